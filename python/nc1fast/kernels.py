@@ -1,0 +1,260 @@
+"""The kernels: what is computed for a pair of rows, as frozen descriptions.
+
+A kernel holds no data. `kernel(X)` and `kernel.diag(X)` give Gram matrices; `nc1fast.collapse` streams them.
+Depth L >= 2 counts weight layers: depth=2 is one hidden layer (FORMULAS: Sigma, Q, Theta in `Notes`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nc1fast.activations import NO_FINITE_NTK, Activation, as_activation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+PerLayer: TypeAlias = float | tuple[float, ...]
+
+
+def _variance(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number or one number per layer, got {value!r}")
+    value = float(value)
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+    return value
+
+
+def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> PerLayer:
+    """A number, or a tuple of `length` numbers."""
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
+        values = tuple(check(name, v) for v in value)
+        if len(values) != length:
+            raise ValueError(f"{name} must be one number or {length} (one per layer), got {len(values)}")
+        return values
+    return check(name, value)  # type: ignore[no-any-return]
+
+
+def _width(name: str, value: Any) -> float:
+    value = _variance(name, value)
+    if value < 1:
+        raise ValueError(f"{name} must be >= 1, got {value!r}")
+    return value
+
+
+def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
+    return value if isinstance(value, tuple) else (value,) * length
+
+
+class Kernel:
+    """Base of the kernels: Gram matrices by the compiled core."""
+
+    def __call__(
+        self, X: ArrayLike, Z: ArrayLike | None = None, *, dtype: str = "float64", n_threads: int | None = None
+    ) -> NDArray[Any]:
+        """Gram matrix k(x_i, z_j).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        Z : array-like of shape (m_samples, n_features), optional
+            Default: X itself; the result is then exactly symmetric with an exact diagonal.
+        dtype : {"float64", "float32"}, default "float64"
+            Precision of the arithmetic and of the result.
+        n_threads : int, optional
+            Default: as `collapse`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, m_samples)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `collapse` does for its data.
+
+        Notes
+        -----
+        Cost: 2 N M d0 flops for the products and some 30 per pair and layer; memory N M plus packed copies.
+        Accuracy: (d0 + 20) u relative to sqrt(k_ii k_jj); nearly equal and opposite rows keep their angle.
+        """
+        from nc1fast._backend import gram
+
+        return gram(self, X, Z, dtype=dtype, n_threads=n_threads)
+
+    def diag(self, X: ArrayLike) -> NDArray[np.float64]:
+        """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
+        from nc1fast._backend import diagonal
+
+        return diagonal(self, X)
+
+
+@dataclass(frozen=True)
+class Linear(Kernel):
+    """The data itself: bias_variance + weight_variance <x, z>/d0.
+
+    Parameters
+    ----------
+    weight_variance, bias_variance : float, default 1.0 and 0.0
+    """
+
+    weight_variance: float = 1.0
+    bias_variance: float = 0.0
+    depth = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight_variance", _variance("weight_variance", self.weight_variance))
+        object.__setattr__(self, "bias_variance", _variance("bias_variance", self.bias_variance))
+
+    @property
+    def weight_variances(self) -> tuple[float, ...]:
+        """One per layer, from input to output."""
+        return (self.weight_variance,)
+
+    @property
+    def bias_variances(self) -> tuple[float, ...]:
+        """One per layer, from input to output."""
+        return (self.bias_variance,)
+
+
+@dataclass(frozen=True)
+class _DeepKernel(Kernel):
+    activation: Activation
+    depth: int = 2
+    weight_variance: PerLayer = 1.0
+    bias_variance: PerLayer = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "activation", as_activation(self.activation))
+        if isinstance(self.depth, bool) or not hasattr(self.depth, "__index__"):
+            raise TypeError(f"depth must be an integer, got {self.depth!r}")
+        object.__setattr__(self, "depth", self.depth.__index__())
+        if self.depth < 2:
+            raise ValueError(f"depth counts weight layers and must be >= 2, got {self.depth}")
+        for name in ("weight_variance", "bias_variance"):
+            object.__setattr__(self, name, _per_layer(name, getattr(self, name), self.depth))
+
+    @property
+    def weight_variances(self) -> tuple[float, ...]:
+        """One per layer, from input to output (length `depth`)."""
+        return _spread(self.weight_variance, self.depth)
+
+    @property
+    def bias_variances(self) -> tuple[float, ...]:
+        """One per layer, from input to output (length `depth`)."""
+        return _spread(self.bias_variance, self.depth)
+
+    def _prefix(self, depth: int) -> dict[str, Any]:
+        """The fields of the same kernel cut to `depth` layers."""
+        cut: dict[str, Any] = {"depth": depth}
+        for name in ("weight_variance", "bias_variance"):
+            value = getattr(self, name)
+            cut[name] = value[:depth] if isinstance(value, tuple) else value
+        return cut
+
+    def layers(self) -> list[Kernel]:
+        """The kernels of depths 2..L; a pass over the list shares everything."""
+        return [replace(self, **self._prefix(depth)) for depth in range(2, self.depth + 1)]
+
+
+@dataclass(frozen=True)
+class ConjugateKernel(_DeepKernel):
+    """Q^{L-2}: covariance of the last hidden layer's activations at infinite width.
+
+    Parameters
+    ----------
+    activation : str or LeakyReLU
+    depth : int, default 2
+        Weight layers L >= 2; one hidden layer is depth 2.
+    weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
+        From input to output; the last layer's are ignored.
+
+    Notes
+    -----
+    Sigma^0 = sb2_0 + sw2_0 <x,x'>/d0;  Q^l = E[phi(u) phi(v)], (u, v) ~ N(0, Sigma^l);  Sigma^l = sb2_l + sw2_l Q^{l-1}.
+    Source: Neal (1996); Lee et al. (2018); Cho & Saul (2009); Williams (1997).
+    """
+
+
+@dataclass(frozen=True)
+class NNGP(_DeepKernel):
+    """Sigma^{L-1} = sb2 + sw2 Q^{L-2}: covariance of the outputs at infinite width. Same NC1 as `ConjugateKernel`.
+
+    Parameters
+    ----------
+    activation : str or LeakyReLU
+    depth : int, default 2
+    weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
+
+    Notes
+    -----
+    Source: Lee et al. (2018), eq. 5. The recursion is written out under `ConjugateKernel`.
+    """
+
+
+@dataclass(frozen=True)
+class NTK(_DeepKernel):
+    """Theta^{L-1}, the neural tangent kernel.
+
+    Parameters
+    ----------
+    activation : str or LeakyReLU
+    depth : int, default 2
+    weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
+    parametrization : {"ntk", "standard"}, default "ntk"
+        "standard" is what gradient descent on an ordinary layer trains; it needs `width`.
+    width : int or sequence of length depth - 1, optional
+        Hidden widths, for "standard" only.
+    train_bias : bool, optional
+        Default: bias_variance > 0 for "ntk", True for "standard". For "ntk" a bias of variance sb2 adds sb2, so one
+        of variance zero adds nothing, trained or not.
+
+    Raises
+    ------
+    ValueError
+        For "step" and "sign", whose NTK is infinite on the diagonal; for "standard" without `width`.
+
+    Notes
+    -----
+    Theta^0 = Sigma^0,  Theta^l = Sigma^l + sw2_l Theta^{l-1} kdot(Sigma^{l-1})            ("ntk"; Sigma without the
+    bias variance where biases do not train);  Theta^0 = <x,x'> + tau,
+    Theta^l = n_l Q^{l-1} + tau + sw2_l Theta^{l-1} kdot(Sigma^{l-1}), tau = train_bias    ("standard", n_l hidden widths).
+    Source: Jacot, Gabriel & Hongler (2018), theorem 1; Sohl-Dickstein et al. (2020) for the parametrizations.
+    """
+
+    parametrization: str = "ntk"
+    width: PerLayer | None = None
+    train_bias: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if str(self.activation) in NO_FINITE_NTK:
+            raise ValueError(f"{self.activation!r} has no finite NTK: its derivative is not a function")
+        if self.parametrization not in ("ntk", "standard"):
+            raise ValueError(f"parametrization must be 'ntk' or 'standard', got {self.parametrization!r}")
+        if self.train_bias not in (None, True, False):
+            raise TypeError(f"train_bias must be True, False or None, got {self.train_bias!r}")
+        if (self.parametrization == "standard") != (self.width is not None):
+            raise ValueError("width belongs to parametrization='standard', which needs it")
+        if self.width is not None:
+            object.__setattr__(self, "width", _per_layer("width", self.width, self.depth - 1, _width))
+
+    @property
+    def tangent_coefficients(self) -> list[tuple[float, float, float]]:
+        """Per layer l, (q, one, theta) of Theta^l = q Q^{l-1} + one + theta Theta^{l-1} kdot; layer 0: q of <x,x'>/d0."""
+        sw2, sb2 = self.weight_variances, self.bias_variances
+        if self.parametrization == "ntk":
+            biases = [0.0 if self.train_bias is False else b for b in sb2]
+            return [(w, b, w) for w, b in zip(sw2, biases, strict=True)]
+        tau = 0.0 if self.train_bias is False else 1.0
+        widths = _spread(self.width, self.depth - 1)  # type: ignore[arg-type]
+        return [(math.nan, tau, math.nan), *((n, tau, w) for n, w in zip(widths, sw2[1:], strict=True))]
+
+    def _prefix(self, depth: int) -> dict[str, Any]:
+        cut = super()._prefix(depth)
+        if isinstance(self.width, tuple):
+            cut["width"] = self.width[: depth - 1]
+        return cut
