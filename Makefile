@@ -1,0 +1,69 @@
+# Needs make, Python >= 3.10 with venv, and a C++20 compiler; everything else goes into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet -c ci/constraints.txt
+CORE   := CMakeLists.txt pyproject.toml $(shell find cpp -name '*.[ch]pp')
+
+.PHONY: help install test study bench lint sanitize sanitize-address sanitize-thread clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## .venv with the package (editable) and what it, its tests and benchmarks need
+
+test: $(VENV)/installed ## all tests; ARGS="-k name" selects
+	$(BIN)/python -m pytest $(ARGS)
+
+study: $(VENV)/installed ## the published study on its quick grid: table, figures and report in out/study
+	$(BIN)/nc1fast study paper --preset quick --out out/study
+
+bench: $(VENV)/installed ## timings beside the alternatives, printed and written as JSON
+	$(BIN)/python -m bench $(ARGS)
+
+lint: $(VENV)/linters ## format, types and static checks; changes nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest nc1fast._core
+	find cpp -name '*.[ch]pp' | xargs $(BIN)/clang-format --dry-run -Werror
+	$(BIN)/clang-tidy --quiet -p $$(ls -dt build/cp*/ | head -1) --extra-arg=-Wno-unknown-warning-option \
+	  cpp/bindings.cpp cpp/isa/detect.cpp cpp/isa/baseline.cpp
+
+sanitize: sanitize-address sanitize-thread ## a short selection of tests under ASan + UBSan, then under TSan
+
+# The package is built once more beside the normal one. `python -S` leaves the editable install out of sight.
+sanitize-%: $(VENV)/installed
+	SKBUILD_BUILD_DIR=build/$* $(PIP) --no-build-isolation --no-deps --upgrade --target build/$*/site \
+	  --config-settings=install.strip=false \
+	  --config-settings=cmake.define.CMAKE_CXX_FLAGS="$(SANITIZE_$*) -fno-omit-frame-pointer -g1" .
+	LD_PRELOAD="$$(for lib in $(PRELOAD_$*); do $${CXX:-g++} -print-file-name=$$lib; done)" $(RUNTIME_$*) \
+	  PYTHONPATH=build/$*/site:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))') \
+	  $(BIN)/python -S -m pytest -p no:cacheprovider tests/test_sanitize.py
+
+SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+PRELOAD_address  := libasan.so libubsan.so libstdc++.so
+RUNTIME_address  := ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+SANITIZE_thread  := -fsanitize=thread
+PRELOAD_thread   := libtsan.so
+RUNTIME_thread   := TSAN_OPTIONS=halt_on_error=1
+
+clean: ## removes what was built; keeps .venv
+	rm -rf build dist out
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("nc1fast needs Python >= 3.10" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/tools: ci/constraints.txt | $(BIN)/python
+	$(PIP) 'pip>=23' 'scikit-build-core>=0.11' 'pybind11>=3.0' 'cmake>=3.25' ninja 'numpy>=1.24'
+	@touch $@
+
+# Run again when a C++ file has changed: ninja then rebuilds only what that file reaches.
+$(VENV)/installed: $(VENV)/tools $(CORE)
+	$(PIP) --no-build-isolation --editable '.[study,test,bench]'
+	@touch $@
+
+$(VENV)/linters: $(VENV)/installed
+	$(PIP) --no-build-isolation --editable '.[lint]'
+	@touch $@

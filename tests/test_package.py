@@ -1,0 +1,127 @@
+"""What is installed: the version, the typing marker, the public names, the extras and the messages for a missing one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nc1fast
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTRACT = {
+    *("Linear", "ConjugateKernel", "NNGP", "NTK", "LeakyReLU", "activations"),
+    *(
+        "collapse",
+        "class_sums",
+        "to_table",
+        "Collapse",
+        "ClassSums",
+        "FeatureSums",
+        "AccuracyWarning",
+    ),
+    *("datasets", "compat"),
+}
+
+
+def test_version_is_the_installed_one() -> None:
+    assert nc1fast.__version__ == importlib.metadata.version("nc1fast")
+
+
+def test_changelog_has_an_entry_for_the_version() -> None:
+    assert re.search(
+        rf"^## {re.escape(nc1fast.__version__)}\b",
+        (ROOT / "CHANGELOG.md").read_text(),
+        flags=re.MULTILINE,
+    )
+
+
+def test_public_names_are_there() -> None:
+    assert set(nc1fast.__all__) >= CONTRACT - {"datasets", "compat"}
+    assert len(set(nc1fast.__all__)) == len(nc1fast.__all__)
+    for name in CONTRACT | set(nc1fast.__all__):
+        assert getattr(nc1fast, name) is not None
+
+
+def test_public_names_have_docstrings() -> None:
+    for name in nc1fast.__all__:
+        documented = getattr(nc1fast, name)
+        if callable(documented):
+            assert documented.__doc__, name
+            assert not documented.__doc__.startswith(f"{name}("), (
+                f"{name} has only its generated docstring"
+            )
+
+
+def test_numpy_is_the_only_requirement() -> None:
+    requirements = importlib.metadata.requires("nc1fast") or []
+    assert [r for r in requirements if "extra ==" not in r] == ["numpy>=1.24"]
+
+
+def test_every_promised_extra_exists() -> None:
+    extras = set(importlib.metadata.metadata("nc1fast").get_all("Provides-Extra") or [])
+    assert extras >= {
+        "cli",
+        "study",
+        "torch",
+        "adaptive",
+        "distributed",
+        "cuda",
+        "all",
+        "test",
+        "bench",
+    }
+
+
+def test_command_line_entry_point() -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="nc1fast")
+    assert callable(script.load())
+
+
+def test_package_is_typed() -> None:
+    assert nc1fast.__file__ is not None
+    package = Path(nc1fast.__file__).parent
+    assert (package / "py.typed").exists()
+    assert (package / "_core.pyi").exists()
+
+
+def test_licence_is_bsd() -> None:
+    metadata = importlib.metadata.metadata("nc1fast")
+    assert metadata["License-Expression"] == "BSD-3-Clause"
+    assert metadata.get_all("License-File") == ["LICENSE"]
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("typer", "cli"), ("matplotlib", "study"), ("torch", "torch")]
+)
+def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nc1fast._extras import require
+
+    monkeypatch.setitem(
+        sys.modules, module, None
+    )  # what Python itself does for "cannot be imported"
+    with pytest.raises(ImportError, match=rf"nc1fast\[{extra}\]"):
+        require(module, extra)
+
+
+def test_collapse_needs_numpy_alone() -> None:
+    """With every extra out of reach, the three lines of the README still run."""
+    program = """
+import importlib.metadata, re, sys
+for requirement in importlib.metadata.requires("nc1fast"):
+    name = re.match(r"[\\w-]+", requirement).group().lower()
+    if name not in ("numpy", "nc1fast"):
+        sys.modules[{"pyyaml": "yaml", "scikit-learn": "sklearn", "cupy-cuda13x": "cupy"}.get(name, name)] = None
+import nc1fast as nc
+X, y = nc.datasets.gaussian_mixture(means=(-2, 2), stds=0.5, sizes=(20, 30), n_features=8, seed=0)
+result = nc.collapse(X, y, nc.NTK("erf"), convention="sample")
+print(0 < result.nc1 < 1)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.stdout.split() == ["True"], result.stderr
