@@ -111,7 +111,6 @@ def pair(kernel: Any, xx: mpf, zz: mpf, xz: mpf, d0: int) -> mpf:
     ntk = isinstance(kernel, nc.NTK)
     theta = _tangent(kernel, 0, xz, d0, None)[0] if ntk else mpf(0)
     for layer in range(1, kernel.depth):
-        qa, qb = dual(kernel.activation, a, a, a)[0], dual(kernel.activation, b, b, b)[0]
         q, kdot = dual(kernel.activation, a, b, c)
         if ntk:
             first, second = _tangent(kernel, layer, xz, d0, q)
@@ -119,7 +118,9 @@ def pair(kernel: Any, xx: mpf, zz: mpf, xz: mpf, d0: int) -> mpf:
         elif layer == kernel.depth - 1 and isinstance(kernel, nc.ConjugateKernel):
             return q
         w, bias = mpf(sw2[layer]), mpf(sb2[layer])
-        a, b, c = bias + w * qa, bias + w * qb, bias + w * q
+        if layer < kernel.depth - 1:
+            a, b = (bias + w * dual(kernel.activation, v, v, v)[0] for v in (a, b))
+        c = bias + w * q
     return theta if ntk else c
 
 

@@ -1,0 +1,287 @@
+"""Dual activations, obtained through the public kernels, against 40-digit closed forms.
+
+The closed forms of `precise.dual` are held to quadrature of phi itself here, and phi to Monte Carlo.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+from tests import precise
+
+import nc1fast as nc
+from nc1fast.activations import NO_FINITE_NTK
+
+ACTIVATIONS = [*nc.activations(), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
+DIFFERENTIABLE = [activation for activation in ACTIVATIONS if activation not in NO_FINITE_NTK]
+# functions of the angle with a root at rho = +-1: there the angle must come from differences of rows
+ANGULAR = {"relu", "leaky_relu", "abs", "step", "sign", "relu2"}
+CORRELATIONS = (0, 1e-8, -1e-8, 0.5, -0.5, 0.97, -0.97)
+NEAR = (1 - 1e-5, 1 - 1e-12)
+SHIFTS = (0, 3, 7, 10, 17)  # rows 100 u / 2^shift: variances 1e4, 156, 0.61, 0.0095, 5.8e-7
+N_FEATURES = 3
+E1, E2 = np.linalg.qr(np.random.default_rng(5).normal(size=(N_FEATURES, 2)))[0].T
+
+each_activation = pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+each_differentiable = pytest.mark.parametrize("activation", DIFFERENTIABLE, ids=str)
+
+
+def _object(activation):
+    return nc.LeakyReLU() if activation == "leaky_relu" else activation
+
+
+def _angular(activation):
+    return not isinstance(activation, str) or activation in ANGULAR
+
+
+def _rows(activation):
+    """X (n, 3) on one ray; Z (m, 3) at every correlation to it; exactly collinear where rho = +-1."""
+    shifts = [
+        shift for shift in SHIFTS if activation != "exp" or shift >= 3
+    ]  # exp(2 a) must be finite
+    base = 100 * E1
+    directions = [base, -base]
+    for rho in (*CORRELATIONS, *NEAR, *(-r for r in NEAR)):
+        directions.append(100 * (rho * E1 + math.sqrt((1 - rho) * (1 + rho)) * E2))
+    X = np.array([base * 2.0**-shift for shift in shifts])
+    Z = np.array([row * 2.0**-shift for shift in shifts for row in directions])
+    return X, Z
+
+
+def _sensitivity(kernel, xx, zz, xz):
+    """First-order change of k under unit relative changes of |x| and |z|, a unit turn, and of rho."""
+    h = mpf(10) ** -18
+    value = precise.pair(kernel, xx, zz, xz, N_FEATURES)
+    s2 = xx * zz - xz**2
+    s = mp.sqrt(s2) if s2 > 0 else mpf(0)
+    moved = [
+        precise.pair(kernel, xx * (1 + h) ** 2, zz, xz * (1 + h), N_FEATURES),
+        precise.pair(kernel, xx, zz * (1 + h) ** 2, xz * (1 + h), N_FEATURES),
+        precise.pair(kernel, xx, zz, xz * mp.cos(h) - s * mp.sin(h), N_FEATURES),
+    ]
+    norm = mp.sqrt(xx * zz)
+    if not _angular(kernel.activation) or norm - abs(xz) > mpf("0.9e-6") * norm:
+        inward = xz - h * norm * (1 if xz >= 0 else -1)
+        moved.append(precise.pair(kernel, xx, zz, inward, N_FEATURES))
+    return sum(abs(other - value) for other in moved) / h
+
+
+def _worst(kernel, X, Z):
+    """Largest error over (1e-14 sqrt(k_ii k_jj) + 1e-15 sensitivity): <= 1 passes."""
+    K = kernel(X, Z)
+    assert np.isfinite(K).all()
+    with mp.workdps(50):
+        xx = [precise.inner_products(row[None])[0, 0] for row in X]
+        zz = [precise.inner_products(row[None])[0, 0] for row in Z]
+        xz = precise.inner_products(X, Z)
+        own = {q: precise.pair(kernel, q, q, q, N_FEATURES) for q in (*xx, *zz)}
+        worst, where = 0.0, None
+        for i, j in np.ndindex(K.shape):
+            expected = precise.pair(kernel, xx[i], zz[j], xz[i, j], N_FEATURES)
+            allowed = mpf("1e-14") * mp.sqrt(own[xx[i]] * own[zz[j]])
+            allowed += mpf("1e-15") * _sensitivity(kernel, xx[i], zz[j], xz[i, j])
+            ratio = float(abs(mpf(float(K[i, j])) - expected) / allowed)
+            if ratio > worst:
+                rho = float(xz[i, j] / mp.sqrt(xx[i] * zz[j]))
+                worst, where = ratio, (i, j, rho, float(K[i, j]), float(expected))
+        return worst, where
+
+
+@each_activation
+def test_kappa_is_accurate_from_tiny_to_huge_variances(activation):
+    kernel = nc.ConjugateKernel(_object(activation), weight_variance=float(N_FEATURES))
+    worst, where = _worst(kernel, *_rows(activation))
+    assert worst <= 1, where
+
+
+def _tangent_kernel(activation):
+    """An NTK that is 2^40 kdot to within 1e-11: Theta = kappa + 2^40 kdot (<x, z> + 1) + 1.
+
+    Rows are scaled by 2^-30 and the first layer by 2^60, so that <x, z> vanishes beside the 1.
+    """
+    return nc.NTK(
+        _object(activation),
+        weight_variance=(2.0**60 * N_FEATURES, 2.0**40),
+        parametrization="standard",
+        width=1,
+    )
+
+
+@each_differentiable
+def test_kdot_is_accurate_from_tiny_to_huge_variances(activation):
+    X, Z = _rows(activation)
+    worst, where = _worst(_tangent_kernel(activation), X * 2.0**-30, Z * 2.0**-30)
+    assert worst <= 1, where
+
+
+@each_activation
+def test_diagonal_is_accurate(activation):
+    X, _ = _rows(activation)
+    kernels = [nc.ConjugateKernel(_object(activation), weight_variance=float(N_FEATURES))]
+    if activation in DIFFERENTIABLE:
+        kernels.append(nc.NTK(_object(activation), weight_variance=float(N_FEATURES)))
+    for kernel in kernels:
+        with mp.workdps(40):
+            xx = [precise.inner_products(row[None])[0, 0] for row in X]
+            expected = np.array([precise.pair(kernel, q, q, q, N_FEATURES) for q in xx])
+        relative = 1e-14 * (1 + (np.array(xx, dtype=float) if activation == "exp" else 0))
+        error = np.abs(kernel.diag(X) / expected.astype(float) - 1)
+        assert (error <= relative).all(), error
+
+
+@each_activation
+def test_float32_keeps_its_digits(activation):
+    rng = np.random.default_rng(11)
+    X, Z = rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(9, 5)).astype(np.float32)
+    kernels = [nc.ConjugateKernel(_object(activation))]
+    if activation in DIFFERENTIABLE:
+        kernels.append(nc.NTK(_object(activation)))
+    for kernel in kernels:
+        K = kernel(X, Z, dtype="float32")
+        assert K.dtype == np.float32
+        with mp.workdps(30):
+            expected = precise.gram(kernel, X, Z).astype(float)
+        scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(Z)))
+        assert np.max(np.abs(K - expected) / scale) <= 4 * (5 + 20) * 2.0**-24
+
+
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a not in NO_FINITE_NTK], ids=str)
+def test_zero_rows_are_fine_without_bias(activation):
+    X = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, -1.0]])
+    kernel = nc.ConjugateKernel(_object(activation))
+    with mp.workdps(30):
+        expected = precise.gram(kernel, X).astype(float)
+    np.testing.assert_allclose(kernel(X), expected, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("activation", ["step", "sign"])
+def test_zero_rows_of_step_and_sign_need_a_bias(activation):
+    X = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, -1.0]])
+    with pytest.raises(ValueError, match="bias"):
+        nc.ConjugateKernel(activation)(X)
+    kernel = nc.ConjugateKernel(activation, bias_variance=0.5)
+    with mp.workdps(30):
+        expected = precise.gram(kernel, X).astype(float)
+    np.testing.assert_allclose(kernel(X), expected, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("variance", [4.0**6, 4.0**10])
+def test_sin_and_cos_do_not_overflow(variance):
+    X = math.sqrt(variance) * np.array([[1.0, 0.0], [0.0, 1.0]])
+    sin = nc.ConjugateKernel("sin", weight_variance=2.0)(X, np.concatenate([X, -X]))
+    cos = nc.ConjugateKernel("cos", weight_variance=2.0)(X, np.concatenate([X, -X]))
+    # exp(-a) sinh(a) = 1/2 and exp(-a) cosh(a) = 1/2 at these a; orthogonal rows give 0
+    half = np.array([[0.5, 0.0], [0.0, 0.5]])
+    np.testing.assert_allclose(sin, np.hstack([half, -half]), atol=1e-12)
+    np.testing.assert_allclose(cos, np.hstack([half, half]), atol=1e-12)
+
+
+def test_exp_of_opposite_rows_does_not_overflow_on_the_way():
+    X = np.array([[30.0, 0.0]])  # exp(a/2 + b/2) alone is exp(900)
+    K = nc.ConjugateKernel("exp", weight_variance=2.0)(X, -X)
+    np.testing.assert_allclose(K, [[1.0]], rtol=1e-11)
+
+
+def test_compiled_and_python_lists_are_equal():
+    from nc1fast import _core
+
+    assert sorted(_core.activations()) == nc.activations()
+
+
+# --- the chain of trust: closed forms against quadrature of phi, and against Monte Carlo ---
+
+
+def _numpy_phi(activation):
+    from scipy import special
+
+    slope = None if isinstance(activation, str) else activation.slope
+    functions = {
+        "relu": (lambda u: np.maximum(u, 0), lambda u: (u > 0) * 1.0),
+        "abs": (np.abs, np.sign),
+        "step": (lambda u: (u > 0) * 1.0, None),
+        "sign": (np.sign, None),
+        "relu2": (lambda u: np.maximum(u, 0) ** 2, lambda u: 2 * np.maximum(u, 0)),
+        "erf": (special.erf, lambda u: 2 / math.sqrt(math.pi) * np.exp(-(u**2))),
+        "probit": (special.ndtr, lambda u: np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)),
+        "gelu": (
+            lambda u: u * special.ndtr(u),
+            lambda u: special.ndtr(u) + u * np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi),
+        ),
+        "sin": (np.sin, np.cos),
+        "cos": (np.cos, lambda u: -np.sin(u)),
+        "exp": (np.exp, np.exp),
+        "gaussian": (lambda u: np.exp(-(u**2)), lambda u: -2 * u * np.exp(-(u**2))),
+        "leaky_relu": (
+            lambda u: np.where(u > 0, u, slope * u),
+            lambda u: np.where(u > 0, 1.0, slope),
+        ),
+    }
+    return functions[activation if isinstance(activation, str) else "leaky_relu"]
+
+
+@cache
+def _legendre():
+    return np.polynomial.legendre.leggauss(120)
+
+
+def _quadrature(f, a, b, rho):
+    """E[f(u) f(v)]: Gauss-Legendre on each side of u = 0 and of v = 0; error below 1e-12."""
+    nodes, weights = _legendre()
+    reach, s = 12.0, math.sqrt(1 - rho**2)
+    total = 0.0
+    for low, high in ((-reach, 0.0), (0.0, reach)):
+        z1 = (low + high) / 2 + (high - low) / 2 * nodes
+        w1 = (high - low) / 2 * weights * np.exp(-(z1**2) / 2)
+        kink = np.clip(-rho * z1 / s, -reach, reach)
+        for left, right in ((np.full_like(kink, -reach), kink), (kink, np.full_like(kink, reach))):
+            half = ((right - left) / 2)[:, None]
+            z2 = ((left + right) / 2)[:, None] + half * nodes
+            w2 = half * weights * np.exp(-(z2**2) / 2)
+            v = math.sqrt(b) * (rho * z1[:, None] + s * z2)
+            total += np.sum(w1 * f(math.sqrt(a) * z1) * np.sum(w2 * f(v), axis=1))
+    return total / (2 * math.pi)
+
+
+@each_activation
+@pytest.mark.parametrize("abr", [(1.0, 1.3, 0.6), (0.4, 2.0, -0.3), (1.7, 0.2, 0.93)], ids=str)
+def test_closed_forms_equal_quadrature(activation, abr):
+    activation = _object(activation)
+    a, b, rho = abr
+    kappa, kdot = precise.dual(activation, mpf(a), mpf(b), mpf(rho) * mp.sqrt(mpf(a) * mpf(b)))
+    phi, derivative = _numpy_phi(activation)
+    assert float(kappa) == pytest.approx(_quadrature(phi, a, b, rho), rel=1e-11, abs=1e-12)
+    if derivative is not None:
+        assert float(kdot) == pytest.approx(
+            _quadrature(derivative, a, b, rho), rel=1e-11, abs=1e-12
+        )
+
+
+@each_activation
+def test_phi_equals_kappa_and_kdot_by_monte_carlo(activation):
+    torch = pytest.importorskip("torch", reason="phi is a torch expression (extra: torch)")
+    from nc1fast.activations import phi
+
+    activation = _object(activation)
+    b, rho = 0.7, 0.6  # and variance 1 of the first
+    rows = np.array([[1.0, 0.0], [rho * math.sqrt(b), 0.8 * math.sqrt(b)]])
+    rng = np.random.default_rng(17)
+    z = torch.from_numpy(rng.standard_normal((1_000_000, 2)))
+    uv = (z @ torch.from_numpy(rows.T)).requires_grad_()
+    values = phi(activation)(uv)
+    products = (values[:, 0] * values[:, 1]).detach().numpy()
+    kappa = nc.ConjugateKernel(activation, weight_variance=2.0)(rows[:1], rows[1:])[0, 0]
+    error = products.std() / math.sqrt(len(products))
+    assert abs(products.mean() - kappa) <= 5 * error
+    if str(activation) in NO_FINITE_NTK:
+        return
+    (slopes,) = torch.autograd.grad(values.sum(), uv)
+    products = (slopes[:, 0] * slopes[:, 1]).numpy()
+    # Theta = sw2_0 <x, z>/d0 kdot + Q: NTK parametrisation, no biases
+    theta = nc.NTK(activation, weight_variance=(2.0, 1.0))(rows[:1], rows[1:])[0, 0]
+    kdot = (theta - kappa) / (rows[0] @ rows[1])
+    error = products.std() / math.sqrt(len(products))
+    assert abs(products.mean() - kdot) <= 5 * error
