@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from nc1fast.kernels import Kernel
 from nc1fast.metrics import Collapse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 
@@ -28,7 +29,7 @@ def _kernel_name(kernel: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    """A number; NaN for what a result does not have, or has more than one of."""
+    """Convert to float; NaN for what a result does not have, or has more than one of."""
     return float(value) if isinstance(value, int | float) else math.nan
 
 
