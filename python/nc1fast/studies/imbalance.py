@@ -1,0 +1,64 @@
+"""What the class weights alone do to NC1 when classes are unequal, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.summary import CELL, distinct, equal_classes, grouped, median, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.findings import CellVerdict
+    from nc1fast.studies.table import Row
+
+
+def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+    """Say how 'released' and 'probe' compare at each list of class sizes, and how each convention moves.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        All conventions.
+    cells : sequence of CellVerdict
+        The comparison of 'released' (upper) with 'probe' (lower).
+    """
+    sentences = []
+    for sizes in dict.fromkeys(cell.cell["sizes"] for cell in cells):
+        ratios = [cell.ratio for cell in cells if cell.cell["sizes"] == sizes]
+        sentences.append(
+            f"Sizes {sizes}: the released kernel formula gives {median(ratios):.3g} times the NC1 of "
+            f"the probe's definition in the median, {min(ratios):.3g} to {max(ratios):.3g} over "
+            f"{len(ratios)} cells{_closed_form(sizes)}."
+        )
+    return sentences + _movement(select(rows, arm=cells[0].cell["arm"]))
+
+
+def _closed_form(sizes: str) -> str:
+    """(n1^2 + n2^2)/(2 n1 n2), exact for two classes of equal spread and opposite means."""
+    numbers = [int(n) for n in sizes.split(":")]
+    if len(numbers) != 2:
+        return ""
+    n1, n2 = numbers
+    return f"; (n1² + n2²)/(2 n1 n2) is {(n1 * n1 + n2 * n2) / (2 * n1 * n2):.3g}"
+
+
+def _movement(rows: Sequence[Row]) -> list[str]:
+    """How NC1 moves from equal to the most unequal classes, convention by convention."""
+    sizes = distinct(rows, "sizes")
+    equal = [s for s in sizes if equal_classes({"sizes": s})]
+    if not equal or len(sizes) < 2:
+        return []
+    unequal = max(sizes, key=lambda s: max(map(int, s.split(":"))) / min(map(int, s.split(":"))))
+    columns = [name for name in CELL if name not in ("sizes", "convention")]
+    told = []
+    for convention in distinct(rows, "convention"):
+        ratios = []
+        for _, members in grouped(select(rows, convention=convention), columns):
+            before = median(r["nc1"] for r in select(members, sizes=equal[0]))
+            after = median(r["nc1"] for r in select(members, sizes=unequal))
+            ratios.append(after / before)
+        told.append(f"{median(ratios):.3g} under '{convention}'")
+    return [
+        f"From sizes {equal[0]} to {unequal} NC1 changes by a median factor of {', '.join(told)}."
+    ]

@@ -1,0 +1,102 @@
+"""The journal of a study: finished cells, one line each, appended and synced.
+
+A run that is killed leaves at most one unfinished line, which the next run cuts off.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nc1fast.studies.table import Row
+
+JOURNAL = "journal.jsonl"
+
+
+class Journal:
+    """Append-only record of finished cells; holds a lock on its file while open.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    fingerprint : str
+        Identifies study, data files and version: rows of different ones are never mixed.
+    resume : bool
+        Keep the finished cells that are there. If False, an earlier journal is set aside as
+        journal-previous.jsonl.
+
+    Raises
+    ------
+    ValueError
+        If another run holds the journal, if its fingerprint differs, or if it is damaged before
+        its last line.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, *, resume: bool) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / JOURNAL
+        self.finished: dict[str, list[Row]] = {}
+        self._file = path.open("a+b")
+        try:
+            self._lock(path)
+            if not resume and path.stat().st_size:
+                path.rename(folder / "journal-previous.jsonl")
+                self._file.close()
+                self._file = path.open("a+b")
+                self._lock(path)
+            self._read(path, fingerprint)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another run is writing {path}") from None
+
+    def _read(self, path: Path, fingerprint: str) -> None:
+        self._file.seek(0)
+        lines = self._file.read().split(b"\n")
+        end = len(b"\n".join(lines[:-1])) + 1 if len(lines) > 1 else 0
+        header, *cells = [_parse(path, i, line) for i, line in enumerate(lines[:-1])] or [None]
+        self._file.truncate(end)  # an unfinished last line: the cell that was running
+        if header is None:
+            self._append({"fingerprint": fingerprint})
+        elif header.get("fingerprint") != fingerprint:
+            raise ValueError(
+                f"{path} is of another study, preset, data file or version of nc1fast: "
+                "take another --out, or run without --resume to start again"
+            )
+        for cell in cells:
+            self.finished[cell["cell"]] = cell["rows"]
+
+    def add(self, cell: str, rows: list[Row]) -> None:
+        """Record a finished cell; it is on disk when this returns."""
+        self._append({"cell": cell, "rows": rows})
+        self.finished[cell] = rows
+
+    def _append(self, record: dict[str, Any]) -> None:
+        self._file.write(json.dumps(record).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file and give its lock back."""
+        self._file.close()
+
+
+def _parse(path: Path, index: int, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict) or not {"fingerprint", "cell"} & record.keys():
+            raise ValueError("not a record of a study")
+    except ValueError as error:
+        raise ValueError(f"{path}, line {index + 1} is damaged: {error}") from None
+    return record
