@@ -1,0 +1,331 @@
+"""Mixtures against theory, scales against exact arithmetic."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from math import isqrt
+
+import numpy as np
+import pytest
+
+from nc1fast import datasets
+
+U = 2.0**-53
+
+# ---------------------------------------------------------------------------------------- mixtures
+
+
+@pytest.mark.parametrize("sizes", [(20_000, 20_000, 20_000), (5_000, 40_000, 12_345)])
+def test_moments_of_a_mixture_are_those_of_theory(sizes):
+    d0 = 6
+    means = np.array([[-2.0, 0, 1, 3, -1, 5], [0.5] * d0, [7.0, -7, 0, 0, 1, 2]])
+    stds = (0.5, 2.0, 0.01)
+    X, y = datasets.gaussian_mixture(means, stds, sizes, d0, seed=11)
+    assert X.shape == (sum(sizes), d0)
+    assert X.dtype == np.float64
+    assert X.flags.c_contiguous
+    assert np.array_equal(np.bincount(y), sizes)
+    for c, n in enumerate(sizes):
+        Z = (X[y == c] - means[c]) / stds[c]
+        assert np.abs(Z.sum(axis=0)).max() < 4.5 * np.sqrt(n)  # sums of n deviates, 6 features
+        covariance = Z.T @ Z / n - np.eye(d0)
+        assert np.abs(np.diag(covariance)).max() < 4.5 * np.sqrt(2 / n)
+        assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 4.5 / np.sqrt(n)
+        assert np.abs((Z**3).mean(axis=0)).max() < 4.5 * np.sqrt(15 / n)
+        assert np.abs((Z**4).mean(axis=0) - 3).max() < 4.5 * np.sqrt(96 / n)
+
+
+def test_classes_are_uncorrelated():
+    X, y = datasets.gaussian_mixture((0, 0), 1, (20_000, 20_000), 4, seed=3)
+    cross = X[y == 0].T @ X[y == 1] / 20_000
+    assert np.abs(cross).max() < 4.5 / np.sqrt(20_000)
+
+
+def test_each_class_can_be_generated_alone_and_in_any_order():
+    means, stds, sizes, d0 = (-1.0, 4.0, 0.25), (0.5, 1.5, 3.0), (7, 1, 12), 5
+    X, y = datasets.gaussian_mixture(means, stds, sizes, d0, seed=42)
+    for c in (2, 0, 1):
+        child = np.random.SeedSequence(42).spawn(3)[c]
+        z = np.random.Generator(np.random.PCG64(child)).standard_normal((sizes[c], d0))
+        assert np.array_equal(X[y == c], stds[c] * z + means[c])
+
+
+def test_a_class_does_not_depend_on_the_others():
+    X, y = datasets.gaussian_mixture((-1, 4, 2), (0.5, 1.5, 3), (7, 4, 12), 5, seed=1)
+    for other in (
+        datasets.gaussian_mixture((9, 4), (7, 1.5), (100, 4), 5, seed=1),
+        datasets.gaussian_mixture((0, 4, 2, 8), (1, 1.5, 3, 2), (1, 4, 1, 2), 5, seed=1),
+    ):
+        assert np.array_equal(other[0][other[1] == 1], X[y == 1])
+    grown, labels = datasets.gaussian_mixture((-1, 4, 2), (0.5, 1.5, 3), (7, 40, 12), 5, seed=1)
+    assert np.array_equal(grown[labels == 1][:4], X[y == 1])
+
+
+def test_seeds_and_seed_sequences():
+    def draw(seed):
+        return datasets.gaussian_mixture((0, 1), 1, (3, 4), 2, seed)[0]
+
+    assert np.array_equal(draw(5), draw(5))
+    assert not np.array_equal(draw(5), draw(6))
+    root = np.random.SeedSequence(5)
+    assert np.array_equal(draw(root), draw(5))
+    assert root.n_children_spawned == 0
+    assert np.array_equal(draw(root), draw(5))
+    assert np.array_equal(draw([1, 2]), draw(np.random.SeedSequence([1, 2])))
+    nested = np.random.SeedSequence(5).spawn(2)[1]
+    again = np.random.SeedSequence(5).spawn(2)[1]
+    z = np.random.Generator(np.random.PCG64(again.spawn(2)[0])).standard_normal((3, 2))
+    assert np.array_equal(draw(nested)[:3], z)
+
+
+def test_scalar_means_are_multiples_of_the_all_ones_vector():
+    scalar = datasets.gaussian_mixture((-2, 3), 0.5, (4, 5), 3, seed=8)[0]
+    vector = datasets.gaussian_mixture([[-2] * 3, [3] * 3], [0.5, 0.5], [4, 5], seed=8)[0]
+    assert np.array_equal(scalar, vector)
+    collapsed, _ = datasets.gaussian_mixture((-2, 3), 0, (2, 1), 2)
+    assert np.array_equal(collapsed, [[-2, -2], [-2, -2], [3, 3]])
+
+
+@pytest.mark.parametrize(
+    "labels", [None, ("b", "a"), (-1, 7), (0.5, -0.5), np.array([True, False])]
+)
+def test_labels_name_the_classes_and_change_nothing_else(labels):
+    X, y = datasets.gaussian_mixture((0, 1), 1, (3, 2), 2, seed=8, labels=labels)
+    names = np.arange(2) if labels is None else np.asarray(labels)
+    assert y.dtype == names.dtype
+    assert y.tolist() == [names[0]] * 3 + [names[1]] * 2
+    assert np.array_equal(X, datasets.gaussian_mixture((0, 1), 1, (3, 2), 2, seed=8)[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "means", "labels"),
+    [
+        (datasets.paper_d1, (-2, 2), (-1, 1)),
+        (datasets.paper_d2, (-6, -2, 2, 6), (-3, -1, 1, 3)),
+    ],
+)
+def test_data_sets_of_the_paper(make, means, labels):
+    C = len(means)
+    X, y = make(16_384, 8, 3)
+    assert y.dtype == np.int64
+    assert np.unique(y).tolist() == list(labels)
+    for mean, label in zip(means, labels, strict=True):
+        rows = X[y == label]
+        assert len(rows) == 16_384 // C
+        n = rows.size
+        assert abs(rows.mean() - mean) < 4.5 * 0.5 / np.sqrt(n)
+        assert abs(rows.var() / 0.25 - 1) < 4.5 * np.sqrt(2 / n)
+    sizes = tuple(range(3, 3 + C))
+    X, y = make(sum(sizes), 2, seed=1, sizes=sizes)
+    assert [int((y == label).sum()) for label in labels] == list(sizes)
+    assert np.array_equal(X, datasets.gaussian_mixture(means, 0.5, sizes, 2, 1)[0])
+
+
+def test_imbalanced_d1_has_the_sizes_of_the_paper():
+    X, y = datasets.paper_d1(2048, 3, 0, sizes=(768, 1280))
+    assert X.shape == (2048, 3)
+    assert [(y == label).sum() for label in (-1, 1)] == [768, 1280]
+
+
+BAD_MIXTURES = {
+    "means: NaN": ({"means": (0, np.nan)}, ValueError, "means must be finite"),
+    "means: text": ({"means": ("a", "b")}, TypeError, "means must be real numbers"),
+    "means: complex": ({"means": (0, 1j)}, TypeError, "means must be real numbers"),
+    "means: ragged": ({"means": ([0, 1], [1])}, ValueError, "means must be numbers, or vectors"),
+    "means: none": ({"means": ()}, ValueError, "means must have shape"),
+    "means: one number": ({"means": 1.0}, ValueError, "means must have shape"),
+    "means: cube": ({"means": np.zeros((2, 2, 2))}, ValueError, "means must have shape"),
+    "means: columns": (
+        {"means": np.zeros((2, 4))},
+        ValueError,
+        "means has 4 columns, but n_features",
+    ),
+    "means: overflow": ({"means": (0, 1.7e308), "stds": 1e307}, ValueError, "overflows"),
+    "stds: negative": ({"stds": -0.5}, ValueError, "stds must be >= 0"),
+    "stds: infinite": ({"stds": (1, np.inf)}, ValueError, "stds must be finite"),
+    "stds: three": ({"stds": (1, 1, 1)}, ValueError, r"stds must be a number or 2 numbers"),
+    "sizes: zero": ({"sizes": (0, 1)}, ValueError, r"sizes\[0\] must be >= 1"),
+    "sizes: three": ({"sizes": (1, 1, 1)}, ValueError, "sizes must be 2 integers"),
+    "sizes: fraction": ({"sizes": (1, 1.5)}, TypeError, r"sizes\[1\] must be an integer"),
+    "sizes: bool": ({"sizes": (1, True)}, TypeError, r"sizes\[1\] must be an integer"),
+    "sizes: one": ({"sizes": 4}, TypeError, "sizes must be 2 integers"),
+    "n_features: zero": ({"n_features": 0}, ValueError, "n_features must be >= 1"),
+    "n_features: text": ({"n_features": "8"}, TypeError, "n_features must be an integer"),
+    "n_features: missing": ({"n_features": None}, ValueError, "n_features is needed"),
+    "seed: negative": ({"seed": -1}, ValueError, "seed must be an integer >= 0"),
+    "seed: none": ({"seed": None}, TypeError, "seed must be an integer >= 0"),
+    "seed: fraction": ({"seed": 0.5}, TypeError, "seed must be an integer >= 0"),
+    "labels: same": ({"labels": (1, 1)}, ValueError, "labels must be distinct"),
+    "labels: three": ({"labels": (1, 2, 3)}, ValueError, r"labels must have shape \(2,\)"),
+    "labels: objects": ({"labels": (None, {})}, TypeError, "labels must be numbers or strings"),
+    "labels: NaN": ({"labels": (0, np.nan)}, ValueError, "labels must be finite"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MIXTURES)
+def test_bad_mixtures_are_refused(case):
+    change, error, text = BAD_MIXTURES[case]
+    arguments = {"means": (0, 1), "stds": 1.0, "sizes": (2, 2), "n_features": 3, "seed": 0} | change
+    with pytest.raises(error, match=text):
+        datasets.gaussian_mixture(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: datasets.paper_d1(5, 2, 0), "N must be divisible by 2"),
+        (lambda: datasets.paper_d2(6, 2, 0), "N must be divisible by 4"),
+        (lambda: datasets.paper_d1(0, 2, 0), "N must be >= 1"),
+        (lambda: datasets.paper_d1(4, 0, 0), "d0 must be >= 1"),
+        (lambda: datasets.paper_d1(4, 2, 0, sizes=(1, 2)), "sizes must add up to N = 4, got 3"),
+        (lambda: datasets.paper_d1(4, 2, 0, sizes=(1, 2, 1)), "sizes must be 2 integers"),
+    ],
+)
+def test_bad_sizes_of_the_paper_are_refused(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+# ---------------------------------------------------------------------------------------- scales
+
+
+def exact(scale, X):
+    """The scale's definition in rational arithmetic; roots to 2^-200."""
+    F = [[Fraction(float(x)) for x in row] for row in X]
+
+    def root(q):
+        shift = 1 << 1200  # Fraction -> integer square root, far below float64's resolution
+        return Fraction(isqrt(q.numerator * shift * shift // q.denominator), shift)
+
+    if scale == "unit-interval":
+        lo, hi = min(map(min, F)), max(map(max, F))
+        return [[(x - lo) / (hi - lo) if hi > lo else Fraction(0) for x in row] for row in F]
+    if scale == "unit-norm":
+        norms = [root(sum(x * x for x in row)) for row in F]
+        return [[x / n if n else x for x in row] for row, n in zip(F, norms, strict=True)]
+    columns = []
+    for column in zip(*F, strict=True):
+        m = sum(column) / len(column)
+        s = root(sum((x - m) ** 2 for x in column) / len(column))
+        columns.append([(x - m) / s if s else Fraction(0) for x in column])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def hard_matrices():
+    rng = np.random.default_rng(9)
+    X = rng.standard_normal((37, 5))
+    return {
+        "plain": X,
+        "one column": X[:, :1],
+        "large offset": 1e8 + X,
+        "spread of an ulp": 1 + np.spacing(1.0) * rng.integers(0, 2, (37, 5)),
+        "scales differ": X * np.array([1e-150, 1e-5, 1, 1e5, 1e150]),
+        "near the largest": X * 3e307,
+        "small": X * 1e-290,
+        "outlier first": np.vstack([[1e12] * 5, X]),
+        "constant column, zero row": np.vstack(
+            [[0, 0, 0, 0.1, 0], X * [1, 1, 1, 0, 1] + [0, 0, 0, 0.1, 0]]
+        ),
+        "a zero row": np.vstack([X, np.zeros(5)]),
+        "pixels": rng.integers(0, 256, (37, 5)).astype(np.uint8),
+    }
+
+
+def entry_bound(scale, z, shape):
+    """The bound of the docstring of apply_scale."""
+    n, d = shape
+    return {
+        "unit-interval": 3 * U * z,
+        "standardize": 8 * U * np.sqrt(n) + n * U * np.abs(z),
+        "unit-norm": (d + 4) * U * np.abs(z),
+    }[scale]
+
+
+@pytest.mark.parametrize("scale", ["unit-interval", "standardize", "unit-norm"])
+@pytest.mark.parametrize("name", list(hard_matrices()))
+def test_scales_keep_their_bound_against_exact_arithmetic(name, scale):
+    X = hard_matrices()[name]
+    before = X.copy()
+    Z = datasets.apply_scale(X, scale)
+    assert np.array_equal(X, before)
+    assert Z.dtype == np.float64
+    assert Z.flags.c_contiguous
+    want = exact(scale, X)
+    pairs = zip(Z.ravel().tolist(), (w for row in want for w in row), strict=True)
+    error = np.array([abs(float(Fraction(z) - w)) for z, w in pairs]).reshape(X.shape)
+    assert (error <= entry_bound(scale, np.array(want, dtype=float), X.shape) + 1e-323).all()
+
+
+def test_unit_interval_is_the_global_range_for_every_dtype():
+    X = np.array([[0, 51], [102, 255]], dtype=np.uint8)
+    assert np.array_equal(datasets.apply_scale(X, "unit-interval"), X / 255)
+    assert np.array_equal(datasets.apply_scale(X[:1], "unit-interval"), [[0, 1]])
+    assert np.array_equal(
+        datasets.apply_scale(np.full((2, 2), 7), "unit-interval"), np.zeros((2, 2))
+    )
+    Z = datasets.apply_scale(np.random.default_rng(0).standard_normal((99, 7)), "unit-interval")
+    assert (Z.min(), Z.max()) == (0, 1)
+    assert datasets.apply_scale([[-1.7e308, 0, 1.7e308]], "unit-interval").tolist() == [[0, 0.5, 1]]
+
+
+def test_constant_features_and_zero_rows_become_exactly_zero():
+    X = np.array([[0.1, 1, 0], [0.1, 2, 0], [0.1, 4, 0]])
+    Z = datasets.apply_scale(X, "standardize")
+    assert (Z[:, [0, 2]] == 0).all()
+    assert abs(Z[:, 1].mean()) < 4 * U
+    assert abs(Z[:, 1].std() - 1) < 4 * U
+    assert datasets.apply_scale([[0, 0], [3, 4]], "unit-norm").tolist() == [[0, 0], [0.6, 0.8]]
+    assert not datasets.apply_scale([[5.0, 6.0]], "standardize").any()
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "i2", ">i4", "u8", "f2", ">f4", "f8"])
+def test_widening_is_exact(dtype):
+    X = np.array([[0, 1, 100], [1, 0, 17]]).astype(dtype)
+    Z = datasets.apply_scale(X[:, ::-1])
+    assert Z.dtype == np.float64
+    assert np.array_equal(Z, X[:, ::-1].astype(float))
+
+
+@pytest.mark.parametrize(
+    ("X", "scale", "text"),
+    [
+        ([[1.0]], "unit", "scale must be one of 'none', 'unit-interval'"),
+        ([[1.0]], None, "scale must be one of"),
+        ([1.0, 2.0], "none", r"X: must have two dimensions .* got shape \(2,\)"),
+        ([[]], "none", "X: must have at least one row and one column"),
+        ([[1.0, 2.0], [1.0]], "none", "X: not an array of numbers"),
+        ([["a"]], "none", "X: dtype <U1 is not allowed"),
+        ([[1j]], "none", "X: dtype complex128 is not allowed"),
+        ([[None]], "none", "X: dtype object is not allowed"),
+        ([[0, 1.0], [np.nan, 1]], "standardize", r"X: row 1, column 0 \(from 0\) is nan"),
+        ([[0, -np.inf]], "unit-norm", r"X: row 0, column 1 \(from 0\) is -inf"),
+        ([[2**53 + 1]], "none", r"X: integers beyond 2\^53"),
+        ([[-(2**63)]], "none", r"X: integers beyond 2\^53"),
+        (np.array([[2**64 - 1]], dtype=np.uint64), "none", r"X: integers beyond 2\^53"),
+    ],
+)
+def test_what_cannot_be_scaled_is_refused(X, scale, text):
+    with pytest.raises(ValueError, match=text):
+        datasets.apply_scale(X, scale)
+
+
+def test_digits():
+    sklearn = pytest.importorskip("sklearn.datasets")
+    X, y = datasets.digits()
+    assert X.shape == (1797, 64)
+    assert (X.min(), X.max()) == (0, 16)
+    assert np.array_equal(y, sklearn.load_digits().target)
+    assert np.bincount(y).min() == 174
+    assert np.bincount(y).max() == 183
+    assert np.array_equal(datasets.digits("unit-interval")[0], X / 16)
+    with pytest.raises(ValueError, match="scale must be one of"):
+        datasets.digits("best")
+
+
+def test_digits_without_scikit_learn_names_the_extra(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=r"pip install 'nc1fast\[study\]'"):
+        datasets.digits()
