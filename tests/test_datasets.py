@@ -329,3 +329,32 @@ def test_digits_without_scikit_learn_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match=r"pip install 'nc1fast\[study\]'"):
         datasets.digits()
+
+
+@pytest.mark.parametrize("scale", datasets.SCALES)
+def test_load_scales_as_apply_scale_does(tmp_path, scale):
+    path = tmp_path / "a.npz"
+    y = np.arange(9)
+    rng = np.random.default_rng(4)
+    for X in (rng.standard_normal((9, 3)), rng.integers(0, 256, (9, 4, 3)).astype(np.uint8)):
+        np.savez(path, X=X, y=y)
+        got = datasets.load(path, scale=scale)
+        assert np.array_equal(got[0], datasets.apply_scale(X.reshape(9, -1), scale))
+        assert np.array_equal(got[1], y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"path": 3}, TypeError, "path must be a path, got int"),
+        ({"keys": "Xy"}, TypeError, "keys must be two names"),
+        ({"keys": ("X",)}, TypeError, "keys must be two names"),
+        ({"keys": ("X", 1)}, TypeError, "keys must be two names"),
+        ({"keys": 7}, TypeError, "keys must be two names"),
+        ({"scale": "unit"}, ValueError, "scale must be one of 'none', 'unit-interval', 'standardize', 'unit-norm'"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_of_load_are_named(tmp_path, arguments, error, text):
+    np.savez(tmp_path / "a.npz", X=[[1.0], [2.0]], y=[0, 1])
+    with pytest.raises(error, match=text):
+        datasets.load(**({"path": tmp_path / "a.npz"} | arguments))

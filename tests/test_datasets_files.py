@@ -188,16 +188,6 @@ def test_csv_by_hand(tmp_path, text, labels, X, y):
         assert same(datasets.load(path, labels=labels), X, y)
 
 
-@pytest.mark.parametrize("scale", datasets.SCALES)
-def test_load_scales_as_apply_scale_does(tmp_path, scale):
-    path = tmp_path / "a.npz"
-    for X in (POINTS, IMAGES):
-        np.savez(path, X=X, y=TARGETS)
-        assert same(
-            datasets.load(path, scale=scale), datasets.apply_scale(X.reshape(9, -1), scale), TARGETS
-        )
-
-
 # ---------------------------------------------------------------------------------------- bad files
 
 GOOD = {
@@ -398,23 +388,6 @@ def test_bad_files_of_labels_are_named(tmp_path, name, content, error, text):
             datasets.load(tmp_path / data, labels=tmp_path / name)
         assert str(caught.value).startswith(f"{tmp_path / name}: ")
         assert text in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "text"),
-    [
-        ({"path": 3}, TypeError, "path must be a path, got int"),
-        ({"keys": "Xy"}, TypeError, "keys must be two names"),
-        ({"keys": ("X",)}, TypeError, "keys must be two names"),
-        ({"keys": ("X", 1)}, TypeError, "keys must be two names"),
-        ({"keys": 7}, TypeError, "keys must be two names"),
-        ({"scale": "unit"}, ValueError, "scale must be one of 'none', 'unit-interval', 'standardize', 'unit-norm'"),
-    ],
-)  # fmt: skip
-def test_bad_arguments_of_load_are_named(tmp_path, arguments, error, text):
-    (tmp_path / "a.npz").write_bytes(GOOD["a.npz"])
-    with pytest.raises(error, match=text):
-        datasets.load(**({"path": tmp_path / "a.npz"} | arguments))
 
 
 def test_a_name_with_a_line_break_is_shown_on_one_line(tmp_path):
