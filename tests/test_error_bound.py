@@ -1,0 +1,171 @@
+"""`error_bound` on random problems: never below the measured error, never absurdly above it.
+
+The reference is `precise` at 45 digits on the data exactly as given: NC1 >= 1e-16 here, so that its own
+relative error is below 1e-28 and vanishes beside every bound (the smallest are 1e-16 relative).
+NC1FAST_EXHAUSTIVE=1 runs 1,000 problems instead of 240.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from mpmath import mp
+from tests import precise
+
+import nc1fast as nc
+from nc1fast.activations import NO_FINITE_NTK
+
+N_PROBLEMS = 1000 if os.environ.get("NC1FAST_EXHAUSTIVE") == "1" else 240
+BATCH = 20  # problems per test: small enough to name the failing one, large enough to be quiet
+DTYPES = ("float64", "float32", "mixed")
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "mixed": 2.0**-24}
+ACTIVATIONS = [*nc.activations(), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
+FAVOURED = (
+    "relu",
+    "erf",
+)  # their within-class tiles have a form of their own: half of the problems
+
+
+class Problem(NamedTuple):
+    index: int
+    X: np.ndarray
+    y: np.ndarray
+    kernel: Any
+    dtype: str
+    nc1: float
+    trace_between: float
+    largest: float  # k_ii
+
+
+def _kernel(rng: np.random.Generator) -> Any:
+    activation = (
+        FAVOURED[rng.integers(2)]
+        if rng.random() < 0.5
+        else ACTIVATIONS[rng.integers(len(ACTIVATIONS))]
+    )
+    if activation == "leaky_relu":
+        activation = nc.LeakyReLU()
+    depth = int(rng.integers(2, 4))
+    sw2 = tuple(rng.uniform(0.5, 2.0, depth).tolist())
+    sb2 = tuple(rng.uniform(0.05, 0.5, depth).tolist()) if rng.random() < 0.5 else 0.0
+    if str(activation) in NO_FINITE_NTK:
+        sb2 = sb2 or (0.1,) * depth  # without a bias one feature leaves nothing but a sign
+    if activation == "exp":
+        sw2 = tuple(0.2 * w for w in sw2)  # two layers of exp would leave the range of float64
+    kind = rng.choice(
+        ["nngp", "conjugate", "ntk", "standard", "linear"], p=[0.3, 0.1, 0.3, 0.2, 0.1]
+    )
+    if kind == "linear":
+        return nc.Linear(sw2[0], 0.0 if sb2 == 0.0 else sb2[0])
+    if kind == "conjugate":
+        return nc.ConjugateKernel(activation, depth, sw2, sb2)
+    if kind == "nngp" or str(activation) in NO_FINITE_NTK:
+        return nc.NNGP(activation, depth, sw2, sb2)
+    if kind == "ntk":
+        return nc.NTK(activation, depth, sw2, sb2, train_bias=[None, True, False][rng.integers(3)])
+    width = int(rng.integers(1, 600))
+    return nc.NTK(activation, depth, sw2, sb2, parametrization="standard", width=width)
+
+
+@cache
+def problem(index: int) -> Problem:
+    """Random classes; the within-class deviation spans 10^-6.5 ... 8 and NC1 with it 1e-14 ... 10."""
+    rng = np.random.default_rng([2024, index])
+    kernel = _kernel(rng)
+    n_classes = int(rng.integers(2, 6))
+    largest = 39 // n_classes if index % 4 == 0 else 4
+    sizes = rng.integers(1, largest + 1, n_classes)
+    sizes[rng.integers(n_classes)] += 1  # not all classes of one row; N <= 40
+    n_features = int(rng.choice([1, 2, 3, 8, 40]))
+    deviation = 10 ** rng.uniform(-6.5, 0.9)
+    y = np.repeat(np.arange(n_classes), sizes)
+    X = rng.normal(size=(n_classes, n_features))[y] + deviation * rng.normal(
+        size=(len(y), n_features)
+    )
+    if rng.random() < 0.1:
+        X[-1] = X[-2]  # a duplicate
+    if getattr(kernel, "activation", None) == "exp":
+        X *= min(1.0, 2.0 / np.sqrt((X**2).mean(axis=1).max()))
+    if rng.random() < 0.3:
+        X = X.astype(np.float32)
+    order = rng.permutation(len(y))
+    X, y = X[order], y[order]
+    with mp.workdps(45):
+        K = precise.gram(kernel, X)
+        nc1, _, between = (float(v) for v in precise.collapse(K, y))
+        diagonal = max(float(v) for v in np.diag(K))
+    return Problem(index, X, y, kernel, DTYPES[index % 3], nc1, between, diagonal)
+
+
+def _collapse(case: Problem, dtype: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", nc.AccuracyWarning
+        )  # large bounds are meant to be seen here
+        return nc.collapse(case.X, case.y, case.kernel, convention="papyan", dtype=dtype)
+
+
+def _describe(case: Problem, result: Any) -> str:
+    sizes = np.bincount(case.y).tolist()
+    return (
+        f"problem({case.index}): {case.kernel!r}, X {case.X.shape} {case.X.dtype}, sizes {sizes}, {case.dtype}; "
+        f"nc1 {result.nc1!r}, reference {case.nc1!r}, error {abs(result.nc1 - case.nc1):.3e}, "
+        f"bound {result.error_bound:.3e}"
+    )
+
+
+@pytest.mark.parametrize("batch", range(0, N_PROBLEMS, BATCH))
+def test_measured_error_is_within_the_bound(batch):
+    failures = []
+    for index in range(batch, batch + BATCH):
+        case = problem(index)
+        result = _collapse(case, case.dtype)
+        # written so that a NaN anywhere counts as a failure
+        if not abs(result.nc1 - case.nc1) <= result.error_bound < np.inf:
+            failures.append(_describe(case, result))
+    assert not failures, "\n".join(failures)
+
+
+def _well_scaled(case: Problem) -> bool:
+    """Class means as far apart as rows are long: nothing but the kernel's own rounding is amplified."""
+    return case.trace_between >= case.largest / 4 and 1e-12 <= case.nc1 <= 10
+
+
+@pytest.mark.parametrize("batch", range(0, N_PROBLEMS, BATCH))
+def test_bound_is_tight_on_well_scaled_data(batch):
+    failures = []
+    for index in range(batch, batch + BATCH):
+        case = problem(index)
+        if _well_scaled(case):
+            result = _collapse(case, case.dtype)
+            u, n_features = UNIT_ROUNDOFF[case.dtype], case.X.shape[1]
+            allowed = 8 * (n_features + 50) * u * (1 + 1 / case.nc1) * case.nc1
+            if not result.error_bound <= allowed:
+                failures.append(f"{_describe(case, result)}, allowed {allowed:.3e}")
+    assert not failures, "\n".join(failures)
+
+
+def test_problems_cover_what_they_claim():
+    cases = [problem(index) for index in range(N_PROBLEMS)]
+    values = np.array([case.nc1 for case in cases])
+    assert values.min() < 1e-12
+    assert values.max() > 4
+    assert all(np.isfinite(values))
+    assert all(case.nc1 == 0 or case.nc1 >= 1e-16 for case in cases)
+    assert sum(map(_well_scaled, cases)) >= N_PROBLEMS // 10
+    assert max(len(case.y) for case in cases) <= 40
+    assert {type(case.kernel).__name__ for case in cases} == {
+        "NNGP",
+        "ConjugateKernel",
+        "NTK",
+        "Linear",
+    }
+    for dtype in DTYPES:
+        chosen = values[[case.dtype == dtype for case in cases]]
+        assert chosen.min() < 1e-9
+        assert chosen.max() > 0.3
