@@ -68,15 +68,15 @@ class _Moments:
 
 
 def _sum_rows(A: Array) -> Array:
-    """Sum over rows, 16 at a time: error <= _sum_rows_error(len(A)) unit roundoffs of the sum of magnitudes."""
-    while len(A) > 16:
-        k = len(A) // 16
-        A = np.concatenate([A[: 16 * k].reshape(16, k, -1).sum(axis=0), A[16 * k :]])
+    """Sum over rows, 4 at a time: error <= _sum_rows_error(len(A)) unit roundoffs of the sum of magnitudes."""
+    while len(A) > 4:
+        k = len(A) // 4
+        A = np.concatenate([A[: 4 * k].reshape(4, k, -1).sum(axis=0), A[4 * k :]])
     return A.sum(axis=0)  # type: ignore[no-any-return]
 
 
 def _sum_rows_error(n: int) -> float:
-    return min(n, 15 * (2 + math.log2(max(n, 1)) / 4))
+    return min(n, 9 + 1.5 * math.log2(max(n, 1)))
 
 
 def _rows_at_a_time(H: NDArray[Any]) -> int:
