@@ -313,6 +313,7 @@ def test_rows_are_processed_in_chunks(monkeypatch):
     H, y = _data()
     whole = collapse_from_sums(_sums(H, y), "sample")
     monkeypatch.setattr("nc1fast._rows._CHUNK", 37)
+    monkeypatch.setattr("nc1fast._rows._COLUMNS", 11)
     pieces = collapse_from_sums(_sums(H, y), "sample")
     np.testing.assert_array_equal(pieces.nearest_center, whole.nearest_center)
     assert pieces.nc1_pinv == pytest.approx(whole.nc1_pinv, rel=1e-13)

@@ -136,33 +136,35 @@ def cdnv(V: Array, M: Array) -> float:
     return float(pairs.mean())
 
 
-def _between_eigen(Mc: Array, w: Weights) -> tuple[Array, Array]:
-    """Nonzero eigenvalues (r,) of D Mc D, which are those of Sigma_B, and D v for their vectors v, (C, r)."""
+class BetweenSpectrum(NamedTuple):
+    """Nonzero eigenvalues (r,) of Sigma_B, and D v (C, r) for the eigenvectors v of D Mc D, D = diag(sqrt w)."""
+
+    values: Array
+    vectors: Array
+
+
+def between_spectrum(Mc: Array, w: Weights) -> BetweenSpectrum:
+    """Eigenvalues of Sigma_B above 1e-10 of the largest, which are those of D Mc D; `between_rank` counts them."""
     d = np.sqrt(w.between)
     values, vectors = np.linalg.eigh(Mc * np.outer(d, d))
     keep = values > max(RANK_TOLERANCE * values[-1], 0)
-    return values[keep], d[:, None] * vectors[:, keep]
+    return BetweenSpectrum(values[keep], d[:, None] * vectors[:, keep])
 
 
-def between_rank(Mc: Array, w: Weights) -> int:
-    """Eigenvalues of Sigma_B above 1e-10 of the largest."""
-    return len(_between_eigen(Mc, w)[0])
-
-
-def nc1_pinv(rows: RowStatistics, Mc: Array, w: Weights) -> float:
+def nc1_pinv(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) -> float:
     """Tr(Sigma_W pinv(Sigma_B))/C; infinite when Sigma_B is zero.
 
     Notes
     -----
-    With D = diag(sqrt w) and (lambda, v) the eigenpairs of D Mc D, the eigenvectors of Sigma_B are Z D v/sqrt(lambda),
-    Z the centred means; so the trace is sum v^T D G D v / lambda^2, G = Z^T Sigma_W Z the scatter of `rows`.
+    The eigenvectors of Sigma_B are Z D v/sqrt(lambda), Z the centred means; so the trace is the sum of
+    v^T D G D v / lambda^2, G = Z^T Sigma_W Z the scatter of `rows`.
     """
-    values, vectors = _between_eigen(Mc, w)
+    values, vectors = spectrum
     if not len(values):
         return math.inf
     by_class = CONVENTIONS[w.convention][0] == "u"
     G = centred(rows.scatter_class if by_class else rows.scatter_sample, w.mean)
-    return float(((G @ vectors * vectors).sum(axis=0) / values**2).sum() / len(Mc))
+    return float(((G @ vectors * vectors).sum(axis=0) / values**2).sum() / len(G))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -259,7 +261,7 @@ class Collapse:
         TypeError
             If `other` is not a Collapse.
         ValueError
-            If the two have different classes, or other.nc1 is 0.
+            If the two have different classes, or other.nc1 is 0 or infinite.
         """
         if not isinstance(other, Collapse):
             raise TypeError(f"other must be a Collapse, got {type(other).__name__}")
@@ -267,8 +269,8 @@ class Collapse:
             np.array_equal(self.sizes, other.sizes) and np.array_equal(self.labels, other.labels)
         ):
             raise ValueError("other must be of the same data: its labels or class sizes differ")
-        if other.nc1 == 0:
-            raise ValueError("other.nc1 is 0: the relative NC1 is not defined")
+        if other.nc1 == 0 or math.isinf(other.nc1):
+            raise ValueError(f"other.nc1 is {other.nc1:g}: the relative NC1 is not defined")
         return self.nc1 / other.nc1
 
 
@@ -354,12 +356,13 @@ def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> C
         warn("trace_between is 0 (the class means coincide): nc1 is infinite", AccuracyWarning)
     elif bound > WORRYING * abs(nc1):
         warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
+    spectrum = between_spectrum(Mc, w)
     return Collapse(
         nc1=nc1,
         trace_within=within,
         trace_between=between,
-        nc1_pinv=None if rows is None else nc1_pinv(rows, Mc, w),
-        between_rank=between_rank(Mc, w),
+        nc1_pinv=None if rows is None else nc1_pinv(rows, spectrum, w),
+        between_rank=len(spectrum.values),
         nc2_equinorm=nc2_equinorm(Mc),
         nc2_equiangle=nc2_equiangle(Mc),
         nc2_etf=nc2_etf(Mc),
