@@ -7,9 +7,21 @@ table alone. Needs the extra `study`.
 
 from __future__ import annotations
 
-from nc1fast.studies.cells import Cell, plan
+from nc1fast.studies.cells import Cell, describe_plan, plan
 from nc1fast.studies.description import Study, built_in, load, parse
 from nc1fast.studies.runner import Result, run
 from nc1fast.studies.table import COLUMNS, read
 
-__all__ = ["COLUMNS", "Cell", "Result", "Study", "built_in", "load", "parse", "plan", "read", "run"]
+__all__ = [
+    "COLUMNS",
+    "Cell",
+    "Result",
+    "Study",
+    "built_in",
+    "describe_plan",
+    "load",
+    "parse",
+    "plan",
+    "read",
+    "run",
+]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_OVERHEAD = 0.01  # seconds of a cell besides its kernels: data, sums, journal
+_PER_SECOND = 5e9  # operations of `pair_operations` on two cores
 FILTERS = ("arm", "dataset", "N", "d0", "sizes", "repeat")
 
 
@@ -123,12 +125,29 @@ def plan(study: Study, only: Sequence[str] = ()) -> list[Cell]:
     for key, values in filters:
         kept = [cell for cell in cells if _value(cell, key) in values]
         if not kept:
-            there = sorted({_value(cell, key) for cell in cells})
+            there = dict.fromkeys(_value(cell, key) for cell in cells)
             raise ValueError(
                 f"only {key}={','.join(values)} leaves no cell; there are {', '.join(there)}"
             )
         cells = kept
     return cells
+
+
+def describe_plan(study: Study, only: Sequence[str] = ()) -> str:
+    """Say what a run would do: cells and rows of each arm, and a rough estimate of the time."""
+    cells = plan(study, only)
+    lines = [f"{study.title} ({study.name}{', ' + study.preset if study.preset else ''})"]
+    for arm in dict.fromkeys(cell.arm.name for cell in cells):
+        members = [cell for cell in cells if cell.arm.name == arm]
+        names = ", ".join(dict.fromkeys(cell.data.name for cell in members))
+        rows = sum(cell.n_rows for cell in members)
+        lines.append(
+            f"  {arm}: {len(members)} cell{'s' * (len(members) > 1)} of {names}, {rows} rows"
+        )
+    seconds = sum(_OVERHEAD + cell.pair_operations() / _PER_SECOND for cell in cells)
+    rows = sum(cell.n_rows for cell in cells)
+    lines.append(f"{len(cells)} cells, {rows} rows, about {max(1, round(seconds))} s on two cores")
+    return "\n".join(lines)
 
 
 def _cells(study: Study) -> Iterator[Cell]:

@@ -104,7 +104,8 @@ def compare(
     upper, lower : iterable of Row
         The claim is NC1(upper) >= NC1(lower).
     free : sequence of str
-        Columns of `CELL` in which the two sides differ; `dtype` always may.
+        Columns of `CELL` in which the two sides differ; `dtype` always may, and so may `arm`: data
+        that two arms share counts once.
 
     Notes
     -----
@@ -112,16 +113,23 @@ def compare(
     minus that sum, and is equal otherwise. The cell takes the verdict of its median difference
     against its median bound.
     """
-    columns = [name for name in CELL if name not in (*free, "dtype")]
-    partners = {_key(row, columns): row for row in lower}
-    verdicts = []
-    for cell, members in grouped(upper, columns):
-        paired = [
-            (row, partners[key]) for row in members if (key := _key(row, columns)) in partners
-        ]
-        if paired:
-            verdicts.append(_judge(cell, paired))
-    return verdicts
+    columns = [name for name in CELL if name not in (*free, "dtype", "arm")]
+    uppers, lowers = _by_key(upper, columns), _by_key(lower, columns)
+    cells = grouped((row for key, row in uppers.items() if key in lowers), columns)
+    return [
+        _judge(
+            {"arm": members[0]["arm"], **cell},
+            [(row, lowers[_key(row, columns)]) for row in members],
+        )
+        for cell, members in cells
+    ]
+
+
+def _by_key(rows: Iterable[Row], columns: Sequence[str]) -> dict[tuple[object, ...], Row]:
+    first: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        first.setdefault(_key(row, columns), row)
+    return first
 
 
 def _key(row: Row, columns: Sequence[str]) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import math
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import nc1fast as nc
 from nc1fast.compat import released
+from nc1fast.provenance import machine
 from nc1fast.studies import table
 from nc1fast.studies.cells import Cell, plan
 from nc1fast.studies.description import File, KernelRow, ReleasedErfNTK, Study
@@ -100,8 +102,11 @@ def run(
                 progress(done + 1, len(cells))
         in_table = plan(study) if only and resume else cells
         rows = [row for cell in in_table for row in journal.finished.get(cell.id, ())]
-    told = {"cells": f"{sum(c.id in journal.finished for c in in_table)} of {len(plan(study))}"}
-    table.write(rows, folder, {**describe(study), **(provenance or {}), **told})
+    told = {
+        "date": str(dt.datetime.now(dt.timezone.utc).date()),
+        "cells": f"{sum(c.id in journal.finished for c in in_table)} of {len(plan(study))}",
+    }
+    table.write(rows, folder, {**describe(study), **machine(), **(provenance or {}), **told})
     return Result(folder, rows, computed)
 
 

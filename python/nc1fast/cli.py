@@ -1,0 +1,51 @@
+"""The command `nc1fast`: what goes wrong becomes one line and an exit code.
+
+Exit codes: 0 success, 1 a study or self-test failed, 2 a mistake in the call or in the data, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any
+
+USER_ERROR = 2
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; ends in SystemExit.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Default: those of the process. With NC1FAST_TRACEBACK=1 in the environment errors keep their traceback.
+    """
+    warnings.showwarning = _show_warning
+    if arguments is None:
+        arguments = sys.argv[1:]
+    try:
+        from nc1fast.commands import run  # noqa: PLC0415  (needs typer)
+
+        sys.exit(run(arguments or ["--help"]))
+    except KeyboardInterrupt:
+        _fail("interrupted; a study continues with --resume", 130)
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        if os.environ.get("NC1FAST_TRACEBACK"):
+            raise
+        _fail(_one_line(error), USER_ERROR)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"nc1fast: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    print(f"nc1fast: warning: {message}", file=sys.stderr)

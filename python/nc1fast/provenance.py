@@ -1,0 +1,56 @@
+"""Where numbers come from: machine, versions, instruction set."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_OPTIONAL = (
+    *("typer", "rich", "tqdm", "pydantic", "pyyaml", "matplotlib", "jinja2", "pyarrow"),
+    *("scipy", "scikit-learn", "torch", "dask"),
+)
+
+
+def machine() -> dict[str, str]:
+    """Describe this machine: processor, cores that this process may use, system, Python, NumPy, core."""
+    from nc1fast._backend import build_info  # noqa: PLC0415  (needs the compiled core)
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": str(cores),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "core": _core(build_info()),
+    }
+
+
+def extras() -> dict[str, str]:
+    """Versions of the optional packages that are installed; the others are named as missing."""
+    versions, missing = {}, []
+    for name in _OPTIONAL:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    return {**versions, **({"missing": ", ".join(missing)} if missing else {})}
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or "unknown"
+
+
+def _core(info: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in info.items())
