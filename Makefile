@@ -33,13 +33,16 @@ lint: $(VENV)/linters ## format, types and static checks; changes nothing
 sanitize: sanitize-address sanitize-thread ## a short selection of tests under ASan + UBSan, then under TSan
 
 # The package is built once more beside the normal one. `python -S` leaves the editable install out of sight.
-sanitize-%: $(VENV)/installed
+sanitize-address sanitize-thread: sanitize-%: $(VENV)/installed
 	SKBUILD_BUILD_DIR=build/$* $(PIP) --no-build-isolation --no-deps --upgrade --target build/$*/site \
 	  --config-settings=install.strip=false \
 	  --config-settings=cmake.define.CMAKE_CXX_FLAGS="$(SANITIZE_$*) -fno-omit-frame-pointer -g1" .
-	LD_PRELOAD="$$(for lib in $(PRELOAD_$*); do $${CXX:-g++} -print-file-name=$$lib; done)" $(RUNTIME_$*) \
+	for isa in baseline best; do \
+	  env $$([ $$isa = best ] || echo NC1FAST_ISA=$$isa) $(RUNTIME_$*) \
+	  LD_PRELOAD="$$(for lib in $(PRELOAD_$*); do printf '%s ' $$($${CXX:-g++} -print-file-name=$$lib); done)" \
 	  PYTHONPATH=build/$*/site:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))') \
-	  $(BIN)/python -S -m pytest -p no:cacheprovider tests/test_sanitize.py
+	  $(BIN)/python -S -m pytest -p no:cacheprovider --capture=sys tests/test_sanitize.py || exit 1; \
+	done
 
 SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 PRELOAD_address  := libasan.so libubsan.so libstdc++.so

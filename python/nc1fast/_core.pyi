@@ -1,0 +1,34 @@
+"""The compiled core. `_backend` alone calls it, with arrays that are checked, contiguous and of the right type."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def class_sums(
+    x: NDArray[Any],
+    order: NDArray[np.int64],
+    sizes: Sequence[int],
+    chains: Sequence[dict[str, Any]],
+    single_within: bool,
+    single_between: bool,
+    row_sums: bool,
+    n_threads: int,
+    part: int,
+    parts: int,
+    tile_panels: int,
+    progress: Callable[[int, int], object] | None,
+) -> list[dict[str, NDArray[Any]]]: ...
+def gram(
+    x: NDArray[Any],
+    z: NDArray[Any] | None,
+    chain: dict[str, Any],
+    single: bool,
+    n_threads: int,
+    progress: Callable[[int, int], object] | None,
+) -> NDArray[Any]: ...
+def diagonal(x: NDArray[Any], chain: dict[str, Any]) -> NDArray[np.float64]: ...
+def activations() -> list[str]: ...
+def isa() -> str: ...
+def isas() -> list[str]: ...

@@ -1,0 +1,115 @@
+"""Which instructions run: NC1FAST_ISA forces a set this machine has, and emulated older processors get the right one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# A handful of kernels and both tile types, as text that keeps every bit.
+PROGRAM = """
+import nc1fast as nc
+from nc1fast import _core
+X, y = nc.datasets.gaussian_mixture(means=(-1, 1), stds=0.5, sizes=(37, 64), n_features=11, seed=0)
+print(_core.isa())
+for dtype in ("float64", "float32"):
+    for result in nc.collapse(X, y, [nc.NNGP("relu"), nc.NTK("erf")], convention="sample", dtype=dtype):
+        print(result.nc1.hex(), result.error_bound.hex())
+"""
+
+
+def _run(
+    isa: str | None, command: tuple[str, ...] = (), program: str = PROGRAM
+) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "NC1FAST_ISA"}
+    if isa is not None:
+        environment["NC1FAST_ISA"] = isa
+    return subprocess.run(
+        [*command, sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def _results(run: subprocess.CompletedProcess[str]) -> tuple[str, list[tuple[float, float]]]:
+    assert run.returncode == 0, run.stderr
+    isa, *lines = run.stdout.splitlines()
+    return isa, [(float.fromhex(a), float.fromhex(b)) for a, b in map(str.split, lines)]
+
+
+def _assert_same_values(run: subprocess.CompletedProcess[str], isa: str) -> None:
+    """The bits may differ between instruction sets; the values may not differ by more than their bounds."""
+    used, values = _results(run)
+    assert used == isa
+    _, expected = _results(_run(None))
+    for (value, bound), (other, other_bound) in zip(values, expected, strict=True):
+        assert 0 < bound < 1e-2 * value
+        assert abs(value - other) <= bound + other_bound
+
+
+def _promised() -> str:
+    """The best instruction set by what the operating system says of this processor."""
+    flags = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text()))
+    if {"avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"} <= flags:
+        return "avx512"
+    return "avx2" if {"avx2", "fma"} <= flags else "baseline"
+
+
+def test_the_best_instruction_set_is_used() -> None:
+    assert _results(_run(None))[0] == _promised()
+    assert _results(_run(""))[0] == _promised()
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_a_forced_instruction_set_gives_the_same_values(isa: str) -> None:
+    from nc1fast import _core
+
+    if isa not in _core.isas():
+        pytest.skip(f"this machine has no {isa}")
+    _assert_same_values(_run(isa), isa)
+
+
+def test_an_unknown_instruction_set_is_refused() -> None:
+    run = _run("sse9")
+    assert run.returncode == 1
+    assert re.search(r"^ValueError: .*NC1FAST_ISA=sse9.*baseline", run.stderr, flags=re.MULTILINE)
+
+
+# QEMU gives programs no AVX-512, so that set runs natively or not at all.
+CPUS = [("Nehalem", "baseline"), ("Haswell", "avx2")]
+
+
+def _emulator(cpu: str) -> tuple[str, ...]:
+    emulator = shutil.which("qemu-x86_64-static")
+    if emulator is None or platform.machine() != "x86_64":
+        pytest.skip("needs qemu-x86_64-static on an x86-64 machine")
+    command = (emulator, "-cpu", cpu)
+    numpy = _run(None, command, "import numpy")
+    if numpy.returncode:
+        pytest.skip(
+            f"NumPy itself does not run on an emulated {cpu}: {numpy.stderr.strip().splitlines()[-1:]}"
+        )
+    return command
+
+
+@pytest.mark.parametrize(("cpu", "isa"), CPUS)
+def test_an_older_processor_gets_its_instruction_set(cpu: str, isa: str) -> None:
+    _assert_same_values(_run(None, _emulator(cpu)), isa)
+
+
+@pytest.mark.parametrize(("cpu", "missing"), [("Nehalem", "avx2"), ("Haswell", "avx512")])
+def test_an_instruction_set_that_the_processor_lacks_is_refused(cpu: str, missing: str) -> None:
+    run = _run(missing, _emulator(cpu))
+    assert run.returncode == 1
+    assert re.search(
+        rf"^ValueError: .*NC1FAST_ISA={missing}.*baseline", run.stderr, flags=re.MULTILINE
+    )

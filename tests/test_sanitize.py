@@ -1,0 +1,101 @@
+"""Small calls over everything the compiled core does: what `make sanitize` runs under ASan, UBSan and TSan.
+
+Sizes are odd, smaller and larger than a panel, and one class has a single row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+
+SIZES = (1, 7, 61, 130)
+NO_FINITE_NTK = ("sign", "step")
+
+
+def _data(n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(n_features)
+    y = np.repeat(np.arange(len(SIZES)), SIZES)
+    random.shuffle(y)
+    return random.standard_normal((len(y), n_features)) + 3 * y[:, None], y
+
+
+def _kernels(activation: str) -> list[nc.kernels.Kernel]:
+    """Shallow and deep, with biases and without where there may be none."""
+    kernels: list[nc.kernels.Kernel] = [
+        nc.NNGP(activation, 2, 1.5, 0.1),
+        *nc.NNGP(activation, 4, 1.2, 0.2).layers(),
+    ]
+    if activation in NO_FINITE_NTK:
+        return kernels
+    standard = nc.NTK(activation, 2, 1.0, 0.1, parametrization="standard", width=64)
+    return [
+        *kernels,
+        nc.NNGP(activation),
+        nc.NTK(activation),
+        nc.NTK(activation, 3, 1.0, 0.1),
+        standard,
+    ]
+
+
+@pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
+@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
+@pytest.mark.parametrize("activation", nc.activations())
+def test_every_kernel_of_one_pass(activation: str, dtype: str) -> None:
+    X, y = _data(5)
+    kernels = _kernels(activation)
+    threads = [
+        nc.collapse(X, y, kernels, convention="sample", dtype=dtype, n_threads=n) for n in (1, 3)
+    ]
+    for one, three in zip(*threads, strict=True):
+        assert one.nc1 == three.nc1
+        assert np.array_equal(one.sums.block_sums, three.sums.block_sums)
+        assert np.isfinite(one.nc1)
+
+
+@pytest.mark.parametrize("statistics", ["sums", "all"])
+@pytest.mark.parametrize("n_features", [1, 2, 19, 70])
+def test_every_depth_of_product(n_features: int, statistics: str) -> None:
+    X, y = _data(n_features)
+    result = nc.collapse(
+        X, y, nc.NTK("relu"), convention="sample", statistics=statistics, n_threads=3
+    )
+    dense = nc.collapse(nc.NTK("relu")(X), y, "precomputed", convention="sample")
+    assert abs(result.nc1 - dense.nc1) <= result.error_bound + dense.error_bound
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "kernel", [nc.Linear(), nc.ConjugateKernel("erf", 3, 1.0, 0.1), nc.NTK("gelu", 2, 1.0, 0.1)]
+)
+def test_gram(kernel: nc.kernels.Kernel, dtype: str) -> None:
+    X, _ = _data(5)
+    K = kernel(X, dtype=dtype, n_threads=3)
+    assert np.array_equal(K, K.T)
+    assert np.allclose(kernel(X, X[:50], dtype=dtype), K[:, :50], rtol=1e-4, atol=1e-5)
+    assert np.allclose(kernel.diag(X), np.diag(K), rtol=1e-5)
+
+
+def test_callable_features_and_progress() -> None:
+    X, y = _data(5)
+    seen: list[tuple[int, int]] = []
+    by_name = nc.collapse(
+        X, y, nc.Linear(), convention="sample", n_threads=3, progress=lambda *at: seen.append(at)
+    )
+    by_function = nc.collapse(X, y, lambda A, B: A @ B.T / 5, convention="sample", n_threads=3)
+    by_features = nc.collapse(X, y, convention="sample")
+    assert by_name.nc1 == pytest.approx(by_function.nc1, rel=1e-10)
+    assert by_name.nc1 == pytest.approx(by_features.nc1, rel=1e-10)
+    assert seen
+    assert seen[-1][0] == seen[-1][1]
+
+
+def test_an_exception_in_a_callback_ends_the_pass() -> None:
+    X, y = _data(5)
+
+    def stop(done: int, total: int) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        nc.collapse(X, y, nc.NNGP("relu"), convention="sample", n_threads=3, progress=stop)
