@@ -2,7 +2,9 @@
 
 Everything is the plain definition at the precision of the caller's `mp.workdps`. Inner products of
 rows are exact (integer arithmetic on the floats as given), so no rounding happens before the dual
-activations; at D digits the NC1 of a problem whose true NC1 is v has relative error 10^-D / v.
+activations. At D digits the absolute error of a kernel value is about 10^-D, but 10^(-D/2) for the NTK
+of relu and its relatives where rows are collinear (the angle is a square root there): twice the digits
+are taken that the result should have, and NC1 = v then has relative error 10^(-D/2) / v.
 """
 
 from __future__ import annotations
