@@ -6,6 +6,7 @@ import dataclasses
 import math
 import warnings
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -279,7 +280,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="convention must be one of 'papyan'"):
         collapse_from_sums(_sums(H, y), "Papyan")
     with pytest.raises(ValueError, match="complete"):
-        collapse_from_sums(_sums(H, y, complete=False))
+        collapse_from_sums(_sums(H, y, exact=SimpleNamespace(parts=2, covered=frozenset({0}))))
     with pytest.raises(ValueError, match="two classes"):
         collapse_from_sums(_sums(H, np.zeros(40, dtype=int)))
     result = collapse_from_sums(_sums(H, y))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._backend import as_labels, as_matrix
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._inputs import as_labels, as_matrix
 from nc1fast.metrics import Collapse, collapse_from_sums
 from nc1fast.sums import ClassSums, SumsError
 
@@ -80,7 +80,7 @@ def _sum_rows_error(n: int) -> float:
 
 
 def _rows_at_a_time(H: NDArray[Any]) -> int:
-    return max(1, _CHUNK // H.shape[1])
+    return max(1, _CHUNK // int(H.shape[1]))
 
 
 def _widened(H: NDArray[Any], index: NDArray[np.intp]) -> Iterator[Array]:

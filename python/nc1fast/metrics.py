@@ -80,8 +80,8 @@ def within_by_class(sums: ClassSums) -> Array:
 
 def centred(M: Array, g: Array) -> Array:
     """J M J^T with J = I - 1 g^T, shape (C, C)."""
-    rows = (M * g).sum(axis=1)  # along memory, where NumPy sums pairwise
-    return M - rows[:, None] - rows[None, :] + (g * rows).sum()
+    rows: Array = (M * g).sum(axis=1)  # along memory, where NumPy sums pairwise
+    return M - rows[:, None] - rows[None, :] + float((g * rows).sum())
 
 
 def trace_within(V: Array, M: Array, w: Weights) -> float:
@@ -101,7 +101,9 @@ def trace_between(M: Array, w: Weights) -> float:
 
 def nc1_by_class(V: Array, Mc: Array) -> Array:
     """V_c / Mc_cc, shape (C,); infinite for a class whose mean is the global mean."""
-    return np.divide(V, np.diag(Mc), out=np.full(len(V), np.inf), where=np.diag(Mc) > 0)
+    out = np.full(len(V), np.inf)
+    np.divide(V, np.diag(Mc), out=out, where=np.diag(Mc) > 0)
+    return out
 
 
 def nc2_equinorm(Mc: Array) -> float:
