@@ -97,6 +97,7 @@ OUTER = {
     "plotting",
     "report",
     "cli",
+    "commands",
 }  # they use the library; the library never uses them
 
 
@@ -136,7 +137,14 @@ def test_library_modules_import_only_numpy_and_the_standard_library_at_load(name
 
 
 def test_no_import_cycle_at_load() -> None:
-    edges = {name: _own(IMPORTS[name].at_import) - {name, "", "_core"} for name in MODULES}
+    edges = {
+        name: {
+            other
+            for other in _own(IMPORTS[name].at_import) - {"", "_core"}
+            if not f"{name}.".startswith(f"{other}.")  # itself, or the package it is in
+        }
+        for name in MODULES
+    }
     done: set[str] = set()
     while ready := {name for name in edges if name not in done and edges[name] <= done}:
         done |= ready
@@ -145,13 +153,13 @@ def test_no_import_cycle_at_load() -> None:
 
 def test_importing_the_package_loads_numpy_alone() -> None:
     program = (
-        "import sys, numpy; before = set(sys.modules); import nc1fast;"
+        "import sys, numpy.random; before = set(sys.modules); import nc1fast;"
         "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert set(result.stdout.split()) <= {"nc1fast"}
+    assert set(result.stdout.split()) <= {"nc1fast", "numpy"}
 
 
 def test_source_files_are_short() -> None:
