@@ -1,0 +1,3 @@
+"""Benchmarks of nc1fast: one module per claim, run with ``python -m bench``."""
+
+from __future__ import annotations

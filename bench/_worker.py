@@ -1,0 +1,232 @@
+"""Contestants in processes of their own.
+
+Every contestant runs in a child process, so that thread pools, allocators and environment variables of one do not touch
+another. A child is told what to do by lines of JSON and answers in lines of JSON; it times the call itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench._problem import Answer, Problem
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Variables that would force a BLAS kernel or a cache size on a competitor; it shall run as well as it can.
+FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+
+class WorkerError(RuntimeError):
+    """What went wrong in a child process."""
+
+
+class Worker:
+    """A child process that prepares contestants and runs them.
+
+    Parameters
+    ----------
+    n_threads : int
+    competitor : bool, default True
+        Take the variables that force a BLAS kernel out of its environment, and tell its libraries the number of threads.
+    """
+
+    def __init__(self, n_threads: int, *, competitor: bool = True) -> None:
+        environment = dict(os.environ)
+        self.scratch = tempfile.TemporaryDirectory(prefix="bench-")
+        if competitor:
+            for name in FORCED_BLAS:
+                environment.pop(name, None)
+            environment["OMP_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] = str(n_threads)
+            environment["TORCHINDUCTOR_CACHE_DIR"] = self.scratch.name
+        environment["PYTHONPATH"] = os.pathsep.join(
+            [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        )
+        self.n_threads = n_threads
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "bench._worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def __enter__(self) -> Worker:  # noqa: PYI034 - Self is not in Python 3.10's typing
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.scratch.cleanup()
+
+    def prepare(
+        self, key: str, contestant: str, problem: Problem, **options: Any
+    ) -> dict[str, Any]:
+        """Prepare a contestant under a name of its own; returns its notes.
+
+        Raises
+        ------
+        UnavailableError
+            If it cannot run here.
+        """
+        reply = self._ask(
+            op="prepare",
+            key=key,
+            contestant=contestant,
+            problem=problem.as_dict(),
+            n_threads=self.n_threads,
+            options=options,
+        )
+        notes: dict[str, Any] = reply["notes"]
+        return notes
+
+    def run(self, key: str) -> tuple[float, Answer]:
+        """Run once: seconds, and the answer."""
+        reply = self._ask(op="run", key=key)
+        return float(reply["seconds"]), Answer.from_dict(reply["answer"])
+
+    def peak_memory(self, key: str) -> int:
+        """Run once: bytes by which resident memory rose during the call, at its highest."""
+        return int(self._ask(op="memory", key=key)["bytes"])
+
+    def environment(self) -> dict[str, Any]:
+        """Return the BLAS libraries and versions that the child has loaded."""
+        reply: dict[str, Any] = self._ask(op="environment")["environment"]
+        return reply
+
+    def _ask(self, **command: Any) -> dict[str, Any]:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise WorkerError("the worker has no pipes")
+        try:
+            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise WorkerError(f"the worker ended with status {self.process.wait()} at {command}")
+        reply: dict[str, Any] = json.loads(line)
+        if "unavailable" in reply:
+            from bench.competitors import UnavailableError  # noqa: PLC0415  (the child's import, here for the type)
+
+            raise UnavailableError(reply["unavailable"])
+        if "error" in reply:
+            raise WorkerError(reply["error"])
+        return reply
+
+
+def _loaded_environment() -> dict[str, Any]:
+    """Describe numerical libraries loaded in this process: BLAS kernels, versions."""
+    found: dict[str, Any] = {}
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        found["torch"] = torch.__version__
+        found["torch_cpu"] = torch.backends.cpu.get_cpu_capability()
+        found["torch_blas"] = next(
+            (
+                line.strip(" -")
+                for line in torch.__config__.show().splitlines()
+                if "Math Kernel" in line
+            ),
+            "unknown",
+        )
+    for module in ("numpy", "jax", "neural_tangents", "nc1fast"):
+        if module in sys.modules:
+            found[module] = getattr(sys.modules[module], "__version__", "unknown")
+    if "nc1fast" in sys.modules:
+        from nc1fast.provenance import machine  # noqa: PLC0415  (needs the compiled core)
+
+        found["nc1fast_core"] = machine()["core"]
+    try:
+        import threadpoolctl  # noqa: PLC0415  (of the bench extra)
+    except ImportError:
+        found["blas"] = "threadpoolctl is not installed"
+        return found
+    keys = ("internal_api", "version", "architecture", "threading_layer", "num_threads")
+    found["blas"] = [
+        {key: pool[key] for key in keys if key in pool}
+        for pool in threadpoolctl.threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+    return found
+
+
+def _resident(field: str) -> int:
+    """Return VmRSS or VmHWM of this process in bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise WorkerError(f"/proc/self/status has no {field}")
+
+
+def _peak_rise(run: Any) -> int:
+    """Return the rise of resident memory during run(), at its highest, in bytes.
+
+    Free memory is given back first, so that the call cannot hide in it; then the high-water mark is reset (Linux).
+    """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _resident("VmRSS")
+    run()
+    return max(0, _resident("VmHWM") - before)
+
+
+def _serve() -> None:
+    """Answer commands from stdin until it ends. What libraries print goes to stderr."""
+    from bench.competitors import PREPARE, Prepared, UnavailableError  # noqa: PLC0415
+
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    prepared: dict[str, Prepared] = {}
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            if command["op"] == "prepare":
+                problem = Problem(**command["problem"])
+                prepare = PREPARE[command["contestant"]]
+                ready = prepare(problem, command["n_threads"], **command["options"])
+                prepared[command["key"]] = ready
+                reply: dict[str, Any] = {"notes": ready.notes}
+            elif command["op"] == "run":
+                start = time.perf_counter()
+                answer = prepared[command["key"]].run()
+                reply = {"seconds": time.perf_counter() - start, "answer": answer.as_dict()}
+            elif command["op"] == "memory":
+                reply = {"bytes": _peak_rise(prepared[command["key"]].run)}
+            else:
+                reply = {"environment": _loaded_environment()}
+        except UnavailableError as error:
+            reply = {"unavailable": str(error)}
+        except Exception:  # noqa: BLE001 - reported to the parent, which raises
+            reply = {"error": traceback.format_exc()}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,174 @@
+"""The benchmarks' competitors compute the same thing as the reference; nothing is timed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nc1fast import reference
+from nc1fast.kernels import NNGP, NTK
+
+ROOT = Path(__file__).resolve().parent.parent
+if not (ROOT / "bench").is_dir():
+    pytest.skip("the benchmarks are not part of this source distribution", allow_module_level=True)
+sys.path.insert(0, str(ROOT))
+
+from bench import _problem, _session, _timing, bench_accuracy, competitors
+
+OBJECTS = {"nngp-relu": NNGP("relu"), "ntk-relu": NTK("relu"), "nngp-erf": NNGP("erf")}
+KERNELS = tuple(OBJECTS)
+PROBLEM = _problem.Problem(190, 3, n_classes=4, spread=0.5, seed=1)  # classes of 48, 48, 47, 47
+
+
+@pytest.fixture(autouse=True)
+def _torch_threads():
+    """Leave torch's number of threads as it was."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else None
+    yield
+    if torch:
+        torch.set_num_threads(threads)
+
+
+def expected(kernel, problem=PROBLEM):
+    X, y = problem.data()
+    gram = reference.gram(OBJECTS[kernel], X)
+    one_hot = (y[:, None] == np.unique(y)).astype(float)
+    return _problem.answer_from_sums(
+        one_hot.T @ gram @ one_hot, one_hot.T @ np.diag(gram), one_hot.sum(axis=0)
+    )
+
+
+def close(answer, kernel, dtype, problem=PROBLEM):
+    answers = {"reference": expected(kernel, problem), "contestant": answer}
+    return _problem.require_agreement(answers, dtype)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numpy_dense(kernel, dtype):
+    X, y = dataclasses.replace(PROBLEM, dtype=dtype).data()
+    close(competitors.numpy_dense(X, y, kernel), kernel, dtype)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("tile", "workers", "outer"), [(512, 1, False), (20, 2, False), (47, 1, True)]
+)
+def test_tiled_torch(kernel, dtype, tile, workers, outer):
+    pytest.importorskip("torch")
+    from bench.tiled_torch import Plan, TiledTorch
+
+    X, y = dataclasses.replace(PROBLEM, dtype=dtype).data()
+    program = TiledTorch(kernel, dtype, Plan(tile, workers, False, outer))
+    first, second = program(X, y), program(X, y)
+    close(first, kernel, dtype)
+    assert first.nc1 == second.nc1
+
+
+def test_tiled_torch_puts_weight_on_unequal_norms():
+    """Rows of very different length and unequal classes: row weights and class cuts must not be mixed up."""
+    pytest.importorskip("torch")
+    from bench.tiled_torch import Plan, TiledTorch
+
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((60, 4)) * np.exp(rng.uniform(-3, 3, (60, 1)))
+    y = np.repeat([0, 1, 2], [3, 40, 17])[rng.permutation(60)]
+    for kernel in KERNELS:
+        dense = competitors.numpy_dense(X, y, kernel)
+        tiled = TiledTorch(kernel, "float64", Plan(8, 2))(X, y)
+        assert _problem.disagreement(tiled, dense) < 1e-8
+
+
+def test_search_returns_a_plan_it_timed():
+    pytest.importorskip("torch")
+    from bench import tiled_torch
+
+    X, y = PROBLEM.data()
+    plan, timings = tiled_torch.search(X, y, "nngp-relu", "float64", 2)
+    assert len(timings) == len(tiled_torch.TILE_SIZES) * 2 * 2
+    assert any(name.startswith(f"tile {plan.tile},") for name in timings)
+    assert all(value > 0 for value in timings.values())
+
+
+@pytest.mark.parametrize("kernel", ["nngp-relu", "ntk-relu"])
+def test_released_algorithm(kernel):
+    pytest.importorskip("torch")
+    from bench.released_torch import released
+
+    balanced = _problem.Problem(160, 5, n_classes=4)
+    X, y = balanced.data()
+    answer, _ = released(X, y, kernel)
+    close(answer, kernel, "float32", balanced)
+    with pytest.raises(ValueError, match="kernel must be one of"):
+        released(X, y, "nngp-erf")
+
+
+@pytest.mark.parametrize("kernel", bench_accuracy.KERNELS)
+def test_extended_precision_reference(kernel):
+    X, y = PROBLEM.data()
+    assert bench_accuracy.reference_nc1(X, y, kernel) == pytest.approx(
+        expected(kernel).nc1, rel=1e-11
+    )
+
+
+def test_disagreement_is_noticed():
+    good = expected("nngp-relu")
+    bad = dataclasses.replace(good, nc1=good.nc1 * (1 + 1e-6))
+    with pytest.raises(_problem.DisagreementError, match="bad and good differ by"):
+        _problem.require_agreement({"good": good, "bad": bad}, "float64")
+    nan = dataclasses.replace(good, nc1=float("nan"))
+    with pytest.raises(_problem.DisagreementError):
+        _problem.require_agreement({"good": good, "nan": nan}, "float32")
+
+
+def test_rounds_alternate():
+    order = []
+    runs = {name: lambda name=name: order.append(name) or 1.0 for name in ("a", "b", "c")}
+    samples = _timing.interleave(runs, rounds=2)
+    assert order == ["a", "b", "c", "c", "b", "a"]
+    assert samples["a"].ratio_to(samples["b"]).median == 1.0
+    with pytest.raises(ValueError, match="even"):
+        _timing.interleave(runs, rounds=3)
+
+
+def test_result_is_written_with_its_environment(tmp_path):
+    claim = _session.Claim("a ratio", 2.0, ">=", 2.5)
+    result = _session.Result("example", [{"N": 3, "seconds": 0.5}], [claim], ["a remark"])
+    content = json.loads(result.write(tmp_path, _session.Session(quick=True)).read_text())
+    assert content["claims"] == [
+        {"claim": "a ratio", "measured": 2.0, "target": ">= 2.5", "holds": False}
+    ]
+    assert content["quick"]
+    assert content["environment"]["threads"] == 2
+    assert "a remark" in result.text()
+    assert not claim.holds
+
+
+def test_a_worker_runs_a_contestant_and_reports_errors(monkeypatch):
+    from bench._worker import Worker, WorkerError
+
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    with Worker(1) as worker:
+        worker.prepare("dense", "numpy-dense", PROBLEM, kernel="nngp-relu")
+        seconds, answer = worker.run("dense")
+        assert seconds > 0
+        close(answer, "nngp-relu", "float64")
+        worker.prepare("bad", "numpy-dense", PROBLEM, kernel="ntk-erf")
+        with pytest.raises(WorkerError, match="kernel must be one of"):
+            worker.run("bad")
+        with pytest.raises(WorkerError, match="KeyError"):
+            worker.run("never prepared")
+
+
+def test_every_module_is_in_the_readme():
+    folder = Path(_timing.__file__).parent
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    for path in sorted(folder.glob("bench_*.py")):
+        assert path.name in text
