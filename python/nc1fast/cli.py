@@ -21,13 +21,15 @@ def main(arguments: list[str] | None = None) -> None:
     arguments : list of str, optional
         Default: those of the process. With NC1FAST_TRACEBACK=1 in the environment errors keep their traceback.
     """
-    warnings.showwarning = _show_warning
     if arguments is None:
         arguments = sys.argv[1:]
     try:
         from nc1fast.commands import run  # noqa: PLC0415  (needs typer)
 
-        sys.exit(run(arguments or ["--help"]))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = run(arguments or ["--help"])
+        sys.exit(code)
     except KeyboardInterrupt:
         _fail("interrupted; a study continues with --resume", 130)
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:

@@ -36,6 +36,7 @@ Convention: TypeAlias = Literal["papyan", "probe", "class", "sample", "released"
 Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
 Statistics: TypeAlias = Literal["all", "sums"]
+INTERRUPTED = 130
 _USAGE_ERROR = typer.BadParameter.__base__ or typer.BadParameter  # typer has no other name for it
 _KERNELS = {"nngp": nc.NNGP, "ntk": nc.NTK, "conjugate": nc.ConjugateKernel}
 
@@ -51,11 +52,14 @@ def run(arguments: list[str]) -> int:
         If interrupted.
     """
     try:
-        return int(app(arguments, prog_name="nc1fast", standalone_mode=False) or 0)
+        code = int(app(arguments, prog_name="nc1fast", standalone_mode=False) or 0)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _USAGE_ERROR as error:
         raise ValueError(f"{error.format_message()} (--help says more)") from None  # type: ignore[attr-defined]
+    if code == INTERRUPTED:  # newer versions of typer return it instead of aborting
+        raise KeyboardInterrupt
+    return code
 
 
 def _version(show: bool) -> None:

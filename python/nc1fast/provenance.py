@@ -53,4 +53,4 @@ def _processor() -> str:
 
 
 def _core(info: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in info.items())
+    return f"{info['isa']} (of {', '.join(info['isas'])}), {info['threads']} threads"

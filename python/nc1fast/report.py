@@ -85,7 +85,7 @@ def render(
     html: str = environment.from_string(source.read_text(encoding="utf-8")).render(
         title=provenance.get("title") or "A study without recorded provenance",
         provisional=provenance.get("provisional", False),
-        provenance=[(name, provenance[name]) for name in _PROVENANCE if provenance.get(name)],
+        provenance=[(name, provenance[name]) for name in _PROVENANCE if name in provenance],
         findings=[_told(finding) for finding in findings(rows)],
         figures=[
             {"name": d.name, "caption": d.caption, "uri": _uri(images[d.name], "image/svg+xml")}

@@ -65,17 +65,17 @@ class Journal:
         self._file.seek(0)
         lines = self._file.read().split(b"\n")
         end = len(b"\n".join(lines[:-1])) + 1 if len(lines) > 1 else 0
-        header, *cells = [_parse(path, i, line) for i, line in enumerate(lines[:-1])] or [None]
+        records = [_parse(path, i, line) for i, line in enumerate(lines[:-1])]
         self._file.truncate(end)  # an unfinished last line: the cell that was running
-        if header is None:
+        if not records:
             self._append({"fingerprint": fingerprint})
-        elif header.get("fingerprint") != fingerprint:
+        elif records[0].get("fingerprint") != fingerprint:
             raise ValueError(
                 f"{path} is of another study, preset, data file or version of nc1fast: "
                 "take another --out, or run without --resume to start again"
             )
-        for cell in cells:
-            self.finished[cell["cell"]] = cell["rows"]
+        for record in records[1:]:
+            self.finished[record["cell"]] = record["rows"]
 
     def add(self, cell: str, rows: list[Row]) -> None:
         """Record a finished cell; it is on disk when this returns."""

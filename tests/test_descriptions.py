@@ -1,0 +1,109 @@
+"""Descriptions of studies that cannot be used: one line that names the file and the place."""
+
+from __future__ import annotations
+
+import pytest
+
+from nc1fast import studies
+
+ARM = "name: s\ntitle: t\narms:\n  - name: a\n    data: [{data}]\n    kernels: [{kernels}]\n"
+DATA = (
+    "{source: gaussian_mixture, name: D, means: [0, 1], stds: 1, n_samples: [4], n_features: [2]}"
+)
+KERNELS = "{kernel: NNGP, activation: relu}"
+BAD = {
+    "empty": ("", "study"),
+    "not a mapping": ("- 1\n- 2\n", "study"),
+    "not YAML": ("name: [unclosed", "not valid YAML"),
+    "a tab": ("name:\n\t- x", "not valid YAML"),
+    "a Python object": ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
+    "no arms": ("name: s\ntitle: t\n", "arms"),
+    "empty arms": ("name: s\ntitle: t\narms: []\n", "arms"),
+    "unknown field": (ARM.format(data=DATA, kernels=KERNELS) + "colour: red\n", "colour"),
+    "unknown source": (ARM.format(data="{source: web, name: D}", kernels=KERNELS), "source"),
+    "unknown kernel": (ARM.format(data=DATA, kernels="{kernel: RBF}"), "kernel"),
+    "unknown activation": (
+        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: tanh}"),
+        "unknown activation",
+    ),
+    "no activation": (ARM.format(data=DATA, kernels="{kernel: NTK}"), "needs an activation"),
+    "depth one": (
+        ARM.format(data=DATA, kernels="{kernel: NTK, activation: erf, depth: 1}"),
+        "depth",
+    ),
+    "step has no NTK": (ARM.format(data=DATA, kernels="{kernel: NTK, activation: step}"), "step"),
+    "slope of relu": (
+        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: relu, slope: 0.1}"),
+        "slope",
+    ),
+    "width of an NNGP": (
+        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: relu, width: 5}"),
+        "width",
+    ),
+    "activation of the released NTK": (
+        ARM.format(data=DATA, kernels="{kernel: compat.released.erf_ntk, activation: relu}"),
+        "activation",
+    ),
+    "negative variance": (
+        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: relu, weight_variance: -1}"),
+        "weight_variance",
+    ),
+    "the same kernel twice": (ARM.format(data=DATA, kernels=f"{KERNELS}, {KERNELS}"), "twice"),
+    "the same data twice": (ARM.format(data=f"{DATA}, {DATA}", kernels=KERNELS), "twice"),
+    "one class": (ARM.format(data=DATA.replace("[0, 1]", "[0]"), kernels=KERNELS), "means"),
+    "unequal division": (ARM.format(data=DATA.replace("[4]", "[5]"), kernels=KERNELS), "5"),
+    "no samples": (ARM.format(data=DATA.replace("[4]", "[0]"), kernels=KERNELS), "n_samples"),
+    "samples and sizes": (
+        ARM.format(data=DATA.replace("stds: 1", "stds: 1, sizes: [[2, 2]]"), kernels=KERNELS),
+        "either n_samples",
+    ),
+    "three sizes of two": (
+        ARM.format(data=DATA.replace("n_samples: [4]", "sizes: [[2, 2, 2]]"), kernels=KERNELS),
+        "2 numbers",
+    ),
+    "three stds of two": (
+        ARM.format(data=DATA.replace("stds: 1", "stds: [1, 1, 1]"), kernels=KERNELS),
+        "stds",
+    ),
+    "text for a number": (
+        ARM.format(data=DATA.replace("[2]", "[many]"), kernels=KERNELS),
+        "n_features",
+    ),
+    "NaN": (ARM.format(data=DATA.replace("stds: 1", "stds: .nan"), kernels=KERNELS), "stds"),
+    "no repeats": (ARM.format(data=DATA, kernels=KERNELS) + "repeats: 0\n", "repeats"),
+    "a name with a slash": (
+        ARM.format(data=DATA, kernels=KERNELS).replace("name: s", "name: a/b"),
+        "name",
+    ),
+    "unknown convention": (
+        ARM.format(data=DATA, kernels=KERNELS) + "    conventions: [fair]\n",
+        "conventions",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_description_gives_one_line_that_names_the_file(tmp_path, name):
+    text, message = BAD[name]
+    path = tmp_path / "bad.yml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        studies.load(path)
+    told = str(error.value)
+    assert told.startswith(str(path))
+    assert "\n" not in told
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_unknown_names_are_answered_with_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="built in: paper"):
+        studies.load("papers")
+    with pytest.raises(ValueError, match="paper, quick"):
+        studies.load("paper", "full")
+    with pytest.raises(FileNotFoundError):
+        studies.load(tmp_path / "none.yml")
+    with pytest.raises(ValueError, match="preset"):
+        studies.load(tmp_path / "none.yml", "quick")
+    (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="not a text file"):
+        studies.load(tmp_path / "binary.yml")

@@ -1,0 +1,329 @@
+"""Studies: the description is checked, the plan is complete, killing loses one cell, findings count cells."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import nc1fast as nc
+from nc1fast import studies
+from nc1fast.studies import runner, table
+from nc1fast.studies.journal import Journal
+from nc1fast.studies.summary import summarise
+
+SMALL = """
+name: small
+title: A small study
+repeats: 2
+arms:
+  - name: balanced
+    data:
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [1, 3]}
+    kernels: &kernels
+      - {kernel: NNGP, activation: [erf, relu]}
+      - {kernel: NTK, activation: [erf, relu]}
+      - {kernel: compat.released.erf_ntk}
+  - name: imbalanced
+    data:
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[12, 12], [8, 16]], n_features: [3]}
+    kernels: *kernels
+    conventions: [papyan, probe, released]
+  - name: depth
+    data:
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [3]}
+    kernels:
+      - {kernel: NNGP, activation: relu, weight_variance: 2, depth: [2, 3, 4]}
+  - name: digits
+    data:
+      - {source: digits, n_samples: 60}
+    kernels: *kernels
+"""
+NEGATIVE = """
+name: negative
+title: Unequal norms
+repeats: 1
+arms:
+  - name: unequal
+    data: [{source: gaussian_mixture, name: U, means: [6, -0.5], stds: 0.5, sizes: [[20, 200]], n_features: [2]}]
+    kernels: [{kernel: NNGP, activation: relu}]
+    conventions: [papyan, released]
+"""
+FAILING = """
+name: failing
+title: One kernel has no answer
+repeats: 1
+arms:
+  - name: zeros
+    data: [{source: gaussian_mixture, name: Z, means: [0, 1], stds: 0, n_samples: [8], n_features: [2]}]
+    kernels: [{kernel: NNGP, activation: [relu, sign]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def small():
+    return studies.parse(SMALL)
+
+
+@pytest.fixture(scope="module")
+def finished(small, tmp_path_factory):
+    return studies.run(small, tmp_path_factory.mktemp("study"))
+
+
+def without_seconds(rows):
+    # repr, because NaN differs from itself
+    return [repr({k: v for k, v in row.items() if k != "seconds"}) for row in rows]
+
+
+# --- the plan
+
+
+@pytest.mark.parametrize(("preset", "cells", "rows"), [("quick", 60, 735), ("paper", 611, 7545)])
+def test_built_in_study_covers_the_published_grid(preset, cells, rows):
+    plan = studies.plan(studies.load("paper", preset))
+    assert len(plan) == cells
+    assert sum(cell.n_rows for cell in plan) == rows
+    balanced = {(c.data.name, c.n_samples, c.n_features) for c in plan if c.arm.name == "balanced"}
+    ns, ds = (
+        ((128, 512), (1, 8, 128))
+        if preset == "quick"
+        else ((128, 256, 512, 1024), (1, 2, 8, 32, 128))
+    )
+    assert balanced == {(name, n, d) for name in ("D1", "D2") for n in ns for d in ds}
+    ratios = {max(c.sizes) / min(c.sizes) for c in plan if c.arm.name == "imbalanced"}
+    assert ratios == ({1, 5 / 3} if preset == "quick" else {1, 5 / 3, 3, 7})
+
+
+def test_cells_draw_the_published_data(small):
+    quick = studies.load("paper", "quick")
+    for cell in studies.plan(quick, ["arm=balanced", "N=128", "d0=8", "repeat=1"]):
+        draw = {"D1": nc.datasets.paper_d1, "D2": nc.datasets.paper_d2}[cell.data.name]
+        assert (cell.draw()[0] == draw(128, 8, cell.seed)[0]).all()
+
+
+def test_seeds_differ_between_data_sets_and_do_not_depend_on_the_selection(small):
+    paper = studies.load("paper", "paper")
+    seeds = {(c.data.name, c.sizes, c.n_features, c.repeat): c.seed for c in studies.plan(paper)}
+    assert len(set(seeds.values())) == len(seeds)
+    for cell in studies.plan(paper, ["arm=balanced", "d0=8"]):
+        assert cell.seed == seeds[cell.data.name, cell.sizes, cell.n_features, cell.repeat]
+
+
+def test_another_study_seed_gives_other_data(small):
+    other = small.model_copy(update={"seed": 1})
+    assert not {c.seed for c in studies.plan(small)} & {c.seed for c in studies.plan(other)}
+
+
+@pytest.mark.parametrize("only", ["d0", "d0=", "color=red", "d0=5", "arm=nothing"])
+def test_filter_that_cannot_be_used_is_refused(small, only):
+    with pytest.raises(ValueError, match="only"):
+        studies.plan(small, [only])
+
+
+def test_filters_all_hold(small):
+    cells = studies.plan(small, ["arm=balanced,imbalanced", "d0=3", "repeat=0"])
+    assert [(c.arm.name, c.n_features, c.repeat) for c in cells] == [
+        ("balanced", 3, 0),
+        ("imbalanced", 3, 0),
+        ("imbalanced", 3, 0),
+    ]
+
+
+def test_subset_of_real_data_keeps_class_proportions(small):
+    first, second = studies.plan(small, ["arm=digits"])
+    (X, y), (Z, _) = first.draw(), second.draw()
+    assert X.shape == (60, 64)
+    assert not (X == Z).all()
+    assert set(range(10)) == set(y)
+
+
+# --- the rows
+
+
+def test_rows_are_those_of_collapse(finished, small):
+    [cell] = studies.plan(small, ["arm=imbalanced", "sizes=8:16", "repeat=1"])
+    X, y = cell.draw()
+    rows = [r for r in finished.rows if r["sizes"] == "8:16" and r["repeat"] == 1]
+    assert len(rows) == 15
+    for row in rows:
+        if row["kernel"] == "compat.released.erf_ntk":
+            continue
+        kernel = getattr(nc, row["kernel"])(row["activation"], row["depth"])
+        result = nc.collapse(X, y, kernel, convention=row["convention"], statistics="sums")
+        divisor = "probe" if row["convention"] == "released" else row["convention"]
+        data = nc.collapse(X, y, convention=divisor).nc1
+        assert row["nc1"] == pytest.approx(result.nc1, rel=1e-14)
+        assert row["relative_nc1"] == pytest.approx(result.nc1 / data, rel=1e-13)
+        assert row["log10_nc1"] == pytest.approx(math.log10(result.nc1), rel=1e-12)
+        assert row["nc1"] == row["trace_within"] / row["trace_between"]
+        assert row["seed"] == cell.seed
+
+
+def test_all_kernels_of_a_data_set_share_one_pass(small, monkeypatch):
+    calls = []
+    collapse = nc.collapse
+
+    def counting(X, y, kernel=None, **options):
+        calls.append(kernel)
+        return collapse(X, y, kernel, **options)
+
+    monkeypatch.setattr(nc, "collapse", counting)
+    [cell] = studies.plan(small, ["arm=balanced", "d0=3", "repeat=0"])
+    runner.compute(cell)
+    lists = [kernel for kernel in calls if isinstance(kernel, list)]
+    assert [len(kernels) for kernels in lists] == [4]
+    assert len(calls) == 3  # the data itself, the list, the released code's Gram matrix
+
+
+def test_negative_values_are_kept_and_named(tmp_path):
+    [papyan, released] = studies.run(studies.parse(NEGATIVE), tmp_path).rows
+    assert papyan["status"] == "ok"
+    assert papyan["nc1"] > 0
+    assert released["nc1"] < 0
+    assert released["nc1"] == released["trace_within"] / released["trace_between"]
+    assert math.isnan(released["log10_nc1"])
+    assert released["status"] == "nc1 negative; relative_nc1 negative"
+    [summary, _] = sorted(summarise([papyan, released], "log10_nc1"), key=lambda s: s.n)
+    assert (summary.n, summary.n_undefined) == (0, 1)
+
+
+def test_kernel_without_an_answer_does_not_take_the_others_along(tmp_path):
+    result = studies.run(studies.parse(FAILING), tmp_path)
+    relu, sign = result.rows
+    assert relu["status"] == "nc1 zero; relative_nc1 undefined"
+    assert relu["nc1"] == 0
+    assert sign["status"].startswith("failed: ")
+    assert math.isnan(sign["nc1"])
+    assert result.n_failed == 1
+    assert len(studies.read(tmp_path)[0]) == 2
+
+
+# --- the files
+
+
+def test_csv_and_parquet_hold_the_same_bits(finished):
+    from_parquet, provenance = studies.read(finished.folder)
+    assert without_seconds(from_parquet) == without_seconds(finished.rows)
+    assert provenance["title"] == "A small study"
+    assert provenance["cells"] == "12 of 12"
+    copy = finished.folder / "csv-alone"
+    copy.mkdir()
+    (copy / "table.csv").write_bytes((finished.folder / "table.csv").read_bytes())
+    from_csv, nothing = studies.read(copy)
+    assert [repr(r) for r in from_csv] == [repr(r) for r in from_parquet]
+    assert nothing == {}
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+@pytest.mark.parametrize("content", [b"", b"arm,dataset\n1,2\n", b"PAR1\0\0"])
+def test_damaged_table_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=name):
+        studies.read(tmp_path)
+
+
+def test_csv_line_that_cannot_be_read_is_named(tmp_path, finished):
+    lines = table.to_csv(finished.rows).splitlines()
+    lines[2] = lines[2].replace("24", "many", 1)
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="line 3"):
+        studies.read(tmp_path)
+
+
+def test_missing_table_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"table\.parquet"):
+        studies.read(tmp_path)
+
+
+# --- killing and resuming
+
+
+def stop_after(n, monkeypatch):
+    compute, calls = runner.compute, []
+
+    def stopping(*args):
+        if len(calls) == n:
+            raise KeyboardInterrupt
+        calls.append(args)
+        return compute(*args)
+
+    monkeypatch.setattr(runner, "compute", stopping)
+
+
+def test_interrupted_study_resumes_to_the_same_table(small, finished, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(3, patch)
+        with pytest.raises(KeyboardInterrupt):
+            studies.run(small, tmp_path)
+    assert not (tmp_path / "table.csv").exists()
+    with (tmp_path / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"cell": "balanced/D1/siz')  # killed while it wrote
+    result = studies.run(small, tmp_path, resume=True)
+    assert result.n_computed == 12 - 3
+    assert without_seconds(result.rows) == without_seconds(finished.rows)
+
+
+def test_selection_is_completed_by_resume(small, finished, tmp_path):
+    part = studies.run(small, tmp_path, only=["arm=depth"])
+    assert {row["arm"] for row in part.rows} == {"depth"}
+    assert studies.read(tmp_path)[1]["cells"] == "2 of 12"
+    whole = studies.run(small, tmp_path, resume=True)
+    assert whole.n_computed == 10
+    assert without_seconds(whole.rows) == without_seconds(finished.rows)
+
+
+def test_fresh_start_sets_the_old_journal_aside(small, tmp_path):
+    only = ["arm=depth", "repeat=0"]
+    assert studies.run(small, tmp_path, only=only).n_computed == 1
+    assert studies.run(small, tmp_path, only=only).n_computed == 1
+    assert studies.run(small, tmp_path, only=only, resume=True).n_computed == 0
+    assert (tmp_path / "journal-previous.jsonl").exists()
+
+
+def test_journal_of_another_study_is_not_continued(small, tmp_path):
+    studies.run(small, tmp_path, only=["arm=depth", "repeat=0"])
+    other = small.model_copy(update={"seed": 1})
+    with pytest.raises(ValueError, match="another study"):
+        studies.run(other, tmp_path, resume=True)
+
+
+def test_damage_inside_the_journal_is_named(small, tmp_path):
+    studies.run(small, tmp_path, only=["arm=depth"])
+    path = tmp_path / "journal.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], lines[1][:40], *lines[2:]]))
+    with pytest.raises(ValueError, match="line 2 is damaged"):
+        studies.run(small, tmp_path, resume=True)
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    first = Journal(tmp_path, "f", resume=True)
+    with pytest.raises(ValueError, match="another run"):
+        Journal(tmp_path, "f", resume=True)
+    first.close()
+    Journal(tmp_path, "f", resume=True).close()
+
+
+def test_changed_data_file_changes_the_fingerprint(tmp_path):
+    data, description = tmp_path / "d.csv", tmp_path / "s.yml"
+    data.write_text("1,2,a\n2,1,a\n8,9,b\n9,8,b\n")
+    description.write_text(
+        "name: f\ntitle: f\narms:\n  - name: a\n    data: [{source: file, name: d, path: d.csv}]\n"
+        "    kernels: [{kernel: Linear}]\n"
+    )
+    study = studies.load(description)
+    before = runner.fingerprint(study)
+    [row] = studies.run(study, tmp_path / "out").rows
+    assert (row["N"], row["d0"], row["sizes"], row["kernel"]) == (4, 2, "2:2", "Linear")
+    assert row["relative_nc1"] == pytest.approx(1, rel=1e-12)
+    data.write_text("1,2,a\n2,1,a\n8,9,b\n9,9,b\n")
+    assert runner.fingerprint(study) != before
+
+
+def test_journal_is_one_json_record_per_line(finished):
+    lines = (finished.folder / "journal.jsonl").read_text().splitlines()
+    assert len(lines) == 1 + 12
+    assert all(isinstance(json.loads(line), dict) for line in lines)
+    assert isinstance(finished.folder, Path)
