@@ -37,7 +37,7 @@ Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
 Statistics: TypeAlias = Literal["all", "sums"]
 INTERRUPTED = 130
-_USAGE_ERROR = typer.BadParameter.__base__ or typer.BadParameter  # typer has no other name for it
+_USAGE_ERROR: Any = typer.BadParameter.__base__  # typer has no other name for it
 _KERNELS = {"nngp": nc.NNGP, "ntk": nc.NTK, "conjugate": nc.ConjugateKernel}
 
 
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _USAGE_ERROR as error:
-        raise ValueError(f"{error.format_message()} (--help says more)") from None  # type: ignore[attr-defined]
+        raise ValueError(f"{error.format_message()} (--help says more)") from None
     if code == INTERRUPTED:  # newer versions of typer return it instead of aborting
         raise KeyboardInterrupt
     return code

@@ -219,9 +219,9 @@ def _shallow(rows: Sequence[Row]) -> list[Row]:
     return kept
 
 
-def _pair(rows: Sequence[Row], upper: str, lower: str, **values: str) -> list[CellVerdict]:
+def _pair(rows: Sequence[Row], upper: str, lower: str) -> list[CellVerdict]:
     free = ("kernel", "parametrization")
-    return compare(select(rows, kernel=upper, **values), select(rows, kernel=lower, **values), free)
+    return compare(select(rows, kernel=upper), select(rows, kernel=lower), free)
 
 
 def _gaussian(row: Row) -> bool:

@@ -138,7 +138,7 @@ def fingerprint(study: Study) -> str:
 
 def compute(cell: Cell, dtype: str = "float64", n_threads: int | None = None) -> list[Row]:
     """Compute the rows of one cell: all its kernels from one pass, each under the arm's conventions."""
-    options = {
+    options: dict[str, Any] = {
         "convention": "papyan",  # where the pass starts; `under` gives the others
         "statistics": "sums",
         "dtype": dtype,
