@@ -31,5 +31,6 @@ def require(module: str, extra: str) -> Any:
         if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
             raise
         raise ImportError(
-            f"{error.name} is not installed; it comes with the {extra!r} extra: pip install 'nc1fast[{extra}]'"
+            f"{error.name} is not installed; it comes with the {extra!r} extra: "
+            f"pip install 'nc1fast[{extra}]'"
         ) from error

@@ -1,6 +1,7 @@
 """The command `nc1fast`: what goes wrong becomes one line and an exit code.
 
-Exit codes: 0 success, 1 a study or self-test failed, 2 a mistake in the call or in the data, 130 interrupted.
+Exit codes: 0 success, 1 a study or self-test failed, 2 a mistake in the call or in the data,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
     Parameters
     ----------
     arguments : list of str, optional
-        Default: those of the process. With NC1FAST_TRACEBACK=1 in the environment errors keep their traceback.
+        Default: those of the process. With NC1FAST_TRACEBACK=1 in the environment errors keep
+        their traceback.
     """
     if arguments is None:
         arguments = sys.argv[1:]

@@ -1,8 +1,9 @@
-"""The erf NTK and the NC1 convention of the code released with arXiv 2406.02105 (github.com/kvignesh1420/shallow_nc1).
+"""The erf NTK and the NC1 convention of the code released with arXiv 2406.02105.
 
-Kept so that a report can show both curves side by side. The kernel differs from the NTK in one place: where the
-derivative's dual needs the outer product of the vector 1 + 2 k_ii with itself, the released code forms its dot
-product, one number for the whole data set. It is therefore not a function of two rows, and lives outside the engine.
+That code is github.com/kvignesh1420/shallow_nc1. Kept so that a report can show both curves side by
+side. The kernel differs from the NTK in one place: where the derivative's dual needs the outer
+product of the vector 1 + 2 k_ii with itself, the released code forms its dot product, one number for
+the whole data set. It is therefore not a function of two rows, and lives outside the engine.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-CONVENTION = "released"  # the name, in `nc1fast.collapse`, of the class weights of the released kernel formula
+CONVENTION = "released"  # class weights of the released kernel formula, as `collapse` names them
 
 
 def erf_ntk(
@@ -33,23 +34,24 @@ def erf_ntk(
     Returns
     -------
     ndarray of shape (n_samples, n_samples), float64, exactly symmetric
-        Use it with `nc1fast.collapse(K, y, "precomputed", convention=nc1fast.compat.released.CONVENTION)`.
+        Use it with `nc1fast.collapse(K, y, "precomputed", convention="released")`.
 
     Raises
     ------
     ValueError
-        If X is not two-dimensional, is empty, holds NaN or infinity, or is so large that k_ij^2 overflows;
-        if a variance is negative or not finite.
+        If X is not two-dimensional, is empty, holds NaN or infinity, or is so large that k_ij^2
+        overflows; if a variance is negative or not finite.
     TypeError
         If X does not hold real numbers.
 
     Notes
     -----
     k = sb2 + sw2 X X^T / d0;  s = sum_i (1 + 2 k_ii)^2, a scalar;
-    Theta_ij = sb2 + sw2 Q_ij + sw2 k_ij (4/pi) / sqrt(s - 4 k_ij^2),  Q the arcsine kernel of k (Williams 1997).
-    The NTK has (1 + 2 k_ii)(1 + 2 k_jj) in the place of s, which is about N times smaller: `nc1fast.NTK("erf")`.
-    Cost: 2 N^2 d0 flops and five N x N float64 matrices. Accuracy: (d0 + 20) 2^-53 relative to the largest entry.
-    The released code computes in float32.
+    Theta_ij = sb2 + sw2 Q_ij + sw2 k_ij (4/pi) / sqrt(s - 4 k_ij^2),  Q the arcsine kernel of k.
+    The NTK, `nc1fast.NTK("erf")`, has (1 + 2 k_ii)(1 + 2 k_jj), about N times smaller, in place of s.
+    Cost: 2 N^2 d0 flops and five N x N float64 matrices.
+    Accuracy: (d0 + 20) 2^-53 relative to the largest entry; the released code computes in float32.
+    Source: Williams (1997) for Q.
     """
     X = _matrix(X)
     for name, value in (("weight_variance", weight_variance), ("bias_variance", bias_variance)):
@@ -61,7 +63,7 @@ def erf_ntk(
     q = np.diagonal(k)  # (N,)
     if not q.max() < 1e150:
         raise ValueError(
-            f"X is too large for the released formula: k_ii reaches {q.max():.3g}, its square overflows"
+            f"X is too large for the released formula: the square of k_ii = {q.max():.3g} overflows"
         )
     kk = k * k
 
@@ -75,7 +77,7 @@ def erf_ntk(
     Q = np.arctan2(2.0 * k, np.sqrt(r2, out=r2))
     Q *= 2.0 / np.pi
 
-    # Positive for any data: k_ij^2 <= k_ii k_jj, so 4 k_ij^2 is below the two terms of the sum that i and j give.
+    # Positive for any data: k_ij^2 <= k_ii k_jj, so 4 k_ij^2 is below the terms of i and j in the sum.
     bracket = np.sum((1.0 + 2.0 * q) ** 2) - 4.0 * kk
     theta: NDArray[np.float64] = k
     theta *= 4.0 / np.pi

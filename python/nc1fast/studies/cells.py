@@ -56,7 +56,7 @@ class Cell:
 
     @cached_property
     def seed(self) -> int:
-        """A 32-bit seed from the study's seed, the data and the repeat: no two data sets share theirs by design."""
+        """A 32-bit seed, from the study's seed, the data and the repeat."""
         words = (self.study_seed, zlib.crc32(self._data_id.encode()), self.repeat)
         return int(np.random.SeedSequence(words).generate_state(1)[0])
 

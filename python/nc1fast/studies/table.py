@@ -97,7 +97,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def to_csv(rows: list[Row]) -> str:
-    """Write the rows as CSV text; floats in the shortest form that reads back to the same bits, NaN empty."""
+    """Write the rows as CSV text: floats in the shortest form that reads back to the same bits."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.name for column in COLUMNS])
