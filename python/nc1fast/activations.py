@@ -25,7 +25,9 @@ _PHI: dict[str, Callable[[Any, Any], Any]] = {
     "exp": lambda torch, u: torch.exp(u),
     "gaussian": lambda torch, u: torch.exp(-(u**2)),
 }
-NO_FINITE_NTK = frozenset({"step", "sign"})  # phi' is a distribution: E[phi' phi'] diverges on the diagonal
+NO_FINITE_NTK = frozenset(
+    {"step", "sign"}
+)  # phi' is a distribution: E[phi' phi'] diverges on the diagonal
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,19 @@ def as_activation(activation: Activation) -> Activation:
     if activation == "leaky_relu":
         return LeakyReLU()
     if activation not in _PHI:
-        raise ValueError(f"unknown activation {activation!r}; choose from {', '.join(activations())}")
+        raise ValueError(
+            f"unknown activation {activation!r}; choose from {', '.join(activations())}"
+        )
     return activation
 
 
 def name_and_parameter(activation: Activation) -> tuple[str, float]:
     """The activation as the compiled core takes it: a name and one number (0 where there is none)."""
-    return ("leaky_relu", float(activation.slope)) if isinstance(activation, LeakyReLU) else (activation, 0.0)
+    return (
+        ("leaky_relu", float(activation.slope))
+        if isinstance(activation, LeakyReLU)
+        else (activation, 0.0)
+    )
 
 
 def phi(activation: Activation) -> Callable[[Any], Any]:

@@ -7,10 +7,10 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer (FORMULAS: Sigma,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nc1fast.activations import NO_FINITE_NTK, Activation, as_activation
+from nc1fast.activations import NO_FINITE_NTK, Activation, LeakyReLU, as_activation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,9 @@ def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> Pe
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
         values = tuple(check(name, v) for v in value)
         if len(values) != length:
-            raise ValueError(f"{name} must be one number or {length} (one per layer), got {len(values)}")
+            raise ValueError(
+                f"{name} must be one number or {length} (one per layer), got {len(values)}"
+            )
         return values
     return check(name, value)  # type: ignore[no-any-return]
 
@@ -53,7 +55,12 @@ class Kernel:
     """Base of the kernels: Gram matrices by the compiled core."""
 
     def __call__(
-        self, X: ArrayLike, Z: ArrayLike | None = None, *, dtype: str = "float64", n_threads: int | None = None
+        self,
+        X: ArrayLike,
+        Z: ArrayLike | None = None,
+        *,
+        dtype: str = "float64",
+        n_threads: int | None = None,
     ) -> NDArray[Any]:
         """Gram matrix k(x_i, z_j).
 
@@ -106,7 +113,9 @@ class Linear(Kernel):
     depth = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight_variance", _variance("weight_variance", self.weight_variance))
+        object.__setattr__(
+            self, "weight_variance", _variance("weight_variance", self.weight_variance)
+        )
         object.__setattr__(self, "bias_variance", _variance("bias_variance", self.bias_variance))
 
     @property
@@ -232,15 +241,21 @@ class NTK(_DeepKernel):
     def __post_init__(self) -> None:
         super().__post_init__()
         if str(self.activation) in NO_FINITE_NTK:
-            raise ValueError(f"{self.activation!r} has no finite NTK: its derivative is not a function")
+            raise ValueError(
+                f"{self.activation!r} has no finite NTK: its derivative is not a function"
+            )
         if self.parametrization not in ("ntk", "standard"):
-            raise ValueError(f"parametrization must be 'ntk' or 'standard', got {self.parametrization!r}")
+            raise ValueError(
+                f"parametrization must be 'ntk' or 'standard', got {self.parametrization!r}"
+            )
         if self.train_bias not in (None, True, False):
             raise TypeError(f"train_bias must be True, False or None, got {self.train_bias!r}")
         if (self.parametrization == "standard") != (self.width is not None):
             raise ValueError("width belongs to parametrization='standard', which needs it")
         if self.width is not None:
-            object.__setattr__(self, "width", _per_layer("width", self.width, self.depth - 1, _width))
+            object.__setattr__(
+                self, "width", _per_layer("width", self.width, self.depth - 1, _width)
+            )
 
     @property
     def tangent_coefficients(self) -> list[tuple[float, float, float]]:
@@ -251,10 +266,38 @@ class NTK(_DeepKernel):
             return [(w, b, w) for w, b in zip(sw2, biases, strict=True)]
         tau = 0.0 if self.train_bias is False else 1.0
         widths = _spread(self.width, self.depth - 1)  # type: ignore[arg-type]
-        return [(math.nan, tau, math.nan), *((n, tau, w) for n, w in zip(widths, sw2[1:], strict=True))]
+        return [
+            (math.nan, tau, math.nan),
+            *((n, tau, w) for n, w in zip(widths, sw2[1:], strict=True)),
+        ]
 
     def _prefix(self, depth: int) -> dict[str, Any]:
         cut = super()._prefix(depth)
         if isinstance(self.width, tuple):
             cut["width"] = self.width[: depth - 1]
         return cut
+
+
+_CLASSES = {cls.__name__: cls for cls in (Linear, ConjugateKernel, NNGP, NTK)}
+
+
+def to_json(kernel: Any) -> Any:
+    """A kernel, a name or None as JSON holds it."""
+    if kernel is None or isinstance(kernel, str):
+        return kernel
+    if type(kernel).__name__ not in _CLASSES or not isinstance(kernel, Kernel):
+        raise TypeError(f"only kernel objects can be written to a file, got {kernel!r}")
+    values = {f.name: getattr(kernel, f.name) for f in fields(kernel)}  # type: ignore[arg-type]
+    if isinstance(values.get("activation"), LeakyReLU):
+        values["activation"] = {"leaky_relu": values["activation"].slope}
+    return {"class": type(kernel).__name__, **values}
+
+
+def from_json(data: Any) -> Any:
+    """The kernel that `to_json` wrote."""
+    if data is None or isinstance(data, str):
+        return data
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    if isinstance(values.get("activation"), dict):
+        values["activation"] = LeakyReLU(values["activation"]["leaky_relu"])
+    return _CLASSES[values.pop("class")](**values)

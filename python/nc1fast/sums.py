@@ -1,44 +1,287 @@
-"""ClassSums: the sufficient statistic of every collapse metric."""
+"""ClassSums: the sufficient statistic of every collapse metric, and how the integers of a pass become one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+_LOW_BITS = 60  # a 128-bit integer is kept as (high, low), value = high 2^60 + low
+_BLOCK_BITS = 120  # block sums are multiples of 2^(exponent - 120)
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
 class SumsError:
     """Absolute bounds on the rounding error of each entry of a `ClassSums`."""
 
-    block_sums: NDArray[np.float64]  # (C, C)
-    traces: NDArray[np.float64]  # (C,)
-    within: NDArray[np.float64]  # (C,)
+    block_sums: Array  # (C, C)
+    traces: Array  # (C,)
+    within: Array  # (C,)
+
+
+@dataclass(frozen=True, eq=False)
+class PassSums:
+    """Integers of one kernel over some of the panel rows of one problem: what can be added exactly.
+
+    Parts `part` of `parts` (panel rows P with P mod parts = part) cover the problem together.
+    """
+
+    problem: str  # hash of X, y, kernel, dtype and instruction set
+    parts: int
+    covered: frozenset[int]
+    block: Integers  # (C, C, 2): within a class sums of D2 over ordered pairs, above the diagonal of k
+    exponent: NDArray[np.int32]  # (C, C)
+    sensitivity: Integers  # (C, C, 2), or empty
+    sensitivity_exponent: NDArray[np.int32]
+    per_class: dict[str, Array]  # traces and what bounds the errors, (C,) each
+    settings: dict[str, Any]  # of nc1fast._rounding.sums_error
+    rows: Integers | None = None  # (C, N) class-major, sorted rows
+    row_scales: dict[str, Array] | None = None  # row, column, row_within, k
+
+    def __add__(self, other: PassSums) -> PassSums:
+        if (self.problem, self.parts) != (other.problem, other.parts):
+            raise ValueError("class sums of different problems cannot be added: cross terms would be missing")
+        if self.covered & other.covered:
+            raise ValueError(f"class sums overlap in parts {sorted(self.covered & other.covered)}")
+        if not (
+            np.array_equal(self.exponent, other.exponent)
+            and np.array_equal(self.sensitivity_exponent, other.sensitivity_exponent)
+            and (self.rows is None) == (other.rows is None)
+        ):
+            raise ValueError("class sums of one problem must have the same exponents and statistics")
+        return replace(
+            self,
+            covered=self.covered | other.covered,
+            block=_add_wide(self.block, other.block),
+            sensitivity=_add_wide(self.sensitivity, other.sensitivity),
+            rows=None if self.rows is None or other.rows is None else self.rows + other.rows,
+        )
+
+
+def _add_wide(a: Integers, b: Integers) -> Integers:
+    """Sum of two arrays of 128-bit integers."""
+    total = a + b
+    carry = total[..., 1] >> _LOW_BITS
+    total[..., 0] += carry
+    total[..., 1] -= carry << _LOW_BITS
+    return total
+
+
+def _as_float(wide: Integers, exponent: NDArray[np.int32]) -> Array:
+    """Value 2^(exponent - 120) of 128-bit integers; correctly rounded but for the last bit."""
+    e = exponent.astype(np.int64) - _BLOCK_BITS
+    high = np.ldexp(wide[..., 0].astype(np.float64), e + _LOW_BITS)
+    return np.asarray(high + np.ldexp(wide[..., 1].astype(np.float64), e))
+
+
+def _finish_rows(part: PassSums, starts: Integers, within_sums: Array, *, in_place: bool) -> Array:
+    """R from its integers; the own class from its D2 by k_ij = (k_ii + k_jj - D2_ij)/2. One row of (C, N) at a time."""
+    assert part.rows is not None and part.row_scales is not None
+    scale = part.row_scales
+    n = part.rows.shape[1]
+    out = part.rows.view(np.float64) if in_place else np.empty(part.rows.shape)
+    for c in range(len(part.rows)):
+        own = slice(starts[c], starts[c + 1])
+        integers = part.rows[c].astype(np.float64)
+        distances = integers[own] / scale["row_within"][own]
+        np.divide(integers, scale["row"][:n], out=out[c])
+        out[c] /= scale["column"][c]
+        size = starts[c + 1] - starts[c]
+        out[c, own] = 0.5 * (size * scale["k"][own] + part.per_class["traces"][c] - distances)
+    return out
 
 
 @dataclass(frozen=True, eq=False)
 class ClassSums:
-    """Sums of a kernel over pairs of classes (provisional: filled in by the engine work)."""
+    """Sums of a kernel over the pairs of each two classes.
 
-    block_sums: NDArray[np.float64]  # (C, C)  sum over i in c, j in c' of k_ij
-    traces: NDArray[np.float64]  # (C,)  sum over i in c of k_ii
-    within: NDArray[np.float64]  # (C,)  1/(2 n_c) sum over i, j in c of D2_ij  = n_c V_c
-    sizes: NDArray[np.int64]  # (C,)
-    labels: NDArray[Any]  # (C,)
+    Attributes
+    ----------
+    block_sums : ndarray of shape (n_classes, n_classes)
+        Sum over i in c, j in c' of k(x_i, x_j).
+    traces : ndarray of shape (n_classes,)
+        Sum over i in c of k(x_i, x_i).
+    within : ndarray of shape (n_classes,)
+        1/(2 n_c) sum over i, j in c of D2_ij, D2_ij = k_ii + k_jj - 2 k_ij: n_c times the variance V_c of class c in
+        feature space, without cancellation where the kernel allows it.
+    sizes : ndarray of int64 of shape (n_classes,)
+    labels : ndarray of shape (n_classes,)
+        The classes, in the order of `numpy.unique`.
+    error : SumsError
+        Absolute bounds on the rounding errors of the sums.
+    kernel : Kernel, str, callable or None
+        What was summed; None for explicit features.
+    class_rows : ndarray of shape (n_classes, n_samples), or None
+        R[c, p] = sum over j in c of k(x_order[p], x_j), rows sorted by class. See `row_sums`.
+    order : ndarray of int64 of shape (n_samples,), or None
+        Row of the caller at each sorted position.
+
+    Notes
+    -----
+    `a + b` joins disjoint parts of one problem, exactly. Anything else is a ValueError: two halves of a data set lack the
+    kernel between them, so that adding their sums would be silently wrong.
+    """
+
+    block_sums: Array
+    traces: Array
+    within: Array
+    sizes: Integers
+    labels: NDArray[Any]
     error: SumsError
-    kernel: Any = None  # the kernel these are sums of; None for explicit features
-    class_rows: NDArray[np.float64] | None = None  # (C, N) class-major: R[c, p] = sum over j in c of k(order[p], j)
-    order: NDArray[np.int64] | None = None  # (N,) sorted position p -> the caller's row; rows sorted by class, stable
-    complete: bool = True
-    meta: dict[str, Any] = field(default_factory=dict)
+    kernel: Any = None
+    class_rows: Array | None = None
+    order: Integers | None = None
+    exact: PassSums | None = None
 
     @property
-    def row_sums(self) -> NDArray[np.float64] | None:
-        """(N, C) row-class sums in the caller's row order, or None."""
+    def complete(self) -> bool:
+        """Whether every part of the problem is in these sums; metrics need that."""
+        return self.exact is None or len(self.exact.covered) == self.exact.parts
+
+    @property
+    def row_sums(self) -> Array | None:
+        """(n_samples, n_classes) row-class sums in the caller's row order (a copy), or None."""
         if self.class_rows is None or self.order is None:
             return None
         out = np.empty(self.class_rows.shape[::-1])
         out[self.order] = self.class_rows.T
         return out
+
+    def __add__(self, other: ClassSums) -> ClassSums:
+        if not isinstance(other, ClassSums):
+            return NotImplemented
+        if self.exact is None or other.exact is None:
+            raise ValueError(
+                "only class sums that know their problem can be added: parts made by "
+                "nc1fast.class_sums(..., part=(index, count))"
+            )
+        return from_pass(
+            self.exact + other.exact, self.sizes, self.labels, self.kernel, self.order, in_place=False
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write to one .npz file: every array, the exact integers, and the kernel.
+
+        Raises
+        ------
+        TypeError
+            If the labels are Python objects or the kernel is a callable: neither can be written without pickling.
+        """
+        if self.labels.dtype.hasobject:
+            raise TypeError("labels of Python objects cannot be saved; use strings or numbers")
+        from nc1fast.kernels import to_json
+
+        arrays: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("block_sums", "traces", "within", "sizes", "labels", "class_rows", "order")
+            if getattr(self, name) is not None
+        }
+        arrays |= {f"error.{f.name}": getattr(self.error, f.name) for f in fields(SumsError)}
+        head: dict[str, Any] = {"format": _FORMAT, "kernel": to_json(self.kernel)}
+        if self.exact is not None:
+            e = self.exact
+            head |= {"problem": e.problem, "parts": e.parts, "covered": sorted(e.covered)}
+            head["settings"] = e.settings
+            names = ("block", "exponent", "sensitivity", "sensitivity_exponent")
+            arrays |= {f"exact.{name}": getattr(e, name) for name in names}
+            arrays |= {f"per_class.{name}": a for name, a in e.per_class.items()}
+            if e.rows is not None and e.row_scales is not None:
+                arrays["exact.rows"] = e.rows
+                arrays |= {f"row_scales.{name}": a for name, a in e.row_scales.items()}
+        with Path(path).open("wb") as file:
+            np.savez(file, head=np.array(json.dumps(head)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> ClassSums:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is not one of class sums, is cut short, or is of a later format.
+        """
+        from zipfile import BadZipFile
+
+        from nc1fast.kernels import from_json
+
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            head = json.loads(str(arrays.pop("head")))
+        except (ValueError, KeyError, EOFError, BadZipFile, AttributeError) as error:
+            raise ValueError(f"{path} is not a file of class sums: {error}") from None
+        if head["format"] != _FORMAT:
+            raise ValueError(f"{path} has format {head['format']}, this version reads {_FORMAT}")
+
+        def group(prefix: str) -> dict[str, Any]:
+            return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+        exact = None
+        if "problem" in head:
+            exact = PassSums(
+                head["problem"],
+                head["parts"],
+                frozenset(head["covered"]),
+                **group("exact."),
+                per_class=group("per_class."),
+                settings=head["settings"],
+                row_scales=group("row_scales.") or None,
+            )
+        plain = {k: a for k, a in arrays.items() if "." not in k}
+        error = SumsError(**group("error."))
+        return cls(**plain, error=error, kernel=from_json(head["kernel"]), exact=exact)
+
+
+def from_pass(
+    part: PassSums,
+    sizes: Integers,
+    labels: NDArray[Any],
+    kernel: Any,
+    order: Integers | None,
+    *,
+    in_place: bool,
+) -> ClassSums:
+    """Turn the integers of a pass into numbers with error bounds.
+
+    Parameters
+    ----------
+    in_place : bool
+        Whether the row sums may overwrite their integers.
+    """
+    from nc1fast._rounding import sums_error
+
+    n = sizes.astype(np.float64)
+    block = _as_float(part.block, part.exponent)
+    within = np.diag(block) / (2 * n)
+    traces = part.per_class["traces"]
+    block = np.triu(block, 1)
+    block += block.T
+    np.fill_diagonal(block, n * (traces - within))
+    sensitivity = np.empty((0, 0))
+    if part.sensitivity.size:
+        sensitivity = _as_float(part.sensitivity, part.sensitivity_exponent)
+        sensitivity = np.triu(sensitivity) + np.triu(sensitivity, 1).T
+    error = sums_error(part.per_class, n, block, within, sensitivity, **part.settings)
+    complete = len(part.covered) == part.parts
+    rows = None
+    if part.rows is not None and complete:
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        rows = _finish_rows(part, starts, within, in_place=in_place)
+    keep = None if part.problem == "" else part
+    if keep is not None and complete:
+        keep = replace(keep, rows=None, row_scales=None)
+    return ClassSums(block, traces, within, sizes, labels, error, kernel, rows, order, keep)

@@ -1,0 +1,19 @@
+// The instruction sets of this build, and which of them this machine can run.
+#pragma once
+
+#include <vector>
+
+#include "nc1fast/pass.hpp"
+
+namespace nc1fast::isa {
+
+extern const InstructionSet baseline, avx2, avx512;
+
+// Those that this machine can run, the best one last.
+std::vector<const InstructionSet*> available();
+
+// The best one of this machine, or the one that NC1FAST_ISA names. Throws std::invalid_argument for a name that is
+// unknown or that this machine cannot run.
+const InstructionSet& selected();
+
+}  // namespace nc1fast::isa

@@ -1,0 +1,324 @@
+// The dual activations: for (u, v) ~ N(0, [[a, c], [c, b]]),
+//   kappa = E[phi(u) phi(v)] = h_i h_j value,      kdot = E[phi'(u) phi'(v)] = derivative.
+//
+// One struct per activation. `row` gives what depends on one variance, once per row; `dual` the rest, per pair,
+// from rho = c / sqrt(ab) and m = 1 - |rho|. Every form is stable at rho = +-1 and for large and small variances:
+// 1 - rho^2 is m (2 - m), never a difference.
+// A new activation: a struct here, its name in `Activations`, and its phi in python/nc1fast/activations.py.
+#pragma once
+
+#include "nc1fast/math.hpp"
+
+namespace nc1fast {
+
+// What is known of one row at one layer: s^2 is the variance of its pre-activation; h and nu, o belong to the
+// activation. The differences d.. are to the reference row of the class, formed without cancellation.
+template <class V>
+struct Row {
+  V s, h, nu, o;
+  V ds, dh, dnu, dalpha, cos_alpha;
+};
+// What leads from one layer to the next: rho' = f_i f_j value + g_i g_j.
+template <class V>
+struct Link {
+  V f, g, df, dg;
+};
+// The same, by number: how they are stored, an array each.
+enum Field : int { kS, kH, kNu, kO, kDs, kDh, kDnu, kDalpha, kCosAlpha, kF, kG, kDf, kDg, kFields };
+constexpr unsigned bit(Field f) { return 1u << f; }
+
+template <class V>
+struct Pair {
+  V rho, m;
+};
+
+template <class V>
+struct Dual {
+  V value, derivative;
+  V m;     // 1 - |value| without cancellation, for activations with `exact_m`
+  V rsin;  // 1 / sin theta, for activations whose value or derivative has a root at rho = +-1
+};
+
+// Traits, with the defaults that most activations keep.
+struct Smooth {
+  static constexpr unsigned fields = 0;           // row quantities that dual() reads, besides h
+  static constexpr bool exact_m = false;          // value is a correlation and dual() gives m
+  static constexpr bool signed_value = true;      // value can be negative
+  static constexpr bool root_value = false;       // value moves like the angle near rho = +-1
+  static constexpr bool root_derivative = false;  // the derivative does
+  static constexpr bool has_derivative = true;
+};
+
+// max(u, slope u): arc-cosine kernel of degree 1, Cho & Saul (2009), plus its linear part.
+template <bool Leaky>
+struct Rectifier : Smooth {
+  static constexpr bool exact_m = true, signed_value = Leaky, root_derivative = true;
+  double kinked, linear;  // shares of the ReLU and of the linear part in the normalised value
+  double diagonal, turn;  // derivative = diagonal - turn theta
+  explicit Rectifier(double slope)
+      : kinked((1 - slope) * (1 - slope) / (1 + slope * slope)),
+        linear(2 * slope / (1 + slope * slope)),
+        diagonal((1 + slope * slope) / 2),
+        turn((1 - slope) * (1 - slope) / (2 * math::pi)) {}
+
+  void row(double a, Row<double>& r) const { r.h = __builtin_sqrt(a * diagonal); }
+
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
+    using T = Lane<V>;
+    const math::Arc<V> arc = math::arc(p.m);
+    const auto obtuse = p.rho < T(0);
+    const V gap = T(1 / math::pi) * arc.gap;
+    const V relu = (obtuse ? splat<V>(0) : p.rho) + gap;  // [sin + (pi - theta) cos]/pi
+    const V theta = obtuse ? T(math::pi) - arc.theta : arc.theta;
+    Dual<V> d{relu, T(diagonal) - T(turn) * theta, (obtuse ? splat<V>(1) : p.m) - gap, arc.rsin};
+    if constexpr (Leaky) {
+      const V chord = T(kinked) * d.m + T(linear) * (obtuse ? T(2) - p.m : p.m);
+      d.value = T(kinked) * relu + T(linear) * p.rho;
+      d.m = d.value < T(0) ? T(2) - chord : chord;
+    }
+    return d;
+  }
+
+  // From the half-chord t = 1 - rho in [0, 2] of a pair: 1 - value, and (diagonal - derivative), both >= 0 and
+  // with all the digits of t.
+  template <class V>
+  struct Distance {
+    V chord, turn, rsin;
+  };
+  template <class V>
+  NC1FAST_HD Distance<V> distance(V t) const {
+    using T = Lane<V>;
+    const auto obtuse = t > T(1);
+    const V m = larger(obtuse ? T(2) - t : t, splat<V>(0));
+    const math::Arc<V> arc = math::arc(m);
+    const V theta = obtuse ? T(math::pi) - arc.theta : arc.theta;
+    V chord = (obtuse ? splat<V>(1) : m) - T(1 / math::pi) * arc.gap;
+    if constexpr (Leaky) chord = T(kinked) * chord + T(linear) * t;
+    return {chord, T(turn) * theta, arc.rsin};
+  }
+};
+
+struct Relu : Rectifier<false> {
+  static constexpr const char* name = "relu";
+  explicit Relu(double) : Rectifier(0) {}
+};
+struct Abs : Rectifier<true> {
+  static constexpr const char* name = "abs";
+  explicit Abs(double) : Rectifier(-1) {}
+};
+struct LeakyRelu : Rectifier<true> {
+  static constexpr const char* name = "leaky_relu";
+  explicit LeakyRelu(double slope) : Rectifier(slope) {}
+};
+
+// 1{u > 0}: arc-cosine kernel of degree 0, Cho & Saul (2009). kdot is infinite on the diagonal.
+struct Step : Smooth {
+  static constexpr const char* name = "step";
+  static constexpr bool exact_m = true, signed_value = false, root_value = true, has_derivative = false;
+  explicit Step(double) {}
+  void row(double, Row<double>& r) const { r.h = __builtin_sqrt(0.5); }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
+    using T = Lane<V>;
+    const math::Arc<V> arc = math::arc(p.m);
+    const V turn = T(1 / math::pi) * arc.theta;
+    const auto obtuse = p.rho < T(0);
+    return {obtuse ? turn : T(1) - turn, splat<V>(0), obtuse ? T(1) - turn : turn, arc.rsin};
+  }
+};
+
+// sign(u): (2/pi) asin rho.
+struct Sign : Smooth {
+  static constexpr const char* name = "sign";
+  static constexpr bool exact_m = true, root_value = true, has_derivative = false;
+  explicit Sign(double) {}
+  void row(double, Row<double>& r) const { r.h = 1; }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
+    using T = Lane<V>;
+    const math::Arc<V> arc = math::arc(p.m);
+    const V turn = T(2 / math::pi) * arc.theta;
+    return {math::copysign(T(1) - turn, p.rho), splat<V>(0), turn, arc.rsin};
+  }
+};
+
+// max(u, 0)^2: arc-cosine kernel of degree 2; kdot is four times that of degree 1.
+struct Relu2 : Smooth {
+  static constexpr const char* name = "relu2";
+  static constexpr bool signed_value = false;
+  static constexpr unsigned fields = bit(kS);
+  explicit Relu2(double) {}
+  void row(double a, Row<double>& r) const {
+    r.s = __builtin_sqrt(a);
+    r.h = a * __builtin_sqrt(1.5);
+  }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    using T = Lane<V>;
+    const math::Arc<V> arc = math::arc(p.m);
+    const auto obtuse = p.rho < T(0);
+    const V theta = obtuse ? arc.theta : T(math::pi) - arc.theta;  // pi - angle
+    const V relu = (obtuse ? splat<V>(0) : T(math::pi) * p.rho) + arc.gap;
+    return {T(1 / (3 * math::pi)) * (T(3) * arc.sin * p.rho + theta * (T(1) + T(2) * p.rho * p.rho)),
+            T(2 / math::pi) * i.s * j.s * relu, splat<V>(0), splat<V>(0)};
+  }
+};
+
+// The arcsine family works on n = nu_i nu_j rho, where 1 - |n| = (o_i + o_j)/2 + (nu_i - nu_j)^2/2 + nu_i nu_j m,
+// nu^2 + o = 1: no cancellation however large the variances are.
+struct Arcsine : Smooth {
+  static constexpr unsigned fields = bit(kNu) | bit(kO);
+  template <class V>
+  NC1FAST_HD static Pair<V> shrink(Pair<V> p, const Row<V>& i, const Row<V>& j) {
+    using T = Lane<V>;
+    const V scale = i.nu * j.nu, step = i.nu - j.nu;
+    return {scale * p.rho, T(0.5) * (i.o + j.o + step * step) + scale * p.m};
+  }
+  static void row(double slope_squared_a, Row<double>& r) {
+    r.o = 1 / (1 + slope_squared_a);
+    r.nu = __builtin_sqrt(slope_squared_a * r.o);
+  }
+};
+
+// erf(u): arcsine kernel, Williams (1997).
+struct Erf : Arcsine {
+  static constexpr const char* name = "erf";
+  explicit Erf(double) {}
+  void row(double a, Row<double>& r) const {
+    Arcsine::row(2 * a, r);
+    r.h = __builtin_sqrt(2 / math::pi);
+  }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    using T = Lane<V>;
+    const Pair<V> n = shrink(p, i, j);
+    const V oo = i.o * j.o;  // kdot = (4/pi) sqrt(o_i o_j / (1 - n^2))
+    return {math::asin(n.rho, n.m), T(4 / math::pi) * oo * math::root(oo * n.m * (T(2) - n.m)).rsqrt, splat<V>(0),
+            splat<V>(0)};
+  }
+};
+
+// Phi(u), the normal distribution function.
+struct Probit : Arcsine {
+  static constexpr const char* name = "probit";
+  explicit Probit(double) {}
+  void row(double a, Row<double>& r) const {
+    Arcsine::row(a, r);
+    r.h = 1;
+  }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    using T = Lane<V>;
+    const Pair<V> n = shrink(p, i, j);
+    const V oo = i.o * j.o;
+    return {T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m),
+            T(0.5 / math::pi) * oo * math::root(oo * n.m * (T(2) - n.m)).rsqrt, splat<V>(0), splat<V>(0)};
+  }
+};
+
+// u Phi(u).  With e = 1 - o_i - o_j, D = (1+a)(1+b) - c^2:
+//   kappa = c P + (ab - e c^2)/(2 pi sqrt D),  kdot = P + [c - 2ce + (ab - e c^2) c/D]/(2 pi sqrt D),  P of probit.
+struct Gelu : Arcsine {
+  static constexpr const char* name = "gelu";
+  explicit Gelu(double) {}
+  void row(double a, Row<double>& r) const {
+    Arcsine::row(a, r);
+    r.h = __builtin_sqrt(a);
+  }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    using T = Lane<V>;
+    const Pair<V> n = shrink(p, i, j);
+    const V probit = T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m);
+    const V r = math::root(n.m * (T(2) - n.m)).rsqrt;  // sqrt((1+a)(1+b)/D)
+    const V e = T(1) - i.o - j.o, scale = i.nu * j.nu;
+    const V rest = scale * (T(1) - e * p.rho * p.rho);  // (ab - e c^2)/sqrt(ab (1+a)(1+b))
+    return {p.rho * probit + T(0.5 / math::pi) * rest * r,
+            probit + T(0.5 / math::pi) * n.rho * r * (T(1) - T(2) * e + scale * rest * r * r), splat<V>(0),
+            splat<V>(0)};
+  }
+};
+
+// exp(-u^2): [(1+2a)(1+2b) - 4c^2]^(-1/2).
+struct Gaussian : Arcsine {
+  static constexpr const char* name = "gaussian";
+  explicit Gaussian(double) {}
+  void row(double a, Row<double>& r) const {
+    Arcsine::row(2 * a, r);
+    r.h = __builtin_sqrt(r.o);
+  }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    using T = Lane<V>;
+    const Pair<V> n = shrink(p, i, j);
+    const V r = math::root(n.m * (T(2) - n.m)).rsqrt;
+    return {r, T(2) * n.rho * i.o * j.o * r * r * r, splat<V>(0), splat<V>(0)};
+  }
+};
+
+// sin(u) and cos(u):  kappa = e^{-(a+b)/2} sinh c, cosh c; each is the other's kdot. Through
+//   e^{c-(a+b)/2} = exp(-(s_i - s_j)^2/2 - s_i s_j (1 - rho)) <= 1 and expm1(-2|c|), so that nothing overflows.
+struct Trigonometric : Smooth {
+  static constexpr unsigned fields = bit(kS);
+  void row(double a, Row<double>& r) const {
+    r.s = __builtin_sqrt(a);
+    r.h = 1;
+  }
+  template <class V>
+  struct Waves {
+    V sin, cos;
+  };
+  template <class V>
+  NC1FAST_HD static Waves<V> waves(Pair<V> p, const Row<V>& i, const Row<V>& j) {
+    using T = Lane<V>;
+    const V ss = i.s * j.s, step = i.s - j.s;
+    const V peak = T(0.5) * math::exp(-(T(0.5) * step * step + ss * p.m)).exp();
+    const V fall = math::exp(T(-2) * ss * math::abs(p.rho)).expm1();  // in (-1, 0]
+    return {math::copysign(-peak * fall, p.rho), peak * (T(2) + fall)};
+  }
+};
+struct Sin : Trigonometric {
+  static constexpr const char* name = "sin";
+  explicit Sin(double) {}
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    const Waves<V> w = waves(p, i, j);
+    return {w.sin, w.cos, splat<V>(0), splat<V>(0)};
+  }
+};
+struct Cos : Trigonometric {
+  static constexpr const char* name = "cos";
+  explicit Cos(double) {}
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    const Waves<V> w = waves(p, i, j);
+    return {w.cos, w.sin, splat<V>(0), splat<V>(0)};
+  }
+};
+
+// exp(u): e^{(a+b)/2 + c} = e^a e^b exp(-(s_i - s_j)^2/2 - s_i s_j (1 - rho)); its own kdot.
+struct Exponential : Smooth {
+  static constexpr const char* name = "exp";
+  static constexpr bool signed_value = false;
+  static constexpr unsigned fields = bit(kS);
+  explicit Exponential(double) {}
+  void row(double a, Row<double>& r) const {
+    r.s = __builtin_sqrt(a);
+    r.h = __builtin_exp(a);
+  }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    using T = Lane<V>;
+    const V step = i.s - j.s;
+    const V chord = p.rho < T(0) ? T(2) - p.m : p.m;
+    const V value = math::exp(-(T(0.5) * step * step + i.s * j.s * chord)).exp();
+    return {value, i.h * j.h * value, splat<V>(0), splat<V>(0)};
+  }
+};
+
+template <class... Act>
+struct List {};
+using Activations = List<Relu, LeakyRelu, Abs, Erf, Gelu, Sin, Cos, Step, Sign, Relu2, Exponential, Gaussian, Probit>;
+
+}  // namespace nc1fast

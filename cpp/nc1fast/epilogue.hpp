@@ -1,0 +1,115 @@
+// From the chords of a unit to the values of the kernels: one function per activation and form.
+#pragma once
+
+#include "nc1fast/pass.hpp"
+#include "nc1fast/vec.hpp"
+
+namespace nc1fast {
+
+// The quantities of row i, broadcast, and of a vector of rows from j on.
+template <class V, class T>
+struct PairOfRows {
+  const T* const (*fields)[kFields];
+  std::ptrdiff_t i, j;
+  template <class R>
+  struct Two {
+    R i, j;
+  };
+  [[gnu::always_inline]] Two<Row<V>> at(int l) const {
+    const T* const* f = fields[l];
+    const auto one = [&](Field k) __attribute__((always_inline)) { return splat<V>(f[k][i]); };
+    const auto many = [&](Field k) __attribute__((always_inline)) { return load<V>(f[k] + j); };
+    return {{one(kS), one(kH), one(kNu), one(kO), one(kDs), one(kDh), one(kDnu), one(kDalpha), one(kCosAlpha)},
+            {many(kS), many(kH), many(kNu), many(kO), many(kDs), many(kDh), many(kDnu), many(kDalpha), many(kCosAlpha)}};
+  }
+  [[gnu::always_inline]] Two<Link<V>> links(int l) const {
+    const T* const* f = fields[l];
+    const auto one = [&](Field k) __attribute__((always_inline)) { return splat<V>(f[k][i]); };
+    const auto many = [&](Field k) __attribute__((always_inline)) { return load<V>(f[k] + j); };
+    return {{one(kF), one(kG), one(kDf), one(kDg)}, {many(kF), many(kG), many(kDf), many(kDg)}};
+  }
+};
+
+template <class T, class Isa, class Act, Form F, bool Tangent>
+void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* values) {
+  using V = Vec<T, Isa>;
+  constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>;
+  const Act act(chain.parameter);
+  for (int r = 0; r < kN; ++r) {
+    const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r;
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) {
+      const std::ptrdiff_t j = std::ptrdiff_t(q) * kN + v * kL;
+      const int at = r * kN + v * kL;
+      const V chord = load<V>(chords + at);
+      const PairOfRows<V, T> rows{chain.fields, i, j};
+      const auto emit = [&](int level, const Level<V>& x) __attribute__((always_inline)) {
+        for (int o = chain.first_output[level]; o < chain.first_output[level + 1]; ++o) {
+          const Output<T>& out = chain.outputs[o];
+          V value;
+          if (out.quantity == Quantity::sensitivity) {
+            const T* mu = chain.sensitivities[o];
+            const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
+            const V spread = chain.cap * (chain.spreads[i] + load<V>(chain.spreads + j));
+            value = mu[i] * load<V>(mu + j) * smaller(halves * x.rsin, spread);
+          } else {
+            constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
+            value = out.quantity == Quantity::tangent ? x.tangent
+                                                      : out.alpha * x.covariance + (distance ? T(0) : out.beta);
+            if constexpr (F == Form::plain_distance) {
+              const T* k = chain.diagonals[o];
+              value = (k[i] + load<V>(k + j)) - T(2) * value;
+            }
+          }
+          store(values[o] + at, value);
+        }
+      };
+      if constexpr (F == Form::covariance)
+        Covariance<Tangent>::run(act, chain.recursion, Pair<V>{math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)},
+                                 rows, emit);
+      else if constexpr (F == Form::plain_distance)
+        Covariance<Tangent>::run(act, chain.recursion, pair_of_half_chord(chord), rows, emit);
+      else if constexpr (F == Form::rectifier_distance)
+        RectifierDistance<Tangent>::run(act, chain.recursion, chord, rows, emit);
+      else
+        ErfDistance<Tangent>::run(act, chain.recursion, chord, rows, emit);
+    }
+  }
+}
+
+template <class A, class B>
+inline constexpr bool kSame = false;
+template <class A>
+inline constexpr bool kSame<A, A> = true;
+
+template <class Act>
+inline constexpr bool kIsRectifier = kSame<Act, Relu> || kSame<Act, LeakyRelu> || kSame<Act, Abs>;
+
+// The epilogue of an activation by name; null where the activation has no such form.
+template <class T, class Isa>
+struct Epilogues {
+  template <class Act, bool Tangent>
+  static Epilogue<T> of(Form form) {
+    if (form == Form::covariance) return &epilogue<T, Isa, Act, Form::covariance, Tangent>;
+    if constexpr (kIsRectifier<Act>) {
+      return form == Form::rectifier_distance ? &epilogue<T, Isa, Act, Form::rectifier_distance, Tangent> : nullptr;
+    } else {
+      if constexpr (kSame<Act, Erf>)
+        if (form == Form::erf_distance) return &epilogue<T, Isa, Act, Form::erf_distance, Tangent>;
+      return form == Form::plain_distance ? &epilogue<T, Isa, Act, Form::plain_distance, Tangent> : nullptr;
+    }
+  }
+
+  template <class... Act>
+  static Epilogue<T> search(List<Act...>, const char* name, Form form, bool tangent) {
+    Epilogue<T> found = nullptr;
+    (void)((__builtin_strcmp(Act::name, name) == 0 && ((found = tangent ? of<Act, true>(form) : of<Act, false>(form)), true)) ||
+           ...);
+    return found;
+  }
+  static Epilogue<T> find(const char* name, Form form, bool tangent) {
+    return search(Activations{}, name, form, tangent);
+  }
+};
+
+}  // namespace nc1fast

@@ -1,0 +1,172 @@
+// The layer recursion: from the chord of two unit rows to the kernels of every depth asked for.
+//
+//   Sigma^0 = s_i s_j rho;   Q^l = h_i h_j value(Sigma^l);   Sigma^{l+1} = sb2 + sw2 Q^l
+//   Theta^0 = scale Sigma^0 + offset;   Theta^{l+1} = q Q^l + one + theta Theta^l kdot(Sigma^l)
+// Sources: Lee et al. (2018); Jacot, Gabriel & Hongler (2018).
+//
+// `Covariance` evaluates the recursion. `RectifierDistance` and `ErfDistance` evaluate the squared feature distance
+// D2 = k_ii + k_jj - 2 k_ij as a sum of terms that do not cancel, from t = |u_i - u_j|^2/2 of rows centred within
+// their class: what makes NC1 of collapsed features computable. `PlainDistance` is the difference as written, for
+// the activations without such a form.
+#pragma once
+
+#include "nc1fast/activations.hpp"
+
+namespace nc1fast {
+
+inline constexpr int kMaxLevels = 64;  // weight layers
+
+// What one activation computes along the depth, once per pair, for all kernels that share it. T: type of a tile.
+template <class T>
+struct Recursion {
+  int n_duals = 0;                  // hidden layers
+  T theta_scale = 0, theta_offset = 0;
+  T q[kMaxLevels], one[kMaxLevels], theta[kMaxLevels];
+};
+
+// One kernel taken from the recursion at `level` = number of duals applied (0: the input).
+//   covariance: alpha Q^{level-1} + beta;   tangent: Theta^level
+//   sensitivity: bound of |dk/d(angle)| times d(angle)/dt, what rounding errors of t are multiplied by (kernels with
+//   a root at rho = +-1 only; see `spread`)
+enum class Quantity : int { covariance = 0, tangent = 1, sensitivity = 2 };
+template <class T>
+struct Output {
+  int level = 0;
+  Quantity quantity = Quantity::covariance;
+  T alpha = 1, beta = 0;
+};
+
+template <class V>
+struct Level {
+  V covariance;  // Q, or its D2
+  V tangent;     // Theta, or its D2
+  V rsin;        // 1/sin of the first layer's angle
+};
+
+template <class V>
+NC1FAST_HD inline V half_chord_between(V df, V dg) {
+  return Lane<V>(0.5) * (df * df + dg * dg);
+}
+
+// rows.at(l), rows.links(l) -> {i, j} at layer l; emit(level, Level) for level = 0 .. n_duals.
+template <bool Tangent>
+struct Covariance {
+  template <class V, class Act, class Rows, class Emit>
+  NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, Pair<V> p, const Rows& rows, const Emit& emit) {
+    using T = Lane<V>;
+    V theta = splat<V>(0), rsin = splat<V>(0);
+    if constexpr (Tangent) {
+      const auto [i, j] = rows.at(0);
+      theta = c.theta_scale * i.s * j.s * p.rho + c.theta_offset;
+      emit(0, Level<V>{theta, theta, rsin});
+    }
+    for (int l = 0; l < c.n_duals; ++l) {
+      const auto [i, j] = rows.at(l);
+      const Dual<V> d = act.dual(p, i, j);
+      const V q = i.h * j.h * d.value;
+      if (l == 0) rsin = d.rsin;
+      if constexpr (Tangent && Act::has_derivative) theta = c.q[l] * q + c.one[l] + c.theta[l] * theta * d.derivative;
+      emit(l + 1, Level<V>{q, theta, rsin});
+      if (l + 1 == c.n_duals) break;
+      const auto [from, to] = rows.links(l);
+      const V ff = from.f * to.f;
+      if constexpr (Act::exact_m) {
+        V dg = from.g - to.g;
+        if constexpr (Act::signed_value) dg = d.value < T(0) ? from.g + to.g : dg;
+        const V m = half_chord_between(from.f - to.f, dg) + ff * d.m;
+        p = {math::copysign(splat<V>(1), d.value) * (T(1) - m), larger(m > T(1) ? T(2) - m : m, splat<V>(0))};
+      } else {
+        const V rho = smaller(larger(ff * d.value + from.g * to.g, splat<V>(-1)), splat<V>(1));
+        p = {rho, T(1) - math::abs(rho)};
+      }
+    }
+  }
+};
+
+template <class V>
+NC1FAST_HD inline Pair<V> pair_of_half_chord(V t) {
+  using T = Lane<V>;
+  return {T(1) - t, larger(t > T(1) ? T(2) - t : t, splat<V>(0))};
+}
+
+// Rectifiers of any depth, with biases, NNGP and NTK: with t_Q = 1 - value and r = diagonal - derivative, both >= 0,
+//   D2(Q) = (h_i - h_j)^2 + 2 h_i h_j t_Q
+//   D2(Theta kdot) = diagonal D2(Theta) + 2 Theta_ij r
+//   t' = [(f_i - f_j)^2 + (g_i - g_j)^2]/2 + f_i f_j t_Q
+template <bool Tangent>
+struct RectifierDistance {
+  template <class V, class Act, class Rows, class Emit>
+  NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, V t, const Rows& rows, const Emit& emit) {
+    using T = Lane<V>;
+    V theta = splat<V>(0), distance = splat<V>(0), rsin = splat<V>(0);
+    if constexpr (Tangent) {
+      const auto [i, j] = rows.at(0);
+      const V ss = i.s * j.s, ds = i.ds - j.ds;
+      theta = c.theta_scale * ss * (T(1) - t) + c.theta_offset;
+      distance = c.theta_scale * (ds * ds + T(2) * ss * t);
+      emit(0, Level<V>{distance, distance, rsin});
+    }
+    for (int l = 0; l < c.n_duals; ++l) {
+      const auto [i, j] = rows.at(l);
+      const auto d = act.distance(t);
+      const V hh = i.h * j.h, dh = i.dh - j.dh;
+      const V q = dh * dh + T(2) * hh * d.chord;
+      if (l == 0) rsin = d.rsin;
+      if constexpr (Tangent) {
+        const T diagonal = T(act.diagonal);
+        distance = c.q[l] * q + c.theta[l] * (diagonal * distance + T(2) * theta * d.turn);
+        theta = c.q[l] * hh * (T(1) - d.chord) + c.one[l] + c.theta[l] * theta * (diagonal - d.turn);
+      }
+      emit(l + 1, Level<V>{q, distance, rsin});
+      if (l + 1 == c.n_duals) break;
+      const auto [from, to] = rows.links(l);
+      t = half_chord_between(from.df - to.df, from.dg - to.dg) + from.f * to.f * d.chord;
+    }
+  }
+};
+
+// erf, one hidden layer, every term >= 0. With n_i = nu_i^2 = sin alpha_i, tau = |w_i - w_j|^2/2 of the rows w = nu u,
+// m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del:
+//   D2(Q)          = (8/pi) atan T,   T = (tau + 2 m sin^2(del/2)/cos del) / (cos sigma + cos gamma)
+//   D2(Sigma kdot) = (4/pi) [tan sigma sin^2 del/(cos alpha_i cos alpha_j) + 2T/(1 + T^2)/(cos sigma cos gamma)]
+template <bool Tangent>
+struct ErfDistance {
+  template <class V, class Act, class Rows, class Emit>
+  NC1FAST_HD static void run(const Act&, const Recursion<Lane<V>>& c, V t, const Rows& rows, const Emit& emit) {
+    using T = Lane<V>;
+    const auto [i, j] = rows.at(0);
+    const V step = i.dnu - j.dnu;
+    const V tau = T(0.5) * step * step + i.nu * j.nu * t;
+    const V m = T(0.5) * (i.nu * i.nu + j.nu * j.nu), rest = T(0.5) * (i.o + j.o);  // m + rest = 1
+    const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
+    const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
+    const V cos_del = T(1) - versine;
+    const V below = larger(rest - versine, splat<V>(0));  // cos del - m
+    const V cos_sigma = math::root(larger(below * (cos_del + m), splat<V>(math::kTiny<T>))).sqrt;  // times cos del
+    const V outside = rest + tau;                                                                  // 1 - p
+    const V cos_gamma = math::root(larger(outside * (T(2) - outside), splat<V>(math::kTiny<T>))).sqrt;
+    const V numerator = tau * cos_del + m * versine;
+    const V denominator = cos_sigma + cos_gamma * cos_del;
+    // atan(y/x) as asin of sin = y/h, 1 - sin = x^2/(h (h + y))
+    const V square = numerator * numerator + denominator * denominator;
+    const auto hypotenuse = math::root(larger(square, splat<V>(math::kTiny<T>)));
+    const V sine = numerator * hypotenuse.rsqrt;
+    const V one_minus = denominator * denominator * hypotenuse.rsqrt / (hypotenuse.sqrt + numerator);
+    const V q = T(4) * math::asin(sine, one_minus);  // times h_i h_j = 2/pi
+    const V hh = i.h * j.h;
+    V distance = splat<V>(0);
+    if constexpr (Tangent) {
+      const V sin_2T = T(2) * numerator * denominator / larger(square, splat<V>(math::kTiny<T>));
+      const V sin_del = T(2) * sin_half * math::root(T(1) - sin_half * sin_half).sqrt;
+      const V kdot = m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) +
+                     sin_2T * cos_del / (cos_sigma * cos_gamma);
+      distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
+      const V ss = i.s * j.s, ds = i.ds - j.ds;
+      const V input = c.theta_scale * (ds * ds + T(2) * ss * t);
+      emit(0, Level<V>{input, input, splat<V>(0)});
+    }
+    emit(1, Level<V>{hh * q, distance, splat<V>(0)});
+  }
+};
+
+}  // namespace nc1fast

@@ -1,0 +1,208 @@
+// Elementary functions for one lane type V, in the forms the dual activations need. Shared with CUDA.
+//
+// Everything is written in m = 1 - |rho|, the variable in which these functions are smooth once a root is taken
+// out and in which nearly equal and nearly opposite rows keep their digits. Polynomials are interpolants at
+// Chebyshev nodes of 40-digit values; the error beside each is relative to the function, before rounding.
+#pragma once
+
+#if defined(__CUDACC__)
+#define NC1FAST_HD __host__ __device__
+#else
+#define NC1FAST_HD [[gnu::always_inline]]
+#endif
+
+namespace nc1fast {
+
+template <class V>
+struct LaneOf {
+  using type = decltype(+V{}[0]);
+};
+template <>
+struct LaneOf<float> {
+  using type = float;
+};
+template <>
+struct LaneOf<double> {
+  using type = double;
+};
+template <class V>
+using Lane = typename LaneOf<V>::type;
+
+template <class V>
+NC1FAST_HD inline V splat(Lane<V> x) {
+  return x - V{};  // folds to a broadcast
+}
+template <class V>
+NC1FAST_HD inline V larger(V a, V b) {
+  return a > b ? a : b;
+}
+template <class V>
+NC1FAST_HD inline V smaller(V a, V b) {
+  return a < b ? a : b;
+}
+
+namespace math {
+
+inline constexpr double pi = 3.141592653589793238462643383279503;
+
+template <class V>
+struct Root {
+  V sqrt, rsqrt;
+};
+
+// The operations that vary with the lane type; vec.hpp has them for vectors.
+template <class V>
+struct Ops;
+template <>
+struct Ops<double> {
+  NC1FAST_HD static double abs(double v) { return __builtin_fabs(v); }
+  NC1FAST_HD static double copysign(double magnitude, double sign) { return __builtin_copysign(magnitude, sign); }
+  NC1FAST_HD static double round(double v) { return __builtin_rint(v); }
+  NC1FAST_HD static double exp2_int(double n) { return __builtin_ldexp(1.0, int(n)); }
+  NC1FAST_HD static Root<double> root(double w) {
+    const double s = __builtin_sqrt(w);
+    return {s, 1.0 / s};
+  }
+};
+template <class V>
+NC1FAST_HD inline V abs(V v) {
+  return Ops<V>::abs(v);
+}
+template <class V>
+NC1FAST_HD inline V copysign(V magnitude, V sign) {
+  return Ops<V>::copysign(magnitude, sign);
+}
+// sqrt and 1/sqrt of w > 0, each to about 1 ulp.
+template <class V>
+NC1FAST_HD inline Root<V> root(V w) {
+  return Ops<V>::root(w);
+}
+
+// Smallest argument of a root: its square root and reciprocal are normal numbers, and 0 * rsqrt is 0.
+template <class T>
+inline constexpr T kTiny = T(sizeof(T) == 4 ? 1e-30 : 1e-280);
+
+// (acos(1-m)/sqrt(m(2-m)) - 1)/m on [0, 1], in m - 1/2.     1.0e-16 | 3.8e-8
+template <class T>
+struct ArcTable {
+  static constexpr double c[] = {
+      0.418399152312290362,   0.217602260500558685,    0.122661015415354036,   0.0720723199292092376,
+      0.0434274873273444208,  0.0266124468234733055,   0.0165061775018107115,  0.0103309931914866348,
+      0.00651173210919226819, 0.0041276154716252196,   0.00262869394069650612, 0.0016803981071280703,
+      0.00107568005461828942, 0.000691769634841330924, 0.000457265486332673873, 0.000295470990054134535,
+      0.000152807012905198166, 0.0000989333686887326818, 0.000136567051246708076, 0.0000888964830361841407};
+};
+template <>
+struct ArcTable<float> {
+  static constexpr float c[] = {0.4183991523f, 0.2176015408f,  0.1226605563f,  0.07211041095f, 0.04345178368f,
+                                0.0260752573f, 0.01616357903f, 0.01305966624f, 0.008251405879f};
+};
+// (asin(sqrt z)/sqrt z - 1)/z on [0, 1/4].     5.8e-17 | 1.8e-8
+template <class T>
+struct AsinTable {
+  static constexpr double c[] = {0.166666666666666486, 0.0750000000002076436, 0.0446428571034236434,
+                                 0.0303819473670984811, 0.0223720476317445104, 0.0173552599557863217,
+                                 0.0139296529023266332, 0.0118754943826369232, 0.00780294947735331714,
+                                 0.0160355143491488231, -0.0107490503396978076, 0.0281692180608814129};
+};
+template <>
+struct AsinTable<float> {
+  static constexpr float c[] = {0.1666667241f, 0.07498855073f, 0.04500138007f, 0.02655454221f, 0.03808502356f};
+};
+// (expm1(r) - r)/r^2 on |r| <= log(2)/2.     4.8e-19 | 2.3e-8
+template <class T>
+struct ExpTable {
+  static constexpr double c[] = {0.5,
+                                 0.16666666666666671,
+                                 0.0416666666666666698,
+                                 0.00833333333332614088,
+                                 0.00138888888888837524,
+                                 0.00019841269874800492,
+                                 0.0000248015873255333638,
+                                 2.75572554257464343e-6,
+                                 2.75572736613486362e-7,
+                                 2.51052063739570111e-8,
+                                 2.09146793765839351e-9};
+};
+template <>
+struct ExpTable<float> {
+  static constexpr float c[] = {0.5f, 0.1666657703f, 0.04166655466f, 0.008363173075f, 0.001392617612f};
+};
+// (sin(x)/x - 1)/x^2 on [0, pi/8], in x^2.     4e-18 | 4.9e-11
+template <class T>
+struct SinTable {
+  static constexpr double c[] = {-0.166666666666666639, 0.00833333333332447998, -0.000198412697953382379,
+                                 2.75572358128708578e-6, -2.49902695501270937e-8};
+};
+template <>
+struct SinTable<float> {
+  static constexpr float c[] = {-0.1666666664f, 0.008333296544f, -0.00019777625f};
+};
+
+// sum_k c[k] x^k. Even and odd halves in x^2: half the latency of one Horner chain.
+template <class V, class T, int N>
+NC1FAST_HD inline V poly(V x, const T (&c)[N]) {
+  const V y = x * x;
+  V even = splat<V>(c[(N - 1) & ~1]), odd = splat<V>(c[(N - 2) | 1]);
+#pragma GCC unroll 16
+  for (int k = ((N - 1) & ~1) - 2; k >= 0; k -= 2) even = even * y + c[k];
+#pragma GCC unroll 16
+  for (int k = ((N - 2) | 1) - 2; k >= 1; k -= 2) odd = odd * y + c[k];
+  return odd * x + even;
+}
+
+// The angle theta in [0, pi/2] with cos theta = 1 - m:
+//   gap = sin theta - theta cos theta = O(m^1.5), without cancellation, from the same polynomial and root.
+template <class V>
+struct Arc {
+  V theta, gap, sin, rsin;
+};
+template <class V>
+NC1FAST_HD inline Arc<V> arc(V m) {
+  using T = Lane<V>;
+  const auto [s, r] = root(larger(m * (T(2) - m), splat<V>(kTiny<T>)));
+  const V a = poly(m - T(0.5), ArcTable<T>::c);
+  const V sm = s * m;
+  return {sm * a + s, sm * (T(1) - (T(1) - m) * a), s, r};
+}
+
+// asin of n, given m = 1 - |n| with all its digits. Relative accuracy at both ends.
+template <class V>
+NC1FAST_HD inline V asin(V n, V m) {
+  using T = Lane<V>;
+  const V x = T(1) - m;
+  const auto near_one = m < T(0.5);
+  const V z = near_one ? T(0.5) * m : x * x;
+  const V b = near_one ? root(larger(m + m, splat<V>(kTiny<T>))).sqrt : x;
+  const V a = b * z * poly(z, AsinTable<T>::c) + b;
+  return copysign(near_one ? T(0.5 * pi) - a : a, n);
+}
+
+// exp(x) - 1 as scale * p + (scale - 1), |x| clipped to the range of normal numbers; exp(x) = scale * p + scale.
+template <class V>
+struct Exp {
+  V scale, p;
+  NC1FAST_HD V exp() const { return scale * p + scale; }
+  NC1FAST_HD V expm1() const { return scale * p + (scale - Lane<V>(1)); }
+};
+template <class V>
+NC1FAST_HD inline Exp<V> exp(V x) {
+  using T = Lane<V>;
+  constexpr T bound = sizeof(T) == 4 ? T(87) : T(708);
+  constexpr T log2_high = sizeof(T) == 4 ? T(0.693359375) : T(6.93147180369123816490e-01);
+  constexpr T log2_low = sizeof(T) == 4 ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
+  x = smaller(larger(x, splat<V>(-bound)), splat<V>(bound));
+  const V n = Ops<V>::round(x * T(1.4426950408889634074));
+  const V r = (x - n * log2_high) - n * log2_low;
+  return {Ops<V>::exp2_int(n), r * r * poly(r, ExpTable<T>::c) + r};
+}
+
+// sin x for |x| <= pi/8.
+template <class V>
+NC1FAST_HD inline V sin_small(V x) {
+  const V y = x * x;
+  return x * y * poly(y, SinTable<Lane<V>>::c) + x;
+}
+
+}  // namespace math
+}  // namespace nc1fast

@@ -1,0 +1,124 @@
+// What one streaming pass works on, and what a tile of it yields: plain data, the border between the engine (threads,
+// memory, schedule; compiled once) and the tiles (compiled per instruction set).
+//
+// Rows are sorted by class and stored in panels of kPanel rows, k-major, so that a product reads both operands in
+// order. Classes need not start at a panel: `segments` says which rows of a panel belong to which class.
+// The unit of work and of rounding is a panel pair P <= Q; a tile is a rectangle of panels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "nc1fast/kernels.hpp"
+
+namespace nc1fast {
+
+using Int128 = __int128;
+
+struct Segment {
+  int begin, end;  // rows within the panel
+  int cls;
+};
+
+// How a chain is evaluated on a pair of panels.
+enum class Form : int { covariance, plain_distance, rectifier_distance, erf_distance };
+
+template <class T>
+struct Chain;
+template <class T>
+using Epilogue = void (*)(const Chain<T>&, int p, int q, const T* chords, T* const* values);
+
+// One recursion and the kernels taken from it.
+template <class T>
+struct Chain {
+  Epilogue<T> epilogue = nullptr;
+  double parameter = 0;  // of the activation
+  Recursion<T> recursion;
+  const T* fields[kMaxLevels][kFields] = {};  // (rows,) each; zeros where unused
+  int n_outputs = 0;
+  const Output<T>* outputs = nullptr;      // sorted by level
+  int first_output[kMaxLevels + 2] = {};   // outputs of level l: [first_output[l], first_output[l + 1])
+  const T* const* diagonals = nullptr;     // per output: k_ii as the recursion rounds it (plain_distance), or null
+  const T* const* sensitivities = nullptr;  // per output: mu_i of a sensitivity, or null
+  const T* half_norms = nullptr;            // (rows,) |u_i|^2/2 by the chain of FMAs of the products
+  const T* spreads = nullptr;               // (rows,) |u_i|
+  T cap = 0;                                // 1/sqrt(relative error of a product)
+};
+
+// Powers of two that turn the sums of one output into integers. Bounds: Cauchy-Schwarz, |k_ij| <= sqrt(k_ii k_jj).
+struct Scales {
+  const int* block = nullptr;      // (C, C) exponent e: |block sum| < 2^e
+  const double* row = nullptr;     // (rows,) and
+  const double* column = nullptr;  // (C,): |row-class sum| row[i] column[c] < 2^61
+};
+
+// Integer sums of one output over one tile. Block sums: multiples of 2^(e - 120). Row sums: see Scales.
+struct TileSums {
+  Int128* block;       // (classes of the row panels, classes of the column panels)
+  std::int64_t* rows;  // (classes of the column panels, rows of the row panels), or null
+  std::int64_t* columns;  // (classes of the row panels, rows of the column panels), or null
+};
+
+template <class T>
+struct Pass {
+  bool within = false;  // tiles within classes (D2, rows centred) or between them (k)
+  int depth = 0;        // length of a packed row
+  int n_panels = 0;
+  int n_classes = 0;
+  int part = 0, parts = 1;          // panel rows P with P % parts == part
+  const T* panels = nullptr;        // (n_panels, depth, kPanel)
+  const T* half_norms = nullptr;    // (n_panels * kPanel,)
+  const Segment* segments = nullptr;
+  const int* first_segment = nullptr;  // (n_panels + 1,)
+  int n_chains = 0;
+  const Chain<T>* chains = nullptr;
+  const Scales* scales = nullptr;  // per output, chain after chain
+  int n_outputs = 0;               // of all chains
+};
+
+struct Tile {
+  int p_begin, p_end, q_begin, q_end;  // panels
+  int row_class, column_class;         // first class of the row and of the column panels
+  int n_column_classes;
+};
+
+// Memory of one worker: chords of a unit, values of every output, sums along its columns and rows.
+template <class T>
+struct Scratch {
+  T* chords;
+  T* const* values;
+  double *column_sums, *row_sums;
+};
+
+// Gram matrix of one kernel. Symmetric: Q is X itself and the transposed unit is written as well.
+template <class T>
+struct GramPass {
+  int depth = 0;
+  bool symmetric = false;
+  bool refine = false;  // recompute small chords by differences
+  const T *row_panels = nullptr, *column_panels = nullptr;
+  const T *row_half_norms = nullptr, *column_half_norms = nullptr;
+  std::ptrdiff_t n_rows = 0, n_columns = 0;
+  int row_offset = 0;  // panels before those of X in the chain's fields
+  Chain<T> chain;
+  int value = 0;  // which output of the chain is wanted
+  T* out = nullptr;  // (n_rows, n_columns)
+};
+
+// What an instruction set offers for one type.
+template <class T>
+struct Routines {
+  int panel = 0;
+  Epilogue<T> (*epilogue)(const char* activation, Form, bool tangent) = nullptr;
+  void (*half_norms)(const T* panels, int n_panels, int depth, T* out) = nullptr;
+  bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
+  void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;
+};
+
+struct InstructionSet {
+  const char* name;
+  Routines<float> f32;
+  Routines<double> f64;
+};
+
+}  // namespace nc1fast

@@ -1,0 +1,99 @@
+// What becomes of the values of a unit: sums over class segments, added as integers.
+//
+// Integer addition is exact, so the bits of a sum do not depend on threads, tiles or schedule; the only rounding is
+// of one double per panel pair. A double x with |x| < 2^e becomes the integer x 2^(120 - e) (block sums, 128 bits)
+// or x 2^(61 - e) (row sums, 64 bits).
+#pragma once
+
+#include "nc1fast/pass.hpp"
+#include "nc1fast/vec.hpp"
+
+namespace nc1fast {
+
+[[gnu::always_inline]] inline double power_of_two(int n) {  // -1022 <= n <= 1023
+  const std::int64_t bits = std::int64_t(n + 1023) << 52;
+  double x;
+  __builtin_memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// Adds x to a 128-bit sum of scale 2^(120 - e). False where x is NaN or beyond its bound.
+[[gnu::always_inline]] inline bool add_exact(Int128& sum, double x, int e) {
+  const double y = x * power_of_two(120 - e);
+  if (!(__builtin_fabs(y) <= 0x1p121)) return false;
+  const double high = double(std::int64_t(y * 0x1p-60));
+  sum += (Int128(std::int64_t(high)) << 60) + Int128(std::int64_t(y - high * 0x1p60));
+  return true;
+}
+
+template <class T, class Isa>
+struct Reduction {
+  using V = Vec<T, Isa>;
+  static constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>;
+  static constexpr int kGroup = 8;  // rows added in type T before they are widened
+
+  // column_sums[j] = sum of values[r][j] over rows [begin, end); their own sum over [from, to) is returned.
+  static double columns(const T* values, int begin, int end, int from, int to, double* column_sums) {
+    for (int j = 0; j < kN; ++j) column_sums[j] = 0;
+    for (int r0 = begin; r0 < end; r0 += kGroup) {
+      const int r1 = r0 + kGroup < end ? r0 + kGroup : end;
+      V acc[kVectors] = {};
+      for (int r = r0; r < r1; ++r)
+#pragma GCC unroll 3
+        for (int v = 0; v < kVectors; ++v) acc[v] += load<V>(values + r * kN + v * kL);
+      T group[kN];
+      for (int v = 0; v < kVectors; ++v) store(group + v * kL, acc[v]);
+      for (int j = 0; j < kN; ++j) column_sums[j] += double(group[j]);
+    }
+    double parts[4] = {};
+    for (int j = from; j < to; ++j) parts[j & 3] += column_sums[j];
+    return (parts[0] + parts[1]) + (parts[2] + parts[3]);
+  }
+
+  // Pairwise sums of neighbouring lanes: those of a, then those of b. log2(kL) rounds turn kL vectors into the
+  // vector of their sums.
+  [[gnu::always_inline]] static V fold(V a, V b) {
+    using I = math::Bits<V>;
+    I even, odd;
+#pragma GCC unroll 16
+    for (int l = 0; l < kL; ++l) {
+      even[l] = 2 * l;
+      odd[l] = 2 * l + 1;
+    }
+    return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+  }
+
+  // row_sums[r] = sum of values[r][j] over columns [from, to).
+  static void rows(const T* values, int from, int to, double* row_sums) {
+    V mask[kVectors];  // 1 in [from, to): selects, so that NaN outside does not matter
+    for (int v = 0; v < kVectors; ++v)
+      for (int l = 0; l < kL; ++l) mask[v][l] = v * kL + l >= from && v * kL + l < to ? T(1) : T(0);
+    const bool full = from == 0 && to == kN;
+    for (int r0 = 0; r0 < kN; r0 += kL) {
+      V x[kL];
+      for (int r = 0; r < kL; ++r) {
+        V sum{};
+#pragma GCC unroll 3
+        for (int v = 0; v < kVectors; ++v) {
+          const V value = load<V>(values + (r0 + r) * kN + v * kL);
+          sum += full ? value : (mask[v] > T(0) ? value : V{});
+        }
+        x[r] = sum;
+      }
+#pragma GCC unroll 4
+      for (int n = kL / 2; n >= 1; n /= 2)
+#pragma GCC unroll 8
+        for (int r = 0; r < n; ++r) x[r] = fold(x[2 * r], x[2 * r + 1]);
+      T sums[kL];
+      store(sums, x[0]);
+      for (int l = 0; l < kL; ++l) row_sums[r0 + l] = double(sums[l]);
+    }
+  }
+
+  // target[i] += sums[i] row[i] column, as integers, for i in [begin, end).
+  static void add_rows(std::int64_t* target, const double* sums, const double* row, double column, int begin, int end) {
+    for (int i = begin; i < end; ++i) target[i] += std::int64_t(sums[i] * row[i] * column);
+  }
+};
+
+}  // namespace nc1fast

@@ -1,0 +1,101 @@
+// The loop: panel pairs of a tile -> chords -> values -> sums. Instantiated once per instruction set and type.
+//
+// Only pairs P <= Q are visited. Off the diagonal a unit stands for both (P, Q) and (Q, P): its row sums go to the
+// rows of P, its column sums to the rows of Q. Between classes i < j already counts each pair once; within a class a
+// unit off the diagonal counts twice and the diagonal unit is the full square, counted once, by rows.
+#pragma once
+
+#include "nc1fast/epilogue.hpp"
+#include "nc1fast/inner.hpp"
+#include "nc1fast/reductions.hpp"
+
+namespace nc1fast {
+
+template <class T, class Isa>
+struct Tiles {
+  static constexpr int kN = kPanel<T, Isa>;
+
+  // One output of one unit into the integer sums of the tile. False where a value is NaN or out of bounds.
+  static bool reduce(const Pass<T>& pass, const Tile& tile, int p, int q, const T* values, const Scales& scales,
+                     const TileSums& sums, const Scratch<T>& scratch) {
+    using R = Reduction<T, Isa>;
+    const std::ptrdiff_t n_row = std::ptrdiff_t(tile.p_end - tile.p_begin) * kN;
+    const std::ptrdiff_t n_column = std::ptrdiff_t(tile.q_end - tile.q_begin) * kN;
+    const std::ptrdiff_t row_at = std::ptrdiff_t(p - tile.p_begin) * kN, column_at = std::ptrdiff_t(q - tile.q_begin) * kN;
+    const bool diagonal = p == q;
+    bool finite = true;
+    for (int b = pass.first_segment[q]; b < pass.first_segment[q + 1]; ++b) {
+      const Segment& column = pass.segments[b];
+      bool have_rows = false;
+      for (int a = pass.first_segment[p]; a < pass.first_segment[p + 1]; ++a) {
+        const Segment& row = pass.segments[a];
+        if ((row.cls == column.cls) != pass.within || (diagonal && row.begin > column.begin)) continue;
+        const int rc = row.cls - tile.row_class, cc = column.cls - tile.column_class;
+        double x = R::columns(values, row.begin, row.end, column.begin, column.end, scratch.column_sums);
+        if (pass.within && !diagonal) x *= 2;
+        finite &= add_exact(sums.block[rc * tile.n_column_classes + cc], x, scales.block[row.cls * pass.n_classes + column.cls]);
+        if (!sums.rows) continue;
+        if (!have_rows) R::rows(values, column.begin, column.end, scratch.row_sums);
+        have_rows = true;
+        R::add_rows(sums.rows + cc * n_row + row_at, scratch.row_sums, scales.row + std::ptrdiff_t(p) * kN,
+                    scales.column[column.cls], row.begin, row.end);
+        if (!(pass.within && diagonal))
+          R::add_rows(sums.columns + rc * n_column + column_at, scratch.column_sums,
+                      scales.row + std::ptrdiff_t(q) * kN, scales.column[row.cls], column.begin, column.end);
+      }
+    }
+    return finite;
+  }
+
+  static bool wanted(const Pass<T>& pass, int p, int q) {
+    if (p % pass.parts != pass.part) return false;
+    const int p_first = pass.segments[pass.first_segment[p]].cls, p_last = pass.segments[pass.first_segment[p + 1] - 1].cls;
+    const int q_first = pass.segments[pass.first_segment[q]].cls, q_last = pass.segments[pass.first_segment[q + 1] - 1].cls;
+    return pass.within ? p_last >= q_first : p_first != q_last;
+  }
+
+  static bool sums(const Pass<T>& pass, const Tile& tile, const Scratch<T>& scratch, const TileSums* sums) {
+    const std::ptrdiff_t size = std::ptrdiff_t(pass.depth) * kN;
+    bool finite = true;
+    for (int q = tile.q_begin; q < tile.q_end; ++q) {
+      for (int p = tile.p_begin; p < tile.p_end && p <= q; ++p) {
+        if (!wanted(pass, p, q)) continue;
+        const T *a = pass.panels + p * size, *b = pass.panels + q * size;
+        const T *half_a = pass.half_norms + std::ptrdiff_t(p) * kN, *half_b = pass.half_norms + std::ptrdiff_t(q) * kN;
+        if (pass.within)
+          Inner<T, Isa>::template chords<false>(a, b, pass.depth, half_a, half_b, scratch.chords);
+        else
+          Inner<T, Isa>::template chords<true>(a, b, pass.depth, half_a, half_b, scratch.chords);
+        for (int c = 0, o = 0; c < pass.n_chains; ++c) {
+          const Chain<T>& chain = pass.chains[c];
+          chain.epilogue(chain, p, q, scratch.chords, scratch.values);
+          for (int k = 0; k < chain.n_outputs; ++k, ++o)
+            finite &= reduce(pass, tile, p, q, scratch.values[k], pass.scales[o], sums[o], scratch);
+        }
+      }
+    }
+    return finite;
+  }
+
+  static void gram(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
+    const std::ptrdiff_t size = std::ptrdiff_t(pass.depth) * kN;
+    const T *a = pass.row_panels + p * size, *b = pass.column_panels + q * size;
+    Inner<T, Isa>::template chords<true>(a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(p) * kN,
+                                         pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
+    if (pass.refine) Inner<T, Isa>::refine(a, b, pass.depth, scratch.chords);
+    pass.chain.epilogue(pass.chain, pass.row_offset + p, q, scratch.chords, scratch.values);
+    const T* values = scratch.values[pass.value];
+    for (int r = 0; r < kN; ++r)
+      for (int c = 0; c < kN; ++c) {
+        const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r, j = std::ptrdiff_t(q) * kN + c;
+        if (i >= pass.n_rows || j >= pass.n_columns || (pass.symmetric && i > j)) continue;
+        const T value = pass.symmetric && i == j ? pass.chain.diagonals[pass.value][i] : values[r * kN + c];
+        pass.out[i * pass.n_columns + j] = value;
+        if (pass.symmetric) pass.out[j * pass.n_columns + i] = value;
+      }
+  }
+
+  static constexpr Routines<T> routines{kN, &Epilogues<T, Isa>::find, &Inner<T, Isa>::half_norms, &sums, &gram};
+};
+
+}  // namespace nc1fast

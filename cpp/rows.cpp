@@ -1,0 +1,227 @@
+#include "rows.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace nc1fast {
+namespace {
+
+template <class Act>
+constexpr bool is_rectifier = requires(const Act& act) { act.turn; };
+template <class Act>
+constexpr bool is_erf = std::is_same_v<Act, Erf>;
+
+// Two rows as the recursions read them; the reference row differs from itself by nothing.
+struct TwoRows {
+  const Layer *first, *second;
+  bool reference = false;
+  template <class R>
+  struct Two {
+    R i, j;
+  };
+  Two<Row<double>> at(int l) const {
+    Row<double> j = second[l].row;
+    if (reference) j.ds = j.dh = j.dnu = j.dalpha = 0;
+    return {first[l].row, j};
+  }
+  Two<Link<double>> links(int l) const {
+    Link<double> j = second[l].link;
+    if (reference) j.df = j.dg = 0;
+    return {first[l].link, j};
+  }
+};
+
+template <class Act>
+class Stage final : public RowStage {
+ public:
+  explicit Stage(const ChainSpec& spec)
+      : spec_(spec), act_(spec.parameter), recursion_(make_recursion<double>(spec)), form_(spec.distance_form()) {}
+
+  void set_reference(double a_m) override {
+    reference_.resize(std::size_t(std::max(1, recursion_.n_duals)));
+    layers({a_m, 0, 0, true}, nullptr, reference_.data());
+    values(pair_of_half_chord(0.0), reference_.data(), reference_.data(), reference_k_);
+  }
+
+  void row(const RowInput& in, double slack, Layer* rows, OutputRow* outputs) const override {
+    layers(in, in.centred ? reference_.data() : nullptr, rows);
+    const std::size_t n = spec_.outputs.size();
+    std::vector<double> k, moved, to_reference;
+    values(pair_of_half_chord(0.0), rows, rows, k);
+    const double step = 1e-7;
+    values(pair_of_half_chord(step), rows, rows, moved);
+    if (in.centred) distances(in.t_m, rows, to_reference);
+    for (std::size_t o = 0; o < n; ++o) {
+      if (!std::isfinite(k[o])) throw std::runtime_error("the kernel overflows on the diagonal");
+      OutputRow& out = outputs[o];
+      const bool root = spec_.root(spec_.outputs[o]);
+      const double fall = std::max(0.0, k[o] - moved[o]);
+      out.k = k[o];
+      out.slope = std::max(k[o], root ? 0.0 : 1.1 * fall / step);
+      out.mu = root ? std::sqrt(fall / std::sqrt(2 * step)) : 0.0;
+      out.reference = k[o];
+      if (in.centred) {
+        if (form_ == Form::plain_distance) to_reference[o] = k[o] + reference_k_[o] - 2 * to_reference[o];
+        const double plain = form_ == Form::plain_distance ? slack * (k[o] + reference_k_[o]) : 0.0;
+        out.reference = std::max(0.0, to_reference[o]) * 1.001 + plain;
+      }
+    }
+  }
+
+  std::unique_ptr<RowStage> clone() const override { return std::make_unique<Stage>(*this); }
+
+  unsigned fields(bool within) const override {
+    const int n = recursion_.n_duals;
+    unsigned f = spec_.tangent ? bit(kS) : 0u;
+    if (n > 0) f |= bit(kH) | Act::fields;
+    if (n > 1) f |= bit(kF) | bit(kG);
+    if (!within || form_ == Form::plain_distance) return f;
+    if (spec_.tangent) f |= bit(kDs);
+    if (form_ == Form::rectifier_distance) return n > 1 ? f | bit(kDh) | bit(kDf) | bit(kDg) : n > 0 ? f | bit(kDh) : f;
+    return f | bit(kDnu) | bit(kDalpha) | bit(kCosAlpha);
+  }
+
+ private:
+  // Every layer of one row; differences to the reference where one is given.
+  void layers(const RowInput& in, const Layer* reference, Layer* rows) const {
+    double a = spec_.weights[0] * in.a + spec_.biases[0];
+    double s = std::sqrt(a);
+    double da = 0, ds = 0;
+    if (reference && s + reference[0].row.s > 0) {
+      da = spec_.weights[0] * in.da;
+      ds = da / (s + reference[0].row.s);
+    }
+    for (int l = 0;; ++l) {
+      rows[l] = Layer{};
+      Row<double>& r = rows[l].row;
+      Link<double>& link = rows[l].link;
+      r.s = s;
+      r.ds = ds;
+      if (l == recursion_.n_duals) return;
+      act_.row(a, r);
+      if constexpr (is_rectifier<Act>) r.dh = std::sqrt(act_.diagonal) * ds;
+      if constexpr (is_erf<Act>) {
+        r.cos_alpha = std::sqrt(r.o * (2 - r.o));
+        if (reference && r.nu + reference[l].row.nu > 0) {
+          const double dn = 2 * da * r.o * reference[l].row.o;  // nu^2 - nu_m^2
+          r.dnu = dn / (r.nu + reference[l].row.nu);
+          r.dalpha = 2 * std::atan(dn / (r.cos_alpha + reference[l].row.cos_alpha));
+        }
+      }
+      if (l + 1 == recursion_.n_duals) return;
+      const double q = r.h * r.h * act_.dual(Pair<double>{1, 0}, r, r).value;
+      const double w = spec_.weights[std::size_t(l) + 1], b = spec_.biases[std::size_t(l) + 1];
+      a = w * q + b;
+      s = std::sqrt(a);
+      if (!std::isfinite(a)) throw std::runtime_error("the kernel overflows on the diagonal");
+      link.f = s > 0 ? std::sqrt(w) * r.h / s : 0;
+      link.g = s > 0 ? std::sqrt(b) / s : 0;
+      if (b == 0) link.f = s > 0 ? (Act::exact_m ? 1 : link.f) : 0;
+      da = ds = 0;
+      if constexpr (is_rectifier<Act>) {
+        if (reference) {
+          const double s_m = next_s(reference[l].row, w, b);
+          da = w * r.dh * (r.h + reference[l].row.h);
+          ds = s + s_m > 0 ? da / (s + s_m) : 0;
+          if (b > 0 && s_m > 0) {
+            link.df = std::sqrt(w) * (r.dh * s_m - reference[l].row.h * ds) / (s * s_m);
+            link.dg = -std::sqrt(b) * ds / (s * s_m);
+          }
+        }
+      }
+    }
+  }
+  static double next_s(const Row<double>& r, double w, double b) { return std::sqrt(w * r.h * r.h + b); }
+
+  // The kernels of the pair (i, j) of rows.
+  void values(Pair<double> pair, const Layer* i, const Layer* j, std::vector<double>& out) const {
+    const TwoRows rows{i, j};
+    const auto take = taker(out, true);
+    if (spec_.tangent)
+      Covariance<true>::run(act_, recursion_, pair, rows, take);
+    else
+      Covariance<false>::run(act_, recursion_, pair, rows, take);
+  }
+
+  // D2 to the reference row, or the kernel itself where there is no form for D2.
+  void distances(double t, const Layer* i, std::vector<double>& out) const {
+    if (form_ == Form::plain_distance) return values(pair_of_half_chord(t), i, reference_.data(), out);
+    const TwoRows rows{i, reference_.data(), true};
+    const auto take = taker(out, false);
+    if constexpr (is_rectifier<Act>) {
+      if (spec_.tangent)
+        RectifierDistance<true>::run(act_, recursion_, t, rows, take);
+      else
+        RectifierDistance<false>::run(act_, recursion_, t, rows, take);
+    }
+    if constexpr (is_erf<Act>) {
+      if (spec_.tangent)
+        ErfDistance<true>::run(act_, recursion_, t, rows, take);
+      else
+        ErfDistance<false>::run(act_, recursion_, t, rows, take);
+    }
+  }
+
+  auto taker(std::vector<double>& out, bool with_bias) const {
+    out.resize(spec_.outputs.size());
+    return [this, &out, with_bias](int level, const Level<double>& x) {
+      for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
+        const OutputSpec& spec = spec_.outputs[o];
+        if (spec.level != level) continue;
+        out[o] = spec.quantity == Quantity::tangent ? x.tangent
+                                                    : spec.alpha * x.covariance + (with_bias ? spec.beta : 0.0);
+      }
+    };
+  }
+
+  ChainSpec spec_;
+  Act act_;
+  Recursion<double> recursion_;
+  Form form_;
+  std::vector<Layer> reference_;
+  std::vector<double> reference_k_;
+};
+
+// visit(Act*) of the activation with this name.
+template <class Visit, class... Act>
+void with_activation(List<Act...>, const std::string& name, const Visit& visit) {
+  if (!((name == Act::name && (visit(static_cast<Act*>(nullptr)), true)) || ...))
+    throw std::invalid_argument("unknown activation " + name);
+}
+
+}  // namespace
+
+std::unique_ptr<RowStage> make_row_stage(const ChainSpec& spec) {
+  std::unique_ptr<RowStage> stage;
+  with_activation(Activations{}, spec.activation,
+                  [&]<class Act>(Act*) { stage = std::make_unique<Stage<Act>>(spec); });
+  return stage;
+}
+
+int ChainSpec::n_duals() const {
+  int n = 0;
+  for (const OutputSpec& output : outputs) n = std::max(n, output.level);
+  return n;
+}
+
+bool ChainSpec::root(const OutputSpec& output) const {
+  bool root = false;
+  with_activation(Activations{}, activation, [&]<class Act>(Act*) {
+    root = output.level > 0 &&
+           (Act::root_value || (Act::root_derivative && output.quantity == Quantity::tangent));
+  });
+  return root;
+}
+
+Form ChainSpec::distance_form() const {
+  Form form = Form::plain_distance;
+  with_activation(Activations{}, activation, [&]<class Act>(Act*) {
+    if (is_rectifier<Act>) form = Form::rectifier_distance;
+    // theta_offset: ErfDistance has D2(Sigma kdot), not D2(kdot).
+    if (is_erf<Act> && n_duals() == 1 && (!tangent || theta_offset == 0)) form = Form::erf_distance;
+  });
+  return form;
+}
+
+}  // namespace nc1fast

@@ -1,0 +1,213 @@
+"""The compiled core as the rest of the package sees it: the only importer of `_core`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast import _core
+from nc1fast._inputs import as_rows, row_chunks
+from nc1fast._plan import Chain, chain_of, chains_of
+from nc1fast.sums import ClassSums, PassSums, from_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from nc1fast.kernels import Kernel
+
+    Progress = Callable[[int, int], object]
+
+# Tiles within classes and between them, in single precision or not.
+PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (False, True)}
+_INLINE_PAIRS = 100_000  # below, threads cost more than they save
+_STABLE = frozenset({"relu", "leaky_relu", "abs"})
+
+
+def thread_count(n_threads: int | None) -> int:
+    """Threads of a pass: the argument, NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process."""
+    if n_threads is None:
+        for name in ("NC1FAST_NUM_THREADS", "OMP_NUM_THREADS"):
+            value = os.environ.get(name, "")
+            if value.isdigit() and int(value) > 0:
+                return int(value)
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if isinstance(n_threads, bool) or not hasattr(n_threads, "__index__"):
+        raise TypeError(f"n_threads must be a positive integer or None, got {n_threads!r}")
+    if n_threads < 1:
+        raise ValueError(f"n_threads must be a positive integer or None, got {n_threads!r}")
+    return min(int(n_threads), 1024)
+
+
+def _threads(n_threads: int | None, n_pairs: int) -> int:
+    """0: in the calling thread."""
+    count = thread_count(n_threads)
+    return 0 if n_pairs < _INLINE_PAIRS else count
+
+
+def build_info() -> dict[str, Any]:
+    """Instruction set in use, those this machine has, threads by default, and the activations compiled in."""
+    return {
+        "isa": _core.isa(),
+        "isas": _core.isas(),
+        "threads": thread_count(None),
+        "activations": sorted(_core.activations()),
+    }
+
+
+def _check_dtype(dtype: str, allowed: Sequence[str]) -> None:
+    if dtype not in allowed:
+        raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, got {dtype!r}")
+
+
+def _check_rows(X: NDArray[Any], chains: Sequence[Chain]) -> None:
+    """Zero rows have no direction: harmless unless the activation depends on nothing else."""
+    if any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains):
+        zero = sum(int((~chunk.any(axis=1)).sum()) for chunk in row_chunks(X))
+        if zero:
+            raise ValueError(
+                f"X has {zero} zero rows, for which sign and step are undefined without a bias_variance"
+            )
+
+
+def gram(
+    kernel: Kernel, X: ArrayLike, Z: ArrayLike | None, *, dtype: str, n_threads: int | None
+) -> NDArray[Any]:
+    """Gram matrix; see `Kernel.__call__`."""
+    _check_dtype(dtype, ("float64", "float32"))
+    rows = as_rows(X, "X")
+    columns = None if Z is None else as_rows(Z, "Z")
+    if columns is not None and columns.shape[1] != rows.shape[1]:
+        raise ValueError(f"Z must have {rows.shape[1]} features as X has, got {columns.shape[1]}")
+    chain = chain_of(kernel, rows.shape[1])
+    for side in (rows, columns):
+        if side is not None:
+            _check_rows(side, [chain])
+    n_pairs = len(rows) * len(rows if columns is None else columns)
+    try:
+        return _core.gram(
+            rows, columns, chain.as_dict(), dtype == "float32", _threads(n_threads, n_pairs), None
+        )
+    except OverflowError as error:
+        raise ValueError(f"X is too large for {kernel!r}: {error}") from None
+
+
+def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
+    """Diagonal of the Gram matrix; see `Kernel.diag`."""
+    rows = as_rows(X, "X")
+    chain = chain_of(kernel, rows.shape[1])
+    _check_rows(rows, [chain])
+    try:
+        return _core.diagonal(rows, chain.as_dict())
+    except OverflowError as error:
+        raise ValueError(f"X is too large for {kernel!r}: {error}") from None
+
+
+def problem_hash(X: NDArray[Any], classes: NDArray[np.int32], kernel: Kernel, dtype: str) -> str:
+    """Identifies X, y, kernel, dtype and instruction set: what fixes the bits of every sum."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr((X.shape, str(X.dtype), repr(kernel), dtype, _core.isa())).encode())
+    for chunk in row_chunks(X):
+        digest.update(np.ascontiguousarray(chunk).tobytes())
+    digest.update(classes.tobytes())
+    return digest.hexdigest()
+
+
+def kernel_sums(
+    X: NDArray[Any],
+    classes: NDArray[np.int32],
+    labels: NDArray[Any],
+    kernels: Sequence[Kernel],
+    *,
+    dtype: str,
+    row_sums: bool,
+    n_threads: int | None,
+    part: tuple[int, int] = (0, 1),
+    identify: bool = False,
+    progress: Progress | None = None,
+) -> list[ClassSums]:
+    """One pass (one per input layer) over the pairs of rows, for all kernels.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        As `as_rows` gives it.
+    classes, labels
+        As `as_labels` gives them.
+    part : (index, count)
+        Which share of the panel rows.
+    identify : bool
+        Whether the sums shall know their problem, so that parts can be joined: costs a hash of X.
+    """
+    sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
+    order = np.argsort(classes, kind="stable").astype(np.int64, copy=False)
+    single_within, single_between = PRECISIONS[dtype]
+    unit = {True: 2.0**-24, False: 2.0**-53}
+    tile_panels = int(os.environ.get("NC1FAST_TILE_PANELS", "0"))
+    out: dict[int, ClassSums] = {}
+    for chains in chains_of(kernels, X.shape[1]):
+        _check_rows(X, chains)
+        positions = [k for chain in chains for k in chain.kernels]
+        try:
+            results = _core.class_sums(
+                X,
+                order,
+                sizes.tolist(),
+                [chain.as_dict() for chain in chains],
+                single_within,
+                single_between,
+                row_sums,
+                _threads(n_threads, len(X) ** 2 // 2 * len(positions)),
+                *part,
+                tile_panels,
+                progress,
+            )
+        except OverflowError as error:
+            names = ", ".join(repr(kernels[k]) for k in positions)
+            raise ValueError(f"X is too large for {names}: {error}") from None
+        of_chain = [chain for chain in chains for _ in chain.kernels]
+        for position, chain, raw in zip(positions, of_chain, results, strict=True):
+            settings = {
+                "depth": X.shape[1] + (chain.input_layer[1] > 0),
+                "n_duals": len(chain.weights),
+                "unit_within": unit[single_within],
+                "unit_between": unit[single_between],
+                "stable": chain.activation in _STABLE or _erf_is_stable(chain),
+            }
+            kernel = kernels[position]
+            exact = PassSums(
+                problem_hash(X, classes, kernel, dtype) if identify else "",
+                part[1],
+                frozenset({part[0]}),
+                raw["block"],
+                raw["exponent"],
+                raw["sensitivity"],
+                raw["sensitivity_exponent"],
+                {
+                    name: raw[name]
+                    for name in ("traces", "slopes", "slope_squares", "spread_slopes", "sensitivity_diagonal")
+                },
+                settings,
+                raw.get("rows"),
+                {
+                    "row": raw["row_scale"],
+                    "column": raw["column_scale"],
+                    "row_within": raw["row_scale_within"],
+                    "k": raw["k"],
+                }
+                if row_sums
+                else None,
+            )
+            out[position] = from_pass(exact, sizes, labels, kernel, order, in_place=part[1] == 1)
+    return [out[k] for k in range(len(kernels))]
+
+
+def _erf_is_stable(chain: Chain) -> bool:
+    depth = max(level for level, *_ in chain.outputs)
+    return chain.activation == "erf" and depth == 1 and (not chain.tangent or chain.theta_offset == 0)

@@ -1,0 +1,294 @@
+"""`collapse` and `class_sums`: from data and kernels to metrics and sums."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from nc1fast._backend import PRECISIONS, kernel_sums, thread_count
+from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
+from nc1fast._tiles import called, precomputed, tile_sums
+from nc1fast.features import feature_sums
+from nc1fast.kernels import Kernel
+from nc1fast.metrics import CONVENTIONS, Collapse, collapse_from_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from nc1fast.sums import ClassSums
+
+    OneKernel = Kernel | str | Callable[..., Any] | None
+    Progress = bool | Callable[[int, int], object]
+
+
+@overload
+def collapse(X: ArrayLike, y: ArrayLike, kernel: OneKernel = None, **settings: Any) -> Collapse: ...
+@overload
+def collapse(X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **settings: Any) -> list[Collapse]: ...
+def collapse(
+    X: ArrayLike,
+    y: ArrayLike,
+    kernel: OneKernel | Sequence[Kernel] = None,
+    *,
+    convention: str | None = None,
+    statistics: str = "all",
+    dtype: str = "float64",
+    method: str = "exact",
+    tolerance: float | None = None,
+    confidence: float = 0.95,
+    seed: int | None = None,
+    device: str = "cpu",
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+    executor: Any = None,
+    journal: Any = None,
+    keep_rows: bool = False,
+    progress: Progress = False,
+) -> Collapse | list[Collapse]:
+    """How collapsed are the features that a kernel gives to labelled data? One streaming pass, never N x N.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples) if it is
+        "precomputed". Anything with `__array__` or DLPack: NumPy, torch on the CPU, memory maps.
+    y : array-like of shape (n_samples,)
+        Labels of any sortable dtype.
+    kernel : Kernel, sequence of Kernel, "precomputed", callable or None
+        Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
+        differ need another). A callable f(X_I, X_J) returns the tile (len(X_I), len(X_J)) of a symmetric kernel.
+    convention : {"papyan", "probe", "class", "sample", "released"}, optional
+        How classes are weighted; default "papyan". They agree on balanced classes.
+    statistics : {"all", "sums"}, default "all"
+        "sums" needs O(C^2) memory and leaves nc1_pinv, nearest_center and ncc_accuracy None.
+    dtype : {"float64", "float32", "mixed"}, default "float64"
+        Arithmetic of the tiles; "mixed": float64 within classes, float32 between them. Sums are exact in each.
+    method : {"exact"}
+    tolerance, confidence, seed
+        Of the estimators, which are not part of this version.
+    device : {"cpu"}
+    n_threads : int, optional
+        Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
+    memory_limit : int, optional
+        Bytes that the call may take beyond X; a ValueError says what it would need.
+    executor, journal
+        Of distributed passes, which are not part of this version.
+    keep_rows : bool, default False
+        Whether the result keeps the row-class sums (N C float64).
+    progress : bool or callable(done, total), default False
+
+    Returns
+    -------
+    Collapse, or a list of them for a list of kernels
+
+    Raises
+    ------
+    TypeError
+        For data that are not real numbers, labels that cannot be sorted, kernels that are none.
+    ValueError
+        For shapes that do not fit, NaN or Inf, one class, unknown names, features not built yet, data too large for a
+        kernel that grows (exp), and what exceeds `memory_limit`. The message names the argument.
+
+    Warns
+    -----
+    UserWarning
+        Once, when class sizes differ by more than 10 % and no convention was named.
+    AccuracyWarning
+        When the error bound exceeds 1 % of nc1, or nc1 is infinite.
+
+    Notes
+    -----
+    Cost: N^2 d0 flops and N^2/2 kernel values per kernel; packed rows 2 N d0 numbers, and 8 N C bytes per kernel for
+    "all". Explicit features: O(N d0 C).
+    Accuracy: `error_bound` covers everything after X as given. NNGP and NTK of the ReLU family at any depth and of erf
+    at depth 2 keep full relative accuracy however collapsed the features are.
+    Source: Papyan, Han & Donoho (2020) for NC1; Lee et al. (2018), Jacot et al. (2018) for the kernels.
+
+    Examples
+    --------
+    >>> import nc1fast as nc
+    >>> X, y = nc.datasets.paper_d1(512, 8, seed=0)
+    >>> nc.collapse(X, y, nc.NNGP("relu")).nc1 < nc.collapse(X, y, nc.NTK("relu")).nc1
+    True
+    """
+    _check_settings(convention, statistics, dtype, method, tolerance, confidence, seed, device)
+    _check_unbuilt(executor=executor, journal=journal)
+    sums = _sums(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress)
+    if isinstance(sums, list):
+        results = []
+        while sums:  # one at a time, so that the rows of a kernel go when its metrics are there
+            results.append(collapse_from_sums(sums.pop(0), convention, keep_rows=keep_rows))
+        return results
+    return collapse_from_sums(sums, convention, keep_rows=keep_rows)
+
+
+def class_sums(
+    X: ArrayLike,
+    y: ArrayLike,
+    kernel: OneKernel | Sequence[Kernel] = None,
+    *,
+    statistics: str = "all",
+    dtype: str = "float64",
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+    part: tuple[int, int] = (0, 1),
+    progress: Progress = False,
+) -> ClassSums | list[ClassSums]:
+    """Sums of a kernel over the pairs of each two classes, whole or in parts that can be added.
+
+    Parameters
+    ----------
+    X, y, kernel, statistics, dtype, n_threads, memory_limit, progress
+        As in `collapse`.
+    part : (index, count), default (0, 1)
+        Only this share of the work, of `count` nearly equal ones. The sums of all parts, added in any order, have the
+        bits of the whole. Kernel objects only.
+
+    Returns
+    -------
+    ClassSums, or a list of them for a list of kernels
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `collapse`; for a part that does not exist.
+
+    Notes
+    -----
+    Cost: as `collapse`, and a hash of X, which identifies the problem.
+    """
+    _check_settings(None, statistics, dtype, "exact", None, 0.95, None, "cpu")
+    index, count = part
+    if not 0 <= index < count:
+        raise ValueError(f"part must be (index, count) with 0 <= index < count, got {part!r}")
+    return _sums(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, part, identify=True)
+
+
+def _sums(
+    X: Any,
+    y: Any,
+    kernel: Any,
+    statistics: str,
+    dtype: str,
+    n_threads: int | None,
+    memory_limit: int | None,
+    progress: Progress,
+    part: tuple[int, int] = (0, 1),
+    *,
+    identify: bool = False,
+) -> ClassSums | list[ClassSums]:
+    many = isinstance(kernel, list | tuple)
+    kernels = list(kernel) if many else [kernel]
+    if not kernels:
+        raise ValueError("kernel must not be an empty list")
+    if not all(isinstance(k, Kernel) for k in kernels):
+        if many:
+            raise TypeError(f"kernel must be a kernel or a list of kernels, got {kernel!r}")
+        if part != (0, 1):
+            raise ValueError("part needs a kernel object")
+    thread_count(n_threads)
+    row_sums = statistics == "all"
+    if kernel is None:
+        H = as_matrix(X, "X")
+        classes, labels = as_labels(y, len(H))
+        two_classes(labels)
+        _check_memory(memory_limit, len(H), len(labels), 0, 1 if row_sums else 0)
+        return feature_sums(H, classes, labels, rows=row_sums)
+    if isinstance(kernel, str):
+        if kernel != "precomputed":
+            raise ValueError(f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}")
+        classes, labels = as_labels(y, np.shape(y)[0] if np.ndim(y) else 0)
+        two_classes(labels)
+        tile = precomputed(X, len(classes))
+        return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress))
+    rows = as_rows(X, "X")
+    classes, labels = as_labels(y, len(rows))
+    two_classes(labels)
+    if not isinstance(kernels[0], Kernel):
+        if not callable(kernel):
+            raise TypeError(f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}")
+        _check_memory(memory_limit, len(rows), len(labels), 0, 2)
+        tile = called(kernel, rows)
+        return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress))
+    packed = 2 * rows.size * (4 if dtype == "float32" else 8)
+    _check_memory(memory_limit, len(rows), len(labels), packed, len(kernels) if row_sums else 0)
+    sums = kernel_sums(
+        rows,
+        classes,
+        labels,
+        kernels,
+        dtype=dtype,
+        row_sums=row_sums,
+        n_threads=n_threads,
+        part=part,
+        identify=identify,
+        progress=_reporter(progress),
+    )
+    return sums if many else sums[0]
+
+
+def _check_settings(
+    convention: str | None,
+    statistics: str,
+    dtype: str,
+    method: str,
+    tolerance: float | None,
+    confidence: float,
+    seed: int | None,
+    device: str,
+) -> None:
+    if convention is not None and convention not in CONVENTIONS:
+        raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    if statistics not in ("all", "sums"):
+        raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
+    if dtype not in PRECISIONS:
+        raise ValueError(f"dtype must be one of {', '.join(PRECISIONS)}, got {dtype!r}")
+    if method != "exact":
+        raise ValueError(f"method must be 'exact': others are not built yet, got {method!r}")
+    if device != "cpu":
+        raise ValueError(f"device must be 'cpu': others are not built yet, got {device!r}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
+    _check_unbuilt(tolerance=tolerance, seed=seed)
+
+
+def _check_unbuilt(**arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(f"{name} belongs to a feature that is not built yet; leave it None")
+
+
+def _check_memory(limit: int | None, n: int, n_classes: int, packed: int, n_rows_kept: int) -> None:
+    if limit is None:
+        return
+    need = packed + 8 * n * n_classes * n_rows_kept + 64 * n_classes**2
+    if need > limit:
+        raise ValueError(
+            f"memory_limit is {limit} bytes, but {need} are needed: {packed} for packed rows, "
+            f"{8 * n * n_classes * n_rows_kept} for row-class sums (statistics='sums' needs none), "
+            f"{64 * n_classes**2} for class pairs"
+        )
+
+
+def _reporter(progress: Progress) -> Callable[[int, int], object] | None:
+    """A callable, or None; True is a bar (tqdm where it is installed) on standard error."""
+    if progress is False:
+        return None
+    if progress is not True:
+        if not callable(progress):
+            raise TypeError(f"progress must be a bool or a callable(done, total), got {progress!r}")
+        return progress
+    from nc1fast._extras import require
+
+    bar: Any = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = require("tqdm", "cli").tqdm(total=total, unit="tile", leave=False)
+        bar.update(done - bar.n)
+
+    return report

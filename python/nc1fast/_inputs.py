@@ -1,0 +1,103 @@
+"""Data and labels of any origin, checked and turned into arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+_CHUNK_BYTES = 1 << 23
+_EXACT_INTEGERS = 1 << 53
+
+
+def row_chunks(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Views of consecutive rows, about 8 MiB each."""
+    step = max(1, _CHUNK_BYTES // max(1, X.shape[1] * 8))
+    for start in range(0, len(X), step):
+        yield X[start : start + step]
+
+
+def _host_array(X: Any, name: str) -> NDArray[Any]:
+    """A NumPy array without a copy where there is a way: `__array__`, torch (detached), DLPack."""
+    if hasattr(X, "detach"):  # torch
+        X = X.detach()
+        if X.device.type != "cpu":
+            raise ValueError(f"{name} must be in host memory, got a tensor on {X.device}")
+        if str(X.dtype) == "torch.bfloat16":
+            X = X.float()
+        return np.asarray(X.numpy())
+    if not hasattr(X, "__array__") and hasattr(X, "__dlpack__"):
+        return np.from_dlpack(X)
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from None
+
+
+def as_matrix(X: Any, name: str = "X") -> NDArray[Any]:
+    """Rows of float16, float32 or float64 as the caller has them; integers widened to float64, exactly.
+
+    Raises
+    ------
+    TypeError
+        For complex, object, string, date or boolean data.
+    ValueError
+        For anything but two dimensions, no rows, no features, NaN or Inf, or integers beyond 2^53.
+    """
+    X = _host_array(X, name)
+    if X.dtype.kind not in "fiu" or X.dtype.itemsize > 8:
+        raise TypeError(f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}")
+    if X.ndim != 2:
+        raise ValueError(f"{name} must have shape (n_samples, n_features), got {X.shape}")
+    if 0 in X.shape:
+        raise ValueError(f"{name} must have at least one row and one feature, got shape {X.shape}")
+    if X.dtype.kind == "f":
+        if not all(np.isfinite(chunk).all() for chunk in row_chunks(X)):
+            raise ValueError(f"{name} must be finite, but it contains NaN or Inf")
+        return X.astype(X.dtype.newbyteorder("="), copy=False)
+    if X.dtype.itemsize == 8 and max(abs(int(X.min())), abs(int(X.max()))) > _EXACT_INTEGERS:
+        raise ValueError(f"{name} must hold integers of at most 2^53 in size, which float64 holds exactly")
+    return X.astype(np.float64)
+
+
+def as_rows(X: Any, name: str = "X") -> NDArray[Any]:
+    """`as_matrix` as the core reads it: float32 or float64, each row contiguous."""
+    X = as_matrix(X, name)
+    if X.dtype == np.float16:
+        X = X.astype(np.float32)
+    if X.strides[1] != X.itemsize or X.strides[0] % X.itemsize or X.strides[0] < 0:
+        X = np.ascontiguousarray(X)
+    return X
+
+
+def as_labels(y: Any, n_samples: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """Class of each row as an index into the sorted labels, and the labels.
+
+    Raises
+    ------
+    TypeError
+        For labels that cannot be sorted.
+    ValueError
+        For labels of another length or shape, or NaN among them.
+    """
+    y = _host_array(y, "y")
+    if y.shape != (n_samples,):
+        raise ValueError(f"y must have shape ({n_samples},), one label per row of X, got {y.shape}")
+    if y.dtype.kind in "fc" and np.isnan(y).any():
+        raise ValueError("y must not contain NaN")
+    try:
+        labels, classes = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"y must hold labels that can be sorted: {error}") from None
+    return classes.astype(np.int32, copy=False).reshape(-1), labels
+
+
+def two_classes(labels: NDArray[Any]) -> None:
+    """Raise ValueError unless there are at least two classes."""
+    if len(labels) < 2:
+        raise ValueError(f"y must hold at least two classes, got only {labels[0]!r}")

@@ -1,0 +1,71 @@
+"""Bounds on the rounding errors of the compiled pass, from the sums it keeps for the purpose.
+
+A product of unit rows of depth d carries an error of at most about d u (u: unit roundoff of the tile), rows and root
+included; a kernel moves by at most lambda_i lambda_j per unit of the half-chord t (Mehler: lambda^2 is the slope at
+rho = 1), or, where it has a root there, by mu_i mu_j per unit of the angle, whose error is that of t over sin(angle).
+`slopes`, `spread_slopes` and `sensitivity` are the sums of those factors over the pairs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.sums import SumsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+PER_LAYER = 8.0  # roundings of one dual activation
+OVERHEAD = 24.0  # of packing, of the chord, and of sums over a unit
+
+
+def sums_error(
+    raw: dict[str, Any],
+    sizes: Array,
+    block: Array,
+    within: Array,
+    sensitivity: Array,
+    *,
+    depth: int,
+    n_duals: int,
+    unit_within: float,
+    unit_between: float,
+    stable: bool,
+) -> SumsError:
+    """Absolute bounds on block sums, traces and within.
+
+    Parameters
+    ----------
+    raw : dict
+        Per-class sums of the core: traces, slopes, slope_squares, spread_slopes, sensitivity_diagonal.
+    sizes, block, within, sensitivity : ndarray of shape (C,), (C, C), (C,), (C, C)
+    depth : int
+        Length of a packed row.
+    n_duals : int
+        Hidden layers.
+    unit_within, unit_between : float
+        Unit roundoff of the tiles within and between classes.
+    stable : bool
+        Whether D2 was evaluated without cancellation.
+    """
+    layers = PER_LAYER * max(1, n_duals)
+    slopes = raw["slopes"]
+    relative = depth + OVERHEAD + layers
+    traces = 2.0**-53 * relative * raw["slope_squares"]
+    between = unit_between * relative * np.outer(slopes, slopes)
+    inside = unit_within * relative * (2 * within + slopes * raw["spread_slopes"] / sizes)
+    if not stable:
+        inside += unit_within * 2 * layers * slopes**2 / sizes
+    if sensitivity.size:
+        between += 2 * unit_between * relative * sensitivity
+        # A row with itself has t = 0 exactly: its capped term is taken out again, up to rounding.
+        own = raw["sensitivity_diagonal"]
+        pairs = np.diag(sensitivity) - own + 64 * unit_within * own
+        inside += 2 * unit_within * relative * np.maximum(pairs, 0.0) / sizes
+    np.fill_diagonal(between, sizes * (traces + inside) + 2.0**-52 * np.abs(np.diag(block)))
+    return SumsError(between, traces, inside)
