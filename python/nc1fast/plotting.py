@@ -47,6 +47,7 @@ _STYLE = {
     "svg.fonttype": "path",
 }
 _BARS = "Points and bars: mean and one standard deviation over the repeats (divisor n)"
+_ONCE = "Points: all rows of the data, once, so that there is no deviation"
 _UNDEFINED = " A note '2 undefined' at the foot of a panel counts repeats without a logarithm."
 
 
@@ -263,7 +264,7 @@ def _single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
         figure = _grid({where: panels}, "", "", "activation", place=None)
         caption = (
             f"{where}, scale '{members[0]['scale']}', convention '{group['convention']}': NC1 and "
-            f"relative NC1 of the kernels. {_BARS}."
+            f"relative NC1 of the kernels. {_BARS if len(distinct(members, 'repeat')) > 1 else _ONCE}."
         )
         yield Drawing(f"{group['arm']}-{group['dataset']}-{group['convention']}", caption, figure)
 

@@ -146,7 +146,9 @@ def describe_plan(study: Study, only: Sequence[str] = ()) -> str:
         )
     seconds = sum(_OVERHEAD + cell.pair_operations() / _PER_SECOND for cell in cells)
     rows = sum(cell.n_rows for cell in cells)
-    lines.append(f"{len(cells)} cells, {rows} rows, about {max(1, round(seconds))} s on two cores")
+    lines.append(
+        f"{len(cells)} cells, {rows} rows, about {max(1, round(seconds))} s on two cores, and the figures"
+    )
     return "\n".join(lines)
 
 
