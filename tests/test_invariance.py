@@ -297,6 +297,12 @@ def _run(isa):
     )
 
 
+def test_the_core_finds_the_instruction_sets_of_this_machine():
+    from nc1fast import _core
+
+    assert _core.isas() == _instruction_sets()
+
+
 def test_every_instruction_set_agrees_within_the_bounds():
     answers = {}
     for isa in _instruction_sets():
