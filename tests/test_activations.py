@@ -180,10 +180,15 @@ def test_sin_and_cos_do_not_overflow(variance):
     np.testing.assert_allclose(cos, np.hstack([half, half]), atol=1e-12)
 
 
-def test_exp_of_opposite_rows_does_not_overflow_on_the_way():
-    X = np.array([[30.0, 0.0]])  # exp(a/2 + b/2) alone is exp(900)
-    K = nc.ConjugateKernel("exp", weight_variance=2.0)(X, -X)
-    np.testing.assert_allclose(K, [[1.0]], rtol=1e-11)
+def test_exp_does_not_overflow_on_the_way():
+    X = np.array(
+        [[18.7, 0.0]]
+    )  # kappa of a row with itself is exp(699.4); float64 ends at exp(709.8)
+    kernel = nc.ConjugateKernel("exp", weight_variance=2.0)
+    np.testing.assert_allclose(kernel(X, -X), [[1.0]], rtol=1e-12)
+    np.testing.assert_allclose(np.log(kernel(X, X)), [[2 * 18.7**2]], rtol=1e-15)
+    with pytest.raises(ValueError, match=r"\bX\b"):
+        kernel(2 * X)
 
 
 def test_compiled_and_python_lists_are_equal():

@@ -173,15 +173,11 @@ def test_float32_data_are_upcast_exactly(kernel):
     _assert_same_bits(_collapse(narrow, y, kernel), _collapse(narrow.astype(np.float64), y, kernel))
 
 
-@pytest.mark.parametrize("kind", ["float16", "int8", "uint8", "int64", "bool"])
+@pytest.mark.parametrize("kind", ["float16", "int8", "uint8", "int64"])
 def test_narrow_types_are_widened_exactly(kind):
     rng = np.random.default_rng(3)
     y = np.repeat([0, 1, 2], (30, 41, 22))
-    X = (
-        rng.integers(0, 2 if kind == "bool" else 100, (len(y), 6))
-        + (y[:, None] if kind != "bool" else 0)
-    ).astype(kind)
-    X[:, 0] = y > 0  # classes differ
+    X = (rng.integers(0, 100, (len(y), 6)) + y[:, None]).astype(kind)
     _assert_same_bits(
         _collapse(X, y, nc.NTK("erf")), _collapse(X.astype(np.float64), y, nc.NTK("erf"))
     )
