@@ -125,14 +125,25 @@ def test_measured_error_is_within_the_bound(batch):
     for index in range(batch, batch + BATCH):
         case = problem(index)
         result = _collapse(case, case.dtype)
-        # written so that a NaN anywhere counts as a failure
-        if not abs(result.nc1 - case.nc1) <= result.error_bound < np.inf:
+        # written so that a NaN anywhere counts as a failure; an infinite bound says that trace_between is
+        # lost in rounding, and must be true
+        lost = (
+            case.trace_between
+            <= 8 * (case.X.shape[1] + 50) * UNIT_ROUNDOFF[case.dtype] * case.largest
+        )
+        finite = result.error_bound < np.inf or lost
+        if not (abs(result.nc1 - case.nc1) <= result.error_bound and finite):
             failures.append(_describe(case, result))
     assert not failures, "\n".join(failures)
 
 
 def _well_scaled(case: Problem) -> bool:
-    """Class means as far apart as rows are long: nothing but the kernel's own rounding is amplified."""
+    """Class means as far apart as rows are long: nothing but the kernel's own rounding is amplified.
+
+    Not step and sign, whose slope at rho = 1 is infinite: their rounding is a root of u for close rows.
+    """
+    if str(getattr(case.kernel, "activation", "")) in NO_FINITE_NTK:
+        return False
     return case.trace_between >= case.largest / 4 and 1e-12 <= case.nc1 <= 10
 
 
