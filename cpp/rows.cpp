@@ -53,7 +53,6 @@ class Stage final : public RowStage {
     values(pair_of_half_chord(step), rows, rows, moved);
     if (in.centred) distances(in.t_m, rows, to_reference);
     for (std::size_t o = 0; o < n; ++o) {
-      if (!std::isfinite(k[o])) throw std::runtime_error("the kernel overflows on the diagonal");
       OutputRow& out = outputs[o];
       const bool root = spec_.root(spec_.outputs[o]);
       const double fall = std::max(0.0, k[o] - moved[o]);

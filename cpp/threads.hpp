@@ -13,9 +13,9 @@
 
 namespace nc1fast {
 
-// work(worker, item) for every item of [0, n), each by one of n_threads workers, in no fixed order and with the default
-// rounding environment. The calling thread polls (done, n) about ten times a second; false stops after the items in
-// hand. The first exception of a worker is rethrown. Returns false when stopped.
+// work(worker, item) for every item of [0, n), each by one of n_threads workers (0: in the calling thread), in no fixed
+// order and with the default rounding environment. The calling thread polls (done, n) about ten times a second and at
+// the end; false stops after the items in hand. The first exception of a worker is rethrown. Returns false when stopped.
 template <class Work, class Poll>
 bool parallel_for(std::int64_t n, int n_threads, const Work& work, const Poll& poll) {
   std::atomic<std::int64_t> next{0}, done{0};
@@ -38,7 +38,7 @@ bool parallel_for(std::int64_t n, int n_threads, const Work& work, const Poll& p
     std::fesetenv(&caller);
   };
   if (n_threads > n) n_threads = int(n);
-  if (n_threads <= 1) {
+  if (n_threads <= 0) {
     run(0);
   } else {
     running = n_threads;
@@ -66,7 +66,7 @@ bool parallel_for(std::int64_t n, int n_threads, const Work& work, const Poll& p
     for (std::thread& w : workers) w.join();
   }
   if (error) std::rethrow_exception(error);
-  return done == n;
+  return done == n && poll(n, n);
 }
 
 template <class Work>

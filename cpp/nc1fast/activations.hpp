@@ -232,10 +232,11 @@ struct Gelu : Arcsine {
     const Pair<V> n = shrink(p, i, j);
     const V probit = T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m);
     const V r = math::root(n.m * (T(2) - n.m)).rsqrt;  // sqrt((1+a)(1+b)/D)
-    const V e = T(1) - i.o - j.o, scale = i.nu * j.nu;
-    const V rest = scale * (T(1) - e * p.rho * p.rho);  // (ab - e c^2)/sqrt(ab (1+a)(1+b))
+    const V oo = i.o + j.o, scale = i.nu * j.nu, square = p.rho * p.rho;
+    // (ab - e c^2)/sqrt(ab (1+a)(1+b)), where 1 - e rho^2 = (1 - rho^2) + (o_i + o_j) rho^2
+    const V rest = scale * (p.m * (T(2) - p.m) + oo * square);
     return {p.rho * probit + T(0.5 / math::pi) * rest * r,
-            probit + T(0.5 / math::pi) * n.rho * r * (T(1) - T(2) * e + scale * rest * r * r), splat<V>(0),
+            probit + T(0.5 / math::pi) * n.rho * r * (T(2) * oo - T(1) + scale * rest * r * r), splat<V>(0),
             splat<V>(0)};
   }
 };

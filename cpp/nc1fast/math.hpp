@@ -160,7 +160,7 @@ struct Arc {
 template <class V>
 NC1FAST_HD inline Arc<V> arc(V m) {
   using T = Lane<V>;
-  const auto [s, r] = root(larger(m * (T(2) - m), splat<V>(kTiny<T>)));
+  const V w = m * (T(2) - m), r = root(larger(w, splat<V>(kTiny<T>))).rsqrt, s = w * r;  // exactly 0 at m = 0
   const V a = poly(m - T(0.5), ArcTable<T>::c);
   const V sm = s * m;
   return {sm * a + s, sm * (T(1) - (T(1) - m) * a), s, r};
@@ -170,7 +170,7 @@ NC1FAST_HD inline Arc<V> arc(V m) {
 template <class V>
 NC1FAST_HD inline V asin(V n, V m) {
   using T = Lane<V>;
-  const V x = T(1) - m;
+  const V x = abs(n);
   const auto near_one = m < T(0.5);
   const V z = near_one ? T(0.5) * m : x * x;
   const V b = near_one ? root(larger(m + m, splat<V>(kTiny<T>))).sqrt : x;
@@ -178,7 +178,8 @@ NC1FAST_HD inline V asin(V n, V m) {
   return copysign(near_one ? T(0.5 * pi) - a : a, n);
 }
 
-// exp(x) - 1 as scale * p + (scale - 1), |x| clipped to the range of normal numbers; exp(x) = scale * p + scale.
+// exp(x) - 1 as scale * p + (scale - 1); exp(x) = scale * p + scale. x is clipped to the range of normal numbers; below
+// it exp is 0.
 template <class V>
 struct Exp {
   V scale, p;
@@ -191,10 +192,11 @@ NC1FAST_HD inline Exp<V> exp(V x) {
   constexpr T bound = sizeof(T) == 4 ? T(87) : T(708);
   constexpr T log2_high = sizeof(T) == 4 ? T(0.693359375) : T(6.93147180369123816490e-01);
   constexpr T log2_low = sizeof(T) == 4 ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
+  const auto vanishes = x < -bound;
   x = smaller(larger(x, splat<V>(-bound)), splat<V>(bound));
   const V n = Ops<V>::round(x * T(1.4426950408889634074));
   const V r = (x - n * log2_high) - n * log2_low;
-  return {Ops<V>::exp2_int(n), r * r * poly(r, ExpTable<T>::c) + r};
+  return {vanishes ? splat<V>(0) : Ops<V>::exp2_int(n), r * r * poly(r, ExpTable<T>::c) + r};
 }
 
 // sin x for |x| <= pi/8.

@@ -84,12 +84,16 @@ struct Tiles {
                                          pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
     if (pass.refine) Inner<T, Isa>::refine(a, b, pass.depth, scratch.chords);
     pass.chain.epilogue(pass.chain, pass.row_offset + p, q, scratch.chords, scratch.values);
-    const T* values = scratch.values[pass.value];
+    const T *values = scratch.values[pass.value], *diagonal = pass.chain.diagonals[pass.value];
+    const std::ptrdiff_t row_at = std::ptrdiff_t(pass.row_offset + p) * kN;
     for (int r = 0; r < kN; ++r)
       for (int c = 0; c < kN; ++c) {
         const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r, j = std::ptrdiff_t(q) * kN + c;
         if (i >= pass.n_rows || j >= pass.n_columns || (pass.symmetric && i > j)) continue;
-        const T value = pass.symmetric && i == j ? pass.chain.diagonals[pass.value][i] : values[r * kN + c];
+        T value = values[r * kN + c];
+        // Equal rows have the value of the diagonal, to the bit.
+        const bool coincide = scratch.chords[r * kN + c] == 0 && !__builtin_signbit(scratch.chords[r * kN + c]);
+        if (coincide && diagonal[row_at + r] == diagonal[j]) value = diagonal[j];
         pass.out[i * pass.n_columns + j] = value;
         if (pass.symmetric) pass.out[j * pass.n_columns + i] = value;
       }

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 # Tiles within classes and between them, in single precision or not.
 PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (False, True)}
 _INLINE_PAIRS = 100_000  # below, threads cost more than they save
-_STABLE = frozenset({"relu", "leaky_relu", "abs"})
 
 
 def thread_count(n_threads: int | None) -> int:
@@ -171,14 +170,14 @@ def kernel_sums(
         except OverflowError as error:
             names = ", ".join(repr(kernels[k]) for k in positions)
             raise ValueError(f"X is too large for {names}: {error}") from None
-        of_chain = [chain for chain in chains for _ in chain.kernels]
-        for position, chain, raw in zip(positions, of_chain, results, strict=True):
+        taken = [(chain, level) for chain in chains for level, *_ in chain.outputs]
+        for position, (chain, level), raw in zip(positions, taken, results, strict=True):
             settings = {
                 "depth": X.shape[1] + (chain.input_layer[1] > 0),
-                "n_duals": len(chain.weights),
+                "n_duals": level,
                 "unit_within": unit[single_within],
                 "unit_between": unit[single_between],
-                "stable": chain.activation in _STABLE or _erf_is_stable(chain),
+                "stable": chain.stable,
             }
             kernel = kernels[position]
             exact = PassSums(
@@ -207,7 +206,3 @@ def kernel_sums(
             out[position] = from_pass(exact, sizes, labels, kernel, order, in_place=part[1] == 1)
     return [out[k] for k in range(len(kernels))]
 
-
-def _erf_is_stable(chain: Chain) -> bool:
-    depth = max(level for level, *_ in chain.outputs)
-    return chain.activation == "erf" and depth == 1 and (not chain.tangent or chain.theta_offset == 0)

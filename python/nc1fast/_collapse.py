@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from nc1fast._backend import PRECISIONS, kernel_sums, thread_count
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
 from nc1fast._tiles import called, precomputed, tile_sums
@@ -200,15 +198,15 @@ def _sums(
     if isinstance(kernel, str):
         if kernel != "precomputed":
             raise ValueError(f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}")
-        classes, labels = as_labels(y, np.shape(y)[0] if np.ndim(y) else 0)
+        tile, n = precomputed(X)
+        classes, labels = as_labels(y, n)
         two_classes(labels)
-        tile = precomputed(X, len(classes))
         return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress))
     rows = as_rows(X, "X")
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
     if not isinstance(kernels[0], Kernel):
-        if not callable(kernel):
+        if not callable(kernel) or isinstance(kernel, type):
             raise TypeError(f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}")
         _check_memory(memory_limit, len(rows), len(labels), 0, 2)
         tile = called(kernel, rows)
@@ -264,6 +262,8 @@ def _check_unbuilt(**arguments: Any) -> None:
 def _check_memory(limit: int | None, n: int, n_classes: int, packed: int, n_rows_kept: int) -> None:
     if limit is None:
         return
+    if isinstance(limit, bool) or not isinstance(limit, int | float):
+        raise TypeError(f"memory_limit must be a number of bytes or None, got {limit!r}")
     need = packed + 8 * n * n_classes * n_rows_kept + 64 * n_classes**2
     if need > limit:
         raise ValueError(

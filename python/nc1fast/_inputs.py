@@ -40,17 +40,17 @@ def _host_array(X: Any, name: str) -> NDArray[Any]:
 
 
 def as_matrix(X: Any, name: str = "X") -> NDArray[Any]:
-    """Rows of float16, float32 or float64 as the caller has them; integers widened to float64, exactly.
+    """Rows of float16, float32 or float64 as the caller has them; integers and booleans widened to float64, exactly.
 
     Raises
     ------
     TypeError
-        For complex, object, string, date or boolean data.
+        For complex, object, string or date data, and for floats beyond 64 bits.
     ValueError
         For anything but two dimensions, no rows, no features, NaN or Inf, or integers beyond 2^53.
     """
     X = _host_array(X, name)
-    if X.dtype.kind not in "fiu" or X.dtype.itemsize > 8:
+    if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise TypeError(f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}")
     if X.ndim != 2:
         raise ValueError(f"{name} must have shape (n_samples, n_features), got {X.shape}")

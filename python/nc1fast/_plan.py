@@ -40,12 +40,20 @@ class Chain:
         weight, bias = self.weights[0], self.biases[0]
         return (1.0, bias / weight) if weight > 0 else (0.0, float(bias > 0))
 
+    @property
+    def stable(self) -> bool:
+        """Whether the core evaluates D2 within classes without cancellation."""
+        shallow = max(level for level, *_ in self.outputs) <= 1
+        erf = self.activation == "erf" and shallow and not (self.tangent and self.theta_offset)
+        return erf or self.activation in ("relu", "leaky_relu", "abs")
+
     def admits(self, other: Chain) -> bool:
         """Whether `other` is this recursion, cut shorter or continued."""
         same = (self.activation, self.parameter, self.tangent, self.theta_scale, self.theta_offset)
         return (
             same
             == (other.activation, other.parameter, other.tangent, other.theta_scale, other.theta_offset)
+            and self.stable == other.stable
             and _agree(self.weights, other.weights)
             and _agree(self.biases, other.biases)
             and _agree(self.coefficients, other.coefficients)

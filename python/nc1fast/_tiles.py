@@ -22,19 +22,19 @@ _TILE = 512
 _SYMMETRY = {2: 1e-2, 4: 1e-5, 8: 1e-10}  # relative to the largest entry, by bytes of the dtype
 
 
-def precomputed(K: Any, n_samples: int) -> Tile:
-    """Tiles of a stored Gram matrix (memory maps welcome); both triangles are read and must agree.
+def precomputed(K: Any) -> tuple[Tile, int]:
+    """Tiles of a stored Gram matrix (memory maps welcome), and its rows; both triangles are read and must agree.
 
     Raises
     ------
     ValueError
-        If K is not square with a row per label; from the tiles: if it is not symmetric or not finite.
+        If K is not square; from the tiles: if it is not symmetric or not finite.
     """
     K = _host_array(K, "X")
     if K.dtype.kind not in "fiu" or K.dtype.itemsize > 8:
         raise TypeError(f"X must be a Gram matrix of real numbers, got dtype {K.dtype}")
-    if K.shape != (n_samples, n_samples):
-        raise ValueError(f"X must be a square Gram matrix with {n_samples} rows, got shape {K.shape}")
+    if K.ndim != 2 or K.shape[0] != K.shape[1] or not len(K):
+        raise ValueError(f"X must be a square Gram matrix, got shape {K.shape}")
     tolerance = _SYMMETRY.get(K.dtype.itemsize, 1e-10) if K.dtype.kind == "f" else 0.0
 
     def tile(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
@@ -46,7 +46,7 @@ def precomputed(K: Any, n_samples: int) -> Tile:
             raise ValueError("X must be a symmetric Gram matrix")
         return upper
 
-    return tile
+    return tile, len(K)
 
 
 def called(f: Callable[..., Any], X: NDArray[Any]) -> Tile:
@@ -59,7 +59,10 @@ def called(f: Callable[..., Any], X: NDArray[Any]) -> Tile:
     """
 
     def tile(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
-        values = np.asarray(_host_array(f(X[rows], X[columns]), "kernel"), dtype=np.float64)
+        values = _host_array(f(X[rows], X[columns]), "kernel")
+        if values.dtype.kind not in "fiu":
+            raise TypeError(f"kernel must return real numbers, got dtype {values.dtype}")
+        values = values.astype(np.float64)
         if values.shape != (len(rows), len(columns)):
             raise ValueError(
                 f"kernel must return an array of shape {(len(rows), len(columns))} here, got {values.shape}"

@@ -1,0 +1,131 @@
+// A recursion as the tiles of a pass read it: the arrays of its rows, and the list of what is taken from it.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "isa/isa.hpp"
+#include "packing.hpp"
+#include "rows.hpp"
+
+namespace nc1fast {
+
+template <class T>
+const Routines<T>& routines();
+template <>
+inline const Routines<float>& routines() {
+  return isa::selected().f32;
+}
+template <>
+inline const Routines<double>& routines() {
+  return isa::selected().f64;
+}
+
+template <class T>
+constexpr double unit_roundoff = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
+
+// The outputs of a chain sorted by level; each root kernel is followed, at the end, by its sensitivity.
+struct OutputList {
+  std::vector<OutputSpec> specs;
+  std::vector<int> kernel;  // which output of the ChainSpec each one is, or is the sensitivity of
+  explicit OutputList(const ChainSpec& chain) {
+    for (std::size_t o = 0; o < chain.outputs.size(); ++o) {
+      specs.push_back(chain.outputs[o]);
+      kernel.push_back(int(o));
+      if (!chain.root(chain.outputs[o])) continue;
+      specs.push_back({chain.outputs[o].level, Quantity::sensitivity, 1, 0});
+      kernel.push_back(int(o));
+    }
+    std::vector<int> by_level(specs.size());
+    for (std::size_t i = 0; i < by_level.size(); ++i) by_level[i] = int(i);
+    std::stable_sort(by_level.begin(), by_level.end(),
+                     [&](int i, int j) { return specs[std::size_t(i)].level < specs[std::size_t(j)].level; });
+    OutputList sorted(*this, by_level);
+    std::swap(specs, sorted.specs);
+    std::swap(kernel, sorted.kernel);
+  }
+
+ private:
+  OutputList(const OutputList& other, const std::vector<int>& at) {
+    for (const int i : at) {
+      specs.push_back(other.specs[std::size_t(i)]);
+      kernel.push_back(other.kernel[std::size_t(i)]);
+    }
+  }
+};
+
+// A chain as tiles of type T read it, with the arrays it points to.
+template <class T>
+class ChainStore {
+ public:
+  Chain<T> chain;
+
+  ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form,
+             const Packed<T>& packed)
+      : n_rows_(packed.n_rows()), unused_(zeros()) {
+    chain.epilogue = routines<T>().epilogue(spec.activation.c_str(), form, spec.tangent);
+    if (!chain.epilogue) throw std::logic_error("no epilogue for " + spec.activation);
+    chain.parameter = spec.parameter;
+    chain.recursion = make_recursion<T>(spec);
+    chain.half_norms = packed.half_norms.get();
+    chain.spreads = packed.spreads.get();
+    chain.cap = T(1 / std::sqrt(unit_roundoff<T> * (packed.depth + 8)));
+    const unsigned fields = stage.fields(within);
+    const int n_levels = std::max(1, chain.recursion.n_duals);
+    for (int l = 0; l < n_levels; ++l)
+      for (int f = 0; f < kFields; ++f) {
+        if (fields >> f & 1) fields_[l][f] = zeros();
+        // What no form reads is never loaded, but may be named: it points to zeros.
+        chain.fields[l][f] = fields >> f & 1 ? fields_[l][f].get() : unused_.get();
+      }
+    for (std::size_t o = 0; o < list.specs.size(); ++o) {
+      const OutputSpec& output = list.specs[o];
+      outputs_.push_back({output.level, output.quantity, T(output.alpha), T(output.beta)});
+      const bool sensitivity = output.quantity == Quantity::sensitivity;
+      per_output_.push_back(sensitivity || form == Form::plain_distance || form == Form::covariance ? zeros() : Buffer<T>());
+      diagonals_.push_back(sensitivity ? nullptr : per_output_.back().get());
+      sensitivities_.push_back(sensitivity ? per_output_.back().get() : nullptr);
+    }
+    chain.n_outputs = int(outputs_.size());
+    chain.outputs = outputs_.data();
+    for (int l = 0; l <= kMaxLevels + 1; ++l)
+      chain.first_output[l] = int(std::count_if(outputs_.begin(), outputs_.end(), [&](const auto& o) { return o.level < l; }));
+    chain.diagonals = diagonals_.data();
+    chain.sensitivities = sensitivities_.data();
+  }
+
+  void set(std::size_t r, const Layer* levels, const OutputRow* kernels, const OutputList& list) {
+    for (int l = 0; l < std::max(1, chain.recursion.n_duals); ++l) {
+      const Row<double>& x = levels[l].row;
+      const Link<double>& y = levels[l].link;
+      const double values[kFields] = {x.s,   x.h,      x.nu,        x.o, x.ds, x.dh, x.dnu, x.dalpha, x.cos_alpha,
+                                      y.f, y.g, y.df, y.dg};
+      for (int f = 0; f < kFields; ++f)
+        if (T* array = fields_[l][f].get()) array[r] = T(values[f]);
+    }
+    for (std::size_t o = 0; o < list.specs.size(); ++o)
+      if (T* array = per_output_[o].get()) {
+        const OutputRow& kernel = kernels[list.kernel[o]];
+        array[r] = T(list.specs[o].quantity == Quantity::sensitivity ? kernel.mu : kernel.k);
+      }
+  }
+
+ private:
+  Buffer<T> zeros() const {
+    Buffer<T> b(n_rows_);
+    std::fill(b.get(), b.get() + n_rows_, T(0));
+    return b;
+  }
+  std::size_t n_rows_;
+  Buffer<T> unused_;
+  Buffer<T> fields_[kMaxLevels][kFields];
+  std::vector<Buffer<T>> per_output_;
+  std::vector<Output<T>> outputs_;
+  std::vector<const T*> diagonals_, sensitivities_;
+};
+
+}  // namespace nc1fast
