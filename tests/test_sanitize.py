@@ -18,14 +18,14 @@ def _data(n_features: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(n_features)
     y = np.repeat(np.arange(len(SIZES)), SIZES)
     random.shuffle(y)
-    return random.standard_normal((len(y), n_features)) + 3 * y[:, None], y
+    return 0.3 * (random.standard_normal((len(y), n_features)) + y[:, None]), y
 
 
 def _kernels(activation: str) -> list[nc.kernels.Kernel]:
     """Shallow and deep, with biases and without where there may be none."""
     kernels: list[nc.kernels.Kernel] = [
         nc.NNGP(activation, 2, 1.5, 0.1),
-        *nc.NNGP(activation, 4, 1.2, 0.2).layers(),
+        *nc.NNGP(activation, 4, 0.3, 0.1).layers(),
     ]
     if activation in NO_FINITE_NTK:
         return kernels
