@@ -29,12 +29,12 @@ def _kernels(activation: str) -> list[nc.kernels.Kernel]:
     ]
     if activation in NO_FINITE_NTK:
         return kernels
-    standard = nc.NTK(activation, 2, 1.0, 0.1, parametrization="standard", width=64)
+    standard = nc.NTK(activation, 2, 0.3, 0.1, parametrization="standard", width=64)
     return [
         *kernels,
         nc.NNGP(activation),
         nc.NTK(activation),
-        nc.NTK(activation, 3, 1.0, 0.1),
+        nc.NTK(activation, 3, 0.3, 0.1),
         standard,
     ]
 
