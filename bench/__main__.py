@@ -52,7 +52,9 @@ def main() -> int:
         print(result.text(), flush=True)
         print(f"({time.perf_counter() - start:.0f} s; {path})\n", flush=True)
         missed += [claim.text for claim in result.claims if not claim.holds]
-    if missed:
+    if session.quick:
+        print("a quick run: its numbers mean nothing")
+    elif missed:
         print("claims that do not hold here:", *missed, sep="\n  ")
     return 1 if missed and arguments.strict else 0
 

@@ -6,7 +6,9 @@ another. A child is told what to do by lines of JSON and answers in lines of JSO
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import functools
 import gc
 import json
 import os
@@ -29,6 +31,14 @@ ROOT = Path(__file__).resolve().parent.parent
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
+@functools.cache
+def _compiler_cache() -> str:
+    """Return the folder where torch.compile keeps its objects for the length of this run."""
+    folder = tempfile.TemporaryDirectory(prefix="bench-compiled-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
 class WorkerError(RuntimeError):
     """What went wrong in a child process."""
 
@@ -45,12 +55,11 @@ class Worker:
 
     def __init__(self, n_threads: int, *, competitor: bool = True) -> None:
         environment = dict(os.environ)
-        self.scratch = tempfile.TemporaryDirectory(prefix="bench-")
         if competitor:
             for name in FORCED_BLAS:
                 environment.pop(name, None)
             environment["OMP_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] = str(n_threads)
-            environment["TORCHINDUCTOR_CACHE_DIR"] = self.scratch.name
+            environment["TORCHINDUCTOR_CACHE_DIR"] = _compiler_cache()
         environment["PYTHONPATH"] = os.pathsep.join(
             [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         )
@@ -81,7 +90,6 @@ class Worker:
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
-        self.scratch.cleanup()
 
     def prepare(
         self, key: str, contestant: str, problem: Problem, **options: Any

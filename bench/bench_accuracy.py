@@ -67,7 +67,10 @@ def run(session: Session) -> Result:
                         nc1 = worker.run(f"{k}")[1].nc1
                         errors.append(abs(nc1 / exact[k] - 1))
                     large = Problem(session.size(LARGE), 128, dtype=dtype, spread=SPREADS[0])
-                    worker.prepare("large", contestant, large, **kernel_option, **options)
+                    searched = fixed if session.quick else {}
+                    worker.prepare(
+                        "large", contestant, large, **kernel_option, **options, **searched
+                    )
                 except UnavailableError as reason:
                     result.remarks.append(f"{name} skipped: {reason}")
                     continue
