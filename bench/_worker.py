@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from bench._problem import Answer, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,6 +117,10 @@ class Worker:
         """Run once: seconds, and the answer."""
         reply = self._ask(op="run", key=key)
         return float(reply["seconds"]), Answer.from_dict(reply["answer"])
+
+    def timer(self, key: str) -> Callable[[], float]:
+        """Return a function that runs once and gives the seconds."""
+        return lambda: self.run(key)[0]
 
     def peak_memory(self, key: str) -> int:
         """Run once: bytes by which resident memory rose during the call, at its highest."""

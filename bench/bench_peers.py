@@ -82,7 +82,7 @@ def _compare(
         answers: dict[str, Answer] = {name: worker.run(name)[1] for name, worker in workers.items()}
         require_agreement(answers, problem.dtype)
         samples = interleave(
-            {name: lambda n=name, w=worker: w.run(n)[0] for name, worker in workers.items()},  # type: ignore[misc]
+            {name: worker.timer(name) for name, worker in workers.items()},
             session.rounds(rounds),
         )
         key = f"{kernel} N={problem.n_samples} d={problem.n_features} {problem.dtype}"

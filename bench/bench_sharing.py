@@ -63,7 +63,7 @@ def _measure(
             if not difference <= AGREEMENT[problem.dtype]:
                 raise AssertionError(f"{name} and {single} differ by {difference:.2e}")
         samples = interleave(
-            {name: lambda n=name: worker.run(n)[0] for name in variants},  # type: ignore[misc]
+            {name: worker.timer(name) for name in variants},
             session.rounds(6),
         )
     baseline = {name: base for name, base, _ in claims}

@@ -46,8 +46,8 @@ def run(session: Session) -> Result:
             require_agreement(answers, "float32")
             for dtype, problem in problems.items():
                 samples = repeat(
-                    lambda: worker.run(dtype)[0], session.rounds(5 if n_samples <= 65536 else 3)
-                )  # noqa: B023 - called at once
+                    worker.timer(dtype), session.rounds(5 if n_samples <= 65536 else 3)
+                )
                 session.peak.measure()
                 _add(result, session, problem, samples)
             result.details["environment"] = worker.environment()
@@ -73,7 +73,7 @@ def _small(result: Result, session: Session) -> None:
             problem = Problem(SMALL, 128, dtype=dtype)
             worker.prepare(dtype, "nc1fast", problem, kernels=[KERNEL])
             worker.run(dtype)
-            _add(result, session, problem, repeat(lambda: worker.run(dtype)[0], session.rounds(21)))  # noqa: B023
+            _add(result, session, problem, repeat(worker.timer(dtype), session.rounds(21)))
 
 
 def _add(result: Result, session: Session, problem: Problem, samples: Samples) -> None:
