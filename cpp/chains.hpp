@@ -67,7 +67,7 @@ class ChainStore {
   ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form,
              const Packed<T>& packed)
       : n_rows_(packed.n_rows()), unused_(zeros()) {
-    chain.epilogue = routines<T>().epilogue(spec.activation.c_str(), form, spec.tangent);
+    chain.epilogue = routines<T>().epilogue(spec.activation.c_str(), form, spec.tangent, spec.n_duals() != 1);
     if (!chain.epilogue) throw std::logic_error("no epilogue for " + spec.activation);
     chain.parameter = spec.parameter;
     chain.recursion = make_recursion<T>(spec);

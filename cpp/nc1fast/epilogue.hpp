@@ -30,7 +30,7 @@ struct PairOfRows {
   }
 };
 
-template <class T, class Isa, class Act, Form F, bool Tangent>
+template <class T, class Isa, class Act, Form F, bool Tangent, bool Deep>
 void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* values) {
   using V = Vec<T, Isa>;
   constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>;
@@ -65,12 +65,12 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         }
       };
       if constexpr (F == Form::covariance)
-        Covariance<Tangent>::run(act, chain.recursion, Pair<V>{math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)},
+        Covariance<Tangent, Deep>::run(act, chain.recursion, Pair<V>{math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)},
                                  rows, emit);
       else if constexpr (F == Form::plain_distance)
-        Covariance<Tangent>::run(act, chain.recursion, pair_of_half_chord(chord), rows, emit);
+        Covariance<Tangent, Deep>::run(act, chain.recursion, pair_of_half_chord(chord), rows, emit);
       else if constexpr (F == Form::rectifier_distance)
-        RectifierDistance<Tangent>::run(act, chain.recursion, chord, rows, emit);
+        RectifierDistance<Tangent, Deep>::run(act, chain.recursion, chord, rows, emit);
       else
         ErfDistance<Tangent>::run(act, chain.recursion, chord, rows, emit);
     }
@@ -88,27 +88,32 @@ inline constexpr bool kIsRectifier = kSame<Act, Relu> || kSame<Act, LeakyRelu> |
 // The epilogue of an activation by name; null where the activation has no such form.
 template <class T, class Isa>
 struct Epilogues {
-  template <class Act, bool Tangent>
-  static Epilogue<T> of(Form form) {
-    if (form == Form::covariance) return &epilogue<T, Isa, Act, Form::covariance, Tangent>;
+  template <class Act, Form F>
+  static Epilogue<T> of(bool tangent, bool deep) {
+    if (deep) return tangent ? &epilogue<T, Isa, Act, F, true, true> : &epilogue<T, Isa, Act, F, false, true>;
+    return tangent ? &epilogue<T, Isa, Act, F, true, false> : &epilogue<T, Isa, Act, F, false, false>;
+  }
+  template <class Act>
+  static Epilogue<T> of(Form form, bool tangent, bool deep) {
+    if (form == Form::covariance) return of<Act, Form::covariance>(tangent, deep);
     if constexpr (kIsRectifier<Act>) {
-      return form == Form::rectifier_distance ? &epilogue<T, Isa, Act, Form::rectifier_distance, Tangent> : nullptr;
+      return form == Form::rectifier_distance ? of<Act, Form::rectifier_distance>(tangent, deep) : nullptr;
     } else {
       if constexpr (kSame<Act, Erf>)
-        if (form == Form::erf_distance) return &epilogue<T, Isa, Act, Form::erf_distance, Tangent>;
-      return form == Form::plain_distance ? &epilogue<T, Isa, Act, Form::plain_distance, Tangent> : nullptr;
+        if (form == Form::erf_distance) return of<Act, Form::erf_distance>(tangent, false);
+      return form == Form::plain_distance ? of<Act, Form::plain_distance>(tangent, deep) : nullptr;
     }
   }
 
   template <class... Act>
-  static Epilogue<T> search(List<Act...>, const char* name, Form form, bool tangent) {
+  static Epilogue<T> search(List<Act...>, const char* name, Form form, bool tangent, bool deep) {
     Epilogue<T> found = nullptr;
-    (void)((__builtin_strcmp(Act::name, name) == 0 && ((found = tangent ? of<Act, true>(form) : of<Act, false>(form)), true)) ||
+    (void)((__builtin_strcmp(Act::name, name) == 0 && ((found = of<Act>(form, tangent, deep)), true)) ||
            ...);
     return found;
   }
-  static Epilogue<T> find(const char* name, Form form, bool tangent) {
-    return search(Activations{}, name, form, tangent);
+  static Epilogue<T> find(const char* name, Form form, bool tangent, bool deep) {
+    return search(Activations{}, name, form, tangent, deep);
   }
 };
 

@@ -48,8 +48,9 @@ NC1FAST_HD inline V half_chord_between(V df, V dg) {
   return Lane<V>(0.5) * (df * df + dg * dg);
 }
 
-// rows.at(l), rows.links(l) -> {i, j} at layer l; emit(level, Level) for level = 0 .. n_duals.
-template <bool Tangent>
+// rows.at(l), rows.links(l) -> {i, j} at layer l; emit(level, Level) for level = 0 .. n_duals. Deep: more than one hidden
+// layer; without it there is no loop, and the constants of the dual stay in registers from pair to pair.
+template <bool Tangent, bool Deep = true>
 struct Covariance {
   template <class V, class Act, class Rows, class Emit>
   NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, Pair<V> p, const Rows& rows, const Emit& emit) {
@@ -60,14 +61,15 @@ struct Covariance {
       theta = c.theta_scale * i.s * j.s * p.rho + c.theta_offset;
       emit(0, Level<V>{theta, theta, rsin});
     }
-    for (int l = 0; l < c.n_duals; ++l) {
+    const int n_duals = Deep ? c.n_duals : 1;
+    for (int l = 0; l < n_duals; ++l) {
       const auto [i, j] = rows.at(l);
       const Dual<V> d = act.dual(p, i, j);
       const V q = i.h * j.h * d.value;
       if (l == 0) rsin = d.rsin;
       if constexpr (Tangent && Act::has_derivative) theta = c.q[l] * q + c.one[l] + c.theta[l] * theta * d.derivative;
       emit(l + 1, Level<V>{q, theta, rsin});
-      if (l + 1 == c.n_duals) break;
+      if (l + 1 == n_duals) break;
       const auto [from, to] = rows.links(l);
       const V ff = from.f * to.f;
       if constexpr (Act::exact_m) {
@@ -93,7 +95,7 @@ NC1FAST_HD inline Pair<V> pair_of_half_chord(V t) {
 //   D2(Q) = (h_i - h_j)^2 + 2 h_i h_j t_Q
 //   D2(Theta kdot) = diagonal D2(Theta) + 2 Theta_ij r
 //   t' = [(f_i - f_j)^2 + (g_i - g_j)^2]/2 + f_i f_j t_Q
-template <bool Tangent>
+template <bool Tangent, bool Deep = true>
 struct RectifierDistance {
   template <class V, class Act, class Rows, class Emit>
   NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, V t, const Rows& rows, const Emit& emit) {
@@ -106,7 +108,8 @@ struct RectifierDistance {
       distance = c.theta_scale * (ds * ds + T(2) * ss * t);
       emit(0, Level<V>{distance, distance, rsin});
     }
-    for (int l = 0; l < c.n_duals; ++l) {
+    const int n_duals = Deep ? c.n_duals : 1;
+    for (int l = 0; l < n_duals; ++l) {
       const auto [i, j] = rows.at(l);
       const auto d = act.distance(t);
       const V hh = i.h * j.h, dh = i.dh - j.dh;
@@ -118,7 +121,7 @@ struct RectifierDistance {
         theta = c.q[l] * hh * (T(1) - d.chord) + c.one[l] + c.theta[l] * theta * (diagonal - d.turn);
       }
       emit(l + 1, Level<V>{q, distance, rsin});
-      if (l + 1 == c.n_duals) break;
+      if (l + 1 == n_duals) break;
       const auto [from, to] = rows.links(l);
       t = half_chord_between(from.df - to.df, from.dg - to.dg) + from.f * to.f * d.chord;
     }

@@ -109,7 +109,7 @@ struct GramPass {
 template <class T>
 struct Routines {
   int panel = 0;
-  Epilogue<T> (*epilogue)(const char* activation, Form, bool tangent) = nullptr;
+  Epilogue<T> (*epilogue)(const char* activation, Form, bool tangent, bool deep) = nullptr;
   void (*half_norms)(const T* panels, int n_panels, int depth, T* out) = nullptr;
   bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
   void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;
