@@ -30,6 +30,8 @@ bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_thread
   std::fill_n(joint.half_norms.get(), joint.n_rows(), T(0.5));
   std::fill_n(joint.spreads.get(), joint.n_rows(), T(1));
   ChainStore<T> store(chain, list, *stage, false, Form::covariance, joint);
+  Buffer<T> norms(joint.n_rows());
+  std::fill_n(norms.get(), joint.n_rows(), T(0));
   const auto fill = [&](const Rows& rows, std::size_t at) {
     parallel_for((rows.n() + 255) / 256, n_threads, [&](int, std::int64_t item) {
       std::vector<Layer> levels(std::size_t(chain.n_duals()) + 1);
@@ -37,6 +39,7 @@ bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_thread
       for (std::int64_t r = item * 256; r < std::min(rows.n(), (item + 1) * 256); ++r) {
         stage->row({rows.a[std::size_t(r)], 0, 0, false}, 0, levels.data(), kernels.data());
         if (symmetric && !std::isfinite(kernels[0].k)) throw std::runtime_error("the kernel overflows on the diagonal");
+        norms[at + std::size_t(r)] = T(rows.a[std::size_t(r)]);
         store.set(at + std::size_t(r), levels.data(), kernels.data(), list);
       }
     });
@@ -55,6 +58,7 @@ bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_thread
   pass.n_rows = x.n;
   pass.n_columns = symmetric ? x.n : z.n;
   pass.row_offset = int(offset) / joint.width;
+  pass.norms = norms.get();
   pass.chain = store.chain;
   pass.value = 0;
   for (std::size_t o = 0; o < list.specs.size(); ++o)

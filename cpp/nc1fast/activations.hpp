@@ -35,8 +35,7 @@ struct Pair {
 template <class V>
 struct Dual {
   V value, derivative;
-  V m;     // 1 - |value| without cancellation, for activations with `exact_m`
-  V rsin;  // 1 / sin theta, for activations whose value or derivative has a root at rho = +-1
+  V m;  // 1 - |value| without cancellation, for activations with `exact_m`
 };
 
 // Traits, with the defaults that most activations keep.
@@ -67,11 +66,13 @@ struct Rectifier : Smooth {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
     using T = Lane<V>;
     const math::Arc<V> arc = math::arc(p.m);
-    const auto obtuse = p.rho < T(0);
     const V gap = T(1 / math::pi) * arc.gap;
-    const V relu = (obtuse ? splat<V>(0) : p.rho) + gap;  // [sin + (pi - theta) cos]/pi
-    const V theta = obtuse ? T(math::pi) - arc.theta : arc.theta;
-    Dual<V> d{relu, T(diagonal) - T(turn) * theta, (obtuse ? splat<V>(1) : p.m) - gap, arc.rsin};
+    // [sin + (pi - theta) cos]/pi = max(rho, 0) + gap, |rho| = 1 - m; theta = pi/2 -+ (pi/2 - its acute angle).
+    const V relu = T(0.5) * (p.rho + (T(1) - p.m)) + gap;
+    const V acute = math::copysign(T(math::pi / 2) - arc.theta, p.rho);
+    Dual<V> d{relu, T(diagonal - turn * math::pi / 2) + T(turn) * acute, splat<V>(0)};
+    const auto obtuse = p.rho < T(0);
+    d.m = (obtuse ? splat<V>(1) : p.m) - gap;
     if constexpr (Leaky) {
       const V chord = T(kinked) * d.m + T(linear) * (obtuse ? T(2) - p.m : p.m);
       d.value = T(kinked) * relu + T(linear) * p.rho;
@@ -84,7 +85,7 @@ struct Rectifier : Smooth {
   // with all the digits of t.
   template <class V>
   struct Distance {
-    V chord, turn, rsin;
+    V chord, turn;
   };
   template <class V>
   NC1FAST_HD Distance<V> distance(V t) const {
@@ -95,7 +96,7 @@ struct Rectifier : Smooth {
     const V theta = obtuse ? T(math::pi) - arc.theta : arc.theta;
     V chord = (obtuse ? splat<V>(1) : m) - T(1 / math::pi) * arc.gap;
     if constexpr (Leaky) chord = T(kinked) * chord + T(linear) * t;
-    return {chord, T(turn) * theta, arc.rsin};
+    return {chord, T(turn) * theta};
   }
 };
 
@@ -124,7 +125,7 @@ struct Step : Smooth {
     const math::Arc<V> arc = math::arc(p.m);
     const V turn = T(1 / math::pi) * arc.theta;
     const auto obtuse = p.rho < T(0);
-    return {obtuse ? turn : T(1) - turn, splat<V>(0), obtuse ? T(1) - turn : turn, arc.rsin};
+    return {obtuse ? turn : T(1) - turn, splat<V>(0), obtuse ? T(1) - turn : turn};
   }
 };
 
@@ -139,7 +140,7 @@ struct Sign : Smooth {
     using T = Lane<V>;
     const math::Arc<V> arc = math::arc(p.m);
     const V turn = T(2 / math::pi) * arc.theta;
-    return {math::copysign(T(1) - turn, p.rho), splat<V>(0), turn, arc.rsin};
+    return {math::copysign(T(1) - turn, p.rho), splat<V>(0), turn};
   }
 };
 
@@ -161,7 +162,7 @@ struct Relu2 : Smooth {
     const V theta = obtuse ? arc.theta : T(math::pi) - arc.theta;  // pi - angle
     const V relu = (obtuse ? splat<V>(0) : T(math::pi) * p.rho) + arc.gap;
     return {T(1 / (3 * math::pi)) * (T(3) * arc.sin * p.rho + theta * (T(1) + T(2) * p.rho * p.rho)),
-            T(2 / math::pi) * i.s * j.s * relu, splat<V>(0), splat<V>(0)};
+            T(2 / math::pi) * i.s * j.s * relu, splat<V>(0)};
   }
 };
 
@@ -194,8 +195,7 @@ struct Erf : Arcsine {
     using T = Lane<V>;
     const Pair<V> n = shrink(p, i, j);
     const V oo = i.o * j.o;  // kdot = (4/pi) sqrt(o_i o_j / (1 - n^2))
-    return {math::asin(n.rho, n.m), T(4 / math::pi) * oo * math::root(oo * n.m * (T(2) - n.m)).rsqrt, splat<V>(0),
-            splat<V>(0)};
+    return {math::asin(n.rho, n.m), T(4 / math::pi) * oo * math::rsqrt(oo * n.m * (T(2) - n.m)), splat<V>(0)};
   }
 };
 
@@ -213,7 +213,7 @@ struct Probit : Arcsine {
     const Pair<V> n = shrink(p, i, j);
     const V oo = i.o * j.o;
     return {T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m),
-            T(0.5 / math::pi) * oo * math::root(oo * n.m * (T(2) - n.m)).rsqrt, splat<V>(0), splat<V>(0)};
+            T(0.5 / math::pi) * oo * math::rsqrt(oo * n.m * (T(2) - n.m)), splat<V>(0)};
   }
 };
 
@@ -231,13 +231,12 @@ struct Gelu : Arcsine {
     using T = Lane<V>;
     const Pair<V> n = shrink(p, i, j);
     const V probit = T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m);
-    const V r = math::root(n.m * (T(2) - n.m)).rsqrt;  // sqrt((1+a)(1+b)/D)
+    const V r = math::rsqrt(n.m * (T(2) - n.m));  // sqrt((1+a)(1+b)/D)
     const V oo = i.o + j.o, scale = i.nu * j.nu, square = p.rho * p.rho;
     // (ab - e c^2)/sqrt(ab (1+a)(1+b)), where 1 - e rho^2 = (1 - rho^2) + (o_i + o_j) rho^2
     const V rest = scale * (p.m * (T(2) - p.m) + oo * square);
     return {p.rho * probit + T(0.5 / math::pi) * rest * r,
-            probit + T(0.5 / math::pi) * n.rho * r * (T(2) * oo - T(1) + scale * rest * r * r), splat<V>(0),
-            splat<V>(0)};
+            probit + T(0.5 / math::pi) * n.rho * r * (T(2) * oo - T(1) + scale * rest * r * r), splat<V>(0)};
   }
 };
 
@@ -253,8 +252,8 @@ struct Gaussian : Arcsine {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const Pair<V> n = shrink(p, i, j);
-    const V r = math::root(n.m * (T(2) - n.m)).rsqrt;
-    return {r, T(2) * n.rho * i.o * j.o * r * r * r, splat<V>(0), splat<V>(0)};
+    const V r = math::rsqrt(n.m * (T(2) - n.m));
+    return {r, T(2) * n.rho * i.o * j.o * r * r * r, splat<V>(0)};
   }
 };
 
@@ -285,7 +284,7 @@ struct Sin : Trigonometric {
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     const Waves<V> w = waves(p, i, j);
-    return {w.sin, w.cos, splat<V>(0), splat<V>(0)};
+    return {w.sin, w.cos, splat<V>(0)};
   }
 };
 struct Cos : Trigonometric {
@@ -294,7 +293,7 @@ struct Cos : Trigonometric {
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     const Waves<V> w = waves(p, i, j);
-    return {w.cos, w.sin, splat<V>(0), splat<V>(0)};
+    return {w.cos, w.sin, splat<V>(0)};
   }
 };
 
@@ -314,7 +313,7 @@ struct Exponential : Smooth {
     const V step = i.s - j.s;
     const V chord = p.rho < T(0) ? T(2) - p.m : p.m;
     const V value = math::exp(-(T(0.5) * step * step + i.s * j.s * chord)).exp();
-    return {value, i.h * j.h * value, splat<V>(0), splat<V>(0)};
+    return {value, i.h * j.h * value, splat<V>(0)};
   }
 };
 

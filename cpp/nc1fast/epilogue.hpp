@@ -51,7 +51,8 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
             const T* mu = chain.sensitivities[o];
             const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
             const V spread = chain.cap * (chain.spreads[i] + load<V>(chain.spreads + j));
-            value = mu[i] * load<V>(mu + j) * smaller(halves * x.rsin, spread);
+            const V m = math::abs(chord), rsin = math::rsqrt(m * (T(2) - m));
+            value = mu[i] * load<V>(mu + j) * smaller(halves * rsin, spread);
           } else {
             constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
             value = out.quantity == Quantity::tangent ? x.tangent

@@ -18,8 +18,9 @@ struct Inner {
 
   template <bool Signed>
   [[gnu::always_inline]] static V chord(V product, V halves) {
-    if constexpr (Signed) return math::copysign(larger(halves - math::abs(product), splat<V>(0)), product);
-    return larger(halves - product, splat<V>(0));
+    // Below 0 by rounding alone: its size is as good an answer as 0.
+    if constexpr (Signed) return math::copysign(halves - math::abs(product), product);
+    return math::abs(halves - product);
   }
 
   // out (kM, kN) (+)= strip of a (kM rows from a) times panel b, k of them; the last block turns it into chords.

@@ -40,7 +40,6 @@ template <class V>
 struct Level {
   V covariance;  // Q, or its D2
   V tangent;     // Theta, or its D2
-  V rsin;        // 1/sin of the first layer's angle
 };
 
 template <class V>
@@ -55,20 +54,19 @@ struct Covariance {
   template <class V, class Act, class Rows, class Emit>
   NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, Pair<V> p, const Rows& rows, const Emit& emit) {
     using T = Lane<V>;
-    V theta = splat<V>(0), rsin = splat<V>(0);
+    V theta = splat<V>(0);
     if constexpr (Tangent) {
       const auto [i, j] = rows.at(0);
       theta = c.theta_scale * i.s * j.s * p.rho + c.theta_offset;
-      emit(0, Level<V>{theta, theta, rsin});
+      emit(0, Level<V>{theta, theta});
     }
     const int n_duals = Deep ? c.n_duals : 1;
     for (int l = 0; l < n_duals; ++l) {
       const auto [i, j] = rows.at(l);
       const Dual<V> d = act.dual(p, i, j);
       const V q = i.h * j.h * d.value;
-      if (l == 0) rsin = d.rsin;
       if constexpr (Tangent && Act::has_derivative) theta = c.q[l] * q + c.one[l] + c.theta[l] * theta * d.derivative;
-      emit(l + 1, Level<V>{q, theta, rsin});
+      emit(l + 1, Level<V>{q, theta});
       if (l + 1 == n_duals) break;
       const auto [from, to] = rows.links(l);
       const V ff = from.f * to.f;
@@ -100,13 +98,13 @@ struct RectifierDistance {
   template <class V, class Act, class Rows, class Emit>
   NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, V t, const Rows& rows, const Emit& emit) {
     using T = Lane<V>;
-    V theta = splat<V>(0), distance = splat<V>(0), rsin = splat<V>(0);
+    V theta = splat<V>(0), distance = splat<V>(0);
     if constexpr (Tangent) {
       const auto [i, j] = rows.at(0);
       const V ss = i.s * j.s, ds = i.ds - j.ds;
       theta = c.theta_scale * ss * (T(1) - t) + c.theta_offset;
       distance = c.theta_scale * (ds * ds + T(2) * ss * t);
-      emit(0, Level<V>{distance, distance, rsin});
+      emit(0, Level<V>{distance, distance});
     }
     const int n_duals = Deep ? c.n_duals : 1;
     for (int l = 0; l < n_duals; ++l) {
@@ -114,13 +112,12 @@ struct RectifierDistance {
       const auto d = act.distance(t);
       const V hh = i.h * j.h, dh = i.dh - j.dh;
       const V q = dh * dh + T(2) * hh * d.chord;
-      if (l == 0) rsin = d.rsin;
       if constexpr (Tangent) {
         const T diagonal = T(act.diagonal);
         distance = c.q[l] * q + c.theta[l] * (diagonal * distance + T(2) * theta * d.turn);
         theta = c.q[l] * hh * (T(1) - d.chord) + c.one[l] + c.theta[l] * theta * (diagonal - d.turn);
       }
-      emit(l + 1, Level<V>{q, distance, rsin});
+      emit(l + 1, Level<V>{q, distance});
       if (l + 1 == n_duals) break;
       const auto [from, to] = rows.links(l);
       t = half_chord_between(from.df - to.df, from.dg - to.dg) + from.f * to.f * d.chord;
@@ -145,30 +142,30 @@ struct ErfDistance {
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
     const V below = larger(rest - versine, splat<V>(0));  // cos del - m
-    const V cos_sigma = math::root(larger(below * (cos_del + m), splat<V>(math::kTiny<T>))).sqrt;  // times cos del
+    const V cos_sigma = math::sqrt(below * (cos_del + m));  // times cos del
     const V outside = rest + tau;                                                                  // 1 - p
-    const V cos_gamma = math::root(larger(outside * (T(2) - outside), splat<V>(math::kTiny<T>))).sqrt;
+    const V cos_gamma = math::sqrt(outside * (T(2) - outside));
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
     // atan(y/x) as asin of sin = y/h, 1 - sin = x^2/(h (h + y))
     const V square = numerator * numerator + denominator * denominator;
-    const auto hypotenuse = math::root(larger(square, splat<V>(math::kTiny<T>)));
-    const V sine = numerator * hypotenuse.rsqrt;
-    const V one_minus = denominator * denominator * hypotenuse.rsqrt / (hypotenuse.sqrt + numerator);
+    const V hypotenuse = math::sqrt(square);
+    const V sine = numerator / hypotenuse;
+    const V one_minus = denominator * denominator / (hypotenuse * (hypotenuse + numerator));
     const V q = T(4) * math::asin(sine, one_minus);  // times h_i h_j = 2/pi
     const V hh = i.h * j.h;
     V distance = splat<V>(0);
     if constexpr (Tangent) {
       const V sin_2T = T(2) * numerator * denominator / larger(square, splat<V>(math::kTiny<T>));
-      const V sin_del = T(2) * sin_half * math::root(T(1) - sin_half * sin_half).sqrt;
+      const V sin_del = T(2) * sin_half * math::sqrt(T(1) - sin_half * sin_half);
       const V kdot = m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) +
                      sin_2T * cos_del / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
       const V ss = i.s * j.s, ds = i.ds - j.ds;
       const V input = c.theta_scale * (ds * ds + T(2) * ss * t);
-      emit(0, Level<V>{input, input, splat<V>(0)});
+      emit(0, Level<V>{input, input});
     }
-    emit(1, Level<V>{hh * q, distance, splat<V>(0)});
+    emit(1, Level<V>{hh * q, distance});
   }
 };
 

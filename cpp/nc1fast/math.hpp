@@ -45,10 +45,9 @@ namespace math {
 
 inline constexpr double pi = 3.141592653589793238462643383279503;
 
-template <class V>
-struct Root {
-  V sqrt, rsqrt;
-};
+// Smallest argument of a root: its square root and reciprocal are normal numbers, and 0 * rsqrt is 0.
+template <class T>
+inline constexpr T kTiny = T(sizeof(T) == 4 ? 1e-30 : 1e-280);
 
 // The operations that vary with the lane type; vec.hpp has them for vectors.
 template <class V>
@@ -59,10 +58,8 @@ struct Ops<double> {
   NC1FAST_HD static double copysign(double magnitude, double sign) { return __builtin_copysign(magnitude, sign); }
   NC1FAST_HD static double round(double v) { return __builtin_rint(v); }
   NC1FAST_HD static double exp2_int(double n) { return __builtin_ldexp(1.0, int(n)); }
-  NC1FAST_HD static Root<double> root(double w) {
-    const double s = __builtin_sqrt(w);
-    return {s, 1.0 / s};
-  }
+  NC1FAST_HD static double sqrt(double w) { return __builtin_sqrt(w); }
+  NC1FAST_HD static double rsqrt(double w) { return 1.0 / __builtin_sqrt(w); }
 };
 template <class V>
 NC1FAST_HD inline V abs(V v) {
@@ -72,15 +69,16 @@ template <class V>
 NC1FAST_HD inline V copysign(V magnitude, V sign) {
   return Ops<V>::copysign(magnitude, sign);
 }
-// sqrt and 1/sqrt of w > 0, each to about 1 ulp.
+// sqrt(w) and 1/sqrt(w) of w >= 0, each to about 1 ulp. The addend keeps the root of 0 a normal number, and is nothing
+// to any other w; an addition, because comparisons compete with multiplications for a place.
 template <class V>
-NC1FAST_HD inline Root<V> root(V w) {
-  return Ops<V>::root(w);
+NC1FAST_HD inline V sqrt(V w) {
+  return Ops<V>::sqrt(w + kTiny<Lane<V>>);
 }
-
-// Smallest argument of a root: its square root and reciprocal are normal numbers, and 0 * rsqrt is 0.
-template <class T>
-inline constexpr T kTiny = T(sizeof(T) == 4 ? 1e-30 : 1e-280);
+template <class V>
+NC1FAST_HD inline V rsqrt(V w) {
+  return Ops<V>::rsqrt(w + kTiny<Lane<V>>);
+}
 
 // (acos(1-m)/sqrt(m(2-m)) - 1)/m on [0, 1], in m - 1/2.     1.0e-16 | 3.8e-8
 template <class T>
@@ -155,15 +153,15 @@ NC1FAST_HD inline V poly(V x, const T (&c)[N]) {
 //   gap = sin theta - theta cos theta = O(m^1.5), without cancellation, from the same polynomial and root.
 template <class V>
 struct Arc {
-  V theta, gap, sin, rsin;
+  V theta, gap, sin;
 };
 template <class V>
 NC1FAST_HD inline Arc<V> arc(V m) {
   using T = Lane<V>;
-  const V w = m * (T(2) - m), r = root(larger(w, splat<V>(kTiny<T>))).rsqrt, s = w * r;  // exactly 0 at m = 0
+  const V w = m * (T(2) - m), s = w * rsqrt(w);  // exactly 0 at m = 0
   const V a = poly(m - T(0.5), ArcTable<T>::c);
   const V sm = s * m;
-  return {sm * a + s, sm * (T(1) - (T(1) - m) * a), s, r};
+  return {sm * a + s, sm * (T(1) - (T(1) - m) * a), s};
 }
 
 // asin of n, given m = 1 - |n| with all its digits. Relative accuracy at both ends.
@@ -173,7 +171,7 @@ NC1FAST_HD inline V asin(V n, V m) {
   const V x = abs(n);
   const auto near_one = m < T(0.5);
   const V z = near_one ? T(0.5) * m : x * x;
-  const V b = near_one ? root(larger(m + m, splat<V>(kTiny<T>))).sqrt : x;
+  const V b = near_one ? sqrt(m + m) : x;
   const V a = b * z * poly(z, AsinTable<T>::c) + b;
   return copysign(near_one ? T(0.5 * pi) - a : a, n);
 }

@@ -99,7 +99,8 @@ struct GramPass {
   const T *row_panels = nullptr, *column_panels = nullptr;
   const T *row_half_norms = nullptr, *column_half_norms = nullptr;
   std::ptrdiff_t n_rows = 0, n_columns = 0;
-  int row_offset = 0;  // panels before those of X in the chain's fields
+  int row_offset = 0;  // panels before those of X in the chain's fields and in `norms`
+  const T* norms = nullptr;
   Chain<T> chain;
   int value = 0;  // which output of the chain is wanted
   T* out = nullptr;  // (n_rows, n_columns)

@@ -93,7 +93,7 @@ struct Tiles {
         T value = values[r * kN + c];
         // Equal rows have the value of the diagonal, to the bit.
         const bool coincide = scratch.chords[r * kN + c] == 0 && !__builtin_signbit(scratch.chords[r * kN + c]);
-        if (coincide && diagonal[row_at + r] == diagonal[j]) value = diagonal[j];
+        if (coincide && pass.norms[row_at + r] == pass.norms[j]) value = diagonal[j];
         pass.out[i * pass.n_columns + j] = value;
         if (pass.symmetric) pass.out[j * pass.n_columns + i] = value;
       }

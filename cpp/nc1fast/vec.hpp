@@ -54,6 +54,10 @@ using Bits = decltype(V{} < V{});  // integer lanes of the same width
 template <class V>
 inline constexpr Lane<Bits<V>> kSignBit = Lane<Bits<V>>(1ull << (8 * sizeof(Lane<V>) - 1));
 
+// AVX-512 has rsqrt14 for both types, AVX2 rsqrt for float.
+template <class V>
+inline constexpr bool kHasEstimate = sizeof(V) == 64 || (sizeof(V) == 32 && sizeof(Lane<V>) == 4);
+
 template <class V>
   requires(sizeof(V) > 8)
 struct Ops<V> {
@@ -75,44 +79,64 @@ struct Ops<V> {
     return V((__builtin_convertvector(n, Bits<V>) + bias) << mantissa);
   }
 
-  // sqrt and 1/sqrt of w > 0 to about 1 ulp: one estimate refined by Newton steps where the machine has one.
-  [[gnu::always_inline]] static Root<V> root(V w) {
+  // 1/sqrt(w) of a few good bits, where the machine has such an instruction.
+  static constexpr bool estimates = kHasEstimate<V>;
+
+  // sqrt(w) and 1/sqrt(w), w > 0, to about 1 ulp: the estimate refined by Newton steps (s -> sqrt w, h -> 1/(2 sqrt w)).
+  [[gnu::always_inline]] static V sqrt(V w) {
     using T = Lane<V>;
-    V r;
-  #if defined(__AVX512F__)
-    if constexpr (sizeof(V) == 64 && sizeof(T) == 8) {
-      r = V(_mm512_rsqrt14_pd(__m512d(w)));
-      const V y = T(0.5) * w;
-      r = r * (T(1.5) - y * r * r);
-      r = r + r * (T(0.5) - y * r * r);
-      const V s = w * r;
-      return {s + T(0.5) * r * (w - s * s), r};
-    } else if constexpr (sizeof(V) == 64) {
-      r = V(_mm512_rsqrt14_ps(__m512(w)));
-      r = r + r * (T(0.5) - T(0.5) * w * r * r);
-      return {w * r, r};
-    } else
-  #endif
-  #if defined(__AVX2__)
-        if constexpr (sizeof(V) == 32 && sizeof(T) == 8) {
-      const V s = V(_mm256_sqrt_pd(__m256d(w)));
-      return {s, T(1) / s};
-    } else if constexpr (sizeof(V) == 32) {
-      r = V(_mm256_rsqrt_ps(__m256(w)));
-      r = r + r * (T(0.5) - T(0.5) * w * r * r);
-      return {w * r, r};
-    } else
-  #endif
-    {
-      V s;
-      for (int lane = 0; lane < int(sizeof(V) / sizeof(T)); ++lane) {
-        if constexpr (sizeof(T) == 4)
-          s[lane] = __builtin_sqrtf(w[lane]);
-        else
-          s[lane] = __builtin_sqrt(w[lane]);
+    if constexpr (estimates) {
+      const V y = estimate(w);
+      V s = w * y, h = T(0.5) * y;
+      if constexpr (sizeof(T) == 8) {
+        const V r = T(0.5) - s * h;
+        s += s * r;
+        h += h * r;
       }
-      return {s, T(1) / s};
+      return s + h * (w - s * s);
+    } else {
+      return exact_sqrt(w);
     }
+  }
+  [[gnu::always_inline]] static V rsqrt(V w) {
+    using T = Lane<V>;
+    if constexpr (estimates) {
+      V y = estimate(w);
+      const V half = T(0.5) * w;
+      if constexpr (sizeof(T) == 8) y = y * (T(1.5) - half * y * y);
+      return y + y * (T(0.5) - half * y * y);
+    } else {
+      return T(1) / exact_sqrt(w);
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] static V estimate(V w) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(V) == 64) {
+      if constexpr (sizeof(Lane<V>) == 4)
+        return V(_mm512_rsqrt14_ps(__m512(w)));
+      else
+        return V(_mm512_rsqrt14_pd(__m512d(w)));
+    }
+#endif
+#if defined(__AVX2__)
+    if constexpr (sizeof(V) == 32 && sizeof(Lane<V>) == 4) return V(_mm256_rsqrt_ps(__m256(w)));
+#endif
+    return w;
+  }
+  [[gnu::always_inline]] static V exact_sqrt(V w) {
+#if defined(__AVX2__)
+    if constexpr (sizeof(V) == 32 && sizeof(Lane<V>) == 8) return V(_mm256_sqrt_pd(__m256d(w)));
+#endif
+    V s;
+    for (int lane = 0; lane < int(sizeof(V) / sizeof(Lane<V>)); ++lane) {
+      if constexpr (sizeof(Lane<V>) == 4)
+        s[lane] = __builtin_sqrtf(w[lane]);
+      else
+        s[lane] = __builtin_sqrt(w[lane]);
+    }
+    return s;
   }
 };
 

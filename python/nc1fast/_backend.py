@@ -94,7 +94,7 @@ def gram(
             rows, columns, chain.as_dict(), dtype == "float32", _threads(n_threads, n_pairs), None
         )
     except OverflowError as error:
-        raise ValueError(f"X is too large for {kernel!r}: {error}") from None
+        raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
 
 
 def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
@@ -105,7 +105,7 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
     try:
         return _core.diagonal(rows, chain.as_dict())
     except OverflowError as error:
-        raise ValueError(f"X is too large for {kernel!r}: {error}") from None
+        raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
 
 
 def problem_hash(X: NDArray[Any], classes: NDArray[np.int32], kernel: Kernel, dtype: str) -> str:
@@ -169,7 +169,7 @@ def kernel_sums(
             )
         except OverflowError as error:
             names = ", ".join(repr(kernels[k]) for k in positions)
-            raise ValueError(f"X is too large for {names}: {error}") from None
+            raise ValueError(f"X is out of range for {names}: {error}") from None
         taken = [(chain, level) for chain in chains for level, *_ in chain.outputs]
         for position, (chain, level), raw in zip(positions, taken, results, strict=True):
             settings = {

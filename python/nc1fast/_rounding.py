@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
-PER_LAYER = 8.0  # roundings of one dual activation
-OVERHEAD = 24.0  # of packing, of the chord, and of sums over a unit
+PER_LAYER = 4.0  # roundings of one dual activation
+OVERHEAD = 12.0  # of packing, of the chord, and of sums over a unit
 
 
 def sums_error(
