@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nc1fast import compat, datasets
+from typing import TYPE_CHECKING, Any
+
 from nc1fast._collapse import class_sums, collapse
 from nc1fast._table import to_table
 from nc1fast._warnings import AccuracyWarning
@@ -12,7 +13,11 @@ from nc1fast.kernels import NNGP, NTK, ConjugateKernel, Linear
 from nc1fast.metrics import Collapse
 from nc1fast.sums import ClassSums
 
+if TYPE_CHECKING:
+    from nc1fast import compat, datasets
+
 __version__ = "0.1.0"
+_ON_DEMAND = ("compat", "datasets")  # imported when first named
 __all__ = [
     "NNGP",
     "NTK",
@@ -30,3 +35,15 @@ __all__ = [
     "datasets",
     "to_table",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        from importlib import import_module
+
+        return import_module(f"nc1fast.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ON_DEMAND])
