@@ -144,7 +144,7 @@ class Worker:
             raise WorkerError(f"the worker ended with status {self.process.wait()} at {command}")
         reply: dict[str, Any] = json.loads(line)
         if "unavailable" in reply:
-            from bench.competitors import UnavailableError  # noqa: PLC0415  (the child's import, here for the type)
+            from bench.competitors import UnavailableError
 
             raise UnavailableError(reply["unavailable"])
         if "error" in reply:
@@ -171,11 +171,11 @@ def _loaded_environment() -> dict[str, Any]:
         if module in sys.modules:
             found[module] = getattr(sys.modules[module], "__version__", "unknown")
     if "nc1fast" in sys.modules:
-        from nc1fast.provenance import machine  # noqa: PLC0415  (needs the compiled core)
+        from nc1fast.provenance import machine
 
         found["nc1fast_core"] = machine()["core"]
     try:
-        import threadpoolctl  # noqa: PLC0415  (of the bench extra)
+        import threadpoolctl
     except ImportError:
         found["blas"] = "threadpoolctl is not installed"
         return found
@@ -211,7 +211,7 @@ def _peak_rise(run: Any) -> int:
 
 def _serve() -> None:
     """Answer commands from stdin until it ends. What libraries print goes to stderr."""
-    from bench.competitors import PREPARE, Prepared, UnavailableError  # noqa: PLC0415
+    from bench.competitors import PREPARE, Prepared, UnavailableError
 
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -190,7 +190,13 @@ def kernel_sums(
                 raw["sensitivity_exponent"],
                 {
                     name: raw[name]
-                    for name in ("traces", "slopes", "slope_squares", "spread_slopes", "sensitivity_diagonal")
+                    for name in (
+                        "traces",
+                        "slopes",
+                        "slope_squares",
+                        "spread_slopes",
+                        "sensitivity_diagonal",
+                    )
                 },
                 settings,
                 raw.get("rows"),
@@ -205,4 +211,3 @@ def kernel_sums(
             )
             out[position] = from_pass(exact, sizes, labels, kernel, order, in_place=part[1] == 1)
     return [out[k] for k in range(len(kernels))]
-

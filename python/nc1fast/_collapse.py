@@ -15,17 +15,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
+    from typing_extensions import TypedDict, Unpack
 
     from nc1fast.sums import ClassSums
 
     OneKernel = Kernel | str | Callable[..., Any] | None
     Progress = bool | Callable[[int, int], object]
 
+    class Settings(TypedDict, total=False):
+        """Keywords of `collapse`, for type checkers."""
+
+        convention: str | None
+        statistics: str
+        dtype: str
+        method: str
+        tolerance: float | None
+        confidence: float
+        seed: int | None
+        device: str
+        n_threads: int | None
+        memory_limit: int | None
+        executor: Any
+        journal: Any
+        keep_rows: bool
+        progress: Progress
+
 
 @overload
-def collapse(X: ArrayLike, y: ArrayLike, kernel: OneKernel = None, **settings: Any) -> Collapse: ...
+def collapse(
+    X: ArrayLike, y: ArrayLike, kernel: OneKernel = None, **settings: Unpack[Settings]
+) -> Collapse: ...
 @overload
-def collapse(X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **settings: Any) -> list[Collapse]: ...
+def collapse(
+    X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **settings: Unpack[Settings]
+) -> list[Collapse]: ...
 def collapse(
     X: ArrayLike,
     y: ArrayLike,
@@ -162,7 +185,9 @@ def class_sums(
     index, count = part
     if not 0 <= index < count:
         raise ValueError(f"part must be (index, count) with 0 <= index < count, got {part!r}")
-    return _sums(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, part, identify=True)
+    return _sums(
+        X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, part, identify=True
+    )
 
 
 def _sums(
@@ -197,20 +222,28 @@ def _sums(
         return feature_sums(H, classes, labels, rows=row_sums)
     if isinstance(kernel, str):
         if kernel != "precomputed":
-            raise ValueError(f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}")
+            raise ValueError(
+                f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}"
+            )
         tile, n = precomputed(X)
         classes, labels = as_labels(y, n)
         two_classes(labels)
-        return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress))
+        return tile_sums(
+            tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress)
+        )
     rows = as_rows(X, "X")
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
     if not isinstance(kernels[0], Kernel):
         if not callable(kernel) or isinstance(kernel, type):
-            raise TypeError(f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}")
+            raise TypeError(
+                f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}"
+            )
         _check_memory(memory_limit, len(rows), len(labels), 0, 2)
         tile = called(kernel, rows)
-        return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress))
+        return tile_sums(
+            tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress)
+        )
     packed = 2 * rows.size * (4 if dtype == "float32" else 8)
     _check_memory(memory_limit, len(rows), len(labels), packed, len(kernels) if row_sums else 0)
     sums = kernel_sums(

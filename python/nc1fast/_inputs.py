@@ -39,7 +39,7 @@ def _host_array(X: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must be an array of numbers: {error}") from None
 
 
-def as_matrix(X: Any, name: str = "X") -> NDArray[Any]:
+def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     """Rows of float16, float32 or float64 as the caller has them; integers and booleans widened to float64, exactly.
 
     Raises
@@ -49,7 +49,7 @@ def as_matrix(X: Any, name: str = "X") -> NDArray[Any]:
     ValueError
         For anything but two dimensions, no rows, no features, NaN or Inf, or integers beyond 2^53.
     """
-    X = _host_array(X, name)
+    X = _host_array(data, name)
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise TypeError(f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}")
     if X.ndim != 2:
@@ -61,13 +61,15 @@ def as_matrix(X: Any, name: str = "X") -> NDArray[Any]:
             raise ValueError(f"{name} must be finite, but it contains NaN or Inf")
         return X.astype(X.dtype.newbyteorder("="), copy=False)
     if X.dtype.itemsize == 8 and max(abs(int(X.min())), abs(int(X.max()))) > _EXACT_INTEGERS:
-        raise ValueError(f"{name} must hold integers of at most 2^53 in size, which float64 holds exactly")
+        raise ValueError(
+            f"{name} must hold integers of at most 2^53 in size, which float64 holds exactly"
+        )
     return X.astype(np.float64)
 
 
-def as_rows(X: Any, name: str = "X") -> NDArray[Any]:
+def as_rows(data: Any, name: str = "X") -> NDArray[Any]:
     """`as_matrix` as the core reads it: float32 or float64, each row contiguous."""
-    X = as_matrix(X, name)
+    X = as_matrix(data, name)
     if X.dtype == np.float16:
         X = X.astype(np.float32)
     if X.strides[1] != X.itemsize or X.strides[0] % X.itemsize or X.strides[0] < 0:
@@ -75,7 +77,7 @@ def as_rows(X: Any, name: str = "X") -> NDArray[Any]:
     return X
 
 
-def as_labels(y: Any, n_samples: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
+def as_labels(data: Any, n_samples: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Class of each row as an index into the sorted labels, and the labels.
 
     Raises
@@ -85,7 +87,7 @@ def as_labels(y: Any, n_samples: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
     ValueError
         For labels of another length or shape, or NaN among them.
     """
-    y = _host_array(y, "y")
+    y = _host_array(data, "y")
     if y.shape != (n_samples,):
         raise ValueError(f"y must have shape ({n_samples},), one label per row of X, got {y.shape}")
     if y.dtype.kind in "fc" and np.isnan(y).any():

@@ -52,7 +52,13 @@ class Chain:
         same = (self.activation, self.parameter, self.tangent, self.theta_scale, self.theta_offset)
         return (
             same
-            == (other.activation, other.parameter, other.tangent, other.theta_scale, other.theta_offset)
+            == (
+                other.activation,
+                other.parameter,
+                other.tangent,
+                other.theta_scale,
+                other.theta_offset,
+            )
             and self.stable == other.stable
             and _agree(self.weights, other.weights)
             and _agree(self.biases, other.biases)
@@ -100,13 +106,19 @@ def chain_of(kernel: Kernel, n_features: int, position: int = 0) -> Chain:
     w, b = kernel.weight_variances, kernel.bias_variances
     head = (name, parameter, w[:-1], b[:-1])
     if isinstance(kernel, ConjugateKernel):
-        return Chain(*head, COVARIANCE, outputs=[(n_duals, COVARIANCE, 1.0, 0.0)], kernels=[position])
+        return Chain(
+            *head, COVARIANCE, outputs=[(n_duals, COVARIANCE, 1.0, 0.0)], kernels=[position]
+        )
     if isinstance(kernel, NNGP):
-        return Chain(*head, COVARIANCE, outputs=[(n_duals, COVARIANCE, w[-1], b[-1])], kernels=[position])
+        return Chain(
+            *head, COVARIANCE, outputs=[(n_duals, COVARIANCE, w[-1], b[-1])], kernels=[position]
+        )
     first, *rest = kernel.tangent_coefficients
     if kernel.parametrization == "standard":  # Theta^0 = <x, x'> + tau, from Sigma^0
         if w[0] == 0:
-            raise ValueError("weight_variance of the input layer must be > 0 with parametrization='standard'")
+            raise ValueError(
+                "weight_variance of the input layer must be > 0 with parametrization='standard'"
+            )
         scale = n_features / w[0]
     else:
         scale = 1.0

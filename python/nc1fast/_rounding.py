@@ -8,11 +8,10 @@ rho = 1), or, where it has a root there, by mu_i mu_j per unit of the angle, who
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from nc1fast.sums import SumsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +20,15 @@ if TYPE_CHECKING:
 
 PER_LAYER = 4.0  # roundings of one dual activation
 OVERHEAD = 12.0  # of packing, of the chord, and of sums over a unit
+
+
+@dataclass(frozen=True)
+class SumsError:
+    """Absolute bounds on the rounding error of each entry of a `ClassSums`."""
+
+    block_sums: Array  # (C, C)
+    traces: Array  # (C,)
+    within: Array  # (C,)
 
 
 def sums_error(

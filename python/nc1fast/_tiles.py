@@ -41,7 +41,9 @@ def precomputed(K: Any) -> tuple[Tile, int]:
         upper = np.asarray(K[np.ix_(rows, columns)], dtype=np.float64)
         lower = np.asarray(K[np.ix_(columns, rows)], dtype=np.float64).T
         if not (np.isfinite(upper).all() and np.isfinite(lower).all()):
-            raise ValueError("X must be a Gram matrix of finite numbers, but it contains NaN or Inf")
+            raise ValueError(
+                "X must be a Gram matrix of finite numbers, but it contains NaN or Inf"
+            )
         if np.abs(upper - lower).max() > tolerance * np.abs(upper).max():
             raise ValueError("X must be a symmetric Gram matrix")
         return upper
@@ -104,7 +106,11 @@ def tile_sums(
     for i, rows in enumerate(blocks):
         for columns in blocks[i:]:
             K = tile(order[rows], order[columns])
-            sides = [(rows, columns, K)] if rows == columns else [(rows, columns, K), (columns, rows, K.T)]
+            sides = (
+                [(rows, columns, K)]
+                if rows == columns
+                else [(rows, columns, K), (columns, rows, K.T)]
+            )
             own = sorted_classes[rows, None] == sorted_classes[None, columns]
             D2 = np.where(own, diagonal[rows, None] + diagonal[None, columns] - 2 * K, 0.0)
             for to, over, values in sides:
@@ -128,7 +134,9 @@ def tile_sums(
     size = np.add.reduceat(magnitude, starts, axis=1)
     u = UNIT_ROUNDOFF * (_TILE + len(blocks) + summation_error(n) + 8)
     d_traces = u * np.add.reduceat(np.abs(diagonal), starts)
-    d_within = u * (2 * np.add.reduceat(np.abs(diagonal), starts) + np.diag(size) / counts + np.abs(within))
+    d_within = u * (
+        2 * np.add.reduceat(np.abs(diagonal), starts) + np.diag(size) / counts + np.abs(within)
+    )
     d_block = u * (size + size.T) / 2
     np.fill_diagonal(d_block, counts * (d_traces + d_within))
     return ClassSums(

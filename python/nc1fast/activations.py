@@ -6,9 +6,11 @@ cpp/nc1fast/activations.hpp, one each, under the same names. A test holds the tw
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # phi(torch, u): what a finite network applies. One line per activation, sorted as in the C++ list.
 _PHI: dict[str, Callable[[Any, Any], Any]] = {

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         arguments = sys.argv[1:]
     try:
-        from nc1fast.commands import run  # noqa: PLC0415  (needs typer)
+        from nc1fast.commands import run
 
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning

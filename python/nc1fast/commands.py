@@ -203,7 +203,7 @@ def study(
     threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
 ) -> None:
     """Run a study: one table, figures and a report. Killing it loses at most the running cell."""
-    from nc1fast import report, studies  # noqa: PLC0415  (need the extra `study`)
+    from nc1fast import report, studies
 
     described = studies.load(name, preset)
     filters = only or []
@@ -230,7 +230,7 @@ def study(
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
     """Draw the figures and write the report of a study again, from its table alone."""
-    from nc1fast import report as _report  # noqa: PLC0415  (needs the extra `study`)
+    from nc1fast import report as _report
 
     typer.echo(_report.build(folder))
 
@@ -238,7 +238,7 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
 @app.command()
 def doctor() -> None:
     """Instruction set, threads, versions, and a one-second self-test against the NumPy reference."""
-    from nc1fast import provenance, selftest  # noqa: PLC0415  (needs the compiled core)
+    from nc1fast import provenance, selftest
 
     typer.echo(f"nc1fast          {nc.__version__}")
     for name, value in {**provenance.machine(), **provenance.extras()}.items():

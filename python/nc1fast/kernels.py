@@ -22,10 +22,10 @@ PerLayer: TypeAlias = float | tuple[float, ...]
 def _variance(name: str, value: Any) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number or one number per layer, got {value!r}")
-    value = float(value)
-    if not (value >= 0 and math.isfinite(value)):
-        raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
-    return value
+    variance = float(value)
+    if not (variance >= 0 and math.isfinite(variance)):
+        raise ValueError(f"{name} must be finite and >= 0, got {variance!r}")
+    return variance
 
 
 def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> PerLayer:
@@ -41,10 +41,10 @@ def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> Pe
 
 
 def _width(name: str, value: Any) -> float:
-    value = _variance(name, value)
-    if value < 1:
-        raise ValueError(f"{name} must be >= 1, got {value!r}")
-    return value
+    width = _variance(name, value)
+    if width < 1:
+        raise ValueError(f"{name} must be >= 1, got {width!r}")
+    return width
 
 
 def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
@@ -278,7 +278,7 @@ class NTK(_DeepKernel):
         return cut
 
 
-_CLASSES = {cls.__name__: cls for cls in (Linear, ConjugateKernel, NNGP, NTK)}
+_CLASSES: dict[str, Any] = {cls.__name__: cls for cls in (Linear, ConjugateKernel, NNGP, NTK)}
 
 
 def to_json(kernel: Any) -> Any:
@@ -297,7 +297,7 @@ def from_json(data: Any) -> Any:
     """The kernel that `to_json` wrote."""
     if data is None or isinstance(data, str):
         return data
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     if isinstance(values.get("activation"), dict):
         values["activation"] = LeakyReLU(values["activation"]["leaky_relu"])
     return _CLASSES[values.pop("class")](**values)

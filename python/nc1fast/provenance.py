@@ -18,7 +18,7 @@ _OPTIONAL = (
 
 def machine() -> dict[str, str]:
     """Describe this machine: processor, cores that this process may use, system, Python, NumPy, core."""
-    from nc1fast._backend import build_info  # noqa: PLC0415  (needs the compiled core)
+    from nc1fast._backend import build_info
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {

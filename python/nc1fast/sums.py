@@ -6,8 +6,12 @@ import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
+
+from nc1fast._rounding import SumsError, sums_error
+from nc1fast.kernels import from_json, to_json
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -17,18 +21,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
+__all__ = ["ClassSums", "PassSums", "SumsError", "from_pass"]
+
 _LOW_BITS = 60  # a 128-bit integer is kept as (high, low), value = high 2^60 + low
 _BLOCK_BITS = 120  # block sums are multiples of 2^(exponent - 120)
 _FORMAT = 1
-
-
-@dataclass(frozen=True)
-class SumsError:
-    """Absolute bounds on the rounding error of each entry of a `ClassSums`."""
-
-    block_sums: Array  # (C, C)
-    traces: Array  # (C,)
-    within: Array  # (C,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +38,9 @@ class PassSums:
     problem: str  # hash of X, y, kernel, dtype and instruction set
     parts: int
     covered: frozenset[int]
-    block: Integers  # (C, C, 2): within a class sums of D2 over ordered pairs, above the diagonal of k
+    block: (
+        Integers  # (C, C, 2): within a class sums of D2 over ordered pairs, above the diagonal of k
+    )
     exponent: NDArray[np.int32]  # (C, C)
     sensitivity: Integers  # (C, C, 2), or empty
     sensitivity_exponent: NDArray[np.int32]
@@ -52,7 +51,9 @@ class PassSums:
 
     def __add__(self, other: PassSums) -> PassSums:
         if (self.problem, self.parts) != (other.problem, other.parts):
-            raise ValueError("class sums of different problems cannot be added: cross terms would be missing")
+            raise ValueError(
+                "class sums of different problems cannot be added: cross terms would be missing"
+            )
         if self.covered & other.covered:
             raise ValueError(f"class sums overlap in parts {sorted(self.covered & other.covered)}")
         if not (
@@ -60,7 +61,9 @@ class PassSums:
             and np.array_equal(self.sensitivity_exponent, other.sensitivity_exponent)
             and (self.rows is None) == (other.rows is None)
         ):
-            raise ValueError("class sums of one problem must have the same exponents and statistics")
+            raise ValueError(
+                "class sums of one problem must have the same exponents and statistics"
+            )
         return replace(
             self,
             covered=self.covered | other.covered,
@@ -88,7 +91,8 @@ def _as_float(wide: Integers, exponent: NDArray[np.int32]) -> Array:
 
 def _finish_rows(part: PassSums, starts: Integers, within_sums: Array, *, in_place: bool) -> Array:
     """R from its integers; the own class from its D2 by k_ij = (k_ii + k_jj - D2_ij)/2. One row of (C, N) at a time."""
-    assert part.rows is not None and part.row_scales is not None
+    assert part.rows is not None
+    assert part.row_scales is not None
     scale = part.row_scales
     n = part.rows.shape[1]
     out = part.rows.view(np.float64) if in_place else np.empty(part.rows.shape)
@@ -168,7 +172,12 @@ class ClassSums:
                 "nc1fast.class_sums(..., part=(index, count))"
             )
         return from_pass(
-            self.exact + other.exact, self.sizes, self.labels, self.kernel, self.order, in_place=False
+            self.exact + other.exact,
+            self.sizes,
+            self.labels,
+            self.kernel,
+            self.order,
+            in_place=False,
         )
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -181,8 +190,6 @@ class ClassSums:
         """
         if self.labels.dtype.hasobject:
             raise TypeError("labels of Python objects cannot be saved; use strings or numbers")
-        from nc1fast.kernels import to_json
-
         arrays: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("block_sums", "traces", "within", "sizes", "labels", "class_rows", "order")
@@ -214,10 +221,6 @@ class ClassSums:
         ValueError
             If the file is not one of class sums, is cut short, or is of a later format.
         """
-        from zipfile import BadZipFile
-
-        from nc1fast.kernels import from_json
-
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -242,8 +245,8 @@ class ClassSums:
                 row_scales=group("row_scales.") or None,
             )
         plain = {k: a for k, a in arrays.items() if "." not in k}
-        error = SumsError(**group("error."))
-        return cls(**plain, error=error, kernel=from_json(head["kernel"]), exact=exact)
+        bounds = SumsError(**group("error."))
+        return cls(**plain, error=bounds, kernel=from_json(head["kernel"]), exact=exact)
 
 
 def from_pass(
@@ -262,8 +265,6 @@ def from_pass(
     in_place : bool
         Whether the row sums may overwrite their integers.
     """
-    from nc1fast._rounding import sums_error
-
     n = sizes.astype(np.float64)
     block = _as_float(part.block, part.exponent)
     within = np.diag(block) / (2 * n)
