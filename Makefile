@@ -28,7 +28,7 @@ lint: $(VENV)/linters ## format, types and static checks; changes nothing
 	$(BIN)/python -m mypy.stubtest nc1fast._core
 	find cpp -name '*.[ch]pp' | xargs $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/clang-tidy --quiet -p $$(ls -dt build/cp*/ | head -1) --extra-arg=-Wno-unknown-warning-option \
-	  $$(find cpp -name '*.cpp' ! -name 'avx*')
+	  $$(find cpp -name '*.cpp')
 
 sanitize: sanitize-address sanitize-thread ## a short selection of tests under ASan + UBSan, then under TSan
 
