@@ -127,6 +127,11 @@ def collapse(
         )
     row = {name: values[0].item() for name, values in nc.to_table(result).items()}
     row |= {"data": data, "scale": scale, "dtype": dtype, "version": nc.__version__}
+    _show(row, as_json)
+
+
+def _show(row: dict[str, Any], as_json: bool) -> None:
+    """One JSON object, or a line per value; what is empty or NaN is left out, infinities are strings in JSON."""
     known = {
         k: v for k, v in row.items() if v != "" and not (isinstance(v, float) and math.isnan(v))
     }
@@ -184,6 +189,61 @@ def _data(
     if labels is not None and data.endswith(".csv") and labels.lstrip("-").isdecimal():
         column = int(labels)
     return nc.datasets.load(data, keys=pair, labels=column, scale=scale)
+
+
+@app.command()
+def theory(
+    *,
+    means: Annotated[str, typer.Option(help="m_c, times the all-ones vector: -2,2.")],
+    stds: Annotated[str, typer.Option(help="One for all classes, or one each: 0.5,1.")],
+    features: Annotated[str, typer.Option(help="Number of features d0, or inf.")],
+    sizes: Annotated[
+        str | None, typer.Option(help="Rows per class: 64,192. Default: the population.")
+    ] = None,
+    kernel: Annotated[Literal["nngp", "ntk", "conjugate"], typer.Option()] = "nngp",
+    activation: Annotated[str, typer.Option(help="relu or erf.")] = "relu",
+    weight_variance: Annotated[float, typer.Option()] = 1.0,
+    convention: Annotated[Convention, typer.Option(help="Class weights.")] = "papyan",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Expected NC1 of Gaussian classes N(m_c 1, s_c^2 I), without drawing a sample."""
+    chosen = _KERNELS[kernel](activation, weight_variance=weight_variance)
+    n_features = [math.inf] if features == "inf" else _numbers("--features", features, int)
+    if len(n_features) > 1:
+        raise ValueError(f"--features must be one integer or inf, got {features!r}")
+    spread = _numbers("--stds", stds)
+    result = nc.theory.expected_collapse(
+        chosen,
+        _numbers("--means", means),
+        spread if len(spread) > 1 else spread[0],
+        n_features=n_features[0],
+        sizes=None if sizes is None else _numbers("--sizes", sizes, int),
+        convention=convention,
+    )
+    row: dict[str, Any] = {
+        "nc1": result.nc1,
+        "trace_within": result.trace_within,
+        "trace_between": result.trace_between,
+        "within_by_class": result.within_by_class.tolist(),
+        "class_gram": result.class_gram.tolist(),
+        "kernel": repr(result.kernel),
+        "means": list(result.means),
+        "stds": list(result.stds),
+        "n_features": result.n_features,
+        "sizes": "population" if result.sizes is None else list(result.sizes),
+        "convention": result.convention,
+        "version": nc.__version__,
+    }
+    _show(row, as_json)
+
+
+def _numbers(option: str, text: str, kind: type[int | float] = float) -> list[Any]:
+    """Numbers joined by commas."""
+    try:
+        return [kind(word) for word in text.split(",")]
+    except ValueError:
+        what = "integers" if kind is int else "numbers"
+        raise ValueError(f"{option} must be {what} joined by commas, got {text!r}") from None
 
 
 @app.command()
