@@ -28,35 +28,24 @@ inline const Routines<double>& routines() {
 template <class T>
 constexpr double unit_roundoff = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
 
-// The outputs of a chain sorted by level; each root kernel is followed, at the end, by its sensitivity.
-struct OutputList {
-  std::vector<OutputSpec> specs;
-  std::vector<int> kernel;  // which output of the ChainSpec each one is, or is the sensitivity of
-  explicit OutputList(const ChainSpec& chain) {
-    for (std::size_t o = 0; o < chain.outputs.size(); ++o) {
-      specs.push_back(chain.outputs[o]);
-      kernel.push_back(int(o));
-      if (!chain.root(chain.outputs[o])) continue;
-      specs.push_back({chain.outputs[o].level, Quantity::sensitivity, 1, 0});
-      kernel.push_back(int(o));
-    }
-    std::vector<int> by_level(specs.size());
-    for (std::size_t i = 0; i < by_level.size(); ++i) by_level[i] = int(i);
-    std::stable_sort(by_level.begin(), by_level.end(),
-                     [&](int i, int j) { return specs[std::size_t(i)].level < specs[std::size_t(j)].level; });
-    OutputList sorted(*this, by_level);
-    std::swap(specs, sorted.specs);
-    std::swap(kernel, sorted.kernel);
-  }
-
- private:
-  OutputList(const OutputList& other, const std::vector<int>& at) {
-    for (const int i : at) {
-      specs.push_back(other.specs[std::size_t(i)]);
-      kernel.push_back(other.kernel[std::size_t(i)]);
-    }
-  }
+// An output of a chain: one of its kernels, or the sensitivity of one.
+struct Taken {
+  OutputSpec spec;
+  int kernel;
 };
+using OutputList = std::vector<Taken>;
+
+// The kernels of a chain by level, each root kernel with its sensitivity.
+inline OutputList outputs_by_level(const ChainSpec& chain) {
+  OutputList list;
+  for (std::size_t o = 0; o < chain.outputs.size(); ++o) {
+    const OutputSpec& output = chain.outputs[o];
+    list.push_back({output, int(o)});
+    if (chain.root(output)) list.push_back({{output.level, Quantity::sensitivity, 1, 0}, int(o)});
+  }
+  std::stable_sort(list.begin(), list.end(), [](const Taken& a, const Taken& b) { return a.spec.level < b.spec.level; });
+  return list;
+}
 
 // A chain as tiles of type T read it, with the arrays it points to.
 template <class T>
@@ -82,8 +71,8 @@ class ChainStore {
         // What no form reads is never loaded, but may be named: it points to zeros.
         chain.fields[l][f] = fields >> f & 1 ? fields_[l][f].get() : unused_.get();
       }
-    for (std::size_t o = 0; o < list.specs.size(); ++o) {
-      const OutputSpec& output = list.specs[o];
+    for (std::size_t o = 0; o < list.size(); ++o) {
+      const OutputSpec& output = list[o].spec;
       outputs_.push_back({output.level, output.quantity, T(output.alpha), T(output.beta)});
       const bool sensitivity = output.quantity == Quantity::sensitivity;
       per_output_.push_back(sensitivity || form == Form::plain_distance || form == Form::covariance ? zeros() : Buffer<T>());
@@ -107,10 +96,10 @@ class ChainStore {
       for (int f = 0; f < kFields; ++f)
         if (T* array = fields_[l][f].get()) array[r] = T(values[f]);
     }
-    for (std::size_t o = 0; o < list.specs.size(); ++o)
+    for (std::size_t o = 0; o < list.size(); ++o)
       if (T* array = per_output_[o].get()) {
-        const OutputRow& kernel = kernels[list.kernel[o]];
-        array[r] = T(list.specs[o].quantity == Quantity::sensitivity ? kernel.mu : kernel.k);
+        const OutputRow& kernel = kernels[list[o].kernel];
+        array[r] = T(list[o].spec.quantity == Quantity::sensitivity ? kernel.mu : kernel.k);
       }
   }
 

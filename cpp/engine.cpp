@@ -102,7 +102,7 @@ bool class_sums(const Matrix& x, const std::int64_t* order, const std::vector<st
   const std::size_t n_classes = sizes.size(), n = std::size_t(rows.n());
   Shared shared{rows, options, chains, {}, {}, sums, row_sums, {}, {}};
   for (const ChainSpec& chain : chains) {
-    shared.lists.emplace_back(chain);
+    shared.lists.push_back(outputs_by_level(chain));
     shared.stages.push_back(make_row_stage(chain));
     for (std::size_t o = 0; o < chain.outputs.size(); ++o) {
       KernelSums kernel;

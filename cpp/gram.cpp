@@ -20,7 +20,7 @@ bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_thread
   // One set of row quantities for both sides: the columns, then (if they differ) the rows.
   const std::size_t offset = symmetric ? 0 : packed_columns.n_rows();
   const auto stage = make_row_stage(chain);
-  const OutputList list(chain);
+  const OutputList list = outputs_by_level(chain);
   Packed<T> joint;
   joint.n_panels = packed_columns.n_panels + (symmetric ? 0 : packed_rows.n_panels);
   joint.width = packed_columns.width;
@@ -61,17 +61,17 @@ bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_thread
   pass.norms = norms.get();
   pass.chain = store.chain;
   pass.value = 0;
-  for (std::size_t o = 0; o < list.specs.size(); ++o)
-    if (list.specs[o].quantity != Quantity::sensitivity) pass.value = int(o);
+  for (std::size_t o = 0; o < list.size(); ++o)
+    if (list[o].spec.quantity != Quantity::sensitivity) pass.value = int(o);
   pass.out = out;
   const std::size_t unit = std::size_t(joint.width) * std::size_t(joint.width);
   const std::int64_t n_columns = packed_columns.n_panels;
   return parallel_for(
       packed_rows.n_panels, n_threads,
       [&](int, std::int64_t p) {
-        Buffer<T> memory(unit * (1 + list.specs.size()));
+        Buffer<T> memory(unit * (1 + list.size()));
         std::vector<T*> values;
-        for (std::size_t o = 0; o < list.specs.size(); ++o) values.push_back(memory.get() + unit * (o + 1));
+        for (std::size_t o = 0; o < list.size(); ++o) values.push_back(memory.get() + unit * (o + 1));
         const Scratch<T> scratch{memory.get(), values.data(), nullptr, nullptr};
         for (std::int64_t q = symmetric ? p : 0; q < n_columns; ++q) routines<T>().gram(pass, int(p), int(q), scratch);
       },

@@ -216,9 +216,9 @@ class TilePass {
     std::size_t kernel = 0;
     for (std::size_t c = 0; c < shared_.specs.size(); ++c) {
       const OutputList& list = shared_.lists[c];
-      for (std::size_t o = 0; o < list.specs.size(); ++o) {
-        const std::size_t at = kernel + std::size_t(list.kernel[o]);
-        const bool sensitivity = list.specs[o].quantity == Quantity::sensitivity;
+      for (std::size_t o = 0; o < list.size(); ++o) {
+        const std::size_t at = kernel + std::size_t(list[o].kernel);
+        const bool sensitivity = list[o].spec.quantity == Quantity::sensitivity;
         kernels_.push_back(int(at));
         sensitivity_.push_back(sensitivity);
         std::vector<double> total(n_classes), spread(n_classes);
