@@ -16,8 +16,6 @@ using namespace pybind11::literals;
 namespace nc1fast {
 namespace {
 
-
-
 Matrix as_matrix(const py::array& x) {
   const bool single = py::isinstance<py::array_t<float>>(x);
   if (x.ndim() != 2 || !(single || py::isinstance<py::array_t<double>>(x)) || x.strides(1) != x.itemsize())
@@ -35,11 +33,12 @@ ChainSpec as_chain(const py::dict& d) {
   chain.theta_scale = d["theta_scale"].cast<double>();
   chain.theta_offset = d["theta_offset"].cast<double>();
   chain.coefficients = d["coefficients"].cast<std::vector<std::array<double, 3>>>();
-  for (const auto& [level, tangent, alpha, beta] : d["outputs"].cast<std::vector<std::tuple<int, bool, double, double>>>())
+  for (const auto& [level, tangent, alpha, beta] :
+       d["outputs"].cast<std::vector<std::tuple<int, bool, double, double>>>())
     chain.outputs.push_back({level, tangent ? Quantity::tangent : Quantity::covariance, alpha, beta});
   const auto n = std::size_t(chain.n_duals());
-  if (n >= kMaxLevels || chain.weights.size() < std::max<std::size_t>(n, 1) || chain.biases.size() != chain.weights.size() ||
-      (chain.tangent && chain.coefficients.size() < n))
+  if (n >= kMaxLevels || chain.weights.size() < std::max<std::size_t>(n, 1) ||
+      chain.biases.size() != chain.weights.size() || (chain.tangent && chain.coefficients.size() < n))
     throw std::invalid_argument("a chain needs its layers, at most " + std::to_string(kMaxLevels - 1));
   return chain;
 }
@@ -104,8 +103,14 @@ py::list py_class_sums(const py::array& x, const py::array_t<std::int64_t, py::a
   py::list out;
   for (std::size_t k = 0; k < sums.size(); ++k) {
     KernelSums& s = sums[k];
-    const auto vector = [](std::vector<double>& v) { const py::ssize_t size = py::ssize_t(v.size()); return owned(std::move(v), {size}); };
-    const auto square = [c](std::vector<int>& v) { const py::ssize_t size = v.empty() ? 0 : c; return owned(std::move(v), {size, size}); };
+    const auto vector = [](std::vector<double>& v) {
+      const py::ssize_t size = py::ssize_t(v.size());
+      return owned(std::move(v), {size});
+    };
+    const auto square = [c](std::vector<int>& v) {
+      const py::ssize_t size = v.empty() ? 0 : c;
+      return owned(std::move(v), {size, size});
+    };
     py::dict d;
     d["block"] = halves(s.block, c);
     d["exponent"] = square(s.exponent);
@@ -129,7 +134,8 @@ py::list py_class_sums(const py::array& x, const py::array_t<std::int64_t, py::a
 }
 
 template <class T>
-py::array_t<T> py_gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const py::object& progress) {
+py::array_t<T> py_gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,
+                       const py::object& progress) {
   py::array_t<T> out({x.n, z.data ? z.n : x.n});
   const Poll poll = make_poll(progress);
   T* data = out.mutable_data();
@@ -151,13 +157,6 @@ std::vector<std::string> names(List<Act...>) {
 PYBIND11_MODULE(_core, m) {
   using namespace nc1fast;
   m.doc() = "Compiled core of nc1fast: the streaming pass, Gram matrices and diagonals.";
-  py::register_exception_translator([](std::exception_ptr p) {
-    try {
-      if (p) std::rethrow_exception(p);
-    } catch (const std::runtime_error& e) {
-      PyErr_SetString(PyExc_OverflowError, e.what());
-    }
-  });
   m.def("class_sums", &py_class_sums, "x"_a, "order"_a, "sizes"_a, "chains"_a, "single_within"_a, "single_between"_a,
         "row_sums"_a, "n_threads"_a, "part"_a, "parts"_a, "tile_panels"_a, "progress"_a,
         "Integer class sums of every kernel of the chains, with the diagonals and bounds that scale them.");

@@ -43,7 +43,8 @@ inline OutputList outputs_by_level(const ChainSpec& chain) {
     list.push_back({output, int(o)});
     if (chain.root(output)) list.push_back({{output.level, Quantity::sensitivity, 1, 0}, int(o)});
   }
-  std::stable_sort(list.begin(), list.end(), [](const Taken& a, const Taken& b) { return a.spec.level < b.spec.level; });
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Taken& a, const Taken& b) { return a.spec.level < b.spec.level; });
   return list;
 }
 
@@ -75,14 +76,16 @@ class ChainStore {
       const OutputSpec& output = list[o].spec;
       outputs_.push_back({output.level, output.quantity, T(output.alpha), T(output.beta)});
       const bool sensitivity = output.quantity == Quantity::sensitivity;
-      per_output_.push_back(sensitivity || form == Form::plain_distance || form == Form::covariance ? zeros() : Buffer<T>());
+      per_output_.push_back(sensitivity || form == Form::plain_distance || form == Form::covariance ? zeros()
+                                                                                                    : Buffer<T>());
       diagonals_.push_back(sensitivity ? nullptr : per_output_.back().get());
       sensitivities_.push_back(sensitivity ? per_output_.back().get() : nullptr);
     }
     chain.n_outputs = int(outputs_.size());
     chain.outputs = outputs_.data();
     for (int l = 0; l <= kMaxLevels + 1; ++l)
-      chain.first_output[l] = int(std::count_if(outputs_.begin(), outputs_.end(), [&](const auto& o) { return o.level < l; }));
+      chain.first_output[l] =
+          int(std::count_if(outputs_.begin(), outputs_.end(), [&](const auto& o) { return o.level < l; }));
     chain.diagonals = diagonals_.data();
     chain.sensitivities = sensitivities_.data();
   }
@@ -91,8 +94,8 @@ class ChainStore {
     for (int l = 0; l < std::max(1, chain.recursion.n_duals); ++l) {
       const Row<double>& x = levels[l].row;
       const Link<double>& y = levels[l].link;
-      const double values[kFields] = {x.s,   x.h,      x.nu,        x.o, x.ds, x.dh, x.dnu, x.dalpha, x.cos_alpha,
-                                      y.f, y.g, y.df, y.dg};
+      const double values[kFields] = {x.s,      x.h,         x.nu, x.o, x.ds, x.dh, x.dnu,
+                                      x.dalpha, x.cos_alpha, y.f,  y.g, y.df, y.dg};
       for (int f = 0; f < kFields; ++f)
         if (T* array = fields_[l][f].get()) array[r] = T(values[f]);
     }

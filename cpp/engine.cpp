@@ -30,7 +30,7 @@ struct AnyPass {
 void check_range(double k, bool single) {
   const double range = single ? 1e20 : 1e100;
   if (!(k <= range) || (k != 0 && k < 1 / range))
-    throw std::runtime_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
+    throw std::overflow_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
 }
 
 // Fills the row quantities of both passes and the per-class sums of every kernel.
@@ -112,7 +112,8 @@ bool class_sums(const Matrix& x, const std::int64_t* order, const std::vector<st
         kernel.sensitivity.assign(n_classes * n_classes, 0);
         kernel.sensitivity_exponent.assign(n_classes * n_classes, 0);
       }
-      for (auto* v : {&kernel.traces, &kernel.slopes, &kernel.slope_squares, &kernel.spread_slopes, &kernel.sensitivity_diagonal})
+      for (auto* v :
+           {&kernel.traces, &kernel.slopes, &kernel.slope_squares, &kernel.spread_slopes, &kernel.sensitivity_diagonal})
         v->assign(n_classes, 0.0);
       kernel.k.assign(n, 0.0);
       sums.push_back(std::move(kernel));

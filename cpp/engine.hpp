@@ -62,13 +62,13 @@ struct KernelSums {
   // (C,)  sum of lambda_i and of lambda_i |delta_i|^2, where |dk_ij| <= lambda_i lambda_j |dt_ij|
   std::vector<double> slopes, slope_squares, spread_slopes;
   std::vector<double> sensitivity_diagonal;  // (C,) what the pairs i = i, whose error is 0, add to `sensitivity`
-  std::vector<double> k;  // (N,) k_ii, sorted rows
+  std::vector<double> k;                     // (N,) k_ii, sorted rows
   // Row sums: integer / (row_scale[i] column_scale[c]) between classes; within, of D2, / row_scale_within[i].
   std::vector<double> row_scale, column_scale, row_scale_within, column_scale_within;
 };
 
 // The pass over sorted rows: order[i] is the caller's row, sizes the rows of each class. row_sums: per kernel (C, N)
-// zeroed 64-bit integers, or null pointers. Throws std::runtime_error on overflow;
+// zeroed 64-bit integers, or null pointers. Throws std::overflow_error on overflow;
 // returns false when stopped by poll.
 bool class_sums(const Matrix& x, const std::int64_t* order, const std::vector<std::int64_t>& sizes,
                 const std::vector<ChainSpec>& chains, const Options& options, std::vector<KernelSums>& sums,

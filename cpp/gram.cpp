@@ -38,7 +38,8 @@ bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_thread
       std::vector<OutputRow> kernels(chain.outputs.size());
       for (std::int64_t r = item * 256; r < std::min(rows.n(), (item + 1) * 256); ++r) {
         stage->row({rows.a[std::size_t(r)], 0, 0, false}, 0, levels.data(), kernels.data());
-        if (symmetric && !std::isfinite(kernels[0].k)) throw std::runtime_error("the kernel overflows on the diagonal");
+        if (symmetric && !std::isfinite(kernels[0].k))
+          throw std::overflow_error("the kernel overflows on the diagonal");
         norms[at + std::size_t(r)] = T(rows.a[std::size_t(r)]);
         store.set(at + std::size_t(r), levels.data(), kernels.data(), list);
       }
@@ -87,7 +88,7 @@ void diagonal(const Matrix& x, const ChainSpec& chain, double* out) {
   OutputRow kernel;
   for (std::int64_t r = 0; r < rows.n(); ++r) {
     stage->row({rows.a[std::size_t(r)], 0, 0, false}, 0, levels.data(), &kernel);
-    if (!std::isfinite(kernel.k)) throw std::runtime_error("the kernel overflows");
+    if (!std::isfinite(kernel.k)) throw std::overflow_error("the kernel overflows");
     out[r] = kernel.k;
   }
 }

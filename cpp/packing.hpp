@@ -17,7 +17,8 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t n) : data_(n ? static_cast<T*>(std::aligned_alloc(64, (n * sizeof(T) + 63) / 64 * 64)) : nullptr) {
+  explicit Buffer(std::size_t n)
+      : data_(n ? static_cast<T*>(std::aligned_alloc(64, (n * sizeof(T) + 63) / 64 * 64)) : nullptr) {
     if (n && !data_) throw std::bad_alloc();
   }
   Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
@@ -48,11 +49,11 @@ struct InputLayer {
 // The rows of a data set seen from their classes.
 struct Rows {
   const Matrix& x;
-  const std::int64_t* order;  // null: as they come
+  const std::int64_t* order;         // null: as they come
   std::vector<std::int64_t> begins;  // class c: sorted rows [begins[c], begins[c + 1])
   InputLayer layer;
-  int depth;                  // d0, plus one with a bias
-  Buffer<double> mean;        // (C, d0)
+  int depth;                   // d0, plus one with a bias
+  Buffer<double> mean;         // (C, d0)
   std::vector<double> mean_a;  // (C,) |x_m|^2/d0
   std::vector<char> centred;   // (C,)
   Buffer<double> a, da;        // (N,) |x|^2/d0 and its difference to the class mean's

@@ -113,7 +113,7 @@ class Stage final : public RowStage {
       const double w = spec_.weights[std::size_t(l) + 1], b = spec_.biases[std::size_t(l) + 1];
       a = w * q + b;
       s = std::sqrt(a);
-      if (!std::isfinite(a)) throw std::runtime_error("the kernel overflows on the diagonal");
+      if (!std::isfinite(a)) throw std::overflow_error("the kernel overflows on the diagonal");
       link.f = s > 0 ? std::sqrt(w) * r.h / s : 0;
       link.g = s > 0 ? std::sqrt(b) / s : 0;
       if (b == 0) link.f = s > 0 ? (Act::exact_m ? 1 : link.f) : 0;
@@ -168,8 +168,8 @@ class Stage final : public RowStage {
       for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
         const OutputSpec& spec = spec_.outputs[o];
         if (spec.level != level) continue;
-        out[o] = spec.quantity == Quantity::tangent ? x.tangent
-                                                    : spec.alpha * x.covariance + (with_bias ? spec.beta : 0.0);
+        out[o] =
+            spec.quantity == Quantity::tangent ? x.tangent : spec.alpha * x.covariance + (with_bias ? spec.beta : 0.0);
       }
     };
   }
@@ -193,8 +193,7 @@ void with_activation(List<Act...>, const std::string& name, const Visit& visit) 
 
 std::unique_ptr<RowStage> make_row_stage(const ChainSpec& spec) {
   std::unique_ptr<RowStage> stage;
-  with_activation(Activations{}, spec.activation,
-                  [&]<class Act>(Act*) { stage = std::make_unique<Stage<Act>>(spec); });
+  with_activation(Activations{}, spec.activation, [&]<class Act>(Act*) { stage = std::make_unique<Stage<Act>>(spec); });
   return stage;
 }
 
@@ -207,8 +206,7 @@ int ChainSpec::n_duals() const {
 bool ChainSpec::root(const OutputSpec& output) const {
   bool root = false;
   with_activation(Activations{}, activation, [&]<class Act>(Act*) {
-    root = output.level > 0 &&
-           (Act::root_value || (Act::root_derivative && output.quantity == Quantity::tangent));
+    root = output.level > 0 && (Act::root_value || (Act::root_derivative && output.quantity == Quantity::tangent));
   });
   return root;
 }

@@ -35,7 +35,7 @@ class RowStage {
   // Layers of the reference row of a class, kept for the rows that follow.
   virtual void set_reference(double a_m) = 0;
   // layers: (levels,) filled; outputs: (n_outputs,) filled. `slack`: relative rounding of a tile. Throws
-  // std::runtime_error where a value overflows.
+  // std::overflow_error where a value overflows.
   virtual void row(const RowInput& in, double slack, Layer* layers, OutputRow* outputs) const = 0;
   virtual std::unique_ptr<RowStage> clone() const = 0;
   virtual unsigned fields(bool within) const = 0;  // bits of Field that tiles read

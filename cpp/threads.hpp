@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace nc1fast {
 
 // work(worker, item) for every item of [0, n), each by one of n_threads workers (0: in the calling thread), in no fixed
 // order and with the default rounding environment. The calling thread polls (done, n) about ten times a second and at
-// the end; false stops after the items in hand. The first exception of a worker is rethrown. Returns false when stopped.
+// the end; false stops after the items in hand. The first exception of a worker is rethrown. Returns false when
+// stopped.
 template <class Work, class Poll>
 bool parallel_for(std::int64_t n, int n_threads, const Work& work, const Poll& poll) {
   std::atomic<std::int64_t> next{0}, done{0};
@@ -43,12 +45,19 @@ bool parallel_for(std::int64_t n, int n_threads, const Work& work, const Poll& p
   } else {
     running = n_threads;
     std::vector<std::thread> workers;
-    for (int w = 0; w < n_threads; ++w)
-      workers.emplace_back([&, w] {
-        run(w);
-        const std::lock_guard lock(mutex);
-        if (--running == 0) finished.notify_one();
-      });
+    workers.reserve(std::size_t(n_threads));
+    try {
+      for (int w = 0; w < n_threads; ++w)
+        workers.emplace_back([&, w] {
+          run(w);
+          const std::lock_guard lock(mutex);
+          if (--running == 0) finished.notify_one();
+        });
+    } catch (const std::system_error&) {  // the system has no more threads to give: fewer do the work
+      const std::lock_guard lock(mutex);
+      running -= n_threads - int(workers.size());
+    }
+    if (workers.empty()) run(0);
     std::unique_lock lock(mutex);
     while (!finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return running == 0; })) {
       lock.unlock();

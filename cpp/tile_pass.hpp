@@ -103,7 +103,7 @@ class TilePass {
           if (!workers[std::size_t(w)].tile(pass, tiles_[std::size_t(item)])) finite = false;
         },
         poll);
-    if (!finite) throw std::runtime_error("the kernel overflows or is not a number for a pair of rows");
+    if (!finite) throw std::overflow_error("the kernel overflows or is not a number for a pair of rows");
     return finished;
   }
 
@@ -175,8 +175,7 @@ class TilePass {
       for (int q = p; q < n; q += size) {
         Tile t{p, std::min(n, p + size), q, std::min(n, q + size), first_class(p), first_class(q), 0};
         t.n_column_classes = last_class(t.q_end - 1) - t.column_class + 1;
-        const bool any = within_ ? last_class(t.p_end - 1) >= t.column_class
-                                 : t.row_class != last_class(t.q_end - 1);
+        const bool any = within_ ? last_class(t.p_end - 1) >= t.column_class : t.row_class != last_class(t.q_end - 1);
         if (any) tiles.push_back(t);
       }
     return tiles;
@@ -202,7 +201,8 @@ class TilePass {
         const std::int64_t begin = p_begin * width, rows = (p_end - p_begin) * width;
         for (std::size_t c = 0; c < count; ++c)
           for (std::int64_t i = 0; i < rows && begin + i < n; ++i)
-            r[(c + std::size_t(cls)) * std::size_t(n) + std::size_t(begin + i)] += from[c * std::size_t(rows) + std::size_t(i)];
+            r[(c + std::size_t(cls)) * std::size_t(n) + std::size_t(begin + i)] +=
+                from[c * std::size_t(rows) + std::size_t(i)];
       };
       add_rows(sums[o].rows, n_column_classes, t.column_class, t.p_begin, t.p_end);
       add_rows(sums[o].columns, n_row_classes, t.row_class, t.q_begin, t.q_end);
@@ -225,22 +225,25 @@ class TilePass {
         const double cap = double(stores_[c]->chain.cap);
         for (std::size_t cls = 0; cls < n_classes; ++cls)
           for (std::size_t r = std::size_t(rows.begins[cls]); r < std::size_t(rows.begins[cls + 1]); ++r) {
-            total[cls] += sensitivity ? shared_.mu[at][r] : within_ ? shared_.reference[at][r] : std::sqrt(shared_.sums[at].k[r]);
+            total[cls] += sensitivity ? shared_.mu[at][r]
+                          : within_   ? shared_.reference[at][r]
+                                      : std::sqrt(shared_.sums[at].k[r]);
             if (sensitivity) spread[cls] += shared_.mu[at][r] * double(packed_.spreads[r]);
           }
         KernelSums& kernel_sums = shared_.sums[at];
         if (sensitivity && within_)
           for (std::size_t r = 0; r < n; ++r) {
             const double mu = double(T(shared_.mu[at][r]));
-            kernel_sums.sensitivity_diagonal[std::size_t(rows.cls[r])] += mu * mu * cap * 2 * double(packed_.spreads[r]);
+            kernel_sums.sensitivity_diagonal[std::size_t(rows.cls[r])] +=
+                mu * mu * cap * 2 * double(packed_.spreads[r]);
           }
         std::vector<int>& exponents = sensitivity ? kernel_sums.sensitivity_exponent : kernel_sums.exponent;
         for (std::size_t i = 0; i < n_classes; ++i)
           for (std::size_t j = within_ ? i : i + 1; j < (within_ ? i + 1 : n_classes); ++j)
-            exponents[i * n_classes + j] = exponent_above(
-                1.01 * (sensitivity ? cap * (total[i] * spread[j] + spread[i] * total[j])
-                        : within_   ? 4 * rows.size(i) * total[i]  // D2_ij <= 2 (D2_im + D2_jm)
-                                    : total[i] * total[j]));
+            exponents[i * n_classes + j] =
+                exponent_above(1.01 * (sensitivity ? cap * (total[i] * spread[j] + spread[i] * total[j])
+                                       : within_   ? 4 * rows.size(i) * total[i]  // D2_ij <= 2 (D2_im + D2_jm)
+                                                   : total[i] * total[j]));
         Scales scales;
         scales.block = exponents.data();
         if (shared_.options.row_sums && !sensitivity) {
@@ -250,8 +253,10 @@ class TilePass {
           column.assign(n_classes, 1.0);
           for (std::size_t r = 0; r < n; ++r) {
             const std::size_t cls = std::size_t(rows.cls[r]);
-            row[r] = within_ ? std::ldexp(1.0, 61 - exponent_above(2.02 * (rows.size(cls) * shared_.reference[at][r] + total[cls])))
-                             : std::ldexp(1.0, 31 - exponent_above(1.01 * std::sqrt(shared_.sums[at].k[r])));
+            row[r] =
+                within_ ? std::ldexp(
+                              1.0, 61 - exponent_above(2.02 * (rows.size(cls) * shared_.reference[at][r] + total[cls])))
+                        : std::ldexp(1.0, 31 - exponent_above(1.01 * std::sqrt(shared_.sums[at].k[r])));
           }
           if (!within_)
             for (std::size_t cls = 0; cls < n_classes; ++cls)
@@ -273,8 +278,8 @@ class TilePass {
   std::vector<Tile> tiles_;
   std::vector<std::unique_ptr<ChainStore<T>>> stores_;
   std::vector<Scales> scales_;
-  std::vector<int> kernels_;        // per output
-  std::vector<char> sensitivity_;   // per output
+  std::vector<int> kernels_;       // per output
+  std::vector<char> sensitivity_;  // per output
   std::mutex mutex_;
 };
 

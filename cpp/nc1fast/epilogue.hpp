@@ -19,8 +19,9 @@ struct PairOfRows {
     const T* const* f = fields[l];
     const auto one = [&](Field k) __attribute__((always_inline)) { return splat<V>(f[k][i]); };
     const auto many = [&](Field k) __attribute__((always_inline)) { return load<V>(f[k] + j); };
-    return {{one(kS), one(kH), one(kNu), one(kO), one(kDs), one(kDh), one(kDnu), one(kDalpha), one(kCosAlpha)},
-            {many(kS), many(kH), many(kNu), many(kO), many(kDs), many(kDh), many(kDnu), many(kDalpha), many(kCosAlpha)}};
+    return {
+        {one(kS), one(kH), one(kNu), one(kO), one(kDs), one(kDh), one(kDnu), one(kDalpha), one(kCosAlpha)},
+        {many(kS), many(kH), many(kNu), many(kO), many(kDs), many(kDh), many(kDnu), many(kDalpha), many(kCosAlpha)}};
   }
   [[gnu::always_inline]] Two<Link<V>> links(int l) const {
     const T* const* f = fields[l];
@@ -55,8 +56,8 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
             value = mu[i] * load<V>(mu + j) * smaller(halves * rsin, spread);
           } else {
             constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
-            value = out.quantity == Quantity::tangent ? x.tangent
-                                                      : out.alpha * x.covariance + (distance ? T(0) : out.beta);
+            value =
+                out.quantity == Quantity::tangent ? x.tangent : out.alpha * x.covariance + (distance ? T(0) : out.beta);
             if constexpr (F == Form::plain_distance) {
               const T* k = chain.diagonals[o];
               value = (k[i] + load<V>(k + j)) - T(2) * value;
@@ -66,8 +67,9 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         }
       };
       if constexpr (F == Form::covariance)
-        Covariance<Tangent, Deep>::run(act, chain.recursion, Pair<V>{math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)},
-                                 rows, emit);
+        Covariance<Tangent, Deep>::run(act, chain.recursion,
+                                       Pair<V>{math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)}, rows,
+                                       emit);
       else if constexpr (F == Form::plain_distance)
         Covariance<Tangent, Deep>::run(act, chain.recursion, pair_of_half_chord(chord), rows, emit);
       else if constexpr (F == Form::rectifier_distance)
@@ -109,8 +111,7 @@ struct Epilogues {
   template <class... Act>
   static Epilogue<T> search(List<Act...>, const char* name, Form form, bool tangent, bool deep) {
     Epilogue<T> found = nullptr;
-    (void)((__builtin_strcmp(Act::name, name) == 0 && ((found = of<Act>(form, tangent, deep)), true)) ||
-           ...);
+    (void)((__builtin_strcmp(Act::name, name) == 0 && ((found = of<Act>(form, tangent, deep)), true)) || ...);
     return found;
   }
   static Epilogue<T> find(const char* name, Form form, bool tangent, bool deep) {

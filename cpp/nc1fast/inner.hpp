@@ -13,6 +13,7 @@ template <class T, class Isa>
 struct Inner {
   using V = Vec<T, Isa>;
   static constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>, kM = Isa::rows;
+  static_assert(kN % kM == 0, "strips fill a panel");
   // Rows of the column panel that stay in L1 beside the scratch and the strip of the row panel.
   static constexpr int kBlock = 16384 / (kN * int(sizeof(T)));
 
@@ -45,8 +46,7 @@ struct Inner {
     for (int r = 0; r < kM; ++r)
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v)
-        store(out + r * kN + v * kL,
-              last ? chord<Signed>(acc[r][v], half_a[r] + load<V>(half_b + v * kL)) : acc[r][v]);
+        store(out + r * kN + v * kL, last ? chord<Signed>(acc[r][v], half_a[r] + load<V>(half_b + v * kL)) : acc[r][v]);
   }
 
   // Chords of every row of panel a with every row of panel b: out (kN, kN).

@@ -19,7 +19,7 @@ inline constexpr int kMaxLevels = 64;  // weight layers
 // What one activation computes along the depth, once per pair, for all kernels that share it. T: type of a tile.
 template <class T>
 struct Recursion {
-  int n_duals = 0;                  // hidden layers
+  int n_duals = 0;  // hidden layers
   T theta_scale = 0, theta_offset = 0;
   T q[kMaxLevels], one[kMaxLevels], theta[kMaxLevels];
 };
@@ -47,12 +47,13 @@ NC1FAST_HD inline V half_chord_between(V df, V dg) {
   return Lane<V>(0.5) * (df * df + dg * dg);
 }
 
-// rows.at(l), rows.links(l) -> {i, j} at layer l; emit(level, Level) for level = 0 .. n_duals. Deep: more than one hidden
-// layer; without it there is no loop, and the constants of the dual stay in registers from pair to pair.
+// rows.at(l), rows.links(l) -> {i, j} at layer l; emit(level, Level) for level = 0 .. n_duals. Deep: more than one
+// hidden layer; without it there is no loop, and the constants of the dual stay in registers from pair to pair.
 template <bool Tangent, bool Deep = true>
 struct Covariance {
   template <class V, class Act, class Rows, class Emit>
-  NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, Pair<V> p, const Rows& rows, const Emit& emit) {
+  NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, Pair<V> p, const Rows& rows,
+                             const Emit& emit) {
     using T = Lane<V>;
     V theta = splat<V>(0);
     if constexpr (Tangent) {
@@ -141,9 +142,9 @@ struct ErfDistance {
     const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
-    const V below = larger(rest - versine, splat<V>(0));  // cos del - m
+    const V below = larger(rest - versine, splat<V>(0));    // cos del - m
     const V cos_sigma = math::sqrt(below * (cos_del + m));  // times cos del
-    const V outside = rest + tau;                                                                  // 1 - p
+    const V outside = rest + tau;                           // 1 - p
     const V cos_gamma = math::sqrt(outside * (T(2) - outside));
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
@@ -158,8 +159,8 @@ struct ErfDistance {
     if constexpr (Tangent) {
       const V sin_2T = T(2) * numerator * denominator / larger(square, splat<V>(math::kTiny<T>));
       const V sin_del = T(2) * sin_half * math::sqrt(T(1) - sin_half * sin_half);
-      const V kdot = m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) +
-                     sin_2T * cos_del / (cos_sigma * cos_gamma);
+      const V kdot =
+          m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
       const V ss = i.s * j.s, ds = i.ds - j.ds;
       const V input = c.theta_scale * (ds * ds + T(2) * ss * t);

@@ -36,9 +36,9 @@ struct Chain {
   Recursion<T> recursion;
   const T* fields[kMaxLevels][kFields] = {};  // (rows,) each; zeros where unused
   int n_outputs = 0;
-  const Output<T>* outputs = nullptr;      // sorted by level
-  int first_output[kMaxLevels + 2] = {};   // outputs of level l: [first_output[l], first_output[l + 1])
-  const T* const* diagonals = nullptr;     // per output: k_ii as the recursion rounds it (plain_distance), or null
+  const Output<T>* outputs = nullptr;       // sorted by level
+  int first_output[kMaxLevels + 2] = {};    // outputs of level l: [first_output[l], first_output[l + 1])
+  const T* const* diagonals = nullptr;      // per output: k_ii as the recursion rounds it (plain_distance), or null
   const T* const* sensitivities = nullptr;  // per output: mu_i of a sensitivity, or null
   const T* half_norms = nullptr;            // (rows,) |u_i|^2/2 by the chain of FMAs of the products
   const T* spreads = nullptr;               // (rows,) |u_i|
@@ -54,8 +54,8 @@ struct Scales {
 
 // Integer sums of one output over one tile. Block sums: multiples of 2^(e - 120). Row sums: see Scales.
 struct TileSums {
-  Int128* block;       // (classes of the row panels, classes of the column panels)
-  std::int64_t* rows;  // (classes of the column panels, rows of the row panels), or null
+  Int128* block;          // (classes of the row panels, classes of the column panels)
+  std::int64_t* rows;     // (classes of the column panels, rows of the row panels), or null
   std::int64_t* columns;  // (classes of the row panels, rows of the column panels), or null
 };
 
@@ -65,9 +65,9 @@ struct Pass {
   int depth = 0;        // length of a packed row
   int n_panels = 0;
   int n_classes = 0;
-  int part = 0, parts = 1;          // panel rows P with P % parts == part
-  const T* panels = nullptr;        // (n_panels, depth, kPanel)
-  const T* half_norms = nullptr;    // (n_panels * kPanel,)
+  int part = 0, parts = 1;        // panel rows P with P % parts == part
+  const T* panels = nullptr;      // (n_panels, depth, kPanel)
+  const T* half_norms = nullptr;  // (n_panels * kPanel,)
   const Segment* segments = nullptr;
   const int* first_segment = nullptr;  // (n_panels + 1,)
   int n_chains = 0;
@@ -102,7 +102,7 @@ struct GramPass {
   int row_offset = 0;  // panels before those of X in the chain's fields and in `norms`
   const T* norms = nullptr;
   Chain<T> chain;
-  int value = 0;  // which output of the chain is wanted
+  int value = 0;     // which output of the chain is wanted
   T* out = nullptr;  // (n_rows, n_columns)
 };
 

@@ -53,14 +53,16 @@ struct Reduction {
   // Pairwise sums of neighbouring lanes: those of a, then those of b. log2(kL) rounds turn kL vectors into the
   // vector of their sums.
   [[gnu::always_inline]] static V fold(V a, V b) {
-    using I = math::Bits<V>;
-    I even, odd;
-#pragma GCC unroll 16
-    for (int l = 0; l < kL; ++l) {
-      even[l] = 2 * l;
-      odd[l] = 2 * l + 1;
-    }
-    return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
+    if constexpr (kL == 2)
+      return __builtin_shufflevector(a, b, 0, 2) + __builtin_shufflevector(a, b, 1, 3);
+    else if constexpr (kL == 4)
+      return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    else if constexpr (kL == 8)
+      return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +
+             __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+    else
+      return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+             __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   }
 
   // row_sums[r] = sum of values[r][j] over columns [from, to).

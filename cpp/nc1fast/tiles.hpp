@@ -21,7 +21,8 @@ struct Tiles {
     using R = Reduction<T, Isa>;
     const std::ptrdiff_t n_row = std::ptrdiff_t(tile.p_end - tile.p_begin) * kN;
     const std::ptrdiff_t n_column = std::ptrdiff_t(tile.q_end - tile.q_begin) * kN;
-    const std::ptrdiff_t row_at = std::ptrdiff_t(p - tile.p_begin) * kN, column_at = std::ptrdiff_t(q - tile.q_begin) * kN;
+    const std::ptrdiff_t row_at = std::ptrdiff_t(p - tile.p_begin) * kN,
+                         column_at = std::ptrdiff_t(q - tile.q_begin) * kN;
     const bool diagonal = p == q;
     bool finite = true;
     for (int b = pass.first_segment[q]; b < pass.first_segment[q + 1]; ++b) {
@@ -33,7 +34,8 @@ struct Tiles {
         const int rc = row.cls - tile.row_class, cc = column.cls - tile.column_class;
         double x = R::columns(values, row.begin, row.end, column.begin, column.end, scratch.column_sums);
         if (pass.within && !diagonal) x *= 2;
-        finite &= add_exact(sums.block[rc * tile.n_column_classes + cc], x, scales.block[row.cls * pass.n_classes + column.cls]);
+        finite &= add_exact(sums.block[rc * tile.n_column_classes + cc], x,
+                            scales.block[row.cls * pass.n_classes + column.cls]);
         if (!sums.rows) continue;
         if (!have_rows) R::rows(values, column.begin, column.end, scratch.row_sums);
         have_rows = true;
@@ -49,8 +51,10 @@ struct Tiles {
 
   static bool wanted(const Pass<T>& pass, int p, int q) {
     if (p % pass.parts != pass.part) return false;
-    const int p_first = pass.segments[pass.first_segment[p]].cls, p_last = pass.segments[pass.first_segment[p + 1] - 1].cls;
-    const int q_first = pass.segments[pass.first_segment[q]].cls, q_last = pass.segments[pass.first_segment[q + 1] - 1].cls;
+    const int p_first = pass.segments[pass.first_segment[p]].cls,
+              p_last = pass.segments[pass.first_segment[p + 1] - 1].cls;
+    const int q_first = pass.segments[pass.first_segment[q]].cls,
+              q_last = pass.segments[pass.first_segment[q + 1] - 1].cls;
     return pass.within ? p_last >= q_first : p_first != q_last;
   }
 

@@ -16,7 +16,7 @@ namespace nc1fast {
 // Panel width is kVectors lanes; `rows` x kVectors accumulators, operands included, just fit the register file.
 inline constexpr int kVectors = 3;
 struct Baseline {
-  static constexpr int bytes = 16, rows = 4;
+  static constexpr int bytes = 16, rows = 3;
 };
 struct Avx2 {
   static constexpr int bytes = 32, rows = 4;
@@ -61,9 +61,7 @@ inline constexpr bool kHasEstimate = sizeof(V) == 64 || (sizeof(V) == 32 && size
 template <class V>
   requires(sizeof(V) > 8)
 struct Ops<V> {
-  [[gnu::always_inline]] static V abs(V v) {
-    return V(Bits<V>(v) & ~kSignBit<V>);
-  }
+  [[gnu::always_inline]] static V abs(V v) { return V(Bits<V>(v) & ~kSignBit<V>); }
   [[gnu::always_inline]] static V copysign(V magnitude, V sign) {
     return V((Bits<V>(magnitude) & ~kSignBit<V>) | (Bits<V>(sign) & kSignBit<V>));
   }
@@ -82,7 +80,8 @@ struct Ops<V> {
   // 1/sqrt(w) of a few good bits, where the machine has such an instruction.
   static constexpr bool estimates = kHasEstimate<V>;
 
-  // sqrt(w) and 1/sqrt(w), w > 0, to about 1 ulp: the estimate refined by Newton steps (s -> sqrt w, h -> 1/(2 sqrt w)).
+  // sqrt(w) and 1/sqrt(w), w > 0, to about 1 ulp: the estimate refined by Newton steps (s -> sqrt w, h -> 1/(2 sqrt
+  // w)).
   [[gnu::always_inline]] static V sqrt(V w) {
     using T = Lane<V>;
     if constexpr (estimates) {

@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
         If interrupted.
     """
     try:
-        code = int(app(arguments, prog_name="nc1fast", standalone_mode=False) or 0)
+        code = int(app(arguments, prog_name="nc1fast", standalone_mode=False, obj=arguments) or 0)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _USAGE_ERROR as error:
@@ -248,6 +248,7 @@ def _numbers(option: str, text: str, kind: type[int | float] = float) -> list[An
 
 @app.command()
 def study(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of a built-in study (paper), or a .yml file.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder for table, figures and report.")],
@@ -270,7 +271,7 @@ def study(
     if dry_run:
         typer.echo(studies.describe_plan(described, filters))
         return
-    command = shlex.join(["nc1fast", *sys.argv[1:]])
+    command = shlex.join(["nc1fast", *context.obj])
     with _progress("cells") as progress:
         result = studies.run(
             described,
