@@ -1,0 +1,181 @@
+"""Expected collapse as it is called: the result, its errors and warnings, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+from nc1fast.cli import main
+from nc1fast.theory import expected_collapse
+
+KERNELS = {
+    f"{kind.__name__}-{activation}": kind(activation)
+    for kind in (nc.NNGP, nc.NTK)
+    for activation in ("relu", "erf")
+}
+
+
+def test_answers_take_milliseconds():
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        expected_collapse(nc.NTK("erf"), (-6, -2, 2, 6), 0.5, n_features=8)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.1
+
+
+def test_result_says_what_it_is():
+    found = expected_collapse(
+        nc.NTK("erf"), [-2, 2], 0.5, n_features=np.int64(3), sizes=np.array([4, 6])
+    )
+    assert (found.means, found.stds, found.n_features) == ((-2.0, 2.0), (0.5, 0.5), 3)
+    assert (found.sizes, found.convention, found.kernel) == ((4, 6), "papyan", nc.NTK("erf"))
+    with pytest.raises(AttributeError):
+        found.nc1 = 0.0  # type: ignore[misc]
+    assert nc.theory.expected_collapse is expected_collapse
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_coinciding_classes_have_infinite_nc1(name):
+    with pytest.warns(nc.AccuracyWarning, match="infinite"):
+        found = expected_collapse(KERNELS[name], (1.3, 1.3, 1.3), 0.4, n_features=5)
+    assert found.nc1 == math.inf
+    with pytest.raises(ValueError, match="0/0"):
+        expected_collapse(KERNELS[name], (1.3, 1.3), 0, n_features=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # means of few rows differ
+        assert expected_collapse(KERNELS[name], (1, 1), 0.4, n_features=5, sizes=(9, 9)).nc1 > 1
+
+
+RELU = nc.NNGP("relu")
+BAD = {
+    "no kernel": ({"kernel": None}, ValueError, "kernel must be one of NNGP"),
+    "a name": ({"kernel": "precomputed"}, ValueError, "kernel"),
+    "linear": ({"kernel": nc.Linear()}, ValueError, "kernel"),
+    "gelu": ({"kernel": nc.NNGP("gelu")}, ValueError, "relu or erf"),
+    "leaky": ({"kernel": nc.NTK(nc.LeakyReLU(0.1))}, ValueError, "relu or erf"),
+    "deep": ({"kernel": nc.NNGP("relu", 3)}, ValueError, "depth 2"),
+    "bias": ({"kernel": nc.NTK("erf", bias_variance=0.1)}, ValueError, "without biases"),
+    "first bias": (
+        {"kernel": nc.ConjugateKernel("erf", bias_variance=(0.1, 0))},
+        ValueError,
+        "without biases",
+    ),
+    "standard": (
+        {"kernel": nc.NTK("erf", parametrization="standard", width=9)},
+        ValueError,
+        "parametrization 'ntk'",
+    ),
+    "no weights": ({"kernel": nc.NNGP("relu", weight_variance=0)}, ValueError, "0/0"),
+    "one class": ({"means": [1.0]}, ValueError, "means must be of at least two classes"),
+    "a number": ({"means": 1.0}, ValueError, "means must be one number per class"),
+    "vectors": ({"means": [[1.0, 2.0], [2.0, 3.0]]}, ValueError, "all-ones vector"),
+    "NaN": ({"means": [1.0, math.nan]}, ValueError, "means must be finite"),
+    "text": ({"means": ["a", "b"]}, TypeError, "means must be real numbers"),
+    "huge": ({"means": [1e200, 1.0]}, ValueError, "too large"),
+    "negative std": ({"stds": -0.5}, ValueError, "stds must be >= 0"),
+    "one negative std": ({"stds": (0.5, -0.5)}, ValueError, "stds must be >= 0"),
+    "NaN std": ({"stds": math.nan}, ValueError, "stds must be finite"),
+    "three stds": ({"stds": (1, 1, 1)}, ValueError, "stds must be a number or 2"),
+    "no features": ({"n_features": 0}, ValueError, "n_features must be >= 1"),
+    "half a feature": ({"n_features": 2.5}, TypeError, "n_features must be an integer or math.inf"),
+    "NaN features": ({"n_features": math.nan}, TypeError, "integer or math.inf"),
+    "minus infinity": ({"n_features": -math.inf}, TypeError, "integer or math.inf"),
+    "True": ({"n_features": True}, TypeError, "n_features must be an integer"),
+    "too many features": ({"n_features": 10**16}, ValueError, "n_features must be at most"),
+    "empty class": ({"sizes": (0, 4)}, ValueError, r"sizes\[0\] must be >= 1"),
+    "three sizes": ({"sizes": (4, 4, 4)}, ValueError, "sizes must be 2 integers"),
+    "one size": ({"sizes": 4}, TypeError, "sizes must be 2 integers"),
+    "fractions": ({"sizes": (4.0, 4.0)}, TypeError, r"sizes\[0\] must be an integer"),
+    "unknown convention": ({"convention": "fair"}, ValueError, "convention must be one of"),
+    "no convention": ({"convention": None}, ValueError, "convention must be one of"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_named(name):
+    change, error, message = BAD[name]
+    arguments = {"kernel": RELU, "means": (-2, 2), "stds": 0.5, "n_features": 4, **change}
+    with pytest.raises(error, match=message):
+        expected_collapse(
+            arguments.pop("kernel"), arguments.pop("means"), arguments.pop("stds"), **arguments
+        )
+
+
+def test_missing_scipy_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
+    with pytest.raises(ImportError, match=r"nc1fast\[adaptive\]"):
+        expected_collapse(RELU, (-2, 2), 0.5, n_features=4)
+
+
+@pytest.fixture
+def call(capsys):
+    """Run the command line; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+MIXTURE = ("theory", "--means", "-2,2", "--stds", "0.5")
+
+
+@pytest.mark.parametrize(
+    ("options", "kernel", "settings"),
+    [
+        (["--features", 2], nc.NNGP("relu"), {"n_features": 2}),
+        (["--features", "inf", "--activation", "erf"], nc.NNGP("erf"), {"n_features": math.inf}),
+        (
+            ["--kernel", "ntk", "--features", 8, "--sizes", "4,12", "--convention", "class"],
+            nc.NTK("relu"),
+            {"n_features": 8, "sizes": (4, 12), "convention": "class"},
+        ),
+        (
+            ["--kernel", "conjugate", "--features", 1, "--stds", "0.5,1", "--weight-variance", 2],
+            nc.ConjugateKernel("relu", weight_variance=2),
+            {"n_features": 1, "stds": (0.5, 1)},
+        ),
+    ],
+)
+def test_command_line_gives_the_numbers_of_the_package(call, options, kernel, settings):
+    expected = expected_collapse(kernel, (-2, 2), **{"stds": 0.5, **settings})
+    code, out, err = call(*MIXTURE, *options, "--json")
+    told = json.loads(out, parse_constant=pytest.fail)
+    assert (code, err) == (0, "")
+    assert told["nc1"] == expected.nc1
+    assert told["class_gram"] == expected.class_gram.tolist()
+    assert told["kernel"] == repr(kernel)
+    assert float(told["n_features"]) == expected.n_features
+    code, out, _ = call(*MIXTURE, *options)
+    lines = dict(line.split(None, 1) for line in out.splitlines())
+    assert float(lines["nc1"]) == pytest.approx(expected.nc1, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--features"),
+        (["--features", "few"], "--features must be integers"),
+        (["--features", "2,8"], "--features must be one integer"),
+        (["--features", 2, "--means", "-2;2"], "--means must be numbers"),
+        (["--features", 2, "--means", "nan,2"], "means must be finite"),
+        (["--features", 2, "--stds", "-1"], "stds must be >= 0"),
+        (["--features", 2, "--sizes", "4"], "sizes must be 2 integers"),
+        (["--features", 2, "--activation", "gelu"], "relu or erf"),
+        (["--features", 2, "--kernel", "linear"], "--kernel"),
+    ],
+)
+def test_command_line_mistake_is_one_line(call, options, message):
+    code, out, err = call(*MIXTURE, *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
