@@ -14,10 +14,10 @@ from nc1fast.metrics import Collapse
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
-    from nc1fast import compat, datasets, theory
+    from nc1fast import compat, datasets, networks, theory
 
 __version__ = "0.1.0"
-_ON_DEMAND = ("compat", "datasets", "theory")  # imported when first named
+_ON_DEMAND = ("compat", "datasets", "networks", "theory")  # imported when first named
 __all__ = [
     "NNGP",
     "NTK",
@@ -33,6 +33,7 @@ __all__ = [
     "collapse",
     "compat",
     "datasets",
+    "networks",
     "theory",
     "to_table",
 ]

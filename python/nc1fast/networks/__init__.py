@@ -1,0 +1,39 @@
+"""Shallow networks beside their kernels: drawn, trained and probed in the same vocabulary.
+
+`ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe` and `empirical_ntk` take any
+torch module. Each name needs the `torch` extra, from its first use on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nc1fast.networks.langevin import Langevin
+    from nc1fast.networks.network import ShallowNetwork
+    from nc1fast.networks.probing import probe
+    from nc1fast.networks.tangent import empirical_ntk
+    from nc1fast.networks.trace import Trace
+    from nc1fast.networks.training import train
+
+_HOMES = {
+    "Langevin": "langevin",
+    "ShallowNetwork": "network",
+    "Trace": "trace",
+    "empirical_ntk": "tangent",
+    "probe": "probing",
+    "train": "training",
+}
+__all__ = ["Langevin", "ShallowNetwork", "Trace", "empirical_ntk", "probe", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"nc1fast.networks.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,310 @@
+"""ShallowNetwork: a fully connected torch network that knows its own infinite-width kernels."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING, Any
+
+from nc1fast._extras import require
+from nc1fast.activations import Activation, phi
+from nc1fast.kernels import NNGP, NTK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+else:
+    torch = require("torch", "torch")
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def as_dtype(dtype: Any) -> Any:
+    """A torch dtype from "float32", "float64" or the dtype itself."""
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return DTYPES[dtype]
+    if dtype in DTYPES.values():
+        return dtype
+    raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+
+
+def as_count(name: str, value: Any, least: int = 1) -> int:
+    """An integer of at least `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    count = int(value.__index__())
+    if count < least:
+        raise ValueError(f"{name} must be >= {least}, got {count}")
+    return count
+
+
+class Layer(torch.nn.Module):  # type: ignore[misc]
+    """One weight layer: h -> weight_scale W h + bias_scale b, batch-normalised on request.
+
+    The drawn parameters are N(0, weight_std^2) and N(0, bias_std^2); the scales are 1 in the standard parametrization.
+    """
+
+    def __init__(
+        self,
+        fan_in: int,
+        fan_out: int,
+        variances: tuple[float, float],
+        *,
+        ntk: bool,
+        train_bias: bool,
+        batch_norm: bool,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        weight, bias = math.sqrt(variances[0] / fan_in), math.sqrt(variances[1])
+        self.weight_scale, self.weight_std = (weight, 1.0) if ntk else (1.0, weight)
+        self.bias_scale, self.bias_std = (bias, 1.0) if ntk else (1.0, bias)
+        self.weight = torch.nn.Parameter(torch.empty(fan_out, fan_in, dtype=dtype))
+        b = torch.zeros(fan_out, dtype=dtype)
+        if bias == 0 and (ntk or not train_bias):  # it is zero and stays zero
+            self.register_parameter("bias", None)
+        elif train_bias:
+            self.bias = torch.nn.Parameter(b)
+        else:
+            self.register_buffer("bias", b)
+        self.norm = torch.nn.BatchNorm1d(fan_out, dtype=dtype) if batch_norm else None
+
+    def draw(self, generator: Any) -> None:
+        """Draw weights and biases; float64 draws, so that both precisions start from the same network."""
+        with torch.no_grad():
+            for values, std in ((self.weight, self.weight_std), (self.bias, self.bias_std)):
+                if values is not None:
+                    z = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+                    values.copy_(z * std)
+            if self.norm is not None:
+                self.norm.reset_running_stats()
+                self.norm.reset_parameters()
+
+    def effective_weight(self) -> torch.Tensor:
+        """The matrix that multiplies the input, shape (fan_out, fan_in), detached."""
+        return self.weight.detach() * self.weight_scale
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Pre-activations, shape (n_samples, fan_out)."""
+        weight = self.weight if self.weight_scale == 1 else self.weight * self.weight_scale
+        bias = self.bias
+        if bias is not None and self.bias_scale != 1:
+            bias = bias * self.bias_scale
+        u = torch.nn.functional.linear(h, weight, bias)
+        return u if self.norm is None else self.norm(u)
+
+
+class Phi(torch.nn.Module):  # type: ignore[misc]
+    """The activation, named as the kernels name it."""
+
+    def __init__(self, activation: Activation) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def extra_repr(self) -> str:
+        """What `repr` shows."""
+        return str(self.activation)
+
+    def forward(self, u: torch.Tensor) -> torch.Tensor:
+        """phi(u), any shape."""
+        return phi(self.activation)(u)
+
+
+class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
+    """A fully connected network of the kind whose kernels nc1fast computes.
+
+    Parameters
+    ----------
+    activation : str or LeakyReLU
+        Any of `nc1fast.activations()`.
+    n_features : int
+        Inputs d0.
+    depth : int, default 2
+        Weight layers L >= 2; one hidden layer is depth 2.
+    width : int or sequence of int, default 500
+        Hidden units: one number, or depth - 1 of them from input to output.
+    n_outputs : int, default 1
+    weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
+        sw2_l and sb2_l from input to output, as the kernels have them.
+    parametrization : {"standard", "ntk"}, default "standard"
+        "standard": W ~ N(0, sw2/fan_in), b ~ N(0, sb2) and the layer is W h + b. "ntk": W, b ~ N(0, 1) and the layer is
+        sqrt(sw2/fan_in) W h + sqrt(sb2) b. The functions drawn are the same, the gradients are not.
+    train_bias : bool, optional
+        Default: True for "standard", bias_variance > 0 for "ntk", where biases of variance zero add nothing. In the
+        standard parametrization biases of variance zero start at zero and train.
+    batch_norm : bool, default False
+        Batch normalization of the pre-activations of every hidden layer. Such a network has no kernels here.
+    seed : int, optional
+        Default: drawn from the operating system.
+    dtype : {"float64", "float32"}, default "float64"
+
+    Attributes
+    ----------
+    layers : list of str
+        "pre1", "post1", ..., "output": what `probe` and `train` report, from input to output. "pre" are the arguments of
+        the activation, "post" its values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As the kernels do, and for a width or a number of features or outputs below 1.
+
+    Notes
+    -----
+    Cost of a forward pass: 2 N flops per weight.
+    Source: Jacot, Gabriel & Hongler (2018) and Sohl-Dickstein et al. (2020) for the parametrizations.
+
+    Examples
+    --------
+    >>> network = nc.networks.ShallowNetwork("erf", 8, width=500, weight_variance=(1.0, 3.88), seed=0)
+    >>> nc.collapse(X, y, network.ntk())  # of this network: standard parametrization, trained biases
+    """
+
+    def __init__(
+        self,
+        activation: Activation,
+        n_features: int,
+        *,
+        depth: int = 2,
+        width: int | Sequence[int] = 500,
+        n_outputs: int = 1,
+        weight_variance: float | Sequence[float] = 1.0,
+        bias_variance: float | Sequence[float] = 0.0,
+        parametrization: str = "standard",
+        train_bias: bool | None = None,
+        batch_norm: bool = False,
+        seed: int | None = None,
+        dtype: str = "float64",
+    ) -> None:
+        super().__init__()
+        if parametrization not in ("standard", "ntk"):
+            raise ValueError(
+                f"parametrization must be 'standard' or 'ntk', got {parametrization!r}"
+            )
+        for name, value in (("train_bias", train_bias), ("batch_norm", batch_norm)):
+            if not (isinstance(value, bool) or (name == "train_bias" and value is None)):
+                raise TypeError(f"{name} must be True or False, got {value!r}")
+        variances: dict[str, Any] = {
+            "weight_variance": weight_variance,
+            "bias_variance": bias_variance,
+        }
+        self._nngp = NNGP(activation, depth, **variances)
+        self.activation, self.depth = self._nngp.activation, self._nngp.depth
+        self.n_features = as_count("n_features", n_features)
+        self.n_outputs = as_count("n_outputs", n_outputs)
+        given: Any = width
+        widths = list(given) if hasattr(given, "__len__") else [given] * (self.depth - 1)
+        if len(widths) != self.depth - 1:
+            raise ValueError(
+                f"width must be one number or {self.depth - 1} (one per hidden layer), got {len(widths)}"
+            )
+        self.widths = tuple(as_count("width", n) for n in widths)
+        self.parametrization, self.batch_norm = parametrization, batch_norm
+        self.train_bias = train_bias
+        self.layers: list[str] = []
+        fans = (self.n_features, *self.widths, self.n_outputs)
+        for index in range(self.depth):
+            hidden = index < self.depth - 1
+            layer = Layer(
+                fans[index],
+                fans[index + 1],
+                (self._nngp.weight_variances[index], self._nngp.bias_variances[index]),
+                ntk=parametrization == "ntk",
+                train_bias=train_bias is not False,
+                batch_norm=batch_norm and hidden,
+                dtype=as_dtype(dtype),
+            )
+            self.add_module(f"pre{index + 1}" if hidden else "output", layer)
+            self.layers.append(f"pre{index + 1}" if hidden else "output")
+            if hidden:
+                self.add_module(f"post{index + 1}", Phi(self.activation))
+                self.layers.append(f"post{index + 1}")
+        self.draw(seed)
+
+    def extra_repr(self) -> str:
+        """What `repr` shows beside the layers."""
+        return f"{self._nngp!r}, widths={self.widths}, parametrization={self.parametrization!r}"
+
+    def draw(self, seed: int | None = None) -> None:
+        """Draw all weights and biases again, in place.
+
+        Parameters
+        ----------
+        seed : int, optional
+            The same seed gives the same network, in either precision and on any device.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a seed that is not an integer >= 0.
+        """
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(as_count("seed", seed, 0))
+        for layer in self.weight_layers().values():
+            layer.draw(generator)
+
+    def redrawn(self, seed: int | None = None) -> ShallowNetwork:
+        """Return another draw of the same architecture."""
+        other = copy.deepcopy(self)
+        other.draw(seed)
+        return other
+
+    def weight_layers(self) -> dict[str, Layer]:
+        """The layers that hold weights, by name, from input to output."""
+        named = self.named_children()
+        return {name: layer for name, layer in named if isinstance(layer, Layer)}
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        """Outputs, shape (n_samples, n_outputs), of inputs (n_samples, n_features)."""
+        for module in self.children():
+            X = module(X)
+        return X
+
+    def nngp(self) -> NNGP:
+        """Return the kernel of the outputs at initialisation as the widths grow: depth and variances of this network.
+
+        Its NC1 is that of the last hidden layer's activations as well.
+
+        Raises
+        ------
+        ValueError
+            With batch normalization.
+        """
+        self._no_norm()
+        return self._nngp
+
+    def ntk(self) -> NTK:
+        """Return the NTK of this network: its depth, widths, variances, parametrization and trained biases.
+
+        With several outputs the tangent kernel is this one times the identity between outputs.
+
+        Raises
+        ------
+        ValueError
+            With batch normalization, and for "step" and "sign", which have none.
+
+        Notes
+        -----
+        The mean of the empirical NTK over draws: exactly at depth 2, up to O(1/width) relative beyond. In the standard
+        parametrization it grows with the widths.
+        """
+        self._no_norm()
+        standard = self.parametrization == "standard"
+        n = self._nngp
+        return NTK(
+            n.activation,
+            n.depth,
+            n.weight_variance,
+            n.bias_variance,
+            parametrization=self.parametrization,
+            width=tuple(float(w) for w in self.widths) if standard else None,
+            train_bias=self.train_bias,
+        )
+
+    def _no_norm(self) -> None:
+        if self.batch_norm:
+            raise ValueError("a network with batch_norm=True has no kernel: its limit is another")

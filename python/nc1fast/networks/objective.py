@@ -1,0 +1,205 @@
+"""What a network is trained towards: targets, losses, optimizers, and the class that an output decides for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast._extras import require
+from nc1fast.networks.langevin import Langevin
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from nc1fast.networks.network import ShallowNetwork
+else:
+    torch = require("torch", "torch")
+
+LOSSES = ("mse", "cross-entropy", "none")
+OPTIMIZERS = ("sgd", "adam", "langevin")
+
+
+def as_number(name: str, value: Any, *, zero: bool = True) -> float:
+    """A finite number >= 0, or > 0."""
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    if not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
+        raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'}, got {number!r}")
+    return number
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Targets (N, K) of every row and (C, K) of every class: the mean of its rows; `one_hot` if they are that."""
+
+    values: NDArray[np.float64]
+    of_class: NDArray[np.float64]
+    one_hot: bool
+
+    def decisions(self, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Class (N,) whose target is nearest; for one-hot targets that is the largest output. Ties to the lowest."""
+        T = self.of_class
+        distances: NDArray[np.float64] = (T * T).sum(axis=1) - 2 * outputs @ T.T  # + |f|^2
+        nearest: NDArray[np.int64] = distances.argmin(axis=1)
+        return nearest
+
+
+def make_targets(
+    targets: Any, classes: NDArray[np.int32], n_classes: int, n_outputs: int
+) -> Targets:
+    """Targets of every row, checked against the outputs of the network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an unknown name, numbers that are none, a shape that does not fit, or classes with equal mean targets.
+    """
+    of_class: NDArray[np.float64]
+    if isinstance(targets, str):
+        if targets == "scalar":
+            of_class = np.arange(1.0 - n_classes, n_classes, 2.0, dtype=np.float64)[:, None]
+        elif targets == "one-hot":
+            of_class = np.eye(n_classes, dtype=np.float64)
+        else:
+            raise ValueError(f"targets must be 'scalar', 'one-hot' or an array, got {targets!r}")
+        if n_outputs != of_class.shape[1]:
+            raise ValueError(
+                f"targets={targets!r} of {n_classes} classes needs n_outputs={of_class.shape[1]}, "
+                f"but the network has {n_outputs}"
+            )
+        return Targets(of_class[classes], of_class, targets == "one-hot")
+    values = np.asarray(targets.detach().cpu() if hasattr(targets, "detach") else targets)
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"targets must be real numbers, got dtype {values.dtype}")
+    values = values.astype(np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    if values.shape != (len(classes), n_outputs):
+        raise ValueError(
+            f"targets must have shape ({len(classes)}, {n_outputs}): a row per sample, a column per output; got {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError("targets must be finite, but they contain NaN or Inf")
+    of_class = np.array([values[classes == c].mean(axis=0) for c in range(n_classes)])
+    if len(np.unique(of_class, axis=0)) < n_classes:
+        raise ValueError(
+            "targets must differ between classes on average: two classes have the same"
+        )
+    one_hot = values.shape[1] == n_classes and bool((values == np.eye(n_classes)[classes]).all())
+    return Targets(values, of_class, one_hot)
+
+
+def loss_of(
+    loss: str, outputs: torch.Tensor, targets: torch.Tensor, classes: torch.Tensor
+) -> torch.Tensor:
+    """The mean loss: over samples and outputs for "mse", over samples for "cross-entropy"."""
+    if loss == "mse":
+        return torch.nn.functional.mse_loss(outputs, targets)
+    return torch.nn.functional.cross_entropy(outputs, classes)
+
+
+def energy_of(
+    loss: str, outputs: torch.Tensor, targets: torch.Tensor, classes: torch.Tensor
+) -> torch.Tensor:
+    """Minus the log-likelihood times the temperature: (1/2) sum |f - t|^2, or the summed cross-entropy."""
+    if loss == "mse":
+        return (outputs - targets).square().sum() / 2
+    return torch.nn.functional.cross_entropy(outputs, classes, reduction="sum")
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A checked choice of optimizer."""
+
+    optimizer: str
+    lr: float
+    momentum: float
+    weight_decay: float
+    temperature: float | None
+
+    def build(self, network: ShallowNetwork, generator: Any) -> Any:
+        """The torch optimizer over the trained parameters of a network; `generator` drives the Langevin noise."""
+        if self.optimizer == "langevin":
+            assert self.temperature is not None
+            groups = prior_groups(network)
+            return Langevin(groups, lr=self.lr, temperature=self.temperature, generator=generator)
+        params = [p for p in network.parameters() if p.requires_grad]
+        if self.optimizer == "adam":
+            return torch.optim.Adam(params, lr=self.lr, weight_decay=self.weight_decay)
+        return torch.optim.SGD(
+            params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+        )
+
+
+def prior_groups(network: ShallowNetwork) -> list[dict[str, Any]]:
+    """Trained parameters with the variance they were drawn with.
+
+    Raises
+    ------
+    ValueError
+        For batch normalization, and for trained parameters that were drawn with variance zero.
+    """
+    if network.batch_norm:
+        raise ValueError("optimizer='langevin' has no prior for batch_norm=True")
+    groups = []
+    for name, layer in network.weight_layers().items():
+        pairs = (("weight", layer.weight, layer.weight_std), ("bias", layer.bias, layer.bias_std))
+        for kind, p, std in pairs:
+            if p is None or not p.requires_grad:
+                continue
+            if std == 0:
+                raise ValueError(
+                    f"optimizer='langevin' needs a prior, but {name}.{kind} trains and has variance 0: give it a "
+                    f"{kind}_variance{', or train_bias=False' if kind == 'bias' else ''}"
+                )
+            groups.append({"params": [p], "prior_variance": std**2})
+    return groups
+
+
+def make_descent(
+    network: ShallowNetwork,
+    optimizer: str,
+    loss: str,
+    lr: Any,
+    momentum: Any,
+    weight_decay: Any,
+    temperature: Any,
+    batch_size: Any,
+    targets: Targets,
+) -> Descent:
+    """Check everything that decides how a network moves.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For unknown names, numbers out of range, and settings that do not belong together.
+    """
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
+    langevin = optimizer == "langevin"
+    if loss == "none" and not langevin:
+        raise ValueError("loss='none', the prior alone, belongs to optimizer='langevin'")
+    if loss == "cross-entropy" and not targets.one_hot:
+        raise ValueError("loss='cross-entropy' needs targets='one-hot' and an output per class")
+    if langevin != (temperature is not None):
+        raise ValueError("temperature belongs to optimizer='langevin', which needs it")
+    momentum, weight_decay = (
+        as_number("momentum", momentum),
+        as_number("weight_decay", weight_decay),
+    )
+    if momentum and optimizer != "sgd":
+        raise ValueError(f"momentum belongs to optimizer='sgd', got {momentum} for {optimizer!r}")
+    if weight_decay and langevin:
+        raise ValueError("weight_decay must be 0 for optimizer='langevin': the prior decides it")
+    if langevin and batch_size is not None:
+        raise ValueError("batch_size must be None for optimizer='langevin', whose noise is its own")
+    if langevin:
+        temperature = as_number("temperature", temperature, zero=False)
+        prior_groups(network)
+    return Descent(optimizer, as_number("lr", lr, zero=False), momentum, weight_decay, temperature)

@@ -1,0 +1,204 @@
+"""What training leaves behind: the tidy table of its probes, and the rules that end it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from nc1fast.metrics import Collapse
+    from nc1fast.networks.network import ShallowNetwork
+    from nc1fast.networks.objective import Targets
+
+    Array = NDArray[np.float64]
+    Row = dict[str, Any]
+
+METRICS = (
+    *("nc1", "error_bound", "trace_within", "trace_between", "nc1_pinv", "between_rank"),
+    *("nc2_equinorm", "nc2_equiangle", "nc2_etf", "cdnv", "ncc_accuracy"),
+)
+COLUMNS = (
+    *("repeat", "epoch", "layer", "kind", "loss", "accuracy", *METRICS, "convention"),
+    *("nc3", "nc3_reason", "nc4", "nc4_reason", "note"),
+)
+PROBES_PER_DECADE = 8
+DIVERGED = 1e50  # a loss beyond it counts as infinite: squares of features would overflow next
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The course of a training, repeat by repeat.
+
+    Attributes
+    ----------
+    table : dict of str to ndarray of shape (n_rows,)
+        One row per repeat, probe and layer; `pandas.DataFrame` takes it as it is. repeat, epoch; layer ("pre1", ...,
+        "output") and kind ("pre", "post", "output"); loss and accuracy of all rows in evaluation mode; the metrics of
+        `nc1fast.to_table` of the layer (nc1, error_bound, trace_within, ...) and convention; nc3 and nc4. NaN where a
+        number is not defined: nc3_reason, nc4_reason and note say why.
+    endings : list of str
+        Why each repeat ended: "epochs", "until: ..." or "diverged ...".
+    epochs : list of int
+        Epochs that each repeat completed.
+    weight_covariances : list of dict
+        Per repeat, layer and "start" or "end", second moments of the matrix W (n_out, fan_in) that multiplies the layer's
+        input: W^T W / n_out, shape (fan_in, fan_in), for the hidden layers (for the first it is what the adaptive kernel
+        calls Sigma), and W W^T / fan_in, shape (n_out, n_out), for "output".
+    networks : list of ShallowNetwork
+        As they were at the end, in evaluation mode.
+    """
+
+    table: dict[str, NDArray[Any]]
+    endings: list[str]
+    epochs: list[int]
+    weight_covariances: list[dict[str, dict[str, Array]]]
+    networks: list[ShallowNetwork]
+
+    def __repr__(self) -> str:
+        rows = len(self.table["epoch"])
+        return f"Trace(repeats={len(self.networks)}, epochs={self.epochs}, endings={self.endings}, rows={rows})"
+
+    def at(self, epoch: int | None = None, layer: str | None = None) -> dict[str, NDArray[Any]]:
+        """Rows of the table at one epoch (None: the last probe of each repeat) and one layer (None: all)."""
+        t = self.table
+        keep = np.ones(len(t["epoch"]), dtype=bool)
+        if epoch is None:
+            last = {r: t["epoch"][t["repeat"] == r].max() for r in np.unique(t["repeat"])}
+            keep &= t["epoch"] == np.array([last[r] for r in t["repeat"]])
+        else:
+            keep &= t["epoch"] == epoch
+        if layer is not None:
+            keep &= t["layer"] == layer
+        return {name: column[keep] for name, column in t.items()}
+
+
+def to_columns(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+    """One array per column."""
+    return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+
+
+def nc3(weight: Array, means: Array, g: Array) -> float:
+    """|W/|W| - Z/|Z||^2 = 2 - 2 <W, Z>/(|W| |Z|) of the readout W (C, h) and the centred class means Z (C, h).
+
+    Source: Papyan, Han & Donoho (2020), self-duality.
+    """
+    Z = means - g @ means
+    sizes = float(np.linalg.norm(weight) * np.linalg.norm(Z))
+    return 2 - 2 * float((weight * Z).sum()) / sizes if sizes > 0 else math.nan
+
+
+def duality(
+    layer: str, last: str, readout: Array, means: Array, g: Array, targets: Targets
+) -> tuple[float, str]:
+    """nc3 of a layer, or NaN and the reason."""
+    if layer != last:
+        return math.nan, f"only of {last}, the input of the readout"
+    if readout.shape[0] == 1:
+        return math.nan, "one output"
+    if len(means) == 2:
+        return math.nan, "C = 2"
+    if not targets.one_hot:
+        return math.nan, "targets are not one-hot"
+    value = nc3(readout, means, g)
+    return value, "" if math.isfinite(value) else "readout or class means are zero"
+
+
+def layer_row(
+    collapse: Collapse | None,
+    error: str,
+    nc3_and_reason: tuple[float, str],
+    decisions: NDArray[np.int64],
+) -> Row:
+    """The columns of one layer: metrics, nc3, and nc4, the agreement of nearest mean and decision."""
+    row: Row = dict.fromkeys(METRICS, math.nan)
+    row |= {"convention": "", "nc3": nc3_and_reason[0], "nc3_reason": nc3_and_reason[1]}
+    row |= {"nc4": math.nan, "nc4_reason": error, "note": error}
+    if collapse is None:
+        return row
+    row |= {name: float(getattr(collapse, name)) for name in METRICS}
+    assert collapse.nearest_center is not None
+    agreement = float((collapse.nearest_center == decisions).mean())
+    return row | {"convention": collapse.convention, "nc4": agreement}
+
+
+def probe_epochs(probe: Any, epochs: int) -> list[int]:
+    """Sorted epochs at which to probe; 0 and the last one always.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a name other than "log", epochs that are no integers, or are outside 0..epochs.
+    """
+    if isinstance(probe, str):
+        if probe != "log":
+            raise ValueError(f"probe must be 'log' or a list of epochs, got {probe!r}")
+        count = int(math.log10(max(epochs, 1)) * PROBES_PER_DECADE) + 1
+        found = {round(10 ** (k / PROBES_PER_DECADE)) for k in range(count)}
+        return sorted({0, epochs} | {e for e in found if e <= epochs})
+    given = list(probe) if hasattr(probe, "__iter__") else [probe]
+    if not all(hasattr(e, "__index__") and not isinstance(e, bool) for e in given):
+        raise TypeError(f"probe must be 'log' or a list of epochs, got {probe!r}")
+    if not all(0 <= int(e) <= epochs for e in given):
+        raise ValueError(f"probe must lie within 0 and epochs={epochs}, got {given}")
+    return sorted({0, epochs, *(int(e) for e in given)})
+
+
+RULES = "'zero-error', ('loss', value) or ('slope', value)"
+
+
+def as_rule(until: Any) -> tuple[str, float] | None:
+    """A checked stopping rule.
+
+    Raises
+    ------
+    ValueError
+        For anything but the three rules.
+    """
+    if until is None:
+        return None
+    if until == "zero-error":
+        return ("zero-error", 0.0)
+    if (
+        isinstance(until, tuple | list)
+        and len(until) == 2
+        and until[0] in ("loss", "slope")
+        and isinstance(until[1], int | float)
+        and until[1] > 0
+    ):
+        return (until[0], float(until[1]))
+    raise ValueError(f"until must be None, {RULES} with a value > 0, got {until!r}")
+
+
+def stop_reason(rule: tuple[str, float] | None, rows: Sequence[Row], last: str) -> str:
+    """Why the rule ends a repeat at its latest probe, or "".
+
+    The slope is that of log10 NC1 of the layer `last` against log10 epoch, by least squares over the probes of the last
+    decade: at least three, half a decade apart or more.
+    """
+    if rule is None or not rows:
+        return ""
+    name, value = rule
+    now = rows[-1]
+    if name == "zero-error":
+        return "until: zero error" if now["accuracy"] == 1 else ""
+    if name == "loss":
+        return f"until: loss <= {value:g}" if now["loss"] <= value else ""
+    points = [
+        (math.log10(row["epoch"]), math.log10(row["nc1"]))
+        for row in rows
+        if row["layer"] == last
+        and row["epoch"] >= max(now["epoch"] / 10, 1)
+        and 0 < row["nc1"] < math.inf
+    ]
+    if len(points) < 3 or points[-1][0] - points[0][0] < 0.5:
+        return ""
+    x, y = np.array(points).T
+    slope = float(np.polyfit(x, y, 1)[0])
+    return f"until: |slope| <= {value:g} per decade" if abs(slope) <= value else ""

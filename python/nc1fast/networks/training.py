@@ -1,0 +1,192 @@
+"""`train`: a shallow network in training, its collapse probed layer by layer."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast._extras import require
+from nc1fast._inputs import as_labels, two_classes
+from nc1fast.metrics import CONVENTIONS
+from nc1fast.networks.network import ShallowNetwork, as_count, as_dtype
+from nc1fast.networks.objective import make_descent, make_targets
+from nc1fast.networks.probing import placed
+from nc1fast.networks.running import Run
+from nc1fast.networks.trace import Trace, as_rule, probe_epochs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    import torch
+    from numpy.typing import ArrayLike
+else:
+    torch = require("torch", "torch")
+
+
+def train(
+    network: ShallowNetwork,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    targets: str | ArrayLike = "scalar",
+    loss: str = "mse",
+    optimizer: str = "sgd",
+    lr: float = 1e-3,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    temperature: float | None = None,
+    epochs: int = 1000,
+    until: str | tuple[str, float] | None = None,
+    batch_size: int | None = None,
+    repeats: int = 1,
+    probe: str | ArrayLike = "log",
+    convention: str | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    seed: int = 0,
+    progress: bool | Callable[[int, int], object] = False,
+    checkpoint: str | PathLike[str] | None = None,
+) -> Trace:
+    """Train a network and follow the collapse of every layer.
+
+    Parameters
+    ----------
+    network : ShallowNetwork
+        Not changed: copies are trained, and returned in the trace.
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,)
+        Labels of any sortable dtype.
+    targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs), default "scalar"
+        "scalar": class c of C (in sorted order) has the target 2c - (C - 1) of a single output, so -1 and 1, or -3, -1, 1,
+        3; "one-hot": one output per class. The network decides for the class whose (mean) target is nearest.
+    loss : {"mse", "cross-entropy", "none"}, default "mse"
+        "mse" is the mean over samples and outputs of (f - t)^2, "cross-entropy" the mean over samples; each over the rows
+        of a step (all of them without `batch_size`). "cross-entropy" needs one-hot targets. "none", for "langevin" only,
+        switches the gradient off.
+    optimizer : {"sgd", "adam", "langevin"}, default "sgd"
+        `torch.optim.SGD`, `torch.optim.Adam`, or noisy gradient descent with the prior's decay: see Notes.
+    lr : float, default 1e-3
+    momentum : float, default 0.0
+        Of "sgd".
+    weight_decay : float, default 0.0
+        Every trained parameter p decays, weights and biases of all layers: weight_decay p is added to its gradient (also for
+        "adam", as torch does). Must be 0 for "langevin", where the prior decides the decay.
+    temperature : float, optional
+        T of "langevin", which needs it: the variance of the observation noise.
+    epochs : int, default 1000
+        Passes over the data; without `batch_size` that is the number of steps.
+    until : "zero-error", ("loss", value) or ("slope", value), optional
+        Ends a repeat at the first probe where accuracy is 1; loss <= value; or |d log10 NC1/d log10 epoch| of the last hidden
+        layer's activations, over the probes of the last decade of epochs, is <= value.
+    batch_size : int, optional
+        Rows of a step, reshuffled every epoch; default: all.
+    repeats : int, default 1
+        The first starts from `network` as it is, each other one from another draw of the same architecture.
+    probe : "log" or list of int, default "log"
+        Epochs at which to probe: 8 per decade, or those of the list; 0 and the last one always.
+    convention : str, optional
+        As `nc1fast.collapse`.
+    device : str, default "cpu"
+    dtype : {"float64", "float32"}, optional
+        Default: that of the network.
+    seed : int, default 0
+        Of the other draws, of the batches and of the Langevin noise.
+    progress : bool or callable(done, total), default False
+        In epochs, over all repeats.
+    checkpoint : path, optional
+        A file written at every probe. If it is there, the run goes on from it, to the same trace (on the same machine).
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything that does not fit together; the message names the argument. For a checkpoint of another run.
+
+    Notes
+    -----
+    A repeat whose loss becomes infinite, NaN or exceeds 1e50 ends there; `Trace.endings` says at which epoch, and the
+    other repeats go on.
+
+    "langevin" samples exp(-E/T) times the prior that the weights were drawn from, N(0, sw2/fan_in) (N(0, 1) for
+    parametrization="ntk") and N(0, sb2) for biases, with E = (1/2) sum over samples and outputs of (f - t)^2, or the
+    summed cross-entropy: no mean, so that T is a noise variance. That is the posterior whose saddle point the adaptive
+    kernel describes. One step is `Langevin`: to first order in lr
+    p <- p - lr (dE/dp + T p/s^2) + sqrt(2 lr T) xi, s^2 the prior variance of p.
+
+    Cost: 6 N flops per weight and epoch; a probe is two forward passes and 6 N d (C + 1) flops a layer. Repeats run one
+    after the other. Memory: N C numbers a layer, and fan_in^2 per layer and repeat for the weight covariances.
+    """
+    if not isinstance(network, ShallowNetwork):
+        raise TypeError(f"network must be a ShallowNetwork, got {type(network).__name__}")
+    epochs, repeats = as_count("epochs", epochs), as_count("repeats", repeats)
+    seed = as_count("seed", seed, 0)
+    if batch_size is not None:
+        batch_size = as_count("batch_size", batch_size)
+    if convention is not None and convention not in CONVENTIONS:
+        raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise ValueError(f"checkpoint must be a file in a folder that exists, got {str(path)!r}")
+    network = copy.deepcopy(network).to(_as_device(device))
+    if dtype is not None:
+        network = network.to(as_dtype(dtype))
+    rows = placed(network, X)
+    classes, labels = as_labels(y, len(rows))
+    two_classes(labels)
+    goal = make_targets(targets, classes, len(labels), network.n_outputs)
+    descent = make_descent(
+        network, optimizer, loss, lr, momentum, weight_decay, temperature, batch_size, goal
+    )
+    run = Run(
+        network=network,
+        X=rows,
+        classes=classes,
+        labels=labels,
+        goal=goal,
+        targets=torch.from_numpy(goal.values).to(rows),
+        classes_there=torch.from_numpy(classes.astype(np.int64)).to(rows.device),
+        loss=loss,
+        descent=descent,
+        epochs=epochs,
+        rule=as_rule(until),
+        batch_size=batch_size,
+        repeats=repeats,
+        probes=probe_epochs(probe, epochs),
+        convention=convention,
+        seed=seed,
+        path=path,
+        report=_reporter(progress),
+    )
+    return run.trace()
+
+
+def _as_device(device: Any) -> Any:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must be one that torch knows, got {device!r}") from error
+
+
+def _reporter(progress: Any) -> Callable[[int, int], object] | None:
+    """A callable, or None; True is a bar on standard error."""
+    if progress is False:
+        return None
+    if progress is not True:
+        if not callable(progress):
+            raise TypeError(f"progress must be a bool or a callable(done, total), got {progress!r}")
+        return progress  # type: ignore[no-any-return]
+    bar: list[Any] = []
+
+    def report(done: int, total: int) -> None:
+        if not bar:
+            bar.append(require("tqdm", "cli").tqdm(total=total, unit="epoch", leave=False))
+        bar[0].update(done - bar[0].n)
+
+    return report
