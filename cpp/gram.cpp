@@ -34,10 +34,11 @@ bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_thread
   std::fill_n(norms.get(), joint.n_rows(), T(0));
   const auto fill = [&](const Rows& rows, std::size_t at) {
     parallel_for((rows.n() + 255) / 256, n_threads, [&](int, std::int64_t item) {
+      const auto own = stage->clone();
       std::vector<Layer> levels(std::size_t(chain.n_duals()) + 1);
       std::vector<OutputRow> kernels(chain.outputs.size());
       for (std::int64_t r = item * 256; r < std::min(rows.n(), (item + 1) * 256); ++r) {
-        stage->row({rows.a[std::size_t(r)], 0, 0, false}, 0, levels.data(), kernels.data());
+        own->row({rows.a[std::size_t(r)], 0, 0, false}, 0, levels.data(), kernels.data());
         if (symmetric && !std::isfinite(kernels[0].k))
           throw std::overflow_error("the kernel overflows on the diagonal");
         norms[at + std::size_t(r)] = T(rows.a[std::size_t(r)]);

@@ -47,23 +47,22 @@ class Stage final : public RowStage {
   void row(const RowInput& in, double slack, Layer* rows, OutputRow* outputs) const override {
     layers(in, in.centred ? reference_.data() : nullptr, rows);
     const std::size_t n = spec_.outputs.size();
-    std::vector<double> k, moved, to_reference;
-    values(pair_of_half_chord(0.0), rows, rows, k);
+    values(pair_of_half_chord(0.0), rows, rows, k_);
     const double step = 1e-7;
-    values(pair_of_half_chord(step), rows, rows, moved);
-    if (in.centred) distances(in.t_m, rows, to_reference);
+    values(pair_of_half_chord(step), rows, rows, moved_);
+    if (in.centred) distances(in.t_m, rows, to_reference_);
     for (std::size_t o = 0; o < n; ++o) {
       OutputRow& out = outputs[o];
       const bool root = spec_.root(spec_.outputs[o]);
-      const double fall = std::max(0.0, k[o] - moved[o]);
-      out.k = k[o];
-      out.slope = std::max(k[o], root ? 0.0 : 1.1 * fall / step);
+      const double fall = std::max(0.0, k_[o] - moved_[o]);
+      out.k = k_[o];
+      out.slope = std::max(k_[o], root ? 0.0 : 1.1 * fall / step);
       out.mu = root ? std::sqrt(fall / std::sqrt(2 * step)) : 0.0;
-      out.reference = k[o];
+      out.reference = k_[o];
       if (in.centred) {
-        if (form_ == Form::plain_distance) to_reference[o] = k[o] + reference_k_[o] - 2 * to_reference[o];
-        const double plain = form_ == Form::plain_distance ? slack * (k[o] + reference_k_[o]) : 0.0;
-        out.reference = std::max(0.0, to_reference[o]) * 1.001 + plain;
+        if (form_ == Form::plain_distance) to_reference_[o] = k_[o] + reference_k_[o] - 2 * to_reference_[o];
+        const double plain = form_ == Form::plain_distance ? slack * (k_[o] + reference_k_[o]) : 0.0;
+        out.reference = std::max(0.0, to_reference_[o]) * 1.001 + plain;
       }
     }
   }
@@ -135,36 +134,33 @@ class Stage final : public RowStage {
 
   // The kernels of the pair (i, j) of rows.
   void values(Pair<double> pair, const Layer* i, const Layer* j, std::vector<double>& out) const {
-    const TwoRows rows{i, j};
-    const auto take = taker(out, true);
-    if (spec_.tangent)
-      Covariance<true>::run(act_, recursion_, pair, rows, take);
-    else
-      Covariance<false>::run(act_, recursion_, pair, rows, take);
+    const TwoRows rows[1] = {{i, j}};
+    const auto run = [&]<bool Tangent>(std::bool_constant<Tangent>) {
+      Covariance<double, Tangent> states[1] = {Covariance<double, Tangent>(pair)};
+      walk<Tangent, true>(states, act_, recursion_, rows, taker(out, true));
+    };
+    spec_.tangent ? run(std::true_type()) : run(std::false_type());
   }
 
   // D2 to the reference row, or the kernel itself where there is no form for D2.
   void distances(double t, const Layer* i, std::vector<double>& out) const {
     if (form_ == Form::plain_distance) return values(pair_of_half_chord(t), i, reference_.data(), out);
-    const TwoRows rows{i, reference_.data(), true};
-    const auto take = taker(out, false);
-    if constexpr (is_rectifier<Act>) {
-      if (spec_.tangent)
-        RectifierDistance<true>::run(act_, recursion_, t, rows, take);
-      else
-        RectifierDistance<false>::run(act_, recursion_, t, rows, take);
-    }
-    if constexpr (is_erf<Act>) {
-      if (spec_.tangent)
-        ErfDistance<true>::run(act_, recursion_, t, rows, take);
-      else
-        ErfDistance<false>::run(act_, recursion_, t, rows, take);
-    }
+    const TwoRows rows[1] = {{i, reference_.data(), true}};
+    const auto run = [&]<class State, bool Tangent>(State state, std::bool_constant<Tangent>) {
+      State states[1] = {state};
+      walk<Tangent, is_rectifier<Act>>(states, act_, recursion_, rows, taker(out, false));
+    };
+    if constexpr (is_rectifier<Act>)
+      spec_.tangent ? run(RectifierDistance<double, true>(t), std::true_type())
+                    : run(RectifierDistance<double, false>(t), std::false_type());
+    if constexpr (is_erf<Act>)
+      spec_.tangent ? run(ErfDistance<double, true>(t), std::true_type())
+                    : run(ErfDistance<double, false>(t), std::false_type());
   }
 
   auto taker(std::vector<double>& out, bool with_bias) const {
     out.resize(spec_.outputs.size());
-    return [this, &out, with_bias](int level, const Level<double>& x) {
+    return [this, &out, with_bias](int level, int, const Level<double>& x) {
       for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
         const OutputSpec& spec = spec_.outputs[o];
         if (spec.level != level) continue;
@@ -180,6 +176,7 @@ class Stage final : public RowStage {
   Form form_;
   std::vector<Layer> reference_;
   std::vector<double> reference_k_;
+  mutable std::vector<double> k_, moved_, to_reference_;  // of the row in hand; a stage belongs to one thread
 };
 
 // visit(Act*) of the activation with this name.

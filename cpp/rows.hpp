@@ -29,6 +29,7 @@ struct Layer {
   Link<double> link;
 };
 
+// One per thread: clone() before work is shared out.
 class RowStage {
  public:
   virtual ~RowStage() = default;

@@ -31,20 +31,38 @@ struct PairOfRows {
   }
 };
 
+// The state that a form starts from a chord with.
+template <class V, Form F, bool Tangent>
+[[gnu::always_inline]] inline auto state_of(V chord) {
+  using T = Lane<V>;
+  if constexpr (F == Form::covariance)
+    return Covariance<V, Tangent>({math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)});
+  else if constexpr (F == Form::plain_distance)
+    return Covariance<V, Tangent>(pair_of_half_chord(chord));
+  else if constexpr (F == Form::rectifier_distance)
+    return RectifierDistance<V, Tangent>(chord);
+  else
+    return ErfDistance<V, Tangent>(chord);
+}
+
 template <class T, class Isa, class Act, Form F, bool Tangent, bool Deep>
 void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* values) {
   using V = Vec<T, Isa>;
   constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>;
+  // With one hidden layer the constants stay in registers anyway, and out-of-order execution overlaps the vectors.
+  constexpr int kG = Deep ? kVectors : 1;
   const Act act(chain.parameter);
   for (int r = 0; r < kN; ++r) {
     const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r;
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) {
-      const std::ptrdiff_t j = std::ptrdiff_t(q) * kN + v * kL;
-      const int at = r * kN + v * kL;
-      const V chord = load<V>(chords + at);
-      const PairOfRows<V, T> rows{chain.fields, i, j};
-      const auto emit = [&](int level, const Level<V>& x) __attribute__((always_inline)) {
+    for (int first = 0; first < kVectors; first += kG) {
+      const auto column = [&](int v) __attribute__((always_inline)) { return (first + v) * kL; };
+      const auto chord_of = [&](int v) __attribute__((always_inline)) { return load<V>(chords + r * kN + column(v)); };
+      const auto rows_of = [&](int v) __attribute__((always_inline)) {
+        return PairOfRows<V, T>{chain.fields, i, std::ptrdiff_t(q) * kN + column(v)};
+      };
+      const auto emit = [&](int level, int v, const Level<V>& x) __attribute__((always_inline)) {
+        const std::ptrdiff_t j = std::ptrdiff_t(q) * kN + column(v);
         for (int o = chain.first_output[level]; o < chain.first_output[level + 1]; ++o) {
           const Output<T>& out = chain.outputs[o];
           V value;
@@ -52,7 +70,7 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
             const T* mu = chain.sensitivities[o];
             const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
             const V spread = chain.cap * (chain.spreads[i] + load<V>(chain.spreads + j));
-            const V m = math::abs(chord), rsin = math::rsqrt(m * (T(2) - m));
+            const V m = math::abs(chord_of(v)), rsin = math::rsqrt(m * (T(2) - m));
             value = mu[i] * load<V>(mu + j) * smaller(halves * rsin, spread);
           } else {
             constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
@@ -63,19 +81,20 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
               value = (k[i] + load<V>(k + j)) - T(2) * value;
             }
           }
-          store(values[o] + at, value);
+          store(values[o] + r * kN + column(v), value);
         }
       };
-      if constexpr (F == Form::covariance)
-        Covariance<Tangent, Deep>::run(act, chain.recursion,
-                                       Pair<V>{math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)}, rows,
-                                       emit);
-      else if constexpr (F == Form::plain_distance)
-        Covariance<Tangent, Deep>::run(act, chain.recursion, pair_of_half_chord(chord), rows, emit);
-      else if constexpr (F == Form::rectifier_distance)
-        RectifierDistance<Tangent, Deep>::run(act, chain.recursion, chord, rows, emit);
-      else
-        ErfDistance<Tangent>::run(act, chain.recursion, chord, rows, emit);
+      using State = decltype(state_of<V, F, Tangent>(V{}));
+      if constexpr (Deep) {
+        State states[kVectors] = {state_of<V, F, Tangent>(chord_of(0)), state_of<V, F, Tangent>(chord_of(1)),
+                                  state_of<V, F, Tangent>(chord_of(2))};
+        const PairOfRows<V, T> rows[kVectors] = {rows_of(0), rows_of(1), rows_of(2)};
+        walk<Tangent, Deep>(states, act, chain.recursion, rows, emit);
+      } else {
+        State states[1] = {state_of<V, F, Tangent>(chord_of(0))};
+        const PairOfRows<V, T> rows[1] = {rows_of(0)};
+        walk<Tangent, Deep>(states, act, chain.recursion, rows, emit);
+      }
     }
   }
 }
@@ -103,7 +122,9 @@ struct Epilogues {
       return form == Form::rectifier_distance ? of<Act, Form::rectifier_distance>(tangent, deep) : nullptr;
     } else {
       if constexpr (kSame<Act, Erf>)
-        if (form == Form::erf_distance) return of<Act, Form::erf_distance>(tangent, false);
+        if (form == Form::erf_distance)
+          return tangent ? &epilogue<T, Isa, Act, Form::erf_distance, true, false>
+                         : &epilogue<T, Isa, Act, Form::erf_distance, false, false>;
       return form == Form::plain_distance ? of<Act, Form::plain_distance>(tangent, deep) : nullptr;
     }
   }

@@ -47,39 +47,64 @@ NC1FAST_HD inline V half_chord_between(V df, V dg) {
   return Lane<V>(0.5) * (df * df + dg * dg);
 }
 
-// rows.at(l), rows.links(l) -> {i, j} at layer l; emit(level, Level) for level = 0 .. n_duals. Deep: more than one
-// hidden layer; without it there is no loop, and the constants of the dual stay in registers from pair to pair.
-template <bool Tangent, bool Deep = true>
-struct Covariance {
-  template <class V, class Act, class Rows, class Emit>
-  NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, Pair<V> p, const Rows& rows,
-                             const Emit& emit) {
-    using T = Lane<V>;
-    V theta = splat<V>(0);
-    if constexpr (Tangent) {
-      const auto [i, j] = rows.at(0);
-      theta = c.theta_scale * i.s * j.s * p.rho + c.theta_offset;
-      emit(0, Level<V>{theta, theta});
+// A recursion is a state per pair of rows: input() gives level 0 (the tangent kernel's), dual(l) level l + 1, and
+// descend(l) leads to the next layer. rows.at(l), rows.links(l) -> {i, j} at layer l. `walk` drives G states in
+// lockstep, so that the constants of a dual are loaded once for all of them; Deep: more than one hidden layer.
+//   emit(level, which state, Level)
+template <bool Tangent, bool Deep, int G, class State, class Act, class T, class Rows, class Emit>
+NC1FAST_HD inline void walk(State (&states)[G], const Act& act, const Recursion<T>& c, const Rows (&rows)[G],
+                            const Emit& emit) {
+  if constexpr (Tangent)
+    for (int v = 0; v < G; ++v) emit(0, v, states[v].input(c, rows[v]));
+  const int n_duals = Deep ? c.n_duals : 1;
+  for (int l = 0; l < n_duals; ++l) {
+#pragma GCC unroll 8
+    for (int v = 0; v < G; ++v) emit(l + 1, v, states[v].dual(act, c, l, rows[v]));
+    if constexpr (Deep) {
+      if (l + 1 == n_duals) return;
+#pragma GCC unroll 8
+      for (int v = 0; v < G; ++v) states[v].descend(act, l, rows[v]);
     }
-    const int n_duals = Deep ? c.n_duals : 1;
-    for (int l = 0; l < n_duals; ++l) {
-      const auto [i, j] = rows.at(l);
-      const Dual<V> d = act.dual(p, i, j);
-      const V q = i.h * j.h * d.value;
-      if constexpr (Tangent && Act::has_derivative) theta = c.q[l] * q + c.one[l] + c.theta[l] * theta * d.derivative;
-      emit(l + 1, Level<V>{q, theta});
-      if (l + 1 == n_duals) break;
-      const auto [from, to] = rows.links(l);
-      const V ff = from.f * to.f;
-      if constexpr (Act::exact_m) {
-        V dg = from.g - to.g;
-        if constexpr (Act::signed_value) dg = d.value < T(0) ? from.g + to.g : dg;
-        const V m = half_chord_between(from.f - to.f, dg) + ff * d.m;
-        p = {math::copysign(splat<V>(1), d.value) * (T(1) - m), larger(m > T(1) ? T(2) - m : m, splat<V>(0))};
-      } else {
-        const V rho = smaller(larger(ff * d.value + from.g * to.g, splat<V>(-1)), splat<V>(1));
-        p = {rho, T(1) - math::abs(rho)};
-      }
+  }
+}
+
+template <class V, bool Tangent>
+struct Covariance {
+  using T = Lane<V>;
+  Pair<V> p;
+  V theta{}, value{}, m{};
+  NC1FAST_HD explicit Covariance(Pair<V> pair) : p(pair) {}
+
+  template <class Rows>
+  NC1FAST_HD Level<V> input(const Recursion<T>& c, const Rows& rows) {
+    const auto [i, j] = rows.at(0);
+    theta = c.theta_scale * i.s * j.s * p.rho + c.theta_offset;
+    return {theta, theta};
+  }
+
+  template <class Act, class Rows>
+  NC1FAST_HD Level<V> dual(const Act& act, const Recursion<T>& c, int l, const Rows& rows) {
+    const auto [i, j] = rows.at(l);
+    const Dual<V> d = act.dual(p, i, j);
+    const V q = i.h * j.h * d.value;
+    if constexpr (Tangent && Act::has_derivative) theta = c.q[l] * q + c.one[l] + c.theta[l] * theta * d.derivative;
+    value = d.value;
+    m = d.m;
+    return {q, theta};
+  }
+
+  template <class Act, class Rows>
+  NC1FAST_HD void descend(const Act&, int l, const Rows& rows) {
+    const auto [from, to] = rows.links(l);
+    const V ff = from.f * to.f;
+    if constexpr (Act::exact_m) {
+      V dg = from.g - to.g;
+      if constexpr (Act::signed_value) dg = value < T(0) ? from.g + to.g : dg;
+      const V next = half_chord_between(from.f - to.f, dg) + ff * m;
+      p = {math::copysign(splat<V>(1), value) * (T(1) - next), math::abs(next > T(1) ? T(2) - next : next)};
+    } else {
+      const V rho = smaller(larger(ff * value + from.g * to.g, splat<V>(-1)), splat<V>(1));
+      p = {rho, T(1) - math::abs(rho)};
     }
   }
 };
@@ -87,42 +112,47 @@ struct Covariance {
 template <class V>
 NC1FAST_HD inline Pair<V> pair_of_half_chord(V t) {
   using T = Lane<V>;
-  return {T(1) - t, larger(t > T(1) ? T(2) - t : t, splat<V>(0))};
+  return {T(1) - t, math::abs(t > T(1) ? T(2) - t : t)};
 }
 
 // Rectifiers of any depth, with biases, NNGP and NTK: with t_Q = 1 - value and r = diagonal - derivative, both >= 0,
 //   D2(Q) = (h_i - h_j)^2 + 2 h_i h_j t_Q
 //   D2(Theta kdot) = diagonal D2(Theta) + 2 Theta_ij r
 //   t' = [(f_i - f_j)^2 + (g_i - g_j)^2]/2 + f_i f_j t_Q
-template <bool Tangent, bool Deep = true>
+template <class V, bool Tangent>
 struct RectifierDistance {
-  template <class V, class Act, class Rows, class Emit>
-  NC1FAST_HD static void run(const Act& act, const Recursion<Lane<V>>& c, V t, const Rows& rows, const Emit& emit) {
-    using T = Lane<V>;
-    V theta = splat<V>(0), distance = splat<V>(0);
+  using T = Lane<V>;
+  V t, theta{}, distance{}, chord{};
+  NC1FAST_HD explicit RectifierDistance(V half_chord) : t(half_chord) {}
+
+  template <class Rows>
+  NC1FAST_HD Level<V> input(const Recursion<T>& c, const Rows& rows) {
+    const auto [i, j] = rows.at(0);
+    const V ss = i.s * j.s, ds = i.ds - j.ds;
+    theta = c.theta_scale * ss * (T(1) - t) + c.theta_offset;
+    distance = c.theta_scale * (ds * ds + T(2) * ss * t);
+    return {distance, distance};
+  }
+
+  template <class Act, class Rows>
+  NC1FAST_HD Level<V> dual(const Act& act, const Recursion<T>& c, int l, const Rows& rows) {
+    const auto [i, j] = rows.at(l);
+    const auto d = act.distance(t);
+    const V hh = i.h * j.h, dh = i.dh - j.dh;
+    const V q = dh * dh + T(2) * hh * d.chord;
     if constexpr (Tangent) {
-      const auto [i, j] = rows.at(0);
-      const V ss = i.s * j.s, ds = i.ds - j.ds;
-      theta = c.theta_scale * ss * (T(1) - t) + c.theta_offset;
-      distance = c.theta_scale * (ds * ds + T(2) * ss * t);
-      emit(0, Level<V>{distance, distance});
+      const T diagonal = T(act.diagonal);
+      distance = c.q[l] * q + c.theta[l] * (diagonal * distance + T(2) * theta * d.turn);
+      theta = c.q[l] * hh * (T(1) - d.chord) + c.one[l] + c.theta[l] * theta * (diagonal - d.turn);
     }
-    const int n_duals = Deep ? c.n_duals : 1;
-    for (int l = 0; l < n_duals; ++l) {
-      const auto [i, j] = rows.at(l);
-      const auto d = act.distance(t);
-      const V hh = i.h * j.h, dh = i.dh - j.dh;
-      const V q = dh * dh + T(2) * hh * d.chord;
-      if constexpr (Tangent) {
-        const T diagonal = T(act.diagonal);
-        distance = c.q[l] * q + c.theta[l] * (diagonal * distance + T(2) * theta * d.turn);
-        theta = c.q[l] * hh * (T(1) - d.chord) + c.one[l] + c.theta[l] * theta * (diagonal - d.turn);
-      }
-      emit(l + 1, Level<V>{q, distance});
-      if (l + 1 == n_duals) break;
-      const auto [from, to] = rows.links(l);
-      t = half_chord_between(from.df - to.df, from.dg - to.dg) + from.f * to.f * d.chord;
-    }
+    chord = d.chord;
+    return {q, distance};
+  }
+
+  template <class Act, class Rows>
+  NC1FAST_HD void descend(const Act&, int l, const Rows& rows) {
+    const auto [from, to] = rows.links(l);
+    t = half_chord_between(from.df - to.df, from.dg - to.dg) + from.f * to.f * chord;
   }
 };
 
@@ -130,12 +160,22 @@ struct RectifierDistance {
 // m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del:
 //   D2(Q)          = (8/pi) atan T,   T = (tau + 2 m sin^2(del/2)/cos del) / (cos sigma + cos gamma)
 //   D2(Sigma kdot) = (4/pi) [tan sigma sin^2 del/(cos alpha_i cos alpha_j) + 2T/(1 + T^2)/(cos sigma cos gamma)]
-template <bool Tangent>
+template <class V, bool Tangent>
 struct ErfDistance {
-  template <class V, class Act, class Rows, class Emit>
-  NC1FAST_HD static void run(const Act&, const Recursion<Lane<V>>& c, V t, const Rows& rows, const Emit& emit) {
-    using T = Lane<V>;
+  using T = Lane<V>;
+  V t;
+  NC1FAST_HD explicit ErfDistance(V half_chord) : t(half_chord) {}
+
+  template <class Rows>
+  NC1FAST_HD Level<V> input(const Recursion<T>& c, const Rows& rows) {
     const auto [i, j] = rows.at(0);
+    const V ds = i.ds - j.ds, distance = c.theta_scale * (ds * ds + T(2) * i.s * j.s * t);
+    return {distance, distance};
+  }
+
+  template <class Act, class Rows>
+  NC1FAST_HD Level<V> dual(const Act&, const Recursion<T>& c, int l, const Rows& rows) {
+    const auto [i, j] = rows.at(l);
     const V step = i.dnu - j.dnu;
     const V tau = T(0.5) * step * step + i.nu * j.nu * t;
     const V m = T(0.5) * (i.nu * i.nu + j.nu * j.nu), rest = T(0.5) * (i.o + j.o);  // m + rest = 1
@@ -162,11 +202,8 @@ struct ErfDistance {
       const V kdot =
           m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
-      const V ss = i.s * j.s, ds = i.ds - j.ds;
-      const V input = c.theta_scale * (ds * ds + T(2) * ss * t);
-      emit(0, Level<V>{input, input});
     }
-    emit(1, Level<V>{hh * q, distance});
+    return {hh * q, distance};
   }
 };
 
