@@ -209,6 +209,35 @@ def test_langevin_samples_the_posterior_of_a_linear_model() -> None:
     assert float(w.var()) == pytest.approx(1 / (1 / s2 + 1 / T), rel=0.04)
 
 
+def test_langevin_training_samples_the_posterior_of_the_kernel() -> None:
+    """Wide networks: the mean prediction is Q (Q + T)^-1 t, T the variance of the noise, for a summed energy."""
+    X, y = nc.datasets.paper_d1(8, 4, seed=0)
+    network = _network(
+        width=300, weight_variance=(1.0, 1.0), parametrization="ntk", train_bias=False
+    )
+    T, goal = 0.5, np.where(y > y.min(), 1.5, -0.5)
+    trace = train(
+        *(network, X, y),
+        targets=goal,
+        optimizer="langevin",
+        temperature=T,
+        lr=0.05,
+        epochs=200,
+        repeats=60,
+        probe=[0],
+    )
+    Q = network.nngp()(X)
+    expected = Q @ np.linalg.solve(Q + T * np.eye(8), goal)
+    with torch.no_grad():
+        outputs = np.array([net(torch.from_numpy(X)).numpy()[:, 0] for net in trace.networks])
+    error = outputs.std(axis=0, ddof=1) / math.sqrt(60)
+    assert np.abs((outputs.mean(axis=0) - expected) / error).max() < 3.5
+    spread = outputs.var(axis=0, ddof=1).mean()
+    assert spread == pytest.approx(
+        T * np.diag(Q @ np.linalg.inv(Q + T * np.eye(8))).mean(), rel=0.3
+    )
+
+
 class _InterruptionError(Exception):
     """What a progress callable raises."""
 
@@ -263,6 +292,18 @@ def test_the_checkpoint_of_another_run_is_refused(d1: tuple[Any, Any], tmp_path:
     with pytest.raises(ValueError, match="not a checkpoint of nc1fast"):
         train(_network(), *d1, epochs=2, checkpoint=path)
     assert path.read_bytes() == b"not a checkpoint"
+
+
+def test_progress_reaches_its_total_however_a_repeat_ends(d1: tuple[Any, Any]) -> None:
+    seen: list[tuple[int, int]] = []
+    train(
+        *(_network(), *d1),
+        until=("loss", 100.0),
+        epochs=50,
+        repeats=2,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(1, 100), (50, 100), (51, 100), (100, 100)]
 
 
 def test_divergence_ends_a_repeat_and_not_the_run(d1: tuple[Any, Any]) -> None:
@@ -336,6 +377,7 @@ def test_float32_trains_in_float32(d1: tuple[Any, Any]) -> None:
         ({"device": "abacus"}, "device must be one that torch knows"),
         ({"dtype": "int8"}, "dtype must be"),
         ({"progress": 3}, "progress must be a bool"),
+        ({"checkpoint": "no/such/folder/run.pt"}, "checkpoint must be a file in a folder"),
         ({"y": np.zeros(64)}, "at least two classes"),
         ({"y": np.zeros(3)}, r"y must have shape \(64,\)"),
         ({"X": np.ones((64, 5))}, r"X must have shape \(n_samples, 4\)"),

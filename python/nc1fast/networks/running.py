@@ -92,6 +92,8 @@ class Run:
                 self._restore(repeat, under_way)
                 under_way = None
             self._advance(repeat)
+            if self.report is not None and repeat.epoch < self.epochs:  # it ended early
+                self.report((index + 1) * self.epochs, self.repeats * self.epochs)
             self.finished.append(
                 {
                     "rows": repeat.rows,

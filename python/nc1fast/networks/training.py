@@ -188,5 +188,7 @@ def _reporter(progress: Any) -> Callable[[int, int], object] | None:
         if not bar:
             bar.append(require("tqdm", "cli").tqdm(total=total, unit="epoch", leave=False))
         bar[0].update(done - bar[0].n)
+        if done == total:
+            bar[0].close()
 
     return report
