@@ -215,14 +215,14 @@ def test_langevin_training_samples_the_posterior_of_the_kernel() -> None:
     network = _network(
         width=300, weight_variance=(1.0, 1.0), parametrization="ntk", train_bias=False
     )
-    T, goal = 0.5, np.where(y > y.min(), 1.5, -0.5)
+    T, goal = 4.0, np.where(y > y.min(), 3.5, -2.5)  # T as large as Q: it decides the shrinkage
     trace = train(
         *(network, X, y),
         targets=goal,
         optimizer="langevin",
         temperature=T,
-        lr=0.05,
-        epochs=200,
+        lr=0.01,
+        epochs=150,
         repeats=60,
         probe=[0],
     )
