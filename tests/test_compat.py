@@ -10,32 +10,36 @@ import pytest
 import nc1fast as nc
 from nc1fast.compat import released
 
-# NC1 of D1, mean of three data sets, as the released code gives it (float32): N, d0, NC1.
-RELEASED = [
-    (128, 1, 0.0117),
-    (128, 8, 0.0901),
-    (128, 128, 0.1007),
-    (512, 8, 0.0929),
-    (1024, 1, 0.0102),
-    (1024, 2, 0.0563),
-    (1024, 32, 0.1019),
-    (1024, 128, 0.1047),
+# NC1 of D1, mean of three data sets: N, d0, NNGP, erf NTK by its definition, erf NTK of the released code (float32).
+D1 = [
+    (128, 1, 0.00823, 0.0328, 0.0117),
+    (128, 8, 0.0922, 0.1829, 0.0901),
+    (128, 128, 0.1036, 0.2076, 0.1007),
+    (512, 8, 0.0940, 0.1878, 0.0929),
+    (1024, 1, 0.00896, 0.0324, 0.0102),
+    (1024, 2, 0.0561, 0.1115, 0.0563),
+    (1024, 32, 0.1030, 0.2063, 0.1019),
+    (1024, 128, 0.1058, 0.2126, 0.1047),
 ]
 
 
-def released_nc1(N: int, d0: int, seed: int) -> float:
+def nc1_of_d1(N: int, d0: int, seed: int) -> tuple[float, float, float]:
+    """NC1 of the erf NNGP, of its NTK, and of the NTK as the released code has it."""
     X, y = nc.datasets.paper_d1(N, d0, seed)
+    nngp, ntk = nc.collapse(X, y, [nc.NNGP("erf"), nc.NTK("erf")], statistics="sums")
     K = released.erf_ntk(X)
-    return nc.collapse(K, y, "precomputed", convention=released.CONVENTION, statistics="sums").nc1
+    settings = {"convention": released.CONVENTION, "statistics": "sums"}
+    return nngp.nc1, ntk.nc1, nc.collapse(K, y, "precomputed", **settings).nc1
 
 
-@pytest.mark.parametrize(("N", "d0", "expected"), RELEASED)
-def test_nc1_of_d1_is_that_of_the_released_code(N, d0, expected):
-    values = [released_nc1(N, d0, seed) for seed in range(6)]
+@pytest.mark.parametrize(("N", "d0", "nngp", "ntk", "code"), D1)
+def test_nc1_of_d1_by_definition_and_by_the_released_code(N, d0, nngp, ntk, code):
+    values = np.array([nc1_of_d1(N, d0, seed) for seed in range(6)])
+    expected = np.array([nngp, ntk, code])
     # the expectation is a mean of 3 data sets, this one of 6
-    error = np.std(values, ddof=1) * math.sqrt(1 / 3 + 1 / 6)
-    assert abs(np.mean(values) - expected) <= 4 * error + 0.5e-4
-    assert error < 0.15 * expected  # so that the line above says something
+    error = values.std(axis=0, ddof=1) * math.sqrt(1 / 3 + 1 / 6)
+    assert (np.abs(values.mean(axis=0) - expected) <= 4 * error + 0.5e-4).all()
+    assert (error < 0.15 * expected).all()  # so that the line above says something
 
 
 def test_entries_follow_the_formula():

@@ -1,7 +1,7 @@
 """The kernels: what is computed for a pair of rows, as frozen descriptions.
 
 A kernel holds no data. `kernel(X)` and `kernel.diag(X)` give Gram matrices; `nc1fast.collapse` streams them.
-Depth L >= 2 counts weight layers: depth=2 is one hidden layer (FORMULAS: Sigma, Q, Theta in `Notes`).
+Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and Theta are defined under `ConjugateKernel` and `NTK`.
 """
 
 from __future__ import annotations
