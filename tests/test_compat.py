@@ -39,7 +39,7 @@ def test_nc1_of_d1_by_definition_and_by_the_released_code(N, d0, nngp, ntk, code
     # the expectation is a mean of 3 data sets, this one of 6
     error = values.std(axis=0, ddof=1) * math.sqrt(1 / 3 + 1 / 6)
     assert (np.abs(values.mean(axis=0) - expected) <= 4 * error + 0.5e-4).all()
-    assert (error < 0.15 * expected).all()  # so that the line above says something
+    assert (error < 0.2 * expected).all()  # so that the line above says something
 
 
 def test_entries_follow_the_formula():
