@@ -67,7 +67,7 @@ struct Reduction {
 
   // row_sums[r] = sum of values[r][j] over columns [from, to).
   static void rows(const T* values, int from, int to, double* row_sums) {
-    V mask[kVectors];  // 1 in [from, to): selects, so that NaN outside does not matter
+    V mask[kVectors] = {};  // 1 in [from, to): selects, so that NaN outside does not matter
     for (int v = 0; v < kVectors; ++v)
       for (int l = 0; l < kL; ++l) mask[v][l] = v * kL + l >= from && v * kL + l < to ? T(1) : T(0);
     const bool full = from == 0 && to == kN;
