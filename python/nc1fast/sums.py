@@ -89,7 +89,7 @@ def _as_float(wide: Integers, exponent: NDArray[np.int32]) -> Array:
     return np.asarray(high + np.ldexp(wide[..., 1].astype(np.float64), e))
 
 
-def _finish_rows(part: PassSums, starts: Integers, within_sums: Array, *, in_place: bool) -> Array:
+def _finish_rows(part: PassSums, starts: Integers, *, in_place: bool) -> Array:
     """R from its integers; the own class from its D2 by k_ij = (k_ii + k_jj - D2_ij)/2. One row of (C, N) at a time."""
     assert part.rows is not None
     assert part.row_scales is not None
@@ -281,7 +281,7 @@ def from_pass(
     rows = None
     if part.rows is not None and complete:
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        rows = _finish_rows(part, starts, within, in_place=in_place)
+        rows = _finish_rows(part, starts, in_place=in_place)
     keep = None if part.problem == "" else part
     if keep is not None and complete:
         keep = replace(keep, rows=None, row_scales=None)
