@@ -1,4 +1,4 @@
-"""What a network is trained towards: targets, losses, optimizers, and the class that an output decides for."""
+"""What a network descends: losses, the energy of Langevin training, optimizers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nc1fast._extras import require
 from nc1fast.networks.langevin import Langevin
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
 
+    from nc1fast._targets import Targets
     from nc1fast.networks.network import ShallowNetwork
 else:
     torch = require("torch", "torch")
@@ -31,66 +29,6 @@ def as_number(name: str, value: Any, *, zero: bool = True) -> float:
     if not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
         raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'}, got {number!r}")
     return number
-
-
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """Targets (N, K) of every row and (C, K) of every class: the mean of its rows; `one_hot` if they are that."""
-
-    values: NDArray[np.float64]
-    of_class: NDArray[np.float64]
-    one_hot: bool
-
-    def decisions(self, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Class (N,) whose target is nearest; for one-hot targets that is the largest output. Ties to the lowest."""
-        T = self.of_class
-        distances: NDArray[np.float64] = (T * T).sum(axis=1) - 2 * outputs @ T.T  # + |f|^2
-        nearest: NDArray[np.int64] = distances.argmin(axis=1)
-        return nearest
-
-
-def make_targets(
-    targets: Any, classes: NDArray[np.int32], n_classes: int, n_outputs: int
-) -> Targets:
-    """Targets of every row, checked against the outputs of the network.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For an unknown name, numbers that are none, a shape that does not fit, or classes with equal mean targets.
-    """
-    of_class: NDArray[np.float64]
-    if isinstance(targets, str):
-        if targets == "scalar":
-            of_class = np.arange(1.0 - n_classes, n_classes, 2.0, dtype=np.float64)[:, None]
-        elif targets == "one-hot":
-            of_class = np.eye(n_classes, dtype=np.float64)
-        else:
-            raise ValueError(f"targets must be 'scalar', 'one-hot' or an array, got {targets!r}")
-        if n_outputs != of_class.shape[1]:
-            raise ValueError(
-                f"targets={targets!r} of {n_classes} classes needs n_outputs={of_class.shape[1]}, "
-                f"but the network has {n_outputs}"
-            )
-        return Targets(of_class[classes], of_class, targets == "one-hot")
-    values = np.asarray(targets.detach().cpu() if hasattr(targets, "detach") else targets)
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"targets must be real numbers, got dtype {values.dtype}")
-    values = values.astype(np.float64)
-    values = values[:, None] if values.ndim == 1 else values
-    if values.shape != (len(classes), n_outputs):
-        raise ValueError(
-            f"targets must have shape ({len(classes)}, {n_outputs}): a row per sample, a column per output; got {values.shape}"
-        )
-    if not np.isfinite(values).all():
-        raise ValueError("targets must be finite, but they contain NaN or Inf")
-    of_class = np.array([values[classes == c].mean(axis=0) for c in range(n_classes)])
-    if len(np.unique(of_class, axis=0)) < n_classes:
-        raise ValueError(
-            "targets must differ between classes on average: two classes have the same"
-        )
-    one_hot = values.shape[1] == n_classes and bool((values == np.eye(n_classes)[classes]).all())
-    return Targets(values, of_class, one_hot)
 
 
 def loss_of(

@@ -13,7 +13,7 @@ from nc1fast._extras import require
 from nc1fast._warnings import AccuracyWarning
 from nc1fast.metrics import weights
 from nc1fast.networks import checkpoint as checkpoints
-from nc1fast.networks.objective import Descent, Targets, energy_of, loss_of
+from nc1fast.networks.objective import Descent, energy_of, loss_of
 from nc1fast.networks.probing import evaluating, layer_results
 from nc1fast.networks.trace import (
     DIVERGED,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from nc1fast._targets import Targets
     from nc1fast.networks.network import ShallowNetwork
 else:
     torch = require("torch", "torch")

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast._targets import Targets
     from nc1fast.metrics import Collapse
     from nc1fast.networks.network import ShallowNetwork
-    from nc1fast.networks.objective import Targets
 
     Array = NDArray[np.float64]
     Row = dict[str, Any]

@@ -10,9 +10,10 @@ import numpy as np
 
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
+from nc1fast._targets import encode
 from nc1fast.metrics import CONVENTIONS
 from nc1fast.networks.network import ShallowNetwork, as_count, as_dtype
-from nc1fast.networks.objective import make_descent, make_targets
+from nc1fast.networks.objective import make_descent
 from nc1fast.networks.probing import placed
 from nc1fast.networks.running import Run
 from nc1fast.networks.trace import Trace, as_rule, probe_epochs
@@ -140,7 +141,7 @@ def train(
     rows = placed(network, X)
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
-    goal = make_targets(targets, classes, len(labels), network.n_outputs)
+    goal = encode(targets, classes, len(labels), network.n_outputs)
     descent = make_descent(
         network, optimizer, loss, lr, momentum, weight_decay, temperature, batch_size, goal
     )
