@@ -1,4 +1,4 @@
-"""Means over the repeats of a cell: what the figures draw and the report prints."""
+"""What the rows of a table come to: derived columns, means over repeats, paired rows."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from nc1fast.studies.table import Row
+    from nc1fast.studies.tidy import Row
 
-# The columns that name a cell and its kernel: everything but the repeat and what was measured.
+# The columns that name a data set but for its repeat.
+DATA = ("arm", "dataset", "N", "d0", "sizes")
+# The columns that name a cell and its model: everything but the repeat and what was measured.
 CELL = (
-    "arm",
-    "dataset",
-    "source",
-    "N",
-    "d0",
-    "sizes",
-    "scale",
-    "kernel",
+    *DATA,
+    "model",
     "activation",
     "depth",
     "weight_variance",
     "bias_variance",
     "parametrization",
+    "width",
+    "noise",
+    "state",
     "convention",
-    "dtype",
 )
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One cell and kernel over its repeats.
+    """One cell and model over its repeats.
 
     Attributes
     ----------
@@ -64,12 +62,72 @@ def summarise(rows: Iterable[Row], column: str) -> list[Summary]:
     return out
 
 
+def log10(value: float) -> float:
+    """Decimal logarithm; NaN where it has none (negative, zero, infinite, NaN)."""
+    return math.log10(value) if value > 0 and math.isfinite(value) else math.nan
+
+
+def derived(rows: Iterable[Row]) -> list[Row]:
+    """The rows with three columns more: relative_nc1, log10_nc1 and log10_relative_nc1.
+
+    The relative NC1 divides by that of the data itself: the rows of model "data" of the same data set and repeat, under
+    the same convention, but under "probe" for "released", which is how the released code divides (it also adds 1e-8 to
+    the divisor, which is left out here). NaN where there is no such row, as for expectations.
+    """
+    rows = list(rows)
+    columns = (*DATA, "repeat", "convention")
+    data = {key(row, columns): row["nc1"] for row in select(rows, model="data", state="")}
+    out = []
+    for row in rows:
+        divisor = math.nan
+        if row["state"] != "theory":
+            convention = "probe" if row["convention"] == "released" else row["convention"]
+            divisor = data.get(key({**row, "convention": convention}, columns), math.nan)
+        relative = row["nc1"] / divisor if divisor else math.nan
+        logarithms = {"log10_nc1": log10(row["nc1"]), "log10_relative_nc1": log10(relative)}
+        out.append({**row, "relative_nc1": relative, **logarithms})
+    return out
+
+
+def key(row: Row, columns: Sequence[str]) -> tuple[Any, ...]:
+    """Values of the columns, hashable and equal if they are; a NaN is None, which equals itself."""
+    values = (row[name] for name in columns)
+    return tuple(None if isinstance(v, float) and math.isnan(v) else v for v in values)
+
+
 def grouped(rows: Iterable[Row], columns: Sequence[str]) -> list[tuple[Row, list[Row]]]:
     """Rows that agree in `columns`, in the order of their first appearance."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in columns), []).append(row)
-    return [(dict(zip(columns, key, strict=True)), members) for key, members in groups.items()]
+        groups.setdefault(key(row, columns), []).append(row)
+    return [({name: members[0][name] for name in columns}, members) for members in groups.values()]
+
+
+def paired(
+    upper: Iterable[Row], lower: Iterable[Row], columns: Sequence[str]
+) -> list[tuple[Row, list[tuple[Row, Row]]]]:
+    """Pair rows that agree in `columns` and repeat, cell by cell.
+
+    Parameters
+    ----------
+    upper, lower : iterable of Row
+        Where several agree, the first counts.
+    columns : sequence of str
+        That name a cell: those of `CELL` in which the two sides do not differ by intention.
+
+    Returns
+    -------
+    list of (cell, pairs)
+        In the order of `upper`; rows without a partner are left out.
+    """
+    whole = (*columns, "repeat")
+    lowers: dict[tuple[Any, ...], Row] = {}
+    uppers: dict[tuple[Any, ...], Row] = {}
+    for rows, firsts in ((lower, lowers), (upper, uppers)):
+        for row in rows:
+            firsts.setdefault(key(row, whole), row)
+    cells = grouped((row for k, row in uppers.items() if k in lowers), columns)
+    return [(cell, [(row, lowers[key(row, whole)]) for row in members]) for cell, members in cells]
 
 
 def distinct(rows: Iterable[Row], column: str) -> list[Any]:

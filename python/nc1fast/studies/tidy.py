@@ -1,0 +1,164 @@
+"""A tidy table in two files: CSV, whose floats have as many digits as their column needs, and Parquet, exact."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nc1fast._extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Row: TypeAlias = dict[str, Any]
+_METADATA = b"nc1fast"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes
+    ----------
+    name : str
+    type : type
+        str, int or float.
+    meaning : str
+    digits : int or None
+        Significant digits of a float in the CSV; None: as many as read back to the same bits.
+    """
+
+    name: str
+    type: type
+    meaning: str
+    digits: int | None = None
+
+    def text(self, value: Any) -> Any:
+        """Return what the CSV holds; a NaN is empty."""
+        if self.type is not float:
+            return value
+        if math.isnan(value):
+            return ""
+        return repr(float(value)) if self.digits is None else f"{value:.{self.digits}g}"
+
+    def parse(self, text: str) -> Any:
+        """Return the value of a text of the CSV."""
+        return math.nan if self.type is float and text == "" else self.type(text)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Name and columns of a kind of table: `name`.csv and `name`.parquet in a folder."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    def exists(self, folder: Path) -> bool:
+        """Whether the folder holds one of the two files."""
+        return any((folder / f"{self.name}.{suffix}").exists() for suffix in ("parquet", "csv"))
+
+    def ordered(self, row: Row) -> Row:
+        """Return the row with exactly these columns, in their order.
+
+        Raises
+        ------
+        KeyError
+            For a column that the row lacks.
+        """
+        return {column.name: row[column.name] for column in self.columns}
+
+    def to_csv(self, rows: Sequence[Row]) -> str:
+        """Write the rows as CSV text."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow([column.name for column in self.columns])
+        for row in rows:
+            writer.writerow([column.text(row[column.name]) for column in self.columns])
+        return buffer.getvalue()
+
+    def write(self, rows: Sequence[Row], folder: Path, provenance: dict[str, Any]) -> None:
+        """Write both files; the Parquet file carries the provenance as metadata.
+
+        Raises
+        ------
+        ImportError
+            If pyarrow is missing (extra `study`).
+        """
+        arrow, parquet = require("pyarrow", "study"), require("pyarrow.parquet", "study")
+        types = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
+        schema = arrow.schema(
+            [(column.name, types[column.type]) for column in self.columns],
+            metadata={_METADATA: json.dumps(provenance)},
+        )
+        arrays = [
+            arrow.array([row[c.name] for row in rows], types[c.type], from_pandas=False)
+            for c in self.columns
+        ]
+        sink = arrow.BufferOutputStream()
+        parquet.write_table(arrow.table(arrays, schema=schema), sink)
+        write_atomically(folder / f"{self.name}.parquet", sink.getvalue().to_pybytes())
+        write_atomically(folder / f"{self.name}.csv", self.to_csv(rows).encode())
+
+    def read(self, folder: Path) -> tuple[list[Row], dict[str, Any]]:
+        """Rows and provenance; the provenance is empty if only the CSV is there.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder holds neither file.
+        ValueError
+            If a file is damaged or has other columns.
+        """
+        path = folder / f"{self.name}.parquet"
+        if path.exists():
+            return self._read_parquet(path)
+        path = folder / f"{self.name}.csv"
+        if not path.exists():
+            raise FileNotFoundError(f"{folder} holds no {self.name}.parquet and no {self.name}.csv")
+        return self._read_csv(path), {}
+
+    def _read_parquet(self, path: Path) -> tuple[list[Row], dict[str, Any]]:
+        arrow, parquet = require("pyarrow", "study"), require("pyarrow.parquet", "study")
+        try:
+            content = parquet.read_table(path)
+        except (arrow.ArrowException, OSError) as error:
+            raise ValueError(f"{path}: not a readable Parquet file: {error}") from error
+        self._check(path, content.column_names)
+        metadata = (content.schema.metadata or {}).get(_METADATA, b"{}")
+        return content.to_pylist(), json.loads(metadata)
+
+    def _read_csv(self, path: Path) -> list[Row]:
+        rows: list[Row] = []
+        with path.open(newline="") as file:
+            reader = csv.reader(file)
+            self._check(path, next(reader, []))
+            for line in reader:
+                try:
+                    if len(line) != len(self.columns):
+                        raise ValueError(f"{len(line)} fields, {len(self.columns)} expected")
+                    fields = zip(self.columns, line, strict=True)
+                    rows.append({column.name: column.parse(text) for column, text in fields})
+                except ValueError as error:
+                    raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+        return rows
+
+    def _check(self, path: Path, names: list[str]) -> None:
+        expected = [column.name for column in self.columns]
+        if names != expected:
+            difference = sorted(set(expected) ^ set(names)) or ["their order"]
+            raise ValueError(
+                f"{path} is not a {self.name} of a study: the columns differ in {', '.join(difference)}"
+            )
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    scratch = path.with_name(path.name + ".partial")
+    scratch.write_bytes(data)
+    os.replace(scratch, path)  # noqa: PTH105  (Path.replace is the same call)
