@@ -14,7 +14,6 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import commands, datasets, metrics, selftest, studies
-from nc1fast.cli import main
 
 STUDY = """
 name: cli
@@ -26,19 +25,6 @@ arms:
       - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [16], n_features: [1, 3]}
     kernels: [{kernel: NNGP, activation: erf}]
 """
-
-
-@pytest.fixture
-def call(capsys):
-    """Run the command line; returns exit code, stdout and stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        out, err = capsys.readouterr()
-        return end.value.code, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -62,12 +48,12 @@ def test_help_and_version(call):
     assert call()[0] == 0
     code, out, _ = call("--help")
     assert code == 0
-    assert all(name in out for name in ("collapse", "study", "report", "doctor"))
+    assert all(name in out for name in ("collapse", "theory", "train", "study", "report", "doctor"))
     assert call("--version") == (0, f"nc1fast {nc.__version__}\n", "")
 
 
 def test_choices_are_those_of_the_package():
-    assert typing.get_args(commands.Convention) == tuple(metrics.CONVENTIONS)
+    assert typing.get_args(commands.options.ConventionName) == tuple(metrics.CONVENTIONS)
     assert typing.get_args(datasets.Scale) == tuple(datasets.SCALES)
 
 
@@ -266,7 +252,9 @@ def test_interrupt_says_how_to_go_on(call, study_file, tmp_path, monkeypatch):
     monkeypatch.setattr(studies.runner, "compute", interrupted)
     code, _, err = call("study", study_file, "--out", tmp_path / "out")
     assert code == 130
-    assert err.strip().endswith("nc1fast: interrupted; a study continues with --resume")
+    assert err.strip().endswith(
+        "nc1fast: interrupted; a study goes on with --resume, a training with its --checkpoint"
+    )
 
 
 def test_missing_typer_is_named_with_its_extra():

@@ -1,0 +1,115 @@
+"""What the commands share: options of the data, lists of numbers, output, progress."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import typer
+
+import nc1fast as nc
+from nc1fast._extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Parametrization: TypeAlias = Literal["ntk", "standard"]
+ConventionName: TypeAlias = Literal["papyan", "probe", "class", "sample", "released"]
+
+Data = Annotated[str, typer.Argument(help=".npz, .npy, .csv or IDX file; or the word digits.")]
+Labels = Annotated[
+    str | None, typer.Option(help="Column of a .csv (name or index); path for .npy, IDX.")
+]
+Keys = Annotated[str | None, typer.Option(help="X,y: names in an .npz file.")]
+Scale = Annotated[nc.datasets.Scale, typer.Option(help="Of the features.")]
+Activation = Annotated[str, typer.Option(help="See nc1fast.activations().")]
+Slope = Annotated[float | None, typer.Option(help="Of leaky_relu.")]
+Depth = Annotated[int, typer.Option(help="Weight layers; 2 is one hidden layer.")]
+Convention = Annotated[ConventionName | None, typer.Option(help="Class weights; default papyan.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def data_of(data: str, labels: str | None, keys: str | None, scale: Any) -> tuple[Any, Any]:
+    """X and y that the options of the data name."""
+    if data == "digits":
+        return nc.datasets.digits(scale)
+    pair = None
+    if keys is not None:
+        pair = [key.strip() for key in keys.split(",")]
+        if len(pair) != 2:
+            raise ValueError(f"--keys takes two names joined by a comma, got {keys!r}")
+    column: str | int | None = labels
+    if labels is not None and data.endswith(".csv") and labels.lstrip("-").isdecimal():
+        column = int(labels)
+    return nc.datasets.load(data, keys=pair, labels=column, scale=scale)
+
+
+def activation_of(activation: str, slope: float | None) -> Any:
+    """An activation that the kernels know; only leaky_relu has a slope."""
+    if slope is None:
+        return activation
+    if activation != "leaky_relu":
+        raise ValueError("--slope belongs to --activation leaky_relu")
+    return nc.LeakyReLU(slope)
+
+
+def numbers(option: str, text: str, kind: type[int | float] = float) -> list[Any]:
+    """Numbers joined by commas."""
+    try:
+        return [kind(word) for word in text.split(",")]
+    except ValueError:
+        what = "integers" if kind is int else "numbers"
+        raise ValueError(f"{option} must be {what} joined by commas, got {text!r}") from None
+
+
+def one_or_list(option: str, text: str, kind: type[int | float] = float) -> Any:
+    """A number, or a list of them where there is a comma."""
+    found = numbers(option, text, kind)
+    return found if len(found) > 1 else found[0]
+
+
+def show(row: dict[str, Any], as_json: bool) -> None:
+    """One JSON object, or a line per value; what is empty or NaN is left out."""
+    known = {
+        k: v for k, v in row.items() if v != "" and not (isinstance(v, float) and math.isnan(v))
+    }
+    if as_json:
+        show_json(known)
+        return
+    for name, value in known.items():
+        typer.echo(
+            f"{name:<16} {value:.12g}" if isinstance(value, float) else f"{name:<16} {value}"
+        )
+
+
+def show_json(value: Any) -> None:
+    """One line of strict JSON: NaN is null, infinities are strings."""
+    typer.echo(json.dumps(_strict(value), allow_nan=False))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _strict(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_strict(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a progress bar on a terminal, nothing otherwise."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with require("tqdm", "cli").tqdm(unit=f" {unit}", leave=False) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update

@@ -1,0 +1,159 @@
+"""`nc1fast train`: the numbers of `nc1fast.networks`, written and shown."""
+
+from __future__ import annotations
+
+import csv
+import json
+import typing
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+from nc1fast.commands import learn
+from nc1fast.networks import objective
+
+QUICK = ("--width", "7", "--epochs", "12", "--lr", "0.01")
+
+
+@pytest.fixture
+def data(tmp_path):
+    X, y = nc.datasets.gaussian_mixture(
+        means=(-1, 0, 1), stds=0.5, sizes=(9, 9, 9), n_features=3, seed=0
+    )
+    path = tmp_path / "data.npz"
+    np.savez(path, X=X, y=y)
+    return path, X, y
+
+
+def test_choices_are_those_of_the_package():
+    assert typing.get_args(learn.Optimizer) == objective.OPTIMIZERS
+    assert typing.get_args(learn.Loss) == objective.LOSSES
+
+
+def test_train_gives_the_trace_of_the_package(call, data, tmp_path):
+    path, X, y = data
+    out = tmp_path / "trace.npz"
+    layers = (*("--depth", "3", "--width", "7,5", "--weight-variance", "1,2,3"),)
+    rest = ("--activation", "erf", "--bias-variance", "0.5", "--targets", "one-hot", "--seed", "4")
+    code, told, err = call(
+        *("train", path, *QUICK, *layers, *rest, "--repeats", "2", "--probe", "3,5"),
+        *("--momentum", "0.5", "--until", "loss=1e-9", "--batch-size", "10"),
+        *("--convention", "class", "--json", "--out", out),
+    )
+    assert (code, err) == (0, "")
+    network = nc.networks.ShallowNetwork(
+        *("erf", 3),
+        depth=3,
+        width=(7, 5),
+        n_outputs=3,
+        seed=4,
+        weight_variance=(1.0, 2.0, 3.0),
+        bias_variance=0.5,
+    )
+    trace = nc.networks.train(
+        *(network, X, y),
+        targets="one-hot",
+        lr=0.01,
+        momentum=0.5,
+        epochs=12,
+        repeats=2,
+        until=("loss", 1e-9),
+        batch_size=10,
+        probe=[3, 5],
+        convention="class",
+        seed=4,
+    )
+    result = json.loads(told)
+    assert result["endings"] == trace.endings
+    assert result["table"]["nc1"] == trace.table["nc1"].tolist()
+    assert result["table"]["epoch"] == trace.table["epoch"].tolist()
+    stored = np.load(out)
+    np.testing.assert_array_equal(stored["trace_within"], trace.table["trace_within"])
+    for repeat, covariances in enumerate(trace.weight_covariances):
+        for when in ("start", "end"):
+            found = stored[f"covariance_pre1_{when}"][repeat]
+            np.testing.assert_array_equal(found, covariances["pre1"][when])
+
+
+def test_train_writes_every_probe_as_csv(call, data, tmp_path):
+    out = tmp_path / "trace.csv"
+    code, told, _ = call("train", data[0], *QUICK, "--out", out, "--probe", "1")
+    assert code == 0
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["epoch"], r["layer"]) for r in rows[:3]] == [
+        ("0", "pre1"),
+        ("0", "post1"),
+        ("0", "output"),
+    ]
+    assert len(rows) == 9
+    shown = {line[:17].strip(): line[17:] for line in told.splitlines()}
+    start, end = shown["nc1 of post1"].split()
+    assert float(start) == pytest.approx(float(rows[1]["nc1"]), rel=1e-5)
+    assert float(end) == pytest.approx(float(rows[7]["nc1"]), rel=1e-5)
+    assert shown["ended"] == "epochs (12 epochs)"
+
+
+def test_train_shows_repeats_and_what_is_not_defined(call, data):
+    code, told, _ = call("train", data[0], *QUICK, "--repeats", "3", "--lr", "1e9")
+    assert code == 0
+    shown = {line[:17].strip(): line[17:] for line in told.splitlines()}
+    assert "+-" in shown["nc1 of post1"]
+    assert shown["ended"].startswith("diverged")
+
+
+def test_train_goes_on_from_its_checkpoint(call, data, tmp_path):
+    state = tmp_path / "state.pt"
+    command = ("train", data[0], *QUICK, "--checkpoint", state, "--json")
+    first = call(*command)
+    assert first[0] == 0
+    written = state.read_bytes()
+    assert call(*command) == first
+    assert state.read_bytes() == written
+    code, out, err = call(*command, "--lr", "0.02")
+    assert (code, out) == (2, "")
+    assert "another run" in err
+
+
+def test_langevin_without_data_is_reached_from_the_command_line(call, data):
+    options = ("--optimizer", "langevin", "--loss", "none", "--temperature", "0.1")
+    code, told, _ = call("train", data[0], *QUICK, *options, "--no-train-bias")
+    assert code == 0
+    assert "loss             -" in told
+
+
+MISTAKES = {
+    "no such file": (["none.npz"], "none.npz"),
+    "unknown optimizer": (["{data}", "--optimizer", "lbfgs"], "--optimizer"),
+    "width zero": (["{data}", "--width", "0"], "width"),
+    "width of text": (["{data}", "--width", "wide"], "--width"),
+    "widths of another depth": (["{data}", "--width", "7,5"], "width"),
+    "unknown rule": (["{data}", "--until", "boredom"], "until"),
+    "a rule without a number": (["{data}", "--until", "loss=small"], "--until"),
+    "probe of text": (["{data}", "--probe", "often"], "--probe"),
+    "probe after the end": (["{data}", "--probe", "5000"], "probe"),
+    "temperature of sgd": (["{data}", "--temperature", "1"], "temperature"),
+    "langevin without a prior": (
+        ["{data}", "--optimizer", "langevin", "--temperature", "1"],
+        "train_bias=False",
+    ),
+    "cross-entropy of one output": (["{data}", "--loss", "cross-entropy"], "one-hot"),
+    "out of an unknown kind": (["{data}", "--out", "{out}.txt"], "--out"),
+    "out nowhere": (["{data}", "--out", "{out}/trace.csv"], "--out"),
+    "no repeats": (["{data}", "--repeats", "0"], "repeats"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_one_line_and_exit_code_two(call, data, tmp_path, monkeypatch, name):
+    arguments, message = MISTAKES[name]
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    filled = [a.format(data=data[0], out=tmp_path / "out") for a in arguments]
+    code, out, err = call("train", *filled)
+    assert (code, out) == (2, "")
+    assert err.startswith("nc1fast: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert sorted(tmp_path.iterdir()) == before
