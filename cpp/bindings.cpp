@@ -16,6 +16,8 @@ using namespace pybind11::literals;
 namespace nc1fast {
 namespace {
 
+using Dense = py::array_t<double, py::array::c_style>;
+
 Matrix as_matrix(const py::array& x) {
   const bool single = py::isinstance<py::array_t<float>>(x);
   if (x.ndim() != 2 || !(single || py::isinstance<py::array_t<double>>(x)) || x.strides(1) != x.itemsize())
@@ -171,6 +173,27 @@ PYBIND11_MODULE(_core, m) {
         return py_gram<double>(xm, zm, spec, n_threads, progress);
       },
       "x"_a, "z"_a, "chain"_a, "single"_a, "n_threads"_a, "progress"_a, "Gram matrix of the one kernel of a chain.");
+  m.def(
+      "product",
+      [](const py::array& x, const py::dict& chain, double scale, const Dense& inverse, const Dense& factor,
+         int n_threads) {
+        const Matrix xm = as_matrix(x);
+        if (xm.single || inverse.ndim() != 2 || inverse.shape(0) != xm.n || inverse.shape(1) != xm.n ||
+            factor.ndim() != 2 || factor.shape(0) != xm.n)
+          throw std::invalid_argument("x (n, d), inverse (n, n) and factor (n, p), all float64, are expected");
+        const ChainSpec spec = as_chain(chain);
+        Dense out({xm.n, xm.d});
+        const Poll poll = make_poll(py::none());
+        const double *a = inverse.data(), *t = factor.data();
+        double* data = out.mutable_data();
+        {
+          const py::gil_scoped_release release;
+          product(xm, spec, scale, a, t, int(factor.shape(1)), n_threads, poll, data);
+        }
+        return out;
+      },
+      "x"_a, "chain"_a, "scale"_a, "inverse"_a.noconvert(), "factor"_a, "n_threads"_a,
+      "(k o A) X for A = scale inverse - factor factor^T (upper triangle of inverse) and the one kernel of a chain.");
   m.def(
       "diagonal",
       [](const py::array& x, const py::dict& chain) {

@@ -78,6 +78,11 @@ bool class_sums(const Matrix& x, const std::int64_t* order, const std::vector<st
 template <class T>
 bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll, T* out);
 
+// out (n, d) = (k o A) X, A = scale inverse - factor factor^T, for the one kernel of `chain` and float64 rows X; of
+// `inverse` (n, n) the upper triangle is read, `factor` is (n, n_outputs). False when stopped.
+bool product(const Matrix& x, const ChainSpec& chain, double scale, const double* inverse, const double* factor,
+             int n_outputs, int n_threads, const Poll& poll, double* out);
+
 // k(x_i, x_i) of the one kernel of `chain`.
 void diagonal(const Matrix& x, const ChainSpec& chain, double* out);
 

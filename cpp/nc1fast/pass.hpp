@@ -106,14 +106,27 @@ struct GramPass {
   T* out = nullptr;  // (n_rows, n_columns)
 };
 
+// (k o A) X for a symmetric k: A = scale inverse - factor factor^T, never stored.
+template <class T>
+struct Product {
+  T scale = 1;
+  const T* inverse = nullptr;  // (n, n), of which the upper triangle is read
+  const T* factor = nullptr;   // (n, n_outputs)
+  int n_outputs = 0;
+  int stride = 0;        // columns of x and out: those of X, then zeros up to a multiple of Routines::stride
+  const T* x = nullptr;  // (n_panels * kPanel, stride)
+  T* out = nullptr;      // likewise; starts at zero
+};
+
 // What an instruction set offers for one type.
 template <class T>
 struct Routines {
-  int panel = 0;
+  int panel = 0, stride = 0;
   Epilogue<T> (*epilogue)(const char* activation, Form, bool tangent, bool deep) = nullptr;
   void (*half_norms)(const T* panels, int n_panels, int depth, T* out) = nullptr;
   bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
   void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;
+  void (*product)(const GramPass<T>&, const Product<T>&, int p, int q, const Scratch<T>&) = nullptr;
 };
 
 struct InstructionSet {

@@ -81,14 +81,19 @@ struct Tiles {
     return finite;
   }
 
-  static void gram(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
+  // Kernel values of the rows of panel p with the columns of panel q, (kN, kN).
+  static T* values(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
     const std::ptrdiff_t size = std::ptrdiff_t(pass.depth) * kN;
     const T *a = pass.row_panels + p * size, *b = pass.column_panels + q * size;
     Inner<T, Isa>::template chords<true>(a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(p) * kN,
                                          pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
     if (pass.refine) Inner<T, Isa>::refine(a, b, pass.depth, scratch.chords);
     pass.chain.epilogue(pass.chain, pass.row_offset + p, q, scratch.chords, scratch.values);
-    const T *values = scratch.values[pass.value], *diagonal = pass.chain.diagonals[pass.value];
+    return scratch.values[pass.value];
+  }
+
+  static void gram(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
+    const T *values = Tiles::values(pass, p, q, scratch), *diagonal = pass.chain.diagonals[pass.value];
     const std::ptrdiff_t row_at = std::ptrdiff_t(pass.row_offset + p) * kN;
     for (int r = 0; r < kN; ++r)
       for (int c = 0; c < kN; ++c) {
@@ -103,7 +108,47 @@ struct Tiles {
       }
   }
 
-  static constexpr Routines<T> routines{kN, &Epilogues<T, Isa>::find, &Inner<T, Isa>::half_norms, &sums, &gram};
+  // Rows of panel p of (k o A) X, the share of panel q. Every row is summed by one worker, q ascending: fixed bits.
+  static void product(const GramPass<T>& pass, const Product<T>& product, int p, int q, const Scratch<T>& scratch) {
+    T* values = Tiles::values(pass, p, q, scratch);
+    for (int r = 0; r < kN; ++r)
+      for (int c = 0; c < kN; ++c) {
+        const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r, j = std::ptrdiff_t(q) * kN + c, n = pass.n_rows;
+        T weight = 0;
+        if (i < n && j < n) {
+          weight = product.scale * product.inverse[i < j ? i * n + j : j * n + i];
+          for (int o = 0; o < product.n_outputs; ++o)
+            weight -= product.factor[i * product.n_outputs + o] * product.factor[j * product.n_outputs + o];
+        }
+        values[r * kN + c] *= weight;
+      }
+    using V = Vec<T, Isa>;
+    constexpr int kM = Isa::rows, kL = kLanes<T, Isa>, kPair = 2 * kL;
+    const T* x = product.x + std::ptrdiff_t(q) * kN * product.stride;
+    T* out = product.out + std::ptrdiff_t(p) * kN * product.stride;
+    for (int r = 0; r < kN; r += kM)
+      for (int k = 0; k < product.stride; k += kPair) {
+        V acc[kM][2];
+#pragma GCC unroll 8
+        for (int m = 0; m < kM; ++m)
+          for (int v = 0; v < 2; ++v) acc[m][v] = load<V>(out + (r + m) * product.stride + k + v * kL);
+        for (int c = 0; c < kN; ++c) {
+          const V x0 = load<V>(x + c * product.stride + k), x1 = load<V>(x + c * product.stride + k + kL);
+#pragma GCC unroll 8
+          for (int m = 0; m < kM; ++m) {
+            const T b = values[(r + m) * kN + c];
+            acc[m][0] += b * x0;
+            acc[m][1] += b * x1;
+          }
+        }
+#pragma GCC unroll 8
+        for (int m = 0; m < kM; ++m)
+          for (int v = 0; v < 2; ++v) store(out + (r + m) * product.stride + k + v * kL, acc[m][v]);
+      }
+  }
+
+  static constexpr Routines<T> routines{
+      kN, 2 * kLanes<T, Isa>, &Epilogues<T, Isa>::find, &Inner<T, Isa>::half_norms, &sums, &gram, &product};
 };
 
 }  // namespace nc1fast

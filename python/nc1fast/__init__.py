@@ -9,19 +9,20 @@ from nc1fast._table import to_table
 from nc1fast._warnings import AccuracyWarning
 from nc1fast.activations import LeakyReLU, activations
 from nc1fast.features import FeatureSums
-from nc1fast.kernels import NNGP, NTK, ConjugateKernel, Linear
+from nc1fast.kernels import NNGP, NTK, AdaptiveKernel, ConjugateKernel, Linear
 from nc1fast.metrics import Collapse
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
-    from nc1fast import compat, datasets, networks, theory
+    from nc1fast import adaptive, compat, datasets, networks, theory
 
 __version__ = "0.1.0"
-_ON_DEMAND = ("compat", "datasets", "networks", "theory")  # imported when first named
+_ON_DEMAND = ("adaptive", "compat", "datasets", "networks", "theory")  # imported when first named
 __all__ = [
     "NNGP",
     "NTK",
     "AccuracyWarning",
+    "AdaptiveKernel",
     "ClassSums",
     "Collapse",
     "ConjugateKernel",
@@ -29,6 +30,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "activations",
+    "adaptive",
     "class_sums",
     "collapse",
     "compat",

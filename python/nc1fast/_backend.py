@@ -10,7 +10,7 @@ import numpy as np
 
 from nc1fast import _core
 from nc1fast._inputs import as_rows, row_chunks
-from nc1fast._plan import Chain, chain_of, chains_of
+from nc1fast._plan import Chain, adaptive_chain, chain_of, chains_of
 from nc1fast.sums import ClassSums, PassSums, from_pass
 
 if TYPE_CHECKING:
@@ -91,7 +91,12 @@ def gram(
     n_pairs = len(rows) * len(rows if columns is None else columns)
     try:
         return _core.gram(
-            rows, columns, chain.as_dict(), dtype == "float32", _threads(n_threads, n_pairs), None
+            _mapped(rows, chain),
+            None if columns is None else _mapped(columns, chain),
+            chain.as_dict(),
+            dtype == "float32",
+            _threads(n_threads, n_pairs),
+            None,
         )
     except OverflowError as error:
         raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
@@ -103,9 +108,58 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
     chain = chain_of(kernel, rows.shape[1])
     _check_rows(rows, [chain])
     try:
-        return _core.diagonal(rows, chain.as_dict())
+        return _core.diagonal(_mapped(rows, chain), chain.as_dict())
     except OverflowError as error:
         raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
+
+
+def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:
+    """The rows that the core sees: X, or X times the factor of an adaptive kernel."""
+    return X if chain.factor is None else X.astype(np.float64, copy=False) @ chain.factor
+
+
+def _mapping_error(X: NDArray[Any], rows: NDArray[np.float64], chain: Chain) -> float:
+    """Relative error of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
+
+    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
+    """
+    assert chain.factor is not None
+    worst = 0.0
+    for start in range(0, len(X), 4096):
+        part = slice(start, start + 4096)
+        lengths = np.linalg.norm(rows[part], axis=1)
+        sizes = np.linalg.norm(np.abs(X[part]).astype(np.float64) @ np.abs(chain.factor), axis=1)
+        worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
+    return 8.0 * (X.shape[1] + 2) * worst
+
+
+def adaptive_gram(
+    W: NDArray[np.float64], activation: Any, scale: float, n_threads: int | None
+) -> NDArray[np.float64]:
+    """Scale times kappa of the inner products of the rows of W (N, r): (N, N), exactly symmetric."""
+    chain = adaptive_chain(activation, W.shape[1], scale=scale)
+    return _core.gram(W, None, chain.as_dict(), False, _threads(n_threads, len(W) ** 2), None)
+
+
+def adaptive_product(
+    W: NDArray[np.float64],
+    activation: Any,
+    scale: float,
+    inverse: tuple[float, NDArray[np.float64]],
+    factor: NDArray[np.float64],
+    n_threads: int | None,
+) -> NDArray[np.float64]:
+    """(scale kdot o A) W, shape (N, r), for A = c inverse - factor factor^T; no N x N memory beyond the inverse.
+
+    Parameters
+    ----------
+    inverse : (c, ndarray of shape (N, N))
+        Of which the upper triangle is read.
+    factor : ndarray of shape (N, P)
+    """
+    chain = adaptive_chain(activation, W.shape[1], scale=scale, derivative=True)
+    threads = _threads(n_threads, len(W) ** 2)
+    return _core.product(W, chain.as_dict(), *inverse, factor, threads)
 
 
 def problem_hash(X: NDArray[Any], classes: NDArray[np.int32], kernel: Kernel, dtype: str) -> str:
@@ -152,10 +206,11 @@ def kernel_sums(
     out: dict[int, ClassSums] = {}
     for chains in chains_of(kernels, X.shape[1]):
         _check_rows(X, chains)
+        rows = _mapped(X, chains[0])
         positions = [k for chain in chains for k in chain.kernels]
         try:
             results = _core.class_sums(
-                X,
+                rows,
                 order,
                 sizes.tolist(),
                 [chain.as_dict() for chain in chains],
@@ -173,11 +228,12 @@ def kernel_sums(
         taken = [(chain, level) for chain in chains for level, *_ in chain.outputs]
         for position, (chain, level), raw in zip(positions, taken, results, strict=True):
             settings = {
-                "depth": X.shape[1] + (chain.input_layer[1] > 0),
+                "depth": rows.shape[1] + (chain.input_layer[1] > 0),
                 "n_duals": level,
                 "unit_within": unit[single_within],
                 "unit_between": unit[single_between],
                 "stable": chain.stable,
+                "mapping": 0.0 if chain.factor is None else _mapping_error(X, rows, chain),
             }
             kernel = kernels[position]
             exact = PassSums(

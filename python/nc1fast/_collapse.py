@@ -8,7 +8,7 @@ from nc1fast._backend import PRECISIONS, kernel_sums, thread_count
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
 from nc1fast._tiles import called, precomputed, tile_sums
 from nc1fast.features import feature_sums
-from nc1fast.kernels import Kernel
+from nc1fast.kernels import AdaptiveKernel, Kernel
 from nc1fast.metrics import CONVENTIONS, Collapse, collapse_from_sums
 
 if TYPE_CHECKING:
@@ -245,6 +245,7 @@ def _sums(
             tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress)
         )
     packed = 2 * rows.size * (4 if dtype == "float32" else 8)
+    packed += 8 * rows.size * any(isinstance(k, AdaptiveKernel) for k in kernels)  # X L
     _check_memory(memory_limit, len(rows), len(labels), packed, len(kernels) if row_sums else 0)
     sums = kernel_sums(
         rows,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.activations import name_and_parameter
-from nc1fast.kernels import NNGP, NTK, ConjugateKernel, Kernel, Linear
+from nc1fast.activations import Activation, name_and_parameter
+from nc1fast.kernels import NNGP, NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 COVARIANCE, TANGENT = False, True
 _DEEPEST = 63  # hidden layers that the core has room for
@@ -33,12 +36,17 @@ class Chain:
     coefficients: tuple[tuple[float, float, float], ...] = ()
     outputs: list[tuple[int, bool, float, float]] = field(default_factory=list)
     kernels: list[int] = field(default_factory=list)  # position of each output in the caller's list
+    factor: NDArray[np.float64] | None = None  # (d0, r): the rows are those of X times this
 
     @property
     def input_layer(self) -> tuple[float, float]:
-        """Passes are shared by chains whose input layers have the same direction."""
+        """The direction of the augmented rows, bias beside weights."""
         weight, bias = self.weights[0], self.biases[0]
         return (1.0, bias / weight) if weight > 0 else (0.0, float(bias > 0))
+
+    def shares_rows(self, other: Chain) -> bool:
+        """Whether one pass can serve both."""
+        return self.input_layer == other.input_layer and self.factor is other.factor
 
     @property
     def stable(self) -> bool:
@@ -74,9 +82,7 @@ class Chain:
 
     def as_dict(self) -> dict[str, Any]:
         """The chain in the core's words."""
-        fields = dict(vars(self))
-        del fields["kernels"]
-        return fields
+        return {k: v for k, v in vars(self).items() if k not in ("kernels", "factor")}
 
 
 def _agree(a: Sequence[Any], b: Sequence[Any]) -> bool:
@@ -97,6 +103,11 @@ def chain_of(kernel: Kernel, n_features: int, position: int = 0) -> Chain:
         out = [(0, TANGENT, 1.0, 0.0)]
         w, b = kernel.weight_variances, kernel.bias_variances
         return Chain("relu", 0.0, w, b, TANGENT, outputs=out, kernels=[position])
+    if isinstance(kernel, AdaptiveKernel):
+        d0 = len(kernel.sigma)
+        if d0 != n_features:
+            raise ValueError(f"sigma is {d0} x {d0}, but X has {n_features} features")
+        return adaptive_chain(kernel.activation, d0, position, kernel.factor)
     if not isinstance(kernel, ConjugateKernel | NNGP | NTK):
         raise TypeError(f"kernel must be a kernel object, got {kernel!r}")
     n_duals = kernel.depth - 1
@@ -127,12 +138,34 @@ def chain_of(kernel: Kernel, n_features: int, position: int = 0) -> Chain:
     return Chain(*head, TANGENT, scale, offset, tuple(rest), outputs, [position])
 
 
+def adaptive_chain(
+    activation: Activation,
+    rank: int,
+    position: int = 0,
+    factor: NDArray[np.float64] | None = None,
+    *,
+    scale: float = 1.0,
+    derivative: bool = False,
+) -> Chain:
+    """Kappa times scale, or its derivative kdot, of the plain inner products of rows of `rank` features.
+
+    kdot is the NTK recursion with Theta^0 = 1, and without its covariance.
+    """
+    name, parameter = name_and_parameter(activation)
+    head = (name, parameter, (float(rank),), (0.0,))
+    if derivative:
+        outputs = [(1, TANGENT, 1.0, 0.0)]
+        return Chain(*head, TANGENT, 0.0, 1.0, ((0.0, 0.0, scale),), outputs, [position], factor)
+    outputs = [(1, COVARIANCE, scale, 0.0)]
+    return Chain(*head, COVARIANCE, outputs=outputs, kernels=[position], factor=factor)
+
+
 def chains_of(kernels: Sequence[Kernel], n_features: int) -> list[list[Chain]]:
-    """Chains of a list of kernels, grouped by pass: those of one group share their input layer."""
+    """Chains of a list of kernels, grouped by pass: those of one group share their rows."""
     passes: list[list[Chain]] = []
     for position, kernel in enumerate(kernels):
         chain = chain_of(kernel, n_features, position)
-        group = next((g for g in passes if g[0].input_layer == chain.input_layer), None)
+        group = next((g for g in passes if g[0].shares_rows(chain)), None)
         if group is None:
             passes.append([chain])
         elif host := next((c for c in group if c.admits(chain)), None):

@@ -43,6 +43,7 @@ def sums_error(
     unit_within: float,
     unit_between: float,
     stable: bool,
+    mapping: float = 0.0,
 ) -> SumsError:
     """Absolute bounds on block sums, traces and within.
 
@@ -59,6 +60,8 @@ def sums_error(
         Unit roundoff of the tiles within and between classes.
     stable : bool
         Whether D2 was evaluated without cancellation.
+    mapping : float
+        Relative error of the rows themselves, in units of 2^-53, where they are products (an adaptive kernel's X L).
     """
     layers = PER_LAYER * max(1, n_duals)
     slopes = raw["slopes"]
@@ -68,6 +71,10 @@ def sums_error(
     inside = unit_within * relative * (2 * within + slopes * raw["spread_slopes"] / sizes)
     if not stable:
         inside += unit_within * 2 * layers * slopes**2 / sizes
+    if mapping:  # k_ii, k_jj and k_ij move by as much: what they leave within a class is not spared
+        between += 2.0**-53 * mapping * np.outer(slopes, slopes)
+        inside += 2.0**-53 * 2 * mapping * slopes**2 / sizes
+        traces += 2.0**-53 * mapping * raw["slope_squares"]
     if sensitivity.size:
         between += 2 * unit_between * relative * sensitivity
         # A row with itself has t = 0 exactly: its capped term is taken out again, up to rounding.

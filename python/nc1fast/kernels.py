@@ -6,14 +6,16 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and The
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from nc1fast.activations import NO_FINITE_NTK, Activation, LeakyReLU, as_activation
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
 PerLayer: TypeAlias = float | tuple[float, ...]
@@ -278,7 +280,74 @@ class NTK(_DeepKernel):
         return cut
 
 
-_CLASSES: dict[str, Any] = {cls.__name__: cls for cls in (Linear, ConjugateKernel, NNGP, NTK)}
+@dataclass(frozen=True, eq=False, repr=False)
+class AdaptiveKernel(Kernel):
+    """Q(x, z) = E phi(<w, x>) phi(<w, z>) over hidden weights w ~ N(0, Sigma): one hidden layer that has seen the data.
+
+    Parameters
+    ----------
+    sigma : array-like of shape (n_features, n_features)
+        Sigma, symmetric and positive definite. Sigma = I/d0 is `ConjugateKernel(activation)`; there is no other 1/d0.
+    activation : str or LeakyReLU, default "erf"
+
+    Attributes
+    ----------
+    factor : ndarray of shape (n_features, n_features)
+        Lower triangular L, Sigma = L L^T: the kernel is that of the rows X L.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a sigma that is not a finite, symmetric, positive definite matrix.
+
+    Notes
+    -----
+    K = X Sigma X^T,  Q_ij = kappa(K_ii, K_jj, K_ij), one hidden layer. The readout variance only scales Q.
+    Two of them are equal if activation and every bit of sigma are.
+    Source: Seroussi, Naveh & Ringel (2023), for the Gaussian law of the hidden weights.
+    """
+
+    sigma: NDArray[np.float64]
+    activation: Activation = "erf"
+    depth = 2
+
+    def __post_init__(self) -> None:
+        sigma = np.array(self.sigma, dtype=np.float64, order="C")
+        if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1] or not sigma.size:
+            raise ValueError(f"sigma must have shape (n_features, n_features), got {sigma.shape}")
+        if not np.isfinite(sigma).all():
+            raise ValueError("sigma must be finite, but it contains NaN or Inf")
+        if np.abs(sigma - sigma.T).max() > 1e-12 * np.abs(sigma).max():
+            raise ValueError("sigma must be symmetric")
+        try:
+            factor = np.linalg.cholesky((sigma + sigma.T) / 2)
+        except np.linalg.LinAlgError:
+            raise ValueError("sigma must be positive definite") from None
+        for name, array in (("sigma", sigma), ("factor", factor)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "activation", as_activation(self.activation))
+
+    @property
+    def _identity(self) -> tuple[Activation, int, str]:
+        digest = hashlib.blake2b(self.sigma.tobytes(), digest_size=8).hexdigest()
+        return self.activation, len(self.sigma), digest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AdaptiveKernel) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __repr__(self) -> str:
+        activation, d0, digest = self._identity
+        trace = float(np.trace(self.sigma))
+        return f"AdaptiveKernel(sigma=<{d0} x {d0}, trace {trace:.6g}, {digest}>, activation={activation!r})"
+
+
+_CLASSES: dict[str, Any] = {
+    cls.__name__: cls for cls in (Linear, ConjugateKernel, NNGP, NTK, AdaptiveKernel)
+}
 
 
 def to_json(kernel: Any) -> Any:
@@ -290,6 +359,8 @@ def to_json(kernel: Any) -> Any:
     values = {f.name: getattr(kernel, f.name) for f in fields(kernel)}  # type: ignore[arg-type]
     if isinstance(values.get("activation"), LeakyReLU):
         values["activation"] = {"leaky_relu": values["activation"].slope}
+    if isinstance(kernel, AdaptiveKernel):
+        values["sigma"] = kernel.sigma.tolist()
     return {"class": type(kernel).__name__, **values}
 
 
