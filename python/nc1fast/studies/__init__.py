@@ -1,8 +1,9 @@
-"""Studies: data x kernels x repeats, described on disk, computed into one tidy table.
+"""Studies: data, kernels, trained networks and adaptive kernels, described on disk, computed into one tidy table.
 
-description: what a study is -> cells: its plan -> runner: cell by cell, journalled -> table: CSV and
-Parquet -> findings: claims, counted in cells. `nc1fast.plotting` and `nc1fast.report` draw from the
-table alone. Needs the extra `study`.
+description: what a study is (sources: its data; kernels, networks, adaptive, theory: its tasks; illustrations: what
+figures need beside NC1) -> cells: its plan -> runner: cell by cell, side by side in workers, journalled -> table and
+series: CSV and Parquet -> summary: means and pairs -> findings: claims, counted in cells. `nc1fast.plotting` and
+`nc1fast.report` draw from the tables alone. Needs the extra `study`; trained networks need `torch`, too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from nc1fast.studies.cells import Cell, describe_plan, plan
 from nc1fast.studies.description import Study, built_in, load, parse
 from nc1fast.studies.runner import Result, run
+from nc1fast.studies.series import read as read_series
 from nc1fast.studies.table import COLUMNS, read
 
 __all__ = [
@@ -23,5 +25,6 @@ __all__ = [
     "parse",
     "plan",
     "read",
+    "read_series",
     "run",
 ]

@@ -1,109 +1,87 @@
-"""The cells of a study: one data set each, with all its kernels. A cell is the unit of work."""
+"""The cells of a study: one data set and one task each. A cell is the unit of work."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast import datasets
-from nc1fast.studies.description import (
-    Arm,
-    Digits,
-    File,
-    GaussianMixture,
-    KernelRow,
-    ReleasedErfNTK,
-    Study,
-)
+from nc1fast.studies.fields import joined
+from nc1fast.studies.measuring import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from nc1fast.studies.description import Arm, Study
+    from nc1fast.studies.measuring import Task
+    from nc1fast.studies.sources import Instance
 
-_OVERHEAD = 0.01  # seconds of a cell besides its kernels: data, sums, journal
-_PER_SECOND = 5e9  # operations of `pair_operations` on two cores
-FILTERS = ("arm", "dataset", "N", "d0", "sizes", "repeat")
+FILTERS = ("arm", "dataset", "N", "d0", "sizes", "repeat", "task")
+_OVERHEAD = 0.02  # seconds of a cell besides its task: data, journal
+_N, _D0 = 2048, 64  # of real data, whose size the description does not tell: an estimate
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One data set of a study: where it comes from and which repeat it is."""
+    """One task on one data set of a study."""
 
     arm: Arm
-    data: GaussianMixture | Digits | File
-    sizes: tuple[int, ...]  # of a mixture; () where only the data can tell
-    n_samples: int | None  # None where only the data can tell
-    n_features: int | None
+    instance: Instance
     repeat: int
+    task: Task
+    conventions: tuple[str, ...]
     study_seed: int
+
+    def __str__(self) -> str:
+        return self.id
 
     @cached_property
     def id(self) -> str:
         """Names the cell in the journal; the same in every run of the study."""
-        parts = [self.arm.name, self._data_id, f"repeat={self.repeat}"]
+        parts = (self.arm.name, self.instance.id, f"repeat={self.repeat}", self.task.name)
         return "/".join(parts)
-
-    @property
-    def _data_id(self) -> str:
-        if isinstance(self.data, GaussianMixture):
-            return f"{self.data.name}/sizes={_joined(self.sizes)}/d0={self.n_features}"
-        return f"{self.data.name}/N={self.n_samples or 'all'}"
 
     @cached_property
     def seed(self) -> int:
-        """A 32-bit seed, from the study's seed, the data and the repeat."""
-        words = (self.study_seed, zlib.crc32(self._data_id.encode()), self.repeat)
+        """A 32-bit seed, from the study's seed, the data and the repeat: the same in all arms and tasks."""
+        words = (self.study_seed, zlib.crc32(self.instance.id.encode()), self.repeat)
         return int(np.random.SeedSequence(words).generate_state(1)[0])
-
-    @property
-    def kernels(self) -> list[tuple[KernelRow, Any]]:
-        """What the table says of each kernel, and the kernel."""
-        return [pair for entry in self.arm.kernels for pair in entry.expand()]
 
     @property
     def n_rows(self) -> int:
         """Rows that the cell adds to the table."""
-        return len(self.kernels) * len(self.arm.conventions)
+        return self.task.n_rows(self.conventions)
 
-    def draw(self) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Draw or load X of shape (n_samples, n_features) and y of shape (n_samples,).
+    @property
+    def seconds(self) -> float:
+        """Rough estimate of its time on one thread."""
+        size = (self.instance.n_samples or _N, self.instance.n_features or _D0)
+        return _OVERHEAD + self.task.seconds(*size)
+
+    def problem(self, dtype: str = "float64", n_threads: int | None = None) -> Problem:
+        """Draw the data.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            As `nc1fast.datasets.load`; or if more rows are asked for than there are.
+            As `Instance.draw`.
         """
-        data = self.data
-        if isinstance(data, GaussianMixture):
-            return datasets.gaussian_mixture(
-                data.means, data.stds, self.sizes, n_features=self.n_features, seed=self.seed
-            )
-        if isinstance(data, Digits):
-            X, y = datasets.digits(data.scale)
-        else:
-            X, y = datasets.load(data.path, keys=data.keys, labels=data.labels, scale=data.scale)
-        if data.n_samples is None:
-            return X, y
-        if data.n_samples > len(X):
-            raise ValueError(f"{data.name} has {len(X)} rows, n_samples asks for {data.n_samples}")
-        rows = _stratified(y, data.n_samples, np.random.default_rng(self.seed))
-        return X[rows], y[rows]
-
-    def pair_operations(self) -> float:
-        """Estimate the work: pairs of rows times the operations of a pair."""
-        n = self.n_samples or 4096
-        operations = 0.0
-        for row, kernel in self.kernels:
-            if isinstance(kernel, ReleasedErfNTK):
-                operations += 500.0  # dense, in NumPy: twice the pairs, several passes over memory
-            else:
-                operations += 25.0 * row["depth"]
-        return n * n / 2 * ((self.n_features or 128) + operations)
+        X, y = self.instance.draw(self.seed)
+        illustrations = tuple(one for one in self.arm.illustrate if one.covers(self.instance))
+        return Problem(
+            self.instance,
+            X,
+            y,
+            self.repeat,
+            self.seed,
+            self.conventions,
+            dtype,
+            n_threads,
+            illustrations,
+        )
 
 
 def plan(study: Study, only: Sequence[str] = ()) -> list[Cell]:
@@ -113,7 +91,8 @@ def plan(study: Study, only: Sequence[str] = ()) -> list[Cell]:
     ----------
     study : Study
     only : sequence of str
-        Filters `"key=value[,value...]"`, all of which must hold; keys: arm, dataset, N, d0, sizes, repeat.
+        Filters `"key=value[,value...]"`, all of which must hold; keys: arm, dataset, N, d0, sizes, repeat, and task,
+        the first word of a task's name: kernels, theory, network, AdaptiveKernel, ...
 
     Raises
     ------
@@ -133,47 +112,39 @@ def plan(study: Study, only: Sequence[str] = ()) -> list[Cell]:
     return cells
 
 
-def describe_plan(study: Study, only: Sequence[str] = ()) -> str:
-    """Say what a run would do: cells and rows of each arm, and a rough estimate of the time."""
+def describe_plan(study: Study, only: Sequence[str] = (), jobs: int = 1) -> str:
+    """Say what a run would do: cells, rows and estimated time of each arm, in `jobs` processes.
+
+    Notes
+    -----
+    The estimates come from the `seconds` of the tasks, whose constants were measured on one thread of an AMD EPYC with
+    two cores and AVX-512; trainings that end early take less.
+    """
     cells = plan(study, only)
     lines = [f"{study.title} ({study.name}{', ' + study.preset if study.preset else ''})"]
     for arm in dict.fromkeys(cell.arm.name for cell in cells):
         members = [cell for cell in cells if cell.arm.name == arm]
-        names = ", ".join(dict.fromkeys(cell.data.name for cell in members))
-        rows = sum(cell.n_rows for cell in members)
-        lines.append(
-            f"  {arm}: {len(members)} cell{'s' * (len(members) > 1)} of {names}, {rows} rows"
-        )
-    seconds = sum(_OVERHEAD + cell.pair_operations() / _PER_SECOND for cell in cells)
-    rows = sum(cell.n_rows for cell in cells)
-    lines.append(
-        f"{len(cells)} cells, {rows} rows, about {max(1, round(seconds))} s on two cores, and the figures"
-    )
+        names = ", ".join(dict.fromkeys(cell.instance.source.name for cell in members))
+        lines.append(f"  {arm}: {_budget(members, jobs)}, on {names}")
+    processes = f"{jobs} processes" if jobs > 1 else "one process"
+    lines.append(f"{_budget(cells, jobs)} in {processes}, and the figures")
     return "\n".join(lines)
+
+
+def _budget(cells: Sequence[Cell], jobs: int) -> str:
+    rows, seconds = sum(cell.n_rows for cell in cells), sum(cell.seconds for cell in cells) / jobs
+    time = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, round(seconds))} s"
+    return f"{len(cells)} cell{'s' * (len(cells) > 1)}, {rows} rows, about {time}"
 
 
 def _cells(study: Study) -> Iterator[Cell]:
     for arm in study.arms:
-        repeats = arm.repeats or study.repeats
-        for data in arm.data:
-            if isinstance(data, GaussianMixture):
-                for sizes, n_features in data.instances():
-                    for repeat in range(repeats):
-                        yield Cell(arm, data, sizes, sum(sizes), n_features, repeat, study.seed)
-            else:  # all rows of a data set are the same each time: one repeat
-                for repeat in range(repeats if data.n_samples else 1):
-                    yield Cell(arm, data, (), data.n_samples, None, repeat, study.seed)
-
-
-def _stratified(y: NDArray[Any], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw n rows without replacement, classes in proportion: the same sizes whatever the seed."""
-    _, y, counts = np.unique(y, return_inverse=True, return_counts=True)
-    exact = counts * (n / len(y))
-    sizes = np.floor(exact).astype(np.int64)
-    largest = np.argsort(sizes - exact, kind="stable")[: n - sizes.sum()]
-    sizes[largest] += 1  # the largest remainders, so that the sizes add up to n
-    chosen = [rng.permutation(np.flatnonzero(y == c))[:k] for c, k in enumerate(sizes)]
-    return np.sort(np.concatenate(chosen))
+        for instance in (instance for source in arm.data for instance in source.instances()):
+            assignments = arm.assignments(instance, study.repeats)
+            for repeat in range(max(one.repeats for one in assignments)):
+                for one in assignments:
+                    if repeat < one.repeats:
+                        yield Cell(arm, instance, repeat, one.task, one.conventions, study.seed)
 
 
 def _parse_filter(text: str) -> tuple[str, list[str]]:
@@ -186,16 +157,14 @@ def _parse_filter(text: str) -> tuple[str, list[str]]:
 
 
 def _value(cell: Cell, key: str) -> str:
+    instance = cell.instance
     values = {
         "arm": cell.arm.name,
-        "dataset": cell.data.name,
-        "N": str(cell.n_samples or "all"),
-        "d0": str(cell.n_features or "all"),
-        "sizes": _joined(cell.sizes) or "all",
+        "dataset": instance.source.name,
+        "N": str(instance.n_samples or "all"),
+        "d0": str(instance.n_features or "all"),
+        "sizes": joined(instance.sizes) or "all",
         "repeat": str(cell.repeat),
+        "task": cell.task.name.partition(" ")[0],
     }
     return values[key]
-
-
-def _joined(sizes: Sequence[int]) -> str:
-    return ":".join(map(str, sizes))

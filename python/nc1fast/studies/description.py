@@ -1,216 +1,125 @@
-"""What a study is: data x kernels x repeats, checked, as YAML on disk.
+"""What a study is: data, what is computed on them, and repeats; checked, as YAML on disk.
 
-A study has arms; an arm is one family of data sets, a list of kernels, repeats and conventions.
-The built-in ones are the .yml files of this folder.
+A study has arms; an arm is one family of data sets, its kernels, trained networks and adaptive kernels, repeats and
+conventions. The built-in ones are the .yml files of this folder.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from nc1fast import kernels as _kernels
+from pydantic import Field, ValidationError, field_validator, model_validator
+
 from nc1fast._extras import require
-from nc1fast.activations import Activation, LeakyReLU
+from nc1fast.studies.adaptive import Adaptive, AnnealingTask
+from nc1fast.studies.fields import Conventions, Count, Entry, Limits, Name, reject_duplicates
+from nc1fast.studies.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
+from nc1fast.studies.kernels import Kernels, KernelTask
+from nc1fast.studies.networks import Training  # noqa: TC001
+from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
+from nc1fast.studies.theory import TheoryTask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-try:
-    from pydantic import (
-        BaseModel,
-        ConfigDict,
-        Field,
-        ValidationError,
-        field_validator,
-        model_validator,
-    )
-except ModuleNotFoundError as _error:
-    raise ImportError(
-        "pydantic is not installed; it comes with the 'study' extra: pip install 'nc1fast[study]'"
-    ) from _error
-
-T = TypeVar("T")
-Count = Annotated[int, Field(strict=True, ge=1)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,40}$")]
-Scale = Literal["none", "unit-interval", "standardize", "unit-norm"]
-Convention = Literal["papyan", "probe", "class", "sample", "released"]
-RELEASED_ERF_NTK = "compat.released.erf_ntk"
-KernelRow: TypeAlias = dict[str, Any]  # the columns of the table that name a kernel
+    from nc1fast.studies.measuring import Task
 
 
 @dataclass(frozen=True)
-class ReleasedErfNTK:
-    """Stands for `nc1fast.compat.released.erf_ntk`, which is a Gram matrix and not a kernel."""
+class Assignment:
+    """A task of an arm on one of its data sets: how often, and under which conventions."""
 
-    weight_variance: float
-    bias_variance: float
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    task: Task
+    repeats: int
+    conventions: tuple[str, ...]
 
 
-class GaussianMixture(_Model):
-    """Class c is N(means[c] * ones, stds[c]^2 I); one data set per size and number of features.
+class Arm(Entry):
+    """One family of data sets and what is computed on them.
 
-    `n_samples` lists totals that are divided equally; `sizes` lists the class sizes one by one.
+    Parameters
+    ----------
+    name : str
+    data : list of sources
+    kernels : list of Kernels, default ()
+        The data's own NC1 is always there.
+    networks : list of Training, default ()
+    adaptive : list of Adaptive, default ()
+    theory : bool, default False
+        Expected NC1 of those kernels that `nc1fast.theory` covers, on Gaussian data.
+    conventions : list of str, default ["papyan"]
+    repeats : int, optional
+        Default: the study's.
+    illustrate : list of Illustration, default ()
+        Data sets that give series.
     """
-
-    source: Literal["gaussian_mixture"]
-    name: Name
-    means: Annotated[tuple[Number, ...], Field(min_length=2)]
-    stds: Variance | tuple[Variance, ...]
-    n_features: Annotated[tuple[Count, ...], Field(min_length=1)]
-    n_samples: tuple[Count, ...] = ()
-    sizes: tuple[tuple[Count, ...], ...] = ()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> GaussianMixture:
-        n_classes = len(self.means)
-        if bool(self.n_samples) == bool(self.sizes):
-            raise ValueError(
-                "give either n_samples (equal classes) or sizes (one list per data set)"
-            )
-        if isinstance(self.stds, tuple) and len(self.stds) != n_classes:
-            raise ValueError(f"stds must be one number or {n_classes}, one per mean")
-        for n in self.n_samples:
-            if n % n_classes:
-                raise ValueError(f"n_samples {n} cannot be divided into {n_classes} equal classes")
-        for sizes in self.sizes:
-            if len(sizes) != n_classes:
-                raise ValueError(
-                    f"each entry of sizes must have {n_classes} numbers, got {list(sizes)}"
-                )
-        return self
-
-    def instances(self) -> Iterator[tuple[tuple[int, ...], int]]:
-        """(class sizes, features) of each data set, in order."""
-        n_classes = len(self.means)
-        equal = ((n // n_classes,) * n_classes for n in self.n_samples)
-        return itertools.product((*equal, *self.sizes), self.n_features)
-
-
-class Digits(_Model):
-    """The handwritten digits of scikit-learn: 1797 images of 64 pixels, 10 classes.
-
-    `n_samples`: rows drawn afresh for each repeat, without replacement, classes in proportion; all of
-    them, once, if left out.
-    """
-
-    source: Literal["digits"]
-    name: Name = "digits"
-    n_samples: Count | None = None
-    scale: Scale = "unit-interval"
-
-
-class File(_Model):
-    """A data file, as `nc1fast.datasets.load` reads it. `path` is relative to the study's file."""
-
-    source: Literal["file"]
-    name: Name
-    path: str
-    keys: tuple[str, str] | None = None
-    labels: str | None = None
-    n_samples: Count | None = None
-    scale: Scale = "none"
-
-
-class Kernels(_Model):
-    """Kernels of one class: one for each activation and depth listed."""
-
-    kernel: Literal["ConjugateKernel", "NNGP", "NTK", "Linear", "compat.released.erf_ntk"]
-    activation: str | tuple[str, ...] | None = None
-    slope: Number | None = None
-    depth: Count | tuple[Count, ...] = 2
-    weight_variance: Variance | tuple[Variance, ...] = 1.0
-    bias_variance: Variance | tuple[Variance, ...] = 0.0
-    parametrization: Literal["ntk", "standard"] | None = None
-    width: Count | tuple[Count, ...] | None = None
-    train_bias: bool | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Kernels:
-        list(self.expand())  # the kernel classes check their own arguments
-        return self
-
-    def expand(self) -> Iterator[tuple[KernelRow, Any]]:
-        """Pairs of the columns that name a kernel, and the kernel."""
-        if self.kernel in ("Linear", RELEASED_ERF_NTK):
-            self._allow("weight_variance", "bias_variance")
-            weight, bias = self.weight_variance, self.bias_variance
-            if isinstance(weight, tuple) or isinstance(bias, tuple):
-                raise ValueError(f"{self.kernel} takes one variance, not one per layer")
-            if self.kernel == "Linear":
-                yield self._row("", 1), _kernels.Linear(weight, bias)
-            else:
-                yield self._row("erf", 2), ReleasedErfNTK(weight, bias)
-            return
-        if self.activation is None:
-            raise ValueError(f"{self.kernel} needs an activation")
-        for name, depth in itertools.product(_tuple(self.activation), _tuple(self.depth)):
-            activation: Activation = name
-            if name == "leaky_relu":
-                activation = LeakyReLU() if self.slope is None else LeakyReLU(self.slope)
-            elif self.slope is not None:
-                raise ValueError("slope belongs to the activation leaky_relu")
-            options: dict[str, Any] = {
-                "weight_variance": self.weight_variance,
-                "bias_variance": self.bias_variance,
-            }
-            for option in ("parametrization", "width", "train_bias"):
-                if (value := getattr(self, option)) is not None:
-                    options[option] = value
-            if self.kernel != "NTK":
-                self._allow("activation", "slope", "depth", "weight_variance", "bias_variance")
-            kernel = getattr(_kernels, self.kernel)(activation, depth, **options)
-            yield self._row(str(activation), depth), kernel
-
-    def _allow(self, *names: str) -> None:
-        if extra := self.model_fields_set - {"kernel", *names}:
-            raise ValueError(f"{self.kernel} has no {', '.join(sorted(extra))}")
-
-    def _row(self, activation: str, depth: int) -> KernelRow:
-        parametrization = (self.parametrization or "ntk") if self.kernel == "NTK" else ""
-        return {
-            "kernel": self.kernel,
-            "activation": activation,
-            "depth": depth,
-            "weight_variance": _joined(self.weight_variance),
-            "bias_variance": _joined(self.bias_variance),
-            "parametrization": parametrization,
-        }
-
-
-class Arm(_Model):
-    """One family of data sets, its kernels and its repeats (default: the study's)."""
 
     name: Name
     data: Annotated[
         tuple[Annotated[GaussianMixture | Digits | File, Field(discriminator="source")], ...],
         Field(min_length=1),
     ]
-    kernels: Annotated[tuple[Kernels, ...], Field(min_length=1)]
-    conventions: Annotated[tuple[Convention, ...], Field(min_length=1)] = ("papyan",)
+    kernels: tuple[Kernels, ...] = ()
+    networks: tuple[Training, ...] = ()
+    adaptive: tuple[Adaptive, ...] = ()
+    theory: bool = False
+    conventions: Conventions = ("papyan",)
     repeats: Count | None = None
+    illustrate: tuple[Illustration, ...] = ()
 
     @model_validator(mode="after")
     def _distinct(self) -> Arm:
-        _reject_duplicates("data", (data.name for data in self.data))
-        _reject_duplicates("conventions", self.conventions)
-        rows = [tuple(row.values()) for entry in self.kernels for row, _ in entry.expand()]
-        _reject_duplicates(
-            "kernels", (" ".join(str(value) for value in row if value) for row in rows)
-        )
+        reject_duplicates("data", (data.name for data in self.data))
+        reject_duplicates("conventions", self.conventions)
+        named = [row for row, _ in KernelTask(self.kernels).pairs()]
+        reject_duplicates("kernels", (" ".join(str(v) for v in row.values() if v) for row in named))
+        reject_duplicates("networks", (t.name for e in self.networks for t in e.tasks()))
+        reject_duplicates("adaptive", (t.name for e in self.adaptive for t in e.tasks()))
+        if not (self.kernels or self.networks or self.adaptive):
+            raise ValueError("give kernels, networks or adaptive")
+        if self.theory and not TheoryTask(KernelTask(self.kernels)).pairs():
+            raise ValueError("theory covers none of the kernels")
+        for one in self.illustrate:
+            if one.dataset not in {data.name for data in self.data}:
+                raise ValueError(
+                    f"illustrate names the dataset {one.dataset!r}, which is not there"
+                )
         return self
 
+    def assignments(self, instance: Instance, repeats: int) -> list[Assignment]:
+        """All tasks on one data set; `repeats` is the study's default."""
+        repeats = self.repeats or repeats
+        kernels = KernelTask(self.kernels)
+        found = [self._assigned(kernels, Limits(), instance, repeats)]
+        entries: tuple[Training | Adaptive, ...] = (*self.networks, *self.adaptive)
+        for entry in entries:
+            if entry.largest is None or (instance.n_samples or 0) <= entry.largest:
+                tasks = entry.tasks()
+                found += [self._assigned(task, entry, instance, repeats) for task in tasks]
+        found += [Assignment(task, 1, self.conventions) for task in self._annealings(instance)]
+        if self.theory and isinstance(instance.source, GaussianMixture):
+            found.append(Assignment(TheoryTask(kernels), 1, self.conventions))
+        return found
 
-class Study(_Model):
+    def _assigned(self, task: Task, limits: Limits, instance: Instance, repeats: int) -> Assignment:
+        if not (instance.random or task.chance):
+            repeats = 1  # the same data, the same answer
+        repeats = min(repeats, limits.repeats or repeats)
+        return Assignment(task, repeats, limits.conventions or self.conventions)
+
+    def _annealings(self, instance: Instance) -> Iterator[AnnealingTask]:
+        for one in self.illustrate:
+            if one.covers(instance):
+                for entry in self.adaptive:
+                    for task in entry.tasks():
+                        if entry.kind != "shuffled" and one.shows("annealing", task.activation, 0):
+                            yield AnnealingTask(entry, task.activation)
+
+
+class Study(Entry):
     """A whole study.
 
     Parameters
@@ -239,7 +148,7 @@ class Study(_Model):
     @field_validator("arms")
     @classmethod
     def _distinct(cls, arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
-        _reject_duplicates("arms", (arm.name for arm in arms))
+        reject_duplicates("arms", (arm.name for arm in arms))
         return arms
 
 
@@ -328,19 +237,3 @@ def _resolve(study: Study, folder: Path) -> Study:
         )
         arms.append(arm.model_copy(update={"data": data}))
     return study.model_copy(update={"arms": tuple(arms)})
-
-
-def _tuple(value: T | tuple[T, ...]) -> tuple[T, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _joined(value: float | tuple[float, ...]) -> str:
-    return ":".join(f"{v:.12g}" for v in _tuple(value))
-
-
-def _reject_duplicates(what: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"{what} must differ, {name!r} is there twice")
-        seen.add(name)

@@ -10,10 +10,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.studies.measuring import Outcome
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from nc1fast.studies.table import Row
 
 JOURNAL = "journal.jsonl"
 
@@ -41,7 +41,7 @@ class Journal:
     def __init__(self, folder: Path, fingerprint: str, *, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / JOURNAL
-        self.finished: dict[str, list[Row]] = {}
+        self.finished: dict[str, Outcome] = {}
         self._file = path.open("a+b")
         try:
             self._lock(path)
@@ -75,12 +75,12 @@ class Journal:
                 "take another --out, or run without --resume to start again"
             )
         for record in records[1:]:
-            self.finished[record["cell"]] = record["rows"]
+            self.finished[record["cell"]] = Outcome(record["rows"], record["series"])
 
-    def add(self, cell: str, rows: list[Row]) -> None:
+    def add(self, cell: str, outcome: Outcome) -> None:
         """Record a finished cell; it is on disk when this returns."""
-        self._append({"cell": cell, "rows": rows})
-        self.finished[cell] = rows
+        self._append({"cell": cell, "rows": outcome.rows, "series": outcome.series})
+        self.finished[cell] = outcome
 
     def _append(self, record: dict[str, Any]) -> None:
         self._file.write(json.dumps(record).encode() + b"\n")

@@ -1,36 +1,33 @@
-"""Run a study: cell by cell, journalled, into one table."""
+"""Run a study: cell by cell, journalled, into one table and its series."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import datetime as dt
 import hashlib
-import math
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+import importlib
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import nc1fast as nc
-from nc1fast.compat import released
+from nc1fast._extras import require
 from nc1fast.provenance import machine
-from nc1fast.studies import table
+from nc1fast.studies import series, table
 from nc1fast.studies.cells import Cell, plan
-from nc1fast.studies.description import File, KernelRow, ReleasedErfNTK, Study
 from nc1fast.studies.journal import Journal
+from nc1fast.studies.measuring import FAILED, Outcome
+from nc1fast.studies.sources import File
+from nc1fast.studies.workers import side_by_side
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from nc1fast import Collapse
-    from nc1fast.studies.table import Row
+    from nc1fast.studies.description import Study
+    from nc1fast.studies.tidy import Row
 
 Progress = Callable[[int, int], None]
-FAILED = "failed: "  # begins the status of a row whose NC1 could not be computed
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class Result:
 
     folder: Path
     rows: list[Row]
+    series: list[Row]
     n_computed: int  # cells computed by this run; the others came from the journal
 
     @property
@@ -54,27 +52,32 @@ def run(
     only: Sequence[str] = (),
     resume: bool = False,
     n_threads: int | None = None,
+    jobs: int = 1,
     progress: Progress | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Result:
-    """Compute the table of a study.
+    """Compute the table and the series of a study.
 
     Parameters
     ----------
     study : Study
     folder : str or Path
-        Gets journal.jsonl while running, table.csv and table.parquet at the end.
+        Gets journal.jsonl while running; table and series, .csv and .parquet, at the end.
     only : sequence of str
         Filters as of `plan`; with `resume`, cells that are already in the journal stay in the table.
     resume : bool, default False
-        Continue from the journal in `folder`. The table is the same as of an uninterrupted run,
+        Continue from the journal in `folder`. The tables are the same as of an uninterrupted run,
         but for the column `seconds`.
     n_threads : int, optional
-        As `nc1fast.collapse`.
+        Of kernel passes, as `nc1fast.collapse`; default with several jobs: 1. It changes no number.
+    jobs : int, default 1
+        Cells that are computed side by side, each in a process of its own; 1 is this process. It changes no number,
+        because BLAS and torch always get one thread. A script that asks for several needs the usual
+        `if __name__ == "__main__":`.
     progress : callable(done, total), optional
         Called after each cell.
     provenance : dict, optional
-        Goes into the Parquet file beside what this function knows itself.
+        Goes into the Parquet files beside what this function knows itself.
 
     Returns
     -------
@@ -83,31 +86,50 @@ def run(
     Raises
     ------
     ValueError
-        As `plan` and `Journal`.
+        As `plan` and `Journal`; for jobs < 1.
+    RuntimeError
+        If a process dies; says which cell it had.
 
     Notes
     -----
-    Cost: one `nc1fast.collapse` per cell, of all its kernels together; O(N C) memory, but for the
-    released code's erf NTK, which needs the N x N matrix.
+    Cost: as `describe_plan` estimates. Memory of a cell: O(N C), but N x N for adaptive kernels, for the released code's
+    erf NTK, and where Gram matrices and kernel spectra are illustrated.
     """
+    if jobs < 1:
+        raise ValueError(f"jobs must be >= 1, got {jobs}")
     folder = Path(folder)
     cells = plan(study, only)
-    computed = 0
-    with closing(Journal(folder, fingerprint(study), resume=resume)) as journal:
-        for done, cell in enumerate(cells):
-            if cell.id not in journal.finished:
-                journal.add(cell.id, compute(cell, study.dtype, n_threads))
-                computed += 1
-            if progress is not None:
-                progress(done + 1, len(cells))
+    threads = 1 if jobs > 1 and n_threads is None else n_threads
+    with contextlib.closing(Journal(folder, fingerprint(study), resume=resume)) as journal:
+        missing = [cell for cell in cells if cell.id not in journal.finished]
+        done = len(cells) - len(missing)
+        computed = _computed(missing, (study.dtype, threads), jobs)
+        with contextlib.closing(computed):
+            for cell, outcome in computed:
+                journal.add(cell.id, outcome)
+                done += 1
+                if progress is not None:
+                    progress(done, len(cells))
         in_table = plan(study) if only and resume else cells
-        rows = [row for cell in in_table for row in journal.finished.get(cell.id, ())]
+        outcomes = [journal.finished[c.id] for c in in_table if c.id in journal.finished]
     told = {
         "date": str(dt.datetime.now(dt.timezone.utc).date()),
-        "cells": f"{sum(c.id in journal.finished for c in in_table)} of {len(plan(study))}",
+        "cells": f"{len(outcomes)} of {len(plan(study))}",
     }
-    table.write(rows, folder, {**describe(study), **machine(), **(provenance or {}), **told})
-    return Result(folder, rows, computed)
+    about = {**describe(study), **machine(), **(provenance or {}), **told}
+    rows = [row for outcome in outcomes for row in outcome.rows]
+    shown = [row for outcome in outcomes for row in outcome.series]
+    table.write(rows, folder, about)
+    series.write(shown, folder, about)
+    return Result(folder, rows, shown, len(missing))
+
+
+def _computed(
+    cells: Sequence[Cell], settings: tuple[Any, ...], jobs: int
+) -> Generator[tuple[Cell, Outcome], None, None]:
+    if jobs == 1:
+        return ((cell, compute(cell, *settings)) for cell in cells)
+    return side_by_side(compute, cells, settings, jobs)
 
 
 def describe(study: Study) -> dict[str, Any]:
@@ -123,6 +145,7 @@ def describe(study: Study) -> dict[str, Any]:
         "conventions": ", ".join(conventions),
         "dtype": study.dtype,
         "version": nc.__version__,
+        "description": study.model_dump(mode="json", exclude_defaults=True),
     }
 
 
@@ -136,96 +159,44 @@ def fingerprint(study: Study) -> str:
     return digest.hexdigest()
 
 
-def compute(cell: Cell, dtype: str = "float64", n_threads: int | None = None) -> list[Row]:
-    """Compute the rows of one cell: all its kernels from one pass, each under the arm's conventions."""
-    options: dict[str, Any] = {
-        "convention": "papyan",  # where the pass starts; `under` gives the others
-        "statistics": "sums",
-        "dtype": dtype,
-        "n_threads": n_threads,
-    }
-    X, y = cell.draw()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", nc.AccuracyWarning)  # the table has the bounds
-        data = nc.collapse(X, y, **options)
-        measured = [
-            {**kernel, **_measure(result, data, convention), "seconds": seconds}
-            for kernel, result, seconds in _passes(cell, X, y, options)
-            for convention in cell.arm.conventions
-        ]
+def compute(cell: Cell, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
+    """Compute one cell: complete rows of the table and of the series."""
+    with one_thread(cell.task.libraries):
+        problem = cell.problem(dtype, n_threads)
+        outcome = cell.task.compute(problem)
+    _, counts = np.unique(problem.y, return_counts=True)
     shared = {
         "arm": cell.arm.name,
-        "dataset": cell.data.name,
-        "source": cell.data.source,
-        "N": X.shape[0],
-        "d0": X.shape[1],
-        "sizes": ":".join(str(n) for n in data.sizes),
-        "scale": getattr(cell.data, "scale", "none"),
-        "dtype": dtype,
+        "dataset": cell.instance.source.name,
+        "N": problem.X.shape[0],
+        "d0": problem.X.shape[1],
+        "sizes": ":".join(map(str, counts)),
         "repeat": cell.repeat,
-        "seed": cell.seed,
-        "version": nc.__version__,
     }
-    rows = [{**shared, **row} for row in measured]
-    return [{column.name: row[column.name] for column in table.COLUMNS} for row in rows]
+    return Outcome(
+        [
+            table.LAYOUT.ordered(
+                {**shared, "seed": 0 if row["state"] == "theory" else cell.seed, **row}
+            )
+            for row in outcome.rows
+        ],
+        [series.LAYOUT.ordered({**shared, **row}) for row in outcome.series],
+    )
 
 
-def _passes(
-    cell: Cell, X: NDArray[np.float64], y: NDArray[Any], options: dict[str, Any]
-) -> Iterator[tuple[KernelRow, Collapse | str, float]]:
-    """Each kernel's result, or the reason why there is none, and the seconds of its pass."""
-    streamed = [k for _, k in cell.kernels if not isinstance(k, ReleasedErfNTK)]
-    together, seconds = _collapse(X, y, streamed, options) if streamed else ([], 0.0)
-    answers = iter(together)
-    for row, kernel in cell.kernels:
-        if isinstance(kernel, ReleasedErfNTK):
-            answer = _collapse(X, y, kernel, {**options, "dtype": "float64"})
-            yield ({**row, "dtype": "float64"}, *answer)
-        elif isinstance(together, str):  # one kernel is at fault: the others still have an answer
-            yield (row, *_collapse(X, y, kernel, options))
-        else:
-            yield row, next(answers), seconds
+@contextlib.contextmanager
+def one_thread(libraries: Sequence[str]) -> Iterator[None]:
+    """BLAS and torch on one thread, so that a cell has the same bits on any machine's number of cores.
 
-
-def _collapse(X: Any, y: Any, kernel: Any, options: dict[str, Any]) -> tuple[Any, float]:
-    """Answer of `nc1fast.collapse`, or why there is none, and the seconds it took."""
-    start = time.perf_counter()
-    try:
-        if isinstance(kernel, ReleasedErfNTK):
-            X, kernel = released.erf_ntk(X, **dataclasses.asdict(kernel)), "precomputed"
-        outcome = nc.collapse(X, y, kernel, **options)
-    except ValueError as error:
-        outcome = " ".join(str(error).split())
-    return outcome, time.perf_counter() - start
-
-
-def _measure(result: Collapse | str, data: Collapse, convention: str) -> dict[str, Any]:
-    """Columns of one result under one convention.
-
-    The released code divides its own convention by the data's NC1 under "probe" (and adds 1e-8 to
-    the divisor, which is left out here).
+    The libraries are imported first: a limit does not reach what is loaded later.
     """
-    divisor = data.under("probe" if convention == "released" else convention).nc1
-    try:
-        answer = result if isinstance(result, str) else result.under(convention)
-    except ValueError as error:
-        answer = str(error)
-    if isinstance(answer, str):
-        nc1 = trace_within = trace_between = error_bound = math.nan
-    else:
-        nc1, error_bound = answer.nc1, answer.error_bound
-        trace_within, trace_between = answer.trace_within, answer.trace_between
-    relative = nc1 / divisor if divisor else math.nan
-    told = table.status(nc1=nc1, relative_nc1=relative)
-    return {
-        "convention": convention,
-        "nc1": nc1,
-        "data_nc1": divisor,
-        "relative_nc1": relative,
-        "log10_nc1": table.log10(nc1),
-        "log10_relative_nc1": table.log10(relative),
-        "status": f"{FAILED}{answer}" if isinstance(answer, str) else told,
-        "trace_within": trace_within,
-        "trace_between": trace_between,
-        "error_bound": error_bound,
-    }
+    loaded = [importlib.import_module(name) for name in libraries]
+    threads = [(m, m.get_num_threads()) for m in loaded if m.__name__ == "torch"]
+    with require("threadpoolctl", "study").threadpool_limits(1):
+        try:
+            for torch, _ in threads:
+                torch.set_num_threads(1)
+            yield
+        finally:
+            for torch, before in threads:
+                torch.set_num_threads(before)
