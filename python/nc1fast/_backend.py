@@ -130,7 +130,7 @@ def _mapping_error(X: NDArray[Any], rows: NDArray[np.float64], chain: Chain) -> 
         lengths = np.linalg.norm(rows[part], axis=1)
         sizes = np.linalg.norm(np.abs(X[part]).astype(np.float64) @ np.abs(chain.factor), axis=1)
         worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
-    return 8.0 * (X.shape[1] + 2) * worst
+    return 8.0 * float(X.shape[1] + 2) * worst
 
 
 def adaptive_gram(

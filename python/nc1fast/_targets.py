@@ -55,7 +55,7 @@ def encode(
                 f"but the network has {n_outputs}"
             )
         return Targets(of_class[classes], of_class, targets == "one-hot")
-    values = _numbers(targets, len(classes), n_outputs)
+    values = as_numbers(targets, len(classes), n_outputs)
     of_class = np.array([values[classes == c].mean(axis=0) for c in range(n_classes)])
     if len(np.unique(of_class, axis=0)) < n_classes:
         raise ValueError(
@@ -74,7 +74,8 @@ def _codes(name: str, n_classes: int) -> NDArray[np.float64]:
     raise ValueError(f"targets must be 'scalar', 'one-hot' or an array, got {name!r}")
 
 
-def _numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[np.float64]:
+def as_numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[np.float64]:
+    """Finite targets (N, P); one column for a vector, as many as there are where `n_outputs` is None."""
     values = np.asarray(targets.detach().cpu() if hasattr(targets, "detach") else targets)
     if values.dtype.kind not in "fiub":
         raise TypeError(f"targets must be real numbers, got dtype {values.dtype}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -309,6 +309,7 @@ class AdaptiveKernel(Kernel):
 
     sigma: NDArray[np.float64]
     activation: Activation = "erf"
+    factor: NDArray[np.float64] = field(init=False)
     depth = 2
 
     def __post_init__(self) -> None:
@@ -356,7 +357,7 @@ def to_json(kernel: Any) -> Any:
         return kernel
     if type(kernel).__name__ not in _CLASSES or not isinstance(kernel, Kernel):
         raise TypeError(f"only kernel objects can be written to a file, got {kernel!r}")
-    values = {f.name: getattr(kernel, f.name) for f in fields(kernel)}  # type: ignore[arg-type]
+    values = {f.name: getattr(kernel, f.name) for f in fields(kernel) if f.init}  # type: ignore[arg-type]
     if isinstance(values.get("activation"), LeakyReLU):
         values["activation"] = {"leaky_relu": values["activation"].slope}
     if isinstance(kernel, AdaptiveKernel):

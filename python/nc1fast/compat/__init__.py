@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from nc1fast.compat import released
+from nc1fast.compat import equations, released
+from nc1fast.compat.equations import released_adaptive
 
-__all__ = ["released"]
+__all__ = ["equations", "released", "released_adaptive"]

@@ -1,0 +1,170 @@
+"""Down to a stationary point of the free energy: L-BFGS on the factor L, then Newton steps on the equation itself.
+
+L-BFGS compares values of F, and ends where a step changes it by rounding alone, at residuals of 1e-5 to 1e-8. The equation
+of state has no such floor: Newton's method with Krylov solves takes it to 1e-10 and below in a few steps.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nc1fast._extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from nc1fast.adaptive.equations import Evaluation, FreeEnergy
+
+    Array = NDArray[np.float64]
+
+_MEMORY = 30  # pairs that L-BFGS keeps
+_LARGEST = 30.0  # |log| of a diagonal entry of L
+_FLAT = 1e-11  # relative decrease of F that ends L-BFGS
+_FLOOR = 1e-9  # relative rounding of F: a Newton step may not raise it by more
+_NEWTON_STEPS = 12
+_KRYLOV = 30  # directions of one Newton step
+
+
+class _FinishedError(Exception):
+    """The tolerance is met, or the evaluations are spent."""
+
+
+@dataclass
+class Descent:
+    """A descent under way: the best point so far, and its history.
+
+    Parameters
+    ----------
+    energy : FreeEnergy
+    tol : float
+        Residual at which to stop.
+    max_evaluations : int
+    report : callable(evaluations, max_evaluations) or None
+    """
+
+    energy: FreeEnergy
+    tol: float
+    max_evaluations: int
+    report: Callable[[int, int], object] | None = None
+    evaluations: int = 0
+    L: Array | None = None
+    best: Evaluation | None = None
+    history: list[tuple[int, float, float]] = field(default_factory=list)  # evaluation, F, residual
+
+    def run(self, start: Array) -> tuple[Array, Evaluation]:
+        """Descend from L = start.
+
+        Raises
+        ------
+        ValueError
+            If Qt is not positive definite at the start.
+        """
+        if self._look(start) is None:
+            raise ValueError(
+                f"noise {self.energy.noise:g} is too small: Q + noise I is not positive definite in float64"
+            )
+        assert self.L is not None
+        assert self.best is not None
+        with suppress(_FinishedError):
+            self._check()
+            for flat in (_FLAT, 0.0):  # the second time until nothing moves any more
+                self._lbfgs(flat)
+                self._newton()
+        return self.L, self.best
+
+    def _look(self, L: Array) -> Evaluation | None:
+        found = self.energy.evaluate(L)
+        self.evaluations += 1
+        if self.report is not None:
+            self.report(self.evaluations, self.max_evaluations)
+        if found is not None and self._better(found):
+            self.L, self.best = L, found
+            self.history.append((self.evaluations, found.value, found.residual))
+        return found
+
+    def _better(self, found: Evaluation) -> bool:
+        """Lower in F; where that is equal to rounding, or no guide, closer to the equation."""
+        if self.best is None:
+            return True
+        if not self.energy.potential:
+            return found.residual < self.best.residual
+        slack = _FLOOR * max(1.0, abs(self.best.value))
+        if abs(found.value - self.best.value) <= slack:
+            return found.residual < self.best.residual
+        return found.value < self.best.value
+
+    def _check(self) -> None:
+        assert self.best is not None
+        if self.best.residual <= self.tol or self.evaluations >= self.max_evaluations:
+            raise _FinishedError
+
+    def _lbfgs(self, flat: float) -> None:
+        """Minimise F over the strict lower triangle of L and the logarithms of its diagonal."""
+        assert self.L is not None
+        assert self.best is not None
+        r, h = len(self.L), self.energy.width
+        below, diagonal = np.tril_indices(r, -1), np.diag_indices(r)
+        worst = self.best.value
+
+        def matrix(v: Array) -> Array:
+            L = np.zeros((r, r))
+            L[diagonal] = np.exp(np.clip(v[:r], -_LARGEST, _LARGEST))
+            L[below] = v[r:]
+            return L
+
+        def value_and_gradient(v: Array) -> tuple[float, Array]:
+            L = matrix(v)
+            found = self._look(L)
+            self._check()
+            if found is None:  # far out: a wall that sends the line search back
+                return worst + h * r * (1 + float(v @ v)), 2 * h * r * v
+            g = found.gradient
+            return found.value, np.concatenate([g[diagonal] * L[diagonal], g[below]])
+
+        minimize = require("scipy.optimize", "adaptive").minimize
+        options = {"maxcor": _MEMORY, "ftol": flat, "gtol": 0.0, "maxiter": self.max_evaluations}
+        options["maxfun"] = self.max_evaluations
+        start = np.concatenate([np.log(self.L[diagonal]), self.L[below]])
+        minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
+
+    def _newton(self) -> None:
+        """Solve mismatch(L) = 0 over L = L0 (I + E), E lower triangular, from the best point L0."""
+        assert self.L is not None
+        base, r = self.L, len(self.L)
+        lower = np.tril_indices(r)
+
+        def mismatch(e: Array) -> Array:
+            E = np.zeros((r, r))
+            E[lower] = e
+            found = self._look(base @ (np.eye(r) + E))
+            self._check()
+            if found is None:
+                raise ArithmeticError
+            return found.mismatch[lower]
+
+        last = [np.inf]
+
+        def halved(_: Array, f: Array) -> None:
+            norm = float(np.linalg.norm(f))
+            if norm > last[0] / 2:
+                raise ArithmeticError
+            last[0] = norm
+
+        optimize = require("scipy.optimize", "adaptive")
+        try:
+            optimize.newton_krylov(
+                mismatch,
+                np.zeros(len(lower[0])),
+                f_tol=0.0,
+                maxiter=_NEWTON_STEPS,
+                inner_maxiter=_KRYLOV,
+                callback=halved,
+            )
+        except (optimize.NoConvergence, ArithmeticError, ValueError):
+            return  # the best point stands; its residual says how far it is

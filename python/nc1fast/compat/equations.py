@@ -1,0 +1,107 @@
+"""The equations of state as the code released with arXiv 2406.02105 has them.
+
+They differ from those of `nc1fast.adaptive` in the matrix A of the gradient. With t = (Q + s2 I)^-1 y and the mean
+prediction f = y - s2 t, the data term is -t t^T = -(y - f)(y - f)^T/s2^2; the released code multiplies by s2 instead of
+dividing by s2^2, and subtracts f, a column, from y, a row, which gives the matrix D_ij = y_j - f_i in place of a vector:
+
+    A = (Q + s2 I)^-1 - s2 D D^T,   D D^T = |y|^2 1 1^T - (sum y)(1 f^T + f 1^T) + N f f^T.
+
+At s2 = 1e-6 the labels hardly enter: what is left is the log-determinant.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nc1fast._inputs import as_rows
+from nc1fast._targets import as_numbers
+from nc1fast.adaptive.equations import DataTerm
+from nc1fast.adaptive.solving import solve_equations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from nc1fast.adaptive.solution import AdaptiveSolution
+
+    Array = NDArray[np.float64]
+
+# Widths that the released configuration passes through on its way to 500.
+ANNEALING = (*range(100_000, 9_999, -10_000), *range(9_000, 999, -1_000), *range(900, 499, -100))
+
+
+def released_adaptive(
+    X: ArrayLike,
+    targets: ArrayLike,
+    *,
+    noise: float = 1e-6,
+    weight_variance: float = 1.0,
+    readout_variance: float = 1 / 128,
+    width: float = 500,
+    start: ArrayLike | None = None,
+    widths: Sequence[float] | None = None,
+    tol: float = 1e-8,
+    max_iter: int = 2000,
+    n_threads: int | None = None,
+    progress: bool | Callable[[int, int], object] = False,
+) -> AdaptiveSolution:
+    """Solve the released equations, in float64; for comparison only.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    targets : array-like of shape (n_samples,)
+        One output.
+    noise, weight_variance, readout_variance, width, start, widths, tol, max_iter, n_threads, progress
+        As `nc1fast.adaptive.solve`; the defaults are the released configuration, whose way through 24 widths is
+        `widths=nc1fast.compat.equations.ANNEALING`. The root does not depend on the way there.
+
+    Returns
+    -------
+    AdaptiveSolution
+        `free_energy` is the value whose gradient the equations have but for their data term: prior and log-determinant.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `nc1fast.adaptive.solve`; for more than one output.
+
+    Notes
+    -----
+    Cost and accuracy: as `nc1fast.adaptive.solve`. The released code computes in float32 and solves to an absolute
+    tolerance of 5e-4 in Sigma.
+    """
+    Y = as_numbers(targets, len(as_rows(X, "X")), None)
+    if Y.shape[1] != 1:
+        raise ValueError(f"targets must be of one output here, got {Y.shape[1]}")
+    return solve_equations(
+        X,
+        Y,
+        _released,
+        noise=noise,
+        activation="erf",
+        weight_variance=weight_variance,
+        readout_variance=readout_variance,
+        width=width,
+        start=start,
+        widths=widths,
+        multistart=1,
+        tol=tol,
+        max_iter=max_iter,
+        seed=0,
+        n_threads=n_threads,
+        progress=progress,
+    )
+
+
+def _released(Y: Array, T: Array, log_det: float, noise: float) -> DataTerm:
+    """s2 D D^T as a factor times its transpose, D D^T = [1 f] C [1 f]^T."""
+    y, f = Y[:, 0], Y[:, 0] - noise * T[:, 0]
+    C = np.array([[y @ y, -y.sum()], [-y.sum(), len(y)]])
+    eigenvalues, basis = np.linalg.eigh(C)
+    root = basis * np.sqrt(np.maximum(eigenvalues, 0.0))
+    factor = np.sqrt(noise) * np.column_stack([np.ones_like(f), f]) @ root
+    return DataTerm(0.5 * log_det, 1.0, factor, None)
