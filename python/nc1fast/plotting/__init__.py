@@ -1,0 +1,79 @@
+"""Figures of a study, drawn from its table and its series and nothing else.
+
+Means, standard deviations and pairs of rows come from `nc1fast.studies.summary`; here they only get a place on paper:
+curves (rows to points) -> panels (points to axes) -> drawing (figure, caption, files). A module for each kind of figure
+makes the curves; `looks` says what each representation looks like, the same everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nc1fast._extras import require
+from nc1fast.plotting import collapse, controls, courses, matrices, points, ratios
+from nc1fast.plotting.drawing import STYLE, Drawing, save, to_bytes
+from nc1fast.studies.summary import derived
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.tidy import Row
+
+__all__ = ["Drawing", "draw", "save", "to_bytes"]
+
+_OF_TABLE = (
+    collapse.overview,
+    ratios.training,
+    controls.shuffled,
+    collapse.by_size,
+    ratios.ntk_over_nngp,
+    controls.conventions,
+    points.against_depth,
+    points.single_data_sets,
+)
+_OF_SERIES = (
+    courses.along_training,
+    courses.along_annealing,
+    matrices.weight_covariances,
+    matrices.gram_matrices,
+)
+_LAST = (points.counter_examples,)  # after everything on the published data
+_UNDEFINED = (
+    " A note '2 undefined' above a panel counts repeats whose NC1 is not positive, which have no place on a logarithmic "
+    "axis."
+)
+
+
+def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
+    """Draw every figure that the rows can support, in the order in which they should be seen.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The table, as `nc1fast.studies.table.read` gives it.
+    series : sequence of Row, optional
+        As `nc1fast.studies.series.read` gives it.
+
+    Returns
+    -------
+    list of Drawing
+        The first is "overview", if the rows support it.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing (extra `study`).
+    """
+    matplotlib = require("matplotlib", "study")
+    rows = derived(rows)
+    with matplotlib.rc_context(STYLE):
+        of_table = [drawing for make in _OF_TABLE for drawing in make(rows)]
+        of_series = [drawing for make in _OF_SERIES for drawing in make(series)]
+        last = [drawing for make in _LAST for drawing in make(rows)]
+    for drawing in (*of_table, *of_series, *last):
+        drawing.figure.draw_without_rendering()  # lays it out
+        drawing.figure.set_layout_engine("none")  # for good, whatever the format
+    if any(row["nc1"] <= 0 for row in rows):
+        of_table = [replace(d, caption=d.caption + _UNDEFINED) for d in of_table]
+    return [*of_table, *of_series, *last]

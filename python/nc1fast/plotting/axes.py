@@ -1,0 +1,65 @@
+"""Axes that can be read: logarithmic, with plain numbers at round places."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from nc1fast._extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Mantissas of tick marks, the densest first.
+_MANTISSAS = ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+_FEWEST, _MOST = 3, 7
+
+
+def log_axis(axis: Any, low: float, high: float) -> None:
+    """Make an axis logarithmic from `low` to `high`, with a few labels at round numbers, written plainly."""
+    ticker = require("matplotlib.ticker", "study")
+    axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": (low, high)})
+    axis.set_major_locator(ticker.FixedLocator(round_numbers(low, high)))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: plain(value)))
+    axis.set_minor_locator(ticker.NullLocator())
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Three to seven round numbers from low to high > 0: evenly spread over the logarithm, or over a narrow range."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    if last - first > _MOST:
+        step = math.ceil((last - first) / _MOST)
+        return [10.0**k for k in range(first, last + 1, step) if low <= 10.0**k <= high]
+    for mantissas in _MANTISSAS:
+        found = [
+            float(f"{m}e{k}")
+            for k in range(first, last + 1)
+            for m in mantissas
+            if low <= float(f"{m}e{k}") <= high
+        ]
+        if _FEWEST <= len(found) <= _MOST:
+            return found
+    locator = require("matplotlib.ticker", "study").MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
+    return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
+
+
+def plain(value: float) -> str:
+    """0.002 as 0.002, 1e-7 as a power of ten."""
+    if value > 0 and not 1e-4 <= value < 1e6:
+        exponent = math.floor(math.log10(value) + 1e-9)
+        mantissa = value / 10**exponent
+        factor = "" if abs(mantissa - 1) < 1e-6 else f"{mantissa:g} × "  # noqa: RUF001
+        return f"${factor}10^{{{exponent}}}$"
+    return f"{value:.10g}"
+
+
+def limits(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
+    """From the smallest to the largest positive value, widened by `margin` of their logarithmic distance.
+
+    At least by five per cent, so that one value has an axis too; 0.5 to 2 where there is none.
+    """
+    logs = [math.log(v) for v in values if v > 0 and math.isfinite(v)]
+    if not logs:
+        return 0.5, 2.0
+    wider = max(margin * (max(logs) - min(logs)), math.log(1.05))
+    return math.exp(min(logs) - wider), math.exp(max(logs) + wider)

@@ -1,0 +1,159 @@
+"""Heat maps and spectra: the weight covariance Sigma beside the network's, and Gram matrices in class order."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast._extras import require
+from nc1fast.plotting import axes as _axes
+from nc1fast.plotting.curves import written
+from nc1fast.plotting.drawing import Drawing
+from nc1fast.plotting.looks import look_of
+from nc1fast.plotting.panels import add_legend
+from nc1fast.studies.summary import DATA, grouped, select
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from nc1fast.plotting.looks import Look
+    from nc1fast.studies.tidy import Row
+
+_CELL = (*DATA, "activation")
+_SIDE = 2.5  # inches, of a panel
+
+
+def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
+    """Spectrum and heat map of the adaptive kernel's Sigma, beside the network's W^T W/width: a row for each data set."""
+    some = select(series, lambda row: row["quantity"] in ("sigma spectrum", "sigma"))
+    for group, members in grouped(some, ("arm", "dataset", "activation")):
+        figure = _maps(members, "sigma spectrum", "sigma", symmetric=True)
+        caption = (
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. Left: eigenvalues of Σ, the "
+            "covariance of the hidden weights that the adaptive kernel finds, and of WᵀW/width of the network's first "
+            "layer before and after training, largest first. Right: the matrices themselves, one colour scale for each "
+            "row; matrices too large to be shown are left out. One repeat."
+        )
+        name = f"sigma-{group['arm']}-{group['dataset']}-{group['activation']}"
+        yield Drawing(name, caption, figure)
+
+
+def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
+    """Spectrum and heat map of kernels, rows in class order: a row for each data set."""
+    some = select(series, lambda row: row["quantity"] in ("kernel spectrum", "gram"))
+    for group, members in grouped(some, ("arm", "dataset", "activation")):
+        figure = _maps(members, "kernel spectrum", "gram", symmetric=False)
+        caption = (
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. Left: the leading eigenvalues of "
+            "the Gram matrices. Right: means of the blocks of the Gram matrices, rows of the data in the order of "
+            "their classes, which the white lines part; each has its own colour scale. One repeat."
+        )
+        yield Drawing(
+            f"gram-{group['arm']}-{group['dataset']}-{group['activation']}", caption, figure
+        )
+
+
+def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -> Any:
+    """A row for each data set: its spectra, then a heat map for each representation where there are any."""
+    figure = require("matplotlib.figure", "study").Figure(layout="constrained")
+    cells = grouped(rows, _CELL)
+    kinds = sorted({(r["model"], r["state"]) for r in rows}, key=lambda kind: look_of(*kind).rank)
+    mapped = [kind for kind in kinds if _of(rows, kind, matrix)]
+    grid = figure.add_gridspec(len(cells), 1 + len(mapped))
+    entries: dict[Look, Any] = {}
+    for line, (cell, members) in enumerate(cells):
+        matrices = {k: as_matrix(found) for k in mapped if (found := _of(members, k, matrix))}
+        ax = figure.add_subplot(grid[line, 0 if matrices else slice(None)])
+        entries |= _spectra(ax, {k: _of(members, k, spectrum) for k in kinds}, steep=not symmetric)
+        ax.set_title(f"N = {cell['N']}, d₀ = {cell['d0']}")
+        ax.set_ylabel("eigenvalue")
+        if line == len(cells) - 1:
+            ax.set_xlabel("index of the eigenvalue")
+        axes = [figure.add_subplot(grid[line, 1 + mapped.index(kind)]) for kind in matrices]
+        images = _heat_maps(axes, matrices, symmetric=symmetric)
+        if symmetric and images:
+            figure.colorbar(images[0], ax=axes, shrink=0.9)
+        for each, image in zip(axes, images, strict=True):
+            _frame(each, "" if symmetric else cell["sizes"], image.get_array().shape[0])
+            if not symmetric:
+                figure.colorbar(image, ax=each, shrink=0.9)
+    size = ((_SIDE + 0.5) * (1 + len(mapped)), _SIDE * len(cells) + 0.3)
+    add_legend(figure, entries, "below", size)
+    return figure
+
+
+def _heat_maps(
+    axes: Sequence[Any], matrices: dict[tuple[str, str], NDArray[np.float64]], *, symmetric: bool
+) -> list[Any]:
+    """One image for each matrix; `symmetric`: a colour scale around zero, the same for all."""
+    largest = max((float(np.abs(m).max()) for m in matrices.values()), default=0.0)
+    scale: dict[str, Any] = {"cmap": "viridis"}
+    if symmetric:
+        scale = {"cmap": "PuOr", "vmin": -largest, "vmax": largest}
+    images = []
+    for ax, (kind, matrix) in zip(axes, matrices.items(), strict=True):
+        ax.set_title(look_of(*kind).label)
+        images.append(ax.imshow(matrix, **scale, interpolation="none"))
+    return images
+
+
+def _of(rows: Sequence[Row], kind: tuple[str, str], quantity: str) -> list[Row]:
+    return select(rows, model=kind[0], state=kind[1], quantity=quantity)
+
+
+def as_matrix(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Square matrix of entries whose x and y are row and column."""
+    indices = sorted({row["x"] for row in rows})
+    place = {index: i for i, index in enumerate(indices)}
+    out = np.full((len(indices), len(indices)), np.nan)
+    for row in rows:
+        out[place[row["x"]], place[row["y"]]] = row["value"]
+    return out
+
+
+def _spectra(ax: Any, spectra: dict[tuple[str, str], list[Row]], *, steep: bool) -> dict[Look, Any]:
+    """Eigenvalues against their index, which is logarithmic where they are steep."""
+    entries: dict[Look, Any] = {}
+    for kind, rows in spectra.items():
+        values = [row["value"] for row in sorted(rows, key=lambda row: row["x"])]
+        points = [(index, value) for index, value in enumerate(values, 1) if value > 0]
+        if not points:
+            continue
+        look = look_of(*kind)
+        style = {**look.line_style(), "markersize": 3.5, "linewidth": 1}
+        [entries[look]] = ax.plot(
+            *zip(*points, strict=True), markevery=1 + len(points) // 16, **style
+        )
+    drawn = [(x, y) for line in ax.lines for x, y in zip(*line.get_data(), strict=True)]
+    _axes.log_axis(ax.yaxis, *_axes.limits(y for _, y in drawn))
+    if steep:
+        _axes.log_axis(ax.xaxis, *_axes.limits(x for x, _ in drawn))
+        return entries
+    whole = require("matplotlib.ticker", "study").MaxNLocator(integer=True, nbins=8)
+    ax.xaxis.set_major_locator(whole)
+    ax.set_xlim(0.5, max((x for x, _ in drawn), default=1) + 0.5)
+    return entries
+
+
+def _frame(ax: Any, sizes: str, n: int) -> None:
+    """Ticks at the classes, with white lines between them; at the features where `sizes` is empty."""
+    ax.grid(visible=False)
+    if not sizes:
+        ax.set_xticks([0, n - 1], ["1", str(n)] if n > 1 else ["1", "1"])
+        ax.set_yticks([0, n - 1], ["1", str(n)] if n > 1 else ["1", "1"])
+        return
+    counts = [int(size) for size in sizes.split(":")]
+    edges = [n * edge / sum(counts) - 0.5 for edge in itertools.accumulate(counts, initial=0)]
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(edges)]
+    for edge in edges[1:-1]:
+        ax.axhline(edge, color="white", linewidth=1)
+        ax.axvline(edge, color="white", linewidth=1)
+    names = [str(c) for c in range(len(counts))]
+    ax.set_xticks(middles, names)
+    ax.set_yticks(middles, names)
+    ax.set_xlabel("class")
+    ax.set_ylabel("class")
