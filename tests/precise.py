@@ -129,6 +129,8 @@ def pair(kernel: Any, xx: mpf, zz: mpf, xz: mpf, d0: int) -> mpf:
 def gram(kernel: Any, X: np.ndarray, Z: np.ndarray | None = None) -> np.ndarray:
     """k(x_i, z_j) as an object array of mpf; one triangle where Z is None."""
     d0 = X.shape[1]
+    if isinstance(kernel, nc.AdaptiveKernel):
+        return _adaptive(kernel, X)
     xx = [inner_products(row[None])[0, 0] for row in X]
     if Z is not None:
         zz = [inner_products(row[None])[0, 0] for row in Z]
@@ -143,6 +145,16 @@ def gram(kernel: Any, X: np.ndarray, Z: np.ndarray | None = None) -> np.ndarray:
         for j in range(i, len(X)):
             K[i, j] = K[j, i] = pair(kernel, xx[i], xx[j], xz[i, j], d0)
     return K
+
+
+def _adaptive(kernel: nc.AdaptiveKernel, X: np.ndarray) -> np.ndarray:
+    """kappa of X Sigma X^T, every product exact in the digits at hand."""
+    rows, sigma = (np.vectorize(mpf, otypes=[object])(A) for A in (X, kernel.sigma))
+    S = rows @ sigma @ rows.T
+    n = range(len(X))
+    return np.array(
+        [[dual(kernel.activation, S[i, i], S[j, j], S[i, j])[0] for j in n] for i in n], object
+    )
 
 
 def collapse(K: np.ndarray, y: Sequence[int] | np.ndarray) -> tuple[mpf, mpf, mpf]:

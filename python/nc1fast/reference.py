@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.activations import Activation, LeakyReLU, as_activation
-from nc1fast.kernels import NTK, ConjugateKernel, Kernel, Linear
+from nc1fast.kernels import NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -126,7 +126,7 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
 
     Parameters
     ----------
-    kernel : Linear, ConjugateKernel, NNGP or NTK
+    kernel : Linear, ConjugateKernel, NNGP, NTK or AdaptiveKernel
     X : array-like of shape (n_samples, n_features)
     Z : array-like of shape (m_samples, n_features), optional
         Default: X.
@@ -149,6 +149,9 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
     """
     X = np.asarray(X, dtype=np.float64)
     Z = X if Z is None else np.asarray(Z, dtype=np.float64)
+    if isinstance(kernel, AdaptiveKernel):
+        a, b = (((W @ kernel.sigma) * W).sum(axis=1) for W in (X, Z))
+        return dual(kernel.activation, a[:, None], b, X @ kernel.sigma @ Z.T)[0]
     sw2, sb2 = kernel.weight_variances, kernel.bias_variances  # type: ignore[attr-defined]
     d0 = X.shape[1]
     U, V = (
@@ -176,6 +179,28 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
         c = sb2[layer] + sw2[layer] * kappa
         s = np.sqrt(np.maximum(a[:, None] * b - c * c, 0.0))
     return theta if tangent else c
+
+
+def free_energy(
+    kernel: AdaptiveKernel,
+    X: ArrayLike,
+    Y: ArrayLike,
+    *,
+    noise: float,
+    weight_variance: float = 1.0,
+    readout_variance: float = 1 / 128,
+    width: float = 500,
+) -> float:
+    """F(Sigma) = (h/2) [(d0/sw2) Tr Sigma - log det Sigma] + (1/2) [Tr Y^T Qt^-1 Y + P log det Qt].
+
+    Qt = readout_variance Q + noise I, Q the Gram matrix of the kernel; Y of shape (n_samples, n_outputs).
+    """
+    X, Y = (np.asarray(A, dtype=np.float64) for A in (X, Y))
+    Qt = readout_variance * gram(kernel, X) + noise * np.eye(len(X))
+    prior = X.shape[1] / weight_variance * np.trace(kernel.sigma)
+    prior -= np.linalg.slogdet(kernel.sigma).logabsdet
+    data = np.trace(Y.T @ np.linalg.solve(Qt, Y)) + Y.shape[1] * np.linalg.slogdet(Qt).logabsdet
+    return float(width / 2 * prior + data / 2)
 
 
 def diag(kernel: Kernel, X: ArrayLike) -> Array:

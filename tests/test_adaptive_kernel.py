@@ -1,0 +1,127 @@
+"""AdaptiveKernel as a kernel: its Gram matrix, its stream, its error bound, and what identifies it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from mpmath import mp
+from tests import precise
+
+import nc1fast as nc
+from nc1fast import reference
+from nc1fast.activations import activations
+
+
+def _sigma(d0, seed=0, condition=30.0):
+    rng = np.random.default_rng(seed)
+    basis, _ = np.linalg.qr(rng.normal(size=(d0, d0)))
+    return (basis * np.geomspace(1, condition, d0) / d0) @ basis.T
+
+
+def _problem(d0=7, n=60, seed=1):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d0)) + np.repeat([[-1.0], [1.0], [2.0]], n // 3, axis=0)
+    return X, np.repeat([0, 1, 2], n // 3)
+
+
+@pytest.mark.parametrize("activation", sorted(set(activations()) - {"leaky_relu", "step", "sign"}))
+def test_gram_matrix_is_the_dual_of_x_sigma_z(activation):
+    X, _ = _problem()
+    kernel = nc.AdaptiveKernel(_sigma(7), activation)
+    K = reference.gram(kernel, X)
+    scale = np.abs(K).max()
+    # the reference takes sqrt(ab - c^2) by subtraction: 1e-8 of an angle for nearly parallel rows
+    np.testing.assert_allclose(kernel(X), K, rtol=0, atol=1e-11 * scale)
+    np.testing.assert_allclose(kernel(X[:9], X[5:]), K[:9, 5:], rtol=0, atol=1e-11 * scale)
+    np.testing.assert_allclose(kernel.diag(X), np.diag(K), rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_the_prior_is_the_conjugate_kernel(activation):
+    X, y = _problem()
+    prior = nc.AdaptiveKernel(np.eye(7) * 1.7 / 7, activation)
+    same = nc.ConjugateKernel(activation, weight_variance=1.7)
+    np.testing.assert_allclose(prior(X), same(X), rtol=0, atol=1e-14)
+    assert nc.collapse(X, y, prior).nc1 == pytest.approx(nc.collapse(X, y, same).nc1, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", ["erf", "relu", "gelu"])
+@pytest.mark.parametrize("sd", [1.0, 1e-2, 1e-4])
+def test_error_bound_covers_the_error(activation, sd, dtype):
+    rng = np.random.default_rng(3)
+    centers = rng.normal(size=(2, 5))
+    y = np.repeat([0, 1], 9)
+    X = centers[y] + sd * rng.normal(size=(18, 5))
+    kernel = nc.AdaptiveKernel(_sigma(5, condition=1e4), activation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nc.AccuracyWarning)
+        result = nc.collapse(X, y, kernel, dtype=dtype)
+    with mp.workdps(60):
+        exact = float(precise.collapse(precise.gram(kernel, X), y)[0])
+    assert abs(result.nc1 - exact) <= result.error_bound
+    if dtype == "float64":
+        assert result.error_bound <= 1e-9 * max(1.0, exact)
+
+
+def test_a_list_of_kernels_has_the_results_of_each():
+    X, y = _problem()
+    kernels = [
+        nc.AdaptiveKernel(_sigma(7)),
+        nc.NNGP("erf"),
+        nc.AdaptiveKernel(_sigma(7, 4), "relu"),
+    ]
+    together = nc.collapse(X, y, kernels)
+    assert [r.nc1 for r in together] == [nc.collapse(X, y, k).nc1 for k in kernels]
+
+
+def test_sums_join_and_survive_a_file(tmp_path):
+    X, y = _problem()
+    kernel = nc.AdaptiveKernel(_sigma(7))
+    whole = nc.class_sums(X, y, kernel)
+    parts = [nc.class_sums(X, y, kernel, part=(i, 3)) for i in range(3)]
+    joined = parts[2] + parts[0] + parts[1]
+    np.testing.assert_array_equal(joined.block_sums, whole.block_sums)
+    np.testing.assert_array_equal(joined.error.within, whole.error.within)
+    whole.save(tmp_path / "sums.npz")
+    assert nc.ClassSums.load(tmp_path / "sums.npz").kernel == kernel
+    other = nc.class_sums(X, y, nc.AdaptiveKernel(_sigma(7, 5)), part=(1, 3))
+    with pytest.raises(ValueError, match="different problems"):
+        parts[0] + other
+
+
+def test_equality_and_hash_follow_the_bits_of_sigma():
+    a, b = nc.AdaptiveKernel(_sigma(4)), nc.AdaptiveKernel(_sigma(4))
+    assert a == b
+    assert hash(a) == hash(b)
+    assert repr(a) == repr(b)
+    nudged = _sigma(4)
+    nudged[0, 0] *= 1 + 2e-16 * 4
+    assert a != nc.AdaptiveKernel(nudged)
+    assert a != nc.AdaptiveKernel(_sigma(4), "relu")
+    assert a != "erf"
+    with pytest.raises(ValueError, match="read-only"):
+        a.sigma[0, 0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("sigma", "message"),
+    [
+        (np.ones((2, 3)), "shape"),
+        (np.empty((0, 0)), "shape"),
+        ([[1.0, 0.0], [0.5, 1.0]], "symmetric"),
+        ([[1.0, 2.0], [2.0, 1.0]], "positive definite"),
+        ([[np.nan, 0.0], [0.0, 1.0]], "finite"),
+    ],
+)
+def test_bad_sigma(sigma, message):
+    with pytest.raises(ValueError, match=message):
+        nc.AdaptiveKernel(sigma)
+
+
+def test_sigma_of_other_features():
+    X, y = _problem()
+    with pytest.raises(ValueError, match="sigma is 3 x 3, but X has 7 features"):
+        nc.collapse(X, y, nc.AdaptiveKernel(np.eye(3)))
