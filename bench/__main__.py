@@ -11,7 +11,7 @@ from pathlib import Path
 from bench._session import Session
 from bench._timing import RESULTS, environment
 
-NAMES = ("import", "speed", "peers", "sharing", "memory", "accuracy")
+NAMES = ("import", "speed", "peers", "sharing", "memory", "accuracy", "adaptive")
 
 
 def main() -> int:
