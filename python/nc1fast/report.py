@@ -1,8 +1,9 @@
-"""The report of a study: one self-contained HTML file, assembled from the table and the figures."""
+"""The report of a study: one self-contained HTML file, assembled from the tables and the figures."""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import math
 from importlib import resources
 from pathlib import Path
@@ -10,42 +11,42 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast import plotting
 from nc1fast._extras import require
+from nc1fast.studies import series as _series
 from nc1fast.studies import table
-from nc1fast.studies.findings import Finding, findings
-from nc1fast.studies.summary import select, summarise
+from nc1fast.studies.findings import Finding, claims, pooled, rules, sections
+from nc1fast.studies.findings.words import show
+from nc1fast.studies.summary import CELL, derived, select, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from nc1fast.studies.table import Row
+    from nc1fast.studies.tidy import Row
 
 REPORT = "report.html"
 FIGURES = "figures"
-_CELL_COLUMNS = (
-    "arm",
-    "dataset",
-    "N",
-    "d0",
-    "sizes",
-    "kernel",
-    "activation",
-    "depth",
-    "convention",
-)
-_UNUSUAL_COLUMNS = (*_CELL_COLUMNS, "repeat", "seed", "nc1", "relative_nc1", "status")
+OVERVIEW = "overview"  # the figure of the first screen
+_UNUSUAL = (*CELL, "repeat", "seed", "nc1", "status")
 _PROVENANCE = (
-    *("study", "preset", "cells", "repeats", "seed", "conventions", "dtype", "version"),
-    *("processor", "cores", "system", "python", "numpy", "core", "command", "date"),
+    "preset",
+    "seed",
+    "repeats",
+    "conventions",
+    "version",
+    "processor",
+    "cores",
+    "command",
 )
+_MORE_PROVENANCE = ("study", "cells", "dtype", "system", "python", "numpy", "torch", "core", "date")
 
 
 def build(folder: str | Path) -> Path:
-    """Draw the figures and write the report of a finished study, from its table alone.
+    """Draw the figures and write the report of a finished study, from its tables alone.
 
     Parameters
     ----------
     folder : str or Path
-        Holds table.parquet or table.csv; gets figures/ and report.html.
+        Holds table.parquet or table.csv, and series.parquet or series.csv unless nothing was
+        illustrated; gets figures/ and report.html.
 
     Returns
     -------
@@ -57,13 +58,13 @@ def build(folder: str | Path) -> Path:
     FileNotFoundError, ValueError
         As `nc1fast.studies.read`; a table without rows is a ValueError.
     ImportError
-        If matplotlib or jinja2 is missing (extra `study`).
+        If matplotlib, jinja2 or scipy is missing (extra `study`).
     """
     folder = Path(folder)
     rows, provenance = table.read(folder)
     if not rows:
         raise ValueError(f"the table in {folder} has no rows")
-    drawings = plotting.draw(rows)
+    drawings = plotting.draw(rows, _series.read(folder))
     images = plotting.save(drawings, folder / FIGURES)
     path = folder / REPORT
     table.write_atomically(path, render(rows, provenance, drawings, images).encode())
@@ -72,32 +73,48 @@ def build(folder: str | Path) -> Path:
 
 def render(
     rows: Sequence[Row],
-    provenance: dict[str, Any],
+    provenance: Mapping[str, Any],
     drawings: Sequence[plotting.Drawing],
-    images: dict[str, bytes],
+    images: Mapping[str, bytes],
 ) -> str:
-    """Assemble the HTML: figures and the whole table are inside, nothing is fetched."""
+    """Assemble the HTML: figures and the whole table are inside, nothing is fetched.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        The table.
+    provenance : mapping
+        As the table carries it; empty if it was read from the CSV.
+    drawings : sequence of Drawing
+        The one named "overview" goes on the first screen.
+    images : mapping of str to bytes
+        SVG of each drawing, by name.
+    """
     jinja2 = require("jinja2", "study")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = number
+    environment.filters["interval"] = show
+    environment.filters["breakable"] = breakable
     source = resources.files("nc1fast") / "templates" / "report.html.j2"
-    csv = table.to_csv(list(rows)).encode()
+    figures = [_figure(drawing, images[drawing.name]) for drawing in drawings]
+    csv = gzip.compress(table.LAYOUT.to_csv(rows).encode(), mtime=0)
     html: str = environment.from_string(source.read_text(encoding="utf-8")).render(
         title=provenance.get("title") or "A study without recorded provenance",
         provisional=provenance.get("provisional", False),
+        overview=next((f for f in figures if f["name"] == OVERVIEW), None),
+        claims=[{"claim": c, "ratio": pooled(c.finding.cells)} for c in claims(rows)],
         provenance=[(name, provenance[name]) for name in _PROVENANCE if name in provenance],
-        findings=[_told(finding) for finding in findings(rows)],
-        figures=[
-            {"name": d.name, "caption": d.caption, "uri": _uri(images[d.name], "image/svg+xml")}
-            for d in drawings
-        ],
-        columns=_CELL_COLUMNS,
-        cells=_cells(rows),
-        unusual_columns=_UNUSUAL_COLUMNS,
+        more=[(name, provenance[name]) for name in _MORE_PROVENANCE if name in provenance],
+        confidence=f"{rules.CONFIDENCE:.0%}",
+        sections=[(heading, [_told(f) for f in found]) for heading, found in sections(rows)],
+        unusual_columns=_varying(rows, _UNUSUAL),
         unusual=select(rows, lambda row: row["status"] != "ok"),
+        figures=[figure for figure in figures if figure["name"] != OVERVIEW],
+        columns=_varying(rows, CELL),
+        cells=_cells(rows),
         meanings=table.COLUMNS,
         n_rows=len(rows),
-        csv=_uri(csv, "text/csv"),
+        csv=_uri(csv, "application/gzip"),
     )
     return html
 
@@ -109,21 +126,36 @@ def number(value: Any) -> str:
     return "–" if math.isnan(value) else f"{value:.4g}"  # noqa: RUF001
 
 
+def breakable(ratio_name: str) -> str:
+    """Let a line end after the slash of a ratio (a space of no width)."""
+    return ratio_name.replace("/", "/\u200b")
+
+
+def _figure(drawing: plotting.Drawing, svg: bytes) -> dict[str, str]:
+    """`alt` is the first sentence of the caption, which stands below the figure in full."""
+    first, _, rest = drawing.caption.partition(". ")
+    alt = f"Figure: {first}. Described in the caption." if rest else f"Figure: {first}"
+    uri = _uri(svg, "image/svg+xml")
+    return {"name": drawing.name, "caption": drawing.caption, "alt": alt, "uri": uri}
+
+
 def _told(finding: Finding) -> dict[str, Any]:
-    names = [
-        name
-        for name in _CELL_COLUMNS
-        if any(cell.cell.get(name, "") != "" for cell in finding.cells)
-    ]
-    return {"finding": finding, "columns": names}
+    cells = [cell.cell for cell in finding.cells]
+    present = [name for name in CELL if all(name in cell for cell in cells)]
+    return {"finding": finding, "ratio": pooled(finding.cells), "columns": _varying(cells, present)}
+
+
+def _varying(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """Columns that are not everywhere the same: what tells the rows apart."""
+    kept = [name for name in columns if len({str(row[name]) for row in rows}) > 1]
+    return kept or list(columns[:1])
 
 
 def _cells(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One line per cell and kernel: mean and deviation over its repeats."""
-    columns = {
-        name: summarise(rows, name)
-        for name in ("nc1", "log10_nc1", "log10_relative_nc1", "error_bound")
-    }
+    """One line per cell and model: mean and deviation over its repeats."""
+    rows = derived(rows)
+    names = ("nc1", "log10_nc1", "log10_relative_nc1", "error_bound")
+    columns = {name: summarise(rows, name) for name in names}
     return [
         {"cell": nc1.cell, "nc1": nc1, "log": log, "relative": relative, "bound": bound.mean}
         for nc1, log, relative, bound in zip(*columns.values(), strict=True)

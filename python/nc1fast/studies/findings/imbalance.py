@@ -9,8 +9,8 @@ from nc1fast.studies.summary import CELL, distinct, equal_classes, grouped, medi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nc1fast.studies.findings import CellVerdict
-    from nc1fast.studies.table import Row
+    from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.tidy import Row
 
 
 def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
@@ -19,7 +19,7 @@ def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> l
     Parameters
     ----------
     rows : sequence of Row
-        All conventions.
+        Kernels, under all conventions.
     cells : sequence of CellVerdict
         The comparison of 'released' (upper) with 'probe' (lower).
     """

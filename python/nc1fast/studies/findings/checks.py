@@ -1,0 +1,116 @@
+"""What the table says beside the claims: expectations, depth, unusual values."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.findings import pairings
+from nc1fast.studies.findings.compare import CellVerdict, compare
+from nc1fast.studies.findings.finding import Finding, judged
+from nc1fast.studies.findings.rules import DEPENDS, EQUAL, FAILS, HOLDS, UNDEFINED, expected
+from nc1fast.studies.findings.words import count, each
+from nc1fast.studies.summary import CELL, distinct, grouped, median, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.tidy import Row
+
+
+def theory(rows: Sequence[Row]) -> Finding | None:
+    """Means over the repeats against expectations by quadrature."""
+    drawn = select(rows, lambda row: row["model"] in pairings.LIMITING, state="")
+    curve = [
+        {
+            **row,
+            "state": "",
+            "repeat": repeat,
+        }  # an expectation has no repeats: it meets each of them
+        for row in select(rows, state="theory")
+        for repeat in distinct(drawn, "repeat")
+    ]
+    cells = compare(drawn, curve, (), expected)
+    if not cells:
+        return None
+    errors = [abs(_standard_errors(cell)) for cell in cells if cell.n > 1]
+    sentences = [
+        f"The two {count(cells)}.",
+        *each(cells, "arm", "model", "activation"),
+    ]
+    if errors:
+        sentences.append(
+            f"The mean over the repeats is off by {median(errors):.2g} of its standard errors in the median, "
+            f"by {max(errors):.2g} at most."
+        )
+    return judged(
+        "theory",
+        "The theory curve",
+        "The mean NC1 over the repeats is the expected NC1 of the mixture, computed without a sample.",
+        "NC1/expected NC1",
+        sentences,
+        cells,
+    )
+
+
+def _standard_errors(cell: CellVerdict) -> float:
+    ratios = list(cell.ratios.values())
+    deviation = statistics.stdev(ratios)
+    return (statistics.fmean(ratios) - 1) * math.sqrt(len(ratios)) / deviation if deviation else 0.0
+
+
+def depth(rows: Sequence[Row]) -> Finding | None:
+    """NC1 along the depth of fixed kernels."""
+    curves = [name for name in CELL if name != "depth"]
+    kernels = select(rows, lambda row: row["model"] in pairings.LIMITING, state="")
+    cells, sentences = [], []
+    for cell, members in grouped(kernels, curves):
+        depths = sorted(distinct(members, "depth"))
+        if len(depths) < 2:
+            continue
+        at = {level: select(members, depth=level) for level in depths}
+        steps = [compare(at[b], at[a], ("depth",))[0] for a, b in itertools.pairwise(depths)]
+        [whole] = compare(at[depths[-1]], at[depths[0]], ("depth",))
+        worst = min(steps, key=lambda s: (UNDEFINED, FAILS, EQUAL, HOLDS).index(s.verdict))
+        name = {**cell, "depth": f"{depths[0]}-{depths[-1]}"}
+        cells.append(CellVerdict(name, worst.verdict, min(s.n_agree for s in steps), whole.ratios))
+        low, high = (median(r["nc1"] for r in at[level]) for level in (depths[0], depths[-1]))
+        sentences.append(
+            f"{cell['dataset']}, {cell['model']}, {cell['activation']} (weight variance "
+            f"{cell['weight_variance']}): {sum(s.verdict == HOLDS for s in steps)} of {len(steps)} steps "
+            f"in depth raise NC1; its median goes from {low:.3g} at depth {depths[0]} to {high:.3g} at "
+            f"depth {depths[-1]}."
+        )
+    if not cells:
+        return None
+    return judged(
+        "depth",
+        "Fixed kernels are less collapsed with depth",
+        "NC1 grows with every step in depth.",
+        "NC1(deepest)/NC1(shallowest)",
+        (f"It {count(cells)} (a cell is a kernel with an activation).", *sentences),
+        cells,
+    )
+
+
+def unusual(rows: Sequence[Row]) -> Finding:
+    """D-5: values without a logarithm, solutions that did not converge, trainings that diverged."""
+    odd = select(rows, lambda row: row["status"] != "ok")
+    told = [f"{len(m)} rows: {status['status']}." for status, m in grouped(odd, ("status",))]
+    negative = select(rows, lambda row: row["nc1"] < 0, convention="released")
+    if negative:
+        told.append(
+            f"The {len(negative)} negative values under 'released' are right: its Tr Sigma_W mixes two weights and is "
+            "not a variance. The released code leaves such values out of its means."
+        )
+    return Finding(
+        "unusual",
+        "Negative and undefined values",
+        "Every NC1 is positive and finite, every solution converged, no training diverged. Rows of which this is not "
+        "true stay in the table and are listed below.",
+        HOLDS if not odd else DEPENDS if len(odd) < len(rows) else FAILS,
+        "",
+        tuple(told) or (f"All {len(rows)} rows are as they should be.",),
+    )

@@ -1,0 +1,116 @@
+"""The claims A1, A2 and A4 of the abstract of arXiv 2406.02105; A3 is in `adaptive`."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.findings import pairings
+from nc1fast.studies.findings.finding import Claim, judged
+from nc1fast.studies.findings.rules import IN_FAVOUR
+from nc1fast.studies.findings.words import ABSENT, count, each, ratio_words, repeats, share, tally
+from nc1fast.studies.summary import distinct, equal_classes, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.tidy import Row
+
+NO_LABELS = "no labels enter"
+IDENTITY = (
+    "That NC1 of explicit features is NC1 of their Gram matrix, in every convention, is an identity and a "
+    "test of this library; the table adds that a network of finite width starts with the NC1 of its "
+    "limiting kernel."
+)
+
+
+def kernel_decides(rows: Sequence[Row]) -> Claim:
+    """A1: networks at their start have the NC1 of the NNGP, but for their finite width."""
+    name = "NC1(network at start)/NC1(NNGP)"
+    cells = pairings.start_against_nngp(pairings.published(rows))
+    sentences = each(cells, "activation")
+    if cells:
+        widths = distinct(select(rows, model="network", state="start"), "width")
+        sentences.append(
+            f"Single networks of width {', '.join(map(str, widths))} scatter about the mean of their cell by "
+            f"{_scatter(cells):.1%} (standard deviation of the logarithm)."
+        )
+        sentences.append(IDENTITY)
+    mixed = [c for c in pairings.released_start_against_nngp(rows) if not equal_classes(c.cell)]
+    released = tally(mixed, "unequal classes: ") if mixed else "the same" if cells else ABSENT
+    why = "With equal classes all conventions agree."
+    if mixed:
+        why = "Its kernel formula and its network curves weigh unequal classes differently."
+    finding = judged(
+        "a1",
+        "NC1 is a function of the kernel",
+        "The features of a network at its start have the NC1 of the NNGP on the same data, within 5 %.",
+        name,
+        sentences,
+        cells,
+    )
+    return Claim("A1", finding, share(cells, IN_FAVOUR), released, NO_LABELS, why)
+
+
+def ntk_against_nngp(rows: Sequence[Row]) -> Claim:
+    """A2: the NTK is not more collapsed than the NNGP."""
+    name = "NC1(NTK)/NC1(NNGP)"
+    published = pairings.published(rows)
+    cells = pairings.ntk_against_nngp(published)
+    equal = [cell for cell in cells if equal_classes(cell.cell)]
+    unequal = [cell for cell in cells if not equal_classes(cell.cell)]
+    sentences = []
+    if equal:
+        sentences += [f"With both kernels as defined and classes of equal size it {count(equal)}."]
+        sentences += each(equal, "dataset", "activation")
+    if unequal:
+        convention = unequal[0].cell["convention"]
+        sentences.append(
+            f"Classes of unequal size, under the convention '{convention}', it {count(unequal)}; "
+            f"{ratio_words(unequal)}."
+        )
+    if cells:
+        sentences.append(repeats(cells))
+    finding = judged(
+        "a2",
+        "The NTK is not more collapsed than the NNGP",
+        "NC1(NTK) ≥ NC1(NNGP) for one hidden layer and the published Gaussian classes.",
+        name,
+        sentences,
+        cells,
+    )
+    released = tally(pairings.released_ntk_against_nngp(published), "erf: ")
+    why = "Its erf NTK has a dot product where an outer product belongs."
+    return Claim("A2", finding, share(cells, IN_FAVOUR), released, NO_LABELS, why)
+
+
+def erf_against_relu(rows: Sequence[Row]) -> Claim:
+    """A4: erf gives lower NC1 than ReLU."""
+    name = "NC1(erf)/NC1(relu)"
+    published = pairings.published(rows)
+    cells = pairings.erf_against_relu(published)
+    sentences = []
+    if cells:
+        sentences = [f"Over all published data it {count(cells)}."]
+        sentences += each(cells, "dataset", "model")
+        sentences.append(repeats(cells))
+    finding = judged(
+        "a4",
+        "Erf gives lower NC1 than ReLU",
+        "NC1(erf) ≤ NC1(relu), same data, same kernel.",
+        name,
+        sentences,
+        cells,
+    )
+    released = tally(pairings.released_erf_against_relu(published))
+    why = "The NNGPs are the same; the released erf NTK is below the NTK as defined."
+    return Claim("A4", finding, share(cells, IN_FAVOUR), released, NO_LABELS, why)
+
+
+def _scatter(cells: Sequence[CellVerdict]) -> float:
+    """Root mean variance of the logarithms of the ratios within their cells."""
+    logs = [[math.log(r) for r in c.ratios.values()] for c in cells if not math.isnan(c.ratio)]
+    variances = [statistics.variance(values) for values in logs if len(values) > 1]
+    return math.sqrt(statistics.fmean(variances)) if variances else math.nan

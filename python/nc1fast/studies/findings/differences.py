@@ -1,0 +1,126 @@
+"""What differs from the released code of arXiv 2406.02105, as far as the table shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.findings import pairings
+from nc1fast.studies.findings.finding import Finding, judged
+from nc1fast.studies.findings.imbalance import convention_sentences
+from nc1fast.studies.findings.words import along_d0, by, count, each, ratio_words
+from nc1fast.studies.summary import select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.tidy import Row
+
+DOT_PRODUCT = (
+    "The released code forms a dot product where the outer product of the vector 1 + 2 k_ii with itself "
+    "is needed. Its ReLU NTK does not use that line."
+)
+LABEL_BLIND = (
+    "In the released equations the term with the labels carries the noise as a factor where its inverse "
+    "square belongs, so that the labels hardly enter."
+)
+
+
+def released_erf_ntk(rows: Sequence[Row]) -> Finding | None:
+    """D-1: the erf NTK of the released code."""
+    some = pairings.published(rows)
+    cells = pairings.released_ntk_against_nngp(some)
+    if not cells:
+        return None
+    name = "NC1(released erf NTK)/NC1(NNGP)"
+    right = pairings.ntk_against_nngp(select(some, activation="erf"))
+    return judged(
+        "released-ntk",
+        "The erf NTK of the released code",
+        "NC1(NTK) ≥ NC1(NNGP), with the erf NTK that the released code gives.",
+        name,
+        (
+            f"With the erf NTK as defined, NC1(NTK) ≥ NC1(NNGP) {count(right)}.",
+            f"With the erf NTK that the released code gives, the same comparison {count(cells)}.",
+            *each(cells, "dataset"),
+            f"NC1(NTK)/NC1(released erf NTK): {ratio_words(pairings.ntk_against_released(some))}.",
+            DOT_PRODUCT,
+        ),
+        cells,
+    )
+
+
+def conventions(rows: Sequence[Row]) -> Finding | None:
+    """D-4: one kernel under the two definitions of NC1 that the released code uses."""
+    kernels = select(rows, lambda row: row["model"] in pairings.LIMITING, state="")
+    cells = pairings.released_against_probe(kernels)
+    if not cells:
+        return None
+    return judged(
+        "conventions",
+        "Class weights under imbalance",
+        "NC1 of one kernel is the same under the released code's kernel formula ('released') and under the "
+        "definition of its network curves ('probe'), within 5 %.",
+        "NC1('released')/NC1('probe')",
+        convention_sentences(kernels, cells),
+        cells,
+    )
+
+
+def labels_enter(rows: Sequence[Row]) -> Finding | None:
+    """D-6: whether the adaptive kernel sees the labels."""
+    some = pairings.published(rows)
+    cells = pairings.shuffled_against_true(some)
+    if not cells:
+        return None
+    name = "NC1(adaptive, shuffled labels)/NC1(adaptive, true labels)"
+    sentences = [f"With the labels in the equations it {count(cells)}."]
+    sentences += each(cells, "dataset")
+    blind = pairings.shuffled_against_true(some, pairings.RELEASED_ADAPTIVE)
+    lowered = pairings.adaptive_against_nngp(some, pairings.RELEASED_ADAPTIVE)
+    if blind:
+        sentences.append(
+            f"With the released equations, shuffled against true labels: {ratio_words(blind)}."
+        )
+    if lowered:
+        sentences.append(
+            f"With the released equations and true labels, NC1(adaptive)/NC1(NNGP): {ratio_words(lowered)}. What "
+            "differs from 1 is due to the term without labels."
+        )
+    return judged(
+        "labels",
+        "The adaptive kernel sees the labels",
+        "Solved for shuffled labels, the adaptive kernel has a higher NC1 under the true ones.",
+        name,
+        (*sentences, LABEL_BLIND),
+        cells,
+    )
+
+
+def own_ntk(rows: Sequence[Row]) -> Finding | None:
+    """D-9: the NTK beside a network, and the NTK of that network."""
+    some = pairings.published(rows)
+    cells = pairings.ntk_against_own(some)
+    if not cells:
+        return None
+    sentences = [
+        f"{activation}: the two {count(members)}; the ratio is {along_d0(members)}."
+        for activation, members in by(cells, "activation")
+    ]
+    start, end = pairings.empirical_against_own(some), pairings.empirical_end_against_start(some)
+    if start:
+        sentences.append(
+            f"The empirical NTK at the start and the NTK of that network {count(start)}; {ratio_words(start)}."
+        )
+    if end:
+        sentences.append(
+            f"The empirical NTK at the end over that at the start: {ratio_words(end)}."
+        )
+    return judged(
+        "own-ntk",
+        "The NTK beside a trained network",
+        "The NTK in NTK parametrization, without biases, has the NC1 of the NTK of the trained network (standard "
+        "parametrization, its width and readout variance, trained biases), within 5 %.",
+        "NC1(NTK)/NC1(NTK of that network)",
+        sentences,
+        cells,
+    )

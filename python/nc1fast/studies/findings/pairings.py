@@ -1,0 +1,181 @@
+"""Which rows stand against which: the comparisons of the study, each a list of judged cells."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.findings.compare import changes, compare
+from nc1fast.studies.findings.rules import agree, at_least, at_most
+from nc1fast.studies.summary import distinct, grouped, select
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.tidy import Row
+
+PUBLISHED = ("D1", "D2")  # the data that the claims are about
+COUNTER = "counter"  # the arm of mixtures chosen against them
+RELEASED_NTK = "compat.released.erf_ntk"
+RELEASED_ADAPTIVE = "compat.released.adaptive"
+LIMITING = ("NNGP", "NTK")
+_VARIANCES = ("weight_variance", "bias_variance")
+_KIND = ("model", "parametrization")  # two kernels of the same infinitely wide network
+_ANY = (
+    *_KIND,
+    *_VARIANCES,
+    "width",
+    "noise",
+    "state",
+)  # any two models of one activation and depth
+
+
+def published(rows: Sequence[Row]) -> list[Row]:
+    """Rows of the data of the claims, each arm under its first convention, without depth curves."""
+    return select(_shallow(rows), lambda r: r["dataset"] in PUBLISHED and r["arm"] != COUNTER)
+
+
+def elsewhere(rows: Sequence[Row]) -> list[Row]:
+    """The same of all other data but the counter-examples: real data, and mixtures of the user."""
+    return select(_shallow(rows), lambda r: r["dataset"] not in PUBLISHED and r["arm"] != COUNTER)
+
+
+def counter_examples(rows: Sequence[Row]) -> list[Row]:
+    """The same of the mixtures chosen to show where a comparison turns."""
+    return select(_shallow(rows), arm=COUNTER)
+
+
+def _shallow(rows: Sequence[Row]) -> list[Row]:
+    kept = []
+    for _, members in grouped(rows, ("arm",)):
+        limiting = select(members, lambda row: row["model"] in LIMITING)
+        if len(distinct(limiting, "depth")) <= 1:
+            kept += select(members, convention=members[0]["convention"])
+    return kept
+
+
+def langevin_arms(rows: Sequence[Row]) -> set[str]:
+    """Arms whose networks were trained with noise, and whose adaptive kernels have that noise."""
+    noisy = select(rows, lambda row: not math.isnan(row["noise"]), model="network")
+    return {row["arm"] for row in noisy}
+
+
+def ntk_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1(NTK) >= NC1(NNGP), the NTK in NTK parametrization."""
+    return compare(_ntk(rows), _kernel(rows, "NNGP"), _KIND)
+
+
+def released_ntk_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
+    """The same with the erf NTK that the released code gives."""
+    return compare(_kernel(rows, RELEASED_NTK), _kernel(rows, "NNGP"), _KIND)
+
+
+def ntk_against_released(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1(NTK) over that of the released code's erf NTK."""
+    return compare(_ntk(rows), _kernel(rows, RELEASED_NTK), _KIND)
+
+
+def erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1(erf) <= NC1(relu), NNGP against NNGP and NTK against NTK."""
+    return _activations([*_kernel(rows, "NNGP"), *_ntk(rows)])
+
+
+def released_erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
+    """The same with the released code's erf NTK in place of the NTK."""
+    ntk = [{**row, "model": "NTK", "parametrization": "ntk"} for row in _kernel(rows, RELEASED_NTK)]
+    return _activations([*ntk, *_kernel(rows, "NNGP"), *select(_ntk(rows), activation="relu")])
+
+
+def start_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1 of networks at their start against that of the NNGP: the same but for the finite width."""
+    start = select(rows, model="network", state="start")
+    return compare(start, _kernel(rows, "NNGP"), _ANY, agree)
+
+
+def released_start_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
+    """The same with the released code's two definitions: 'probe' of networks, 'released' of kernels."""
+    start = select(rows, model="network", state="start", convention="probe")
+    nngp = select(_kernel(rows, "NNGP"), convention="released")
+    return compare(start, nngp, (*_ANY, "convention"), agree)
+
+
+def adaptive_against_nngp(rows: Sequence[Row], model: str = "AdaptiveKernel") -> list[CellVerdict]:
+    """NC1(adaptive kernel) <= NC1(NNGP)."""
+    return compare(_kernel(rows, model), _kernel(rows, "NNGP"), _ANY, at_most, arms="each")
+
+
+def shuffled_against_true(rows: Sequence[Row], model: str = "AdaptiveKernel") -> list[CellVerdict]:
+    """NC1(adaptive kernel of shuffled labels) >= NC1(that of the true ones), both under the true ones."""
+    shuffled = select(rows, model=model, state="shuffled")
+    return compare(shuffled, _kernel(rows, model), ("state",), at_least, arms="within")
+
+
+def network_end_against_start(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1(T)/NC1(0) of networks: the same but for chance where training does not move the features."""
+    return compare(*_end_and_start(rows, "network"), ("state",), agree, arms="within")
+
+
+def network_against_adaptive(
+    rows: Sequence[Row], model: str = "AdaptiveKernel"
+) -> list[CellVerdict]:
+    """NC1(T)/NC1(0) of each network against NC1(adaptive)/NC1(NNGP) on the same data."""
+    moved = changes(*_end_and_start(rows, "network"), ("state",), arms="within")
+    kernels = changes(_kernel(rows, model), _kernel(rows, "NNGP"), _ANY, arms="each")
+    cells = []
+    for group, networks in grouped(moved, ("arm",)):
+        partners = adaptive_arms(rows, group["arm"], model)
+        beside = [row for row in kernels if row["arm"] in partners]
+        cells += compare(networks, beside, _ANY, agree)
+    return cells
+
+
+def adaptive_arms(rows: Sequence[Row], arm: str, model: str = "AdaptiveKernel") -> set[str]:
+    """Arms whose adaptive kernels belong beside the networks of an arm.
+
+    That arm itself; where it has none, all others but the Langevin ones, whose noise is their own.
+    """
+    arms = {row["arm"] for row in rows if row["model"] == model}
+    return {arm} if arm in arms else arms - langevin_arms(rows)
+
+
+def ntk_against_own(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1 of the NTK in NTK parametrization against that of the NTK of the very network."""
+    return compare(_ntk(rows), _ntk(rows, of_network=True), _ANY, agree)
+
+
+def empirical_against_own(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1 of the networks' empirical NTKs at the start against that of their NTK."""
+    start = select(rows, model="empirical NTK", state="start")
+    return compare(start, _ntk(rows, of_network=True), _ANY, agree, arms="within")
+
+
+def empirical_end_against_start(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1 of the networks' empirical NTKs at the end against the start."""
+    return compare(*_end_and_start(rows, "empirical NTK"), ("state",), agree, arms="within")
+
+
+def released_against_probe(rows: Sequence[Row]) -> list[CellVerdict]:
+    """One kernel under the convention 'released' over the same under 'probe'."""
+    kernels = [row for name in LIMITING for row in _kernel(rows, name)]
+    by_name = {name: select(kernels, convention=name) for name in ("released", "probe")}
+    return compare(by_name["released"], by_name["probe"], ("convention",), agree)
+
+
+def _end_and_start(rows: Sequence[Row], model: str) -> tuple[list[Row], list[Row]]:
+    return select(rows, model=model, state="end"), select(rows, model=model, state="start")
+
+
+def _kernel(rows: Sequence[Row], model: str) -> list[Row]:
+    return select(rows, model=model, state="")
+
+
+def _ntk(rows: Sequence[Row], *, of_network: bool = False) -> list[Row]:
+    """The NTK in NTK parametrization, or that of the very network."""
+    ntk = _kernel(rows, "NTK")
+    return [row for row in ntk if (row["parametrization"] == "standard") == of_network]
+
+
+def _activations(rows: Sequence[Row]) -> list[CellVerdict]:
+    erf, relu = select(rows, activation="erf"), select(rows, activation="relu")
+    return compare(erf, relu, ("activation", "parametrization", *_VARIANCES), at_most)

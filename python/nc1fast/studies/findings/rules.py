@@ -1,0 +1,134 @@
+"""Every rule by which numbers become a verdict.
+
+A repeat of a comparison "first >= second" holds if the difference exceeds the sum of the two error
+bounds, fails if it is below minus that sum, and is equal otherwise. A cell takes the verdict of its
+median difference against its median bound (`at_least`, `at_most`).
+
+Where chance enters, as in a finite network, a cell asks whether two numbers agree: whether the interval
+of their ratio over the repeats meets 1 within a tolerance (`agree`). An interval is Student's, of the
+mean logarithm, 95 %. Against an expectation it is that of the mean itself, 99.9 %, with a tolerance
+of 1 % (`expected`).
+
+A claim holds if every cell that can be compared holds, is equal or agrees; it fails if none does; in
+between it depends on the data (`overall`). A claim that two things may differ holds as soon as they do
+in one cell (`may_differ`).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from nc1fast._extras import require
+from nc1fast.studies.summary import median
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from nc1fast.studies.tidy import Row
+
+    Pairs: TypeAlias = Sequence[tuple[Row, Row]]  # (first, second) of each repeat
+    Rule: TypeAlias = Callable[[Pairs], tuple[str, int]]  # verdict, repeats that share it
+
+HOLDS, EQUAL, FAILS = "holds", "equal within the error bound", "fails"
+AGREE, DIFFER = "agree", "differ"
+DEPENDS = "depends on the data"  # of claims, never of cells
+UNDEFINED = "not comparable"  # nothing to compare, or too few repeats for an interval
+IN_FAVOUR = (HOLDS, EQUAL, AGREE)
+CONFIDENCE = 0.95
+TOLERANCE = 0.05  # of a ratio: what 500 random units scatter, 1.2 to 1.8 over the root of the width
+
+EXPECTED_CONFIDENCE, EXPECTED_TOLERANCE = 0.999, 0.01  # a mean of ratios is not a ratio of means
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and where it may lie; low and high are NaN for fewer than two values."""
+
+    middle: float
+    low: float
+    high: float
+    n: int
+
+
+def mean_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
+    """Mean of independent values with Student's interval; NaN for none."""
+    values = list(values)
+    n = len(values)
+    if n < 2:
+        return Interval(values[0] if values else math.nan, math.nan, math.nan, n)
+    mean = statistics.fmean(values)
+    quantile = float(require("scipy.special", "study").stdtrit(n - 1, (1 + confidence) / 2))
+    reach = quantile * statistics.stdev(values, mean) / math.sqrt(n)
+    return Interval(mean, mean - reach, mean + reach, n)
+
+
+def ratio_interval(ratios: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
+    """Geometric mean of positive ratios, with the interval of the mean logarithm."""
+    logs = mean_interval(map(math.log, ratios), confidence)
+    return Interval(math.exp(logs.middle), math.exp(logs.low), math.exp(logs.high), logs.n)
+
+
+def at_least(pairs: Pairs) -> tuple[str, int]:
+    """Judge the claim NC1(first) >= NC1(second) against the error bounds."""
+    differences = [a["nc1"] - b["nc1"] for a, b in pairs]
+    bounds = [a["error_bound"] + b["error_bound"] for a, b in pairs]
+    verdict = _by_bound(median(differences), median(bounds))
+    return verdict, sum(
+        _by_bound(d, b) == verdict for d, b in zip(differences, bounds, strict=True)
+    )
+
+
+def at_most(pairs: Pairs) -> tuple[str, int]:
+    """Judge the claim NC1(first) <= NC1(second)."""
+    return at_least([(b, a) for a, b in pairs])
+
+
+def agree(pairs: Pairs) -> tuple[str, int]:
+    """Judge the claim that two numbers are the same but for chance: within `TOLERANCE`."""
+    ratios = [a["nc1"] / b["nc1"] if min(a["nc1"], b["nc1"]) > 0 else math.nan for a, b in pairs]
+    if len(ratios) < 2 or any(map(math.isnan, ratios)):
+        return UNDEFINED, 0
+    inside = sum(near(Interval(r, r, r, 1)) for r in ratios)
+    if near(ratio_interval(ratios)):
+        return AGREE, inside
+    return DIFFER, len(ratios) - inside
+
+
+def expected(pairs: Pairs) -> tuple[str, int]:
+    """Judge the claim that the first's expectation is the second: within `EXPECTED_TOLERANCE`."""
+    ratios = [a["nc1"] / b["nc1"] for a, b in pairs]
+    if len(ratios) < 2:
+        return UNDEFINED, 0
+    interval = mean_interval(ratios, EXPECTED_CONFIDENCE)
+    return AGREE if near(interval, EXPECTED_TOLERANCE) else DIFFER, len(ratios)
+
+
+def near(interval: Interval, tolerance: float = TOLERANCE) -> bool:
+    """Whether an interval of a ratio meets 1 within the tolerance."""
+    return interval.low <= 1 + tolerance and interval.high >= 1 / (1 + tolerance)
+
+
+def overall(verdicts: Iterable[str]) -> str:
+    """Verdict of a claim from those of its cells."""
+    known = [verdict for verdict in verdicts if verdict != UNDEFINED]
+    held = sum(verdict in IN_FAVOUR for verdict in known)
+    if not known:
+        return UNDEFINED
+    return HOLDS if held == len(known) else DEPENDS if held else FAILS
+
+
+def may_differ(verdicts: Iterable[str]) -> str:
+    """Verdict of the claim that two things may differ, from cells that say whether they agree."""
+    known = [verdict for verdict in verdicts if verdict != UNDEFINED]
+    if not known:
+        return UNDEFINED
+    return HOLDS if DIFFER in known else FAILS
+
+
+def _by_bound(difference: float, bound: float) -> str:
+    if abs(difference) <= bound:
+        return EQUAL
+    return HOLDS if difference > 0 else FAILS

@@ -1,0 +1,268 @@
+"""Findings beside the claims: the released code, other data, expectations, depth, unusual rows; and a small study."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from tests.claim_rows import data, on, repeated
+from tests.study_rows import over_depth, row, study
+
+from nc1fast import studies
+from nc1fast.studies.findings import (
+    AGREE,
+    DEPENDS,
+    DIFFER,
+    EQUAL,
+    FAILS,
+    HOLDS,
+    UNDEFINED,
+    claims,
+    findings,
+    sections,
+)
+
+SMALL = """
+name: small
+title: A small study
+repeats: 3
+arms:
+  - name: balanced
+    data:
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64], n_features: [1, 8]}
+      - {source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [64], n_features: [1, 8]}
+    theory: true
+    kernels: &kernels
+      - {kernel: NNGP, activation: [erf, relu]}
+      - {kernel: NTK, activation: [erf, relu]}
+      - {kernel: compat.released.erf_ntk}
+    networks: &networks
+      - {activation: [erf, relu], width: 200, weight_variance: [1, 3.8809], weight_decay: 1.0e-6, epochs: 20}
+    adaptive: &adaptive
+      - {noise: 1.0e-3}
+      - {noise: 1.0e-3, kind: shuffled}
+      - {noise: 1.0e-3, kind: released}
+  - name: imbalanced
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[128, 128], [64, 192]], n_features: [8]}]
+    kernels: *kernels
+    networks: *networks
+    conventions: [papyan, probe, released]
+  - name: langevin
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [16], n_features: [2]}]
+    kernels: *kernels
+    networks:
+      - {activation: erf, width: 50, optimizer: langevin, temperature: 0.1, train_bias: false, lr: 1.0e-3, epochs: 50}
+    adaptive: [{noise: 0.1, width: 50, readout_variance: 1}]
+  - name: counter
+    theory: true
+    data:
+      - {source: gaussian_mixture, name: narrow, means: [-2.4, -0.93], stds: 0.056, n_samples: [64], n_features: [8]}
+      - {source: gaussian_mixture, name: far, means: [-8, 8], stds: 0.5, n_samples: [64], n_features: [8]}
+    kernels: *kernels
+  - name: depth
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64], n_features: [3]}]
+    kernels: [{kernel: NNGP, activation: erf, depth: [2, 4]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """A small study, computed: all arms of the whole one but digits."""
+    return studies.run(studies.parse(SMALL), tmp_path_factory.mktemp("findings")).rows
+
+
+def finding(rows, key):
+    [found] = [f for f in findings(rows) if f.key == key]
+    return found
+
+
+# --- the released code
+
+
+def test_the_ntk_beside_a_network_and_its_own():
+    rows = data(NTK=2.0, own={1: 0.5, 8: 2.02}, **{"empirical:start": {1: 0.51, 8: 2.5}})
+    found = finding(rows, "own-ntk")
+    assert found.verdict == DEPENDS
+    assert [c.verdict for c in found.cells] == [DIFFER, AGREE]
+    assert "agree in 1 of 2 cells and differ in 1; median ratio 1.13" in found.sentences[1]
+    assert finding(data(NTK=2.0, own=2.0), "own-ntk").verdict == HOLDS
+    assert finding(data(NTK=2.0, own=1.0), "own-ntk").verdict == FAILS
+
+
+def test_conventions_differ_where_classes_are_unequal():
+    equal = [
+        *repeated("NNGP", [1.0] * 3, arm="i", convention="probe"),
+        *repeated("NNGP", [1.0] * 3, arm="i", convention="released"),
+    ]
+    assert finding(equal, "conventions").verdict == HOLDS
+    unequal = [{**r, "sizes": "32:96"} for r in equal]
+    unequal = [{**r, "nc1": 1.7} if r["convention"] == "released" else r for r in unequal]
+    both = finding([*equal, *unequal], "conventions")
+    assert both.verdict == DEPENDS
+    assert "Sizes 32:96: the released kernel formula gives 1.7 times" in both.sentences[1]
+    assert "(n1² + n2²)/(2 n1 n2) is 1.67" in both.sentences[1]
+    assert both.sentences[2].endswith("1 under 'probe', 1.7 under 'released'.")
+    assert finding(unequal, "conventions").verdict == FAILS
+
+
+def test_label_blind_equations_are_told_where_the_rows_show_it():
+    rows = data(
+        NNGP=1.0,
+        Adaptive=0.6,
+        released_adaptive=0.9,
+        **{"Adaptive:shuffled": 12.0, "released_adaptive:shuffled": 0.9},
+    )
+    told = finding(rows, "labels").sentences
+    assert any("shuffled against true labels: median ratio 1 (1 to 1)" in s for s in told)
+    assert any("NC1(adaptive)/NC1(NNGP): median ratio 0.9" in s for s in told)
+
+
+# --- other data
+
+
+def test_counter_examples_and_other_data_stay_out_of_the_claims():
+    good = data(NNGP=1.0, NTK=2.0)
+    bad = data(NNGP=1.0, NTK=0.5)
+    rows = [*good, *on(bad, arm="counter", dataset="chosen"), *on(bad, dataset="mine")]
+    rows += on(bad, arm="counter")  # even under the name of published data
+    [a2] = [c for c in claims(rows) if c.letter == "A2"]
+    assert a2.finding.verdict == HOLDS
+    assert a2.held == "2 of 2"
+    assert finding(rows, "counter-a2").verdict == FAILS
+    assert len(finding(rows, "counter-a2").cells) == 4
+    assert finding(rows, "other-a2").verdict == FAILS
+    headings = dict(sections(rows))
+    assert [f.key for f in headings["Outside the published data"]] == ["counter-a2", "other-a2"]
+
+
+def test_other_data_may_have_networks_and_adaptive_kernels():
+    digits = on(
+        data(
+            NNGP=1.0,
+            NTK=2.0,
+            Adaptive=0.6,
+            **{"relu NNGP": 0.5, "network:start": 1.0, "network:end": 0.6},
+        ),
+        dataset="digits",
+        arm="digits",
+    )
+    verdicts = {f.key: f.verdict for f in findings(digits)}
+    assert verdicts == {
+        "other-a2": HOLDS,
+        "other-a4": FAILS,
+        "other-a3": HOLDS,
+        "other-a3-trend": HOLDS,
+        "unusual": HOLDS,
+    }
+
+
+# --- checks
+
+
+def test_theory_is_met_or_not():
+    curve = [row("NNGP", "erf", "theory", nc1=1.0, error_bound=math.nan, seed=0)]
+    assert finding([*data(d0=(8,), NNGP=1.0), *curve], "theory").verdict == HOLDS
+    missed = finding([*data(d0=(8,), NNGP=2.0), *curve], "theory")
+    assert missed.verdict == FAILS
+    # 2, 2.02, 1.98: 1 over 0.02/sqrt(3)
+    assert missed.sentences[-1].endswith(
+        "off by 87 of its standard errors in the median, by 87 at most."
+    )
+    once = [*repeated("NNGP", [1.0]), *curve]
+    assert finding(once, "theory").verdict == UNDEFINED
+
+
+def test_depth_needs_every_step():
+    rows = over_depth()
+    assert finding(rows, "depth").verdict == HOLDS
+    dip = [{**r, "nc1": 0.01} if (r["model"], r["depth"]) == ("NTK", 5) else r for r in rows]
+    found = finding(dip, "depth")
+    assert found.verdict == DEPENDS
+    assert {c.verdict for c in found.cells if c.cell["model"] == "NTK"} == {FAILS}
+    assert "7 of 8 steps" in " ".join(found.sentences)
+
+
+def test_unusual_rows_are_counted_and_explained():
+    rows = data(NNGP=1.0)
+    assert finding(rows, "unusual").verdict == HOLDS
+    negative = row("NNGP", "relu", nc1=-0.8, convention="released", status="nc1 negative")
+    diverged = row("network", "erf", "end", nc1=math.nan, status="failed: diverged at epoch 7")
+    found = finding([*rows, negative, diverged], "unusual")
+    assert found.verdict == DEPENDS
+    assert found.sentences[:2] == (
+        "1 rows: nc1 negative.",
+        "1 rows: failed: diverged at epoch 7.",
+    )
+    assert "1 negative values under 'released' are right" in found.sentences[2]
+
+
+# --- words
+
+
+def test_words_put_what_stands_first_and_are_courteous():
+    told = sections(study())
+    assert [heading for heading, _ in told] == [
+        "The four claims",
+        "What differs from the released code",
+        "Outside the published data",
+        "Beside the claims",
+    ]
+    lines = [s for _, found in told for f in found for s in (f.title, f.claim, *f.sentences)]
+    lines += [s for c in claims(study()) for s in (c.released, c.control, c.why)]
+    text = " ".join(lines).lower()
+    assert not [w for w in ("theorem", "paper's figure", "wrong", "bug", "mistake") if w in text]
+    assert "nan" not in text.split()
+
+
+# --- a small study
+
+
+def test_the_verdicts_of_a_small_study(rows):
+    verdicts = {f.key: f.verdict for f in findings(rows)}
+    assert verdicts["a2"] == HOLDS
+    assert verdicts["a3"] == DEPENDS  # D1 yes, D2 no
+    assert verdicts["a3-trend"] == HOLDS
+    assert verdicts["a4"] == DEPENDS  # D1 yes, D2 at d0 = 1 alone
+    assert verdicts["released-ntk"] == DEPENDS
+    assert verdicts["own-ntk"] in (FAILS, DEPENDS)
+    assert verdicts["conventions"] == DEPENDS
+    assert verdicts["counter-a2"] == DEPENDS
+    assert verdicts["counter-a4"] == DEPENDS
+    assert verdicts["depth"] == HOLDS
+    assert verdicts["theory"] == HOLDS
+    assert verdicts["unusual"] == HOLDS
+
+
+def test_ntk_is_not_below_nngp_and_relu_is_equal_in_one_dimension(rows):
+    verdicts = {}
+    for c in finding(rows, "a2").cells:
+        verdicts.setdefault((c.cell["activation"], c.cell["d0"] == 1), set()).add(c.verdict)
+    assert verdicts == {
+        ("erf", True): {HOLDS},
+        ("erf", False): {HOLDS},
+        ("relu", True): {EQUAL},  # NTK = 2 NNGP there
+        ("relu", False): {HOLDS},
+    }
+
+
+def test_released_erf_ntk_falls_below_nngp_at_eight_features(rows):
+    cells = finding(rows, "released-ntk").cells
+    d1 = [c for c in cells if c.cell["dataset"] == "D1" and c.cell["N"] == 64]
+    assert {(c.cell["d0"], c.verdict) for c in d1} == {(1, HOLDS), (8, FAILS)}
+
+
+def test_imbalance_ratio_is_the_closed_form(rows):
+    for c in finding(rows, "conventions").cells:
+        n1, n2 = map(int, c.cell["sizes"].split(":"))
+        assert c.ratio == pytest.approx((n1 * n1 + n2 * n2) / (2 * n1 * n2), rel=0.15)
+
+
+def test_counter_examples_turn(rows):
+    by_name = {
+        (key, c.cell["dataset"], c.cell.get("activation", c.cell.get("model"))): c.verdict
+        for key in ("counter-a2", "counter-a4")
+        for c in finding(rows, key).cells
+    }
+    assert by_name["counter-a2", "narrow", "erf"] == FAILS
+    assert by_name["counter-a2", "far", "erf"] == HOLDS
+    assert by_name["counter-a4", "far", "NNGP"] == FAILS
