@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 FIGURES = "figures"
 OVERVIEW = "overview"  # the figure of the first screen
-_UNUSUAL = (*CELL, "repeat", "seed", "nc1", "status")
 _PROVENANCE = (
     "preset",
     "seed",
@@ -97,6 +96,7 @@ def render(
     environment.filters["breakable"] = breakable
     source = resources.files("nc1fast") / "templates" / "report.html.j2"
     figures = [_figure(drawing, images[drawing.name]) for drawing in drawings]
+    unusual = select(rows, lambda row: row["status"] != "ok")
     csv = gzip.compress(table.LAYOUT.to_csv(rows).encode(), mtime=0)
     html: str = environment.from_string(source.read_text(encoding="utf-8")).render(
         title=provenance.get("title") or "A study without recorded provenance",
@@ -107,8 +107,8 @@ def render(
         more=[(name, provenance[name]) for name in _MORE_PROVENANCE if name in provenance],
         confidence=f"{rules.CONFIDENCE:.0%}",
         sections=[(heading, [_told(f) for f in found]) for heading, found in sections(rows)],
-        unusual_columns=_varying(rows, _UNUSUAL),
-        unusual=select(rows, lambda row: row["status"] != "ok"),
+        unusual_columns=[*_varying(unusual, (*CELL, "repeat")), "seed", "nc1", "status"],
+        unusual=unusual,
         figures=[figure for figure in figures if figure["name"] != OVERVIEW],
         columns=_varying(rows, CELL),
         cells=_cells(rows),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.findings.rules import Interval
     from nc1fast.studies.tidy import Row
 
 
@@ -105,12 +106,11 @@ def _trend_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[
             f"{name}: the two {count(members)}. NC1(T)/NC1(0) of the network is {along_d0(networks)}; "
             f"NC1(adaptive)/NC1(NNGP) is {along_d0(kernels)}."
         )
-        goal = math.log(pooled(kernels).middle)
-        if arm in pairings.langevin_arms(rows) and goal:
-            way = math.log(pooled(networks).middle) / goal
+        if arm in pairings.langevin_arms(rows):
             sentences.append(
-                f"{name}: trained by Langevin noise under the prior and the noise of the adaptive kernel, "
-                f"networks go {way:.0%} of the way from the NNGP to it (medians over the cells, in log NC1)."
+                f"{name}: trained by Langevin noise under the prior and the noise of the adaptive kernel, networks "
+                f"go {_way(pooled(networks), pooled(kernels))} of the way from the NNGP to it (medians over the "
+                "cells, in log NC1)."
             )
     return sentences
 
@@ -122,3 +122,12 @@ def _same_data(
     names = ("dataset", "N", "d0", "sizes", *columns)
     known = {key(other.cell, names) for other in others}
     return [cell for cell in cells if key(cell.cell, names) in known]
+
+
+def _way(moved: Interval, goal: Interval) -> str:
+    """How far a ratio goes towards another, as logarithms, with the interval of the first."""
+    whole = math.log(goal.middle)
+    if not whole:
+        return "no part"
+    low, high = sorted(math.log(end) / whole for end in (moved.low, moved.high))
+    return f"{math.log(moved.middle) / whole:.0%} ({low:.0%} to {high:.0%})"
