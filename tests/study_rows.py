@@ -37,6 +37,8 @@ def row(model, activation="", state="", **values):
     made |= {"trace_between": 1.0, "status": "ok", "seconds": 0.1}
     if model in ("network", "empirical NTK"):
         made |= {"weight_variance": "1:3.8809", "parametrization": "standard", "width": 500}
+    if model in NOISE:
+        made |= {"weight_variance": "1:0.0078125", "width": 500}
     return made | values
 
 
@@ -173,12 +175,10 @@ def counter():
 def study():
     """All rows of a table."""
     balanced = over_features()
-    four = over_features(
-        dataset="D2", sizes=tuple(":".join([str(n)] * 4) for n in (32, 64, 128, 256))
-    )
+    four = over_features(dataset="D2", sizes=tuple(":".join([str(n)] * 4) for n in (32, 256)))
     unequal = over_features(
         "imbalanced",
-        sizes=("1024:1024", "768:1280", "512:1536", "256:1792"),
+        sizes=("1024:1024", "768:1280", "256:1792"),
         conventions=("papyan", "probe", "class", "sample", "released"),
         theory=False,
     )
@@ -191,7 +191,7 @@ def study():
         released=False,
     )
     long = over_features("long", sizes=("128:128",), theory=False, released=False)
-    whole = [
+    return [
         *balanced,
         *shuffled(balanced),
         *four,
@@ -202,7 +202,6 @@ def study():
         *digits(),
         *counter(),
     ]
-    return whole
 
 
 def series_row(model, activation, quantity, x, value, **columns):

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any
 from nc1fast._extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # Mantissas of tick marks, the densest first.
-_MANTISSAS = ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+_MANTISSAS = (
+    (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0),
+    (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
+    (1.0, 2.0, 5.0),
+    (1.0, 3.0),
+    (1.0,),
+)
 _FEWEST, _MOST = 3, 7
 
 
-def log_axis(axis: Any, low: float, high: float) -> None:
-    """Make an axis logarithmic from `low` to `high`, with a few labels at round numbers, written plainly."""
+def log_axis(axis: Any, low: float, high: float, ticks: Sequence[float] = ()) -> None:
+    """Make an axis logarithmic from `low` to `high`, with a few labels at round numbers, or at `ticks`."""
     ticker = require("matplotlib.ticker", "study")
     axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": (low, high)})
-    axis.set_major_locator(ticker.FixedLocator(round_numbers(low, high)))
+    axis.set_major_locator(ticker.FixedLocator(ticks or round_numbers(low, high)))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_locator(ticker.NullLocator())
 
@@ -27,18 +33,14 @@ def log_axis(axis: Any, low: float, high: float) -> None:
 def round_numbers(low: float, high: float) -> list[float]:
     """Three to seven round numbers from low to high > 0: evenly spread over the logarithm, or over a narrow range."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    if last - first > _MOST:
-        step = math.ceil((last - first) / _MOST)
-        return [10.0**k for k in range(first, last + 1, step) if low <= 10.0**k <= high]
-    for mantissas in _MANTISSAS:
-        found = [
-            float(f"{m}e{k}")
-            for k in range(first, last + 1)
-            for m in mantissas
-            if low <= float(f"{m}e{k}") <= high
-        ]
-        if _FEWEST <= len(found) <= _MOST:
-            return found
+    step = math.ceil((last - first) / _MOST)
+    for mantissas in _MANTISSAS if step == 1 else ((1.0,),):
+        found = [float(f"{m}e{k}") for k in range(first, last + 1, step) for m in mantissas]
+        found = [tick for tick in found if low <= tick <= high]
+        if len(found) <= _MOST:
+            break
+    if len(found) >= _FEWEST:
+        return found
     locator = require("matplotlib.ticker", "study").MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
     return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
 

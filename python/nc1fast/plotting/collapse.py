@@ -50,7 +50,8 @@ def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
             if not all(equal_classes(row) for row in members):
                 continue
             some = _fullest(select(members, lambda r: (model_of(r), r["state"]) in _OVERVIEW))
-            panels = [_panel(some, name, written(name)) for name in activations(some)]
+            where = f"{some[0]['dataset']}, N = {some[0]['N']}" if some else ""
+            panels = [_panel(some, name, f"{written(name)}: {where}") for name in activations(some)]
             if len(distinct(some, "d0")) < 2 or not panels:
                 continue
             sheet = Sheet(
@@ -58,10 +59,9 @@ def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
                 legend="right",
                 size=(3.9, 4.2),
             )
-            first = some[0]
             caption = (
-                f"NC1 against the number of features d₀ on {first['dataset']}, N = {first['N']}, classes of equal "
-                f"size (arm '{first['arm']}'). {BARS}{SIDE}{_remarks(some)}"
+                f"NC1 against the number of features d₀ on {where}, classes of equal size (arm "
+                f"'{some[0]['arm']}'). {BARS}{SIDE}{_remarks(some)}"
             )
             yield Drawing("overview", caption, drawn(sheet))
             return
@@ -118,7 +118,9 @@ def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
         panels = [[panel for row in panels for panel in row]]
     reference = 1.0 if "relative" in column else None
     legend = "below" if len(panels[0]) > 2 else "right"
-    return Sheet(panels, FEATURES, axis, reference=reference, legend=legend, size=(2.9, 2.9))
+    return Sheet(
+        *(panels, FEATURES, axis), by_row=True, reference=reference, legend=legend, size=(2.9, 2.9)
+    )
 
 
 def titled(by: str, size: Any) -> str:
@@ -159,11 +161,14 @@ def _remarks(rows: Sequence[Row]) -> str:
 
 
 def setting(rows: Sequence[Row]) -> str:
-    """The noise and width of the adaptive kernels among the rows, in a sentence."""
-    solved = select(rows, model="AdaptiveKernel")
-    noises = ", ".join(f"{noise:.3g}" for noise in sorted(set(distinct(solved, "noise"))))
-    widths = ", ".join(str(width) for width in sorted(distinct(solved, "width")))
-    return f"Adaptive kernel: noise {noises}, width {widths}."
+    """What the adaptive kernels among the rows were solved with, in a sentence."""
+    solved = grouped(select(rows, model="AdaptiveKernel"), ("noise", "width", "weight_variance"))
+    told = [
+        f"noise {cell['noise']:.3g}, width {cell['width']}, variances of the weights of its layers "
+        f"{cell['weight_variance'].replace(':', ' and ')}"
+        for cell, _ in solved
+    ]
+    return f"Adaptive kernel: {'; or '.join(told)}."
 
 
 def _divisor(convention: str) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._extras import require
 from nc1fast.plotting import axes as _axes
 from nc1fast.plotting.collapse import RELEASED
 from nc1fast.plotting.curves import written
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import BLACK, ORANGE, Look, graded, released
-from nc1fast.plotting.panels import add_legend
+from nc1fast.plotting.panels import add_legend, new_figure
 from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
         cells = grouped(members, ("N", "d0", "sizes"))
         layers = [name for name in distinct(select(members, quantity="nc1"), "layer") if name]
         looks = {name: _layer_look(name, i, len(layers)) for i, name in enumerate(layers)}
-        figure = _figure()
+        figure = new_figure()
         axes = figure.subplots(2, len(cells), squeeze=False, sharex=True, sharey="row")
         entries: dict[Look, Any] = {}
         for (above, below), (cell, rows) in zip(axes.T, cells, strict=True):
@@ -53,8 +52,8 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
         add_legend(figure, entries, "right", (_PANEL[0] * len(cells) + 0.5, 2 * _PANEL[1]))
         many = len(distinct(members, "repeat")) > 1
         caption = (
-            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1 of the layers of the network "
-            "and its loss along training. pre: before the activation, post: after it. "
+            f"NC1 of the layers of the network, and its loss, along training: {group['dataset']}, "
+            f"{written(group['activation'])}, arm '{group['arm']}'. pre: before the activation, post: after it. "
             f"{'One line for each repeat. ' if many else ''}The axis of epochs is linear from 0, the start, to 1 and "
             "logarithmic from there."
         )
@@ -89,10 +88,6 @@ def _epochs(ax: Any) -> None:
     ax.set_xlim(-0.15, last * 1.6)
 
 
-def _figure() -> Any:
-    return require("matplotlib.figure", "study").Figure(layout="constrained")
-
-
 def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
     """Four quantities of the adaptive kernel against the width, from wide to narrow; the released code dashed."""
     some = select(
@@ -101,7 +96,7 @@ def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
     )
     if not some:
         return
-    figure = _figure()
+    figure = new_figure()
     axes = figure.subplots(2, 2)
     cells = grouped(some, (*DATA, "activation"))
     entries: dict[Look, Any] = {}
@@ -117,11 +112,12 @@ def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
         values = select(some, quantity=quantity)
         ax.set_title(title)
         _axes.log_axis(ax.yaxis, *_axes.limits(r["value"] for r in values))
-        low, high = _axes.limits(r["x"] for r in some)
-        _axes.log_axis(ax.xaxis, low, high)
+        widths = sorted({r["x"] for r in some})
+        decades = [10.0**k for k in range(7) if 2 * widths[0] <= 10.0**k <= widths[-1]]
+        _axes.log_axis(ax.xaxis, *_axes.limits(widths), ticks=[widths[0], *decades])
         ax.invert_xaxis()
     figure.supxlabel("width h, annealed from left to right", fontsize="medium")
-    add_legend(figure, entries, "right", (2 * 3.2, 2 * _PANEL[1] + 0.3))
+    add_legend(figure, entries, "right", (2 * 3.7, 2 * _PANEL[1] + 0.3))
     caption = (
         "The adaptive kernel along its annealing from large width, where it is the NNGP, to the width of the network: "
         "NC1 of the kernel Q of the hidden layer; NC1 of the kernel that the predictions span; the trace of Σ, which "

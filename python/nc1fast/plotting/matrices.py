@@ -12,7 +12,7 @@ from nc1fast.plotting import axes as _axes
 from nc1fast.plotting.curves import written
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import look_of
-from nc1fast.plotting.panels import add_legend
+from nc1fast.plotting.panels import add_legend, new_figure
 from nc1fast.studies.summary import DATA, grouped, select
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         figure = _maps(members, "sigma spectrum", "sigma", symmetric=True)
         caption = (
-            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. Left: eigenvalues of Σ, the "
-            "covariance of the hidden weights that the adaptive kernel finds, and of WᵀW/width of the network's first "
-            "layer before and after training, largest first. Right: the matrices themselves, one colour scale for each "
-            "row; matrices too large to be shown are left out. One repeat."
+            "The covariance of the hidden weights: Σ, which the adaptive kernel finds, beside WᵀW/width of the network's "
+            f"first layer before and after training: {group['dataset']}, {written(group['activation'])}, arm "
+            f"'{group['arm']}'. Left: eigenvalues, largest first, some of them marked. Right: the matrices, feature by "
+            "feature, one colour scale for each row, where they are small enough. One repeat."
         )
         name = f"sigma-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, figure)
@@ -48,9 +48,9 @@ def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         figure = _maps(members, "kernel spectrum", "gram", symmetric=False)
         caption = (
-            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. Left: the leading eigenvalues of "
-            "the Gram matrices. Right: means of the blocks of the Gram matrices, rows of the data in the order of "
-            "their classes, which the white lines part; each has its own colour scale. One repeat."
+            f"Gram matrices of the kernels: {group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. "
+            "Left: leading eigenvalues, some of them marked. Right: means over blocks of the matrix, rows of the data in "
+            "the order of their classes, which the white lines part; each matrix has its own colour scale. One repeat."
         )
         yield Drawing(
             f"gram-{group['arm']}-{group['dataset']}-{group['activation']}", caption, figure
@@ -59,7 +59,7 @@ def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
 
 def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -> Any:
     """A row for each data set: its spectra, then a heat map for each representation where there are any."""
-    figure = require("matplotlib.figure", "study").Figure(layout="constrained")
+    figure = new_figure()
     cells = grouped(rows, _CELL)
     kinds = sorted({(r["model"], r["state"]) for r in rows}, key=lambda kind: look_of(*kind).rank)
     mapped = [kind for kind in kinds if _of(rows, kind, matrix)]
@@ -125,9 +125,9 @@ def _spectra(ax: Any, spectra: dict[tuple[str, str], list[Row]], *, steep: bool)
             continue
         look = look_of(*kind)
         style = {**look.line_style(), "markersize": 3.5, "linewidth": 1}
-        [entries[look]] = ax.plot(
-            *zip(*points, strict=True), markevery=1 + len(points) // 16, **style
-        )
+        marked = np.geomspace(1, len(points), 12) if steep else np.linspace(1, len(points), 16)
+        style["markevery"] = sorted({round(index) - 1 for index in marked})
+        [entries[look]] = ax.plot(*zip(*points, strict=True), **style)
     drawn = [(x, y) for line in ax.lines for x, y in zip(*line.get_data(), strict=True)]
     _axes.log_axis(ax.yaxis, *_axes.limits(y for _, y in drawn))
     if steep:

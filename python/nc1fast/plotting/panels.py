@@ -11,7 +11,7 @@ from nc1fast.plotting import axes as _axes
 from nc1fast.plotting.looks import GREY, THEORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from nc1fast.plotting.curves import Curve, Point
     from nc1fast.plotting.looks import Look
@@ -32,30 +32,43 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Panels that share their axes, and what is written around them.
+    """Panels with the same axes, and what is written around them.
 
-    `place`: from a number x to the axis; None: x are names, evenly spaced. `reference`: a horizontal line. `legend`:
-    "right" or "below". `size`: of a panel, in inches.
+    Attributes
+    ----------
+    panels : sequence of sequence of Panel or None
+        Row by row; None leaves a place empty.
+    x_name, y_name : str
+    place : callable, optional
+        From a number x to the axis; None: x are names, evenly spaced.
+    by_row : bool
+        Whether each row has a vertical scale of its own.
+    reference : float, optional
+        A horizontal line.
+    legend : {"below", "right"}
+    size : (width, height)
+        Of a panel, in inches.
     """
 
     panels: Sequence[Sequence[Panel | None]]
     x_name: str
     y_name: str
     place: Callable[[float], float] | None = math.log2
+    by_row: bool = False
     reference: float | None = None
     legend: str = "below"
     size: tuple[float, float] = (2.8, 2.5)
 
-    def points(self) -> Iterator[Point]:
-        """Every point, of theory too."""
-        return (
+    def points(self, row: int | None = None) -> list[Point]:
+        """Every point of a row, or of all; of theory too."""
+        return [
             point
-            for row in self.panels
-            for panel in row
+            for panels in (self.panels if row is None else self.panels[row : row + 1])
+            for panel in panels
             if panel is not None
             for curve in (*panel.curves, *panel.theory)
             for point in curve.points
-        )
+        ]
 
     def places(self) -> dict[Any, float]:
         """Where each x is on the axis."""
@@ -64,46 +77,52 @@ class Sheet:
             return {x: float(i) for i, x in enumerate(xs)}
         return {x: self.place(x) for x in sorted(xs)}
 
+    def limits(self, row: int) -> tuple[float, float]:
+        """Of the vertical axis of a row: all bars, and the reference."""
+        points = self.points(row if self.by_row else None)
+        ends = [end for p in points for end in (p.value, p.low, p.high)]
+        return _axes.limits(ends if self.reference is None else [*ends, self.reference])
 
-def drawn(sheet: Sheet) -> Any:
-    """The figure of a sheet."""
+
+def new_figure() -> Any:
+    """An empty figure that arranges its contents."""
     figure = require("matplotlib.figure", "study").Figure(layout="constrained")
-    n_columns = max(map(len, sheet.panels))
-    axes = figure.subplots(len(sheet.panels), n_columns, squeeze=False, sharex=True, sharey=True)
-    places = sheet.places()
-    entries: dict[Look, Any] = {}
-    lowest: dict[int, Any] = {}
-    for line, row in zip(axes, sheet.panels, strict=True):
-        for column, ax in enumerate(line):
-            panel = row[column] if column < len(row) else None
-            if panel is None:
-                ax.remove()
-                continue
-            lowest[column] = ax
-            if ax is next(a for a in line if a.figure is not None):
-                ax.set_ylabel(sheet.y_name)
-            if sheet.reference is not None:
-                ax.axhline(sheet.reference, color="black", linewidth=1, zorder=1.5)
-            entries |= _panel(ax, panel, places)
-    _scales(figure, sheet, places)
-    for ax in lowest.values():  # where nothing is below, though it is not the last row
-        ax.tick_params(axis="x", labelbottom=True, labelrotation=0 if sheet.place else 30)
-        ax.set_xlabel(sheet.x_name)
-    width, height = sheet.size
-    size = (width * n_columns + 0.7, height * len(sheet.panels) + 0.4)
-    add_legend(figure, entries, sheet.legend, size)
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return figure
 
 
-def _scales(figure: Any, sheet: Sheet, places: dict[Any, float]) -> None:
-    """Ticks at every x, a logarithmic y that holds all bars."""
-    ends = [end for p in sheet.points() for end in (p.value, p.low, p.high)]
-    if sheet.reference is not None:
-        ends.append(sheet.reference)
-    ax = figure.axes[0]  # shared
-    _axes.log_axis(ax.yaxis, *_axes.limits(ends))
-    ax.set_xticks(list(places.values()), [str(x) for x in places])
-    ax.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
+def drawn(sheet: Sheet) -> Any:
+    """The figure of a sheet."""
+    figure = new_figure()
+    n_rows, n_columns = len(sheet.panels), max(map(len, sheet.panels))
+    grid = figure.add_gridspec(n_rows, n_columns)
+    places = sheet.places()
+    entries: dict[Look, Any] = {}
+    lowest = {c: i for i, row in enumerate(sheet.panels) for c, panel in enumerate(row) if panel}
+    for i, row in enumerate(sheet.panels):
+        leftmost = next((column for column, panel in enumerate(row) if panel), None)
+        for column, panel in enumerate(row):
+            if panel is None:
+                continue
+            ax = figure.add_subplot(grid[i, column])
+            if sheet.reference is not None:
+                ax.axhline(sheet.reference, color="black", linewidth=1, zorder=1.5)
+            entries |= _panel(ax, panel, places)
+            _axes.log_axis(ax.yaxis, *sheet.limits(i))
+            ax.set_xticks(list(places.values()), [str(x) for x in places])
+            ax.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
+            ax.tick_params("y", labelleft=column == leftmost)
+            ax.tick_params("x", labelbottom=i == lowest[column], labelrotation=_tilt(sheet))
+            ax.set_ylabel(sheet.y_name if column == leftmost else "")
+            ax.set_xlabel(sheet.x_name if i == lowest[column] else "")
+    width, height = sheet.size
+    add_legend(figure, entries, sheet.legend, (width * n_columns + 0.7, height * n_rows + 0.4))
+    return figure
+
+
+def _tilt(sheet: Sheet) -> int:
+    """Degrees by which the names of x are turned, so that long ones fit."""
+    return 0 if sheet.place else 30
 
 
 def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> dict[Look, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._extras import require
 from nc1fast.plotting import axes as _axes
 from nc1fast.plotting.collapse import over_features
 from nc1fast.plotting.curves import (
@@ -21,7 +20,7 @@ from nc1fast.plotting.curves import (
 )
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import Look, graded, look_of, of_activation
-from nc1fast.plotting.panels import Panel, Sheet, add_legend, drawn
+from nc1fast.plotting.panels import Panel, Sheet, add_legend, drawn, new_figure
 from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 def _dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
     """Panels side by side that share the names on their vertical axis; x is logarithmic, one scale each."""
-    figure = require("matplotlib.figure", "study").Figure(layout="constrained")
+    figure = new_figure()
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     names = list(
         dict.fromkeys(p.x for panel in panels for curve in panel.curves for p in curve.points)
@@ -148,12 +147,11 @@ def _dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
         if reference is not None:
             ax.axvline(reference, color="black", linewidth=1, zorder=1.5)
         for index, curve in enumerate(panel.curves):
-            shift = 0.4 * ((index + 0.5) / len(panel.curves) - 0.5)
             points = [p for p in curve.points if p.value > 0]
             ends += [end for p in points for end in (p.low, p.high)]
             entries[curve.look] = ax.errorbar(
                 [p.value for p in points],
-                [names.index(p.x) + shift for p in points],
+                [_level(p.x, index, panel, names) for p in points],
                 xerr=[[p.value - p.low for p in points], [p.high - p.value for p in points]],
                 label=curve.look.label,
                 capsize=2,
@@ -161,7 +159,7 @@ def _dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
             )
             for expected in panel.theory:
                 if expected.look == curve.look:
-                    places = [names.index(p.x) + shift for p in expected.points]
+                    places = [_level(p.x, index, panel, names) for p in expected.points]
                     values = [p.value for p in expected.points]
                     ends += values
                     ax.plot(values, places, "|", color="black", markersize=13, zorder=3)
@@ -172,3 +170,9 @@ def _dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
     size = (3.6 * len(panels) + 0.08 * max(map(len, names)), 0.34 * len(names) + 1.0)
     add_legend(figure, entries, "right", size)
     return figure
+
+
+def _level(x: Any, index: int, panel: Panel, names: Sequence[Any]) -> float:
+    """Vertical place of a point of the curve `index`: beside those of the other curves that have the same name."""
+    there = [i for i, curve in enumerate(panel.curves) if any(p.x == x for p in curve.points)]
+    return names.index(x) + 0.4 * ((there.index(index) + 0.5) / len(there) - 0.5)

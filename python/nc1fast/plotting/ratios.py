@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from nc1fast.plotting.collapse import FEATURES, RELEASED, SIDE, over_features, titled
+from nc1fast.plotting.collapse import FEATURES, RELEASED, SIDE, over_features, setting, titled
 from nc1fast.plotting.curves import RANGES, Curve, activations, ratios, written
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import GREEN, PURPLE, Look, graded, model_of, released
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.tidy import Row
 
-_SAME_DATA = (*DATA, "activation", "convention")
+# The data of a repeat depend on nothing but these: arms that name the same have the same.
+_SAME_DATA = (*(name for name in DATA if name != "arm"), "activation", "convention")
 _SAME_NETWORK = tuple(name for name in CELL if name not in ("state", "noise"))
+_LINES = ("-", "-.", ":")  # of arms
 _RELEASED_NTK, _RELEASED_ADAPTIVE = "compat.released.erf_ntk", "compat.released.adaptive"
 
 
@@ -90,7 +92,7 @@ def training(rows: Sequence[Row]) -> Iterator[Drawing]:
                 f"{group['dataset']}{'' if by == 'N' else ', classes of unequal size'}: what training does to the NC1 of "
                 "a network, NC1(end)/NC1(start) of the same network, beside what the labels do to that of a kernel, "
                 "NC1(adaptive kernel)/NC1(NNGP), on the same data. Below the line at 1 NC1 is lowered. "
-                f"{RANGES}{SIDE}{RELEASED if of_model(members, _RELEASED_ADAPTIVE) else ''}"
+                f"{RANGES}{SIDE}{RELEASED if of_model(members, _RELEASED_ADAPTIVE) else ''}{_solved(members)}"
             )
             name = f"adaptive-{group['dataset']}{'' if by == 'N' else '-sizes'}"
             yield Drawing(name, caption, drawn(sheet))
@@ -110,18 +112,28 @@ def _changes_by_size(rows: Sequence[Row], by: str) -> Sheet:
     return Sheet(panels, FEATURES, "paired ratio of NC1", reference=1.0, size=(2.7, 2.6))
 
 
+def _solved(rows: Sequence[Row]) -> str:
+    """What the adaptive kernels were solved with, arm by arm where there are several."""
+    arms = grouped(select(rows, model="AdaptiveKernel"), ("arm",))
+    several = len(arms) > 1
+    return "".join(
+        f" Arm '{arm['arm']}': {setting(members)}" if several else f" {setting(members)}"
+        for arm, members in arms
+    )
+
+
 def _changes(rows: Sequence[Row], arms: Sequence[str]) -> list[Curve]:
     """The networks of each arm, then the adaptive kernels of each arm, as defined and as the released code gives them."""
     curves = []
     for index, (arm, marker) in enumerate(zip(arms, itertools.cycle("D*Xdh"))):
         some = select(rows, arm=arm)
-        look = Look(f"network, {arm}", PURPLE, marker, "-" if index == 0 else "-.", rank=index)
+        look = Look(f"network, {arm}", PURPLE, marker, _LINES[index % len(_LINES)], rank=index)
         end, start = of_model(some, "network", "end"), of_model(some, "network", "start")
         curves.append(Curve(look, ratios(end, start, _SAME_NETWORK, "d0")))
+    nngp = of_model(rows, "NNGP")
     for index, (arm, marker) in enumerate(zip(arms, itertools.cycle("^v<>8"))):
         some = select(rows, arm=arm)
-        nngp = of_model(some, "NNGP")
-        label, line = f"adaptive kernel, {arm}", "-" if index == 0 else "-."
+        label, line = f"adaptive kernel, {arm}", _LINES[index % len(_LINES)]
         look = Look(label, GREEN, marker, line, rank=len(arms) + index)
         for model, this in (("AdaptiveKernel", look), (_RELEASED_ADAPTIVE, released(look))):
             curves.append(Curve(this, ratios(of_model(some, model), nngp, _SAME_DATA, "d0")))
