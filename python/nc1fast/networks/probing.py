@@ -12,10 +12,10 @@ from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
 from nc1fast.features import FeatureSums
 from nc1fast.metrics import Collapse, collapse_from_sums
-from nc1fast.networks.network import ShallowNetwork, as_count
+from nc1fast.networks.network import Layer, Phi, ShallowNetwork, as_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import torch
     from numpy.typing import ArrayLike, NDArray
@@ -97,6 +97,8 @@ class _Listener:
 
     def __init__(self, module: Any, layers: Sequence[str] | None) -> None:
         self.module, self.strict = module, layers is not None
+        parts = {type(part) for part in module.children()}
+        self.own = isinstance(module, ShallowNetwork) and parts <= {Layer, Phi}
         self.parts = _hooked(module, layers)
         self._batch: dict[str, Any] = {}
         self._rows = 0
@@ -118,13 +120,13 @@ class _Listener:
             H = output.detach().reshape(self._rows, -1)
             if H.dtype is torch.bfloat16:
                 H = H.float()
-            # copied: a later layer may work in place
-            self._batch[f"{name}#{calls + 1}" if calls else name] = H.cpu().clone().numpy()
+            H = H.cpu() if self.own else H.cpu().clone()  # a later layer may work in place
+            self._batch[f"{name}#{calls + 1}" if calls else name] = H.numpy()
 
         return hook
 
-    def batches(self, X: Any, size: int) -> Iterator[tuple[slice, dict[str, NDArray[Any]]]]:
-        """Rows and their features per layer, batch by batch."""
+    def batches(self, X: Any, size: int) -> Iterator[tuple[slice, dict[str, NDArray[Any]], Any]]:
+        """Rows, their features per layer and what the module returned, batch by batch."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(evaluating(self.module))
             stack.enter_context(torch.no_grad())
@@ -134,8 +136,8 @@ class _Listener:
             for start in range(0, len(X), size):
                 batch = X[start : start + size]
                 self._batch, self._rows = {}, len(batch)
-                self.module(batch)
-                yield slice(start, start + len(batch)), self._batch
+                output = self.module(batch)
+                yield slice(start, start + len(batch)), self._batch, output
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,51 +159,50 @@ def layer_results(
     batch_size: int = 1024,
     convention: str | None = None,
     rows: bool = True,
+    watch: Callable[[slice, Any], object] | None = None,
 ) -> dict[str, LayerResult]:
     """Metrics of every layer from two passes over X (one without `rows`, or if X is a single batch).
 
-    The first adds up class moments; the second, which knows the class means, R_ic = n_c <mu_c, h_i>.
+    The first adds up class moments; the second, which knows the class means, R_ic = n_c <mu_c, h_i>. `watch` is called
+    with the rows and the output of every batch of the first, before its features are used.
     """
     listener = _Listener(module, layers)
     sums: dict[str, FeatureSums] = {}
-    totals: dict[str, Array] = {}
-    sizes = np.bincount(classes, minlength=len(labels))
     passed: Any = []
-    for part, features in listener.batches(X, batch_size):
-        passed = [(part, features)]
-        of_class = classes[part][None, :] == np.arange(len(labels))[:, None]  # (C, n)
+    for part, features, output in listener.batches(X, batch_size):
+        passed = [(part, features, output)]
+        if watch is not None:
+            watch(part, output)
         for name, H in features.items():
-            if name not in sums:
-                sums[name], totals[name] = FeatureSums(), np.zeros((len(labels), H.shape[1]))
             try:
-                sums[name].update(H, labels[classes[part]])
+                sums.setdefault(name, FeatureSums()).update(H, labels[classes[part]])
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
-            totals[name] += of_class.astype(np.float64) @ H.astype(np.float64)
     if not sums:
         raise ValueError("layers must include one whose output is a tensor with a row per sample")
+    means = {name: of_layer.means() for name, of_layer in sums.items()}
     order = np.argsort(classes, kind="stable").astype(np.int64)
     R: dict[str, Array] = {}
     if rows:
         place = np.empty_like(order)  # where a row stands once sorted by class
         place[order] = np.arange(len(order))
+        sizes = np.bincount(classes, minlength=len(labels))[:, None]
         R = {name: np.empty((len(labels), len(classes))) for name in sums}
         if len(X) > batch_size:
             passed = listener.batches(X, batch_size)
-        for part, features in passed:
+        for part, features, _ in passed:
             for name, H in features.items():
-                R[name][:, place[part]] = totals[name] @ H.astype(np.float64).T
+                R[name][:, place[part]] = (sizes * means[name]) @ H.T.astype(np.float64, copy=False)
     results = {}
     for name, of_layer in sums.items():
-        means, whole = totals[name] / sizes[:, None], of_layer.class_sums()
+        whole = of_layer.class_sums()
         if rows:
             whole = dataclasses.replace(whole, class_rows=R.pop(name), order=order)
         try:
-            results[name] = LayerResult(
-                collapse_from_sums(whole, convention, keep_rows=False), means
-            )
+            collapse = collapse_from_sums(whole, convention, keep_rows=False)
+            results[name] = LayerResult(collapse, means[name])
         except ValueError as error:
-            results[name] = LayerResult(None, means, str(error))
+            results[name] = LayerResult(None, means[name], str(error))
     return results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from nc1fast._warnings import AccuracyWarning
 from nc1fast.metrics import weights
 from nc1fast.networks import checkpoint as checkpoints
 from nc1fast.networks.objective import Descent, energy_of, loss_of
-from nc1fast.networks.probing import evaluating, layer_results
+from nc1fast.networks.probing import layer_results
 from nc1fast.networks.trace import (
     DIVERGED,
     Trace,
@@ -176,14 +177,14 @@ class Run:
 
     def _probe(self, repeat: Repeat) -> None:
         """Add a row per layer, then see whether the repeat has ended, then save."""
-        network = repeat.network
-        loss, outputs = self._evaluate(network)
-        if self.loss != "none" and not loss <= DIVERGED:
-            repeat.ending = f"diverged by epoch {repeat.epoch}: loss {loss:g}"
-            return
-        decisions = self.goal.decisions(outputs)
-        shared = {"repeat": repeat.index, "epoch": repeat.epoch}
-        figures = {"loss": loss, "accuracy": float((decisions == self.classes).mean())}
+        network, passed = repeat.network, []
+
+        def watch(rows: slice, outputs: torch.Tensor) -> None:
+            passed.append(outputs)
+            loss = self._loss(outputs, rows)
+            if loss > DIVERGED or (math.isnan(loss) and self.loss != "none"):
+                raise ValueError(f"loss {loss:g}")
+
         try:
             with warnings.catch_warnings():  # the table has the error bounds
                 warnings.simplefilter("ignore", AccuracyWarning)
@@ -194,10 +195,15 @@ class Run:
                     self.labels,
                     batch_size=_PROBE_ROWS,
                     convention=self.convention,
+                    watch=watch,
                 )
-        except ValueError as error:  # NaN or Inf in a layer: everything else was checked
+        except ValueError as error:  # of the loss, or NaN or Inf in a layer: all else was checked
             repeat.ending = f"diverged by epoch {repeat.epoch}: {error}"
             return
+        outputs = torch.cat(passed)
+        loss, decisions = self._loss(outputs), self.goal.decisions(outputs.cpu().double().numpy())
+        shared = {"repeat": repeat.index, "epoch": repeat.epoch}
+        figures = {"loss": loss, "accuracy": float((decisions == self.classes).mean())}
         last = network.layers[-2]
         readout = network.weight_layers()["output"].effective_weight().cpu().double().numpy()
         sizes = np.bincount(self.classes).astype(np.int64)
@@ -210,14 +216,12 @@ class Run:
         repeat.ending = stop_reason(self.rule, repeat.rows, last) if repeat.epoch else ""
         self._save(repeat)
 
-    def _evaluate(self, network: ShallowNetwork) -> tuple[float, NDArray[np.float64]]:
-        """The loss of all rows in evaluation mode (NaN for "none"), and the outputs."""
-        with evaluating(network), torch.no_grad():
-            outputs = torch.cat([network(rows) for rows in self.X.split(_PROBE_ROWS)])
-            loss = float("nan")
-            if self.loss != "none":
-                loss = loss_of(self.loss, outputs, self.targets, self.classes_there).item()
-        return loss, outputs.cpu().double().numpy()
+    def _loss(self, outputs: torch.Tensor, rows: slice = slice(None)) -> float:
+        """The mean loss of some rows; NaN for "none"."""
+        if self.loss == "none":
+            return math.nan
+        value = loss_of(self.loss, outputs, self.targets[rows], self.classes_there[rows])
+        return float(value)
 
     def _save(self, repeat: Repeat | None) -> None:
         if self.path is None:

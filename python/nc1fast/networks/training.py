@@ -121,7 +121,7 @@ def train(
     kernel describes. One step is `Langevin`: to first order in lr
     p <- p - lr (dE/dp + T p/s^2) + sqrt(2 lr T) xi, s^2 the prior variance of p.
 
-    Cost: 6 N flops per weight and epoch; a probe is two forward passes and 6 N d (C + 1) flops a layer. Repeats run one
+    Cost: 6 N flops per weight and epoch; a probe is a forward pass (two beyond 2048 rows) and 6 N d (C + 1) flops a layer. Repeats run one
     after the other. Memory: N C numbers a layer, and fan_in^2 per layer and repeat for the weight covariances.
     """
     if not isinstance(network, ShallowNetwork):
