@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import zlib
@@ -284,3 +285,18 @@ def matrices(d0=(8, 128)):
 def all_series():
     """All rows of a series table."""
     return [*training(), *annealing(), *matrices()]
+
+
+@functools.cache
+def drawings():
+    """Every figure of `study` and `all_series`, by name, drawn once."""
+    from nc1fast import plotting
+
+    drawn = plotting.draw(study(), all_series())
+    assert len({drawing.name for drawing in drawn}) == len(drawn)
+    return {drawing.name: drawing for drawing in drawn}
+
+
+def panel(drawing, title):
+    [ax] = [ax for ax in drawing.figure.axes if ax.get_title(loc="left") == title]
+    return ax

@@ -1,41 +1,26 @@
-"""Figures show what the rows say: values, bars, marks and words; and nothing on them overlaps."""
+"""Figures of the table: values, bars, marks and words are those of the rows."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("matplotlib")
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tests import study_rows as made
+from tests.study_rows import panel
 
 from nc1fast import plotting
-from nc1fast.plotting import axes as readable
-from nc1fast.plotting.looks import LOOKS, graded
+from nc1fast.plotting.looks import LOOKS
 
 ROWS = made.study()
-SERIES = made.all_series()
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    return plotting.draw(ROWS, SERIES)
-
-
-@pytest.fixture(scope="module")
-def drawings(drawn):
-    return {drawing.name: drawing for drawing in drawn}
-
-
-def panel(drawing, title):
-    [ax] = [ax for ax in drawing.figure.axes if ax.get_title(loc="left") == title]
-    return ax
+def drawings():
+    return made.drawings()
 
 
 def curve(ax, label):
@@ -332,102 +317,6 @@ def test_counter_examples_stand_alone_and_last(drawings):
         assert any(np.allclose(stroke, expected, rtol=1e-12) for stroke in strokes)
 
 
-def test_training_shows_each_layer_and_repeat_from_epoch_zero(drawings):
-    figure = drawings["training-balanced-D1-relu"].figure
-    above = panel(drawings["training-balanced-D1-relu"], "N = 256, d₀ = 8")
-    lines = [line for line in above.lines if len(line.get_xdata())]
-    assert len(lines) == 3 * 2
-    for line, (layer, repeat) in zip(
-        lines, itertools.product(("pre1", "post1", "output"), (0, 1)), strict=True
-    ):
-        told = sorted(
-            (row["x"], row["value"])
-            for row in SERIES
-            if (row["quantity"], row["activation"], row["d0"], row["layer"], row["repeat"])
-            == ("nc1", "relu", 8, layer, repeat)
-        )
-        assert list(zip(*line.get_data(), strict=True)) == told
-    places = above.transData.transform([(0, 0.1), (1, 0.1), (10, 0.1), (100, 0.1)])[:, 0]
-    assert np.diff(places)[1] == pytest.approx(np.diff(places)[2])  # decades
-    assert 0.2 * np.diff(places)[1] < np.diff(places)[0] < np.diff(places)[1]
-    below = figure.axes[2]
-    assert [text.get_text() for text in below.get_xticklabels()] == ["0", "1", "10", "100", "1000"]
-    assert below.get_yscale() == above.get_yscale() == "log"
-
-
-def test_annealing_goes_from_wide_to_narrow_with_the_released_equations_dashed(drawings):
-    axes = drawings["annealing"].figure.axes
-    quantities = ("nc1", "nc1 of predictions", "trace sigma", "training error")
-    for ax, quantity in zip(axes, quantities, strict=True):
-        left, right = ax.get_xlim()
-        assert left > right
-        assert ax.get_xscale() == "log"
-        assert [text.get_text() for text in ax.get_xticklabels()] == [
-            "500",
-            "1000",
-            "10000",
-            "100000",
-        ]
-        expected = itertools.product((2, 8, 32), ("", "released"))
-        for line, (d0, state) in zip(ax.lines, expected, strict=True):
-            told = sorted(
-                (row["x"], row["value"])
-                for row in SERIES
-                if (row["quantity"], row["d0"], row["state"]) == (quantity, d0, state)
-                and row["model"] == "AdaptiveKernel"
-            )
-            assert list(zip(*line.get_data(), strict=True)) == told
-            assert line.get_linestyle() == ("--" if state else "-")
-
-
-def entries(quantity, d0, model, state=""):
-    told = {
-        (int(row["x"]), int(row["y"])): row["value"]
-        for row in SERIES
-        if (row["quantity"], row["d0"], row["model"], row["state"]) == (quantity, d0, model, state)
-    }
-    n = 1 + max(i for i, _ in told)
-    return np.array([[told[i, j] for j in range(n)] for i in range(n)])
-
-
-def test_sigma_is_shown_beside_the_weights_on_one_scale_around_zero(drawings):
-    figure = drawings["sigma-balanced-D1-erf"].figure
-    images = {ax.get_title(loc="left"): ax.images[0] for ax in figure.axes if ax.images}
-    assert list(images) == ["adaptive kernel", "network, start", "network, end"]
-    for title, model, state in (
-        ("adaptive kernel", "AdaptiveKernel", ""),
-        ("network, start", "network", "start"),
-        ("network, end", "network", "end"),
-    ):
-        np.testing.assert_array_equal(images[title].get_array(), entries("sigma", 8, model, state))
-    scales = {image.get_clim() for image in images.values()}
-    assert len(scales) == 1
-    assert sum(scales.pop()) == 0
-    wide = panel(
-        drawings["sigma-balanced-D1-erf"], "N = 256, d₀ = 128"
-    )  # its matrices are too large
-    told = [
-        r["value"]
-        for r in SERIES
-        if (r["quantity"], r["d0"], r["state"]) == ("sigma spectrum", 128, "end")
-    ]
-    [line] = [line for line in wide.lines if line.get_marker() == "D"]
-    assert line.get_ydata().tolist() == told
-    assert line.get_xdata().tolist() == list(range(1, 129))
-
-
-def test_gram_matrices_are_in_class_order_with_lines_between_the_classes(drawings):
-    figure = drawings["gram-balanced-D1-erf"].figure
-    images = [ax for ax in figure.axes if ax.images]
-    kinds = list(itertools.product((8, 128), ("NNGP", "NTK", "AdaptiveKernel")))
-    for ax, (d0, model) in zip(images, kinds, strict=True):
-        np.testing.assert_array_equal(ax.images[0].get_array(), entries("gram", d0, model))
-        assert {
-            tuple(np.unique(line.get_data()[axis])) for line in ax.lines for axis in (0, 1)
-        } == {(0, 1), (23.5,)}
-        assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "1"]
-
-
 def test_undefined_values_are_counted_above_the_panel_and_never_averaged():
     rows = made.over_features(
         "unequal", sizes=("20:200",), activations=("relu",), network=False, theory=False
@@ -445,7 +334,6 @@ def test_undefined_values_are_counted_above_the_panel_and_never_averaged():
     y = curve(ax, "NNGP")[-1]
     assert y[2] == pytest.approx(found[(8,)][0])
     assert "2 undefined" in drawing.caption
-    assert_nothing_overlaps(drawing.figure)
 
 
 def test_a_point_without_any_value_is_left_out():
@@ -468,126 +356,3 @@ def test_variants_of_one_model_have_curves_of_their_own():
     [ax] = drawing.figure.axes
     one, two = (curve(ax, f"NNGP, weight variance {v}")[-1] for v in "12")
     np.testing.assert_allclose(two, 2 * one, rtol=1e-12)
-
-
-def words(figure):
-    """Every visible text of a figure with the axes it belongs to, if any."""
-    for ax in figure.axes:
-        texts = [*ax.texts, ax.xaxis.label, ax.yaxis.label, ax.title, ax._left_title]
-        for axis in (ax.xaxis, ax.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            texts += [t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high]
-        yield from ((text, ax) for text in texts)
-    for text in (*figure.texts, *(t for legend in figure.legends for t in legend.get_texts())):
-        yield text, None
-
-
-def assert_nothing_overlaps(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    shown = [(t, ax) for t, ax in words(figure) if t.get_visible() and t.get_text().strip()]
-    boxes = [text.get_window_extent(renderer) for text, _ in shown]
-    for (text, _), box in zip(shown, boxes, strict=True):
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= figure.bbox.x1 + 0.5, text
-        assert box.y1 <= figure.bbox.y1 + 0.5, text
-    for (i, a), (j, b) in itertools.combinations(enumerate(boxes), 2):
-        if shown[i][0].get_rotation() == shown[j][0].get_rotation() == 30:
-            apart = abs(a.x1 - b.x1) * math.sin(math.radians(30))  # of two parallel lines
-            assert apart > 10 * figure.dpi / 72 or not a.overlaps(b)
-        else:
-            assert not a.overlaps(b), (shown[i][0], shown[j][0])
-    for (text, own), box in zip(shown, boxes, strict=True):
-        for ax in figure.axes:
-            assert ax is own or not box.overlaps(ax.get_window_extent(renderer)), (text, ax)
-
-
-def test_no_words_overlap_each_other_or_a_panel(drawings):
-    for drawing in drawings.values():
-        assert_nothing_overlaps(drawing.figure)
-
-
-def test_captions_explain_bars_and_marks(drawings):
-    for name, drawing in drawings.items():
-        caption = drawing.caption
-        assert caption.endswith(".")
-        bars = any(
-            np.ptp(segment, axis=0).max() > 1e-9  # a mean of one is itself but for rounding
-            for ax in drawing.figure.axes
-            for container in ax.containers
-            for segment in container[2][0].get_segments()
-        )
-        assert not bars or "bars" in caption, name
-        labels = {t.get_text() for legend in drawing.figure.legends for t in legend.get_texts()}
-        assert any("released code" in label for label in labels) == (
-            "the released code gives" in caption
-        ), name
-        assert ("theory: expected NC1" in labels) == ("Broad pale lines" in caption), name
-        assert ("adaptive kernel" in labels and "data" in labels) <= ("noise 1e-06" in caption), (
-            name
-        )
-
-
-def test_names_are_unique_and_the_overview_comes_first(drawn):
-    names = [drawing.name for drawing in drawn]
-    assert len(set(names)) == len(names)
-    assert names[0] == "overview"
-
-
-def test_nothing_is_drawn_from_nothing():
-    assert plotting.draw([], []) == []
-
-
-def test_rows_of_one_kind_give_its_figures_alone():
-    assert [d.name for d in plotting.draw(made.over_depth())] == ["depth-D1-nc1"]
-    assert [d.name for d in plotting.draw(made.counter())] == ["counter-examples"]
-    assert [d.name for d in plotting.draw([], made.annealing())] == ["annealing"]
-    assert [d.name for d in plotting.draw(made.digits())] == ["digits-digits-papyan"]
-    spectra = [row for row in made.matrices() if row["quantity"] == "sigma spectrum"]
-    assert [d.name for d in plotting.draw([], spectra)] == ["sigma-balanced-D1-erf"]
-
-
-def test_the_same_rows_give_the_same_files(tmp_path):
-    rows, series = made.over_features(sizes=("64:64",)), made.annealing()
-    first = plotting.save(plotting.draw(rows, series), tmp_path / "first")
-    plotting.save(plotting.draw(rows, series), tmp_path / "second")
-    for path in (tmp_path / "first").iterdir():
-        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
-        if path.suffix == ".svg":
-            assert path.read_bytes() == first[path.stem]
-
-
-def test_no_look_depends_on_colour_alone():
-    looks = [*LOOKS.values()]
-    assert len({(look.marker, look.line, look.is_open) for look in looks}) == len(looks)
-    assert len({graded("", i, 8).marker for i in range(8)}) == 8
-
-
-@given(st.floats(1e-12, 1e6), st.floats(1.05, 1e9))
-def test_ticks_are_few_and_inside(low, factor):
-    ticks = readable.round_numbers(low, low * factor)
-    assert 2 <= len(ticks) <= 9
-    assert ticks == sorted(set(ticks))
-    assert low <= ticks[0] <= ticks[-1] <= low * factor
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        *((0.002, "0.002"), (1.5, "1.5"), (1000.0, "1000"), (100000.0, "100000")),
-        *((1e-7, "$10^{-7}$"), (3e-9, "$3 × 10^{-9}$"), (1e6, "$10^{6}$")),  # noqa: RUF001
-    ],
-)
-def test_ticks_are_written_plainly(value, text):
-    assert readable.plain(value) == text
-
-
-def test_limits_hold_all_positive_values_and_exist_without_any():
-    low, high = readable.limits([0.1, 2.0, -1.0, math.nan])
-    assert low < 0.1
-    assert high > 2.0
-    assert readable.limits([]) == (0.5, 2.0)
-    low, high = readable.limits([3.0])
-    assert low < 3.0 < high
