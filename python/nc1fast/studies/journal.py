@@ -5,11 +5,10 @@ A run that is killed leaves at most one unfinished line, which the next run cuts
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._journal import LineFile
 from nc1fast.studies.measuring import Outcome
 
 if TYPE_CHECKING:
@@ -40,33 +39,18 @@ class Journal:
 
     def __init__(self, folder: Path, fingerprint: str, *, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / JOURNAL
         self.finished: dict[str, Outcome] = {}
-        self._file = path.open("a+b")
+        self._file = LineFile(folder / JOURNAL)
         try:
-            self._lock(path)
-            if not resume and path.stat().st_size:
-                path.rename(folder / "journal-previous.jsonl")
-                self._file.close()
-                self._file = path.open("a+b")
-                self._lock(path)
-            self._read(path, fingerprint)
+            if not resume and self._file.size:
+                self._file.set_aside("journal-previous.jsonl")
+            self._read(self._file.path, fingerprint)
         except BaseException:
             self._file.close()
             raise
 
-    def _lock(self, path: Path) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another run is writing {path}") from None
-
     def _read(self, path: Path, fingerprint: str) -> None:
-        self._file.seek(0)
-        lines = self._file.read().split(b"\n")
-        end = len(b"\n".join(lines[:-1])) + 1 if len(lines) > 1 else 0
-        records = [_parse(path, i, line) for i, line in enumerate(lines[:-1])]
-        self._file.truncate(end)  # an unfinished last line: the cell that was running
+        records = [_parse(path, i, line) for i, line in enumerate(self._file.lines())]
         if not records:
             self._append({"fingerprint": fingerprint})
         elif records[0].get("fingerprint") != fingerprint:
@@ -83,9 +67,7 @@ class Journal:
         self.finished[cell] = outcome
 
     def _append(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._file.append(json.dumps(record).encode())
 
     def close(self) -> None:
         """Close the file and give its lock back."""
