@@ -21,7 +21,7 @@ def d1() -> tuple[Any, Any]:
 
 def _digits() -> tuple[Any, Any]:
     X, y = nc.datasets.digits()
-    return X[:300] / 16, y[:300]
+    return X[:200] / 16, y[:200]
 
 
 def _z_score(draws: list[float], expected: float) -> float:
@@ -87,7 +87,7 @@ def test_nc1_at_initialisation_is_that_of_the_nngp_kernel(
     )
     rows = torch.from_numpy(X)
     values = []
-    for seed in range(100 if data == "d1" else 40):
+    for seed in range(100):
         network.draw(seed)
         with torch.no_grad():
             H = network.post1(network.pre1(rows))

@@ -121,6 +121,18 @@ def test_labels_may_be_text_and_layers_of_a_network_are_its_own() -> None:
     assert found["output"].labels.tolist() == ["down", "up"]
 
 
+def test_a_layer_that_works_in_place_does_not_change_what_came_before() -> None:
+    X, y = nc.datasets.paper_d1(40, 3, seed=0)
+    network = nc.networks.ShallowNetwork("relu", 3, width=10, seed=0)
+    expected = probe(network, X, y)
+    network.post1 = torch.nn.ReLU(inplace=True)
+    found = probe(network, X, y)
+    assert [found[name].nc1 for name in network.layers] == [
+        expected[name].nc1 for name in network.layers
+    ]
+    assert found["pre1"].nc1 != found["post1"].nc1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
