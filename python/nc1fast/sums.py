@@ -72,6 +72,39 @@ class PassSums:
             rows=None if self.rows is None or other.rows is None else self.rows + other.rows,
         )
 
+    def stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What can be written without pickling: values for JSON, and arrays."""
+        head = {
+            "problem": self.problem,
+            "parts": self.parts,
+            "covered": sorted(self.covered),
+            "settings": self.settings,
+        }
+        names = ("block", "exponent", "sensitivity", "sensitivity_exponent")
+        arrays: dict[str, Any] = {f"exact.{name}": getattr(self, name) for name in names}
+        arrays |= {f"per_class.{name}": a for name, a in self.per_class.items()}
+        if self.rows is not None and self.row_scales is not None:
+            arrays["exact.rows"] = self.rows
+            arrays |= {f"row_scales.{name}": a for name, a in self.row_scales.items()}
+        return head, arrays
+
+    @classmethod
+    def restored(cls, head: dict[str, Any], arrays: dict[str, Any]) -> PassSums:
+        """What `stored` gave; other entries are left alone."""
+
+        def group(prefix: str) -> dict[str, Any]:
+            return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+        return cls(
+            head["problem"],
+            head["parts"],
+            frozenset(head["covered"]),
+            **group("exact."),
+            per_class=group("per_class."),
+            settings=head["settings"],
+            row_scales=group("row_scales.") or None,
+        )
+
 
 def _add_wide(a: Integers, b: Integers) -> Integers:
     """Sum of two arrays of 128-bit integers."""
@@ -198,15 +231,9 @@ class ClassSums:
         arrays |= {f"error.{f.name}": getattr(self.error, f.name) for f in fields(SumsError)}
         head: dict[str, Any] = {"format": _FORMAT, "kernel": to_json(self.kernel)}
         if self.exact is not None:
-            e = self.exact
-            head |= {"problem": e.problem, "parts": e.parts, "covered": sorted(e.covered)}
-            head["settings"] = e.settings
-            names = ("block", "exponent", "sensitivity", "sensitivity_exponent")
-            arrays |= {f"exact.{name}": getattr(e, name) for name in names}
-            arrays |= {f"per_class.{name}": a for name, a in e.per_class.items()}
-            if e.rows is not None and e.row_scales is not None:
-                arrays["exact.rows"] = e.rows
-                arrays |= {f"row_scales.{name}": a for name, a in e.row_scales.items()}
+            values, exact = self.exact.stored()
+            head |= values
+            arrays |= exact
         with Path(path).open("wb") as file:
             np.savez(file, head=np.array(json.dumps(head)), **arrays)
 
@@ -230,22 +257,9 @@ class ClassSums:
         if head["format"] != _FORMAT:
             raise ValueError(f"{path} has format {head['format']}, this version reads {_FORMAT}")
 
-        def group(prefix: str) -> dict[str, Any]:
-            return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
-
-        exact = None
-        if "problem" in head:
-            exact = PassSums(
-                head["problem"],
-                head["parts"],
-                frozenset(head["covered"]),
-                **group("exact."),
-                per_class=group("per_class."),
-                settings=head["settings"],
-                row_scales=group("row_scales.") or None,
-            )
+        exact = PassSums.restored(head, arrays) if "problem" in head else None
         plain = {k: a for k, a in arrays.items() if "." not in k}
-        bounds = SumsError(**group("error."))
+        bounds = SumsError(**{f.name: arrays[f"error.{f.name}"] for f in fields(SumsError)})
         return cls(**plain, error=bounds, kernel=from_json(head["kernel"]), exact=exact)
 
 
