@@ -133,10 +133,11 @@ def network_against_adaptive(
 def adaptive_arms(rows: Sequence[Row], arm: str, model: str = "AdaptiveKernel") -> set[str]:
     """Arms whose adaptive kernels belong beside the networks of an arm.
 
-    That arm itself; where it has none, all others but the Langevin ones, whose noise is their own.
+    That arm itself; where it has none, all others. Langevin arms have a noise of their own: they lend and
+    borrow nothing.
     """
-    arms = {row["arm"] for row in rows if row["model"] == model}
-    return {arm} if arm in arms else arms - langevin_arms(rows)
+    arms, noisy = {row["arm"] for row in rows if row["model"] == model}, langevin_arms(rows)
+    return {arm} & arms if arm in arms | noisy else arms - noisy
 
 
 def ntk_against_own(rows: Sequence[Row]) -> list[CellVerdict]:
