@@ -10,6 +10,7 @@ import numpy as np
 
 import nc1fast as nc
 from nc1fast._targets import encode
+from nc1fast.compat.equations import ANNEALING, released_adaptive
 from nc1fast.studies.fields import Count, Limits, Positive, joined, listed
 from nc1fast.studies.illustrations import gram_series, series, sigma
 from nc1fast.studies.measuring import Outcome, Problem, attempt, measured, model
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 RELEASED_ADAPTIVE = "compat.released.adaptive"
-# The widths of the released code's annealing, in its order.
-WIDTHS = (
-    *range(100_000, 10_000, -10_000),
-    *range(10_000, 1_000, -1_000),
-    *range(1_000, 400, -100),
-)
 
 
 class Adaptive(Limits):
@@ -94,7 +89,7 @@ class AdaptiveTask:
 
     def seconds(self, n_samples: int, n_features: int) -> float:
         """As `Task`; see `cells.describe_plan`."""
-        return 0.05 + 100 * evaluation_seconds(n_samples, n_features)
+        return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
 
     def compute(self, problem: Problem) -> Outcome:
         """As `Task`."""
@@ -145,12 +140,12 @@ class AnnealingTask:
 
     def seconds(self, n_samples: int, n_features: int) -> float:
         """As `Task`."""
-        return 0.05 + 20 * len(WIDTHS) * evaluation_seconds(n_samples, n_features)
+        return 0.05 + 10 * len(ANNEALING) * evaluation_seconds(n_samples, n_features)
 
     def compute(self, problem: Problem) -> Outcome:
         """As `Task`."""
         Y = _targets(self.entry, problem)
-        whole, _ = attempt(solve, self.entry, problem, Y, self.activation, widths=WIDTHS)
+        whole, _ = attempt(solve, self.entry, problem, Y, self.activation, widths=ANNEALING)
         if isinstance(whole, str):
             return Outcome()
         points: dict[str, list[tuple[float, float, float]]] = {}
@@ -183,7 +178,7 @@ def solve(
         **options,
     }
     if entry.kind == "released":
-        return nc.compat.released_adaptive(problem.X, Y, **settings)
+        return released_adaptive(problem.X, Y, n_threads=problem.n_threads, **settings)
     return nc.adaptive.solve(
         problem.X, Y, activation=activation, n_threads=problem.n_threads, **settings
     )
@@ -192,7 +187,7 @@ def solve(
 def evaluation_seconds(n_samples: int, n_features: int) -> float:
     """One evaluation of the free energy and its gradient, on one thread: a Cholesky factor, an inverse, products."""
     n = float(n_samples)
-    return 6e-11 * n**3 + 2e-10 * n * n * (n_features + 50)
+    return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
 
 
 def _targets(entry: Adaptive, problem: Problem) -> NDArray[np.float64]:

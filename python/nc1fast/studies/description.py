@@ -74,29 +74,34 @@ class Arm(Entry):
     def _distinct(self) -> Arm:
         reject_duplicates("data", (data.name for data in self.data))
         reject_duplicates("conventions", self.conventions)
-        named = [row for row, _ in KernelTask(self.kernels).pairs()]
-        reject_duplicates("kernels", (" ".join(str(v) for v in row.values() if v) for row in named))
-        reject_duplicates("networks", (t.name for e in self.networks for t in e.tasks()))
-        reject_duplicates("adaptive", (t.name for e in self.adaptive for t in e.tasks()))
-        if not (self.kernels or self.networks or self.adaptive):
+        rows = [row for row, _ in KernelTask(self.kernels).pairs()]
+        reject_duplicates("kernels", (" ".join(str(v) for v in row.values() if v) for row in rows))
+        for data in self.data:
+            covering = [entry for entry in self.entries if entry.covers(data.name, None)]
+            tasks = (task.name for entry in covering for task in entry.tasks())
+            reject_duplicates(f"networks and adaptive of {data.name}", tasks)
+        if not (self.kernels or self.entries):
             raise ValueError("give kernels, networks or adaptive")
         if self.theory and not TheoryTask(KernelTask(self.kernels)).pairs():
             raise ValueError("theory covers none of the kernels")
-        for one in self.illustrate:
-            if one.dataset not in {data.name for data in self.data}:
-                raise ValueError(
-                    f"illustrate names the dataset {one.dataset!r}, which is not there"
-                )
+        named = {name for entry in self.entries for name in entry.datasets}
+        named |= {one.dataset for one in self.illustrate}
+        if unknown := named - {data.name for data in self.data}:
+            raise ValueError(f"there are no data named {', '.join(sorted(unknown))}")
         return self
+
+    @property
+    def entries(self) -> tuple[Training | Adaptive, ...]:
+        """Networks, then adaptive kernels."""
+        return (*self.networks, *self.adaptive)
 
     def assignments(self, instance: Instance, repeats: int) -> list[Assignment]:
         """All tasks on one data set; `repeats` is the study's default."""
         repeats = self.repeats or repeats
         kernels = KernelTask(self.kernels)
         found = [self._assigned(kernels, Limits(), instance, repeats)]
-        entries: tuple[Training | Adaptive, ...] = (*self.networks, *self.adaptive)
-        for entry in entries:
-            if entry.largest is None or (instance.n_samples or 0) <= entry.largest:
+        for entry in self.entries:
+            if entry.covers(instance.source.name, instance.n_samples):
                 tasks = entry.tasks()
                 found += [self._assigned(task, entry, instance, repeats) for task in tasks]
         found += [Assignment(task, 1, self.conventions) for task in self._annealings(instance)]
@@ -113,10 +118,13 @@ class Arm(Entry):
     def _annealings(self, instance: Instance) -> Iterator[AnnealingTask]:
         for one in self.illustrate:
             if one.covers(instance):
-                for entry in self.adaptive:
-                    for task in entry.tasks():
-                        if entry.kind != "shuffled" and one.shows("annealing", task.activation, 0):
-                            yield AnnealingTask(entry, task.activation)
+                yield from (
+                    AnnealingTask(entry, task.activation)
+                    for entry in self.adaptive
+                    if entry.covers(instance.source.name, instance.n_samples)
+                    for task in entry.tasks()
+                    if entry.kind != "shuffled" and one.shows("annealing", task.activation, 0)
+                )
 
 
 class Study(Entry):

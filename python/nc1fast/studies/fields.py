@@ -31,11 +31,28 @@ class Entry(BaseModel):
 
 
 class Limits(Entry):
-    """What may be narrower than in the arm: repeats, the largest data set, the conventions."""
+    """What may be narrower than in the arm.
 
-    repeats: Count | None = None
+    Parameters
+    ----------
+    datasets : list of str, default ()
+        Names of the sources that it is for; all if left out.
+    largest : int, optional
+        Samples beyond which it is left out.
+    repeats : int, optional
+    conventions : list of str, optional
+    """
+
+    datasets: tuple[Name, ...] = ()
     largest: Count | None = None
+    repeats: Count | None = None
     conventions: Conventions | None = None
+
+    def covers(self, dataset: str, n_samples: int | None) -> bool:
+        """Whether it is for this data set; `n_samples` is None where only the data can tell."""
+        if self.datasets and dataset not in self.datasets:
+            return False
+        return self.largest is None or n_samples is None or n_samples <= self.largest
 
 
 def listed(value: T | tuple[T, ...]) -> tuple[T, ...]:

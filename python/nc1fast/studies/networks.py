@@ -44,6 +44,7 @@ class Training(Limits):
     temperature: Positive | None = None
     epochs: Count = 1000
     until: Literal["zero-error"] | tuple[Literal["loss", "slope"], Positive] | None = None
+    probe: Literal["log"] | tuple[Annotated[int, Field(strict=True, ge=0)], ...] = "log"
     tangent: bool = True  # whether the NTKs are computed
 
     @model_validator(mode="after")
@@ -56,6 +57,8 @@ class Training(Limits):
             raise ValueError("weight_decay must be 0 for langevin, where the prior decides it")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError("momentum belongs to optimizer sgd")
+        if self.probe != "log" and max(self.probe, default=0) > self.epochs:
+            raise ValueError(f"probe must lie within the {self.epochs} epochs")
         if self.loss == "cross-entropy" and self.targets != "one-hot":
             raise ValueError("loss cross-entropy needs targets one-hot")
         return self
@@ -157,6 +160,7 @@ class NetworkTask:
             temperature=t.temperature,
             epochs=t.epochs,
             until=t.until,
+            probe=t.probe,
             convention=problem.conventions[0],
             seed=problem.seed,
         )
