@@ -14,10 +14,17 @@ from nc1fast.metrics import Collapse
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
-    from nc1fast import adaptive, compat, datasets, networks, theory
+    from nc1fast import adaptive, compat, datasets, distributed, networks, theory
 
 __version__ = "0.1.0"
-_ON_DEMAND = ("adaptive", "compat", "datasets", "networks", "theory")  # imported when first named
+_ON_DEMAND = (
+    "adaptive",
+    "compat",
+    "datasets",
+    "distributed",
+    "networks",
+    "theory",
+)  # imported when first named
 __all__ = [
     "NNGP",
     "NTK",
@@ -35,6 +42,7 @@ __all__ = [
     "collapse",
     "compat",
     "datasets",
+    "distributed",
     "networks",
     "theory",
     "to_table",

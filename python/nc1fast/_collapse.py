@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from nc1fast._backend import PRECISIONS, kernel_sums, thread_count
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
+from nc1fast._progress import reporter
 from nc1fast._tiles import called, precomputed, tile_sums
 from nc1fast.features import feature_sums
 from nc1fast.kernels import AdaptiveKernel, Kernel
@@ -95,8 +96,10 @@ def collapse(
         Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
     memory_limit : int, optional
         Bytes that the call may take beyond X; a ValueError says what it would need.
-    executor, journal
-        Of distributed passes, which are not part of this version.
+    executor : concurrent.futures.Executor or dask.distributed.Client, optional
+        Whose workers share the pass; kernel objects only. See `nc1fast.distributed`.
+    journal : path-like, optional
+        File that records what is finished: the same call after a kill goes on from there. Kernel objects only.
     keep_rows : bool, default False
         Whether the result keeps the row-class sums (N C float64).
     progress : bool or callable(done, total), default False
@@ -111,7 +114,11 @@ def collapse(
         For data that are not real numbers, labels that cannot be sorted, kernels that are none.
     ValueError
         For shapes that do not fit, NaN or Inf, one class, unknown names, features not built yet, data too large for a
-        kernel that grows (exp), and what exceeds `memory_limit`. The message names the argument.
+        kernel that grows (exp), what exceeds `memory_limit`, and a journal of another problem. The message names the argument.
+    OSError
+        For a journal that cannot be written, and for what `executor` needs of the disk. What is recorded stays.
+    RuntimeError
+        For an executor that is broken.
 
     Warns
     -----
@@ -136,8 +143,11 @@ def collapse(
     True
     """
     _check_settings(convention, statistics, dtype, method, tolerance, confidence, seed, device)
-    _check_unbuilt(executor=executor, journal=journal)
-    sums = _sums(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress)
+    sums = _sums(
+        *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress),
+        executor=executor,
+        journal=journal,
+    )
     if isinstance(sums, list):
         results = []
         while sums:  # one at a time, so that the rows of a kernel go when its metrics are there
@@ -156,13 +166,15 @@ def class_sums(
     n_threads: int | None = None,
     memory_limit: int | None = None,
     part: tuple[int, int] = (0, 1),
+    executor: Any = None,
+    journal: Any = None,
     progress: Progress = False,
 ) -> ClassSums | list[ClassSums]:
     """Sums of a kernel over the pairs of each two classes, whole or in parts that can be added.
 
     Parameters
     ----------
-    X, y, kernel, statistics, dtype, n_threads, memory_limit, progress
+    X, y, kernel, statistics, dtype, n_threads, memory_limit, executor, journal, progress
         As in `collapse`.
     part : (index, count), default (0, 1)
         Only this share of the work, of `count` nearly equal ones. The sums of all parts, added in any order, have the
@@ -175,7 +187,9 @@ def class_sums(
     Raises
     ------
     TypeError, ValueError
-        As in `collapse`; for a part that does not exist.
+        As in `collapse`; for a part that does not exist, and one that `executor` or `journal` would cut again.
+    OSError, RuntimeError
+        As in `collapse`.
 
     Notes
     -----
@@ -186,7 +200,10 @@ def class_sums(
     if not 0 <= index < count:
         raise ValueError(f"part must be (index, count) with 0 <= index < count, got {part!r}")
     return _sums(
-        X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, part, identify=True
+        *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, part),
+        executor=executor,
+        journal=journal,
+        identify=True,
     )
 
 
@@ -201,6 +218,8 @@ def _sums(
     progress: Progress,
     part: tuple[int, int] = (0, 1),
     *,
+    executor: Any,
+    journal: Any,
     identify: bool = False,
 ) -> ClassSums | list[ClassSums]:
     many = isinstance(kernel, list | tuple)
@@ -213,6 +232,21 @@ def _sums(
         if part != (0, 1):
             raise ValueError("part needs a kernel object")
     thread_count(n_threads)
+    if executor is not None or journal is not None:
+        from nc1fast import distributed
+
+        if part != (0, 1):
+            raise ValueError("part and executor or journal exclude each other")
+        plan = distributed.plan(
+            *(X, y, kernels),
+            statistics=statistics,
+            dtype=dtype,
+            n_threads=n_threads,
+            memory_limit=memory_limit,
+            executor=executor,
+        )
+        found = distributed.reduce(plan, executor, journal=journal, progress=progress)
+        return found if many else found[0]
     row_sums = statistics == "all"
     if kernel is None:
         H = as_matrix(X, "X")
@@ -229,7 +263,7 @@ def _sums(
         classes, labels = as_labels(y, n)
         two_classes(labels)
         return tile_sums(
-            tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress)
+            tile, classes, labels, kernel, row_sums=row_sums, progress=reporter(progress)
         )
     rows = as_rows(X, "X")
     classes, labels = as_labels(y, len(rows))
@@ -242,7 +276,7 @@ def _sums(
         _check_memory(memory_limit, len(rows), len(labels), 0, 2)
         tile = called(kernel, rows)
         return tile_sums(
-            tile, classes, labels, kernel, row_sums=row_sums, progress=_reporter(progress)
+            tile, classes, labels, kernel, row_sums=row_sums, progress=reporter(progress)
         )
     packed = 2 * rows.size * (4 if dtype == "float32" else 8)
     packed += 8 * rows.size * any(isinstance(k, AdaptiveKernel) for k in kernels)  # X L
@@ -257,7 +291,7 @@ def _sums(
         n_threads=n_threads,
         part=part,
         identify=identify,
-        progress=_reporter(progress),
+        progress=reporter(progress),
     )
     return sums if many else sums[0]
 
@@ -305,24 +339,3 @@ def _check_memory(limit: int | None, n: int, n_classes: int, packed: int, n_rows
             f"{8 * n * n_classes * n_rows_kept} for row-class sums (statistics='sums' needs none), "
             f"{64 * n_classes**2} for class pairs"
         )
-
-
-def _reporter(progress: Progress) -> Callable[[int, int], object] | None:
-    """A callable, or None; True is a bar (tqdm where it is installed) on standard error."""
-    if progress is False:
-        return None
-    if progress is not True:
-        if not callable(progress):
-            raise TypeError(f"progress must be a bool or a callable(done, total), got {progress!r}")
-        return progress
-    from nc1fast._extras import require
-
-    bar: Any = None
-
-    def report(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None:
-            bar = require("tqdm", "cli").tqdm(total=total, unit="tile", leave=False)
-        bar.update(done - bar.n)
-
-    return report

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class LineFile:
         self.path = Path(path)
         new = not self.path.exists()
         self._open()
+        _opened.add(self)
         if new:
             self._sync_folder()
 
@@ -60,6 +62,10 @@ class LineFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def start(self, n_bytes: int) -> bytes:
+        """What the file begins with."""
+        return os.pread(self._file, n_bytes, 0)
 
     def lines(self) -> Iterator[bytes]:
         """Every finished line, without its end; to be used up before `append`. What is after the last one is cut off."""
@@ -97,7 +103,7 @@ class LineFile:
     def set_aside(self, name: str) -> None:
         """Rename the file within its folder and go on with an empty one."""
         self.path.rename(self.path.with_name(name))
-        self.close()
+        os.close(self._file)
         self._open()
         self._sync_folder()
 
@@ -120,10 +126,24 @@ class LineFile:
             new.close()
             beside.unlink(missing_ok=True)
             raise
-        self.close()
+        os.close(self._file)
+        _opened.discard(new)
         self._file, self.size = new._file, new.size
         self._sync_folder()
 
     def close(self) -> None:
         """Close the file and give its lock back."""
+        _opened.discard(self)
         os.close(self._file)
+
+
+_opened: weakref.WeakSet[LineFile] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """A forked worker that outlives its parent must not keep the lock."""
+    for file in list(_opened):
+        file.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

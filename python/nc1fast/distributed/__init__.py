@@ -1,0 +1,19 @@
+"""One problem on many workers, and through many interruptions: the same bits as in one process.
+
+    X, y, kernels  ->  problem: checked rows, in a file that every worker can read
+                   ->  plan: how many bundles, by a calibration of at most a second
+                   ->  reduce: bundles to the workers of an executor, exact integers back, in any order
+                   ->  journal: each finished bundle on disk before it counts
+                   ->  ClassSums
+
+An executor is anything with `submit` that returns futures: a `concurrent.futures` pool, a `dask.distributed.Client`.
+`nc1fast.collapse(..., executor=..., journal=...)` is all of it in one call.
+"""
+
+from __future__ import annotations
+
+from nc1fast.distributed.planning import Plan, plan
+from nc1fast.distributed.reducing import reduce
+from nc1fast.distributed.workers import dask
+
+__all__ = ["Plan", "dask", "plan", "reduce"]

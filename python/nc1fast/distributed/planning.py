@@ -1,0 +1,194 @@
+"""How much work a problem is, and in how many bundles to do it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nc1fast.distributed.problem import Problem
+from nc1fast.distributed.workers import as_executor, capacity
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+    from nc1fast.kernels import Kernel
+
+MOST_BUNDLES = 5_000
+_SHORTEST, _LONGEST = 1.0, 5.0  # seconds of a bundle
+_SHARE = 0.05  # of a bundle that its fixed cost may take without more than _LONGEST
+_LARGEST_SHARE = 0.08  # and ever: beyond, bundles are longer than _LONGEST
+_CALIBRATION = 0.2  # seconds of a timing that is long enough
+_FIRST, _LAST = 512, 16_384  # rows of the calibration
+_ROWS_PER_PART = 64  # more than a panel has, so that no bundle is empty
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Measured costs on this machine.
+
+    Attributes
+    ----------
+    pair : float
+        Seconds per pair of rows, all kernels, with the threads of one bundle.
+    row : float
+        Seconds per row that every bundle pays: hash, scaling and packing of X.
+    """
+
+    pair: float
+    row: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A problem, cut into bundles of nearly equal work.
+
+    Attributes
+    ----------
+    bundles : int
+    workers : int
+        Bundles that run at once.
+    n_threads : int
+        Of each bundle.
+    cost : Cost
+    """
+
+    problem: Problem = field(repr=False)
+    bundles: int
+    workers: int
+    n_threads: int
+    cost: Cost
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of rows, N (N + 1)/2."""
+        n = len(self.problem.rows)
+        return n * (n + 1) // 2
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time: rounds of `workers` bundles, each with its fixed cost."""
+        fixed = self.cost.row * len(self.problem.rows)
+        one = self.cost.pair * self.n_pairs / self.bundles + fixed
+        return one * math.ceil(self.bundles / self.workers)
+
+    def describe(self) -> dict[str, Any]:
+        """What it comes to, before it is done.
+
+        Returns
+        -------
+        dict
+            rows, features, classes, kernels; pairs; flops (of the inner products, N^2 d0); bytes of X, those that each
+            bundle packs and those that it returns; bundles, workers, threads of each; seconds per bundle and in all.
+        """
+        problem = self.problem
+        n, d = problem.rows.shape
+        c, k = len(problem.labels), len(problem.kernels)
+        item = 4 if problem.dtype == "float32" else 8
+        returned = k * (16 * c * c + 8 * n * c * (problem.statistics == "all"))
+        return {
+            "rows": n,
+            "features": d,
+            "classes": c,
+            "kernels": k,
+            "pairs": self.n_pairs,
+            "flops": n * n * d,
+            "bytes_of_data": problem.rows.nbytes,
+            "bytes_packed": 2 * n * d * item,
+            "bytes_returned": returned,
+            "bundles": self.bundles,
+            "workers": self.workers,
+            "threads_per_worker": self.n_threads,
+            "seconds_per_bundle": self.cost.pair * self.n_pairs / self.bundles + self.cost.row * n,
+            "seconds": self.seconds,
+        }
+
+
+def plan(
+    X: ArrayLike | str | os.PathLike[str],
+    y: ArrayLike,
+    kernel: Kernel | Sequence[Kernel],
+    *,
+    statistics: str = "all",
+    dtype: str = "float64",
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+    executor: Any = None,
+    bundles: int | None = None,
+) -> Plan:
+    """Cut a problem into bundles of 1 to 5 seconds, at most 5,000, by a calibration of about a second.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features), or path of an .npy file
+        Workers are given the path; an array is written to a file for them by `reduce`.
+    y, kernel, statistics, dtype, memory_limit
+        As in `nc1fast.collapse`.
+    n_threads : int, optional
+        Of each bundle; by default the cores of a machine over the workers that share it.
+    executor : concurrent.futures.Executor or dask.distributed.Client, optional
+        Whose workers there are; nothing is run on it. Default: this process alone.
+    bundles : int, optional
+        At least 2: this many, whatever they take.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `nc1fast.collapse`; for kernels that are no kernel objects; for fewer than 2 bundles.
+    OSError
+        If X is a path that cannot be read.
+
+    Notes
+    -----
+    Bundles are longer than 5 seconds where there would be more than 5,000, or where what every bundle pays (hash, scaling
+    and packing of X) would be more than 8 % of it. The bits of the result do not depend on their number.
+    Cost: about a second, and a sort of the labels.
+    """
+    kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel]
+    problem = Problem.of(
+        X, y, kernels, statistics=statistics, dtype=dtype, memory_limit=memory_limit
+    )
+    workers, threads = capacity(as_executor(executor), n_threads)
+    if bundles is not None and bundles < 2:
+        raise ValueError(f"bundles must be at least 2, got {bundles!r}")
+    cost = calibrate(problem, threads)
+    n = len(problem.rows)
+    if bundles is None:
+        bundles = _bundles(cost.pair * n * (n + 1) / 2, cost.row * n, workers, n)
+    return Plan(problem, bundles, workers, threads, cost)
+
+
+def calibrate(problem: Problem, n_threads: int) -> Cost:
+    """Time samples of growing size until one is long enough to extrapolate."""
+    n = len(problem.rows)
+    size = min(n, _FIRST)
+    while True:
+        sample = problem.sample(size)
+        m = len(sample.rows)
+        started = time.perf_counter()
+        sample.sums((2 * m - 1, 2 * m), n_threads)  # no panel row: what every bundle pays
+        fixed = time.perf_counter()
+        sample.sums((0, 1), n_threads)
+        elapsed = time.perf_counter() - fixed
+        if elapsed > _CALIBRATION or size >= min(n, _LAST):
+            row = (fixed - started) / m
+            return Cost(max(elapsed - row * m, 0.1 * elapsed) / (m * (m + 1) / 2), row)
+        size = min(n, 2 * size)
+
+
+def _bundles(work: float, fixed: float, workers: int, n_rows: int) -> int:
+    """Bundles for `work` seconds of one worker, where each costs `fixed` beside its share."""
+    seconds = min(max(fixed / _SHARE, _SHORTEST), _LONGEST)
+    seconds = max(seconds, fixed / _LARGEST_SHARE)
+    count = math.ceil(work / seconds)
+    if count < 20 * workers:  # whole rounds, so that no worker waits for the last bundle
+        count = workers * math.ceil(count / workers)
+    return max(2, min(count, MOST_BUNDLES, n_rows // _ROWS_PER_PART))

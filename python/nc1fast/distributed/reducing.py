@@ -1,0 +1,156 @@
+"""`reduce`: bundles to workers, exact sums back."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import BrokenExecutor, CancelledError
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from nc1fast._backend import build_info
+from nc1fast._progress import reporter
+from nc1fast.distributed.journal import Finished, Journal
+from nc1fast.distributed.problem import Task
+from nc1fast.distributed.workers import as_executor
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Generator, Iterable
+
+    from nc1fast.distributed.planning import Plan
+    from nc1fast.distributed.problem import Problem
+    from nc1fast.sums import ClassSums, PassSums
+
+
+def reduce(
+    plan: Plan,
+    executor: Any = None,
+    *,
+    journal: str | os.PathLike[str] | None = None,
+    retries: int = 3,
+    progress: bool | Callable[[int, int], object] = False,
+) -> list[ClassSums]:
+    """Sum the bundles of a plan, on the workers of an executor or in this process.
+
+    Parameters
+    ----------
+    plan : Plan
+    executor : concurrent.futures.Executor or dask.distributed.Client, optional
+        Needs `submit` and futures with `add_done_callback`, nothing more. Default: one bundle after the other, here.
+    journal : path-like, optional
+        Every finished bundle is recorded there, on disk before it counts. If the file is there, its bundles are not
+        done again, and their number is that of the journal.
+    retries : int, default 3
+        How often a bundle is tried again after an error of its worker, of the network or of the file system.
+    progress : bool or callable(done, total), default False
+
+    Returns
+    -------
+    list of ClassSums
+        One per kernel, with the bits of `nc1fast.class_sums` in one process: whatever the number of bundles, workers,
+        failures, interruptions and the order in which bundles end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `nc1fast.class_sums`; if the journal is of another problem; if X changes while it is summed.
+    OSError
+        If X is deleted, the disk is full or the journal cannot be written. The journal keeps every finished bundle.
+    RuntimeError
+        If the executor is broken, or a bundle fails again and again. The journal keeps every finished bundle.
+
+    Notes
+    -----
+    Cost: as of the plan; per bundle a fixed cost of a hash and the packing of X, and with statistics="all" the transfer
+    of 8 N C bytes per kernel. This process holds one total and one bundle's sums per kernel.
+    """
+    executor = as_executor(executor)
+    problem = plan.problem
+    report = reporter(progress, "bundle")
+    with contextlib.ExitStack() as stack:
+        finished = Finished(plan.bundles)
+        if journal is not None:
+            finished = Journal(journal, _about(problem), plan.bundles)
+        stack.callback(finished.close)
+        count = finished.bundles
+        missing = [index for index in range(count) if index not in finished.covered]
+        if report is not None:
+            report(count - len(missing), count)
+        results: Generator[list[PassSums], None, None]
+        if executor is None:
+            results = (problem.sums((index, count), plan.n_threads) for index in missing)
+        else:
+            beside = None if journal is None else Path(journal)
+            task = stack.enter_context(problem.tasks(plan.n_threads, beside))
+            tasks = (replace(task, part=(index, count)) for index in missing)
+            results = stack.enter_context(contextlib.closing(_computed(tasks, executor, retries)))
+        for sums in results:
+            finished.add(sums)
+            if report is not None:
+                report(len(finished.covered), count)
+        return problem.finish(finished.totals)
+
+
+def _about(problem: Problem) -> dict[str, Any]:
+    """What a journal must agree with, and says where it does not."""
+    return {
+        "problems": problem.identify(),
+        "statistics": problem.statistics,
+        "dtype": problem.dtype,
+        "shape": list(problem.rows.shape),
+        "kernels": [repr(kernel) for kernel in problem.kernels],
+        "isa": build_info()["isa"],
+    }
+
+
+def _computed(
+    tasks: Iterable[Task], executor: Any, retries: int
+) -> Generator[list[PassSums], None, None]:
+    """Results in the order in which they come. A future is dropped as soon as its result is taken."""
+    ended: SimpleQueue[Any] = SimpleQueue()
+    pending: dict[Any, tuple[Task, int]] = {}
+
+    def submit(task: Task, n_failed: int) -> None:
+        future = executor.submit(Task.run, task)
+        pending[future] = (task, n_failed)
+        future.add_done_callback(ended.put)
+
+    try:
+        for task in tasks:
+            submit(task, 0)
+        while pending:
+            future = ended.get()
+            task, n_failed = pending.pop(future)
+            error = CancelledError("cancelled") if future.cancelled() else future.exception()
+            if error is None:
+                yield future.result()
+            elif _is_final(error) or n_failed >= retries:
+                raise _told(error, task, n_failed + 1) from error
+            else:
+                submit(task, n_failed + 1)
+            del future
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _is_final(error: BaseException) -> bool:
+    """Whether to try again would be in vain: the data are wrong, or there is nobody left to do it."""
+    return isinstance(error, ValueError | TypeError | BrokenExecutor | KeyboardInterrupt)
+
+
+def _told(error: BaseException, task: Task, n_failed: int) -> BaseException:
+    """The error itself where it says what is wrong with the data or the files."""
+    if isinstance(error, ValueError | TypeError | OSError | MemoryError | KeyboardInterrupt):
+        return error
+    if isinstance(error, BrokenExecutor):
+        return RuntimeError(
+            f"the executor has lost its workers ({error!r}): a journal keeps what was finished, "
+            "go on with a new executor"
+        )
+    return RuntimeError(
+        f"bundle {task.part[0]} of {task.part[1]} failed {n_failed} times, last by "
+        f"{type(error).__name__}: {error}"
+    )

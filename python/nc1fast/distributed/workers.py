@@ -1,0 +1,89 @@
+"""What an executor has: how many tasks it runs at once, and the threads that each may take."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from nc1fast._backend import thread_count
+
+
+def dask(client: Any, *, retries: int = 2) -> Any:
+    """An executor that runs bundles on the workers of a dask cluster.
+
+    Parameters
+    ----------
+    client : dask.distributed.Client
+        Of a LocalCluster, of SLURM or another queue through dask-jobqueue, of Kubernetes.
+    retries : int, default 2
+        How often dask itself repeats a bundle that failed.
+
+    Returns
+    -------
+    concurrent.futures.Executor
+
+    Notes
+    -----
+    Workers read X from its path: give a file that all of them see, or an array and a journal in a folder that they see.
+    """
+    return client.get_executor(retries=retries, pure=False)
+
+
+def as_executor(executor: Any) -> Any:
+    """The executor; a dask client is turned into one.
+
+    Raises
+    ------
+    TypeError
+        If it has no `submit`.
+    """
+    if executor is None:
+        return None
+    if hasattr(executor, "get_executor"):
+        return dask(executor)
+    if not callable(getattr(executor, "submit", None)) or isinstance(executor, type):
+        raise TypeError(
+            "executor must be a concurrent.futures.Executor or a dask.distributed.Client, "
+            f"got {executor!r}"
+        )
+    return executor
+
+
+def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
+    """Tasks that run at once, and threads for each.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        Taken as it is; by default the cores of a machine over the tasks that share it.
+    """
+    wanted = thread_count(n_threads)
+    if executor is None:
+        return 1, wanted
+    client = getattr(executor, "_client", None)
+    if client is None:
+        workers = int(getattr(executor, "_max_workers", 1))
+        return workers, wanted if n_threads is not None else max(1, wanted // workers)
+    tasks = dict(client.nthreads())  # {"tcp://host:port": tasks at once}
+    workers = sum(tasks.values()) or 1
+    if n_threads is not None:
+        return workers, wanted
+    per_host: Counter[str | None] = Counter()
+    for address, count in tasks.items():
+        per_host[_host(address)] += count
+    cores = client.run(_cores) if tasks else {}
+    shares = [max(1, found // per_host[_host(address)]) for address, found in cores.items()]
+    return workers, min(shares, default=1)
+
+
+def _host(address: str) -> str | None:
+    return urlsplit(address).hostname
+
+
+def _cores() -> int:
+    """Cores of this process; dask sets OMP_NUM_THREADS to 1 for its workers, so that does not count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
