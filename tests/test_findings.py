@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from tests.claim_rows import data, on, repeated
 from tests.study_rows import row
@@ -82,6 +83,10 @@ def test_expectation_is_met_within_its_own_interval():
         ([HOLDS, FAILS], DEPENDS),
         ([AGREE, DIFFER], DEPENDS),
         ([FAILS, DIFFER], FAILS),
+        ([AGREE] * 9 + [DIFFER], HOLDS),  # one in ten is chance
+        ([AGREE] * 8 + [DIFFER], DEPENDS),
+        ([AGREE] * 18 + [DIFFER] * 3, DEPENDS),
+        ([HOLDS] * 99 + [FAILS], DEPENDS),  # an exact comparison knows no chance
         ([UNDEFINED], UNDEFINED),
         ([], UNDEFINED),
     ],
@@ -90,10 +95,26 @@ def test_claim_takes_the_verdict_of_its_cells(verdicts, expected):
     assert rules.overall(verdicts) == expected
 
 
-def test_may_differ_needs_one_cell():
+def test_may_differ_needs_more_cells_than_chance_explains():
     assert rules.may_differ([AGREE, AGREE, DIFFER]) == HOLDS
+    assert rules.may_differ([AGREE] * 9 + [DIFFER]) == FAILS
+    assert rules.may_differ([AGREE] * 9 + [DIFFER] * 2) == HOLDS
     assert rules.may_differ([AGREE, UNDEFINED]) == FAILS
     assert rules.may_differ([UNDEFINED]) == UNDEFINED
+
+
+@pytest.mark.parametrize("repeats", [3, 10])
+def test_chance_makes_fewer_cells_differ_than_the_rule_forgives(repeats):
+    """Networks of 500 units scatter by 8 %; a true difference of a third is seen all the same."""
+    rng = np.random.default_rng(0)
+    scattered = np.exp(0.08 * rng.standard_normal((400, repeats)))
+
+    def differing(ratio):
+        cells = [cell(ratio * values, np.ones(repeats), rules.agree) for values in scattered]
+        return sum(c.verdict == DIFFER for c in cells) / len(cells)
+
+    assert differing(1.0) < rules.CHANCE
+    assert differing(2 / 3) > 0.8
 
 
 def test_interval_is_students():

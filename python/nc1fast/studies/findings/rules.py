@@ -10,8 +10,9 @@ mean logarithm, 95 %. Against an expectation it is that of the mean itself, 99.9
 of 1 % (`expected`).
 
 A claim holds if every cell that can be compared holds, is equal or agrees; it fails if none does; in
-between it depends on the data (`overall`). A claim that two things may differ holds as soon as they do
-in one cell (`may_differ`).
+between it depends on the data (`overall`). Intervals miss some cells by chance, so where cells agree or
+differ, up to one in ten may differ. A claim that two things may differ holds if more of them do
+(`may_differ`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ UNDEFINED = "not comparable"  # nothing to compare, or too few repeats for an in
 IN_FAVOUR = (HOLDS, EQUAL, AGREE)
 CONFIDENCE = 0.95
 TOLERANCE = 0.05  # of a ratio: what 500 random units scatter, 1.2 to 1.8 over the root of the width
-
+CHANCE = 0.1  # of the cells may differ by chance: twice what intervals of that confidence miss
 EXPECTED_CONFIDENCE, EXPECTED_TOLERANCE = 0.999, 0.01  # a mean of ratios is not a ratio of means
 
 
@@ -114,10 +115,12 @@ def near(interval: Interval, tolerance: float = TOLERANCE) -> bool:
 def overall(verdicts: Iterable[str]) -> str:
     """Verdict of a claim from those of its cells."""
     known = [verdict for verdict in verdicts if verdict != UNDEFINED]
-    held = sum(verdict in IN_FAVOUR for verdict in known)
+    against = sum(verdict not in IN_FAVOUR for verdict in known)
     if not known:
         return UNDEFINED
-    return HOLDS if held == len(known) else DEPENDS if held else FAILS
+    if against == 0 or (FAILS not in known and _by_chance(known)):
+        return HOLDS
+    return FAILS if against == len(known) else DEPENDS
 
 
 def may_differ(verdicts: Iterable[str]) -> str:
@@ -125,7 +128,12 @@ def may_differ(verdicts: Iterable[str]) -> str:
     known = [verdict for verdict in verdicts if verdict != UNDEFINED]
     if not known:
         return UNDEFINED
-    return HOLDS if DIFFER in known else FAILS
+    return FAILS if _by_chance(known) else HOLDS
+
+
+def _by_chance(verdicts: Sequence[str]) -> bool:
+    """Whether chance explains the cells that differ; never a single one of fewer than ten."""
+    return verdicts.count(DIFFER) <= math.floor(CHANCE * len(verdicts))
 
 
 def _by_bound(difference: float, bound: float) -> str:
