@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -107,15 +108,31 @@ SETTINGS = {
     ),
     "device not built": (lambda: nc.collapse(X, y, RELU, device="cuda"), ValueError, r"device"),
     "unknown device": (lambda: nc.collapse(X, y, RELU, device="abacus"), ValueError, r"device"),
-    "executor not built": (
+    "executor without submit": (
         lambda: nc.collapse(X, y, RELU, executor=object()),
-        ValueError,
+        TypeError,
         r"executor",
     ),
-    "journal not built": (
-        lambda: nc.collapse(X, y, RELU, journal="run.jsonl"),
+    "executor a class": (
+        lambda: nc.collapse(X, y, RELU, executor=ThreadPoolExecutor),
+        TypeError,
+        r"executor",
+    ),
+    "executor for features": (
+        lambda: nc.collapse(X, y, executor=ThreadPoolExecutor(1)),
         ValueError,
-        r"journal",
+        r"executor.*kernel object",
+    ),
+    "journal no path": (lambda: nc.collapse(X, y, RELU, journal=3), TypeError, r"journal"),
+    "journal of a callable": (
+        lambda: nc.collapse(X, y, lambda a, b: a @ b.T, journal="run.journal"),
+        ValueError,
+        r"journal.*kernel object",
+    ),
+    "journal of a part": (
+        lambda: nc.class_sums(X, y, RELU, part=(0, 2), journal="run.journal"),
+        ValueError,
+        r"part.*journal",
     ),
     "tolerance not built": (
         lambda: nc.collapse(X, y, RELU, tolerance=1e-3),
@@ -272,11 +289,9 @@ def test_malformed_call_names_its_argument(name):
         call()
 
 
-@pytest.mark.parametrize("setting", ["method", "device", "executor", "journal"])
+@pytest.mark.parametrize("setting", ["method", "device"])
 def test_features_not_built_yet_say_so(setting):
-    value = {"method": "sampled", "device": "cuda", "executor": object(), "journal": "run.jsonl"}[
-        setting
-    ]
+    value = {"method": "sampled", "device": "cuda"}[setting]
     with pytest.raises(ValueError, match=rf"{setting}.*(not|only|yet)"):
         nc.collapse(X, y, RELU, **{setting: value})
 

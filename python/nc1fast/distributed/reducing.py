@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from concurrent.futures import BrokenExecutor, CancelledError
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from nc1fast.distributed.problem import Task
 from nc1fast.distributed.workers import as_executor
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Generator, Iterable
 
     from nc1fast.distributed.planning import Plan
@@ -67,6 +67,8 @@ def reduce(
     of 8 N C bytes per kernel. This process holds one total and one bundle's sums per kernel.
     """
     executor = as_executor(executor)
+    if journal is not None and not isinstance(journal, str | os.PathLike):
+        raise TypeError(f"journal must be the path of a file or None, got {journal!r}")
     problem = plan.problem
     report = reporter(progress, "bundle")
     with contextlib.ExitStack() as stack:
