@@ -48,7 +48,10 @@ def test_help_and_version(call):
     assert call()[0] == 0
     code, out, _ = call("--help")
     assert code == 0
-    assert all(name in out for name in ("collapse", "theory", "train", "study", "report", "doctor"))
+    assert all(
+        name in out
+        for name in ("collapse", "theory", "train", "adapt", "study", "report", "doctor")
+    )
     assert call("--version") == (0, f"nc1fast {nc.__version__}\n", "")
 
 
@@ -189,14 +192,14 @@ def test_study_is_planned_run_resumed_and_reported(call, study_file, tmp_path):
     out = tmp_path / "out"
     code, told, _ = call("study", study_file, "--out", out, "--dry-run")
     assert code == 0
-    assert "2 cells, 2 rows" in told
+    assert "2 cells, 4 rows" in told
     assert not out.exists()
 
     code, told, err = call("study", study_file, "--out", out, "--only", "d0=3")
     assert (code, err) == (0, "")  # quiet where there is no terminal
-    assert "1 rows, 1 cells computed" in told
-    code, told, _ = call("study", study_file, "--out", out, "--resume")
     assert "2 rows, 1 cells computed" in told
+    code, told, _ = call("study", study_file, "--out", out, "--resume")
+    assert "4 rows, 1 cells computed" in told
     assert studies.read(out)[1]["command"].startswith("nc1fast ")
 
     (out / "report.html").unlink()
@@ -212,7 +215,7 @@ def test_study_with_a_failed_row_ends_with_one(call, tmp_path):
         "name: f\ntitle: f\nrepeats: 1\narms:\n"
         f"  - {{name: z, data: [{mixture}], kernels: [{{kernel: NNGP, activation: [relu, sign]}}]}}\n"
     )
-    code, _, err = call("study", path, "--out", tmp_path / "out")
+    code, _, err = call("study", path, "--out", tmp_path / "out", "--jobs", 1)
     assert code == 1
     assert err == "nc1fast: 1 rows failed: see the column status\n"
 
@@ -250,7 +253,7 @@ def test_interrupt_says_how_to_go_on(call, study_file, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(studies.runner, "compute", interrupted)
-    code, _, err = call("study", study_file, "--out", tmp_path / "out")
+    code, _, err = call("study", study_file, "--out", tmp_path / "out", "--jobs", 1)
     assert code == 130
     assert err.strip().endswith(
         "nc1fast: interrupted; a study goes on with --resume, a training with its --checkpoint"

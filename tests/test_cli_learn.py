@@ -1,4 +1,4 @@
-"""`nc1fast train`: the numbers of `nc1fast.networks`, written and shown."""
+"""`nc1fast train` and `adapt`: the numbers of `nc1fast.networks` and `nc1fast.adaptive`, written and shown."""
 
 from __future__ import annotations
 
@@ -123,25 +123,70 @@ def test_langevin_without_data_is_reached_from_the_command_line(call, data):
     assert "loss             -" in told
 
 
+def test_adapt_gives_the_solution_of_the_package(call, data, tmp_path):
+    path, X, y = data
+    out = tmp_path / "solution.npz"
+    options = ("--readout-variance", "0.5", "--width", "50", "--activation", "relu")
+    code, told, err = call(
+        *("adapt", path, "--noise", "0.1", *options, "--targets", "one-hot", "--widths", "500,100"),
+        *("--out", out, "--json"),
+    )
+    assert (code, err) == (0, "")
+    settings = {"activation": "relu", "readout_variance": 0.5, "width": 50, "widths": (500, 100)}
+    solution = nc.adaptive.solve(X, np.eye(3)[y], noise=0.1, **settings)
+    result = json.loads(told)
+    assert result["nc1"] == nc.collapse(X, y, solution.kernel).nc1
+    assert result["nc1_nngp"] == nc.collapse(X, y, nc.NNGP("relu")).nc1
+    assert result["training_error"] == np.square(solution.predictions - np.eye(3)[y]).mean()
+    stored = np.load(out)
+    np.testing.assert_array_equal(stored["sigma"], solution.sigma)
+    np.testing.assert_array_equal(stored["predictions"], solution.predictions)
+    np.testing.assert_array_equal(stored["history_width"], solution.history["width"])
+    assert set(stored["history_stage"]) == {0, 1, 2}
+
+
+def test_adapt_with_a_control(call, data):
+    path, X, y = data
+    code, told, _ = call("adapt", path, "--noise", "0.1", "--shuffled", "--seed", "3", "--json")
+    assert code == 0
+    control = nc.adaptive.shuffled_control(X, y, noise=0.1, seed=3)
+    result = json.loads(told)
+    assert result["nc1"] == control.collapse.nc1
+    assert result["nc1_nngp"] == control.nngp.nc1
+    assert result["nc1_shuffled"] == control.shuffled_collapse.nc1
+
+
+def test_a_solver_that_stops_early_says_so(call, data):
+    code, told, err = call("adapt", data[0], "--noise", "1e-6", "--max-iter", "2")
+    assert code == 1
+    assert "converged           False" in told
+    assert err == "nc1fast: not converged: max_iter = 2 evaluations\n"
+
+
 MISTAKES = {
-    "no such file": (["none.npz"], "none.npz"),
-    "unknown optimizer": (["{data}", "--optimizer", "lbfgs"], "--optimizer"),
-    "width zero": (["{data}", "--width", "0"], "width"),
-    "width of text": (["{data}", "--width", "wide"], "--width"),
-    "widths of another depth": (["{data}", "--width", "7,5"], "width"),
-    "unknown rule": (["{data}", "--until", "boredom"], "until"),
-    "a rule without a number": (["{data}", "--until", "loss=small"], "--until"),
-    "probe of text": (["{data}", "--probe", "often"], "--probe"),
-    "probe after the end": (["{data}", "--probe", "5000"], "probe"),
-    "temperature of sgd": (["{data}", "--temperature", "1"], "temperature"),
+    "no such file": (["train", "none.npz"], "none.npz"),
+    "unknown optimizer": (["train", "{data}", "--optimizer", "lbfgs"], "--optimizer"),
+    "width zero": (["train", "{data}", "--width", "0"], "width"),
+    "width of text": (["train", "{data}", "--width", "wide"], "--width"),
+    "widths of another depth": (["train", "{data}", "--width", "7,5"], "width"),
+    "unknown rule": (["train", "{data}", "--until", "boredom"], "until"),
+    "a rule without a number": (["train", "{data}", "--until", "loss=small"], "--until"),
+    "probe of text": (["train", "{data}", "--probe", "often"], "--probe"),
+    "probe after the end": (["train", "{data}", "--probe", "5000"], "probe"),
+    "temperature of sgd": (["train", "{data}", "--temperature", "1"], "temperature"),
     "langevin without a prior": (
-        ["{data}", "--optimizer", "langevin", "--temperature", "1"],
+        ["train", "{data}", "--optimizer", "langevin", "--temperature", "1"],
         "train_bias=False",
     ),
-    "cross-entropy of one output": (["{data}", "--loss", "cross-entropy"], "one-hot"),
-    "out of an unknown kind": (["{data}", "--out", "{out}.txt"], "--out"),
-    "out nowhere": (["{data}", "--out", "{out}/trace.csv"], "--out"),
-    "no repeats": (["{data}", "--repeats", "0"], "repeats"),
+    "cross-entropy of one output": (["train", "{data}", "--loss", "cross-entropy"], "one-hot"),
+    "out of an unknown kind": (["train", "{data}", "--out", "{out}.txt"], "--out"),
+    "out nowhere": (["train", "{data}", "--out", "{out}/trace.csv"], "--out"),
+    "no noise": (["adapt", "{data}"], "--noise"),
+    "noise zero": (["adapt", "{data}", "--noise", "0"], "noise"),
+    "adaptive width zero": (["adapt", "{data}", "--noise", "1", "--width", "0"], "width"),
+    "adaptive gelu": (["adapt", "{data}", "--noise", "1", "--activation", "gelu"], "--activation"),
+    "a solution as csv": (["adapt", "{data}", "--noise", "1", "--out", "{out}.csv"], "--out"),
+    "no repeats": (["train", "{data}", "--repeats", "0"], "repeats"),
 }
 
 
@@ -151,7 +196,7 @@ def test_mistake_is_one_line_and_exit_code_two(call, data, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.iterdir())
     filled = [a.format(data=data[0], out=tmp_path / "out") for a in arguments]
-    code, out, err = call("train", *filled)
+    code, out, err = call(*filled)
     assert (code, out) == (2, "")
     assert err.startswith("nc1fast: ")
     assert err.count("\n") == 1

@@ -1,6 +1,6 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
-`measure` (collapse, theory) and `learn` (train) work on one data set, `study` (study, report) on a grid of them;
+`measure` (collapse, theory) and `learn` (train, adapt) work on one data set, `study` (study, report) on a grid of them;
 `options` is what they share.
 """
 
@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 for _command in (
     *(measure.collapse, measure.theory),
-    learn.train,
+    *(learn.train, learn.adapt),
     *(study.study, study.report, study.doctor),
 ):
     app.command()(_command)

@@ -1,4 +1,4 @@
-"""`train`: networks that learn the labels of one data set, and what becomes of its collapse."""
+"""`train` and `adapt`: networks that learn the labels of one data set, finite and wide, and what becomes of its collapse."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from nc1fast.commands import options
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nc1fast.adaptive import AdaptiveSolution
     from nc1fast.networks import Trace
 
 Optimizer: TypeAlias = Literal["sgd", "adam", "langevin"]
 Loss: TypeAlias = Literal["mse", "cross-entropy", "none"]
 TargetName: TypeAlias = Literal["scalar", "one-hot"]
 Precision: TypeAlias = Literal["float64", "float32"]
+AdaptiveActivation: TypeAlias = Literal["erf", "relu"]
 
 
 def train(
@@ -81,7 +83,7 @@ def train(
         X.shape[1],
         depth=depth,
         width=options.one_or_list("--width", width, int),
-        n_outputs=_outputs(targets, y),
+        n_outputs=_encoded(targets, y).shape[1],
         weight_variance=options.one_or_list("--weight-variance", weight_variance),
         bias_variance=options.one_or_list("--bias-variance", bias_variance),
         parametrization=parametrization,
@@ -121,10 +123,104 @@ def train(
     typer.echo("\n".join(_summary(trace)))
 
 
-def _outputs(targets: str, y: Any) -> int:
-    """Outputs that the targets of these labels need."""
+def adapt(
+    data: options.Data,
+    *,
+    noise: Annotated[
+        float, typer.Option(help="Variance of the noise on the targets: it decides the answer.")
+    ],
+    activation: Annotated[AdaptiveActivation, typer.Option()] = "erf",
+    width: Annotated[float, typer.Option(help="Hidden units.")] = 500,
+    widths: Annotated[
+        str | None, typer.Option(help="Widths to pass through on the way: 1e5,1e4,1e3.")
+    ] = None,
+    weight_variance: Annotated[float, typer.Option(help="Prior of the hidden weights.")] = 1.0,
+    readout_variance: Annotated[float, typer.Option(help="Prior of the readout.")] = 1 / 128,
+    targets: Annotated[TargetName, typer.Option(help="scalar: -1, 1, or -3, -1, 1, 3.")] = "scalar",
+    shuffled: Annotated[
+        bool, typer.Option("--shuffled", help="Solve with permuted labels too, as a control.")
+    ] = False,
+    multistart: Annotated[int, typer.Option(help="Starts; the lowest free energy is kept.")] = 1,
+    max_iter: Annotated[int, typer.Option(help="Evaluations per start and width.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of random starts and of the permutation.")] = 0,
+    convention: options.Convention = None,
+    labels: options.Labels = None,
+    keys: options.Keys = None,
+    scale: options.Scale = "none",
+    threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=".npz of Sigma, the predictions and the way down.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Solve for the adaptive kernel, the kernel of a wide trained network, and its NC1."""
+    _check_out(out, ".npz")
+    X, y = options.data_of(data, labels, keys, scale)
+    settings: dict[str, Any] = {
+        "noise": noise,
+        "activation": activation,
+        "width": width,
+        "widths": None if widths is None else options.numbers("--widths", widths),
+        "weight_variance": weight_variance,
+        "readout_variance": readout_variance,
+        "multistart": multistart,
+        "max_iter": max_iter,
+        "seed": seed,
+        "n_threads": threads,
+    }
+    Y = _encoded(targets, y)
+    with options.progress("evaluations") as progress:
+        settings["progress"] = progress or False
+        if shuffled:
+            control = nc.adaptive.shuffled_control(
+                X, y, targets=targets, convention=convention, **settings
+            )
+            solutions = {"": control.solution, "_shuffled": control.shuffled}
+            nc1 = [control.collapse.nc1, control.nngp.nc1, control.shuffled_collapse.nc1]
+        else:
+            solutions = {"": nc.adaptive.solve(X, Y, **settings)}
+            before = nc.ConjugateKernel(activation, weight_variance=weight_variance)
+            kernels = [solutions[""].kernel, before]
+            results = nc.collapse(X, y, kernels, convention=convention, n_threads=threads)
+            nc1 = [result.nc1 for result in results]
+    if out is not None:
+        np.savez(out, **_arrays(solutions))
+    found = solutions[""]
+    row: dict[str, Any] = dict(zip(("nc1", "nc1_nngp", "nc1_shuffled"), nc1, strict=False))
+    row |= {
+        "training_error": float(np.square(found.predictions - Y).mean()),
+        "trace_sigma": float(np.trace(found.sigma)),
+        "smallest_eigenvalue": found.smallest_eigenvalue,
+        "free_energy": found.free_energy,
+        "residual": found.residual,
+        "converged": all(solution.converged for solution in solutions.values()),
+        "reason": found.reason,
+        "noise": noise,
+        "width": width,
+        "readout_variance": readout_variance,
+        "data": data,
+        "version": nc.__version__,
+    }
+    options.show(row, as_json)
+    failed = [s.reason for s in solutions.values() if not s.converged]
+    if failed:
+        typer.echo(f"nc1fast: not converged: {failed[0]}", err=True)
+        raise typer.Exit(1)
+
+
+def _arrays(solutions: dict[str, AdaptiveSolution]) -> dict[str, Any]:
+    """What --out keeps of solutions, by the suffix of their names."""
+    arrays: dict[str, Any] = {}
+    for suffix, solution in solutions.items():
+        arrays |= {f"sigma{suffix}": solution.sigma, f"predictions{suffix}": solution.predictions}
+        arrays |= {f"history{suffix}_{name}": c for name, c in solution.history.items()}
+    return arrays
+
+
+def _encoded(targets: str, y: Any) -> NDArray[np.float64]:
+    """Targets (n_samples, n_outputs) of the labels."""
     classes, names = as_labels(y, len(y))
-    return int(_targets.encode(targets, classes, len(names)).of_class.shape[1])
+    return _targets.encode(targets, classes, len(names)).values
 
 
 def _rule(until: str | None) -> Any:

@@ -79,10 +79,10 @@ def show(row: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show_json(known)
         return
+    column = max(16, *map(len, known))
     for name, value in known.items():
-        typer.echo(
-            f"{name:<16} {value:.12g}" if isinstance(value, float) else f"{name:<16} {value}"
-        )
+        shown = f"{value:.12g}" if isinstance(value, float) else value
+        typer.echo(f"{name:<{column}} {shown}")
 
 
 def show_json(value: Any) -> None:

@@ -22,19 +22,27 @@ def study(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="key=value[,value]: arm, dataset, N, d0, sizes, repeat. Repeatable."),
+        typer.Option(
+            help="key=value[,value]: arm, dataset, N, d0, sizes, repeat, task. Repeatable."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue a study that was interrupted.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
-    threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes side by side. Default: one for each core.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Of a kernel pass. Default: 1, all cores for --jobs 1.")
+    ] = None,
 ) -> None:
     """Run a study: one table, figures and a report. Killing it loses at most the running cell."""
-    from nc1fast import report, studies
+    from nc1fast import provenance, report, studies
 
     described = studies.load(name, preset)
     filters = only or []
+    jobs = provenance.cores() if jobs is None else jobs
     if dry_run:
-        typer.echo(studies.describe_plan(described, filters))
+        typer.echo(studies.describe_plan(described, filters, jobs))
         return
     command = shlex.join(["nc1fast", *context.obj])
     with options.progress("cells") as progress:
@@ -44,6 +52,7 @@ def study(
             only=filters,
             resume=resume,
             n_threads=threads,
+            jobs=jobs,
             progress=progress,
             provenance={"command": command},
         )
