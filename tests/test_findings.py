@@ -68,6 +68,14 @@ def test_numbers_agree_if_the_interval_meets_the_tolerance():
     assert (scattered.verdict, scattered.n_agree, scattered.n) == (AGREE, 1, 3)
 
 
+def test_exact_numbers_are_alike_if_their_median_ratio_is_near_one():
+    assert cell([1.2, 1.04, 1.0], [1, 1, 1], rules.alike).verdict == AGREE
+    assert cell([0.9, 1.06, 1.2], [1, 1, 1], rules.alike).verdict == DIFFER
+    single = cell([1.06], [1], rules.alike)  # one repeat is enough
+    assert (single.verdict, single.n_agree) == (DIFFER, 1)
+    assert cell([1, -1], [1, 1], rules.alike).verdict == UNDEFINED
+
+
 def test_expectation_is_met_within_its_own_interval():
     near, far = [1.0, 1.02, 0.97, 1.015], [1.1, 1.101, 1.099, 1.1]
     assert cell(near, [1] * 4, rules.expected).verdict == AGREE
@@ -156,17 +164,16 @@ def test_changes_are_rows_again():
 
 def test_pooled_ratio_is_a_median_over_cells_with_an_interval_over_common_repeats():
     upper = [r for d0 in (1, 2, 4) for r in repeated("NTK", [d0, 2.0 * d0], d0=d0)]
-    upper += repeated("NTK", [4.0], d0=4, N=7)  # a cell with one repeat: the others lose theirs
+    upper += repeated("NTK", [4.0], d0=4, N=7)  # a single repeat says nothing of the interval
     lower = [{**r, "model": "NNGP", "nc1": 1.0} for r in upper]
-    three = [c for c in compare(upper, lower, KIND) if c.cell["N"] != 7]
-    interval = pooled(three)
+    interval = pooled(compare(upper, lower, KIND))
     assert interval.middle == pytest.approx(math.sqrt(2 * 4))  # medians 2 and 4
     assert interval.n == 2
     assert interval.low < 2
     assert interval.high > 4
-    single = pooled(compare(upper, lower, KIND))
+    single = pooled(compare(upper[-1:], lower, KIND))
     assert math.isnan(single.low)
-    assert single.middle == 3.5  # of 1.5, 3, 6 and 4
+    assert single.middle == 4
     assert math.isnan(pooled([]).middle)
 
 
@@ -226,7 +233,18 @@ def test_a1_the_released_code_has_two_definitions_of_unequal_classes():
         rows += repeated("network", [factor] * 3, state="start", **columns)
     told = claim(rows, "a1")
     assert told.finding.verdict == HOLDS
-    assert told.released == "unequal classes: differ in the one cell; ratio 0.583 (0.583 to 0.583)"
+    assert told.released.startswith("kernel over network definition, unequal classes: differ in ")
+    assert told.released.endswith("ratio 1.71 (1.71 to 1.71)")
+
+
+def test_a_claim_that_depends_on_the_data_tells_them_apart():
+    rows = data(NNGP=1.0, NTK=2.0) + on(data(NNGP=1.0, NTK={1: 3.0, 8: 0.5}), dataset="D2")
+    told = claim(rows, "a2")
+    assert told.finding.verdict == DEPENDS
+    assert told.ratio == "D1 2 (2 to 2); D2 1.75 (1.75 to 1.75)"
+    assert told.held == "D1 2 of 2; D2 1 of 2"
+    whole = claim(data(NNGP=1.0, NTK=2.0), "a2")
+    assert (whole.ratio, whole.held) == ("2 (2 to 2)", "2 of 2")
 
 
 def test_a2_and_the_released_erf_ntk():

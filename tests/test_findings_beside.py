@@ -164,10 +164,7 @@ def test_theory_is_met_or_not():
     assert finding([*data(d0=(8,), NNGP=1.0), *curve], "theory").verdict == HOLDS
     missed = finding([*data(d0=(8,), NNGP=2.0), *curve], "theory")
     assert missed.verdict == FAILS
-    # 2, 2.02, 1.98: 1 over 0.02/sqrt(3)
-    assert missed.sentences[-1].endswith(
-        "off by 87 of its standard errors in the median, by 87 at most."
-    )
+    assert missed.sentences[-1].endswith("off by 100.00% in the median, by 100.00% at most.")
     once = [*repeated("NNGP", [1.0]), *curve]
     assert finding(once, "theory").verdict == UNDEFINED
 
@@ -186,14 +183,17 @@ def test_unusual_rows_are_counted_and_explained():
     rows = data(NNGP=1.0)
     assert finding(rows, "unusual").verdict == HOLDS
     negative = row("NNGP", "relu", nc1=-0.8, convention="released", status="nc1 negative")
-    diverged = row("network", "erf", "end", nc1=math.nan, status="failed: diverged at epoch 7")
-    found = finding([*rows, negative, diverged], "unusual")
+    diverged = [
+        row("network", "erf", "end", nc1=math.nan, status=f"failed: diverged at epoch {told}")
+        for told in ("7: loss 1.2e+56", "12: loss 3e+70")
+    ]
+    found = finding([*rows, negative, *diverged], "unusual")
     assert found.verdict == DEPENDS
     assert found.sentences[:2] == (
-        "1 rows: nc1 negative.",
-        "1 rows: failed: diverged at epoch 7.",
+        "1 row (NNGP relu on D1): nc1 negative.",
+        "2 rows (network erf on D1): failed: diverged at epoch …: loss ….",
     )
-    assert "1 negative values under 'released' are right" in found.sentences[2]
+    assert "Negative values under 'released' (1 row) are right" in found.sentences[2]
 
 
 # --- words

@@ -137,7 +137,7 @@ def test_unusual_rows_are_shown(html, rows):
     assert len(negative) == 4  # data and kernel, two repeats
     for row in negative:
         assert f"<td>{report.number(row['nc1'])}</td>" in html
-    assert "4 rows: nc1 negative." in html
+    assert "4 rows (data on U, NNGP relu on U): nc1 negative." in html
 
 
 def test_means_are_those_of_the_rows(html, rows):

@@ -102,7 +102,7 @@ def render(
         title=provenance.get("title") or "A study without recorded provenance",
         provisional=provenance.get("provisional", False),
         overview=next((f for f in figures if f["name"] == OVERVIEW), None),
-        claims=[{"claim": c, "ratio": pooled(c.finding.cells)} for c in claims(rows)],
+        claims=claims(rows),
         provenance=[(name, provenance[name]) for name in _PROVENANCE if name in provenance],
         more=[(name, provenance[name]) for name in _MORE_PROVENANCE if name in provenance],
         confidence=f"{rules.CONFIDENCE:.0%}",

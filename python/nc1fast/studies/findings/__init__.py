@@ -57,7 +57,7 @@ def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
         "The four claims": [claim.finding for claim in claims(rows) if claim.finding.cells],
         "What differs from the released code": [
             differences.released_erf_ntk(rows),
-            differences.labels_enter(rows),
+            differences.shuffled_labels(rows),
             differences.own_ntk(rows),
             differences.conventions(rows),
             checks.unusual(rows),

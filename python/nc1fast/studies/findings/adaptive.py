@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import pairings
 from nc1fast.studies.findings.compare import pooled
-from nc1fast.studies.findings.finding import Claim, Finding, judged
-from nc1fast.studies.findings.rules import DIFFER, IN_FAVOUR, may_differ
+from nc1fast.studies.findings.finding import Finding, judged, line
+from nc1fast.studies.findings.rules import DIFFER, may_differ
 from nc1fast.studies.findings.words import (
     ABSENT,
     along_d0,
@@ -16,7 +16,6 @@ from nc1fast.studies.findings.words import (
     count,
     each,
     repeats,
-    share,
     show,
     tally,
 )
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.findings.rules import Interval
     from nc1fast.studies.tidy import Row
 
@@ -58,7 +58,7 @@ def below_nngp(rows: Sequence[Row]) -> Claim:
     shuffled = pairings.shuffled_against_true(published)
     why = "Its term with the labels carries the noise where 1/noise² belongs: the labels hardly enter."
     control = f"shuffled/true ratio {show(pooled(shuffled))}" if shuffled else ABSENT
-    return Claim("A3", finding, share(cells, IN_FAVOUR), tally(released), control, why)
+    return line("A3", finding, released=tally(released), control=control, why=why)
 
 
 def _unconverged(rows: Sequence[Row]) -> list[str]:
@@ -89,7 +89,9 @@ def need_not_follow(rows: Sequence[Row]) -> Claim:
     why = "Training and equations have different priors and noise."
     if pairings.langevin_arms(published):
         why += " The Langevin arm gives them the same."
-    return Claim("A3", finding, share(cells, [DIFFER]), tally(released), "as above", why)
+    return line(
+        "A3", finding, released=tally(released), control="as above", why=why, counted=[DIFFER]
+    )
 
 
 def _trend_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import statistics
 from typing import TYPE_CHECKING
 
@@ -35,15 +36,15 @@ def theory(rows: Sequence[Row]) -> Finding | None:
     cells = compare(drawn, curve, (), expected)
     if not cells:
         return None
-    errors = [abs(_standard_errors(cell)) for cell in cells if cell.n > 1]
+    known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    off = [abs(statistics.fmean(cell.ratios.values()) - 1) for cell in known]
     sentences = [
         f"The two {count(cells)}.",
         *each(cells, "arm", "model", "activation"),
     ]
-    if errors:
+    if off:
         sentences.append(
-            f"The mean over the repeats is off by {median(errors):.2g} of its standard errors in the median, "
-            f"by {max(errors):.2g} at most."
+            f"The mean over the repeats is off by {median(off):.2%} in the median, by {max(off):.2%} at most."
         )
     return judged(
         "theory",
@@ -53,12 +54,6 @@ def theory(rows: Sequence[Row]) -> Finding | None:
         sentences,
         cells,
     )
-
-
-def _standard_errors(cell: CellVerdict) -> float:
-    ratios = list(cell.ratios.values())
-    deviation = statistics.stdev(ratios)
-    return (statistics.fmean(ratios) - 1) * math.sqrt(len(ratios)) / deviation if deviation else 0.0
 
 
 def depth(rows: Sequence[Row]) -> Finding | None:
@@ -98,12 +93,15 @@ def depth(rows: Sequence[Row]) -> Finding | None:
 def unusual(rows: Sequence[Row]) -> Finding:
     """D-5: values without a logarithm, solutions that did not converge, trainings that diverged."""
     odd = select(rows, lambda row: row["status"] != "ok")
-    told = [f"{len(m)} rows: {status['status']}." for status, m in grouped(odd, ("status",))]
+    kinds: dict[str, list[Row]] = {}
+    for row in odd:
+        kinds.setdefault(re.sub(r"(?<!\w)[-+]?\d[\d.e+-]*", "…", row["status"]), []).append(row)
+    told = [f"{_rows(len(m))} ({_whose(m)}): {kind}." for kind, m in kinds.items()]
     negative = select(rows, lambda row: row["nc1"] < 0, convention="released")
     if negative:
         told.append(
-            f"The {len(negative)} negative values under 'released' are right: its Tr Sigma_W mixes two weights and is "
-            "not a variance. The released code leaves such values out of its means."
+            f"Negative values under 'released' ({_rows(len(negative))}) are right: its Tr Sigma_W mixes two weights "
+            "and is not a variance. The released code leaves such values out of its means."
         )
     return Finding(
         "unusual",
@@ -114,3 +112,15 @@ def unusual(rows: Sequence[Row]) -> Finding:
         "",
         tuple(told) or (f"All {len(rows)} rows are as they should be.",),
     )
+
+
+def _rows(n: int) -> str:
+    return f"{n} row{'s' if n != 1 else ''}"
+
+
+def _whose(rows: Sequence[Row]) -> str:
+    """Models and data of some rows."""
+    names = [
+        f"{row['model']} {row['activation']}".strip() + f" on {row['dataset']}" for row in rows
+    ]
+    return ", ".join(dict.fromkeys(names))

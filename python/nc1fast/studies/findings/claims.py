@@ -7,15 +7,15 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import pairings
-from nc1fast.studies.findings.finding import Claim, judged
-from nc1fast.studies.findings.rules import IN_FAVOUR
-from nc1fast.studies.findings.words import ABSENT, count, each, ratio_words, repeats, share, tally
+from nc1fast.studies.findings.finding import judged, line
+from nc1fast.studies.findings.words import ABSENT, count, each, ratio_words, repeats, tally
 from nc1fast.studies.summary import distinct, equal_classes, select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.tidy import Row
 
 NO_LABELS = "no labels enter"
@@ -38,10 +38,11 @@ def kernel_decides(rows: Sequence[Row]) -> Claim:
             f"{_scatter(cells):.1%} (standard deviation of the logarithm)."
         )
         sentences.append(IDENTITY)
-    mixed = [c for c in pairings.released_start_against_nngp(rows) if not equal_classes(c.cell)]
-    released = tally(mixed, "unequal classes: ") if mixed else "the same" if cells else ABSENT
+    mixed = [c for c in pairings.released_against_probe(rows) if not equal_classes(c.cell)]
+    released = "the same" if cells else ABSENT
     why = "With equal classes all conventions agree."
-    if mixed:
+    if cells and mixed:
+        released = tally(mixed, "kernel over network definition, unequal classes: ")
         why = "Its kernel formula and its network curves weigh unequal classes differently."
     finding = judged(
         "a1",
@@ -51,7 +52,7 @@ def kernel_decides(rows: Sequence[Row]) -> Claim:
         sentences,
         cells,
     )
-    return Claim("A1", finding, share(cells, IN_FAVOUR), released, NO_LABELS, why)
+    return line("A1", finding, released=released, control=NO_LABELS, why=why)
 
 
 def ntk_against_nngp(rows: Sequence[Row]) -> Claim:
@@ -83,7 +84,7 @@ def ntk_against_nngp(rows: Sequence[Row]) -> Claim:
     )
     released = tally(pairings.released_ntk_against_nngp(published), "erf: ")
     why = "Its erf NTK has a dot product where an outer product belongs."
-    return Claim("A2", finding, share(cells, IN_FAVOUR), released, NO_LABELS, why)
+    return line("A2", finding, released=released, control=NO_LABELS, why=why)
 
 
 def erf_against_relu(rows: Sequence[Row]) -> Claim:
@@ -106,7 +107,7 @@ def erf_against_relu(rows: Sequence[Row]) -> Claim:
     )
     released = tally(pairings.released_erf_against_relu(published))
     why = "The NNGPs are the same; the released erf NTK is below the NTK as defined."
-    return Claim("A4", finding, share(cells, IN_FAVOUR), released, NO_LABELS, why)
+    return line("A4", finding, released=released, control=NO_LABELS, why=why)
 
 
 def _scatter(cells: Sequence[CellVerdict]) -> float:

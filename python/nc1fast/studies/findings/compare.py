@@ -122,10 +122,11 @@ def changes(
 def pooled(cells: Sequence[CellVerdict]) -> Interval:
     """Median ratio over the cells, with its interval over the repeats that all of them have.
 
-    Each repeat gives one median over the cells; these are independent. With fewer than two such
-    repeats there is no interval, and the middle is the median of the cells' ratios.
+    Each repeat gives one median over the cells; these are independent. Cells with a single repeat are
+    left out where others have more; if none has, there is no interval.
     """
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    known = [cell for cell in known if cell.n > 1] or known
     if not known:
         return Interval(math.nan, math.nan, math.nan, 0)
     common = sorted(set.intersection(*(set(cell.ratios) for cell in known)))

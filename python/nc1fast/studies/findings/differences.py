@@ -66,8 +66,8 @@ def conventions(rows: Sequence[Row]) -> Finding | None:
     )
 
 
-def labels_enter(rows: Sequence[Row]) -> Finding | None:
-    """D-6: whether the adaptive kernel sees the labels."""
+def shuffled_labels(rows: Sequence[Row]) -> Finding | None:
+    """D-6: what shuffled labels do to the adaptive kernel."""
     some = pairings.published(rows)
     cells = pairings.shuffled_against_true(some)
     if not cells:
@@ -88,7 +88,7 @@ def labels_enter(rows: Sequence[Row]) -> Finding | None:
         )
     return judged(
         "labels",
-        "The adaptive kernel sees the labels",
+        "Shuffled labels raise the NC1 of the adaptive kernel",
         "Solved for shuffled labels, the adaptive kernel has a higher NC1 under the true ones.",
         name,
         (*sentences, LABEL_BLIND),

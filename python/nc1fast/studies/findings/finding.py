@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.rules import overall
+from nc1fast.studies.findings.compare import pooled
+from nc1fast.studies.findings.rules import DEPENDS, IN_FAVOUR, overall
+from nc1fast.studies.findings.words import by, share, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,8 +52,10 @@ class Claim:
         A1 to A4.
     finding : Finding
         Verdict, ratios, cells.
+    ratio : str
+        Median paired ratio with its interval; of each kind of data where the claim depends on it.
     held : str
-        Cells where it holds, of all that can be compared.
+        Cells where it holds, of all that can be compared; likewise.
     released : str
         What the same comparison gives with the released code's numbers.
     control : str
@@ -62,6 +66,7 @@ class Claim:
 
     letter: str
     finding: Finding
+    ratio: str
     held: str
     released: str
     control: str
@@ -79,3 +84,21 @@ def judged(
     """Return a finding whose verdict is that of its cells."""
     verdict = overall(cell.verdict for cell in cells)
     return Finding(key, title, claim, verdict, ratio_name, tuple(sentences), tuple(cells))
+
+
+def line(
+    letter: str,
+    finding: Finding,
+    *,
+    released: str,
+    control: str,
+    why: str,
+    counted: Sequence[str] = IN_FAVOUR,
+) -> Claim:
+    """Return a claim whose ratio and cells are those of its finding; `counted`: verdicts that hold."""
+    groups = by(finding.cells, "dataset")
+    if finding.verdict != DEPENDS or len(groups) < 2:
+        groups = [("", list(finding.cells))]
+    ratio = "; ".join(f"{name} {show(pooled(cells))}".strip() for name, cells in groups)
+    held = "; ".join(f"{name} {share(cells, counted)}".strip() for name, cells in groups)
+    return Claim(letter, finding, ratio, held, released, control, why)

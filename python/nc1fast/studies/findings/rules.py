@@ -2,7 +2,8 @@
 
 A repeat of a comparison "first >= second" holds if the difference exceeds the sum of the two error
 bounds, fails if it is below minus that sum, and is equal otherwise. A cell takes the verdict of its
-median difference against its median bound (`at_least`, `at_most`).
+median difference against its median bound (`at_least`, `at_most`). Two exact numbers agree if their
+median ratio is 1 within a tolerance (`alike`).
 
 Where chance enters, as in a finite network, a cell asks whether two numbers agree: whether the interval
 of their ratio over the repeats meets 1 within a tolerance (`agree`). An interval is Student's, of the
@@ -87,15 +88,23 @@ def at_most(pairs: Pairs) -> tuple[str, int]:
     return at_least([(b, a) for a, b in pairs])
 
 
+def alike(pairs: Pairs) -> tuple[str, int]:
+    """Judge the claim that two exact numbers are the same within `TOLERANCE`."""
+    ratios = _ratios(pairs)
+    if any(map(math.isnan, ratios)):
+        return UNDEFINED, 0
+    verdicts = [_alike(ratio) for ratio in ratios]
+    verdict = _alike(median(ratios))
+    return verdict, verdicts.count(verdict)
+
+
 def agree(pairs: Pairs) -> tuple[str, int]:
     """Judge the claim that two numbers are the same but for chance: within `TOLERANCE`."""
-    ratios = [a["nc1"] / b["nc1"] if min(a["nc1"], b["nc1"]) > 0 else math.nan for a, b in pairs]
+    ratios = _ratios(pairs)
     if len(ratios) < 2 or any(map(math.isnan, ratios)):
         return UNDEFINED, 0
-    inside = sum(near(Interval(r, r, r, 1)) for r in ratios)
-    if near(ratio_interval(ratios)):
-        return AGREE, inside
-    return DIFFER, len(ratios) - inside
+    verdict = AGREE if near(ratio_interval(ratios)) else DIFFER
+    return verdict, [_alike(ratio) for ratio in ratios].count(verdict)
 
 
 def expected(pairs: Pairs) -> tuple[str, int]:
@@ -134,6 +143,14 @@ def may_differ(verdicts: Iterable[str]) -> str:
 def _by_chance(verdicts: Sequence[str]) -> bool:
     """Whether chance explains the cells that differ; never a single one of fewer than ten."""
     return verdicts.count(DIFFER) <= math.floor(CHANCE * len(verdicts))
+
+
+def _ratios(pairs: Pairs) -> list[float]:
+    return [a["nc1"] / b["nc1"] if min(a["nc1"], b["nc1"]) > 0 else math.nan for a, b in pairs]
+
+
+def _alike(ratio: float) -> str:
+    return AGREE if near(Interval(ratio, ratio, ratio, 1)) else DIFFER
 
 
 def _by_bound(difference: float, bound: float) -> str:

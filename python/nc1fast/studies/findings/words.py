@@ -103,11 +103,12 @@ def along_d0(cells: Iterable[CellVerdict]) -> str:
 
 
 def where(cells: Sequence[CellVerdict]) -> str:
-    """Say at which d0 a claim fails, where only some cells do; else empty."""
-    failing = [d0 for d0, group in by_d0(cells) if any(c.verdict == FAILS for c in group)]
-    if not failing or all(c.verdict == FAILS for c in cells):
-        return ""
-    return f" It fails at d₀ = {', '.join(map(str, failing))}."
+    """Say at which d0 a claim fails, or two numbers differ, where only some cells do; else empty."""
+    for verdict, words in ((FAILS, "It fails"), (DIFFER, "They differ")):
+        found = [d0 for d0, group in by_d0(cells) if any(c.verdict == verdict for c in group)]
+        if found and not all(c.verdict == verdict for c in cells):
+            return f" {words} at d₀ = {', '.join(map(str, found))}."
+    return ""
 
 
 def repeats(cells: Sequence[CellVerdict]) -> str:
