@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._backend import build_info
 from nc1fast._progress import reporter
 from nc1fast.distributed.journal import Finished, Journal
 from nc1fast.distributed.problem import Task
-from nc1fast.distributed.workers import as_executor
+from nc1fast.distributed.workers import DaskWorkers, as_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from nc1fast.distributed.planning import Plan
     from nc1fast.distributed.problem import Problem
     from nc1fast.sums import ClassSums, PassSums
+
+_PATIENCE = 1.0  # seconds without a result after which the executor is looked at
+_FINAL = (ValueError, TypeError, BrokenExecutor)  # to try again would be in vain
+_GONE = "the executor has lost its workers or its scheduler: a journal keeps what was finished, go on with a new one"
 
 
 def reduce(
@@ -115,7 +120,10 @@ def _computed(
     pending: dict[Any, tuple[Task, int]] = {}
 
     def submit(task: Task, n_failed: int) -> None:
-        future = executor.submit(Task.run, task)
+        try:
+            future = executor.submit(Task.run, task)
+        except Exception as error:
+            raise _told(error, executor, task, n_failed) from error
         pending[future] = (task, n_failed)
         future.add_done_callback(ended.put)
 
@@ -123,36 +131,38 @@ def _computed(
         for task in tasks:
             submit(task, 0)
         while pending:
-            future = ended.get()
+            try:
+                future = ended.get(timeout=_PATIENCE)
+            except Empty:
+                if _is_lost(executor):
+                    raise RuntimeError(_GONE) from None
+                continue
             task, n_failed = pending.pop(future)
-            error = CancelledError("cancelled") if future.cancelled() else future.exception()
-            if error is None:
-                yield future.result()
-            elif _is_final(error) or n_failed >= retries:
-                raise _told(error, task, n_failed + 1) from error
-            else:
+            try:
+                sums = future.result()
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, _FINAL) or _is_lost(executor) or n_failed == retries:
+                    raise _told(error, executor, task, n_failed + 1) from error
                 submit(task, n_failed + 1)
-            del future
+            else:
+                del future
+                yield sums
     finally:
-        for future in pending:
-            future.cancel()
+        if not _is_lost(executor):
+            for future in pending:
+                future.cancel()
 
 
-def _is_final(error: BaseException) -> bool:
-    """Whether to try again would be in vain: the data are wrong, or there is nobody left to do it."""
-    return isinstance(error, ValueError | TypeError | BrokenExecutor | KeyboardInterrupt)
+def _is_lost(executor: Any) -> bool:
+    return isinstance(executor, DaskWorkers) and executor.lost
 
 
-def _told(error: BaseException, task: Task, n_failed: int) -> BaseException:
+def _told(error: BaseException, executor: Any, task: Task, n_failed: int) -> BaseException:
     """The error itself where it says what is wrong with the data or the files."""
-    if isinstance(error, ValueError | TypeError | OSError | MemoryError | KeyboardInterrupt):
+    if isinstance(error, ValueError | TypeError | OSError | MemoryError) and not _is_lost(executor):
         return error
-    if isinstance(error, BrokenExecutor):
-        return RuntimeError(
-            f"the executor has lost its workers ({error!r}): a journal keeps what was finished, "
-            "go on with a new executor"
-        )
+    if isinstance(error, BrokenExecutor) or _is_lost(executor):
+        return RuntimeError(f"{_GONE} ({error!r})")
     return RuntimeError(
-        f"bundle {task.part[0]} of {task.part[1]} failed {n_failed} times, last by "
-        f"{type(error).__name__}: {error}"
+        f"bundle {task.part[0]} of {task.part[1]} failed {n_failed} times, last by {error!r}"
     )

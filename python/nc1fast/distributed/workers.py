@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from nc1fast._backend import thread_count
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def dask(client: Any, *, retries: int = 2) -> Any:
+
+@dataclass(frozen=True)
+class DaskWorkers:
+    """A dask client as `reduce` needs it.
+
+    Not `client.get_executor()`, whose futures may never end when the scheduler goes while a result is on its way.
+    """
+
+    client: Any
+    retries: int
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Submit function(*arguments); the future is dask's own."""
+        return self.client.submit(function, *arguments, retries=self.retries, pure=False)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the client has given up its scheduler: futures then never end."""
+        return self.client.status in ("closing", "closed")
+
+
+def dask(client: Any, *, retries: int = 2) -> DaskWorkers:
     """An executor that runs bundles on the workers of a dask cluster.
 
     Parameters
@@ -22,27 +46,31 @@ def dask(client: Any, *, retries: int = 2) -> Any:
 
     Returns
     -------
-    concurrent.futures.Executor
+    executor
+        For `nc1fast.collapse`, `nc1fast.class_sums`, `plan` and `reduce`; a client itself is taken as `dask(client)`.
 
     Notes
     -----
     Workers read X from its path: give a file that all of them see, or an array and a journal in a folder that they see.
+    A worker that dies is replaced and its bundles are done again; when the scheduler dies, what was finished is in the
+    journal.
     """
-    return client.get_executor(retries=retries, pure=False)
+    return DaskWorkers(client, retries)
 
 
 def as_executor(executor: Any) -> Any:
-    """The executor; a dask client is turned into one.
+    """The executor; a dask client, or what its `get_executor` gives, is turned into one.
 
     Raises
     ------
     TypeError
         If it has no `submit`.
     """
-    if executor is None:
-        return None
-    if hasattr(executor, "get_executor"):
-        return dask(executor)
+    if executor is None or isinstance(executor, DaskWorkers):
+        return executor
+    client = executor if hasattr(executor, "get_executor") else getattr(executor, "_client", None)
+    if client is not None:
+        return dask(client)
     if not callable(getattr(executor, "submit", None)) or isinstance(executor, type):
         raise TypeError(
             "executor must be a concurrent.futures.Executor or a dask.distributed.Client, "
@@ -62,10 +90,10 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
     wanted = thread_count(n_threads)
     if executor is None:
         return 1, wanted
-    client = getattr(executor, "_client", None)
-    if client is None:
+    if not isinstance(executor, DaskWorkers):
         workers = int(getattr(executor, "_max_workers", 1))
         return workers, wanted if n_threads is not None else max(1, wanted // workers)
+    client = executor.client
     tasks = dict(client.nthreads())  # {"tcp://host:port": tasks at once}
     workers = sum(tasks.values()) or 1
     if n_threads is not None:
