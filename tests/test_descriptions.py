@@ -11,6 +11,14 @@ DATA = (
     "{source: gaussian_mixture, name: D, means: [0, 1], stds: 1, n_samples: [4], n_features: [2]}"
 )
 KERNELS = "{kernel: NNGP, activation: relu}"
+
+
+def more(line):
+    """An arm with one line more."""
+    return ARM.format(data=DATA, kernels=KERNELS) + f"    {line}\n"
+
+
+LANGEVIN = "optimizer: langevin, temperature: 1, parametrization: ntk, train_bias: false"
 BAD = {
     "empty": ("", "study"),
     "not a mapping": ("- 1\n- 2\n", "study"),
@@ -74,6 +82,78 @@ BAD = {
     "a name with a slash": (
         ARM.format(data=DATA, kernels=KERNELS).replace("name: s", "name: a/b"),
         "name",
+    ),
+    "nothing to compute": (
+        f"name: s\ntitle: t\narms: [{{name: a, data: [{DATA}]}}]\n",
+        "give kernels",
+    ),
+    "a network without an activation": (more("networks: [{width: 5}]"), "activation"),
+    "an unknown activation": (more("networks: [{activation: tanh}]"), "unknown activation"),
+    "no hidden layer": (more("networks: [{activation: relu, depth: 1}]"), "depth"),
+    "variances of another depth": (
+        more("networks: [{activation: relu, weight_variance: [1, 1, 1]}]"),
+        "weight_variance",
+    ),
+    "the same network twice": (
+        more("networks: [{activation: [relu, relu]}]"),
+        "networks and adaptive of D must differ",
+    ),
+    "a width of zero": (more("networks: [{activation: relu, width: 0}]"), "width"),
+    "a rate of zero": (more("networks: [{activation: relu, lr: 0}]"), "lr"),
+    "Langevin without a temperature": (
+        more("networks: [{activation: relu, optimizer: langevin}]"),
+        "temperature",
+    ),
+    "a temperature of SGD": (
+        more("networks: [{activation: relu, temperature: 1}]"),
+        "temperature",
+    ),
+    "decay of Langevin": (
+        more(f"networks: [{{activation: relu, {LANGEVIN}, weight_decay: 0.1}}]"),
+        "weight_decay",
+    ),
+    "momentum of Adam": (
+        more("networks: [{activation: relu, optimizer: adam, momentum: 0.9}]"),
+        "momentum",
+    ),
+    "cross-entropy of one output": (
+        more("networks: [{activation: relu, loss: cross-entropy}]"),
+        "one-hot",
+    ),
+    "an unknown rule": (
+        more("networks: [{activation: relu, until: [patience, 3]}]"),
+        "until",
+    ),
+    "a probe after the end": (
+        more("networks: [{activation: relu, epochs: 10, probe: [20]}]"),
+        "probe",
+    ),
+    "no noise": (more("adaptive: [{width: 500}]"), "noise"),
+    "a noise of zero": (more("adaptive: [{noise: 0}]"), "noise"),
+    "an adaptive kernel of gelu": (
+        more("adaptive: [{noise: 1, activation: gelu}]"),
+        "activation",
+    ),
+    "the released equations with relu": (
+        more("adaptive: [{noise: 1, kind: released, activation: relu}]"),
+        "released",
+    ),
+    "data that are not there": (
+        more("networks: [{activation: relu, datasets: [E]}]"),
+        "no data named E",
+    ),
+    "an illustration of nothing": (
+        more("illustrate: [{dataset: D, show: []}]"),
+        "show",
+    ),
+    "an unknown illustration": (
+        more("illustrate: [{dataset: D, show: [film]}]"),
+        "show",
+    ),
+    "theory of a deep kernel alone": (
+        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: erf, depth: 3}")
+        + "    theory: true\n",
+        "theory covers none",
     ),
     "unknown convention": (
         ARM.format(data=DATA, kernels=KERNELS) + "    conventions: [fair]\n",

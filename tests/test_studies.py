@@ -10,9 +10,10 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import studies
-from nc1fast.studies import runner, table
+from nc1fast.studies import runner
 from nc1fast.studies.journal import Journal
-from nc1fast.studies.summary import summarise
+from nc1fast.studies.summary import derived, select, summarise
+from nc1fast.studies.table import LAYOUT
 
 SMALL = """
 name: small
@@ -80,35 +81,52 @@ def without_seconds(rows):
 # --- the plan
 
 
-@pytest.mark.parametrize(("preset", "cells", "rows"), [("quick", 60, 735), ("paper", 611, 7545)])
-def test_built_in_study_covers_the_published_grid(preset, cells, rows):
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+def test_built_in_study_covers_the_published_grid(preset):
     plan = studies.plan(studies.load("paper", preset))
-    assert len(plan) == cells
-    assert sum(cell.n_rows for cell in plan) == rows
-    balanced = {(c.data.name, c.n_samples, c.n_features) for c in plan if c.arm.name == "balanced"}
+    balanced = [c for c in plan if c.arm.name == "balanced"]
     ns, ds = (
         ((128, 512), (1, 8, 128))
         if preset == "quick"
         else ((128, 256, 512, 1024), (1, 2, 8, 32, 128))
     )
-    assert balanced == {(name, n, d) for name in ("D1", "D2") for n in ns for d in ds}
-    ratios = {max(c.sizes) / min(c.sizes) for c in plan if c.arm.name == "imbalanced"}
+    grid = {(name, n, d) for name in ("D1", "D2") for n in ns for d in ds}
+    tasks = {c.task.name.partition(" ")[0] for c in balanced} - {"annealing"}
+    assert tasks == {"kernels", "theory", "network", "AdaptiveKernel", "compat.released.adaptive"}
+    for task in tasks:
+        cells = [c for c in balanced if c.task.name.startswith(task)]
+        assert {
+            (c.instance.source.name, c.instance.n_samples, c.instance.n_features) for c in cells
+        } == grid
+    sizes = {c.instance.sizes for c in plan if c.arm.name == "imbalanced"}
+    ratios = {max(n) / min(n) for n in sizes}
     assert ratios == ({1, 5 / 3} if preset == "quick" else {1, 5 / 3, 3, 7})
+
+
+def test_no_cell_of_the_paper_takes_much_longer_than_a_minute():
+    """By its own estimate: so much is lost when it is killed."""
+    assert max(c.seconds for c in studies.plan(studies.load("paper", "paper"))) < 75
 
 
 def test_cells_draw_the_published_data(small):
     quick = studies.load("paper", "quick")
     for cell in studies.plan(quick, ["arm=balanced", "N=128", "d0=8", "repeat=1"]):
-        draw = {"D1": nc.datasets.paper_d1, "D2": nc.datasets.paper_d2}[cell.data.name]
-        assert (cell.draw()[0] == draw(128, 8, cell.seed)[0]).all()
+        draw = {"D1": nc.datasets.paper_d1, "D2": nc.datasets.paper_d2}[cell.instance.source.name]
+        assert (draw(128, 8, cell.seed)[0] == cell.problem().X).all()
 
 
-def test_seeds_differ_between_data_sets_and_do_not_depend_on_the_selection(small):
+def test_seeds_belong_to_data_sets_whatever_the_arm_the_task_and_the_selection():
     paper = studies.load("paper", "paper")
-    seeds = {(c.data.name, c.sizes, c.n_features, c.repeat): c.seed for c in studies.plan(paper)}
-    assert len(set(seeds.values())) == len(seeds)
-    for cell in studies.plan(paper, ["arm=balanced", "d0=8"]):
-        assert cell.seed == seeds[cell.data.name, cell.sizes, cell.n_features, cell.repeat]
+    seeds = {}
+    for cell in studies.plan(paper):
+        seeds.setdefault((cell.instance.id, cell.repeat), set()).add(cell.seed)
+    assert {len(found) for found in seeds.values()} == {1}
+    assert len(set.union(*seeds.values())) == len(seeds)
+    long = studies.plan(paper, ["arm=long", "d0=8", "task=network"])
+    balanced = studies.plan(paper, ["arm=balanced", "dataset=D1", "N=256", "d0=8", "task=kernels"])
+    assert {c.seed for c in long} == {c.seed for c in balanced if c.repeat < 3}
+    for cell in long:
+        assert seeds[cell.instance.id, cell.repeat] == {cell.seed}
 
 
 def test_another_study_seed_gives_other_data(small):
@@ -124,7 +142,7 @@ def test_filter_that_cannot_be_used_is_refused(small, only):
 
 def test_filters_all_hold(small):
     cells = studies.plan(small, ["arm=balanced,imbalanced", "d0=3", "repeat=0"])
-    assert [(c.arm.name, c.n_features, c.repeat) for c in cells] == [
+    assert [(c.arm.name, c.instance.n_features, c.repeat) for c in cells] == [
         ("balanced", 3, 0),
         ("imbalanced", 3, 0),
         ("imbalanced", 3, 0),
@@ -133,7 +151,7 @@ def test_filters_all_hold(small):
 
 def test_subset_of_real_data_keeps_class_proportions(small):
     first, second = studies.plan(small, ["arm=digits"])
-    (X, y), (Z, _) = first.draw(), second.draw()
+    X, y, Z = first.problem().X, first.problem().y, second.problem().X
     assert X.shape == (60, 64)
     assert not (X == Z).all()
     assert set(range(10)) == set(y)
@@ -144,13 +162,15 @@ def test_subset_of_real_data_keeps_class_proportions(small):
 
 def test_rows_are_those_of_collapse(finished, small):
     [cell] = studies.plan(small, ["arm=imbalanced", "sizes=8:16", "repeat=1"])
-    X, y = cell.draw()
-    rows = [r for r in finished.rows if r["sizes"] == "8:16" and r["repeat"] == 1]
-    assert len(rows) == 15
+    X, y = cell.problem().X, cell.problem().y
+    rows = select(derived(finished.rows), arm="imbalanced", sizes="8:16", repeat=1)
+    assert len(rows) == 6 * 3
     for row in rows:
-        if row["kernel"] == "compat.released.erf_ntk":
+        kernel = None
+        if row["model"] == "compat.released.erf_ntk":
             continue
-        kernel = getattr(nc, row["kernel"])(row["activation"], row["depth"])
+        if row["model"] != "data":
+            kernel = getattr(nc, row["model"])(row["activation"], row["depth"])
         result = nc.collapse(X, y, kernel, convention=row["convention"], statistics="sums")
         divisor = "probe" if row["convention"] == "released" else row["convention"]
         data = nc.collapse(X, y, convention=divisor).nc1
@@ -178,42 +198,52 @@ def test_all_kernels_of_a_data_set_share_one_pass(small, monkeypatch):
 
 
 def test_negative_values_are_kept_and_named(tmp_path):
-    [papyan, released] = studies.run(studies.parse(NEGATIVE), tmp_path).rows
+    rows = derived(studies.run(studies.parse(NEGATIVE), tmp_path).rows)
+    [papyan, released] = select(rows, model="NNGP")
     assert papyan["status"] == "ok"
     assert papyan["nc1"] > 0
     assert released["nc1"] < 0
     assert released["nc1"] == released["trace_within"] / released["trace_between"]
     assert math.isnan(released["log10_nc1"])
-    assert released["status"] == "nc1 negative; relative_nc1 negative"
+    assert released["status"] == "nc1 negative"
+    assert {r["convention"] for r in select(rows, model="data")} == {"papyan", "released", "probe"}
     [summary, _] = sorted(summarise([papyan, released], "log10_nc1"), key=lambda s: s.n)
     assert (summary.n, summary.n_undefined) == (0, 1)
 
 
 def test_kernel_without_an_answer_does_not_take_the_others_along(tmp_path):
     result = studies.run(studies.parse(FAILING), tmp_path)
-    relu, sign = result.rows
-    assert relu["status"] == "nc1 zero; relative_nc1 undefined"
+    data, relu, sign = result.rows
+    assert (data["model"], data["status"]) == ("data", "nc1 zero")
+    assert relu["status"] == "nc1 zero"
     assert relu["nc1"] == 0
     assert sign["status"].startswith("failed: ")
     assert math.isnan(sign["nc1"])
     assert result.n_failed == 1
-    assert len(studies.read(tmp_path)[0]) == 2
+    assert len(studies.read(tmp_path)[0]) == 3
 
 
 # --- the files
 
 
-def test_csv_and_parquet_hold_the_same_bits(finished):
+def test_parquet_is_exact_and_csv_has_the_digits_of_its_columns(finished):
     from_parquet, provenance = studies.read(finished.folder)
-    assert without_seconds(from_parquet) == without_seconds(finished.rows)
+    assert [repr(r) for r in from_parquet] == [repr(r) for r in finished.rows]
     assert provenance["title"] == "A small study"
     assert provenance["cells"] == "12 of 12"
     copy = finished.folder / "csv-alone"
     copy.mkdir()
     (copy / "table.csv").write_bytes((finished.folder / "table.csv").read_bytes())
     from_csv, nothing = studies.read(copy)
-    assert [repr(r) for r in from_csv] == [repr(r) for r in from_parquet]
     assert nothing == {}
+    assert studies.read_series(copy) == []
+    digits = {column.name: column.digits for column in LAYOUT.columns}
+    for read, exact in zip(from_csv, from_parquet, strict=True):
+        for name, value in exact.items():
+            if digits[name] is None or math.isnan(value):
+                assert repr(read[name]) == repr(value)
+            else:
+                assert read[name] == pytest.approx(value, rel=0.5 * 10 ** (1 - digits[name]))
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
@@ -225,7 +255,7 @@ def test_damaged_table_is_refused(tmp_path, name, content):
 
 
 def test_csv_line_that_cannot_be_read_is_named(tmp_path, finished):
-    lines = table.to_csv(finished.rows).splitlines()
+    lines = LAYOUT.to_csv(finished.rows).splitlines()
     lines[2] = lines[2].replace("24", "many", 1)
     (tmp_path / "table.csv").write_text("\n".join(lines))
     with pytest.raises(ValueError, match="line 3"):
@@ -315,8 +345,8 @@ def test_changed_data_file_changes_the_fingerprint(tmp_path):
     )
     study = studies.load(description)
     before = runner.fingerprint(study)
-    [row] = studies.run(study, tmp_path / "out").rows
-    assert (row["N"], row["d0"], row["sizes"], row["kernel"]) == (4, 2, "2:2", "Linear")
+    _, row = derived(studies.run(study, tmp_path / "out").rows)
+    assert (row["N"], row["d0"], row["sizes"], row["model"]) == (4, 2, "2:2", "Linear")
     assert row["relative_nc1"] == pytest.approx(1, rel=1e-12)
     data.write_text("1,2,a\n2,1,a\n8,9,b\n9,9,b\n")
     assert runner.fingerprint(study) != before

@@ -20,15 +20,19 @@ def machine() -> dict[str, str]:
     """Describe this machine: processor, cores that this process may use, system, Python, NumPy, core."""
     from nc1fast._backend import build_info
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": _processor(),
-        "cores": str(cores),
+        "cores": str(cores()),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "core": _core(build_info()),
     }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def extras() -> dict[str, str]:

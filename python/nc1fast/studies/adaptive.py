@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from pydantic import model_validator
 
 import nc1fast as nc
 from nc1fast._targets import encode
@@ -39,6 +40,12 @@ class Adaptive(Limits):
     weight_variance: Positive = 1.0
     readout_variance: Positive = 1 / 128
     targets: Literal["scalar", "one-hot"] = "scalar"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Adaptive:
+        if self.kind == "released" and (self.activation != "erf" or self.targets != "scalar"):
+            raise ValueError("the released equations are those of erf and one output")
+        return self
 
     def tasks(self) -> Iterator[AdaptiveTask]:
         """One per activation."""

@@ -127,7 +127,7 @@ def run(
 def _computed(
     cells: Sequence[Cell], settings: tuple[Any, ...], jobs: int
 ) -> Generator[tuple[Cell, Outcome], None, None]:
-    if jobs == 1:
+    if min(jobs, len(cells)) <= 1:
         return ((cell, compute(cell, *settings)) for cell in cells)
     return side_by_side(compute, cells, settings, jobs)
 
