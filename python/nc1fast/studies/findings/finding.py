@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.compare import pooled
-from nc1fast.studies.findings.rules import DEPENDS, IN_FAVOUR, overall
+from nc1fast.studies.findings.rules import DEPENDS, DIFFER, IN_FAVOUR, overall
 from nc1fast.studies.findings.words import by, share, show
 
 if TYPE_CHECKING:
@@ -93,12 +93,18 @@ def line(
     released: str,
     control: str,
     why: str,
-    counted: Sequence[str] = IN_FAVOUR,
+    differing: bool = False,
 ) -> Claim:
-    """Return a claim whose ratio and cells are those of its finding; `counted`: verdicts that hold."""
+    """Return a claim whose ratio and cells are those of its finding.
+
+    `differing`: the claim is that two numbers differ, and its cells are those in which they do. Then, and
+    where the claim depends on the data, kinds of data are told apart.
+    """
     groups = by(finding.cells, "dataset")
-    if finding.verdict != DEPENDS or len(groups) < 2:
+    if len(groups) < 2 or not (differing or finding.verdict == DEPENDS):
         groups = [("", list(finding.cells))]
+    counted = (DIFFER,) if differing else IN_FAVOUR
     ratio = "; ".join(f"{name} {show(pooled(cells))}".strip() for name, cells in groups)
     held = "; ".join(f"{name} {share(cells, counted)}".strip() for name, cells in groups)
+    held = f"differ in {held}" if differing else held
     return Claim(letter, finding, ratio, held, released, control, why)
