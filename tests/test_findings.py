@@ -319,7 +319,7 @@ def test_a3_langevin_networks_meet_their_own_adaptive_kernel_and_others_that_of_
         ("balanced", 1.667),
         ("long", 1.0),
     ]
-    assert any("go 50% (50% to 50%) of the way" in sentence for sentence in trend.sentences)
+    assert any("changes 0.5 (0.5 to 0.5) times" in sentence for sentence in trend.sentences)
     level = claim(
         [*noisy, *balanced], "a3"
     ).finding  # the level is a claim about the published noise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -110,9 +111,9 @@ def _trend_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[
         )
         if arm in pairings.langevin_arms(rows):
             sentences.append(
-                f"{name}: trained by Langevin noise under the prior and the noise of the adaptive kernel, networks "
-                f"go {_way(pooled(networks), pooled(kernels))} of the way from the NNGP to it (medians over the "
-                "cells, in log NC1)."
+                f"{name}: trained by Langevin noise under the prior and the noise of the adaptive kernel, log NC1 of "
+                f"the networks changes {_times(pooled(networks), pooled(kernels))} times as much as that from the "
+                "NNGP to the adaptive kernel (medians over the cells)."
             )
     return sentences
 
@@ -126,10 +127,12 @@ def _same_data(
     return [cell for cell in cells if key(cell.cell, names) in known]
 
 
-def _way(moved: Interval, goal: Interval) -> str:
-    """How far a ratio goes towards another, as logarithms, with the interval of the first."""
+def _times(moved: Interval, goal: Interval) -> str:
+    """Quotient of two ratios' logarithms, with the interval of the first."""
     whole = math.log(goal.middle)
     if not whole:
-        return "no part"
+        return "infinitely many"
     low, high = sorted(math.log(end) / whole for end in (moved.low, moved.high))
-    return f"{math.log(moved.middle) / whole:.0%} ({low:.0%} to {high:.0%})"
+    return show(
+        dataclasses.replace(moved, middle=math.log(moved.middle) / whole, low=low, high=high)
+    )
