@@ -327,13 +327,13 @@ def test_undefined_values_are_counted_above_the_panel_and_never_averaged():
     [drawing] = [d for d in plotting.draw(rows) if d.name == "unequal-D1-nc1"]
     [ax] = drawing.figure.axes
     assert [text.get_text() for text in ax.texts] == [
-        "1 undefined: NNGP, 32",
-        "2 undefined: NNGP, 8",
+        "1 undefined: NNGP at 32",
+        "2 undefined: NNGP at 8",
     ]
     found = values(rows, "d0", model="NNGP", repeat=1)
     y = curve(ax, "NNGP")[-1]
     assert y[2] == pytest.approx(found[(8,)][0])
-    assert "2 undefined" in drawing.caption
+    assert "note above a panel" in drawing.caption
 
 
 def test_a_point_without_any_value_is_left_out():
@@ -344,7 +344,7 @@ def test_a_point_without_any_value_is_left_out():
     [drawing] = [d for d in plotting.draw(rows) if d.name == "balanced-D1-nc1"]
     [ax] = drawing.figure.axes
     assert len(curve(ax, "NNGP")[-1]) == len(made.D0) - 1
-    assert [text.get_text() for text in ax.texts] == ["3 undefined: NNGP, 8"]
+    assert [text.get_text() for text in ax.texts] == ["3 undefined: NNGP at 8"]
 
 
 def test_variants_of_one_model_have_curves_of_their_own():

@@ -70,9 +70,10 @@ def test_notes_of_undefined_values_do_not_overlap():
         if row["model"] in ("NNGP", "NTK") and row["d0"] <= 2:
             row["nc1"] = -0.83
     [drawing] = [d for d in plotting.draw(rows) if d.name == "balanced-D1-nc1"]
-    assert (
-        sum(len(ax.texts) for ax in drawing.figure.axes) == 2 * 2 * 3 * 2
-    )  # sizes, activations, kernels, d0
+    models = ("NTK of the network", "NTK", "NNGP")
+    for ax in drawing.figure.axes:
+        notes = [f"1 undefined: {model} at 1, 2" for model in models]
+        assert [text.get_text() for text in ax.texts] == notes
     assert_nothing_overlaps(drawing.figure)
 
 
@@ -80,6 +81,7 @@ def test_captions_explain_bars_and_marks(drawings):
     for name, drawing in drawings.items():
         caption = drawing.caption
         assert caption.endswith(".")
+        assert "note above a panel" not in caption
         bars = any(
             np.ptp(segment, axis=0).max() > 1e-9  # a mean of one is itself but for rounding
             for ax in drawing.figure.axes

@@ -40,8 +40,8 @@ _OF_SERIES = (
 )
 _LAST = (points.counter_examples,)  # after everything on the published data
 _UNDEFINED = (
-    " A note '2 undefined' above a panel counts repeats whose NC1 is not positive, which have no place on a logarithmic "
-    "axis."
+    " A note above a panel counts what has no place on its logarithmic axis: values that are not positive, or that a "
+    "failed computation leaves open."
 )
 
 
@@ -71,9 +71,16 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
         of_table = [drawing for make in _OF_TABLE for drawing in make(rows)]
         of_series = [drawing for make in _OF_SERIES for drawing in make(series)]
         last = [drawing for make in _LAST for drawing in make(rows)]
-    for drawing in (*of_table, *of_series, *last):
+    drawings = [*of_table, *of_series, *last]
+    for drawing in drawings:
         drawing.figure.draw_without_rendering()  # lays it out
         drawing.figure.set_layout_engine("none")  # for good, whatever the format
-    if any(row["nc1"] <= 0 for row in rows):
-        of_table = [replace(d, caption=d.caption + _UNDEFINED) for d in of_table]
-    return [*of_table, *of_series, *last]
+    return [_complete(d, [e.name for e in drawings[:i]]) for i, d in enumerate(drawings)]
+
+
+def _complete(drawing: Drawing, taken: Sequence[str]) -> Drawing:
+    """The drawing with a name of its own, and a caption that explains its notes if it has any."""
+    again = taken.count(drawing.name)
+    name = f"{drawing.name}-{again + 1}" if again else drawing.name
+    noted = any(ax.texts for ax in drawing.figure.axes)
+    return replace(drawing, name=name, caption=drawing.caption + _UNDEFINED * noted)

@@ -58,10 +58,11 @@ def plain(value: float) -> str:
 def limits(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
     """From the smallest to the largest positive value, widened by `margin` of their logarithmic distance.
 
-    At least by five per cent, so that one value has an axis too; 0.5 to 2 where there is none.
+    By five per cent where they hardly differ; 0.5 to 2 where there is none.
     """
     logs = [math.log(v) for v in values if v > 0 and math.isfinite(v)]
     if not logs:
         return 0.5, 2.0
-    wider = max(margin * (max(logs) - min(logs)), math.log(1.05))
+    span = max(logs) - min(logs)
+    wider = margin * span if span > 0.01 else math.log(1.05)
     return math.exp(min(logs) - wider), math.exp(max(logs) + wider)

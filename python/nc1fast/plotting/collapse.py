@@ -13,7 +13,7 @@ from nc1fast.plotting.curves import (
     written,
 )
 from nc1fast.plotting.drawing import Drawing
-from nc1fast.plotting.looks import model_of
+from nc1fast.plotting.looks import look_of, model_of
 from nc1fast.plotting.panels import Panel, Sheet, drawn
 from nc1fast.studies.summary import distinct, equal_classes, grouped, select
 
@@ -37,6 +37,7 @@ _VALUES = {
 }
 _SHOWN_CONVENTIONS = ("papyan", "released")  # all of them share the axis of another figure
 _BY = {"N": "N", "sizes": "list of class sizes"}
+COUNTER = "counter"  # the arm of mixtures outside the published data, which has a figure of its own
 FEATURES = "features d₀"
 RELEASED = " Dashed, open markers: what the released code gives."
 _THEORY = " Broad pale lines: the expected NC1 of the limiting kernel of that colour at this N."
@@ -139,13 +140,13 @@ def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
         for arm, members in grouped(rows, ("arm",))
         if len(distinct(members, "d0")) > 1
         and not is_depth_curve(members)
-        and arm["arm"] != "counter"
+        and arm["arm"] != COUNTER
     ]
 
 
 def _remarks(rows: Sequence[Row]) -> str:
     """What a caption must say of the rows that are drawn."""
-    text = ""
+    text = _repeats(rows)
     if any(row["state"] == "theory" for row in rows):
         text += _THEORY
     if any(row["model"].startswith("compat.") for row in rows):
@@ -160,12 +161,30 @@ def _remarks(rows: Sequence[Row]) -> str:
     return text
 
 
+def _repeats(rows: Sequence[Row]) -> str:
+    """The number of repeats, and which representations have another one."""
+    repeats: dict[str, set[int]] = {}
+    for row in rows:
+        if row["state"] != "theory":
+            label = look_of(model_of(row), row["state"]).label
+            repeats.setdefault(label, set()).add(row["repeat"])
+    counts = {label: len(found) for label, found in repeats.items()}
+    most = max(counts.values(), default=0)
+    fewer: dict[int, list[str]] = {}
+    for label, n in counts.items():
+        if n < most:
+            fewer.setdefault(n, []).append(label)
+    told = "".join(f"; {n} of: {', '.join(labels)}" for n, labels in fewer.items())
+    return f" {most} repeats{told}." if most > 1 else ""
+
+
 def setting(rows: Sequence[Row]) -> str:
     """What the adaptive kernels among the rows were solved with, in a sentence."""
     solved = grouped(select(rows, model="AdaptiveKernel"), ("noise", "width", "weight_variance"))
     told = [
-        f"noise {cell['noise']:.3g}, width {cell['width']}, variances of the weights of its layers "
-        f"{cell['weight_variance'].replace(':', ' and ')}"
+        f"noise {cell['noise']:.3g}, width {cell['width']}, variance of the hidden weights "
+        f"{cell['weight_variance'].partition(':')[0]} and of the readout "
+        f"{cell['weight_variance'].rpartition(':')[2]}"
         for cell, _ in solved
     ]
     return f"Adaptive kernel: {'; or '.join(told)}."

@@ -25,7 +25,7 @@ def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
     kept = ("NNGP", "AdaptiveKernel", "compat.released.adaptive")
     for group, members in grouped(rows, ("arm", "dataset", "activation")):
         control = select(members, model="AdaptiveKernel", state="shuffled")
-        if not control:
+        if len(distinct(control, "d0")) < 2:
             continue
         same = {key(row, _DATA_SET) for row in control}
         some = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.plotting import axes as _axes
@@ -9,7 +10,7 @@ from nc1fast.plotting.collapse import RELEASED
 from nc1fast.plotting.curves import written
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import BLACK, ORANGE, Look, graded, released
-from nc1fast.plotting.panels import add_legend, new_figure
+from nc1fast.plotting.panels import add_legend, headline, new_figure
 from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -38,10 +39,14 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
         entries: dict[Look, Any] = {}
         for (above, below), (cell, rows) in zip(axes.T, cells, strict=True):
             for name, look in looks.items():
-                values = select(rows, quantity="nc1", layer=name)
-                entries |= _repeats(above, values, look)
-            _repeats(below, select(rows, quantity="loss"), Look("loss", BLACK, "."))
-            above.set_title(f"N = {cell['N']}, d₀ = {cell['d0']}")
+                entries |= _repeats(above, select(rows, quantity="nc1", layer=name), look)
+            loss = select(rows, quantity="loss")
+            _repeats(below, loss, Look("loss", BLACK, "."))
+            missing = [
+                _undefined(name, select(rows, quantity="nc1", layer=name)) for name in layers
+            ]
+            notes = [note for note in (*missing, _undefined("loss", loss)) if note]
+            headline(above, f"N = {cell['N']}, d₀ = {cell['d0']}", notes, _PANEL[0])
             _epochs(below)
         for row, quantity in zip(axes, ("nc1", "loss"), strict=True):
             ends = [r["value"] for r in select(members, quantity=quantity)]
@@ -54,8 +59,8 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
         caption = (
             f"NC1 of the layers of the network, and its loss, along training: {group['dataset']}, "
             f"{written(group['activation'])}, arm '{group['arm']}'. pre: before the activation, post: after it. "
-            f"{'One line for each repeat. ' if many else ''}The axis of epochs is linear from 0, the start, to 1 and "
-            "logarithmic from there."
+            f"{'One line for each repeat. ' if many else ''}The axis of epochs is linear from 0, the start, to the "
+            "first epoch after it and logarithmic from there."
         )
         name = f"training-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, figure)
@@ -71,21 +76,34 @@ def _repeats(ax: Any, rows: Sequence[Row], look: Look) -> dict[Look, Any]:
     """A line for each repeat of a positive quantity; returns its legend entry."""
     entries = {}
     for _, members in grouped(rows, ("repeat",)):
-        points = sorted((r["x"], r["value"]) for r in members if r["value"] > 0)
+        points = _defined(members)
         style = {**look.line_style(), "markersize": 2.5, "linewidth": 1}
         if points:
             [entries[look]] = ax.plot(*zip(*points, strict=True), **style)
     return entries
 
 
+def _defined(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Points (x, value) that have a place on a logarithmic axis, by x."""
+    return sorted((row["x"], row["value"]) for row in rows if 0 < row["value"] < math.inf)
+
+
+def _undefined(name: str, rows: Sequence[Row]) -> str:
+    """A note on the others, if there are any."""
+    missing = len(rows) - len(_defined(rows))
+    return f"{missing} undefined: {name}" if missing else ""
+
+
 def _epochs(ax: Any) -> None:
-    """Epoch 0 has a place, and its label, left of a logarithmic axis from 1."""
-    ax.set_xscale("symlog", linthresh=1, linscale=0.4)
-    last = ax.dataLim.x1
-    decades = [10.0**k for k in range(7) if 10.0**k <= last]
-    ax.set_xticks([0, *decades], ["0", *(f"{x:g}" for x in decades)])
+    """Epoch 0 has a place, and its label, left of a logarithmic axis that begins with the next epoch shown."""
+    epochs = [x for line in ax.lines for x in line.get_xdata() if x > 0]
+    first, last = min(epochs, default=1), max(epochs, default=1)
+    ax.set_xscale("symlog", linthresh=first, linscale=0.4)
+    mantissas = (1, 3) if last < 100 * first else (1,)
+    ticks = [m * 10**k for k in range(7) for m in mantissas if first <= m * 10**k <= last]
+    ax.set_xticks([0, *ticks], [str(tick) for tick in (0, *ticks)])
     ax.minorticks_off()
-    ax.set_xlim(-0.15, last * 1.6)
+    ax.set_xlim(-0.15 * first, last * 1.6)
 
 
 def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
@@ -110,7 +128,8 @@ def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
                 )
     for ax, (quantity, title) in zip(axes.flat, _ANNEALED.items(), strict=True):
         values = select(some, quantity=quantity)
-        ax.set_title(title)
+        note = _undefined(quantity, values)
+        headline(ax, title, [note] if note else [], _PANEL[0])
         _axes.log_axis(ax.yaxis, *_axes.limits(r["value"] for r in values))
         widths = sorted({r["x"] for r in some})
         decades = [10.0**k for k in range(7) if 2 * widths[0] <= 10.0**k <= widths[-1]]
@@ -141,7 +160,7 @@ def _named(cell: Row, rows: Sequence[Row]) -> str:
 
 
 def _annealed(ax: Any, rows: Sequence[Row], look: Look) -> dict[Look, Any]:
-    points = sorted((r["x"], r["value"]) for r in rows if r["value"] > 0)
+    points = _defined(rows)
     if not points:
         return {}
     [line] = ax.plot(*zip(*points, strict=True), **{**look.line_style(), "markersize": 3.5})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from nc1fast.plotting import axes as _axes
 from nc1fast.plotting.curves import written
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import look_of
-from nc1fast.plotting.panels import add_legend, new_figure
+from nc1fast.plotting.panels import add_legend, headline, new_figure
 from nc1fast.studies.summary import DATA, grouped, select
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _CELL = (*DATA, "activation")
 _SIDE = 2.5  # inches, of a panel
+_MOST_CLASSES = 12  # whose names fit
 
 
 def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
@@ -68,8 +70,9 @@ def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -
     for line, (cell, members) in enumerate(cells):
         matrices = {k: as_matrix(found) for k in mapped if (found := _of(members, k, matrix))}
         ax = figure.add_subplot(grid[line, 0 if matrices else slice(None)])
-        entries |= _spectra(ax, {k: _of(members, k, spectrum) for k in kinds}, steep=not symmetric)
-        ax.set_title(f"N = {cell['N']}, d₀ = {cell['d0']}")
+        title = f"N = {cell['N']}, d₀ = {cell['d0']}"
+        spectra = {kind: _of(members, kind, spectrum) for kind in kinds}
+        entries |= _spectra(ax, title, spectra, steep=not symmetric)
         ax.set_ylabel("eigenvalue")
         if line == len(cells) - 1:
             ax.set_xlabel("index of the eigenvalue")
@@ -115,19 +118,26 @@ def as_matrix(rows: Sequence[Row]) -> NDArray[np.float64]:
     return out
 
 
-def _spectra(ax: Any, spectra: dict[tuple[str, str], list[Row]], *, steep: bool) -> dict[Look, Any]:
+def _spectra(
+    ax: Any, title: str, spectra: dict[tuple[str, str], list[Row]], *, steep: bool
+) -> dict[Look, Any]:
     """Eigenvalues against their index, which is logarithmic where they are steep."""
     entries: dict[Look, Any] = {}
+    notes: list[str] = []
     for kind, rows in spectra.items():
         values = [row["value"] for row in sorted(rows, key=lambda row: row["x"])]
         points = [(index, value) for index, value in enumerate(values, 1) if value > 0]
+        look = look_of(*kind)
+        if len(points) < len(values):
+            notes.append(f"{len(values) - len(points)} not positive: {look.label}")
         if not points:
             continue
-        look = look_of(*kind)
-        style = {**look.line_style(), "markersize": 3.5, "linewidth": 1}
+        size = 7 if kind[1] == "start" else 3.5  # seen also where the end is in the same place
+        style = {**look.line_style(), "markersize": size, "linewidth": 1}
         marked = np.geomspace(1, len(points), 12) if steep else np.linspace(1, len(points), 16)
         style["markevery"] = sorted({round(index) - 1 for index in marked})
         [entries[look]] = ax.plot(*zip(*points, strict=True), **style)
+    headline(ax, title, notes, _SIDE)
     drawn = [(x, y) for line in ax.lines for x, y in zip(*line.get_data(), strict=True)]
     _axes.log_axis(ax.yaxis, *_axes.limits(y for _, y in drawn))
     if steep:
@@ -143,8 +153,9 @@ def _frame(ax: Any, sizes: str, n: int) -> None:
     """Ticks at the classes, with white lines between them; at the features where `sizes` is empty."""
     ax.grid(visible=False)
     if not sizes:
-        ax.set_xticks([0, n - 1], ["1", str(n)] if n > 1 else ["1", "1"])
-        ax.set_yticks([0, n - 1], ["1", str(n)] if n > 1 else ["1", "1"])
+        ends = sorted({0, n - 1})
+        ax.set_xticks(ends, [str(1 + i) for i in ends])
+        ax.set_yticks(ends, [str(1 + i) for i in ends])
         return
     counts = [int(size) for size in sizes.split(":")]
     edges = [n * edge / sum(counts) - 0.5 for edge in itertools.accumulate(counts, initial=0)]
@@ -152,8 +163,8 @@ def _frame(ax: Any, sizes: str, n: int) -> None:
     for edge in edges[1:-1]:
         ax.axhline(edge, color="white", linewidth=1)
         ax.axvline(edge, color="white", linewidth=1)
-    names = [str(c) for c in range(len(counts))]
-    ax.set_xticks(middles, names)
-    ax.set_yticks(middles, names)
+    some = range(0, len(counts), math.ceil(len(counts) / _MOST_CLASSES))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks([middles[c] for c in some], [str(c) for c in some])
     ax.set_xlabel("class")
     ax.set_ylabel("class")

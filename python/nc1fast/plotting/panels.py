@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _SPREAD = 0.4  # of the points of one x, in units of the distance from x to 2 x
 _NOTE = 9  # points, from one line of notes to the next
+_NOTE_LETTERS = 14  # of an inch of notes
 _LETTER = 0.078  # inches, of a letter of the legend on average
 
 
@@ -108,6 +110,7 @@ def drawn(sheet: Sheet) -> Any:
             if sheet.reference is not None:
                 ax.axhline(sheet.reference, color="black", linewidth=1, zorder=1.5)
             entries |= _panel(ax, panel, places)
+            headline(ax, panel.title, undefined(panel.curves), sheet.size[0])
             _axes.log_axis(ax.yaxis, *sheet.limits(i))
             ax.set_xticks(list(places.values()), [str(x) for x in places])
             ax.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
@@ -128,7 +131,6 @@ def _tilt(sheet: Sheet) -> int:
 def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> dict[Look, Any]:
     """Draw the curves of one panel; returns what its legend needs."""
     entries: dict[Look, Any] = {}
-    notes: list[str] = []
     shifts: dict[str, float] = {}
     for index, curve in enumerate(panel.curves):
         look = curve.look
@@ -143,20 +145,36 @@ def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> dict[Look, Any]:
             elinewidth=1,
             **look.line_style(),
         )
-        notes += [
-            f"{p.undefined} undefined: {look.label}, {p.x}" for p in curve.points if p.undefined
-        ]
     for curve in panel.theory:
         shift = shifts.get(curve.look.label, 0.0)
         x = [places[p.x] + shift for p in curve.points]
         style = {**THEORY.line_style(), "color": curve.look.colour}
         ax.plot(x, [p.value for p in curve.points], zorder=1.8, **style)
         entries[THEORY] = key_of(THEORY)
-    ax.set_title(panel.title, pad=6 + _NOTE * len(notes))
-    for line, note in enumerate(reversed(notes)):
-        above = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        ax.annotate(note, (0, 1), (0, 4 + _NOTE * line), fontsize=7, color=GREY, **above)
     return entries
+
+
+def undefined(curves: Sequence[Curve]) -> list[str]:
+    """Notes on the repeats that have no place in a panel, curve by curve."""
+    notes = []
+    for curve in curves:
+        places: dict[int, list[str]] = {}
+        for point in curve.points:
+            if point.undefined:
+                places.setdefault(point.undefined, []).append(str(point.x))
+        notes += [
+            f"{n} undefined: {curve.look.label} at {', '.join(xs)}" for n, xs in places.items()
+        ]
+    return notes
+
+
+def headline(ax: Any, title: str, notes: Sequence[str], width: float) -> None:
+    """Write a title, and the notes between it and the panel, in lines of `width` inches."""
+    lines = [line for note in notes for line in textwrap.wrap(note, int(_NOTE_LETTERS * width))]
+    ax.set_title(title, pad=6 + _NOTE * len(lines))
+    for number, line in enumerate(reversed(lines)):
+        above = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        ax.annotate(line, (0, 1), (0, 4 + _NOTE * number), fontsize=7, color=GREY, **above)
 
 
 def key_of(look: Look) -> Any:

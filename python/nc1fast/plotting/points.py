@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.plotting import axes as _axes
-from nc1fast.plotting.collapse import over_features
+from nc1fast.plotting.collapse import COUNTER, over_features
 from nc1fast.plotting.curves import (
     BARS,
     RANGES,
@@ -20,7 +20,7 @@ from nc1fast.plotting.curves import (
 )
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import Look, graded, look_of, of_activation
-from nc1fast.plotting.panels import Panel, Sheet, add_legend, drawn, new_figure
+from nc1fast.plotting.panels import Panel, Sheet, add_legend, drawn, headline, new_figure, undefined
 from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.tidy import Row
 
-COUNTER = "counter"  # the arm of mixtures outside the published data
+_WIDTH = 3.6  # inches, of a panel of points
 _ONCE = "Points: all rows of the data, once, so that there is no deviation"
 
 
@@ -163,11 +163,11 @@ def _dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
                     values = [p.value for p in expected.points]
                     ends += values
                     ax.plot(values, places, "|", color="black", markersize=13, zorder=3)
-        ax.set_title(panel.title)
+        headline(ax, panel.title, undefined(panel.curves), _WIDTH)
         _axes.log_axis(ax.xaxis, *_axes.limits(ends))
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    size = (3.6 * len(panels) + 0.08 * max(map(len, names)), 0.34 * len(names) + 1.0)
+    size = (_WIDTH * len(panels) + 0.08 * max(map(len, names)), 0.34 * len(names) + 1.0)
     add_legend(figure, entries, "right", size)
     return figure
 

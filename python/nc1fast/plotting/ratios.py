@@ -5,8 +5,16 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from nc1fast.plotting.collapse import FEATURES, RELEASED, SIDE, over_features, setting, titled
-from nc1fast.plotting.curves import RANGES, Curve, activations, ratios, written
+from nc1fast.plotting.collapse import (
+    COUNTER,
+    FEATURES,
+    RELEASED,
+    SIDE,
+    over_features,
+    setting,
+    titled,
+)
+from nc1fast.plotting.curves import RANGES, Curve, activations, is_depth_curve, ratios, written
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import GREEN, PURPLE, Look, graded, model_of, released
 from nc1fast.plotting.panels import Panel, Sheet, drawn
@@ -80,13 +88,14 @@ def training(rows: Sequence[Row]) -> Iterator[Drawing]:
     for by in ("N", "sizes"):
         some = [
             row
-            for _, members in over_features(rows)
+            for arm, members in grouped(rows, ("arm",))
+            if arm["arm"] != COUNTER and not is_depth_curve(members)
             if all(map(equal_classes, members)) == (by == "N")
             for row in select(members, convention=members[0]["convention"])
         ]
         for group, members in grouped(some, ("dataset",)):
             sheet = _changes_by_size(members, by)
-            if not any(point.value > 0 for point in sheet.points()):
+            if len({point.x for point in sheet.points() if point.value > 0}) < 2:
                 continue
             caption = (
                 f"{group['dataset']}{'' if by == 'N' else ', classes of unequal size'}: what training does to the NC1 of "
@@ -109,7 +118,12 @@ def _changes_by_size(rows: Sequence[Row], by: str) -> Sheet:
             line.append(Panel(f"{written(name)}, {titled(by, size)}", curves) if curves else None)
         if any(line):
             panels.append(line)
-    return Sheet(panels, FEATURES, "paired ratio of NC1", reference=1.0, size=(2.7, 2.6))
+    if len(order) == 1:
+        panels = [[panel for row in panels for panel in row]]
+    legend = "below" if len(order) > 1 else "right"
+    return Sheet(
+        *(panels, FEATURES, "paired ratio of NC1"), reference=1.0, legend=legend, size=(2.7, 2.6)
+    )
 
 
 def _solved(rows: Sequence[Row]) -> str:
