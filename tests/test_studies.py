@@ -103,9 +103,11 @@ def test_built_in_study_covers_the_published_grid(preset):
     assert ratios == ({1, 5 / 3} if preset == "quick" else {1, 5 / 3, 3, 7})
 
 
-def test_no_cell_of_the_paper_takes_much_longer_than_a_minute():
-    """By its own estimate: so much is lost when it is killed."""
-    assert max(c.seconds for c in studies.plan(studies.load("paper", "paper"))) < 75
+def test_cells_of_the_paper_are_short():
+    """By their own estimates: so much is lost at most when a run is killed. Long trainings are the exception."""
+    plan = studies.plan(studies.load("paper", "paper"))
+    assert max(c.seconds for c in plan if c.arm.name != "long") < 40
+    assert max(c.seconds for c in plan) < 120
 
 
 def test_cells_draw_the_published_data(small):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast.studies.measuring import Problem
     from nc1fast.studies.sources import Instance
     from nc1fast.studies.tidy import Row
 
@@ -30,7 +31,8 @@ LARGEST_GRAM = 2048  # samples up to which a Gram matrix is formed
 class Illustration(Entry):
     """Data sets of an arm that give series, and which ones: of their first repeat, of trainings of all.
 
-    `n_samples`, `n_features` and `activation` narrow the choice.
+    `n_samples`, `n_features` and `activation` narrow the choice. "gram" and "spectrum" stop at 2048 samples, beyond which
+    no Gram matrix is formed; the matrix of "sigma" stops at 32 features, its spectrum does not.
     """
 
     show: Annotated[tuple[Kind, ...], Field(min_length=1)]
@@ -91,7 +93,7 @@ def sigma(named: Row, matrix: Array, state: str = "") -> list[Row]:
     return rows
 
 
-def gram_series(problem: Any, named: Row, kernel: Any) -> list[Row]:
+def gram_series(problem: Problem, named: Row, kernel: Any) -> list[Row]:
     """Kernel spectrum and Gram matrix, where an illustration asks for them."""
     activation = named["activation"]
     shown = {kind for kind in ("spectrum", "gram") if problem.shows(kind, activation)}

@@ -105,11 +105,11 @@ class NetworkTask:
     def seconds(self, n_samples: int, n_features: int) -> float:
         """As `Task`, all epochs; see `cells.describe_plan`."""
         t = self.training
-        weights = t.width * (n_features + 1 + (t.depth - 2) * t.width)
-        smooth = 0 if self.activation in ("relu", "leaky_relu", "abs") else 3e-9
-        epoch = 2e-4 + n_samples * (t.width * (2e-9 + smooth) + weights * 6e-11)
-        noise = 8e-9 * weights if t.optimizer == "langevin" else 0.0
-        return t.epochs * (epoch + noise) + (1e-7 * n_samples**2 if t.tangent else 0.0)
+        smooth = self.activation not in ("relu", "leaky_relu", "abs")  # more than a comparison
+        unit = 4e-9 + 9e-9 * smooth + 1e-10 * (n_features + (t.depth - 2) * t.width)
+        noise = 8e-9 * t.width * n_features if t.optimizer == "langevin" else 0.0
+        epoch = 2.5e-4 + n_samples * t.width * (t.depth - 1) * unit + noise
+        return t.epochs * epoch + (2e-7 * n_samples**2 if t.tangent else 0.0)
 
     def compute(self, problem: Problem) -> Outcome:
         """As `Task`."""

@@ -15,7 +15,7 @@ import numpy as np
 
 import nc1fast as nc
 from nc1fast._extras import require
-from nc1fast.provenance import machine
+from nc1fast.provenance import extras, machine
 from nc1fast.studies import series, table
 from nc1fast.studies.cells import Cell, plan
 from nc1fast.studies.journal import Journal
@@ -116,7 +116,15 @@ def run(
         "date": str(dt.datetime.now(dt.timezone.utc).date()),
         "cells": f"{len(outcomes)} of {len(plan(study))}",
     }
-    about = {**describe(study), **machine(), **(provenance or {}), **told}
+    installed = extras()
+    libraries = {name: installed[name] for name in ("scipy", "torch") if name in installed}
+    about: dict[str, Any] = {
+        **describe(study),
+        **machine(),
+        **libraries,
+        **(provenance or {}),
+        **told,
+    }
     rows = [row for outcome in outcomes for row in outcome.rows]
     shown = [row for outcome in outcomes for row in outcome.series]
     table.write(rows, folder, about)
