@@ -116,15 +116,9 @@ def run(
         "date": str(dt.datetime.now(dt.timezone.utc).date()),
         "cells": f"{len(outcomes)} of {len(plan(study))}",
     }
-    installed = extras()
-    libraries = {name: installed[name] for name in ("scipy", "torch") if name in installed}
-    about: dict[str, Any] = {
-        **describe(study),
-        **machine(),
-        **libraries,
-        **(provenance or {}),
-        **told,
-    }
+    libraries = {name: v for name, v in extras().items() if name in ("scipy", "torch")}
+    about: dict[str, Any] = describe(study)
+    about |= {**machine(), **libraries, **(provenance or {}), **told}
     rows = [row for outcome in outcomes for row in outcome.rows]
     shown = [row for outcome in outcomes for row in outcome.series]
     table.write(rows, folder, about)
