@@ -41,7 +41,7 @@ def round_numbers(low: float, high: float) -> list[float]:
             break
     if len(found) >= _FEWEST:
         return found
-    locator = require("matplotlib.ticker", "study").MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
+    locator = require("matplotlib.ticker", "study").MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10])
     return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
 
 

@@ -146,7 +146,7 @@ def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
 
 def _remarks(rows: Sequence[Row]) -> str:
     """What a caption must say of the rows that are drawn."""
-    text = _repeats(rows)
+    text = repeats(rows)
     if any(row["state"] == "theory" for row in rows):
         text += _THEORY
     if any(row["model"].startswith("compat.") for row in rows):
@@ -156,12 +156,10 @@ def _remarks(rows: Sequence[Row]) -> str:
     if adaptive and missing:
         names = " and ".join(map(written, missing))
         text += f" The adaptive kernel is not solved for {names}."
-    if adaptive:
-        text += f" {setting(rows)}"
-    return text
+    return text + setting(rows)
 
 
-def _repeats(rows: Sequence[Row]) -> str:
+def repeats(rows: Sequence[Row]) -> str:
     """The number of repeats, and which representations have another one."""
     repeats: dict[str, set[int]] = {}
     for row in rows:
@@ -174,20 +172,22 @@ def _repeats(rows: Sequence[Row]) -> str:
     for label, n in counts.items():
         if n < most:
             fewer.setdefault(n, []).append(label)
-    told = "".join(f"; {n} of: {', '.join(labels)}" for n, labels in fewer.items())
+    told = "".join(f"; {n} of {', '.join(map(repr, labels))}" for n, labels in fewer.items())
     return f" {most} repeats{told}." if most > 1 else ""
 
 
 def setting(rows: Sequence[Row]) -> str:
-    """What the adaptive kernels among the rows were solved with, in a sentence."""
+    """What the adaptive kernels among the rows were solved with, in a sentence; nothing where there are none."""
     solved = grouped(select(rows, model="AdaptiveKernel"), ("noise", "width", "weight_variance"))
+    if not solved:
+        return ""
     told = [
         f"noise {cell['noise']:.3g}, width {cell['width']}, variance of the hidden weights "
         f"{cell['weight_variance'].partition(':')[0]} and of the readout "
         f"{cell['weight_variance'].rpartition(':')[2]}"
         for cell, _ in solved
     ]
-    return f"Adaptive kernel: {'; or '.join(told)}."
+    return f" Adaptive kernel: {'; or '.join(told)}."
 
 
 def _divisor(convention: str) -> str:

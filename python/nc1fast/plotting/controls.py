@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.plotting.collapse import FEATURES, RELEASED, SIDE
+from nc1fast.plotting.collapse import FEATURES, RELEASED, SIDE, setting
 from nc1fast.plotting.curves import BARS, Curve, activations, levels, representations, written
 from nc1fast.plotting.drawing import Drawing
 from nc1fast.plotting.looks import graded, look_of, model_of
@@ -45,7 +45,7 @@ def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
             f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1, always under the true "
             "labels, of the adaptive kernel solved with the true labels and with the same labels permuted, on the same "
             "data; a kernel that does not depend on the labels has the same NC1 both times. Only data sets with this "
-            f"control. {BARS}{SIDE}{RELEASED if released else ''}"
+            f"control. {BARS}{SIDE}{RELEASED if released else ''}{setting(some)}"
         )
         name = f"shuffled-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, drawn(sheet))

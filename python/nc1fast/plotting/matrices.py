@@ -38,7 +38,8 @@ def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
             "The covariance of the hidden weights: Σ, which the adaptive kernel finds, beside WᵀW/width of the network's "
             f"first layer before and after training: {group['dataset']}, {written(group['activation'])}, arm "
             f"'{group['arm']}'. Left: eigenvalues, largest first, some of them marked. Right: the matrices, feature by "
-            "feature, one colour scale for each row, where they are small enough. One repeat."
+            "feature, where they are small enough; one colour scale for each row, to its largest entry off the diagonals, "
+            "beyond which the diagonals lie. One repeat."
         )
         name = f"sigma-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, figure)
@@ -79,7 +80,7 @@ def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -
         axes = [figure.add_subplot(grid[line, 1 + mapped.index(kind)]) for kind in matrices]
         images = _heat_maps(axes, matrices, symmetric=symmetric)
         if symmetric and images:
-            figure.colorbar(images[0], ax=axes, shrink=0.9)
+            figure.colorbar(images[0], ax=axes, shrink=0.9, extend="both")
         for each, image in zip(axes, images, strict=True):
             _frame(each, "" if symmetric else cell["sizes"], image.get_array().shape[0])
             if not symmetric:
@@ -92,10 +93,11 @@ def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -
 def _heat_maps(
     axes: Sequence[Any], matrices: dict[tuple[str, str], NDArray[np.float64]], *, symmetric: bool
 ) -> list[Any]:
-    """One image for each matrix; `symmetric`: a colour scale around zero, the same for all."""
-    largest = max((float(np.abs(m).max()) for m in matrices.values()), default=0.0)
+    """One image for each matrix; `symmetric`: one scale around zero, to the largest entry off the diagonals."""
     scale: dict[str, Any] = {"cmap": "viridis"}
     if symmetric:
+        shown = [m - np.diag(np.diag(m)) if len(m) > 1 else m for m in matrices.values()]
+        largest = max((float(np.abs(m).max()) for m in shown), default=0.0)
         scale = {"cmap": "PuOr", "vmin": -largest, "vmax": largest}
     images = []
     for ax, (kind, matrix) in zip(axes, matrices.items(), strict=True):
@@ -132,8 +134,9 @@ def _spectra(
             notes.append(f"{len(values) - len(points)} not positive: {look.label}")
         if not points:
             continue
-        size = 7 if kind[1] == "start" else 3.5  # seen also where the end is in the same place
-        style = {**look.line_style(), "markersize": size, "linewidth": 1}
+        style = {**look.line_style(), "markersize": 3.5, "linewidth": 1}
+        if kind[1] == "start":  # seen also where the end is in the same place
+            style |= {"markersize": 8, "markerfacecolor": "white"}
         marked = np.geomspace(1, len(points), 12) if steep else np.linspace(1, len(points), 16)
         style["markevery"] = sorted({round(index) - 1 for index in marked})
         [entries[look]] = ax.plot(*zip(*points, strict=True), **style)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SPREAD = 0.4  # of the points of one x, in units of the distance from x to 2 x
 _NOTE = 9  # points, from one line of notes to the next
-_NOTE_LETTERS = 14  # of an inch of notes
+_NOTE_LETTERS = 16  # of an inch of notes
 _LETTER = 0.078  # inches, of a letter of the legend on average
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.plotting import axes as _axes
-from nc1fast.plotting.collapse import COUNTER, over_features
+from nc1fast.plotting.collapse import COUNTER, over_features, repeats, setting
 from nc1fast.plotting.curves import (
     BARS,
     RANGES,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 _WIDTH = 3.6  # inches, of a panel of points
-_ONCE = "Points: all rows of the data, once, so that there is no deviation"
+_ONCE = "Points: all rows of the data, once, so that there is no deviation."
 
 
 def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
@@ -80,10 +80,11 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
                 for index, name in enumerate(("", *names), -1)
             ]
             panels.append(Panel(title, [curve for curve in curves if curve.points]))
+        several = len(distinct(some, "repeat")) > 1
         where = f"{group['dataset']}, N = {group['N']}, d₀ = {group['d0']}"
         caption = (
             f"{where}, convention '{group['convention']}': NC1 and relative NC1, over that of the data, of each "
-            f"representation. {BARS if len(distinct(some, 'repeat')) > 1 else _ONCE}."
+            f"representation. {f'{BARS}.' if several else _ONCE}{repeats(some)}{setting(some)}"
         )
         figure = _dotted(panels, [None, 1.0])
         yield Drawing(f"{group['arm']}-{group['dataset']}-{group['convention']}", caption, figure)

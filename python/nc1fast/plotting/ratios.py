@@ -99,8 +99,8 @@ def training(rows: Sequence[Row]) -> Iterator[Drawing]:
                 continue
             caption = (
                 f"{group['dataset']}{'' if by == 'N' else ', classes of unequal size'}: what training does to the NC1 of "
-                "a network, NC1(end)/NC1(start) of the same network, beside what the labels do to that of a kernel, "
-                "NC1(adaptive kernel)/NC1(NNGP), on the same data. Below the line at 1 NC1 is lowered. "
+                "a network, NC1(end)/NC1(start) of the same network, beside what adapting to the data does to that of a "
+                "kernel, NC1(adaptive kernel)/NC1(NNGP), on the same data. Below the line at 1 NC1 is lowered. "
                 f"{RANGES}{SIDE}{RELEASED if of_model(members, _RELEASED_ADAPTIVE) else ''}{_solved(members)}"
             )
             name = f"adaptive-{group['dataset']}{'' if by == 'N' else '-sizes'}"
@@ -131,7 +131,7 @@ def _solved(rows: Sequence[Row]) -> str:
     arms = grouped(select(rows, model="AdaptiveKernel"), ("arm",))
     several = len(arms) > 1
     return "".join(
-        f" Arm '{arm['arm']}': {setting(members)}" if several else f" {setting(members)}"
+        f" Arm '{arm['arm']}':{setting(members)}" if several else setting(members)
         for arm, members in arms
     )
 
@@ -139,15 +139,16 @@ def _solved(rows: Sequence[Row]) -> str:
 def _changes(rows: Sequence[Row], arms: Sequence[str]) -> list[Curve]:
     """The networks of each arm, then the adaptive kernels of each arm, as defined and as the released code gives them."""
     curves = []
+    suffixes = {arm: f", {arm}" if len(arms) > 1 else "" for arm in arms}
     for index, (arm, marker) in enumerate(zip(arms, itertools.cycle("D*Xdh"))):
-        some = select(rows, arm=arm)
-        look = Look(f"network, {arm}", PURPLE, marker, _LINES[index % len(_LINES)], rank=index)
+        some, suffix = select(rows, arm=arm), suffixes[arm]
+        look = Look(f"network{suffix}", PURPLE, marker, _LINES[index % len(_LINES)], rank=index)
         end, start = of_model(some, "network", "end"), of_model(some, "network", "start")
         curves.append(Curve(look, ratios(end, start, _SAME_NETWORK, "d0")))
     nngp = of_model(rows, "NNGP")
     for index, (arm, marker) in enumerate(zip(arms, itertools.cycle("^v<>8"))):
-        some = select(rows, arm=arm)
-        label, line = f"adaptive kernel, {arm}", _LINES[index % len(_LINES)]
+        some, suffix = select(rows, arm=arm), suffixes[arm]
+        label, line = f"adaptive kernel{suffix}", _LINES[index % len(_LINES)]
         look = Look(label, GREEN, marker, line, rank=len(arms) + index)
         for model, this in (("AdaptiveKernel", look), (_RELEASED_ADAPTIVE, released(look))):
             curves.append(Curve(this, ratios(of_model(some, model), nngp, _SAME_DATA, "d0")))
