@@ -14,7 +14,7 @@ from nc1fast._targets import encode
 from nc1fast.compat.equations import ANNEALING, released_adaptive
 from nc1fast.studies.fields import Count, Limits, Positive, joined, listed
 from nc1fast.studies.illustrations import gram_series, series, sigma
-from nc1fast.studies.measuring import Outcome, Problem, attempt, measured, model
+from nc1fast.studies.measuring import Outcome, Problem, attempt, label, measured, model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,11 +29,12 @@ RELEASED_ADAPTIVE = "compat.released.adaptive"
 class Adaptive(Limits):
     """Adaptive kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.solve`.
 
-    `kind`: "labels" solves on the labels, "shuffled" on permuted ones (and measures under the true ones), "released"
-    solves the released code's equations.
+    `labels`: "shuffled" solves on permuted labels, and measures under the true ones. `equations`: "released" are those of
+    the released code.
     """
 
-    kind: Literal["labels", "shuffled", "released"] = "labels"
+    labels: Literal["true", "shuffled"] = "true"
+    equations: Literal["correct", "released"] = "correct"
     activation: Literal["erf", "relu"] | tuple[Literal["erf", "relu"], ...] = "erf"
     noise: Positive
     width: Count = 500
@@ -43,9 +44,19 @@ class Adaptive(Limits):
 
     @model_validator(mode="after")
     def _consistent(self) -> Adaptive:
-        if self.kind == "released" and (self.activation != "erf" or self.targets != "scalar"):
+        if self.released and (self.activation != "erf" or self.targets != "scalar"):
             raise ValueError("the released equations are those of erf and one output")
         return self
+
+    @property
+    def released(self) -> bool:
+        """Whether the equations are those of the released code."""
+        return self.equations == "released"
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether the labels are permuted."""
+        return self.labels == "shuffled"
 
     def tasks(self) -> Iterator[AdaptiveTask]:
         """One per activation."""
@@ -66,7 +77,7 @@ class AdaptiveTask:
         """The columns that name the kernel."""
         e = self.entry
         return model(
-            RELEASED_ADAPTIVE if e.kind == "released" else "AdaptiveKernel",
+            RELEASED_ADAPTIVE if e.released else "AdaptiveKernel",
             self.activation,
             2,
             weight_variance=joined((e.weight_variance, e.readout_variance)),
@@ -78,17 +89,17 @@ class AdaptiveTask:
     @property
     def state(self) -> str:
         """Column of the table."""
-        return "shuffled" if self.entry.kind == "shuffled" else ""
+        return "shuffled" if self.entry.shuffled else ""
 
     @property
     def name(self) -> str:
         """As `Task`."""
-        return " ".join(str(value) for value in (*self.named.values(), self.state) if value != "")
+        return label({**self.named, "state": self.state})
 
     @property
     def chance(self) -> bool:
         """As `Task`: permutations differ."""
-        return self.entry.kind == "shuffled"
+        return self.entry.shuffled
 
     def n_rows(self, conventions: Sequence[str]) -> int:
         """As `Task`."""
@@ -101,7 +112,7 @@ class AdaptiveTask:
     def compute(self, problem: Problem) -> Outcome:
         """As `Task`."""
         Y = _targets(self.entry, problem)
-        if self.entry.kind == "shuffled":
+        if self.entry.shuffled:
             words = np.random.SeedSequence((problem.seed, zlib.crc32(b"shuffled")))
             Y = Y[np.random.default_rng(words).permutation(len(Y))]
         solution, seconds = attempt(solve, self.entry, problem, Y, self.activation)
@@ -119,7 +130,7 @@ class AdaptiveTask:
             note="" if solution.converged else f"not converged: {solution.reason}",
         )
         shown: list[Row] = []
-        if self.entry.kind == "labels":
+        if not (self.entry.shuffled or self.entry.released):
             shown = gram_series(problem, self.named, solution.kernel)
             if problem.shows("sigma", self.activation):
                 shown += sigma(self.named, solution.sigma)
@@ -168,7 +179,7 @@ class AnnealingTask:
             for quantity, value in values.items():
                 points.setdefault(quantity, []).append((stage.width, 0.0, value))
         named = {"model": "AdaptiveKernel", "activation": self.activation}
-        state = "released" if self.entry.kind == "released" else ""
+        state = "released" if self.entry.released else ""
         rows = [series(named, quantity, found, state=state) for quantity, found in points.items()]
         return Outcome([], [row for of_one in rows for row in of_one])
 
@@ -184,7 +195,7 @@ def solve(
         "readout_variance": entry.readout_variance,
         **options,
     }
-    if entry.kind == "released":
+    if entry.released:
         return released_adaptive(problem.X, Y, n_threads=problem.n_threads, **settings)
     return nc.adaptive.solve(
         problem.X, Y, activation=activation, n_threads=problem.n_threads, **settings

@@ -18,6 +18,7 @@ from nc1fast.studies.adaptive import Adaptive, AnnealingTask
 from nc1fast.studies.fields import Conventions, Count, Entry, Limits, Name, reject_duplicates
 from nc1fast.studies.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
 from nc1fast.studies.kernels import Kernels, KernelTask
+from nc1fast.studies.measuring import label
 from nc1fast.studies.networks import Training  # noqa: TC001
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
 from nc1fast.studies.theory import TheoryTask
@@ -75,7 +76,7 @@ class Arm(Entry):
         reject_duplicates("data", (data.name for data in self.data))
         reject_duplicates("conventions", self.conventions)
         rows = [row for row, _ in KernelTask(self.kernels).pairs()]
-        reject_duplicates("kernels", (" ".join(str(v) for v in row.values() if v) for row in rows))
+        reject_duplicates("kernels", map(label, rows))
         for data in self.data:
             covering = [entry for entry in self.entries if entry.covers(data.name, None)]
             tasks = (task.name for entry in covering for task in entry.tasks())
@@ -123,7 +124,7 @@ class Arm(Entry):
                     for entry in self.adaptive
                     if entry.covers(instance.source.name, instance.n_samples)
                     for task in entry.tasks()
-                    if entry.kind != "shuffled" and one.shows("annealing", task.activation, 0)
+                    if not entry.shuffled and one.shows("annealing", task.activation, 0)
                 )
 
 

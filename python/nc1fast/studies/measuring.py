@@ -141,6 +141,12 @@ def model(
     }
 
 
+def label(named: Row) -> str:
+    """Name a model by the columns that are not empty."""
+    empty = ("", 0, math.nan)  # that very NaN, which `in` finds by identity
+    return " ".join(str(value) for value in named.values() if value not in empty)
+
+
 def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, float]:
     """Value of the function, or the message of its ValueError, and the seconds it took."""
     start = time.perf_counter()

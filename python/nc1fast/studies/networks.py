@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 import nc1fast as nc
 from nc1fast.studies.fields import Count, Limits, Number, Positive, Variance, joined, listed
 from nc1fast.studies.illustrations import series, sigma
-from nc1fast.studies.measuring import MEASURED, Outcome, Problem, attempt, measured, model
+from nc1fast.studies.measuring import MEASURED, Outcome, Problem, attempt, label, measured, model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ class NetworkTask:
     @property
     def name(self) -> str:
         """As `Task`."""
-        return " ".join(str(value) for value in self.named.values())
+        return label(self.named)
 
     def n_rows(self, conventions: Sequence[str]) -> int:
         """As `Task`."""
