@@ -135,7 +135,7 @@ BAD = {
         "activation",
     ),
     "the released equations with relu": (
-        more("adaptive: [{noise: 1, kind: released, activation: relu}]"),
+        more("adaptive: [{noise: 1, equations: released, activation: relu}]"),
         "released",
     ),
     "data that are not there": (

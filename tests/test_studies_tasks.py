@@ -32,8 +32,8 @@ arms:
       - {activation: [erf, relu], width: 30, weight_variance: [1, 3.8809], lr: 1.0e-3, weight_decay: 1.0e-6, epochs: 40}
     adaptive:
       - {noise: 1.0e-3}
-      - {noise: 1.0e-3, kind: shuffled, repeats: 1, largest: 24}
-      - {noise: 1.0e-6, kind: released, repeats: 1}
+      - {noise: 1.0e-3, labels: shuffled, repeats: 1, largest: 24}
+      - {noise: 1.0e-6, equations: released, repeats: 1}
     illustrate:
       - {dataset: D1, n_samples: [24], show: [training]}
       - {dataset: D1, n_samples: [24], activation: [erf], show: [sigma, annealing, gram, spectrum]}
