@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
@@ -15,7 +16,7 @@ from nc1fast._backend import build_info
 from nc1fast._progress import reporter
 from nc1fast.distributed.journal import Finished, Journal
 from nc1fast.distributed.problem import Task
-from nc1fast.distributed.workers import DaskWorkers, as_executor
+from nc1fast.distributed.workers import DaskWorkers, as_executor, most_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -86,13 +87,17 @@ def reduce(
         if report is not None:
             report(count - len(missing), count)
         results: Generator[list[PassSums], None, None]
-        if executor is None:
+        if executor is None or not missing:
             results = (problem.sums((index, count), plan.n_threads) for index in missing)
         else:
             beside = None if journal is None else Path(journal)
             task = stack.enter_context(problem.tasks(plan.n_threads, beside))
             tasks = (replace(task, part=(index, count)) for index in missing)
-            results = stack.enter_context(contextlib.closing(_computed(tasks, executor, retries)))
+            results = stack.enter_context(
+                contextlib.closing(
+                    _computed(tasks, executor, retries, most_results(executor, plan.workers))
+                )
+            )
         for sums in results:
             finished.add(sums)
             if report is not None:
@@ -113,9 +118,12 @@ def _about(problem: Problem) -> dict[str, Any]:
 
 
 def _computed(
-    tasks: Iterable[Task], executor: Any, retries: int
+    tasks: Iterable[Task], executor: Any, retries: int, most: int
 ) -> Generator[list[PassSums], None, None]:
-    """Results in the order in which they come. A future is dropped as soon as its result is taken."""
+    """Results in the order in which they come. A future is dropped as soon as its result is taken.
+
+    At most `most` futures are kept at a time: finished ones may hold their results.
+    """
     ended: SimpleQueue[Any] = SimpleQueue()
     pending: dict[Any, tuple[Task, int]] = {}
 
@@ -128,7 +136,8 @@ def _computed(
         future.add_done_callback(ended.put)
 
     try:
-        for task in tasks:
+        waiting = iter(tasks)
+        for task in itertools.islice(waiting, most):
             submit(task, 0)
         while pending:
             try:
@@ -146,6 +155,8 @@ def _computed(
                 submit(task, n_failed + 1)
             else:
                 del future
+                for task in itertools.islice(waiting, 1):
+                    submit(task, 0)
                 yield sums
     finally:
         if not _is_lost(executor):

@@ -13,6 +13,8 @@ from nc1fast._backend import thread_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_MANY = 256  # futures of a cluster, whose workers may be more tomorrow
+
 
 @dataclass(frozen=True)
 class DaskWorkers:
@@ -104,6 +106,12 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
     cores = client.run(_cores) if tasks else {}
     shares = [max(1, found // per_host[_host(address)]) for address, found in cores.items()]
     return workers, min(shares, default=1)
+
+
+def most_results(executor: Any, workers: int) -> int:
+    """How many futures to keep at a time: few where finished ones hold their results in this process."""
+    pool = hasattr(executor, "_max_workers")
+    return 2 * workers + 1 if pool else max(4 * workers, _MANY)
 
 
 def _host(address: str) -> str | None:

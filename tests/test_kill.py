@@ -1,0 +1,131 @@
+"""SIGKILL at random moments, then the same call again: the same bits. NC1FAST_KILLS=20 for more rounds than a few."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests import long_pass
+
+ROOT = Path(__file__).parents[1]
+ROUNDS = int(os.environ.get("NC1FAST_KILLS", "1"))
+HAS_DASK = importlib.util.find_spec("distributed") is not None
+needs_dask = pytest.mark.skipif(not HAS_DASK, reason="needs dask (extra: distributed)")
+MODES = [
+    "alone",
+    "processes",
+    pytest.param("dask", marks=needs_dask),
+    pytest.param("scheduler", marks=needs_dask),
+]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return long_pass.expected()
+
+
+@contextlib.contextmanager
+def _started(mode, journal):
+    """A pass in a session of its own, of which nothing is left at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.long_pass", mode, str(journal)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process, json.loads(process.stdout.readline())
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def _records(journal):
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def _kill(process, victim, journal, rng):
+    """Kill at a random moment between the first and the last record."""
+    wanted = rng.randrange(1, long_pass.BUNDLES - 10)
+    while _records(journal) < wanted and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(rng.uniform(0, 0.02))
+    os.kill(victim, signal.SIGKILL)
+
+
+def _finish(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out.strip().splitlines()[-1:], err
+
+
+def _digest(mode, journal):
+    with _started(mode, journal) as (process, _):
+        code, last, err = _finish(process)
+    assert code == 0, err
+    return last[0]
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("mode", MODES)
+def test_driver_killed(mode, seed, expected, tmp_path):
+    journal = tmp_path / "journal"
+    with _started(mode, journal) as (process, _):
+        _kill(process, process.pid, journal, random.Random(seed))
+        assert process.wait() == -signal.SIGKILL
+        before = _records(journal)
+        assert 1 <= before <= long_pass.BUNDLES
+        assert _digest(mode, journal) == expected  # while workers of the first may still be there
+    assert _records(journal) == 1 + long_pass.BUNDLES
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_worker_of_a_pool_killed(seed, expected, tmp_path):
+    """A broken pool of processes cannot be mended: an error that says so, and another call."""
+    journal = tmp_path / "journal"
+    rng = random.Random(seed)
+    with _started("processes", journal) as (process, pids):
+        _kill(process, rng.choice(pids["workers"]), journal, rng)
+        code, _, err = _finish(process)
+    assert code != 0
+    assert "the executor has lost its workers" in err
+    assert 1 <= _records(journal) <= long_pass.BUNDLES
+    assert _digest("alone", journal) == expected
+
+
+@needs_dask
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_worker_of_a_cluster_killed(seed, expected, tmp_path):
+    """The cluster replaces it: the call goes on."""
+    journal = tmp_path / "journal"
+    rng = random.Random(seed)
+    with _started("dask", journal) as (process, pids):
+        _kill(process, rng.choice(pids["workers"]), journal, rng)
+        code, last, err = _finish(process)
+    assert code == 0, err
+    assert last == [expected]
+
+
+@needs_dask
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_scheduler_killed(seed, expected, tmp_path):
+    journal = tmp_path / "journal"
+    with _started("scheduler", journal) as (process, pids):
+        _kill(process, pids["scheduler"], journal, random.Random(seed))
+        code, _, err = _finish(process)
+    assert code != 0
+    assert "its scheduler" in err
+    assert 1 <= _records(journal) <= long_pass.BUNDLES
+    assert _digest("processes", journal) == expected
