@@ -117,15 +117,12 @@ class Arm(Entry):
         return Assignment(task, repeats, limits.conventions or self.conventions)
 
     def _annealings(self, instance: Instance) -> Iterator[AnnealingTask]:
-        for one in self.illustrate:
-            if one.covers(instance):
-                yield from (
-                    AnnealingTask(entry, task.activation)
-                    for entry in self.adaptive
-                    if entry.covers(instance.source.name, instance.n_samples)
-                    for task in entry.tasks()
-                    if not entry.shuffled and one.shows("annealing", task.activation, 0)
-                )
+        shown = [one for one in self.illustrate if one.covers(instance)]
+        for entry in self.adaptive:
+            if entry.covers(instance.source.name, instance.n_samples) and not entry.shuffled:
+                for task in entry.tasks():
+                    if any(one.shows("annealing", task.activation, 0) for one in shown):
+                        yield AnnealingTask(entry, task.activation)
 
 
 class Study(Entry):
