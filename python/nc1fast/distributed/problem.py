@@ -14,7 +14,7 @@ import numpy as np
 
 from nc1fast._backend import problem_hash
 from nc1fast._collapse import class_sums
-from nc1fast._inputs import as_labels, as_rows, two_classes
+from nc1fast._inputs import as_labels, as_rows, row_chunks, two_classes
 from nc1fast.kernels import Kernel
 from nc1fast.sums import from_pass
 
@@ -163,8 +163,7 @@ class Problem:
                     continue
                 stack.callback(path.unlink, missing_ok=True)
                 try:
-                    with path.open("wb") as file:
-                        np.save(file, array)
+                    _write(path, array)
                 except OSError as error:
                     raise _full(error, path, array.nbytes) from error
             rows, classes = map(str, paths)
@@ -203,6 +202,15 @@ def _path_of(X: Any, rows: NDArray[Any]) -> Path | None:
         return None
     same = (whole.shape, whole.dtype, whole.flags.c_contiguous) == (X.shape, X.dtype, True)
     return path.absolute() if same and whole.offset == X.offset else None
+
+
+def _write(path: Path, array: NDArray[Any]) -> None:
+    """As numpy.save, whose error on a full disk has no errno."""
+    head = {**np.lib.format.header_data_from_array_1_0(array), "fortran_order": False}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, head)
+        for chunk in row_chunks(array.reshape(len(array), -1)):
+            file.write(np.ascontiguousarray(chunk).data)
 
 
 def _full(error: OSError, path: Path, n_bytes: int) -> OSError:

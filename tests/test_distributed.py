@@ -1,0 +1,361 @@
+"""Bundles on the workers of any executor: the bits of one process, whatever happens on the way."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+import random
+import resource
+import threading
+import time
+import weakref
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from tests import long_pass
+from tests.test_invariance import DTYPES, KERNELS, _data
+
+import nc1fast as nc
+from nc1fast import distributed
+from nc1fast.distributed.journal import Finished
+from nc1fast.distributed.planning import MOST_BUNDLES, Cost, Plan, _bundles
+from nc1fast.distributed.problem import Problem, Task
+from nc1fast.distributed.workers import as_executor, capacity
+
+RELU = nc.NNGP("relu")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with ThreadPoolExecutor(3) as executor:
+        yield executor
+
+
+def _same(found, expected):
+    assert long_pass.digest(found) == long_pass.digest(expected)
+
+
+def _plan(X, y, kernels, bundles, executor=None, **settings):
+    """A plan without a calibration."""
+    settings = {"statistics": "all", "dtype": "float64", "memory_limit": None, **settings}
+    problem = Problem.of(X, y, kernels, **settings)
+    return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8))
+
+
+@pytest.mark.parametrize("statistics", ["sums", "all"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bits_do_not_depend_on_bundles_or_executor(pool, dtype, statistics):
+    X, y = _data()
+    kernels = [*KERNELS.values(), nc.AdaptiveKernel(np.diag(np.arange(1.0, 8.0)))]
+    settings = {"dtype": dtype, "statistics": statistics}
+    expected = nc.class_sums(X, y, kernels, **settings)
+    for executor, bundles in ((pool, 2), (pool, 11), (None, 5)):
+        _same(
+            distributed.reduce(_plan(X, y, kernels, bundles, executor, **settings), executor),
+            expected,
+        )
+
+
+def test_collapse_and_class_sums_take_an_executor(pool):
+    X, y = long_pass.data(700)
+    kernels = [RELU, nc.NTK("erf")]
+    expected = nc.collapse(X, y, kernels, convention="papyan")
+    _same(nc.class_sums(X, y, kernels, executor=pool), [nc.class_sums(X, y, k) for k in kernels])
+    _same([nc.class_sums(X, y, RELU, executor=pool)], [nc.class_sums(X, y, RELU)])
+    one = nc.collapse(X, y, RELU, convention="papyan", executor=pool)
+    for found, other in zip(
+        [one, *nc.collapse(X, y, kernels, convention="papyan", executor=pool)],
+        [expected[0], *expected],
+        strict=True,
+    ):
+        for name in ("nc1", "nc1_pinv", "error_bound", "kernel"):
+            assert getattr(found, name) == getattr(other, name)
+        np.testing.assert_array_equal(found.nearest_center, other.nearest_center)
+
+
+def test_processes_give_the_bits_of_one_process():
+    X, y = long_pass.data(900)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        found = distributed.reduce(_plan(X, y, [RELU], 7, executor), executor)
+    _same(found, [nc.class_sums(X, y, RELU)])
+
+
+def test_a_dask_cluster_gives_the_bits_of_one_process(tmp_path):
+    pytest.importorskip("distributed", reason="needs dask (extra: distributed)")
+    from tests.test_kill import _digest
+
+    assert _digest("dask", tmp_path / "journal") == long_pass.expected()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_of_the_bundles_does_not_matter(seed):
+    X, y = long_pass.data(800)
+    problem = _plan(X, y, [RELU], 9).problem
+    finished = Finished(9)
+    for index in random.Random(seed).sample(range(9), 9):
+        finished.add(problem.sums((index, 9), 1))
+    _same(problem.finish(finished.totals), [nc.class_sums(X, y, RELU)])
+
+
+# --- what travels ---
+
+
+class Watching(ThreadPoolExecutor):
+    """Keeps what is submitted, and how many futures are alive."""
+
+    def __init__(self):
+        super().__init__(2)
+        self.tasks, self.futures = [], weakref.WeakSet()
+
+    def submit(self, function, task):
+        self.tasks.append(task)
+        future = super().submit(function, task)
+        self.futures.add(future)
+        return future
+
+
+def test_tasks_carry_paths_and_numbers_and_files_go_at_the_end():
+    X, y = long_pass.data(900)
+    with Watching() as executor:
+        distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
+    assert len(executor.tasks) == 6
+    assert all(len(pickle.dumps(task)) < 1_000 for task in executor.tasks)
+    assert not Path(executor.tasks[0].rows).exists()
+    assert not Path(executor.tasks[0].classes).parent.exists()
+
+
+@pytest.mark.parametrize("given", ["path", "memory map"])
+def test_a_file_of_rows_is_read_where_it_lies(given, tmp_path):
+    X, y = long_pass.data(900)
+    path = tmp_path / "X.npy"
+    np.save(path, X)
+    rows = path if given == "path" else np.load(path, mmap_mode="r")
+    with Watching() as executor:
+        found = distributed.reduce(_plan(rows, y, [RELU], 4, executor), executor)
+    assert {task.rows for task in executor.tasks} == {str(path)}
+    assert path.exists()
+    _same(found, [nc.class_sums(X, y, RELU)])
+
+
+@pytest.mark.parametrize("part", [slice(1, None), slice(None, None, 2)], ids=["shifted", "strided"])
+def test_a_part_of_a_memory_map_is_not_taken_for_the_whole(part, pool, tmp_path):
+    X, y = long_pass.data(900)
+    np.save(tmp_path / "X.npy", X)
+    rows = np.load(tmp_path / "X.npy", mmap_mode="r")[part]
+    found = distributed.reduce(_plan(rows, y[part], [RELU], 4, pool), pool)
+    _same(found, [nc.class_sums(X[part], y[part], RELU)])
+
+
+def test_futures_are_dropped_as_they_end():
+    X, y = long_pass.data(900)
+    alive = []
+
+    def progress(done, total):
+        gc.collect()
+        alive.append(len(executor.futures))
+
+    with Watching() as executor:
+        distributed.reduce(_plan(X, y, [RELU], 12, executor), executor, progress=progress)
+    assert len(alive) == 13
+    assert max(alive) <= 6  # of 12: twice the workers, and one that a worker still holds
+    assert alive[-1] <= 1
+
+
+# --- what fails ---
+
+
+class Failing(ThreadPoolExecutor):
+    """Every bundle fails `times` times."""
+
+    def __init__(self, times, error):
+        super().__init__(2)
+        self.error, self.lock = error, threading.Lock()
+        self.left = dict.fromkeys(range(6), times)
+
+    def submit(self, function, task):
+        return super().submit(self._run, function, task)
+
+    def _run(self, function, task):
+        with self.lock:
+            self.left[task.part[0]] -= 1
+            if self.left[task.part[0]] >= 0:
+                raise self.error
+        return function(task)
+
+
+@pytest.mark.parametrize("error", [OSError("network"), RuntimeError("worker"), MemoryError()])
+def test_bundles_that_fail_are_tried_again(error):
+    X, y = long_pass.data(500)
+    with Failing(3, error) as executor:
+        found = distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
+    _same(found, [nc.class_sums(X, y, RELU)])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (OSError(5, "cannot be read", "X.npy"), OSError, "X.npy"),
+        (RuntimeError("lost"), RuntimeError, r"bundle \d of 6 failed 4 times.*lost"),
+    ],
+)
+def test_bundles_that_fail_for_good_are_an_error(error, expected, message):
+    X, y = long_pass.data(500)
+    with Failing(4, error) as executor, pytest.raises(expected, match=message):
+        distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
+
+
+def test_wrong_data_are_not_tried_again():
+    X, y = long_pass.data(500)
+    with Failing(1, ValueError("wrong")) as executor, pytest.raises(ValueError, match="wrong"):
+        distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
+    assert min(executor.left.values()) >= 0
+
+
+def test_an_executor_that_is_shut_down_is_an_error():
+    X, y = long_pass.data(500)
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        nc.collapse(X, y, RELU, executor=executor)
+
+
+def test_interruption_cancels_what_waits_and_removes_the_files():
+    X, y = long_pass.data(900)
+
+    def progress(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with Watching() as executor, pytest.raises(KeyboardInterrupt):
+        distributed.reduce(_plan(X, y, [RELU], 12, executor), executor, progress=progress)
+    assert len(executor.tasks) < 12
+    assert not Path(executor.tasks[0].rows).exists()
+
+
+def test_data_that_change_meanwhile_are_refused(tmp_path):
+    X, y = long_pass.data(500)
+    path = tmp_path / "X.npy"
+    np.save(path, X)
+
+    def progress(done, total):
+        if done == 1:
+            np.save(path, X + 1e-9)
+
+    with ThreadPoolExecutor(1) as executor:
+        plan = _plan(path, y, [RELU], 8, executor)
+        with pytest.raises(ValueError, match="X has changed"):
+            distributed.reduce(plan, executor, progress=progress)
+
+
+def test_a_full_disk_is_named(pool):
+    X, y = long_pass.data(2_000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"rows\.npy") as caught:
+            distributed.reduce(_plan(X, y, [RELU], 4, pool), pool)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"{X.nbytes} bytes are needed" in str(caught.value)
+    assert not Path(caught.value.filename).parent.exists()
+
+
+# --- plans ---
+
+
+@pytest.mark.parametrize(
+    ("work", "fixed", "workers", "n_rows", "bundles"),
+    [
+        (0.01, 0.0, 1, 10**6, 2),  # never one
+        (100.0, 0.0, 1, 10**6, 100),  # seconds
+        (100.0, 0.15, 1, 10**6, 34),  # 3 seconds, 5 % of each fixed
+        (100.0, 0.5, 1, 10**6, 16),  # 6.25 seconds, 8 % of each fixed
+        (9.0, 0.0, 4, 10**6, 12),  # whole rounds
+        (1e9, 0.0, 64, 10**9, MOST_BUNDLES),
+        (1e3, 0.0, 1, 640, 10),  # a panel row for each
+    ],
+)
+def test_bundles_take_seconds(work, fixed, workers, n_rows, bundles):
+    assert _bundles(work, fixed, workers, n_rows) == bundles
+
+
+def test_a_plan_says_what_it_comes_to(pool):
+    X, y = long_pass.data(700)
+    plan = distributed.plan(X, y, [RELU, nc.NTK("relu")], executor=pool, n_threads=2, bundles=5)
+    told = plan.describe()
+    expected = {
+        "rows": 700,
+        "features": 6,
+        "classes": 4,
+        "kernels": 2,
+        "pairs": 700 * 701 // 2,
+        "flops": 700**2 * 6,
+        "bytes_of_data": 700 * 6 * 8,
+        "bundles": 5,
+        "workers": 3,
+        "threads_per_worker": 2,
+    }
+    assert {name: told[name] for name in expected} == expected
+    assert told["seconds"] == pytest.approx(2 * told["seconds_per_bundle"])
+    with pytest.raises(ValueError, match="bundles"):
+        distributed.plan(X, y, RELU, bundles=1)
+
+
+def test_an_estimate_is_of_the_right_size():
+    X, y = _data((3_000, 3_000), 64)
+    plan = distributed.plan(X, y, nc.NTK("erf"), n_threads=1)
+    started = time.process_time()
+    distributed.reduce(plan)
+    assert plan.seconds / 20 < time.process_time() - started < 20 * plan.seconds
+
+
+def test_threads_are_shared_among_workers(pool, monkeypatch):
+    monkeypatch.setenv("NC1FAST_NUM_THREADS", "8")
+    assert capacity(pool, None) == (3, 2)
+    assert capacity(pool, 5) == (3, 5)
+    assert capacity(None, None) == (1, 8)
+
+
+class Client:
+    """A dask client of two machines: one with 8 cores for 2 + 2 tasks, one with 4 cores for 1."""
+
+    status = "running"
+    cores: ClassVar = {"tcp://10.0.0.1:1": 8, "tcp://10.0.0.1:2": 8, "tcp://10.0.0.2:1": 4}
+
+    def nthreads(self):
+        return {"tcp://10.0.0.1:1": 2, "tcp://10.0.0.1:2": 2, "tcp://10.0.0.2:1": 1}
+
+    def run(self, function):
+        assert function() == len(os.sched_getaffinity(0))
+        return self.cores
+
+    def get_executor(self):
+        raise AssertionError("its futures may never end")
+
+    def submit(self, function, *arguments, retries, pure):
+        raise AssertionError("nothing is run by a plan")
+
+
+def test_threads_of_a_cluster_are_counted_by_machine():
+    executor = as_executor(Client())
+    assert capacity(executor, None) == (5, 2)
+    assert capacity(executor, 3) == (5, 3)
+
+
+def test_a_task_is_what_it_says(tmp_path):
+    X, y = long_pass.data(300)
+    plan = _plan(X, y, [RELU], 3)
+    with plan.problem.tasks(1, None) as task:
+        assert isinstance(task, Task)
+        assert Path(task.rows).parent != tmp_path
+    with plan.problem.tasks(1, tmp_path / "journal"):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "journal.classes.npy",
+            "journal.rows.npy",
+        ]
+    assert list(tmp_path.iterdir()) == []
