@@ -11,7 +11,17 @@ from pathlib import Path
 from bench._session import Session
 from bench._timing import RESULTS, environment
 
-NAMES = ("import", "speed", "peers", "sharing", "memory", "accuracy", "adaptive")
+NAMES = (
+    "import",
+    "speed",
+    "peers",
+    "sharing",
+    "memory",
+    "accuracy",
+    "adaptive",
+    "networks",
+    "langevin",
+)
 
 
 def main() -> int:

@@ -118,6 +118,44 @@ def test_extended_precision_reference(kernel):
     )
 
 
+def test_plain_torch_does_what_the_package_does():
+    torch = pytest.importorskip("torch")
+    from bench import plain_torch
+
+    from nc1fast import collapse, datasets, networks
+
+    X, y = datasets.paper_d1(40, 3, seed=0)
+    rows, targets = torch.from_numpy(X), torch.from_numpy(y.astype(float))[:, None]
+    network = networks.ShallowNetwork("erf", 3, width=20, weight_variance=(1.0, 3.0), seed=0)
+    model = plain_torch.Plain(network)
+    K = plain_torch.tangent_kernel(model, rows).numpy()
+    np.testing.assert_allclose(K, networks.empirical_ntk(network, X), rtol=1e-12)
+    with torch.no_grad():
+        H = network.post1(network.pre1(rows))
+    assert plain_torch.nc1(model, rows, torch.from_numpy(y)) == pytest.approx(collapse(H, y).nc1)
+    loss = plain_torch.train(model, rows, targets, epochs=9, lr=0.01, weight_decay=0.1)
+    trace = networks.train(network, X, y, epochs=9, lr=0.01, weight_decay=0.1)
+    assert trace.at(9)["loss"][0] == pytest.approx(loss, rel=1e-12)
+
+
+def test_mean_field_without_data_is_the_prior_and_with_them_leaves_it(monkeypatch):
+    pytest.importorskip("torch")
+    from bench import bench_langevin
+
+    from nc1fast import ConjugateKernel, datasets
+
+    monkeypatch.setattr(bench_langevin, "MEAN_FIELD_DRAWS", 20_000)
+    X, y = datasets.paper_d1(16, 4, seed=0)
+    nngp = ConjugateKernel("erf")(X)
+    K, sigma = bench_langevin.mean_field(X, y, 1e9, nngp)
+    np.testing.assert_allclose(K, nngp, atol=1e-6)
+    np.testing.assert_allclose(sigma, np.eye(4) / 4, atol=0.02)
+    K, sigma = bench_langevin.mean_field(X, y, 0.01, nngp)
+    along = np.full(4, 0.5)  # of the class means
+    assert along @ sigma @ along > 0.26
+    assert y @ K @ y > y @ nngp @ y
+
+
 def test_disagreement_is_noticed():
     good = expected("nngp-relu")
     bad = dataclasses.replace(good, nc1=good.nc1 * (1 + 1e-6))
