@@ -116,6 +116,20 @@ def test_rows_of_one_kind_give_its_figures_alone():
     assert [d.name for d in plotting.draw([], spectra)] == ["sigma-balanced-D1-erf"]
 
 
+def test_data_alone_is_drawn_without_an_activation():
+    rows = [
+        made.row(model, d0=d0, convention=convention, sizes=sizes, N=220, nc1=1 / d0)
+        for model in ("data", "Linear")
+        for d0 in (1, 8)
+        for convention in ("papyan", "probe")
+        for sizes in ("110:110", "20:200")
+    ]
+    names = {d.name: d for d in plotting.draw(rows)}
+    assert list(names) == ["balanced-D1-papyan-nc1", "balanced-D1-papyan-relative-nc1"]
+    titles = [ax.get_title(loc="left") for ax in names["balanced-D1-papyan-nc1"].figure.axes]
+    assert titles == ["sizes 110:110", "sizes 20:200"]
+
+
 def test_the_same_rows_give_the_same_files(tmp_path):
     rows, series = made.over_features(sizes=("64:64",)), made.annealing()
     first = plotting.save(plotting.draw(rows, series), tmp_path / "first")

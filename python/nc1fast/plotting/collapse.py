@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.plotting.curves import (
@@ -62,7 +63,8 @@ def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
             )
             caption = (
                 f"NC1 against the number of features d₀ on {where}, classes of equal size (arm "
-                f"'{some[0]['arm']}'). {BARS}{SIDE}{_remarks(some)}"
+                f"'{some[0]['arm']}'). NC1 is Tr Σ_W / Tr Σ_B, the variance within classes over that between them. "
+                f"{BARS}{SIDE}{_remarks(some)}"
             )
             yield Drawing("overview", caption, drawn(sheet))
             return
@@ -109,11 +111,8 @@ def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
     """A row of panels for each activation, a column for each size; one row if there is one size."""
     order = distinct(rows, by) if by == "sizes" else sorted(distinct(rows, by))
     panels = [
-        [
-            _panel(select(rows, **{by: size}), name, f"{written(name)}, {titled(by, size)}", column)
-            for size in order
-        ]
-        for name in activations(rows)
+        [_panel(select(rows, **{by: size}), name, titled(name, by, size), column) for size in order]
+        for name in activations(rows) or [""]
     ]
     if len(order) == 1:
         panels = [[panel for row in panels for panel in row]]
@@ -124,9 +123,11 @@ def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
     )
 
 
-def titled(by: str, size: Any) -> str:
-    """A size in the title of a panel."""
-    return f"N = {size}" if by == "N" else f"sizes {size}"
+def titled(activation: str, by: str, size: Any) -> str:
+    """The title of a panel: its activation, if any, and its N or list of class sizes."""
+    return ", ".join(
+        filter(None, (written(activation), f"N = {size}" if by == "N" else f"sizes {size}"))
+    )
 
 
 def _panel(rows: Sequence[Row], activation: str, title: str, column: str = "log10_nc1") -> Panel:
@@ -177,17 +178,19 @@ def repeats(rows: Sequence[Row]) -> str:
 
 
 def setting(rows: Sequence[Row]) -> str:
-    """What the adaptive kernels among the rows were solved with, in a sentence; nothing where there are none."""
-    solved = grouped(select(rows, model="AdaptiveKernel"), ("noise", "width", "weight_variance"))
-    if not solved:
-        return ""
-    told = [
-        f"noise {cell['noise']:.3g}, width {cell['width']}, variance of the hidden weights "
-        f"{cell['weight_variance'].partition(':')[0]} and of the readout "
-        f"{cell['weight_variance'].rpartition(':')[2]}"
-        for cell, _ in solved
-    ]
-    return f" Adaptive kernel: {'; or '.join(told)}."
+    """What the networks and adaptive kernels among the rows are, in a sentence each; nothing where there are none."""
+    text = ""
+    for model, name in (("network", "Networks"), ("AdaptiveKernel", "Adaptive kernel")):
+        told = []
+        for cell, _ in grouped(select(rows, model=model), ("width", "weight_variance", "noise")):
+            hidden, _, readout = cell["weight_variance"].rpartition(":")
+            noise = "" if math.isnan(cell["noise"]) else f", noise {cell['noise']:.3g}"
+            told.append(
+                f"width {cell['width']}, variance of the hidden weights {hidden.replace(':', ', ')} and of the readout "
+                f"{readout}{noise}"
+            )
+        text += f" {name}: {'; or '.join(told)}." if told else ""
+    return text
 
 
 def _divisor(convention: str) -> str:

@@ -61,6 +61,8 @@ def conventions(rows: Sequence[Row]) -> Iterator[Drawing]:
         names = distinct(some, "convention")
         there = {(model_of(row), row["state"]) for row in some}
         models = [model for model in _MODELS if model in there]
+        if not models:
+            continue
         panels: list[list[Panel | None]] = []
         for activation in activations(some):
             row: list[Panel | None] = []
@@ -78,7 +80,7 @@ def conventions(rows: Sequence[Row]) -> Iterator[Drawing]:
                 title = f"{written(activation)}, {look_of(model, state).label}"
                 row.append(Panel(title, curves) if curves else None)
             panels.append(row)
-        sheet = Sheet(panels, "class sizes", "NC1", place=None)
+        sheet = Sheet(panels, "class sizes", "NC1", place=None, by_row=True)
         caption = (
             f"{group['dataset']}, N = {some[0]['N']}, d₀ = {d0}, the largest: NC1 of the same models and data under each "
             "convention, which are the weights of the classes in the covariances within and between classes, against "

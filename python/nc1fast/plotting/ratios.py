@@ -115,7 +115,7 @@ def _changes_by_size(rows: Sequence[Row], by: str) -> Sheet:
         line: list[Panel | None] = []
         for size in order:
             curves = _changes(select(rows, activation=name, **{by: size}), arms)
-            line.append(Panel(f"{written(name)}, {titled(by, size)}", curves) if curves else None)
+            line.append(Panel(titled(name, by, size), curves) if curves else None)
         if any(line):
             panels.append(line)
     if len(order) == 1:
@@ -127,8 +127,10 @@ def _changes_by_size(rows: Sequence[Row], by: str) -> Sheet:
 
 
 def _solved(rows: Sequence[Row]) -> str:
-    """What the adaptive kernels were solved with, arm by arm where there are several."""
-    arms = grouped(select(rows, model="AdaptiveKernel"), ("arm",))
+    """What the networks and adaptive kernels are, arm by arm where there are several."""
+    arms = grouped(
+        select(rows, lambda row: row["model"] in ("network", "AdaptiveKernel")), ("arm",)
+    )
     several = len(arms) > 1
     return "".join(
         f" Arm '{arm['arm']}':{setting(members)}" if several else setting(members)
