@@ -44,7 +44,7 @@ def _plan(X, y, kernels, bundles, executor=None, **settings):
     """A plan without a calibration."""
     settings = {"statistics": "all", "dtype": "float64", "memory_limit": None, **settings}
     problem = Problem.of(X, y, kernels, **settings)
-    return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8))
+    return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
 
 
 @pytest.mark.parametrize("statistics", ["sums", "all"])
@@ -302,6 +302,7 @@ def test_a_plan_says_what_it_comes_to(pool):
     }
     assert {name: told[name] for name in expected} == expected
     assert told["seconds"] == pytest.approx(2 * told["seconds_per_bundle"])
+    assert told["tiles"] >= 1
     with pytest.raises(ValueError, match="bundles"):
         distributed.plan(X, y, RELU, bundles=1)
 

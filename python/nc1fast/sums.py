@@ -249,7 +249,7 @@ class ClassSums:
             If the file is not one of class sums, is cut short, or is of a later format.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             head = json.loads(str(arrays.pop("head")))
         except (ValueError, KeyError, EOFError, BadZipFile, AttributeError) as error:

@@ -1,7 +1,7 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
-`measure` (collapse, theory) and `learn` (train, adapt) work on one data set, `study` (study, report) on a grid of them;
-`options` is what they share.
+`measure` (collapse, theory), `parts` (shard, merge) and `learn` (train, adapt) work on one data set, `study` (study,
+report) on a grid of them; `options` is what they share.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 import nc1fast as nc
-from nc1fast.commands import learn, measure, study
+from nc1fast.commands import learn, measure, parts, study
 
 INTERRUPTED = 130
 _USAGE_ERROR: Any = typer.BadParameter.__base__  # typer has no other name for it
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 for _command in (
     *(measure.collapse, measure.theory),
+    *(parts.shard, parts.merge),
     *(learn.train, learn.adapt),
     *(study.study, study.report, study.doctor),
 ):

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, TypeAlias
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import Annotated, Any, Literal
 
 import typer
 
 import nc1fast as nc
 from nc1fast.commands import options
 
-Kernel: TypeAlias = Literal["nngp", "ntk", "conjugate", "linear", "features", "precomputed"]
-Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
-Statistics: TypeAlias = Literal["all", "sums"]
-_KERNELS = {"nngp": nc.NNGP, "ntk": nc.NTK, "conjugate": nc.ConjugateKernel}
-
 
 def collapse(
     data: options.Data,
     *,
-    kernel: Annotated[Kernel, typer.Option(help="features: no kernel.")] = "nngp",
+    kernel: Annotated[options.KernelName, typer.Option(help="features: no kernel.")] = "nngp",
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: Annotated[float, typer.Option()] = 1.0,
-    bias_variance: Annotated[float, typer.Option()] = 0.0,
-    parametrization: Annotated[options.Parametrization, typer.Option(help="Of the NTK.")] = "ntk",
-    width: Annotated[float | None, typer.Option(help="For --parametrization standard.")] = None,
+    weight_variance: options.Variance = 1.0,
+    bias_variance: options.Variance = 0.0,
+    parametrization: options.NTKParametrization = "ntk",
+    width: options.Width = None,
     convention: options.Convention = None,
-    dtype: Annotated[Dtype, typer.Option(help="Precision of the tiles.")] = "float64",
-    statistics: Annotated[Statistics, typer.Option(help="sums needs less memory.")] = "all",
+    dtype: options.Precision = "float64",
+    statistics: options.Sums = "all",
     labels: options.Labels = None,
     keys: options.Keys = None,
     scale: options.Scale = "none",
-    threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
+    journal: Annotated[
+        Path | None, typer.Option(help="File of what is finished: after a kill, go on from there.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Print size and estimated time, and stop.")] = False,
+    threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
     """NC1 and its relatives of one data set under one kernel."""
-    chosen = _kernel(
+    chosen = options.kernel_of(
         kernel,
         activation=activation,
         slope=slope,
@@ -48,7 +48,13 @@ def collapse(
         width=width,
     )
     X, y = options.data_of(data, labels, keys, scale)
-    with options.progress("tiles") as progress:
+    if dry_run:
+        plan = nc.distributed.plan(
+            X, y, chosen, statistics=statistics, dtype=dtype, n_threads=threads
+        )
+        options.show(plan.describe(), as_json)
+        return
+    with options.progress("tiles" if journal is None else "bundles") as progress:
         result = nc.collapse(
             X,
             y,
@@ -57,37 +63,12 @@ def collapse(
             statistics=statistics,
             dtype=dtype,
             n_threads=threads,
+            journal=journal,
             progress=progress or False,
         )
     row = {name: values[0].item() for name, values in nc.to_table(result).items()}
     row |= {"data": data, "scale": scale, "dtype": dtype, "version": nc.__version__}
     options.show(row, as_json)
-
-
-def _kernel(
-    name: str,
-    *,
-    activation: str,
-    slope: float | None,
-    depth: int,
-    weight_variance: float,
-    bias_variance: float,
-    parametrization: str,
-    width: float | None,
-) -> Any:
-    if name == "features":
-        return None
-    if name == "precomputed":
-        return name
-    if name == "linear":
-        return nc.Linear(weight_variance, bias_variance)
-    phi = options.activation_of(activation, slope)
-    settings: dict[str, Any] = {"weight_variance": weight_variance, "bias_variance": bias_variance}
-    if name == "ntk":
-        settings |= {"parametrization": parametrization, "width": width}
-    elif parametrization != "ntk" or width is not None:
-        raise ValueError("--parametrization and --width belong to --kernel ntk")
-    return _KERNELS[name](phi, depth, **settings)
 
 
 def theory(
@@ -105,7 +86,7 @@ def theory(
     as_json: options.Json = False,
 ) -> None:
     """Expected NC1 of Gaussian classes N(m_c 1, s_c^2 I), without drawing a sample."""
-    chosen = _KERNELS[kernel](activation, weight_variance=weight_variance)
+    chosen = options.KERNELS[kernel](activation, weight_variance=weight_variance)
     n_features = [math.inf] if features == "inf" else options.numbers("--features", features, int)
     if len(n_features) > 1:
         raise ValueError(f"--features must be one integer or inf, got {features!r}")

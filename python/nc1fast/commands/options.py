@@ -16,6 +16,9 @@ from nc1fast._extras import require
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+KernelName: TypeAlias = Literal["nngp", "ntk", "conjugate", "linear", "features", "precomputed"]
+Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
+Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
 ConventionName: TypeAlias = Literal["papyan", "probe", "class", "sample", "released"]
 
@@ -28,8 +31,16 @@ Scale = Annotated[nc.datasets.Scale, typer.Option(help="Of the features.")]
 Activation = Annotated[str, typer.Option(help="See nc1fast.activations().")]
 Slope = Annotated[float | None, typer.Option(help="Of leaky_relu.")]
 Depth = Annotated[int, typer.Option(help="Weight layers; 2 is one hidden layer.")]
+Variance = Annotated[float, typer.Option()]
+NTKParametrization = Annotated[Parametrization, typer.Option(help="Of the NTK.")]
+Width = Annotated[float | None, typer.Option(help="For --parametrization standard.")]
+Precision = Annotated[Dtype, typer.Option(help="Precision of the tiles.")]
+Sums = Annotated[Statistics, typer.Option(help="sums needs less memory.")]
+Threads = Annotated[int | None, typer.Option(help="Default: all cores.")]
 Convention = Annotated[ConventionName | None, typer.Option(help="Class weights; default papyan.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+KERNELS = {"nngp": nc.NNGP, "ntk": nc.NTK, "conjugate": nc.ConjugateKernel}
 
 
 def data_of(data: str, labels: str | None, keys: str | None, scale: Any) -> tuple[Any, Any]:
@@ -54,6 +65,33 @@ def activation_of(activation: str, slope: float | None) -> Any:
     if activation != "leaky_relu":
         raise ValueError("--slope belongs to --activation leaky_relu")
     return nc.LeakyReLU(slope)
+
+
+def kernel_of(
+    name: str,
+    *,
+    activation: str,
+    slope: float | None,
+    depth: int,
+    weight_variance: float,
+    bias_variance: float,
+    parametrization: str,
+    width: float | None,
+) -> Any:
+    """The kernel that the options describe; None for explicit features."""
+    if name == "features":
+        return None
+    if name == "precomputed":
+        return name
+    if name == "linear":
+        return nc.Linear(weight_variance, bias_variance)
+    phi = activation_of(activation, slope)
+    settings: dict[str, Any] = {"weight_variance": weight_variance, "bias_variance": bias_variance}
+    if name == "ntk":
+        settings |= {"parametrization": parametrization, "width": width}
+    elif parametrization != "ntk" or width is not None:
+        raise ValueError("--parametrization and --width belong to --kernel ntk")
+    return KERNELS[name](phi, depth, **settings)
 
 
 def numbers(option: str, text: str, kind: type[int | float] = float) -> list[Any]:
@@ -109,6 +147,8 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None] | None]:
     with require("tqdm", "cli").tqdm(unit=f" {unit}", leave=False) as bar:
 
         def update(done: int, total: int) -> None:
+            if bar.total is None:
+                bar.initial = bar.n = done  # what was there before has no speed
             bar.total = total
             bar.update(done - bar.n)
 

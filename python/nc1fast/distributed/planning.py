@@ -37,10 +37,13 @@ class Cost:
         Seconds per pair of rows, all kernels, with the threads of one bundle.
     row : float
         Seconds per row that every bundle pays: hash, scaling and packing of X.
+    tiles : float
+        Tiles of the engine per pair of rows.
     """
 
     pair: float
     row: float
+    tiles: float
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,9 @@ class Plan:
         Returns
         -------
         dict
-            rows, features, classes, kernels; pairs; flops (of the inner products, N^2 d0); bytes of X, those that each
-            bundle packs and those that it returns; bundles, workers, threads of each; seconds per bundle and in all.
+            rows, features, classes, kernels; pairs; tiles (extrapolated); flops (of the inner products, N^2 d0); bytes of
+            X, those that each bundle packs and those that it returns; bundles, workers, threads of each; seconds per
+            bundle and in all.
         """
         problem = self.problem
         n, d = problem.rows.shape
@@ -96,6 +100,7 @@ class Plan:
             "classes": c,
             "kernels": k,
             "pairs": self.n_pairs,
+            "tiles": round(self.cost.tiles * self.n_pairs),
             "flops": n * n * d,
             "bytes_of_data": problem.rows.nbytes,
             "bytes_packed": 2 * n * d * item,
@@ -170,17 +175,19 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
     """Time samples of growing size until one is long enough to extrapolate."""
     n = len(problem.rows)
     size = min(n, _FIRST)
+    tiles: list[int] = []
     while True:
         sample = problem.sample(size)
         m = len(sample.rows)
         started = time.perf_counter()
         sample.sums((2 * m - 1, 2 * m), n_threads)  # no panel row: what every bundle pays
         fixed = time.perf_counter()
-        sample.sums((0, 1), n_threads)
+        sample.sums((0, 1), n_threads, lambda _, total: tiles.append(total))
         elapsed = time.perf_counter() - fixed
         if elapsed > _CALIBRATION or size >= min(n, _LAST):
             row = (fixed - started) / m
-            return Cost(max(elapsed - row * m, 0.1 * elapsed) / (m * (m + 1) / 2), row)
+            pairs = m * (m + 1) / 2
+            return Cost(max(elapsed - row * m, 0.1 * elapsed) / pairs, row, tiles[-1] / pairs)
         size = min(n, 2 * size)
 
 

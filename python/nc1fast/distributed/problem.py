@@ -19,7 +19,7 @@ from nc1fast.kernels import Kernel
 from nc1fast.sums import from_pass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -121,9 +121,15 @@ class Problem:
             "n_threads": n_threads,
         }
 
-    def sums(self, part: tuple[int, int], n_threads: int | None) -> list[PassSums]:
+    def sums(
+        self,
+        part: tuple[int, int],
+        n_threads: int | None,
+        progress: bool | Callable[[int, int], object] = False,
+    ) -> list[PassSums]:
         """Compute a bundle in this process."""
-        return _integers(self.rows, self.classes, self.kernels, self.settings(n_threads), part)
+        settings = {**self.settings(n_threads), "progress": progress}
+        return _integers(self.rows, self.classes, self.kernels, settings, part)
 
     def sample(self, n_rows: int) -> Problem:
         """The same on about n_rows rows, of every class its share."""

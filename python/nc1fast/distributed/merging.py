@@ -1,0 +1,69 @@
+"""`merge`: parts that were computed and saved apart, without an engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nc1fast.sums import ClassSums
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+_NAMED = 10  # missing parts that a message names
+
+
+def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
+    """Add the parts of one problem from their files.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        Written by `ClassSums.save` or `nc1fast shard`, in any order.
+
+    Returns
+    -------
+    ClassSums
+        Complete, with the bits of one pass.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    ValueError
+        If there is no file, or one is damaged, holds no part, is of another problem, or has a part that another one has;
+        if parts are missing: the message names them.
+
+    Notes
+    -----
+    Memory: the sums of two parts.
+    """
+    total: ClassSums | None = None
+    origin: dict[int, Path] = {}
+    for path in map(Path, paths):
+        part = ClassSums.load(path)
+        if part.exact is None:
+            raise ValueError(f"{path} holds no part of a problem: nothing can be added to it")
+        if total is not None and not _same(total, part):
+            raise ValueError(
+                f"{path} is of another problem than {next(iter(origin.values()))}: data, kernel, dtype, number of "
+                "parts and instruction set must be the same"
+            )
+        for index in part.exact.covered & origin.keys():
+            raise ValueError(f"{path} has part {index}, which {origin[index]} has already")
+        total = part if total is None else total + part
+        origin |= dict.fromkeys(part.exact.covered, path)
+    if total is None or total.exact is None:
+        raise ValueError("there is no file to merge")
+    missing = sorted(set(range(total.exact.parts)) - total.exact.covered)
+    if missing:
+        named = ", ".join(map(str, missing[:_NAMED])) + (", ..." if len(missing) > _NAMED else "")
+        raise ValueError(f"{len(missing)} of {total.exact.parts} parts are missing: {named}")
+    return total
+
+
+def _same(a: ClassSums, b: ClassSums) -> bool:
+    assert a.exact is not None
+    assert b.exact is not None
+    return (a.exact.problem, a.exact.parts) == (b.exact.problem, b.exact.parts)

@@ -1,0 +1,160 @@
+"""The command line of long passes: journals, dry runs, shares and their merging."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests import long_pass
+
+import nc1fast as nc
+
+NC1FAST = Path(sys.executable).with_name("nc1fast")
+
+
+@pytest.fixture
+def data(tmp_path):
+    X, y = long_pass.data(600)
+    path = tmp_path / "data.npz"
+    np.savez(path, X=X, y=y)
+    return path, X, y
+
+
+def _told(result):
+    code, out, err = result
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def _shards(call, path, folder, of, *options):
+    files = [folder / f"share-{index}.npz" for index in range(of)]
+    for index, file in enumerate(files):
+        code, _, err = call("shard", path, "--index", index, "--of", of, "--out", file, *options)
+        assert (code, err) == (0, "")
+    return files
+
+
+def test_shares_of_processes_merge_to_the_bits_of_one_pass(data, tmp_path):
+    path, X, y = data
+    kernel = ["--kernel", "ntk", "--activation", "erf", "--dtype", "mixed"]
+    files = [tmp_path / f"{index}.npz" for index in range(3)]
+    running = [
+        subprocess.Popen(
+            [NC1FAST, "shard", path, "--index", str(index), "--of", "3", "--out", file, *kernel],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": str(1 + index)},
+        )
+        for index, file in enumerate(files)
+    ]
+    assert [(process.communicate()[1], process.returncode) for process in running] == [(b"", 0)] * 3
+    whole = tmp_path / "whole.npz"
+    merged = subprocess.run(
+        [NC1FAST, "merge", *files[::-1], "--convention", "class", "--json", "--out", whole],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = nc.collapse(X, y, nc.NTK("erf"), convention="class", dtype="mixed")
+    told = json.loads(merged.stdout)
+    assert told["nc1"] == expected.nc1
+    assert told["nc1_pinv"] == expected.nc1_pinv
+    assert told["error_bound"] == expected.error_bound
+    assert told["shares"] == 3
+    sums = nc.class_sums(X, y, nc.NTK("erf"), dtype="mixed")
+    assert long_pass.digest([nc.ClassSums.load(whole)]) == long_pass.digest([sums])
+
+
+def test_one_share_is_the_whole(call, data, tmp_path):
+    path, X, y = data
+    files = _shards(call, path, tmp_path, 1, "--statistics", "sums")
+    told = _told(call("merge", *files, "--convention", "papyan", "--json"))
+    assert told["nc1"] == nc.collapse(X, y, nc.NNGP("relu"), convention="papyan").nc1
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["data.npz", "share-0.npz"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (lambda a, b: a[:2], "1 of 3 parts are missing: 2"),
+        (lambda a, b: a[1:2], "2 of 3 parts are missing: 0, 2"),
+        (lambda a, b: [*a, a[1]], "share-1.npz has part 1, which"),
+        (lambda a, b: [a[0], b[1], a[2]], "is of another problem than"),
+        (lambda a, b: [a[0], b[0]], "is of another problem than"),
+        (lambda a, b: [a[0], a[0].with_name("gone.npz")], "gone.npz: No such file"),
+        (lambda a, b: [a[0].with_name("data.npz")], "data.npz is not a file of class sums"),
+        (lambda a, b: [a[0].with_name("cut.npz")], "cut.npz is not a file of class sums"),
+        (lambda a, b: [a[0].with_name("features.npz")], "features.npz holds no part"),
+    ],
+)
+def test_what_is_incomplete_or_foreign_is_refused(call, data, tmp_path, choose, message):
+    path, X, y = data
+    files = _shards(call, path, tmp_path, 3)
+    (tmp_path / "other").mkdir()
+    others = _shards(call, path, tmp_path / "other", 3, "--depth", "3")
+    whole = files[0].read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    nc.class_sums(X, y).save(tmp_path / "features.npz")
+    code, out, err = call("merge", *choose(files, others), "--convention", "papyan")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--index", "3", "--of", "3"], "--index"),
+        (["--index", "-1", "--of", "3"], "--index"),
+        (["--index", "0", "--of", "2", "--kernel", "features"], "--kernel features"),
+        (["--index", "0", "--of", "1", "--kernel", "precomputed"], "--kernel precomputed"),
+    ],
+)
+def test_shares_that_are_none_are_refused(call, data, tmp_path, options, message):
+    code, out, err = call("shard", data[0], "--out", tmp_path / "share", *options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (tmp_path / "share").exists()
+
+
+def test_collapse_keeps_a_journal_and_goes_on_from_it(call, data, tmp_path):
+    path, X, y = data
+    journal = tmp_path / "run.journal"
+    expected = nc.collapse(X, y, nc.NNGP("relu"), convention="papyan").nc1
+    line = ["collapse", path, "--convention", "papyan", "--journal", journal, "--json"]
+    assert _told(call(*line))["nc1"] == expected
+    finished = journal.read_bytes()
+    journal.write_bytes(finished[:-9])  # killed while it wrote its last record
+    assert _told(call(*line))["nc1"] == expected
+    assert journal.read_bytes() == finished
+    code, out, err = call(*line, "--depth", "3")
+    assert (code, out) == (2, "")
+    assert "run.journal is the journal of another problem (kernels differs)" in err
+
+
+def test_dry_run_prints_the_plan_and_computes_nothing(call, data, tmp_path):
+    path, X, _ = data
+    journal = tmp_path / "run.journal"
+    told = _told(call("collapse", path, "--dry-run", "--json", "--journal", journal))
+    n, d = X.shape
+    assert (told["rows"], told["features"], told["classes"]) == (n, d, 4)
+    assert told["pairs"] == n * (n + 1) // 2
+    assert told["flops"] == n * n * d
+    assert told["bundles"] >= 2
+    assert {"tiles", "bytes_of_data", "bytes_packed", "bytes_returned", "seconds"} <= told.keys()
+    assert "nc1" not in told
+    assert not journal.exists()
+    code, _, err = call("collapse", path, "--dry-run", "--kernel", "features")
+    assert code == 2
+    assert "kernel object" in err
+
+
+def test_help_names_the_commands(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    assert all(name in out for name in ("shard", "merge"))
