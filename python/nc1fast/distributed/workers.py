@@ -101,11 +101,12 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
     if n_threads is not None:
         return workers, wanted
     per_host: Counter[str | None] = Counter()
-    for address, count in tasks.items():
-        per_host[_host(address)] += count
-    cores = client.run(_cores) if tasks else {}
-    shares = [max(1, found // per_host[_host(address)]) for address, found in cores.items()]
-    return workers, min(shares, default=1)
+    cores: dict[str | None, set[int]] = {}
+    for address, found in (client.run(_cores) if tasks else {}).items():
+        per_host[_host(address)] += tasks.get(address, 1)
+        cores.setdefault(_host(address), set()).update(found)
+    shares = [len(found) // per_host[host] for host, found in cores.items()]
+    return workers, max(1, min(shares, default=1))
 
 
 def most_results(executor: Any, workers: int) -> int:
@@ -118,8 +119,8 @@ def _host(address: str) -> str | None:
     return urlsplit(address).hostname
 
 
-def _cores() -> int:
+def _cores() -> list[int]:
     """Cores of this process; dask sets OMP_NUM_THREADS to 1 for its workers, so that does not count."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
