@@ -19,13 +19,14 @@ from nc1fast.plotting.curves import (
     written,
 )
 from nc1fast.plotting.drawing import Drawing
-from nc1fast.plotting.looks import Look, graded, look_of, of_activation
+from nc1fast.plotting.looks import graded, look_of, model_of, of_activation
 from nc1fast.plotting.panels import Panel, Sheet, add_legend, drawn, headline, new_figure, undefined
 from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nc1fast.plotting.looks import Look
     from nc1fast.studies.tidy import Row
 
 _WIDTH = 3.6  # inches, of a panel of points
@@ -92,47 +93,46 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
     """NC1(NTK)/NC1(NNGP) and NC1(erf)/NC1(ReLU) on mixtures outside the published data."""
+    some = select(rows, lambda row: model_of(row) in ("NNGP", "NTK"), arm=COUNTER)
     some = [
         {**row, "where": f"{row['dataset']}, d₀ = {row['d0']}"}
-        for row in select(rows, arm=COUNTER)
-        if row["convention"] == select(rows, arm=COUNTER)[0]["convention"]
+        for row in select(some, lambda row: row["convention"] == some[0]["convention"])
     ]
-    kernels = [
-        (of_activation(written(name), index), {"activation": name}, "model", ("NTK", "NNGP"))
+    by_activation = [
+        (of_activation(written(name), index), select(some, activation=name))
         for index, name in enumerate(activations(some))
     ]
-    activation = [
-        (look_of(name, ""), {"model": name}, "activation", ("erf", "relu"))
-        for name in ("NNGP", "NTK")
+    by_model = [(look_of(name, ""), select(some, model=name)) for name in ("NNGP", "NTK")]
+    panels = [
+        _ratio_panel("NC1(NTK) / NC1(NNGP)", by_activation, "model", ("NTK", "NNGP")),
+        _ratio_panel("NC1(erf) / NC1(ReLU)", by_model, "activation", ("erf", "relu")),
     ]
-    panels = []
-    for title, sides in (
-        ("NC1(NTK) / NC1(NNGP)", kernels),
-        ("NC1(erf) / NC1(ReLU)", activation),
-    ):
-        curves: dict[bool, list[Curve]] = {False: [], True: []}
-        for look, fixed, column, (upper, lower) in sides:
-            for expected, into in curves.items():
-                of_side = [
-                    row
-                    for row in some
-                    if (row["state"] == "theory") == expected
-                    and all(row[name] == value for name, value in fixed.items())
-                ]
-                a, b = (select(of_side, **{column: value}) for value in (upper, lower))  # type: ignore[arg-type]
-                if found := ratios(a, b, (*DATA, "where"), "where"):
-                    into.append(Curve(look, found))
-        if curves[False]:
-            panels.append(Panel(title, curves[False], curves[True]))
+    panels = [panel for panel in panels if panel.curves]
     if not panels:
         return
     strokes = " Vertical strokes: the ratio of the expected values."
     caption = (
         "Gaussian mixtures outside the published data. NC1(NTK)/NC1(NNGP): right of the line at 1 the NTK is not more "
         "collapsed than the NNGP. NC1(erf)/NC1(ReLU): left of the line at 1 erf gives lower NC1 than ReLU. "
-        f"{RANGES}.{strokes if any(row['state'] == 'theory' for row in some) else ''}"
+        f"{RANGES}.{strokes if select(some, state='theory') else ''}"
     )
     yield Drawing("counter-examples", caption, _dotted(panels, [1.0, 1.0]))
+
+
+def _ratio_panel(
+    title: str, groups: Sequence[tuple[Look, list[Row]]], column: str, sides: tuple[str, str]
+) -> Panel:
+    """For each look and its rows, ratios of the NC1 of two values of a column; of expectations as theory."""
+    curves: dict[str, list[Curve]] = {"": [], "theory": []}
+    for look, rows in groups:
+        for state, into in curves.items():
+            upper, lower = (
+                [row for row in rows if row["state"] == state and row[column] == side]
+                for side in sides
+            )
+            if points := ratios(upper, lower, (*DATA, "where"), "where"):
+                into.append(Curve(look, points))
+    return Panel(title, curves[""], curves["theory"])
 
 
 def _dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
