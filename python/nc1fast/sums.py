@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-__all__ = ["ClassSums", "PassSums", "SumsError", "from_pass"]
+__all__ = ["ClassSums", "PassSums", "SumsError", "add_wide", "from_pass"]
 
 _LOW_BITS = 60  # a 128-bit integer is kept as (high, low), value = high 2^60 + low
 _BLOCK_BITS = 120  # block sums are multiples of 2^(exponent - 120)
@@ -67,8 +67,8 @@ class PassSums:
         return replace(
             self,
             covered=self.covered | other.covered,
-            block=_add_wide(self.block, other.block),
-            sensitivity=_add_wide(self.sensitivity, other.sensitivity),
+            block=add_wide(self.block, other.block),
+            sensitivity=add_wide(self.sensitivity, other.sensitivity),
             rows=None if self.rows is None or other.rows is None else self.rows + other.rows,
         )
 
@@ -106,7 +106,7 @@ class PassSums:
         )
 
 
-def _add_wide(a: Integers, b: Integers) -> Integers:
+def add_wide(a: Integers, b: Integers) -> Integers:
     """Sum of two arrays of 128-bit integers."""
     total = a + b
     carry = total[..., 1] >> _LOW_BITS

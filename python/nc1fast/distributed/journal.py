@@ -12,16 +12,19 @@ import hashlib
 import io
 import json
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast._journal import LineFile
-from nc1fast.sums import PassSums
+from nc1fast.distributed.shares import Share
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+
+    from nc1fast.sums import PassSums
 
 _MAGIC = b"nc1fast journal 1 "
 _REWRITE = 1 << 30  # bytes of records that are added up into one
@@ -31,34 +34,33 @@ _DIGEST = 16
 class Finished:
     """Exact sums of the bundles so far, one per kernel.
 
-    Attributes
+    Parameters
     ----------
+    nothing : sequence of PassSums
+        The sums of no bundle; their rows are changed in place.
     bundles : int
         Of the whole problem.
-    totals : list of PassSums
-        Empty at first.
     """
 
-    def __init__(self, bundles: int) -> None:
+    def __init__(self, nothing: Sequence[PassSums], bundles: int) -> None:
         self.bundles = bundles
-        self.totals: list[PassSums] = []
+        self.totals = [replace(total, parts=bundles, covered=frozenset()) for total in nothing]
 
     @property
     def covered(self) -> frozenset[int]:
         """Bundles that are in the totals."""
-        return self.totals[0].covered if self.totals else frozenset()
+        return self.totals[0].covered
 
-    def add(self, sums: Sequence[PassSums]) -> None:
+    def add(self, shares: Sequence[Share]) -> None:
         """Add the sums of more bundles.
 
         Raises
         ------
         ValueError
-            If they are of another problem than those before.
+            If they are of another problem.
         """
-        _same([part.problem for part in sums], [total.problem for total in self.totals])
-        pairs = zip(self.totals, sums, strict=True)
-        self.totals = [total + part for total, part in pairs] if self.totals else list(sums)
+        pairs = zip(shares, self.totals, strict=True)
+        self.totals = [share.added_to(total) for share, total in pairs]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -69,13 +71,12 @@ class Journal(Finished):
 
     Parameters
     ----------
+    nothing, bundles
+        As of `Finished`; a journal that is continued has its own number of bundles.
     path : path-like
         Continued where it is there.
-    problem : dict
-        What must be the same: "problems", the hashes of the kernels' problems, and "statistics"; the other entries say
-        what differs.
-    bundles : int
-        For a new journal; one that is continued has its own number.
+    about : dict
+        "statistics", which must be the same, and entries that say what differs where the problem does.
 
     Raises
     ------
@@ -90,33 +91,39 @@ class Journal(Finished):
         If records are damaged: their bundles are done again.
     """
 
-    def __init__(self, path: str | os.PathLike[str], problem: dict[str, Any], bundles: int) -> None:
-        super().__init__(bundles)
+    def __init__(
+        self,
+        nothing: Sequence[PassSums],
+        bundles: int,
+        path: str | os.PathLike[str],
+        about: dict[str, Any],
+    ) -> None:
+        super().__init__(nothing, bundles)
+        self._about = {"problems": [total.problem for total in nothing], **about}
         self._file = LineFile(path)
         try:
-            self._read(problem)
+            self._read()
         except BaseException:
             self._file.close()
             raise
 
-    def _read(self, problem: dict[str, Any]) -> None:
+    def _read(self) -> None:
         start = self._file.start(len(_MAGIC))
         if not start.startswith(_MAGIC[: len(start)]):
             raise ValueError(f"{self._file.path} is not a journal of nc1fast")
         n_damaged = 0
-        self._head = {**problem, "bundles": self.bundles}
         lines = self._file.lines()
         first = next(lines, None)
         if first is not None:
-            self._check(first, problem)
+            self._check(first)
             for line in lines:
                 payload = _unsealed(line)
                 if payload is None:
                     n_damaged += 1
                     continue
-                sums = _decoded(payload)
-                if not sums[0].covered & self.covered:
-                    super().add(sums)
+                shares = _decoded(payload)
+                if not shares[0].covered & self.covered:
+                    super().add(shares)
         if self._file.size == 0:
             self._file.append(self._first_line())
         if n_damaged:
@@ -128,26 +135,25 @@ class Journal(Finished):
             self._rewrite()
         self._kept = self._file.size
 
-    def _check(self, first: bytes, problem: dict[str, Any]) -> None:
+    def _check(self, first: bytes) -> None:
         payload = _unsealed(first.removeprefix(_MAGIC))
         if payload is None:
             raise ValueError(f"{self._file.path} is damaged in its first line: it cannot be used")
         head = json.loads(payload)
-        if any(head[name] != problem[name] for name in ("problems", "statistics")):
-            told = [
-                name for name in problem if name != "problems" and head.get(name) != problem[name]
-            ]
+        differs = [name for name, value in self._about.items() if head.get(name) != value]
+        if {"problems", "statistics"} & set(differs):
+            told = [name for name in differs if name != "problems"]
             what = ", ".join(told) or "X or y"
             raise ValueError(
                 f"{self._file.path} is the journal of another problem ({what} differs): "
                 "take another journal, or give the data and settings that it was begun with"
             )
-        self.bundles = self._head["bundles"] = head["bundles"]
+        super().__init__(self.totals, head["bundles"])
 
     def _first_line(self) -> bytes:
-        return _MAGIC + _sealed(json.dumps(self._head).encode())
+        return _MAGIC + _sealed(json.dumps({**self._about, "bundles": self.bundles}).encode())
 
-    def add(self, sums: Sequence[PassSums]) -> None:
+    def add(self, shares: Sequence[Share]) -> None:
         """Record the sums of a bundle, then count them.
 
         Raises
@@ -157,25 +163,23 @@ class Journal(Finished):
         ValueError
             If they are of another problem: nothing is recorded.
         """
-        _same([part.problem for part in sums], self._head["problems"])
-        self._file.append(_sealed(_encoded(sums)))
-        super().add(sums)
+        before = [total.problem for total in self.totals]
+        if [share.problem for share in shares] != before:
+            raise ValueError("X has changed since the pass began: its file must stay as it is")
+        self._file.append(_sealed(_encoded(shares)))
+        super().add(shares)
         if self._file.size - self._kept > _REWRITE:
             self._rewrite()
 
     def _rewrite(self) -> None:
-        records = [_sealed(_encoded(self.totals))] if self.totals else []
+        shares = [Share.of(total) for total in self.totals]
+        records = [_sealed(_encoded(shares))] if self.covered else []
         self._file.replace(iter([self._first_line(), *records]))
         self._kept = self._file.size
 
     def close(self) -> None:
         """Close the file and give its lock back."""
         self._file.close()
-
-
-def _same(problems: list[str], expected: list[str]) -> None:
-    if expected and problems != expected:
-        raise ValueError("X has changed since the pass began: its file must stay as it is")
 
 
 def _sealed(payload: bytes) -> bytes:
@@ -189,11 +193,11 @@ def _unsealed(line: bytes) -> bytes | None:
     return payload if _sealed(payload) == line else None
 
 
-def _encoded(sums: Sequence[PassSums]) -> bytes:
+def _encoded(shares: Sequence[Share]) -> bytes:
     heads: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
-    for k, part in enumerate(sums):
-        head, own = part.stored()
+    for k, share in enumerate(shares):
+        head, own = share.stored()
         heads.append(head)
         arrays |= {f"{k}/{name}": array for name, array in own.items()}
     file = io.BytesIO()
@@ -201,12 +205,12 @@ def _encoded(sums: Sequence[PassSums]) -> bytes:
     return base64.b64encode(file.getbuffer())
 
 
-def _decoded(payload: bytes) -> list[PassSums]:
+def _decoded(payload: bytes) -> list[Share]:
     with np.load(io.BytesIO(base64.b64decode(payload)), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     heads = json.loads(str(arrays.pop("head")))
     return [
-        PassSums.restored(
+        Share.restored(
             head, {n.partition("/")[2]: a for n, a in arrays.items() if n.startswith(f"{k}/")}
         )
         for k, head in enumerate(heads)

@@ -180,7 +180,7 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
         sample = problem.sample(size)
         m = len(sample.rows)
         started = time.perf_counter()
-        sample.sums((2 * m - 1, 2 * m), n_threads)  # no panel row: what every bundle pays
+        sample.nothing(n_threads)  # what every bundle pays
         fixed = time.perf_counter()
         sample.sums((0, 1), n_threads, lambda _, total: tiles.append(total))
         elapsed = time.perf_counter() - fixed

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._backend import problem_hash
 from nc1fast._collapse import class_sums
 from nc1fast._inputs import as_labels, as_rows, row_chunks, two_classes
+from nc1fast.distributed.shares import Share
 from nc1fast.kernels import Kernel
 from nc1fast.sums import from_pass
 
@@ -36,7 +36,7 @@ class Task:
     settings: dict[str, Any]  # of nc1fast.class_sums
     part: tuple[int, int]
 
-    def run(self) -> list[PassSums]:
+    def run(self) -> list[Share]:
         """Compute the bundle; the integers of each kernel.
 
         Raises
@@ -47,7 +47,8 @@ class Task:
             As of `nc1fast.class_sums`.
         """
         X = np.load(self.rows, mmap_mode="r")
-        return _integers(X, np.load(self.classes), self.kernels, self.settings, self.part)
+        sums = _integers(X, np.load(self.classes), self.kernels, self.settings, self.part)
+        return [Share.of(part) for part in sums]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +109,6 @@ class Problem:
             *(statistics, dtype, memory_limit),
         )
 
-    def identify(self) -> list[str]:
-        """Hash of everything that fixes the bits, per kernel: one reading of X each."""
-        return [problem_hash(self.rows, self.classes, k, self.dtype) for k in self.kernels]
-
     def settings(self, n_threads: int | None) -> dict[str, Any]:
         """Keywords of `nc1fast.class_sums`."""
         return {
@@ -130,6 +127,15 @@ class Problem:
         """Compute a bundle in this process."""
         settings = {**self.settings(n_threads), "progress": progress}
         return _integers(self.rows, self.classes, self.kernels, settings, part)
+
+    def shares(self, part: tuple[int, int], n_threads: int | None) -> list[Share]:
+        """The same, as `Task.run` gives it."""
+        return [Share.of(sums) for sums in self.sums(part, n_threads)]
+
+    def nothing(self, n_threads: int | None) -> list[PassSums]:
+        """The sums of no pair at all: the problem's hash, its exponents and scales, and zeros."""
+        n = len(self.rows)
+        return self.sums((2 * n - 1, 2 * n), n_threads)  # more parts than there can be
 
     def sample(self, n_rows: int) -> Problem:
         """The same on about n_rows rows, of every class its share."""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from nc1fast.distributed.planning import Plan
     from nc1fast.distributed.problem import Problem
-    from nc1fast.sums import ClassSums, PassSums
+    from nc1fast.distributed.shares import Share
+    from nc1fast.sums import ClassSums
 
 _PATIENCE = 1.0  # seconds without a result after which the executor is looked at
 _FINAL = (ValueError, TypeError, BrokenExecutor)  # to try again would be in vain
@@ -78,17 +79,17 @@ def reduce(
     problem = plan.problem
     report = reporter(progress, "bundle")
     with contextlib.ExitStack() as stack:
-        finished = Finished(plan.bundles)
+        finished = Finished(problem.nothing(plan.n_threads), plan.bundles)
         if journal is not None:
-            finished = Journal(journal, _about(problem), plan.bundles)
+            finished = Journal(finished.totals, plan.bundles, journal, _about(problem))
         stack.callback(finished.close)
         count = finished.bundles
         missing = [index for index in range(count) if index not in finished.covered]
         if report is not None:
             report(count - len(missing), count)
-        results: Generator[list[PassSums], None, None]
+        results: Generator[list[Share], None, None]
         if executor is None or not missing:
-            results = (problem.sums((index, count), plan.n_threads) for index in missing)
+            results = (problem.shares((index, count), plan.n_threads) for index in missing)
         else:
             beside = None if journal is None else Path(journal)
             task = stack.enter_context(problem.tasks(plan.n_threads, beside))
@@ -98,8 +99,8 @@ def reduce(
                     _computed(tasks, executor, retries, most_results(executor, plan.workers))
                 )
             )
-        for sums in results:
-            finished.add(sums)
+        for shares in results:
+            finished.add(shares)
             if report is not None:
                 report(len(finished.covered), count)
         return problem.finish(finished.totals)
@@ -108,7 +109,6 @@ def reduce(
 def _about(problem: Problem) -> dict[str, Any]:
     """What a journal must agree with, and says where it does not."""
     return {
-        "problems": problem.identify(),
         "statistics": problem.statistics,
         "dtype": problem.dtype,
         "shape": list(problem.rows.shape),
@@ -119,7 +119,7 @@ def _about(problem: Problem) -> dict[str, Any]:
 
 def _computed(
     tasks: Iterable[Task], executor: Any, retries: int, most: int
-) -> Generator[list[PassSums], None, None]:
+) -> Generator[list[Share], None, None]:
     """Results in the order in which they come. A future is dropped as soon as its result is taken.
 
     At most `most` futures are kept at a time: finished ones may hold their results.
@@ -148,7 +148,7 @@ def _computed(
                 continue
             task, n_failed = pending.pop(future)
             try:
-                sums = future.result()
+                shares = future.result()
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, _FINAL) or _is_lost(executor) or n_failed == retries:
                     raise _told(error, executor, task, n_failed + 1) from error
@@ -157,7 +157,7 @@ def _computed(
                 del future
                 for task in itertools.islice(waiting, 1):
                     submit(task, 0)
-                yield sums
+                yield shares
     finally:
         if not _is_lost(executor):
             for future in pending:

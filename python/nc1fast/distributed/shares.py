@@ -1,0 +1,122 @@
+"""What a bundle adds to the sums of a kernel: integers, and of the rows only those that it touches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.sums import add_wide
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from nc1fast.sums import PassSums
+
+    Integers = NDArray[np.int64]
+
+_GAP = 256  # rows without a sum that are not worth a span of their own
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """Integers of some bundles, small enough to be sent and recorded.
+
+    Attributes
+    ----------
+    covered : frozenset of int
+        The bundles.
+    block, sensitivity : ndarray of int64 of shape (n_classes, n_classes, 2)
+    exponent, sensitivity_exponent : ndarray of int32 of shape (n_classes, n_classes)
+    spans : ndarray of int64 of shape (n_spans, 2)
+        Sorted rows [begin, end) whose sums are in `rows`; those of all others are 0.
+    rows : ndarray of int64 of shape (n_classes, rows of all spans), or None
+    """
+
+    problem: str
+    covered: frozenset[int]
+    block: Integers
+    exponent: NDArray[np.int32]
+    sensitivity: Integers
+    sensitivity_exponent: NDArray[np.int32]
+    spans: Integers
+    rows: Integers | None
+
+    @classmethod
+    def of(cls, part: PassSums) -> Share:
+        """Take what differs from bundle to bundle."""
+        spans, rows = np.empty((0, 2), dtype=np.int64), None
+        if part.rows is not None:
+            spans = _spans((part.rows != 0).any(axis=0))
+            rows = np.concatenate(
+                [part.rows[:, begin:end] for begin, end in spans] or [part.rows[:, :0]], axis=1
+            )
+        return cls(
+            *(part.problem, part.covered, part.block, part.exponent),
+            *(part.sensitivity, part.sensitivity_exponent, spans, rows),
+        )
+
+    def added_to(self, total: PassSums) -> PassSums:
+        """The sums of all; the row sums of `total` are changed in place.
+
+        Raises
+        ------
+        ValueError
+            If they are of another problem, or overlap.
+        """
+        if self.problem != total.problem:
+            raise ValueError("X has changed since the pass began: its file must stay as it is")
+        if self.covered & total.covered:
+            raise ValueError(f"bundles {sorted(self.covered & total.covered)} are there twice")
+        if not (
+            np.array_equal(self.exponent, total.exponent)
+            and np.array_equal(self.sensitivity_exponent, total.sensitivity_exponent)
+            and (self.rows is None) == (total.rows is None)
+        ):
+            raise ValueError("bundles of one problem must have the same exponents and statistics")
+        if self.rows is not None and total.rows is not None:
+            at = 0
+            for begin, end in self.spans:
+                total.rows[:, begin:end] += self.rows[:, at : at + end - begin]
+                at += end - begin
+        return replace(
+            total,
+            covered=total.covered | self.covered,
+            block=add_wide(total.block, self.block),
+            sensitivity=add_wide(total.sensitivity, self.sensitivity),
+        )
+
+    def stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Values for JSON, and arrays."""
+        arrays = {
+            name: getattr(self, name)
+            for name in (
+                "block",
+                "exponent",
+                "sensitivity",
+                "sensitivity_exponent",
+                "spans",
+                "rows",
+            )
+            if getattr(self, name) is not None
+        }
+        return {"problem": self.problem, "covered": sorted(self.covered)}, arrays
+
+    @classmethod
+    def restored(cls, head: Mapping[str, Any], arrays: Mapping[str, Any]) -> Share:
+        """What `stored` gave."""
+        return cls(head["problem"], frozenset(head["covered"]), **{"rows": None, **arrays})
+
+
+def _spans(used: NDArray[np.bool_]) -> Integers:
+    """Runs [begin, end) that hold every True, with fewer than _GAP False between two of them."""
+    at = np.flatnonzero(used)
+    if not len(at):
+        return np.empty((0, 2), dtype=np.int64)
+    cuts = np.flatnonzero(np.diff(at) > _GAP)
+    begins = at[np.concatenate([[0], cuts + 1])]
+    ends = at[np.concatenate([cuts, [len(at) - 1]])] + 1
+    return np.stack([begins, ends], axis=1).astype(np.int64, copy=False)
