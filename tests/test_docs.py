@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nc1fast import studies
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -20,6 +22,15 @@ def test_code_blocks_run(page):
     for block in blocks:
         above = text[: text.index(block)].count("\n")  # lines are numbered as on the page
         exec(compile("\n" * above + block, page, "exec"), names)  # noqa: S102  (the page is ours)
+
+
+def test_the_study_of_the_guide_is_one():
+    text = (ROOT / "docs" / "guide.md").read_text()
+    [block] = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    study = studies.parse(block)
+    assert [arm.name for arm in study.arms] == ["mine"]
+    assert study.arms[0].networks
+    assert len(study.arms[0].adaptive) == 2
 
 
 DIFFERENCES = (ROOT / "docs" / "differences.md").read_text()
