@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from nc1fast.sums import ClassSums, PassSums
 
+_TINY = 10**8  # parts of which one is next to no work
+
 
 @dataclass(frozen=True)
 class Task:
@@ -96,7 +98,7 @@ class Problem:
         """
         if not kernels or not all(isinstance(kernel, Kernel) for kernel in kernels):
             raise ValueError(
-                "executor and journal need a kernel object or a list of them: explicit features, "
+                "executor, journal and plans need a kernel object or a list of them: explicit features, "
                 "Gram matrices and callables are summed in one process"
             )
         if isinstance(X, str | os.PathLike):
@@ -134,8 +136,16 @@ class Problem:
 
     def nothing(self, n_threads: int | None) -> list[PassSums]:
         """The sums of no pair at all: the problem's hash, its exponents and scales, and zeros."""
-        n = len(self.rows)
-        return self.sums((2 * n - 1, 2 * n), n_threads)  # more parts than there can be
+        return [
+            replace(
+                part,
+                covered=frozenset(),
+                block=np.zeros_like(part.block),
+                sensitivity=np.zeros_like(part.sensitivity),
+                rows=None if part.rows is None else np.zeros_like(part.rows),
+            )
+            for part in self.sums((0, _TINY), n_threads)
+        ]
 
     def sample(self, n_rows: int) -> Problem:
         """The same on about n_rows rows, of every class its share."""
