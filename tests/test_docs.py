@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nc1fast import studies
+from nc1fast.studies import findings, table
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -31,6 +32,24 @@ def test_the_study_of_the_guide_is_one():
     assert [arm.name for arm in study.arms] == ["mine"]
     assert study.arms[0].networks
     assert len(study.arms[0].adaptive) == 2
+
+
+def test_what_the_readme_says_the_study_finds_follows_from_the_committed_rows():
+    """Each bullet is a finding's title, its verdict, and sentences of it, word for word."""
+    rows, _ = table.read(ROOT / "docs" / "paper")
+    known = {finding.title: finding for finding in findings.findings(rows)}
+    section = (ROOT / "README.md").read_text().partition("## What the study finds\n")[2]
+    section = section.partition("\n## ")[0]
+    bullets = [" ".join(b.split()) for b in re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)]
+    assert len(bullets) >= 6
+    for bullet in bullets:
+        title, verdict, text = re.fullmatch(r"\*\*(.+?)\*\* \((.+?)\)\. (.+)", bullet).groups()
+        finding = known[title]
+        assert verdict == finding.verdict
+        for sentence in sorted(finding.sentences, key=len, reverse=True):
+            text = text.replace(sentence, "")
+        assert not text.strip(), f"{title}: not in the findings: {text!r}"
+    assert f"{len(rows):,} rows" in section
 
 
 DIFFERENCES = (ROOT / "docs" / "differences.md").read_text()
