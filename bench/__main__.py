@@ -21,6 +21,7 @@ NAMES = (
     "adaptive",
     "networks",
     "langevin",
+    "coverage",
 )
 
 

@@ -14,7 +14,7 @@ from nc1fast.metrics import Collapse
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
-    from nc1fast import adaptive, compat, datasets, distributed, networks, theory
+    from nc1fast import adaptive, compat, datasets, distributed, estimators, networks, theory
 
 __version__ = "0.1.0"
 _ON_DEMAND = (
@@ -22,6 +22,7 @@ _ON_DEMAND = (
     "compat",
     "datasets",
     "distributed",
+    "estimators",
     "networks",
     "theory",
 )  # imported when first named
@@ -43,6 +44,7 @@ __all__ = [
     "compat",
     "datasets",
     "distributed",
+    "estimators",
     "networks",
     "theory",
     "to_table",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from nc1fast._backend import PRECISIONS, kernel_sums, thread_count
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
+from nc1fast._methods import Request, check_method, collapse_by
 from nc1fast._progress import reporter
 from nc1fast._tiles import called, precomputed, tile_sums
 from nc1fast.features import feature_sums
@@ -88,9 +90,16 @@ def collapse(
         "sums" needs O(C^2) memory and leaves nc1_pinv, nearest_center and ncc_accuracy None.
     dtype : {"float64", "float32", "mixed"}, default "float64"
         Arithmetic of the tiles; "mixed": float64 within classes, float32 between them. Sums are exact in each.
-    method : {"exact"}
-    tolerance, confidence, seed
-        Of the estimators, which are not part of this version.
+    method : {"exact", "shortcut", "features", "pairs", "auto"}, default "exact"
+        "exact": all pairs. "shortcut": exact in less than N^2 steps, for few features (`nc1fast.shortcuts`). "features", "pairs":
+        estimates with an interval, from random hidden units or sampled pairs of rows (`nc1fast.estimators`). "auto": the one
+        expected to be the fastest, without a tolerance of the first two; `reason` says which and why.
+    tolerance : float, optional
+        Half the width of the interval that an estimate shall have, relative to nc1.
+    confidence : float, default 0.95
+        Of that interval.
+    seed : int, optional
+        Of the draws; default 0. The same seed gives the same bits.
     device : {"cpu"}
     n_threads : int, optional
         Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
@@ -143,6 +152,23 @@ def collapse(
     True
     """
     _check_settings(convention, statistics, dtype, method, tolerance, confidence, seed, device)
+    if method != "exact":
+        if executor is not None or journal is not None:
+            raise ValueError("executor and journal belong to method='exact'")
+        settings = (tolerance, confidence, int(seed or 0), n_threads, keep_rows)
+        request = Request(method, convention, statistics, dtype, *settings)
+        exact = partial(
+            collapse,
+            *(X, y),
+            convention=convention,
+            statistics=statistics,
+            dtype=dtype,
+            n_threads=n_threads,
+            memory_limit=memory_limit,
+            keep_rows=keep_rows,
+            progress=progress,
+        )
+        return collapse_by(request, X, y, kernel, exact)
     sums = _sums(
         *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress),
         executor=executor,
@@ -312,19 +338,11 @@ def _check_settings(
         raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
     if dtype not in PRECISIONS:
         raise ValueError(f"dtype must be one of {', '.join(PRECISIONS)}, got {dtype!r}")
-    if method != "exact":
-        raise ValueError(f"method must be 'exact': others are not built yet, got {method!r}")
+    check_method(method, tolerance, seed)
     if device != "cpu":
         raise ValueError(f"device must be 'cpu': others are not built yet, got {device!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
-    _check_unbuilt(tolerance=tolerance, seed=seed)
-
-
-def _check_unbuilt(**arguments: Any) -> None:
-    for name, value in arguments.items():
-        if value is not None:
-            raise ValueError(f"{name} belongs to a feature that is not built yet; leave it None")
 
 
 def _check_memory(limit: int | None, n: int, n_classes: int, packed: int, n_rows_kept: int) -> None:

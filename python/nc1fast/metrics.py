@@ -21,6 +21,8 @@ from nc1fast._rows import RowStatistics, row_statistics
 from nc1fast._warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from nc1fast.sums import ClassSums
@@ -200,7 +202,7 @@ class Collapse:
         Fraction of the rows whose nearest class mean is that of their class.
     sizes, labels : ndarray of shape (n_classes,)
     error_bound : float
-        Absolute bound on the error of nc1; infinite when trace_between may be zero.
+        Absolute bound on the error of nc1; infinite when trace_between may be zero, and of an estimate: see `interval`.
     convention : {"papyan", "probe", "class", "sample", "released"}
         "released" has traces of its own, and the weights of "probe" in every other field.
     kernel : kernel or None
@@ -237,6 +239,7 @@ class Collapse:
     standard_error: float | None = None
     interval: tuple[float, float] | None = None
     _rows: RowStatistics | None = field(default=None, kw_only=True)
+    _again: Callable[[str], Collapse] | None = field(default=None, kw_only=True)  # of an estimate
 
     def __repr__(self) -> str:
         return (
@@ -252,6 +255,8 @@ class Collapse:
         ValueError
             For an unknown convention.
         """
+        if self._again is not None:
+            return self._again(convention)
         other = _evaluate(self.sums, convention, self._rows)
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 

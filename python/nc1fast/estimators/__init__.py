@@ -1,0 +1,208 @@
+"""Estimates of NC1 with honest intervals, where the exact value is not worth N^2.
+
+`collapse(..., method="features" | "pairs" | "auto", tolerance=, confidence=, seed=)` is the way in; the functions here take what is
+theirs alone. Intervals are those of the exact value for the given rows, not of a population they come from. Draws follow from
+the seed: the same seed gives the same bits (on one machine and build of NumPy's matrix product), in chunks of any size.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from nc1fast import metrics
+from nc1fast._inputs import as_labels, as_rows, two_classes
+from nc1fast._one_layer import one_layer
+from nc1fast._warnings import AccuracyWarning, warn
+from nc1fast.estimators.estimate import Estimate, forms
+from nc1fast.estimators.features import FeatureSample
+from nc1fast.estimators.pairs import PairSample
+from nc1fast.kernels import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["features", "pairs"]
+
+N_UNITS, MOST_UNITS = 1024, 1 << 16
+N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
+_FIRST_UNITS, _FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a tolerance
+
+
+def features(
+    X: ArrayLike,
+    y: ArrayLike,
+    kernel: Any,
+    *,
+    n_units: int | None = None,
+    sampling: str = "stratified",
+    tolerance: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    convention: str | None = None,
+    dtype: str = "float64",
+) -> metrics.Collapse:
+    """Estimate NC1 of a kernel of one hidden layer from random hidden units.
+
+    Parameters
+    ----------
+    X, y
+        As `nc1fast.collapse`.
+    kernel : ConjugateKernel, NNGP, NTK or AdaptiveKernel
+        Of depth 2, where the estimate is unbiased; of any activation.
+    n_units : int, optional
+        Hidden units, rounded to whole groups; default 1,024. With a tolerance: at most so many, default 65,536.
+    sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
+        How hidden weights are drawn; see `nc1fast.estimators.directions`.
+    tolerance : float, optional
+        Half the width of the interval, relative to nc1: units are doubled until it is met.
+    confidence : float, default 0.95
+    seed : int, default 0
+    convention : str, optional
+    dtype : {"float64", "float32"}, default "float64"
+
+    Returns
+    -------
+    Collapse
+        With standard_error and interval (Student's t over groups), error_bound infinite, and no row statistics.
+
+    Raises
+    ------
+    ValueError
+        For a deeper kernel, and as `nc1fast.collapse`.
+    ImportError
+        For erf, probit and gelu without scipy (extra "adaptive").
+
+    Warns
+    -----
+    AccuracyWarning
+        If the tolerance is not met.
+
+    Notes
+    -----
+    Cost: 2 N m d0 flops for m units (NTK: 4), O(C m) memory (NTK: C m d0); X is read once per round.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py.
+    Source: Neal (1996); Rahimi & Recht (2007).
+    """
+    rows, classes, labels = _data(X, y)
+    layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
+    if layer is None:
+        raise ValueError(f"random features are unbiased at depth 2 only, got {kernel!r}")
+    first = _FIRST_UNITS if tolerance is not None else n_units or N_UNITS
+    sample = FeatureSample(
+        rows,
+        classes,
+        labels,
+        kernel,
+        layer,
+        n_units=max(first, N_UNITS) if n_units is None else n_units,
+        seed=seed,
+        sampling=sampling,
+        dtype=dtype,
+    )
+    most = n_units or MOST_UNITS
+    return _refined(
+        lambda: sample.grow(max(first, sample.n_units)),
+        sample.estimate,
+        lambda: 2 * sample.n_units > most,
+        (tolerance, confidence, convention),
+    )
+
+
+def pairs(
+    X: ArrayLike,
+    y: ArrayLike,
+    kernel: Any,
+    *,
+    n_pairs: int | None = None,
+    tolerance: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    convention: str | None = None,
+) -> metrics.Collapse:
+    """Estimate NC1 of any kernel object from sampled pairs of rows.
+
+    Parameters
+    ----------
+    X, y
+        As `nc1fast.collapse`.
+    kernel : Kernel
+        Of any depth.
+    n_pairs : int, optional
+        Pairs in all; default 200,000. With a tolerance: at most so many, default 10^8.
+    tolerance : float, optional
+        Half the width of the interval, relative to nc1: pairs are doubled until it is met.
+    confidence : float, default 0.95
+    seed : int, default 0
+    convention : str, optional
+
+    Returns
+    -------
+    Collapse
+        With standard_error and interval (Student's t, strata independent), error_bound infinite, and no row statistics.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no kernel object, and as `nc1fast.collapse`.
+
+    Warns
+    -----
+    AccuracyWarning
+        If the tolerance is not met.
+
+    Notes
+    -----
+    Cost: 10 d0 + 60 depth flops a pair, and N diagonal values. Pairs of classes, C (C + 1)/2, get 64 pairs of rows at least.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py.
+    Source: Hoeffding (1948); Neyman (1934).
+    """
+    rows, classes, labels = _data(X, y)
+    if not isinstance(kernel, Kernel):
+        raise TypeError(f"kernel must be a kernel object, got {kernel!r}")
+    sample = PairSample(rows, classes, labels, kernel, seed)
+    sizes = sample.estimate().sizes
+    wanted = forms(metrics.weights(convention or "papyan", sizes))
+    sample.grow(0, wanted)  # the pilot
+    first = _FIRST_PAIRS if tolerance is not None else n_pairs or N_PAIRS
+    most = n_pairs or MOST_PAIRS
+    return _refined(
+        lambda: sample.grow(max(first - sample.n_pairs, sample.n_pairs), wanted),
+        sample.estimate,
+        lambda: 2 * sample.n_pairs > most or sample.exhausted,
+        (tolerance, confidence, convention),
+    )
+
+
+def _data(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any]]:
+    rows = as_rows(X, "X")
+    classes, labels = as_labels(y, len(rows))
+    two_classes(labels)
+    return rows, classes, labels
+
+
+def _refined(
+    grow: Callable[[], None],
+    estimate: Callable[[], Estimate],
+    full: Callable[[], bool],
+    settings: tuple[float | None, float, str | None],
+) -> metrics.Collapse:
+    """Grow once, or until the tolerance is met or the sample is as large as it may be."""
+    tolerance, confidence, convention = settings
+    while True:
+        grow()
+        now = estimate()
+        nc1, _, half = now.spread(convention or "papyan", confidence)
+        met = tolerance is None or (math.isfinite(half) and half <= tolerance * abs(nc1))
+        if met or full():
+            break
+    if not met:
+        warn(
+            f"the interval of nc1 is {nc1:.3g} +- {half:.1g}, wider than the tolerance of {tolerance:.1%}, "
+            f"after {now.reason}",
+            AccuracyWarning,
+        )
+    return now.collapse(convention, confidence)

@@ -1,0 +1,104 @@
+"""Random hidden weights w ~ N(0, I), in independent groups that each cover the space more evenly than chance.
+
+Along the class means (an orthonormal basis of their span) the coordinates of a group are stratified: one in each of K slices of
+equal probability, in an order of its own for each basis vector (a Latin hypercube). On the rest of the space the weights
+are blocks of orthogonal vectors with the lengths of Gaussian ones. Each w is Gaussian all the same, so that means over w stay
+unbiased; and groups are independent, so that their spread is an honest measure of the error.
+Sources: McKay, Beckman & Conover (1979); Yu et al. (2016) for orthogonal random features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+SAMPLINGS = ("stratified", "orthogonal", "plain")
+_STRATIFIED = 8  # directions at most
+_SMALLEST, _LARGEST = 32, 128  # features of a group
+_FEWEST = 8  # groups, for their spread to say something
+_FLAT = 1e-6  # a direction of the means beside the longest, below which it is left to chance
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Groups of hidden weights in `n_features` dimensions.
+
+    `basis` (s, n_features) has orthonormal rows, along which weights are stratified.
+    """
+
+    n_features: int
+    group: int
+    basis: Array
+    orthogonal: bool
+    seed: int
+
+    def draw(self, index: int) -> Array:
+        """Weights of one group, shape (group, n_features): a function of seed and index alone."""
+        rng = np.random.default_rng([self.seed, index])
+        K, d, s = self.group, self.n_features, len(self.basis)
+        if not self.orthogonal:
+            return rng.normal(size=(K, d))
+        free = d - s
+        rest = np.concatenate([np.zeros((0, d)), *self._blocks(rng, free)])[:K]
+        rest -= (rest @ self.basis.T) @ self.basis
+        along = np.empty((K, s))
+        inverse = NormalDist().inv_cdf
+        for a in range(s):
+            u = (rng.permutation(K) + rng.uniform(size=K)) / K
+            along[:, a] = [inverse(min(max(p, 1e-300), 1 - 2.0**-53)) for p in u]
+        return rest + along @ self.basis
+
+    def _blocks(self, rng: np.random.Generator, free: int) -> list[Array]:
+        """Orthogonal vectors of the complement of the basis with Gaussian lengths, at least a group of them."""
+        K, d = self.group, self.n_features
+        if free == 0:
+            return [np.zeros((K, d))]
+        out = []
+        for _ in range(-(-K // free)):
+            raw = rng.normal(size=(d, min(K, free)))
+            raw -= self.basis.T @ (self.basis @ raw)
+            Q, R = np.linalg.qr(raw)
+            lengths = np.sqrt(rng.chisquare(free, size=Q.shape[1]))
+            out.append((Q * (np.sign(np.diag(R)) * lengths)).T)
+        return out
+
+
+def directions(
+    n_features: int, means: Array, n_weights: int, sampling: str, seed: int
+) -> Directions:
+    """How to draw about `n_weights` weights at a time.
+
+    Parameters
+    ----------
+    n_features : int
+    means : ndarray of shape (n_classes, n_features)
+        Class means, or something near them: any choice gives unbiased results.
+    n_weights : int
+    sampling : {"stratified", "orthogonal", "plain"}
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        For an unknown sampling.
+    """
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+    if sampling == "plain":
+        return Directions(n_features, 1, np.zeros((0, n_features)), False, seed)
+    basis = np.zeros((0, n_features))
+    if sampling == "stratified":
+        _, lengths, basis = np.linalg.svd(means, full_matrices=False)
+        basis = basis[: min(_STRATIFIED, int((lengths > _FLAT * lengths[0]).sum()))]
+    free = n_features - len(basis)
+    group = max(1, min(free, _LARGEST, n_weights // _FEWEST)) if free else _SMALLEST
+    group *= -(-_SMALLEST // group)
+    return Directions(n_features, group, basis, True, seed)

@@ -1,0 +1,120 @@
+"""What every estimator ends in: class means and variances in feature space, and how far they may be off."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nc1fast import metrics
+from nc1fast.sums import ClassSums, SumsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+
+class Forms(NamedTuple):
+    """The traces as linear forms: Tr Sigma_W = within.V + norms.diag M, Tr Sigma_B = sum_cc' between_cc' M_cc'."""
+
+    within: Array  # (C,)
+    norms: Array  # (C,)
+    between: Array  # (C, C)
+
+
+def forms(w: metrics.Weights) -> Forms:
+    """The linear forms of a convention."""
+    mean = np.outer(w.mean, w.mean)
+    if w.convention == "released":
+        return Forms(w.within, w.within - w.between, np.diag(w.between) - mean)
+    mixed = np.outer(w.between, w.mean)
+    return Forms(w.within, np.zeros(len(w.mean)), np.diag(w.between) - mixed - mixed.T + mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Estimated V_c and M_cc' = <mu_c, mu_c'>, and the variance of any combination of the two traces.
+
+    `variance(forms, ratio)` is the estimated variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom.
+    """
+
+    V: Array  # (C,)
+    M: Array  # (C, C)
+    sizes: NDArray[np.int64]
+    labels: NDArray[Any]
+    kernel: Any
+    variance: Callable[[Forms, float], tuple[float, float]]
+    method: str
+    reason: str
+
+    def spread(self, convention: str, confidence: float) -> tuple[float, float, float]:
+        """(nc1, its standard error, half the width of its interval), by the delta method and Student's t."""
+        w = metrics.weights(convention, self.sizes)
+        between = metrics.trace_between(self.M, w)
+        if not between > 0:
+            return math.inf, math.inf, math.inf
+        nc1 = metrics.trace_within(self.V, self.M, w) / between
+        variance, freedom = self.variance(forms(w), nc1)
+        error = math.sqrt(variance) / between
+        return nc1, error, error * student_quantile(confidence, freedom)
+
+    def collapse(self, convention: str | None, confidence: float) -> metrics.Collapse:
+        """Every metric of the estimated sums; the interval is that of nc1."""
+        n = self.sizes.astype(np.float64)
+        zero = np.zeros(len(n))
+        sums = ClassSums(
+            np.outer(n, n) * self.M,
+            n * (self.V + np.diag(self.M)),
+            n * self.V,
+            self.sizes,
+            self.labels,
+            SumsError(np.outer(zero, zero), zero, zero),
+            self.kernel,
+        )
+        result = metrics.collapse_from_sums(sums, convention)
+        nc1, error, half = self.spread(result.convention, confidence)
+        return dataclasses.replace(
+            result,
+            error_bound=math.inf,
+            method=self.method,
+            reason=self.reason,
+            standard_error=error,
+            interval=(nc1 - half, nc1 + half),
+            _again=lambda other: self.collapse(other, confidence),
+        )
+
+
+def student_quantile(confidence: float, freedom: float) -> float:
+    """The t with P(|T| <= t) = confidence for Student's T; degrees of freedom are rounded down, beyond 1,000 it is normal.
+
+    Notes
+    -----
+    Source: Abramowitz & Stegun (1972), 26.7.3 and 26.7.4, which are finite sums; by bisection.
+    """
+    if freedom >= 1000:
+        return NormalDist().inv_cdf((1 + confidence) / 2)
+    low, high = 0.0, math.pi / 2  # of atan(t/sqrt(freedom))
+    whole = max(1, int(freedom))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _central(middle, whole) < confidence else (low, middle)
+    return math.sqrt(whole) * math.tan(low)
+
+
+def _central(angle: float, freedom: int) -> float:
+    """P(|T| <= sqrt(freedom) tan(angle))."""
+    odd = freedom % 2
+    cos2 = math.cos(angle) ** 2
+    term = math.sin(angle) * (math.cos(angle) if odd else 1.0)
+    total = 0.0
+    for k in range(1 + odd, freedom, 2):
+        total += term
+        term *= cos2 * k / (k + 1)
+    return 2 / math.pi * (angle + total) if odd else total

@@ -1,0 +1,264 @@
+"""Estimates against the exact kernels: unbiased, with intervals that cover, and the same bits for the same seed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+from nc1fast import estimators, metrics, reference
+from nc1fast.activations import NO_FINITE_NTK
+from nc1fast.estimators import features as features_of
+from nc1fast.estimators import pairs as pairs_of
+from nc1fast.estimators.directions import directions
+from nc1fast.estimators.estimate import forms, student_quantile
+from nc1fast.estimators.features import _tangent_moments, _value_moments, units
+
+pytest.importorskip("scipy")
+
+
+def _data(sizes=(40, 20, 12), n_features=3, std=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    X = rng.normal(size=(len(sizes), n_features))[y] + std * rng.normal(size=(len(y), n_features))
+    order = rng.permutation(len(y))
+    return X[order], y[order]
+
+
+KERNELS = [
+    nc.NNGP("relu"),
+    nc.NTK("relu", 2, (1.3, 0.7), (0.2, 0.1)),
+    nc.NTK("erf", parametrization="standard", width=20),
+    nc.ConjugateKernel("sign", bias_variance=0.1),
+    nc.NTK("gelu", bias_variance=0.3, train_bias=False),
+    nc.NTK(nc.LeakyReLU(0.2)),
+    nc.AdaptiveKernel(np.diag([0.5, 0.2, 0.3])),
+]
+
+
+@pytest.mark.parametrize("activation", [*nc.activations(), nc.LeakyReLU(0.3)], ids=str)
+def test_units_have_the_dual_activation_as_their_mean(activation):
+    """A trapezoidal rule over two Gaussian weights, and phi' against differences of phi."""
+    phi, slope = units(nc.NNGP(activation).activation)
+    t = np.linspace(-9, 9, 601)
+    u, v = np.meshgrid(t, t)
+    density = np.exp(-(u**2 + v**2) / 2)
+    density /= density.sum()
+    first, second = phi(u), phi(0.6 * u + 0.8 * v)
+    kappa, kdot = reference.dual(activation, 1.0, 1.0, 0.6)
+    assert (density * first * second).sum() == pytest.approx(float(kappa), rel=2e-2)
+    if str(activation) not in NO_FINITE_NTK:
+        product = slope(u) * slope(0.6 * u + 0.8 * v)
+        assert (density * product).sum() == pytest.approx(float(kdot), rel=2e-2)
+
+
+def _z_scores(estimate, exact, n):
+    """(mean - exact) / standard error of V and M over n seeds."""
+    results = [estimate(seed) for seed in range(n)]
+    scores = []
+    for name in ("within_by_class", "class_gram"):
+        values = np.array([getattr(r, name) for r in results])
+        error = values.std(axis=0, ddof=1) / np.sqrt(n)
+        difference = values.mean(axis=0) - getattr(exact, name)
+        # what all draws agree on, as the sum over a whole orthogonal block, is right to rounding
+        floor = 1e-12 * np.abs(getattr(exact, name)).max()
+        scores.append(
+            np.where(np.abs(difference) < floor, 0.0, difference / (error + floor)).ravel()
+        )
+    return np.concatenate(scores)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.parametrize("sampling", ["stratified", "orthogonal", "plain"])
+def test_features_are_unbiased(kernel, sampling):
+    X, y = _data()
+    exact = nc.collapse(X, y, kernel, convention="papyan")
+
+    def estimate(seed):
+        return features_of(
+            X, y, kernel, n_units=256, sampling=sampling, seed=seed, convention="papyan"
+        )
+
+    assert np.abs(_z_scores(estimate, exact, 24)).max() < 5
+
+
+@pytest.mark.parametrize("kernel", [*KERNELS, nc.NTK("relu", 4), nc.NTK("gelu", 3)], ids=repr)
+def test_pairs_are_unbiased(kernel):
+    X, y = _data()
+    exact = nc.collapse(X, y, kernel, convention="papyan")
+
+    def estimate(seed):
+        return pairs_of(X, y, kernel, n_pairs=500, seed=seed, convention="papyan")
+
+    assert np.abs(_z_scores(estimate, exact, 24)).max() < 5
+
+
+def _covered(estimate, exact, n):
+    results = [estimate(seed) for seed in range(n)]
+    return np.mean([r.interval[0] <= exact <= r.interval[1] for r in results])
+
+
+@pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("erf")], ids=repr)
+@pytest.mark.parametrize("sizes", [(100, 100), (200, 20)], ids=str)
+def test_intervals_cover_the_exact_value(kernel, sizes):
+    """95 % of 200 seeds within four binomial standard deviations; bench/bench_coverage.py takes 2,000."""
+    X, y = _data(sizes, 8)
+    slack = 4 * np.sqrt(0.95 * 0.05 / 200)
+
+    def of_features(seed):
+        return features_of(X, y, kernel, n_units=256, seed=seed, convention="papyan")
+
+    def of_pairs(seed):
+        return pairs_of(X, y, kernel, n_pairs=2000, seed=seed, convention="sample")
+
+    for estimate, convention in ((of_features, "papyan"), (of_pairs, "sample")):
+        exact = nc.collapse(X, y, kernel, convention=convention).nc1
+        assert _covered(estimate, exact, 200) == pytest.approx(0.95, abs=slack)
+
+
+def test_stratified_features_reach_one_percent_on_the_published_data():
+    X, y = nc.datasets.paper_d1(256, 128, seed=0)
+    for kernel in (nc.NNGP("relu"), nc.NTK("relu"), nc.NNGP("erf"), nc.NTK("erf")):
+        exact = nc.collapse(X, y, kernel).nc1
+        errors = [
+            features_of(X, y, kernel, n_units=1024, seed=s).nc1 / exact - 1 for s in range(12)
+        ]
+        assert np.sqrt(np.mean(np.square(errors))) <= 0.01
+
+
+@pytest.mark.parametrize("convention", list(metrics.CONVENTIONS))
+def test_traces_are_the_linear_forms(convention):
+    X, y = _data()
+    result = nc.collapse(X, y, nc.NTK("relu"), convention=convention)
+    f = forms(metrics.weights(convention, result.sizes))
+    M, V = result.class_gram, result.within_by_class
+    assert f.within @ V + f.norms @ np.diag(M) == pytest.approx(result.trace_within, rel=1e-12)
+    assert (f.between * M).sum() == pytest.approx(result.trace_between, rel=1e-12)
+
+
+def test_another_convention_has_its_own_interval():
+    X, y = _data((800, 500))
+    for method in (features_of, pairs_of):
+        result = method(X, y, nc.NNGP("relu"), seed=3, convention="papyan")
+        again = method(X, y, nc.NNGP("relu"), seed=3, convention="sample")
+        other = result.under("sample")
+        # the same units; pairs are shared out among the strata for the convention asked for
+        assert other.nc1 == pytest.approx(again.nc1, rel=0.05)
+        assert other.standard_error == pytest.approx(again.standard_error, rel=0.5)
+        assert other.error_bound == np.inf
+        assert other.interval != result.interval
+
+
+def test_tolerance_is_met_or_a_warning_says_so():
+    X, y = _data((350, 350))
+    for kernel in (nc.NNGP("relu"), nc.NTK("relu", 3)):
+        result = pairs_of(X, y, kernel, tolerance=0.005)
+        assert result.interval[1] - result.nc1 <= 0.005 * result.nc1
+    result = features_of(X, y, nc.NTK("relu"), tolerance=0.01)
+    assert result.interval[1] - result.nc1 <= 0.01 * result.nc1
+    with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
+        features_of(X, y, nc.NTK("relu"), n_units=256, tolerance=1e-6)
+    with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
+        pairs_of(X, y, nc.NTK("relu"), n_pairs=1000, tolerance=1e-6)
+
+
+def test_all_pairs_are_the_exact_value():
+    X, y = _data()
+    result = pairs_of(X, y, nc.NTK("relu"), n_pairs=10**6, convention="papyan")
+    exact = nc.collapse(X, y, nc.NTK("relu"), convention="papyan")
+    assert result.nc1 == pytest.approx(exact.nc1, rel=1e-12)
+    assert result.standard_error == 0
+
+
+def test_classes_of_one_row():
+    X, y = _data((30, 1, 1))
+    exact = nc.collapse(X, y, nc.NNGP("erf"), convention="class").nc1
+    for method in (features_of, pairs_of):
+        result = method(X, y, nc.NNGP("erf"), convention="class")
+        assert (result.within_by_class[1:] == 0).all()
+        assert abs(result.nc1 - exact) <= 5 * result.standard_error + 1e-12 * exact
+
+
+def test_collapsed_features_keep_their_digits():
+    """Within-class variances are sums of squares: relative errors are those of sampling, whatever NC1."""
+    X, y = _data(std=1e-7)
+    for kernel in (nc.NNGP("relu"), nc.NNGP("erf"), nc.NTK("erf")):
+        exact = nc.collapse(X, y, kernel, convention="papyan")
+        for method in (features_of, pairs_of):
+            result = method(X, y, kernel, convention="papyan")
+            assert result.nc1 == pytest.approx(exact.nc1, rel=0.3)
+            assert result.standard_error < 0.1 * exact.nc1
+
+
+def test_moments_of_derivatives_times_rows():
+    rng = np.random.default_rng(0)
+    parts = [(rng.normal(size=(n, 5)), rng.normal(2, 1, (n, 3))) for n in (7, 1, 12)]
+    joined = None
+    for A, t in parts:
+        moments = _tangent_moments(A, t)
+        joined = moments if joined is None else joined.joined(moments)
+    whole = np.concatenate([A[:, :, None] * t[:, None] for A, t in parts])  # (n, m, d)
+    np.testing.assert_allclose(joined.mean, whole.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(
+        joined.squares, len(whole) * whole.var(axis=0).sum(axis=1), rtol=1e-12
+    )
+    H = parts[2][0]
+    np.testing.assert_allclose(_value_moments(H).squares, len(H) * H.var(axis=0), rtol=1e-12)
+
+
+def test_weights_are_gaussian():
+    means = np.random.default_rng(0).normal(size=(3, 6))
+    for sampling in ("stratified", "orthogonal", "plain"):
+        plan = directions(6, means, 512, sampling, seed=1)
+        W = np.concatenate([plan.draw(i) for i in range(4000 // plan.group)])
+        np.testing.assert_allclose(W.T @ W / len(W), np.eye(6), atol=0.08)
+        assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
+    with pytest.raises(ValueError, match="sampling"):
+        directions(6, means, 512, "sobol", seed=1)
+
+
+def test_student_quantiles_are_those_of_the_tables():
+    tables = {(0.95, 1): 12.7062, (0.95, 7): 2.36462, (0.99, 8): 3.35539, (0.9, 30): 1.69726}
+    for (confidence, freedom), expected in tables.items():
+        assert student_quantile(confidence, freedom) == pytest.approx(expected, rel=1e-5)
+    assert student_quantile(0.95, np.inf) == pytest.approx(1.959964, rel=1e-6)
+
+
+_PROGRAM = """
+import nc1fast as nc
+X, y = nc.datasets.paper_d1(4100, 20, seed=0)
+for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
+    for method in (nc.estimators.features, nc.estimators.pairs):
+        print(method(X, y, kernel, seed=5).nc1.hex())
+"""
+
+
+def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
+    outputs = []
+    for threads in ("1", "2"):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = os.environ | dict.fromkeys(names, threads)
+        run = subprocess.run(
+            [sys.executable, "-c", _PROGRAM],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outputs.append(run.stdout)
+    assert outputs[0] == outputs[1]
+    X, y = _data((30, 30))
+    first = [features_of(X, y, nc.NNGP("relu"), seed=s, n_units=256).nc1 for s in (0, 0, 1)]
+    assert first[0] == first[1] != first[2]
+
+
+def test_what_cannot_be_estimated():
+    X, y = _data()
+    with pytest.raises(ValueError, match="depth 2"):
+        estimators.features(X, y, nc.NNGP("relu", 3))
+    with pytest.raises(TypeError, match="kernel"):
+        estimators.pairs(X, y, lambda A, B: A @ B.T)
