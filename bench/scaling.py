@@ -1,0 +1,246 @@
+"""What a pass costs, and what that comes to on many machines: ``python -m bench.scaling [--quick]``.
+
+Measures, on one thread and in seconds of the processor (so that a busy machine may be measured): a pair and a row by number of
+features and precision, a random-feature estimate, and what a bundle costs the process that plans. Then plays the plan through
+for more rows and more workers than there are here, and prints the tables of `docs/scaling.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import math
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import nc1fast as nc
+from bench._problem import Problem
+from bench._timing import environment, write_json
+from nc1fast._extras import require
+from nc1fast.distributed.planning import MOST_BUNDLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KERNEL = nc.NNGP("relu")
+N_CLASSES = 10
+FEATURES = (2, 32, 128, 784)
+PRECISIONS = ("float32", "float64")
+N_SAMPLES, WORKERS = (10**7, 10**9), (1, 64, 1000)
+N_UNITS = 1024  # of an estimate
+
+# A bundle is a run of cells along one row of a grid of 4 sqrt(bundles) blocks of rows: it reads 9 of them.
+READ = 9 / 4
+
+# What is assumed of a cluster, not measured here.
+BANDWIDTH = 1e9  # bytes per second that a worker reads
+STORAGE = 20e9  # and all of them together
+NETWORK = 1e9  # bytes per second that the planning process receives
+SCATTER = 0.1  # standard deviation of the logarithm of a bundle's time
+FAILURES = 1e-6  # bundles lost per second of work
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one thread per pair and per row that is read and packed."""
+
+    pair: float
+    row: float
+
+
+def processor_seconds(run: Callable[[], Any]) -> float:
+    """Of all threads of this process; the better of two."""
+    seconds = []
+    for _ in range(2):
+        started = time.process_time()
+        run()
+        seconds.append(time.process_time() - started)
+    return min(seconds)
+
+
+def pass_cost(n_features: int, dtype: str, *, quick: bool) -> Cost:
+    """From two sizes: t(m) = pair m^2/2 + row m."""
+    sizes = (1024, 2048) if quick else (2048, 8192)
+    times = []
+    for m in sizes:
+        X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype=dtype).data()
+
+        def run(X: Any = X, y: Any = y) -> None:
+            nc.class_sums(X, y, KERNEL, statistics="sums", dtype=dtype, n_threads=1)
+
+        times.append(processor_seconds(run))
+    (m, n), (a, b) = sizes, times
+    pair = 2 * (b / n - a / m) / (n - m)
+    return Cost(pair, max(0.0, a / m - pair * m / 2))
+
+
+def estimate_cost(n_features: int, *, quick: bool) -> float:
+    """Seconds per row of a random-feature estimate with `N_UNITS` units."""
+    from nc1fast import estimators
+
+    m = 512 if quick else 4096
+    X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype="float32").data()
+    return processor_seconds(lambda: estimators.features(X, y, KERNEL, n_units=N_UNITS, seed=0)) / m
+
+
+def bundle_cost(executor: str, *, quick: bool) -> float:
+    """Seconds of the planning process for each bundle: to send it, to take its sums, to record them and to add them.
+
+    A small problem in many bundles, less the same bundles in this process without any of that.
+    """
+    X, y = Problem(1500, 4, n_classes=N_CLASSES).data()
+    count = 10 if quick else 200
+    plan = nc.distributed.plan(X, y, KERNEL, statistics="sums", n_threads=1, bundles=count)
+
+    def run(workers: Any, journal: Path | None) -> float:
+        started = time.process_time()
+        nc.distributed.reduce(plan, workers, journal=journal)
+        return time.process_time() - started
+
+    with tempfile.TemporaryDirectory() as folder, _workers(executor) as workers:
+        alone, shared = run(None, None), run(workers, Path(folder) / "journal")
+    return max(0.0, shared - (alone if executor == "threads" else 0.0)) / count
+
+
+def _workers(name: str) -> Any:
+    if name == "threads":
+        return ThreadPoolExecutor(1)
+    return require("distributed", "distributed").Client(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+    )
+
+
+def rows_read(n_rows: int, bundles: int) -> float:
+    """Rows that a bundle reads."""
+    return n_rows * min(1.0, READ / math.sqrt(bundles))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Workers of one thread each, and the process that plans."""
+
+    n_workers: int
+    bundle: float  # seconds of the planning process
+
+
+def simulate(
+    n: int, d: int, cost: Cost, itemsize: int, cluster: Cluster, *, rows: bool
+) -> dict[str, Any]:
+    """Play a plan through: every free worker takes the next bundle; a lost one is done again.
+
+    Returns
+    -------
+    dict
+        seconds from beginning to end; busy, the share of them that workers compute; bytes moved.
+    """
+    work = cost.pair * n * n / 2
+    count = min(MOST_BUNDLES, max(2, math.ceil(work / 5)))
+    if count < 20 * cluster.n_workers:
+        count = cluster.n_workers * math.ceil(count / cluster.n_workers)
+    read = rows_read(n, count) * d * itemsize
+    returned = 16 * N_CLASSES**2 + 8 * N_CLASSES * rows_read(n, count) * rows
+    speed = min(BANDWIDTH, STORAGE / cluster.n_workers)
+    compute = work / count + cost.row * rows_read(n, count)
+    one = compute + read / speed
+    taken = cluster.bundle + returned / NETWORK
+    rng = np.random.default_rng(0)
+    free = [3 * n * d * itemsize / BANDWIDTH] * cluster.n_workers  # the survey: three readings
+    heapq.heapify(free)
+    driver = end = free[0]
+    for took in _durations(rng, count, one):
+        done = heapq.heappop(free) + took
+        driver = max(driver, done) + taken
+        end = max(end, driver)
+        heapq.heappush(free, done)
+    return {
+        "N": n,
+        "d": d,
+        "workers": cluster.n_workers,
+        "bundles": count,
+        "seconds": end,
+        "busy": count * compute / (end * cluster.n_workers),
+        "bytes read": count * read,
+        "bytes returned": count * returned,
+    }
+
+
+def _durations(rng: np.random.Generator, count: int, mean: float) -> Iterator[float]:
+    """What each bundle takes, with what is lost on the way."""
+    for scatter, luck in zip(rng.standard_normal(count), rng.random(count), strict=True):
+        seconds = mean * math.exp(SCATTER * scatter)
+        lost = luck < 1 - math.exp(-FAILURES * seconds)
+        yield seconds * (1.5 if lost else 1.0)  # in the middle, on average
+
+
+def human(seconds: float) -> str:
+    """Seconds, minutes, hours, days or years."""
+    for name, length in (("years", 31_557_600), ("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {name}"
+    return f"{seconds:.3g} s"
+
+
+def main() -> None:
+    """Measure, play through, print."""
+    parser = argparse.ArgumentParser(prog="bench.scaling", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shows that it runs; no meaning")
+    parser.add_argument("--out", type=Path, default=Path("bench/results"))
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    costs = {(d, t): pass_cost(d, t, quick=quick) for t in PRECISIONS for d in FEATURES}
+    print(
+        "| d | precision | ns per pair | us per row packed |",
+        "| ---: | --- | ---: | ---: |",
+        sep="\n",
+    )
+    for (d, dtype), cost in costs.items():
+        print(f"| {d} | {dtype} | {1e9 * cost.pair:.3g} | {1e6 * cost.row:.2g} |", flush=True)
+    bundles = {name: bundle_cost(name, quick=quick) for name in ("threads", "dask")}
+    print(
+        "\nms of the planning process per bundle:",
+        {k: round(1e3 * v, 2) for k, v in bundles.items()},
+    )
+    estimates = {d: estimate_cost(d, quick=quick) for d in FEATURES}
+    print(
+        "us per row of an estimate:",
+        {d: round(1e6 * v, 2) for d, v in estimates.items()},
+        "\n",
+        flush=True,
+    )
+    rows = []
+    print("| N | d | precision | workers | bundles | time | busy | read | returned |")
+    print("| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for n in N_SAMPLES:
+        for (d, dtype), cost in costs.items():
+            for n_workers in WORKERS:
+                cluster = Cluster(n_workers, bundles["dask"])
+                row = simulate(n, d, cost, np.dtype(dtype).itemsize, cluster, rows=False)
+                rows.append({**row, "precision": dtype})
+                print(
+                    f"| {n:.0e} | {d} | {dtype} | {n_workers} | {row['bundles']} | {human(row['seconds'])} "
+                    f"| {100 * row['busy']:.0f} % | {row['bytes read'] / 1e12:.3g} TB | {row['bytes returned'] / 1e9:.2g} GB |"
+                )
+    print("\n| N | d | estimate, one thread |", "| ---: | ---: | ---: |", sep="\n")
+    for n in N_SAMPLES:
+        for d, seconds in estimates.items():
+            print(f"| {n:.0e} | {d} | {human(n * (seconds + 4 * d / BANDWIDTH))} |")
+    write_json(
+        arguments.out / "scaling.json",
+        {
+            "environment": environment(1),
+            "costs": [{"d": d, "precision": t, **vars(c)} for (d, t), c in costs.items()],
+            "bundle": bundles,
+            "estimate": estimates,
+            "predictions": rows,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
