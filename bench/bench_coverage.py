@@ -71,7 +71,7 @@ def coverage(
                 X,
                 y,
                 kernel,
-                n_units=256 if n_features < 128 else 1024,
+                n_units=1024,
                 seed=seed,
                 convention="papyan",
             )
