@@ -36,7 +36,12 @@ template <class Act>
 class Stage final : public RowStage {
  public:
   explicit Stage(const ChainSpec& spec)
-      : spec_(spec), act_(spec.parameter), recursion_(make_recursion<double>(spec)), form_(spec.distance_form()) {}
+      : spec_(spec), act_(spec.parameter), recursion_(make_recursion<double>(spec)), form_(spec.distance_form()) {
+    if (form_ == Form::plain_distance) return;
+    const std::vector<Layer> nothing(std::size_t(std::max(1, recursion_.n_duals)));
+    origin_ = nothing;
+    layers({0, 0, 0, true}, nothing.data(), origin_.data());
+  }
 
   void set_reference(double a_m) override {
     reference_.resize(std::size_t(std::max(1, recursion_.n_duals)));
@@ -45,7 +50,11 @@ class Stage final : public RowStage {
   }
 
   void row(const RowInput& in, double slack, Layer* rows, OutputRow* outputs) const override {
-    layers(in, in.centred ? reference_.data() : nullptr, rows);
+    const RowInput about_origin{in.a, in.a, 0, false};
+    if (in.centred || origin_.empty())
+      layers(in, in.centred ? reference_.data() : nullptr, rows);
+    else
+      layers(about_origin, origin_.data(), rows);
     const std::size_t n = spec_.outputs.size();
     values(pair_of_half_chord(0.0), rows, rows, k_);
     const double step = 1e-7;
@@ -175,6 +184,7 @@ class Stage final : public RowStage {
   Recursion<double> recursion_;
   Form form_;
   std::vector<Layer> reference_;
+  std::vector<Layer> origin_;  // of a row of zeros: the reference of a class that has no other; empty for plain forms
   std::vector<double> reference_k_;
   mutable std::vector<double> k_, moved_, to_reference_;  // of the row in hand; a stage belongs to one thread
 };

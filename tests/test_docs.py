@@ -40,7 +40,9 @@ def test_what_the_readme_says_the_study_finds_follows_from_the_committed_rows():
     known = {finding.title: finding for finding in findings.findings(rows)}
     section = (ROOT / "README.md").read_text().partition("## What the study finds\n")[2]
     section = section.partition("\n## ")[0]
-    bullets = [" ".join(b.split()) for b in re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)]
+    bullets = [
+        " ".join(b.split()) for b in re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)
+    ]
     assert len(bullets) >= 6
     for bullet in bullets:
         title, verdict, text = re.fullmatch(r"\*\*(.+?)\*\* \((.+?)\)\. (.+)", bullet).groups()

@@ -66,13 +66,22 @@ def _check_dtype(dtype: str, allowed: Sequence[str]) -> None:
 
 
 def _check_rows(X: NDArray[Any], chains: Sequence[Chain]) -> None:
-    """Zero rows have no direction: harmless unless the activation depends on nothing else."""
-    if any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains):
-        zero = sum(int((~chunk.any(axis=1)).sum()) for chunk in row_chunks(X))
-        if zero:
-            raise ValueError(
-                f"X has {zero} zero rows, for which sign and step are undefined without a bias_variance"
-            )
+    """Zero rows have no direction: harmless unless a kernel depends on nothing else, or asks for the slope at a kink."""
+    step = any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains)
+    kink = any(
+        c.activation in ("relu", "leaky_relu", "abs") and c.biases[0] == 0 and c.theta_offset != 0
+        for c in chains
+    )
+    if not (step or kink):
+        return
+    if zero := sum(int((~chunk.any(axis=1)).sum()) for chunk in row_chunks(X)):
+        what = (
+            "sign and step are undefined without a bias_variance"
+            if step
+            else "an NTK with trained input biases needs the derivative of its activation at 0, which has none there: "
+            "give the input layer a bias_variance, or set train_bias=False"
+        )
+        raise ValueError(f"X has {zero} zero rows, for which {what}")
 
 
 def gram(
