@@ -35,5 +35,7 @@ def reporter(progress: Any, unit: str = "tile") -> Callable[[int, int], object] 
         if bar is None:
             bar = require("tqdm", "cli").tqdm(total=total, initial=done, unit=unit, leave=False)
         bar.update(done - bar.n)
+        if done == total:
+            bar.close()
 
     return report

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._backend import thread_count
-from nc1fast._extras import require
 from nc1fast._inputs import as_rows
+from nc1fast._progress import reporter
 from nc1fast._targets import as_numbers
 from nc1fast.adaptive.descent import Descent
 from nc1fast.adaptive.equations import ROW_SLOPES, FreeEnergy, Likelihood, likelihood
@@ -178,7 +178,7 @@ def solve_equations(
     begin = (
         np.eye(energy.rank) if start is None else energy.coordinates(_start(start, rows.shape[1]))
     )
-    report = _reporter(progress)
+    report = reporter(progress, "evaluation")
     rng = np.random.default_rng(seed)
     stages: list[AdaptiveSolution] = []
     for stage, h in enumerate(visited):
@@ -260,20 +260,3 @@ def _random(rank: int, rng: np.random.Generator) -> Array:
     eigenvalues = np.exp(rng.uniform(-_SPREAD, _SPREAD, rank))
     factor: Array = np.linalg.cholesky((basis * eigenvalues) @ basis.T)
     return factor
-
-
-def _reporter(progress: Any) -> Callable[[int, int], object] | None:
-    """A callable, or None; True is a bar on standard error."""
-    if progress is False:
-        return None
-    if progress is not True:
-        if not callable(progress):
-            raise TypeError(f"progress must be a bool or a callable(done, total), got {progress!r}")
-        return progress  # type: ignore[no-any-return]
-    bar = require("tqdm", "cli").tqdm(unit="evaluation", leave=False)
-
-    def report(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return report

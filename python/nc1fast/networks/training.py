@@ -10,6 +10,7 @@ import numpy as np
 
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
+from nc1fast._progress import reporter
 from nc1fast._targets import encode
 from nc1fast.metrics import CONVENTIONS
 from nc1fast.networks.network import ShallowNetwork, as_count, as_dtype
@@ -163,7 +164,7 @@ def train(
         convention=convention,
         seed=seed,
         path=path,
-        report=_reporter(progress),
+        report=reporter(progress, "epoch"),
     )
     return run.trace()
 
@@ -173,23 +174,3 @@ def _as_device(device: Any) -> Any:
         return torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device must be one that torch knows, got {device!r}") from error
-
-
-def _reporter(progress: Any) -> Callable[[int, int], object] | None:
-    """A callable, or None; True is a bar on standard error."""
-    if progress is False:
-        return None
-    if progress is not True:
-        if not callable(progress):
-            raise TypeError(f"progress must be a bool or a callable(done, total), got {progress!r}")
-        return progress  # type: ignore[no-any-return]
-    bar: list[Any] = []
-
-    def report(done: int, total: int) -> None:
-        if not bar:
-            bar.append(require("tqdm", "cli").tqdm(total=total, unit="epoch", leave=False))
-        bar[0].update(done - bar[0].n)
-        if done == total:
-            bar[0].close()
-
-    return report
