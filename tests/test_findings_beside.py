@@ -40,8 +40,8 @@ arms:
       - {activation: [erf, relu], width: 200, weight_variance: [1, 3.8809], weight_decay: 1.0e-6, epochs: 20}
     adaptive: &adaptive
       - {noise: 1.0e-3}
-      - {noise: 1.0e-3, kind: shuffled}
-      - {noise: 1.0e-3, kind: released}
+      - {noise: 1.0e-3, labels: shuffled}
+      - {noise: 1.0e-3, equations: released}
   - name: imbalanced
     data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[128, 128], [64, 192]], n_features: [8]}]
     kernels: *kernels

@@ -27,7 +27,13 @@ arms:
     adaptive: [{noise: 1.0e-3}]
     illustrate: [{dataset: D1, show: [training, sigma]}]
 """
-MAIN = "from nc1fast.cli import main; main()"
+# A job in the background of a shell script inherits that SIGINT is ignored; a terminal's does not.
+MAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nc1fast.cli import main
+main()
+"""
 
 
 def known(rows):
