@@ -28,6 +28,12 @@ inline const Routines<double>& routines() {
 template <class T>
 constexpr double unit_roundoff = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
 
+// Bound on how far the angle of a pair follows its chord: 1/sqrt(relative error of a product of rows).
+template <class T>
+T chord_cap(int depth) {
+  return T(1 / std::sqrt(unit_roundoff<T> * (depth + 8)));
+}
+
 // An output of a chain: one of its kernels, or the sensitivity of one.
 struct Taken {
   OutputSpec spec;
@@ -54,16 +60,17 @@ class ChainStore {
  public:
   Chain<T> chain;
 
+  // with_diagonals: k_ii is kept, as forms that are differences and Gram matrices need it.
   ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form,
-             const Packed<T>& packed)
-      : n_rows_(packed.n_rows()), unused_(zeros()) {
+             bool with_diagonals, const Packed<T>& packed)
+      : n_rows_(packed.n_rows), unused_(zeros()) {
     chain.epilogue = routines<T>().epilogue(spec.activation.c_str(), form, spec.tangent, spec.n_duals() != 1);
     if (!chain.epilogue) throw std::logic_error("no epilogue for " + spec.activation);
     chain.parameter = spec.parameter;
     chain.recursion = make_recursion<T>(spec);
     chain.half_norms = packed.half_norms.get();
     chain.spreads = packed.spreads.get();
-    chain.cap = T(1 / std::sqrt(unit_roundoff<T> * (packed.depth + 8)));
+    chain.cap = chord_cap<T>(packed.depth);
     const unsigned fields = stage.fields(within);
     const int n_levels = std::max(1, chain.recursion.n_duals);
     for (int l = 0; l < n_levels; ++l)
@@ -76,8 +83,8 @@ class ChainStore {
       const OutputSpec& output = list[o].spec;
       outputs_.push_back({output.level, output.quantity, T(output.alpha), T(output.beta)});
       const bool sensitivity = output.quantity == Quantity::sensitivity;
-      per_output_.push_back(sensitivity || form == Form::plain_distance || form == Form::covariance ? zeros()
-                                                                                                    : Buffer<T>());
+      per_output_.push_back(sensitivity || with_diagonals ? zeros() : Buffer<T>());
+      needs_outputs_ |= sensitivity || with_diagonals;
       diagonals_.push_back(sensitivity ? nullptr : per_output_.back().get());
       sensitivities_.push_back(sensitivity ? per_output_.back().get() : nullptr);
     }
@@ -88,6 +95,18 @@ class ChainStore {
           int(std::count_if(outputs_.begin(), outputs_.end(), [&](const auto& o) { return o.level < l; }));
     chain.diagonals = diagonals_.data();
     chain.sensitivities = sensitivities_.data();
+  }
+
+  // Whether `set` reads the outputs of a row.
+  bool needs_outputs() const { return needs_outputs_; }
+
+  static std::size_t row_bytes(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within,
+                               bool with_diagonals) {
+    std::size_t arrays = 1;  // unused_
+    for (int f = 0; f < kFields; ++f)
+      arrays += (stage.fields(within) >> f & 1) * std::size_t(std::max(1, spec.n_duals()));
+    for (const Taken& taken : list) arrays += taken.spec.quantity == Quantity::sensitivity || with_diagonals;
+    return arrays * sizeof(T);
   }
 
   void set(std::size_t r, const Layer* levels, const OutputRow* kernels, const OutputList& list) {
@@ -113,6 +132,7 @@ class ChainStore {
     return b;
   }
   std::size_t n_rows_;
+  bool needs_outputs_ = false;
   Buffer<T> unused_;
   Buffer<T> fields_[kMaxLevels][kFields];
   std::vector<Buffer<T>> per_output_;

@@ -1,5 +1,5 @@
-// The streaming pass as a whole: pack the rows, compute what belongs to one row, run the tiles on threads, turn the
-// integer sums into numbers. Compiled once, for any x86-64 or aarch64 machine.
+// The streaming pass as a whole: survey the data, pack rows, run the tiles on threads, add integers. Compiled once, for
+// any x86-64 or aarch64 machine.
 #pragma once
 
 #include <array>
@@ -12,11 +12,19 @@
 
 namespace nc1fast {
 
-// X as the caller has it: n rows of d numbers, float32 or float64, rows contiguous.
+enum class Element : int { f64, f32, f16, i8, u8, i16, u16, i32, u32, i64, u64 };
+int element_size(Element element);  // bytes
+
+// X as it is stored: n rows of d contiguous numbers, in memory or in a file.
 struct Matrix {
-  const void* data = nullptr;
-  bool single = false;
-  std::ptrdiff_t n = 0, d = 0, stride = 0;  // stride in elements
+  const void* data = nullptr;  // null: in the file
+  int file = -1;
+  std::int64_t offset = 0;  // of its first row, in bytes
+  Element element = Element::f64;
+  std::ptrdiff_t n = 0, d = 0, stride = 0;  // stride in bytes
+  // What is read: the rows, or where a factor (stored, d) is given the product of rows of `stored` numbers with it.
+  const double* factor = nullptr;
+  std::ptrdiff_t stored = 0;
 };
 
 struct OutputSpec {
@@ -48,31 +56,83 @@ struct Options {
   bool single_within = false, single_between = false;  // tile types
   bool row_sums = false;
   int n_threads = 1;
-  int part = 0, parts = 1;
   int tile_panels = 0;  // 0: chosen from the cache
   Poll poll;
 };
 
-// Sums of one kernel. block: what the integers say, to be scaled by 2^(exponent - 120); within a class they are sums of
-// D2 over ordered pairs, between classes sums of k, upper triangle.
+// The input layer as an augmented row (sqrt(wx/d0) x, sqrt(wb)): with it a bias is one more feature.
+struct InputLayer {
+  double wx = 1, wb = 0;
+  static InputLayer of(const ChainSpec& chain) {
+    const double weight = chain.weights.at(0), bias = chain.biases.at(0);
+    if (weight == 0) return {0, bias > 0 ? 1.0 : 0.0};
+    return {1, bias / weight};
+  }
+};
+
+// What the rows of each class are measured from: its mean. A class without a usable direction is not centred.
+struct Means {
+  std::vector<double> mean;   // (C, d0)
+  std::vector<double> norm;   // (C,) |mean|^2/d0
+  std::vector<char> centred;  // (C,)
+};
+
+// What tiles need to know about all rows before the first of them runs: sums of one kernel over the rows of a class, in
+// the order of the rows, (C,) each.
+struct KernelSurvey {
+  // sum of k_ii; of lambda_i, lambda_i^2 and lambda_i |delta_i|^2, where |dk_ij| <= lambda_i lambda_j |dt_ij|
+  std::vector<double> traces, slopes, slope_squares, spread_slopes;
+  // sum of sqrt k_ii, of the bound on D2 to the mean, of mu_i and mu_i |delta_i|: what exponents follow from
+  std::vector<double> roots, references, moves, spread_moves;
+  // With row sums only, sorted rows: k_ii, and the scale of row sums of D2. (N,)
+  std::vector<double> k, row_scale_within;
+};
+
+struct Survey {
+  Means means;
+  std::vector<KernelSurvey> kernels;
+};
+
+// Two scans over X in the order in which it is stored; classes: (N,). False when stopped by poll. Throws
+// std::overflow_error on overflow, std::domain_error where a file holds NaN or Inf.
+bool survey(const Matrix& x, const std::int32_t* classes, const std::vector<std::int64_t>& sizes,
+            const std::vector<ChainSpec>& chains, const Options& options, Survey& out);
+
+// Sorted rows [begin, end).
+struct Span {
+  std::int64_t begin = 0, end = 0;
+  std::int64_t size() const { return end - begin; }
+  bool operator==(const Span&) const = default;
+};
+
+// The pairs of rows that a part of a pass covers: those of two spans, one before the other, or of one with itself.
+struct Rectangle {
+  Span rows, columns;
+  bool square() const { return rows == columns; }
+};
+
+// Integer sums of one kernel. block: to be scaled by 2^(exponent - 120); within a class they are sums of D2 over
+// ordered pairs, between classes sums of k, upper triangle.
 struct KernelSums {
   std::vector<Int128> block, sensitivity;           // (C, C)
   std::vector<int> exponent, sensitivity_exponent;  // (C, C)
-  std::vector<double> traces;                       // (C,)
-  // (C,)  sum of lambda_i and of lambda_i |delta_i|^2, where |dk_ij| <= lambda_i lambda_j |dt_ij|
-  std::vector<double> slopes, slope_squares, spread_slopes;
-  std::vector<double> sensitivity_diagonal;  // (C,) what the pairs i = i, whose error is 0, add to `sensitivity`
-  std::vector<double> k;                     // (N,) k_ii, sorted rows
   // Row sums: integer / (row_scale[i] column_scale[c]) between classes; within, of D2, / row_scale_within[i].
-  std::vector<double> row_scale, column_scale, row_scale_within, column_scale_within;
+  std::vector<double> row_scale, column_scale;
 };
 
-// The pass over sorted rows: order[i] is the caller's row, sizes the rows of each class. row_sums: per kernel (C, N)
-// zeroed 64-bit integers, or null pointers. Throws std::overflow_error on overflow;
-// returns false when stopped by poll.
-bool class_sums(const Matrix& x, const std::int64_t* order, const std::vector<std::int64_t>& sizes,
-                const std::vector<ChainSpec>& chains, const Options& options, std::vector<KernelSums>& sums,
+// The pass over the pairs of some rectangles of sorted rows: order[i] is the caller's row, sizes the rows of each
+// class. `given` is filled if it is empty: for the one rectangle of everything, by the scan that packs the rows.
+// row_sums: per kernel (C, N) zeroed 64-bit integers, or null pointers. Throws as `survey`; false when stopped.
+bool class_sums(const Matrix& x, const std::int64_t* order, const std::int32_t* classes,
+                const std::vector<std::int64_t>& sizes, const std::vector<ChainSpec>& chains, const Options& options,
+                const std::vector<Rectangle>& rectangles, Survey& given, std::vector<KernelSums>& sums,
                 const std::vector<std::int64_t*>& row_sums);
+
+// Bytes per row of the larger side of a pass, within classes or between them, and of both together.
+struct RowBytes {
+  std::int64_t larger, both;
+};
+RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const Options& options);
 
 // out (n, m) of the one kernel of `chain`; z.data == nullptr: of X with itself. False when stopped.
 template <class T>

@@ -6,6 +6,7 @@
 
 #include "chains.hpp"
 #include "engine.hpp"
+#include "reader.hpp"
 #include "threads.hpp"
 
 namespace nc1fast {
@@ -20,36 +21,35 @@ class Pairs {
   std::int64_t n_row_panels, n_column_panels;
 
   Pairs(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads)
-      : stage_(make_row_stage(chain)), list_(outputs_by_level(chain)) {
-    const InputLayer layer = InputLayer::of(chain.weights.at(0), chain.biases.at(0));
+      : stage_(make_row_stage(chain)), list_(outputs_by_level(chain)), frame_{InputLayer::of(chain), int(x.d), {}} {
     const bool symmetric = z.data == nullptr;
-    const Rows row_side(x, nullptr, {}, layer, n_threads);
-    const Rows column_side(symmetric ? x : z, nullptr, {}, layer, n_threads);
-    rows_ = Packed<T>(row_side, false, routines<T>(), n_threads);
-    columns_ = Packed<T>(column_side, false, routines<T>(), n_threads);
-    n_row_panels = rows_.n_panels;
-    n_column_panels = columns_.n_panels;
+    const Matrix& columns = symmetric ? x : z;
+    columns_ = Packed<T>(frame_.depth(), std::size_t(columns.n), routines<T>());
+    if (!symmetric) rows_ = Packed<T>(frame_.depth(), std::size_t(x.n), routines<T>());
+    const Packed<T>& row_side = symmetric ? columns_ : rows_;
+    n_row_panels = std::int64_t(row_side.n_rows) / row_side.width;
+    n_column_panels = std::int64_t(columns_.n_rows) / columns_.width;
     // One set of row quantities for both sides: the columns, then (if they differ) the rows.
-    const std::size_t offset = symmetric ? 0 : columns_.n_rows();
-    joint_.n_panels = columns_.n_panels + (symmetric ? 0 : rows_.n_panels);
+    const std::size_t offset = symmetric ? 0 : columns_.n_rows;
+    joint_.n_rows = columns_.n_rows + (symmetric ? 0 : rows_.n_rows);
     joint_.width = columns_.width;
     joint_.depth = columns_.depth;
-    joint_.half_norms = Buffer<T>(joint_.n_rows());
-    joint_.spreads = Buffer<T>(joint_.n_rows());
-    std::fill_n(joint_.half_norms.get(), joint_.n_rows(), T(0.5));
-    std::fill_n(joint_.spreads.get(), joint_.n_rows(), T(1));
-    store_ = std::make_unique<ChainStore<T>>(chain, list_, *stage_, false, Form::covariance, joint_);
-    norms_ = Buffer<T>(joint_.n_rows());
-    std::fill_n(norms_.get(), joint_.n_rows(), T(0));
-    fill(column_side, 0, symmetric, n_threads);
-    if (!symmetric) fill(row_side, offset, symmetric, n_threads);
+    joint_.half_norms = Buffer<T>(joint_.n_rows);
+    joint_.spreads = Buffer<T>(joint_.n_rows);
+    std::fill_n(joint_.half_norms.get(), joint_.n_rows, T(0.5));
+    std::fill_n(joint_.spreads.get(), joint_.n_rows, T(1));
+    store_ = std::make_unique<ChainStore<T>>(chain, list_, *stage_, false, Form::covariance, true, joint_);
+    norms_ = Buffer<T>(joint_.n_rows);
+    std::fill_n(norms_.get(), joint_.n_rows, T(0));
+    fill(columns, columns_, 0, symmetric, n_threads);
+    if (!symmetric) fill(x, rows_, offset, symmetric, n_threads);
 
-    pass.depth = rows_.depth;
+    pass.depth = columns_.depth;
     pass.symmetric = symmetric;
     pass.refine = std::any_of(chain.outputs.begin(), chain.outputs.end(), [&](const auto& o) { return chain.root(o); });
-    pass.row_panels = rows_.panels.get();
+    pass.row_panels = row_side.panels.get();
     pass.column_panels = columns_.panels.get();
-    pass.row_half_norms = rows_.half_norms.get();
+    pass.row_half_norms = row_side.half_norms.get();
     pass.column_half_norms = columns_.half_norms.get();
     pass.n_rows = x.n;
     pass.n_columns = symmetric ? x.n : z.n;
@@ -76,23 +76,37 @@ class Pairs {
   }
 
  private:
-  void fill(const Rows& rows, std::size_t at, bool symmetric, int n_threads) {
-    parallel_for((rows.n() + 255) / 256, n_threads, [&](int, std::int64_t item) {
+  // The rows of `x`: packed, and their quantities from row `at` of the store on.
+  void fill(const Matrix& x, Packed<T>& packed, std::size_t at, bool symmetric, int n_threads) {
+    const Reference none;
+    parallel_for((x.n + kRowStep - 1) / kRowStep, n_threads, [&](int, std::int64_t item) {
       const auto own = stage_->clone();
       std::vector<Layer> levels(std::size_t(store_->chain.recursion.n_duals) + 1);
       std::vector<OutputRow> kernels(list_.size());
-      for (std::int64_t r = item * 256; r < std::min(rows.n(), (item + 1) * 256); ++r) {
-        own->row({rows.a[std::size_t(r)], 0, 0, false}, 0, levels.data(), kernels.data());
+      std::vector<double> rows(std::size_t(kRowStep * x.d));
+      const std::int64_t first = item * kRowStep, n = std::min(kRowStep, x.n - first);
+      RowReader(x).read(nullptr, first, n, rows.data());
+      const std::size_t end = std::min(packed.n_rows, std::size_t(first + kRowStep));
+      for (std::size_t r = std::size_t(first); r < end; ++r) {
+        const std::int64_t i = std::int64_t(r) - first;
+        const double* row = i < n ? rows.data() + i * x.d : nullptr;
+        const RowInput in = row ? frame_.measure(row, 0) : RowInput{};
+        packed.set(r, frame_, false, row, in, 0);
+        if (!row) continue;
+        own->layers(in, none, levels.data());
+        own->outputs(in, none, 0, levels.data(), kernels.data());
         if (symmetric && !std::isfinite(kernels[0].k))
           throw std::overflow_error("the kernel overflows on the diagonal");
-        norms_[at + std::size_t(r)] = T(rows.a[std::size_t(r)]);
-        store_->set(at + std::size_t(r), levels.data(), kernels.data(), list_);
+        norms_[at + r] = T(in.a);
+        store_->set(at + r, levels.data(), kernels.data(), list_);
       }
+      packed.finish(std::size_t(first), end, routines<T>());
     });
   }
 
   std::unique_ptr<RowStage> stage_;
   OutputList list_;
+  Frame frame_;
   Packed<T> rows_, columns_, joint_;
   std::unique_ptr<ChainStore<T>> store_;
   Buffer<T> norms_;
@@ -120,8 +134,8 @@ bool product(const Matrix& x, const ChainSpec& chain, double scale, const double
   Buffer<double> padded(size), sums(size);
   std::fill_n(padded.get(), size, 0.0);
   std::fill_n(sums.get(), size, 0.0);
-  for (std::ptrdiff_t i = 0; i < x.n; ++i)
-    std::copy_n(static_cast<const double*>(x.data) + i * x.stride, x.d, padded.get() + i * stride);
+  RowReader reader(x);
+  for (std::ptrdiff_t i = 0; i < x.n; ++i) reader.read(nullptr, i, 1, padded.get() + i * stride);
   const Product<double> product{scale, inverse, factor, n_outputs, int(stride), padded.get(), sums.get()};
   const bool finished = pairs.for_each_row_panel(n_threads, poll, [&](const Scratch<double>& scratch, int p) {
     for (int q = 0; q < pairs.n_column_panels; ++q) routines<double>().product(pairs.pass, product, p, q, scratch);
@@ -131,12 +145,17 @@ bool product(const Matrix& x, const ChainSpec& chain, double scale, const double
 }
 
 void diagonal(const Matrix& x, const ChainSpec& chain, double* out) {
-  const Rows rows(x, nullptr, {}, InputLayer::of(chain.weights.at(0), chain.biases.at(0)), 1);
+  const Frame frame{InputLayer::of(chain), int(x.d), {}};
   const auto stage = make_row_stage(chain);
   std::vector<Layer> levels(std::size_t(chain.n_duals()) + 1);
+  std::vector<double> row(std::size_t(x.d));
+  RowReader reader(x);
   OutputRow kernel;
-  for (std::int64_t r = 0; r < rows.n(); ++r) {
-    stage->row({rows.a[std::size_t(r)], 0, 0, false}, 0, levels.data(), &kernel);
+  for (std::int64_t r = 0; r < x.n; ++r) {
+    reader.read(nullptr, r, 1, row.data());
+    const RowInput in = frame.measure(row.data(), 0);
+    stage->layers(in, {}, levels.data());
+    stage->outputs(in, {}, 0, levels.data(), &kernel);
     if (!std::isfinite(kernel.k)) throw std::overflow_error("the kernel overflows");
     out[r] = kernel.k;
   }

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "engine.hpp"
-#include "threads.hpp"
 
 namespace nc1fast {
 
@@ -36,49 +35,40 @@ class Buffer {
   T* data_ = nullptr;
 };
 
-// The input layer as an augmented row (sqrt(wx/d0) x, sqrt(wb)): with it a bias is one more feature.
-struct InputLayer {
-  double wx = 1, wb = 0;
-  static InputLayer of(double weight_variance, double bias_variance) {
-    if (weight_variance == 0) return {0, bias_variance > 0 ? 1.0 : 0.0};
-    return {1, bias_variance / weight_variance};
-  }
-  bool operator==(const InputLayer&) const = default;
+// Where a row stands: A = |x|^2/d0; about its class's reference row m, dA = A - A_m without cancellation and
+// t_m = |u - u_m|^2/2. A class without a usable reference direction (centred = false) is measured from the origin.
+struct RowInput {
+  double a, da, t_m;
+  bool centred;
 };
 
-// The rows of a data set seen from their classes.
-struct Rows {
-  const Matrix& x;
-  const std::int64_t* order;         // null: as they come
-  std::vector<std::int64_t> begins;  // class c: sorted rows [begins[c], begins[c + 1])
+// Rows of d features as an input layer sees them, about the means of their classes (none: about the origin). float64.
+struct Frame {
   InputLayer layer;
-  int depth;                   // d0, plus one with a bias
-  Buffer<double> mean;         // (C, d0)
-  std::vector<double> mean_a;  // (C,) |x_m|^2/d0
-  std::vector<char> centred;   // (C,)
-  Buffer<double> a, da;        // (N,) |x|^2/d0 and its difference to the class mean's
-  Buffer<int> cls;             // (N,)
-  Buffer<double> chord;        // (N,) |u - u_m|^2/2
+  int d;
+  Means means;
 
-  // One class without means when `sizes` is empty. float64; O(N d0).
-  Rows(const Matrix& x, const std::int64_t* order, const std::vector<std::int64_t>& sizes, InputLayer layer,
-       int n_threads);
-  std::int64_t n() const { return begins.back(); }
-  std::size_t n_classes() const { return begins.size() - 1; }
-  double size(std::size_t c) const { return double(begins[c + 1] - begins[c]); }
-  // Sorted row r in float64, into buffer (d0,).
-  void read(std::int64_t r, double* buffer) const;
-  double radius(double norm) const { return std::sqrt(layer.wx * norm + layer.wb); }
+  int depth() const { return d + (layer.wb > 0 ? 1 : 0); }  // of a packed row
+  double radius(double a) const { return std::sqrt(layer.wx * a + layer.wb); }
+  bool centred(std::size_t cls) const { return !means.centred.empty() && means.centred[cls]; }
+  // |x|^2/d0
+  double square(const double* row) const;
+  RowInput measure(const double* row, std::size_t cls) const;
 };
 
 // Panels of `width` rows, k-major: unit rows, or unit rows minus the unit row of the class mean.
 template <class T>
 struct Packed {
-  int width = 0, n_panels = 0, depth = 0;
-  Buffer<T> panels, half_norms, spreads;  // (n_panels, depth, width), (n_panels * width,) |u|^2/2 and |u|
+  int width = 0, depth = 0;
+  std::size_t n_rows = 0;                 // room for
+  Buffer<T> panels, half_norms, spreads;  // (n_panels, depth, width), (n_rows,) |u|^2/2 and |u|
   Packed() = default;
-  Packed(const Rows& rows, bool centred, const Routines<T>& routines, int n_threads);
-  std::size_t n_rows() const { return std::size_t(n_panels) * std::size_t(width); }
+  Packed(int depth, std::size_t n_rows, const Routines<T>& routines);
+  static std::size_t row_bytes(int depth) { return (std::size_t(depth) + 2) * sizeof(T); }
+  // Row `at`; without a row, padding.
+  void set(std::size_t at, const Frame& frame, bool centre, const double* row, const RowInput& in, std::size_t cls);
+  // Norms of rows [begin, end), which fill panels.
+  void finish(std::size_t begin, std::size_t end, const Routines<T>& routines);
 };
 
 }  // namespace nc1fast

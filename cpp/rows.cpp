@@ -40,26 +40,33 @@ class Stage final : public RowStage {
     if (form_ == Form::plain_distance) return;
     const std::vector<Layer> nothing(std::size_t(std::max(1, recursion_.n_duals)));
     origin_ = nothing;
-    layers({0, 0, 0, true}, nothing.data(), origin_.data());
+    fill_layers({0, 0, 0, true}, nothing.data(), origin_.data());
   }
 
-  void set_reference(double a_m) override {
-    reference_.resize(std::size_t(std::max(1, recursion_.n_duals)));
-    layers({a_m, 0, 0, true}, nullptr, reference_.data());
-    values(pair_of_half_chord(0.0), reference_.data(), reference_.data(), reference_k_);
+  Reference reference(double a_m) const override {
+    Reference reference;
+    reference.layers.resize(std::size_t(std::max(1, recursion_.n_duals)));
+    fill_layers({a_m, 0, 0, true}, nullptr, reference.layers.data());
+    values(pair_of_half_chord(0.0), reference.layers.data(), reference.layers.data(), reference.k);
+    return reference;
   }
 
-  void row(const RowInput& in, double slack, Layer* rows, OutputRow* outputs) const override {
-    const RowInput about_origin{in.a, in.a, 0, false};
-    if (in.centred || origin_.empty())
-      layers(in, in.centred ? reference_.data() : nullptr, rows);
+  void layers(const RowInput& in, const Reference& reference, Layer* rows) const override {
+    if (in.centred)
+      fill_layers(in, reference.layers.data(), rows);
+    else if (origin_.empty())
+      fill_layers(in, nullptr, rows);
     else
-      layers(about_origin, origin_.data(), rows);
+      fill_layers({in.a, in.a, 0, false}, origin_.data(), rows);
+  }
+
+  void outputs(const RowInput& in, const Reference& reference, double slack, const Layer* rows,
+               OutputRow* outputs) const override {
     const std::size_t n = spec_.outputs.size();
     values(pair_of_half_chord(0.0), rows, rows, k_);
     const double step = 1e-7;
     values(pair_of_half_chord(step), rows, rows, moved_);
-    if (in.centred) distances(in.t_m, rows, to_reference_);
+    if (in.centred) distances(in.t_m, rows, reference.layers.data(), to_reference_);
     for (std::size_t o = 0; o < n; ++o) {
       OutputRow& out = outputs[o];
       const bool root = spec_.root(spec_.outputs[o]);
@@ -69,8 +76,8 @@ class Stage final : public RowStage {
       out.mu = root ? std::sqrt(fall / std::sqrt(2 * step)) : 0.0;
       out.reference = k_[o];
       if (in.centred) {
-        if (form_ == Form::plain_distance) to_reference_[o] = k_[o] + reference_k_[o] - 2 * to_reference_[o];
-        const double plain = form_ == Form::plain_distance ? slack * (k_[o] + reference_k_[o]) : 0.0;
+        if (form_ == Form::plain_distance) to_reference_[o] = k_[o] + reference.k[o] - 2 * to_reference_[o];
+        const double plain = form_ == Form::plain_distance ? slack * (k_[o] + reference.k[o]) : 0.0;
         out.reference = std::max(0.0, to_reference_[o]) * 1.001 + plain;
       }
     }
@@ -91,7 +98,7 @@ class Stage final : public RowStage {
 
  private:
   // Every layer of one row; differences to the reference where one is given.
-  void layers(const RowInput& in, const Layer* reference, Layer* rows) const {
+  void fill_layers(const RowInput& in, const Layer* reference, Layer* rows) const {
     double a = spec_.weights[0] * in.a + spec_.biases[0];
     double s = std::sqrt(a);
     double da = 0, ds = 0;
@@ -152,9 +159,9 @@ class Stage final : public RowStage {
   }
 
   // D2 to the reference row, or the kernel itself where there is no form for D2.
-  void distances(double t, const Layer* i, std::vector<double>& out) const {
-    if (form_ == Form::plain_distance) return values(pair_of_half_chord(t), i, reference_.data(), out);
-    const TwoRows rows[1] = {{i, reference_.data(), true}};
+  void distances(double t, const Layer* i, const Layer* reference, std::vector<double>& out) const {
+    if (form_ == Form::plain_distance) return values(pair_of_half_chord(t), i, reference, out);
+    const TwoRows rows[1] = {{i, reference, true}};
     const auto run = [&]<class State, bool Tangent>(State state, std::bool_constant<Tangent>) {
       State states[1] = {state};
       walk<Tangent, is_rectifier<Act>>(states, act_, recursion_, rows, taker(out, false));
@@ -183,9 +190,7 @@ class Stage final : public RowStage {
   Act act_;
   Recursion<double> recursion_;
   Form form_;
-  std::vector<Layer> reference_;
   std::vector<Layer> origin_;  // of a row of zeros: the reference of a class that has no other; empty for plain forms
-  std::vector<double> reference_k_;
   mutable std::vector<double> k_, moved_, to_reference_;  // of the row in hand; a stage belongs to one thread
 };
 

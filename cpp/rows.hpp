@@ -5,16 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "engine.hpp"
+#include "packing.hpp"
 
 namespace nc1fast {
-
-// Where a row stands: A = |x|^2/d0; about its class's reference row m, dA = A - A_m without cancellation and
-// t_m = |u - u_m|^2/2. A class without a usable reference direction (centred = false) is measured from the origin.
-struct RowInput {
-  double a, da, t_m;
-  bool centred;
-};
 
 struct OutputRow {
   double k;          // k_ii
@@ -29,15 +22,22 @@ struct Layer {
   Link<double> link;
 };
 
+// The reference row of a class.
+struct Reference {
+  std::vector<Layer> layers;
+  std::vector<double> k;  // of every output
+};
+
 // One per thread: clone() before work is shared out.
 class RowStage {
  public:
   virtual ~RowStage() = default;
-  // Layers of the reference row of a class, kept for the rows that follow.
-  virtual void set_reference(double a_m) = 0;
-  // layers: (levels,) filled; outputs: (n_outputs,) filled. `slack`: relative rounding of a tile. Throws
-  // std::overflow_error where a value overflows.
-  virtual void row(const RowInput& in, double slack, Layer* layers, OutputRow* outputs) const = 0;
+  virtual Reference reference(double a_m) const = 0;
+  // layers: (levels,) filled. Throws std::overflow_error where a value overflows.
+  virtual void layers(const RowInput& in, const Reference& reference, Layer* layers) const = 0;
+  // outputs: (n_outputs,) filled from the layers. `slack`: relative rounding of a tile.
+  virtual void outputs(const RowInput& in, const Reference& reference, double slack, const Layer* layers,
+                       OutputRow* outputs) const = 0;
   virtual std::unique_ptr<RowStage> clone() const = 0;
   virtual unsigned fields(bool within) const = 0;  // bits of Field that tiles read
 };

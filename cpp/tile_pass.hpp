@@ -1,106 +1,113 @@
-// One of the two passes of a call, within classes or between them: its tiles, its scales, its threads.
+// One of the two passes of a call, within classes or between them, over one rectangle after another: packed rows,
+// threads, integers.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <vector>
 
-#include "chains.hpp"
+#include "layout.hpp"
+#include "scan.hpp"
 #include "threads.hpp"
 
 namespace nc1fast {
 
-inline constexpr std::size_t kTileBytes = std::size_t(512) << 10;  // packed rows of a tile: half of a small L2
-inline constexpr int kTileRows = 384;
-
-// Smallest e with |x| < 2^e, within what a double can scale by.
-inline int exponent_above(double x) {
-  int e = 0;
-  std::frexp(x, &e);
-  return std::clamp(e, -450, 1000);
-}
-
-struct Segments {
-  std::vector<Segment> list;
-  std::vector<int> first;  // (n_panels + 1,)
-  Segments(const Rows& rows, int width, int n_panels) {
-    for (int p = 0; p < n_panels; ++p) {
-      first.push_back(int(list.size()));
-      const std::int64_t begin = std::int64_t(p) * width, end = std::min(rows.n(), begin + width);
-      for (std::int64_t r = begin; r < end;) {
-        const int c = rows.cls[std::size_t(r)];
-        const std::int64_t stop = std::min(end, rows.begins[std::size_t(c) + 1]);
-        list.push_back({int(r - begin), int(stop - begin), c});
-        r = stop;
-      }
-    }
-    first.push_back(int(list.size()));
-  }
-};
-
-// What all chains of the call share, and the sums they fill.
+// What the passes of a call share, and the sums they fill.
 struct Shared {
-  const Rows& rows;
+  const Frame& frame;
+  const std::vector<std::int64_t>& begins;
   const Options& options;
-  const std::vector<ChainSpec>& specs;
-  std::vector<OutputList> lists;
-  std::vector<std::unique_ptr<RowStage>> stages;
+  const std::vector<ChainSpec>& chains;
+  std::size_t n_kernels;
+  const Scan& scan;
+  const Survey& survey;
   std::vector<KernelSums>& sums;
   const std::vector<std::int64_t*>& row_sums;
-  std::vector<std::vector<double>> reference, mu;  // per kernel: (N,)
 };
 
-// One of the two passes: tiles within classes or between them.
-template <class T>
-class TilePass {
+// A pass of either type.
+class AnyPass : public RowSink {
  public:
-  TilePass(Shared& shared, bool within)
+  // The tiles of a layout whose rows, those of its columns after those of its rows, are in place. False when stopped.
+  virtual bool run(const Layout& layout, const Poll& poll) = 0;
+};
+
+template <class T>
+class TilePass final : public AnyPass {
+ public:
+  TilePass(const Shared& shared, bool within, std::size_t n_rows)
       : shared_(shared),
         within_(within),
-        packed_(shared.rows, within, routines<T>(), shared.options.n_threads),
-        segments_(shared.rows, packed_.width, packed_.n_panels) {
-    for (std::size_t c = 0; c < shared.specs.size(); ++c)
-      stores_.push_back(std::make_unique<ChainStore<T>>(shared.specs[c], shared.lists[c], *shared.stages[c], within,
-                                                        within ? shared.specs[c].distance_form() : Form::covariance,
-                                                        packed_));
-    tiles_ = make_tiles();
+        packed_(shared.frame.depth(), n_rows, routines<T>()),
+        row_scales_(shared.options.row_sums ? n_rows * shared.n_kernels : 0),
+        ones_(shared.begins.size() - 1, 1.0) {
+    int kernel = 0, most = 1;
+    for (std::size_t c = 0; c < shared.chains.size(); ++c) {
+      const ChainSpec& chain = shared.chains[c];
+      lists_.push_back(outputs_by_level(chain));
+      const Form form = within ? chain.distance_form() : Form::covariance;
+      stores_.push_back(std::make_unique<ChainStore<T>>(chain, lists_[c], shared.scan.stage(c), within, form,
+                                                        form == Form::plain_distance, packed_));
+      chains_.push_back(stores_[c]->chain);
+      for (const Taken& taken : lists_[c]) outputs_.push_back({kernel + taken.kernel, is_sensitivity(taken)});
+      kernel += int(chain.outputs.size());
+      most = std::max(most, int(lists_[c].size()));
+    }
+    for (int w = 0; w < std::max(1, shared.options.n_threads); ++w) workers_.emplace_back(packed_.width, most);
   }
 
-  std::int64_t n_tiles() const { return std::int64_t(tiles_.size()); }
-
-  void set_row(std::size_t chain, std::size_t r, const Layer* levels, const OutputRow* kernels) {
-    stores_[chain]->set(r, levels, kernels, shared_.lists[chain]);
+  // Bytes per row, all arrays of a pass together.
+  static std::size_t row_bytes(int depth, const std::vector<ChainSpec>& chains, bool within, bool row_sums) {
+    std::size_t bytes = Packed<T>::row_bytes(depth);
+    for (const ChainSpec& chain : chains) {
+      const bool plain = within && chain.distance_form() == Form::plain_distance;
+      const OutputList list = outputs_by_level(chain);
+      bytes += ChainStore<T>::row_bytes(chain, list, *make_row_stage(chain), within, plain);
+      if (row_sums) bytes += sizeof(double) * chain.outputs.size();
+    }
+    return bytes;
   }
 
-  bool run(const Poll& poll) {
-    make_scales();
+  bool needs_outputs() const override {
+    return std::any_of(stores_.begin(), stores_.end(), [](const auto& store) { return store->needs_outputs(); });
+  }
+  void set(std::size_t at, const double* row, const RowInput& in, std::size_t cls) override {
+    packed_.set(at, shared_.frame, within_, row, in, cls);
+    if (row) return;
+    for (std::size_t c = 0; c < stores_.size(); ++c)
+      stores_[c]->set(at, std::vector<Layer>(kMaxLevels).data(), std::vector<OutputRow>(lists_[c].size()).data(),
+                      lists_[c]);
+  }
+  void set_layers(std::size_t chain, std::size_t at, const Layer* layers, const OutputRow* outputs) override {
+    stores_[chain]->set(at, layers, outputs, lists_[chain]);
+  }
+  void finish(std::size_t begin, std::size_t end) override { packed_.finish(begin, end, routines<T>()); }
+
+  bool run(const Layout& layout, const Poll& poll) override {
+    const std::vector<Scales> scales = make_scales(layout);
     Pass<T> pass;
     pass.within = within_;
     pass.depth = packed_.depth;
-    pass.n_panels = packed_.n_panels;
-    pass.n_classes = int(shared_.rows.n_classes());
+    pass.n_classes = int(shared_.begins.size()) - 1;
     pass.panels = packed_.panels.get();
     pass.half_norms = packed_.half_norms.get();
-    pass.segments = segments_.list.data();
-    pass.first_segment = segments_.first.data();
-    pass.part = shared_.options.part;
-    pass.parts = shared_.options.parts;
-    std::vector<Chain<T>> chains;
-    for (const auto& store : stores_) chains.push_back(store->chain);
-    pass.n_chains = int(chains.size());
-    pass.chains = chains.data();
-    pass.scales = scales_.data();
-    pass.n_outputs = int(scales_.size());
-
-    const int n_threads = shared_.options.n_threads;
-    std::vector<Worker> workers;
-    for (int w = 0; w < std::max(1, n_threads); ++w) workers.emplace_back(*this, chains);
+    pass.segments = layout.segments.data();
+    pass.first_segment = layout.first_segment.data();
+    pass.n_chains = int(chains_.size());
+    pass.chains = chains_.data();
+    pass.scales = scales.data();
+    pass.n_outputs = int(scales.size());
     std::atomic<bool> finite{true};
     const bool finished = parallel_for(
-        std::int64_t(tiles_.size()), n_threads,
+        std::int64_t(layout.tiles.size()), shared_.options.n_threads,
         [&](int w, std::int64_t item) {
-          if (!workers[std::size_t(w)].tile(pass, tiles_[std::size_t(item)])) finite = false;
+          Worker& worker = workers_[std::size_t(w)];
+          const Tile& t = layout.tiles[std::size_t(item)];
+          worker.start(t, layout, packed_.width, scales);
+          if (!routines<T>().sums(pass, t, worker.scratch, worker.sums.data())) finite = false;
+          add(t, layout, worker);
         },
         poll);
     if (!finite) throw std::overflow_error("the kernel overflows or is not a number for a pair of rows");
@@ -108,178 +115,109 @@ class TilePass {
   }
 
  private:
+  struct Output {
+    int kernel;
+    bool sensitivity;
+  };
+  static bool is_sensitivity(const Taken& taken) { return taken.spec.quantity == Quantity::sensitivity; }
+
   // Scratch and integer sums of one thread.
   struct Worker {
-    TilePass& owner;
     Buffer<T> memory;
     std::vector<T*> values;
-    std::vector<double> sums_memory;
+    std::vector<double> unit_sums;
     Scratch<T> scratch;
     std::vector<Int128> block;
     std::vector<std::int64_t> rows;
     std::vector<TileSums> sums;
+    std::size_t n_row_classes = 0;
 
-    Worker(TilePass& pass, const std::vector<Chain<T>>& chains) : owner(pass) {
-      int most = 1;
-      for (const Chain<T>& chain : chains) most = std::max(most, chain.n_outputs);
-      const std::size_t width = std::size_t(pass.packed_.width), unit = width * width;
-      memory = Buffer<T>(unit * std::size_t(most + 1));
-      for (int o = 0; o < most; ++o) values.push_back(memory.get() + unit * std::size_t(o + 1));
-      sums_memory.resize(2 * width);
-      scratch = {memory.get(), values.data(), sums_memory.data(), sums_memory.data() + width};
+    Worker(int width, int n_outputs)
+        : memory(std::size_t(width) * std::size_t(width) * std::size_t(n_outputs + 1)),
+          unit_sums(2 * std::size_t(width)) {
+      const std::size_t unit = std::size_t(width) * std::size_t(width);
+      for (int o = 0; o < n_outputs; ++o) values.push_back(memory.get() + unit * std::size_t(o + 1));
+      scratch = {memory.get(), values.data(), unit_sums.data(), unit_sums.data() + width};
     }
-    Worker(Worker&& other) noexcept
-        : owner(other.owner),
-          memory(std::move(other.memory)),
-          values(std::move(other.values)),
-          sums_memory(std::move(other.sums_memory)),
-          scratch(other.scratch) {}
 
-    bool tile(const Pass<T>& pass, const Tile& t) {
-      const int width = owner.packed_.width;
-      const std::size_t n_row_classes = std::size_t(owner.last_class(t.p_end - 1) - t.row_class + 1);
-      const std::size_t n_column_classes = std::size_t(t.n_column_classes);
+    // Sums of a tile, at zero.
+    void start(const Tile& t, const Layout& layout, int width, const std::vector<Scales>& scales) {
+      n_row_classes = std::size_t(layout.last_class(t.p_end - 1) - t.row_class + 1);
+      const std::size_t n_column_classes = std::size_t(t.n_column_classes), n_pairs = n_row_classes * n_column_classes;
       const std::size_t n_row = std::size_t(t.p_end - t.p_begin) * std::size_t(width);
       const std::size_t n_column = std::size_t(t.q_end - t.q_begin) * std::size_t(width);
-      const bool with_rows = owner.shared_.options.row_sums;
       const std::size_t per_output = n_column_classes * n_row + n_row_classes * n_column;
-      const std::size_t n_outputs = std::size_t(pass.n_outputs);
-      block.assign(n_row_classes * n_column_classes * n_outputs, 0);
-      rows.assign(with_rows ? per_output * n_outputs : 0, 0);
+      const bool any_rows = std::any_of(scales.begin(), scales.end(), [](const Scales& s) { return s.row; });
+      block.assign(n_pairs * scales.size(), 0);
+      rows.assign(any_rows ? per_output * scales.size() : 0, 0);
       sums.clear();
-      for (std::size_t o = 0; o < n_outputs; ++o) {
-        const bool kernel_rows = with_rows && owner.scales_[o].row;
-        std::int64_t* r = rows.data() + o * per_output;
-        sums.push_back({block.data() + o * n_row_classes * n_column_classes, kernel_rows ? r : nullptr,
-                        kernel_rows ? r + n_column_classes * n_row : nullptr});
+      for (std::size_t o = 0; o < scales.size(); ++o) {
+        std::int64_t* r = scales[o].row ? rows.data() + o * per_output : nullptr;
+        sums.push_back({block.data() + o * n_pairs, r, r ? r + n_column_classes * n_row : nullptr});
       }
-      const bool finite = routines<T>().sums(pass, t, scratch, sums.data());
-      owner.add(t, n_row_classes, sums);
-      return finite;
     }
   };
 
-  int first_class(int p) const { return segments_.list[std::size_t(segments_.first[std::size_t(p)])].cls; }
-  int last_class(int p) const { return segments_.list[std::size_t(segments_.first[std::size_t(p) + 1]) - 1].cls; }
-
-  std::vector<Tile> make_tiles() const {
-    const int n = packed_.n_panels, width = packed_.width;
-    const std::size_t panel_bytes = std::size_t(packed_.depth) * std::size_t(width) * sizeof(T);
-    int size = shared_.options.tile_panels;
-    if (size <= 0) {
-      size = std::clamp(int(kTileBytes / panel_bytes), 1, kTileRows / width);
-      while (size > 1 && std::int64_t(n) * n / (std::int64_t(size) * size) < 16 * shared_.options.n_threads) size /= 2;
+  // Scales per output; those of rows are copied to where the rows are.
+  std::vector<Scales> make_scales(const Layout& layout) {
+    const auto copy = [&](const std::vector<double>& from, std::size_t kernel) {
+      double* to = row_scales_.data() + kernel * (row_scales_.size() / shared_.n_kernels);
+      const Span rows = layout.rectangle.rows, columns = layout.rectangle.columns;
+      std::copy(from.begin() + rows.begin, from.begin() + rows.end, to);
+      if (!layout.rectangle.square())
+        std::copy(from.begin() + columns.begin, from.begin() + columns.end, to + rows.size());
+      return to;
+    };
+    std::vector<Scales> scales;
+    for (const Output& output : outputs_) {
+      const std::size_t kernel = std::size_t(output.kernel);
+      const KernelSums& sums = shared_.sums[kernel];
+      Scales& s = scales.emplace_back();
+      s.block = (output.sensitivity ? sums.sensitivity_exponent : sums.exponent).data();
+      if (output.sensitivity || !shared_.options.row_sums) continue;
+      s.row = copy(within_ ? shared_.survey.kernels[kernel].row_scale_within : sums.row_scale, kernel);
+      s.column = within_ ? ones_.data() : sums.column_scale.data();
     }
-    std::vector<Tile> tiles;
-    for (int p = 0; p < n; p += size)
-      for (int q = p; q < n; q += size) {
-        Tile t{p, std::min(n, p + size), q, std::min(n, q + size), first_class(p), first_class(q), 0};
-        t.n_column_classes = last_class(t.q_end - 1) - t.column_class + 1;
-        const bool any = within_ ? last_class(t.p_end - 1) >= t.column_class : t.row_class != last_class(t.q_end - 1);
-        if (any) tiles.push_back(t);
-      }
-    return tiles;
+    return scales;
   }
 
   // Adds the integers of a tile to those of the call.
-  void add(const Tile& t, std::size_t n_row_classes, const std::vector<TileSums>& sums) {
-    const std::size_t n_classes = shared_.rows.n_classes();
-    const std::int64_t n = shared_.rows.n();
-    const std::int64_t width = packed_.width;
+  void add(const Tile& t, const Layout& layout, const Worker& worker) {
+    const std::size_t n_classes = shared_.begins.size() - 1, n_column_classes = std::size_t(t.n_column_classes);
+    const std::int64_t n = shared_.begins.back(), width = packed_.width;
     const std::lock_guard lock(mutex_);
-    for (std::size_t o = 0; o < sums.size(); ++o) {
-      KernelSums& kernel = shared_.sums[std::size_t(kernels_[o])];
-      std::vector<Int128>& total = sensitivity_[o] ? kernel.sensitivity : kernel.block;
-      const auto n_column_classes = std::size_t(t.n_column_classes);
-      for (std::size_t rc = 0; rc < n_row_classes; ++rc)
+    for (std::size_t o = 0; o < worker.sums.size(); ++o) {
+      const TileSums& sums = worker.sums[o];
+      KernelSums& kernel = shared_.sums[std::size_t(outputs_[o].kernel)];
+      std::vector<Int128>& total = outputs_[o].sensitivity ? kernel.sensitivity : kernel.block;
+      for (std::size_t rc = 0; rc < worker.n_row_classes; ++rc)
         for (std::size_t cc = 0; cc < n_column_classes; ++cc)
           total[(rc + std::size_t(t.row_class)) * n_classes + cc + std::size_t(t.column_class)] +=
-              sums[o].block[rc * n_column_classes + cc];
-      if (!sums[o].rows) continue;
-      std::int64_t* r = shared_.row_sums[std::size_t(kernels_[o])];
+              sums.block[rc * n_column_classes + cc];
+      if (!sums.rows) continue;
+      std::int64_t* r = shared_.row_sums[std::size_t(outputs_[o].kernel)];
       const auto add_rows = [&](const std::int64_t* from, std::size_t count, int cls, int p_begin, int p_end) {
-        const std::int64_t begin = p_begin * width, rows = (p_end - p_begin) * width;
+        const std::int64_t begin = layout.row(p_begin), rows = (p_end - p_begin) * width;
         for (std::size_t c = 0; c < count; ++c)
           for (std::int64_t i = 0; i < rows && begin + i < n; ++i)
             r[(c + std::size_t(cls)) * std::size_t(n) + std::size_t(begin + i)] +=
                 from[c * std::size_t(rows) + std::size_t(i)];
       };
-      add_rows(sums[o].rows, n_column_classes, t.column_class, t.p_begin, t.p_end);
-      add_rows(sums[o].columns, n_row_classes, t.row_class, t.q_begin, t.q_end);
+      add_rows(sums.rows, n_column_classes, t.column_class, t.p_begin, t.p_end);
+      add_rows(sums.columns, worker.n_row_classes, t.row_class, t.q_begin, t.q_end);
     }
   }
 
-  // Exponents and scales of every output, from the diagonals and reference distances in sorted order.
-  void make_scales() {
-    const Rows& rows = shared_.rows;
-    const std::size_t n_classes = rows.n_classes(), n = std::size_t(rows.n());
-    std::size_t kernel = 0;
-    for (std::size_t c = 0; c < shared_.specs.size(); ++c) {
-      const OutputList& list = shared_.lists[c];
-      for (std::size_t o = 0; o < list.size(); ++o) {
-        const std::size_t at = kernel + std::size_t(list[o].kernel);
-        const bool sensitivity = list[o].spec.quantity == Quantity::sensitivity;
-        kernels_.push_back(int(at));
-        sensitivity_.push_back(sensitivity);
-        std::vector<double> total(n_classes), spread(n_classes);
-        const double cap = double(stores_[c]->chain.cap);
-        for (std::size_t cls = 0; cls < n_classes; ++cls)
-          for (std::size_t r = std::size_t(rows.begins[cls]); r < std::size_t(rows.begins[cls + 1]); ++r) {
-            total[cls] += sensitivity ? shared_.mu[at][r]
-                          : within_   ? shared_.reference[at][r]
-                                      : std::sqrt(shared_.sums[at].k[r]);
-            if (sensitivity) spread[cls] += shared_.mu[at][r] * double(packed_.spreads[r]);
-          }
-        KernelSums& kernel_sums = shared_.sums[at];
-        if (sensitivity && within_)
-          for (std::size_t r = 0; r < n; ++r) {
-            const double mu = double(T(shared_.mu[at][r]));
-            kernel_sums.sensitivity_diagonal[std::size_t(rows.cls[r])] +=
-                mu * mu * cap * 2 * double(packed_.spreads[r]);
-          }
-        std::vector<int>& exponents = sensitivity ? kernel_sums.sensitivity_exponent : kernel_sums.exponent;
-        for (std::size_t i = 0; i < n_classes; ++i)
-          for (std::size_t j = within_ ? i : i + 1; j < (within_ ? i + 1 : n_classes); ++j)
-            exponents[i * n_classes + j] =
-                exponent_above(1.01 * (sensitivity ? cap * (total[i] * spread[j] + spread[i] * total[j])
-                                       : within_   ? 4 * rows.size(i) * total[i]  // D2_ij <= 2 (D2_im + D2_jm)
-                                                   : total[i] * total[j]));
-        Scales scales;
-        scales.block = exponents.data();
-        if (shared_.options.row_sums && !sensitivity) {
-          std::vector<double>& row = within_ ? kernel_sums.row_scale_within : kernel_sums.row_scale;
-          std::vector<double>& column = within_ ? kernel_sums.column_scale_within : kernel_sums.column_scale;
-          row.assign(packed_.n_rows(), 0.0);
-          column.assign(n_classes, 1.0);
-          for (std::size_t r = 0; r < n; ++r) {
-            const std::size_t cls = std::size_t(rows.cls[r]);
-            row[r] =
-                within_ ? std::ldexp(
-                              1.0, 61 - exponent_above(2.02 * (rows.size(cls) * shared_.reference[at][r] + total[cls])))
-                        : std::ldexp(1.0, 31 - exponent_above(1.01 * std::sqrt(shared_.sums[at].k[r])));
-          }
-          if (!within_)
-            for (std::size_t cls = 0; cls < n_classes; ++cls)
-              column[cls] = std::ldexp(1.0, 30 - exponent_above(1.01 * total[cls]));
-          scales.row = row.data();
-          scales.column = column.data();
-        }
-        scales_.push_back(scales);
-      }
-      kernel += shared_.specs[c].outputs.size();
-    }
-  }
-
- private:
-  Shared& shared_;
+  const Shared& shared_;
   bool within_;
   Packed<T> packed_;
-  Segments segments_;
-  std::vector<Tile> tiles_;
-  std::vector<std::unique_ptr<ChainStore<T>>> stores_;
-  std::vector<Scales> scales_;
-  std::vector<int> kernels_;       // per output
-  std::vector<char> sensitivity_;  // per output
+  std::vector<OutputList> lists_;                       // per chain
+  std::vector<std::unique_ptr<ChainStore<T>>> stores_;  // per chain
+  std::vector<Chain<T>> chains_;
+  std::vector<Output> outputs_;     // of all chains
+  std::vector<double> row_scales_;  // (kernels, rows)
+  std::vector<double> ones_;        // (C,)
+  std::vector<Worker> workers_;
   std::mutex mutex_;
 };
 

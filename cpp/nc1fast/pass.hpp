@@ -15,6 +15,9 @@ namespace nc1fast {
 
 using Int128 = __int128;
 
+// Rows are divided at multiples of this: a multiple of every panel width, so that panels are the same for any division.
+inline constexpr std::int64_t kRowStep = 48;
+
 struct Segment {
   int begin, end;  // rows within the panel
   int cls;
@@ -63,9 +66,7 @@ template <class T>
 struct Pass {
   bool within = false;  // tiles within classes (D2, rows centred) or between them (k)
   int depth = 0;        // length of a packed row
-  int n_panels = 0;
   int n_classes = 0;
-  int part = 0, parts = 1;        // panel rows P with P % parts == part
   const T* panels = nullptr;      // (n_panels, depth, kPanel)
   const T* half_norms = nullptr;  // (n_panels * kPanel,)
   const Segment* segments = nullptr;

@@ -14,6 +14,7 @@ namespace nc1fast {
 template <class T, class Isa>
 struct Tiles {
   static constexpr int kN = kPanel<T, Isa>;
+  static_assert(kRowStep % kN == 0, "rectangles begin at panels");
 
   // One output of one unit into the integer sums of the tile. False where a value is NaN or out of bounds.
   static bool reduce(const Pass<T>& pass, const Tile& tile, int p, int q, const T* values, const Scales& scales,
@@ -50,7 +51,6 @@ struct Tiles {
   }
 
   static bool wanted(const Pass<T>& pass, int p, int q) {
-    if (p % pass.parts != pass.part) return false;
     const int p_first = pass.segments[pass.first_segment[p]].cls,
               p_last = pass.segments[pass.first_segment[p + 1] - 1].cls;
     const int q_first = pass.segments[pass.first_segment[q]].cls,
@@ -73,8 +73,12 @@ struct Tiles {
         for (int c = 0, o = 0; c < pass.n_chains; ++c) {
           const Chain<T>& chain = pass.chains[c];
           chain.epilogue(chain, p, q, scratch.chords, scratch.values);
-          for (int k = 0; k < chain.n_outputs; ++k, ++o)
+          for (int k = 0; k < chain.n_outputs; ++k, ++o) {
+            // A row with itself has chord 0 and no error, whatever its sensitivity.
+            if (p == q && chain.sensitivities[k])
+              for (int r = 0; r < kN; ++r) scratch.values[k][r * kN + r] = 0;
             finite &= reduce(pass, tile, p, q, scratch.values[k], pass.scales[o], sums[o], scratch);
+          }
         }
       }
     }

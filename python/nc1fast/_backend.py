@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast import _core
+from nc1fast._file_rows import FileRows
+from nc1fast._grid import divided, part_of
 from nc1fast._inputs import as_rows, row_chunks
+from nc1fast._memory import working_set
 from nc1fast._plan import Chain, adaptive_chain, chain_of, chains_of
+from nc1fast._rounding import PER_CLASS
 from nc1fast.sums import ClassSums, PassSums, from_pass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
+    from nc1fast._grid import Rectangle
     from nc1fast.kernels import Kernel
 
+    Rows = NDArray[Any] | FileRows
     Progress = Callable[[int, int], object]
 
 # Tiles within classes and between them, in single precision or not.
@@ -65,7 +73,7 @@ def _check_dtype(dtype: str, allowed: Sequence[str]) -> None:
         raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, got {dtype!r}")
 
 
-def _check_rows(X: NDArray[Any], chains: Sequence[Chain]) -> None:
+def _check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     """Zero rows have no direction: harmless unless a kernel depends on nothing else, or asks for the slope at a kink."""
     step = any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains)
     kink = any(
@@ -127,17 +135,16 @@ def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:
     return X if chain.factor is None else X.astype(np.float64, copy=False) @ chain.factor
 
 
-def _mapping_error(X: NDArray[Any], rows: NDArray[np.float64], chain: Chain) -> float:
+def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
     """Relative error of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
 
     A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
     """
-    assert chain.factor is not None
     worst = 0.0
-    for start in range(0, len(X), 4096):
-        part = slice(start, start + 4096)
-        lengths = np.linalg.norm(rows[part], axis=1)
-        sizes = np.linalg.norm(np.abs(X[part]).astype(np.float64) @ np.abs(chain.factor), axis=1)
+    for chunk in row_chunks(X):
+        part = chunk.astype(np.float64, copy=False)
+        lengths = np.linalg.norm(part @ factor, axis=1)
+        sizes = np.linalg.norm(np.abs(part) @ np.abs(factor), axis=1)
         worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
     return 8.0 * float(X.shape[1] + 2) * worst
 
@@ -171,18 +178,154 @@ def adaptive_product(
     return _core.product(W, chain.as_dict(), *inverse, factor, threads)
 
 
-def problem_hash(X: NDArray[Any], classes: NDArray[np.int32], kernel: Kernel, dtype: str) -> str:
-    """Identifies X, y, kernel, dtype and instruction set: what fixes the bits of every sum."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(repr((X.shape, str(X.dtype), repr(kernel), dtype, _core.isa())).encode())
+def problem_hashes(
+    X: Rows, classes: NDArray[np.int32], kernels: Sequence[Kernel], dtype: str
+) -> list[str]:
+    """Identify X, y, each kernel, dtype and instruction set: what fixes the bits of every sum. One reading of X."""
+    data = hashlib.blake2b(digest_size=16)
     for chunk in row_chunks(X):
-        digest.update(np.ascontiguousarray(chunk).tobytes())
-    digest.update(classes.tobytes())
-    return digest.hexdigest()
+        data.update(np.ascontiguousarray(chunk).tobytes())
+    data.update(classes.tobytes())
+    about = (tuple(X.shape), str(X.dtype), data.hexdigest(), dtype, _core.isa())
+    return [
+        hashlib.blake2b(repr((*about, repr(kernel))).encode(), digest_size=16).hexdigest()
+        for kernel in kernels
+    ]
+
+
+def problem_hash(X: Rows, classes: NDArray[np.int32], kernel: Kernel, dtype: str) -> str:
+    """`problem_hashes` of one kernel."""
+    return problem_hashes(X, classes, [kernel], dtype)[0]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What every part of a pass needs to know about all rows: O(C d + C^2) numbers, and 16 N bytes per kernel with R."""
+
+    passes: tuple[dict[str, Any], ...]  # of the core, one per input layer
+    mappings: tuple[float, ...]  # `_mapping_error` of each
+    problems: tuple[str, ...]  # hashes, one per kernel; empty where nothing is to be identified
+
+
+@contextmanager
+def _stored(X: Rows) -> Iterator[Any]:
+    """Rows as the core takes them: an array, or a file that stays open for as long as the context."""
+    if not isinstance(X, FileRows):
+        yield X
+        return
+    file = os.open(X.path, os.O_RDONLY)
+    try:
+        yield (file, X.stored, X.offset, X.stride, *X.shape)
+    finally:
+        os.close(file)
+
+
+class _Pass:
+    """The kernels of one input layer on one data set, in the words of the core."""
+
+    def __init__(
+        self,
+        X: Rows,
+        classes: NDArray[np.int32],
+        kernels: Sequence[Kernel],
+        chains: Sequence[Chain],
+        dtype: str,
+        *,
+        row_sums: bool,
+        n_threads: int | None,
+    ) -> None:
+        self.X, self.classes, self.chains = X, classes, chains
+        self.kernels = [kernels[k] for chain in chains for k in chain.kernels]
+        self.sizes = np.bincount(classes).astype(np.int64)
+        self.single = PRECISIONS[dtype]
+        self.row_sums = row_sums
+        self.threads = _threads(n_threads, len(X) ** 2 // 2 * len(self.kernels))
+        self.factor = chains[0].factor
+        self.n_features = X.shape[1] if self.factor is None else self.factor.shape[1]
+
+    def mapping(self) -> float:
+        """Error of the rows themselves, where they are products."""
+        return 0.0 if self.factor is None else _mapping_error(self.X, self.factor)
+
+    def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
+        try:
+            with _stored(self.X) as rows:
+                return function(
+                    *(rows, self.factor, *order, self.classes, self.sizes.tolist()),
+                    *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
+                    *(self.threads, *rest),
+                )
+        except OverflowError as error:
+            names = ", ".join(map(repr, self.kernels))
+            raise ValueError(f"X is out of range for {names}: {error}") from None
+
+    def survey(self) -> dict[str, Any]:
+        _check_rows(self.X, self.chains)
+        return self._call(_core.survey)  # type: ignore[no-any-return]
+
+    def sums(
+        self,
+        order: NDArray[np.int64],
+        rectangles: Sequence[Rectangle],
+        survey: dict[str, Any] | None,
+        progress: Progress | None,
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The survey, and the integers of each kernel."""
+        if survey is None:
+            _check_rows(self.X, self.chains)
+        tile_panels = int(os.environ.get("NC1FAST_TILE_PANELS", "0"))
+        return self._call(  # type: ignore[no-any-return]
+            _core.class_sums, order, rest=(survey, rectangles, tile_panels, progress)
+        )
+
+    def rectangles(self, part: tuple[int, int], limit: float | None) -> list[Rectangle]:
+        """The pairs of rows of a part, in pieces that fit into the memory."""
+        step = _core.row_step()
+        rectangles = part_of(len(self.X), part, step)
+        if limit is None:
+            return rectangles
+        chains = [chain.as_dict() for chain in self.chains]
+        larger, both = _core.row_bytes(self.n_features, chains, *self.single, self.row_sums)
+        need = working_set(
+            *(len(self.X), self.X.shape[1], len(self.sizes), len(self.kernels), self.threads),
+            layers=sum(len(chain.weights) for chain in self.chains),
+            row_sums=self.row_sums,
+        )
+        if part[1] == 1 and need.total + both * (len(self.X) + step) <= limit:
+            return rectangles
+        room = int((limit - need.total) // larger) // step * step
+        if room < 2 * step:
+            raise ValueError(need.message(limit, 2 * step * larger))
+        return divided(rectangles, room, step)
+
+
+def survey(
+    X: Rows,
+    classes: NDArray[np.int32],
+    kernels: Sequence[Kernel],
+    *,
+    dtype: str,
+    row_sums: bool,
+    n_threads: int | None,
+    identify: bool = True,
+) -> Survey:
+    """What the parts of a pass share, small enough to be sent to every worker: see `kernel_sums`.
+
+    Notes
+    -----
+    Cost: two readings of X in its own order, and a third for the hash.
+    """
+    passes, mappings = [], []
+    for chains in chains_of(kernels, X.shape[1]):
+        one = _Pass(X, classes, kernels, chains, dtype, row_sums=row_sums, n_threads=n_threads)
+        passes.append(one.survey())
+        mappings.append(one.mapping())
+    problems = problem_hashes(X, classes, kernels, dtype) if identify else []
+    return Survey(tuple(passes), tuple(mappings), tuple(problems))
 
 
 def kernel_sums(
-    X: NDArray[Any],
+    X: Rows,
     classes: NDArray[np.int32],
     labels: NDArray[Any],
     kernels: Sequence[Kernel],
@@ -191,88 +334,73 @@ def kernel_sums(
     row_sums: bool,
     n_threads: int | None,
     part: tuple[int, int] = (0, 1),
+    memory_limit: float | None = None,
     identify: bool = False,
+    surveyed: Survey | None = None,
     progress: Progress | None = None,
 ) -> list[ClassSums]:
     """One pass (one per input layer) over the pairs of rows, for all kernels.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        As `as_rows` gives it.
+    X : ndarray or FileRows of shape (n_samples, n_features)
+        As `as_rows` or `as_source` gives it.
     classes, labels
         As `as_labels` gives them.
     part : (index, count)
-        Which share of the panel rows.
+        Which share of the pairs: those of some rectangles of rows.
+    memory_limit : float, optional
+        Bytes beside X that the pass may take: then rows are packed block by block.
     identify : bool
         Whether the sums shall know their problem, so that parts can be joined: costs a hash of X.
+    surveyed : Survey, optional
+        Of the same problem: then only the rows of the part are read, and nothing is hashed.
     """
-    sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
     order = np.argsort(classes, kind="stable").astype(np.int64, copy=False)
-    single_within, single_between = PRECISIONS[dtype]
     unit = {True: 2.0**-24, False: 2.0**-53}
-    tile_panels = int(os.environ.get("NC1FAST_TILE_PANELS", "0"))
     out: dict[int, ClassSums] = {}
-    for chains in chains_of(kernels, X.shape[1]):
-        _check_rows(X, chains)
-        rows = _mapped(X, chains[0])
-        positions = [k for chain in chains for k in chain.kernels]
-        try:
-            results = _core.class_sums(
-                rows,
-                order,
-                sizes.tolist(),
-                [chain.as_dict() for chain in chains],
-                single_within,
-                single_between,
-                row_sums,
-                _threads(n_threads, len(X) ** 2 // 2 * len(positions)),
-                *part,
-                tile_panels,
-                progress,
-            )
-        except OverflowError as error:
-            names = ", ".join(repr(kernels[k]) for k in positions)
-            raise ValueError(f"X is out of range for {names}: {error}") from None
-        taken = [(chain, level) for chain in chains for level, *_ in chain.outputs]
-        for position, (chain, level), raw in zip(positions, taken, results, strict=True):
+    if surveyed is not None:
+        problems = surveyed.problems
+    else:
+        problems = tuple(problem_hashes(X, classes, kernels, dtype)) if identify else ()
+    for index, chains in enumerate(chains_of(kernels, X.shape[1])):
+        one = _Pass(X, classes, kernels, chains, dtype, row_sums=row_sums, n_threads=n_threads)
+        known = None if surveyed is None else surveyed.passes[index]
+        found, results = one.sums(order, one.rectangles(part, memory_limit), known, progress)
+        mapping = one.mapping() if surveyed is None else surveyed.mappings[index]
+        taken = [
+            (chain, position, level)
+            for chain in chains
+            for position, (level, *_) in zip(chain.kernels, chain.outputs, strict=True)
+        ]
+        for (chain, position, level), per_class, raw in zip(
+            taken, found["kernels"], results, strict=True
+        ):
             settings = {
-                "depth": rows.shape[1] + (chain.input_layer[1] > 0),
+                "depth": one.n_features + (chain.input_layer[1] > 0),
                 "n_duals": level,
-                "unit_within": unit[single_within],
-                "unit_between": unit[single_between],
+                "unit_within": unit[one.single[0]],
+                "unit_between": unit[one.single[1]],
                 "stable": chain.stable,
-                "mapping": 0.0 if chain.factor is None else _mapping_error(X, rows, chain),
+                "mapping": mapping,
             }
-            kernel = kernels[position]
+            scales = {
+                "row": raw.get("row_scale"),
+                "column": raw.get("column_scale"),
+                "row_within": per_class["row_scale_within"],
+                "k": per_class["k"],
+            }
             exact = PassSums(
-                problem_hash(X, classes, kernel, dtype) if identify else "",
+                problems[position] if problems else "",
                 part[1],
                 frozenset({part[0]}),
-                raw["block"],
-                raw["exponent"],
-                raw["sensitivity"],
-                raw["sensitivity_exponent"],
-                {
-                    name: raw[name]
-                    for name in (
-                        "traces",
-                        "slopes",
-                        "slope_squares",
-                        "spread_slopes",
-                        "sensitivity_diagonal",
-                    )
-                },
+                *(raw["block"], raw["exponent"]),
+                *(raw["sensitivity"], raw["sensitivity_exponent"]),
+                {name: per_class[name] for name in PER_CLASS},
                 settings,
                 raw.get("rows"),
-                {
-                    "row": raw["row_scale"],
-                    "column": raw["column_scale"],
-                    "row_within": raw["row_scale_within"],
-                    "k": raw["k"],
-                }
-                if row_sums
-                else None,
+                scales if row_sums else None,
             )
-            out[position] = from_pass(exact, sizes, labels, kernel, order, in_place=part[1] == 1)
+            kernel, whole = kernels[position], part[1] == 1
+            out[position] = from_pass(exact, one.sizes, labels, kernel, order, in_place=whole)
     return [out[k] for k in range(len(kernels))]

@@ -7,19 +7,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 def class_sums(
-    x: NDArray[Any],
+    x: Any,
+    factor: NDArray[np.float64] | None,
     order: NDArray[np.int64],
+    classes: NDArray[np.int32],
     sizes: Sequence[int],
     chains: Sequence[dict[str, Any]],
     single_within: bool,
     single_between: bool,
     row_sums: bool,
     n_threads: int,
-    part: int,
-    parts: int,
+    survey: dict[str, Any] | None,
+    rectangles: Sequence[tuple[int, int, int, int]],
     tile_panels: int,
     progress: Callable[[int, int], object] | None,
-) -> list[dict[str, NDArray[Any]]]: ...
+) -> tuple[dict[str, Any], list[dict[str, NDArray[Any]]]]: ...
+def survey(
+    x: Any,
+    factor: NDArray[np.float64] | None,
+    classes: NDArray[np.int32],
+    sizes: Sequence[int],
+    chains: Sequence[dict[str, Any]],
+    single_within: bool,
+    single_between: bool,
+    row_sums: bool,
+    n_threads: int,
+) -> dict[str, Any]: ...
+def row_bytes(
+    n_features: int,
+    chains: Sequence[dict[str, Any]],
+    single_within: bool,
+    single_between: bool,
+    row_sums: bool,
+) -> tuple[int, int]: ...
+def row_step() -> int: ...
 def gram(
     x: NDArray[Any],
     z: NDArray[Any] | None,

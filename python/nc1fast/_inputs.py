@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._file_rows import FileRows
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,8 +17,11 @@ _CHUNK_BYTES = 1 << 23
 _EXACT_INTEGERS = 1 << 53
 
 
-def row_chunks(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Views of consecutive rows, about 8 MiB each."""
+def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
+    """Consecutive rows: views of an array, about 8 MiB each, or what is read of a file."""
+    if isinstance(X, FileRows):
+        yield from X.chunks()
+        return
     step = max(1, _CHUNK_BYTES // max(1, X.shape[1] * 8))
     for start in range(0, len(X), step):
         yield X[start : start + step]
@@ -39,8 +44,16 @@ def _host_array(X: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must be an array of numbers: {error}") from None
 
 
+def finite(X: Any, name: str) -> None:
+    """Raise ValueError if rows of floats contain NaN or Inf."""
+    if not all(np.isfinite(chunk).all() for chunk in row_chunks(X)):
+        raise ValueError(f"{name} must be finite, but it contains NaN or Inf")
+
+
 def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     """Rows of float16, float32 or float64 as the caller has them; integers and booleans widened to float64, exactly.
+
+    `FileRows` are looked through and stay in their file: they have what the package asks of an array of rows.
 
     Raises
     ------
@@ -49,6 +62,9 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     ValueError
         For anything but two dimensions, no rows, no features, NaN or Inf, or integers beyond 2^53.
     """
+    if isinstance(data, FileRows):
+        finite(data, name)
+        return data  # type: ignore[return-value]
     X = _host_array(data, name)
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise TypeError(f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}")
@@ -57,8 +73,7 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     if 0 in X.shape:
         raise ValueError(f"{name} must have at least one row and one feature, got shape {X.shape}")
     if X.dtype.kind == "f":
-        if not all(np.isfinite(chunk).all() for chunk in row_chunks(X)):
-            raise ValueError(f"{name} must be finite, but it contains NaN or Inf")
+        finite(X, name)
         return X.astype(X.dtype.newbyteorder("="), copy=False)
     if X.dtype.itemsize == 8 and max(abs(int(X.min())), abs(int(X.max()))) > _EXACT_INTEGERS:
         raise ValueError(
@@ -70,6 +85,8 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
 def as_rows(data: Any, name: str = "X") -> NDArray[Any]:
     """`as_matrix` as the core reads it: float32 or float64, each row contiguous."""
     X = as_matrix(data, name)
+    if isinstance(X, FileRows):
+        return X
     if X.dtype == np.float16:
         X = X.astype(np.float32)
     if X.strides[1] != X.itemsize or X.strides[0] % X.itemsize or X.strides[0] < 0:

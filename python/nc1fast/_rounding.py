@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+# Sums over the rows of a class that the bounds need, by the names that the core gives them.
+PER_CLASS = ("traces", "slopes", "slope_squares", "spread_slopes")
 PER_LAYER = 4.0  # roundings of one dual activation
 OVERHEAD = 12.0  # of packing, of the chord, and of sums over a unit
 
@@ -50,7 +52,7 @@ def sums_error(
     Parameters
     ----------
     raw : dict
-        Per-class sums of the core: traces, slopes, slope_squares, spread_slopes, sensitivity_diagonal.
+        The sums of `PER_CLASS`, (C,) each.
     sizes, block, within, sensitivity : ndarray of shape (C,), (C, C), (C,), (C, C)
     depth : int
         Length of a packed row.
@@ -77,9 +79,6 @@ def sums_error(
         traces += 2.0**-53 * mapping * raw["slope_squares"]
     if sensitivity.size:
         between += 2 * unit_between * relative * sensitivity
-        # A row with itself has t = 0 exactly: its capped term is taken out again, up to rounding.
-        own = raw["sensitivity_diagonal"]
-        pairs = np.diag(sensitivity) - own + 64 * unit_within * own
-        inside += 2 * unit_within * relative * np.maximum(pairs, 0.0) / sizes
+        inside += 2 * unit_within * relative * np.diag(sensitivity) / sizes
     np.fill_diagonal(between, sizes * (traces + inside) + 2.0**-52 * np.abs(np.diag(block)))
     return SumsError(between, traces, inside)

@@ -30,9 +30,9 @@ _FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class PassSums:
-    """Integers of one kernel over some of the panel rows of one problem: what can be added exactly.
+    """Integers of one kernel over some of the pairs of rows of one problem: what can be added exactly.
 
-    Parts `part` of `parts` (panel rows P with P mod parts = part) cover the problem together.
+    The `parts` parts of a problem (rectangles of sorted rows, see `nc1fast._grid`) cover every pair once.
     """
 
     problem: str  # hash of X, y, kernel, dtype and instruction set

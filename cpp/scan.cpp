@@ -1,0 +1,172 @@
+#include "scan.hpp"
+
+#include <stdexcept>
+#include <string>
+
+#include "scales.hpp"
+#include "threads.hpp"
+
+namespace nc1fast {
+namespace {
+
+// Sums of squares of differences must stay normal numbers.
+void check_range(double k, bool single) {
+  const double range = single ? 1e20 : 1e100;
+  if (!(k <= range) || (k != 0 && k < 1 / range))
+    throw std::overflow_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
+}
+
+}  // namespace
+
+Totals::Totals(std::vector<KernelSurvey>& kernels, std::size_t n_kernels, const std::vector<std::int64_t>& begins,
+               bool with_rows)
+    : kernels_(kernels), begins_(begins), with_rows_(with_rows), next_(begins.begin(), begins.end() - 1) {
+  const std::size_t n_classes = next_.size();
+  carries_.assign(n_kernels * n_classes, 0.0);
+  kernels.assign(n_kernels, {});
+  for (KernelSurvey& kernel : kernels) {
+    for (auto* sums : {&kernel.traces, &kernel.slopes, &kernel.slope_squares, &kernel.spread_slopes, &kernel.roots,
+                       &kernel.references, &kernel.moves, &kernel.spread_moves})
+      sums->assign(n_classes, 0.0);
+    if (!with_rows) continue;
+    kernel.k.resize(std::size_t(begins.back()));
+    kernel.row_scale_within.resize(std::size_t(begins.back()));
+  }
+}
+
+// A quarter of a MiB of values, and enough rows for the threads to be worth their start.
+std::int64_t Totals::chunk_rows() const {
+  return std::clamp(std::int64_t(8192) / std::int64_t(kernels_.size()), std::int64_t(1024), std::int64_t(8192)) /
+         kRowStep * kRowStep;
+}
+
+void Totals::start(std::int64_t n_rows) {
+  classes_.resize(std::size_t(n_rows));
+  squares_.resize(std::size_t(n_rows));
+  values_.resize(std::size_t(n_rows) * kernels_.size());
+}
+
+void Totals::set(std::size_t i, std::size_t cls, const RowInput& in) {
+  classes_[i] = cls;
+  squares_[i] = in.centred ? 2 * in.t_m : 1.0;
+}
+
+void Totals::add() {
+  std::vector<std::int64_t> next;
+  for (std::size_t o = 0; o < kernels_.size(); ++o) {
+    KernelSurvey& sums = kernels_[o];
+    next = next_;
+    for (std::size_t i = 0; i < classes_.size(); ++i) {
+      const std::size_t c = classes_[i], r = std::size_t(next[c]++);
+      const Values& v = values(o, i);
+      // Kahan: the error of a trace does not grow with the number of rows.
+      double& carry = carries_[o * next_.size() + c];
+      const double term = v.k - carry, total = sums.traces[c] + term;
+      carry = (total - sums.traces[c]) - term;
+      sums.traces[c] = total;
+      sums.slopes[c] += v.slope;
+      sums.slope_squares[c] += v.slope * v.slope;
+      sums.spread_slopes[c] += v.slope * squares_[i];
+      sums.roots[c] += std::sqrt(v.k);
+      sums.references[c] += v.reference;
+      sums.moves[c] += v.mu;
+      sums.spread_moves[c] += v.mu * std::sqrt(squares_[i]);
+      if (!with_rows_) continue;
+      sums.k[r] = v.k;
+      sums.row_scale_within[r] = v.reference;
+    }
+  }
+  next_ = std::move(next);
+}
+
+void Totals::finish() {
+  if (!with_rows_) return;
+  for (KernelSurvey& kernel : kernels_)
+    for (std::size_t c = 0; c < next_.size(); ++c)
+      for (std::int64_t r = begins_[c]; r < begins_[c + 1]; ++r) {
+        double& x = kernel.row_scale_within[std::size_t(r)];
+        x = row_scale_within(x, double(begins_[c + 1] - begins_[c]), kernel.references[c]);
+      }
+}
+
+struct Scan::Worker {
+  explicit Worker(const Matrix& x) : reader(x), rows(std::size_t(kRowStep * x.d)) {}
+  RowReader reader;
+  std::vector<double> rows;
+  RowInput inputs[kRowStep];
+  std::vector<std::unique_ptr<RowStage>> stages;
+  std::vector<Layer> layers;
+  std::vector<OutputRow> outputs;
+};
+
+Scan::Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Options& options)
+    : frame_(frame), chains_(chains), options_(options) {
+  for (const ChainSpec& chain : chains) {
+    stages_.push_back(make_row_stage(chain));
+    references_.emplace_back();
+    for (const double a_m : frame.means.norm) references_.back().push_back(stages_.back()->reference(a_m));
+  }
+}
+
+void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t at, bool with_outputs,
+               const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const {
+  if (totals) totals->set(i, cls, in);
+  const double slack = options_.single_within ? 1e-5 : 1e-13;
+  for (std::size_t chain = 0, kernel = 0; chain < chains_.size(); ++chain) {
+    const Reference& reference = references_[chain][cls];
+    const std::size_t n_outputs = chains_[chain].outputs.size();
+    worker.layers.resize(std::size_t(chains_[chain].n_duals()) + 1);
+    worker.outputs.resize(n_outputs);
+    worker.stages[chain]->layers(in, reference, worker.layers.data());
+    if (with_outputs) worker.stages[chain]->outputs(in, reference, slack, worker.layers.data(), worker.outputs.data());
+    for (RowSink* sink : sinks) sink->set_layers(chain, at, worker.layers.data(), worker.outputs.data());
+    for (std::size_t o = 0; totals && o < n_outputs; ++o, ++kernel) {
+      const OutputRow& out = worker.outputs[o];
+      check_range(out.k, options_.single_within || options_.single_between);
+      totals->values(kernel, i) = {out.k, out.reference, out.mu, std::sqrt(out.slope)};
+    }
+  }
+}
+
+void Scan::group(Worker& worker, const Sequence& sequence, std::int64_t first, std::int64_t n, std::size_t at,
+                 const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const {
+  const auto row_of = [&](std::int64_t r) { return worker.rows.data() + r * sequence.x.d; };
+  sequence.read(worker.reader, first, n, worker.rows.data());
+  bool with_outputs = totals;
+  for (std::int64_t r = 0; r < n; ++r) worker.inputs[r] = frame_.measure(row_of(r), sequence.cls(first + r));
+  for (RowSink* sink : sinks) {  // one sink after the other: its panels stay in L1
+    for (std::int64_t r = 0; r < kRowStep; ++r)
+      sink->set(at + std::size_t(r), r < n ? row_of(r) : nullptr, worker.inputs[r],
+                r < n ? sequence.cls(first + r) : 0);
+    sink->finish(at, at + std::size_t(kRowStep));
+    with_outputs |= sink->needs_outputs();
+  }
+  for (std::int64_t r = 0; r < n; ++r)
+    row(worker, worker.inputs[r], sequence.cls(first + r), at + std::size_t(r), with_outputs, sinks, totals,
+        i + std::size_t(r));
+}
+
+bool Scan::run(const Sequence& sequence, Span span, std::size_t at, const std::vector<RowSink*>& sinks, Totals* totals,
+               const Poll& poll) const {
+  std::vector<Worker> workers;
+  for (int w = 0; w < std::max(1, options_.n_threads); ++w) {
+    workers.emplace_back(sequence.x);
+    for (const auto& stage : stages_) workers.back().stages.push_back(stage->clone());
+  }
+  const std::int64_t step = totals ? totals->chunk_rows() : span.size();
+  for (std::int64_t begin = span.begin; begin < span.end; begin += step) {
+    const std::int64_t end = std::min(span.end, begin + step);
+    if (totals) totals->start(end - begin);
+    const auto work = [&](int w, std::int64_t item) {
+      const std::int64_t first = begin + item * kRowStep;
+      group(workers[std::size_t(w)], sequence, first, std::min(kRowStep, end - first),
+            at + std::size_t(first - span.begin), sinks, totals, std::size_t(first - begin));
+    };
+    if (!parallel_for((end - begin + kRowStep - 1) / kRowStep, options_.n_threads, work, poll)) return false;
+    if (totals) totals->add();
+  }
+  if (totals) totals->finish();
+  return true;
+}
+
+}  // namespace nc1fast

@@ -1,0 +1,71 @@
+#include "survey.hpp"
+
+#include <atomic>
+#include <cmath>
+#include <stdexcept>
+
+#include "threads.hpp"
+
+namespace nc1fast {
+namespace {
+
+constexpr std::int64_t kChunkBytes = std::int64_t(2) << 20;  // of rows between two additions
+
+}  // namespace
+
+bool class_means(const Sequence& sequence, const InputLayer& layer, int n_threads, const Poll& poll, Means& means) {
+  const Matrix& x = sequence.x;
+  const std::size_t d = std::size_t(x.d), n_classes = sequence.n_classes();
+  const Frame origin{layer, int(x.d), {}};
+  means.mean.assign(n_classes * d, 0.0);
+  std::vector<std::atomic<std::int64_t>> zero_rows(n_classes);
+  const std::int64_t chunk =
+      std::clamp(kChunkBytes / std::int64_t(8 * d) / kRowStep, std::int64_t(1), std::int64_t(256)) * kRowStep;
+  std::vector<double> rows(std::size_t(std::min(chunk, sequence.n())) * d);
+  std::vector<RowReader> readers(std::size_t(std::max(1, n_threads)), RowReader(x));
+  for (std::int64_t begin = 0; begin < sequence.n(); begin += chunk) {
+    const std::int64_t n = std::min(chunk, sequence.n() - begin);
+    const auto read = [&](int worker, std::int64_t item) {
+      const std::int64_t first = item * kRowStep, last = std::min(n, first + kRowStep);
+      double* row = rows.data() + std::size_t(first) * d;
+      sequence.read(readers[std::size_t(worker)], begin + first, last - first, row);
+      for (std::int64_t r = first; r < last; ++r, row += d) {
+        for (std::size_t k = 0; !x.data && k < d; ++k)
+          if (!std::isfinite(row[k])) throw std::domain_error("X must be finite, but it contains NaN or Inf");
+        if (origin.radius(origin.square(row)) == 0) ++zero_rows[sequence.cls(begin + r)];
+      }
+    };
+    if (!parallel_for((n + kRowStep - 1) / kRowStep, n_threads, read, poll)) return false;
+    // One thread adds, in the order of the rows: to start others would take as long.
+    for (std::int64_t r = 0; r < n; ++r) {
+      double* m = means.mean.data() + sequence.cls(begin + r) * d;
+      const double* row = rows.data() + std::size_t(r) * d;
+      for (std::size_t k = 0; k < d; ++k) m[k] += row[k];
+    }
+  }
+  means.norm.assign(n_classes, 0.0);
+  means.centred.assign(n_classes, 0);
+  for (std::size_t c = 0; c < n_classes; ++c) {
+    double* m = means.mean.data() + c * d;
+    const double share = 1.0 / double(sequence.begins[c + 1] - sequence.begins[c]);
+    for (std::size_t k = 0; k < d; ++k) m[k] *= share;
+    means.norm[c] = origin.square(m);
+    means.centred[c] = zero_rows[c] == 0 && origin.radius(means.norm[c]) > 0;
+  }
+  return true;
+}
+
+bool survey(const Matrix& x, const std::int32_t* classes, const std::vector<std::int64_t>& sizes,
+            const std::vector<ChainSpec>& chains, const Options& options, Survey& out) {
+  const InputLayer layer = InputLayer::of(chains.at(0));
+  const std::vector<std::int64_t> begins = begins_of(sizes);
+  const Sequence stored{x, nullptr, classes, begins};
+  if (!class_means(stored, layer, options.n_threads, options.poll, out.means)) return false;
+  const Frame frame{layer, int(x.d), out.means};
+  std::size_t n_kernels = 0;
+  for (const ChainSpec& chain : chains) n_kernels += chain.outputs.size();
+  Totals totals(out.kernels, n_kernels, begins, options.row_sums);
+  return Scan(frame, chains, options).run(stored, {0, x.n}, 0, {}, &totals, options.poll);
+}
+
+}  // namespace nc1fast

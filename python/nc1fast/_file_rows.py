@@ -1,0 +1,117 @@
+"""Rows that stay in a file: read with pread into buffers, never mapped, because mapped pages count as memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Rows of numbers in a file.
+
+    Attributes
+    ----------
+    path : str
+    offset, stride : int
+        Bytes before the first row, and from row to row.
+    stored : str
+        Type of the numbers: kind and bytes.
+    shape : (n_samples, n_features)
+    """
+
+    path: str
+    offset: int
+    stride: int
+    stored: str
+    shape: tuple[int, int]
+    _owner: Any = field(default=None, repr=False, compare=False)  # of a temporary file
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the rows are read as: float32 where that holds them exactly by being one, else float64."""
+        return np.dtype(np.float32 if self.stored in ("f2", "f4") else np.float64)
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the file goes with the last reference to these rows: other processes cannot count on it."""
+        return self._owner is not None
+
+    @property
+    def ndim(self) -> int:
+        """2."""
+        return 2
+
+    @property
+    def size(self) -> int:
+        """Numbers in all."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, if it were there."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FileRows, (self.path, self.offset, self.stride, self.stored, self.shape)
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        """Some rows, by a slice, a number or an array of numbers."""
+        n = len(self)
+        index = np.arange(*rows.indices(n)) if isinstance(rows, slice) else np.asarray(rows)
+        index = np.flatnonzero(index) if index.dtype == np.bool_ else index
+        if index.size and not -n <= index.min() <= index.max() < n:
+            raise IndexError(f"{self.path} has {n} rows, which {rows!r} goes beyond")
+        taken = np.atleast_1d(np.where(index < 0, index + n, index))
+        out = np.empty((len(taken), self.shape[1]), dtype=self.dtype)
+        with Path(self.path).open("rb", buffering=0) as file:
+            begin = 0
+            while begin < len(taken):
+                end = begin + 1
+                while end < len(taken) and taken[end] == taken[end - 1] + 1:
+                    end += 1
+                out[begin:end] = self._read(file.fileno(), int(taken[begin]), end - begin)
+                begin = end
+        return out if index.ndim else out[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All rows, in memory."""
+        return np.asarray(self[:], dtype)
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """Consecutive rows, about 1 MiB at a time."""
+        step = max(1, CHUNK_BYTES // (8 * self.shape[1]))
+        with Path(self.path).open("rb", buffering=0) as file:
+            for start in range(0, len(self), step):
+                yield self._read(file.fileno(), start, min(step, len(self) - start))
+
+    def _read(self, file: int, first: int, count: int) -> NDArray[Any]:
+        kind = np.dtype(self.stored)
+        row = self.shape[1] * kind.itemsize
+        buffer = bytearray((count - 1) * self.stride + row)
+        done = 0
+        while done < len(buffer):
+            got = os.preadv(
+                file, [memoryview(buffer)[done:]], self.offset + first * self.stride + done
+            )
+            if not got:
+                raise OSError(f"{self.path} ends before its last row")
+            done += got
+        rows = np.ndarray(
+            (count, self.shape[1]), kind, buffer, strides=(self.stride, kind.itemsize)
+        )
+        return np.asarray(rows.astype(self.dtype))
