@@ -5,13 +5,19 @@ Sizes are odd, smaller and larger than a panel, and one class has a single row.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 import nc1fast as nc
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SIZES = (1, 7, 61, 130)
 NO_FINITE_NTK = ("sign", "step")
+LEAST_MEMORY = 3_500_000  # leaves room for a few panels
 
 
 def _data(n_features: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,6 +95,25 @@ def test_callable_features_and_progress() -> None:
     assert by_name.nc1 == pytest.approx(by_features.nc1, rel=1e-10)
     assert seen
     assert seen[-1][0] == seen[-1][1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
+def test_parts_of_a_pass_and_blocks_of_a_file(dtype: str, tmp_path: Path) -> None:
+    X, y = _data(5)
+    np.save(tmp_path / "X.npy", X.astype(np.float32))
+    np.save(tmp_path / "half.npy", X.astype(np.float16))
+    kernels = [nc.NTK("relu"), nc.NNGP("gelu", 3, 0.3, 0.1), nc.AdaptiveKernel(np.eye(5))]
+    for path in (tmp_path / "X.npy", tmp_path / "half.npy"):
+        whole = nc.class_sums(np.load(path), y, kernels, dtype=dtype, n_threads=3)
+        blocks = nc.class_sums(
+            path, y, kernels, dtype=dtype, n_threads=3, memory_limit=LEAST_MEMORY
+        )
+        parts = [nc.class_sums(path, y, kernels, dtype=dtype, part=(i, 3)) for i in range(3)]
+        for k, expected in enumerate(whole):
+            joined = parts[0][k] + parts[2][k] + parts[1][k]
+            assert np.array_equal(blocks[k].block_sums, expected.block_sums)
+            assert np.array_equal(joined.block_sums, expected.block_sums)
+            assert np.array_equal(joined.class_rows, expected.class_rows)
 
 
 def test_an_exception_in_a_callback_ends_the_pass() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from nc1fast._backend import PRECISIONS, kernel_sums, thread_count
+from nc1fast._file_rows import FileRows
+from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
 from nc1fast._methods import Request, check_method, collapse_by
 from nc1fast._progress import reporter
 from nc1fast._tiles import called, precomputed, tile_sums
 from nc1fast.features import feature_sums
-from nc1fast.kernels import AdaptiveKernel, Kernel
+from nc1fast.kernels import Kernel
 from nc1fast.metrics import CONVENTIONS, Collapse, collapse_from_sums
 
 if TYPE_CHECKING:
@@ -76,10 +81,12 @@ def collapse(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
+    X : array-like of shape (n_samples, n_features), or path
         Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples) if it is
-        "precomputed". Anything with `__array__` or DLPack: NumPy, torch on the CPU, memory maps.
-    y : array-like of shape (n_samples,)
+        "precomputed". Anything with `__array__` or DLPack: NumPy, torch on the CPU. What lies in a file stays there: the
+        path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
+        memory map; an array of h5py, zarr or dask.
+    y : array-like of shape (n_samples,), or path
         Labels of any sortable dtype.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
@@ -104,7 +111,8 @@ def collapse(
     n_threads : int, optional
         Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
     memory_limit : int, optional
-        Bytes that the call may take beyond X; a ValueError says what it would need.
+        Bytes that a pass may take beyond X and y: rows are then packed block by block, and read again for every block that
+        they meet. A ValueError says what is needed at least. The bits do not depend on it.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
         Whose workers share the pass; kernel objects only. See `nc1fast.distributed`.
     journal : path-like, optional
@@ -125,7 +133,10 @@ def collapse(
         For shapes that do not fit, NaN or Inf, one class, unknown names, features not built yet, data too large for a
         kernel that grows (exp), what exceeds `memory_limit`, and a journal of another problem. The message names the argument.
     OSError
-        For a journal that cannot be written, and for what `executor` needs of the disk. What is recorded stays.
+        For a file that cannot be read or is cut short, a journal that cannot be written, and a full disk. What is
+        recorded stays.
+    ImportError
+        For a kind of file whose package is not installed.
     RuntimeError
         For an executor that is broken.
 
@@ -138,8 +149,12 @@ def collapse(
 
     Notes
     -----
-    Cost: N^2 d0 flops and N^2/2 kernel values per kernel; packed rows 2 N d0 numbers, and 8 N C bytes per kernel for
-    "all". Explicit features: O(N d0 C).
+    Cost: N^2 d0 flops and N^2/2 kernel values per kernel; packed rows 2 N d0 numbers or what `memory_limit` leaves for
+    them, and 8 N C bytes per kernel for "all". Explicit features: O(N d0 C).
+    Files: rows are read with pread into small buffers; their pages are never mapped. They need not be sorted by class: one
+    read per run of rows, about a microsecond each while the system has the file in its cache. What does not lie in the
+    file as plain rows (compressed, chunked, column-major or byte-swapped arrays, columns, 64-bit integers, dask) is
+    streamed once into a temporary file of float32 or float64 rows under TMPDIR, removed afterwards.
     Accuracy: `error_bound` covers everything after X as given. NNGP and NTK of the ReLU family at any depth and of erf
     at depth 2 keep full relative accuracy however collapsed the features are.
     Source: Papyan, Han & Donoho (2020) for NC1; Lee et al. (2018), Jacot et al. (2018) for the kernels.
@@ -155,6 +170,7 @@ def collapse(
     if method != "exact":
         if executor is not None or journal is not None:
             raise ValueError("executor and journal belong to method='exact'")
+        X, y = as_source(X), read_labels(y)
         settings = (tolerance, confidence, int(seed or 0), n_threads, keep_rows)
         request = Request(method, convention, statistics, dtype, *settings)
         exact = partial(
@@ -203,7 +219,7 @@ def class_sums(
     X, y, kernel, statistics, dtype, n_threads, memory_limit, executor, journal, progress
         As in `collapse`.
     part : (index, count), default (0, 1)
-        Only this share of the work, of `count` nearly equal ones. The sums of all parts, added in any order, have the
+        Only this share of the pairs of rows, of `count` nearly equal ones. The sums of all parts, added in any order, have the
         bits of the whole. Kernel objects only.
 
     Returns
@@ -274,24 +290,30 @@ def _sums(
         found = distributed.reduce(plan, executor, journal=journal, progress=progress)
         return found if many else found[0]
     row_sums = statistics == "all"
+    _check_limit(memory_limit)
+    y = read_labels(y)
+    if not isinstance(kernel, str):
+        X = as_source(X)
     if kernel is None:
         H = as_matrix(X, "X")
         classes, labels = as_labels(y, len(H))
         two_classes(labels)
-        _check_memory(memory_limit, len(H), len(labels), 0, 1 if row_sums else 0)
+        _check_memory(memory_limit, len(H), len(labels), 1 if row_sums else 0)
         return feature_sums(H, classes, labels, rows=row_sums)
     if isinstance(kernel, str):
         if kernel != "precomputed":
             raise ValueError(
                 f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}"
             )
-        tile, n = precomputed(X)
+        tile, n = precomputed(np.load(X, mmap_mode="r") if isinstance(X, str | os.PathLike) else X)
         classes, labels = as_labels(y, n)
         two_classes(labels)
         return tile_sums(
             tile, classes, labels, kernel, row_sums=row_sums, progress=reporter(progress)
         )
-    rows = as_rows(X, "X")
+    # The survey of a kernel object looks for NaN and Inf itself.
+    surveyed = isinstance(X, FileRows) and isinstance(kernels[0], Kernel)
+    rows = X if surveyed else as_rows(X, "X")
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
     if not isinstance(kernels[0], Kernel):
@@ -299,14 +321,11 @@ def _sums(
             raise TypeError(
                 f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}"
             )
-        _check_memory(memory_limit, len(rows), len(labels), 0, 2)
+        _check_memory(memory_limit, len(rows), len(labels), 2)
         tile = called(kernel, rows)
         return tile_sums(
             tile, classes, labels, kernel, row_sums=row_sums, progress=reporter(progress)
         )
-    packed = 2 * rows.size * (4 if dtype == "float32" else 8)
-    packed += 8 * rows.size * any(isinstance(k, AdaptiveKernel) for k in kernels)  # X L
-    _check_memory(memory_limit, len(rows), len(labels), packed, len(kernels) if row_sums else 0)
     sums = kernel_sums(
         rows,
         classes,
@@ -316,6 +335,7 @@ def _sums(
         row_sums=row_sums,
         n_threads=n_threads,
         part=part,
+        memory_limit=memory_limit,
         identify=identify,
         progress=reporter(progress),
     )
@@ -345,15 +365,16 @@ def _check_settings(
         raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
 
 
-def _check_memory(limit: int | None, n: int, n_classes: int, packed: int, n_rows_kept: int) -> None:
-    if limit is None:
-        return
-    if isinstance(limit, bool) or not isinstance(limit, int | float):
+def _check_limit(limit: float | None) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
         raise TypeError(f"memory_limit must be a number of bytes or None, got {limit!r}")
-    need = packed + 8 * n * n_classes * n_rows_kept + 64 * n_classes**2
-    if need > limit:
+
+
+def _check_memory(limit: float | None, n: int, n_classes: int, n_rows_kept: int) -> None:
+    """What sums that are not divided into blocks take."""
+    rows, pairs = 8 * n * n_classes * n_rows_kept, 64 * n_classes**2
+    if limit is not None and rows + pairs > limit:
         raise ValueError(
-            f"memory_limit is {limit} bytes, but {need} are needed: {packed} for packed rows, "
-            f"{8 * n * n_classes * n_rows_kept} for row-class sums (statistics='sums' needs none), "
-            f"{64 * n_classes**2} for class pairs"
+            f"memory_limit is {limit} bytes, but {rows + pairs} are needed: {rows} for row-class sums "
+            f"(statistics='sums' needs none), {pairs} for class pairs"
         )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast._file_rows import FileRows
+
     Array = NDArray[np.float64]
     Tile = Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
 
@@ -51,7 +53,7 @@ def precomputed(K: Any) -> tuple[Tile, int]:
     return tile, len(K)
 
 
-def called(f: Callable[..., Any], X: NDArray[Any]) -> Tile:
+def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:
     """Tiles f(X_I, X_J) of a callable, for I <= J only.
 
     Raises
