@@ -126,7 +126,7 @@ def test_tasks_carry_paths_and_numbers_and_files_go_at_the_end():
         distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
     assert len(executor.tasks) == 6
     assert all(len(pickle.dumps(task)) < 1_000 for task in executor.tasks)
-    assert not Path(executor.tasks[0].rows).exists()
+    assert not Path(executor.tasks[0].rows.path).exists()
     assert not Path(executor.tasks[0].classes).parent.exists()
 
 
@@ -138,7 +138,7 @@ def test_a_file_of_rows_is_read_where_it_lies(given, tmp_path):
     rows = path if given == "path" else np.load(path, mmap_mode="r")
     with Watching() as executor:
         found = distributed.reduce(_plan(rows, y, [RELU], 4, executor), executor)
-    assert {task.rows for task in executor.tasks} == {str(path)}
+    assert {task.rows.path for task in executor.tasks} == {str(path)}
     assert path.exists()
     _same(found, [nc.class_sums(X, y, RELU)])
 
@@ -235,7 +235,7 @@ def test_interruption_cancels_what_waits_and_removes_the_files():
     with Watching() as executor, pytest.raises(KeyboardInterrupt):
         distributed.reduce(_plan(X, y, [RELU], 12, executor), executor, progress=progress)
     assert len(executor.tasks) < 12
-    assert not Path(executor.tasks[0].rows).exists()
+    assert not Path(executor.tasks[0].rows.path).exists()
 
 
 def test_data_that_change_meanwhile_are_refused(tmp_path):
@@ -350,7 +350,7 @@ def test_a_task_is_what_it_says(tmp_path):
     plan = _plan(X, y, [RELU], 3)
     with plan.problem.tasks(1, None) as task:
         assert isinstance(task, Task)
-        assert Path(task.rows).parent != tmp_path
+        assert Path(task.rows.path).parent != tmp_path
     with plan.problem.tasks(1, tmp_path / "journal"):
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             "journal.classes.npy",

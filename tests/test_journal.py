@@ -219,12 +219,9 @@ def test_deleted_data_keep_what_was_finished(data, path, expected, n_workers, tm
     with ThreadPoolExecutor(n_workers or 1) as pool:
         executor = None if n_workers is None else pool
         plan = _plan(rows, y, [RELU], 20, executor)
-        if executor is None:  # an open map outlives its name
-            distributed.reduce(plan, journal=path, progress=progress)
-        else:
-            with pytest.raises(FileNotFoundError, match=r"X\.npy"):
-                distributed.reduce(plan, executor, journal=path, progress=progress)
-            assert len(path.read_bytes().splitlines()) >= 1 + 2
+        with pytest.raises(FileNotFoundError, match=r"X\.npy"):
+            distributed.reduce(plan, executor, journal=path, progress=progress)
+        assert len(path.read_bytes().splitlines()) >= 1 + 2
         (tmp_path / "gone.npy").rename(rows)
         found = distributed.reduce(plan, executor, journal=path)
     assert long_pass.digest(found) == expected

@@ -129,7 +129,7 @@ def plan(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features), or path of an .npy file
+    X : array-like of shape (n_samples, n_features), or path as of `nc1fast.collapse`
         Workers are given the path; an array is written to a file for them by `reduce`.
     y, kernel, statistics, dtype, memory_limit
         As in `nc1fast.collapse`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,17 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._collapse import class_sums
+from nc1fast._file_rows import FileRows
+from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_rows, row_chunks, two_classes
 from nc1fast.distributed.shares import Share
 from nc1fast.kernels import Kernel
 from nc1fast.sums import from_pass
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.sums import ClassSums, PassSums
+
+    Rows = NDArray[Any] | FileRows
 
 _TINY = 10**8  # parts of which one is next to no work
 
@@ -32,7 +36,7 @@ _TINY = 10**8  # parts of which one is next to no work
 class Task:
     """One bundle of a problem: paths and numbers, a few hundred bytes."""
 
-    rows: str
+    rows: FileRows
     classes: str
     kernels: tuple[Kernel, ...]
     settings: dict[str, Any]  # of nc1fast.class_sums
@@ -48,8 +52,7 @@ class Task:
         ValueError
             As of `nc1fast.class_sums`.
         """
-        X = np.load(self.rows, mmap_mode="r")
-        sums = _integers(X, np.load(self.classes), self.kernels, self.settings, self.part)
+        sums = _integers(self.rows, np.load(self.classes), self.kernels, self.settings, self.part)
         return [Share.of(part) for part in sums]
 
 
@@ -59,16 +62,12 @@ class Problem:
 
     Attributes
     ----------
-    rows : ndarray of shape (n_samples, n_features)
-        In memory, or the memory map of `path`.
-    path : Path or None
-        An .npy file that holds exactly these rows.
+    rows : ndarray or FileRows of shape (n_samples, n_features)
     classes : ndarray of int32 of shape (n_samples,)
         Indices into `labels`.
     """
 
-    rows: NDArray[Any]
-    path: Path | None
+    rows: Rows
     classes: NDArray[np.int32]
     labels: NDArray[Any]
     kernels: tuple[Kernel, ...]
@@ -101,15 +100,10 @@ class Problem:
                 "executor, journal and plans need a kernel object or a list of them: explicit features, "
                 "Gram matrices and callables are summed in one process"
             )
-        if isinstance(X, str | os.PathLike):
-            X = np.load(X, mmap_mode="r")
-        rows = as_rows(X, "X")
-        classes, labels = as_labels(y, len(rows))
+        rows = as_rows(as_source(X), "X")
+        classes, labels = as_labels(read_labels(y), len(rows))
         two_classes(labels)
-        return cls(
-            *(rows, _path_of(X, rows), classes, labels, tuple(kernels)),
-            *(statistics, dtype, memory_limit),
-        )
+        return cls(rows, classes, labels, tuple(kernels), statistics, dtype, memory_limit)
 
     def settings(self, n_threads: int | None) -> dict[str, Any]:
         """Keywords of `nc1fast.class_sums`."""
@@ -154,7 +148,6 @@ class Problem:
         return replace(
             self,
             rows=np.ascontiguousarray(self.rows[taken]),
-            path=None,
             classes=self.classes[taken],
         )
 
@@ -179,17 +172,19 @@ class Problem:
             else:
                 base = beside.absolute().parent
             name = "" if beside is None else f"{beside.name}."
-            paths = [self.path or base / f"{name}rows.npy", base / f"{name}classes.npy"]
-            for path, array in zip(paths, (self.rows, self.classes), strict=True):
-                if path == self.path:
-                    continue
-                stack.callback(path.unlink, missing_ok=True)
+            rows, path = self.rows, {n: base / f"{name}{n}.npy" for n in ("rows", "classes")}
+            written: dict[str, Rows] = {"classes": self.classes}
+            if not isinstance(rows, FileRows) or rows.temporary:
+                written["rows"] = rows
+            for what, array in written.items():
+                stack.callback(path[what].unlink, missing_ok=True)
                 try:
-                    _write(path, array)
+                    _write(path[what], array)
                 except OSError as error:
-                    raise _full(error, path, array.nbytes) from error
-            rows, classes = map(str, paths)
-            yield Task(rows, classes, self.kernels, self.settings(n_threads), (0, 1))
+                    raise _full(error, path[what], array.nbytes) from error
+            stored: Any = as_source(path["rows"]) if "rows" in written else rows
+            settings = self.settings(n_threads)
+            yield Task(stored, str(path["classes"]), self.kernels, settings, (0, 1))
 
     def finish(self, totals: Sequence[PassSums]) -> list[ClassSums]:
         """Turn the integers of all bundles into sums."""
@@ -202,7 +197,7 @@ class Problem:
 
 
 def _integers(
-    X: NDArray[Any],
+    X: Rows,
     classes: NDArray[np.int32],
     kernels: Sequence[Kernel],
     settings: dict[str, Any],
@@ -212,26 +207,12 @@ def _integers(
     return [s.exact for s in sums]
 
 
-def _path_of(X: Any, rows: NDArray[Any]) -> Path | None:
-    """The .npy file that X is the memory map of, if it holds these rows and nothing else."""
-    filename = getattr(X, "filename", None)
-    if filename is None or rows.dtype != X.dtype or not rows.flags.c_contiguous:
-        return None
-    path = Path(filename)
-    try:
-        whole = np.load(path, mmap_mode="r")
-    except (OSError, ValueError):
-        return None
-    same = (whole.shape, whole.dtype, whole.flags.c_contiguous) == (X.shape, X.dtype, True)
-    return path.absolute() if same and whole.offset == X.offset else None
-
-
-def _write(path: Path, array: NDArray[Any]) -> None:
+def _write(path: Path, array: Rows) -> None:
     """As numpy.save, whose error on a full disk has no errno."""
-    head = {**np.lib.format.header_data_from_array_1_0(array), "fortran_order": False}
+    head = {"descr": array.dtype.str, "fortran_order": False, "shape": tuple(array.shape)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, head)
-        for chunk in row_chunks(array.reshape(len(array), -1)):
+        for chunk in row_chunks(array if array.ndim == 2 else array[:, None]):
             file.write(np.ascontiguousarray(chunk).data)
 
 
