@@ -17,6 +17,7 @@ NAMES = (
     "peers",
     "sharing",
     "memory",
+    "disk",
     "accuracy",
     "adaptive",
     "networks",

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import math
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +35,7 @@ class Prepared:
 
     run: Callable[[], Answer]
     notes: dict[str, Any] = field(default_factory=dict)
+    keep: Any = None  # what must live as long, such as a temporary folder
 
 
 def _import(module: str) -> Any:
@@ -57,6 +60,7 @@ def prepare_nc1fast(
     statistics: str = "sums",
     dtype: str | None = None,
     layers: bool = False,
+    memory_limit: int | None = None,
 ) -> Prepared:
     """Prepare ``nc1fast.collapse``; the answer is the last kernel's.
 
@@ -71,9 +75,18 @@ def prepare_nc1fast(
         Of the tiles; the problem's by default.
     layers : bool, default False
         Pass ``kernel.layers()`` of the one kernel.
+    memory_limit : int, optional
+        Then the rows stay in a temporary file.
     """
     nc = _import("nc1fast")
-    X, y = problem.data()
+    source: Any
+    source, y = problem.data()
+    folder = None
+    if memory_limit is not None:
+        folder = tempfile.TemporaryDirectory(prefix="nc1fast-bench-")
+        path = Path(folder.name) / "X.npy"
+        np.save(path, source)
+        source = path
     objects: Any = [nc1fast_kernel(name) for name in kernels]
     if layers:
         objects = objects[0].layers()
@@ -82,12 +95,18 @@ def prepare_nc1fast(
 
     def run() -> Answer:
         results = nc.collapse(
-            X, y, objects, statistics=statistics, dtype=dtype or problem.dtype, n_threads=n_threads
+            source,
+            y,
+            objects,
+            statistics=statistics,
+            dtype=dtype or problem.dtype,
+            n_threads=n_threads,
+            memory_limit=memory_limit,
         )
         last = results[-1] if isinstance(results, list) else results
         return Answer(float(last.nc1), last.sums.block_sums, last.sums.traces)
 
-    return Prepared(run)
+    return Prepared(run, keep=folder)
 
 
 def prepare_tiled(
