@@ -73,6 +73,17 @@ def _check_dtype(dtype: str, allowed: Sequence[str]) -> None:
         raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, got {dtype!r}")
 
 
+def check_pass(statistics: str, dtype: str, memory_limit: float | None) -> None:
+    """Raise ValueError or TypeError for settings that no pass has."""
+    if statistics not in ("all", "sums"):
+        raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
+    _check_dtype(dtype, tuple(PRECISIONS))
+    if memory_limit is not None and (
+        isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float)
+    ):
+        raise TypeError(f"memory_limit must be a number of bytes or None, got {memory_limit!r}")
+
+
 def _check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     """Zero rows have no direction: harmless unless a kernel depends on nothing else, or asks for the slope at a kink."""
     step = any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains)
@@ -200,8 +211,13 @@ def problem_hash(X: Rows, classes: NDArray[np.int32], kernel: Kernel, dtype: str
 
 @dataclass(frozen=True)
 class Survey:
-    """What every part of a pass needs to know about all rows: O(C d + C^2) numbers, and 16 N bytes per kernel with R."""
+    """What every part of a pass needs to know about all rows.
 
+    O(C d + C^2) numbers for each kernel, and with row sums 16 N bytes; beside them the order of the rows, which may be a
+    memory map.
+    """
+
+    order: NDArray[np.int64]  # (N,) the caller's row at each sorted position
     passes: tuple[dict[str, Any], ...]  # of the core, one per input layer
     mappings: tuple[float, ...]  # `_mapping_error` of each
     problems: tuple[str, ...]  # hashes, one per kernel; empty where nothing is to be identified
@@ -321,7 +337,12 @@ def survey(
         passes.append(one.survey())
         mappings.append(one.mapping())
     problems = problem_hashes(X, classes, kernels, dtype) if identify else []
-    return Survey(tuple(passes), tuple(mappings), tuple(problems))
+    return Survey(_sorted(classes), tuple(passes), tuple(mappings), tuple(problems))
+
+
+def _sorted(classes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Rows by class, those of a class in their order."""
+    return np.argsort(classes, kind="stable").astype(np.int64, copy=False)
 
 
 def kernel_sums(
@@ -354,9 +375,9 @@ def kernel_sums(
     identify : bool
         Whether the sums shall know their problem, so that parts can be joined: costs a hash of X.
     surveyed : Survey, optional
-        Of the same problem: then only the rows of the part are read, and nothing is hashed.
+        Of the same problem: then only the rows of the part are read, and nothing is sorted or hashed.
     """
-    order = np.argsort(classes, kind="stable").astype(np.int64, copy=False)
+    order = _sorted(classes) if surveyed is None else surveyed.order
     unit = {True: 2.0**-24, False: 2.0**-53}
     out: dict[int, ClassSums] = {}
     if surveyed is not None:

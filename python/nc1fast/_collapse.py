@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from nc1fast._backend import PRECISIONS, kernel_sums, thread_count
+from nc1fast._backend import check_pass, kernel_sums, thread_count
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
@@ -166,7 +166,8 @@ def collapse(
     >>> nc.collapse(X, y, nc.NNGP("relu")).nc1 < nc.collapse(X, y, nc.NTK("relu")).nc1
     True
     """
-    _check_settings(convention, statistics, dtype, method, tolerance, confidence, seed, device)
+    _check_settings(convention, method, tolerance, confidence, seed, device)
+    check_pass(statistics, dtype, memory_limit)
     if method != "exact":
         if executor is not None or journal is not None:
             raise ValueError("executor and journal belong to method='exact'")
@@ -237,7 +238,7 @@ def class_sums(
     -----
     Cost: as `collapse`, and a hash of X, which identifies the problem.
     """
-    _check_settings(None, statistics, dtype, "exact", None, 0.95, None, "cpu")
+    check_pass(statistics, dtype, memory_limit)
     index, count = part
     if not 0 <= index < count:
         raise ValueError(f"part must be (index, count) with 0 <= index < count, got {part!r}")
@@ -290,7 +291,6 @@ def _sums(
         found = distributed.reduce(plan, executor, journal=journal, progress=progress)
         return found if many else found[0]
     row_sums = statistics == "all"
-    _check_limit(memory_limit)
     y = read_labels(y)
     if not isinstance(kernel, str):
         X = as_source(X)
@@ -344,8 +344,6 @@ def _sums(
 
 def _check_settings(
     convention: str | None,
-    statistics: str,
-    dtype: str,
     method: str,
     tolerance: float | None,
     confidence: float,
@@ -354,20 +352,11 @@ def _check_settings(
 ) -> None:
     if convention is not None and convention not in CONVENTIONS:
         raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
-    if statistics not in ("all", "sums"):
-        raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
-    if dtype not in PRECISIONS:
-        raise ValueError(f"dtype must be one of {', '.join(PRECISIONS)}, got {dtype!r}")
     check_method(method, tolerance, seed)
     if device != "cpu":
         raise ValueError(f"device must be 'cpu': others are not built yet, got {device!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
-
-
-def _check_limit(limit: float | None) -> None:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
-        raise TypeError(f"memory_limit must be a number of bytes or None, got {limit!r}")
 
 
 def _check_memory(limit: float | None, n: int, n_classes: int, n_rows_kept: int) -> None:

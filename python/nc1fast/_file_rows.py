@@ -48,6 +48,17 @@ class FileRows:
         """Whether the file goes with the last reference to these rows: other processes cannot count on it."""
         return self._owner is not None
 
+    def state(self) -> tuple[int, int]:
+        """Size of the file and the time of its last change, in ns: with another one these are no longer the same rows.
+
+        Raises
+        ------
+        OSError
+            If the file is gone.
+        """
+        found = Path(self.path).stat()
+        return found.st_size, found.st_mtime_ns
+
     @property
     def ndim(self) -> int:
         """2."""

@@ -56,6 +56,11 @@ def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
     return out
 
 
+def rows_of_part(n_rows: int, count: int) -> float:
+    """About how many rows a part reads: one block of the grid, and those of its count-th share of the cells."""
+    return n_rows * min(1.0, (_FINENESS / 2 + 1 / _FINENESS) / math.sqrt(count))
+
+
 def divided(rectangles: list[Rectangle], room: int, step: int) -> list[Rectangle]:
     """The rectangles cut so that rows and columns of each together fit into `room` rows, at least two steps.
 
