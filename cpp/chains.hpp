@@ -8,22 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "isa/isa.hpp"
+#include "nc1fast/pairs.hpp"
 #include "packing.hpp"
 #include "rows.hpp"
 
 namespace nc1fast {
-
-template <class T>
-const Routines<T>& routines();
-template <>
-inline const Routines<float>& routines() {
-  return isa::selected().f32;
-}
-template <>
-inline const Routines<double>& routines() {
-  return isa::selected().f64;
-}
 
 template <class T>
 constexpr double unit_roundoff = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
@@ -64,8 +53,7 @@ class ChainStore {
   ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form,
              bool with_diagonals, const Packed<T>& packed)
       : n_rows_(packed.n_rows), unused_(zeros()) {
-    chain.epilogue = routines<T>().epilogue(spec.activation.c_str(), form, spec.tangent, spec.n_duals() != 1);
-    if (!chain.epilogue) throw std::logic_error("no epilogue for " + spec.activation);
+    chain.kind = {activation_index(Activations{}, spec.activation.c_str()), form, spec.tangent, spec.n_duals() != 1};
     chain.parameter = spec.parameter;
     chain.recursion = make_recursion<T>(spec);
     chain.half_norms = packed.half_norms.get();

@@ -3,19 +3,12 @@
 #include <cmath>
 #include <memory>
 
+#include "packed_pass.hpp"
 #include "scales.hpp"
 #include "survey.hpp"
-#include "tile_pass.hpp"
 
 namespace nc1fast {
 namespace {
-
-std::unique_ptr<AnyPass> make_pass(const Shared& shared, bool within, std::int64_t n_rows) {
-  const std::size_t room = std::size_t((n_rows + kRowStep - 1) / kRowStep * kRowStep);
-  if (within ? shared.options.single_within : shared.options.single_between)
-    return std::make_unique<TilePass<float>>(shared, within, room);
-  return std::make_unique<TilePass<double>>(shared, within, room);
-}
 
 // What the caller's poll hears while tiles of several runs are counted as one.
 class Progress {
@@ -35,10 +28,9 @@ class Progress {
   std::int64_t done_ = 0, total_ = 0;
 };
 
-std::int64_t rounded(std::int64_t n_rows) { return (n_rows + kRowStep - 1) / kRowStep * kRowStep; }
-
 Layout layout_of(const Shared& shared, bool within, const Rectangle& rectangle) {
-  return {rectangle, shared.begins, within, shared.frame.depth(), shared.options};
+  const bool single = within ? shared.options.single_within : shared.options.single_between;
+  return {rectangle, shared.begins, within, shared.backend.panel(single), shared.frame.depth(), shared.options};
 }
 
 // All pairs of rows, packed for both passes by the scan that completes the survey.
@@ -46,7 +38,7 @@ bool run_whole(const Shared& shared, const Sequence& sorted, Survey& survey, Pro
   const Span all{0, sorted.n()};
   const Layout first = layout_of(shared, true, {all, all}), second = layout_of(shared, false, {all, all});
   progress.expect(first.tiles.size() + second.tiles.size());
-  const auto within = make_pass(shared, true, all.end), between = make_pass(shared, false, all.end);
+  const auto within = shared.backend.pass(shared, true, all.end), between = shared.backend.pass(shared, false, all.end);
   Totals totals(survey.kernels, shared.n_kernels, shared.begins, shared.options.row_sums);
   if (!shared.scan.run(sorted, all, 0, {within.get(), between.get()}, &totals, progress.scan())) return false;
   shared.sums = empty_sums(survey, shared.begins, shared.chains, shared.frame.depth(), shared.options);
@@ -58,7 +50,7 @@ bool run_whole(const Shared& shared, const Sequence& sorted, Survey& survey, Pro
 // The rectangles one after the other, for one of the passes; rows that the next one shares stay packed.
 bool run_rectangles(const Shared& shared, const Sequence& sorted, bool within, const std::vector<Rectangle>& rectangles,
                     std::int64_t room, Progress& progress) {
-  const auto pass = make_pass(shared, within, room);
+  const auto pass = shared.backend.pass(shared, within, room);
   Span packed;
   for (const Rectangle& rectangle : rectangles) {
     const Layout layout = layout_of(shared, within, rectangle);
@@ -77,7 +69,7 @@ bool run_rectangles(const Shared& shared, const Sequence& sorted, bool within, c
 
 }  // namespace
 
-bool class_sums(const Matrix& x, const std::int64_t* order, const std::int32_t* classes,
+bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* order, const std::int32_t* classes,
                 const std::vector<std::int64_t>& sizes, const std::vector<ChainSpec>& chains, const Options& options,
                 const std::vector<Rectangle>& rectangles, Survey& survey, std::vector<KernelSums>& sums,
                 const std::vector<std::int64_t*>& row_sums) {
@@ -99,7 +91,7 @@ bool class_sums(const Matrix& x, const std::int64_t* order, const std::int32_t* 
   const Scan scan(frame, chains, options);
   std::size_t n_kernels = 0;
   for (const ChainSpec& chain : chains) n_kernels += chain.outputs.size();
-  const Shared shared{frame, begins, options, chains, n_kernels, scan, survey, sums, row_sums};
+  const Shared shared{backend, frame, begins, options, chains, n_kernels, scan, survey, sums, row_sums};
   if (whole) return run_whole(shared, sorted, survey, progress);
   sums = empty_sums(survey, begins, chains, frame.depth(), options);
   std::int64_t room[2] = {};
@@ -108,9 +100,8 @@ bool class_sums(const Matrix& x, const std::int64_t* order, const std::int32_t* 
       const Layout layout = layout_of(shared, within, rectangle);
       if (layout.tiles.empty()) continue;
       progress.expect(layout.tiles.size());
-      const std::int64_t rows = rounded(rectangle.rows.size()),
-                         columns = rectangle.square() ? 0 : rounded(rectangle.columns.size());
-      room[within] = std::max(room[within], rows + columns);
+      room[within] =
+          std::max(room[within], rectangle.rows.size() + (rectangle.square() ? 0 : rectangle.columns.size()));
     }
   for (const bool within : {true, false})
     if (room[within] > 0 && !run_rectangles(shared, sorted, within, rectangles, room[within], progress)) return false;
@@ -121,8 +112,8 @@ RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const O
   const int depth = Frame{InputLayer::of(chains.at(0)), int(d), {}}.depth();
   const auto of = [&](bool within) {
     const bool single = within ? options.single_within : options.single_between;
-    return std::int64_t(single ? TilePass<float>::row_bytes(depth, chains, within, options.row_sums)
-                               : TilePass<double>::row_bytes(depth, chains, within, options.row_sums));
+    return std::int64_t(single ? PackedPass<float>::row_bytes(depth, chains, within, options.row_sums)
+                               : PackedPass<double>::row_bytes(depth, chains, within, options.row_sums));
   };
   const std::int64_t within = of(true), between = of(false);
   return {std::max(within, between), within + between};

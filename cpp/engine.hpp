@@ -123,7 +123,8 @@ struct KernelSums {
 // The pass over the pairs of some rectangles of sorted rows: order[i] is the caller's row, sizes the rows of each
 // class. `given` is filled if it is empty: for the one rectangle of everything, by the scan that packs the rows.
 // row_sums: per kernel (C, N) zeroed 64-bit integers, or null pointers. Throws as `survey`; false when stopped.
-bool class_sums(const Matrix& x, const std::int64_t* order, const std::int32_t* classes,
+class Backend;
+bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* order, const std::int32_t* classes,
                 const std::vector<std::int64_t>& sizes, const std::vector<ChainSpec>& chains, const Options& options,
                 const std::vector<Rectangle>& rectangles, Survey& given, std::vector<KernelSums>& sums,
                 const std::vector<std::int64_t*>& row_sums);
@@ -133,15 +134,6 @@ struct RowBytes {
   std::int64_t larger, both;
 };
 RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const Options& options);
-
-// out (n, m) of the one kernel of `chain`; z.data == nullptr: of X with itself. False when stopped.
-template <class T>
-bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll, T* out);
-
-// out (n, d) = (k o A) X, A = scale inverse - factor factor^T, for the one kernel of `chain` and float64 rows X; of
-// `inverse` (n, n) the upper triangle is read, `factor` is (n, n_outputs). False when stopped.
-bool product(const Matrix& x, const ChainSpec& chain, double scale, const double* inverse, const double* factor,
-             int n_outputs, int n_threads, const Poll& poll, double* out);
 
 // k(x_i, x_i) of the one kernel of `chain`.
 void diagonal(const Matrix& x, const ChainSpec& chain, double* out);

@@ -20,12 +20,11 @@ class Layout {
   std::vector<Tile> tiles;
 
   Layout() = default;
-  // within: the tiles within classes, else those between them. depth: of a packed row.
-  Layout(const Rectangle& rectangle_, const std::vector<std::int64_t>& begins, bool within, int depth,
+  // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one.
+  Layout(const Rectangle& rectangle_, const std::vector<std::int64_t>& begins, bool within, int width, int depth,
          const Options& options)
-      : rectangle(rectangle_) {
+      : rectangle(rectangle_), width_(width) {
     const bool single = within ? options.single_within : options.single_between;
-    width_ = single ? routines<float>().panel : routines<double>().panel;
     add_panels(rectangle.rows, begins);
     n_row_panels_ = int(first_segment.size());
     if (!rectangle.square()) add_panels(rectangle.columns, begins);

@@ -31,8 +31,8 @@ RowInput Frame::measure(const double* row, std::size_t cls) const {
 }
 
 template <class T>
-Packed<T>::Packed(int depth_, std::size_t n_rows_, const Routines<T>& routines)
-    : width(routines.panel),
+Packed<T>::Packed(int width_, int depth_, std::size_t n_rows_)
+    : width(width_),
       depth(depth_),
       n_rows((n_rows_ + std::size_t(width) - 1) / std::size_t(width) * std::size_t(width)),
       panels(n_rows * std::size_t(depth)),
@@ -74,10 +74,10 @@ void Packed<T>::set(std::size_t at, const Frame& frame, bool centre, const doubl
 }
 
 template <class T>
-void Packed<T>::finish(std::size_t begin, std::size_t end, const Routines<T>& routines) {
+void Packed<T>::finish(std::size_t begin, std::size_t end, void (*norms)(const T*, int, int, T*)) {
   T halves[kRowStep];
   for (std::size_t first = begin; first < end; first += std::size_t(width)) {
-    routines.half_norms(panels.get() + first * std::size_t(depth), 1, depth, halves);
+    norms(panels.get() + first * std::size_t(depth), 1, depth, halves);
     for (std::size_t r = 0; r < std::size_t(width); ++r) {
       if (halves[r] != 0) half_norms[first + r] = halves[r];
       spreads[first + r] = std::sqrt(2 * half_norms[first + r]);

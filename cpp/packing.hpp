@@ -63,12 +63,12 @@ struct Packed {
   std::size_t n_rows = 0;                 // room for
   Buffer<T> panels, half_norms, spreads;  // (n_panels, depth, width), (n_rows,) |u|^2/2 and |u|
   Packed() = default;
-  Packed(int depth, std::size_t n_rows, const Routines<T>& routines);
+  Packed(int width, int depth, std::size_t n_rows);
   static std::size_t row_bytes(int depth) { return (std::size_t(depth) + 2) * sizeof(T); }
   // Row `at`; without a row, padding.
   void set(std::size_t at, const Frame& frame, bool centre, const double* row, const RowInput& in, std::size_t cls);
-  // Norms of rows [begin, end), which fill panels.
-  void finish(std::size_t begin, std::size_t end, const Routines<T>& routines);
+  // Norms of rows [begin, end), which fill panels, as Routines::half_norms gives them.
+  void finish(std::size_t begin, std::size_t end, void (*norms)(const T*, int, int, T*));
 };
 
 }  // namespace nc1fast

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "nc1fast/number.hpp"
+
 namespace nc1fast {
 namespace {
 

@@ -17,3 +17,18 @@ std::vector<const InstructionSet*> available();
 const InstructionSet& selected();
 
 }  // namespace nc1fast::isa
+
+namespace nc1fast {
+
+template <class T>
+const Routines<T>& routines();
+template <>
+inline const Routines<float>& routines() {
+  return isa::selected().f32;
+}
+template <>
+inline const Routines<double>& routines() {
+  return isa::selected().f64;
+}
+
+}  // namespace nc1fast

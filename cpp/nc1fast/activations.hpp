@@ -54,7 +54,7 @@ struct Rectifier : Smooth {
   static constexpr bool exact_m = true, signed_value = Leaky, root_derivative = true;
   double kinked, linear;  // shares of the ReLU and of the linear part in the normalised value
   double diagonal, turn;  // derivative = diagonal - turn theta
-  explicit Rectifier(double slope)
+  NC1FAST_HD explicit Rectifier(double slope)
       : kinked((1 - slope) * (1 - slope) / (1 + slope * slope)),
         linear(2 * slope / (1 + slope * slope)),
         diagonal((1 + slope * slope) / 2),
@@ -102,22 +102,22 @@ struct Rectifier : Smooth {
 
 struct Relu : Rectifier<false> {
   static constexpr const char* name = "relu";
-  explicit Relu(double) : Rectifier(0) {}
+  NC1FAST_HD explicit Relu(double) : Rectifier(0) {}
 };
 struct Abs : Rectifier<true> {
   static constexpr const char* name = "abs";
-  explicit Abs(double) : Rectifier(-1) {}
+  NC1FAST_HD explicit Abs(double) : Rectifier(-1) {}
 };
 struct LeakyRelu : Rectifier<true> {
   static constexpr const char* name = "leaky_relu";
-  explicit LeakyRelu(double slope) : Rectifier(slope) {}
+  NC1FAST_HD explicit LeakyRelu(double slope) : Rectifier(slope) {}
 };
 
 // 1{u > 0}: arc-cosine kernel of degree 0, Cho & Saul (2009). kdot is infinite on the diagonal.
 struct Step : Smooth {
   static constexpr const char* name = "step";
   static constexpr bool exact_m = true, signed_value = false, root_value = true, has_derivative = false;
-  explicit Step(double) {}
+  NC1FAST_HD explicit Step(double) {}
   void row(double, Row<double>& r) const { r.h = __builtin_sqrt(0.5); }
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
@@ -133,7 +133,7 @@ struct Step : Smooth {
 struct Sign : Smooth {
   static constexpr const char* name = "sign";
   static constexpr bool exact_m = true, root_value = true, has_derivative = false;
-  explicit Sign(double) {}
+  NC1FAST_HD explicit Sign(double) {}
   void row(double, Row<double>& r) const { r.h = 1; }
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
@@ -149,7 +149,7 @@ struct Relu2 : Smooth {
   static constexpr const char* name = "relu2";
   static constexpr bool signed_value = false;
   static constexpr unsigned fields = bit(kS);
-  explicit Relu2(double) {}
+  NC1FAST_HD explicit Relu2(double) {}
   void row(double a, Row<double>& r) const {
     r.s = __builtin_sqrt(a);
     r.h = a * __builtin_sqrt(1.5);
@@ -185,7 +185,7 @@ struct Arcsine : Smooth {
 // erf(u): arcsine kernel, Williams (1997).
 struct Erf : Arcsine {
   static constexpr const char* name = "erf";
-  explicit Erf(double) {}
+  NC1FAST_HD explicit Erf(double) {}
   void row(double a, Row<double>& r) const {
     Arcsine::row(2 * a, r);
     r.h = __builtin_sqrt(2 / math::pi);
@@ -202,7 +202,7 @@ struct Erf : Arcsine {
 // Phi(u), the normal distribution function.
 struct Probit : Arcsine {
   static constexpr const char* name = "probit";
-  explicit Probit(double) {}
+  NC1FAST_HD explicit Probit(double) {}
   void row(double a, Row<double>& r) const {
     Arcsine::row(a, r);
     r.h = 1;
@@ -221,7 +221,7 @@ struct Probit : Arcsine {
 //   kappa = c P + (ab - e c^2)/(2 pi sqrt D),  kdot = P + [c - 2ce + (ab - e c^2) c/D]/(2 pi sqrt D),  P of probit.
 struct Gelu : Arcsine {
   static constexpr const char* name = "gelu";
-  explicit Gelu(double) {}
+  NC1FAST_HD explicit Gelu(double) {}
   void row(double a, Row<double>& r) const {
     Arcsine::row(a, r);
     r.h = __builtin_sqrt(a);
@@ -243,7 +243,7 @@ struct Gelu : Arcsine {
 // exp(-u^2): [(1+2a)(1+2b) - 4c^2]^(-1/2).
 struct Gaussian : Arcsine {
   static constexpr const char* name = "gaussian";
-  explicit Gaussian(double) {}
+  NC1FAST_HD explicit Gaussian(double) {}
   void row(double a, Row<double>& r) const {
     Arcsine::row(2 * a, r);
     r.h = __builtin_sqrt(r.o);
@@ -280,7 +280,7 @@ struct Trigonometric : Smooth {
 };
 struct Sin : Trigonometric {
   static constexpr const char* name = "sin";
-  explicit Sin(double) {}
+  NC1FAST_HD explicit Sin(double) {}
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     const Waves<V> w = waves(p, i, j);
@@ -289,7 +289,7 @@ struct Sin : Trigonometric {
 };
 struct Cos : Trigonometric {
   static constexpr const char* name = "cos";
-  explicit Cos(double) {}
+  NC1FAST_HD explicit Cos(double) {}
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     const Waves<V> w = waves(p, i, j);
@@ -302,7 +302,7 @@ struct Exponential : Smooth {
   static constexpr const char* name = "exp";
   static constexpr bool signed_value = false;
   static constexpr unsigned fields = bit(kS);
-  explicit Exponential(double) {}
+  NC1FAST_HD explicit Exponential(double) {}
   void row(double a, Row<double>& r) const {
     r.s = __builtin_sqrt(a);
     r.h = __builtin_exp(a);

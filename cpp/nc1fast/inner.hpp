@@ -1,10 +1,10 @@
 // Inner products of two panels, kept in registers over a block of k and in an L1 scratch between blocks.
 //
-// What is stored is the chord: t = |u_i - u_j|^2/2 = half_i + half_j - <u_i, u_j> (centred rows), or for unit rows
-// m = half_i + half_j - |<u_i, u_j>| with the sign of the product. half = |u|^2/2 comes from the same chain of
-// multiply-adds as the products, so equal and opposite rows give exactly 0.
+// What is stored is the chord (pairs.hpp). half = |u|^2/2 comes from the same chain of multiply-adds as the products, so
+// that equal and opposite rows give exactly 0.
 #pragma once
 
+#include "nc1fast/pairs.hpp"
 #include "nc1fast/vec.hpp"
 
 namespace nc1fast {
@@ -16,13 +16,6 @@ struct Inner {
   static_assert(kN % kM == 0, "strips fill a panel");
   // Rows of the column panel that stay in L1 beside the scratch and the strip of the row panel.
   static constexpr int kBlock = 16384 / (kN * int(sizeof(T)));
-
-  template <bool Signed>
-  [[gnu::always_inline]] static V chord(V product, V halves) {
-    // Below 0 by rounding alone: its size is as good an answer as 0.
-    if constexpr (Signed) return math::copysign(halves - math::abs(product), product);
-    return math::abs(halves - product);
-  }
 
   // out (kM, kN) (+)= strip of a (kM rows from a) times panel b, k of them; the last block turns it into chords.
   template <bool Signed>
@@ -46,7 +39,7 @@ struct Inner {
     for (int r = 0; r < kM; ++r)
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v)
-        store(out + r * kN + v * kL, last ? chord<Signed>(acc[r][v], half_a[r] + load<V>(half_b + v * kL)) : acc[r][v]);
+        store(out + r * kN + v * kL, last ? chord<Signed>(acc[r][v], V(half_a[r] + load<V>(half_b + v * kL))) : acc[r][v]);
   }
 
   // Chords of every row of panel a with every row of panel b: out (kN, kN).

@@ -33,6 +33,12 @@ NC1FAST_HD inline V splat(Lane<V> x) {
   return x - V{};  // folds to a broadcast
 }
 template <class V>
+NC1FAST_HD inline V load(const Lane<V>* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V>
 NC1FAST_HD inline V larger(V a, V b) {
   return a > b ? a : b;
 }
@@ -49,18 +55,9 @@ inline constexpr double pi = 3.141592653589793238462643383279503;
 template <class T>
 inline constexpr T kTiny = T(sizeof(T) == 4 ? 1e-30 : 1e-280);
 
-// The operations that vary with the lane type; vec.hpp has them for vectors.
+// The operations that vary with the lane type: number.hpp has them for one number on the host, vec.hpp for vectors.
 template <class V>
 struct Ops;
-template <>
-struct Ops<double> {
-  NC1FAST_HD static double abs(double v) { return __builtin_fabs(v); }
-  NC1FAST_HD static double copysign(double magnitude, double sign) { return __builtin_copysign(magnitude, sign); }
-  NC1FAST_HD static double round(double v) { return __builtin_rint(v); }
-  NC1FAST_HD static double exp2_int(double n) { return __builtin_ldexp(1.0, int(n)); }
-  NC1FAST_HD static double sqrt(double w) { return __builtin_sqrt(w); }
-  NC1FAST_HD static double rsqrt(double w) { return 1.0 / __builtin_sqrt(w); }
-};
 template <class V>
 NC1FAST_HD inline V abs(V v) {
   return Ops<V>::abs(v);
@@ -83,7 +80,7 @@ NC1FAST_HD inline V rsqrt(V w) {
 // (acos(1-m)/sqrt(m(2-m)) - 1)/m on [0, 1], in m - 1/2.     1.0e-16 | 3.8e-8
 template <class T>
 struct ArcTable {
-  static constexpr double c[] = {
+  double c[20] = {
       0.418399152312290362,    0.217602260500558685,     0.122661015415354036,    0.0720723199292092376,
       0.0434274873273444208,   0.0266124468234733055,    0.0165061775018107115,   0.0103309931914866348,
       0.00651173210919226819,  0.0041276154716252196,    0.00262869394069650612,  0.0016803981071280703,
@@ -92,25 +89,25 @@ struct ArcTable {
 };
 template <>
 struct ArcTable<float> {
-  static constexpr float c[] = {0.4183991523f, 0.2176015408f,  0.1226605563f,  0.07211041095f, 0.04345178368f,
+  float c[9] = {0.4183991523f, 0.2176015408f,  0.1226605563f,  0.07211041095f, 0.04345178368f,
                                 0.0260752573f, 0.01616357903f, 0.01305966624f, 0.008251405879f};
 };
 // (asin(sqrt z)/sqrt z - 1)/z on [0, 1/4].     5.8e-17 | 1.8e-8
 template <class T>
 struct AsinTable {
-  static constexpr double c[] = {0.166666666666666486,  0.0750000000002076436,  0.0446428571034236434,
+  double c[12] = {0.166666666666666486,  0.0750000000002076436,  0.0446428571034236434,
                                  0.0303819473670984811, 0.0223720476317445104,  0.0173552599557863217,
                                  0.0139296529023266332, 0.0118754943826369232,  0.00780294947735331714,
                                  0.0160355143491488231, -0.0107490503396978076, 0.0281692180608814129};
 };
 template <>
 struct AsinTable<float> {
-  static constexpr float c[] = {0.1666667241f, 0.07498855073f, 0.04500138007f, 0.02655454221f, 0.03808502356f};
+  float c[5] = {0.1666667241f, 0.07498855073f, 0.04500138007f, 0.02655454221f, 0.03808502356f};
 };
 // (expm1(r) - r)/r^2 on |r| <= log(2)/2.     4.8e-19 | 2.3e-8
 template <class T>
 struct ExpTable {
-  static constexpr double c[] = {0.5,
+  double c[11] = {0.5,
                                  0.16666666666666671,
                                  0.0416666666666666698,
                                  0.00833333333332614088,
@@ -124,17 +121,17 @@ struct ExpTable {
 };
 template <>
 struct ExpTable<float> {
-  static constexpr float c[] = {0.5f, 0.1666657703f, 0.04166655466f, 0.008363173075f, 0.001392617612f};
+  float c[5] = {0.5f, 0.1666657703f, 0.04166655466f, 0.008363173075f, 0.001392617612f};
 };
 // (sin(x)/x - 1)/x^2 on [0, pi/8], in x^2.     4e-18 | 4.9e-11
 template <class T>
 struct SinTable {
-  static constexpr double c[] = {-0.166666666666666639, 0.00833333333332447998, -0.000198412697953382379,
+  double c[5] = {-0.166666666666666639, 0.00833333333332447998, -0.000198412697953382379,
                                  2.75572358128708578e-6, -2.49902695501270937e-8};
 };
 template <>
 struct SinTable<float> {
-  static constexpr float c[] = {-0.1666666664f, 0.008333296544f, -0.00019777625f};
+  float c[3] = {-0.1666666664f, 0.008333296544f, -0.00019777625f};
 };
 
 // sum_k c[k] x^k. Even and odd halves in x^2: half the latency of one Horner chain.
@@ -159,7 +156,7 @@ template <class V>
 NC1FAST_HD inline Arc<V> arc(V m) {
   using T = Lane<V>;
   const V w = m * (T(2) - m), s = w * rsqrt(w);  // exactly 0 at m = 0
-  const V a = poly(m - T(0.5), ArcTable<T>::c);
+  const V a = poly(m - T(0.5), ArcTable<T>{}.c);
   const V sm = s * m;
   return {sm * a + s, sm * (T(1) - (T(1) - m) * a), s};
 }
@@ -172,7 +169,7 @@ NC1FAST_HD inline V asin(V n, V m) {
   const auto near_one = m < T(0.5);
   const V z = near_one ? T(0.5) * m : x * x;
   const V b = near_one ? sqrt(m + m) : x;
-  const V a = b * z * poly(z, AsinTable<T>::c) + b;
+  const V a = b * z * poly(z, AsinTable<T>{}.c) + b;
   return copysign(near_one ? T(0.5 * pi) - a : a, n);
 }
 
@@ -194,14 +191,14 @@ NC1FAST_HD inline Exp<V> exp(V x) {
   x = smaller(larger(x, splat<V>(-bound)), splat<V>(bound));
   const V n = Ops<V>::round(x * T(1.4426950408889634074));
   const V r = (x - n * log2_high) - n * log2_low;
-  return {vanishes ? splat<V>(0) : Ops<V>::exp2_int(n), r * r * poly(r, ExpTable<T>::c) + r};
+  return {vanishes ? splat<V>(0) : Ops<V>::exp2_int(n), r * r * poly(r, ExpTable<T>{}.c) + r};
 }
 
 // sin x for |x| <= pi/8.
 template <class V>
 NC1FAST_HD inline V sin_small(V x) {
   const V y = x * x;
-  return x * y * poly(y, SinTable<Lane<V>>::c) + x;
+  return x * y * poly(y, SinTable<Lane<V>>{}.c) + x;
 }
 
 }  // namespace math

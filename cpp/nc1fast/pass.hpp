@@ -26,6 +26,14 @@ struct Segment {
 // How a chain is evaluated on a pair of panels.
 enum class Form : int { covariance, plain_distance, rectifier_distance, erf_distance };
 
+// Which code evaluates it: `activation` counts in `Activations`; tangent: a kernel of it needs Theta; deep: more or fewer
+// than one hidden layer.
+struct Kind {
+  int activation;
+  Form form;
+  bool tangent, deep;
+};
+
 template <class T>
 struct Chain;
 template <class T>
@@ -34,6 +42,7 @@ using Epilogue = void (*)(const Chain<T>&, int p, int q, const T* chords, T* con
 // One recursion and the kernels taken from it.
 template <class T>
 struct Chain {
+  Kind kind{};
   Epilogue<T> epilogue = nullptr;
   double parameter = 0;  // of the activation
   Recursion<T> recursion;
@@ -123,7 +132,7 @@ struct Product {
 template <class T>
 struct Routines {
   int panel = 0, stride = 0;
-  Epilogue<T> (*epilogue)(const char* activation, Form, bool tangent, bool deep) = nullptr;
+  Epilogue<T> (*epilogue)(Kind) = nullptr;  // null where an activation has no such form
   void (*half_norms)(const T* panels, int n_panels, int depth, T* out) = nullptr;
   bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
   void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;

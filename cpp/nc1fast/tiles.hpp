@@ -152,7 +152,7 @@ struct Tiles {
   }
 
   static constexpr Routines<T> routines{
-      kN, 2 * kLanes<T, Isa>, &Epilogues<T, Isa>::find, &Inner<T, Isa>::half_norms, &sums, &gram, &product};
+      kN, 2 * kLanes<T, Isa>, &find_epilogue<T, Isa>, &Inner<T, Isa>::half_norms, &sums, &gram, &product};
 };
 
 }  // namespace nc1fast

@@ -37,12 +37,6 @@ template <class T, class Isa>
 inline constexpr int kPanel = kVectors * kLanes<T, Isa>;
 
 template <class V>
-[[gnu::always_inline]] inline V load(const Lane<V>* p) {
-  V v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-template <class V>
 [[gnu::always_inline]] inline void store(Lane<V>* p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }

@@ -1,0 +1,332 @@
+#include "border.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "reader.hpp"
+
+namespace nc1fast::border {
+
+Matrix as_matrix(const py::array& x) {
+  const bool single = py::isinstance<py::array_t<float>>(x);
+  if (x.ndim() != 2 || !(single || py::isinstance<py::array_t<double>>(x)) || x.strides(1) != x.itemsize())
+    throw py::type_error("a matrix of float32 or float64 with contiguous rows is expected");
+  return {x.data(), -1, 0, single ? Element::f32 : Element::f64, x.shape(0), x.shape(1), x.strides(0)};
+}
+
+namespace {
+
+// An array, or (file descriptor, type, offset and stride in bytes, rows, features) of rows in a file; times a factor.
+Matrix as_stored(const py::object& x, const std::optional<Dense>& factor) {
+  Matrix matrix;
+  if (py::isinstance<py::array>(x)) {
+    matrix = as_matrix(x);
+  } else {
+    const auto [file, type, offset, stride, n, d] =
+        x.cast<std::tuple<int, std::string, std::int64_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t>>();
+    constexpr std::pair<const char*, Element> types[] = {
+        {"f8", Element::f64}, {"f4", Element::f32}, {"f2", Element::f16}, {"i1", Element::i8},
+        {"u1", Element::u8},  {"i2", Element::i16}, {"u2", Element::u16}, {"i4", Element::i32},
+        {"u4", Element::u32}, {"i8", Element::i64}, {"u8", Element::u64}};
+    const auto* known =
+        std::find_if(std::begin(types), std::end(types), [&](const auto& t) { return t.first == type; });
+    if (known == std::end(types) || n < 1 || d < 1)
+      throw std::invalid_argument("a file of " + type + " cannot be read");
+    matrix = {nullptr, file, offset, known->second, n, d, stride};
+  }
+  if (factor) {
+    if (factor->ndim() != 2 || factor->shape(0) != matrix.d) throw std::invalid_argument("factor does not fit");
+    matrix.stored = matrix.d;
+    matrix.d = factor->shape(1);
+    matrix.factor = factor->data();
+  }
+  return matrix;
+}
+
+}  // namespace
+
+ChainSpec as_chain(const py::dict& d) {
+  ChainSpec chain;
+  chain.activation = d["activation"].cast<std::string>();
+  chain.parameter = d["parameter"].cast<double>();
+  chain.weights = d["weights"].cast<std::vector<double>>();
+  chain.biases = d["biases"].cast<std::vector<double>>();
+  chain.tangent = d["tangent"].cast<bool>();
+  chain.theta_scale = d["theta_scale"].cast<double>();
+  chain.theta_offset = d["theta_offset"].cast<double>();
+  chain.coefficients = d["coefficients"].cast<std::vector<std::array<double, 3>>>();
+  for (const auto& [level, tangent, alpha, beta] :
+       d["outputs"].cast<std::vector<std::tuple<int, bool, double, double>>>())
+    chain.outputs.push_back({level, tangent ? Quantity::tangent : Quantity::covariance, alpha, beta});
+  const auto n = std::size_t(chain.n_duals());
+  if (n >= kMaxLevels || chain.weights.size() < std::max<std::size_t>(n, 1) ||
+      chain.biases.size() != chain.weights.size() || (chain.tangent && chain.coefficients.size() < n))
+    throw std::invalid_argument("a chain needs its layers, at most " + std::to_string(kMaxLevels - 1));
+  return chain;
+}
+
+// Signals are looked at and `progress` is called, with the GIL, from the calling thread.
+Poll make_poll(const py::object& progress) {
+  return [progress](std::int64_t done, std::int64_t total) {
+    const py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (!progress.is_none()) progress(done, total);
+    return true;
+  };
+}
+
+namespace {
+
+template <class T>
+py::array_t<T> owned(std::vector<T>&& values, std::vector<py::ssize_t> shape) {
+  auto* kept = new std::vector<T>(std::move(values));
+  return py::array_t<T>(std::move(shape), kept->data(),
+                        py::capsule(kept, [](void* p) { delete static_cast<std::vector<T>*>(p); }));
+}
+
+// A 128-bit integer a as (a >> 60, a & (2^60 - 1)).
+py::array_t<std::int64_t> halves(const std::vector<Int128>& values, py::ssize_t n) {
+  std::vector<std::int64_t> out;
+  out.reserve(2 * values.size());
+  for (const Int128 v : values) {
+    out.push_back(std::int64_t(v >> 60));
+    out.push_back(std::int64_t(v & ((Int128(1) << 60) - 1)));
+  }
+  return owned(std::move(out), {values.empty() ? 0 : n, values.empty() ? 0 : n, 2});
+}
+
+py::array_t<double> vector(std::vector<double>&& values) {
+  const py::ssize_t size = py::ssize_t(values.size());
+  return owned(std::move(values), {size});
+}
+
+constexpr std::pair<const char*, std::vector<double> KernelSurvey::*> kSurveyed[] = {
+    {"traces", &KernelSurvey::traces},
+    {"slopes", &KernelSurvey::slopes},
+    {"roots", &KernelSurvey::roots},
+    {"slope_squares", &KernelSurvey::slope_squares},
+    {"references", &KernelSurvey::references},
+    {"spread_slopes", &KernelSurvey::spread_slopes},
+    {"moves", &KernelSurvey::moves},
+    {"spread_moves", &KernelSurvey::spread_moves},
+    {"k", &KernelSurvey::k},
+    {"row_scale_within", &KernelSurvey::row_scale_within}};
+
+py::dict as_dict(Survey&& survey) {
+  py::dict out;
+  out["mean"] = vector(std::move(survey.means.mean));
+  out["norm"] = vector(std::move(survey.means.norm));
+  out["centred"] = std::vector<bool>(survey.means.centred.begin(), survey.means.centred.end());
+  py::list kernels;
+  for (KernelSurvey& kernel : survey.kernels) {
+    py::dict d;
+    for (const auto& [name, values] : kSurveyed) d[name] = vector(std::move(kernel.*values));
+    kernels.append(d);
+  }
+  out["kernels"] = kernels;
+  return out;
+}
+
+Survey as_survey(const py::dict& d) {
+  Survey survey;
+  survey.means.mean = d["mean"].cast<std::vector<double>>();
+  survey.means.norm = d["norm"].cast<std::vector<double>>();
+  for (const bool centred : d["centred"].cast<std::vector<bool>>()) survey.means.centred.push_back(centred);
+  for (const auto& kernel : d["kernels"].cast<py::list>()) {
+    KernelSurvey& to = survey.kernels.emplace_back();
+    for (const auto& [name, values] : kSurveyed) {
+      const Dense from = kernel[name].cast<Dense>();
+      (to.*values).assign(from.data(), from.data() + from.size());
+    }
+  }
+  return survey;
+}
+
+// What a pass is about, checked: offsets and sizes that do not fit would be read out of bounds.
+struct Problem {
+  Matrix x;
+  std::vector<std::int64_t> sizes;
+  std::vector<ChainSpec> chains;
+  std::size_t n_kernels = 0;
+  Options options;
+
+  Problem(const py::object& x_, const std::optional<Dense>& factor,
+          const py::array_t<std::int32_t, py::array::c_style>& classes, std::vector<std::int64_t> sizes_,
+          const std::vector<py::dict>& chains_, Options options_)
+      : x(as_stored(x_, factor)), sizes(std::move(sizes_)), options(std::move(options_)) {
+    for (const py::dict& chain : chains_) {
+      chains.push_back(as_chain(chain));
+      n_kernels += chains.back().outputs.size();
+    }
+    std::int64_t n = 0;
+    for (const std::int64_t size : sizes) n += size;
+    const std::int32_t n_classes = std::int32_t(sizes.size()), *c = classes.data();
+    if (n != classes.size() || n != x.n || chains.empty() || n_kernels == 0 ||
+        std::any_of(c, c + n, [&](std::int32_t cls) { return cls < 0 || cls >= n_classes; }))
+      throw std::invalid_argument("classes, sizes and chains do not fit");
+  }
+};
+
+bool fits(const Survey& survey, const Problem& problem) {
+  const std::size_t c = problem.sizes.size(), n = problem.options.row_sums ? std::size_t(problem.x.n) : 0;
+  const Means& means = survey.means;
+  bool fits = survey.kernels.size() == problem.n_kernels && means.mean.size() == c * std::size_t(problem.x.d) &&
+              means.norm.size() == c && means.centred.size() == c;
+  for (const KernelSurvey& kernel : survey.kernels)
+    for (const auto& [name, values] : kSurveyed)
+      fits &=
+          (kernel.*values).size() == (values == &KernelSurvey::k || values == &KernelSurvey::row_scale_within ? n : c);
+  return fits;
+}
+
+py::dict py_survey(const py::object& x, const std::optional<Dense>& factor,
+                   const py::array_t<std::int32_t, py::array::c_style>& classes, const std::vector<std::int64_t>& sizes,
+                   const std::vector<py::dict>& chains, bool single_within, bool single_between, bool row_sums,
+                   int n_threads) {
+  const Problem problem(x, factor, classes, sizes, chains,
+                        {single_within, single_between, row_sums, n_threads, 0, make_poll(py::none())});
+  Survey out;
+  {
+    const py::gil_scoped_release release;
+    nc1fast::survey(problem.x, classes.data(), problem.sizes, problem.chains, problem.options, out);
+  }
+  return as_dict(std::move(out));
+}
+
+std::vector<Rectangle> as_rectangles(const std::vector<std::array<std::int64_t, 4>>& bounds, std::int64_t n,
+                                     std::int64_t step) {
+  std::vector<Rectangle> rectangles;
+  for (const auto& [a, b, c, d] : bounds) {
+    const Rectangle& r = rectangles.emplace_back(Rectangle{{a, b}, {c, d}});
+    const auto inside = [n, step](const Span& s) {
+      return 0 <= s.begin && s.begin < s.end && s.end <= n && s.begin % step == 0 &&
+             (s.end % step == 0 || s.end == n);
+    };
+    if (!inside(r.rows) || !inside(r.columns) || (!r.square() && b > c))
+      throw std::invalid_argument("rectangles do not fit");
+  }
+  return rectangles;
+}
+
+}  // namespace
+
+py::tuple class_sums(const Backend& backend, const py::object& x, const std::optional<Dense>& factor,
+                        const py::array_t<std::int64_t, py::array::c_style>& order,
+                        const py::array_t<std::int32_t, py::array::c_style>& classes,
+                        const std::vector<std::int64_t>& sizes, const std::vector<py::dict>& chains, bool single_within,
+                        bool single_between, bool row_sums, int n_threads, const std::optional<py::dict>& given,
+                        const std::vector<std::array<std::int64_t, 4>>& rectangles, int tile_panels,
+                        const py::object& progress) {
+  const Problem problem(x, factor, classes, sizes, chains,
+                        {single_within, single_between, row_sums, n_threads, tile_panels, make_poll(progress)});
+  const py::ssize_t c = py::ssize_t(sizes.size()), n = problem.x.n;
+  const std::vector<Rectangle> parts = as_rectangles(rectangles, n, backend.row_step());
+  Survey survey = given ? as_survey(*given) : Survey{};
+  if (order.size() != n || std::any_of(order.data(), order.data() + n, [n](auto r) { return r < 0 || r >= n; }) ||
+      (given && !fits(survey, problem)))
+    throw std::invalid_argument("order and survey do not fit");
+  std::vector<py::array_t<std::int64_t>> rows;
+  std::vector<std::int64_t*> row_pointers(problem.n_kernels, nullptr);
+  for (std::size_t k = 0; row_sums && k < problem.n_kernels; ++k) {
+    rows.emplace_back(std::vector<py::ssize_t>{c, n});
+    std::fill_n(rows.back().mutable_data(), c * n, std::int64_t(0));
+    row_pointers[k] = rows.back().mutable_data();
+  }
+  std::vector<KernelSums> sums;
+  {
+    const py::gil_scoped_release release;
+    nc1fast::class_sums(backend, problem.x, order.data(), classes.data(), problem.sizes, problem.chains, problem.options, parts, survey,
+               sums, row_pointers);
+  }
+  py::list out;
+  for (std::size_t k = 0; k < sums.size(); ++k) {
+    KernelSums& s = sums[k];
+    const auto square = [c](std::vector<int>& v) {
+      const py::ssize_t size = v.empty() ? 0 : c;
+      return owned(std::move(v), {size, size});
+    };
+    py::dict d;
+    d["block"] = halves(s.block, c);
+    d["exponent"] = square(s.exponent);
+    d["sensitivity"] = halves(s.sensitivity, c);
+    d["sensitivity_exponent"] = square(s.sensitivity_exponent);
+    if (row_sums) {
+      d["rows"] = rows[k];
+      d["row_scale"] = vector(std::move(s.row_scale));
+      d["column_scale"] = vector(std::move(s.column_scale));
+    }
+    out.append(d);
+  }
+  return py::make_tuple(as_dict(std::move(survey)), out);
+}
+
+namespace {
+
+template <class T>
+py::array_t<T> kept(const Backend& backend, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,
+                       const py::object& progress) {
+  py::array_t<T> out({x.n, z.data ? z.n : x.n});
+  const Poll poll = make_poll(progress);
+  T* data = out.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    backend.gram(x, z, chain, n_threads, poll, data);
+  }
+  return out;
+}
+
+}  // namespace
+
+py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& chain,
+               bool single, int n_threads, const py::object& progress) {
+  const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
+  if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
+  const ChainSpec spec = as_chain(chain);
+  if (single) return kept<float>(backend, xm, zm, spec, n_threads, progress);
+  return kept<double>(backend, xm, zm, spec, n_threads, progress);
+}
+
+std::int64_t row_step(const Backend& backend) { return backend.row_step(); }
+
+namespace {
+
+template <class... Act>
+std::vector<std::string> names(List<Act...>) {
+  return {Act::name...};
+}
+
+}  // namespace
+
+void define_common(py::module_& m) {
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(std::move(error));
+    } catch (const ReadError& read_error) {
+      PyErr_SetString(PyExc_OSError, read_error.what());
+    }
+  });
+  m.def("survey", &py_survey, "x"_a, "factor"_a, "classes"_a, "sizes"_a, "chains"_a, "single_within"_a,
+        "single_between"_a, "row_sums"_a, "n_threads"_a, "What every part of a pass needs to know about all rows.");
+  m.def(
+      "row_bytes",
+      [](std::int64_t d, const std::vector<py::dict>& chains, bool single_within, bool single_between, bool row_sums) {
+        std::vector<ChainSpec> specs;
+        for (const py::dict& chain : chains) specs.push_back(as_chain(chain));
+        const RowBytes bytes = row_bytes(d, specs, {single_within, single_between, row_sums, 1, 0, {}});
+        return std::make_pair(bytes.larger, bytes.both);
+      },
+      "n_features"_a, "chains"_a, "single_within"_a, "single_between"_a, "row_sums"_a,
+      "Bytes of a packed row in the larger of the two passes, and in both.");
+  m.def(
+      "diagonal",
+      [](const py::array& x, const py::dict& chain) {
+        const Matrix xm = as_matrix(x);
+        py::array_t<double> out(xm.n);
+        diagonal(xm, as_chain(chain), out.mutable_data());
+        return out;
+      },
+      "x"_a, "chain"_a, "k(x_i, x_i) of the one kernel of a chain.");
+  m.def("activations", [] { return names(Activations{}); }, "Names of the dual activations.");
+}
+
+}  // namespace nc1fast::border

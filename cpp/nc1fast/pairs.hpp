@@ -1,0 +1,120 @@
+// One pair of rows, or a vector of them: from its chord to the values of the outputs of a chain. Shared with CUDA.
+#pragma once
+
+#include "nc1fast/pass.hpp"
+
+namespace nc1fast {
+
+// What is kept of the product of two rows. t = |u_i - u_j|^2/2 (centred rows), or for unit rows m = halves - |product|
+// with the sign of the product; halves = |u_i|^2/2 + |u_j|^2/2. Below 0 by rounding alone: its size is as good as 0.
+template <bool Signed, class V>
+NC1FAST_HD inline V chord(V product, V halves) {
+  if constexpr (Signed) return math::copysign(halves - math::abs(product), product);
+  return math::abs(halves - product);
+}
+
+// The quantities of row i, broadcast, and of a vector of rows from j on.
+template <class V, class T>
+struct PairOfRows {
+  const T* const (*fields)[kFields];
+  std::ptrdiff_t i, j;
+  template <class R>
+  struct Two {
+    R i, j;
+  };
+  NC1FAST_HD V one(int l, Field k) const { return splat<V>(fields[l][k][i]); }
+  NC1FAST_HD V many(int l, Field k) const { return load<V>(fields[l][k] + j); }
+  NC1FAST_HD Two<Row<V>> at(int l) const {
+    return {{one(l, kS), one(l, kH), one(l, kNu), one(l, kO), one(l, kDs), one(l, kDh), one(l, kDnu), one(l, kDalpha),
+             one(l, kCosAlpha)},
+            {many(l, kS), many(l, kH), many(l, kNu), many(l, kO), many(l, kDs), many(l, kDh), many(l, kDnu),
+             many(l, kDalpha), many(l, kCosAlpha)}};
+  }
+  NC1FAST_HD Two<Link<V>> links(int l) const {
+    return {{one(l, kF), one(l, kG), one(l, kDf), one(l, kDg)}, {many(l, kF), many(l, kG), many(l, kDf), many(l, kDg)}};
+  }
+};
+
+// The state that a form starts from a chord with.
+template <Form F, bool Tangent, class V>
+NC1FAST_HD inline auto state_of(V chord) {
+  using T = Lane<V>;
+  if constexpr (F == Form::covariance)
+    return Covariance<V, Tangent>({math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)});
+  else if constexpr (F == Form::plain_distance)
+    return Covariance<V, Tangent>(pair_of_half_chord(chord));
+  else if constexpr (F == Form::rectifier_distance)
+    return RectifierDistance<V, Tangent>(chord);
+  else
+    return ErfDistance<V, Tangent>(chord);
+}
+
+// Output o of a chain, from the level that it is taken at and the chord of the pair.
+template <Form F, class V, class T>
+NC1FAST_HD inline V value_of(const Chain<T>& chain, int o, const Level<V>& x, V chord, std::ptrdiff_t i,
+                             std::ptrdiff_t j) {
+  const Output<T>& out = chain.outputs[o];
+  if (out.quantity == Quantity::sensitivity) {
+    const T* mu = chain.sensitivities[o];
+    const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
+    const V spread = chain.cap * (chain.spreads[i] + load<V>(chain.spreads + j));
+    const V m = math::abs(chord), rsin = math::rsqrt(m * (T(2) - m));
+    return mu[i] * load<V>(mu + j) * smaller(halves * rsin, spread);
+  }
+  constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
+  const V value =
+      out.quantity == Quantity::tangent ? x.tangent : out.alpha * x.covariance + (distance ? T(0) : out.beta);
+  if constexpr (F == Form::plain_distance) {
+    const T* k = chain.diagonals[o];
+    return (k[i] + load<V>(k + j)) - T(2) * value;
+  }
+  return value;
+}
+
+template <class A, class B>
+inline constexpr bool kSame = false;
+template <class A>
+inline constexpr bool kSame<A, A> = true;
+
+template <class Act>
+inline constexpr bool kIsRectifier = kSame<Act, Relu> || kSame<Act, LeakyRelu> || kSame<Act, Abs>;
+
+// visit.template operator()<F>() for the form F by number; false where the activation has no such form.
+template <class Act, class Visit>
+NC1FAST_HD inline bool visit_form(Form form, const Visit& visit) {
+  constexpr Form special = kIsRectifier<Act> ? Form::rectifier_distance
+                           : kSame<Act, Erf> ? Form::erf_distance
+                                             : Form::plain_distance;
+  if (form == Form::covariance) {
+    visit.template operator()<Form::covariance>();
+    return true;
+  }
+  if constexpr (special != Form::plain_distance)
+    if (form == special) {
+      visit.template operator()<special>();
+      return true;
+    }
+  if constexpr (!kIsRectifier<Act>)
+    if (form == Form::plain_distance) {
+      visit.template operator()<Form::plain_distance>();
+      return true;
+    }
+  return false;
+}
+
+// visit.template operator()<Act>() for the activation that is number `index` of a list.
+template <class... Act, class Visit>
+NC1FAST_HD inline void visit_activation(List<Act...>, int index, const Visit& visit) {
+  int k = 0;
+  (void)((k++ == index && (visit.template operator()<Act>(), true)) || ...);
+}
+
+// Its number by name; -1 where there is none.
+template <class... Act>
+constexpr int activation_index(List<Act...>, const char* name) {
+  int k = 0, found = -1;
+  ((__builtin_strcmp(Act::name, name) == 0 ? void(found = k++) : void(k++)), ...);
+  return found;
+}
+
+}  // namespace nc1fast
