@@ -1,28 +1,16 @@
-// What becomes of the values of a unit: sums over class segments, added as integers.
-//
-// Integer addition is exact, so the bits of a sum do not depend on threads, tiles or schedule; the only rounding is
-// of one double per panel pair. A double x with |x| < 2^e becomes the integer x 2^(120 - e) (block sums, 128 bits)
-// or x 2^(61 - e) (row sums, 64 bits).
+// What becomes of the values of a unit: sums over class segments, added as integers (integers.hpp).
 #pragma once
 
-#include "nc1fast/pass.hpp"
+#include "nc1fast/integers.hpp"
 #include "nc1fast/vec.hpp"
 
 namespace nc1fast {
 
-[[gnu::always_inline]] inline double power_of_two(int n) {  // -1022 <= n <= 1023
-  const std::int64_t bits = std::int64_t(n + 1023) << 52;
-  double x;
-  __builtin_memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
 // Adds x to a 128-bit sum of scale 2^(120 - e). False where x is NaN or beyond its bound.
 [[gnu::always_inline]] inline bool add_exact(Int128& sum, double x, int e) {
-  const double y = x * power_of_two(120 - e);
-  if (!(__builtin_fabs(y) <= 0x1p121)) return false;
-  const double high = double(std::int64_t(y * 0x1p-60));
-  sum += (Int128(std::int64_t(high)) << 60) + Int128(std::int64_t(y - high * 0x1p60));
+  Int128 integer;
+  if (!as_integer(x, e, integer)) return false;
+  sum += integer;
   return true;
 }
 
@@ -94,7 +82,7 @@ struct Reduction {
 
   // target[i] += sums[i] row[i] column, as integers, for i in [begin, end).
   static void add_rows(std::int64_t* target, const double* sums, const double* row, double column, int begin, int end) {
-    for (int i = begin; i < end; ++i) target[i] += std::int64_t(sums[i] * row[i] * column);
+    for (int i = begin; i < end; ++i) target[i] += as_integer(sums[i], row[i], column);
   }
 };
 

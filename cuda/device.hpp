@@ -1,0 +1,152 @@
+// What only a device has: threads of a block, their barrier and shared memory, shuffles, atomics, asynchronous copies,
+// tensor cores. Every other file of this folder is written in these words; without nvcc they are played by one
+// std::thread per CUDA thread (shim/), so that the same sources run, slowly, on any machine.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <type_traits>
+
+#if !defined(__CUDACC__)
+#include "shim/block.hpp"
+#endif
+
+namespace nc1fast::device {
+
+inline constexpr int kThreads = 64;  // of every block
+inline constexpr int kWarp = 32;
+
+#if defined(__CUDACC__)
+
+__device__ __forceinline__ int thread() { return int(threadIdx.x); }
+__device__ __forceinline__ std::int64_t block() { return blockIdx.x; }
+__device__ __forceinline__ void barrier() { __syncthreads(); }
+
+template <class T>
+__device__ __forceinline__ T* shared_memory() {
+  extern __shared__ __align__(16) unsigned char memory[];
+  return reinterpret_cast<T*>(memory);
+}
+
+// The value of the lane whose number differs by `mask`.
+__device__ __forceinline__ double shuffle_xor(double x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+
+// Returns the old value.
+__device__ __forceinline__ std::uint64_t atomic_add(std::uint64_t* to, std::uint64_t x) {
+  return atomicAdd(reinterpret_cast<unsigned long long*>(to), static_cast<unsigned long long>(x));
+}
+__device__ __forceinline__ void atomic_set(int* to) { atomicExch(to, 1); }
+
+// 16 bytes from global to shared memory; in flight until copies_done. Before sm_80: at once, through registers.
+__device__ __forceinline__ void copy_async(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
+#else
+  *static_cast<int4*>(to) = *static_cast<const int4*>(from);
+#endif
+}
+__device__ __forceinline__ void commit_copies() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+// All but the last `Pending` groups of this thread's copies have arrived; a barrier then tells the others.
+template <int Pending>
+__device__ __forceinline__ void copies_done() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+#endif
+}
+
+// 1/sqrt(w) to about 2 ulp, w > 0 and normal.
+__device__ __forceinline__ float rsqrt_estimate(float w) { return ::rsqrtf(w); }
+__device__ __forceinline__ double rsqrt_estimate(double w) { return ::rsqrt(w); }
+
+// c (16, 8) += a (16, 8) b (8, 8), by the 32 lanes of a warp. Lane 4 g + t holds
+//   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4);   b: (t, g), (t + 4, g);   c: (g, 2t), (g, 2t + 1), and g + 8.
+// sm_90 has the instruction; sm_80 has m8n8k4, whose operands are the quarters of these.
+inline constexpr bool kTensor =
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+    false;
+#else
+    true;
+#endif
+__device__ __forceinline__ void multiply_add(double (&c)[4], const double (&a)[4], const double (&b)[2]) {
+#if __CUDA_ARCH__ >= 900
+  asm("mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+d"(c[0]), "+d"(c[1]), "+d"(c[2]), "+d"(c[3])
+      : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(b[0]), "d"(b[1]));
+#elif __CUDA_ARCH__ >= 800
+#pragma unroll
+  for (int k = 0; k < 2; ++k)
+#pragma unroll
+    for (int half = 0; half < 2; ++half)
+      asm("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0,%1}, {%2}, {%3}, {%0,%1};"
+          : "+d"(c[2 * half]), "+d"(c[2 * half + 1])
+          : "d"(a[2 * k + half]), "d"(b[k]));
+#endif
+}
+
+// kernel(args...) on n_blocks blocks with that much shared memory.
+template <class... Args>
+cudaError_t launch(void (*kernel)(Args...), std::int64_t n_blocks, std::size_t shared_bytes, cudaStream_t stream,
+                   std::type_identity_t<Args>... args) {
+  const void* entry = reinterpret_cast<const void*>(kernel);
+  void* pointers[] = {const_cast<void*>(static_cast<const void*>(&args))...};
+  const cudaError_t error =
+      cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
+  if (error != cudaSuccess) return error;
+  return cudaLaunchKernel(entry, dim3(unsigned(n_blocks)), dim3(kThreads), pointers, shared_bytes, stream);
+}
+
+#else
+
+inline int thread() { return shim::self().thread; }
+inline std::int64_t block() { return shim::self().block; }
+inline void barrier() { shim::self().team->barrier(shim::self().barriers++); }
+template <class T>
+T* shared_memory() {
+  return reinterpret_cast<T*>(shim::self().team->memory());
+}
+inline double shuffle_xor(double x, int mask) {
+  return shim::exchange<double>(x, [mask](const auto& of, int lane) { return of(lane ^ mask); });
+}
+inline std::uint64_t atomic_add(std::uint64_t* to, std::uint64_t x) {
+  return std::atomic_ref(*to).fetch_add(x, std::memory_order_relaxed);
+}
+inline void atomic_set(int* to) { std::atomic_ref(*to).store(1, std::memory_order_relaxed); }
+inline void copy_async(void* to, const void* from) { shim::self().copies.push_back({to, from}); }
+inline void commit_copies() { shim::self().commit(); }
+template <int Pending>
+void copies_done() {
+  shim::self().wait(Pending);
+}
+inline float rsqrt_estimate(float w) { return 1.0f / std::sqrt(w); }
+inline double rsqrt_estimate(double w) { return 1.0 / std::sqrt(w); }
+inline constexpr bool kTensor = true;
+inline void multiply_add(double (&c)[4], const double (&a)[4], const double (&b)[2]) {
+  struct Operands {
+    double a[4], b[2];
+  };
+  const Operands mine{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+  shim::exchange<Operands>(mine, [&c](const auto& of, int lane) {
+    const int g = lane / 4, t = lane % 4;
+    for (int n = 0; n < 4; ++n)
+      for (int k = 0; k < 8; ++k)
+        c[n] += of(4 * g + k % 4).a[n / 2 + k / 4 * 2] * of(4 * (2 * t + n % 2) + k % 4).b[k / 4];
+    return 0;
+  });
+}
+
+template <class... Args>
+cudaError_t launch(void (*kernel)(Args...), std::int64_t n_blocks, std::size_t shared_bytes, cudaStream_t,
+                   std::type_identity_t<Args>... args) {
+  shim::run_grid(n_blocks, kThreads, shared_bytes, [&] { kernel(args...); });
+  return cudaSuccess;
+}
+
+#endif
+
+}  // namespace nc1fast::device

@@ -1,0 +1,142 @@
+// The loop on a device: a block for every unit (panel pair P <= Q) of some tiles; products -> chords -> values -> sums.
+// No kernel value reaches the memory of the device. Compiled for float in entries_f32.cu, for double in entries_f64.cu.
+#pragma once
+
+#include "device.hpp"
+#include "products.hpp"
+#include "reductions.hpp"
+#include "values.hpp"
+
+namespace nc1fast::device {
+
+// Blocks that a multiprocessor has registers for.
+template <class T>
+inline constexpr int kBlocks = sizeof(T) == 4 ? 8 : 4;
+
+template <class T>
+__device__ __forceinline__ const T* panel(const T* panels, int p, int depth) {
+  return panels + std::ptrdiff_t(p) * depth * kWidth;
+}
+
+// Signed chords of two panels into a unit of shared memory.
+template <bool Signed, class T>
+__device__ __forceinline__ void chords_of(const T* a, const T* b, int depth, const T* half_a, const T* half_b,
+                                          T* chords) {
+  products(a, b, depth, chords, [=](int row, int column, T product) {
+    chords[row * kWidth + column] = chord<Signed, T>(product, half_a[row] + half_b[column]);
+  });
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) half_norms(const T* panels, int depth, T* half, T* spreads) {
+  const int p = int(block());
+  const T* a = panel(panels, p, depth);
+  products(a, a, depth, shared_memory<T>(), [=](int row, int column, T product) {
+    if (row != column) return;
+    const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth + row;
+    if (product != 0) half[i] = T(0.5) * product;
+    spreads[i] = math::sqrt(T(2) * half[i]);
+  });
+}
+
+template <class T>
+__device__ __forceinline__ bool any_wanted(const Pass<T>& pass, int p, int q) {
+  const int p_first = pass.segments[pass.first_segment[p]].cls,
+            p_last = pass.segments[pass.first_segment[p + 1] - 1].cls;
+  const int q_first = pass.segments[pass.first_segment[q]].cls,
+            q_last = pass.segments[pass.first_segment[q + 1] - 1].cls;
+  return pass.within ? p_last >= q_first : p_first != q_last;
+}
+
+template <class T, bool Within, bool Deep>
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) sums(const __grid_constant__ SumsWork<T> work) {
+  constexpr int kUnits = kTilePanels * kTilePanels;
+  const Tile& tile = work.tiles[block() / kUnits];
+  const int unit = int(block() % kUnits);
+  const int p = tile.p_begin + unit / kTilePanels, q = tile.q_begin + unit % kTilePanels;
+  const Pass<T>& pass = work.pass;
+  if (p >= tile.p_end || q >= tile.q_end || p > q || !any_wanted(pass, p, q)) return;
+
+  T* chords = shared_memory<T>();
+  T* held = work.in_place ? chords : chords + kWidth * kWidth;
+  const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth;
+  chords_of<!Within>(panel(pass.panels, p, pass.depth), panel(pass.panels, q, pass.depth), pass.depth,
+                     pass.half_norms + i, pass.half_norms + j, chords);
+  int output = 0;
+  for (int c = 0; c < pass.n_chains; ++c) {
+    const Chain<T>& chain = pass.chains[c];
+    for (int first = 0; first < chain.n_outputs; first += work.n_values) {
+      const int last = first + work.n_values < chain.n_outputs ? first + work.n_values : chain.n_outputs;
+      values<Within, Deep>(chain, p, q, chords, {first, last}, held);
+      barrier();
+      for (int o = first; o < last; ++o)
+        reduce<Within>(work, p, q, held + (o - first) * kWidth * kWidth, output + o);
+      barrier();
+    }
+    output += chain.n_outputs;
+  }
+}
+
+// Small chords again, by differences: t = sum (u_i -+ u_j)^2/2 keeps its digits where 1 - |<u_i, u_j>| has few.
+template <class T>
+__device__ void refine(const T* a, const T* b, int depth, T* chords) {
+  const int c = thread();
+  for (int r = 0; r < kWidth; ++r) {
+    const T before = chords[r * kWidth + c];
+    if (!(math::abs(before) < T(1e-6))) continue;
+    const T sign = math::copysign(T(1), before);
+    T t = 0;
+    for (int k = 0; k < depth; ++k) {
+      const T d = a[k * kWidth + r] - sign * b[k * kWidth + c];
+      t += d * d;
+    }
+    chords[r * kWidth + c] = sign * (T(0.5) * t);
+  }
+}
+
+// A block for every unit of some row panels. Below the diagonal of a symmetric matrix it is the unit above that is
+// computed, so that both have the same bits.
+template <class T, bool Deep>
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_constant__ GramWork<T> work) {
+  const GramPass<T>& pass = work.pass;
+  const int p = work.p_begin + int(block() / work.n_column_panels), q = int(block() % work.n_column_panels);
+  const bool swapped = pass.symmetric && p > q;
+  const int first = swapped ? q : p, second = swapped ? p : q, t = thread();
+  T *chords = shared_memory<T>(), *held = chords + kWidth * kWidth;
+  const T *a = panel(pass.row_panels, first, pass.depth), *b = panel(pass.column_panels, second, pass.depth);
+  chords_of<true>(a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(first) * kWidth,
+                  pass.column_half_norms + std::ptrdiff_t(second) * kWidth, chords);
+  if (pass.refine) refine(a, b, pass.depth, chords);
+  values<false, Deep>(pass.chain, pass.row_offset + first, second, chords, {pass.value, pass.value + 1}, held);
+  barrier();
+  const std::ptrdiff_t i0 = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + t;
+  if (j >= pass.n_columns) return;
+  const T *norms = pass.norms + std::ptrdiff_t(pass.row_offset) * kWidth, norm = pass.norms[j],
+          diagonal = pass.chain.diagonals[pass.value][j];
+  T* out = pass.out - std::ptrdiff_t(work.p_begin) * kWidth * pass.n_columns;
+  for (int r = 0; r < kWidth && i0 + r < pass.n_rows; ++r) {
+    const int at = swapped ? t * kWidth + r : r * kWidth + t;
+    // Equal rows have the value of the diagonal, to the bit.
+    const bool coincide = chords[at] == 0 && math::copysign(T(1), chords[at]) > 0 && norms[i0 + r] == norm;
+    out[(i0 + r) * pass.n_columns + j] = coincide ? diagonal : held[at];
+  }
+}
+
+template <class T>
+struct Entries {
+  static cudaError_t start_half_norms(const T* panels, int n_panels, int depth, T* half, T* spreads, cudaStream_t stream) {
+    return launch(&half_norms<T>, n_panels, unit_bytes<T>, stream, panels, depth, half, spreads);
+  }
+  static cudaError_t start_sums(const SumsWork<T>& work, bool deep, std::size_t shared_bytes, cudaStream_t stream) {
+    const auto entry = work.pass.within ? deep ? &sums<T, true, true> : &sums<T, true, false>
+                       : deep           ? &sums<T, false, true>
+                                        : &sums<T, false, false>;
+    return launch(entry, std::int64_t(work.n_tiles) * kTilePanels * kTilePanels, shared_bytes, stream, work);
+  }
+  static cudaError_t start_gram(const GramWork<T>& work, bool deep, std::int64_t n_units, cudaStream_t stream) {
+    return launch(deep ? &gram<T, true> : &gram<T, false>, n_units, 2 * unit_bytes<T>, stream, work);
+  }
+  static constexpr Launches<T> launches{&start_half_norms, &start_sums, &start_gram};
+};
+
+}  // namespace nc1fast::device
