@@ -23,6 +23,8 @@ class GramRows {
   std::int64_t n_row_panels, n_column_panels;
   std::size_t n_outputs() const { return list_.size(); }
   std::size_t n_rows() const { return joint_.n_rows; }  // of the chain's arrays
+  const Packed<T>& rows() const { return rows_; }       // empty where it is symmetric
+  const Packed<T>& columns() const { return columns_; }
 
   // norms: as Routines::half_norms, or null where the tiles find them themselves.
   GramRows(int width, Norms norms, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads)

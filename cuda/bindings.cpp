@@ -1,0 +1,63 @@
+// The module _cuda: what depends on who runs the tiles, on devices; the last argument says on which.
+#include "border.hpp"
+#include "devices.hpp"
+
+namespace {
+
+using namespace nc1fast;
+
+struct OnDevices {
+  template <class R, class... Args>
+  auto operator()(R (*f)(const Backend&, Args...)) const {
+    return [f](Args... args, const std::vector<int>& devices) {
+      return f(device::Devices(devices), std::forward<Args>(args)...);
+    };
+  }
+};
+
+}  // namespace
+
+PYBIND11_MODULE(_cuda, m) {
+  using namespace nc1fast::border;
+  m.doc() = "The streaming pass and Gram matrices on CUDA devices.";
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(std::move(error));
+    } catch (const device::OutOfMemory& memory) {
+      PyErr_SetString(PyExc_MemoryError, memory.what());
+    }
+  });
+  define(m, OnDevices{}, "devices"_a);
+  m.def(
+      "gram_on_device",
+      [](const py::array& x, const std::optional<py::array>& z, const py::dict& chain, bool single, int n_threads,
+         std::uintptr_t out, int on) {
+        const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
+        if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
+        const ChainSpec spec = as_chain(chain);
+        const device::Devices devices({on});
+        const Poll poll = make_poll(py::none());
+        const py::gil_scoped_release release;
+        if (single)
+          devices.gram_on_device(xm, zm, spec, n_threads, poll, reinterpret_cast<float*>(out));
+        else
+          devices.gram_on_device(xm, zm, spec, n_threads, poll, reinterpret_cast<double*>(out));
+      },
+      "x"_a, "z"_a, "chain"_a, "single"_a, "n_threads"_a, "out"_a, "device"_a,
+      "Gram matrix into memory of a device, by address.");
+  m.def("device_count", &device::count, "Devices of this machine; 0 without a driver.");
+  m.def("no_device", &device::reason, "Why there is no device; empty where there is one.");
+  m.def(
+      "device_info",
+      [](int on) {
+        const device::Info info = device::info(on);
+        py::dict d;
+        d["name"] = info.name;
+        d["compute_capability"] = py::make_tuple(info.major, info.minor);
+        d["multiprocessors"] = info.multiprocessors;
+        d["free_memory"] = info.free;
+        d["total_memory"] = info.total;
+        return d;
+      },
+      "device"_a, "What is known of a device.");
+}

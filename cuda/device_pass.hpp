@@ -1,0 +1,235 @@
+// One of the two passes of a call on devices: rows go to each of them, tiles to whoever is free, integers come back.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "packed_pass.hpp"
+#include "resident.hpp"
+#include "threads.hpp"
+
+namespace nc1fast::device {
+
+// Shared memory of a block of sums, and how many values of a pair it holds.
+struct Holding {
+  int n_values;
+  bool in_place;
+  std::size_t bytes;
+
+  // `most`: outputs of a chain. A third of a multiprocessor's memory, so that products, values and sums of several
+  // blocks overlap; two units at least.
+  template <class T>
+  static Holding of(const Info& device, int n_chains, int most) {
+    constexpr std::size_t unit = unit_bytes<T>;
+    const std::size_t room =
+        std::min(device.shared_per_block, std::max(2 * unit, device.shared_per_multiprocessor / 3)) / unit;
+    if (n_chains == 1 && std::size_t(most) <= room) return {most, true, std::size_t(most) * unit};
+    const int n_values = std::clamp(int(room) - 1, 1, most);
+    return {n_values, false, std::size_t(n_values + 1) * unit};
+  }
+};
+
+template <class T>
+class DevicePass final : public PackedPass<T> {
+  using Base = PackedPass<T>;
+  using Base::chains_, Base::outputs_, Base::packed_, Base::shared_, Base::within_;
+
+ public:
+  DevicePass(const Shared& shared, bool within, std::size_t n_rows, std::vector<int> devices)
+      : Base(shared, within, n_rows), devices_(std::move(devices)) {}
+
+  void finish(std::size_t, std::size_t) override {}
+
+  bool run(const Layout& layout, const Poll& poll) override {
+    const std::vector<Scales> scales = this->make_scales(layout);
+    const Pass<T> pass = this->pass_over(layout, scales);
+    const std::int64_t n_tiles = std::int64_t(layout.tiles.size()), chunk = tiles_at_a_time();
+    std::vector<std::optional<Resident>> residents(devices_.size());
+    std::vector<std::int64_t> done_by(devices_.size(), 0);
+    const bool finished = parallel_for(
+        (n_tiles + chunk - 1) / chunk, int(devices_.size()),
+        [&](int w, std::int64_t item) {
+          std::optional<Resident>& resident = residents[std::size_t(w)];
+          if (!resident) resident.emplace(*this, devices_[std::size_t(w)], pass, layout);
+          resident->run(item * chunk, std::min(chunk, n_tiles - item * chunk));
+        },
+        poll);
+    for (std::optional<Resident>& resident : residents)
+      if (resident) resident->add(*this, layout);
+    return finished;
+  }
+
+ private:
+  // Tiles of one launch, about a twentieth of a second of a fast device: after each the caller may stop.
+  std::int64_t tiles_at_a_time() const {
+    const double per_pair = double(packed_.depth) + 64.0 * double(outputs_.size());
+    const double pairs = double(kTilePanels) * kWidth * kTilePanels * kWidth;
+    return std::clamp(std::int64_t(5e11 / (pairs * per_pair)), std::int64_t(1), std::int64_t(1) << 20);
+  }
+
+  // The chains with one hidden layer, or the others: each kind has its own launches.
+  struct Group {
+    bool deep;
+    Holding holding;
+    std::vector<int> outputs;  // of the pass
+    Array<Chain<T>> chains;
+    Array<Scales> scales;
+    Array<Sums> sums;
+    SumsWork<T> work;
+  };
+
+  // The pass in the memory of one device.
+  class Resident {
+   public:
+    Resident(DevicePass& of, int device, const Pass<T>& pass, const Layout& layout)
+        : stream_(device),
+          n_rows_((layout.first_segment.size() - 1) * kWidth),
+          panels_(stream_, of.packed_, n_rows_),
+          chains_(stream_, n_rows_),
+          segments_(stream_, layout.segments),
+          first_segment_(stream_, layout.first_segment),
+          classes_(stream_, classes_of(layout)),
+          tiles_(stream_, layout.tiles),
+          overflow_(stream_, 1) {
+      for (const bool deep : {false, true}) add_group(deep, pass, info(device));
+      stream_.wait();
+    }
+
+    void run(std::int64_t first, std::int64_t n) {
+      stream_.enter();
+      for (Group& group : groups_) {
+        group.work.tiles = tiles_.get() + first;
+        group.work.n_tiles = int(n);
+        check(launches<T>().sums(group.work, group.deep, group.holding.bytes, stream_.get()), "tiles cannot be run");
+      }
+      stream_.wait();
+    }
+
+    // Adds the integers of this device to those of the call.
+    void add(const DevicePass& of, const Layout& layout) {
+      stream_.enter();
+      int overflow = 0;
+      stream_.fetch(&overflow, overflow_.get(), sizeof overflow);
+      if (overflow) of.overflow();
+      const std::size_t c = of.shared_.begins.size() - 1;
+      std::vector<std::uint64_t> block(2 * c * c), rows;
+      for (const Group& group : groups_)
+        for (std::size_t o = 0; o < group.outputs.size(); ++o) {
+          const auto& output = of.outputs_[std::size_t(group.outputs[o])];
+          const Sums& sums = sums_[std::size_t(group.outputs[o])];
+          stream_.fetch(block.data(), sums.block, block.size() * sizeof(std::uint64_t));
+          std::vector<Int128>& total = of.total(output);
+          for (std::size_t k = 0; k < c * c; ++k) total[k] += Int128(block[2 * k + 1]) << 64 | block[2 * k];
+          if (!sums.rows) continue;
+          rows.resize(c * n_rows_);
+          stream_.fetch(rows.data(), sums.rows, rows.size() * sizeof(std::uint64_t));
+          add_rows(of.shared_.row_sums[std::size_t(output.kernel)], rows, c, of.shared_.begins.back(), layout);
+        }
+    }
+
+   private:
+    // Class of every packed row; -1: padding.
+    std::vector<int> classes_of(const Layout& layout) const {
+      std::vector<int> classes(n_rows_, -1);
+      for (std::size_t p = 0; p + 1 < layout.first_segment.size(); ++p)
+        for (int s = layout.first_segment[p]; s < layout.first_segment[p + 1]; ++s) {
+          const Segment& segment = layout.segments[std::size_t(s)];
+          std::fill(classes.begin() + std::ptrdiff_t(p) * kWidth + segment.begin,
+                    classes.begin() + std::ptrdiff_t(p) * kWidth + segment.end, segment.cls);
+        }
+      return classes;
+    }
+
+    void add_group(bool deep, const Pass<T>& pass, const Info& device) {
+      Group group{};
+      group.deep = deep;
+      std::vector<Chain<T>> chains;
+      std::vector<Scales> scales;
+      std::vector<Sums> sums;
+      int most = 0;
+      const std::size_t c = std::size_t(pass.n_classes);
+      sums_.resize(std::size_t(pass.n_outputs));
+      for (int k = 0, o = 0; k < pass.n_chains; o += pass.chains[k++].n_outputs) {
+        const Chain<T>& chain = pass.chains[k];
+        if (chain.kind.deep != deep) continue;
+        chains.push_back(chains_.send(chain, panels_.half_norms(), panels_.spreads()));
+        most = std::max(most, chain.n_outputs);
+        for (int output = o; output < o + chain.n_outputs; ++output) {
+          const Scales& host = pass.scales[output];
+          group.outputs.push_back(output);
+          exponents_.emplace_back(stream_, host.block, c * c);
+          block_sums_.emplace_back(stream_, 2 * c * c);
+          Scales on_device{exponents_.back().get(), nullptr, nullptr};
+          Sums sum{block_sums_.back().get(), nullptr};
+          if (host.row) {
+            row_scales_.emplace_back(stream_, host.row, n_rows_);
+            on_device.row = row_scales_.back().get();
+            row_scales_.emplace_back(stream_, host.column, c);
+            on_device.column = row_scales_.back().get();
+            block_sums_.emplace_back(stream_, c * n_rows_);
+            sum.rows = block_sums_.back().get();
+          }
+          scales.push_back(on_device);
+          sums.push_back(sum);
+          sums_[std::size_t(output)] = sum;
+        }
+      }
+      if (chains.empty()) return;
+      group.chains = Array<Chain<T>>(stream_, chains);
+      group.scales = Array<Scales>(stream_, scales);
+      group.sums = Array<Sums>(stream_, sums);
+      group.holding = Holding::of<T>(device, int(chains.size()), most);
+      Pass<T> on_device = pass;
+      on_device.depth = panels_.depth();
+      on_device.panels = panels_.panels();
+      on_device.half_norms = panels_.half_norms();
+      on_device.segments = segments_.get();
+      on_device.first_segment = first_segment_.get();
+      on_device.n_chains = int(chains.size());
+      on_device.chains = group.chains.get();
+      on_device.scales = group.scales.get();
+      on_device.n_outputs = int(scales.size());
+      group.work = {on_device,
+                    classes_.get(),
+                    nullptr,
+                    0,
+                    std::int64_t(n_rows_),
+                    group.holding.n_values,
+                    group.holding.in_place,
+                    group.sums.get(),
+                    overflow_.get()};
+      groups_.push_back(std::move(group));
+    }
+
+    void add_rows(std::int64_t* to, const std::vector<std::uint64_t>& from, std::size_t n_classes, std::int64_t n,
+                  const Layout& layout) const {
+      const Rectangle& rectangle = layout.rectangle;
+      const auto add_span = [&](Span span, std::size_t at) {
+        for (std::size_t c = 0; c < n_classes; ++c)
+          for (std::int64_t i = 0; i < span.size(); ++i)
+            to[std::int64_t(c) * n + span.begin + i] += std::int64_t(from[c * n_rows_ + at + std::size_t(i)]);
+      };
+      add_span(rectangle.rows, 0);
+      if (!rectangle.square()) add_span(rectangle.columns, std::size_t(rectangle.rows.size()));
+    }
+
+    Stream stream_;
+    std::size_t n_rows_;
+    Panels<T> panels_;
+    Chains<T> chains_;
+    Array<Segment> segments_;
+    Array<int> first_segment_, classes_;
+    Array<Tile> tiles_;
+    Array<int> overflow_;
+    std::vector<Array<int>> exponents_;
+    std::vector<Array<double>> row_scales_;
+    std::vector<Array<std::uint64_t>> block_sums_;
+    std::vector<Sums> sums_;  // per output of the pass
+    std::vector<Group> groups_;
+  };
+
+  std::vector<int> devices_;
+};
+
+}  // namespace nc1fast::device

@@ -1,0 +1,127 @@
+#include "devices.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "device_pass.hpp"
+#include "gram_rows.hpp"
+
+namespace nc1fast::device {
+namespace {
+
+constexpr std::size_t kGramBytes = std::size_t(256) << 20;  // of a matrix, at a time on a device
+
+// A matrix of kernel values on one device, some row panels at a time.
+template <class T>
+class KeptTiles {
+ public:
+  KeptTiles(int device, const GramRows<T>& rows)
+      : stream_(device),
+        columns_(stream_, rows.columns(), rows.columns().n_rows),
+        rows_(rows.pass.symmetric ? Panels<T>() : Panels<T>(stream_, rows.rows(), rows.rows().n_rows)),
+        chains_(stream_, rows.n_rows()),
+        deep_(rows.pass.chain.kind.deep) {
+    const Panels<T>& row_side = rows.pass.symmetric ? columns_ : rows_;
+    GramPass<T>& pass = work_.pass = rows.pass;
+    pass.depth = columns_.depth();
+    pass.row_panels = row_side.panels();
+    pass.column_panels = columns_.panels();
+    pass.row_half_norms = row_side.half_norms();
+    pass.column_half_norms = columns_.half_norms();
+    pass.norms = chains_.rows(pass.norms);
+    pass.chain = chains_.send(pass.chain, chains_.rows(pass.chain.half_norms), chains_.rows(pass.chain.spreads));
+    work_.n_column_panels = int(rows.n_column_panels);
+    stream_.wait();
+  }
+
+  // Rows of panels [p, p + n) into `out`, memory of the device.
+  void run(int p, int n, T* out) {
+    stream_.enter();
+    work_.p_begin = p;
+    work_.pass.out = out;
+    check(launches<T>().gram(work_, deep_, std::int64_t(n) * work_.n_column_panels, stream_.get()),
+          "tiles cannot be run");
+  }
+  // The same by way of memory of its own, to the host.
+  void bring(int p, int n, std::size_t room, T* out) {
+    stream_.enter();
+    if (!held_) held_.emplace(stream_, room);
+    run(p, n, held_->get());
+    const std::ptrdiff_t first = std::ptrdiff_t(p) * kWidth,
+                         last = std::min(work_.pass.n_rows, first + std::ptrdiff_t(n) * kWidth);
+    stream_.fetch(out + first * work_.pass.n_columns, held_->get(),
+                  std::size_t((last - first) * work_.pass.n_columns) * sizeof(T));
+  }
+  void wait() const { stream_.wait(); }
+
+ private:
+  Stream stream_;
+  Panels<T> columns_, rows_;
+  Chains<T> chains_;
+  bool deep_;
+  GramWork<T> work_{};
+  std::optional<Array<T>> held_;
+};
+
+template <class T>
+bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,
+             const Poll& poll, T* out) {
+  const GramRows<T> rows(kWidth, nullptr, x, z, chain, n_threads);
+  const std::size_t per_panel = std::size_t(rows.pass.n_columns) * kWidth;
+  const std::int64_t chunk = std::clamp(std::int64_t(kGramBytes / sizeof(T) / per_panel), std::int64_t(1),
+                                        std::max(std::int64_t(1), rows.n_row_panels / std::int64_t(devices.size())));
+  std::vector<std::optional<KeptTiles<T>>> tiles(devices.size());
+  return parallel_for(
+      (rows.n_row_panels + chunk - 1) / chunk, int(devices.size()),
+      [&](int w, std::int64_t item) {
+        std::optional<KeptTiles<T>>& own = tiles[std::size_t(w)];
+        if (!own) own.emplace(devices[std::size_t(w)], rows);
+        const int first = int(item * chunk), n = int(std::min(chunk, rows.n_row_panels - first));
+        own->bring(first, n, std::size_t(chunk) * per_panel, out);
+      },
+      [&](std::int64_t done, std::int64_t n) { return !poll || poll(done, n); });
+}
+
+}  // namespace
+
+Devices::Devices(std::vector<int> devices) : devices_(std::move(devices)) {
+  const int n = count();
+  if (n == 0) throw DeviceError("there is no CUDA device here: " + reason());
+  for (const int device : devices_)
+    if (device < 0 || device >= n)
+      throw DeviceError("there is no cuda:" + std::to_string(device) + " here, but " + std::to_string(n) +
+                        (n == 1 ? " device" : " devices"));
+  if (devices_.empty()) throw DeviceError("a device is needed");
+}
+
+int Devices::panel(bool) const { return kWidth; }
+
+std::unique_ptr<AnyPass> Devices::pass(const Shared& shared, bool within, std::int64_t n_rows) const {
+  const std::size_t room = rounded(std::size_t(n_rows), std::size_t(kDeviceRowStep));
+  if (within ? shared.options.single_within : shared.options.single_between)
+    return std::make_unique<DevicePass<float>>(shared, within, room, devices_);
+  return std::make_unique<DevicePass<double>>(shared, within, room, devices_);
+}
+
+bool Devices::gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+                   float* out) const {
+  return gram_on(devices_, x, z, chain, n_threads, poll, out);
+}
+bool Devices::gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+                   double* out) const {
+  return gram_on(devices_, x, z, chain, n_threads, poll, out);
+}
+
+template <class T>
+bool Devices::gram_on_device(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+                             T* out) const {
+  const GramRows<T> rows(kWidth, nullptr, x, z, chain, n_threads);
+  KeptTiles<T> tiles(devices_.front(), rows);
+  tiles.run(0, int(rows.n_row_panels), out);
+  tiles.wait();
+  return !poll || poll(1, 1);
+}
+template bool Devices::gram_on_device(const Matrix&, const Matrix&, const ChainSpec&, int, const Poll&, float*) const;
+template bool Devices::gram_on_device(const Matrix&, const Matrix&, const ChainSpec&, int, const Poll&, double*) const;
+
+}  // namespace nc1fast::device

@@ -1,0 +1,98 @@
+// Packed rows and chains in the memory of one device: what a launch points to.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "memory.hpp"
+#include "packing.hpp"
+#include "work.hpp"
+
+namespace nc1fast::device {
+
+template <class T>
+const Launches<T>& launches();
+template <>
+inline const Launches<float>& launches<float>() {
+  return launches_f32;
+}
+template <>
+inline const Launches<double>& launches<double>() {
+  return launches_f64;
+}
+
+inline std::size_t rounded(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+
+// Panels with their norms, which the device computes itself: as products, so that equal rows have chord 0.
+template <class T>
+class Panels {
+ public:
+  Panels() = default;
+  Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows)
+      : depth_(int(rounded(std::size_t(packed.depth), kStep))),
+        panels_(stream, n_rows * std::size_t(depth_)),
+        half_norms_(stream, packed.half_norms.get(), n_rows),
+        spreads_(stream, n_rows) {
+    const std::size_t stored = std::size_t(packed.depth) * kWidth, padded = std::size_t(depth_) * kWidth;
+    if (stored == padded) {
+      stream.send(panels_.get(), packed.panels.get(), n_rows / kWidth * stored * sizeof(T));
+    } else {
+      for (std::size_t p = 0; p < n_rows / kWidth; ++p)
+        stream.send(panels_.get() + p * padded, packed.panels.get() + p * stored, stored * sizeof(T));
+    }
+    check(launches<T>().half_norms(panels_.get(), int(n_rows / kWidth), depth_, half_norms_.get(), spreads_.get(),
+                                   stream.get()),
+          "norms cannot be computed");
+  }
+  int depth() const { return depth_; }
+  const T* panels() const { return panels_.get(); }
+  const T* half_norms() const { return half_norms_.get(); }
+  const T* spreads() const { return spreads_.get(); }
+
+ private:
+  int depth_ = 0;
+  Array<T> panels_, half_norms_, spreads_;
+};
+
+// Chains with the arrays of numbers that they name, each sent once. half_norms and spreads are given.
+template <class T>
+class Chains {
+ public:
+  Chains(Stream& stream, std::size_t n_rows) : stream_(stream), n_rows_(n_rows) {}
+
+  Chain<T> send(Chain<T> chain, const T* half_norms, const T* spreads) {
+    for (auto& level : chain.fields)
+      for (const T*& field : level) field = rows(field);
+    chain.diagonals = pointers(chain.diagonals, chain.n_outputs);
+    chain.sensitivities = pointers(chain.sensitivities, chain.n_outputs);
+    outputs_.emplace_back(stream_, chain.outputs, std::size_t(chain.n_outputs));
+    chain.outputs = outputs_.back().get();
+    chain.half_norms = half_norms;
+    chain.spreads = spreads;
+    chain.epilogue = nullptr;
+    return chain;
+  }
+  // An array of rows on the host -> the same on the device.
+  const T* rows(const T* host) {
+    if (!host) return nullptr;
+    auto [found, is_new] = sent_.try_emplace(host);
+    if (is_new) found->second = Array<T>(stream_, host, n_rows_);
+    return found->second.get();
+  }
+
+ private:
+  const T* const* pointers(const T* const* host, int n) {
+    std::vector<const T*> sent;
+    for (int o = 0; o < n; ++o) sent.push_back(rows(host[o]));
+    pointers_.emplace_back(stream_, sent);
+    return pointers_.back().get();
+  }
+  Stream& stream_;
+  std::size_t n_rows_;
+  std::map<const T*, Array<T>> sent_;
+  std::vector<Array<const T*>> pointers_;
+  std::vector<Array<Output<T>>> outputs_;
+};
+
+}  // namespace nc1fast::device
