@@ -25,7 +25,7 @@ from nc1fast import _core, distributed
 from nc1fast._grid import rows_of_part
 from nc1fast.distributed.bundles import Surveyed, Task
 from nc1fast.distributed.journal import Finished
-from nc1fast.distributed.planning import MOST_BUNDLES, Cost, Plan, _bundles
+from nc1fast.distributed.planning import MOST_BUNDLES, Cost, Plan, best_count
 from nc1fast.distributed.problem import Problem
 from nc1fast.distributed.shares import Share
 from nc1fast.distributed.workers import as_executor, capacity
@@ -94,7 +94,6 @@ def test_processes_give_the_bits_of_one_process():
 
 
 def test_a_dask_cluster_gives_the_bits_of_one_process(tmp_path):
-    pytest.importorskip("distributed", reason="needs dask (extra: distributed)")
     from tests.test_kill import _digest
 
     assert _digest("dask", tmp_path / "journal") == long_pass.expected()
@@ -315,7 +314,7 @@ def test_a_full_disk_is_named(pool):
     ],
 )
 def test_bundles_take_seconds(work, packing, workers, n_rows, bundles):
-    assert _bundles(work, packing, workers, n_rows) == bundles
+    assert best_count(work, packing, workers, n_rows) == bundles
 
 
 def test_a_plan_says_what_it_comes_to(pool):

@@ -182,7 +182,7 @@ def plan(
     cost = calibrate(problem, threads)
     n = len(problem.rows)
     if bundles is None:
-        bundles = _bundles(cost.pair * n * (n + 1) / 2, cost.row * n, workers, n)
+        bundles = best_count(cost.pair * n * (n + 1) / 2, cost.row * n, workers, n)
     return Plan(problem, bundles, workers, threads, cost)
 
 
@@ -206,7 +206,7 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
         size = min(n, 2 * size)
 
 
-def _bundles(work: float, packing: float, workers: int, n_rows: int) -> int:
+def best_count(work: float, packing: float, workers: int, n_rows: int) -> int:
     """Bundles for `work` seconds of one worker, where to pack all rows takes `packing`.
 
     The share of packing in a bundle of s seconds, one of work/s, is READ packing/sqrt(work s): see `rows_of_part`.
