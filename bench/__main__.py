@@ -18,6 +18,7 @@ NAMES = (
     "sharing",
     "memory",
     "disk",
+    "cluster",
     "accuracy",
     "adaptive",
     "networks",

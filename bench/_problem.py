@@ -27,6 +27,8 @@ class Problem:
     spread : float, default 1.0
         Standard deviation within a class; the class means are standard normal.
     seed : int, default 0
+    by_class : bool, default False
+        Rows in the order of their classes, instead of a random one.
     """
 
     n_samples: int
@@ -35,12 +37,15 @@ class Problem:
     dtype: str = "float64"
     spread: float = 1.0
     seed: int = 0
+    by_class: bool = False
 
     def data(self) -> tuple[Floats, NDArray[np.int64]]:
-        """Rows (N, d) in random class order, and labels (N,)."""
+        """Rows (N, d) and labels (N,)."""
         rng = np.random.default_rng(self.seed)
         means = rng.standard_normal((self.n_classes, self.n_features), dtype=np.float32)
         labels = rng.permutation(np.arange(self.n_samples) % self.n_classes)
+        if self.by_class:
+            labels.sort()
         rows = rng.standard_normal((self.n_samples, self.n_features), dtype=np.float32)
         rows *= np.float32(self.spread)
         for c in range(self.n_classes):

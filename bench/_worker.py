@@ -65,6 +65,7 @@ class Worker:
             [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         )
         self.n_threads = n_threads
+        self.processor: dict[str, list[float]] = {}  # seconds of the processor of every run
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench._worker"],
             stdin=subprocess.PIPE,
@@ -116,6 +117,7 @@ class Worker:
     def run(self, key: str) -> tuple[float, Answer]:
         """Run once: seconds, and the answer."""
         reply = self._ask(op="run", key=key)
+        self.processor.setdefault(key, []).append(reply["processor"])
         return float(reply["seconds"]), Answer.from_dict(reply["answer"])
 
     def timer(self, key: str) -> Callable[[], float]:
@@ -226,9 +228,11 @@ def _serve() -> None:
                 prepared[command["key"]] = ready
                 reply: dict[str, Any] = {"notes": ready.notes}
             elif command["op"] == "run":
-                start = time.perf_counter()
-                answer = prepared[command["key"]].run()
-                reply = {"seconds": time.perf_counter() - start, "answer": answer.as_dict()}
+                ready = prepared[command["key"]]
+                used, start = ready.processor(), time.perf_counter()
+                answer = ready.run()
+                seconds, used = time.perf_counter() - start, ready.processor() - used
+                reply = {"seconds": seconds, "processor": used, "answer": answer.as_dict()}
             elif command["op"] == "memory":
                 reply = {"bytes": _peak_rise(prepared[command["key"]].run)}
             else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SPREADS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 KERNELS = ("nngp-relu", "ntk-relu")
-SMALL = {"n_samples": 512, "n_features": 32, "n_classes": 4, "seed": 3}
+SMALL: dict[str, Any] = {"n_samples": 512, "n_features": 32, "n_classes": 4, "seed": 3}
 LARGE = 4096  # N of the seconds
 
 # name -> (contestant, precision of the rows, options)

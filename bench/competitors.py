@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ class Prepared:
     run: Callable[[], Answer]
     notes: dict[str, Any] = field(default_factory=dict)
     keep: Any = None  # what must live as long, such as a temporary folder
+    processor: Callable[[], float] = time.process_time  # seconds of all its processes so far
 
 
 def _import(module: str) -> Any:
@@ -107,6 +109,36 @@ def prepare_nc1fast(
         return Answer(float(last.nc1), last.sums.block_sums, last.sums.traces)
 
     return Prepared(run, keep=folder)
+
+
+def prepare_cluster(problem: Problem, n_threads: int, *, kernel: str) -> Prepared:
+    """Prepare ``nc1fast.collapse`` on a dask cluster of `n_threads` processes on this machine, with a new journal per run."""
+    nc = _import("nc1fast")
+    distributed = _import("distributed")
+    X, y = problem.data()
+    folder = tempfile.TemporaryDirectory(prefix="nc1fast-bench-")
+    cluster = distributed.LocalCluster(
+        n_workers=n_threads, threads_per_worker=1, processes=True, dashboard_address=":0"
+    )
+    client = distributed.Client(cluster)
+    client.run(importlib.import_module, "nc1fast.distributed")
+    journal = Path(folder.name) / "journal"
+
+    def run() -> Answer:
+        journal.unlink(missing_ok=True)
+        result = nc.collapse(
+            *(X, y, nc1fast_kernel(kernel)),
+            statistics="sums",
+            dtype=problem.dtype,
+            executor=client,
+            journal=journal,
+        )
+        return Answer(float(result.nc1), result.sums.block_sums, result.sums.traces)
+
+    def processor() -> float:
+        return time.process_time() + float(sum(client.run(time.process_time).values()))
+
+    return Prepared(run, keep=(folder, cluster), processor=processor)
 
 
 def prepare_tiled(
@@ -186,6 +218,7 @@ def prepare_neural_tangents(problem: Problem, n_threads: int, *, kernel: str) ->
 
 PREPARE: dict[str, Callable[..., Prepared]] = {
     "nc1fast": prepare_nc1fast,
+    "nc1fast-cluster": prepare_cluster,
     "torch-tiled": prepare_tiled,
     "released": prepare_released,
     "numpy-dense": prepare_numpy,

@@ -1,8 +1,9 @@
 """What a pass costs, and what that comes to on many machines: ``python -m bench.scaling [--quick]``.
 
-Measures, on one thread and in seconds of the processor (so that a busy machine may be measured): a pair and a row by number of
-features and precision, a random-feature estimate, and what a bundle costs the process that plans. Then plays the plan through
-for more rows and more workers than there are here, and prints the tables of `docs/scaling.md`.
+Measures, on one thread and in seconds of the processor (so that a busy machine may be measured): a pair, a row that is packed
+and a row that is surveyed by number of features and precision, a random-feature estimate, and what a bundle costs the process
+that plans. Then plays the plan through for more rows and more workers than there are here, and prints the tables of
+`docs/scaling.md`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,11 @@ import numpy as np
 import nc1fast as nc
 from bench._problem import Problem
 from bench._timing import environment, write_json
+from nc1fast import distributed
 from nc1fast._extras import require
-from nc1fast.distributed.planning import MOST_BUNDLES
+from nc1fast._grid import rows_of_part
+from nc1fast.distributed.bundles import Surveyed
+from nc1fast.distributed.planning import best_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,9 +40,6 @@ PRECISIONS = ("float32", "float64")
 N_SAMPLES, WORKERS = (10**7, 10**9), (1, 64, 1000)
 N_UNITS = 1024  # of an estimate
 
-# A bundle is a run of cells along one row of a grid of 4 sqrt(bundles) blocks of rows: it reads 9 of them.
-READ = 9 / 4
-
 # What is assumed of a cluster, not measured here.
 BANDWIDTH = 1e9  # bytes per second that a worker reads
 STORAGE = 20e9  # and all of them together
@@ -48,10 +50,11 @@ FAILURES = 1e-6  # bundles lost per second of work
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one thread per pair and per row that is read and packed."""
+    """Seconds of one thread: per pair, per row of a bundle (read and packed), per row of the survey (read and hashed)."""
 
     pair: float
     row: float
+    survey: float
 
 
 def processor_seconds(run: Callable[[], Any]) -> float:
@@ -65,19 +68,23 @@ def processor_seconds(run: Callable[[], Any]) -> float:
 
 
 def pass_cost(n_features: int, dtype: str, *, quick: bool) -> Cost:
-    """From two sizes: t(m) = pair m^2/2 + row m."""
+    """From two sizes: t(m) = pair m^2/2 + row m after the survey. Rows in a file, in the system's cache."""
     sizes = (1024, 2048) if quick else (2048, 8192)
     times = []
-    for m in sizes:
-        X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype=dtype).data()
+    with tempfile.TemporaryDirectory() as folder:
+        for m in sizes:
+            X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype=dtype).data()
+            path = Path(folder) / f"{m}.npy"
+            np.save(path, X)
+            settings: dict[str, Any] = {"statistics": "sums", "dtype": dtype, "n_threads": 1}
+            problem = distributed.plan(path, y, KERNEL, bundles=2, **settings).problem
 
-        def run(X: Any = X, y: Any = y) -> None:
-            nc.class_sums(X, y, KERNEL, statistics="sums", dtype=dtype, n_threads=1)
-
-        times.append(processor_seconds(run))
+            survey = partial(Surveyed.of, problem, 1, survey_threads=1)
+            times.append(processor_seconds(partial(survey().sums, (0, 1))))
+            surveyed = processor_seconds(survey) / m
     (m, n), (a, b) = sizes, times
     pair = 2 * (b / n - a / m) / (n - m)
-    return Cost(pair, max(0.0, a / m - pair * m / 2))
+    return Cost(pair, max(0.0, a / m - pair * m / 2), surveyed)
 
 
 def estimate_cost(n_features: int, *, quick: bool) -> float:
@@ -112,13 +119,8 @@ def _workers(name: str) -> Any:
     if name == "threads":
         return ThreadPoolExecutor(1)
     return require("distributed", "distributed").Client(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
     )
-
-
-def rows_read(n_rows: int, bundles: int) -> float:
-    """Rows that a bundle reads."""
-    return n_rows * min(1.0, READ / math.sqrt(bundles))
 
 
 @dataclass(frozen=True)
@@ -140,17 +142,17 @@ def simulate(
         seconds from beginning to end; busy, the share of them that workers compute; bytes moved.
     """
     work = cost.pair * n * n / 2
-    count = min(MOST_BUNDLES, max(2, math.ceil(work / 5)))
-    if count < 20 * cluster.n_workers:
-        count = cluster.n_workers * math.ceil(count / cluster.n_workers)
-    read = rows_read(n, count) * d * itemsize
-    returned = 16 * N_CLASSES**2 + 8 * N_CLASSES * rows_read(n, count) * rows
+    count = best_count(work, cost.row * n, cluster.n_workers, n)
+    touched = rows_of_part(n, count)
+    read = touched * d * itemsize
+    returned = 16 * N_CLASSES**2 + 8 * N_CLASSES * touched * rows
     speed = min(BANDWIDTH, STORAGE / cluster.n_workers)
-    compute = work / count + cost.row * rows_read(n, count)
+    compute = work / count + cost.row * touched
     one = compute + read / speed
     taken = cluster.bundle + returned / NETWORK
     rng = np.random.default_rng(0)
-    free = [3 * n * d * itemsize / BANDWIDTH] * cluster.n_workers  # the survey: three readings
+    survey = n * (cost.survey + 3 * d * itemsize / BANDWIDTH)  # three readings
+    free = [survey] * cluster.n_workers
     heapq.heapify(free)
     driver = end = free[0]
     for took in _durations(rng, count, one):
@@ -195,12 +197,15 @@ def main() -> None:
     quick = arguments.quick
     costs = {(d, t): pass_cost(d, t, quick=quick) for t in PRECISIONS for d in FEATURES}
     print(
-        "| d | precision | ns per pair | us per row packed |",
-        "| ---: | --- | ---: | ---: |",
+        "| d | precision | ns per pair | us per row packed | us per row surveyed |",
+        "| ---: | --- | ---: | ---: | ---: |",
         sep="\n",
     )
     for (d, dtype), cost in costs.items():
-        print(f"| {d} | {dtype} | {1e9 * cost.pair:.3g} | {1e6 * cost.row:.2g} |", flush=True)
+        print(
+            f"| {d} | {dtype} | {1e9 * cost.pair:.3g} | {1e6 * cost.row:.2g} | {1e6 * cost.survey:.2g} |",
+            flush=True,
+        )
     bundles = {name: bundle_cost(name, quick=quick) for name in ("threads", "dask")}
     print(
         "\nms of the planning process per bundle:",

@@ -97,7 +97,7 @@ def _executor(mode, stack):
     dask.config.set({"distributed.comm.timeouts.connect": "5s", "logging.distributed": "critical"})
     if mode == "dask":
         cluster = distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         )
         client = distributed.Client(stack.enter_context(cluster))
     else:

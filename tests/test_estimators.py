@@ -15,8 +15,9 @@ from nc1fast.activations import NO_FINITE_NTK
 from nc1fast.estimators import features as features_of
 from nc1fast.estimators import pairs as pairs_of
 from nc1fast.estimators.directions import directions
-from nc1fast.estimators.estimate import forms, student_quantile
-from nc1fast.estimators.features import _tangent_moments, _value_moments, units
+from nc1fast.estimators.estimate import forms, pooling, student_quantile
+from nc1fast.estimators.features import units
+from nc1fast.estimators.moments import Moments, add_tangents, add_values, segments
 
 pytest.importorskip("scipy")
 
@@ -134,8 +135,10 @@ def test_stratified_features_reach_one_percent_on_the_published_data():
 def test_traces_are_the_linear_forms(convention):
     X, y = _data()
     result = nc.collapse(X, y, nc.NTK("relu"), convention=convention)
-    f = forms(metrics.weights(convention, result.sizes))
-    M, V = result.class_gram, result.within_by_class
+    f = forms(convention, result.sizes)
+    M, V, P = result.class_gram, result.within_by_class, pooling(result.sizes)
+    between = f.spread @ np.diag(M) + (f.mixed * (P @ M @ P.T)).sum()
+    assert between == pytest.approx(result.trace_between, rel=1e-12)
     assert f.within @ V + f.norms @ np.diag(M) == pytest.approx(result.trace_within, rel=1e-12)
     assert (f.between * M).sum() == pytest.approx(result.trace_between, rel=1e-12)
 
@@ -194,20 +197,24 @@ def test_collapsed_features_keep_their_digits():
             assert result.standard_error < 0.1 * exact.nc1
 
 
-def test_moments_of_derivatives_times_rows():
+@pytest.mark.parametrize("n_classes", [3, 40])
+def test_moments_of_values_and_of_derivatives_times_rows(n_classes):
     rng = np.random.default_rng(0)
-    parts = [(rng.normal(size=(n, 5)), rng.normal(2, 1, (n, 3))) for n in (7, 1, 12)]
-    joined = None
-    for A, t in parts:
-        moments = _tangent_moments(A, t)
-        joined = moments if joined is None else joined.joined(moments)
-    whole = np.concatenate([A[:, :, None] * t[:, None] for A, t in parts])  # (n, m, d)
-    np.testing.assert_allclose(joined.mean, whole.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(
-        joined.squares, len(whole) * whole.var(axis=0).sum(axis=1), rtol=1e-12
-    )
-    H = parts[2][0]
-    np.testing.assert_allclose(_value_moments(H).squares, len(H) * H.var(axis=0), rtol=1e-12)
+    classes = np.append(np.arange(n_classes), rng.integers(n_classes, size=160 - n_classes))
+    H, t = rng.normal(size=(160, 5)), rng.normal(2, 1, (160, 3))
+    values, tangents = Moments(n_classes, 5), Moments(n_classes, 5, 3)
+    for part in (slice(0, 70), slice(70, 71), slice(71, 160)):
+        order, parts = segments(classes[part])
+        add_values(values, H[part][order], parts)
+        add_tangents(tangents, H[part][order], t[part][order], parts)
+    for c in range(n_classes):
+        own = H[classes == c]
+        whole = own[:, :, None] * t[classes == c][:, None]  # (n, m, d)
+        np.testing.assert_allclose(values.mean[c], own.mean(axis=0), rtol=1e-11)
+        np.testing.assert_allclose(values.squares[c], len(own) * own.var(axis=0), rtol=1e-11)
+        np.testing.assert_allclose(tangents.mean[c], whole.mean(axis=0), rtol=1e-11)
+        squares = len(own) * whole.var(axis=0).sum(axis=1)
+        np.testing.assert_allclose(tangents.squares[c], squares, rtol=1e-11)
 
 
 def test_weights_are_gaussian():

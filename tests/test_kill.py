@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import random
@@ -18,14 +17,7 @@ from tests import long_pass
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = int(os.environ.get("NC1FAST_KILLS", "1"))
-HAS_DASK = importlib.util.find_spec("distributed") is not None
-needs_dask = pytest.mark.skipif(not HAS_DASK, reason="needs dask (extra: distributed)")
-MODES = [
-    "alone",
-    "processes",
-    pytest.param("dask", marks=needs_dask),
-    pytest.param("scheduler", marks=needs_dask),
-]
+MODES = ["alone", "processes", "dask", "scheduler"]
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +49,11 @@ def _records(journal):
 
 
 def _kill(process, victim, journal, rng):
-    """Kill at a random moment between the first and the last record."""
-    wanted = rng.randrange(1, long_pass.BUNDLES - 10)
+    """Kill at a random moment: while the pass is planned and surveyed, or between two records."""
+    wanted = rng.randrange(long_pass.BUNDLES - 10)
     while _records(journal) < wanted and process.poll() is None:
         time.sleep(0.002)
-    time.sleep(rng.uniform(0, 0.02))
+    time.sleep(rng.uniform(0, 0.02 if wanted else 1))
     os.kill(victim, signal.SIGKILL)
 
 
@@ -85,7 +77,7 @@ def test_driver_killed(mode, seed, expected, tmp_path):
         _kill(process, process.pid, journal, random.Random(seed))
         assert process.wait() == -signal.SIGKILL
         before = _records(journal)
-        assert 1 <= before <= long_pass.BUNDLES
+        assert before <= long_pass.BUNDLES
         assert _digest(mode, journal) == expected  # while workers of the first may still be there
     assert _records(journal) == 1 + long_pass.BUNDLES
     assert [path.name for path in tmp_path.iterdir()] == ["journal"]
@@ -101,11 +93,10 @@ def test_worker_of_a_pool_killed(seed, expected, tmp_path):
         code, _, err = _finish(process)
     assert code != 0
     assert "the executor has lost its workers" in err
-    assert 1 <= _records(journal) <= long_pass.BUNDLES
+    assert _records(journal) <= long_pass.BUNDLES
     assert _digest("alone", journal) == expected
 
 
-@needs_dask
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_worker_of_a_cluster_killed(seed, expected, tmp_path):
     """The cluster replaces it: the call goes on."""
@@ -118,7 +109,6 @@ def test_worker_of_a_cluster_killed(seed, expected, tmp_path):
     assert last == [expected]
 
 
-@needs_dask
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_scheduler_killed(seed, expected, tmp_path):
     journal = tmp_path / "journal"
@@ -127,5 +117,5 @@ def test_scheduler_killed(seed, expected, tmp_path):
         code, _, err = _finish(process)
     assert code != 0
     assert "its scheduler" in err
-    assert 1 <= _records(journal) <= long_pass.BUNDLES
+    assert _records(journal) <= long_pass.BUNDLES
     assert _digest("processes", journal) == expected

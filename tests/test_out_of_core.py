@@ -320,9 +320,24 @@ def test_rows_of_a_file_as_an_array_gives_them(tmp_path):
     rows = pickle.loads(pickle.dumps(as_source(tmp_path / "X.npy")))
     assert isinstance(rows, FileRows)
     assert (rows.shape, rows.ndim, rows.size, rows.nbytes) == (X.shape, 2, X.size, X.nbytes)
-    for index in (slice(None), slice(10, 50, 3), np.array([5, 6, 7, 3, 799]), 4, -1, X[:, 0] > 0):
+    scattered = np.random.default_rng(0).integers(-800, 800, size=300)
+    numbers = (np.array([5, 6, 7, 3, 799]), np.sort(scattered), scattered, np.array([], dtype=int))
+    for index in (slice(None), slice(9, 2), slice(10, 50, 3), *numbers, 4, -1, X[:, 0] > 0):
         np.testing.assert_array_equal(rows[index], X[index])
+    with pytest.raises(IndexError, match="800 rows"):
+        rows[np.array([3, 800])]
     np.testing.assert_array_equal(np.concatenate(list(rows.chunks())), X)
+
+
+def test_rows_far_apart_and_close_together_are_read_alike(tmp_path):
+    X = np.arange(40_000.0).reshape(4000, 10)
+    wide = np.full((4000, 20), np.nan)
+    wide[:, :10] = X
+    np.save(tmp_path / "wide.npy", wide)  # 160 bytes a row: gaps of 3 and of 60 rows
+    rows = as_source(np.load(tmp_path / "wide.npy", mmap_mode="r")[:, :10])
+    taken = np.concatenate([np.arange(0, 900, 3), np.arange(900, 4000, 60), np.arange(3990, 4000)])
+    np.testing.assert_array_equal(rows[taken], X[taken])
+    np.testing.assert_array_equal(rows[taken[::-1]], X[taken[::-1]])
 
 
 # --- what goes wrong ---

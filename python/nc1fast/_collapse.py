@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from nc1fast._backend import check_pass, kernel_sums, thread_count
-from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
 from nc1fast._methods import Request, check_method, collapse_by
@@ -312,8 +311,7 @@ def _sums(
             tile, classes, labels, kernel, row_sums=row_sums, progress=reporter(progress)
         )
     # The survey of a kernel object looks for NaN and Inf itself.
-    surveyed = isinstance(X, FileRows) and isinstance(kernels[0], Kernel)
-    rows = X if surveyed else as_rows(X, "X")
+    rows = as_rows(X, "X", unread=isinstance(kernels[0], Kernel))
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
     if not isinstance(kernels[0], Kernel):

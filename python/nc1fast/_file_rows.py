@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK_BYTES = 1 << 20
+_GAP_BYTES = 1 << 13  # between two rows, up to which one read of all costs less than two
 
 
 @dataclass(frozen=True)
@@ -81,23 +83,37 @@ class FileRows:
         return FileRows, (self.path, self.offset, self.stride, self.stored, self.shape)
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        """Some rows, by a slice, a number or an array of numbers."""
+        """Some rows, by a slice, a number or an array of numbers: read in the order of the file, each once."""
         n = len(self)
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            start, stop, _ = rows.indices(n)
+            with Path(self.path).open("rb", buffering=0) as file:
+                return self._read(file.fileno(), start, max(0, stop - start))
         index = np.arange(*rows.indices(n)) if isinstance(rows, slice) else np.asarray(rows)
         index = np.flatnonzero(index) if index.dtype == np.bool_ else index
         if index.size and not -n <= index.min() <= index.max() < n:
             raise IndexError(f"{self.path} has {n} rows, which {rows!r} goes beyond")
         taken = np.atleast_1d(np.where(index < 0, index + n, index))
-        out = np.empty((len(taken), self.shape[1]), dtype=self.dtype)
-        with Path(self.path).open("rb", buffering=0) as file:
-            begin = 0
-            while begin < len(taken):
-                end = begin + 1
-                while end < len(taken) and taken[end] == taken[end - 1] + 1:
-                    end += 1
-                out[begin:end] = self._read(file.fileno(), int(taken[begin]), end - begin)
-                begin = end
+        if (np.diff(taken) > 0).all():
+            out = self._gathered(taken)
+        else:
+            taken, places = np.unique(taken, return_inverse=True)
+            out = self._gathered(taken)[places]
         return out if index.ndim else out[0]
+
+    def _gathered(self, taken: NDArray[np.intp]) -> NDArray[Any]:
+        """Rows by ascending numbers: one read for those that lie close together, what is between them included."""
+        out = np.empty((len(taken), self.shape[1]), dtype=self.dtype)
+        at_once = max(1, CHUNK_BYTES // self.stride)
+        apart = np.diff(taken) * self.stride > _GAP_BYTES
+        apart |= np.diff(taken // at_once) > 0
+        cuts = [0, *(np.flatnonzero(apart) + 1).tolist(), len(taken)]
+        with Path(self.path).open("rb", buffering=0) as file:
+            for begin, end in itertools.pairwise(cuts if len(taken) else []):
+                first = int(taken[begin])
+                span = self._read(file.fileno(), first, int(taken[end - 1]) - first + 1)
+                out[begin:end] = span[taken[begin:end] - first] if len(span) > end - begin else span
+        return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """All rows, in memory."""
@@ -113,16 +129,13 @@ class FileRows:
     def _read(self, file: int, first: int, count: int) -> NDArray[Any]:
         kind = np.dtype(self.stored)
         row = self.shape[1] * kind.itemsize
-        buffer = bytearray((count - 1) * self.stride + row)
-        done = 0
+        buffer = np.empty(max(0, (count - 1) * self.stride + row), np.uint8)
+        view, done = buffer.data, 0
         while done < len(buffer):
-            got = os.preadv(
-                file, [memoryview(buffer)[done:]], self.offset + first * self.stride + done
-            )
+            got = os.preadv(file, [view[done:]], self.offset + first * self.stride + done)
             if not got:
                 raise OSError(f"{self.path} ends before its last row")
             done += got
-        rows = np.ndarray(
-            (count, self.shape[1]), kind, buffer, strides=(self.stride, kind.itemsize)
-        )
-        return np.asarray(rows.astype(self.dtype))
+        strides = (self.stride, kind.itemsize)
+        rows = np.ndarray((count, self.shape[1]), kind, buffer, strides=strides)
+        return np.asarray(rows.astype(self.dtype, copy=self.stride != row))

@@ -17,6 +17,8 @@ Rectangle = tuple[int, int, int, int]
 
 _FEW_ROWS = 768  # of columns: fewer are not worth their threads
 _FINENESS = 4  # blocks of rows for the square root of a part: parts differ by at most one rectangle of the grid
+# A part reads READ n_rows/sqrt(count) rows: one block of the grid, and _FINENESS^2/2 others for its share of the cells.
+READ = _FINENESS / 2 + 1 / _FINENESS
 
 
 def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
@@ -57,8 +59,8 @@ def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
 
 
 def rows_of_part(n_rows: int, count: int) -> float:
-    """About how many rows a part reads: one block of the grid, and those of its count-th share of the cells."""
-    return n_rows * min(1.0, (_FINENESS / 2 + 1 / _FINENESS) / math.sqrt(count))
+    """About how many rows a part reads."""
+    return n_rows * min(1.0, READ / math.sqrt(count))
 
 
 def divided(rectangles: list[Rectangle], room: int, step: int) -> list[Rectangle]:

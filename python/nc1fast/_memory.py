@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TILE_ROWS = 384  # of the core
 _CHUNK = 3 << 20  # rows between two steps of the survey, and their values
+
+
+def check_memory(limit: float | None, needed: Mapping[str, int]) -> None:
+    """Raise ValueError if what is needed, in bytes by what for, is more than the limit."""
+    total = sum(needed.values())
+    if limit is not None and total > limit:
+        listed = ", ".join(f"{n} for {what}" for what, n in needed.items() if n)
+        raise ValueError(
+            f"memory_limit is {limit} bytes, but at least {total} are needed: {listed}"
+        )
 
 
 @dataclass(frozen=True)

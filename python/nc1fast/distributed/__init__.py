@@ -1,7 +1,8 @@
 """One problem on many workers, and through many interruptions: the same bits as in one process.
 
-    X, y, kernels  ->  problem: checked rows, in a file that every worker can read
-                   ->  plan: how many bundles, by a calibration of at most a second
+    X, y, kernels  ->  problem: checked rows and settings
+                   ->  plan: how many bundles, by a calibration of about a second
+                   ->  survey: once, what bundles need to know about rows that they do not read; into a file for workers
                    ->  reduce: bundles to the workers of an executor, exact integers back, in any order
                    ->  journal: each finished bundle on disk before it counts
                    ->  ClassSums

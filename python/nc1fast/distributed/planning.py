@@ -7,6 +7,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nc1fast._grid import READ, rows_of_part
+from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.problem import Problem
 from nc1fast.distributed.workers import as_executor, capacity
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_BUNDLES = 5_000
 _SHORTEST, _LONGEST = 1.0, 5.0  # seconds of a bundle
-_SHARE = 0.05  # of a bundle that its fixed cost may take without more than _LONGEST
+_SHARE = 0.05  # of a bundle that the packing of its rows may take without more than _LONGEST
 _LARGEST_SHARE = 0.08  # and ever: beyond, bundles are longer than _LONGEST
 _CALIBRATION = 0.2  # seconds of a timing that is long enough
 _FIRST, _LAST = 512, 16_384  # rows of the calibration
@@ -36,7 +40,8 @@ class Cost:
     pair : float
         Seconds per pair of rows, all kernels, with the threads of one bundle.
     row : float
-        Seconds per row that every bundle pays: hash, scaling and packing of X.
+        Seconds per row: of the survey, hash included, and about as much of a bundle that packs it, for the tiles within
+        classes and those between them.
     tiles : float
         Tiles of the engine per pair of rows.
     """
@@ -73,11 +78,20 @@ class Plan:
         return n * (n + 1) // 2
 
     @property
+    def rows_per_bundle(self) -> float:
+        """Rows that a bundle reads and packs, about."""
+        return rows_of_part(len(self.problem.rows), self.bundles)
+
+    @property
+    def seconds_per_bundle(self) -> float:
+        """Estimated time of its pairs and of its rows."""
+        return self.cost.pair * self.n_pairs / self.bundles + self.cost.row * self.rows_per_bundle
+
+    @property
     def seconds(self) -> float:
-        """Estimated time: rounds of `workers` bundles, each with its fixed cost."""
-        fixed = self.cost.row * len(self.problem.rows)
-        one = self.cost.pair * self.n_pairs / self.bundles + fixed
-        return one * math.ceil(self.bundles / self.workers)
+        """Estimated time: the survey, and rounds of `workers` bundles."""
+        survey = self.cost.row * len(self.problem.rows)
+        return survey + self.seconds_per_bundle * math.ceil(self.bundles / self.workers)
 
     def describe(self) -> dict[str, Any]:
         """What it comes to, before it is done.
@@ -86,14 +100,15 @@ class Plan:
         -------
         dict
             rows, features, classes, kernels; pairs; tiles (extrapolated); flops (of the inner products, N^2 d0); bytes of
-            X, those that each bundle packs and those that it returns; bundles, workers, threads of each; seconds per
-            bundle and in all.
+            X, those of packed rows of a bundle and those that it returns; bundles, workers, threads of each; seconds
+            per bundle and in all.
         """
         problem = self.problem
         n, d = problem.rows.shape
         c, k = len(problem.labels), len(problem.kernels)
         item = 4 if problem.dtype == "float32" else 8
-        returned = k * (16 * c * c + 8 * n * c * (problem.statistics == "all"))
+        rows = self.rows_per_bundle
+        returned = k * (16 * c * c + 8 * rows * c * (problem.statistics == "all"))
         return {
             "rows": n,
             "features": d,
@@ -103,12 +118,12 @@ class Plan:
             "tiles": round(self.cost.tiles * self.n_pairs),
             "flops": n * n * d,
             "bytes_of_data": problem.rows.nbytes,
-            "bytes_packed": 2 * n * d * item,
-            "bytes_returned": returned,
+            "bytes_packed": round(rows * d * item),
+            "bytes_returned": round(returned),
             "bundles": self.bundles,
             "workers": self.workers,
             "threads_per_worker": self.n_threads,
-            "seconds_per_bundle": self.cost.pair * self.n_pairs / self.bundles + self.cost.row * n,
+            "seconds_per_bundle": self.seconds_per_bundle,
             "seconds": self.seconds,
         }
 
@@ -153,8 +168,8 @@ def plan(
 
     Notes
     -----
-    Bundles are longer than 5 seconds where there would be more than 5,000, or where what every bundle pays (hash, scaling
-    and packing of X) would be more than 8 % of it. The bits of the result do not depend on their number.
+    A bundle reads and packs about 9/4 N/sqrt(bundles) rows. Bundles are longer than 5 seconds where there would be more
+    than 5,000, or where packing would be more than 8 % of one. The bits of the result do not depend on their number.
     Cost: about a second, and a sort of the labels.
     """
     kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel]
@@ -167,34 +182,37 @@ def plan(
     cost = calibrate(problem, threads)
     n = len(problem.rows)
     if bundles is None:
-        bundles = _bundles(cost.pair * n * (n + 1) / 2, cost.row * n, workers, n)
+        bundles = best_count(cost.pair * n * (n + 1) / 2, cost.row * n, workers, n)
     return Plan(problem, bundles, workers, threads, cost)
 
 
 def calibrate(problem: Problem, n_threads: int) -> Cost:
     """Time samples of growing size until one is long enough to extrapolate."""
-    n = len(problem.rows)
+    n, order = len(problem.rows), np.argsort(problem.classes, kind="stable")
     size = min(n, _FIRST)
     tiles: list[int] = []
     while True:
-        sample = problem.sample(size)
+        sample = problem.sample(order, size)
         m = len(sample.rows)
         started = time.perf_counter()
-        sample.nothing(n_threads)  # what every bundle pays
-        fixed = time.perf_counter()
-        sample.sums((0, 1), n_threads, lambda _, total: tiles.append(total))
-        elapsed = time.perf_counter() - fixed
+        surveyed = Surveyed.of(sample, n_threads, survey_threads=n_threads)
+        known = time.perf_counter()
+        surveyed.sums((0, 1), lambda _, total: tiles.append(total))
+        elapsed = time.perf_counter() - known
         if elapsed > _CALIBRATION or size >= min(n, _LAST):
-            row = (fixed - started) / m
+            row = (known - started) / m
             pairs = m * (m + 1) / 2
             return Cost(max(elapsed - row * m, 0.1 * elapsed) / pairs, row, tiles[-1] / pairs)
         size = min(n, 2 * size)
 
 
-def _bundles(work: float, fixed: float, workers: int, n_rows: int) -> int:
-    """Bundles for `work` seconds of one worker, where each costs `fixed` beside its share."""
-    seconds = min(max(fixed / _SHARE, _SHORTEST), _LONGEST)
-    seconds = max(seconds, fixed / _LARGEST_SHARE)
+def best_count(work: float, packing: float, workers: int, n_rows: int) -> int:
+    """Bundles for `work` seconds of one worker, where to pack all rows takes `packing`.
+
+    The share of packing in a bundle of s seconds, one of work/s, is READ packing/sqrt(work s): see `rows_of_part`.
+    """
+    seconds = min(max((READ * packing / _SHARE) ** 2 / work, _SHORTEST), _LONGEST)
+    seconds = max(seconds, (READ * packing / _LARGEST_SHARE) ** 2 / work)
     count = math.ceil(work / seconds)
     if count < 20 * workers:  # whole rounds, so that no worker waits for the last bundle
         count = workers * math.ceil(count / workers)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast import metrics
+from nc1fast._backend import thread_count
+from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._one_layer import one_layer
 from nc1fast._warnings import AccuracyWarning, warn
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
+
+    from nc1fast.metrics import Collapse
 
 __all__ = ["features", "pairs"]
 
@@ -44,7 +47,9 @@ def features(
     seed: int = 0,
     convention: str | None = None,
     dtype: str = "float64",
-) -> metrics.Collapse:
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+) -> Collapse:
     """Estimate NC1 of a kernel of one hidden layer from random hidden units.
 
     Parameters
@@ -63,6 +68,10 @@ def features(
     seed : int, default 0
     convention : str, optional
     dtype : {"float64", "float32"}, default "float64"
+    n_threads : int, optional
+        As `nc1fast.collapse`; of the activations. Matrix products have the threads that NumPy's library is set to.
+    memory_limit : int, optional
+        Bytes beyond X and y. The bits depend on neither.
 
     Returns
     -------
@@ -83,7 +92,8 @@ def features(
 
     Notes
     -----
-    Cost: 2 N m d0 flops for m units (NTK: 4), O(C m) memory (NTK: C m d0); X is read once per round.
+    Cost: 2 N m d0 flops for m units (NTK: 4); about 50 MiB and 16 C m bytes (NTK: 8 C m d0). X is read once per round, or
+    several times where `memory_limit` has no room for the moments of all units at once.
     Accuracy: coverage of the intervals in bench/bench_coverage.py.
     Source: Neal (1996); Rahimi & Recht (2007).
     """
@@ -102,6 +112,8 @@ def features(
         seed=seed,
         sampling=sampling,
         dtype=dtype,
+        n_threads=thread_count(n_threads),
+        memory_limit=memory_limit,
     )
     most = n_units or MOST_UNITS
     return _refined(
@@ -122,7 +134,7 @@ def pairs(
     confidence: float = 0.95,
     seed: int = 0,
     convention: str | None = None,
-) -> metrics.Collapse:
+) -> Collapse:
     """Estimate NC1 of any kernel object from sampled pairs of rows.
 
     Parameters
@@ -164,8 +176,7 @@ def pairs(
     if not isinstance(kernel, Kernel):
         raise TypeError(f"kernel must be a kernel object, got {kernel!r}")
     sample = PairSample(rows, classes, labels, kernel, seed)
-    sizes = sample.estimate().sizes
-    wanted = forms(metrics.weights(convention or "papyan", sizes))
+    wanted = forms(convention or "papyan", sample.estimate().sizes)
     sample.grow(0, wanted)  # the pilot
     first = _FIRST_PAIRS if tolerance is not None else n_pairs or N_PAIRS
     most = n_pairs or MOST_PAIRS
@@ -178,8 +189,9 @@ def pairs(
 
 
 def _data(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any]]:
-    rows = as_rows(X, "X")
-    classes, labels = as_labels(y, len(rows))
+    """Rows, those of a file not looked at yet, and classes."""
+    rows = as_rows(as_source(X), "X", unread=True)
+    classes, labels = as_labels(read_labels(y), len(rows))
     two_classes(labels)
     return rows, classes, labels
 
@@ -189,7 +201,7 @@ def _refined(
     estimate: Callable[[], Estimate],
     full: Callable[[], bool],
     settings: tuple[float | None, float, str | None],
-) -> metrics.Collapse:
+) -> Collapse:
     """Grow once, or until the tolerance is met or the sample is as large as it may be."""
     tolerance, confidence, convention = settings
     while True:

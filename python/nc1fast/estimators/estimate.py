@@ -22,20 +22,38 @@ if TYPE_CHECKING:
 
 
 class Forms(NamedTuple):
-    """The traces as linear forms: Tr Sigma_W = within.V + norms.diag M, Tr Sigma_B = sum_cc' between_cc' M_cc'."""
+    """The traces as linear forms of V and M, with P from `pooling`.
+
+    Tr Sigma_W = within.V + norms.diag M,
+    Tr Sigma_B = spread.diag M + sum_ab mixed_ab (P M P^T)_ab = sum_cc' between_cc' M_cc'.
+    """
 
     within: Array  # (C,)
     norms: Array  # (C,)
+    spread: Array  # (C,)
+    mixed: Array  # (2, 2)
     between: Array  # (C, C)
 
 
-def forms(w: metrics.Weights) -> Forms:
+def pooling(sizes: NDArray[np.int64]) -> Array:
+    """The weights of classes that conventions are made of: 1/C and n_c/N, shape (2, C)."""
+    return np.array([np.full(len(sizes), 1 / len(sizes)), sizes / sizes.sum()])
+
+
+def forms(convention: str, sizes: NDArray[np.int64]) -> Forms:
     """The linear forms of a convention."""
-    mean = np.outer(w.mean, w.mean)
-    if w.convention == "released":
-        return Forms(w.within, w.within - w.between, np.diag(w.between) - mean)
-    mixed = np.outer(w.between, w.mean)
-    return Forms(w.within, np.zeros(len(w.mean)), np.diag(w.between) - mixed - mixed.T + mean)
+    w = metrics.weights(convention, sizes)
+    unit = {"u": np.array([1.0, 0.0]), "p": np.array([0.0, 1.0])}
+    _, pooled, mean = (unit[letter] for letter in metrics.CONVENTIONS[convention])
+    mixed = np.outer(mean, mean)
+    norms = np.zeros(len(sizes))
+    if convention == "released":
+        norms, mixed = w.within - w.between, -mixed
+    else:
+        cross = np.outer(pooled, mean)
+        mixed = mixed - cross - cross.T
+    P = pooling(sizes)
+    return Forms(w.within, norms, w.between, mixed, np.diag(w.between) + P.T @ mixed @ P)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +79,7 @@ class Estimate:
         if not between > 0:
             return math.inf, math.inf, math.inf
         nc1 = metrics.trace_within(self.V, self.M, w) / between
-        variance, freedom = self.variance(forms(w), nc1)
+        variance, freedom = self.variance(forms(convention, self.sizes), nc1)
         error = math.sqrt(variance) / between
         return nc1, error, error * student_quantile(confidence, freedom)
 

@@ -3,36 +3,50 @@
     Q(x, z)  = E_w phi(w.x) phi(w.z),     Theta kdot = E_w <phi'(w.x) t(x), phi'(w.z) t(z)>,    Theta(x, z) = <t(x), t(z)>
 
 so that class means and within-class variances of the units, averaged over w, are those of the kernel. Of the ReLU family,
-phi(u) = odd u + even |u|, the odd part is a linear kernel and taken exactly: the units are |w.x|. Variances are sums of
-squares of centred values, chunk by chunk (Chan, Golub & LeVeque, 1983): nothing cancels, and X is read once per round.
+phi(u) = odd u + even |u|, the odd part is a linear kernel and taken exactly: the units are |w.x|. X is read once per round, in
+chunks of consecutive rows:
+
+    rows, sorted by class  ->  products with the weights of a block of units   the threads of NumPy's matrix product
+                           ->  phi, moments of each class                      our own threads, a block each
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast._extras import require
+from nc1fast._inputs import rows_at
+from nc1fast._memory import check_memory
 from nc1fast._one_layer import halves
 from nc1fast.activations import LeakyReLU
 from nc1fast.estimators.directions import Directions, directions
-from nc1fast.estimators.estimate import Estimate, Forms
+from nc1fast.estimators.estimate import Estimate, Forms, pooling
+from nc1fast.estimators.moments import Moments, Segments, add_tangents, add_values, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from nc1fast._one_layer import OneLayer
 
     Array = NDArray[Any]  # float64, or float32 where the caller asks for it
+    Function = Callable[[Array], Array]
 
-_CHUNK_ROWS = 2048  # rows at a time, whatever the caller's memory: part of what fixes the bits
-_BLOCK_UNITS = 1024  # units at a time on a chunk: 16 MiB
-_STATE = 1 << 24  # numbers of means that are kept at a time: 128 MiB
-_PROBE = 1 << 16  # rows from which the class means are taken that direct the weights
+# What fixes the bits: none of it depends on the caller's memory or threads.
+_CHUNK_ROWS, _CHUNK_NUMBERS = 2048, 1 << 18  # rows at a time: 2 MiB at most
+_BLOCK_UNITS, _BLOCK_BYTES = 256, 1 << 25  # units of a block, and its moments
+_PROBE = 1 << 13  # rows from which the class means are taken that direct the weights
+
+_STATE_BYTES = 1 << 27  # moments that are kept at a time, without a memory limit
+_PANEL = 4  # blocks whose products are there at a time: 16 MiB
+_COPIES = 6  # of the products of a block, while its activations are evaluated
 
 
 def _erf(u: Array) -> Array:
@@ -48,7 +62,7 @@ def _density(u: Array) -> Array:
 
 
 # phi and phi' of arrays
-_UNITS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+_UNITS: dict[str, tuple[Function, Function]] = {
     "relu": (lambda u: np.maximum(u, 0), lambda u: (u > 0).astype(u.dtype)),
     "abs": (np.abs, np.sign),
     "step": (lambda u: (u > 0).astype(u.dtype), np.zeros_like),
@@ -64,7 +78,7 @@ _UNITS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
 }
 
 
-def units(activation: Any) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+def units(activation: Any) -> tuple[Function, Function]:
     """Phi and phi' as functions of NumPy arrays; erf, probit and gelu need scipy."""
     if isinstance(activation, LeakyReLU):
         slope = activation.slope
@@ -72,64 +86,33 @@ def units(activation: Any) -> tuple[Callable[[Array], Array], Callable[[Array], 
     return _UNITS[activation]
 
 
-class _Moments(NamedTuple):
-    """Of the units of one class: the mean of each, (m,) or (m, d), and the sum of squared deviations, (m,)."""
-
-    n: int
-    mean: Array
-    squares: Array
-
-    def joined(self, other: _Moments) -> _Moments:
-        """Chan's merge."""
-        if not self.n:
-            return other
-        n = self.n + other.n
-        step = other.mean - self.mean
-        size = step**2 if step.ndim == 1 else (step**2).sum(axis=1)
-        squares = self.squares + other.squares + size * (self.n * (other.n / n))
-        return _Moments(n, self.mean + step * (other.n / n), squares)
-
-
-_NOTHING = _Moments(0, np.zeros(0), np.zeros(0))
-
-
-def _value_moments(H: Array) -> _Moments:
-    """Of the columns of H, (n, m)."""
-    mean = H.mean(axis=0)
-    deviation = H - mean
-    return _Moments(len(H), mean, np.einsum("ij,ij->j", deviation, deviation))
-
-
-def _tangent_moments(A: Array, t: Array) -> _Moments:
-    """Of a_k(i) t_i, with A (n, m) the derivatives and t (n, d): mean (m, d), deviations in all d together.
-
-    With a = mean + alpha and t = r + d, r the mean of t:  a t - mean(a t) = mean d + alpha r + (alpha d - mean(alpha d)), so
-    sum |.|^2 = mean^2 q + |r|^2 alpha2 + [sum alpha^2 |d|^2 - n |m|^2] + 2 n mean r.m + 2 mean sum alpha |d|^2
-    + 2 sum alpha^2 d.r,   q = sum |d|^2, m = mean(alpha d): sums of products of deviations alone.
-    """
-    n, r = len(t), t.mean(axis=0)
-    d = t - r
-    q, p = np.einsum("ij,ij->i", d, d), d @ r
-    mean = A.mean(axis=0)
-    alpha = A - mean
-    first = alpha.T @ np.column_stack([d, q])  # (m, d + 1)
-    m, alpha_q = first[:, :-1] / n, first[:, -1]
-    np.square(alpha, out=alpha)
-    second = alpha.T @ np.column_stack(
-        [np.ones(n), q, p]
-    )  # sums of alpha^2, alpha^2 |d|^2, alpha^2 d.r
-    squares = mean**2 * q.sum() + (r @ r) * second[:, 0] + second[:, 1] - n * (m**2).sum(axis=1)
-    squares += 2 * n * mean * (m @ r) + 2 * mean * alpha_q + 2 * second[:, 2]
-    return _Moments(n, np.outer(mean, r) + m, np.maximum(squares, 0.0))
-
-
-class _Block(NamedTuple):
+class _Block:
     """Some groups of hidden units, and the moments of each class so far."""
 
-    weights: Array  # (m, length of a row)
-    values: list[_Moments]
-    tangents: list[_Moments]
-    slopes: list[_Moments]
+    def __init__(
+        self,
+        weights: Array,
+        phi: tuple[Function, Function],
+        layer: OneLayer,
+        shape: tuple[int, int],
+    ) -> None:
+        n_classes, n_features = shape
+        m = len(weights)
+        self.weights = weights  # (m, length of a row)
+        self.phi, self.slope = phi
+        self.values = Moments(n_classes, m)
+        self.tangents = Moments(n_classes, m, n_features) if layer.tangent else None
+        self.slopes = Moments(n_classes, m) if layer.tangent * layer.theta_bias else None
+
+    def add(self, U: Array, t: Array | None, parts: Segments) -> None:
+        """Units of the products U (n, m), and of derivatives times t (n, d), of rows sorted by class."""
+        add_values(self.values, self.phi(U), parts)
+        if self.tangents is None or t is None:
+            return
+        A = self.slope(U)
+        add_tangents(self.tangents, A, t, parts)
+        if self.slopes is not None:
+            add_values(self.slopes, A, parts)
 
 
 class FeatureSample:
@@ -137,8 +120,8 @@ class FeatureSample:
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        Read in chunks of consecutive rows.
+    X : ndarray or FileRows of shape (n_samples, n_features)
+        As `as_rows` gives it; read in chunks of consecutive rows, and a file searched for NaN and Inf on the way.
     classes, labels
         As `as_labels` gives them.
     kernel : Kernel
@@ -149,19 +132,27 @@ class FeatureSample:
     seed : int
     sampling : {"stratified", "orthogonal", "plain"}
     dtype : {"float64", "float32"}
-        Of the products and the units.
+        Of weights, products and activations; moments are merged in float64.
+    n_threads : int, default 1
+    memory_limit : float, optional
+        Bytes beside X, y and what is about to be returned: where the moments of all units are more, X is read several
+        times a round. The bits depend neither on it nor on the threads.
+
+    Raises
+    ------
+    ValueError
+        If the limit is below what one block of units needs.
 
     Notes
     -----
-    Cost: 2 N m d0 flops and N m values of phi; an NTK twice as much. O(C m) memory, an NTK C m d0 for some m at a time.
-    Accuracy: the interval says; relative error of nc1 on the published data about 1.5/sqrt(m) plain, ten times less
-    stratified (tests/test_estimators.py).
-    Source: Rahimi & Recht (2007); Neal (1996) for the kernel as an expectation over hidden units.
+    Cost: 2 N m d0 flops for m units (NTK: 4), C m numbers (NTK: C m d0).
+    Accuracy: V_c and M_cc' are unbiased; 1/sqrt(m) of what the stratification leaves. float32 costs 1e-6 relative.
+    Source: Neal (1996); Rahimi & Recht (2007).
     """
 
     def __init__(
         self,
-        X: NDArray[Any],
+        X: Any,
         classes: NDArray[np.int32],
         labels: NDArray[Any],
         kernel: Any,
@@ -171,37 +162,73 @@ class FeatureSample:
         seed: int,
         sampling: str = "stratified",
         dtype: str = "float64",
+        n_threads: int = 1,
+        memory_limit: float | None = None,
     ) -> None:
         self._X, self._classes, self._labels, self._kernel = X, classes, labels, kernel
         self._layer = layer
+        self._n_features = int((X if layer.factor is None else layer.factor).shape[1])
         self._dtype = np.float32 if dtype == "float32" else np.float64
         self._sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
+        self._chunk = max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // X.shape[1], len(X)))
+        self._threads = n_threads if len(X) > self._chunk else 1
         pair = halves(layer.activation)
         odd, even = (0.0, 1.0) if pair is None else (pair[0] ** 2, pair[1] ** 2)
-        self._phi, self._slope = units(layer.activation if pair is None else "abs")
+        self._phi = units(layer.activation if pair is None else "abs")
         self._sampled = even
         self._linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)
         self._constant = odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
         self._constant += layer.constant
-        self._rows_moments = [_NOTHING] * len(labels)  # of the rows, for the linear part
+        self._rows_moments: Moments | None = None  # of the rows, for the linear part
         self._directions = self._directed(n_units, sampling, seed)
-        self._V = np.zeros((0, len(labels)))  # of each group
-        self._M = np.zeros((0, len(labels), len(labels)))
+        self._step, self._at_once = self._plan(memory_limit)
+        n_classes = len(labels)
+        self._V = np.zeros((0, n_classes))  # of each group
+        self._norms = np.zeros((0, n_classes))  # diagonals of M of each group
+        self._pooled = np.zeros((0, 2, 2))  # P M P^T of each group, P the weights of a convention
+        self._M = np.zeros((n_classes, n_classes))  # sum over groups
 
-    def _rows(self, part: slice) -> Array:
+    def _directed(self, n_units: int, sampling: str, seed: int) -> Directions:
+        probe = np.arange(0, len(self._X), max(1, len(self._X) // _PROBE))
+        means = Moments(len(self._labels), self._width)
+        for start in range(0, len(probe), self._chunk):
+            index = probe[start : start + self._chunk]
+            order, parts = segments(self._classes[index])
+            add_values(means, self._inputs(self._layer.rows(rows_at(self._X, index))[order]), parts)
+        return directions(self._width, means.mean[means.n > 0], n_units, sampling, seed)
+
+    @property
+    def _width(self) -> int:
+        """Length of a row of `_inputs`."""
+        return self._n_features + (self._layer.bias > 0)
+
+    def _inputs(self, x: Array) -> Array:
         """Rows (sqrt(weight) x, sqrt(bias)) that hidden weights meet."""
-        x = self._layer.rows(self._X[part])
         z: Array = math.sqrt(self._layer.weight) * x
         if self._layer.bias == 0:
             return z
         return np.column_stack([z, np.full(len(z), math.sqrt(self._layer.bias))])
 
-    def _directed(self, n_units: int, sampling: str, seed: int) -> Directions:
-        step = max(1, len(self._X) // _PROBE)
-        z, classes = self._rows(slice(None, None, step)), self._classes[::step]
-        present = np.unique(classes)
-        means = np.array([z[classes == c].mean(axis=0) for c in present])
-        return directions(z.shape[1], means, n_units, sampling, seed)
+    def _plan(self, limit: float | None) -> tuple[int, int]:
+        """Groups of a block, and blocks of a pass over X: as many as the memory has room for."""
+        C, d, group = len(self._labels), self._n_features, self._directions.group
+        item = np.dtype(self._dtype).itemsize
+        own = 16 + 16 * (self._layer.theta_bias > 0) + (8 * d + 8) * (self._layer.tangent > 0)
+        unit = C * own + self._width * item
+        step = max(1, min(_BLOCK_UNITS, _BLOCK_BYTES // unit) // group)
+        block, panel = step * group, max(_PANEL, self._threads)
+        fixed = {
+            "the labels": 4 * len(self._classes),
+            "chunks of rows": 32 * self._chunk * (self._X.shape[1] + self._width),
+            "units": (panel + _COPIES * self._threads) * self._chunk * block * item,
+            "drawing weights": 32 * group * self._width,
+            "class pairs": 192 * C * C,
+        }
+        # While a block is merged into its classes, some of it is there again.
+        least = {**fixed, "moments": unit * block * (1 + self._threads)}
+        check_memory(limit, least)
+        room = _STATE_BYTES if limit is None else limit - sum(least.values())
+        return step, 1 + max(0, int(room // (unit * block)))
 
     @property
     def n_units(self) -> int:
@@ -210,102 +237,84 @@ class FeatureSample:
 
     def grow(self, n_units: int) -> None:
         """Add at least two groups, about `n_units` units."""
-        first, group = len(self._V), self._directions.group
-        count = max(2, round(n_units / group))
-        width = self._X.shape[1] if self._layer.tangent else 1
-        at_once = max(1, _STATE // (len(self._labels) * width * group))
-        for start in range(first, first + count, at_once):
-            self._add(range(start, min(start + at_once, first + count)))
-
-    def _chunks(self) -> Iterator[tuple[slice, list[tuple[int, NDArray[np.intp]]]]]:
-        """Consecutive rows, and the positions of each class among them."""
-        for start in range(0, len(self._X), _CHUNK_ROWS):
-            part = slice(start, start + _CHUNK_ROWS)
-            classes = self._classes[part]
-            order = np.argsort(classes, kind="stable")
-            found, cuts = np.unique(classes[order], return_index=True)
-            yield part, list(zip(found.tolist(), np.split(order, cuts[1:]), strict=True))
+        first, count = len(self._V), max(2, round(n_units / self._directions.group))
+        pass_groups = self._step * self._at_once
+        for start in range(first, first + count, pass_groups):
+            self._add(range(start, min(start + pass_groups, first + count)))
 
     def _add(self, groups: range) -> None:
-        """One pass over X for these groups, a block of them at a time on each chunk of rows."""
-        layer, C = self._layer, len(self._labels)
-        step = max(1, _BLOCK_UNITS // self._directions.group)
-        starts = range(groups.start, groups.stop, step)
-        blocks = [
-            _Block(
-                np.concatenate(
-                    [self._directions.draw(i) for i in range(s, min(s + step, groups.stop))]
-                ).astype(self._dtype),
-                [_NOTHING] * C,
-                [_NOTHING] * C,
-                [_NOTHING] * C,
-            )
-            for s in starts
-        ]
-        root = math.sqrt(layer.theta_weight)
-        first = self._linear > 0 and groups.start == 0
-        for part, members in self._chunks():
-            z = self._rows(part).astype(self._dtype)
-            for c, index in members if first else ():
-                moments = _value_moments(layer.rows(self._X[part])[index])
-                self._rows_moments[c] = self._rows_moments[c].joined(moments)
-            x = root * layer.rows(self._X[part]).astype(self._dtype) if layer.tangent else None
-            for block in blocks:
-                U = z @ block.weights.T
-                H = self._phi(U)
-                A = self._slope(U) if x is not None else None
-                for c, index in members:
-                    block.values[c] = block.values[c].joined(_value_moments(H[index]))
-                    if A is None or x is None:
-                        continue
-                    own = A[index]
-                    block.tangents[c] = block.tangents[c].joined(_tangent_moments(own, x[index]))
-                    if layer.theta_bias:
-                        block.slopes[c] = block.slopes[c].joined(_value_moments(own))
+        """One pass over X for these groups."""
+        layer, shape = self._layer, (len(self._labels), self._n_features)
+        blocks = []
+        for start in range(groups.start, groups.stop, self._step):
+            drawn = range(start, min(start + self._step, groups.stop))
+            weights = np.concatenate([self._directions.draw(i) for i in drawn])
+            blocks.append(_Block(weights.astype(self._dtype), self._phi, layer, shape))
+        linear = Moments(*shape) if self._linear > 0 and self._rows_moments is None else None
+        panel = max(_PANEL, self._threads)
+        with ThreadPoolExecutor(self._threads) if self._threads > 1 else nullcontext() as pool:
+            each: Any = map if pool is None else pool.map
+            for start in range(0, len(self._X), self._chunk):
+                chunk = slice(start, start + self._chunk)
+                order, parts = segments(self._classes[chunk])
+                x = layer.rows(rows_at(self._X, chunk))[order]
+                z = self._inputs(x).astype(self._dtype, copy=False)
+                t = math.sqrt(layer.theta_weight) * x.astype(self._dtype) if layer.tangent else None
+                if linear is not None:
+                    add_values(linear, x, parts)
+                for first in range(0, len(blocks), panel):
+                    some = blocks[first : first + panel]
+                    products = [z @ block.weights.T for block in some]
+                    list(each(_Block.add, some, products, repeat(t), repeat(parts)))
+        self._rows_moments = self._rows_moments or linear
         for block in blocks:
             self._finish(block)
 
     def _finish(self, block: _Block) -> None:
-        """V and M of each group of a block."""
-        layer, group = self._layer, self._directions.group
+        """V, and of M what any convention asks for, of each group of a block."""
+        layer, group, n_classes = self._layer, self._directions.group, len(self._labels)
         n_groups = len(block.weights) // group
         parts = [(layer.value, block.values)]
-        if layer.tangent:
+        if block.tangents is not None:
             parts.append((layer.tangent, block.tangents))
-            if layer.theta_bias:
-                parts.append((layer.tangent * layer.theta_bias, block.slopes))
-        C = len(self._labels)
-        V, M = np.zeros((n_groups, C)), np.full((n_groups, C, C), self._constant)
-        if self._linear > 0:
-            V += (
-                self._linear * np.array([m.squares.sum() for m in self._rows_moments]) / self._sizes
-            )
-            centres = np.array([m.mean for m in self._rows_moments])
-            M += self._linear * (centres @ centres.T)
+        if block.slopes is not None:
+            parts.append((layer.tangent * layer.theta_bias, block.slopes))
+        V = np.zeros((n_groups, n_classes))
         for coefficient, moments in parts:
-            factor = self._sampled * coefficient
-            squares = np.array([m.squares.reshape(n_groups, -1).mean(axis=1) for m in moments])
-            V += factor * (squares / self._sizes[:, None]).T
-            means = np.array([m.mean.reshape(n_groups, -1) for m in moments], dtype=np.float64)
-            means = means.transpose(1, 0, 2)  # (groups, C, units of a group, times features)
-            M += factor / group * (means @ means.transpose(0, 2, 1))
-        self._V, self._M = np.concatenate([self._V, V]), np.concatenate([self._M, M])
+            squares = moments.squares.reshape(n_classes, n_groups, group).mean(axis=2)
+            V += self._sampled * coefficient * (squares / self._sizes[:, None]).T
+        M = np.full((n_classes, n_classes), self._constant)
+        if self._rows_moments is not None:
+            V += self._linear * self._rows_moments.squares.sum(axis=1) / self._sizes
+            M += self._linear * (self._rows_moments.mean @ self._rows_moments.mean.T)
+        P = pooling(self._sizes)
+        norms, pooled = np.empty((n_groups, n_classes)), np.empty((n_groups, 2, 2))
+        for g in range(n_groups):
+            own = M.copy()
+            for coefficient, moments in parts:
+                means = moments.mean[:, g * group : (g + 1) * group].reshape(n_classes, -1)
+                own += self._sampled * coefficient / group * (means @ means.T)
+            norms[g], pooled[g] = np.diag(own), P @ own @ P.T
+            self._M += own
+        self._V = np.concatenate([self._V, V])
+        self._norms = np.concatenate([self._norms, norms])
+        self._pooled = np.concatenate([self._pooled, pooled])
 
     def estimate(self) -> Estimate:
         """The estimate of the units so far."""
-        V, M = self._V, self._M
+        V, norms, pooled = self._V, self._norms, self._pooled
         groups = len(V)
 
         def variance(f: Forms, ratio: float) -> tuple[float, float]:
             """Of the mean over independent groups."""
-            traces = V @ f.within + np.einsum("gcc,c->g", M, f.norms)
-            rest = traces - ratio * np.einsum("gce,ce->g", M, f.between)
+            between = norms @ f.spread + np.einsum("gab,ab->g", pooled, f.mixed)
+            rest = V @ f.within + norms @ f.norms - ratio * between
             return float(rest.var(ddof=1)) / groups, groups - 1
 
         reason = f"{self.n_units:,} random hidden units in {groups} groups"
         return Estimate(
             V.mean(axis=0),
-            M.mean(axis=0),
+            self._M / groups,
             self._sizes,
             self._labels,
             self._kernel,

@@ -1,0 +1,60 @@
+"""Claim: a pass in bundles on a cluster, kept in a journal, costs little more than the same pass in one process.
+
+``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums", executor=client, journal=...)`` on a dask LocalCluster of one process
+for each thread against the same call without executor and journal, in turns: plan, survey, the file for the workers, bundles
+and journal included, the start of the cluster not. Both answers are the same to the bit.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from bench._problem import Problem
+from bench._session import Claim, Result
+from bench._timing import interleave
+from bench._worker import Worker
+
+if TYPE_CHECKING:
+    from bench._session import Session
+
+KERNEL = "nngp-relu"
+N_SAMPLES, N_FEATURES, DTYPE = 262144, 128, "float32"
+RATIO = 1.10
+
+
+def run(session: Session) -> Result:
+    """Measure both."""
+    result = Result("cluster")
+    problem = Problem(session.size(N_SAMPLES), N_FEATURES, dtype=DTYPE)
+    with Worker(session.n_threads, competitor=False) as worker:
+        worker.prepare("process", "nc1fast", problem, kernels=[KERNEL])
+        worker.prepare("cluster", "nc1fast-cluster", problem, kernel=KERNEL)
+        samples = interleave(
+            {name: worker.timer(name) for name in ("process", "cluster")}, session.rounds(2)
+        )
+        answers = [worker.run(name)[1].nc1 for name in ("process", "cluster")]
+        if answers[0] != answers[1]:
+            raise AssertionError(
+                f"nc1 of the cluster is {answers[1]!r}, of the process {answers[0]!r}"
+            )
+    ratio = samples["cluster"].ratio_to(samples["process"])
+    used = {name: statistics.median(worker.processor[name]) for name in samples}
+    for name, values in samples.items():
+        result.rows.append(
+            {
+                "N": problem.n_samples,
+                "d": N_FEATURES,
+                "dtype": DTYPE,
+                "in": name,
+                "seconds": values.median,
+                "over process": values.ratio_to(samples["process"]).median,
+                "of the processor": used[name],
+                "over that": used[name] / used["process"],
+            }
+        )
+    text = f"time of {session.n_threads} processes over that of one, N = {problem.n_samples}"
+    result.claims.append(Claim(text, ratio.median, "<=", RATIO))
+    result.remarks.append("seconds of the processor are those of all processes together")
+    result.details["ratio"] = ratio.as_dict()
+    return result

@@ -1,0 +1,105 @@
+"""Means and variances of random units, class by class: sums of squares of centred values, so that nothing cancels.
+
+Chunks of rows come sorted by class; what they add is merged in float64, in the order in which they come.
+Source: Chan, Golub & LeVeque (1983).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]  # float64, or float32 where the caller asks for it
+
+_SHORT = 16  # rows of a class in a chunk, on average, up to which the classes are summed together
+
+
+class Segments(NamedTuple):
+    """Rows sorted by class: the k classes that there are, where each begins, and its number of rows."""
+
+    classes: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    counts: NDArray[np.intp]
+
+    def slices(self) -> list[tuple[int, slice]]:
+        """Each class and its rows."""
+        ends = self.starts + self.counts
+        return [
+            (int(c), slice(int(a), int(b)))
+            for c, a, b in zip(self.classes, self.starts, ends, strict=True)
+        ]
+
+
+def segments(classes: NDArray[np.integer[Any]]) -> tuple[NDArray[np.intp], Segments]:
+    """The order that sorts rows by class, and where the classes then are."""
+    order = np.argsort(classes, kind="stable")
+    present, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
+    return order, Segments(present.astype(np.intp), starts, counts)
+
+
+class Moments:
+    """Of each class: the mean of every unit, (C, m) or (C, m, d), and its sum of squared deviations, (C, m)."""
+
+    def __init__(self, n_classes: int, *shape: int) -> None:
+        self.n = np.zeros(n_classes, dtype=np.int64)
+        self.mean = np.zeros((n_classes, *shape))
+        self.squares = np.zeros((n_classes, shape[0]))
+
+    def join(self, classes: Any, n: Any, mean: Array, squares: Array) -> None:
+        """Merge the moments of other rows, of one class or of an array of different ones (Chan's merge)."""
+        old = self.n[classes]
+        share = np.expand_dims(n / (old + n), tuple(range(np.ndim(old), mean.ndim)))
+        step = mean - self.mean[classes]
+        size = np.square(step) if step.ndim == squares.ndim else np.einsum("...d,...d", step, step)
+        weight = np.expand_dims(old * (n / (old + n)), tuple(range(np.ndim(old), squares.ndim)))
+        self.squares[classes] += squares + weight * size
+        self.mean[classes] += share * step
+        self.n[classes] = old + n
+
+
+def add_values(moments: Moments, H: Array, parts: Segments) -> None:
+    """Add the columns of H, (n, m), which is overwritten."""
+    counts = parts.counts[:, None].astype(H.dtype)
+    if len(H) <= _SHORT * len(parts.counts):
+        means = np.add.reduceat(H, parts.starts, axis=0) / counts
+        H -= np.repeat(means, parts.counts, axis=0)
+        squares = np.add.reduceat(np.square(H, out=H), parts.starts, axis=0)
+    else:
+        means, squares = np.empty((2, len(parts.counts), H.shape[1]), H.dtype)
+        for k, (_, rows) in enumerate(parts.slices()):
+            own = H[rows]
+            own -= np.mean(own, axis=0, out=means[k])
+            np.einsum("ij,ij->j", own, own, out=squares[k])
+    moments.join(parts.classes, parts.counts, means, squares)
+
+
+def add_tangents(moments: Moments, A: Array, t: Array, parts: Segments) -> None:
+    """Add a_k(i) t_i, with A (n, m) the derivatives and t (n, d)."""
+    for c, rows in parts.slices():
+        moments.join(c, rows.stop - rows.start, *_tangents(A[rows], t[rows]))
+
+
+def _tangents(A: Array, t: Array) -> tuple[Array, Array]:
+    """Mean (m, d) of a_k(i) t_i, and squared deviations in all d together, (m,).
+
+    With a = mean + alpha and t = r + d, r the mean of t:  a t - mean(a t) = mean d + alpha r + (alpha d - mean(alpha d)), so
+    sum |.|^2 = mean^2 q + |r|^2 alpha2 + [sum alpha^2 |d|^2 - n |m|^2] + 2 n mean r.m + 2 mean sum alpha |d|^2
+    + 2 sum alpha^2 d.r,   q = sum |d|^2, m = mean(alpha d): sums of products of deviations alone.
+    """
+    n, r = len(t), t.mean(axis=0)
+    d = t - r
+    q, p = np.einsum("ij,ij->i", d, d), d @ r
+    mean = A.mean(axis=0)
+    alpha = A - mean
+    first = alpha.T @ np.column_stack([d, q])  # (m, d + 1)
+    m, alpha_q = first[:, :-1] / n, first[:, -1]
+    np.square(alpha, out=alpha)
+    # sums of alpha^2, alpha^2 |d|^2, alpha^2 d.r
+    second = alpha.T @ np.column_stack([np.ones(n, A.dtype), q, p])
+    squares = mean**2 * q.sum() + (r @ r) * second[:, 0] + second[:, 1] - n * (m**2).sum(axis=1)
+    squares += 2 * n * mean * (m @ r) + 2 * mean * alpha_q + 2 * second[:, 2]
+    return np.outer(mean, r) + m, np.maximum(squares, 0.0)

@@ -1,0 +1,123 @@
+"""Estimates from rows that stay in a file, under a memory limit, on any number of threads: the bits of the call in memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+from nc1fast import estimators
+
+pytest.importorskip("scipy")
+
+KERNELS = [
+    nc.NNGP("relu", bias_variance=0.1),
+    nc.NTK("relu", 2, (1.3, 0.7), (0.2, 0.1)),
+    nc.NTK("erf"),
+    nc.AdaptiveKernel(np.diag(np.arange(1.0, 8.0))),
+]
+
+
+def _data(n=5000, n_classes=4, n_features=7, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.append(np.arange(n_classes), rng.integers(n_classes, size=n - n_classes))
+    return rng.normal(size=(n_classes, n_features))[y] + 0.5 * rng.normal(size=(n, n_features)), y
+
+
+def _estimates(*arguments, **settings):
+    result = estimators.features(*arguments, n_units=700, convention="papyan", **settings)
+    return (
+        result.nc1,
+        result.interval,
+        result.within_by_class.tobytes(),
+        result.class_gram.tobytes(),
+    )
+
+
+def _least_memory(*arguments, **settings):
+    """What the message says is needed."""
+    with pytest.raises(ValueError, match="at least") as error:
+        _estimates(*arguments, memory_limit=1, **settings)
+    return int(re.search(r"at least (\d+)", str(error.value)).group(1))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+def test_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(
+    kernel, dtype, tmp_path
+):
+    X, y = _data()
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    np.savez_compressed(tmp_path / "both.npz", X=X, y=y)
+    expected = _estimates(X, y, kernel, dtype=dtype, n_threads=1)
+    files = tmp_path / "X.npy", tmp_path / "y.npy"
+    least = _least_memory(*files, kernel, dtype=dtype, n_threads=3)
+    for limit in (least, least + 300_000, 10**9, None):
+        settings = {"dtype": dtype, "n_threads": 3, "memory_limit": limit}
+        assert _estimates(*files, kernel, **settings) == expected
+    member = f"{tmp_path / 'both.npz'}::"
+    assert _estimates(member + "X", member + "y", kernel, dtype=dtype) == expected
+    assert _estimates(np.load(files[0], mmap_mode="r"), y, kernel, dtype=dtype) == expected
+
+
+@pytest.mark.parametrize("n_classes", [3, 150])
+@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+def test_features_take_no_more_memory_than_they_may(kernel, n_classes, tmp_path):
+    X, y = _data(4500, n_classes)
+    np.save(tmp_path / "X.npy", X)
+    least = _least_memory(X, y, kernel, n_threads=2)
+    for limit in (least, least + (4 << 20)):
+        tracemalloc.start()
+        _estimates(tmp_path / "X.npy", y, kernel, n_threads=2, memory_limit=limit)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak <= limit
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Bytes read of files, so far."""
+    sizes = []
+    preadv = os.preadv
+
+    def counted(*arguments):
+        sizes.append(preadv(*arguments))
+        return sizes[-1]
+
+    monkeypatch.setattr(os, "preadv", counted)
+    return sizes
+
+
+def test_features_read_a_file_once(read, monkeypatch, tmp_path):
+    """And the rows that direct the weights, which in a small file lie so close together that all are read."""
+    monkeypatch.setattr("nc1fast._file_rows._GAP_BYTES", 0)
+    X, y = _data(100_000)
+    np.save(tmp_path / "X.npy", X)
+    _estimates(tmp_path / "X.npy", y, KERNELS[0])
+    assert X.nbytes <= sum(read) <= 1.1 * X.nbytes
+
+
+@pytest.mark.parametrize("row", [0, 4321])  # the first one is looked at for the class means
+def test_files_of_numbers_that_are_none(row, tmp_path):
+    X, y = _data()
+    X[row, 2] = np.nan
+    np.save(tmp_path / "X.npy", X)
+    with pytest.raises(ValueError, match="X must be finite"):
+        estimators.features(tmp_path / "X.npy", y, KERNELS[0])
+
+
+def test_labels_that_do_not_fit_a_file(tmp_path):
+    X, y = _data()
+    np.save(tmp_path / "X.npy", X)
+    for method in (estimators.features, estimators.pairs):
+        with pytest.raises(ValueError, match=r"y must have shape \(5000,\)"):
+            method(tmp_path / "X.npy", y[1:], KERNELS[0])
+        with pytest.raises(ValueError, match="two classes"):
+            method(tmp_path / "X.npy", np.zeros(5000), KERNELS[0])
+        with pytest.raises(FileNotFoundError):
+            method(tmp_path / "Z.npy", y, KERNELS[0])
