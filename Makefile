@@ -3,7 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet -c ci/constraints.txt
-CORE   := CMakeLists.txt pyproject.toml $(shell find cpp -name '*.[ch]pp')
+CORE   := CMakeLists.txt pyproject.toml $(shell find cpp cuda -name '*.[ch]pp' -o -name '*.cu')
+# _cuda for the devices of this machine, if it has any; and what plays a device in the tests.
+DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
+BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
+  --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
 .PHONY: help install test study bench lint sanitize sanitize-address sanitize-thread clean
 
@@ -64,9 +68,9 @@ $(VENV)/tools: ci/constraints.txt | $(BIN)/python
 
 # Run again when a C++ file has changed: ninja then rebuilds only what that file reaches.
 $(VENV)/installed: $(VENV)/tools $(CORE)
-	$(PIP) --no-build-isolation --editable '.[study,test,bench]'
+	$(PIP) --no-build-isolation $(BUILD) --editable '.[study,test,bench]'
 	@touch $@
 
 $(VENV)/linters: $(VENV)/installed
-	$(PIP) --no-build-isolation --editable '.[lint]'
+	$(PIP) --no-build-isolation $(BUILD) --editable '.[lint]'
 	@touch $@
