@@ -36,8 +36,8 @@ class AnyPass : public RowSink {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual int panel(bool single) const = 0;     // its rows
-  virtual std::int64_t row_step() const = 0;    // rows are divided at multiples of this
+  virtual int panel(bool single) const = 0;   // its rows
+  virtual std::int64_t row_step() const = 0;  // rows are divided at multiples of this
   // With room for n_rows, of the types that the options of the call ask for.
   virtual std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const = 0;
   // out (n, m) of the one kernel of `chain`; z.data == nullptr: of X with itself. False when stopped.

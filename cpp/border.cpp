@@ -199,8 +199,7 @@ std::vector<Rectangle> as_rectangles(const std::vector<std::array<std::int64_t, 
   for (const auto& [a, b, c, d] : bounds) {
     const Rectangle& r = rectangles.emplace_back(Rectangle{{a, b}, {c, d}});
     const auto inside = [n, step](const Span& s) {
-      return 0 <= s.begin && s.begin < s.end && s.end <= n && s.begin % step == 0 &&
-             (s.end % step == 0 || s.end == n);
+      return 0 <= s.begin && s.begin < s.end && s.end <= n && s.begin % step == 0 && (s.end % step == 0 || s.end == n);
     };
     if (!inside(r.rows) || !inside(r.columns) || (!r.square() && b > c))
       throw std::invalid_argument("rectangles do not fit");
@@ -211,12 +210,12 @@ std::vector<Rectangle> as_rectangles(const std::vector<std::array<std::int64_t, 
 }  // namespace
 
 py::tuple class_sums(const Backend& backend, const py::object& x, const std::optional<Dense>& factor,
-                        const py::array_t<std::int64_t, py::array::c_style>& order,
-                        const py::array_t<std::int32_t, py::array::c_style>& classes,
-                        const std::vector<std::int64_t>& sizes, const std::vector<py::dict>& chains, bool single_within,
-                        bool single_between, bool row_sums, int n_threads, const std::optional<py::dict>& given,
-                        const std::vector<std::array<std::int64_t, 4>>& rectangles, int tile_panels,
-                        const py::object& progress) {
+                     const py::array_t<std::int64_t, py::array::c_style>& order,
+                     const py::array_t<std::int32_t, py::array::c_style>& classes,
+                     const std::vector<std::int64_t>& sizes, const std::vector<py::dict>& chains, bool single_within,
+                     bool single_between, bool row_sums, int n_threads, const std::optional<py::dict>& given,
+                     const std::vector<std::array<std::int64_t, 4>>& rectangles, int tile_panels,
+                     const py::object& progress) {
   const Problem problem(x, factor, classes, sizes, chains,
                         {single_within, single_between, row_sums, n_threads, tile_panels, make_poll(progress)});
   const py::ssize_t c = py::ssize_t(sizes.size()), n = problem.x.n;
@@ -235,8 +234,8 @@ py::tuple class_sums(const Backend& backend, const py::object& x, const std::opt
   std::vector<KernelSums> sums;
   {
     const py::gil_scoped_release release;
-    nc1fast::class_sums(backend, problem.x, order.data(), classes.data(), problem.sizes, problem.chains, problem.options, parts, survey,
-               sums, row_pointers);
+    nc1fast::class_sums(backend, problem.x, order.data(), classes.data(), problem.sizes, problem.chains,
+                        problem.options, parts, survey, sums, row_pointers);
   }
   py::list out;
   for (std::size_t k = 0; k < sums.size(); ++k) {
@@ -264,7 +263,7 @@ namespace {
 
 template <class T>
 py::array_t<T> kept(const Backend& backend, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,
-                       const py::object& progress) {
+                    const py::object& progress) {
   py::array_t<T> out({x.n, z.data ? z.n : x.n});
   const Poll poll = make_poll(progress);
   T* data = out.mutable_data();

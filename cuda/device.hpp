@@ -95,8 +95,7 @@ cudaError_t launch(void (*kernel)(Args...), std::int64_t n_blocks, std::size_t s
                    std::type_identity_t<Args>... args) {
   const void* entry = reinterpret_cast<const void*>(kernel);
   void* pointers[] = {const_cast<void*>(static_cast<const void*>(&args))...};
-  const cudaError_t error =
-      cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
+  const cudaError_t error = cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
   if (error != cudaSuccess) return error;
   return cudaLaunchKernel(entry, dim3(unsigned(n_blocks)), dim3(kThreads), pointers, shared_bytes, stream);
 }

@@ -47,14 +47,13 @@ class DevicePass final : public PackedPass<T> {
     const std::int64_t n_tiles = std::int64_t(layout.tiles.size()), chunk = tiles_at_a_time();
     std::vector<std::optional<Resident>> residents(devices_.size());
     std::vector<std::int64_t> done_by(devices_.size(), 0);
-    const bool finished = parallel_for(
-        (n_tiles + chunk - 1) / chunk, int(devices_.size()),
-        [&](int w, std::int64_t item) {
-          std::optional<Resident>& resident = residents[std::size_t(w)];
-          if (!resident) resident.emplace(*this, devices_[std::size_t(w)], pass, layout);
-          resident->run(item * chunk, std::min(chunk, n_tiles - item * chunk));
-        },
-        poll);
+    const bool finished = parallel_for((n_tiles + chunk - 1) / chunk, int(devices_.size()),
+                                       [&](int w, std::int64_t item) {
+                                         std::optional<Resident>& resident = residents[std::size_t(w)];
+                                         if (!resident) resident.emplace(*this, devices_[std::size_t(w)], pass, layout);
+                                         resident->run(item * chunk, std::min(chunk, n_tiles - item * chunk));
+                                       },
+                                       poll);
     for (std::optional<Resident>& resident : residents)
       if (resident) resident->add(*this, layout);
     return finished;

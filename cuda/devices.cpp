@@ -71,15 +71,14 @@ bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, 
   const std::int64_t chunk = std::clamp(std::int64_t(kGramBytes / sizeof(T) / per_panel), std::int64_t(1),
                                         std::max(std::int64_t(1), rows.n_row_panels / std::int64_t(devices.size())));
   std::vector<std::optional<KeptTiles<T>>> tiles(devices.size());
-  return parallel_for(
-      (rows.n_row_panels + chunk - 1) / chunk, int(devices.size()),
-      [&](int w, std::int64_t item) {
-        std::optional<KeptTiles<T>>& own = tiles[std::size_t(w)];
-        if (!own) own.emplace(devices[std::size_t(w)], rows);
-        const int first = int(item * chunk), n = int(std::min(chunk, rows.n_row_panels - first));
-        own->bring(first, n, std::size_t(chunk) * per_panel, out);
-      },
-      [&](std::int64_t done, std::int64_t n) { return !poll || poll(done, n); });
+  return parallel_for((rows.n_row_panels + chunk - 1) / chunk, int(devices.size()),
+                      [&](int w, std::int64_t item) {
+                        std::optional<KeptTiles<T>>& own = tiles[std::size_t(w)];
+                        if (!own) own.emplace(devices[std::size_t(w)], rows);
+                        const int first = int(item * chunk), n = int(std::min(chunk, rows.n_row_panels - first));
+                        own->bring(first, n, std::size_t(chunk) * per_panel, out);
+                      },
+                      [&](std::int64_t done, std::int64_t n) { return !poll || poll(done, n); });
 }
 
 }  // namespace

@@ -69,8 +69,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) sums(const __grid_consta
       const int last = first + work.n_values < chain.n_outputs ? first + work.n_values : chain.n_outputs;
       values<Within, Deep>(chain, p, q, chords, {first, last}, held);
       barrier();
-      for (int o = first; o < last; ++o)
-        reduce<Within>(work, p, q, held + (o - first) * kWidth * kWidth, output + o);
+      for (int o = first; o < last; ++o) reduce<Within>(work, p, q, held + (o - first) * kWidth * kWidth, output + o);
       barrier();
     }
     output += chain.n_outputs;
@@ -124,7 +123,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_consta
 
 template <class T>
 struct Entries {
-  static cudaError_t start_half_norms(const T* panels, int n_panels, int depth, T* half, T* spreads, cudaStream_t stream) {
+  static cudaError_t start_half_norms(const T* panels, int n_panels, int depth, T* half, T* spreads,
+                                      cudaStream_t stream) {
     return launch(&half_norms<T>, n_panels, unit_bytes<T>, stream, panels, depth, half, spreads);
   }
   static cudaError_t start_sums(const SumsWork<T>& work, bool deep, std::size_t shared_bytes, cudaStream_t stream) {

@@ -34,8 +34,8 @@ int count();           // 0 without a driver
 std::string reason();  // why there is none; empty where there is one
 Info info(int device);
 
-// One device, current for the calling thread, with a stream of its own. Numbers go to it through two pinned buffers: one
-// is filled while the other is on its way.
+// One device, current for the calling thread, with a stream of its own. Numbers go to it through two pinned buffers:
+// one is filled while the other is on its way.
 class Stream {
  public:
   explicit Stream(int device);

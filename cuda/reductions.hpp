@@ -52,8 +52,7 @@ __device__ __forceinline__ void reduce(const SumsWork<T>& work, int p, int q, co
 
   for (int a = pass.first_segment[p]; a < pass.first_segment[p + 1]; ++a) {
     const Segment row = pass.segments[a];
-    const double column =
-        sum_of<T>(row.end - row.begin, [=](int k) { return values[(row.begin + k) * kWidth + t]; });
+    const double column = sum_of<T>(row.end - row.begin, [=](int k) { return values[(row.begin + k) * kWidth + t]; });
     for (int b = pass.first_segment[q]; b < pass.first_segment[q + 1]; ++b) {
       const Segment segment = pass.segments[b];
       if (!wanted(row.cls, segment.cls) || segment.begin >= warp + kWarp || segment.end <= warp) continue;

@@ -7,9 +7,9 @@
 
 namespace nc1fast::device {
 
-inline constexpr int kWidth = 64;    // rows of a panel: one column of a unit per thread
-inline constexpr int kStep = 8;      // depth of a packed row is a multiple of this, zeros at its end
-inline constexpr int kStages = 3;    // steps of both panels in shared memory, two of them on their way
+inline constexpr int kWidth = 64;       // rows of a panel: one column of a unit per thread
+inline constexpr int kStep = 8;         // depth of a packed row is a multiple of this, zeros at its end
+inline constexpr int kStages = 3;       // steps of both panels in shared memory, two of them on their way
 inline constexpr int kTilePanels = 16;  // sides of a tile: its rows stay in the L2 cache
 
 // Sums of one output, modulo 2^128 and 2^64: `Scales` keeps what they stand for far below.
@@ -25,10 +25,10 @@ struct SumsWork {
   const Tile* tiles;   // of at most kTilePanels x kTilePanels panels; this launch: n_tiles from there on
   int n_tiles;
   std::int64_t n_rows;
-  int n_values;        // outputs of a chain whose values are held at a time
-  bool in_place;       // there is one chain, and it has no more: values may replace the chords
-  const Sums* sums;    // per output, chain after chain
-  int* overflow;       // set where a value is NaN or out of bounds
+  int n_values;      // outputs of a chain whose values are held at a time
+  bool in_place;     // there is one chain, and it has no more: values may replace the chords
+  const Sums* sums;  // per output, chain after chain
+  int* overflow;     // set where a value is NaN or out of bounds
 };
 
 template <class T>
@@ -41,7 +41,7 @@ struct GramWork {
 template <class T>
 constexpr std::size_t unit_bytes = std::size_t(kWidth) * kWidth * sizeof(T);
 
-// Entries for one type, as the host starts them. 
+// Entries for one type, as the host starts them.
 template <class T>
 struct Launches {
   // half (n_panels * kWidth,) = |u|^2/2, but where that is 0; spreads = |u|.

@@ -1,7 +1,7 @@
 // Inner products of two panels, kept in registers over a block of k and in an L1 scratch between blocks.
 //
-// What is stored is the chord (pairs.hpp). half = |u|^2/2 comes from the same chain of multiply-adds as the products, so
-// that equal and opposite rows give exactly 0.
+// What is stored is the chord (pairs.hpp). half = |u|^2/2 comes from the same chain of multiply-adds as the products,
+// so that equal and opposite rows give exactly 0.
 #pragma once
 
 #include "nc1fast/pairs.hpp"
@@ -39,7 +39,8 @@ struct Inner {
     for (int r = 0; r < kM; ++r)
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v)
-        store(out + r * kN + v * kL, last ? chord<Signed>(acc[r][v], V(half_a[r] + load<V>(half_b + v * kL))) : acc[r][v]);
+        store(out + r * kN + v * kL,
+              last ? chord<Signed>(acc[r][v], V(half_a[r] + load<V>(half_b + v * kL))) : acc[r][v]);
   }
 
   // Chords of every row of panel a with every row of panel b: out (kN, kN).

@@ -26,8 +26,8 @@ struct Segment {
 // How a chain is evaluated on a pair of panels.
 enum class Form : int { covariance, plain_distance, rectifier_distance, erf_distance };
 
-// Which code evaluates it: `activation` counts in `Activations`; tangent: a kernel of it needs Theta; deep: more or fewer
-// than one hidden layer.
+// Which code evaluates it: `activation` counts in `Activations`; tangent: a kernel of it needs Theta; deep: more or
+// fewer than one hidden layer.
 struct Kind {
   int activation;
   Form form;

@@ -60,7 +60,7 @@ struct Self {
     void* to;
     const void* from;
   };
-  std::vector<Copy> copies;                // since the last commit
+  std::vector<Copy> copies;               // since the last commit
   std::vector<std::vector<Copy>> groups;  // committed, in flight
   void commit() { groups.push_back(std::exchange(copies, {})); }
   // As late as the device may: a copy that nobody waits for never arrives.
