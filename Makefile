@@ -30,9 +30,9 @@ lint: $(VENV)/linters ## format, types and static checks; changes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest nc1fast._core
-	find cpp -name '*.[ch]pp' | xargs $(BIN)/clang-format --dry-run -Werror
+	find cpp cuda -name '*.[ch]pp' -o -name '*.cu' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/clang-tidy --quiet -p $$(ls -dt build/cp*/ | head -1) --extra-arg=-Wno-unknown-warning-option \
-	  $$(find cpp -name '*.cpp')
+	  $$(find cpp cuda -name '*.cpp' ! -path '*/shim/*')
 
 sanitize: sanitize-address sanitize-thread ## a short selection of tests under ASan + UBSan, then under TSan
 

@@ -37,11 +37,12 @@ PYBIND11_MODULE(_cuda, m) {
         const ChainSpec spec = as_chain(chain);
         const device::Devices devices({on});
         const Poll poll = make_poll(py::none());
+        void* const address = reinterpret_cast<void*>(out);  // NOLINT(performance-no-int-to-ptr): how Python gives it
         const py::gil_scoped_release release;
         if (single)
-          devices.gram_on_device(xm, zm, spec, n_threads, poll, reinterpret_cast<float*>(out));
+          devices.gram_on_device(xm, zm, spec, n_threads, poll, static_cast<float*>(address));
         else
-          devices.gram_on_device(xm, zm, spec, n_threads, poll, reinterpret_cast<double*>(out));
+          devices.gram_on_device(xm, zm, spec, n_threads, poll, static_cast<double*>(address));
       },
       "x"_a, "z"_a, "chain"_a, "single"_a, "n_threads"_a, "out"_a, "device"_a,
       "Gram matrix into memory of a device, by address.");

@@ -45,11 +45,11 @@ class KeptTiles {
   // The same by way of memory of its own, to the host.
   void bring(int p, int n, std::size_t room, T* out) {
     stream_.enter();
-    if (!held_) held_.emplace(stream_, room);
-    run(p, n, held_->get());
+    T* held = (held_ ? *held_ : held_.emplace(stream_, room)).get();
+    run(p, n, held);
     const std::ptrdiff_t first = std::ptrdiff_t(p) * kWidth,
                          last = std::min(work_.pass.n_rows, first + std::ptrdiff_t(n) * kWidth);
-    stream_.fetch(out + first * work_.pass.n_columns, held_->get(),
+    stream_.fetch(out + first * work_.pass.n_columns, held,
                   std::size_t((last - first) * work_.pass.n_columns) * sizeof(T));
   }
   void wait() const { stream_.wait(); }
