@@ -97,7 +97,8 @@ class LineFile:
             os.fsync(self._file)
         except OSError as error:
             os.ftruncate(self._file, self.size)
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
+            told = f"{error.strerror}: what was finished is kept"
+            raise OSError(error.errno, told, str(self.path)) from error
         self.size += length
 
     def set_aside(self, name: str) -> None:

@@ -253,7 +253,8 @@ class ClassSums:
                 arrays = {name: file[name] for name in file.files}
             head = json.loads(str(arrays.pop("head")))
         except (ValueError, KeyError, EOFError, BadZipFile, AttributeError) as error:
-            raise ValueError(f"{path} is not a file of class sums: {error}") from None
+            why = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path} is not a file of class sums: {why}") from None
         if head["format"] != _FORMAT:
             raise ValueError(f"{path} has format {head['format']}, this version reads {_FORMAT}")
 

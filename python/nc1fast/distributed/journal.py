@@ -142,10 +142,14 @@ class Journal(Finished):
         head = json.loads(payload)
         differs = [name for name, value in self._about.items() if head.get(name) != value]
         if {"problems", "statistics"} & set(differs):
-            told = [name for name in differs if name != "problems"]
-            what = ", ".join(told) or "X or y"
+            told = [
+                f"{name}: {_shown(head.get(name))} there, {_shown(self._about[name])} here"
+                for name in differs
+                if name != "problems"
+            ]
+            what = "; ".join(told) or "X or y differs"
             raise ValueError(
-                f"{self._file.path} is the journal of another problem ({what} differs): "
+                f"{self._file.path} is the journal of another problem ({what}): "
                 "take another journal, or give the data and settings that it was begun with"
             )
         super().__init__(self.totals, head["bundles"])
@@ -180,6 +184,10 @@ class Journal(Finished):
     def close(self) -> None:
         """Close the file and give its lock back."""
         self._file.close()
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _sealed(payload: bytes) -> bytes:

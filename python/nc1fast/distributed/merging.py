@@ -45,11 +45,9 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
         part = ClassSums.load(path)
         if part.exact is None:
             raise ValueError(f"{path} holds no part of a problem: nothing can be added to it")
-        if total is not None and not _same(total, part):
-            raise ValueError(
-                f"{path} is of another problem than {next(iter(origin.values()))}: data, kernel, dtype, number of "
-                "parts and instruction set must be the same"
-            )
+        if total is not None and (differs := _difference(part, total)):
+            first = next(iter(origin.values()))
+            raise ValueError(f"{path} cannot be added to {first}: {differs}")
         for index in part.exact.covered & origin.keys():
             raise ValueError(f"{path} has part {index}, which {origin[index]} has already")
         total = part if total is None else total + part
@@ -63,7 +61,17 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
     return total
 
 
-def _same(a: ClassSums, b: ClassSums) -> bool:
-    assert a.exact is not None
-    assert b.exact is not None
-    return (a.exact.problem, a.exact.parts) == (b.exact.problem, b.exact.parts)
+def _difference(part: ClassSums, total: ClassSums) -> str:
+    """What keeps two parts from being added; nothing where they can be."""
+    a, b = part.exact, total.exact
+    assert a is not None
+    assert b is not None
+    if a.parts != b.parts:
+        return f"it is one of {a.parts} parts, not of {b.parts}"
+    if repr(part.kernel) != repr(total.kernel):
+        return f"its kernel is {part.kernel!r}, not {total.kernel!r}"
+    if (a.rows is None) != (b.rows is None) and len(b.covered) < b.parts:
+        return "one has the row sums of statistics='all', the other has not"
+    if a.problem != b.problem:
+        return "it is of another problem: data, dtype or instruction set differ"
+    return ""
