@@ -8,6 +8,7 @@ and journal included, the start of the cluster not. Both answers are the same to
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench._problem import Problem
@@ -30,14 +31,17 @@ def run(session: Session) -> Result:
     with Worker(session.n_threads, competitor=False) as worker:
         worker.prepare("process", "nc1fast", problem, kernels=[KERNEL])
         worker.prepare("cluster", "nc1fast-cluster", problem, kernel=KERNEL)
-        samples = interleave(
-            {name: worker.timer(name) for name in ("process", "cluster")}, session.rounds(2)
-        )
-        answers = [worker.run(name)[1].nc1 for name in ("process", "cluster")]
-        if answers[0] != answers[1]:
-            raise AssertionError(
-                f"nc1 of the cluster is {answers[1]!r}, of the process {answers[0]!r}"
-            )
+        answers: dict[str, float] = {}
+
+        def timed(name: str) -> float:
+            seconds, answer = worker.run(name)
+            answers[name] = answer.nc1
+            return seconds
+
+        runs = {name: partial(timed, name) for name in ("process", "cluster")}
+        samples = interleave(runs, session.rounds(2))
+        if answers["cluster"] != answers["process"]:
+            raise AssertionError(f"answers differ: {answers}")
     ratio = samples["cluster"].ratio_to(samples["process"])
     used = {name: statistics.median(worker.processor[name]) for name in samples}
     for name, values in samples.items():
