@@ -143,6 +143,48 @@ def test_collapse_keeps_a_journal_and_goes_on_from_it(call, data, tmp_path):
     assert "run.journal is the journal of another problem (kernels: NNGP(" in err
 
 
+@pytest.mark.parametrize("form", ["npz", "npy", "h5"])
+def test_data_stay_in_their_file_under_a_memory_limit(call, tmp_path, form):
+    """The same numbers as of the array."""
+    X, y = long_pass.data(9_000)
+    path = tmp_path / f"data.{form}"
+    if form == "npz":
+        np.savez(path, data=X, kind=y)
+        given = [path, "--keys", "data, kind"]
+    elif form == "npy":
+        np.save(path, X)
+        np.save(tmp_path / "y.npy", y)
+        given = [path, "--labels", tmp_path / "y.npy"]
+    else:
+        h5py = pytest.importorskip("h5py", reason="HDF5 files (extra: files)")
+        with h5py.File(path, "w") as file:
+            file["X"], file["y"] = X, np.unique(y, return_inverse=True)[1]
+        given = [f"{path}::X", "--labels", f"{path}::y"]
+    limit = ["--memory-limit", "3.5", "--threads", "1", "--statistics", "sums"]
+    told = _told(call("collapse", *given, *limit, "--convention", "papyan", "--json"))
+    settings = {"statistics": "sums", "convention": "papyan"}
+    assert told["nc1"] == nc.collapse(X, y, nc.NNGP("relu"), **settings).nc1
+    shares = _shards(call, given[0], tmp_path, 2, *given[1:], *limit)
+    assert _told(call("merge", *shares, "--convention", "papyan", "--json"))["nc1"] == told["nc1"]
+    code, _, err = call("collapse", *given, "--memory-limit", "1", "--threads", "1")
+    assert code == 2
+    assert "memory_limit is 1048576 bytes, but at least" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--keys", "X,y", "--scale", "standardize"], "no --scale"),
+        ([], "give --labels"),
+        (["--keys", "X,z"], "data.npz needs the name of one of its arrays"),
+    ],
+)
+def test_what_cannot_stay_in_its_file_is_refused(call, data, options, message):
+    code, out, err = call("collapse", data[0], "--memory-limit", "8", *options)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
 def test_dry_run_prints_the_plan_and_computes_nothing(call, data, tmp_path):
     path, X, _ = data
     journal = tmp_path / "run.journal"

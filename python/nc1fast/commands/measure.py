@@ -32,6 +32,7 @@ def collapse(
     journal: Annotated[
         Path | None, typer.Option(help="File of what is finished: after a kill, go on from there.")
     ] = None,
+    memory_limit: options.MemoryLimit = None,
     dry_run: Annotated[bool, typer.Option(help="Print size and estimated time, and stop.")] = False,
     threads: options.Threads = None,
     as_json: options.Json = False,
@@ -47,10 +48,14 @@ def collapse(
         parametrization=parametrization,
         width=width,
     )
-    X, y = options.data_of(data, labels, keys, scale)
+    X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
     if dry_run:
         plan = nc.distributed.plan(
-            X, y, chosen, statistics=statistics, dtype=dtype, n_threads=threads
+            *(X, y, chosen),
+            statistics=statistics,
+            dtype=dtype,
+            n_threads=threads,
+            memory_limit=limit,
         )
         options.show(plan.describe(), as_json)
         return
@@ -63,6 +68,7 @@ def collapse(
             statistics=statistics,
             dtype=dtype,
             n_threads=threads,
+            memory_limit=limit,
             journal=journal,
             progress=progress or False,
         )

@@ -37,6 +37,13 @@ Width = Annotated[float | None, typer.Option(help="For --parametrization standar
 Precision = Annotated[Dtype, typer.Option(help="Precision of the tiles.")]
 Sums = Annotated[Statistics, typer.Option(help="sums needs less memory.")]
 Threads = Annotated[int | None, typer.Option(help="Default: all cores.")]
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(
+        help="MiB beside the data, which then stay in their file: .npy with --labels, .npz with --keys, "
+        "FILE.h5::NAME, FILE.zarr::NAME, FILE.parquet::COLUMN,COLUMN with --labels FILE::NAME."
+    ),
+]
 Convention = Annotated[ConventionName | None, typer.Option(help="Class weights; default papyan.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
@@ -56,6 +63,24 @@ def data_of(data: str, labels: str | None, keys: str | None, scale: Any) -> tupl
     if labels is not None and data.endswith(".csv") and labels.lstrip("-").isdecimal():
         column = int(labels)
     return nc.datasets.load(data, keys=pair, labels=column, scale=scale)
+
+
+def source_of(
+    data: str, labels: str | None, keys: str | None, scale: Any, memory_limit: float | None
+) -> tuple[Any, Any, int | None]:
+    """X and y, in memory or, where there is a limit, as paths; and the limit in bytes."""
+    if memory_limit is None:
+        return *data_of(data, labels, keys, scale), None
+    if scale != "none":
+        raise ValueError("--memory-limit leaves the data in their file, as they are: no --scale")
+    if keys is not None and keys.count(",") == 1:
+        data, labels = (f"{data}::{key.strip()}" for key in keys.split(","))
+    if labels is None:
+        raise ValueError(
+            "--memory-limit leaves the data in their file: give --labels, the path of an .npy file or FILE::NAME, "
+            "or --keys X,y of an .npz file"
+        )
+    return data, labels, int(memory_limit * 2**20)
 
 
 def activation_of(activation: str, slope: float | None) -> Any:

@@ -31,6 +31,7 @@ def shard(
     labels: options.Labels = None,
     keys: options.Keys = None,
     scale: options.Scale = "none",
+    memory_limit: options.MemoryLimit = None,
     threads: options.Threads = None,
 ) -> None:
     """One share of the work of a collapse, into a file for merge."""
@@ -48,13 +49,14 @@ def shard(
         raise ValueError(f"--index must be at least 0 and below --of, got {index} of {of}")
     if chosen is None or isinstance(chosen, str):
         raise ValueError(f"a share needs a kernel of rows, not --kernel {kernel}")
-    X, y = options.data_of(data, labels, keys, scale)
+    X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
     with options.progress("tiles") as progress:
         sums: Any = nc.class_sums(
             *(X, y, chosen),
             statistics=statistics,
             dtype=dtype,
             n_threads=threads,
+            memory_limit=limit,
             part=(index, of),
             progress=progress or False,
         )
