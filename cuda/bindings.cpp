@@ -25,6 +25,8 @@ PYBIND11_MODULE(_cuda, m) {
       if (error) std::rethrow_exception(std::move(error));
     } catch (const device::OutOfMemory& memory) {
       PyErr_SetString(PyExc_MemoryError, memory.what());
+    } catch (const device::DeviceError& failed) {
+      PyErr_SetString(py::module_::import("nc1fast.cuda").attr("DeviceError").ptr(), failed.what());
     }
   });
   define(m, OnDevices{}, "devices"_a);

@@ -1,4 +1,4 @@
-"""What every test shares: the machine named in the header, and property tests without time limits."""
+"""What every test shares: the machine named in the header, property tests without time limits, devices, the command line."""
 
 from __future__ import annotations
 
@@ -19,6 +19,26 @@ def pytest_report_header() -> str:
 
     cores = len(os.sched_getaffinity(0))
     return f"nc1fast {nc1fast.__version__}, NumPy {np.__version__}, {platform.machine()}, {cores} cores"
+
+
+def _device(request, monkeypatch):
+    """A name for `device=`, of what runs the tiles: skipped where it is not there."""
+    import nc1fast as nc
+
+    if request.param == "cpu":
+        return "cpu"
+    if request.param == "shim":  # host threads that play two devices: a hundred rows a second
+        reason = "built without NC1FAST_SHIM=ON"
+        shim = pytest.importorskip("nc1fast._shim._cuda", reason=reason)
+        monkeypatch.setattr(nc.cuda, "module", lambda: shim)
+    elif not nc.cuda.available():
+        pytest.skip("no CUDA device, or a build without CUDA")
+    return "cuda"
+
+
+device = pytest.fixture(params=["cpu", "cuda"], name="device")(_device)
+small_device = pytest.fixture(params=["cpu", "cuda", "shim"], name="small_device")(_device)
+other_device = pytest.fixture(params=["cuda", "shim"], name="other_device")(_device)
 
 
 @pytest.fixture

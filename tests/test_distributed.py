@@ -45,7 +45,13 @@ def _same(found, expected):
 
 def _plan(X, y, kernels, bundles, executor=None, **settings):
     """A plan without a calibration."""
-    settings = {"statistics": "all", "dtype": "float64", "memory_limit": None, **settings}
+    settings = {
+        "statistics": "all",
+        "dtype": "float64",
+        "device": "cpu",
+        "memory_limit": None,
+        **settings,
+    }
     problem = Problem.of(X, y, kernels, **settings)
     return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
 

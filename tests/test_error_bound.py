@@ -108,12 +108,14 @@ def problem(index: int) -> Problem:
     return Problem(index, X, y, kernel, DTYPES[index % 3], nc1, between, diagonal, rooted)
 
 
-def _collapse(case: Problem, dtype: str) -> Any:
+def _collapse(case: Problem, dtype: str, device: str = "cpu") -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", nc.AccuracyWarning
         )  # large bounds are meant to be seen here
-        return nc.collapse(case.X, case.y, case.kernel, convention="papyan", dtype=dtype)
+        return nc.collapse(
+            case.X, case.y, case.kernel, convention="papyan", dtype=dtype, device=device
+        )
 
 
 def _describe(case: Problem, result: Any) -> str:
@@ -126,11 +128,11 @@ def _describe(case: Problem, result: Any) -> str:
 
 
 @pytest.mark.parametrize("batch", range(0, N_PROBLEMS, BATCH))
-def test_measured_error_is_within_the_bound(batch):
+def test_measured_error_is_within_the_bound(batch, small_device):
     failures = []
     for index in range(batch, batch + BATCH):
         case = problem(index)
-        result = _collapse(case, case.dtype)
+        result = _collapse(case, case.dtype, small_device)
         # written so that a NaN anywhere counts as a failure; an infinite bound says that trace_between is
         # lost in rounding, and must be true
         u = UNIT_ROUNDOFF[case.dtype] ** (0.5 if case.rooted else 1)

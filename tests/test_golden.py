@@ -25,21 +25,21 @@ def _error(actual: np.ndarray, expected: np.ndarray) -> float:
 
 @each_entry
 @pytest.mark.parametrize("other", ["xx", "xz"])
-def test_nngp_equals_neural_tangents(entry, other):
+def test_nngp_equals_neural_tangents(entry, other, small_device):
     kernel = golden_kernel(entry, nc.NNGP)
-    K = kernel(GOLDEN["X"], None if other == "xx" else GOLDEN["Z"])
+    K = kernel(GOLDEN["X"], None if other == "xx" else GOLDEN["Z"], device=small_device)
     assert _error(K, GOLDEN[f"{entry['key']}/nngp_{other}"]) <= 1e-13
 
 
 @each_entry
 @pytest.mark.parametrize("other", ["xx", "xz"])
-def test_ntk_equals_neural_tangents(entry, other):
+def test_ntk_equals_neural_tangents(entry, other, small_device):
     if entry["activation"] == "sign":
         with pytest.raises(ValueError, match="no finite NTK"):
             golden_kernel(entry, nc.NTK)
         return
     kernel = golden_kernel(entry, nc.NTK)
-    K = kernel(GOLDEN["X"], None if other == "xx" else GOLDEN["Z"])
+    K = kernel(GOLDEN["X"], None if other == "xx" else GOLDEN["Z"], device=small_device)
     tolerance = 2e-8 if entry["activation"] in RELU_FAMILY else 1e-13
     assert _error(K, GOLDEN[f"{entry['key']}/ntk_{other}"]) <= tolerance
 
@@ -50,9 +50,9 @@ def test_ntk_equals_neural_tangents(entry, other):
     ids=lambda entry: entry["key"],
 )
 @pytest.mark.parametrize("other", ["xx", "xz"])
-def test_relu_family_ntk_is_right_at_every_entry(entry, other):
+def test_relu_family_ntk_is_right_at_every_entry(entry, other, small_device):
     kernel = golden_kernel(entry, nc.NTK)
-    K = kernel(GOLDEN["X"], None if other == "xx" else GOLDEN["Z"])
+    K = kernel(GOLDEN["X"], None if other == "xx" else GOLDEN["Z"], device=small_device)
     expected = np.load(DATA / "relu_family.npz")[f"{entry['key']}/ntk_{other}"]
     assert _error(K, expected) <= 1e-13
     if other == "xx":  # duplicates 2, 3 and antipodes 4, 5, one by one

@@ -97,10 +97,10 @@ def test_bits_do_not_depend_on_threads_for_any_width(n_features, monkeypatch):
 
 @each_dtype
 @each_kernel
-def test_statistics_sums_are_those_of_all(kernel, dtype):
+def test_statistics_sums_are_those_of_all(kernel, dtype, device):
     X, y = _data()
-    with_rows = _bits(_collapse(X, y, kernel, dtype=dtype))
-    without = _bits(_collapse(X, y, kernel, dtype=dtype, statistics="sums"))
+    with_rows = _bits(_collapse(X, y, kernel, dtype=dtype, device=device))
+    without = _bits(_collapse(X, y, kernel, dtype=dtype, statistics="sums", device=device))
     for name in ("block_sums", "traces", "within", "nc1", "trace_within", "trace_between"):
         assert with_rows[name] == without[name], name
     assert without["class_rows"] is None
@@ -108,11 +108,11 @@ def test_statistics_sums_are_those_of_all(kernel, dtype):
 
 @each_dtype
 @each_kernel
-def test_row_order_stays_within_the_bounds(kernel, dtype):
+def test_row_order_stays_within_the_bounds(kernel, dtype, device):
     X, y = _data()
-    first = _collapse(X, y, kernel, dtype=dtype)
+    first = _collapse(X, y, kernel, dtype=dtype, device=device)
     order = np.random.default_rng(1).permutation(len(y))
-    second = _collapse(X[order], y[order], kernel, dtype=dtype)
+    second = _collapse(X[order], y[order], kernel, dtype=dtype, device=device)
     assert abs(first.nc1 - second.nc1) <= first.error_bound + second.error_bound
     np.testing.assert_array_equal(first.sums.sizes, second.sums.sizes)
     allowed = first.sums.error.block_sums + second.sums.error.block_sums
@@ -122,12 +122,14 @@ def test_row_order_stays_within_the_bounds(kernel, dtype):
 
 
 @each_dtype
-def test_a_list_of_kernels_gives_the_bits_of_single_calls(dtype):
+def test_a_list_of_kernels_gives_the_bits_of_single_calls(dtype, device):
     X, y = _data((201, 302, 3))
     kernels = list(KERNELS.values())
-    for kernel, result in zip(kernels, _collapse(X, y, kernels, dtype=dtype), strict=True):
+    for kernel, result in zip(
+        kernels, _collapse(X, y, kernels, dtype=dtype, device=device), strict=True
+    ):
         assert result.kernel == kernel
-        _assert_same_bits(result, _collapse(X, y, kernel, dtype=dtype))
+        _assert_same_bits(result, _collapse(X, y, kernel, dtype=dtype, device=device))
 
 
 @each_dtype
@@ -147,12 +149,14 @@ def test_a_list_of_kernels_gives_the_bits_of_single_calls(dtype):
     ],
     ids=repr,
 )
-def test_layers_equal_single_kernels(kernel, dtype):
+def test_layers_equal_single_kernels(kernel, dtype, device):
     X, y = _data((101, 202, 3))
     layers = kernel.layers()
     assert [layer.depth for layer in layers] == list(range(2, kernel.depth + 1))
-    for layer, result in zip(layers, _collapse(X, y, layers, dtype=dtype), strict=True):
-        alone = _collapse(X, y, layer, dtype=dtype)
+    for layer, result in zip(
+        layers, _collapse(X, y, layers, dtype=dtype, device=device), strict=True
+    ):
+        alone = _collapse(X, y, layer, dtype=dtype, device=device)
         if layer.depth == 2:  # alone it has no loop over layers, and rounds in another order
             assert abs(result.nc1 - alone.nc1) <= result.error_bound + alone.error_bound
         else:
@@ -171,10 +175,13 @@ def test_gram_does_not_depend_on_threads_or_on_a_second_argument(kernel):
 
 
 @each_kernel
-def test_float32_data_are_upcast_exactly(kernel):
+def test_float32_data_are_upcast_exactly(kernel, device):
     X, y = _data((201, 102))
     narrow = X.astype(np.float32)
-    _assert_same_bits(_collapse(narrow, y, kernel), _collapse(narrow.astype(np.float64), y, kernel))
+    _assert_same_bits(
+        _collapse(narrow, y, kernel, device=device),
+        _collapse(narrow.astype(np.float64), y, kernel, device=device),
+    )
 
 
 @pytest.mark.parametrize("kind", ["float16", "int8", "uint8", "int64"])
@@ -189,11 +196,11 @@ def test_narrow_types_are_widened_exactly(kind):
 
 @each_dtype
 @pytest.mark.parametrize("data", ["float64", "float32"])
-def test_layout_of_the_data_does_not_matter(data, dtype):
+def test_layout_of_the_data_does_not_matter(data, dtype, device):
     X, y = _data((201, 102))
     X = X.astype(data)
     kernel = nc.NTK("relu")
-    expected = _collapse(X, y, kernel, dtype=dtype)
+    expected = _collapse(X, y, kernel, dtype=dtype, device=device)
     wide = np.full((2 * len(X), 3 * X.shape[1]), np.nan, dtype=data)
     wide[::2, 1::3] = X
     swapped = X.astype(X.dtype.newbyteorder())
@@ -208,7 +215,9 @@ def test_layout_of_the_data_does_not_matter(data, dtype):
         "list": X.tolist() if data == "float64" else X,
     }
     for name, other in layouts.items():
-        assert _bits(_collapse(other, y, kernel, dtype=dtype)) == _bits(expected), name
+        assert _bits(_collapse(other, y, kernel, dtype=dtype, device=device)) == _bits(expected), (
+            name
+        )
 
 
 def test_torch_tensors_and_memory_maps_give_the_same_bits(tmp_path):

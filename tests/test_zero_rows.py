@@ -53,9 +53,9 @@ CASES = ["one zero row", "zero rows", "zero rows among near ones", "zero mean", 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
-def test_nc1_against_extended_precision(kernel, case, dtype):
+def test_nc1_against_extended_precision(kernel, case, dtype, device):
     X, y = _rows(case)
-    result = nc.collapse(X, y, kernel, dtype=dtype)
+    result = nc.collapse(X, y, kernel, dtype=dtype, device=device)
     with mp.workdps(50):
         nc1 = float(precise.collapse(precise.gram(kernel, X), y)[0])
     assert abs(result.nc1 - nc1) <= result.error_bound
@@ -68,9 +68,9 @@ def test_nc1_against_extended_precision(kernel, case, dtype):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
-def test_every_sum_against_the_dense_kernel(kernel, case):
+def test_every_sum_against_the_dense_kernel(kernel, case, small_device):
     X, y = _rows(case)
-    found = nc.class_sums(X, y, kernel)
+    found = nc.class_sums(X, y, kernel, device=small_device)
     K = reference.gram(kernel, X)
     expected = reference.class_sums(K, y)
     tolerance = {"rtol": 1e-6, "atol": 1e-7 * np.abs(K).max()}  # of the dense reference, see there

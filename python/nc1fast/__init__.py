@@ -14,12 +14,13 @@ from nc1fast.metrics import Collapse
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
-    from nc1fast import adaptive, compat, datasets, distributed, estimators, networks, theory
+    from nc1fast import adaptive, compat, cuda, datasets, distributed, estimators, networks, theory
 
 __version__ = "0.1.0"
 _ON_DEMAND = (
     "adaptive",
     "compat",
+    "cuda",
     "datasets",
     "distributed",
     "estimators",
@@ -42,6 +43,7 @@ __all__ = [
     "class_sums",
     "collapse",
     "compat",
+    "cuda",
     "datasets",
     "distributed",
     "estimators",

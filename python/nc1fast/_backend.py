@@ -1,38 +1,33 @@
-"""The compiled core as the rest of the package sees it: the only importer of `_core`."""
+"""Who runs tiles, on how many threads: the compiled core, or its twin for devices; and matrices by them.
+
+This file and `_pass`, which runs the pass over all pairs, alone import `_core`.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast import _core
-from nc1fast._file_rows import FileRows
-from nc1fast._grid import divided, part_of
+from nc1fast import _core, cuda
+from nc1fast._device_arrays import empty_like, index_of
 from nc1fast._inputs import as_rows, row_chunks
-from nc1fast._memory import working_set
-from nc1fast._plan import Chain, adaptive_chain, chain_of, chains_of
-from nc1fast._rounding import PER_CLASS
-from nc1fast.sums import ClassSums, PassSums, from_pass
+from nc1fast._plan import Chain, adaptive_chain, chain_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast._grid import Rectangle
+    from nc1fast._file_rows import FileRows
     from nc1fast.kernels import Kernel
 
     Rows = NDArray[Any] | FileRows
-    Progress = Callable[[int, int], object]
 
-# Tiles within classes and between them, in single precision or not.
-PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (False, True)}
 _INLINE_PAIRS = 100_000  # below, threads cost more than they save
+_DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
 
 def thread_count(n_threads: int | None) -> int:
@@ -52,10 +47,48 @@ def thread_count(n_threads: int | None) -> int:
     return min(int(n_threads), 1024)
 
 
-def _threads(n_threads: int | None, n_pairs: int) -> int:
+def threads_for(n_threads: int | None, n_pairs: int) -> int:
     """0: in the calling thread."""
     count = thread_count(n_threads)
     return 0 if n_pairs < _INLINE_PAIRS else count
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Who runs the tiles.
+
+    Attributes
+    ----------
+    module : module
+        The core, or its twin for devices: the same functions.
+    devices : tuple
+        What the functions of the twin take last.
+    bits : str
+        What the bits of sums depend on: an instruction set, or the capability of the devices.
+    memory : float
+        Bytes that a pass may take on each device.
+    """
+
+    module: Any
+    devices: tuple[list[int], ...]
+    bits: str
+    memory: float
+
+
+def runner(device: str) -> Runner:
+    """Of a name as in `nc1fast.cuda`, whose errors it raises."""
+    indices = cuda.indices(device)
+    if not indices:
+        return Runner(_core, (), _core.isa(), float("inf"))
+    found = [cuda.device_info(f"cuda:{i}") for i in indices]
+    major, minor = found[0].compute_capability
+    memory = _DEVICE_SHARE * min(info.free_memory for info in found)
+    return Runner(cuda.module(), (list(indices),), f"cuda {major}.{minor}", memory)
+
+
+def bits_of(device: str) -> str:
+    """What the bits of sums depend on, beside the problem: an instruction set, or the capability of the devices."""
+    return runner(device).bits
 
 
 def build_info() -> dict[str, Any]:
@@ -68,23 +101,12 @@ def build_info() -> dict[str, Any]:
     }
 
 
-def _check_dtype(dtype: str, allowed: Sequence[str]) -> None:
+def check_dtype(dtype: str, allowed: Sequence[str]) -> None:
     if dtype not in allowed:
         raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, got {dtype!r}")
 
 
-def check_pass(statistics: str, dtype: str, memory_limit: float | None) -> None:
-    """Raise ValueError or TypeError for settings that no pass has."""
-    if statistics not in ("all", "sums"):
-        raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
-    _check_dtype(dtype, tuple(PRECISIONS))
-    if memory_limit is not None and (
-        isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float)
-    ):
-        raise TypeError(f"memory_limit must be a number of bytes or None, got {memory_limit!r}")
-
-
-def _check_rows(X: Rows, chains: Sequence[Chain]) -> None:
+def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     """Zero rows have no direction: harmless unless a kernel depends on nothing else, or asks for the slope at a kink."""
     step = any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains)
     kink = any(
@@ -104,10 +126,19 @@ def _check_rows(X: Rows, chains: Sequence[Chain]) -> None:
 
 
 def gram(
-    kernel: Kernel, X: ArrayLike, Z: ArrayLike | None, *, dtype: str, n_threads: int | None
+    kernel: Kernel,
+    X: ArrayLike,
+    Z: ArrayLike | None,
+    *,
+    dtype: str,
+    n_threads: int | None,
+    device: str | None,
 ) -> NDArray[Any]:
     """Gram matrix; see `Kernel.__call__`."""
-    _check_dtype(dtype, ("float64", "float32"))
+    check_dtype(dtype, ("float64", "float32"))
+    there = index_of(X)
+    if device is None:
+        device = "cpu" if there is None else f"cuda:{there}"
     rows = as_rows(X, "X")
     columns = None if Z is None else as_rows(Z, "Z")
     if columns is not None and columns.shape[1] != rows.shape[1]:
@@ -115,17 +146,22 @@ def gram(
     chain = chain_of(kernel, rows.shape[1])
     for side in (rows, columns):
         if side is not None:
-            _check_rows(side, [chain])
-    n_pairs = len(rows) * len(rows if columns is None else columns)
+            check_rows(side, [chain])
+    shape = len(rows), len(rows if columns is None else columns)
+    arguments = (
+        _mapped(rows, chain),
+        None if columns is None else _mapped(columns, chain),
+        chain.as_dict(),
+        dtype == "float32",
+        threads_for(n_threads, shape[0] * shape[1]),
+    )
     try:
-        return _core.gram(
-            _mapped(rows, chain),
-            None if columns is None else _mapped(columns, chain),
-            chain.as_dict(),
-            dtype == "float32",
-            _threads(n_threads, n_pairs),
-            None,
-        )
+        if there is not None and cuda.indices(device) == (there,):
+            out, address = empty_like(X, shape, dtype)
+            cuda.module().gram_on_device(*arguments, address, there)
+            return out  # type: ignore[no-any-return]
+        on = runner(device)
+        return on.module.gram(*arguments, None, *on.devices)  # type: ignore[no-any-return]
     except OverflowError as error:
         raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
 
@@ -134,7 +170,7 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
     """Diagonal of the Gram matrix; see `Kernel.diag`."""
     rows = as_rows(X, "X")
     chain = chain_of(kernel, rows.shape[1])
-    _check_rows(rows, [chain])
+    check_rows(rows, [chain])
     try:
         return _core.diagonal(_mapped(rows, chain), chain.as_dict())
     except OverflowError as error:
@@ -146,26 +182,27 @@ def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:
     return X if chain.factor is None else X.astype(np.float64, copy=False) @ chain.factor
 
 
-def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
-    """Relative error of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
-
-    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
-    """
-    worst = 0.0
-    for chunk in row_chunks(X):
-        part = chunk.astype(np.float64, copy=False)
-        lengths = np.linalg.norm(part @ factor, axis=1)
-        sizes = np.linalg.norm(np.abs(part) @ np.abs(factor), axis=1)
-        worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
-    return 8.0 * float(X.shape[1] + 2) * worst
-
-
 def adaptive_gram(
     W: NDArray[np.float64], activation: Any, scale: float, n_threads: int | None
 ) -> NDArray[np.float64]:
     """Scale times kappa of the inner products of the rows of W (N, r): (N, N), exactly symmetric."""
     chain = adaptive_chain(activation, W.shape[1], scale=scale)
-    return _core.gram(W, None, chain.as_dict(), False, _threads(n_threads, len(W) ** 2), None)
+    return _core.gram(W, None, chain.as_dict(), False, threads_for(n_threads, len(W) ** 2), None)
+
+
+def adaptive_gram_on_device(
+    W: NDArray[np.float64],
+    activation: Any,
+    scale: float,
+    n_threads: int | None,
+    *,
+    derivative: bool,
+    to: tuple[int, int],
+) -> None:
+    """The same, or scale times kdot, into N^2 float64 of a CUDA device: `to` is their address and its index."""
+    chain = adaptive_chain(activation, W.shape[1], scale=scale, derivative=derivative)
+    threads = threads_for(n_threads, len(W) ** 2)
+    cuda.module().gram_on_device(W, None, chain.as_dict(), False, threads, *to)
 
 
 def adaptive_product(
@@ -185,243 +222,5 @@ def adaptive_product(
     factor : ndarray of shape (N, P)
     """
     chain = adaptive_chain(activation, W.shape[1], scale=scale, derivative=True)
-    threads = _threads(n_threads, len(W) ** 2)
+    threads = threads_for(n_threads, len(W) ** 2)
     return _core.product(W, chain.as_dict(), *inverse, factor, threads)
-
-
-def problem_hashes(
-    X: Rows, classes: NDArray[np.int32], kernels: Sequence[Kernel], dtype: str
-) -> list[str]:
-    """Identify X, y, each kernel, dtype and instruction set: what fixes the bits of every sum. One reading of X."""
-    data = hashlib.blake2b(digest_size=16)
-    for chunk in row_chunks(X):
-        data.update(np.ascontiguousarray(chunk).tobytes())
-    data.update(classes.tobytes())
-    about = (tuple(X.shape), str(X.dtype), data.hexdigest(), dtype, _core.isa())
-    return [
-        hashlib.blake2b(repr((*about, repr(kernel))).encode(), digest_size=16).hexdigest()
-        for kernel in kernels
-    ]
-
-
-def problem_hash(X: Rows, classes: NDArray[np.int32], kernel: Kernel, dtype: str) -> str:
-    """`problem_hashes` of one kernel."""
-    return problem_hashes(X, classes, [kernel], dtype)[0]
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What every part of a pass needs to know about all rows.
-
-    O(C d + C^2) numbers for each kernel, and with row sums 16 N bytes; beside them the order of the rows, which may be a
-    memory map.
-    """
-
-    order: NDArray[np.int64]  # (N,) the caller's row at each sorted position
-    passes: tuple[dict[str, Any], ...]  # of the core, one per input layer
-    mappings: tuple[float, ...]  # `_mapping_error` of each
-    problems: tuple[str, ...]  # hashes, one per kernel; empty where nothing is to be identified
-
-
-@contextmanager
-def _stored(X: Rows) -> Iterator[Any]:
-    """Rows as the core takes them: an array, or a file that stays open for as long as the context."""
-    if not isinstance(X, FileRows):
-        yield X
-        return
-    file = os.open(X.path, os.O_RDONLY)
-    try:
-        yield (file, X.stored, X.offset, X.stride, *X.shape)
-    finally:
-        os.close(file)
-
-
-class _Pass:
-    """The kernels of one input layer on one data set, in the words of the core."""
-
-    def __init__(
-        self,
-        X: Rows,
-        classes: NDArray[np.int32],
-        kernels: Sequence[Kernel],
-        chains: Sequence[Chain],
-        dtype: str,
-        *,
-        row_sums: bool,
-        n_threads: int | None,
-    ) -> None:
-        self.X, self.classes, self.chains = X, classes, chains
-        self.kernels = [kernels[k] for chain in chains for k in chain.kernels]
-        self.sizes = np.bincount(classes).astype(np.int64)
-        self.single = PRECISIONS[dtype]
-        self.row_sums = row_sums
-        self.threads = _threads(n_threads, len(X) ** 2 // 2 * len(self.kernels))
-        self.factor = chains[0].factor
-        self.n_features = X.shape[1] if self.factor is None else self.factor.shape[1]
-
-    def mapping(self) -> float:
-        """Error of the rows themselves, where they are products."""
-        return 0.0 if self.factor is None else _mapping_error(self.X, self.factor)
-
-    def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
-        try:
-            with _stored(self.X) as rows:
-                return function(
-                    *(rows, self.factor, *order, self.classes, self.sizes.tolist()),
-                    *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
-                    *(self.threads, *rest),
-                )
-        except OverflowError as error:
-            names = ", ".join(map(repr, self.kernels))
-            raise ValueError(f"X is out of range for {names}: {error}") from None
-
-    def survey(self) -> dict[str, Any]:
-        _check_rows(self.X, self.chains)
-        return self._call(_core.survey)  # type: ignore[no-any-return]
-
-    def sums(
-        self,
-        order: NDArray[np.int64],
-        rectangles: Sequence[Rectangle],
-        survey: dict[str, Any] | None,
-        progress: Progress | None,
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The survey, and the integers of each kernel."""
-        if survey is None:
-            _check_rows(self.X, self.chains)
-        tile_panels = int(os.environ.get("NC1FAST_TILE_PANELS", "0"))
-        return self._call(  # type: ignore[no-any-return]
-            _core.class_sums, order, rest=(survey, rectangles, tile_panels, progress)
-        )
-
-    def rectangles(self, part: tuple[int, int], limit: float | None) -> list[Rectangle]:
-        """The pairs of rows of a part, in pieces that fit into the memory."""
-        step = _core.row_step()
-        rectangles = part_of(len(self.X), part, step)
-        if limit is None:
-            return rectangles
-        chains = [chain.as_dict() for chain in self.chains]
-        larger, both = _core.row_bytes(self.n_features, chains, *self.single, self.row_sums)
-        need = working_set(
-            *(len(self.X), self.X.shape[1], len(self.sizes), len(self.kernels), self.threads),
-            layers=sum(len(chain.weights) for chain in self.chains),
-            row_sums=self.row_sums,
-        )
-        if part[1] == 1 and need.total + both * (len(self.X) + step) <= limit:
-            return rectangles
-        room = int((limit - need.total) // larger) // step * step
-        if room < 2 * step:
-            raise ValueError(need.message(limit, 2 * step * larger))
-        return divided(rectangles, room, step)
-
-
-def survey(
-    X: Rows,
-    classes: NDArray[np.int32],
-    kernels: Sequence[Kernel],
-    *,
-    dtype: str,
-    row_sums: bool,
-    n_threads: int | None,
-    identify: bool = True,
-) -> Survey:
-    """What the parts of a pass share, small enough to be sent to every worker: see `kernel_sums`.
-
-    Notes
-    -----
-    Cost: two readings of X in its own order, and a third for the hash.
-    """
-    passes, mappings = [], []
-    for chains in chains_of(kernels, X.shape[1]):
-        one = _Pass(X, classes, kernels, chains, dtype, row_sums=row_sums, n_threads=n_threads)
-        passes.append(one.survey())
-        mappings.append(one.mapping())
-    problems = problem_hashes(X, classes, kernels, dtype) if identify else []
-    return Survey(_sorted(classes), tuple(passes), tuple(mappings), tuple(problems))
-
-
-def _sorted(classes: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Rows by class, those of a class in their order."""
-    return np.argsort(classes, kind="stable").astype(np.int64, copy=False)
-
-
-def kernel_sums(
-    X: Rows,
-    classes: NDArray[np.int32],
-    labels: NDArray[Any],
-    kernels: Sequence[Kernel],
-    *,
-    dtype: str,
-    row_sums: bool,
-    n_threads: int | None,
-    part: tuple[int, int] = (0, 1),
-    memory_limit: float | None = None,
-    identify: bool = False,
-    surveyed: Survey | None = None,
-    progress: Progress | None = None,
-) -> list[ClassSums]:
-    """One pass (one per input layer) over the pairs of rows, for all kernels.
-
-    Parameters
-    ----------
-    X : ndarray or FileRows of shape (n_samples, n_features)
-        As `as_rows` or `as_source` gives it.
-    classes, labels
-        As `as_labels` gives them.
-    part : (index, count)
-        Which share of the pairs: those of some rectangles of rows.
-    memory_limit : float, optional
-        Bytes beside X that the pass may take: then rows are packed block by block.
-    identify : bool
-        Whether the sums shall know their problem, so that parts can be joined: costs a hash of X.
-    surveyed : Survey, optional
-        Of the same problem: then only the rows of the part are read, and nothing is sorted or hashed.
-    """
-    order = _sorted(classes) if surveyed is None else surveyed.order
-    unit = {True: 2.0**-24, False: 2.0**-53}
-    out: dict[int, ClassSums] = {}
-    if surveyed is not None:
-        problems = surveyed.problems
-    else:
-        problems = tuple(problem_hashes(X, classes, kernels, dtype)) if identify else ()
-    for index, chains in enumerate(chains_of(kernels, X.shape[1])):
-        one = _Pass(X, classes, kernels, chains, dtype, row_sums=row_sums, n_threads=n_threads)
-        known = None if surveyed is None else surveyed.passes[index]
-        found, results = one.sums(order, one.rectangles(part, memory_limit), known, progress)
-        mapping = one.mapping() if surveyed is None else surveyed.mappings[index]
-        taken = [
-            (chain, position, level)
-            for chain in chains
-            for position, (level, *_) in zip(chain.kernels, chain.outputs, strict=True)
-        ]
-        for (chain, position, level), per_class, raw in zip(
-            taken, found["kernels"], results, strict=True
-        ):
-            settings = {
-                "depth": one.n_features + (chain.input_layer[1] > 0),
-                "n_duals": level,
-                "unit_within": unit[one.single[0]],
-                "unit_between": unit[one.single[1]],
-                "stable": chain.stable,
-                "mapping": mapping,
-            }
-            scales = {
-                "row": raw.get("row_scale"),
-                "column": raw.get("column_scale"),
-                "row_within": per_class["row_scale_within"],
-                "k": per_class["k"],
-            }
-            exact = PassSums(
-                problems[position] if problems else "",
-                part[1],
-                frozenset({part[0]}),
-                *(raw["block"], raw["exponent"]),
-                *(raw["sensitivity"], raw["sensitivity_exponent"]),
-                {name: per_class[name] for name in PER_CLASS},
-                settings,
-                raw.get("rows"),
-                scales if row_sums else None,
-            )
-            kernel, whole = kernels[position], part[1] == 1
-            out[position] = from_pass(exact, one.sizes, labels, kernel, order, in_place=whole)
-    return [out[k] for k in range(len(kernels))]

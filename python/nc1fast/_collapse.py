@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from nc1fast._backend import check_pass, kernel_sums, thread_count
+from nc1fast._backend import thread_count
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
 from nc1fast._methods import Request, check_method, collapse_by
+from nc1fast._pass import check_pass, kernel_sums
 from nc1fast._progress import reporter
 from nc1fast._tiles import called, precomputed, tile_sums
 from nc1fast.features import feature_sums
@@ -82,7 +83,7 @@ def collapse(
     ----------
     X : array-like of shape (n_samples, n_features), or path
         Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples) if it is
-        "precomputed". Anything with `__array__` or DLPack: NumPy, torch on the CPU. What lies in a file stays there: the
+        "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy). What lies in a file stays there: the
         path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
         memory map; an array of h5py, zarr or dask.
     y : array-like of shape (n_samples,), or path
@@ -106,7 +107,8 @@ def collapse(
         Of that interval.
     seed : int, optional
         Of the draws; default 0. The same seed gives the same bits.
-    device : {"cpu"}
+    device : {"cpu", "cuda", "cuda:INDEX", "cuda:all"}
+        Who runs the tiles of a kernel object; see `nc1fast.cuda`. The bits are those of the device's kind, for one or many.
     n_threads : int, optional
         Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
     memory_limit : int, optional
@@ -137,7 +139,9 @@ def collapse(
     ImportError
         For a kind of file whose package is not installed.
     RuntimeError
-        For an executor that is broken.
+        For an executor that is broken. `nc1fast.cuda.DeviceError`: no driver, no device, or a build without CUDA.
+    MemoryError
+        If a device has too little memory for two blocks of rows.
 
     Warns
     -----
@@ -165,11 +169,11 @@ def collapse(
     >>> nc.collapse(X, y, nc.NNGP("relu")).nc1 < nc.collapse(X, y, nc.NTK("relu")).nc1
     True
     """
-    _check_settings(convention, method, tolerance, confidence, seed, device)
-    check_pass(statistics, dtype, memory_limit)
+    _check_settings(convention, method, tolerance, confidence, seed)
+    check_pass(statistics, dtype, memory_limit, device)
     if method != "exact":
-        if executor is not None or journal is not None:
-            raise ValueError("executor and journal belong to method='exact'")
+        if executor is not None or journal is not None or device != "cpu":
+            raise ValueError("executor, journal and device belong to method='exact'")
         X, y = as_source(X), read_labels(y)
         settings = (tolerance, confidence, int(seed or 0), n_threads, keep_rows)
         request = Request(method, convention, statistics, dtype, *settings)
@@ -187,6 +191,7 @@ def collapse(
         return collapse_by(request, X, y, kernel, exact)
     sums = _sums(
         *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress),
+        device=device,
         executor=executor,
         journal=journal,
     )
@@ -205,6 +210,7 @@ def class_sums(
     *,
     statistics: str = "all",
     dtype: str = "float64",
+    device: str = "cpu",
     n_threads: int | None = None,
     memory_limit: int | None = None,
     part: tuple[int, int] = (0, 1),
@@ -216,7 +222,7 @@ def class_sums(
 
     Parameters
     ----------
-    X, y, kernel, statistics, dtype, n_threads, memory_limit, executor, journal, progress
+    X, y, kernel, statistics, dtype, device, n_threads, memory_limit, executor, journal, progress
         As in `collapse`.
     part : (index, count), default (0, 1)
         Only this share of the pairs of rows, of `count` nearly equal ones. The sums of all parts, added in any order, have the
@@ -237,12 +243,13 @@ def class_sums(
     -----
     Cost: as `collapse`, and a hash of X, which identifies the problem.
     """
-    check_pass(statistics, dtype, memory_limit)
+    check_pass(statistics, dtype, memory_limit, device)
     index, count = part
     if not 0 <= index < count:
         raise ValueError(f"part must be (index, count) with 0 <= index < count, got {part!r}")
     return _sums(
         *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, part),
+        device=device,
         executor=executor,
         journal=journal,
         identify=True,
@@ -260,6 +267,7 @@ def _sums(
     progress: Progress,
     part: tuple[int, int] = (0, 1),
     *,
+    device: str,
     executor: Any,
     journal: Any,
     identify: bool = False,
@@ -271,8 +279,10 @@ def _sums(
     if not all(isinstance(k, Kernel) for k in kernels):
         if many:
             raise TypeError(f"kernel must be a kernel or a list of kernels, got {kernel!r}")
-        if part != (0, 1):
-            raise ValueError("part needs a kernel object")
+        if part != (0, 1) or device != "cpu":
+            raise ValueError(
+                "part and device need a kernel object: explicit features, Gram matrices and callables are summed on the CPU"
+            )
     thread_count(n_threads)
     if executor is not None or journal is not None:
         from nc1fast import distributed
@@ -283,6 +293,7 @@ def _sums(
             *(X, y, kernels),
             statistics=statistics,
             dtype=dtype,
+            device=device,
             n_threads=n_threads,
             memory_limit=memory_limit,
             executor=executor,
@@ -332,6 +343,7 @@ def _sums(
         dtype=dtype,
         row_sums=row_sums,
         n_threads=n_threads,
+        device=device,
         part=part,
         memory_limit=memory_limit,
         identify=identify,
@@ -346,13 +358,10 @@ def _check_settings(
     tolerance: float | None,
     confidence: float,
     seed: int | None,
-    device: str,
 ) -> None:
     if convention is not None and convention not in CONVENTIONS:
         raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
     check_method(method, tolerance, seed)
-    if device != "cpu":
-        raise ValueError(f"device must be 'cpu': others are not built yet, got {device!r}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._device_arrays import index_of, is_tensor, to_host
 from nc1fast._file_rows import FileRows
 
 if TYPE_CHECKING:
@@ -29,14 +30,9 @@ def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
 
 
 def _host_array(X: Any, name: str) -> NDArray[Any]:
-    """A NumPy array without a copy where there is a way: `__array__`, torch (detached), DLPack."""
-    if hasattr(X, "detach"):  # torch
-        X = X.detach()
-        if X.device.type != "cpu":
-            raise ValueError(f"{name} must be in host memory, got a tensor on {X.device}")
-        if str(X.dtype) == "torch.bfloat16":
-            X = X.float()
-        return np.asarray(X.numpy())
+    """A NumPy array without a copy where there is a way: `__array__`, torch (detached), DLPack; from a device by a copy."""
+    if is_tensor(X) or index_of(X) is not None:
+        return to_host(X)
     if not hasattr(X, "__array__") and hasattr(X, "__dlpack__"):
         return np.from_dlpack(X)
     try:

@@ -11,6 +11,8 @@ import sys
 import warnings
 from typing import Any
 
+from nc1fast.cuda import DeviceError
+
 USER_ERROR = 2
 
 
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(code)
     except KeyboardInterrupt:
         _fail("interrupted; a study goes on with --resume, a training with its --checkpoint", 130)
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError, DeviceError) as error:
         if os.environ.get("NC1FAST_TRACEBACK"):
             raise
         _fail(_one_line(error), USER_ERROR)

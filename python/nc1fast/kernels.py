@@ -63,6 +63,7 @@ class Kernel:
         *,
         dtype: str = "float64",
         n_threads: int | None = None,
+        device: str | None = None,
     ) -> NDArray[Any]:
         """Gram matrix k(x_i, z_j).
 
@@ -75,24 +76,30 @@ class Kernel:
             Precision of the arithmetic and of the result.
         n_threads : int, optional
             Default: as `collapse`.
+        device : str, optional
+            "cpu", "cuda", "cuda:INDEX" or "cuda:all" (`nc1fast.cuda`). Default: where X lies.
 
         Returns
         -------
-        ndarray of shape (n_samples, m_samples)
+        array of shape (n_samples, m_samples)
+            Of torch or CuPy and on the device of X, if X is and that is the device; else of NumPy.
 
         Raises
         ------
         TypeError, ValueError
             As `collapse` does for its data.
+        DeviceError, MemoryError
+            For a device that is not there, or has not the memory.
 
         Notes
         -----
-        Cost: 2 N M d0 flops for the products and some 30 per pair and layer; memory N M plus packed copies.
+        Cost: 2 N M d0 flops for the products and some 30 per pair and layer; memory N M plus packed copies. Rows are packed by the
+        processor, also those that lie on a device: one copy of X each way, against N M values.
         Accuracy: (d0 + 20) u relative to sqrt(k_ii k_jj); nearly equal and opposite rows keep their angle.
         """
         from nc1fast._backend import gram
 
-        return gram(self, X, Z, dtype=dtype, n_threads=n_threads)
+        return gram(self, X, Z, dtype=dtype, n_threads=n_threads, device=device)
 
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""

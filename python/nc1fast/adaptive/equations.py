@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from nc1fast._backend import adaptive_gram, adaptive_product
 from nc1fast._extras import require
+from nc1fast.adaptive.factoring import Hidden, factoring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +115,8 @@ class FreeEnergy:
         s2, sw2, sa2, h, all positive.
     activation : {"erf", "relu"}
     n_threads : int or None
+    device : str, default "cpu"
+        Where Qt is factored: see `nc1fast.adaptive.factoring`.
     data_term : Likelihood
         Another one stands for other equations of state.
     potential : bool
@@ -123,7 +125,7 @@ class FreeEnergy:
     Notes
     -----
     An evaluation: N^3 flops for the Cholesky factor and the inverse, in place; 4 N^2 r for Q and the product with B.
-    Memory: one N x N matrix.
+    Memory: one N x N matrix; on a device three.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class FreeEnergy:
         width: float,
         activation: str,
         n_threads: int | None = None,
+        device: str = "cpu",
         data_term: Likelihood = likelihood,
         potential: bool = True,
     ) -> None:
@@ -148,9 +151,11 @@ class FreeEnergy:
         self.rows = (X @ self.basis) * np.sqrt(self.prior)  # (N, r): K = rows S rows^T
         self.Y, self.noise, self.width = Y, noise, width
         self.readout_variance, self.activation = readout_variance, activation
-        self.n_threads, self.data_term, self.potential = n_threads, data_term, potential
+        self.data_term, self.potential = data_term, potential
         self.n_evaluations = 0
-        self._lapack: Any = require("scipy.linalg.lapack", "adaptive")
+        self._factored = factoring(
+            Hidden(Y, noise, readout_variance, activation, n_threads), device
+        )
         self._solve_triangular: Any = require("scipy.linalg", "adaptive").solve_triangular
 
     @property
@@ -174,33 +179,21 @@ class FreeEnergy:
         self.n_evaluations += 1
         h, s2 = self.width, self.noise
         W = self.rows @ L  # (N, r): K = W W^T
-        Qt = adaptive_gram(W, self.activation, self.readout_variance, self.n_threads)
-        Qt[np.diag_indices_from(Qt)] += s2
-        factor, failed = self._lapack.dpotrf(Qt.T, lower=1, clean=0, overwrite_a=1)
-        if failed:
+        factored = self._factored(W)
+        if factored is None:
             return None
-        T, _ = self._lapack.dpotrs(factor, self.Y, lower=1)
-        log_det = 2 * float(np.log(factor.diagonal()).sum())
-        data = self.data_term(self.Y, T, log_det, s2)
-        inverse, _ = self._lapack.dpotri(factor, lower=1, overwrite_c=1)
-        BW = adaptive_product(
-            W,
-            self.activation,
-            self.readout_variance,
-            (data.scale, inverse.T),
-            np.ascontiguousarray(data.factor),
-            self.n_threads,
-        )
+        data = self.data_term(self.Y, factored.T, factored.log_det, s2)
+        BW, inverse = factored.product(data.scale, data.factor)
         a, own = (W * W).sum(axis=1), (BW * W).sum(axis=1)
         traces = None
         if data.image is not None:
-            traces = data.scale * (1 - s2 * inverse.diagonal()) - (data.factor * data.image).sum(1)
+            traces = data.scale * (1 - s2 * inverse) - (data.factor * data.image).sum(1)
         BW += 2 * ROW_SLOPES[self.activation](a, own, traces)[:, None] * W
         H = W.T @ BW  # L^T G L
         mismatch = L.T @ L + (H + H.T) / (2 * h) - np.eye(self.rank)
         gradient = np.tril(h * self._solve_triangular(L, mismatch, lower=True, trans="T"))
         value = data.value + 0.5 * h * self._prior_energy(L)
-        return Evaluation(value, mismatch, gradient, T)
+        return Evaluation(value, mismatch, gradient, factored.T)
 
     def _prior_energy(self, L: Array) -> float:
         """(d0/sw2) Tr Sigma - log det Sigma."""

@@ -43,6 +43,7 @@ def solve(
     max_iter: int = 2000,
     seed: int = 0,
     n_threads: int | None = None,
+    device: str = "cpu",
     progress: bool | Callable[[int, int], object] = False,
 ) -> AdaptiveSolution:
     """Covariance of the hidden weights of a wide network that has been trained on labelled data.
@@ -76,6 +77,8 @@ def solve(
         Of the random starts.
     n_threads : int, optional
         Of the tiles, as `nc1fast.collapse`; the Cholesky factorizations have those of LAPACK.
+    device : {"cpu", "cuda", "cuda:INDEX"}, default "cpu"
+        Where tiles are computed and matrices factored; a CUDA device by CuPy.
     progress : bool or callable(evaluations, max_iter), default False
 
     Returns
@@ -89,12 +92,15 @@ def solve(
         For data that are no finite numbers or do not fit, variances, noise or widths that are not positive, a start that
         is not positive definite, or noise so small that Q + noise I is not positive definite in float64.
     ImportError
-        Without scipy (extra "adaptive").
+        Without scipy (extra "adaptive"), or on a device CuPy (extra "cuda").
+    DeviceError
+        If there is no such device.
 
     Notes
     -----
     Minimises F(Sigma) of `nc1fast.adaptive.equations`, which is bounded below: a solution exists for any data.
-    Cost: 10 to 150 evaluations of N^3 + 4 N^2 r flops, r = rank of X; memory: one N x N matrix (8 N^2 bytes).
+    Cost: 10 to 150 evaluations of N^3 + 4 N^2 r flops, r = rank of X; memory: one N x N matrix (8 N^2 bytes),
+    on a device three.
     Accuracy: float64; residuals of 1e-9 and below are usual, rounding of F does not limit them.
     Source: Seroussi, Naveh & Ringel (2023), equations of state of a two-layer network.
 
@@ -121,6 +127,7 @@ def solve(
         max_iter=max_iter,
         seed=seed,
         n_threads=n_threads,
+        device=device,
         progress=progress,
     )
 
@@ -142,6 +149,7 @@ def solve_equations(
     max_iter: int,
     seed: int,
     n_threads: int | None,
+    device: str,
     progress: bool | Callable[[int, int], object],
 ) -> AdaptiveSolution:
     """`solve` for any data term of the equations."""
@@ -172,6 +180,7 @@ def solve_equations(
         width=float(visited[0]),
         activation=activation,
         n_threads=n_threads,
+        device=device,
         data_term=data_term,
         potential=data_term is likelihood,
     )

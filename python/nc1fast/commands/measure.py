@@ -34,6 +34,7 @@ def collapse(
     ] = None,
     memory_limit: options.MemoryLimit = None,
     dry_run: Annotated[bool, typer.Option(help="Print size and estimated time, and stop.")] = False,
+    device: options.Device = "cpu",
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
@@ -54,6 +55,7 @@ def collapse(
             *(X, y, chosen),
             statistics=statistics,
             dtype=dtype,
+            device=device,
             n_threads=threads,
             memory_limit=limit,
         )
@@ -67,13 +69,20 @@ def collapse(
             convention=convention,
             statistics=statistics,
             dtype=dtype,
+            device=device,
             n_threads=threads,
             memory_limit=limit,
             journal=journal,
             progress=progress or False,
         )
     row = {name: values[0].item() for name, values in nc.to_table(result).items()}
-    row |= {"data": data, "scale": scale, "dtype": dtype, "version": nc.__version__}
+    row |= {
+        "data": data,
+        "scale": scale,
+        "dtype": dtype,
+        "device": device,
+        "version": nc.__version__,
+    }
     options.show(row, as_json)
 
 

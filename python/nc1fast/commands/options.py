@@ -36,6 +36,7 @@ NTKParametrization = Annotated[Parametrization, typer.Option(help="Of the NTK.")
 Width = Annotated[float | None, typer.Option(help="For --parametrization standard.")]
 Precision = Annotated[Dtype, typer.Option(help="Precision of the tiles.")]
 Sums = Annotated[Statistics, typer.Option(help="sums needs less memory.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:INDEX or cuda:all.")]
 Threads = Annotated[int | None, typer.Option(help="Default: all cores.")]
 MemoryLimit = Annotated[
     float | None,

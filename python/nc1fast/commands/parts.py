@@ -32,6 +32,7 @@ def shard(
     keys: options.Keys = None,
     scale: options.Scale = "none",
     memory_limit: options.MemoryLimit = None,
+    device: options.Device = "cpu",
     threads: options.Threads = None,
 ) -> None:
     """One share of the work of a collapse, into a file for merge."""
@@ -55,6 +56,7 @@ def shard(
             *(X, y, chosen),
             statistics=statistics,
             dtype=dtype,
+            device=device,
             n_threads=threads,
             memory_limit=limit,
             part=(index, of),

@@ -93,6 +93,7 @@ def released_adaptive(
         max_iter=max_iter,
         seed=0,
         n_threads=n_threads,
+        device="cpu",
         progress=progress,
     )
 

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._backend import kernel_sums
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source
 from nc1fast._inputs import row_chunks
+from nc1fast._pass import kernel_sums
 from nc1fast.distributed.shares import Share
 from nc1fast.sums import from_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nc1fast._backend import Survey
+    from nc1fast._pass import Survey
     from nc1fast.distributed.problem import Problem
     from nc1fast.sums import ClassSums, PassSums
 
@@ -112,6 +112,7 @@ class Surveyed:
             dtype=problem.dtype,
             row_sums=problem.statistics == "all",
             n_threads=self.n_threads,
+            device=problem.device,
             part=part,
             memory_limit=problem.memory_limit,
             surveyed=self.survey,

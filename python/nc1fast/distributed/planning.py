@@ -135,6 +135,7 @@ def plan(
     *,
     statistics: str = "all",
     dtype: str = "float64",
+    device: str = "cpu",
     n_threads: int | None = None,
     memory_limit: int | None = None,
     executor: Any = None,
@@ -146,7 +147,7 @@ def plan(
     ----------
     X : array-like of shape (n_samples, n_features), or path as of `nc1fast.collapse`
         Workers are given the path; an array is written to a file for them by `reduce`.
-    y, kernel, statistics, dtype, memory_limit
+    y, kernel, statistics, dtype, device, memory_limit
         As in `nc1fast.collapse`.
     n_threads : int, optional
         Of each bundle; by default the cores of a machine over the workers that share it.
@@ -174,7 +175,11 @@ def plan(
     """
     kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel]
     problem = Problem.of(
-        X, y, kernels, statistics=statistics, dtype=dtype, memory_limit=memory_limit
+        *(X, y, kernels),
+        statistics=statistics,
+        dtype=dtype,
+        device=device,
+        memory_limit=memory_limit,
     )
     workers, threads = capacity(as_executor(executor), n_threads)
     if bundles is not None and bundles < 2:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast import _backend
+from nc1fast import _pass
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_rows, two_classes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast._backend import Survey
+    from nc1fast._pass import Survey
 
     Rows = NDArray[Any] | FileRows
 
@@ -33,6 +33,8 @@ class Problem:
     rows : ndarray or FileRows of shape (n_samples, n_features)
     classes : ndarray of int32 of shape (n_samples,)
         Indices into `labels`.
+    device : str
+        Of each worker, under the name it has there.
     """
 
     rows: Rows
@@ -41,6 +43,7 @@ class Problem:
     kernels: tuple[Kernel, ...]
     statistics: str
     dtype: str
+    device: str
     memory_limit: int | None
 
     @classmethod
@@ -52,6 +55,7 @@ class Problem:
         *,
         statistics: str,
         dtype: str,
+        device: str,
         memory_limit: int | None,
     ) -> Problem:
         """Check everything once, before anything is sent anywhere.
@@ -68,13 +72,13 @@ class Problem:
                 "executor, journal and plans need a kernel object or a list of them: explicit features, "
                 "Gram matrices and callables are summed in one process"
             )
-        _backend.check_pass(statistics, dtype, memory_limit)
+        _pass.check_pass(statistics, dtype, memory_limit, device)
         source = as_source(X)
         # The survey looks for NaN and Inf in a file itself.
         rows = source if isinstance(source, FileRows) else as_rows(source, "X")
         classes, labels = as_labels(read_labels(y), len(rows))
         two_classes(labels)
-        return cls(rows, classes, labels, tuple(kernels), statistics, dtype, memory_limit)
+        return cls(rows, classes, labels, tuple(kernels), statistics, dtype, device, memory_limit)
 
     def sample(self, order: NDArray[np.intp], n_rows: int) -> Problem:
         """The same on about n_rows rows, of every class its share; `order`: rows by class."""
@@ -87,9 +91,10 @@ class Problem:
 
     def survey(self, n_threads: int | None) -> Survey:
         """What every bundle needs to know about all rows, and what identifies the problem."""
-        return _backend.survey(
+        return _pass.survey(
             *(self.rows, self.classes, self.kernels),
             dtype=self.dtype,
             row_sums=self.statistics == "all",
             n_threads=n_threads,
+            device=self.device,
         )

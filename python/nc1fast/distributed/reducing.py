@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._backend import build_info
+from nc1fast._backend import bits_of
 from nc1fast._progress import reporter
 from nc1fast.distributed.bundles import Surveyed, Task
 from nc1fast.distributed.journal import Finished, Journal
@@ -119,7 +119,7 @@ def _about(problem: Problem) -> dict[str, Any]:
         "dtype": problem.dtype,
         "shape": list(problem.rows.shape),
         "kernels": [repr(kernel) for kernel in problem.kernels],
-        "isa": build_info()["isa"],
+        "isa": bits_of(problem.device),
     }
 
 
