@@ -93,8 +93,8 @@ __device__ void refine(const T* a, const T* b, int depth, T* chords) {
   }
 }
 
-// A block for every unit of some row panels. Below the diagonal of a symmetric matrix it is the unit above that is
-// computed, so that both have the same bits.
+// A block for every unit of some row panels. Below the diagonal of a symmetric matrix it is the entry above that is
+// computed and taken, so that both have the same bits.
 template <class T, bool Deep>
 __global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_constant__ GramWork<T> work) {
   const GramPass<T>& pass = work.pass;
@@ -114,7 +114,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_consta
           diagonal = pass.chain.diagonals[pass.value][j];
   T* out = pass.out - std::ptrdiff_t(work.p_begin) * kWidth * pass.n_columns;
   for (int r = 0; r < kWidth && i0 + r < pass.n_rows; ++r) {
-    const int at = swapped ? t * kWidth + r : r * kWidth + t;
+    const bool below = swapped || (pass.symmetric && p == q && r > t);
+    const int at = below ? t * kWidth + r : r * kWidth + t;
     // Equal rows have the value of the diagonal, to the bit.
     const bool coincide = chords[at] == 0 && math::copysign(T(1), chords[at]) > 0 && norms[i0 + r] == norm;
     out[(i0 + r) * pass.n_columns + j] = coincide ? diagonal : held[at];

@@ -1,0 +1,371 @@
+"""Devices: agreement with the processor, the same bits for any division of the work, arrays in and out, errors.
+
+`other_device` is a CUDA device where there is one, and host threads that play two of them, on smaller data.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+from nc1fast import cuda, reference
+
+NO_FINITE_NTK = ("sign", "step")
+ACTIVATIONS = [*nc.activations(), nc.LeakyReLU(0.3)]
+RELATIVE = {"float64": 1e-13, "float32": 1e-6}  # of entries, to the largest, where t exceeds 1e-3
+
+
+def _kernels(activation):
+    """NNGP and NTK, depths 2, 3 and 6, with biases where an activation needs them, and small where it grows."""
+    bias = 0.1 if activation in NO_FINITE_NTK else 0.0
+    weight = 0.1 if activation in ("exp", "relu2") else 0.8
+    depths = (2, 3) if weight < 0.8 else (2, 3, 6)
+    kernels = [nc.NNGP(activation, depth, weight, bias) for depth in depths]
+    if activation in NO_FINITE_NTK:
+        return kernels
+    return [*kernels, *(nc.NTK(activation, depth, weight, 0.1) for depth in depths)]
+
+
+def _data(sizes=(70, 5, 1, 29), n_features=7, seed=0):
+    """Imbalanced classes in random order."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    means = rng.normal(size=(len(sizes), n_features))
+    return means[y] + 0.5 * rng.normal(size=(len(y), n_features)), y
+
+
+def _both(X, y, kernel, **settings):
+    """On the processor and on the device."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", nc.AccuracyWarning)
+        settings = {"convention": "papyan", "keep_rows": True, **settings}
+        return [nc.collapse(X, y, kernel, device=d, **settings) for d in ("cpu", "cuda")]
+
+
+def _integers(sums):
+    """What a pass computes, as bytes."""
+    return [
+        np.asarray(getattr(sums, name)).tobytes()
+        for name in ("block_sums", "traces", "within", "class_rows")
+    ]
+
+
+def _same(first, second):
+    assert _integers(first) == _integers(second)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_entries_are_those_of_the_reference(activation, dtype, other_device):
+    rng = np.random.default_rng(1)
+    X, Z = rng.normal(size=(67, 7)), rng.normal(size=(9, 7))
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    assert (1 - np.abs(unit @ unit.T))[np.triu_indices(len(X), 1)].min() > 1e-3
+    for kernel in _kernels(activation):
+        K = kernel(X, dtype=dtype, device=other_device)
+        exact = reference.gram(kernel, X)
+        assert K.dtype == dtype
+        assert np.array_equal(K, K.T)
+        assert np.abs(K - exact).max() <= RELATIVE[dtype] * np.abs(exact).max()
+        across = kernel(X, Z, dtype=dtype, device=other_device)
+        exact = reference.gram(kernel, X, Z)
+        assert np.abs(across - exact).max() <= RELATIVE[dtype] * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("n_features", [1, 7, 128, 784])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_sums_are_those_of_the_processor(activation, dtype, n_features, other_device, request):
+    shim = "shim" in request.node.callspec.id
+    if shim and n_features > 32:
+        pytest.skip("host threads play a device on up to 32 features")
+    sizes = (70, 5, 1, 29) if shim else (700, 533, 1, 29, 200)
+    X, y = _data(sizes, n_features)
+    for there, here in zip(*_both(X, y, _kernels(activation), dtype=dtype), strict=True):
+        assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
+        a, b = here.sums, there.sums
+        assert (
+            np.abs(a.block_sums - b.block_sums) <= a.error.block_sums + b.error.block_sums
+        ).all()
+        assert (np.abs(a.within - b.within) <= a.error.within + b.error.within).all()
+        largest = np.abs(b.class_rows).max()
+        unit = RELATIVE["float64" if dtype == "float64" else "float32"]
+        assert np.abs(a.class_rows - b.class_rows).max() <= unit * largest
+        if n_features > 1 and dtype == "float64" and there.error_bound < 1e-12 * there.nc1:
+            assert here.nc1 == pytest.approx(there.nc1, rel=1e-13)
+
+
+@pytest.mark.parametrize("std", [1e-2, 1e-6])
+@pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("relu"), nc.NTK("erf")], ids=repr)
+def test_collapsed_features_keep_their_digits(kernel, std, other_device):
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], (40, 30, 20))
+    X = rng.normal(size=(3, 5))[y] + std * rng.normal(size=(90, 5))
+    there, here = _both(X, y, kernel)
+    assert here.nc1 == pytest.approx(there.nc1, rel=1e-12)
+    assert 0 < here.nc1 < std
+
+
+KERNELS = [nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layers()]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, monkeypatch):
+    X, y = _data((150, 5, 90))
+    settings = {"dtype": dtype}
+    expected = nc.class_sums(X, y, KERNELS, device="cuda", **settings)
+    every = nc.class_sums(X, y, KERNELS, device="cuda:all", n_threads=3, **settings)
+    parts = [nc.class_sums(X, y, KERNELS, device="cuda", part=(i, 3), **settings) for i in range(3)]
+    for k, sums in enumerate(expected):
+        _same(every[k], sums)
+        _same(parts[1][k] + parts[0][k] + parts[2][k], sums)
+        _same(nc.class_sums(X, y, KERNELS[k], device="cuda", **settings), sums)
+    with ThreadPoolExecutor(2) as pool:
+        (shared,) = nc.class_sums(X, y, KERNELS[:1], device="cuda", executor=pool, **settings)
+    _same(shared, expected[0])
+
+
+def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
+    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
+    monkeypatch.setattr(cuda, "module", lambda: shim)
+    X, y = _data((200, 150, 140), 4)
+    kernel = nc.NTK("relu")
+    whole = nc.class_sums(X, y, kernel, device="cuda")
+    monkeypatch.setenv("NC1FAST_SHIM_MEMORY", "190000")
+    steps = []
+    blocks = nc.class_sums(
+        X, y, kernel, device="cuda", progress=lambda done, total: steps.append(total)
+    )
+    _same(blocks, whole)
+    assert steps[-1] > 1
+    monkeypatch.setenv("NC1FAST_SHIM_MEMORY", "60000")
+    with pytest.raises(MemoryError, match=r"54000 bytes of a device are free .* \d+ are needed"):
+        nc.class_sums(X, y, kernel, device="cuda")
+    with pytest.raises(MemoryError, match=r"cuda:0 has \d+ bytes free of 60000, and \d+ more"):
+        kernel(X, device="cuda")
+
+
+def test_a_file_under_a_memory_limit_and_a_journal(other_device, tmp_path):
+    X, y = _data((230, 90), 4)
+    np.save(tmp_path / "X.npy", X)
+    kernel = nc.NNGP("erf")
+    expected = nc.class_sums(X, y, kernel, device="cuda")
+    limit = 3_400_000
+    _same(nc.class_sums(tmp_path / "X.npy", y, kernel, device="cuda", memory_limit=limit), expected)
+    path = tmp_path / "journal"
+    for _ in range(2):
+        _same(nc.class_sums(X, y, kernel, device="cuda", journal=path), expected)
+    with pytest.raises(ValueError, match=r"isa: cuda \d+\.\d+ there"):
+        nc.class_sums(X, y, kernel, journal=path)
+
+
+def test_a_pass_on_a_device_can_be_stopped(other_device):
+    X, y = _data()
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nc.collapse(X, y, nc.NNGP("relu"), device="cuda", convention="papyan", progress=stop)
+
+
+def test_overflow_is_the_error_it_is_on_the_processor(other_device):
+    X = np.array([[400.0], [1.0], [2.0], [3.0]])
+    for device in ("cpu", "cuda"):
+        with pytest.raises(ValueError, match="out of range"):
+            nc.collapse(X, [0, 0, 1, 1], nc.NNGP("exp"), device=device)
+
+
+def test_device_info_and_the_command_line(other_device, call, tmp_path):
+    info = nc.cuda.device_info()
+    assert info == nc.cuda.device_info("cuda:0")
+    assert info.index == 0
+    assert 0 < info.free_memory <= info.total_memory
+    assert nc.cuda.available()
+    X, y = _data()
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    code, out, _ = call(
+        "collapse", tmp_path / "data.npz", "--device", "cuda", "--convention", "class"
+    )
+    assert code == 0
+    assert re.search(r"^device +cuda$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "CUDA", "", "cuda:all:1"])
+def test_names_that_mean_no_device(name):
+    with pytest.raises(ValueError, match="device must be one of 'cpu', 'cuda'"):
+        nc.collapse(np.eye(4), [0, 0, 1, 1], nc.NNGP("relu"), device=name)
+
+
+def _machine(monkeypatch, capabilities):
+    """A machine with devices of these compute capabilities, that run nothing."""
+
+    def info(index):
+        memory = {"free_memory": 1, "total_memory": 2}
+        kind = {"compute_capability": capabilities[index], "multiprocessors": 1}
+        return {"name": "none", **kind, **memory}
+
+    module = SimpleNamespace(
+        device_count=lambda: len(capabilities),
+        no_device=lambda: "CUDA driver version is insufficient",
+        device_info=info,
+    )
+    monkeypatch.setattr(cuda, "module", lambda: module)
+
+
+def test_machines_without_the_device(monkeypatch, call, tmp_path):
+    def collapse(device):
+        return nc.collapse(np.eye(4), [0, 0, 1, 1], nc.NNGP("relu"), device=device)
+
+    with pytest.raises(TypeError, match="device must be one of"):
+        collapse(0)
+    _machine(monkeypatch, [])
+    assert not nc.cuda.available()
+    with pytest.raises(nc.cuda.DeviceError, match="there is none: CUDA driver version"):
+        collapse("cuda")
+    np.savez(tmp_path / "data.npz", X=np.eye(4), y=[0, 0, 1, 1])
+    code, _, err = call("collapse", tmp_path / "data.npz", "--device", "cuda")
+    assert code == 2
+    assert err.startswith("nc1fast: device='cuda', but there is none")
+    _machine(monkeypatch, [(9, 0), (8, 0)])
+    with pytest.raises(ValueError, match="those there are, cuda:0, cuda:1, got 'cuda:2'"):
+        collapse("cuda:2")
+    with pytest.raises(ValueError, match=r"one compute capability, got 8\.0, 9\.0"):
+        collapse("cuda:all")
+
+
+def test_a_build_without_cuda_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nc1fast._cuda", None)
+    assert not nc.cuda.available()
+    with pytest.raises(nc.cuda.DeviceError, match="has no CUDA: build it where nvcc is found"):
+        nc.NNGP("relu")(np.eye(3), device="cuda")
+
+
+@pytest.mark.parametrize("setting", [{"method": "features"}, {"method": "auto"}])
+def test_a_device_belongs_to_the_exact_method(setting, other_device):
+    X, y = _data()
+    with pytest.raises(ValueError, match="device belong to method='exact'"):
+        nc.collapse(X, y, nc.NNGP("relu"), device="cuda", **setting)
+
+
+@pytest.mark.parametrize("kernel", [None, "precomputed", lambda A, B: A @ B.T])
+def test_a_device_belongs_to_kernel_objects(kernel, other_device):
+    with pytest.raises(ValueError, match="device need a kernel object"):
+        nc.collapse(np.eye(4), [0, 0, 1, 1], kernel, device="cuda")
+
+
+class _Device(AbstractContextManager):
+    id = 1
+
+    def __exit__(self, *_):
+        return None
+
+
+class _Array(np.ndarray):
+    """An array of CuPy, as far as this package looks: host memory plays that of a device."""
+
+    device = _Device()
+
+    @property
+    def __cuda_array_interface__(self):
+        return self.__array_interface__
+
+    def get(self):
+        return np.array(self)
+
+    def __array__(self, *_, **__):
+        raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """A stand-in for CuPy, whose arrays the pretended devices can write to."""
+    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
+    monkeypatch.setattr(cuda, "module", lambda: shim)
+    linalg = pytest.importorskip("scipy.linalg")
+    stand_in, extended = ModuleType("cupy"), ModuleType("cupyx")
+    waited = []
+    stream = SimpleNamespace(synchronize=lambda: waited.append(True))
+    stand_in.cuda = SimpleNamespace(Device=nullcontext, get_current_stream=lambda: stream)
+    stand_in.waited = waited
+    stand_in.linalg = np.linalg
+    stand_in.log, stand_in.eye = np.log, np.eye
+    stand_in.empty = lambda shape, dtype: np.full(shape, np.nan, dtype).view(_Array)
+    stand_in.asarray = lambda A: np.array(A).view(_Array)
+    stand_in.asnumpy = lambda A: np.array(A.view(np.ndarray))
+
+    @contextmanager
+    def errstate(*, linalg):
+        assert linalg == "raise"
+        yield
+
+    extended.errstate = errstate
+    scipy_there, linalg_there = ModuleType("cupyx.scipy"), ModuleType("cupyx.scipy.linalg")
+    linalg_there.solve_triangular = lambda A, B, **how: linalg.solve_triangular(
+        A.view(np.ndarray), np.asarray(B), **how
+    )
+    modules = {"cupy": stand_in, "cupyx": extended}
+    modules |= {"cupyx.scipy": scipy_there, "cupyx.scipy.linalg": linalg_there}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return stand_in
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_gram_matrices_come_back_as_the_kind_of_the_rows(cupy, dtype):
+    X, _ = _data()
+    X = X.astype(np.float32)
+    kernel = nc.NTK("erf")
+    there = X.view(_Array)
+    expected = kernel(X, dtype=dtype, device="cuda:1")
+    K = kernel(there, dtype=dtype)
+    assert isinstance(K, _Array)
+    assert cupy.waited
+    assert np.array_equal(K.view(np.ndarray), expected)
+    across = kernel(there, there[:7], dtype=dtype)
+    assert np.array_equal(across.view(np.ndarray), expected[:, :7])
+    assert type(kernel(there, dtype=dtype, device="cpu")) is np.ndarray
+    assert type(kernel(there, dtype=dtype, device="cuda:0")) is np.ndarray
+
+
+def test_rows_and_labels_on_a_device_are_brought_over(cupy):
+    X, y = _data()
+    for kernel in (None, nc.NNGP("relu")):
+        found = nc.collapse(X.view(_Array), y.view(_Array), kernel, convention="papyan")
+        assert found.nc1 == nc.collapse(X, y, kernel, convention="papyan").nc1
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_equations_of_state_on_a_device(cupy, activation):
+    X, y = nc.datasets.paper_d1(40, 3, seed=0)
+    settings = {"noise": 1e-2, "activation": activation, "width": 200}
+    here = nc.adaptive.solve(X, y, **settings)
+    there = nc.adaptive.solve(X, y, device="cuda:1", **settings)
+    assert there.converged
+    np.testing.assert_allclose(there.sigma, here.sigma, rtol=1e-8, atol=1e-10)
+    assert there.free_energy == pytest.approx(here.free_energy, rel=1e-11)
+    with pytest.raises(ValueError, match="device must be 'cuda' or 'cuda:INDEX' here"):
+        nc.adaptive.solve(X, y, device="cuda:all", **settings)
+
+
+def test_torch_tensors_of_a_device(device):
+    torch = pytest.importorskip("torch")
+    X, y = _data()
+    tensor = torch.from_numpy(X).to(device)
+    K = nc.NTK("relu")(tensor)
+    expected = nc.NTK("relu")(X, device=device)
+    if device == "cuda":
+        assert K.device == tensor.device
+        K = K.cpu().numpy()
+    assert np.array_equal(K, expected)
+    labels = torch.from_numpy(y).to(device)
+    found = nc.collapse(tensor, labels, nc.NNGP("relu"), convention="papyan", device=device)
+    assert found.nc1 == nc.collapse(X, y, nc.NNGP("relu"), convention="papyan", device=device).nc1
