@@ -25,7 +25,7 @@ RELATIVE = {"float64": 1e-13, "float32": 1e-6}  # of entries, to the largest, wh
 
 def _kernels(activation):
     """NNGP and NTK, depths 2, 3 and 6, with biases where an activation needs them, and small where it grows."""
-    bias = 0.1 if activation in NO_FINITE_NTK else 0.0
+    bias = 0.1 if activation in (*NO_FINITE_NTK, "relu2") else 0.0
     weight = 0.1 if activation in ("exp", "relu2") else 0.8
     depths = (2, 3) if weight < 0.8 else (2, 3, 6)
     kernels = [nc.NNGP(activation, depth, weight, bias) for depth in depths]
