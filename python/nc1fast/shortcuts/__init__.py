@@ -68,6 +68,7 @@ def shortcut_sums(
     kernel: Any,
     *,
     row_sums: bool,
+    n_threads: int | None = None,
 ) -> ClassSums:
     """Class sums of a kernel by its shortcut.
 
@@ -104,7 +105,8 @@ def shortcut_sums(
     order = np.argsort(classes, kind="stable").astype(np.int64, copy=False)
     sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
     if kind == "interpolation":
-        sums = interpolated_sums(kernel, X[order].astype(np.float64), sizes, rows=row_sums)
+        rows = X[order].astype(np.float64, copy=False)
+        sums = interpolated_sums(kernel, rows, sizes, rows=row_sums, n_threads=n_threads)
         if sums is None:
             raise ValueError(
                 f"the shortcut for {kernel!r} needs more nodes than it has: X spreads too far for this activation"
