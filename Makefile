@@ -40,6 +40,7 @@ sanitize: sanitize-address sanitize-thread ## a short selection of tests under A
 sanitize-address sanitize-thread: sanitize-%: $(VENV)/installed
 	SKBUILD_BUILD_DIR=build/$* $(PIP) --no-build-isolation --no-deps --upgrade --target build/$*/site \
 	  --config-settings=install.strip=false --config-settings=cmake.define.NC1FAST_OPTIMIZATION=-O1 \
+	  --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=OFF \
 	  --config-settings=cmake.define.CMAKE_CXX_FLAGS="$(SANITIZE_$*) -fno-omit-frame-pointer -g1" .
 	for isa in baseline best; do \
 	  env $$([ $$isa = best ] || echo NC1FAST_ISA=$$isa) $(RUNTIME_$*) \

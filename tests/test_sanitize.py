@@ -5,6 +5,9 @@ Sizes are odd, smaller and larger than a panel, and one class has a single row.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -124,3 +127,63 @@ def test_an_exception_in_a_callback_ends_the_pass() -> None:
 
     with pytest.raises(RuntimeError, match="enough"):
         nc.collapse(X, y, nc.NNGP("relu"), convention="sample", n_threads=3, progress=stop)
+
+
+@pytest.fixture
+def shim(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Host threads, 64 to a block, that run what a CUDA device would."""
+    module = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
+    monkeypatch.setattr(nc.cuda, "module", lambda: module)
+
+
+@pytest.mark.usefixtures("shim")
+@pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", nc.activations())
+def test_blocks_of_a_device(activation: str, dtype: str) -> None:
+    X, y = _data(17)
+    X, y = X[:90], y[:90]
+    kernels = _kernels(activation)
+    results = [
+        nc.collapse(X, y, kernels, convention="sample", dtype=dtype, device=device, n_threads=2)
+        for device in ("cpu", "cuda", "cuda:all")
+    ]
+    for there, here, shared in zip(*results, strict=True):
+        assert here.nc1 == shared.nc1
+        assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
+    K = kernels[0](X, dtype=dtype, device="cuda")
+    assert np.array_equal(K, K.T)
+
+
+MISSING = """
+import numpy as np
+import nc1fast as nc
+nc.cuda.module = lambda: __import__("nc1fast._shim._cuda", fromlist=["_cuda"])
+X = np.random.default_rng(0).standard_normal((130, 17))
+kernels = [nc.NNGP("relu"), nc.NTK("relu")]
+nc.class_sums(X, np.arange(130) % 2, kernels, device="cuda", dtype="{dtype}")
+print("done")
+"""
+
+
+@pytest.mark.usefixtures("shim")
+@pytest.mark.skipif(
+    "libtsan" not in os.environ.get("LD_PRELOAD", ""), reason="only ThreadSanitizer sees races"
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("barrier", [None, *range(7)])
+def test_a_missing_barrier_is_a_race(barrier: int | None, dtype: str) -> None:
+    """Three steps of the product have one each; the others: before and after the chords, before and after the sums."""
+    skip = {} if barrier is None else {"NC1FAST_SHIM_SKIP_BARRIER": str(barrier)}
+    run = subprocess.run(
+        [sys.executable, "-S", "-c", MISSING.format(dtype=dtype)],
+        env={**os.environ, **skip},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if barrier is None:
+        assert run.stdout == "done\n", run.stderr
+    else:
+        assert "WARNING: ThreadSanitizer: data race" in run.stderr
+        assert run.returncode != 0

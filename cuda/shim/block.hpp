@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <barrier>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -17,6 +16,20 @@ namespace nc1fast::shim {
 
 inline constexpr int kLanes = 32;
 inline constexpr std::size_t kExchange = 64;  // bytes that a lane shows to its warp
+
+// Of POSIX: std::barrier waits through a pool that all barriers share, which makes a race detector take threads of
+// different warps for synchronized.
+class Barrier {
+ public:
+  explicit Barrier(int n_threads) { pthread_barrier_init(&all_, nullptr, unsigned(n_threads)); }
+  ~Barrier() { pthread_barrier_destroy(&all_); }
+  Barrier(const Barrier&) = delete;
+  Barrier& operator=(const Barrier&) = delete;
+  void arrive_and_wait() { pthread_barrier_wait(&all_); }
+
+ private:
+  pthread_barrier_t all_;
+};
 
 // The threads of a block. A grid is run by one team, block after block.
 class Team {
@@ -37,13 +50,13 @@ class Team {
   }
 
   struct Warp {
-    std::barrier<> meet{kLanes};
+    Barrier meet{kLanes};
     unsigned char shown[kLanes][kExchange];
   };
   Warp& warp(int thread) { return *warps_[std::size_t(thread / kLanes)]; }
 
  private:
-  std::barrier<> all_;
+  Barrier all_;
   std::vector<unsigned char> memory_;
   std::vector<std::unique_ptr<Warp>> warps_;
   int skipped_ = -1;
