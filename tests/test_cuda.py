@@ -199,6 +199,14 @@ def test_device_info_and_the_command_line(other_device, call, tmp_path):
     assert re.search(r"^device +cuda$", out, re.MULTILINE)
 
 
+def test_doctor_checks_every_device(other_device, call):
+    code, out, _ = call("doctor")
+    assert code == 0
+    assert re.search(r"^cuda:0 +\S.* \(\d+\.\d+\), \d+\.\d of \d+\.\d GiB free$", out, re.MULTILINE)
+    checks = 25 * (1 + len(re.findall(r"^cuda:", out, re.MULTILINE)))
+    assert f"{checks} of {checks} checks passed" in out
+
+
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "CUDA", "", "cuda:all:1"])
 def test_names_that_mean_no_device(name):
     with pytest.raises(ValueError, match="device must be one of 'cpu', 'cuda'"):

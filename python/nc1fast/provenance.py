@@ -35,6 +35,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def devices() -> tuple[list[str], dict[str, str]]:
+    """Names of the CUDA devices, and what there is to say of each; or why there are none."""
+    from nc1fast import cuda
+
+    try:
+        found = [cuda.device_info(f"cuda:{i}") for i in range(cuda.module().device_count())]
+        why = "" if found else str(cuda.module().no_device())
+    except cuda.DeviceError as error:
+        found, why = [], str(error)
+    described = {}
+    for info in found:
+        major, minor = info.compute_capability
+        free, total = (n / 2**30 for n in (info.free_memory, info.total_memory))
+        text = f"{info.name} ({major}.{minor}), {free:.1f} of {total:.1f} GiB free"
+        described[f"cuda:{info.index}"] = text
+    return list(described), described or {"cuda": f"none: {why}"}
+
+
 def extras() -> dict[str, str]:
     """Versions of the optional packages that are installed; the others are named as missing."""
     versions, missing = {}, []

@@ -27,8 +27,13 @@ class Check:
         return self.difference <= self.allowed
 
 
-def run() -> list[Check]:
-    """Compare the compiled core with `nc1fast.reference`, and one thread with two.
+def run(device: str = "cpu") -> list[Check]:
+    """Compare the compiled core, or a device, with `nc1fast.reference`, and one thread with two.
+
+    Parameters
+    ----------
+    device : str, default "cpu"
+        As of `nc1fast.collapse`.
 
     Notes
     -----
@@ -44,12 +49,15 @@ def run() -> list[Check]:
         kernel = kind(activation, depth, weight_variance=1.3, bias_variance=0.1)
         expected = reference.collapse(reference.gram(kernel, X), y)["nc1"]
         for dtype in ("float64", "float32"):
-            result = nc.collapse(X, y, kernel, convention="papyan", dtype=dtype, n_threads=1)
+            result = nc.collapse(
+                X, y, kernel, convention="papyan", dtype=dtype, device=device, n_threads=1
+            )
             allowed = result.error_bound + _TOLERANCE * expected
             name = f"{kind.__name__}({activation!r}, depth={depth}) in {dtype}"
             checks.append(Check(name, abs(result.nc1 - expected), allowed))
     results = [
-        nc.collapse(X, y, nc.NTK("erf"), convention="papyan", n_threads=n).nc1 for n in (1, 2)
+        nc.collapse(X, y, nc.NTK("erf"), convention="papyan", device=device, n_threads=n).nc1
+        for n in (1, 2)
     ]
     checks.append(Check("one thread against two", float(np.ptp(results)), 0.0))
     return checks

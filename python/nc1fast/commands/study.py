@@ -70,13 +70,14 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
 
 
 def doctor() -> None:
-    """Instruction set, threads, versions, and a one-second self-test against the NumPy reference."""
+    """Instruction set, threads, devices, versions, and a one-second self-test of each against the NumPy reference."""
     from nc1fast import provenance, selftest
 
     typer.echo(f"nc1fast          {nc.__version__}")
-    for name, value in {**provenance.machine(), **provenance.extras()}.items():
+    devices, described = provenance.devices()
+    for name, value in {**provenance.machine(), **described, **provenance.extras()}.items():
         typer.echo(f"{name:<16} {value}")
-    checks = selftest.run()
+    checks = [check for device in ("cpu", *devices) for check in selftest.run(device)]
     failed = [check for check in checks if not check.passed]
     for check in failed:
         typer.echo(
