@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PLAIN = {"f8", "f4", "f2", "i1", "u1", "i2", "u2", "i4", "u4"}  # what the core widens, exactly
+_PAGE_BYTES = 1 << 16  # read ahead in each column of a Parquet file
 _NAMED = 20  # arrays of a file that a message names
 
 
@@ -202,7 +203,8 @@ def _from_map(X: np.memmap[Any, Any]) -> Any:
     if X.flags.c_contiguous or X.flags.f_contiguous:
         return _lying(path, offset, X.shape, X.dtype, by_column=not X.flags.c_contiguous)
     rows = X.strides[1] == X.itemsize
-    return (rows and _plain(path, offset, X.strides[0], X.dtype, X.shape)) or _spool.from_slices(X)
+    found = _plain(path, offset, X.strides[0], X.dtype, X.shape) if rows else None
+    return found or _spool.from_slices(X, forget=lambda: whole.madvise(mmap.MADV_DONTNEED))
 
 
 def _from_archive(path: str, name: str) -> FileRows:
@@ -290,7 +292,7 @@ def _from_parquet(path: str, columns: str) -> FileRows:
         n = file.metadata.num_rows
         check_shape((n, len(names)), "X")
         step = max(1, CHUNK_BYTES // (8 * len(names)))
-        batches = file.iter_batches(batch_size=step, columns=names)
+        batches = file.iter_batches(batch_size=step, columns=names, use_threads=False)
         return _spool.from_columns(batches, names, n)
 
 
@@ -311,7 +313,8 @@ def _column(path: str, name: str) -> Any:
 def _parquet(path: str, argument: str) -> Any:
     parquet = require("pyarrow.parquet", "files")
     try:
-        return parquet.ParquetFile(path)
+        # Pages of the columns as they are asked for: by default whole row groups come into memory.
+        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=_PAGE_BYTES)
     except ValueError as error:  # ArrowInvalid
         raise ValueError(f"{argument}: {path} is not a Parquet file: {error}") from None
 

@@ -18,7 +18,7 @@ from nc1fast._file_rows import CHUNK_BYTES, FileRows
 from nc1fast._inputs import as_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -122,8 +122,11 @@ def from_stream(file: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> File
     return spooled(blocks(), n)
 
 
-def from_slices(X: Any) -> FileRows:
-    """Rows of an array that gives slices: zarr, dask, a chunked data set, a map of rows in another order."""
+def from_slices(X: Any, forget: Callable[[], object] = lambda: None) -> FileRows:
+    """Rows of an array that gives slices: zarr, dask, a chunked data set, a map of rows in another order.
+
+    `forget` is called after each block: pages of a map leave the memory of this process.
+    """
     n, d = X.shape
     chunks = getattr(X, "chunks", None)
     tall = chunks[0] if chunks else 1
@@ -135,6 +138,7 @@ def from_slices(X: Any) -> FileRows:
         for start in range(0, n, step):
             rows = X[start : start + step]
             yield np.asarray(rows.compute() if hasattr(rows, "compute") else rows)
+            forget()
 
     return spooled(blocks(), n)
 
