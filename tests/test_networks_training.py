@@ -51,7 +51,9 @@ def _assert_same(a: Any, b: Any) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_training_takes_the_steps_of_a_plain_loop(optimizer: str, d1: tuple[Any, Any]) -> None:
+def test_training_takes_the_steps_of_a_plain_loop(
+    optimizer: str, d1: tuple[Any, Any], device: str
+) -> None:
     X, y = d1
     network, plain = _network(), _network()
     settings: dict[str, Any] = {"lr": 0.02, "weight_decay": 1e-3}
@@ -64,9 +66,11 @@ def test_training_takes_the_steps_of_a_plain_loop(optimizer: str, d1: tuple[Any,
         ((plain(rows) - goal) ** 2).mean().backward()
         opt.step()
     before = [p.clone() for p in network.parameters()]
-    trace = train(network, X, y, optimizer=optimizer, epochs=30, **settings, **momentum)
+    trace = train(
+        network, X, y, optimizer=optimizer, epochs=30, device=device, **settings, **momentum
+    )
     for trained, expected in zip(trace.networks[0].parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(trained, expected, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(trained.cpu(), expected, rtol=1e-12, atol=1e-14)
     assert all(torch.equal(p, q) for p, q in zip(network.parameters(), before, strict=True))
     loss = float(((plain(rows) - goal) ** 2).mean().detach())
     assert trace.at(30, "output")["loss"][0] == pytest.approx(loss, rel=1e-10)
