@@ -27,12 +27,17 @@ __device__ __forceinline__ double warp_sum(double x) {
 template <class T, class At>
 __device__ __forceinline__ double sum_of(int n, const At& at) {
   double total = 0;
-  for (int first = 0; first < n; first += kGroup) {
+  int first = 0;
+  for (; first + kGroup <= n; first += kGroup) {
     T group = 0;
-    for (int k = first; k < n && k < first + kGroup; ++k) group += at(k);
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k) group += at(first + k);
     total += double(group);
   }
-  return total;
+  if (first == n) return total;
+  T group = 0;
+  for (; first < n; ++first) group += at(first);
+  return total + double(group);
 }
 
 // One output of the unit (p, q). Between classes a pair of classes counts once, its rows on the side of the lower one

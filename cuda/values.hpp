@@ -2,6 +2,8 @@
 // one switch for the whole block.
 #pragma once
 
+#include <utility>
+
 #include "lanes.hpp"
 #include "nc1fast/pairs.hpp"
 #include "work.hpp"
@@ -13,27 +15,68 @@ struct Outputs {
   int begin, end;
 };
 
+// Row i and column j of one entry. With one hidden layer what belongs to the column stays in registers.
+template <class T, bool Deep>
+struct Entry {
+  using Pair = PairOfRows<T, T>;
+  Pair pair;
+  Row<T> own;
+  __device__ typename Pair::template Two<Row<T>> at(int l) const {
+    auto two = pair.at(l);
+    if constexpr (!Deep) two.j = own;
+    return two;
+  }
+  __device__ typename Pair::template Two<Link<T>> links(int l) const { return pair.links(l); }
+};
+
+// emit(level, row, Level, chord) for the rows of column `thread()`, G at a time: constants are loaded once for all of
+// them, and their operations overlap.
+template <int G, class T, class Act, Form F, bool Tangent, bool Deep, class Emit>
+__device__ __forceinline__ void walk_column(const Chain<T>& chain, int p, int q, const T* chords, const Emit& emit) {
+  const int c = thread();
+  const Act act(chain.parameter);
+  const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + c;
+  const Row<T> own = PairOfRows<T, T>{chain.fields, i, j}.at(0).j;
+  for (int r = 0; r < kWidth; r += G)
+    [&]<int... V>(std::integer_sequence<int, V...>) __attribute__((always_inline)) {
+      const T chord[] = {chords[(r + V) * kWidth + c]...};  // the values may take their place
+      const Entry<T, Deep> rows[] = {{{chain.fields, i + r + V, j}, own}...};
+      decltype(state_of<F, Tangent>(T{})) states[] = {state_of<F, Tangent>(chord[V])...};
+      walk<Tangent, Deep>(states, act, chain.recursion, rows,
+                          [&](int level, int v, const Level<T>& x)
+                              __attribute__((always_inline)) { emit(level, r + v, x, chord[v]); });
+    }(std::make_integer_sequence<int, G>{});
+}
+
+// One output of one hidden layer, the common case, has loops of its own.
 template <class T, class Act, Form F, bool Tangent, bool Deep>
 __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, const T* chords, Outputs outputs,
                                           T* values) {
   const int c = thread();
-  const Act act(chain.parameter);
-  const std::ptrdiff_t j = std::ptrdiff_t(q) * kWidth + c;
-  for (int r = 0; r < kWidth; ++r) {
-    const int at = r * kWidth + c;
-    const T chord = chords[at];  // the values may take its place
-    const PairOfRows<T, T> rows[1] = {{chain.fields, std::ptrdiff_t(p) * kWidth + r, j}};
-    const auto emit = [&](int level, int, const Level<T>& x) __attribute__((always_inline)) {
-      const int first = chain.first_output[level], last = chain.first_output[level + 1];
-      for (int o = first > outputs.begin ? first : outputs.begin; o < last && o < outputs.end; ++o) {
-        const bool itself = p == q && r == c && chain.outputs[o].quantity == Quantity::sensitivity;
-        values[(o - outputs.begin) * kWidth * kWidth + at] =
-            itself ? T(0) : value_of<F>(chain, o, x, chord, rows[0].i, rows[0].j);
-      }
-    };
-    decltype(state_of<F, Tangent>(T{})) states[1] = {state_of<F, Tangent>(chord)};
-    walk<Tangent, Deep>(states, act, chain.recursion, rows, emit);
+  const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + c;
+  if constexpr (!Deep) {
+    Output<T> alone = chain.outputs[outputs.begin];
+    if (outputs.end == outputs.begin + 1 && alone.quantity != Quantity::sensitivity) {
+      alone.quantity = Tangent && alone.quantity == Quantity::tangent ? Quantity::tangent : Quantity::covariance;
+      walk_column<4, T, Act, F, Tangent, Deep>(
+          chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
+            if (Tangent && level != alone.level) return;
+            values[r * kWidth + c] = value_of<F>(chain, outputs.begin, alone, x, chord, i + r, j);
+          });
+      return;
+    }
   }
+  walk_column<Deep ? 2 : 1, T, Act, F, Tangent, Deep>(
+      chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
+        const int first = chain.first_output[level], last = chain.first_output[level + 1];
+#pragma unroll 1
+        for (int o = first > outputs.begin ? first : outputs.begin; o < last && o < outputs.end; ++o) {
+          const Output<T> out = chain.outputs[o];
+          const bool itself = out.quantity == Quantity::sensitivity && p == q && r == c;
+          values[((o - outputs.begin) * kWidth + r) * kWidth + c] =
+              itself ? T(0) : value_of<F>(chain, o, out, x, chord, i + r, j);
+        }
+      });
 }
 
 // Within: the forms of tiles within classes, else those between them. A unit off the diagonal has p != q.

@@ -6,7 +6,7 @@
 #pragma once
 
 #if defined(__CUDACC__)
-#define NC1FAST_HD __host__ __device__
+#define NC1FAST_HD __host__ __device__ __attribute__((always_inline))
 #else
 #define NC1FAST_HD [[gnu::always_inline]]
 #endif

@@ -49,11 +49,10 @@ NC1FAST_HD inline auto state_of(V chord) {
     return ErfDistance<V, Tangent>(chord);
 }
 
-// Output o of a chain, from the level that it is taken at and the chord of the pair.
+// Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair.
 template <Form F, class V, class T>
-NC1FAST_HD inline V value_of(const Chain<T>& chain, int o, const Level<V>& x, V chord, std::ptrdiff_t i,
-                             std::ptrdiff_t j) {
-  const Output<T>& out = chain.outputs[o];
+NC1FAST_HD inline V value_of(const Chain<T>& chain, int o, const Output<T>& out, const Level<V>& x, V chord,
+                             std::ptrdiff_t i, std::ptrdiff_t j) {
   if (out.quantity == Quantity::sensitivity) {
     const T* mu = chain.sensitivities[o];
     const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
