@@ -130,8 +130,17 @@ template <int Pending>
 void copies_done() {
   shim::self().wait(Pending);
 }
-inline float rsqrt_estimate(float w) { return 1.0f / std::sqrt(w); }
-inline double rsqrt_estimate(double w) { return 1.0 / std::sqrt(w); }
+// No better than the device's.
+template <class Bits, class T>
+T without_last_bits(T y, int n) {
+  Bits bits;
+  std::memcpy(&bits, &y, sizeof y);
+  bits &= ~Bits(0) << n;
+  std::memcpy(&y, &bits, sizeof y);
+  return y;
+}
+inline float rsqrt_estimate(float w) { return without_last_bits<std::uint32_t>(1.0f / std::sqrt(w), 2); }
+inline double rsqrt_estimate(double w) { return without_last_bits<std::uint64_t>(1.0 / std::sqrt(w), 33); }
 inline constexpr bool kTensor = true;
 inline void multiply_add(double (&c)[4], const double (&a)[4], const double (&b)[2]) {
   struct Operands {
