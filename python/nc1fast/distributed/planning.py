@@ -189,7 +189,7 @@ def plan(
 def calibrate(problem: Problem, n_threads: int) -> Cost:
     """Time samples of growing size until one is long enough to extrapolate."""
     n, order = len(problem.rows), np.argsort(problem.classes, kind="stable")
-    size = min(n, _FIRST)
+    size, row = min(n, _FIRST), math.inf
     tiles: list[int] = []
     while True:
         sample = problem.sample(order, size)
@@ -199,8 +199,10 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
         known = time.perf_counter()
         surveyed.sums((0, 1), lambda _, total: tiles.append(total))
         elapsed = time.perf_counter() - known
+        row = min(
+            row, (known - started) / m
+        )  # short: of the best sample, should others have been interrupted
         if elapsed > _CALIBRATION or size >= min(n, _LAST):
-            row = (known - started) / m
             pairs = m * (m + 1) / 2
             return Cost(max(elapsed - row * m, 0.1 * elapsed) / pairs, row, tiles[-1] / pairs)
         size = min(n, 2 * size)
