@@ -83,7 +83,9 @@ class Cell(NamedTuple):
         """The matrix from values on the nodes to values at points in the coordinates of the box."""
         out = np.ones((len(unit), 1))
         for axis, n in enumerate(self.shape):
-            basis = chebyshev.polynomials(unit[:, axis], n).T @ chebyshev.nodes(n)[1]
+            basis = chebyshev.product(
+                chebyshev.polynomials(unit[:, axis], n).T, chebyshev.nodes(n)[1]
+            )
             out = (out[:, :, None] * basis[:, None, :]).reshape(len(unit), -1)
         return out
 
@@ -114,7 +116,8 @@ def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | No
 
     None if they need more. A tail that stays where it is, at most `_NEARLY`, is rounding.
     """
-    size = (np.abs(chebyshev.nodes(_NODES[-1])[1] @ values) / scale).max(axis=1)
+    coefficients = chebyshev.product(chebyshev.nodes(_NODES[-1])[1], values)
+    size = (np.abs(coefficients) / scale).max(axis=1)
     tails = np.maximum.accumulate(size[::-1])[::-1]
     tails = np.maximum(tails - noise, 0.0)
     last, before = float(tails[-4]), float(tails[-12])
@@ -157,7 +160,7 @@ def _probed(kernel: Kernel, cell: Cell, X: Array, witnesses: Array) -> float:
     points = X[cell.probes()]
     exact = kernel(points, witnesses, n_threads=1)
     on_nodes = kernel(cell.nodes(), witnesses, n_threads=1)
-    interpolant = cell.interpolation(cell.unit(points)) @ on_nodes
+    interpolant = chebyshev.product(cell.interpolation(cell.unit(points)), on_nodes)
     size = cell.length * np.sqrt(kernel.diag(witnesses))
     return float((np.abs(interpolant - exact) / np.where(size > 0, size, 1.0)).max())
 

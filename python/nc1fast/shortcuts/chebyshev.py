@@ -33,6 +33,11 @@ def nodes(n: int) -> tuple[Array, Array]:
     return np.cos(angle), to_coefficients
 
 
+def product(A: Array, B: Array) -> Array:
+    """A @ B without BLAS, for a few rows of A."""
+    return np.asarray(np.einsum("ij,jk->ik", A, B))
+
+
 def grid(shape: tuple[int, ...]) -> Array:
     """Nodes of a box, (product of shape, d0), first coordinate slowest."""
     axes = np.meshgrid(*(nodes(n)[0] for n in shape), indexing="ij")
@@ -115,4 +120,5 @@ def trimmed(coefficients: Array, tolerance: float) -> Array:
     largest = size.max(axis=tuple(range(1, size.ndim)), keepdims=True)
     matter = (size > tolerance * largest).any(axis=0)
     ends = [int(index.max()) + 1 if len(index) else 1 for index in np.nonzero(matter)]
-    return coefficients[(slice(None), *(slice(end) for end in ends))]
+    kept = (slice(None), *(slice(end) for end in ends))
+    return coefficients[kept]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast._backend import thread_count
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
 from nc1fast.pairwise import stable
 from nc1fast.shortcuts import chebyshev
@@ -24,7 +23,7 @@ from nc1fast.shortcuts.cells import Cell, Cells, as_they_are, cut
 from nc1fast.shortcuts.partial import PartialSums
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
@@ -53,9 +52,9 @@ def interpolated_sums(
     kernel: Kernel,
     X: Array,
     sizes: NDArray[np.int64],
+    pool: Executor,
     *,
     rows: bool,
-    n_threads: int | None = None,
 ) -> PartialSums | None:
     """Class sums of a smooth kernel of one or two features; None where the rows spread too far for it.
 
@@ -66,10 +65,10 @@ def interpolated_sums(
     X : ndarray of shape (n_samples, 1 or 2)
         Sorted by class.
     sizes : ndarray of shape (n_classes,)
+    pool : Executor
+        Takes some rows or nodes at a time; the bits do not depend on it.
     rows : bool
         Whether to keep the row-class sums.
-    n_threads : int, optional
-        As `nc1fast.collapse`; the bits do not depend on it.
 
     Notes
     -----
@@ -78,29 +77,27 @@ def interpolated_sums(
     Accuracy: as the bounds say: about 1e-14 of each block sum; within_c 1e-13 relative where D2 is stable and no row is far
     outside of its class (a row at r standard deviations costs r^2), else that of a difference of such sums.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     ends = np.cumsum(sizes)
     slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
     witnesses = _witnesses(X, slices)
-    rules: list[_Rule] = []
-    with ThreadPoolExecutor(thread_count(n_threads)) as pool:
-        left = min(_MOST, max(_MODEST, len(X) // _FEWER))
-        for members in slices:
-            index = np.arange(members.start, members.stop)
-            cells = cut(kernel, X, index, witnesses, left)
-            if cells is None:
-                return None
-            rules.append(_rule(kernel, X, cells, pool))
-            left -= cells.n_nodes
-        towards = _products(kernel, rules, pool)
-        spread = [_pairs(kernel, rule, X, pool) for rule in rules]
-        out = _rows(rules, towards, X, pool) if rows else None
-        traces = np.array([_trace(kernel, X[members], pool) for members in slices])
+    most = min(_MOST, max(_MODEST, len(X) // _FEWER))
+    rows_of = [np.arange(members.start, members.stop) for members in slices]
+    cells: list[Cells] = []
+    for one in pool.map(lambda index: cut(kernel, X, index, witnesses, most), rows_of):
+        if one is None:
+            return None
+        cells.append(one)
+    if sum(one.n_nodes for one in cells) > most:
+        return None
+    rules = [_rule(kernel, X, one, pool) for one in cells]
+    towards = _products(kernel, rules, pool)
+    spread = [_pairs(kernel, rule, X, pool) for rule in rules]
+    out = _rows(rules, towards, X, pool) if rows else None
+    traces = np.array([_trace(kernel, X[members], pool) for members in slices])
 
     C, largest = len(sizes), int(sizes.max())
-    most = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
-    rounding = UNIT_ROUNDOFF * (160 + 4 * most + summation_error(largest))
+    longest = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
+    rounding = UNIT_ROUNDOFF * (160 + 4 * longest + summation_error(largest))
     block = np.array([[towards[c][e] @ rules[c].weights for e in range(C)] for c in range(C)])
     size, error = (np.array([getattr(rule, name) for rule in rules]) for name in ("size", "error"))
     tail = np.outer(error, size)
@@ -124,10 +121,10 @@ def _witnesses(X: Array, slices: list[slice]) -> Array:
     whole, of_classes = np.concatenate(ends[:2]), np.concatenate(ends[2:])
     index = np.arange(0, len(X), -(-len(X) // (_WITNESSES // 2)))
     thinned = of_classes[:: -(-len(of_classes) // (_WITNESSES // 2))]
-    return X[np.unique(np.concatenate([whole, thinned, index]))]
+    return np.asarray(X[np.unique(np.concatenate([whole, thinned, index]))])
 
 
-def _rule(kernel: Kernel, X: Array, cells: Cells, pool: ThreadPoolExecutor) -> _Rule:
+def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
     """Nodes and weights of a class."""
     nodes, weights, error = [], [], 0.0
     for cell in cells.grids:
@@ -146,7 +143,7 @@ def _rule(kernel: Kernel, X: Array, cells: Cells, pool: ThreadPoolExecutor) -> _
     return _Rule(cells, points, w, size, error)
 
 
-def _products(kernel: Kernel, rules: list[_Rule], pool: ThreadPoolExecutor) -> list[Array]:
+def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]:
     """k(nodes_c, nodes_e) . weights_e of each class c: (C, M_c)."""
     out = [np.zeros((len(rules), len(rule.nodes))) for rule in rules]
     tiles = [
@@ -180,7 +177,7 @@ class _Pairs(NamedTuple):
     error: float  # beside their rounding
 
 
-def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: ThreadPoolExecutor) -> _Pairs | None:
+def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | None:
     """D2 of all pairs of nodes, where these are few."""
     tail = rule.cells.spread_error
     if tail is None:
@@ -197,7 +194,7 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: ThreadPoolExecutor) -> _
         points = X[grid.probes()]
         L = grid.interpolation(grid.unit(points))
         exact = _distances(kernel, as_they_are(points), points, pool)
-        off = float(np.abs(L @ D2 @ L.T - exact).max())
+        off = float(np.abs(chebyshev.product(chebyshev.product(L, D2), L.T) - exact).max())
         tail = max(tail, (off - noise) / furthest)
     error = 8 * tail * mass**2 * furthest + 4 * noise * mass**2
     total, size = (
@@ -206,7 +203,7 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: ThreadPoolExecutor) -> _
     return _Pairs(total, size, error)
 
 
-def _distances(kernel: Kernel, box: Cell, unit: Array, pool: ThreadPoolExecutor) -> Array:
+def _distances(kernel: Kernel, box: Cell, unit: Array, pool: Executor) -> Array:
     """D2 of all pairs of some points, given in the coordinates of a box."""
     parts = [slice(start, start + 64) for start in range(0, len(unit), 64)]
     if stable(kernel):
@@ -214,10 +211,11 @@ def _distances(kernel: Kernel, box: Cell, unit: Array, pool: ThreadPoolExecutor)
         return np.concatenate(list(D2))
     points = box.at(unit)
     diagonal = kernel.diag(points)
-    return np.asarray(diagonal[:, None] + diagonal - 2 * kernel(points, points, n_threads=1))
+    D2 = diagonal[:, None] + diagonal - 2 * kernel(points, points, n_threads=1)
+    return np.asarray(D2)
 
 
-def _rows(rules: list[_Rule], towards: list[Array], X: Array, pool: ThreadPoolExecutor) -> Array:
+def _rows(rules: list[_Rule], towards: list[Array], X: Array, pool: Executor) -> Array:
     """The row-class sums (C, N): the interpolants of `towards`, at the rows."""
     out = np.empty((len(rules), len(X)))
     for rule, values in zip(rules, towards, strict=True):
@@ -239,7 +237,7 @@ def _rows(rules: list[_Rule], towards: list[Array], X: Array, pool: ThreadPoolEx
     return out
 
 
-def _trace(kernel: Kernel, X: Array, pool: ThreadPoolExecutor) -> float:
+def _trace(kernel: Kernel, X: Array, pool: Executor) -> float:
     """The sum of k(x, x)."""
     parts = [X[start : start + _ROWS] for start in range(0, len(X), _ROWS)]
     return float(np.sum(list(pool.map(lambda part: float(kernel.diag(part).sum()), parts))))
