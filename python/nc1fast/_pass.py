@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # Tiles within classes and between them, in single precision or not.
 PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (False, True)}
-_DEVICE_ROW = 160  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
+_DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
 def check_pass(
@@ -85,11 +85,6 @@ def problem_hashes(
         hashlib.blake2b(repr((*about, repr(kernel))).encode(), digest_size=16).hexdigest()
         for kernel in kernels
     ]
-
-
-def problem_hash(X: Rows, classes: NDArray[np.int32], kernel: Kernel, dtype: str) -> str:
-    """`problem_hashes` of one kernel."""
-    return problem_hashes(X, classes, [kernel], dtype)[0]
 
 
 @dataclass(frozen=True)
@@ -204,7 +199,7 @@ class _Pass:
         if self.runner.memory == float("inf"):
             return 2 * (len(self.X) + step)
         k, c = len(self.kernels), len(self.sizes)
-        a_row = row_bytes + _DEVICE_ROW + 8 * k * c * self.row_sums
+        a_row = row_bytes + _DEVICE_ROW + 8 * k * (c + 1) * self.row_sums
         room = int((self.runner.memory - 64 * k * c * c) // a_row) // step * step
         if room < 2 * step:
             raise MemoryError(
