@@ -19,7 +19,7 @@ import numpy as np
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
 from nc1fast.pairwise import stable
 from nc1fast.shortcuts import chebyshev
-from nc1fast.shortcuts.cells import Cell, Cells, as_they_are, cut
+from nc1fast.shortcuts.cells import Budget, Cell, Cells, as_they_are, cut
 from nc1fast.shortcuts.partial import PartialSums
 
 if TYPE_CHECKING:
@@ -80,15 +80,13 @@ def interpolated_sums(
     ends = np.cumsum(sizes)
     slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
     witnesses = _witnesses(X, slices)
-    most = min(_MOST, max(_MODEST, len(X) // _FEWER))
+    budget = Budget(min(_MOST, max(_MODEST, len(X) // _FEWER)))
     rows_of = [np.arange(members.start, members.stop) for members in slices]
     cells: list[Cells] = []
-    for one in pool.map(lambda index: cut(kernel, X, index, witnesses, most), rows_of):
+    for one in pool.map(lambda index: cut(kernel, X, index, witnesses, budget), rows_of):
         if one is None:
             return None
         cells.append(one)
-    if sum(one.n_nodes for one in cells) > most:
-        return None
     rules = [_rule(kernel, X, one, pool) for one in cells]
     towards = _products(kernel, rules, pool)
     spread = [_pairs(kernel, rule, X, pool) for rule in rules]
