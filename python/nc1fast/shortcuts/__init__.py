@@ -72,6 +72,7 @@ def shortcut_sums(
     *,
     row_sums: bool,
     n_threads: int | None = None,
+    only_if_quicker: bool = False,
 ) -> ClassSums:
     """Class sums of a kernel by its shortcut.
 
@@ -86,6 +87,8 @@ def shortcut_sums(
         Whether the row-class sums are kept.
     n_threads : int, optional
         As `nc1fast.collapse`; the bits do not depend on it.
+    only_if_quicker : bool
+        Refuse rows that spread so far that the pass over pairs costs less.
 
     Returns
     -------
@@ -94,11 +97,11 @@ def shortcut_sums(
     Raises
     ------
     ValueError
-        Where there is no shortcut; for zero rows where the kernel has no value or no one derivative there.
+        Where there is no shortcut, or X spreads too far for it; for zero rows where the kernel has no value or no one derivative there.
 
     Notes
     -----
-    Cost: as the table above; memory N (d0 + 10) float64, and N C for the row sums.
+    Cost: as the table above; memory N (d0 + 30) float64, and N C for the row sums.
     Accuracy: `error_bound` says; about 1e-13 of nc1, however collapsed, for Linear, relu, leaky_relu, abs, and for erf
     with one hidden layer; elsewhere what a difference k_ii + k_jj - 2 k_ij leaves, as in the pass over pairs.
     """
@@ -114,10 +117,11 @@ def shortcut_sums(
     rows = X[order].astype(np.float64, copy=False)
     with ThreadPoolExecutor(thread_count(n_threads)) as pool:
         if kind == "interpolation":
-            sums = interpolated_sums(kernel, rows, sizes, pool, rows=row_sums)
+            settings = {"rows": row_sums, "only_if_quicker": only_if_quicker}
+            sums = interpolated_sums(kernel, rows, sizes, pool, **settings)
             if sums is None:
                 raise ValueError(
-                    f"the shortcut for {kernel!r} needs more nodes than it has: X spreads too far for this activation"
+                    f"the shortcut for {kernel!r} needs too many nodes: X spreads too far for this activation"
                 )
             parts = [(1.0, sums)]
         elif kind == "linear":
