@@ -29,6 +29,8 @@ def _cases():
         yield nc.NTK(activation, parametrization="standard", width=30, bias_variance=0.1), 1
     yield nc.NNGP("relu", 2, (1.3, 0.7), (0.0, 0.5)), 2
     yield nc.NTK("relu", bias_variance=0.3, train_bias=False), 1
+    yield nc.NNGP("relu2", 2, (1.3, 0.7), (0.0, 0.5)), 2
+    yield nc.NNGP("relu2", bias_variance=0.3), 1
     for activation in ("sign", "step"):
         yield nc.NNGP(activation), 2
         yield nc.NNGP(activation, bias_variance=0.3), 1
@@ -83,7 +85,9 @@ def test_every_field_is_that_of_the_pass_over_pairs(kernel, n_features):
 
 
 @pytest.mark.parametrize("std", [3.0, 30.0])
-@pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("relu"), nc.NNGP("sign")], ids=repr)
+@pytest.mark.parametrize(
+    "kernel", [nc.NNGP("relu"), nc.NTK("relu"), nc.NNGP("sign"), nc.NNGP("relu2")], ids=repr
+)
 def test_classes_all_around_the_origin(kernel, std):
     X, y = _mixture(3000, 2, std=std)
     quick, exact = _shortcut(X, y, kernel), nc.collapse(X, y, kernel, convention="papyan")
@@ -96,6 +100,7 @@ def test_classes_all_around_the_origin(kernel, std):
 COLLAPSED = [
     *((nc.NNGP(a), 1) for a in ("relu", "erf", "abs")),
     *((kind(a), 2) for kind in (nc.NNGP, nc.NTK) for a in ("relu", "erf", "leaky_relu")),
+    *((nc.NNGP("relu2", bias_variance=b), d) for d, b in ((1, 0.4), (2, 0.0))),
     *((kind(a, bias_variance=0.4), 1) for kind in (nc.NNGP, nc.NTK) for a in ("relu", "erf")),
     (nc.NTK("relu", parametrization="standard", width=30, bias_variance=0.1), 1),
     (nc.AdaptiveKernel([[0.7, 0.2], [0.2, 0.4]]), 2),
@@ -197,7 +202,9 @@ def test_the_bits_do_not_depend_on_the_threads(kernel):
         (nc.NTK("erf", 5), 2, "interpolation"),
         (nc.NTK("relu", bias_variance=0.1), 2, None),
         (nc.NTK("relu", 3), 2, None),
-        (nc.NNGP("relu2"), 2, None),
+        (nc.NNGP("relu2"), 2, "sweep"),
+        (nc.NTK("relu2"), 2, None),
+        (nc.NNGP("relu2", 3), 2, None),
         (nc.NTK("erf"), 3, None),
         (nc.AdaptiveKernel(np.eye(2), "relu"), 2, None),
     ],

@@ -26,6 +26,8 @@ from nc1fast.shortcuts.spread import (
     running_error,
     running_sums,
     sign_within,
+    squares,
+    squares_within,
     turn,
 )
 
@@ -92,6 +94,16 @@ class Plane:
             sign_within, self._classes, [vectors[:, part] for part in self.slices]
         )
         return Form(self._half.sign * vectors, np.multiply, math.pi, spread)
+
+    def squares(self, *, odd: bool) -> Form:
+        """E (w.z)^2 (w.z')^2 / 2 = <v, v'>, v = `squares`; odd: E (w.z)|w.z| (w.z')|w.z'| / 2."""
+        spread = self._pool.map(lambda c: squares_within(c, odd=odd), self._classes)
+        v = squares(self._half.y)
+        return (
+            Form(self._half.sign * v, _fourth, math.pi / 4, spread)
+            if odd
+            else Form(v, None, 1.0, spread)
+        )
 
     def linear(self, vectors: Array) -> Form:
         """<v, v'> of vectors, (m, n_samples)."""
@@ -200,3 +212,15 @@ def _squares(angle: Array, v: Array) -> Array:
     return np.array([(half - s) * v[0] + c * v[1], c * v[0] + (half + s) * v[1]])
 
 
+def _fourth(angle: Array, v: Array) -> Array:
+    """An antiderivative of q q^T of `squares`, times each vector."""
+    # q q^T = (1, -root C, -root S; ., 1 + cos 4phi, sin 4phi; ., ., 1 - cos 4phi)/4, C = cos 2phi, S = sin 2phi
+    root = math.sqrt(2)
+    C, S = -root * np.sin(2 * angle) / 2, root * np.cos(2 * angle) / 2  # of -root C and -root S
+    CC, CS = np.sin(4 * angle) / 4, -np.cos(4 * angle) / 4
+    rows = (
+        angle * v[0] + C * v[1] + S * v[2],
+        C * v[0] + (angle + CC) * v[1] + CS * v[2],
+        S * v[0] + CS * v[1] + (angle - CC) * v[2],
+    )
+    return np.array(rows) / 4
