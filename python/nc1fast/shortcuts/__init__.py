@@ -22,7 +22,7 @@ from nc1fast.features import feature_sums
 from nc1fast.kernels import Kernel, Linear
 from nc1fast.shortcuts.interpolation import interpolated_sums
 from nc1fast.shortcuts.partial import PartialSums, combined, constant, of_sums
-from nc1fast.shortcuts.sweep import Plane
+from nc1fast.shortcuts.sweep import Line, Plane
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -166,7 +166,8 @@ def _swept(
     directed = layer.activation in ("sign", "step")
     if (directed or layer.tangent * layer.theta_bias > 0) and not points.any(axis=0).all():
         raise ValueError("X has zero rows, where the activation or its derivative has no one value")
-    plane = Plane(points, sizes, pool)
+    line = len(x) == 1 and layer.bias == 0 and layer.activation != "relu2"
+    plane = Line(x, sizes, pool) if line else Plane(points, sizes, pool)
     base = layer.constant
     if layer.activation == "relu2":  # (u^2 + u|u|)/2
         coefficient = layer.value * layer.weight**2 / 2

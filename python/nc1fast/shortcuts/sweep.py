@@ -128,6 +128,7 @@ class Plane:
         """
         N, C = len(self._rank), len(self.slices)
         parts = [slice(start, start + _POINTS) for start in range(0, N, _POINTS)]
+        turning = any(form.turned is not None for _, form in forms)
         points = np.concatenate(list(self._pool.map(lambda p: self._columns(forms, p), parts)))
         out = np.empty((C, N)) if rows else None
 
@@ -137,6 +138,9 @@ class Plane:
             R = np.empty(N) if out is None else out[c]
             before = 0
             for part in parts:
+                if not turning:
+                    R[self._rank[part]] = np.einsum("ij,j->i", points[part], table[0])
+                    continue
                 index = np.cumsum(member[part], dtype=np.intp)
                 index += before
                 before = int(index[-1])
@@ -173,6 +177,35 @@ class Plane:
                 columns += [form.turned(self._angle[part], v)]
             columns += [v]
         return np.ascontiguousarray(np.concatenate(columns).T)
+
+
+class Line(Plane):
+    """Points of a line through the origin, where each kernel of the angle is a product: nothing is sorted.
+
+    Parameters
+    ----------
+    x : ndarray of shape (1, n_samples)
+        Sorted by class.
+    sizes, pool
+        As `Plane`.
+    """
+
+    def __init__(self, x: Array, sizes: NDArray[np.int64], pool: Executor) -> None:
+        ends = np.cumsum(sizes)
+        self.slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
+        self._pool = pool
+        self._sign = np.where(x[0] < 0, -1.0, 1.0)
+        self._length = np.abs(x)
+        self._rank = np.arange(x.shape[1])
+        self._members = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+
+    def absolute(self) -> Form:
+        """kappa_abs(x, x') = |x| |x'|."""
+        return self.linear(self._length)
+
+    def sign(self, vectors: Array) -> Form:
+        """<v, v'> sign(x) sign(x')."""
+        return self.linear(self._sign * vectors)
 
 
 def _by_angle(z: Array) -> tuple[Half, NDArray[np.intp], Array]:
