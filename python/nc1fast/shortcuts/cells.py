@@ -10,6 +10,7 @@ of the cell; the larger of the two is the error that the bounds count with.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -105,10 +106,19 @@ class Cells(NamedTuple):
         float | None
     )  # tail of D2 beside its largest; None where D2 is not evaluated pair by pair
 
-    @property
-    def n_nodes(self) -> int:
-        """Nodes of all grids, and rows."""
-        return len(self.rows) + sum(int(np.prod(cell.shape)) for cell in self.grids)
+
+class Budget:
+    """Nodes that are left for the classes, which may be cut at the same time."""
+
+    def __init__(self, nodes: int) -> None:
+        self._left = nodes
+        self._lock = Lock()
+
+    def take(self, nodes: int) -> bool:
+        """Whether there are so many."""
+        with self._lock:
+            self._left -= nodes
+            return self._left >= 0
 
 
 def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | None:
@@ -166,7 +176,7 @@ def _probed(kernel: Kernel, cell: Cell, X: Array, witnesses: Array) -> float:
 
 
 def cut(
-    kernel: Kernel, X: Array, rows: NDArray[np.intp], witnesses: Array, most: int
+    kernel: Kernel, X: Array, rows: NDArray[np.intp], witnesses: Array, budget: Budget
 ) -> Cells | None:
     """Cut the rows of a class into cells.
 
@@ -178,17 +188,17 @@ def cut(
         Those of the class.
     witnesses : ndarray of shape (m, n_features)
         The z at which k(., z) is looked at.
-    most : int
-        Nodes that the class may have.
+    budget : Budget
+        Of the nodes of all classes.
 
     Returns
     -------
     Cells or None
-        None where it would need more nodes.
+        None where more nodes would be needed.
     """
     grids: list[Cell] = []
     alone: list[NDArray[np.intp]] = []
-    waiting, left = [rows], most
+    waiting = [rows]
     while waiting:
         part = waiting.pop()
         fitted = _cell(kernel, X, part, witnesses)
@@ -201,11 +211,9 @@ def cut(
             fitted = None  # neighbouring numbers
         if fitted is None:
             alone.append(part)
-            left -= len(part)
         else:
             grids.append(fitted)
-            left -= int(np.prod(fitted.shape))
-        if left < 0:
+        if not budget.take(len(part) if fitted is None else int(np.prod(fitted.shape))):
             return None
     if len(grids) == 1 and not alone:
         grids[0], spread_error = _with_spread(kernel, grids[0])
