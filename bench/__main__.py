@@ -20,6 +20,7 @@ NAMES = (
     "disk",
     "cluster",
     "accuracy",
+    "shortcuts",
     "adaptive",
     "networks",
     "langevin",

@@ -1,6 +1,7 @@
 """A pass in many bundles, as a program of its own that tests can kill: python -m tests.long_pass MODE JOURNAL.
 
-The first line of its output names the processes at work, the last one holds the digest of all bits of the result.
+The first line of its output names the processes at work, the last one holds the digest of all bits of the result. As long
+as the file JOURNAL.hold is there, it waits before its last bundles: a kill on a busy machine does not come too late.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 
 import nc1fast as nc
 
-BUNDLES = 30
+BUNDLES, HELD = 30, 20
 KERNELS = [nc.NNGP("relu"), nc.NTK("erf", depth=3, bias_variance=0.1)]
 SETTINGS = {"statistics": "all", "dtype": "float64", "n_threads": 1}
 
@@ -109,12 +111,17 @@ def _executor(mode, stack):
 
 def main(mode, journal):
     """Run it."""
+    hold = Path(f"{journal}.hold")
+
+    def progress(done, _):
+        time.sleep(0.03)
+        while done == HELD and hold.exists():
+            time.sleep(0.01)
+
     with ExitStack() as stack:
         executor, workers, scheduler = _executor(mode, stack)
         print(json.dumps({"workers": workers, "scheduler": scheduler}), flush=True)
-        found = nc.distributed.reduce(
-            plan(executor), executor, journal=journal, progress=lambda *_: time.sleep(0.03)
-        )
+        found = nc.distributed.reduce(plan(executor), executor, journal=journal, progress=progress)
         print(digest(found), flush=True)
 
 

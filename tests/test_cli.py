@@ -256,7 +256,7 @@ def test_interrupt_says_how_to_go_on(call, study_file, tmp_path, monkeypatch):
     code, _, err = call("study", study_file, "--out", tmp_path / "out", "--jobs", 1)
     assert code == 130
     assert err.strip().endswith(
-        "nc1fast: interrupted; a study goes on with --resume, a training with its --checkpoint"
+        "nc1fast: interrupted; a study goes on with --resume, a training with its --checkpoint, a collapse with its --journal"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,25 @@ def test_shares_that_are_none_are_refused(call, data, tmp_path, options, message
     assert not (tmp_path / "share").exists()
 
 
+def test_a_full_disk_leaves_no_half_of_a_share(call, data, tmp_path):
+    path, *_ = data
+    (share,) = _shards(call, path, tmp_path, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        for line in (["shard", path, "--index", 0, "--of", 2], ["merge", share]):
+            code, out, err = call(*line, "--out", tmp_path / "late.npz")
+            assert (code, out) == (2, "")
+            assert err == f"nc1fast: {tmp_path / 'late.npz'}: File too large\n"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["data.npz", "share-0.npz"]
+    nowhere = tmp_path / "nowhere" / "share"
+    code, _, err = call("shard", path, "--index", 0, "--of", 2, "--out", nowhere)
+    assert code == 2
+    assert "its folder is not there" in err
+
+
 def test_collapse_keeps_a_journal_and_goes_on_from_it(call, data, tmp_path):
     path, X, y = data
     journal = tmp_path / "run.journal"
@@ -136,8 +156,14 @@ def test_collapse_keeps_a_journal_and_goes_on_from_it(call, data, tmp_path):
     assert _told(call(*line))["nc1"] == expected
     finished = journal.read_bytes()
     journal.write_bytes(finished[:-9])  # killed while it wrote its last record
-    assert _told(call(*line))["nc1"] == expected
+    assert _told(call(*line, "--resume"))["nc1"] == expected
     assert journal.read_bytes() == finished
+    other = tmp_path / "other.journal"
+    for options in ([], ["--journal", other]):
+        code, out, err = call("collapse", path, "--resume", *options)
+        assert (code, out) == (2, "")
+        assert "--resume goes on from the file of --journal" in err
+        assert not other.exists()
     code, out, err = call(*line, "--depth", "3")
     assert (code, out) == (2, "")
     assert "run.journal is the journal of another problem (kernels: NNGP(" in err

@@ -302,12 +302,12 @@ def test_a_full_disk_is_named(pool):
         (100.0, 0.0, 1, 10**6, 100),  # seconds
         (
             100.0,
-            0.385,
+            0.315,
             1,
             10**6,
             34,
-        ),  # 3 seconds, of which the packing of 2.25/sqrt(34) of the rows is 5 %
-        (100.0, 0.889, 1, 10**6, 16),  # 6.25 seconds, 8 %
+        ),  # 3 seconds, of which 3 % are the packing of 1.65/sqrt(34) of all rows
+        (100.0, 1.2122, 1, 10**6, 16),  # 6.25 seconds, 8 %
         (9.0, 0.0, 4, 10**6, 12),  # whole rounds
         (1e9, 0.0, 64, 10**9, MOST_BUNDLES),
         (1e3, 0.0, 1, 640, 10),  # a panel row for each

@@ -16,8 +16,8 @@ from nc1fast.estimators import features as features_of
 from nc1fast.estimators import pairs as pairs_of
 from nc1fast.estimators.directions import directions
 from nc1fast.estimators.estimate import forms, pooling, student_quantile
-from nc1fast.estimators.features import units
 from nc1fast.estimators.moments import Moments, add_tangents, add_values, segments
+from nc1fast.estimators.units import activation_of
 
 pytest.importorskip("scipy")
 
@@ -44,7 +44,7 @@ KERNELS = [
 @pytest.mark.parametrize("activation", [*nc.activations(), nc.LeakyReLU(0.3)], ids=str)
 def test_units_have_the_dual_activation_as_their_mean(activation):
     """A trapezoidal rule over two Gaussian weights, and phi' against differences of phi."""
-    phi, slope = units(nc.NNGP(activation).activation)
+    phi, slope = activation_of(nc.NNGP(activation).activation)
     t = np.linspace(-9, 9, 601)
     u, v = np.meshgrid(t, t)
     density = np.exp(-(u**2 + v**2) / 2)
@@ -224,6 +224,12 @@ def test_weights_are_gaussian():
         W = np.concatenate([plan.draw(i) for i in range(4000 // plan.group)])
         np.testing.assert_allclose(W.T @ W / len(W), np.eye(6), atol=0.08)
         assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
+    half = directions(6, means, 512, "stratified", seed=1, even=True)
+    W = np.concatenate([half.draw(i) for i in range(4000 // half.group)])
+    assert (W @ half.basis[0] > 0).all()
+    W *= np.random.default_rng(1).choice([-1, 1], size=(len(W), 1))
+    np.testing.assert_allclose(W.T @ W / len(W), np.eye(6), atol=0.08)
+    assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
     with pytest.raises(ValueError, match="sampling"):
         directions(6, means, 512, "sobol", seed=1)
 
@@ -236,6 +242,9 @@ def test_student_quantiles_are_those_of_the_tables():
 
 
 _PROGRAM = """
+import sys
+if sys.argv[1:]:  # as if threadpoolctl were not installed: the matrix library has all its threads
+    sys.modules["threadpoolctl"] = None
 import nc1fast as nc
 X, y = nc.datasets.paper_d1(4100, 20, seed=0)
 for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
@@ -246,18 +255,18 @@ for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
 
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
     outputs = []
-    for threads in ("1", "2"):
+    for threads, *without in (("1",), ("2",), ("2", "without")):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = os.environ | dict.fromkeys(names, threads)
         run = subprocess.run(
-            [sys.executable, "-c", _PROGRAM],
+            [sys.executable, "-c", _PROGRAM, *without],
             env=environment,
             capture_output=True,
             text=True,
             check=True,
         )
         outputs.append(run.stdout)
-    assert outputs[0] == outputs[1]
+    assert outputs[0] == outputs[1] == outputs[2]
     X, y = _data((30, 30))
     first = [features_of(X, y, nc.NNGP("relu"), seed=s, n_units=256).nc1 for s in (0, 0, 1)]
     assert first[0] == first[1] != first[2]

@@ -2,34 +2,35 @@
 
 What lies in a file as plain rows is read where it is (.npy, memory maps, stored .npz members, contiguous HDF5 data
 sets); everything else (compressed or chunked files, Parquet, dask arrays, column-major or byte-swapped rows) is streamed
-once into a temporary file under TMPDIR.
+once into a temporary file, see `_spool`.
 """
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
+import shutil
 import tempfile
-import weakref
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast import _spool
 from nc1fast._extras import require
 from nc1fast._file_rows import CHUNK_BYTES, FileRows
-from nc1fast._inputs import as_rows
+from nc1fast._inputs import check_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from numpy.typing import NDArray
-
-    Blocks = Iterable[NDArray[Any]]
+    from collections.abc import Iterator
 
 _PLAIN = {"f8", "f4", "f2", "i1", "u1", "i2", "u2", "i4", "u4"}  # what the core widens, exactly
+_PAGE_BYTES = 1 << 16  # read ahead in each column of a Parquet file
+_NAMED = 20  # arrays of a file that a message names
 
 
 def as_source(X: Any) -> Any:
@@ -44,17 +45,18 @@ def as_source(X: Any) -> Any:
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read, or the disk is too full for rows that must be streamed.
     ValueError, TypeError
         If it holds no such array, or not real numbers in two dimensions.
     """
     if isinstance(X, str | os.PathLike):
-        with _reading("X", X):
-            return _from_path(os.fspath(X))
+        path, name = _split(os.fspath(X))
+        with _reading("X", path):
+            return _rows_in(path, name)
     if isinstance(X, np.memmap):
         return _from_map(X)
     package = type(X).__module__.partition(".")[0]
-    if package == "h5py":
+    if package == "h5py" and hasattr(X, "shape"):
         return _from_hdf5(X)
     if package in ("zarr", "dask") and hasattr(X, "shape"):
         return _from_slices(X)
@@ -67,82 +69,45 @@ def read_labels(y: Any) -> Any:
         return y
     path, name = _split(os.fspath(y))
     with _reading("y", path):
-        return _labels(path, name)
-
-
-def _labels(path: str, name: str) -> Any:
-    suffix = Path(path).suffix
-    if suffix in (".h5", ".hdf5"):
-        with require("h5py", "files").File(path, "r") as file:
-            return _member(file, name, path)[()]
-    if suffix in (".parquet", ".pq"):
-        table = require("pyarrow.parquet", "files").read_table(path, columns=[name])
-        return table.column(0).to_numpy()
-    if suffix == ".zarr":
-        return _open_zarr(path, name)[:]
-    found = np.load(path, allow_pickle=False)
-    return _member(found, name, path) if suffix == ".npz" else found
-
-
-@contextmanager
-def _reading(argument: str, path: Any) -> Iterator[None]:
-    """Errors of a file name the argument that it was given as."""
-    try:
-        yield
-    except OSError as error:
-        told = f"{argument}: {error.strerror or error}"
-        raise type(error)(error.errno, told, os.fspath(path)) from error
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{argument}: {path} is not an .npz file: {error}") from None
-
-
-def spooled(blocks: Blocks, n_rows: int) -> FileRows:
-    """Blocks of rows, written to a temporary file that goes with the last reference to it."""
-    descriptor, path = tempfile.mkstemp(prefix="nc1fast-", suffix=".rows")
-    owner = _Owner()
-    weakref.finalize(owner, _remove, path)
-    stored, n_features, written = "f8", 0, 0
-    with os.fdopen(descriptor, "wb") as file:
-        for block in blocks:
-            rows = np.ascontiguousarray(as_rows(block, "X"))
-            stored, n_features = rows.dtype.str[1:], rows.shape[1]
-            written += len(rows)
-            file.write(rows.data)
-    if written != n_rows:
-        raise ValueError(f"X must have {n_rows} rows, but {written} could be read")
-    return FileRows(path, 0, n_features * int(stored[1]), stored, (n_rows, n_features), owner)
-
-
-class _Owner:
-    """Whoever holds it keeps the temporary file."""
-
-
-def _remove(path: str) -> None:
-    Path(path).unlink(missing_ok=True)
+        labels = _labels_in(path, name)
+    # Text of any length is given as Python objects, which no file of sums can hold.
+    if labels.dtype.kind in "OT" and all(isinstance(label, str) for label in labels.ravel()):
+        return np.array(labels.tolist())
+    return labels
 
 
 def _split(path: str) -> tuple[str, str]:
-    file, _, name = path.partition("::")
-    return file, name
+    """File and name; a file whose own path holds '::' is found, too."""
+    file, mark, name = path.rpartition("::")
+    return (path, "") if not mark or Path(path).exists() else (file, name)
 
 
-def _member(group: Any, name: str, path: str) -> Any:
-    """What has this name in a file; a file with one array needs none."""
-    names = list(group.keys())
-    if not name and len(names) == 1:
-        name = names[0]
-    if name not in group:
-        raise ValueError(
-            f"{path} needs the name of one of its arrays, as in '{path}::{names[0]}': {', '.join(names)}"
-        )
-    return group[name]
+@contextmanager
+def _reading(argument: str, path: str) -> Iterator[None]:
+    """Errors of a file name it, and the argument that it was given as."""
+    try:
+        if "://" not in path:
+            Path(path).stat()
+        yield
+    except OSError as error:
+        if error.filename not in (None, path):
+            raise
+        if error.errno is None:
+            told = " ".join(str(error).split())
+            told = told if path in told else f"{path}: {told}"
+            raise OSError(f"{argument}: {told}") from error
+        raise type(error)(error.errno, f"{argument}: {os.strerror(error.errno)}", path) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{argument}: {path} is damaged: {error}") from None
 
 
-def _from_path(path: str) -> Any:
-    path, name = _split(path)
+# --- what a path means ---
+
+
+def _rows_in(path: str, name: str) -> Any:
     suffix = Path(path).suffix
     if suffix in (".h5", ".hdf5"):
-        with require("h5py", "files").File(path, "r") as file:
+        with _hdf5(path) as file:
             return _from_hdf5(_member(file, name, path))
     if suffix in (".parquet", ".pq"):
         return _from_parquet(path, name)
@@ -150,65 +115,96 @@ def _from_path(path: str) -> Any:
         return _from_slices(_open_zarr(path, name))
     if suffix == ".npz":
         return _from_archive(path, name)
+    return _from_map(_load(path, "X", mmap_mode="r"))
+
+
+def _labels_in(path: str, name: str) -> Any:
+    suffix = Path(path).suffix
+    if suffix in (".h5", ".hdf5"):
+        with _hdf5(path) as file:
+            found = _member(file, name, path)
+            text = require("h5py", "files").check_string_dtype(found.dtype)
+            return found.asstr()[()] if text is not None and text.length is None else found[()]
+    if suffix in (".parquet", ".pq"):
+        return _column(path, name)
+    if suffix == ".zarr":
+        return _open_zarr(path, name)[:]
+    found = _load(path, "y")
+    if suffix != ".npz":
+        return found
+    with found as file:
+        try:
+            return _member(file, name, path)
+        except ValueError as error:
+            if "pickle" in str(error):
+                raise ValueError(f"y: {path} holds Python objects, not numbers or text") from None
+            raise
+
+
+def _load(path: str, argument: str, **how: Any) -> Any:
+    kind = Path(path).suffix if Path(path).suffix == ".npz" else ".npy"
     try:
-        return _from_map(np.load(path, mmap_mode="r", allow_pickle=False))
+        return np.load(path, allow_pickle=False, **how)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"X: {path} is not an .npy file of numbers: {error}") from None
+        why = "" if "pickle" in str(error) else f": {error}"
+        raise ValueError(
+            f"{argument}: {path} is not an {kind} file of numbers or text{why}"
+        ) from None
+
+
+def _member(group: Any, name: str, path: str) -> Any:
+    """What has this name in a file; a file with one array needs none."""
+    names = list(group.keys())
+    if not name and len(names) == 1:
+        name = names[0]
+    found = group[name] if name and name in group else group
+    if not hasattr(found, "keys"):
+        return found
+    within = "" if found is group else f"{name}/"
+    names = [f"{within}{key}" for key in list(found.keys())[:_NAMED]]
+    if not names:
+        raise ValueError(f"{path} holds no array")
+    raise ValueError(
+        f"{path} needs the name of one of its arrays, as in '{path}::{names[0]}': {', '.join(names)}"
+    )
+
+
+# --- rows where they lie ---
 
 
 def _plain(
     path: str, offset: int, stride: int, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> Any:
+) -> FileRows | None:
     """FileRows where the core can read them as they are, or None."""
     name = "u1" if dtype == np.bool_ else dtype.str[1:]
-    swapped = not dtype.isnative
-    if (
-        len(shape) != 2
-        or 0 in shape
-        or swapped
-        or name not in _PLAIN
-        or stride < shape[1] * dtype.itemsize
-    ):
+    if not dtype.isnative or name not in _PLAIN or stride < shape[1] * dtype.itemsize:
         return None
     return FileRows(str(Path(path).absolute()), offset, stride, name, (shape[0], shape[1]))
 
 
+def _lying(
+    path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], *, by_column: bool
+) -> FileRows:
+    """Numbers that lie together: where they are if the core can read them, else streamed."""
+    n, d = shape
+    found = None if by_column else _plain(path, offset, d * dtype.itemsize, dtype, shape)
+    return found or _spool.from_file(path, offset, (n, d), dtype, by_column=by_column)
+
+
 def _from_map(X: np.memmap[Any, Any]) -> Any:
     """Where the rows of a memory map lie in its file. A map that may differ from its file stays an array."""
-    whole: Any = X._mmap  # type: ignore[attr-defined]
     if X.filename is None or X.mode == "c" or X.ndim != 2 or X.size == 0:
         return X
+    whole: Any = X._mmap  # type: ignore[attr-defined]
     start = np.frombuffer(whole, np.uint8).__array_interface__["data"][0]
     begin = X.offset - X.offset % mmap.ALLOCATIONGRANULARITY
     offset = begin + X.__array_interface__["data"][0] - start
     path = str(X.filename)
+    if X.flags.c_contiguous or X.flags.f_contiguous:
+        return _lying(path, offset, X.shape, X.dtype, by_column=not X.flags.c_contiguous)
     rows = X.strides[1] == X.itemsize
     found = _plain(path, offset, X.strides[0], X.dtype, X.shape) if rows else None
-    if found is None and (X.flags.f_contiguous or X.flags.c_contiguous):
-        return _streamed(path, offset, X)
-    return X if found is None else found
-
-
-def _streamed(path: str, offset: int, X: Any) -> FileRows:
-    """Rows that the core cannot read as they lie: column-major, byte-swapped, of 64-bit integers."""
-    n, d = X.shape
-
-    def blocks() -> Iterator[NDArray[Any]]:
-        step = max(1, CHUNK_BYTES // (8 * d))
-        with Path(path).open("rb") as file:
-            for start in range(0, n, step):
-                m = min(step, n - start)
-                if X.flags.c_contiguous:
-                    file.seek(offset + start * d * X.itemsize)
-                    yield np.fromfile(file, X.dtype, m * d).reshape(m, d)
-                    continue
-                columns = np.empty((d, m), X.dtype)
-                for k in range(d):
-                    file.seek(offset + (k * n + start) * X.itemsize)
-                    columns[k] = np.fromfile(file, X.dtype, m)
-                yield columns.T
-
-    return spooled(blocks(), n)
+    return found or _spool.from_slices(X, forget=lambda: whole.madvise(mmap.MADV_DONTNEED))
 
 
 def _from_archive(path: str, name: str) -> FileRows:
@@ -217,30 +213,28 @@ def _from_archive(path: str, name: str) -> FileRows:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         info = _member(members, name, path)
         with archive.open(info) as file:
-            shape, fortran, dtype = _header(file)
-            if len(shape) != 2:
-                raise ValueError(
-                    f"X must have shape (n_samples, n_features), got {shape} in {path}"
-                )
+            shape, by_column, dtype = _header(file)
+            check_shape(shape, "X")
             if info.compress_type == zipfile.ZIP_STORED:
-                with Path(path).open("rb") as raw:
-                    raw.seek(
-                        info.header_offset + 26
-                    )  # of the local header: lengths of its name and extra field
-                    lengths = np.frombuffer(raw.read(4), "<u2")
-                    offset = info.header_offset + 30 + int(lengths.sum()) + file.tell()
-                found = (
-                    None
-                    if fortran
-                    else _plain(path, offset, shape[1] * dtype.itemsize, dtype, shape)
-                )
-                if found is not None:
-                    return found  # type: ignore[no-any-return]
-            if fortran:
-                raise ValueError(
-                    f"{path} holds {name} column by column, compressed: save it as an .npy file"
-                )
-            return spooled(_decompressed(file, dtype, shape), shape[0])
+                begin = _begin(path, info) + file.tell()
+                return _lying(path, begin, shape, dtype, by_column=by_column)
+            if not by_column:
+                return _spool.from_stream(file, (shape[0], shape[1]), dtype)
+            with tempfile.NamedTemporaryFile(prefix="nc1fast-") as columns:
+                try:
+                    shutil.copyfileobj(file, columns)
+                    columns.flush()
+                except OSError as error:
+                    raise _spool.full(error, columns.name, "TMPDIR decides where") from error
+                return _lying(columns.name, 0, shape, dtype, by_column=True)
+
+
+def _begin(path: str, info: zipfile.ZipInfo) -> int:
+    """Where the bytes of a stored member begin: behind a header that ends with a name and an extra field."""
+    with Path(path).open("rb") as raw:
+        raw.seek(info.header_offset + 26)
+        lengths = np.frombuffer(raw.read(4), "<u2")
+    return info.header_offset + 30 + int(lengths.sum())
 
 
 def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -254,29 +248,20 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return read(file)
 
 
-def _decompressed(
-    file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]
-) -> Iterator[NDArray[Any]]:
-    step = max(1, CHUNK_BYTES // (dtype.itemsize * shape[1]))
-    for start in range(0, shape[0], step):
-        m = min(step, shape[0] - start)
-        yield np.frombuffer(file.read(m * shape[1] * dtype.itemsize), dtype).reshape(m, -1)
+# --- what other packages open ---
 
 
-def _from_hdf5(dataset: Any) -> Any:
+def _hdf5(path: str) -> Any:
+    return require("h5py", "files").File(path, "r")
+
+
+def _from_hdf5(dataset: Any) -> FileRows:
     """A contiguous data set where it lies in its file, another one streamed."""
+    check_shape(dataset.shape, "X")
     offset = dataset.id.get_offset() if dataset.chunks is None else None
-    if offset is not None and dataset.ndim == 2:
-        found = _plain(
-            dataset.file.filename,
-            offset,
-            dataset.shape[1] * dataset.dtype.itemsize,
-            dataset.dtype,
-            dataset.shape,
-        )
-        if found is not None:
-            return found
-    return _from_slices(dataset)
+    if offset is None or dataset.dtype.kind not in "fiub":
+        return _from_slices(dataset)
+    return _lying(dataset.file.filename, offset, dataset.shape, dataset.dtype, by_column=False)
 
 
 def _open_zarr(path: str, name: str) -> Any:
@@ -285,34 +270,56 @@ def _open_zarr(path: str, name: str) -> Any:
 
 
 def _from_slices(X: Any) -> FileRows:
-    """Rows of an array that gives slices: zarr, dask, a chunked data set."""
-    if len(X.shape) != 2:
-        raise ValueError(f"X must have shape (n_samples, n_features), got {X.shape}")
-    n, d = X.shape
-    chunks = getattr(X, "chunks", None)
-    tall = chunks[0] if chunks else 1
-    tall = max(tall) if isinstance(tall, tuple) else tall
-    # Whole chunks of the array, so that none is read twice.
-    step = max(tall, CHUNK_BYTES // (8 * d) // tall * tall)
-
-    def blocks() -> Iterator[NDArray[Any]]:
-        for start in range(0, n, step):
-            rows = X[start : start + step]
-            yield np.asarray(rows.compute() if hasattr(rows, "compute") else rows)
-
-    return spooled(blocks(), n)
+    if any(math.isnan(size) for size in X.shape):
+        raise ValueError(
+            f"X has chunks of unknown size {X.shape}: call compute_chunk_sizes() first"
+        )
+    check_shape(X.shape, "X")
+    return _spool.from_slices(X)
 
 
 def _from_parquet(path: str, columns: str) -> FileRows:
     """Columns of a Parquet file as features, in their order."""
-    file = require("pyarrow.parquet", "files").ParquetFile(path)
-    names = columns.split(",") if columns else file.schema_arrow.names
-    missing = sorted(set(names) - set(file.schema_arrow.names))
+    arrow = require("pyarrow", "files")
+    with _parquet(path, "X") as file:
+        schema = file.schema_arrow
+        names = [name.strip() for name in columns.split(",")] if columns else schema.names
+        _check_columns(names, schema, path)
+        kinds = (arrow.types.is_floating, arrow.types.is_integer, arrow.types.is_boolean)
+        text = [n for n in names if not any(kind(schema.field(n).type) for kind in kinds)]
+        if text:
+            raise TypeError(f"X must be real numbers, which {', '.join(text)} of {path} are not")
+        n = file.metadata.num_rows
+        check_shape((n, len(names)), "X")
+        step = max(1, CHUNK_BYTES // (8 * len(names)))
+        batches = file.iter_batches(batch_size=step, columns=names, use_threads=False)
+        return _spool.from_columns(batches, names, n)
+
+
+def _column(path: str, name: str) -> Any:
+    """One column of a Parquet file, as labels."""
+    with _parquet(path, "y") as file:
+        names = file.schema_arrow.names
+        if not name and len(names) > 1:
+            _member(dict.fromkeys(names), name, path)
+        name = name.strip() or names[0]
+        _check_columns([name], file.schema_arrow, path)
+        column = file.read(columns=[name]).column(0)
+    if column.null_count:
+        raise ValueError(f"y must not have missing labels, but {column.null_count} are in {path}")
+    return column.to_numpy()
+
+
+def _parquet(path: str, argument: str) -> Any:
+    parquet = require("pyarrow.parquet", "files")
+    try:
+        # Pages of the columns as they are asked for: by default whole row groups come into memory.
+        return parquet.ParquetFile(path, pre_buffer=False, buffer_size=_PAGE_BYTES)
+    except ValueError as error:  # ArrowInvalid
+        raise ValueError(f"{argument}: {path} is not a Parquet file: {error}") from None
+
+
+def _check_columns(names: list[str], schema: Any, path: str) -> None:
+    missing = sorted(set(names) - set(schema.names))
     if missing:
         raise ValueError(f"{path} has no column {', '.join(missing)}")
-    step = max(1, CHUNK_BYTES // (8 * len(names)))
-    blocks = (
-        np.column_stack([batch.column(name).to_numpy(zero_copy_only=False) for name in names])
-        for batch in file.iter_batches(batch_size=step, columns=names)
-    )
-    return spooled(blocks, file.metadata.num_rows)

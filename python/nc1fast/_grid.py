@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 Rectangle = tuple[int, int, int, int]
 
 _FEW_ROWS = 768  # of columns: fewer are not worth their threads
-_FINENESS = 4  # blocks of rows for the square root of a part: parts differ by at most one rectangle of the grid
-# A part reads READ n_rows/sqrt(count) rows: one block of the grid, and _FINENESS^2/2 others for its share of the cells.
-READ = _FINENESS / 2 + 1 / _FINENESS
+_FINENESS = 2.5  # bands of rows for the square root of a part: its _FINENESS^2 pieces are a few, so that parts are alike
+# A part reads READ n_rows/sqrt(count) rows: those of a band, and half a band for each of its pieces.
+READ = 1 / _FINENESS + _FINENESS / 2
 
 
 def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
-    """The rectangles of part `index` of `count`: a run along the rows of a grid.
+    """The rectangles of part `index` of `count`: a run of pieces along bands of rows.
 
-    The grid has about 4 sqrt(count) blocks of rows, so that a part reads a fraction of the rows and not all of them.
+    A piece is a band with itself, or with half a band of later rows: as many pairs. There are about 2.5 sqrt(count) bands,
+    so that a part reads a fraction of the rows and not all of them.
 
     Parameters
     ----------
@@ -32,29 +33,29 @@ def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
     part : (index, count)
         At most n_rows parts have pairs; those beyond are empty.
     step : int
-        Blocks begin at multiples of it.
+        Bands begin at multiples of it.
     """
     index, count = part[0], min(part[1], n_rows)
     if index >= count:
         return []
-    blocks = 1 if count == 1 else math.ceil(_FINENESS * math.sqrt(count))
-    inner = {round(k * n_rows / (blocks * step)) * step for k in range(1, blocks)}
+    halves = 1 if count == 1 else 2 * math.ceil(_FINENESS * math.sqrt(count))
+    inner = {round(k * n_rows / (halves * step)) * step for k in range(1, halves)}
     edges = [0, *sorted(edge for edge in inner if 0 < edge < n_rows), n_rows]
-    blocks = len(edges) - 1
-    # In units of half a cell, of which a cell on the diagonal is one, row i begins at i (2 blocks - i).
-    first, last = (-(-k * blocks**2 // count) for k in (index, index + 1))
+    halves = len(edges) - 1
+    bands = -(-halves // 2)
+    total = (bands - 1) * (halves - bands + 1) + 1
+    first, last = (-(-k * total // count) for k in (index, index + 1))
     out = []
-    for i in range(blocks):
-        at = i * (2 * blocks - i)
-        if not at < last or at + 2 * (blocks - i) - 1 <= first:
-            continue
-        if first <= at:
-            out.append((edges[i], edges[i + 1], edges[i], edges[i + 1]))
-        # Cell j > i begins at at + 2 (j - i) - 1; it belongs to the part in which it begins.
-        begin = max(i + 1, i + -(-(first - at + 1) // 2))
-        end = min(blocks, i + -(-(last - at + 1) // 2))
+    for band in range(bands):
+        own, later = 2 * band, min(2 * band + 2, halves)
+        before = band * (halves - band)  # pieces of earlier bands
+        begin, end = max(first - before, 0), min(last - before, 1 + halves - later)
+        rows = (edges[own], edges[later])
+        if begin == 0 < end:
+            out.append((*rows, *rows))
+            begin = 1
         if begin < end:
-            out.append((edges[i], edges[i + 1], edges[begin], edges[end]))
+            out.append((*rows, edges[later + begin - 1], edges[later + end - 1]))
     return out
 
 

@@ -51,6 +51,14 @@ def finite(X: Any, name: str) -> None:
         raise ValueError(f"{name} must be finite, but it contains NaN or Inf")
 
 
+def check_shape(shape: tuple[int, ...], name: str) -> None:
+    """Raise ValueError unless it is that of rows of features."""
+    if len(shape) != 2:
+        raise ValueError(f"{name} must have shape (n_samples, n_features), got {shape}")
+    if 0 in shape:
+        raise ValueError(f"{name} must have at least one row and one feature, got shape {shape}")
+
+
 def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     """Rows of float16, float32 or float64 as the caller has them; integers and booleans widened to float64, exactly.
 
@@ -69,10 +77,7 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     X = _host_array(data, name)
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise TypeError(f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}")
-    if X.ndim != 2:
-        raise ValueError(f"{name} must have shape (n_samples, n_features), got {X.shape}")
-    if 0 in X.shape:
-        raise ValueError(f"{name} must have at least one row and one feature, got shape {X.shape}")
+    check_shape(X.shape, name)
     if X.dtype.kind == "f":
         finite(X, name)
         return X.astype(X.dtype.newbyteorder("="), copy=False)

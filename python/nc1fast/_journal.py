@@ -5,6 +5,7 @@ A process that is killed while it writes leaves one unfinished line at the end, 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import weakref
@@ -96,7 +97,8 @@ class LineFile:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, self.size)
+            with contextlib.suppress(OSError):  # else it is cut off when it is opened again
+                os.ftruncate(self._file, self.size)
             told = f"{error.strerror}: what was finished is kept"
             raise OSError(error.errno, told, str(self.path)) from error
         self.size += length

@@ -123,7 +123,8 @@ def _by_shortcut(request: Request, X: Any, y: Any, kernel: Any) -> Collapse:
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
     whole = request.statistics == "all"
-    sums = shortcut_sums(rows, classes, labels, kernel, row_sums=whole)
+    threads = request.n_threads
+    sums = shortcut_sums(rows, classes, labels, kernel, row_sums=whole, n_threads=threads)
     result = collapse_from_sums(sums, request.convention, keep_rows=request.keep_rows)
     name = shortcut_of(kernel, rows.shape[1])
     return dataclasses.replace(result, method="shortcut", reason=str(name))

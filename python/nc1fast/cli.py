@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> None:
             code = run(arguments or ["--help"])
         sys.exit(code)
     except KeyboardInterrupt:
-        _fail("interrupted; a study goes on with --resume, a training with its --checkpoint", 130)
+        _fail(
+            "interrupted; a study goes on with --resume, a training with its --checkpoint, a collapse with its --journal",
+            130,
+        )
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         if os.environ.get("NC1FAST_TRACEBACK"):
             raise

@@ -32,6 +32,9 @@ def collapse(
     journal: Annotated[
         Path | None, typer.Option(help="File of what is finished: after a kill, go on from there.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="The journal must be there: no new one for a mistyped name.")
+    ] = False,
     memory_limit: options.MemoryLimit = None,
     dry_run: Annotated[bool, typer.Option(help="Print size and estimated time, and stop.")] = False,
     threads: options.Threads = None,
@@ -48,6 +51,9 @@ def collapse(
         parametrization=parametrization,
         width=width,
     )
+    if resume and (journal is None or not journal.exists()):
+        told = "" if journal is None else f": {journal} is not there"
+        raise ValueError(f"--resume goes on from the file of --journal{told}")
     X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
     if dry_run:
         plan = nc.distributed.plan(

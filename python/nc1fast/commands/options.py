@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -169,7 +170,8 @@ def progress(unit: str) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    with require("tqdm", "cli").tqdm(unit=f" {unit}", leave=False) as bar:
+    columns = shutil.get_terminal_size().columns  # not 0, as some terminals say
+    with require("tqdm", "cli").tqdm(unit=f" {unit}", leave=False, ncols=columns) as bar:
 
         def update(done: int, total: int) -> None:
             if bar.total is None:

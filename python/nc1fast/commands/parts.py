@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import Annotated, Any
 
@@ -49,6 +51,8 @@ def shard(
         raise ValueError(f"--index must be at least 0 and below --of, got {index} of {of}")
     if chosen is None or isinstance(chosen, str):
         raise ValueError(f"a share needs a kernel of rows, not --kernel {kernel}")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise ValueError(f"--out {out}: its folder is not there, or cannot be written")
     X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
     with options.progress("tiles") as progress:
         sums: Any = nc.class_sums(
@@ -60,10 +64,19 @@ def shard(
             part=(index, of),
             progress=progress or False,
         )
-    beside = out.with_name(f"{out.name}.new")  # a killed job leaves no file that looks finished
-    sums.save(beside)
-    beside.replace(out)
+    _save(sums, out)
     typer.echo(f"share {index} of {of}: {out}")
+
+
+def _save(sums: nc.ClassSums, out: Path) -> None:
+    """Write a file that is whole or not there, and name it where that fails."""
+    beside = out.with_name(f"{out.name}.new")
+    try:
+        sums.save(beside)
+        beside.replace(out)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(error.errno, os.strerror(error.errno or errno.EIO), str(out)) from error
 
 
 def merge(
@@ -76,7 +89,7 @@ def merge(
     """NC1 and its relatives from the files of all shares, with the bits of one collapse."""
     sums = nc.distributed.merge(files)
     if out is not None:
-        sums.save(out)
+        _save(sums, out)
     row = nc.to_table(collapse_from_sums(sums, convention))
     options.show(
         {name: values[0].item() for name, values in row.items()}

@@ -7,7 +7,6 @@ file and a number; a worker reads the rows that its bundle touches, and no other
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import pickle
 import tempfile
@@ -21,6 +20,7 @@ from nc1fast._backend import kernel_sums
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source
 from nc1fast._inputs import row_chunks
+from nc1fast._spool import full
 from nc1fast.distributed.shares import Share
 from nc1fast.sums import from_pass
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from nc1fast._backend import Survey
     from nc1fast.distributed.problem import Problem
     from nc1fast.sums import ClassSums, PassSums
+
+_NEEDED = (
+    "bytes are needed for workers to read (TMPDIR or the folder of the journal decides where; an .npy file given as X "
+    "needs none)"
+)
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ class Surveyed:
                     with path.open("xb") as file:
                         file.writelines(chunks)
                 except OSError as error:
-                    raise _full(error, path, n_bytes) from error
+                    raise full(error, path, f"{n_bytes} {_NEEDED}") from error
                 return path
 
             rows, state = self.problem.rows, self.state
@@ -199,14 +204,3 @@ def _npy(array: Any) -> Iterator[Any]:
     yield start.getbuffer()
     for chunk in row_chunks(array if array.ndim == 2 else array[:, None]):
         yield np.ascontiguousarray(chunk).data
-
-
-def _full(error: OSError, path: Path, n_bytes: int) -> OSError:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return error
-    return OSError(
-        error.errno,
-        f"{error.strerror}: {n_bytes} bytes are needed for workers to read (TMPDIR or the folder of "
-        "the journal decides where; an .npy file given as X needs none)",
-        str(path),
-    )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_BUNDLES = 5_000
 _SHORTEST, _LONGEST = 1.0, 5.0  # seconds of a bundle
-_SHARE = 0.05  # of a bundle that the packing of its rows may take without more than _LONGEST
+_SHARE = 0.03  # of a bundle that the packing of its rows may take without more than _LONGEST
 _LARGEST_SHARE = 0.08  # and ever: beyond, bundles are longer than _LONGEST
 _CALIBRATION = 0.2  # seconds of a timing that is long enough
 _FIRST, _LAST = 512, 16_384  # rows of the calibration
@@ -168,7 +168,7 @@ def plan(
 
     Notes
     -----
-    A bundle reads and packs about 9/4 N/sqrt(bundles) rows. Bundles are longer than 5 seconds where there would be more
+    A bundle reads and packs about 1.65 N/sqrt(bundles) rows. Bundles are longer than 5 seconds where there would be more
     than 5,000, or where packing would be more than 8 % of one. The bits of the result do not depend on their number.
     Cost: about a second, and a sort of the labels.
     """
@@ -189,7 +189,7 @@ def plan(
 def calibrate(problem: Problem, n_threads: int) -> Cost:
     """Time samples of growing size until one is long enough to extrapolate."""
     n, order = len(problem.rows), np.argsort(problem.classes, kind="stable")
-    size = min(n, _FIRST)
+    size, row = min(n, _FIRST), math.inf
     tiles: list[int] = []
     while True:
         sample = problem.sample(order, size)
@@ -199,8 +199,10 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
         known = time.perf_counter()
         surveyed.sums((0, 1), lambda _, total: tiles.append(total))
         elapsed = time.perf_counter() - known
+        row = min(
+            row, (known - started) / m
+        )  # short: of the best sample, should others have been interrupted
         if elapsed > _CALIBRATION or size >= min(n, _LAST):
-            row = (known - started) / m
             pairs = m * (m + 1) / 2
             return Cost(max(elapsed - row * m, 0.1 * elapsed) / pairs, row, tiles[-1] / pairs)
         size = min(n, 2 * size)

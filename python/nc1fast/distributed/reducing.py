@@ -71,7 +71,7 @@ def reduce(
     Notes
     -----
     Cost: as of the plan. This process reads X three times (a survey in two scans, a hash); a bundle reads and packs the rows
-    that it touches, about 9/4 N/sqrt(bundles) of them, and with statistics="all" returns 8 C bytes for each per kernel.
+    that it touches, about 1.65 N/sqrt(bundles) of them, and with statistics="all" returns 8 C bytes for each per kernel.
     This process holds one total and one bundle's sums per kernel.
     A change of X is noticed by the size and the time of its file, after every bundle and before it counts; between
     two calls with one journal by the hash.

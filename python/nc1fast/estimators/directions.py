@@ -4,7 +4,11 @@ Along the class means (an orthonormal basis of their span) the coordinates of a 
 equal probability, in an order of its own for each basis vector (a Latin hypercube). On the rest of the space the weights
 are blocks of orthogonal vectors with the lengths of Gaussian ones. Each w is Gaussian all the same, so that means over w stay
 unbiased; and groups are independent, so that their spread is an honest measure of the error.
-Sources: McKay, Beckman & Conover (1979); Yu et al. (2016) for orthogonal random features.
+
+Where w and -w give the same, one of each pair will do: the first coordinate is drawn from its upper half, in slices half as wide.
+The second then advances from slice to slice by the golden ratio (a Kronecker sequence with a random start), so that kinks along any
+line through the plane of the two are met evenly.
+Sources: McKay, Beckman & Conover (1979); Yu et al. (2016) for orthogonal random features; Cranley & Patterson (1976).
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from nc1fast.estimators.products import orthonormal, product
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +31,7 @@ _STRATIFIED = 8  # directions at most
 _SMALLEST, _LARGEST = 32, 128  # features of a group
 _FEWEST = 8  # groups, for their spread to say something
 _FLAT = 1e-6  # a direction of the means beside the longest, below which it is left to chance
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,22 +46,32 @@ class Directions:
     basis: Array
     orthogonal: bool
     seed: int
+    even: bool = False  # whether w and -w give the same
 
-    def draw(self, index: int) -> Array:
+    def draw(self, *index: int) -> Array:
         """Weights of one group, shape (group, n_features): a function of seed and index alone."""
-        rng = np.random.default_rng([self.seed, index])
+        rng = np.random.default_rng([self.seed, *index])
         K, d, s = self.group, self.n_features, len(self.basis)
         if not self.orthogonal:
             return rng.normal(size=(K, d))
-        free = d - s
-        rest = np.concatenate([np.zeros((0, d)), *self._blocks(rng, free)])[:K]
-        rest -= (rest @ self.basis.T) @ self.basis
-        along = np.empty((K, s))
+        rest = np.concatenate([np.zeros((0, d)), *self._blocks(rng, d - s)])[:K]
+        rest -= product(product(rest, self.basis), self.basis.T)
         inverse = NormalDist().inv_cdf
-        for a in range(s):
-            u = (rng.permutation(K) + rng.uniform(size=K)) / K
+        along = np.empty((K, s))
+        for a, u in enumerate(self._slices(rng)):
             along[:, a] = [inverse(min(max(p, 1e-300), 1 - 2.0**-53)) for p in u]
         return rest + along @ self.basis
+
+    def _slices(self, rng: np.random.Generator) -> list[Array]:
+        """Probabilities along each direction of the basis, each uniform."""
+        K, s = self.group, len(self.basis)
+        first: list[Array] = []
+        if self.even and s > 0:
+            first = [(1 + (np.arange(K) + rng.uniform(size=K)) / K) / 2]
+        if self.even and s > 1:
+            first.append(np.asarray((np.arange(K) * _GOLDEN + rng.uniform()) % 1, np.float64))
+        others = range(len(first), s)
+        return first + [(rng.permutation(K) + rng.uniform(size=K)) / K for _ in others]
 
     def _blocks(self, rng: np.random.Generator, free: int) -> list[Array]:
         """Orthogonal vectors of the complement of the basis with Gaussian lengths, at least a group of them."""
@@ -63,16 +80,21 @@ class Directions:
             return [np.zeros((K, d))]
         out = []
         for _ in range(-(-K // free)):
-            raw = rng.normal(size=(d, min(K, free)))
-            raw -= self.basis.T @ (self.basis @ raw)
-            Q, R = np.linalg.qr(raw)
-            lengths = np.sqrt(rng.chisquare(free, size=Q.shape[1]))
-            out.append((Q * (np.sign(np.diag(R)) * lengths)).T)
+            raw = rng.normal(size=(d, min(K, free))).T
+            raw = raw - product(product(raw, self.basis), self.basis.T)
+            rows = orthonormal(raw)
+            out.append(rows * np.sqrt(rng.chisquare(free, size=len(rows)))[:, None])
         return out
 
 
+def principal(means: Array) -> Array:
+    """Orthonormal rows along which means lie, the longest first: those that are worth being stratified."""
+    _, lengths, basis = np.linalg.svd(means, full_matrices=False)
+    return np.asarray(basis[: min(_STRATIFIED, int((lengths > _FLAT * lengths[0]).sum()))])
+
+
 def directions(
-    n_features: int, means: Array, n_weights: int, sampling: str, seed: int
+    n_features: int, means: Array, n_weights: int, sampling: str, seed: int, *, even: bool = False
 ) -> Directions:
     """How to draw about `n_weights` weights at a time.
 
@@ -84,6 +106,8 @@ def directions(
     n_weights : int
     sampling : {"stratified", "orthogonal", "plain"}
     seed : int
+    even : bool, default False
+        Whether w and -w give the same.
 
     Raises
     ------
@@ -96,9 +120,8 @@ def directions(
         return Directions(n_features, 1, np.zeros((0, n_features)), False, seed)
     basis = np.zeros((0, n_features))
     if sampling == "stratified":
-        _, lengths, basis = np.linalg.svd(means, full_matrices=False)
-        basis = basis[: min(_STRATIFIED, int((lengths > _FLAT * lengths[0]).sum()))]
+        basis = principal(means)
     free = n_features - len(basis)
     group = max(1, min(free, _LARGEST, n_weights // _FEWEST)) if free else _SMALLEST
     group *= -(-_SMALLEST // group)
-    return Directions(n_features, group, basis, True, seed)
+    return Directions(n_features, group, basis, True, seed, even)

@@ -4,115 +4,34 @@
 
 so that class means and within-class variances of the units, averaged over w, are those of the kernel. Of the ReLU family,
 phi(u) = odd u + even |u|, the odd part is a linear kernel and taken exactly: the units are |w.x|. X is read once per round, in
-chunks of consecutive rows:
-
-    rows, sorted by class  ->  products with the weights of a block of units   the threads of NumPy's matrix product
-                           ->  phi, moments of each class                      our own threads, a block each
+stretches of consecutive rows, one a thread.
 """
 
 from __future__ import annotations
 
-import math
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._extras import require
 from nc1fast._inputs import rows_at
 from nc1fast._memory import check_memory
 from nc1fast._one_layer import halves
-from nc1fast.activations import LeakyReLU
+from nc1fast._workers import ahead, workers
 from nc1fast.estimators.directions import Directions, directions
 from nc1fast.estimators.estimate import Estimate, Forms, pooling
-from nc1fast.estimators.moments import Moments, Segments, add_tangents, add_values, segments
+from nc1fast.estimators.moments import Moments, add_values, segments
+from nc1fast.estimators.units import PARITY, HiddenUnits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from nc1fast._one_layer import OneLayer
+    from nc1fast.estimators.units import BlockMoments, UnitMoments
 
-    Array = NDArray[Any]  # float64, or float32 where the caller asks for it
-    Function = Callable[[Array], Array]
-
-# What fixes the bits: none of it depends on the caller's memory or threads.
-_CHUNK_ROWS, _CHUNK_NUMBERS = 2048, 1 << 18  # rows at a time: 2 MiB at most
 _BLOCK_UNITS, _BLOCK_BYTES = 256, 1 << 25  # units of a block, and its moments
-_PROBE = 1 << 13  # rows from which the class means are taken that direct the weights
-
+_STRETCHES = 512  # of the rows at most: their moments are merged in order, so that the bits follow from the problem alone
 _STATE_BYTES = 1 << 27  # moments that are kept at a time, without a memory limit
-_PANEL = 4  # blocks whose products are there at a time: 16 MiB
-_COPIES = 6  # of the products of a block, while its activations are evaluated
-
-
-def _erf(u: Array) -> Array:
-    return np.asarray(require("scipy.special", "adaptive").erf(u))
-
-
-def _normal(u: Array) -> Array:
-    return np.asarray(require("scipy.special", "adaptive").ndtr(u))
-
-
-def _density(u: Array) -> Array:
-    return np.asarray(np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi))
-
-
-# phi and phi' of arrays
-_UNITS: dict[str, tuple[Function, Function]] = {
-    "relu": (lambda u: np.maximum(u, 0), lambda u: (u > 0).astype(u.dtype)),
-    "abs": (np.abs, np.sign),
-    "step": (lambda u: (u > 0).astype(u.dtype), np.zeros_like),
-    "sign": (np.sign, np.zeros_like),
-    "relu2": (lambda u: np.maximum(u, 0) ** 2, lambda u: 2 * np.maximum(u, 0)),
-    "erf": (_erf, lambda u: 2 / math.sqrt(math.pi) * np.exp(-(u**2))),
-    "probit": (_normal, _density),
-    "gelu": (lambda u: u * _normal(u), lambda u: _normal(u) + u * _density(u)),
-    "sin": (np.sin, np.cos),
-    "cos": (np.cos, lambda u: -np.sin(u)),
-    "exp": (np.exp, np.exp),
-    "gaussian": (lambda u: np.exp(-(u**2)), lambda u: -2 * u * np.exp(-(u**2))),
-}
-
-
-def units(activation: Any) -> tuple[Function, Function]:
-    """Phi and phi' as functions of NumPy arrays; erf, probit and gelu need scipy."""
-    if isinstance(activation, LeakyReLU):
-        slope = activation.slope
-        return lambda u: np.where(u > 0, u, slope * u), lambda u: np.where(u > 0, 1.0, slope)
-    return _UNITS[activation]
-
-
-class _Block:
-    """Some groups of hidden units, and the moments of each class so far."""
-
-    def __init__(
-        self,
-        weights: Array,
-        phi: tuple[Function, Function],
-        layer: OneLayer,
-        shape: tuple[int, int],
-    ) -> None:
-        n_classes, n_features = shape
-        m = len(weights)
-        self.weights = weights  # (m, length of a row)
-        self.phi, self.slope = phi
-        self.values = Moments(n_classes, m)
-        self.tangents = Moments(n_classes, m, n_features) if layer.tangent else None
-        self.slopes = Moments(n_classes, m) if layer.tangent * layer.theta_bias else None
-
-    def add(self, U: Array, t: Array | None, parts: Segments) -> None:
-        """Units of the products U (n, m), and of derivatives times t (n, d), of rows sorted by class."""
-        add_values(self.values, self.phi(U), parts)
-        if self.tangents is None or t is None:
-            return
-        A = self.slope(U)
-        add_tangents(self.tangents, A, t, parts)
-        if self.slopes is not None:
-            add_values(self.slopes, A, parts)
+_PROBE = 1 << 13  # rows from which the class means are taken that direct the weights
 
 
 class FeatureSample:
@@ -167,20 +86,24 @@ class FeatureSample:
     ) -> None:
         self._X, self._classes, self._labels, self._kernel = X, classes, labels, kernel
         self._layer = layer
-        self._n_features = int((X if layer.factor is None else layer.factor).shape[1])
-        self._dtype = np.float32 if dtype == "float32" else np.float64
         self._sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
-        self._chunk = max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // X.shape[1], len(X)))
-        self._threads = n_threads if len(X) > self._chunk else 1
         pair = halves(layer.activation)
         odd, even = (0.0, 1.0) if pair is None else (pair[0] ** 2, pair[1] ** 2)
-        self._phi = units(layer.activation if pair is None else "abs")
+        self._units = HiddenUnits(
+            layer,
+            layer.activation if pair is None else "abs",
+            int((X if layer.factor is None else layer.factor).shape[1]),
+            np.float32 if dtype == "float32" else np.float64,
+        )
         self._sampled = even
         self._linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)
         self._constant = odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
         self._constant += layer.constant
         self._rows_moments: Moments | None = None  # of the rows, for the linear part
         self._directions = self._directed(n_units, sampling, seed)
+        chunk = self._units.chunk(X.shape[1])
+        self._stretch = chunk * -(-len(X) // (chunk * _STRETCHES))
+        self._threads = min(n_threads, -(-len(X) // self._stretch))
         self._step, self._at_once = self._plan(memory_limit)
         n_classes = len(labels)
         self._V = np.zeros((0, n_classes))  # of each group
@@ -189,46 +112,38 @@ class FeatureSample:
         self._M = np.zeros((n_classes, n_classes))  # sum over groups
 
     def _directed(self, n_units: int, sampling: str, seed: int) -> Directions:
+        """Along the class means of some rows, evenly spread over X."""
         probe = np.arange(0, len(self._X), max(1, len(self._X) // _PROBE))
-        means = Moments(len(self._labels), self._width)
-        for start in range(0, len(probe), self._chunk):
-            index = probe[start : start + self._chunk]
+        means = Moments(len(self._labels), self._units.width)
+        step = self._units.chunk(self._X.shape[1])
+        for start in range(0, len(probe), step):
+            index = probe[start : start + step]
             order, parts = segments(self._classes[index])
-            add_values(means, self._inputs(self._layer.rows(rows_at(self._X, index))[order]), parts)
-        return directions(self._width, means.mean[means.n > 0], n_units, sampling, seed)
-
-    @property
-    def _width(self) -> int:
-        """Length of a row of `_inputs`."""
-        return self._n_features + (self._layer.bias > 0)
-
-    def _inputs(self, x: Array) -> Array:
-        """Rows (sqrt(weight) x, sqrt(bias)) that hidden weights meet."""
-        z: Array = math.sqrt(self._layer.weight) * x
-        if self._layer.bias == 0:
-            return z
-        return np.column_stack([z, np.full(len(z), math.sqrt(self._layer.bias))])
+            x = self._layer.rows(rows_at(self._X, index))[order]
+            add_values(means, self._units.inputs(x), parts)
+        means_of = means.mean[means.n > 0]
+        even = self._units.activation in PARITY
+        return directions(self._units.width, means_of, n_units, sampling, seed, even=even)
 
     def _plan(self, limit: float | None) -> tuple[int, int]:
         """Groups of a block, and blocks of a pass over X: as many as the memory has room for."""
-        C, d, group = len(self._labels), self._n_features, self._directions.group
-        item = np.dtype(self._dtype).itemsize
-        own = 16 + 16 * (self._layer.theta_bias > 0) + (8 * d + 8) * (self._layer.tangent > 0)
-        unit = C * own + self._width * item
+        n_classes, group, threads = len(self._labels), self._directions.group, self._threads
+        unit = self._units.bytes_of_unit(n_classes)
         step = max(1, min(_BLOCK_UNITS, _BLOCK_BYTES // unit) // group)
-        block, panel = step * group, max(_PANEL, self._threads)
-        fixed = {
+        chunk = min(self._stretch, self._units.chunk(self._X.shape[1]))
+        # The total, what is merged into it, and that of each stretch on its way: see `workers`.
+        block = unit * step * group * (2 + ahead(threads))
+        least = {
             "the labels": 4 * len(self._classes),
-            "chunks of rows": 32 * self._chunk * (self._X.shape[1] + self._width),
-            "units": (panel + _COPIES * self._threads) * self._chunk * block * item,
-            "drawing weights": 32 * group * self._width,
-            "class pairs": 192 * C * C,
+            "rows and units": threads
+            * self._units.bytes_of_chunk(chunk, self._X.shape[1], step * group),
+            "drawing weights": 32 * group * self._units.width,
+            "class pairs": 192 * n_classes**2,
+            "moments": block,
         }
-        # While a block is merged into its classes, some of it is there again.
-        least = {**fixed, "moments": unit * block * (1 + self._threads)}
         check_memory(limit, least)
         room = _STATE_BYTES if limit is None else limit - sum(least.values())
-        return step, 1 + max(0, int(room // (unit * block)))
+        return step, 1 + max(0, int(room // block))
 
     @property
     def n_units(self) -> int:
@@ -244,36 +159,39 @@ class FeatureSample:
 
     def _add(self, groups: range) -> None:
         """One pass over X for these groups."""
-        layer, shape = self._layer, (len(self._labels), self._n_features)
-        blocks = []
+        weights = []
         for start in range(groups.start, groups.stop, self._step):
             drawn = range(start, min(start + self._step, groups.stop))
-            weights = np.concatenate([self._directions.draw(i) for i in drawn])
-            blocks.append(_Block(weights.astype(self._dtype), self._phi, layer, shape))
-        linear = Moments(*shape) if self._linear > 0 and self._rows_moments is None else None
-        panel = max(_PANEL, self._threads)
-        with ThreadPoolExecutor(self._threads) if self._threads > 1 else nullcontext() as pool:
-            each: Any = map if pool is None else pool.map
-            for start in range(0, len(self._X), self._chunk):
-                chunk = slice(start, start + self._chunk)
-                order, parts = segments(self._classes[chunk])
-                x = layer.rows(rows_at(self._X, chunk))[order]
-                z = self._inputs(x).astype(self._dtype, copy=False)
-                t = math.sqrt(layer.theta_weight) * x.astype(self._dtype) if layer.tangent else None
-                if linear is not None:
-                    add_values(linear, x, parts)
-                for first in range(0, len(blocks), panel):
-                    some = blocks[first : first + panel]
-                    products = [z @ block.weights.T for block in some]
-                    list(each(_Block.add, some, products, repeat(t), repeat(parts)))
-        self._rows_moments = self._rows_moments or linear
-        for block in blocks:
-            self._finish(block)
+            block = np.concatenate([self._directions.draw(i) for i in drawn])
+            weights.append(block.astype(self._units.dtype))
+        n = len(self._X)
+        stretches = [
+            range(start, min(start + self._stretch, n)) for start in range(0, n, self._stretch)
+        ]
 
-    def _finish(self, block: _Block) -> None:
+        def moments(rows: range) -> UnitMoments:
+            return self._units.moments(
+                self._X,
+                self._classes,
+                len(self._labels),
+                weights,
+                rows,
+                linear=self._linear > 0 and self._rows_moments is None,
+            )
+
+        with workers(self._threads) as in_order:
+            found = in_order(moments, stretches)
+            total: UnitMoments = next(found)
+            for other in found:
+                total.join(other)
+        self._rows_moments = self._rows_moments or total.rows
+        for moments_of_block in total.blocks:
+            self._finish(moments_of_block)
+
+    def _finish(self, block: BlockMoments) -> None:
         """V, and of M what any convention asks for, of each group of a block."""
         layer, group, n_classes = self._layer, self._directions.group, len(self._labels)
-        n_groups = len(block.weights) // group
+        n_groups = block.values.mean.shape[1] // group
         parts = [(layer.value, block.values)]
         if block.tangents is not None:
             parts.append((layer.tangent, block.tangents))

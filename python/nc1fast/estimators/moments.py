@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nc1fast.estimators.products import product
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -60,6 +62,12 @@ class Moments:
         self.mean[classes] += share * step
         self.n[classes] = old + n
 
+    def merge(self, other: Moments) -> None:
+        """Join those of other rows."""
+        present = np.flatnonzero(other.n)
+        for c in present if self.mean.ndim > 2 else [present]:
+            self.join(c, other.n[c], other.mean[c], other.squares[c])
+
 
 def add_values(moments: Moments, H: Array, parts: Segments) -> None:
     """Add the columns of H, (n, m), which is overwritten."""
@@ -95,11 +103,11 @@ def _tangents(A: Array, t: Array) -> tuple[Array, Array]:
     q, p = np.einsum("ij,ij->i", d, d), d @ r
     mean = A.mean(axis=0)
     alpha = A - mean
-    first = alpha.T @ np.column_stack([d, q])  # (m, d + 1)
+    first = product(alpha.T, np.column_stack([d, q]).T)  # (m, d + 1)
     m, alpha_q = first[:, :-1] / n, first[:, -1]
     np.square(alpha, out=alpha)
     # sums of alpha^2, alpha^2 |d|^2, alpha^2 d.r
-    second = alpha.T @ np.column_stack([np.ones(n, A.dtype), q, p])
+    second = product(alpha.T, np.array([np.ones(n, A.dtype), q, p]))
     squares = mean**2 * q.sum() + (r @ r) * second[:, 0] + second[:, 1] - n * (m**2).sum(axis=1)
     squares += 2 * n * mean * (m @ r) + 2 * mean * alpha_q + 2 * second[:, 2]
     return np.outer(mean, r) + m, np.maximum(squares, 0.0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._backend import thread_count
 from nc1fast._one_layer import OneLayer, halves, one_layer
 from nc1fast.features import feature_sums
 from nc1fast.kernels import Kernel, Linear
@@ -24,6 +25,8 @@ from nc1fast.shortcuts.partial import PartialSums, combined, constant, of_sums
 from nc1fast.shortcuts.sweep import Plane
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from numpy.typing import NDArray
 
     from nc1fast.sums import ClassSums
@@ -68,6 +71,7 @@ def shortcut_sums(
     kernel: Any,
     *,
     row_sums: bool,
+    n_threads: int | None = None,
 ) -> ClassSums:
     """Class sums of a kernel by its shortcut.
 
@@ -80,6 +84,8 @@ def shortcut_sums(
     kernel : Kernel
     row_sums : bool
         Whether the row-class sums are kept.
+    n_threads : int, optional
+        As `nc1fast.collapse`; the bits do not depend on it.
 
     Returns
     -------
@@ -101,23 +107,27 @@ def shortcut_sums(
         raise ValueError(
             f"there is no shortcut for {kernel!r} of {X.shape[1]} features; see nc1fast.shortcuts for those there are"
         )
+    from concurrent.futures import ThreadPoolExecutor
+
     order = np.argsort(classes, kind="stable").astype(np.int64, copy=False)
     sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
-    if kind == "interpolation":
-        sums = interpolated_sums(kernel, X[order].astype(np.float64), sizes, rows=row_sums)
-        if sums is None:
-            raise ValueError(
-                f"the shortcut for {kernel!r} needs more nodes than it has: X spreads too far for this activation"
-            )
-        parts = [(1.0, sums)]
-    elif kind == "linear":
-        weight, bias = kernel.weight_variance / X.shape[1], kernel.bias_variance
-        explicit = feature_sums(X, classes, labels, rows=row_sums)
-        parts = _present([(weight, of_sums(explicit)), (bias, _constant(sizes, row_sums))])
-    else:
-        layer = one_layer(kernel, X.shape[1])
-        assert layer is not None
-        parts = _swept(layer, X, classes, labels, order, sizes, row_sums=row_sums)
+    rows = X[order].astype(np.float64, copy=False)
+    with ThreadPoolExecutor(thread_count(n_threads)) as pool:
+        if kind == "interpolation":
+            sums = interpolated_sums(kernel, rows, sizes, pool, rows=row_sums)
+            if sums is None:
+                raise ValueError(
+                    f"the shortcut for {kernel!r} needs more nodes than it has: X spreads too far for this activation"
+                )
+            parts = [(1.0, sums)]
+        elif kind == "linear":
+            weight, bias = kernel.weight_variance / X.shape[1], kernel.bias_variance
+            explicit = feature_sums(X, classes, labels, rows=row_sums)
+            parts = _present([(weight, of_sums(explicit)), (bias, _constant(sizes, row_sums))])
+        else:
+            layer = one_layer(kernel, X.shape[1])
+            assert layer is not None
+            parts = [(1.0, _swept(layer, rows, sizes, pool, row_sums=row_sums))]
     return combined(parts, sizes, labels, kernel, order)
 
 
@@ -132,44 +142,43 @@ def _present(parts: list[tuple[float, PartialSums]]) -> list[tuple[float, Partia
 
 def _swept(
     layer: OneLayer,
-    X: NDArray[Any],
-    classes: NDArray[np.int32],
-    labels: NDArray[Any],
-    order: NDArray[np.int64],
+    X: Array,
     sizes: NDArray[np.int64],
+    pool: Executor,
     *,
     row_sums: bool,
-) -> list[tuple[float, PartialSums]]:
-    """Explicit features and sweeps whose combination is the kernel.
+) -> PartialSums:
+    """Explicit vectors and angles whose combination is the kernel.
 
     The points are z = (x, sqrt(bias/weight)), Sigma = weight <z, z'>. With phi(u) = odd u + even |u|, as the mixed terms are odd
     in w and vanish:   kappa = odd^2 Sigma + even^2 weight kappa_abs(z, z'),   kdot = odd^2 + even^2 kappa_sign(z, z').
     """
-    x = np.ascontiguousarray(X[order].T.astype(np.float64))
+    x = np.ascontiguousarray(X.T)
     second = np.full(len(X), math.sqrt(layer.bias / layer.weight)) if len(x) == 1 else x[1]
     points = np.array([x[0], second])
-
     ones = np.ones((1, len(X)))
     pair = halves(layer.activation)
     if (pair is None or layer.tangent * layer.theta_bias > 0) and not points.any(axis=0).all():
         raise ValueError("X has zero rows, where the activation or its derivative has no one value")
-    plane = Plane(points, sizes)
+    plane = Plane(points, sizes, pool)
     base = layer.constant
     if pair is None:  # step = 1/2 + sign/2
         step = layer.activation == "step"
         base += layer.value / 4 if step else 0.0
-        parts = [(layer.value * (0.25 if step else 1.0), plane.sign(ones, rows=row_sums))]
-        return _present([*parts, (base, _constant(sizes, row_sums))])
-    odd, even = (v**2 for v in pair)
-    base += odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
-    parts = []
-    if (coefficient := even * layer.value * layer.weight) > 0:
-        parts.append((coefficient, plane.absolute(rows=row_sums)))
-    if (coefficient := even * layer.tangent * layer.theta_weight) > 0:
-        parts.append((coefficient, plane.sign(x, rows=row_sums)))
-    if (coefficient := even * layer.tangent * layer.theta_bias) > 0:
-        parts.append((coefficient, plane.sign(ones, rows=row_sums)))
-    linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)
-    if linear > 0:
-        parts.append((linear, of_sums(feature_sums(X, classes, labels, rows=row_sums))))
-    return _present([*parts, (base, _constant(sizes, row_sums))])
+        forms = [(layer.value * (0.25 if step else 1.0), plane.sign(ones))]
+    else:
+        odd, even = (v**2 for v in pair)
+        base += odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
+        linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)
+        forms = []
+        if (coefficient := even * layer.value * layer.weight) > 0:
+            forms.append((coefficient, plane.absolute()))
+        if (coefficient := even * layer.tangent * layer.theta_weight) > 0:
+            forms.append((coefficient, plane.sign(x)))
+        if (coefficient := even * layer.tangent * layer.theta_bias) > 0:
+            forms.append((coefficient, plane.sign(ones)))
+        if linear > 0:
+            forms.append((linear, plane.linear(x)))
+    if base > 0 or not forms:
+        forms.append((base, plane.linear(ones)))
+    return plane.sums(forms, rows=row_sums)

@@ -1,28 +1,29 @@
 """Smooth kernels of one or two features, summed through interpolation nodes: O(N p^d0), p nodes a feature.
 
 On a small enough box a smooth kernel is its Chebyshev interpolant to rounding, k(x, z) = sum_a L_a(x) k(node_a, z). So a class,
-cut into such cells, is a quadrature rule with the weights sum_i L_a(x_i), whatever the number of its rows:
+cut into such `cells`, is a quadrature rule with the weights sum_i L_a(x_i), whatever the number of its rows:
 
     block_sums[c, c'] = weights_c . k(nodes_c, nodes_c') . weights_c'
     within[c]         = weights_c . D2(nodes_c, nodes_c) . weights_c / (2 n_c)
 
-The weights come from the Chebyshev moments sum_i T_k(x_i) T_l(y_i), a matrix product. Nodes are added, and cells cut, until the
-Chebyshev coefficients of k and of D2, which is small where the class is, have fallen to rounding.
-Source: Trefethen, Approximation Theory and Approximation Practice (2013), chapters 4 and 8.
+and R, the sums of rows and classes, are the interpolants of k(nodes_c, nodes_c') . weights_c' at the rows. The weights come from
+the moments sum_i T_k(x_i) T_l(y_i), a matrix product.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
-from nc1fast.pairwise import squared_distances, stable
+from nc1fast.pairwise import stable
+from nc1fast.shortcuts import chebyshev
+from nc1fast.shortcuts.cells import Budget, Cell, Cells, as_they_are, cut
 from nc1fast.shortcuts.partial import PartialSums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
@@ -30,155 +31,30 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_NODES = (6, 9, 12, 16, 20, 24, 28, 32)  # of a cell along one feature, as many as it takes
-_CUTS = 4  # of a box into halves, one within the other
-_MOST = 8192  # nodes of a class
-_PAIRED = 1024  # nodes of a class of one cell: its D2 is evaluated pair by pair. A class that needs more cells is so wide
-#                 that its D2 are of the size of k, and their difference will do
-_TAIL = 1e-15  # the last coefficients beside the largest value: rounding
-_NEARLY = 1e-13  # where more nodes that bring less than half are no use any more
-_ROWS = 4096  # rows of X at a time
-_BLOCK = 1 << 20  # kernel values at a time
-# Points about a box, in its coordinates, from which D2 is looked at.
-_LOOKOUTS = {
-    1: np.array([[1.0], [-1.0], [0.3]]),
-    2: np.array([[1.0, 1.0], [-1.0, 1.0], [0.3, -1.0], [-0.4, 0.2]]),
-}
-
-
-class _Cell(NamedTuple):
-    """A box with its nodes, and the rows in it."""
-
-    middle: Array  # (d0,)
-    half: Array  # (d0,) half widths; 0 where all rows have one value
-    shape: tuple[int, ...]  # nodes of each feature
-    rows: NDArray[np.intp]
-
-    @property
-    def unit_nodes(self) -> Array:
-        """Nodes in the coordinates of the box, (p^d0, d0), first feature slowest."""
-        axes = [_chebyshev(n)[0] for n in self.shape]
-        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+_MOST = 1 << 16  # nodes of all classes; fewer where they would not be few beside the rows,
+_FEWER, _MODEST = 4, 1 << 13  # rows a node, but so many in any case
+_TILE = 512  # of them at a time
+_ROWS = 1 << 16  # whose k(x, x) are evaluated at a time
+_WITNESSES = 48  # rows against which k is looked at
 
 
 class _Rule(NamedTuple):
     """A class as a quadrature rule."""
 
-    cells: list[_Cell]
+    cells: Cells
     nodes: Array  # (M, d0)
     weights: Array  # (M,)
-    tails: Array  # (2,) of k and of D2, relative to their largest values
-
-
-def _polynomials(x: Array, n: int) -> Array:
-    """T_0 ... T_{n-1}: (n, len(x))."""
-    T = np.ones((n, len(x)))
-    if n > 1:
-        T[1] = x
-    for k in range(2, n):
-        T[k] = 2 * x * T[k - 1] - T[k - 2]
-    return T
-
-
-def _chebyshev(n: int) -> tuple[Array, Array]:
-    """Nodes in (-1, 1), and the matrix that turns values there into coefficients of T_k."""
-    angle = (np.arange(n) + 0.5) * np.pi / n
-    to_coefficients = 2 / n * np.cos(np.outer(np.arange(n), angle))
-    to_coefficients[0] /= 2
-    return np.cos(angle), to_coefficients
-
-
-def _transformed(values: Array, shape: tuple[int, ...], *, transposed: bool = False) -> Array:
-    """Values on the nodes to Chebyshev coefficients along each feature, or its transpose."""
-    out = values.reshape(shape)
-    for axis, n in enumerate(shape):
-        matrix = _chebyshev(n)[1]
-        out = np.moveaxis(np.tensordot(matrix.T if transposed else matrix, out, (1, axis)), 0, axis)
-    return out
-
-
-def _distances(kernel: Kernel, cell: _Cell, A: Array, B: Array) -> Array:
-    """D2 of all pairs of points given in the coordinates of the box, where their differences are exact."""
-    a, b = np.repeat(A, len(B), axis=0), np.tile(B, (len(A), 1))
-    difference = (a - b) * cell.half
-    a, b = cell.middle + a * cell.half, cell.middle + b * cell.half
-    return squared_distances(kernel, a, b, difference).reshape(len(A), len(B))
-
-
-def _tails(kernel: Kernel, cell: _Cell, axis: int, anchors: Array) -> Array:
-    """Last two coefficients along an axis, of k and of D2, beside their largest values; the largest over some lines."""
-    d0, n = len(cell.half), cell.shape[axis]
-    nodes, to_coefficients = _chebyshev(n)
-    lookouts = _LOOKOUTS[d0]
-    own = float(kernel.diag(cell.middle + lookouts * cell.half).max())
-    largest = np.sqrt(own * float(kernel.diag(anchors).max()))
-    noise = 0.0 if stable(kernel) else 8 * UNIT_ROUNDOFF * own
-    tails = np.zeros(2)
-    for across in (-1.0, 0.0, 1.0) if d0 > 1 else (0.0,):
-        unit = np.where(np.arange(d0) == axis, nodes[:, None], across)
-        values = kernel(cell.middle + unit * cell.half, anchors)
-        distances = _distances(kernel, cell, unit, lookouts)
-        last = [float(np.abs((to_coefficients @ v)[-2:]).max()) for v in (values, distances)]
-        furthest = float(np.abs(distances).max()) or 1.0
-        tails = np.maximum(tails, [last[0] / largest, max(last[1] - noise, 0.0) / furthest])
-    return tails
-
-
-def _fitted(
-    kernel: Kernel, X: Array, rows: NDArray[np.intp], anchors: Array, cuts: int = _CUTS
-) -> list[tuple[_Cell, Array]] | None:
-    """Cells of these rows, each with enough nodes, and their tails; None if the box would have to be cut too often."""
-    low, high = X[rows].min(axis=0), X[rows].max(axis=0)
-    d0 = X.shape[1]
-    cell = _Cell((low + high) / 2, (high - low) / 2, (1,) * d0, rows)
-    tails = np.zeros(2)
-    for axis in range(d0):
-        if cell.half[axis] == 0:
-            continue
-        before = np.full(2, np.inf)
-        for n in _NODES:
-            cell = cell._replace(shape=(*cell.shape[:axis], n, *cell.shape[axis + 1 :]))
-            tail = _tails(kernel, cell, axis, anchors)
-            if ((tail <= _TAIL) | ((tail <= _NEARLY) & (tail > before / 2))).all():
-                tails = np.maximum(tails, tail)
-                break
-            before = tail
-        else:
-            if cuts == 0:
-                return None
-            upper = X[rows, axis] > cell.middle[axis]
-            first = _fitted(kernel, X, rows[~upper], anchors, cuts - 1)
-            second = first and _fitted(kernel, X, rows[upper], anchors, cuts - 1)
-            return first + second if first and second else None
-    return [(cell, tails)]
-
-
-def _scaled(cell: _Cell, X: NDArray[Any]) -> Iterator[list[Array]]:
-    """T_k of each feature, by chunks of the rows of the cell."""
-    width = np.where(cell.half > 0, cell.half, 1.0)
-    for start in range(0, len(cell.rows), _ROWS):
-        unit = (X[cell.rows[start : start + _ROWS]] - cell.middle) / width
-        yield [_polynomials(unit[:, a], n) for a, n in enumerate(cell.shape)]
-
-
-def _rule(kernel: Kernel, X: Array, rows: NDArray[np.intp], anchors: Array) -> _Rule | None:
-    """The quadrature rule of a class; None if it would need too many nodes."""
-    fitted = _fitted(kernel, X, rows, anchors)
-    if fitted is None or sum(int(np.prod(cell.shape)) for cell, _ in fitted) > _MOST:
-        return None
-    nodes, weights = [], []
-    for cell, _ in fitted:
-        moments = np.zeros(cell.shape)
-        for T in _scaled(cell, X):
-            moments += T[0].sum(axis=1) if len(T) == 1 else T[0] @ T[1].T
-        weights.append(_transformed(moments, cell.shape, transposed=True).ravel())
-        nodes.append(cell.middle + cell.unit_nodes * cell.half)
-    tails = np.max([tail for _, tail in fitted], axis=0)
-    return _Rule([c for c, _ in fitted], np.concatenate(nodes), np.concatenate(weights), tails)
+    size: float  # sum of |weight| sqrt(k(node, node))
+    error: float  # of the sum over the class of k(., z), beside sqrt(k(z, z))
 
 
 def interpolated_sums(
-    kernel: Kernel, X: Array, sizes: NDArray[np.int64], *, rows: bool
+    kernel: Kernel,
+    X: Array,
+    sizes: NDArray[np.int64],
+    pool: Executor,
+    *,
+    rows: bool,
 ) -> PartialSums | None:
     """Class sums of a smooth kernel of one or two features; None where the rows spread too far for it.
 
@@ -189,101 +65,177 @@ def interpolated_sums(
     X : ndarray of shape (n_samples, 1 or 2)
         Sorted by class.
     sizes : ndarray of shape (n_classes,)
+    pool : Executor
+        Takes some rows or nodes at a time; the bits do not depend on it.
     rows : bool
         Whether to keep the row-class sums.
 
     Notes
     -----
-    Cost: 2 N p^d0 flops and, for each two classes, as many kernel values as pairs of their nodes; with rows 2 N C p^d0
-    more. A class has some 10 nodes a feature where it is narrow beside the scale of the activation.
+    Cost: 2 N p^d0 flops, half of M^2 kernel values for M nodes of all classes, and with rows 2 N C p^d0 flops more. A class has some
+    10 nodes a feature where it is narrow beside the scale of the activation, some thousands in the plane where it is wide.
     Accuracy: as the bounds say: about 1e-14 of each block sum; within_c 1e-13 relative where D2 is stable and no row is far
     outside of its class (a row at r standard deviations costs r^2), else that of a difference of such sums.
     """
     ends = np.cumsum(sizes)
-    classes = [np.arange(end - n, end) for n, end in zip(sizes, ends, strict=True)]
-    corners = [limit for rows in classes for limit in (X[rows].min(axis=0), X[rows].max(axis=0))]
-    anchors = np.unique(corners, axis=0)
-    anchors = anchors[:: max(1, len(anchors) // 16)]
-    rules: list[_Rule] = []
-    for members in classes:
-        rule = _rule(kernel, X, members, anchors)
-        if rule is None:
+    slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
+    witnesses = _witnesses(X, slices)
+    budget = Budget(min(_MOST, max(_MODEST, len(X) // _FEWER)))
+    rows_of = [np.arange(members.start, members.stop) for members in slices]
+    cells: list[Cells] = []
+    for one in pool.map(lambda index: cut(kernel, X, index, witnesses, budget), rows_of):
+        if one is None:
             return None
-        rules.append(rule)
-    most = max(n for rule in rules for cell in rule.cells for n in cell.shape)
-    rounding = UNIT_ROUNDOFF * (60 + 4 * most + summation_error(int(sizes.max())))
+        cells.append(one)
+    rules = [_rule(kernel, X, one, pool) for one in cells]
+    towards = _products(kernel, rules, pool)
+    spread = [_pairs(kernel, rule, X, pool) for rule in rules]
+    out = _rows(rules, towards, X, pool) if rows else None
+    traces = np.array([_trace(kernel, X[members], pool) for members in slices])
 
-    C = len(sizes)
-    block, block_error = np.zeros((C, C)), np.zeros((C, C))
-    out = np.empty((C, len(X))) if rows else None
-    for c, rule in enumerate(rules):
-        for e in range(0 if rows else c, C):
-            towards = np.empty(len(rule.nodes))
-            block[c, e], block_error[c, e] = _between(kernel, rule, rules[e], rounding, towards)
-            if out is not None:
-                _evaluate(rule, towards, X, out[e])
-    block, block_error = np.triu(block), np.triu(block_error)
-    block, block_error = block + np.triu(block, 1).T, block_error + np.triu(block_error, 1).T
-    spread = [_within(kernel, r, int(n), rounding) for r, n in zip(rules, sizes, strict=True)]
-    within, within_error = np.array(spread).T
-    traces = np.array([kernel.diag(X[members]).sum() for members in classes])
-    traces_error = UNIT_ROUNDOFF * (summation_error(len(X)) + 30) * traces
+    C, largest = len(sizes), int(sizes.max())
+    longest = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
+    rounding = UNIT_ROUNDOFF * (160 + 4 * longest + summation_error(largest))
+    block = np.array([[towards[c][e] @ rules[c].weights for e in range(C)] for c in range(C)])
+    size, error = (np.array([getattr(rule, name) for rule in rules]) for name in ("size", "error"))
+    tail = np.outer(error, size)
+    block_error = rounding * np.outer(size, size) + 8 * (tail + tail.T)
+    traces_error = UNIT_ROUNDOFF * (summation_error(largest) + 40) * traces
+    within, within_error = traces - np.diag(block) / sizes, np.diag(block_error) / sizes
+    within_error = within_error + traces_error
+    for c, pairs in enumerate(spread):
+        if pairs is not None:
+            within[c] = pairs.total / (2 * sizes[c])
+            within_error[c] = (rounding * pairs.size + pairs.error) / (2 * sizes[c])
+    within, block = np.maximum(within, 0.0), (block + block.T) / 2
     return PartialSums(block, within, traces, block_error, within_error, traces_error, out)
 
 
-def _parts(n: int, other: int) -> Iterator[slice]:
-    """Slices of n such that a slice times `other` is a block of kernel values."""
-    step = max(1, _BLOCK // other)
-    return (slice(start, start + step) for start in range(0, n, step))
+def _witnesses(X: Array, slices: list[slice]) -> Array:
+    """Rows at the ends of the data, of the classes, and in between."""
+    ends = [X.argmin(axis=0), X.argmax(axis=0)]
+    for part in slices:
+        ends += [part.start + X[part].argmin(axis=0), part.start + X[part].argmax(axis=0)]
+    whole, of_classes = np.concatenate(ends[:2]), np.concatenate(ends[2:])
+    index = np.arange(0, len(X), -(-len(X) // (_WITNESSES // 2)))
+    thinned = of_classes[:: -(-len(of_classes) // (_WITNESSES // 2))]
+    return np.asarray(X[np.unique(np.concatenate([whole, thinned, index]))])
 
 
-def _between(
-    kernel: Kernel, rule: _Rule, other: _Rule, rounding: float, towards: Array
-) -> tuple[float, float]:
-    """The block sum of two classes and a bound on its error; `towards` becomes k(nodes, .) summed over the other."""
-    size, largest = 0.0, 0.0
-    magnitude, others = np.abs(rule.weights), np.abs(other.weights)
-    for part in _parts(len(rule.nodes), len(other.nodes)):
-        K = kernel(rule.nodes[part], other.nodes)
-        towards[part] = K @ other.weights
-        np.abs(K, out=K)
-        size += float(magnitude[part] @ (K @ others))
-        largest = max(largest, float(K.max()))
-    tail = 8 * max(rule.tails[0], other.tails[0]) * magnitude.sum() * others.sum() * largest
-    return float(rule.weights @ towards), rounding * size + float(tail)
+def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
+    """Nodes and weights of a class."""
+    nodes, weights, error = [], [], 0.0
+    for cell in cells.grids:
+        parts = list(
+            pool.map(lambda r, c=cell: chebyshev.moments(c.unit(X[r]), c.shape), cell.parts())
+        )
+        together = np.ascontiguousarray(np.array(parts).reshape(len(parts), -1).T)
+        moments = together.sum(axis=1).reshape(cell.shape)  # pairwise, along the contiguous axis
+        nodes.append(cell.nodes())
+        weights.append(chebyshev.weights_of(moments))
+        error += cell.error * cell.length * len(cell.rows)
+    nodes.append(X[cells.rows])
+    weights.append(np.ones(len(cells.rows)))
+    points, w = np.concatenate(nodes), np.concatenate(weights)
+    size = float(np.abs(w) @ np.sqrt(kernel.diag(points)))
+    return _Rule(cells, points, w, size, error)
 
 
-def _within(kernel: Kernel, rule: _Rule, n: int, rounding: float) -> tuple[float, float]:
-    """The double sum of D2 over 2 n, and a bound on its error."""
-    cell, weights = rule.cells[0], rule.weights
-    paired = stable(kernel) and len(rule.cells) == 1 and len(weights) <= _PAIRED
-    unit, diagonal = cell.unit_nodes, kernel.diag(rule.nodes)
-    total, size, furthest = 0.0, 0.0, 0.0
-    magnitude = np.abs(weights)
-    for part in _parts(len(weights), len(weights)):
-        if paired:
-            D2 = _distances(kernel, cell, unit[part], unit)
-        else:
-            D2 = diagonal[part, None] + diagonal - 2 * kernel(rule.nodes[part], rule.nodes)
-        total += float(weights[part] @ D2 @ weights)
-        size += float(magnitude[part] @ np.abs(D2) @ magnitude)
-        furthest = max(furthest, float(D2.max()))
-    mass = float(magnitude.sum())
-    error = rounding * size + 8 * float(rule.tails[1]) * mass**2 * furthest
-    if not paired:
-        error += 32 * UNIT_ROUNDOFF * mass * float(magnitude @ diagonal)
-    return max(total, 0.0) / (2 * n), error / (2 * n)
+def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]:
+    """k(nodes_c, nodes_e) . weights_e of each class c: (C, M_c)."""
+    out = [np.zeros((len(rules), len(rule.nodes))) for rule in rules]
+    tiles = [
+        (c, slice(start, start + _TILE))
+        for c, rule in enumerate(rules)
+        for start in range(0, len(rule.nodes), _TILE)
+    ]
+
+    def both(pair: tuple[tuple[int, slice], tuple[int, slice]]) -> tuple[Array, Array]:
+        (c, a), (e, b) = pair
+        K = kernel(rules[c].nodes[a], rules[e].nodes[b], n_threads=1)
+        # no BLAS, whose threads would stand in each other's way
+        return np.einsum("ij,j->i", K, rules[e].weights[b]), np.einsum(
+            "ij,i->j", K, rules[c].weights[a]
+        )
+
+    pairs = [(tile, other) for t, tile in enumerate(tiles) for other in tiles[t:]]
+    for (tile, other), (left, right) in zip(pairs, pool.map(both, pairs), strict=True):
+        (c, a), (e, b) = tile, other
+        out[c][e, a] += left
+        if tile != other:
+            out[e][c, b] += right
+    return out
 
 
-def _evaluate(rule: _Rule, values: Array, X: Array, out: Array) -> None:
-    """The interpolant of values on the nodes, at the rows of the class, into their places."""
-    start = 0
-    for cell in rule.cells:
-        stop = start + int(np.prod(cell.shape))
-        coefficients = _transformed(values[start:stop], cell.shape)
-        parts = []
-        for T in _scaled(cell, X):
-            last = coefficients @ T[-1]  # (p, n) or (n,)
-            parts.append(last if len(T) == 1 else np.einsum("kn,kn->n", T[0], last))
-        out[cell.rows] = np.concatenate(parts)
-        start = stop
+class _Pairs(NamedTuple):
+    """The double sum of D2 over a class."""
+
+    total: float
+    size: float  # sum of the magnitudes of its terms
+    error: float  # beside their rounding
+
+
+def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | None:
+    """D2 of all pairs of nodes, where these are few."""
+    tail = rule.cells.spread_error
+    if tail is None:
+        return None
+    weights, magnitude = rule.weights, np.abs(rule.weights)
+    furthest, mass = 0.0, float(magnitude.sum())
+    grid = rule.cells.grids[0] if rule.cells.grids else None
+    box = grid or as_they_are(rule.nodes)
+    unit = chebyshev.grid(grid.shape) if grid else rule.nodes
+    D2 = _distances(kernel, box, unit, pool)
+    furthest = float(D2.max())
+    noise = 0.0 if stable(kernel) else 8 * UNIT_ROUNDOFF * float(kernel.diag(rule.nodes).max())
+    if grid and furthest > 0:
+        points = X[grid.probes()]
+        L = grid.interpolation(grid.unit(points))
+        exact = _distances(kernel, as_they_are(points), points, pool)
+        off = float(np.abs(chebyshev.product(chebyshev.product(L, D2), L.T) - exact).max())
+        tail = max(tail, (off - noise) / furthest)
+    error = 8 * tail * mass**2 * furthest + 4 * noise * mass**2
+    total, size = (
+        float(np.einsum("i,ij,j->", w, d, w)) for w, d in ((weights, D2), (magnitude, np.abs(D2)))
+    )
+    return _Pairs(total, size, error)
+
+
+def _distances(kernel: Kernel, box: Cell, unit: Array, pool: Executor) -> Array:
+    """D2 of all pairs of some points, given in the coordinates of a box."""
+    parts = [slice(start, start + 64) for start in range(0, len(unit), 64)]
+    if stable(kernel):
+        D2 = pool.map(lambda part: box.distances(kernel, unit[part], unit), parts)
+        return np.concatenate(list(D2))
+    points = box.at(unit)
+    diagonal = kernel.diag(points)
+    D2 = diagonal[:, None] + diagonal - 2 * kernel(points, points, n_threads=1)
+    return np.asarray(D2)
+
+
+def _rows(rules: list[_Rule], towards: list[Array], X: Array, pool: Executor) -> Array:
+    """The row-class sums (C, N): the interpolants of `towards`, at the rows."""
+    out = np.empty((len(rules), len(X)))
+    for rule, values in zip(rules, towards, strict=True):
+        start = 0
+        for cell in rule.cells.grids:
+            stop = start + int(np.prod(cell.shape))
+            functions = chebyshev.coefficients_of(values[:, start:stop], cell.shape)
+            functions = chebyshev.trimmed(functions, 2 * UNIT_ROUNDOFF)
+
+            def evaluate(
+                rows: NDArray[np.intp], cell: Cell = cell, functions: Array = functions
+            ) -> None:
+                out[:, rows] = chebyshev.evaluated(cell.unit(X[rows]), functions)
+
+            for _ in pool.map(evaluate, cell.parts()):
+                pass
+            start = stop
+        out[:, rule.cells.rows] = values[:, start:]
+    return out
+
+
+def _trace(kernel: Kernel, X: Array, pool: Executor) -> float:
+    """The sum of k(x, x)."""
+    parts = [X[start : start + _ROWS] for start in range(0, len(X), _ROWS)]
+    return float(np.sum(list(pool.map(lambda part: float(kernel.diag(part).sum()), parts))))

@@ -65,10 +65,9 @@ def combined(
     np.fill_diagonal(block, n * (traces - within))
     np.fill_diagonal(d_block, n * (d_traces + d_within) + 2 * UNIT_ROUNDOFF * n * traces)
     rows = None
-    if all(part.rows is not None for _, part in parts):
-        rows = np.zeros((len(n), len(order)))
-        for c, part in parts:
-            assert part.rows is not None
-            rows += c * part.rows
+    for c, part in parts:
+        if part.rows is not None:
+            scaled = part.rows if c == 1 else c * part.rows
+            rows = scaled if rows is None else rows + scaled
     error = SumsError(d_block, d_traces, d_within)
     return ClassSums(block, traces, within, sizes, labels, error, kernel, rows, order)

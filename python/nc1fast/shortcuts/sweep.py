@@ -26,10 +26,14 @@ from nc1fast._errors import UNIT_ROUNDOFF, summation_error
 from nc1fast.shortcuts.partial import PartialSums
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from concurrent.futures import Executor
+
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
+_POINTS = 1 << 14  # at a time
 _SERIES = 0.5  # half-width below which x - sin x cos x is summed as a series
 
 
@@ -73,6 +77,15 @@ class _Class(NamedTuple):
     delta: Array  # (2, n) y - mean y
 
 
+class Form(NamedTuple):
+    """A kernel <v, v'>, or its product with a function of the angle that is 1 at 0, as `Plane.sums` takes it."""
+
+    vectors: Array  # (m, N) v, by class
+    turned: Callable[[Array, Array], Array] | None  # (phi, v) -> E(phi) v; None: <v, v'> itself
+    half_circle: float  # trace of the integral of E'
+    spread: Iterable[tuple[float, float]]  # of each class: sum_i |h_i - mean|^2, its error
+
+
 class Plane:
     """Points of the plane, sorted by angle as a whole and within their classes: what all sweeps share.
 
@@ -81,116 +94,147 @@ class Plane:
     z : ndarray of shape (2, n_samples)
         Sorted by class.
     sizes : ndarray of shape (n_classes,)
+    pool : Executor
+        Takes a class, or some points, at a time; the bits do not depend on it.
 
     Notes
     -----
     Cost: two sorts.
     """
 
-    def __init__(self, z: Array, sizes: NDArray[np.int64]) -> None:
+    def __init__(self, z: Array, sizes: NDArray[np.int64], pool: Executor) -> None:
         ends = np.cumsum(sizes)
-        self.z = z
         self.slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
-        self._half = _turn(z, (1.0, 0.0))
-        angle = np.arctan2(self._half.y[1], self._half.y[0])
-        self._rank = np.argsort(angle)
-        self._angle = angle[self._rank]
-        self._members = np.repeat(np.arange(len(sizes)), sizes)[self._rank]
-        self._classes = [_class(z[:, c]) for c in self.slices]
+        self._pool = pool
+        whole = pool.submit(_by_angle, z)
+        classes = pool.map(lambda part: _class(z[:, part]), self.slices)
+        self._half, self._rank, self._angle = whole.result()
+        self._members = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[self._rank]
+        self._classes = list(classes)
 
-    def absolute(self, *, rows: bool) -> PartialSums:
-        """Sums of kappa_abs(z, z') = E |w.z| |w.z'|; `rows` asks for the row-class sums.
+    def absolute(self) -> Form:
+        """kappa_abs(z, z') = E |w.z| |w.z'|."""
+        spread = self._pool.map(_absolute_within, self._classes)
+        return Form(self._half.y, _squares, math.pi / 2, spread)
 
-        Notes
-        -----
-        Cost: some 40 operations per point and class.
-        Accuracy: within_c to 2 sqrt(n_c) unit roundoffs in the worst case, some 10 in practice; block sums to
-        16 sqrt(N) + 150 of the sum of norms, some 30 in practice.
-        """
-        metric = np.full(2, 2 / math.pi)
-        spread = [_absolute_within(c, metric[0]) for c in self._classes]
-        lengths = np.hypot(*self.z)
-        antiderivative = _squares(self._angle)
-        return self._sums(self._half.y, antiderivative, math.pi / 2, metric, lengths, spread, rows)
-
-    def sign(self, vectors: Array, *, rows: bool) -> PartialSums:
-        """Sums of <v, v'> kappa_sign(z, z'), kappa_sign = E sign(w.z) sign(w.z').
+    def sign(self, vectors: Array) -> Form:
+        """<v, v'> kappa_sign(z, z'), kappa_sign = E sign(w.z) sign(w.z').
 
         Parameters
         ----------
         vectors : ndarray of shape (m, n_samples)
-        rows : bool
+            Zero for points at the origin: the sign there is not defined.
+        """
+        spread = self._pool.map(
+            _sign_within, self._classes, [vectors[:, part] for part in self.slices]
+        )
+        return Form(self._half.sign * vectors, np.multiply, math.pi, spread)
+
+    def linear(self, vectors: Array) -> Form:
+        """<v, v'> of vectors, (m, n_samples)."""
+        spread = self._pool.map(lambda part: _linear_within(vectors[:, part]), self.slices)
+        return Form(vectors, None, 1.0, spread)
+
+    def sums(self, forms: Sequence[tuple[float, Form]], *, rows: bool) -> PartialSums:
+        """Sums of a combination of forms with coefficients >= 0.
+
+        With E the antiderivative, P_c the sum of the v_j of the class before phi_i, W_c that of the E(phi_j) v_j, A_c the sum of
+        all, a form sums to
+
+            R_ic = (2 (E_i v_i).(A_c - 2 P_c) + v_i.(4 W_c - 2 W_c(end) + half circle A_c)) / half circle,
+
+        a product of what a point has and what a table says of a class, by the number of its points before.
 
         Notes
         -----
-        As `absolute`. Points at the origin must have zero vectors: the sign there is not defined.
+        Cost: some 100 operations per point; 2 m multiply-adds and a search of the table per point, class and form.
+        Accuracy: within_c to 2 sqrt(n_c) unit roundoffs in the worst case, some 10 in practice; block sums to
+        16 sqrt(n) + 150 of the sum of norms, n the largest class, some 30 in practice.
         """
-        metric = np.full(len(vectors), 1 / math.pi)
-        spread = [
-            _sign_within(c, vectors[:, part])
-            for c, part in zip(self._classes, self.slices, strict=True)
-        ]
-        lengths = np.sqrt((vectors**2).sum(axis=0))
-        carried = self._half.sign * vectors
-        return self._sums(carried, self._angle, math.pi, metric, lengths, spread, rows)
+        N, C = len(self._rank), len(self.slices)
+        parts = [slice(start, start + _POINTS) for start in range(0, N, _POINTS)]
+        points = np.concatenate(list(self._pool.map(lambda p: self._columns(forms, p), parts)))
+        out = np.empty((C, N)) if rows else None
 
-    def _sums(
-        self,
-        carried: Array,
-        antiderivative: Array,
-        half_circle: float,
-        metric: Array,
-        lengths: Array,
-        spread: list[tuple[float, float]],
-        rows: bool,
-    ) -> PartialSums:
-        """Block sums from the integrals of e (e.A_c), or of A_c, between the breakpoints."""
-        N, C = len(lengths), len(self.slices)
-        carried = carried[:, self._rank]
-        turned = _apply(antiderivative, carried)
-        block, out = np.empty((C, C)), np.empty((C, N)) if rows else None
-        R = np.empty(N)
-        for c in range(C):
+        def towards(c: int) -> list[float]:
             member = self._members == c
-            passed = running_sums(carried * member)  # (m, N) sum of the points before each
-            weighted = running_sums(turned * member)
-            whole, whole_weighted = passed[:, -1:].copy(), weighted[:, -1:].copy()
-            # 2 H(phi) - H(end), H the integral up to phi; H(end) without the antiderivative at its ends
-            integral = _apply(antiderivative, whole - 2 * passed)
-            integral += 2 * weighted
-            integral *= 2
-            integral += half_circle * whole - 2 * whole_weighted
-            integral *= carried
-            R[self._rank] = metric @ integral
-            block[c] = [R[part].sum() for part in self.slices]
-            if out is not None:
-                out[c] = R
-        total = np.array([lengths[part].sum() for part in self.slices])
-        traces = np.array([(lengths[part] ** 2).sum() for part in self.slices])
-        within, within_error = np.array(spread).T
-        u = UNIT_ROUNDOFF
+            table = _tables(forms, points[member])
+            R = np.empty(N) if out is None else out[c]
+            before = 0
+            for part in parts:
+                index = np.cumsum(member[part], dtype=np.intp)
+                index += before
+                before = int(index[-1])
+                R[self._rank[part]] = np.einsum("ij,ij->i", points[part], table[index])
+            return [float(R[members].sum()) for members in self.slices]
+
+        block = np.array(list(self._pool.map(towards, range(C))))
+        traces, total, fields = np.zeros(C), np.zeros((C, C)), np.zeros((2, C))
+        for coefficient, form in forms:
+            squares = (form.vectors**2).sum(axis=0)
+            lengths = np.sqrt(squares)
+            length = np.array([lengths[members].sum() for members in self.slices])
+            square = np.array([squares[members].sum() for members in self.slices])
+            traces += coefficient * square
+            total += coefficient * np.outer(length, length)
+            fields += coefficient * np.array(list(form.spread)).T
+        u, largest = UNIT_ROUNDOFF, max(part.stop - part.start for part in self.slices)
         return PartialSums(
             (block + block.T) / 2,
-            within,
+            fields[0],
             traces,
-            u * (8 * running_error(N) + 150) * np.outer(total, total),
-            within_error,
+            u * (8 * running_error(largest) + 150) * total,
+            fields[1] + u * (len(forms) + 1) * fields[0],
             u * (summation_error(N) + 8) * traces,
             out,
         )
 
+    def _columns(self, forms: Sequence[tuple[float, Form]], part: slice) -> Array:
+        """E(phi) v and v of the forms for some points in the order of their angles: (n, columns)."""
+        columns: list[Array] = []
+        for _, form in forms:
+            v = form.vectors[:, self._rank[part]]
+            if form.turned is not None:
+                columns += [form.turned(self._angle[part], v)]
+            columns += [v]
+        return np.ascontiguousarray(np.concatenate(columns).T)
 
-def _squares(angle: Array) -> Array:
-    """An antiderivative of e e^T: (3, n) for the entries 11, 12, 22 of a symmetric matrix."""
+
+def _by_angle(z: Array) -> tuple[_Half, NDArray[np.intp], Array]:
+    """The points in one half plane, their order by angle, and the sorted angles."""
+    half = _turn(z, (1.0, 0.0))
+    angle = np.arctan2(half.y[1], half.y[0])
+    rank = np.argsort(angle)
+    return half, rank, angle[rank]
+
+
+def _tables(forms: Sequence[tuple[float, Form]], points: Array) -> Array:
+    """What `Plane.sums` multiplies the columns with after 0, 1, ... n points of a class, (n + 1, columns); from its own columns."""
+    sums = running_sums(np.ascontiguousarray(points.T))
+    out = np.empty((len(points) + 1, points.shape[1]))
+    start = 0
+    for coefficient, form in forms:
+        m, scale = len(form.vectors), coefficient / form.half_circle
+        if form.turned is None:
+            out[:, start : start + m] = scale * sums[start : start + m, -1]
+            start += m
+            continue
+        W, P = sums[start : start + m], sums[start + m : start + 2 * m]
+        whole = P[:, -1:].copy()
+        final = form.half_circle * whole - 2 * W[:, -1:]
+        first, second = out[:, start : start + m], out[:, start + m : start + 2 * m]
+        first[0], second[0] = (2 * scale * whole).T, (scale * final).T
+        first[1:] = (2 * scale * (whole - 2 * P)).T
+        second[1:] = (scale * (final + 4 * W)).T
+        start += 2 * m
+    return out
+
+
+def _squares(angle: Array, v: Array) -> Array:
+    """An antiderivative of e e^T, times each vector."""
     s, c = np.sin(2 * angle) / 4, np.cos(2 * angle) / 4
-    return np.array([angle / 2 - s, c, angle / 2 + s])
-
-
-def _apply(E: Array, v: Array) -> Array:
-    """A number, or a symmetric 2 x 2 matrix, times each vector."""
-    if E.ndim == 1:
-        return E * v
-    return np.array([E[0] * v[0] + E[1] * v[1], E[1] * v[0] + E[2] * v[1]])
+    half = angle / 2
+    return np.array([(half - s) * v[0] + c * v[1], c * v[0] + (half + s) * v[1]])
 
 
 def _chord(x: Array) -> Array:
@@ -223,10 +267,14 @@ def _variation(carried: Array) -> float:
     return float((centred**2).sum())
 
 
-def _absolute_within(c: _Class, factor: float) -> tuple[float, float]:
+def _linear_within(vectors: Array) -> tuple[float, float]:
+    """sum_i |v_i - mean|^2 of one class, and a bound on its error."""
+    return _with_error(vectors.shape[1], _variation(vectors), 0.0, 0.0, 0.0)
+
+
+def _absolute_within(c: _Class) -> tuple[float, float]:
     """sum_i |h_i - mean|^2 of one class for |e.z|, and a bound on its error."""
     n, gap = len(c.angle), np.diff(c.angle)
-    spread = factor * math.pi / 2 * _variation(c.half.y)  # the integral of e e^T is pi/2
     passed = running_sums(c.framed)
     before, after = passed[:, :-1], passed[:, -1:] - passed[:, :-1]
     middle, x = c.angle[:-1] + gap / 2, gap / 2
@@ -235,9 +283,9 @@ def _absolute_within(c: _Class, factor: float) -> tuple[float, float]:
     p, P = (cosine * a[1] - sine * a[0] for a in (before, after))  # e.sum at the middle of a gap
     q, Q = (cosine * a[0] + sine * a[1] for a in (before, after))  # and its slope
     p_size, P_size = (np.abs(cosine * a[1]) + np.abs(sine * a[0]) for a in (before, after))
-    mixed = 4 / n * factor * float((p * P * wide + q * Q * narrow).sum())
-    size = 4 / n * factor * float((p_size * P_size * wide + np.abs(q * Q) * narrow).sum())
-    return _with_error(n, spread, mixed, size, 0.0)
+    mixed = 8 / n / math.pi * float((p * P * wide + q * Q * narrow).sum())
+    size = 8 / n / math.pi * float((p_size * P_size * wide + np.abs(q * Q) * narrow).sum())
+    return _with_error(n, _variation(c.half.y), mixed, size, 0.0)
 
 
 def _sign_within(c: _Class, vectors: Array) -> tuple[float, float]:

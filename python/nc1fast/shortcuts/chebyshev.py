@@ -1,0 +1,124 @@
+"""Chebyshev interpolation on a box of one or two coordinates in [-1, 1].
+
+Rows are taken in packets whose matrix products are too small for the threads of BLAS: packets run in parallel instead, and
+no product waits for a thread that another program holds up.
+Source: Trefethen, Approximation Theory and Approximation Practice (2013), chapters 3, 4 and 8.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+_PACKET = 1 << 18  # multiply-adds of a matrix product
+_SUMMED = 64  # rows that one sums over
+_FUNCTIONS = 4  # functions that one evaluates
+
+
+@cache
+def nodes(n: int) -> tuple[Array, Array]:
+    """Nodes in (-1, 1), n of them, and the matrix that turns values there into the coefficients of T_0 ... T_{n-1}."""
+    angle = (np.arange(n) + 0.5) * np.pi / n
+    # cos of k angle = k (2 i + 1) pi/(2 n), reduced in integers
+    multiple = np.outer(np.arange(n), 2 * np.arange(n) + 1) % (4 * n)
+    to_coefficients = 2 / n * np.cos(multiple * (np.pi / (2 * n)))
+    to_coefficients[0] /= 2
+    return np.cos(angle), to_coefficients
+
+
+def product(A: Array, B: Array) -> Array:
+    """A @ B without BLAS, for a few rows of A."""
+    return np.asarray(np.einsum("ij,jk->ik", A, B))
+
+
+def grid(shape: tuple[int, ...]) -> Array:
+    """Nodes of a box, (product of shape, d0), first coordinate slowest."""
+    axes = np.meshgrid(*(nodes(n)[0] for n in shape), indexing="ij")
+    return np.stack(axes, axis=-1).reshape(-1, len(shape))
+
+
+def coefficients_of(values: Array, shape: tuple[int, ...]) -> Array:
+    """Of functions given on the grid, (m, product of shape): (m, *shape)."""
+    return _along_axes(values, shape, transposed=False)
+
+
+def weights_of(moments: Array) -> Array:
+    """Weights w on the grid with sum_i f(x_i) = sum_a w_a f(node_a), from the moments sum_i T_k(x_i) T_l(y_i)."""
+    return _along_axes(moments, moments.shape, transposed=True).ravel()
+
+
+def _along_axes(values: Array, shape: tuple[int, ...], *, transposed: bool) -> Array:
+    out = values.reshape(-1, *shape)
+    for axis, n in enumerate(shape, start=1):
+        matrix = nodes(n)[1]
+        out = np.moveaxis(np.tensordot(matrix.T if transposed else matrix, out, (1, axis)), 0, axis)
+    return out
+
+
+def polynomials(x: Array, n: int) -> Array:
+    """T_0 ... T_{n-1}: (n, *x.shape), by T_{m+j} = 2 T_m T_j - T_{m-j}.
+
+    Notes
+    -----
+    Accuracy: T_k to 20 k^2 unit roundoffs, some 10 in the mean over [-1, 1].
+    """
+    T = np.empty((n, *x.shape))
+    T[0] = 1
+    T[1:2] = x
+    m = 1
+    while m + 1 < n:
+        j = min(m, n - 1 - m)
+        np.multiply(T[1 : j + 1], 2 * T[m], out=T[m + 1 : m + 1 + j])
+        T[m + 1 : m + 1 + j] -= T[m - j : m][::-1]
+        m *= 2
+    return T
+
+
+def moments(x: Array, shape: tuple[int, ...]) -> Array:
+    """Sums over i of T_k(x_i) T_l(y_i) for a few thousand rows x, (n, d0): of the given shape."""
+    T = _packed(x, shape, min(max(16, _PACKET // int(np.prod(shape))), _SUMMED))
+    T[-1].reshape(shape[-1], -1)[:, len(x) :] = 0
+    if len(T) == 1:
+        return np.asarray(T[0].sum(axis=(1, 2)))
+    return np.asarray((T[0].swapaxes(0, 1) @ np.moveaxis(T[1], 0, 2)).sum(axis=0))
+
+
+def evaluated(x: Array, functions: Array) -> Array:
+    """Functions of given coefficients, (m, *shape), at a few thousand rows x, (n, d0): (m, n)."""
+    shape = functions.shape[1:]
+    if len(shape) == 2 and shape[0] > shape[1]:  # the longer sum by the matrix product
+        return evaluated(x[:, ::-1], functions.swapaxes(1, 2))
+    T = _packed(x, shape, max(16, _PACKET // int(np.prod(shape)) // _FUNCTIONS))
+    out = []
+    for start in range(0, len(functions), _FUNCTIONS):
+        some = functions[start : start + _FUNCTIONS]
+        last = some.reshape(-1, shape[-1]) @ T[-1].swapaxes(0, 1)  # (packets, m p, packet)
+        if len(T) == 2:
+            last = last.reshape(len(last), len(some), shape[0], -1)
+            last = np.einsum("bmkn,kbn->bmn", last, T[0])
+        out.append(last.swapaxes(0, 1).reshape(len(some), -1)[:, : len(x)])
+    return np.concatenate(out)
+
+
+def _packed(x: Array, shape: tuple[int, ...], packet: int) -> list[Array]:
+    """T_k of each coordinate, (p, packets, packet), with zeros as rows to fill the last packet."""
+    whole = np.zeros((x.shape[1], -(-len(x) // packet), packet))
+    whole.reshape(x.shape[1], -1)[:, : len(x)] = x.T
+    return [polynomials(axis, n) for axis, n in zip(whole, shape, strict=True)]
+
+
+def trimmed(coefficients: Array, tolerance: float) -> Array:
+    """Without the last rows and columns whose entries are all below `tolerance` of the largest of their function."""
+    size = np.abs(coefficients)
+    largest = size.max(axis=tuple(range(1, size.ndim)), keepdims=True)
+    matter = (size > tolerance * largest).any(axis=0)
+    ends = [int(index.max()) + 1 if len(index) else 1 for index in np.nonzero(matter)]
+    kept = (slice(None), *(slice(end) for end in ends))
+    return coefficients[kept]
