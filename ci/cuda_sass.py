@@ -293,7 +293,7 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
                     f"{read:.0f}",
                 ]
             )
-    header = ["type", "d0", "each limit alone", "bound", "asked", f"of {'FFMA / DMMA'} peak"]
+    header = ["type", "d0", "each limit alone", "bound", "asked", "of FFMA / DMMA peak"]
     return table([*header, "L2 bytes per cycle and multiprocessor"], rows)
 
 
