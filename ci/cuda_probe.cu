@@ -1,4 +1,4 @@
-// The parts of a block one at a time, so that ci/cuda_sass.py can count their instructions: in the kernels themselves
+// The parts of a block one at a time, so that ci/cuda_roofline.py can count their instructions: in the kernels themselves
 // every activation stands beside every other.
 #include "entries.hpp"
 

@@ -1,37 +1,28 @@
-"""What a block's time goes to, counted in its machine code: the tables of cuda/README.md. Needs nvcc and nvdisasm, no device.
+"""Machine code of the CUDA kernels as ``nvdisasm`` prints it: loops, and what they cost.
 
-    python ci/cuda_sass.py [--architectures 80,90]
-
-A loop is what a backward branch spans. The k loop is the one with a barrier and the most multiply-adds; the loops of
-ci/cuda_probe.cu are told apart by what they read from and write to shared memory. Every figure is a count or follows from one:
-nothing here is measured. nvdisasm comes with the toolkit, or ``pip install nvidia-cuda-nvdisasm``.
+A loop is what a backward branch spans. The k loop is the smallest with a barrier and multiply-adds; the loops of `cuda_probe.cu` are
+told apart by what they read from and write to shared memory. nvdisasm comes with the toolkit, or ``pip install nvidia-cuda-nvdisasm``.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cuda_limits import MULTIPROCESSORS, ROOT, WARP, compile_unit, find_nvcc
-
 STEP = 8  # k of one turn of the k loop: kStep
 ENTRIES = 64  # of a thread in a unit: kWidth^2 / kThreads
-UNIT = 64  # rows of a panel: kWidth
-
-# H100 SXM: multiprocessors, boost clock; per multiprocessor and cycle: instructions of warps, and multiply-adds of lanes.
-H100 = {"multiprocessors": 132, "hz": 1.755e9}
-SCHEDULERS = 4
-RATES = {"FFMA": 128, "DFMA": 64, "DMMA": 128}
-MULTIPLY_ADDS = {"FFMA": WARP, "DFMA": WARP, "DMMA": 16 * 8 * 8}  # of a warp's instruction
-PAIRS = 0.5 * 1e6**2  # N = 1,000,000
+PER_LANE = {  # multiply-adds of one lane in an instruction of its warp
+    "FFMA": 1,
+    "DFMA": 1,
+    "DMMA.16x8x8": 32,
+    "DMMA.8x8x4": 8,
+    "DMMA.884": 8,
+}
 
 
 @dataclass
@@ -90,23 +81,41 @@ def read_sass(text: str) -> dict[str, Kernel]:
     return kernels
 
 
-def multiply_adds(counts: Counter[str]) -> tuple[str, int]:
-    """The name of the instruction that a product is made of, and how many multiply-adds of a lane they are."""
-    found = {
-        kind: sum(n for name, n in counts.items() if name.split(".")[0] == kind)
-        for kind in MULTIPLY_ADDS
-    }
-    kind = "DMMA" if found["DMMA"] else max(found, key=lambda k: found[k])
-    return kind, STEP * ENTRIES
+def multiply_adds(counts: Counter[str]) -> Counter[str]:
+    """Multiply-adds of one lane, by the instruction that they are made of."""
+    found: Counter[str] = Counter()
+    for name, n in counts.items():
+        if name in PER_LANE:
+            found[name.split(".")[0]] += n * PER_LANE[name]
+    return found
 
 
-def k_loop(kernel: Kernel) -> Counter[str]:
-    """The loop over the depth of two panels."""
-    candidates = [kernel.count(loop) for loop in kernel.loops()]
-    work = [c for c in candidates if c["BAR"] and sum(c.values()) < 2000]
-    if not work:
-        raise ValueError("no loop with a barrier")
-    return max(work, key=lambda c: sum(n for x, n in c.items() if x.split(".")[0] in MULTIPLY_ADDS))
+def k_loop(kernel: Kernel) -> tuple[str, Counter[str]]:
+    """The loop over the depth of two panels: what its products are made of, and the instructions of one turn.
+
+    Raises
+    ------
+    ValueError
+        If no loop has a barrier and the multiply-adds of a step, once or in a loop of its own.
+    """
+
+    def products(loop: range) -> int:
+        return max(multiply_adds(kernel.count(loop)).values(), default=0)
+
+    candidates = [loop for loop in kernel.loops() if kernel.count(loop)["BAR"] and products(loop)]
+    if not candidates:
+        raise ValueError("no loop with a barrier and multiply-adds")
+    outer = min(candidates, key=len)
+    total = kernel.count(outer)
+    inner = max(kernel.innermost(), key=lambda loop: products(loop) if loop[0] in outer else 0)
+    if inner != outer and products(inner) == products(outer):
+        total += Counter(
+            {x: n * (STEP * ENTRIES // products(outer) - 1) for x, n in kernel.count(inner).items()}
+        )
+    kind, done = multiply_adds(total).most_common(1)[0]
+    if done != STEP * ENTRIES:
+        raise ValueError(f"a turn of the k loop has {done} multiply-adds")
+    return kind, total
 
 
 # What stands in a column of the table of the k loop.
@@ -174,7 +183,7 @@ def pair_cost(kernel: Kernel) -> PerEntry:
 
 def chord_cost(kernel: Kernel) -> PerEntry:
     """Everything outside of the k loop: its start, and the chords that go to shared memory."""
-    loop = k_loop(kernel)
+    _, loop = k_loop(kernel)
     return _per(kernel.count() - loop - Counter(NOP=kernel.count()["NOP"]), ENTRIES)
 
 
@@ -204,129 +213,3 @@ def probes(kernels: dict[str, Kernel]) -> dict[tuple[str, str], Kernel]:
             part = of[1] if of[3] is None else f"{of[3]}{of[4]}{of[5]}"
             found[part, "float32" if of[2] == "f" else "float64"] = kernel
     return found
-
-
-EPILOGUES = {
-    "relu, NNGP": "Relu00",
-    "relu, NTK": "Relu01",
-    "relu, within classes": "Relu20",
-    "erf, NNGP": "Erf00",
-    "erf, within classes": "Erf30",
-}
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def loop_table(found: dict[int, dict[tuple[str, str], Kernel]]) -> str:
-    """One row per type and architecture."""
-    rows = []
-    for (part, dtype), architecture in sorted(
-        (key, a) for a, kernels in found.items() for key in kernels if key[0] == "product"
-    ):
-        counts = k_loop(found[architecture][part, dtype])
-        kind, lanes = multiply_adds(counts)
-        total = sum(counts.values())
-        cells = [f"{n} ({n / total:.0%})" if n else "0" for n in shares(counts).values()]
-        rows.append([dtype, f"sm_{architecture}", kind, str(total), *cells, f"{total / lanes:.2f}"])
-    header = ["type", "architecture", "by", "instructions", *GROUPS, "other", "slots per product"]
-    return table(header, rows)
-
-
-def entry_table(kernels: dict[tuple[str, str], Kernel]) -> str:
-    """What one entry costs beside its products."""
-    rows = []
-    parts = {
-        "chords": ("product", chord_cost),
-        **{name: (key, values_cost) for name, key in EPILOGUES.items()},
-        "column sums": ("reduction", column_cost),
-        "a pair of classes": ("reduction", pair_cost),
-    }
-    for name, (key, cost) in parts.items():
-        costs = [cost(kernels[key, dtype]) for dtype in ("float32", "float64")]
-        rows.append(
-            [name, f"{costs[0].slots:.1f}", f"{costs[1].slots:.1f}", f"{costs[1].fp64:.1f}"]
-        )
-    return table(["part", "float32 slots", "float64 slots", "of them float64 instructions"], rows)
-
-
-def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
-    """Seconds of one pass on an H100, were every slot used: a bound from below, not a measurement."""
-    rows = []
-    per_second = H100["multiprocessors"] * H100["hz"] * SCHEDULERS  # instructions of warps
-    for dtype, target in (("float32", {128: "4 s"}), ("float64", {128: "6 s"})):
-        counts = k_loop(kernels["product", dtype])
-        kind, lanes = multiply_adds(counts)
-        epilogue = chord_cost(kernels["product", dtype])
-        epilogue += values_cost(kernels["Relu00", dtype])
-        epilogue += column_cost(kernels["reduction", dtype])
-        epilogue += pair_cost(kernels["reduction", dtype])
-        for depth in (128, 784):
-            slots = depth * sum(counts.values()) / lanes + epilogue.slots
-            # Cycles of a scheduler for 32 entries; a scheduler has a quarter of the multiprocessor's units.
-            pipe = depth * SCHEDULERS * WARP / RATES[kind]
-            other = epilogue.fp64 * SCHEDULERS * WARP / RATES["DFMA"]
-            cycles = {
-                "issue": slots,
-                kind: pipe,
-                "float64 units": other,
-                f"{kind} + float64 units": pipe + other,
-            }
-            if dtype == "float32":
-                cycles = {"issue": slots, kind: pipe}
-            seconds = {name: PAIRS / WARP * c / per_second for name, c in cycles.items()}
-            worst = max(cycles.values())
-            # Two panels come from the L2 cache for every unit.
-            size = 4 if dtype == "float32" else 8
-            read = 2 * UNIT * depth * size / (worst * UNIT * UNIT / WARP / SCHEDULERS)
-            rows.append(
-                [
-                    dtype,
-                    str(depth),
-                    ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items()),
-                    f"{max(seconds.values()):.1f} s",
-                    target.get(depth, "60 %" if dtype == "float32" else ""),
-                    f"{pipe / worst:.0%}",
-                    f"{read:.0f}",
-                ]
-            )
-    header = ["type", "d0", "each limit alone", "bound", "asked", "of FFMA / DMMA peak"]
-    return table([*header, "L2 bytes per cycle and multiprocessor"], rows)
-
-
-def main() -> int:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(
-        prog="cuda_sass", description="Count the instructions of the CUDA kernels."
-    )
-    parser.add_argument(
-        "--architectures",
-        default=",".join(map(str, MULTIPROCESSORS)),
-        help="some of 75,80,86,89,90",
-    )
-    arguments = parser.parse_args()
-    architectures = [int(a) for a in arguments.architectures.split(",")]
-    nvcc = find_nvcc()
-    if nvcc is None or find_nvdisasm() is None:
-        print("needs nvcc and nvdisasm (pip install nvidia-cuda-nvdisasm)", file=sys.stderr)
-        return 2
-    source = ROOT / "ci" / "cuda_probe.cu"
-    with tempfile.TemporaryDirectory(prefix="nc1fast-cuda-") as temporary:
-        folder = Path(temporary)
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda a: compile_unit(nvcc, source, a, folder), architectures))
-        found = {a: probes(disassemble(folder / f"{source.stem}.{a}.cubin")) for a in architectures}
-    print(loop_table(found), "", sep="\n")
-    newest = max(found)
-    print(f"sm_{newest}, issue slots of a warp for one entry of each lane:", "", sep="\n")
-    print(entry_table(found[newest]), "", sep="\n")
-    if newest >= 90:
-        print(roofline(found[newest]))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -145,21 +144,39 @@ SASS = """\
 """
 
 
+@pytest.fixture(autouse=True)
+def _two_products(monkeypatch):
+    """A step of the loops in this file is of two products, not 8 x 64."""
+    monkeypatch.setattr(cuda_sass, "STEP", 1)
+    monkeypatch.setattr(cuda_sass, "ENTRIES", 2)
+
+
 def test_the_k_loop_is_found_and_counted():
     (kernel,) = cuda_sass.read_sass(SASS).values()
-    assert cuda_sass.k_loop(kernel) == Counter(
-        {"BAR": 1, "BRA": 3, "NOP": 1, "IADD3": 1, "LDS.128": 1, "FFMA": 2}
-    )
+    kind, counts = cuda_sass.k_loop(kernel)
+    assert kind == "FFMA"
+    assert counts == {"BAR": 1, "BRA": 3, "NOP": 1, "IADD3": 1, "LDS.128": 1, "FFMA": 2}
     assert kernel.innermost() == [range(4, 6)]
-    shares = cuda_sass.shares(cuda_sass.k_loop(kernel))
-    assert shares == {
-        "multiply-adds": 2,
-        "shared loads": 1,
-        "copies": 0,
-        "barrier": 1,
-        "NOP": 1,
-        "other": 4,
-    }
+    shares = cuda_sass.shares(counts)
+    assert list(shares.values()) == [2, 1, 0, 1, 1, 4]
+    assert next(iter(shares)) == "multiply-adds"
+
+
+def test_a_loop_within_the_k_loop_counts_as_often_as_it_runs():
+    """One multiply-add in a loop of two turns: that loop's instructions count twice."""
+    inner = SASS.replace("FFMA R9, R6.reuse, R7, R9", "@!P3 BRA `(.L_x_4)").replace(
+        "                   LDS.128", ".L_x_4:\n        /*0060*/                   LDS.128"
+    )
+    inner = inner.replace("        /*0060*/.L_x_4", ".L_x_4")
+    (kernel,) = cuda_sass.read_sass(inner).values()
+    _, counts = cuda_sass.k_loop(kernel)
+    assert counts == {"BAR": 1, "BRA": 5, "NOP": 1, "IADD3": 1, "LDS.128": 2, "FFMA": 2}
+
+
+def test_a_loop_with_other_work_is_an_error():
+    (kernel,) = cuda_sass.read_sass(SASS.replace("FFMA R9", "FMUL R9")).values()
+    with pytest.raises(ValueError, match="has 1 multiply-adds"):
+        cuda_sass.k_loop(kernel)
 
 
 def test_a_branch_forward_is_no_loop():
