@@ -81,7 +81,7 @@ class ByFma {
 
  public:
   __device__ __forceinline__ void step(const T* a, const T* b) {
-#pragma unroll
+#pragma unroll(sizeof(T) == 8 ? 4 : kStep)  // more of double would spill
     for (int k = 0; k < kStep; ++k) {
       T x[8], y[8];
       take(a, k, ty(), x);

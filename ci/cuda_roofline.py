@@ -1,0 +1,171 @@
+"""What a block's time goes to, counted in its machine code: the tables of cuda/README.md. Needs nvcc and nvdisasm, no device.
+
+    python ci/cuda_roofline.py [--architectures 80,90]
+
+Every figure is a count or follows from one: nothing here is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cuda_limits import MULTIPROCESSORS, ROOT, WARP, compile_unit, find_nvcc
+from cuda_sass import (
+    ENTRIES,
+    GROUPS,
+    STEP,
+    Kernel,
+    chord_cost,
+    column_cost,
+    disassemble,
+    find_nvdisasm,
+    k_loop,
+    pair_cost,
+    probes,
+    shares,
+    values_cost,
+)
+
+UNIT = 64  # rows of a panel: kWidth
+PAIRS = 0.5 * 1e6**2  # N = 1,000,000
+
+# H100 SXM: multiprocessors, boost clock; per multiprocessor and cycle: instructions of warps, and multiply-adds of lanes.
+H100 = {"multiprocessors": 132, "hz": 1.755e9}
+SCHEDULERS = 4
+RATES = {"FFMA": 128, "DFMA": 64, "DMMA": 128}
+
+EPILOGUES = {
+    "relu, NNGP": "Relu00",
+    "relu, NTK": "Relu01",
+    "relu, within classes": "Relu20",
+    "erf, NNGP": "Erf00",
+    "erf, within classes": "Erf30",
+}
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def loop_table(found: dict[int, dict[tuple[str, str], Kernel]]) -> str:
+    """One row per type and architecture."""
+    rows = []
+    for (part, dtype), architecture in sorted(
+        (key, a) for a, kernels in found.items() for key in kernels if key[0] == "product"
+    ):
+        kind, counts = k_loop(found[architecture][part, dtype])
+        total = sum(counts.values())
+        cells = [f"{n} ({n / total:.0%})" if n else "0" for n in shares(counts).values()]
+        rows.append(
+            [
+                dtype,
+                f"sm_{architecture}",
+                kind,
+                str(total),
+                *cells,
+                f"{total / (STEP * ENTRIES):.2f}",
+            ]
+        )
+    header = ["type", "architecture", "by", "instructions", *GROUPS, "other", "slots per product"]
+    return table(header, rows)
+
+
+def entry_table(kernels: dict[tuple[str, str], Kernel]) -> str:
+    """What one entry costs beside its products."""
+    rows = []
+    parts = {
+        "chords": ("product", chord_cost),
+        **{name: (key, values_cost) for name, key in EPILOGUES.items()},
+        "column sums": ("reduction", column_cost),
+        "a pair of classes": ("reduction", pair_cost),
+    }
+    for name, (key, cost) in parts.items():
+        costs = [cost(kernels[key, dtype]) for dtype in ("float32", "float64")]
+        rows.append(
+            [name, f"{costs[0].slots:.1f}", f"{costs[1].slots:.1f}", f"{costs[1].fp64:.1f}"]
+        )
+    return table(["part", "float32 slots", "float64 slots", "of them float64 instructions"], rows)
+
+
+def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
+    """Seconds of one pass on an H100, were every slot used: a bound from below, not a measurement."""
+    rows = []
+    per_second = H100["multiprocessors"] * H100["hz"] * SCHEDULERS  # instructions of warps
+    for dtype, target in (("float32", {128: "4 s"}), ("float64", {128: "6 s"})):
+        kind, counts = k_loop(kernels["product", dtype])
+        epilogue = chord_cost(kernels["product", dtype])
+        epilogue += values_cost(kernels["Relu00", dtype])
+        epilogue += column_cost(kernels["reduction", dtype])
+        epilogue += pair_cost(kernels["reduction", dtype])
+        for depth in (128, 784):
+            slots = depth * sum(counts.values()) / (STEP * ENTRIES) + epilogue.slots
+            # Cycles of a scheduler for 32 entries; a scheduler has a quarter of the multiprocessor's units.
+            pipe = depth * SCHEDULERS * WARP / RATES[kind]
+            other = epilogue.fp64 * SCHEDULERS * WARP / RATES["DFMA"]
+            cycles = {
+                "issue": slots,
+                kind: pipe,
+                "float64 units": other,
+                f"{kind} + float64 units": pipe + other,
+            }
+            if dtype == "float32":
+                cycles = {"issue": slots, kind: pipe}
+            seconds = {name: PAIRS / WARP * c / per_second for name, c in cycles.items()}
+            worst = max(cycles.values())
+            # Two panels come from the L2 cache for every unit.
+            size = 4 if dtype == "float32" else 8
+            read = 2 * UNIT * depth * size / (worst * UNIT * UNIT / WARP / SCHEDULERS)
+            rows.append(
+                [
+                    dtype,
+                    str(depth),
+                    ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items()),
+                    f"{max(seconds.values()):.1f} s",
+                    target.get(depth, "60 %" if dtype == "float32" else ""),
+                    f"{pipe / worst:.0%}",
+                    f"{read:.0f}",
+                ]
+            )
+    header = ["type", "d0", "each limit alone", "bound", "asked", "of FFMA / DMMA peak"]
+    return table([*header, "L2 bytes per cycle and multiprocessor"], rows)
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="cuda_roofline", description="Count the instructions of the CUDA kernels."
+    )
+    parser.add_argument(
+        "--architectures",
+        default=",".join(map(str, MULTIPROCESSORS)),
+        help="some of 75,80,86,89,90",
+    )
+    arguments = parser.parse_args()
+    architectures = [int(a) for a in arguments.architectures.split(",")]
+    nvcc = find_nvcc()
+    if nvcc is None or find_nvdisasm() is None:
+        print("needs nvcc and nvdisasm (pip install nvidia-cuda-nvdisasm)", file=sys.stderr)
+        return 2
+    source = ROOT / "ci" / "cuda_probe.cu"
+    with tempfile.TemporaryDirectory(prefix="nc1fast-cuda-") as temporary:
+        folder = Path(temporary)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda a: compile_unit(nvcc, source, a, folder), architectures))
+        found = {a: probes(disassemble(folder / f"{source.stem}.{a}.cubin")) for a in architectures}
+    print(loop_table(found), "", sep="\n")
+    newest = max(found)
+    print(f"sm_{newest}, issue slots of a warp for one entry of each lane:", "", sep="\n")
+    print(entry_table(found[newest]), "", sep="\n")
+    if newest >= 90:
+        print(roofline(found[newest]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

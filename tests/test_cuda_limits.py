@@ -1,0 +1,186 @@
+"""What the checks of the CUDA kernels make of a compiler's and a disassembler's words: captured ones, no toolkit needed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+if not (ROOT / "ci" / "cuda_limits.py").is_file():
+    pytest.skip("the checks are not part of this source distribution", allow_module_level=True)
+sys.path.insert(0, str(ROOT / "ci"))
+
+import cuda_limits
+import cuda_sass
+
+# nvcc 13.0, two kernels; the function between them is called by the second.
+PTXAS = """\
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_ZN7nc1fast6device4gramIfLb0EEEvNS0_8GramWorkIT_EE' for 'sm_90'
+ptxas info    : Function properties for _ZN7nc1fast6device4gramIfLb0EEEvNS0_8GramWorkIT_EE
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 127 registers, used 1 barriers
+ptxas info    : Compile time = 14254.693 ms
+ptxas info    : Compiling entry function '_ZN7nc1fast6device4sumsIdLb1ELb0EEEvNS0_8SumsWorkIT_EE' for 'sm_90'
+ptxas info    : Function properties for _ZN7nc1fast6device4sumsIdLb1ELb0EEEvNS0_8SumsWorkIT_EE
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 198 registers, used 1 barriers
+ptxas info    : Compile time = 52385.410 ms
+"""
+
+TYPES = ("float", "double")
+
+LIMITS = """\
+# kernel       sm  registers  stack  shared  blocks
+gram<float>    90        128      0   32768       6
+sums<double>   90        208      0   32768       4
+"""
+
+
+def wrong(log=PTXAS, limits=LIMITS):
+    usages = cuda_limits.read_ptxas(log)
+    return cuda_limits.check(usages, cuda_limits.read_limits(limits), [90])[1]
+
+
+def test_kernels_within_their_limits_pass():
+    assert wrong() == []
+    gram, sums = cuda_limits.read_ptxas(PTXAS)
+    assert (gram.kernel, gram.registers, gram.stack, gram.spills) == (
+        *("gram<float, shallow>", 127),
+        *(0, 0),
+    )
+    assert (sums.kernel, sums.family) == ("sums<double, within, shallow>", "sums<double>")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("Used 198 registers", "Used 209 registers", "209 registers, at most 208"),
+        ("0 bytes stack frame", "80 bytes stack frame", "80 bytes of stack"),
+        ("Used 127 registers", "Used 127 registers, 80 bytes cumulative stack size", "80 bytes"),
+        ("0 bytes spill loads", "12 bytes spill loads", "12 bytes of spills"),
+        ("0 bytes spill stores", "8 bytes spill stores", "8 bytes of spills"),
+        ("gramIfLb0", "gramIdLb0", "no limit for gram<double>"),
+    ],
+)
+def test_a_planted_violation_is_found(old, new, what):
+    assert any(what in line for line in wrong(log=PTXAS.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("0   32768       6", "0   32768       7", "6 blocks per multiprocessor, at least 7"),
+        ("0   32768       4", "0  232449       1", "0 blocks per multiprocessor"),
+        ("gram<float> ", "gram<half>  ", "a limit, but no kernel"),
+    ],
+)
+def test_a_limit_that_does_not_fit_is_found(old, new, what):
+    assert any(what in line for line in wrong(limits=LIMITS.replace(old, new)))
+
+
+def test_two_limits_for_one_kernel_are_an_error():
+    with pytest.raises(ValueError, match="two limits"):
+        cuda_limits.read_limits(LIMITS + LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "registers", "shared", "blocks"),
+    [
+        (90, 128, 16384, 8),  # by registers: 16 warps of 4096
+        (90, 130, 16384, 6),  # 136 registers a warp's thread: 15 warps, of which 12 in fours
+        (90, 32, 32768, 6),  # by shared memory: 33 KiB of 228
+        (80, 168, 32768, 4),  # 33 KiB of 164
+        (86, 32, 16384, 5),  # 17 KiB of 100
+        (75, 32, 65536, 1),  # all of it
+        (75, 32, 1024, 16),  # by blocks
+        (86, 32, 1024, 16),
+        (89, 32, 1024, 24),  # by warps: 48
+        (90, 32, 1024, 32),
+        (80, 32, 164 << 10, 0),  # more than a block may have
+    ],
+)
+def test_occupancy(architecture, registers, shared, blocks):
+    """Against NVIDIA's occupancy calculator for 64 threads, by hand."""
+    assert cuda_limits.MULTIPROCESSORS[architecture].blocks_of(registers, shared) == blocks
+
+
+def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
+    build = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    architectures = {int(a) for a in re.findall(r"\b(\d+)-real", build)}
+    assert architectures == set(cuda_limits.MULTIPROCESSORS)
+    limits = cuda_limits.read_limits(cuda_limits.LIMITS.read_text(encoding="utf-8"))
+    families = {f"{kernel}<{t}>" for kernel in ("sums", "gram", "half_norms") for t in TYPES}
+    assert set(limits) == {(family, a) for family in families for a in architectures}
+    header = (ROOT / "cuda" / "entries.hpp").read_text(encoding="utf-8")
+    assert len(re.findall("__global__", header)) == 3  # and these are all
+    threads = re.search(r"kThreads = (\d+)", (ROOT / "cuda" / "device.hpp").read_text("utf-8"))
+    assert threads is not None
+    assert int(threads[1]) == cuda_limits.THREADS
+
+
+# A k loop of two multiply-adds around a loop that waits, as nvdisasm writes it.
+SASS = """\
+.text._ZN7nc1fast6device7productIfEEvPKT_S4_iS4_S4_:
+        /*0000*/                   LDC R1, c[0x0][0x28] ;
+.L_x_0:
+        /*0010*/                   BAR.SYNC.DEFER_BLOCKING 0x0 ;
+.L_x_1:
+        /*0020*/              @!P0 BRA `(.L_x_1) ;
+        /*0030*/                   NOP ;
+.L_x_2:
+        /*0040*/                   IADD3 R2, R2, 0x1, RZ ;
+        /*0050*/               @P1 BRA `(.L_x_2) ;
+        /*0060*/                   LDS.128 R4, [R2] ;
+        /*0070*/                   FFMA R8, R4, R5, R8 ;
+        /*0080*/                   FFMA R9, R6.reuse, R7, R9 ;
+        /*0090*/              @!P2 BRA `(.L_x_0) ;
+        /*00a0*/                   EXIT ;
+.L_x_3:
+        /*00b0*/                   BRA `(.L_x_3);
+"""
+
+
+@pytest.fixture(autouse=True)
+def _two_products(monkeypatch):
+    """A step of the loops in this file is of two products, not 8 x 64."""
+    monkeypatch.setattr(cuda_sass, "STEP", 1)
+    monkeypatch.setattr(cuda_sass, "ENTRIES", 2)
+
+
+def test_the_k_loop_is_found_and_counted():
+    (kernel,) = cuda_sass.read_sass(SASS).values()
+    kind, counts = cuda_sass.k_loop(kernel)
+    assert kind == "FFMA"
+    assert counts == {"BAR": 1, "BRA": 3, "NOP": 1, "IADD3": 1, "LDS.128": 1, "FFMA": 2}
+    assert kernel.innermost() == [range(4, 6)]
+    shares = cuda_sass.shares(counts)
+    assert list(shares.values()) == [2, 1, 0, 1, 1, 4]
+    assert next(iter(shares)) == "multiply-adds"
+
+
+def test_a_loop_within_the_k_loop_counts_as_often_as_it_runs():
+    """One multiply-add in a loop of two turns: that loop's instructions count twice."""
+    inner = SASS.replace("FFMA R9, R6.reuse, R7, R9", "@!P3 BRA `(.L_x_4)").replace(
+        "                   LDS.128", ".L_x_4:\n        /*0060*/                   LDS.128"
+    )
+    inner = inner.replace("        /*0060*/.L_x_4", ".L_x_4")
+    (kernel,) = cuda_sass.read_sass(inner).values()
+    _, counts = cuda_sass.k_loop(kernel)
+    assert counts == {"BAR": 1, "BRA": 5, "NOP": 1, "IADD3": 1, "LDS.128": 2, "FFMA": 2}
+
+
+def test_a_loop_with_other_work_is_an_error():
+    (kernel,) = cuda_sass.read_sass(SASS.replace("FFMA R9", "FMUL R9")).values()
+    with pytest.raises(ValueError, match="has 1 multiply-adds"):
+        cuda_sass.k_loop(kernel)
+
+
+def test_a_branch_forward_is_no_loop():
+    forward = SASS.replace("@!P2 BRA `(.L_x_0)", "@!P2 BRA `(.L_x_3)")
+    (kernel,) = cuda_sass.read_sass(forward).values()
+    with pytest.raises(ValueError, match="no loop with a barrier"):
+        cuda_sass.k_loop(kernel)
