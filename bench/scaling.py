@@ -39,6 +39,7 @@ FEATURES = (2, 32, 128, 784)
 PRECISIONS = ("float32", "float64")
 N_SAMPLES, WORKERS = (10**7, 10**9), (1, 64, 1000)
 N_UNITS = 1024  # of an estimate
+COUNT = 64  # bundles of the pass that is measured
 
 # What is assumed of a cluster, not measured here.
 BANDWIDTH = 1e9  # bytes per second that a worker reads
@@ -50,11 +51,12 @@ FAILURES = 1e-6  # bundles lost per second of work
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one thread: per pair, per row of a bundle (read and packed), per row of the survey (read and hashed)."""
+    """Seconds of one thread: per pair, per row of a bundle (read and packed), per row of the survey (hash included), per bundle."""
 
     pair: float
     row: float
     survey: float
+    bundle: float
 
 
 def processor_seconds(run: Callable[[], Any]) -> float:
@@ -68,32 +70,40 @@ def processor_seconds(run: Callable[[], Any]) -> float:
 
 
 def pass_cost(n_features: int, dtype: str, *, quick: bool) -> Cost:
-    """From two sizes: t(m) = pair m^2/2 + row m after the survey. Rows in a file, in the system's cache."""
-    sizes = (1024, 2048) if quick else (2048, 8192)
-    times = []
+    """From one pass and from some of its bundles, which pack more rows for their pairs. Rows in a file, in the system's cache."""
+    m = 1024 if quick else 8192
     with tempfile.TemporaryDirectory() as folder:
-        for m in sizes:
-            X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype=dtype).data()
-            path = Path(folder) / f"{m}.npy"
-            np.save(path, X)
-            settings: dict[str, Any] = {"statistics": "sums", "dtype": dtype, "n_threads": 1}
-            problem = distributed.plan(path, y, KERNEL, bundles=2, **settings).problem
-
-            survey = partial(Surveyed.of, problem, 1, survey_threads=1)
-            times.append(processor_seconds(partial(survey().sums, (0, 1))))
-            surveyed = processor_seconds(survey) / m
-    (m, n), (a, b) = sizes, times
-    pair = 2 * (b / n - a / m) / (n - m)
-    return Cost(pair, max(0.0, a / m - pair * m / 2), surveyed)
+        X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype=dtype).data()
+        path = Path(folder) / "X.npy"
+        np.save(path, X)
+        settings: dict[str, Any] = {"statistics": "sums", "dtype": dtype, "n_threads": 1}
+        problem = distributed.plan(path, y, KERNEL, bundles=2, **settings).problem
+        survey = partial(Surveyed.of, problem, 1, survey_threads=1)
+        surveyed = survey()
+        bundles = [(index, COUNT) for index in range(0, COUNT, 2)]
+        whole = processor_seconds(partial(surveyed.sums, (0, 1)))
+        some = processor_seconds(lambda: [surveyed.sums(bundle) for bundle in bundles])
+        none = processor_seconds(lambda: [surveyed.nothing() for _ in bundles]) / len(bundles)
+        surveying = processor_seconds(survey)
+    pairs, share = m * m / 2, len(bundles) / COUNT
+    touched = len(bundles) * rows_of_part(m, COUNT)
+    pair, row = np.linalg.solve(
+        [[pairs, m], [share * pairs, touched]], [whole - none, some - len(bundles) * none]
+    )
+    return Cost(max(1e-12, float(pair)), max(0.0, float(row)), surveying / m, none)
 
 
 def estimate_cost(n_features: int, *, quick: bool) -> float:
     """Seconds per row of a random-feature estimate with `N_UNITS` units."""
     from nc1fast import estimators
 
-    m = 512 if quick else 4096
+    m = 512 if quick else 16384
     X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype="float32").data()
-    return processor_seconds(lambda: estimators.features(X, y, KERNEL, n_units=N_UNITS, seed=0)) / m
+    with require("threadpoolctl", "bench").threadpool_limits(
+        1
+    ):  # idle threads of a matrix library would count
+        run = partial(estimators.features, X, y, KERNEL, n_units=N_UNITS, seed=0, n_threads=1)
+        return processor_seconds(run) / m
 
 
 def bundle_cost(executor: str, *, quick: bool) -> float:
@@ -139,7 +149,8 @@ def simulate(
     Returns
     -------
     dict
-        seconds from beginning to end; busy, the share of them that workers compute; bytes moved.
+        seconds from beginning to end; busy, the share of them that workers compute; packing, the share of that in
+        which they pack rows; bytes moved.
     """
     work = cost.pair * n * n / 2
     count = best_count(work, cost.row * n, cluster.n_workers, n)
@@ -147,7 +158,7 @@ def simulate(
     read = touched * d * itemsize
     returned = 16 * N_CLASSES**2 + 8 * N_CLASSES * touched * rows
     speed = min(BANDWIDTH, STORAGE / cluster.n_workers)
-    compute = work / count + cost.row * touched
+    compute = work / count + cost.row * touched + cost.bundle
     one = compute + read / speed
     taken = cluster.bundle + returned / NETWORK
     rng = np.random.default_rng(0)
@@ -167,6 +178,7 @@ def simulate(
         "bundles": count,
         "seconds": end,
         "busy": count * compute / (end * cluster.n_workers),
+        "packing": cost.row * touched / compute,
         "bytes read": count * read,
         "bytes returned": count * returned,
     }
@@ -197,13 +209,14 @@ def main() -> None:
     quick = arguments.quick
     costs = {(d, t): pass_cost(d, t, quick=quick) for t in PRECISIONS for d in FEATURES}
     print(
-        "| d | precision | ns per pair | us per row packed | us per row surveyed |",
-        "| ---: | --- | ---: | ---: | ---: |",
+        "| d | precision | ns per pair | us per row packed | us per row surveyed | ms per bundle |",
+        "| ---: | --- | ---: | ---: | ---: | ---: |",
         sep="\n",
     )
     for (d, dtype), cost in costs.items():
         print(
-            f"| {d} | {dtype} | {1e9 * cost.pair:.3g} | {1e6 * cost.row:.2g} | {1e6 * cost.survey:.2g} |",
+            f"| {d} | {dtype} | {1e9 * cost.pair:.3g} | {1e6 * cost.row:.2g} | {1e6 * cost.survey:.2g} "
+            f"| {1e3 * cost.bundle:.2g} |",
             flush=True,
         )
     bundles = {name: bundle_cost(name, quick=quick) for name in ("threads", "dask")}
@@ -219,18 +232,20 @@ def main() -> None:
         flush=True,
     )
     rows = []
-    print("| N | d | precision | workers | bundles | time | busy | read | returned |")
-    print("| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    heads = [f"{w:,} worker{'s' * (w > 1)}" for w in WORKERS]
+    print("| N | d | precision |", " | ".join(heads), "| busy, of the most | packing | read |")
+    print("| ---: | ---: | --- |" + " ---: |" * (len(WORKERS) + 3))
     for n in N_SAMPLES:
         for (d, dtype), cost in costs.items():
-            for n_workers in WORKERS:
-                cluster = Cluster(n_workers, bundles["dask"])
-                row = simulate(n, d, cost, np.dtype(dtype).itemsize, cluster, rows=False)
-                rows.append({**row, "precision": dtype})
-                print(
-                    f"| {n:.0e} | {d} | {dtype} | {n_workers} | {row['bundles']} | {human(row['seconds'])} "
-                    f"| {100 * row['busy']:.0f} % | {row['bytes read'] / 1e12:.3g} TB | {row['bytes returned'] / 1e9:.2g} GB |"
-                )
+            clusters = [Cluster(n_workers, bundles["dask"]) for n_workers in WORKERS]
+            size = np.dtype(dtype).itemsize
+            played = [simulate(n, d, cost, size, cluster, rows=False) for cluster in clusters]
+            rows += [{**row, "precision": dtype} for row in played]
+            times, last = [human(row["seconds"]) for row in played], played[-1]
+            print(
+                f"| {n:.0e} | {d} | {dtype} | {' | '.join(times)} | {100 * last['busy']:.0f} % "
+                f"| {100 * last['packing']:.1f} % | {last['bytes read'] / 1e12:.3g} TB |"
+            )
     print("\n| N | d | estimate, one thread |", "| ---: | ---: | ---: |", sep="\n")
     for n in N_SAMPLES:
         for d, seconds in estimates.items():

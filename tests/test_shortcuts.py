@@ -13,7 +13,7 @@ import nc1fast as nc
 from nc1fast import reference
 from nc1fast._inputs import as_labels, as_rows
 from nc1fast.metrics import collapse_from_sums
-from nc1fast.shortcuts import shortcut_of, shortcut_sums
+from nc1fast.shortcuts import interpolation, shortcut_of, shortcut_sums
 
 RECTIFIERS = ("relu", "abs", nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5), nc.LeakyReLU(1.0))
 ENTIRE = ("erf", "probit", "gelu", "sin", "cos", "gaussian")
@@ -29,6 +29,8 @@ def _cases():
         yield nc.NTK(activation, parametrization="standard", width=30, bias_variance=0.1), 1
     yield nc.NNGP("relu", 2, (1.3, 0.7), (0.0, 0.5)), 2
     yield nc.NTK("relu", bias_variance=0.3, train_bias=False), 1
+    yield nc.NNGP("relu2", 2, (1.3, 0.7), (0.0, 0.5)), 2
+    yield nc.NNGP("relu2", bias_variance=0.3), 1
     for activation in ("sign", "step"):
         yield nc.NNGP(activation), 2
         yield nc.NNGP(activation, bias_variance=0.3), 1
@@ -83,7 +85,9 @@ def test_every_field_is_that_of_the_pass_over_pairs(kernel, n_features):
 
 
 @pytest.mark.parametrize("std", [3.0, 30.0])
-@pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("relu"), nc.NNGP("sign")], ids=repr)
+@pytest.mark.parametrize(
+    "kernel", [nc.NNGP("relu"), nc.NTK("relu"), nc.NNGP("sign"), nc.NNGP("relu2")], ids=repr
+)
 def test_classes_all_around_the_origin(kernel, std):
     X, y = _mixture(3000, 2, std=std)
     quick, exact = _shortcut(X, y, kernel), nc.collapse(X, y, kernel, convention="papyan")
@@ -96,6 +100,7 @@ def test_classes_all_around_the_origin(kernel, std):
 COLLAPSED = [
     *((nc.NNGP(a), 1) for a in ("relu", "erf", "abs")),
     *((kind(a), 2) for kind in (nc.NNGP, nc.NTK) for a in ("relu", "erf", "leaky_relu")),
+    *((nc.NNGP("relu2", bias_variance=b), d) for d, b in ((1, 0.4), (2, 0.0))),
     *((kind(a, bias_variance=0.4), 1) for kind in (nc.NNGP, nc.NTK) for a in ("relu", "erf")),
     (nc.NTK("relu", parametrization="standard", width=30, bias_variance=0.1), 1),
     (nc.AdaptiveKernel([[0.7, 0.2], [0.2, 0.4]]), 2),
@@ -146,7 +151,7 @@ def test_heavy_clusters_beside_the_cut():
         )
 
 
-def test_single_rows_zero_rows_and_wide_data():
+def test_single_rows_zero_rows_and_wide_data(monkeypatch):
     X, y = _mixture(40, 2)
     X[3] = 0
     y[7] = 5  # a class of one row
@@ -163,8 +168,9 @@ def test_single_rows_zero_rows_and_wide_data():
         wide = _shortcut(1e4 * X, y, kernel)
         exact = nc.collapse(1e4 * X, y, kernel, convention="papyan")
         assert wide.nc1 == pytest.approx(exact.nc1, rel=1e-12)
+    monkeypatch.setattr(interpolation, "_MOST", 30)
     with pytest.raises(ValueError, match="spreads too far"):
-        _shortcut(*_mixture(10_000, 2, std=1e4), nc.NNGP("erf"))
+        _shortcut(1e4 * X, y, nc.NNGP("erf"))
 
 
 def test_sums_alone_have_the_same_bits():
@@ -173,6 +179,17 @@ def test_sums_alone_have_the_same_bits():
         whole, bare = _shortcut(X, y, kernel), _shortcut(X, y, kernel, rows=False)
         assert bare.nc1_pinv is None
         assert (whole.nc1, whole.error_bound) == (bare.nc1, bare.error_bound)
+
+
+@pytest.mark.parametrize("kernel", [nc.NTK("relu"), nc.NTK("erf"), nc.NNGP("gelu")], ids=repr)
+def test_the_bits_do_not_depend_on_the_threads(kernel):
+    X, y = _mixture(6000, 2, std=0.3)
+    classes, labels = as_labels(y, len(X))
+    one, three = (
+        shortcut_sums(X, classes, labels, kernel, row_sums=True, n_threads=n) for n in (1, 3)
+    )
+    for name in ("block_sums", "within", "traces", "class_rows"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(three, name), err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +202,9 @@ def test_sums_alone_have_the_same_bits():
         (nc.NTK("erf", 5), 2, "interpolation"),
         (nc.NTK("relu", bias_variance=0.1), 2, None),
         (nc.NTK("relu", 3), 2, None),
-        (nc.NNGP("relu2"), 2, None),
+        (nc.NNGP("relu2"), 2, "sweep"),
+        (nc.NTK("relu2"), 2, None),
+        (nc.NNGP("relu2", 3), 2, None),
         (nc.NTK("erf"), 3, None),
         (nc.AdaptiveKernel(np.eye(2), "relu"), 2, None),
     ],

@@ -27,8 +27,8 @@ _PAIR, _PAIR_FEATURE = (
     1.7e-9,
     3.9e-11,
 )  # exact pass: a pair of rows and hidden layer; a feature more
-_SWEEP = 4e-7  # of a row and class
-_LINE, _PLANE, _NODES = 1e-7, 1e-6, (0.05, 1.2)  # interpolation: a row and class; a pair of classes
+_SWEEP = 2.5e-7  # of a row and class
+_LINE, _PLANE = (1e-7, 2.5e-3, 1e-5), (3e-7, 3e-2, 1.4e-2)  # interpolation: row; class; two classes
 _DRAWN, _DRAWN_FEATURE = 4e-7, 8e-9  # estimate: a pair of rows and hidden layer; a feature more
 _UNIT, _UNIT_FEATURE = 4e-9, 4e-11  # a row and random hidden unit; a feature more
 # Pairs, or units, for an interval of half width h relative: (this / h)^2. Twice what the published data need.
@@ -123,8 +123,12 @@ def _by_shortcut(request: Request, X: Any, y: Any, kernel: Any) -> Collapse:
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
     whole = request.statistics == "all"
-    threads = request.n_threads
-    sums = shortcut_sums(rows, classes, labels, kernel, row_sums=whole, n_threads=threads)
+    sums = shortcut_sums(
+        *(rows, classes, labels, kernel),
+        row_sums=whole,
+        n_threads=request.n_threads,
+        only_if_quicker=request.method == "auto",
+    )
     result = collapse_from_sums(sums, request.convention, keep_rows=request.keep_rows)
     name = shortcut_of(kernel, rows.shape[1])
     return dataclasses.replace(result, method="shortcut", reason=str(name))
@@ -195,8 +199,8 @@ def expected_seconds(
     elif shortcut == "sweep":
         out["shortcut"] = n * (n_classes + 1) * _SWEEP
     elif shortcut == "interpolation":
-        row = _LINE if n_features == 1 else _PLANE
-        out["shortcut"] = n * (n_classes + 1) * row + n_classes**2 * _NODES[n_features - 1]
+        row, one, two = _LINE if n_features == 1 else _PLANE
+        out["shortcut"] = n * (n_classes + 1) * row + n_classes * (one + n_classes * two * layers)
     if half_width is None:
         return out
     t = student_quantile(confidence, math.inf)

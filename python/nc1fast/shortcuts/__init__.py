@@ -3,7 +3,7 @@
 | kernel | features | how | steps |
 | --- | --- | --- | --- |
 | Linear | any | explicit features | N d0 C |
-| depth 2 of relu, leaky_relu, abs, sign, step | 2 without input bias, or 1 | sweep over angles (`sweep`) | N log N + N C |
+| depth 2 of relu, leaky_relu, abs, sign, step; NNGP of relu2 | 2 without input bias, or 1 | sweep over angles (`sweep`) | N log N + N C |
 | any depth of a smooth activation, AdaptiveKernel | 1 or 2 | interpolation nodes (`interpolation`) | N p^d0, p about 10 to 64 |
 
 All fields of the class sums are there, row-class sums included, with bounds on their errors.
@@ -61,6 +61,7 @@ def shortcut_of(kernel: Any, n_features: int) -> str | None:
     if layer is None or layer.factor is not None or layer.weight == 0:
         return None
     angular = halves(layer.activation) is not None or layer.activation in ("sign", "step")
+    angular = angular or (layer.activation == "relu2" and layer.tangent == 0)
     return "sweep" if angular and (n_features == 1 or layer.bias == 0) else None
 
 
@@ -72,6 +73,7 @@ def shortcut_sums(
     *,
     row_sums: bool,
     n_threads: int | None = None,
+    only_if_quicker: bool = False,
 ) -> ClassSums:
     """Class sums of a kernel by its shortcut.
 
@@ -86,6 +88,8 @@ def shortcut_sums(
         Whether the row-class sums are kept.
     n_threads : int, optional
         As `nc1fast.collapse`; the bits do not depend on it.
+    only_if_quicker : bool
+        Refuse rows that spread so far that the pass over pairs costs less.
 
     Returns
     -------
@@ -94,12 +98,12 @@ def shortcut_sums(
     Raises
     ------
     ValueError
-        Where there is no shortcut; for zero rows where the kernel has no value or no one derivative there.
+        Where there is no shortcut, or X spreads too far for it; for zero rows where the kernel has no value or no one derivative there.
 
     Notes
     -----
-    Cost: as the table above; memory N (d0 + 10) float64, and N C for the row sums.
-    Accuracy: `error_bound` says; about 1e-13 of nc1, however collapsed, for Linear, relu, leaky_relu, abs, and for erf
+    Cost: as the table above; memory N (d0 + 30) float64, and N C for the row sums.
+    Accuracy: `error_bound` says; about 1e-13 of nc1, however collapsed, for Linear, relu, leaky_relu, abs, relu2, and for erf
     with one hidden layer; elsewhere what a difference k_ii + k_jj - 2 k_ij leaves, as in the pass over pairs.
     """
     kind = shortcut_of(kernel, X.shape[1])
@@ -114,10 +118,11 @@ def shortcut_sums(
     rows = X[order].astype(np.float64, copy=False)
     with ThreadPoolExecutor(thread_count(n_threads)) as pool:
         if kind == "interpolation":
-            sums = interpolated_sums(kernel, rows, sizes, pool, rows=row_sums)
+            settings = {"rows": row_sums, "only_if_quicker": only_if_quicker}
+            sums = interpolated_sums(kernel, rows, sizes, pool, **settings)
             if sums is None:
                 raise ValueError(
-                    f"the shortcut for {kernel!r} needs more nodes than it has: X spreads too far for this activation"
+                    f"the shortcut for {kernel!r} needs too many nodes: X spreads too far for this activation"
                 )
             parts = [(1.0, sums)]
         elif kind == "linear":
@@ -158,11 +163,15 @@ def _swept(
     points = np.array([x[0], second])
     ones = np.ones((1, len(X)))
     pair = halves(layer.activation)
-    if (pair is None or layer.tangent * layer.theta_bias > 0) and not points.any(axis=0).all():
+    directed = layer.activation in ("sign", "step")
+    if (directed or layer.tangent * layer.theta_bias > 0) and not points.any(axis=0).all():
         raise ValueError("X has zero rows, where the activation or its derivative has no one value")
     plane = Plane(points, sizes, pool)
     base = layer.constant
-    if pair is None:  # step = 1/2 + sign/2
+    if layer.activation == "relu2":  # (u^2 + u|u|)/2
+        coefficient = layer.value * layer.weight**2 / 2
+        forms = [(coefficient, plane.squares(odd=odd)) for odd in (False, True)]
+    elif pair is None:  # step = 1/2 + sign/2
         step = layer.activation == "step"
         base += layer.value / 4 if step else 0.0
         forms = [(layer.value * (0.25 if step else 1.0), plane.sign(ones))]

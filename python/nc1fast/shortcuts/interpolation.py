@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_MOST = 1 << 16  # nodes of all classes; fewer where they would not be few beside the rows,
-_FEWER, _MODEST = 4, 1 << 13  # rows a node, but so many in any case
+_MOST = 1 << 16  # nodes of all classes
+_FEWER = 3  # rows a node, where the pass over pairs shall not be quicker
 _TILE = 512  # of them at a time
 _ROWS = 1 << 16  # whose k(x, x) are evaluated at a time
 _WITNESSES = 48  # rows against which k is looked at
@@ -55,6 +55,7 @@ def interpolated_sums(
     pool: Executor,
     *,
     rows: bool,
+    only_if_quicker: bool = False,
 ) -> PartialSums | None:
     """Class sums of a smooth kernel of one or two features; None where the rows spread too far for it.
 
@@ -69,6 +70,8 @@ def interpolated_sums(
         Takes some rows or nodes at a time; the bits do not depend on it.
     rows : bool
         Whether to keep the row-class sums.
+    only_if_quicker : bool
+        Whether to give up where the pass over pairs would cost less.
 
     Notes
     -----
@@ -80,7 +83,7 @@ def interpolated_sums(
     ends = np.cumsum(sizes)
     slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
     witnesses = _witnesses(X, slices)
-    budget = Budget(min(_MOST, max(_MODEST, len(X) // _FEWER)))
+    budget = Budget(min(_MOST, len(X) // _FEWER) if only_if_quicker else _MOST)
     rows_of = [np.arange(members.start, members.stop) for members in slices]
     cells: list[Cells] = []
     for one in pool.map(lambda index: cut(kernel, X, index, witnesses, budget), rows_of):
