@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KERNEL = "nngp-relu"
+DEVICE = "cuda"
 CASES = ((65536, 128), (262144, 128), (1_000_000, 128), (131072, 784))
 COMPARED = ((131072, 128), (65536, 784))
 DENSE = 16384  # neural-tangents stores the matrix
@@ -46,11 +47,11 @@ def run(session: Session) -> Result:
 
     Raises
     ------
-    DeviceError
+    RuntimeError
         If there is no device, or nc1fast was built without CUDA.
     """
     result = Result("gpu")
-    device = import_or_unavailable("nc1fast.cuda").device_info()
+    device = device_info()
     result.details["device"] = {name: getattr(device, name) for name in device.__dataclass_fields__}
     _check(result, session)
     peak = measured_peak()
@@ -68,7 +69,20 @@ def run(session: Session) -> Result:
     return result
 
 
-def collapse(problem: Problem, device: str = "cuda", dtype: str | None = None) -> Callable[[], Any]:
+def device_info() -> Any:
+    """What nc1fast knows of the device.
+
+    Raises
+    ------
+    RuntimeError
+        If there is none, or nc1fast was built without CUDA.
+    """
+    return import_or_unavailable("nc1fast.cuda").device_info(DEVICE)
+
+
+def collapse(
+    problem: Problem, device: str | None = None, dtype: str | None = None
+) -> Callable[[], Any]:
     """The whole call on rows as the user has them."""
     nc = import_or_unavailable("nc1fast")
     X, y = problem.data()
@@ -76,9 +90,10 @@ def collapse(problem: Problem, device: str = "cuda", dtype: str | None = None) -
     settings = {
         "statistics": "sums",
         "dtype": dtype or problem.dtype,
-        "device": device,
         "convention": "papyan",
     }
+    if (device or DEVICE) != "cpu":
+        settings["device"] = device or DEVICE
     return lambda: nc.collapse(X, y, kernel, **settings)
 
 
@@ -241,7 +256,7 @@ def main() -> int:
     parser.add_argument("--strict", action="store_true", help="status 1 if a claim does not hold")
     arguments = parser.parse_args()
     try:
-        import_or_unavailable("nc1fast.cuda").device_info()
+        device_info()
     except RuntimeError as error:  # UnavailableError and DeviceError among them
         print(f"no GPU to measure: {error}", file=sys.stderr)
         return 2

@@ -238,7 +238,9 @@ def main() -> int:
         work = [(ROOT / "cuda" / f"{u}.cu", a) for u in reversed(UNITS) for a in architectures]
         with ThreadPoolExecutor(arguments.jobs) as pool:
             try:
-                logs = list(pool.map(lambda item: compile_unit(nvcc, *item, folder), work))
+                logs = list(
+                    pool.map(lambda item: compile_unit(nvcc, item[0], item[1], folder), work)
+                )
             except RuntimeError as error:
                 print(error, file=sys.stderr)
                 return 1

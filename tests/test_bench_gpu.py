@@ -59,3 +59,40 @@ def test_without_a_device_there_is_one_clear_line():
     assert run.stdout == ""
     assert run.stderr.startswith("no GPU to measure: ")
     assert len(run.stderr.splitlines()) == 1
+
+
+@dataclasses.dataclass
+class _Info:
+    name: str = "stand-in"
+    compute_capability: tuple[int, int] = (0, 0)
+    multiprocessors: int = 1
+
+
+def test_the_benchmark_runs_on_a_stand_in(monkeypatch, tmp_path):
+    """Every step but the device: the processor in its place, answers compared, claims and remarks written."""
+    from bench import _session, bench_gpu, competitors
+
+    monkeypatch.setattr(bench_gpu, "CASES", ((1_000_000, 5), (65536, 784)))
+    monkeypatch.setattr(bench_gpu, "COMPARED", ((131072, 5),))
+    monkeypatch.setattr(bench_gpu, "CHECKED", 300)
+    monkeypatch.setattr(bench_gpu, "DEVICE", "cpu")
+    monkeypatch.setattr(bench_gpu, "device_info", _Info)
+    peak = {"ffma": 1e3, "dfma": 500.0, "dmma": 0.0}
+    monkeypatch.setattr(bench_gpu, "measured_peak", lambda: peak)
+
+    def library(compiled=False):
+        if compiled:
+            raise competitors.UnavailableError("not on the processor")
+        return torch_library("cpu")
+
+    monkeypatch.setattr(bench_gpu, "torch_library", library)
+    session = _session.Session(1, quick=True)
+    monkeypatch.setattr(session, "size", lambda n: min(n, 400), raising=False)
+    result = bench_gpu.run(session)
+    programs = [row["program"] for row in result.rows]
+    assert programs == [*["nc1fast"] * 4, *["nc1fast", "torch-tiled"] * 2]
+    assert len(result.claims) == 2 + 1 + 2
+    assert len(result.details["against the processor"]) == 6
+    assert any("not on the processor" in remark for remark in result.remarks)
+    assert "stand-in" in result.remarks[-1]
+    assert result.write(tmp_path, session).is_file()
