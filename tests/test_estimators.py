@@ -274,7 +274,9 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
 
 def test_what_cannot_be_estimated():
     X, y = _data()
-    with pytest.raises(ValueError, match="depth 2"):
-        estimators.features(X, y, nc.NNGP("relu", 3))
+    with pytest.raises(ValueError, match="method='pairs'"):
+        estimators.features(X, y, nc.NNGP("erf", 3))
+    with pytest.raises(TypeError, match="kernel"):
+        estimators.features(X, y, nc.Linear())
     with pytest.raises(TypeError, match="kernel"):
         estimators.pairs(X, y, lambda A, B: A @ B.T)

@@ -16,8 +16,10 @@ from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._one_layer import one_layer
 from nc1fast._warnings import AccuracyWarning, warn
 from nc1fast.estimators.estimate import Estimate, forms
+from nc1fast.estimators.explicit import ntk_features
 from nc1fast.estimators.features import FeatureSample
 from nc1fast.estimators.pairs import PairSample
+from nc1fast.estimators.replicates import DeepSample
 from nc1fast.kernels import Kernel
 
 if TYPE_CHECKING:
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 
     from nc1fast.metrics import Collapse
 
-__all__ = ["features", "pairs"]
+__all__ = ["features", "ntk_features", "pairs"]
 
-N_UNITS, MOST_UNITS = 1024, 1 << 16
+N_UNITS, N_DEEP_UNITS, MOST_UNITS = 1024, 8192, 1 << 16
 N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
 _FIRST_UNITS, _FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a tolerance
 
@@ -50,16 +52,17 @@ def features(
     n_threads: int | None = None,
     memory_limit: int | None = None,
 ) -> Collapse:
-    """Estimate NC1 of a kernel of one hidden layer from random hidden units.
+    """Estimate NC1 of a kernel from random hidden units.
 
     Parameters
     ----------
     X, y
         As `nc1fast.collapse`.
     kernel : ConjugateKernel, NNGP, NTK or AdaptiveKernel
-        Of depth 2, where the estimate is unbiased; of any activation.
+        Of depth 2, where the estimate is unbiased, and any activation; or deeper, of the ReLU family.
     n_units : int, optional
-        Hidden units, rounded to whole groups; default 1,024. With a tolerance: at most so many, default 65,536.
+        Hidden units of all layers, rounded to whole groups; default 1,024, of deeper kernels 8,192. With a tolerance: at
+        most so many, default 65,536.
     sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
         How hidden weights are drawn; see `nc1fast.estimators.directions`.
     tolerance : float, optional
@@ -69,7 +72,7 @@ def features(
     convention : str, optional
     dtype : {"float64", "float32"}, default "float64"
     n_threads : int, optional
-        As `nc1fast.collapse`; of the activations. Matrix products have the threads that NumPy's library is set to.
+        As `nc1fast.collapse`. Without threadpoolctl, matrix products have those that NumPy's library is set to instead.
     memory_limit : int, optional
         Bytes beyond X and y. The bits depend on neither.
 
@@ -81,7 +84,7 @@ def features(
     Raises
     ------
     ValueError
-        For a deeper kernel, and as `nc1fast.collapse`.
+        For a deeper kernel of another activation, a limit that is too low, and as `nc1fast.collapse`.
     ImportError
         For erf, probit and gelu without scipy (extra "adaptive").
 
@@ -93,28 +96,32 @@ def features(
     Notes
     -----
     Cost: 2 N m d0 flops for m units (NTK: 4); about 50 MiB and 16 C m bytes (NTK: 8 C m d0). X is read once per round, or
-    several times where `memory_limit` has no room for the moments of all units at once.
-    Accuracy: coverage of the intervals in bench/bench_coverage.py.
-    Source: Neal (1996); Rahimi & Recht (2007).
+    several times where `memory_limit` has no room for the moments of all units at once. Deeper kernels: `DeepSample`.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py. At depth 2, V_c and M_cc' are unbiased. Beyond, units
+    follow a random layer before them and not its mean, so that each group of m units is biased by O(1/m), and more groups do
+    not lower that. The bias is taken to be at most the square of the relative error of a single group, by which the interval is
+    wider on both sides; `standard_error` is that of the spread alone.
+    Of the NTK of the ReLU family in collapsed classes, distances within a class come from the few units that change sign there:
+    intervals are honest as long as there are some tens of them. "pairs" has no such limit.
+    Source: Neal (1996); Rahimi & Recht (2007); Zandieh et al. (2021) for deep kernels.
     """
     rows, classes, labels = _data(X, y)
     layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "sampling": sampling,
+        "dtype": dtype,
+        "n_threads": thread_count(n_threads),
+        "memory_limit": memory_limit,
+    }
+    sample: FeatureSample | DeepSample
     if layer is None:
-        raise ValueError(f"random features are unbiased at depth 2 only, got {kernel!r}")
-    first = _FIRST_UNITS if tolerance is not None else n_units or N_UNITS
-    sample = FeatureSample(
-        rows,
-        classes,
-        labels,
-        kernel,
-        layer,
-        n_units=max(first, N_UNITS) if n_units is None else n_units,
-        seed=seed,
-        sampling=sampling,
-        dtype=dtype,
-        n_threads=thread_count(n_threads),
-        memory_limit=memory_limit,
-    )
+        first = n_units or N_DEEP_UNITS
+        sample = DeepSample(rows, classes, labels, kernel, n_units=first, **settings)
+    else:
+        first = _FIRST_UNITS if tolerance is not None else n_units or N_UNITS
+        group_of = max(first, N_UNITS) if n_units is None else n_units
+        sample = FeatureSample(rows, classes, labels, kernel, layer, n_units=group_of, **settings)
     most = n_units or MOST_UNITS
     return _refined(
         lambda: sample.grow(max(first, sample.n_units)),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SAMPLINGS = ("stratified", "orthogonal", "plain")
 _STRATIFIED = 8  # directions at most
 _SMALLEST, _LARGEST = 32, 128  # features of a group
+_BLOCK = 256  # orthogonal vectors: 2 K d times so many flops, for ever less in more dimensions
 _FEWEST = 8  # groups, for their spread to say something
 _FLAT = 1e-6  # a direction of the means beside the longest, below which it is left to chance
 _GOLDEN = (5**0.5 - 1) / 2
@@ -79,8 +80,9 @@ class Directions:
         if free == 0:
             return [np.zeros((K, d))]
         out = []
-        for _ in range(-(-K // free)):
-            raw = rng.normal(size=(d, min(K, free))).T
+        block = min(K, free, _BLOCK)
+        for _ in range(-(-K // block)):
+            raw = rng.normal(size=(d, block)).T
             raw = raw - product(product(raw, self.basis), self.basis.T)
             rows = orthonormal(raw)
             out.append(rows * np.sqrt(rng.chisquare(free, size=len(rows)))[:, None])
@@ -91,6 +93,12 @@ def principal(means: Array) -> Array:
     """Orthonormal rows along which means lie, the longest first: those that are worth being stratified."""
     _, lengths, basis = np.linalg.svd(means, full_matrices=False)
     return np.asarray(basis[: min(_STRATIFIED, int((lengths > _FLAT * lengths[0]).sum()))])
+
+
+def check_sampling(sampling: str) -> None:
+    """Raise ValueError for an unknown one."""
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
 
 
 def directions(
@@ -114,8 +122,7 @@ def directions(
     ValueError
         For an unknown sampling.
     """
-    if sampling not in SAMPLINGS:
-        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+    check_sampling(sampling)
     if sampling == "plain":
         return Directions(n_features, 1, np.zeros((0, n_features)), False, seed)
     basis = np.zeros((0, n_features))

@@ -61,6 +61,9 @@ class Estimate:
     """Estimated V_c and M_cc' = <mu_c, mu_c'>, and the variance of any combination of the two traces.
 
     `variance(forms, ratio)` is the estimated variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom.
+
+    Of the mean of `biased` groups, each of which is biased by its own finite size, the bias of nc1 is taken to be at most
+    the square of the relative error of a single group, which is of the same order: 1/m. The interval is so much wider.
     """
 
     V: Array  # (C,)
@@ -71,9 +74,10 @@ class Estimate:
     variance: Callable[[Forms, float], tuple[float, float]]
     method: str
     reason: str
+    biased: int = 0
 
     def spread(self, convention: str, confidence: float) -> tuple[float, float, float]:
-        """(nc1, its standard error, half the width of its interval), by the delta method and Student's t."""
+        """(nc1, its standard error, half the width of its interval), by the delta method and Student's t, and for the bias."""
         w = metrics.weights(convention, self.sizes)
         between = metrics.trace_between(self.M, w)
         if not between > 0:
@@ -81,7 +85,10 @@ class Estimate:
         nc1 = metrics.trace_within(self.V, self.M, w) / between
         variance, freedom = self.variance(forms(convention, self.sizes), nc1)
         error = math.sqrt(variance) / between
-        return nc1, error, error * student_quantile(confidence, freedom)
+        half = error * student_quantile(confidence, freedom)
+        if self.biased and nc1 > 0:
+            half += self.biased * error**2 / nc1
+        return nc1, error, half
 
     def collapse(self, convention: str | None, confidence: float) -> metrics.Collapse:
         """Every metric of the estimated sums; the interval is that of nc1."""

@@ -16,20 +16,21 @@ import numpy as np
 from nc1fast._inputs import rows_at
 from nc1fast._memory import check_memory
 from nc1fast._one_layer import halves
-from nc1fast._workers import ahead, workers
+from nc1fast._workers import ahead
 from nc1fast.estimators.directions import Directions, directions
-from nc1fast.estimators.estimate import Estimate, Forms, pooling
+from nc1fast.estimators.groups import Groups
 from nc1fast.estimators.moments import Moments, add_values, segments
+from nc1fast.estimators.passes import joined, stretch, stretches
 from nc1fast.estimators.units import PARITY, HiddenUnits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast._one_layer import OneLayer
+    from nc1fast.estimators.estimate import Estimate
     from nc1fast.estimators.units import BlockMoments, UnitMoments
 
 _BLOCK_UNITS, _BLOCK_BYTES = 256, 1 << 25  # units of a block, and its moments
-_STRETCHES = 512  # of the rows at most: their moments are merged in order, so that the bits follow from the problem alone
 _STATE_BYTES = 1 << 27  # moments that are kept at a time, without a memory limit
 _PROBE = 1 << 13  # rows from which the class means are taken that direct the weights
 
@@ -101,15 +102,10 @@ class FeatureSample:
         self._constant += layer.constant
         self._rows_moments: Moments | None = None  # of the rows, for the linear part
         self._directions = self._directed(n_units, sampling, seed)
-        chunk = self._units.chunk(X.shape[1])
-        self._stretch = chunk * -(-len(X) // (chunk * _STRETCHES))
+        self._stretch = stretch(len(X), self._units.chunk(X.shape[1]))
         self._threads = min(n_threads, -(-len(X) // self._stretch))
         self._step, self._at_once = self._plan(memory_limit)
-        n_classes = len(labels)
-        self._V = np.zeros((0, n_classes))  # of each group
-        self._norms = np.zeros((0, n_classes))  # diagonals of M of each group
-        self._pooled = np.zeros((0, 2, 2))  # P M P^T of each group, P the weights of a convention
-        self._M = np.zeros((n_classes, n_classes))  # sum over groups
+        self._groups = Groups(self._sizes)
 
     def _directed(self, n_units: int, sampling: str, seed: int) -> Directions:
         """Along the class means of some rows, evenly spread over X."""
@@ -148,11 +144,11 @@ class FeatureSample:
     @property
     def n_units(self) -> int:
         """Hidden units so far."""
-        return len(self._V) * self._directions.group
+        return len(self._groups) * self._directions.group
 
     def grow(self, n_units: int) -> None:
         """Add at least two groups, about `n_units` units."""
-        first, count = len(self._V), max(2, round(n_units / self._directions.group))
+        first, count = len(self._groups), max(2, round(n_units / self._directions.group))
         pass_groups = self._step * self._at_once
         for start in range(first, first + count, pass_groups):
             self._add(range(start, min(start + pass_groups, first + count)))
@@ -164,10 +160,6 @@ class FeatureSample:
             drawn = range(start, min(start + self._step, groups.stop))
             block = np.concatenate([self._directions.draw(i) for i in drawn])
             weights.append(block.astype(self._units.dtype))
-        n = len(self._X)
-        stretches = [
-            range(start, min(start + self._stretch, n)) for start in range(0, n, self._stretch)
-        ]
 
         def moments(rows: range) -> UnitMoments:
             return self._units.moments(
@@ -179,11 +171,7 @@ class FeatureSample:
                 linear=self._linear > 0 and self._rows_moments is None,
             )
 
-        with workers(self._threads) as in_order:
-            found = in_order(moments, stretches)
-            total: UnitMoments = next(found)
-            for other in found:
-                total.join(other)
+        total: UnitMoments = joined(moments, stretches(len(self._X), self._stretch), self._threads)
         self._rows_moments = self._rows_moments or total.rows
         for moments_of_block in total.blocks:
             self._finish(moments_of_block)
@@ -205,38 +193,14 @@ class FeatureSample:
         if self._rows_moments is not None:
             V += self._linear * self._rows_moments.squares.sum(axis=1) / self._sizes
             M += self._linear * (self._rows_moments.mean @ self._rows_moments.mean.T)
-        P = pooling(self._sizes)
-        norms, pooled = np.empty((n_groups, n_classes)), np.empty((n_groups, 2, 2))
         for g in range(n_groups):
             own = M.copy()
             for coefficient, moments in parts:
                 means = moments.mean[:, g * group : (g + 1) * group].reshape(n_classes, -1)
                 own += self._sampled * coefficient / group * (means @ means.T)
-            norms[g], pooled[g] = np.diag(own), P @ own @ P.T
-            self._M += own
-        self._V = np.concatenate([self._V, V])
-        self._norms = np.concatenate([self._norms, norms])
-        self._pooled = np.concatenate([self._pooled, pooled])
+            self._groups.add(V[g], own)
 
     def estimate(self) -> Estimate:
         """The estimate of the units so far."""
-        V, norms, pooled = self._V, self._norms, self._pooled
-        groups = len(V)
-
-        def variance(f: Forms, ratio: float) -> tuple[float, float]:
-            """Of the mean over independent groups."""
-            between = norms @ f.spread + np.einsum("gab,ab->g", pooled, f.mixed)
-            rest = V @ f.within + norms @ f.norms - ratio * between
-            return float(rest.var(ddof=1)) / groups, groups - 1
-
-        reason = f"{self.n_units:,} random hidden units in {groups} groups"
-        return Estimate(
-            V.mean(axis=0),
-            self._M / groups,
-            self._sizes,
-            self._labels,
-            self._kernel,
-            variance,
-            "features",
-            reason,
-        )
+        reason = f"{self.n_units:,} random hidden units"
+        return self._groups.estimate(self._labels, self._kernel, reason)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _INNER, _COLUMNS, _FEW = 256, 32, 8
+_OCTET = 8
 
 
 def product(A: Array, B: Array) -> Array:
@@ -85,10 +86,18 @@ class Sketch:
 
 
 def sketch(n_features: int, n_coordinates: int, rng: np.random.Generator) -> Sketch:
-    """Random signs, and coordinates without repetition as long as there are any."""
-    d = _padded(n_features)
-    rounds = [rng.permutation(d) for _ in range(-(-n_coordinates // d))]
-    return Sketch(rng.choice([-1.0, 1.0], size=n_features), np.concatenate(rounds)[:n_coordinates])
+    """Random signs, and coordinates without repetition as long as there are any.
+
+    They come in octets in their order, so that of the first eight features, any two have like and unlike signs in turn
+    in eight consecutive coordinates: what these make of their products adds up to zero.
+    """
+    octets = max(1, _padded(n_features) // _OCTET)
+    rounds = [rng.permutation(octets) for _ in range(-(-n_coordinates // (octets * _OCTET)))]
+    coordinates = (_OCTET * np.concatenate(rounds)[:, None] + np.arange(_OCTET)).ravel()
+    return Sketch(
+        rng.choice([-1.0, 1.0], size=n_features),
+        coordinates[:n_coordinates] % _padded(n_features),
+    )
 
 
 def _padded(n_features: int) -> int:

@@ -1,0 +1,187 @@
+"""Random features of deep kernels against the exact ones: Gram matrices, NC1 and its interval, and bits that do not depend on the machine."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+from nc1fast.estimators import features, ntk_features
+from nc1fast.estimators.deep import deep_map, widest
+from nc1fast.estimators.products import sketch, walsh_hadamard
+
+KERNELS = [
+    nc.NTK("relu", 3),
+    nc.NNGP("relu", 3),
+    nc.NTK("relu", 4, (1.3, 0.7, 1.1, 0.9), (0.2, 0.1, 0.3, 0.4), train_bias=False),
+    nc.NTK(nc.LeakyReLU(0.3), 3, 1.2, 0.1, parametrization="standard", width=(30, 20)),
+    nc.ConjugateKernel("abs", 3, bias_variance=0.1),
+    nc.NTK("relu", 2),
+]
+
+
+def _data(sizes=(60, 40, 20), n_features=6, std=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(len(sizes)), sizes)
+    X = rng.normal(size=(len(sizes), n_features))[y] + std * rng.normal(size=(len(y), n_features))
+    order = rng.permutation(len(y))
+    return X[order], y[order]
+
+
+@pytest.mark.parametrize("sampling", ["stratified", "plain"])
+@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+def test_features_have_the_gram_matrix_of_the_kernel(kernel, sampling):
+    """Its diagonal exactly; the rest within 1/sqrt(m)."""
+    X, _ = _data()
+    K = kernel(X)
+    H = ntk_features(X, kernel, 2001, seed=3, sampling=sampling)
+    assert H.shape == (len(X), 2001)
+    np.testing.assert_allclose(np.einsum("ij,ij->i", H, H), np.diag(K), rtol=1e-12)
+    assert np.linalg.norm(H @ H.T - K) <= 0.08 * np.linalg.norm(K)
+    single = ntk_features(X, kernel, 2001, seed=3, sampling=sampling, dtype="float32")
+    assert single.dtype == np.float32
+    near = np.linalg.norm(single @ single.T - K) / np.linalg.norm(K)
+    assert near == pytest.approx(np.linalg.norm(H @ H.T - K) / np.linalg.norm(K), abs=1e-3)
+
+
+@pytest.mark.parametrize("kernel", KERNELS[:4], ids=repr)
+def test_the_bias_falls_with_the_width(kernel):
+    """The mean of many narrow maps is off by what the width costs, that of wide ones by less."""
+    X, _ = _data((12, 8))
+    K = kernel(X)
+    off = []
+    for width, draws in ((8, 400), (128, 50)):
+        total = np.zeros_like(K)
+        for seed in range(draws):
+            drawn = deep_map(kernel, X, np.asarray, width, "stratified", (seed,), np.float64)
+            H = drawn(X)
+            total += H @ H.T / draws
+        off.append(np.linalg.norm(total - K) / np.linalg.norm(K))
+    assert off[1] < off[0] < 0.1
+    assert off[1] < 0.01
+
+
+def test_deep_features_on_the_published_means():
+    """N = 1,200, four classes, 8,192 features: Gram matrix and NC1, from the array and from a pass over the rows."""
+    X, y = nc.datasets.gaussian_mixture(
+        means=(-6, -2, 2, 6), stds=0.5, sizes=(300,) * 4, n_features=128, seed=0
+    )
+    for kernel in (nc.NTK("relu", 3), nc.NNGP("relu", 3)):
+        exact, K = nc.collapse(X, y, kernel).nc1, kernel(X)
+        H = ntk_features(X, kernel, 8192, seed=1)
+        assert np.linalg.norm(H @ H.T - K) <= 0.06 * np.linalg.norm(K)
+        assert nc.collapse(H, y).nc1 == pytest.approx(exact, rel=0.03)
+        for seed in range(2):
+            result = nc.collapse(X, y, kernel, method="features", seed=seed)
+            assert result.nc1 == pytest.approx(exact, rel=0.03)
+            assert result.method == "features"
+            assert "2 layers in 8 groups" in result.reason
+
+
+@pytest.mark.parametrize("kernel", [nc.NTK("relu", 3), nc.NNGP("relu", 3)], ids=repr)
+@pytest.mark.parametrize("sizes", [(60, 60), (100, 10)], ids=str)
+def test_intervals_of_deep_features_cover_the_exact_value(kernel, sizes):
+    """Bench/bench_coverage.py takes 300 seeds."""
+    X, y = _data(sizes, 8)
+    exact = nc.collapse(X, y, kernel, convention="papyan").nc1
+    results = [features(X, y, kernel, n_units=1024, seed=s, convention="papyan") for s in range(60)]
+    covered = np.mean([r.interval[0] <= exact <= r.interval[1] for r in results])
+    assert covered >= 0.85
+    halves = np.mean([r.interval[1] - r.nc1 for r in results])
+    errors = np.std([r.nc1 for r in results])
+    assert halves < 5 * errors
+
+
+def test_the_interval_is_wider_by_the_bias_of_a_group():
+    X, y = _data()
+    result = features(X, y, nc.NTK("relu", 3), seed=1, convention="papyan")
+    half, error = result.interval[1] - result.nc1, result.standard_error
+    assert half == pytest.approx(2.364624 * error + 8 * error**2 / result.nc1, rel=1e-5)
+
+
+def test_collapsed_deep_features_keep_their_digits():
+    X, y = _data(std=1e-7)
+    for kernel in (nc.ConjugateKernel("abs", 3), nc.NNGP("relu", 4)):
+        exact = nc.collapse(X, y, kernel, convention="papyan").nc1
+        result = features(X, y, kernel, convention="papyan")
+        assert result.nc1 == pytest.approx(exact, rel=0.3)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_deep_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(dtype, tmp_path):
+    X, y = _data((1200, 900, 30))
+    X[5] = 0  # its features are zero
+    np.save(tmp_path / "X.npy", X)
+    kernel = nc.NTK("relu", 3)
+    settings = {"n_units": 1024, "seed": 2, "dtype": dtype, "convention": "papyan"}
+
+    def bits(X, **limits):
+        result = features(X, y, kernel, **settings, **limits)
+        return result.interval, result.class_gram.tobytes(), result.within_by_class.tobytes()
+
+    expected = bits(X, n_threads=1)
+    with pytest.raises(ValueError, match="at least") as error:
+        bits(X, n_threads=2, memory_limit=1)
+    least = int(re.search(r"at least (\d+)", str(error.value)).group(1))
+    for limit in (least, least + 500_000, None):
+        tracemalloc.start()
+        assert bits(tmp_path / "X.npy", n_threads=2, memory_limit=limit) == expected
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert limit is None or peak <= limit
+    whole = ntk_features(X, kernel, 500, dtype=dtype, n_threads=1)
+    assert not whole[5].any()
+    there = ntk_features(tmp_path / "X.npy", kernel, 500, dtype=dtype, n_threads=2)
+    assert (there == whole).all()
+
+
+def test_more_groups_until_the_tolerance_is_met():
+    X, y = _data((300, 300))
+    result = features(X, y, nc.NTK("relu", 3), tolerance=0.02)
+    assert result.interval[1] - result.nc1 <= 0.02 * result.nc1
+    with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
+        features(X, y, nc.NTK("relu", 3), n_units=512, tolerance=1e-5)
+
+
+def test_walsh_hadamard_and_sketches_of_it():
+    """The transform against its definition; a whole sketch keeps inner products, and its octets keep the first features apart."""
+    rng = np.random.default_rng(0)
+    H = np.array([[(-1) ** (i & j).bit_count() for j in range(32)] for i in range(32)])
+    A = rng.normal(size=(5, 32))
+    np.testing.assert_allclose(walsh_hadamard(A), A @ H, atol=1e-12)
+    S = sketch(20, 32, rng)
+    V = rng.normal(size=(7, 20))
+    np.testing.assert_allclose(S(V) @ S(V).T / 32, V @ V.T, atol=1e-12)
+    first = sketch(20, 24, rng)(np.eye(20)[:8])
+    for start in (0, 8, 16):
+        octet = first[:, start : start + 8]
+        np.testing.assert_allclose(octet @ octet.T, 8 * np.eye(8), atol=1e-12)
+
+
+def test_as_many_units_as_features_allow():
+    for kernel in KERNELS:
+        for n_features in (50, 83):
+            width = widest(kernel, 6, n_features)
+            sizes = [
+                deep_map(kernel, np.eye(6), np.asarray, m, "plain", (0,), np.float64).n_features
+                for m in (width, width + 1)
+            ]
+            assert sizes[0] <= n_features < sizes[1]
+
+
+def test_what_has_no_deep_features():
+    X, y = _data()
+    for kernel in (nc.NNGP("erf", 3), nc.NTK("gelu", 3), nc.ConjugateKernel("step", 3)):
+        with pytest.raises(ValueError, match=r"ReLU family.*method='pairs'"):
+            nc.collapse(X, y, kernel, method="features")
+    with pytest.raises(ValueError, match="n_features"):
+        ntk_features(X, nc.NTK("relu", 3), 8)
+    with pytest.raises(TypeError, match="random features"):
+        ntk_features(X, nc.AdaptiveKernel(np.eye(6)), 100)
+    with pytest.raises(ValueError, match="sampling"):
+        features(X, y, nc.NTK("relu", 3), sampling="sobol")
+    with pytest.raises(ValueError, match="sampling"):
+        ntk_features(X, nc.NTK("relu", 3), 100, sampling="sobol")
