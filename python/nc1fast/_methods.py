@@ -48,6 +48,7 @@ class Request:
     seed: int
     n_threads: int | None
     keep_rows: bool
+    memory_limit: int | None = None
 
 
 def check_method(method: Any, tolerance: Any, seed: Any) -> None:
@@ -103,6 +104,8 @@ def _one(request: Request, X: Any, y: Any, kernel: Any, exact: Callable[[Any], A
         "confidence": request.confidence,
         "seed": request.seed,
         "convention": request.convention,
+        "n_threads": request.n_threads,
+        "memory_limit": request.memory_limit,
     }
     if method == "exact":
         result: Collapse = exact(kernel)

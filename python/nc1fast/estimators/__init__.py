@@ -141,6 +141,8 @@ def pairs(
     confidence: float = 0.95,
     seed: int = 0,
     convention: str | None = None,
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
 ) -> Collapse:
     """Estimate NC1 of any kernel object from sampled pairs of rows.
 
@@ -157,6 +159,10 @@ def pairs(
     confidence : float, default 0.95
     seed : int, default 0
     convention : str, optional
+    n_threads : int, optional
+        As `nc1fast.collapse`.
+    memory_limit : int, optional
+        Bytes beyond X and y; a ValueError says what is needed. The bits depend on neither.
 
     Returns
     -------
@@ -166,7 +172,7 @@ def pairs(
     Raises
     ------
     TypeError, ValueError
-        For what is no kernel object, and as `nc1fast.collapse`.
+        For what is no kernel object, a limit that is too low, and as `nc1fast.collapse`.
 
     Warns
     -----
@@ -175,14 +181,19 @@ def pairs(
 
     Notes
     -----
-    Cost: 10 d0 + 60 depth flops a pair, and N diagonal values. Pairs of classes, C (C + 1)/2, get 64 pairs of rows at least.
+    Cost: 10 d0 + 60 depth flops a pair, and N diagonal values; 24 N bytes. Pairs of classes, C (C + 1)/2, get 64 pairs of
+    rows at least. A file is read once for the diagonal, and then row by row, about a microsecond each.
     Accuracy: coverage of the intervals in bench/bench_coverage.py.
     Source: Hoeffding (1948); Neyman (1934).
     """
     rows, classes, labels = _data(X, y)
     if not isinstance(kernel, Kernel):
         raise TypeError(f"kernel must be a kernel object, got {kernel!r}")
-    sample = PairSample(rows, classes, labels, kernel, seed)
+    sample = PairSample(
+        *(rows, classes, labels, kernel, seed),
+        n_threads=thread_count(n_threads),
+        memory_limit=memory_limit,
+    )
     wanted = forms(convention or "papyan", sample.estimate().sizes)
     sample.grow(0, wanted)  # the pilot
     first = _FIRST_PAIRS if tolerance is not None else n_pairs or N_PAIRS

@@ -6,9 +6,9 @@ With phi(u) = odd u + even |u|, and f_l, g_l features of Sigma^l and Theta^l, th
     Theta kdot      odd g_l,  even sign(u_k) (S g_l)_k/sqrt(m)      S a random rotation, of which each unit meets one coordinate
 
 so that what is linear stays exact, and only |u| and sign(u) are sampled. A feature that serves several layers is kept once: f_l and
-g_l are the same columns with other coefficients. Rows |u| and sign(u) S g are given the norms that they have at infinite width, so
-that the diagonal of the kernel is exact. From the second hidden layer on, expectations over units are those of the kernel of a random
-f_l, not of its mean: a bias of O(1/m).
+g_l are the same columns with other coefficients. From the second hidden layer on, expectations over units are those of the kernel of
+a random f_l, not of its mean: a bias of O(1/m). (Rows scaled to the norms that they have at infinite width would make the diagonal
+exact, and this bias of NC1 several times larger.)
 
 Weights are directed, as those of one layer (`nc1fast.estimators.directions`), along the means of f_l; and S keeps the directions of
 the means of g_l to themselves, +-1 in each unit, so that no unit has much of them by chance.
@@ -72,21 +72,8 @@ class _Layer:
 
     def __call__(self, A: Array) -> list[Array]:
         """Columns (n, m) that it adds: |u|, and sign(u) S g."""
-        f = self.columns.of(A)
-        u = product(f, self.weights)
-        out = [_with_norms(np.abs(u), f)]
-        if self.tangents is not None:
-            t = np.sign(u) * self.tangents(A)
-            out.append(_with_norms(t, self.tangents.columns.of(A)))
-        return out
-
-
-def _with_norms(H: Array, f: Array) -> Array:
-    """H (n, m) scaled, row by row, to mean squares |f|^2."""
-    size = np.einsum("ij,ij->i", H, H)
-    wanted = H.shape[1] * np.einsum("ij,ij->i", f, f)
-    ratio = np.divide(wanted, size, out=np.ones_like(size), where=size > 0)
-    return np.asarray(H * np.sqrt(ratio)[:, None])
+        u = product(self.columns.of(A), self.weights)
+        return [np.abs(u)] + ([] if self.tangents is None else [np.sign(u) * self.tangents(A)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,8 +60,7 @@ def ntk_features(
     Notes
     -----
     Cost: for layers of m units, about 2 N m (d0 + L m) flops a layer; m is n_features/(L - 1), of an NTK half of it.
-    Accuracy: the diagonal is exact. The error of the others is O(1/sqrt(m)), and their bias O(1/m) from depth 3 on; figures in
-    bench/bench_estimators.py.
+    Accuracy: errors of O(1/sqrt(m)), and a bias of O(1/m) from depth 3 on; figures in bench/bench_estimators.py.
     Source: Zandieh et al. (2021); see `nc1fast.estimators.deep` for what differs.
 
     Examples

@@ -15,18 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF
+from nc1fast._inputs import rows_at
+from nc1fast._memory import check_memory
+from nc1fast._workers import workers
 from nc1fast.estimators.estimate import Estimate, Forms
 from nc1fast.pairwise import squared_distances, stable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from nc1fast.kernels import Kernel
 
     Array = NDArray[np.float64]
+    _Rows = tuple[NDArray[np.intp], NDArray[np.intp]]  # both sides of some pairs
 
 _PILOT = 64  # pairs of each stratum before anything is known of their spread
-_CHUNK = 1 << 20  # numbers of rows gathered at a time
+_CHUNK = 1 << 18  # numbers of rows gathered at a time
+_COPIES = 16  # of them, while their distances are computed
 
 
 class PairSample:
@@ -39,6 +46,14 @@ class PairSample:
         As `as_labels` gives them.
     kernel : Kernel
     seed : int
+    n_threads : int, default 1
+    memory_limit : float, optional
+        Bytes beside X and y. The bits depend on neither.
+
+    Raises
+    ------
+    ValueError
+        If the limit is too low.
 
     Notes
     -----
@@ -49,18 +64,31 @@ class PairSample:
 
     def __init__(
         self,
-        X: NDArray[Any],
+        X: Any,
         classes: NDArray[np.int32],
         labels: NDArray[Any],
         kernel: Kernel,
         seed: int,
+        *,
+        n_threads: int = 1,
+        memory_limit: float | None = None,
     ) -> None:
         self._X, self._labels, self._kernel, self._seed = X, labels, kernel, seed
+        self._threads = n_threads
+        self._batch = max(1, _CHUNK // X.shape[1])
+        n_strata = len(labels) * (len(labels) + 1) // 2
+        check_memory(
+            memory_limit,
+            {
+                "the labels and their order": 24 * len(classes),
+                "rows": (n_threads + 1) * _COPIES * 8 * max(_CHUNK, X.shape[1]),
+                "class pairs": 192 * n_strata,
+            },
+        )
         self._order = np.argsort(classes, kind="stable")
         self._sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
         self._starts = np.cumsum(self._sizes) - self._sizes
-        diagonal = kernel.diag(X)[self._order]
-        self._norms = np.add.reduceat(diagonal, self._starts) / self._sizes  # of traces
+        self._norms = self._traces(classes) / self._sizes
         self._first, self._second = np.triu_indices(len(labels))
         same = self._first == self._second
         a, b = self._sizes[self._first], self._sizes[self._second]
@@ -68,6 +96,15 @@ class PairSample:
         self._count = np.zeros(len(a), dtype=np.int64)
         self._mean, self._squares = np.zeros(len(a)), np.zeros(len(a))
         self._round = 0
+
+    def _traces(self, classes: NDArray[np.int32]) -> Array:
+        """Sums of k(x, x) over each class; a file is searched for NaN and Inf on the way."""
+        total = np.zeros(len(self._labels))
+        for start in range(0, len(classes), self._batch):
+            part = slice(start, start + self._batch)
+            diagonal = self._kernel.diag(rows_at(self._X, part))
+            total += np.bincount(classes[part], weights=diagonal, minlength=len(total))
+        return total
 
     @property
     def n_pairs(self) -> int:
@@ -103,34 +140,48 @@ class PairSample:
     def _sample(self, k: int, n: int) -> None:
         c, e = int(self._first[k]), int(self._second[k])
         if self._count[k] + n >= self._total[k]:
-            i, j = self._all_pairs(c, e)
+            batches = self._all_pairs(c, e)
             self._count[k], self._squares[k] = 0, 0.0
         else:
             rng = np.random.default_rng([self._seed, self._round, k])
-            i = rng.integers(self._sizes[c], size=n)
-            j = rng.integers(self._sizes[e] - (c == e), size=n)
-            if c == e:
-                j += j >= i
-        D2 = self._distances(self._order[self._starts[c] + i], self._order[self._starts[e] + j])
-        mean, squares, m = float(D2.mean()), float(((D2 - D2.mean()) ** 2).sum()), len(D2)
+            batches = self._drawn(c, e, n, rng)
+        with workers(self._threads) as in_order:
+            for m, mean, squares in in_order(self._moments, batches):
+                self._join(k, m, mean, squares)
+
+    def _join(self, k: int, m: int, mean: float, squares: float) -> None:
+        """Add the mean of D2 over m pairs and its sum of squared deviations (Chan's merge)."""
         old = int(self._count[k])
         step = mean - self._mean[k]
         self._count[k] = old + m
         self._mean[k] = self._mean[k] + step * m / (old + m) if old else mean
         self._squares[k] += squares + (step**2 * old * m / (old + m) if old else 0.0)
 
-    def _all_pairs(self, c: int, e: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        if c == e:
-            return np.triu_indices(int(self._sizes[c]), 1)
-        i, j = np.divmod(np.arange(self._sizes[c] * self._sizes[e]), self._sizes[e])
-        return i, j
+    def _drawn(self, c: int, e: int, n: int, rng: np.random.Generator) -> Iterator[_Rows]:
+        """Random pairs of rows of two classes, in batches."""
+        for start in range(0, n, self._batch):
+            size = min(self._batch, n - start)
+            i = rng.integers(self._sizes[c], size=size)
+            j = rng.integers(self._sizes[e] - (c == e), size=size)
+            if c == e:
+                j += j >= i
+            yield self._order[self._starts[c] + i], self._order[self._starts[e] + j]
 
-    def _distances(self, i: NDArray[np.intp], j: NDArray[np.intp]) -> Array:
-        step = max(1, _CHUNK // self._X.shape[1])
-        parts = [slice(s, s + step) for s in range(0, len(i), step)]
-        return np.concatenate(
-            [squared_distances(self._kernel, self._X[i[p]], self._X[j[p]]) for p in parts]
-        )
+    def _all_pairs(self, c: int, e: int) -> Iterator[_Rows]:
+        whole = int(self._sizes[c] * self._sizes[e])
+        for start in range(0, whole, self._batch):
+            i, j = np.divmod(np.arange(start, min(start + self._batch, whole)), self._sizes[e])
+            if c == e:
+                i, j = i[i < j], j[i < j]
+            if len(i):
+                yield self._order[self._starts[c] + i], self._order[self._starts[e] + j]
+
+    def _moments(self, rows: _Rows) -> tuple[int, float, float]:
+        """Number of pairs, mean of D2, sum of squared deviations."""
+        x, z = (rows_at(self._X, side) for side in rows)
+        D2 = squared_distances(self._kernel, x, z)
+        mean = float(D2.mean())
+        return len(D2), mean, float(((D2 - mean) ** 2).sum())
 
     def _variances(self) -> Array:
         """Of D2 in each stratum."""

@@ -87,9 +87,10 @@ class DeepSample:
         self._X, self._classes, self._labels, self._kernel = X, classes, labels, kernel
         self._seed, self._sampling = seed, sampling
         self._dtype = np.float32 if dtype == "float32" else np.float64
-        hidden = kernel.depth - 1
+        self._hidden: int = kernel.depth - 1
+        hidden = self._hidden
         groups = max(GROUPS, round(n_units / GROUP_UNITS))
-        self._width = max(_NARROWEST, n_units // (groups * hidden))
+        self._width: int = max(_NARROWEST, n_units // (groups * hidden))
         # the rows, a one, and of each layer |u| and, for an NTK, sign(u) S g
         kinds = 2 if isinstance(kernel, NTK) else 1
         self._n_columns: int = X.shape[1] + 1 + kinds * hidden * self._width
@@ -104,7 +105,7 @@ class DeepSample:
 
     def _plan(self, limit: float | None) -> int:
         """Maps of a pass over X: as many as the memory has room for."""
-        n_classes, hidden, columns = len(self._labels), self._kernel.depth - 1, self._n_columns
+        n_classes, hidden, columns = len(self._labels), self._hidden, self._n_columns
         item = np.dtype(self._dtype).itemsize
         weights: int = hidden * self._width * columns * item
         group: int = weights + 16 * n_classes * columns * (2 + ahead(self._threads))
@@ -123,13 +124,13 @@ class DeepSample:
     @property
     def n_units(self) -> int:
         """Hidden units so far."""
-        return len(self._groups) * self._width * (self._kernel.depth - 1)
+        return len(self._groups) * self._width * self._hidden
 
     def grow(self, n_units: int) -> None:
         """Add at least two groups, about `n_units` units; at first, at least as many groups as an interval needs."""
         least = 2 if len(self._groups) else GROUPS
         first = len(self._groups)
-        count = max(least, round(n_units / (self._width * (self._kernel.depth - 1))))
+        count = max(least, round(n_units / (self._width * self._hidden)))
         for start in range(first, first + count, self._at_once):
             self._add(range(start, min(start + self._at_once, first + count)))
 
@@ -170,5 +171,5 @@ class DeepSample:
 
     def estimate(self) -> Estimate:
         """The estimate of the maps so far."""
-        reason = f"{self.n_units:,} random hidden units of {self._kernel.depth - 1} layers"
+        reason = f"{self.n_units:,} random hidden units of {self._hidden} layers"
         return self._groups.estimate(self._labels, self._kernel, reason, biased=True)
