@@ -138,3 +138,99 @@ def test_labels_that_do_not_fit_a_file(tmp_path):
             method(tmp_path / "X.npy", np.zeros(5000), KERNELS[0])
         with pytest.raises(FileNotFoundError):
             method(tmp_path / "Z.npy", y, KERNELS[0])
+
+
+@pytest.mark.parametrize("kernel", [nc.NTK("relu", 3), nc.NNGP("erf", 3)], ids=repr)
+def test_pairs_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(kernel, read, tmp_path):
+    """And of a file they read the rows of pairs, not all of them: beside the pass for the diagonal, some 2,000 rows."""
+    X, y = _data(60_000, n_features=40)
+    np.save(tmp_path / "X.npy", X)
+
+    def bits(*arguments, **settings):
+        result = estimators.pairs(*arguments, kernel, n_pairs=1000, convention="papyan", **settings)
+        return result.interval, result.class_gram.tobytes()
+
+    expected = bits(X, y, n_threads=1)
+    with pytest.raises(ValueError, match="at least") as error:
+        bits(X, y, n_threads=2, memory_limit=1)
+    least = int(re.search(r"at least (\d+)", str(error.value)).group(1))
+    tracemalloc.start()
+    assert bits(tmp_path / "X.npy", y, n_threads=2, memory_limit=least) == expected
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= least
+    assert sum(read) < 1.3 * X.nbytes
+
+
+def test_all_pairs_of_a_file_are_the_exact_value(tmp_path):
+    X, y = _data(300)
+    np.save(tmp_path / "X.npy", X)
+    kernel = nc.NTK("relu", 3)
+    exact = nc.collapse(X, y, kernel, convention="papyan").nc1
+    result = estimators.pairs(tmp_path / "X.npy", y, kernel, n_pairs=10**6, convention="papyan")
+    assert result.nc1 == pytest.approx(exact, rel=1e-12)
+    assert result.standard_error == 0
+
+
+def _written(kind, X, y, folder):
+    """X and y as arguments of `collapse`."""
+    if kind == "npy":
+        np.save(folder / "X.npy", X)
+        np.save(folder / "y.npy", y)
+        return folder / "X.npy", folder / "y.npy"
+    if kind == "memory map":
+        np.save(folder / "X.npy", X)
+        return np.load(folder / "X.npy", mmap_mode="r"), y
+    if kind == "hdf5":
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(folder / "X.h5", "w") as file:
+            file.create_dataset("X", data=X, chunks=(100, 3))
+            file["y"] = y
+        return f"{folder}/X.h5::X", f"{folder}/X.h5::y"
+    if kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        group = zarr.open_group(folder / "X.zarr", mode="w")
+        group["X"] = X
+        return f"{folder}/X.zarr::X", y
+    if kind == "parquet":
+        pa = pytest.importorskip("pyarrow")
+        pq = pytest.importorskip("pyarrow.parquet")
+        columns = {f"x{k}": X[:, k] for k in range(X.shape[1])}
+        pq.write_table(pa.table({**columns, "y": y}), folder / "X.parquet")
+        return f"{folder}/X.parquet::{','.join(columns)}", f"{folder}/X.parquet::y"
+    return pytest.importorskip("dask.array").from_array(X, chunks=(700, 7)), y
+
+
+@pytest.mark.parametrize(
+    "kind", ["npy", "memory map", "hdf5", "zarr", "parquet", "dask"], ids=lambda kind: kind
+)
+def test_collapse_estimates_from_whatever_holds_the_rows(kind, tmp_path):
+    X, y = _data(2000)
+    kernel = nc.NTK("relu")
+    limits = {"memory_limit": 1 << 28, "n_threads": 2, "convention": "papyan"}
+    for settings in (
+        {"method": "features"},
+        {"method": "pairs"},
+        {"method": "auto", "tolerance": 0.1},
+        {"method": "auto"},
+    ):
+        expected = nc.collapse(X, y, kernel, **settings, **limits)
+        result = nc.collapse(*_written(kind, X, y, tmp_path), kernel, **settings, **limits)
+        assert result.nc1 == expected.nc1
+        assert result.interval == expected.interval
+        assert result.method == expected.method
+        if settings["method"] == "auto":
+            assert "s expected" in result.reason
+
+
+@pytest.mark.parametrize("method", ["features", "pairs"])
+def test_estimates_of_a_file_mind_their_limit_and_its_numbers(method, tmp_path):
+    X, y = _data(500)
+    with pytest.raises(ValueError, match="memory_limit is 1000 bytes"):
+        nc.collapse(X, y, KERNELS[1], method=method, memory_limit=1000)
+    with pytest.raises(ValueError, match="method='exact'"):
+        nc.collapse(X, y, KERNELS[1], method=method, journal=tmp_path / "journal")
+    X[77, 3] = np.nan
+    np.save(tmp_path / "X.npy", X)
+    with pytest.raises(ValueError, match="NaN"):
+        nc.collapse(tmp_path / "X.npy", y, KERNELS[1], method=method)
