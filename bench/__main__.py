@@ -24,6 +24,8 @@ NAMES = (
     "adaptive",
     "networks",
     "langevin",
+    "estimators",
+    "estimators",
     "coverage",
 )
 
