@@ -247,7 +247,8 @@ def main() -> int:
     usages = [usage for log in logs for usage in read_ptxas(log)]
     table, wrong = check(usages, read_limits(LIMITS.read_text(encoding="utf-8")), architectures)
     print(*table, sep="\n")
-    print(*(f"BROKEN {what}" for what in wrong), sep="\n", file=sys.stderr)
+    for what in wrong:
+        print(f"BROKEN {what}", file=sys.stderr)
     return 1 if wrong else 0
 
 
