@@ -25,7 +25,6 @@ NAMES = (
     "networks",
     "langevin",
     "estimators",
-    "estimators",
     "coverage",
 )
 
