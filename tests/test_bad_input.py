@@ -124,12 +124,17 @@ SETTINGS = {
         r"journal",
     ),
     "features of a deep kernel": (
-        lambda: nc.collapse(X, y, nc.NNGP("relu", 3), method="features"),
+        lambda: nc.collapse(X, y, nc.NNGP("erf", 3), method="features"),
         ValueError,
-        r"depth",
+        r"kernels.*erf",
     ),
     "pairs of features": (lambda: nc.collapse(X, y, method="pairs"), TypeError, r"kernel"),
-    "device not built": (lambda: nc.collapse(X, y, RELU, device="cuda"), ValueError, r"device"),
+    "device of no index": (lambda: nc.collapse(X, y, RELU, device="cuda:x"), ValueError, r"device"),
+    "device of a Gram matrix": (
+        lambda: nc.collapse(K, y, "precomputed", device="abacus"),
+        ValueError,
+        r"device",
+    ),
     "unknown device": (lambda: nc.collapse(X, y, RELU, device="abacus"), ValueError, r"device"),
     "executor without submit": (
         lambda: nc.collapse(X, y, RELU, executor=object()),
@@ -310,11 +315,6 @@ def test_malformed_call_names_its_argument(name):
     call, error, pattern = CALLS[name]
     with pytest.raises(error, match=f"(?s){pattern}"):
         call()
-
-
-def test_features_not_built_yet_say_so():
-    with pytest.raises(ValueError, match=r"device.*not built yet"):
-        nc.collapse(X, y, RELU, device="cuda")
 
 
 def test_an_error_in_a_callable_is_the_callers_own():
