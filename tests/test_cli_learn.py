@@ -68,7 +68,8 @@ def test_train_gives_the_trace_of_the_package(call, data, tmp_path):
     assert result["endings"] == trace.endings
     assert result["table"]["nc1"] == trace.table["nc1"].tolist()
     assert result["table"]["epoch"] == trace.table["epoch"].tolist()
-    stored = np.load(out)
+    with np.load(out) as file:
+        stored = dict(file)
     np.testing.assert_array_equal(stored["trace_within"], trace.table["trace_within"])
     for repeat, covariances in enumerate(trace.weight_covariances):
         for when in ("start", "end"):
@@ -138,7 +139,8 @@ def test_adapt_gives_the_solution_of_the_package(call, data, tmp_path):
     assert result["nc1"] == nc.collapse(X, y, solution.kernel).nc1
     assert result["nc1_nngp"] == nc.collapse(X, y, nc.NNGP("relu")).nc1
     assert result["training_error"] == np.square(solution.predictions - np.eye(3)[y]).mean()
-    stored = np.load(out)
+    with np.load(out) as file:
+        stored = dict(file)
     np.testing.assert_array_equal(stored["sigma"], solution.sigma)
     np.testing.assert_array_equal(stored["predictions"], solution.predictions)
     np.testing.assert_array_equal(stored["history_width"], solution.history["width"])

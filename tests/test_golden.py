@@ -53,7 +53,8 @@ def test_ntk_equals_neural_tangents(entry, other, small_device):
 def test_relu_family_ntk_is_right_at_every_entry(entry, other, small_device):
     kernel = golden_kernel(entry, nc.NTK)
     K = kernel(GOLDEN["X"], None if other == "xx" else GOLDEN["Z"], device=small_device)
-    expected = np.load(DATA / "relu_family.npz")[f"{entry['key']}/ntk_{other}"]
+    with np.load(DATA / "relu_family.npz") as file:
+        expected = file[f"{entry['key']}/ntk_{other}"]
     assert _error(K, expected) <= 1e-13
     if other == "xx":  # duplicates 2, 3 and antipodes 4, 5, one by one
         i, j = np.array([2, 3, 4, 5]), np.array([3, 2, 5, 4])

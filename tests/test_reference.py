@@ -139,7 +139,8 @@ def test_gram_equals_neural_tangents(entry, other):
 
 @pytest.mark.parametrize("depth", [2, 3])
 def test_relu_ntk_equals_fifty_digit_arithmetic(depth):
-    stored = np.load(DATA / "relu_family.npz")
+    with np.load(DATA / "relu_family.npz") as file:
+        stored = dict(file)
     checked = 0
     for entry in ENTRIES:
         if entry["activation"] in RELU_FAMILY and entry["depth"] == depth:
