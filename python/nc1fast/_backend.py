@@ -80,9 +80,9 @@ def runner(device: str) -> Runner:
     indices = cuda.indices(device)
     if not indices:
         return Runner(_core, (), _core.isa(), float("inf"))
-    found = [cuda.device_info(f"cuda:{i}") for i in indices]
+    found = [cuda.info(i) for i in indices]
     major, minor = found[0].compute_capability
-    memory = _DEVICE_SHARE * min(info.free_memory for info in found)
+    memory = _DEVICE_SHARE * min(one.free_memory for one in found)
     return Runner(cuda.module(), (list(indices),), f"cuda {major}.{minor}", memory)
 
 

@@ -69,7 +69,11 @@ def device_info(device: str = "cuda") -> DeviceInfo:
     DeviceError
         If nc1fast was built without CUDA, or there is no driver or no device.
     """
-    index = one_index(device)
+    return info(one_index(device))
+
+
+def info(index: int) -> DeviceInfo:
+    """What is known of a device that is there, by its number."""
     return DeviceInfo(index, **module().device_info(index))
 
 
@@ -116,7 +120,7 @@ def indices(device: Any) -> tuple[int, ...]:
             raise ValueError(f"device must be one of those there are, {there}, got {device!r}")
         return (index,)
     every = tuple(range(count))
-    kinds = {module().device_info(i)["compute_capability"] for i in every}
+    kinds = {info(i).compute_capability for i in every}
     if len(kinds) > 1:
         listed = ", ".join(f"{major}.{minor}" for major, minor in sorted(kinds))
         raise ValueError(

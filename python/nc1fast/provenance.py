@@ -40,7 +40,7 @@ def devices() -> tuple[list[str], dict[str, str]]:
     from nc1fast import cuda
 
     try:
-        found = [cuda.device_info(f"cuda:{i}") for i in range(cuda.module().device_count())]
+        found = [cuda.info(i) for i in range(cuda.module().device_count())]
         why = "" if found else str(cuda.module().no_device())
     except cuda.DeviceError as error:
         found, why = [], str(error)
