@@ -118,15 +118,15 @@ class OnDevice:
 
     def __init__(self, hidden: Hidden, index: int) -> None:
         self._hidden, self._index = hidden, index
-        self._cupy: Any = require("cupy", "cuda")
-        self._on = self._cupy.cuda.Device(index)
-        with self._on:
-            self._Y = self._cupy.asarray(hidden.Y)
+        self.cupy: Any = require("cupy", "cuda")
+        self.device = self.cupy.cuda.Device(index)
+        with self.device:
+            self._Y = self.cupy.asarray(hidden.Y)
 
     def __call__(self, W: Array) -> Factored | None:
         """As of Factoring."""
-        cupy, h = self._cupy, self._hidden
-        with self._on:
+        cupy, h = self.cupy, self._hidden
+        with self.device:
             Qt = self.gram(W, derivative=False)
             Qt.ravel()[:: len(W) + 1] += h.noise
             try:
@@ -154,22 +154,10 @@ class OnDevice:
         )
         return out
 
-    def product(self, W: Array, inverse: Any, scale: float, factor: Array) -> tuple[Array, Array]:
-        """As of Factored, in place of the inverse."""
-        cupy = self._cupy
-        with self._on:
-            diagonal = cupy.asnumpy(inverse.diagonal())
-            C = cupy.asarray(factor)
-            A = inverse
-            A *= scale
-            A -= C @ C.T
-            A *= self.gram(W, derivative=True)
-            return cupy.asnumpy(A @ cupy.asarray(W)), diagonal
-
 
 @dataclass(eq=False)
 class _ByCuPy:
-    on: OnDevice
+    _by: OnDevice
     W: Array
     T: Array
     log_det: float
@@ -177,4 +165,11 @@ class _ByCuPy:
 
     def product(self, scale: float, factor: Array) -> tuple[Array, Array]:
         """As of Factored."""
-        return self.on.product(self.W, self._inverse, scale, factor)
+        cupy, A = self._by.cupy, self._inverse
+        with self._by.device:
+            diagonal = cupy.asnumpy(A.diagonal())
+            C = cupy.asarray(factor)
+            A *= scale
+            A -= C @ C.T
+            A *= self._by.gram(self.W, derivative=True)
+            return cupy.asnumpy(A @ cupy.asarray(self.W)), diagonal
