@@ -356,7 +356,7 @@ def test_equations_of_state_on_a_device(cupy, activation):
     X, y = nc.datasets.paper_d1(40, 3, seed=0)
     settings = {"noise": 1e-2, "activation": activation, "width": 200}
     here = nc.adaptive.solve(X, y, **settings)
-    there = nc.adaptive.solve(X, y, device="cuda:1", **settings)
+    there = nc.adaptive.solve(X.view(_Array), y.view(_Array), device="cuda:1", **settings)
     assert there.converged
     np.testing.assert_allclose(there.sigma, here.sigma, rtol=1e-8, atol=1e-10)
     assert there.free_energy == pytest.approx(here.free_energy, rel=1e-11)

@@ -29,7 +29,7 @@ def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
         yield X[start : start + step]
 
 
-def _host_array(X: Any, name: str) -> NDArray[Any]:
+def host_array(X: Any, name: str) -> NDArray[Any]:
     """A NumPy array without a copy where there is a way: `__array__`, torch (detached), DLPack; from a device by a copy."""
     if is_tensor(X) or index_of(X) is not None:
         return to_host(X)
@@ -70,7 +70,7 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     if isinstance(data, FileRows):
         finite(data, name)
         return data  # type: ignore[return-value]
-    X = _host_array(data, name)
+    X = host_array(data, name)
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise TypeError(f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}")
     check_shape(X.shape, name)
@@ -129,7 +129,7 @@ def as_labels(data: Any, n_samples: int) -> tuple[NDArray[np.int32], NDArray[Any
     -----
     Cost: two sorts of 65,536 labels at a time; 4 N bytes, and as many labels again as differ within each of these.
     """
-    y = _host_array(data, "y")
+    y = host_array(data, "y")
     if y.shape != (n_samples,):
         raise ValueError(f"y must have shape ({n_samples},), one label per row of X, got {y.shape}")
     if y.dtype.kind in "fc" and np.isnan(y).any():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._inputs import host_array
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -76,7 +78,7 @@ def _codes(name: str, n_classes: int) -> NDArray[np.float64]:
 
 def as_numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[np.float64]:
     """Finite targets (N, P); one column for a vector, as many as there are where `n_outputs` is None."""
-    values = np.asarray(targets.detach().cpu() if hasattr(targets, "detach") else targets)
+    values = host_array(targets, "targets")
     if values.dtype.kind not in "fiub":
         raise TypeError(f"targets must be real numbers, got dtype {values.dtype}")
     values = values.astype(np.float64)

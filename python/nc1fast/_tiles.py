@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
-from nc1fast._inputs import _host_array
+from nc1fast._inputs import host_array
 from nc1fast.sums import ClassSums, SumsError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def precomputed(K: Any) -> tuple[Tile, int]:
     ValueError
         If K is not square; from the tiles: if it is not symmetric or not finite.
     """
-    K = _host_array(K, "X")
+    K = host_array(K, "X")
     if K.dtype.kind not in "fiu" or K.dtype.itemsize > 8:
         raise TypeError(f"X must be a Gram matrix of real numbers, got dtype {K.dtype}")
     if K.ndim != 2 or K.shape[0] != K.shape[1] or not len(K):
@@ -63,7 +63,7 @@ def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:
     """
 
     def tile(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
-        values = _host_array(f(X[rows], X[columns]), "kernel")
+        values = host_array(f(X[rows], X[columns]), "kernel")
         if values.dtype.kind not in "fiu":
             raise TypeError(f"kernel must return real numbers, got dtype {values.dtype}")
         values = values.astype(np.float64)
