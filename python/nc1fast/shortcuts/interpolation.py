@@ -20,7 +20,7 @@ from nc1fast._errors import UNIT_ROUNDOFF, summation_error
 from nc1fast.pairwise import stable
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.cells import Budget, Cell, Cells, as_they_are, cut
-from nc1fast.shortcuts.partial import PartialSums
+from nc1fast.shortcuts.partial import PartialSums, rows_by_class
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -80,8 +80,7 @@ def interpolated_sums(
     Accuracy: as the bounds say: about 1e-14 of each block sum; within_c 1e-13 relative where D2 is stable and no row is far
     outside of its class (a row at r standard deviations costs r^2), else that of a difference of such sums.
     """
-    ends = np.cumsum(sizes)
-    slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
+    slices = rows_by_class(sizes)
     witnesses = _witnesses(X, slices)
     budget = Budget(min(_MOST, len(X) // _FEWER) if only_if_quicker else _MOST)
     rows_of = [np.arange(members.start, members.stop) for members in slices]

@@ -29,6 +29,12 @@ class PartialSums(NamedTuple):
     rows: Array | None  # (C, N)
 
 
+def rows_by_class(sizes: NDArray[np.int64]) -> list[slice]:
+    """Where the rows of each class are among rows sorted by class."""
+    ends = np.cumsum(sizes)
+    return [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
+
+
 def constant(sizes: NDArray[np.int64], n_rows: int | None) -> PartialSums:
     """Sums of the kernel 1; `n_rows` asks for its row-class sums."""
     n = sizes.astype(np.float64)

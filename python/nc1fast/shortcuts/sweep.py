@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
-from nc1fast.shortcuts.partial import PartialSums
+from nc1fast.shortcuts.partial import PartialSums, rows_by_class
 from nc1fast.shortcuts.spread import (
     Half,
     absolute_within,
@@ -68,8 +68,7 @@ class Plane:
     """
 
     def __init__(self, z: Array, sizes: NDArray[np.int64], pool: Executor) -> None:
-        ends = np.cumsum(sizes)
-        self.slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
+        self.slices = rows_by_class(sizes)
         self._pool = pool
         whole = pool.submit(_by_angle, z)
         classes = pool.map(lambda part: planar_class(z[:, part]), self.slices)
@@ -191,8 +190,7 @@ class Line(Plane):
     """
 
     def __init__(self, x: Array, sizes: NDArray[np.int64], pool: Executor) -> None:
-        ends = np.cumsum(sizes)
-        self.slices = [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
+        self.slices = rows_by_class(sizes)
         self._pool = pool
         self._sign = np.where(x[0] < 0, -1.0, 1.0)
         self._length = np.abs(x)
