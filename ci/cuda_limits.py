@@ -213,20 +213,25 @@ def find_nvcc() -> str | None:
     return os.environ.get("CUDACXX") or shutil.which("nvcc") or shutil.which(f"{home}/bin/nvcc")
 
 
-def main() -> int:
-    """0 where every kernel keeps its limits."""
-    parser = argparse.ArgumentParser(
-        prog="cuda_limits", description="Hold the CUDA kernels to cuda/limits.txt."
-    )
+def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
+    """A command line with --architectures, by default all of them."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument(
         "--architectures",
-        default=",".join(map(str, MULTIPROCESSORS)),
+        type=lambda text: [int(a) for a in text.split(",")],
+        default=list(MULTIPROCESSORS),
         help="some of 75,80,86,89,90",
     )
+    return parser
+
+
+def main() -> int:
+    """0 where every kernel keeps its limits."""
+    parser = parser_of("cuda_limits", "Hold the CUDA kernels to cuda/limits.txt.")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers at a time")
     parser.add_argument("--keep", type=Path, help="folder for the compiled kernels")
     arguments = parser.parse_args()
-    architectures = [int(a) for a in arguments.architectures.split(",")]
+    architectures = arguments.architectures
     nvcc = find_nvcc()
     if nvcc is None:
         print("no nvcc: the CUDA kernels were not compiled", file=sys.stderr)

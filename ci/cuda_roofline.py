@@ -7,13 +7,12 @@ Every figure is a count or follows from one: nothing here is measured.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cuda_limits import MULTIPROCESSORS, ROOT, WARP, compile_unit, find_nvcc
+from cuda_limits import ROOT, WARP, compile_unit, find_nvcc, parser_of
 from cuda_sass import (
     ENTRIES,
     GROUPS,
@@ -138,16 +137,8 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
 
 def main() -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(
-        prog="cuda_roofline", description="Count the instructions of the CUDA kernels."
-    )
-    parser.add_argument(
-        "--architectures",
-        default=",".join(map(str, MULTIPROCESSORS)),
-        help="some of 75,80,86,89,90",
-    )
-    arguments = parser.parse_args()
-    architectures = [int(a) for a in arguments.architectures.split(",")]
+    parser = parser_of("cuda_roofline", "Count the instructions of the CUDA kernels.")
+    architectures = parser.parse_args().architectures
     nvcc = find_nvcc()
     if nvcc is None or find_nvdisasm() is None:
         print("needs nvcc and nvdisasm (pip install nvidia-cuda-nvdisasm)", file=sys.stderr)
