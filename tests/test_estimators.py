@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from tests.gaussians import gaussians
 
 import nc1fast as nc
 from nc1fast import estimators, metrics, reference
@@ -22,12 +23,8 @@ from nc1fast.estimators.units import activation_of
 pytest.importorskip("scipy")
 
 
-def _data(sizes=(40, 20, 12), n_features=3, std=0.5, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.repeat(np.arange(len(sizes)), sizes)
-    X = rng.normal(size=(len(sizes), n_features))[y] + std * rng.normal(size=(len(y), n_features))
-    order = rng.permutation(len(y))
-    return X[order], y[order]
+def _data(sizes=(40, 20, 12), n_features=3, **how):
+    return gaussians(sizes, n_features, **how)
 
 
 KERNELS = [

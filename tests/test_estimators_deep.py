@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tests.gaussians import gaussians
 
 import nc1fast as nc
 from nc1fast.estimators import features, ntk_features
@@ -23,12 +24,8 @@ KERNELS = [
 ]
 
 
-def _data(sizes=(60, 40, 20), n_features=6, std=0.5, seed=0):
-    rng = np.random.default_rng(seed)
-    y = np.repeat(np.arange(len(sizes)), sizes)
-    X = rng.normal(size=(len(sizes), n_features))[y] + std * rng.normal(size=(len(y), n_features))
-    order = rng.permutation(len(y))
-    return X[order], y[order]
+def _data(sizes=(60, 40, 20), n_features=6, **how):
+    return gaussians(sizes, n_features, **how)
 
 
 @pytest.mark.parametrize("sampling", ["stratified", "plain"])
