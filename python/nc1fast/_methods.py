@@ -48,7 +48,7 @@ class Request:
     seed: int
     n_threads: int | None
     keep_rows: bool
-    memory_limit: int | None = None
+    memory_limit: int | None
 
 
 def check_method(method: Any, tolerance: Any, seed: Any) -> None:
