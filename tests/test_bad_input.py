@@ -128,6 +128,16 @@ SETTINGS = {
         ValueError,
         r"kernels.*erf",
     ),
+    "features of an unknown dtype": (
+        lambda: nc.estimators.features(X, y, RELU, dtype="float16"),
+        ValueError,
+        r"dtype",
+    ),
+    "features as an array of an unknown dtype": (
+        lambda: nc.estimators.ntk_features(X, RELU, 64, dtype="mixed"),
+        ValueError,
+        r"dtype",
+    ),
     "pairs of features": (lambda: nc.collapse(X, y, method="pairs"), TypeError, r"kernel"),
     "device of no index": (lambda: nc.collapse(X, y, RELU, device="cuda:x"), ValueError, r"device"),
     "device of a Gram matrix": (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._backend import thread_count
+from nc1fast._backend import check_dtype, thread_count
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._one_layer import one_layer
@@ -84,7 +84,7 @@ def features(
     Raises
     ------
     ValueError
-        For a deeper kernel of another activation, a limit that is too low, and as `nc1fast.collapse`.
+        For a deeper kernel of another activation, an unknown dtype, a limit that is too low, and as `nc1fast.collapse`.
     ImportError
         For erf, probit and gelu without scipy (extra "adaptive").
 
@@ -105,6 +105,7 @@ def features(
     intervals are honest as long as there are some tens of them. "pairs" has no such limit.
     Source: Neal (1996); Rahimi & Recht (2007); Zandieh et al. (2021) for deep kernels.
     """
+    check_dtype(dtype, ("float64", "float32"))
     rows, classes, labels = _data(X, y)
     layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
     settings: dict[str, Any] = {

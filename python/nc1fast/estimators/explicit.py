@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._backend import thread_count
+from nc1fast._backend import check_dtype, thread_count
 from nc1fast._files import as_source
 from nc1fast._inputs import as_rows, rows_at
 from nc1fast._workers import workers
@@ -74,18 +74,18 @@ def ntk_features(
     """
     check_deep(kernel)
     check_sampling(sampling)
+    check_dtype(dtype, ("float64", "float32"))
     rows = as_rows(as_source(X), "X", unread=True)
     width = widest(kernel, rows.shape[1], n_features)
     if not width:
         raise ValueError(
             f"n_features must leave a unit for each layer beside the {rows.shape[1]} features of X, got {n_features}"
         )
-    single = np.float32 if dtype == "float32" else np.float64
     probe = rows_at(rows, np.arange(0, len(rows), -(-len(rows) // _PROBE)))
-    out = np.zeros((len(rows), n_features), single)
+    out = np.zeros((len(rows), n_features), dtype)
     step = max(1, _CHUNK_NUMBERS // n_features)
     with workers(thread_count(n_threads)) as in_order:
-        drawn = deep_map(kernel, probe, np.asarray, width, sampling, (seed,), single)
+        drawn = deep_map(kernel, probe, np.asarray, width, sampling, (seed,), np.dtype(dtype))
 
         def fill(start: int) -> None:
             chunk = slice(start, start + step)

@@ -94,7 +94,7 @@ class FeatureSample:
             layer,
             layer.activation if pair is None else "abs",
             int((X if layer.factor is None else layer.factor).shape[1]),
-            np.float32 if dtype == "float32" else np.float64,
+            np.dtype(dtype),
         )
         self._sampled = even
         self._linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)

@@ -86,7 +86,7 @@ class DeepSample:
         check_sampling(sampling)
         self._X, self._classes, self._labels, self._kernel = X, classes, labels, kernel
         self._seed, self._sampling = seed, sampling
-        self._dtype = np.float32 if dtype == "float32" else np.float64
+        self._dtype = np.dtype(dtype)
         self._hidden: int = kernel.depth - 1
         hidden = self._hidden
         groups = max(GROUPS, round(n_units / GROUP_UNITS))
@@ -106,7 +106,7 @@ class DeepSample:
     def _plan(self, limit: float | None) -> int:
         """Maps of a pass over X: as many as the memory has room for."""
         n_classes, hidden, columns = len(self._labels), self._hidden, self._n_columns
-        item = np.dtype(self._dtype).itemsize
+        item = self._dtype.itemsize
         weights: int = hidden * self._width * columns * item
         group: int = weights + 16 * n_classes * columns * (2 + ahead(self._threads))
         drawn = 8 * columns * (4 * self._width + _COPIES * min(_PROBE, len(self._X)))

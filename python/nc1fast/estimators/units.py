@@ -157,14 +157,14 @@ class HiddenUnits:
 
     def bytes_of_chunk(self, n_rows: int, n_features: int, block: int) -> int:
         """Memory that `moments` takes beside what it returns, for rows of X of `n_features`."""
-        item = np.dtype(self.dtype).itemsize
+        item = self.dtype.itemsize
         size: int = n_rows * (32 * (n_features + self.width) + _COPIES * block * item)
         return size
 
     def bytes_of_unit(self, n_classes: int) -> int:
         """Moments and weights of a unit."""
         tangents = 8 * self.n_features + 24 if self.layer.tangent else 0
-        weights: int = self.width * np.dtype(self.dtype).itemsize
+        weights: int = self.width * self.dtype.itemsize
         return n_classes * (16 + tangents) + weights
 
     def moments(
