@@ -102,13 +102,16 @@ py::array_t<double> vector(std::vector<double>&& values) {
 
 constexpr std::pair<const char*, std::vector<double> KernelSurvey::*> kSurveyed[] = {
     {"traces", &KernelSurvey::traces},
-    {"slopes", &KernelSurvey::slopes},
     {"roots", &KernelSurvey::roots},
-    {"slope_squares", &KernelSurvey::slope_squares},
     {"references", &KernelSurvey::references},
-    {"spread_slopes", &KernelSurvey::spread_slopes},
     {"moves", &KernelSurvey::moves},
     {"spread_moves", &KernelSurvey::spread_moves},
+    {"slopes", &KernelSurvey::slopes},
+    {"slope_squares", &KernelSurvey::slope_squares},
+    {"spread_slopes", &KernelSurvey::spread_slopes},
+    {"displacements", &KernelSurvey::displacements},
+    {"noises", &KernelSurvey::noises},
+    {"noise_squares", &KernelSurvey::noise_squares},
     {"k", &KernelSurvey::k},
     {"row_scale_within", &KernelSurvey::row_scale_within}};
 

@@ -14,12 +14,13 @@ void diagonal(const Matrix& x, const ChainSpec& chain, double* out) {
   std::vector<Layer> levels(std::size_t(chain.n_duals()) + 1);
   std::vector<double> row(std::size_t(x.d));
   RowReader reader(x);
+  const Rounding rounding(false, frame.d, frame.depth());
   OutputRow kernel;
   for (std::int64_t r = 0; r < x.n; ++r) {
     reader.read(nullptr, r, 1, row.data());
     const RowInput in = frame.measure(row.data(), 0);
     stage->layers(in, {}, levels.data());
-    stage->outputs(in, {}, 0, levels.data(), &kernel);
+    stage->outputs(in, {}, frame.d, rounding, levels.data(), &kernel);
     if (!std::isfinite(kernel.k)) throw std::overflow_error("the kernel overflows");
     out[r] = kernel.k;
   }

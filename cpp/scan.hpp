@@ -45,7 +45,7 @@ class RowSink {
 class Totals {
  public:
   struct Values {
-    double k, reference, mu, slope;
+    double k, reference, mu, slope, noise;  // mu, lambda and nu of OutputRow
   };
 
   // Fills `kernels`; what belongs to single rows only if with_rows.
@@ -66,6 +66,7 @@ class Totals {
   std::vector<double> carries_;     // (kernels, C)
   std::vector<std::size_t> classes_;
   std::vector<double> squares_;  // |delta_i|^2
+  std::vector<double> displaced_;
   std::vector<Values> values_;   // (kernels, rows of the chunk)
 };
 

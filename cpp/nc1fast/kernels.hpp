@@ -26,8 +26,7 @@ struct Recursion {
 
 // One kernel taken from the recursion at `level` = number of duals applied (0: the input).
 //   covariance: alpha Q^{level-1} + beta;   tangent: Theta^level
-//   sensitivity: bound of |dk/d(angle)| times d(angle)/dt, what rounding errors of t are multiplied by (kernels with
-//   a root at rho = +-1 only; see `spread`)
+//   sensitivity: bound on the error of a kernel with a root at rho = +-1, pair by pair (pairs.hpp)
 enum class Quantity : int { covariance = 0, tangent = 1, sensitivity = 2 };
 template <class T>
 struct Output {
@@ -157,9 +156,11 @@ struct RectifierDistance {
 };
 
 // erf, one hidden layer, every term >= 0. With n_i = nu_i^2 = sin alpha_i, tau = |w_i - w_j|^2/2 of the rows w = nu u,
-// m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del:
+// m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del, beta_i^2 = kdot_ii pi/4:
 //   D2(Q)          = (8/pi) atan T,   T = (tau + 2 m sin^2(del/2)/cos del) / (cos sigma + cos gamma)
 //   D2(Sigma kdot) = (4/pi) [tan sigma sin^2 del/(cos alpha_i cos alpha_j) + 2T/(1 + T^2)/(cos sigma cos gamma)]
+//   D2(kdot)       = (4/pi) [(beta_i - beta_j)^2 + 2 sqrt(o_i o_j) X/(c cos gamma (c + cos gamma))],
+//                    c^2 = cos alpha_i cos alpha_j,  X = cos^2 gamma - c^2 = sin^2 del + (sin sigma - p)(sin sigma + p)
 template <class V, bool Tangent>
 struct ErfDistance {
   using T = Lane<V>;
@@ -202,6 +203,13 @@ struct ErfDistance {
       const V kdot =
           m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
+      if (c.theta_offset != T(0)) {  // Theta^0 = scale Sigma^0 + offset
+        const V cosines = i.cos_alpha * j.cos_alpha, root = math::sqrt(cosines);
+        const V excess = sin_del * sin_del + numerator * (m + (m - tau) * cos_del) / (cos_del * cos_del);
+        const V dbeta = i.dbeta - j.dbeta;
+        const V bare = dbeta * dbeta + T(2) * i.root * j.root * excess / (root * cos_gamma * (root + cos_gamma));
+        distance += c.theta[0] * c.theta_offset * T(4 / math::pi) * bare;
+      }
     }
     return {hh * q, distance};
   }

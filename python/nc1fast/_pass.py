@@ -306,11 +306,13 @@ def kernel_sums(
             taken, found["kernels"], results, strict=True
         ):
             settings = {
+                "n_features": one.n_features,
                 "depth": one.n_features + (chain.input_layer[1] > 0),
                 "n_duals": level,
                 "unit_within": unit[one.single[0]],
                 "unit_between": unit[one.single[1]],
                 "stable": chain.stable,
+                "cancels": chain.cancels,
                 "mapping": mapping,
             }
             scales = {

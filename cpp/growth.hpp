@@ -1,0 +1,90 @@
+// How rounding errors grow from the layer where they arise to a kernel's value, one row at a time.
+//
+// In the correlation rho of the pre-activations of any layer, k_ij = sum_n B_n(i, j) rho^n with positive semi-definite
+// B_n (Schoenberg, 1942): |B_n(i, j)|^2 <= B_n(i, i) B_n(j, j), and by Cauchy-Schwarz
+//   |dk_ij| <= sqrt(x_i x_j) |drho|,   x_i = dk_ii/drho at rho = 1.
+// What the chain rule says of the diagonal, where every dual activation has a closed form, therefore bounds every pair;
+// and errors e_l of several layers add up to sum_l e_l sqrt(x_li x_lj) <= sqrt(sum_l e_l x_li) sqrt(sum_l e_l x_lj).
+// docs/accuracy.md has the derivation, and where each constant comes from.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "nc1fast/pairs.hpp"
+#include "rows.hpp"
+
+namespace nc1fast {
+
+// Roundings, in units of u.
+inline constexpr double kDualRoundings = 12;    // of a dual activation, relative to E phi^2
+inline constexpr double kFieldRoundings = 3;    // of what is known of a row, each relative to itself
+inline constexpr double kLinkRoundings = 8;     // from the value of one layer to the correlation of the next
+inline constexpr double kSumRoundings = 10;     // of a sum over a unit, and of the last scaling
+inline constexpr double kNormRoundings = 10;    // of |x|^2/d0 beside those of its sum, and of E phi^2 of a layer
+inline constexpr double kLargest = 1e200;       // of a derivative: beyond it the bound says nothing anyway
+
+// What one kernel makes of the errors of one row.
+struct Growth {
+  double slope = 0;  // dk_ii/drho at the input, without what a root at rho = 1 adds
+  double noise = 0;  // roundings behind the chord: |dk_ij| <= u sqrt(noise_i noise_j)
+  double turn = 0;   // -dk_ii/dtheta at theta = 0: what a root adds
+};
+
+// `layers` of a row of d features, whose kernel k_ii is `k`.
+template <class Act>
+Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, const Layer* layers, int d, double k) {
+  constexpr bool rectifier = kIsRectifier<Act>;
+  double theta[kMaxLevels + 1], norm[kMaxLevels + 1];  // |Theta^l|, and the relative error of the variance of layer l
+  const auto variance = [&](int l) { return layers[l].row.s * layers[l].row.s; };
+  theta[0] = chain.theta_scale * variance(0) + std::abs(chain.theta_offset);
+  norm[0] = d / double(kLanesOfSums) + kNormRoundings;
+  for (int l = 0; l + 1 <= output.level; ++l) {
+    const Diagonal& own = layers[l].diagonal;
+    const double a = variance(l);
+    if (chain.tangent) {
+      const auto& [q, one, scale] = chain.coefficients[std::size_t(l)];
+      theta[l + 1] = q * own.value + one + scale * theta[l] * own.slope;
+    }
+    if (l + 1 == output.level) break;
+    // a' = b + w Q, and a dQ/da = E[u phi phi'] <= sqrt(Q E[u^2 phi'^2])
+    const double radial = std::sqrt(own.value * act.radial(a) * a * own.slope);
+    const double next = variance(l + 1);
+    const double growth = next > 0 ? chain.weights[std::size_t(l) + 1] * radial / next : 0;
+    norm[l + 1] = std::min(growth * norm[l], kLargest) + kNormRoundings;
+  }
+
+  Growth g;
+  g.noise = kSumRoundings * k;
+  double to_theta = output.quantity == Quantity::tangent ? 1 : 0;  // dk/d Theta^{l+1}
+  double to_sigma = 0;                                             // dk/d Sigma^{l+1}
+  for (int l = output.level - 1; l >= 0; --l) {
+    const Diagonal& own = layers[l].diagonal;
+    const double a = variance(l), radial = act.radial(a) * a * own.slope;
+    double to_value = to_sigma > 0 ? chain.weights[std::size_t(l) + 1] * to_sigma : 0;
+    if (l + 1 == output.level && output.quantity == Quantity::covariance) to_value = output.alpha;
+    double tangent = 0;  // dk/d kdot
+    if (to_theta > 0) {
+      const auto& [q, one, scale] = chain.coefficients[std::size_t(l)];
+      g.noise += kLinkRoundings * to_theta * theta[l + 1];
+      to_value += to_theta * q;
+      tangent = to_theta * scale * theta[l];
+      to_theta = std::min(to_theta * scale * own.slope, kLargest);
+      if constexpr (rectifier) g.turn += tangent * act.turn;
+    }
+    const double bent = tangent * act.bend(a), shifted = kFieldRoundings + 0.5 * norm[l];
+    to_sigma = std::min(to_value * own.slope + bent, kLargest);
+    g.noise += to_value * (kDualRoundings * own.value + shifted * (own.value + radial));
+    g.noise += kDualRoundings * tangent * own.slope + (kDualRoundings + 3 * shifted) * a * bent;
+    if (l > 0) g.noise += kLinkRoundings * a * to_sigma;
+  }
+  g.slope = variance(0) * (to_sigma + to_theta * chain.theta_scale);
+  g.noise += kLinkRoundings * (to_theta * theta[0] + g.turn);
+  if constexpr (Act::root_value)
+    if (output.level > 0) g.turn = output.alpha * layers[output.level - 1].row.h * layers[output.level - 1].row.h;
+  g.slope = std::min(g.slope, kLargest);
+  g.noise = std::min(g.noise, kLargest);
+  return g;
+}
+
+}  // namespace nc1fast
