@@ -103,6 +103,16 @@ def _shifted(rng: np.random.Generator, X: np.ndarray, y: np.ndarray, size: float
     X += size * np.sqrt((X**2).mean()) * rng.choice([-1.0, 1.0], size=X.shape[1])
 
 
+def _offset(rng: np.random.Generator, X: np.ndarray, y: np.ndarray, size: float) -> None:
+    """A constant is added to every feature."""
+    X += size
+
+
+def _two(rng: np.random.Generator, X: np.ndarray, y: np.ndarray, size: float) -> None:
+    """Two rows of the first class are neighbours."""
+    X[1] = X[0] * (1 + size * rng.normal(size=X.shape[1]))
+
+
 def _zeros(rng: np.random.Generator, X: np.ndarray, y: np.ndarray, size: float) -> None:
     """Some rows are zero."""
     X[rng.integers(len(X), size=max(1, round(size)))] = 0
@@ -123,6 +133,8 @@ TWISTS: dict[str, Callable[[np.random.Generator, np.ndarray, np.ndarray, float],
     "thin": _thin,
     "nested": _nested,
     "shifted": _shifted,
+    "offset": _offset,
+    "two": _two,
     "zeros": _zeros,
     "grid": _grid,
 }
@@ -266,8 +278,8 @@ def _nasty_data(dice: Dice, kernel: Any, *, single: bool, dtype: str, **_: Any) 
             size = float(dice.whole(1, 3))
         elif name in ("norms", "short class"):
             size = dice.power(1, 16)
-        elif name == "shifted":
-            size = dice.power(1, 12)
+        elif name in ("shifted", "offset"):
+            size = dice.power(0, 12)
         elif name == "grid":
             size = float(dice.whole(1, 4))
         else:
