@@ -1,15 +1,14 @@
-"""Kernels and NC1 in ball arithmetic (Arb, by python-flint): enclosures that are proofs, at any scale of the data.
+"""Kernels in ball arithmetic (Arb, by python-flint): enclosures that are proofs, at any scale of the data.
 
 A second referee beside `precise`, from formulas of its own. Rows enter as integers, so that what decides the digits of collapsed
 features is exact: the determinant a b - c^2 and the squared chord a + b - 2 c of the first layer. Each operation afterwards
-carries its rounding as the radius of a ball, and `judge` raises the precision until the balls of NC1 and of its traces are
-small. What no precision would ever decide is found by structure: equal, opposite and parallel rows stay so through layers that
-keep them so, and have an angle of exactly 0 or pi; features that are equal have a distance of exactly 0.
+carries its rounding as the radius of a ball, at the precision of the caller's `ctx.prec`. What no precision would ever decide is
+found by structure: equal, opposite and parallel rows stay so through layers that keep them so, and have an angle of exactly 0
+or pi. NC1 follows in `ball_sums`, which chooses the precision.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,13 +18,10 @@ from flint import arb, ctx, fmpz_mat
 import nc1fast as nc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     Dual = Callable[[arb, arb, arb, arb, arb], tuple[arb, arb]]
     State = tuple[int, bool] | None
-
-RELATIVE_BITS = 67  # of nc1 and its traces: 1e-20
-START, CAP = 112, 1 << 14  # bits
 
 ODD, EVEN = frozenset({"erf", "sin", "sign"}), frozenset({"abs", "cos", "gaussian"})
 HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs", "relu2", "sign", "step"})
@@ -338,106 +334,7 @@ def features(kernel: Any, X: np.ndarray) -> Features:
     return Features(K, same)
 
 
-class Sums(NamedTuple):
-    """Of a Gram matrix: as nc1fast.ClassSums has them."""
-
-    sizes: list[int]
-    block_sums: list[list[arb]]
-    traces: list[arb]
-    within: list[arb]
-    means: list[dict[int, Fraction]]  # class means, as combinations of the first rows
-
-
-def class_sums(found: Features, y: Sequence[int] | np.ndarray) -> Sums:
-    """Sums over classes; `within` from the D2 of pairs, which are exactly 0 between equal features."""
-    K, same = found
-    members = [np.flatnonzero(np.asarray(y) == label).tolist() for label in np.unique(y)]
-    blocks = [[sum((K[i][j] for i in p for j in q), arb(0)) for q in members] for p in members]
-    within, means = [], []
-    for rows in members:
-        total, mean = arb(0), {}
-        for position, i in enumerate(rows):
-            first, sign = same[i]
-            mean[first] = mean.get(first, Fraction(0)) + Fraction(sign, len(rows))
-            for j in rows[:position]:
-                if same[i] != same[j]:
-                    total += K[i][i] + K[j][j] - 2 * K[i][j]
-        within.append(total / len(rows))
-        means.append({row: value for row, value in mean.items() if value})
-    traces = [sum((K[i][i] for i in rows), arb(0)) for rows in members]
-    return Sums([len(rows) for rows in members], blocks, traces, within, means)
-
-
-def _rational(value: Fraction) -> arb:
-    return arb(value.numerator) / value.denominator
-
-
-def traces(sums: Sums, convention: str) -> tuple[arb, arb]:
-    """(Tr Sigma_W, Tr Sigma_B) under a convention."""
-    n, C = sums.sizes, len(sums.sizes)
-    p = [Fraction(size, sum(n)) for size in n]
-    u = [Fraction(1, C)] * C
-    W, B, g = {
-        "papyan": (p, u, u),
-        "probe": (p, u, p),
-        "class": (u, u, u),
-        "sample": (p, p, p),
-        "released": (p, u, p),
-    }[convention]
-    M = [[v / (n[c] * n[d]) for d, v in enumerate(row)] for c, row in enumerate(sums.block_sums)]
-    within = sum(
-        (_rational(w / size) * v for w, size, v in zip(W, n, sums.within, strict=True)), arb(0)
-    )
-    if convention == "released":
-        excess = ((_rational(p[c] - u[c]) * M[c][c]) for c in range(C) if p[c] != u[c])
-        within = sum(excess, within)
-    if all(mean == sums.means[0] for mean in sums.means):
-        return within, arb(0)
-    grand = [sum((_rational(g[d]) * M[c][d] for d in range(C)), arb(0)) for c in range(C)]
-    whole = sum((_rational(g[c]) * grand[c] for c in range(C)), arb(0))
-    diagonal = [M[c][c] for c in range(C)]
-    if convention == "released":
-        return within, sum(diagonal, arb(0)) / C - whole
-    centred = (_rational(B[c]) * (diagonal[c] - 2 * grand[c] + whole) for c in range(C))
-    return within, sum(centred, arb(0))
-
-
-class Truth(NamedTuple):
-    """Balls of NC1 and its traces; nc1 is None where trace_between is exactly 0. decided: all within 1e-20 relative."""
-
-    nc1: arb | None
-    trace_within: arb
-    trace_between: arb
-    sums: Sums
-    features: Features
-    decided: bool
-    bits: int
-
-
-def _accuracy(value: arb) -> int:
-    """Relative accuracy in bits; at most 0 where not even the sign is known."""
-    if value.is_zero() or value.is_exact():
-        return 1 << 20
-    return value.rel_accuracy_bits() if value.is_finite() else -1
-
-
-def judge(
-    kernel: Any, X: np.ndarray, y: Sequence[int] | np.ndarray, convention: str, cap: int = CAP
-) -> Truth:
-    """NC1 and its traces, at a precision that is raised until they have 20 digits or it reaches the cap."""
-    bits, before = START, ctx.prec
-    try:
-        while True:
-            ctx.prec = bits
-            found = features(kernel, X)
-            sums = class_sums(found, y)
-            within, between = traces(sums, convention)
-            accuracy = min(_accuracy(within), _accuracy(between))
-            decided = accuracy >= RELATIVE_BITS + 3
-            if decided or bits >= cap:
-                nc1 = None if between.is_zero() else within / between
-                return Truth(nc1, within, between, sums, found, decided, bits)
-            missing = RELATIVE_BITS + 8 - accuracy if accuracy > 0 else bits
-            bits = min(cap, bits + max(32, missing))
-    finally:
-        ctx.prec = before
+def diagonals(kernel: Any, X: np.ndarray) -> tuple[list[arb], list[arb]]:
+    """k_ii, and Sigma^l_ii of all layers."""
+    network = _Network(kernel, X)
+    return network.values, [value for layer in network.diagonals for value in layer]

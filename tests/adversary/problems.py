@@ -1,32 +1,18 @@
-"""A problem as a short description that can be pasted as code, and how one is drawn: by NumPy, or by hypothesis."""
+"""A problem as a short description that can be pasted as code."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import nc1fast as nc
-from nc1fast.shortcuts import shortcut_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-T = TypeVar("T")
 Twists = tuple[tuple[str, float], ...]
-
-CONVENTIONS = ("papyan", "probe", "class", "sample", "released")
-DTYPES = ("float64", "float32", "mixed")
-ROOTED = ("sign", "step")  # without an NTK, and without a value at zero
-ACTIVATIONS: tuple[Any, ...] = (
-    *(name for name in nc.activations() if name != "leaky_relu"),
-    nc.LeakyReLU(),
-    nc.LeakyReLU(0.2),
-    nc.LeakyReLU(-0.5),
-    nc.LeakyReLU(3.0),
-)
 
 
 @dataclass(frozen=True)
@@ -144,7 +130,7 @@ TWISTS: dict[str, Callable[[np.random.Generator, np.ndarray, np.ndarray, float],
 class Problem:
     """Labelled rows, a kernel and what is asked of it."""
 
-    kernel: Any  # None: explicit features
+    kernel: Any  # None: explicit features; "precomputed": the Gram matrix of the rows
     sizes: tuple[int, ...]
     n_features: int
     length: float = 1.0  # of a feature
@@ -169,7 +155,11 @@ class Problem:
         if self.single:
             X = X.astype(np.float32)
         order = rng.permutation(len(y))
-        return X[order], y[order]
+        X, y = X[order], y[order]
+        if isinstance(self.kernel, str):
+            K = np.array([[np.sum(a * b, dtype=np.float64) for b in X] for a in X])
+            return np.tril(K) + np.tril(K, -1).T, y
+        return X, y
 
     def kernel_object(self) -> Any:
         return self.kernel.kernel() if isinstance(self.kernel, Adapted) else self.kernel
@@ -186,164 +176,3 @@ def _code(value: Any) -> str:
     for name in ("Linear(", "NNGP(", "NTK(", "ConjugateKernel(", "LeakyReLU("):
         text = text.replace(name, f"nc.{name}")
     return text
-
-
-# --- drawing ---
-
-
-class Dice(Protocol):
-    """Who draws."""
-
-    def pick(self, options: Sequence[T]) -> T: ...
-    def whole(self, low: int, high: int) -> int: ...
-    def power(self, low: float, high: float) -> float:
-        """10^u, u uniform between two exponents; three digits."""
-        ...
-
-
-class Numpy:
-    """Dice of a seeded generator."""
-
-    def __init__(self, seed: Sequence[int]) -> None:
-        self.rng = np.random.default_rng(seed)
-
-    def pick(self, options: Sequence[T]) -> T:
-        return options[self.rng.integers(len(options))]
-
-    def whole(self, low: int, high: int) -> int:
-        return int(self.rng.integers(low, high + 1))
-
-    def power(self, low: float, high: float) -> float:
-        return float(f"{10 ** self.rng.uniform(low, high):.3g}")
-
-
-FAMILIES = {  # shares, of 20
-    "benign": 5,
-    "nasty data": 5,
-    "nasty kernel": 4,
-    "both": 3,
-    "shortcut": 3,
-}
-
-
-def problem(index: int, seed: int = 0) -> Problem:
-    """The problem of a number; the same for ever."""
-    return draw(Numpy([seed, index]))
-
-
-def draw(dice: Dice, family: str | None = None) -> Problem:
-    """One problem of a family, or of any."""
-    if family is None:
-        family = dice.pick([name for name, share in FAMILIES.items() for _ in range(share)])
-    shortcut = family == "shortcut"
-    nasty_data = family in ("nasty data", "both") or (shortcut and dice.pick((False, True)))
-    nasty_kernel = family in ("nasty kernel", "both") or (shortcut and dice.pick((False, True)))
-    n_features = dice.pick((1, 2)) if shortcut else dice.pick((1, 2, 3, 8, 40))
-    kernel = _kernel(dice, n_features, nasty=nasty_kernel)
-    deep = getattr(kernel, "depth", 2) > 12
-    n_classes = dice.pick((2, 2, 3) if deep else (2, 2, 3, 3, 4, 5))
-    sizes = tuple(dice.whole(1, 3 if deep else 5) for _ in range(n_classes))
-    sizes = (sizes[0] + 1, *sizes[1:])  # one class of more than a row
-    settings: dict[str, Any] = {
-        "dtype": dice.pick(DTYPES),
-        "convention": dice.pick(CONVENTIONS) if dice.pick((False, True)) else "papyan",
-        "single": dice.pick((False, False, True)),
-        "seed": dice.whole(0, 999_999),
-    }
-    data = _nasty_data(dice, kernel, **settings) if nasty_data else _benign_data(dice)
-    if shortcut:
-        settings |= {"method": "shortcut", "dtype": "float64"}
-        if (
-            shortcut_of(kernel.kernel() if isinstance(kernel, Adapted) else kernel, n_features)
-            is None
-        ):
-            kernel = nc.Linear(1.5, dice.pick((0.0, 0.3)))
-    return Problem(kernel, sizes, n_features, **data, **settings, family=family)
-
-
-def _benign_data(dice: Dice) -> dict[str, Any]:
-    return {"spread": dice.power(-2, 0)}
-
-
-def _nasty_data(dice: Dice, kernel: Any, *, single: bool, dtype: str, **_: Any) -> dict[str, Any]:
-    reach = dice.pick((0, 0, 3, 8, 8, 45, 150))
-    if single:
-        reach = min(reach, 30)
-    if "exp" in str(getattr(kernel, "activation", "")) or "relu2" in repr(kernel):
-        reach = min(reach, 3)
-    twists = []
-    for _ in range(dice.pick((0, 1, 1, 1, 2))):
-        name = dice.pick(tuple(TWISTS))
-        if name == "zeros":
-            size = float(dice.whole(1, 3))
-        elif name in ("norms", "short class"):
-            size = dice.power(1, 16)
-        elif name in ("shifted", "offset"):
-            size = dice.power(0, 12)
-        elif name == "grid":
-            size = float(dice.whole(1, 4))
-        else:
-            size = dice.pick((0.0, dice.power(-16, -3)))
-        twists.append((name, size))
-    return {
-        "length": dice.power(-reach, reach),
-        "spread": dice.power(*dice.pick(((-3, 0), (-8, -3), (-15, -8)))),
-        "twists": tuple(twists),
-    }
-
-
-def _variances(dice: Dice, depth: int, low: float, high: float) -> Any:
-    """One number, or one per layer."""
-    if dice.pick((False, True)):
-        return dice.power(low, high)
-    return tuple(dice.power(low, high) for _ in range(depth))
-
-
-def _kernel(dice: Dice, n_features: int, *, nasty: bool) -> Any:
-    activation = dice.pick(("relu", "erf")) if dice.pick((0, 0, 1)) else dice.pick(ACTIVATIONS)
-    kinds = ("NNGP", "NNGP", "NTK", "NTK", "standard", "Conjugate", "Linear", "adapted", "features")
-    kind = dice.pick(kinds)
-    depth = dice.whole(2, 6)
-    low, high = -0.3, 0.3
-    if nasty:
-        depth = round(dice.power(math.log10(2), math.log10(64)))
-        low, high = dice.pick(((-1, 1), (0, 2), (-4, 4)))
-    if activation in ("exp", "relu2"):  # which would leave the range of float64
-        depth = min(depth, 3 if activation == "exp" else 5)
-        low, high = min(low, -1), min(high, -0.7 if activation == "exp" else 0.3)
-    weights = _variances(dice, depth, low, high)
-    biases: Any = 0.0
-    if dice.pick((False, True)):
-        span = (low, high) if nasty else (-1.5, -0.3)
-        biases = _variances(dice, depth, *span)
-        if isinstance(biases, tuple):
-            biases = tuple(dice.pick((0.0, b, b)) for b in biases)
-    if kind == "features":
-        return None
-    if kind == "Linear":
-        one = [v[0] if isinstance(v, tuple) else v for v in (weights, biases)]
-        return nc.Linear(*one)
-    if kind == "adapted":
-        scale = dice.power(low, high)
-        return Adapted(
-            activation, n_features, scale, dice.power(0, 6 if nasty else 1), dice.whole(0, 99)
-        )
-    if kind == "Conjugate":
-        return nc.ConjugateKernel(activation, depth, weights, biases)
-    if kind == "NNGP" or activation in ROOTED:
-        return nc.NNGP(activation, depth, weights, biases)
-    train = dice.pick((None, True, False))
-    if kind == "NTK":
-        return nc.NTK(activation, depth, weights, biases, train_bias=train)
-    width: Any = round(dice.power(0, 3))
-    if dice.pick((False, True)):
-        width = tuple(round(dice.power(0, 3)) for _ in range(depth - 1))
-    return nc.NTK(
-        activation,
-        depth,
-        weights,
-        biases,
-        parametrization="standard",
-        width=width,
-        train_bias=train,
-    )
