@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.adversary import verdict
-from tests.adversary.drawing import FAMILIES, Numpy, drawn, problem, problems
+from tests.adversary.drawing import FAMILIES, problem, problems
 from tests.adversary.known import GRAM, KNOWN
 from tests.adversary.problems import Adapted, Problem
 from tests.ball_sums import judge as truth_of
@@ -23,12 +22,17 @@ from tests.ball_sums import judge as truth_of
 import nc1fast as nc
 
 MORE = 20 if os.environ.get("NC1FAST_EXHAUSTIVE") == "1" else 1
-UNDESIRED = (*verdict.FAILURES, "undecided")
+
+
+def _bad(case, found):
+    """Whether a verdict must not be; the traces of "released" may cancel to zero, which balls cannot tell."""
+    undecided = found.status == "undecided" and case.convention != "released"
+    return undecided or found.status in verdict.FAILURES
 
 
 def _failures(cases):
     found = ((case, verdict.judge(case)) for case in cases)
-    return "\n".join(f"{case!r}: {v}" for case, v in found if v.status in UNDESIRED)
+    return "\n".join(f"{case!r}: {v}" for case, v in found if _bad(case, v))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -69,17 +73,19 @@ def test_a_problem_is_code_and_the_same_for_ever():
 
 def test_a_wrong_number_is_noticed():
     """Results just outside their bound, and just inside."""
-    for seed in range(40):
-        case = drawn(Numpy([seed]), "benign")
-        X, y = case.data()
-        kernel = case.kernel_object()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", nc.AccuracyWarning)
-            result = nc.collapse(X, y, kernel, convention=case.convention)
-        truth = truth_of(kernel, X, y, case.convention)
-        if truth.nc1 is None:
-            continue
-        exact = float(truth.nc1)
-        for size, status in ((0.9, "ok"), (1.1, "violation")):
-            moved = dataclasses.replace(result, nc1=exact + size * 1e-9, error_bound=1e-9)
-            assert verdict.compare(moved, truth).status == status, case
+    rng = np.random.default_rng(5)
+    X, y = (
+        rng.normal(size=(9, 3)) + np.repeat([[0.0], [1.0], [3.0]], 3, axis=0),
+        np.repeat([0, 1, 2], 3),
+    )
+    for kernel in (nc.Linear(), nc.NNGP("relu"), nc.NTK("erf", 3), nc.NNGP("sign", 2, 1.0, 0.1)):
+        result = nc.collapse(X, y, kernel)
+        truth = truth_of(kernel, X, y, "papyan")
+        assert verdict.compare(result, truth).status == "ok"
+        for size, status in ((0.9, "ok"), (1.1, "violation"), (np.nan, "violation")):
+            moved = dataclasses.replace(
+                result, nc1=float(truth.nc1) + size * 1e-9, error_bound=1e-9
+            )
+            assert verdict.compare(moved, truth).status == status
+        off = dataclasses.replace(result, trace_within=result.trace_within * (1 + 1e-10))
+        assert verdict.compare(off, truth).what == "trace_within"

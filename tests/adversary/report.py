@@ -23,8 +23,8 @@ def failed(entry: Entry) -> bool:
 
 
 def worst(entry: Entry) -> float:
-    """The largest error over bound of nc1 and its traces; infinite where there is none."""
-    ratios = [entry[name] for name in ("ratio", "within_ratio", "between_ratio")]
+    """The largest error over bound of nc1, its traces and the class sums; infinite where there is none."""
+    ratios = [entry[name] for name in ("ratio", "within_ratio", "between_ratio", "sums_ratio")]
     return max((r for r in ratios if not math.isnan(r)), default=math.inf)
 
 

@@ -70,14 +70,15 @@ class Verdict:
 
     @property
     def worst(self) -> float:
-        """The largest error over bound of nc1 and its traces."""
-        known = (self.ratio, self.within_ratio, self.between_ratio)
+        """The largest error over bound of nc1, its traces and the class sums."""
+        known = (self.ratio, self.within_ratio, self.between_ratio, self.sums_ratio)
         return max((ratio for ratio in known if not math.isnan(ratio)), default=math.inf)
 
     def __str__(self) -> str:
         return (
             f"{self.status} ({self.what}): nc1 {self.nc1!r} +- {self.bound:.3g}, truth {self.truth!r}; error over bound "
-            f"{self.ratio:.3g}, of trace_within {self.within_ratio:.3g}, of trace_between {self.between_ratio:.3g}"
+            f"{self.ratio:.3g}, of trace_within {self.within_ratio:.3g}, of trace_between {self.between_ratio:.3g}, of class sums "
+            f"{self.sums_ratio:.3g}"
         )
 
 
@@ -154,10 +155,10 @@ def quotient(error: float, bound: float) -> float:
 
 
 def _error(value: float, truth: arb) -> float:
-    """Upper bound on |value - truth|."""
+    """|value - truth|, or as much of it as is certain."""
     if not math.isfinite(value):
         return math.nan if math.isnan(value) else math.inf
-    return float(abs(arb(value) - truth).upper())
+    return float((arb(value) - truth).abs_lower())
 
 
 def trace_bounds(result: Any) -> tuple[float, float]:
@@ -186,6 +187,7 @@ def compare(result: Any, truth: ball_sums.Truth) -> Verdict:
     out.sums_ratio = sums_ratio(result.sums, truth.sums)
     largest = max(float(row[i]) for i, row in enumerate(truth.features.gram))
     out.contrast = float(truth.trace_between) / largest if largest > 0 else 0.0
+    ratios["class sums"] = out.sums_ratio
     broken = [name for name, ratio in ratios.items() if not ratio <= 1]
     if broken:
         out.status, out.what = "violation", ", ".join(broken)
