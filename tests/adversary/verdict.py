@@ -82,7 +82,7 @@ class Verdict:
         )
 
 
-def judge(problem: Problem, *, gram: bool = False) -> Verdict:
+def judge(problem: Problem, *, gram: bool = False, device: str = "cpu") -> Verdict:
     """The verdict on one problem; with `gram` kernel(X) is looked at as well."""
     X, y = problem.data()
     kernel = problem.kernel_object()
@@ -96,6 +96,7 @@ def judge(problem: Problem, *, gram: bool = False) -> Verdict:
                 method=problem.method,
                 statistics="sums",
                 n_threads=1,
+                device=device,
             )
     except ValueError as error:
         return _refusal(problem, kernel, X, y, str(error))
