@@ -84,7 +84,10 @@ def traces(sums: Sums, convention: str) -> tuple[arb, arb]:
 
 
 class Truth(NamedTuple):
-    """Balls of NC1 and its traces; nc1 is None where trace_between is exactly 0. decided: all within 1e-20 relative, and `within`."""
+    """Balls of NC1 and its traces, of 20 digits unless they are zero to thousands of decimals.
+
+    nc1 is None where trace_between is exactly 0; decided: whether it is, or is known not to be.
+    """
 
     nc1: arb | None
     trace_within: arb
@@ -114,8 +117,9 @@ def judge(
             sums = class_sums(found, y)
             within, between = traces(sums, convention)
             accuracy = min(map(_accuracy, (within, between, *sums.within)))
-            decided = accuracy >= RELATIVE_BITS + 3
-            if decided or bits >= cap:
+            if accuracy >= RELATIVE_BITS + 3 or bits >= cap:
+                known = all(ball.is_finite() for ball in (within, between, *sums.within))
+                decided = known and (between.is_zero() or not between.contains(0))
                 nc1 = None if between.is_zero() else within / between
                 return Truth(nc1, within, between, sums, found, decided, bits)
             missing = RELATIVE_BITS + 8 - accuracy if accuracy > 0 else bits
