@@ -183,13 +183,6 @@ def _after(name: str, state: State, *, bias: bool) -> State:
     return None if bias and not (equal and sign > 0) else (sign, equal)
 
 
-class Gram(NamedTuple):
-    """K (N, N) in balls, and for each row the earlier row whose features it has, with their sign: (index, sign)."""
-
-    values: list[list[arb]]
-    same: list[tuple[int, int]]
-
-
 class _Input(NamedTuple):
     """Sigma^0 = entries 2^-shift/d0 and <x, x'> = products 2^-product_shift."""
 
