@@ -24,66 +24,76 @@ inline constexpr double kSumRoundings = 10;     // of a sum over a unit, and of 
 inline constexpr double kNormRoundings = 10;    // of |x|^2/d0 beside those of its sum, and of E phi^2 of a layer
 inline constexpr double kLargest = 1e200;       // of a derivative: beyond it the bound says nothing anyway
 
-// What one kernel makes of the errors of one row.
+// What one kernel makes of one row, and of its errors.
 struct Growth {
-  double slope = 0;  // dk_ii/drho at the input, without what a root at rho = 1 adds
-  double noise = 0;  // roundings behind the chord: |dk_ij| <= u sqrt(noise_i noise_j)
-  double turn = 0;   // -dk_ii/dtheta at theta = 0: what a root adds
+  double k = 0;         // k_ii, by the recursion of the diagonal: no error of an angle enters it
+  double diagonal = 0;  // its error, in units of 2^-53
+  double slope = 0;     // dk_ii/drho at the input, without what a root at rho = 1 adds
+  double noise = 0;     // roundings behind the chord: |dk_ij| <= u sqrt(noise_i noise_j)
+  double turn = 0;      // -dk_ii/dtheta at theta = 0: what a root adds
 };
 
-// `layers` of a row of d features, whose kernel k_ii is `k`.
+// `layers` of a row of d features.
 template <class Act>
-Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, const Layer* layers, int d, double k) {
-  constexpr bool rectifier = kIsRectifier<Act>;
-  double theta[kMaxLevels + 1], norm[kMaxLevels + 1];  // |Theta^l|, and the relative error of the variance of layer l
+Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, const Layer* layers, int d) {
+  const bool tangent = output.quantity == Quantity::tangent;
   const auto variance = [&](int l) { return layers[l].row.s * layers[l].row.s; };
-  theta[0] = chain.theta_scale * variance(0) + std::abs(chain.theta_offset);
+  Growth g;
+
+  // Down the layers: the relative error of the variances, Theta on the diagonal and its magnitude, what it is off by.
+  double norm[kMaxLevels + 1], size[kMaxLevels + 1];
   norm[0] = d / double(kLanesOfSums) + kNormRoundings;
-  for (int l = 0; l + 1 <= output.level; ++l) {
+  size[0] = chain.theta_scale * variance(0) + std::abs(chain.theta_offset);
+  double theta = chain.theta_scale * variance(0) + chain.theta_offset, off = size[0] * (norm[0] + kLinkRoundings);
+  for (int l = 0; l < output.level; ++l) {
     const Diagonal& own = layers[l].diagonal;
-    const double a = variance(l);
-    if (chain.tangent) {
+    const double a = variance(l), drift = act.drift(a, own.value);
+    const double value_off = drift * norm[l] + kDualRoundings * own.value;
+    if (tangent) {
       const auto& [q, one, scale] = chain.coefficients[std::size_t(l)];
-      theta[l + 1] = q * own.value + one + scale * theta[l] * own.slope;
+      off = q * value_off + scale * own.slope * (off + size[l] * (act.radial(a) * norm[l] + kDualRoundings));
+      theta = q * own.value + one + scale * theta * own.slope;
+      size[l + 1] = q * own.value + one + scale * size[l] * own.slope;
+      off += kLinkRoundings * size[l + 1];
+    } else if (l + 1 == output.level) {
+      theta = output.alpha * own.value + output.beta;
+      off = output.alpha * value_off + kLinkRoundings * theta;
     }
     if (l + 1 == output.level) break;
-    // a' = b + w Q, and a dQ/da = E[u phi phi'] <= sqrt(Q E[u^2 phi'^2])
-    const double radial = std::sqrt(own.value * act.radial(a) * a * own.slope);
-    const double next = variance(l + 1);
-    const double growth = next > 0 ? chain.weights[std::size_t(l) + 1] * radial / next : 0;
+    const double next = variance(l + 1), growth = next > 0 ? chain.weights[std::size_t(l) + 1] * drift / next : 0;
     norm[l + 1] = std::min(growth * norm[l], kLargest) + kNormRoundings;
   }
+  g.k = theta;
+  g.diagonal = std::min(off, kLargest);
 
-  Growth g;
-  g.noise = kSumRoundings * k;
-  double to_theta = output.quantity == Quantity::tangent ? 1 : 0;  // dk/d Theta^{l+1}
-  double to_sigma = 0;                                             // dk/d Sigma^{l+1}
+  // Up again: how far k_ii follows what each layer is off by.
+  g.noise = kSumRoundings * g.k;
+  double to_theta = tangent ? 1 : 0;  // dk/dTheta^{l+1}
+  double to_sigma = 0;                // dk/dSigma^{l+1}
   for (int l = output.level - 1; l >= 0; --l) {
     const Diagonal& own = layers[l].diagonal;
     const double a = variance(l), radial = act.radial(a) * a * own.slope;
     double to_value = to_sigma > 0 ? chain.weights[std::size_t(l) + 1] * to_sigma : 0;
-    if (l + 1 == output.level && output.quantity == Quantity::covariance) to_value = output.alpha;
-    double tangent = 0;  // dk/d kdot
-    if (to_theta > 0) {
+    if (l + 1 == output.level && !tangent) to_value = output.alpha;
+    double to_slope = 0;  // dk/dkdot
+    if (tangent) {
       const auto& [q, one, scale] = chain.coefficients[std::size_t(l)];
-      g.noise += kLinkRoundings * to_theta * theta[l + 1];
+      g.noise += kLinkRoundings * to_theta * size[l + 1];
       to_value += to_theta * q;
-      tangent = to_theta * scale * theta[l];
+      to_slope = to_theta * scale * size[l];
       to_theta = std::min(to_theta * scale * own.slope, kLargest);
-      if constexpr (rectifier) g.turn += tangent * act.turn;
+      if constexpr (kIsRectifier<Act>) g.turn += to_slope * act.turn;
     }
-    const double bent = tangent * act.bend(a), shifted = kFieldRoundings + 0.5 * norm[l];
+    const double bent = to_slope * act.bend(a), shifted = kFieldRoundings + 0.5 * norm[l];
     to_sigma = std::min(to_value * own.slope + bent, kLargest);
     g.noise += to_value * (kDualRoundings * own.value + shifted * (own.value + radial));
-    g.noise += kDualRoundings * tangent * own.slope + (kDualRoundings + 3 * shifted) * a * bent;
+    g.noise += kDualRoundings * to_slope * own.slope + (kDualRoundings + 3 * shifted) * a * bent;
     if (l > 0) g.noise += kLinkRoundings * a * to_sigma;
   }
-  g.slope = variance(0) * (to_sigma + to_theta * chain.theta_scale);
-  g.noise += kLinkRoundings * (to_theta * theta[0] + g.turn);
+  g.slope = std::min(variance(0) * (to_sigma + to_theta * chain.theta_scale), kLargest);
+  g.noise = std::min(g.noise + kLinkRoundings * (to_theta * size[0] + g.turn), kLargest);
   if constexpr (Act::root_value)
     if (output.level > 0) g.turn = output.alpha * layers[output.level - 1].row.h * layers[output.level - 1].row.h;
-  g.slope = std::min(g.slope, kLargest);
-  g.noise = std::min(g.noise, kLargest);
   return g;
 }
 

@@ -50,7 +50,6 @@ class Stage final : public RowStage {
     Reference reference;
     reference.layers.resize(std::size_t(std::max(1, recursion_.n_duals)));
     fill_layers({a_m, 0, 0, 1, true}, nullptr, reference.layers.data());
-    values(pair_of_half_chord(0.0), reference.layers.data(), reference.layers.data(), reference.k);
     return reference;
   }
 
@@ -65,17 +64,12 @@ class Stage final : public RowStage {
 
   void outputs(const RowInput& in, const Reference& reference, int d, const Rounding& rounding, const Layer* rows,
                OutputRow* outputs) const override {
-    values(pair_of_half_chord(0.0), rows, rows, k_);
     const bool plain = form_ == Form::plain_distance;
     if (in.centred && !plain) distances(in.t_m, rows, reference.layers.data(), to_reference_);
     for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
-      const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d, k_[o]);
+      const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d);
       OutputRow& out = outputs[o];
-      out.k = k_[o];
-      out.slope = grown.slope;
-      out.noise = grown.noise;
-      out.mu = std::sqrt(grown.turn);
-      out.reference = k_[o];
+      out = {grown.k, grown.diagonal, grown.slope, grown.noise, std::sqrt(grown.turn), grown.k};
       // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone.
       if (!in.centred || plain) continue;
       const double moved = rounding.displacement * in.displaced;
@@ -154,23 +148,12 @@ class Stage final : public RowStage {
   }
   static double next_s(const Row<double>& r, double w, double b) { return std::sqrt(w * r.h * r.h + b); }
 
-  // The kernels of the pair (i, j) of rows.
-  void values(Pair<double> pair, const Layer* i, const Layer* j, std::vector<double>& out) const {
-    const TwoRows rows[1] = {{i, j}};
-    const auto run = [&]<bool Tangent>(std::bool_constant<Tangent>) {
-      Covariance<double, Tangent> states[1] = {Covariance<double, Tangent>(pair)};
-      walk<Tangent, true>(states, act_, recursion_, rows, taker(out, true));
-    };
-    spec_.tangent ? run(std::true_type()) : run(std::false_type());
-  }
-
-  // D2 to the reference row, or the kernel itself where there is no form for D2.
+  // D2 to the reference row, of the forms that do not cancel.
   void distances(double t, const Layer* i, const Layer* reference, std::vector<double>& out) const {
-    if (form_ == Form::plain_distance) return values(pair_of_half_chord(t), i, reference, out);
     const TwoRows rows[1] = {{i, reference, true}};
     const auto run = [&]<class State, bool Tangent>(State state, std::bool_constant<Tangent>) {
       State states[1] = {state};
-      walk<Tangent, is_rectifier<Act>>(states, act_, recursion_, rows, taker(out, false));
+      walk<Tangent, is_rectifier<Act>>(states, act_, recursion_, rows, taker(out));
     };
     if constexpr (is_rectifier<Act>)
       spec_.tangent ? run(RectifierDistance<double, true>(t), std::true_type())
@@ -180,14 +163,13 @@ class Stage final : public RowStage {
                     : run(ErfDistance<double, false>(t), std::false_type());
   }
 
-  auto taker(std::vector<double>& out, bool with_bias) const {
+  auto taker(std::vector<double>& out) const {
     out.resize(spec_.outputs.size());
-    return [this, &out, with_bias](int level, int, const Level<double>& x) {
+    return [this, &out](int level, int, const Level<double>& x) {
       for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
         const OutputSpec& spec = spec_.outputs[o];
         if (spec.level != level) continue;
-        out[o] =
-            spec.quantity == Quantity::tangent ? x.tangent : spec.alpha * x.covariance + (with_bias ? spec.beta : 0.0);
+        out[o] = spec.quantity == Quantity::tangent ? x.tangent : spec.alpha * x.covariance;
       }
     };
   }
@@ -197,7 +179,7 @@ class Stage final : public RowStage {
   Recursion<double> recursion_;
   Form form_;
   std::vector<Layer> origin_;  // of a row of zeros: the reference of a class that has no other; empty for plain forms
-  mutable std::vector<double> k_, to_reference_;  // of the row in hand; a stage belongs to one thread
+  mutable std::vector<double> to_reference_;  // of the row in hand; a stage belongs to one thread
 };
 
 // visit(Act*) of the activation with this name.

@@ -11,6 +11,7 @@ namespace nc1fast {
 
 struct OutputRow {
   double k;          // k_ii
+  double diagonal;   // its error, in units of 2^-53
   double slope;      // lambda^2: |dk_ij| <= lambda_i lambda_j |dt| (without the part of a root)
   double noise;      // nu^2: |dk_ij| <= u nu_i nu_j by the roundings of the recursion
   double mu;         // root kernels: |dk_ij| <= mu_i mu_j |dtheta|; 0 otherwise
@@ -32,7 +33,6 @@ struct Layer {
 // The reference row of a class.
 struct Reference {
   std::vector<Layer> layers;
-  std::vector<double> k;  // of every output
 };
 
 // One per thread: clone() before work is shared out.

@@ -49,8 +49,10 @@ struct Smooth {
   static constexpr bool root_derivative = false;  // the derivative does
   static constexpr bool has_derivative = true;
   static constexpr double root_slope = 0;  // |d value/d theta|, where the value has a root
-  // For u ~ N(0, a): E[phi''(u)^2], without the part that a kink adds; and a bound on E[u^2 phi'^2]/(a E[phi'^2]).
+  // For u ~ N(0, a) and q = E[phi^2]: E[phi''^2], without the part that a kink adds; |a dq/da|; and a bound on
+  // E[u^2 phi'^2]/(a E[phi'^2]) and on |d log E[phi'^2]/d log a|.
   static double bend(double) { return 0; }
+  static double drift(double, double q) { return q; }
   static double radial(double) { return 1; }
 };
 
@@ -124,6 +126,7 @@ struct Step : Smooth {
   static constexpr const char* name = "step";
   static constexpr bool exact_m = true, signed_value = false, root_value = true, has_derivative = false;
   static constexpr double root_slope = 1 / math::pi;
+  static double drift(double, double) { return 0; }
   NC1FAST_HD explicit Step(double) {}
   void row(double, Row<double>& r) const { r.h = __builtin_sqrt(0.5); }
   template <class V>
@@ -141,6 +144,7 @@ struct Sign : Smooth {
   static constexpr const char* name = "sign";
   static constexpr bool exact_m = true, root_value = true, has_derivative = false;
   static constexpr double root_slope = 2 / math::pi;
+  static double drift(double, double) { return 0; }
   NC1FAST_HD explicit Sign(double) {}
   void row(double, Row<double>& r) const { r.h = 1; }
   template <class V>
@@ -163,6 +167,7 @@ struct Relu2 : Smooth {
     r.h = a * __builtin_sqrt(1.5);
   }
   static double bend(double) { return 2; }
+  static double drift(double, double q) { return 2 * q; }
   static double radial(double) { return 3; }
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
@@ -209,6 +214,7 @@ struct Erf : Arcsine {
     return {math::asin(n.rho, n.m), T(4 / math::pi) * (i.root * j.root) * cosine, splat<V>(0)};
   }
   static double bend(double a) { return 16 / math::pi * (a / (1 + 4 * a)) / __builtin_sqrt(1 + 4 * a); }
+  static double drift(double a, double) { return 4 / math::pi * (a / (1 + 2 * a)) / __builtin_sqrt(1 + 4 * a); }
 };
 
 // Phi(u), the normal distribution function.
@@ -228,6 +234,7 @@ struct Probit : Arcsine {
             splat<V>(0)};
   }
   static double bend(double a) { return 0.5 / math::pi * (a / (1 + 2 * a)) / __builtin_sqrt(1 + 2 * a); }
+  static double drift(double a, double) { return 0.5 / math::pi * (a / (1 + a)) / __builtin_sqrt(1 + 2 * a); }
 };
 
 // u Phi(u).  With e = 1 - o_i - o_j, D = (1+a)(1+b) - c^2:
@@ -255,6 +262,10 @@ struct Gelu : Arcsine {
     const double v = a / (1 + 2 * a);
     return (4 - 4 * v + 3 * v * v) / (2 * math::pi * __builtin_sqrt(1 + 2 * a));
   }
+  static double drift(double a, double q) {
+    const double v = a / (1 + a);
+    return q + v * v * (2 + 1 / (1 + v)) / (2 * math::pi * __builtin_sqrt((1 + a) * (1 + v)));
+  }
   static double radial(double) { return 2; }
 };
 
@@ -277,6 +288,7 @@ struct Gaussian : Arcsine {
     const double v = a / (1 + 4 * a);
     return (48 * v * v - 16 * v + 4) / __builtin_sqrt(1 + 4 * a);
   }
+  static double drift(double a, double) { return 2 * (a / (1 + 4 * a)) / __builtin_sqrt(1 + 4 * a); }
   static double radial(double) { return 3; }
 };
 
@@ -310,6 +322,7 @@ struct Sin : Trigonometric {
     return {w.sin, w.cos, splat<V>(0)};
   }
   static double bend(double a) { return -0.5 * __builtin_expm1(-2 * a); }
+  static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
   static double radial(double) { return 2; }
 };
 struct Cos : Trigonometric {
@@ -321,6 +334,7 @@ struct Cos : Trigonometric {
     return {w.cos, w.sin, splat<V>(0)};
   }
   static double bend(double a) { return 0.5 * (1 + __builtin_exp(-2 * a)); }
+  static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
   static double radial(double) { return 3; }
 };
 
@@ -343,6 +357,7 @@ struct Exponential : Smooth {
     return {value, i.h * j.h * value, splat<V>(0)};
   }
   static double bend(double a) { return __builtin_exp(2 * a); }
+  static double drift(double a, double q) { return 2 * a * q; }
   static double radial(double a) { return 1 + 4 * a; }
 };
 

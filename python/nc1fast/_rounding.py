@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 # Sums over the rows of a class that the bounds need, by the names that the core gives them: of k_ii, sqrt k_ii,
-# mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i and nu_i^2.
+# mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, and what k_ii is off by.
 PER_CLASS = (
     *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
-    *("displacements", "noises", "noise_squares"),
+    *("displacements", "noises", "trace_noises"),
 )
 DISTANCE = 24.0, 16.0  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
 UNIT_ROUNDOFF = 2.0**-53
@@ -82,7 +82,7 @@ def sums_error(
     """
     slopes, noises, roots = raw["slopes"], raw["noises"], raw["roots"]
     per_product = 2.0 * depth + 8.0  # noise, in units of u: cpp/packing.hpp
-    traces = UNIT_ROUNDOFF * raw["noise_squares"]
+    traces = UNIT_ROUNDOFF * raw["trace_noises"]
     between = unit_between * (per_product * np.outer(slopes, slopes) + np.outer(noises, noises))
 
     tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
@@ -94,7 +94,7 @@ def sums_error(
         inside += rounds * (within + 3 * cancels * raw["displacements"])
         inside += 2 * rounds * raw["moves"] * raw["spread_moves"] / sizes
     else:
-        inside += unit_within * (raw["noise_squares"] + noises**2 / sizes)
+        inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
     if sensitivity.size:
         between += 2 * per_product * unit_between * sensitivity
         inside += 2 * per_product * unit_within * np.diag(sensitivity) / sizes
