@@ -58,8 +58,7 @@ NC1FAST_HD inline auto state_of(V chord) {
 // m = 1 - |cos theta| does by e = noise halves, and by as much as its rows are displaced.
 template <class V, class T>
 NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V halves, V displaced) {
-  const V largest = larger(larger(m, chain.noise * halves), splat<V>(math::kTiny<T>));
-  return halves * math::rsqrt(largest) + chain.displacement * displaced;
+  return halves * math::rsqrt(larger(m, chain.noise * halves)) + chain.displacement * displaced;
 }
 
 // Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where values
@@ -82,7 +81,7 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const 
       const V rounding = state.value < T(0) ? from.g * to.g : splat<V>(0);
       state.descend(act, l, rows);
       const V e = unit * (from.f * to.f * error + state.p.m + rounding);
-      error = T(2) / unit * e * math::rsqrt(larger(larger(state.p.m, e), splat<V>(math::kTiny<T>)));
+      error = T(2) / unit * e * math::rsqrt(larger(state.p.m, e));
     }
   }
   return mu[i] * load<V>(mu + j) * error;
