@@ -138,7 +138,8 @@ struct RowBytes {
 };
 RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const Options& options);
 
-// k(x_i, x_i) of the one kernel of `chain`.
-void diagonal(const Matrix& x, const ChainSpec& chain, double* out);
+// Of the one kernel of `chain` and every row: k_ii, its error, slope and noise, as in OutputRow; the first n_values of them.
+// out: (n_values, n)
+void diagonal(const Matrix& x, const ChainSpec& chain, int n_values, double* out);
 
 }  // namespace nc1fast

@@ -50,6 +50,8 @@ class Stage final : public RowStage {
     Reference reference;
     reference.layers.resize(std::size_t(std::max(1, recursion_.n_duals)));
     fill_layers({a_m, 0, 0, 1, true}, nullptr, reference.layers.data());
+    for (const OutputSpec& output : spec_.outputs)
+      reference.k.push_back(growth(act_, spec_, output, reference.layers.data(), 1).k);
     return reference;
   }
 
@@ -73,8 +75,9 @@ class Stage final : public RowStage {
       // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone.
       if (!in.centred || plain) continue;
       const double moved = rounding.displacement * in.displaced;
-      out.reference = std::max(0.0, to_reference_[o]) * (1.01 + 8 * std::sqrt(rounding.noise)) +
-                      8 * moved * (grown.slope * moved + grown.turn);
+      out.reference = std::min(std::max(0.0, to_reference_[o]) * (1.01 + 8 * std::sqrt(rounding.noise)) +
+                                   8 * moved * (grown.slope * moved + grown.turn),
+                               2.02 * (grown.k + reference.k[o]));
     }
   }
 

@@ -33,6 +33,7 @@ struct Layer {
 // The reference row of a class.
 struct Reference {
   std::vector<Layer> layers;
+  std::vector<double> k;  // of every output
 };
 
 // One per thread: clone() before work is shared out.

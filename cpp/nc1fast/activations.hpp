@@ -238,7 +238,8 @@ struct Probit : Arcsine {
 };
 
 // u Phi(u).  With e = 1 - o_i - o_j, D = (1+a)(1+b) - c^2:
-//   kappa = c P + (ab - e c^2)/(2 pi sqrt D),  kdot = P + [c - 2ce + (ab - e c^2) c/D]/(2 pi sqrt D),  P of probit.
+//   kappa = c P + (ab - e c^2)/(2 pi sqrt D),  kdot = P + [c - 2ce + (ab - e c^2) c/D]/(2 pi sqrt D),  P of probit,
+// whose bracket is c (o_i + o_j + 1/D): nothing cancels.
 struct Gelu : Arcsine {
   static constexpr const char* name = "gelu";
   NC1FAST_HD explicit Gelu(double) {}
@@ -252,11 +253,11 @@ struct Gelu : Arcsine {
     const Pair<V> n = shrink(p, i, j);
     const V probit = T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m);
     const V r = math::rsqrt(n.m * (T(2) - n.m));  // sqrt((1+a)(1+b)/D)
-    const V oo = i.o + j.o, scale = i.nu * j.nu, square = p.rho * p.rho;
+    const V oo = i.o + j.o, q = i.root * j.root * r;  // q^2 = 1/D
     // (ab - e c^2)/sqrt(ab (1+a)(1+b)), where 1 - e rho^2 = (1 - rho^2) + (o_i + o_j) rho^2
-    const V rest = scale * (p.m * (T(2) - p.m) + oo * square);
-    return {p.rho * probit + T(0.5 / math::pi) * rest * r,
-            probit + T(0.5 / math::pi) * n.rho * r * (T(2) * oo - T(1) + scale * rest * r * r), splat<V>(0)};
+    const V rest = i.nu * j.nu * (p.m * (T(2) - p.m) + oo * p.rho * p.rho);
+    return {p.rho * probit + T(0.5 / math::pi) * rest * r, probit + T(0.5 / math::pi) * n.rho * r * (oo + q * q),
+            splat<V>(0)};
   }
   static double bend(double a) {
     const double v = a / (1 + 2 * a);

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nc1fast import _core, cuda
 from nc1fast._device_arrays import empty_like, index_of
 from nc1fast._inputs import as_rows, row_chunks
 from nc1fast._plan import Chain, adaptive_chain, chain_of
+from nc1fast._rounding import per_product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,18 @@ def threads_for(n_threads: int | None, n_pairs: int) -> int:
     """0: in the calling thread."""
     count = thread_count(n_threads)
     return 0 if n_pairs < _INLINE_PAIRS else count
+
+
+class RowErrors(NamedTuple):
+    """Of the rows x_i of a kernel, (n_rows,) each.
+
+    |dk_ij| <= 2^-53 sqrt(entry_i entry_j), |dk_ii| <= 2^-53 diagonal_i; and k follows a row that moves by a share e of its
+    length by e sqrt(slope_i) in feature space.
+    """
+
+    slope: NDArray[np.float64]
+    entry: NDArray[np.float64]
+    diagonal: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -175,6 +188,15 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
         return _core.diagonal(_mapped(rows, chain), chain.as_dict())
     except OverflowError as error:
         raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
+
+
+def row_errors(kernel: Kernel, X: NDArray[np.float64]) -> RowErrors:
+    """How far float64 values of a kernel may be off, one row at a time."""
+    chain = chain_of(kernel, X.shape[1])
+    rows = _mapped(X, chain)
+    _, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+    depth = rows.shape[1] + (chain.input_layer[1] > 0)
+    return RowErrors(slope, per_product(depth) * slope + noise, diagonal)
 
 
 def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:

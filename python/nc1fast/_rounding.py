@@ -38,7 +38,12 @@ class SumsError:
     within: Array  # (C,)
 
 
-def _moved(within: Array, squares: Array) -> Array:
+def per_product(depth: int) -> float:
+    """Error of a product of two packed rows, beside the mean of their squares, in unit roundoffs: cpp/packing.hpp."""
+    return 2.0 * depth + 8.0
+
+
+def moved(within: Array, squares: Array) -> Array:
     """Bound on the change of `within` where row i moves by at most m_i in feature space; squares = sum of m_i^2.
 
     sqrt(D2_ij) changes by m_i + m_j at most; Cauchy-Schwarz over the pairs.
@@ -81,13 +86,13 @@ def sums_error(
         Relative error of the rows themselves, in units of 2^-53, where they are products (an adaptive kernel's X L).
     """
     slopes, noises, roots = raw["slopes"], raw["noises"], raw["roots"]
-    per_product = 2.0 * depth + 8.0  # noise, in units of u: cpp/packing.hpp
+    product = per_product(depth)
     traces = UNIT_ROUNDOFF * raw["trace_noises"]
-    between = unit_between * (per_product * np.outer(slopes, slopes) + np.outer(noises, noises))
+    between = unit_between * (product * np.outer(slopes, slopes) + np.outer(noises, noises))
 
     tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
     displacement = 2 * unit_within + (n_features / 4 + 24) * UNIT_ROUNDOFF
-    inside = unit_within * per_product * slopes * raw["spread_slopes"] / sizes
+    inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
     inside += 4 * depth * tiny * slopes**2 / sizes
     if stable:
         rounds = unit_within * (DISTANCE[0] + DISTANCE[1] * n_duals)
@@ -96,14 +101,14 @@ def sums_error(
     else:
         inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
     if sensitivity.size:
-        between += 2 * per_product * unit_between * sensitivity
-        inside += 2 * per_product * unit_within * np.diag(sensitivity) / sizes
-    moved = UNIT_ROUNDOFF * mapping
-    squares = displacement**2 * raw["displacements"] + moved**2 * raw["slope_squares"]
-    inside += _moved(within + inside, 2 * squares if mapping else squares)
+        between += 2 * product * unit_between * sensitivity
+        inside += 2 * product * unit_within * np.diag(sensitivity) / sizes
+    shift = UNIT_ROUNDOFF * mapping
+    squares = displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
+    inside += moved(within + inside, 2 * squares if mapping else squares)
     if mapping:
-        between += moved * np.outer(slopes + roots, slopes + roots)
-        traces += moved * raw["slope_squares"]
+        between += shift * np.outer(slopes + roots, slopes + roots)
+        traces = traces + shift * raw["slope_squares"]
     # Whatever the errors are: |k_ij| <= sqrt(k_ii k_jj), and 0 <= within <= the trace.
     between = np.minimum(between, 2.02 * np.outer(roots, roots))
     inside = np.minimum(inside, 1.01 * raw["traces"] + np.abs(within))
