@@ -327,7 +327,10 @@ def features(kernel: Any, X: np.ndarray) -> Features:
     return Features(K, same)
 
 
-def diagonals(kernel: Any, X: np.ndarray) -> tuple[list[arb], list[arb]]:
-    """k_ii, and Sigma^l_ii of all layers."""
+def diagonals(kernel: Any, X: np.ndarray) -> tuple[list[arb], list[arb], list[arb]]:
+    """k_ii, Sigma^l_ii of all layers, and Sigma^0_ii without its bias."""
     network = _Network(kernel, X)
-    return network.values, [value for layer in network.diagonals for value in layer]
+    given = network.input
+    unit = network.variances[0][0] * arb((1, -given.product_shift)) / given.d0
+    variances = [value for layer in network.diagonals for value in layer]
+    return network.values, variances, [unit * row[i] for i, row in enumerate(given.products)]

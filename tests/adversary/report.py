@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tests.adversary.drawing import problem
-from tests.adversary.verdict import FAILURES
+from tests.adversary.verdict import FAILURES, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,11 +138,14 @@ def _gram(entries: Sequence[Entry]) -> list[list[Any]]:
 
 
 def _worst(entries: Sequence[Entry], seed: int) -> str:
-    bad = sorted(filter(failed, entries), key=worst, reverse=True)
-    lines = [f"{len(bad)} failures" + (f"; the worst {WORST}:" if len(bad) > WORST else "")]
-    for entry in bad[:WORST]:
+    """Failures of each kind as code, the largest errors first."""
+    lines = []
+    for status in FAILURES:
+        bad = sorted((e for e in entries if e["status"] == status), key=worst, reverse=True)
         lines.append(
-            f"  {worst(entry):.3g} times the bound; {entry['status']} ({entry['what']}): nc1 {entry['nc1']:.9g} +- "
-            f"{entry['bound']:.3g}, truth {entry['truth']:.9g}\n    {problem(entry['index'], seed)!r}"
+            f"{status}: {len(bad)}" + (f"; the worst {WORST}:" if len(bad) > WORST else "")
         )
+        for entry in bad[:WORST]:
+            found = Verdict(**{field.name: entry[field.name] for field in fields(Verdict)})
+            lines.append(f"  {found}\n    {problem(entry['index'], seed)!r}")
     return "\n".join(lines)

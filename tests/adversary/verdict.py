@@ -25,8 +25,9 @@ REFUSALS = {
     "0/0": "trace_within and trace_between are both zero",
     "too many nodes": "needs too many nodes",
 }
-RANGE = {"float64": 1e100, "float32": 1e20, "mixed": 1e20}  # of k_ii, or its inverse
-REACH = 1e290  # of the covariances on the way to it
+# The documented range of k_ii and of the variances of all layers, both ways, and the least share of X in the first of them.
+RANGE = {"float64": (1e100, 1e100), "float32": (1e20, 1e30), "mixed": (1e20, 1e30)}
+LEAST = 1e-200
 FAILURES = ("violation", "unfounded", "crash")
 
 
@@ -75,6 +76,8 @@ class Verdict:
         return max((ratio for ratio in known if not math.isnan(ratio)), default=math.inf)
 
     def __str__(self) -> str:
+        if self.status != "violation":
+            return f"{self.status} ({self.what})"
         return (
             f"{self.status} ({self.what}): nc1 {self.nc1!r} +- {self.bound:.3g}, truth {self.truth!r}; error over bound "
             f"{self.ratio:.3g}, of trace_within {self.within_ratio:.3g}, of trace_between {self.between_ratio:.3g}, of class sums "
@@ -119,7 +122,7 @@ def _refusal(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, messag
     if not reason:
         return Verdict("crash", message)
     if reason == "range":
-        holds = _beyond_range(kernel, X, RANGE[problem.dtype])
+        holds = _beyond_range(kernel, X, problem.dtype)
     elif reason == "zero rows":
         holds = not X.any(axis=1).all()
     elif reason == "0/0":
@@ -137,12 +140,13 @@ def _lost_in_rounding(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarra
     return all(not abs(v) > noise for v in (truth.trace_within, truth.trace_between))
 
 
-def _beyond_range(kernel: Any, X: np.ndarray, limit: float) -> bool:
-    k, covariances = balls.diagonals(kernel, X)
+def _beyond_range(kernel: Any, X: np.ndarray, dtype: str) -> bool:
+    values = balls.diagonals(kernel, X)
+    limits = *RANGE[dtype], 1 / LEAST
     return any(
-        not (v.is_zero() or (v < bound and v * bound > 1))
-        for values, bound in ((k, limit), (covariances, REACH))
-        for v in values
+        not (v.is_zero() or (v < limit and v * limit > 1))
+        for group, limit in zip(values, limits, strict=True)
+        for v in group
     )
 
 
