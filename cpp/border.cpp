@@ -112,6 +112,7 @@ constexpr std::pair<const char*, std::vector<double> KernelSurvey::*> kSurveyed[
     {"displacements", &KernelSurvey::displacements},
     {"noises", &KernelSurvey::noises},
     {"shifts", &KernelSurvey::shifts},
+    {"floors", &KernelSurvey::floors},
     {"trace_noises", &KernelSurvey::trace_noises},
     {"k", &KernelSurvey::k},
     {"row_scale_within", &KernelSurvey::row_scale_within}};

@@ -31,6 +31,7 @@ struct Growth {
   double slope = 0;     // dk_ii/drho at the input, without what a root at rho = 1 adds
   double noise = 0;     // roundings behind the chord: |dk_ij| <= u sqrt(noise_i noise_j)
   double shift = 0;     // the same of what the row itself is off by, which is known in float64: in units of 2^-53
+  double floor = 0;     // |dk_ij| where a square of a layer vanishes, in units of the smallest normal number
   double turn = 0;      // -dk_ii/dtheta at theta = 0: what a root adds
 };
 
@@ -91,11 +92,13 @@ Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, 
     const double follows = to_value * (own.value + radial) + 3 * a * bent;
     g.noise += kDualRoundings * (to_value * own.value + to_slope * own.slope + a * bent) + kFieldRoundings * follows;
     g.shift += 0.5 * norm[l] * follows;
+    g.floor += to_value + to_sigma;
     if (l > 0) g.noise += kLinkRoundings * a * to_sigma;
   }
   g.slope = std::min(variance(0) * (to_sigma + to_theta * chain.theta_scale), kLargest);
   g.noise = std::min(g.noise + kLinkRoundings * (to_theta * size[0] + g.turn), kLargest);
   g.shift = std::min(g.shift, kLargest);
+  g.floor = std::min(g.floor + to_theta * chain.theta_scale, kLargest);
   if constexpr (Act::root_value)
     if (output.level > 0) g.turn = output.alpha * layers[output.level - 1].row.h * layers[output.level - 1].row.h;
   return g;

@@ -43,7 +43,7 @@ Totals::Totals(std::vector<KernelSurvey>& kernels, std::size_t n_kernels, const 
   for (KernelSurvey& kernel : kernels) {
     for (auto* sums : {&kernel.traces, &kernel.roots, &kernel.references, &kernel.moves, &kernel.spread_moves,
                        &kernel.slopes, &kernel.slope_squares, &kernel.spread_slopes, &kernel.displacements,
-                       &kernel.noises, &kernel.shifts, &kernel.trace_noises})
+                       &kernel.noises, &kernel.shifts, &kernel.floors, &kernel.trace_noises})
       sums->assign(n_classes, 0.0);
     if (!with_rows) continue;
     kernel.k.resize(std::size_t(begins.back()));
@@ -94,6 +94,7 @@ void Totals::add() {
       sums.displacements[c] += moved * moved;
       sums.noises[c] += v.noise;
       sums.shifts[c] += v.shift;
+      sums.floors[c] += v.floor;
       sums.trace_noises[c] += v.diagonal;
       if (!with_rows_) continue;
       sums.k[r] = v.k;
@@ -157,6 +158,7 @@ void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t 
                                    std::sqrt(out.slope),
                                    std::sqrt(out.noise),
                                    std::sqrt(out.shift),
+                                   out.floor,
                                    out.diagonal};
     }
   }

@@ -56,15 +56,15 @@ def threads_for(n_threads: int | None, n_pairs: int) -> int:
 
 
 class RowErrors(NamedTuple):
-    """Of the rows x_i of a kernel, (n_rows,) each.
+    """Of the rows x_i of a kernel, (n_rows,) each, with u = 2^-53.
 
-    |dk_ij| <= 2^-53 sqrt(entry_i entry_j), |dk_ii| <= 2^-53 diagonal_i; and k follows a row that moves by a share e of its
-    length by e sqrt(slope_i) in feature space.
+    |dk_ij| <= u sqrt(entry_i entry_j), |dk_ii| <= u diagonal_i; and D2 is that of rows which have moved by at most
+    u sqrt(moved_i) in feature space.
     """
 
-    slope: NDArray[np.float64]
     entry: NDArray[np.float64]
     diagonal: NDArray[np.float64]
+    moved: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -197,14 +197,35 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
         return _core.diagonal(_mapped(rows, chain), chain.as_dict())
 
 
-def row_errors(kernel: Kernel, X: NDArray[np.float64]) -> RowErrors:
-    """How far float64 values of a kernel may be off, one row at a time."""
+def row_errors(kernel: Kernel, X: NDArray[np.float64], coordinates: float = 0.0) -> RowErrors:
+    """How far float64 values of a kernel may be off, one row at a time.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    X : ndarray of shape (n_rows, n_features)
+    coordinates : float, default 0.0
+        Relative error of the rows themselves, in unit roundoffs.
+    """
     chain = chain_of(kernel, X.shape[1])
     rows = _mapped(X, chain)
     with in_range(kernel):
-        _, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+        k, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+    off = coordinates + (0.0 if chain.factor is None else mapping_errors(X, chain.factor))
     depth = rows.shape[1] + (chain.input_layer[1] > 0)
-    return RowErrors(slope, per_product(depth) * slope + noise, diagonal)
+    along = off * (slope + k)
+    return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, off**2 * slope)
+
+
+def mapping_errors(X: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Relative errors of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
+
+    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
+    """
+    rows = X.astype(np.float64, copy=False)
+    lengths = np.linalg.norm(rows @ factor, axis=1)
+    sizes = np.linalg.norm(np.abs(rows) @ np.abs(factor), axis=1)
+    return np.asarray(8.0 * (X.shape[1] + 2) * sizes / np.where(lengths > 0, lengths, np.inf))
 
 
 def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:

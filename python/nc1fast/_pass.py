@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _core, cuda
-from nc1fast._backend import bits_of, check_dtype, check_rows, in_range, runner, threads_for
+from nc1fast._backend import (
+    bits_of,
+    check_dtype,
+    check_rows,
+    in_range,
+    mapping_errors,
+    runner,
+    threads_for,
+)
 from nc1fast._file_rows import FileRows
 from nc1fast._grid import divided, part_of
 from nc1fast._inputs import row_chunks
@@ -55,17 +63,8 @@ def check_pass(
 
 
 def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
-    """Relative error of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
-
-    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
-    """
-    worst = 0.0
-    for chunk in row_chunks(X):
-        part = chunk.astype(np.float64, copy=False)
-        lengths = np.linalg.norm(part @ factor, axis=1)
-        sizes = np.linalg.norm(np.abs(part) @ np.abs(factor), axis=1)
-        worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
-    return 8.0 * float(X.shape[1] + 2) * worst
+    """Largest of `mapping_errors` over the rows."""
+    return max(float(mapping_errors(chunk, factor).max(initial=0.0)) for chunk in row_chunks(X))
 
 
 def problem_hashes(

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 # Sums over the rows of a class that the bounds need, by the names that the core gives them: of k_ii, sqrt k_ii,
 # mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, what
-# a row is off by by itself, and what k_ii is.
+# a row is off by by itself, what vanishes, and what k_ii is off by.
 PER_CLASS = (
     *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
-    *("displacements", "noises", "shifts", "trace_noises"),
+    *("displacements", "noises", "shifts", "floors", "trace_noises"),
 )
 DISTANCE = 24.0, 16.0  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
 UNIT_ROUNDOFF = 2.0**-53
@@ -96,7 +96,7 @@ def sums_error(
     tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
     displacement = 2 * unit_within + (n_features / 16 + 24) * UNIT_ROUNDOFF
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
-    inside += 4 * depth * tiny * (slopes**2 + noises**2) / sizes
+    inside += 4 * depth * tiny * (slopes**2 / sizes + raw["floors"])
     if stable:
         rounds = unit_within * (DISTANCE[0] + DISTANCE[1] * n_duals)
         inside += rounds * (within + 3 * cancels * raw["displacements"])
