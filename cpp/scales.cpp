@@ -12,7 +12,7 @@ namespace {
 int exponent_above(double x) {
   int e = 0;
   std::frexp(x, &e);
-  return std::clamp(e, -450, 1000);
+  return std::clamp(e, -900, 1000);
 }
 
 }  // namespace

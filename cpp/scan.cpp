@@ -16,17 +16,20 @@ void check_range(double k, bool single) {
     throw std::overflow_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
 }
 
-// So must the variances of all layers, and what X adds to that of the first.
-void check_layers(const ChainSpec& chain, double a, const Layer* layers, bool single) {
-  const double range = single ? 1e30 : 1e100, from_x = chain.weights[0] * a;
-  bool inside = from_x <= range && (from_x == 0 || from_x > 1e-200);
-  if (chain.weights[0] > 0 && a < 0x1p-1022 && a != 0) inside = false;
+// What tiles read of a row must be numbers of their type; reciprocals of variances may not vanish there either.
+void check_layers(const ChainSpec& chain, double a, unsigned fields, const Layer* layers, bool single) {
+  const double largest = single ? 0x1p126 : 0x1p1000;
+  bool inside = true;
   for (int l = 0; l < std::max(1, chain.n_duals()); ++l) {
-    const double variance = layers[l].row.s * layers[l].row.s;
-    inside &= variance <= range && (variance == 0 || variance >= 1 / range);
+    const Row<double>& row = layers[l].row;
+    inside &= !(fields & bit(kS)) || row.s * row.s <= largest;
+    inside &= !(fields & bit(kH)) || row.h <= largest;
+    inside &= !(fields & bit(kO)) || row.o >= 1 / largest;
   }
-  if (!inside)
-    throw std::overflow_error("variances of a layer go beyond 1e" + std::string(single ? "+-30 (float32)" : "+-100"));
+  if (!inside || !(a <= 1e300)) throw std::overflow_error("the variance of a layer is too large");
+  // Squares that are subnormal numbers have lost digits; beside a bias they do not matter.
+  if (chain.weights[0] > 0 && chain.biases[0] == 0 && a != 0 && !(a >= 1e-290 && chain.weights[0] * a >= 1e-290))
+    throw std::overflow_error("|x|^2 is too small");
 }
 
 }  // namespace
@@ -123,6 +126,7 @@ Scan::Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Optio
     : frame_(frame), chains_(chains), options_(options) {
   for (const ChainSpec& chain : chains) {
     stages_.push_back(make_row_stage(chain));
+    fields_.push_back(stages_.back()->fields(true) | stages_.back()->fields(false));
     references_.emplace_back();
     for (const double a_m : frame.means.norm) references_.back().push_back(stages_.back()->reference(a_m));
   }
@@ -139,7 +143,7 @@ void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t 
     worker.layers.resize(std::size_t(chains_[chain].n_duals()) + 1);
     worker.outputs.resize(n_outputs);
     worker.stages[chain]->layers(in, reference, worker.layers.data());
-    check_layers(chains_[chain], in.a, worker.layers.data(), single);
+    check_layers(chains_[chain], in.a, fields_[chain], worker.layers.data(), single);
     if (with_outputs)
       worker.stages[chain]->outputs(in, reference, frame_.d, rounding, worker.layers.data(), worker.outputs.data());
     for (RowSink* sink : sinks) sink->set_layers(chain, at, worker.layers.data(), worker.outputs.data());

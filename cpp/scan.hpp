@@ -90,6 +90,7 @@ class Scan {
   const std::vector<ChainSpec>& chains_;
   const Options& options_;
   std::vector<std::unique_ptr<RowStage>> stages_;   // per chain
+  std::vector<unsigned> fields_;                    // per chain: what tiles read of a row
   std::vector<std::vector<Reference>> references_;  // per chain and class
 };
 

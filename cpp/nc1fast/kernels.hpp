@@ -97,12 +97,18 @@ struct Covariance {
     const auto [from, to] = rows.links(l);
     const V ff = from.f * to.f;
     if constexpr (Act::exact_m) {
-      V dg = from.g - to.g;
-      if constexpr (Act::signed_value) dg = value < T(0) ? from.g + to.g : dg;
-      const V next = half_chord_between(from.f - to.f, dg) + ff * m;
-      p = {math::copysign(splat<V>(1), value) * (T(1) - next), math::abs(next > T(1) ? T(2) - next : next)};
+      // 1 - rho' and 1 + rho', of which the smaller has its digits.
+      const V df = from.f - to.f, chord = value < T(0) ? T(2) - m : m;
+      const V minus = half_chord_between(df, from.g - to.g) + ff * chord;
+      if constexpr (Act::signed_value) {
+        const V plus = half_chord_between(df, from.g + to.g) + ff * (value < T(0) ? m : T(2) - m);
+        const V next = smaller(minus, plus);
+        p = {math::copysign(T(1) - next, plus - minus), next};
+      } else {
+        p = {T(1) - minus, minus};
+      }
     } else {
-      const V rho = smaller(larger(ff * value + from.g * to.g, splat<V>(-1)), splat<V>(1));
+      const V rho = smaller(splat<V>(1), larger(splat<V>(-1), ff * value + from.g * to.g));
       p = {rho, T(1) - math::abs(rho)};
     }
   }
@@ -183,10 +189,10 @@ struct ErfDistance {
     const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
-    const V below = larger(rest - versine, splat<V>(math::kSmallest<T>));  // cos del - m
+    const V below = larger(splat<V>(math::kSmallest<T>), rest - versine);  // cos del - m
     const V cos_sigma = math::sqrt(below * (cos_del + m));                 // times cos del
     const V outside = rest + tau;                                          // 1 - p
-    const V cos_gamma = math::sqrt(outside * (T(2) - outside));
+    const V cos_gamma = math::sqrt(larger(rest, outside * (T(2) - outside)));  // 1 - |p| >= rest
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
     // atan(y/x) as asin of sin = y/h, 1 - sin = x^2/(h (h + y))

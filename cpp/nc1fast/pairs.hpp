@@ -58,7 +58,7 @@ NC1FAST_HD inline auto state_of(V chord) {
 // m = 1 - |cos theta| does by e = noise halves, and by as much as its rows are displaced.
 template <class V, class T>
 NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V halves, V displaced) {
-  return halves * math::rsqrt(larger(m, chain.noise * halves)) + chain.displacement * displaced;
+  return halves * math::rsqrt(larger(chain.noise * halves, m)) + chain.displacement * displaced;
 }
 
 // Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where values
@@ -75,13 +75,12 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const 
     Covariance<V, false> state(pair);
     for (int l = 0;; ++l) {
       state.dual(act, chain.recursion, l, rows);
-      error = smaller(T(Act::root_slope) * error + state.m, splat<V>(T(2) / unit));  // of the value, at most 2
+      error = smaller(splat<V>(T(2) / unit), T(Act::root_slope) * error + state.m);  // of the value, at most 2
       if (l + 1 == level) break;
       const auto [from, to] = rows.links(l);
-      const V rounding = state.value < T(0) ? from.g * to.g : splat<V>(0);
       state.descend(act, l, rows);
-      const V e = unit * (from.f * to.f * error + state.p.m + rounding);
-      error = T(2) / unit * e * math::rsqrt(larger(state.p.m, e));
+      const V e = unit * (from.f * to.f * error + state.p.m);
+      error = T(2) / unit * e * math::rsqrt(larger(e, state.p.m));
     }
   }
   return mu[i] * load<V>(mu + j) * error;

@@ -6,6 +6,7 @@ This file and `_pass`, which runs the pass over all pairs, alone import `_core`.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ from nc1fast._plan import Chain, adaptive_chain, chain_of
 from nc1fast._rounding import per_product
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -168,15 +169,23 @@ def gram(
         dtype == "float32",
         threads_for(n_threads, shape[0] * shape[1]),
     )
-    try:
+    with in_range(kernel):
         if there is not None and cuda.indices(device) == (there,):
             out, address = empty_like(X, shape, dtype)
             cuda.module().gram_on_device(*arguments, address, there)
             return out  # type: ignore[no-any-return]
         on = runner(device)
         return on.module.gram(*arguments, None, *on.devices)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def in_range(*kernels: Kernel) -> Iterator[None]:
+    """Turns overflows in the core into the ValueError that names the kernels."""
+    try:
+        yield
     except OverflowError as error:
-        raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
+        names = ", ".join(map(repr, kernels))
+        raise ValueError(f"X is out of range for {names}: {error}") from None
 
 
 def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
@@ -184,17 +193,16 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
     rows = as_rows(X, "X")
     chain = chain_of(kernel, rows.shape[1])
     check_rows(rows, [chain])
-    try:
+    with in_range(kernel):
         return _core.diagonal(_mapped(rows, chain), chain.as_dict())
-    except OverflowError as error:
-        raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
 
 
 def row_errors(kernel: Kernel, X: NDArray[np.float64]) -> RowErrors:
     """How far float64 values of a kernel may be off, one row at a time."""
     chain = chain_of(kernel, X.shape[1])
     rows = _mapped(X, chain)
-    _, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+    with in_range(kernel):
+        _, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
     depth = rows.shape[1] + (chain.input_layer[1] > 0)
     return RowErrors(slope, per_product(depth) * slope + noise, diagonal)
 

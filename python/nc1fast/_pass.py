@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _core, cuda
-from nc1fast._backend import bits_of, check_dtype, check_rows, runner, threads_for
+from nc1fast._backend import bits_of, check_dtype, check_rows, in_range, runner, threads_for
 from nc1fast._file_rows import FileRows
 from nc1fast._grid import divided, part_of
 from nc1fast._inputs import row_chunks
@@ -144,16 +144,12 @@ class _Pass:
         return 0.0 if self.factor is None else _mapping_error(self.X, self.factor)
 
     def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
-        try:
-            with _stored(self.X) as rows:
-                return function(
-                    *(rows, self.factor, *order, self.classes, self.sizes.tolist()),
-                    *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
-                    *(self.threads, *rest),
-                )
-        except OverflowError as error:
-            names = ", ".join(map(repr, self.kernels))
-            raise ValueError(f"X is out of range for {names}: {error}") from None
+        with _stored(self.X) as rows, in_range(*self.kernels):
+            return function(
+                *(rows, self.factor, *order, self.classes, self.sizes.tolist()),
+                *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
+                *(self.threads, *rest),
+            )
 
     def survey(self) -> dict[str, Any]:
         check_rows(self.X, self.chains)

@@ -93,7 +93,7 @@ def sums_error(
     tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
     displacement = 2 * unit_within + (n_features / 4 + 24) * UNIT_ROUNDOFF
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
-    inside += 4 * depth * tiny * slopes**2 / sizes
+    inside += 4 * depth * tiny * (slopes**2 + noises**2) / sizes
     if stable:
         rounds = unit_within * (DISTANCE[0] + DISTANCE[1] * n_duals)
         inside += rounds * (within + 3 * cancels * raw["displacements"])
