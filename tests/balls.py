@@ -328,9 +328,9 @@ def features(kernel: Any, X: np.ndarray) -> Features:
 
 
 def diagonals(kernel: Any, X: np.ndarray) -> tuple[list[arb], list[arb], list[arb]]:
-    """k_ii, Sigma^l_ii of all layers, and Sigma^0_ii without its bias."""
+    """k_ii, Sigma^l_ii of all layers, and |x_i|^2/d0 (of an adaptive kernel Sigma^0_ii)."""
     network = _Network(kernel, X)
     given = network.input
-    unit = network.variances[0][0] * arb((1, -given.product_shift)) / given.d0
+    unit = arb((1, -given.product_shift)) / given.d0
     variances = [value for layer in network.diagonals for value in layer]
     return network.values, variances, [unit * row[i] for i, row in enumerate(given.products)]

@@ -39,7 +39,7 @@ def _failures(cases):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(
-    max_examples=50 * MORE,
+    max_examples=40 * MORE,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.target, Phase.shrink),
 )
@@ -56,11 +56,11 @@ def test_no_error_above_its_bound(family, data):
 
 @pytest.mark.parametrize("batch", range(10))
 def test_no_error_above_its_bound_in_the_first_problems_of_the_long_run(batch):
-    assert not _failures(map(problem, range(batch, 800 * MORE, 10)))
+    assert not _failures(map(problem, range(batch, 600 * MORE, 10)))
 
 
 def test_no_error_of_a_device_above_its_bound(other_device):
-    cases = (problem(index, seed=3) for index in range(20 * MORE))
+    cases = (problem(index, seed=3) for index in range(15 * MORE))
     on_device = [
         c for c in cases if c.method == "exact" and isinstance(c.kernel_object(), nc.kernels.Kernel)
     ]

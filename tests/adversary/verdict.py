@@ -25,9 +25,7 @@ REFUSALS = {
     "0/0": "trace_within and trace_between are both zero",
     "too many nodes": "needs too many nodes",
 }
-# The documented range of k_ii and of the variances of all layers, both ways, and the least share of X in the first of them.
-RANGE = {"float64": (1e100, 1e100), "float32": (1e20, 1e30), "mixed": (1e20, 1e30)}
-LEAST = 1e-200
+SINGLE = ("float32", "mixed")
 FAILURES = ("violation", "unfounded", "crash")
 
 
@@ -141,13 +139,19 @@ def _lost_in_rounding(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarra
 
 
 def _beyond_range(kernel: Any, X: np.ndarray, dtype: str) -> bool:
-    values = balls.diagonals(kernel, X)
-    limits = *RANGE[dtype], 1 / LEAST
-    return any(
-        not (v.is_zero() or (v < limit and v * limit > 1))
-        for group, limit in zip(values, limits, strict=True)
-        for v in group
-    )
+    """Whether k_ii, the variance of a layer or |x|^2 leaves the range that the tiles have."""
+    k, variances, squares = balls.diagonals(kernel, X)
+    reach, largest = (1e20, 2.0**124) if dtype in SINGLE else (1e100, 2.0**998)
+    if any(not (v.is_zero() or (v < reach and v * reach > 1)) for v in k):
+        return True
+    if any(not v < largest for v in variances) or any(not v < 1e300 for v in squares):
+        return True
+    weight, bias = (1, 0) if isinstance(kernel, nc.AdaptiveKernel) else _first(kernel)
+    return bias == 0 and any(not (v.is_zero() or v * min(1, weight) > 1e-290) for v in squares)
+
+
+def _first(kernel: Any) -> tuple[float, float]:
+    return kernel.weight_variances[0], kernel.bias_variances[0]
 
 
 def quotient(error: float, bound: float) -> float:
