@@ -210,7 +210,9 @@ def _classes_of_objects(values: list[Any], name: str) -> tuple[NDArray[np.int32]
         numbers = (codes.setdefault(key, len(codes)) for key in keys)
         classes = np.fromiter(numbers, np.int32, len(values))
     except TypeError as error:
-        raise TypeError(f"{name} must hold labels that can be hashed: {error}") from None
+        raise TypeError(
+            f"{name} must be numbers or strings, or labels of another kind with a hash: {error}"
+        ) from None
     distinct = list(codes) if keys is values else [label for _, label in codes]
     if any(map(_is_missing, distinct)):
         raise ValueError(f"{name} must not contain NaN or missing labels")

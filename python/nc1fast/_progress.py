@@ -110,15 +110,18 @@ class _Steady:
 def _bar(stack: ExitStack, unit: str, *, leave: bool) -> Report:
     """A bar that appears when the total is known; work that is done by then does not count towards its speed."""
     tqdm = require("tqdm", "cli").tqdm
-    terminal = sys.stderr.isatty()
-    layout: dict[str, Any] = {"ncols": shutil.get_terminal_size().columns} if terminal else {}
+    settings: dict[str, Any] = {"unit": f" {unit}", "leave": leave}
+    if sys.stderr.isatty():
+        size = shutil.get_terminal_size()  # of one that says 0 x 0, as some do, the usual one
+        settings |= {"ncols": size.columns, "nrows": size.lines}
+    else:
+        settings["mininterval"] = _SELDOM
     bar: Any = None
 
     def report(done: int, total: int) -> None:
         nonlocal bar
         if bar is None:
-            seldom = {} if terminal else {"mininterval": _SELDOM}
-            bar = tqdm(total=total, initial=done, unit=f" {unit}", leave=leave, **layout, **seldom)
+            bar = tqdm(total=total, initial=done, **settings)
             stack.callback(bar.close)
         bar.update(done - bar.n)
         if done == total:
