@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +86,16 @@ def as_number(
         allowed = " and ".join(["finite", *(f"{s} {b:g}" for s, b in given.items())])
         raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
     return number
+
+
+def as_items(name: str, values: Any, what: str) -> list[Any]:
+    """What a sequence holds; not text, nor a mapping or a set."""
+    if not isinstance(values, str | bytes | Mapping | AbstractSet):
+        try:
+            return list(values)
+        except TypeError:
+            pass
+    raise TypeError(f"{name} must be {what}, got {shown(values)}")
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:

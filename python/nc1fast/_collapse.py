@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_flag, as_number, check_choice, shown
+from nc1fast._arguments import as_count, as_flag, as_items, as_number, check_choice, shown
 from nc1fast._backend import thread_count
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
@@ -363,7 +363,7 @@ def _sums(
 
 def _checked_part(part: Any) -> tuple[int, int]:
     """(index, count) of `class_sums`."""
-    pair = tuple(part) if hasattr(part, "__iter__") and not isinstance(part, str | bytes) else ()
+    pair = as_items("part", part, "(index, count)")
     if len(pair) != 2:
         raise TypeError(f"part must be (index, count), got {shown(part)}")
     index, count = as_count("part[0]", pair[0], 0), as_count("part[1]", pair[1])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_number, as_seed, check_choice, shown
+from nc1fast._arguments import as_count, as_items, as_number, as_seed, check_choice
 from nc1fast._backend import thread_count
 from nc1fast._inputs import as_rows
 from nc1fast._progress import reporting, staged
@@ -256,9 +256,8 @@ def _reason(residual: float, tol: float, spent: int | None) -> str:
 def _checked_widths(widths: Any) -> list[float]:
     if widths is None:
         return []
-    if isinstance(widths, str | bytes) or not hasattr(widths, "__iter__"):
-        raise TypeError(f"widths must be a sequence of numbers, got {shown(widths)}")
-    return [as_number("widths", width, above=0) for width in widths]
+    given = as_items("widths", widths, "a sequence of numbers")
+    return [as_number("widths", width, above=0) for width in given]
 
 
 def _start(start: ArrayLike, n_features: int) -> Array:

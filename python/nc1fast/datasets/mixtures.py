@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_seed, shown
+from nc1fast._arguments import as_count, as_items, as_seed, shown
 from nc1fast._inputs import as_labels, host_array
 
 if TYPE_CHECKING:
@@ -258,9 +258,8 @@ def _stds(stds: ArrayLike, n_classes: int) -> NDArray[np.float64]:
 
 
 def _sizes(sizes: Any, n_classes: int) -> list[int]:
-    if isinstance(sizes, str) or not hasattr(sizes, "__iter__"):
-        raise TypeError(f"sizes must be {n_classes} integers (one per class), got {shown(sizes)}")
-    n = [as_count(f"sizes[{c}]", size) for c, size in enumerate(sizes)]
+    given = as_items("sizes", sizes, f"{n_classes} integers (one per class)")
+    n = [as_count(f"sizes[{c}]", size) for c, size in enumerate(given)]
     if len(n) != n_classes:
         raise ValueError(f"sizes must be {n_classes} integers (one per class), got {len(n)}")
     return n
@@ -283,12 +282,12 @@ def _seed_sequence(seed: Any) -> np.random.SeedSequence:
     if isinstance(seed, np.random.SeedSequence):
         return seed
     told = "an integer >= 0, a sequence of them or a SeedSequence"
-    words = [seed] if seed is None or not hasattr(seed, "__iter__") else list(seed)
-    for word in words:
-        try:
-            as_seed(word)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"seed must be {told}, got {shown(seed)}") from None
+    several = getattr(seed, "ndim", 1) > 0 and hasattr(seed, "__iter__")
+    words = as_items("seed", seed, told) if several else [seed]
     if not words:
         raise ValueError(f"seed must be {told}, got {shown(seed)}")
-    return np.random.SeedSequence(seed)
+    try:
+        entropy = [as_seed(word) for word in words]
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"seed must be {told}, got {shown(seed)}") from None
+    return np.random.SeedSequence(entropy if several else entropy[0])

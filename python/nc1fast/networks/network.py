@@ -6,7 +6,7 @@ import copy
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._arguments import as_count, as_flag, as_optional_flag, check_choice
+from nc1fast._arguments import as_count, as_flag, as_items, as_optional_flag, check_choice
 from nc1fast._extras import require
 from nc1fast.activations import Activation, phi
 from nc1fast.kernels import NNGP, NTK
@@ -181,7 +181,9 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         self.n_features = as_count("n_features", n_features)
         self.n_outputs = as_count("n_outputs", n_outputs)
         given: Any = width
-        widths = list(given) if hasattr(given, "__len__") else [given] * (self.depth - 1)
+        several = getattr(given, "ndim", 1) > 0 and hasattr(given, "__len__")
+        what = "one number or one per hidden layer"
+        widths = as_items("width", given, what) if several else [given] * (self.depth - 1)
         if len(widths) != self.depth - 1:
             raise ValueError(
                 f"width must be one number or {self.depth - 1} (one per hidden layer), got {len(widths)}"

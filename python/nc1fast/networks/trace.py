@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_number, shown
+from nc1fast._arguments import as_count, as_items, as_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +144,8 @@ def probe_epochs(probe: Any, epochs: int) -> list[int]:
         count = int(math.log10(max(epochs, 1)) * PROBES_PER_DECADE) + 1
         found = {round(10 ** (k / PROBES_PER_DECADE)) for k in range(count)}
         return sorted({0, epochs} | {e for e in found if e <= epochs})
-    given = list(probe) if hasattr(probe, "__iter__") else [probe]
+    several = getattr(probe, "ndim", 1) > 0 and hasattr(probe, "__iter__")
+    given = as_items("probe", probe, "'log' or a list of epochs") if several else [probe]
     return sorted({0, epochs, *(as_count("probe", epoch, 0, epochs) for epoch in given)})
 
 
