@@ -177,11 +177,22 @@ def test_what_is_masked_nowhere_is_taken():
     assert nc.collapse(np.ma.array(X), y, RELU).nc1 == nc.collapse(X, np.asarray(y), RELU).nc1
 
 
+class _Lazy:
+    """Gives its array when asked, masked or not, as arrays of dask do."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
 MASKED = np.ma.array(X, mask=np.arange(36).reshape(12, 3) == 7)
 Y = np.repeat([0, 1, 2], 4)
 ROWS = {
     "collapse": lambda masked: nc.collapse(masked, Y, RELU),
     "features": lambda masked: nc.collapse(masked, Y),
+    "what is masked when asked": lambda masked: nc.collapse(_Lazy(masked), Y, RELU),
     "a list of rows": lambda masked: nc.collapse(list(masked), Y, RELU),
     "Gram matrix": RELU,
     "columns": lambda masked: RELU(X, masked),
@@ -207,6 +218,15 @@ ROWS = {
 def test_masked_data_are_refused(name):
     with pytest.raises(ValueError, match=r"^\w+ must not be masked, but \d+ of its entries are"):
         ROWS[name](MASKED)
+
+
+def test_masked_arrays_of_dask_are_refused():
+    array = pytest.importorskip("dask.array", reason="dask arrays (extra: distributed)")
+    with pytest.raises(ValueError, match="^X must not be masked, but 1 of"):
+        nc.collapse(array.from_array(MASKED, chunks=(5, 3)), Y, RELU)
+    y = np.ma.array(Y, mask=Y == 1)
+    with pytest.raises(ValueError, match="^y must not be masked, but 4 of"):
+        nc.collapse(X, array.from_array(y, chunks=4), RELU)
 
 
 # --- the same rule at every way in ---

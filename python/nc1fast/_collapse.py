@@ -89,7 +89,8 @@ def collapse(
         path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
         memory map; an array of h5py, zarr or dask.
     y : array-like of shape (n_samples,), or path
-        Labels of any sortable dtype.
+        Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
+        in which that is not certain, and NaN or masked ones, are refused.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
         differ need another). A callable f(X_I, X_J) returns the tile (len(X_I), len(X_J)) of a symmetric kernel.

@@ -40,21 +40,30 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
     TypeError, ValueError
         For what cannot be one, and for masked entries, which have no value.
     """
-    for part in X if isinstance(X, list | tuple) else (X,):
-        if isinstance(part, np.ma.MaskedArray) and (count := int(np.ma.getmaskarray(part).sum())):
-            raise ValueError(
-                f"{name} must not be masked, but {count} of its entries are: fill them, or leave them out"
-            )
     try:
         if is_tensor(X) or index_of(X) is not None:
             return to_host(X)
         if not hasattr(X, "__array__") and hasattr(X, "__dlpack__"):
             return np.from_dlpack(X)
-        return np.asarray(X)
+        array = X.compute() if hasattr(X, "__dask_graph__") else X
+        if hasattr(array, "__array__") and not isinstance(array, np.ndarray):
+            array = array.__array__()  # which may be masked, where np.asarray is not
+        count = sum(map(_masked_in, array if isinstance(array, list | tuple) else (array,)))
+        array = np.asarray(array)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         told = " ".join(str(error).split())
         raise kind(f"{name} must be an array of numbers: {told}") from error
+    if count:
+        raise ValueError(
+            f"{name} must not be masked, but {count} of its entries are: fill them, or leave them out"
+        )
+    return array
+
+
+def _masked_in(part: Any) -> int:
+    """Entries that are masked."""
+    return int(np.ma.getmaskarray(part).sum()) if isinstance(part, np.ma.MaskedArray) else 0
 
 
 def finite(X: Any, name: str) -> None:
