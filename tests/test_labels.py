@@ -97,6 +97,7 @@ APART = {
     "decimals": [decimal.Decimal("0.1"), decimal.Decimal("0.10000000000000000001"), decimal.Decimal(2)],
     "an object array": np.array(["a", "b", "c"], dtype=object),
     "a frame of text": _Series(["a", "b", "c"]),
+    "a frame of tuples": _Series([(0, 1), (0, 1, 2), (1,)]),
     "numbers and True": [True, 0, 2],
     "a deque": collections.deque([3, 1, 2]),
     "a range": range(3),
@@ -222,10 +223,10 @@ def test_masked_data_are_refused(name):
 
 def test_masked_arrays_of_dask_are_refused():
     array = pytest.importorskip("dask.array", reason="dask arrays (extra: distributed)")
-    with pytest.raises(ValueError, match="^X must not be masked, but 1 of"):
+    with pytest.raises(ValueError, match=r"^X must not be masked, but 1 of"):
         nc.collapse(array.from_array(MASKED, chunks=(5, 3)), Y, RELU)
     y = np.ma.array(Y, mask=Y == 1)
-    with pytest.raises(ValueError, match="^y must not be masked, but 4 of"):
+    with pytest.raises(ValueError, match=r"^y must not be masked, but 4 of"):
         nc.collapse(X, array.from_array(y, chunks=4), RELU)
 
 

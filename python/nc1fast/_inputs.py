@@ -266,9 +266,15 @@ def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArra
             f"{name} must hold labels that can be told apart and sorted: {one} and {other} are equal but of different "
             "types, or neither comes first"
         )
-    objects = np.empty(len(distinct), dtype=object)
-    objects[:] = [plain[k] for k in ranked]
-    return objects, np.array(ranked, dtype=np.intp)
+    return object_array([plain[k] for k in ranked]), np.array(ranked, dtype=np.intp)
+
+
+def object_array(values: list[Any]) -> NDArray[Any]:
+    """Python objects (N,) as they are, also those that have parts, as tuples."""
+    out = np.empty(len(values), dtype=object)
+    for k, value in enumerate(values):
+        out[k] = value
+    return out
 
 
 def two_classes(labels: NDArray[Any]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
-from nc1fast._inputs import as_labels, as_matrix
+from nc1fast._inputs import as_labels, as_matrix, object_array
 from nc1fast.metrics import Collapse, collapse_from_sums
 from nc1fast.sums import ClassSums, SumsError
 
@@ -301,7 +301,7 @@ class FeatureSums:
     def _sorted(self) -> tuple[list[_Moments], NDArray[Any]]:
         """Moments and labels of the classes, by label."""
         entries = list(self._classes.values())
-        classes, labels = as_labels([label for label, _ in entries], len(entries))
+        classes, labels = as_labels(object_array([label for label, _ in entries]), len(entries))
         return [entries[k][1] for k in np.argsort(classes)], labels
 
     def collapse(self, convention: str | None = None) -> Collapse:
