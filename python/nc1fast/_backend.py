@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast import _core, cuda
+from nc1fast._arguments import as_count, check_choice
 from nc1fast._device_arrays import empty_like, index_of
 from nc1fast._inputs import as_rows, row_chunks
 from nc1fast._plan import Chain, adaptive_chain, chain_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[Any] | FileRows
 
+_MOST_THREADS = 1024
 _INLINE_PAIRS = 100_000  # below, threads cost more than they save
 _DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
@@ -37,16 +39,12 @@ def thread_count(n_threads: int | None) -> int:
     if n_threads is None:
         for name in ("NC1FAST_NUM_THREADS", "OMP_NUM_THREADS"):
             value = os.environ.get(name, "")
-            if value.isdigit() and int(value) > 0:
-                return int(value)
+            if value.isdecimal() and int(value) > 0:
+                return min(int(value), _MOST_THREADS)
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if isinstance(n_threads, bool) or not hasattr(n_threads, "__index__"):
-        raise TypeError(f"n_threads must be a positive integer or None, got {n_threads!r}")
-    if n_threads < 1:
-        raise ValueError(f"n_threads must be a positive integer or None, got {n_threads!r}")
-    return min(int(n_threads), 1024)
+    return min(as_count("n_threads", n_threads), _MOST_THREADS)
 
 
 def threads_for(n_threads: int | None, n_pairs: int) -> int:
@@ -115,11 +113,6 @@ def build_info() -> dict[str, Any]:
     }
 
 
-def check_dtype(dtype: str, allowed: Sequence[str]) -> None:
-    if dtype not in allowed:
-        raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, got {dtype!r}")
-
-
 def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     """Zero rows have no direction: harmless unless a kernel depends on nothing else, or asks for the slope at a kink."""
     step = any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains)
@@ -149,7 +142,7 @@ def gram(
     device: str | None,
 ) -> NDArray[Any]:
     """Gram matrix; see `Kernel.__call__`."""
-    check_dtype(dtype, ("float64", "float32"))
+    check_choice("dtype", dtype, ("float64", "float32"))
     there = index_of(X)
     if device is None:
         device = "cpu" if there is None else f"cuda:{there}"

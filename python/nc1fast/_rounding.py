@@ -26,7 +26,10 @@ PER_CLASS = (
     *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
     *("displacements", "noises", "shifts", "floors", "trace_noises"),
 )
-DISTANCE = 24.0, 16.0  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
+DISTANCE = (
+    24.0,
+    16.0,
+)  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
 UNIT_ROUNDOFF = 2.0**-53
 
 

@@ -198,7 +198,11 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
     unit = chebyshev.grid(grid.shape) if grid else rule.nodes
     D2 = _distances(kernel, box, unit, pool)
     furthest = float(D2.max())
-    noise = 0.0 if stable(kernel) else 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
+    noise = (
+        0.0
+        if stable(kernel)
+        else 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
+    )
     if grid and furthest > 0:
         points = X[grid.probes()]
         L = grid.interpolation(grid.unit(points))
