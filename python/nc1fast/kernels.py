@@ -362,13 +362,22 @@ def to_json(kernel: Any) -> Any:
     """A kernel, a name or None as JSON holds it."""
     if kernel is None or isinstance(kernel, str):
         return kernel
+    values = to_plain(kernel)
+    if isinstance(kernel, AdaptiveKernel):
+        del values["factor"]
+        values["sigma"] = kernel.sigma.tolist()
+    return values
+
+
+def to_plain(kernel: Any) -> dict[str, Any]:
+    """A kernel as plain values and arrays; with the factor of an adaptive one, whose bits depend on who computes it."""
     if type(kernel).__name__ not in _CLASSES or not isinstance(kernel, Kernel):
         raise TypeError(f"only kernel objects can be written to a file, got {kernel!r}")
     values = {f.name: getattr(kernel, f.name) for f in fields(kernel) if f.init}  # type: ignore[arg-type]
     if isinstance(values.get("activation"), LeakyReLU):
         values["activation"] = {"leaky_relu": values["activation"].slope}
     if isinstance(kernel, AdaptiveKernel):
-        values["sigma"] = kernel.sigma.tolist()
+        values["factor"] = kernel.factor
     return {"class": type(kernel).__name__, **values}
 
 
@@ -380,3 +389,11 @@ def from_json(data: Any) -> Any:
     if isinstance(values.get("activation"), dict):
         values["activation"] = LeakyReLU(values["activation"]["leaky_relu"])
     return _CLASSES[values.pop("class")](**values)
+
+
+def from_plain(data: dict[str, Any]) -> Any:
+    """The kernel that `to_plain` took apart."""
+    kernel = from_json({name: value for name, value in data.items() if name != "factor"})
+    if isinstance(kernel, AdaptiveKernel):
+        object.__setattr__(kernel, "factor", data["factor"])
+    return kernel

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast import plotting
 from nc1fast._extras import require
+from nc1fast._storage import write_atomically
 from nc1fast.studies import series as _series
 from nc1fast.studies import table
 from nc1fast.studies.findings import Finding, claims, pooled, rules, sections
@@ -66,7 +67,7 @@ def build(folder: str | Path) -> Path:
     drawings = plotting.draw(rows, _series.read(folder))
     images = plotting.save(drawings, folder / FIGURES)
     path = folder / REPORT
-    table.write_atomically(path, render(rows, provenance, drawings, images).encode())
+    write_atomically(path, render(rows, provenance, drawings, images).encode())
     return path
 
 

@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import io
-import pickle
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast import _packed
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source
 from nc1fast._inputs import row_chunks
-from nc1fast._pass import kernel_sums
+from nc1fast._pass import Survey, kernel_sums
 from nc1fast._spool import full
+from nc1fast._storage import checksum, reading
+from nc1fast.distributed.problem import Problem
 from nc1fast.distributed.shares import Share
+from nc1fast.kernels import from_plain, to_plain
 from nc1fast.sums import from_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nc1fast._pass import Survey
-    from nc1fast.distributed.problem import Problem
+    from numpy.typing import NDArray
+
     from nc1fast.sums import ClassSums, PassSums
 
+_KIND, _FORMAT = "what bundles share", 1
 _NEEDED = (
     "bytes are needed for workers to read (TMPDIR or the folder of the journal decides where; an .npy file given as X "
     "needs none)"
@@ -52,17 +56,30 @@ class Task:
     part: tuple[int, int]
 
     def surveyed(self) -> Surveyed:
-        """What all bundles share; of what is one number per row, only the pages in use come into memory."""
-        with Path(f"{self.base}pass").open("rb") as file:
-            shared: Surveyed = pickle.load(file)
-        classes, order = (
-            np.load(f"{self.base}{name}.npy", mmap_mode="r") for name in ("classes", "order")
-        )
-        return replace(
-            shared,
-            problem=replace(shared.problem, classes=classes),
-            survey=replace(shared.survey, order=order),
-        )
+        """What all bundles share; of what is one number per row, only the pages in use come into memory.
+
+        Raises
+        ------
+        OSError
+            If a file is gone or cannot be read.
+        ValueError
+            If one is damaged, or of another version of nc1fast.
+        """
+        path = f"{self.base}pass"
+        with reading(path), Path(path).open("rb") as file:
+            head, arrays = _packed.unpack(file, _KIND, _FORMAT)
+            values = _packed.joined(head["values"], arrays)
+        mapped = (self._mapped(name, told) for name, told in values["checksums"].items())
+        return Surveyed.restored(values, *mapped)
+
+    def _mapped(self, name: str, told: str) -> NDArray[Any]:
+        """One number per row, from a file that is mapped."""
+        path = f"{self.base}{name}.npy"
+        with reading(path):
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            if checksum(str(array.dtype).encode(), array) != told:
+                raise ValueError("is damaged: its checksum is another one")
+        return array
 
     def run(self) -> list[Share]:
         """Compute the bundle; the integers of each kernel.
@@ -92,7 +109,7 @@ class Surveyed:
     problem: Problem
     survey: Survey
     n_threads: int
-    state: tuple[int, int] | None
+    state: tuple[int, ...] | None
 
     @classmethod
     def of(cls, problem: Problem, n_threads: int, *, survey_threads: int | None) -> Surveyed:
@@ -183,18 +200,63 @@ class Surveyed:
             if not isinstance(rows, FileRows) or rows.temporary:
                 rows = as_source(write("rows.npy", _npy(rows), rows.nbytes))
                 state = rows.state()
-            for name, array in (("classes", self.problem.classes), ("order", self.survey.order)):
+            by_row: dict[str, NDArray[Any]] = {
+                "classes": self.problem.classes,
+                "order": self.survey.order,
+            }
+            for name, array in by_row.items():
                 write(f"{name}.npy", _npy(array), array.nbytes)
-            shared = pickle.dumps(
-                replace(
-                    self,
-                    problem=replace(self.problem, rows=rows, classes=self.problem.classes[:0]),
-                    survey=replace(self.survey, order=self.survey.order[:0]),
-                    state=state,
-                )
-            )
+            arrays: dict[str, Any] = {}
+            values = _packed.split(self._stored(rows, state), arrays)
+            values["checksums"] = {
+                name: checksum(str(array.dtype).encode(), np.ascontiguousarray(array))
+                for name, array in by_row.items()
+            }
+            head = {"kind": _KIND, "format": _FORMAT, "values": values}
+            shared = _packed.packed(head, arrays)
             write("pass", iter([shared]), len(shared))
             yield Task(base, (0, 1))
+
+    def _stored(self, rows: FileRows, state: tuple[int, ...] | None) -> dict[str, Any]:
+        """Plain values and arrays, but for what is one number per row; rows are where a worker finds them."""
+        problem, survey = self.problem, self.survey
+        names = ("path", "offset", "stride", "stored", "shape")
+        return {
+            "rows": {name: getattr(rows, name) for name in names},
+            "n_classes": len(problem.labels),
+            "kernels": [to_plain(kernel) for kernel in problem.kernels],
+            "statistics": problem.statistics,
+            "dtype": problem.dtype,
+            "device": problem.device,
+            "memory_limit": problem.memory_limit,
+            "n_threads": self.n_threads,
+            "state": state,
+            "passes": survey.passes,
+            "mappings": survey.mappings,
+            "problems": survey.problems,
+        }
+
+    @classmethod
+    def restored(
+        cls, values: dict[str, Any], classes: NDArray[np.int32], order: NDArray[np.int64]
+    ) -> Surveyed:
+        """What `tasks` stored; labels, which no worker needs, are 0, 1, ..."""
+        rows = values["rows"]
+        problem = Problem(
+            FileRows(**{**rows, "shape": tuple(rows["shape"])}),
+            classes,
+            np.arange(values["n_classes"]),
+            tuple(from_plain(kernel) for kernel in values["kernels"]),
+            *(values[name] for name in ("statistics", "dtype", "device", "memory_limit")),
+        )
+        lists = (tuple(values[name]) for name in ("passes", "mappings", "problems"))
+        state = values["state"]
+        return cls(
+            problem,
+            Survey(order, *lists),
+            values["n_threads"],
+            None if state is None else tuple(state),
+        )
 
 
 def _npy(array: Any) -> Iterator[Any]:

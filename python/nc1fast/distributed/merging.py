@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,12 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
         origin |= dict.fromkeys(part.exact.covered, path)
     if total is None or total.exact is None:
         raise ValueError("there is no file to merge")
-    missing = sorted(set(range(total.exact.parts)) - total.exact.covered)
-    if missing:
-        named = ", ".join(map(str, missing[:_NAMED])) + (", ..." if len(missing) > _NAMED else "")
-        raise ValueError(f"{len(missing)} of {total.exact.parts} parts are missing: {named}")
+    parts, covered = total.exact.parts, total.exact.covered
+    if n_missing := parts - len(covered):
+        missing = (index for index in range(parts) if index not in covered)
+        named = ", ".join(map(str, itertools.islice(missing, _NAMED)))
+        named += ", ..." if n_missing > _NAMED else ""
+        raise ValueError(f"{n_missing} of {parts} parts are missing: {named}")
     return total
 
 

@@ -90,11 +90,12 @@ def reduce(
             finished = Journal(finished.totals, plan.bundles, journal, _about(problem))
         stack.callback(finished.close)
         count = finished.bundles
-        missing = [index for index in range(count) if index not in finished.covered]
+        before = finished.covered
+        missing = (index for index in range(count) if index not in before)
         if report is not None:
-            report(count - len(missing), count)
+            report(len(before), count)
         results: Generator[list[Share], None, None]
-        if executor is None or not missing:
+        if executor is None or len(before) == count:
             results = (surveyed.shares((index, count)) for index in missing)
         else:
             beside = None if journal is None else Path(journal)
