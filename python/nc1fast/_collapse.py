@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from nc1fast._backend import thread_count
-from nc1fast._files import as_source, read_labels
+from nc1fast._files import as_source, read_gram, read_labels, steady
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
 from nc1fast._methods import Request, check_method, collapse_by
 from nc1fast._pass import check_pass, kernel_sums
@@ -57,6 +54,7 @@ def collapse(
 def collapse(
     X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **settings: Unpack[Settings]
 ) -> list[Collapse]: ...
+@steady
 def collapse(
     X: ArrayLike,
     y: ArrayLike,
@@ -132,7 +130,8 @@ def collapse(
         For data that are not real numbers, labels that cannot be sorted, kernels that are none.
     ValueError
         For shapes that do not fit, NaN or Inf, one class, unknown names, features not built yet, data too large for a
-        kernel that grows (exp), what exceeds `memory_limit`, and a journal of another problem. The message names the argument.
+        kernel that grows (exp), what exceeds `memory_limit`, a journal of another problem, and a file that is damaged, is no
+        regular file or changes while it is read. The message names the argument.
     OSError
         For a file that cannot be read or is cut short, a journal that cannot be written, and a full disk. What is
         recorded stays.
@@ -203,6 +202,7 @@ def collapse(
     return collapse_from_sums(sums, convention, keep_rows=keep_rows)
 
 
+@steady
 def class_sums(
     X: ArrayLike,
     y: ArrayLike,
@@ -315,7 +315,7 @@ def _sums(
             raise ValueError(
                 f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}"
             )
-        tile, n = precomputed(np.load(X, mmap_mode="r") if isinstance(X, str | os.PathLike) else X)
+        tile, n = precomputed(read_gram(X))
         classes, labels = as_labels(y, n)
         two_classes(labels)
         return tile_sums(

@@ -7,6 +7,7 @@ once into a temporary file, see `_spool`.
 
 from __future__ import annotations
 
+import functools
 import math
 import mmap
 import os
@@ -15,7 +16,7 @@ import tempfile
 import zipfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,8 +28,12 @@ from nc1fast._npy import check_room, members, open_member, read_array, read_head
 from nc1fast._storage import bytes_in, check_regular, reading, unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 _PLAIN = {"f8", "f4", "f2", "i1", "u1", "i2", "u2", "i4", "u4"}  # what the core widens, exactly
 _PAGE_BYTES = 1 << 16  # read ahead in each column of a Parquet file
 _NAMED = 20  # arrays of a file that a message names
@@ -94,26 +99,31 @@ def read_gram(K: Any) -> Any:
         return np.memmap(path, head.dtype, "r", file.tell(), head.shape, order)  # type: ignore[call-overload]
 
 
-@contextmanager
-def steady(X: Any, y: Any = None) -> Iterator[None]:
-    """Raise ValueError if a file that X or y is read from changes before the context ends.
+def steady(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator of functions of X and y, which come first: a ValueError if a file that they are read from changes meanwhile.
 
     Noticed by its bytes, the time of its last change and its inode: not what changes within one tick of the clock of the
     file system and keeps the size, nor what another map of it has not given to the system yet.
     """
-    with ExitStack() as stack:
-        for argument, data in (("X", X), ("y", y)):
-            path = _path_of(data)
-            if path is not None and Path(path).exists():
-                stack.enter_context(unchanged(path, argument))
-        yield
+
+    @functools.wraps(function)
+    def checked(*arguments: P.args, **named: P.kwargs) -> R:
+        data = {**dict(zip("Xy", arguments, strict=False)), **named}
+        with ExitStack() as stack:
+            for argument in "Xy":
+                path = _path_of(data.get(argument))
+                if path is not None and os.path.exists(path):  # noqa: PTH110  (null bytes)
+                    stack.enter_context(unchanged(path, argument))
+            return function(*arguments, **named)
+
+    return checked
 
 
 def _path_of(data: Any) -> str | None:
     """The file that data are read from, where that can be told."""
     if isinstance(data, str | os.PathLike):
         path = _split(os.fspath(data))[0]
-        return None if "://" in path or "\0" in path else path
+        return None if "://" in path else path
     if isinstance(data, FileRows):
         return None if data.temporary else data.path
     if isinstance(data, np.memmap):

@@ -102,21 +102,16 @@ class Surveyed:
     ----------
     n_threads : int
         Of a bundle.
-    state : (bytes, ns) or None
-        Of the file of the rows before its survey.
     """
 
     problem: Problem
     survey: Survey
     n_threads: int
-    state: tuple[int, ...] | None
 
     @classmethod
     def of(cls, problem: Problem, n_threads: int, *, survey_threads: int | None) -> Surveyed:
         """Survey a problem: three readings of X in its own order, one of them for the hash."""
-        rows = problem.rows
-        state = rows.state() if isinstance(rows, FileRows) else None
-        return cls(problem, problem.survey(survey_threads), n_threads, state)
+        return cls(problem, problem.survey(survey_threads), n_threads)
 
     def sums(
         self, part: tuple[int, int], progress: Callable[[int, int], object] | None = None
@@ -126,7 +121,7 @@ class Surveyed:
         Raises
         ------
         ValueError
-            If the file of the rows has changed since the survey.
+            If the file of the rows has changed since it was first looked at.
         """
         problem = self.problem
         found: Any = kernel_sums(
@@ -140,7 +135,7 @@ class Surveyed:
             surveyed=self.survey,
             progress=progress,
         )
-        if isinstance(problem.rows, FileRows) and problem.rows.state() != self.state:
+        if isinstance(problem.rows, FileRows) and problem.rows.state() != problem.state:
             raise ValueError(
                 f"X has changed since the pass began: {problem.rows.path} must stay as it is"
             )
@@ -196,7 +191,7 @@ class Surveyed:
                     raise full(error, path, f"{n_bytes} {_NEEDED}") from error
                 return path
 
-            rows, state = self.problem.rows, self.state
+            rows, state = self.problem.rows, self.problem.state
             if not isinstance(rows, FileRows) or rows.temporary:
                 rows = as_source(write("rows.npy", _npy(rows), rows.nbytes))
                 state = rows.state()
@@ -248,15 +243,10 @@ class Surveyed:
             np.arange(values["n_classes"]),
             tuple(from_plain(kernel) for kernel in values["kernels"]),
             *(values[name] for name in ("statistics", "dtype", "device", "memory_limit")),
+            state=None if values["state"] is None else tuple(values["state"]),
         )
         lists = (tuple(values[name]) for name in ("passes", "mappings", "problems"))
-        state = values["state"]
-        return cls(
-            problem,
-            Survey(order, *lists),
-            values["n_threads"],
-            None if state is None else tuple(state),
-        )
+        return cls(problem, Survey(order, *lists), values["n_threads"])
 
 
 def _npy(array: Any) -> Iterator[Any]:

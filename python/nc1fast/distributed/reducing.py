@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import os
+import time
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +29,15 @@ if TYPE_CHECKING:
     from nc1fast.sums import ClassSums
 
 _PATIENCE = 1.0  # seconds without a result after which the executor is looked at
+_SILENCE = 600.0  # seconds in which no bundle begins or ends that an executor may take, or
+_EXPECTED = 100.0  # times as long as the plan expects of a bundle
 _FINAL = (ValueError, TypeError, BrokenExecutor)  # to try again would be in vain
 _GONE = "the executor has lost its workers or its scheduler: a journal keeps what was finished, go on with a new one"
+
+_SILENT = (
+    "no bundle has begun or ended for {:.0f} s: the executor has lost them, or has other work to do; a journal keeps what "
+    "was finished, and reduce(..., timeout=) waits longer"
+)
 
 
 def reduce(
@@ -37,6 +46,7 @@ def reduce(
     *,
     journal: str | os.PathLike[str] | None = None,
     retries: int = 3,
+    timeout: float | None = None,
     progress: bool | Callable[[int, int], object] = False,
 ) -> list[ClassSums]:
     """Sum the bundles of a plan, on the workers of an executor or in this process.
@@ -51,6 +61,10 @@ def reduce(
         done again, and their number is that of the journal.
     retries : int, default 3
         How often a bundle is tried again after an error of its worker, of the network or of the file system.
+    timeout : float, optional
+        Seconds in which no bundle begins or ends after which the executor is taken to have lost them; `math.inf` waits for
+        ever. Default: 600, or 100 times what the plan expects of a bundle if that is more; for dask, which replaces what
+        it loses and may have to wait for its first worker, for ever.
     progress : bool or callable(done, total), default False
 
     Returns
@@ -66,7 +80,8 @@ def reduce(
     OSError
         If X is deleted, the disk is full or the journal cannot be written. The journal keeps every finished bundle.
     RuntimeError
-        If the executor is broken, or a bundle fails again and again. The journal keeps every finished bundle.
+        If the executor is broken or silent for `timeout` seconds, or a bundle fails again and again. The journal keeps every
+        finished bundle.
 
     Notes
     -----
@@ -75,10 +90,13 @@ def reduce(
     This process holds one total and one bundle's sums per kernel.
     A change of X is noticed by the size and the time of its file, after every bundle and before it counts; between
     two calls with one journal by the hash.
+    What cannot be told from a slow one within `timeout`: a worker that hangs, and a queue of other work before the bundles.
+    Ctrl-C ends every wait at once.
     """
     executor = as_executor(executor)
     if journal is not None and not isinstance(journal, str | os.PathLike):
         raise TypeError(f"journal must be the path of a file or None, got {journal!r}")
+    silence = _silence(timeout, plan, executor)
     problem = plan.problem
     report = reporter(progress, "bundle")
     # While it is surveyed, workers have nothing to do.
@@ -103,7 +121,9 @@ def reduce(
             tasks = (replace(task, part=(index, count)) for index in missing)
             results = stack.enter_context(
                 contextlib.closing(
-                    _computed(tasks, executor, retries, most_results(executor, plan.workers))
+                    _computed(
+                        tasks, executor, retries, most_results(executor, plan.workers), silence
+                    )
                 )
             )
         for shares in results:
@@ -125,11 +145,12 @@ def _about(problem: Problem) -> dict[str, Any]:
 
 
 def _computed(
-    tasks: Iterable[Task], executor: Any, retries: int, most: int
+    tasks: Iterable[Task], executor: Any, retries: int, most: int, silence: float
 ) -> Generator[list[Share], None, None]:
     """Results in the order in which they come. A future is dropped as soon as its result is taken.
 
-    At most `most` futures are kept at a time: finished ones may hold their results.
+    At most `most` futures are kept at a time: finished ones may hold their results. After `silence` seconds in which none
+    of them begins or ends they are given up.
     """
     ended: SimpleQueue[Any] = SimpleQueue()
     pending: dict[Any, tuple[Task, int]] = {}
@@ -146,13 +167,24 @@ def _computed(
         waiting = iter(tasks)
         for task in itertools.islice(waiting, most):
             submit(task, 0)
+        begun, since = 0, time.monotonic()
         while pending:
             try:
                 future = ended.get(timeout=_PATIENCE)
             except Empty:
                 if _is_lost(executor):
                     raise RuntimeError(_GONE) from None
+                for future in [one for one in pending if one.done()]:
+                    ended.put(future)  # by an executor that has not called back
+                now = sum(future.running() for future in pending if hasattr(future, "running"))
+                if now != begun:
+                    begun, since = now, time.monotonic()
+                elif time.monotonic() - since > silence:
+                    raise RuntimeError(_SILENT.format(time.monotonic() - since)) from None
                 continue
+            if future not in pending:  # taken already
+                continue
+            since = time.monotonic()
             task, n_failed = pending.pop(future)
             try:
                 shares = future.result()
@@ -169,6 +201,18 @@ def _computed(
         if not _is_lost(executor):
             for future in pending:
                 future.cancel()
+
+
+def _silence(timeout: float | None, plan: Plan, executor: Any) -> float:
+    """Seconds without a sign of life after which an executor has lost its bundles."""
+    if timeout is None:
+        dask = isinstance(executor, DaskWorkers)
+        return math.inf if dask else max(_SILENCE, _EXPECTED * plan.seconds_per_bundle)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout must be a number of seconds or None, got {timeout!r}")
+    if not timeout > 0:
+        raise ValueError(f"timeout must be > 0 seconds, got {timeout!r}")
+    return timeout
 
 
 def _is_lost(executor: Any) -> bool:

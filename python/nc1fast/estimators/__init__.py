@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._backend import check_dtype, thread_count
-from nc1fast._files import as_source, read_labels
+from nc1fast._files import as_source, read_labels, steady
 from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._one_layer import one_layer
 from nc1fast._warnings import AccuracyWarning, warn
@@ -37,6 +37,7 @@ N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
 _FIRST_UNITS, _FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a tolerance
 
 
+@steady
 def features(
     X: ArrayLike,
     y: ArrayLike,
@@ -132,6 +133,7 @@ def features(
     )
 
 
+@steady
 def pairs(
     X: ArrayLike,
     y: ArrayLike,

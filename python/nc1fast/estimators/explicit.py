@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._backend import check_dtype, thread_count
-from nc1fast._files import as_source
+from nc1fast._files import as_source, steady
 from nc1fast._inputs import as_rows, rows_at
 from nc1fast._workers import workers
 from nc1fast.estimators.deep import check_deep, deep_map, widest
@@ -20,6 +20,7 @@ _PROBE = 128  # rows that direct the weights
 _CHUNK_NUMBERS = 1 << 19  # of features at a time
 
 
+@steady
 def ntk_features(
     X: ArrayLike,
     kernel: Any,
