@@ -242,8 +242,11 @@ class Surveyed:
             classes,
             np.arange(values["n_classes"]),
             tuple(from_plain(kernel) for kernel in values["kernels"]),
-            *(values[name] for name in ("statistics", "dtype", "device", "memory_limit")),
-            state=None if values["state"] is None else tuple(values["state"]),
+            values["statistics"],
+            values["dtype"],
+            values["device"],
+            values["memory_limit"],
+            None if values["state"] is None else tuple(values["state"]),
         )
         lists = (tuple(values[name]) for name in ("passes", "mappings", "problems"))
         return cls(problem, Survey(order, *lists), values["n_threads"])

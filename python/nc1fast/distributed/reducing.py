@@ -21,7 +21,7 @@ from nc1fast.distributed.journal import Finished, Journal
 from nc1fast.distributed.workers import DaskWorkers, as_executor, most_results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Collection, Generator, Iterable
 
     from nc1fast.distributed.planning import Plan
     from nc1fast.distributed.problem import Problem
@@ -167,24 +167,8 @@ def _computed(
         waiting = iter(tasks)
         for task in itertools.islice(waiting, most):
             submit(task, 0)
-        begun, since = 0, time.monotonic()
         while pending:
-            try:
-                future = ended.get(timeout=_PATIENCE)
-            except Empty:
-                if _is_lost(executor):
-                    raise RuntimeError(_GONE) from None
-                for future in [one for one in pending if one.done()]:
-                    ended.put(future)  # by an executor that has not called back
-                now = sum(future.running() for future in pending if hasattr(future, "running"))
-                if now != begun:
-                    begun, since = now, time.monotonic()
-                elif time.monotonic() - since > silence:
-                    raise RuntimeError(_SILENT.format(time.monotonic() - since)) from None
-                continue
-            if future not in pending:  # taken already
-                continue
-            since = time.monotonic()
+            future = _ended(ended, pending, executor, silence)
             task, n_failed = pending.pop(future)
             try:
                 shares = future.result()
@@ -201,6 +185,33 @@ def _computed(
         if not _is_lost(executor):
             for future in pending:
                 future.cancel()
+
+
+def _ended(ended: SimpleQueue[Any], pending: Collection[Any], executor: Any, silence: float) -> Any:
+    """The next future that ends.
+
+    Raises
+    ------
+    RuntimeError
+        If none can end any more, or none begins or ends for so many seconds.
+    """
+    begun, since = 0, time.monotonic()
+    while True:
+        with contextlib.suppress(Empty):
+            future = ended.get(timeout=_PATIENCE)
+            if future in pending:
+                return future
+            continue  # taken already
+        if _is_lost(executor):
+            raise RuntimeError(_GONE)
+        for future in pending:
+            if future.done():  # by an executor that has not called back
+                return future
+        now = sum(future.running() for future in pending if hasattr(future, "running"))
+        if now != begun:
+            begun, since = now, time.monotonic()
+        elif time.monotonic() - since > silence:
+            raise RuntimeError(_SILENT.format(time.monotonic() - since))
 
 
 def _silence(timeout: float | None, plan: Plan, executor: Any) -> float:
