@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import thread_count
 from nc1fast._files import as_source, read_gram, read_labels, steady
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
@@ -54,6 +55,7 @@ def collapse(
 def collapse(
     X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **settings: Unpack[Settings]
 ) -> list[Collapse]: ...
+@ieee
 @steady
 def collapse(
     X: ArrayLike,
@@ -202,6 +204,7 @@ def collapse(
     return collapse_from_sums(sums, convention, keep_rows=keep_rows)
 
 
+@ieee
 @steady
 def class_sums(
     X: ArrayLike,

@@ -280,6 +280,8 @@ def _from_archive(path: str, name: str) -> FileRows:
             check_shape(shape, "X")
             if info.compress_type == zipfile.ZIP_STORED:
                 begin = _begin(path, info) + file.tell()
+                while file.read(CHUNK_BYTES):  # the archive's own checksum comes at the end
+                    pass
                 return _lying(path, begin, shape, dtype, by_column=by_column)
             if not by_column:
                 return _spool.from_stream(file, (shape[0], shape[1]), dtype)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast.activations import NO_FINITE_NTK, Activation, LeakyReLU, as_activation
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
 class Kernel:
     """Base of the kernels: Gram matrices by the compiled core."""
 
+    @ieee
     def __call__(
         self,
         X: ArrayLike,
@@ -101,6 +103,7 @@ class Kernel:
 
         return gram(self, X, Z, dtype=dtype, n_threads=n_threads, device=device)
 
+    @ieee
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
         from nc1fast._backend import diagonal
@@ -319,6 +322,7 @@ class AdaptiveKernel(Kernel):
     factor: NDArray[np.float64] = field(init=False)
     depth = 2
 
+    @ieee
     def __post_init__(self) -> None:
         sigma = np.array(self.sigma, dtype=np.float64, order="C")
         if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1] or not sigma.size:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._one_layer import OneLayer, halves, one_layer
 from nc1fast.kernels import NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
 from nc1fast.reference import dual
@@ -39,6 +40,7 @@ def _one_theta(layer: OneLayer) -> bool:
     return layer.tangent == 0 or layer.theta_weight * layer.bias == layer.theta_bias * layer.weight
 
 
+@ieee
 def squared_distances(
     kernel: Kernel, X: NDArray[Any], Z: NDArray[Any], difference: NDArray[Any] | None = None
 ) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nc1fast import plotting
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._storage import write_atomically
 from nc1fast.studies import series as _series
@@ -39,6 +40,7 @@ _PROVENANCE = (
 _MORE_PROVENANCE = ("study", "cells", "dtype", "system", "python", "numpy", "torch", "core", "date")
 
 
+@ieee
 def build(folder: str | Path) -> Path:
     """Draw the figures and write the report of a finished study, from its tables alone.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _packed
+from nc1fast._arithmetic import ieee
 from nc1fast._rounding import SumsError, sums_error
 from nc1fast._storage import check_regular, reading, replaced
 from nc1fast.kernels import from_json, to_json
@@ -228,6 +229,7 @@ class ClassSums:
         out[self.order] = self.class_rows.T
         return out
 
+    @ieee
     def __add__(self, other: ClassSums) -> ClassSums:
         if not isinstance(other, ClassSums):
             return NotImplemented

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast import metrics
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._warnings import AccuracyWarning, warn
 from nc1fast.datasets.mixtures import _integer, _numbers, _sizes, _stds
@@ -88,6 +89,7 @@ class ExpectedCollapse:
     sizes: tuple[int, ...] | None
 
 
+@ieee
 def expected_collapse(
     kernel: NNGP | ConjugateKernel | NTK,
     means: ArrayLike,

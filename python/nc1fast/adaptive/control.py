@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._collapse import collapse
 from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._targets import encode
@@ -41,6 +42,7 @@ class ShuffledControl:
     nngp: Collapse
 
 
+@ieee
 def shuffled_control(
     X: ArrayLike,
     y: ArrayLike,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import thread_count
 from nc1fast._inputs import as_rows
 from nc1fast._progress import reporter
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _SPREAD = 2.0  # random starts: log eigenvalues of S within +- this
 
 
+@ieee
 def solve(
     X: ArrayLike,
     targets: ArrayLike,

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 CONVENTION = "released"  # class weights of the released kernel formula, as `collapse` names them
 
 
+@ieee
 def erf_ntk(
     X: ArrayLike, *, weight_variance: float = 1.0, bias_variance: float = 0.0
 ) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._storage import reading, shown, unchanged
 from nc1fast.datasets._arrays import read_npy, read_npz
 from nc1fast.datasets._csv import read_csv
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+@ieee
 def load(
     path: str | os.PathLike[str],
     *,

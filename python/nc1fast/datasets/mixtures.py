@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 Seed: TypeAlias = int | Sequence[int] | np.random.SeedSequence
 
 
+@ieee
 def gaussian_mixture(
     means: ArrayLike,
     stds: ArrayLike,
@@ -101,6 +104,7 @@ def gaussian_mixture(
     return X, np.repeat(names, n)
 
 
+@ieee
 def paper_d1(
     N: int, d0: int, seed: Seed = 0, *, sizes: Sequence[int] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -147,6 +151,7 @@ def paper_d1(
     return _paper(N, d0, seed, sizes, means=(-2, 2), labels=(-1, 1))
 
 
+@ieee
 def paper_d2(
     N: int, d0: int, seed: Seed = 0, *, sizes: Sequence[int] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _packed
+from nc1fast._arithmetic import ieee
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source
 from nc1fast._inputs import row_chunks
@@ -81,6 +82,7 @@ class Task:
                 raise ValueError("is damaged: its checksum is another one")
         return array
 
+    @ieee
     def run(self) -> list[Share]:
         """Compute the bundle; the integers of each kernel.
 

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nc1fast._arithmetic import ieee
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _NAMED = 10  # missing parts that a message names
 
 
+@ieee
 def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
     """Add the parts of one problem from their files.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import bits_of
 from nc1fast._progress import reporter
 from nc1fast.distributed.bundles import Surveyed, Task
@@ -40,6 +41,7 @@ _SILENT = (
 )
 
 
+@ieee
 def reduce(
     plan: Plan,
     executor: Any = None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import check_dtype, thread_count
 from nc1fast._files import as_source, read_labels, steady
 from nc1fast._inputs import as_labels, as_rows, two_classes
@@ -37,6 +38,7 @@ N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
 _FIRST_UNITS, _FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a tolerance
 
 
+@ieee
 @steady
 def features(
     X: ArrayLike,
@@ -133,6 +135,7 @@ def features(
     )
 
 
+@ieee
 @steady
 def pairs(
     X: ArrayLike,

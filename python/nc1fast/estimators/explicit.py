@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import check_dtype, thread_count
 from nc1fast._files import as_source, steady
 from nc1fast._inputs import as_rows, rows_at
@@ -20,6 +21,7 @@ _PROBE = 128  # rows that direct the weights
 _CHUNK_NUMBERS = 1 << 19  # of features at a time
 
 
+@ieee
 @steady
 def ntk_features(
     X: ArrayLike,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
 from nc1fast.features import FeatureSums
@@ -206,6 +207,7 @@ def layer_results(
     return results
 
 
+@ieee
 def probe(
     module: Any,
     X: ArrayLike,

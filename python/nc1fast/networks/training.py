@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
 from nc1fast._progress import reporter
@@ -29,6 +30,7 @@ else:
     torch = require("torch", "torch")
 
 
+@ieee
 def train(
     network: ShallowNetwork,
     X: ArrayLike,
