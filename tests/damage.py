@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.util
 import json
 import resource
 import shutil
@@ -45,11 +46,19 @@ class Kind:
         Bytes that identify what was read.
     sealed : bool
         Whether the format has room for a checksum of ours.
+    needs : tuple of str
+        Optional packages.
     """
 
     make: Callable[[Path], Path]
     read: Callable[[Path], Any]
     sealed: bool = False
+    needs: tuple[str, ...] = ()
+
+    @property
+    def readable(self) -> bool:
+        """Whether the packages are there."""
+        return all(importlib.util.find_spec(name) for name in self.needs)
 
 
 def _data(n: int = 60) -> tuple[Any, Any]:
@@ -317,6 +326,7 @@ def _read_description(path: Path) -> str:
     return repr(studies.load(path))
 
 
+STUDY = ("pydantic", "yaml", "pyarrow")
 KINDS = {
     "class sums": Kind(_make_sums, lambda path: _sums_bytes(nc.ClassSums.load(path)), True),
     "share": Kind(_make_shares, _read_shares, True),
@@ -324,11 +334,11 @@ KINDS = {
     "journal": Kind(_make_journal, _read_journal, True),
     "journal.pass": Kind(_make_companion("pass"), _read_companion, True),
     "journal.order.npy": Kind(_make_companion("order.npy"), _read_companion, True),
-    "study journal": Kind(_make_study_journal, _read_study_journal, True),
-    "study table .parquet": Kind(_make_table(".parquet"), _read_table, True),
-    "checkpoint": Kind(_make_checkpoint, _read_checkpoint, True),
-    "study table .csv": Kind(_make_table(".csv"), _read_table),
-    "study description": Kind(_make_description, _read_description),
+    "study journal": Kind(_make_study_journal, _read_study_journal, True, STUDY),
+    "study table .parquet": Kind(_make_table(".parquet"), _read_table, True, STUDY),
+    "checkpoint": Kind(_make_checkpoint, _read_checkpoint, True, ("torch",)),
+    "study table .csv": Kind(_make_table(".csv"), _read_table, needs=STUDY),
+    "study description": Kind(_make_description, _read_description, needs=STUDY),
     ".npy": Kind(_make_npy, _read_rows),
     ".npy of labels": Kind(_make_labels, _read_labels),
     ".npz": Kind(_make_npz(np.savez), _read_named),
@@ -337,10 +347,10 @@ KINDS = {
     ".csv": Kind(_make_csv, _read_loaded),
     "IDX": Kind(_make_idx(bytes, ""), _read_loaded),
     "IDX, gzipped": Kind(_make_idx(lambda data: gzip.compress(data, mtime=0), ".gz"), _read_loaded),
-    "HDF5": Kind(_make_hdf5(), _read_named),
-    "HDF5, chunked": Kind(_make_hdf5(chunks=True, compression="gzip"), _read_named),
-    "Zarr": Kind(_make_zarr, _read_named),
-    "Parquet": Kind(_make_parquet, _read_parquet),
+    "HDF5": Kind(_make_hdf5(), _read_named, needs=("h5py",)),
+    "HDF5, chunked": Kind(_make_hdf5(chunks=True, compression="gzip"), _read_named, needs=("h5py",)),
+    "Zarr": Kind(_make_zarr, _read_named, needs=("zarr",)),
+    "Parquet": Kind(_make_parquet, _read_parquet, needs=("pyarrow",)),
 }
 
 
@@ -408,11 +418,6 @@ def _hang(*_: Any) -> None:
 
 def main(flips: int, names: list[str]) -> None:
     """Run it."""
-    import h5py  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-    import torch  # noqa: F401
-    import zarr  # noqa: F401
-
     signal.signal(signal.SIGALRM, _hang)
     with tempfile.TemporaryDirectory() as folder:
         for name in names:  # once without a limit: threads and pools are made
@@ -426,4 +431,4 @@ def main(flips: int, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:] or list(KINDS))
+    main(int(sys.argv[1]), sys.argv[2:] or [name for name, kind in KINDS.items() if kind.readable])
