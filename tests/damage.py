@@ -348,7 +348,9 @@ KINDS = {
     "IDX": Kind(_make_idx(bytes, ""), _read_loaded),
     "IDX, gzipped": Kind(_make_idx(lambda data: gzip.compress(data, mtime=0), ".gz"), _read_loaded),
     "HDF5": Kind(_make_hdf5(), _read_named, needs=("h5py",)),
-    "HDF5, chunked": Kind(_make_hdf5(chunks=True, compression="gzip"), _read_named, needs=("h5py",)),
+    "HDF5, chunked": Kind(
+        _make_hdf5(chunks=True, compression="gzip"), _read_named, needs=("h5py",)
+    ),
     "Zarr": Kind(_make_zarr, _read_named, needs=("zarr",)),
     "Parquet": Kind(_make_parquet, _read_parquet, needs=("pyarrow",)),
 }
