@@ -14,7 +14,7 @@ import typer
 import nc1fast as nc
 from nc1fast import _targets
 from nc1fast._inputs import as_labels
-from nc1fast._storage import replaced, write_atomically
+from nc1fast._storage import check_regular, replaced, write_atomically
 from nc1fast.commands import options
 
 if TYPE_CHECKING:
@@ -240,8 +240,9 @@ def _check_out(out: Path | None, *endings: str) -> None:
         return
     if out.suffix not in endings:
         raise ValueError(f"--out must end in {' or '.join(endings)}, got {str(out)!r}")
-    if out.is_dir() or not out.parent.is_dir():
+    if not out.parent.is_dir():
         raise ValueError(f"--out must be a file in a folder that exists, got {str(out)!r}")
+    check_regular(out, "--out")
 
 
 def _write(trace: Trace, out: Path) -> None:

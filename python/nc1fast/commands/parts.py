@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import nc1fast as nc
+from nc1fast._storage import check_regular
 from nc1fast.commands import options
 from nc1fast.metrics import collapse_from_sums
 
@@ -53,6 +54,7 @@ def shard(
         raise ValueError(f"a share needs a kernel of rows, not --kernel {kernel}")
     if not os.access(out.absolute().parent, os.W_OK):
         raise ValueError(f"--out {out}: its folder is not there, or cannot be written")
+    check_regular(out, "--out")
     X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
     with options.progress("tiles") as progress:
         sums: Any = nc.class_sums(
