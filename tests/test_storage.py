@@ -1,4 +1,4 @@
-"""What the world may do to a call: links, pipes, files that change, executors that lose work, NumPy's error handling."""
+"""What may be where a file is expected: links, pipes, files that change, of earlier versions, or well-formed and not ours."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ import json
 import os
 import pickle
 import re
-import signal
 import socket
-import threading
-import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +14,7 @@ import numpy as np
 import pytest
 from tests import long_pass
 from tests.test_distributed import _plan, _surveyed
+from tests.waiting import within
 
 import nc1fast as nc
 from nc1fast import distributed
@@ -30,22 +26,6 @@ RELU = nc.NNGP("relu")
 @pytest.fixture(scope="module")
 def data():
     return long_pass.data(300)
-
-
-@contextmanager
-def within(seconds):
-    """A hang is a failure, not a hang of the tests."""
-
-    def late(*_):
-        raise AssertionError(f"hangs for {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 # --- what is no regular file ---
@@ -210,18 +190,17 @@ class Meddling:
 
 
 CALLS = {
-    "features": nc.collapse,
-    "kernel": lambda X, y: nc.collapse(X, y, RELU),
-    "callable": lambda X, y: nc.collapse(X, y, lambda A, B: A @ B.T),
-    "pairs": lambda X, y: nc.estimators.pairs(X, y, RELU, n_pairs=1000),
-    "auto": lambda X, y: nc.collapse(X, y, RELU, method="auto"),
+    "features": lambda X, y: nc.collapse(X, y, convention="papyan"),
+    "kernel": lambda X, y: nc.collapse(X, y, RELU, convention="papyan"),
+    "callable": lambda X, y: nc.collapse(X, y, lambda A, B: A @ B.T, convention="papyan"),
+    "pairs": lambda X, y: nc.estimators.pairs(X, y, RELU, n_pairs=1000, convention="papyan"),
+    "auto": lambda X, y: nc.collapse(X, y, RELU, method="auto", convention="papyan"),
     "sums": lambda X, y: nc.class_sums(X, y, RELU, part=(0, 2)),
 }
 
 
 @pytest.mark.parametrize("how", ["written", "replaced", "touched"])
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_file_that_changes_while_it_is_read_is_refused(data, tmp_path, call, how):
     path = tmp_path / "X.npy"
     np.save(path, data[0])
@@ -236,10 +215,15 @@ def test_a_gram_matrix_or_labels_that_change_are_refused(data, tmp_path):
     X, y = data
     np.save(tmp_path / "K.npy", RELU(X))
     with pytest.raises(ValueError, match=r"^X: .*K\.npy: has changed"):
-        nc.collapse(tmp_path / "K.npy", Meddling(y, tmp_path / "K.npy", "touched"), "precomputed")
+        nc.collapse(
+            tmp_path / "K.npy",
+            Meddling(y, tmp_path / "K.npy", "touched"),
+            "precomputed",
+            convention="papyan",
+        )
     np.save(tmp_path / "y.npy", y)
     with pytest.raises(ValueError, match=r"^y: .*y\.npy: has changed"):
-        nc.collapse(Meddling(X, tmp_path / "y.npy", "touched"), tmp_path / "y.npy", RELU)
+        nc.class_sums(Meddling(X, tmp_path / "y.npy", "touched"), tmp_path / "y.npy", RELU)
 
 
 def test_a_file_that_changes_between_plan_and_pass_is_refused(data, tmp_path):
@@ -296,174 +280,3 @@ def test_sums_that_no_pass_gives_are_refused(data, tmp_path, change, told):
     replace(sums, exact=replace(sums.exact, **change)).save(tmp_path / "share.npz")
     with pytest.raises(ValueError, match=rf"share\.npz: .*{told}"):
         nc.ClassSums.load(tmp_path / "share.npz")
-
-
-# --- executors that lose work ---
-
-
-class Losing(Executor):
-    """Runs every third task; of the others nothing is heard again."""
-
-    def __init__(self):
-        self.count, self.pending = 0, []
-
-    def submit(self, function, /, *arguments, **named):
-        future = Future()
-        self.count += 1
-        self.pending.append(future)
-        if self.count % 3 == 0:
-            future.set_result(function(*arguments, **named))
-        return future
-
-
-class Mute(ThreadPoolExecutor):
-    """Its futures end and call nobody back."""
-
-    class _Future:
-        def __init__(self, future):
-            self.done, self.result, self.cancel = future.done, future.result, future.cancel
-
-        def add_done_callback(self, function):
-            pass
-
-    def submit(self, function, /, *arguments, **named):
-        return self._Future(super().submit(function, *arguments, **named))
-
-
-class Cancelling(Losing):
-    """Cancels whatever it gets."""
-
-    def submit(self, function, /, *arguments, **named):
-        future = super().submit(function, *arguments, **named)
-        future.cancel()
-        return future
-
-
-def test_an_executor_that_loses_bundles_is_an_error(data, tmp_path):
-    journal = tmp_path / "run.journal"
-    with within(60), pytest.raises(RuntimeError, match="no bundle has begun or ended for"):
-        distributed.reduce(
-            _plan(*data, [RELU], 6, Losing()), Losing(), journal=journal, timeout=1.5
-        )
-    before = len(journal.read_bytes().splitlines())
-    assert before > 1
-    found = distributed.reduce(_plan(*data, [RELU], 6), journal=journal)
-    assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
-
-
-def test_an_executor_that_does_not_call_back_is_looked_at(data):
-    with within(60), Mute(2) as executor:
-        found = distributed.reduce(_plan(*data, [RELU], 3, executor), executor)
-    assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
-
-
-def test_an_executor_that_cancels_is_an_error(data):
-    with within(60), pytest.raises(RuntimeError, match="failed 4 times, last by CancelledError"):
-        distributed.reduce(_plan(*data, [RELU], 3, Cancelling()), Cancelling())
-
-
-def test_a_bundle_that_runs_is_not_lost(data):
-    class Slow(ThreadPoolExecutor):
-        def submit(self, function, /, *arguments, **named):
-            def slow():
-                time.sleep(0.7)
-                return function(*arguments, **named)
-
-            return super().submit(slow)
-
-    with within(60), Slow(1) as executor:
-        found = distributed.reduce(_plan(*data, [RELU], 3, executor), executor, timeout=3)
-    assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
-
-
-def test_an_interruption_ends_the_wait(data):
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    started = time.monotonic()
-    with within(60), pytest.raises(KeyboardInterrupt):
-        distributed.reduce(_plan(*data, [RELU], 2, Losing()), Losing())
-    assert time.monotonic() - started < 30  # not the ten minutes of the default
-
-
-@pytest.mark.parametrize(
-    ("timeout", "error"),
-    [(0, ValueError), (float("nan"), ValueError), ("1", TypeError), (True, TypeError)],
-)
-def test_timeouts_are_seconds(data, timeout, error):
-    with pytest.raises(error, match="timeout must be"):
-        distributed.reduce(_plan(*data, [RELU], 2), timeout=timeout)
-
-
-# --- NumPy's handling of floating-point errors ---
-
-
-def _on_a_line(X, y, kernel):
-    """By a shortcut, which has no say about data of any other scale."""
-    line = X[:, :1] / np.abs(X[:, :1]).max()
-    return nc.collapse(line, y, kernel, method="shortcut", convention="papyan").nc1
-
-
-def _features(X, y):
-    sums = nc.FeatureSums()
-    sums.update(X[:100], y[:100])
-    sums.update(X[100:], y[100:])
-    return sums.collapse("papyan").nc1
-
-
-def _mixture(X, y):
-    return nc.theory.expected_collapse(
-        nc.NTK("erf"), means=(-2, 2), stds=0.5, sizes=(50, 50), n_features=3
-    ).nc1
-
-
-KERNELS = [RELU, nc.NTK("erf", 3, bias_variance=0.1), nc.NTK("gelu"), nc.NNGP("sin"), nc.Linear()]
-BROAD = {
-    "collapse": lambda X, y: [r.nc1 for r in nc.collapse(X, y, KERNELS, convention="papyan")],
-    "conventions": lambda X, y: [
-        nc.collapse(X, y, RELU, convention="papyan").under(name).nc1
-        for name in ("probe", "class", "sample")
-    ],
-    "relative": lambda X, y: nc.collapse(X, y, RELU, convention="papyan").relative_to(
-        nc.collapse(X, y, convention="papyan")
-    ),
-    "parts": lambda X, y: (
-        (nc.class_sums(X, y, RELU, part=(0, 2)) + nc.class_sums(X, y, RELU, part=(1, 2))).block_sums
-    ),
-    "journal": lambda X, y: distributed.reduce(_plan(X, y, KERNELS, 3))[1].block_sums,
-    "features": _features,
-    "callable": lambda X, y: nc.class_sums(X, y, lambda A, B: A @ B.T).block_sums,
-    "gram": lambda X, y: [kernel(X[:50]) for kernel in KERNELS],
-    "diagonal": lambda X, y: [kernel.diag(X[:50]) for kernel in KERNELS],
-    "pairs": lambda X, y: nc.estimators.pairs(X, y, RELU, n_pairs=3000, convention="papyan").nc1,
-    "random features": lambda X, y: (
-        nc.estimators.features(X, y, RELU, n_units=64, convention="papyan").nc1
-    ),
-    "deep features": lambda X, y: nc.estimators.ntk_features(X, nc.NTK("relu", depth=3), 64),
-    "shortcut": lambda X, y: _on_a_line(X, y, nc.NNGP("erf")),
-    "sweep": lambda X, y: _on_a_line(X, y, nc.NTK("relu")),
-    "adaptive kernel": lambda X, y: nc.AdaptiveKernel(np.diag([1.0, 1e-150, 1, 1e-160, 1, 1]))(
-        X[:9]
-    ),
-    "scales": lambda X, y: [nc.datasets.apply_scale(X, s) for s in ("standardize", "unit-norm")],
-    "mixture": _mixture,
-}
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e-150])
-@pytest.mark.parametrize("name", BROAD)
-@pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
-def test_floating_point_settings_of_the_caller_change_nothing(data, name, scale):
-    call = BROAD[name]
-    X, y = data
-    X = X * scale * (10.0 ** -np.arange(0, 12, 2))  # (300, 6): columns that underflow in products
-
-    def told():
-        try:
-            return call(X, y)
-        except ValueError as error:  # out of range is out of range, whatever the settings
-            return str(error)
-
-    expected = told()
-    with np.errstate(all="raise"):
-        found = told()
-    for a, b in zip(np.atleast_1d(expected), np.atleast_1d(found), strict=True):
-        np.testing.assert_array_equal(a, b)
