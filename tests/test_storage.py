@@ -226,6 +226,14 @@ def test_a_gram_matrix_or_labels_that_change_are_refused(data, tmp_path):
         nc.class_sums(Meddling(X, tmp_path / "y.npy", "touched"), tmp_path / "y.npy", RELU)
 
 
+def test_what_was_written_to_a_map_before_is_no_change(data, tmp_path):
+    X, y = data
+    mapped = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", X.dtype, X.shape)
+    mapped[:] = X
+    found = nc.class_sums(mapped, y, RELU)
+    assert found.within.tobytes() == nc.class_sums(X, y, RELU).within.tobytes()
+
+
 def test_a_file_that_changes_between_plan_and_pass_is_refused(data, tmp_path):
     np.save(tmp_path / "X.npy", data[0])
     plan = _plan(tmp_path / "X.npy", data[1], [RELU], 3)

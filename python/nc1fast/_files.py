@@ -112,6 +112,8 @@ def steady(function: Callable[P, R]) -> Callable[P, R]:
         with ExitStack() as stack:
             for argument in "Xy":
                 path = _path_of(data.get(argument))
+                if isinstance(data.get(argument), np.memmap):
+                    data[argument].flush()  # what the caller has written is not a change
                 if path is not None and os.path.exists(path):  # noqa: PTH110  (null bytes)
                     stack.enter_context(unchanged(path, argument))
             return function(*arguments, **named)
@@ -157,7 +159,7 @@ def _opening(argument: str, path: str) -> Iterator[None]:
 
 def _check_claim(n_bytes: int, path: str) -> None:
     """Raise ValueError for an array that no file of this size can hold."""
-    if "://" not in path and n_bytes > (limit := _EXPANSION * bytes_in(path)):
+    if os.path.exists(path) and n_bytes > (limit := _EXPANSION * bytes_in(path)):  # noqa: PTH110
         raise ValueError(
             f"is damaged: no file of its size holds an array of {n_bytes} bytes ({limit} at most)"
         )
@@ -314,7 +316,8 @@ def _from_hdf5(dataset: Any) -> FileRows:
     check_shape(dataset.shape, "X")
     path = dataset.file.filename
     n_bytes = dataset.size * dataset.dtype.itemsize
-    offset = dataset.id.get_offset() if dataset.chunks is None else None
+    lies = dataset.chunks is None and os.path.exists(path)  # noqa: PTH110  (not one in memory)
+    offset = dataset.id.get_offset() if lies else None
     if offset is None or dataset.dtype.kind not in "fiub":
         _check_claim(n_bytes, path)
         return _from_slices(dataset)
