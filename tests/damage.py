@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 ROOM = 1 << 30  # bytes of address space beyond what a process has when everything is imported
 SECONDS = 20  # that reading a file of a few kilobytes may take
-CUT = 10  # every tenth damage is a cut, not a flip
+CUTS = 10  # one for so many flips
 OUTCOMES = ("refused", "unchanged", "done again", "other content", "wrong")
 RELU = nc.NNGP("relu")
 
@@ -390,7 +390,7 @@ def _outcome(kind: Kind, path: Path, expected: Any) -> tuple[str, str]:
 
 
 def fuzz(name: str, flips: int, folder: Path) -> dict[str, Any]:
-    """Counts of outcomes, and examples of what is wrong."""
+    """Counts of outcomes of so many flips and a tenth as many cuts, and examples of what is wrong."""
     kind = KINDS[name]
     path = kind.make(folder)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
@@ -400,10 +400,10 @@ def fuzz(name: str, flips: int, folder: Path) -> dict[str, Any]:
         raise AssertionError(f"{name} is not read the same way twice")
     told: dict[str, Any] = {"kind": name, **dict.fromkeys(OUTCOMES, 0), "examples": []}
     weights = np.array([len(whole[file]) for file in files], dtype=float)
-    for index in range(flips):
+    for index in range(flips + flips // CUTS):
         rng = np.random.default_rng([list(KINDS).index(name), index])
         file = files[rng.choice(len(files), p=weights / weights.sum())]
-        file.write_bytes(_damaged(whole[file], rng, index % CUT == CUT - 1))
+        file.write_bytes(_damaged(whole[file], rng, index >= flips))
         outcome, why = _outcome(kind, path, expected)
         told[outcome] += 1
         if why:

@@ -108,7 +108,7 @@ def steady(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> R:
-        data = {**dict(zip("Xy", arguments, strict=False)), **named}
+        data: dict[str, Any] = {**dict(zip("Xy", arguments, strict=False)), **named}
         with ExitStack() as stack:
             for argument in "Xy":
                 path = _path_of(data.get(argument))
