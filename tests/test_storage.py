@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests import long_pass
+from tests import long_pass, study_rows
 from tests.test_distributed import _plan, _surveyed
 from tests.waiting import within
 
@@ -262,6 +262,20 @@ def test_files_of_earlier_versions_are_named(data, tmp_path):
         Path(f"{task.base}pass").write_bytes(pickle.dumps(print))
         with pytest.raises(ValueError, match=r"now\.pass is not a file of what bundles share"):
             Task(task.base, (0, 3)).run()
+
+
+def test_a_table_without_a_checksum_is_refused(tmp_path):
+    studies = pytest.importorskip("nc1fast.studies", reason="studies (extra: study)")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "table.parquet"
+    rows = [study_rows.row("NNGP", "relu", nc1=0.1)]
+    studies.table.write(rows, tmp_path, {"study": "mine"})
+    assert studies.read(tmp_path)[1] == {"study": "mine"}
+    parquet.write_table(parquet.read_table(path).replace_schema_metadata(None), path)
+    with pytest.raises(ValueError, match=r"table\.parquet has no checksum"):
+        studies.read(tmp_path)
+    path.unlink()
+    assert studies.read(tmp_path)[0][0]["nc1"] == 0.1
 
 
 def test_shares_of_absurdly_many_parts_are_counted_not_listed(data, tmp_path):
