@@ -95,6 +95,16 @@ def test_hdf5_of_any_layout(data):
             as_source(f"data.h5::{name}")
 
 
+def test_hdf5_in_memory(data):
+    h5py = pytest.importorskip("h5py", reason="HDF5 files (extra: files)")
+    X, y = data
+    with h5py.File("nowhere.h5", "w", driver="core", backing_store=False) as file:
+        flat = file.create_dataset("flat", data=X)
+        chunked = file.create_dataset("chunked", data=X, chunks=(70, 4), compression="gzip")
+        for rows in (flat, chunked):
+            _check(rows, y, X, y)
+
+
 def test_zarr_groups_and_text(data):
     zarr = pytest.importorskip("zarr", reason="Zarr arrays (extra: files)")
     X, y = data

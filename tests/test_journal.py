@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -158,6 +160,58 @@ def test_journal_of_another_problem_is_refused(data, path, change, told):
     with pytest.raises(ValueError, match=rf"another problem \(.*{told}"):
         _run((X[:n], y[:n]), path, **settings)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("bundles", [0, -1, 10**9, 501, 2.5, True, "6", None, [6]])
+def test_bundles_that_no_pass_has_are_refused(data, path, bundles):
+    _begin(data, path)
+    first, *rest = path.read_bytes().split(b"\n")
+    head = {**json.loads(first.removeprefix(records._MAGIC)[33:]), "bundles": bundles}
+    first = records._MAGIC + records._sealed(json.dumps(head).encode())
+    path.write_bytes(b"\n".join([first, *rest]))
+    with pytest.raises(ValueError, match=r"run\.journal says that there are .* bundles"):
+        _run(data, path)
+
+
+def test_heads_that_this_call_would_not_write_are_refused(data, path):
+    _begin(data, path)
+    first, *rest = path.read_bytes().split(b"\n")
+    head = json.loads(first.removeprefix(records._MAGIC)[33:])
+    for change in ({"shape": [500, 7]}, {"isa": "z80"}, {"more": 1}, {"dtype": None}):
+        changed = json.dumps({**head, **change}).encode()
+        line = records._MAGIC + records._sealed(changed)
+        path.write_bytes(b"\n".join([line, *rest]))
+        with pytest.raises(ValueError, match=f"another problem .*{next(iter(change))}"):
+            _run(data, path)
+    for content in (b"[]", b"[" * 100_000, b"null", b"1" * 10_000):
+        path.write_bytes(b"\n".join([records._MAGIC + records._sealed(content), *rest]))
+        with pytest.raises(ValueError, match=r"run\.journal") as caught:
+            _run(data, path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda one: replace(one, covered=frozenset({BUNDLES})), "parts covered"),
+        (lambda one: replace(one, covered=frozenset()), "parts covered"),
+        (lambda one: replace(one, problem="another"), "a record of another problem"),
+        (lambda one: replace(one, block=one.block[:2]), "block must be int64"),
+        (lambda one: replace(one, block=one.block.astype("f8")), "block must be int64"),
+        (lambda one: replace(one, spans=one.spans + 10_000), "spans of rows must ascend"),
+        (lambda one: replace(one, spans=-one.spans), "spans of rows must ascend"),
+        (lambda one: replace(one, rows=one.rows[:, 1:]), "rows must be int64"),
+        (lambda one: replace(one, exponent=one.exponent + 1), "same exponents"),
+    ],
+)
+def test_records_that_no_bundle_gives_are_refused(data, path, change, told):
+    _begin(data, path)
+    first, record, *rest = path.read_bytes().split(b"\n")
+    shares = records._decoded(records._unsealed(record))
+    changed = records._sealed(records._encoded([change(one) for one in shares]))
+    path.write_bytes(b"\n".join([first, changed, *rest]))
+    with pytest.raises(ValueError, match=rf"run\.journal.*{told}"):
+        _run(data, path)
 
 
 @pytest.mark.parametrize("content", [b"x", b"PK\x03\x04 data", b"nc1fast is\n", b"\n\n"])

@@ -286,7 +286,7 @@ def test_the_checkpoint_of_another_run_is_refused(d1: tuple[Any, Any], tmp_path:
     path = tmp_path / "run.pt"
     train(_network(), *d1, epochs=2, checkpoint=path)
     for other in ({"epochs": 3}, {"lr": 0.5}, {"seed": 1}):
-        with pytest.raises(ValueError, match=r"checkpoint .* is of another run"):
+        with pytest.raises(ValueError, match=r"checkpoint: .* is of another run"):
             train(_network(), *d1, **({"epochs": 2} | other), checkpoint=path)
     with pytest.raises(ValueError, match="another run"):
         train(_network(seed=1), *d1, epochs=2, checkpoint=path)

@@ -321,13 +321,23 @@ def test_journal_of_another_study_is_not_continued(small, tmp_path):
         studies.run(other, tmp_path, resume=True)
 
 
-def test_damage_inside_the_journal_is_named(small, tmp_path):
-    studies.run(small, tmp_path, only=["arm=depth"])
+def test_damage_inside_the_journal_is_computed_again(small, tmp_path):
+    only = ["arm=depth"]
+    first = studies.run(small, tmp_path, only=only)
     path = tmp_path / "journal.jsonl"
-    lines = path.read_bytes().split(b"\n")
-    path.write_bytes(b"\n".join([lines[0], lines[1][:40], *lines[2:]]))
-    with pytest.raises(ValueError, match="line 2 is damaged"):
-        studies.run(small, tmp_path, resume=True)
+    whole = path.read_bytes().split(b"\n")
+    digit = whole[1].index(b'"nc1": 0.') + len(b'"nc1": 0.')
+    other = whole[1][:digit] + b"7" + whole[1][digit + 1 :]  # still JSON, another number
+    for damaged in (whole[1][:40], other):
+        path.write_bytes(b"\n".join([whole[0], damaged, *whole[2:]]))
+        with pytest.warns(UserWarning, match=r"journal\.jsonl: 1 damaged lines"):
+            again = studies.run(small, tmp_path, only=only, resume=True)
+        assert again.n_computed == 1
+        assert without_seconds(again.rows) == without_seconds(first.rows)
+    assert studies.run(small, tmp_path, only=only, resume=True).n_computed == 0  # no warning
+    path.write_bytes(b"\n".join([whole[0].replace(b"finger", b"fingef"), *whole[1:]]))
+    with pytest.raises(ValueError, match=r"journal\.jsonl, line 1 is damaged"):
+        studies.run(small, tmp_path, only=only, resume=True)
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):

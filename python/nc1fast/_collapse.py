@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from nc1fast._arguments import as_count, as_flag, as_items, as_number, check_choice, shown
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import thread_count
-from nc1fast._files import as_source, read_labels
+from nc1fast._files import as_source, read_gram, read_labels, steady
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
 from nc1fast._memory import as_limit
 from nc1fast._methods import Request, checked_method, collapse_by
@@ -59,6 +57,8 @@ def collapse(
 def collapse(
     X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **settings: Unpack[Settings]
 ) -> list[Collapse]: ...
+@ieee
+@steady
 def collapse(
     X: ArrayLike,
     y: ArrayLike,
@@ -137,7 +137,8 @@ def collapse(
         For data that are not real numbers, labels that cannot be sorted, kernels that are none.
     ValueError
         For shapes that do not fit, NaN or Inf, one class, unknown names, features not built yet, data too large for a
-        kernel that grows (exp), what exceeds `memory_limit`, and a journal of another problem. The message names the argument.
+        kernel that grows (exp), what exceeds `memory_limit`, a journal of another problem, and a file that is damaged, is no
+        regular file or changes while it is read. The message names the argument.
     OSError
         For a file that cannot be read or is cut short, a journal that cannot be written, and a full disk. What is
         recorded stays.
@@ -215,6 +216,8 @@ def collapse(
     return collapse_from_sums(sums, convention, keep_rows=keep_rows)
 
 
+@ieee
+@steady
 def class_sums(
     X: ArrayLike,
     y: ArrayLike,
@@ -326,7 +329,7 @@ def _sums(
             raise ValueError(
                 f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
             )
-        tile, n = precomputed(np.load(X, mmap_mode="r") if isinstance(X, str | os.PathLike) else X)
+        tile, n = precomputed(read_gram(X))
         classes, labels = as_labels(y, n)
         two_classes(labels)
         with reporting(progress) as report:

@@ -53,6 +53,8 @@ class FileRows:
     def state(self) -> tuple[int, int]:
         """Size of the file and the time of its last change, in ns: with another one these are no longer the same rows.
 
+        Without its inode, which need not be the same number on every machine that sees the file.
+
         Raises
         ------
         OSError

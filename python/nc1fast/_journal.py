@@ -12,6 +12,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nc1fast._storage import check_regular, replaced, sync_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,27 +26,29 @@ class LineFile:
     Parameters
     ----------
     path : path-like
-        Made if it is not there.
+        Made if it is not there; a link is followed.
 
     Raises
     ------
     OSError
         If the file cannot be opened or made.
     ValueError
-        If another process holds it.
+        If another process holds it, or it is no regular file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        new = not self.path.exists()
+        check_regular(self.path, "journal")
+        self._target = Path(os.path.realpath(self.path))
+        new = not self._target.exists()
         self._open()
         _opened.add(self)
         if new:
-            self._sync_folder()
+            sync_folder(self._target.parent)
 
     def _open(self) -> None:
         while True:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(self._target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -52,17 +56,9 @@ class LineFile:
                 raise ValueError(f"another run is writing {self.path}") from None
             opened = os.fstat(self._file)
             self.size = opened.st_size
-            if self.path.exists() and self.path.stat().st_ino == opened.st_ino:
+            if self._target.exists() and self._target.stat().st_ino == opened.st_ino:
                 return
             os.close(self._file)  # replaced between opening and locking
-
-    def _sync_folder(self) -> None:
-        """Put the name of the file on disk, not only what is in it."""
-        folder = os.open(self.path.absolute().parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def start(self, n_bytes: int) -> bytes:
         """What the file begins with."""
@@ -105,10 +101,10 @@ class LineFile:
 
     def set_aside(self, name: str) -> None:
         """Rename the file within its folder and go on with an empty one."""
-        self.path.rename(self.path.with_name(name))
+        self._target.rename(self._target.with_name(name))
         os.close(self._file)
         self._open()
-        self._sync_folder()
+        sync_folder(self._target.parent)
 
     def replace(self, lines: Iterator[bytes]) -> None:
         """Put these lines in the place of all others: either they are there or, after a kill, the old ones are.
@@ -118,21 +114,16 @@ class LineFile:
         OSError
             As of `append`; the old lines are kept.
         """
-        beside = self.path.with_name(f"{self.path.name}.new")
-        beside.unlink(missing_ok=True)
-        new = LineFile(beside)
-        try:
-            for line in lines:
-                new.append(line)
-            beside.rename(self.path)
-        except BaseException:
-            new.close()
-            beside.unlink(missing_ok=True)
-            raise
+        with contextlib.ExitStack() as stack:
+            with replaced(self._target, beside=f"{self._target}.new") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.writelines(line + b"\n" for line in lines)
+                size = file.tell()
+                held = os.dup(file.fileno())  # keeps the lock
+                stack.callback(os.close, held)
+            stack.pop_all()
         os.close(self._file)
-        _opened.discard(new)
-        self._file, self.size = new._file, new.size
-        self._sync_folder()
+        self._file, self.size = held, size
 
     def close(self) -> None:
         """Close the file and give its lock back."""

@@ -118,6 +118,8 @@ def from_stream(file: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> File
         for start in range(0, n, step):
             m = min(step, n - start)
             yield np.frombuffer(file.read(m * d * dtype.itemsize), dtype).reshape(m, d)
+        if file.read(1):  # which also makes an archive check its sum
+            raise ValueError("has more numbers than its header promises")
 
     return spooled(blocks(), n)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
 from nc1fast._inputs import as_labels, as_matrix, object_array
 from nc1fast.metrics import Collapse, collapse_from_sums
@@ -240,6 +241,7 @@ class FeatureSums:
         n = sum(moments.n for _, moments in self._classes.values())
         return f"FeatureSums(n_samples={n}, n_classes={len(self._classes)}, n_features={self._n_features})"
 
+    @ieee
     def update(self, H: ArrayLike, y: ArrayLike) -> None:
         """Add a batch.
 
@@ -269,6 +271,7 @@ class FeatureSums:
             merged._kind,
         )
 
+    @ieee
     def __add__(self, other: FeatureSums) -> FeatureSums:
         """Add the sums of other rows; that they are other rows cannot be checked."""
         if not isinstance(other, FeatureSums):
@@ -292,6 +295,7 @@ class FeatureSums:
         moments, _ = self._sorted()
         return np.array([m.shift + m.offset for m in moments])
 
+    @ieee
     def class_sums(self) -> ClassSums:
         """Return the sums so far, without row-class sums."""
         if len(self._classes) < 2:
@@ -304,6 +308,7 @@ class FeatureSums:
         classes, labels = as_labels(object_array([label for label, _ in entries]), len(entries))
         return [entries[k][1] for k in np.argsort(classes)], labels
 
+    @ieee
     def collapse(self, convention: str | None = None) -> Collapse:
         """Evaluate the metrics of the rows so far.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nc1fast._arguments import as_count, as_number, as_optional_flag, check_choice
+from nc1fast._arithmetic import ieee
 from nc1fast._inputs import host_array
 from nc1fast.activations import NO_FINITE_NTK, Activation, LeakyReLU, as_activation
 
@@ -43,6 +44,7 @@ def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
 class Kernel:
     """Base of the kernels: Gram matrices by the compiled core."""
 
+    @ieee
     def __call__(
         self,
         X: ArrayLike,
@@ -88,6 +90,7 @@ class Kernel:
 
         return gram(self, X, Z, dtype=dtype, n_threads=n_threads, device=device)
 
+    @ieee
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
         from nc1fast._backend import diagonal
@@ -297,6 +300,7 @@ class AdaptiveKernel(Kernel):
     factor: NDArray[np.float64] = field(init=False)
     depth = 2
 
+    @ieee
     def __post_init__(self) -> None:
         given = host_array(self.sigma, "sigma")
         if given.dtype.kind not in "fiub":
@@ -343,13 +347,22 @@ def to_json(kernel: Any) -> Any:
     """A kernel, a name or None as JSON holds it."""
     if kernel is None or isinstance(kernel, str):
         return kernel
+    values = to_plain(kernel)
+    if isinstance(kernel, AdaptiveKernel):
+        del values["factor"]
+        values["sigma"] = kernel.sigma.tolist()
+    return values
+
+
+def to_plain(kernel: Any) -> dict[str, Any]:
+    """A kernel as plain values and arrays; with the factor of an adaptive one, whose bits depend on who computes it."""
     if type(kernel).__name__ not in _CLASSES or not isinstance(kernel, Kernel):
         raise TypeError(f"only kernel objects can be written to a file, got {kernel!r}")
     values = {f.name: getattr(kernel, f.name) for f in fields(kernel) if f.init}  # type: ignore[arg-type]
     if isinstance(values.get("activation"), LeakyReLU):
         values["activation"] = {"leaky_relu": values["activation"].slope}
     if isinstance(kernel, AdaptiveKernel):
-        values["sigma"] = kernel.sigma.tolist()
+        values["factor"] = kernel.factor
     return {"class": type(kernel).__name__, **values}
 
 
@@ -361,3 +374,11 @@ def from_json(data: Any) -> Any:
     if isinstance(values.get("activation"), dict):
         values["activation"] = LeakyReLU(values["activation"]["leaky_relu"])
     return _CLASSES[values.pop("class")](**values)
+
+
+def from_plain(data: dict[str, Any]) -> Any:
+    """The kernel that `to_plain` took apart."""
+    kernel = from_json({name: value for name, value in data.items() if name != "factor"})
+    if isinstance(kernel, AdaptiveKernel):
+        object.__setattr__(kernel, "factor", data["factor"])
+    return kernel

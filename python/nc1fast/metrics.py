@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast._arguments import check_choice
+from nc1fast._arithmetic import ieee
 from nc1fast._errors import quotient_error, trace_errors
 from nc1fast._rows import RowStatistics, row_statistics
 from nc1fast._warnings import AccuracyWarning, warn
@@ -245,6 +246,7 @@ class Collapse:
             f"kernel={self.kernel!r}, n_samples={self.sizes.sum()}, n_classes={len(self.sizes)})"
         )
 
+    @ieee
     def under(self, convention: str) -> Collapse:
         """Return the same under another convention, from the same sums: O(C^3).
 
@@ -258,6 +260,7 @@ class Collapse:
         other = _evaluate(self.sums, convention, self._rows)
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 
+    @ieee
     def relative_to(self, other: Collapse) -> float:
         """Return nc1 / other.nc1, the relative NC1 when `other` is that of the data itself.
 
@@ -297,6 +300,7 @@ def _announce_imbalance(sizes: NDArray[np.int64]) -> None:
     _imbalance_announced = True
 
 
+@ieee
 def collapse_from_sums(
     sums: ClassSums, convention: str | None = None, *, keep_rows: bool = True
 ) -> Collapse:

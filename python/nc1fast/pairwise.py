@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._one_layer import OneLayer, halves, one_layer
 from nc1fast.kernels import NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
 from nc1fast.reference import dual
@@ -44,6 +45,7 @@ def _theta(layer: OneLayer) -> tuple[float, float]:
     return scale, layer.theta_bias - scale * layer.bias
 
 
+@ieee
 def squared_distances(
     kernel: Kernel, X: NDArray[Any], Z: NDArray[Any], difference: NDArray[Any] | None = None
 ) -> Array:

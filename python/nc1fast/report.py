@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nc1fast import plotting
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
+from nc1fast._storage import reading, write_atomically
 from nc1fast.studies import series as _series
 from nc1fast.studies import table
 from nc1fast.studies.findings import Finding, claims, pooled, rules, sections
@@ -38,6 +40,7 @@ _PROVENANCE = (
 _MORE_PROVENANCE = ("study", "cells", "dtype", "system", "python", "numpy", "torch", "core", "date")
 
 
+@ieee
 def build(folder: str | Path) -> Path:
     """Draw the figures and write the report of a finished study, from its tables alone.
 
@@ -63,10 +66,12 @@ def build(folder: str | Path) -> Path:
     rows, provenance = table.read(folder)
     if not rows:
         raise ValueError(f"the table in {folder} has no rows")
-    drawings = plotting.draw(rows, _series.read(folder))
-    images = plotting.save(drawings, folder / FIGURES)
+    with reading(str(folder)):  # a table of text may hold what no study measures
+        drawings = plotting.draw(rows, _series.read(folder))
+        images = plotting.save(drawings, folder / FIGURES)
+        html = render(rows, provenance, drawings, images)
     path = folder / REPORT
-    table.write_atomically(path, render(rows, provenance, drawings, images).encode())
+    write_atomically(path, html.encode())
     return path
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from nc1fast import _packed
+from nc1fast._arithmetic import ieee
 from nc1fast._rounding import SumsError, sums_error
+from nc1fast._storage import check_regular, reading, replaced
 from nc1fast.kernels import from_json, to_json
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ __all__ = ["ClassSums", "PassSums", "SumsError", "add_wide", "from_pass"]
 
 _LOW_BITS = 60  # a 128-bit integer is kept as (high, low), value = high 2^60 + low
 _BLOCK_BITS = 120  # block sums are multiples of 2^(exponent - 120)
-_FORMAT = 1
+_KIND, _FORMAT = "class sums", 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,38 @@ class PassSums:
             settings=head["settings"],
             row_scales=group("row_scales.") or None,
         )
+
+    def check(self, n_classes: int, n_rows: int) -> None:
+        """Raise ValueError unless these can be sums of a pass over so many classes and rows."""
+        check_parts(self.parts, self.covered)
+        pairs = (n_classes, n_classes)
+        check_integers(self, pairs, n_rows if self.rows is not None else 0)
+
+
+def check_parts(parts: Any, covered: Any) -> None:
+    """Raise ValueError unless some of so many parts are covered."""
+    if not isinstance(parts, int) or isinstance(parts, bool) or parts < 1:
+        raise ValueError(f"the number of parts must be a positive integer, got {parts!r}")
+    if not covered or not all(type(index) is int and 0 <= index < parts for index in covered):
+        raise ValueError(f"the parts covered must be some of {parts}")
+
+
+def check_integers(part: Any, pairs: tuple[int, int], n_rows: int) -> None:
+    """Raise ValueError for integers of a `PassSums`, or of what it adds to one, that are not those of such a problem."""
+    slopes = pairs if part.sensitivity.size else (0, 0)
+    expected = {
+        "block": (np.int64, (*pairs, 2)),
+        "exponent": (np.int32, pairs),
+        "sensitivity": (np.int64, (*slopes, 2)),
+        "sensitivity_exponent": (np.int32, slopes),
+        "rows": (np.int64, (pairs[0], n_rows)),
+    }
+    for name, (dtype, shape) in expected.items():
+        array = getattr(part, name)
+        if array is not None and (array.dtype != dtype or array.shape != shape):
+            raise ValueError(
+                f"{name} must be {np.dtype(dtype)} of shape {shape}, got {array.dtype} of shape {array.shape}"
+            )
 
 
 def add_wide(a: Integers, b: Integers) -> Integers:
@@ -196,6 +229,7 @@ class ClassSums:
         out[self.order] = self.class_rows.T
         return out
 
+    @ieee
     def __add__(self, other: ClassSums) -> ClassSums:
         if not isinstance(other, ClassSums):
             return NotImplemented
@@ -214,12 +248,18 @@ class ClassSums:
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write to one .npz file: every array, the exact integers, and the kernel.
+        """Write to one .npz file: every array, the exact integers, the kernel, and a checksum over all of them.
+
+        The file is whole or not there; one that was there is kept until then.
 
         Raises
         ------
         TypeError
             If the labels are Python objects or the kernel is a callable: neither can be written without pickling.
+        OSError
+            If it cannot be written.
+        ValueError
+            If the path is that of a pipe, a device or a folder.
         """
         if self.labels.dtype.hasobject:
             raise TypeError("labels of Python objects cannot be saved; use strings or numbers")
@@ -229,13 +269,17 @@ class ClassSums:
             if getattr(self, name) is not None
         }
         arrays |= {f"error.{f.name}": getattr(self.error, f.name) for f in fields(SumsError)}
-        head: dict[str, Any] = {"format": _FORMAT, "kernel": to_json(self.kernel)}
+        head: dict[str, Any] = {
+            "kind": _KIND,
+            "format": _FORMAT,
+            "kernel": to_json(self.kernel),
+        }
         if self.exact is not None:
             values, exact = self.exact.stored()
             head |= values
             arrays |= exact
-        with Path(path).open("wb") as file:
-            np.savez(file, head=np.array(json.dumps(head)), **arrays)
+        with replaced(path) as file:
+            _packed.pack(file, head, arrays)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> ClassSums:
@@ -246,22 +290,35 @@ class ClassSums:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is not one of class sums, is cut short, or is of a later format.
+            If the file is not one of class sums, is damaged or cut short, or is of another format.
         """
-        try:
-            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            head = json.loads(str(arrays.pop("head")))
-        except (ValueError, KeyError, EOFError, BadZipFile, AttributeError) as error:
-            why = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"{path} is not a file of class sums: {why}") from None
-        if head["format"] != _FORMAT:
-            raise ValueError(f"{path} has format {head['format']}, this version reads {_FORMAT}")
+        check_regular(path)
+        name = str(path)
+        with reading(name), Path(path).open("rb") as file:
+            head, arrays = _packed.unpack(file, _KIND, _FORMAT)
+            exact = PassSums.restored(head, arrays) if "problem" in head else None
+            plain = {k: a for k, a in arrays.items() if "." not in k}
+            bounds = SumsError(**{f.name: arrays[f"error.{f.name}"] for f in fields(SumsError)})
+            kernel = from_json(head["kernel"])
+            return cls(**plain, error=bounds, kernel=kernel, exact=exact)._checked()
 
-        exact = PassSums.restored(head, arrays) if "problem" in head else None
-        plain = {k: a for k, a in arrays.items() if "." not in k}
-        bounds = SumsError(**{f.name: arrays[f"error.{f.name}"] for f in fields(SumsError)})
-        return cls(**plain, error=bounds, kernel=from_json(head["kernel"]), exact=exact)
+    def _checked(self) -> ClassSums:
+        """These sums, if their parts fit together as those of a pass do."""
+        C, N = len(self.labels), int(self.sizes.sum())
+        shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
+            "block_sums": (self.block_sums, (C, C)),
+            "traces": (self.traces, (C,)),
+            "within": (self.within, (C,)),
+            "sizes": (self.sizes, (C,)),
+            "class_rows": (self.class_rows, (C, N)),
+            "order": (self.order, (N,)),
+        }
+        for name, (array, shape) in shapes.items():
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+        if self.exact is not None:
+            self.exact.check(C, N)
+        return self
 
 
 def from_pass(

@@ -31,6 +31,7 @@ import numpy as np
 
 from nc1fast import metrics
 from nc1fast._arguments import as_count, shown
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._warnings import AccuracyWarning, warn
 from nc1fast.datasets.mixtures import _numbers, _sizes, _stds
@@ -89,6 +90,7 @@ class ExpectedCollapse:
     sizes: tuple[int, ...] | None
 
 
+@ieee
 def expected_collapse(
     kernel: NNGP | ConjugateKernel | NTK,
     means: ArrayLike,

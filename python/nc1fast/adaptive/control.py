@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arguments import as_seed
+from nc1fast._arithmetic import ieee
 from nc1fast._collapse import collapse
 from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._progress import reporting, staged
@@ -43,6 +44,7 @@ class ShuffledControl:
     nngp: Collapse
 
 
+@ieee
 def shuffled_control(
     X: ArrayLike,
     y: ArrayLike,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arguments import as_count, as_items, as_number, as_seed, check_choice
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import thread_count
 from nc1fast._inputs import as_rows
 from nc1fast._progress import reporting, staged
@@ -28,6 +29,7 @@ _MOST_STARTS = 1_000_000
 _SPREAD = 2.0  # random starts: log eigenvalues of S within +- this
 
 
+@ieee
 def solve(
     X: ArrayLike,
     targets: ArrayLike,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
@@ -13,6 +14,7 @@ import typer
 import nc1fast as nc
 from nc1fast import _targets
 from nc1fast._inputs import as_labels
+from nc1fast._storage import check_regular, replaced, write_atomically
 from nc1fast.commands import options
 
 if TYPE_CHECKING:
@@ -184,7 +186,8 @@ def adapt(
             results = nc.collapse(X, y, kernels, convention=convention, n_threads=threads)
             nc1 = [result.nc1 for result in results]
     if out is not None:
-        np.savez(out, **_arrays(solutions))
+        with replaced(out) as file:
+            np.savez(file, **_arrays(solutions))
     found = solutions[""]
     row: dict[str, Any] = dict(zip(("nc1", "nc1_nngp", "nc1_shuffled"), nc1, strict=False))
     row |= {
@@ -237,17 +240,19 @@ def _check_out(out: Path | None, *endings: str) -> None:
         return
     if out.suffix not in endings:
         raise ValueError(f"--out must end in {' or '.join(endings)}, got {str(out)!r}")
-    if out.is_dir() or not out.parent.is_dir():
+    if not out.parent.is_dir():
         raise ValueError(f"--out must be a file in a folder that exists, got {str(out)!r}")
+    check_regular(out, "--out")
 
 
 def _write(trace: Trace, out: Path) -> None:
     """Every probe as a table; .npz has the weight covariances too, (n_repeats, d, d) for each layer, start and end."""
     if out.suffix == ".csv":
-        with out.open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(trace.table)
-            writer.writerows(zip(*(c.tolist() for c in trace.table.values()), strict=True))
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(trace.table)
+        writer.writerows(zip(*(c.tolist() for c in trace.table.values()), strict=True))
+        write_atomically(out, text.getvalue().encode())
         return
     columns: dict[str, Any] = dict(trace.table)
     columns |= {
@@ -256,7 +261,8 @@ def _write(trace: Trace, out: Path) -> None:
         for when in pair
     }
     columns |= {"ending_of_repeat": trace.endings, "epochs_of_repeat": trace.epochs}
-    np.savez(out, **columns)
+    with replaced(out) as file:
+        np.savez(file, **columns)
 
 
 def _summary(trace: Trace) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import nc1fast as nc
+from nc1fast._storage import check_regular
 from nc1fast.commands import options
 from nc1fast.metrics import collapse_from_sums
 
@@ -54,6 +54,7 @@ def shard(
         raise ValueError(f"a share needs a kernel of rows, not --kernel {kernel}")
     if not os.access(out.absolute().parent, os.W_OK):
         raise ValueError(f"--out {out}: its folder is not there, or cannot be written")
+    check_regular(out, "--out")
     X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
     with options.progress("tiles") as progress:
         sums: Any = nc.class_sums(
@@ -66,19 +67,8 @@ def shard(
             part=(index, of),
             progress=progress or False,
         )
-    _save(sums, out)
+    sums.save(out)
     typer.echo(f"share {index} of {of}: {out}")
-
-
-def _save(sums: nc.ClassSums, out: Path) -> None:
-    """Write a file that is whole or not there, and name it where that fails."""
-    beside = out.with_name(f"{out.name}.new")
-    try:
-        sums.save(beside)
-        beside.replace(out)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise OSError(error.errno, os.strerror(error.errno or errno.EIO), str(out)) from error
 
 
 def merge(
@@ -91,7 +81,7 @@ def merge(
     """NC1 and its relatives from the files of all shares, with the bits of one collapse."""
     sums = nc.distributed.merge(files)
     if out is not None:
-        _save(sums, out)
+        sums.save(out)
     row = nc.to_table(collapse_from_sums(sums, convention))
     options.show(
         {name: values[0].item() for name, values in row.items()}

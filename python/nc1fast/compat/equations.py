@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._inputs import as_rows
 from nc1fast._targets import as_numbers
 from nc1fast.adaptive.equations import DataTerm
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 ANNEALING = (*range(100_000, 9_999, -10_000), *range(9_000, 999, -1_000), *range(900, 499, -100))
 
 
+@ieee
 def released_adaptive(
     X: ArrayLike,
     targets: ArrayLike,

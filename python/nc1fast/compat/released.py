@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast._arguments import as_number
+from nc1fast._arithmetic import ieee
 from nc1fast._inputs import host_array
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CONVENTION = "released"  # class weights of the released kernel formula, as `collapse` names them
 
 
+@ieee
 def erf_ntk(
     X: ArrayLike, *, weight_variance: float = 1.0, bias_variance: float = 0.0
 ) -> NDArray[np.float64]:

@@ -13,15 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets._reading import (
-    DAMAGED,
-    checked_shape,
-    malformed,
-    one_line,
-    opened,
-    read_exactly,
-    shown,
-)
+from nc1fast._npy import read_exactly
+from nc1fast._storage import one_line, shown
+from nc1fast.datasets._reading import DAMAGED, about, checked_shape, malformed, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,11 +46,10 @@ def read_idx(path: Path) -> NDArray[Any]:
             header = stream.read(4 * n_dims)
             if len(header) < 4 * n_dims:
                 raise malformed(path, "is cut short in the IDX header")
-            shape = checked_shape(
-                path, tuple(int(n) for n in np.frombuffer(header, ">u4")), "IDX data"
-            )
             dtype = np.dtype(_DTYPES[type_code])
-            data = read_exactly(path, stream, math.prod(shape) * dtype.itemsize, "IDX data")
+            with about(path, "IDX data"):
+                shape = checked_shape(tuple(np.frombuffer(header, ">u4").tolist()))
+                data = read_exactly(stream, math.prod(shape) * dtype.itemsize)
     except DAMAGED as error:
         raise malformed(path, f"not a readable gzip file ({one_line(error)})") from error
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)

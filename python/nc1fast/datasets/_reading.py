@@ -9,6 +9,9 @@ import zlib
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from nc1fast._npy import check_shape
+from nc1fast._storage import check_regular, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,8 +26,6 @@ DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
-_CHUNK = 1 << 20
-_MAX_DIMS = 32  # NumPy 1; 64 in NumPy 2
 
 
 def malformed(path: Path, what: str) -> ValueError:
@@ -32,35 +33,31 @@ def malformed(path: Path, what: str) -> ValueError:
     return ValueError(f"{shown(path)}: {what}")
 
 
-def shown(path: Path) -> str:
-    """Return a path on one line."""
-    name = str(path)
-    return name if name.isprintable() else repr(name)
-
-
 def checked_file(path: Path) -> Path:
     """Return `path` if it is a regular file; a pipe or device could block for ever."""
     if not path.exists():
         raise FileNotFoundError(f"{shown(path)}: no such file")
-    if not path.is_file():
-        raise malformed(path, "is not a regular file")
+    check_regular(path)
     if not os.access(path, os.R_OK):
         raise PermissionError(f"{shown(path)}: no permission to read it")
     return path
 
 
-def checked_shape(path: Path, shape: tuple[int, ...], what: str) -> tuple[int, ...]:
-    """Return the shape that a header promises if an array can have it."""
-    if len(shape) > _MAX_DIMS or min(shape, default=1) < 0:
-        raise malformed(path, f"{what} has a damaged header: no array has its shape")
+@contextmanager
+def about(path: Path, what: str) -> Iterator[None]:
+    """What the readers of `_npy` say, with a subject and the file."""
+    try:
+        yield
+    except ValueError as error:
+        raise malformed(path, f"{what} {error}") from None
+
+
+def checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that a header promises if an array can have it, and has numbers."""
+    check_shape(shape)
     if 0 in shape:
-        raise malformed(path, f"{what} holds no data, shape {shape}")
+        raise ValueError(f"holds no data, shape {shape}")
     return shape
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
@@ -74,22 +71,3 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 yield unzipped  # type: ignore[misc]
         else:
             yield raw
-
-
-def read_exactly(path: Path, stream: IO[bytes], n_bytes: int, what: str) -> bytearray:
-    """Read the rest of a stream, which must be `n_bytes` long.
-
-    Memory grows with what is there, not with what a damaged header promises. The read past the end
-    makes gzip and zip check their sums.
-    """
-    data = bytearray()
-    while len(data) <= n_bytes:
-        chunk = stream.read(min(_CHUNK, n_bytes + 1 - len(data)))
-        if not chunk:
-            break
-        data += chunk
-    if len(data) < n_bytes:
-        raise malformed(path, f"{what} is cut short: {n_bytes} bytes expected, {len(data)} found")
-    if len(data) > n_bytes:
-        raise malformed(path, f"{what} has more than the {n_bytes} bytes that its header promises")
-    return data

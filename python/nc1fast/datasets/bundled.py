@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast.datasets.scaling import Scale, apply_scale, check_scale
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@ieee
 def digits(scale: Scale = "none") -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Handwritten digits of scikit-learn: 1797 images of 8 x 8 pixels, 10 classes.
 

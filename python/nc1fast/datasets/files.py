@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._inputs import as_labels
+from nc1fast._storage import reading, shown, unchanged
 from nc1fast.datasets._arrays import read_npy, read_npz
 from nc1fast.datasets._csv import read_csv
 from nc1fast.datasets._idx import is_idx, labels_beside, read_idx
-from nc1fast.datasets._reading import checked_file, malformed, shown
+from nc1fast.datasets._reading import checked_file, malformed
 from nc1fast.datasets.scaling import Scale, check_scale, scale_in_place, widen
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+@ieee
 def load(
     path: str | os.PathLike[str],
     *,
@@ -68,7 +71,7 @@ def load(
     FileNotFoundError
         If a file is missing.
     ValueError
-        If a file is damaged, cut short, of an unknown kind, has values that are not finite numbers, or
+        If a file is damaged, cut short, changed while it is read, of an unknown kind, has values that are not finite numbers, or
         does not have one label per row. The message is one line that starts with the file. Also if an
         argument does not belong to the kind of file, or `scale` is unknown.
     TypeError
@@ -102,14 +105,15 @@ def load(
 
     labels_file = file
     if kind == ".npz":
-        data, y = read_npz(file, keys)
+        data, y = _read(read_npz, file, keys)
     elif kind == ".csv":
-        data, y = read_csv(file, labels if isinstance(labels, str | None) else int(labels))  # type: ignore[arg-type]
+        column = labels if isinstance(labels, str | None) else int(labels)  # type: ignore[arg-type]
+        data, y = _read(read_csv, file, column)
     elif kind == ".npy":
-        data = read_npy(file)
+        data = _read(read_npy, file)
         y, labels_file = _labels(file, labels)
     else:
-        data = read_idx(file)
+        data = _read(read_idx, file)
         if data.ndim == 1:
             raise malformed(
                 file, "has one dimension, as files of labels have; give the file of the data"
@@ -118,6 +122,12 @@ def load(
 
     X = widen(_flattened(file, data), shown(file))
     return scale_in_place(X, scale), _checked_labels(labels_file, y, len(X))
+
+
+def _read(reader: Callable[..., Any], path: Path, *arguments: Any) -> Any:
+    """What a reader makes of a file that stays as it is meanwhile."""
+    with reading(str(path)), unchanged(path):
+        return reader(path, *arguments)
 
 
 def _kind(file: Path) -> str:
@@ -173,9 +183,9 @@ def _labels(file: Path, labels: Any) -> tuple[NDArray[Any], Path]:
         return names[classes], file
     path = Path(labels)
     if is_idx(path):
-        return read_idx(checked_file(path)), path
+        return _read(read_idx, checked_file(path)), path
     if path.suffix.lower() == ".npy":
-        return read_npy(checked_file(path)), path
+        return _read(read_npy, checked_file(path)), path
     raise malformed(
         path,
         f"unknown kind of file {path.suffix!r} for labels, must be .npy or IDX (e.g. -idx1-ubyte)",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nc1fast._arguments import as_count, as_items, as_seed, shown
+from nc1fast._arithmetic import ieee
 from nc1fast._inputs import as_labels, host_array
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Seed: TypeAlias = int | Sequence[int] | np.random.SeedSequence
 
 
+@ieee
 def gaussian_mixture(
     means: ArrayLike,
     stds: ArrayLike,
@@ -103,6 +105,7 @@ def gaussian_mixture(
     return X, np.repeat(names, n)
 
 
+@ieee
 def paper_d1(
     N: int, d0: int, seed: Seed = 0, *, sizes: Sequence[int] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -149,6 +152,7 @@ def paper_d1(
     return _paper(N, d0, seed, sizes, means=(-2, 2), labels=(-1, 1))
 
 
+@ieee
 def paper_d2(
     N: int, d0: int, seed: Seed = 0, *, sizes: Sequence[int] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from nc1fast._arithmetic import ieee
 from nc1fast._inputs import host_array
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def check_scale(scale: object) -> None:
         raise ValueError(f"scale must be one of {', '.join(map(repr, SCALES))}, got {scale!r}")
 
 
+@ieee
 def apply_scale(X: ArrayLike, scale: Scale = "none") -> NDArray[np.float64]:
     """Scale the features of a data set.
 

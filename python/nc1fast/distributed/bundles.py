@@ -8,29 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import io
-import pickle
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast import _packed
+from nc1fast._arithmetic import ieee
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source
 from nc1fast._inputs import row_chunks
-from nc1fast._pass import kernel_sums
+from nc1fast._pass import Survey, kernel_sums
 from nc1fast._spool import full
+from nc1fast._storage import checksum, reading, state_of
+from nc1fast.distributed.problem import Problem
 from nc1fast.distributed.shares import Share
+from nc1fast.kernels import from_plain, to_plain
 from nc1fast.sums import from_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nc1fast._pass import Survey
-    from nc1fast.distributed.problem import Problem
+    from numpy.typing import NDArray
+
     from nc1fast.sums import ClassSums, PassSums
 
+_KIND, _FORMAT = "what bundles share", 1
 _NEEDED = (
     "bytes are needed for workers to read (TMPDIR or the folder of the journal decides where; an .npy file given as X "
     "needs none)"
@@ -52,18 +57,30 @@ class Task:
     part: tuple[int, int]
 
     def surveyed(self) -> Surveyed:
-        """What all bundles share; of what is one number per row, only the pages in use come into memory."""
-        with Path(f"{self.base}pass").open("rb") as file:
-            shared: Surveyed = pickle.load(file)
-        classes, order = (
-            np.load(f"{self.base}{name}.npy", mmap_mode="r") for name in ("classes", "order")
-        )
-        return replace(
-            shared,
-            problem=replace(shared.problem, classes=classes),
-            survey=replace(shared.survey, order=order),
-        )
+        """What all bundles share; of what is one number per row, only the pages in use come into memory.
 
+        Raises
+        ------
+        OSError
+            If a file is gone or cannot be read.
+        ValueError
+            If one is damaged, or of another version of nc1fast.
+        """
+        paths = {name: f"{self.base}{name}" for name in ("pass", "classes.npy", "order.npy")}
+        state = tuple(map(state_of, paths.values()))
+        known = _sound.get(self.base) == state
+        with reading(paths["pass"]), Path(paths["pass"]).open("rb") as file:
+            head, arrays = _packed.unpack(file, _KIND, _FORMAT, known=known)
+            values = _packed.joined(head["values"], arrays)
+        mapped = [
+            _mapped(paths[name], None if known else told)
+            for name, told in values["checksums"].items()
+        ]
+        _sound.clear()
+        _sound[self.base] = state
+        return Surveyed.restored(values, *mapped)
+
+    @ieee
     def run(self) -> list[Share]:
         """Compute the bundle; the integers of each kernel.
 
@@ -77,6 +94,19 @@ class Task:
         return self.surveyed().shares(self.part)
 
 
+# States of the files last found sound by this process, by what their paths begin with: they are not summed for each bundle.
+_sound: dict[str, Any] = {}
+
+
+def _mapped(path: str, told: str | None) -> NDArray[Any]:
+    """One number per row, from a file that is mapped; with the checksum told, where one is."""
+    with reading(path):
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        if told is not None and checksum(str(array.dtype).encode(), array) != told:
+            raise ValueError("is damaged: its checksum is another one")
+    return array
+
+
 @dataclass(frozen=True, eq=False)
 class Surveyed:
     """A problem of which any bundle can be done alone.
@@ -85,21 +115,16 @@ class Surveyed:
     ----------
     n_threads : int
         Of a bundle.
-    state : (bytes, ns) or None
-        Of the file of the rows before its survey.
     """
 
     problem: Problem
     survey: Survey
     n_threads: int
-    state: tuple[int, int] | None
 
     @classmethod
     def of(cls, problem: Problem, n_threads: int, *, survey_threads: int | None) -> Surveyed:
         """Survey a problem: three readings of X in its own order, one of them for the hash."""
-        rows = problem.rows
-        state = rows.state() if isinstance(rows, FileRows) else None
-        return cls(problem, problem.survey(survey_threads), n_threads, state)
+        return cls(problem, problem.survey(survey_threads), n_threads)
 
     def sums(
         self, part: tuple[int, int], progress: Callable[[int, int], object] | None = None
@@ -109,7 +134,7 @@ class Surveyed:
         Raises
         ------
         ValueError
-            If the file of the rows has changed since the survey.
+            If the file of the rows has changed since it was first looked at.
         """
         problem = self.problem
         found: Any = kernel_sums(
@@ -123,7 +148,7 @@ class Surveyed:
             surveyed=self.survey,
             progress=progress,
         )
-        if isinstance(problem.rows, FileRows) and problem.rows.state() != self.state:
+        if isinstance(problem.rows, FileRows) and problem.rows.state() != problem.state:
             raise ValueError(
                 f"X has changed since the pass began: {problem.rows.path} must stay as it is"
             )
@@ -179,22 +204,65 @@ class Surveyed:
                     raise full(error, path, f"{n_bytes} {_NEEDED}") from error
                 return path
 
-            rows, state = self.problem.rows, self.state
+            rows, state = self.problem.rows, self.problem.state
             if not isinstance(rows, FileRows) or rows.temporary:
                 rows = as_source(write("rows.npy", _npy(rows), rows.nbytes))
                 state = rows.state()
-            for name, array in (("classes", self.problem.classes), ("order", self.survey.order)):
+            by_row: dict[str, NDArray[Any]] = {
+                "classes": self.problem.classes,
+                "order": self.survey.order,
+            }
+            for name, array in by_row.items():
                 write(f"{name}.npy", _npy(array), array.nbytes)
-            shared = pickle.dumps(
-                replace(
-                    self,
-                    problem=replace(self.problem, rows=rows, classes=self.problem.classes[:0]),
-                    survey=replace(self.survey, order=self.survey.order[:0]),
-                    state=state,
-                )
-            )
+            arrays: dict[str, Any] = {}
+            values = _packed.split(self._stored(rows, state), arrays)
+            values["checksums"] = {
+                f"{name}.npy": checksum(str(array.dtype).encode(), np.ascontiguousarray(array))
+                for name, array in by_row.items()
+            }
+            head = {"kind": _KIND, "format": _FORMAT, "values": values}
+            shared = _packed.packed(head, arrays)
             write("pass", iter([shared]), len(shared))
             yield Task(base, (0, 1))
+
+    def _stored(self, rows: FileRows, state: tuple[int, ...] | None) -> dict[str, Any]:
+        """Plain values and arrays, but for what is one number per row; rows are where a worker finds them."""
+        problem, survey = self.problem, self.survey
+        names = ("path", "offset", "stride", "stored", "shape")
+        return {
+            "rows": {name: getattr(rows, name) for name in names},
+            "n_classes": len(problem.labels),
+            "kernels": [to_plain(kernel) for kernel in problem.kernels],
+            "statistics": problem.statistics,
+            "dtype": problem.dtype,
+            "device": problem.device,
+            "memory_limit": problem.memory_limit,
+            "n_threads": self.n_threads,
+            "state": state,
+            "passes": survey.passes,
+            "mappings": survey.mappings,
+            "problems": survey.problems,
+        }
+
+    @classmethod
+    def restored(
+        cls, values: dict[str, Any], classes: NDArray[np.int32], order: NDArray[np.int64]
+    ) -> Surveyed:
+        """What `tasks` stored; labels, which no worker needs, are 0, 1, ..."""
+        rows = values["rows"]
+        problem = Problem(
+            FileRows(**{**rows, "shape": tuple(rows["shape"])}),
+            classes,
+            np.arange(values["n_classes"]),
+            tuple(from_plain(kernel) for kernel in values["kernels"]),
+            values["statistics"],
+            values["dtype"],
+            values["device"],
+            values["memory_limit"],
+            None if values["state"] is None else tuple(values["state"]),
+        )
+        lists = (tuple(values[name]) for name in ("passes", "mappings", "problems"))
+        return cls(problem, Survey(order, *lists), values["n_threads"])
 
 
 def _npy(array: Any) -> Iterator[Any]:

@@ -8,16 +8,15 @@ does not, and its bundle is done again.
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from nc1fast import _packed
 from nc1fast._journal import LineFile
+from nc1fast._storage import checksum, reading
 from nc1fast.distributed.shares import Share
 
 if TYPE_CHECKING:
@@ -26,9 +25,10 @@ if TYPE_CHECKING:
 
     from nc1fast.sums import PassSums
 
-_MAGIC = b"nc1fast journal 1 "
+_KIND, _FORMAT = "nc1fast journal", 2
+_MAGIC = f"{_KIND} {_FORMAT} ".encode()
 _REWRITE = 1 << 30  # bytes of records that are added up into one
-_DIGEST = 16
+_DIGITS = len(checksum())
 
 
 class Finished:
@@ -76,12 +76,13 @@ class Journal(Finished):
     path : path-like
         Continued where it is there.
     about : dict
-        "statistics", which must be the same, and entries that say what differs where the problem does.
+        What a journal must agree with: "statistics", "shape", and entries that say what differs where the problem does.
 
     Raises
     ------
     ValueError
-        If the file is no journal, is of another problem, or is held by another run. It is left as it is.
+        If the file is no journal, is of another problem or format, says what this call would not have written, or is held
+        by another run. It is left as it is.
     OSError
         If the file cannot be read or made.
 
@@ -102,13 +103,19 @@ class Journal(Finished):
         self._about = {"problems": [total.problem for total in nothing], **about}
         self._file = LineFile(path)
         try:
-            self._read()
+            with reading(str(self._file.path), "journal"):
+                self._read()
         except BaseException:
             self._file.close()
             raise
 
     def _read(self) -> None:
         start = self._file.start(len(_MAGIC))
+        if start[: len(_KIND)] == _KIND.encode() and not start.startswith(_MAGIC[: len(start)]):
+            raise ValueError(
+                f"{self._file.path} is the journal of another version of nc1fast, which has another format than "
+                f"{_FORMAT}: take another journal"
+            )
         if not start.startswith(_MAGIC[: len(start)]):
             raise ValueError(f"{self._file.path} is not a journal of nc1fast")
         n_damaged = 0
@@ -122,6 +129,8 @@ class Journal(Finished):
                     n_damaged += 1
                     continue
                 shares = _decoded(payload)
+                if [share.problem for share in shares] != self._about["problems"]:
+                    raise ValueError(f"{self._file.path} has a record of another problem")
                 if not shares[0].covered & self.covered:
                     super().add(shares)
         if self._file.size == 0:
@@ -140,10 +149,10 @@ class Journal(Finished):
         if payload is None:
             raise ValueError(f"{self._file.path} is damaged in its first line: it cannot be used")
         head = json.loads(payload)
-        differs = [name for name, value in self._about.items() if head.get(name) != value]
-        if {"problems", "statistics"} & set(differs):
+        written = json.loads(self._head(head.get("bundles")))  # by this very call
+        if differs := [name for name in {**written, **head} if head.get(name) != written.get(name)]:
             told = [
-                f"{name}: {_shown(head.get(name))} there, {_shown(self._about[name])} here"
+                f"{name}: {_shown(head.get(name))} there, {_shown(self._about.get(name))} here"
                 for name in differs
                 if name != "problems"
             ]
@@ -152,10 +161,19 @@ class Journal(Finished):
                 f"{self._file.path} is the journal of another problem ({what}): "
                 "take another journal, or give the data and settings that it was begun with"
             )
-        super().__init__(self.totals, head["bundles"])
+        bundles, most = head["bundles"], max(self._about["shape"][0], self.bundles)
+        if type(bundles) is not int or not 0 < bundles <= most:
+            raise ValueError(
+                f"{self._file.path} says that there are {bundles!r} bundles, which must be 1 to {most}: "
+                "take another journal"
+            )
+        super().__init__(self.totals, bundles)
+
+    def _head(self, bundles: Any) -> str:
+        return json.dumps({**self._about, "bundles": bundles})
 
     def _first_line(self) -> bytes:
-        return _MAGIC + _sealed(json.dumps({**self._about, "bundles": self.bundles}).encode())
+        return _MAGIC + _sealed(self._head(self.bundles).encode())
 
     def add(self, shares: Sequence[Share]) -> None:
         """Record the sums of a bundle, then count them.
@@ -192,12 +210,12 @@ def _shown(value: Any) -> str:
 
 def _sealed(payload: bytes) -> bytes:
     """Checksum and payload."""
-    return hashlib.blake2b(payload, digest_size=_DIGEST).hexdigest().encode() + b" " + payload
+    return checksum(payload).encode() + b" " + payload
 
 
 def _unsealed(line: bytes) -> bytes | None:
     """The payload, or None where the checksum is not its."""
-    payload = line[2 * _DIGEST + 1 :]
+    payload = line[_DIGITS + 1 :]
     return payload if _sealed(payload) == line else None
 
 
@@ -208,18 +226,18 @@ def _encoded(shares: Sequence[Share]) -> bytes:
         head, own = share.stored()
         heads.append(head)
         arrays |= {f"{k}/{name}": array for name, array in own.items()}
-    file = io.BytesIO()
-    np.savez(file, head=np.array(json.dumps(heads)), **arrays)
-    return base64.b64encode(file.getbuffer())
+    head = {"kind": _KIND, "format": _FORMAT, "shares": heads}
+    return base64.b64encode(_packed.packed(head, arrays))
 
 
 def _decoded(payload: bytes) -> list[Share]:
-    with np.load(io.BytesIO(base64.b64decode(payload)), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    heads = json.loads(str(arrays.pop("head")))
-    return [
+    head, arrays = _packed.unpack(io.BytesIO(base64.b64decode(payload)), _KIND, _FORMAT)
+    shares = [
         Share.restored(
-            head, {n.partition("/")[2]: a for n, a in arrays.items() if n.startswith(f"{k}/")}
+            one, {n.partition("/")[2]: a for n, a in arrays.items() if n.startswith(f"{k}/")}
         )
-        for k, head in enumerate(heads)
+        for k, one in enumerate(head["shares"])
     ]
+    if len({share.covered for share in shares}) != 1:
+        raise ValueError("a record must be of the same bundles for each kernel")
+    return shares

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nc1fast._arguments import shown
+from nc1fast._arithmetic import ieee
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _NAMED = 10  # missing parts that a message names
 
 
+@ieee
 def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
     """Add the parts of one problem from their files.
 
@@ -59,10 +62,12 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
         origin |= dict.fromkeys(part.exact.covered, path)
     if total is None or total.exact is None:
         raise ValueError("there is no file to merge")
-    missing = sorted(set(range(total.exact.parts)) - total.exact.covered)
-    if missing:
-        named = ", ".join(map(str, missing[:_NAMED])) + (", ..." if len(missing) > _NAMED else "")
-        raise ValueError(f"{len(missing)} of {total.exact.parts} parts are missing: {named}")
+    parts, covered = total.exact.parts, total.exact.covered
+    if n_missing := parts - len(covered):
+        missing = (index for index in range(parts) if index not in covered)
+        named = ", ".join(map(str, itertools.islice(missing, _NAMED)))
+        named += ", ..." if n_missing > _NAMED else ""
+        raise ValueError(f"{n_missing} of {parts} parts are missing: {named}")
     return total
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arguments import as_count
+from nc1fast._arithmetic import ieee
 from nc1fast._grid import READ, rows_of_part
 from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.problem import Problem
@@ -129,6 +130,7 @@ class Plan:
         }
 
 
+@ieee
 def plan(
     X: ArrayLike | str | os.PathLike[str],
     y: ArrayLike,

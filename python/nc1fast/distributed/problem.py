@@ -36,6 +36,8 @@ class Problem:
         Indices into `labels`.
     device : str
         Of each worker, under the name it has there.
+    state : (bytes, ns) or None
+        Of the file of the rows, before anything was read of it.
     """
 
     rows: Rows
@@ -46,6 +48,7 @@ class Problem:
     dtype: str
     device: str
     memory_limit: int | None
+    state: tuple[int, ...] | None = None
 
     @classmethod
     def of(
@@ -78,9 +81,11 @@ class Problem:
         source = as_source(X)
         # The survey looks for NaN and Inf in a file itself.
         rows = source if isinstance(source, FileRows) else as_rows(source, "X")
+        state = source.state() if isinstance(source, FileRows) else None
         classes, labels = as_labels(read_labels(y), len(rows))
         two_classes(labels)
-        return cls(rows, classes, labels, tuple(kernels), statistics, dtype, device, memory_limit)
+        settings = (tuple(kernels), statistics, dtype, device, memory_limit, state)
+        return cls(rows, classes, labels, *settings)
 
     def sample(self, order: NDArray[np.intp], n_rows: int) -> Problem:
         """The same on about n_rows rows, of every class its share; `order`: rows by class.
@@ -94,6 +99,7 @@ class Problem:
             rows=np.ascontiguousarray(self.rows[taken]),
             classes=classes.astype(np.int32),
             labels=self.labels[present],
+            state=None,
         )
 
     def survey(self, n_threads: int | None) -> Survey:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.sums import add_wide
+from nc1fast.sums import add_wide, check_integers, check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,7 @@ class Share:
         """
         if self.problem != total.problem:
             raise ValueError("X has changed since the pass began: its file must stay as it is")
+        self._check(total)
         if self.covered & total.covered:
             raise ValueError(f"bundles {sorted(self.covered & total.covered)} are there twice")
         if not (
@@ -89,6 +90,16 @@ class Share:
             sensitivity=add_wide(total.sensitivity, self.sensitivity),
         )
 
+    def _check(self, total: PassSums) -> None:
+        """Raise ValueError unless these can be sums of some bundles of `total`."""
+        check_parts(total.parts, self.covered)
+        begins, ends = self.spans.T if self.spans.ndim == 2 else (self.spans, self.spans)
+        n_rows = 0 if total.rows is None else total.rows.shape[1]
+        bounds = np.column_stack([begins, ends]).ravel()
+        if self.spans.dtype != np.int64 or (np.diff(bounds, prepend=0, append=n_rows) < 0).any():
+            raise ValueError(f"spans of rows must ascend within the {n_rows} rows of the problem")
+        check_integers(self, total.exponent.shape, int((ends - begins).sum()))
+
     def stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Values for JSON, and arrays."""
         arrays = {
@@ -107,7 +118,7 @@ class Share:
 
     @classmethod
     def restored(cls, head: Mapping[str, Any], arrays: Mapping[str, Any]) -> Share:
-        """What `stored` gave."""
+        """What `stored` gave; `added_to` checks it."""
         return cls(head["problem"], frozenset(head["covered"]), **{"rows": None, **arrays})
 
 

@@ -11,8 +11,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._arguments import as_count, as_number, as_seed, check_choice, shown
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import thread_count
-from nc1fast._files import as_source, read_labels
+from nc1fast._files import as_source, read_labels, steady
 from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._memory import as_limit
 from nc1fast._one_layer import one_layer
@@ -40,6 +41,8 @@ N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
 _FIRST_UNITS, _FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a tolerance
 
 
+@ieee
+@steady
 def features(
     X: ArrayLike,
     y: ArrayLike,
@@ -138,6 +141,8 @@ def features(
     )
 
 
+@ieee
+@steady
 def pairs(
     X: ArrayLike,
     y: ArrayLike,

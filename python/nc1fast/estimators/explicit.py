@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arguments import as_count, as_seed, check_choice
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import thread_count
-from nc1fast._files import as_source
+from nc1fast._files import as_source, steady
 from nc1fast._inputs import as_rows, rows_at
 from nc1fast._workers import workers
 from nc1fast.estimators.deep import check_deep, deep_map, widest
@@ -21,6 +22,8 @@ _PROBE = 128  # rows that direct the weights
 _CHUNK_NUMBERS = 1 << 19  # of features at a time
 
 
+@ieee
+@steady
 def ntk_features(
     X: ArrayLike,
     kernel: Any,

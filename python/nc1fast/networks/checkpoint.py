@@ -1,12 +1,16 @@
-"""The state of a training on disk: written whole or not at all, and read only by the run that wrote it."""
+"""The state of a training on disk: written whole or not at all, and read only by the run that wrote it.
+
+A file is a line with the format and a checksum, then what torch writes. Nothing of a damaged file reaches torch.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import pickle
+import io
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._extras import require
+from nc1fast._storage import check_regular, checksum, reading, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 else:
     torch = require("torch", "torch")
 
-_FORMAT = 1
+_MAGIC, _FORMAT = b"nc1fast checkpoint ", b"2 "
 
 
 def fingerprint(settings: dict[str, Any], *tensors: Any) -> str:
@@ -29,10 +33,15 @@ def fingerprint(settings: dict[str, Any], *tensors: Any) -> str:
 
 
 def save(path: Path, run: str, state: dict[str, Any]) -> None:
-    """Write the state beside its place and move it there."""
-    beside = path.with_name(path.name + ".partial")
-    torch.save({"format": _FORMAT, "run": run, **state}, beside)
-    beside.replace(path)
+    """Write the state so that the old one is there until the new one is."""
+    content = io.BytesIO()
+    torch.save({"run": run, **state}, content)
+    data = content.getvalue()
+    write_atomically(path, _first_line(data) + data)
+
+
+def _first_line(data: bytes) -> bytes:
+    return _MAGIC + _FORMAT + checksum(data).encode() + b"\n"
 
 
 def load(path: Path, run: str) -> dict[str, Any] | None:
@@ -41,20 +50,25 @@ def load(path: Path, run: str) -> dict[str, Any] | None:
     Raises
     ------
     ValueError
-        For a file that is no checkpoint, or that of another run.
+        For a file that is no checkpoint, is damaged or of another format, or that of another run.
     """
     if not path.exists():
         return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        known = state["format"] == _FORMAT
-    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError, ValueError) as e:
-        raise ValueError(f"checkpoint {str(path)!r} is not a checkpoint of nc1fast: {e}") from e
-    if not known:
-        raise ValueError(f"checkpoint {str(path)!r} has format {state['format']!r}, not {_FORMAT}")
-    if state["run"] != run:
-        raise ValueError(
-            f"checkpoint {str(path)!r} is of another run: data, targets, network and settings must be the same; "
-            "name another file to start anew"
-        )
-    return {key: state[key] for key in state if key not in ("format", "run")}
+    check_regular(path, "checkpoint")
+    with reading(str(path), "checkpoint"):
+        with path.open("rb") as file:
+            start, data = file.read(len(_first_line(b""))), file.read()
+        if not start.startswith(_MAGIC):
+            raise ValueError(
+                "is not a checkpoint of nc1fast, or of an earlier version: name another file to start anew"
+            )
+        if not start.startswith(_MAGIC + _FORMAT):
+            raise ValueError("is a checkpoint of another version: name another file to start anew")
+        if start != _first_line(data):
+            raise ValueError("is damaged: its checksum is another one")
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if state.pop("run") != run:
+            raise ValueError(
+                "is of another run: data, targets, network and settings must be the same; name another file to start anew"
+            )
+    return dict(state)

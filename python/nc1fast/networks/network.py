@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._arguments import as_count, as_flag, as_items, as_optional_flag, check_choice
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast.activations import Activation, phi
 from nc1fast.kernels import NNGP, NTK
@@ -152,6 +153,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
     >>> nc.collapse(X, y, network.ntk())  # of this network: standard parametrization, trained biases
     """
 
+    @ieee
     def __init__(
         self,
         activation: Activation,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arguments import as_count, check_choice
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, host_array, two_classes
 from nc1fast.features import FeatureSums
@@ -207,6 +208,7 @@ def layer_results(
     return results
 
 
+@ieee
 def probe(
     module: Any,
     X: ArrayLike,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arguments import as_count, check_choice
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast.networks.network import ShallowNetwork
 from nc1fast.networks.probing import as_module, evaluating, placed
@@ -30,6 +31,7 @@ _TILE_BYTES = 1 << 26  # of the Jacobians of one side of a tile
 _CLOSED_ROWS = 1024
 
 
+@ieee
 def empirical_ntk(
     module: Any,
     X: ArrayLike,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arguments import as_count, as_seed, check_choice, shown
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
 from nc1fast._progress import reporting
@@ -30,6 +31,7 @@ else:
     torch = require("torch", "torch")
 
 
+@ieee
 def train(
     network: ShallowNetwork,
     X: ArrayLike,

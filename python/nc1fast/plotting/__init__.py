@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast.plotting import collapse, controls, courses, matrices, points, ratios
 from nc1fast.plotting.drawing import STYLE, Drawing, save, to_bytes
@@ -45,6 +46,7 @@ _UNDEFINED = (
 )
 
 
+@ieee
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
     """Draw every figure that the rows can support, in the order in which they should be seen.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._extras import require
-from nc1fast.studies.tidy import write_atomically
+from nc1fast._storage import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

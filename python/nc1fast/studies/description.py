@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nc1fast._extras import require
+from nc1fast._storage import check_regular, reading
 from nc1fast.studies.adaptive import Adaptive, AnnealingTask
 from nc1fast.studies.fields import Conventions, Count, Entry, Limits, Name, reject_duplicates
 from nc1fast.studies.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
@@ -203,11 +204,13 @@ def load(name_or_path: str | Path, preset: str | None = None) -> Study:
     if preset is not None:
         raise ValueError("preset belongs to a built-in study, not to a file")
     path = Path(text)
-    try:
-        content = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file: {error}") from None
-    return _resolve(parse(content, str(path)), path.parent)
+    check_regular(path)
+    with reading(text):
+        try:
+            content = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{text}: not a text file: {error}") from None
+        return _resolve(parse(content, text), path.parent)
 
 
 def parse(text: str, where: str = "study") -> Study:

@@ -15,9 +15,11 @@ import numpy as np
 
 import nc1fast as nc
 from nc1fast._arguments import as_count, as_flag
+from nc1fast._arithmetic import ieee
 from nc1fast._backend import thread_count
 from nc1fast._extras import require
 from nc1fast._progress import reporting
+from nc1fast._storage import check_regular
 from nc1fast.provenance import extras, machine
 from nc1fast.studies import series, table
 from nc1fast.studies.cells import Cell, plan
@@ -48,6 +50,7 @@ class Result:
         return sum(row["status"].startswith(FAILED) for row in self.rows)
 
 
+@ieee
 def run(
     study: Study,
     folder: str | Path,
@@ -161,12 +164,14 @@ def fingerprint(study: Study) -> str:
     """Digest of the description, the content of its data files and the version of nc1fast."""
     digest = hashlib.sha256(f"{nc.__version__}\n{study.model_dump_json()}".encode())
     for path in sorted({d.path for arm in study.arms for d in arm.data if isinstance(d, File)}):
+        check_regular(path)
         with Path(path).open("rb") as file:
             for chunk in iter(lambda: file.read(1 << 20), b""):
                 digest.update(chunk)
     return digest.hexdigest()
 
 
+@ieee
 def compute(cell: Cell, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
     """Compute one cell: complete rows of the table and of the series."""
     with one_thread(cell.task.libraries):

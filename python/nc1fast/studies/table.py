@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 
-from nc1fast.studies.tidy import Column, Layout, Row, write_atomically
+from nc1fast.studies.tidy import Column, Layout, Row
 
-__all__ = ["COLUMNS", "LAYOUT", "Row", "read", "status", "write", "write_atomically"]
+__all__ = ["COLUMNS", "LAYOUT", "Row", "read", "status", "write"]
 
 COLUMNS = (
     Column("arm", str, "part of the study: balanced, imbalanced, depth, digits, ..."),

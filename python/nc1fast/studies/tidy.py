@@ -6,18 +6,18 @@ import csv
 import io
 import json
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nc1fast._extras import require
+from nc1fast._storage import check_regular, checksum, reading, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 Row: TypeAlias = dict[str, Any]
-_METADATA = b"nc1fast"
+_METADATA, _CHECKSUM = b"nc1fast", b"nc1fast-checksum"
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,15 @@ class Layout:
         """
         return {column.name: row[column.name] for column in self.columns}
 
+    def check(self, row: Row) -> None:
+        """Raise ValueError unless a row has these columns, with values of their types."""
+        if row.keys() != {column.name for column in self.columns}:
+            raise ValueError(f"a row must have the columns of a {self.name}")
+        for column in self.columns:
+            kinds = (int, float) if column.type is float else (column.type,)
+            if type(row[column.name]) not in kinds:
+                raise ValueError(f"{column.name} must be {column.type.__name__}")
+
     def to_csv(self, rows: Sequence[Row]) -> str:
         """Write the rows as CSV text."""
         buffer = io.StringIO()
@@ -83,7 +92,7 @@ class Layout:
         return buffer.getvalue()
 
     def write(self, rows: Sequence[Row], folder: Path, provenance: dict[str, Any]) -> None:
-        """Write both files; the Parquet file carries the provenance as metadata.
+        """Write both files; the Parquet file carries the provenance as metadata, and a checksum of both.
 
         Raises
         ------
@@ -92,9 +101,10 @@ class Layout:
         """
         arrow, parquet = require("pyarrow", "study"), require("pyarrow.parquet", "study")
         types = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
+        told = json.dumps(provenance).encode()
         schema = arrow.schema(
             [(column.name, types[column.type]) for column in self.columns],
-            metadata={_METADATA: json.dumps(provenance)},
+            metadata={_METADATA: told, _CHECKSUM: self._checksum(rows, told)},
         )
         arrays = [
             arrow.array([row[c.name] for row in rows], types[c.type], from_pandas=False)
@@ -123,19 +133,32 @@ class Layout:
             raise FileNotFoundError(f"{folder} holds no {self.name}.parquet and no {self.name}.csv")
         return self._read_csv(path), {}
 
+    def _checksum(self, rows: Sequence[Row], told: bytes) -> str:
+        """Of every value, whatever its place in the file, and of the provenance."""
+        columns = ([column.type(row[column.name]) for row in rows] for column in self.columns)
+        return checksum(told, *(f"\n{values!r}".encode() for values in columns))
+
     def _read_parquet(self, path: Path) -> tuple[list[Row], dict[str, Any]]:
-        arrow, parquet = require("pyarrow", "study"), require("pyarrow.parquet", "study")
-        try:
+        parquet = require("pyarrow.parquet", "study")
+        with reading(str(path)):
+            check_regular(path)
             content = parquet.read_table(path)
-        except (arrow.ArrowException, OSError) as error:
-            raise ValueError(f"{path}: not a readable Parquet file: {error}") from error
-        self._check(path, content.column_names)
-        metadata = (content.schema.metadata or {}).get(_METADATA, b"{}")
-        return content.to_pylist(), json.loads(metadata)
+            self._check(path, content.column_names)
+            metadata = content.schema.metadata or {}
+            if _CHECKSUM not in metadata:
+                raise ValueError(
+                    "has no checksum: an earlier version of nc1fast or another program wrote it; without it, the .csv "
+                    "beside it is read"
+                )
+            told, rows = metadata.get(_METADATA, b""), content.to_pylist()
+            if metadata[_CHECKSUM].decode() != self._checksum(rows, told):
+                raise ValueError("is damaged: its checksum is another one")
+        return rows, json.loads(told)
 
     def _read_csv(self, path: Path) -> list[Row]:
         rows: list[Row] = []
-        with path.open(newline="") as file:
+        check_regular(path)
+        with reading(str(path)), path.open(newline="") as file:
             reader = csv.reader(file)
             self._check(path, next(reader, []))
             for line in reader:
@@ -155,10 +178,3 @@ class Layout:
             raise ValueError(
                 f"{path} is not a {self.name} of a study: the columns differ in {', '.join(difference)}"
             )
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
-    scratch = path.with_name(path.name + ".partial")
-    scratch.write_bytes(data)
-    os.replace(scratch, path)  # noqa: PTH105  (Path.replace is the same call)

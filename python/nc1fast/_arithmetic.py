@@ -1,0 +1,30 @@
+"""Floating-point errors at the border: NumPy's own handling of them inside, whatever the caller has set."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+
+def ieee(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator of public functions: `numpy.seterr` and `numpy.errstate` of a caller change nothing inside.
+
+    The code relies on IEEE 754: what underflows is 0, and infinities and NaN are looked for where they matter.
+    """
+
+    @functools.wraps(function)
+    def inside(*arguments: P.args, **named: P.kwargs) -> R:
+        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            return function(*arguments, **named)
+
+    return inside

@@ -1,0 +1,142 @@
+"""Arrays in NumPy's .npy and .npz formats, from files that may be damaged. Pickles are never loaded.
+
+No header is believed: an array is made only where as many bytes are there as it takes. What is compressed may hold up to
+`DEFLATE` times its bytes.
+
+Source: the NumPy .npy format 1.0 and 2.0; `DEFLATE` of zlib's technical notes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFLATE = 1032
+_CHUNK = 1 << 20
+_MAX_DIMS = 32  # NumPy 1; 64 in NumPy 2
+
+
+class Header(NamedTuple):
+    """What an array is said to be."""
+
+    shape: tuple[int, ...]
+    by_column: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def n_bytes(self) -> int:
+        """Of its numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(stream: IO[bytes]) -> Header:
+    """Header of an .npy file; leaves the stream at the first number.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or that of Python objects or of records: says what "it" is, without a subject.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+    except ValueError:
+        raise ValueError("is not in .npy format: wrong magic number or cut short") from None
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:  # 3.0 differs by the names of fields, and fields are not data
+        raise ValueError(
+            f"has .npy format version {version[0]}.{version[1]}, only 1.0 and 2.0 are read"
+        )
+    try:
+        head = Header(*readers[version](stream))
+    except Exception:  # noqa: BLE001  (of Python's own parser)
+        raise ValueError("has a damaged .npy header") from None
+    if head.dtype.hasobject:
+        raise ValueError("holds Python objects; pickles are not loaded")
+    if head.dtype.itemsize == 0 or head.dtype.kind == "V":
+        raise ValueError(
+            f"has dtype {head.dtype}; numbers, or labels of numbers or strings, are needed"
+        )
+    check_shape(head.shape)
+    return head
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless an array can have the shape that a header promises."""
+    if len(shape) > _MAX_DIMS or min(shape, default=1) < 0:
+        raise ValueError("has a damaged header: no array has its shape")
+
+
+def check_room(head: Header, there: int) -> None:
+    """Raise ValueError if fewer bytes are there than a header promises."""
+    if head.n_bytes > there:
+        raise ValueError(f"is cut short: {head.n_bytes} bytes expected, {there} found")
+
+
+def read_exactly(stream: IO[bytes], n_bytes: int) -> bytearray:
+    """The rest of a stream, which must be `n_bytes` long.
+
+    Memory grows with what is there, not with what a damaged header promises. The read past the end makes gzip and zip
+    check their sums.
+
+    Raises
+    ------
+    ValueError
+        If it is shorter or longer.
+    """
+    data = bytearray()
+    while len(data) <= n_bytes:
+        chunk = stream.read(min(_CHUNK, n_bytes + 1 - len(data)))
+        if not chunk:
+            break
+        data += chunk
+    if len(data) < n_bytes:
+        raise ValueError(f"is cut short: {n_bytes} bytes expected, {len(data)} found")
+    if len(data) > n_bytes:
+        raise ValueError(f"has more than the {n_bytes} bytes that its header promises")
+    return data
+
+
+def read_array(stream: IO[bytes]) -> NDArray[Any]:
+    """The array of an .npy file, which ends with it.
+
+    Raises
+    ------
+    ValueError
+        As of `read_header` and `read_exactly`.
+    """
+    head = read_header(stream)
+    data = np.frombuffer(read_exactly(stream, head.n_bytes), head.dtype)
+    return data.reshape(head.shape, order="F" if head.by_column else "C")
+
+
+def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The arrays of an .npz file by their names."""
+    found = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+    return {info.filename.removesuffix(".npy"): info for info in found}
+
+
+def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """A member of an .npz file as a stream.
+
+    Raises
+    ------
+    ValueError
+        If it is compressed in a way that NumPy does not write, or cannot be as long as is said of it.
+    """
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("is compressed in a way that NumPy does not write")
+    most = info.compress_size * (1 if info.compress_type == zipfile.ZIP_STORED else DEFLATE)
+    assert archive.fp is not None
+    if info.file_size > most or info.compress_size > archive.fp.seek(0, os.SEEK_END):
+        raise ValueError(f"cannot hold the {info.file_size} bytes that are said of it")
+    return archive.open(info)
