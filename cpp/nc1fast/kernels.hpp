@@ -182,14 +182,14 @@ struct ErfDistance {
     const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
-    const V below = larger(rest - versine, splat<V>(0));    // cos del - m
-    const V cos_sigma = math::sqrt(below * (cos_del + m));  // times cos del
-    const V outside = rest + tau;                           // 1 - p
+    const V below = larger(rest - versine, splat<V>(math::kSmallest<T>));  // cos del - m
+    const V cos_sigma = math::sqrt(below * (cos_del + m));                 // times cos del
+    const V outside = rest + tau;                                          // 1 - p
     const V cos_gamma = math::sqrt(outside * (T(2) - outside));
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
     // atan(y/x) as asin of sin = y/h, 1 - sin = x^2/(h (h + y))
-    const V square = numerator * numerator + denominator * denominator;
+    const V square = larger(numerator * numerator + denominator * denominator, splat<V>(math::kSmallest<T>));
     const V hypotenuse = math::sqrt(square);
     const V sine = numerator / hypotenuse;
     const V one_minus = denominator * denominator / (hypotenuse * (hypotenuse + numerator));
@@ -197,7 +197,7 @@ struct ErfDistance {
     const V hh = i.h * j.h;
     V distance = splat<V>(0);
     if constexpr (Tangent) {
-      const V sin_2T = T(2) * numerator * denominator / larger(square, splat<V>(math::kTiny<T>));
+      const V sin_2T = T(2) * numerator * denominator / square;
       const V sin_del = T(2) * sin_half * math::sqrt(T(1) - sin_half * sin_half);
       const V kdot =
           m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
