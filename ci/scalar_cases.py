@@ -24,11 +24,14 @@ mp = mpmath.MPContext()
 mp.dps = 40
 NUMPY = SimpleNamespace(
     **{name: getattr(np, name) for name in ("sin", "exp", "expm1", "sqrt", "pi")},
-    **{"asin": np.arcsin, "one": 1.0, "terms": 12},
+    asin=np.arcsin,
+    one=1.0,
+    terms=12,
 )
 MPMATH = SimpleNamespace(
     **{name: getattr(mp, name) for name in ("sin", "exp", "expm1", "sqrt", "pi", "asin")},
-    **{"one": mp.mpf(1), "terms": 22},
+    one=mp.mpf(1),
+    terms=22,
 )
 
 

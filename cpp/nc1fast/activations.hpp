@@ -91,7 +91,7 @@ struct Rectifier : Smooth {
   NC1FAST_HD Distance<V> distance(V t) const {
     using T = Lane<V>;
     const auto obtuse = t > T(1);
-    const V m = larger(obtuse ? T(2) - t : t, splat<V>(0));
+    const V m = larger(splat<V>(0), obtuse ? T(2) - t : t);
     const math::Arc<V> arc = math::arc(m);
     const V theta = obtuse ? T(math::pi) - arc.theta : arc.theta;
     V chord = (obtuse ? splat<V>(1) : m) - T(1 / math::pi) * arc.gap;

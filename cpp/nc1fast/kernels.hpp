@@ -103,7 +103,7 @@ struct Covariance {
       const V next = half_chord_between(from.f - to.f, dg) + ff * m;
       p = {math::copysign(splat<V>(1), value) * (T(1) - next), math::abs(next > T(1) ? T(2) - next : next)};
     } else {
-      const V rho = smaller(larger(ff * value + from.g * to.g, splat<V>(-1)), splat<V>(1));
+      const V rho = smaller(splat<V>(1), larger(splat<V>(-1), ff * value + from.g * to.g));
       p = {rho, T(1) - math::abs(rho)};
     }
   }
@@ -182,14 +182,14 @@ struct ErfDistance {
     const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
-    const V below = larger(rest - versine, splat<V>(math::kSmallest<T>));  // cos del - m
+    const V below = larger(splat<V>(math::kSmallest<T>), rest - versine);  // cos del - m
     const V cos_sigma = math::sqrt(below * (cos_del + m));                 // times cos del
     const V outside = rest + tau;                                          // 1 - p
     const V cos_gamma = math::sqrt(outside * (T(2) - outside));
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
     // atan(y/x) as asin of sin = y/h, 1 - sin = x^2/(h (h + y))
-    const V square = larger(numerator * numerator + denominator * denominator, splat<V>(math::kSmallest<T>));
+    const V square = larger(splat<V>(math::kSmallest<T>), numerator * numerator + denominator * denominator);
     const V hypotenuse = math::sqrt(square);
     const V sine = numerator / hypotenuse;
     const V one_minus = denominator * denominator / (hypotenuse * (hypotenuse + numerator));
