@@ -38,7 +38,10 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "cpp" / "README.md"
 NUMBER = "number"  # the lane type of what belongs to single rows, float64 alone
 SLACK = 0.1  # ulp: another compiler contracts other products
-BLOCK = 1 << 16  # arguments at a time
+SLACK_OF_ESTIMATES = (
+    2.0  # for float32 on AVX2: `rsqrtps` differs between processors (cpp/README.md)
+)
+BLOCK = 1 << 13  # arguments at a time: what a second-level cache holds
 QUICK_STEP, QUICK_FLOAT64 = 9973, 20_000
 DTYPES = ("float32", "float64")
 BITS = {"float32": np.uint32, "float64": np.uint64}
@@ -151,10 +154,10 @@ def _unit(truth: Array, dtype: str) -> Array:
     return np.where(size >= smallest_normal(dtype), size * (float(np.finfo(dtype).eps) / 2), np.inf)
 
 
-def truths_of(case: Case, x: Array) -> list[tuple[Array, Array | float]]:
-    """Each output at x, as a sum of two float64."""
+def truths_of(case: Case, x: Array) -> list[tuple[Array, Array | None]]:
+    """Each output at x, as a float64 and what it lacks."""
     if x.dtype == np.float32:
-        return [(truth, 0.0) for truth in case.truth(x.astype(np.float64), NUMPY)]
+        return [(truth, None) for truth in case.truth(x.astype(np.float64), NUMPY)]
     pairs = []
     for value in x.tolist():
         exact = case.truth(mp.mpf(value), MPMATH)
@@ -168,7 +171,7 @@ def judge(case: Case, x: Array, lanes: list[Lanes]) -> Results:
     x = np.resize(x, -(-x.size // 64) * 64)  # whole vectors: the first arguments once more
     arguments = [np.ascontiguousarray(array) for array in case.pair(x)]
     values = {
-        lane.name: lane(case.function, *arguments, len(case.outputs))
+        lane.name: lane(case.function, *arguments, len(case.outputs)).astype(np.float64)
         for lane in lanes
         if dtype in lane.dtypes
     }
@@ -177,10 +180,15 @@ def judge(case: Case, x: Array, lanes: list[Lanes]) -> Results:
         ulp = 1.0 if case.absolute else _ulp(truth, dtype)
         unit = np.inf if case.absolute else _unit(truth, dtype)
         for name, outputs in values.items():
-            error = np.abs((outputs[k] - truth) - rest)
-            ulps = error / ulp
-            at = int(np.argmax(ulps))
-            worst = Worst(float(ulps[at]), float(x[at]), float((error / unit).max()))
+            error = outputs[k]
+            error -= truth
+            if rest is not None:
+                error -= rest
+            np.abs(error, out=error)
+            relative = float((error / unit).max())
+            error /= ulp
+            at = int(np.argmax(error))
+            worst = Worst(float(error[at]), float(x[at]), relative)
             results[case.outputs[k], case.domain, dtype, name] = worst
     return results
 
@@ -222,7 +230,7 @@ def measure(lanes: list[Lanes], *, step: int, n_float64: int, n_threads: int = 1
     with ThreadPoolExecutor(n_threads) as threads:
         for case in CASES:
             blocks = every_float32(case, step)
-            while batch := list(itertools.islice(blocks, 64)):
+            while batch := list(itertools.islice(blocks, 512)):
                 for share in threads.map(lambda x, case=case: judge(case, x, lanes), batch):
                     _join(results, share)
             _join(results, judge(case, float64_arguments(case, n_float64 // len(CASES)), lanes))
@@ -279,8 +287,9 @@ def exceeded(results: Results) -> list[str]:
     lines = []
     for key, worst in results.items():
         limit = allowed.get(key, math.nan)
-        if not worst.ulp <= (limit + SLACK if limit > 1e-3 else 1.1 * limit):
-            output, domain, dtype, name = key
+        output, domain, dtype, name = key
+        slack = SLACK_OF_ESTIMATES if (dtype, name) == ("float32", "avx2") else SLACK
+        if not worst.ulp <= (limit + slack if limit > 1e-3 else (1 + slack) * limit):
             lines.append(
                 f"{output}, {domain}, {dtype}, {name}: {worst.ulp:.4g} at {worst.at.hex()}, not {limit}"
             )
