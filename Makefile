@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test adversary study bench bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
+.PHONY: help install test adversary study scalars bench bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: $(VENV)/installed ## timings beside the alternatives, printed and written
 
 bench-gpu: $(VENV)/installed ## the same on the GPU at hand, for which the build was made
 	$(BIN)/python -m bench.bench_gpu $(ARGS)
+
+scalars: $(VENV)/installed ## every float32 argument of the elementary functions, held to cpp/README.md; minutes
+	$(BIN)/python ci/scalar_functions.py $(ARGS)
 
 cuda: ## the CUDA kernels for every architecture, held to cuda/limits.txt; needs nvcc, no device
 	$(PYTHON) ci/cuda_limits.py $(ARGS)

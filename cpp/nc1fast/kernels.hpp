@@ -196,7 +196,7 @@ struct ErfDistance {
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
     // atan(y/x) as asin of sin = y/h, 1 - sin = x^2/(h (h + y))
-    const V square = larger(numerator * numerator + denominator * denominator, splat<V>(math::kSmallest<T>));
+    const V square = larger(splat<V>(math::kSmallest<T>), numerator * numerator + denominator * denominator);
     const V hypotenuse = math::sqrt(square);
     const V sine = numerator / hypotenuse;
     const V one_minus = denominator * denominator / (hypotenuse * (hypotenuse + numerator));

@@ -38,6 +38,7 @@ NC1FAST_HD inline V load(const Lane<V>* p) {
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
+// b where a number is no number: what is bounded stands second, so that NaN stays NaN.
 template <class V>
 NC1FAST_HD inline V larger(V a, V b) {
   return a > b ? a : b;
@@ -186,7 +187,7 @@ NC1FAST_HD inline Exp<V> exp(V x) {
   constexpr T log2_high = sizeof(T) == 4 ? T(0.693359375) : T(6.93147180369123816490e-01);
   constexpr T log2_low = sizeof(T) == 4 ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
   const auto vanishes = x < -bound;
-  x = smaller(larger(x, splat<V>(-bound)), splat<V>(bound));
+  x = smaller(splat<V>(bound), larger(splat<V>(-bound), x));
   const V n = Ops<V>::round(x * T(1.4426950408889634074));
   const V r = (x - n * log2_high) - n * log2_low;
   return {vanishes ? splat<V>(0) : Ops<V>::exp2_int(n), r * r * poly(r, ExpTable<T>{}.c) + r};

@@ -98,7 +98,7 @@ struct Ops<V> {
       if constexpr (sizeof(T) == 8) y = y * (T(1.5) - half * y * y);
       return y + y * (T(0.5) - half * y * y);
     } else {
-      return T(1) / exact_sqrt(larger(w, splat<V>(kSmallest<T>)));
+      return T(1) / exact_sqrt(larger(splat<V>(kSmallest<T>), w));
     }
   }
 
