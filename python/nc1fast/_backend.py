@@ -1,6 +1,6 @@
 """Who runs tiles, on how many threads: the compiled core, or its twin for devices; and matrices by them.
 
-This file and `_pass`, which runs the pass over all pairs, alone import `_core`.
+This file, `_pass`, which runs the pass over all pairs, and `_linear` alone import `_core`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from nc1fast import _core, cuda
 from nc1fast._device_arrays import empty_like, index_of
 from nc1fast._inputs import as_rows, row_chunks
+from nc1fast._linear import matmul
 from nc1fast._plan import Chain, adaptive_chain, chain_of
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def gram(
             check_rows(side, [chain])
     shape = len(rows), len(rows if columns is None else columns)
     arguments = (
-        _mapped(rows, chain),
-        None if columns is None else _mapped(columns, chain),
+        _mapped(rows, chain, n_threads),
+        None if columns is None else _mapped(columns, chain, n_threads),
         chain.as_dict(),
         dtype == "float32",
         threads_for(n_threads, shape[0] * shape[1]),
@@ -177,9 +178,11 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
 
 
-def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:
+def _mapped(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDArray[Any]:
     """The rows that the core sees: X, or X times the factor of an adaptive kernel."""
-    return X if chain.factor is None else X.astype(np.float64, copy=False) @ chain.factor
+    if chain.factor is None:
+        return X
+    return matmul(X.astype(np.float64, copy=False), chain.factor, thread_count(n_threads))
 
 
 def adaptive_gram(

@@ -19,6 +19,7 @@ from nc1fast._backend import bits_of, check_dtype, check_rows, runner, threads_f
 from nc1fast._file_rows import FileRows
 from nc1fast._grid import divided, part_of
 from nc1fast._inputs import row_chunks
+from nc1fast._linear import matmul
 from nc1fast._memory import working_set
 from nc1fast._plan import Chain, chains_of
 from nc1fast._rounding import PER_CLASS
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # Tiles within classes and between them, in single precision or not.
 PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (False, True)}
+_MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
 _DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
@@ -62,8 +64,8 @@ def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
     worst = 0.0
     for chunk in row_chunks(X):
         part = chunk.astype(np.float64, copy=False)
-        lengths = np.linalg.norm(part @ factor, axis=1)
-        sizes = np.linalg.norm(np.abs(part) @ np.abs(factor), axis=1)
+        lengths = np.linalg.norm(matmul(part, factor), axis=1)
+        sizes = np.linalg.norm(matmul(np.abs(part), np.abs(factor)), axis=1)
         worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
     return 8.0 * float(X.shape[1] + 2) * worst
 
@@ -112,6 +114,16 @@ def _stored(X: Rows) -> Iterator[Any]:
         yield (file, X.stored, X.offset, X.stride, *X.shape)
     finally:
         os.close(file)
+
+
+def _tile_panels() -> int:
+    """Panels of the sides of a tile by NC1FAST_TILE_PANELS, 0 for the core to choose: no bit depends on it."""
+    text = os.environ.get("NC1FAST_TILE_PANELS", "").strip() or "0"
+    if not text.isdecimal():
+        raise ValueError(
+            f"NC1FAST_TILE_PANELS must be a number of panels, or 0 for the default, got {text!r}"
+        )
+    return min(int(text), _MOST_PANELS)
 
 
 class _Pass:
@@ -169,8 +181,7 @@ class _Pass:
         """The survey, and the integers of each kernel."""
         if survey is None:
             check_rows(self.X, self.chains)
-        tile_panels = int(os.environ.get("NC1FAST_TILE_PANELS", "0"))
-        rest = (survey, rectangles, tile_panels, progress, *self.runner.devices)
+        rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
         return self._call(self.runner.module.class_sums, order, rest=rest)  # type: ignore[no-any-return]
 
     def rectangles(self, part: tuple[int, int], limit: float | None) -> list[Rectangle]:

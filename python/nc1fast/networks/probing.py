@@ -10,6 +10,7 @@ import numpy as np
 
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
+from nc1fast._linear import matmul
 from nc1fast.features import FeatureSums
 from nc1fast.metrics import Collapse, collapse_from_sums
 from nc1fast.networks.network import Layer, Phi, ShallowNetwork, as_count
@@ -192,7 +193,9 @@ def layer_results(
             passed = listener.batches(X, batch_size)
         for part, features, _ in passed:
             for name, H in features.items():
-                R[name][:, place[part]] = (sizes * means[name]) @ H.T.astype(np.float64, copy=False)
+                R[name][:, place[part]] = matmul(
+                    sizes * means[name], H.T.astype(np.float64, copy=False)
+                )
     results = {}
     for name, of_layer in sums.items():
         whole = of_layer.class_sums()

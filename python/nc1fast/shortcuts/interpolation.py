@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._linear import matmul
 from nc1fast.pairwise import stable
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.cells import Budget, Cell, Cells, as_they_are, cut
@@ -97,8 +98,10 @@ def interpolated_sums(
 
     C, largest = len(sizes), int(sizes.max())
     longest = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
-    rounding = UNIT_ROUNDOFF * (160 + 4 * longest + summation_error(largest))
-    block = np.array([[towards[c][e] @ rules[c].weights for e in range(C)] for c in range(C)])
+    rounding = UNIT_ROUNDOFF * (208 + 4 * longest + summation_error(largest))
+    block = np.array(
+        [[(towards[c][e] * rules[c].weights).sum() for e in range(C)] for c in range(C)]
+    )
     size, error = (np.array([getattr(rule, name) for rule in rules]) for name in ("size", "error"))
     tail = np.outer(error, size)
     block_error = rounding * np.outer(size, size) + 8 * (tail + tail.T)
@@ -139,7 +142,7 @@ def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
     nodes.append(X[cells.rows])
     weights.append(np.ones(len(cells.rows)))
     points, w = np.concatenate(nodes), np.concatenate(weights)
-    size = float(np.abs(w) @ np.sqrt(kernel.diag(points)))
+    size = float((np.abs(w) * np.sqrt(kernel.diag(points))).sum())
     return _Rule(cells, points, w, size, error)
 
 
@@ -194,7 +197,7 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
         points = X[grid.probes()]
         L = grid.interpolation(grid.unit(points))
         exact = _distances(kernel, as_they_are(points), points, pool)
-        off = float(np.abs(chebyshev.product(chebyshev.product(L, D2), L.T) - exact).max())
+        off = float(np.abs(matmul(matmul(L, D2), L.T) - exact).max())
         tail = max(tail, (off - noise) / furthest)
     error = 8 * tail * mass**2 * furthest + 4 * noise * mass**2
     total, size = (
