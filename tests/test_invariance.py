@@ -87,23 +87,38 @@ def test_bits_do_not_depend_on_threads_or_tiles(kernel, dtype, statistics, monke
             _assert_same_bits(result, expected)
 
 
-def test_bits_do_not_depend_on_the_panels_of_a_tile(small_device, monkeypatch):
-    """Up to 64 of them, and beyond all there are; on a device more than 16 are cut."""
-    X, y = _data((90, 61) if small_device == "shim" else (1500, 1611), 3)
+PANELS = ("", " 7 ", "1000000000000000000000")  # beyond 64 there are no more
+
+
+def test_bits_do_not_depend_on_the_panels_of_a_tile(monkeypatch):
+    X, y = _data((900, 511), 3)
     monkeypatch.delenv("NC1FAST_TILE_PANELS", raising=False)
-    expected = _collapse(X, y, nc.NNGP("relu"), device=small_device)
-    for panels in (*range(65), "", " 7 ", "1000000000000000000000"):
+    expected = _collapse(X, y, nc.NNGP("relu"))
+    for panels in (*range(65), *PANELS):
         monkeypatch.setenv("NC1FAST_TILE_PANELS", str(panels))
-        _assert_same_bits(_collapse(X, y, nc.NNGP("relu"), device=small_device), expected)
+        _assert_same_bits(_collapse(X, y, nc.NNGP("relu")), expected)
+
+
+def test_nor_on_a_device(other_device, monkeypatch):
+    X, y = _data((70, 60), 3)
+    monkeypatch.delenv("NC1FAST_TILE_PANELS", raising=False)
+    expected = _collapse(X, y, nc.NNGP("relu"), device=other_device)
+    for panels in (1, 2, 64, *PANELS):
+        monkeypatch.setenv("NC1FAST_TILE_PANELS", str(panels))
+        _assert_same_bits(_collapse(X, y, nc.NNGP("relu"), device=other_device), expected)
 
 
 def test_tiles_of_a_device_are_no_larger_than_its_launches(other_device, monkeypatch):
-    X, y = _data((700, 520), 1)
+    """Three panels of rows with 17 of columns; a launch takes 16."""
+    X, y = _data((192, 16 * 64 + 1), 1)
+    monkeypatch.setattr("nc1fast._pass.part_of", lambda n, *_: [(0, 192, 192, n)])
     found = []
     for panels in ("16", "17", "64"):
         monkeypatch.setenv("NC1FAST_TILE_PANELS", panels)
-        found.append(_collapse(X, y, nc.NNGP("relu"), statistics="sums", device=other_device))
-        _assert_same_bits(found[0], found[-1])
+        sums = nc.class_sums(X, y, nc.Linear(), statistics="sums", device=other_device)
+        found.append(sums.block_sums[0, 1])
+    assert found == [found[0]] * 3
+    assert found[0] == pytest.approx(X[y == 0].sum() * X[y == 1].sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("panels", ["-1", "two", "1.5", "0x10", "1e3"])
