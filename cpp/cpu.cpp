@@ -112,11 +112,12 @@ bool Cpu::matmul(const MatrixProduct<T>& of, int n_threads, const Poll& poll) co
   int panels = int(std::clamp<std::ptrdiff_t>(std::max(n_row, n_column), 1, kMatrixPanels));
   const auto tiles = [&](std::ptrdiff_t n) { return (n + panels - 1) / panels; };
   while (panels > 1 && tiles(n_row) * tiles(n_column) < 4 * n_threads) panels /= 2;
-  const std::int64_t across = tiles(n_column);
-  std::vector<Buffer<T>> scratch;
-  for (int w = 0; w < std::max(1, n_threads); ++w) scratch.emplace_back(on.matmul_scratch(panels));
+  const std::int64_t across = tiles(n_column), n_tiles = tiles(n_row) * across;
+  std::vector<Buffer<T>> scratch;  // of each thread that has a tile
+  for (std::int64_t w = 0; w < std::clamp<std::int64_t>(n_tiles, 1, std::max(1, n_threads)); ++w)
+    scratch.emplace_back(on.matmul_scratch(panels));
   return parallel_for(
-      tiles(n_row) * across, n_threads,
+      n_tiles, n_threads,
       [&](int w, std::int64_t item) {
         const std::ptrdiff_t width = std::ptrdiff_t(panels) * on.panel;
         on.matmul(of, item / across * width, item % across * width, panels, scratch[std::size_t(w)].get());

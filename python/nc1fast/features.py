@@ -185,7 +185,7 @@ def feature_sums(
 
     Notes
     -----
-    Cost: 6 N d flops; with rows 2 N d C more and N C doubles. 512 KiB beside them: H is widened piece by piece.
+    Cost: 6 N d flops; with rows 2 N d C more and N C doubles. Some 1.5 MiB beside them: H is widened piece by piece.
     Accuracy: within to some 60 unit roundoffs relative, however collapsed; block sums to 60 + 128 + d/128 of n n' |mu| |mu'|.
     Source: two-pass variance with the correction of Chan, Golub & LeVeque (1983).
     """
