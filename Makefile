@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test study bench bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
+.PHONY: help install test adversary study bench bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ install: $(VENV)/installed ## .venv with the package (editable) and what it, its
 
 test: $(VENV)/installed ## all tests; ARGS="-k name" selects
 	$(BIN)/python -m pytest $(ARGS)
+
+adversary: $(VENV)/installed ## 100,000 random problems against the error bound, in out/adversary-0.txt; goes on where it ended
+	$(BIN)/python -m tests.adversary $(ARGS)
 
 study: $(VENV)/installed ## the published study on its quick grid: table, figures and report in out/study
 	$(BIN)/nc1fast study paper --preset quick --out out/study

@@ -105,13 +105,18 @@ py::array_t<double> vector(std::vector<double>&& values) {
 
 constexpr std::pair<const char*, std::vector<double> KernelSurvey::*> kSurveyed[] = {
     {"traces", &KernelSurvey::traces},
-    {"slopes", &KernelSurvey::slopes},
     {"roots", &KernelSurvey::roots},
-    {"slope_squares", &KernelSurvey::slope_squares},
     {"references", &KernelSurvey::references},
-    {"spread_slopes", &KernelSurvey::spread_slopes},
     {"moves", &KernelSurvey::moves},
     {"spread_moves", &KernelSurvey::spread_moves},
+    {"slopes", &KernelSurvey::slopes},
+    {"slope_squares", &KernelSurvey::slope_squares},
+    {"spread_slopes", &KernelSurvey::spread_slopes},
+    {"displacements", &KernelSurvey::displacements},
+    {"noises", &KernelSurvey::noises},
+    {"shifts", &KernelSurvey::shifts},
+    {"floors", &KernelSurvey::floors},
+    {"trace_noises", &KernelSurvey::trace_noises},
     {"k", &KernelSurvey::k},
     {"row_scale_within", &KernelSurvey::row_scale_within}};
 
@@ -324,10 +329,19 @@ void define_common(py::module_& m) {
       [](const py::array& x, const py::dict& chain) {
         const Matrix xm = as_matrix(x);
         py::array_t<double> out(xm.n);
-        diagonal(xm, as_chain(chain), out.mutable_data());
+        diagonal(xm, as_chain(chain), 1, out.mutable_data());
         return out;
       },
       "x"_a, "chain"_a, "k(x_i, x_i) of the one kernel of a chain.");
+  m.def(
+      "growth",
+      [](const py::array& x, const py::dict& chain) {
+        const Matrix xm = as_matrix(x);
+        py::array_t<double> out({py::ssize_t(4), py::ssize_t(xm.n)});
+        diagonal(xm, as_chain(chain), 4, out.mutable_data());
+        return out;
+      },
+      "x"_a, "chain"_a, "The same with its error, slope and noise: what bounds on errors of k(x_i, x_j) follow from.");
   m.def("activations", [] { return names(Activations{}); }, "Names of the dual activations.");
 }
 

@@ -14,15 +14,6 @@
 
 namespace nc1fast {
 
-template <class T>
-constexpr double unit_roundoff = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
-
-// Bound on how far the angle of a pair follows its chord: 1/sqrt(relative error of a product of rows).
-template <class T>
-T chord_cap(int depth) {
-  return T(1 / std::sqrt(unit_roundoff<T> * (depth + 8)));
-}
-
 // An output of a chain: one of its kernels, or the sensitivity of one.
 struct Taken {
   OutputSpec spec;
@@ -49,16 +40,19 @@ class ChainStore {
  public:
   Chain<T> chain;
 
-  // with_diagonals: k_ii is kept, as forms that are differences and Gram matrices need it.
+  // d: features of a row. with_diagonals: k_ii is kept, as forms that are differences and Gram matrices need it.
   ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form,
-             bool with_diagonals, const Packed<T>& packed)
+             bool with_diagonals, const Packed<T>& packed, int d)
       : n_rows_(packed.n_rows), unused_(zeros()) {
     chain.kind = {activation_index(Activations{}, spec.activation.c_str()), form, spec.tangent, spec.n_duals() != 1};
     chain.parameter = spec.parameter;
     chain.recursion = make_recursion<T>(spec);
     chain.half_norms = packed.half_norms.get();
-    chain.spreads = packed.spreads.get();
-    chain.cap = chord_cap<T>(packed.depth);
+    chain.displacements = packed.displacements.get();
+    const Rounding rounding(sizeof(T) == sizeof(float), d, packed.depth);
+    chain.noise = T(rounding.noise);
+    chain.least = T(packed.depth * double(math::kSmallest<T>) / rounding.noise);
+    chain.displacement = T(rounding.displacement / (2 * rounding.noise));
     const unsigned fields = stage.fields(within);
     const int n_levels = std::max(1, chain.recursion.n_duals);
     for (int l = 0; l < n_levels; ++l)
@@ -101,8 +95,8 @@ class ChainStore {
     for (int l = 0; l < std::max(1, chain.recursion.n_duals); ++l) {
       const Row<double>& x = levels[l].row;
       const Link<double>& y = levels[l].link;
-      const double values[kFields] = {x.s,      x.h,         x.nu, x.o, x.ds, x.dh, x.dnu,
-                                      x.dalpha, x.cos_alpha, y.f,  y.g, y.df, y.dg};
+      const double values[kFields] = {x.s,   x.h,      x.nu,        x.o,     x.root, x.ds, x.dh,
+                                      x.dnu, x.dalpha, x.cos_alpha, x.dbeta, y.f,    y.g,  y.df, y.dg};
       for (int f = 0; f < kFields; ++f)
         if (T* array = fields_[l][f].get()) array[r] = T(values[f]);
     }

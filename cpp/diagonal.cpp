@@ -8,9 +8,10 @@
 
 namespace nc1fast {
 
-void diagonal(const Matrix& x, const ChainSpec& chain, double* out) {
+void diagonal(const Matrix& x, const ChainSpec& chain, int n_values, double* out) {
   const Frame frame{InputLayer::of(chain), int(x.d), {}};
   const auto stage = make_row_stage(chain);
+  const Rounding rounding(false, frame.d, frame.depth());
   std::vector<Layer> levels(std::size_t(chain.n_duals()) + 1);
   std::vector<double> row(std::size_t(x.d));
   RowReader reader(x);
@@ -19,9 +20,10 @@ void diagonal(const Matrix& x, const ChainSpec& chain, double* out) {
     reader.read(nullptr, r, 1, row.data());
     const RowInput in = frame.measure(row.data(), 0);
     stage->layers(in, {}, levels.data());
-    stage->outputs(in, {}, 0, levels.data(), &kernel);
+    stage->outputs(in, {}, frame.d, rounding, levels.data(), &kernel);
     if (!std::isfinite(kernel.k)) throw std::overflow_error("the kernel overflows");
-    out[r] = kernel.k;
+    const double values[] = {kernel.k, kernel.diagonal, kernel.slope, kernel.noise + kernel.shift};
+    for (int v = 0; v < n_values; ++v) out[v * x.n + r] = values[v];
   }
 }
 

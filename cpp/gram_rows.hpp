@@ -42,10 +42,11 @@ class GramRows {
     joint_.width = columns_.width;
     joint_.depth = columns_.depth;
     joint_.half_norms = Buffer<T>(joint_.n_rows);
-    joint_.spreads = Buffer<T>(joint_.n_rows);
+    joint_.displacements = Buffer<T>(joint_.n_rows);
     std::fill_n(joint_.half_norms.get(), joint_.n_rows, T(0.5));
-    std::fill_n(joint_.spreads.get(), joint_.n_rows, T(1));
-    store_ = std::make_unique<ChainStore<T>>(chain, list_, *stage_, false, Form::covariance, true, joint_);
+    std::fill_n(joint_.displacements.get(), joint_.n_rows, T(1));
+    store_ = std::make_unique<ChainStore<T>>(chain, list_, *stage_, false, Form::covariance, true, joint_,
+                                              int(x.d));
     norms_ = Buffer<T>(joint_.n_rows);
     std::fill_n(norms_.get(), joint_.n_rows, T(0));
     fill(columns, columns_, 0, symmetric, norms, n_threads);
@@ -71,6 +72,7 @@ class GramRows {
   // The rows of `x`: packed, and their quantities from row `at` of the store on.
   void fill(const Matrix& x, Packed<T>& packed, std::size_t at, bool symmetric, Norms norms, int n_threads) {
     const Reference none;
+    const Rounding rounding(sizeof(T) == sizeof(float), frame_.d, frame_.depth());
     parallel_for((x.n + kRowStep - 1) / kRowStep, n_threads, [&](int, std::int64_t item) {
       const auto own = stage_->clone();
       std::vector<Layer> levels(std::size_t(store_->chain.recursion.n_duals) + 1);
@@ -86,7 +88,7 @@ class GramRows {
         packed.set(r, frame_, false, row, in, 0);
         if (!row) continue;
         own->layers(in, none, levels.data());
-        own->outputs(in, none, 0, levels.data(), kernels.data());
+        own->outputs(in, none, frame_.d, rounding, levels.data(), kernels.data());
         if (symmetric && !std::isfinite(kernels[0].k))
           throw std::overflow_error("the kernel overflows on the diagonal");
         norms_[at + r] = T(in.a);

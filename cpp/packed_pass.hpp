@@ -24,7 +24,7 @@ class PackedPass : public AnyPass {
       lists_.push_back(outputs_by_level(chain));
       const Form form = within ? chain.distance_form() : Form::covariance;
       stores_.push_back(std::make_unique<ChainStore<T>>(chain, lists_[c], shared.scan.stage(c), within, form,
-                                                        form == Form::plain_distance, packed_));
+                                                        form == Form::plain_distance, packed_, shared.frame.d));
       chains_.push_back(stores_[c]->chain);
       for (const Taken& taken : lists_[c])
         outputs_.push_back({kernel + taken.kernel, taken.spec.quantity == Quantity::sensitivity});

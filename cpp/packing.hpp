@@ -35,10 +35,22 @@ class Buffer {
   T* data_ = nullptr;
 };
 
-// Where a row stands: A = |x|^2/d0; about its class's reference row m, dA = A - A_m without cancellation and
-// t_m = |u - u_m|^2/2. A class without a usable reference direction (centred = false) is measured from the origin.
+inline constexpr int kLanesOfSums = 32;  // partial sums of |x|^2 and its like: their error grows with d/32 only
+
+// How far packed rows of d features, augmented to `depth`, may be off: a product of two by noise (|u|^2 + |v|^2)/2, and a
+// row by `displacement` times its distance from the reference row, relative to its length.
+struct Rounding {
+  double noise, displacement;
+  Rounding(bool single, int d, int depth)
+      : noise((2 * depth + 8) * (single ? 0x1p-24 : 0x1p-53)),
+        displacement(2 * (single ? 0x1p-24 : 0x1p-53) + (2.0 * d / kLanesOfSums + 24) * 0x1p-53) {}
+};
+
+// Where a row stands: A = |x|^2/d0; about its class's reference row m, dA = A - A_m without cancellation,
+// t_m = |u - u_m|^2/2 and displaced = |x - x_m|/|x|. A class without a usable reference direction (centred = false) is
+// measured from the origin.
 struct RowInput {
-  double a, da, t_m;
+  double a, da, t_m, displaced;
   bool centred;
 };
 
@@ -61,7 +73,7 @@ template <class T>
 struct Packed {
   int width = 0, depth = 0;
   std::size_t n_rows = 0;                 // room for
-  Buffer<T> panels, half_norms, spreads;  // (n_panels, depth, width), (n_rows,) |u|^2/2 and |u|
+  Buffer<T> panels, half_norms, displacements;  // (n_panels, depth, width), (n_rows,) |u|^2/2 and RowInput::displaced
   Packed() = default;
   Packed(int width, int depth, std::size_t n_rows);
   static std::size_t row_bytes(int depth) { return (std::size_t(depth) + 2) * sizeof(T); }

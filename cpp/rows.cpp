@@ -4,13 +4,14 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "growth.hpp"
 #include "nc1fast/number.hpp"
 
 namespace nc1fast {
 namespace {
 
 template <class Act>
-constexpr bool is_rectifier = requires(const Act& act) { act.turn; };
+constexpr bool is_rectifier = requires(const Act& act) { act.diagonal; };
 template <class Act>
 constexpr bool is_erf = std::is_same_v<Act, Erf>;
 
@@ -24,7 +25,7 @@ struct TwoRows {
   };
   Two<Row<double>> at(int l) const {
     Row<double> j = second[l].row;
-    if (reference) j.ds = j.dh = j.dnu = j.dalpha = 0;
+    if (reference) j.ds = j.dh = j.dnu = j.dalpha = j.dbeta = 0;
     return {first[l].row, j};
   }
   Two<Link<double>> links(int l) const {
@@ -42,14 +43,15 @@ class Stage final : public RowStage {
     if (form_ == Form::plain_distance) return;
     const std::vector<Layer> nothing(std::size_t(std::max(1, recursion_.n_duals)));
     origin_ = nothing;
-    fill_layers({0, 0, 0, true}, nothing.data(), origin_.data());
+    fill_layers({0, 0, 0, 1, true}, nothing.data(), origin_.data());
   }
 
   Reference reference(double a_m) const override {
     Reference reference;
     reference.layers.resize(std::size_t(std::max(1, recursion_.n_duals)));
-    fill_layers({a_m, 0, 0, true}, nullptr, reference.layers.data());
-    values(pair_of_half_chord(0.0), reference.layers.data(), reference.layers.data(), reference.k);
+    fill_layers({a_m, 0, 0, 1, true}, nullptr, reference.layers.data());
+    for (const OutputSpec& output : spec_.outputs)
+      reference.k.push_back(growth(act_, spec_, output, reference.layers.data(), 1).k);
     return reference;
   }
 
@@ -59,29 +61,23 @@ class Stage final : public RowStage {
     else if (origin_.empty())
       fill_layers(in, nullptr, rows);
     else
-      fill_layers({in.a, in.a, 0, false}, origin_.data(), rows);
+      fill_layers({in.a, in.a, 0, 1, false}, origin_.data(), rows);
   }
 
-  void outputs(const RowInput& in, const Reference& reference, double slack, const Layer* rows,
+  void outputs(const RowInput& in, const Reference& reference, int d, const Rounding& rounding, const Layer* rows,
                OutputRow* outputs) const override {
-    const std::size_t n = spec_.outputs.size();
-    values(pair_of_half_chord(0.0), rows, rows, k_);
-    const double step = 1e-7;
-    values(pair_of_half_chord(step), rows, rows, moved_);
-    if (in.centred) distances(in.t_m, rows, reference.layers.data(), to_reference_);
-    for (std::size_t o = 0; o < n; ++o) {
+    const bool plain = form_ == Form::plain_distance;
+    if (in.centred && !plain) distances(in.t_m, rows, reference.layers.data(), to_reference_);
+    for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
+      const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d);
       OutputRow& out = outputs[o];
-      const bool root = spec_.root(spec_.outputs[o]);
-      const double fall = std::max(0.0, k_[o] - moved_[o]);
-      out.k = k_[o];
-      out.slope = std::max(k_[o], root ? 0.0 : 1.1 * fall / step);
-      out.mu = root ? std::sqrt(fall / std::sqrt(2 * step)) : 0.0;
-      out.reference = k_[o];
-      if (in.centred) {
-        if (form_ == Form::plain_distance) to_reference_[o] = k_[o] + reference.k[o] - 2 * to_reference_[o];
-        const double plain = form_ == Form::plain_distance ? slack * (k_[o] + reference.k[o]) : 0.0;
-        out.reference = std::max(0.0, to_reference_[o]) * 1.001 + plain;
-      }
+      out = {grown.k, grown.diagonal, grown.slope, grown.noise, grown.shift, grown.floor, std::sqrt(grown.turn), grown.k};
+      // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone.
+      if (!in.centred || plain) continue;
+      const double moved = rounding.displacement * in.displaced;
+      out.reference = std::min(std::max(0.0, to_reference_[o]) * (1.01 + 8 * std::sqrt(rounding.noise)) +
+                                   8 * moved * (grown.slope * moved + grown.turn),
+                               2.02 * (grown.k + reference.k[o]));
     }
   }
 
@@ -95,7 +91,7 @@ class Stage final : public RowStage {
     if (!within || form_ == Form::plain_distance) return f;
     if (spec_.tangent) f |= bit(kDs);
     if (form_ == Form::rectifier_distance) return n > 1 ? f | bit(kDh) | bit(kDf) | bit(kDg) : n > 0 ? f | bit(kDh) : f;
-    return f | bit(kDnu) | bit(kDalpha) | bit(kCosAlpha);
+    return f | bit(kDnu) | bit(kDalpha) | bit(kCosAlpha) | (spec_.theta_offset != 0 ? bit(kDbeta) : 0u);
   }
 
  private:
@@ -123,10 +119,15 @@ class Stage final : public RowStage {
           const double dn = 2 * da * r.o * reference[l].row.o;  // nu^2 - nu_m^2
           r.dnu = dn / (r.nu + reference[l].row.nu);
           r.dalpha = 2 * std::atan(dn / (r.cos_alpha + reference[l].row.cos_alpha));
+          const double square = r.o / r.cos_alpha, square_m = reference[l].row.o / reference[l].row.cos_alpha;  // beta^2
+          r.dbeta = -4 * da * square * square * square_m * square_m /
+                    ((square + square_m) * (std::sqrt(square) + std::sqrt(square_m)));
         }
       }
+      const Dual<double> dual = act_.dual(Pair<double>{1, 0}, r, r);
+      const double q = r.h * r.h * dual.value;
+      rows[l].diagonal = {q, dual.derivative};
       if (l + 1 == recursion_.n_duals) return;
-      const double q = r.h * r.h * act_.dual(Pair<double>{1, 0}, r, r).value;
       const double w = spec_.weights[std::size_t(l) + 1], b = spec_.biases[std::size_t(l) + 1];
       a = w * q + b;
       s = std::sqrt(a);
@@ -150,23 +151,12 @@ class Stage final : public RowStage {
   }
   static double next_s(const Row<double>& r, double w, double b) { return std::sqrt(w * r.h * r.h + b); }
 
-  // The kernels of the pair (i, j) of rows.
-  void values(Pair<double> pair, const Layer* i, const Layer* j, std::vector<double>& out) const {
-    const TwoRows rows[1] = {{i, j}};
-    const auto run = [&]<bool Tangent>(std::bool_constant<Tangent>) {
-      Covariance<double, Tangent> states[1] = {Covariance<double, Tangent>(pair)};
-      walk<Tangent, true>(states, act_, recursion_, rows, taker(out, true));
-    };
-    spec_.tangent ? run(std::true_type()) : run(std::false_type());
-  }
-
-  // D2 to the reference row, or the kernel itself where there is no form for D2.
+  // D2 to the reference row, of the forms that do not cancel.
   void distances(double t, const Layer* i, const Layer* reference, std::vector<double>& out) const {
-    if (form_ == Form::plain_distance) return values(pair_of_half_chord(t), i, reference, out);
     const TwoRows rows[1] = {{i, reference, true}};
     const auto run = [&]<class State, bool Tangent>(State state, std::bool_constant<Tangent>) {
       State states[1] = {state};
-      walk<Tangent, is_rectifier<Act>>(states, act_, recursion_, rows, taker(out, false));
+      walk<Tangent, is_rectifier<Act>>(states, act_, recursion_, rows, taker(out));
     };
     if constexpr (is_rectifier<Act>)
       spec_.tangent ? run(RectifierDistance<double, true>(t), std::true_type())
@@ -176,14 +166,13 @@ class Stage final : public RowStage {
                     : run(ErfDistance<double, false>(t), std::false_type());
   }
 
-  auto taker(std::vector<double>& out, bool with_bias) const {
+  auto taker(std::vector<double>& out) const {
     out.resize(spec_.outputs.size());
-    return [this, &out, with_bias](int level, int, const Level<double>& x) {
+    return [this, &out](int level, int, const Level<double>& x) {
       for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
         const OutputSpec& spec = spec_.outputs[o];
         if (spec.level != level) continue;
-        out[o] =
-            spec.quantity == Quantity::tangent ? x.tangent : spec.alpha * x.covariance + (with_bias ? spec.beta : 0.0);
+        out[o] = spec.quantity == Quantity::tangent ? x.tangent : spec.alpha * x.covariance;
       }
     };
   }
@@ -193,7 +182,7 @@ class Stage final : public RowStage {
   Recursion<double> recursion_;
   Form form_;
   std::vector<Layer> origin_;  // of a row of zeros: the reference of a class that has no other; empty for plain forms
-  mutable std::vector<double> k_, moved_, to_reference_;  // of the row in hand; a stage belongs to one thread
+  mutable std::vector<double> to_reference_;  // of the row in hand; a stage belongs to one thread
 };
 
 // visit(Act*) of the activation with this name.
@@ -225,12 +214,17 @@ bool ChainSpec::root(const OutputSpec& output) const {
   return root;
 }
 
+bool ChainSpec::root_value() const {
+  bool root = false;
+  with_activation(Activations{}, activation, [&]<class Act>(Act*) { root = Act::root_value; });
+  return root;
+}
+
 Form ChainSpec::distance_form() const {
   Form form = Form::plain_distance;
   with_activation(Activations{}, activation, [&]<class Act>(Act*) {
     if (is_rectifier<Act>) form = Form::rectifier_distance;
-    // theta_offset: ErfDistance has D2(Sigma kdot), not D2(kdot).
-    if (is_erf<Act> && n_duals() == 1 && (!tangent || theta_offset == 0)) form = Form::erf_distance;
+    if (is_erf<Act> && n_duals() == 1) form = Form::erf_distance;
   });
   return form;
 }

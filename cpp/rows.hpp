@@ -11,15 +11,25 @@ namespace nc1fast {
 
 struct OutputRow {
   double k;          // k_ii
-  double slope;      // lambda^2 = max(k_ii, -dk/dm at rho = 1): |k_ij - k'_ij| <= lambda_i lambda_j |m - m'|
-  double mu;         // root kernels: sqrt of -dk/d(angle) at angle 0; 0 otherwise
+  double diagonal;   // its error, in units of 2^-53
+  double slope;      // lambda^2: |dk_ij| <= lambda_i lambda_j |dt| (without the part of a root)
+  double noise;      // nu^2: |dk_ij| <= u nu_i nu_j by the roundings of the recursion,
+  double shift;      // and 2^-53 shift_i shift_j (shift^2) by those of what is known of the row
+  double floor;      // |dk_ij| by the least numbers that tiles know, in units of the smallest normal one
+  double mu;         // root kernels: |dk_ij| <= mu_i mu_j |dtheta|; 0 otherwise
   double reference;  // bound on D2 to the reference row (to the origin: k_ii)
+};
+
+// E phi^2 and E phi'^2 of a layer.
+struct Diagonal {
+  double value, slope;
 };
 
 // One layer of one row.
 struct Layer {
   Row<double> row;
   Link<double> link;
+  Diagonal diagonal;
 };
 
 // The reference row of a class.
@@ -35,9 +45,9 @@ class RowStage {
   virtual Reference reference(double a_m) const = 0;
   // layers: (levels,) filled. Throws std::overflow_error where a value overflows.
   virtual void layers(const RowInput& in, const Reference& reference, Layer* layers) const = 0;
-  // outputs: (n_outputs,) filled from the layers. `slack`: relative rounding of a tile.
-  virtual void outputs(const RowInput& in, const Reference& reference, double slack, const Layer* layers,
-                       OutputRow* outputs) const = 0;
+  // outputs: (n_outputs,) filled from the layers of a row of d features; `rounding` is that of the tiles within classes.
+  virtual void outputs(const RowInput& in, const Reference& reference, int d, const Rounding& rounding,
+                       const Layer* layers, OutputRow* outputs) const = 0;
   virtual std::unique_ptr<RowStage> clone() const = 0;
   virtual unsigned fields(bool within) const = 0;  // bits of Field that tiles read
 };

@@ -12,7 +12,7 @@ namespace {
 int exponent_above(double x) {
   int e = 0;
   std::frexp(x, &e);
-  return std::clamp(e, -450, 1000);
+  return std::clamp(e, -900, 1000);
 }
 
 }  // namespace
@@ -24,8 +24,11 @@ double row_scale_within(double reference, double size, double total) {
 std::vector<KernelSums> empty_sums(const Survey& survey, const std::vector<std::int64_t>& begins,
                                    const std::vector<ChainSpec>& chains, int depth, const Options& options) {
   const std::size_t n_classes = begins.size() - 1;
-  const auto cap = [&](bool single) { return single ? double(chord_cap<float>(depth)) : chord_cap<double>(depth); };
-  const double cap_within = cap(options.single_within), cap_between = cap(options.single_between);
+  // Of a sensitivity: an angle is off by 2 sqrt(noise) at most, a value that has passed several roots by 2.
+  const auto cap = [&](bool single, bool rooted) {
+    const double noise = Rounding(single, depth, depth).noise;
+    return rooted ? 1 / noise : 1 / std::sqrt(noise);
+  };
   std::vector<KernelSums> all;
   for (const ChainSpec& chain : chains)
     for (const OutputSpec& output : chain.outputs) {
@@ -33,7 +36,8 @@ std::vector<KernelSums> empty_sums(const Survey& survey, const std::vector<std::
       KernelSums& sums = all.emplace_back();
       sums.block.assign(n_classes * n_classes, 0);
       sums.exponent.assign(n_classes * n_classes, 0);
-      const bool root = chain.root(output);
+      const bool root = chain.root(output), rooted = chain.root_value();
+      const double cap_within = cap(options.single_within, rooted), cap_between = cap(options.single_between, rooted);
       if (root) {
         sums.sensitivity.assign(n_classes * n_classes, 0);
         sums.sensitivity_exponent.assign(n_classes * n_classes, 0);
@@ -43,11 +47,10 @@ std::vector<KernelSums> empty_sums(const Survey& survey, const std::vector<std::
           const std::size_t at = i * n_classes + j;
           const double size = double(begins[i + 1] - begins[i]);
           sums.exponent[at] = exponent_above(1.01 * (i == j ? 4 * size * of.references[i] : of.roots[i] * of.roots[j]));
-          // Spreads are those of the survey, not of packed rows: twice as much leaves room for the rounding of these.
-          if (root)
-            sums.sensitivity_exponent[at] =
-                exponent_above(2.02 * (i == j ? cap_within * 2 * of.moves[i] * of.spread_moves[i]
-                                              : cap_between * 2 * of.moves[i] * of.moves[j]));
+          if (!root) continue;
+          const double moves = i == j ? cap_within * of.moves[i] * (rooted ? of.moves[i] : 4 * of.spread_moves[i])
+                                      : cap_between * of.moves[i] * of.moves[j];
+          sums.sensitivity_exponent[at] = exponent_above(4.04 * moves);
         }
       if (!options.row_sums) continue;
       sums.row_scale.reserve(of.k.size());

@@ -16,6 +16,22 @@ void check_range(double k, bool single) {
     throw std::overflow_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
 }
 
+// What tiles read of a row must be numbers of their type; reciprocals of variances may not vanish there either.
+void check_layers(const ChainSpec& chain, double a, unsigned fields, const Layer* layers, bool single) {
+  const double largest = single ? 0x1p126 : 0x1p1000;
+  bool inside = true;
+  for (int l = 0; l < std::max(1, chain.n_duals()); ++l) {
+    const Row<double>& row = layers[l].row;
+    inside &= !(fields & bit(kS)) || row.s * row.s <= largest;
+    inside &= !(fields & bit(kH)) || row.h <= largest;
+    inside &= !(fields & bit(kO)) || row.o >= 1 / largest;
+  }
+  if (!inside || !(a <= 1e300)) throw std::overflow_error("the variance of a layer is too large");
+  // Squares that are subnormal numbers have lost digits; beside a bias they do not matter.
+  if (chain.weights[0] > 0 && chain.biases[0] == 0 && a != 0 && !(a >= 1e-290 && chain.weights[0] * a >= 1e-290))
+    throw std::overflow_error("|x|^2 is too small");
+}
+
 }  // namespace
 
 Totals::Totals(std::vector<KernelSurvey>& kernels, std::size_t n_kernels, const std::vector<std::int64_t>& begins,
@@ -25,8 +41,9 @@ Totals::Totals(std::vector<KernelSurvey>& kernels, std::size_t n_kernels, const 
   carries_.assign(n_kernels * n_classes, 0.0);
   kernels.assign(n_kernels, {});
   for (KernelSurvey& kernel : kernels) {
-    for (auto* sums : {&kernel.traces, &kernel.slopes, &kernel.slope_squares, &kernel.spread_slopes, &kernel.roots,
-                       &kernel.references, &kernel.moves, &kernel.spread_moves})
+    for (auto* sums : {&kernel.traces, &kernel.roots, &kernel.references, &kernel.moves, &kernel.spread_moves,
+                       &kernel.slopes, &kernel.slope_squares, &kernel.spread_slopes, &kernel.displacements,
+                       &kernel.noises, &kernel.shifts, &kernel.floors, &kernel.trace_noises})
       sums->assign(n_classes, 0.0);
     if (!with_rows) continue;
     kernel.k.resize(std::size_t(begins.back()));
@@ -43,12 +60,14 @@ std::int64_t Totals::chunk_rows() const {
 void Totals::start(std::int64_t n_rows) {
   classes_.resize(std::size_t(n_rows));
   squares_.resize(std::size_t(n_rows));
+  displaced_.resize(std::size_t(n_rows));
   values_.resize(std::size_t(n_rows) * kernels_.size());
 }
 
 void Totals::set(std::size_t i, std::size_t cls, const RowInput& in) {
   classes_[i] = cls;
   squares_[i] = in.centred ? 2 * in.t_m : 1.0;
+  displaced_[i] = in.displaced;
 }
 
 void Totals::add() {
@@ -64,13 +83,19 @@ void Totals::add() {
       const double term = v.k - carry, total = sums.traces[c] + term;
       carry = (total - sums.traces[c]) - term;
       sums.traces[c] = total;
-      sums.slopes[c] += v.slope;
-      sums.slope_squares[c] += v.slope * v.slope;
-      sums.spread_slopes[c] += v.slope * squares_[i];
+      const double moved = v.slope * displaced_[i];
       sums.roots[c] += std::sqrt(v.k);
       sums.references[c] += v.reference;
       sums.moves[c] += v.mu;
-      sums.spread_moves[c] += v.mu * std::sqrt(squares_[i]);
+      sums.spread_moves[c] += v.mu * std::max(displaced_[i], std::sqrt(squares_[i]));
+      sums.slopes[c] += v.slope;
+      sums.slope_squares[c] += v.slope * v.slope;
+      sums.spread_slopes[c] += v.slope * squares_[i];
+      sums.displacements[c] += moved * moved;
+      sums.noises[c] += v.noise;
+      sums.shifts[c] += v.shift;
+      sums.floors[c] += v.floor;
+      sums.trace_noises[c] += v.diagonal;
       if (!with_rows_) continue;
       sums.k[r] = v.k;
       sums.row_scale_within[r] = v.reference;
@@ -103,6 +128,7 @@ Scan::Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Optio
     : frame_(frame), chains_(chains), options_(options) {
   for (const ChainSpec& chain : chains) {
     stages_.push_back(make_row_stage(chain));
+    fields_.push_back(stages_.back()->fields(true) | stages_.back()->fields(false));
     references_.emplace_back();
     for (const double a_m : frame.means.norm) references_.back().push_back(stages_.back()->reference(a_m));
   }
@@ -111,19 +137,29 @@ Scan::Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Optio
 void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t at, bool with_outputs,
                const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const {
   if (totals) totals->set(i, cls, in);
-  const double slack = options_.single_within ? 1e-5 : 1e-13;
+  const bool single = options_.single_within || options_.single_between;
+  const Rounding rounding(options_.single_within, frame_.d, frame_.depth());
   for (std::size_t chain = 0, kernel = 0; chain < chains_.size(); ++chain) {
     const Reference& reference = references_[chain][cls];
     const std::size_t n_outputs = chains_[chain].outputs.size();
     worker.layers.resize(std::size_t(chains_[chain].n_duals()) + 1);
     worker.outputs.resize(n_outputs);
     worker.stages[chain]->layers(in, reference, worker.layers.data());
-    if (with_outputs) worker.stages[chain]->outputs(in, reference, slack, worker.layers.data(), worker.outputs.data());
+    check_layers(chains_[chain], in.a, fields_[chain], worker.layers.data(), single);
+    if (with_outputs)
+      worker.stages[chain]->outputs(in, reference, frame_.d, rounding, worker.layers.data(), worker.outputs.data());
     for (RowSink* sink : sinks) sink->set_layers(chain, at, worker.layers.data(), worker.outputs.data());
     for (std::size_t o = 0; totals && o < n_outputs; ++o, ++kernel) {
       const OutputRow& out = worker.outputs[o];
-      check_range(out.k, options_.single_within || options_.single_between);
-      totals->values(kernel, i) = {out.k, out.reference, out.mu, std::sqrt(out.slope)};
+      check_range(out.k, single);
+      totals->values(kernel, i) = {out.k,
+                                   out.reference,
+                                   out.mu,
+                                   std::sqrt(out.slope),
+                                   std::sqrt(out.noise),
+                                   std::sqrt(out.shift),
+                                   out.floor,
+                                   out.diagonal};
     }
   }
 }

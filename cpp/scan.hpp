@@ -45,7 +45,7 @@ class RowSink {
 class Totals {
  public:
   struct Values {
-    double k, reference, mu, slope;
+    double k, reference, mu, slope, noise, shift, floor, diagonal;  // mu, lambda and nu of OutputRow
   };
 
   // Fills `kernels`; what belongs to single rows only if with_rows.
@@ -66,6 +66,7 @@ class Totals {
   std::vector<double> carries_;     // (kernels, C)
   std::vector<std::size_t> classes_;
   std::vector<double> squares_;  // |delta_i|^2
+  std::vector<double> displaced_;
   std::vector<Values> values_;   // (kernels, rows of the chunk)
 };
 
@@ -89,6 +90,7 @@ class Scan {
   const std::vector<ChainSpec>& chains_;
   const Options& options_;
   std::vector<std::unique_ptr<RowStage>> stages_;   // per chain
+  std::vector<unsigned> fields_;                    // per chain: what tiles read of a row
   std::vector<std::vector<Reference>> references_;  // per chain and class
 };
 

@@ -1,7 +1,8 @@
 #include "survey.hpp"
 
-#include <atomic>
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include "threads.hpp"
@@ -9,6 +10,7 @@
 namespace nc1fast {
 namespace {
 
+constexpr double kLongestMean = 1000;                       // of a class, in lengths of its shortest row
 constexpr std::int64_t kChunkBytes = std::int64_t(2) << 20;  // of rows between two additions
 
 }  // namespace
@@ -18,10 +20,11 @@ bool class_means(const Sequence& sequence, const InputLayer& layer, int n_thread
   const std::size_t d = std::size_t(x.d), n_classes = sequence.n_classes();
   const Frame origin{layer, int(x.d), {}};
   means.mean.assign(n_classes * d, 0.0);
-  std::vector<std::atomic<std::int64_t>> zero_rows(n_classes);
+  std::vector<double> shortest(n_classes, std::numeric_limits<double>::infinity());
   const std::int64_t chunk =
       std::clamp(kChunkBytes / std::int64_t(8 * d) / kRowStep, std::int64_t(1), std::int64_t(256)) * kRowStep;
   std::vector<double> rows(std::size_t(std::min(chunk, sequence.n())) * d);
+  std::vector<double> lengths(std::size_t(std::min(chunk, sequence.n())));
   std::vector<RowReader> readers(std::size_t(std::max(1, n_threads)), RowReader(x));
   for (std::int64_t begin = 0; begin < sequence.n(); begin += chunk) {
     const std::int64_t n = std::min(chunk, sequence.n() - begin);
@@ -32,13 +35,15 @@ bool class_means(const Sequence& sequence, const InputLayer& layer, int n_thread
       for (std::int64_t r = first; r < last; ++r, row += d) {
         for (std::size_t k = 0; !x.data && k < d; ++k)
           if (!std::isfinite(row[k])) throw std::domain_error("X must be finite, but it contains NaN or Inf");
-        if (origin.radius(origin.square(row)) == 0) ++zero_rows[sequence.cls(begin + r)];
+        lengths[std::size_t(r)] = origin.radius(origin.square(row));
       }
     };
     if (!parallel_for((n + kRowStep - 1) / kRowStep, n_threads, read, poll)) return false;
     // One thread adds, in the order of the rows: to start others would take as long.
     for (std::int64_t r = 0; r < n; ++r) {
-      double* m = means.mean.data() + sequence.cls(begin + r) * d;
+      const std::size_t c = sequence.cls(begin + r);
+      shortest[c] = std::min(shortest[c], lengths[std::size_t(r)]);
+      double* m = means.mean.data() + c * d;
       const double* row = rows.data() + std::size_t(r) * d;
       for (std::size_t k = 0; k < d; ++k) m[k] += row[k];
     }
@@ -50,7 +55,9 @@ bool class_means(const Sequence& sequence, const InputLayer& layer, int n_thread
     const double share = 1.0 / double(sequence.begins[c + 1] - sequence.begins[c]);
     for (std::size_t k = 0; k < d; ++k) m[k] *= share;
     means.norm[c] = origin.square(m);
-    means.centred[c] = zero_rows[c] == 0 && origin.radius(means.norm[c]) > 0;
+    // A mean much longer than a row takes more digits from it than the origin does.
+    const double length = origin.radius(means.norm[c]);
+    means.centred[c] = length > 0 && length <= kLongestMean * shortest[c];
   }
   return true;
 }

@@ -152,7 +152,7 @@ class DevicePass final : public PackedPass<T> {
       for (int k = 0, o = 0; k < pass.n_chains; o += pass.chains[k++].n_outputs) {
         const Chain<T>& chain = pass.chains[k];
         if (chain.kind.deep != deep) continue;
-        chains.push_back(chains_.send(chain, panels_.half_norms(), panels_.spreads()));
+        chains.push_back(chains_.send(chain, panels_.half_norms()));
         most = std::max(most, chain.n_outputs);
         for (int output = o; output < o + chain.n_outputs; ++output) {
           const Scales& host = pass.scales[output];

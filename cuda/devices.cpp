@@ -29,7 +29,7 @@ class KeptTiles {
     pass.row_half_norms = row_side.half_norms();
     pass.column_half_norms = columns_.half_norms();
     pass.norms = chains_.rows(pass.norms);
-    pass.chain = chains_.send(pass.chain, chains_.rows(pass.chain.half_norms), chains_.rows(pass.chain.spreads));
+    pass.chain = chains_.send(pass.chain, chains_.rows(pass.chain.half_norms));
     work_.n_column_panels = int(rows.n_column_panels);
     stream_.wait();
   }

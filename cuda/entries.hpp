@@ -28,14 +28,13 @@ __device__ __forceinline__ void chords_of(const T* a, const T* b, int depth, con
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) half_norms(const T* panels, int depth, T* half, T* spreads) {
+__global__ void __launch_bounds__(kThreads) half_norms(const T* panels, int depth, T* half) {
   const int p = int(block());
   const T* a = panel(panels, p, depth);
   products(a, a, depth, shared_memory<T>(), [=](int row, int column, T product) {
     if (row != column) return;
     const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth + row;
     if (product != 0) half[i] = T(0.5) * product;
-    spreads[i] = math::sqrt(T(2) * half[i]);
   });
 }
 
@@ -124,9 +123,9 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_consta
 
 template <class T>
 struct Entries {
-  static cudaError_t start_half_norms(const T* panels, int n_panels, int depth, T* half, T* spreads,
+  static cudaError_t start_half_norms(const T* panels, int n_panels, int depth, T* half,
                                       cudaStream_t stream) {
-    return launch(&half_norms<T>, n_panels, unit_bytes<T>, stream, panels, depth, half, spreads);
+    return launch(&half_norms<T>, n_panels, unit_bytes<T>, stream, panels, depth, half);
   }
   static cudaError_t start_sums(const SumsWork<T>& work, bool deep, std::size_t shared_bytes, cudaStream_t stream) {
     const auto entry = work.pass.within ? deep ? &sums<T, true, true> : &sums<T, true, false>

@@ -20,16 +20,17 @@ NC1FAST_HD inline double load<double>(const double* p) {
 
 namespace nc1fast::math {
 
-// sqrt(w) and 1/sqrt(w), w > 0 and normal, to about 1 ulp: an estimate y and, in e = 1 - w y^2, a step of order two
+// sqrt(w) and 1/sqrt(w) to about 1 ulp: an estimate y, finite at w = 0, and, in e = 1 - w y^2, a step of order two
 // (float) or three (double).
 template <class T>
 struct Roots {
+  __device__ static T estimate(T w) { return device::rsqrt_estimate(larger(w, kSmallest<T>)); }
   __device__ static T rsqrt(T w) {
-    const T y = device::rsqrt_estimate(w), e = T(1) - w * (y * y);
+    const T y = estimate(w), e = T(1) - w * (y * y);
     return y + y * e * (sizeof(T) == 4 ? T(0.5) : T(0.375) * e + T(0.5));
   }
   __device__ static T sqrt(T w) {
-    const T y = sizeof(T) == 4 ? device::rsqrt_estimate(w) : rsqrt(w), s = w * y;
+    const T y = sizeof(T) == 4 ? estimate(w) : rsqrt(w), s = w * y;
     return s + T(0.5) * y * (w - s * s);
   }
 };

@@ -32,8 +32,7 @@ class Panels {
   Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows)
       : depth_(int(rounded(std::size_t(packed.depth), kStep))),
         panels_(stream, n_rows * std::size_t(depth_)),
-        half_norms_(stream, packed.half_norms.get(), n_rows),
-        spreads_(stream, n_rows) {
+        half_norms_(stream, packed.half_norms.get(), n_rows) {
     const std::size_t stored = std::size_t(packed.depth) * kWidth, padded = std::size_t(depth_) * kWidth;
     if (stored == padded) {
       stream.send(panels_.get(), packed.panels.get(), n_rows / kWidth * stored * sizeof(T));
@@ -41,27 +40,26 @@ class Panels {
       for (std::size_t p = 0; p < n_rows / kWidth; ++p)
         stream.send(panels_.get() + p * padded, packed.panels.get() + p * stored, stored * sizeof(T));
     }
-    check(launches<T>().half_norms(panels_.get(), int(n_rows / kWidth), depth_, half_norms_.get(), spreads_.get(),
-                                   stream.get()),
+    check(launches<T>().half_norms(panels_.get(), int(n_rows / kWidth), depth_, half_norms_.get(), stream.get()),
+         
           "norms cannot be computed");
   }
   int depth() const { return depth_; }
   const T* panels() const { return panels_.get(); }
   const T* half_norms() const { return half_norms_.get(); }
-  const T* spreads() const { return spreads_.get(); }
 
  private:
   int depth_ = 0;
-  Array<T> panels_, half_norms_, spreads_;
+  Array<T> panels_, half_norms_;
 };
 
-// Chains with the arrays of numbers that they name, each sent once. half_norms and spreads are given.
+// Chains with the arrays of numbers that they name, each sent once. half_norms is given.
 template <class T>
 class Chains {
  public:
   Chains(Stream& stream, std::size_t n_rows) : stream_(stream), n_rows_(n_rows) {}
 
-  Chain<T> send(Chain<T> chain, const T* half_norms, const T* spreads) {
+  Chain<T> send(Chain<T> chain, const T* half_norms) {
     for (auto& level : chain.fields)
       for (const T*& field : level) field = rows(field);
     chain.diagonals = pointers(chain.diagonals, chain.n_outputs);
@@ -69,7 +67,7 @@ class Chains {
     outputs_.emplace_back(stream_, chain.outputs, std::size_t(chain.n_outputs));
     chain.outputs = outputs_.back().get();
     chain.half_norms = half_norms;
-    chain.spreads = spreads;
+    chain.displacements = rows(chain.displacements);
     chain.epilogue = nullptr;
     return chain;
   }

@@ -52,7 +52,9 @@ __device__ __forceinline__ void walk_column(const Chain<T>& chain, int p, int q,
 template <class T, class Act, Form F, bool Tangent, bool Deep>
 __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, const T* chords, Outputs outputs,
                                           T* values) {
+  using Pairs = PairOfRows<T, T>;
   const int c = thread();
+  const Act act(chain.parameter);
   const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + c;
   if constexpr (!Deep) {
     Output<T> alone = chain.outputs[outputs.begin];
@@ -61,7 +63,7 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
       walk_column<4, T, Act, F, Tangent, Deep>(
           chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
             if (Tangent && level != alone.level) return;
-            values[r * kWidth + c] = value_of<F>(chain, outputs.begin, alone, x, chord, i + r, j);
+            values[r * kWidth + c] = value_of<F>(act, chain, outputs.begin, alone, x, chord, Pairs{chain.fields, i + r, j});
           });
       return;
     }
@@ -74,7 +76,7 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
           const Output<T> out = chain.outputs[o];
           const bool itself = out.quantity == Quantity::sensitivity && p == q && r == c;
           values[((o - outputs.begin) * kWidth + r) * kWidth + c] =
-              itself ? T(0) : value_of<F>(chain, o, out, x, chord, i + r, j);
+              itself ? T(0) : value_of<F>(act, chain, o, out, x, chord, Pairs{chain.fields, i + r, j});
         }
       });
 }

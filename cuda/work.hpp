@@ -44,8 +44,8 @@ constexpr std::size_t unit_bytes = std::size_t(kWidth) * kWidth * sizeof(T);
 // Entries for one type, as the host starts them.
 template <class T>
 struct Launches {
-  // half (n_panels * kWidth,) = |u|^2/2, but where that is 0; spreads = |u|.
-  cudaError_t (*half_norms)(const T* panels, int n_panels, int depth, T* half, T* spreads, cudaStream_t stream);
+  // half (n_panels * kWidth,) = |u|^2/2, but where that is 0.
+  cudaError_t (*half_norms)(const T* panels, int n_panels, int depth, T* half, cudaStream_t stream);
   cudaError_t (*sums)(const SumsWork<T>& work, bool deep, std::size_t shared_bytes, cudaStream_t stream);
   cudaError_t (*gram)(const GramWork<T>& work, bool deep, std::int64_t n_units, cudaStream_t stream);
 };

@@ -11,12 +11,12 @@
 
 namespace nc1fast {
 
-// What is known of one row at one layer: s^2 is the variance of its pre-activation; h and nu, o belong to the
-// activation. The differences d.. are to the reference row of the class, formed without cancellation.
+// What is known of one row at one layer: s^2 is the variance of its pre-activation; h and nu, o, root = sqrt(o) belong
+// to the activation. The differences d.. are to the reference row of the class, formed without cancellation.
 template <class V>
 struct Row {
-  V s, h, nu, o;
-  V ds, dh, dnu, dalpha, cos_alpha;
+  V s, h, nu, o, root;
+  V ds, dh, dnu, dalpha, cos_alpha, dbeta;
 };
 // What leads from one layer to the next: rho' = f_i f_j value + g_i g_j.
 template <class V>
@@ -24,7 +24,9 @@ struct Link {
   V f, g, df, dg;
 };
 // The same, by number: how they are stored, an array each.
-enum Field : int { kS, kH, kNu, kO, kDs, kDh, kDnu, kDalpha, kCosAlpha, kF, kG, kDf, kDg, kFields };
+enum Field : int {
+  kS, kH, kNu, kO, kRoot, kDs, kDh, kDnu, kDalpha, kCosAlpha, kDbeta, kF, kG, kDf, kDg, kFields
+};
 constexpr unsigned bit(Field f) { return 1u << f; }
 
 template <class V>
@@ -46,6 +48,12 @@ struct Smooth {
   static constexpr bool root_value = false;       // value moves like the angle near rho = +-1
   static constexpr bool root_derivative = false;  // the derivative does
   static constexpr bool has_derivative = true;
+  static constexpr double root_slope = 0;  // |d value/d theta|, where the value has a root
+  // For u ~ N(0, a) and q = E[phi^2]: E[phi''^2], without the part that a kink adds; |a dq/da|; and a bound on
+  // E[u^2 phi'^2]/(a E[phi'^2]) and on |d log E[phi'^2]/d log a|.
+  static double bend(double) { return 0; }
+  static double drift(double, double q) { return q; }
+  static double radial(double) { return 1; }
 };
 
 // max(u, slope u): arc-cosine kernel of degree 1, Cho & Saul (2009), plus its linear part.
@@ -91,7 +99,7 @@ struct Rectifier : Smooth {
   NC1FAST_HD Distance<V> distance(V t) const {
     using T = Lane<V>;
     const auto obtuse = t > T(1);
-    const V m = larger(obtuse ? T(2) - t : t, splat<V>(0));
+    const V m = larger(splat<V>(0), obtuse ? T(2) - t : t);
     const math::Arc<V> arc = math::arc(m);
     const V theta = obtuse ? T(math::pi) - arc.theta : arc.theta;
     V chord = (obtuse ? splat<V>(1) : m) - T(1 / math::pi) * arc.gap;
@@ -117,6 +125,8 @@ struct LeakyRelu : Rectifier<true> {
 struct Step : Smooth {
   static constexpr const char* name = "step";
   static constexpr bool exact_m = true, signed_value = false, root_value = true, has_derivative = false;
+  static constexpr double root_slope = 1 / math::pi;
+  static double drift(double, double) { return 0; }
   NC1FAST_HD explicit Step(double) {}
   void row(double, Row<double>& r) const { r.h = __builtin_sqrt(0.5); }
   template <class V>
@@ -133,6 +143,8 @@ struct Step : Smooth {
 struct Sign : Smooth {
   static constexpr const char* name = "sign";
   static constexpr bool exact_m = true, root_value = true, has_derivative = false;
+  static constexpr double root_slope = 2 / math::pi;
+  static double drift(double, double) { return 0; }
   NC1FAST_HD explicit Sign(double) {}
   void row(double, Row<double>& r) const { r.h = 1; }
   template <class V>
@@ -154,6 +166,9 @@ struct Relu2 : Smooth {
     r.s = __builtin_sqrt(a);
     r.h = a * __builtin_sqrt(1.5);
   }
+  static double bend(double) { return 2; }
+  static double drift(double, double q) { return 2 * q; }
+  static double radial(double) { return 3; }
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
@@ -169,7 +184,7 @@ struct Relu2 : Smooth {
 // The arcsine family works on n = nu_i nu_j rho, where 1 - |n| = (o_i + o_j)/2 + (nu_i - nu_j)^2/2 + nu_i nu_j m,
 // nu^2 + o = 1: no cancellation however large the variances are.
 struct Arcsine : Smooth {
-  static constexpr unsigned fields = bit(kNu) | bit(kO);
+  static constexpr unsigned fields = bit(kNu) | bit(kO) | bit(kRoot);
   template <class V>
   NC1FAST_HD static Pair<V> shrink(Pair<V> p, const Row<V>& i, const Row<V>& j) {
     using T = Lane<V>;
@@ -178,6 +193,7 @@ struct Arcsine : Smooth {
   }
   static void row(double slope_squared_a, Row<double>& r) {
     r.o = 1 / (1 + slope_squared_a);
+    r.root = __builtin_sqrt(r.o);
     r.nu = __builtin_sqrt(slope_squared_a * r.o);
   }
 };
@@ -194,9 +210,11 @@ struct Erf : Arcsine {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const Pair<V> n = shrink(p, i, j);
-    const V oo = i.o * j.o;  // kdot = (4/pi) sqrt(o_i o_j / (1 - n^2))
-    return {math::asin(n.rho, n.m), T(4 / math::pi) * oo * math::rsqrt(oo * n.m * (T(2) - n.m)), splat<V>(0)};
+    const V cosine = math::rsqrt(n.m * (T(2) - n.m));  // 1/sqrt(1 - n^2)
+    return {math::asin(n.rho, n.m), T(4 / math::pi) * (i.root * j.root) * cosine, splat<V>(0)};
   }
+  static double bend(double a) { return 16 / math::pi * (a / (1 + 4 * a)) / __builtin_sqrt(1 + 4 * a); }
+  static double drift(double a, double) { return 4 / math::pi * (a / (1 + 2 * a)) / __builtin_sqrt(1 + 4 * a); }
 };
 
 // Phi(u), the normal distribution function.
@@ -211,14 +229,17 @@ struct Probit : Arcsine {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const Pair<V> n = shrink(p, i, j);
-    const V oo = i.o * j.o;
-    return {T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m),
-            T(0.5 / math::pi) * oo * math::rsqrt(oo * n.m * (T(2) - n.m)), splat<V>(0)};
+    const V cosine = math::rsqrt(n.m * (T(2) - n.m));
+    return {T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m), T(0.5 / math::pi) * (i.root * j.root) * cosine,
+            splat<V>(0)};
   }
+  static double bend(double a) { return 0.5 / math::pi * (a / (1 + 2 * a)) / __builtin_sqrt(1 + 2 * a); }
+  static double drift(double a, double) { return 0.5 / math::pi * (a / (1 + a)) / __builtin_sqrt(1 + 2 * a); }
 };
 
 // u Phi(u).  With e = 1 - o_i - o_j, D = (1+a)(1+b) - c^2:
-//   kappa = c P + (ab - e c^2)/(2 pi sqrt D),  kdot = P + [c - 2ce + (ab - e c^2) c/D]/(2 pi sqrt D),  P of probit.
+//   kappa = c P + (ab - e c^2)/(2 pi sqrt D),  kdot = P + [c - 2ce + (ab - e c^2) c/D]/(2 pi sqrt D),  P of probit,
+// whose bracket is c (o_i + o_j + 1/D): nothing cancels.
 struct Gelu : Arcsine {
   static constexpr const char* name = "gelu";
   NC1FAST_HD explicit Gelu(double) {}
@@ -232,12 +253,21 @@ struct Gelu : Arcsine {
     const Pair<V> n = shrink(p, i, j);
     const V probit = T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m);
     const V r = math::rsqrt(n.m * (T(2) - n.m));  // sqrt((1+a)(1+b)/D)
-    const V oo = i.o + j.o, scale = i.nu * j.nu, square = p.rho * p.rho;
+    const V oo = i.o + j.o, q = i.root * j.root * r;  // q^2 = 1/D
     // (ab - e c^2)/sqrt(ab (1+a)(1+b)), where 1 - e rho^2 = (1 - rho^2) + (o_i + o_j) rho^2
-    const V rest = scale * (p.m * (T(2) - p.m) + oo * square);
-    return {p.rho * probit + T(0.5 / math::pi) * rest * r,
-            probit + T(0.5 / math::pi) * n.rho * r * (T(2) * oo - T(1) + scale * rest * r * r), splat<V>(0)};
+    const V rest = i.nu * j.nu * (p.m * (T(2) - p.m) + oo * p.rho * p.rho);
+    return {p.rho * probit + T(0.5 / math::pi) * rest * r, probit + T(0.5 / math::pi) * n.rho * r * (oo + q * q),
+            splat<V>(0)};
   }
+  static double bend(double a) {
+    const double v = a / (1 + 2 * a);
+    return (4 - 4 * v + 3 * v * v) / (2 * math::pi * __builtin_sqrt(1 + 2 * a));
+  }
+  static double drift(double a, double q) {
+    const double v = a / (1 + a);
+    return q + v * v * (2 + 1 / (1 + v)) / (2 * math::pi * __builtin_sqrt((1 + a) * (1 + v)));
+  }
+  static double radial(double) { return 1.4; }
 };
 
 // exp(-u^2): [(1+2a)(1+2b) - 4c^2]^(-1/2).
@@ -246,15 +276,21 @@ struct Gaussian : Arcsine {
   NC1FAST_HD explicit Gaussian(double) {}
   void row(double a, Row<double>& r) const {
     Arcsine::row(2 * a, r);
-    r.h = __builtin_sqrt(r.o);
+    r.h = r.root;
   }
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const Pair<V> n = shrink(p, i, j);
-    const V r = math::rsqrt(n.m * (T(2) - n.m));
-    return {r, T(2) * n.rho * i.o * j.o * r * r * r, splat<V>(0)};
+    const V r = math::rsqrt(n.m * (T(2) - n.m)), q = i.root * j.root * r;
+    return {r, T(2) * n.rho * (q * q) * r, splat<V>(0)};
   }
+  static double bend(double a) {
+    const double v = a / (1 + 4 * a);
+    return (48 * v * v - 16 * v + 4) / __builtin_sqrt(1 + 4 * a);
+  }
+  static double drift(double a, double) { return 2 * (a / (1 + 4 * a)) / __builtin_sqrt(1 + 4 * a); }
+  static double radial(double a) { return larger(1.0, 3 / (1 + 4 * a)); }
 };
 
 // sin(u) and cos(u):  kappa = e^{-(a+b)/2} sinh c, cosh c; each is the other's kdot. Through
@@ -286,6 +322,8 @@ struct Sin : Trigonometric {
     const Waves<V> w = waves(p, i, j);
     return {w.sin, w.cos, splat<V>(0)};
   }
+  static double bend(double a) { return -0.5 * __builtin_expm1(-2 * a); }
+  static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
 };
 struct Cos : Trigonometric {
   static constexpr const char* name = "cos";
@@ -295,6 +333,9 @@ struct Cos : Trigonometric {
     const Waves<V> w = waves(p, i, j);
     return {w.cos, w.sin, splat<V>(0)};
   }
+  static double bend(double a) { return 0.5 * (1 + __builtin_exp(-2 * a)); }
+  static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
+  static double radial(double a) { return a > 0 ? 1 + 4 * a / __builtin_expm1(2 * a) : 3; }
 };
 
 // exp(u): e^{(a+b)/2 + c} = e^a e^b exp(-(s_i - s_j)^2/2 - s_i s_j (1 - rho)); its own kdot.
@@ -315,6 +356,9 @@ struct Exponential : Smooth {
     const V value = math::exp(-(T(0.5) * step * step + i.s * j.s * chord)).exp();
     return {value, i.h * j.h * value, splat<V>(0)};
   }
+  static double bend(double a) { return __builtin_exp(2 * a); }
+  static double drift(double a, double q) { return 2 * a * q; }
+  static double radial(double a) { return 1 + 4 * a; }
 };
 
 template <class... Act>

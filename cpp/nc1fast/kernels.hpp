@@ -26,8 +26,7 @@ struct Recursion {
 
 // One kernel taken from the recursion at `level` = number of duals applied (0: the input).
 //   covariance: alpha Q^{level-1} + beta;   tangent: Theta^level
-//   sensitivity: bound of |dk/d(angle)| times d(angle)/dt, what rounding errors of t are multiplied by (kernels with
-//   a root at rho = +-1 only; see `spread`)
+//   sensitivity: bound on the error of a kernel with a root at rho = +-1, pair by pair (pairs.hpp)
 enum class Quantity : int { covariance = 0, tangent = 1, sensitivity = 2 };
 template <class T>
 struct Output {
@@ -98,12 +97,18 @@ struct Covariance {
     const auto [from, to] = rows.links(l);
     const V ff = from.f * to.f;
     if constexpr (Act::exact_m) {
-      V dg = from.g - to.g;
-      if constexpr (Act::signed_value) dg = value < T(0) ? from.g + to.g : dg;
-      const V next = half_chord_between(from.f - to.f, dg) + ff * m;
-      p = {math::copysign(splat<V>(1), value) * (T(1) - next), math::abs(next > T(1) ? T(2) - next : next)};
+      // 1 - rho' and 1 + rho', of which the smaller has its digits.
+      const V df = from.f - to.f, chord = value < T(0) ? T(2) - m : m;
+      const V minus = half_chord_between(df, from.g - to.g) + ff * chord;
+      if constexpr (Act::signed_value) {
+        const V plus = half_chord_between(df, from.g + to.g) + ff * (value < T(0) ? m : T(2) - m);
+        const V next = smaller(minus, plus);
+        p = {math::copysign(T(1) - next, plus - minus), next};
+      } else {
+        p = {T(1) - minus, minus};
+      }
     } else {
-      const V rho = smaller(larger(ff * value + from.g * to.g, splat<V>(-1)), splat<V>(1));
+      const V rho = smaller(splat<V>(1), larger(splat<V>(-1), ff * value + from.g * to.g));
       p = {rho, T(1) - math::abs(rho)};
     }
   }
@@ -157,9 +162,11 @@ struct RectifierDistance {
 };
 
 // erf, one hidden layer, every term >= 0. With n_i = nu_i^2 = sin alpha_i, tau = |w_i - w_j|^2/2 of the rows w = nu u,
-// m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del:
+// m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del, beta_i^2 = kdot_ii pi/4:
 //   D2(Q)          = (8/pi) atan T,   T = (tau + 2 m sin^2(del/2)/cos del) / (cos sigma + cos gamma)
 //   D2(Sigma kdot) = (4/pi) [tan sigma sin^2 del/(cos alpha_i cos alpha_j) + 2T/(1 + T^2)/(cos sigma cos gamma)]
+//   D2(kdot)       = (4/pi) [(beta_i - beta_j)^2 + 2 sqrt(o_i o_j) X/(c cos gamma (c + cos gamma))],
+//                    c^2 = cos alpha_i cos alpha_j,  X = cos^2 gamma - c^2 = sin^2 del + (sin sigma - p)(sin sigma + p)
 template <class V, bool Tangent>
 struct ErfDistance {
   using T = Lane<V>;
@@ -182,14 +189,14 @@ struct ErfDistance {
     const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
-    const V below = larger(rest - versine, splat<V>(0));    // cos del - m
-    const V cos_sigma = math::sqrt(below * (cos_del + m));  // times cos del
-    const V outside = rest + tau;                           // 1 - p
-    const V cos_gamma = math::sqrt(outside * (T(2) - outside));
+    const V below = larger(T(0.25) * rest, rest - versine);  // cos del - m >= rest/2
+    const V cos_sigma = math::sqrt(below * (cos_del + m));   // times cos del
+    const V outside = rest + tau;                                          // 1 - p
+    const V cos_gamma = math::sqrt(larger(rest, outside * (T(2) - outside)));  // 1 - |p| >= rest
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
     // atan(y/x) as asin of sin = y/h, 1 - sin = x^2/(h (h + y))
-    const V square = numerator * numerator + denominator * denominator;
+    const V square = larger(numerator * numerator + denominator * denominator, splat<V>(math::kSmallest<T>));
     const V hypotenuse = math::sqrt(square);
     const V sine = numerator / hypotenuse;
     const V one_minus = denominator * denominator / (hypotenuse * (hypotenuse + numerator));
@@ -197,11 +204,20 @@ struct ErfDistance {
     const V hh = i.h * j.h;
     V distance = splat<V>(0);
     if constexpr (Tangent) {
-      const V sin_2T = T(2) * numerator * denominator / larger(square, splat<V>(math::kTiny<T>));
+      const V sin_2T = T(2) * numerator * denominator / square;
       const V sin_del = T(2) * sin_half * math::sqrt(T(1) - sin_half * sin_half);
+      // |del| <= pi/4 max(cos alpha), which rounding of del may exceed where both are tiny.
+      const V square_del = smaller(T(0.62) * (i.cos_alpha * i.cos_alpha + j.cos_alpha * j.cos_alpha), sin_del * sin_del);
       const V kdot =
-          m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
+          m * square_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
+      if (c.theta_offset != T(0)) {  // Theta^0 = scale Sigma^0 + offset
+        const V cosines = i.cos_alpha * j.cos_alpha, root = math::sqrt(cosines);
+        const V excess = square_del + numerator * (m + (m - tau) * cos_del) / (cos_del * cos_del);
+        const V dbeta = i.dbeta - j.dbeta;
+        const V bare = dbeta * dbeta + T(2) * i.root * j.root * excess / (root * cos_gamma * (root + cos_gamma));
+        distance += c.theta[0] * c.theta_offset * T(4 / math::pi) * bare;
+      }
     }
     return {hh * q, distance};
   }

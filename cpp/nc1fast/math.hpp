@@ -51,9 +51,9 @@ namespace math {
 
 inline constexpr double pi = 3.141592653589793238462643383279503;
 
-// Smallest argument of a root: its square root and reciprocal are normal numbers, and 0 * rsqrt is 0.
+// The smallest normal number.
 template <class T>
-inline constexpr T kTiny = T(sizeof(T) == 4 ? 1e-30 : 1e-280);
+inline constexpr T kSmallest = T(sizeof(T) == 4 ? 0x1p-126 : 0x1p-1022);
 
 // The operations that vary with the lane type: number.hpp has them for one number on the host, vec.hpp for vectors.
 template <class V>
@@ -66,15 +66,15 @@ template <class V>
 NC1FAST_HD inline V copysign(V magnitude, V sign) {
   return Ops<V>::copysign(magnitude, sign);
 }
-// sqrt(w) and 1/sqrt(w) of w >= 0, each to about 1 ulp. The addend keeps the root of 0 a normal number, and is nothing
-// to any other w; an addition, because comparisons compete with multiplications for a place.
+// sqrt(w) and 1/sqrt(w) of w >= 0, each to about 1 ulp where w is a normal number. sqrt(0) is 0; rsqrt(0) is large but
+// finite, so that 0 * rsqrt(0) is 0.
 template <class V>
 NC1FAST_HD inline V sqrt(V w) {
-  return Ops<V>::sqrt(w + kTiny<Lane<V>>);
+  return Ops<V>::sqrt(w);
 }
 template <class V>
 NC1FAST_HD inline V rsqrt(V w) {
-  return Ops<V>::rsqrt(w + kTiny<Lane<V>>);
+  return Ops<V>::rsqrt(w);
 }
 
 // (acos(1-m)/sqrt(m(2-m)) - 1)/m on [0, 1], in m - 1/2.     1.0e-16 | 3.8e-8
@@ -153,7 +153,7 @@ struct Arc {
 template <class V>
 NC1FAST_HD inline Arc<V> arc(V m) {
   using T = Lane<V>;
-  const V w = m * (T(2) - m), s = w * rsqrt(w);  // exactly 0 at m = 0
+  const V s = sqrt(m * (T(2) - m));  // exactly 0 at m = 0
   const V a = poly(m - T(0.5), ArcTable<T>{}.c);
   const V sm = s * m;
   return {sm * a + s, sm * (T(1) - (T(1) - m) * a), s};

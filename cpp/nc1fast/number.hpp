@@ -12,6 +12,6 @@ struct Ops<double> {
   static double round(double v) { return __builtin_rint(v); }
   static double exp2_int(double n) { return __builtin_ldexp(1.0, int(n)); }
   static double sqrt(double w) { return __builtin_sqrt(w); }
-  static double rsqrt(double w) { return 1.0 / __builtin_sqrt(w); }
+  static double rsqrt(double w) { return 1.0 / __builtin_sqrt(larger(w, kSmallest<double>)); }
 };
 }  // namespace nc1fast::math

@@ -25,47 +25,80 @@ struct PairOfRows {
   NC1FAST_HD V one(int l, Field k) const { return splat<V>(fields[l][k][i]); }
   NC1FAST_HD V many(int l, Field k) const { return load<V>(fields[l][k] + j); }
   NC1FAST_HD Two<Row<V>> at(int l) const {
-    return {{one(l, kS), one(l, kH), one(l, kNu), one(l, kO), one(l, kDs), one(l, kDh), one(l, kDnu), one(l, kDalpha),
-             one(l, kCosAlpha)},
-            {many(l, kS), many(l, kH), many(l, kNu), many(l, kO), many(l, kDs), many(l, kDh), many(l, kDnu),
-             many(l, kDalpha), many(l, kCosAlpha)}};
+    return {{one(l, kS), one(l, kH), one(l, kNu), one(l, kO), one(l, kRoot), one(l, kDs), one(l, kDh), one(l, kDnu),
+             one(l, kDalpha), one(l, kCosAlpha), one(l, kDbeta)},
+            {many(l, kS), many(l, kH), many(l, kNu), many(l, kO), many(l, kRoot), many(l, kDs), many(l, kDh),
+             many(l, kDnu), many(l, kDalpha), many(l, kCosAlpha), many(l, kDbeta)}};
   }
   NC1FAST_HD Two<Link<V>> links(int l) const {
     return {{one(l, kF), one(l, kG), one(l, kDf), one(l, kDg)}, {many(l, kF), many(l, kG), many(l, kDf), many(l, kDg)}};
   }
 };
 
+// The pair of a chord: one with its sign between classes, a half-chord t within them.
+template <Form F, class V>
+NC1FAST_HD inline Pair<V> pair_of(V chord) {
+  using T = Lane<V>;
+  if constexpr (F == Form::covariance) return {math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)};
+  return pair_of_half_chord(chord);
+}
+
 // The state that a form starts from a chord with.
 template <Form F, bool Tangent, class V>
 NC1FAST_HD inline auto state_of(V chord) {
-  using T = Lane<V>;
-  if constexpr (F == Form::covariance)
-    return Covariance<V, Tangent>({math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)});
-  else if constexpr (F == Form::plain_distance)
-    return Covariance<V, Tangent>(pair_of_half_chord(chord));
+  if constexpr (F == Form::covariance || F == Form::plain_distance)
+    return Covariance<V, Tangent>(pair_of<F>(chord));
   else if constexpr (F == Form::rectifier_distance)
     return RectifierDistance<V, Tangent>(chord);
   else
     return ErfDistance<V, Tangent>(chord);
 }
 
-// Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair.
-template <Form F, class V, class T>
-NC1FAST_HD inline V value_of(const Chain<T>& chain, int o, const Output<T>& out, const Level<V>& x, V chord,
-                             std::ptrdiff_t i, std::ptrdiff_t j) {
-  if (out.quantity == Quantity::sensitivity) {
-    const T* mu = chain.sensitivities[o];
-    const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
-    const V spread = chain.cap * (chain.spreads[i] + load<V>(chain.spreads + j));
-    const V m = math::abs(chord), rsin = math::rsqrt(m * (T(2) - m));
-    return mu[i] * load<V>(mu + j) * smaller(halves * rsin, spread);
+// How far the angle theta of a pair may be off, in units of 2 noise: theta moves by at most 2 e/sqrt(max(m, e)) where
+// m = 1 - |cos theta| does by e = noise halves, and by as much as its rows are displaced.
+template <class V, class T>
+NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V halves, V displaced) {
+  const V e = halves + chain.least;  // times noise
+  return e * math::rsqrt(larger(chain.noise * e, m)) + chain.displacement * displaced;
+}
+
+// Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where values
+// themselves have the root (sign, step), errors pass one in every layer: they are followed along the recursion.
+template <class Act, class V, class T, class Rows>
+NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const T* mu, int level, Pair<V> pair,
+                                   const Rows& rows) {
+  const std::ptrdiff_t i = rows.i, j = rows.j;
+  const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
+  const V displaced = chain.displacements[i] + load<V>(chain.displacements + j);
+  V error = angle_error(chain, pair.m, halves, displaced);
+  if constexpr (Act::root_value) {
+    const T unit = T(2) * chain.noise;
+    Covariance<V, false> state(pair);
+    for (int l = 0;; ++l) {
+      state.dual(act, chain.recursion, l, rows);
+      error = smaller(splat<V>(T(2) / unit), T(Act::root_slope) * error + state.m);  // of the value, at most 2
+      if (l + 1 == level) break;
+      const auto [from, to] = rows.links(l);
+      state.descend(act, l, rows);
+      const V e = unit * (from.f * to.f * error + state.p.m);
+      error = T(2) / unit * e * math::rsqrt(larger(e, state.p.m));
+    }
   }
+  return mu[i] * load<V>(mu + j) * error;
+}
+
+// Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair.
+template <Form F, class Act, class V, class T, class Rows>
+NC1FAST_HD inline V value_of(const Act& act, const Chain<T>& chain, int o, const Output<T>& out, const Level<V>& x,
+                             V chord, const Rows& rows) {
+  if (out.quantity == Quantity::sensitivity)
+    return sensitivity_of(act, chain, chain.sensitivities[o], out.level, pair_of<F>(chord), rows);
   constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
   const V value =
       out.quantity == Quantity::tangent ? x.tangent : out.alpha * x.covariance + (distance ? T(0) : out.beta);
   if constexpr (F == Form::plain_distance) {
     const T* k = chain.diagonals[o];
-    return (k[i] + load<V>(k + j)) - T(2) * value;
+    return (k[rows.i] + load<V>(k + rows.j)) - T(2) * value;
   }
   return value;
 }

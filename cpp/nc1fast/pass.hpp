@@ -53,8 +53,10 @@ struct Chain {
   const T* const* diagonals = nullptr;      // per output: k_ii as the recursion rounds it (plain_distance), or null
   const T* const* sensitivities = nullptr;  // per output: mu_i of a sensitivity, or null
   const T* half_norms = nullptr;            // (rows,) |u_i|^2/2 by the chain of FMAs of the products
-  const T* spreads = nullptr;               // (rows,) |u_i|
-  T cap = 0;                                // 1/sqrt(relative error of a product)
+  const T* displacements = nullptr;         // (rows,) how far a packed row may be off, in units of its rounding
+  T noise = 0;                              // relative error of a product of rows
+  T least = 0;                              // what vanishes in such a product, over noise
+  T displacement = 0;                       // unit of `displacements`, over 2 noise
 };
 
 // Powers of two that turn the sums of one output into integers. Bounds: Cauchy-Schwarz, |k_ij| <= sqrt(k_ii k_jj).

@@ -75,8 +75,8 @@ struct Tiles {
           const Chain<T>& chain = pass.chains[c];
           chain.epilogue(chain, p, q, scratch.chords, scratch.values);
           for (int k = 0; k < chain.n_outputs; ++k, ++o) {
-            // A row with itself has chord 0 and no error, whatever its sensitivity.
-            if (p == q && chain.sensitivities[k])
+            // A row has no distance from itself, and no error, whatever its sensitivity.
+            if (p == q && pass.within)
               for (int r = 0; r < kN; ++r) scratch.values[k][r * kN + r] = 0;
             finite &= reduce(pass, tile, p, q, scratch.values[k], pass.scales[o], sums[o], scratch);
           }

@@ -74,8 +74,7 @@ struct Ops<V> {
   // 1/sqrt(w) of a few good bits, where the machine has such an instruction.
   static constexpr bool estimates = kHasEstimate<V>;
 
-  // sqrt(w) and 1/sqrt(w), w > 0, to about 1 ulp: the estimate refined by Newton steps (s -> sqrt w, h -> 1/(2 sqrt
-  // w)).
+  // The estimate refined by Newton steps (s -> sqrt w, h -> 1/(2 sqrt w)). It is finite at w = 0, where s stays 0.
   [[gnu::always_inline]] static V sqrt(V w) {
     using T = Lane<V>;
     if constexpr (estimates) {
@@ -99,22 +98,25 @@ struct Ops<V> {
       if constexpr (sizeof(T) == 8) y = y * (T(1.5) - half * y * y);
       return y + y * (T(0.5) - half * y * y);
     } else {
-      return T(1) / exact_sqrt(w);
+      return T(1) / exact_sqrt(larger(w, splat<V>(kSmallest<T>)));
     }
   }
 
  private:
+  // Neither guard of 0 takes a place of the multiplications that an addition would not: `w | 1` is w or the number next
+  // to it, of which an estimate knows nothing; rsqrt of AVX2 takes subnormal numbers for 0.
   [[gnu::always_inline]] static V estimate(V w) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(V) == 64) {
       if constexpr (sizeof(Lane<V>) == 4)
-        return V(_mm512_rsqrt14_ps(__m512(w)));
+        return V(_mm512_rsqrt14_ps(__m512(Bits<V>(w) | 1)));
       else
-        return V(_mm512_rsqrt14_pd(__m512d(w)));
+        return V(_mm512_rsqrt14_pd(__m512d(Bits<V>(w) | 1)));
     }
 #endif
 #if defined(__AVX2__)
-    if constexpr (sizeof(V) == 32 && sizeof(Lane<V>) == 4) return V(_mm256_rsqrt_ps(__m256(w)));
+    if constexpr (sizeof(V) == 32 && sizeof(Lane<V>) == 4)
+      return V(_mm256_rsqrt_ps(_mm256_max_ps(__m256(w), _mm256_set1_ps(kSmallest<float>))));
 #endif
     return w;
   }

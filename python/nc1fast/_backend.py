@@ -6,19 +6,22 @@ This file, `_pass`, which runs the pass over all pairs, and `_linear` alone impo
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nc1fast import _core, cuda
+from nc1fast._arguments import as_count, check_choice
 from nc1fast._device_arrays import empty_like, index_of
 from nc1fast._inputs import as_rows, row_chunks
 from nc1fast._linear import matmul
 from nc1fast._plan import Chain, adaptive_chain, chain_of
+from nc1fast._rounding import per_product
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[Any] | FileRows
 
+_MOST_THREADS = 1024
 _INLINE_PAIRS = 100_000  # below, threads cost more than they save
 _DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
@@ -36,22 +40,30 @@ def thread_count(n_threads: int | None) -> int:
     if n_threads is None:
         for name in ("NC1FAST_NUM_THREADS", "OMP_NUM_THREADS"):
             value = os.environ.get(name, "")
-            if value.isdigit() and int(value) > 0:
-                return int(value)
+            if value.isdecimal() and int(value) > 0:
+                return min(int(value), _MOST_THREADS)
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if isinstance(n_threads, bool) or not hasattr(n_threads, "__index__"):
-        raise TypeError(f"n_threads must be a positive integer or None, got {n_threads!r}")
-    if n_threads < 1:
-        raise ValueError(f"n_threads must be a positive integer or None, got {n_threads!r}")
-    return min(int(n_threads), 1024)
+    return min(as_count("n_threads", n_threads), _MOST_THREADS)
 
 
 def threads_for(n_threads: int | None, n_pairs: int) -> int:
     """0: in the calling thread."""
     count = thread_count(n_threads)
     return 0 if n_pairs < _INLINE_PAIRS else count
+
+
+class RowErrors(NamedTuple):
+    """Of the rows x_i of a kernel, (n_rows,) each, with u = 2^-53.
+
+    |dk_ij| <= u sqrt(entry_i entry_j), |dk_ii| <= u diagonal_i; and D2 is that of rows which have moved by at most
+    u sqrt(moved_i) in feature space.
+    """
+
+    entry: NDArray[np.float64]
+    diagonal: NDArray[np.float64]
+    moved: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -102,11 +114,6 @@ def build_info() -> dict[str, Any]:
     }
 
 
-def check_dtype(dtype: str, allowed: Sequence[str]) -> None:
-    if dtype not in allowed:
-        raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, got {dtype!r}")
-
-
 def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     """Zero rows have no direction: harmless unless a kernel depends on nothing else, or asks for the slope at a kink."""
     step = any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains)
@@ -136,7 +143,7 @@ def gram(
     device: str | None,
 ) -> NDArray[Any]:
     """Gram matrix; see `Kernel.__call__`."""
-    check_dtype(dtype, ("float64", "float32"))
+    check_choice("dtype", dtype, ("float64", "float32"))
     there = index_of(X)
     if device is None:
         device = "cpu" if there is None else f"cuda:{there}"
@@ -156,15 +163,23 @@ def gram(
         dtype == "float32",
         threads_for(n_threads, shape[0] * shape[1]),
     )
-    try:
+    with in_range(kernel):
         if there is not None and cuda.indices(device) == (there,):
             out, address = empty_like(X, shape, dtype)
             cuda.module().gram_on_device(*arguments, address, there)
             return out  # type: ignore[no-any-return]
         on = runner(device)
         return on.module.gram(*arguments, None, *on.devices)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def in_range(*kernels: Kernel) -> Iterator[None]:
+    """Turns overflows in the core into the ValueError that names the kernels."""
+    try:
+        yield
     except OverflowError as error:
-        raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
+        names = ", ".join(map(repr, kernels))
+        raise ValueError(f"X is out of range for {names}: {error}") from None
 
 
 def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
@@ -172,10 +187,39 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
     rows = as_rows(X, "X")
     chain = chain_of(kernel, rows.shape[1])
     check_rows(rows, [chain])
-    try:
+    with in_range(kernel):
         return _core.diagonal(_mapped(rows, chain), chain.as_dict())
-    except OverflowError as error:
-        raise ValueError(f"X is out of range for {kernel!r}: {error}") from None
+
+
+def row_errors(kernel: Kernel, X: NDArray[np.float64], coordinates: float = 0.0) -> RowErrors:
+    """How far float64 values of a kernel may be off, one row at a time.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    X : ndarray of shape (n_rows, n_features)
+    coordinates : float, default 0.0
+        Relative error of the rows themselves, in unit roundoffs.
+    """
+    chain = chain_of(kernel, X.shape[1])
+    rows = _mapped(X, chain)
+    with in_range(kernel):
+        k, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+    off = coordinates + (0.0 if chain.factor is None else mapping_errors(X, chain.factor))
+    depth = rows.shape[1] + (chain.input_layer[1] > 0)
+    along = off * (slope + k)
+    return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, off**2 * slope)
+
+
+def mapping_errors(X: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Relative errors of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
+
+    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
+    """
+    rows = X.astype(np.float64, copy=False)
+    lengths = np.linalg.norm(matmul(rows, factor), axis=1)
+    sizes = np.linalg.norm(matmul(np.abs(rows), np.abs(factor)), axis=1)
+    return np.asarray(8.0 * (X.shape[1] + 2) * sizes / np.where(lengths > 0, lengths, np.inf))
 
 
 def _mapped(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDArray[Any]:

@@ -15,13 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _core, cuda
-from nc1fast._backend import bits_of, check_dtype, check_rows, runner, threads_for
+from nc1fast._arguments import check_choice
+from nc1fast._backend import (
+    bits_of,
+    check_rows,
+    in_range,
+    mapping_errors,
+    runner,
+    threads_for,
+)
 from nc1fast._file_rows import FileRows
 from nc1fast._grid import divided, part_of
 from nc1fast._inputs import row_chunks
-from nc1fast._linear import matmul
 from nc1fast._memory import working_set
 from nc1fast._plan import Chain, chains_of
+from nc1fast._progress import staged
 from nc1fast._rounding import PER_CLASS
 from nc1fast.sums import ClassSums, PassSums, from_pass
 
@@ -42,32 +50,16 @@ _MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
 _DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
-def check_pass(
-    statistics: str, dtype: str, memory_limit: float | None, device: str = "cpu"
-) -> None:
+def check_pass(statistics: str, dtype: str, device: str = "cpu") -> None:
     """Raise ValueError or TypeError for settings that no pass has; DeviceError where a device is not."""
-    if statistics not in ("all", "sums"):
-        raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
-    check_dtype(dtype, tuple(PRECISIONS))
-    if memory_limit is not None and (
-        isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float)
-    ):
-        raise TypeError(f"memory_limit must be a number of bytes or None, got {memory_limit!r}")
+    check_choice("statistics", statistics, ("all", "sums"))
+    check_choice("dtype", dtype, tuple(PRECISIONS))
     cuda.indices(device)
 
 
 def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
-    """Relative error of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
-
-    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
-    """
-    worst = 0.0
-    for chunk in row_chunks(X):
-        part = chunk.astype(np.float64, copy=False)
-        lengths = np.linalg.norm(matmul(part, factor), axis=1)
-        sizes = np.linalg.norm(matmul(np.abs(part), np.abs(factor)), axis=1)
-        worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
-    return 8.0 * float(X.shape[1] + 2) * worst
+    """Largest of `mapping_errors` over the rows."""
+    return max(float(mapping_errors(chunk, factor).max(initial=0.0)) for chunk in row_chunks(X))
 
 
 def problem_hashes(
@@ -156,16 +148,12 @@ class _Pass:
         return 0.0 if self.factor is None else _mapping_error(self.X, self.factor)
 
     def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
-        try:
-            with _stored(self.X) as rows:
-                return function(
-                    *(rows, self.factor, *order, self.classes, self.sizes.tolist()),
-                    *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
-                    *(self.threads, *rest),
-                )
-        except OverflowError as error:
-            names = ", ".join(map(repr, self.kernels))
-            raise ValueError(f"X is out of range for {names}: {error}") from None
+        with _stored(self.X) as rows, in_range(*self.kernels):
+            return function(
+                *(rows, self.factor, *order, self.classes, self.sizes.tolist()),
+                *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
+                *(self.threads, *rest),
+            )
 
     def survey(self) -> dict[str, Any]:
         check_rows(self.X, self.chains)
@@ -298,7 +286,9 @@ def kernel_sums(
         problems = surveyed.problems
     else:
         problems = tuple(problem_hashes(X, classes, kernels, dtype, device)) if identify else ()
-    for index, chains in enumerate(chains_of(kernels, X.shape[1])):
+    groups = chains_of(kernels, X.shape[1])
+    reports = staged(progress, len(groups))
+    for index, chains in enumerate(groups):
         one = _Pass(
             *(X, classes, kernels, chains, dtype),
             row_sums=row_sums,
@@ -306,7 +296,7 @@ def kernel_sums(
             device=device,
         )
         known = None if surveyed is None else surveyed.passes[index]
-        found, results = one.sums(order, one.rectangles(part, memory_limit), known, progress)
+        found, results = one.sums(order, one.rectangles(part, memory_limit), known, reports[index])
         mapping = one.mapping() if surveyed is None else surveyed.mappings[index]
         taken = [
             (chain, position, level)
@@ -317,11 +307,13 @@ def kernel_sums(
             taken, found["kernels"], results, strict=True
         ):
             settings = {
+                "n_features": one.n_features,
                 "depth": one.n_features + (chain.input_layer[1] > 0),
                 "n_duals": level,
                 "unit_within": unit[one.single[0]],
                 "unit_between": unit[one.single[1]],
                 "stable": chain.stable,
+                "cancels": chain.cancels,
                 "mapping": mapping,
             }
             scales = {

@@ -52,8 +52,16 @@ class Chain:
     def stable(self) -> bool:
         """Whether the core evaluates D2 within classes without cancellation."""
         shallow = max(level for level, *_ in self.outputs) <= 1
-        erf = self.activation == "erf" and shallow and not (self.tangent and self.theta_offset)
-        return erf or self.activation in ("relu", "leaky_relu", "abs")
+        return (self.activation == "erf" and shallow) or self.activation in (
+            "relu",
+            "leaky_relu",
+            "abs",
+        )
+
+    @property
+    def cancels(self) -> bool:
+        """Whether Theta^0 is a difference: of Sigma^0 and of biases that do not train."""
+        return self.tangent and self.theta_offset < 0
 
     def admits(self, other: Chain) -> bool:
         """Whether `other` is this recursion, cut shorter or continued."""

@@ -1,9 +1,10 @@
 """Bounds on the rounding errors of the compiled pass, from the sums it keeps for the purpose.
 
-A product of unit rows of depth d carries an error of at most about d u (u: unit roundoff of the tile), rows and root
-included; a kernel moves by at most lambda_i lambda_j per unit of the half-chord t (Mehler: lambda^2 is the slope at
-rho = 1), or, where it has a root there, by mu_i mu_j per unit of the angle, whose error is that of t over sin(angle).
-`slopes`, `spread_slopes` and `sensitivity` are the sums of those factors over the pairs.
+Derivation: docs/accuracy.md. For every row the core knows how far an error moves a kernel (cpp/growth.hpp), and how far the
+packed row may be off: lambda^2 is the slope of k_ii in the correlation of the inputs, nu^2 what the roundings of the
+recursion add up to, mu^2 the slope in the angle where a kernel has a root at rho = +-1. By Cauchy-Schwarz
+
+    |dk_ij| <= noise (|u_i|^2 + |u_j|^2)/2 lambda_i lambda_j + u nu_i nu_j  (+ the sensitivity of a root, pair by pair).
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# Sums over the rows of a class that the bounds need, by the names that the core gives them.
-PER_CLASS = ("traces", "slopes", "slope_squares", "spread_slopes")
-PER_LAYER = 4.0  # roundings of one dual activation
-OVERHEAD = 12.0  # of packing, of the chord, and of sums over a unit
+# Sums over the rows of a class that the bounds need, by the names that the core gives them: of k_ii, sqrt k_ii,
+# mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, what
+# a row is off by by itself, what vanishes, and what k_ii is off by.
+PER_CLASS = (
+    *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
+    *("displacements", "noises", "shifts", "floors", "trace_noises"),
+)
+DISTANCE = (
+    24.0,
+    16.0,
+)  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
+UNIT_ROUNDOFF = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,19 @@ class SumsError:
     within: Array  # (C,)
 
 
+def per_product(depth: int) -> float:
+    """Error of a product of two packed rows, beside the mean of their squares, in unit roundoffs: cpp/packing.hpp."""
+    return 2.0 * depth + 8.0
+
+
+def moved(within: Array, squares: Array) -> Array:
+    """Bound on the change of `within` where row i moves by at most m_i in feature space; squares = sum of m_i^2.
+
+    sqrt(D2_ij) changes by m_i + m_j at most; Cauchy-Schwarz over the pairs.
+    """
+    return np.asarray(np.sqrt(8.0 * np.maximum(within, 0.0) * squares) + 2.0 * squares)
+
+
 def sums_error(
     raw: dict[str, Any],
     sizes: Array,
@@ -40,11 +62,13 @@ def sums_error(
     within: Array,
     sensitivity: Array,
     *,
+    n_features: int,
     depth: int,
     n_duals: int,
     unit_within: float,
     unit_between: float,
     stable: bool,
+    cancels: bool,
     mapping: float = 0.0,
 ) -> SumsError:
     """Absolute bounds on block sums, traces and within.
@@ -54,31 +78,46 @@ def sums_error(
     raw : dict
         The sums of `PER_CLASS`, (C,) each.
     sizes, block, within, sensitivity : ndarray of shape (C,), (C, C), (C,), (C, C)
-    depth : int
-        Length of a packed row.
+    n_features, depth : int
+        Length of a row of X, and of a packed row: with a bias, one more.
     n_duals : int
         Hidden layers.
     unit_within, unit_between : float
         Unit roundoff of the tiles within and between classes.
     stable : bool
-        Whether D2 was evaluated without cancellation.
+        Whether D2 was evaluated without cancellation; `cancels`: but for a term of Theta^0 that is subtracted.
     mapping : float
         Relative error of the rows themselves, in units of 2^-53, where they are products (an adaptive kernel's X L).
     """
-    layers = PER_LAYER * max(1, n_duals)
-    slopes = raw["slopes"]
-    relative = depth + OVERHEAD + layers
-    traces = 2.0**-53 * relative * raw["slope_squares"]
-    between = unit_between * relative * np.outer(slopes, slopes)
-    inside = unit_within * relative * (2 * within + slopes * raw["spread_slopes"] / sizes)
-    if not stable:
-        inside += unit_within * 2 * layers * slopes**2 / sizes
-    if mapping:  # k_ii, k_jj and k_ij move by as much: what they leave within a class is not spared
-        between += 2.0**-53 * mapping * np.outer(slopes, slopes)
-        inside += 2.0**-53 * 2 * mapping * slopes**2 / sizes
-        traces += 2.0**-53 * mapping * raw["slope_squares"]
+    slopes, noises, roots = raw["slopes"], raw["noises"], raw["roots"]
+    product = per_product(depth)
+    traces = UNIT_ROUNDOFF * raw["trace_noises"]
+    shifted = UNIT_ROUNDOFF * np.outer(raw["shifts"], raw["shifts"])
+    between = unit_between * (product * np.outer(slopes, slopes) + np.outer(noises, noises))
+    between += shifted
+
+    tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
+    displacement = 2 * unit_within + (n_features / 16 + 24) * UNIT_ROUNDOFF
+    inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
+    inside += 4 * depth * tiny * (slopes**2 / sizes + raw["floors"])
+    if stable:
+        rounds = unit_within * (DISTANCE[0] + DISTANCE[1] * n_duals)
+        inside += rounds * (within + 3 * cancels * raw["displacements"])
+        inside += 2 * rounds * raw["moves"] * raw["spread_moves"] / sizes
+    else:
+        inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
+        inside += np.diag(shifted) / sizes
     if sensitivity.size:
-        between += 2 * unit_between * relative * sensitivity
-        inside += 2 * unit_within * relative * np.diag(sensitivity) / sizes
+        between += 2 * product * unit_between * sensitivity
+        inside += 2 * product * unit_within * np.diag(sensitivity) / sizes
+    shift = UNIT_ROUNDOFF * mapping
+    squares = displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
+    inside += moved(within + inside, 2 * squares if mapping else squares)
+    if mapping:
+        between += shift * np.outer(slopes + roots, slopes + roots)
+        traces = traces + shift * raw["slope_squares"]
+    # Whatever the errors are: |k_ij| <= sqrt(k_ii k_jj), and 0 <= within <= the trace.
+    between = np.minimum(between, 2.02 * np.outer(roots, roots))
+    inside = np.minimum(inside, 1.01 * raw["traces"] + np.abs(within))
     np.fill_diagonal(between, sizes * (traces + inside) + 2.0**-52 * np.abs(np.diag(block)))
     return SumsError(between, traces, inside)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nc1fast._arguments import check_choice
 from nc1fast._errors import quotient_error, trace_errors
 from nc1fast._linear import length
 from nc1fast._rows import RowStatistics, row_statistics
@@ -61,10 +62,7 @@ def weights(convention: str, sizes: NDArray[np.int64]) -> Weights:
     ValueError
         For an unknown convention.
     """
-    if convention not in CONVENTIONS:
-        raise ValueError(
-            f"convention must be one of {', '.join(map(repr, CONVENTIONS))}, got {convention!r}"
-        )
+    check_choice("convention", convention, CONVENTIONS)
     kinds = {"p": sizes / sizes.sum(), "u": np.full(len(sizes), 1 / len(sizes))}
     within, between, mean = (kinds[letter] for letter in CONVENTIONS[convention])
     return Weights(within, between, mean, convention)
@@ -356,7 +354,8 @@ def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> C
         between = 0.0  # a sum of squares that rounding made negative
     if within == 0 and abs(between) <= d_between:
         raise ValueError(
-            "NC1 is 0/0: trace_within and trace_between are both zero (all rows equal?)"
+            "NC1 is 0/0: trace_within and trace_between are both zero, or lost in rounding "
+            f"(+-{d_within:.2g} and +-{d_between:.2g}); are all rows equal?"
         )
     nc1 = within / between if between else math.copysign(math.inf, within)
     bound = quotient_error(within, between, d_within, d_between)

@@ -31,12 +31,17 @@ def stable(kernel: Kernel) -> bool:
     if halves(kernel.activation) is not None:  # type: ignore[attr-defined]
         return True
     layer = one_layer(kernel, 1)
-    return layer is not None and layer.activation == "erf" and _one_theta(layer)
+    return layer is not None and layer.activation == "erf" and _theta(layer)[1] >= 0
 
 
-def _one_theta(layer: OneLayer) -> bool:
-    """Whether Theta is a multiple of Sigma."""
-    return layer.tangent == 0 or layer.theta_weight * layer.bias == layer.theta_bias * layer.weight
+def _theta(layer: OneLayer) -> tuple[float, float]:
+    """(scale, offset) of Theta = scale Sigma + offset."""
+    if layer.tangent == 0:
+        return 0.0, 0.0
+    if not layer.weight:
+        return layer.theta_bias / layer.bias, 0.0
+    scale = layer.theta_weight / layer.weight
+    return scale, layer.theta_bias - scale * layer.bias
 
 
 def squared_distances(
@@ -216,7 +221,8 @@ def _erf(layer: OneLayer, s: _Sides) -> Array:
     """One hidden layer of erf, every term non-negative.
 
     With n = 2a/(1 + 2a) = sin alpha and the rows w = row sqrt(2/(1 + 2a)): kappa = (2/pi) asin <w, w'>,
-    sigma = (alpha + alpha')/2, delta = (alpha - alpha')/2, gamma = asin <w, w'>:  D2 of Q is (4/pi)(sigma - gamma).
+    sigma = (alpha + alpha')/2, delta = (alpha - alpha')/2, gamma = asin <w, w'>:  D2 of Q is (4/pi)(sigma - gamma), and with
+    beta^2 = o/cos alpha, c^2 = cos alpha cos alpha' that of kdot (4/pi)((beta - beta')^2 + 2 sqrt(o o')(1/c - 1/cos gamma)).
     """
     A, B = 1 + 2 * s.a, 1 + 2 * s.b
     na, nb, oa, ob = 2 * s.a / A, 2 * s.b / B, 1 / A, 1 / B
@@ -226,18 +232,32 @@ def _erf(layer: OneLayer, s: _Sides) -> Array:
     delta = np.arctan(2 * s.excess / (A * B) / (cos_a + cos_b))
     rest = s.difference * ga[:, None] + s.z * dg[:, None]
     tau = (layer.weight * _dot(rest, rest) + layer.bias * dg**2) / 2  # |w - w'|^2/2
+    both = (s.x + s.z) * ga[:, None] - s.z * dg[:, None]
+    sum_ = (layer.weight * _dot(both, both) + layer.bias * (ga + gb) ** 2) / 2  # |w + w'|^2/2
     m, short = (na + nb) / 2, (oa + ob) / 2  # short = 1 - m
     half2, cos_delta = 2 * np.sin(delta / 2) ** 2, np.cos(delta)
     cos_sigma = np.sqrt((short - half2) * (cos_delta + m)) / cos_delta
-    cos_gamma = np.sqrt((short + tau) * (1 + m - tau))
+    cos_gamma = np.sqrt((short + tau) * (short + sum_))
     T = (tau + m * half2 / cos_delta) / (cos_sigma + cos_gamma)
     out: Array = layer.value * 8 / math.pi * np.arctan(T)
     if layer.tangent:
-        ratio = layer.theta_weight / layer.weight if layer.weight else layer.theta_bias / layer.bias
+        scale, offset = _theta(layer)
         tan_sigma = m / cos_delta / cos_sigma
         first = tan_sigma * np.sin(delta) ** 2 / (cos_a * cos_b)
         second = 2 * T / (1 + T**2) / (cos_sigma * cos_gamma)
-        out += layer.tangent * ratio * 4 / math.pi * (first + second)
+        theta = scale * (first + second)
+        if offset:
+            c = np.sqrt(cos_a * cos_b)
+            square_a, square_b = oa / cos_a, ob / cos_b  # beta^2 = 1/sqrt(1 + 4a)
+            dbeta = -4 * s.excess * square_a**2 * square_b**2
+            dbeta /= (square_a + square_b) * (np.sqrt(square_a) + np.sqrt(square_b))
+            # cos^2 gamma - c^2 = sin^2 delta + (sin sigma - p)(sin sigma + p), p = <w, w'>
+            excess = np.sin(delta) ** 2 + (tau + m * half2 / cos_delta) * (
+                sum_ + m * half2 / cos_delta
+            )
+            bare = dbeta**2 + 2 * np.sqrt(oa * ob) * excess / (c * cos_gamma * (c + cos_gamma))
+            theta = theta + offset * bare
+        out += layer.tangent * 4 / math.pi * theta
     return out
 
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nc1fast._backend import row_errors
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
 from nc1fast._linear import matmul
+from nc1fast._rounding import moved
 from nc1fast.pairwise import stable
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.cells import Budget, Cell, Cells, as_they_are, cut
@@ -36,6 +38,7 @@ _MOST = 1 << 16  # nodes of all classes
 _FEWER = 3  # rows a node, where the pass over pairs shall not be quicker
 _TILE = 512  # of them at a time
 _ROWS = 1 << 16  # whose k(x, x) are evaluated at a time
+_COORDINATES = 8.0  # unit roundoffs of a row in the coordinates of its box, and of a node
 _WITNESSES = 48  # rows against which k is looked at
 
 
@@ -47,6 +50,8 @@ class _Rule(NamedTuple):
     weights: Array  # (M,)
     size: float  # sum of |weight| sqrt(k(node, node))
     error: float  # of the sum over the class of k(., z), beside sqrt(k(z, z))
+    noise: float  # sum of |weight| sqrt(entry) of the nodes: roundings of the kernel, and of the rows' coordinates
+    moved: float  # sum of |weight| moved
 
 
 def interpolated_sums(
@@ -94,7 +99,7 @@ def interpolated_sums(
     towards = _products(kernel, rules, pool)
     spread = [_pairs(kernel, rule, X, pool) for rule in rules]
     out = _rows(rules, towards, X, pool) if rows else None
-    traces = np.array([_trace(kernel, X[members], pool) for members in slices])
+    traces, off = np.array([_trace(kernel, X[members], pool) for members in slices]).T
 
     C, largest = len(sizes), int(sizes.max())
     longest = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
@@ -102,16 +107,19 @@ def interpolated_sums(
     block = np.array(
         [[(towards[c][e] * rules[c].weights).sum() for e in range(C)] for c in range(C)]
     )
-    size, error = (np.array([getattr(rule, name) for rule in rules]) for name in ("size", "error"))
+    size, error, noise, shifts = np.array([rule[3:] for rule in rules]).T
     tail = np.outer(error, size)
     block_error = rounding * np.outer(size, size) + 8 * (tail + tail.T)
-    traces_error = UNIT_ROUNDOFF * (summation_error(largest) + 40) * traces
+    block_error += UNIT_ROUNDOFF * np.outer(noise, noise)
+    block_error = np.minimum(block_error, 2.02 * np.outer(size, size))
+    traces_error = UNIT_ROUNDOFF * ((summation_error(largest) + 40) * traces + off)
     within, within_error = traces - np.diag(block) / sizes, np.diag(block_error) / sizes
     within_error = within_error + traces_error
     for c, pairs in enumerate(spread):
         if pairs is not None:
             within[c] = pairs.total / (2 * sizes[c])
             within_error[c] = (rounding * pairs.size + pairs.error) / (2 * sizes[c])
+            within_error[c] += moved(within[c] + within_error[c], UNIT_ROUNDOFF**2 * shifts[c])
     within, block = np.maximum(within, 0.0), (block + block.T) / 2
     return PartialSums(block, within, traces, block_error, within_error, traces_error, out)
 
@@ -142,8 +150,11 @@ def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
     nodes.append(X[cells.rows])
     weights.append(np.ones(len(cells.rows)))
     points, w = np.concatenate(nodes), np.concatenate(weights)
-    size = float((np.abs(w) * np.sqrt(kernel.diag(points))).sum())
-    return _Rule(cells, points, w, size, error)
+    off, magnitude = row_errors(kernel, points, _COORDINATES), np.abs(w)
+    size, noise = ((magnitude * np.sqrt(v)).sum() for v in (kernel.diag(points), off.entry))
+    return _Rule(
+        cells, points, w, float(size), error, float(noise), float((magnitude * off.moved).sum())
+    )
 
 
 def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]:
@@ -192,7 +203,11 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
     unit = chebyshev.grid(grid.shape) if grid else rule.nodes
     D2 = _distances(kernel, box, unit, pool)
     furthest = float(D2.max())
-    noise = 0.0 if stable(kernel) else 8 * UNIT_ROUNDOFF * float(kernel.diag(rule.nodes).max())
+    noise = (
+        0.0
+        if stable(kernel)
+        else 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
+    )
     if grid and furthest > 0:
         points = X[grid.probes()]
         L = grid.interpolation(grid.unit(points))
@@ -240,7 +255,12 @@ def _rows(rules: list[_Rule], towards: list[Array], X: Array, pool: Executor) ->
     return out
 
 
-def _trace(kernel: Kernel, X: Array, pool: Executor) -> float:
-    """The sum of k(x, x)."""
+def _trace(kernel: Kernel, X: Array, pool: Executor) -> tuple[float, float]:
+    """The sum of k(x, x), and what its terms are off by in unit roundoffs."""
     parts = [X[start : start + _ROWS] for start in range(0, len(X), _ROWS)]
-    return float(np.sum(list(pool.map(lambda part: float(kernel.diag(part).sum()), parts))))
+
+    def sums(part: Array) -> tuple[float, float]:
+        return float(kernel.diag(part).sum()), float(row_errors(kernel, part).diagonal.sum())
+
+    total, off = np.sum(list(pool.map(sums, parts)), axis=0)
+    return float(total), float(off)

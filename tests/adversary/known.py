@@ -1,0 +1,133 @@
+"""What was once found: problems whose result lay outside its bound or was refused for no reason, by what was behind it.
+
+Seeds are those of the largest errors among sixty. A new find is one line more: the `Problem(...)` of its report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tests.adversary.problems import Problem
+
+import nc1fast as nc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _classes(kernel: Any, *seeds: int, n_features: int = 8, **settings: Any) -> Iterator[Problem]:
+    """Three classes of four rows, once per seed."""
+    one = Problem(kernel, (4, 4, 4), n_features, **settings)
+    return (replace(one, seed=seed) for seed in seeds or (0,))
+
+
+def _steep_in_the_chord() -> Iterator[Problem]:
+    """Slopes between rows that are nearer than any fixed step: chaotic depth, long rows, roots after roots."""
+    yield from _classes(nc.NNGP("erf", 30, 10.0), 31, 12, spread=1e-6)
+    yield from _classes(nc.NNGP("erf", 60, 5.0), 49, 2, spread=1e-7)
+    yield from _classes(nc.NNGP("erf", 20, 100.0), 9, 6, spread=1e-6)
+    yield from _classes(nc.NNGP("erf", 20, 100.0), 27, 31, spread=1e-7)
+    yield from _classes(nc.NNGP("sin", 6, 900.0), 20, 43, spread=1e-6)
+    yield from _classes(nc.NNGP("sin", 6, 900.0), 14, spread=1e-3)
+    for activation, seeds in (
+        ("erf", (34, 45)),
+        ("gaussian", (22, 51)),
+        ("sin", (20, 51)),
+        ("probit", (22, 45)),
+    ):
+        kernel = nc.NNGP(activation)
+        yield from _classes(kernel, seeds[0], length=0.1, spread=0.3, twists=(("offset", 1e9),))
+        yield from _classes(kernel, seeds[1], length=1.0, spread=0.3, twists=(("offset", 1e8),))
+    for activation in ("sign", "step"):
+        for depth in (4, 5, 6):
+            kernel = nc.NNGP(activation, depth, 1.0, 0.1)
+            yield from _classes(kernel, 34, spread=0.5, twists=(("two", 1e-7),))
+
+
+def _false_overflow() -> Iterator[Problem]:
+    """The noise of D2 as a difference, larger than what an exponent had room for."""
+    for depth, variance in ((20, 30.0), (30, 10.0), (60, 5.0), (20, 100.0)):
+        yield from _classes(nc.NNGP("erf", depth, variance), 59, 52, spread=1e-8)
+
+
+def _constant_under_a_root() -> Iterator[Problem]:
+    """A small constant under a root, beside which the argument vanished: close rows in float32, long rows of erf and probit."""
+    for activation in ("relu", "abs", nc.LeakyReLU(0.2)):
+        yield from _classes(nc.NTK(activation), 13, spread=1e-13, dtype="float32")
+        yield from _classes(nc.NTK(activation), 14, spread=4e-16, dtype="float32")
+    yield from _classes(nc.NTK("erf"), 17, 24, length=1e48)
+    yield from _classes(nc.NTK("erf"), 14, length=1e47, spread=0.3)
+    yield from _classes(nc.NTK("probit"), 14, length=1e7, dtype="float32")
+
+
+def _roots_of_roots() -> Iterator[Problem]:
+    """Sign nets of three layers and more on collinear and opposite rows: a rounding passes several roots."""
+    for depth in (3, 5, 8):
+        yield from _classes(nc.NNGP("sign", depth), 55, 5, spread=0.5, twists=(("collinear", 0.0),))
+        yield from _classes(nc.NNGP("sign", depth), 5, 34, spread=0.5, twists=(("opposite", 0.0),))
+
+
+def _unequal_lengths() -> Iterator[Problem]:
+    """Rows of one class with very different norms: centring loses the short ones."""
+    for ratio, seeds in ((1e4, (28, 25)), (1e6, (30, 16)), (1e16, (28, 30))):
+        yield from _classes(nc.NNGP("sign"), *seeds, spread=0.3, twists=(("norms", ratio),))
+    for ratio, seeds in ((1e8, (2, 33)), (1e12, (16, 12))):
+        twists = (("norms", ratio),)
+        yield from _classes(nc.NNGP("erf"), *seeds, length=ratio, spread=0.3, twists=twists)
+    for ratio in (1e12, 1e16):
+        twists = (("norms", ratio),)
+        yield from _classes(nc.NNGP("sin"), 2, length=ratio, spread=0.3, twists=twists)
+    yield from _classes(nc.Linear(), 16, spread=0.3, twists=(("norms", 1e20),))
+    yield from _classes(nc.Linear(), 28, 16, spread=0.3, twists=(("norms", 1e24),))
+
+
+def _long_rows() -> Iterator[Problem]:
+    """Large |x|^2/d0 under a smooth activation."""
+    yield from _classes(nc.NTK("erf"), 45, 57, length=1e-3, spread=0.3, twists=(("offset", 1e9),))
+    yield from _classes(nc.NTK("erf"), 14, 23, length=0.1, spread=0.3, twists=(("offset", 1e6),))
+
+
+def _amplified() -> Iterator[Problem]:
+    """Roundings of one layer that the variances of the next ones amplify."""
+    yield from _classes(nc.NNGP("cos", 64, 10.0, 0.1), 9, 37, spread=0.3)
+    kernel = nc.NTK("cos", 6, 1.0, (0.0, 1e6, 1e6, 1e6, 1e6, 0.0))
+    yield from _classes(kernel, 29, 56, spread=0.3, dtype="mixed")
+    yield from _classes(nc.NNGP("sin", 3, 1.0, (0.0, 100.0, 0.0)), 27, 26, spread=1e-3)
+
+
+def _out_of_range() -> Iterator[Problem]:
+    """Squares that are subnormal, or variances."""
+    yield from _classes(nc.NNGP("sign"), 1, 18, length=1e-161, spread=0.3)
+    yield from _classes(nc.NNGP("erf", 2, 1e-320, 0.1), 0, spread=0.3)
+
+
+def _untrained_bias() -> Iterator[Problem]:
+    """Theta^0 by a subtraction."""
+    for bias, seeds in ((100.0, (34,)), (1e4, (53, 34))):
+        yield from _classes(nc.NTK("relu", 2, 1.0, bias, train_bias=False), *seeds, spread=1e-6)
+
+
+def _interpolated() -> Iterator[Problem]:
+    """Shortcuts whose bound lacked the rounding of the kernel itself."""
+    far: dict[str, Any] = {"twists": (("offset", 1e7),), "method": "shortcut"}
+    yield from _classes(nc.NTK("erf"), 5, 25, n_features=2, **far)
+    wide: dict[str, Any] = {"n_features": 1, "length": 300.0, "method": "shortcut"}
+    yield from _classes(nc.NTK("erf"), 3, 18, **wide)
+    yield from _classes(nc.NNGP("erf"), 3, 22, **wide)
+    yield from _classes(nc.NTK("gelu"), 59, 30, **wide)
+
+
+KNOWN: dict[str, tuple[Problem, ...]] = {
+    "slope in the chord": tuple(_steep_in_the_chord()),
+    "false overflow": tuple(_false_overflow()),
+    "constant under a root": tuple(_constant_under_a_root()),
+    "roots of roots": tuple(_roots_of_roots()),
+    "unequal lengths": tuple(_unequal_lengths()),
+    "long rows": tuple(_long_rows()),
+    "amplified": tuple(_amplified()),
+    "out of range": tuple(_out_of_range()),
+    "untrained bias": tuple(_untrained_bias()),
+    "interpolated": tuple(_interpolated()),
+}
+GRAM = tuple(_classes(nc.NTK("gelu"), 13, 30, length=1e3, spread=0.3))  # entries of kernel(X)
