@@ -37,6 +37,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual int panel(bool single) const = 0;   // its rows
+  virtual int tile_panels() const = 0;        // of the sides of a tile, at most
   virtual std::int64_t row_step() const = 0;  // rows are divided at multiples of this
   // With room for n_rows, of the types that the options of the call ask for.
   virtual std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const = 0;

@@ -1,6 +1,7 @@
 #include "border.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 
 #include "reader.hpp"
@@ -65,12 +66,13 @@ ChainSpec as_chain(const py::dict& d) {
   return chain;
 }
 
-// Signals are looked at and `progress` is called, with the GIL, from the calling thread.
+// Signals are looked at and `progress` is called, with the GIL, from the calling thread. A poll may be copied without
+// the GIL: copies share one reference, which goes with the last of them, the caller's.
 Poll make_poll(const py::object& progress) {
-  return [progress](std::int64_t done, std::int64_t total) {
+  return [call = std::make_shared<const py::object>(progress)](std::int64_t done, std::int64_t total) {
     const py::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    if (!progress.is_none()) progress(done, total);
+    if (!call->is_none()) (*call)(done, total);
     return true;
   };
 }
@@ -84,11 +86,12 @@ py::array_t<T> owned(std::vector<T>&& values, std::vector<py::ssize_t> shape) {
                         py::capsule(kept, [](void* p) { delete static_cast<std::vector<T>*>(p); }));
 }
 
-// A 128-bit integer a as (a >> 60, a & (2^60 - 1)).
+// A 128-bit integer a, |a| < 2^123, as (a >> 60, a & (2^60 - 1)).
 py::array_t<std::int64_t> halves(const std::vector<Int128>& values, py::ssize_t n) {
   std::vector<std::int64_t> out;
   out.reserve(2 * values.size());
   for (const Int128 v : values) {
+    if (v >= Int128(1) << 123 || v < -(Int128(1) << 123)) throw std::overflow_error("a sum is beyond its bound");
     out.push_back(std::int64_t(v >> 60));
     out.push_back(std::int64_t(v & ((Int128(1) << 60) - 1)));
   }

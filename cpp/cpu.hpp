@@ -5,11 +5,31 @@
 
 namespace nc1fast {
 
-const Backend& cpu();
+class Cpu final : public Backend {
+ public:
+  // With the instruction set that is selected now. Throws as isa::selected.
+  Cpu();
 
-// out (n, d) = (k o A) X, A = scale inverse - factor factor^T, for the one kernel of `chain` and float64 rows X; of
-// `inverse` (n, n) the upper triangle is read, `factor` is (n, n_outputs). False when stopped.
-bool product(const Matrix& x, const ChainSpec& chain, double scale, const double* inverse, const double* factor,
-             int n_outputs, int n_threads, const Poll& poll, double* out);
+  int panel(bool single) const override;
+  int tile_panels() const override;
+  std::int64_t row_step() const override;
+  std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;
+  bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+            float* out) const override;
+  bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+            double* out) const override;
+
+  // out (n, d) = (k o A) X, A = scale inverse - factor factor^T, for the one kernel of `chain` and float64 rows X; of
+  // `inverse` (n, n) the upper triangle is read, `factor` is (n, n_outputs). False when stopped.
+  bool product(const Matrix& x, const ChainSpec& chain, double scale, const double* inverse, const double* factor,
+               int n_outputs, int n_threads, const Poll& poll, double* out) const;
+
+  // out = A B. False when stopped.
+  template <class T>
+  bool matmul(const MatrixProduct<T>& of, int n_threads, const Poll& poll) const;
+
+ private:
+  const InstructionSet& set_;
+};
 
 }  // namespace nc1fast

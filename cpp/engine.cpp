@@ -30,7 +30,13 @@ class Progress {
 
 Layout layout_of(const Shared& shared, bool within, const Rectangle& rectangle) {
   const bool single = within ? shared.options.single_within : shared.options.single_between;
-  return {rectangle, shared.begins, within, shared.backend.panel(single), shared.frame.depth(), shared.options};
+  return {rectangle,
+          shared.begins,
+          within,
+          shared.backend.panel(single),
+          shared.frame.depth(),
+          shared.backend.tile_panels(),
+          shared.options};
 }
 
 // All pairs of rows, packed for both passes by the scan that completes the survey.

@@ -20,16 +20,18 @@ class Layout {
   std::vector<Tile> tiles;
 
   Layout() = default;
-  // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one.
+  // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one. most:
+  // panels of the sides of a tile.
   Layout(const Rectangle& rectangle_, const std::vector<std::int64_t>& begins, bool within, int width, int depth,
-         const Options& options)
+         int most, const Options& options)
       : rectangle(rectangle_), width_(width) {
     const bool single = within ? options.single_within : options.single_between;
     add_panels(rectangle.rows, begins);
     n_row_panels_ = int(first_segment.size());
     if (!rectangle.square()) add_panels(rectangle.columns, begins);
     first_segment.push_back(int(segments.size()));
-    add_tiles(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), options);
+    add_tiles(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), most,
+              options);
   }
 
   // Sorted row at the start of panel p.
@@ -55,7 +57,7 @@ class Layout {
     }
   }
 
-  void add_tiles(bool within, std::size_t panel_bytes, const Options& options) {
+  void add_tiles(bool within, std::size_t panel_bytes, int most, const Options& options) {
     const bool square = rectangle.square();
     const int n = int(first_segment.size()) - 1, n_rows = n_row_panels_;
     int size = options.tile_panels;
@@ -64,6 +66,7 @@ class Layout {
       size = std::clamp(int(kTileBytes / panel_bytes), 1, kTileRows / width_);
       while (size > 1 && pairs / (std::int64_t(size) * size) < 16 * options.n_threads) size /= 2;
     }
+    size = std::min({size, most, std::max(n, 1)});
     for (int p = 0; p < n_rows; p += size)
       for (int q = square ? p : n_rows; q < n; q += size) {
         Tile t{p, std::min(n_rows, p + size), q, std::min(n, q + size), first_class(p), first_class(q), 0};

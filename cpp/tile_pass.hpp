@@ -17,17 +17,18 @@ class TilePass final : public PackedPass<T> {
   using Base::chains_, Base::lists_, Base::outputs_, Base::packed_, Base::shared_;
 
  public:
-  TilePass(const Shared& shared, bool within, std::size_t n_rows) : Base(shared, within, n_rows) {
+  TilePass(const Shared& shared, bool within, std::size_t n_rows, const Routines<T>& routines)
+      : Base(shared, within, n_rows), routines_(routines) {
     std::size_t most = 1;
     for (Chain<T>& chain : chains_) {
-      chain.epilogue = routines<T>().epilogue(chain.kind);
+      chain.epilogue = routines_.epilogue(chain.kind);
       if (!chain.epilogue) throw std::logic_error("an activation without an epilogue of its form");
     }
     for (const OutputList& list : lists_) most = std::max(most, list.size());
     for (int w = 0; w < std::max(1, shared.options.n_threads); ++w) workers_.emplace_back(packed_.width, int(most));
   }
 
-  void finish(std::size_t begin, std::size_t end) override { packed_.finish(begin, end, routines<T>().half_norms); }
+  void finish(std::size_t begin, std::size_t end) override { packed_.finish(begin, end, routines_.half_norms); }
 
   bool run(const Layout& layout, const Poll& poll) override {
     const std::vector<Scales> scales = this->make_scales(layout);
@@ -39,7 +40,7 @@ class TilePass final : public PackedPass<T> {
           Worker& worker = workers_[std::size_t(w)];
           const Tile& t = layout.tiles[std::size_t(item)];
           worker.start(t, layout, packed_.width, scales);
-          if (!routines<T>().sums(pass, t, worker.scratch, worker.sums.data())) finite = false;
+          if (!routines_.sums(pass, t, worker.scratch, worker.sums.data())) finite = false;
           add(t, layout, worker);
         },
         poll);
@@ -100,7 +101,7 @@ class TilePass final : public PackedPass<T> {
       if (!sums.rows) continue;
       std::int64_t* r = shared_.row_sums[std::size_t(outputs_[o].kernel)];
       const auto add_rows = [&](const std::int64_t* from, std::size_t count, int cls, int p_begin, int p_end) {
-        const std::int64_t begin = layout.row(p_begin), rows = (p_end - p_begin) * width;
+        const std::int64_t begin = layout.row(p_begin), rows = (p_end - p_begin) * std::int64_t(width);
         for (std::size_t c = 0; c < count; ++c)
           for (std::int64_t i = 0; i < rows && begin + i < n; ++i)
             r[(c + std::size_t(cls)) * std::size_t(n) + std::size_t(begin + i)] +=
@@ -111,6 +112,7 @@ class TilePass final : public PackedPass<T> {
     }
   }
 
+  const Routines<T>& routines_;
   std::vector<Worker> workers_;
   std::mutex mutex_;
 };

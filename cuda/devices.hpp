@@ -5,6 +5,7 @@
 
 #include "backend.hpp"
 #include "memory.hpp"
+#include "work.hpp"
 
 namespace nc1fast::device {
 
@@ -17,6 +18,7 @@ class Devices final : public Backend {
   explicit Devices(std::vector<int> devices);
 
   int panel(bool) const override;
+  int tile_panels() const override { return kTilePanels; }
   std::int64_t row_step() const override { return kDeviceRowStep; }
   std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;
   bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,

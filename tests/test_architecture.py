@@ -87,9 +87,9 @@ def _top(name: str) -> str:
     return name.partition(".")[0]
 
 
-def test_only_the_backend_and_the_pass_import_the_core() -> None:
+def test_who_imports_the_core() -> None:
     users = {name for name in MODULES if "_core" in _own(IMPORTS[name].anywhere)}
-    assert users == {"_backend", "_pass"}
+    assert users == {"_backend", "_linear", "_pass"}
 
 
 OUTER = {

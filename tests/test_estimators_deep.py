@@ -12,7 +12,7 @@ from tests.gaussians import gaussians
 import nc1fast as nc
 from nc1fast.estimators import features, ntk_features
 from nc1fast.estimators.deep import deep_map, widest
-from nc1fast.estimators.products import sketch, walsh_hadamard
+from nc1fast.estimators.sketches import sketch, walsh_hadamard
 
 KERNELS = [
     nc.NTK("relu", 3),

@@ -11,7 +11,6 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import estimators
-from nc1fast.estimators.products import product
 
 pytest.importorskip("scipy")
 
@@ -78,22 +77,6 @@ def test_features_take_no_more_memory_than_they_may(kernel, n_classes, tmp_path)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak <= limit
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("shape", [(300, 127, 8), (1000, 256, 65), (2048, 100, 130)], ids=str)
-def test_products_have_the_same_bits_on_any_threads(dtype, shape):
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-    inner, n, m = shape
-    rng = np.random.default_rng(0)
-    A, B = (rng.normal(size=(k, inner)).astype(dtype) for k in (n, m))
-    expected = None
-    for threads in (1, 2, 3):
-        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
-            found = [product(A, B), product(np.asfortranarray(A), np.asfortranarray(B))]
-        np.testing.assert_allclose(found[0], A @ B.T, atol=2e-3)
-        expected = expected or [f.tobytes() for f in found]
-        assert [f.tobytes() for f in found] == expected
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
+from nc1fast import _core
 
 KERNELS = {
     "linear": nc.Linear(1.3, 0.2),
@@ -84,6 +85,79 @@ def test_bits_do_not_depend_on_threads_or_tiles(kernel, dtype, statistics, monke
                 X, y, kernel, dtype=dtype, statistics=statistics, n_threads=n_threads
             )
             _assert_same_bits(result, expected)
+
+
+PANELS = ("", " 7 ", "1000000000000000000000")  # beyond 64 there are no more
+
+
+def test_bits_do_not_depend_on_the_panels_of_a_tile(monkeypatch):
+    X, y = _data((900, 511), 3)
+    monkeypatch.delenv("NC1FAST_TILE_PANELS", raising=False)
+    expected = _collapse(X, y, nc.NNGP("relu"))
+    for panels in (*range(65), *PANELS):
+        monkeypatch.setenv("NC1FAST_TILE_PANELS", str(panels))
+        _assert_same_bits(_collapse(X, y, nc.NNGP("relu")), expected)
+
+
+def test_nor_on_a_device(other_device, monkeypatch):
+    X, y = _data((70, 60), 3)
+    monkeypatch.delenv("NC1FAST_TILE_PANELS", raising=False)
+    expected = _collapse(X, y, nc.NNGP("relu"), device=other_device)
+    for panels in (1, 2, 64, *PANELS):
+        monkeypatch.setenv("NC1FAST_TILE_PANELS", str(panels))
+        _assert_same_bits(_collapse(X, y, nc.NNGP("relu"), device=other_device), expected)
+
+
+def test_tiles_of_a_device_are_no_larger_than_its_launches(other_device, monkeypatch):
+    """Three panels of rows with 17 of columns; a launch takes 16."""
+    X, y = _data((192, 16 * 64 + 1), 1)
+    monkeypatch.setattr("nc1fast._pass.part_of", lambda n, *_: [(0, 192, 192, n)])
+    found = []
+    for panels in ("16", "17", "64"):
+        monkeypatch.setenv("NC1FAST_TILE_PANELS", panels)
+        sums = nc.class_sums(X, y, nc.Linear(), statistics="sums", device=other_device)
+        found.append(sums.block_sums[0, 1])
+    assert found == [found[0]] * 3
+    assert found[0] == pytest.approx(X[y == 0].sum() * X[y == 1].sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("panels", ["-1", "two", "1.5", "0x10", "1e3"])
+def test_a_number_of_panels_that_is_none(panels, monkeypatch):
+    X, y = _data((30, 20), 3)
+    monkeypatch.setenv("NC1FAST_TILE_PANELS", panels)
+    with pytest.raises(ValueError, match=f"NC1FAST_TILE_PANELS must be .*, got '{panels}'"):
+        _collapse(X, y, nc.NNGP("relu"))
+
+
+@pytest.mark.skipif(len(_core.isas()) < 2, reason="this machine has one instruction set")
+def test_a_pass_keeps_the_instruction_set_that_it_began_with(monkeypatch):
+    X, y = _data((400, 311), 3)
+    monkeypatch.delenv("NC1FAST_ISA", raising=False)
+    expected = _collapse(X, y, nc.NTK("erf"), n_threads=2)
+    result = _collapse(
+        *(X, y, nc.NTK("erf")),
+        n_threads=2,
+        progress=lambda done, total: monkeypatch.setenv("NC1FAST_ISA", _core.isas()[0]),
+    )
+    assert _core.isa() == _core.isas()[0]
+    _assert_same_bits(result, expected)
+
+
+def test_row_sums_are_rounded_to_the_nearest_integer(small_device):
+    """The sum with a class of one row is one value of the kernel: half a unit of 2^-61 of its bound off at most."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(1, 6)), rng.normal(size=(60, 6))])
+    X[1:] -= (
+        np.outer(X[1:] @ X[0], X[0]) / (X[0] @ X[0]) * (1 - 2.0**-28)
+    )  # nearly orthogonal to the first
+    kernel = nc.Linear()
+    sums = nc.class_sums(X, np.minimum(np.arange(61), 1), kernel, device=small_device)
+    exact = kernel(X, device=small_device)[1:, 0]
+    roots = np.sqrt(kernel.diag(X))
+    unit = np.ldexp(1.0, np.frexp(1.01 * roots[1:])[1] + np.frexp(1.01 * roots[0])[1] - 61)
+    off = (sums.row_sums[1:, 0] - exact) / unit
+    assert np.abs(off).max() <= 0.5
+    assert np.abs(off).max() > 0.25
 
 
 @pytest.mark.parametrize("n_features", [1, 2, 64, 300])
@@ -269,6 +343,7 @@ _IN_A_PROCESS = """
 import json, sys, warnings
 sys.path[:0] = json.loads(sys.argv[1])
 import nc1fast as nc
+from nc1fast import _core
 from tests import test_invariance as t
 X, y = t._data()
 out = {}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +127,30 @@ print(0 < result.nc1 < 1)
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert result.stdout.split() == ["True"], result.stderr
+
+
+def test_a_plain_build_leaves_a_cuda_compiler_alone(tmp_path: Path) -> None:
+    """Kernels for every architecture take minutes, and old compilers fail: CUDA is for those who ask for it."""
+    if shutil.which("cmake") is None:
+        pytest.skip("needs cmake")
+    pybind11 = pytest.importorskip("pybind11")
+    asked = tmp_path / "asked"
+    nvcc = tmp_path / "bin" / "nvcc"
+    nvcc.parent.mkdir()
+    nvcc.write_text(f"#!/bin/sh\ntouch '{asked}'\nexit 1\n")
+    nvcc.chmod(0o755)
+    environment = {k: v for k, v in os.environ.items() if k not in ("CUDACXX", "CMAKE_ARGS")}
+    environment["PATH"] = f"{nvcc.parent}{os.pathsep}{environment['PATH']}"
+    settings = [
+        f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        f"-DPython_EXECUTABLE={sys.executable}",
+    ]
+    run = subprocess.run(
+        ["cmake", "-S", ROOT, "-B", tmp_path / "build", *settings],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert not asked.exists()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
+from nc1fast._linear import matmul
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,20 @@ def test_gram(kernel: nc.kernels.Kernel, dtype: str) -> None:
     assert np.array_equal(K, K.T)
     assert np.allclose(kernel(X, X[:50], dtype=dtype), K[:, :50], rtol=1e-4, atol=1e-5)
     assert np.allclose(kernel.diag(X), np.diag(K), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 300, 2), (333, 130, 257), (5, 0, 3)])
+def test_products_of_matrices(shape: tuple[int, int, int], dtype: str) -> None:
+    n, k, m = shape
+    random = np.random.default_rng(0)
+    A, B = (
+        random.standard_normal((k, n)).astype(dtype).T,
+        random.standard_normal((k, m)).astype(dtype),
+    )
+    one = matmul(A, B)
+    assert np.array_equal(one, matmul(A, B, 3))
+    assert np.allclose(one, A @ B, atol=1e-3)
 
 
 def test_callable_features_and_progress() -> None:

@@ -12,8 +12,9 @@ extern const InstructionSet baseline, avx2, avx512;
 // Those that this machine can run, the best one last.
 std::vector<const InstructionSet*> available();
 
-// The best one of this machine, or the one that NC1FAST_ISA names. Throws std::invalid_argument for a name that is
-// unknown or that this machine cannot run.
+// The best one of this machine, or the one that NC1FAST_ISA names: asked once a call, by the thread that holds the GIL,
+// since another may set the environment meanwhile. Throws std::invalid_argument for a name that is unknown or that this
+// machine cannot run.
 const InstructionSet& selected();
 
 }  // namespace nc1fast::isa
@@ -21,14 +22,14 @@ const InstructionSet& selected();
 namespace nc1fast {
 
 template <class T>
-const Routines<T>& routines();
+const Routines<T>& routines(const InstructionSet& set);
 template <>
-inline const Routines<float>& routines() {
-  return isa::selected().f32;
+inline const Routines<float>& routines(const InstructionSet& set) {
+  return set.f32;
 }
 template <>
-inline const Routines<double>& routines() {
-  return isa::selected().f64;
+inline const Routines<double>& routines(const InstructionSet& set) {
+  return set.f64;
 }
 
 }  // namespace nc1fast

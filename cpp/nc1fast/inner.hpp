@@ -17,15 +17,8 @@ struct Inner {
   // Rows of the column panel that stay in L1 beside the scratch and the strip of the row panel.
   static constexpr int kBlock = 16384 / (kN * int(sizeof(T)));
 
-  // out (kM, kN) (+)= strip of a (kM rows from a) times panel b, k of them; the last block turns it into chords.
-  template <bool Signed>
-  [[gnu::always_inline]] static void strip(const T* a, const T* b, int k, bool first, bool last, const T* half_a,
-                                           const T* half_b, T* out) {
-    V acc[kM][kVectors];
-#pragma GCC unroll 8
-    for (int r = 0; r < kM; ++r)
-#pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = first ? V{} : load<V>(out + r * kN + v * kL);
+  // acc (kM, kN) += strip of a (kM rows from a) times panel b, k of them: one chain of multiply-adds per entry.
+  [[gnu::always_inline]] static void multiply(V (&acc)[kM][kVectors], const T* a, const T* b, int k) {
     for (int kk = 0; kk < k; ++kk, a += kN, b += kN) {
       V column[kVectors];
 #pragma GCC unroll 3
@@ -35,6 +28,18 @@ struct Inner {
 #pragma GCC unroll 3
         for (int v = 0; v < kVectors; ++v) acc[r][v] += a[r] * column[v];
     }
+  }
+
+  // out (kM, kN) (+)= strip of a times panel b; the last block turns it into chords.
+  template <bool Signed>
+  [[gnu::always_inline]] static void strip(const T* a, const T* b, int k, bool first, bool last, const T* half_a,
+                                           const T* half_b, T* out) {
+    V acc[kM][kVectors];
+#pragma GCC unroll 8
+    for (int r = 0; r < kM; ++r)
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = first ? V{} : load<V>(out + r * kN + v * kL);
+    multiply(acc, a, b, k);
 #pragma GCC unroll 8
     for (int r = 0; r < kM; ++r)
 #pragma GCC unroll 3
@@ -46,8 +51,8 @@ struct Inner {
   // Chords of every row of panel a with every row of panel b: out (kN, kN).
   template <bool Signed>
   static void chords(const T* a, const T* b, int depth, const T* half_a, const T* half_b, T* out) {
-    for (int k = 0; k < depth; k += kBlock) {
-      const int length = depth - k < kBlock ? depth - k : kBlock;
+    for (std::ptrdiff_t k = 0; k < depth; k += kBlock) {
+      const int length = depth - k < kBlock ? int(depth - k) : kBlock;
       for (int r = 0; r < kN; r += kM)
         strip<Signed>(a + k * kN + r, b + k * kN, length, k == 0, k + length == depth, half_a + r, half_b,
                       out + r * kN);
@@ -76,7 +81,7 @@ struct Inner {
         if (!(__builtin_fabs(double(chord)) < 1e-6)) continue;
         const T sign = __builtin_signbit(chord) ? T(-1) : T(1);
         T t = 0;
-        for (int k = 0; k < depth; ++k) {
+        for (std::ptrdiff_t k = 0; k < depth; ++k) {
           const T d = a[k * kN + r] - sign * b[k * kN + c];
           t += d * d;
         }

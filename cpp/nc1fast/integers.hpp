@@ -1,8 +1,13 @@
 // Why the bits of a sum depend on no schedule: what is added is an integer, and integer addition is exact. The only
 // rounding is of one double per panel pair and class pair. Shared with CUDA.
 //
-// A double x with |x| < 2^e becomes the integer x 2^(120 - e) (block sums, 128 bits); a row sum becomes
-// x row column, of 64 bits (Scales).
+// A double x with |x| < 2^e becomes the nearest integer to x 2^(120 - e) (block sums, 128 bits); a row sum becomes
+// that to x row column, of 64 bits (Scales).
+//
+// Neither can wrap. 2^e bounds the sum of |k_ij| over all pairs of two classes, with 1 % to spare for the rounding of
+// values (scales.hpp), so that every partial sum, in any order, is below 2^120 and 1/2 for each unit in it: 2^126 units
+// have room. Row sums have 2^61 of 2^63 in the same way. Diagonals are at most 1e100 (scan.cpp), so that e is far from
+// the end of what a double can scale by.
 #pragma once
 
 #include "nc1fast/pass.hpp"
@@ -16,17 +21,21 @@ NC1FAST_HD inline double power_of_two(int n) {  // -1022 <= n <= 1023
   return x;
 }
 
+// Within 1/2 of y, |y| < 2^63: from 2^51 on, y is a multiple of 1/2.
+NC1FAST_HD inline std::int64_t nearest(double y) {
+  constexpr double shift = 0x1.8p52;
+  return std::int64_t(__builtin_fabs(y) < 0x1p51 ? (y + shift) - shift : y);
+}
+
 // False where x is NaN or beyond its bound.
 NC1FAST_HD inline bool as_integer(double x, int e, Int128& integer) {
   const double y = x * power_of_two(120 - e);
   if (!(__builtin_fabs(y) <= 0x1p121)) return false;
   const double high = double(std::int64_t(y * 0x1p-60));
-  integer = (Int128(std::int64_t(high)) << 60) + Int128(std::int64_t(y - high * 0x1p60));
+  integer = (Int128(std::int64_t(high)) << 60) + Int128(nearest(y - high * 0x1p60));
   return true;
 }
 
-NC1FAST_HD inline std::int64_t as_integer(double x, double row, double column) {
-  return std::int64_t(x * row * column);
-}
+NC1FAST_HD inline std::int64_t as_integer(double x, double row, double column) { return nearest(x * row * column); }
 
 }  // namespace nc1fast

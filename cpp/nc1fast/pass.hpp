@@ -130,6 +130,18 @@ struct Product {
   T* out = nullptr;      // likewise; starts at zero
 };
 
+// out = A B, of matrices that lie anywhere: strides in numbers.
+template <class T>
+struct MatrixProduct {
+  std::ptrdiff_t n_rows = 0, n_columns = 0, n_inner = 0;
+  const T* a = nullptr;  // (n_rows, n_inner)
+  std::ptrdiff_t a_row = 0, a_inner = 0;
+  const T* b = nullptr;  // (n_inner, n_columns)
+  std::ptrdiff_t b_inner = 0, b_column = 0;
+  T* out = nullptr;  // (n_rows, n_columns)
+  std::ptrdiff_t out_row = 0, out_column = 0;
+};
+
 // What an instruction set offers for one type.
 template <class T>
 struct Routines {
@@ -139,6 +151,8 @@ struct Routines {
   bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
   void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;
   void (*product)(const GramPass<T>&, const Product<T>&, int p, int q, const Scratch<T>&) = nullptr;
+  std::size_t (*matmul_scratch)(int panels) = nullptr;
+  void (*matmul)(const MatrixProduct<T>&, std::ptrdiff_t row, std::ptrdiff_t column, int panels, T* scratch) = nullptr;
 };
 
 struct InstructionSet {

@@ -7,6 +7,7 @@
 
 #include "nc1fast/epilogue.hpp"
 #include "nc1fast/inner.hpp"
+#include "nc1fast/matmul.hpp"
 #include "nc1fast/reductions.hpp"
 
 namespace nc1fast {
@@ -32,11 +33,11 @@ struct Tiles {
       for (int a = pass.first_segment[p]; a < pass.first_segment[p + 1]; ++a) {
         const Segment& row = pass.segments[a];
         if ((row.cls == column.cls) != pass.within || (diagonal && row.begin > column.begin)) continue;
-        const int rc = row.cls - tile.row_class, cc = column.cls - tile.column_class;
+        const std::ptrdiff_t rc = row.cls - tile.row_class, cc = column.cls - tile.column_class;
         double x = R::columns(values, row.begin, row.end, column.begin, column.end, scratch.column_sums);
         if (pass.within && !diagonal) x *= 2;
         finite &= add_exact(sums.block[rc * tile.n_column_classes + cc], x,
-                            scales.block[row.cls * pass.n_classes + column.cls]);
+                            scales.block[std::ptrdiff_t(row.cls) * pass.n_classes + column.cls]);
         if (!sums.rows) continue;
         if (!have_rows) R::rows(values, column.begin, column.end, scratch.row_sums);
         have_rows = true;
@@ -152,7 +153,8 @@ struct Tiles {
   }
 
   static constexpr Routines<T> routines{
-      kN, 2 * kLanes<T, Isa>, &find_epilogue<T, Isa>, &Inner<T, Isa>::half_norms, &sums, &gram, &product};
+      kN,    2 * kLanes<T, Isa>, &find_epilogue<T, Isa>,   &Inner<T, Isa>::half_norms, &sums,
+      &gram, &product,           &MatMul<T, Isa>::scratch, &MatMul<T, Isa>::tile};
 };
 
 }  // namespace nc1fast

@@ -1,6 +1,6 @@
 """Who runs tiles, on how many threads: the compiled core, or its twin for devices; and matrices by them.
 
-This file and `_pass`, which runs the pass over all pairs, alone import `_core`.
+This file, `_pass`, which runs the pass over all pairs, and `_linear` alone import `_core`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nc1fast import _core, cuda
 from nc1fast._arguments import as_count, check_choice
 from nc1fast._device_arrays import empty_like, index_of
 from nc1fast._inputs import as_rows, row_chunks
+from nc1fast._linear import matmul
 from nc1fast._plan import Chain, adaptive_chain, chain_of
 from nc1fast._rounding import per_product
 
@@ -156,8 +157,8 @@ def gram(
             check_rows(side, [chain])
     shape = len(rows), len(rows if columns is None else columns)
     arguments = (
-        _mapped(rows, chain),
-        None if columns is None else _mapped(columns, chain),
+        _mapped(rows, chain, n_threads),
+        None if columns is None else _mapped(columns, chain, n_threads),
         chain.as_dict(),
         dtype == "float32",
         threads_for(n_threads, shape[0] * shape[1]),
@@ -216,14 +217,16 @@ def mapping_errors(X: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.f
     A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
     """
     rows = X.astype(np.float64, copy=False)
-    lengths = np.linalg.norm(rows @ factor, axis=1)
-    sizes = np.linalg.norm(np.abs(rows) @ np.abs(factor), axis=1)
+    lengths = np.linalg.norm(matmul(rows, factor), axis=1)
+    sizes = np.linalg.norm(matmul(np.abs(rows), np.abs(factor)), axis=1)
     return np.asarray(8.0 * (X.shape[1] + 2) * sizes / np.where(lengths > 0, lengths, np.inf))
 
 
-def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:
+def _mapped(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDArray[Any]:
     """The rows that the core sees: X, or X times the factor of an adaptive kernel."""
-    return X if chain.factor is None else X.astype(np.float64, copy=False) @ chain.factor
+    if chain.factor is None:
+        return X
+    return matmul(X.astype(np.float64, copy=False), chain.factor, thread_count(n_threads))
 
 
 def adaptive_gram(

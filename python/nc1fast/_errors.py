@@ -37,20 +37,21 @@ def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> 
     dV = sums.error.within / n + u * np.abs(V)
     dM = sums.error.block_sums / np.outer(n, n) + u * np.abs(M)
     g, absolute = w.mean, np.abs(M)
-    rows = absolute @ g  # (C,)
+    rows = (absolute * g).sum(axis=1)  # (C,)
     norms = np.diag(absolute)
-    d_within = w.within @ dV + (s + 3) * u * (w.within @ np.abs(V))
+    d_within = (w.within * (dV + (s + 3) * u * np.abs(V))).sum()
     if w.convention == "released":
         excess = np.abs(w.within - w.between)
-        d_within += excess @ np.diag(dM) + u * ((s + 3) * excess + w.within + w.between) @ norms
+        d_within += (excess * np.diag(dM)).sum()
+        d_within += (u * ((s + 3) * excess + w.within + w.between) * norms).sum()
         omega = np.diag(w.between) - np.outer(g, g)
-        d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (norms.mean() + g @ rows)
+        d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (norms.mean() + (g * rows).sum())
         return float(d_within), float(d_between)
     mixed = np.outer(w.between, g)
     omega = np.diag(w.between) - mixed - mixed.T + np.outer(g, g)
-    terms = norms + 2 * rows + g @ rows  # magnitudes that meet in Mc_cc
-    d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (w.between @ terms)
-    d_between += (s + 3) * u * (w.between @ np.abs(np.diag(Mc)))
+    terms = norms + 2 * rows + (g * rows).sum()  # magnitudes that meet in Mc_cc
+    d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (w.between * terms).sum()
+    d_between += (s + 3) * u * (w.between * np.abs(np.diag(Mc))).sum()
     return float(d_within), float(d_between)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._linear import matmul
 from nc1fast.activations import Activation, LeakyReLU
 from nc1fast.kernels import NNGP, NTK, AdaptiveKernel, ConjugateKernel
 
@@ -47,7 +48,7 @@ class OneLayer:
     def rows(self, X: NDArray[Any]) -> Array:
         """The rows that the inner products are of, in float64."""
         X = X.astype(np.float64, copy=False)
-        return X if self.factor is None else X @ self.factor
+        return X if self.factor is None else matmul(X, self.factor)
 
 
 def one_layer(kernel: Any, n_features: int) -> OneLayer | None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 # Tiles within classes and between them, in single precision or not.
 PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (False, True)}
+_MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
 _DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
@@ -107,6 +108,16 @@ def _stored(X: Rows) -> Iterator[Any]:
         os.close(file)
 
 
+def _tile_panels() -> int:
+    """Panels of the sides of a tile by NC1FAST_TILE_PANELS, 0 for the core to choose: no bit depends on it."""
+    text = os.environ.get("NC1FAST_TILE_PANELS", "").strip() or "0"
+    if not text.isdecimal():
+        raise ValueError(
+            f"NC1FAST_TILE_PANELS must be a number of panels, or 0 for the default, got {text!r}"
+        )
+    return min(int(text), _MOST_PANELS)
+
+
 class _Pass:
     """The kernels of one input layer on one data set, in the words of the core."""
 
@@ -158,8 +169,7 @@ class _Pass:
         """The survey, and the integers of each kernel."""
         if survey is None:
             check_rows(self.X, self.chains)
-        tile_panels = int(os.environ.get("NC1FAST_TILE_PANELS", "0"))
-        rest = (survey, rectangles, tile_panels, progress, *self.runner.devices)
+        rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
         return self._call(self.runner.module.class_sums, order, rest=rest)  # type: ignore[no-any-return]
 
     def rectangles(self, part: tuple[int, int], limit: float | None) -> list[Rectangle]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast._linear import matmul
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -63,7 +65,7 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
         hits += int(np.count_nonzero(closest == classes))
         q -= gram[:, classes]
         q -= q.mean(axis=0)
-        by_sample += q @ q.T / N
+        by_sample += matmul(q, q.T) / N
         if not balanced:
-            by_class += (q / (C * sizes[classes])) @ q.T
+            by_class += matmul(q / (C * sizes[classes]), q.T)
     return RowStatistics(by_sample, by_sample if balanced else by_class, nearest, hits / N)

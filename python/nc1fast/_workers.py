@@ -1,4 +1,4 @@
-"""Threads for tasks that multiply matrices with NumPy."""
+"""Threads for tasks of NumPy and the compiled core, which let go of the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -24,19 +24,9 @@ def ahead(n_threads: int) -> int:
 def workers(
     n_threads: int,
 ) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
-    """A `map` that runs on so many threads, each with a matrix library of one thread; results come in order.
-
-    Where threadpoolctl is not installed, nothing holds that library to one thread, and its threads, which wait for more
-    work without sleeping, would be in the way of ours: then the tasks run one after the other, each with all its threads.
-    """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        yield map
-        return
+    """A `map` that runs on so many threads; results come in order."""
     if n_threads == 1:
-        with threadpool_limits(1, user_api="blas"):
-            yield map
+        yield map
         return
     pool = ThreadPoolExecutor(n_threads)
 
@@ -49,8 +39,7 @@ def workers(
         while pending:
             yield pending.popleft().result()
 
-    with threadpool_limits(1, user_api="blas"):
-        try:
-            yield in_order
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        yield in_order
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -18,6 +18,7 @@ import numpy as np
 from nc1fast._arithmetic import ieee
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
 from nc1fast._inputs import as_labels, as_matrix, object_array
+from nc1fast._linear import length, matmul, matmul_error
 from nc1fast.metrics import Collapse, collapse_from_sums
 from nc1fast.sums import ClassSums, SumsError
 
@@ -52,20 +53,20 @@ class _Moments:
         theirs = other.offset + rebase
         step = theirs - self.offset
         offset = self.offset + step * (other.n / n)
-        between = float(step @ step)
+        between = float(np.square(step).sum())
         weight = self.n * (other.n / n)
 
-        size, length = float(np.linalg.norm(theirs)), math.sqrt(between)
-        error = other.offset_error + u * (float(np.linalg.norm(rebase)) + size)
-        step_error = self.offset_error + error + u * length
+        moved = math.sqrt(between)
+        error = other.offset_error + u * (length(rebase) + length(theirs))
+        step_error = self.offset_error + error + u * moved
         return _Moments(
             n,
             self.shift,
             offset,
             self.squares + other.squares + weight * between,
-            max(self.offset_error, error) + u * (4 * length + float(np.linalg.norm(offset))),
+            max(self.offset_error, error) + u * (4 * moved + length(offset)),
             (self.squares_error + other.squares_error)
-            + weight * (2 * length * step_error + step_error**2)
+            + weight * (2 * moved * step_error + step_error**2)
             + u * ((len(offset) + 6) * weight * between + 2 * (self.squares + other.squares)),
         )
 
@@ -106,12 +107,12 @@ def _moments(H: NDArray[Any], index: NDArray[np.intp]) -> _Moments:
         squares.append(float(np.square(deviations, out=deviations).ravel().sum()))
     offset = _sum_rows(np.array(totals)) / n
     about_shift = math.fsum(squares)
-    correction = n * float(offset @ offset)
+    correction = n * float(np.square(offset).sum())
 
     adds = _sum_rows_error(min(n, _rows_at_a_time(H))) + _sum_rows_error(len(totals)) + 2
     offset_error = adds * u * math.sqrt(about_shift / n)
     pairs = summation_error(min(n * d, max(_CHUNK, d))) + 6
-    length = math.sqrt(correction * n)  # n |offset|
+    off = math.sqrt(correction * n)  # n |offset|
     return _Moments(
         n,
         shift,
@@ -119,7 +120,7 @@ def _moments(H: NDArray[Any], index: NDArray[np.intp]) -> _Moments:
         max(about_shift - correction, 0.0),
         offset_error,
         u * (pairs * about_shift + (d + 4) * correction)
-        + 2 * length * offset_error
+        + 2 * off * offset_error
         + n * offset_error**2,
     )
 
@@ -133,10 +134,10 @@ def _sums(moments: list[_Moments], labels: NDArray[Any]) -> ClassSums:
     errors = np.array([m.offset_error for m in moments]) + u * norms  # of the means
     within = np.array([m.squares for m in moments])
     within_error = np.array([m.squares_error for m in moments])
-    gram = means @ means.T
+    gram = matmul(means, means.T)
     pairs = np.outer(errors, norms)
     gram_error = pairs + pairs.T + np.outer(errors, errors)
-    gram_error += (means.shape[1] + 2) * u * np.outer(norms, norms)
+    gram_error += (matmul_error(means.shape[1]) + 2) * u * np.outer(norms, norms)
     n = sizes.astype(np.float64)
     traces = within + n * np.diag(gram)
     return ClassSums(
@@ -185,8 +186,8 @@ def feature_sums(
 
     Notes
     -----
-    Cost: 6 N d flops; with rows 2 N d C more and N C doubles. 512 KiB beside them: H is widened piece by piece.
-    Accuracy: within to some 60 unit roundoffs relative, however collapsed; block sums to d + 60 of n n' |mu| |mu'|.
+    Cost: 6 N d flops; with rows 2 N d C more and N C doubles. Some 1.5 MiB beside them: H is widened piece by piece.
+    Accuracy: within to some 60 unit roundoffs relative, however collapsed; block sums to 60 + 128 + d/128 of n n' |mu| |mu'|.
     Source: two-pass variance with the correction of Chan, Golub & LeVeque (1983).
     """
     parts = _split(classes, len(labels))
@@ -199,7 +200,7 @@ def feature_sums(
     R = np.empty((len(labels), len(H)))
     start = 0
     for chunk in _widened(H, order):
-        R[:, start : start + len(chunk)] = scaled @ chunk.T
+        R[:, start : start + len(chunk)] = matmul(scaled, chunk.T)
         start += len(chunk)
     return dataclasses.replace(sums, class_rows=R, order=order.astype(np.int64))
 

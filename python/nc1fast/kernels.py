@@ -16,6 +16,7 @@ import numpy as np
 from nc1fast._arguments import as_count, as_number, as_optional_flag, check_choice
 from nc1fast._arithmetic import ieee
 from nc1fast._inputs import host_array
+from nc1fast._linear import cholesky
 from nc1fast.activations import NO_FINITE_NTK, Activation, LeakyReLU, as_activation
 
 if TYPE_CHECKING:
@@ -313,8 +314,8 @@ class AdaptiveKernel(Kernel):
         if np.abs(sigma - sigma.T).max() > 1e-12 * np.abs(sigma).max():
             raise ValueError("sigma must be symmetric")
         try:
-            factor = np.linalg.cholesky((sigma + sigma.T) / 2)
-        except np.linalg.LinAlgError:
+            factor = cholesky((sigma + sigma.T) / 2)
+        except ValueError:
             raise ValueError("sigma must be positive definite") from None
         for name, array in (("sigma", sigma), ("factor", factor)):
             array.flags.writeable = False

@@ -19,6 +19,7 @@ import numpy as np
 from nc1fast._arguments import check_choice
 from nc1fast._arithmetic import ieee
 from nc1fast._errors import quotient_error, trace_errors
+from nc1fast._linear import length
 from nc1fast._rows import RowStatistics, row_statistics
 from nc1fast._warnings import AccuracyWarning, warn
 
@@ -123,9 +124,9 @@ def nc2_equiangle(Mc: Array) -> float:
 
 def nc2_etf(Mc: Array) -> float:
     """Frobenius distance of Mc/|Mc| from the simplex equiangular tight frame (I - 11^T/C)/sqrt(C - 1)."""
-    C, size = len(Mc), np.linalg.norm(Mc)
+    C, size = len(Mc), length(Mc)
     simplex = (np.eye(C) - 1 / C) / math.sqrt(C - 1)
-    return float(np.linalg.norm((Mc / size if size > 0 else Mc) - simplex))
+    return length((Mc / size if size > 0 else Mc) - simplex)
 
 
 def cdnv(V: Array, M: Array) -> float:

@@ -78,7 +78,7 @@ def features(
     convention : str, optional
     dtype : {"float64", "float32"}, default "float64"
     n_threads : int, optional
-        As `nc1fast.collapse`. Without threadpoolctl, matrix products have those that NumPy's library is set to instead.
+        As `nc1fast.collapse`.
     memory_limit : int, optional
         Bytes beyond X and y. The bits depend on neither.
 

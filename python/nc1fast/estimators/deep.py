@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nc1fast._linear import matmul
 from nc1fast._one_layer import halves
 from nc1fast.estimators.directions import Directions, principal
-from nc1fast.estimators.products import Sketch, product, sketch
+from nc1fast.estimators.sketches import Sketch, sketch
 from nc1fast.kernels import NNGP, NTK, ConjugateKernel
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class _Rotation:
 
     def __call__(self, A: Array) -> Array:
         g = self.columns.of(A)
-        along = product(g, self.basis)
-        return self.sketch(np.column_stack([along, g - product(along, self.basis.T)]))
+        along = matmul(g, self.basis.T)
+        return self.sketch(np.column_stack([along, g - matmul(along, self.basis)]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class _Layer:
 
     def __call__(self, A: Array) -> list[Array]:
         """Columns (n, m) that it adds: |u|, and sign(u) S g."""
-        u = product(self.columns.of(A), self.weights)
+        u = matmul(self.columns.of(A), self.weights.T)
         return [np.abs(u)] + ([] if self.tangents is None else [np.sign(u) * self.tangents(A)])
 
 

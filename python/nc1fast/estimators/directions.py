@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast import _linear
 from nc1fast._arguments import check_choice
-from nc1fast.estimators.products import orthonormal, product
+from nc1fast._linear import matmul, orthonormal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,12 +58,12 @@ class Directions:
         if not self.orthogonal:
             return rng.normal(size=(K, d))
         rest = np.concatenate([np.zeros((0, d)), *self._blocks(rng, d - s)])[:K]
-        rest -= product(product(rest, self.basis), self.basis.T)
+        rest -= matmul(matmul(rest, self.basis.T), self.basis)
         inverse = NormalDist().inv_cdf
         along = np.empty((K, s))
         for a, u in enumerate(self._slices(rng)):
             along[:, a] = [inverse(min(max(p, 1e-300), 1 - 2.0**-53)) for p in u]
-        return rest + along @ self.basis
+        return rest + matmul(along, self.basis)
 
     def _slices(self, rng: np.random.Generator) -> list[Array]:
         """Probabilities along each direction of the basis, each uniform."""
@@ -84,7 +85,7 @@ class Directions:
         block = min(K, free, _BLOCK)
         for _ in range(-(-K // block)):
             raw = rng.normal(size=(d, block)).T
-            raw = raw - product(product(raw, self.basis), self.basis.T)
+            raw = raw - matmul(matmul(raw, self.basis.T), self.basis)
             rows = orthonormal(raw)
             out.append(rows * np.sqrt(rng.chisquare(free, size=len(rows)))[:, None])
         return out
@@ -92,8 +93,7 @@ class Directions:
 
 def principal(means: Array) -> Array:
     """Orthonormal rows along which means lie, the longest first: those that are worth being stratified."""
-    _, lengths, basis = np.linalg.svd(means, full_matrices=False)
-    return np.asarray(basis[: min(_STRATIFIED, int((lengths > _FLAT * lengths[0]).sum()))])
+    return _linear.principal(means, _STRATIFIED, _FLAT)
 
 
 def check_sampling(sampling: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast import metrics
+from nc1fast._linear import matmul
 from nc1fast.sums import ClassSums, SumsError
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def forms(convention: str, sizes: NDArray[np.int64]) -> Forms:
         cross = np.outer(pooled, mean)
         mixed = mixed - cross - cross.T
     P = pooling(sizes)
-    return Forms(w.within, norms, w.between, mixed, np.diag(w.between) + P.T @ mixed @ P)
+    return Forms(
+        w.within, norms, w.between, mixed, np.diag(w.between) + matmul(matmul(P.T, mixed), P)
+    )
 
 
 @dataclass(frozen=True, eq=False)

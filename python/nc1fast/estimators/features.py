@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._inputs import rows_at
+from nc1fast._linear import matmul
 from nc1fast._memory import check_memory
 from nc1fast._one_layer import halves
 from nc1fast._workers import ahead
@@ -192,12 +193,12 @@ class FeatureSample:
         M = np.full((n_classes, n_classes), self._constant)
         if self._rows_moments is not None:
             V += self._linear * self._rows_moments.squares.sum(axis=1) / self._sizes
-            M += self._linear * (self._rows_moments.mean @ self._rows_moments.mean.T)
+            M += self._linear * matmul(self._rows_moments.mean, self._rows_moments.mean.T)
         for g in range(n_groups):
             own = M.copy()
             for coefficient, moments in parts:
                 means = moments.mean[:, g * group : (g + 1) * group].reshape(n_classes, -1)
-                own += self._sampled * coefficient / group * (means @ means.T)
+                own += self._sampled * coefficient / group * matmul(means, means.T)
             self._groups.add(V[g], own)
 
     def estimate(self) -> Estimate:

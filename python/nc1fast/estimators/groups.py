@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._linear import matmul
 from nc1fast.estimators.estimate import Estimate, Forms, pooling
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Groups:
         """Within-class variances (C,) and inner products of class means (C, C) of one more."""
         self._V.append(V)
         self._norms.append(np.diag(M).copy())
-        self._pooled.append(self._pooling @ M @ self._pooling.T)
+        self._pooled.append(matmul(matmul(self._pooling, M), self._pooling.T))
         self._M += M
 
     def estimate(
@@ -49,8 +50,8 @@ class Groups:
 
         def variance(f: Forms, ratio: float) -> tuple[float, float]:
             """Of the mean over independent groups."""
-            between = norms @ f.spread + np.einsum("gab,ab->g", pooled, f.mixed)
-            rest = V @ f.within + norms @ f.norms - ratio * between
+            between = (norms * f.spread).sum(axis=1) + np.einsum("gab,ab->g", pooled, f.mixed)
+            rest = (V * f.within).sum(axis=1) + (norms * f.norms).sum(axis=1) - ratio * between
             return float(rest.var(ddof=1)) / groups, groups - 1
 
         return Estimate(

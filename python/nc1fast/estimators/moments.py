@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.estimators.products import product
+from nc1fast._linear import matmul
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,14 +100,14 @@ def _tangents(A: Array, t: Array) -> tuple[Array, Array]:
     """
     n, r = len(t), t.mean(axis=0)
     d = t - r
-    q, p = np.einsum("ij,ij->i", d, d), d @ r
+    q, p, size = np.einsum("ij,ij->i", d, d), np.einsum("ij,j->i", d, r), np.square(r).sum()
     mean = A.mean(axis=0)
     alpha = A - mean
-    first = product(alpha.T, np.column_stack([d, q]).T)  # (m, d + 1)
+    first = matmul(alpha.T, np.column_stack([d, q]))  # (m, d + 1)
     m, alpha_q = first[:, :-1] / n, first[:, -1]
     np.square(alpha, out=alpha)
     # sums of alpha^2, alpha^2 |d|^2, alpha^2 d.r
-    second = product(alpha.T, np.array([np.ones(n, A.dtype), q, p]))
-    squares = mean**2 * q.sum() + (r @ r) * second[:, 0] + second[:, 1] - n * (m**2).sum(axis=1)
-    squares += 2 * n * mean * (m @ r) + 2 * mean * alpha_q + 2 * second[:, 2]
+    second = matmul(alpha.T, np.column_stack([np.ones(n, A.dtype), q, p]))
+    squares = mean**2 * q.sum() + size * second[:, 0] + second[:, 1] - n * (m**2).sum(axis=1)
+    squares += 2 * n * mean * np.einsum("ij,j->i", m, r) + 2 * mean * alpha_q + 2 * second[:, 2]
     return np.outer(mean, r) + m, np.maximum(squares, 0.0)

@@ -122,8 +122,8 @@ class PairSample:
         if self._round:
             estimate = self.estimate()
             between = (convention_forms.between * estimate.M).sum()
-            within = convention_forms.within @ estimate.V
-            within += convention_forms.norms @ np.diag(estimate.M)
+            within = (convention_forms.within * estimate.V).sum()
+            within += (convention_forms.norms * np.diag(estimate.M)).sum()
             ratio = within / between if between > 0 else 0.0
             weight = np.abs(self._slopes(convention_forms, ratio)) * np.sqrt(self._variances())
             weight = np.where(self._count < self._total, weight, 0.0)
@@ -219,7 +219,7 @@ class PairSample:
             freedom = math.inf
             if total > 0:
                 freedom = total**2 / float((terms**2 / np.maximum(count - 1, 1)).sum())
-            return total + float(slopes @ noise), freedom
+            return total + float((slopes * noise).sum()), freedom
 
         n = self.n_pairs
         return Estimate(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._inputs import rows_at
+from nc1fast._linear import SCRATCH, matmul
 from nc1fast._memory import check_memory
 from nc1fast._workers import ahead, workers
 from nc1fast.estimators.deep import DeepMap, check_deep, deep_map
@@ -112,7 +113,7 @@ class DeepSample:
         drawn = 8 * columns * (4 * self._width + _COPIES * min(_PROBE, len(self._X)))
         least: dict[str, int] = {
             "the labels": 4 * len(self._classes),
-            "rows and features": self._threads * self._chunk * columns * _COPIES * item,
+            "rows and features": self._threads * (self._chunk * columns * _COPIES * item + SCRATCH),
             "drawing weights": self._threads * drawn,
             "class pairs": 192 * n_classes**2,
             "weights and moments": group,
@@ -167,7 +168,9 @@ class DeepSample:
 
         total = joined(moments, stretches(len(self._X), self._stretch), self._threads)
         for of in total.of:
-            self._groups.add(of.squares.sum(axis=1) / of.n, of.mean @ of.mean.T)
+            self._groups.add(
+                of.squares.sum(axis=1) / of.n, matmul(of.mean, of.mean.T, self._threads)
+            )
 
     def estimate(self) -> Estimate:
         """The estimate of the maps so far."""

@@ -15,9 +15,9 @@ import numpy as np
 
 from nc1fast._extras import require
 from nc1fast._inputs import rows_at
+from nc1fast._linear import SCRATCH, matmul
 from nc1fast.activations import LeakyReLU
 from nc1fast.estimators.moments import Moments, add_tangents, add_values, segments
-from nc1fast.estimators.products import product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,7 +159,7 @@ class HiddenUnits:
         """Memory that `moments` takes beside what it returns, for rows of X of `n_features`."""
         item = self.dtype.itemsize
         size: int = n_rows * (32 * (n_features + self.width) + _COPIES * block * item)
-        return size
+        return size + SCRATCH
 
     def bytes_of_unit(self, n_classes: int) -> int:
         """Moments and weights of a unit."""
@@ -200,5 +200,5 @@ class HiddenUnits:
             if own is not None:
                 add_values(own, x, parts)
             for block, w in zip(blocks, weights, strict=True):
-                block.add(phi, product(z, w), t, parts)
+                block.add(phi, matmul(z, w.T), t, parts)
         return UnitMoments(blocks, own)

@@ -12,6 +12,7 @@ from nc1fast._arguments import as_count, check_choice
 from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, host_array, two_classes
+from nc1fast._linear import matmul
 from nc1fast.features import FeatureSums
 from nc1fast.metrics import CONVENTIONS, Collapse, collapse_from_sums
 from nc1fast.networks.network import Layer, Phi, ShallowNetwork
@@ -194,7 +195,9 @@ def layer_results(
             passed = listener.batches(X, batch_size)
         for part, features, _ in passed:
             for name, H in features.items():
-                R[name][:, place[part]] = (sizes * means[name]) @ H.T.astype(np.float64, copy=False)
+                R[name][:, place[part]] = matmul(
+                    sizes * means[name], H.T.astype(np.float64, copy=False)
+                )
     results = {}
     for name, of_layer in sums.items():
         whole = dataclasses.replace(of_layer.class_sums(), labels=labels)

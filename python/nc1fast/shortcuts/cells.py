@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF
+from nc1fast._linear import matmul
 from nc1fast.pairwise import squared_distances, stable
 from nc1fast.shortcuts import chebyshev
 
@@ -84,9 +85,7 @@ class Cell(NamedTuple):
         """The matrix from values on the nodes to values at points in the coordinates of the box."""
         out = np.ones((len(unit), 1))
         for axis, n in enumerate(self.shape):
-            basis = chebyshev.product(
-                chebyshev.polynomials(unit[:, axis], n).T, chebyshev.nodes(n)[1]
-            )
+            basis = matmul(chebyshev.polynomials(unit[:, axis], n).T, chebyshev.nodes(n)[1])
             out = (out[:, :, None] * basis[:, None, :]).reshape(len(unit), -1)
         return out
 
@@ -126,7 +125,7 @@ def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | No
 
     None if they need more. A tail that stays where it is, at most `_NEARLY`, is rounding.
     """
-    coefficients = chebyshev.product(chebyshev.nodes(_NODES[-1])[1], values)
+    coefficients = matmul(chebyshev.nodes(_NODES[-1])[1], values)
     size = (np.abs(coefficients) / scale).max(axis=1)
     tails = np.maximum.accumulate(size[::-1])[::-1]
     tails = np.maximum(tails - noise, 0.0)
@@ -170,7 +169,7 @@ def _probed(kernel: Kernel, cell: Cell, X: Array, witnesses: Array) -> float:
     points = X[cell.probes()]
     exact = kernel(points, witnesses, n_threads=1)
     on_nodes = kernel(cell.nodes(), witnesses, n_threads=1)
-    interpolant = chebyshev.product(cell.interpolation(cell.unit(points)), on_nodes)
+    interpolant = matmul(cell.interpolation(cell.unit(points)), on_nodes)
     size = cell.length * np.sqrt(kernel.diag(witnesses))
     return float((np.abs(interpolant - exact) / np.where(size > 0, size, 1.0)).max())
 

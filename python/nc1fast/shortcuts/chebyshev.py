@@ -1,7 +1,5 @@
 """Chebyshev interpolation on a box of one or two coordinates in [-1, 1].
 
-Rows are taken in packets whose matrix products are too small for the threads of BLAS: packets run in parallel instead, and
-no product waits for a thread that another program holds up.
 Source: Trefethen, Approximation Theory and Approximation Practice (2013), chapters 3, 4 and 8.
 """
 
@@ -12,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast._linear import matmul
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-_PACKET = 1 << 18  # multiply-adds of a matrix product
-_SUMMED = 64  # rows that one sums over
-_FUNCTIONS = 4  # functions that one evaluates
+_FUNCTIONS = 4  # that are evaluated at a time
 
 
 @cache
@@ -31,11 +29,6 @@ def nodes(n: int) -> tuple[Array, Array]:
     to_coefficients = 2 / n * np.cos(multiple * (np.pi / (2 * n)))
     to_coefficients[0] /= 2
     return np.cos(angle), to_coefficients
-
-
-def product(A: Array, B: Array) -> Array:
-    """A @ B without BLAS, for a few rows of A."""
-    return np.asarray(np.einsum("ij,jk->ik", A, B))
 
 
 def grid(shape: tuple[int, ...]) -> Array:
@@ -58,7 +51,9 @@ def _along_axes(values: Array, shape: tuple[int, ...], *, transposed: bool) -> A
     out = values.reshape(-1, *shape)
     for axis, n in enumerate(shape, start=1):
         matrix = nodes(n)[1]
-        out = np.moveaxis(np.tensordot(matrix.T if transposed else matrix, out, (1, axis)), 0, axis)
+        along = np.moveaxis(out, axis, 0)
+        found = matmul(matrix.T if transposed else matrix, along.reshape(n, -1))
+        out = np.moveaxis(found.reshape(along.shape), 0, axis)
     return out
 
 
@@ -83,11 +78,8 @@ def polynomials(x: Array, n: int) -> Array:
 
 def moments(x: Array, shape: tuple[int, ...]) -> Array:
     """Sums over i of T_k(x_i) T_l(y_i) for a few thousand rows x, (n, d0): of the given shape."""
-    T = _packed(x, shape, min(max(16, _PACKET // int(np.prod(shape))), _SUMMED))
-    T[-1].reshape(shape[-1], -1)[:, len(x) :] = 0
-    if len(T) == 1:
-        return np.asarray(T[0].sum(axis=(1, 2)))
-    return np.asarray((T[0].swapaxes(0, 1) @ np.moveaxis(T[1], 0, 2)).sum(axis=0))
+    T = [polynomials(axis, n) for axis, n in zip(x.T, shape, strict=True)]
+    return matmul(T[0], T[1].T) if len(T) == 2 else np.asarray(T[0].sum(axis=1))
 
 
 def evaluated(x: Array, functions: Array) -> Array:
@@ -95,23 +87,15 @@ def evaluated(x: Array, functions: Array) -> Array:
     shape = functions.shape[1:]
     if len(shape) == 2 and shape[0] > shape[1]:  # the longer sum by the matrix product
         return evaluated(x[:, ::-1], functions.swapaxes(1, 2))
-    T = _packed(x, shape, max(16, _PACKET // int(np.prod(shape)) // _FUNCTIONS))
+    T = [polynomials(axis, n) for axis, n in zip(x.T, shape, strict=True)]
     out = []
     for start in range(0, len(functions), _FUNCTIONS):
         some = functions[start : start + _FUNCTIONS]
-        last = some.reshape(-1, shape[-1]) @ T[-1].swapaxes(0, 1)  # (packets, m p, packet)
+        last = matmul(some.reshape(-1, shape[-1]), T[-1])  # (m p, n)
         if len(T) == 2:
-            last = last.reshape(len(last), len(some), shape[0], -1)
-            last = np.einsum("bmkn,kbn->bmn", last, T[0])
-        out.append(last.swapaxes(0, 1).reshape(len(some), -1)[:, : len(x)])
+            last = np.einsum("mkn,kn->mn", last.reshape(len(some), *T[0].shape), T[0])
+        out.append(last)
     return np.concatenate(out)
-
-
-def _packed(x: Array, shape: tuple[int, ...], packet: int) -> list[Array]:
-    """T_k of each coordinate, (p, packets, packet), with zeros as rows to fill the last packet."""
-    whole = np.zeros((x.shape[1], -(-len(x) // packet), packet))
-    whole.reshape(x.shape[1], -1)[:, : len(x)] = x.T
-    return [polynomials(axis, n) for axis, n in zip(whole, shape, strict=True)]
 
 
 def trimmed(coefficients: Array, tolerance: float) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 
 from nc1fast._backend import row_errors
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._linear import matmul
 from nc1fast._rounding import moved
 from nc1fast.pairwise import stable
 from nc1fast.shortcuts import chebyshev
@@ -102,8 +103,10 @@ def interpolated_sums(
 
     C, largest = len(sizes), int(sizes.max())
     longest = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
-    rounding = UNIT_ROUNDOFF * (160 + 4 * longest + summation_error(largest))
-    block = np.array([[towards[c][e] @ rules[c].weights for e in range(C)] for c in range(C)])
+    rounding = UNIT_ROUNDOFF * (208 + 4 * longest + summation_error(largest))
+    block = np.array(
+        [[(towards[c][e] * rules[c].weights).sum() for e in range(C)] for c in range(C)]
+    )
     size, error, noise, shifts = np.array([rule[3:] for rule in rules]).T
     tail = np.outer(error, size)
     block_error = rounding * np.outer(size, size) + 8 * (tail + tail.T)
@@ -148,8 +151,10 @@ def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
     weights.append(np.ones(len(cells.rows)))
     points, w = np.concatenate(nodes), np.concatenate(weights)
     off, magnitude = row_errors(kernel, points, _COORDINATES), np.abs(w)
-    size, noise = (float(magnitude @ np.sqrt(v)) for v in (kernel.diag(points), off.entry))
-    return _Rule(cells, points, w, size, error, noise, float(magnitude @ off.moved))
+    size, noise = ((magnitude * np.sqrt(v)).sum() for v in (kernel.diag(points), off.entry))
+    return _Rule(
+        cells, points, w, float(size), error, float(noise), float((magnitude * off.moved).sum())
+    )
 
 
 def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]:
@@ -207,7 +212,7 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
         points = X[grid.probes()]
         L = grid.interpolation(grid.unit(points))
         exact = _distances(kernel, as_they_are(points), points, pool)
-        off = float(np.abs(chebyshev.product(chebyshev.product(L, D2), L.T) - exact).max())
+        off = float(np.abs(matmul(matmul(L, D2), L.T) - exact).max())
         tail = max(tail, (off - noise) / furthest)
     error = 8 * tail * mass**2 * furthest + 4 * noise * mass**2
     total, size = (

@@ -82,12 +82,14 @@ def _chord(x: Array) -> Array:
 
 def planar_class(z: Array) -> PlanarClass:
     """The points of a class in the half plane about their principal axis: few of them lie across it."""
-    twist = 0.5 * math.atan2(2 * float(z[0] @ z[1]), float(z[0] @ z[0] - z[1] @ z[1]))
+    twist = 0.5 * math.atan2(
+        2 * float((z[0] * z[1]).sum()), float((z[0] ** 2).sum() - (z[1] ** 2).sum())
+    )
     half = turn(z, (math.cos(twist), math.sin(twist)))
     centre = half.y.mean(axis=1)
     norm = math.hypot(*centre) or 1.0
     delta = half.y - centre[:, None]
-    along = centre @ half.y / norm
+    along = (centre[0] * half.y[0] + centre[1] * half.y[1]) / norm
     across = (centre[0] * delta[1] - centre[1] * delta[0]) / norm
     angle = np.arctan2(across, along)
     order = np.argsort(angle)
@@ -129,12 +131,17 @@ def sign_within(c: PlanarClass, vectors: Array) -> tuple[float, float]:
     carried = c.half.sign * vectors
     passed = running_sums(carried[:, c.order])
     products = passed[:, :-1] * (passed[:, -1:] - passed[:, :-1])
-    mixed = 4 / n / math.pi * float(products.sum(axis=0) @ gap)
-    size = 4 / n / math.pi * float(np.abs(products).sum(axis=0) @ gap)
+    mixed = 4 / n / math.pi * float((products.sum(axis=0) * gap).sum())
+    size = 4 / n / math.pi * float((np.abs(products).sum(axis=0) * gap).sum())
     # a breakpoint that is off by d changes the integral by the jump of the integrand times d
     lengths, radius = np.sqrt((vectors**2).sum(axis=0)), np.hypot(*c.half.y)
     off = (6 * np.hypot(*c.delta) / np.where(radius > 0, radius, 1.0))[c.order]
-    slack = 8 / n / math.pi * float(lengths[c.order] @ (off + 5 * np.abs(c.angle)) * lengths.sum())
+    slack = (
+        8
+        / n
+        / math.pi
+        * float((lengths[c.order] * (off + 5 * np.abs(c.angle))).sum() * lengths.sum())
+    )
     return _with_error(n, _variation(carried), mixed, size, slack)
 
 

@@ -1,9 +1,4 @@
-"""Matrix products whose bits do not depend on the number of threads, and what deep random features make of them.
-
-A threaded matrix product may cut a long inner dimension, or the columns, by the number of threads, and round differently where it
-does. Steps of 256 along the inner dimension, and 2 to 8 columns or multiples of 32, leave it nothing to cut (measured with
-OpenBLAS, 1 to 8 threads; 1 to 3 in tests/test_estimators_on_disk.py).
-"""
+"""Sketches of features: some coordinates of a random rotation, by Walsh and Hadamard's matrix."""
 
 from __future__ import annotations
 
@@ -12,44 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._linear import matmul
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
 
-_INNER, _COLUMNS, _FEW = 256, 32, 8
 _OCTET = 8
-
-
-def product(A: Array, B: Array) -> Array:
-    """A B^T, shape (n, m), of A (n, d) and B (m, d)."""
-    n, m = len(A), len(B)
-    if n == 1:  # else it is a product with a vector, which has threads of another kind
-        A = np.concatenate([A, A])
-    if not 1 < m <= _FEW:
-        B = np.pad(B, ((0, -m % _COLUMNS), (0, 0)))
-    out: Array = A[:, :_INNER] @ B[:, :_INNER].T
-    for start in range(_INNER, A.shape[1], _INNER):
-        step = slice(start, start + _INNER)
-        out += A[:, step] @ B[:, step].T
-    return out[:n, :m]
-
-
-def orthonormal(rows: Array) -> Array:
-    """Gram and Schmidt's orthonormal rows, shape (k, d), of k <= d independent rows; of Gaussian ones, uniformly oriented.
-
-    Panels of 32 rows by the Cholesky factor of their Gram matrix, twice, since the first pass leaves an error of cond^2 u.
-    """
-    out = np.empty_like(rows)
-    for start in range(0, len(rows), _COLUMNS):
-        panel, done = rows[start : start + _COLUMNS], out[:start]
-        for _ in range(2):
-            if start:
-                panel = panel - product(product(panel, done), done.T)
-            lower = np.linalg.cholesky(product(panel, panel))
-            panel = product(np.linalg.inv(lower), panel.T)
-        out[start : start + _COLUMNS] = panel
-    return out
 
 
 def hadamard(n: int) -> Array:
@@ -66,8 +31,9 @@ def walsh_hadamard(A: Array) -> Array:
     right = 1 << (d.bit_length() // 2)
     left = d // right
     H_left, H_right = (hadamard(k).astype(A.dtype) for k in (left, right))
-    A = (A.reshape(n * left, right) @ H_right).reshape(n, left, right)
-    return np.asarray(H_left @ A).reshape(n, d)
+    A = matmul(A.reshape(n * left, right), H_right).reshape(n, left, right).swapaxes(1, 2)
+    A = matmul(A.reshape(n * right, left), H_left).reshape(n, right, left).swapaxes(1, 2)
+    return A.reshape(n, d)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,136 @@
+"""Linear algebra whose bits depend on no BLAS and on no thread: products by the compiled core, and what is made of them.
+
+Sums that are no products of matrices stay with NumPy (`np.sum`, `np.einsum`), whose order is fixed; `@`, `np.dot`, the norm of
+a vector and `np.linalg` are those of a BLAS, which rounds as its threads and the processor's kernels have it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast import _core
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+_BLOCK = 128  # of the inner dimension: cpp/nc1fast/matmul.hpp
+_INLINE = 1 << 20  # multiply-adds below which threads cost more than they save
+SCRATCH = 1 << 20  # bytes that a thread of a product takes, at most
+_PANEL = 32  # rows at a time
+_SWEEPS = 12  # of Jacobi's rotations: they converge quadratically
+_UNIT = 2.0**-53
+
+
+def matmul(A: Array, B: Array, n_threads: int = 1) -> Array:
+    """A B, shape (n, m), of A (n, k) and B (k, m), both float64 or both float32, of any strides.
+
+    An entry depends on its row of A and its column of B alone, to the bit (and on the instruction set): on no other row,
+    and on no thread. Its error is at most `matmul_error(k)` unit roundoffs of sum_k |a_ik b_kj|.
+    """
+    few = A.size * B.shape[-1] < _INLINE
+    return _core.matmul(A, B, 0 if few or n_threads == 1 else n_threads)
+
+
+def matmul_error(n: int) -> int:
+    """Bound on the error of `matmul` over an inner dimension n, in unit roundoffs of the sum of magnitudes (to first order).
+
+    A block of 128 is one chain of multiply-adds, each term of which meets at most as many roundings; the blocks are added
+    one after the other, the first without one.
+    """
+    return min(n, _BLOCK) + max(0, -(-n // _BLOCK) - 1)
+
+
+def length(A: Array) -> float:
+    """Euclidean norm of all entries."""
+    return math.sqrt(float(np.square(A).sum()))
+
+
+def cholesky(A: Array) -> Array:
+    """Lower triangular L (n, n) with L L^T = A, of which the lower triangle is read.
+
+    Raises
+    ------
+    ValueError
+        If A is not positive definite.
+    """
+    L = np.tril(A)
+    for start in range(0, len(L), _PANEL):
+        panel = L[start:, start : start + _PANEL]
+        panel -= matmul(L[start:, :start], L[start : start + _PANEL, :start].T)
+        for k in range(panel.shape[1]):
+            if not panel[k, k] > 0:
+                raise ValueError("the matrix is not positive definite")
+            panel[k:, k] /= math.sqrt(panel[k, k])
+            below = panel[k + 1 :, k]
+            panel[k + 1 :, k + 1 :] -= np.outer(below, below[: panel.shape[1] - k - 1])
+    return np.tril(L)
+
+
+def orthonormal(rows: Array) -> Array:
+    """Gram and Schmidt's orthonormal rows, shape (k, d), of k <= d independent rows; of Gaussian ones, uniformly oriented.
+
+    Each is made orthogonal to those before it twice, since the first time leaves what rounding makes of the part that is taken
+    away (Kahan's "twice is enough").
+    """
+    out = np.array(rows, dtype=np.float64)
+    for start in range(0, len(out), _PANEL):
+        done, panel = out[:start], out[start : start + _PANEL]
+        for _ in range(2 if start else 0):
+            panel -= matmul(matmul(panel, done.T), done)
+        for k in range(len(panel)):
+            before, row = panel[:k], panel[k : k + 1]
+            for _ in range(2 if k else 0):
+                row -= matmul(matmul(row, before.T), before)
+            row /= length(row)
+    return out
+
+
+def eigen(G: Array) -> tuple[Array, Array]:
+    """Eigenvalues (r,), descending, and eigenvectors as rows (r, r) of a small symmetric matrix, by Jacobi's rotations.
+
+    Notes
+    -----
+    Cost: some 10 r^2 steps of Python.
+    """
+    G, V = np.array(G, dtype=np.float64), np.eye(len(G))
+    for _ in range(_SWEEPS):
+        for i in range(len(G) - 1):
+            for j in range(i + 1, len(G)):
+                if G[i, j] ** 2 <= _UNIT**2 * abs(G[i, i] * G[j, j]):
+                    continue
+                angle = 0.5 * math.atan2(2 * G[i, j], G[i, i] - G[j, j])
+                c, s = math.cos(angle), math.sin(angle)
+                for of in (G, G.T, V):
+                    of[i], of[j] = c * of[i] + s * of[j], c * of[j] - s * of[i]
+    order = np.argsort(-np.diag(G), kind="stable")
+    return np.diag(G)[order], V[order]
+
+
+def principal(A: Array, most: int, flat: float) -> Array:
+    """Orthonormal rows (s, d) along which the rows of A (n, d) lie, the longest first: about A's first right singular vectors.
+
+    At most `most`, none of whose singular values is below `flat` of the largest. What is looked at is the span of the longest
+    2 `most` rows, each after those before it are taken away: all there is of no more rows, and nearly so of others.
+    """
+    rest = np.array(A, dtype=np.float64)
+    found: list[Array] = []
+    for _ in range(min(2 * most, *rest.shape)):
+        size = np.einsum("ij,ij->i", rest, rest)
+        row = rest[size.argmax()]
+        if not length(row) > flat * (length(found[0]) if found else 0.0):
+            break
+        found.append(row.copy())
+        unit = row / length(row)
+        rest -= np.outer(np.einsum("ij,j->i", rest, unit), unit)
+    if not found:
+        return np.zeros((0, rest.shape[1]))
+    basis = orthonormal(np.array(found))
+    along = matmul(basis, np.ascontiguousarray(A, dtype=np.float64).T)  # (r, n)
+    squares, turned = eigen(matmul(along, along.T))
+    kept = int((squares > flat**2 * squares[0]).sum())
+    return matmul(turned[: min(most, kept)], basis)
