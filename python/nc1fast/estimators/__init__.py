@@ -7,34 +7,19 @@ the seed: the same seed gives the same bits (on one machine and build of NumPy's
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._backend import check_dtype, thread_count
-from nc1fast._files import as_source, read_labels
-from nc1fast._inputs import as_labels, as_rows, two_classes
-from nc1fast._one_layer import one_layer
-from nc1fast._warnings import AccuracyWarning, warn
-from nc1fast.estimators.estimate import Estimate, forms
+from nc1fast._backend import check_dtype
 from nc1fast.estimators.explicit import ntk_features
-from nc1fast.estimators.features import FeatureSample
-from nc1fast.estimators.pairs import PairSample
-from nc1fast.estimators.replicates import DeepSample
-from nc1fast.kernels import Kernel
+from nc1fast.estimators.runs import features_within, pairs_within
+from nc1fast.estimators.settings import check_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from nc1fast.metrics import Collapse
 
 __all__ = ["features", "ntk_features", "pairs"]
-
-N_UNITS, N_DEEP_UNITS, MOST_UNITS = 1024, 8192, 1 << 16
-N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
-_FIRST_UNITS, _FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a tolerance
 
 
 def features(
@@ -106,29 +91,12 @@ def features(
     Source: Neal (1996); Rahimi & Recht (2007); Zandieh et al. (2021) for deep kernels.
     """
     check_dtype(dtype, ("float64", "float32"))
-    rows, classes, labels = _data(X, y)
-    layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
-    settings: dict[str, Any] = {
-        "seed": seed,
-        "sampling": sampling,
-        "dtype": dtype,
-        "n_threads": thread_count(n_threads),
-        "memory_limit": memory_limit,
-    }
-    sample: FeatureSample | DeepSample
-    if layer is None:
-        first = n_units or N_DEEP_UNITS
-        sample = DeepSample(rows, classes, labels, kernel, n_units=first, **settings)
-    else:
-        first = _FIRST_UNITS if tolerance is not None else n_units or N_UNITS
-        group_of = max(first, N_UNITS) if n_units is None else n_units
-        sample = FeatureSample(rows, classes, labels, kernel, layer, n_units=group_of, **settings)
-    most = n_units or MOST_UNITS
-    return _refined(
-        lambda: sample.grow(max(first, sample.n_units)),
-        sample.estimate,
-        lambda: 2 * sample.n_units > most,
-        (tolerance, confidence, convention),
+    check_settings(tolerance, confidence, seed, n_units=n_units)
+    return features_within(
+        *(X, y, kernel, n_units, sampling, tolerance, confidence, seed, convention),
+        dtype=dtype,
+        n_threads=n_threads,
+        memory_limit=memory_limit,
     )
 
 
@@ -187,53 +155,9 @@ def pairs(
     Accuracy: coverage of the intervals in bench/bench_coverage.py.
     Source: Hoeffding (1948); Neyman (1934).
     """
-    rows, classes, labels = _data(X, y)
-    if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel object, got {kernel!r}")
-    sample = PairSample(
-        *(rows, classes, labels, kernel, seed),
-        n_threads=thread_count(n_threads),
+    check_settings(tolerance, confidence, seed, n_pairs=n_pairs)
+    return pairs_within(
+        *(X, y, kernel, n_pairs, tolerance, confidence, seed, convention),
+        n_threads=n_threads,
         memory_limit=memory_limit,
     )
-    wanted = forms(convention or "papyan", sample.estimate().sizes)
-    sample.grow(0, wanted)  # the pilot
-    first = _FIRST_PAIRS if tolerance is not None else n_pairs or N_PAIRS
-    most = n_pairs or MOST_PAIRS
-    return _refined(
-        lambda: sample.grow(max(first - sample.n_pairs, sample.n_pairs), wanted),
-        sample.estimate,
-        lambda: 2 * sample.n_pairs > most or sample.exhausted,
-        (tolerance, confidence, convention),
-    )
-
-
-def _data(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any]]:
-    """Rows, those of a file not looked at yet, and classes."""
-    rows = as_rows(as_source(X), "X", unread=True)
-    classes, labels = as_labels(read_labels(y), len(rows))
-    two_classes(labels)
-    return rows, classes, labels
-
-
-def _refined(
-    grow: Callable[[], None],
-    estimate: Callable[[], Estimate],
-    full: Callable[[], bool],
-    settings: tuple[float | None, float, str | None],
-) -> Collapse:
-    """Grow once, or until the tolerance is met or the sample is as large as it may be."""
-    tolerance, confidence, convention = settings
-    while True:
-        grow()
-        now = estimate()
-        nc1, _, half = now.spread(convention or "papyan", confidence)
-        met = tolerance is None or (math.isfinite(half) and half <= tolerance * abs(nc1))
-        if met or full():
-            break
-    if not met:
-        warn(
-            f"the interval of nc1 is {nc1:.3g} +- {half:.1g}, wider than the tolerance of {tolerance:.1%}, "
-            f"after {now.reason}",
-            AccuracyWarning,
-        )
-    return now.collapse(convention, confidence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+
+
+_MARGIN = 1.2  # more units than the tolerance asks for, so that the sample rarely has to be drawn again
+_GROWTH = 64  # from one sample to the next, at most
 
 
 class Groups:
@@ -29,29 +35,37 @@ class Groups:
         self._norms: list[Array] = []  # diagonals of M
         self._pooled: list[Array] = []  # P M P^T, P the weights of a convention
         self._M = np.zeros((len(sizes), len(sizes)))  # sum over groups
+        self._squares = np.zeros(2)  # of what units add to the mean of V, P V
 
     def __len__(self) -> int:
         return len(self._V)
 
-    def add(self, V: Array, M: Array) -> None:
-        """Within-class variances (C,) and inner products of class means (C, C) of one more."""
+    def add(self, V: Array, M: Array, units: Array) -> None:
+        """Within-class variances (C,), of which units add (C, m), and inner products of class means (C, C) of one more."""
         self._V.append(V)
         self._norms.append(np.diag(M).copy())
         self._pooled.append(self._pooling @ M @ self._pooling.T)
         self._M += M
+        self._squares += ((self._pooling @ units) ** 2).sum(axis=1)
 
     def estimate(
         self, labels: NDArray[Any], kernel: Any, reason: str, *, biased: bool = False
     ) -> Estimate:
         """The mean over groups; `biased` if that of a group is not what is estimated, see `Estimate`."""
         V, norms, pooled = (np.array(of) for of in (self._V, self._norms, self._pooled))
-        groups = len(V)
+        groups, squares = len(V), self._squares
+        whole = self._pooling @ V.sum(axis=0)  # (2,)
 
         def variance(f: Forms, ratio: float) -> tuple[float, float]:
             """Of the mean over independent groups."""
             between = norms @ f.spread + np.einsum("gab,ab->g", pooled, f.mixed)
             rest = V @ f.within + norms @ f.norms - ratio * between
             return float(rest.var(ddof=1)) / groups, groups - 1
+
+        def terms(_f: Forms, _ratio: float) -> float:
+            """Effective number of units that Tr Sigma_W comes from (Kish 1965): some of them may hold all of it."""
+            counted = squares > 0
+            return float((whole[counted] ** 2 / squares[counted]).min()) if counted.any() else math.inf
 
         return Estimate(
             V.mean(axis=0),
@@ -60,7 +74,39 @@ class Groups:
             labels,
             kernel,
             variance,
+            terms,
             "features",
             f"{reason} in {groups} groups",
             groups if biased else 0,
         )
+
+
+class UnitSample(ABC):
+    """Samples of hidden units, in independent groups: what a plan for them is."""
+
+    exhausted = False
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Hidden units that the estimate is made of."""
+
+    @abstractmethod
+    def estimate(self) -> Estimate:
+        """The estimate of the last units drawn."""
+
+    def cost(self, plan: int) -> int:
+        """Units of a plan."""
+        return plan
+
+    def plan(self, size: int, _convention: str) -> int:
+        """A number of units is all the plan there is."""
+        return size
+
+    def wanted(self, tolerance: float, confidence: float, convention: str) -> int:
+        """Units that an interval so narrow is expected to need."""
+        now = self.estimate().spread(convention, confidence)
+        if now.doubt:
+            return self.size
+        more = _MARGIN * (now.half / (tolerance * abs(now.nc1))) ** 2 if now.nc1 else math.inf
+        return math.ceil(self.size * min(more, _GROWTH))

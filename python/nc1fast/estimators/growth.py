@@ -1,0 +1,137 @@
+"""Samples that grow until an interval is narrow enough: each is planned by the one before, and drawn afresh.
+
+An interval whose sample had grown step by step until its own spread looked small would cover too rarely: the spread would be small
+by chance. So no sample is reported that a plan did not come before, and none is kept when the next is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nc1fast._warnings import AccuracyWarning, warn
+from nc1fast.estimators.estimate import Refused
+
+if TYPE_CHECKING:
+    from nc1fast.estimators.estimate import Estimate
+    from nc1fast.metrics import Collapse
+
+_MORE = 4  # times as large a sample, where the last says nothing about its error
+
+
+class Sample(Protocol):
+    """What `until` asks of a sample; a plan is whatever it draws by."""
+
+    @property
+    def size(self) -> int:
+        """Terms that the estimate is made of."""
+
+    @property
+    def spent(self) -> int:
+        """Terms drawn so far."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the estimate is exact."""
+
+    def draw(self, plan: Any) -> None:
+        """Draw afresh."""
+
+    def plan(self, size: int, convention: str) -> Any:
+        """For a sample of a size."""
+
+    def wanted(self, tolerance: float, confidence: float, convention: str) -> Any:
+        """For a sample that is expected to meet the tolerance."""
+
+    def cost(self, plan: Any) -> int:
+        """Terms of a plan."""
+
+    def estimate(self) -> Estimate:
+        """Of the last sample."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Terms of a sample: that it begins with and may have.
+
+    `exact` are as many terms as take the time of the exact value, infinite if the exact value is no choice: a sample is then given up
+    while it has cost little, and not begun unless it costs clearly less.
+    """
+
+    first: int
+    most: int
+    exact: float = math.inf
+
+    little: float = 0.15  # of exact, that may be lost
+    less: float = 0.4  # of exact, that the rest may take
+
+    def allow(self, spent: int, cost: int, *, sure: bool) -> bool:
+        """Whether a plan may be followed; `sure` if it is expected to be the last."""
+        if spent > self.little * self.exact:  # too late to give up
+            return spent + cost <= self.exact
+        return spent + cost <= (self.less if sure else self.little) * self.exact
+
+
+def once(sample: Sample, size: int, confidence: float, convention: str | None) -> Collapse:
+    """From one sample of a size."""
+    sample.draw(sample.plan(size, convention or "papyan"))
+    return sample.estimate().collapse(convention, confidence)
+
+
+def until(
+    sample: Sample, tolerance: float, confidence: float, convention: str | None, limits: Limits
+) -> Collapse:
+    """From a sample that meets the tolerance, or is as large as it may be.
+
+    Parameters
+    ----------
+    sample : Sample
+        Of which the pilot has been drawn.
+    tolerance, confidence, convention
+        As `nc1fast.collapse`.
+    limits : Limits
+
+    Raises
+    ------
+    Refused
+        If the exact value is the better choice, or there is no interval that could be believed.
+
+    Warns
+    -----
+    AccuracyWarning
+        If the tolerance is not met.
+    """
+    name, planned = convention or "papyan", False
+    while True:
+        now = sample.estimate()
+        spread = now.spread(name, confidence)
+        met = spread.half <= tolerance * abs(spread.nc1)
+        if sample.exhausted or (planned and met):
+            break
+        plan = sample.wanted(tolerance, confidence, name)
+        sure = not spread.doubt
+        if spread.doubt or sample.cost(plan) < limits.first:
+            least = _MORE * sample.size if spread.doubt and planned else limits.first
+            plan = max(plan, sample.plan(least, name), key=sample.cost)
+        if sample.cost(plan) > limits.most:
+            if planned and 2 * sample.size > limits.most:
+                break
+            plan = sample.plan(limits.most, name)
+        if not limits.allow(sample.spent, sample.cost(plan), sure=sure):
+            if sample.spent > limits.little * limits.exact:
+                break
+            raise Refused(
+                f"an estimate by {now.method!r} needs about {sample.cost(plan):,} more of its terms after {now.reason}, "
+                "which may take longer than the exact value",
+                sample.spent,
+            )
+        sample.draw(plan)
+        planned = True
+    if not met and not spread.doubt and not sample.exhausted:
+        warn(
+            f"the interval of nc1 is {spread.nc1:.3g} +- {spread.half:.1g}, wider than the tolerance of {tolerance:.1%}, "
+            f"after {now.reason}",
+            AccuracyWarning,
+        )
+    return now.collapse(convention, confidence)
