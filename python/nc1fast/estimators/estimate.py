@@ -87,7 +87,7 @@ class Estimate:
     """Estimated V_c and M_cc' = <mu_c, mu_c'>, and the variance of any combination of the two traces.
 
     `variance(forms, ratio)` is the estimated variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom;
-    `terms` a number of equal terms that would have a variance as uncertain as that.
+    `terms` a number of equal terms that would have a variance as uncertain as that, `rounding` how far it may be off by rounding.
 
     Of the mean of `biased` groups, each of which is biased by its own finite size, the bias of nc1 is taken to be at most
     the square of the relative error of a single group, which is of the same order: 1/m. The interval is so much wider.
@@ -100,6 +100,7 @@ class Estimate:
     kernel: Any
     variance: Callable[[Forms, float], tuple[float, float]]
     terms: Callable[[Forms, float], float]
+    rounding: Callable[[Forms, float], float]
     method: str
     reason: str
     biased: int = 0
@@ -130,7 +131,7 @@ class Estimate:
         return here, ratio * b + (here - opposite) / (4 * ratio), b
 
     def spread(self, convention: str, confidence: float) -> Spread:
-        """The interval by Fieller's theorem and Student's t, wider by the bias.
+        """The interval by Fieller's theorem and Student's t, wider by rounding and bias.
 
         The values x that (Tr Sigma_W - x Tr Sigma_B)^2 <= t^2 Var(Tr Sigma_W - x Tr Sigma_B) leaves. Traces are not negative,
         except for the convention "released".
@@ -154,9 +155,10 @@ class Estimate:
         middle = t**2 * s / between**2
         root = math.sqrt(middle**2 + rest * (t * error) ** 2)
         low, high = nc1 + (middle - root) / rest, nc1 + (middle + root) / rest
+        wider = self.rounding(f, nc1) / between
         if self.biased and nc1 > 0:
-            bias = self.biased * error**2 / nc1
-            low, high = low - bias, high + bias
+            wider += self.biased * error**2 / nc1
+        low, high = low - wider, high + wider
         if convention != "released":
             low = max(low, 0.0)
         return Spread(nc1, error, low, high, "")

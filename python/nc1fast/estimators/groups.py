@@ -75,6 +75,7 @@ class Groups:
             kernel,
             variance,
             terms,
+            lambda _f, _ratio: 0.0,
             "features",
             f"{reason} in {groups} groups",
             groups if biased else 0,

@@ -106,7 +106,7 @@ def until(
     while True:
         now = sample.estimate()
         spread = now.spread(name, confidence)
-        met = spread.half <= tolerance * abs(spread.nc1)
+        met = not spread.doubt and spread.half <= tolerance * abs(spread.nc1)
         if sample.exhausted or (planned and met):
             break
         plan = sample.wanted(tolerance, confidence, name)

@@ -37,6 +37,7 @@ PILOT = 64  # pairs of each stratum before anything is known of their spread
 _DEFENSIVE = 0.25  # share of a fixed number of pairs that goes by bounds, not by the spread seen so far
 _LARGEST_TERM = 0.125  # of the standard error that is wanted: what any single pair, seen or not, may add to the estimate
 _MARGIN = 1.2  # more pairs than the tolerance asks for, so that the sample rarely has to be drawn again
+_ROUNDING = 1e-13  # relative, of a mean of squared distances
 _GROWTH = 64  # from one sample to the next, at most
 
 
@@ -336,6 +337,7 @@ class PairSample:
             reason += f", {certain:,} of them with certainty"
         return Estimate(
             *(V, M, self._sizes, self._labels, self._kernel, self._variance, self._terms),
+            lambda f, ratio: _ROUNDING * float(np.abs(self._slopes(f, ratio)) @ mean),
             "pairs",
             reason,
         )
