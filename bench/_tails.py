@@ -15,7 +15,24 @@ if TYPE_CHECKING:
 
 FEATURES, CLASSES = 8, 4
 CARRIERS = np.array(
-    (57782, 54049, 51108, 47658, 31947, 25037, 19831, 17294, 12044, 5116, 3175, 709, 681, 544, 342, 29)
+    (
+        57782,
+        54049,
+        51108,
+        47658,
+        31947,
+        25037,
+        19831,
+        17294,
+        12044,
+        5116,
+        3175,
+        709,
+        681,
+        544,
+        342,
+        29,
+    )
 )  # flights of each
 
 
@@ -24,9 +41,11 @@ def _classes(n: int) -> NDArray[np.int64]:
 
 
 def lognormal(n: int) -> Rows:
-    """Rows exp(1.5 z), z standard normal: the largest is hundreds of times the median; class means differ by chance alone."""
+    """Rows exp(1.5 z + m), z standard normal, m of the class: the longest is hundreds of times the median."""
     rng = np.random.default_rng(1)
-    return np.exp(1.5 * rng.normal(size=(n, FEATURES))), _classes(n)
+    y = _classes(n)
+    means = 0.5 * rng.normal(size=(CLASSES, FEATURES))
+    return np.exp(1.5 * rng.normal(size=(n, FEATURES)) + means[y]), y
 
 
 def student_norms(n: int) -> Rows:

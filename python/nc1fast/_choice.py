@@ -12,7 +12,7 @@ from nc1fast._inputs import as_labels, as_rows
 from nc1fast._methods import by_shortcut
 from nc1fast._one_layer import one_layer
 from nc1fast._warnings import AccuracyWarning
-from nc1fast.estimators.estimate import Refused
+from nc1fast.estimators.estimate import RefusedError
 from nc1fast.estimators.growth import Limits
 from nc1fast.estimators.pairs import PILOT
 from nc1fast.estimators.runs import PILOT_UNITS, features_within, pairs_within
@@ -34,8 +34,11 @@ _SWEEP = 2.5e-7  # of a row and class
 _LINE, _PLANE = (1e-7, 2.5e-3, 1e-5), (3e-7, 3e-2, 1.4e-2)  # interpolation: row; class; two classes
 _DRAWN, _DRAWN_FEATURE = 7e-7, 1.6e-8  # estimate: a pair of rows and hidden layer; a feature more
 _STRATUM = 5e-5  # two classes, in each sample of pairs
-_UNIT, _UNIT_FEATURE = 4e-9, 4e-11  # a row and random hidden unit; a feature more
-_LITTLE = Limits.little  # of the time of the exact pass, that a method may cost which may have to be given up
+_UNIT, _UNIT_FEATURE = 6e-9, 6e-11  # a row and random hidden unit; a feature more; an NTK times 4
+_UNIT_DRAWN = 1e-5
+_LITTLE = (
+    Limits.little
+)  # of the time of the exact pass, that a method may cost which may have to be given up
 
 
 def estimate(
@@ -74,10 +77,11 @@ def quicker(request: Request, X: Any, y: Any, kernel: Any, of: int) -> Collapse 
     if request.tolerance is None:
         price = {name: price[name] for name in ("exact", "shortcut") if name in price}
     why, lost = [], 0.0
-    for name, own in sorted(price.items(), key=lambda item: item[1].begun):
-        if name == "exact" or own.begun >= exact:
-            break
-        if name != "shortcut" and lost + own.begun > _LITTLE * exact / of:
+    for name in sorted(
+        price.keys() - {"exact"}, key=lambda name: (name != "shortcut", price[name].begun)
+    ):
+        own = price[name]
+        if lost + own.begun > _LITTLE * exact / of:
             why.append(f"{own.begun:.2g} s by {name} to begin with")
             continue
         try:
@@ -89,14 +93,14 @@ def quicker(request: Request, X: Any, y: Any, kernel: Any, of: int) -> Collapse 
                 result = estimate(request, X, y, kernel, name, left)
                 reason = f"{exact:.2g} s expected by exact"
             return dataclasses.replace(result, reason=f"{result.reason}; {reason}")
-        except Refused as error:
+        except RefusedError as error:
             why.append(str(error))
             lost += own.seconds(error.spent)
     return "; ".join([expected, *why])
 
 
 def _trusted(request: Request, X: Any, y: Any, kernel: Any) -> Collapse:
-    """The shortcut; `Refused` where it does not apply to these rows or is not sure of its digits."""
+    """The shortcut; `RefusedError` where it does not apply to these rows or is not sure of its digits."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AccuracyWarning)  # then the exact pass warns
@@ -104,11 +108,11 @@ def _trusted(request: Request, X: Any, y: Any, kernel: Any) -> Collapse:
     except ValueError as error:
         if "shortcut" not in str(error) and "zero rows" not in str(error):
             raise
-        raise Refused(str(error)) from None
+        raise RefusedError(str(error)) from None
     trusted = max(_TRUSTED, (request.tolerance or 0) / 10)
     if result.error_bound <= trusted * abs(result.nc1) or result.error_bound == 0:
         return result
-    raise Refused(f"the error bound of the shortcut is {result.error_bound:.1e}")
+    raise RefusedError(f"the error bound of the shortcut is {result.error_bound:.1e}")
 
 
 class Price(NamedTuple):
@@ -142,7 +146,7 @@ def prices(
     term = _DRAWN * layers + _DRAWN_FEATURE * n_features
     pilot = (PILOT * term + 2 * _STRATUM) * strata
     out["pairs"] = Price((n + 28 * n_classes) * term + pilot, term)
-    if one_layer(kernel, n_features) is not None:
-        unit = n * (_UNIT + _UNIT_FEATURE * n_features)
+    if (layer := one_layer(kernel, n_features)) is not None:
+        unit = n * (_UNIT + _UNIT_FEATURE * n_features) * (4 if layer.tangent else 1) + _UNIT_DRAWN
         out["features"] = Price(PILOT_UNITS * unit, unit)
     return out

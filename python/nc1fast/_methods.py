@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 METHODS = ("exact", "shortcut", "features", "pairs", "auto")
 
+
 @dataclass(frozen=True)
 class Request:
     """What a call of `collapse` asks of a method, beside data and kernel."""
@@ -83,7 +84,8 @@ def _one(request: Request, X: Any, y: Any, kernel: Any, exact: Callable[[Any], A
     found = _quicker(request, X, y, kernel, 1)
     if not isinstance(found, str):
         return found
-    return dataclasses.replace(exact(kernel), reason=found)
+    whole: Collapse = exact(kernel)
+    return dataclasses.replace(whole, reason=found)
 
 
 def _quicker(request: Request, X: Any, y: Any, kernel: Any, of: int) -> Collapse | str:
@@ -119,5 +121,3 @@ def by_shortcut(request: Request, X: Any, y: Any, kernel: Any) -> Collapse:
     result = collapse_from_sums(sums, request.convention, keep_rows=request.keep_rows)
     name = shortcut_of(kernel, rows.shape[1])
     return dataclasses.replace(result, method="shortcut", reason=str(name))
-
-

@@ -123,7 +123,8 @@ class CentredRows:
             squares = squared_distances(self._kernel, x, centres[of_row])
             if not exact:  # D2 is a difference of numbers of the size of k, and may be below zero
                 squares = np.maximum(squares, 0.0) + 8 * UNIT_ROUNDOFF * (diagonal + own[of_row])
-            return start, np.bincount(of_row, weights=diagonal, minlength=len(total)), squares
+            sums = np.bincount(of_row, weights=diagonal, minlength=len(total)).astype(np.float64)
+            return start, sums, squares
 
         with workers(self._threads) as in_order:
             for start, diagonal, squares in in_order(of, range(0, len(classes), self.batch)):
@@ -153,15 +154,17 @@ class CentredRows:
         first = self.starts[c] + left_out
         low = self._shares[first]
         found = np.searchsorted(self._shares, low + u * (c + 1 - low), side="right") - 1
-        return np.clip(found, first, self.starts[c] + self.sizes[c] - 1)
+        return np.asarray(np.clip(found, first, self.starts[c] + self.sizes[c] - 1))
 
     def uniform(self, c: Positions, left_out: Positions, u: Array) -> Positions:
         """The same, each row as likely as any other."""
         rest = self.sizes[c] - left_out
-        return np.asarray(self.starts[c] + left_out + np.minimum((u * rest).astype(np.intp), rest - 1))
+        return np.asarray(
+            self.starts[c] + left_out + np.minimum((u * rest).astype(np.intp), rest - 1)
+        )
 
     def remainders(self, i: Positions, j: Positions, gap: Any) -> tuple[Array, Array]:
-        """y and b of pairs of positions."""
+        """Remainders y of pairs of positions, and their bounds b."""
         x, z = rows_at(self._X, self._order[i]), rows_at(self._X, self._order[j])
         D2 = squared_distances(self._kernel, x, z)
         r, q = self.distances[i], self.distances[j]

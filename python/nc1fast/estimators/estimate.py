@@ -56,10 +56,14 @@ def forms(convention: str, sizes: NDArray[np.int64]) -> Forms:
     return Forms(w.within, norms, w.between, mixed, np.diag(w.between) + P.T @ mixed @ P)
 
 
+_NOT_TOLD = "Tr Sigma_B is not told from 0"
+_VAGUE = (
+    1 / 3
+)  # half the width of the interval of Tr Sigma_B, relative, from which there is none of nc1
 _FEWEST = 10.0  # terms that an interval rests on, in effect
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """There is no interval that could be believed, or it is not worth its time; `spent`: terms drawn so far."""
 
     def __init__(self, why: str, spent: int = 0) -> None:
@@ -139,7 +143,7 @@ class Estimate:
         between, nc1 = self.between(convention), self.nc1(convention)
         none = Spread(math.inf, math.inf, -math.inf, math.inf, "")
         if not (between > 0 and math.isfinite(between) and math.isfinite(nc1)):
-            return none._replace(doubt="Tr Sigma_B is not told from 0")
+            return none._replace(doubt=_NOT_TOLD)
         f = forms(convention, self.sizes)
         freedom, terms = self.variance(f, nc1)[1], self.terms(f, nc1)
         if terms < _FEWEST:
@@ -150,8 +154,8 @@ class Estimate:
         v, s, b = self._quadratic(convention, nc1)
         error = math.sqrt(v) / between
         rest = 1 - t**2 * b / between**2
-        if not rest > 0:
-            return none._replace(doubt="Tr Sigma_B is not told from 0")
+        if not rest > 1 - _VAGUE**2:
+            return none._replace(doubt=_NOT_TOLD)
         middle = t**2 * s / between**2
         root = math.sqrt(middle**2 + rest * (t * error) ** 2)
         low, high = nc1 + (middle - root) / rest, nc1 + (middle + root) / rest
@@ -168,12 +172,12 @@ class Estimate:
 
         Raises
         ------
-        Refused
+        RefusedError
             If there is no interval that could be believed.
         """
         spread = self.spread(convention or "papyan", confidence)
         if spread.doubt:
-            raise Refused(
+            raise RefusedError(
                 f"method={self.method!r} has no interval of nc1 for these rows after {self.reason}: {spread.doubt}"
             )
         n = self.sizes.astype(np.float64)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-_MARGIN = 1.2  # more units than the tolerance asks for, so that the sample rarely has to be drawn again
+_MARGIN = (
+    1.2  # more units than the tolerance asks for, so that the sample rarely has to be drawn again
+)
 _GROWTH = 64  # from one sample to the next, at most
 
 
@@ -65,7 +67,9 @@ class Groups:
         def terms(_f: Forms, _ratio: float) -> float:
             """Effective number of units that Tr Sigma_W comes from (Kish 1965): some of them may hold all of it."""
             counted = squares > 0
-            return float((whole[counted] ** 2 / squares[counted]).min()) if counted.any() else math.inf
+            return (
+                float((whole[counted] ** 2 / squares[counted]).min()) if counted.any() else math.inf
+            )
 
         return Estimate(
             V.mean(axis=0),

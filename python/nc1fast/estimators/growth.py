@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nc1fast._warnings import AccuracyWarning, warn
-from nc1fast.estimators.estimate import Refused
+from nc1fast.estimators.estimate import RefusedError
 
 if TYPE_CHECKING:
     from nc1fast.estimators.estimate import Estimate
@@ -94,7 +94,7 @@ def until(
 
     Raises
     ------
-    Refused
+    RefusedError
         If the exact value is the better choice, or there is no interval that could be believed.
 
     Warns
@@ -121,7 +121,7 @@ def until(
         if not limits.allow(sample.spent, sample.cost(plan), sure=sure):
             if sample.spent > limits.little * limits.exact:
                 break
-            raise Refused(
+            raise RefusedError(
                 f"an estimate by {now.method!r} needs about {sample.cost(plan):,} more of its terms after {now.reason}, "
                 "which may take longer than the exact value",
                 sample.spent,

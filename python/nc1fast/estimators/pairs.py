@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 PILOT = 64  # pairs of each stratum before anything is known of their spread
-_DEFENSIVE = 0.25  # share of a fixed number of pairs that goes by bounds, not by the spread seen so far
+_DEFENSIVE = (
+    0.25  # share of a fixed number of pairs that goes by bounds, not by the spread seen so far
+)
 _LARGEST_TERM = 0.125  # of the standard error that is wanted: what any single pair, seen or not, may add to the estimate
-_MARGIN = 1.2  # more pairs than the tolerance asks for, so that the sample rarely has to be drawn again
+_MARGIN = (
+    1.2  # more pairs than the tolerance asks for, so that the sample rarely has to be drawn again
+)
 _ROUNDING = 1e-13  # relative, of a mean of squared distances
 _GROWTH = 64  # from one sample to the next, at most
 
@@ -223,9 +227,11 @@ class PairSample:
         i, j = self._positions(k, rng)
         y, b = self._rows.remainders(i, j, self._gaps[k])
         terms = np.divide(y, b, out=np.zeros_like(y), where=b > 0) - self._shift[k]
-        first = int(k[0])
-        powers = [np.bincount(k - first, weights=terms**p) for p in range(5)]
-        return first, np.array(powers)
+        first, power, sums = int(k[0]), np.ones_like(terms), []
+        for _ in range(5):
+            sums.append(np.bincount(k - first, weights=power))
+            power *= terms
+        return first, np.array(sums)
 
     def _positions(self, k: Counts, rng: np.random.Generator) -> tuple[Any, Any]:
         """Pairs of these strata in proportion to b = rho r_i 1 + 1 rho r_j + r_i r_j: a mixture of products."""
@@ -289,7 +295,7 @@ class PairSample:
         between, nc1 = now.between(convention), now.nc1(convention)
         n = self.size
         least = self.pilot()
-        if not between > 4 * now.between_error(convention):  # nothing can be planned on it
+        if not between > 6 * now.between_error(convention):  # nothing can be planned on it
             return np.maximum(least, 8 * self.plan(n, convention))
         spread, bound = self._weights(f, nc1)
         error = tolerance * nc1 * between / student_quantile(confidence, math.inf)
@@ -298,7 +304,7 @@ class PairSample:
         total = _MARGIN * spread.sum() / error
         counts = np.maximum(total * spread / error, bound / (_LARGEST_TERM * error))
         counts *= min(1.0, _GROWTH * n / max(1.0, counts.sum()))
-        return np.maximum(least, np.ceil(counts).astype(np.int64))
+        return np.asarray(np.maximum(least, np.ceil(counts)), dtype=np.int64)
 
     def _slopes(self, f: Forms, ratio: float) -> Array:
         """Derivatives of Tr Sigma_W - ratio Tr Sigma_B by the mean D2 of each stratum."""
@@ -325,7 +331,9 @@ class PairSample:
         rows, C = self._rows, len(self._sizes)
         remainder = self._summed + self._bound * (self._shift + self._moments()[0])
         mean = self._gaps**2 + rows.squares[self._first] + rows.squares[self._second]
-        mean += 2 * np.divide(remainder, self._total, out=np.zeros_like(mean), where=self._total > 0)
+        mean += 2 * np.divide(
+            remainder, self._total, out=np.zeros_like(mean), where=self._total > 0
+        )
         distance = np.zeros((C, C))
         distance[self._first, self._second] = mean
         distance[self._second, self._first] = mean

@@ -164,9 +164,7 @@ class DeepSample(UnitSample):
         total = joined(moments, stretches(len(self._X), self._stretch), self._threads)
         for of, features in zip(total.of, maps, strict=True):
             units = of.squares / of.n[:, None]
-            self._groups.add(
-                units.sum(axis=1), of.mean @ of.mean.T, units[:, features.n_linear :]
-            )
+            self._groups.add(units.sum(axis=1), of.mean @ of.mean.T, units[:, features.n_linear :])
 
     @property
     def size(self) -> int:
