@@ -20,8 +20,6 @@ from bench._session import Claim, Result
 from bench._tails import FAMILIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bench._session import Session
     from nc1fast.metrics import Collapse
 
@@ -96,14 +94,14 @@ def coverage(
     y: Any,
     kernel: nc.NNGP | nc.NTK,
     method: str,
-    seeds: Iterable[int],
+    seeds: range,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     """How many intervals hold the exact value, how many are refused, and their median half width relative to it."""
     exact = nc.collapse(X, y, kernel, convention="papyan")
     estimate = getattr(nc.estimators, method)
-    hits, refused, widths, total = 0, 0, [], 0
-    for total, seed in enumerate(seeds, 1):
+    hits, refused, widths = 0, 0, []
+    for seed in seeds:
         try:
             found: Collapse = estimate(X, y, kernel, seed=seed, convention="papyan", **settings)
         except ValueError as error:
@@ -123,7 +121,7 @@ def coverage(
         "kernel": _name(kernel),
         "by": ", ".join(f"{name} {value:,}" for name, value in settings.items()),
         "covered": hits,
-        "seeds": total,
+        "seeds": len(seeds),
         "refused": refused,
         "half width, relative": statistics.median(widths) if widths else None,
         "seconds over exact": None,

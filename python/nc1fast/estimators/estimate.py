@@ -60,7 +60,7 @@ _NOT_TOLD = "Tr Sigma_B is not told from 0"
 _VAGUE = (
     1 / 3
 )  # half the width of the interval of Tr Sigma_B, relative, from which there is none of nc1
-_FEWEST = 10.0  # terms that an interval rests on, in effect
+_FEWEST = 20.0  # terms that an interval rests on, in effect
 
 
 class RefusedError(ValueError):
@@ -72,13 +72,17 @@ class RefusedError(ValueError):
 
 
 class Spread(NamedTuple):
-    """nc1, its standard error, and its interval; or why there is none, in `doubt`."""
+    """nc1, its standard error, and its interval; or why there is none, in `doubt`.
+
+    `short`: how many times as large a sample would do, where that is known.
+    """
 
     nc1: float
     error: float
     low: float
     high: float
-    doubt: str
+    doubt: str = ""
+    short: float = 1.0
 
     @property
     def half(self) -> float:
@@ -141,14 +145,15 @@ class Estimate:
         except for the convention "released".
         """
         between, nc1 = self.between(convention), self.nc1(convention)
-        none = Spread(math.inf, math.inf, -math.inf, math.inf, "")
+        none = Spread(math.inf, math.inf, -math.inf, math.inf)
         if not (between > 0 and math.isfinite(between) and math.isfinite(nc1)):
             return none._replace(doubt=_NOT_TOLD)
         f = forms(convention, self.sizes)
         freedom, terms = self.variance(f, nc1)[1], self.terms(f, nc1)
         if terms < _FEWEST:
             return none._replace(
-                doubt=f"its spread rests on too few of the terms, {terms:.2g} in effect"
+                doubt=f"their spread rests on too few of them, {terms:.2g} in effect",
+                short=_FEWEST / terms if terms > 0 else math.inf,
             )
         t = student_quantile(confidence, freedom)
         v, s, b = self._quadratic(convention, nc1)
@@ -165,7 +170,14 @@ class Estimate:
         low, high = low - wider, high + wider
         if convention != "released":
             low = max(low, 0.0)
-        return Spread(nc1, error, low, high, "")
+        return Spread(nc1, error, low, high)
+
+    def refusal(self, spread: Spread) -> str:
+        """What is said where there is no interval."""
+        return (
+            f"method={self.method!r} has no interval of nc1 for these rows after {self.reason}: {spread.doubt}; "
+            "method='exact' has the value"
+        )
 
     def collapse(self, convention: str | None, confidence: float) -> metrics.Collapse:
         """Every metric of the estimated sums; the interval is that of nc1.
@@ -177,9 +189,7 @@ class Estimate:
         """
         spread = self.spread(convention or "papyan", confidence)
         if spread.doubt:
-            raise RefusedError(
-                f"method={self.method!r} has no interval of nc1 for these rows after {self.reason}: {spread.doubt}"
-            )
+            raise RefusedError(self.refusal(spread))
         n = self.sizes.astype(np.float64)
         zero = np.zeros(len(n))
         sums = ClassSums(

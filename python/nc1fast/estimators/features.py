@@ -19,6 +19,7 @@ from nc1fast._one_layer import halves
 from nc1fast._workers import ahead
 from nc1fast.estimators.directions import Directions, directions
 from nc1fast.estimators.groups import Groups, UnitSample
+from nc1fast.estimators.kinks import Separations
 from nc1fast.estimators.moments import Moments, add_values, segments
 from nc1fast.estimators.passes import joined, stretch, stretches
 from nc1fast.estimators.units import PARITY, HiddenUnits
@@ -101,6 +102,7 @@ class FeatureSample(UnitSample):
         self._constant = odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
         self._constant += layer.constant
         self._rows_moments: Moments | None = None  # of the rows, for the linear part
+        self._kinks: Separations | None = None
         self._directions = self._directed(n_units, sampling, seed)
         self._stretch = stretch(len(X), self._units.chunk(X.shape[1]))
         self._threads = min(n_threads, -(-len(X) // self._stretch))
@@ -108,15 +110,20 @@ class FeatureSample(UnitSample):
         self._groups, self._drawn = Groups(self._sizes), 0
 
     def _directed(self, n_units: int, sampling: str, seed: int) -> Directions:
-        """Along the class means of some rows, evenly spread over X."""
+        """Along the class means of some rows, evenly spread over X, whose angles are noted."""
         probe = np.arange(0, len(self._X), max(1, len(self._X) // _PROBE))
         means = Moments(len(self._labels), self._units.width)
+        kinks = Separations(len(self._labels))
         step = self._units.chunk(self._X.shape[1])
         for start in range(0, len(probe), step):
             index = probe[start : start + step]
             order, parts = segments(self._classes[index])
             x = self._layer.rows(rows_at(self._X, index))[order]
-            add_values(means, self._units.inputs(x), parts)
+            z = self._units.inputs(x)
+            kinks.add(z, parts)
+            add_values(means, z, parts)
+        if self._layer.tangent and halves(self._layer.activation) is not None:
+            self._kinks = kinks
         means_of = means.mean[means.n > 0]
         even = self._units.activation in PARITY
         return directions(self._units.width, means_of, n_units, sampling, seed, even=even)
@@ -211,4 +218,4 @@ class FeatureSample(UnitSample):
     def estimate(self) -> Estimate:
         """The estimate of the last units drawn."""
         reason = f"{self.size:,} random hidden units"
-        return self._groups.estimate(self._labels, self._kernel, reason)
+        return self._groups.estimate(self._labels, self._kernel, reason, self.size, self._kinks)

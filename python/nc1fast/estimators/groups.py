@@ -13,6 +13,8 @@ from nc1fast.estimators.estimate import Estimate, Forms, pooling
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nc1fast.estimators.kinks import Separations
+
     Array = NDArray[np.float64]
 
 
@@ -51,9 +53,19 @@ class Groups:
         self._squares += ((self._pooling @ units) ** 2).sum(axis=1)
 
     def estimate(
-        self, labels: NDArray[Any], kernel: Any, reason: str, *, biased: bool = False
+        self,
+        labels: NDArray[Any],
+        kernel: Any,
+        reason: str,
+        n_units: int,
+        kinks: Separations | None,
+        *,
+        biased: bool = False,
     ) -> Estimate:
-        """The mean over groups; `biased` if that of a group is not what is estimated, see `Estimate`."""
+        """The mean over groups; `biased` if that of a group is not what is estimated, see `Estimate`.
+
+        `n_units` of a layer meet the rows; `kinks` where it matters how many of them tell rows of a class apart.
+        """
         V, norms, pooled = (np.array(of) for of in (self._V, self._norms, self._pooled))
         groups, squares = len(V), self._squares
         whole = self._pooling @ V.sum(axis=0)  # (2,)
@@ -64,12 +76,11 @@ class Groups:
             rest = V @ f.within + norms @ f.norms - ratio * between
             return float(rest.var(ddof=1)) / groups, groups - 1
 
-        def terms(_f: Forms, _ratio: float) -> float:
+        def terms(f: Forms, _ratio: float) -> float:
             """Effective number of units that Tr Sigma_W comes from (Kish 1965): some of them may hold all of it."""
             counted = squares > 0
-            return (
-                float((whole[counted] ** 2 / squares[counted]).min()) if counted.any() else math.inf
-            )
+            found = float((whole[counted] ** 2 / squares[counted]).min(initial=math.inf))
+            return found if kinks is None else min(found, kinks.terms(n_units, f.within))
 
         return Estimate(
             V.mean(axis=0),

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from nc1fast.estimators.estimate import Estimate
     from nc1fast.metrics import Collapse
 
-_MORE = 4  # times as large a sample, where the last says nothing about its error
+_MORE, _MARGIN = (
+    4,
+    1.2,
+)  # times as large a sample, where the last says nothing about its error; or says how large
 
 
 class Sample(Protocol):
@@ -109,16 +112,19 @@ def until(
         met = not spread.doubt and spread.half <= tolerance * abs(spread.nc1)
         if sample.exhausted or (planned and met):
             break
-        plan = sample.wanted(tolerance, confidence, name)
-        sure = not spread.doubt
-        if spread.doubt or sample.cost(plan) < limits.first:
-            least = _MORE * sample.size if spread.doubt and planned else limits.first
-            plan = max(plan, sample.plan(least, name), key=sample.cost)
+        if sample.size * spread.short > limits.most:
+            break
+        plan, least = sample.wanted(tolerance, confidence, name), limits.first
+        if spread.doubt and (planned or spread.short > 1):
+            times = _MARGIN * spread.short if spread.short > 1 else _MORE
+            least = max(least, math.ceil(times * sample.size))
+        if sample.cost(plan) < least:
+            plan = sample.plan(least, name)
         if sample.cost(plan) > limits.most:
             if planned and 2 * sample.size > limits.most:
                 break
             plan = sample.plan(limits.most, name)
-        if not limits.allow(sample.spent, sample.cost(plan), sure=sure):
+        if not limits.allow(sample.spent, sample.cost(plan), sure=not spread.doubt):
             if sample.spent > limits.little * limits.exact:
                 break
             raise RefusedError(
@@ -128,7 +134,9 @@ def until(
             )
         sample.draw(plan)
         planned = True
-    if not met and not spread.doubt and not sample.exhausted:
+    if spread.doubt:
+        raise RefusedError(now.refusal(spread), sample.spent)
+    if not met and not sample.exhausted:
         warn(
             f"the interval of nc1 is {spread.nc1:.3g} +- {spread.half:.1g}, wider than the tolerance of {tolerance:.1%}, "
             f"after {now.reason}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from nc1fast._workers import ahead, workers
 from nc1fast.estimators.deep import DeepMap, check_deep, deep_map
 from nc1fast.estimators.directions import check_sampling
 from nc1fast.estimators.groups import Groups, UnitSample
+from nc1fast.estimators.kinks import Separations
 from nc1fast.estimators.moments import Moments, add_values, segments
 from nc1fast.estimators.passes import joined, stretch, stretches
 from nc1fast.kernels import NTK
@@ -103,6 +105,13 @@ class DeepSample(UnitSample):
         probe = np.arange(0, len(X), -(-len(X) // _PROBE))
         order, self._probe_classes = segments(classes[probe])
         self._probe = rows_at(X, probe)[order].astype(np.float64)
+        self._kinks: Separations | None = None
+        if isinstance(kernel, NTK):
+            w, b = kernel.weight_variances[0] / X.shape[1], kernel.bias_variances[0]
+            self._kinks = Separations(len(labels))
+            bias = np.full(len(self._probe), math.sqrt(b))
+            z = np.column_stack([math.sqrt(w) * self._probe, bias])
+            self._kinks.add(z, self._probe_classes)
 
     def _plan(self, limit: float | None) -> int:
         """Maps of a pass over X: as many as the memory has room for."""
@@ -179,4 +188,7 @@ class DeepSample(UnitSample):
     def estimate(self) -> Estimate:
         """The estimate of the last maps drawn."""
         reason = f"{self.size:,} random hidden units of {self._hidden} layers"
-        return self._groups.estimate(self._labels, self._kernel, reason, biased=True)
+        n_units = len(self._groups) * self._width
+        return self._groups.estimate(
+            self._labels, self._kernel, reason, n_units, self._kinks, biased=True
+        )

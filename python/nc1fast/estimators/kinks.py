@@ -1,0 +1,50 @@
+"""How many random units tell rows of one class apart by the sign of w.x.
+
+Of an NTK of the ReLU family, phi' jumps at 0, so that distances within a class come from the units with its rows on both sides. One
+in (angle between the rows)/pi is such a unit: in collapsed classes there may be none among those drawn, whose spread says nothing
+then about what has been missed. The angles of the rows do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nc1fast.estimators.moments import Segments
+
+    Array = NDArray[Any]
+
+
+class Separations:
+    """Angles between some rows of each class, and products of their norms."""
+
+    def __init__(self, n_classes: int) -> None:
+        self._count, self._angle, self._scale = np.zeros((3, n_classes))
+
+    def add(self, z: Array, parts: Segments) -> None:
+        """Rows that meet the weights, (n, d), sorted by class: each with the next."""
+        classes = np.repeat(parts.classes, parts.counts)
+        pair = np.flatnonzero(classes[:-1] == classes[1:])
+        norms = np.linalg.norm(z, axis=1)
+        u = z / np.where(norms > 0, norms, 1.0)[:, None]
+        apart, together = (np.linalg.norm(v, axis=1) for v in (np.diff(u, axis=0), u[1:] + u[:-1]))
+        angle = 2 * np.arctan2(apart, together)
+        for total, values in (
+            (self._count, np.ones(len(pair))),
+            (self._angle, angle[pair]),
+            (self._scale, (norms[:-1] * norms[1:])[pair]),
+        ):
+            np.add.at(total, classes[pair], values)
+
+    def terms(self, n_units: int, within: Array) -> float:
+        """Effective number of such units in Tr Sigma_W = within.V: of each class, events with a mean and a size."""
+        seen = self._count > 0
+        events = n_units * self._angle[seen] / self._count[seen] / math.pi
+        size = within[seen] * self._scale[seen] / self._count[seen]
+        noise = float((size**2 * events).sum())
+        return float(size @ events) ** 2 / noise if noise > 0 else math.inf
