@@ -4,7 +4,7 @@ Fraction of seeds whose 95 % interval holds the exact NC1 of the same rows, for 
 
 1. Small data sets of two Gaussian classes, balanced and 10:1: with 2,000 seeds one standard deviation of a fraction is 0.5 %, with 300
    of deep features (depth 3, biased) 1.3 %.
-2. Rows of which a few hold most of NC1 (`bench._tails`), 300 seeds, within the tolerance 0.05 and from samples of a size.
+2. Rows of which a few hold most of NC1 (`bench._tails`), 300 seeds, within the tolerance 0.1 and from samples of a size.
 3. `auto` with the tolerance 0.05 on such rows: seconds over those of the exact pass, interleaved; larger data sets.
 """
 
@@ -42,10 +42,10 @@ CELLS: dict[str, tuple[Any, ...]] = {  # kernels, features, seeds, least and lar
 LOW, HIGH = 0.92, 0.98  # of the second part
 TAILS: tuple[tuple[str, nc.NNGP | nc.NTK, int, dict[str, Any]], ...] = (
     ("pairs", nc.NTK("relu"), 2000, {"n_pairs": 6000}),
-    ("pairs", nc.NTK("relu"), 4000, {"tolerance": 0.05}),
+    ("pairs", nc.NTK("relu"), 2000, {"tolerance": 0.1}),
     ("pairs", nc.NNGP("erf"), 2000, {"n_pairs": 6000}),
-    ("features", nc.NNGP("relu"), 1000, {"n_units": 1024}),
-    ("features", nc.NTK("relu"), 1000, {"tolerance": 0.05}),
+    ("features", nc.NNGP("relu"), 500, {"n_units": 1024}),
+    ("features", nc.NTK("relu"), 500, {"tolerance": 0.1}),
 )
 AUTO, LATER, ROUNDS = (5_000, 40_000), 1.2, 3
 

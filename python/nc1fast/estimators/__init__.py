@@ -1,8 +1,9 @@
 """Estimates of NC1 with honest intervals, where the exact value is not worth N^2.
 
 `collapse(..., method="features" | "pairs" | "auto", tolerance=, confidence=, seed=)` is the way in; the functions here take what is
-theirs alone. Intervals are those of the exact value for the given rows, not of a population they come from. Draws follow from
-the seed: the same seed gives the same bits (on one machine and build of NumPy's matrix product), in chunks of any size.
+theirs alone. Intervals are those of the exact value for the given rows, not of a population they come from; where none can be believed,
+a ValueError says why. Draws follow from the seed: the same seed gives the same bits (on one machine and build of NumPy's matrix
+product), in chunks of any size.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def features(
     sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
         How hidden weights are drawn; see `nc1fast.estimators.directions`.
     tolerance : float, optional
-        Half the width of the interval, relative to nc1: units are doubled until it is met.
+        Half the width of the interval, relative to nc1: samples are drawn afresh, each larger than the one before, until it is met.
     confidence : float, default 0.95
     seed : int, default 0
     convention : str, optional
@@ -64,12 +65,14 @@ def features(
     Returns
     -------
     Collapse
-        With standard_error and interval (Student's t over groups), error_bound infinite, and no row statistics.
+        With standard_error and interval (Fieller's, by Student's t over groups), error_bound infinite, and no row statistics.
 
     Raises
     ------
     ValueError
-        For a deeper kernel of another activation, an unknown dtype, a limit that is too low, and as `nc1fast.collapse`.
+        For a deeper kernel of another activation, an unknown dtype, a setting that is none, a limit that is too low, and as
+        `nc1fast.collapse`; and where no interval can be believed: Tr Sigma_B is not told from 0, or fewer than 20 units in effect
+        make up Tr Sigma_W.
     ImportError
         For erf, probit and gelu without scipy (extra "adaptive").
 
@@ -87,7 +90,7 @@ def features(
     not lower that. The bias is taken to be at most the square of the relative error of a single group, by which the interval is
     wider on both sides; `standard_error` is that of the spread alone.
     Of the NTK of the ReLU family in collapsed classes, distances within a class come from the few units that change sign there:
-    intervals are honest as long as there are some tens of them. "pairs" has no such limit.
+    where the angles of the rows say that there are less than 20, there is no interval. "pairs" has no such limit.
     Source: Neal (1996); Rahimi & Recht (2007); Zandieh et al. (2021) for deep kernels.
     """
     check_dtype(dtype, ("float64", "float32"))
@@ -124,7 +127,7 @@ def pairs(
     n_pairs : int, optional
         Pairs in all; default 200,000. With a tolerance: at most so many, default 10^8.
     tolerance : float, optional
-        Half the width of the interval, relative to nc1: pairs are doubled until it is met.
+        Half the width of the interval, relative to nc1: samples are drawn afresh, each larger than the one before, until it is met.
     confidence : float, default 0.95
     seed : int, default 0
     convention : str, optional
@@ -136,12 +139,13 @@ def pairs(
     Returns
     -------
     Collapse
-        With standard_error and interval (Student's t, strata independent), error_bound infinite, and no row statistics.
+        With standard_error and interval (Fieller's, by Student's t over strata), error_bound infinite, and no row statistics.
 
     Raises
     ------
     TypeError, ValueError
-        For what is no kernel object, a limit that is too low, and as `nc1fast.collapse`.
+        For what is no kernel object, a setting that is none, a limit that is too low, and as `nc1fast.collapse`; and where no
+        interval can be believed: Tr Sigma_B is not told from 0, or the spread rests on fewer than 20 pairs in effect.
 
     Warns
     -----
@@ -150,10 +154,11 @@ def pairs(
 
     Notes
     -----
-    Cost: 10 d0 + 60 depth flops a pair, and N diagonal values; 24 N bytes. Pairs of classes, C (C + 1)/2, get 64 pairs of
-    rows at least. A file is read once for the diagonal, and then row by row, about a microsecond each.
-    Accuracy: coverage of the intervals in bench/bench_coverage.py.
-    Source: Hoeffding (1948); Neyman (1934).
+    Cost: 10 d0 + 60 depth flops a pair and as many a row, and N diagonal values; 64 N bytes. Pairs of classes, C (C + 1)/2, get
+    64 pairs of rows at least, in a first sample by which the next is planned. A file is read once for the distances from the centres,
+    and then row by row, about a microsecond each.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py; see `nc1fast.estimators.centred` for what is exact.
+    Source: Hoeffding (1948); Neyman (1934); Hansen & Hurwitz (1943); Fieller (1954).
     """
     check_settings(tolerance, confidence, seed, n_pairs=n_pairs)
     return pairs_within(
