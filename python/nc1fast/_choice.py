@@ -13,7 +13,7 @@ from nc1fast._methods import by_shortcut
 from nc1fast._one_layer import one_layer
 from nc1fast._warnings import AccuracyWarning
 from nc1fast.estimators.estimate import RefusedError
-from nc1fast.estimators.growth import Limits
+from nc1fast.estimators.growth import LITTLE
 from nc1fast.estimators.pairs import PILOT
 from nc1fast.estimators.runs import PILOT_UNITS, features_within, pairs_within
 from nc1fast.kernels import Kernel
@@ -26,19 +26,13 @@ if TYPE_CHECKING:
 _TRUSTED = 1e-10  # relative error bound up to which `auto` takes a shortcut for the exact value
 
 # Seconds on one core, measured where the README's table comes from; only their ratios matter.
-_PAIR, _PAIR_FEATURE = (
-    1.7e-9,
-    3.9e-11,
-)  # exact pass: a pair of rows and hidden layer; a feature more
+_PAIR, _PAIR_FEATURE = 1.7e-9, 3.9e-11  # exact: a pair of rows and hidden layer; a feature more
 _SWEEP = 2.5e-7  # of a row and class
 _LINE, _PLANE = (1e-7, 2.5e-3, 1e-5), (3e-7, 3e-2, 1.4e-2)  # interpolation: row; class; two classes
 _DRAWN, _DRAWN_FEATURE = 7e-7, 1.6e-8  # estimate: a pair of rows and hidden layer; a feature more
 _STRATUM = 5e-5  # two classes, in each sample of pairs
 _UNIT, _UNIT_FEATURE = 6e-9, 6e-11  # a row and random hidden unit; a feature more; an NTK times 4
 _UNIT_DRAWN = 1e-5
-_LITTLE = (
-    Limits.little
-)  # of the time of the exact pass, that a method may cost which may have to be given up
 
 
 def estimate(
@@ -81,7 +75,7 @@ def quicker(request: Request, X: Any, y: Any, kernel: Any, of: int) -> Collapse 
         price.keys() - {"exact"}, key=lambda name: (name != "shortcut", price[name].begun)
     ):
         own = price[name]
-        if lost + own.begun > _LITTLE * exact / of:
+        if lost + own.begun > LITTLE * exact / of:
             why.append(f"{own.begun:.2g} s by {name} to begin with")
             continue
         try:

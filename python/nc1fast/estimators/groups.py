@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-_MARGIN = (
-    1.2  # more units than the tolerance asks for, so that the sample rarely has to be drawn again
-)
-_GROWTH = 64  # from one sample to the next, at most
+# More units than the tolerance asks for, so that the sample rarely has to be drawn again; times as many at most.
+_MARGIN, _MOST = 1.2, 2.0**20
 
 
 class Groups:
@@ -125,4 +123,4 @@ class UnitSample(ABC):
         if now.doubt:
             return self.size
         more = _MARGIN * (now.half / (tolerance * abs(now.nc1))) ** 2 if now.nc1 else math.inf
-        return math.ceil(self.size * min(more, _GROWTH))
+        return math.ceil(self.size * min(more, _MOST))

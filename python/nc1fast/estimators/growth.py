@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from nc1fast.estimators.estimate import Estimate
     from nc1fast.metrics import Collapse
 
-_MORE, _MARGIN = (
-    4,
-    1.2,
-)  # times as large a sample, where the last says nothing about its error; or says how large
+# Times as large a sample, where the last says nothing about its error; or says how large.
+_MORE, _MARGIN = 4, 1.2
+LITTLE, _LESS = (
+    0.15,
+    0.4,
+)  # of the time of the exact value: that may be lost; that an estimate may take
 
 
 class Sample(Protocol):
@@ -66,14 +68,11 @@ class Limits:
     most: int
     exact: float = math.inf
 
-    little: float = 0.15  # of exact, that may be lost
-    less: float = 0.4  # of exact, that the rest may take
-
     def allow(self, spent: int, cost: int, *, sure: bool) -> bool:
         """Whether a plan may be followed; `sure` if it is expected to be the last."""
-        if spent > self.little * self.exact:  # too late to give up
+        if spent > LITTLE * self.exact:  # too late to give up
             return spent + cost <= self.exact
-        return spent + cost <= (self.less if sure else self.little) * self.exact
+        return spent + cost <= (_LESS if sure else LITTLE) * self.exact
 
 
 def once(sample: Sample, size: int, confidence: float, convention: str | None) -> Collapse:
@@ -125,7 +124,7 @@ def until(
                 break
             plan = sample.plan(limits.most, name)
         if not limits.allow(sample.spent, sample.cost(plan), sure=not spread.doubt):
-            if sample.spent > limits.little * limits.exact:
+            if sample.spent > LITTLE * limits.exact:
                 break
             raise RefusedError(
                 f"an estimate by {now.method!r} needs about {sample.cost(plan):,} more of its terms after {now.reason}, "

@@ -34,15 +34,13 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 PILOT = 64  # pairs of each stratum before anything is known of their spread
-_DEFENSIVE = (
-    0.25  # share of a fixed number of pairs that goes by bounds, not by the spread seen so far
-)
-_LARGEST_TERM = 0.125  # of the standard error that is wanted: what any single pair, seen or not, may add to the estimate
-_MARGIN = (
-    1.2  # more pairs than the tolerance asks for, so that the sample rarely has to be drawn again
-)
+# Share of a fixed number of pairs that goes by bounds, not by the spread seen so far.
+_DEFENSIVE = 0.25
+# Of the standard error that is wanted: what any single pair, seen or not, may add to the estimate.
+_LARGEST_TERM = 0.125
+# More pairs than the tolerance asks for, so that the sample rarely has to be drawn again; times as many, where nothing is told.
+_MARGIN, _MORE = 1.2, 8
 _ROUNDING = 1e-13  # relative, of a mean of squared distances
-_GROWTH = 64  # from one sample to the next, at most
 
 
 class _Heavy(NamedTuple):
@@ -293,18 +291,14 @@ class PairSample:
         """How many pairs of each stratum an interval so narrow is expected to need."""
         f, now = forms(convention, self._sizes), self.estimate()
         between, nc1 = now.between(convention), now.nc1(convention)
-        n = self.size
-        least = self.pilot()
-        if not between > 6 * now.between_error(convention):  # nothing can be planned on it
-            return np.maximum(least, 8 * self.plan(n, convention))
+        error = tolerance * abs(nc1) * between / student_quantile(confidence, math.inf)
+        if not (between > 6 * now.between_error(convention) and error > 0):
+            return np.maximum(self.pilot(), self.plan(_MORE * self.size, convention))
         spread, bound = self._weights(f, nc1)
-        error = tolerance * nc1 * between / student_quantile(confidence, math.inf)
-        if not error > 0:
-            return np.maximum(least, _GROWTH * self.plan(n, convention))
         total = _MARGIN * spread.sum() / error
         counts = np.maximum(total * spread / error, bound / (_LARGEST_TERM * error))
-        counts *= min(1.0, _GROWTH * n / max(1.0, counts.sum()))
-        return np.asarray(np.maximum(least, np.ceil(counts)), dtype=np.int64)
+        counts = np.minimum(np.maximum(np.ceil(counts), PILOT), np.maximum(self._total, PILOT))
+        return np.asarray(counts, dtype=np.int64)
 
     def _slopes(self, f: Forms, ratio: float) -> Array:
         """Derivatives of Tr Sigma_W - ratio Tr Sigma_B by the mean D2 of each stratum."""
