@@ -37,7 +37,7 @@ class Groups:
         self._norms: list[Array] = []  # diagonals of M
         self._pooled: list[Array] = []  # P M P^T, P the weights of a convention
         self._M = np.zeros((len(sizes), len(sizes)))  # sum over groups
-        self._squares = np.zeros(2)  # of what units add to the mean of V, P V
+        self._powers = np.zeros((5, 2))  # sums of powers of what units add to P V
 
     def __len__(self) -> int:
         return len(self._V)
@@ -48,7 +48,8 @@ class Groups:
         self._norms.append(np.diag(M).copy())
         self._pooled.append(self._pooling @ M @ self._pooling.T)
         self._M += M
-        self._squares += ((self._pooling @ units) ** 2).sum(axis=1)
+        added = self._pooling @ units
+        self._powers += [(added**p).sum(axis=1) for p in range(5)]
 
     def estimate(
         self,
@@ -65,7 +66,7 @@ class Groups:
         `n_units` of a layer meet the rows; `kinks` where it matters how many of them tell rows of a class apart.
         """
         V, norms, pooled = (np.array(of) for of in (self._V, self._norms, self._pooled))
-        groups, squares = len(V), self._squares
+        groups, powers = len(V), self._powers
         whole = self._pooling @ V.sum(axis=0)  # (2,)
 
         def variance(f: Forms, ratio: float) -> tuple[float, float]:
@@ -75,10 +76,17 @@ class Groups:
             return float(rest.var(ddof=1)) / groups, groups - 1
 
         def terms(f: Forms, _ratio: float) -> float:
-            """Effective number of units that Tr Sigma_W comes from (Kish 1965): some of them may hold all of it."""
-            counted = squares > 0
-            found = float((whole[counted] ** 2 / squares[counted]).min(initial=math.inf))
-            return found if kinks is None else min(found, kinks.terms(n_units, f.within))
+            """Effective number of units that Tr Sigma_W comes from, or that its spread does.
+
+            (sum v)^2/sum v^2 of what the units add (Kish 1965), some of which may hold all of it; and n/(kurtosis - 1), which is the
+            number of the units that matter where they are few and alike.
+            """
+            counted = powers[2] > 0
+            found = float((whole[counted] ** 2 / powers[2][counted]).min(initial=math.inf))
+            few = _from_few(powers[:, counted])
+            if kinks is None:  # units vary smoothly: half as many will do
+                return min(found, 2 * few)
+            return min(found, few, kinks.terms(n_units, f.within))
 
         return Estimate(
             V.mean(axis=0),
@@ -93,6 +101,18 @@ class Groups:
             f"{reason} in {groups} groups",
             groups if biased else 0,
         )
+
+
+def _from_few(powers: Array) -> float:
+    """The least n/(kurtosis - 1) of some columns of sums of powers 0 to 4."""
+    n = powers[0]
+    one, two, three, four = powers[1:] / n
+    spread = two - one**2
+    fourth = four - 4 * one * three + 6 * one**2 * two - 3 * one**4
+    told = spread > 1e-10 * two  # otherwise they are all alike
+    return float(
+        (n * spread**2 / np.maximum(fourth - spread**2, 1e-300))[told].min(initial=math.inf)
+    )
 
 
 class UnitSample(ABC):
