@@ -56,8 +56,8 @@ def test_intervals_of_features_cover_whatever_the_tails(family):
     hits, there = _covered(
         lambda s: features(X, y, kernel, n_units=256, seed=s, convention="papyan"), exact
     )
-    assert there == SEEDS
-    assert hits >= LEAST
+    assert there > SEEDS / 2
+    assert hits >= LEAST - (SEEDS - there)
 
 
 def test_units_of_which_few_matter_have_no_interval():
@@ -68,6 +68,13 @@ def test_units_of_which_few_matter_have_no_interval():
     exact = nc.collapse(X, y, NTK, convention="papyan").nc1
     low, high = pairs(X, y, NTK, n_pairs=5000, convention="papyan").interval
     assert low <= exact <= high
+
+
+def test_a_few_wrong_labels_do_not_hide_that_units_are_few():
+    """Between the other rows of a class lie 2 units in a thousand, and the rest of NC1."""
+    X, y = FAMILIES["five mislabelled"](500)
+    with pytest.raises(ValueError, match="rests on too few of them"):
+        features(X, y, NTK, n_units=2048, convention="papyan")
 
 
 def test_class_means_that_are_not_told_apart_have_no_interval():

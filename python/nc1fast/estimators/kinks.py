@@ -21,30 +21,27 @@ if TYPE_CHECKING:
 
 
 class Separations:
-    """Angles between some rows of each class, and products of their norms."""
+    """Angles between some rows of each class, and products of their norms: of most rows, whatever a few others are."""
 
     def __init__(self, n_classes: int) -> None:
-        self._count, self._angle, self._scale = np.zeros((3, n_classes))
+        self._of: list[list[Array]] = [[] for _ in range(n_classes)]  # (2, k) each
 
     def add(self, z: Array, parts: Segments) -> None:
         """Rows that meet the weights, (n, d), sorted by class: each with the next."""
-        classes = np.repeat(parts.classes, parts.counts)
-        pair = np.flatnonzero(classes[:-1] == classes[1:])
         norms = np.linalg.norm(z, axis=1)
         u = z / np.where(norms > 0, norms, 1.0)[:, None]
         apart, together = (np.linalg.norm(v, axis=1) for v in (np.diff(u, axis=0), u[1:] + u[:-1]))
-        angle = 2 * np.arctan2(apart, together)
-        for total, values in (
-            (self._count, np.ones(len(pair))),
-            (self._angle, angle[pair]),
-            (self._scale, (norms[:-1] * norms[1:])[pair]),
-        ):
-            np.add.at(total, classes[pair], values)
+        found = np.array([2 * np.arctan2(apart, together), norms[:-1] * norms[1:]])
+        for c, rows in parts.slices():
+            if rows.stop - rows.start > 1:
+                self._of[c].append(found[:, rows.start : rows.stop - 1])
 
     def terms(self, n_units: int, within: Array) -> float:
         """Effective number of such units in Tr Sigma_W = within.V: of each class, events with a mean and a size."""
-        seen = self._count > 0
-        events = n_units * self._angle[seen] / self._count[seen] / math.pi
-        size = within[seen] * self._scale[seen] / self._count[seen]
+        seen = [c for c, found in enumerate(self._of) if found]
+        if not seen:
+            return math.inf
+        angle, scale = np.array([np.median(np.hstack(self._of[c]), axis=1) for c in seen]).T
+        events, size = n_units * angle / math.pi, within[seen] * scale
         noise = float((size**2 * events).sum())
         return float(size @ events) ** 2 / noise if noise > 0 else math.inf
