@@ -163,7 +163,7 @@ def test_tolerance_is_met_or_a_warning_says_so():
     with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
         features_of(X, y, nc.NTK("relu"), n_units=256, tolerance=1e-6)
     with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
-        pairs_of(X, y, nc.NTK("relu"), n_pairs=1000, tolerance=1e-6)
+        pairs_of(X, y, nc.NTK("relu"), n_pairs=10_000, tolerance=1e-6)
 
 
 def test_all_pairs_are_the_exact_value():

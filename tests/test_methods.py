@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast._methods import expected_seconds
+from nc1fast._choice import prices
 
 RELU, ERF = nc.NNGP("relu"), nc.NNGP("erf")
 
@@ -17,20 +17,14 @@ def _data(n, n_features, seed=0):
     return 2 * y[:, None] - 1 + 0.5 * rng.normal(size=(n, n_features)), y
 
 
-def _seconds(n, n_features, kernel=RELU, *, n_classes=2, half_width=None):
-    return expected_seconds(
-        kernel,
-        *(n, n_features, n_classes),
-        half_width=half_width,
-        confidence=0.95,
-        single=False,
-        n_threads=2,
+def _tried(n, n_features, kernel=RELU, n_classes=2):
+    """Methods that cost little to begin with, beside the exact pass, the one of least cost first."""
+    price = prices(kernel, n, n_features, n_classes, single=False, n_threads=2)
+    exact = price.pop("exact").begun
+    return sorted(
+        (name for name in price if price[name].begun < 0.15 * exact),
+        key=lambda name: price[name].begun,
     )
-
-
-def _fastest(*arguments, **settings):
-    seconds = _seconds(*arguments, **settings)
-    return min(seconds, key=seconds.get)
 
 
 def test_the_default_is_the_pass_over_all_pairs():
@@ -70,20 +64,40 @@ def test_auto_is_exact_without_a_tolerance():
     assert nc.collapse(X, y, method="auto").method == "exact"  # explicit features
 
 
+def test_prices():
+    assert _tried(1_000, 2) == []
+    assert _tried(5_000, 2, ERF) == []
+    assert "shortcut" in _tried(200_000, 2)
+    assert "shortcut" in _tried(200_000, 1, ERF)
+    assert _tried(200_000, 128) == ["pairs", "features"]
+    assert _tried(20_000_000, 128, nc.NTK("relu", 5)) == ["pairs"]
+    assert _tried(100_000, 8, n_classes=5_000) == ["features"]
+    assert _tried(10_000, 8, n_classes=100) == []
+
+
 def test_auto_takes_the_fastest():
-    assert _fastest(1_000, 2) == "exact"
-    assert _fastest(200_000, 2) == "shortcut"
-    assert _fastest(200_000, 1, ERF) == "shortcut"
-    assert _fastest(5_000, 2, ERF) == "exact"
-    assert _fastest(200_000, 128) == "exact"
-    assert _fastest(200_000, 128, half_width=0.01) == "pairs"
-    assert _fastest(20_000_000, 128, nc.NTK("relu", 5), half_width=1e-3) == "pairs"
-    assert _fastest(1_000, 128, half_width=1e-4) == "exact"
-    assert _fastest(100_000, 8, half_width=0.05, n_classes=5_000) == "features"
     X, y = _data(30_000, 2)
     result = nc.collapse(X, y, RELU, method="auto", n_threads=1)
     assert result.method == "shortcut"
     assert "by exact" in result.reason
+    X, y = _data(1_000, 2)
+    assert nc.collapse(X, y, RELU, method="auto").method == "exact"
+    X, y = _data(1_000, 128)
+    result = nc.collapse(X, y, RELU, method="auto", tolerance=1e-4)
+    assert result.method == "exact"
+    assert "by pairs to begin with" in result.reason
+
+
+def test_auto_is_exact_where_an_estimate_would_take_longer():
+    """Lognormal rows in classes that differ by chance: class means take nearly all pairs to be told apart."""
+    rng = np.random.default_rng(0)
+    X, y = np.exp(2 * rng.normal(size=(12_000, 8))), np.arange(12_000) % 4
+    kernel = nc.NTK("relu", 3)
+    result = nc.collapse(X, y, kernel, method="auto", tolerance=0.05, n_threads=1)
+    assert result.method == "exact"
+    assert "may take longer than the exact value" in result.reason
+    assert result.interval is None
+    assert result.nc1 == nc.collapse(X, y, kernel, n_threads=1).nc1
 
 
 def test_auto_meets_the_tolerance():
@@ -97,9 +111,10 @@ def test_auto_meets_the_tolerance():
 
 def test_auto_leaves_a_shortcut_that_does_not_do(monkeypatch):
     """Rows too far apart for interpolation, and a bound that is not small: the pass over pairs takes over."""
-    from nc1fast import _methods
+    from nc1fast import _choice
 
-    monkeypatch.setattr(_methods, "_choice", lambda *_: ("shortcut", "the fastest"))
+    cheap = {"exact": _choice.Price(1.0), "shortcut": _choice.Price(0.01)}
+    monkeypatch.setattr(_choice, "prices", lambda *_, **__: cheap)
     X, y = _data(300, 2)
     wide = nc.collapse(1e4 * X, y, ERF, method="auto")
     assert wide.method == "exact"

@@ -90,6 +90,11 @@ class DeepMap:
         """Length of a row of features."""
         return int(np.count_nonzero(self.columns.squares))
 
+    @property
+    def n_linear(self) -> int:
+        """Of these, the first, which are not sampled: rows and a one."""
+        return int(np.count_nonzero(self.columns.squares[: len(self.layers[0].columns.squares)]))
+
     def __call__(self, X: Array) -> Array:
         """Features of rows, shape (n, n_features)."""
         A = _inputs(X, self.dtype)

@@ -59,11 +59,46 @@ def forms(convention: str, sizes: NDArray[np.int64]) -> Forms:
     )
 
 
+_NOT_TOLD = "Tr Sigma_B is not told from 0"
+_VAGUE = (
+    1 / 3
+)  # half the width of the interval of Tr Sigma_B, relative, from which there is none of nc1
+_FEWEST = 20.0  # terms that an interval rests on, in effect
+
+
+class RefusedError(ValueError):
+    """There is no interval that could be believed, or it is not worth its time; `spent`: terms drawn so far."""
+
+    def __init__(self, why: str, spent: int = 0) -> None:
+        super().__init__(why)
+        self.spent = spent
+
+
+class Spread(NamedTuple):
+    """nc1, its standard error, and its interval; or why there is none, in `doubt`.
+
+    `short`: how many times as large a sample would do, where that is known.
+    """
+
+    nc1: float
+    error: float
+    low: float
+    high: float
+    doubt: str = ""
+    short: float = 1.0
+
+    @property
+    def half(self) -> float:
+        """The wider side of the interval; infinite where there is none."""
+        return math.inf if self.doubt else max(self.high - self.nc1, self.nc1 - self.low)
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """Estimated V_c and M_cc' = <mu_c, mu_c'>, and the variance of any combination of the two traces.
 
-    `variance(forms, ratio)` is the estimated variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom.
+    `variance(forms, ratio)` is the estimated variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom;
+    `terms` a number of equal terms that would have a variance as uncertain as that, `rounding` how far it may be off by rounding.
 
     Of the mean of `biased` groups, each of which is biased by its own finite size, the bias of nc1 is taken to be at most
     the square of the relative error of a single group, which is of the same order: 1/m. The interval is so much wider.
@@ -75,26 +110,89 @@ class Estimate:
     labels: NDArray[Any]
     kernel: Any
     variance: Callable[[Forms, float], tuple[float, float]]
+    terms: Callable[[Forms, float], float]
+    rounding: Callable[[Forms, float], float]
     method: str
     reason: str
     biased: int = 0
 
-    def spread(self, convention: str, confidence: float) -> tuple[float, float, float]:
-        """(nc1, its standard error, half the width of its interval), by the delta method and Student's t, and for the bias."""
-        w = metrics.weights(convention, self.sizes)
-        between = metrics.trace_between(self.M, w)
+    def between(self, convention: str) -> float:
+        """Tr Sigma_B."""
+        return metrics.trace_between(self.M, metrics.weights(convention, self.sizes))
+
+    def nc1(self, convention: str) -> float:
+        """Tr Sigma_W / Tr Sigma_B; 0 where that is not positive."""
+        between = self.between(convention)
         if not between > 0:
-            return math.inf, math.inf, math.inf
-        nc1 = metrics.trace_within(self.V, self.M, w) / between
-        variance, freedom = self.variance(forms(convention, self.sizes), nc1)
-        error = math.sqrt(variance) / between
-        half = error * student_quantile(confidence, freedom)
+            return 0.0
+        w = metrics.weights(convention, self.sizes)
+        return metrics.trace_within(self.V, self.M, w) / between
+
+    def between_error(self, convention: str) -> float:
+        """Standard error of Tr Sigma_B."""
+        return math.sqrt(self._quadratic(convention, self.nc1(convention) or 1.0)[2])
+
+    def _quadratic(self, convention: str, ratio: float) -> tuple[float, float, float]:
+        """(v, s, b): the variance of Tr Sigma_W - (ratio + x) Tr Sigma_B is v + 2 s x + b x^2."""
+        f = forms(convention, self.sizes)
+        here, opposite, zero = (self.variance(f, r)[0] for r in (ratio, -ratio, 0.0))
+        if ratio == 0:
+            return here, 0.0, 0.0
+        b = max((here + opposite) / 2 - zero, 0.0) / ratio**2
+        return here, ratio * b + (here - opposite) / (4 * ratio), b
+
+    def spread(self, convention: str, confidence: float) -> Spread:
+        """The interval by Fieller's theorem and Student's t, wider by rounding and bias.
+
+        The values x that (Tr Sigma_W - x Tr Sigma_B)^2 <= t^2 Var(Tr Sigma_W - x Tr Sigma_B) leaves. Traces are not negative,
+        except for the convention "released".
+        """
+        between, nc1 = self.between(convention), self.nc1(convention)
+        none = Spread(math.inf, math.inf, -math.inf, math.inf)
+        if not (between > 0 and math.isfinite(between) and math.isfinite(nc1)):
+            return none._replace(doubt=_NOT_TOLD)
+        f = forms(convention, self.sizes)
+        freedom, terms = self.variance(f, nc1)[1], self.terms(f, nc1)
+        if terms < _FEWEST:
+            return none._replace(
+                doubt=f"their spread rests on too few of them, {terms:.2g} in effect",
+                short=_FEWEST / terms if terms > 0 else math.inf,
+            )
+        t = student_quantile(confidence, freedom)
+        v, s, b = self._quadratic(convention, nc1)
+        error = math.sqrt(v) / between
+        rest = 1 - t**2 * b / between**2
+        if not rest > 1 - _VAGUE**2:
+            return none._replace(doubt=_NOT_TOLD)
+        middle = t**2 * s / between**2
+        root = math.sqrt(middle**2 + rest * (t * error) ** 2)
+        low, high = nc1 + (middle - root) / rest, nc1 + (middle + root) / rest
+        wider = self.rounding(f, nc1) / between
         if self.biased and nc1 > 0:
-            half += self.biased * error**2 / nc1
-        return nc1, error, half
+            wider += self.biased * error**2 / nc1
+        low, high = low - wider, high + wider
+        if convention != "released":
+            low = max(low, 0.0)
+        return Spread(nc1, error, low, high)
+
+    def refusal(self, spread: Spread) -> str:
+        """What is said where there is no interval."""
+        return (
+            f"method={self.method!r} has no interval of nc1 for these rows after {self.reason}: {spread.doubt}; "
+            "method='exact' has the value"
+        )
 
     def collapse(self, convention: str | None, confidence: float) -> metrics.Collapse:
-        """Every metric of the estimated sums; the interval is that of nc1."""
+        """Every metric of the estimated sums; the interval is that of nc1.
+
+        Raises
+        ------
+        RefusedError
+            If there is no interval that could be believed.
+        """
+        spread = self.spread(convention or "papyan", confidence)
+        if spread.doubt:
+            raise RefusedError(self.refusal(spread))
         n = self.sizes.astype(np.float64)
         zero = np.zeros(len(n))
         sums = ClassSums(
@@ -107,14 +205,13 @@ class Estimate:
             self.kernel,
         )
         result = metrics.collapse_from_sums(sums, convention)
-        nc1, error, half = self.spread(result.convention, confidence)
         return dataclasses.replace(
             result,
             error_bound=math.inf,
             method=self.method,
             reason=self.reason,
-            standard_error=error,
-            interval=(nc1 - half, nc1 + half),
+            standard_error=spread.error,
+            interval=(spread.low, spread.high),
             _again=lambda other: self.collapse(other, confidence),
         )
 

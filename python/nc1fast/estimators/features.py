@@ -19,7 +19,8 @@ from nc1fast._memory import check_memory
 from nc1fast._one_layer import halves
 from nc1fast._workers import ahead
 from nc1fast.estimators.directions import Directions, directions
-from nc1fast.estimators.groups import Groups
+from nc1fast.estimators.groups import Groups, UnitSample
+from nc1fast.estimators.kinks import Separations
 from nc1fast.estimators.moments import Moments, add_values, segments
 from nc1fast.estimators.passes import joined, stretch, stretches
 from nc1fast.estimators.units import PARITY, HiddenUnits
@@ -36,8 +37,8 @@ _STATE_BYTES = 1 << 27  # moments that are kept at a time, without a memory limi
 _PROBE = 1 << 13  # rows from which the class means are taken that direct the weights
 
 
-class FeatureSample:
-    """Random hidden units, added in rounds of independent groups.
+class FeatureSample(UnitSample):
+    """Random hidden units in independent groups, in samples that are independent of those before.
 
     Parameters
     ----------
@@ -102,22 +103,28 @@ class FeatureSample:
         self._constant = odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
         self._constant += layer.constant
         self._rows_moments: Moments | None = None  # of the rows, for the linear part
+        self._kinks: Separations | None = None
         self._directions = self._directed(n_units, sampling, seed)
         self._stretch = stretch(len(X), self._units.chunk(X.shape[1]))
         self._threads = min(n_threads, -(-len(X) // self._stretch))
         self._step, self._at_once = self._plan(memory_limit)
-        self._groups = Groups(self._sizes)
+        self._groups, self._drawn = Groups(self._sizes), 0
 
     def _directed(self, n_units: int, sampling: str, seed: int) -> Directions:
-        """Along the class means of some rows, evenly spread over X."""
+        """Along the class means of some rows, evenly spread over X, whose angles are noted."""
         probe = np.arange(0, len(self._X), max(1, len(self._X) // _PROBE))
         means = Moments(len(self._labels), self._units.width)
+        kinks = Separations(len(self._labels))
         step = self._units.chunk(self._X.shape[1])
         for start in range(0, len(probe), step):
             index = probe[start : start + step]
             order, parts = segments(self._classes[index])
             x = self._layer.rows(rows_at(self._X, index))[order]
-            add_values(means, self._units.inputs(x), parts)
+            z = self._units.inputs(x)
+            kinks.add(z, parts)
+            add_values(means, z, parts)
+        if self._layer.tangent and halves(self._layer.activation) is not None:
+            self._kinks = kinks
         means_of = means.mean[means.n > 0]
         even = self._units.activation in PARITY
         return directions(self._units.width, means_of, n_units, sampling, seed, even=even)
@@ -143,13 +150,20 @@ class FeatureSample:
         return step, 1 + max(0, int(room // block))
 
     @property
-    def n_units(self) -> int:
-        """Hidden units so far."""
+    def size(self) -> int:
+        """Hidden units that the estimate is made of."""
         return len(self._groups) * self._directions.group
 
-    def grow(self, n_units: int) -> None:
-        """Add at least two groups, about `n_units` units."""
-        first, count = len(self._groups), max(2, round(n_units / self._directions.group))
+    @property
+    def spent(self) -> int:
+        """Hidden units drawn so far."""
+        return self._drawn * self._directions.group
+
+    def draw(self, plan: int) -> None:
+        """About `plan` units, at least two groups, in place of those before."""
+        first, count = self._drawn, max(2, round(plan / self._directions.group))
+        self._drawn += count
+        self._groups = Groups(self._sizes)
         pass_groups = self._step * self._at_once
         for start in range(first, first + count, pass_groups):
             self._add(range(start, min(start + pass_groups, first + count)))
@@ -186,10 +200,11 @@ class FeatureSample:
             parts.append((layer.tangent, block.tangents))
         if block.slopes is not None:
             parts.append((layer.tangent * layer.theta_bias, block.slopes))
-        V = np.zeros((n_groups, n_classes))
+        units = np.zeros((n_classes, n_groups, group))  # what each adds to V of its group
         for coefficient, moments in parts:
-            squares = moments.squares.reshape(n_classes, n_groups, group).mean(axis=2)
-            V += self._sampled * coefficient * (squares / self._sizes[:, None]).T
+            squares = moments.squares / self._sizes[:, None]
+            units += self._sampled * coefficient / group * squares.reshape(units.shape)
+        V = units.sum(axis=2).T.copy()  # (n_groups, n_classes)
         M = np.full((n_classes, n_classes), self._constant)
         if self._rows_moments is not None:
             V += self._linear * self._rows_moments.squares.sum(axis=1) / self._sizes
@@ -199,9 +214,9 @@ class FeatureSample:
             for coefficient, moments in parts:
                 means = moments.mean[:, g * group : (g + 1) * group].reshape(n_classes, -1)
                 own += self._sampled * coefficient / group * matmul(means, means.T)
-            self._groups.add(V[g], own)
+            self._groups.add(V[g], own, units[:, g])
 
     def estimate(self) -> Estimate:
-        """The estimate of the units so far."""
-        reason = f"{self.n_units:,} random hidden units"
-        return self._groups.estimate(self._labels, self._kernel, reason)
+        """The estimate of the last units drawn."""
+        reason = f"{self.size:,} random hidden units"
+        return self._groups.estimate(self._labels, self._kernel, reason, self.size, self._kinks)

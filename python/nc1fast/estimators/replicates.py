@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from nc1fast._memory import check_memory
 from nc1fast._workers import ahead, workers
 from nc1fast.estimators.deep import DeepMap, check_deep, deep_map
 from nc1fast.estimators.directions import check_sampling
-from nc1fast.estimators.groups import Groups
+from nc1fast.estimators.groups import Groups, UnitSample
+from nc1fast.estimators.kinks import Separations
 from nc1fast.estimators.moments import Moments, add_values, segments
 from nc1fast.estimators.passes import joined, stretch, stretches
 from nc1fast.kernels import NTK
@@ -44,8 +46,8 @@ class _MapMoments:
             mine.merge(theirs)
 
 
-class DeepSample:
-    """Independent maps of random features, added in rounds.
+class DeepSample(UnitSample):
+    """Independent maps of random features, in samples that are independent of those before.
 
     Parameters
     ----------
@@ -98,11 +100,19 @@ class DeepSample:
         self._chunk = max(1, min(len(X), _CHUNK_NUMBERS // self._n_columns))
         self._stretch = stretch(len(X), self._chunk)
         self._threads = min(n_threads, -(-len(X) // self._stretch))
-        self._groups = Groups(np.bincount(classes, minlength=len(labels)).astype(np.int64))
+        self._sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
+        self._groups, self._drawn = Groups(self._sizes), 0
         self._at_once = self._plan(memory_limit)
         probe = np.arange(0, len(X), -(-len(X) // _PROBE))
         order, self._probe_classes = segments(classes[probe])
         self._probe = rows_at(X, probe)[order].astype(np.float64)
+        self._kinks: Separations | None = None
+        if isinstance(kernel, NTK):
+            w, b = kernel.weight_variances[0] / X.shape[1], kernel.bias_variances[0]
+            self._kinks = Separations(len(labels))
+            bias = np.full(len(self._probe), math.sqrt(b))
+            z = np.column_stack([math.sqrt(w) * self._probe, bias])
+            self._kinks.add(z, self._probe_classes)
 
     def _plan(self, limit: float | None) -> int:
         """Maps of a pass over X: as many as the memory has room for."""
@@ -122,16 +132,11 @@ class DeepSample:
         room: float = _STATE_BYTES if limit is None else limit - sum(least.values())
         return 1 + max(0, int(room / group))
 
-    @property
-    def n_units(self) -> int:
-        """Hidden units so far."""
-        return len(self._groups) * self._width * self._hidden
-
-    def grow(self, n_units: int) -> None:
-        """Add at least two groups, about `n_units` units; at first, at least as many groups as an interval needs."""
-        least = 2 if len(self._groups) else GROUPS
-        first = len(self._groups)
-        count = max(least, round(n_units / (self._width * self._hidden)))
+    def draw(self, plan: int) -> None:
+        """About `plan` units, at least as many groups as an interval needs, in place of those before."""
+        first, count = self._drawn, max(GROUPS, round(plan / (self._width * self._hidden)))
+        self._drawn += count
+        self._groups = Groups(self._sizes)
         for start in range(first, first + count, self._at_once):
             self._add(range(start, min(start + self._at_once, first + count)))
 
@@ -167,12 +172,28 @@ class DeepSample:
             return own
 
         total = joined(moments, stretches(len(self._X), self._stretch), self._threads)
-        for of in total.of:
+        for of, features in zip(total.of, maps, strict=True):
+            units = of.squares / of.n[:, None]
             self._groups.add(
-                of.squares.sum(axis=1) / of.n, matmul(of.mean, of.mean.T, self._threads)
+                units.sum(axis=1),
+                matmul(of.mean, of.mean.T, self._threads),
+                units[:, features.n_linear :],
             )
 
+    @property
+    def size(self) -> int:
+        """Hidden units that the estimate is made of."""
+        return len(self._groups) * self._width * self._hidden
+
+    @property
+    def spent(self) -> int:
+        """Hidden units drawn so far."""
+        return self._drawn * self._width * self._hidden
+
     def estimate(self) -> Estimate:
-        """The estimate of the maps so far."""
-        reason = f"{self.n_units:,} random hidden units of {self._hidden} layers"
-        return self._groups.estimate(self._labels, self._kernel, reason, biased=True)
+        """The estimate of the last maps drawn."""
+        reason = f"{self.size:,} random hidden units of {self._hidden} layers"
+        n_units = len(self._groups) * self._width
+        return self._groups.estimate(
+            self._labels, self._kernel, reason, n_units, self._kinks, biased=True
+        )

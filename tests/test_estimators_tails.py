@@ -1,0 +1,136 @@
+"""Intervals of rows of which a few hold most of NC1: they cover, or there are none and the reason is said."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from bench._tails import FAMILIES
+from tests.gaussians import gaussians
+
+import nc1fast as nc
+from nc1fast.estimators import features, pairs
+
+NTK = nc.NTK("relu")
+SEEDS, LEAST = (
+    40,
+    31,
+)  # of 40 intervals that cover with probability 0.95 each, fewer than 31 do once in 10^6
+
+
+def _covered(estimate, exact):
+    """Of the seeds that have an interval, how many intervals hold the exact value, and how many there are."""
+    hits, refused = 0, 0
+    for seed in range(SEEDS):
+        try:
+            low, high = estimate(seed).interval
+        except ValueError as error:
+            if "has no interval of nc1" not in str(error):
+                raise
+            refused += 1
+        else:
+            assert 0 <= low < high < math.inf
+            hits += low <= exact <= high
+    return hits, SEEDS - refused
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_intervals_of_pairs_cover_whatever_the_tails(family):
+    """Bench/bench_coverage.py takes 300 seeds."""
+    X, y = FAMILIES[family](1000)
+    exact = nc.collapse(X, y, NTK, convention="papyan").nc1
+    n_pairs = 12_000 if "16" in family else 3_000
+    hits, there = _covered(
+        lambda s: pairs(X, y, NTK, n_pairs=n_pairs, seed=s, convention="papyan"), exact
+    )
+    assert hits >= LEAST - (SEEDS - there)
+    assert there > SEEDS / 4
+
+
+@pytest.mark.parametrize("family", ["one row x 1000", "t_1.5 norms"])
+def test_intervals_of_features_cover_whatever_the_tails(family):
+    X, y = FAMILIES[family](300)
+    kernel = nc.NNGP("relu")
+    exact = nc.collapse(X, y, kernel, convention="papyan").nc1
+    hits, there = _covered(
+        lambda s: features(X, y, kernel, n_units=256, seed=s, convention="papyan"), exact
+    )
+    assert there > SEEDS / 2
+    assert hits >= LEAST - (SEEDS - there)
+
+
+def test_units_of_which_few_matter_have_no_interval():
+    """Of an NTK, distances within collapsed classes come from units that change sign there: one in a thousand here."""
+    X, y = gaussians((300, 300), 8, std=1e-5)
+    with pytest.raises(ValueError, match=r"rests on too few of them.*method='exact'"):
+        features(X, y, NTK, n_units=512, convention="papyan")
+    exact = nc.collapse(X, y, NTK, convention="papyan").nc1
+    low, high = pairs(X, y, NTK, n_pairs=5000, convention="papyan").interval
+    assert low <= exact <= high
+
+
+def test_a_few_wrong_labels_do_not_hide_that_units_are_few():
+    """Between the other rows of a class lie 2 units in a thousand, and the rest of NC1."""
+    X, y = FAMILIES["five mislabelled"](500)
+    with pytest.raises(ValueError, match="rests on too few of them"):
+        features(X, y, NTK, n_units=2048, convention="papyan")
+
+
+def test_class_means_that_are_not_told_apart_have_no_interval():
+    """Classes that differ by chance: a negative Tr Sigma_B of the sample is no nc1."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(3000, 20)), np.arange(3000) % 3
+    with pytest.raises(ValueError, match="Tr Sigma_B is not told from 0"):
+        pairs(X, y, NTK, n_pairs=1000)
+
+
+def test_pairs_grow_until_they_tell_or_are_all():
+    X, y = FAMILIES["t_1.5 norms"](1000)
+    exact = nc.collapse(X, y, NTK, convention="papyan")
+    result = pairs(X, y, NTK, tolerance=0.1, convention="papyan")
+    assert result.interval[1] - result.nc1 <= 0.1 * result.nc1
+    assert "of them with certainty" in result.reason
+    low, high = pairs(X, y, NTK, tolerance=1e-9, convention="papyan").interval  # all pairs
+    assert low <= exact.nc1 <= high
+    assert high - low < 1e-9 * exact.nc1
+
+
+def test_samples_of_different_seeds_and_sizes_are_independent():
+    """The same seed and another size: no sample holds the one before."""
+    X, y = gaussians((200, 300), 4)
+    found = [
+        pairs(X, y, NTK, n_pairs=n, seed=s, convention="papyan").nc1
+        for s in (0, 1)
+        for n in (3000, 6000)
+    ]
+    assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ({"tolerance": -1}, ValueError),
+        ({"tolerance": math.nan}, ValueError),
+        ({"tolerance": True}, TypeError),
+        ({"confidence": 2}, ValueError),
+        ({"confidence": 0}, ValueError),
+        ({"confidence": "high"}, TypeError),
+        ({"seed": -1}, ValueError),
+        ({"seed": 0.5}, TypeError),
+        ({"n_pairs": -5}, ValueError),
+        ({"n_pairs": 0}, ValueError),
+        ({"n_pairs": 2.5}, TypeError),
+        ({"n_units": -5}, ValueError),
+        ({"n_units": 0}, ValueError),
+        ({"n_units": True}, TypeError),
+    ],
+    ids=str,
+)
+def test_settings_that_are_none(setting, error):
+    X, y = gaussians((20, 30), 3)
+    (name,) = setting
+    for method, foreign in ((features, "n_pairs"), (pairs, "n_units")):
+        if name != foreign:
+            with pytest.raises(error, match=name):
+                method(X, y, NTK, **setting)
