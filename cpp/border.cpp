@@ -111,6 +111,8 @@ constexpr std::pair<const char*, std::vector<double> KernelSurvey::*> kSurveyed[
     {"spread_slopes", &KernelSurvey::spread_slopes},
     {"displacements", &KernelSurvey::displacements},
     {"noises", &KernelSurvey::noises},
+    {"shifts", &KernelSurvey::shifts},
+    {"floors", &KernelSurvey::floors},
     {"trace_noises", &KernelSurvey::trace_noises},
     {"k", &KernelSurvey::k},
     {"row_scale_within", &KernelSurvey::row_scale_within}};

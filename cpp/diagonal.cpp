@@ -22,7 +22,7 @@ void diagonal(const Matrix& x, const ChainSpec& chain, int n_values, double* out
     stage->layers(in, {}, levels.data());
     stage->outputs(in, {}, frame.d, rounding, levels.data(), &kernel);
     if (!std::isfinite(kernel.k)) throw std::overflow_error("the kernel overflows");
-    const double values[] = {kernel.k, kernel.diagonal, kernel.slope, kernel.noise};
+    const double values[] = {kernel.k, kernel.diagonal, kernel.slope, kernel.noise + kernel.shift};
     for (int v = 0; v < n_values; ++v) out[v * x.n + r] = values[v];
   }
 }

@@ -83,10 +83,10 @@ struct Means {
 struct KernelSurvey {
   // Sums of k_ii and of sqrt k_ii, of the bound on D2 to the reference row, of mu_i and mu_i displaced_i: what exponents
   // follow from; and what error bounds do, by the factors of OutputRow and the distances of RowInput: of lambda_i,
-  // lambda_i^2, lambda_i |delta_i|^2 and lambda_i^2 displaced_i^2, of nu_i, and of the
-  // errors of k_ii.
+  // lambda_i^2, lambda_i |delta_i|^2 and lambda_i^2 displaced_i^2, of nu_i, shift_i and
+  // floor_i, and of the errors of k_ii.
   std::vector<double> traces, roots, references, moves, spread_moves;
-  std::vector<double> slopes, slope_squares, spread_slopes, displacements, noises, trace_noises;
+  std::vector<double> slopes, slope_squares, spread_slopes, displacements, noises, shifts, floors, trace_noises;
   // With row sums only, sorted rows: k_ii, and the scale of row sums of D2. (N,)
   std::vector<double> k, row_scale_within;
 };

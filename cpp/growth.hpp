@@ -17,12 +17,12 @@
 namespace nc1fast {
 
 // Roundings, in units of u.
-inline constexpr double kDualRoundings = 12;    // of a dual activation, relative to E phi^2
-inline constexpr double kFieldRoundings = 3;    // of what is known of a row, each relative to itself
-inline constexpr double kLinkRoundings = 8;     // from the value of one layer to the correlation of the next
-inline constexpr double kSumRoundings = 10;     // of a sum over a unit, and of the last scaling
-inline constexpr double kNormRoundings = 10;    // of |x|^2/d0 beside those of its sum, and of E phi^2 of a layer
-inline constexpr double kLargest = 1e200;       // of a derivative: beyond it the bound says nothing anyway
+inline constexpr double kDualRoundings = 10;   // of a dual activation, relative to E phi^2
+inline constexpr double kFieldRoundings = 3;   // of what is known of a row, each relative to itself
+inline constexpr double kLinkRoundings = 6;    // from the value of one layer to the correlation of the next
+inline constexpr double kSumRoundings = 10;    // of a sum over a unit, and of the last scaling
+inline constexpr double kNormRoundings = 10;   // of |x|^2/d0 beside those of its sum, and of E phi^2 of a layer
+inline constexpr double kLargest = 1e200;      // of a derivative: beyond it the bound says nothing anyway
 
 // What one kernel makes of one row, and of its errors.
 struct Growth {
@@ -30,6 +30,8 @@ struct Growth {
   double diagonal = 0;  // its error, in units of 2^-53
   double slope = 0;     // dk_ii/drho at the input, without what a root at rho = 1 adds
   double noise = 0;     // roundings behind the chord: |dk_ij| <= u sqrt(noise_i noise_j)
+  double shift = 0;     // the same of what the row itself is off by, which is known in float64: in units of 2^-53
+  double floor = 0;     // |dk_ij| where a square of a layer vanishes, in units of the smallest normal number
   double turn = 0;      // -dk_ii/dtheta at theta = 0: what a root adds
 };
 
@@ -84,14 +86,19 @@ Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, 
       to_theta = std::min(to_theta * scale * own.slope, kLargest);
       if constexpr (kIsRectifier<Act>) g.turn += to_slope * act.turn;
     }
-    const double bent = to_slope * act.bend(a), shifted = kFieldRoundings + 0.5 * norm[l];
+    const double bent = to_slope * act.bend(a);
     to_sigma = std::min(to_value * own.slope + bent, kLargest);
-    g.noise += to_value * (kDualRoundings * own.value + shifted * (own.value + radial));
-    g.noise += kDualRoundings * to_slope * own.slope + (kDualRoundings + 3 * shifted) * a * bent;
+    // A row whose length is off by a share e: e sqrt(E[u^2 phi'^2]) in feature space.
+    const double follows = to_value * (own.value + radial) + 3 * a * bent;
+    g.noise += kDualRoundings * (to_value * own.value + to_slope * own.slope + a * bent) + kFieldRoundings * follows;
+    g.shift += 0.5 * norm[l] * follows;
+    g.floor += to_value + to_sigma;
     if (l > 0) g.noise += kLinkRoundings * a * to_sigma;
   }
   g.slope = std::min(variance(0) * (to_sigma + to_theta * chain.theta_scale), kLargest);
   g.noise = std::min(g.noise + kLinkRoundings * (to_theta * size[0] + g.turn), kLargest);
+  g.shift = std::min(g.shift, kLargest);
+  g.floor = std::min(g.floor + to_theta * chain.theta_scale, kLargest);
   if constexpr (Act::root_value)
     if (output.level > 0) g.turn = output.alpha * layers[output.level - 1].row.h * layers[output.level - 1].row.h;
   return g;

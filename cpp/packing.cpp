@@ -22,8 +22,10 @@ std::array<double, N> sums_of(int d, const Terms& terms) {
   for (int lane = 0; k < d; ++k, ++lane) add(k, lane);
   std::array<double, N> out;
   for (int n = 0; n < N; ++n) {
-    const double* p = parts[n];
-    out[std::size_t(n)] = ((p[0] + p[1]) + (p[2] + p[3])) + ((p[4] + p[5]) + (p[6] + p[7]));
+    double* p = parts[n];
+    for (int half = kLanesOfSums / 2; half > 0; half /= 2)
+      for (int lane = 0; lane < half; ++lane) p[lane] += p[lane + half];
+    out[std::size_t(n)] = p[0];
   }
   return out;
 }

@@ -35,7 +35,7 @@ class Buffer {
   T* data_ = nullptr;
 };
 
-inline constexpr int kLanesOfSums = 8;  // partial sums of |x|^2 and its like: their error grows with d/8 only
+inline constexpr int kLanesOfSums = 32;  // partial sums of |x|^2 and its like: their error grows with d/32 only
 
 // How far packed rows of d features, augmented to `depth`, may be off: a product of two by noise (|u|^2 + |v|^2)/2, and a
 // row by `displacement` times its distance from the reference row, relative to its length.

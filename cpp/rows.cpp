@@ -71,7 +71,7 @@ class Stage final : public RowStage {
     for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
       const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d);
       OutputRow& out = outputs[o];
-      out = {grown.k, grown.diagonal, grown.slope, grown.noise, std::sqrt(grown.turn), grown.k};
+      out = {grown.k, grown.diagonal, grown.slope, grown.noise, grown.shift, grown.floor, std::sqrt(grown.turn), grown.k};
       // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone.
       if (!in.centred || plain) continue;
       const double moved = rounding.displacement * in.displaced;

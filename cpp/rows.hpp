@@ -13,7 +13,9 @@ struct OutputRow {
   double k;          // k_ii
   double diagonal;   // its error, in units of 2^-53
   double slope;      // lambda^2: |dk_ij| <= lambda_i lambda_j |dt| (without the part of a root)
-  double noise;      // nu^2: |dk_ij| <= u nu_i nu_j by the roundings of the recursion
+  double noise;      // nu^2: |dk_ij| <= u nu_i nu_j by the roundings of the recursion,
+  double shift;      // and 2^-53 shift_i shift_j (shift^2) by those of what is known of the row
+  double floor;      // |dk_ij| by the least numbers that tiles know, in units of the smallest normal one
   double mu;         // root kernels: |dk_ij| <= mu_i mu_j |dtheta|; 0 otherwise
   double reference;  // bound on D2 to the reference row (to the origin: k_ii)
 };

@@ -43,7 +43,7 @@ Totals::Totals(std::vector<KernelSurvey>& kernels, std::size_t n_kernels, const 
   for (KernelSurvey& kernel : kernels) {
     for (auto* sums : {&kernel.traces, &kernel.roots, &kernel.references, &kernel.moves, &kernel.spread_moves,
                        &kernel.slopes, &kernel.slope_squares, &kernel.spread_slopes, &kernel.displacements,
-                       &kernel.noises, &kernel.trace_noises})
+                       &kernel.noises, &kernel.shifts, &kernel.floors, &kernel.trace_noises})
       sums->assign(n_classes, 0.0);
     if (!with_rows) continue;
     kernel.k.resize(std::size_t(begins.back()));
@@ -93,6 +93,8 @@ void Totals::add() {
       sums.spread_slopes[c] += v.slope * squares_[i];
       sums.displacements[c] += moved * moved;
       sums.noises[c] += v.noise;
+      sums.shifts[c] += v.shift;
+      sums.floors[c] += v.floor;
       sums.trace_noises[c] += v.diagonal;
       if (!with_rows_) continue;
       sums.k[r] = v.k;
@@ -150,7 +152,14 @@ void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t 
     for (std::size_t o = 0; totals && o < n_outputs; ++o, ++kernel) {
       const OutputRow& out = worker.outputs[o];
       check_range(out.k, single);
-      totals->values(kernel, i) = {out.k, out.reference, out.mu, std::sqrt(out.slope), std::sqrt(out.noise), out.diagonal};
+      totals->values(kernel, i) = {out.k,
+                                   out.reference,
+                                   out.mu,
+                                   std::sqrt(out.slope),
+                                   std::sqrt(out.noise),
+                                   std::sqrt(out.shift),
+                                   out.floor,
+                                   out.diagonal};
     }
   }
 }

@@ -45,7 +45,7 @@ class RowSink {
 class Totals {
  public:
   struct Values {
-    double k, reference, mu, slope, noise, diagonal;  // mu, lambda and nu of OutputRow
+    double k, reference, mu, slope, noise, shift, floor, diagonal;  // mu, lambda and nu of OutputRow
   };
 
   // Fills `kernels`; what belongs to single rows only if with_rows.

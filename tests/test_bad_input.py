@@ -115,7 +115,7 @@ SETTINGS = {
     ),
     "seed negative": (
         lambda: nc.collapse(X, y, RELU, method="pairs", seed=-1),
-        TypeError,
+        ValueError,
         r"seed",
     ),
     "journal of an estimate": (

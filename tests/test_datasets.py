@@ -159,7 +159,7 @@ BAD_MIXTURES = {
     "labels: same": ({"labels": (1, 1)}, ValueError, "labels must be distinct"),
     "labels: three": ({"labels": (1, 2, 3)}, ValueError, r"labels must have shape \(2,\)"),
     "labels: objects": ({"labels": (None, {})}, TypeError, "labels must be numbers or strings"),
-    "labels: NaN": ({"labels": (0, np.nan)}, ValueError, "labels must be finite"),
+    "labels: NaN": ({"labels": (0, np.nan)}, ValueError, "labels must not contain NaN"),
 }
 
 

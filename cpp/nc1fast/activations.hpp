@@ -267,7 +267,7 @@ struct Gelu : Arcsine {
     const double v = a / (1 + a);
     return q + v * v * (2 + 1 / (1 + v)) / (2 * math::pi * __builtin_sqrt((1 + a) * (1 + v)));
   }
-  static double radial(double) { return 2; }
+  static double radial(double) { return 1.4; }
 };
 
 // exp(-u^2): [(1+2a)(1+2b) - 4c^2]^(-1/2).
@@ -290,7 +290,7 @@ struct Gaussian : Arcsine {
     return (48 * v * v - 16 * v + 4) / __builtin_sqrt(1 + 4 * a);
   }
   static double drift(double a, double) { return 2 * (a / (1 + 4 * a)) / __builtin_sqrt(1 + 4 * a); }
-  static double radial(double) { return 3; }
+  static double radial(double a) { return larger(1.0, 3 / (1 + 4 * a)); }
 };
 
 // sin(u) and cos(u):  kappa = e^{-(a+b)/2} sinh c, cosh c; each is the other's kdot. Through
@@ -324,7 +324,6 @@ struct Sin : Trigonometric {
   }
   static double bend(double a) { return -0.5 * __builtin_expm1(-2 * a); }
   static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
-  static double radial(double) { return 2; }
 };
 struct Cos : Trigonometric {
   static constexpr const char* name = "cos";
@@ -336,7 +335,7 @@ struct Cos : Trigonometric {
   }
   static double bend(double a) { return 0.5 * (1 + __builtin_exp(-2 * a)); }
   static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
-  static double radial(double) { return 3; }
+  static double radial(double a) { return a > 0 ? 1 + 4 * a / __builtin_expm1(2 * a) : 3; }
 };
 
 // exp(u): e^{(a+b)/2 + c} = e^a e^b exp(-(s_i - s_j)^2/2 - s_i s_j (1 - rho)); its own kdot.

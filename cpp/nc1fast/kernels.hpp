@@ -189,8 +189,8 @@ struct ErfDistance {
     const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
-    const V below = larger(splat<V>(math::kSmallest<T>), rest - versine);  // cos del - m
-    const V cos_sigma = math::sqrt(below * (cos_del + m));                 // times cos del
+    const V below = larger(T(0.25) * rest, rest - versine);  // cos del - m >= rest/2
+    const V cos_sigma = math::sqrt(below * (cos_del + m));   // times cos del
     const V outside = rest + tau;                                          // 1 - p
     const V cos_gamma = math::sqrt(larger(rest, outside * (T(2) - outside)));  // 1 - |p| >= rest
     const V numerator = tau * cos_del + m * versine;
@@ -206,12 +206,14 @@ struct ErfDistance {
     if constexpr (Tangent) {
       const V sin_2T = T(2) * numerator * denominator / square;
       const V sin_del = T(2) * sin_half * math::sqrt(T(1) - sin_half * sin_half);
+      // |del| <= pi/4 max(cos alpha), which rounding of del may exceed where both are tiny.
+      const V square_del = smaller(T(0.62) * (i.cos_alpha * i.cos_alpha + j.cos_alpha * j.cos_alpha), sin_del * sin_del);
       const V kdot =
-          m * sin_del * sin_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
+          m * square_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
       if (c.theta_offset != T(0)) {  // Theta^0 = scale Sigma^0 + offset
         const V cosines = i.cos_alpha * j.cos_alpha, root = math::sqrt(cosines);
-        const V excess = sin_del * sin_del + numerator * (m + (m - tau) * cos_del) / (cos_del * cos_del);
+        const V excess = square_del + numerator * (m + (m - tau) * cos_del) / (cos_del * cos_del);
         const V dbeta = i.dbeta - j.dbeta;
         const V bare = dbeta * dbeta + T(2) * i.root * j.root * excess / (root * cos_gamma * (root + cos_gamma));
         distance += c.theta[0] * c.theta_offset * T(4 / math::pi) * bare;

@@ -58,7 +58,8 @@ NC1FAST_HD inline auto state_of(V chord) {
 // m = 1 - |cos theta| does by e = noise halves, and by as much as its rows are displaced.
 template <class V, class T>
 NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V halves, V displaced) {
-  return halves * math::rsqrt(larger(chain.noise * halves, m)) + chain.displacement * displaced;
+  const V e = halves + chain.least;  // times noise
+  return e * math::rsqrt(larger(chain.noise * e, m)) + chain.displacement * displaced;
 }
 
 // Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where values

@@ -55,6 +55,7 @@ struct Chain {
   const T* half_norms = nullptr;            // (rows,) |u_i|^2/2 by the chain of FMAs of the products
   const T* displacements = nullptr;         // (rows,) how far a packed row may be off, in units of its rounding
   T noise = 0;                              // relative error of a product of rows
+  T least = 0;                              // what vanishes in such a product, over noise
   T displacement = 0;                       // unit of `displacements`, over 2 noise
 };
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast import _core, cuda
+from nc1fast._arguments import as_count, check_choice
 from nc1fast._device_arrays import empty_like, index_of
 from nc1fast._inputs import as_rows, row_chunks
 from nc1fast._plan import Chain, adaptive_chain, chain_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[Any] | FileRows
 
+_MOST_THREADS = 1024
 _INLINE_PAIRS = 100_000  # below, threads cost more than they save
 _DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
@@ -37,16 +39,12 @@ def thread_count(n_threads: int | None) -> int:
     if n_threads is None:
         for name in ("NC1FAST_NUM_THREADS", "OMP_NUM_THREADS"):
             value = os.environ.get(name, "")
-            if value.isdigit() and int(value) > 0:
-                return int(value)
+            if value.isdecimal() and int(value) > 0:
+                return min(int(value), _MOST_THREADS)
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if isinstance(n_threads, bool) or not hasattr(n_threads, "__index__"):
-        raise TypeError(f"n_threads must be a positive integer or None, got {n_threads!r}")
-    if n_threads < 1:
-        raise ValueError(f"n_threads must be a positive integer or None, got {n_threads!r}")
-    return min(int(n_threads), 1024)
+    return min(as_count("n_threads", n_threads), _MOST_THREADS)
 
 
 def threads_for(n_threads: int | None, n_pairs: int) -> int:
@@ -56,15 +54,15 @@ def threads_for(n_threads: int | None, n_pairs: int) -> int:
 
 
 class RowErrors(NamedTuple):
-    """Of the rows x_i of a kernel, (n_rows,) each.
+    """Of the rows x_i of a kernel, (n_rows,) each, with u = 2^-53.
 
-    |dk_ij| <= 2^-53 sqrt(entry_i entry_j), |dk_ii| <= 2^-53 diagonal_i; and k follows a row that moves by a share e of its
-    length by e sqrt(slope_i) in feature space.
+    |dk_ij| <= u sqrt(entry_i entry_j), |dk_ii| <= u diagonal_i; and D2 is that of rows which have moved by at most
+    u sqrt(moved_i) in feature space.
     """
 
-    slope: NDArray[np.float64]
     entry: NDArray[np.float64]
     diagonal: NDArray[np.float64]
+    moved: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,6 @@ def build_info() -> dict[str, Any]:
     }
 
 
-def check_dtype(dtype: str, allowed: Sequence[str]) -> None:
-    if dtype not in allowed:
-        raise ValueError(f"dtype must be one of {', '.join(map(repr, allowed))}, got {dtype!r}")
-
-
 def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     """Zero rows have no direction: harmless unless a kernel depends on nothing else, or asks for the slope at a kink."""
     step = any(c.activation in ("sign", "step") and c.biases[0] == 0 for c in chains)
@@ -149,7 +142,7 @@ def gram(
     device: str | None,
 ) -> NDArray[Any]:
     """Gram matrix; see `Kernel.__call__`."""
-    check_dtype(dtype, ("float64", "float32"))
+    check_choice("dtype", dtype, ("float64", "float32"))
     there = index_of(X)
     if device is None:
         device = "cpu" if there is None else f"cuda:{there}"
@@ -197,14 +190,35 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
         return _core.diagonal(_mapped(rows, chain), chain.as_dict())
 
 
-def row_errors(kernel: Kernel, X: NDArray[np.float64]) -> RowErrors:
-    """How far float64 values of a kernel may be off, one row at a time."""
+def row_errors(kernel: Kernel, X: NDArray[np.float64], coordinates: float = 0.0) -> RowErrors:
+    """How far float64 values of a kernel may be off, one row at a time.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    X : ndarray of shape (n_rows, n_features)
+    coordinates : float, default 0.0
+        Relative error of the rows themselves, in unit roundoffs.
+    """
     chain = chain_of(kernel, X.shape[1])
     rows = _mapped(X, chain)
     with in_range(kernel):
-        _, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+        k, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+    off = coordinates + (0.0 if chain.factor is None else mapping_errors(X, chain.factor))
     depth = rows.shape[1] + (chain.input_layer[1] > 0)
-    return RowErrors(slope, per_product(depth) * slope + noise, diagonal)
+    along = off * (slope + k)
+    return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, off**2 * slope)
+
+
+def mapping_errors(X: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Relative errors of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
+
+    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
+    """
+    rows = X.astype(np.float64, copy=False)
+    lengths = np.linalg.norm(rows @ factor, axis=1)
+    sizes = np.linalg.norm(np.abs(rows) @ np.abs(factor), axis=1)
+    return np.asarray(8.0 * (X.shape[1] + 2) * sizes / np.where(lengths > 0, lengths, np.inf))
 
 
 def _mapped(X: NDArray[Any], chain: Chain) -> NDArray[Any]:

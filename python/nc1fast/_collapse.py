@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from nc1fast._arguments import as_count, as_flag, as_items, as_number, check_choice, shown
 from nc1fast._backend import thread_count
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
-from nc1fast._methods import Request, check_method, collapse_by
+from nc1fast._memory import as_limit
+from nc1fast._methods import Request, checked_method, collapse_by
 from nc1fast._pass import check_pass, kernel_sums
-from nc1fast._progress import reporter
+from nc1fast._progress import check_progress, reporting
 from nc1fast._tiles import called, precomputed, tile_sums
 from nc1fast.features import feature_sums
 from nc1fast.kernels import Kernel
@@ -87,7 +89,8 @@ def collapse(
         path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
         memory map; an array of h5py, zarr or dask.
     y : array-like of shape (n_samples,), or path
-        Labels of any sortable dtype.
+        Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
+        in which that is not certain, and NaN or masked ones, are refused.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
         differ need another). A callable f(X_I, X_J) returns the tile (len(X_I), len(X_J)) of a symmetric kernel.
@@ -121,6 +124,8 @@ def collapse(
     keep_rows : bool, default False
         Whether the result keeps the row-class sums (N C float64).
     progress : bool or callable(done, total), default False
+        Of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error (extra "cli"). A callable hears of
+        each state once, and of done == total last; an error of its own ends the pass.
 
     Returns
     -------
@@ -169,26 +174,33 @@ def collapse(
     >>> nc.collapse(X, y, nc.NNGP("relu")).nc1 < nc.collapse(X, y, nc.NTK("relu")).nc1
     True
     """
-    _check_settings(convention, method, tolerance, confidence, seed)
-    check_pass(statistics, dtype, memory_limit, device)
+    if convention is not None:
+        check_choice("convention", convention, CONVENTIONS)
+    tolerance, seed = checked_method(method, tolerance, seed)
+    confidence = as_number("confidence", confidence, above=0, below=1)
+    keep_rows = as_flag("keep_rows", keep_rows)
+    check_pass(statistics, dtype, device)
+    memory_limit = as_limit(memory_limit)
+    check_progress(progress)
     if method != "exact":
         if executor is not None or journal is not None or device != "cpu":
             raise ValueError("executor, journal and device belong to method='exact'")
         X, y = as_source(X), read_labels(y)
-        settings = (tolerance, confidence, int(seed or 0), n_threads, keep_rows, memory_limit)
+        settings = (tolerance, confidence, seed or 0, n_threads, keep_rows, memory_limit)
         request = Request(method, convention, statistics, dtype, *settings)
-        exact = partial(
-            collapse,
-            *(X, y),
-            convention=convention,
-            statistics=statistics,
-            dtype=dtype,
-            n_threads=n_threads,
-            memory_limit=memory_limit,
-            keep_rows=keep_rows,
-            progress=progress,
-        )
-        return collapse_by(request, X, y, kernel, exact)
+        with reporting(progress) as report:
+            exact = partial(
+                collapse,
+                *(X, y),
+                convention=convention,
+                statistics=statistics,
+                dtype=dtype,
+                n_threads=n_threads,
+                memory_limit=memory_limit,
+                keep_rows=keep_rows,
+                progress=report or False,
+            )
+            return collapse_by(request, X, y, kernel, exact)
     sums = _sums(
         *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress),
         device=device,
@@ -243,12 +255,11 @@ def class_sums(
     -----
     Cost: as `collapse`, and a hash of X, which identifies the problem.
     """
-    check_pass(statistics, dtype, memory_limit, device)
-    index, count = part
-    if not 0 <= index < count:
-        raise ValueError(f"part must be (index, count) with 0 <= index < count, got {part!r}")
+    check_pass(statistics, dtype, device)
+    memory_limit = as_limit(memory_limit)
+    check_progress(progress)
     return _sums(
-        *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, part),
+        *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, _checked_part(part)),
         device=device,
         executor=executor,
         journal=journal,
@@ -278,7 +289,7 @@ def _sums(
         raise ValueError("kernel must not be an empty list")
     if not all(isinstance(k, Kernel) for k in kernels):
         if many:
-            raise TypeError(f"kernel must be a kernel or a list of kernels, got {kernel!r}")
+            raise TypeError(f"kernel must be a kernel or a list of kernels, got {shown(kernel)}")
         if part != (0, 1) or device != "cpu":
             raise ValueError(
                 "part and device need a kernel object: explicit features, Gram matrices and callables are summed on the CPU"
@@ -313,14 +324,13 @@ def _sums(
     if isinstance(kernel, str):
         if kernel != "precomputed":
             raise ValueError(
-                f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}"
+                f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
             )
         tile, n = precomputed(np.load(X, mmap_mode="r") if isinstance(X, str | os.PathLike) else X)
         classes, labels = as_labels(y, n)
         two_classes(labels)
-        return tile_sums(
-            tile, classes, labels, kernel, row_sums=row_sums, progress=reporter(progress)
-        )
+        with reporting(progress) as report:
+            return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=report)
     # The survey of a kernel object looks for NaN and Inf itself.
     rows = as_rows(X, "X", unread=isinstance(kernels[0], Kernel))
     classes, labels = as_labels(y, len(rows))
@@ -328,42 +338,39 @@ def _sums(
     if not isinstance(kernels[0], Kernel):
         if not callable(kernel) or isinstance(kernel, type):
             raise TypeError(
-                f"kernel must be a kernel object, a callable or 'precomputed', got {kernel!r}"
+                f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
             )
         _check_memory(memory_limit, len(rows), len(labels), 2)
         tile = called(kernel, rows)
-        return tile_sums(
-            tile, classes, labels, kernel, row_sums=row_sums, progress=reporter(progress)
+        with reporting(progress) as report:
+            return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=report)
+    with reporting(progress) as report:
+        sums = kernel_sums(
+            rows,
+            classes,
+            labels,
+            kernels,
+            dtype=dtype,
+            row_sums=row_sums,
+            n_threads=n_threads,
+            device=device,
+            part=part,
+            memory_limit=memory_limit,
+            identify=identify,
+            progress=report,
         )
-    sums = kernel_sums(
-        rows,
-        classes,
-        labels,
-        kernels,
-        dtype=dtype,
-        row_sums=row_sums,
-        n_threads=n_threads,
-        device=device,
-        part=part,
-        memory_limit=memory_limit,
-        identify=identify,
-        progress=reporter(progress),
-    )
     return sums if many else sums[0]
 
 
-def _check_settings(
-    convention: str | None,
-    method: str,
-    tolerance: float | None,
-    confidence: float,
-    seed: int | None,
-) -> None:
-    if convention is not None and convention not in CONVENTIONS:
-        raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
-    check_method(method, tolerance, seed)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}")
+def _checked_part(part: Any) -> tuple[int, int]:
+    """(index, count) of `class_sums`."""
+    pair = as_items("part", part, "(index, count)")
+    if len(pair) != 2:
+        raise TypeError(f"part must be (index, count), got {shown(part)}")
+    index, count = as_count("part[0]", pair[0], 0), as_count("part[1]", pair[1])
+    if index >= count:
+        raise ValueError(f"part must be (index, count) with 0 <= index < count, got {shown(part)}")
+    return index, count
 
 
 def _check_memory(limit: float | None, n: int, n_classes: int, n_rows_kept: int) -> None:

@@ -69,11 +69,7 @@ def read_labels(y: Any) -> Any:
         return y
     path, name = _split(os.fspath(y))
     with _reading("y", path):
-        labels = _labels_in(path, name)
-    # Text of any length is given as Python objects, which no file of sums can hold.
-    if labels.dtype.kind in "OT" and all(isinstance(label, str) for label in labels.ravel()):
-        return np.array(labels.tolist())
-    return labels
+        return _labels_in(path, name)
 
 
 def _split(path: str) -> tuple[str, str]:

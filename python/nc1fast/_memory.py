@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from nc1fast._arguments import as_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TILE_ROWS = 384  # of the core
 _CHUNK = 3 << 20  # rows between two steps of the survey, and their values
+
+
+def as_limit(memory_limit: Any) -> int | None:
+    """A number of bytes, or None for no limit."""
+    return None if memory_limit is None else int(as_number("memory_limit", memory_limit, least=0))
 
 
 def check_memory(limit: float | None, needed: Mapping[str, int]) -> None:

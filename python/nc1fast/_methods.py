@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._arguments import as_number, as_seed, check_choice
 from nc1fast._backend import thread_count
 from nc1fast._inputs import as_labels, as_rows, two_classes
 from nc1fast._one_layer import one_layer
@@ -51,23 +52,18 @@ class Request:
     memory_limit: int | None
 
 
-def check_method(method: Any, tolerance: Any, seed: Any) -> None:
-    """Raise ValueError or TypeError for an unknown method, and for settings that it does not have."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)} only, got {method!r}")
-    if tolerance is not None:
-        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float):
-            raise TypeError(f"tolerance must be a number or None, got {tolerance!r}")
-        if not 0 < tolerance < math.inf:
-            raise ValueError(f"tolerance must be > 0, relative to nc1, got {tolerance!r}")
-    if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0):
-        raise TypeError(f"seed must be an integer >= 0 or None, got {seed!r}")
+def checked_method(method: Any, tolerance: Any, seed: Any) -> tuple[float | None, int | None]:
+    """Tolerance and seed; ValueError or TypeError for an unknown method, and for settings that it does not have."""
+    check_choice("method", method, METHODS)
+    tolerance = None if tolerance is None else as_number("tolerance", tolerance, above=0)
+    seed = None if seed is None else as_seed(seed)
     if method in ("exact", "shortcut"):
         for name, value in (("tolerance", tolerance), ("seed", seed)):
             if value is not None:
                 raise ValueError(
                     f"{name} belongs to method='auto', 'features' or 'pairs', not to {method!r}"
                 )
+    return tolerance, seed
 
 
 def collapse_by(

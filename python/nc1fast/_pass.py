@@ -15,12 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _core, cuda
-from nc1fast._backend import bits_of, check_dtype, check_rows, in_range, runner, threads_for
+from nc1fast._arguments import check_choice
+from nc1fast._backend import (
+    bits_of,
+    check_rows,
+    in_range,
+    mapping_errors,
+    runner,
+    threads_for,
+)
 from nc1fast._file_rows import FileRows
 from nc1fast._grid import divided, part_of
 from nc1fast._inputs import row_chunks
 from nc1fast._memory import working_set
 from nc1fast._plan import Chain, chains_of
+from nc1fast._progress import staged
 from nc1fast._rounding import PER_CLASS
 from nc1fast.sums import ClassSums, PassSums, from_pass
 
@@ -40,32 +49,16 @@ PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (Fals
 _DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
-def check_pass(
-    statistics: str, dtype: str, memory_limit: float | None, device: str = "cpu"
-) -> None:
+def check_pass(statistics: str, dtype: str, device: str = "cpu") -> None:
     """Raise ValueError or TypeError for settings that no pass has; DeviceError where a device is not."""
-    if statistics not in ("all", "sums"):
-        raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
-    check_dtype(dtype, tuple(PRECISIONS))
-    if memory_limit is not None and (
-        isinstance(memory_limit, bool) or not isinstance(memory_limit, int | float)
-    ):
-        raise TypeError(f"memory_limit must be a number of bytes or None, got {memory_limit!r}")
+    check_choice("statistics", statistics, ("all", "sums"))
+    check_choice("dtype", dtype, tuple(PRECISIONS))
     cuda.indices(device)
 
 
 def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
-    """Relative error of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
-
-    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
-    """
-    worst = 0.0
-    for chunk in row_chunks(X):
-        part = chunk.astype(np.float64, copy=False)
-        lengths = np.linalg.norm(part @ factor, axis=1)
-        sizes = np.linalg.norm(np.abs(part) @ np.abs(factor), axis=1)
-        worst = max(worst, float(np.max(sizes[lengths > 0] / lengths[lengths > 0], initial=0.0)))
-    return 8.0 * float(X.shape[1] + 2) * worst
+    """Largest of `mapping_errors` over the rows."""
+    return max(float(mapping_errors(chunk, factor).max(initial=0.0)) for chunk in row_chunks(X))
 
 
 def problem_hashes(
@@ -283,7 +276,9 @@ def kernel_sums(
         problems = surveyed.problems
     else:
         problems = tuple(problem_hashes(X, classes, kernels, dtype, device)) if identify else ()
-    for index, chains in enumerate(chains_of(kernels, X.shape[1])):
+    groups = chains_of(kernels, X.shape[1])
+    reports = staged(progress, len(groups))
+    for index, chains in enumerate(groups):
         one = _Pass(
             *(X, classes, kernels, chains, dtype),
             row_sums=row_sums,
@@ -291,7 +286,7 @@ def kernel_sums(
             device=device,
         )
         known = None if surveyed is None else surveyed.passes[index]
-        found, results = one.sums(order, one.rectangles(part, memory_limit), known, progress)
+        found, results = one.sums(order, one.rectangles(part, memory_limit), known, reports[index])
         mapping = one.mapping() if surveyed is None else surveyed.mappings[index]
         taken = [
             (chain, position, level)

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 # Sums over the rows of a class that the bounds need, by the names that the core gives them: of k_ii, sqrt k_ii,
-# mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, and what k_ii is off by.
+# mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, what
+# a row is off by by itself, what vanishes, and what k_ii is off by.
 PER_CLASS = (
     *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
-    *("displacements", "noises", "trace_noises"),
+    *("displacements", "noises", "shifts", "floors", "trace_noises"),
 )
-DISTANCE = 24.0, 16.0  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
+DISTANCE = (
+    24.0,
+    16.0,
+)  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
 UNIT_ROUNDOFF = 2.0**-53
 
 
@@ -88,18 +92,21 @@ def sums_error(
     slopes, noises, roots = raw["slopes"], raw["noises"], raw["roots"]
     product = per_product(depth)
     traces = UNIT_ROUNDOFF * raw["trace_noises"]
+    shifted = UNIT_ROUNDOFF * np.outer(raw["shifts"], raw["shifts"])
     between = unit_between * (product * np.outer(slopes, slopes) + np.outer(noises, noises))
+    between += shifted
 
     tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
-    displacement = 2 * unit_within + (n_features / 4 + 24) * UNIT_ROUNDOFF
+    displacement = 2 * unit_within + (n_features / 16 + 24) * UNIT_ROUNDOFF
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
-    inside += 4 * depth * tiny * (slopes**2 + noises**2) / sizes
+    inside += 4 * depth * tiny * (slopes**2 / sizes + raw["floors"])
     if stable:
         rounds = unit_within * (DISTANCE[0] + DISTANCE[1] * n_duals)
         inside += rounds * (within + 3 * cancels * raw["displacements"])
         inside += 2 * rounds * raw["moves"] * raw["spread_moves"] / sizes
     else:
         inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
+        inside += np.diag(shifted) / sizes
     if sensitivity.size:
         between += 2 * product * unit_between * sensitivity
         inside += 2 * product * unit_within * np.diag(sensitivity) / sizes

@@ -137,7 +137,7 @@ def from_slices(X: Any, forget: Callable[[], object] = lambda: None) -> FileRows
     def blocks() -> Iterator[NDArray[Any]]:
         for start in range(0, n, step):
             rows = X[start : start + step]
-            yield np.asarray(rows.compute() if hasattr(rows, "compute") else rows)
+            yield rows.compute() if hasattr(rows, "compute") else rows
             forget()
 
     return spooled(blocks(), n)

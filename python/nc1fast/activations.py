@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from nc1fast._arguments import as_number, shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,10 +48,8 @@ class LeakyReLU:
     name = "leaky_relu"
 
     def __post_init__(self) -> None:
-        if isinstance(self.slope, bool) or not isinstance(self.slope, int | float):
-            raise TypeError(f"slope must be a number, got {self.slope!r}")
-        if not -1e6 < self.slope < 1e6:
-            raise ValueError(f"slope must be finite, got {self.slope!r}")
+        slope = as_number("slope", self.slope, above=-1e6, below=1e6)
+        object.__setattr__(self, "slope", slope)
 
     def __str__(self) -> str:
         return f"leaky_relu({self.slope:g})"
@@ -68,12 +68,14 @@ def as_activation(activation: Activation) -> Activation:
     if isinstance(activation, LeakyReLU):
         return activation
     if not isinstance(activation, str):
-        raise TypeError(f"activation must be a name or an activation object, got {activation!r}")
+        raise TypeError(
+            f"activation must be a name or an activation object, got {shown(activation)}"
+        )
     if activation == "leaky_relu":
         return LeakyReLU()
     if activation not in _PHI:
         raise ValueError(
-            f"unknown activation {activation!r}; choose from {', '.join(activations())}"
+            f"unknown activation {shown(activation)}; choose from {', '.join(activations())}"
         )
     return activation
 

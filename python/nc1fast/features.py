@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._errors import UNIT_ROUNDOFF, summation_error
-from nc1fast._inputs import as_labels, as_matrix
+from nc1fast._inputs import as_labels, as_matrix, object_array
 from nc1fast.metrics import Collapse, collapse_from_sums
 from nc1fast.sums import ClassSums, SumsError
 
@@ -204,10 +204,10 @@ def feature_sums(
 
 
 def _kind(labels: NDArray[Any]) -> str:
-    """Name what the labels can be sorted together with."""
-    return {"U": "text", "S": "bytes", "M": "dates", "m": "durations"}.get(
-        labels.dtype.kind, "numbers"
-    )
+    """Name what labels are: those of another kind may be equal to them, and would not be told apart."""
+    if labels.dtype.kind in "mM":
+        return str(labels.dtype)  # with its unit
+    return " and ".join(sorted({type(label).__name__ for label in labels.tolist()}))
 
 
 class FeatureSums:
@@ -260,7 +260,8 @@ class FeatureSums:
         batch = FeatureSums()
         batch._n_features, batch._kind = H.shape[1], _kind(labels)
         for label, index in zip(labels, _split(classes, len(labels)), strict=True):
-            batch._classes[label.item()] = (label, _moments(H, index))
+            key = label.item() if isinstance(label, np.generic) else label
+            batch._classes[key] = (label, _moments(H, index))
         merged = self + batch
         self._classes, self._n_features, self._kind = (
             merged._classes,
@@ -275,7 +276,7 @@ class FeatureSums:
         for name in ("_n_features", "_kind"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if None not in (mine, theirs) and mine != theirs:
-                what = "n_features" if name == "_n_features" else "labels"
+                what = "n_features" if name == "_n_features" else "the type of labels y"
                 raise ValueError(f"{what} must stay the same, got {theirs} after {mine}")
         out = FeatureSums()
         out._classes = dict(self._classes)
@@ -300,8 +301,8 @@ class FeatureSums:
     def _sorted(self) -> tuple[list[_Moments], NDArray[Any]]:
         """Moments and labels of the classes, by label."""
         entries = list(self._classes.values())
-        labels, first = np.unique(np.array([label for label, _ in entries]), return_index=True)
-        return [entries[i][1] for i in first], labels
+        classes, labels = as_labels(object_array([label for label, _ in entries]), len(entries))
+        return [entries[k][1] for k in np.argsort(classes)], labels
 
     def collapse(self, convention: str | None = None) -> Collapse:
         """Evaluate the metrics of the rows so far.

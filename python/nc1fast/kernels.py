@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from nc1fast._arguments import as_count, as_number, as_optional_flag, check_choice
+from nc1fast._inputs import host_array
 from nc1fast.activations import NO_FINITE_NTK, Activation, LeakyReLU, as_activation
 
 if TYPE_CHECKING:
@@ -20,33 +22,18 @@ if TYPE_CHECKING:
 
 PerLayer: TypeAlias = float | tuple[float, ...]
 
-
-def _variance(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number or one number per layer, got {value!r}")
-    variance = float(value)
-    if not (variance >= 0 and math.isfinite(variance)):
-        raise ValueError(f"{name} must be finite and >= 0, got {variance!r}")
-    return variance
+_DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer, and says so
 
 
-def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> PerLayer:
-    """A number, or a tuple of `length` numbers."""
+def _per_layer(name: str, value: Any, length: int, least: float = 0) -> PerLayer:
+    """A number of at least `least`, or a tuple of `length` of them."""
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
-        values = tuple(check(name, v) for v in value)
-        if len(values) != length:
+        if len(value) != length:
             raise ValueError(
-                f"{name} must be one number or {length} (one per layer), got {len(values)}"
+                f"{name} must be one number or {length} (one per layer), got {len(value)}"
             )
-        return values
-    return check(name, value)  # type: ignore[no-any-return]
-
-
-def _width(name: str, value: Any) -> float:
-    width = _variance(name, value)
-    if width < 1:
-        raise ValueError(f"{name} must be >= 1, got {width!r}")
-    return width
+        return tuple(as_number(name, v, least=least) for v in value)
+    return as_number(name, value, least=least)
 
 
 def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
@@ -122,10 +109,8 @@ class Linear(Kernel):
     depth = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "weight_variance", _variance("weight_variance", self.weight_variance)
-        )
-        object.__setattr__(self, "bias_variance", _variance("bias_variance", self.bias_variance))
+        for name in ("weight_variance", "bias_variance"):
+            object.__setattr__(self, name, as_number(name, getattr(self, name), least=0))
 
     @property
     def weight_variances(self) -> tuple[float, ...]:
@@ -147,11 +132,7 @@ class _DeepKernel(Kernel):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "activation", as_activation(self.activation))
-        if isinstance(self.depth, bool) or not hasattr(self.depth, "__index__"):
-            raise TypeError(f"depth must be an integer, got {self.depth!r}")
-        object.__setattr__(self, "depth", self.depth.__index__())
-        if self.depth < 2:
-            raise ValueError(f"depth counts weight layers and must be >= 2, got {self.depth}")
+        object.__setattr__(self, "depth", as_count("depth", self.depth, 2, _DEEPEST))
         for name in ("weight_variance", "bias_variance"):
             object.__setattr__(self, name, _per_layer(name, getattr(self, name), self.depth))
 
@@ -253,17 +234,14 @@ class NTK(_DeepKernel):
             raise ValueError(
                 f"{self.activation!r} has no finite NTK: its derivative is not a function"
             )
-        if self.parametrization not in ("ntk", "standard"):
-            raise ValueError(
-                f"parametrization must be 'ntk' or 'standard', got {self.parametrization!r}"
-            )
-        if self.train_bias not in (None, True, False):
-            raise TypeError(f"train_bias must be True, False or None, got {self.train_bias!r}")
+        check_choice("parametrization", self.parametrization, ("ntk", "standard"))
+        trained = as_optional_flag("train_bias", self.train_bias)
+        object.__setattr__(self, "train_bias", trained)
         if (self.parametrization == "standard") != (self.width is not None):
             raise ValueError("width belongs to parametrization='standard', which needs it")
         if self.width is not None:
             object.__setattr__(
-                self, "width", _per_layer("width", self.width, self.depth - 1, _width)
+                self, "width", _per_layer("width", self.width, self.depth - 1, least=1)
             )
 
     @property
@@ -320,7 +298,10 @@ class AdaptiveKernel(Kernel):
     depth = 2
 
     def __post_init__(self) -> None:
-        sigma = np.array(self.sigma, dtype=np.float64, order="C")
+        given = host_array(self.sigma, "sigma")
+        if given.dtype.kind not in "fiub":
+            raise TypeError(f"sigma must be real numbers, got dtype {given.dtype}")
+        sigma = np.array(given, dtype=np.float64, order="C")
         if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1] or not sigma.size:
             raise ValueError(f"sigma must have shape (n_features, n_features), got {sigma.shape}")
         if not np.isfinite(sigma).all():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nc1fast._arguments import check_choice
 from nc1fast._errors import quotient_error, trace_errors
 from nc1fast._rows import RowStatistics, row_statistics
 from nc1fast._warnings import AccuracyWarning, warn
@@ -60,10 +61,7 @@ def weights(convention: str, sizes: NDArray[np.int64]) -> Weights:
     ValueError
         For an unknown convention.
     """
-    if convention not in CONVENTIONS:
-        raise ValueError(
-            f"convention must be one of {', '.join(map(repr, CONVENTIONS))}, got {convention!r}"
-        )
+    check_choice("convention", convention, CONVENTIONS)
     kinds = {"p": sizes / sizes.sum(), "u": np.full(len(sizes), 1 / len(sizes))}
     within, between, mean = (kinds[letter] for letter in CONVENTIONS[convention])
     return Weights(within, between, mean, convention)

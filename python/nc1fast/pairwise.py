@@ -252,7 +252,9 @@ def _erf(layer: OneLayer, s: _Sides) -> Array:
             dbeta = -4 * s.excess * square_a**2 * square_b**2
             dbeta /= (square_a + square_b) * (np.sqrt(square_a) + np.sqrt(square_b))
             # cos^2 gamma - c^2 = sin^2 delta + (sin sigma - p)(sin sigma + p), p = <w, w'>
-            excess = np.sin(delta) ** 2 + (tau + m * half2 / cos_delta) * (sum_ + m * half2 / cos_delta)
+            excess = np.sin(delta) ** 2 + (tau + m * half2 / cos_delta) * (
+                sum_ + m * half2 / cos_delta
+            )
             bare = dbeta**2 + 2 * np.sqrt(oa * ob) * excess / (c * cos_gamma * (c + cos_gamma))
             theta = theta + offset * bare
         out += layer.tangent * 4 / math.pi * theta

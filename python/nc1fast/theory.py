@@ -30,9 +30,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast import metrics
+from nc1fast._arguments import as_count, shown
 from nc1fast._extras import require
 from nc1fast._warnings import AccuracyWarning, warn
-from nc1fast.datasets.mixtures import _integer, _numbers, _sizes, _stds
+from nc1fast.datasets.mixtures import _numbers, _sizes, _stds
 from nc1fast.kernels import NNGP, NTK, ConjugateKernel
 
 if TYPE_CHECKING:
@@ -214,8 +215,8 @@ def _checked_features(n_features: Any) -> float:
     if isinstance(n_features, float) and n_features == math.inf:
         return n_features
     if not hasattr(n_features, "__index__"):
-        raise TypeError(f"n_features must be an integer or math.inf, got {n_features!r}")
-    d0 = _integer("n_features", n_features)
+        raise TypeError(f"n_features must be an integer or math.inf, got {shown(n_features)}")
+    d0 = as_count("n_features", n_features)
     if d0 > _MAX_FEATURES:
         raise ValueError(f"n_features must be at most {_MAX_FEATURES:.0e}, or math.inf, got {d0}")
     return d0

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arguments import as_seed
 from nc1fast._collapse import collapse
 from nc1fast._inputs import as_labels, as_rows, two_classes
+from nc1fast._progress import reporting, staged
 from nc1fast._targets import encode
 from nc1fast.adaptive.solving import solve
 from nc1fast.kernels import ConjugateKernel
@@ -66,7 +68,7 @@ def shuffled_control(
     seed : int, default 0
         Of the permutation, and of random starts.
     **options
-        Of `solve`.
+        Of `solve`; progress is that of both.
 
     Returns
     -------
@@ -85,9 +87,12 @@ def shuffled_control(
     classes, labels = as_labels(y, len(rows))
     two_classes(labels)
     values = encode(targets, classes, len(labels)).values
-    permuted = values[np.random.default_rng(seed).permutation(len(values))]
-    true = solve(rows, values, noise=noise, seed=seed, **options)
-    shuffled = solve(rows, permuted, noise=noise, seed=seed, **options)
+    permuted = values[np.random.default_rng(as_seed(seed)).permutation(len(values))]
+    with reporting(options.pop("progress", False), "evaluations") as report:
+        true, shuffled = (
+            solve(rows, Y, noise=noise, seed=seed, progress=told or False, **options)
+            for Y, told in zip((values, permuted), staged(report, 2), strict=True)
+        )
     before = ConjugateKernel(true.activation, weight_variance=true.weight_variance)
     results = collapse(rows, y, [true.kernel, shuffled.kernel, before], convention=convention)
     return ShuffledControl(true, shuffled, *results)

@@ -150,7 +150,8 @@ class FreeEnergy:
         self.prior = weight_variance / d0
         self.rows = (X @ self.basis) * np.sqrt(self.prior)  # (N, r): K = rows S rows^T
         self.Y, self.noise, self.width = Y, noise, width
-        self.readout_variance, self.activation = readout_variance, activation
+        self.weight_variance, self.readout_variance = weight_variance, readout_variance
+        self.activation = activation
         self.data_term, self.potential = data_term, potential
         self.n_evaluations = 0
         self._factored = factoring(

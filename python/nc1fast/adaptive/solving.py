@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arguments import as_count, as_items, as_number, as_seed, check_choice
 from nc1fast._backend import thread_count
 from nc1fast._inputs import as_rows
-from nc1fast._progress import reporter
+from nc1fast._progress import reporting, staged
 from nc1fast._targets import as_numbers
 from nc1fast.adaptive.descent import Descent
 from nc1fast.adaptive.equations import ROW_SLOPES, FreeEnergy, Likelihood, likelihood
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_MOST_STARTS = 1_000_000
 _SPREAD = 2.0  # random starts: log eigenvalues of S within +- this
 
 
@@ -79,7 +80,8 @@ def solve(
         Of the tiles, as `nc1fast.collapse`; the Cholesky factorizations have those of LAPACK.
     device : {"cpu", "cuda", "cuda:INDEX"}, default "cpu"
         Where tiles are computed and matrices factored; a CUDA device by CuPy.
-    progress : bool or callable(evaluations, max_iter), default False
+    progress : bool or callable(done, total), default False
+        In evaluations, of all that there may be; a descent that ends early jumps ahead.
 
     Returns
     -------
@@ -155,29 +157,25 @@ def solve_equations(
     """`solve` for any data term of the equations."""
     rows = np.ascontiguousarray(as_rows(X, "X"), dtype=np.float64)
     Y = as_numbers(targets, len(rows), None)
-    if activation not in ROW_SLOPES:
-        raise ValueError(f"activation must be one of {', '.join(ROW_SLOPES)}, got {activation!r}")
-    visited = [*([] if widths is None else widths), width]
-    if len(visited) > 1 and visited[-2] == width:
+    check_choice("activation", activation, ROW_SLOPES)
+    visited = [*_checked_widths(widths), as_number("width", width, above=0)]
+    if len(visited) > 1 and visited[-2] == visited[-1]:
         visited.pop()
-    positive = {
-        "noise": noise,
-        "weight_variance": weight_variance,
-        "readout_variance": readout_variance,
-        "tol": tol,
-    }
-    for name, value in [*positive.items(), *(("width", w) for w in visited)]:
-        _positive(name, value)
-    for name, value in (("multistart", multistart), ("max_iter", max_iter)):
-        _count(name, value)
+    noise = as_number("noise", noise, above=0)
+    weight_variance = as_number("weight_variance", weight_variance, above=0)
+    readout_variance = as_number("readout_variance", readout_variance, above=0)
+    tol = as_number("tol", tol, above=0)
+    multistart = as_count("multistart", multistart, 1, _MOST_STARTS)
+    max_iter = as_count("max_iter", max_iter)
+    seed = as_seed(seed)
     thread_count(n_threads)
     energy = FreeEnergy(
         rows,
         Y,
-        noise=float(noise),
-        weight_variance=float(weight_variance),
-        readout_variance=float(readout_variance),
-        width=float(visited[0]),
+        noise=noise,
+        weight_variance=weight_variance,
+        readout_variance=readout_variance,
+        width=visited[0],
         activation=activation,
         n_threads=n_threads,
         device=device,
@@ -187,13 +185,34 @@ def solve_equations(
     begin = (
         np.eye(energy.rank) if start is None else energy.coordinates(_start(start, rows.shape[1]))
     )
-    report = reporter(progress, "evaluation")
     rng = np.random.default_rng(seed)
+    with reporting(progress, "evaluations") as report:
+        reports = staged(report, len(visited) * multistart)
+        stages = _solved(energy, begin, visited, multistart, (tol, max_iter), reports, rng)
+    if widths is None:
+        return stages[0]
+    history = {
+        name: np.concatenate([s.history[name] for s in stages]) for name in stages[0].history
+    }
+    return replace(stages[-1], history=history, stages=tuple(stages))
+
+
+def _solved(
+    energy: FreeEnergy,
+    begin: Array,
+    widths: Sequence[float],
+    multistart: int,
+    settings: tuple[float, int],
+    reports: Sequence[Callable[[int, int], object] | None],
+    rng: np.random.Generator,
+) -> list[AdaptiveSolution]:
+    """The best of several descents at each width, from the best at the one before; `reports`: one for each descent."""
+    (tol, max_iter), waiting = settings, iter(reports)
     stages: list[AdaptiveSolution] = []
-    for stage, h in enumerate(visited):
-        energy.width = float(h)
+    for stage, h in enumerate(widths):
+        energy.width = h
         starts = [begin, *(_random(energy.rank, rng) for _ in range(1, multistart))]
-        descents = [Descent(energy, tol, max_iter, report) for _ in starts]
+        descents = [Descent(energy, tol, max_iter, next(waiting)) for _ in starts]
         ends = [d.run(L) for d, L in zip(descents, starts, strict=True)]
         best = min(range(len(ends)), key=lambda k: ends[k][1].value)
         begin, found = ends[best]
@@ -214,21 +233,16 @@ def solve_equations(
                 smallest_eigenvalue=float(np.linalg.eigvalsh(sigma)[0]) / energy.prior,
                 converged=converged,
                 reason=_reason(found.residual, tol, max_iter if spent else None),
-                predictions=Y - energy.noise * found.T,
+                predictions=energy.Y - energy.noise * found.T,
                 history=dict(zip(names, map(np.array, zip(*columns, strict=True)), strict=True)),
                 noise=energy.noise,
                 width=energy.width,
-                weight_variance=float(weight_variance),
+                weight_variance=energy.weight_variance,
                 readout_variance=energy.readout_variance,
-                activation=activation,
+                activation=energy.activation,
             )
         )
-    if widths is None:
-        return stages[0]
-    history = {
-        name: np.concatenate([s.history[name] for s in stages]) for name in stages[0].history
-    }
-    return replace(stages[-1], history=history, stages=tuple(stages))
+    return stages
 
 
 def _reason(residual: float, tol: float, spent: int | None) -> str:
@@ -239,18 +253,11 @@ def _reason(residual: float, tol: float, spent: int | None) -> str:
     return f"no step improves F or the residual, {residual:.2g} > tol {tol:g}"
 
 
-def _positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (0 < float(value) < math.inf):
-        raise ValueError(f"{name} must be positive and finite, got {value!r}")
-
-
-def _count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+def _checked_widths(widths: Any) -> list[float]:
+    if widths is None:
+        return []
+    given = as_items("widths", widths, "a sequence of numbers")
+    return [as_number("widths", width, above=0) for width in given]
 
 
 def _start(start: ArrayLike, n_features: int) -> Array:

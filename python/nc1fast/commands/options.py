@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 import nc1fast as nc
-from nc1fast._extras import require
+from nc1fast._arguments import as_number
+from nc1fast._progress import reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 KernelName: TypeAlias = Literal["nngp", "ntk", "conjugate", "linear", "features", "precomputed"]
 Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
@@ -82,7 +82,7 @@ def source_of(
             "--memory-limit leaves the data in their file: give --labels, the path of an .npy file or FILE::NAME, "
             "or --keys X,y of an .npz file"
         )
-    return data, labels, int(memory_limit * 2**20)
+    return data, labels, int(as_number("--memory-limit", memory_limit, above=0) * 2**20)
 
 
 def activation_of(activation: str, slope: float | None) -> Any:
@@ -165,19 +165,6 @@ def _strict(value: Any) -> Any:
     return value
 
 
-@contextmanager
-def progress(unit: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress(unit: str) -> AbstractContextManager[Callable[[int, int], object] | None]:
     """Show a progress bar on a terminal, nothing otherwise."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    columns = shutil.get_terminal_size().columns  # not 0, as some terminals say
-    with require("tqdm", "cli").tqdm(unit=f" {unit}", leave=False, ncols=columns) as bar:
-
-        def update(done: int, total: int) -> None:
-            if bar.total is None:
-                bar.initial = bar.n = done  # what was there before has no speed
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield update
+    return reporting(sys.stderr.isatty(), unit, leave=False)

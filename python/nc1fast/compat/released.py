@@ -8,10 +8,12 @@ the whole data set. It is therefore not a function of two rows, and lives outsid
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from nc1fast._arguments import as_number
+from nc1fast._inputs import host_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -54,9 +56,8 @@ def erf_ntk(
     Source: Williams (1997) for Q.
     """
     X = _matrix(X)
-    for name, value in (("weight_variance", weight_variance), ("bias_variance", bias_variance)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
+    weight_variance = as_number("weight_variance", weight_variance, least=0)
+    bias_variance = as_number("bias_variance", bias_variance, least=0)
     k = X @ X.T  # (N, N)
     k *= weight_variance / X.shape[1]
     k += bias_variance
@@ -90,7 +91,7 @@ def erf_ntk(
 
 def _matrix(X: ArrayLike) -> NDArray[np.float64]:
     """X as a float64 matrix, checked."""
-    X = np.asarray(X)
+    X = host_array(X, "X")
     if X.dtype.kind not in "fiub":
         raise TypeError(f"X must hold real numbers, got dtype {X.dtype}")
     if X.ndim != 2 or 0 in X.shape:

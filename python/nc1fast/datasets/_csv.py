@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from array import array
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._inputs import as_labels
 from nc1fast.datasets._reading import malformed
 
 if TYPE_CHECKING:
@@ -148,8 +150,14 @@ def _label_array(path: Path, names: list[str]) -> NDArray[Any]:
             raise malformed(
                 path, f"a label is {_quoted(names[int(np.argmin(np.isfinite(y)))])}, must be finite"
             )
+        if len(set(map(Decimal, set(names)))) > len(set(y.tolist())):
+            raise malformed(path, "has labels that differ by less than float64 can tell apart")
         return y
-    return np.array(names)
+    try:
+        classes, labels = as_labels(names, len(names), "labels")
+    except ValueError as error:
+        raise malformed(path, str(error)) from error
+    return labels[classes]
 
 
 def _quoted(cell: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._inputs import as_labels
 from nc1fast.datasets._arrays import read_npy, read_npz
 from nc1fast.datasets._csv import read_csv
 from nc1fast.datasets._idx import is_idx, labels_beside, read_idx
@@ -158,11 +159,18 @@ def _labels(file: Path, labels: Any) -> tuple[NDArray[Any], Path]:
     """Labels from an array or a file, and the file to name in errors about them."""
     if not isinstance(labels, str | os.PathLike):
         try:
-            return np.asarray(labels), file
-        except ValueError:
+            n = len(labels)
+        except TypeError:
             raise malformed(
                 file, "labels must be an array of shape (n_samples,) or a path"
             ) from None
+        if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]  # of Keras
+        try:
+            classes, names = as_labels(labels, n, "labels")
+        except (ValueError, TypeError) as error:
+            raise malformed(file, str(error)) from error
+        return names[classes], file
     path = Path(labels)
     if is_idx(path):
         return read_idx(checked_file(path)), path

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from nc1fast._arguments import as_count, as_items, as_seed, shown
+from nc1fast._inputs import as_labels, host_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -201,7 +203,7 @@ def _paper(
     means: tuple[int, ...],
     labels: tuple[int, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    n_samples = _integer("N", N)
+    n_samples = as_count("N", N)
     n_classes = len(means)
     if sizes is None:
         if n_samples % n_classes:
@@ -210,27 +212,16 @@ def _paper(
     elif sum(_sizes(sizes, n_classes)) != n_samples:
         raise ValueError(f"sizes must add up to N = {n_samples}, got {sum(sizes)}")
     return gaussian_mixture(
-        means, 0.5, sizes, _integer("d0", d0), seed, labels=np.array(labels, dtype=np.int64)
+        means, 0.5, sizes, as_count("d0", d0), seed, labels=np.array(labels, dtype=np.int64)
     )
-
-
-def _integer(name: str, value: SupportsIndex) -> int:
-    """Return a whole number >= 1."""
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if number < 1:
-        raise ValueError(f"{name} must be >= 1, got {number}")
-    return number
 
 
 def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
     try:
-        array = np.asarray(value)
-    except ValueError:
+        array = host_array(value, name)
+    except ValueError as error:
+        if "masked" in str(error):
+            raise
         raise ValueError(f"{name} must be numbers, or vectors of one length") from None
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
@@ -249,7 +240,7 @@ def _means(means: ArrayLike, n_features: int | None) -> NDArray[np.float64]:
         if mu.ndim == 1:
             raise ValueError("n_features is needed where means holds one number per class")
         return mu
-    d0 = _integer("n_features", n_features)
+    d0 = as_count("n_features", n_features)
     if mu.ndim == 2 and mu.shape[1] != d0:
         raise ValueError(f"means has {mu.shape[1]} columns, but n_features is {d0}")
     return mu if mu.ndim == 2 else np.broadcast_to(mu[:, None], (len(mu), d0))
@@ -267,9 +258,8 @@ def _stds(stds: ArrayLike, n_classes: int) -> NDArray[np.float64]:
 
 
 def _sizes(sizes: Any, n_classes: int) -> list[int]:
-    if isinstance(sizes, str) or not hasattr(sizes, "__iter__"):
-        raise TypeError(f"sizes must be {n_classes} integers (one per class), got {sizes!r}")
-    n = [_integer(f"sizes[{c}]", size) for c, size in enumerate(sizes)]
+    given = as_items("sizes", sizes, f"{n_classes} integers (one per class)")
+    n = [as_count(f"sizes[{c}]", size) for c, size in enumerate(given)]
     if len(n) != n_classes:
         raise ValueError(f"sizes must be {n_classes} integers (one per class), got {len(n)}")
     return n
@@ -278,29 +268,26 @@ def _sizes(sizes: Any, n_classes: int) -> list[int]:
 def _labels(labels: ArrayLike | None, n_classes: int) -> NDArray[Any]:
     if labels is None:
         return np.arange(n_classes, dtype=np.int64)
-    names = np.asarray(labels)
+    classes, names = as_labels(labels, n_classes, "labels")
     if names.dtype.kind not in "biufUS":
         raise TypeError(f"labels must be numbers or strings, got dtype {names.dtype}")
-    if names.shape != (n_classes,):
-        raise ValueError(f"labels must have shape ({n_classes},), one per class, got {names.shape}")
     if names.dtype.kind == "f" and not np.isfinite(names).all():
         raise ValueError("labels must be finite")
-    if len(np.unique(names)) != n_classes:
+    if len(names) != n_classes:
         raise ValueError("labels must be distinct")
-    return names
+    return names[classes]
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:
     if isinstance(seed, np.random.SeedSequence):
         return seed
-    if seed is None or isinstance(seed, bool):
-        raise TypeError(
-            f"seed must be an integer >= 0, a sequence of them or a SeedSequence, got {seed!r}"
-        )
+    told = "an integer >= 0, a sequence of them or a SeedSequence"
+    several = getattr(seed, "ndim", 1) > 0 and hasattr(seed, "__iter__")
+    words = as_items("seed", seed, told) if several else [seed]
+    if not words:
+        raise ValueError(f"seed must be {told}, got {shown(seed)}")
     try:
-        return np.random.SeedSequence(seed)
+        entropy = [as_seed(word) for word in words]
     except (TypeError, ValueError) as error:
-        kind = type(error)
-        raise kind(
-            f"seed must be an integer >= 0, a sequence of them or a SeedSequence, got {seed!r}"
-        ) from None
+        raise type(error)(f"seed must be {told}, got {shown(seed)}") from None
+    return np.random.SeedSequence(entropy if several else entropy[0])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from nc1fast._inputs import host_array
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -84,8 +86,10 @@ def scale_in_place(Z: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
 def widen(X: ArrayLike, name: str, *, copy: bool = False) -> NDArray[np.float64]:
     """Return X as a C-contiguous float64 matrix, exactly, or raise a ValueError that starts with `name`."""
     try:
-        A: NDArray[Any] = np.asarray(X)
+        A: NDArray[Any] = host_array(X, name)
     except (ValueError, TypeError) as error:
+        if "masked" in str(error):
+            raise
         raise ValueError(f"{name}: not an array of numbers with rows of one length") from error
     if A.dtype.kind not in "biuf" or (A.dtype.kind == "f" and A.dtype.itemsize > 8):
         raise ValueError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nc1fast._arguments import shown
 from nc1fast.sums import ClassSums
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
 _NAMED = 10  # missing parts that a message names
@@ -29,6 +30,8 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
 
     Raises
     ------
+    TypeError
+        If `paths` is a single one.
     OSError
         If a file cannot be read.
     ValueError
@@ -41,6 +44,8 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
     """
     total: ClassSums | None = None
     origin: dict[int, Path] = {}
+    if isinstance(paths, str | os.PathLike):
+        raise TypeError(f"paths must be a sequence of paths, got {shown(paths)}")
     for path in map(Path, paths):
         part = ClassSums.load(path)
         if part.exact is None:

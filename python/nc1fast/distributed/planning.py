@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arguments import as_count
 from nc1fast._grid import READ, rows_of_part
 from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.problem import Problem
@@ -173,6 +174,8 @@ def plan(
     than 5,000, or where packing would be more than 8 % of one. The bits of the result do not depend on their number.
     Cost: about a second, and a sort of the labels.
     """
+    if bundles is not None:
+        bundles = as_count("bundles", bundles, 2)
     kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel]
     problem = Problem.of(
         *(X, y, kernels),
@@ -182,8 +185,6 @@ def plan(
         memory_limit=memory_limit,
     )
     workers, threads = capacity(as_executor(executor), n_threads)
-    if bundles is not None and bundles < 2:
-        raise ValueError(f"bundles must be at least 2, got {bundles!r}")
     cost = calibrate(problem, threads)
     n = len(problem.rows)
     if bundles is None:
@@ -192,25 +193,37 @@ def plan(
 
 
 def calibrate(problem: Problem, n_threads: int) -> Cost:
-    """Time samples of growing size until one is long enough to extrapolate."""
+    """Time samples of growing size until one is long enough to extrapolate.
+
+    Where the rows of a sample are out of range for a kernel, those of all classes in full need not be: then a bundle of the
+    problem itself is timed, after a survey of all rows, whose errors are those that any pass would have.
+    """
     n, order = len(problem.rows), np.argsort(problem.classes, kind="stable")
     size, row = min(n, _FIRST), math.inf
-    tiles: list[int] = []
     while True:
-        sample = problem.sample(order, size)
-        m = len(sample.rows)
-        started = time.perf_counter()
-        surveyed = Surveyed.of(sample, n_threads, survey_threads=n_threads)
-        known = time.perf_counter()
-        surveyed.sums((0, 1), lambda _, total: tiles.append(total))
-        elapsed = time.perf_counter() - known
-        row = min(
-            row, (known - started) / m
-        )  # short: of the best sample, should others have been interrupted
+        try:
+            cost, elapsed = _timed(problem.sample(order, size), n_threads, (0, 1))
+        except ValueError:
+            return _timed(problem, n_threads, (0, min(n, math.ceil((n / _FIRST) ** 2))))[0]
+        row = min(row, cost.row)  # short: of the best sample, should others have been interrupted
         if elapsed > _CALIBRATION or size >= min(n, _LAST):
-            pairs = m * (m + 1) / 2
-            return Cost(max(elapsed - row * m, 0.1 * elapsed) / pairs, row, tiles[-1] / pairs)
+            return replace(cost, row=row)
         size = min(n, 2 * size)
+
+
+def _timed(problem: Problem, n_threads: int, part: tuple[int, int]) -> tuple[Cost, float]:
+    """What a part of a problem costs, and the seconds that it took after the survey."""
+    n = len(problem.rows)
+    pairs = n * (n + 1) / 2 / part[1]
+    tiles: list[int] = []
+    started = time.perf_counter()
+    surveyed = Surveyed.of(problem, n_threads, survey_threads=n_threads)
+    known = time.perf_counter()
+    surveyed.sums(part, lambda _, total: tiles.append(total))
+    elapsed = time.perf_counter() - known
+    row = (known - started) / n
+    packing = row * rows_of_part(n, part[1])
+    return Cost(max(elapsed - packing, 0.1 * elapsed) / pairs, row, tiles[-1] / pairs), elapsed
 
 
 def best_count(work: float, packing: float, workers: int, n_rows: int) -> int:

@@ -11,6 +11,7 @@ from nc1fast import _pass
 from nc1fast._file_rows import FileRows
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_rows, two_classes
+from nc1fast._memory import as_limit
 from nc1fast.kernels import Kernel
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class Problem:
                 "executor, journal and plans need a kernel object or a list of them: explicit features, "
                 "Gram matrices and callables are summed in one process"
             )
-        _pass.check_pass(statistics, dtype, memory_limit, device)
+        _pass.check_pass(statistics, dtype, device)
+        memory_limit = as_limit(memory_limit)
         source = as_source(X)
         # The survey looks for NaN and Inf in a file itself.
         rows = source if isinstance(source, FileRows) else as_rows(source, "X")
@@ -81,12 +83,17 @@ class Problem:
         return cls(rows, classes, labels, tuple(kernels), statistics, dtype, device, memory_limit)
 
     def sample(self, order: NDArray[np.intp], n_rows: int) -> Problem:
-        """The same on about n_rows rows, of every class its share; `order`: rows by class."""
+        """The same on about n_rows rows, of every class its share; `order`: rows by class.
+
+        The first and the last class are there; of the others, those that are smaller than a share of one row may not be.
+        """
         taken = order[np.unique(np.linspace(0, len(order) - 1, n_rows).astype(np.int64))]
+        present, classes = np.unique(self.classes[taken], return_inverse=True)
         return replace(
             self,
             rows=np.ascontiguousarray(self.rows[taken]),
-            classes=self.classes[taken],
+            classes=classes.astype(np.int32),
+            labels=self.labels[present],
         )
 
     def survey(self, n_threads: int | None) -> Survey:

@@ -12,8 +12,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._arguments import as_count, shown
 from nc1fast._backend import bits_of
-from nc1fast._progress import reporter
+from nc1fast._progress import reporting
 from nc1fast.distributed.bundles import Surveyed, Task
 from nc1fast.distributed.journal import Finished, Journal
 from nc1fast.distributed.workers import DaskWorkers, as_executor, most_results
@@ -78,13 +79,14 @@ def reduce(
     """
     executor = as_executor(executor)
     if journal is not None and not isinstance(journal, str | os.PathLike):
-        raise TypeError(f"journal must be the path of a file or None, got {journal!r}")
+        raise TypeError(f"journal must be the path of a file or None, got {shown(journal)}")
+    retries = as_count("retries", retries, 0)
     problem = plan.problem
-    report = reporter(progress, "bundle")
     # While it is surveyed, workers have nothing to do.
     alone = plan.n_threads if executor is None else None
-    surveyed = Surveyed.of(problem, plan.n_threads, survey_threads=alone)
     with contextlib.ExitStack() as stack:
+        report = stack.enter_context(reporting(progress, "bundles"))
+        surveyed = Surveyed.of(problem, plan.n_threads, survey_threads=alone)
         finished = Finished(surveyed.nothing(), plan.bundles)
         if journal is not None:
             finished = Journal(finished.totals, plan.bundles, journal, _about(problem))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from nc1fast._arguments import as_count
 from nc1fast._backend import thread_count
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def dask(client: Any, *, retries: int = 2) -> DaskWorkers:
     A worker that dies is replaced and its bundles are done again; when the scheduler dies, what was finished is in the
     journal.
     """
-    return DaskWorkers(client, retries)
+    return DaskWorkers(client, as_count("retries", retries, 0))
 
 
 def as_executor(executor: Any) -> Any:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._backend import check_dtype, thread_count
+from nc1fast._arguments import as_count, as_number, as_seed, check_choice, shown
+from nc1fast._backend import thread_count
 from nc1fast._files import as_source, read_labels
 from nc1fast._inputs import as_labels, as_rows, two_classes
+from nc1fast._memory import as_limit
 from nc1fast._one_layer import one_layer
 from nc1fast._warnings import AccuracyWarning, warn
 from nc1fast.estimators.estimate import Estimate, forms
@@ -21,6 +23,7 @@ from nc1fast.estimators.features import FeatureSample
 from nc1fast.estimators.pairs import PairSample
 from nc1fast.estimators.replicates import DeepSample
 from nc1fast.kernels import Kernel
+from nc1fast.metrics import CONVENTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +108,10 @@ def features(
     intervals are honest as long as there are some tens of them. "pairs" has no such limit.
     Source: Neal (1996); Rahimi & Recht (2007); Zandieh et al. (2021) for deep kernels.
     """
-    check_dtype(dtype, ("float64", "float32"))
+    check_choice("dtype", dtype, ("float64", "float32"))
+    n_units = None if n_units is None else as_count("n_units", n_units)
+    tolerance, confidence = _checked(tolerance, confidence, convention)
+    seed, memory_limit = as_seed(seed), as_limit(memory_limit)
     rows, classes, labels = _data(X, y)
     layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
     settings: dict[str, Any] = {
@@ -187,9 +193,12 @@ def pairs(
     Accuracy: coverage of the intervals in bench/bench_coverage.py.
     Source: Hoeffding (1948); Neyman (1934).
     """
+    n_pairs = None if n_pairs is None else as_count("n_pairs", n_pairs)
+    tolerance, confidence = _checked(tolerance, confidence, convention)
+    seed, memory_limit = as_seed(seed), as_limit(memory_limit)
     rows, classes, labels = _data(X, y)
     if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel object, got {kernel!r}")
+        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}")
     sample = PairSample(
         *(rows, classes, labels, kernel, seed),
         n_threads=thread_count(n_threads),
@@ -205,6 +214,14 @@ def pairs(
         lambda: 2 * sample.n_pairs > most or sample.exhausted,
         (tolerance, confidence, convention),
     )
+
+
+def _checked(tolerance: Any, confidence: Any, convention: str | None) -> tuple[float | None, float]:
+    """Tolerance and confidence."""
+    if convention is not None:
+        check_choice("convention", convention, CONVENTIONS)
+    tolerance = None if tolerance is None else as_number("tolerance", tolerance, above=0)
+    return tolerance, as_number("confidence", confidence, above=0, below=1)
 
 
 def _data(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any]]:

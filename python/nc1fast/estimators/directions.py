@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast._arguments import check_choice
 from nc1fast.estimators.products import orthonormal, product
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ def principal(means: Array) -> Array:
 
 def check_sampling(sampling: str) -> None:
     """Raise ValueError for an unknown one."""
-    if sampling not in SAMPLINGS:
-        raise ValueError(f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling!r}")
+    check_choice("sampling", sampling, SAMPLINGS)
 
 
 def directions(

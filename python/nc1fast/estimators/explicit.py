@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._backend import check_dtype, thread_count
+from nc1fast._arguments import as_count, as_seed, check_choice
+from nc1fast._backend import thread_count
 from nc1fast._files import as_source
 from nc1fast._inputs import as_rows, rows_at
 from nc1fast._workers import workers
@@ -74,7 +75,8 @@ def ntk_features(
     """
     check_deep(kernel)
     check_sampling(sampling)
-    check_dtype(dtype, ("float64", "float32"))
+    check_choice("dtype", dtype, ("float64", "float32"))
+    n_features, seed = as_count("n_features", n_features), as_seed(seed)
     rows = as_rows(as_source(X), "X", unread=True)
     width = widest(kernel, rows.shape[1], n_features)
     if not width:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._arguments import as_number
 from nc1fast._extras import require
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ class Langevin(torch.optim.Optimizer):  # type: ignore[misc]
 
     Raises
     ------
-    ValueError
-        For lr, temperature or prior_variance that are not positive and finite.
+    TypeError, ValueError
+        For lr, temperature or prior_variance that are not positive, finite numbers.
 
     Notes
     -----
@@ -58,9 +59,7 @@ class Langevin(torch.optim.Optimizer):  # type: ignore[misc]
         )
         for group in self.param_groups:
             for name in ("lr", "temperature", "prior_variance"):
-                value = group[name]
-                if value is None or not (0 < value < math.inf):
-                    raise ValueError(f"{name} must be positive and finite, got {value!r}")
+                group[name] = as_number(name, group[name], above=0)
         self.generator = generator
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -6,6 +6,7 @@ import copy
 import math
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._arguments import as_count, as_flag, as_items, as_optional_flag, check_choice
 from nc1fast._extras import require
 from nc1fast.activations import Activation, phi
 from nc1fast.kernels import NNGP, NTK
@@ -27,16 +28,6 @@ def as_dtype(dtype: Any) -> Any:
     if dtype in DTYPES.values():
         return dtype
     raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-
-
-def as_count(name: str, value: Any, least: int = 1) -> int:
-    """An integer of at least `least`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    count = int(value.__index__())
-    if count < least:
-        raise ValueError(f"{name} must be >= {least}, got {count}")
-    return count
 
 
 class Layer(torch.nn.Module):  # type: ignore[misc]
@@ -178,13 +169,9 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         dtype: str = "float64",
     ) -> None:
         super().__init__()
-        if parametrization not in ("standard", "ntk"):
-            raise ValueError(
-                f"parametrization must be 'standard' or 'ntk', got {parametrization!r}"
-            )
-        for name, value in (("train_bias", train_bias), ("batch_norm", batch_norm)):
-            if not (isinstance(value, bool) or (name == "train_bias" and value is None)):
-                raise TypeError(f"{name} must be True or False, got {value!r}")
+        check_choice("parametrization", parametrization, ("standard", "ntk"))
+        train_bias = as_optional_flag("train_bias", train_bias)
+        batch_norm = as_flag("batch_norm", batch_norm)
         variances: dict[str, Any] = {
             "weight_variance": weight_variance,
             "bias_variance": bias_variance,
@@ -194,7 +181,9 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         self.n_features = as_count("n_features", n_features)
         self.n_outputs = as_count("n_outputs", n_outputs)
         given: Any = width
-        widths = list(given) if hasattr(given, "__len__") else [given] * (self.depth - 1)
+        several = getattr(given, "ndim", 1) > 0 and hasattr(given, "__len__")
+        what = "one number or one per hidden layer"
+        widths = as_items("width", given, what) if several else [given] * (self.depth - 1)
         if len(widths) != self.depth - 1:
             raise ValueError(
                 f"width must be one number or {self.depth - 1} (one per hidden layer), got {len(widths)}"

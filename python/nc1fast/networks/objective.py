@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nc1fast._arguments import as_number, check_choice
 from nc1fast._extras import require
 from nc1fast.networks.langevin import Langevin
 
@@ -19,16 +19,6 @@ else:
 
 LOSSES = ("mse", "cross-entropy", "none")
 OPTIMIZERS = ("sgd", "adam", "langevin")
-
-
-def as_number(name: str, value: Any, *, zero: bool = True) -> float:
-    """A finite number >= 0, or > 0."""
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
-    if not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
-        raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'}, got {number!r}")
-    return number
 
 
 def loss_of(
@@ -116,10 +106,8 @@ def make_descent(
     TypeError, ValueError
         For unknown names, numbers out of range, and settings that do not belong together.
     """
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
-    if loss not in LOSSES:
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
+    check_choice("optimizer", optimizer, OPTIMIZERS)
+    check_choice("loss", loss, LOSSES)
     langevin = optimizer == "langevin"
     if loss == "none" and not langevin:
         raise ValueError("loss='none', the prior alone, belongs to optimizer='langevin'")
@@ -127,10 +115,8 @@ def make_descent(
         raise ValueError("loss='cross-entropy' needs targets='one-hot' and an output per class")
     if langevin != (temperature is not None):
         raise ValueError("temperature belongs to optimizer='langevin', which needs it")
-    momentum, weight_decay = (
-        as_number("momentum", momentum),
-        as_number("weight_decay", weight_decay),
-    )
+    momentum = as_number("momentum", momentum, least=0)
+    weight_decay = as_number("weight_decay", weight_decay, least=0)
     if momentum and optimizer != "sgd":
         raise ValueError(f"momentum belongs to optimizer='sgd', got {momentum} for {optimizer!r}")
     if weight_decay and langevin:
@@ -138,6 +124,6 @@ def make_descent(
     if langevin and batch_size is not None:
         raise ValueError("batch_size must be None for optimizer='langevin', whose noise is its own")
     if langevin:
-        temperature = as_number("temperature", temperature, zero=False)
+        temperature = as_number("temperature", temperature, above=0)
         prior_groups(network)
-    return Descent(optimizer, as_number("lr", lr, zero=False), momentum, weight_decay, temperature)
+    return Descent(optimizer, as_number("lr", lr, above=0), momentum, weight_decay, temperature)

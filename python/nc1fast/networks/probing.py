@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arguments import as_count, check_choice
 from nc1fast._extras import require
-from nc1fast._inputs import as_labels, two_classes
+from nc1fast._inputs import as_labels, host_array, two_classes
 from nc1fast.features import FeatureSums
-from nc1fast.metrics import Collapse, collapse_from_sums
-from nc1fast.networks.network import Layer, Phi, ShallowNetwork, as_count
+from nc1fast.metrics import CONVENTIONS, Collapse, collapse_from_sums
+from nc1fast.networks.network import Layer, Phi, ShallowNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,7 @@ def placed(module: Any, X: Any, name: str = "X") -> torch.Tensor:
         For no rows, and for NaN or Inf.
     """
     if not isinstance(X, torch.Tensor):
-        array = np.asarray(X)
+        array = host_array(X, name)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
         X = torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
@@ -175,7 +176,7 @@ def layer_results(
             watch(part, output)
         for name, H in features.items():
             try:
-                sums.setdefault(name, FeatureSums()).update(H, labels[classes[part]])
+                sums.setdefault(name, FeatureSums()).update(H, classes[part])
             except ValueError as error:
                 raise ValueError(f"layer {name!r}: {error}") from error
     if not sums:
@@ -195,7 +196,7 @@ def layer_results(
                 R[name][:, place[part]] = (sizes * means[name]) @ H.T.astype(np.float64, copy=False)
     results = {}
     for name, of_layer in sums.items():
-        whole = of_layer.class_sums()
+        whole = dataclasses.replace(of_layer.class_sums(), labels=labels)
         if rows:
             whole = dataclasses.replace(whole, class_rows=R.pop(name), order=order)
         try:
@@ -256,8 +257,9 @@ def probe(
     """
     as_module(module)
     batch_size = as_count("batch_size", batch_size)
-    if statistics not in ("all", "sums"):
-        raise ValueError(f"statistics must be 'all' or 'sums', got {statistics!r}")
+    check_choice("statistics", statistics, ("all", "sums"))
+    if convention is not None:
+        check_choice("convention", convention, CONVENTIONS)
     tensor = placed(module, X)
     classes, labels = as_labels(y, len(tensor))
     two_classes(labels)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arguments import as_count, check_choice
 from nc1fast._extras import require
-from nc1fast.networks.network import ShallowNetwork, as_count
+from nc1fast.networks.network import ShallowNetwork
 from nc1fast.networks.probing import as_module, evaluating, placed
 
 if TYPE_CHECKING:
@@ -102,13 +103,13 @@ def empirical_ntk(
 
 def _outputs(outputs: str | int, n_outputs: int) -> list[int]:
     """Indices of the outputs asked for."""
-    if isinstance(outputs, str) and outputs in ("mean", "full"):
+    if isinstance(outputs, str):
+        check_choice("outputs", outputs, ("mean", "full"))
         return list(range(n_outputs))
-    if isinstance(outputs, bool | str) or not hasattr(outputs, "__index__"):
-        raise ValueError(f"outputs must be 'mean', 'full' or an integer, got {outputs!r}")
-    if not 0 <= outputs < n_outputs:
-        raise ValueError(f"outputs must be below the {n_outputs} of the module, got {outputs}")
-    return [int(outputs)]
+    index = as_count("outputs", outputs, 0)
+    if index >= n_outputs:
+        raise ValueError(f"outputs must be below the {n_outputs} of the module, got {index}")
+    return [index]
 
 
 # Factors of a set of rows: terms (D, A), D of shape (rows, K, n) and A of shape (rows, m) or None; the kernel is the sum

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arguments import as_count, as_items, as_number, shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -142,12 +144,9 @@ def probe_epochs(probe: Any, epochs: int) -> list[int]:
         count = int(math.log10(max(epochs, 1)) * PROBES_PER_DECADE) + 1
         found = {round(10 ** (k / PROBES_PER_DECADE)) for k in range(count)}
         return sorted({0, epochs} | {e for e in found if e <= epochs})
-    given = list(probe) if hasattr(probe, "__iter__") else [probe]
-    if not all(hasattr(e, "__index__") and not isinstance(e, bool) for e in given):
-        raise TypeError(f"probe must be 'log' or a list of epochs, got {probe!r}")
-    if not all(0 <= int(e) <= epochs for e in given):
-        raise ValueError(f"probe must lie within 0 and epochs={epochs}, got {given}")
-    return sorted({0, epochs, *(int(e) for e in given)})
+    several = getattr(probe, "ndim", 1) > 0 and hasattr(probe, "__iter__")
+    given = as_items("probe", probe, "'log' or a list of epochs") if several else [probe]
+    return sorted({0, epochs, *(as_count("probe", epoch, 0, epochs) for epoch in given)})
 
 
 RULES = "'zero-error', ('loss', value) or ('slope', value)"
@@ -163,17 +162,16 @@ def as_rule(until: Any) -> tuple[str, float] | None:
     """
     if until is None:
         return None
-    if until == "zero-error":
+    if isinstance(until, str) and until == "zero-error":
         return ("zero-error", 0.0)
     if (
         isinstance(until, tuple | list)
         and len(until) == 2
+        and isinstance(until[0], str)
         and until[0] in ("loss", "slope")
-        and isinstance(until[1], int | float)
-        and until[1] > 0
     ):
-        return (until[0], float(until[1]))
-    raise ValueError(f"until must be None, {RULES} with a value > 0, got {until!r}")
+        return (until[0], as_number("until", until[1], above=0))
+    raise ValueError(f"until must be None, {RULES} with a value > 0, got {shown(until)}")
 
 
 def stop_reason(rule: tuple[str, float] | None, rows: Sequence[Row], last: str) -> str:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast._arguments import as_count, as_seed, check_choice, shown
 from nc1fast._extras import require
 from nc1fast._inputs import as_labels, two_classes
-from nc1fast._progress import reporter
+from nc1fast._progress import reporting
 from nc1fast._targets import encode
 from nc1fast.metrics import CONVENTIONS
-from nc1fast.networks.network import ShallowNetwork, as_count, as_dtype
+from nc1fast.networks.network import ShallowNetwork, as_dtype
 from nc1fast.networks.objective import make_descent
 from nc1fast.networks.probing import placed
 from nc1fast.networks.running import Run
@@ -128,11 +129,11 @@ def train(
     if not isinstance(network, ShallowNetwork):
         raise TypeError(f"network must be a ShallowNetwork, got {type(network).__name__}")
     epochs, repeats = as_count("epochs", epochs), as_count("repeats", repeats)
-    seed = as_count("seed", seed, 0)
+    seed = as_seed(seed)
     if batch_size is not None:
         batch_size = as_count("batch_size", batch_size)
-    if convention is not None and convention not in CONVENTIONS:
-        raise ValueError(f"convention must be one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    if convention is not None:
+        check_choice("convention", convention, CONVENTIONS)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise ValueError(f"checkpoint must be a file in a folder that exists, got {str(path)!r}")
@@ -146,31 +147,32 @@ def train(
     descent = make_descent(
         network, optimizer, loss, lr, momentum, weight_decay, temperature, batch_size, goal
     )
-    run = Run(
-        network=network,
-        X=rows,
-        classes=classes,
-        labels=labels,
-        goal=goal,
-        targets=torch.from_numpy(goal.values).to(rows),
-        classes_there=torch.from_numpy(classes.astype(np.int64)).to(rows.device),
-        loss=loss,
-        descent=descent,
-        epochs=epochs,
-        rule=as_rule(until),
-        batch_size=batch_size,
-        repeats=repeats,
-        probes=probe_epochs(probe, epochs),
-        convention=convention,
-        seed=seed,
-        path=path,
-        report=reporter(progress, "epoch"),
-    )
-    return run.trace()
+    with reporting(progress, "epochs") as report:
+        run = Run(
+            network=network,
+            X=rows,
+            classes=classes,
+            labels=labels,
+            goal=goal,
+            targets=torch.from_numpy(goal.values).to(rows),
+            classes_there=torch.from_numpy(classes.astype(np.int64)).to(rows.device),
+            loss=loss,
+            descent=descent,
+            epochs=epochs,
+            rule=as_rule(until),
+            batch_size=batch_size,
+            repeats=repeats,
+            probes=probe_epochs(probe, epochs),
+            convention=convention,
+            seed=seed,
+            path=path,
+            report=report,
+        )
+        return run.trace()
 
 
 def _as_device(device: Any) -> Any:
     try:
         return torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device must be one that torch knows, got {device!r}") from error
+        raise ValueError(f"device must be one that torch knows, got {shown(device)}") from error

@@ -49,8 +49,8 @@ class _Rule(NamedTuple):
     weights: Array  # (M,)
     size: float  # sum of |weight| sqrt(k(node, node))
     error: float  # of the sum over the class of k(., z), beside sqrt(k(z, z))
-    noise: float  # sum of |weight| sqrt(entry + slope) of the nodes: roundings of the kernel, and of the rows' coordinates
-    slope: float  # sum of |weight| slope
+    noise: float  # sum of |weight| sqrt(entry) of the nodes: roundings of the kernel, and of the rows' coordinates
+    moved: float  # sum of |weight| moved
 
 
 def interpolated_sums(
@@ -104,7 +104,7 @@ def interpolated_sums(
     longest = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
     rounding = UNIT_ROUNDOFF * (160 + 4 * longest + summation_error(largest))
     block = np.array([[towards[c][e] @ rules[c].weights for e in range(C)] for c in range(C)])
-    size, error, noise, slope = np.array([rule[3:] for rule in rules]).T
+    size, error, noise, shifts = np.array([rule[3:] for rule in rules]).T
     tail = np.outer(error, size)
     block_error = rounding * np.outer(size, size) + 8 * (tail + tail.T)
     block_error += UNIT_ROUNDOFF * np.outer(noise, noise)
@@ -116,8 +116,7 @@ def interpolated_sums(
         if pairs is not None:
             within[c] = pairs.total / (2 * sizes[c])
             within_error[c] = (rounding * pairs.size + pairs.error) / (2 * sizes[c])
-            shift = (_COORDINATES * UNIT_ROUNDOFF) ** 2 * slope[c]
-            within_error[c] += moved(within[c] + within_error[c], shift)
+            within_error[c] += moved(within[c] + within_error[c], UNIT_ROUNDOFF**2 * shifts[c])
     within, block = np.maximum(within, 0.0), (block + block.T) / 2
     return PartialSums(block, within, traces, block_error, within_error, traces_error, out)
 
@@ -148,10 +147,9 @@ def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
     nodes.append(X[cells.rows])
     weights.append(np.ones(len(cells.rows)))
     points, w = np.concatenate(nodes), np.concatenate(weights)
-    off, magnitude = row_errors(kernel, points), np.abs(w)
-    size = float(magnitude @ np.sqrt(kernel.diag(points)))
-    noise = float(magnitude @ np.sqrt(off.entry + _COORDINATES * off.slope))
-    return _Rule(cells, points, w, size, error, noise, float(magnitude @ off.slope))
+    off, magnitude = row_errors(kernel, points, _COORDINATES), np.abs(w)
+    size, noise = (float(magnitude @ np.sqrt(v)) for v in (kernel.diag(points), off.entry))
+    return _Rule(cells, points, w, size, error, noise, float(magnitude @ off.moved))
 
 
 def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]:
@@ -200,7 +198,11 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
     unit = chebyshev.grid(grid.shape) if grid else rule.nodes
     D2 = _distances(kernel, box, unit, pool)
     furthest = float(D2.max())
-    noise = 0.0 if stable(kernel) else 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
+    noise = (
+        0.0
+        if stable(kernel)
+        else 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
+    )
     if grid and furthest > 0:
         points = X[grid.probes()]
         L = grid.interpolation(grid.unit(points))

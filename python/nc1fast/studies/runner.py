@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nc1fast as nc
+from nc1fast._arguments import as_count, as_flag
+from nc1fast._backend import thread_count
 from nc1fast._extras import require
+from nc1fast._progress import reporting
 from nc1fast.provenance import extras, machine
 from nc1fast.studies import series, table
 from nc1fast.studies.cells import Cell, plan
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.description import Study
     from nc1fast.studies.tidy import Row
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def run(
     resume: bool = False,
     n_threads: int | None = None,
     jobs: int = 1,
-    progress: Progress | None = None,
+    progress: bool | Progress | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Result:
     """Compute the table and the series of a study.
@@ -74,8 +77,8 @@ def run(
         Cells that are computed side by side, each in a process of its own; 1 is this process. It changes no number,
         because BLAS and torch always get one thread. A script that asks for several needs the usual
         `if __name__ == "__main__":`.
-    progress : callable(done, total), optional
-        Called after each cell.
+    progress : bool or callable(done, total), optional
+        After each cell.
     provenance : dict, optional
         Goes into the Parquet files beside what this function knows itself.
 
@@ -95,12 +98,15 @@ def run(
     Cost: as `describe_plan` estimates. Memory of a cell: O(N C), but N x N for adaptive kernels, for the released code's
     erf NTK, and where Gram matrices and kernel spectra are illustrated.
     """
-    if jobs < 1:
-        raise ValueError(f"jobs must be >= 1, got {jobs}")
+    jobs, resume = as_count("jobs", jobs), as_flag("resume", resume)
+    thread_count(n_threads)
     folder = Path(folder)
     cells = plan(study, only)
     threads = 1 if jobs > 1 and n_threads is None else n_threads
-    with contextlib.closing(Journal(folder, fingerprint(study), resume=resume)) as journal:
+    with (
+        contextlib.closing(Journal(folder, fingerprint(study), resume=resume)) as journal,
+        reporting(False if progress is None else progress, "cells") as report,
+    ):
         missing = [cell for cell in cells if cell.id not in journal.finished]
         done = len(cells) - len(missing)
         computed = _computed(missing, (study.dtype, threads), jobs)
@@ -108,8 +114,8 @@ def run(
             for cell, outcome in computed:
                 journal.add(cell.id, outcome)
                 done += 1
-                if progress is not None:
-                    progress(done, len(cells))
+                if report is not None:
+                    report(done, len(cells))
         in_table = plan(study) if only and resume else cells
         outcomes = [journal.finished[c.id] for c in in_table if c.id in journal.finished]
     told = {
