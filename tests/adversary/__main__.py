@@ -1,4 +1,4 @@
-"""The long run: ``python -m tests.adversary [--problems 100000] [--jobs 2] [--seed 0] [--minutes 9] [--report]``.
+"""The long run: ``python -m tests.adversary [--problems 100000] [--jobs 2] [--seed 0] [--minutes 9] [--report] [--shrink 5]``.
 
 Judges the problems 0, 1, 2, ... of a seed and appends one line of JSON per problem to a file. Started again it goes on where it
 ended, so that it may run in pieces; the tables and the worst problems, as code, are printed at the end of every piece.
@@ -10,8 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from tests.adversary.drawing import problem
 from tests.adversary.recording import read, run
 from tests.adversary.report import failed, tables
+from tests.adversary.shrinking import shrunk
+from tests.adversary.verdict import judge
 
 
 def main() -> int:
@@ -23,6 +26,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600.0, help="start nothing new afterwards")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default out)")
     parser.add_argument("--report", action="store_true", help="only of what is recorded")
+    parser.add_argument("--shrink", type=int, default=0, help="make so many failures simple")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / f"adversary-{arguments.seed}.jsonl"
@@ -32,7 +36,11 @@ def main() -> int:
     text = tables(entries, arguments.seed)
     path.with_suffix(".txt").write_text(text + "\n")
     print(text)
-    return 1 if any(map(failed, entries)) else 0
+    failures = [problem(entry["index"], arguments.seed) for entry in entries if failed(entry)]
+    for case in failures[: arguments.shrink]:
+        simple = shrunk(case)
+        print(f"{simple!r}\n  {judge(simple)}", flush=True)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

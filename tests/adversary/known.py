@@ -1,6 +1,7 @@
 """What was once found: problems whose result lay outside its bound or was refused for no reason, by what was behind it.
 
-Seeds are those of the largest errors among sixty. A new find is one line more: the `Problem(...)` of its report.
+Seeds of the first are those of the largest errors among sixty; later finds of the long run stand as `--shrink` left them. A new find
+is one line more: the `Problem(...)` of its report.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.adversary.problems import Problem
+from tests.adversary.problems import Adapted, Problem
 
 import nc1fast as nc
 
@@ -118,6 +119,50 @@ def _interpolated() -> Iterator[Problem]:
     yield from _classes(nc.NTK("gelu"), 59, 30, **wide)
 
 
+def _equal_rows() -> Iterator[Problem]:
+    """0 times the inverse root of 0 for equal rows of one class, refused as an overflow."""
+    for activation in ("relu", "abs", nc.LeakyReLU(-0.5)):
+        for bias in (0.0, 0.4):
+            yield Problem(nc.NTK(activation, 2, 1.0, bias), (2, 1), 2, twists=(("two", 0.0),))
+
+
+def _zero_rows() -> Iterator[Problem]:
+    """Rows of zero, or nearly, beside long ones."""
+    zeros: dict[str, Any] = {"twists": (("zeros", 3.0),), "method": "shortcut"}
+    yield Problem(Adapted("erf", 2, 1.0, 1.0, 97), (2, 1), 2, length=2e7, **zeros)
+    yield Problem(Adapted("erf", 1, 1.0, 1.0, 20), (2, 1), 1, length=2e4, seed=2, **zeros)
+    yield Problem(nc.NNGP("erf"), (2, 1), 2, length=6e7, **zeros)
+    short = (("short class", 3.36e10), ("zeros", 4.0))
+    yield Problem(nc.NNGP("relu", 2, 1.0, (0.0, 0.1)), (2, 1), 2, spread=7e-10, twists=short)
+
+
+def _mapped_rows() -> Iterator[Problem]:
+    """Parallel rows that are not quite parallel after the factor of an adaptive kernel."""
+    kernel = Adapted("sign", 8, 1.0, 1.0, 58)
+    yield Problem(kernel, (1, 2), 8, length=2e19, twists=(("collinear", 0.0),), seed=3)
+
+
+def _bound_too_small_for_a_number() -> Iterator[Problem]:
+    """A bound of a trace that underflowed or overflowed."""
+    kernel = nc.NTK("cos", 26, 5000.0)
+    yield Problem(kernel, (3, 2, 1), 1, seed=163608, convention="released", method="shortcut")
+
+
+def _not_zero_over_zero() -> Iterator[Problem]:
+    """Traces lost in rounding, refused as those of equal rows."""
+    yield Problem(nc.ConjugateKernel("sign", 2, 1.0, 80.0), (1, 1), 2, length=5e-7, seed=5)
+    yield Problem(nc.NNGP("step", 2, 1.0, 0.1), (2, 1), 1, length=4e-8, spread=4e-10)
+    yield Problem(nc.NTK("gaussian"), (2, 1), 2, length=5e28, spread=2e-15, single=True)
+    yield Problem(nc.NNGP("erf", 34, 0.7, 0.5), (2, 1), 1, spread=1e-3, seed=8)
+
+
+def _raw_overflow() -> Iterator[Problem]:
+    """Shortcuts that let the overflow of a kernel through."""
+    for length in (60.0, 700.0):
+        yield Problem(nc.NNGP("exp", 2, 0.1), (3, 2), 1, length=length, method="shortcut")
+        yield Problem(Adapted("exp", 2, 0.2), (3, 2), 2, length=length, method="shortcut")
+
+
 KNOWN: dict[str, tuple[Problem, ...]] = {
     "slope in the chord": tuple(_steep_in_the_chord()),
     "false overflow": tuple(_false_overflow()),
@@ -129,5 +174,11 @@ KNOWN: dict[str, tuple[Problem, ...]] = {
     "out of range": tuple(_out_of_range()),
     "untrained bias": tuple(_untrained_bias()),
     "interpolated": tuple(_interpolated()),
+    "equal rows": tuple(_equal_rows()),
+    "zero rows": tuple(_zero_rows()),
+    "mapped rows": tuple(_mapped_rows()),
+    "bound too small for a number": tuple(_bound_too_small_for_a_number()),
+    "not 0/0": tuple(_not_zero_over_zero()),
+    "raw overflow": tuple(_raw_overflow()),
 }
 GRAM = tuple(_classes(nc.NTK("gelu"), 13, 30, length=1e3, spread=0.3))  # entries of kernel(X)

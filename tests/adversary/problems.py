@@ -157,7 +157,9 @@ class Problem:
         order = rng.permutation(len(y))
         X, y = X[order], y[order]
         if isinstance(self.kernel, str):
-            K = np.array([[np.sum(a * b, dtype=np.float64) for b in X] for a in X])
+            K = np.array(
+                [[(a * b).sum() for b in X.astype(np.float64)] for a in X.astype(np.float64)]
+            )
             return np.tril(K) + np.tril(K, -1).T, y
         return X, y
 

@@ -89,6 +89,7 @@ def judge(problem: Problem, *, gram: bool = False, device: str = "cpu") -> Verdi
     kernel = problem.kernel_object()
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("error")
             warnings.simplefilter("ignore", nc.AccuracyWarning)
             result = nc.collapse(
                 *(X, y, kernel),
