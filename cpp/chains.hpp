@@ -51,7 +51,7 @@ class ChainStore {
     chain.displacements = packed.displacements.get();
     const Rounding rounding(sizeof(T) == sizeof(float), d, packed.depth);
     chain.noise = T(rounding.noise);
-    chain.least = T(packed.depth * double(math::kSmallest<T>) / rounding.noise);
+    chain.least = T(rounding.least);
     chain.displacement = T(rounding.displacement / (2 * rounding.noise));
     const unsigned fields = stage.fields(within);
     const int n_levels = std::max(1, chain.recursion.n_duals);

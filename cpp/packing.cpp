@@ -37,7 +37,10 @@ double Frame::square(const double* row) const {
 }
 
 RowInput Frame::measure(const double* row, std::size_t cls) const {
-  if (!centred(cls)) return {square(row), 0, 0, 1, false};
+  if (!centred(cls)) {  // t to the row of zeros, which without a bias has no direction
+    const double a = square(row), r = radius(a);
+    return {a, 0, r > 0 ? layer.wx * a / (r * (r + std::sqrt(layer.wb))) : 1, 1, false};
+  }
   const double* m = means.mean.data() + cls * std::size_t(d);
   const double per_feature = 1.0 / d;
   const auto [norm, difference, distance] = sums_of<3>(d, [row, m](int k) {

@@ -41,9 +41,11 @@ inline constexpr int kLanesOfSums = 32;  // partial sums of |x|^2 and its like: 
 // row by `displacement` times its distance from the reference row, relative to its length.
 struct Rounding {
   double noise, displacement;
+  double least;  // what vanishes in a product, over noise
   Rounding(bool single, int d, int depth)
       : noise((2 * depth + 8) * (single ? 0x1p-24 : 0x1p-53)),
-        displacement(2 * (single ? 0x1p-24 : 0x1p-53) + (2.0 * d / kLanesOfSums + 24) * 0x1p-53) {}
+        displacement(2 * (single ? 0x1p-24 : 0x1p-53) + (2.0 * d / kLanesOfSums + 24) * 0x1p-53),
+        least(depth * (single ? 0x1p-126 : 0x1p-1022) / noise) {}
 };
 
 // Where a row stands: A = |x|^2/d0; about its class's reference row m, dA = A - A_m without cancellation,

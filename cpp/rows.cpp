@@ -44,6 +44,7 @@ class Stage final : public RowStage {
     const std::vector<Layer> nothing(std::size_t(std::max(1, recursion_.n_duals)));
     origin_ = nothing;
     fill_layers({0, 0, 0, 1, true}, nothing.data(), origin_.data());
+    for (const OutputSpec& output : spec.outputs) origin_k_.push_back(growth(act_, spec, output, origin_.data(), 1).k);
   }
 
   Reference reference(double a_m) const override {
@@ -66,18 +67,19 @@ class Stage final : public RowStage {
 
   void outputs(const RowInput& in, const Reference& reference, int d, const Rounding& rounding, const Layer* rows,
                OutputRow* outputs) const override {
-    const bool plain = form_ == Form::plain_distance;
-    if (in.centred && !plain) distances(in.t_m, rows, reference.layers.data(), to_reference_);
+    // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone.
+    const Layer* from = in.centred ? reference.layers.data() : origin_.data();
+    const bool measured = form_ != Form::plain_distance;
+    if (measured) distances(in.t_m, rows, from, to_reference_);
     for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
       const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d);
       OutputRow& out = outputs[o];
       out = {grown.k, grown.diagonal, grown.slope, grown.noise, grown.shift, grown.floor, std::sqrt(grown.turn), grown.k};
-      // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone.
-      if (!in.centred || plain) continue;
+      if (!measured) continue;
       const double moved = rounding.displacement * in.displaced;
       out.reference = std::min(std::max(0.0, to_reference_[o]) * (1.01 + 8 * std::sqrt(rounding.noise)) +
                                    8 * moved * (grown.slope * moved + grown.turn),
-                               2.02 * (grown.k + reference.k[o]));
+                               2.02 * (grown.k + (in.centred ? reference.k[o] : origin_k_[o])));
     }
   }
 
@@ -182,6 +184,7 @@ class Stage final : public RowStage {
   Recursion<double> recursion_;
   Form form_;
   std::vector<Layer> origin_;  // of a row of zeros: the reference of a class that has no other; empty for plain forms
+  std::vector<double> origin_k_;  // of every output
   mutable std::vector<double> to_reference_;  // of the row in hand; a stage belongs to one thread
 };
 

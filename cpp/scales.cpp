@@ -26,9 +26,10 @@ std::vector<KernelSums> empty_sums(const Survey& survey, const std::vector<std::
   const std::size_t n_classes = begins.size() - 1;
   // Of a sensitivity: an angle is off by 2 sqrt(noise) at most, a value that has passed several roots by 2.
   const auto cap = [&](bool single, bool rooted) {
-    const double noise = Rounding(single, depth, depth).noise;
-    return rooted ? 1 / noise : 1 / std::sqrt(noise);
+    const Rounding rounding(single, depth, depth);
+    return rooted ? 1 / rounding.noise : 1 / std::sqrt(rounding.noise);
   };
+  const double least = std::sqrt(Rounding(options.single_within, depth, depth).least);
   std::vector<KernelSums> all;
   for (const ChainSpec& chain : chains)
     for (const OutputSpec& output : chain.outputs) {
@@ -48,7 +49,7 @@ std::vector<KernelSums> empty_sums(const Survey& survey, const std::vector<std::
           const double size = double(begins[i + 1] - begins[i]);
           sums.exponent[at] = exponent_above(1.01 * (i == j ? 4 * size * of.references[i] : of.roots[i] * of.roots[j]));
           if (!root) continue;
-          const double moves = i == j ? cap_within * of.moves[i] * (rooted ? of.moves[i] : 4 * of.spread_moves[i])
+          const double moves = i == j ? cap_within * of.moves[i] * (rooted ? of.moves[i] : 4 * of.spread_moves[i] + least * of.moves[i])
                                       : cap_between * of.moves[i] * of.moves[j];
           sums.sensitivity_exponent[at] = exponent_above(4.04 * moves);
         }

@@ -16,17 +16,18 @@ void check_range(double k, bool single) {
     throw std::overflow_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
 }
 
-// What tiles read of a row must be numbers of their type; reciprocals of variances may not vanish there either.
+// Products of what tiles read of two rows must be numbers of their type; reciprocals of variances may not vanish either.
 void check_layers(const ChainSpec& chain, double a, unsigned fields, const Layer* layers, bool single) {
   const double largest = single ? 0x1p126 : 0x1p1000;
   bool inside = true;
   for (int l = 0; l < std::max(1, chain.n_duals()); ++l) {
     const Row<double>& row = layers[l].row;
-    inside &= !(fields & bit(kS)) || row.s * row.s <= largest;
-    inside &= !(fields & bit(kH)) || row.h <= largest;
+    const auto product = [&](double x) { return x * x <= largest && (x == 0 || x * x >= 1 / largest); };
+    inside &= !(fields & bit(kS)) || product(row.s);
+    inside &= !(fields & bit(kH)) || product(row.h);
     inside &= !(fields & bit(kO)) || row.o >= 1 / largest;
   }
-  if (!inside || !(a <= 1e300)) throw std::overflow_error("the variance of a layer is too large");
+  if (!inside || !(a <= 1e300)) throw std::overflow_error("the variance of a layer is too large or too small");
   // Squares that are subnormal numbers have lost digits; beside a bias they do not matter.
   if (chain.weights[0] > 0 && chain.biases[0] == 0 && a != 0 && !(a >= 1e-290 && chain.weights[0] * a >= 1e-290))
     throw std::overflow_error("|x|^2 is too small");

@@ -31,6 +31,7 @@ DISTANCE = (
     16.0,
 )  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
 UNIT_ROUNDOFF = 2.0**-53
+_PANEL = 6  # rows of a panel at least
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def sums_error(
     block: Array,
     within: Array,
     sensitivity: Array,
+    quantum: Array,
     *,
     n_features: int,
     depth: int,
@@ -78,6 +80,8 @@ def sums_error(
     raw : dict
         The sums of `PER_CLASS`, (C,) each.
     sizes, block, within, sensitivity : ndarray of shape (C,), (C, C), (C,), (C, C)
+    quantum : ndarray of shape (C, C)
+        What block sums (within classes: sums of D2 over ordered pairs) are multiples of.
     n_features, depth : int
         Length of a row of X, and of a packed row: with a bias, one more.
     n_duals : int
@@ -91,14 +95,17 @@ def sums_error(
     """
     slopes, noises, roots = raw["slopes"], raw["noises"], raw["roots"]
     product = per_product(depth)
+    units = sizes / _PANEL + 2  # one rounding to a quantum for each pair of panels
+    quantized = quantum * np.outer(units, units)
     traces = UNIT_ROUNDOFF * raw["trace_noises"]
     shifted = UNIT_ROUNDOFF * np.outer(raw["shifts"], raw["shifts"])
     between = unit_between * (product * np.outer(slopes, slopes) + np.outer(noises, noises))
-    between += shifted
+    between += shifted + quantized
 
     tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
     displacement = 2 * unit_within + (n_features / 16 + 24) * UNIT_ROUNDOFF
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
+    inside += np.diag(quantized) / (2 * sizes)
     inside += 4 * depth * tiny * (slopes**2 / sizes + raw["floors"])
     if stable:
         rounds = unit_within * (DISTANCE[0] + DISTANCE[1] * n_duals)
@@ -115,6 +122,8 @@ def sums_error(
     inside += moved(within + inside, 2 * squares if mapping else squares)
     if mapping:
         between += shift * np.outer(slopes + roots, slopes + roots)
+        between += 2 * shift * np.outer(raw["moves"], raw["moves"])
+        inside += 2 * shift * raw["moves"] ** 2 / sizes
         traces = traces + shift * raw["slope_squares"]
     # Whatever the errors are: |k_ij| <= sqrt(k_ii k_jj), and 0 <= within <= the trace.
     between = np.minimum(between, 2.02 * np.outer(roots, roots))

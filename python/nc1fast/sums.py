@@ -348,7 +348,9 @@ def from_pass(
     if part.sensitivity.size:
         sensitivity = _as_float(part.sensitivity, part.sensitivity_exponent)
         sensitivity = np.triu(sensitivity) + np.triu(sensitivity, 1).T
-    error = sums_error(part.per_class, n, block, within, sensitivity, **part.settings)
+    quantum = np.ldexp(1.0, part.exponent.astype(np.int64) - _BLOCK_BITS)
+    quantum = np.triu(quantum) + np.triu(quantum, 1).T
+    error = sums_error(part.per_class, n, block, within, sensitivity, quantum, **part.settings)
     complete = len(part.covered) == part.parts
     rows = None
     if part.rows is not None and complete:
