@@ -95,8 +95,8 @@ class ChainStore {
     for (int l = 0; l < std::max(1, chain.recursion.n_duals); ++l) {
       const Row<double>& x = levels[l].row;
       const Link<double>& y = levels[l].link;
-      const double values[kFields] = {x.s,   x.h,      x.nu,        x.o,     x.root, x.ds, x.dh,
-                                      x.dnu, x.dalpha, x.cos_alpha, x.dbeta, y.f,    y.g,  y.df, y.dg};
+      const double values[kFields] = {x.s,      x.h,         x.nu,    x.o, x.root, x.ds, x.dh, x.dnu,
+                                      x.dalpha, x.cos_alpha, x.dbeta, y.f, y.g,    y.df, y.dg};
       for (int f = 0; f < kFields; ++f)
         if (T* array = fields_[l][f].get()) array[r] = T(values[f]);
     }

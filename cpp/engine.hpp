@@ -81,10 +81,10 @@ struct Means {
 // What tiles need to know about all rows before the first of them runs: sums of one kernel over the rows of a class, in
 // the order of the rows, (C,) each.
 struct KernelSurvey {
-  // Sums of k_ii and of sqrt k_ii, of the bound on D2 to the reference row, of mu_i and mu_i displaced_i: what exponents
-  // follow from; and what error bounds do, by the factors of OutputRow and the distances of RowInput: of lambda_i,
-  // lambda_i^2, lambda_i |delta_i|^2 and lambda_i^2 displaced_i^2, of nu_i, shift_i and
-  // floor_i, and of the errors of k_ii.
+  // Sums of k_ii and of sqrt k_ii, of the bound on D2 to the reference row, of mu_i and mu_i displaced_i: what
+  // exponents follow from; and what error bounds do, by the factors of OutputRow and the distances of RowInput: of
+  // lambda_i, lambda_i^2, lambda_i |delta_i|^2 and lambda_i^2 displaced_i^2, of nu_i, shift_i and floor_i, and of the
+  // errors of k_ii.
   std::vector<double> traces, roots, references, moves, spread_moves;
   std::vector<double> slopes, slope_squares, spread_slopes, displacements, noises, shifts, floors, trace_noises;
   // With row sums only, sorted rows: k_ii, and the scale of row sums of D2. (N,)
@@ -138,8 +138,8 @@ struct RowBytes {
 };
 RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const Options& options);
 
-// Of the one kernel of `chain` and every row: k_ii, its error, slope and noise, as in OutputRow; the first n_values of them.
-// out: (n_values, n)
+// Of the one kernel of `chain` and every row: k_ii, its error, slope and noise, as in OutputRow; the first n_values of
+// them. out: (n_values, n)
 void diagonal(const Matrix& x, const ChainSpec& chain, int n_values, double* out);
 
 }  // namespace nc1fast

@@ -45,8 +45,7 @@ class GramRows {
     joint_.displacements = Buffer<T>(joint_.n_rows);
     std::fill_n(joint_.half_norms.get(), joint_.n_rows, T(0.5));
     std::fill_n(joint_.displacements.get(), joint_.n_rows, T(1));
-    store_ = std::make_unique<ChainStore<T>>(chain, list_, *stage_, false, Form::covariance, true, joint_,
-                                              int(x.d));
+    store_ = std::make_unique<ChainStore<T>>(chain, list_, *stage_, false, Form::covariance, true, joint_, int(x.d));
     norms_ = Buffer<T>(joint_.n_rows);
     std::fill_n(norms_.get(), joint_.n_rows, T(0));
     fill(columns, columns_, 0, symmetric, norms, n_threads);

@@ -17,12 +17,12 @@
 namespace nc1fast {
 
 // Roundings, in units of u.
-inline constexpr double kDualRoundings = 10;   // of a dual activation, relative to E phi^2
-inline constexpr double kFieldRoundings = 3;   // of what is known of a row, each relative to itself
-inline constexpr double kLinkRoundings = 6;    // from the value of one layer to the correlation of the next
-inline constexpr double kSumRoundings = 10;    // of a sum over a unit, and of the last scaling
-inline constexpr double kNormRoundings = 10;   // of |x|^2/d0 beside those of its sum, and of E phi^2 of a layer
-inline constexpr double kLargest = 1e200;      // of a derivative: beyond it the bound says nothing anyway
+inline constexpr double kDualRoundings = 10;  // of a dual activation, relative to E phi^2
+inline constexpr double kFieldRoundings = 3;  // of what is known of a row, each relative to itself
+inline constexpr double kLinkRoundings = 6;   // from the value of one layer to the correlation of the next
+inline constexpr double kSumRoundings = 10;   // of a sum over a unit, and of the last scaling
+inline constexpr double kNormRoundings = 10;  // of |x|^2/d0 beside those of its sum, and of E phi^2 of a layer
+inline constexpr double kLargest = 1e200;     // of a derivative: beyond it the bound says nothing anyway
 
 // What one kernel makes of one row, and of its errors.
 struct Growth {

@@ -37,8 +37,8 @@ class Buffer {
 
 inline constexpr int kLanesOfSums = 32;  // partial sums of |x|^2 and its like: their error grows with d/32 only
 
-// How far packed rows of d features, augmented to `depth`, may be off: a product of two by noise (|u|^2 + |v|^2)/2, and a
-// row by `displacement` times its distance from the reference row, relative to its length.
+// How far packed rows of d features, augmented to `depth`, may be off: a product of two by noise (|u|^2 + |v|^2)/2, and
+// a row by `displacement` times its distance from the reference row, relative to its length.
 struct Rounding {
   double noise, displacement;
   double least;  // what vanishes in a product, over noise
@@ -74,7 +74,7 @@ struct Frame {
 template <class T>
 struct Packed {
   int width = 0, depth = 0;
-  std::size_t n_rows = 0;                 // room for
+  std::size_t n_rows = 0;                       // room for
   Buffer<T> panels, half_norms, displacements;  // (n_panels, depth, width), (n_rows,) |u|^2/2 and RowInput::displaced
   Packed() = default;
   Packed(int width, int depth, std::size_t n_rows);

@@ -74,7 +74,8 @@ class Stage final : public RowStage {
     for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
       const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d);
       OutputRow& out = outputs[o];
-      out = {grown.k, grown.diagonal, grown.slope, grown.noise, grown.shift, grown.floor, std::sqrt(grown.turn), grown.k};
+      out = {grown.k,     grown.diagonal, grown.slope,           grown.noise,
+             grown.shift, grown.floor,    std::sqrt(grown.turn), grown.k};
       if (!measured) continue;
       const double moved = rounding.displacement * in.displaced;
       out.reference = std::min(std::max(0.0, to_reference_[o]) * (1.01 + 8 * std::sqrt(rounding.noise)) +
@@ -121,7 +122,8 @@ class Stage final : public RowStage {
           const double dn = 2 * da * r.o * reference[l].row.o;  // nu^2 - nu_m^2
           r.dnu = dn / (r.nu + reference[l].row.nu);
           r.dalpha = 2 * std::atan(dn / (r.cos_alpha + reference[l].row.cos_alpha));
-          const double square = r.o / r.cos_alpha, square_m = reference[l].row.o / reference[l].row.cos_alpha;  // beta^2
+          const double square = r.o / r.cos_alpha,
+                       square_m = reference[l].row.o / reference[l].row.cos_alpha;  // beta^2
           r.dbeta = -4 * da * square * square * square_m * square_m /
                     ((square + square_m) * (std::sqrt(square) + std::sqrt(square_m)));
         }
@@ -184,7 +186,7 @@ class Stage final : public RowStage {
   Recursion<double> recursion_;
   Form form_;
   std::vector<Layer> origin_;  // of a row of zeros: the reference of a class that has no other; empty for plain forms
-  std::vector<double> origin_k_;  // of every output
+  std::vector<double> origin_k_;              // of every output
   mutable std::vector<double> to_reference_;  // of the row in hand; a stage belongs to one thread
 };
 

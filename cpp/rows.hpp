@@ -45,7 +45,8 @@ class RowStage {
   virtual Reference reference(double a_m) const = 0;
   // layers: (levels,) filled. Throws std::overflow_error where a value overflows.
   virtual void layers(const RowInput& in, const Reference& reference, Layer* layers) const = 0;
-  // outputs: (n_outputs,) filled from the layers of a row of d features; `rounding` is that of the tiles within classes.
+  // outputs: (n_outputs,) filled from the layers of a row of d features; `rounding` is that of the tiles within
+  // classes.
   virtual void outputs(const RowInput& in, const Reference& reference, int d, const Rounding& rounding,
                        const Layer* layers, OutputRow* outputs) const = 0;
   virtual std::unique_ptr<RowStage> clone() const = 0;

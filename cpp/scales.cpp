@@ -49,8 +49,9 @@ std::vector<KernelSums> empty_sums(const Survey& survey, const std::vector<std::
           const double size = double(begins[i + 1] - begins[i]);
           sums.exponent[at] = exponent_above(1.01 * (i == j ? 4 * size * of.references[i] : of.roots[i] * of.roots[j]));
           if (!root) continue;
-          const double moves = i == j ? cap_within * of.moves[i] * (rooted ? of.moves[i] : 4 * of.spread_moves[i] + least * of.moves[i])
-                                      : cap_between * of.moves[i] * of.moves[j];
+          const double moves =
+              i == j ? cap_within * of.moves[i] * (rooted ? of.moves[i] : 4 * of.spread_moves[i] + least * of.moves[i])
+                     : cap_between * of.moves[i] * of.moves[j];
           sums.sensitivity_exponent[at] = exponent_above(4.04 * moves);
         }
       if (!options.row_sums) continue;

@@ -16,7 +16,8 @@ void check_range(double k, bool single) {
     throw std::overflow_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
 }
 
-// Products of what tiles read of two rows must be numbers of their type; reciprocals of variances may not vanish either.
+// Products of what tiles read of two rows must be numbers of their type; reciprocals of variances may not vanish
+// either.
 void check_layers(const ChainSpec& chain, double a, unsigned fields, const Layer* layers, bool single) {
   const double largest = single ? 0x1p126 : 0x1p1000;
   bool inside = true;
@@ -153,14 +154,9 @@ void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t 
     for (std::size_t o = 0; totals && o < n_outputs; ++o, ++kernel) {
       const OutputRow& out = worker.outputs[o];
       check_range(out.k, single);
-      totals->values(kernel, i) = {out.k,
-                                   out.reference,
-                                   out.mu,
-                                   std::sqrt(out.slope),
-                                   std::sqrt(out.noise),
-                                   std::sqrt(out.shift),
-                                   out.floor,
-                                   out.diagonal};
+      totals->values(kernel, i) = {
+          out.k,     out.reference, out.mu, std::sqrt(out.slope), std::sqrt(out.noise), std::sqrt(out.shift),
+          out.floor, out.diagonal};
     }
   }
 }

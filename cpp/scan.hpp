@@ -67,7 +67,7 @@ class Totals {
   std::vector<std::size_t> classes_;
   std::vector<double> squares_;  // |delta_i|^2
   std::vector<double> displaced_;
-  std::vector<Values> values_;   // (kernels, rows of the chunk)
+  std::vector<Values> values_;  // (kernels, rows of the chunk)
 };
 
 class Scan {

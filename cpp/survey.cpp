@@ -10,7 +10,7 @@
 namespace nc1fast {
 namespace {
 
-constexpr double kLongestMean = 1000;                       // of a class, in lengths of its shortest row
+constexpr double kLongestMean = 1000;                        // of a class, in lengths of its shortest row
 constexpr std::int64_t kChunkBytes = std::int64_t(2) << 20;  // of rows between two additions
 
 }  // namespace

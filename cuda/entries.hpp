@@ -123,8 +123,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_consta
 
 template <class T>
 struct Entries {
-  static cudaError_t start_half_norms(const T* panels, int n_panels, int depth, T* half,
-                                      cudaStream_t stream) {
+  static cudaError_t start_half_norms(const T* panels, int n_panels, int depth, T* half, cudaStream_t stream) {
     return launch(&half_norms<T>, n_panels, unit_bytes<T>, stream, panels, depth, half);
   }
   static cudaError_t start_sums(const SumsWork<T>& work, bool deep, std::size_t shared_bytes, cudaStream_t stream) {

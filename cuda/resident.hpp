@@ -41,7 +41,7 @@ class Panels {
         stream.send(panels_.get() + p * padded, packed.panels.get() + p * stored, stored * sizeof(T));
     }
     check(launches<T>().half_norms(panels_.get(), int(n_rows / kWidth), depth_, half_norms_.get(), stream.get()),
-         
+
           "norms cannot be computed");
   }
   int depth() const { return depth_; }

@@ -63,7 +63,8 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
       walk_column<4, T, Act, F, Tangent, Deep>(
           chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
             if (Tangent && level != alone.level) return;
-            values[r * kWidth + c] = value_of<F>(act, chain, outputs.begin, alone, x, chord, Pairs{chain.fields, i + r, j});
+            values[r * kWidth + c] =
+                value_of<F>(act, chain, outputs.begin, alone, x, chord, Pairs{chain.fields, i + r, j});
           });
       return;
     }

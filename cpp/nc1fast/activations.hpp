@@ -24,9 +24,7 @@ struct Link {
   V f, g, df, dg;
 };
 // The same, by number: how they are stored, an array each.
-enum Field : int {
-  kS, kH, kNu, kO, kRoot, kDs, kDh, kDnu, kDalpha, kCosAlpha, kDbeta, kF, kG, kDf, kDg, kFields
-};
+enum Field : int { kS, kH, kNu, kO, kRoot, kDs, kDh, kDnu, kDalpha, kCosAlpha, kDbeta, kF, kG, kDf, kDg, kFields };
 constexpr unsigned bit(Field f) { return 1u << f; }
 
 template <class V>
@@ -252,7 +250,7 @@ struct Gelu : Arcsine {
     using T = Lane<V>;
     const Pair<V> n = shrink(p, i, j);
     const V probit = T(0.25) + T(0.5 / math::pi) * math::asin(n.rho, n.m);
-    const V r = math::rsqrt(n.m * (T(2) - n.m));  // sqrt((1+a)(1+b)/D)
+    const V r = math::rsqrt(n.m * (T(2) - n.m));      // sqrt((1+a)(1+b)/D)
     const V oo = i.o + j.o, q = i.root * j.root * r;  // q^2 = 1/D
     // (ab - e c^2)/sqrt(ab (1+a)(1+b)), where 1 - e rho^2 = (1 - rho^2) + (o_i + o_j) rho^2
     const V rest = i.nu * j.nu * (p.m * (T(2) - p.m) + oo * p.rho * p.rho);

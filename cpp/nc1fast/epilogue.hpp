@@ -24,7 +24,8 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
       };
       const auto emit = [&](int level, int v, const Level<V>& x) __attribute__((always_inline)) {
         for (int o = chain.first_output[level]; o < chain.first_output[level + 1]; ++o)
-          store(values[o] + r * kN + column(v), value_of<F>(act, chain, o, chain.outputs[o], x, chord_of(v), rows_of(v)));
+          store(values[o] + r * kN + column(v),
+                value_of<F>(act, chain, o, chain.outputs[o], x, chord_of(v), rows_of(v)));
       };
       using State = decltype(state_of<F, Tangent>(V{}));
       if constexpr (Deep) {

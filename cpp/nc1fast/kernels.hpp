@@ -162,7 +162,8 @@ struct RectifierDistance {
 };
 
 // erf, one hidden layer, every term >= 0. With n_i = nu_i^2 = sin alpha_i, tau = |w_i - w_j|^2/2 of the rows w = nu u,
-// m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del, beta_i^2 = kdot_ii pi/4:
+// m = (n_i + n_j)/2, del = (alpha_i - alpha_j)/2, p = m - tau = sin gamma, sin sigma = m / cos del, beta_i^2 = kdot_ii
+// pi/4:
 //   D2(Q)          = (8/pi) atan T,   T = (tau + 2 m sin^2(del/2)/cos del) / (cos sigma + cos gamma)
 //   D2(Sigma kdot) = (4/pi) [tan sigma sin^2 del/(cos alpha_i cos alpha_j) + 2T/(1 + T^2)/(cos sigma cos gamma)]
 //   D2(kdot)       = (4/pi) [(beta_i - beta_j)^2 + 2 sqrt(o_i o_j) X/(c cos gamma (c + cos gamma))],
@@ -189,9 +190,9 @@ struct ErfDistance {
     const V half = T(0.25) * (i.dalpha - j.dalpha);                                 // del/2, |.| <= pi/8
     const V sin_half = math::sin_small(half), versine = T(2) * sin_half * sin_half;
     const V cos_del = T(1) - versine;
-    const V below = larger(T(0.25) * rest, rest - versine);  // cos del - m >= rest/2
-    const V cos_sigma = math::sqrt(below * (cos_del + m));   // times cos del
-    const V outside = rest + tau;                                          // 1 - p
+    const V below = larger(T(0.25) * rest, rest - versine);                    // cos del - m >= rest/2
+    const V cos_sigma = math::sqrt(below * (cos_del + m));                     // times cos del
+    const V outside = rest + tau;                                              // 1 - p
     const V cos_gamma = math::sqrt(larger(rest, outside * (T(2) - outside)));  // 1 - |p| >= rest
     const V numerator = tau * cos_del + m * versine;
     const V denominator = cos_sigma + cos_gamma * cos_del;
@@ -207,7 +208,8 @@ struct ErfDistance {
       const V sin_2T = T(2) * numerator * denominator / square;
       const V sin_del = T(2) * sin_half * math::sqrt(T(1) - sin_half * sin_half);
       // |del| <= pi/4 max(cos alpha), which rounding of del may exceed where both are tiny.
-      const V square_del = smaller(T(0.62) * (i.cos_alpha * i.cos_alpha + j.cos_alpha * j.cos_alpha), sin_del * sin_del);
+      const V square_del =
+          smaller(T(0.62) * (i.cos_alpha * i.cos_alpha + j.cos_alpha * j.cos_alpha), sin_del * sin_del);
       const V kdot =
           m * square_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;

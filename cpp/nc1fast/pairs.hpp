@@ -62,8 +62,8 @@ NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V halves, V displace
   return e * math::rsqrt(larger(chain.noise * e, m)) + chain.displacement * displaced;
 }
 
-// Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where values
-// themselves have the root (sign, step), errors pass one in every layer: they are followed along the recursion.
+// Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where
+// values themselves have the root (sign, step), errors pass one in every layer: they are followed along the recursion.
 template <class Act, class V, class T, class Rows>
 NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const T* mu, int level, Pair<V> pair,
                                    const Rows& rows) {

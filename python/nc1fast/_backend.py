@@ -57,8 +57,8 @@ def threads_for(n_threads: int | None, n_pairs: int) -> int:
 class RowErrors(NamedTuple):
     """Of the rows x_i of a kernel, (n_rows,) each, with u = 2^-53.
 
-    |dk_ij| <= u sqrt(entry_i entry_j), |dk_ii| <= u diagonal_i; and D2 is that of rows which have moved by at most
-    u sqrt(moved_i) in feature space.
+    |dk_ij| <= u sqrt(entry_i entry_j), |dk_ii| <= u diagonal_i; and a D2 without cancellation is that of rows which have moved
+    by at most u sqrt(moved_i) in feature space, where they are products.
     """
 
     entry: NDArray[np.float64]
@@ -205,10 +205,11 @@ def row_errors(kernel: Kernel, X: NDArray[np.float64], coordinates: float = 0.0)
     rows = _mapped(X, chain)
     with in_range(kernel):
         k, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
-    off = coordinates + (0.0 if chain.factor is None else mapping_errors(X, chain.factor))
+    mapped = 0.0 if chain.factor is None else mapping_errors(X, chain.factor)
     depth = rows.shape[1] + (chain.input_layer[1] > 0)
-    along = off * (slope + k)
-    return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, off**2 * slope)
+    along = (coordinates + mapped) * (slope + k)
+    moved = np.broadcast_to(mapped**2 * slope, slope.shape)
+    return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, moved)
 
 
 def mapping_errors(X: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -232,9 +232,15 @@ def _erf(layer: OneLayer, s: _Sides) -> Array:
     dg = -4 * s.excess / (A * B * (ga + gb))
     cos_a, cos_b = np.sqrt(oa * (2 - oa)), np.sqrt(ob * (2 - ob))
     delta = np.arctan(2 * s.excess / (A * B) / (cos_a + cos_b))
-    rest = s.difference * ga[:, None] + s.z * dg[:, None]
+    # w -+ w' from the longer row: times the smaller g, nothing cancels
+    longer = (ga < gb)[:, None]
+    g, rest_of = (
+        np.where(longer, ga[:, None], gb[:, None]),
+        np.where(longer, s.z, s.x) * dg[:, None],
+    )
+    rest = s.difference * g + rest_of
     tau = (layer.weight * _dot(rest, rest) + layer.bias * dg**2) / 2  # |w - w'|^2/2
-    both = (s.x + s.z) * ga[:, None] - s.z * dg[:, None]
+    both = (s.x + s.z) * g + np.where(longer, -rest_of, rest_of)
     sum_ = (layer.weight * _dot(both, both) + layer.bias * (ga + gb) ** 2) / 2  # |w + w'|^2/2
     m, short = (na + nb) / 2, (oa + ob) / 2  # short = 1 - m
     half2, cos_delta = 2 * np.sin(delta / 2) ** 2, np.cos(delta)
