@@ -55,22 +55,25 @@ NC1FAST_HD inline auto state_of(V chord) {
 }
 
 // How far the angle theta of a pair may be off, in units of 2 noise: theta moves by at most 2 e/sqrt(max(m, e)) where
-// m = 1 - |cos theta| does by e = noise halves, and by as much as its rows are displaced.
+// m = 1 - |cos theta| does by e (here in units of noise), and by as much as its rows are displaced.
 template <class V, class T>
-NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V halves, V displaced) {
-  const V e = halves + chain.least;  // times noise
+NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V e, V displaced) {
   return e * math::rsqrt(larger(chain.noise * e, m)) + chain.displacement * displaced;
 }
 
 // Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where
 // values themselves have the root (sign, step), errors pass one in every layer: they are followed along the recursion.
-template <class Act, class V, class T, class Rows>
-NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const T* mu, int level, Pair<V> pair,
+template <Form F, class Act, class V, class T, class Rows>
+NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const T* mu, int level, V chord,
                                    const Rows& rows) {
   const std::ptrdiff_t i = rows.i, j = rows.j;
   const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
   const V displaced = chain.displacements[i] + load<V>(chain.displacements + j);
-  V error = angle_error(chain, pair.m, halves, displaced);
+  const Pair<V> pair = pair_of<F>(chord);
+  V e = halves + chain.least;
+  // Half-chords of opposite rows are off by what these are too long.
+  if constexpr (F != Form::covariance) e += pair.rho < T(0) ? T(4) * chain.displacement * displaced : splat<V>(0);
+  V error = angle_error(chain, pair.m, e, displaced);
   if constexpr (Act::root_value) {
     const T unit = T(2) * chain.noise;
     Covariance<V, false> state(pair);
@@ -80,7 +83,7 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const 
       if (l + 1 == level) break;
       const auto [from, to] = rows.links(l);
       state.descend(act, l, rows);
-      const V e = unit * (from.f * to.f * error + state.p.m);
+      e = unit * (from.f * to.f * error + state.p.m);
       error = T(2) / unit * e * math::rsqrt(larger(e, state.p.m));
     }
   }
@@ -92,7 +95,7 @@ template <Form F, class Act, class V, class T, class Rows>
 NC1FAST_HD inline V value_of(const Act& act, const Chain<T>& chain, int o, const Output<T>& out, const Level<V>& x,
                              V chord, const Rows& rows) {
   if (out.quantity == Quantity::sensitivity)
-    return sensitivity_of(act, chain, chain.sensitivities[o], out.level, pair_of<F>(chord), rows);
+    return sensitivity_of<F>(act, chain, chain.sensitivities[o], out.level, chord, rows);
   constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
   const V value =
       out.quantity == Quantity::tangent ? x.tangent : out.alpha * x.covariance + (distance ? T(0) : out.beta);

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 PerLayer: TypeAlias = float | tuple[float, ...]
 
+_LEAST_VARIANCE = 2.0**-1022  # the smallest normal number
 _DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer, and says so
+
+
+def _variance(name: str, value: Any) -> float:
+    """A number >= 0; what a product with a subnormal number loses would go unnoticed."""
+    variance = as_number(name, value, least=0)
+    if 0 < variance < _LEAST_VARIANCE:
+        raise ValueError(f"{name} must be 0 or at least {_LEAST_VARIANCE:.1e}, got {variance!r}")
+    return variance
 
 
 def _per_layer(name: str, value: Any, length: int, least: float = 0) -> PerLayer:
@@ -34,8 +43,12 @@ def _per_layer(name: str, value: Any, length: int, least: float = 0) -> PerLayer
             raise ValueError(
                 f"{name} must be one number or {length} (one per layer), got {len(value)}"
             )
-        return tuple(as_number(name, v, least=least) for v in value)
-    return as_number(name, value, least=least)
+        return tuple(_per_layer_number(name, v, least) for v in value)
+    return _per_layer_number(name, value, least)
+
+
+def _per_layer_number(name: str, value: Any, least: float) -> float:
+    return _variance(name, value) if least == 0 else as_number(name, value, least=least)
 
 
 def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
@@ -114,7 +127,7 @@ class Linear(Kernel):
 
     def __post_init__(self) -> None:
         for name in ("weight_variance", "bias_variance"):
-            object.__setattr__(self, name, as_number(name, getattr(self, name), least=0))
+            object.__setattr__(self, name, _variance(name, getattr(self, name)))
 
     @property
     def weight_variances(self) -> tuple[float, ...]:

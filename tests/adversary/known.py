@@ -98,9 +98,8 @@ def _amplified() -> Iterator[Problem]:
 
 
 def _out_of_range() -> Iterator[Problem]:
-    """Squares that are subnormal, or variances."""
+    """Squares that are subnormal."""
     yield from _classes(nc.NNGP("sign"), 1, 18, length=1e-161, spread=0.3)
-    yield from _classes(nc.NNGP("erf", 2, 1e-320, 0.1), 0, spread=0.3)
 
 
 def _untrained_bias() -> Iterator[Problem]:

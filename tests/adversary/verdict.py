@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -125,18 +126,18 @@ def _refusal(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, messag
     elif reason == "zero rows":
         holds = not X.any(axis=1).all()
     elif reason == "0/0":
-        holds = _lost_in_rounding(problem, kernel, X, y)
+        holds = _lost_in_rounding(problem, kernel, X, y, message)
     else:
         holds = problem.method == "shortcut"
     return Verdict("refused" if holds else "unfounded", reason)
 
 
-def _lost_in_rounding(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray) -> bool:
-    """Whether both traces are zero, or less than the roundings of k_ii."""
+def _lost_in_rounding(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, message: str) -> bool:
+    """Whether both traces are zero within the bounds that the message states."""
     truth = ball_sums.judge(kernel, X, y, problem.convention)
-    largest = max(row[i] for i, row in enumerate(truth.features.gram))
-    noise = 2.0 ** (-53 if problem.dtype == "float64" else -24) * (X.shape[1] + 50) * largest
-    return all(not abs(v) > noise for v in (truth.trace_within, truth.trace_between))
+    bounds = [float(bound) for bound in re.findall(r"\+-([^ )]+)", message)]
+    traces = truth.trace_within, truth.trace_between
+    return len(bounds) == 2 and all(not abs(v) > 1.01 * b for v, b in zip(traces, bounds, strict=True))
 
 
 def _beyond_range(kernel: Any, X: np.ndarray, dtype: str) -> bool:
