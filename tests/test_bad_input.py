@@ -230,7 +230,11 @@ KERNELS = {
         ValueError,
         r"weight_variance",
     ),
-    "weight_variance subnormal": (lambda: nc.NNGP("erf", 2, 1e-320), ValueError, r"weight_variance"),
+    "weight_variance subnormal": (
+        lambda: nc.NNGP("erf", 2, 1e-320),
+        ValueError,
+        r"weight_variance",
+    ),
     "weight_variance Inf": (lambda: nc.Linear(np.inf), ValueError, r"weight_variance"),
     "weight_variance a string": (lambda: nc.Linear("1"), Either, r"weight_variance"),
     "weight_variance too long": (

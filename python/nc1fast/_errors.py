@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast._rounding import UNIT_ROUNDOFF
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from nc1fast.sums import ClassSums
 
     Array = NDArray[np.float64]
-
-UNIT_ROUNDOFF = 2.0**-53
 
 
 def summation_error(n: int) -> float:

@@ -132,12 +132,16 @@ def _refusal(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, messag
     return Verdict("refused" if holds else "unfounded", reason)
 
 
-def _lost_in_rounding(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, message: str) -> bool:
+def _lost_in_rounding(
+    problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, message: str
+) -> bool:
     """Whether both traces are zero within the bounds that the message states."""
     truth = ball_sums.judge(kernel, X, y, problem.convention)
     bounds = [float(bound) for bound in re.findall(r"\+-([^ )]+)", message)]
     traces = truth.trace_within, truth.trace_between
-    return len(bounds) == 2 and all(not abs(v) > 1.01 * b for v, b in zip(traces, bounds, strict=True))
+    return len(bounds) == 2 and all(
+        not abs(v) > 1.01 * b for v, b in zip(traces, bounds, strict=True)
+    )
 
 
 def _beyond_range(kernel: Any, X: np.ndarray, dtype: str) -> bool:
