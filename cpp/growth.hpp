@@ -35,23 +35,26 @@ struct Growth {
   double turn = 0;      // -dk_ii/dtheta at theta = 0: what a root adds
 };
 
+// The recursion of the diagonal. Of layer l: the relative error of its variance, and the magnitude of Theta^l.
+struct Descent {
+  double k, off;
+  double norm[kMaxLevels + 1], size[kMaxLevels + 1];
+};
+
 // `layers` of a row of d features.
 template <class Act>
-Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, const Layer* layers, int d) {
-  const bool tangent = output.quantity == Quantity::tangent;
-  const auto variance = [&](int l) { return layers[l].row.s * layers[l].row.s; };
-  Growth g;
-
-  // Down the layers: the relative error of the variances, Theta on the diagonal and its magnitude, what it is off by.
-  double norm[kMaxLevels + 1], size[kMaxLevels + 1];
+Descent descend(const Act& act, const ChainSpec& chain, const OutputSpec& output, const Layer* layers, int d) {
+  Descent down;
+  double *norm = down.norm, *size = down.size;
   norm[0] = d / double(kLanesOfSums) + kNormRoundings;
-  size[0] = chain.theta_scale * variance(0) + std::abs(chain.theta_offset);
-  double theta = chain.theta_scale * variance(0) + chain.theta_offset, off = size[0] * (norm[0] + kLinkRoundings);
+  size[0] = chain.theta_scale * layers[0].variance() + std::abs(chain.theta_offset);
+  double theta = chain.theta_scale * layers[0].variance() + chain.theta_offset;
+  double off = size[0] * (norm[0] + kLinkRoundings);
   for (int l = 0; l < output.level; ++l) {
     const Diagonal& own = layers[l].diagonal;
-    const double a = variance(l), drift = act.drift(a, own.value);
+    const double a = layers[l].variance(), drift = act.drift(a, own.value);
     const double value_off = drift * norm[l] + kDualRoundings * own.value;
-    if (tangent) {
+    if (output.quantity == Quantity::tangent) {
       const auto& [q, one, scale] = chain.coefficients[std::size_t(l)];
       off = q * value_off + scale * own.slope * (off + size[l] * (act.radial(a) * norm[l] + kDualRoundings));
       theta = q * own.value + one + scale * theta * own.slope;
@@ -62,27 +65,37 @@ Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, 
       off = output.alpha * value_off + kLinkRoundings * theta;
     }
     if (l + 1 == output.level) break;
-    const double next = variance(l + 1), growth = next > 0 ? chain.weights[std::size_t(l) + 1] * drift / next : 0;
-    norm[l + 1] = std::min(growth * norm[l], kLargest) + kNormRoundings;
+    const double next = layers[l + 1].variance();
+    const double amplified = next > 0 ? chain.weights[std::size_t(l) + 1] * drift / next : 0;
+    norm[l + 1] = std::min(amplified * norm[l], kLargest) + kNormRoundings;
   }
-  g.k = theta;
-  g.diagonal = std::min(off, kLargest);
+  down.k = theta;
+  down.off = std::min(off, kLargest);
+  return down;
+}
 
-  // Up again: how far k_ii follows what each layer is off by.
+// The same, and back up the layers: how far k_ii follows what each of them is off by.
+template <class Act>
+Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, const Layer* layers, int d) {
+  const Descent down = descend(act, chain, output, layers, d);
+  const bool tangent = output.quantity == Quantity::tangent;
+  Growth g;
+  g.k = down.k;
+  g.diagonal = down.off;
   g.noise = kSumRoundings * g.k;
   double to_theta = tangent ? 1 : 0;  // dk/dTheta^{l+1}
   double to_sigma = 0;                // dk/dSigma^{l+1}
   for (int l = output.level - 1; l >= 0; --l) {
     const Diagonal& own = layers[l].diagonal;
-    const double a = variance(l), radial = act.radial(a) * a * own.slope;
+    const double a = layers[l].variance(), radial = act.radial(a) * a * own.slope;
     double to_value = to_sigma > 0 ? chain.weights[std::size_t(l) + 1] * to_sigma : 0;
     if (l + 1 == output.level && !tangent) to_value = output.alpha;
     double to_slope = 0;  // dk/dkdot
     if (tangent) {
       const auto& [q, one, scale] = chain.coefficients[std::size_t(l)];
-      g.noise += kLinkRoundings * to_theta * size[l + 1];
+      g.noise += kLinkRoundings * to_theta * down.size[l + 1];
       to_value += to_theta * q;
-      to_slope = to_theta * scale * size[l];
+      to_slope = to_theta * scale * down.size[l];
       to_theta = std::min(to_theta * scale * own.slope, kLargest);
       if constexpr (kIsRectifier<Act>) g.turn += to_slope * act.turn;
     }
@@ -91,12 +104,12 @@ Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, 
     // A row whose length is off by a share e: e sqrt(E[u^2 phi'^2]) in feature space.
     const double follows = to_value * (own.value + radial) + 3 * a * bent;
     g.noise += kDualRoundings * (to_value * own.value + to_slope * own.slope + a * bent) + kFieldRoundings * follows;
-    g.shift += 0.5 * norm[l] * follows;
+    g.shift += 0.5 * down.norm[l] * follows;
     g.floor += to_value + to_sigma;
     if (l > 0) g.noise += kLinkRoundings * a * to_sigma;
   }
-  g.slope = std::min(variance(0) * (to_sigma + to_theta * chain.theta_scale), kLargest);
-  g.noise = std::min(g.noise + kLinkRoundings * (to_theta * size[0] + g.turn), kLargest);
+  g.slope = std::min(layers[0].variance() * (to_sigma + to_theta * chain.theta_scale), kLargest);
+  g.noise = std::min(g.noise + kLinkRoundings * (to_theta * down.size[0] + g.turn), kLargest);
   g.shift = std::min(g.shift, kLargest);
   g.floor = std::min(g.floor + to_theta * chain.theta_scale, kLargest);
   if constexpr (Act::root_value)

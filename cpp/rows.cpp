@@ -10,11 +10,6 @@
 namespace nc1fast {
 namespace {
 
-template <class Act>
-constexpr bool is_rectifier = requires(const Act& act) { act.diagonal; };
-template <class Act>
-constexpr bool is_erf = std::is_same_v<Act, Erf>;
-
 // Two rows as the recursions read them; the reference row differs from itself by nothing.
 struct TwoRows {
   const Layer *first, *second;
@@ -115,8 +110,8 @@ class Stage final : public RowStage {
       r.ds = ds;
       if (l == recursion_.n_duals) return;
       act_.row(a, r);
-      if constexpr (is_rectifier<Act>) r.dh = std::sqrt(act_.diagonal) * ds;
-      if constexpr (is_erf<Act>) {
+      if constexpr (kIsRectifier<Act>) r.dh = std::sqrt(act_.diagonal) * ds;
+      if constexpr (kSame<Act, Erf>) {
         r.cos_alpha = std::sqrt(r.o * (2 - r.o));
         if (reference && r.nu + reference[l].row.nu > 0) {
           const double dn = 2 * da * r.o * reference[l].row.o;  // nu^2 - nu_m^2
@@ -140,7 +135,7 @@ class Stage final : public RowStage {
       link.g = s > 0 ? std::sqrt(b) / s : 0;
       if (b == 0) link.f = s > 0 ? (Act::exact_m ? 1 : link.f) : 0;
       da = ds = 0;
-      if constexpr (is_rectifier<Act>) {
+      if constexpr (kIsRectifier<Act>) {
         if (reference) {
           const double s_m = next_s(reference[l].row, w, b);
           da = w * r.dh * (r.h + reference[l].row.h);
@@ -160,12 +155,12 @@ class Stage final : public RowStage {
     const TwoRows rows[1] = {{i, reference, true}};
     const auto run = [&]<class State, bool Tangent>(State state, std::bool_constant<Tangent>) {
       State states[1] = {state};
-      walk<Tangent, is_rectifier<Act>>(states, act_, recursion_, rows, taker(out));
+      walk<Tangent, kIsRectifier<Act>>(states, act_, recursion_, rows, taker(out));
     };
-    if constexpr (is_rectifier<Act>)
+    if constexpr (kIsRectifier<Act>)
       spec_.tangent ? run(RectifierDistance<double, true>(t), std::true_type())
                     : run(RectifierDistance<double, false>(t), std::false_type());
-    if constexpr (is_erf<Act>)
+    if constexpr (kSame<Act, Erf>)
       spec_.tangent ? run(ErfDistance<double, true>(t), std::true_type())
                     : run(ErfDistance<double, false>(t), std::false_type());
   }
@@ -228,8 +223,8 @@ bool ChainSpec::root_value() const {
 Form ChainSpec::distance_form() const {
   Form form = Form::plain_distance;
   with_activation(Activations{}, activation, [&]<class Act>(Act*) {
-    if (is_rectifier<Act>) form = Form::rectifier_distance;
-    if (is_erf<Act> && n_duals() == 1) form = Form::erf_distance;
+    if (kIsRectifier<Act>) form = Form::rectifier_distance;
+    if (kSame<Act, Erf> && n_duals() == 1) form = Form::erf_distance;
   });
   return form;
 }

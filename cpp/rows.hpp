@@ -30,6 +30,7 @@ struct Layer {
   Row<double> row;
   Link<double> link;
   Diagonal diagonal;
+  double variance() const { return row.s * row.s; }
 };
 
 // The reference row of a class.
