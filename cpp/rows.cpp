@@ -62,9 +62,10 @@ class Stage final : public RowStage {
 
   void outputs(const RowInput& in, const Reference& reference, int d, const Rounding& rounding, const Layer* rows,
                OutputRow* outputs) const override {
-    // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone.
+    // A difference as written may be as large as k_ii + k_jj whatever the rows are, by rounding alone; and a row of
+    // zeros has no angle to others, on which tangent kernels depend.
     const Layer* from = in.centred ? reference.layers.data() : origin_.data();
-    const bool measured = form_ != Form::plain_distance;
+    const bool measured = form_ != Form::plain_distance && (in.centred || !spec_.tangent);
     if (measured) distances(in.t_m, rows, from, to_reference_);
     for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
       const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d);

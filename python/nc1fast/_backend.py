@@ -58,7 +58,7 @@ class RowErrors(NamedTuple):
     """Of the rows x_i of a kernel, (n_rows,) each, with u = 2^-53.
 
     |dk_ij| <= u sqrt(entry_i entry_j), |dk_ii| <= u diagonal_i; and a D2 without cancellation is that of rows which have moved
-    by at most u sqrt(moved_i) in feature space, where they are products.
+    by at most u sqrt(moved_i) in feature space.
     """
 
     entry: NDArray[np.float64]
@@ -191,7 +191,12 @@ def diagonal(kernel: Kernel, X: ArrayLike) -> NDArray[np.float64]:
         return _core.diagonal(_mapped(rows, chain), chain.as_dict())
 
 
-def row_errors(kernel: Kernel, X: NDArray[np.float64], coordinates: float = 0.0) -> RowErrors:
+def row_errors(
+    kernel: Kernel,
+    X: NDArray[np.float64],
+    coordinates: float = 0.0,
+    about: NDArray[np.float64] | None = None,
+) -> RowErrors:
     """How far float64 values of a kernel may be off, one row at a time.
 
     Parameters
@@ -199,7 +204,8 @@ def row_errors(kernel: Kernel, X: NDArray[np.float64], coordinates: float = 0.0)
     kernel : Kernel
     X : ndarray of shape (n_rows, n_features)
     coordinates : float, default 0.0
-        Relative error of the rows themselves, in unit roundoffs.
+        Error of the rows themselves, in unit roundoffs: relative, and of their differences from `about`.
+    about : ndarray of shape (n_features,), optional
     """
     chain = chain_of(kernel, X.shape[1])
     rows = _mapped(X, chain)
@@ -208,7 +214,15 @@ def row_errors(kernel: Kernel, X: NDArray[np.float64], coordinates: float = 0.0)
     mapped = 0.0 if chain.factor is None else mapping_errors(X, chain.factor)
     depth = rows.shape[1] + (chain.input_layer[1] > 0)
     along = (coordinates + mapped) * (slope + k)
-    moved = np.broadcast_to(mapped**2 * slope, slope.shape)
+    distance = 0.0
+    if about is not None:  # beside the length of the row, the bias included
+        weight = chain.weights[0] / rows.shape[1]
+        apart = rows - (about if chain.factor is None else matmul(about[None], chain.factor))
+        length = np.sqrt(chain.biases[0] + weight * np.square(rows).sum(axis=1))
+        distance = np.sqrt(weight * np.square(apart).sum(axis=1)) / np.where(
+            length > 0, length, np.inf
+        )
+    moved = (mapped + coordinates * distance) ** 2 * slope
     return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, moved)
 
 

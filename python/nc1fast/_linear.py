@@ -47,7 +47,8 @@ def matmul_error(n: int) -> int:
 
 def length(A: Array) -> float:
     """Euclidean norm of all entries."""
-    return math.sqrt(float(np.square(A).sum()))
+    _, exponent = math.frexp(float(np.abs(A).max(initial=0.0)))  # squares stay in range
+    return math.ldexp(math.sqrt(float(np.square(np.ldexp(A, -exponent)).sum())), exponent)
 
 
 def cholesky(A: Array) -> Array:

@@ -53,7 +53,7 @@ def moved(within: Array, squares: Array) -> Array:
 
     sqrt(D2_ij) changes by m_i + m_j at most; Cauchy-Schwarz over the pairs.
     """
-    return np.asarray(np.sqrt(8.0 * np.maximum(within, 0.0) * squares) + 2.0 * squares)
+    return np.asarray(np.sqrt(8.0 * np.maximum(within, 0.0)) * np.sqrt(squares) + 2.0 * squares)
 
 
 def sums_error(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._errors import summation_error
 from nc1fast._inputs import host_array
+from nc1fast._rounding import UNIT_ROUNDOFF
 from nc1fast.sums import ClassSums, SumsError
 
 if TYPE_CHECKING:

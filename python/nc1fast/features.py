@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast._arithmetic import ieee
-from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._errors import summation_error
 from nc1fast._inputs import as_labels, as_matrix, object_array
 from nc1fast._linear import length, matmul, matmul_error
+from nc1fast._rounding import UNIT_ROUNDOFF
 from nc1fast.metrics import Collapse, collapse_from_sums
 from nc1fast.sums import ClassSums, SumsError
 

@@ -150,7 +150,13 @@ def _beyond_range(kernel: Any, X: np.ndarray, dtype: str) -> bool:
     reach, largest = (1e20, 2.0**124) if dtype in SINGLE else (1e100, 2.0**998)
     if any(not (v.is_zero() or (v < reach and v * reach > 1)) for v in k):
         return True
-    if any(not v < largest for v in variances) or any(not v < 1e300 for v in squares):
+    # What tiles multiply, row by row: variances, and E phi^2, which is of their size but for these two.
+    activation = getattr(kernel, "activation", "")
+    grown = [v * v for v in variances] if activation == "relu2" else []
+    grown += [(2 * v).exp() for v in variances] if activation == "exp" else []
+    if any(not (v.is_zero() or (v < largest and v * largest > 1)) for v in [*variances, *grown]):
+        return True
+    if any(not v < 1e300 for v in squares):
         return True
     weight, bias = (1, 0) if isinstance(kernel, nc.AdaptiveKernel) else _first(kernel)
     return bias == 0 and any(not (v.is_zero() or v * min(1, weight) > 1e-290) for v in squares)

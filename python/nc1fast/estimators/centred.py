@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._errors import UNIT_ROUNDOFF
 from nc1fast._inputs import rows_at
+from nc1fast._rounding import UNIT_ROUNDOFF
 from nc1fast._workers import workers
 from nc1fast.pairwise import squared_distances, stable
 

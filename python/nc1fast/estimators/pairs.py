@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast._errors import UNIT_ROUNDOFF
 from nc1fast._memory import check_memory
+from nc1fast._rounding import UNIT_ROUNDOFF
 from nc1fast._workers import workers
 from nc1fast.estimators.centred import CentredRows, bytes_of
 from nc1fast.estimators.estimate import Estimate, Forms, forms, student_quantile

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast._errors import UNIT_ROUNDOFF
 from nc1fast._linear import matmul
+from nc1fast._rounding import UNIT_ROUNDOFF
 from nc1fast.pairwise import squared_distances, stable
 from nc1fast.shortcuts import chebyshev
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nc1fast._backend import row_errors
-from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._errors import summation_error
 from nc1fast._linear import matmul
-from nc1fast._rounding import moved
+from nc1fast._rounding import UNIT_ROUNDOFF, moved
 from nc1fast.pairwise import stable
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.cells import Budget, Cell, Cells, as_they_are, cut
@@ -150,7 +150,8 @@ def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
     nodes.append(X[cells.rows])
     weights.append(np.ones(len(cells.rows)))
     points, w = np.concatenate(nodes), np.concatenate(weights)
-    off, magnitude = row_errors(kernel, points, _COORDINATES), np.abs(w)
+    middle = points.min(axis=0) / 2 + points.max(axis=0) / 2
+    off, magnitude = row_errors(kernel, points, _COORDINATES, middle), np.abs(w)
     size, noise = ((magnitude * np.sqrt(v)).sum() for v in (kernel.diag(points), off.entry))
     return _Rule(
         cells, points, w, float(size), error, float(noise), float((magnitude * off.moved).sum())

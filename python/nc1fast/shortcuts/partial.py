@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast._errors import UNIT_ROUNDOFF
+from nc1fast._rounding import UNIT_ROUNDOFF
 from nc1fast.sums import ClassSums, SumsError
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._errors import summation_error
+from nc1fast._rounding import UNIT_ROUNDOFF
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

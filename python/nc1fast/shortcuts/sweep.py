@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast._errors import UNIT_ROUNDOFF, summation_error
+from nc1fast._errors import summation_error
+from nc1fast._rounding import UNIT_ROUNDOFF
 from nc1fast.shortcuts.partial import PartialSums, rows_by_class
 from nc1fast.shortcuts.spread import (
     Half,
