@@ -21,7 +21,7 @@ inline constexpr double kDualRoundings = 10;  // of a dual activation, relative 
 inline constexpr double kFieldRoundings = 3;  // of what is known of a row, each relative to itself
 inline constexpr double kLinkRoundings = 6;   // from the value of one layer to the correlation of the next
 inline constexpr double kSumRoundings = 10;   // of a sum over a unit, and of the last scaling
-inline constexpr double kNormRoundings = 10;  // of |x|^2/d0 beside those of its sum, and of E phi^2 of a layer
+inline constexpr double kNormRoundings = 10;  // of the variance of a layer, E phi^2 included
 inline constexpr double kLargest = 1e200;     // of a derivative: beyond it the bound says nothing anyway
 
 // What one kernel makes of one row, and of its errors.
@@ -35,6 +35,9 @@ struct Growth {
   double turn = 0;      // -dk_ii/dtheta at theta = 0: what a root adds
 };
 
+// Of a variance b + w |x|^2/d: squares, the sum within a lane, that of the lanes by halves, and four more.
+inline double norm_roundings(int d) { return d / double(kLanesOfSums) + std::log2(std::min(d, kLanesOfSums)) + 5; }
+
 // The recursion of the diagonal. Of layer l: the relative error of its variance, and the magnitude of Theta^l.
 struct Descent {
   double k, off;
@@ -46,7 +49,7 @@ template <class Act>
 Descent descend(const Act& act, const ChainSpec& chain, const OutputSpec& output, const Layer* layers, int d) {
   Descent down;
   double *norm = down.norm, *size = down.size;
-  norm[0] = d / double(kLanesOfSums) + kNormRoundings;
+  norm[0] = norm_roundings(d);
   size[0] = chain.theta_scale * layers[0].variance() + std::abs(chain.theta_offset);
   double theta = chain.theta_scale * layers[0].variance() + chain.theta_offset;
   double off = size[0] * (norm[0] + kLinkRoundings);
@@ -99,11 +102,10 @@ Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, 
       to_theta = std::min(to_theta * scale * own.slope, kLargest);
       if constexpr (kIsRectifier<Act>) g.turn += to_slope * act.turn;
     }
-    const double bent = to_slope * act.bend(a);
-    to_sigma = std::min(to_value * own.slope + bent, kLargest);
-    // A row whose length is off by a share e: e sqrt(E[u^2 phi'^2]) in feature space.
-    const double follows = to_value * (own.value + radial) + 3 * a * bent;
-    g.noise += kDualRoundings * (to_value * own.value + to_slope * own.slope + a * bent) + kFieldRoundings * follows;
+    to_sigma = std::min(to_value * own.slope + to_slope * act.bend(a), kLargest);
+    // A row whose length is off by a share e: e sqrt(E[u^2 phi'^2]) in feature space, and phi' likewise.
+    const double follows = to_value * (own.value + radial) + to_slope * (own.slope + act.swing(a));
+    g.noise += kDualRoundings * (to_value * own.value + to_slope * own.slope) + kFieldRoundings * follows;
     g.shift += 0.5 * down.norm[l] * follows;
     g.floor += to_value + to_sigma;
     if (l > 0) g.noise += kLinkRoundings * a * to_sigma;

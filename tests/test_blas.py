@@ -49,8 +49,8 @@ for dtype in ("float64", "float32"):
 
 half = rng.normal(size=(150, 200))
 kernel = nc.AdaptiveKernel(np.einsum("ik,jk->ij", half, half) / 200)  # by no BLAS
-X = rng.normal(size=(700, 150))
 y = np.arange(700) % 3
+X = rng.normal(size=(700, 150)) + 4 * rng.normal(size=(3, 150))[y]
 show("factor", kernel.factor)
 show("gram", kernel(X), kernel.diag(X))
 collapse("adaptive", nc.collapse(X, y, kernel))

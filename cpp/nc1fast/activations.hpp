@@ -47,9 +47,10 @@ struct Smooth {
   static constexpr bool root_derivative = false;  // the derivative does
   static constexpr bool has_derivative = true;
   static constexpr double root_slope = 0;  // |d value/d theta|, where the value has a root
-  // For u ~ N(0, a) and q = E[phi^2]: E[phi''^2], without the part that a kink adds; |a dq/da|; and a bound on
-  // E[u^2 phi'^2]/(a E[phi'^2]) and on |d log E[phi'^2]/d log a|.
+  // For u ~ N(0, a) and q = E[phi^2]: E[phi''^2] and E[u^2 phi''^2], without the part that a kink adds; |a dq/da|; and
+  // a bound on E[u^2 phi'^2]/(a E[phi'^2]) and on |d log E[phi'^2]/d log a|.
   static double bend(double) { return 0; }
+  static double swing(double) { return 0; }
   static double drift(double, double q) { return q; }
   static double radial(double) { return 1; }
 };
@@ -165,6 +166,7 @@ struct Relu2 : Smooth {
     r.h = a * __builtin_sqrt(1.5);
   }
   static double bend(double) { return 2; }
+  static double swing(double a) { return 2 * a; }
   static double drift(double, double q) { return 2 * q; }
   static double radial(double) { return 3; }
   template <class V>
@@ -212,6 +214,7 @@ struct Erf : Arcsine {
     return {math::asin(n.rho, n.m), T(4 / math::pi) * (i.root * j.root) * cosine, splat<V>(0)};
   }
   static double bend(double a) { return 16 / math::pi * (a / (1 + 4 * a)) / __builtin_sqrt(1 + 4 * a); }
+  static double swing(double a) { return 3 * a / (1 + 4 * a) * bend(a); }
   static double drift(double a, double) { return 4 / math::pi * (a / (1 + 2 * a)) / __builtin_sqrt(1 + 4 * a); }
 };
 
@@ -232,6 +235,7 @@ struct Probit : Arcsine {
             splat<V>(0)};
   }
   static double bend(double a) { return 0.5 / math::pi * (a / (1 + 2 * a)) / __builtin_sqrt(1 + 2 * a); }
+  static double swing(double a) { return 3 * a / (1 + 2 * a) * bend(a); }
   static double drift(double a, double) { return 0.5 / math::pi * (a / (1 + a)) / __builtin_sqrt(1 + 2 * a); }
 };
 
@@ -261,6 +265,10 @@ struct Gelu : Arcsine {
     const double v = a / (1 + 2 * a);
     return (4 - 4 * v + 3 * v * v) / (2 * math::pi * __builtin_sqrt(1 + 2 * a));
   }
+  static double swing(double a) {
+    const double v = a / (1 + 2 * a);
+    return v * (4 - 12 * v + 15 * v * v) / (2 * math::pi * __builtin_sqrt(1 + 2 * a));
+  }
   static double drift(double a, double q) {
     const double v = a / (1 + a);
     return q + v * v * (2 + 1 / (1 + v)) / (2 * math::pi * __builtin_sqrt((1 + a) * (1 + v)));
@@ -286,6 +294,10 @@ struct Gaussian : Arcsine {
   static double bend(double a) {
     const double v = a / (1 + 4 * a);
     return (48 * v * v - 16 * v + 4) / __builtin_sqrt(1 + 4 * a);
+  }
+  static double swing(double a) {
+    const double v = a / (1 + 4 * a);
+    return v * (240 * v * v - 48 * v + 4) / __builtin_sqrt(1 + 4 * a);
   }
   static double drift(double a, double) { return 2 * (a / (1 + 4 * a)) / __builtin_sqrt(1 + 4 * a); }
   static double radial(double a) { return larger(1.0, 3 / (1 + 4 * a)); }
@@ -321,6 +333,7 @@ struct Sin : Trigonometric {
     return {w.sin, w.cos, splat<V>(0)};
   }
   static double bend(double a) { return -0.5 * __builtin_expm1(-2 * a); }
+  static double swing(double a) { return a * (bend(a) + 2 * a * __builtin_exp(-2 * a)); }
   static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
 };
 struct Cos : Trigonometric {
@@ -332,6 +345,7 @@ struct Cos : Trigonometric {
     return {w.cos, w.sin, splat<V>(0)};
   }
   static double bend(double a) { return 0.5 * (1 + __builtin_exp(-2 * a)); }
+  static double swing(double a) { return a * (bend(a) - 2 * a * __builtin_exp(-2 * a)); }
   static double drift(double a, double) { return a * __builtin_exp(-2 * a); }
   static double radial(double a) { return a > 0 ? 1 + 4 * a / __builtin_expm1(2 * a) : 3; }
 };
@@ -355,6 +369,7 @@ struct Exponential : Smooth {
     return {value, i.h * j.h * value, splat<V>(0)};
   }
   static double bend(double a) { return __builtin_exp(2 * a); }
+  static double swing(double a) { return a * (1 + 4 * a) * bend(a); }
   static double drift(double a, double q) { return 2 * a * q; }
   static double radial(double a) { return 1 + 4 * a; }
 };

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 RANK_TOLERANCE = 1e-10  # eigenvalues of Sigma_B below this fraction of the largest count as zero
-WORRYING = 0.01  # relative error bound that draws an AccuracyWarning
+WORRYING = 0.01  # relative error bound that draws an AccuracyWarning,
+NEGLIGIBLE = 2.0**-100  # and an absolute one that never does: an NC1 of exactly 0 need not be proven
 IMBALANCE = 1.1  # ratio of class sizes from which the convention matters enough to be named
 
 # Weights of the classes in Sigma_W, in Sigma_B and in the global mean: p = n_c/N, u = 1/C.
@@ -365,7 +366,7 @@ def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> C
     bound = quotient_error(within, between, d_within, d_between)
     if not between:
         warn("trace_between is 0 (the class means coincide): nc1 is infinite", AccuracyWarning)
-    elif bound > WORRYING * abs(nc1):
+    elif bound > max(WORRYING * abs(nc1), NEGLIGIBLE):
         warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
     spectrum = between_spectrum(Mc, w)
     return Collapse(
