@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _CHUNK = (
     1 << 16
 )  # entries widened to float64 at a time: 512 KiB, in cache and reused by the allocator
+_LEAST = 2.0**-1074  # what a square, or a product of two, may lose below the normal numbers
 _SAFETY = 1.01  # bounds are computed in float64, to first order
 
 
@@ -122,7 +123,8 @@ def _moments(H: NDArray[Any], index: NDArray[np.intp]) -> _Moments:
         offset_error,
         u * (pairs * about_shift + (d + 4) * correction)
         + 2 * off * offset_error
-        + n * offset_error**2,
+        + n * offset_error**2
+        + 4 * n * d * _LEAST,
     )
 
 
@@ -139,6 +141,7 @@ def _sums(moments: list[_Moments], labels: NDArray[Any]) -> ClassSums:
     pairs = np.outer(errors, norms)
     gram_error = pairs + pairs.T + np.outer(errors, errors)
     gram_error += (matmul_error(means.shape[1]) + 2) * u * np.outer(norms, norms)
+    gram_error += 4 * means.shape[1] * _LEAST
     n = sizes.astype(np.float64)
     traces = within + n * np.diag(gram)
     return ClassSums(

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 RANK_TOLERANCE = 1e-10  # eigenvalues of Sigma_B below this fraction of the largest count as zero
 WORRYING = 0.01  # relative error bound that draws an AccuracyWarning,
-NEGLIGIBLE = 2.0**-100  # and an absolute one that never does: an NC1 of exactly 0 need not be proven
+NEGLIGIBLE = (
+    2.0**-100
+)  # and an absolute one that never does: an NC1 of exactly 0 need not be proven
 IMBALANCE = 1.1  # ratio of class sizes from which the convention matters enough to be named
 
 # Weights of the classes in Sigma_W, in Sigma_B and in the global mean: p = n_c/N, u = 1/C.
