@@ -30,8 +30,8 @@ void check_layers(const ChainSpec& chain, double a, unsigned fields, const Layer
   }
   if (!inside || !(a <= 1e300)) throw std::overflow_error("the variance of a layer is too large or too small");
   // Squares that are subnormal numbers have lost digits; beside a bias they do not matter.
-  if (chain.weights[0] > 0 && chain.biases[0] == 0 && a != 0 && !(a >= 1e-290 && chain.weights[0] * a >= 1e-290))
-    throw std::overflow_error("|x|^2 is too small");
+  const bool alone = chain.weights[0] > 0 && chain.biases[0] == 0, lost = a < 1e-290 || chain.weights[0] * a < 1e-290;
+  if (alone && a != 0 && lost) throw std::overflow_error("|x|^2 is too small");
 }
 
 }  // namespace
