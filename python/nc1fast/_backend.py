@@ -222,7 +222,7 @@ def row_errors(
         distance = np.sqrt(weight * np.square(apart).sum(axis=1)) / np.where(
             length > 0, length, np.inf
         )
-    moved = (mapped + coordinates * distance) ** 2 * slope
+    moved = ((mapped + coordinates) * distance) ** 2 * slope
     return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, moved)
 
 

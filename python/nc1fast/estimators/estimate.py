@@ -60,6 +60,7 @@ def forms(convention: str, sizes: NDArray[np.int64]) -> Forms:
 
 
 _NOT_TOLD = "Tr Sigma_B is not told from 0"
+_TOO_SMALL = "values of the kernel are so small that their squares are lost"
 _VAGUE = (
     1 / 3
 )  # half the width of the interval of Tr Sigma_B, relative, from which there is none of nc1
@@ -151,6 +152,8 @@ class Estimate:
         none = Spread(math.inf, math.inf, -math.inf, math.inf)
         if not (between > 0 and math.isfinite(between) and math.isfinite(nc1)):
             return none._replace(doubt=_NOT_TOLD)
+        if between**2 < 2.0**-900:
+            return none._replace(doubt=_TOO_SMALL)
         f = forms(convention, self.sizes)
         freedom, terms = self.variance(f, nc1)[1], self.terms(f, nc1)
         if terms < _FEWEST:
