@@ -220,7 +220,7 @@ def test_collapse_streams_an_empirical_ntk(d1: tuple[Any, Any]) -> None:
         ({"width": (3, 4)}, "width must be one number or 1"),
         ({"width": 2.5}, "width must be an integer"),
         ({"n_outputs": 0}, "n_outputs must be >= 1"),
-        ({"depth": 1}, "depth counts weight layers"),
+        ({"depth": 1}, "depth, of weight layers, must be >= 2"),
         ({"weight_variance": -1.0}, "weight_variance must be finite and >= 0"),
         ({"weight_variance": (1.0, 2.0, 3.0)}, "weight_variance must be one number or 2"),
         ({"parametrization": "mup"}, "parametrization must be"),
