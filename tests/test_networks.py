@@ -220,7 +220,7 @@ def test_collapse_streams_an_empirical_ntk(d1: tuple[Any, Any]) -> None:
         ({"width": (3, 4)}, "width must be one number or 1"),
         ({"width": 2.5}, "width must be an integer"),
         ({"n_outputs": 0}, "n_outputs must be >= 1"),
-        ({"depth": 1}, "depth must be >= 2"),
+        ({"depth": 1}, "depth, of weight layers, must be >= 2"),
         ({"weight_variance": -1.0}, "weight_variance must be finite and >= 0"),
         ({"weight_variance": (1.0, 2.0, 3.0)}, "weight_variance must be one number or 2"),
         ({"parametrization": "mup"}, "parametrization must be"),
@@ -249,7 +249,7 @@ def test_what_has_no_kernel_says_so() -> None:
         (np.ones((3, 5)), {}, r"X must have shape \(n_samples, 4\)"),
         (np.full((3, 4), np.nan), {}, "X must be finite"),
         (np.ones((3, 4)), {"outputs": 1}, "outputs must be below the 1"),
-        (np.ones((3, 4)), {"outputs": "all"}, "outputs must be one of 'mean'"),
+        (np.ones((3, 4)), {"outputs": "all"}, "outputs must be 'mean'"),
         (np.ones((3, 4)), {"batch_size": 0}, "batch_size must be >= 1"),
     ],
 )

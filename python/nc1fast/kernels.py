@@ -151,7 +151,9 @@ class _DeepKernel(Kernel):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "activation", as_activation(self.activation))
-        object.__setattr__(self, "depth", as_count("depth", self.depth, 2, _DEEPEST))
+        object.__setattr__(
+            self, "depth", as_count("depth, of weight layers,", self.depth, 2, _DEEPEST)
+        )
         for name in ("weight_variance", "bias_variance"):
             object.__setattr__(self, name, _per_layer(name, getattr(self, name), self.depth))
 

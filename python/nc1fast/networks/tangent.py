@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, check_choice
+from nc1fast._arguments import as_count, shown
 from nc1fast._arithmetic import ieee
 from nc1fast._extras import require
 from nc1fast.networks.network import ShallowNetwork
@@ -106,7 +106,8 @@ def empirical_ntk(
 def _outputs(outputs: str | int, n_outputs: int) -> list[int]:
     """Indices of the outputs asked for."""
     if isinstance(outputs, str):
-        check_choice("outputs", outputs, ("mean", "full"))
+        if outputs not in ("mean", "full"):
+            raise ValueError(f"outputs must be 'mean', 'full' or an integer, got {shown(outputs)}")
         return list(range(n_outputs))
     index = as_count("outputs", outputs, 0)
     if index >= n_outputs:
