@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Rows = NDArray[Any] | FileRows
 
 _MOST_THREADS = 1024
+_LARGEST = 1e100  # k_ii for which bounds on errors hold, as in a pass
 _INLINE_PAIRS = 100_000  # below, threads cost more than they save
 _DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
@@ -211,6 +212,8 @@ def row_errors(
     rows = _mapped(X, chain)
     with in_range(kernel):
         k, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+        if k.max(initial=0.0) > _LARGEST:
+            raise OverflowError(f"values on the diagonal go beyond {_LARGEST:g}")
     mapped = 0.0 if chain.factor is None else mapping_errors(X, chain.factor)
     depth = rows.shape[1] + (chain.input_layer[1] > 0)
     along = (coordinates + mapped) * (slope + k)

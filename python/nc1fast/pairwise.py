@@ -229,9 +229,9 @@ def _erf(layer: OneLayer, s: _Sides) -> Array:
     A, B = 1 + 2 * s.a, 1 + 2 * s.b
     na, nb, oa, ob = 2 * s.a / A, 2 * s.b / B, 1 / A, 1 / B
     ga, gb = np.sqrt(2 / A), np.sqrt(2 / B)
-    dg = -4 * s.excess / (A * B * (ga + gb))
+    dg = -4 * (s.excess / A) / (B * (ga + gb))
     cos_a, cos_b = np.sqrt(oa * (2 - oa)), np.sqrt(ob * (2 - ob))
-    delta = np.arctan(2 * s.excess / (A * B) / (cos_a + cos_b))
+    delta = np.arctan(2 * (s.excess / A) / B / (cos_a + cos_b))
     # w -+ w' from the longer row: times the smaller g, nothing cancels
     longer = (ga < gb)[:, None]
     g, rest_of = (

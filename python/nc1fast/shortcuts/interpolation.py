@@ -38,6 +38,7 @@ _MOST = 1 << 16  # nodes of all classes
 _FEWER = 3  # rows a node, where the pass over pairs shall not be quicker
 _TILE = 512  # of them at a time
 _ROWS = 1 << 16  # whose k(x, x) are evaluated at a time
+_TAILS = 16.0  # times what interpolants were seen to leave out, which is an estimate
 _COORDINATES = 8.0  # unit roundoffs of a row in the coordinates of its box, and of a node
 _WITNESSES = 48  # rows against which k is looked at
 
@@ -109,7 +110,7 @@ def interpolated_sums(
     )
     size, error, noise, shifts = np.array([rule[3:] for rule in rules]).T
     tail = np.outer(error, size)
-    block_error = rounding * np.outer(size, size) + 8 * (tail + tail.T)
+    block_error = rounding * np.outer(size, size) + _TAILS * (tail + tail.T)
     block_error += UNIT_ROUNDOFF * np.outer(noise, noise)
     block_error = np.minimum(block_error, 2.02 * np.outer(size, size))
     traces_error = UNIT_ROUNDOFF * ((summation_error(largest) + 40) * traces + off)
@@ -215,7 +216,7 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
         exact = _distances(kernel, as_they_are(points), points, pool)
         off = float(np.abs(matmul(matmul(L, D2), L.T) - exact).max())
         tail = max(tail, (off - noise) / furthest)
-    error = 8 * tail * mass**2 * furthest + 4 * noise * mass**2
+    error = _TAILS * tail * mass**2 * furthest + 4 * noise * mass**2
     total, size = (
         float(np.einsum("i,ij,j->", w, d, w)) for w, d in ((weights, D2), (magnitude, np.abs(D2)))
     )
