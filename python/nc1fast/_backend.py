@@ -56,12 +56,13 @@ def threads_for(n_threads: int | None, n_pairs: int) -> int:
 
 
 class RowErrors(NamedTuple):
-    """Of the rows x_i of a kernel, (n_rows,) each, with u = 2^-53.
+    """k_ii of the rows x_i of a kernel, and what bounds errors, (n_rows,) each, with u = 2^-53.
 
     |dk_ij| <= u sqrt(entry_i entry_j), |dk_ii| <= u diagonal_i; and a D2 without cancellation is that of rows which have moved
     by at most u sqrt(moved_i) in feature space.
     """
 
+    k: NDArray[np.float64]
     entry: NDArray[np.float64]
     diagonal: NDArray[np.float64]
     moved: NDArray[np.float64]
@@ -226,7 +227,7 @@ def row_errors(
             length > 0, length, np.inf
         )
     moved = ((mapped + coordinates) * distance) ** 2 * slope
-    return RowErrors(per_product(depth) * slope + noise + along, diagonal + along, moved)
+    return RowErrors(k, per_product(depth) * slope + noise + along, diagonal + along, moved)
 
 
 def mapping_errors(X: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.float64]:

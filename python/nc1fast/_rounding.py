@@ -26,10 +26,10 @@ PER_CLASS = (
     *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
     *("displacements", "noises", "shifts", "floors", "trace_noises"),
 )
-DISTANCE = (
+_DISTANCE, _PER_LAYER = (
     24.0,
     16.0,
-)  # roundings of a D2 that does not cancel: of a sum over a unit, and per hidden layer
+)  # roundings of a D2 that does not cancel, its sum over a unit included
 UNIT_ROUNDOFF = 2.0**-53
 _PANEL = 6  # rows of a panel at least
 
@@ -108,7 +108,7 @@ def sums_error(
     inside += np.diag(quantized) / (2 * sizes)
     inside += 4 * depth * tiny * (slopes**2 / sizes + raw["floors"])
     if stable:
-        rounds = unit_within * (DISTANCE[0] + DISTANCE[1] * n_duals)
+        rounds = unit_within * (_DISTANCE + _PER_LAYER * n_duals)
         inside += rounds * (within + 3 * cancels * raw["displacements"])
         inside += 2 * rounds * raw["moves"] * raw["spread_moves"] / sizes
     else:

@@ -36,19 +36,19 @@ def _variance(name: str, value: Any) -> float:
     return variance
 
 
-def _per_layer(name: str, value: Any, length: int, least: float = 0) -> PerLayer:
-    """A number of at least `least`, or a tuple of `length` of them."""
+def _width(name: str, value: Any) -> float:
+    return as_number(name, value, least=1)
+
+
+def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> PerLayer:
+    """A number, or a tuple of `length` of them; `check(name, value)` gives each."""
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
         if len(value) != length:
             raise ValueError(
                 f"{name} must be one number or {length} (one per layer), got {len(value)}"
             )
-        return tuple(_per_layer_number(name, v, least) for v in value)
-    return _per_layer_number(name, value, least)
-
-
-def _per_layer_number(name: str, value: Any, least: float) -> float:
-    return _variance(name, value) if least == 0 else as_number(name, value, least=least)
+        return tuple(check(name, v) for v in value)
+    return check(name, value)  # type: ignore[no-any-return]
 
 
 def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
@@ -262,7 +262,7 @@ class NTK(_DeepKernel):
             raise ValueError("width belongs to parametrization='standard', which needs it")
         if self.width is not None:
             object.__setattr__(
-                self, "width", _per_layer("width", self.width, self.depth - 1, least=1)
+                self, "width", _per_layer("width", self.width, self.depth - 1, _width)
             )
 
     @property

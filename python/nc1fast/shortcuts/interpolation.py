@@ -153,7 +153,7 @@ def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
     points, w = np.concatenate(nodes), np.concatenate(weights)
     middle = points.min(axis=0) / 2 + points.max(axis=0) / 2
     off, magnitude = row_errors(kernel, points, _COORDINATES, middle), np.abs(w)
-    size, noise = ((magnitude * np.sqrt(v)).sum() for v in (kernel.diag(points), off.entry))
+    size, noise = ((magnitude * np.sqrt(v)).sum() for v in (off.k, off.entry))
     return _Rule(
         cells, points, w, float(size), error, float(noise), float((magnitude * off.moved).sum())
     )
@@ -262,7 +262,8 @@ def _trace(kernel: Kernel, X: Array, pool: Executor) -> tuple[float, float]:
     parts = [X[start : start + _ROWS] for start in range(0, len(X), _ROWS)]
 
     def sums(part: Array) -> tuple[float, float]:
-        return float(kernel.diag(part).sum()), float(row_errors(kernel, part).diagonal.sum())
+        rows = row_errors(kernel, part)
+        return float(rows.k.sum()), float(rows.diagonal.sum())
 
     total, off = np.sum(list(pool.map(sums, parts)), axis=0)
     return float(total), float(off)
