@@ -66,7 +66,8 @@ PRELOAD_address  := libasan.so libubsan.so libstdc++.so
 RUNTIME_address  := ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 SANITIZE_thread  := -fsanitize=thread
 PRELOAD_thread   := libtsan.so
-RUNTIME_thread   := TSAN_OPTIONS=halt_on_error=1
+# NumPy's BLAS is not instrumented: what its own threads hand each other would be reported as races.
+RUNTIME_thread   := TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 BLIS_NUM_THREADS=1
 
 clean: ## removes what was built; keeps .venv
 	rm -rf build dist out
