@@ -173,7 +173,7 @@ def _loaded_environment() -> dict[str, Any]:
         if module in sys.modules:
             found[module] = getattr(sys.modules[module], "__version__", "unknown")
     if "nc1fast" in sys.modules:
-        from nc1fast.provenance import machine
+        from nc1fast.core.provenance import machine
 
         found["nc1fast_core"] = machine()["core"]
     try:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nc1fast._extras import require
 from nc1fast.compat.equations import ANNEALING
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

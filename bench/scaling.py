@@ -25,10 +25,10 @@ import nc1fast as nc
 from bench._problem import Problem
 from bench._timing import environment, write_json
 from nc1fast import distributed
-from nc1fast._extras import require
-from nc1fast._grid import rows_of_part
 from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.planning import best_count
+from nc1fast.sums.rectangles import rows_of_part
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,5 +1,5 @@
 // The border between Python and C++ that every module of the package has: what is called, and how arguments become
-// matrices, chains and problems. Arrays arrive checked, contiguous and of the right type (_backend.py); here they
+// matrices, chains and problems. Arrays arrive checked, contiguous and of the right type (core/backend.py); here they
 // become views, the GIL is released, and what comes back becomes arrays that own their memory.
 #pragma once
 

@@ -24,7 +24,7 @@ def pytest_report_header() -> str:
 def _device(request, monkeypatch):
     """A name for `device=`, of what runs the tiles: skipped where it is not there."""
     import nc1fast as nc
-    from nc1fast import provenance
+    from nc1fast.core import provenance
 
     if request.param == "cpu":
         return "cpu"

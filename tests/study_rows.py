@@ -290,9 +290,9 @@ def all_series():
 @functools.cache
 def drawings():
     """Every figure of `study` and `all_series`, by name, drawn once."""
-    from nc1fast import plotting
+    from nc1fast.studies import figures
 
-    drawn = plotting.draw(study(), all_series())
+    drawn = figures.draw(study(), all_series())
     assert len({drawing.name for drawing in drawn}) == len(drawn)
     return {drawing.name: drawing for drawing in drawn}
 

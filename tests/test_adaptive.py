@@ -9,8 +9,8 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast._targets import encode
 from nc1fast.adaptive.equations import FreeEnergy
+from nc1fast.inputs.targets import encode
 
 SETTINGS = {"noise": 0.05, "weight_variance": 1.3, "readout_variance": 0.4, "width": 70.0}
 

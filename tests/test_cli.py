@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast import commands, datasets, metrics, selftest, studies
+from nc1fast import datasets, metrics, studies
+from nc1fast.cli import options, selftest
 
 STUDY = """
 name: cli
@@ -56,7 +57,7 @@ def test_help_and_version(call):
 
 
 def test_choices_are_those_of_the_package():
-    assert typing.get_args(commands.options.ConventionName) == tuple(metrics.CONVENTIONS)
+    assert typing.get_args(options.ConventionName) == tuple(metrics.CONVENTIONS)
     assert typing.get_args(datasets.Scale) == tuple(datasets.SCALES)
 
 

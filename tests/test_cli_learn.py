@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast.commands import learn
+from nc1fast.cli import learn
 from nc1fast.networks import objective
 
 QUICK = ("--width", "7", "--epochs", "12", "--lr", "0.01")

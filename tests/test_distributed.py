@@ -22,13 +22,13 @@ from tests.test_invariance import DTYPES, KERNELS, _data
 
 import nc1fast as nc
 from nc1fast import _core, distributed
-from nc1fast._grid import rows_of_part
 from nc1fast.distributed.bundles import Surveyed, Task
+from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.journal import Finished
 from nc1fast.distributed.planning import MOST_BUNDLES, Cost, Plan, best_count
 from nc1fast.distributed.problem import Problem
 from nc1fast.distributed.shares import Share
-from nc1fast.distributed.workers import as_executor, capacity
+from nc1fast.sums.rectangles import rows_of_part
 
 RELU = nc.NNGP("relu")
 

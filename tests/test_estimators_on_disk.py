@@ -95,7 +95,7 @@ def read(monkeypatch):
 
 def test_features_read_a_file_once(read, monkeypatch, tmp_path):
     """And the rows that direct the weights, which in a small file lie so close together that all are read."""
-    monkeypatch.setattr("nc1fast._file_rows._GAP_BYTES", 0)
+    monkeypatch.setattr("nc1fast.inputs.file_rows._GAP_BYTES", 0)
     X, y = _data(100_000)
     np.save(tmp_path / "X.npy", X)
     _estimates(tmp_path / "X.npy", y, KERNELS[0])

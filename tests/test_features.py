@@ -8,9 +8,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from nc1fast import features as module
+from nc1fast import feature_sums as module
 from nc1fast import metrics, reference
-from nc1fast.features import FeatureSums, feature_sums
+from nc1fast.feature_sums import FeatureSums, feature_sums
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
 
 SIZES = (7, 23, 60, 111, 200)
@@ -239,7 +239,7 @@ def test_a_refused_batch_leaves_the_sums_as_they_were():
 
 
 def test_batches_announce_imbalance(monkeypatch):
-    monkeypatch.setattr(metrics, "_imbalance_announced", False)
+    monkeypatch.setattr(metrics.result, "_imbalance_announced", False)
     H, y = _data()
     with pytest.warns(UserWarning, match="class sizes range from 7 to 200"):
         _batches(H, y, 0).collapse()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast._files import as_source, read_labels
+from nc1fast.inputs.files import as_source, read_labels
 
 RELU = nc.NTK("relu")
 ROWS, FEATURES = 300, 6

@@ -12,7 +12,7 @@ from tests import precise
 
 import nc1fast as nc
 from nc1fast import _core
-from nc1fast._plan import chain_of
+from nc1fast.core.chains import chain_of
 
 SMOOTH = ["erf", "probit", "gelu", "sin", "cos", "exp", "gaussian"]
 RECTIFIERS = ["relu", "abs", nc.LeakyReLU(0.3), nc.LeakyReLU(-2.0)]

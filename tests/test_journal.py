@@ -15,8 +15,8 @@ from tests.test_distributed import _plan
 
 import nc1fast as nc
 from nc1fast import distributed
-from nc1fast._journal import LineFile
 from nc1fast.distributed import journal as records
+from nc1fast.support.line_file import LineFile
 
 RELU = nc.NNGP("relu")
 BUNDLES = 6

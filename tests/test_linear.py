@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from nc1fast._linear import cholesky, eigen, matmul, matmul_error, orthonormal, principal
+from nc1fast.core.linear import cholesky, eigen, matmul, matmul_error, orthonormal, principal
 
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
 each_dtype = pytest.mark.parametrize("dtype", UNIT)

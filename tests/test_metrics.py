@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from nc1fast import metrics, reference
-from nc1fast._errors import quotient_error
-from nc1fast._table import to_table
-from nc1fast._warnings import AccuracyWarning
 from nc1fast.kernels import NTK, Linear
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
+from nc1fast.metrics.bounds import quotient_error
+from nc1fast.metrics.table import to_table
 from nc1fast.sums import ClassSums, SumsError
+from nc1fast.support.warnings import AccuracyWarning
 
 SIZES = (7, 23, 60, 111, 200)
 FLOATS = (
@@ -29,7 +29,7 @@ each_convention = pytest.mark.parametrize("convention", CONVENTIONS)
 
 @pytest.fixture(autouse=True)
 def _imbalance_not_yet_announced(monkeypatch):
-    monkeypatch.setattr(metrics, "_imbalance_announced", False)
+    monkeypatch.setattr(metrics.result, "_imbalance_announced", False)
 
 
 def _sums(H, y, error=0.0, **kwargs):
@@ -313,8 +313,8 @@ def test_without_rows_what_needs_them_is_none():
 def test_rows_are_processed_in_chunks(monkeypatch):
     H, y = _data()
     whole = collapse_from_sums(_sums(H, y), "sample")
-    monkeypatch.setattr("nc1fast._rows._CHUNK", 37)
-    monkeypatch.setattr("nc1fast._rows._COLUMNS", 11)
+    monkeypatch.setattr("nc1fast.metrics.rows._CHUNK", 37)
+    monkeypatch.setattr("nc1fast.metrics.rows._COLUMNS", 11)
     pieces = collapse_from_sums(_sums(H, y), "sample")
     np.testing.assert_array_equal(pieces.nearest_center, whole.nearest_center)
     assert pieces.nc1_pinv == pytest.approx(whole.nc1_pinv, rel=1e-13)

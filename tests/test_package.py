@@ -101,7 +101,7 @@ def test_licence_is_bsd() -> None:
     ("module", "extra"), [("typer", "cli"), ("matplotlib", "study"), ("torch", "torch")]
 )
 def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nc1fast._extras import require
+    from nc1fast.support.extras import require
 
     monkeypatch.setitem(
         sys.modules, module, None

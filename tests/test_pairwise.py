@@ -10,7 +10,7 @@ from tests import precise
 import nc1fast as nc
 from nc1fast import reference
 from nc1fast.activations import NO_FINITE_NTK
-from nc1fast.pairwise import squared_distances, stable
+from nc1fast.kernels.pairwise import squared_distances, stable
 
 ACTIVATIONS = [*nc.activations(), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
 KERNELS = [

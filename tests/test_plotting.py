@@ -12,8 +12,8 @@ pytest.importorskip("matplotlib")
 from tests import study_rows as made
 from tests.study_rows import panel
 
-from nc1fast import plotting
-from nc1fast.plotting.looks import LOOKS
+from nc1fast.studies import figures
+from nc1fast.studies.figures.looks import LOOKS
 
 ROWS = made.study()
 
@@ -221,7 +221,7 @@ def test_shuffled_labels_are_compared_on_the_same_data(drawings):
 def test_shuffled_figure_leaves_out_repeats_without_the_control():
     rows = made.over_features(sizes=("64:64",), activations=("erf",))
     control = [row for row in made.shuffled(rows) if row["repeat"] == 1]
-    [drawing] = [d for d in plotting.draw([*rows, *control]) if d.name.startswith("shuffled")]
+    [drawing] = [d for d in figures.draw([*rows, *control]) if d.name.startswith("shuffled")]
     found = values(rows, "d0", model="NNGP", state="", repeat=1)
     y = curve(drawing.figure.axes[0], "NNGP")[-1]
     np.testing.assert_allclose(y, [found[(d0,)][0] for d0 in made.D0], rtol=1e-12)
@@ -324,7 +324,7 @@ def test_undefined_values_are_counted_above_the_panel_and_never_averaged():
     for row in rows:
         if row["model"] == "NNGP" and (row["d0"], row["repeat"]) in ((8, 0), (8, 2), (32, 1)):
             row["nc1"] = -0.83
-    [drawing] = [d for d in plotting.draw(rows) if d.name == "unequal-D1-nc1"]
+    [drawing] = [d for d in figures.draw(rows) if d.name == "unequal-D1-nc1"]
     [ax] = drawing.figure.axes
     assert [text.get_text() for text in ax.texts] == [
         "1 undefined: NNGP at 32",
@@ -341,7 +341,7 @@ def test_a_point_without_any_value_is_left_out():
     for row in rows:
         if row["model"] == "NNGP" and row["d0"] == 8:
             row["nc1"] = math.nan
-    [drawing] = [d for d in plotting.draw(rows) if d.name == "balanced-D1-nc1"]
+    [drawing] = [d for d in figures.draw(rows) if d.name == "balanced-D1-nc1"]
     [ax] = drawing.figure.axes
     assert len(curve(ax, "NNGP")[-1]) == len(made.D0) - 1
     assert [text.get_text() for text in ax.texts] == ["3 undefined: NNGP at 8"]
@@ -352,7 +352,7 @@ def test_variants_of_one_model_have_curves_of_their_own():
     rows += [
         {**r, "weight_variance": "2", "nc1": 2 * r["nc1"]} for r in rows if r["model"] == "NNGP"
     ]
-    [drawing] = [d for d in plotting.draw(rows) if d.name == "balanced-D1-nc1"]
+    [drawing] = [d for d in figures.draw(rows) if d.name == "balanced-D1-nc1"]
     [ax] = drawing.figure.axes
     one, two = (curve(ax, f"NNGP, weight variance {v}")[-1] for v in "12")
     np.testing.assert_allclose(two, 2 * one, rtol=1e-12)

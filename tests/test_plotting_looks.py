@@ -15,9 +15,9 @@ pytest.importorskip("matplotlib")
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tests import study_rows as made
 
-from nc1fast import plotting
-from nc1fast.plotting import axes as readable
-from nc1fast.plotting.looks import LOOKS, graded
+from nc1fast.studies import figures
+from nc1fast.studies.figures import axes as readable
+from nc1fast.studies.figures.looks import LOOKS, graded
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_notes_of_undefined_values_do_not_overlap():
     for row in rows:
         if row["model"] in ("NNGP", "NTK") and row["d0"] <= 2:
             row["nc1"] = -0.83
-    [drawing] = [d for d in plotting.draw(rows) if d.name == "balanced-D1-nc1"]
+    [drawing] = [d for d in figures.draw(rows) if d.name == "balanced-D1-nc1"]
     models = ("NTK of the network", "NTK", "NNGP")
     for ax in drawing.figure.axes:
         notes = [f"1 undefined: {model} at 1, 2" for model in models]
@@ -104,16 +104,16 @@ def test_the_overview_comes_first(drawings):
 
 
 def test_nothing_is_drawn_from_nothing():
-    assert plotting.draw([], []) == []
+    assert figures.draw([], []) == []
 
 
 def test_rows_of_one_kind_give_its_figures_alone():
-    assert [d.name for d in plotting.draw(made.over_depth())] == ["depth-D1-nc1"]
-    assert [d.name for d in plotting.draw(made.counter())] == ["counter-examples"]
-    assert [d.name for d in plotting.draw([], made.annealing())] == ["annealing"]
-    assert [d.name for d in plotting.draw(made.digits())] == ["digits-digits-papyan"]
+    assert [d.name for d in figures.draw(made.over_depth())] == ["depth-D1-nc1"]
+    assert [d.name for d in figures.draw(made.counter())] == ["counter-examples"]
+    assert [d.name for d in figures.draw([], made.annealing())] == ["annealing"]
+    assert [d.name for d in figures.draw(made.digits())] == ["digits-digits-papyan"]
     spectra = [row for row in made.matrices() if row["quantity"] == "sigma spectrum"]
-    assert [d.name for d in plotting.draw([], spectra)] == ["sigma-balanced-D1-erf"]
+    assert [d.name for d in figures.draw([], spectra)] == ["sigma-balanced-D1-erf"]
 
 
 def test_data_alone_is_drawn_without_an_activation():
@@ -124,7 +124,7 @@ def test_data_alone_is_drawn_without_an_activation():
         for convention in ("papyan", "probe")
         for sizes in ("110:110", "20:200")
     ]
-    names = {d.name: d for d in plotting.draw(rows)}
+    names = {d.name: d for d in figures.draw(rows)}
     assert list(names) == ["balanced-D1-papyan-nc1", "balanced-D1-papyan-relative-nc1"]
     titles = [ax.get_title(loc="left") for ax in names["balanced-D1-papyan-nc1"].figure.axes]
     assert titles == ["sizes 110:110", "sizes 20:200"]
@@ -132,8 +132,8 @@ def test_data_alone_is_drawn_without_an_activation():
 
 def test_the_same_rows_give_the_same_files(tmp_path):
     rows, series = made.over_features(sizes=("64:64",)), made.annealing()
-    first = plotting.save(plotting.draw(rows, series), tmp_path / "first")
-    plotting.save(plotting.draw(rows, series), tmp_path / "second")
+    first = figures.save(figures.draw(rows, series), tmp_path / "first")
+    figures.save(figures.draw(rows, series), tmp_path / "second")
     for path in (tmp_path / "first").iterdir():
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
         if path.suffix == ".svg":

@@ -13,8 +13,8 @@ import pytest
 from tests.claim_rows import data, on
 from tests.study_rows import annealing
 
-from nc1fast import plotting, report, studies
-from nc1fast.studies import series, table
+from nc1fast import studies
+from nc1fast.studies import figures, report, series, table
 from nc1fast.studies.findings import claims, findings
 
 TINY = """
@@ -91,7 +91,7 @@ def rendered(rows, provenance=None, drawings=(), images=None):
 
 
 def test_every_figure_is_inside_once_and_as_a_file(folder, html, rows):
-    names = [d.name for d in plotting.draw(rows, series.read(folder))]
+    names = [d.name for d in figures.draw(rows, series.read(folder))]
     assert "overview" in names
     files = {path.name for path in (folder / report.FIGURES).iterdir()}
     assert files == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
@@ -123,7 +123,7 @@ def test_every_finding_sentence_and_caption_is_told(folder, html, rows):
         for told in (finding.title, finding.claim, *finding.sentences):
             assert told in text
         assert f'id="{finding.key}"' in html
-    for drawing in plotting.draw(rows, series.read(folder)):
+    for drawing in figures.draw(rows, series.read(folder)):
         assert drawing.caption in text
 
 

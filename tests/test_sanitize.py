@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast._linear import matmul
+from nc1fast.core.linear import matmul
 
 if TYPE_CHECKING:
     from pathlib import Path

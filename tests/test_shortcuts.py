@@ -11,7 +11,7 @@ from tests import precise
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast._inputs import as_labels, as_rows
+from nc1fast.inputs.arrays import as_labels, as_rows
 from nc1fast.metrics import collapse_from_sums
 from nc1fast.shortcuts import interpolation, shortcut_of, shortcut_sums
 

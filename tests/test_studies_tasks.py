@@ -11,8 +11,8 @@ import pytest
 import nc1fast as nc
 from nc1fast import studies
 from nc1fast.compat.equations import ANNEALING, released_adaptive
-from nc1fast.studies.illustrations import block_means
 from nc1fast.studies.summary import derived, distinct, paired, select
+from nc1fast.studies.tasks.illustrations import block_means
 
 pytest.importorskip("torch")
 

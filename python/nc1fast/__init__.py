@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._collapse import class_sums, collapse
-from nc1fast._table import to_table
-from nc1fast._warnings import AccuracyWarning
 from nc1fast.activations import LeakyReLU, activations
-from nc1fast.features import FeatureSums
-from nc1fast.kernels import NNGP, NTK, AdaptiveKernel, ConjugateKernel, Linear
-from nc1fast.metrics import Collapse
-from nc1fast.sums import ClassSums
+from nc1fast.feature_sums import FeatureSums
+from nc1fast.kernels.classes import NNGP, NTK, AdaptiveKernel, ConjugateKernel, Linear
+from nc1fast.metrics.result import Collapse
+from nc1fast.metrics.table import to_table
+from nc1fast.sums.class_sums import ClassSums
+from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
     from nc1fast import adaptive, compat, cuda, datasets, distributed, estimators, networks, theory

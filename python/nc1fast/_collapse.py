@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from nc1fast._arguments import as_count, as_flag, as_items, as_number, check_choice, shown
-from nc1fast._arithmetic import ieee
-from nc1fast._backend import thread_count
-from nc1fast._files import as_source, read_gram, read_labels, steady
-from nc1fast._inputs import as_labels, as_matrix, as_rows, two_classes
-from nc1fast._memory import as_limit
-from nc1fast._methods import Request, checked_method, collapse_by
-from nc1fast._pass import check_pass, kernel_sums
-from nc1fast._progress import check_progress, reporting
-from nc1fast._tiles import called, precomputed, tile_sums
-from nc1fast.features import feature_sums
-from nc1fast.kernels import Kernel
-from nc1fast.metrics import CONVENTIONS, Collapse, collapse_from_sums
+from nc1fast.core.backend import thread_count
+from nc1fast.feature_sums import feature_sums
+from nc1fast.inputs.arrays import as_labels, as_matrix, as_rows, two_classes
+from nc1fast.inputs.files import as_source, read_gram, read_labels, steady
+from nc1fast.kernels.classes import Kernel
+from nc1fast.methods import Request, checked_method, collapse_by
+from nc1fast.metrics.result import CONVENTIONS, Collapse, collapse_from_sums
+from nc1fast.sums.given_tiles import called, precomputed, tile_sums
+from nc1fast.sums.memory import as_limit
+from nc1fast.sums.streaming import check_pass, kernel_sums
+from nc1fast.support.arguments import as_count, as_flag, as_items, as_number, check_choice, shown
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.progress import check_progress, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from typing_extensions import TypedDict, Unpack
 
-    from nc1fast.sums import ClassSums
+    from nc1fast.sums.class_sums import ClassSums
 
     OneKernel = Kernel | str | Callable[..., Any] | None
     Progress = bool | Callable[[int, int], object]

@@ -1,4 +1,4 @@
-"""The compiled core. `_backend`, `_pass` and `_linear` alone call it, with arrays that are checked, contiguous and of the right type."""
+"""The compiled core. The room `core` and `sums.streaming` alone call it, with arrays that are checked, contiguous and of the right type."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nc1fast._arguments import as_number, shown
+from nc1fast.support.arguments import as_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.activations import Activation, LeakyReLU, as_activation
-from nc1fast.kernels import NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
+from nc1fast.kernels.classes import NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

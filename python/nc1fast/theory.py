@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast import metrics
-from nc1fast._arguments import as_count, shown
-from nc1fast._arithmetic import ieee
-from nc1fast._extras import require
-from nc1fast._warnings import AccuracyWarning, warn
 from nc1fast.datasets.mixtures import _numbers, _sizes, _stds
-from nc1fast.kernels import NNGP, NTK, ConjugateKernel
+from nc1fast.kernels.classes import NNGP, NTK, ConjugateKernel
+from nc1fast.support.arguments import as_count, shown
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
+from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,8 +12,8 @@ from flint import arb, ctx
 from tests import ball_sums, balls
 
 import nc1fast as nc
-from nc1fast._errors import trace_errors
 from nc1fast.metrics import centred, class_gram, weights, within_by_class
+from nc1fast.metrics.bounds import trace_errors
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_seed
-from nc1fast._arithmetic import ieee
 from nc1fast._collapse import collapse
-from nc1fast._inputs import as_labels, as_rows, two_classes
-from nc1fast._progress import reporting, staged
-from nc1fast._targets import encode
 from nc1fast.adaptive.solving import solve
-from nc1fast.kernels import ConjugateKernel
+from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
+from nc1fast.inputs.targets import encode
+from nc1fast.kernels.classes import ConjugateKernel
+from nc1fast.support.arguments import as_seed
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.progress import reporting, staged
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from nc1fast.adaptive.solution import AdaptiveSolution
-    from nc1fast.metrics import Collapse
+    from nc1fast.metrics.result import Collapse
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast._extras import require
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from nc1fast._extras import require
 from nc1fast.adaptive.factoring import Hidden, factoring
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable

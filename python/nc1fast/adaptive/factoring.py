@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from nc1fast import cuda
-from nc1fast._backend import adaptive_gram, adaptive_gram_on_device, adaptive_product
-from nc1fast._device_arrays import empty_like
-from nc1fast._extras import require
+from nc1fast.core.backend import adaptive_gram, adaptive_gram_on_device, adaptive_product
+from nc1fast.inputs.devices import empty_like
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_items, as_number, as_seed, check_choice
-from nc1fast._arithmetic import ieee
-from nc1fast._backend import thread_count
-from nc1fast._inputs import as_rows
-from nc1fast._progress import reporting, staged
-from nc1fast._targets import as_numbers
 from nc1fast.adaptive.descent import Descent
 from nc1fast.adaptive.equations import ROW_SLOPES, FreeEnergy, Likelihood, likelihood
 from nc1fast.adaptive.solution import AdaptiveSolution
-from nc1fast.kernels import AdaptiveKernel
+from nc1fast.core.backend import thread_count
+from nc1fast.inputs.arrays import as_rows
+from nc1fast.inputs.targets import as_numbers
+from nc1fast.kernels.classes import AdaptiveKernel
+from nc1fast.support.arguments import as_count, as_items, as_number, as_seed, check_choice
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.progress import reporting, staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast._arithmetic import ieee
-from nc1fast._inputs import as_rows
-from nc1fast._targets import as_numbers
 from nc1fast.adaptive.equations import DataTerm
 from nc1fast.adaptive.solving import solve_equations
+from nc1fast.inputs.arrays import as_rows
+from nc1fast.inputs.targets import as_numbers
+from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

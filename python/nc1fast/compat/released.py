@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast._arguments import as_number
-from nc1fast._arithmetic import ieee
-from nc1fast._inputs import host_array
+from nc1fast.inputs.arrays import host_array
+from nc1fast.support.arguments import as_number
+from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast._arithmetic import ieee
-from nc1fast._extras import require
 from nc1fast.datasets.scaling import Scale, apply_scale, check_scale
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

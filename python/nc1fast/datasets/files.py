@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arithmetic import ieee
-from nc1fast._inputs import as_labels
-from nc1fast._storage import reading, shown, unchanged
-from nc1fast.datasets._arrays import read_npy, read_npz
-from nc1fast.datasets._csv import read_csv
-from nc1fast.datasets._idx import is_idx, labels_beside, read_idx
-from nc1fast.datasets._reading import checked_file, malformed
+from nc1fast.datasets.arrays import read_npy, read_npz
+from nc1fast.datasets.csv_rows import read_csv
+from nc1fast.datasets.idx import is_idx, labels_beside, read_idx
+from nc1fast.datasets.reading import checked_file, malformed
 from nc1fast.datasets.scaling import Scale, check_scale, scale_in_place, widen
+from nc1fast.inputs.arrays import as_labels
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.storage import reading, shown, unchanged
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_items, as_seed, shown
-from nc1fast._arithmetic import ieee
-from nc1fast._inputs import as_labels, host_array
+from nc1fast.inputs.arrays import as_labels, host_array
+from nc1fast.support.arguments import as_count, as_items, as_seed, shown
+from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from nc1fast._arithmetic import ieee
-from nc1fast._inputs import host_array
+from nc1fast.inputs.arrays import host_array
+from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -13,9 +13,9 @@ An executor is anything with `submit` that returns futures: a `concurrent.future
 
 from __future__ import annotations
 
+from nc1fast.distributed.executors import dask
 from nc1fast.distributed.merging import merge
 from nc1fast.distributed.planning import Plan, plan
 from nc1fast.distributed.reducing import reduce
-from nc1fast.distributed.workers import dask
 
 __all__ = ["Plan", "dask", "merge", "plan", "reduce"]

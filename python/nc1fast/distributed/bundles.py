@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast import _packed
-from nc1fast._arithmetic import ieee
-from nc1fast._file_rows import FileRows
-from nc1fast._files import as_source
-from nc1fast._inputs import row_chunks
-from nc1fast._pass import Survey, kernel_sums
-from nc1fast._spool import full
-from nc1fast._storage import checksum, reading, state_of
 from nc1fast.distributed.problem import Problem
 from nc1fast.distributed.shares import Share
-from nc1fast.kernels import from_plain, to_plain
-from nc1fast.sums import from_pass
+from nc1fast.inputs.arrays import row_chunks
+from nc1fast.inputs.file_rows import FileRows
+from nc1fast.inputs.files import as_source
+from nc1fast.inputs.spool import full
+from nc1fast.kernels.classes import from_plain, to_plain
+from nc1fast.sums.class_sums import from_pass
+from nc1fast.sums.streaming import Survey, kernel_sums
+from nc1fast.support import packed
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.storage import checksum, reading, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from nc1fast.sums import ClassSums, PassSums
+    from nc1fast.sums.class_sums import ClassSums, PassSums
 
 _KIND, _FORMAT = "what bundles share", 1
 _NEEDED = (
@@ -70,8 +70,8 @@ class Task:
         state = tuple(map(state_of, paths.values()))
         known = _sound.get(self.base) == state
         with reading(paths["pass"]), Path(paths["pass"]).open("rb") as file:
-            head, arrays = _packed.unpack(file, _KIND, _FORMAT, known=known)
-            values = _packed.joined(head["values"], arrays)
+            head, arrays = packed.unpack(file, _KIND, _FORMAT, known=known)
+            values = packed.joined(head["values"], arrays)
         mapped = [
             _mapped(paths[name], None if known else told)
             for name, told in values["checksums"].items()
@@ -215,13 +215,13 @@ class Surveyed:
             for name, array in by_row.items():
                 write(f"{name}.npy", _npy(array), array.nbytes)
             arrays: dict[str, Any] = {}
-            values = _packed.split(self._stored(rows, state), arrays)
+            values = packed.split(self._stored(rows, state), arrays)
             values["checksums"] = {
                 f"{name}.npy": checksum(str(array.dtype).encode(), np.ascontiguousarray(array))
                 for name, array in by_row.items()
             }
             head = {"kind": _KIND, "format": _FORMAT, "values": values}
-            shared = _packed.packed(head, arrays)
+            shared = packed.packed(head, arrays)
             write("pass", iter([shared]), len(shared))
             yield Task(base, (0, 1))
 

@@ -14,16 +14,16 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nc1fast import _packed
-from nc1fast._journal import LineFile
-from nc1fast._storage import checksum, reading
 from nc1fast.distributed.shares import Share
+from nc1fast.support import packed
+from nc1fast.support.line_file import LineFile
+from nc1fast.support.storage import checksum, reading
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from nc1fast.sums import PassSums
+    from nc1fast.sums.class_sums import PassSums
 
 _KIND, _FORMAT = "nc1fast journal", 2
 _MAGIC = f"{_KIND} {_FORMAT} ".encode()
@@ -227,11 +227,11 @@ def _encoded(shares: Sequence[Share]) -> bytes:
         heads.append(head)
         arrays |= {f"{k}/{name}": array for name, array in own.items()}
     head = {"kind": _KIND, "format": _FORMAT, "shares": heads}
-    return base64.b64encode(_packed.packed(head, arrays))
+    return base64.b64encode(packed.packed(head, arrays))
 
 
 def _decoded(payload: bytes) -> list[Share]:
-    head, arrays = _packed.unpack(io.BytesIO(base64.b64decode(payload)), _KIND, _FORMAT)
+    head, arrays = packed.unpack(io.BytesIO(base64.b64decode(payload)), _KIND, _FORMAT)
     shares = [
         Share.restored(
             one, {n.partition("/")[2]: a for n, a in arrays.items() if n.startswith(f"{k}/")}

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nc1fast._arguments import shown
-from nc1fast._arithmetic import ieee
-from nc1fast.sums import ClassSums
+from nc1fast.sums.class_sums import ClassSums
+from nc1fast.support.arguments import shown
+from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count
-from nc1fast._arithmetic import ieee
-from nc1fast._grid import READ, rows_of_part
 from nc1fast.distributed.bundles import Surveyed
+from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.problem import Problem
-from nc1fast.distributed.workers import as_executor, capacity
+from nc1fast.sums.rectangles import READ, rows_of_part
+from nc1fast.support.arguments import as_count
+from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from nc1fast.kernels import Kernel
+    from nc1fast.kernels.classes import Kernel
 
 MOST_BUNDLES = 5_000
 _SHORTEST, _LONGEST = 1.0, 5.0  # seconds of a bundle

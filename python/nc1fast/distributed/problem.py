@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast import _pass
-from nc1fast._file_rows import FileRows
-from nc1fast._files import as_source, read_labels
-from nc1fast._inputs import as_labels, as_rows, two_classes
-from nc1fast._memory import as_limit
-from nc1fast.kernels import Kernel
+from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
+from nc1fast.inputs.file_rows import FileRows
+from nc1fast.inputs.files import as_source, read_labels
+from nc1fast.kernels.classes import Kernel
+from nc1fast.sums import streaming
+from nc1fast.sums.memory import as_limit
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast._pass import Survey
+    from nc1fast.sums.streaming import Survey
 
     Rows = NDArray[Any] | FileRows
 
@@ -76,7 +76,7 @@ class Problem:
                 "executor, journal and plans need a kernel object or a list of them: explicit features, "
                 "Gram matrices and callables are summed in one process"
             )
-        _pass.check_pass(statistics, dtype, device)
+        streaming.check_pass(statistics, dtype, device)
         memory_limit = as_limit(memory_limit)
         source = as_source(X)
         # The survey looks for NaN and Inf in a file itself.
@@ -104,7 +104,7 @@ class Problem:
 
     def survey(self, n_threads: int | None) -> Survey:
         """What every bundle needs to know about all rows, and what identifies the problem."""
-        return _pass.survey(
+        return streaming.survey(
             *(self.rows, self.classes, self.kernels),
             dtype=self.dtype,
             row_sums=self.statistics == "all",

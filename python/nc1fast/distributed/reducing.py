@@ -14,13 +14,13 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._arguments import as_count, shown
-from nc1fast._arithmetic import ieee
-from nc1fast._backend import bits_of
-from nc1fast._progress import reporting
+from nc1fast.core.backend import bits_of
 from nc1fast.distributed.bundles import Surveyed, Task
+from nc1fast.distributed.executors import DaskWorkers, as_executor, most_results
 from nc1fast.distributed.journal import Finished, Journal
-from nc1fast.distributed.workers import DaskWorkers, as_executor, most_results
+from nc1fast.support.arguments import as_count, shown
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nc1fast.distributed.planning import Plan
     from nc1fast.distributed.problem import Problem
     from nc1fast.distributed.shares import Share
-    from nc1fast.sums import ClassSums
+    from nc1fast.sums.class_sums import ClassSums
 
 _PATIENCE = 1.0  # seconds without a result after which the executor is looked at
 _SILENCE = 600.0  # seconds in which no bundle begins or ends that an executor may take, or

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._arguments import as_count, as_number, as_seed, check_choice
-from nc1fast._arithmetic import ieee
-from nc1fast._files import steady
-from nc1fast._memory import as_limit
-from nc1fast.estimators.explicit import ntk_features
+from nc1fast.estimators.ntk_features import ntk_features
 from nc1fast.estimators.runs import features_within, pairs_within
-from nc1fast.metrics import CONVENTIONS
+from nc1fast.inputs.files import steady
+from nc1fast.metrics.result import CONVENTIONS
+from nc1fast.sums.memory import as_limit
+from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
+from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from nc1fast.metrics import Collapse
+    from nc1fast.metrics.result import Collapse
 
 __all__ = ["features", "ntk_features", "pairs"]
 

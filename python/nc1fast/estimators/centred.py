@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._inputs import rows_at
-from nc1fast._rounding import UNIT_ROUNDOFF
-from nc1fast._workers import workers
-from nc1fast.pairwise import squared_distances, stable
+from nc1fast.inputs.arrays import rows_at
+from nc1fast.kernels.pairwise import squared_distances, stable
+from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.support.threads import workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.kernels import Kernel
+    from nc1fast.kernels.classes import Kernel
 
     Array = NDArray[np.float64]
     Positions = NDArray[np.intp]

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast._linear import matmul
-from nc1fast._one_layer import halves
+from nc1fast.core.linear import matmul
 from nc1fast.estimators.directions import Directions, principal
 from nc1fast.estimators.sketches import Sketch, sketch
-from nc1fast.kernels import NNGP, NTK, ConjugateKernel
+from nc1fast.kernels.classes import NNGP, NTK, ConjugateKernel
+from nc1fast.kernels.one_layer import halves
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast import _linear
-from nc1fast._arguments import check_choice
-from nc1fast._linear import matmul, orthonormal
+from nc1fast.core import linear
+from nc1fast.core.linear import matmul, orthonormal
+from nc1fast.support.arguments import check_choice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +93,7 @@ class Directions:
 
 def principal(means: Array) -> Array:
     """Orthonormal rows along which means lie, the longest first: those that are worth being stratified."""
-    return _linear.principal(means, _STRATIFIED, _FLAT)
+    return linear.principal(means, _STRATIFIED, _FLAT)
 
 
 def check_sampling(sampling: str) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast import metrics
-from nc1fast._linear import matmul
-from nc1fast.sums import ClassSums, SumsError
+from nc1fast.core.linear import matmul
+from nc1fast.sums.class_sums import ClassSums, SumsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._linear import matmul
+from nc1fast.core.linear import matmul
 from nc1fast.estimators.estimate import Estimate, Forms, pooling
 
 if TYPE_CHECKING:

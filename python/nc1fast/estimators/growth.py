@@ -10,12 +10,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nc1fast._warnings import AccuracyWarning, warn
 from nc1fast.estimators.estimate import RefusedError
+from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
     from nc1fast.estimators.estimate import Estimate
-    from nc1fast.metrics import Collapse
+    from nc1fast.metrics.result import Collapse
 
 # Times as large a sample, where the last says nothing about its error; or says how large.
 _MORE, _MARGIN = 4, 1.2

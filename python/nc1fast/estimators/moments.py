@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast._linear import matmul
+from nc1fast.core.linear import matmul
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

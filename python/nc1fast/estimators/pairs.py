@@ -3,7 +3,7 @@
     V_c = (1 - 1/n_c) E D2 / 2         over pairs i != j of class c,
     |mu_c - mu_c'|^2 = E D2 - V_c - V_c'   over pairs of two classes,
 
-with D2 from `nc1fast.pairwise`, which does not cancel, as squares about the centres of the classes, which are summed exactly, and a
+with D2 from `nc1fast.kernels.pairwise`, which does not cancel, as squares about the centres of the classes, which are summed exactly, and a
 bounded remainder (`nc1fast.estimators.centred`). The traces of the kernel are exact, so that class means of feature space have no
 error of their own. Of each stratum, all pairs of the few rows that would be drawn more often than they have partners are summed
 exactly, and the others sampled with replacement, in proportion to the bound of their remainder (Hansen & Hurwitz 1943).
@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast._memory import check_memory
-from nc1fast._rounding import UNIT_ROUNDOFF
-from nc1fast._workers import workers
 from nc1fast.estimators.centred import CentredRows, bytes_of
 from nc1fast.estimators.estimate import Estimate, Forms, forms, student_quantile
-from nc1fast.pairwise import stable
+from nc1fast.kernels.pairwise import stable
+from nc1fast.sums.memory import check_memory
+from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.support.threads import workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from nc1fast.kernels import Kernel
+    from nc1fast.kernels.classes import Kernel
 
     Array = NDArray[np.float64]
     Counts = NDArray[np.int64]

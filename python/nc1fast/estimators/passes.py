@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from nc1fast._workers import workers
+from nc1fast.support.threads import workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

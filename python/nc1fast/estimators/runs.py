@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._arguments import shown
-from nc1fast._backend import thread_count
-from nc1fast._files import as_source, read_labels
-from nc1fast._inputs import as_labels, as_rows, two_classes
-from nc1fast._one_layer import one_layer
-from nc1fast.estimators.features import FeatureSample
+from nc1fast.core.backend import thread_count
+from nc1fast.estimators.deep_sample import DeepSample
 from nc1fast.estimators.growth import Limits, once, until
 from nc1fast.estimators.pairs import PairSample
-from nc1fast.estimators.replicates import DeepSample
-from nc1fast.kernels import Kernel
+from nc1fast.estimators.shallow import FeatureSample
+from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
+from nc1fast.inputs.files import as_source, read_labels
+from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.one_layer import one_layer
+from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nc1fast.metrics import Collapse
+    from nc1fast.metrics.result import Collapse
 
 N_UNITS, N_DEEP_UNITS, MOST_UNITS = 1024, 8192, 1 << 16
 N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
@@ -43,7 +43,7 @@ def features_within(
     memory_limit: int | None,
     exact: float = math.inf,
 ) -> Collapse:
-    """`nc1fast.estimators.features`, with `exact` as in `Limits`."""
+    """`nc1fast.estimators.shallow`, with `exact` as in `Limits`."""
     rows, classes, labels = _data(X, y)
     layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
     settings: dict[str, Any] = {

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._extras import require
-from nc1fast._inputs import rows_at
-from nc1fast._linear import SCRATCH, matmul
 from nc1fast.activations import LeakyReLU
+from nc1fast.core.linear import SCRATCH, matmul
 from nc1fast.estimators.moments import Moments, add_tangents, add_values, segments
+from nc1fast.inputs.arrays import rows_at
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from nc1fast._one_layer import OneLayer
     from nc1fast.estimators.moments import Segments
+    from nc1fast.kernels.one_layer import OneLayer
 
     Array = NDArray[Any]  # float64, or float32 where the caller asks for it
     Function = Callable[[Array], Array]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._arguments import as_number
-from nc1fast._extras import require
+from nc1fast.support.arguments import as_number
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

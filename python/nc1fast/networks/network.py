@@ -6,11 +6,11 @@ import copy
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._arguments import as_count, as_flag, as_items, as_optional_flag, check_choice
-from nc1fast._arithmetic import ieee
-from nc1fast._extras import require
 from nc1fast.activations import Activation, phi
-from nc1fast.kernels import NNGP, NTK
+from nc1fast.kernels.classes import NNGP, NTK
+from nc1fast.support.arguments import as_count, as_flag, as_items, as_optional_flag, check_choice
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._arguments import as_number, check_choice
-from nc1fast._extras import require
 from nc1fast.networks.langevin import Langevin
+from nc1fast.support.arguments import as_number, check_choice
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     import torch
 
-    from nc1fast._targets import Targets
+    from nc1fast.inputs.targets import Targets
     from nc1fast.networks.network import ShallowNetwork
 else:
     torch = require("torch", "torch")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, check_choice
-from nc1fast._arithmetic import ieee
-from nc1fast._extras import require
-from nc1fast._inputs import as_labels, host_array, two_classes
-from nc1fast._linear import matmul
-from nc1fast.features import FeatureSums
-from nc1fast.metrics import CONVENTIONS, Collapse, collapse_from_sums
+from nc1fast.core.linear import matmul
+from nc1fast.feature_sums import FeatureSums
+from nc1fast.inputs.arrays import as_labels, host_array, two_classes
+from nc1fast.metrics.result import CONVENTIONS, Collapse, collapse_from_sums
 from nc1fast.networks.network import Layer, Phi, ShallowNetwork
+from nc1fast.support.arguments import as_count, check_choice
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._extras import require
-from nc1fast._warnings import AccuracyWarning
-from nc1fast.metrics import weights
+from nc1fast.metrics.result import weights
 from nc1fast.networks import checkpoint as checkpoints
 from nc1fast.networks.objective import Descent, energy_of, loss_of
 from nc1fast.networks.probing import layer_results
@@ -24,6 +22,8 @@ from nc1fast.networks.trace import (
     stop_reason,
     to_columns,
 )
+from nc1fast.support.extras import require
+from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from nc1fast._targets import Targets
+    from nc1fast.inputs.targets import Targets
     from nc1fast.networks.network import ShallowNetwork
 else:
     torch = require("torch", "torch")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, shown
-from nc1fast._arithmetic import ieee
-from nc1fast._extras import require
 from nc1fast.networks.network import ShallowNetwork
 from nc1fast.networks.probing import as_module, evaluating, placed
+from nc1fast.support.arguments import as_count, shown
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_items, as_number, shown
+from nc1fast.support.arguments import as_count, as_items, as_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from nc1fast._targets import Targets
-    from nc1fast.metrics import Collapse
+    from nc1fast.inputs.targets import Targets
+    from nc1fast.metrics.result import Collapse
     from nc1fast.networks.network import ShallowNetwork
 
     Array = NDArray[np.float64]

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._arguments import as_count, as_seed, check_choice, shown
-from nc1fast._arithmetic import ieee
-from nc1fast._extras import require
-from nc1fast._inputs import as_labels, two_classes
-from nc1fast._progress import reporting
-from nc1fast._targets import encode
-from nc1fast.metrics import CONVENTIONS
+from nc1fast.inputs.arrays import as_labels, two_classes
+from nc1fast.inputs.targets import encode
+from nc1fast.metrics.result import CONVENTIONS
 from nc1fast.networks.network import ShallowNetwork, as_dtype
 from nc1fast.networks.objective import make_descent
 from nc1fast.networks.probing import placed
 from nc1fast.networks.running import Run
 from nc1fast.networks.trace import Trace, as_rule, probe_epochs
+from nc1fast.support.arguments import as_count, as_seed, check_choice, shown
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
+from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

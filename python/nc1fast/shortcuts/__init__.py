@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._backend import thread_count
-from nc1fast._one_layer import OneLayer, halves, one_layer
-from nc1fast.features import feature_sums
-from nc1fast.kernels import Kernel, Linear
+from nc1fast.core.backend import thread_count
+from nc1fast.feature_sums import feature_sums
+from nc1fast.kernels.classes import Kernel, Linear
+from nc1fast.kernels.one_layer import OneLayer, halves, one_layer
 from nc1fast.shortcuts.interpolation import interpolated_sums
 from nc1fast.shortcuts.partial import PartialSums, combined, constant, of_sums
 from nc1fast.shortcuts.sweep import Line, Plane
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nc1fast.sums import ClassSums
+    from nc1fast.sums.class_sums import ClassSums
 
     Array = NDArray[np.float64]
 

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast._backend import row_errors
-from nc1fast._errors import summation_error
-from nc1fast._linear import matmul
-from nc1fast._rounding import UNIT_ROUNDOFF, moved
-from nc1fast.pairwise import stable
+from nc1fast.core.backend import row_errors
+from nc1fast.core.linear import matmul
+from nc1fast.kernels.pairwise import stable
+from nc1fast.metrics.bounds import summation_error
 from nc1fast.shortcuts import chebyshev
-from nc1fast.shortcuts.cells import Budget, Cell, Cells, as_they_are, cut
 from nc1fast.shortcuts.partial import PartialSums, rows_by_class
+from nc1fast.shortcuts.quadrature import Budget, Cell, Cells, as_they_are, cut
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, moved
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
-    from nc1fast.kernels import Kernel
+    from nc1fast.kernels.classes import Kernel
 
     Array = NDArray[np.float64]
 

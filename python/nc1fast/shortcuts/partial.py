@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast._rounding import UNIT_ROUNDOFF
-from nc1fast.sums import ClassSums, SumsError
+from nc1fast.sums.class_sums import ClassSums, SumsError
+from nc1fast.sums.rounding import UNIT_ROUNDOFF
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from nc1fast._extras import require
-from nc1fast._storage import check_regular, reading
-from nc1fast.studies.adaptive import Adaptive, AnnealingTask
 from nc1fast.studies.fields import Conventions, Count, Entry, Limits, Name, reject_duplicates
-from nc1fast.studies.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
-from nc1fast.studies.kernels import Kernels, KernelTask
-from nc1fast.studies.measuring import label
-from nc1fast.studies.networks import Training  # noqa: TC001
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
-from nc1fast.studies.theory import TheoryTask
+from nc1fast.studies.tasks.adaptive import Adaptive, AnnealingTask
+from nc1fast.studies.tasks.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
+from nc1fast.studies.tasks.kernels import Kernels, KernelTask
+from nc1fast.studies.tasks.measuring import label
+from nc1fast.studies.tasks.networks import Training  # noqa: TC001
+from nc1fast.studies.tasks.theory import TheoryTask
+from nc1fast.support.extras import require
+from nc1fast.support.storage import check_regular, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nc1fast.studies.measuring import Task
+    from nc1fast.studies.tasks.measuring import Task
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._journal import LineFile
-from nc1fast._storage import checksum, reading
 from nc1fast.studies import series, table
-from nc1fast.studies.measuring import Outcome
+from nc1fast.studies.tasks.measuring import Outcome
+from nc1fast.support.line_file import LineFile
+from nc1fast.support.storage import checksum, reading
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nc1fast as nc
-from nc1fast._arguments import as_count, as_flag
-from nc1fast._arithmetic import ieee
-from nc1fast._backend import thread_count
-from nc1fast._extras import require
-from nc1fast._progress import reporting
-from nc1fast._storage import check_regular
-from nc1fast.provenance import extras, machine
+from nc1fast.core.backend import thread_count
+from nc1fast.core.provenance import extras, machine
 from nc1fast.studies import series, table
-from nc1fast.studies.cells import Cell, plan
 from nc1fast.studies.journal import Journal
-from nc1fast.studies.measuring import FAILED, Outcome
+from nc1fast.studies.plan import Cell, plan
+from nc1fast.studies.processes import side_by_side
 from nc1fast.studies.sources import File
-from nc1fast.studies.workers import side_by_side
+from nc1fast.studies.tasks.measuring import FAILED, Outcome
+from nc1fast.support.arguments import as_count, as_flag
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
+from nc1fast.support.progress import reporting
+from nc1fast.support.storage import check_regular
 
 if TYPE_CHECKING:
     from nc1fast.studies.description import Study

@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nc1fast._extras import require
-from nc1fast._storage import check_regular, checksum, reading, write_atomically
+from nc1fast.support.extras import require
+from nc1fast.support.storage import check_regular, checksum, reading, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

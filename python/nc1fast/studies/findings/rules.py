@@ -23,8 +23,8 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from nc1fast._extras import require
 from nc1fast.studies.summary import median
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

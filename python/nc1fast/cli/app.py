@@ -1,0 +1,71 @@
+"""The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
+
+`measure` (collapse, theory), `parts` (shard, merge) and `learn` (train, adapt) work on one data set, `study` (study,
+report) on a grid of them; `options` is what they share.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+try:
+    import typer
+except ModuleNotFoundError as _error:
+    raise ImportError(
+        "typer is not installed; it comes with the 'cli' extra: pip install 'nc1fast[cli]'"
+    ) from _error
+
+import nc1fast as nc
+from nc1fast.cli import learn, measure, parts, study
+
+INTERRUPTED = 130
+_USAGE_ERROR: Any = typer.BadParameter.__base__  # typer has no other name for it
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Neural Collapse metrics of kernels and features, exact and streamed.",
+)
+for _command in (
+    *(measure.collapse, measure.theory),
+    *(parts.shard, parts.merge),
+    *(learn.train, learn.adapt),
+    *(study.study, study.report, study.doctor),
+):
+    app.command()(_command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command; returns its exit code.
+
+    Raises
+    ------
+    ValueError
+        For a command line that cannot be understood.
+    KeyboardInterrupt
+        If interrupted.
+    """
+    try:
+        code = int(app(arguments, prog_name="nc1fast", standalone_mode=False, obj=arguments) or 0)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except _USAGE_ERROR as error:
+        raise ValueError(f"{error.format_message()} (--help says more)") from None
+    if code == INTERRUPTED:  # newer versions of typer return it instead of aborting
+        raise KeyboardInterrupt
+    return code
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"nc1fast {nc.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    pass

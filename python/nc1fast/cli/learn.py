@@ -1,0 +1,292 @@
+"""`train` and `adapt`: networks that learn the labels of one data set, finite and wide, and what becomes of its collapse."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+import typer
+
+import nc1fast as nc
+from nc1fast.cli import options
+from nc1fast.inputs.arrays import as_labels
+from nc1fast.inputs.targets import encode
+from nc1fast.support.storage import check_regular, replaced, write_atomically
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nc1fast.adaptive import AdaptiveSolution
+    from nc1fast.networks import Trace
+
+Optimizer: TypeAlias = Literal["sgd", "adam", "langevin"]
+Loss: TypeAlias = Literal["mse", "cross-entropy", "none"]
+TargetName: TypeAlias = Literal["scalar", "one-hot"]
+Precision: TypeAlias = Literal["float64", "float32"]
+AdaptiveActivation: TypeAlias = Literal["erf", "relu"]
+
+
+def train(
+    data: options.Data,
+    *,
+    activation: options.Activation = "relu",
+    slope: options.Slope = None,
+    depth: options.Depth = 2,
+    width: Annotated[str, typer.Option(help="Hidden units, or one number per hidden layer.")] = (
+        "500"
+    ),
+    weight_variance: Annotated[
+        str, typer.Option(help="sw2, or one per layer from input to output: 1,3.88.")
+    ] = "1",
+    bias_variance: Annotated[str, typer.Option(help="sb2, likewise.")] = "0",
+    train_bias: Annotated[
+        bool | None, typer.Option(help="Default: yes; for ntk, where sb2 > 0.")
+    ] = None,
+    parametrization: Annotated[options.Parametrization, typer.Option()] = "standard",
+    targets: Annotated[TargetName, typer.Option(help="scalar: -1, 1, or -3, -1, 1, 3.")] = "scalar",
+    loss: Annotated[Loss, typer.Option(help="none: langevin without data.")] = "mse",
+    optimizer: Annotated[Optimizer, typer.Option()] = "sgd",
+    lr: Annotated[float, typer.Option()] = 1e-3,
+    momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.0,
+    weight_decay: Annotated[float, typer.Option()] = 0.0,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of langevin: the variance of the noise on the targets.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 1000,
+    until: Annotated[
+        str | None, typer.Option(help="zero-error, loss=VALUE or slope=VALUE (log NC1 a decade).")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; default all.")] = None,
+    repeats: Annotated[int, typer.Option(help="Networks, drawn one after the other.")] = 1,
+    probe: Annotated[str, typer.Option(help="log, or epochs: 0,10,100.")] = "log",
+    convention: options.Convention = None,
+    dtype: Annotated[Precision, typer.Option()] = "float64",
+    seed: Annotated[int, typer.Option(help="Of the networks, batches and noise.")] = 0,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File to continue from, written at every probe.")
+    ] = None,
+    labels: options.Labels = None,
+    keys: options.Keys = None,
+    scale: options.Scale = "none",
+    out: Annotated[
+        Path | None, typer.Option(help="Every probe as .csv; as .npz with weight covariances.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train shallow networks on one data set and follow NC1 of every layer."""
+    _check_out(out, ".csv", ".npz")
+    X, y = options.data_of(data, labels, keys, scale)
+    network = nc.networks.ShallowNetwork(
+        options.activation_of(activation, slope),
+        X.shape[1],
+        depth=depth,
+        width=options.one_or_list("--width", width, int),
+        n_outputs=_encoded(targets, y).shape[1],
+        weight_variance=options.one_or_list("--weight-variance", weight_variance),
+        bias_variance=options.one_or_list("--bias-variance", bias_variance),
+        parametrization=parametrization,
+        train_bias=train_bias,
+        seed=seed,
+        dtype=dtype,
+    )
+    with options.progress("epochs") as progress:
+        trace = nc.networks.train(
+            network,
+            X,
+            y,
+            targets=targets,
+            loss=loss,
+            optimizer=optimizer,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            temperature=temperature,
+            epochs=epochs,
+            until=_rule(until),
+            batch_size=batch_size,
+            repeats=repeats,
+            probe=probe if probe == "log" else options.numbers("--probe", probe, int),
+            convention=convention,
+            seed=seed,
+            progress=progress or False,
+            checkpoint=checkpoint,
+        )
+    if out is not None:
+        _write(trace, out)
+    if as_json:
+        table = {name: column.tolist() for name, column in trace.table.items()}
+        ends = {"endings": trace.endings, "epochs": trace.epochs}
+        options.show_json(ends | {"table": table, "data": data, "version": nc.__version__})
+        return
+    typer.echo("\n".join(_summary(trace)))
+
+
+def adapt(
+    data: options.Data,
+    *,
+    noise: Annotated[
+        float, typer.Option(help="Variance of the noise on the targets: it decides the answer.")
+    ],
+    activation: Annotated[AdaptiveActivation, typer.Option()] = "erf",
+    width: Annotated[float, typer.Option(help="Hidden units.")] = 500,
+    widths: Annotated[
+        str | None, typer.Option(help="Widths to pass through on the way: 1e5,1e4,1e3.")
+    ] = None,
+    weight_variance: Annotated[float, typer.Option(help="Prior of the hidden weights.")] = 1.0,
+    readout_variance: Annotated[float, typer.Option(help="Prior of the readout.")] = 1 / 128,
+    targets: Annotated[TargetName, typer.Option(help="scalar: -1, 1, or -3, -1, 1, 3.")] = "scalar",
+    shuffled: Annotated[
+        bool, typer.Option("--shuffled", help="Solve with permuted labels too, as a control.")
+    ] = False,
+    multistart: Annotated[int, typer.Option(help="Starts; the lowest free energy is kept.")] = 1,
+    max_iter: Annotated[int, typer.Option(help="Evaluations per start and width.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of random starts and of the permutation.")] = 0,
+    convention: options.Convention = None,
+    labels: options.Labels = None,
+    keys: options.Keys = None,
+    scale: options.Scale = "none",
+    threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help=".npz of Sigma, the predictions and the way down.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Solve for the adaptive kernel, the kernel of a wide trained network, and its NC1."""
+    _check_out(out, ".npz")
+    X, y = options.data_of(data, labels, keys, scale)
+    settings: dict[str, Any] = {
+        "noise": noise,
+        "activation": activation,
+        "width": width,
+        "widths": None if widths is None else options.numbers("--widths", widths),
+        "weight_variance": weight_variance,
+        "readout_variance": readout_variance,
+        "multistart": multistart,
+        "max_iter": max_iter,
+        "seed": seed,
+        "n_threads": threads,
+    }
+    Y = _encoded(targets, y)
+    with options.progress("evaluations") as progress:
+        settings["progress"] = progress or False
+        if shuffled:
+            control = nc.adaptive.shuffled_control(
+                X, y, targets=targets, convention=convention, **settings
+            )
+            solutions = {"": control.solution, "_shuffled": control.shuffled}
+            nc1 = [control.collapse.nc1, control.nngp.nc1, control.shuffled_collapse.nc1]
+        else:
+            solutions = {"": nc.adaptive.solve(X, Y, **settings)}
+            before = nc.ConjugateKernel(activation, weight_variance=weight_variance)
+            kernels = [solutions[""].kernel, before]
+            results = nc.collapse(X, y, kernels, convention=convention, n_threads=threads)
+            nc1 = [result.nc1 for result in results]
+    if out is not None:
+        with replaced(out) as file:
+            np.savez(file, **_arrays(solutions))
+    found = solutions[""]
+    row: dict[str, Any] = dict(zip(("nc1", "nc1_nngp", "nc1_shuffled"), nc1, strict=False))
+    row |= {
+        "training_error": float(np.square(found.predictions - Y).mean()),
+        "trace_sigma": float(np.trace(found.sigma)),
+        "smallest_eigenvalue": found.smallest_eigenvalue,
+        "free_energy": found.free_energy,
+        "residual": found.residual,
+        "converged": all(solution.converged for solution in solutions.values()),
+        "reason": found.reason,
+        "noise": noise,
+        "width": width,
+        "readout_variance": readout_variance,
+        "data": data,
+        "version": nc.__version__,
+    }
+    options.show(row, as_json)
+    failed = [s.reason for s in solutions.values() if not s.converged]
+    if failed:
+        typer.echo(f"nc1fast: not converged: {failed[0]}", err=True)
+        raise typer.Exit(1)
+
+
+def _arrays(solutions: dict[str, AdaptiveSolution]) -> dict[str, Any]:
+    """What --out keeps of solutions, by the suffix of their names."""
+    arrays: dict[str, Any] = {}
+    for suffix, solution in solutions.items():
+        arrays |= {f"sigma{suffix}": solution.sigma, f"predictions{suffix}": solution.predictions}
+        arrays |= {f"history{suffix}_{name}": c for name, c in solution.history.items()}
+    return arrays
+
+
+def _encoded(targets: str, y: Any) -> NDArray[np.float64]:
+    """Targets (n_samples, n_outputs) of the labels."""
+    classes, names = as_labels(y, len(y))
+    return encode(targets, classes, len(names)).values
+
+
+def _rule(until: str | None) -> Any:
+    """What `train` takes as until, from name=value."""
+    if until is None or "=" not in until:
+        return until
+    name, _, value = until.partition("=")
+    return name, options.one_or_list("--until", value)
+
+
+def _check_out(out: Path | None, *endings: str) -> None:
+    """Refuse, before the work, what could not be written after it."""
+    if out is None:
+        return
+    if out.suffix not in endings:
+        raise ValueError(f"--out must end in {' or '.join(endings)}, got {str(out)!r}")
+    if not out.parent.is_dir():
+        raise ValueError(f"--out must be a file in a folder that exists, got {str(out)!r}")
+    check_regular(out, "--out")
+
+
+def _write(trace: Trace, out: Path) -> None:
+    """Every probe as a table; .npz has the weight covariances too, (n_repeats, d, d) for each layer, start and end."""
+    if out.suffix == ".csv":
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(trace.table)
+        writer.writerows(zip(*(c.tolist() for c in trace.table.values()), strict=True))
+        write_atomically(out, text.getvalue().encode())
+        return
+    columns: dict[str, Any] = dict(trace.table)
+    columns |= {
+        f"covariance_{layer}_{when}": np.stack([c[layer][when] for c in trace.weight_covariances])
+        for layer, pair in trace.weight_covariances[0].items()
+        for when in pair
+    }
+    columns |= {"ending_of_repeat": trace.endings, "epochs_of_repeat": trace.epochs}
+    with replaced(out) as file:
+        np.savez(file, **columns)
+
+
+def _summary(trace: Trace) -> list[str]:
+    """NC1 of every layer, loss and accuracy at the start and at the end, then why the repeats ended."""
+    start, end, n = trace.at(0), trace.at(), len(trace.networks)
+    lines = [f"{'mean +- sd' if n > 1 else '':<17}{'start':<24}end"]
+    layers = dict.fromkeys(start["layer"].tolist())
+    last = next(reversed(layers))
+    rows = [(f"nc1 of {layer}", "nc1", layer) for layer in layers]
+    for name, column, layer in [*rows, ("loss", "loss", last), ("accuracy", "accuracy", last)]:
+        first, then = (_cell(rows[column][rows["layer"] == layer]) for rows in (start, end))
+        lines.append(f"{name:<17}{first:<24}{then}")
+    for note in dict.fromkeys(note for note in end["note"].tolist() if note):
+        without = dict.fromkeys(end["layer"][end["note"] == note].tolist())
+        lines.append(f"{'not defined':<17}{', '.join(without)}: {note}")
+    for (ending, epochs), count in Counter(zip(trace.endings, trace.epochs, strict=True)).items():
+        times = f", {count} of {n} networks" if n > 1 else ""
+        lines.append(f"{'ended':<17}{ending} ({epochs} epochs{times})")
+    return lines
+
+
+def _cell(values: NDArray[np.float64]) -> str:
+    """Mean and standard deviation of what is defined."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return "-"
+    return f"{known.mean():.6g}" + (f" +- {known.std(ddof=1):.2g}" if len(known) > 1 else "")

@@ -1,0 +1,136 @@
+"""`collapse` and `theory`: NC1 of a kernel, on data and in expectation."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import Annotated, Any, Literal
+
+import typer
+
+import nc1fast as nc
+from nc1fast.cli import options
+
+
+def collapse(
+    data: options.Data,
+    *,
+    kernel: Annotated[options.KernelName, typer.Option(help="features: no kernel.")] = "nngp",
+    activation: options.Activation = "relu",
+    slope: options.Slope = None,
+    depth: options.Depth = 2,
+    weight_variance: options.Variance = 1.0,
+    bias_variance: options.Variance = 0.0,
+    parametrization: options.NTKParametrization = "ntk",
+    width: options.Width = None,
+    convention: options.Convention = None,
+    dtype: options.Precision = "float64",
+    statistics: options.Sums = "all",
+    labels: options.Labels = None,
+    keys: options.Keys = None,
+    scale: options.Scale = "none",
+    journal: Annotated[
+        Path | None, typer.Option(help="File of what is finished: after a kill, go on from there.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="The journal must be there: no new one for a mistyped name.")
+    ] = False,
+    memory_limit: options.MemoryLimit = None,
+    dry_run: Annotated[bool, typer.Option(help="Print size and estimated time, and stop.")] = False,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """NC1 and its relatives of one data set under one kernel."""
+    chosen = options.kernel_of(
+        kernel,
+        activation=activation,
+        slope=slope,
+        depth=depth,
+        weight_variance=weight_variance,
+        bias_variance=bias_variance,
+        parametrization=parametrization,
+        width=width,
+    )
+    if resume and (journal is None or not journal.exists()):
+        told = "" if journal is None else f": {journal} is not there"
+        raise ValueError(f"--resume goes on from the file of --journal{told}")
+    X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
+    if dry_run:
+        plan = nc.distributed.plan(
+            *(X, y, chosen),
+            statistics=statistics,
+            dtype=dtype,
+            device=device,
+            n_threads=threads,
+            memory_limit=limit,
+        )
+        options.show(plan.describe(), as_json)
+        return
+    with options.progress("tiles" if journal is None else "bundles") as progress:
+        result = nc.collapse(
+            X,
+            y,
+            chosen,
+            convention=convention,
+            statistics=statistics,
+            dtype=dtype,
+            device=device,
+            n_threads=threads,
+            memory_limit=limit,
+            journal=journal,
+            progress=progress or False,
+        )
+    row = {name: values[0].item() for name, values in nc.to_table(result).items()}
+    row |= {
+        "data": data,
+        "scale": scale,
+        "dtype": dtype,
+        "device": device,
+        "version": nc.__version__,
+    }
+    options.show(row, as_json)
+
+
+def theory(
+    *,
+    means: Annotated[str, typer.Option(help="m_c, times the all-ones vector: -2,2.")],
+    stds: Annotated[str, typer.Option(help="One for all classes, or one each: 0.5,1.")],
+    features: Annotated[str, typer.Option(help="Number of features d0, or inf.")],
+    sizes: Annotated[
+        str | None, typer.Option(help="Rows per class: 64,192. Default: the population.")
+    ] = None,
+    kernel: Annotated[Literal["nngp", "ntk", "conjugate"], typer.Option()] = "nngp",
+    activation: Annotated[str, typer.Option(help="relu or erf.")] = "relu",
+    weight_variance: Annotated[float, typer.Option()] = 1.0,
+    convention: Annotated[options.ConventionName, typer.Option(help="Class weights.")] = "papyan",
+    as_json: options.Json = False,
+) -> None:
+    """Expected NC1 of Gaussian classes N(m_c 1, s_c^2 I), without drawing a sample."""
+    chosen = options.KERNELS[kernel](activation, weight_variance=weight_variance)
+    n_features = [math.inf] if features == "inf" else options.numbers("--features", features, int)
+    if len(n_features) > 1:
+        raise ValueError(f"--features must be one integer or inf, got {features!r}")
+    result = nc.theory.expected_collapse(
+        chosen,
+        options.numbers("--means", means),
+        options.one_or_list("--stds", stds),
+        n_features=n_features[0],
+        sizes=None if sizes is None else options.numbers("--sizes", sizes, int),
+        convention=convention,
+    )
+    row: dict[str, Any] = {
+        "nc1": result.nc1,
+        "trace_within": result.trace_within,
+        "trace_between": result.trace_between,
+        "within_by_class": result.within_by_class.tolist(),
+        "class_gram": result.class_gram.tolist(),
+        "kernel": repr(result.kernel),
+        "means": list(result.means),
+        "stds": list(result.stds),
+        "n_features": result.n_features,
+        "sizes": "population" if result.sizes is None else list(result.sizes),
+        "convention": result.convention,
+        "version": nc.__version__,
+    }
+    options.show(row, as_json)

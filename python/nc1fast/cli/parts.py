@@ -1,0 +1,90 @@
+"""`shard` and `merge`: one pass as many jobs of a batch queue, with no engine between them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import Annotated, Any
+
+import typer
+
+import nc1fast as nc
+from nc1fast.cli import options
+from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.support.storage import check_regular
+
+
+def shard(
+    data: options.Data,
+    *,
+    index: Annotated[int, typer.Option(help="Of this share: 0, 1, ...")],
+    of: Annotated[int, typer.Option(help="How many shares there are, of nearly equal work.")],
+    out: Annotated[Path, typer.Option(help="File for the sums of this share.")],
+    kernel: Annotated[options.KernelName, typer.Option()] = "nngp",
+    activation: options.Activation = "relu",
+    slope: options.Slope = None,
+    depth: options.Depth = 2,
+    weight_variance: options.Variance = 1.0,
+    bias_variance: options.Variance = 0.0,
+    parametrization: options.NTKParametrization = "ntk",
+    width: options.Width = None,
+    dtype: options.Precision = "float64",
+    statistics: options.Sums = "all",
+    labels: options.Labels = None,
+    keys: options.Keys = None,
+    scale: options.Scale = "none",
+    memory_limit: options.MemoryLimit = None,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+) -> None:
+    """One share of the work of a collapse, into a file for merge."""
+    chosen = options.kernel_of(
+        kernel,
+        activation=activation,
+        slope=slope,
+        depth=depth,
+        weight_variance=weight_variance,
+        bias_variance=bias_variance,
+        parametrization=parametrization,
+        width=width,
+    )
+    if not 0 <= index < of:
+        raise ValueError(f"--index must be at least 0 and below --of, got {index} of {of}")
+    if chosen is None or isinstance(chosen, str):
+        raise ValueError(f"a share needs a kernel of rows, not --kernel {kernel}")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise ValueError(f"--out {out}: its folder is not there, or cannot be written")
+    check_regular(out, "--out")
+    X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
+    with options.progress("tiles") as progress:
+        sums: Any = nc.class_sums(
+            *(X, y, chosen),
+            statistics=statistics,
+            dtype=dtype,
+            device=device,
+            n_threads=threads,
+            memory_limit=limit,
+            part=(index, of),
+            progress=progress or False,
+        )
+    sums.save(out)
+    typer.echo(f"share {index} of {of}: {out}")
+
+
+def merge(
+    files: Annotated[list[Path], typer.Argument(help="Of all shares, in any order.")],
+    *,
+    convention: options.Convention = None,
+    out: Annotated[Path | None, typer.Option(help="File for the complete sums.")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """NC1 and its relatives from the files of all shares, with the bits of one collapse."""
+    sums = nc.distributed.merge(files)
+    if out is not None:
+        sums.save(out)
+    row = nc.to_table(collapse_from_sums(sums, convention))
+    options.show(
+        {name: values[0].item() for name, values in row.items()}
+        | {"shares": len(files), "version": nc.__version__},
+        as_json,
+    )

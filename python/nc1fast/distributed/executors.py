@@ -1,0 +1,127 @@
+"""What an executor has: how many tasks it runs at once, and the threads that each may take."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from nc1fast.core.backend import thread_count
+from nc1fast.support.arguments import as_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MANY = 256  # futures of a cluster, whose workers may be more tomorrow
+
+
+@dataclass(frozen=True)
+class DaskWorkers:
+    """A dask client as `reduce` needs it.
+
+    Not `client.get_executor()`, whose futures may never end when the scheduler goes while a result is on its way.
+    """
+
+    client: Any
+    retries: int
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Submit function(*arguments); the future is dask's own."""
+        return self.client.submit(function, *arguments, retries=self.retries, pure=False)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the client has given up its scheduler: futures then never end."""
+        return self.client.status in ("closing", "closed")
+
+
+def dask(client: Any, *, retries: int = 2) -> DaskWorkers:
+    """An executor that runs bundles on the workers of a dask cluster.
+
+    Parameters
+    ----------
+    client : dask.distributed.Client
+        Of a LocalCluster, of SLURM or another queue through dask-jobqueue, of Kubernetes.
+    retries : int, default 2
+        How often dask itself repeats a bundle that failed.
+
+    Returns
+    -------
+    executor
+        For `nc1fast.collapse`, `nc1fast.class_sums`, `plan` and `reduce`; a client itself is taken as `dask(client)`.
+
+    Notes
+    -----
+    Workers read X from its path: give a file that all of them see, or an array and a journal in a folder that they see.
+    A worker that dies is replaced and its bundles are done again; when the scheduler dies, what was finished is in the
+    journal.
+    """
+    return DaskWorkers(client, as_count("retries", retries, 0))
+
+
+def as_executor(executor: Any) -> Any:
+    """The executor; a dask client, or what its `get_executor` gives, is turned into one.
+
+    Raises
+    ------
+    TypeError
+        If it has no `submit`.
+    """
+    if executor is None or isinstance(executor, DaskWorkers):
+        return executor
+    client = executor if hasattr(executor, "get_executor") else getattr(executor, "_client", None)
+    if client is not None:
+        return dask(client)
+    if not callable(getattr(executor, "submit", None)) or isinstance(executor, type):
+        raise TypeError(
+            "executor must be a concurrent.futures.Executor or a dask.distributed.Client, "
+            f"got {executor!r}"
+        )
+    return executor
+
+
+def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
+    """Tasks that run at once, and threads for each.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        Taken as it is; by default the cores of a machine over the tasks that share it.
+    """
+    wanted = thread_count(n_threads)
+    if executor is None:
+        return 1, wanted
+    if not isinstance(executor, DaskWorkers):
+        workers = int(getattr(executor, "_max_workers", 1))
+        return workers, wanted if n_threads is not None else max(1, wanted // workers)
+    client = executor.client
+    tasks = dict(client.nthreads())  # {"tcp://host:port": tasks at once}
+    workers = sum(tasks.values()) or 1
+    if n_threads is not None:
+        return workers, wanted
+    per_host: Counter[str | None] = Counter()
+    cores: dict[str | None, set[int]] = {}
+    for address, found in (client.run(_cores) if tasks else {}).items():
+        per_host[_host(address)] += tasks.get(address, 1)
+        cores.setdefault(_host(address), set()).update(found)
+    shares = [len(found) // per_host[host] for host, found in cores.items()]
+    return workers, max(1, min(shares, default=1))
+
+
+def most_results(executor: Any, workers: int) -> int:
+    """How many futures to keep at a time: few where finished ones hold their results in this process."""
+    pool = hasattr(executor, "_max_workers")
+    return 2 * workers + 1 if pool else max(4 * workers, _MANY)
+
+
+def _host(address: str) -> str | None:
+    return urlsplit(address).hostname
+
+
+def _cores() -> list[int]:
+    """Cores of this process; dask sets OMP_NUM_THREADS to 1 for its workers, so that does not count."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

@@ -1,0 +1,51 @@
+"""Arrays in the memory of CUDA devices: CuPy's and torch's, in and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.support.extras import require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def is_tensor(X: Any) -> bool:
+    """Whether X is a torch tensor, wherever it lies."""
+    return hasattr(X, "detach") and hasattr(X, "is_cuda")
+
+
+def index_of(X: Any) -> int | None:
+    """The CUDA device where an array of torch or CuPy lies; None for any other."""
+    if is_tensor(X):
+        return int(X.device.index) if X.is_cuda else None
+    if hasattr(X, "__cuda_array_interface__") and hasattr(X, "get"):
+        return int(X.device.id)
+    return None
+
+
+def to_host(X: Any) -> NDArray[Any]:
+    """An array of torch or CuPy in host memory: as it is if it lies there, else a copy after what its stream does to it."""
+    if not is_tensor(X):
+        return np.asarray(X.get())
+    X = X.detach().cpu()
+    return np.asarray((X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy())
+
+
+def empty_like(X: Any, shape: tuple[int, int], dtype: str) -> tuple[Any, int]:
+    """An array of the kind and on the device of X, to be written from outside, and its address.
+
+    Its library may have work in its queue that still uses this memory: that is waited for.
+    """
+    if is_tensor(X):
+        torch = require("torch", "torch")
+        out = torch.empty(shape, dtype=getattr(torch, dtype), device=X.device)
+        torch.cuda.current_stream(X.device).synchronize()
+        return out, int(out.data_ptr())
+    cupy = require("cupy", "cuda")
+    with X.device:
+        out = cupy.empty(shape, dtype=dtype)
+        cupy.cuda.get_current_stream().synchronize()
+    return out, int(out.__cuda_array_interface__["data"][0])

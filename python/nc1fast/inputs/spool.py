@@ -1,0 +1,160 @@
+"""Rows that no read can take as they lie in their file: streamed once into a temporary file of float32 or float64 rows.
+
+The file is made under TMPDIR and goes with the last reference to its rows.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.inputs.arrays import as_rows
+from nc1fast.inputs.file_rows import CHUNK_BYTES, FileRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    Blocks = Iterable[NDArray[Any]]
+
+
+def spooled(blocks: Blocks, n_rows: int) -> FileRows:
+    """Blocks of rows, in a temporary file.
+
+    Raises
+    ------
+    OSError
+        If the disk is full: says where and how many bytes are needed.
+    ValueError
+        If there are more or fewer rows, or rows of another type.
+    """
+    descriptor, path = tempfile.mkstemp(prefix="nc1fast-", suffix=".rows")
+    owner = _Owner()
+    weakref.finalize(owner, _remove, path)
+    kind, n_features, written = np.dtype("f8"), 0, 0
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        for block in blocks:
+            rows = np.ascontiguousarray(as_rows(block, "X"))
+            if written and rows.dtype != kind:
+                raise ValueError(f"X must be of one type, but some rows are {rows.dtype}")
+            kind, n_features = rows.dtype, rows.shape[1]
+            try:
+                write_all(file, rows.data)
+            except OSError as error:
+                needed = f"{n_rows * n_features * kind.itemsize} bytes are needed for rows"
+                raise full(error, path, f"{needed} (TMPDIR decides where)") from error
+            written += len(rows)
+    if written != n_rows:
+        raise ValueError(f"X must have {n_rows} rows, but {written} could be read")
+    stride = n_features * kind.itemsize
+    return FileRows(path, 0, stride, kind.str[1:], (n_rows, n_features), owner)
+
+
+class _Owner:
+    """Whoever holds it keeps the temporary file."""
+
+
+def _remove(path: str) -> None:
+    Path(path).unlink(missing_ok=True)
+
+
+def write_all(file: Any, data: memoryview) -> None:
+    """Write to an unbuffered file: an error of the disk comes here, not when it is closed."""
+    rest = data.cast("B")
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def full(error: OSError, path: str | os.PathLike[str], needed: str) -> OSError:
+    """The same error with the name of its file and, where the disk is full, what is needed."""
+    told = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        told += f": {needed}"
+    return OSError(error.errno, told, os.fspath(path))
+
+
+def from_file(
+    path: str, offset: int, shape: tuple[int, int], dtype: np.dtype[Any], *, by_column: bool
+) -> FileRows:
+    """Numbers that lie together in a file, row by row or column by column, in any byte order."""
+    return spooled(_rows_of(path, offset, shape, dtype, by_column=by_column), shape[0])
+
+
+def _rows_of(
+    path: str, offset: int, shape: tuple[int, int], dtype: np.dtype[Any], *, by_column: bool
+) -> Iterator[NDArray[Any]]:
+    n, d = shape
+    step = max(1, CHUNK_BYTES // (8 * d))
+    with Path(path).open("rb", buffering=0) as file:
+
+        def read(first: int, count: int) -> NDArray[Any]:
+            size = count * dtype.itemsize
+            found = os.pread(file.fileno(), size, offset + first * dtype.itemsize)
+            if len(found) < size:
+                raise OSError(f"{path} ends before its last row")
+            return np.frombuffer(found, dtype)
+
+        for start in range(0, n, step):
+            m = min(step, n - start)
+            if by_column:
+                yield np.stack([read(k * n + start, m) for k in range(d)], axis=1)
+            else:
+                yield read(start * d, m * d).reshape(m, d)
+
+
+def from_stream(file: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> FileRows:
+    """Rows that a file object gives from first to last."""
+    n, d = shape
+    step = max(1, CHUNK_BYTES // (8 * d))
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        for start in range(0, n, step):
+            m = min(step, n - start)
+            yield np.frombuffer(file.read(m * d * dtype.itemsize), dtype).reshape(m, d)
+        if file.read(1):  # which also makes an archive check its sum
+            raise ValueError("has more numbers than its header promises")
+
+    return spooled(blocks(), n)
+
+
+def from_slices(X: Any, forget: Callable[[], object] = lambda: None) -> FileRows:
+    """Rows of an array that gives slices: zarr, dask, a chunked data set, a map of rows in another order.
+
+    `forget` is called after each block: pages of a map leave the memory of this process.
+    """
+    n, d = X.shape
+    chunks = getattr(X, "chunks", None)
+    tall = chunks[0] if chunks else 1
+    tall = max(tall) if isinstance(tall, tuple) else tall
+    # Whole chunks of the array, so that none is read twice.
+    step = max(tall, CHUNK_BYTES // (8 * d) // tall * tall)
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        for start in range(0, n, step):
+            rows = X[start : start + step]
+            yield rows.compute() if hasattr(rows, "compute") else rows
+            forget()
+
+    return spooled(blocks(), n)
+
+
+def from_columns(batches: Iterable[Any], names: list[str], n_rows: int) -> FileRows:
+    """Columns of batches of Arrow as features, in their order; integers are checked before they meet floats."""
+    blocks = (
+        np.concatenate(
+            [
+                as_rows(batch.column(name).to_numpy(zero_copy_only=False)[:, None], "X")
+                for name in names
+            ],
+            axis=1,
+        )
+        for batch in batches
+    )
+    return spooled(blocks, n_rows)

@@ -1,0 +1,53 @@
+"""The collapse metrics: pure functions of the class sums."""
+
+from __future__ import annotations
+
+from nc1fast.metrics.result import (
+    CONVENTIONS,
+    IMBALANCE,
+    NEGLIGIBLE,
+    RANK_TOLERANCE,
+    WORRYING,
+    BetweenSpectrum,
+    Collapse,
+    Weights,
+    between_spectrum,
+    cdnv,
+    centred,
+    class_gram,
+    collapse_from_sums,
+    nc1_by_class,
+    nc1_pinv,
+    nc2_equiangle,
+    nc2_equinorm,
+    nc2_etf,
+    trace_between,
+    trace_within,
+    weights,
+    within_by_class,
+)
+
+__all__ = [
+    "CONVENTIONS",
+    "IMBALANCE",
+    "NEGLIGIBLE",
+    "RANK_TOLERANCE",
+    "WORRYING",
+    "BetweenSpectrum",
+    "Collapse",
+    "Weights",
+    "between_spectrum",
+    "cdnv",
+    "centred",
+    "class_gram",
+    "collapse_from_sums",
+    "nc1_by_class",
+    "nc1_pinv",
+    "nc2_equiangle",
+    "nc2_equinorm",
+    "nc2_etf",
+    "trace_between",
+    "trace_within",
+    "weights",
+    "within_by_class",
+]

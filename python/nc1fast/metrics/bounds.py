@@ -1,0 +1,64 @@
+"""Error bounds of the collapse metrics: absolute, propagated from those of the class sums."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nc1fast.sums.rounding import UNIT_ROUNDOFF
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nc1fast.metrics.result import Weights
+    from nc1fast.sums.class_sums import ClassSums
+
+    Array = NDArray[np.float64]
+
+
+def summation_error(n: int) -> float:
+    """Bound on the error of NumPy's pairwise sum of n terms, in unit roundoffs of the sum of their magnitudes."""
+    return min(n, 25 + math.log2(max(n, 1)))
+
+
+def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> tuple[float, float]:
+    """Absolute bounds on the errors of `trace_within` and `trace_between`.
+
+    Notes
+    -----
+    The bounds of the sums go through the linear forms Tr Sigma_W = w.V and Tr Sigma_B = sum_cc' Omega_cc' M_cc',
+    Omega = J^T diag(w) J, by absolute values; the rounding of the arithmetic here is added.
+    Cost: O(C^2).
+    """
+    u, s = UNIT_ROUNDOFF, summation_error(len(V))
+    n = sums.sizes.astype(np.float64)
+    dV = sums.error.within / n + u * np.abs(V)
+    dM = sums.error.block_sums / np.outer(n, n) + u * np.abs(M)
+    g, absolute = w.mean, np.abs(M)
+    rows = (absolute * g).sum(axis=1)  # (C,)
+    norms = np.diag(absolute)
+    d_within = (w.within * (dV + (s + 3) * u * np.abs(V))).sum()
+    if w.convention == "released":
+        excess = np.abs(w.within - w.between)
+        d_within += (excess * np.diag(dM)).sum()
+        d_within += (u * ((s + 3) * excess + w.within + w.between) * norms).sum()
+        omega = np.diag(w.between) - np.outer(g, g)
+        d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (norms.mean() + (g * rows).sum())
+        return float(d_within), float(d_between)
+    mixed = np.outer(w.between, g)
+    omega = np.diag(w.between) - mixed - mixed.T + np.outer(g, g)
+    terms = norms + 2 * rows + (g * rows).sum()  # magnitudes that meet in Mc_cc
+    d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (w.between * terms).sum()
+    d_between += (s + 3) * u * (w.between * np.abs(np.diag(Mc))).sum()
+    return float(d_within), float(d_between)
+
+
+def quotient_error(within: float, between: float, d_within: float, d_between: float) -> float:
+    """Absolute bound on the error of within/between; infinite where between may be zero."""
+    if not abs(between) > d_between:
+        return math.inf
+    ratio = abs(within / between)
+    bound = (d_within + ratio * d_between) / (abs(between) - d_between) + UNIT_ROUNDOFF * ratio
+    return 1.01 * bound  # the bounds themselves are computed in float64

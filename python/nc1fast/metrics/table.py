@@ -1,0 +1,95 @@
+"""Results as one tidy table."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.kernels.classes import Kernel
+from nc1fast.metrics.result import Collapse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+def _kernel_name(kernel: Any) -> str:
+    if kernel is None:
+        return "features"
+    if isinstance(kernel, str):
+        return kernel
+    return (
+        type(kernel).__name__
+        if isinstance(kernel, Kernel)
+        else getattr(kernel, "__name__", repr(kernel))
+    )
+
+
+def _number(value: Any) -> float:
+    """Convert to float; NaN for what a result does not have, or has more than one of."""
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _row(result: Collapse) -> dict[str, Any]:
+    if not isinstance(result, Collapse):
+        raise TypeError(f"results must be Collapse objects, got {type(result).__name__}")
+    kernel = result.kernel
+    low, high = result.interval or (math.nan, math.nan)
+    row: dict[str, Any] = {
+        "kernel": _kernel_name(kernel),
+        "activation": str(getattr(kernel, "activation", "")),
+        "depth": int(getattr(kernel, "depth", 0)),
+        "weight_variance": _number(getattr(kernel, "weight_variance", None)),
+        "bias_variance": _number(getattr(kernel, "bias_variance", None)),
+        "parametrization": getattr(kernel, "parametrization", ""),
+        "description": "" if kernel is None else repr(kernel),
+        "convention": result.convention,
+        "n_samples": int(result.sizes.sum()),
+        "n_classes": len(result.sizes),
+        "smallest_class": int(result.sizes.min()),
+        "largest_class": int(result.sizes.max()),
+    }
+    numbers = (
+        *("nc1", "error_bound", "trace_within", "trace_between", "nc1_pinv"),
+        *("nc2_equinorm", "nc2_equiangle", "nc2_etf", "cdnv", "ncc_accuracy", "standard_error"),
+    )
+    row |= {name: _number(getattr(result, name)) for name in numbers}
+    return row | {
+        "interval_low": float(low),
+        "interval_high": float(high),
+        "between_rank": result.between_rank,
+        "method": result.method,
+    }
+
+
+def to_table(results: Collapse | Iterable[Collapse]) -> dict[str, NDArray[Any]]:
+    """Tabulate results: one row per result, one array per column.
+
+    Parameters
+    ----------
+    results : Collapse or iterable of Collapse
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_results,)
+        What `pandas.DataFrame` and `pyarrow.table` take as it is. Text: kernel ("features" for explicit ones),
+        activation, parametrization, description (the kernel's repr), convention, method. Integers: depth (0 for
+        explicit features), n_samples, n_classes, smallest_class, largest_class, between_rank. Floats, NaN where there is
+        no such number: weight_variance and bias_variance (NaN too when they differ between layers), nc1, error_bound,
+        trace_within, trace_between, nc1_pinv, nc2_equinorm, nc2_equiangle, nc2_etf, cdnv, ncc_accuracy,
+        standard_error, interval_low, interval_high.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not a Collapse.
+    ValueError
+        If there is none.
+    """
+    rows = [_row(result) for result in ([results] if isinstance(results, Collapse) else results)]
+    if not rows:
+        raise ValueError("results must not be empty")
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

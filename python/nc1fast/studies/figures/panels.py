@@ -1,0 +1,209 @@
+"""Panels of curves over a few values of x, such as the numbers of features, and one legend for all."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nc1fast.studies.figures import axes as _axes
+from nc1fast.studies.figures.looks import GREY, THEORY
+from nc1fast.support.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nc1fast.studies.figures.curves import Curve, Point
+    from nc1fast.studies.figures.looks import Look
+
+_SPREAD = 0.4  # of the points of one x, in units of the distance from x to 2 x
+_NOTE = 9  # points, from one line of notes to the next
+_NOTE_LETTERS = 16  # of an inch of notes
+_LETTER = 0.078  # inches, of a letter of the legend on average
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves under a title; `theory` are expectations, drawn as pale bands in the colour of their look."""
+
+    title: str
+    curves: Sequence[Curve]
+    theory: Sequence[Curve] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Panels with the same axes, and what is written around them.
+
+    Attributes
+    ----------
+    panels : sequence of sequence of Panel or None
+        Row by row; None leaves a place empty.
+    x_name, y_name : str
+    place : callable, optional
+        From a number x to the axis; None: x are names, evenly spaced.
+    by_row : bool
+        Whether each row has a vertical scale of its own.
+    reference : float, optional
+        A horizontal line.
+    legend : {"below", "right"}
+    size : (width, height)
+        Of a panel, in inches.
+    """
+
+    panels: Sequence[Sequence[Panel | None]]
+    x_name: str
+    y_name: str
+    place: Callable[[float], float] | None = math.log2
+    by_row: bool = False
+    reference: float | None = None
+    legend: str = "below"
+    size: tuple[float, float] = (2.8, 2.5)
+
+    def points(self, row: int | None = None) -> list[Point]:
+        """Every point of a row, or of all; of theory too."""
+        return [
+            point
+            for panels in (self.panels if row is None else self.panels[row : row + 1])
+            for panel in panels
+            if panel is not None
+            for curve in (*panel.curves, *panel.theory)
+            for point in curve.points
+        ]
+
+    def places(self) -> dict[Any, float]:
+        """Where each x is on the axis."""
+        xs = dict.fromkeys(point.x for point in self.points())
+        if self.place is None:
+            return {x: float(i) for i, x in enumerate(xs)}
+        return {x: self.place(x) for x in sorted(xs)}
+
+    def limits(self, row: int) -> tuple[float, float]:
+        """Of the vertical axis of a row: all bars, and the reference."""
+        points = self.points(row if self.by_row else None)
+        ends = [end for p in points for end in (p.value, p.low, p.high)]
+        return _axes.limits(ends if self.reference is None else [*ends, self.reference])
+
+
+def new_figure() -> Any:
+    """An empty figure that arranges its contents."""
+    figure = require("matplotlib.figure", "study").Figure(layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
+    return figure
+
+
+def drawn(sheet: Sheet) -> Any:
+    """The figure of a sheet."""
+    figure = new_figure()
+    n_rows, n_columns = len(sheet.panels), max(map(len, sheet.panels))
+    grid = figure.add_gridspec(n_rows, n_columns)
+    places = sheet.places()
+    entries: dict[Look, Any] = {}
+    lowest = {c: i for i, row in enumerate(sheet.panels) for c, panel in enumerate(row) if panel}
+    for i, row in enumerate(sheet.panels):
+        leftmost = next((column for column, panel in enumerate(row) if panel), None)
+        for column, panel in enumerate(row):
+            if panel is None:
+                continue
+            ax = figure.add_subplot(grid[i, column])
+            if sheet.reference is not None:
+                ax.axhline(sheet.reference, color="black", linewidth=1, zorder=1.5)
+            entries |= _panel(ax, panel, places)
+            headline(ax, panel.title, undefined(panel.curves), sheet.size[0])
+            _axes.log_axis(ax.yaxis, *sheet.limits(i))
+            ax.set_xticks(list(places.values()), [str(x) for x in places])
+            ax.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
+            ax.tick_params("y", labelleft=column == leftmost)
+            ax.tick_params("x", labelbottom=i == lowest[column], labelrotation=_tilt(sheet))
+            ax.set_ylabel(sheet.y_name if column == leftmost else "")
+            ax.set_xlabel(sheet.x_name if i == lowest[column] else "")
+    width, height = sheet.size
+    add_legend(figure, entries, sheet.legend, (width * n_columns + 0.7, height * n_rows + 0.4))
+    return figure
+
+
+def _tilt(sheet: Sheet) -> int:
+    """Degrees by which the names of x are turned, so that long ones fit."""
+    return 0 if sheet.place else 30
+
+
+def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> dict[Look, Any]:
+    """Draw the curves of one panel; returns what its legend needs."""
+    entries: dict[Look, Any] = {}
+    shifts: dict[str, float] = {}
+    for index, curve in enumerate(panel.curves):
+        look = curve.look
+        shift = shifts[look.label] = _SPREAD * ((index + 0.5) / len(panel.curves) - 0.5)
+        points = [p for p in curve.points if not math.isnan(p.value)]
+        entries[look] = ax.errorbar(
+            [places[p.x] + shift for p in points],
+            [p.value for p in points],
+            yerr=[[p.value - p.low for p in points], [p.high - p.value for p in points]],
+            label=look.label,
+            capsize=2,
+            elinewidth=1,
+            **look.line_style(),
+        )
+    for curve in panel.theory:
+        shift = shifts.get(curve.look.label, 0.0)
+        x = [places[p.x] + shift for p in curve.points]
+        style = {**THEORY.line_style(), "color": curve.look.colour}
+        ax.plot(x, [p.value for p in curve.points], zorder=1.8, **style)
+        entries[THEORY] = key_of(THEORY)
+    return entries
+
+
+def undefined(curves: Sequence[Curve]) -> list[str]:
+    """Notes on the repeats that have no place in a panel, curve by curve."""
+    notes = []
+    for curve in curves:
+        places: dict[int, list[str]] = {}
+        for point in curve.points:
+            if point.undefined:
+                places.setdefault(point.undefined, []).append(str(point.x))
+        notes += [
+            f"{n} undefined: {curve.look.label} at {', '.join(xs)}" for n, xs in places.items()
+        ]
+    return notes
+
+
+def headline(ax: Any, title: str, notes: Sequence[str], width: float) -> None:
+    """Write a title, and the notes between it and the panel, in lines of `width` inches."""
+    lines = [line for note in notes for line in textwrap.wrap(note, int(_NOTE_LETTERS * width))]
+    ax.set_title(title, pad=6 + _NOTE * len(lines))
+    for number, line in enumerate(reversed(lines)):
+        above = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        ax.annotate(line, (0, 1), (0, 4 + _NOTE * number), fontsize=7, color=GREY, **above)
+
+
+def key_of(look: Look) -> Any:
+    """A legend entry without anything drawn."""
+    return require("matplotlib.lines", "study").Line2D([], [], **look.line_style())
+
+
+def add_legend(
+    figure: Any, entries: dict[Look, Any], where: str, size: tuple[float, float]
+) -> None:
+    """Write the legend outside the panels, and give the figure the size that both need.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    entries : dict of Look to artist
+    where : {"right", "below"}
+    size : (width, height)
+        Of the panels, in inches.
+    """
+    looks = sorted(entries, key=lambda look: look.rank)
+    handles, labels = [entries[look] for look in looks], [look.label for look in looks]
+    widest = max(map(len, labels), default=0)
+    width, height = size
+    if where == "right":
+        figure.set_size_inches(width + 0.9 + _LETTER * widest, height)
+        figure.legend(handles, labels, loc="outside right upper", labelspacing=0.8)
+        return
+    columns = max(1, min(len(entries), int(width / (0.75 + _LETTER * widest))))
+    lines = math.ceil(len(entries) / columns)
+    figure.set_size_inches(width, height + 0.25 * lines)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)

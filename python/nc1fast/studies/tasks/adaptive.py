@@ -1,0 +1,217 @@
+"""Adaptive kernels of a study: on the labels, on permuted ones, and by the released code's equations."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import model_validator
+
+import nc1fast as nc
+from nc1fast.compat.equations import ANNEALING, released_adaptive
+from nc1fast.inputs.targets import encode
+from nc1fast.studies.fields import Count, Limits, Positive, joined, listed
+from nc1fast.studies.tasks.illustrations import gram_series, series, sigma
+from nc1fast.studies.tasks.measuring import Outcome, Problem, attempt, label, measured, model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from nc1fast.studies.tidy import Row
+
+RELEASED_ADAPTIVE = "compat.released.adaptive"
+
+
+class Adaptive(Limits):
+    """Adaptive kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.solve`.
+
+    `labels`: "shuffled" solves on permuted labels, and measures under the true ones. `equations`: "released" are those of
+    the released code.
+    """
+
+    labels: Literal["true", "shuffled"] = "true"
+    equations: Literal["correct", "released"] = "correct"
+    activation: Literal["erf", "relu"] | tuple[Literal["erf", "relu"], ...] = "erf"
+    noise: Positive
+    width: Count = 500
+    weight_variance: Positive = 1.0
+    readout_variance: Positive = 1 / 128
+    targets: Literal["scalar", "one-hot"] = "scalar"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Adaptive:
+        if self.released and (self.activation != "erf" or self.targets != "scalar"):
+            raise ValueError("the released equations are those of erf and one output")
+        return self
+
+    @property
+    def released(self) -> bool:
+        """Whether the equations are those of the released code."""
+        return self.equations == "released"
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether the labels are permuted."""
+        return self.labels == "shuffled"
+
+    def tasks(self) -> Iterator[AdaptiveTask]:
+        """One per activation."""
+        return (AdaptiveTask(self, activation) for activation in listed(self.activation))
+
+
+@dataclass(frozen=True)
+class AdaptiveTask:
+    """One adaptive kernel: one NC1 per convention."""
+
+    entry: Adaptive
+    activation: str
+
+    libraries = ("scipy.linalg", "scipy.optimize")
+
+    @property
+    def named(self) -> Row:
+        """The columns that name the kernel."""
+        e = self.entry
+        return model(
+            RELEASED_ADAPTIVE if e.released else "AdaptiveKernel",
+            self.activation,
+            2,
+            weight_variance=joined((e.weight_variance, e.readout_variance)),
+            bias_variance="0",
+            width=e.width,
+            noise=e.noise,
+        )
+
+    @property
+    def state(self) -> str:
+        """Column of the table."""
+        return "shuffled" if self.entry.shuffled else ""
+
+    @property
+    def name(self) -> str:
+        """As `Task`."""
+        return label({**self.named, "state": self.state})
+
+    @property
+    def chance(self) -> bool:
+        """As `Task`: permutations differ."""
+        return self.entry.shuffled
+
+    def n_rows(self, conventions: Sequence[str]) -> int:
+        """As `Task`."""
+        return len(conventions)
+
+    def seconds(self, n_samples: int, n_features: int) -> float:
+        """As `Task`; see `plan.describe_plan`."""
+        return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
+
+    def compute(self, problem: Problem) -> Outcome:
+        """As `Task`."""
+        Y = _targets(self.entry, problem)
+        if self.entry.shuffled:
+            words = np.random.SeedSequence((problem.seed, zlib.crc32(b"shuffled")))
+            Y = Y[np.random.default_rng(words).permutation(len(Y))]
+        solution, seconds = attempt(solve, self.entry, problem, Y, self.activation)
+        if isinstance(solution, str):
+            return Outcome(
+                measured(self.named, solution, problem.conventions, seconds, state=self.state)
+            )
+        answer, took = problem.collapse(solution.kernel)
+        rows = measured(
+            self.named,
+            answer,
+            problem.conventions,
+            seconds + took,
+            state=self.state,
+            note="" if solution.converged else f"not converged: {solution.reason}",
+        )
+        shown: list[Row] = []
+        if not (self.entry.shuffled or self.entry.released):
+            shown = gram_series(problem, self.named, solution.kernel)
+            if problem.shows("sigma", self.activation):
+                shown += sigma(self.named, solution.sigma)
+        return Outcome(rows, shown)
+
+
+@dataclass(frozen=True)
+class AnnealingTask:
+    """The course of a solution along the released code's widths: series alone."""
+
+    entry: Adaptive
+    activation: str
+
+    libraries = AdaptiveTask.libraries
+    chance = False
+
+    @property
+    def name(self) -> str:
+        """As `Task`."""
+        return f"annealing of {AdaptiveTask(self.entry, self.activation).name}"
+
+    def n_rows(self, conventions: Sequence[str]) -> int:
+        """As `Task`."""
+        return 0
+
+    def seconds(self, n_samples: int, n_features: int) -> float:
+        """As `Task`."""
+        return 0.05 + 10 * len(ANNEALING) * evaluation_seconds(n_samples, n_features)
+
+    def compute(self, problem: Problem) -> Outcome:
+        """As `Task`."""
+        Y = _targets(self.entry, problem)
+        whole, _ = attempt(solve, self.entry, problem, Y, self.activation, widths=ANNEALING)
+        if isinstance(whole, str):
+            return Outcome()
+        points: dict[str, list[tuple[float, float, float]]] = {}
+        for stage in whole.stages:
+            kernel, _ = problem.collapse(stage.kernel)
+            predicted, _ = attempt(nc.collapse, stage.predictions, problem.y)
+            values = {
+                "nc1": _nc1(kernel),
+                "nc1 of predictions": _nc1(predicted),
+                "trace sigma": float(np.trace(stage.sigma)),
+                "training error": float(np.mean((stage.predictions - Y) ** 2)),
+            }
+            for quantity, value in values.items():
+                points.setdefault(quantity, []).append((stage.width, 0.0, value))
+        named = {"model": "AdaptiveKernel", "activation": self.activation}
+        state = "released" if self.entry.released else ""
+        rows = [series(named, quantity, found, state=state) for quantity, found in points.items()]
+        return Outcome([], [row for of_one in rows for row in of_one])
+
+
+def solve(
+    entry: Adaptive, problem: Problem, Y: NDArray[np.float64], activation: str, **options: Any
+) -> Any:
+    """Solve the equations of an entry for the targets Y of shape (n_samples, n_outputs)."""
+    settings = {
+        "noise": entry.noise,
+        "width": entry.width,
+        "weight_variance": entry.weight_variance,
+        "readout_variance": entry.readout_variance,
+        **options,
+    }
+    if entry.released:
+        return released_adaptive(problem.X, Y, n_threads=problem.n_threads, **settings)
+    return nc.adaptive.solve(
+        problem.X, Y, activation=activation, n_threads=problem.n_threads, **settings
+    )
+
+
+def evaluation_seconds(n_samples: int, n_features: int) -> float:
+    """One evaluation of the free energy and its gradient, on one thread: a Cholesky factor, an inverse, products."""
+    n = float(n_samples)
+    return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
+
+
+def _targets(entry: Adaptive, problem: Problem) -> NDArray[np.float64]:
+    labels, classes = np.unique(problem.y, return_inverse=True)
+    return encode(entry.targets, classes.astype(np.int32), len(labels)).values
+
+
+def _nc1(answer: Any) -> float:
+    return float("nan") if isinstance(answer, str) else float(answer.nc1)

@@ -1,0 +1,221 @@
+"""Trained networks of a study: their features, their own NTK and their empirical NTK, before and after."""
+
+from __future__ import annotations
+
+import functools
+import math
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+import nc1fast as nc
+from nc1fast.studies.fields import Count, Limits, Number, Positive, Variance, joined, listed
+from nc1fast.studies.tasks.illustrations import series, sigma
+from nc1fast.studies.tasks.measuring import (
+    MEASURED,
+    Outcome,
+    Problem,
+    attempt,
+    label,
+    measured,
+    model,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nc1fast.networks import Trace
+    from nc1fast.studies.tidy import Row
+
+_STATES = ("start", "end")
+
+
+class Training(Limits):
+    """Networks and their training, one for each activation: arguments of `ShallowNetwork` and `train`."""
+
+    activation: str | tuple[str, ...]
+    depth: Annotated[int, Field(strict=True, ge=2)] = 2
+    width: Count = 500
+    weight_variance: Variance | tuple[Variance, ...] = 1.0
+    bias_variance: Variance | tuple[Variance, ...] = 0.0
+    parametrization: Literal["standard", "ntk"] = "standard"
+    train_bias: bool | None = None
+    targets: Literal["scalar", "one-hot"] = "scalar"
+    loss: Literal["mse", "cross-entropy"] = "mse"
+    optimizer: Literal["sgd", "adam", "langevin"] = "sgd"
+    lr: Positive = 1e-3
+    momentum: Annotated[Number, Field(ge=0)] = 0.0
+    weight_decay: Variance = 0.0
+    temperature: Positive | None = None
+    epochs: Count = 1000
+    until: Literal["zero-error"] | tuple[Literal["loss", "slope"], Positive] | None = None
+    probe: Literal["log"] | tuple[Annotated[int, Field(strict=True, ge=0)], ...] = "log"
+    tangent: bool = True  # whether the NTKs are computed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Training:
+        for activation in listed(self.activation):
+            nc.NNGP(activation, self.depth, self.weight_variance, self.bias_variance)
+        if (self.optimizer == "langevin") != (self.temperature is not None):
+            raise ValueError("temperature belongs to optimizer langevin, which needs it")
+        if self.optimizer == "langevin" and self.weight_decay:
+            raise ValueError("weight_decay must be 0 for langevin, where the prior decides it")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError("momentum belongs to optimizer sgd")
+        if self.probe != "log" and max(self.probe, default=0) > self.epochs:
+            raise ValueError(f"probe must lie within the {self.epochs} epochs")
+        if self.loss == "cross-entropy" and self.targets != "one-hot":
+            raise ValueError("loss cross-entropy needs targets one-hot")
+        return self
+
+    def tasks(self) -> Iterator[NetworkTask]:
+        """One per activation."""
+        return (NetworkTask(self, activation) for activation in listed(self.activation))
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """One network, trained: 5 NC1s per convention, 2 without the NTKs."""
+
+    training: Training
+    activation: str
+
+    libraries = ("torch",)
+    chance = True
+
+    @property
+    def named(self) -> Row:
+        """The columns that name the network."""
+        t = self.training
+        return model(
+            "network",
+            self.activation,
+            t.depth,
+            weight_variance=joined(t.weight_variance),
+            bias_variance=joined(t.bias_variance),
+            parametrization=t.parametrization,
+            width=t.width,
+            noise=math.nan if t.temperature is None else t.temperature,
+        )
+
+    @property
+    def name(self) -> str:
+        """As `Task`."""
+        return label(self.named)
+
+    def n_rows(self, conventions: Sequence[str]) -> int:
+        """As `Task`."""
+        return (5 if self.training.tangent else 2) * len(conventions)
+
+    def seconds(self, n_samples: int, n_features: int) -> float:
+        """As `Task`, all epochs; see `plan.describe_plan`."""
+        t = self.training
+        smooth = self.activation not in ("relu", "leaky_relu", "abs")  # more than a comparison
+        unit = 4e-9 + 9e-9 * smooth + 1e-10 * (n_features + (t.depth - 2) * t.width)
+        noise = 8e-9 * t.width * n_features if t.optimizer == "langevin" else 0.0
+        epoch = 2.5e-4 + n_samples * t.width * (t.depth - 1) * unit + noise
+        return t.epochs * epoch + (2e-7 * n_samples**2 if t.tangent else 0.0)
+
+    def compute(self, problem: Problem) -> Outcome:
+        """As `Task`."""
+        network = self._network(problem)
+        trace, seconds = attempt(self._train, problem, network)
+        trained = trace if isinstance(trace, str) else trace.networks[0]
+        if not isinstance(trace, str) and trace.endings[0].startswith("diverged"):
+            trained = trace.endings[0]
+        rows: list[Row] = []
+        for state, module in zip(_STATES, (network, trained), strict=True):
+            answer, took = _features(problem, module, f"post{self.training.depth - 1}")
+            if state == "end":
+                took += seconds
+            rows += measured(self.named, answer, problem.conventions, took, state=state)
+        if self.training.tangent:
+            rows += self._tangents(problem, network, trained)
+        return Outcome(rows, [] if isinstance(trace, str) else self._series(problem, trace))
+
+    def _network(self, problem: Problem) -> Any:
+        """Drawn with a seed of the data set's: activations of one shape start from the same weights."""
+        t = self.training
+        words = np.random.SeedSequence((problem.seed, zlib.crc32(b"network")))
+        return nc.networks.ShallowNetwork(
+            self.activation,
+            problem.X.shape[1],
+            depth=t.depth,
+            width=t.width,
+            n_outputs=1 if t.targets == "scalar" else len(np.unique(problem.y)),
+            weight_variance=t.weight_variance,
+            bias_variance=t.bias_variance,
+            parametrization=t.parametrization,
+            train_bias=t.train_bias,
+            seed=int(words.generate_state(1)[0]),
+        )
+
+    def _train(self, problem: Problem, network: Any) -> Trace:
+        t = self.training
+        return nc.networks.train(
+            network,
+            problem.X,
+            problem.y,
+            targets=t.targets,
+            loss=t.loss,
+            optimizer=t.optimizer,
+            lr=t.lr,
+            momentum=t.momentum,
+            weight_decay=t.weight_decay,
+            temperature=t.temperature,
+            epochs=t.epochs,
+            until=t.until,
+            probe=t.probe,
+            convention=problem.conventions[0],
+            seed=problem.seed,
+        )
+
+    def _tangents(self, problem: Problem, network: Any, trained: Any) -> list[Row]:
+        """The NTK of this very network, and the empirical ones at start and end."""
+        try:
+            kernel = network.ntk()
+        except ValueError as error:  # the activation has none
+            answer, seconds = str(error), 0.0
+        else:
+            answer, seconds = problem.collapse(kernel)
+        named = {**self.named, "model": "NTK", "noise": math.nan}
+        rows = measured(named, answer, problem.conventions, seconds)
+        named = {**self.named, "model": "empirical NTK"}
+        for state, module in zip(_STATES, (network, trained), strict=True):
+            answer, seconds = module, 0.0
+            if not isinstance(module, str):
+                empirical = functools.partial(nc.networks.empirical_ntk, module)
+                answer, seconds = problem.collapse(empirical, dtype="float64")
+            rows += measured(named, answer, problem.conventions, seconds, state=state)
+        return rows
+
+    def _series(self, problem: Problem, trace: Trace) -> list[Row]:
+        rows: list[Row] = []
+        if problem.shows("training", self.activation):
+            t = trace.table
+            for layer in dict.fromkeys(t["layer"].tolist()):
+                probed = _points(t["epoch"], t["nc1"], t["layer"] == layer)
+                rows += series(self.named, "nc1", probed, layer=layer)
+            for quantity in ("loss", "accuracy"):
+                probed = _points(t["epoch"], t[quantity], t["layer"] == "output")
+                rows += series(self.named, quantity, probed)
+        if problem.shows("sigma", self.activation):
+            for state in _STATES:
+                rows += sigma(self.named, trace.weight_covariances[0]["pre1"][state], state)
+        return rows
+
+
+def _points(x: Any, values: Any, keep: Any) -> list[tuple[float, float, float]]:
+    """Points (x, 0, value) of the probes that `keep` keeps."""
+    return [(a, 0.0, b) for a, b in zip(x[keep], values[keep], strict=True)]
+
+
+def _features(problem: Problem, module: Any, layer: str) -> tuple[Any, float]:
+    """Collapse of a layer's features; a reason instead of a module is passed on."""
+    if isinstance(module, str):
+        return module, 0.0
+    probed, seconds = attempt(nc.networks.probe, module, problem.X, problem.y, [layer], **MEASURED)
+    return probed if isinstance(probed, str) else probed[layer], seconds

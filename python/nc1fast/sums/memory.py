@@ -1,0 +1,83 @@
+"""How many bytes a pass takes beside X and its packed rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nc1fast.support.arguments import as_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TILE_ROWS = 384  # of the core
+_CHUNK = 3 << 20  # rows between two steps of the survey, and their values
+
+
+def as_limit(memory_limit: Any) -> int | None:
+    """A number of bytes, or None for no limit."""
+    return None if memory_limit is None else int(as_number("memory_limit", memory_limit, least=0))
+
+
+def check_memory(limit: float | None, needed: Mapping[str, int]) -> None:
+    """Raise ValueError if what is needed, in bytes by what for, is more than the limit."""
+    total = sum(needed.values())
+    if limit is not None and total > limit:
+        listed = ", ".join(f"{n} for {what}" for what, n in needed.items() if n)
+        raise ValueError(
+            f"memory_limit is {limit} bytes, but at least {total} are needed: {listed}"
+        )
+
+
+@dataclass(frozen=True)
+class WorkingSet:
+    """Bytes of one pass that do not depend on how its rows are divided."""
+
+    labels: int  # classes and their order
+    row_sums: int
+    class_pairs: int
+    buffers: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.labels + self.row_sums + self.class_pairs + self.buffers
+
+    def message(self, limit: float, packed: int) -> str:
+        """Why the limit is too low, if rows take no less than `packed` bytes."""
+        return (
+            f"memory_limit is {limit} bytes, but at least {self.total + packed} are needed: {packed} for packed rows, "
+            f"{self.row_sums} for row-class sums (statistics='sums' needs none), {self.class_pairs} for class pairs, "
+            f"{self.labels} for the labels, {self.buffers} for buffers"
+        )
+
+
+def working_set(
+    n_rows: int,
+    n_features: int,
+    n_classes: int,
+    n_kernels: int,
+    n_threads: int,
+    *,
+    layers: int,
+    row_sums: bool,
+) -> WorkingSet:
+    """What a pass needs beside packed rows.
+
+    Parameters
+    ----------
+    layers : int
+        Of all chains together.
+    """
+    n, c, threads = n_rows, n_classes, max(1, n_threads)
+    in_tile = min(c, _TILE_ROWS)
+    tile = 16 * in_tile**2 + (32 * _TILE_ROWS * in_tile if row_sums else 0)
+    return WorkingSet(
+        labels=12 * n,
+        row_sums=(8 * n * c + 40 * n) * n_kernels if row_sums else 0,
+        class_pairs=192 * c * c * n_kernels,
+        buffers=24 * c * n_features
+        + 128 * c * layers
+        + threads * (48 * 24 * n_features + 2 * n_kernels * (tile + 48 * 48 * 8))
+        + _CHUNK,
+    )

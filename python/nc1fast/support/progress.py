@@ -1,0 +1,130 @@
+"""Progress as callers ask for it: a bar, a function of theirs, or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from nc1fast.support.arguments import shown
+from nc1fast.support.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Report: TypeAlias = Callable[[int, int], object]
+
+_SELDOM = 10.0  # seconds between two states of a bar where each stays to be read: in a file, not on a terminal
+
+
+def check_progress(progress: Any) -> None:
+    """Raise TypeError unless `progress` is a bool or callable."""
+    if not (isinstance(progress, bool | np.bool_) or callable(progress)):
+        raise TypeError(
+            f"progress must be a bool or a callable(done, total), got {shown(progress)}"
+        )
+
+
+@contextmanager
+def reporting(progress: Any, unit: str = "tiles", *, leave: bool = True) -> Iterator[Report | None]:
+    """A report(done, total) for as long as the work lasts, or None.
+
+    Parameters
+    ----------
+    progress : bool or callable(done, total)
+        True is a bar of tqdm on standard error, with the time that is left. What is called hears of each state once: total
+        stays and is positive, done never falls, and reaches total unless the work ends in an error.
+    unit : str
+        What is counted.
+    leave : bool, default True
+        Whether a bar stays when the work is done.
+
+    Raises
+    ------
+    TypeError
+        If `progress` is neither.
+    ImportError
+        If tqdm is not installed.
+    """
+    check_progress(progress)
+    if not isinstance(progress, bool | np.bool_):
+        steady = _Steady(progress)
+        yield steady
+        steady.finish()
+    elif not progress:
+        yield None
+    else:
+        with ExitStack() as stack:
+            steady = _Steady(_bar(stack, unit, leave=leave))
+            yield steady
+            steady.finish()
+
+
+def staged(report: Report | None, count: int) -> list[Report] | list[None]:
+    """A report for each of `count` stages of about the same length, which come one after the other.
+
+    What a stage says before it knows its total (0) is not passed on.
+    """
+    if report is None:
+        return [None] * count
+    length = 0
+
+    def stage(index: int) -> Report:
+        def told(done: int, total: int) -> None:
+            nonlocal length
+            if total > 0:
+                length = length or total
+                report(index * length + done * length // total, count * length)
+
+        return told
+
+    return [stage(index) for index in range(count)]
+
+
+class _Steady:
+    """Passes on what is new, in terms of the first total."""
+
+    def __init__(self, report: Report) -> None:
+        self.report, self.done, self.total = report, -1, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if total <= 0:
+            return
+        self.total = self.total or total
+        self._tell(min(done, total) * self.total // total)
+
+    def finish(self) -> None:
+        """The work is done, whatever was expected of it."""
+        if self.total:
+            self._tell(self.total)
+
+    def _tell(self, done: int) -> None:
+        if done > self.done:
+            self.done = done
+            self.report(done, self.total)
+
+
+def _bar(stack: ExitStack, unit: str, *, leave: bool) -> Report:
+    """A bar that appears when the total is known; work that is done by then does not count towards its speed."""
+    tqdm = require("tqdm", "cli").tqdm
+    settings: dict[str, Any] = {"unit": f" {unit}", "leave": leave}
+    if sys.stderr.isatty():
+        size = shutil.get_terminal_size()  # of one that says 0 x 0, as some do, the usual one
+        settings |= {"ncols": size.columns, "nrows": size.lines}
+    else:
+        settings["mininterval"] = _SELDOM
+    bar: Any = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=total, initial=done, **settings)
+            stack.callback(bar.close)
+        bar.update(done - bar.n)
+        if done == total:
+            bar.refresh()
+
+    return report
