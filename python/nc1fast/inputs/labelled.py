@@ -1,0 +1,106 @@
+"""Labelled data, checked and sorted once: what every method takes from the call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
+from nc1fast.inputs.files import as_source, read_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from nc1fast.inputs.file_rows import FileRows
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Which row is of which class.
+
+    Attributes
+    ----------
+    of_row : ndarray of int32 of shape (n_samples,)
+        Index into `labels` of each row; every class occurs.
+    labels : ndarray of shape (n_classes,)
+        Sorted, as `numpy.unique` sorts them.
+    """
+
+    of_row: NDArray[np.int32]
+    labels: NDArray[Any]
+
+    @classmethod
+    def of(cls, y: ArrayLike, n_samples: int, name: str = "y") -> Classes:
+        """Classes of `n_samples` labels, at least two of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `as_labels`, and for a single class.
+        """
+        of_row, labels = as_labels(y, n_samples, name)
+        two_classes(labels)
+        return cls(of_row, labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Rows of each class, shape (n_classes,)."""
+        return np.bincount(self.of_row, minlength=len(self)).astype(np.int64)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """The caller's row at each position by class, shape (n_samples,); rows of one class keep their order."""
+        return np.argsort(self.of_row, kind="stable").astype(np.int64, copy=False)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Position in `order` at which each class starts, and n_samples: shape (n_classes + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.sizes)])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledData:
+    """Rows and their classes, both checked.
+
+    Attributes
+    ----------
+    rows : ndarray or FileRows of shape (n_samples, n_features)
+        As `as_rows` gives them.
+    classes : Classes
+    """
+
+    rows: NDArray[Any] | FileRows
+    classes: Classes
+
+    @classmethod
+    def of(cls, X: Any, y: Any, *, unread: bool = False) -> LabelledData:
+        """Check X and y, which may be paths.
+
+        Parameters
+        ----------
+        unread : bool
+            Whether the caller searches a file for NaN and Inf itself.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As `nc1fast.collapse`.
+        """
+        rows = as_rows(as_source(X), "X", unread=unread)
+        return cls(rows, Classes.of(read_labels(y), len(rows)))
+
+    @property
+    def n_samples(self) -> int:
+        """Rows."""
+        return len(self.rows)
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the rows."""
+        return int(self.rows.shape[1])
