@@ -29,6 +29,7 @@ from nc1fast.distributed.planning import MOST_BUNDLES, Cost, Plan, best_count
 from nc1fast.distributed.problem import Problem
 from nc1fast.distributed.shares import Share
 from nc1fast.sums.rectangles import rows_of_part
+from nc1fast.sums.settings import Settings
 
 RELU = nc.NNGP("relu")
 
@@ -45,14 +46,7 @@ def _same(found, expected):
 
 def _plan(X, y, kernels, bundles, executor=None, **settings):
     """A plan without a calibration."""
-    settings = {
-        "statistics": "all",
-        "dtype": "float64",
-        "device": "cpu",
-        "memory_limit": None,
-        **settings,
-    }
-    problem = Problem.of(X, y, kernels, **settings)
+    problem = Problem.of(X, y, kernels, Settings(**settings))
     return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
 
 
@@ -127,7 +121,7 @@ class Watching(ThreadPoolExecutor):
 
     def submit(self, function, task):
         self.tasks.append(task)
-        self.rows.add(task.surveyed().problem.rows.path)
+        self.rows.add(task.surveyed().problem.data.rows.path)
         future = super().submit(function, task)
         self.futures.add(future)
         return future

@@ -11,6 +11,7 @@ import pytest
 from nc1fast import feature_sums as module
 from nc1fast import metrics, reference
 from nc1fast.feature_sums import FeatureSums, feature_sums
+from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
 
 SIZES = (7, 23, 60, 111, 200)
@@ -28,8 +29,8 @@ def _data(seed=0, sizes=SIZES, d=9, sd=1.0):
 
 
 def _whole(H, y, **kwargs):
-    labels, classes = np.unique(y, return_inverse=True)
-    return feature_sums(H, classes, labels, **kwargs)
+    labels, of_row = np.unique(y, return_inverse=True)
+    return feature_sums(LabelledData(H, Classes(of_row, labels)), **kwargs)
 
 
 def _batches(H, y, seed, count=7):

@@ -64,9 +64,9 @@ def test_rows_that_are_out_of_range_only_by_themselves_do_not_stop_a_plan(monkey
     problem_class = distributed.planning.Problem
     sample = problem_class.sample
 
-    def out_of_range(self, order, n_rows):
-        found = sample(self, order, n_rows)
-        found.rows[0] = 1e200
+    def out_of_range(self, n_rows):
+        found = sample(self, n_rows)
+        found.data.rows[0] = 1e200
         return found
 
     monkeypatch.setattr(problem_class, "sample", out_of_range)

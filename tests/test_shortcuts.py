@@ -11,9 +11,10 @@ from tests import precise
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast.inputs.arrays import as_labels, as_rows
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.metrics import collapse_from_sums
 from nc1fast.shortcuts import interpolation, shortcut_of, shortcut_sums
+from nc1fast.sums.settings import Settings
 
 RECTIFIERS = ("relu", "abs", nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5), nc.LeakyReLU(1.0))
 ENTIRE = ("erf", "probit", "gelu", "sin", "cos", "gaussian")
@@ -50,9 +51,8 @@ each_case = pytest.mark.parametrize(("kernel", "n_features"), CASES, ids=repr)
 
 
 def _shortcut(X, y, kernel, *, rows=True, convention="papyan"):
-    rows_of = as_rows(X)
-    classes, labels = as_labels(y, len(rows_of))
-    sums = shortcut_sums(rows_of, classes, labels, kernel, row_sums=rows)
+    settings = Settings("all" if rows else "sums")
+    sums = shortcut_sums(LabelledData.of(X, y), kernel, settings)
     return collapse_from_sums(sums, convention)
 
 
@@ -184,10 +184,8 @@ def test_sums_alone_have_the_same_bits():
 @pytest.mark.parametrize("kernel", [nc.NTK("relu"), nc.NTK("erf"), nc.NNGP("gelu")], ids=repr)
 def test_the_bits_do_not_depend_on_the_threads(kernel):
     X, y = _mixture(6000, 2, std=0.3)
-    classes, labels = as_labels(y, len(X))
-    one, three = (
-        shortcut_sums(X, classes, labels, kernel, row_sums=True, n_threads=n) for n in (1, 3)
-    )
+    data = LabelledData.of(X, y)
+    one, three = (shortcut_sums(data, kernel, Settings(n_threads=n)) for n in (1, 3))
     for name in ("block_sums", "within", "traces", "class_rows"):
         np.testing.assert_array_equal(getattr(one, name), getattr(three, name), err_msg=name)
 

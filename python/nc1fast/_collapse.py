@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from nc1fast.core.backend import thread_count
 from nc1fast.feature_sums import feature_sums
-from nc1fast.inputs.arrays import as_labels, as_matrix, as_rows, two_classes
+from nc1fast.inputs.arrays import as_matrix, as_rows
 from nc1fast.inputs.files import as_source, read_gram, read_labels, steady
+from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods import Request, checked_method, collapse_by
 from nc1fast.metrics.result import CONVENTIONS, Collapse, collapse_from_sums
 from nc1fast.sums.given_tiles import called, precomputed, tile_sums
-from nc1fast.sums.memory import as_limit
-from nc1fast.sums.streaming import check_pass, kernel_sums
+from nc1fast.sums.settings import Settings as PassSettings
+from nc1fast.sums.streaming import kernel_sums
 from nc1fast.support.arguments import as_count, as_flag, as_items, as_number, check_choice, shown
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import check_progress, reporting
@@ -180,8 +180,7 @@ def collapse(
     tolerance, seed = checked_method(method, tolerance, seed)
     confidence = as_number("confidence", confidence, above=0, below=1)
     keep_rows = as_flag("keep_rows", keep_rows)
-    check_pass(statistics, dtype, device)
-    memory_limit = as_limit(memory_limit)
+    memory_limit = PassSettings(statistics, dtype, device, n_threads, memory_limit).memory_limit
     check_progress(progress)
     if method != "exact":
         if executor is not None or journal is not None or device != "cpu":
@@ -258,8 +257,7 @@ def class_sums(
     -----
     Cost: as `collapse`, and a hash of X, which identifies the problem.
     """
-    check_pass(statistics, dtype, device)
-    memory_limit = as_limit(memory_limit)
+    memory_limit = PassSettings(statistics, dtype, device, n_threads, memory_limit).memory_limit
     check_progress(progress)
     return _sums(
         *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, _checked_part(part)),
@@ -297,7 +295,6 @@ def _sums(
             raise ValueError(
                 "part and device need a kernel object: explicit features, Gram matrices and callables are summed on the CPU"
             )
-    thread_count(n_threads)
     if executor is not None or journal is not None:
         from nc1fast import distributed
 
@@ -320,45 +317,36 @@ def _sums(
         X = as_source(X)
     if kernel is None:
         H = as_matrix(X, "X")
-        classes, labels = as_labels(y, len(H))
-        two_classes(labels)
-        _check_memory(memory_limit, len(H), len(labels), 1 if row_sums else 0)
-        return feature_sums(H, classes, labels, rows=row_sums)
+        classes = Classes.of(y, len(H))
+        _check_memory(memory_limit, len(H), len(classes), 1 if row_sums else 0)
+        return feature_sums(LabelledData(H, classes), rows=row_sums)
     if isinstance(kernel, str):
         if kernel != "precomputed":
             raise ValueError(
                 f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
             )
         tile, n = precomputed(read_gram(X))
-        classes, labels = as_labels(y, n)
-        two_classes(labels)
+        classes = Classes.of(y, n)
         with reporting(progress) as report:
-            return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=report)
+            return tile_sums(tile, classes, kernel, row_sums=row_sums, progress=report)
     # The survey of a kernel object looks for NaN and Inf itself.
     rows = as_rows(X, "X", unread=isinstance(kernels[0], Kernel))
-    classes, labels = as_labels(y, len(rows))
-    two_classes(labels)
+    classes = Classes.of(y, len(rows))
     if not isinstance(kernels[0], Kernel):
         if not callable(kernel) or isinstance(kernel, type):
             raise TypeError(
                 f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
             )
-        _check_memory(memory_limit, len(rows), len(labels), 2)
+        _check_memory(memory_limit, len(rows), len(classes), 2)
         tile = called(kernel, rows)
         with reporting(progress) as report:
-            return tile_sums(tile, classes, labels, kernel, row_sums=row_sums, progress=report)
+            return tile_sums(tile, classes, kernel, row_sums=row_sums, progress=report)
     with reporting(progress) as report:
         sums = kernel_sums(
-            rows,
-            classes,
-            labels,
+            LabelledData(rows, classes),
             kernels,
-            dtype=dtype,
-            row_sums=row_sums,
-            n_threads=n_threads,
-            device=device,
+            PassSettings(statistics, dtype, device, n_threads, memory_limit),
             part=part,
-            memory_limit=memory_limit,
             identify=identify,
             progress=report,
         )

@@ -17,6 +17,7 @@ import numpy as np
 
 from nc1fast.core.linear import length, matmul, matmul_error
 from nc1fast.inputs.arrays import as_labels, as_matrix, object_array
+from nc1fast.inputs.labelled import Classes
 from nc1fast.metrics.bounds import summation_error
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.sums.class_sums import ClassSums, SumsError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
+
+    from nc1fast.inputs.file_rows import FileRows
+    from nc1fast.inputs.labelled import LabelledData
 
     Array = NDArray[np.float64]
 
@@ -85,18 +89,18 @@ def _sum_rows_error(n: int) -> float:
     return min(n, 9 + 1.5 * math.log2(max(n, 1)))
 
 
-def _rows_at_a_time(H: NDArray[Any]) -> int:
+def _rows_at_a_time(H: NDArray[Any] | FileRows) -> int:
     return max(1, _CHUNK // int(H.shape[1]))
 
 
-def _widened(H: NDArray[Any], index: NDArray[np.intp]) -> Iterator[Array]:
+def _widened(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Iterator[Array]:
     """H[index] in float64, a new array of at most 512 KiB (or one row) at a time."""
     step = _rows_at_a_time(H)
     for start in range(0, len(index), step):
         yield H[index[start : start + step]].astype(np.float64, copy=False)
 
 
-def _moments(H: NDArray[Any], index: NDArray[np.intp]) -> _Moments:
+def _moments(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> _Moments:
     """Moments of the rows H[index], in two passes: the mean, then deviations from it."""
     u, n, d = UNIT_ROUNDOFF, len(index), H.shape[1]
     first = H[index[0]].astype(np.float64)
@@ -158,28 +162,13 @@ def _sums(moments: list[_Moments], labels: NDArray[Any]) -> ClassSums:
     )
 
 
-def _split(classes: NDArray[np.integer[Any]], n_classes: int) -> list[NDArray[np.intp]]:
-    """Rows of every class, in order."""
-    order = np.argsort(classes, kind="stable")
-    return np.split(order, np.cumsum(np.bincount(classes, minlength=n_classes))[:-1])
-
-
-def feature_sums(
-    H: NDArray[Any],
-    classes: NDArray[np.integer[Any]],
-    labels: NDArray[Any],
-    *,
-    rows: bool = True,
-) -> ClassSums:
+def feature_sums(data: LabelledData, *, rows: bool = True) -> ClassSums:
     """Class sums of explicit features: of the kernel <h, h'>.
 
     Parameters
     ----------
-    H : ndarray of shape (n_samples, n_features)
-        float16, float32 (both widened exactly) or float64; finite.
-    classes : integer ndarray of shape (n_samples,)
-        Index into `labels`; every class occurs.
-    labels : ndarray of shape (n_classes,)
+    data : LabelledData
+        Rows of float16, float32 (both widened exactly) or float64.
     rows : bool, default True
         Whether to compute the row-class sums.
 
@@ -194,19 +183,18 @@ def feature_sums(
     Accuracy: within to some 60 unit roundoffs relative, however collapsed; block sums to 60 + 128 + d/128 of n n' |mu| |mu'|.
     Source: two-pass variance with the correction of Chan, Golub & LeVeque (1983).
     """
-    parts = _split(classes, len(labels))
-    moments = [_moments(H, index) for index in parts]
-    sums = _sums(moments, labels)
+    H, classes = data.rows, data.classes
+    moments = [_moments(H, index) for index in classes.rows_of()]
+    sums = _sums(moments, classes.labels)
     if not rows:
         return sums
-    order = np.concatenate(parts)
     scaled = np.array([m.n * (m.shift + m.offset) for m in moments])  # (C, d)
-    R = np.empty((len(labels), len(H)))
+    R = np.empty((len(classes), len(H)))
     start = 0
-    for chunk in _widened(H, order):
+    for chunk in _widened(H, classes.order):
         R[:, start : start + len(chunk)] = matmul(scaled, chunk.T)
         start += len(chunk)
-    return dataclasses.replace(sums, class_rows=R, order=order.astype(np.int64))
+    return dataclasses.replace(sums, class_rows=R, order=classes.order)
 
 
 def _kind(labels: NDArray[Any]) -> str:
@@ -263,10 +251,10 @@ class FeatureSums:
             sums are then as they were.
         """
         H = as_matrix(H, "H")
-        classes, labels = as_labels(y, len(H))
+        classes = Classes(*as_labels(y, len(H)))
         batch = FeatureSums()
-        batch._n_features, batch._kind = H.shape[1], _kind(labels)
-        for label, index in zip(labels, _split(classes, len(labels)), strict=True):
+        batch._n_features, batch._kind = H.shape[1], _kind(classes.labels)
+        for label, index in zip(classes.labels, classes.rows_of(), strict=True):
             key = label.item() if isinstance(label, np.generic) else label
             batch._classes[key] = (label, _moments(H, index))
         merged = self + batch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,11 @@ from nc1fast.distributed.shares import Share
 from nc1fast.inputs.arrays import row_chunks
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.inputs.files import as_source
+from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.spool import full
 from nc1fast.kernels.classes import from_plain, to_plain
 from nc1fast.sums.class_sums import from_pass
+from nc1fast.sums.settings import Settings
 from nc1fast.sums.streaming import Survey, kernel_sums
 from nc1fast.support import packed
 from nc1fast.support.arithmetic import ieee
@@ -137,21 +139,18 @@ class Surveyed:
             If the file of the rows has changed since it was first looked at.
         """
         problem = self.problem
+        settings = replace(problem.settings, n_threads=self.n_threads)
         found: Any = kernel_sums(
-            *(problem.rows, problem.classes, problem.labels, problem.kernels),
-            dtype=problem.dtype,
-            row_sums=problem.statistics == "all",
-            n_threads=self.n_threads,
-            device=problem.device,
+            problem.data,
+            problem.kernels,
+            settings,
             part=part,
-            memory_limit=problem.memory_limit,
             surveyed=self.survey,
             progress=progress,
         )
-        if isinstance(problem.rows, FileRows) and problem.rows.state() != problem.state:
-            raise ValueError(
-                f"X has changed since the pass began: {problem.rows.path} must stay as it is"
-            )
+        rows = problem.data.rows
+        if isinstance(rows, FileRows) and rows.state() != problem.state:
+            raise ValueError(f"X has changed since the pass began: {rows.path} must stay as it is")
         return [sums.exact for sums in found]
 
     def shares(self, part: tuple[int, int]) -> list[Share]:
@@ -160,15 +159,15 @@ class Surveyed:
 
     def nothing(self) -> list[PassSums]:
         """The sums of no pair at all: the problem's hash, its exponents and scales, and zeros."""
-        n = len(self.problem.rows)
+        n = self.problem.data.n_samples
         return self.sums((n, n + 1))  # there are no more than n parts with pairs
 
     def finish(self, totals: Sequence[PassSums]) -> list[ClassSums]:
         """Turn the integers of all bundles into sums."""
         problem, order = self.problem, self.survey.order
-        sizes = np.bincount(problem.classes, minlength=len(problem.labels)).astype(np.int64)
+        classes = problem.data.classes
         return [
-            from_pass(total, sizes, problem.labels, kernel, order, in_place=True)
+            from_pass(total, classes.sizes, classes.labels, kernel, order, in_place=True)
             for total, kernel in zip(totals, problem.kernels, strict=True)
         ]
 
@@ -204,12 +203,12 @@ class Surveyed:
                     raise full(error, path, f"{n_bytes} {_NEEDED}") from error
                 return path
 
-            rows, state = self.problem.rows, self.problem.state
+            rows, state = self.problem.data.rows, self.problem.state
             if not isinstance(rows, FileRows) or rows.temporary:
                 rows = as_source(write("rows.npy", _npy(rows), rows.nbytes))
                 state = rows.state()
             by_row: dict[str, NDArray[Any]] = {
-                "classes": self.problem.classes,
+                "classes": self.problem.data.classes.of_row,
                 "order": self.survey.order,
             }
             for name, array in by_row.items():
@@ -231,12 +230,12 @@ class Surveyed:
         names = ("path", "offset", "stride", "stored", "shape")
         return {
             "rows": {name: getattr(rows, name) for name in names},
-            "n_classes": len(problem.labels),
+            "n_classes": len(problem.data.classes),
             "kernels": [to_plain(kernel) for kernel in problem.kernels],
-            "statistics": problem.statistics,
-            "dtype": problem.dtype,
-            "device": problem.device,
-            "memory_limit": problem.memory_limit,
+            "statistics": problem.settings.statistics,
+            "dtype": problem.settings.dtype,
+            "device": problem.settings.device,
+            "memory_limit": problem.settings.memory_limit,
             "n_threads": self.n_threads,
             "state": state,
             "passes": survey.passes,
@@ -250,15 +249,15 @@ class Surveyed:
     ) -> Surveyed:
         """What `tasks` stored; labels, which no worker needs, are 0, 1, ..."""
         rows = values["rows"]
-        problem = Problem(
+        data = LabelledData(
             FileRows(**{**rows, "shape": tuple(rows["shape"])}),
-            classes,
-            np.arange(values["n_classes"]),
+            Classes(classes, np.arange(values["n_classes"])),
+        )
+        names = ("statistics", "dtype", "device", "memory_limit")
+        problem = Problem(
+            data,
             tuple(from_plain(kernel) for kernel in values["kernels"]),
-            values["statistics"],
-            values["dtype"],
-            values["device"],
-            values["memory_limit"],
+            Settings(**{name: values[name] for name in names}),
             None if values["state"] is None else tuple(values["state"]),
         )
         lists = (tuple(values[name]) for name in ("passes", "mappings", "problems"))

@@ -7,12 +7,11 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.problem import Problem
 from nc1fast.sums.rectangles import READ, rows_of_part
+from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import as_count
 from nc1fast.support.arithmetic import ieee
 
@@ -76,13 +75,13 @@ class Plan:
     @property
     def n_pairs(self) -> int:
         """Pairs of rows, N (N + 1)/2."""
-        n = len(self.problem.rows)
+        n = self.problem.data.n_samples
         return n * (n + 1) // 2
 
     @property
     def rows_per_bundle(self) -> float:
         """Rows that a bundle reads and packs, about."""
-        return rows_of_part(len(self.problem.rows), self.bundles)
+        return rows_of_part(self.problem.data.n_samples, self.bundles)
 
     @property
     def seconds_per_bundle(self) -> float:
@@ -92,7 +91,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Estimated time: the survey, and rounds of `workers` bundles."""
-        survey = self.cost.row * len(self.problem.rows)
+        survey = self.cost.row * self.problem.data.n_samples
         return survey + self.seconds_per_bundle * math.ceil(self.bundles / self.workers)
 
     def describe(self) -> dict[str, Any]:
@@ -106,11 +105,11 @@ class Plan:
             per bundle and in all.
         """
         problem = self.problem
-        n, d = problem.rows.shape
-        c, k = len(problem.labels), len(problem.kernels)
-        item = 4 if problem.dtype == "float32" else 8
+        n, d = problem.data.rows.shape
+        c, k = len(problem.data.classes), len(problem.kernels)
+        item = 4 if problem.settings.dtype == "float32" else 8
         rows = self.rows_per_bundle
-        returned = k * (16 * c * c + 8 * rows * c * (problem.statistics == "all"))
+        returned = k * (16 * c * c + 8 * rows * c * problem.settings.row_sums)
         return {
             "rows": n,
             "features": d,
@@ -119,7 +118,7 @@ class Plan:
             "pairs": self.n_pairs,
             "tiles": round(self.cost.tiles * self.n_pairs),
             "flops": n * n * d,
-            "bytes_of_data": problem.rows.nbytes,
+            "bytes_of_data": problem.data.rows.nbytes,
             "bytes_packed": round(rows * d * item),
             "bytes_returned": round(returned),
             "bundles": self.bundles,
@@ -179,16 +178,11 @@ def plan(
     if bundles is not None:
         bundles = as_count("bundles", bundles, 2)
     kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel]
-    problem = Problem.of(
-        *(X, y, kernels),
-        statistics=statistics,
-        dtype=dtype,
-        device=device,
-        memory_limit=memory_limit,
-    )
+    settings = Settings(statistics, dtype, device, n_threads, memory_limit)
+    problem = Problem.of(X, y, kernels, settings)
     workers, threads = capacity(as_executor(executor), n_threads)
     cost = calibrate(problem, threads)
-    n = len(problem.rows)
+    n = problem.data.n_samples
     if bundles is None:
         bundles = best_count(cost.pair * n * (n + 1) / 2, cost.row * n, workers, n)
     return Plan(problem, bundles, workers, threads, cost)
@@ -200,11 +194,11 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
     Where the rows of a sample are out of range for a kernel, those of all classes in full need not be: then a bundle of the
     problem itself is timed, after a survey of all rows, whose errors are those that any pass would have.
     """
-    n, order = len(problem.rows), np.argsort(problem.classes, kind="stable")
+    n = problem.data.n_samples
     size, row = min(n, _FIRST), math.inf
     while True:
         try:
-            cost, elapsed = _timed(problem.sample(order, size), n_threads, (0, 1))
+            cost, elapsed = _timed(problem.sample(size), n_threads, (0, 1))
         except ValueError:
             return _timed(problem, n_threads, (0, min(n, math.ceil((n / _FIRST) ** 2))))[0]
         row = min(row, cost.row)  # short: of the best sample, should others have been interrupted
@@ -215,7 +209,7 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
 
 def _timed(problem: Problem, n_threads: int, part: tuple[int, int]) -> tuple[Cost, float]:
     """What a part of a problem costs, and the seconds that it took after the survey."""
-    n = len(problem.rows)
+    n = problem.data.n_samples
     pairs = n * (n + 1) / 2 / part[1]
     tiles: list[int] = []
     started = time.perf_counter()

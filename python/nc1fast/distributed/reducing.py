@@ -140,11 +140,11 @@ def reduce(
 def _about(problem: Problem) -> dict[str, Any]:
     """What a journal must agree with, and says where it does not."""
     return {
-        "statistics": problem.statistics,
-        "dtype": problem.dtype,
-        "shape": list(problem.rows.shape),
+        "statistics": problem.settings.statistics,
+        "dtype": problem.settings.dtype,
+        "shape": list(problem.data.rows.shape),
         "kernels": [repr(kernel) for kernel in problem.kernels],
-        "isa": bits_of(problem.device),
+        "isa": bits_of(problem.settings.device),
     }
 
 

@@ -63,6 +63,10 @@ class Classes:
         """Position in `order` at which each class starts, and n_samples: shape (n_classes + 1,)."""
         return np.concatenate([[0], np.cumsum(self.sizes)])
 
+    def rows_of(self) -> list[NDArray[np.int64]]:
+        """Rows of each class, ascending: n_classes arrays of shape (sizes[c],), views of `order`."""
+        return np.split(self.order, self.starts[1:-1])
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledData:

@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.shortcuts import shortcut_of, shortcut_sums
+from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import as_number, as_seed, check_choice
 
 if TYPE_CHECKING:
@@ -103,16 +104,9 @@ def _named(request: Request, X: Any, y: Any, kernel: Any, exact: Callable[[Any],
 
 def by_shortcut(request: Request, X: Any, y: Any, kernel: Any) -> Collapse:
     """By the shortcut of the kernel."""
-    rows = as_rows(X, "X")
-    classes, labels = as_labels(y, len(rows))
-    two_classes(labels)
-    whole = request.statistics == "all"
-    sums = shortcut_sums(
-        *(rows, classes, labels, kernel),
-        row_sums=whole,
-        n_threads=request.n_threads,
-        only_if_quicker=request.method == "auto",
-    )
+    data = LabelledData.of(X, y)
+    settings = Settings(request.statistics, n_threads=request.n_threads)
+    sums = shortcut_sums(data, kernel, settings, only_if_quicker=request.method == "auto")
     result = collapse_from_sums(sums, request.convention, keep_rows=request.keep_rows)
-    name = shortcut_of(kernel, rows.shape[1])
+    name = shortcut_of(kernel, data.n_features)
     return dataclasses.replace(result, method="shortcut", reason=str(name))

@@ -16,7 +16,7 @@ from nc1fast.inputs.arrays import as_labels, as_rows
 from nc1fast.kernels.classes import Kernel
 from nc1fast.kernels.one_layer import one_layer
 from nc1fast.methods import by_shortcut
-from nc1fast.shortcuts import shortcut_of
+from nc1fast.shortcuts import ShortcutUnavailable, shortcut_of
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ def _trusted(request: Request, X: Any, y: Any, kernel: Any) -> Collapse:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AccuracyWarning)  # then the exact pass warns
             result = by_shortcut(request, X, y, kernel)
-    except ValueError as error:
-        if "shortcut" not in str(error) and "zero rows" not in str(error):
-            raise
+    except ShortcutUnavailable as error:
         raise RefusedError(str(error)) from None
     trusted = max(_TRUSTED, (request.tolerance or 0) / 10)
     if result.error_bound <= trusted * abs(result.nc1) or result.error_bound == 0:

@@ -29,11 +29,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast.inputs.labelled import LabelledData
     from nc1fast.sums.class_sums import ClassSums
+    from nc1fast.sums.settings import Settings
 
     Array = NDArray[np.float64]
 
-__all__ = ["shortcut_of", "shortcut_sums"]
+__all__ = ["ShortcutUnavailable", "shortcut_of", "shortcut_sums"]
+
+
+class ShortcutUnavailable(ValueError):  # noqa: N818  (a name of the interface)
+    """No shortcut for this kernel and these rows: the pass over all pairs takes them."""
+
 
 SMOOTH = frozenset({"erf", "probit", "gelu", "sin", "cos", "exp", "gaussian"})
 
@@ -66,28 +73,20 @@ def shortcut_of(kernel: Any, n_features: int) -> str | None:
 
 
 def shortcut_sums(
-    X: NDArray[Any],
-    classes: NDArray[np.int32],
-    labels: NDArray[Any],
+    data: LabelledData,
     kernel: Any,
+    settings: Settings,
     *,
-    row_sums: bool,
-    n_threads: int | None = None,
     only_if_quicker: bool = False,
 ) -> ClassSums:
     """Class sums of a kernel by its shortcut.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
-        As `as_rows` gives it.
-    classes, labels
-        As `as_labels` gives them.
+    data : LabelledData
     kernel : Kernel
-    row_sums : bool
-        Whether the row-class sums are kept.
-    n_threads : int, optional
-        As `nc1fast.collapse`; the bits do not depend on it.
+    settings : Settings
+        Of which the statistics and the number of threads count; the bits do not depend on the threads.
     only_if_quicker : bool
         Refuse rows that spread so far that the pass over pairs costs less.
 
@@ -97,7 +96,7 @@ def shortcut_sums(
 
     Raises
     ------
-    ValueError
+    ShortcutUnavailable
         Where there is no shortcut, or X spreads too far for it; for zero rows where the kernel has no value or no one derivative there.
 
     Notes
@@ -106,34 +105,35 @@ def shortcut_sums(
     Accuracy: `error_bound` says; about 1e-13 of nc1, however collapsed, for Linear, relu, leaky_relu, abs, relu2, and for erf
     with one hidden layer; elsewhere what a difference k_ii + k_jj - 2 k_ij leaves, as in the pass over pairs.
     """
-    kind = shortcut_of(kernel, X.shape[1])
+    X, classes, row_sums = data.rows, data.classes, settings.row_sums
+    kind = shortcut_of(kernel, data.n_features)
     if kind is None:
-        raise ValueError(
-            f"there is no shortcut for {kernel!r} of {X.shape[1]} features; see nc1fast.shortcuts for those there are"
+        raise ShortcutUnavailable(
+            f"there is no shortcut for {kernel!r} of {data.n_features} features; see nc1fast.shortcuts for those there are"
         )
     from concurrent.futures import ThreadPoolExecutor
 
-    order = np.argsort(classes, kind="stable").astype(np.int64, copy=False)
-    sizes = np.bincount(classes, minlength=len(labels)).astype(np.int64)
-    rows = X[order].astype(np.float64, copy=False)
-    with ThreadPoolExecutor(thread_count(n_threads)) as pool:
+    sizes = classes.sizes
+    rows = X[classes.order].astype(np.float64, copy=False)
+    with ThreadPoolExecutor(thread_count(settings.n_threads)) as pool:
         if kind == "interpolation":
-            settings = {"rows": row_sums, "only_if_quicker": only_if_quicker}
-            sums = interpolated_sums(kernel, rows, sizes, pool, **settings)
+            sums = interpolated_sums(
+                kernel, rows, sizes, pool, rows=row_sums, only_if_quicker=only_if_quicker
+            )
             if sums is None:
-                raise ValueError(
+                raise ShortcutUnavailable(
                     f"the shortcut for {kernel!r} needs too many nodes: X spreads too far for this activation"
                 )
             parts = [(1.0, sums)]
         elif kind == "linear":
-            weight, bias = kernel.weight_variance / X.shape[1], kernel.bias_variance
-            explicit = feature_sums(X, classes, labels, rows=row_sums)
+            weight, bias = kernel.weight_variance / data.n_features, kernel.bias_variance
+            explicit = feature_sums(data, rows=row_sums)
             parts = _present([(weight, of_sums(explicit)), (bias, _constant(sizes, row_sums))])
         else:
-            layer = one_layer(kernel, X.shape[1])
+            layer = one_layer(kernel, data.n_features)
             assert layer is not None
             parts = [(1.0, _swept(layer, rows, sizes, pool, row_sums=row_sums))]
-    return combined(parts, sizes, labels, kernel, order)
+    return combined(parts, sizes, classes.labels, kernel, classes.order)
 
 
 def _constant(sizes: NDArray[np.int64], row_sums: bool) -> PartialSums:
@@ -165,7 +165,9 @@ def _swept(
     pair = halves(layer.activation)
     directed = layer.activation in ("sign", "step")
     if (directed or layer.tangent * layer.theta_bias > 0) and not points.any(axis=0).all():
-        raise ValueError("X has zero rows, where the activation or its derivative has no one value")
+        raise ShortcutUnavailable(
+            "X has zero rows, where the activation or its derivative has no one value"
+        )
     line = len(x) == 1 and layer.bias == 0 and layer.activation != "relu2"
     plane = Line(x, sizes, pool) if line else Plane(points, sizes, pool)
     base = layer.constant

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.inputs.file_rows import FileRows
+    from nc1fast.inputs.labelled import Classes
 
     Array = NDArray[np.float64]
     Tile = Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
@@ -81,8 +82,7 @@ def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:
 
 def tile_sums(
     tile: Tile,
-    classes: NDArray[np.int32],
-    labels: NDArray[Any],
+    classes: Classes,
     kernel: Any,
     *,
     row_sums: bool,
@@ -95,11 +95,9 @@ def tile_sums(
     Cost: N^2/2 kernel values, O(N C) memory. Accuracy: the bounds take the tiles as exact; within-class sums use
     D2 = k_ii + k_jj - 2 k_ij as it stands.
     """
-    n, n_classes = len(classes), len(labels)
-    order = np.argsort(classes, kind="stable").astype(np.int64, copy=False)
-    sizes = np.bincount(classes, minlength=n_classes).astype(np.int64)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    sorted_classes = classes[order]
+    n, n_classes = len(classes.of_row), len(classes)
+    order, sizes, starts = classes.order, classes.sizes, classes.starts[:-1]
+    sorted_classes = classes.of_row[order]
     blocks = [slice(s, min(n, s + _TILE)) for s in range(0, n, _TILE)]
     diagonal = np.concatenate([np.diag(tile(order[b], order[b])) for b in blocks])
     R, magnitude = np.zeros((n_classes, n)), np.zeros((n_classes, n))
@@ -147,7 +145,7 @@ def tile_sums(
         traces,
         within,
         sizes,
-        labels,
+        classes.labels,
         SumsError(d_block, d_traces, d_within),
         kernel,
         R if row_sums else None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast import _core, cuda
+from nc1fast import _core
 from nc1fast.core.backend import (
     bits_of,
     check_rows,
@@ -30,7 +30,6 @@ from nc1fast.sums.class_sums import ClassSums, PassSums, from_pass
 from nc1fast.sums.memory import working_set
 from nc1fast.sums.rectangles import divided, part_of
 from nc1fast.sums.rounding import PER_CLASS
-from nc1fast.support.arguments import check_choice
 from nc1fast.support.progress import staged
 
 if TYPE_CHECKING:
@@ -38,23 +37,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast.inputs.labelled import LabelledData
     from nc1fast.kernels.classes import Kernel
     from nc1fast.sums.rectangles import Rectangle
+    from nc1fast.sums.settings import Settings
 
     Rows = NDArray[Any] | FileRows
     Progress = Callable[[int, int], object]
 
-# Tiles within classes and between them, in single precision or not.
-PRECISIONS = {"float64": (False, False), "float32": (True, True), "mixed": (False, True)}
 _MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
 _DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
-
-
-def check_pass(statistics: str, dtype: str, device: str = "cpu") -> None:
-    """Raise ValueError or TypeError for settings that no pass has; DeviceError where a device is not."""
-    check_choice("statistics", statistics, ("all", "sums"))
-    check_choice("dtype", dtype, tuple(PRECISIONS))
-    cuda.indices(device)
 
 
 def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
@@ -63,22 +55,24 @@ def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
 
 
 def problem_hashes(
-    X: Rows,
-    classes: NDArray[np.int32],
-    kernels: Sequence[Kernel],
-    dtype: str,
-    device: str = "cpu",
-) -> list[str]:
+    data: LabelledData, kernels: Sequence[Kernel], settings: Settings
+) -> tuple[str, ...]:
     """Identify X, y, each kernel, dtype and who runs the tiles: what fixes the bits of every sum. One reading of X."""
-    data = hashlib.blake2b(digest_size=16)
+    X, found = data.rows, hashlib.blake2b(digest_size=16)
     for chunk in row_chunks(X):
-        data.update(np.ascontiguousarray(chunk).tobytes())
-    data.update(classes.tobytes())
-    about = (tuple(X.shape), str(X.dtype), data.hexdigest(), dtype, bits_of(device))
-    return [
+        found.update(np.ascontiguousarray(chunk).tobytes())
+    found.update(data.classes.of_row.tobytes())
+    about = (
+        tuple(X.shape),
+        str(X.dtype),
+        found.hexdigest(),
+        settings.dtype,
+        bits_of(settings.device),
+    )
+    return tuple(
         hashlib.blake2b(repr((*about, repr(kernel))).encode(), digest_size=16).hexdigest()
         for kernel in kernels
-    ]
+    )
 
 
 @dataclass(frozen=True)
@@ -123,40 +117,35 @@ class _Pass:
 
     def __init__(
         self,
-        X: Rows,
-        classes: NDArray[np.int32],
+        data: LabelledData,
         kernels: Sequence[Kernel],
         chains: Sequence[Chain],
-        dtype: str,
-        *,
-        row_sums: bool,
-        n_threads: int | None,
-        device: str,
+        settings: Settings,
     ) -> None:
-        self.runner = runner(device)
-        self.X, self.classes, self.chains = X, classes, chains
+        self.runner = runner(settings.device)
+        self.rows, self.classes, self.chains = data.rows, data.classes, chains
         self.kernels = [kernels[k] for chain in chains for k in chain.kernels]
-        self.sizes = np.bincount(classes).astype(np.int64)
-        self.single = PRECISIONS[dtype]
-        self.row_sums = row_sums
-        self.threads = threads_for(n_threads, len(X) ** 2 // 2 * len(self.kernels))
+        self.single, self.row_sums = settings.single, settings.row_sums
+        self.memory_limit = settings.memory_limit
+        n_pairs = data.n_samples**2 // 2 * len(self.kernels)
+        self.threads = threads_for(settings.n_threads, n_pairs)
         self.factor = chains[0].factor
-        self.n_features = X.shape[1] if self.factor is None else self.factor.shape[1]
+        self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
     def mapping(self) -> float:
         """Error of the rows themselves, where they are products."""
-        return 0.0 if self.factor is None else _mapping_error(self.X, self.factor)
+        return 0.0 if self.factor is None else _mapping_error(self.rows, self.factor)
 
     def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
-        with _stored(self.X) as rows, in_range(*self.kernels):
+        with _stored(self.rows) as rows, in_range(*self.kernels):
             return function(
-                *(rows, self.factor, *order, self.classes, self.sizes.tolist()),
+                *(rows, self.factor, *order, self.classes.of_row, self.classes.sizes.tolist()),
                 *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
                 *(self.threads, *rest),
             )
 
     def survey(self) -> dict[str, Any]:
-        check_rows(self.X, self.chains)
+        check_rows(self.rows, self.chains)
         return self._call(_core.survey)  # type: ignore[no-any-return]
 
     def sums(
@@ -168,25 +157,26 @@ class _Pass:
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The survey, and the integers of each kernel."""
         if survey is None:
-            check_rows(self.X, self.chains)
+            check_rows(self.rows, self.chains)
         rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
         return self._call(self.runner.module.class_sums, order, rest=rest)  # type: ignore[no-any-return]
 
-    def rectangles(self, part: tuple[int, int], limit: float | None) -> list[Rectangle]:
+    def rectangles(self, part: tuple[int, int]) -> list[Rectangle]:
         """The pairs of rows of a part, in pieces that fit into the memory of this machine and of the devices."""
+        limit, n_rows = self.memory_limit, len(self.rows)
         step = self.runner.module.row_step(*self.runner.devices)
-        rectangles = part_of(len(self.X), part, step)
+        rectangles = part_of(n_rows, part, step)
         chains = [chain.as_dict() for chain in self.chains]
         larger, both = _core.row_bytes(self.n_features, chains, *self.single, self.row_sums)
         room = self._room_on_device(larger, step)
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
             need = working_set(
-                *(len(self.X), self.X.shape[1], len(self.sizes), len(self.kernels), self.threads),
+                *(n_rows, self.rows.shape[1], len(self.classes), len(self.kernels), self.threads),
                 layers=sum(len(chain.weights) for chain in self.chains),
                 row_sums=self.row_sums,
             )
-            if part[1] > 1 or need.total + both * (len(self.X) + step) > limit:
+            if part[1] > 1 or need.total + both * (n_rows + step) > limit:
                 fits = False
                 room = min(room, int((limit - need.total) // larger) // step * step)
                 if room < 2 * step:
@@ -196,8 +186,8 @@ class _Pass:
     def _room_on_device(self, row_bytes: int, step: int) -> int:
         """Rows that every device has memory for, with their sums."""
         if self.runner.memory == float("inf"):
-            return 2 * (len(self.X) + step)
-        k, c = len(self.kernels), len(self.sizes)
+            return 2 * (len(self.rows) + step)
+        k, c = len(self.kernels), len(self.classes)
         a_row = row_bytes + _DEVICE_ROW + 8 * k * (c + 1) * self.row_sums
         room = int((self.runner.memory - 64 * k * c * c) // a_row) // step * step
         if room < 2 * step:
@@ -209,15 +199,7 @@ class _Pass:
 
 
 def survey(
-    X: Rows,
-    classes: NDArray[np.int32],
-    kernels: Sequence[Kernel],
-    *,
-    dtype: str,
-    row_sums: bool,
-    n_threads: int | None,
-    device: str = "cpu",
-    identify: bool = True,
+    data: LabelledData, kernels: Sequence[Kernel], settings: Settings, *, identify: bool = True
 ) -> Survey:
     """What the parts of a pass share, small enough to be sent to every worker: see `kernel_sums`.
 
@@ -226,77 +208,54 @@ def survey(
     Cost: two readings of X in its own order, and a third for the hash.
     """
     passes, mappings = [], []
-    for chains in chains_of(kernels, X.shape[1]):
-        one = _Pass(
-            *(X, classes, kernels, chains, dtype),
-            row_sums=row_sums,
-            n_threads=n_threads,
-            device=device,
-        )
+    for chains in chains_of(kernels, data.n_features):
+        one = _Pass(data, kernels, chains, settings)
         passes.append(one.survey())
         mappings.append(one.mapping())
-    problems = problem_hashes(X, classes, kernels, dtype, device) if identify else []
-    return Survey(_sorted(classes), tuple(passes), tuple(mappings), tuple(problems))
-
-
-def _sorted(classes: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Rows by class, those of a class in their order."""
-    return np.argsort(classes, kind="stable").astype(np.int64, copy=False)
+    problems = problem_hashes(data, kernels, settings) if identify else ()
+    return Survey(data.classes.order, tuple(passes), tuple(mappings), problems)
 
 
 def kernel_sums(
-    X: Rows,
-    classes: NDArray[np.int32],
-    labels: NDArray[Any],
+    data: LabelledData,
     kernels: Sequence[Kernel],
+    settings: Settings,
     *,
-    dtype: str,
-    row_sums: bool,
-    n_threads: int | None,
-    device: str = "cpu",
     part: tuple[int, int] = (0, 1),
-    memory_limit: float | None = None,
-    identify: bool = False,
     surveyed: Survey | None = None,
+    identify: bool = False,
     progress: Progress | None = None,
 ) -> list[ClassSums]:
     """One pass (one per input layer) over the pairs of rows, for all kernels.
 
     Parameters
     ----------
-    X : ndarray or FileRows of shape (n_samples, n_features)
-        As `as_rows` or `as_source` gives it.
-    classes, labels
-        As `as_labels` gives them.
-    device : str
-        Who runs the tiles; rows are surveyed, scaled and packed by this machine.
+    data : LabelledData
+        Rows of a file need not have been searched for NaN and Inf: the survey does that.
+    settings : Settings
+        Rows are surveyed, scaled and packed by this machine, whatever the device. With a memory limit they are packed
+        block by block.
     part : (index, count)
-        Which share of the pairs: those of some rectangles of rows.
-    memory_limit : float, optional
-        Bytes beside X that the pass may take: then rows are packed block by block.
-    identify : bool
-        Whether the sums shall know their problem, so that parts can be joined: costs a hash of X.
+        Share of the pairs to sum: those of some rectangles of rows.
     surveyed : Survey, optional
-        Of the same problem: then only the rows of the part are read, and nothing is sorted or hashed.
+        Survey of the same problem: then only the rows of the part are read, and nothing is sorted or hashed.
+    identify : bool
+        Whether the sums know their problem, so that parts can be joined. Costs a hash of X.
     """
-    order = _sorted(classes) if surveyed is None else surveyed.order
+    order = data.classes.order if surveyed is None else surveyed.order
     unit = {True: 2.0**-24, False: 2.0**-53}
     out: dict[int, ClassSums] = {}
     if surveyed is not None:
         problems = surveyed.problems
     else:
-        problems = tuple(problem_hashes(X, classes, kernels, dtype, device)) if identify else ()
-    groups = chains_of(kernels, X.shape[1])
+        problems = problem_hashes(data, kernels, settings) if identify else ()
+    sizes, labels = data.classes.sizes, data.classes.labels
+    groups = chains_of(kernels, data.n_features)
     reports = staged(progress, len(groups))
     for index, chains in enumerate(groups):
-        one = _Pass(
-            *(X, classes, kernels, chains, dtype),
-            row_sums=row_sums,
-            n_threads=n_threads,
-            device=device,
-        )
+        one = _Pass(data, kernels, chains, settings)
         known = None if surveyed is None else surveyed.passes[index]
-        found, results = one.sums(order, one.rectangles(part, memory_limit), known, reports[index])
+        found, results = one.sums(order, one.rectangles(part), known, reports[index])
         mapping = one.mapping() if surveyed is None else surveyed.mappings[index]
         taken = [
             (chain, position, level)
@@ -306,7 +265,7 @@ def kernel_sums(
         for (chain, position, level), per_class, raw in zip(
             taken, found["kernels"], results, strict=True
         ):
-            settings = {
+            about = {
                 "n_features": one.n_features,
                 "depth": one.n_features + (chain.input_layer[1] > 0),
                 "n_duals": level,
@@ -329,10 +288,10 @@ def kernel_sums(
                 *(raw["block"], raw["exponent"]),
                 *(raw["sensitivity"], raw["sensitivity_exponent"]),
                 {name: per_class[name] for name in PER_CLASS},
-                settings,
+                about,
                 raw.get("rows"),
-                scales if row_sums else None,
+                scales if settings.row_sums else None,
             )
             kernel, whole = kernels[position], part[1] == 1
-            out[position] = from_pass(exact, one.sizes, labels, kernel, order, in_place=whole)
+            out[position] = from_pass(exact, sizes, labels, kernel, order, in_place=whole)
     return [out[k] for k in range(len(kernels))]
