@@ -1,7 +1,10 @@
 // The module _core: everything on the processor.
+#include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 #include "border.hpp"
+#include "cholesky.hpp"
 #include "cpu.hpp"
 #include "isa/isa.hpp"
 
@@ -89,6 +92,24 @@ PYBIND11_MODULE(_core, m) {
         throw py::type_error("two matrices of float32 or of float64 are expected");
       },
       "a"_a, "b"_a, "n_threads"_a, "A B, whose bits depend on no thread.");
+  m.def(
+      "cholesky",
+      [](const Dense& a) {
+        if (a.ndim() != 2 || a.shape(0) != a.shape(1)) throw std::invalid_argument("a square matrix is expected");
+        const py::ssize_t n = a.shape(0);
+        Dense out({n, n});
+        double* l = out.mutable_data();
+        std::fill_n(l, n * n, 0.0);
+        bool definite = false;
+        {
+          const py::gil_scoped_release release;
+          std::vector<double> rest(std::size_t(n * n));
+          definite = nc1fast::cholesky(a.data(), n, l, rest.data());
+        }
+        if (!definite) throw std::invalid_argument("the matrix is not positive definite");
+        return out;
+      },
+      "a"_a.noconvert(), "Lower triangular L with L L^T = A, each entry rounded once.");
   m.def("isa", [] { return std::string(isa::selected().name); }, "The instruction set in use.");
   m.def(
       "isas",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -116,6 +117,23 @@ def test_cholesky(n):
     A[n // 2, n // 2] = -1
     with pytest.raises(ValueError, match="positive definite"):
         cholesky(A)
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e8, 1e13])
+def test_every_entry_of_a_factor_is_rounded_once(condition):
+    """Beside mpmath at 60 digits, where ordinary elimination loses what the condition number costs."""
+    rng, n = np.random.default_rng(int(condition)), 8
+    Q = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    A = (Q * np.geomspace(1, 1 / condition, n)) @ Q.T
+    A = 2.0**700 * (A + A.T)
+    with mpmath.workdps(60):
+        exact = mpmath.cholesky(mpmath.matrix(A.tolist()))
+        errors = [
+            abs((L - exact[i, j]) / exact[i, j])
+            for (i, j), L in np.ndenumerate(cholesky(A))
+            if i >= j
+        ]
+    assert max(errors) <= 2.0**-53
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (7, 7), (100, 100), (90, 300)])

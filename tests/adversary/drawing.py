@@ -188,7 +188,7 @@ def _kernel(dice: Dice, n_features: int, *, nasty: bool) -> Any:
     if kind == "Linear":
         return nc.Linear(*(v[0] if isinstance(v, tuple) else v for v in (weights, biases)))
     if kind == "adapted":
-        condition = dice.power(0, 6 if nasty else 1)
+        condition = dice.power(0, 12 if nasty else 1)
         return Adapted(activation, n_features, dice.power(low, high), condition, dice.whole(0, 99))
     if kind in ("NTK", "standard"):
         return _tangent(dice, activation, depth, weights, biases, standard=kind == "standard")

@@ -141,6 +141,16 @@ def _mapped_rows() -> Iterator[Problem]:
     yield Problem(kernel, (1, 2), 8, length=2e19, twists=(("collinear", 0.0),), seed=3)
 
 
+def _shortened_differences() -> Iterator[Problem]:
+    """Interpolated rows whose differences the factor of an adaptive kernel shortens more than the rows, or that underflow."""
+    long = Adapted("erf", 2, 41.8, 326000.0, 59)
+    settings: dict[str, Any] = {"single": True, "convention": "probe", "method": "shortcut"}
+    yield Problem(long, (5, 2), 2, spread=0.0983, seed=179210, **settings)
+    narrow = {"length": 2.18e-147, "spread": 2.34e-10}
+    kernel = nc.NNGP("erf", 2, (0.729, 0.554), 0.0618)
+    yield Problem(kernel, (3, 1, 2, 1), 2, seed=458984, method="shortcut", **narrow)
+
+
 def _bound_too_small_for_a_number() -> Iterator[Problem]:
     """A bound of a trace that underflowed or overflowed."""
     kernel = nc.NTK("cos", 26, 5000.0)
@@ -176,6 +186,7 @@ KNOWN: dict[str, tuple[Problem, ...]] = {
     "equal rows": tuple(_equal_rows()),
     "zero rows": tuple(_zero_rows()),
     "mapped rows": tuple(_mapped_rows()),
+    "shortened differences": tuple(_shortened_differences()),
     "bound too small for a number": tuple(_bound_too_small_for_a_number()),
     "not 0/0": tuple(_not_zero_over_zero()),
     "raw overflow": tuple(_raw_overflow()),

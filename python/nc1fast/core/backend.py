@@ -218,22 +218,25 @@ def row_errors(
     mapped = 0.0 if chain.factor is None else mapping_errors(X, chain.factor)
     depth = rows.shape[1] + (chain.input_layer[1] > 0)
     along = (coordinates + mapped) * (slope + k)
-    distance = 0.0
+    moved = np.zeros(len(X))
     if about is not None:  # beside the length of the row, the bias included
         weight = chain.weights[0] / rows.shape[1]
-        apart = rows - (about if chain.factor is None else matmul(about[None], chain.factor))
+        offset = X - about
+        apart = offset if chain.factor is None else matmul(offset, chain.factor)
         length = np.sqrt(chain.biases[0] + weight * np.square(rows).sum(axis=1))
         distance = np.sqrt(weight * np.square(apart).sum(axis=1)) / np.where(
             length > 0, length, np.inf
         )
-    moved = ((mapped + coordinates) * distance) ** 2 * slope
+        # A difference that the factor shortens loses more digits than the rows do.
+        off = 0.0 if chain.factor is None else mapping_errors(offset, chain.factor)
+        moved = ((off + coordinates) * distance) ** 2 * slope
     return RowErrors(k, per_product(depth) * slope + noise + along, diagonal + along, moved)
 
 
 def mapping_errors(X: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.float64]:
     """Relative errors of the rows X L in units of 2^-53: |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each.
 
-    A row enters k twice. L itself, of fl(L L^T) = Sigma + dSigma with |dSigma| <= (d0 + 1) u |L| |L^T|, adds as much.
+    A row enters k twice. L itself, whose entries are rounded once (`cholesky`), adds u |x| |L|.
     """
     rows = X.astype(np.float64, copy=False)
     lengths = np.linalg.norm(matmul(rows, factor), axis=1)

@@ -52,24 +52,21 @@ def length(A: Array) -> float:
 
 
 def cholesky(A: Array) -> Array:
-    """Lower triangular L (n, n) with L L^T = A, of which the lower triangle is read.
+    """Lower triangular L (n, n) with L L^T = A, of which the lower triangle is read; each entry is rounded once.
 
     Raises
     ------
     ValueError
         If A is not positive definite.
+
+    Notes
+    -----
+    Cost: n^3/6 multiply-adds in pairs of doubles, on one thread: half a second at n = 784.
+    Accuracy: |dL| <= (u + n cond(A) 2^-98) |L|, where ordinary elimination leaves |L L^T - A| <= (n + 1) u |L| |L^T|.
     """
-    L = np.tril(A)
-    for start in range(0, len(L), _PANEL):
-        panel = L[start:, start : start + _PANEL]
-        panel -= matmul(L[start:, :start], L[start : start + _PANEL, :start].T)
-        for k in range(panel.shape[1]):
-            if not panel[k, k] > 0:
-                raise ValueError("the matrix is not positive definite")
-            panel[k:, k] /= math.sqrt(panel[k, k])
-            below = panel[k + 1 :, k]
-            panel[k + 1 :, k + 1 :] -= np.outer(below, below[: panel.shape[1] - k - 1])
-    return np.tril(L)
+    _, exponent = math.frexp(float(np.abs(np.diag(A)).max()))
+    half = exponent // 2  # squares stay in range
+    return np.ldexp(_core.cholesky(np.ldexp(np.tril(A), -2 * half)), half)
 
 
 def orthonormal(rows: Array) -> Array:

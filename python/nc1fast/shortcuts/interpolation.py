@@ -41,6 +41,9 @@ _ROWS = 1 << 16  # whose k(x, x) are evaluated at a time
 _TAILS = 16.0  # times what interpolants were seen to leave out, which is an estimate
 _COORDINATES = 8.0  # unit roundoffs of a row in the coordinates of its box, and of a node
 _WITNESSES = 48  # rows against which k is looked at
+_NARROWEST = (
+    2.0**-480
+)  # extent of a class whose squared distances keep their digits above the smallest normal number
 
 
 class _Rule(NamedTuple):
@@ -194,9 +197,9 @@ class _Pairs(NamedTuple):
 
 
 def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | None:
-    """D2 of all pairs of nodes, where these are few."""
+    """D2 of all pairs of nodes, where these are few and their squares do not underflow."""
     tail = rule.cells.spread_error
-    if tail is None:
+    if tail is None or 0 < np.ptp(rule.nodes, axis=0).max() < _NARROWEST:
         return None
     weights, magnitude = rule.weights, np.abs(rule.weights)
     furthest, mass = 0.0, float(magnitude.sum())
