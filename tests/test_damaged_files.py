@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import damage
-from tests.test_datasets_files import idx_bytes
+from tests.damage_kinds import KINDS
+from tests.file_bytes import idx_bytes
 
 import nc1fast as nc
 
@@ -31,7 +32,7 @@ CLAIM = 3 * 10**12  # numbers
 @pytest.fixture(scope="module")
 def outcomes():
     """Of every kind, from a process that may take a gigabyte."""
-    names = [name for name, kind in damage.KINDS.items() if kind.readable]
+    names = [name for name, kind in KINDS.items() if kind.readable]
     program = [sys.executable, "-m", "tests.damage", str(FLIPS), *names]
     one = {"NC1FAST_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     found = subprocess.run(
@@ -49,9 +50,9 @@ def outcomes():
     return done
 
 
-@pytest.mark.parametrize("name", damage.KINDS)
+@pytest.mark.parametrize("name", KINDS)
 def test_damaged_files_are_refused_or_read_as_they_were(outcomes, name):
-    kind = damage.KINDS[name]
+    kind = KINDS[name]
     for package in kind.needs:
         pytest.importorskip(package)
     told = outcomes[name]

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 import pickle
 import random
 import resource
 import threading
 import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from tests import long_pass
-from tests.test_invariance import DTYPES, KERNELS, _data
+from tests import cases, long_pass, plans
+from tests.cases import DTYPES, KERNELS
 
 import nc1fast as nc
 from nc1fast import _core, distributed
-from nc1fast.distributed.bundles import Surveyed, Task
-from nc1fast.distributed.executors import as_executor, capacity
+from nc1fast._grid import rows_of_part
 from nc1fast.distributed.journal import Finished
-from nc1fast.distributed.planning import MOST_BUNDLES, Cost, Plan, best_count
-from nc1fast.distributed.problem import Problem
-from nc1fast.distributed.shares import Share
-from nc1fast.sums.rectangles import rows_of_part
-from nc1fast.sums.settings import Settings
 
 RELU = nc.NNGP("relu")
 
@@ -44,27 +35,18 @@ def _same(found, expected):
     assert long_pass.digest(found) == long_pass.digest(expected)
 
 
-def _plan(X, y, kernels, bundles, executor=None, **settings):
-    """A plan without a calibration."""
-    problem = Problem.of(X, y, kernels, Settings(**settings))
-    return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
-
-
-def _surveyed(X, y, bundles, kernels=(RELU,), **settings):
-    problem = _plan(X, y, list(kernels), bundles, **settings).problem
-    return Surveyed.of(problem, 1, survey_threads=1)
-
-
 @pytest.mark.parametrize("statistics", ["sums", "all"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bits_do_not_depend_on_bundles_or_executor(pool, dtype, statistics):
-    X, y = _data()
+    X, y = cases.data()
     kernels = [*KERNELS.values(), nc.AdaptiveKernel(np.diag(np.arange(1.0, 8.0)))]
     settings = {"dtype": dtype, "statistics": statistics}
     expected = nc.class_sums(X, y, kernels, **settings)
     for executor, bundles in ((pool, 2), (pool, 11), (None, 5)):
         _same(
-            distributed.reduce(_plan(X, y, kernels, bundles, executor, **settings), executor),
+            distributed.reduce(
+                plans.uncalibrated(X, y, kernels, bundles, executor, **settings), executor
+            ),
             expected,
         )
 
@@ -89,20 +71,14 @@ def test_collapse_and_class_sums_take_an_executor(pool):
 def test_processes_give_the_bits_of_one_process():
     X, y = long_pass.data(900)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
-        found = distributed.reduce(_plan(X, y, [RELU], 7, executor), executor)
+        found = distributed.reduce(plans.uncalibrated(X, y, [RELU], 7, executor), executor)
     _same(found, [nc.class_sums(X, y, RELU)])
-
-
-def test_a_dask_cluster_gives_the_bits_of_one_process(tmp_path):
-    from tests.test_kill import _digest
-
-    assert _digest("dask", tmp_path / "journal") == long_pass.expected()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_order_of_the_bundles_does_not_matter(seed):
     X, y = long_pass.data(800)
-    surveyed = _surveyed(X, y, 9)
+    surveyed = plans.surveyed(X, y, 9)
     finished = Finished(surveyed.nothing(), 9)
     for index in random.Random(seed).sample(range(9), 9):
         finished.add(surveyed.shares((index, 9)))
@@ -121,7 +97,7 @@ class Watching(ThreadPoolExecutor):
 
     def submit(self, function, task):
         self.tasks.append(task)
-        self.rows.add(task.surveyed().problem.data.rows.path)
+        self.rows.add(task.surveyed().problem.rows.path)
         future = super().submit(function, task)
         self.futures.add(future)
         return future
@@ -131,7 +107,7 @@ def test_tasks_carry_a_path_and_numbers_and_files_go_at_the_end():
     X, y = long_pass.data(900)
     kernels = [RELU, nc.AdaptiveKernel(np.eye(X.shape[1]))]
     with Watching() as executor:
-        distributed.reduce(_plan(X, y, kernels, 6, executor), executor)
+        distributed.reduce(plans.uncalibrated(X, y, kernels, 6, executor), executor)
     assert len(executor.tasks) == 6
     assert all(len(pickle.dumps(task)) < 300 for task in executor.tasks)
     assert len(executor.rows) == 1
@@ -142,7 +118,7 @@ def test_rows_are_surveyed_once_and_read_where_they_are_needed(pool, monkeypatch
     """However many bundles a worker does, it reads rows of its rectangles."""
     X, y = long_pass.data(4_800)
     np.save(tmp_path / "X.npy", X)
-    plan = _plan(tmp_path / "X.npy", y, [RELU], 40, pool)
+    plan = plans.uncalibrated(tmp_path / "X.npy", y, [RELU], 40, pool)
     surveys, rectangles = [], []
     survey, sums = _core.survey, _core.class_sums
     monkeypatch.setattr(_core, "survey", lambda *a: (surveys.append(1), survey(*a))[1])
@@ -163,7 +139,7 @@ def test_a_file_of_rows_is_read_where_it_lies(given, tmp_path):
     np.save(path, X)
     rows = path if given == "path" else np.load(path, mmap_mode="r")
     with Watching() as executor:
-        found = distributed.reduce(_plan(rows, y, [RELU], 4, executor), executor)
+        found = distributed.reduce(plans.uncalibrated(rows, y, [RELU], 4, executor), executor)
     assert executor.rows == {str(path)}
     assert path.exists()
     _same(found, [nc.class_sums(X, y, RELU)])
@@ -174,7 +150,7 @@ def test_a_part_of_a_memory_map_is_not_taken_for_the_whole(part, pool, tmp_path)
     X, y = long_pass.data(900)
     np.save(tmp_path / "X.npy", X)
     rows = np.load(tmp_path / "X.npy", mmap_mode="r")[part]
-    found = distributed.reduce(_plan(rows, y[part], [RELU], 4, pool), pool)
+    found = distributed.reduce(plans.uncalibrated(rows, y[part], [RELU], 4, pool), pool)
     _same(found, [nc.class_sums(X[part], y[part], RELU)])
 
 
@@ -187,7 +163,9 @@ def test_futures_are_dropped_as_they_end():
         alive.append(len(executor.futures))
 
     with Watching() as executor:
-        distributed.reduce(_plan(X, y, [RELU], 12, executor), executor, progress=progress)
+        distributed.reduce(
+            plans.uncalibrated(X, y, [RELU], 12, executor), executor, progress=progress
+        )
     assert len(alive) == 13
     assert max(alive) <= 6  # of 12: twice the workers, and one that a worker still holds
     assert alive[-1] <= 1
@@ -219,7 +197,7 @@ class Failing(ThreadPoolExecutor):
 def test_bundles_that_fail_are_tried_again(error):
     X, y = long_pass.data(500)
     with Failing(3, error) as executor:
-        found = distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
+        found = distributed.reduce(plans.uncalibrated(X, y, [RELU], 6, executor), executor)
     _same(found, [nc.class_sums(X, y, RELU)])
 
 
@@ -233,13 +211,13 @@ def test_bundles_that_fail_are_tried_again(error):
 def test_bundles_that_fail_for_good_are_an_error(error, expected, message):
     X, y = long_pass.data(500)
     with Failing(4, error) as executor, pytest.raises(expected, match=message):
-        distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
+        distributed.reduce(plans.uncalibrated(X, y, [RELU], 6, executor), executor)
 
 
 def test_wrong_data_are_not_tried_again():
     X, y = long_pass.data(500)
     with Failing(1, ValueError("wrong")) as executor, pytest.raises(ValueError, match="wrong"):
-        distributed.reduce(_plan(X, y, [RELU], 6, executor), executor)
+        distributed.reduce(plans.uncalibrated(X, y, [RELU], 6, executor), executor)
     assert min(executor.left.values()) >= 0
 
 
@@ -259,7 +237,9 @@ def test_interruption_cancels_what_waits_and_removes_the_files():
             raise KeyboardInterrupt
 
     with Watching() as executor, pytest.raises(KeyboardInterrupt):
-        distributed.reduce(_plan(X, y, [RELU], 12, executor), executor, progress=progress)
+        distributed.reduce(
+            plans.uncalibrated(X, y, [RELU], 12, executor), executor, progress=progress
+        )
     assert len(executor.tasks) < 12
     assert not Path(executor.tasks[0].base).exists()
 
@@ -274,7 +254,7 @@ def test_data_that_change_meanwhile_are_refused(tmp_path):
             np.save(path, X + 1e-9)
 
     with ThreadPoolExecutor(1) as executor:
-        plan = _plan(path, y, [RELU], 8, executor)
+        plan = plans.uncalibrated(path, y, [RELU], 8, executor)
         with pytest.raises(ValueError, match="X has changed"):
             distributed.reduce(plan, executor, progress=progress)
 
@@ -285,136 +265,8 @@ def test_a_full_disk_is_named(pool):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(OSError, match=r"rows\.npy") as caught:
-            distributed.reduce(_plan(X, y, [RELU], 4, pool), pool)
+            distributed.reduce(plans.uncalibrated(X, y, [RELU], 4, pool), pool)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert f"{X.nbytes} bytes are needed" in str(caught.value)
     assert not Path(caught.value.filename).parent.exists()
-
-
-# --- plans ---
-
-
-@pytest.mark.parametrize(
-    ("work", "packing", "workers", "n_rows", "bundles"),
-    [
-        (0.01, 0.0, 1, 10**6, 2),  # never one
-        (100.0, 0.0, 1, 10**6, 100),  # seconds
-        (
-            100.0,
-            0.315,
-            1,
-            10**6,
-            34,
-        ),  # 3 seconds, of which 3 % are the packing of 1.65/sqrt(34) of all rows
-        (100.0, 1.2122, 1, 10**6, 16),  # 6.25 seconds, 8 %
-        (9.0, 0.0, 4, 10**6, 12),  # whole rounds
-        (1e9, 0.0, 64, 10**9, MOST_BUNDLES),
-        (1e3, 0.0, 1, 640, 10),  # a panel row for each
-    ],
-)
-def test_bundles_take_seconds(work, packing, workers, n_rows, bundles):
-    assert best_count(work, packing, workers, n_rows) == bundles
-
-
-def test_a_plan_says_what_it_comes_to(pool):
-    X, y = long_pass.data(700)
-    plan = distributed.plan(X, y, [RELU, nc.NTK("relu")], executor=pool, n_threads=2, bundles=5)
-    told = plan.describe()
-    expected = {
-        "rows": 700,
-        "features": 6,
-        "classes": 4,
-        "kernels": 2,
-        "pairs": 700 * 701 // 2,
-        "flops": 700**2 * 6,
-        "bytes_of_data": 700 * 6 * 8,
-        "bundles": 5,
-        "workers": 3,
-        "threads_per_worker": 2,
-    }
-    assert {name: told[name] for name in expected} == expected
-    survey = 700 * plan.cost.row
-    assert told["seconds"] == pytest.approx(survey + 2 * told["seconds_per_bundle"])
-    assert told["tiles"] >= 1
-    with pytest.raises(ValueError, match="bundles"):
-        distributed.plan(X, y, RELU, bundles=1)
-
-
-def test_threads_are_shared_among_workers(pool, monkeypatch):
-    monkeypatch.setenv("NC1FAST_NUM_THREADS", "8")
-    assert capacity(pool, None) == (3, 2)
-    assert capacity(pool, 5) == (3, 5)
-    assert capacity(None, None) == (1, 8)
-
-
-class Client:
-    """A dask client of two machines: one with 8 cores for 2 + 2 tasks, of which each sees 6; one with 4 cores for 1."""
-
-    status = "running"
-    cores: ClassVar = {
-        "tcp://10.0.0.1:1": [0, 1, 2, 3, 4, 5],
-        "tcp://10.0.0.1:2": [2, 3, 4, 5, 6, 7],
-        "tcp://10.0.0.2:1": [0, 1, 2, 3],
-    }
-
-    def nthreads(self):
-        return {"tcp://10.0.0.1:1": 2, "tcp://10.0.0.1:2": 2, "tcp://10.0.0.2:1": 1}
-
-    def run(self, function):
-        assert set(function()) == os.sched_getaffinity(0)
-        return self.cores
-
-    def get_executor(self):
-        raise AssertionError("its futures may never end")
-
-    def submit(self, function, *arguments, retries, pure):
-        raise AssertionError("nothing is run by a plan")
-
-
-def test_threads_of_a_cluster_are_counted_by_machine():
-    executor = as_executor(Client())
-    assert capacity(executor, None) == (5, 2)
-    assert capacity(executor, 3) == (5, 3)
-
-
-def test_a_task_is_what_it_says(tmp_path):
-    X, y = long_pass.data(300)
-    surveyed = _surveyed(X, y, 3)
-    with surveyed.tasks(None) as task:
-        assert isinstance(task, Task)
-        assert Path(task.base) != tmp_path
-    with surveyed.tasks(tmp_path / "journal"):
-        assert sorted(path.name for path in tmp_path.iterdir()) == [
-            "journal.classes.npy",
-            "journal.order.npy",
-            "journal.pass",
-            "journal.rows.npy",
-        ]
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_rows_without_a_sum_do_not_travel(seed):
-    rng = np.random.default_rng(seed)
-    X, y = long_pass.data(4_000)
-    total = _surveyed(X, y, 5).nothing()[0]
-    rows = np.zeros_like(total.rows)
-    for begin in rng.integers(0, 4_000, 3):
-        rows[:, begin : begin + 50] = rng.integers(-(2**50), 2**50, (len(rows), 50))[
-            :, : 4_000 - begin
-        ]
-    part = replace(total, rows=rows, covered=frozenset({seed}))
-    share = Share.of(part)
-    assert share.rows.shape[1] <= 3 * 50 + 2 * 256
-    total = replace(total, covered=frozenset())
-    for _ in range(2):
-        found = share.added_to(total)
-        share = Share.restored(*share.stored())
-        np.testing.assert_array_equal(found.rows, rows)
-        assert found.covered == {seed}
-        with pytest.raises(ValueError, match="twice"):
-            share.added_to(found)
-        total.rows[:] = 0
-    empty = Share.of(replace(part, rows=np.zeros_like(rows)))
-    assert (len(empty.spans), empty.rows.shape) == (0, (4, 0))

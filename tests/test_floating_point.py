@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests import long_pass
-from tests.test_distributed import _plan
+from tests import long_pass, plans
 
 import nc1fast as nc
 from nc1fast import distributed
@@ -50,7 +49,7 @@ BROAD = {
     "parts": lambda X, y: (
         (nc.class_sums(X, y, RELU, part=(0, 2)) + nc.class_sums(X, y, RELU, part=(1, 2))).block_sums
     ),
-    "journal": lambda X, y: distributed.reduce(_plan(X, y, KERNELS, 3))[1].block_sums,
+    "journal": lambda X, y: distributed.reduce(plans.uncalibrated(X, y, KERNELS, 3))[1].block_sums,
     "features": _features,
     "callable": lambda X, y: nc.class_sums(X, y, lambda A, B: A @ B.T).block_sums,
     "gram": lambda X, y: [kernel(X[:50]) for kernel in KERNELS],

@@ -10,8 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests import long_pass
-from tests.test_distributed import _plan
+from tests import long_pass, plans
 
 import nc1fast as nc
 from nc1fast import distributed
@@ -46,7 +45,7 @@ def _run(data, path, *, until=None, kernels=(RELU,), **settings):
         if done == until:
             raise KeyboardInterrupt
 
-    plan = _plan(*data, list(kernels), BUNDLES, **settings)
+    plan = plans.uncalibrated(*data, list(kernels), BUNDLES, **settings)
     found = distributed.reduce(plan, journal=path, progress=progress)
     assert told == list(range(told[0], BUNDLES + 1))
     return long_pass.digest(found), told[0]
@@ -84,7 +83,7 @@ def test_collapse_goes_on_from_its_journal(data, path):
 
 def test_another_number_of_bundles_is_that_of_the_journal(data, path, expected):
     _begin(data, path)
-    found = distributed.reduce(_plan(*data, [RELU], 11), journal=path)
+    found = distributed.reduce(plans.uncalibrated(*data, [RELU], 11), journal=path)
     assert long_pass.digest(found) == expected
     assert len(path.read_bytes().splitlines()) == 1 + BUNDLES
 
@@ -228,7 +227,7 @@ def test_two_runs_at_once_are_refused(data, path):
             with pytest.raises(ValueError, match="another run is writing"):
                 _run(data, path)
 
-    distributed.reduce(_plan(*data, [RELU], BUNDLES), journal=path, progress=progress)
+    distributed.reduce(plans.uncalibrated(*data, [RELU], BUNDLES), journal=path, progress=progress)
 
 
 def test_journal_in_a_folder_that_is_not_there(data, tmp_path):
@@ -272,7 +271,7 @@ def test_deleted_data_keep_what_was_finished(data, path, expected, n_workers, tm
 
     with ThreadPoolExecutor(n_workers or 1) as pool:
         executor = None if n_workers is None else pool
-        plan = _plan(rows, y, [RELU], 20, executor)
+        plan = plans.uncalibrated(rows, y, [RELU], 20, executor)
         with pytest.raises(FileNotFoundError, match=r"X\.npy"):
             distributed.reduce(plan, executor, journal=path, progress=progress)
         assert len(path.read_bytes().splitlines()) >= 1 + 2

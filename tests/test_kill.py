@@ -81,6 +81,10 @@ def _digest(mode, journal):
     return last[0]
 
 
+def test_a_cluster_that_nothing_happens_to(expected, tmp_path):
+    assert _digest("dask", tmp_path / "journal") == expected
+
+
 @pytest.mark.parametrize("seed", range(ROUNDS))
 @pytest.mark.parametrize("mode", MODES)
 def test_driver_killed(mode, seed, expected, journal):

@@ -9,8 +9,7 @@ import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
-from tests import long_pass
-from tests.test_distributed import _plan
+from tests import long_pass, plans
 from tests.waiting import within
 
 import nc1fast as nc
@@ -66,23 +65,23 @@ def test_an_executor_that_loses_bundles_is_an_error(data, tmp_path):
     journal = tmp_path / "run.journal"
     with within(60), pytest.raises(RuntimeError, match="no bundle has begun or ended for"):
         distributed.reduce(
-            _plan(*data, [RELU], 6, Losing()), Losing(), journal=journal, timeout=1.5
+            plans.uncalibrated(*data, [RELU], 6, Losing()), Losing(), journal=journal, timeout=1.5
         )
     before = len(journal.read_bytes().splitlines())
     assert before > 1
-    found = distributed.reduce(_plan(*data, [RELU], 6), journal=journal)
+    found = distributed.reduce(plans.uncalibrated(*data, [RELU], 6), journal=journal)
     assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
 
 
 def test_an_executor_that_does_not_call_back_is_looked_at(data):
     with within(60), Mute(2) as executor:
-        found = distributed.reduce(_plan(*data, [RELU], 2, executor), executor)
+        found = distributed.reduce(plans.uncalibrated(*data, [RELU], 2, executor), executor)
     assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
 
 
 def test_an_executor_that_cancels_is_an_error(data):
     with within(60), pytest.raises(RuntimeError, match="failed 4 times, last by CancelledError"):
-        distributed.reduce(_plan(*data, [RELU], 3, Cancelling()), Cancelling())
+        distributed.reduce(plans.uncalibrated(*data, [RELU], 3, Cancelling()), Cancelling())
 
 
 def test_a_bundle_that_runs_is_not_lost(data):
@@ -95,7 +94,9 @@ def test_a_bundle_that_runs_is_not_lost(data):
             return super().submit(slow)
 
     with within(60), Slow(1) as executor:
-        found = distributed.reduce(_plan(*data, [RELU], 3, executor), executor, timeout=2)
+        found = distributed.reduce(
+            plans.uncalibrated(*data, [RELU], 3, executor), executor, timeout=2
+        )
     assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
 
 
@@ -103,7 +104,7 @@ def test_an_interruption_ends_the_wait(data):
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     started = time.monotonic()
     with within(60), pytest.raises(KeyboardInterrupt):
-        distributed.reduce(_plan(*data, [RELU], 2, Losing()), Losing())
+        distributed.reduce(plans.uncalibrated(*data, [RELU], 2, Losing()), Losing())
     assert time.monotonic() - started < 30  # not the ten minutes of the default
 
 
@@ -113,4 +114,4 @@ def test_an_interruption_ends_the_wait(data):
 )
 def test_timeouts_are_seconds(data, timeout, error):
     with pytest.raises(error, match="timeout must be"):
-        distributed.reduce(_plan(*data, [RELU], 2), timeout=timeout)
+        distributed.reduce(plans.uncalibrated(*data, [RELU], 2), timeout=timeout)

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests import long_pass, study_rows
-from tests.test_distributed import _plan, _surveyed
+from tests import long_pass, plans, study_rows
 from tests.waiting import within
 
 import nc1fast as nc
@@ -135,7 +134,7 @@ def test_a_link_stays_and_its_target_is_written(data, tmp_path, monkeypatch):
     for name in ("run.journal", "sums.npz"):
         (tmp_path / name).symlink_to(tmp_path / "far" / name)
     monkeypatch.setattr("nc1fast.distributed.journal._REWRITE", 1)  # after every bundle
-    distributed.reduce(_plan(*data, [RELU], 4), journal=tmp_path / "run.journal")
+    distributed.reduce(plans.uncalibrated(*data, [RELU], 4), journal=tmp_path / "run.journal")
     sums = nc.class_sums(*data, RELU)
     for _ in range(2):
         sums.save(tmp_path / "sums.npz")
@@ -236,7 +235,7 @@ def test_what_was_written_to_a_map_before_is_no_change(data, tmp_path):
 
 def test_a_file_that_changes_between_plan_and_pass_is_refused(data, tmp_path):
     np.save(tmp_path / "X.npy", data[0])
-    plan = _plan(tmp_path / "X.npy", data[1], [RELU], 3)
+    plan = plans.uncalibrated(tmp_path / "X.npy", data[1], [RELU], 3)
     np.save(tmp_path / "X.npy", data[0][:, :3].repeat(2, axis=1))
     os.utime(tmp_path / "X.npy", ns=(1, 1))
     with pytest.raises(ValueError, match=r"X has changed .*X\.npy"):
@@ -256,7 +255,7 @@ def test_files_of_earlier_versions_are_named(data, tmp_path):
     with pytest.raises(ValueError, match=r"run\.journal is the journal of another version"):
         nc.collapse(*data, RELU, journal=journal)
     assert journal.read_bytes().startswith(b"nc1fast journal 1 ")
-    with _surveyed(*data, 3).tasks(tmp_path / "now") as task:
+    with plans.surveyed(*data, 3).tasks(tmp_path / "now") as task:
         content = Path(f"{task.base}pass").read_bytes()
         assert content.startswith(b"PK")  # an archive of arrays, no pickle
         Path(f"{task.base}pass").write_bytes(pickle.dumps(print))

@@ -1,0 +1,28 @@
+"""Distributed passes that are planned without a calibration, which would time the machine."""
+
+from __future__ import annotations
+
+import nc1fast as nc
+from nc1fast.distributed.bundles import Surveyed
+from nc1fast.distributed.planning import Cost, Plan
+from nc1fast.distributed.problem import Problem
+from nc1fast.distributed.workers import as_executor, capacity
+
+
+def uncalibrated(X, y, kernels, bundles, executor=None, **settings):
+    """A plan of so many bundles, with costs that are made up."""
+    settings = {
+        "statistics": "all",
+        "dtype": "float64",
+        "device": "cpu",
+        "memory_limit": None,
+        **settings,
+    }
+    problem = Problem.of(X, y, kernels, **settings)
+    return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
+
+
+def surveyed(X, y, bundles, kernels=None, **settings):
+    """What the tasks of such a plan share: the rows are surveyed, for the NNGP of ReLU if nothing is said."""
+    problem = uncalibrated(X, y, kernels or [nc.NNGP("relu")], bundles, **settings).problem
+    return Surveyed.of(problem, 1, survey_threads=1)
