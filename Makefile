@@ -9,15 +9,21 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test adversary study scalars bench bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
+.PHONY: help install test test-fast adversary study scalars bench bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## .venv with the package (editable) and what it, its tests and benchmarks need
 
+# Tests on all cores: each has as much to do as another to the end.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 test: $(VENV)/installed ## all tests; ARGS="-k name" selects
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/installed ## those for daily work: neither slow ones nor those that need compilers or emulators
+	$(PYTEST) -m 'not slow and not tools' $(ARGS)
 
 adversary: $(VENV)/installed ## 100,000 random problems against the error bound, in out/adversary-0.txt; goes on where it ended
 	$(BIN)/python -m tests.adversary $(ARGS)

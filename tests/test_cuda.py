@@ -80,16 +80,8 @@ def test_entries_are_those_of_the_reference(activation, dtype, other_device):
         assert np.abs(across - exact).max() <= RELATIVE[dtype] * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("n_features", [1, 7, 128, 784])
-@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
-def test_sums_are_those_of_the_processor(activation, dtype, n_features, other_device, request):
-    shim = "shim" in request.node.callspec.id
-    if shim and n_features > 32:
-        pytest.skip("host threads play a device on up to 32 features")
-    sizes = (70, 5, 1, 29) if shim else (700, 533, 1, 29, 200)
-    X, y = _data(sizes, n_features)
-    for there, here in zip(*_both(X, y, _kernels(activation), dtype=dtype), strict=True):
+def _assert_agreement(X, y, kernels, dtype):
+    for there, here in zip(*_both(X, y, kernels, dtype=dtype), strict=True):
         assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
         a, b = here.sums, there.sums
         assert (
@@ -99,8 +91,28 @@ def test_sums_are_those_of_the_processor(activation, dtype, n_features, other_de
         largest = np.abs(b.class_rows).max()
         unit = RELATIVE["float64" if dtype == "float64" else "float32"]
         assert np.abs(a.class_rows - b.class_rows).max() <= unit * largest
-        if n_features > 1 and dtype == "float64" and there.error_bound < 1e-12 * there.nc1:
+        if X.shape[1] > 1 and dtype == "float64" and there.error_bound < 1e-12 * there.nc1:
             assert here.nc1 == pytest.approx(there.nc1, rel=1e-13)
+
+
+@pytest.mark.parametrize("other_device", ["cuda"], indirect=True)
+@pytest.mark.parametrize("n_features", [1, 7, 128, 784])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_sums_are_those_of_the_processor(activation, dtype, n_features, other_device):
+    X, y = _data((700, 533, 1, 29, 200), n_features)
+    _assert_agreement(X, y, _kernels(activation), dtype)
+
+
+@pytest.mark.parametrize("other_device", ["shim"], indirect=True)
+@pytest.mark.parametrize(
+    ("dtype", "n_features"), [("float64", 1), ("float64", 7), ("float32", 7), ("mixed", 7)]
+)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+def test_few_sums_are_those_of_the_processor(activation, dtype, n_features, other_device):
+    """Two panels of one class, and classes of less than a panel."""
+    X, y = _data((66, 5, 1), n_features)
+    _assert_agreement(X, y, _kernels(activation), dtype)
 
 
 @pytest.mark.parametrize("std", [1e-2, 1e-6])
@@ -119,7 +131,7 @@ KERNELS = [nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layer
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, monkeypatch):
-    X, y = _data((150, 5, 90))
+    X, y = _data((70, 5, 66))
     settings = {"dtype": dtype}
     expected = nc.class_sums(X, y, KERNELS, device="cuda", **settings)
     every = nc.class_sums(X, y, KERNELS, device="cuda:all", n_threads=3, **settings)

