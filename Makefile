@@ -16,7 +16,7 @@ help: ## this list
 
 install: $(VENV)/installed ## .venv with the package (editable) and what it, its tests and benchmarks need
 
-# Tests on all cores: each has as much to do as another to the end.
+# On all cores; a worker with nothing left to do takes tests from the others.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: $(VENV)/installed ## all tests; ARGS="-k name" selects
