@@ -143,7 +143,7 @@ def _study_rows() -> list[Any]:
 
 def _make_study_journal(folder: Path) -> Path:
     from nc1fast.studies.journal import Journal
-    from nc1fast.studies.measuring import Outcome
+    from nc1fast.studies.tasks.measuring import Outcome
 
     journal = Journal(folder, "f" * 64, resume=True)
     for k, row in enumerate(_study_rows()):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import nc1fast as nc
 from nc1fast.distributed.bundles import Surveyed
+from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.planning import Cost, Plan
 from nc1fast.distributed.problem import Problem
-from nc1fast.distributed.workers import as_executor, capacity
 
 
 def uncalibrated(X, y, kernels, bundles, executor=None, **settings):

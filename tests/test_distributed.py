@@ -19,8 +19,8 @@ from tests.cases import DTYPES, KERNELS
 
 import nc1fast as nc
 from nc1fast import _core, distributed
-from nc1fast._grid import rows_of_part
 from nc1fast.distributed.journal import Finished
+from nc1fast.sums.rectangles import rows_of_part
 
 RELU = nc.NNGP("relu")
 

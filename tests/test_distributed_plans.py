@@ -15,9 +15,9 @@ from tests import long_pass, plans
 import nc1fast as nc
 from nc1fast import distributed
 from nc1fast.distributed.bundles import Task
+from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.planning import MOST_BUNDLES, best_count
 from nc1fast.distributed.shares import Share
-from nc1fast.distributed.workers import as_executor, capacity
 
 RELU = nc.NNGP("relu")
 

@@ -10,10 +10,11 @@ import pytest
 from tests.cases import FEW, assert_same_sums, class_sums, data, each_dtype, least_memory
 
 import nc1fast as nc
-from nc1fast import _core, _pass
-from nc1fast._files import as_source
-from nc1fast._grid import divided, part_of
-from nc1fast._inputs import as_labels
+from nc1fast import _core
+from nc1fast.inputs.arrays import as_labels
+from nc1fast.inputs.files import as_source
+from nc1fast.sums import streaming
+from nc1fast.sums.rectangles import divided, part_of
 
 RELU = nc.NTK("relu", bias_variance=0.1)
 KERNELS = [
@@ -114,7 +115,7 @@ def test_a_survey_stands_for_the_rows_that_a_part_does_not_read(tmp_path):
     X, y = data(FEW)
     classes, labels = as_labels(y, len(y))
     settings = {"dtype": "float64", "row_sums": True, "n_threads": 2}
-    survey = pickle.loads(pickle.dumps(_pass.survey(X, classes, [RELU], **settings)))
+    survey = pickle.loads(pickle.dumps(streaming.survey(X, classes, [RELU], **settings)))
     order = np.argsort(classes, kind="stable")
     count, read, parts = 12, set(), []
     for index in range(count):
@@ -124,7 +125,7 @@ def test_a_survey_stands_for_the_rows_that_a_part_does_not_read(tmp_path):
         read.add(int(used.sum()))
         path = tmp_path / f"{index}.npy"
         np.save(path, np.where(used[:, None], X, np.nan))
-        (sums,) = _pass.kernel_sums(
+        (sums,) = streaming.kernel_sums(
             as_source(path),
             classes,
             labels,

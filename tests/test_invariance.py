@@ -50,7 +50,7 @@ def test_nor_on_a_device(other_device, monkeypatch):
 def test_tiles_of_a_device_are_no_larger_than_its_launches(other_device, monkeypatch):
     """Three panels of rows with 17 of columns; a launch takes 16."""
     X, y = data((192, 16 * 64 + 1), 1)
-    monkeypatch.setattr("nc1fast._pass.part_of", lambda n, *_: [(0, 192, 192, n)])
+    monkeypatch.setattr("nc1fast.sums.streaming.part_of", lambda n, *_: [(0, 192, 192, n)])
     found = []
     for panels in ("16", "17", "64"):
         monkeypatch.setenv("NC1FAST_TILE_PANELS", panels)

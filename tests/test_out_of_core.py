@@ -11,8 +11,8 @@ import pytest
 from tests.cases import FEW, assert_same_sums, class_sums, data, each_dtype, least_memory
 
 import nc1fast as nc
-from nc1fast._file_rows import FileRows
-from nc1fast._files import as_source
+from nc1fast.inputs.file_rows import FileRows
+from nc1fast.inputs.files import as_source
 
 RELU = nc.NTK("relu", bias_variance=0.1)
 
