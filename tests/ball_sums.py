@@ -33,7 +33,8 @@ def class_sums(found: Features, y: Sequence[int] | np.ndarray) -> Sums:
     blocks = [[sum((K[i][j] for i in p for j in q), arb(0)) for q in members] for p in members]
     within, means = [], []
     for rows in members:
-        total, mean = arb(0), {}
+        total = arb(0)
+        mean: dict[int, Fraction] = {}
         for position, i in enumerate(rows):
             first, sign = same[i]
             mean[first] = mean.get(first, Fraction(0)) + Fraction(sign, len(rows))

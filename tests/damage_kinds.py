@@ -158,7 +158,9 @@ def _read_study_journal(path: Path) -> str:
     journal = Journal(path.parent, "f" * 64, resume=True)
     finished = {name: (one.rows, one.series) for name, one in journal.finished.items()}
     journal.close()
-    expected = {f"cell {k}": ([row], []) for k, row in enumerate(_study_rows())}
+    expected: dict[str, tuple[list[Any], list[Any]]] = {
+        f"cell {k}": ([row], []) for k, row in enumerate(_study_rows())
+    }
     # What is missing is computed again; what is there must be what was written.
     return repr({**expected, **finished})
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,11 @@ def row(model, activation="", state="", **values):
 
 def models(activation, *, released=True, network=True):
     """(model, activation, state, columns) of everything that is measured on one data set."""
-    found = [("data", "", "", {}), ("NNGP", activation, "", {}), ("NTK", activation, "", {})]
+    found: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("data", "", "", {}),
+        ("NNGP", activation, "", {}),
+        ("NTK", activation, "", {}),
+    ]
     if network:
         trained = {"parametrization": "standard", "width": 500, "weight_variance": "1:3.8809"}
         found.append(("NTK", activation, "", trained))

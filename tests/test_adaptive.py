@@ -142,7 +142,7 @@ def _paper(data, N, d0, seed):
 
 @pytest.mark.parametrize(("N", "d0", "nngp", "released", "correct"), D1)
 def test_nc1_of_d1_with_true_and_with_released_equations(N, d0, nngp, released, correct):
-    values = []
+    found = []
     for seed in range(5):
         X, y, Y = _paper(nc.datasets.paper_d1, N, d0, seed)
         solution = nc.adaptive.solve(X, Y, noise=1e-6)
@@ -150,8 +150,8 @@ def test_nc1_of_d1_with_true_and_with_released_equations(N, d0, nngp, released, 
         assert solution.residual <= 1e-7
         assert theirs.residual <= 1e-7
         kernels = [nc.NNGP("erf"), theirs.kernel, solution.kernel]
-        values.append([r.nc1 for r in nc.collapse(X, y, kernels, statistics="sums")])
-    values = np.array(values)
+        found.append([r.nc1 for r in nc.collapse(X, y, kernels, statistics="sums")])
+    values = np.array(found)
     spread = values.std(axis=0, ddof=1) * math.sqrt(1 + 1 / 5)  # one data set against five
     assert (np.abs(values.mean(axis=0) - [nngp, released, correct]) <= 4 * spread).all()
     # On one data set the three go together: their ratios scatter less.

@@ -6,7 +6,7 @@ import inspect
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -94,6 +94,9 @@ def test_the_numbers_and_flags_are_found():
         ("pairs", "n_pairs"), ("features", "n_units"), ("pairs", "confidence"), ("plan", "bundles"),
         ("reduce", "retries"), ("LeakyReLU", "slope"), ("solve", "tol"), ("solve", "widths"),
     }  # fmt: skip
+
+
+NO_NUMBERS: list[Any] = [math.nan, -1, 2.5j, "3", {}, b"3"]
 
 
 def _outcome(name, argument, value):
@@ -209,7 +212,7 @@ def test_networks_check_as_kernels_do():
     }  # fmt: skip
     for function, names in settings.values():
         for name in names:
-            for value in (math.nan, -1, 2.5j, "3", {}, b"3"):
+            for value in NO_NUMBERS:
                 with pytest.raises((ValueError, TypeError)) as error:
                     function(**{name: value})
                 assert _names(error.value, name)

@@ -205,7 +205,7 @@ KERNELS = {
     "kernel a number": (lambda: nc.collapse(X, y, 3), Either, r"kernel"),
     "kernel a dict": (lambda: nc.collapse(X, y, {"name": "nngp"}), Either, r"kernel"),
     "no kernels": (lambda: nc.collapse(X, y, []), ValueError, r"kernel"),
-    "a list with a number": (lambda: nc.collapse(X, y, [RELU, 3]), Either, r"kernel"),
+    "a list with a number": (lambda: nc.collapse(X, y, [RELU, 3]), Either, r"kernel"),  # type: ignore[list-item]
     "unknown activation": (lambda: nc.NNGP("swoosh"), ValueError, r"activation.*swoosh"),
     "activation in capitals": (lambda: nc.NTK("ReLU"), ValueError, r"activation.*ReLU"),
     "activation a function": (lambda: nc.NNGP(np.tanh), Either, r"activation"),

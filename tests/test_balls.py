@@ -132,7 +132,7 @@ def test_equal_features_have_no_spread():
 
 def test_every_term_of_the_bound():
     """Block sums, traces and within, each against its own bound, on a hundred small benign problems."""
-    n = worst = 0
+    n, worst = 0, 0.0
     index = 0
     while n < 100:
         case = problem(index, seed=7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,12 @@ def test_disagreement_is_noticed():
 
 def test_rounds_alternate():
     order = []
-    runs = {name: lambda name=name: order.append(name) or 1.0 for name in ("a", "b", "c")}
+
+    def run(name):
+        order.append(name)
+        return 1.0
+
+    runs = {name: partial(run, name) for name in ("a", "b", "c")}
     samples = _timing.interleave(runs, rounds=2)
     assert order == ["a", "b", "c", "c", "b", "a"]
     assert samples["a"].ratio_to(samples["b"]).median == 1.0

@@ -14,7 +14,7 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import datasets, metrics, studies
-from nc1fast.cli import options, selftest
+from nc1fast.cli import options
 
 STUDY = """
 name: cli
@@ -242,7 +242,7 @@ def test_doctor_reports_a_wrong_core(call, monkeypatch):
         bad = options.get("dtype") == "float64" and kernel.activation == "gelu"
         return Wrong(result) if bad else result
 
-    monkeypatch.setattr(selftest.nc, "collapse", wrong_in_one_kernel)
+    monkeypatch.setattr(nc, "collapse", wrong_in_one_kernel)
     code, out, _ = call("doctor")
     assert code == 1
     assert "FAILED           NTK('gelu', depth=4) in float64" in out

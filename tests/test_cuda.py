@@ -11,6 +11,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,8 +142,8 @@ def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, mon
         _same(parts[1][k] + parts[0][k] + parts[2][k], sums)
         _same(nc.class_sums(X, y, KERNELS[k], device="cuda", **settings), sums)
     with ThreadPoolExecutor(2) as pool:
-        (shared,) = nc.class_sums(X, y, KERNELS[:1], device="cuda", executor=pool, **settings)
-    _same(shared, expected[0])
+        shared = nc.class_sums(X, y, KERNELS[:1], device="cuda", executor=pool, **settings)
+    _same(shared[0], expected[0])
 
 
 def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
@@ -282,7 +283,7 @@ def test_a_device_belongs_to_kernel_objects(kernel, other_device):
         nc.collapse(np.eye(4), [0, 0, 1, 1], kernel, device="cuda")
 
 
-class _Device(AbstractContextManager):
+class _Device(AbstractContextManager[None]):
     id = 1
 
     def __exit__(self, *_):
@@ -292,7 +293,7 @@ class _Device(AbstractContextManager):
 class _Array(np.ndarray):
     """An array of CuPy, as far as this package looks: host memory plays that of a device."""
 
-    device = _Device()
+    device: Any = _Device()
 
     @property
     def __cuda_array_interface__(self):
@@ -311,7 +312,8 @@ def cupy(monkeypatch):
     shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
     monkeypatch.setattr(cuda, "module", lambda: shim)
     linalg = pytest.importorskip("scipy.linalg")
-    stand_in, extended = ModuleType("cupy"), ModuleType("cupyx")
+    stand_in: Any = ModuleType("cupy")
+    extended: Any = ModuleType("cupyx")
     waited = []
     stream = SimpleNamespace(synchronize=lambda: waited.append(True))
     stand_in.cuda = SimpleNamespace(Device=nullcontext, get_current_stream=lambda: stream)
@@ -328,12 +330,12 @@ def cupy(monkeypatch):
         yield
 
     extended.errstate = errstate
-    scipy_there, linalg_there = ModuleType("cupyx.scipy"), ModuleType("cupyx.scipy.linalg")
+    linalg_there: Any = ModuleType("cupyx.scipy.linalg")
     linalg_there.solve_triangular = lambda A, B, **how: linalg.solve_triangular(
         A.view(np.ndarray), np.asarray(B), **how
     )
     modules = {"cupy": stand_in, "cupyx": extended}
-    modules |= {"cupyx.scipy": scipy_there, "cupyx.scipy.linalg": linalg_there}
+    modules |= {"cupyx.scipy": ModuleType("cupyx.scipy"), "cupyx.scipy.linalg": linalg_there}
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     return stand_in
@@ -380,7 +382,7 @@ def test_torch_tensors_of_a_device(device):
     torch = pytest.importorskip("torch")
     X, y = _data()
     tensor = torch.from_numpy(X).to(device)
-    K = nc.NTK("relu")(tensor)
+    K: Any = nc.NTK("relu")(tensor)
     expected = nc.NTK("relu")(X, device=device)
     if device == "cuda":
         assert K.device == tensor.device

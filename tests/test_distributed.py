@@ -9,7 +9,7 @@ import random
 import resource
 import threading
 import weakref
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -93,9 +93,10 @@ class Watching(ThreadPoolExecutor):
 
     def __init__(self):
         super().__init__(2)
-        self.tasks, self.rows, self.futures = [], set(), weakref.WeakSet()
+        self.tasks, self.rows = [], set()
+        self.futures: weakref.WeakSet[Future[object]] = weakref.WeakSet()
 
-    def submit(self, function, task):
+    def submit(self, function, task):  # type: ignore[override]
         self.tasks.append(task)
         self.rows.add(task.surveyed().problem.rows.path)
         future = super().submit(function, task)
@@ -121,8 +122,17 @@ def test_rows_are_surveyed_once_and_read_where_they_are_needed(pool, monkeypatch
     plan = plans.uncalibrated(tmp_path / "X.npy", y, [RELU], 40, pool)
     surveys, rectangles = [], []
     survey, sums = _core.survey, _core.class_sums
-    monkeypatch.setattr(_core, "survey", lambda *a: (surveys.append(1), survey(*a))[1])
-    monkeypatch.setattr(_core, "class_sums", lambda *a: (rectangles.append(a[-3]), sums(*a))[1])
+
+    def surveying(*arguments):
+        surveys.append(1)
+        return survey(*arguments)
+
+    def summing(*arguments):
+        rectangles.append(arguments[-3])
+        return sums(*arguments)
+
+    monkeypatch.setattr(_core, "survey", surveying)
+    monkeypatch.setattr(_core, "class_sums", summing)
     _same(distributed.reduce(plan, pool), [nc.class_sums(X, y, RELU)])
     *bundles, whole = rectangles
     read = [
@@ -182,7 +192,7 @@ class Failing(ThreadPoolExecutor):
         self.error, self.lock = error, threading.Lock()
         self.left = dict.fromkeys(range(6), times)
 
-    def submit(self, function, task):
+    def submit(self, function, task):  # type: ignore[override]
         return super().submit(self._run, function, task)
 
     def _run(self, function, task):

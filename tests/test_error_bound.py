@@ -33,7 +33,7 @@ FAVOURED = (
 
 
 class Problem(NamedTuple):
-    index: int
+    number: int
     X: np.ndarray
     y: np.ndarray
     kernel: Any
@@ -122,7 +122,7 @@ def _collapse(case: Problem, dtype: str, device: str = "cpu") -> Any:
 def _describe(case: Problem, result: Any) -> str:
     sizes = np.bincount(case.y).tolist()
     return (
-        f"problem({case.index}): {case.kernel!r}, X {case.X.shape} {case.X.dtype}, sizes {sizes}, {case.dtype}; "
+        f"problem({case.number}): {case.kernel!r}, X {case.X.shape} {case.X.dtype}, sizes {sizes}, {case.dtype}; "
         f"nc1 {result.nc1!r}, reference {case.nc1!r}, error {abs(result.nc1 - case.nc1):.3e}, "
         f"bound {result.error_bound:.3e}"
     )

@@ -129,8 +129,8 @@ def test_pairs_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(kerne
     X, y = _data(60_000, n_features=40)
     np.save(tmp_path / "X.npy", X)
 
-    def bits(*arguments, **settings):
-        result = estimators.pairs(*arguments, kernel, n_pairs=1000, convention="papyan", **settings)
+    def bits(X, y, **settings):
+        result = estimators.pairs(X, y, kernel, n_pairs=1000, convention="papyan", **settings)
         return result.interval, result.class_gram.tobytes()
 
     expected = bits(X, y, n_threads=1)

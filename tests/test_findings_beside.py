@@ -234,7 +234,7 @@ def test_the_verdicts_of_a_small_study(rows):
 
 
 def test_ntk_is_not_below_nngp_and_relu_is_equal_in_one_dimension(rows):
-    verdicts = {}
+    verdicts: dict[tuple[str, bool], set[str]] = {}
     for c in finding(rows, "a2").cells:
         verdicts.setdefault((c.cell["activation"], c.cell["d0"] == 1), set()).add(c.verdict)
     assert verdicts == {

@@ -42,7 +42,7 @@ class _NA:
     def __ne__(self, other):
         return self
 
-    __eq__ = __lt__ = __gt__ = __ne__  # type: ignore[assignment]
+    __eq__ = __lt__ = __gt__ = __ne__
 
     def __bool__(self):
         raise TypeError("boolean value of NA is ambiguous")

@@ -30,7 +30,7 @@ class Losing(Executor):
         self.count, self.pending = 0, []
 
     def submit(self, function, /, *arguments, **named):
-        future = Future()
+        future: Future[object] = Future()
         self.count += 1
         self.pending.append(future)
         if self.count % 3 == 0:

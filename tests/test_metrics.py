@@ -305,7 +305,7 @@ def test_without_rows_what_needs_them_is_none():
     H, y = _data(sizes=(20, 20))
     sums = dataclasses.replace(_sums(H, y), class_rows=None)
     result = collapse_from_sums(sums)
-    assert result.nc1_pinv is result.nearest_center is result.ncc_accuracy is None
+    assert [result.nc1_pinv, result.nearest_center, result.ncc_accuracy] == [None] * 3
     assert result.between_rank == 1
     assert result.under("class").nc1_pinv is None
 
@@ -324,7 +324,7 @@ def test_a_result_is_frozen_and_has_a_short_repr():
     H, y = _data(sizes=(20, 20))
     result = collapse_from_sums(_sums(H, y))
     with pytest.raises(dataclasses.FrozenInstanceError):
-        result.nc1 = 0.0
+        result.nc1 = 0.0  # type: ignore[misc]
     assert len(repr(result)) < 200
     assert "papyan" in repr(result)
     assert result != collapse_from_sums(_sums(H, y))
@@ -361,6 +361,6 @@ def test_table_goes_straight_into_arrow():
 
 def test_table_refuses_what_is_not_a_result():
     with pytest.raises(TypeError, match="Collapse"):
-        to_table([1.0])
+        to_table([1.0])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="empty"):
         to_table([])

@@ -126,7 +126,7 @@ def test_empirical_ntks_average_to_the_kernel(
     assert np.abs(np.mean(draws, axis=0) - expected).max() < 0.1 * expected.max()
 
 
-class _Wrapped(torch.nn.Module):  # type: ignore[misc]
+class _Wrapped(torch.nn.Module):  # type: ignore[misc, name-defined]
     """The same function as its network, without its closed form."""
 
     def __init__(self, network: Any) -> None:

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 probe = nc.networks.probe
 
 
-class _Convolutional(torch.nn.Module):  # type: ignore[misc]
+class _Convolutional(torch.nn.Module):  # type: ignore[misc, name-defined]
     """A small network for 8 x 8 digits, with one rectifier used twice."""
 
     def __init__(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from mpmath import mp
@@ -13,7 +15,7 @@ from nc1fast.activations import NO_FINITE_NTK
 from nc1fast.kernels.pairwise import squared_distances, stable
 
 ACTIVATIONS = [*nc.activations(), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
-KERNELS = [
+KERNELS: list[Any] = [
     kind(activation, depth, (1.3, 0.7, 1.1)[:depth], bias)
     for activation in ACTIVATIONS
     for kind in (nc.NNGP, nc.NTK, nc.ConjugateKernel)

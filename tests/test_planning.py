@@ -9,6 +9,7 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import distributed
+from nc1fast.distributed.problem import Problem
 
 RARE = (700, 1, 1299)
 KERNELS = [
@@ -61,15 +62,14 @@ def test_a_rare_class_has_the_bits_of_one_process(tmp_path):
 def test_rows_that_are_out_of_range_only_by_themselves_do_not_stop_a_plan(monkeypatch):
     """A bound of a sample may fail where that of the whole holds: then the problem itself is timed."""
     X, y = _data(RARE)
-    problem_class = distributed.planning.Problem
-    sample = problem_class.sample
+    sample = Problem.sample
 
     def out_of_range(self, n_rows):
         found = sample(self, n_rows)
         found.data.rows[0] = 1e200
         return found
 
-    monkeypatch.setattr(problem_class, "sample", out_of_range)
+    monkeypatch.setattr(Problem, "sample", out_of_range)
     plan = distributed.plan(X, y, nc.NNGP("relu", 3), n_threads=1)
     assert plan.describe()["tiles"] > 0
     X[3, 1] = np.nan

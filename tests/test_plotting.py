@@ -34,7 +34,7 @@ def curve(ax, label):
 
 def values(rows, *columns, **fixed):
     """NC1 of the rows that have the given values, by some of their columns."""
-    found = {}
+    found: dict[tuple[object, ...], list[float]] = {}
     for row in rows:
         if all(row[name] == value for name, value in fixed.items()):
             found.setdefault(tuple(row[name] for name in columns), []).append(row["nc1"])

@@ -119,7 +119,7 @@ def test_cells_draw_the_published_data(small):
 
 def test_seeds_belong_to_data_sets_whatever_the_arm_the_task_and_the_selection():
     paper = studies.load("paper", "paper")
-    seeds = {}
+    seeds: dict[tuple[str, int], set[int]] = {}
     for cell in studies.plan(paper):
         seeds.setdefault((cell.instance.id, cell.repeat), set()).add(cell.seed)
     assert {len(found) for found in seeds.values()} == {1}
@@ -273,7 +273,8 @@ def test_missing_table_is_said(tmp_path):
 
 
 def stop_after(n, monkeypatch):
-    compute, calls = runner.compute, []
+    compute = runner.compute
+    calls: list[object] = []
 
     def stopping(*args):
         if len(calls) == n:

@@ -61,16 +61,16 @@ def _two_feature_relu(means, stds, *, tangent):
         for k in (modes - 1, modes + 1)
     ]
     g_modes = (sine + (2 if tangent else 1) * sum(ramp) / 2) / (2 * np.pi**2)
-    f_modes, T = [], []
+    T, spectra = [], []
     for m, s in zip(means, np.broadcast_to(stds, len(means)), strict=True):
         b = m * (np.cos(theta) + np.sin(theta))  # mean of x along the direction theta
         r = b / s
         density = np.exp(-(r**2) / 2) / math.sqrt(2 * math.pi)
         radial = (b**2 + s**2) * special.ndtr(r) + b * s * density  # int r^2 N(r; b, s^2) dr
         f = radial * np.exp(-(2 * m**2 - b**2) / (2 * s**2)) / math.sqrt(2 * math.pi) / s
-        f_modes.append(np.fft.fft(f)[:400] / n)
+        spectra.append(np.fft.fft(f)[:400] / n)
         T.append((m**2 + s**2) * (1 if tangent else 0.5))
-    f_modes = np.array(f_modes)
+    f_modes = np.array(spectra)
     twice = np.where(modes == 0, 1, 2) * g_modes * (2 * np.pi) ** 2 / 2
     M = ((f_modes * twice) @ f_modes.conj().T).real
     return np.array(T) - np.diag(M), M
@@ -139,9 +139,8 @@ def test_infinitely_many_features_have_a_closed_form(name, stds):
         q = [x**2 + y**2 for x, y in zip(m, s, strict=True)]
         M = [[k(q[c], q[e], m[c] * m[e]) for e in range(3)] for c in range(3)]
         V = [k(q[c], q[c], q[c]) - M[c][c] for c in range(3)]
-        M, V = np.array(M, dtype=float), np.array(V, dtype=float)
-    np.testing.assert_allclose(found.class_gram, M, rtol=1e-13)
-    np.testing.assert_allclose(found.within_by_class, V, rtol=1e-11)
+    np.testing.assert_allclose(found.class_gram, np.array(M, dtype=float), rtol=1e-13)
+    np.testing.assert_allclose(found.within_by_class, np.array(V, dtype=float), rtol=1e-11)
 
 
 @pytest.mark.parametrize("name", KERNELS)

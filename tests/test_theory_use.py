@@ -102,10 +102,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_named(name):
     change, error, message = BAD[name]
-    arguments = {"kernel": RELU, "means": (-2, 2), "stds": 0.5, "n_features": 4, **change}
     with pytest.raises(error, match=message):
         expected_collapse(
-            arguments.pop("kernel"), arguments.pop("means"), arguments.pop("stds"), **arguments
+            **{"kernel": RELU, "means": (-2, 2), "stds": 0.5, "n_features": 4} | change
         )
 
 
