@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -92,7 +93,7 @@ def _executor(mode, stack):
     if mode == "processes":
         pool = stack.enter_context(ProcessPoolExecutor(2))
         pool.submit(os.getpid).result()
-        return pool, list(pool._processes), None
+        return pool, [process.pid for process in multiprocessing.active_children()], None
     import dask
     import distributed
 

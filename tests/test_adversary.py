@@ -59,6 +59,7 @@ def test_no_error_above_its_bound_in_the_first_problems_of_the_long_run(batch):
     assert not _failures(map(problem, range(batch, 600 * MORE, 10)))
 
 
+@pytest.mark.slow
 def test_no_error_of_a_device_above_its_bound(other_device):
     cases = (problem(index, seed=3) for index in range(15 * MORE))
     on_device = [

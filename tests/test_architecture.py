@@ -209,6 +209,7 @@ def test_no_cuda_conditional_in_shared_code() -> None:
     assert users <= {"math.hpp"}
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize("source", ["isa/baseline.cpp", "isa/detect.cpp"])
 def test_the_portable_path_compiles_for_aarch64(source: str) -> None:
     compiler = shutil.which("aarch64-linux-gnu-g++")
@@ -226,6 +227,7 @@ def _isa_objects() -> list[Path]:
     return sorted(trees[-1].glob("CMakeFiles/isa_*.dir/**/*.o")) if trees else []
 
 
+@pytest.mark.tools
 def test_no_symbol_of_one_instruction_set_can_replace_another() -> None:
     """A weak symbol is merged by the linker: compiled with AVX-512, it would then run on every machine."""
     objects = _isa_objects()

@@ -96,6 +96,7 @@ def _assert_agreement(X, y, kernels, dtype):
             assert here.nc1 == pytest.approx(there.nc1, rel=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other_device", ["cuda"], indirect=True)
 @pytest.mark.parametrize("n_features", [1, 7, 128, 784])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
@@ -105,6 +106,7 @@ def test_sums_are_those_of_the_processor(activation, dtype, n_features, other_de
     _assert_agreement(X, y, _kernels(activation), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other_device", ["shim"], indirect=True)
 @pytest.mark.parametrize(
     ("dtype", "n_features"), [("float64", 1), ("float64", 7), ("float32", 7), ("mixed", 7)]
@@ -130,6 +132,7 @@ def test_collapsed_features_keep_their_digits(kernel, std, other_device):
 KERNELS = [nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layers()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, monkeypatch):
     X, y = _data((70, 5, 66))
@@ -146,6 +149,7 @@ def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, mon
     _same(shared[0], expected[0])
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
     shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
     monkeypatch.setattr(cuda, "module", lambda: shim)
@@ -166,6 +170,7 @@ def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
         kernel(X, device="cuda")
 
 
+@pytest.mark.slow
 def test_a_file_under_a_memory_limit_and_a_journal(other_device, tmp_path):
     X, y = _data((230, 90), 4)
     np.save(tmp_path / "X.npy", X)
@@ -212,6 +217,7 @@ def test_device_info_and_the_command_line(other_device, call, tmp_path):
     assert re.search(r"^device +cuda$", out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_doctor_checks_every_device(other_device, call):
     code, out, _ = call("doctor")
     assert code == 0

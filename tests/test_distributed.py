@@ -172,10 +172,13 @@ def test_futures_are_dropped_as_they_end():
         gc.collect()
         alive.append(len(executor.futures))
 
-    with Watching() as executor:
-        distributed.reduce(
-            plans.uncalibrated(X, y, [RELU], 12, executor), executor, progress=progress
-        )
+    gc.freeze()  # what is there already is not looked through each time
+    try:
+        with Watching() as executor:
+            plan = plans.uncalibrated(X, y, [RELU], 12, executor)
+            distributed.reduce(plan, executor, progress=progress)
+    finally:
+        gc.unfreeze()
     assert len(alive) == 13
     assert max(alive) <= 6  # of 12: twice the workers, and one that a worker still holds
     assert alive[-1] <= 1

@@ -149,6 +149,7 @@ def test_measured_error_is_within_the_bound(batch, device):
     assert not failures, "\n".join(failures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("small_device", ["shim"], indirect=True)
 @pytest.mark.parametrize("batch", BATCHES[::3])
 def test_measured_error_is_within_the_bound_where_host_threads_play_a_device(batch, small_device):

@@ -100,6 +100,7 @@ def _covered(estimate, exact, n):
     return np.mean([r.interval[0] <= exact <= r.interval[1] for r in results])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("erf")], ids=repr)
 @pytest.mark.parametrize("sizes", [(100, 100), (200, 20)], ids=str)
 def test_intervals_cover_the_exact_value(kernel, sizes):

@@ -45,6 +45,7 @@ def test_features_have_the_gram_matrix_of_the_kernel(kernel, sampling):
     assert near == pytest.approx(np.linalg.norm(H @ H.T - K) / np.linalg.norm(K), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS[:4], ids=repr)
 def test_the_bias_falls_with_the_width(kernel):
     """The mean of many narrow maps is off by what the width costs, that of wide ones by less."""
@@ -62,6 +63,7 @@ def test_the_bias_falls_with_the_width(kernel):
     assert off[1] < 0.015
 
 
+@pytest.mark.slow
 def test_deep_features_on_the_published_means():
     """N = 1,200, four classes, 8,192 features: Gram matrix and NC1, from the array and from a pass over the rows."""
     X, y = nc.datasets.gaussian_mixture(
@@ -78,6 +80,7 @@ def test_deep_features_on_the_published_means():
         assert "2 layers in 8 groups" in result.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", [nc.NTK("relu", 3), nc.NNGP("relu", 3)], ids=repr)
 @pytest.mark.parametrize("sizes", [(60, 60), (100, 10)], ids=str)
 def test_intervals_of_deep_features_cover_the_exact_value(kernel, sizes):

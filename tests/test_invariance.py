@@ -38,6 +38,7 @@ def test_bits_do_not_depend_on_the_panels_of_a_tile(monkeypatch):
         assert_same_bits(collapse(X, y, nc.NNGP("relu")), expected)
 
 
+@pytest.mark.slow
 def test_nor_on_a_device(other_device, monkeypatch):
     X, y = data((70, 60), 3)
     monkeypatch.delenv("NC1FAST_TILE_PANELS", raising=False)
@@ -47,6 +48,7 @@ def test_nor_on_a_device(other_device, monkeypatch):
         assert_same_bits(collapse(X, y, nc.NNGP("relu"), device=other_device), expected)
 
 
+@pytest.mark.slow
 def test_tiles_of_a_device_are_no_larger_than_its_launches(other_device, monkeypatch):
     """Three panels of rows with 17 of columns; a launch takes 16."""
     X, y = data((192, 16 * 64 + 1), 1)

@@ -103,11 +103,13 @@ def _emulator(cpu: str) -> tuple[str, ...]:
     return command
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize(("cpu", "isa"), CPUS)
 def test_an_older_processor_gets_its_instruction_set(cpu: str, isa: str) -> None:
     _assert_same_values(_run(None, _emulator(cpu)), isa)
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize(("cpu", "missing"), [("Nehalem", "avx2"), ("Haswell", "avx512")])
 def test_an_instruction_set_that_the_processor_lacks_is_refused(cpu: str, missing: str) -> None:
     run = _run(missing, _emulator(cpu))

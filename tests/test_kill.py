@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests import long_pass
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 ROUNDS = int(os.environ.get("NC1FAST_KILLS", "1"))
 MODES = ["alone", "processes", "dask", "scheduler"]

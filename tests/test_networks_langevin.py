@@ -70,6 +70,7 @@ def test_langevin_samples_the_posterior_of_a_linear_model() -> None:
     assert float(w.var()) == pytest.approx(1 / (1 / s2 + 1 / T), rel=0.04)
 
 
+@pytest.mark.slow
 def test_langevin_training_samples_the_posterior_of_the_kernel() -> None:
     """Wide networks: the mean prediction is Q (Q + T)^-1 t, T the variance of the noise, for a summed energy."""
     X, y = nc.datasets.paper_d1(8, 4, seed=0)

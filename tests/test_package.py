@@ -129,6 +129,7 @@ print(0 < result.nc1 < 1)
     assert result.stdout.split() == ["True"], result.stderr
 
 
+@pytest.mark.tools
 def test_a_plain_build_leaves_a_cuda_compiler_alone(tmp_path: Path) -> None:
     """Kernels for every architecture take minutes, and old compilers fail: CUDA is for those who ask for it."""
     if shutil.which("cmake") is None:

@@ -130,6 +130,7 @@ def test_data_alone_is_drawn_without_an_activation():
     assert titles == ["sizes 110:110", "sizes 20:200"]
 
 
+@pytest.mark.slow
 def test_the_same_rows_give_the_same_files(tmp_path):
     rows, series = made.over_features(sizes=("64:64",)), made.annealing()
     first = figures.save(figures.draw(rows, series), tmp_path / "first")

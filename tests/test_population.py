@@ -160,6 +160,7 @@ def _data_set(data, n_features, seed):
     return X, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_features", [1, 2, 8, 128])
 @pytest.mark.parametrize("data", DATA)
 def test_large_samples_agree_with_the_population(data, n_features):

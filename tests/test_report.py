@@ -212,6 +212,7 @@ def test_columns_that_are_everywhere_the_same_are_left_out():
 # --- from the tables alone
 
 
+@pytest.mark.slow
 def test_report_can_be_built_again_from_the_csv_alone(folder, tmp_path, html):
     for name in ("table.csv", "series.csv"):
         shutil.copy(folder / name, tmp_path)
@@ -221,6 +222,7 @@ def test_report_can_be_built_again_from_the_csv_alone(folder, tmp_path, html):
     assert report.build(tmp_path).read_text() == again  # the same, byte by byte
 
 
+@pytest.mark.slow
 def test_series_are_drawn_where_there_are_some(folder, tmp_path):
     shutil.copy(folder / "table.csv", tmp_path)
     without = report.build(tmp_path).read_text()

@@ -158,6 +158,7 @@ def shim(monkeypatch: pytest.MonkeyPatch) -> None:
 SANITIZED = re.search("lib[at]san", os.environ.get("LD_PRELOAD", ""))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("shim")
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.tools
 ROOT = Path(__file__).resolve().parent.parent
 if not (ROOT / "ci" / "scalar_functions.py").is_file():
     pytest.skip("the checks are not part of this source distribution", allow_module_level=True)

@@ -51,6 +51,7 @@ def children():
     return found.stdout.split()
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_the_number_of_processes(tmp_path):
     pytest.importorskip("torch")
     study = studies.parse(SMALL.replace("EPOCHS", "20"))
@@ -86,6 +87,7 @@ def test_jobs_must_be_positive(tmp_path):
         studies.run(study, tmp_path, jobs=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_goes_on_to_the_same_tables(tmp_path, how):
     """From the terminal: the signal reaches the parent alone when killed, everybody when interrupted."""

@@ -35,6 +35,7 @@ def _mixtures(count):
         }
 
 
+@pytest.mark.slow
 def test_data_sets_scatter_around_their_expectations():
     """30 mixtures, 100 data sets each, all kernels: trace_within, trace_between, and within - nc1 between, of mean 0."""
     n_sets, deviates = 100, []
