@@ -7,18 +7,12 @@ from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.planning import Cost, Plan
 from nc1fast.distributed.problem import Problem
+from nc1fast.sums.settings import Settings
 
 
 def uncalibrated(X, y, kernels, bundles, executor=None, **settings):
     """A plan of so many bundles, with costs that are made up."""
-    settings = {
-        "statistics": "all",
-        "dtype": "float64",
-        "device": "cpu",
-        "memory_limit": None,
-        **settings,
-    }
-    problem = Problem.of(X, y, kernels, **settings)
+    problem = Problem.of(X, y, kernels, Settings(**settings))
     return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
 
 

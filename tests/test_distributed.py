@@ -98,7 +98,7 @@ class Watching(ThreadPoolExecutor):
 
     def submit(self, function, task):  # type: ignore[override]
         self.tasks.append(task)
-        self.rows.add(task.surveyed().problem.rows.path)
+        self.rows.add(task.surveyed().problem.data.rows.path)
         future = super().submit(function, task)
         self.futures.add(future)
         return future

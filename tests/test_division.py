@@ -11,10 +11,11 @@ from tests.cases import FEW, assert_same_sums, class_sums, data, each_dtype, lea
 
 import nc1fast as nc
 from nc1fast import _core
-from nc1fast.inputs.arrays import as_labels
 from nc1fast.inputs.files import as_source
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums import streaming
 from nc1fast.sums.rectangles import divided, part_of
+from nc1fast.sums.settings import Settings
 
 RELU = nc.NTK("relu", bias_variance=0.1)
 KERNELS = [
@@ -113,10 +114,9 @@ def test_a_part_under_a_memory_limit_is_that_part():
 def test_a_survey_stands_for_the_rows_that_a_part_does_not_read(tmp_path):
     """The file of a part holds NaN where its rows are not: they are never looked at."""
     X, y = data(FEW)
-    classes, labels = as_labels(y, len(y))
-    settings = {"dtype": "float64", "row_sums": True, "n_threads": 2}
-    survey = pickle.loads(pickle.dumps(streaming.survey(X, classes, [RELU], **settings)))
-    order = np.argsort(classes, kind="stable")
+    labelled, settings = LabelledData.of(X, y), Settings(n_threads=2)
+    survey = pickle.loads(pickle.dumps(streaming.survey(labelled, [RELU], settings)))
+    order = np.argsort(labelled.classes.of_row, kind="stable")
     count, read, parts = 12, set(), []
     for index in range(count):
         used = np.zeros(len(y), dtype=bool)
@@ -126,13 +126,11 @@ def test_a_survey_stands_for_the_rows_that_a_part_does_not_read(tmp_path):
         path = tmp_path / f"{index}.npy"
         np.save(path, np.where(used[:, None], X, np.nan))
         (sums,) = streaming.kernel_sums(
-            as_source(path),
-            classes,
-            labels,
+            LabelledData(as_source(path), labelled.classes),
             [RELU],
+            settings,
             part=(index, count),
             surveyed=survey,
-            **settings,
         )
         parts.append(sums)
     assert min(read) < len(y)
