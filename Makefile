@@ -16,8 +16,8 @@ help: ## this list
 
 install: $(VENV)/installed ## .venv with the package (editable) and what it, its tests and benchmarks need
 
-# On all cores; a worker with nothing left to do takes tests from the others.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# A worker for each core, which BLAS is to leave to it; one with nothing left to do takes tests from the others.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: $(VENV)/installed ## all tests; ARGS="-k name" selects
 	$(PYTEST) $(ARGS)
