@@ -22,7 +22,7 @@ KERNELS = {
     "standard-sin": nc.NTK("sin", parametrization="standard", width=100),
 }
 SIZES = (3, 601, 97, 1, 998)  # 1,700 rows: beyond the size below which one thread does all
-FEW = (3, 301, 97, 1, 398)
+FEW = (3, 301, 97, 1, 398)  # 800 rows
 DTYPES = ("float64", "float32", "mixed")
 each_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -40,7 +40,7 @@ def data(sizes=SIZES, n_features=7, seed=0):
 
 
 def collapse(X, y, kernel, **settings):
-    """With what belongs to single rows, and whatever the accuracy."""
+    """`nc.collapse` with its statistics of single rows, without warnings about accuracy."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nc.AccuracyWarning)
         keep_rows = settings.get("statistics", "all") == "all"
@@ -62,20 +62,20 @@ def bits(result):
 
 
 def assert_same_bits(first, second):
-    """Of two results."""
+    """The same `bits` of two results."""
     first, second = bits(first), bits(second)
     assert [name for name in first if first[name] != second[name]] == []
 
 
 def class_sums(X, y, kernels, **settings):
-    """Whatever their accuracy."""
+    """`nc.class_sums` without warnings about accuracy."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", nc.AccuracyWarning)
         return nc.class_sums(X, y, kernels, **settings)
 
 
 def assert_same_sums(first, second):
-    """Of two lists of class sums."""
+    """The same bits of two lists of class sums, and of the same problems."""
     for a, b in zip(first, second, strict=True):
         for name in ("block_sums", "traces", "within", "class_rows"):
             x, z = getattr(a, name), getattr(b, name)
@@ -86,7 +86,7 @@ def assert_same_sums(first, second):
 
 
 def least_memory(X, y, kernels, **settings):
-    """What the message says is needed."""
+    """The smallest `memory_limit` of a pass in bytes, as its error message states it."""
     with pytest.raises(ValueError, match="at least") as error:
         class_sums(X, y, kernels, memory_limit=1, **settings)
     return int(re.search(r"at least (\d+)", str(error.value)).group(1))

@@ -11,12 +11,12 @@ from nc1fast.sums.settings import Settings
 
 
 def uncalibrated(X, y, kernels, bundles, executor=None, **settings):
-    """A plan of so many bundles, with costs that are made up."""
+    """A plan of `bundles` bundles with invented costs. Settings are those of `Settings`."""
     problem = Problem.of(X, y, kernels, Settings(**settings))
     return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
 
 
 def surveyed(X, y, bundles, kernels=None, **settings):
-    """What the tasks of such a plan share: the rows are surveyed, for the NNGP of ReLU if nothing is said."""
+    """The surveyed problem that the tasks of such a plan share; the kernel is the NNGP of ReLU by default."""
     problem = uncalibrated(X, y, kernels or [nc.NNGP("relu")], bundles, **settings).problem
     return Surveyed.of(problem, 1, survey_threads=1)
