@@ -1,4 +1,4 @@
-"""Devices: agreement with the processor, the same bits for any division of the work, arrays in and out, errors.
+"""Devices: agreement with the processor, the same bits for any division of the work, errors.
 
 `other_device` is a CUDA device where there is one, and host threads that play two of them, on smaller data.
 """
@@ -9,9 +9,8 @@ import re
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -203,8 +202,8 @@ def test_overflow_is_the_error_it_is_on_the_processor(other_device):
 
 
 def test_device_info_and_the_command_line(other_device, call, tmp_path):
-    info = nc.cuda.device_info()
-    assert info == nc.cuda.device_info("cuda:0")
+    info, named = nc.cuda.device_info(), nc.cuda.device_info("cuda:0")
+    assert info == replace(named, free_memory=info.free_memory)  # others may take some meanwhile
     assert info.index == 0
     assert 0 < info.free_memory <= info.total_memory
     assert nc.cuda.available()
@@ -287,113 +286,3 @@ def test_a_device_belongs_to_the_exact_method(setting, other_device):
 def test_a_device_belongs_to_kernel_objects(kernel, other_device):
     with pytest.raises(ValueError, match="device need a kernel object"):
         nc.collapse(np.eye(4), [0, 0, 1, 1], kernel, device="cuda")
-
-
-class _Device(AbstractContextManager[None]):
-    id = 1
-
-    def __exit__(self, *_):
-        return None
-
-
-class _Array(np.ndarray):
-    """An array of CuPy, as far as this package looks: host memory plays that of a device."""
-
-    device: Any = _Device()
-
-    @property
-    def __cuda_array_interface__(self):
-        return self.__array_interface__
-
-    def get(self):
-        return np.array(self)
-
-    def __array__(self, *_, **__):
-        raise TypeError("implicit conversion to a NumPy array is not allowed")
-
-
-@pytest.fixture
-def cupy(monkeypatch):
-    """A stand-in for CuPy, whose arrays the pretended devices can write to."""
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
-    linalg = pytest.importorskip("scipy.linalg")
-    stand_in: Any = ModuleType("cupy")
-    extended: Any = ModuleType("cupyx")
-    waited = []
-    stream = SimpleNamespace(synchronize=lambda: waited.append(True))
-    stand_in.cuda = SimpleNamespace(Device=nullcontext, get_current_stream=lambda: stream)
-    stand_in.waited = waited
-    stand_in.linalg = np.linalg
-    stand_in.log, stand_in.eye = np.log, np.eye
-    stand_in.empty = lambda shape, dtype: np.full(shape, np.nan, dtype).view(_Array)
-    stand_in.asarray = lambda A: np.array(A).view(_Array)
-    stand_in.asnumpy = lambda A: np.array(A.view(np.ndarray))
-
-    @contextmanager
-    def errstate(*, linalg):
-        assert linalg == "raise"
-        yield
-
-    extended.errstate = errstate
-    linalg_there: Any = ModuleType("cupyx.scipy.linalg")
-    linalg_there.solve_triangular = lambda A, B, **how: linalg.solve_triangular(
-        A.view(np.ndarray), np.asarray(B), **how
-    )
-    modules = {"cupy": stand_in, "cupyx": extended}
-    modules |= {"cupyx.scipy": ModuleType("cupyx.scipy"), "cupyx.scipy.linalg": linalg_there}
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    return stand_in
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_gram_matrices_come_back_as_the_kind_of_the_rows(cupy, dtype):
-    X, _ = _data()
-    X = X.astype(np.float32)
-    kernel = nc.NTK("erf")
-    there = X.view(_Array)
-    expected = kernel(X, dtype=dtype, device="cuda:1")
-    K = kernel(there, dtype=dtype)
-    assert isinstance(K, _Array)
-    assert cupy.waited
-    assert np.array_equal(K.view(np.ndarray), expected)
-    across = kernel(there, there[:7], dtype=dtype)
-    assert np.array_equal(across.view(np.ndarray), expected[:, :7])
-    assert type(kernel(there, dtype=dtype, device="cpu")) is np.ndarray
-    assert type(kernel(there, dtype=dtype, device="cuda:0")) is np.ndarray
-
-
-def test_rows_and_labels_on_a_device_are_brought_over(cupy):
-    X, y = _data()
-    for kernel in (None, nc.NNGP("relu")):
-        found = nc.collapse(X.view(_Array), y.view(_Array), kernel, convention="papyan")
-        assert found.nc1 == nc.collapse(X, y, kernel, convention="papyan").nc1
-
-
-@pytest.mark.parametrize("activation", ["erf", "relu"])
-def test_equations_of_state_on_a_device(cupy, activation):
-    X, y = nc.datasets.paper_d1(40, 3, seed=0)
-    settings = {"noise": 1e-2, "activation": activation, "width": 200}
-    here = nc.adaptive.solve(X, y, **settings)
-    there = nc.adaptive.solve(X.view(_Array), y.view(_Array), device="cuda:1", **settings)
-    assert there.converged
-    np.testing.assert_allclose(there.sigma, here.sigma, rtol=1e-8, atol=1e-10)
-    assert there.free_energy == pytest.approx(here.free_energy, rel=1e-11)
-    with pytest.raises(ValueError, match="device must be 'cuda' or 'cuda:INDEX' here"):
-        nc.adaptive.solve(X, y, device="cuda:all", **settings)
-
-
-def test_torch_tensors_of_a_device(device):
-    torch = pytest.importorskip("torch")
-    X, y = _data()
-    tensor = torch.from_numpy(X).to(device)
-    K: Any = nc.NTK("relu")(tensor)
-    expected = nc.NTK("relu")(X, device=device)
-    if device == "cuda":
-        assert K.device == tensor.device
-        K = K.cpu().numpy()
-    assert np.array_equal(K, expected)
-    labels = torch.from_numpy(y).to(device)
-    found = nc.collapse(tensor, labels, nc.NNGP("relu"), convention="papyan", device=device)
-    assert found.nc1 == nc.collapse(X, y, nc.NNGP("relu"), convention="papyan", device=device).nc1
