@@ -142,10 +142,10 @@ def _study_rows() -> list[Any]:
 
 
 def _make_study_journal(folder: Path) -> Path:
-    from nc1fast.studies.journal import Journal
-    from nc1fast.studies.tasks.measuring import Outcome
+    from nc1fast.studies.journal import StudyJournal
+    from nc1fast.studies.tasks.task import Outcome
 
-    journal = Journal(folder, "f" * 64, resume=True)
+    journal = StudyJournal(folder, "f" * 64, resume=True)
     for k, row in enumerate(_study_rows()):
         journal.add(f"cell {k}", Outcome([row]))
     journal.close()
@@ -153,9 +153,9 @@ def _make_study_journal(folder: Path) -> Path:
 
 
 def _read_study_journal(path: Path) -> str:
-    from nc1fast.studies.journal import Journal
+    from nc1fast.studies.journal import StudyJournal
 
-    journal = Journal(path.parent, "f" * 64, resume=True)
+    journal = StudyJournal(path.parent, "f" * 64, resume=True)
     finished = {name: (one.rows, one.series) for name, one in journal.finished.items()}
     journal.close()
     expected: dict[str, tuple[list[Any], list[Any]]] = {

@@ -295,9 +295,9 @@ def all_series():
 @functools.cache
 def drawings():
     """Every figure of `study` and `all_series`, by name, drawn once."""
-    from nc1fast.studies import figures
+    from nc1fast.studies.library import paper
 
-    drawn = figures.draw(study(), all_series())
+    drawn = paper.draw(study(), all_series())
     assert len({drawing.name for drawing in drawn}) == len(drawn)
     return {drawing.name: drawing for drawing in drawn}
 

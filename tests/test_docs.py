@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nc1fast import studies
-from nc1fast.studies import findings, table
+from nc1fast.studies import table
+from nc1fast.studies.library import paper
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -37,7 +38,7 @@ def test_the_study_of_the_guide_is_one():
 def test_what_the_readme_says_the_study_finds_follows_from_the_committed_rows():
     """Each bullet is a finding's title, its verdict, and sentences of it, word for word."""
     rows, _ = table.read(ROOT / "docs" / "paper")
-    known = {finding.title: finding for finding in findings.findings(rows)}
+    known = {finding.title: finding for finding in paper.findings(rows)}
     section = (ROOT / "README.md").read_text().partition("## What the study finds\n")[2]
     section = section.partition("\n## ")[0]
     bullets = [

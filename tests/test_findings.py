@@ -17,14 +17,13 @@ from nc1fast.studies.findings import (
     FAILS,
     HOLDS,
     UNDEFINED,
-    claims,
     compare,
-    findings,
     pooled,
     rules,
 )
 from nc1fast.studies.findings.compare import changes
 from nc1fast.studies.findings.words import count, share, show
+from nc1fast.studies.library.paper import claims, findings
 
 KIND = ("model", "parametrization")
 

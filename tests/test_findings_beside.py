@@ -9,18 +9,8 @@ from tests.claim_rows import data, on, repeated
 from tests.study_rows import over_depth, row, study
 
 from nc1fast import studies
-from nc1fast.studies.findings import (
-    AGREE,
-    DEPENDS,
-    DIFFER,
-    EQUAL,
-    FAILS,
-    HOLDS,
-    UNDEFINED,
-    claims,
-    findings,
-    sections,
-)
+from nc1fast.studies.findings import AGREE, DEPENDS, DIFFER, EQUAL, FAILS, HOLDS, UNDEFINED
+from nc1fast.studies.library.paper import claims, findings, sections
 
 SMALL = """
 name: small

@@ -18,6 +18,7 @@ from tests import study_rows as made
 from nc1fast.studies import figures
 from nc1fast.studies.figures import axes as readable
 from nc1fast.studies.figures.looks import LOOKS, graded
+from nc1fast.studies.library import paper
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_nothing_is_drawn_from_nothing():
 
 def test_rows_of_one_kind_give_its_figures_alone():
     assert [d.name for d in figures.draw(made.over_depth())] == ["depth-D1-nc1"]
-    assert [d.name for d in figures.draw(made.counter())] == ["counter-examples"]
+    assert [d.name for d in paper.draw(made.counter())] == ["counter-examples"]
     assert [d.name for d in figures.draw([], made.annealing())] == ["annealing"]
     assert [d.name for d in figures.draw(made.digits())] == ["digits-digits-papyan"]
     spectra = [row for row in made.matrices() if row["quantity"] == "sigma spectrum"]

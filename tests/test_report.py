@@ -15,7 +15,7 @@ from tests.study_rows import annealing
 
 from nc1fast import studies
 from nc1fast.studies import figures, report, series, table
-from nc1fast.studies.findings import claims, findings
+from nc1fast.studies.library.paper import claims, findings
 
 TINY = """
 name: tiny

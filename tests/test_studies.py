@@ -11,7 +11,7 @@ import pytest
 import nc1fast as nc
 from nc1fast import studies
 from nc1fast.studies import runner
-from nc1fast.studies.journal import Journal
+from nc1fast.studies.journal import StudyJournal
 from nc1fast.studies.summary import derived, select, summarise
 from nc1fast.studies.table import LAYOUT
 
@@ -114,7 +114,7 @@ def test_cells_draw_the_published_data(small):
     quick = studies.load("paper", "quick")
     for cell in studies.plan(quick, ["arm=balanced", "N=128", "d0=8", "repeat=1"]):
         draw = {"D1": nc.datasets.paper_d1, "D2": nc.datasets.paper_d2}[cell.instance.source.name]
-        assert (draw(128, 8, cell.seed)[0] == cell.problem().X).all()
+        assert (draw(128, 8, cell.seed)[0] == cell.draw().X).all()
 
 
 def test_seeds_belong_to_data_sets_whatever_the_arm_the_task_and_the_selection():
@@ -153,7 +153,7 @@ def test_filters_all_hold(small):
 
 def test_subset_of_real_data_keeps_class_proportions(small):
     first, second = studies.plan(small, ["arm=digits"])
-    X, y, Z = first.problem().X, first.problem().y, second.problem().X
+    X, y, Z = first.draw().X, first.draw().y, second.draw().X
     assert X.shape == (60, 64)
     assert not (X == Z).all()
     assert set(range(10)) == set(y)
@@ -164,7 +164,7 @@ def test_subset_of_real_data_keeps_class_proportions(small):
 
 def test_rows_are_those_of_collapse(finished, small):
     [cell] = studies.plan(small, ["arm=imbalanced", "sizes=8:16", "repeat=1"])
-    X, y = cell.problem().X, cell.problem().y
+    X, y = cell.draw().X, cell.draw().y
     rows = select(derived(finished.rows), arm="imbalanced", sizes="8:16", repeat=1)
     assert len(rows) == 6 * 3
     for row in rows:
@@ -342,11 +342,11 @@ def test_damage_inside_the_journal_is_computed_again(small, tmp_path):
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
-    first = Journal(tmp_path, "f", resume=True)
+    first = StudyJournal(tmp_path, "f", resume=True)
     with pytest.raises(ValueError, match="another run"):
-        Journal(tmp_path, "f", resume=True)
+        StudyJournal(tmp_path, "f", resume=True)
     first.close()
-    Journal(tmp_path, "f", resume=True).close()
+    StudyJournal(tmp_path, "f", resume=True).close()
 
 
 def test_changed_data_file_changes_the_fingerprint(tmp_path):

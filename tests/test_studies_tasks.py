@@ -12,7 +12,7 @@ import nc1fast as nc
 from nc1fast import studies
 from nc1fast.compat.equations import ANNEALING, released_adaptive
 from nc1fast.studies.summary import derived, distinct, paired, select
-from nc1fast.studies.tasks.illustrations import block_means
+from nc1fast.studies.tasks.series_rows import block_means
 
 pytest.importorskip("torch")
 
@@ -70,8 +70,8 @@ def whole(study, tmp_path_factory):
 
 def data(study, *only):
     [cell] = studies.plan(study, [*only, "task=kernels", "repeat=0"])
-    problem = cell.problem()
-    return problem.X, problem.y
+    drawn = cell.draw()
+    return drawn.X, drawn.y
 
 
 def nc1(rows, **values):

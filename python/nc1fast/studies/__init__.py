@@ -1,14 +1,15 @@
-"""Studies: data, kernels, trained networks and adaptive kernels, described on disk, computed into one tidy table.
+"""Studies: data, kernels, trained networks and adaptive kernels, described in YAML, computed into one tidy table.
 
-description: what a study is (sources: its data; tasks: what it measures) -> plan: its cells -> runner: cell by cell, side
-by side in processes, journalled -> table and series: CSV and Parquet -> summary: means and pairs -> findings: claims,
-counted in cells. `figures` and `report` draw from the tables alone. Needs the extra `study`; trained networks need `torch`,
-too.
+library (built-in studies, a folder each) or the user's file -> loading (YAML, checked) -> description (arms; sources: their
+data; tasks: their models) -> plan (cells) -> runner (cell by cell, in processes, journalled) -> table and series (CSV and
+Parquet) -> summary (means, pairs) -> findings (statements counted in cells) and figures -> report (one HTML page). Findings,
+figures and report come from the tables alone. Needs the extra `study`, and `torch` for trained networks.
 """
 
 from __future__ import annotations
 
-from nc1fast.studies.description import Study, built_in, load, parse
+from nc1fast.studies.description import Study
+from nc1fast.studies.loading import built_in, load, parse
 from nc1fast.studies.plan import Cell, describe_plan, plan
 from nc1fast.studies.runner import Result, run
 from nc1fast.studies.series import read as read_series

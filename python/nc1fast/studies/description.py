@@ -1,63 +1,60 @@
-"""What a study is: data, what is computed on them, and repeats; checked, as YAML on disk.
+"""The description of a study: its data, the models to be measured on them, and the repeats, all checked.
 
-A study has arms; an arm is one family of data sets, its kernels, trained networks and adaptive kernels, repeats and
-conventions. The built-in ones are the .yml files of this folder.
+A study has arms; an arm is one family of data sets with its kernels, trained networks and adaptive kernels, its repeats
+and its conventions. `loading` reads descriptions from YAML, `library` has the built-in ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
-from nc1fast.studies.fields import Conventions, Count, Entry, Limits, Name, reject_duplicates
+from nc1fast.studies.fields import Conventions, Count, Entry, Name, reject_duplicates
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
-from nc1fast.studies.tasks.adaptive import Adaptive, AnnealingTask
+from nc1fast.studies.tasks import SECTIONS
 from nc1fast.studies.tasks.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
 from nc1fast.studies.tasks.kernels import Kernels, KernelTask
-from nc1fast.studies.tasks.measuring import label
-from nc1fast.studies.tasks.networks import Training  # noqa: TC001
 from nc1fast.studies.tasks.theory import TheoryTask
-from nc1fast.support.extras import require
-from nc1fast.support.storage import check_regular, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-    from nc1fast.studies.tasks.measuring import Task
+    from nc1fast.studies.tasks.task import Section, StudyTask
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A task of an arm on one of its data sets: how often, and under which conventions."""
+    """A task of an arm on one of its data sets, with its number of repeats and its conventions."""
 
-    task: Task
+    task: StudyTask
     repeats: int
     conventions: tuple[str, ...]
 
 
 class Arm(Entry):
-    """One family of data sets and what is computed on them.
+    """One family of data sets and the models that are measured on them.
+
+    Besides these keys it has one for each of `nc1fast.studies.tasks.SECTIONS`: `networks`, a list of Training, and
+    `adaptive`, a list of Adaptive.
 
     Parameters
     ----------
     name : str
     data : list of sources
     kernels : list of Kernels, default ()
-        The data's own NC1 is always there.
-    networks : list of Training, default ()
-    adaptive : list of Adaptive, default ()
+        The NC1 of the data themselves is always measured.
     theory : bool, default False
-        Expected NC1 of those kernels that `nc1fast.theory` covers, on Gaussian data.
+        Expected NC1, on Gaussian data, of those kernels that `nc1fast.theory` covers.
     conventions : list of str, default ["papyan"]
     repeats : int, optional
-        Default: the study's.
+        Default: that of the study.
     illustrate : list of Illustration, default ()
         Data sets that give series.
     """
+
+    model_config = ConfigDict(extra="allow")  # the sections
 
     name: Name
     data: Annotated[
@@ -65,65 +62,89 @@ class Arm(Entry):
         Field(min_length=1),
     ]
     kernels: tuple[Kernels, ...] = ()
-    networks: tuple[Training, ...] = ()
-    adaptive: tuple[Adaptive, ...] = ()
     theory: bool = False
     conventions: Conventions = ("papyan",)
     repeats: Count | None = None
     illustrate: tuple[Illustration, ...] = ()
 
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        """The fields, and the registered sections."""
+        return [*super().allowed_keys(), *SECTIONS]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_sections(cls, content: Any) -> Any:
+        """Content whose sections are tuples of checked entries."""
+        if not isinstance(content, dict):
+            return content
+        fields: dict[str, Any] = {
+            name: (tuple[kind, ...], ())  # type: ignore[valid-type]
+            for name, kind in SECTIONS.items()
+        }
+        sections = create_model("Sections", __base__=Entry, **fields)
+        given = {name: content[name] for name in SECTIONS if name in content}
+        return content | {name: getattr(sections.model_validate(given), name) for name in given}
+
     @model_validator(mode="after")
-    def _distinct(self) -> Arm:
+    def _consistent(self) -> Arm:
         reject_duplicates("data", (data.name for data in self.data))
         reject_duplicates("conventions", self.conventions)
-        rows = [row for row, _ in KernelTask(self.kernels).pairs()]
-        reject_duplicates("kernels", map(label, rows))
+        named = [columns for columns, _ in KernelTask(self.kernels).pairs()]
+        reject_duplicates("kernels", (columns.label() for columns in named))
         for data in self.data:
             covering = [entry for entry in self.entries if entry.covers(data.name, None)]
             tasks = (task.name for entry in covering for task in entry.tasks())
-            reject_duplicates(f"networks and adaptive of {data.name}", tasks)
+            reject_duplicates(f"{' and '.join(SECTIONS)} of {data.name}", tasks)
         if not (self.kernels or self.entries):
-            raise ValueError("give kernels, networks or adaptive")
+            *most, last = ("kernels", *SECTIONS)
+            raise ValueError(f"give {', '.join(most)} or {last}")
         if self.theory and not TheoryTask(KernelTask(self.kernels)).pairs():
             raise ValueError("theory covers none of the kernels")
-        named = {name for entry in self.entries for name in entry.datasets}
-        named |= {one.dataset for one in self.illustrate}
-        if unknown := named - {data.name for data in self.data}:
-            raise ValueError(f"there are no data named {', '.join(sorted(unknown))}")
+        self._check_datasets()
         return self
 
+    def _check_datasets(self) -> None:
+        """Refuse sections and illustrations of data that the arm does not have."""
+        named = {name for entry in self.entries for name in entry.datasets}
+        named |= {one.dataset for one in self.illustrate}
+        known = [data.name for data in self.data]
+        if unknown := named - set(known):
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"there are no data named {names}; there are {', '.join(known)}")
+
     @property
-    def entries(self) -> tuple[Training | Adaptive, ...]:
-        """Networks, then adaptive kernels."""
-        return (*self.networks, *self.adaptive)
+    def entries(self) -> tuple[Section, ...]:
+        """The entries of all sections, in the order of `SECTIONS`."""
+        given = self.model_extra or {}
+        return tuple(entry for name in SECTIONS for entry in given.get(name, ()))
 
     def assignments(self, instance: Instance, repeats: int) -> list[Assignment]:
-        """All tasks on one data set; `repeats` is the study's default."""
+        """All tasks on one data set; `repeats` is the default of the study."""
         repeats = self.repeats or repeats
         kernels = KernelTask(self.kernels)
-        found = [self._assigned(kernels, Limits(), instance, repeats)]
-        for entry in self.entries:
-            if entry.covers(instance.source.name, instance.n_samples):
-                tasks = entry.tasks()
-                found += [self._assigned(task, entry, instance, repeats) for task in tasks]
-        found += [Assignment(task, 1, self.conventions) for task in self._annealings(instance)]
+        covering = [
+            entry
+            for entry in self.entries
+            if entry.covers(instance.source.name, instance.n_samples)
+        ]
+        shown = [one for one in self.illustrate if one.covers(instance)]
+        found = [Assignment(kernels, _repeats(kernels, instance, repeats), self.conventions)]
+        for entry in covering:
+            most = min(repeats, entry.repeats or repeats)
+            conventions = entry.conventions or self.conventions
+            for task in entry.tasks():
+                found.append(Assignment(task, _repeats(task, instance, most), conventions))
+        for entry in covering:
+            found += [Assignment(task, 1, self.conventions) for task in entry.illustrating(shown)]
         if self.theory and isinstance(instance.source, GaussianMixture):
             found.append(Assignment(TheoryTask(kernels), 1, self.conventions))
         return found
 
-    def _assigned(self, task: Task, limits: Limits, instance: Instance, repeats: int) -> Assignment:
-        if not (instance.random or task.chance):
-            repeats = 1  # the same data, the same answer
-        repeats = min(repeats, limits.repeats or repeats)
-        return Assignment(task, repeats, limits.conventions or self.conventions)
 
-    def _annealings(self, instance: Instance) -> Iterator[AnnealingTask]:
-        shown = [one for one in self.illustrate if one.covers(instance)]
-        for entry in self.adaptive:
-            if entry.covers(instance.source.name, instance.n_samples) and not entry.shuffled:
-                for task in entry.tasks():
-                    if any(one.shows("annealing", task.activation, 0) for one in shown):
-                        yield AnnealingTask(entry, task.activation)
+def _repeats(task: StudyTask, instance: Instance, repeats: int) -> int:
+    """One where every repeat would give the same numbers."""
+    return repeats if instance.random or task.chance else 1
 
 
 class Study(Entry):
@@ -133,11 +154,11 @@ class Study(Entry):
     ----------
     name, title : str
     preset : str, default ""
-        Which variant of a built-in study this is.
+        The variant of a built-in study that this is.
     provisional : bool, default False
         Put a banner on the report: too few repeats or cells for lasting verdicts.
     seed : int, default 0
-        With the identity of a cell it gives the cell's own seed.
+        The seed of a cell derives from it, the data set and the repeat.
     repeats : int, default 10
     dtype : {"float64", "float32", "mixed"}, default "float64"
     arms : list of Arm
@@ -158,91 +179,16 @@ class Study(Entry):
         reject_duplicates("arms", (arm.name for arm in arms))
         return arms
 
+    @property
+    def files(self) -> list[Path]:
+        """The data files of all arms, sorted, each once."""
+        sources = [source for arm in self.arms for source in arm.data]
+        return sorted({path for s in sources if isinstance(s, File) for path in s.files})
 
-def built_in() -> dict[str, list[str]]:
-    """Names of the built-in studies and their presets."""
-    names: dict[str, list[str]] = {}
-    for entry in sorted(resources.files(__package__).iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".yml"):
-            study, _, preset = entry.name.removesuffix(".yml").partition("-")
-            names.setdefault(study, []).append(preset)
-    return names
-
-
-def load(name_or_path: str | Path, preset: str | None = None) -> Study:
-    """Read and check a study.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        Name of a built-in study, or a YAML file (anything with a suffix or a slash).
-    preset : str, optional
-        Of a built-in study; default `"quick"`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the name or preset is unknown, the YAML cannot be read, or the study is not valid: one
-        line that says where and what.
-    """
-    text = str(name_or_path)
-    if not text.endswith((".yml", ".yaml")) and "/" not in text:
-        known = built_in()
-        if text not in known:
-            raise ValueError(
-                f"unknown study {text!r}; built in: {', '.join(known)}; or give a .yml file"
-            )
-        preset = preset or "quick"
-        if preset not in known[text]:
-            raise ValueError(
-                f"study {text!r} has no preset {preset!r}; choose from {', '.join(known[text])}"
-            )
-        source = resources.files(__package__) / f"{text}-{preset}.yml"
-        return parse(source.read_text(), f"{text}-{preset}")
-    if preset is not None:
-        raise ValueError("preset belongs to a built-in study, not to a file")
-    path = Path(text)
-    check_regular(path)
-    with reading(text):
-        try:
-            content = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{text}: not a text file: {error}") from None
-        return _resolve(parse(content, text), path.parent)
-
-
-def parse(text: str, where: str = "study") -> Study:
-    """Read a study from YAML text; `where` begins the error messages."""
-    yaml = require("yaml", "study")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
-    try:
-        return Study.model_validate(content, from_attributes=False)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        told = [
-            f"{'.'.join(map(str, e['loc'])) or 'study'}: {_message(e['msg'])}" for e in problems
-        ]
-        more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
-        raise ValueError(f"{where}: {'; '.join(told[:3])}{more}") from None
-
-
-def _message(text: str) -> str:
-    text = text.removeprefix("Value error, ")
-    return text[:1].lower() + text[1:]
-
-
-def _resolve(study: Study, folder: Path) -> Study:
-    """Make the paths of data files relative to the study's own file."""
-    arms = []
-    for arm in study.arms:
-        data = tuple(
-            d.model_copy(update={"path": str(folder / d.path)}) if isinstance(d, File) else d
-            for d in arm.data
-        )
-        arms.append(arm.model_copy(update={"data": data}))
-    return study.model_copy(update={"arms": tuple(arms)})
+    def relative_to(self, folder: Path) -> Study:
+        """The study with the paths of its data files, so far relative, taken from a folder."""
+        arms = []
+        for arm in self.arms:
+            data = tuple(s.relative_to(folder) if isinstance(s, File) else s for s in arm.data)
+            arms.append(arm.model_copy(update={"data": data}))
+        return self.model_copy(update={"arms": tuple(arms)})

@@ -1,14 +1,16 @@
-"""The fields that descriptions are made of: checked numbers and names, and the base of every entry."""
+"""Fields of descriptions: checked numbers and names, and `Entry`, the base class of every mapping."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+import difflib
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 try:
-    from pydantic import BaseModel, ConfigDict, Field
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+    from pydantic_core import InitErrorDetails, PydanticCustomError
 except ModuleNotFoundError as _error:
     raise ImportError(
         "pydantic is not installed; it comes with the 'study' extra: pip install 'nc1fast[study]'"
@@ -25,34 +27,41 @@ Conventions = Annotated[tuple[Convention, ...], Field(min_length=1)]
 
 
 class Entry(BaseModel):
-    """A mapping of a description: unknown keys are refused, nothing changes afterwards."""
+    """A mapping of a description: unknown keys are refused by name, and nothing changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        """The keys that the mapping may have."""
+        return list(cls.model_fields)
 
-class Limits(Entry):
-    """What may be narrower than in the arm.
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, content: Any) -> Any:
+        if isinstance(content, dict):
+            allowed = cls.allowed_keys()
+            unknown = [key for key in content if key not in allowed]
+            if unknown:
+                details = [_unknown(key, allowed) for key in unknown]
+                raise ValidationError.from_exception_data(cls.__name__, details)
+        return content
 
-    Parameters
-    ----------
-    datasets : list of str, default ()
-        Names of the sources that it is for; all if left out.
-    largest : int, optional
-        Samples beyond which it is left out.
-    repeats : int, optional
-    conventions : list of str, optional
-    """
 
-    datasets: tuple[Name, ...] = ()
-    largest: Count | None = None
-    repeats: Count | None = None
-    conventions: Conventions | None = None
+def _unknown(key: Any, allowed: list[str]) -> InitErrorDetails:
+    """The error of one unknown key, at the place of that key."""
+    error = PydanticCustomError(
+        "unknown_key",
+        "there is no such key{meant}; allowed are {allowed}",
+        {"meant": did_you_mean(key, allowed), "allowed": ", ".join(allowed)},
+    )
+    return InitErrorDetails(type=error, loc=(str(key),), input=key)
 
-    def covers(self, dataset: str, n_samples: int | None) -> bool:
-        """Whether it is for this data set; `n_samples` is None where only the data can tell."""
-        if self.datasets and dataset not in self.datasets:
-            return False
-        return self.largest is None or n_samples is None or n_samples <= self.largest
+
+def did_you_mean(found: Any, allowed: Iterable[str]) -> str:
+    """The words "(did you mean 'x'?)" for the closest allowed word, or nothing if none is close."""
+    close = difflib.get_close_matches(str(found), list(allowed), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def listed(value: T | tuple[T, ...]) -> tuple[T, ...]:
@@ -61,17 +70,17 @@ def listed(value: T | tuple[T, ...]) -> tuple[T, ...]:
 
 
 def joined(value: float | tuple[float, ...]) -> str:
-    """Numbers as the table writes them: joined by colons."""
+    """Numbers as the table writes them, joined by colons."""
     return ":".join(f"{v:.12g}" for v in listed(value))
 
 
 def reject_duplicates(what: str, names: Iterable[str]) -> None:
-    """Refuse the same name twice.
+    """Refuse a list in which the same name occurs twice.
 
     Raises
     ------
     ValueError
-        That names it.
+        Names the first one.
     """
     seen: set[str] = set()
     for name in names:

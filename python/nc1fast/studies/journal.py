@@ -1,7 +1,8 @@
-"""The journal of a study: finished cells, one line each, appended and synced.
+"""The journal of a study: finished cells, one line of JSON each, appended and synced.
 
-A line is a JSON object that ends with the checksum of what stands before it. A run that is killed leaves at most one
-unfinished line, which the next run cuts off; the cell of a damaged line is computed again.
+A line ends with the checksum of all that stands before it. A run that is killed leaves at most one unfinished line, which
+the next run cuts off; the cell of a damaged line is computed again. (The journal of `nc1fast.distributed` has sums of
+bundles of tiles instead; both are `nc1fast.support.line_file`s.)
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies import series, table
-from nc1fast.studies.tasks.measuring import Outcome
+from nc1fast.studies.tasks.task import Outcome
 from nc1fast.support.line_file import LineFile
 from nc1fast.support.storage import checksum, reading
 
@@ -20,23 +21,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOURNAL = "journal.jsonl"
+_PREVIOUS = "journal-previous.jsonl"
 _FORMAT = 2
 _SEAL = ', "checksum": "%s"}'
 _LENGTH = len(_SEAL % checksum())
 
 
-class Journal:
-    """Append-only record of finished cells; holds a lock on its file while open.
+def check_fresh(folder: Path) -> None:
+    """Raise ValueError if a folder has the journal of an earlier run, or a table, that a new one would replace."""
+    if not any((folder / name).exists() for name in (JOURNAL, "table.csv", "table.parquet")):
+        return
+    raise ValueError(
+        f"{folder} holds a study that was run before: --resume goes on with it, --restart starts again and keeps its "
+        f"journal as {_PREVIOUS}; or take another --out"
+    )
+
+
+class StudyJournal:
+    """Append-only record of the finished cells of a study; holds a lock on its file while open.
 
     Parameters
     ----------
     folder : Path
-        Made if it is not there.
+        Made if it is missing.
     fingerprint : str
-        Identifies study, data files and version: rows of different ones are never mixed.
+        Of study, data files and version; rows of different ones are never mixed.
     resume : bool
-        Keep the finished cells that are there. If False, an earlier journal is set aside as
-        journal-previous.jsonl.
+        Keep the finished cells that are there. If False, an earlier journal is renamed to journal-previous.jsonl.
 
     Raises
     ------
@@ -56,7 +67,7 @@ class Journal:
         self._file = LineFile(folder / JOURNAL)
         try:
             if not resume and self._file.size:
-                self._file.set_aside("journal-previous.jsonl")
+                self._file.set_aside(_PREVIOUS)
             with reading(str(self._file.path), "journal"):
                 self._read(fingerprint)
         except BaseException:
@@ -73,12 +84,12 @@ class Journal:
             if found is None:
                 raise ValueError(
                     f"{path}, line 1 is damaged, or of an earlier version of nc1fast: "
-                    "take another --out, or run without --resume to start again"
+                    "take another --out, or start again with --restart"
                 )
             if found != head:
                 raise ValueError(
                     f"{path} is of another study, preset, data file or version of nc1fast: "
-                    "take another --out, or run without --resume to start again"
+                    "take another --out, or start again with --restart"
                 )
         for line in lines:
             record = _unsealed(line)
@@ -112,7 +123,7 @@ def _record(cell: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _outcome(record: dict[str, Any]) -> Outcome:
-    """The rows of a record: those of the tables, or a ValueError."""
+    """The outcome of a record; ValueError unless its rows are rows of the two tables."""
     for layout, rows in ((table.LAYOUT, record["rows"]), (series.LAYOUT, record["series"])):
         for row in rows:
             layout.check(row)
@@ -120,13 +131,13 @@ def _outcome(record: dict[str, Any]) -> Outcome:
 
 
 def _sealed(record: dict[str, Any]) -> bytes:
-    """A line: the record, and the checksum of all that stands before it."""
+    """A line of the journal: a record that ends with the checksum of the text before it."""
     text = json.dumps(record)[:-1]
     return (text + _SEAL % checksum(text.encode())).encode()
 
 
 def _unsealed(line: bytes) -> dict[str, Any] | None:
-    """The record of a line, or None where the checksum is not its."""
+    """The record of a line; None if the line does not have its checksum."""
     text = line[:-_LENGTH]
     if line[-_LENGTH:] != (_SEAL % checksum(text)).encode():
         return None

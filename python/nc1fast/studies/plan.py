@@ -1,7 +1,9 @@
-"""The cells of a study: one data set and one task each. A cell is the unit of work."""
+"""The cells of a study, one data set and one task each: the unit of work, of the journal and of the estimates."""
 
 from __future__ import annotations
 
+import errno
+import os
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,28 +12,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.studies.fields import joined
-from nc1fast.studies.tasks.measuring import Problem
+from nc1fast.studies.tasks.task import DrawnData
+from nc1fast.support.storage import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nc1fast.studies.description import Arm, Study
     from nc1fast.studies.sources import Instance
-    from nc1fast.studies.tasks.measuring import Task
+    from nc1fast.studies.tasks.task import StudyTask
 
 FILTERS = ("arm", "dataset", "N", "d0", "sizes", "repeat", "task")
-_OVERHEAD = 0.02  # seconds of a cell besides its task: data, journal
-_N, _D0 = 2048, 64  # of real data, whose size the description does not tell: an estimate
+_OVERHEAD = 0.02  # seconds of a cell besides its task, for data and journal
+_N, _D0 = 2048, 64  # assumed of real data, whose size the description does not say
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One task on one data set of a study."""
+    """One task on one repeat of one data set of a study."""
 
     arm: Arm
     instance: Instance
     repeat: int
-    task: Task
+    task: StudyTask
     conventions: tuple[str, ...]
     study_seed: int
 
@@ -40,29 +43,29 @@ class Cell:
 
     @cached_property
     def id(self) -> str:
-        """Names the cell in the journal; the same in every run of the study."""
+        """Identity of the cell in the journal, the same in every run of the study."""
         parts = (self.arm.name, self.instance.id, f"repeat={self.repeat}", self.task.name)
         return "/".join(parts)
 
     @cached_property
     def seed(self) -> int:
-        """A 32-bit seed, from the study's seed, the data and the repeat: the same in all arms and tasks."""
+        """A 32-bit seed from the study's seed, the data set and the repeat; all arms and tasks share it."""
         words = (self.study_seed, zlib.crc32(self.instance.id.encode()), self.repeat)
         return int(np.random.SeedSequence(words).generate_state(1)[0])
 
     @property
     def n_rows(self) -> int:
-        """Rows that the cell adds to the table."""
+        """Number of rows that the cell adds to the table."""
         return self.task.n_rows(self.conventions)
 
     @property
     def seconds(self) -> float:
-        """Rough estimate of its time on one thread."""
+        """Roughly estimated time on one thread."""
         size = (self.instance.n_samples or _N, self.instance.n_features or _D0)
         return _OVERHEAD + self.task.seconds(*size)
 
-    def problem(self, dtype: str = "float64", n_threads: int | None = None) -> Problem:
-        """Draw the data.
+    def draw(self, dtype: str = "float64", n_threads: int | None = None) -> DrawnData:
+        """Draw the data set; `dtype` and `n_threads` are those of kernel passes.
 
         Raises
         ------
@@ -71,16 +74,16 @@ class Cell:
         """
         X, y = self.instance.draw(self.seed)
         illustrations = tuple(one for one in self.arm.illustrate if one.covers(self.instance))
-        return Problem(
+        return DrawnData(
             self.instance,
             X,
             y,
-            self.repeat,
-            self.seed,
-            self.conventions,
-            dtype,
-            n_threads,
-            illustrations,
+            repeat=self.repeat,
+            seed=self.seed,
+            conventions=self.conventions,
+            dtype=dtype,
+            n_threads=n_threads,
+            illustrations=illustrations,
         )
 
 
@@ -91,8 +94,8 @@ def plan(study: Study, only: Sequence[str] = ()) -> list[Cell]:
     ----------
     study : Study
     only : sequence of str
-        Filters `"key=value[,value...]"`, all of which must hold; keys: arm, dataset, N, d0, sizes, repeat, and task,
-        the first word of a task's name: kernels, theory, network, AdaptiveKernel, ...
+        Filters `"key=value[,value...]"`, all of which must hold. The keys are arm, dataset, N, d0, sizes, repeat and task;
+        the value of task is the first word of its name: kernels, theory, network, AdaptiveKernel, ...
 
     Raises
     ------
@@ -113,13 +116,21 @@ def plan(study: Study, only: Sequence[str] = ()) -> list[Cell]:
 
 
 def describe_plan(study: Study, only: Sequence[str] = (), jobs: int = 1) -> str:
-    """Say what a run would do: cells, rows and estimated time of each arm, in `jobs` processes.
+    """Cells, rows and estimated time of each arm, for a run in `jobs` processes, as text.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a data file of the study is missing.
+    ValueError
+        As `plan`; if a data file is a folder or a pipe.
 
     Notes
     -----
     The estimates come from the `seconds` of the tasks, whose constants were measured on one thread of an AMD EPYC with
     two cores and AVX-512; trainings that end early take less.
     """
+    check_files(study)
     cells = plan(study, only)
     lines = [f"{study.title} ({study.name}{', ' + study.preset if study.preset else ''})"]
     for arm in dict.fromkeys(cell.arm.name for cell in cells):
@@ -129,6 +140,14 @@ def describe_plan(study: Study, only: Sequence[str] = (), jobs: int = 1) -> str:
     processes = f"{jobs} processes" if jobs > 1 else "one process"
     lines.append(f"{_budget(cells, jobs)} in {processes}, and the figures")
     return "\n".join(lines)
+
+
+def check_files(study: Study) -> None:
+    """Raise FileNotFoundError or ValueError unless every data file of a study is there and a regular file."""
+    for path in study.files:
+        check_regular(path)
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def _budget(cells: Sequence[Cell], jobs: int) -> str:

@@ -1,7 +1,8 @@
-"""Cells side by side, in processes of their own: each computes on one thread, the parent alone writes.
+"""Cells side by side, each in a process of its own with one thread; only the parent writes.
 
-A function and its arguments go through a pipe to a fresh interpreter (spawn). A worker that dies is an error that names
-what it was doing; leaving the context ends all of them at once, whatever they do.
+A function and its arguments go through a pipe to a fresh interpreter (spawn). A worker that dies raises an error that names
+its item; closing the generator ends all workers at once. (The workers of `nc1fast.distributed` compute bundles of tiles
+instead, with any executor of the caller.)
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ T = TypeVar("T")
 
 
 class Worker:
-    """One process, and what it is doing.
+    """One process, and the item that it is computing.
 
     Parameters
     ----------
     function : callable
-        Of a module: it is sent by name.
+        A function of a module, since it is sent by name.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -41,19 +42,19 @@ class Worker:
         self.doing: Any = None
 
     def give(self, item: Any, arguments: tuple[Any, ...]) -> None:
-        """Send it something to do."""
+        """Send an item with the further arguments of the function."""
         self.doing = item
         self.pipe.send((item, *arguments))
 
     def take(self) -> tuple[Any, Any]:
-        """What it was doing, and the result; waits for it.
+        """The item it was given and its result; waits for it.
 
         Raises
         ------
         RuntimeError
-            If the process ended.
+            If the process ended: names the item and the exit code.
         Exception
-            What the function raised.
+            The one that the function raised.
         """
         item, self.doing = self.doing, None
         try:
@@ -68,7 +69,7 @@ class Worker:
         return item, result
 
     def end(self) -> None:
-        """Stop the process at once."""
+        """Terminate the process, whatever it is doing."""
         self.process.terminate()
         self.process.join()
         self.pipe.close()
@@ -77,14 +78,14 @@ class Worker:
 def side_by_side(
     function: Callable[..., T], items: Iterable[Any], arguments: tuple[Any, ...], n_workers: int
 ) -> Generator[tuple[Any, T], None, None]:
-    """Pairs of an item and function(item, *arguments), in the order in which they are finished.
+    """Pairs (item, function(item, *arguments)) in the order in which they are finished.
 
     Raises
     ------
     RuntimeError
-        If a worker dies: says which item it had.
+        If a worker dies: names its item.
     Exception
-        What the function raises; the other workers are ended.
+        The one that the function raises; the other workers are ended.
     """
     waiting = iter(items)
     with contextlib.ExitStack() as stack:
@@ -105,7 +106,7 @@ def side_by_side(
 
 
 def _serve(pipe: Connection, function: Callable[..., Any]) -> None:
-    """What a worker does: one item after the other, until the parent has gone."""
+    """Answer one item after the other until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:

@@ -1,4 +1,4 @@
-"""Run a study: cell by cell, journalled, into one table and its series."""
+"""Run a study: cell by cell, each written to the journal at once, into one table and its series."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ import nc1fast as nc
 from nc1fast.core.backend import thread_count
 from nc1fast.core.provenance import extras, machine
 from nc1fast.studies import series, table
-from nc1fast.studies.journal import Journal
-from nc1fast.studies.plan import Cell, plan
+from nc1fast.studies.journal import StudyJournal
+from nc1fast.studies.plan import Cell, check_files, plan
 from nc1fast.studies.processes import side_by_side
-from nc1fast.studies.sources import File
-from nc1fast.studies.tasks.measuring import FAILED, Outcome
+from nc1fast.studies.tasks.table_rows import FAILED
+from nc1fast.studies.tasks.task import Outcome
 from nc1fast.support.arguments import as_count, as_flag
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
-from nc1fast.support.storage import check_regular
 
 if TYPE_CHECKING:
     from nc1fast.studies.description import Study
@@ -37,7 +36,7 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: its rows in the order of the plan, and how many of them failed."""
+    """A finished run, with the rows of table and series in the order of the plan."""
 
     folder: Path
     rows: list[Row]
@@ -46,7 +45,7 @@ class Result:
 
     @property
     def n_failed(self) -> int:
-        """Rows that could not be computed; their status says why."""
+        """Number of rows that could not be computed; their status says why."""
         return sum(row["status"].startswith(FAILED) for row in self.rows)
 
 
@@ -70,20 +69,20 @@ def run(
     folder : str or Path
         Gets journal.jsonl while running; table and series, .csv and .parquet, at the end.
     only : sequence of str
-        Filters as of `plan`; with `resume`, cells that are already in the journal stay in the table.
+        Filters, as in `plan`; with `resume`, cells that are already in the journal stay in the table.
     resume : bool, default False
-        Continue from the journal in `folder`. The tables are the same as of an uninterrupted run,
-        but for the column `seconds`.
+        Continue from the journal in `folder`, to the tables of an uninterrupted run, but for the column `seconds`.
+        Otherwise a journal that is there is renamed to journal-previous.jsonl and the tables are replaced.
     n_threads : int, optional
-        Of kernel passes, as `nc1fast.collapse`; default with several jobs: 1. It changes no number.
+        Of kernel passes, as in `nc1fast.collapse`; default with several jobs: 1. The numbers do not depend on it.
     jobs : int, default 1
-        Cells that are computed side by side, each in a process of its own; 1 is this process. It changes no number,
-        because BLAS and torch always get one thread. A script that asks for several needs the usual
+        Cells computed side by side, each in a process of its own; 1 computes in this process. The numbers do not depend on
+        it, because BLAS and torch always get one thread. A script that asks for several needs the usual
         `if __name__ == "__main__":`.
     progress : bool or callable(done, total), optional
-        After each cell.
+        Called after each cell.
     provenance : dict, optional
-        Goes into the Parquet files beside what this function knows itself.
+        Further metadata of the Parquet files.
 
     Returns
     -------
@@ -92,13 +91,15 @@ def run(
     Raises
     ------
     ValueError
-        As `plan` and `Journal`; for jobs < 1.
+        As `plan` and `StudyJournal`; for jobs < 1.
+    FileNotFoundError
+        If a data file is missing.
     RuntimeError
-        If a process dies; says which cell it had.
+        If a process dies: names the cell that it had.
 
     Notes
     -----
-    Cost: as `describe_plan` estimates. Memory of a cell: O(N C), but N x N for adaptive kernels, for the released code's
+    Cost: as `describe_plan` estimates. Memory of a cell: O(N C), but O(N^2) for adaptive kernels, for the released code's
     erf NTK, and where Gram matrices and kernel spectra are illustrated.
     """
     jobs, resume = as_count("jobs", jobs), as_flag("resume", resume)
@@ -107,7 +108,7 @@ def run(
     cells = plan(study, only)
     threads = 1 if jobs > 1 and n_threads is None else n_threads
     with (
-        contextlib.closing(Journal(folder, fingerprint(study), resume=resume)) as journal,
+        contextlib.closing(StudyJournal(folder, fingerprint(study), resume=resume)) as journal,
         reporting(False if progress is None else progress, "cells") as report,
     ):
         missing = [cell for cell in cells if cell.id not in journal.finished]
@@ -121,13 +122,8 @@ def run(
                     report(done, len(cells))
         in_table = plan(study) if only and resume else cells
         outcomes = [journal.finished[c.id] for c in in_table if c.id in journal.finished]
-    told = {
-        "date": str(dt.datetime.now(dt.timezone.utc).date()),
-        "cells": f"{len(outcomes)} of {len(plan(study))}",
-    }
-    libraries = {name: v for name, v in extras().items() if name in ("scipy", "torch")}
-    about: dict[str, Any] = describe(study)
-    about |= {**machine(), **libraries, **(provenance or {}), **told}
+    about = describe(study) | _here() | (provenance or {})
+    about["cells"] = f"{len(outcomes)} of {len(plan(study))}"
     rows = [row for outcome in outcomes for row in outcome.rows]
     shown = [row for outcome in outcomes for row in outcome.series]
     table.write(rows, folder, about)
@@ -135,16 +131,23 @@ def run(
     return Result(folder, rows, shown, len(missing))
 
 
+def _here() -> dict[str, str]:
+    """Date, machine, and the versions of the libraries on which numbers depend."""
+    libraries = {name: v for name, v in extras().items() if name in ("scipy", "torch")}
+    return {**machine(), **libraries, "date": str(dt.datetime.now(dt.timezone.utc).date())}
+
+
 def _computed(
     cells: Sequence[Cell], settings: tuple[Any, ...], jobs: int
 ) -> Generator[tuple[Cell, Outcome], None, None]:
+    """Cells with their outcomes, in this process or side by side in others, as they are finished."""
     if min(jobs, len(cells)) <= 1:
         return ((cell, compute(cell, *settings)) for cell in cells)
     return side_by_side(compute, cells, settings, jobs)
 
 
 def describe(study: Study) -> dict[str, Any]:
-    """Collect what a table should say of its study."""
+    """Metadata of a table that come from the description of its study."""
     conventions = {name: None for arm in study.arms for name in arm.conventions}
     return {
         "study": study.name,
@@ -163,9 +166,9 @@ def describe(study: Study) -> dict[str, Any]:
 def fingerprint(study: Study) -> str:
     """Digest of the description, the content of its data files and the version of nc1fast."""
     digest = hashlib.sha256(f"{nc.__version__}\n{study.model_dump_json()}".encode())
-    for path in sorted({d.path for arm in study.arms for d in arm.data if isinstance(d, File)}):
-        check_regular(path)
-        with Path(path).open("rb") as file:
+    check_files(study)
+    for path in study.files:
+        with path.open("rb") as file:
             for chunk in iter(lambda: file.read(1 << 20), b""):
                 digest.update(chunk)
     return digest.hexdigest()
@@ -173,16 +176,16 @@ def fingerprint(study: Study) -> str:
 
 @ieee
 def compute(cell: Cell, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
-    """Compute one cell: complete rows of the table and of the series."""
+    """Complete rows, of the table and of the series, of one cell."""
     with one_thread(cell.task.libraries):
-        problem = cell.problem(dtype, n_threads)
-        outcome = cell.task.compute(problem)
-    _, counts = np.unique(problem.y, return_counts=True)
+        data = cell.draw(dtype, n_threads)
+        outcome = cell.task.compute(data)
+    _, counts = np.unique(data.y, return_counts=True)
     shared = {
         "arm": cell.arm.name,
         "dataset": cell.instance.source.name,
-        "N": problem.X.shape[0],
-        "d0": problem.X.shape[1],
+        "N": data.X.shape[0],
+        "d0": data.X.shape[1],
         "sizes": ":".join(map(str, counts)),
         "repeat": cell.repeat,
     }
@@ -199,9 +202,9 @@ def compute(cell: Cell, dtype: str = "float64", n_threads: int | None = None) ->
 
 @contextlib.contextmanager
 def one_thread(libraries: Sequence[str]) -> Iterator[None]:
-    """BLAS and torch on one thread, so that a cell has the same bits on any machine's number of cores.
+    """Limit BLAS and torch to one thread, so that a cell has the same bits whatever the number of cores.
 
-    The libraries are imported first: a limit does not reach what is loaded later.
+    The libraries are imported first, because the limit does not reach one that is loaded later.
     """
     loaded = [importlib.import_module(name) for name in libraries]
     threads = [(m, m.get_num_threads()) for m in loaded if m.__name__ == "torch"]

@@ -1,6 +1,6 @@
-"""The series of a study: what figures show beside NC1s, of the few cells chosen for illustration.
+"""The series of a study: courses, spectra and matrices for figures, of the few cells chosen for illustration.
 
-quantity                       of model            x, y                 value
+quantity                       models              x, y                 value
 "nc1"                          network             epoch                NC1 of `layer`
 "loss", "accuracy"             network             epoch
 "nc1", "nc1 of predictions",   AdaptiveKernel      width, along the     NC1 of Q and of the predictions' kernel, Tr Sigma,
@@ -35,7 +35,7 @@ COLUMNS = (
     Column("state", str, "empty, start, end or released"),
     Column("repeat", int, "as in the table"),
     Column("layer", str, "of a network: pre1, post1, ..., output; else empty"),
-    Column("quantity", str, "what is shown: see the module"),
+    Column("quantity", str, "name of the quantity: see the module"),
     Column("x", float, "epoch, width, index or row", 6),
     Column("y", float, "column of a matrix; else 0", 6),
     Column("value", float, "of the quantity", 6),
@@ -45,7 +45,7 @@ write = LAYOUT.write
 
 
 def read(folder: Path) -> list[Row]:
-    """Rows of the series of a study; none if the folder holds none, as where only a table was kept.
+    """Rows of the series of a study; none if the folder has no such file.
 
     Raises
     ------

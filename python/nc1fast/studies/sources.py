@@ -1,9 +1,10 @@
-"""Where the data of a study come from, and the data sets that a source describes."""
+"""Sources of data in a description, and the data sets that each of them describes."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,9 +22,9 @@ Scale = Literal["none", "unit-interval", "standardize", "unit-norm"]
 
 
 class GaussianMixture(Entry):
-    """Class c is N(means[c] * ones, stds[c]^2 I); one data set per size and number of features.
+    """Classes N(means[c] 1, stds[c]^2 I); one data set for each size and number of features.
 
-    `n_samples` lists totals that are divided equally; `sizes` lists the class sizes one by one.
+    Sizes are either `n_samples`, totals to be divided equally among the classes, or `sizes`, lists of class sizes.
     """
 
     source: Literal["gaussian_mixture"]
@@ -54,7 +55,7 @@ class GaussianMixture(Entry):
         return self
 
     def instances(self) -> Iterator[Instance]:
-        """One per list of class sizes and number of features, in order."""
+        """One data set for each list of class sizes and number of features, in order."""
         n_classes = len(self.means)
         equal = ((n // n_classes,) * n_classes for n in self.n_samples)
         for sizes, n_features in itertools.product((*equal, *self.sizes), self.n_features):
@@ -64,8 +65,8 @@ class GaussianMixture(Entry):
 class Digits(Entry):
     """The handwritten digits of scikit-learn: 1797 images of 64 pixels, 10 classes.
 
-    `n_samples`: rows drawn afresh for each repeat, without replacement, classes in proportion; all of
-    them, once, if left out.
+    `n_samples` rows are drawn for each repeat, without replacement, classes in proportion; if it is left out there is one
+    repeat, of all rows.
     """
 
     source: Literal["digits"]
@@ -74,12 +75,12 @@ class Digits(Entry):
     scale: Scale = "unit-interval"
 
     def instances(self) -> Iterator[Instance]:
-        """The one data set."""
+        """The one data set of all digits, or of `n_samples` of them."""
         yield Instance(self, (), self.n_samples, None)
 
 
 class File(Entry):
-    """A data file, as `nc1fast.datasets.load` reads it. `path` is relative to the study's file."""
+    """A data file that `nc1fast.datasets.load` reads, with its arguments; paths are relative to the study's file."""
 
     source: Literal["file"]
     name: Name
@@ -89,8 +90,28 @@ class File(Entry):
     n_samples: Count | None = None
     scale: Scale = "none"
 
+    @property
+    def files(self) -> list[Path]:
+        """The file, and that of the labels if they have one of their own."""
+        paths = [self.path]
+        if self.labels is not None and not self._is_table:
+            paths.append(self.labels)
+        return [Path(path) for path in paths]
+
+    @property
+    def _is_table(self) -> bool:
+        """Whether `labels` is a column and not a path."""
+        return self.path.lower().endswith(".csv")
+
+    def relative_to(self, folder: Path) -> File:
+        """The same source with its paths, so far relative, taken from a folder."""
+        update = {"path": str(folder / self.path)}
+        if self.labels is not None and not self._is_table:
+            update["labels"] = str(folder / self.labels)
+        return self.model_copy(update=update)
+
     def instances(self) -> Iterator[Instance]:
-        """The one data set."""
+        """The one data set that the file holds."""
         yield Instance(self, (), self.n_samples, None)
 
 
@@ -99,7 +120,7 @@ Source: TypeAlias = GaussianMixture | Digits | File
 
 @dataclass(frozen=True)
 class Instance:
-    """One data set of a source, but for its repeat."""
+    """One data set that a source describes; a repeat, as a seed, draws it."""
 
     source: Source
     sizes: tuple[int, ...]  # of a mixture; () where only the data can tell
@@ -108,14 +129,14 @@ class Instance:
 
     @property
     def id(self) -> str:
-        """Names the data set, the same in every arm: data of the same name and repeat are the same."""
+        """Identity of the data set: equal in two arms means equal data, repeat by repeat."""
         if isinstance(self.source, GaussianMixture):
             return f"{self.source.name}/sizes={joined(self.sizes)}/d0={self.n_features}"
         return f"{self.source.name}/N={self.n_samples or 'all'}"
 
     @property
     def random(self) -> bool:
-        """Whether repeats draw other rows."""
+        """Whether each repeat draws rows of its own."""
         return isinstance(self.source, GaussianMixture) or self.n_samples is not None
 
     def draw(self, seed: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
@@ -148,7 +169,7 @@ class Instance:
 
 
 def _stratified(y: NDArray[Any], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw n rows without replacement, classes in proportion: the same sizes whatever the seed."""
+    """Sorted indices (n,) of rows drawn without replacement; class sizes are in proportion, whatever the seed."""
     _, y, counts = np.unique(y, return_inverse=True, return_counts=True)
     exact = counts * (n / len(y))
     sizes = np.floor(exact).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What the rows of a table come to: derived columns, means over repeats, paired rows."""
+"""Summaries of the rows of a table: derived columns, means over repeats, paired rows, groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # The columns that name a data set but for its repeat.
 DATA = ("arm", "dataset", "N", "d0", "sizes")
-# The columns that name a cell and its model: everything but the repeat and what was measured.
+# The columns that name a cell and its model: all but the repeat and the measured values.
 CELL = (
     *DATA,
     "model",
@@ -39,9 +39,9 @@ class Summary:
     cell : dict
         The columns of `CELL`.
     n, n_undefined : int
-        Repeats with and without a value (a logarithm of a value that is not positive, for example).
+        Repeats with and without a finite value; the logarithm of a negative number, for example, has none.
     mean, deviation : float
-        Of the repeats with a value; the standard deviation divides by n. NaN for n = 0.
+        Over the n finite values; the standard deviation divides by n. NaN for n = 0.
     """
 
     cell: Row
@@ -52,7 +52,7 @@ class Summary:
 
 
 def summarise(rows: Iterable[Row], column: str) -> list[Summary]:
-    """Mean and standard deviation of a column over the repeats, cells in the order of the table."""
+    """Mean and standard deviation of a column over the repeats of each cell, in the order of the table."""
     out = []
     for cell, members in grouped(rows, CELL):
         values = [row[column] for row in members if math.isfinite(row[column])]
@@ -68,11 +68,11 @@ def log10(value: float) -> float:
 
 
 def derived(rows: Iterable[Row]) -> list[Row]:
-    """The rows with three columns more: relative_nc1, log10_nc1 and log10_relative_nc1.
+    """The rows with three further columns: relative_nc1, log10_nc1 and log10_relative_nc1.
 
-    The relative NC1 divides by that of the data itself: the rows of model "data" of the same data set and repeat, under
-    the same convention, but under "probe" for "released", which is how the released code divides (it also adds 1e-8 to
-    the divisor, which is left out here). NaN where there is no such row, as for expectations.
+    The relative NC1 is NC1 over that of the data: of the row of model "data" with the same data set, repeat and convention.
+    For the convention "released" the divisor is under "probe", as in the released code (whose further 1e-8 in the divisor
+    is left out). NaN where there is no such row, as for expectations.
     """
     rows = list(rows)
     columns = (*DATA, "repeat", "convention")
@@ -90,13 +90,13 @@ def derived(rows: Iterable[Row]) -> list[Row]:
 
 
 def key(row: Row, columns: Sequence[str]) -> tuple[Any, ...]:
-    """Values of the columns, hashable and equal if they are; a NaN is None, which equals itself."""
+    """Values of the columns as a hashable tuple; NaN becomes None, which equals itself."""
     values = (row[name] for name in columns)
     return tuple(None if isinstance(v, float) and math.isnan(v) else v for v in values)
 
 
 def grouped(rows: Iterable[Row], columns: Sequence[str]) -> list[tuple[Row, list[Row]]]:
-    """Rows that agree in `columns`, in the order of their first appearance."""
+    """Groups (columns, rows) of rows that agree in `columns`, in the order of their first appearance."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(key(row, columns), []).append(row)
@@ -111,9 +111,9 @@ def paired(
     Parameters
     ----------
     upper, lower : iterable of Row
-        Where several agree, the first counts.
+        Of several rows that agree, the first counts.
     columns : sequence of str
-        That name a cell: those of `CELL` in which the two sides do not differ by intention.
+        The columns that name a cell: those of `CELL` in which the two sides must agree.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def distinct(rows: Iterable[Row], column: str) -> list[Any]:
 
 
 def median(values: Iterable[float]) -> float:
-    """Median; NaN of nothing."""
+    """Median of some numbers; NaN if there are none."""
     values = list(values)
     return statistics.median(values) if values else math.nan
 
@@ -149,7 +149,7 @@ def equal_classes(row: Row) -> bool:
 def select(
     rows: Iterable[Row], keep: Callable[[Row], bool] | None = None, **values: Any
 ) -> list[Row]:
-    """Rows whose columns have the given values, and that `keep` keeps."""
+    """Rows whose columns have the given values and for which `keep`, if given, is true."""
     return [
         row
         for row in rows

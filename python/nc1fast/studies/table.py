@@ -1,6 +1,6 @@
-"""The table of a study: one row is one NC1, of a model on a data set under a convention.
+"""The table of a study: one row is one NC1, of one model on one data set under one convention.
 
-The findings, the figures and the report read this table, and figures the `series` beside it.
+Findings, figures and report are made from this table; figures also from the `series` beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,20 @@ import math
 
 from nc1fast.studies.tidy import Column, Layout, Row
 
-__all__ = ["COLUMNS", "LAYOUT", "Row", "read", "status", "write"]
+__all__ = [
+    "COLUMNS",
+    "LAYOUT",
+    "RELEASED_ADAPTIVE",
+    "RELEASED_ERF_NTK",
+    "Row",
+    "read",
+    "status",
+    "write",
+]
+
+# What the released code computes, as the column `model` names it.
+RELEASED_ERF_NTK = "compat.released.erf_ntk"
+RELEASED_ADAPTIVE = "compat.released.adaptive"
 
 COLUMNS = (
     Column("arm", str, "part of the study: balanced, imbalanced, depth, digits, ..."),
@@ -45,7 +58,7 @@ read, write = LAYOUT.read, LAYOUT.write
 
 
 def status(nc1: float) -> str:
-    """Say what is unusual about a value; `"ok"` if nothing is."""
+    """The defect of a value, in two words; `"ok"` for one that is positive and finite."""
     if math.isnan(nc1):
         return "nc1 undefined"
     if math.isinf(nc1):

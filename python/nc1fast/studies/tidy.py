@@ -1,4 +1,4 @@
-"""A tidy table in two files: CSV, whose floats have as many digits as their column needs, and Parquet, exact."""
+"""Tidy tables in two files each: CSV, with as many digits as a column needs, and Parquet, exact and checksummed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _METADATA, _CHECKSUM = b"nc1fast", b"nc1fast-checksum"
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """One column of a table.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Column:
     digits: int | None = None
 
     def text(self, value: Any) -> Any:
-        """Return what the CSV holds; a NaN is empty."""
+        """The value as it is written to the CSV; NaN is empty."""
         if self.type is not float:
             return value
         if math.isnan(value):
@@ -48,13 +48,13 @@ class Column:
         return repr(float(value)) if self.digits is None else f"{value:.{self.digits}g}"
 
     def parse(self, text: str) -> Any:
-        """Return the value of a text of the CSV."""
+        """The value of a field of the CSV."""
         return math.nan if self.type is float and text == "" else self.type(text)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Name and columns of a kind of table: `name`.csv and `name`.parquet in a folder."""
+    """Name and columns of a kind of table, which is `name`.csv and `name`.parquet in a folder."""
 
     name: str
     columns: tuple[Column, ...]
@@ -64,7 +64,7 @@ class Layout:
         return any((folder / f"{self.name}.{suffix}").exists() for suffix in ("parquet", "csv"))
 
     def ordered(self, row: Row) -> Row:
-        """Return the row with exactly these columns, in their order.
+        """The row with exactly these columns, in their order.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Layout:
         return {column.name: row[column.name] for column in self.columns}
 
     def check(self, row: Row) -> None:
-        """Raise ValueError unless a row has these columns, with values of their types."""
+        """Raise ValueError unless a row has these columns and values of their types."""
         if row.keys() != {column.name for column in self.columns}:
             raise ValueError(f"a row must have the columns of a {self.name}")
         for column in self.columns:
@@ -83,7 +83,7 @@ class Layout:
                 raise ValueError(f"{column.name} must be {column.type.__name__}")
 
     def to_csv(self, rows: Sequence[Row]) -> str:
-        """Write the rows as CSV text."""
+        """The rows as CSV text, with a header."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow([column.name for column in self.columns])
@@ -92,7 +92,7 @@ class Layout:
         return buffer.getvalue()
 
     def write(self, rows: Sequence[Row], folder: Path, provenance: dict[str, Any]) -> None:
-        """Write both files; the Parquet file carries the provenance as metadata, and a checksum of both.
+        """Write both files; the Parquet file has the provenance as metadata, and a checksum over rows and provenance.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class Layout:
         write_atomically(folder / f"{self.name}.csv", self.to_csv(rows).encode())
 
     def read(self, folder: Path) -> tuple[list[Row], dict[str, Any]]:
-        """Rows and provenance; the provenance is empty if only the CSV is there.
+        """Rows and provenance, of the Parquet file if there is one; the CSV has no provenance.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Layout:
         return self._read_csv(path), {}
 
     def _checksum(self, rows: Sequence[Row], told: bytes) -> str:
-        """Of every value, whatever its place in the file, and of the provenance."""
+        """Checksum of every value, column by column, and of the provenance."""
         columns = ([column.type(row[column.name]) for row in rows] for column in self.columns)
         return checksum(told, *(f"\n{values!r}".encode() for values in columns))
 

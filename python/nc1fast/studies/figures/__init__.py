@@ -1,25 +1,29 @@
-"""Figures of a study, drawn from its table and its series and nothing else.
+"""Figures of a study, drawn from its table and its series alone; the kit that every study uses.
 
-Means, standard deviations and pairs of rows come from `nc1fast.studies.summary`; here they only get a place on paper:
-curves (rows to points) -> panels (points to axes) -> drawing (figure, caption, files). A module for each kind of figure
-makes the curves; `looks` says what each representation looks like, the same everywhere.
+Means, standard deviations and pairs of rows come from `nc1fast.studies.summary`; here they get a place on paper:
+curves (rows to points) -> panels (points to axes) -> drawing (figure, caption, files), with axes and looks. One module for
+each kind of figure: collapse (NC1 against d0), ratios (paired), controls (permuted labels, conventions), points (depth,
+single data sets), courses (training, annealing), matrices (Sigma, Gram). Figures that belong to one study stand in its
+folder of `nc1fast.studies.library`.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nc1fast.studies.figures import collapse, controls, courses, matrices, points, ratios
 from nc1fast.studies.figures.drawing import STYLE, Drawing, save, to_bytes
-from nc1fast.studies.summary import derived
+from nc1fast.studies.summary import derived, select
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from nc1fast.studies.tidy import Row
+
+    Maker: TypeAlias = Callable[[Sequence[Row]], Iterator[Drawing]]
 
 __all__ = ["Drawing", "draw", "save", "to_bytes"]
 
@@ -39,7 +43,6 @@ _OF_SERIES = (
     matrices.weight_covariances,
     matrices.gram_matrices,
 )
-_LAST = (points.counter_examples,)  # after everything on the published data
 _UNDEFINED = (
     " A note above a panel counts what has no place on its logarithmic axis: values that are not positive, or that a "
     "failed computation leaves open."
@@ -47,15 +50,25 @@ _UNDEFINED = (
 
 
 @ieee
-def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """Draw every figure that the rows can support, in the order in which they should be seen.
+def draw(
+    rows: Sequence[Row],
+    series: Sequence[Row] = (),
+    *,
+    own: Sequence[Maker] = (),
+    aside: Sequence[str] = (),
+) -> list[Drawing]:
+    """Draw every figure that the rows support, in the order in which they should be seen.
 
     Parameters
     ----------
     rows : sequence of Row
-        The table, as `nc1fast.studies.table.read` gives it.
+        The table, as `nc1fast.studies.table.read` returns it.
     series : sequence of Row, optional
-        As `nc1fast.studies.series.read` gives it.
+        As `nc1fast.studies.series.read` returns them.
+    own : sequence of callable(rows) -> drawings
+        Further figures of one study, drawn last from all rows.
+    aside : sequence of str
+        Arms that only those show.
 
     Returns
     -------
@@ -69,10 +82,11 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
     """
     matplotlib = require("matplotlib", "study")
     rows = derived(rows)
+    shared = select(rows, lambda row: row["arm"] not in aside)
     with matplotlib.rc_context(STYLE):
-        of_table = [drawing for make in _OF_TABLE for drawing in make(rows)]
+        of_table = [drawing for make in _OF_TABLE for drawing in make(shared)]
         of_series = [drawing for make in _OF_SERIES for drawing in make(series)]
-        last = [drawing for make in _LAST for drawing in make(rows)]
+        last = [drawing for make in own for drawing in make(rows)]
     drawings = [*of_table, *of_series, *last]
     for drawing in drawings:
         drawing.figure.draw_without_rendering()  # lays it out
@@ -81,7 +95,7 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
 
 
 def _complete(drawing: Drawing, taken: Sequence[str]) -> Drawing:
-    """The drawing with a name of its own, and a caption that explains its notes if it has any."""
+    """The drawing with a unique name, and with a caption that explains its notes if it has any."""
     again = taken.count(drawing.name)
     name = f"{drawing.name}-{again + 1}" if again else drawing.name
     noted = any(ax.texts for ax in drawing.figure.axes)

@@ -1,4 +1,4 @@
-"""Axes that can be read: logarithmic, with plain numbers at round places."""
+"""Logarithmic axes with a few ticks at round numbers, written plainly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def log_axis(axis: Any, low: float, high: float, ticks: Sequence[float] = ()) ->
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Three to seven round numbers from low to high > 0: evenly spread over the logarithm, or over a narrow range."""
+    """Three to seven round numbers between low > 0 and high, evenly spread on a logarithmic axis."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     step = math.ceil((last - first) / _MOST)
     for mantissas in _MANTISSAS if step == 1 else ((1.0,),):
@@ -46,7 +46,7 @@ def round_numbers(low: float, high: float) -> list[float]:
 
 
 def plain(value: float) -> str:
-    """0.002 as 0.002, 1e-7 as a power of ten."""
+    """Text of a tick: 0.002 as it is, 1e-7 as a power of ten."""
     if value > 0 and not 1e-4 <= value < 1e6:
         exponent = math.floor(math.log10(value) + 1e-9)
         mantissa = value / 10**exponent
@@ -56,9 +56,9 @@ def plain(value: float) -> str:
 
 
 def limits(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
-    """From the smallest to the largest positive value, widened by `margin` of their logarithmic distance.
+    """Limits of a logarithmic axis: the range of the positive values, widened on either side.
 
-    By five per cent where they hardly differ; 0.5 to 2 where there is none.
+    By `margin` of their logarithmic distance, or by 5 % where they hardly differ; (0.5, 2) without any value.
     """
     logs = [math.log(v) for v in values if v > 0 and math.isfinite(v)]
     if not logs:

@@ -17,16 +17,23 @@ from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.looks import look_of, model_of
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.summary import distinct, equal_classes, grouped, select
+from nc1fast.studies.table import RELEASED_ADAPTIVE, RELEASED_ERF_NTK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nc1fast.studies.tidy import Row
 
-_OVERVIEW = {
-    *(("data", ""), ("NNGP", ""), ("NTK", ""), ("AdaptiveKernel", ""), ("network", "end")),
-    *(("NNGP", "theory"), ("NTK", "theory")),
-    *(("compat.released.erf_ntk", ""), ("compat.released.adaptive", "")),
+_OVERVIEW = {  # (model, state)
+    ("data", ""),
+    ("NNGP", ""),
+    ("NTK", ""),
+    ("AdaptiveKernel", ""),
+    ("network", "end"),
+    ("NNGP", "theory"),
+    ("NTK", "theory"),
+    (RELEASED_ERF_NTK, ""),
+    (RELEASED_ADAPTIVE, ""),
 }
 _VALUES = {
     "log10_nc1": ("nc1", "NC1", "NC1"),
@@ -38,7 +45,6 @@ _VALUES = {
 }
 _SHOWN_CONVENTIONS = ("papyan", "released")  # all of them share the axis of another figure
 _BY = {"N": "N", "sizes": "list of class sizes"}
-COUNTER = "counter"  # the arm of mixtures outside the published data, which has a figure of its own
 FEATURES = "features d₀"
 RELEASED = " Dashed, open markers: what the released code gives."
 _THEORY = " Broad pale lines: the expected NC1 of the limiting kernel of that colour at this N."
@@ -46,7 +52,7 @@ SIDE = "; the points of one d₀ are set side by side."
 
 
 def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 against d0 at the largest N of the first data: erf beside ReLU, what matters and nothing else."""
+    """NC1 against d0 at the largest N of the first data set with equal classes, one panel for each activation."""
     for _, arm in over_features(rows):
         for _, members in grouped(arm, ("dataset", "convention")):
             if not all(equal_classes(row) for row in members):
@@ -57,7 +63,9 @@ def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
             if len(distinct(some, "d0")) < 2 or not panels:
                 continue
             sheet = Sheet(
-                *([panels], FEATURES, "NC1 (lower: more collapsed)"),
+                [panels],
+                FEATURES,
+                "NC1 (lower: more collapsed)",
                 legend="right",
                 size=(3.9, 4.2),
             )
@@ -71,7 +79,7 @@ def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _fullest(rows: Sequence[Row]) -> list[Row]:
-    """Rows of the largest N among those that have the most representations."""
+    """Rows of one N: the largest of those with the most representations."""
     by_size = grouped(rows, ("N",))
     best = max(
         by_size,
@@ -82,7 +90,7 @@ def _fullest(rows: Sequence[Row]) -> list[Row]:
 
 
 def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 and relative NC1 of everything against d0: a panel for each N, or for each list of class sizes."""
+    """NC1 and relative NC1 of every representation against d0, one panel for each N or list of class sizes."""
     for arm, arm_rows in over_features(rows):
         conventions = distinct(arm_rows, "convention")
         shown = [c for c in _SHOWN_CONVENTIONS if c in conventions] or conventions[:1]
@@ -108,7 +116,7 @@ def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
-    """A row of panels for each activation, a column for each size; one row if there is one size."""
+    """One row of panels for each activation, one column for each size; a single row if there is one size."""
     order = distinct(rows, by) if by == "sizes" else sorted(distinct(rows, by))
     panels = [
         [_panel(select(rows, **{by: size}), name, titled(name, by, size), column) for size in order]
@@ -119,12 +127,18 @@ def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
     reference = 1.0 if "relative" in column else None
     legend = "below" if len(panels[0]) > 2 else "right"
     return Sheet(
-        *(panels, FEATURES, axis), by_row=True, reference=reference, legend=legend, size=(2.9, 2.9)
+        panels,
+        FEATURES,
+        axis,
+        by_row=True,
+        reference=reference,
+        legend=legend,
+        size=(2.9, 2.9),
     )
 
 
 def titled(activation: str, by: str, size: Any) -> str:
-    """The title of a panel: its activation, if any, and its N or list of class sizes."""
+    """The title of a panel: its activation, if it has one, and its N or list of class sizes."""
     return ", ".join(
         filter(None, (written(activation), f"N = {size}" if by == "N" else f"sizes {size}"))
     )
@@ -135,18 +149,16 @@ def _panel(rows: Sequence[Row], activation: str, title: str, column: str = "log1
 
 
 def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
-    """The arms whose data differ in d0 and whose kernels do not in depth."""
+    """Arms with several d0 and kernels of one depth, each with its rows."""
     return [
         (arm, members)
         for arm, members in grouped(rows, ("arm",))
-        if len(distinct(members, "d0")) > 1
-        and not is_depth_curve(members)
-        and arm["arm"] != COUNTER
+        if len(distinct(members, "d0")) > 1 and not is_depth_curve(members)
     ]
 
 
 def _remarks(rows: Sequence[Row]) -> str:
-    """What a caption must say of the rows that are drawn."""
+    """The sentences of a caption that depend on the rows drawn: repeats, theory, released code, settings."""
     text = repeats(rows)
     if any(row["state"] == "theory" for row in rows):
         text += _THEORY
@@ -161,7 +173,7 @@ def _remarks(rows: Sequence[Row]) -> str:
 
 
 def repeats(rows: Sequence[Row]) -> str:
-    """The number of repeats, and which representations have another one."""
+    """A sentence with the number of repeats, and the representations that have fewer."""
     repeats: dict[str, set[int]] = {}
     for row in rows:
         if row["state"] != "theory":
@@ -178,7 +190,7 @@ def repeats(rows: Sequence[Row]) -> str:
 
 
 def setting(rows: Sequence[Row]) -> str:
-    """What the networks and adaptive kernels among the rows are, in a sentence each; nothing where there are none."""
+    """A sentence each with the width, variances and noise of the networks and adaptive kernels among the rows."""
     text = ""
     for model, name in (("network", "Networks"), ("AdaptiveKernel", "Adaptive kernel")):
         told = []

@@ -1,4 +1,4 @@
-"""What the numbers depend on besides the model: the labels that were permuted, and the weights of unequal classes."""
+"""Two controls: the adaptive kernel of permuted labels, and the class weights of every convention."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.looks import graded, look_of, model_of
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.summary import distinct, grouped, key, select
+from nc1fast.studies.table import RELEASED_ADAPTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,8 +29,8 @@ _DATA_SET = ("N", "d0", "sizes", "repeat")
 
 
 def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """The adaptive kernel of true and of permuted labels, beside the NNGP and the released code's."""
-    kept = ("NNGP", "AdaptiveKernel", "compat.released.adaptive")
+    """NC1 of the adaptive kernel solved for true and for permuted labels, and of the NNGP, against d0."""
+    kept = ("NNGP", "AdaptiveKernel", RELEASED_ADAPTIVE)
     for group, members in grouped(rows, ("arm", "dataset", "activation")):
         control = select(members, model="AdaptiveKernel", state="shuffled")
         if len(distinct(control, "d0")) < 2:
@@ -45,9 +46,9 @@ def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
             for cell, g in grouped(some, ("N", "sizes"))
         ]
         sheet = Sheet(
-            *([panels], FEATURES, "NC1 under the true labels"), legend="right", size=(3.2, 3.2)
+            [panels], FEATURES, "NC1 under the true labels", legend="right", size=(3.2, 3.2)
         )
-        released = any(row["model"] == kept[-1] for row in some)
+        released = any(row["model"] == RELEASED_ADAPTIVE for row in some)
         caption = (
             f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1, always under the true "
             "labels, of the adaptive kernel solved with the true labels and with the same labels permuted, on the same "
@@ -59,7 +60,7 @@ def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def conventions(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 against class sizes, one curve per convention, at the largest d0."""
+    """NC1 against class sizes at the largest d0, one curve for each convention."""
     for group, arm in grouped(rows, ("arm", "dataset")):
         if min(len(distinct(arm, name)) for name in ("convention", "sizes")) < 2:
             continue

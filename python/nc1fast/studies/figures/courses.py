@@ -1,4 +1,4 @@
-"""What happens along the way: NC1 along training, and the adaptive kernel along its annealing in width."""
+"""Courses: NC1 of a network along its training, and of the adaptive kernel along its annealing in width."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PANEL = (2.9, 2.5)
 
 
 def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 of each layer, and the loss, against the epoch: a column for each data set."""
+    """NC1 of each layer, and the loss, against the epoch; one column of panels for each data set."""
     some = select(series, lambda row: row["quantity"] in ("nc1", "loss"), model="network")
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         cells = grouped(members, ("N", "d0", "sizes"))
@@ -73,7 +73,7 @@ def _layer_look(name: str, index: int, n: int) -> Look:
 
 
 def _repeats(ax: Any, rows: Sequence[Row], look: Look) -> dict[Look, Any]:
-    """A line for each repeat of a positive quantity; returns its legend entry."""
+    """Draw one line for each repeat of a positive quantity; returns its legend entry."""
     entries = {}
     for _, members in grouped(rows, ("repeat",)):
         points = _defined(members)
@@ -89,13 +89,13 @@ def _defined(rows: Sequence[Row]) -> list[tuple[float, float]]:
 
 
 def _undefined(name: str, rows: Sequence[Row]) -> str:
-    """A note on the others, if there are any."""
+    """A note that counts the points without a place on a logarithmic axis, or nothing."""
     missing = len(rows) - len(_defined(rows))
     return f"{missing} undefined: {name}" if missing else ""
 
 
 def _epochs(ax: Any) -> None:
-    """Epoch 0 has a place, and its label, left of a logarithmic axis that begins with the next epoch shown."""
+    """Give the axis of epochs a linear part from 0 to the first epoch drawn, and logarithmic ticks beyond."""
     epochs = [x for line in ax.lines for x in line.get_xdata() if x > 0]
     first, last = min(epochs, default=1), max(epochs, default=1)
     ax.set_xscale("symlog", linthresh=first, linscale=0.4)
@@ -107,7 +107,7 @@ def _epochs(ax: Any) -> None:
 
 
 def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
-    """Four quantities of the adaptive kernel against the width, from wide to narrow; the released code dashed."""
+    """Four quantities of the adaptive kernel against the width, from wide to narrow; dashed for the released code."""
     some = select(
         series,
         lambda row: row["quantity"] in _ANNEALED and row["model"] != "network" and row["x"] > 0,
@@ -151,7 +151,7 @@ def _is_released(row: Row) -> bool:
 
 
 def _named(cell: Row, rows: Sequence[Row]) -> str:
-    """What tells a cell from the others: dataset, N and d0, and the class sizes where those leave it open."""
+    """Label of a cell: data set, N and d0; class sizes and arm too where another cell has the same."""
     name = f"{cell['dataset']}, N = {cell['N']}, d₀ = {cell['d0']}"
     alike = grouped(
         select(rows, dataset=cell["dataset"], N=cell["N"], d0=cell["d0"]), (*DATA, "activation")

@@ -20,13 +20,13 @@ BARS = (
     "log₁₀ on either side (divisor n)"
 )
 RANGES = "Points: median of the paired ratios of the repeats; bars: their range"
-# What tells apart two variants of one model on one data set.
+# The columns in which variants of one model on one data set may differ.
 _VARIANT = ("depth", "weight_variance", "bias_variance", "width", "noise")
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value > 0 at one x, and the ends of its bar; `undefined` counts repeats that have no logarithm."""
+    """A positive value at one x and the ends of its bar; `undefined` counts the repeats without a logarithm."""
 
     x: Any
     value: float
@@ -37,14 +37,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """Points that belong together."""
+    """Points that one line joins, with their look."""
 
     look: Look
     points: Sequence[Point]
 
 
 def levels(rows: Iterable[Row], x: str, column: str = "log10_nc1") -> list[Point]:
-    """A point for each cell of the rows: the mean of a logarithm over its repeats, as a plain number."""
+    """One point for each cell: 10 to the mean of a decimal logarithm over its repeats."""
     return [
         Point(
             s.cell[x],
@@ -60,7 +60,7 @@ def levels(rows: Iterable[Row], x: str, column: str = "log10_nc1") -> list[Point
 def ratios(
     upper: Iterable[Row], lower: Iterable[Row], columns: Sequence[str], x: str
 ) -> list[Point]:
-    """A point for each cell that two sets of rows share: median and range of the ratios of their NC1."""
+    """One point for each cell that two sets of rows share: median and range of the ratios of their NC1."""
     points = []
     for cell, pairs in paired(upper, lower, columns):
         known = [
@@ -76,7 +76,7 @@ def ratios(
 def representations(
     rows: Sequence[Row], x: str, column: str = "log10_nc1"
 ) -> tuple[list[Curve], list[Curve]]:
-    """A curve for each representation of one data set over x, and one for each expectation, in the order of looks."""
+    """Curves over x of the representations of one data set, then those of their expectations, in the order of looks."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((model_of(row), row["state"]), []).append(row)
@@ -93,7 +93,7 @@ def representations(
 
 
 def _variants(rows: Sequence[Row], x: str) -> list[tuple[str, list[Row]]]:
-    """Rows of one model, apart where a data set has several variants of it, with what to say of each."""
+    """Rows of one model as (suffix of the label, rows): several where a data set has several variants of it."""
     crowded = any(len(grouped(members, _VARIANT)) > 1 for _, members in grouped(rows, (x,)))
     if not crowded:
         return [("", list(rows))]
@@ -105,12 +105,12 @@ def _variants(rows: Sequence[Row], x: str) -> list[tuple[str, list[Row]]]:
 
 
 def of_activation(rows: Sequence[Row], activation: str) -> list[Row]:
-    """Rows of one activation, and of the data, which have none."""
+    """Rows of one activation and of the data, which have none."""
     return select(rows, lambda row: row["activation"] in (activation, ""))
 
 
 def activations(rows: Iterable[Row]) -> list[str]:
-    """The activations of the rows, by name."""
+    """Names of the activations among the rows."""
     return [name for name in distinct(rows, "activation") if name]
 
 

@@ -1,4 +1,4 @@
-"""A figure with its name and caption, and its files."""
+"""A drawing: a figure with its name and caption, and its PNG and SVG files."""
 
 from __future__ import annotations
 

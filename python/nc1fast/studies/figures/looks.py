@@ -1,4 +1,4 @@
-"""What tells the curves apart: one look for each representation, the same in every figure.
+"""Looks: colour, marker and line of each representation, the same in every figure.
 
 The colours are those of Okabe and Ito, which differ for every kind of colour vision; each look has its own marker or
 line besides, so that nothing depends on colour. What the released code gives has the look of its correct counterpart,
@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.studies.table import RELEASED_ADAPTIVE, RELEASED_ERF_NTK
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -20,9 +21,8 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#777777"
 MARKERS = "osD^vPX*"
-NETWORK_NTK = (
-    "NTK of the network"  # what `model_of` calls it; the table says NTK, parametrization "standard"
-)
+# The name that `model_of` gives to rows of the NTK in standard parametrization.
+NETWORK_NTK = "NTK of the network"
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Look:
 
 
 def model_of(row: Row) -> str:
-    """The model of a row; the NTK of the very network is one of its own."""
+    """Name of the representation of a row; the NTK that belongs to a network has a name of its own."""
     if row["model"] == "NTK" and row["parametrization"] == "standard":
         return NETWORK_NTK
     return str(row["model"])
 
 
 def released(look: Look) -> Look:
-    """The look of what the released code gives in its place."""
+    """The look of the released code's counterpart: dashed, with open markers."""
     return replace(
         look, label=f"{look.label}, released code", line="--", is_open=True, rank=look.rank + 0.5
     )
@@ -75,11 +75,11 @@ _LOOKS = {
     ("NNGP", ""): Look("NNGP", BLUE, "o"),
     ("ConjugateKernel", ""): Look("conjugate kernel", BLUE, "h", ":"),
     ("NTK", ""): _NTK,
-    ("compat.released.erf_ntk", ""): released(_NTK),
+    (RELEASED_ERF_NTK, ""): released(_NTK),
     ("AdaptiveKernel", ""): _ADAPTIVE,
     ("AdaptiveKernel", "shuffled"): Look("adaptive kernel, labels shuffled", ORANGE, "v", ":"),
-    ("compat.released.adaptive", ""): released(_ADAPTIVE),
-    ("compat.released.adaptive", "shuffled"): Look(
+    (RELEASED_ADAPTIVE, ""): released(_ADAPTIVE),
+    (RELEASED_ADAPTIVE, "shuffled"): Look(
         "adaptive kernel, released code, labels shuffled", ORANGE, ">", "-.", is_open=True
     ),
     ("network", "start"): Look("network, start", PURPLE, "P", ":"),
@@ -92,18 +92,18 @@ LOOKS = {key: replace(look, rank=rank) for rank, (key, look) in enumerate(_LOOKS
 
 
 def look_of(model: str, state: str) -> Look:
-    """The look of a representation, also of one that the table names and no figure foresaw."""
+    """The look of a representation; grey stars for one that is not listed here."""
     label = f"{model}, {state}" if state else model
     return LOOKS.get((model, state), Look(label, GREY, "*", rank=len(LOOKS)))
 
 
 def graded(label: str, index: int, n: int) -> Look:
-    """The look of one of n curves that are not representations: viridis, cut before its yellow end."""
+    """The look of curve `index` of n that are no representations: viridis without its yellow end."""
     colour = require("matplotlib", "study").colormaps["viridis"](0.85 * index / max(n - 1, 1))
     return Look(label, colour, MARKERS[index % len(MARKERS)], rank=index)
 
 
 def of_activation(label: str, index: int) -> Look:
-    """The look of an activation, where the curves of a panel are not told apart by representation."""
+    """The look of an activation, in panels whose curves do not differ in representation."""
     colours, markers = (PURPLE, GREEN, SKY, ORANGE), "D^v<"
     return Look(label, colours[index % len(colours)], markers[index % len(markers)], rank=index)

@@ -30,7 +30,7 @@ _MOST_CLASSES = 12  # whose names fit
 
 
 def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
-    """Spectrum and heat map of the adaptive kernel's Sigma, beside the network's W^T W/width: a row for each data set."""
+    """Spectra and heat maps of the adaptive kernel's Sigma and of W^T W/width of the network, one row for each data set."""
     some = select(series, lambda row: row["quantity"] in ("sigma spectrum", "sigma"))
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         figure = _maps(members, "sigma spectrum", "sigma", symmetric=True)
@@ -46,7 +46,7 @@ def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
-    """Spectrum and heat map of kernels, rows in class order: a row for each data set."""
+    """Spectra and heat maps of Gram matrices in class order, one row for each data set."""
     some = select(series, lambda row: row["quantity"] in ("kernel spectrum", "gram"))
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         figure = _maps(members, "kernel spectrum", "gram", symmetric=False)
@@ -61,7 +61,7 @@ def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -> Any:
-    """A row for each data set: its spectra, then a heat map for each representation where there are any."""
+    """One row for each data set: its spectra, then a heat map for each representation that has a matrix."""
     figure = new_figure()
     cells = grouped(rows, _CELL)
     kinds = sorted({(r["model"], r["state"]) for r in rows}, key=lambda kind: look_of(*kind).rank)
@@ -93,7 +93,7 @@ def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -
 def _heat_maps(
     axes: Sequence[Any], matrices: dict[tuple[str, str], NDArray[np.float64]], *, symmetric: bool
 ) -> list[Any]:
-    """One image for each matrix; `symmetric`: one scale around zero, to the largest entry off the diagonals."""
+    """One image for each matrix; if `symmetric`, on one scale around zero to the largest entry off the diagonals."""
     scale: dict[str, Any] = {"cmap": "viridis"}
     if symmetric:
         shown = [m - np.diag(np.diag(m)) if len(m) > 1 else m for m in matrices.values()]
@@ -111,7 +111,7 @@ def _of(rows: Sequence[Row], kind: tuple[str, str], quantity: str) -> list[Row]:
 
 
 def as_matrix(rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Square matrix of entries whose x and y are row and column."""
+    """Square matrix whose entries have x as row and y as column; NaN where there is none."""
     indices = sorted({row["x"] for row in rows})
     place = {index: i for i, index in enumerate(indices)}
     out = np.full((len(indices), len(indices)), np.nan)
@@ -123,7 +123,7 @@ def as_matrix(rows: Sequence[Row]) -> NDArray[np.float64]:
 def _spectra(
     ax: Any, title: str, spectra: dict[tuple[str, str], list[Row]], *, steep: bool
 ) -> dict[Look, Any]:
-    """Eigenvalues against their index, which is logarithmic where they are steep."""
+    """Draw eigenvalues against their index, on a logarithmic axis if `steep`; returns legend entries."""
     entries: dict[Look, Any] = {}
     notes: list[str] = []
     for kind, rows in spectra.items():
@@ -153,7 +153,7 @@ def _spectra(
 
 
 def _frame(ax: Any, sizes: str, n: int) -> None:
-    """Ticks at the classes, with white lines between them; at the features where `sizes` is empty."""
+    """Put ticks at the classes and white lines between them; where `sizes` is empty, ticks at the features."""
     ax.grid(visible=False)
     if not sizes:
         ends = sorted({0, n - 1})

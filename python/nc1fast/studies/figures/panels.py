@@ -1,4 +1,4 @@
-"""Panels of curves over a few values of x, such as the numbers of features, and one legend for all."""
+"""Panels of curves over a few values of x, such as numbers of features, with one legend for all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LETTER = 0.078  # inches, of a letter of the legend on average
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves under a title; `theory` are expectations, drawn as pale bands in the colour of their look."""
+    """Curves under a title; those of `theory` are expectations, drawn as pale bands in the colour of their look."""
 
     title: str
     curves: Sequence[Curve]
@@ -34,19 +34,19 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Panels with the same axes, and what is written around them.
+    """Panels with the same axes, and the names, legend and reference line around them.
 
     Attributes
     ----------
     panels : sequence of sequence of Panel or None
         Row by row; None leaves a place empty.
     x_name, y_name : str
-    place : callable, optional
-        From a number x to the axis; None: x are names, evenly spaced.
-    by_row : bool
-        Whether each row has a vertical scale of its own.
+    place : callable or None, default log2
+        Position on the axis of a number x; None for names, which are evenly spaced.
+    by_row : bool, default False
+        Give each row of panels a vertical scale of its own.
     reference : float, optional
-        A horizontal line.
+        Height of a horizontal line.
     legend : {"below", "right"}
     size : (width, height)
         Of a panel, in inches.
@@ -62,7 +62,7 @@ class Sheet:
     size: tuple[float, float] = (2.8, 2.5)
 
     def points(self, row: int | None = None) -> list[Point]:
-        """Every point of a row, or of all; of theory too."""
+        """Every point of one row of panels, or of all; expectations included."""
         return [
             point
             for panels in (self.panels if row is None else self.panels[row : row + 1])
@@ -73,28 +73,28 @@ class Sheet:
         ]
 
     def places(self) -> dict[Any, float]:
-        """Where each x is on the axis."""
+        """Position of each x on the axis."""
         xs = dict.fromkeys(point.x for point in self.points())
         if self.place is None:
             return {x: float(i) for i, x in enumerate(xs)}
         return {x: self.place(x) for x in sorted(xs)}
 
     def limits(self, row: int) -> tuple[float, float]:
-        """Of the vertical axis of a row: all bars, and the reference."""
+        """Limits of the vertical axis of a row, which hold all bars and the reference."""
         points = self.points(row if self.by_row else None)
         ends = [end for p in points for end in (p.value, p.low, p.high)]
         return _axes.limits(ends if self.reference is None else [*ends, self.reference])
 
 
 def new_figure() -> Any:
-    """An empty figure that arranges its contents."""
+    """An empty figure that lays out its panels itself."""
     figure = require("matplotlib.figure", "study").Figure(layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return figure
 
 
 def drawn(sheet: Sheet) -> Any:
-    """The figure of a sheet."""
+    """The sheet as a matplotlib figure."""
     figure = new_figure()
     n_rows, n_columns = len(sheet.panels), max(map(len, sheet.panels))
     grid = figure.add_gridspec(n_rows, n_columns)
@@ -124,12 +124,12 @@ def drawn(sheet: Sheet) -> Any:
 
 
 def _tilt(sheet: Sheet) -> int:
-    """Degrees by which the names of x are turned, so that long ones fit."""
+    """Degrees by which names of x are turned so that they fit; numbers are not."""
     return 0 if sheet.place else 30
 
 
 def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> dict[Look, Any]:
-    """Draw the curves of one panel; returns what its legend needs."""
+    """Draw the curves of one panel; returns their legend entries."""
     entries: dict[Look, Any] = {}
     shifts: dict[str, float] = {}
     for index, curve in enumerate(panel.curves):
@@ -155,7 +155,7 @@ def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> dict[Look, Any]:
 
 
 def undefined(curves: Sequence[Curve]) -> list[str]:
-    """Notes on the repeats that have no place in a panel, curve by curve."""
+    """Notes that count, curve by curve, the repeats without a place on a logarithmic axis."""
     notes = []
     for curve in curves:
         places: dict[int, list[str]] = {}
@@ -178,14 +178,14 @@ def headline(ax: Any, title: str, notes: Sequence[str], width: float) -> None:
 
 
 def key_of(look: Look) -> Any:
-    """A legend entry without anything drawn."""
+    """A legend entry that is not drawn in any panel."""
     return require("matplotlib.lines", "study").Line2D([], [], **look.line_style())
 
 
 def add_legend(
     figure: Any, entries: dict[Look, Any], where: str, size: tuple[float, float]
 ) -> None:
-    """Write the legend outside the panels, and give the figure the size that both need.
+    """Write the legend outside the panels, and give the figure the size that panels and legend need.
 
     Parameters
     ----------

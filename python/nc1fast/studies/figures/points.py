@@ -1,4 +1,4 @@
-"""Rows of points: data sets of one size, and mixtures outside the published data; and curves over depth."""
+"""Curves over depth, and rows of points: every representation of a single data set, or ratios of many."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures import axes as _axes
-from nc1fast.studies.figures.collapse import COUNTER, over_features, repeats, setting
+from nc1fast.studies.figures.collapse import over_features, repeats, setting
 from nc1fast.studies.figures.curves import (
     BARS,
-    RANGES,
     Curve,
     activations,
     is_depth_curve,
     levels,
-    ratios,
     representations,
     written,
 )
 from nc1fast.studies.figures.drawing import Drawing
-from nc1fast.studies.figures.looks import graded, look_of, model_of, of_activation
+from nc1fast.studies.figures.looks import graded, look_of, of_activation
 from nc1fast.studies.figures.panels import (
     Panel,
     Sheet,
@@ -29,7 +27,7 @@ from nc1fast.studies.figures.panels import (
     new_figure,
     undefined,
 )
-from nc1fast.studies.summary import DATA, distinct, grouped, select
+from nc1fast.studies.summary import distinct, grouped, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +40,7 @@ _ONCE = "Points: all rows of the data, once, so that there is no deviation."
 
 
 def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 against depth, a panel for each kernel."""
+    """NC1 against depth, one panel for each kernel."""
     for group, all_members in grouped(rows, ("arm", "dataset", "N", "d0", "sizes", "convention")):
         members = select(all_members, lambda row: row["depth"] >= 2 and row["state"] != "theory")
         if not is_depth_curve(members):
@@ -58,7 +56,9 @@ def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
             panels.append(Panel(model, curves))
         where = f"{group['dataset']}, N = {group['N']}, d₀ = {group['d0']}"
         sheet = Sheet(
-            *([panels], "depth (weight layers)", "NC1"),
+            [panels],
+            "depth (weight layers)",
+            "NC1",
             place=float,
             legend="right",
             size=(3.6, 3.4),
@@ -69,7 +69,7 @@ def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
     """NC1 and relative NC1 of every representation on data of one size, such as digits."""
-    elsewhere = {arm["arm"] for arm, _ in over_features(rows)} | {COUNTER}
+    elsewhere = {arm["arm"] for arm, _ in over_features(rows)}
     for group, members in grouped(rows, ("arm", "dataset", "N", "d0", "sizes", "convention")):
         if group["arm"] in elsewhere or is_depth_curve(members):
             continue
@@ -95,56 +95,12 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
             f"{where}, convention '{group['convention']}': NC1 and relative NC1, over that of the data, of each "
             f"representation. {f'{BARS}.' if several else _ONCE}{repeats(some)}{setting(some)}"
         )
-        figure = _dotted(panels, [None, 1.0])
+        figure = dotted(panels, [None, 1.0])
         yield Drawing(f"{group['arm']}-{group['dataset']}-{group['convention']}", caption, figure)
 
 
-def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1(NTK)/NC1(NNGP) and NC1(erf)/NC1(ReLU) on mixtures outside the published data."""
-    some = select(rows, lambda row: model_of(row) in ("NNGP", "NTK"), arm=COUNTER)
-    some = [
-        {**row, "where": f"{row['dataset']}, d₀ = {row['d0']}"}
-        for row in select(some, lambda row: row["convention"] == some[0]["convention"])
-    ]
-    by_activation = [
-        (of_activation(written(name), index), select(some, activation=name))
-        for index, name in enumerate(activations(some))
-    ]
-    by_model = [(look_of(name, ""), select(some, model=name)) for name in ("NNGP", "NTK")]
-    panels = [
-        _ratio_panel("NC1(NTK) / NC1(NNGP)", by_activation, "model", ("NTK", "NNGP")),
-        _ratio_panel("NC1(erf) / NC1(ReLU)", by_model, "activation", ("erf", "relu")),
-    ]
-    panels = [panel for panel in panels if panel.curves]
-    if not panels:
-        return
-    strokes = " Vertical strokes: the ratio of the expected values."
-    caption = (
-        "Gaussian mixtures outside the published data. NC1(NTK)/NC1(NNGP): right of the line at 1 the NTK is not more "
-        "collapsed than the NNGP. NC1(erf)/NC1(ReLU): left of the line at 1 erf gives lower NC1 than ReLU. "
-        f"{RANGES}.{strokes if select(some, state='theory') else ''}"
-    )
-    yield Drawing("counter-examples", caption, _dotted(panels, [1.0, 1.0]))
-
-
-def _ratio_panel(
-    title: str, groups: Sequence[tuple[Look, list[Row]]], column: str, sides: tuple[str, str]
-) -> Panel:
-    """For each look and its rows, ratios of the NC1 of two values of a column; of expectations as theory."""
-    curves: dict[str, list[Curve]] = {"": [], "theory": []}
-    for look, rows in groups:
-        for state, into in curves.items():
-            upper, lower = (
-                [row for row in rows if row["state"] == state and row[column] == side]
-                for side in sides
-            )
-            if points := ratios(upper, lower, (*DATA, "where"), "where"):
-                into.append(Curve(look, points))
-    return Panel(title, curves[""], curves["theory"])
-
-
-def _dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
-    """Panels side by side that share the names on their vertical axis; x is logarithmic, one scale each."""
+def dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
+    """Panels side by side whose points share the names on the vertical axis; each has its own logarithmic x."""
     figure = new_figure()
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     names = list(

@@ -6,7 +6,6 @@ import itertools
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.figures.collapse import (
-    COUNTER,
     FEATURES,
     RELEASED,
     SIDE,
@@ -26,21 +25,21 @@ from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.looks import GREEN, PURPLE, Look, graded, model_of, released
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.summary import CELL, DATA, distinct, equal_classes, grouped, select
+from nc1fast.studies.table import RELEASED_ADAPTIVE, RELEASED_ERF_NTK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nc1fast.studies.tidy import Row
 
-# The data of a repeat depend on nothing but these: arms that name the same have the same.
+# The columns on which the data of a repeat depend: two arms that agree in them have the same data.
 _SAME_DATA = (*(name for name in DATA if name != "arm"), "activation", "convention")
 _SAME_NETWORK = tuple(name for name in CELL if name not in ("state", "noise"))
 _LINES = ("-", "-.", ":")  # of arms
-_RELEASED_NTK, _RELEASED_ADAPTIVE = "compat.released.erf_ntk", "compat.released.adaptive"
 
 
 def of_model(rows: Sequence[Row], model: str, state: str = "") -> list[Row]:
-    """Rows of a representation."""
+    """Rows of one representation, a model in a state."""
     return select(rows, lambda row: model_of(row) == model, state=state)
 
 
@@ -61,7 +60,9 @@ def ntk_over_nngp(rows: Sequence[Row]) -> Iterator[Drawing]:
             for dataset in distinct(some, "dataset")
         ]
         sheet = Sheet(
-            *(panels, FEATURES, "NC1(NTK) / NC1(NNGP)"),
+            panels,
+            FEATURES,
+            "NC1(NTK) / NC1(NNGP)",
             reference=1.0,
             legend="right",
             size=(3.4, 2.8),
@@ -71,32 +72,32 @@ def ntk_over_nngp(rows: Sequence[Row]) -> Iterator[Drawing]:
         caption = (
             f"Arm '{arm['arm']}': the NTK against the NNGP on the same data, classes of equal size. {RANGES}{SIDE} On and "
             "above the line at 1 the NTK is not more collapsed than the NNGP."
-            f"{RELEASED if of_model(some, _RELEASED_NTK) else ''}"
+            f"{RELEASED if of_model(some, RELEASED_ERF_NTK) else ''}"
         )
         yield Drawing(f"{arm['arm']}-ntk-over-nngp", caption, drawn(sheet))
         return
 
 
 def _ntk_curves(rows: Sequence[Row], sizes: Sequence[int]) -> list[Curve]:
-    """A curve for each N, the NTK as defined and then the released code's."""
+    """One curve for each N: those of the NTK as defined, then those of the released code."""
     nngp = of_model(rows, "NNGP")
     curves = []
-    for model in ("NTK", _RELEASED_NTK):
+    for model in ("NTK", RELEASED_ERF_NTK):
         for index, n in enumerate(sizes):
             look = graded(f"N = {n}", index, len(sizes))
             points = ratios(select(of_model(rows, model), N=n), nngp, _SAME_DATA, "d0")
             if points:
-                curves.append(Curve(released(look) if model == _RELEASED_NTK else look, points))
+                curves.append(Curve(released(look) if model == RELEASED_ERF_NTK else look, points))
     return curves
 
 
 def training(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1(end)/NC1(start) of networks beside NC1(adaptive)/NC1(NNGP), a panel for each N or list of class sizes."""
+    """NC1(end)/NC1(start) of networks and NC1(adaptive)/NC1(NNGP), one panel for each N or list of class sizes."""
     for by in ("N", "sizes"):
         some = [
             row
             for arm, members in grouped(rows, ("arm",))
-            if arm["arm"] != COUNTER and not is_depth_curve(members)
+            if not is_depth_curve(members)
             if all(map(equal_classes, members)) == (by == "N")
             for row in select(members, convention=members[0]["convention"])
         ]
@@ -108,7 +109,7 @@ def training(rows: Sequence[Row]) -> Iterator[Drawing]:
                 f"{group['dataset']}{'' if by == 'N' else ', classes of unequal size'}: what training does to the NC1 of "
                 "a network, NC1(end)/NC1(start) of the same network, beside what adapting to the data does to that of a "
                 "kernel, NC1(adaptive kernel)/NC1(NNGP), on the same data. Below the line at 1 NC1 is lowered. "
-                f"{RANGES}{SIDE}{RELEASED if of_model(members, _RELEASED_ADAPTIVE) else ''}{_solved(members)}"
+                f"{RANGES}{SIDE}{RELEASED if of_model(members, RELEASED_ADAPTIVE) else ''}{_solved(members)}"
             )
             name = f"adaptive-{group['dataset']}{'' if by == 'N' else '-sizes'}"
             yield Drawing(name, caption, drawn(sheet))
@@ -129,12 +130,17 @@ def _changes_by_size(rows: Sequence[Row], by: str) -> Sheet:
         panels = [[panel for row in panels for panel in row]]
     legend = "below" if len(order) > 1 else "right"
     return Sheet(
-        *(panels, FEATURES, "paired ratio of NC1"), reference=1.0, legend=legend, size=(2.7, 2.6)
+        panels,
+        FEATURES,
+        "paired ratio of NC1",
+        reference=1.0,
+        legend=legend,
+        size=(2.7, 2.6),
     )
 
 
 def _solved(rows: Sequence[Row]) -> str:
-    """What the networks and adaptive kernels are, arm by arm where there are several."""
+    """Width, variances and noise of the networks and adaptive kernels, arm by arm where there are several."""
     arms = grouped(
         select(rows, lambda row: row["model"] in ("network", "AdaptiveKernel")), ("arm",)
     )
@@ -159,6 +165,6 @@ def _changes(rows: Sequence[Row], arms: Sequence[str]) -> list[Curve]:
         some, suffix = select(rows, arm=arm), suffixes[arm]
         label, line = f"adaptive kernel{suffix}", _LINES[index % len(_LINES)]
         look = Look(label, GREEN, marker, line, rank=len(arms) + index)
-        for model, this in (("AdaptiveKernel", look), (_RELEASED_ADAPTIVE, released(look))):
+        for model, this in (("AdaptiveKernel", look), (RELEASED_ADAPTIVE, released(look))):
             curves.append(Curve(this, ratios(of_model(some, model), nngp, _SAME_DATA, "d0")))
     return [curve for curve in curves if curve.points]

@@ -8,7 +8,6 @@ import re
 import statistics
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import pairings
 from nc1fast.studies.findings.compare import CellVerdict, compare
 from nc1fast.studies.findings.finding import Finding, judged
 from nc1fast.studies.findings.rules import DEPENDS, EQUAL, FAILS, HOLDS, UNDEFINED, expected
@@ -20,10 +19,12 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.tidy import Row
 
+LIMITING = ("NNGP", "NTK")  # models that are kernels of infinitely wide networks
+
 
 def theory(rows: Sequence[Row]) -> Finding | None:
     """Means over the repeats against expectations by quadrature."""
-    drawn = select(rows, lambda row: row["model"] in pairings.LIMITING, state="")
+    drawn = select(rows, lambda row: row["model"] in LIMITING, state="")
     curve = [
         {
             **row,
@@ -59,7 +60,7 @@ def theory(rows: Sequence[Row]) -> Finding | None:
 def depth(rows: Sequence[Row]) -> Finding | None:
     """NC1 along the depth of fixed kernels."""
     curves = [name for name in CELL if name != "depth"]
-    kernels = select(rows, lambda row: row["model"] in pairings.LIMITING, state="")
+    kernels = select(rows, lambda row: row["model"] in LIMITING, state="")
     cells, sentences = [], []
     for cell, members in grouped(kernels, curves):
         depths = sorted(distinct(members, "depth"))

@@ -1,4 +1,4 @@
-"""Adaptive kernels of a study: on the labels, on permuted ones, and by the released code's equations."""
+"""Adaptive kernels of an arm: on the labels, on permuted ones, and by the released code's equations."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 from pydantic import model_validator
 
 import nc1fast as nc
-from nc1fast.compat.equations import ANNEALING, released_adaptive
 from nc1fast.inputs.targets import encode
-from nc1fast.studies.fields import Count, Limits, Positive, joined, listed
-from nc1fast.studies.tasks.illustrations import gram_series, series, sigma
-from nc1fast.studies.tasks.measuring import Outcome, Problem, attempt, label, measured, model
+from nc1fast.studies.fields import Count, Positive, joined, listed
+from nc1fast.studies.tasks.released import ANNEALING, RELEASED_ADAPTIVE, released_adaptive
+from nc1fast.studies.tasks.series_rows import gram_series, series, sigma
+from nc1fast.studies.tasks.table_rows import ModelColumns, attempt, measured
+from nc1fast.studies.tasks.task import DrawnData, Outcome, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from nc1fast.studies.tasks.illustrations import Illustration
     from nc1fast.studies.tidy import Row
 
-RELEASED_ADAPTIVE = "compat.released.adaptive"
 
-
-class Adaptive(Limits):
+class Adaptive(Section):
     """Adaptive kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.solve`.
 
-    `labels`: "shuffled" solves on permuted labels, and measures under the true ones. `equations`: "released" are those of
-    the released code.
+    `labels` "shuffled" solves for permuted labels and measures under the true ones; `equations` "released" solves those
+    of the released code.
     """
 
     labels: Literal["true", "shuffled"] = "true"
@@ -59,8 +59,14 @@ class Adaptive(Limits):
         return self.labels == "shuffled"
 
     def tasks(self) -> Iterator[AdaptiveTask]:
-        """One per activation."""
+        """One adaptive kernel for each activation."""
         return (AdaptiveTask(self, activation) for activation in listed(self.activation))
+
+    def illustrating(self, shown: Sequence[Illustration]) -> Iterator[AnnealingTask]:
+        """The annealing of each kernel of the true labels that an illustration asks for."""
+        for activation in () if self.shuffled else listed(self.activation):
+            if any(one.shows("annealing", activation, 0) for one in shown):
+                yield AnnealingTask(self, activation)
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,10 @@ class AdaptiveTask:
     libraries = ("scipy.linalg", "scipy.optimize")
 
     @property
-    def named(self) -> Row:
+    def named(self) -> ModelColumns:
         """The columns that name the kernel."""
         e = self.entry
-        return model(
+        return ModelColumns(
             RELEASED_ADAPTIVE if e.released else "AdaptiveKernel",
             self.activation,
             2,
@@ -88,58 +94,58 @@ class AdaptiveTask:
 
     @property
     def state(self) -> str:
-        """Column of the table."""
+        """The column `state`: "shuffled" or empty."""
         return "shuffled" if self.entry.shuffled else ""
 
     @property
     def name(self) -> str:
-        """As `Task`."""
-        return label({**self.named, "state": self.state})
+        """The columns of the kernel, then its state."""
+        return f"{self.named.label()} {self.state}".rstrip()
 
     @property
     def chance(self) -> bool:
-        """As `Task`: permutations differ."""
+        """True for shuffled labels, since every repeat draws a permutation."""
         return self.entry.shuffled
 
     def n_rows(self, conventions: Sequence[str]) -> int:
-        """As `Task`."""
+        """One row for each convention."""
         return len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """As `Task`; see `plan.describe_plan`."""
+        """Estimate: twenty evaluations of the free energy."""
         return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
 
-    def compute(self, problem: Problem) -> Outcome:
-        """As `Task`."""
-        Y = _targets(self.entry, problem)
+    def compute(self, data: DrawnData) -> Outcome:
+        """Solve for the kernel, then measure it under the true labels."""
+        Y = _targets(self.entry, data)
         if self.entry.shuffled:
-            words = np.random.SeedSequence((problem.seed, zlib.crc32(b"shuffled")))
+            words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
             Y = Y[np.random.default_rng(words).permutation(len(Y))]
-        solution, seconds = attempt(solve, self.entry, problem, Y, self.activation)
+        solution, seconds = attempt(solve, self.entry, data, Y, self.activation)
         if isinstance(solution, str):
             return Outcome(
-                measured(self.named, solution, problem.conventions, seconds, state=self.state)
+                measured(self.named, solution, data.conventions, seconds, state=self.state)
             )
-        answer, took = problem.collapse(solution.kernel)
+        answer, took = data.collapse(solution.kernel)
         rows = measured(
             self.named,
             answer,
-            problem.conventions,
+            data.conventions,
             seconds + took,
             state=self.state,
             note="" if solution.converged else f"not converged: {solution.reason}",
         )
         shown: list[Row] = []
         if not (self.entry.shuffled or self.entry.released):
-            shown = gram_series(problem, self.named, solution.kernel)
-            if problem.shows("sigma", self.activation):
+            shown = gram_series(data, self.named, solution.kernel)
+            if data.shows("sigma", self.activation):
                 shown += sigma(self.named, solution.sigma)
         return Outcome(rows, shown)
 
 
 @dataclass(frozen=True)
 class AnnealingTask:
-    """The course of a solution along the released code's widths: series alone."""
+    """The solution at each of the released code's widths, from wide to narrow: series and no rows of the table."""
 
     entry: Adaptive
     activation: str
@@ -149,27 +155,27 @@ class AnnealingTask:
 
     @property
     def name(self) -> str:
-        """As `Task`."""
+        """The name of the kernel's own task, behind "annealing of"."""
         return f"annealing of {AdaptiveTask(self.entry, self.activation).name}"
 
     def n_rows(self, conventions: Sequence[str]) -> int:
-        """As `Task`."""
+        """Zero: it gives series alone."""
         return 0
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """As `Task`."""
+        """Estimate: ten evaluations of the free energy at each width."""
         return 0.05 + 10 * len(ANNEALING) * evaluation_seconds(n_samples, n_features)
 
-    def compute(self, problem: Problem) -> Outcome:
-        """As `Task`."""
-        Y = _targets(self.entry, problem)
-        whole, _ = attempt(solve, self.entry, problem, Y, self.activation, widths=ANNEALING)
+    def compute(self, data: DrawnData) -> Outcome:
+        """Solve at every width, then measure four quantities at each."""
+        Y = _targets(self.entry, data)
+        whole, _ = attempt(solve, self.entry, data, Y, self.activation, widths=ANNEALING)
         if isinstance(whole, str):
             return Outcome()
         points: dict[str, list[tuple[float, float, float]]] = {}
         for stage in whole.stages:
-            kernel, _ = problem.collapse(stage.kernel)
-            predicted, _ = attempt(nc.collapse, stage.predictions, problem.y)
+            kernel, _ = data.collapse(stage.kernel)
+            predicted, _ = attempt(nc.collapse, stage.predictions, data.y)
             values = {
                 "nc1": _nc1(kernel),
                 "nc1 of predictions": _nc1(predicted),
@@ -178,14 +184,14 @@ class AnnealingTask:
             }
             for quantity, value in values.items():
                 points.setdefault(quantity, []).append((stage.width, 0.0, value))
-        named = {"model": "AdaptiveKernel", "activation": self.activation}
+        named = ModelColumns("AdaptiveKernel", self.activation)
         state = "released" if self.entry.released else ""
         rows = [series(named, quantity, found, state=state) for quantity, found in points.items()]
         return Outcome([], [row for of_one in rows for row in of_one])
 
 
 def solve(
-    entry: Adaptive, problem: Problem, Y: NDArray[np.float64], activation: str, **options: Any
+    entry: Adaptive, data: DrawnData, Y: NDArray[np.float64], activation: str, **options: Any
 ) -> Any:
     """Solve the equations of an entry for the targets Y of shape (n_samples, n_outputs)."""
     settings = {
@@ -193,23 +199,22 @@ def solve(
         "width": entry.width,
         "weight_variance": entry.weight_variance,
         "readout_variance": entry.readout_variance,
+        "n_threads": data.n_threads,
         **options,
     }
     if entry.released:
-        return released_adaptive(problem.X, Y, n_threads=problem.n_threads, **settings)
-    return nc.adaptive.solve(
-        problem.X, Y, activation=activation, n_threads=problem.n_threads, **settings
-    )
+        return released_adaptive(data.X, Y, **settings)
+    return nc.adaptive.solve(data.X, Y, activation=activation, **settings)
 
 
 def evaluation_seconds(n_samples: int, n_features: int) -> float:
-    """One evaluation of the free energy and its gradient, on one thread: a Cholesky factor, an inverse, products."""
-    n = float(n_samples)
+    """Estimated time of one evaluation of the free energy and its gradient, on one thread."""
+    n = float(n_samples)  # a Cholesky factor, an inverse, products
     return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
 
 
-def _targets(entry: Adaptive, problem: Problem) -> NDArray[np.float64]:
-    labels, classes = np.unique(problem.y, return_inverse=True)
+def _targets(entry: Adaptive, data: DrawnData) -> NDArray[np.float64]:
+    labels, classes = np.unique(data.y, return_inverse=True)
     return encode(entry.targets, classes.astype(np.int32), len(labels)).values
 
 

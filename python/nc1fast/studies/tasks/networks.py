@@ -1,7 +1,8 @@
-"""Trained networks of a study: their features, their own NTK and their empirical NTK, before and after."""
+"""Trained networks of an arm: their features, their own NTK and their empirical NTK, before and after training."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import zlib
@@ -12,17 +13,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 import nc1fast as nc
-from nc1fast.studies.fields import Count, Limits, Number, Positive, Variance, joined, listed
-from nc1fast.studies.tasks.illustrations import series, sigma
-from nc1fast.studies.tasks.measuring import (
-    MEASURED,
-    Outcome,
-    Problem,
-    attempt,
-    label,
-    measured,
-    model,
-)
+from nc1fast.studies.fields import Count, Number, Positive, Variance, joined, listed
+from nc1fast.studies.tasks.series_rows import series, sigma
+from nc1fast.studies.tasks.table_rows import MEASURED, ModelColumns, attempt, measured
+from nc1fast.studies.tasks.task import DrawnData, Outcome, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +27,7 @@ if TYPE_CHECKING:
 _STATES = ("start", "end")
 
 
-class Training(Limits):
+class Training(Section):
     """Networks and their training, one for each activation: arguments of `ShallowNetwork` and `train`."""
 
     activation: str | tuple[str, ...]
@@ -72,7 +66,7 @@ class Training(Limits):
         return self
 
     def tasks(self) -> Iterator[NetworkTask]:
-        """One per activation."""
+        """One network for each activation."""
         return (NetworkTask(self, activation) for activation in listed(self.activation))
 
 
@@ -87,10 +81,10 @@ class NetworkTask:
     chance = True
 
     @property
-    def named(self) -> Row:
+    def named(self) -> ModelColumns:
         """The columns that name the network."""
         t = self.training
-        return model(
+        return ModelColumns(
             "network",
             self.activation,
             t.depth,
@@ -103,15 +97,15 @@ class NetworkTask:
 
     @property
     def name(self) -> str:
-        """As `Task`."""
-        return label(self.named)
+        """The columns that name the network."""
+        return self.named.label()
 
     def n_rows(self, conventions: Sequence[str]) -> int:
-        """As `Task`."""
+        """Per convention: features and empirical NTK at both ends, and the network's own NTK."""
         return (5 if self.training.tangent else 2) * len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """As `Task`, all epochs; see `plan.describe_plan`."""
+        """Estimate: all epochs, even where training ends earlier."""
         t = self.training
         smooth = self.activation not in ("relu", "leaky_relu", "abs")  # more than a comparison
         unit = 4e-9 + 9e-9 * smooth + 1e-10 * (n_features + (t.depth - 2) * t.width)
@@ -119,33 +113,33 @@ class NetworkTask:
         epoch = 2.5e-4 + n_samples * t.width * (t.depth - 1) * unit + noise
         return t.epochs * epoch + (2e-7 * n_samples**2 if t.tangent else 0.0)
 
-    def compute(self, problem: Problem) -> Outcome:
-        """As `Task`."""
-        network = self._network(problem)
-        trace, seconds = attempt(self._train, problem, network)
+    def compute(self, data: DrawnData) -> Outcome:
+        """Draw a network, train it, and measure it at the start and at the end."""
+        network = self._network(data)
+        trace, seconds = attempt(self._train, data, network)
         trained = trace if isinstance(trace, str) else trace.networks[0]
         if not isinstance(trace, str) and trace.endings[0].startswith("diverged"):
             trained = trace.endings[0]
         rows: list[Row] = []
         for state, module in zip(_STATES, (network, trained), strict=True):
-            answer, took = _features(problem, module, f"post{self.training.depth - 1}")
+            answer, took = _features(data, module, f"post{self.training.depth - 1}")
             if state == "end":
                 took += seconds
-            rows += measured(self.named, answer, problem.conventions, took, state=state)
+            rows += measured(self.named, answer, data.conventions, took, state=state)
         if self.training.tangent:
-            rows += self._tangents(problem, network, trained)
-        return Outcome(rows, [] if isinstance(trace, str) else self._series(problem, trace))
+            rows += self._tangents(data, network, trained)
+        return Outcome(rows, [] if isinstance(trace, str) else self._series(data, trace))
 
-    def _network(self, problem: Problem) -> Any:
-        """Drawn with a seed of the data set's: activations of one shape start from the same weights."""
+    def _network(self, data: DrawnData) -> Any:
+        """A network whose seed derives from the data set's: all activations start from the same weights."""
         t = self.training
-        words = np.random.SeedSequence((problem.seed, zlib.crc32(b"network")))
+        words = np.random.SeedSequence((data.seed, zlib.crc32(b"network")))
         return nc.networks.ShallowNetwork(
             self.activation,
-            problem.X.shape[1],
+            data.X.shape[1],
             depth=t.depth,
             width=t.width,
-            n_outputs=1 if t.targets == "scalar" else len(np.unique(problem.y)),
+            n_outputs=1 if t.targets == "scalar" else len(np.unique(data.y)),
             weight_variance=t.weight_variance,
             bias_variance=t.bias_variance,
             parametrization=t.parametrization,
@@ -153,12 +147,12 @@ class NetworkTask:
             seed=int(words.generate_state(1)[0]),
         )
 
-    def _train(self, problem: Problem, network: Any) -> Trace:
+    def _train(self, data: DrawnData, network: Any) -> Trace:
         t = self.training
         return nc.networks.train(
             network,
-            problem.X,
-            problem.y,
+            data.X,
+            data.y,
             targets=t.targets,
             loss=t.loss,
             optimizer=t.optimizer,
@@ -169,32 +163,32 @@ class NetworkTask:
             epochs=t.epochs,
             until=t.until,
             probe=t.probe,
-            convention=problem.conventions[0],
-            seed=problem.seed,
+            convention=data.conventions[0],
+            seed=data.seed,
         )
 
-    def _tangents(self, problem: Problem, network: Any, trained: Any) -> list[Row]:
-        """The NTK of this very network, and the empirical ones at start and end."""
+    def _tangents(self, data: DrawnData, network: Any, trained: Any) -> list[Row]:
+        """Rows of the NTK that belongs to this very network, and of its empirical NTK at the start and the end."""
         try:
             kernel = network.ntk()
         except ValueError as error:  # the activation has none
             answer, seconds = str(error), 0.0
         else:
-            answer, seconds = problem.collapse(kernel)
-        named = {**self.named, "model": "NTK", "noise": math.nan}
-        rows = measured(named, answer, problem.conventions, seconds)
-        named = {**self.named, "model": "empirical NTK"}
+            answer, seconds = data.collapse(kernel)
+        named = dataclasses.replace(self.named, model="NTK", noise=math.nan)
+        rows = measured(named, answer, data.conventions, seconds)
+        named = dataclasses.replace(self.named, model="empirical NTK")
         for state, module in zip(_STATES, (network, trained), strict=True):
             answer, seconds = module, 0.0
             if not isinstance(module, str):
                 empirical = functools.partial(nc.networks.empirical_ntk, module)
-                answer, seconds = problem.collapse(empirical, dtype="float64")
-            rows += measured(named, answer, problem.conventions, seconds, state=state)
+                answer, seconds = data.collapse(empirical, dtype="float64")
+            rows += measured(named, answer, data.conventions, seconds, state=state)
         return rows
 
-    def _series(self, problem: Problem, trace: Trace) -> list[Row]:
+    def _series(self, data: DrawnData, trace: Trace) -> list[Row]:
         rows: list[Row] = []
-        if problem.shows("training", self.activation):
+        if data.shows("training", self.activation):
             t = trace.table
             for layer in dict.fromkeys(t["layer"].tolist()):
                 probed = _points(t["epoch"], t["nc1"], t["layer"] == layer)
@@ -202,20 +196,20 @@ class NetworkTask:
             for quantity in ("loss", "accuracy"):
                 probed = _points(t["epoch"], t[quantity], t["layer"] == "output")
                 rows += series(self.named, quantity, probed)
-        if problem.shows("sigma", self.activation):
+        if data.shows("sigma", self.activation):
             for state in _STATES:
                 rows += sigma(self.named, trace.weight_covariances[0]["pre1"][state], state)
         return rows
 
 
 def _points(x: Any, values: Any, keep: Any) -> list[tuple[float, float, float]]:
-    """Points (x, 0, value) of the probes that `keep` keeps."""
+    """Points (x, 0, value) of the probes for which the mask `keep` is true."""
     return [(a, 0.0, b) for a, b in zip(x[keep], values[keep], strict=True)]
 
 
-def _features(problem: Problem, module: Any, layer: str) -> tuple[Any, float]:
-    """Collapse of a layer's features; a reason instead of a module is passed on."""
+def _features(data: DrawnData, module: Any, layer: str) -> tuple[Any, float]:
+    """Collapse of a layer's features and the seconds it took; a reason in place of a network is passed on."""
     if isinstance(module, str):
         return module, 0.0
-    probed, seconds = attempt(nc.networks.probe, module, problem.X, problem.y, [layer], **MEASURED)
+    probed, seconds = attempt(nc.networks.probe, module, data.X, data.y, [layer], **MEASURED)
     return probed if isinstance(probed, str) else probed[layer], seconds

@@ -1,4 +1,4 @@
-"""Expected NC1 of the Gaussian data of a study, at its finite sizes: one cell per data set, no repeats."""
+"""Expected NC1 of Gaussian data at their finite sizes: one cell per data set, no repeats."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import nc1fast as nc
 from nc1fast.studies.sources import GaussianMixture
-from nc1fast.studies.tasks.measuring import Outcome, Problem, attempt, numbers
+from nc1fast.studies.tasks.table_rows import attempt, numbers
+from nc1fast.studies.tasks.task import DrawnData, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nc1fast.studies.tasks.kernels import KernelTask
+    from nc1fast.studies.tasks.table_rows import ModelColumns
     from nc1fast.studies.tidy import Row
 
 
@@ -26,46 +28,46 @@ class TheoryTask:
     libraries = ("scipy.special",)
     chance = False
 
-    def pairs(self) -> list[tuple[Row, Any]]:
-        """The columns that name each kernel, and the kernel."""
+    def pairs(self) -> list[tuple[ModelColumns, Any]]:
+        """The columns that name each kernel covered, and the kernel."""
         return [
             (named, kernel)
             for named, kernel in self.kernels.pairs()
-            if named["model"] in ("NNGP", "NTK", "ConjugateKernel")
-            and named["depth"] == 2
-            and named["activation"] in ("relu", "erf")
-            and named["parametrization"] != "standard"
+            if named.model in ("NNGP", "NTK", "ConjugateKernel")
+            and named.depth == 2
+            and named.activation in ("relu", "erf")
+            and named.parametrization != "standard"
             and not any(kernel.bias_variances)
         ]
 
     def n_rows(self, conventions: Sequence[str]) -> int:
-        """As `Task`."""
+        """One row per kernel covered and convention."""
         return len(self.pairs()) * len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """As `Task`."""
+        """Estimate: five milliseconds of quadrature per kernel."""
         return 0.005 * len(self.pairs())
 
-    def compute(self, problem: Problem) -> Outcome:
-        """As `Task`."""
+    def compute(self, data: DrawnData) -> Outcome:
+        """Integrate the expectations; of the data set only its description is used."""
         rows: list[Row] = []
         for named, kernel in self.pairs():
-            for convention in problem.conventions:
-                answer, seconds = attempt(_expected, problem, kernel, convention)
+            for convention in data.conventions:
+                answer, seconds = attempt(_expected, data, kernel, convention)
                 columns = {"state": "theory", "convention": convention, "seconds": seconds}
-                rows.append({**named, **columns, **numbers(answer)})
+                rows.append({**named.row(), **columns, **numbers(answer)})
         return Outcome(rows)
 
 
-def _expected(problem: Problem, kernel: Any, convention: str) -> Any:
-    source = problem.instance.source
+def _expected(data: DrawnData, kernel: Any, convention: str) -> Any:
+    source = data.instance.source
     assert isinstance(source, GaussianMixture)
-    assert problem.instance.n_features is not None
+    assert data.instance.n_features is not None
     return nc.theory.expected_collapse(
         kernel,
         source.means,
         source.stds,
-        n_features=problem.instance.n_features,
-        sizes=problem.instance.sizes,
+        n_features=data.instance.n_features,
+        sizes=data.instance.sizes,
         convention=convention,
     )

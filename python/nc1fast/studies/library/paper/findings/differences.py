@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import pairings
+from nc1fast.studies.findings.checks import LIMITING
 from nc1fast.studies.findings.finding import Finding, judged
-from nc1fast.studies.findings.imbalance import convention_sentences
 from nc1fast.studies.findings.words import along_d0, by, count, each, ratio_words
+from nc1fast.studies.library.paper.findings import pairings
+from nc1fast.studies.library.paper.findings.imbalance import convention_sentences
 from nc1fast.studies.summary import select
+from nc1fast.studies.table import RELEASED_ADAPTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +53,7 @@ def released_erf_ntk(rows: Sequence[Row]) -> Finding | None:
 
 def conventions(rows: Sequence[Row]) -> Finding | None:
     """D-4: one kernel under the two definitions of NC1 that the released code uses."""
-    kernels = select(rows, lambda row: row["model"] in pairings.LIMITING, state="")
+    kernels = select(rows, lambda row: row["model"] in LIMITING, state="")
     cells = pairings.released_against_probe(kernels)
     if not cells:
         return None
@@ -75,8 +77,8 @@ def shuffled_labels(rows: Sequence[Row]) -> Finding | None:
     name = "NC1(adaptive, shuffled labels)/NC1(adaptive, true labels)"
     sentences = [f"With the labels in the equations it {count(cells)}."]
     sentences += each(cells, "dataset")
-    blind = pairings.shuffled_against_true(some, pairings.RELEASED_ADAPTIVE)
-    lowered = pairings.adaptive_against_nngp(some, pairings.RELEASED_ADAPTIVE)
+    blind = pairings.shuffled_against_true(some, RELEASED_ADAPTIVE)
+    lowered = pairings.adaptive_against_nngp(some, RELEASED_ADAPTIVE)
     if blind:
         sentences.append(
             f"With the released equations, shuffled against true labels: {ratio_words(blind)}."

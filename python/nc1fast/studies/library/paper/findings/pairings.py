@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from nc1fast.studies.findings.checks import LIMITING
 from nc1fast.studies.findings.compare import changes, compare
 from nc1fast.studies.findings.rules import agree, alike, at_least, at_most
 from nc1fast.studies.summary import distinct, grouped, select
+from nc1fast.studies.table import RELEASED_ERF_NTK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 
 PUBLISHED = ("D1", "D2")  # the data that the claims are about
 COUNTER = "counter"  # the arm of mixtures chosen against them
-RELEASED_NTK = "compat.released.erf_ntk"
-RELEASED_ADAPTIVE = "compat.released.adaptive"
-LIMITING = ("NNGP", "NTK")
 _VARIANCES = ("weight_variance", "bias_variance")
 _KIND = ("model", "parametrization")  # two kernels of the same infinitely wide network
 _ANY = (
@@ -68,12 +67,12 @@ def ntk_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
 
 def released_ntk_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
     """The same with the erf NTK that the released code gives."""
-    return compare(_kernel(rows, RELEASED_NTK), _kernel(rows, "NNGP"), _KIND)
+    return compare(_kernel(rows, RELEASED_ERF_NTK), _kernel(rows, "NNGP"), _KIND)
 
 
 def ntk_against_released(rows: Sequence[Row]) -> list[CellVerdict]:
     """NC1(NTK) over that of the released code's erf NTK."""
-    return compare(_ntk(rows), _kernel(rows, RELEASED_NTK), _KIND)
+    return compare(_ntk(rows), _kernel(rows, RELEASED_ERF_NTK), _KIND)
 
 
 def erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
@@ -83,7 +82,9 @@ def erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
 
 def released_erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
     """The same with the released code's erf NTK in place of the NTK."""
-    ntk = [{**row, "model": "NTK", "parametrization": "ntk"} for row in _kernel(rows, RELEASED_NTK)]
+    ntk = [
+        {**row, "model": "NTK", "parametrization": "ntk"} for row in _kernel(rows, RELEASED_ERF_NTK)
+    ]
     return _activations([*ntk, *_kernel(rows, "NNGP"), *select(_ntk(rows), activation="relu")])
 
 

@@ -6,9 +6,9 @@ import math
 import statistics
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import pairings
 from nc1fast.studies.findings.finding import judged, line
 from nc1fast.studies.findings.words import ABSENT, count, each, ratio_words, repeats, tally
+from nc1fast.studies.library.paper.findings import pairings
 from nc1fast.studies.summary import distinct, equal_classes, select
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import pairings
 from nc1fast.studies.findings.compare import pooled
 from nc1fast.studies.findings.finding import Finding, judged, line
 from nc1fast.studies.findings.rules import may_differ
@@ -20,7 +19,9 @@ from nc1fast.studies.findings.words import (
     show,
     tally,
 )
+from nc1fast.studies.library.paper.findings import pairings
 from nc1fast.studies.summary import distinct, key, select
+from nc1fast.studies.table import RELEASED_ADAPTIVE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def below_nngp(rows: Sequence[Row]) -> Claim:
         sentences,
         cells,
     )
-    released = pairings.adaptive_against_nngp(published, pairings.RELEASED_ADAPTIVE)
+    released = pairings.adaptive_against_nngp(published, RELEASED_ADAPTIVE)
     shuffled = pairings.shuffled_against_true(published)
     why = "Its term with the labels carries the noise where 1/noise² belongs: the labels hardly enter."
     control = f"shuffled/true ratio {show(pooled(shuffled))}" if shuffled else ABSENT
@@ -86,7 +87,7 @@ def need_not_follow(rows: Sequence[Row]) -> Claim:
         tuple(_trend_sentences(published, cells)),
         tuple(cells),
     )
-    released = pairings.network_against_adaptive(published, pairings.RELEASED_ADAPTIVE)
+    released = pairings.network_against_adaptive(published, RELEASED_ADAPTIVE)
     why = "Training and equations have different priors and noise."
     if pairings.langevin_arms(published):
         why += " The Langevin arm gives them the same."

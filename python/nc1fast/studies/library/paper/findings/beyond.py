@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import pairings
 from nc1fast.studies.findings.finding import Finding, judged
 from nc1fast.studies.findings.words import each
+from nc1fast.studies.library.paper.findings import pairings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,0 +1,54 @@
+"""One entry of the library of studies: presets on disk, and how the table of the study is told in its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nc1fast.studies import figures
+from nc1fast.studies.findings import common
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.abc import Traversable
+
+    from nc1fast.studies.figures import Drawing
+    from nc1fast.studies.findings import Claim, Finding
+    from nc1fast.studies.tidy import Row
+
+
+def no_claims(rows: Sequence[Row]) -> list[Claim]:
+    """The claims of a study that makes none."""
+    del rows
+    return []
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A built-in study.
+
+    Attributes
+    ----------
+    folder : Traversable
+        Has a description for each preset, PRESET.yml; "quick" is the default.
+    claims : callable(rows) -> list of Claim
+        Lines of the first table of the report; default: none, and no table.
+    sections : callable(rows) -> list of (heading, findings)
+        The findings in the order in which they should be read; default: `nc1fast.studies.findings.common`.
+    draw : callable(rows, series) -> list of Drawing
+        Default: the figures that any table supports.
+    """
+
+    folder: Traversable
+    claims: Callable[[Sequence[Row]], list[Claim]] = no_claims
+    sections: Callable[[Sequence[Row]], list[tuple[str, list[Finding]]]] = common
+    draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]] = figures.draw
+
+    def presets(self) -> list[str]:
+        """Names of the presets, sorted."""
+        names = (entry.name for entry in self.folder.iterdir())
+        return sorted(name.removesuffix(".yml") for name in names if name.endswith(".yml"))
+
+    def description(self, preset: str) -> str:
+        """The YAML text of a preset."""
+        return (self.folder / f"{preset}.yml").read_text(encoding="utf-8")

@@ -1,0 +1,13 @@
+"""The published comparison of arXiv 2406.02105: presets quick and paper, its claims, and the figure of counter-examples."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.paper.figures import draw
+from nc1fast.studies.library.paper.findings import claims, findings, sections
+
+__all__ = ["STUDY", "claims", "draw", "findings", "sections"]
+
+STUDY = BuiltIn(resources.files(__package__), claims, sections, draw)

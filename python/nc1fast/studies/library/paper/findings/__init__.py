@@ -1,0 +1,55 @@
+"""The findings on the published comparison: four claims of its abstract, the released code, other data.
+
+pairings: rows to judged cells, which rows stand against which. Above it one module per subject: claims (A1, A2, A4),
+adaptive (A3), differences (from the released code) with imbalance (its class weights), beyond (other data). First comes
+what stands, then what differs from the released code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.findings import checks, present
+from nc1fast.studies.library.paper.findings import adaptive, beyond, differences
+from nc1fast.studies.library.paper.findings import claims as _claims
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.findings import Claim, Finding
+    from nc1fast.studies.tidy import Row
+
+__all__ = ["claims", "findings", "sections"]
+
+
+def claims(rows: Sequence[Row]) -> list[Claim]:
+    """Lines of the report's first table; a claim without rows is not comparable."""
+    return [
+        _claims.kernel_decides(rows),
+        _claims.ntk_against_nngp(rows),
+        adaptive.below_nngp(rows),
+        adaptive.need_not_follow(rows),
+        _claims.erf_against_relu(rows),
+    ]
+
+
+def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
+    """All findings that the rows support, under headings, in the order in which they should be read."""
+    told: dict[str, list[Finding | None]] = {
+        "The four claims": [claim.finding for claim in claims(rows) if claim.finding.cells],
+        "What differs from the released code": [
+            differences.released_erf_ntk(rows),
+            differences.shuffled_labels(rows),
+            differences.own_ntk(rows),
+            differences.conventions(rows),
+            checks.unusual(rows),
+        ],
+        "Outside the published data": [*beyond.counter_examples(rows), *beyond.other_data(rows)],
+        "Beside the claims": [checks.theory(rows), checks.depth(rows)],
+    }
+    return present(told)
+
+
+def findings(rows: Sequence[Row]) -> list[Finding]:
+    """The findings of all sections in one list."""
+    return [finding for _, found in sections(rows) for finding in found]

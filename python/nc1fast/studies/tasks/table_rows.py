@@ -1,0 +1,98 @@
+"""Rows of the table from the answers of the library: the columns of a model, of a measurement and of a failure."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import nc1fast as nc
+from nc1fast.studies import table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nc1fast import Collapse
+    from nc1fast.studies.tidy import Row
+
+FAILED = "failed: "  # begins the status of a row whose NC1 could not be computed
+# Settings of every measurement; `Collapse.under` gives the other conventions.
+MEASURED = {"convention": "papyan", "statistics": "sums"}
+Answer: TypeAlias = "Collapse | str"  # or the reason why there is none
+
+
+@dataclass(frozen=True)
+class ModelColumns:
+    """The columns that name a model, all but its state; see `nc1fast.studies.table`."""
+
+    model: str
+    activation: str = ""
+    depth: int = 0
+    weight_variance: str = ""
+    bias_variance: str = ""
+    parametrization: str = ""
+    width: int = 0
+    noise: float = math.nan
+
+    def row(self) -> Row:
+        """The columns as the beginning of a row."""
+        return dataclasses.asdict(self)
+
+    def label(self) -> str:
+        """All values that are not empty, joined by spaces."""
+        empty = ("", 0, math.nan)  # that very NaN, which `in` finds by identity
+        return " ".join(str(value) for value in self.row().values() if value not in empty)
+
+
+def attempt(function: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, float]:
+    """Value of the function, or the message of its ValueError, and the seconds it took."""
+    start = time.perf_counter()
+    outcome: Any
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", nc.AccuracyWarning)  # the table has the bounds
+            outcome = function(*arguments, **options)
+    except ValueError as error:
+        outcome = " ".join(str(error).split())
+    return outcome, time.perf_counter() - start
+
+
+def measured(
+    named: ModelColumns,
+    answer: Answer,
+    conventions: Sequence[str],
+    seconds: float,
+    *,
+    state: str = "",
+    note: str = "",
+) -> list[Row]:
+    """One row per convention of one answer; `note` is a defect that all of them share, for the status."""
+    rows = []
+    for convention in conventions:
+        result = answer
+        if not isinstance(answer, str):
+            try:
+                result = answer.under(convention)
+            except ValueError as error:
+                result = str(error)
+        columns = {"state": state, "convention": convention, "seconds": seconds}
+        rows.append({**named.row(), **columns, **numbers(result, note)})
+    return rows
+
+
+def numbers(result: Any, note: str = "") -> Row:
+    """Columns of a measurement, of an expectation (which has no error bound), or of a failure."""
+    if isinstance(result, str):
+        nothing = dict.fromkeys(("nc1", "error_bound", "trace_within", "trace_between"), math.nan)
+        return {**nothing, "status": f"{FAILED}{result}"}
+    told = table.status(result.nc1)
+    return {
+        "nc1": result.nc1,
+        "error_bound": getattr(result, "error_bound", math.nan),
+        "trace_within": result.trace_within,
+        "trace_between": result.trace_between,
+        "status": told if not note else note if told == "ok" else f"{note}; {told}",
+    }

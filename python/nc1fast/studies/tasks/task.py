@@ -1,0 +1,149 @@
+"""The contract between a study and what it measures: `StudyTask`, the data it is given, the rows it gives back.
+
+A task is one kind of model of an arm; a cell is a task on one drawn data set, and `StudyTask.compute(data)` returns its
+rows. A `Section` is an entry of a description that makes tasks. A new kind of model is a section and its task in a module
+of this folder, and one line in `nc1fast.studies.tasks.SECTIONS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import nc1fast as nc
+from nc1fast.studies.fields import Conventions, Count, Entry, Name
+from nc1fast.studies.tasks.table_rows import MEASURED, attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nc1fast.studies.sources import Instance
+    from nc1fast.studies.tasks.illustrations import Illustration
+    from nc1fast.studies.tidy import Row
+
+
+@dataclass(frozen=True)
+class DrawnData:
+    """One drawn data set, and the settings under which its NC1 is measured.
+
+    Attributes
+    ----------
+    instance : Instance
+        The description from which it was drawn.
+    X : ndarray of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples,)
+    repeat : int
+        0, 1, ...
+    seed : int
+        Of the data set; all other random numbers of the cell derive from it.
+    conventions : sequence of str
+        One row per convention.
+    dtype, n_threads
+        Of kernel passes, as in `nc1fast.collapse`.
+    illustrations : sequence of Illustration
+        Those that cover this data set.
+    """
+
+    instance: Instance
+    X: NDArray[np.float64]
+    y: NDArray[Any]
+    repeat: int
+    seed: int
+    conventions: Sequence[str]
+    dtype: str = "float64"
+    n_threads: int | None = None
+    illustrations: Sequence[Illustration] = ()
+
+    def shows(self, kind: str, activation: str) -> bool:
+        """Whether an illustration asks for this kind of series."""
+        return any(one.shows(kind, activation, self.repeat) for one in self.illustrations)
+
+    def collapse(self, kernel: Any = None, **options: Any) -> tuple[Any, float]:
+        """Result of `nc1fast.collapse`, or the reason why there is none, and the seconds it took."""
+        settings = {"dtype": self.dtype, "n_threads": self.n_threads, **MEASURED, **options}
+        return attempt(nc.collapse, self.X, self.y, kernel, **settings)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Rows of one cell, still without the columns that name the data set: of the table, and of the series."""
+
+    rows: list[Row] = field(default_factory=list)
+    series: list[Row] = field(default_factory=list)
+
+
+class StudyTask(Protocol):
+    """One kind of model, to be measured on any data set of an arm.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the arm; its first word is the value of the filter `task=`.
+    libraries : tuple of str
+        Modules to import before the number of threads is limited.
+    chance : bool
+        Whether repeats differ even on the same data.
+    """
+
+    @property
+    def name(self) -> str:  # noqa: D102  (an attribute, see above)
+        ...
+
+    @property
+    def libraries(self) -> tuple[str, ...]:  # noqa: D102
+        ...
+
+    @property
+    def chance(self) -> bool:  # noqa: D102
+        ...
+
+    def n_rows(self, conventions: Sequence[str]) -> int:
+        """Number of rows that one cell adds to the table."""
+        ...
+
+    def seconds(self, n_samples: int, n_features: int) -> float:
+        """Estimated time of one cell on one thread; see `nc1fast.studies.describe_plan`."""
+        ...
+
+    def compute(self, data: DrawnData) -> Outcome:
+        """Measure the model on one data set."""
+        ...
+
+
+class Section(Entry):
+    """An entry of an arm that makes tasks; it may cover less than the whole arm.
+
+    Parameters
+    ----------
+    datasets : list of str, default ()
+        Names of the sources that it covers; all if left out.
+    largest : int, optional
+        Data sets with more samples are left out.
+    repeats : int, optional
+        At most that many; default: as the arm.
+    conventions : list of str, optional
+        Default: those of the arm.
+    """
+
+    datasets: tuple[Name, ...] = ()
+    largest: Count | None = None
+    repeats: Count | None = None
+    conventions: Conventions | None = None
+
+    def covers(self, dataset: str, n_samples: int | None) -> bool:
+        """Whether a data set is covered; `n_samples` is None where only the data can tell."""
+        if self.datasets and dataset not in self.datasets:
+            return False
+        return self.largest is None or n_samples is None or n_samples <= self.largest
+
+    def tasks(self) -> Iterable[StudyTask]:
+        """The tasks of this entry, computed for every repeat."""
+        raise NotImplementedError
+
+    def illustrating(self, shown: Sequence[Illustration]) -> Iterable[StudyTask]:
+        """Further tasks that only give the series which the illustrations ask for, computed once."""
+        del shown
+        return ()
