@@ -29,7 +29,7 @@ adversary: $(VENV)/installed ## 100,000 random problems against the error bound,
 	$(BIN)/python -m tests.adversary $(ARGS)
 
 study: $(VENV)/installed ## the published study on its quick grid: table, figures and report in out/study
-	$(BIN)/nc1fast study paper --preset quick --out out/study
+	$(BIN)/nc1fast study paper --preset quick --out out/study --restart
 
 bench: $(VENV)/installed ## timings beside the alternatives, printed and written as JSON
 	$(BIN)/python -m bench $(ARGS)

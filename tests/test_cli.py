@@ -11,10 +11,11 @@ import typing
 
 import numpy as np
 import pytest
+import typer
 
 import nc1fast as nc
 from nc1fast import datasets, metrics, studies
-from nc1fast.cli import options
+from nc1fast.cli import app, options
 
 STUDY = """
 name: cli
@@ -274,3 +275,48 @@ def test_missing_typer_is_named_with_its_extra():
     assert done.stderr.splitlines()[-1].startswith("nc1fast: typer is not installed")
     assert "nc1fast[cli]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_every_command_argument_and_option_has_help():
+    command = typer.main.get_command(app.app)
+    assert len(command.commands) >= 9
+    for name, sub in command.commands.items():
+        assert sub.help, name
+        without = [p.name for p in sub.params if not (getattr(p, "help", None) or "").strip()]
+        assert without == [], name
+
+
+def test_a_folder_that_holds_a_study_is_not_computed_over(call, study_file, tmp_path):
+    out = tmp_path / "out"
+    first = ("study", study_file, "--out", out, "--only", "d0=3")
+    assert call(*first)[0] == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    code, told, err = call(*first)
+    assert (code, told) == (2, "")
+    assert all(word in err for word in (str(out), "--resume", "--restart", "--out"))
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    code, _, err = call(*first, "--resume", "--restart")
+    assert code == 2
+    assert "give one" in err
+    code, told, _ = call(*first, "--restart")
+    assert code == 0
+    assert "1 cells computed" in told
+    assert (out / "journal-previous.jsonl").read_bytes() == before[out / "journal.jsonl"]
+
+
+def test_dry_run_says_which_data_file_is_missing(call, tmp_path):
+    description = tmp_path / "mine.yml"
+    description.write_text(
+        "name: m\ntitle: m\narms:\n  - name: a\n    data: [{source: file, name: d, path: d.npy, labels: y.npy}]\n"
+        "    kernels: [{kernel: Linear}]\n"
+    )
+    command = ("study", description, "--out", tmp_path / "out", "--dry-run")
+    for name in ("d.npy", "y.npy"):
+        code, out, err = call(*command)
+        assert (code, out) == (2, "")
+        assert err == f"nc1fast: {tmp_path / name}: No such file or directory\n"
+        np.save(tmp_path / name, np.arange(4.0))
+    code, out, _ = call(*command)
+    assert code == 0
+    assert "1 cell, 2 rows" in out

@@ -94,6 +94,7 @@ def test_train_writes_every_probe_as_csv(call, data, tmp_path):
     assert float(start) == pytest.approx(float(rows[1]["nc1"]), rel=1e-5)
     assert float(end) == pytest.approx(float(rows[7]["nc1"]), rel=1e-5)
     assert shown["ended"] == "epochs (12 epochs)"
+    assert shown["targets"] == "one-hot (3 outputs)"
 
 
 def test_train_shows_repeats_and_what_is_not_defined(call, data):
@@ -115,6 +116,36 @@ def test_train_goes_on_from_its_checkpoint(call, data, tmp_path):
     code, out, err = call(*command, "--lr", "0.02")
     assert (code, out) == (2, "")
     assert "another run" in err
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "asked", "code"),
+    [
+        (2, (), "scalar"),
+        (3, (), "one-hot"),
+        (2, ("--targets", "one-hot"), "one-hot"),
+        (3, ("--targets", "scalar"), "scalar"),
+    ],
+)
+def test_more_than_two_classes_are_one_hot_unless_asked_otherwise(
+    call, data, tmp_path, n_classes, asked, code
+):
+    _, X, y = data
+    path = tmp_path / "some.npz"
+    np.savez(path, X=X[y < n_classes], y=y[y < n_classes])
+    given = X[y < n_classes], y[y < n_classes]
+    trained = json.loads(call("train", path, *QUICK, *asked, "--json")[1])
+    n_outputs = n_classes if code == "one-hot" else 1
+    network = nc.networks.ShallowNetwork(
+        "relu", 3, width=7, n_outputs=n_outputs, weight_variance=1.0
+    )
+    trace = nc.networks.train(network, *given, targets=code, lr=0.01, epochs=12)
+    assert trained["targets"] == code
+    assert trained["table"]["loss"] == trace.table["loss"].tolist()
+    adapted = json.loads(call("adapt", path, "--noise", "0.1", *asked, "--json")[1])
+    control = nc.adaptive.shuffled_control(*given, noise=0.1, targets=code)
+    assert adapted["targets"] == code
+    assert adapted["nc1"] == control.collapse.nc1
 
 
 def test_langevin_without_data_is_reached_from_the_command_line(call, data):
@@ -151,7 +182,7 @@ def test_adapt_with_a_control(call, data):
     path, X, y = data
     code, told, _ = call("adapt", path, "--noise", "0.1", "--shuffled", "--seed", "3", "--json")
     assert code == 0
-    control = nc.adaptive.shuffled_control(X, y, noise=0.1, seed=3)
+    control = nc.adaptive.shuffled_control(X, y, noise=0.1, seed=3, targets="one-hot")
     result = json.loads(told)
     assert result["nc1"] == control.collapse.nc1
     assert result["nc1_nngp"] == control.nngp.nc1
@@ -180,7 +211,10 @@ MISTAKES = {
         ["train", "{data}", "--optimizer", "langevin", "--temperature", "1"],
         "train_bias=False",
     ),
-    "cross-entropy of one output": (["train", "{data}", "--loss", "cross-entropy"], "one-hot"),
+    "cross-entropy of one output": (
+        ["train", "{data}", "--loss", "cross-entropy", "--targets", "scalar"],
+        "one-hot",
+    ),
     "out of an unknown kind": (["train", "{data}", "--out", "{out}.txt"], "--out"),
     "out nowhere": (["train", "{data}", "--out", "{out}/trace.csv"], "--out"),
     "no noise": (["adapt", "{data}"], "--noise"),

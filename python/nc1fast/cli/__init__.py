@@ -1,4 +1,4 @@
-"""The command `nc1fast`: what goes wrong becomes one line and an exit code.
+"""The command `nc1fast`: every error becomes one line on stderr and an exit code.
 
 Exit codes: 0 success, 1 a study, solver or self-test failed, 2 a mistake in the call or in the data,
 130 interrupted.

@@ -1,7 +1,8 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
 `measure` (collapse, theory), `parts` (shard, merge) and `learn` (train, adapt) work on one data set, `study` (study,
-report) on a grid of them; `options` is what they share.
+report, doctor) on a grid of them; `options` has what they share. A new command is a function there and one line here; a new
+option is a parameter with a help text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import nc1fast as nc
 from nc1fast.cli import learn, measure, parts, study
 
 INTERRUPTED = 130
-_USAGE_ERROR: Any = typer.BadParameter.__base__  # typer has no other name for it
+_USAGE_ERROR: Any = (
+    typer.BadParameter.__base__
+)  # the base class of typer's usage errors, which it does not export
 
 app = typer.Typer(
     add_completion=False,
@@ -27,16 +30,21 @@ app = typer.Typer(
     help="Neural Collapse metrics of kernels and features, exact and streamed.",
 )
 for _command in (
-    *(measure.collapse, measure.theory),
-    *(parts.shard, parts.merge),
-    *(learn.train, learn.adapt),
-    *(study.study, study.report, study.doctor),
+    measure.collapse,
+    measure.theory,
+    parts.shard,
+    parts.merge,
+    learn.train,
+    learn.adapt,
+    study.study,
+    study.report,
+    study.doctor,
 ):
     app.command()(_command)
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command; returns its exit code.
+    """Run a command line; returns its exit code.
 
     Raises
     ------
@@ -51,7 +59,7 @@ def run(arguments: list[str]) -> int:
         raise KeyboardInterrupt from None
     except _USAGE_ERROR as error:
         raise ValueError(f"{error.format_message()} (--help says more)") from None
-    if code == INTERRUPTED:  # newer versions of typer return it instead of aborting
+    if code == INTERRUPTED:  # newer versions of typer return the code instead of aborting
         raise KeyboardInterrupt
     return code
 
@@ -65,7 +73,10 @@ def _version(show: bool) -> None:
 @app.callback()
 def _root(
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and stop."
+        ),
     ] = False,
 ) -> None:
     pass

@@ -1,10 +1,11 @@
-"""`train` and `adapt`: networks that learn the labels of one data set, finite and wide, and what becomes of its collapse."""
+"""`train` and `adapt`: the collapse of networks that learn the labels of one data set, of finite width and wide."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -29,6 +30,14 @@ TargetName: TypeAlias = Literal["scalar", "one-hot"]
 Precision: TypeAlias = Literal["float64", "float32"]
 AdaptiveActivation: TypeAlias = Literal["erf", "relu"]
 
+Targets = Annotated[
+    TargetName | None,
+    typer.Option(
+        help="scalar: -1, 1, or -3, -1, 1, 3, of one output; one-hot: an output for each class. "
+        "Default: scalar for two classes, one-hot for more."
+    ),
+]
+
 
 def train(
     data: options.Data,
@@ -36,56 +45,73 @@ def train(
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    width: Annotated[str, typer.Option(help="Hidden units, or one number per hidden layer.")] = (
+    width: Annotated[str, typer.Option(help="Hidden units, or one number for each layer.")] = (
         "500"
     ),
     weight_variance: Annotated[
-        str, typer.Option(help="sw2, or one per layer from input to output: 1,3.88.")
+        str, typer.Option(help="Variance sw2, or one for each layer from input to output: 1,3.88.")
     ] = "1",
-    bias_variance: Annotated[str, typer.Option(help="sb2, likewise.")] = "0",
+    bias_variance: Annotated[
+        str, typer.Option(help="Variance sb2, or one for each layer from input to output.")
+    ] = "0",
     train_bias: Annotated[
-        bool | None, typer.Option(help="Default: yes; for ntk, where sb2 > 0.")
+        bool | None,
+        typer.Option(help="Default: yes; with --parametrization ntk, only if sb2 > 0."),
     ] = None,
-    parametrization: Annotated[options.Parametrization, typer.Option()] = "standard",
-    targets: Annotated[TargetName, typer.Option(help="scalar: -1, 1, or -3, -1, 1, 3.")] = "scalar",
-    loss: Annotated[Loss, typer.Option(help="none: langevin without data.")] = "mse",
-    optimizer: Annotated[Optimizer, typer.Option()] = "sgd",
-    lr: Annotated[float, typer.Option()] = 1e-3,
-    momentum: Annotated[float, typer.Option(help="Of sgd.")] = 0.0,
-    weight_decay: Annotated[float, typer.Option()] = 0.0,
+    parametrization: Annotated[
+        options.Parametrization, typer.Option(help="Scaling of weights and learning rates.")
+    ] = "standard",
+    targets: Targets = None,
+    loss: Annotated[
+        Loss, typer.Option(help="none, for langevin: no data, the prior alone.")
+    ] = "mse",
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="langevin: gradient descent with noise, decay by the prior.")
+    ] = "sgd",
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    momentum: Annotated[float, typer.Option(help="Momentum of sgd.")] = 0.0,
+    weight_decay: Annotated[
+        float, typer.Option(help="Decay of all parameters; 0 for langevin.")
+    ] = 0.0,
     temperature: Annotated[
-        float | None, typer.Option(help="Of langevin: the variance of the noise on the targets.")
+        float | None,
+        typer.Option(help="For langevin: the variance of the noise on the targets."),
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 1000,
     until: Annotated[
-        str | None, typer.Option(help="zero-error, loss=VALUE or slope=VALUE (log NC1 a decade).")
+        str | None,
+        typer.Option(help="Stop early: zero-error, loss=VALUE or slope=VALUE (log NC1 a decade)."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; default all.")] = None,
-    repeats: Annotated[int, typer.Option(help="Networks, drawn one after the other.")] = 1,
-    probe: Annotated[str, typer.Option(help="log, or epochs: 0,10,100.")] = "log",
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; default: all.")] = None,
+    repeats: Annotated[int, typer.Option(help="Number of networks, drawn one by one.")] = 1,
+    probe: Annotated[
+        str, typer.Option(help="Epochs to measure at: log (8 a decade), or a list: 0,10,100.")
+    ] = "log",
     convention: options.Convention = None,
-    dtype: Annotated[Precision, typer.Option()] = "float64",
-    seed: Annotated[int, typer.Option(help="Of the networks, batches and noise.")] = 0,
+    dtype: Annotated[Precision, typer.Option(help="Precision of the network.")] = "float64",
+    seed: Annotated[int, typer.Option(help="Seed of networks, batches and noise.")] = 0,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="File to continue from, written at every probe.")
+        Path | None, typer.Option(help="File to go on from, written at every probe.")
     ] = None,
     labels: options.Labels = None,
     keys: options.Keys = None,
     scale: options.Scale = "none",
     out: Annotated[
-        Path | None, typer.Option(help="Every probe as .csv; as .npz with weight covariances.")
+        Path | None,
+        typer.Option(help="File for every probe: .csv, or .npz with weight covariances."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Train shallow networks on one data set and follow NC1 of every layer."""
     _check_out(out, ".csv", ".npz")
-    X, y = options.data_of(data, labels, keys, scale)
+    X, y = options.DataOptions(data, labels, keys, scale).load()
+    code = TargetCode.of(y, targets)
     network = nc.networks.ShallowNetwork(
         options.activation_of(activation, slope),
         X.shape[1],
         depth=depth,
         width=options.one_or_list("--width", width, int),
-        n_outputs=_encoded(targets, y).shape[1],
+        n_outputs=code.values.shape[1],
         weight_variance=options.one_or_list("--weight-variance", weight_variance),
         bias_variance=options.one_or_list("--bias-variance", bias_variance),
         parametrization=parametrization,
@@ -98,7 +124,7 @@ def train(
             network,
             X,
             y,
-            targets=targets,
+            targets=code.name,
             loss=loss,
             optimizer=optimizer,
             lr=lr,
@@ -119,10 +145,11 @@ def train(
         _write(trace, out)
     if as_json:
         table = {name: column.tolist() for name, column in trace.table.items()}
+        about = {"targets": code.name, "data": data, "version": nc.__version__}
         ends = {"endings": trace.endings, "epochs": trace.epochs}
-        options.show_json(ends | {"table": table, "data": data, "version": nc.__version__})
+        options.show_json(ends | {"table": table} | about)
         return
-    typer.echo("\n".join(_summary(trace)))
+    typer.echo("\n".join([*_summary(trace), f"{'targets':<17}{code.described}"]))
 
 
 def adapt(
@@ -131,33 +158,43 @@ def adapt(
     noise: Annotated[
         float, typer.Option(help="Variance of the noise on the targets: it decides the answer.")
     ],
-    activation: Annotated[AdaptiveActivation, typer.Option()] = "erf",
-    width: Annotated[float, typer.Option(help="Hidden units.")] = 500,
+    activation: Annotated[
+        AdaptiveActivation, typer.Option(help="Activation of the hidden layer.")
+    ] = "erf",
+    width: Annotated[float, typer.Option(help="Number of hidden units.")] = 500,
     widths: Annotated[
         str | None, typer.Option(help="Widths to pass through on the way: 1e5,1e4,1e3.")
     ] = None,
-    weight_variance: Annotated[float, typer.Option(help="Prior of the hidden weights.")] = 1.0,
-    readout_variance: Annotated[float, typer.Option(help="Prior of the readout.")] = 1 / 128,
-    targets: Annotated[TargetName, typer.Option(help="scalar: -1, 1, or -3, -1, 1, 3.")] = "scalar",
+    weight_variance: Annotated[
+        float, typer.Option(help="Prior variance of the hidden weights.")
+    ] = 1.0,
+    readout_variance: Annotated[
+        float, typer.Option(help="Prior variance of the readout weights.")
+    ] = 1 / 128,
+    targets: Targets = None,
     shuffled: Annotated[
-        bool, typer.Option("--shuffled", help="Solve with permuted labels too, as a control.")
+        bool, typer.Option("--shuffled", help="Solve for permuted labels too, as a control.")
     ] = False,
-    multistart: Annotated[int, typer.Option(help="Starts; the lowest free energy is kept.")] = 1,
-    max_iter: Annotated[int, typer.Option(help="Evaluations per start and width.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of random starts and of the permutation.")] = 0,
+    multistart: Annotated[
+        int, typer.Option(help="Number of starts; the lowest free energy is kept.")
+    ] = 1,
+    max_iter: Annotated[int, typer.Option(help="Evaluations for each start and width.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of random starts and of the permutation.")] = 0,
     convention: options.Convention = None,
     labels: options.Labels = None,
     keys: options.Keys = None,
     scale: options.Scale = "none",
-    threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
+    threads: options.Threads = None,
     out: Annotated[
-        Path | None, typer.Option(help=".npz of Sigma, the predictions and the way down.")
+        Path | None,
+        typer.Option(help="File (.npz) for Sigma, the predictions and the course of the solver."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Solve for the adaptive kernel, the kernel of a wide trained network, and its NC1."""
+    """Solve for the adaptive kernel, that of a wide trained network, and measure its NC1."""
     _check_out(out, ".npz")
-    X, y = options.data_of(data, labels, keys, scale)
+    X, y = options.DataOptions(data, labels, keys, scale).load()
+    code = TargetCode.of(y, targets)
     settings: dict[str, Any] = {
         "noise": noise,
         "activation": activation,
@@ -170,17 +207,16 @@ def adapt(
         "seed": seed,
         "n_threads": threads,
     }
-    Y = _encoded(targets, y)
     with options.progress("evaluations") as progress:
         settings["progress"] = progress or False
         if shuffled:
             control = nc.adaptive.shuffled_control(
-                X, y, targets=targets, convention=convention, **settings
+                X, y, targets=code.name, convention=convention, **settings
             )
             solutions = {"": control.solution, "_shuffled": control.shuffled}
             nc1 = [control.collapse.nc1, control.nngp.nc1, control.shuffled_collapse.nc1]
         else:
-            solutions = {"": nc.adaptive.solve(X, Y, **settings)}
+            solutions = {"": nc.adaptive.solve(X, code.values, **settings)}
             before = nc.ConjugateKernel(activation, weight_variance=weight_variance)
             kernels = [solutions[""].kernel, before]
             results = nc.collapse(X, y, kernels, convention=convention, n_threads=threads)
@@ -191,7 +227,7 @@ def adapt(
     found = solutions[""]
     row: dict[str, Any] = dict(zip(("nc1", "nc1_nngp", "nc1_shuffled"), nc1, strict=False))
     row |= {
-        "training_error": float(np.square(found.predictions - Y).mean()),
+        "training_error": float(np.square(found.predictions - code.values).mean()),
         "trace_sigma": float(np.trace(found.sigma)),
         "smallest_eigenvalue": found.smallest_eigenvalue,
         "free_energy": found.free_energy,
@@ -201,6 +237,7 @@ def adapt(
         "noise": noise,
         "width": width,
         "readout_variance": readout_variance,
+        "targets": code.name,
         "data": data,
         "version": nc.__version__,
     }
@@ -211,8 +248,29 @@ def adapt(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True)
+class TargetCode:
+    """The code of the labels that a network is to output: its name, and the targets (n_samples, n_outputs)."""
+
+    name: str
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, y: Any, asked: str | None) -> TargetCode:
+        """The code asked for; by default scalar for two classes and one-hot for more, which have no order."""
+        classes, names = as_labels(y, len(y))
+        name = asked or ("scalar" if len(names) <= 2 else "one-hot")
+        return cls(name, encode(name, classes, len(names)).values)
+
+    @property
+    def described(self) -> str:
+        """Its name and the number of outputs."""
+        n = self.values.shape[1]
+        return f"{self.name} ({n} output{'s' * (n > 1)})"
+
+
 def _arrays(solutions: dict[str, AdaptiveSolution]) -> dict[str, Any]:
-    """What --out keeps of solutions, by the suffix of their names."""
+    """Arrays for --out; the keys of `solutions` are suffixes of their names."""
     arrays: dict[str, Any] = {}
     for suffix, solution in solutions.items():
         arrays |= {f"sigma{suffix}": solution.sigma, f"predictions{suffix}": solution.predictions}
@@ -220,14 +278,8 @@ def _arrays(solutions: dict[str, AdaptiveSolution]) -> dict[str, Any]:
     return arrays
 
 
-def _encoded(targets: str, y: Any) -> NDArray[np.float64]:
-    """Targets (n_samples, n_outputs) of the labels."""
-    classes, names = as_labels(y, len(y))
-    return encode(targets, classes, len(names)).values
-
-
 def _rule(until: str | None) -> Any:
-    """What `train` takes as until, from name=value."""
+    """The argument `until` of `nc1fast.networks.train` from the text name=value."""
     if until is None or "=" not in until:
         return until
     name, _, value = until.partition("=")
@@ -235,7 +287,7 @@ def _rule(until: str | None) -> Any:
 
 
 def _check_out(out: Path | None, *endings: str) -> None:
-    """Refuse, before the work, what could not be written after it."""
+    """Refuse, before the work begins, an --out that could not be written at its end."""
     if out is None:
         return
     if out.suffix not in endings:
@@ -246,7 +298,7 @@ def _check_out(out: Path | None, *endings: str) -> None:
 
 
 def _write(trace: Trace, out: Path) -> None:
-    """Every probe as a table; .npz has the weight covariances too, (n_repeats, d, d) for each layer, start and end."""
+    """Write every probe; an .npz also has weight covariances (n_repeats, d, d) of each layer at start and end."""
     if out.suffix == ".csv":
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
@@ -266,7 +318,7 @@ def _write(trace: Trace, out: Path) -> None:
 
 
 def _summary(trace: Trace) -> list[str]:
-    """NC1 of every layer, loss and accuracy at the start and at the end, then why the repeats ended."""
+    """Lines with NC1 of every layer, loss and accuracy at start and end, then with the reasons of the endings."""
     start, end, n = trace.at(0), trace.at(), len(trace.networks)
     lines = [f"{'mean +- sd' if n > 1 else '':<17}{'start':<24}end"]
     layers = dict.fromkeys(start["layer"].tolist())
@@ -285,7 +337,7 @@ def _summary(trace: Trace) -> list[str]:
 
 
 def _cell(values: NDArray[np.float64]) -> str:
-    """Mean and standard deviation of what is defined."""
+    """Mean and standard deviation of the values that are no NaN, as text."""
     known = values[~np.isnan(values)]
     if not len(known):
         return "-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import Annotated, Any, Literal
 
@@ -10,17 +11,18 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options
+from nc1fast.sums.settings import Settings
 
 
 def collapse(
     data: options.Data,
     *,
-    kernel: Annotated[options.KernelName, typer.Option(help="features: no kernel.")] = "nngp",
+    kernel: options.Kernel = "nngp",
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.Variance = 1.0,
-    bias_variance: options.Variance = 0.0,
+    weight_variance: options.WeightVariance = 1.0,
+    bias_variance: options.BiasVariance = 0.0,
     parametrization: options.NTKParametrization = "ntk",
     width: options.Width = None,
     convention: options.Convention = None,
@@ -30,41 +32,36 @@ def collapse(
     keys: options.Keys = None,
     scale: options.Scale = "none",
     journal: Annotated[
-        Path | None, typer.Option(help="File of what is finished: after a kill, go on from there.")
+        Path | None, typer.Option(help="File of the finished work: a killed run goes on from it.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option(help="The journal must be there: no new one for a mistyped name.")
+        bool, typer.Option(help="Insist that the journal exists, against a mistyped name.")
     ] = False,
     memory_limit: options.MemoryLimit = None,
-    dry_run: Annotated[bool, typer.Option(help="Print size and estimated time, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Print the size and the estimated time, and stop.")
+    ] = False,
     device: options.Device = "cpu",
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
     """NC1 and its relatives of one data set under one kernel."""
-    chosen = options.kernel_of(
-        kernel,
-        activation=activation,
-        slope=slope,
-        depth=depth,
-        weight_variance=weight_variance,
-        bias_variance=bias_variance,
-        parametrization=parametrization,
-        width=width,
-    )
+    chosen = options.KernelOptions(
+        kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
+    ).kernel()
     if resume and (journal is None or not journal.exists()):
         told = "" if journal is None else f": {journal} is not there"
         raise ValueError(f"--resume goes on from the file of --journal{told}")
-    X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
+    X, y = options.DataOptions(data, labels, keys, scale).source(memory_limit)
+    settings = Settings(
+        statistics=statistics,
+        dtype=dtype,
+        device=device,
+        n_threads=threads,
+        memory_limit=options.memory_bytes(memory_limit),
+    )
     if dry_run:
-        plan = nc.distributed.plan(
-            *(X, y, chosen),
-            statistics=statistics,
-            dtype=dtype,
-            device=device,
-            n_threads=threads,
-            memory_limit=limit,
-        )
+        plan = nc.distributed.plan(X, y, chosen, **asdict(settings))
         options.show(plan.describe(), as_json)
         return
     with options.progress("tiles" if journal is None else "bundles") as progress:
@@ -73,13 +70,9 @@ def collapse(
             y,
             chosen,
             convention=convention,
-            statistics=statistics,
-            dtype=dtype,
-            device=device,
-            n_threads=threads,
-            memory_limit=limit,
             journal=journal,
             progress=progress or False,
+            **asdict(settings),
         )
     row = {name: values[0].item() for name, values in nc.to_table(result).items()}
     row |= {
@@ -94,16 +87,23 @@ def collapse(
 
 def theory(
     *,
-    means: Annotated[str, typer.Option(help="m_c, times the all-ones vector: -2,2.")],
-    stds: Annotated[str, typer.Option(help="One for all classes, or one each: 0.5,1.")],
+    means: Annotated[
+        str, typer.Option(help="Mean m_c of each class, times the ones vector: -2,2.")
+    ],
+    stds: Annotated[str, typer.Option(help="One s_c for all classes, or one for each: 0.5,1.")],
     features: Annotated[str, typer.Option(help="Number of features d0, or inf.")],
     sizes: Annotated[
-        str | None, typer.Option(help="Rows per class: 64,192. Default: the population.")
+        str | None, typer.Option(help="Rows of each class: 64,192. Default: the population.")
     ] = None,
-    kernel: Annotated[Literal["nngp", "ntk", "conjugate"], typer.Option()] = "nngp",
+    kernel: Annotated[
+        Literal["nngp", "ntk", "conjugate"],
+        typer.Option(help="Kernel of one hidden layer, without biases."),
+    ] = "nngp",
     activation: Annotated[str, typer.Option(help="relu or erf.")] = "relu",
-    weight_variance: Annotated[float, typer.Option()] = 1.0,
-    convention: Annotated[options.ConventionName, typer.Option(help="Class weights.")] = "papyan",
+    weight_variance: options.WeightVariance = 1.0,
+    convention: Annotated[
+        options.ConventionName, typer.Option(help="Class weights of the two covariances.")
+    ] = "papyan",
     as_json: options.Json = False,
 ) -> None:
     """Expected NC1 of Gaussian classes N(m_c 1, s_c^2 I), without drawing a sample."""

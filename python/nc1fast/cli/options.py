@@ -1,10 +1,11 @@
-"""What the commands share: options of the data, lists of numbers, output, progress."""
+"""Options that several commands share, the objects that group them, and output: rows, JSON, progress."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -23,22 +24,40 @@ Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
 ConventionName: TypeAlias = Literal["papyan", "probe", "class", "sample", "released"]
 
-Data = Annotated[str, typer.Argument(help=".npz, .npy, .csv or IDX file; or the word digits.")]
-Labels = Annotated[
-    str | None, typer.Option(help="Column of a .csv (name or index); path for .npy, IDX.")
+Data = Annotated[
+    str, typer.Argument(help="A .npz, .npy, .csv or IDX file, or the word digits (scikit-learn's).")
 ]
-Keys = Annotated[str | None, typer.Option(help="X,y: names in an .npz file.")]
-Scale = Annotated[nc.datasets.Scale, typer.Option(help="Of the features.")]
-Activation = Annotated[str, typer.Option(help="See nc1fast.activations().")]
-Slope = Annotated[float | None, typer.Option(help="Of leaky_relu.")]
-Depth = Annotated[int, typer.Option(help="Weight layers; 2 is one hidden layer.")]
-Variance = Annotated[float, typer.Option()]
-NTKParametrization = Annotated[Parametrization, typer.Option(help="Of the NTK.")]
-Width = Annotated[float | None, typer.Option(help="For --parametrization standard.")]
-Precision = Annotated[Dtype, typer.Option(help="Precision of the tiles.")]
-Sums = Annotated[Statistics, typer.Option(help="sums needs less memory.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(help="Of a .csv: the column, by name or index. Of .npy and IDX: a file."),
+]
+Keys = Annotated[
+    str | None, typer.Option(help="Names of the data and the labels in a .npz file: X,y.")
+]
+Scale = Annotated[nc.datasets.Scale, typer.Option(help="Scaling of the features.")]
+Kernel = Annotated[
+    KernelName,
+    typer.Option(help="features: NC1 of the data as they are. precomputed: X is a Gram matrix."),
+]
+Activation = Annotated[str, typer.Option(help="relu, erf, ...: one of nc1fast.activations().")]
+Slope = Annotated[float | None, typer.Option(help="Negative slope of --activation leaky_relu.")]
+Depth = Annotated[int, typer.Option(help="Number of weight layers; 2 is one hidden layer.")]
+WeightVariance = Annotated[float, typer.Option(help="Variance sw2 of the weights.")]
+BiasVariance = Annotated[float, typer.Option(help="Variance sb2 of the biases.")]
+NTKParametrization = Annotated[
+    Parametrization, typer.Option(help="Parametrization of --kernel ntk.")
+]
+Width = Annotated[
+    float | None, typer.Option(help="Hidden units, for --parametrization standard alone.")
+]
+Precision = Annotated[
+    Dtype, typer.Option(help="Precision of the tiles; mixed: float64 within classes.")
+]
+Sums = Annotated[
+    Statistics, typer.Option(help="sums: NC1 and traces alone, in O(C^2) instead of O(N C) memory.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:INDEX or cuda:all.")]
-Threads = Annotated[int | None, typer.Option(help="Default: all cores.")]
+Threads = Annotated[int | None, typer.Option(help="Number of threads; default: all cores.")]
 MemoryLimit = Annotated[
     float | None,
     typer.Option(
@@ -46,47 +65,97 @@ MemoryLimit = Annotated[
         "FILE.h5::NAME, FILE.zarr::NAME, FILE.parquet::COLUMN,COLUMN with --labels FILE::NAME."
     ),
 ]
-Convention = Annotated[ConventionName | None, typer.Option(help="Class weights; default papyan.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+Convention = Annotated[
+    ConventionName | None,
+    typer.Option(help="Class weights of the two covariances; default: papyan."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 KERNELS = {"nngp": nc.NNGP, "ntk": nc.NTK, "conjugate": nc.ConjugateKernel}
 
 
-def data_of(data: str, labels: str | None, keys: str | None, scale: Any) -> tuple[Any, Any]:
-    """X and y that the options of the data name."""
-    if data == "digits":
-        return nc.datasets.digits(scale)
-    pair = None
-    if keys is not None:
-        pair = [key.strip() for key in keys.split(",")]
-        if len(pair) != 2:
-            raise ValueError(f"--keys takes two names joined by a comma, got {keys!r}")
-    column: str | int | None = labels
-    if labels is not None and data.endswith(".csv") and labels.lstrip("-").isdecimal():
-        column = int(labels)
-    return nc.datasets.load(data, keys=pair, labels=column, scale=scale)
+@dataclass(frozen=True)
+class DataOptions:
+    """The options that name a labelled data set; see `Data`, `Labels`, `Keys` and `Scale`."""
+
+    data: str
+    labels: str | None
+    keys: str | None
+    scale: Any
+
+    def load(self) -> tuple[Any, Any]:
+        """X (n_samples, n_features) and y (n_samples,), in memory."""
+        if self.data == "digits":
+            return nc.datasets.digits(self.scale)
+        pair = None
+        if self.keys is not None:
+            pair = [key.strip() for key in self.keys.split(",")]
+            if len(pair) != 2:
+                raise ValueError(f"--keys takes two names joined by a comma, got {self.keys!r}")
+        column: str | int | None = self.labels
+        if self.data.endswith(".csv") and (self.labels or "").lstrip("-").isdecimal():
+            column = int(self.labels or "")
+        return nc.datasets.load(self.data, keys=pair, labels=column, scale=self.scale)
+
+    def source(self, memory_limit: float | None) -> tuple[Any, Any]:
+        """X and y as `nc1fast.collapse` takes them: in memory or, under a memory limit, as paths."""
+        if memory_limit is None:
+            return self.load()
+        if self.scale != "none":
+            raise ValueError(
+                "--memory-limit leaves the data in their file, as they are: no --scale"
+            )
+        data, labels = self.data, self.labels
+        if self.keys is not None and self.keys.count(",") == 1:
+            data, labels = (f"{data}::{key.strip()}" for key in self.keys.split(","))
+        if labels is None:
+            raise ValueError(
+                "--memory-limit leaves the data in their file: give --labels, the path of an .npy file or FILE::NAME, "
+                "or --keys X,y of an .npz file"
+            )
+        return data, labels
 
 
-def source_of(
-    data: str, labels: str | None, keys: str | None, scale: Any, memory_limit: float | None
-) -> tuple[Any, Any, int | None]:
-    """X and y, in memory or, where there is a limit, as paths; and the limit in bytes."""
-    if memory_limit is None:
-        return *data_of(data, labels, keys, scale), None
-    if scale != "none":
-        raise ValueError("--memory-limit leaves the data in their file, as they are: no --scale")
-    if keys is not None and keys.count(",") == 1:
-        data, labels = (f"{data}::{key.strip()}" for key in keys.split(","))
-    if labels is None:
-        raise ValueError(
-            "--memory-limit leaves the data in their file: give --labels, the path of an .npy file or FILE::NAME, "
-            "or --keys X,y of an .npz file"
-        )
-    return data, labels, int(as_number("--memory-limit", memory_limit, above=0) * 2**20)
+@dataclass(frozen=True)
+class KernelOptions:
+    """The options that describe a kernel, under the names of `nc1fast`'s kernel classes."""
+
+    name: str
+    activation: str
+    slope: float | None
+    depth: int
+    weight_variance: float
+    bias_variance: float
+    parametrization: str
+    width: float | None
+
+    def kernel(self) -> Any:
+        """The kernel as `nc1fast.collapse` takes it: None for explicit features, a name for a Gram matrix."""
+        if self.name == "features":
+            return None
+        if self.name == "precomputed":
+            return self.name
+        if self.name == "linear":
+            return nc.Linear(self.weight_variance, self.bias_variance)
+        settings: dict[str, Any] = {
+            "weight_variance": self.weight_variance,
+            "bias_variance": self.bias_variance,
+        }
+        if self.name == "ntk":
+            settings |= {"parametrization": self.parametrization, "width": self.width}
+        elif self.parametrization != "ntk" or self.width is not None:
+            raise ValueError("--parametrization and --width belong to --kernel ntk")
+        phi = activation_of(self.activation, self.slope)
+        return KERNELS[self.name](phi, self.depth, **settings)
+
+
+def memory_bytes(limit: float | None) -> int | None:
+    """The bytes of --memory-limit, which is in MiB."""
+    return None if limit is None else int(as_number("--memory-limit", limit, above=0) * 2**20)
 
 
 def activation_of(activation: str, slope: float | None) -> Any:
-    """An activation that the kernels know; only leaky_relu has a slope."""
+    """An activation as the kernels take it; only leaky_relu has a slope."""
     if slope is None:
         return activation
     if activation != "leaky_relu":
@@ -94,35 +163,8 @@ def activation_of(activation: str, slope: float | None) -> Any:
     return nc.LeakyReLU(slope)
 
 
-def kernel_of(
-    name: str,
-    *,
-    activation: str,
-    slope: float | None,
-    depth: int,
-    weight_variance: float,
-    bias_variance: float,
-    parametrization: str,
-    width: float | None,
-) -> Any:
-    """The kernel that the options describe; None for explicit features."""
-    if name == "features":
-        return None
-    if name == "precomputed":
-        return name
-    if name == "linear":
-        return nc.Linear(weight_variance, bias_variance)
-    phi = activation_of(activation, slope)
-    settings: dict[str, Any] = {"weight_variance": weight_variance, "bias_variance": bias_variance}
-    if name == "ntk":
-        settings |= {"parametrization": parametrization, "width": width}
-    elif parametrization != "ntk" or width is not None:
-        raise ValueError("--parametrization and --width belong to --kernel ntk")
-    return KERNELS[name](phi, depth, **settings)
-
-
 def numbers(option: str, text: str, kind: type[int | float] = float) -> list[Any]:
-    """Numbers joined by commas."""
+    """The numbers of a text that joins them by commas; `option` is named where it does not."""
     try:
         return [kind(word) for word in text.split(",")]
     except ValueError:
@@ -131,13 +173,13 @@ def numbers(option: str, text: str, kind: type[int | float] = float) -> list[Any
 
 
 def one_or_list(option: str, text: str, kind: type[int | float] = float) -> Any:
-    """A number, or a list of them where there is a comma."""
+    """A number, or a list of numbers where there is a comma."""
     found = numbers(option, text, kind)
     return found if len(found) > 1 else found[0]
 
 
 def show(row: dict[str, Any], as_json: bool) -> None:
-    """One JSON object, or a line per value; what is empty or NaN is left out."""
+    """Print one JSON object, or one line for each value; empty values and NaN are left out."""
     known = {
         k: v for k, v in row.items() if v != "" and not (isinstance(v, float) and math.isnan(v))
     }
@@ -151,7 +193,7 @@ def show(row: dict[str, Any], as_json: bool) -> None:
 
 
 def show_json(value: Any) -> None:
-    """One line of strict JSON: NaN is null, infinities are strings."""
+    """Print one line of strict JSON, where NaN is null and infinities are strings."""
     typer.echo(json.dumps(_strict(value), allow_nan=False))
 
 
@@ -166,5 +208,5 @@ def _strict(value: Any) -> Any:
 
 
 def progress(unit: str) -> AbstractContextManager[Callable[[int, int], object] | None]:
-    """Show a progress bar on a terminal, nothing otherwise."""
+    """A progress bar on a terminal, and nothing otherwise."""
     return reporting(sys.stderr.isatty(), unit, leave=False)

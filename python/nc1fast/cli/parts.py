@@ -1,8 +1,9 @@
-"""`shard` and `merge`: one pass as many jobs of a batch queue, with no engine between them."""
+"""`shard` and `merge`: one pass as many jobs of a batch queue, without a scheduler of our own between them."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import Annotated, Any
 
@@ -11,21 +12,22 @@ import typer
 import nc1fast as nc
 from nc1fast.cli import options
 from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.sums.settings import Settings
 from nc1fast.support.storage import check_regular
 
 
 def shard(
     data: options.Data,
     *,
-    index: Annotated[int, typer.Option(help="Of this share: 0, 1, ...")],
-    of: Annotated[int, typer.Option(help="How many shares there are, of nearly equal work.")],
+    index: Annotated[int, typer.Option(help="Number of this share: 0, 1, ...")],
+    of: Annotated[int, typer.Option(help="Number of shares, which have nearly equal work.")],
     out: Annotated[Path, typer.Option(help="File for the sums of this share.")],
-    kernel: Annotated[options.KernelName, typer.Option()] = "nngp",
+    kernel: options.Kernel = "nngp",
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.Variance = 1.0,
-    bias_variance: options.Variance = 0.0,
+    weight_variance: options.WeightVariance = 1.0,
+    bias_variance: options.BiasVariance = 0.0,
     parametrization: options.NTKParametrization = "ntk",
     width: options.Width = None,
     dtype: options.Precision = "float64",
@@ -37,17 +39,10 @@ def shard(
     device: options.Device = "cpu",
     threads: options.Threads = None,
 ) -> None:
-    """One share of the work of a collapse, into a file for merge."""
-    chosen = options.kernel_of(
-        kernel,
-        activation=activation,
-        slope=slope,
-        depth=depth,
-        weight_variance=weight_variance,
-        bias_variance=bias_variance,
-        parametrization=parametrization,
-        width=width,
-    )
+    """Compute one share of a pass and write its sums to a file for merge."""
+    chosen = options.KernelOptions(
+        kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
+    ).kernel()
     if not 0 <= index < of:
         raise ValueError(f"--index must be at least 0 and below --of, got {index} of {of}")
     if chosen is None or isinstance(chosen, str):
@@ -55,30 +50,32 @@ def shard(
     if not os.access(out.absolute().parent, os.W_OK):
         raise ValueError(f"--out {out}: its folder is not there, or cannot be written")
     check_regular(out, "--out")
-    X, y, limit = options.source_of(data, labels, keys, scale, memory_limit)
+    X, y = options.DataOptions(data, labels, keys, scale).source(memory_limit)
+    settings = Settings(
+        statistics=statistics,
+        dtype=dtype,
+        device=device,
+        n_threads=threads,
+        memory_limit=options.memory_bytes(memory_limit),
+    )
     with options.progress("tiles") as progress:
         sums: Any = nc.class_sums(
-            *(X, y, chosen),
-            statistics=statistics,
-            dtype=dtype,
-            device=device,
-            n_threads=threads,
-            memory_limit=limit,
-            part=(index, of),
-            progress=progress or False,
+            X, y, chosen, part=(index, of), progress=progress or False, **asdict(settings)
         )
     sums.save(out)
     typer.echo(f"share {index} of {of}: {out}")
 
 
 def merge(
-    files: Annotated[list[Path], typer.Argument(help="Of all shares, in any order.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="The files of all shares of one pass, in any order.")
+    ],
     *,
     convention: options.Convention = None,
     out: Annotated[Path | None, typer.Option(help="File for the complete sums.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """NC1 and its relatives from the files of all shares, with the bits of one collapse."""
+    """NC1 and its relatives from the files of all shares, with the bits of one pass."""
     sums = nc.distributed.merge(files)
     if out is not None:
         sums.save(out)

@@ -1,4 +1,4 @@
-"""A one-second check that this installation computes what it should on this machine."""
+"""A one-second check that this installation computes the right numbers on this machine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import nc1fast as nc
 from nc1fast import reference
 
-_TOLERANCE = 1e-9  # of the reference, which goes through the eigenvectors of a stored Gram matrix
+_TOLERANCE = 1e-9  # relative error of the reference, which diagonalises a Gram matrix
 
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: what, by how much it is off, and what is allowed."""
+    """One comparison: its name, the difference found and the difference allowed."""
 
     name: str
     difference: float
@@ -23,7 +23,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """False for NaN too."""
+        """Whether the difference is allowed; False for NaN."""
         return self.difference <= self.allowed
 
 
@@ -33,7 +33,7 @@ def run(device: str = "cpu") -> list[Check]:
     Parameters
     ----------
     device : str, default "cpu"
-        As of `nc1fast.collapse`.
+        As in `nc1fast.collapse`.
 
     Notes
     -----

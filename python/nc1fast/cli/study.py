@@ -1,4 +1,4 @@
-"""`study`, `report` and `doctor`: a grid of data sets and models, what it comes to, and whether this machine is well."""
+"""`study`, `report` and `doctor`: a grid of data sets and models, its report, and a check of this installation."""
 
 from __future__ import annotations
 
@@ -18,27 +18,32 @@ def study(
     *,
     out: Annotated[Path, typer.Option(help="Folder for table, figures and report.")],
     preset: Annotated[
-        str | None, typer.Option(help="Of a built-in study: quick (default) or paper.")
+        str | None, typer.Option(help="Variant of a built-in study: quick (default) or paper.")
     ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="key=value[,value]: arm, dataset, N, d0, sizes, repeat, task. Repeatable."
+            help="Cells to compute, key=value[,value]; keys: arm, dataset, N, d0, sizes, repeat, task. Repeatable."
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Continue a study that was interrupted.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on with the study in --out.")] = False,
+    restart: Annotated[
+        bool, typer.Option(help="Start again in a folder that holds a study.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes side by side. Default: one for each core.")
+        int | None, typer.Option(min=1, help="Processes side by side; default: one for each core.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Of a kernel pass. Default: 1, all cores for --jobs 1.")
+        int | None,
+        typer.Option(help="Threads of a kernel pass; default: 1, or all cores with --jobs 1."),
     ] = None,
 ) -> None:
-    """Run a study: one table, figures and a report. Killing it loses at most the running cell."""
+    """Run a study into one table, figures and a report. A run that is killed loses at most the cells in work."""
     from nc1fast import studies
     from nc1fast.core import provenance
     from nc1fast.studies import report
+    from nc1fast.studies.journal import check_fresh
 
     described = studies.load(name, preset)
     filters = only or []
@@ -46,6 +51,10 @@ def study(
     if dry_run:
         typer.echo(studies.describe_plan(described, filters, jobs))
         return
+    if resume and restart:
+        raise ValueError("--resume goes on with a study, --restart starts it again: give one")
+    if not (resume or restart):
+        check_fresh(out)
     command = shlex.join(["nc1fast", *context.obj])
     with options.progress("cells") as progress:
         result = studies.run(
@@ -65,14 +74,14 @@ def study(
 
 
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
-    """Draw the figures and write the report of a study again, from its table alone."""
+    """Draw the figures and write the report of a study again, from its tables alone."""
     from nc1fast.studies import report as _report
 
     typer.echo(_report.build(folder))
 
 
 def doctor() -> None:
-    """Instruction set, threads, devices, versions, and a one-second self-test of each against the NumPy reference."""
+    """Instruction set, threads, devices and versions, and a one-second self-test against the NumPy reference."""
     from nc1fast.cli import selftest
     from nc1fast.core import provenance
 
