@@ -187,3 +187,105 @@ def test_unknown_names_are_answered_with_the_known_ones(tmp_path):
     (tmp_path / "binary.yml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="not a text file"):
         studies.load(tmp_path / "binary.yml")
+
+
+def line_of(text, part):
+    """Number, from 1, of the line of a text that has a part."""
+    return next(n for n, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+TOLD = {
+    "an unknown key of a kernel": (
+        ARM.format(data=DATA, kernels="{kernel: NNGP, actvation: relu}"),
+        "actvation",
+        "arms.0.kernels.0.actvation: there is no such key (did you mean 'activation'?)",
+    ),
+    "an unknown key of an arm": (
+        more("network: [{activation: relu}]"),
+        "network:",
+        "arms.0.network: there is no such key (did you mean 'networks'?)",
+    ),
+    "an unknown key of the study": (
+        ARM.format(data=DATA, kernels=KERNELS) + "repeat: 3\n",
+        "repeat:",
+        "repeat: there is no such key (did you mean 'repeats'?)",
+    ),
+    "an unknown kernel": (
+        ARM.format(data=DATA, kernels="{kernel: NNPG, activation: relu}"),
+        "NNPG",
+        (
+            "arms.0.kernels.0.kernel: must be 'ConjugateKernel', 'NNGP', 'NTK', 'Linear' or 'compat.released.erf_ntk', "
+            "got 'NNPG' (did you mean 'NNGP'?)"
+        ),
+    ),
+    "an unknown source": (
+        ARM.format(data=DATA.replace("gaussian_mixture", "gausian_mixture"), kernels=KERNELS),
+        "gausian",
+        (
+            "arms.0.data.0: 'source' must be one of 'gaussian_mixture', 'digits', 'file', got 'gausian_mixture' "
+            "(did you mean 'gaussian_mixture'?)"
+        ),
+    ),
+    "a value out of range, alone": (
+        more("networks:\n      - {activation: relu}\n      - {activation: erf, width: 0}"),
+        "width: 0",
+        "arms.0.networks.1.width: input should be greater than or equal to 1, got 0",
+    ),
+    "one of several numbers, without the noise of the alternatives": (
+        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: relu, weight_variance: [1, x]}"),
+        "[1, x]",
+        (
+            "arms.0.kernels.0.weight_variance.1: input should be a valid number, unable to parse string as a number, "
+            "got 'x'"
+        ),
+    ),
+    "a key that is missing": (
+        more("adaptive: [{width: 500}]"),
+        "adaptive",
+        "arms.0.adaptive.0.noise: this key is missing",
+    ),
+    "a key that is there twice": (
+        ARM.format(data=DATA, kernels=KERNELS) + "title: again\n",
+        "again",
+        "title is there twice",
+    ),
+    "text that is not YAML": ("name: s\ntitle:\n\t- x\n", "\t", "not valid YAML: found character"),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_an_error_names_line_key_and_remedy_and_nothing_else(name):
+    text, part, message = TOLD[name]
+    with pytest.raises(ValueError) as error:  # noqa: PT011  (the whole text is compared)
+        studies.parse(text, "bad.yml")
+    told = str(error.value)
+    start = f"bad.yml, line {line_of(text, part)}: {message}"
+    assert told == start or told.startswith((f"{start};", start))
+    assert "; line" not in told
+    assert "at least 1 item" not in told
+
+
+def test_several_errors_are_told_each_with_its_line():
+    text = more(
+        "networks:\n      - {activation: relu, width: 0}\n      - {activation: relu, lr: 0}"
+    )
+    with pytest.raises(ValueError, match="greater than") as error:
+        studies.parse(text, "bad.yml")
+    assert [part.split(":")[0] for part in str(error.value).split("; ")] == [
+        f"bad.yml, line {line_of(text, 'width: 0')}",
+        f"line {line_of(text, 'lr: 0')}",
+    ]
+
+
+def test_an_alias_of_itself_is_no_description():
+    with pytest.raises(ValueError, match="must be a mapping"):
+        studies.parse("&a [*a]")
+
+
+def test_data_files_and_their_labels_are_taken_from_the_folder_of_the_description(tmp_path):
+    source = "{source: file, name: d, path: d.npy, labels: y.npy}"
+    table = "{source: file, name: t, path: t.csv, labels: kind}"
+    (tmp_path / "s.yml").write_text(ARM.format(data=f"{source}, {table}", kernels=KERNELS))
+    study = studies.load(tmp_path / "s.yml")
+    assert study.files == [tmp_path / "d.npy", tmp_path / "t.csv", tmp_path / "y.npy"]
+    assert study.arms[0].data[1].labels == "kind"

@@ -18,7 +18,16 @@ from nc1fast.support.storage import check_regular, reading
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST_ERRORS = 3  # told of one description
+_MOST_ERRORS = 3  # shown of one description
+# Words for the kinds of errors that pydantic words for programmers.
+_WORDS = {
+    "missing": "this key is missing",
+    "model_type": "must be a mapping of keys",
+    "tuple_type": "must be a list",
+    "too_short": "must have at least {min_length} entry",
+    "literal_error": "must be {expected}",
+    "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
+}
 
 
 def built_in() -> dict[str, list[str]]:
@@ -176,12 +185,14 @@ def _line(node: Any) -> int:
 
 def _message(error: Any) -> str:
     """Say what is wrong; where it is a value, say also which one was found, and the allowed one closest to it."""
-    text = error["msg"].removeprefix("Value error, ")
-    text = text[:1].lower() + text[1:]
-    if error["type"] in ("missing", "unknown_key", "value_error"):
-        return str(text)
     context = error.get("ctx", {})
+    told = str(error["msg"]).removeprefix("Value error, ")
+    text = _WORDS.get(error["type"], told[:1].lower() + told[1:])
+    if error["type"] in _WORDS:
+        text = text.format_map(context)
+    if error["type"] in ("missing", "unknown_key", "value_error"):
+        return text
     found = context.get("tag", error["input"])
     allowed = re.findall(r"'([^']*)'", context.get("expected", context.get("expected_tags", "")))
-    got = f", got {reprlib.repr(found)}" if isinstance(found, str | float | None) else ""
+    got = f", got {reprlib.repr(found)}" if isinstance(found, str | int | float | None) else ""
     return f"{text}{got}{did_you_mean(found, allowed)}"
