@@ -1,4 +1,4 @@
-"""The equations of state as the code released with arXiv 2406.02105 has them.
+"""The equations of state of the code released with arXiv 2406.02105.
 
 They differ from those of `nc1fast.adaptive` in the matrix A of the gradient. With t = (Q + s2 I)^-1 y and the mean
 prediction f = y - s2 t, the data term is -t t^T = -(y - f)(y - f)^T/s2^2; the released code multiplies by s2 instead of
@@ -6,7 +6,7 @@ dividing by s2^2, and subtracts f, a column, from y, a row, which gives the matr
 
     A = (Q + s2 I)^-1 - s2 D D^T,   D D^T = |y|^2 1 1^T - (sum y)(1 f^T + f 1^T) + N f f^T.
 
-At s2 = 1e-6 the labels hardly enter: what is left is the log-determinant.
+At s2 = 1e-6 the labels hardly enter, and the log-determinant is left.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-# Widths that the released configuration passes through on its way to 500.
+# Widths of the released configuration, from the widest to the 500 hidden units of its networks.
 ANNEALING = (*range(100_000, 9_999, -10_000), *range(9_000, 999, -1_000), *range(900, 499, -100))
 
 
@@ -56,20 +56,20 @@ def released_adaptive(
     ----------
     X : array-like of shape (n_samples, n_features)
     targets : array-like of shape (n_samples,)
-        One output.
+        Of a single output.
     noise, weight_variance, readout_variance, width, start, widths, tol, max_iter, n_threads, progress
-        As `nc1fast.adaptive.solve`; the defaults are the released configuration, whose way through 24 widths is
-        `widths=nc1fast.compat.equations.ANNEALING`. The root does not depend on the way there.
+        As in `nc1fast.adaptive.solve`. The defaults are the released configuration, whose 24 widths are
+        `widths=nc1fast.compat.equations.ANNEALING`; the root does not depend on them.
 
     Returns
     -------
     AdaptiveSolution
-        `free_energy` is the value whose gradient the equations have but for their data term: prior and log-determinant.
+        Its `free_energy` lacks the data term, of which the released equations are no gradient: prior and log-determinant.
 
     Raises
     ------
     TypeError, ValueError
-        As `nc1fast.adaptive.solve`; for more than one output.
+        As `nc1fast.adaptive.solve`; also for more than one output.
 
     Notes
     -----
@@ -101,7 +101,7 @@ def released_adaptive(
 
 
 def _released(Y: Array, T: Array, log_det: float, noise: float) -> DataTerm:
-    """s2 D D^T as a factor times its transpose, D D^T = [1 f] C [1 f]^T."""
+    """The data term s2 D D^T = F F^T with F (N, 2), from D D^T = [1 f] C [1 f]^T."""
     y, f = Y[:, 0], Y[:, 0] - noise * T[:, 0]
     C = np.array([[y @ y, -y.sum()], [-y.sum(), len(y)]])
     eigenvalues, basis = np.linalg.eigh(C)

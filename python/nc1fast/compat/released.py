@@ -19,7 +19,9 @@ from nc1fast.support.arithmetic import ieee
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-CONVENTION = "released"  # class weights of the released kernel formula, as `collapse` names them
+CONVENTION = (
+    "released"  # name in `nc1fast.collapse` of the class weights of the released kernel formula
+)
 
 
 @ieee

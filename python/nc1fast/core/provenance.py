@@ -1,4 +1,4 @@
-"""Where numbers come from: machine, versions, instruction set."""
+"""Provenance of numbers: machine, instruction set, devices, versions of libraries."""
 
 from __future__ import annotations
 
@@ -11,13 +11,23 @@ from typing import Any
 import numpy as np
 
 _OPTIONAL = (
-    *("typer", "rich", "tqdm", "pydantic", "pyyaml", "matplotlib", "jinja2", "pyarrow"),
-    *("scipy", "scikit-learn", "torch", "dask"),
+    "typer",
+    "rich",
+    "tqdm",
+    "pydantic",
+    "pyyaml",
+    "matplotlib",
+    "jinja2",
+    "pyarrow",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "dask",
 )
 
 
 def machine() -> dict[str, str]:
-    """Describe this machine: processor, cores that this process may use, system, Python, NumPy, core."""
+    """Processor, number of cores that this process may use, system, versions of Python and NumPy, compiled core."""
     from nc1fast.core.backend import build_info
 
     return {
@@ -31,12 +41,12 @@ def machine() -> dict[str, str]:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def devices() -> tuple[list[str], dict[str, str]]:
-    """Names of the CUDA devices, and what there is to say of each; or why there are none."""
+    """Names of the CUDA devices, and a line on each by its name; or the reason why there are none."""
     from nc1fast import cuda
 
     try:
@@ -54,7 +64,7 @@ def devices() -> tuple[list[str], dict[str, str]]:
 
 
 def extras() -> dict[str, str]:
-    """Versions of the optional packages that are installed; the others are named as missing."""
+    """Versions of the optional packages that are installed, and the names of those that are missing."""
     versions, missing = {}, []
     for name in _OPTIONAL:
         try:

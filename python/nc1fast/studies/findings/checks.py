@@ -1,4 +1,4 @@
-"""What the table says beside the claims: expectations, depth, unusual values."""
+"""Findings that any table supports: samples against theory, NC1 along the depth, unusual values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMITING = ("NNGP", "NTK")  # models that are kernels of infinitely wide network
 
 
 def theory(rows: Sequence[Row]) -> Finding | None:
-    """Means over the repeats against expectations by quadrature."""
+    """The mean NC1 over the repeats against its expectation by quadrature; None without such rows."""
     drawn = select(rows, lambda row: row["model"] in LIMITING, state="")
     curve = [
         {
@@ -58,7 +58,7 @@ def theory(rows: Sequence[Row]) -> Finding | None:
 
 
 def depth(rows: Sequence[Row]) -> Finding | None:
-    """NC1 along the depth of fixed kernels."""
+    """Whether NC1 of fixed kernels grows with their depth; None unless kernels of several depths are there."""
     curves = [name for name in CELL if name != "depth"]
     kernels = select(rows, lambda row: row["model"] in LIMITING, state="")
     cells, sentences = [], []
@@ -92,7 +92,7 @@ def depth(rows: Sequence[Row]) -> Finding | None:
 
 
 def unusual(rows: Sequence[Row]) -> Finding:
-    """D-5: values without a logarithm, solutions that did not converge, trainings that diverged."""
+    """D-5: values that are not positive and finite, solutions that did not converge, trainings that diverged."""
     odd = select(rows, lambda row: row["status"] != "ok")
     kinds: dict[str, list[Row]] = {}
     for row in odd:
@@ -120,7 +120,7 @@ def _rows(n: int) -> str:
 
 
 def _whose(rows: Sequence[Row]) -> str:
-    """Models and data of some rows."""
+    """Names of the models and data of some rows, each once."""
     names = [
         f"{row['model']} {row['activation']}".strip() + f" on {row['dataset']}" for row in rows
     ]

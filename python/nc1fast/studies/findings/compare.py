@@ -1,6 +1,6 @@
 """Comparisons: two sets of rows, paired repeat by repeat, judged cell by cell.
 
-A cell is a data set's name, size, dimension and class sizes with what the two sides share.
+A cell is a data set (name, N, d0, class sizes) with the columns that the two sides share.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CellVerdict:
-    """A comparison on one cell.
+    """One comparison on one cell.
 
     Attributes
     ----------
     cell : dict
         The columns that the two sides share, and the arm of the first.
     verdict : str
-        Of `nc1fast.studies.findings.rules`.
+        One of those of `nc1fast.studies.findings.rules`.
     n_agree : int
         Repeats whose own verdict is that of the cell.
     ratios : dict of int to float
@@ -47,27 +47,27 @@ class CellVerdict:
 
     @property
     def n(self) -> int:
-        """Repeats compared: those with two finite values."""
+        """Number of repeats compared, which are those with two finite values."""
         return len(self.ratios)
 
     @property
     def ratio(self) -> float:
-        """Median of the ratios; NaN if one of them is not defined."""
+        """Median of the ratios; NaN if any of them is undefined."""
         return median(self.ratios.values()) if self._defined else math.nan
 
     @property
     def ratio_min(self) -> float:
-        """Smallest ratio of a repeat."""
+        """Smallest ratio of all repeats."""
         return min(self.ratios.values()) if self._defined else math.nan
 
     @property
     def ratio_max(self) -> float:
-        """Largest ratio of a repeat."""
+        """Largest ratio of all repeats."""
         return max(self.ratios.values()) if self._defined else math.nan
 
     @property
     def interval(self) -> Interval:
-        """Geometric mean of the ratios with its interval over the repeats."""
+        """Geometric mean of the ratios, with its interval over the repeats."""
         return ratio_interval(self.ratios.values() if self._defined else ())
 
     @property
@@ -92,13 +92,13 @@ def compare(
     ----------
     first, second : sequence of Row
     free : sequence of str
-        Columns of `CELL` in which the two sides differ by intention.
+        Columns of `CELL` in which the two sides are meant to differ.
     rule : callable, default at_least
-        Judges the pairs of a cell; by default the claim NC1(first) >= NC1(second).
-    arms : str, default "once"
-        Data that two arms share counts "once"; "each" arm of `first` has cells of its own, as solutions
-        for different noise have, but may find its partner in any arm; or both sides are "within" one arm,
-        as the start and the end of one training are.
+        Judges the pairs of a cell; the default judges the claim NC1(first) >= NC1(second).
+    arms : {"once", "each", "within"}, default "once"
+        "once": data that two arms share make one cell. "each": every arm of `first` has cells of its own (as solutions
+        for different noise need), with partners from any arm. "within": both sides are of one arm (as the start and the
+        end of one training are).
     """
     return [_judge(cell, pairs, rule) for cell, pairs in _cells(first, second, free, arms)]
 
@@ -106,10 +106,10 @@ def compare(
 def changes(
     after: Sequence[Row], before: Sequence[Row], free: Sequence[str], *, arms: Arms
 ) -> list[Row]:
-    """Rows whose nc1 is the factor NC1(after)/NC1(before), to be compared in their turn.
+    """Rows whose nc1 is the ratio NC1(after)/NC1(before), for a comparison of changes.
 
-    They have the columns of `after`, but for an empty state and an error bound of zero; pairs without
-    two positive, finite values are left out.
+    They have the other columns of `after`, with an empty state and an error bound of zero. Pairs without two positive,
+    finite values are left out.
     """
     return [
         {**a, "nc1": a["nc1"] / b["nc1"], "error_bound": 0.0, "state": ""}
@@ -120,10 +120,10 @@ def changes(
 
 
 def pooled(cells: Sequence[CellVerdict]) -> Interval:
-    """Median ratio over the cells, with its interval over the repeats that all of them have.
+    """Median ratio over the cells, with its interval over the repeats that they have in common.
 
-    Each repeat gives one median over the cells; these are independent. Cells with a single repeat are
-    left out where others have more; if none has, there is no interval.
+    Each repeat gives one median over the cells, and these medians are independent. Cells with a single repeat are left out
+    if others have more; if none has, there is no interval.
     """
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     known = [cell for cell in known if cell.n > 1] or known
@@ -138,7 +138,7 @@ def pooled(cells: Sequence[CellVerdict]) -> Interval:
 def _cells(
     first: Sequence[Row], second: Sequence[Row], free: Sequence[str], arms: Arms
 ) -> Iterator[tuple[Row, Pairs]]:
-    """Each cell with the rows of its repeats, paired."""
+    """Each cell with its pairs of rows, one pair for each repeat."""
     if arms != "once":
         for arm in distinct(first, "arm"):
             partners = second if arms == "each" else select(second, arm=arm)

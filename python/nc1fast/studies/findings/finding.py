@@ -1,4 +1,4 @@
-"""What a finding and a claim are."""
+"""`Finding`, a judged statement on the rows of a table, and `Claim`, its line in the report's first table."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that the table can confirm or not, and what it says of it.
+    """A statement, its verdict, and the sentences and cells behind it.
 
     Attributes
     ----------
     key : str
-        Short name, an HTML anchor.
+        Short name, which is an anchor in the report.
     title, claim : str
+        The statement, in a few words and in full.
     verdict : str
-        Of `nc1fast.studies.findings.rules`.
+        One of those of `nc1fast.studies.findings.rules`.
     ratio_name : str
-        What the ratios of `cells` are.
+        Name of the ratios of `cells`; empty without cells.
     sentences : tuple of str
-        Every number in them is computed from the rows.
-    cells : tuple of CellVerdict
+        The evidence; every number in them is computed from the rows.
+    cells : tuple of CellVerdict, default ()
     """
 
     key: str
@@ -44,24 +45,24 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the report's first table: a claim of the abstract of arXiv 2406.02105.
+    """One line of the report's first table: a published claim, beside the released code and a control.
 
     Attributes
     ----------
     letter : str
-        A1 to A4.
+        Its number: A1, A2, ...
     finding : Finding
-        Verdict, ratios, cells.
+        Statement, verdict and cells.
     ratio : str
-        Median paired ratio with its interval; of each kind of data where the claim depends on it.
+        Median paired ratio with its interval; one for each data set if the verdict depends on the data.
     held : str
         Cells where it holds, of all that can be compared; likewise.
     released : str
-        What the same comparison gives with the released code's numbers.
+        The same comparison with the numbers of the released code.
     control : str
-        What it gives with shuffled labels.
+        The same comparison with shuffled labels.
     why : str
-        Why the two differ, or that they do not.
+        Why the released code gives something else, or that it does not.
     """
 
     letter: str
@@ -81,7 +82,7 @@ def judged(
     sentences: Sequence[str],
     cells: Sequence[CellVerdict],
 ) -> Finding:
-    """Return a finding whose verdict is that of its cells."""
+    """A finding whose verdict follows from those of its cells."""
     verdict = overall(cell.verdict for cell in cells)
     return Finding(key, title, claim, verdict, ratio_name, tuple(sentences), tuple(cells))
 
@@ -95,10 +96,10 @@ def line(
     why: str,
     differing: bool = False,
 ) -> Claim:
-    """Return a claim whose ratio and cells are those of its finding.
+    """A claim whose ratio and counts come from the cells of its finding.
 
-    `differing`: the claim is that two numbers differ, and its cells are those in which they do. Then, and
-    where the claim depends on the data, kinds of data are told apart.
+    With `differing` the claim is that two numbers differ, and cells in which they do are counted. Then, and if the verdict
+    depends on the data, there is one ratio and one count for each data set.
     """
     groups = by(finding.cells, "dataset")
     if len(groups) < 2 or not (differing or finding.verdict == DEPENDS):

@@ -1,19 +1,16 @@
-"""Every rule by which numbers become a verdict.
+"""The rules by which numbers become verdicts, all of them.
 
-A repeat of a comparison "first >= second" holds if the difference exceeds the sum of the two error
-bounds, fails if it is below minus that sum, and is equal otherwise. A cell takes the verdict of its
-median difference against its median bound (`at_least`, `at_most`). Two exact numbers agree if their
-median ratio is 1 within a tolerance (`alike`).
+Exact numbers, first >= second: a repeat holds if the difference exceeds the sum of the two error bounds, fails if it is
+below minus that sum, and is equal otherwise; a cell has the verdict of its median difference against its median bound
+(`at_least`, `at_most`). Exact numbers, first = second: they agree if their median ratio is 1 within a tolerance (`alike`).
 
-Where chance enters, as in a finite network, a cell asks whether two numbers agree: whether the interval
-of their ratio over the repeats meets 1 within a tolerance (`agree`). An interval is Student's, of the
-mean logarithm, 95 %. Against an expectation it is that of the mean itself, 99.9 %, with a tolerance
-of 1 % (`expected`).
+Numbers with chance in them, as of finite networks: they agree if the 95 % Student interval of their mean log ratio over the
+repeats meets 1 within a tolerance (`agree`). A mean agrees with an expectation if its 99.9 % Student interval meets 1 within
+1 % (`expected`).
 
-A claim holds if every cell that can be compared holds, is equal or agrees; it fails if none does; in
-between it depends on the data (`overall`). Intervals miss some cells by chance, so where cells agree or
-differ, up to one in ten may differ. A claim that two things may differ holds if more of them do
-(`may_differ`).
+A claim holds if every cell that can be compared holds, is equal or agrees, fails if none does, and otherwise depends on the
+data (`overall`). Since intervals miss some cells by chance, up to one in ten of those that agree or differ may differ. A
+claim that two things may differ holds if more of them do (`may_differ`).
 """
 
 from __future__ import annotations
@@ -37,17 +34,17 @@ if TYPE_CHECKING:
 HOLDS, EQUAL, FAILS = "holds", "equal within the error bound", "fails"
 AGREE, DIFFER = "agree", "differ"
 DEPENDS = "depends on the data"  # of claims, never of cells
-UNDEFINED = "not comparable"  # nothing to compare, or too few repeats for an interval
+UNDEFINED = "not comparable"  # no values, or too few repeats for an interval
 IN_FAVOUR = (HOLDS, EQUAL, AGREE)
 CONFIDENCE = 0.95
-TOLERANCE = 0.05  # of a ratio: what 500 random units scatter, 1.2 to 1.8 over the root of the width
-CHANCE = 0.1  # of the cells may differ by chance: twice what intervals of that confidence miss
+TOLERANCE = 0.05  # of a ratio: about the scatter at width 500, 1.2 to 1.8 over sqrt(width)
+CHANCE = 0.1  # of the cells may differ by chance: twice what 95 % intervals miss
 EXPECTED_CONFIDENCE, EXPECTED_TOLERANCE = 0.999, 0.01  # a mean of ratios is not a ratio of means
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and where it may lie; low and high are NaN for fewer than two values."""
+    """A mean and the ends of its confidence interval, which are NaN for fewer than two values."""
 
     middle: float
     low: float
@@ -56,7 +53,7 @@ class Interval:
 
 
 def mean_interval(values: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
-    """Mean of independent values with Student's interval; NaN for none."""
+    """Mean of independent values with Student's interval; NaN without values."""
     values = list(values)
     n = len(values)
     if n < 2:
@@ -99,7 +96,7 @@ def alike(pairs: Pairs) -> tuple[str, int]:
 
 
 def agree(pairs: Pairs) -> tuple[str, int]:
-    """Judge the claim that two numbers are the same but for chance: within `TOLERANCE`."""
+    """Judge the claim that two random numbers have the same mean within `TOLERANCE`."""
     ratios = _ratios(pairs)
     if len(ratios) < 2 or any(map(math.isnan, ratios)):
         return UNDEFINED, 0
@@ -108,7 +105,7 @@ def agree(pairs: Pairs) -> tuple[str, int]:
 
 
 def expected(pairs: Pairs) -> tuple[str, int]:
-    """Judge the claim that the first's expectation is the second: within `EXPECTED_TOLERANCE`."""
+    """Judge the claim that the second is the expectation of the first within `EXPECTED_TOLERANCE`."""
     ratios = [a["nc1"] / b["nc1"] for a, b in pairs]
     if len(ratios) < 2:
         return UNDEFINED, 0
@@ -117,12 +114,12 @@ def expected(pairs: Pairs) -> tuple[str, int]:
 
 
 def near(interval: Interval, tolerance: float = TOLERANCE) -> bool:
-    """Whether an interval of a ratio meets 1 within the tolerance."""
+    """Whether the interval of a ratio meets 1 within the tolerance."""
     return interval.low <= 1 + tolerance and interval.high >= 1 / (1 + tolerance)
 
 
 def overall(verdicts: Iterable[str]) -> str:
-    """Verdict of a claim from those of its cells."""
+    """Verdict of a claim from the verdicts of its cells."""
     known = [verdict for verdict in verdicts if verdict != UNDEFINED]
     against = sum(verdict not in IN_FAVOUR for verdict in known)
     if not known:
@@ -133,7 +130,7 @@ def overall(verdicts: Iterable[str]) -> str:
 
 
 def may_differ(verdicts: Iterable[str]) -> str:
-    """Verdict of the claim that two things may differ, from cells that say whether they agree."""
+    """Verdict of the claim that two things may differ, from cells that agree or differ."""
     known = [verdict for verdict in verdicts if verdict != UNDEFINED]
     if not known:
         return UNDEFINED
@@ -141,7 +138,7 @@ def may_differ(verdicts: Iterable[str]) -> str:
 
 
 def _by_chance(verdicts: Sequence[str]) -> bool:
-    """Whether chance explains the cells that differ; never a single one of fewer than ten."""
+    """Whether at most one in ten cells differs; of fewer than ten cells, none may."""
     return verdicts.count(DIFFER) <= math.floor(CHANCE * len(verdicts))
 
 

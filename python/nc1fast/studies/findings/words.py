@@ -1,4 +1,4 @@
-"""Verdicts and ratios in words."""
+"""Verdicts, counts and ratios in words, for the sentences of findings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COUNTED = {
 
 
 def count(cells: Sequence[CellVerdict]) -> str:
-    """Count verdicts: "holds in 18 of 20 cells and is equal within the error bound in 2"."""
+    """Counts of the verdicts: "holds in 18 of 20 cells and is equal within the error bound in 2"."""
     n = len(cells)
     number = {verdict: sum(c.verdict == verdict for c in cells) for verdict in _COUNTED}
     parts = [f"{_COUNTED[verdict]} {k}" for verdict, k in number.items() if k]
@@ -37,27 +37,27 @@ def count(cells: Sequence[CellVerdict]) -> str:
 
 
 def show(interval: Interval) -> str:
-    """Three digits: "0.613 (0.601 to 0.625)"; without an interval the middle alone."""
+    """An interval to three digits: "0.613 (0.601 to 0.625)", or its middle alone."""
     if math.isnan(interval.low):
         return f"{interval.middle:.3g}"
     return f"{interval.middle:.3g} ({interval.low:.3g} to {interval.high:.3g})"
 
 
 def tally(cells: Sequence[CellVerdict], prefix: str = "") -> str:
-    """For the first table: "erf: holds in 21 of 61 cells; ratio 0.99 (0.98 to 1)"."""
+    """Count and ratio for the first table: "erf: holds in 21 of 61 cells; ratio 0.99 (0.98 to 1)"."""
     if not cells:
         return ABSENT
     return f"{prefix}{count(cells)}; ratio {show(pooled(cells))}"
 
 
 def share(cells: Sequence[CellVerdict], verdicts: Sequence[str]) -> str:
-    """Cells with one of the verdicts, of all that can be compared: "18 of 20"."""
+    """Number of cells with one of the verdicts, of all that can be compared: "18 of 20"."""
     known = [cell for cell in cells if cell.verdict != UNDEFINED]
     return f"{sum(c.verdict in verdicts for c in known)} of {len(known)}"
 
 
 def ratio_words(cells: Sequence[CellVerdict]) -> str:
-    """Say the median ratio, its interval over the repeats and its range over the cells."""
+    """The median ratio with its interval over the repeats, and its range over the cells."""
     known = [c.ratio for c in cells if not math.isnan(c.ratio)]
     if not known:
         return "the ratio is not defined"
@@ -68,7 +68,7 @@ def ratio_words(cells: Sequence[CellVerdict]) -> str:
 
 
 def each(cells: Sequence[CellVerdict], *columns: str) -> list[str]:
-    """One sentence per group of cells that agree in `columns`."""
+    """One sentence for each group of cells that agree in `columns`."""
     return [
         f"{group}: {subject(members)} {count(members)}; {ratio_words(members)}.{where(members)}"
         for group, members in by(cells, *columns)
@@ -76,12 +76,12 @@ def each(cells: Sequence[CellVerdict], *columns: str) -> list[str]:
 
 
 def subject(cells: Sequence[CellVerdict]) -> str:
-    """What a count speaks of: a claim ("it holds") or two numbers ("the two agree")."""
+    """Subject of the sentence of a count: "it" (a claim, which holds) or "the two" (numbers, which agree)."""
     return "the two" if {c.verdict for c in cells} & {AGREE, DIFFER} else "it"
 
 
 def by(cells: Iterable[CellVerdict], *columns: str) -> list[tuple[str, list[CellVerdict]]]:
-    """Cells grouped by columns, each group under its name."""
+    """Groups (name, cells) of cells that agree in the columns; the name is their values."""
     groups: dict[str, list[CellVerdict]] = {}
     for cell in cells:
         name = ", ".join(str(cell.cell[column]) for column in columns)
@@ -90,7 +90,7 @@ def by(cells: Iterable[CellVerdict], *columns: str) -> list[tuple[str, list[Cell
 
 
 def by_d0(cells: Iterable[CellVerdict]) -> list[tuple[int, list[CellVerdict]]]:
-    """Cells grouped by the number of features, ascending."""
+    """Groups (d0, cells), in ascending order of d0."""
     groups: dict[int, list[CellVerdict]] = {}
     for cell in cells:
         groups.setdefault(cell.cell["d0"], []).append(cell)
@@ -98,12 +98,12 @@ def by_d0(cells: Iterable[CellVerdict]) -> list[tuple[int, list[CellVerdict]]]:
 
 
 def along_d0(cells: Iterable[CellVerdict]) -> str:
-    """Ratios against d0: "0.998 (0.997 to 0.999) at d₀ = 1, ..."."""
+    """Pooled ratios at each d0: "0.998 (0.997 to 0.999) at d₀ = 1, ..."."""
     return ", ".join(f"{show(pooled(group))} at d₀ = {d0}" for d0, group in by_d0(cells))
 
 
 def where(cells: Sequence[CellVerdict]) -> str:
-    """Say at which d0 a claim fails, or two numbers differ, where only some cells do; else empty."""
+    """A sentence with the d0 where a claim fails or numbers differ; empty if that is all cells or none."""
     for verdict, words in ((FAILS, "It fails"), (DIFFER, "They differ")):
         found = [d0 for d0, group in by_d0(cells) if any(c.verdict == verdict for c in group)]
         if found and not all(c.verdict == verdict for c in cells):
@@ -112,7 +112,7 @@ def where(cells: Sequence[CellVerdict]) -> str:
 
 
 def repeats(cells: Sequence[CellVerdict]) -> str:
-    """Say whether the repeats of each cell agree."""
+    """A sentence on whether the repeats of each cell agree."""
     split = sum(c.n_agree < c.n for c in cells)
     if not split:
         return "Within each cell all repeats agree."

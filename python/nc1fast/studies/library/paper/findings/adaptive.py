@@ -97,7 +97,7 @@ def need_not_follow(rows: Sequence[Row]) -> Claim:
 
 
 def _trend_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
-    """Arm by arm: how far networks move, how far kernels, and whether the two agree."""
+    """Sentences for each arm: how far networks move, how far kernels do, and whether the two agree."""
     sentences = []
     moved, lowered = pairings.network_end_against_start(rows), pairings.adaptive_against_nngp(rows)
     for name, members in by(cells, "arm", "dataset", "activation"):
@@ -122,14 +122,14 @@ def _trend_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[
 def _same_data(
     cells: Sequence[CellVerdict], others: Sequence[CellVerdict], *columns: str
 ) -> list[CellVerdict]:
-    """Cells whose data, and the columns named, occur among the others."""
+    """Cells whose data and further columns occur among those of others."""
     names = ("dataset", "N", "d0", "sizes", *columns)
     known = {key(other.cell, names) for other in others}
     return [cell for cell in cells if key(cell.cell, names) in known]
 
 
 def _times(moved: Interval, goal: Interval) -> str:
-    """Quotient of two ratios' logarithms, with the interval of the first."""
+    """Quotient of the logarithms of two ratios, with the interval of the first."""
     whole = math.log(goal.middle)
     if not whole:
         return "infinitely many"

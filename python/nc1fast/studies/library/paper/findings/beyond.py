@@ -1,4 +1,4 @@
-"""The comparisons of the claims on other data: mixtures chosen against them, real data."""
+"""The comparisons of the claims on other data: mixtures chosen as counter-examples, real data, the user's."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _COMPARISONS: tuple[
 
 
 def counter_examples(rows: Sequence[Row]) -> list[Finding]:
-    """D-2 and D-3: mixtures outside the published data on which a comparison turns."""
+    """D-2 and D-3: mixtures outside the published data on which a comparison comes out the other way."""
     return _findings(
         pairings.counter_examples(rows),
         "counter",
@@ -60,7 +60,7 @@ def counter_examples(rows: Sequence[Row]) -> list[Finding]:
 
 
 def other_data(rows: Sequence[Row]) -> list[Finding]:
-    """Real data and files, and mixtures of the user."""
+    """The comparisons on all other data: digits, files, and mixtures of the user."""
     return _findings(
         pairings.elsewhere(rows),
         "other",

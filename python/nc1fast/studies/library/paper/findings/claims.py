@@ -27,7 +27,7 @@ IDENTITY = (
 
 
 def kernel_decides(rows: Sequence[Row]) -> Claim:
-    """A1: networks at their start have the NC1 of the NNGP, but for their finite width."""
+    """A1: networks at their start have the NC1 of the NNGP, up to the scatter of finite width."""
     name = "NC1(network at start)/NC1(NNGP)"
     cells = pairings.start_against_nngp(pairings.published(rows))
     sentences = each(cells, "activation")
@@ -111,7 +111,7 @@ def erf_against_relu(rows: Sequence[Row]) -> Claim:
 
 
 def _scatter(cells: Sequence[CellVerdict]) -> float:
-    """Root mean variance of the logarithms of the ratios within their cells."""
+    """Root of the mean variance of the log ratios within their cells."""
     logs = [[math.log(r) for r in c.ratios.values()] for c in cells if not math.isnan(c.ratio)]
     variances = [statistics.variance(values) for values in logs if len(values) > 1]
     return math.sqrt(statistics.fmean(variances)) if variances else math.nan

@@ -1,4 +1,4 @@
-"""What differs from the released code of arXiv 2406.02105, as far as the table shows it."""
+"""Differences from the code released with arXiv 2406.02105, as far as the table shows them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABEL_BLIND = (
 
 
 def released_erf_ntk(rows: Sequence[Row]) -> Finding | None:
-    """D-1: the erf NTK of the released code."""
+    """D-1: the erf NTK of the released code against the NNGP."""
     some = pairings.published(rows)
     cells = pairings.released_ntk_against_nngp(some)
     if not cells:
@@ -69,7 +69,7 @@ def conventions(rows: Sequence[Row]) -> Finding | None:
 
 
 def shuffled_labels(rows: Sequence[Row]) -> Finding | None:
-    """D-6: what shuffled labels do to the adaptive kernel."""
+    """D-6: the adaptive kernel of shuffled labels against that of the true ones."""
     some = pairings.published(rows)
     cells = pairings.shuffled_against_true(some)
     if not cells:
@@ -99,7 +99,7 @@ def shuffled_labels(rows: Sequence[Row]) -> Finding | None:
 
 
 def own_ntk(rows: Sequence[Row]) -> Finding | None:
-    """D-9: the NTK beside a network, and the NTK of that network."""
+    """D-9: the NTK usually shown beside a network against the NTK of that very network."""
     some = pairings.published(rows)
     cells = pairings.ntk_against_own(some)
     if not cells:

@@ -1,4 +1,4 @@
-"""What the class weights alone do to NC1 when classes are unequal, in words."""
+"""The effect of class weights alone on NC1 when classes are unequal, in sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
-    """Say how 'released' and 'probe' compare at each list of class sizes, and how each convention moves.
+    """Sentences: 'released' against 'probe' at each list of class sizes, then each convention against the sizes.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> l
 
 
 def _closed_form(sizes: str) -> str:
-    """(n1^2 + n2^2)/(2 n1 n2), exact for two classes of equal spread and opposite means."""
+    """The ratio (n1^2 + n2^2)/(2 n1 n2) in words, exact for two classes of equal spread and opposite means."""
     numbers = [int(n) for n in sizes.split(":")]
     if len(numbers) != 2:
         return ""
@@ -44,7 +44,7 @@ def _closed_form(sizes: str) -> str:
 
 
 def _movement(rows: Sequence[Row]) -> list[str]:
-    """How NC1 moves from equal to the most unequal classes, convention by convention."""
+    """A sentence on the change of NC1 from equal to the most unequal classes under each convention."""
     sizes = distinct(rows, "sizes")
     equal = [s for s in sizes if equal_classes({"sizes": s})]
     if not equal or len(sizes) < 2:

@@ -1,4 +1,4 @@
-"""Which rows stand against which: the comparisons of the study, each a list of judged cells."""
+"""Pairings: which rows stand against which in each comparison, as lists of judged cells."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings.compare import CellVerdict
     from nc1fast.studies.tidy import Row
 
-PUBLISHED = ("D1", "D2")  # the data that the claims are about
-COUNTER = "counter"  # the arm of mixtures chosen against them
+PUBLISHED = ("D1", "D2")  # data sets that the claims are about
+COUNTER = "counter"  # the arm of counter-examples
 _VARIANCES = ("weight_variance", "bias_variance")
-_KIND = ("model", "parametrization")  # two kernels of the same infinitely wide network
+_KIND = (
+    "model",
+    "parametrization",
+)  # free in comparisons of two kernels of the same infinitely wide network
 _ANY = (
     *_KIND,
     *_VARIANCES,
     "width",
     "noise",
     "state",
-)  # any two models of one activation and depth
+)  # free in comparisons of any two models of one activation and depth
 
 
 def published(rows: Sequence[Row]) -> list[Row]:
-    """Rows of the data of the claims, each arm under its first convention, without depth curves."""
+    """Rows of the published data, each arm under its first convention, without depth curves."""
     return select(_shallow(rows), lambda r: r["dataset"] in PUBLISHED and r["arm"] != COUNTER)
 
 
 def elsewhere(rows: Sequence[Row]) -> list[Row]:
-    """The same of all other data but the counter-examples: real data, and mixtures of the user."""
+    """Likewise of all other data but the counter-examples: real data, and mixtures of the user."""
     return select(_shallow(rows), lambda r: r["dataset"] not in PUBLISHED and r["arm"] != COUNTER)
 
 
 def counter_examples(rows: Sequence[Row]) -> list[Row]:
-    """The same of the mixtures chosen to show where a comparison turns."""
+    """Likewise of the mixtures chosen as counter-examples."""
     return select(_shallow(rows), arm=COUNTER)
 
 
@@ -55,33 +58,33 @@ def _shallow(rows: Sequence[Row]) -> list[Row]:
 
 
 def langevin_arms(rows: Sequence[Row]) -> set[str]:
-    """Arms whose networks were trained with noise, and whose adaptive kernels have that noise."""
+    """Arms whose networks were trained with Langevin noise, which is also that of their adaptive kernels."""
     noisy = select(rows, lambda row: not math.isnan(row["noise"]), model="network")
     return {row["arm"] for row in noisy}
 
 
 def ntk_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1(NTK) >= NC1(NNGP), the NTK in NTK parametrization."""
+    """The claim NC1(NTK) >= NC1(NNGP), for the NTK in NTK parametrization."""
     return compare(_ntk(rows), _kernel(rows, "NNGP"), _KIND)
 
 
 def released_ntk_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
-    """The same with the erf NTK that the released code gives."""
+    """The same claim with the erf NTK of the released code."""
     return compare(_kernel(rows, RELEASED_ERF_NTK), _kernel(rows, "NNGP"), _KIND)
 
 
 def ntk_against_released(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1(NTK) over that of the released code's erf NTK."""
+    """NC1 of the NTK over that of the released code's erf NTK."""
     return compare(_ntk(rows), _kernel(rows, RELEASED_ERF_NTK), _KIND)
 
 
 def erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1(erf) <= NC1(relu), NNGP against NNGP and NTK against NTK."""
+    """The claim NC1(erf) <= NC1(relu), NNGP against NNGP and NTK against NTK."""
     return _activations([*_kernel(rows, "NNGP"), *_ntk(rows)])
 
 
 def released_erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
-    """The same with the released code's erf NTK in place of the NTK."""
+    """The same claim with the released code's erf NTK in place of the NTK."""
     ntk = [
         {**row, "model": "NTK", "parametrization": "ntk"} for row in _kernel(rows, RELEASED_ERF_NTK)
     ]
@@ -89,24 +92,24 @@ def released_erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
 
 
 def start_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1 of networks at their start against that of the NNGP: the same but for the finite width."""
+    """NC1 of networks at their start against that of the NNGP, which agree up to the scatter of finite width."""
     start = select(rows, model="network", state="start")
     return compare(start, _kernel(rows, "NNGP"), _ANY, agree)
 
 
 def adaptive_against_nngp(rows: Sequence[Row], model: str = "AdaptiveKernel") -> list[CellVerdict]:
-    """NC1(adaptive kernel) <= NC1(NNGP)."""
+    """The claim NC1(adaptive kernel) <= NC1(NNGP), arm by arm."""
     return compare(_kernel(rows, model), _kernel(rows, "NNGP"), _ANY, at_most, arms="each")
 
 
 def shuffled_against_true(rows: Sequence[Row], model: str = "AdaptiveKernel") -> list[CellVerdict]:
-    """NC1(adaptive kernel of shuffled labels) >= NC1(that of the true ones), both under the true ones."""
+    """The claim that shuffled labels give the adaptive kernel a higher NC1, measured under the true labels."""
     shuffled = select(rows, model=model, state="shuffled")
     return compare(shuffled, _kernel(rows, model), ("state",), at_least, arms="within")
 
 
 def network_end_against_start(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1(T)/NC1(0) of networks: the same but for chance where training does not move the features."""
+    """NC1 of networks at the end against the start; they agree where training does not move the features."""
     return compare(*_end_and_start(rows, "network"), ("state",), agree, arms="within")
 
 
@@ -125,10 +128,10 @@ def network_against_adaptive(
 
 
 def adaptive_arms(rows: Sequence[Row], arm: str, model: str = "AdaptiveKernel") -> set[str]:
-    """Arms whose adaptive kernels belong beside the networks of an arm.
+    """Arms whose adaptive kernels are compared with the networks of an arm.
 
-    That arm itself; where it has none, all others. Langevin arms have a noise of their own: they lend and
-    borrow nothing.
+    That is the arm itself or, if it has no adaptive kernels, all others; Langevin arms, which have a noise of their own, are
+    compared with themselves alone.
     """
     arms, noisy = {row["arm"] for row in rows if row["model"] == model}, langevin_arms(rows)
     return {arm} & arms if arm in arms | noisy else arms - noisy
@@ -140,7 +143,7 @@ def ntk_against_own(rows: Sequence[Row]) -> list[CellVerdict]:
 
 
 def empirical_against_own(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1 of the networks' empirical NTKs at the start against that of their NTK."""
+    """NC1 of the networks' empirical NTKs at the start against that of their limiting NTK."""
     start = select(rows, model="empirical NTK", state="start")
     return compare(start, _ntk(rows, of_network=True), _ANY, agree, arms="within")
 
@@ -151,7 +154,7 @@ def empirical_end_against_start(rows: Sequence[Row]) -> list[CellVerdict]:
 
 
 def released_against_probe(rows: Sequence[Row]) -> list[CellVerdict]:
-    """One kernel under the convention 'released' over the same under 'probe'."""
+    """NC1 of a kernel under the convention 'released' against that under 'probe'."""
     kernels = [*_kernel(rows, "NNGP"), *_ntk(rows)]
     by_name = {name: select(kernels, convention=name) for name in ("released", "probe")}
     return compare(by_name["released"], by_name["probe"], ("convention",), alike)
