@@ -1,4 +1,4 @@
-"""The data of the benchmarks and the answer every contestant gives."""
+"""The problem of the benchmarks, a Gaussian mixture, and the answer that every contestant gives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[Any]
 
-# Two layers, no biases, unit weight variance: what all contestants have.
+# Kernels that all contestants have: two layers, no biases, unit weight variance.
 KERNELS = ("nngp-relu", "ntk-relu", "nngp-erf")
 
 
@@ -54,16 +54,16 @@ class Problem:
 
     @property
     def pairs(self) -> float:
-        """Pairs of the upper triangle, N^2 / 2."""
+        """Number of pairs of the upper triangle, N^2 / 2."""
         return 0.5 * self.n_samples**2
 
     @property
     def triangle_flops(self) -> float:
-        """N^2 d: multiplications and additions of the inner products of the upper triangle."""
+        """Multiplications and additions of the inner products of the upper triangle, N^2 d."""
         return float(self.n_samples) ** 2 * self.n_features
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields, for JSON."""
+        """The fields as a dict, for JSON."""
         return asdict(self)
 
 
@@ -76,7 +76,7 @@ class Answer:
     traces: Floats | None = None  # (C,)  sum over i in c of k_ii
 
     def as_dict(self) -> dict[str, Any]:
-        """Return lists and numbers, for JSON."""
+        """The fields as lists and numbers, for JSON."""
         return {
             "nc1": self.nc1,
             "block_sums": None if self.block_sums is None else self.block_sums.tolist(),
@@ -85,7 +85,7 @@ class Answer:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Answer:
-        """Invert `as_dict`."""
+        """The answer from its `as_dict`."""
 
         def array(value: Any) -> Floats | None:
             return None if value is None else np.asarray(value)
@@ -106,7 +106,7 @@ def answer_from_sums(block_sums: Floats, traces: Floats, sizes: Floats) -> Answe
 
 
 def disagreement(answer: Answer, other: Answer) -> float:
-    """Return the largest difference: of block sums in units of the largest one, and of NC1, relative."""
+    """Largest difference: relative for NC1, in units of the largest block sum for block sums."""
     worst = abs(answer.nc1 - other.nc1) / abs(other.nc1)
     if answer.block_sums is not None and other.block_sums is not None:
         scale = np.abs(other.block_sums).max()
@@ -121,7 +121,7 @@ def check_kernel(kernel: str, supported: tuple[str, ...]) -> None:
 
 
 class DisagreementError(AssertionError):
-    """Two contestants that gave different answers; nothing is timed then."""
+    """Raised where two contestants give different answers, before anything is timed."""
 
 
 # Largest accepted `disagreement`. float64: programs with arccos of a clipped ratio lose half the digits on the diagonal.
@@ -129,18 +129,18 @@ TOLERANCE = {"float32": 2e-4, "float64": 1e-8}
 
 
 def require_agreement(answers: dict[str, Answer], dtype: str) -> float:
-    """Check that all answers agree with the first one; return the largest disagreement.
+    """The largest disagreement of answers with the first one, which must be small.
 
     Parameters
     ----------
     answers : dict of str to Answer
     dtype : {"float32", "float64"}
-        The least precise of those that computed them.
+        The lowest precision among those that computed them.
 
     Raises
     ------
     DisagreementError
-        If one differs by more than `TOLERANCE`.
+        If an answer differs by more than `TOLERANCE`.
     """
     (first, reference), *others = answers.items()
     worst = 0.0

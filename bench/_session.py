@@ -1,4 +1,4 @@
-"""What a benchmark is given, and what it gives back."""
+"""`Session`, the settings of a run of benchmarks, and `Result`, the rows and claims of one of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """The settings of one run of the benchmarks, and the peak measured along the way.
+    """The settings of one run of the benchmarks, and the machine's peak as measured during it.
 
     Parameters
     ----------
     n_threads : int, default 2
     quick : bool, default False
-        Small sizes: shows that everything runs. Its numbers mean nothing.
+        Small sizes, which show that everything runs; the numbers mean nothing.
     """
 
     n_threads: int = 2
@@ -31,11 +31,11 @@ class Session:
         self.peak = Peak(self.n_threads)
 
     def size(self, n_samples: int) -> int:
-        """Return the number of samples, or a small one for a quick run."""
+        """The number of samples, at most 2048 in a quick run."""
         return min(n_samples, 2048) if self.quick else n_samples
 
     def rounds(self, rounds: int) -> int:
-        """Return the number of rounds, or 2 for a quick run."""
+        """The number of rounds, at most 2 in a quick run."""
         return min(rounds, 2) if self.quick else rounds
 
 
@@ -44,7 +44,7 @@ _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt}
 
 @dataclass(frozen=True)
 class Claim:
-    """A number that the project promises, and what was measured."""
+    """A number that the project promises, beside the measured one."""
 
     text: str
     measured: float
@@ -57,7 +57,7 @@ class Claim:
         return bool(_COMPARE[self.relation](self.measured, self.target))
 
     def as_row(self) -> dict[str, Any]:
-        """Return a row of the table of claims."""
+        """The claim as a row of a table."""
         return {
             "claim": self.text,
             "measured": self.measured,
@@ -74,17 +74,19 @@ class Result:
     rows: list[dict[str, Any]] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)  # JSON only: all values, plans, libraries
+    details: dict[str, Any] = field(
+        default_factory=dict
+    )  # for the JSON alone: all values, plans, libraries
 
     def text(self) -> str:
-        """Return the tables, and the remarks below them."""
+        """The tables as text, with the remarks below them."""
         parts = [f"== {self.name}", table(self.rows)]
         if self.claims:
             parts += ["", table([claim.as_row() for claim in self.claims])]
         return "\n".join([*parts, *(f"note: {remark}" for remark in self.remarks), ""])
 
     def write(self, folder: Path, session: Session) -> Path:
-        """Write name.json with everything in it; returns its path."""
+        """Write everything to NAME.json in a folder; returns its path."""
         path = folder / f"{self.name}.json"
         write_json(
             path,

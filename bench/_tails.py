@@ -1,4 +1,4 @@
-"""Labelled rows of which a few hold most of what NC1 is made of: heavy tails, outliers, wrong labels, a table of 16 classes."""
+"""Labelled rows of which a few dominate NC1: heavy tails, outliers, wrong labels, a table of 16 classes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def student_norms(n: int) -> Rows:
 
 
 def outliers(n: int, many: int, times: float) -> Rows:
-    """Gaussian classes, some rows of which are as many times as long."""
+    """Gaussian classes in which some rows are many times longer than the others."""
     rng = np.random.default_rng(3)
     y = _classes(n)
     X = rng.normal(size=(CLASSES, FEATURES))[y] + 0.5 * rng.normal(size=(n, FEATURES))

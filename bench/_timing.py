@@ -1,4 +1,4 @@
-"""Timing: interleaved rounds, paired ratios, the machine's own peak, and what a result is stamped with."""
+"""Timing: interleaved rounds, paired ratios, the machine's own peak, and the stamp of a result."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Samples:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """Median of the seconds of all rounds."""
         return statistics.median(self.values)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return median, range and values, for JSON."""
+        """Median, range and all values, for JSON."""
         return {
             "median": self.median,
             "min": min(self.values),
@@ -45,7 +45,7 @@ class Samples:
         }
 
     def ratio_to(self, other: Samples) -> Samples:
-        """Divide round by round: pairs that ran side by side."""
+        """Ratios to other timings round by round, of runs that followed each other."""
         return Samples(tuple(a / b for a, b in zip(self.values, other.values, strict=True)))
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Samples:
 
 
 def repeat(run: Callable[[], float], rounds: int = 5) -> Samples:
-    """Run `rounds` times in a row; `run` returns its own seconds."""
+    """Timings of `rounds` runs in a row; `run` returns its own seconds."""
     values = []
     for _ in range(rounds):
         time.sleep(PAUSE)
@@ -106,12 +106,12 @@ class Peak:
         self.readings.append(json.loads(text))
 
     def gflops(self, dtype: str) -> float:
-        """GFLOP/s of fused multiply-adds on all threads."""
+        """Peak of fused multiply-adds on all threads, in GFLOP/s."""
         return float(max(reading["gflops"][dtype] for reading in self.readings))
 
     @property
     def ghz(self) -> float:
-        """Core clock."""
+        """Clock of a core in GHz."""
         return float(max(reading["ghz"] for reading in self.readings))
 
     @property
@@ -125,7 +125,7 @@ class Peak:
         return float(max(ratios))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the best values and all readings, for JSON."""
+        """The best values and all readings, for JSON."""
         return {
             "threads": self.n_threads,
             "gflops": {dtype: self.gflops(dtype) for dtype in ("float32", "float64")},
@@ -159,7 +159,7 @@ def compile_peak_program() -> tempfile.TemporaryDirectory[str]:
 
 
 def environment(n_threads: int) -> dict[str, Any]:
-    """Stamp a result: when, on what machine, with what software and settings."""
+    """Stamp of a result: date, machine, versions of software, settings."""
     stamp: dict[str, Any] = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.machine(),

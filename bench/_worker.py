@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Variables that would force a BLAS kernel or a cache size on a competitor; it shall run as well as it can.
+# Variables that would force a BLAS kernel or a cache size on a competitor, which should run at its best.
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 @functools.cache
 def _compiler_cache() -> str:
-    """Return the folder where torch.compile keeps its objects for the length of this run."""
+    """Folder in which torch.compile keeps its objects during this run."""
     folder = tempfile.TemporaryDirectory(prefix="bench-compiled-")
     atexit.register(folder.cleanup)
     return folder.name
 
 
 class WorkerError(RuntimeError):
-    """What went wrong in a child process."""
+    """Raised for an error in a child process; the message is that of the child."""
 
 
 class Worker:
@@ -121,7 +121,7 @@ class Worker:
         return float(reply["seconds"]), Answer.from_dict(reply["answer"])
 
     def timer(self, key: str) -> Callable[[], float]:
-        """Return a function that runs once and gives the seconds."""
+        """A function that runs once and returns the seconds."""
         return lambda: self.run(key)[0]
 
     def peak_memory(self, key: str) -> int:
@@ -129,7 +129,7 @@ class Worker:
         return int(self._ask(op="memory", key=key)["bytes"])
 
     def environment(self) -> dict[str, Any]:
-        """Return the BLAS libraries and versions that the child has loaded."""
+        """The BLAS libraries that the child has loaded, with their versions."""
         reply: dict[str, Any] = self._ask(op="environment")["environment"]
         return reply
 
@@ -155,7 +155,7 @@ class Worker:
 
 
 def _loaded_environment() -> dict[str, Any]:
-    """Describe numerical libraries loaded in this process: BLAS kernels, versions."""
+    """Numerical libraries loaded in this process, with BLAS kernels and versions."""
     found: dict[str, Any] = {}
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
@@ -191,7 +191,7 @@ def _loaded_environment() -> dict[str, Any]:
 
 
 def _resident(field: str) -> int:
-    """Return VmRSS or VmHWM of this process in bytes."""
+    """VmRSS or VmHWM of this process in bytes."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
@@ -199,7 +199,7 @@ def _resident(field: str) -> int:
 
 
 def _peak_rise(run: Any) -> int:
-    """Return the rise of resident memory during run(), at its highest, in bytes.
+    """Highest rise of resident memory during run(), in bytes.
 
     Free memory is given back first, so that the call cannot hide in it; then the high-water mark is reset (Linux).
     """
@@ -212,7 +212,7 @@ def _peak_rise(run: Any) -> int:
 
 
 def _serve() -> None:
-    """Answer commands from stdin until it ends. What libraries print goes to stderr."""
+    """Answer commands from stdin until it ends; output of libraries goes to stderr."""
     from bench.competitors import PREPARE, Prepared, UnavailableError
 
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")

@@ -33,7 +33,7 @@ def data(n_samples: int, n_features: int) -> tuple[Any, Any, Any]:
 
 
 def run(session: Session) -> Result:
-    """Measure the three."""
+    """Measure speed, accuracy and memory of the solver."""
     result = Result("adaptive")
     _against_the_released_schedule(result, session)
     _at_full_size(result, session)
@@ -94,7 +94,7 @@ def _symmetric(sigma: Any) -> Any:
 
 
 def _at_full_size(result: Result, session: Session) -> None:
-    """In a process of its own, whose memory is measured."""
+    """Results of the large problem, in a process of its own whose memory is measured."""
     n_samples, n_features = (512, 16) if session.quick else (4096, 64)
     command = [sys.executable, "-m", "bench.bench_adaptive", str(n_samples), str(n_features)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout

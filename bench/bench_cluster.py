@@ -25,7 +25,7 @@ RATIO = 1.10
 
 
 def run(session: Session) -> Result:
-    """Measure both."""
+    """Measure the pass in one process and in bundles on a cluster."""
     result = Result("cluster")
     problem = Problem(session.size(N_SAMPLES), N_FEATURES, dtype=DTYPE)
     with Worker(session.n_threads, competitor=False) as worker:

@@ -61,7 +61,7 @@ def run(session: Session) -> Result:
             )
             named = f"Gaussian, d = {n_features}, {':'.join(map(str, sizes))}"
             some = range(20 if session.quick else seeds)
-            row = coverage(named, X, y, kernel, method.split()[-1], some, size)
+            row = coverage(named, (X, y), kernel, method.split()[-1], some, size)
             result.rows.append(row | {"method": method})
             fractions.append(row["covered"] / (row["seeds"] - row["refused"]))
         result.claims += [
@@ -71,7 +71,7 @@ def run(session: Session) -> Result:
     for (family, make), (method, kernel, n, settings) in itertools.product(FAMILIES.items(), TAILS):
         seeds = range(20 if session.quick else SEEDS_FEW)
         X, y = make(n)
-        row = coverage(family, X, y, kernel, method, seeds, settings)
+        row = coverage(family, (X, y), kernel, method, seeds, settings)
         result.rows.append(row)
         if row["refused"] < row["seeds"]:
             covered = row["covered"] / (row["seeds"] - row["refused"])
@@ -90,14 +90,14 @@ def _name(kernel: nc.NNGP | nc.NTK) -> str:
 
 def coverage(
     family: str,
-    X: Any,
-    y: Any,
+    data: tuple[Any, Any],
     kernel: nc.NNGP | nc.NTK,
     method: str,
     seeds: range,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """How many intervals hold the exact value, how many are refused, and their median half width relative to it."""
+    """A row: the intervals that cover the exact value, those refused, and the median relative half width."""
+    X, y = data
     exact = nc.collapse(X, y, kernel, convention="papyan")
     estimate = getattr(nc.estimators, method)
     hits, refused, widths = 0, 0, []
@@ -129,7 +129,7 @@ def coverage(
 
 
 def _auto(session: Session, result: Result) -> float:
-    """The largest of the medians of seconds over exact."""
+    """Largest median of the seconds of `auto` over those of the exact method."""
     slowest = 0.0
     kernel = nc.NTK("relu")
     for (family, make), n in itertools.product(FAMILIES.items(), AUTO):

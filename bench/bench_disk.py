@@ -28,7 +28,7 @@ RATIO = 1.25
 
 
 def run(session: Session) -> Result:
-    """Measure all cases."""
+    """Measure rows on disk against rows in memory, case by case."""
     result = Result("disk")
     for n_samples, n_features, dtype, limit, by_class in CASES:
         problem = Problem(session.size(n_samples), n_features, dtype=dtype, by_class=by_class)

@@ -30,7 +30,7 @@ RMS, GRAM, DEEP = 0.01, 0.06, 0.03
 N, D, CLASSES, SUBSET = 2_000_000, 64, 10, 100_000
 LIMIT, SLACK, SECONDS = 256 * MIB, 150 * MIB, 60
 
-# In a fresh process: what a user would run, and what it took.
+# Program of a fresh process: the call of a user, and its seconds and memory.
 _PROGRAM = """
 import json, resource, sys, time
 import nc1fast as nc
@@ -46,7 +46,7 @@ print(json.dumps({"nc1": result.nc1, "interval": result.interval, "reason": resu
 
 
 def run(session: Session) -> Result:
-    """Measure all three."""
+    """Measure errors at depth 2, at larger depths, and rows on disk."""
     result = Result("estimators")
     _errors(session, result)
     _deep(session, result)
@@ -159,7 +159,7 @@ def _written(path: Path, n: int) -> tuple[Path, Path]:
 
 
 def _fresh(files: tuple[Path, Path], kernel: str, n_threads: int) -> dict[str, Any]:
-    """What a process of its own gives and takes."""
+    """Answer, seconds and memory of the call in a process of its own."""
     arguments = [sys.executable, "-c", _PROGRAM % LIMIT, *map(str, files), kernel, str(n_threads)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)

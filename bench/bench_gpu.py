@@ -70,7 +70,7 @@ def run(session: Session) -> Result:
 
 
 def device_info() -> Any:
-    """What nc1fast knows of the device.
+    """The description of the device by nc1fast.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def device_info() -> Any:
 def collapse(
     problem: Problem, device: str | None = None, dtype: str | None = None
 ) -> Callable[[], Any]:
-    """The whole call on rows as the user has them."""
+    """A function that makes the whole call, on rows as a user has them."""
     nc = import_or_unavailable("nc1fast")
     X, y = problem.data()
     kernel = nc1fast_kernel(KERNEL)
@@ -98,7 +98,7 @@ def collapse(
 
 
 def _check(result: Result, session: Session) -> None:
-    """NC1 of the device within the sum of the two bounds of that of the processor in float64."""
+    """Compare NC1 of the device with that of the processor in float64, within the sum of their bounds."""
     for n_features in (7, 128, 784):
         problem = Problem(min(CHECKED, session.size(CHECKED)) - 5, n_features)
         exact = collapse(problem, "cpu")()
@@ -199,7 +199,7 @@ def _race(
     *,
     claim: bool,
 ) -> None:
-    """Answers first, then rounds in turn; a ratio is theirs over ours, round by round."""
+    """Compare answers, then time rounds in turn; a ratio is a competitor's seconds over ours, round by round."""
     require_agreement({name: program() for name, program in programs.items()}, problem.dtype)
     timed = {name: partial(_timed, program) for name, program in programs.items()}
     samples = interleave(timed, session.rounds(6))

@@ -147,7 +147,7 @@ def _tangent(result: Result, session: Session) -> None:
 
 
 def _timer(program: Callable[[], Any]) -> Callable[[], float]:
-    """Its own seconds."""
+    """A function that runs a program once and returns its seconds."""
 
     def timed() -> float:
         start = time.perf_counter()

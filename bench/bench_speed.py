@@ -32,7 +32,7 @@ SMALL_TARGET_MS = 3.0
 
 
 def run(session: Session) -> Result:
-    """Measure all cases."""
+    """Measure the whole call at all sizes and precisions."""
     result = Result("speed")
     session.peak.measure()
     for n_samples, n_features in CASES:

@@ -1,4 +1,4 @@
-"""Everything that is timed, by name: nc1fast and what it is compared with.
+"""All contestants by name: nc1fast and its competitors.
 
 A contestant is prepared once (imports, compilation, the search for its best tile) and then run; only the run is timed. Each
 run goes from the rows and labels as the user has them to an `Answer`.
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 
 class UnavailableError(RuntimeError):
-    """A contestant that cannot run here: what it needs is not installed."""
+    """Raised for a contestant that cannot run here, because a library is missing."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A contestant ready to run, and what was chosen on the way."""
+    """A contestant that is ready to run, with notes on its settings."""
 
     run: Callable[[], Answer]
     notes: dict[str, Any] = field(default_factory=dict)
-    keep: Any = None  # what must live as long, such as a temporary folder
+    keep: Any = None  # kept alive as long, such as a temporary folder
     processor: Callable[[], float] = time.process_time  # seconds of all its processes so far
 
 
@@ -59,10 +59,9 @@ def prepare_nc1fast(
     n_threads: int,
     *,
     kernels: list[str],
-    statistics: str = "sums",
-    dtype: str | None = None,
     layers: bool = False,
     memory_limit: int | None = None,
+    **settings: Any,
 ) -> Prepared:
     """Prepare ``nc1fast.collapse``; the answer is the last kernel's.
 
@@ -71,14 +70,13 @@ def prepare_nc1fast(
     problem : Problem
     n_threads : int
     kernels : list of str
-        One is passed as a kernel, several as a list, which shares one pass.
-    statistics : {"sums", "all"}, default "sums"
-    dtype : {"float32", "float64", "mixed"}, optional
-        Of the tiles; the problem's by default.
+        One is passed as a kernel, several as a list, which share one pass.
     layers : bool, default False
         Pass ``kernel.layers()`` of the one kernel.
     memory_limit : int, optional
-        Then the rows stay in a temporary file.
+        With a limit the rows stay in a temporary file.
+    **settings
+        Further ones of ``nc1fast.collapse``; default: statistics "sums", dtype that of the problem.
     """
     nc = _import("nc1fast")
     source: Any
@@ -89,6 +87,7 @@ def prepare_nc1fast(
         path = Path(folder.name) / "X.npy"
         np.save(path, source)
         source = path
+    settings = {"statistics": "sums", "dtype": problem.dtype} | settings
     objects: Any = [nc1fast_kernel(name) for name in kernels]
     if layers:
         objects = objects[0].layers()
@@ -100,10 +99,9 @@ def prepare_nc1fast(
             source,
             y,
             objects,
-            statistics=statistics,
-            dtype=dtype or problem.dtype,
             n_threads=n_threads,
             memory_limit=memory_limit,
+            **settings,
         )
         last = results[-1] if isinstance(results, list) else results
         return Answer(float(last.nc1), last.sums.block_sums, last.sums.traces)
@@ -127,7 +125,9 @@ def prepare_cluster(problem: Problem, n_threads: int, *, kernel: str) -> Prepare
     def run() -> Answer:
         journal.unlink(missing_ok=True)
         result = nc.collapse(
-            *(X, y, nc1fast_kernel(kernel)),
+            X,
+            y,
+            nc1fast_kernel(kernel),
             statistics="sums",
             dtype=problem.dtype,
             executor=client,

@@ -1,4 +1,4 @@
-"""What a user of torch writes for one hidden layer: the training loop, NC1 of the features, the tangent kernel."""
+"""One hidden layer as a user of torch writes it: the training loop, NC1 of the features, the tangent kernel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Plain(torch.nn.Module):  # type: ignore[misc]
         return torch.erf(self.hidden(X))
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
-        """Outputs, shape (n_samples, 1)."""
+        """Outputs of the network, shape (n_samples, 1)."""
         return self.readout(self.features(X))
 
 
@@ -39,7 +39,7 @@ def train(
     lr: float,
     weight_decay: float,
 ) -> float:
-    """Full-batch gradient descent that watches its loss, and nothing else; returns the loss at the end."""
+    """Full-batch gradient descent that records its loss alone; returns the loss at the end."""
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=weight_decay)
     losses = []
     for _ in range(epochs):

@@ -1,4 +1,4 @@
-"""What a pass costs, and what that comes to on many machines: ``python -m bench.scaling [--quick]``.
+"""Cost of a pass, measured here, and of the same pass on many machines, played through: ``python -m bench.scaling [--quick]``.
 
 Measures, on one thread and in seconds of the processor (so that a busy machine may be measured): a pair, a row that is packed
 and a row that is surveyed by number of features and precision, a random-feature estimate, and what a bundle costs the process
@@ -51,7 +51,7 @@ FAILURES = 1e-6  # bundles lost per second of work
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one thread: per pair, per row of a bundle (read and packed), per row of the survey (hash included), per bundle."""
+    """Seconds of one thread: per pair, per row read and packed, per row surveyed and hashed, per bundle."""
 
     pair: float
     row: float
@@ -60,7 +60,7 @@ class Cost:
 
 
 def processor_seconds(run: Callable[[], Any]) -> float:
-    """Of all threads of this process; the better of two."""
+    """Processor seconds of all threads of this process, the better of two runs."""
     seconds = []
     for _ in range(2):
         started = time.process_time()
@@ -70,7 +70,7 @@ def processor_seconds(run: Callable[[], Any]) -> float:
 
 
 def pass_cost(n_features: int, dtype: str, *, quick: bool) -> Cost:
-    """From one pass and from some of its bundles, which pack more rows for their pairs. Rows in a file, in the system's cache."""
+    """Costs from one pass and from some of its bundles, which pack more rows for their pairs; rows in a cached file."""
     m = 1024 if quick else 8192
     with tempfile.TemporaryDirectory() as folder:
         X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype=dtype).data()
@@ -135,7 +135,7 @@ def _workers(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers of one thread each, and the process that plans."""
+    """Workers of one thread each, and the one process that plans."""
 
     n_workers: int
     bundle: float  # seconds of the planning process
@@ -185,15 +185,15 @@ def simulate(
 
 
 def _durations(rng: np.random.Generator, count: int, mean: float) -> Iterator[float]:
-    """What each bundle takes, with what is lost on the way."""
+    """Seconds of each bundle, with those lost to failures."""
     for scatter, luck in zip(rng.standard_normal(count), rng.random(count), strict=True):
         seconds = mean * math.exp(SCATTER * scatter)
         lost = luck < 1 - math.exp(-FAILURES * seconds)
-        yield seconds * (1.5 if lost else 1.0)  # in the middle, on average
+        yield seconds * (1.5 if lost else 1.0)  # a failure is in the middle, on average
 
 
 def human(seconds: float) -> str:
-    """Seconds, minutes, hours, days or years."""
+    """A time as text, in seconds, minutes, hours, days or years."""
     for name, length in (("years", 31_557_600), ("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.3g} {name}"
@@ -201,7 +201,7 @@ def human(seconds: float) -> str:
 
 
 def main() -> None:
-    """Measure, play through, print."""
+    """Measure the costs, play clusters through, print the tables."""
     parser = argparse.ArgumentParser(prog="bench.scaling", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shows that it runs; no meaning")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))

@@ -1,4 +1,4 @@
-"""What a competent user writes for a GPU: NC1 by square tiles of the Gram matrix, with CuPy or torch.
+"""The program of a competent user of a GPU: NC1 by square tiles of the Gram matrix, with CuPy or torch.
 
 Rows are scaled once and stay on the device. One tile of the upper triangle at a time: a matrix product, the activation on all its
 entries, and class sums by two products with indicators. The elementwise part is one kernel (`cupy.fuse`) or a few (torch), or
@@ -32,7 +32,7 @@ SEARCHED = 4  # tiles per candidate of the search
 
 
 def import_or_unavailable(module: str) -> Any:
-    """Import, or say that a contestant cannot run here."""
+    """Import a library; UnavailableError where it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -128,7 +128,7 @@ class TiledDevice:
         return answer_from_sums(factor * (sums + sums.T), traces, sizes)
 
     def seconds_per_pair(self, X: Floats, y: NDArray[np.int64]) -> float:
-        """Measured on a few tiles, after one that warms up."""
+        """Seconds measured on a few tiles, after one that warms up."""
         self._load(X, y)
         tiles = list(self._tiles())[: SEARCHED + 1]
         self._sum(iter(tiles[:1]))

@@ -37,7 +37,7 @@ OUTER_FEATURES = 4  # up to this d, products as sums of outer products are tried
 
 @dataclass(frozen=True)
 class Plan:
-    """How the tiles are computed.
+    """A plan of the tiles and how they are computed.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Plan:
     outer: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields, for JSON."""
+        """The fields as a dict, for JSON."""
         return asdict(self)
 
 
@@ -67,7 +67,7 @@ def _angle_factor(kernel: str) -> float:
 
 
 def _values(kernel: str, rho: Any) -> Any:
-    """Evaluate what is not linear in rho, as one expression for torch.compile."""
+    """The part of a kernel that is not linear in rho, as one expression for torch.compile."""
     if kernel == "nngp-erf":
         return torch.asin(rho)
     rho = rho.clamp(-1, 1)
@@ -276,7 +276,7 @@ class TiledTorch:
 
 
 def can_compile() -> str:
-    """Return an empty string if torch.compile works here as installed, else why not."""
+    """The reason why torch.compile does not work here, or an empty string."""
     try:
         torch.compile(lambda x: x + 1, dynamic=True)(torch.ones(8))
     except Exception as error:  # noqa: BLE001 - whatever it raises, the reason is reported
@@ -293,7 +293,7 @@ def search(
     *,
     compiled: bool = False,
 ) -> tuple[Plan, dict[str, float]]:
-    """Time every plan on this problem; return the fastest, and the nanoseconds per pair of all.
+    """The fastest plan on this problem, and the nanoseconds per pair of all.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """The erf NTK and the NC1 convention of the code released with arXiv 2406.02105.
 
-That code is github.com/kvignesh1420/shallow_nc1. Kept so that a report can show both curves side by
-side. The kernel differs from the NTK in one place: where the derivative's dual needs the outer
-product of the vector 1 + 2 k_ii with itself, the released code forms its dot product, one number for
-the whole data set. It is therefore not a function of two rows, and lives outside the engine.
+That code is github.com/kvignesh1420/shallow_nc1; a report shows both curves side by side. The matrix differs from the NTK
+in one place: where the dual of the derivative needs the outer product of the vector 1 + 2 k_ii with itself, the released
+code forms the dot product, one number for the whole data set. An entry is therefore no function of two rows, and the
+matrix is formed in NumPy.
 """
 
 from __future__ import annotations
