@@ -1,0 +1,126 @@
+"""Mistakes in the description of a study, in words: the line of its file, the key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from typing import TYPE_CHECKING, Any
+
+from nc1fast.studies.fields import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import ValidationError
+
+_MOST_ERRORS = 3  # shown of one description
+# Words for the kinds of errors that pydantic words for programmers.
+_WORDS = {
+    "missing": "this key is missing",
+    "model_type": "must be a mapping of keys",
+    "tuple_type": "must be a list",
+    "too_short": "must have {min_length} or more entries",
+    "literal_error": "must be {expected}",
+    "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
+}
+
+
+def repeated_key(root: Any) -> Any:
+    """The node of a key that a mapping has twice, of which YAML would silently take the last; None if there is none."""
+    waiting, known = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in known or not isinstance(getattr(node, "value", None), list):
+            continue
+        known.add(id(node))  # anchors make the tree a graph
+        if node.id == "sequence":
+            waiting += node.value
+            continue
+        keys: set[Any] = set()
+        for key, value in node.value:
+            if key.id == "scalar" and key.value in keys:
+                return key
+            keys.add(key.value if key.id == "scalar" else None)
+            waiting.append(value)
+    return None
+
+
+def explained(error: ValidationError, root: Any) -> str:
+    """The errors of a description as "line N: key: message", joined by semicolons; at most three are shown.
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+    root : yaml.Node
+        The tree of the description.
+
+    Notes
+    -----
+    Some errors only follow from others: a value that may be a number or a list fails as both, and a list whose entries are
+    wrong is also too short. The first error of the innermost keys is shown.
+    """
+    told = _innermost(error.errors(include_url=False), root)
+    more = f" (and {len(told) - _MOST_ERRORS} more)" if len(told) > _MOST_ERRORS else ""
+    return f"{'; '.join(told[:_MOST_ERRORS])}{more}"
+
+
+def _innermost(errors: Sequence[Any], root: Any) -> list[str]:
+    """Lines for the errors whose keys are not the beginning of the keys of another one."""
+    told: dict[tuple[int | str, ...], str] = {}
+    for error in errors:
+        keys, line = _place(root, error["loc"], missing=error["type"] == "missing")
+        name = ".".join(map(str, keys)) or "study"
+        told.setdefault(keys, f"line {line}: {name}: {_message(error)}")
+    return [
+        text
+        for keys, text in told.items()
+        if not any(len(other) > len(keys) and other[: len(keys)] == keys for other in told)
+    ]
+
+
+def _place(
+    root: Any, loc: Sequence[int | str], *, missing: bool
+) -> tuple[tuple[int | str, ...], int]:
+    """Keys and line of an error; parts of `loc` that are no keys, such as the kind of a source, are left out."""
+    node, line = root, 1
+    keys: list[int | str] = []
+    for part in loc:
+        found = _child(node, part)
+        if found is not None:
+            line, node = found
+            keys.append(part)
+    if missing:
+        keys.append(loc[-1])
+    return tuple(keys), line
+
+
+def _child(node: Any, part: int | str) -> tuple[int, Any] | None:
+    """Line and node of an item of a list or of a value of a mapping, if there is one."""
+    kind = getattr(node, "id", "")
+    if kind == "sequence" and isinstance(part, int) and part < len(node.value):
+        return line_of(node.value[part]), node.value[part]
+    if kind == "mapping":
+        for key, value in node.value:
+            if key.value == part:
+                return line_of(key), value
+    return None
+
+
+def line_of(node: Any) -> int:
+    """Number, from 1, of the line on which a node begins."""
+    return int(node.start_mark.line) + 1
+
+
+def _message(error: Any) -> str:
+    """The words of one error, with the value found and the allowed value closest to it."""
+    context = error.get("ctx", {})
+    told = str(error["msg"]).removeprefix("Value error, ")
+    text = _WORDS.get(error["type"], told[:1].lower() + told[1:])
+    if error["type"] in _WORDS:
+        text = text.format_map(context)
+    if error["type"] in ("missing", "unknown_key", "value_error"):
+        return text
+    found = context.get("tag", error["input"])
+    allowed = re.findall(r"'([^']*)'", context.get("expected", context.get("expected_tags", "")))
+    got = f", got {reprlib.repr(found)}" if isinstance(found, str | int | float | None) else ""
+    return f"{text}{got}{did_you_mean(found, allowed)}"
