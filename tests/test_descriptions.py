@@ -277,6 +277,13 @@ def test_several_errors_are_told_each_with_its_line():
     ]
 
 
+@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "name: \x00"])
+def test_text_that_no_parser_takes_is_one_line(text):
+    with pytest.raises(ValueError, match=r"^bad\.yml: not valid YAML: ") as error:
+        studies.parse(text, "bad.yml")
+    assert "\n" not in str(error.value)
+
+
 def test_an_alias_of_itself_is_no_description():
     with pytest.raises(ValueError, match="must be a mapping"):
         studies.parse("&a [*a]")

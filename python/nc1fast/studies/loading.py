@@ -95,4 +95,6 @@ def _read(text: str, where: str) -> tuple[Any, Any]:
         line = "" if mark is None else f", line {mark.line + 1}"
         problem = " ".join((getattr(error, "problem", None) or str(error)).split())
         raise ValueError(f"{where}{line}: not valid YAML: {problem}") from None
+    except RecursionError:
+        raise ValueError(f"{where}: not valid YAML: too many levels inside each other") from None
     return root, content
