@@ -365,6 +365,15 @@ def test_changed_data_file_changes_the_fingerprint(tmp_path):
     assert runner.fingerprint(study) != before
 
 
+def test_every_section_of_an_arm_enters_the_fingerprint_and_the_provenance(small):
+    text = SMALL.replace("name: depth", "name: depth\n    adaptive: [{noise: NOISE}]")
+    one, other = (studies.parse(text.replace("NOISE", noise)) for noise in ("0.1", "0.2"))
+    assert len({runner.fingerprint(study) for study in (small, one, other)}) == 3
+    described = runner.describe(one)["description"]
+    assert described["arms"][2]["adaptive"] == [{"noise": 0.1}]
+    assert studies.Study.model_validate(described) == one
+
+
 def test_journal_is_one_json_record_per_line(finished):
     lines = (finished.folder / "journal.jsonl").read_text().splitlines()
     assert len(lines) == 1 + 12

@@ -39,7 +39,7 @@ def study(
         typer.Option(help="Threads of a kernel pass; default: 1, or all cores with --jobs 1."),
     ] = None,
 ) -> None:
-    """Run a study into one table, figures and a report. A run that is killed loses at most the cells in work."""
+    """Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed."""
     from nc1fast import studies
     from nc1fast.core import provenance
     from nc1fast.studies import report
