@@ -20,9 +20,8 @@ import nc1fast as nc
 from nc1fast.cli import learn, measure, parts, study
 
 INTERRUPTED = 130
-_USAGE_ERROR: Any = (
-    typer.BadParameter.__base__
-)  # the base class of typer's usage errors, which it does not export
+# The base class of typer's usage errors, which it does not export.
+_USAGE_ERROR: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     add_completion=False,

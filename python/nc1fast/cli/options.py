@@ -29,7 +29,9 @@ Data = Annotated[
 ]
 Labels = Annotated[
     str | None,
-    typer.Option(help="Column of a .csv (name or index), or the file of labels beside a .npy or IDX file."),
+    typer.Option(
+        help="Column of a .csv (name or index), or the file of labels beside a .npy or IDX file."
+    ),
 ]
 Keys = Annotated[
     str | None, typer.Option(help="Names of the data and the labels in a .npz file: X,y.")

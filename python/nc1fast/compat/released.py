@@ -19,9 +19,8 @@ from nc1fast.support.arithmetic import ieee
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-CONVENTION = (
-    "released"  # name in `nc1fast.collapse` of the class weights of the released kernel formula
-)
+# Name in `nc1fast.collapse` of the class weights of the released kernel formula.
+CONVENTION = "released"
 
 
 @ieee

@@ -54,7 +54,7 @@ class Arm(Entry):
         Data sets that give series.
     """
 
-    model_config = ConfigDict(extra="allow")  # the sections
+    model_config = ConfigDict(extra="allow")  # for the sections
 
     name: Name
     data: Annotated[
@@ -75,7 +75,7 @@ class Arm(Entry):
     @model_validator(mode="before")
     @classmethod
     def _read_sections(cls, content: Any) -> Any:
-        """Content whose sections are tuples of checked entries."""
+        """The content with its sections as tuples of checked entries."""
         if not isinstance(content, dict):
             return content
         fields: dict[str, Any] = {
@@ -143,12 +143,12 @@ class Arm(Entry):
 
 
 def _repeats(task: StudyTask, instance: Instance, repeats: int) -> int:
-    """One where every repeat would give the same numbers."""
+    """Number of repeats: 1 where every repeat would give the same numbers."""
     return repeats if instance.random or task.chance else 1
 
 
 class Study(Entry):
-    """A whole study.
+    """The description of a whole study.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ class Study(Entry):
         return sorted({path for s in sources if isinstance(s, File) for path in s.files})
 
     def relative_to(self, folder: Path) -> Study:
-        """The study with the paths of its data files, so far relative, taken from a folder."""
+        """The study with the relative paths of its data files taken from a folder."""
         arms = []
         for arm in self.arms:
             data = tuple(s.relative_to(folder) if isinstance(s, File) else s for s in arm.data)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-_MOST_ERRORS = 3  # shown of one description
-# Words for the kinds of errors that pydantic words for programmers.
+_MOST_ERRORS = 3  # of one description that are shown
+# Plain words for some kinds of errors of pydantic.
 _WORDS = {
     "missing": "this key is missing",
     "model_type": "must be a mapping of keys",
@@ -32,7 +32,7 @@ def repeated_key(root: Any) -> Any:
         node = waiting.pop()
         if id(node) in known or not isinstance(getattr(node, "value", None), list):
             continue
-        known.add(id(node))  # anchors make the tree a graph
+        known.add(id(node))  # aliases make the tree a graph
         if node.id == "sequence":
             waiting += node.value
             continue

@@ -107,7 +107,7 @@ def side_by_side(
 
 def _serve(pipe: Connection, function: Callable[..., Any]) -> None:
     """Answer one item after the other until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             arguments = pipe.recv()

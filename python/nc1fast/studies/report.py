@@ -65,7 +65,7 @@ def build(folder: str | Path) -> Path:
     rows, provenance = table.read(folder)
     if not rows:
         raise ValueError(f"the table in {folder} has no rows")
-    with reading(str(folder)):  # a CSV may have rows that no study writes
+    with reading(str(folder)):  # errors of rows that no study would write name the folder
         study = library.told_as(provenance.get("study", ""))
         drawings = study.draw(rows, _series.read(folder))
         images = figures.save(drawings, folder / FIGURES)

@@ -92,7 +92,7 @@ class File(Entry):
 
     @property
     def files(self) -> list[Path]:
-        """The file, and that of the labels if they have one of their own."""
+        """The file of the data, and that of the labels if it is another one."""
         paths = [self.path]
         if self.labels is not None and not self._is_table:
             paths.append(self.labels)
@@ -104,7 +104,7 @@ class File(Entry):
         return self.path.lower().endswith(".csv")
 
     def relative_to(self, folder: Path) -> File:
-        """The same source with its paths, so far relative, taken from a folder."""
+        """The source with its relative paths taken from a folder."""
         update = {"path": str(folder / self.path)}
         if self.labels is not None and not self._is_table:
             update["labels"] = str(folder / self.labels)
@@ -120,10 +120,10 @@ Source: TypeAlias = GaussianMixture | Digits | File
 
 @dataclass(frozen=True)
 class Instance:
-    """One data set that a source describes; a repeat, as a seed, draws it."""
+    """One data set that a source describes; each repeat draws it with another seed."""
 
     source: Source
-    sizes: tuple[int, ...]  # of a mixture; () where only the data can tell
+    sizes: tuple[int, ...]  # class sizes of a mixture; () where only the data can tell
     n_samples: int | None  # None where only the data can tell
     n_features: int | None
 

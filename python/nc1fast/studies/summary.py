@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.tidy import Row
 
-# The columns that name a data set but for its repeat.
+# The columns that name a data set, all but the repeat.
 DATA = ("arm", "dataset", "N", "d0", "sizes")
 # The columns that name a cell and its model: all but the repeat and the measured values.
 CELL = (

@@ -90,7 +90,7 @@ def draw(
     drawings = [*of_table, *of_series, *last]
     for drawing in drawings:
         drawing.figure.draw_without_rendering()  # lays it out
-        drawing.figure.set_layout_engine("none")  # for good, whatever the format
+        drawing.figure.set_layout_engine("none")  # the same in every format
     return [_complete(d, [e.name for e in drawings[:i]]) for i, d in enumerate(drawings)]
 
 

@@ -43,7 +43,7 @@ _VALUES = {
         "relative NC1, that of the representation over that of the data",
     ),
 }
-_SHOWN_CONVENTIONS = ("papyan", "released")  # all of them share the axis of another figure
+_SHOWN_CONVENTIONS = ("papyan", "released")  # `controls.conventions` shows all of them
 _BY = {"N": "N", "sizes": "list of class sizes"}
 FEATURES = "features d₀"
 RELEASED = " Dashed, open markers: what the released code gives."
@@ -94,7 +94,9 @@ def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
     for arm, arm_rows in over_features(rows):
         conventions = distinct(arm_rows, "convention")
         shown = [c for c in _SHOWN_CONVENTIONS if c in conventions] or conventions[:1]
-        of_labels = select(arm_rows, lambda row: row["state"] != "shuffled")  # a figure of its own
+        of_labels = select(
+            arm_rows, lambda row: row["state"] != "shuffled"
+        )  # shown by `controls.shuffled`
         for group, members in grouped(of_labels, ("dataset", "convention")):
             if group["convention"] not in shown:
                 continue

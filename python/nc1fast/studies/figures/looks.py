@@ -35,7 +35,7 @@ class Look:
     line: str = "-"
     is_open: bool = False
     band: bool = False
-    rank: float = 0.0  # in legends
+    rank: float = 0.0  # position in legends
 
     def line_style(self) -> dict[str, Any]:
         """Keyword arguments of matplotlib's line."""
@@ -68,7 +68,7 @@ def released(look: Look) -> Look:
 _NTK = Look("NTK", VERMILLION, "s")
 _ADAPTIVE = Look("adaptive kernel", GREEN, "^")
 THEORY = Look("theory: expected NC1", GREY, "", band=True, rank=math.inf)
-# (model, state): in the order of every legend
+# (model, state) -> look, in the order of every legend
 _LOOKS = {
     ("data", ""): Look("data", BLACK, "X"),
     ("Linear", ""): Look("Linear", GREY, "+"),

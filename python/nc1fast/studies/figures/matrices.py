@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 _CELL = (*DATA, "activation")
-_SIDE = 2.5  # inches, of a panel
-_MOST_CLASSES = 12  # whose names fit
+_SIDE = 2.5  # side of a panel, in inches
+_MOST_CLASSES = 12  # classes whose names fit on an axis
 
 
 def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
@@ -135,7 +135,7 @@ def _spectra(
         if not points:
             continue
         style = {**look.line_style(), "markersize": 3.5, "linewidth": 1}
-        if kind[1] == "start":  # seen also where the end is in the same place
+        if kind[1] == "start":  # larger, to be seen behind markers of the end in the same place
             style |= {"markersize": 8, "markerfacecolor": "white"}
         marked = np.geomspace(1, len(points), 12) if steep else np.linspace(1, len(points), 16)
         style["markevery"] = sorted({round(index) - 1 for index in marked})

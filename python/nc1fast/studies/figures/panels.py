@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from nc1fast.studies.figures.curves import Curve, Point
     from nc1fast.studies.figures.looks import Look
 
-_SPREAD = 0.4  # of the points of one x, in units of the distance from x to 2 x
-_NOTE = 9  # points, from one line of notes to the next
-_NOTE_LETTERS = 16  # of an inch of notes
-_LETTER = 0.078  # inches, of a letter of the legend on average
+_SPREAD = 0.4  # over which the points of one x are spread, in units of the distance from x to 2 x
+_NOTE = 9  # points from one line of notes to the next
+_NOTE_LETTERS = 16  # letters of notes that fit into an inch
+_LETTER = 0.078  # mean width of a letter of the legend, in inches
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.figures.looks import Look
     from nc1fast.studies.tidy import Row
 
-_WIDTH = 3.6  # inches, of a panel of points
+_WIDTH = 3.6  # width of a panel, in inches
 _ONCE = "Points: all rows of the data, once, so that there is no deviation."
 
 
@@ -138,6 +138,6 @@ def dotted(panels: Sequence[Panel], references: Sequence[float | None]) -> Any:
 
 
 def _level(x: Any, index: int, panel: Panel, names: Sequence[Any]) -> float:
-    """Vertical place of a point of the curve `index`: beside those of the other curves that have the same name."""
+    """Vertical position of a point of curve `index`: at its name, beside the points of other curves."""
     there = [i for i, curve in enumerate(panel.curves) if any(p.x == x for p in curve.points)]
     return names.index(x) + 0.4 * ((there.index(index) + 0.5) / len(there) - 0.5)

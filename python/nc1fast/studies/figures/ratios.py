@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # The columns on which the data of a repeat depend: two arms that agree in them have the same data.
 _SAME_DATA = (*(name for name in DATA if name != "arm"), "activation", "convention")
 _SAME_NETWORK = tuple(name for name in CELL if name not in ("state", "noise"))
-_LINES = ("-", "-.", ":")  # of arms
+_LINES = ("-", "-.", ":")  # line styles of the arms, in turn
 
 
 def of_model(rows: Sequence[Row], model: str, state: str = "") -> list[Row]:
@@ -152,7 +152,7 @@ def _solved(rows: Sequence[Row]) -> str:
 
 
 def _changes(rows: Sequence[Row], arms: Sequence[str]) -> list[Curve]:
-    """The networks of each arm, then the adaptive kernels of each arm, as defined and as the released code gives them."""
+    """Curves of the networks of each arm, then of its adaptive kernels, as defined and of the released code."""
     curves = []
     suffixes = {arm: f", {arm}" if len(arms) > 1 else "" for arm in arms}
     for index, (arm, marker) in enumerate(zip(arms, itertools.cycle("D*Xdh"))):

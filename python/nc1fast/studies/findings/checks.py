@@ -25,12 +25,12 @@ LIMITING = ("NNGP", "NTK")  # models that are kernels of infinitely wide network
 def theory(rows: Sequence[Row]) -> Finding | None:
     """The mean NC1 over the repeats against its expectation by quadrature; None without such rows."""
     drawn = select(rows, lambda row: row["model"] in LIMITING, state="")
-    curve = [
+    curve = [  # an expectation has no repeats and is compared with each of them
         {
             **row,
             "state": "",
             "repeat": repeat,
-        }  # an expectation has no repeats: it meets each of them
+        }
         for row in select(rows, state="theory")
         for repeat in distinct(drawn, "repeat")
     ]

@@ -11,9 +11,9 @@ from nc1fast.studies.library.entry import BuiltIn
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
 
 STUDIES: dict[str, BuiltIn] = {"paper": paper.STUDY}
-_OTHERS = "paper"
+_DEFAULT = "paper"  # for a study of the user's own, and for a table without provenance
 
 
 def told_as(name: str) -> BuiltIn:
-    """The study in whose way a table is told: that of its name, or the paper's for a study of the user's own."""
-    return STUDIES.get(name, STUDIES[_OTHERS])
+    """The built-in study whose findings and figures a table gets: the one of that name, else the paper."""
+    return STUDIES.get(name, STUDIES[_DEFAULT])

@@ -1,4 +1,4 @@
-"""One entry of the library of studies: presets on disk, and how the table of the study is told in its report."""
+"""`BuiltIn`, one entry of the library of studies: its presets on disk, its findings and its figures."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def solve(
 
 def evaluation_seconds(n_samples: int, n_features: int) -> float:
     """Estimated time of one evaluation of the free energy and its gradient, on one thread."""
-    n = float(n_samples)  # a Cholesky factor, an inverse, products
+    n = float(n_samples)  # Cholesky factor and inverse, then products with the rows
     return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
 
 

@@ -141,7 +141,9 @@ class KernelTask:
         for named, kernel in pairs:
             if isinstance(kernel, ReleasedErfNTK):
                 yield named, kernel, *kernel.collapse(data)
-            elif isinstance(together, str):  # one is at fault: the others still have an answer
+            elif isinstance(
+                together, str
+            ):  # one kernel is at fault; the others still have an answer
                 yield named, kernel, *data.collapse(kernel)
             else:
                 yield named, kernel, next(answers), seconds

@@ -47,7 +47,7 @@ class Training(Section):
     epochs: Count = 1000
     until: Literal["zero-error"] | tuple[Literal["loss", "slope"], Positive] | None = None
     probe: Literal["log"] | tuple[Annotated[int, Field(strict=True, ge=0)], ...] = "log"
-    tangent: bool = True  # whether the NTKs are computed
+    tangent: bool = True  # measure the NTKs, too
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:
@@ -107,7 +107,11 @@ class NetworkTask:
     def seconds(self, n_samples: int, n_features: int) -> float:
         """Estimate: all epochs, even where training ends earlier."""
         t = self.training
-        smooth = self.activation not in ("relu", "leaky_relu", "abs")  # more than a comparison
+        smooth = self.activation not in (
+            "relu",
+            "leaky_relu",
+            "abs",
+        )  # costs more than a comparison
         unit = 4e-9 + 9e-9 * smooth + 1e-10 * (n_features + (t.depth - 2) * t.width)
         noise = 8e-9 * t.width * n_features if t.optimizer == "langevin" else 0.0
         epoch = 2.5e-4 + n_samples * t.width * (t.depth - 1) * unit + noise

@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ReleasedErfNTK:
-    """The erf NTK of the released code, with its two variances."""
+    """The erf NTK of the released code; one weight and one bias variance for both layers."""
 
     weight_variance: float
     bias_variance: float

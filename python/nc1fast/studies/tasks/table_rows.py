@@ -43,7 +43,7 @@ class ModelColumns:
 
     def label(self) -> str:
         """All values that are not empty, joined by spaces."""
-        empty = ("", 0, math.nan)  # that very NaN, which `in` finds by identity
+        empty = ("", 0, math.nan)  # the default NaN is found by identity
         return " ".join(str(value) for value in self.row().values() if value not in empty)
 
 
