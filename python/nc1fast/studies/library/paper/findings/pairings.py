@@ -21,18 +21,9 @@ PUBLISHED = ("D1", "D2")  # data sets that the claims are about
 COUNTER = "counter"  # the arm of counter-examples
 _VARIANCES = ("weight_variance", "bias_variance")
 # Columns free in comparisons of two kernels of the same infinitely wide network.
-_KIND = (
-    "model",
-    "parametrization",
-)
+_KIND = ("model", "parametrization")
 # Columns free in comparisons of any two models of one activation and depth.
-_ANY = (
-    *_KIND,
-    *_VARIANCES,
-    "width",
-    "noise",
-    "state",
-)
+_ANY = (*_KIND, *_VARIANCES, "width", "noise", "state")
 
 
 def published(rows: Sequence[Row]) -> list[Row]:
