@@ -278,7 +278,7 @@ def test_missing_typer_is_named_with_its_extra():
 
 
 def test_every_command_argument_and_option_has_help():
-    command = typer.main.get_command(app.app)
+    command: typing.Any = typer.main.get_command(app.app)
     assert len(command.commands) >= 9
     for name, sub in command.commands.items():
         assert sub.help, name

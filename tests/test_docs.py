@@ -31,8 +31,8 @@ def test_the_study_of_the_guide_is_one():
     [block] = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     study = studies.parse(block)
     assert [arm.name for arm in study.arms] == ["mine"]
-    assert study.arms[0].networks
-    assert len(study.arms[0].adaptive) == 2
+    kinds = [type(entry).__name__ for entry in study.arms[0].entries]
+    assert kinds == ["Training", "Adaptive", "Adaptive"]
 
 
 def test_what_the_readme_says_the_study_finds_follows_from_the_committed_rows():

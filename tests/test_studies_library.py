@@ -96,6 +96,7 @@ def test_a_toy_study_goes_from_its_folder_to_its_report(toy, tmp_path):
     assert {row["status"] for row in result.rows} == {"ok"}
     for cell in studies.plan(study, ["task=rbf"]):
         X, y = cell.draw().X, cell.draw().y
+        assert isinstance(cell.task, GaussianKernel)
         length = cell.task.length
         expected = nc.collapse(gaussian(X, X, length), y, "precomputed", convention="papyan").nc1
         some = {"model": "rbf", "noise": length, "d0": X.shape[1], "repeat": cell.repeat}
