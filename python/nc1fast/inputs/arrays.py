@@ -126,6 +126,24 @@ def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]
     return X
 
 
+def as_gram(data: Any, name: str = "X") -> NDArray[Any]:
+    """A stored Gram matrix (n_samples, n_samples) of real numbers, as the caller has it; its entries are not looked at.
+
+    Raises
+    ------
+    TypeError
+        For what is no array of real numbers of at most 64 bits.
+    ValueError
+        If it is not square.
+    """
+    K = host_array(data, name)
+    if K.dtype.kind not in "fiu" or K.dtype.itemsize > 8:
+        raise TypeError(f"{name} must be a Gram matrix of real numbers, got dtype {K.dtype}")
+    if K.ndim != 2 or K.shape[0] != K.shape[1] or not len(K):
+        raise ValueError(f"{name} must be a square Gram matrix, got shape {K.shape}")
+    return K
+
+
 def rows_at(X: Any, index: Any) -> NDArray[Any]:
     """Rows by a slice or an array of numbers; those of a file are searched for NaN and Inf on the way.
 

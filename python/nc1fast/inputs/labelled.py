@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
-from nc1fast.inputs.files import as_source, read_labels
+from nc1fast.inputs.arrays import as_gram, as_labels, as_matrix, as_rows, two_classes
+from nc1fast.inputs.files import as_source, read_gram, read_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -96,7 +96,20 @@ class LabelledData:
         TypeError, ValueError, OSError
             As `nc1fast.collapse`.
         """
-        rows = as_rows(as_source(X), "X", unread=unread)
+        return cls._of(as_rows(as_source(X), "X", unread=unread), y)
+
+    @classmethod
+    def of_features(cls, H: Any, y: Any) -> LabelledData:
+        """Check explicit features, as `of` does; float16 and rows that lie apart stay as they are."""
+        return cls._of(as_matrix(as_source(H), "X"), y)
+
+    @classmethod
+    def of_gram(cls, K: Any, y: Any) -> LabelledData:
+        """Check a Gram matrix, as `of` does; its rows are those of the matrix, and that of a file is mapped."""
+        return cls._of(as_gram(read_gram(K)), y)
+
+    @classmethod
+    def _of(cls, rows: NDArray[Any] | FileRows, y: Any) -> LabelledData:
         return cls(rows, Classes.of(read_labels(y), len(rows)))
 
     @property
