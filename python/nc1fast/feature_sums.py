@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.linear import length, matmul, matmul_error
-from nc1fast.inputs.arrays import as_labels, as_matrix, object_array
+from nc1fast.inputs.arrays import as_matrix
 from nc1fast.inputs.labelled import Classes
+from nc1fast.inputs.labels import object_array
 from nc1fast.metrics.bounds import summation_error
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.sums.class_sums import ClassSums, SumsError
@@ -251,7 +252,7 @@ class FeatureSums:
             sums are then as they were.
         """
         H = as_matrix(H, "H")
-        classes = Classes(*as_labels(y, len(H)))
+        classes = Classes.of(y, len(H), least=1)
         batch = FeatureSums()
         batch._n_features, batch._kind = H.shape[1], _kind(classes.labels)
         for label, index in zip(classes.labels, classes.rows_of(), strict=True):
@@ -298,8 +299,9 @@ class FeatureSums:
     def _sorted(self) -> tuple[list[_Moments], NDArray[Any]]:
         """Moments and labels of the classes, by label."""
         entries = list(self._classes.values())
-        classes, labels = as_labels(object_array([label for label, _ in entries]), len(entries))
-        return [entries[k][1] for k in np.argsort(classes)], labels
+        labels = object_array([label for label, _ in entries])
+        classes = Classes.of(labels, len(entries), least=1)
+        return [entries[k][1] for k in classes.order], classes.labels
 
     @ieee
     def collapse(self, convention: str | None = None) -> Collapse:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_gram, as_labels, as_matrix, as_rows, two_classes
+from nc1fast.inputs.arrays import as_gram, as_matrix, as_rows
 from nc1fast.inputs.files import as_source, read_gram, read_labels
+from nc1fast.inputs.labels import as_labels
+from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -33,16 +35,17 @@ class Classes:
     labels: NDArray[Any]
 
     @classmethod
-    def of(cls, y: ArrayLike, n_samples: int, name: str = "y") -> Classes:
-        """Classes of `n_samples` labels, at least two of them.
+    def of(cls, y: ArrayLike, n_samples: int, *, least: int = 2) -> Classes:
+        """Classes of `n_samples` labels y.
 
         Raises
         ------
         TypeError, ValueError
-            As `as_labels`, and for a single class.
+            As `as_labels`, and for fewer than `least` classes, 1 or 2.
         """
-        of_row, labels = as_labels(y, n_samples, name)
-        two_classes(labels)
+        of_row, labels = as_labels(y, n_samples)
+        if len(labels) < least:
+            raise ValueError(f"y must hold at least two classes, got only {shown(labels[0])}")
         return cls(of_row, labels)
 
     def __len__(self) -> int:
