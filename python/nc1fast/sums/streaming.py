@@ -26,8 +26,9 @@ from nc1fast.core.backend import (
 from nc1fast.core.chains import Chain, chains_of
 from nc1fast.inputs.arrays import row_chunks
 from nc1fast.inputs.file_rows import FileRows
-from nc1fast.sums.class_sums import ClassSums, PassSums, from_pass
+from nc1fast.sums.class_sums import ClassSums, from_pass
 from nc1fast.sums.memory import working_set
+from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rectangles import divided, part_of
 from nc1fast.sums.rounding import PER_CLASS
 from nc1fast.support.progress import staged
