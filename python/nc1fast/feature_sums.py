@@ -19,10 +19,9 @@ from nc1fast.core.linear import length, matmul, matmul_error
 from nc1fast.inputs.arrays import as_matrix
 from nc1fast.inputs.labelled import Classes
 from nc1fast.inputs.labels import object_array
-from nc1fast.metrics.bounds import summation_error
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.sums.class_sums import ClassSums, SumsError
-from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:

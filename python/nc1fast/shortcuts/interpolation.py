@@ -19,7 +19,6 @@ import numpy as np
 from nc1fast.core.backend import row_errors
 from nc1fast.core.linear import matmul
 from nc1fast.kernels.pairwise import stable
-from nc1fast.metrics.bounds import summation_error
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.partial import PartialSums, rows_by_class
 from nc1fast.shortcuts.quadrature import Budget, Cell, Cells, as_they_are, cut

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.arrays import host_array
-from nc1fast.metrics.bounds import summation_error
 from nc1fast.sums.class_sums import ClassSums, SumsError
-from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ recursion add up to, mu^2 the slope in the angle where a kernel has a root at rh
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,11 @@ class SumsError:
     block_sums: Array  # (C, C)
     traces: Array  # (C,)
     within: Array  # (C,)
+
+
+def summation_error(n: int) -> float:
+    """Bound on the error of NumPy's pairwise sum of n terms, in unit roundoffs of the sum of their magnitudes."""
+    return min(n, 25 + math.log2(max(n, 1)))
 
 
 def per_product(depth: int) -> float:
