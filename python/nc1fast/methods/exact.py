@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.feature_sums import feature_sums
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.request import WHOLE
 from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.sums.features import feature_sums
 from nc1fast.sums.given_tiles import called, precomputed, tile_sums
 from nc1fast.sums.memory import check_memory
 from nc1fast.sums.streaming import kernel_sums

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.backend import thread_count
-from nc1fast.feature_sums import feature_sums
 from nc1fast.inputs.arrays import rows_at
 from nc1fast.kernels.classes import Kernel, Linear
 from nc1fast.kernels.one_layer import OneLayer, halves, one_layer
 from nc1fast.shortcuts.interpolation import interpolated_sums
 from nc1fast.shortcuts.partial import PartialSums, combined, constant, of_sums
 from nc1fast.shortcuts.sweep import Line, Plane
+from nc1fast.sums.features import feature_sums
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -22,7 +22,7 @@ from nc1fast.kernels.pairwise import stable
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.partial import PartialSums, rows_by_class
 from nc1fast.shortcuts.quadrature import Budget, Cell, Cells, as_they_are, cut
-from nc1fast.sums.rounding import UNIT_ROUNDOFF, moved
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, moved, summation_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
