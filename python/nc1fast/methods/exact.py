@@ -10,7 +10,7 @@ from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.sums.features import feature_sums
 from nc1fast.sums.given_tiles import called, precomputed, tile_sums
 from nc1fast.sums.memory import check_memory
-from nc1fast.sums.streaming import kernel_sums
+from nc1fast.sums.streaming import kernel_sums, survey
 from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
@@ -62,13 +62,10 @@ def exact_sums(
         return _shared_sums(data, kernels, settings, execution)
     if isinstance(kernels[0], Kernel):
         with reporting(execution.progress) as report:
+            surveyed = survey(data, kernels, settings) if execution.identify else None
+            part = execution.part
             return kernel_sums(
-                data,
-                kernels,
-                settings,
-                part=execution.part,
-                identify=execution.identify,
-                progress=report,
+                data, kernels, settings, part=part, surveyed=surveyed, progress=report
             )
     if execution.part != WHOLE or settings.device != "cpu":
         raise ValueError(

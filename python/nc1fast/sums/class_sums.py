@@ -193,11 +193,12 @@ def from_pass(
         Whether the row sums may overwrite their integers.
     """
     n = sizes.astype(np.float64)
-    block, sensitivity, quantum = part.pair_sums()
+    pairs = part.pair_sums()
+    block = pairs.block
     traces = part.per_class["traces"]
     within = np.diag(block) / (2 * n)
     np.fill_diagonal(block, n * (traces - within))
-    error = sums_error(part.per_class, n, block, within, sensitivity, quantum, **part.settings)
+    error = sums_error(part.per_class, n, within, pairs, part.tiles)
     rows = None
     if part.complete:
         starts = np.concatenate([[0], np.cumsum(sizes)])

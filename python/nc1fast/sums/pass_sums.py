@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from nc1fast.sums.rounding import PairSums, TileRounding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,24 +18,6 @@ if TYPE_CHECKING:
 
 _LOW_BITS = 60  # of a wide integer
 _BLOCK_BITS = 120  # block sums are multiples of 2^(exponent - 120)
-
-
-class PairSums(NamedTuple):
-    """Sums over the pairs of each two classes, shape (n_classes, n_classes) each.
-
-    Attributes
-    ----------
-    block : ndarray
-        Within a class of D2 over ordered pairs, between two classes of k.
-    sensitivity : ndarray
-        How far an error moves kernels with a root at rho = +-1; shape (0, 0) for others.
-    quantum : ndarray
-        The block sums are multiples of it.
-    """
-
-    block: Array
-    sensitivity: Array
-    quantum: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +40,8 @@ class PassSums:
         The same of how far an error moves kernels with a root at rho = +-1; empty for others.
     per_class : dict of ndarray of shape (n_classes,)
         The sums named in `nc1fast.sums.rounding.PER_CLASS`.
-    settings : dict
-        Keywords of `nc1fast.sums.rounding.sums_error`.
+    tiles : TileRounding
+        How the values were rounded.
     rows : ndarray of int64 of shape (n_classes, n_samples), optional
         Row-class sums of the sorted rows.
     row_scales : dict of ndarray, optional
@@ -72,7 +56,7 @@ class PassSums:
     sensitivity: Integers
     sensitivity_exponent: NDArray[np.int32]
     per_class: dict[str, Array]
-    settings: dict[str, Any]
+    tiles: TileRounding
     rows: Integers | None = None
     row_scales: dict[str, Array] | None = None
 
@@ -105,7 +89,7 @@ class PassSums:
             "problem": self.problem,
             "parts": self.parts,
             "covered": sorted(self.covered),
-            "settings": self.settings,
+            "settings": asdict(self.tiles),
         }
         names = ("block", "exponent", "sensitivity", "sensitivity_exponent")
         arrays: dict[str, Any] = {f"exact.{name}": getattr(self, name) for name in names}
@@ -128,7 +112,7 @@ class PassSums:
             frozenset(head["covered"]),
             **group("exact."),
             per_class=group("per_class."),
-            settings=head["settings"],
+            tiles=TileRounding(**head["settings"]),
             row_scales=group("row_scales.") or None,
         )
 
