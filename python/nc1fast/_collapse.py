@@ -89,37 +89,38 @@ def collapse(
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
         differ need another). A callable f(X_I, X_J) returns the tile (len(X_I), len(X_J)) of a symmetric kernel.
     convention : {"papyan", "probe", "class", "sample", "released"}, optional
-        How classes are weighted; default "papyan". They agree on balanced classes.
+        Weights of the classes; default "papyan". All conventions agree where classes are balanced.
     statistics : {"all", "sums"}, default "all"
         "sums" needs O(C^2) memory and leaves nc1_pinv, nearest_center and ncc_accuracy None.
     dtype : {"float64", "float32", "mixed"}, default "float64"
         Arithmetic of the tiles; "mixed": float64 within classes, float32 between them. Sums are exact in each.
     method : {"exact", "shortcut", "features", "pairs", "auto"}, default "exact"
         "exact": all pairs. "shortcut": exact in less than N^2 steps, for few features (`nc1fast.shortcuts`). "features", "pairs":
-        estimates with an interval, from random hidden units or sampled pairs of rows (`nc1fast.estimators`). "auto": the one
-        expected to be the fastest, without a tolerance of the first two; `reason` says which and why.
+        estimates with an interval, from random hidden units or sampled pairs of rows (`nc1fast.estimators`). "auto": whichever
+        is predicted fastest; without `tolerance` only exact and shortcut are considered. `reason` says why.
     tolerance : float, optional
-        Half the width of the interval that an estimate shall have, relative to nc1.
+        Half the width of the interval that an estimate is to reach, relative to nc1.
     confidence : float, default 0.95
-        Of that interval.
+        Probability with which the interval covers nc1.
     seed : int, optional
-        Of the draws; default 0. The same seed gives the same bits.
+        Seed of the random draws; default 0. The same seed gives the same bits.
     device : {"cpu", "cuda", "cuda:INDEX", "cuda:all"}
-        Who runs the tiles of a kernel object; see `nc1fast.cuda`. The bits are those of the device's kind, for one or many.
+        Where the tiles of a kernel object are computed; see `nc1fast.cuda`. Bit-identical on any number of devices of one
+        compute capability.
     n_threads : int, optional
         Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
     memory_limit : int, optional
         Bytes that a pass may take beyond X and y: rows are then packed block by block, and read again for every block that
         they meet. A ValueError says what is needed at least. The bits do not depend on it.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
-        Whose workers share the pass; kernel objects only. See `nc1fast.distributed`.
+        Workers that share the pass; kernel objects only. See `nc1fast.distributed`.
     journal : path-like, optional
-        File that records what is finished: the same call after a kill goes on from there. Kernel objects only.
+        File that records finished work, so that the same call resumes after a kill. Kernel objects only.
     keep_rows : bool, default False
         Whether the result keeps the row-class sums (N C float64).
     progress : bool or callable(done, total), default False
-        Of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error (extra "cli"). A callable hears of
-        each state once, and of done == total last; an error of its own ends the pass.
+        Progress of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error (extra "cli"). A callable
+        is called once for each state, and with done == total last; an error that it raises ends the pass.
 
     Returns
     -------

@@ -19,7 +19,7 @@ _EXACT_INTEGERS = 1 << 53
 
 
 def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
-    """Consecutive rows: views of an array, about 8 MiB each, or what is read of a file."""
+    """Consecutive rows: views of about 8 MiB of an array, or blocks read from a file."""
     if isinstance(X, FileRows):
         yield from X.chunks()
         return
@@ -29,7 +29,7 @@ def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
 
 
 def host_array(X: Any, name: str) -> NDArray[Any]:
-    """A NumPy array without a copy where there is a way: `__array__`, torch (detached), DLPack; from a device by a copy.
+    """A NumPy array of the data: without a copy by `__array__`, torch (detached) or DLPack where possible, from a device by one.
 
     Raises
     ------
@@ -58,18 +58,18 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
 
 
 def _masked_in(part: Any) -> int:
-    """Entries that are masked."""
+    """Number of entries of an array that are masked; 0 for any other object."""
     return int(np.ma.getmaskarray(part).sum()) if isinstance(part, np.ma.MaskedArray) else 0
 
 
 def finite(X: Any, name: str) -> None:
-    """Raise ValueError if rows of floats contain NaN or Inf."""
+    """Raise ValueError if any row of floats holds NaN or Inf."""
     if not all(np.isfinite(chunk).all() for chunk in row_chunks(X)):
         raise ValueError(f"{name} must be finite, but it contains NaN or Inf")
 
 
 def check_shape(shape: tuple[int, ...], name: str) -> None:
-    """Raise ValueError unless it is that of rows of features."""
+    """Raise ValueError unless `shape` is (n_samples, n_features), neither of them 0."""
     if len(shape) != 2:
         raise ValueError(f"{name} must have shape (n_samples, n_features), got {shape}")
     if 0 in shape:
@@ -79,7 +79,7 @@ def check_shape(shape: tuple[int, ...], name: str) -> None:
 def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     """Rows of float16, float32 or float64 as the caller has them; integers and booleans widened to float64, exactly.
 
-    `FileRows` are looked through and stay in their file: they have what the package asks of an array of rows.
+    `FileRows` are searched for NaN and Inf and stay in their file: the package uses them like an array of rows.
 
     Raises
     ------
@@ -106,9 +106,9 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
 
 
 def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]:
-    """`as_matrix` as the core reads it: float32 or float64, each row contiguous.
+    """Rows as the core reads them: float32 or float64, each row contiguous; otherwise as `as_matrix`.
 
-    `unread` leaves the search of a file for NaN and Inf to a caller who reads it anyway, by `rows_at`.
+    With `unread`, a file is not searched for NaN and Inf: the caller does that as it reads, for instance by `rows_at`.
     """
     if unread and isinstance(data, FileRows):
         return data  # type: ignore[return-value]
@@ -123,7 +123,7 @@ def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]
 
 
 def as_gram(data: Any, name: str = "X") -> NDArray[Any]:
-    """A stored Gram matrix (n_samples, n_samples) of real numbers, as the caller has it; its entries are not looked at.
+    """A stored Gram matrix (n_samples, n_samples) of real numbers, as the caller has it; its entries are not checked.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def as_gram(data: Any, name: str = "X") -> NDArray[Any]:
 
 
 def rows_at(X: Any, index: Any) -> NDArray[Any]:
-    """Rows by a slice or an array of numbers; those of a file are searched for NaN and Inf on the way.
+    """Rows X[index], for a slice or an array of row numbers; those of a file are searched for NaN and Inf.
 
     Raises
     ------

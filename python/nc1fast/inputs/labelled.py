@@ -1,4 +1,4 @@
-"""Labelled data, checked and sorted once: what every method takes from the call."""
+"""Rows and labels of a call, checked and sorted once, as every method takes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Which row is of which class.
+    """Class of each row, and the labels of the classes.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class Classes:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """The caller's row at each position by class, shape (n_samples,); rows of one class keep their order."""
+        """Rows sorted by class, shape (n_samples,): the caller's row at each sorted position. Rows of one class keep their order."""
         return np.argsort(self.of_row, kind="stable").astype(np.int64, copy=False)
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Position in `order` at which each class starts, and n_samples: shape (n_classes + 1,)."""
+        """Sorted position at which each class starts, then n_samples: shape (n_classes + 1,)."""
         return np.concatenate([[0], np.cumsum(self.sizes)])
 
     def rows_of(self) -> list[NDArray[np.int64]]:
@@ -113,14 +113,15 @@ class LabelledData:
 
     @classmethod
     def _of(cls, rows: NDArray[Any] | FileRows, y: Any) -> LabelledData:
+        """Checked rows with their labels y, which may be a path."""
         return cls(rows, Classes.of(read_labels(y), len(rows)))
 
     @property
     def n_samples(self) -> int:
-        """Rows."""
+        """Number of rows of the data."""
         return len(self.rows)
 
     @property
     def n_features(self) -> int:
-        """Columns of the rows."""
+        """Number of columns of the rows."""
         return int(self.rows.shape[1])

@@ -59,7 +59,7 @@ def as_labels(data: Any, n_samples: int, name: str = "y") -> tuple[NDArray[np.in
 
 
 def _label_values(data: Any, name: str) -> NDArray[Any] | list[Any]:
-    """Labels as their owner has them: an array, or a list of Python objects that nothing has converted."""
+    """Labels as the caller holds them: an array, or a list of Python objects, unconverted."""
     owned = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
     if any(hasattr(data, way) for way in owned) or is_tensor(data):
         return host_array(data, name)
@@ -82,7 +82,7 @@ _PYTHON_TYPES = {"b": bool, "i": int, "u": int, "f": float, "c": complex, "U": s
 
 
 def _classes_of_objects(values: list[Any], name: str) -> tuple[NDArray[np.int32], NDArray[Any]]:
-    """`as_labels` of Python objects."""
+    """Classes and labels, as of `as_labels`, for Python objects."""
     types: dict[type, Any] = {}
     for kind in set(map(type, values)):
         scalar = np.dtype(kind).kind if issubclass(kind, np.generic) else ""
@@ -110,6 +110,7 @@ def _classes_of_objects(values: list[Any], name: str) -> tuple[NDArray[np.int32]
 
 
 def _is_missing(label: Any) -> bool:
+    """Whether a label is NaN, NaT or pandas.NA."""
     try:
         return bool(label != label)  # noqa: PLR0124  (NaN and NaT)
     except TypeError:  # pandas.NA is neither
@@ -117,7 +118,7 @@ def _is_missing(label: Any) -> bool:
 
 
 def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Different labels (C,), sorted, and the place of each among those given."""
+    """Labels sorted, shape (n_classes,), and the index of each among the `distinct` ones given."""
     try:
         array = np.asarray(distinct)
     except (ValueError, TypeError, OverflowError):
@@ -148,7 +149,7 @@ def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArra
 
 
 def object_array(values: list[Any]) -> NDArray[Any]:
-    """Python objects (N,) as they are, also those that have parts, as tuples."""
+    """Array (N,) of Python objects as they are; tuples are not taken apart."""
     out = np.empty(len(values), dtype=object)
     for k, value in enumerate(values):
         out[k] = value

@@ -1,4 +1,4 @@
-"""What a call asks for beside data, kernels and `Settings`: which method, and how a pass over all pairs is carried out."""
+"""Arguments of a call beside its data, kernels and `Settings`: the method, and how a pass over all pairs is carried out."""
 
 from __future__ import annotations
 

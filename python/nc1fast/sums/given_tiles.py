@@ -1,4 +1,4 @@
-"""Class sums from tiles of a Gram matrix that somebody else makes: stored, or by a callable."""
+"""Class sums from tiles of a Gram matrix that is given: stored, or computed by a callable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pass leaves: exact integers, which can be added, and the numbers that they stand for."""
+"""Exact integer sums of a pass, which can be added, and the numbers that they stand for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds on the rounding errors of the compiled pass, from the sums it keeps for the purpose.
+"""Bounds on the rounding errors of the compiled pass, from sums that it keeps for this purpose.
 
 Derivation: docs/accuracy.md. For every row the core knows how far an error moves a kernel (cpp/growth.hpp), and how far the
 packed row may be off: lambda^2 is the slope of k_ii in the correlation of the inputs, nu^2 what the roundings of the

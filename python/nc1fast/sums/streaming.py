@@ -287,7 +287,7 @@ class _Pass:
 
 
 def survey(data: LabelledData, kernels: Sequence[Kernel], settings: Settings) -> Survey:
-    """Survey all rows, for parts of a pass that read only some of them.
+    """Survey all rows, on behalf of parts of a pass that read only some of them.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""What readers share: arrays by name, sizes that cannot be true, and arrays that give slices."""
+"""Helpers of the readers: arrays by name, a check of the sizes that headers claim, and arrays that are sliced."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def member(group: Any, name: str, path: str) -> Any:
 
 
 def sliced(X: Any) -> FileRows:
-    """Rows of an array that gives slices, streamed once."""
+    """Rows of an array that can be sliced, streamed once into a temporary file."""
     if any(math.isnan(size) for size in X.shape):
         raise ValueError(
             f"X has chunks of unknown size {X.shape}: call compute_chunk_sizes() first"

@@ -1,4 +1,4 @@
-"""NumPy's .npy files."""
+"""Files of one array in NumPy's .npy format."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def rows(path: str, name: str) -> FileRows:
 
 
 def labels(path: str, name: str) -> Any:
-    """The array, in memory."""
+    """The array as labels, in memory."""
     with Path(path).open("rb") as stream:
         return read_array(stream)

@@ -47,7 +47,7 @@ def rows(path: str, name: str) -> FileRows:
 
 
 def labels(path: str, name: str) -> Any:
-    """The member, in memory."""
+    """The member as labels, in memory."""
     with zipfile.ZipFile(path) as archive:
         info = member(members(archive), name, path)
         with open_member(archive, info) as stream:

@@ -22,7 +22,7 @@ def rows(path: str, name: str) -> FileRows:
 
 
 def labels(path: str, name: str) -> Any:
-    """The array, in memory."""
+    """The array as labels, in memory."""
     found = _opened(path, name)
     check_claim(math.prod(found.shape) * getattr(found.dtype, "itemsize", 1), path)
     return found[:]
