@@ -52,7 +52,8 @@ def as_labels(data: Any, n_samples: int, name: str = "y") -> tuple[NDArray[np.in
         raise ValueError(f"{name} must not contain {'NaN' if missing is np.isnan else 'NaT'}")
     classes = np.empty(n_samples, dtype=np.int32)
     parts = [slice(start, start + _LABELS) for start in range(0, max(1, n_samples), _LABELS)]
-    labels = np.unique(np.concatenate([np.unique(y[part]) for part in parts]))
+    found = [np.unique(y[part]) for part in parts]
+    labels = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
     for part in parts:
         classes[part] = np.searchsorted(labels, y[part])
     return classes, labels
