@@ -7,12 +7,13 @@ from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.planning import Cost, Plan
 from nc1fast.distributed.problem import Problem
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums.settings import Settings
 
 
 def uncalibrated(X, y, kernels, bundles, executor=None, **settings):
     """A plan of `bundles` bundles with invented costs. Settings are those of `Settings`."""
-    problem = Problem.of(X, y, kernels, Settings(**settings))
+    problem = Problem.of(LabelledData.of(X, y, unread=True), kernels, Settings(**settings))
     return Plan(problem, bundles, capacity(as_executor(executor), 1)[0], 1, Cost(1e-8, 1e-8, 1e-4))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast.methods.choice import prices
+from nc1fast.methods.prices import Price, prices
 
 RELU, ERF = nc.NNGP("relu"), nc.NNGP("erf")
 
@@ -113,8 +113,8 @@ def test_auto_leaves_a_shortcut_that_does_not_do(monkeypatch):
     """Rows too far apart for interpolation, and a bound that is not small: the pass over pairs takes over."""
     from nc1fast.methods import choice
 
-    cheap = {"exact": choice.Price(1.0), "shortcut": choice.Price(0.01)}
-    monkeypatch.setattr(choice, "prices", lambda *_, **__: cheap)
+    cheap = {"exact": Price(1.0), "shortcut": Price(0.01)}
+    monkeypatch.setattr(choice, "prices", lambda *_, **__: dict(cheap))
     X, y = _data(300, 2)
     wide = nc.collapse(1e4 * X, y, ERF, method="auto")
     assert wide.method == "exact"

@@ -280,7 +280,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="convention must be one of 'papyan'"):
         collapse_from_sums(_sums(H, y), "Papyan")
     with pytest.raises(ValueError, match="complete"):
-        collapse_from_sums(_sums(H, y, exact=SimpleNamespace(parts=2, covered=frozenset({0}))))
+        collapse_from_sums(_sums(H, y, exact=SimpleNamespace(complete=False)))
     with pytest.raises(ValueError, match="two classes"):
         collapse_from_sums(_sums(H, np.zeros(40, dtype=int)))
     result = collapse_from_sums(_sums(H, y))

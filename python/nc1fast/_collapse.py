@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from nc1fast.feature_sums import feature_sums
-from nc1fast.inputs.arrays import as_matrix, as_rows
-from nc1fast.inputs.files import as_source, read_gram, read_labels, steady
-from nc1fast.inputs.labelled import Classes, LabelledData
+from nc1fast.inputs.files import steady
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
-from nc1fast.methods import Request, checked_method, collapse_by
-from nc1fast.metrics.result import CONVENTIONS, Collapse, collapse_from_sums
-from nc1fast.sums.given_tiles import called, precomputed, tile_sums
-from nc1fast.sums.settings import Settings as PassSettings
-from nc1fast.sums.streaming import kernel_sums
-from nc1fast.support.arguments import as_count, as_flag, as_items, as_number, check_choice, shown
+from nc1fast.methods import Execution, Request, collapse_by, exact_sums
+from nc1fast.sums.settings import Settings
+from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.progress import check_progress, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,12 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from typing_extensions import TypedDict, Unpack
 
+    from nc1fast.metrics.result import Collapse
     from nc1fast.sums.class_sums import ClassSums
 
     OneKernel = Kernel | str | Callable[..., Any] | None
     Progress = bool | Callable[[int, int], object]
 
-    class Settings(TypedDict, total=False):
+    class Options(TypedDict, total=False):
         """Keywords of `collapse`, for type checkers."""
 
         convention: str | None
@@ -51,11 +45,11 @@ if TYPE_CHECKING:
 
 @overload
 def collapse(
-    X: ArrayLike, y: ArrayLike, kernel: OneKernel = None, **settings: Unpack[Settings]
+    X: ArrayLike, y: ArrayLike, kernel: OneKernel = None, **options: Unpack[Options]
 ) -> Collapse: ...
 @overload
 def collapse(
-    X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **settings: Unpack[Settings]
+    X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **options: Unpack[Options]
 ) -> list[Collapse]: ...
 @ieee
 @steady
@@ -95,37 +89,38 @@ def collapse(
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
         differ need another). A callable f(X_I, X_J) returns the tile (len(X_I), len(X_J)) of a symmetric kernel.
     convention : {"papyan", "probe", "class", "sample", "released"}, optional
-        How classes are weighted; default "papyan". They agree on balanced classes.
+        Weights of the classes; default "papyan". All conventions agree where classes are balanced.
     statistics : {"all", "sums"}, default "all"
         "sums" needs O(C^2) memory and leaves nc1_pinv, nearest_center and ncc_accuracy None.
     dtype : {"float64", "float32", "mixed"}, default "float64"
         Arithmetic of the tiles; "mixed": float64 within classes, float32 between them. Sums are exact in each.
     method : {"exact", "shortcut", "features", "pairs", "auto"}, default "exact"
         "exact": all pairs. "shortcut": exact in less than N^2 steps, for few features (`nc1fast.shortcuts`). "features", "pairs":
-        estimates with an interval, from random hidden units or sampled pairs of rows (`nc1fast.estimators`). "auto": the one
-        expected to be the fastest, without a tolerance of the first two; `reason` says which and why.
+        estimates with an interval, from random hidden units or sampled pairs of rows (`nc1fast.estimators`). "auto": whichever
+        is predicted fastest; without `tolerance` only exact and shortcut are considered. `reason` says why.
     tolerance : float, optional
-        Half the width of the interval that an estimate shall have, relative to nc1.
+        Half the width of the interval that an estimate is to reach, relative to nc1.
     confidence : float, default 0.95
-        Of that interval.
+        Probability with which the interval covers nc1.
     seed : int, optional
-        Of the draws; default 0. The same seed gives the same bits.
+        Seed of the random draws; default 0. The same seed gives the same bits.
     device : {"cpu", "cuda", "cuda:INDEX", "cuda:all"}
-        Who runs the tiles of a kernel object; see `nc1fast.cuda`. The bits are those of the device's kind, for one or many.
+        Where the tiles of a kernel object are computed; see `nc1fast.cuda`. Bit-identical on any number of devices of one
+        compute capability.
     n_threads : int, optional
         Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
     memory_limit : int, optional
         Bytes that a pass may take beyond X and y: rows are then packed block by block, and read again for every block that
         they meet. A ValueError says what is needed at least. The bits do not depend on it.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
-        Whose workers share the pass; kernel objects only. See `nc1fast.distributed`.
+        Workers that share the pass; kernel objects only. See `nc1fast.distributed`.
     journal : path-like, optional
-        File that records what is finished: the same call after a kill goes on from there. Kernel objects only.
+        File that records finished work, so that the same call resumes after a kill. Kernel objects only.
     keep_rows : bool, default False
         Whether the result keeps the row-class sums (N C float64).
     progress : bool or callable(done, total), default False
-        Of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error (extra "cli"). A callable hears of
-        each state once, and of done == total last; an error of its own ends the pass.
+        Progress of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error (extra "cli"). A callable
+        is called once for each state, and with done == total last; an error that it raises ends the pass.
 
     Returns
     -------
@@ -175,44 +170,12 @@ def collapse(
     >>> nc.collapse(X, y, nc.NNGP("relu")).nc1 < nc.collapse(X, y, nc.NTK("relu")).nc1
     True
     """
-    if convention is not None:
-        check_choice("convention", convention, CONVENTIONS)
-    tolerance, seed = checked_method(method, tolerance, seed)
-    confidence = as_number("confidence", confidence, above=0, below=1)
-    keep_rows = as_flag("keep_rows", keep_rows)
-    memory_limit = PassSettings(statistics, dtype, device, n_threads, memory_limit).memory_limit
-    check_progress(progress)
-    if method != "exact":
-        if executor is not None or journal is not None or device != "cpu":
-            raise ValueError("executor, journal and device belong to method='exact'")
-        X, y = as_source(X), read_labels(y)
-        settings = (tolerance, confidence, seed or 0, n_threads, keep_rows, memory_limit)
-        request = Request(method, convention, statistics, dtype, *settings)
-        with reporting(progress) as report:
-            exact = partial(
-                collapse,
-                *(X, y),
-                convention=convention,
-                statistics=statistics,
-                dtype=dtype,
-                n_threads=n_threads,
-                memory_limit=memory_limit,
-                keep_rows=keep_rows,
-                progress=report or False,
-            )
-            return collapse_by(request, X, y, kernel, exact)
-    sums = _sums(
-        *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress),
-        device=device,
-        executor=executor,
-        journal=journal,
-    )
-    if isinstance(sums, list):
-        results = []
-        while sums:  # one at a time, so that the rows of a kernel go when its metrics are there
-            results.append(collapse_from_sums(sums.pop(0), convention, keep_rows=keep_rows))
-        return results
-    return collapse_from_sums(sums, convention, keep_rows=keep_rows)
+    settings = Settings(statistics, dtype, device, n_threads, memory_limit)
+    request = Request(method, convention, tolerance, confidence, seed, keep_rows)
+    execution = Execution(executor, journal, progress=progress)
+    kernels = _kernels(kernel)
+    results = collapse_by(request, _labelled(X, y, kernels[0]), kernels, settings, execution)
+    return results if isinstance(kernel, list | tuple) else results[0]
 
 
 @ieee
@@ -257,118 +220,38 @@ def class_sums(
     -----
     Cost: as `collapse`, and a hash of X, which identifies the problem.
     """
-    memory_limit = PassSettings(statistics, dtype, device, n_threads, memory_limit).memory_limit
-    check_progress(progress)
-    return _sums(
-        *(X, y, kernel, statistics, dtype, n_threads, memory_limit, progress, _checked_part(part)),
-        device=device,
-        executor=executor,
-        journal=journal,
-        identify=True,
-    )
+    settings = Settings(statistics, dtype, device, n_threads, memory_limit)
+    execution = Execution(executor, journal, part, identify=True, progress=progress)
+    kernels = _kernels(kernel)
+    sums = exact_sums(_labelled(X, y, kernels[0]), kernels, settings, execution)
+    return sums if isinstance(kernel, list | tuple) else sums[0]
 
 
-def _sums(
-    X: Any,
-    y: Any,
-    kernel: Any,
-    statistics: str,
-    dtype: str,
-    n_threads: int | None,
-    memory_limit: int | None,
-    progress: Progress,
-    part: tuple[int, int] = (0, 1),
-    *,
-    device: str,
-    executor: Any,
-    journal: Any,
-    identify: bool = False,
-) -> ClassSums | list[ClassSums]:
-    many = isinstance(kernel, list | tuple)
-    kernels = list(kernel) if many else [kernel]
-    if not kernels:
-        raise ValueError("kernel must not be an empty list")
-    if not all(isinstance(k, Kernel) for k in kernels):
-        if many:
+def _kernels(kernel: Any) -> list[Any]:
+    """Kernel objects, or the one thing that stands for a kernel: None, "precomputed" or a callable."""
+    if isinstance(kernel, list | tuple):
+        if not kernel:
+            raise ValueError("kernel must not be an empty list")
+        if not all(isinstance(one, Kernel) for one in kernel):
             raise TypeError(f"kernel must be a kernel or a list of kernels, got {shown(kernel)}")
-        if part != (0, 1) or device != "cpu":
-            raise ValueError(
-                "part and device need a kernel object: explicit features, Gram matrices and callables are summed on the CPU"
-            )
-    if executor is not None or journal is not None:
-        from nc1fast import distributed
-
-        if part != (0, 1):
-            raise ValueError("part and executor or journal exclude each other")
-        plan = distributed.plan(
-            *(X, y, kernels),
-            statistics=statistics,
-            dtype=dtype,
-            device=device,
-            n_threads=n_threads,
-            memory_limit=memory_limit,
-            executor=executor,
-        )
-        found = distributed.reduce(plan, executor, journal=journal, progress=progress)
-        return found if many else found[0]
-    row_sums = statistics == "all"
-    y = read_labels(y)
-    if not isinstance(kernel, str):
-        X = as_source(X)
-    if kernel is None:
-        H = as_matrix(X, "X")
-        classes = Classes.of(y, len(H))
-        _check_memory(memory_limit, len(H), len(classes), 1 if row_sums else 0)
-        return feature_sums(LabelledData(H, classes), rows=row_sums)
+        return list(kernel)
     if isinstance(kernel, str):
-        if kernel != "precomputed":
-            raise ValueError(
-                f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
-            )
-        tile, n = precomputed(read_gram(X))
-        classes = Classes.of(y, n)
-        with reporting(progress) as report:
-            return tile_sums(tile, classes, kernel, row_sums=row_sums, progress=report)
-    # The survey of a kernel object looks for NaN and Inf itself.
-    rows = as_rows(X, "X", unread=isinstance(kernels[0], Kernel))
-    classes = Classes.of(y, len(rows))
-    if not isinstance(kernels[0], Kernel):
-        if not callable(kernel) or isinstance(kernel, type):
-            raise TypeError(
-                f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
-            )
-        _check_memory(memory_limit, len(rows), len(classes), 2)
-        tile = called(kernel, rows)
-        with reporting(progress) as report:
-            return tile_sums(tile, classes, kernel, row_sums=row_sums, progress=report)
-    with reporting(progress) as report:
-        sums = kernel_sums(
-            LabelledData(rows, classes),
-            kernels,
-            PassSettings(statistics, dtype, device, n_threads, memory_limit),
-            part=part,
-            identify=identify,
-            progress=report,
+        known = kernel == "precomputed"
+    else:
+        known = kernel is None or (callable(kernel) and not isinstance(kernel, type))
+    if not known:
+        kind = ValueError if isinstance(kernel, str) else TypeError
+        raise kind(
+            f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
         )
-    return sums if many else sums[0]
+    return [kernel]
 
 
-def _checked_part(part: Any) -> tuple[int, int]:
-    """(index, count) of `class_sums`."""
-    pair = as_items("part", part, "(index, count)")
-    if len(pair) != 2:
-        raise TypeError(f"part must be (index, count), got {shown(part)}")
-    index, count = as_count("part[0]", pair[0], 0), as_count("part[1]", pair[1])
-    if index >= count:
-        raise ValueError(f"part must be (index, count) with 0 <= index < count, got {shown(part)}")
-    return index, count
-
-
-def _check_memory(limit: float | None, n: int, n_classes: int, n_rows_kept: int) -> None:
-    """What sums that are not divided into blocks take."""
-    rows, pairs = 8 * n * n_classes * n_rows_kept, 64 * n_classes**2
-    if limit is not None and rows + pairs > limit:
-        raise ValueError(
-            f"memory_limit is {limit} bytes, but {rows + pairs} are needed: {rows} for row-class sums "
-            f"(statistics='sums' needs none), {pairs} for class pairs"
-        )
+def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
+    """Rows as a kernel takes them, and their classes."""
+    if kernel is None:
+        return LabelledData.of_features(X, y)
+    if isinstance(kernel, str):
+        return LabelledData.of_gram(X, y)
+    # The survey and the estimators look for NaN and Inf in a file themselves.
+    return LabelledData.of(X, y, unread=isinstance(kernel, Kernel))

@@ -9,7 +9,8 @@ import numpy as np
 
 from nc1fast._collapse import collapse
 from nc1fast.adaptive.solving import solve
-from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
+from nc1fast.inputs.arrays import as_rows
+from nc1fast.inputs.labelled import Classes
 from nc1fast.inputs.targets import encode
 from nc1fast.kernels.classes import ConjugateKernel
 from nc1fast.support.arguments import as_seed
@@ -86,9 +87,8 @@ def shuffled_control(
     Cost: two calls of `solve` and one pass for three kernels.
     """
     rows = as_rows(X, "X")
-    classes, labels = as_labels(y, len(rows))
-    two_classes(labels)
-    values = encode(targets, classes, len(labels)).values
+    classes = Classes.of(y, len(rows))
+    values = encode(targets, classes.of_row, len(classes)).values
     permuted = values[np.random.default_rng(as_seed(seed)).permutation(len(values))]
     with reporting(options.pop("progress", False), "evaluations") as report:
         true, shuffled = (

@@ -14,7 +14,7 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options
-from nc1fast.inputs.arrays import as_labels
+from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.targets import encode
 from nc1fast.support.storage import check_regular, replaced, write_atomically
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.datasets.reading import malformed
-from nc1fast.inputs.arrays import as_labels
+from nc1fast.inputs.labels import as_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

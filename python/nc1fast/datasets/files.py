@@ -14,7 +14,7 @@ from nc1fast.datasets.csv_rows import read_csv
 from nc1fast.datasets.idx import is_idx, labels_beside, read_idx
 from nc1fast.datasets.reading import checked_file, malformed
 from nc1fast.datasets.scaling import Scale, check_scale, scale_in_place, widen
-from nc1fast.inputs.arrays import as_labels
+from nc1fast.inputs.labels import as_labels
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.storage import reading, shown, unchanged
 

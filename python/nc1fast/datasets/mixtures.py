@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_labels, host_array
+from nc1fast.inputs.arrays import host_array
+from nc1fast.inputs.labels import as_labels
 from nc1fast.support.arguments import as_count, as_items, as_seed, shown
 from nc1fast.support.arithmetic import ieee
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nc1fast.sums.class_sums import ClassSums, PassSums
+    from nc1fast.sums.class_sums import ClassSums
+    from nc1fast.sums.pass_sums import PassSums
 
 _KIND, _FORMAT = "what bundles share", 1
 _NEEDED = (

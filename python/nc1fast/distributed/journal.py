@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from nc1fast.sums.class_sums import PassSums
+    from nc1fast.sums.pass_sums import PassSums
 
 _KIND, _FORMAT = "nc1fast journal", 2
 _MAGIC = f"{_KIND} {_FORMAT} ".encode()

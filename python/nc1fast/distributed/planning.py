@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.problem import Problem
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums.rectangles import READ, rows_of_part
 from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import as_count
@@ -179,8 +180,14 @@ def plan(
         bundles = as_count("bundles", bundles, 2)
     kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel]
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
-    problem = Problem.of(X, y, kernels, settings)
-    workers, threads = capacity(as_executor(executor), n_threads)
+    # The survey looks for NaN and Inf in a file itself.
+    problem = Problem.of(LabelledData.of(X, y, unread=True), kernels, settings)
+    return planned(problem, executor, bundles)
+
+
+def planned(problem: Problem, executor: Any = None, bundles: int | None = None) -> Plan:
+    """Cut a problem into bundles, as `plan` does."""
+    workers, threads = capacity(as_executor(executor), problem.settings.n_threads)
     cost = calibrate(problem, threads)
     n = problem.data.n_samples
     if bundles is None:

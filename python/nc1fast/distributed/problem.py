@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.file_rows import FileRows
-from nc1fast.inputs.files import as_source
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.kernels.classes import Kernel
 from nc1fast.sums import streaming
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike
 
     from nc1fast.sums.settings import Settings
     from nc1fast.sums.streaming import Survey
@@ -41,31 +37,23 @@ class Problem:
     state: tuple[int, ...] | None = None
 
     @classmethod
-    def of(
-        cls,
-        X: ArrayLike | str | os.PathLike[str],
-        y: ArrayLike,
-        kernels: Sequence[Any],
-        settings: Settings,
-    ) -> Problem:
-        """Check everything once, before anything is sent anywhere.
+    def of(cls, data: LabelledData, kernels: Sequence[Any], settings: Settings) -> Problem:
+        """The problem of data that nothing has been read of yet but their place.
 
         Raises
         ------
-        TypeError, ValueError
-            As of `nc1fast.collapse`; for kernels that are no kernel objects.
+        ValueError
+            For kernels that are no kernel objects.
         OSError
-            If X is a path that cannot be read.
+            If the file of the rows is gone.
         """
         if not kernels or not all(isinstance(kernel, Kernel) for kernel in kernels):
             raise ValueError(
                 "executor, journal and plans need a kernel object or a list of them: explicit features, "
                 "Gram matrices and callables are summed in one process"
             )
-        source = as_source(X)
-        state = source.state() if isinstance(source, FileRows) else None
-        # The survey looks for NaN and Inf in a file itself.
-        return cls(LabelledData.of(source, y, unread=True), tuple(kernels), settings, state)
+        state = data.rows.state() if isinstance(data.rows, FileRows) else None
+        return cls(data, tuple(kernels), settings, state)
 
     def sample(self, n_rows: int) -> Problem:
         """The same on about n_rows rows, of every class its share.

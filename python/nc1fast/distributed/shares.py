@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.sums.class_sums import add_wide, check_integers, check_parts
+from nc1fast.sums.pass_sums import add_wide, check_integers, check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from nc1fast.sums.class_sums import PassSums
+    from nc1fast.sums.pass_sums import PassSums
 
     Integers = NDArray[np.int64]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nc1fast.estimators.ntk_features import ntk_features
 from nc1fast.estimators.runs import features_within, pairs_within
 from nc1fast.inputs.files import steady
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.metrics.result import CONVENTIONS
 from nc1fast.sums.memory import as_limit
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
@@ -102,7 +103,16 @@ def features(
     n_units = None if n_units is None else as_count("n_units", n_units)
     tolerance, confidence = _checked(tolerance, confidence, convention)
     return features_within(
-        *(X, y, kernel, n_units, sampling, tolerance, confidence, as_seed(seed), convention),
+        *(
+            LabelledData.of(X, y, unread=True),
+            kernel,
+            n_units,
+            sampling,
+            tolerance,
+            confidence,
+            as_seed(seed),
+            convention,
+        ),
         dtype=dtype,
         n_threads=n_threads,
         memory_limit=as_limit(memory_limit),
@@ -171,7 +181,15 @@ def pairs(
     n_pairs = None if n_pairs is None else as_count("n_pairs", n_pairs)
     tolerance, confidence = _checked(tolerance, confidence, convention)
     return pairs_within(
-        *(X, y, kernel, n_pairs, tolerance, confidence, as_seed(seed), convention),
+        *(
+            LabelledData.of(X, y, unread=True),
+            kernel,
+            n_pairs,
+            tolerance,
+            confidence,
+            as_seed(seed),
+            convention,
+        ),
         n_threads=n_threads,
         memory_limit=as_limit(memory_limit),
     )

@@ -10,16 +10,12 @@ from nc1fast.estimators.deep_sample import DeepSample
 from nc1fast.estimators.growth import Limits, once, until
 from nc1fast.estimators.pairs import PairSample
 from nc1fast.estimators.shallow import FeatureSample
-from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
-from nc1fast.inputs.files import as_source, read_labels
 from nc1fast.kernels.classes import Kernel
 from nc1fast.kernels.one_layer import one_layer
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from nc1fast.inputs.labelled import LabelledData
     from nc1fast.metrics.result import Collapse
 
 N_UNITS, N_DEEP_UNITS, MOST_UNITS = 1024, 8192, 1 << 16
@@ -28,8 +24,7 @@ PILOT_UNITS, FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a t
 
 
 def features_within(
-    X: Any,
-    y: Any,
+    data: LabelledData,
     kernel: Any,
     n_units: int | None,
     sampling: str,
@@ -44,7 +39,7 @@ def features_within(
     exact: float = math.inf,
 ) -> Collapse:
     """`nc1fast.estimators.shallow`, with `exact` as in `Limits`."""
-    rows, classes, labels = _data(X, y)
+    rows, classes, labels = data.rows, data.classes.of_row, data.classes.labels
     layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
     settings: dict[str, Any] = {
         "seed": seed,
@@ -68,8 +63,7 @@ def features_within(
 
 
 def pairs_within(
-    X: Any,
-    y: Any,
+    data: LabelledData,
     kernel: Any,
     n_pairs: int | None,
     tolerance: float | None,
@@ -82,7 +76,7 @@ def pairs_within(
     exact: float = math.inf,
 ) -> Collapse:
     """`nc1fast.estimators.pairs`, with `exact` as in `Limits`."""
-    rows, classes, labels = _data(X, y)
+    rows, classes, labels = data.rows, data.classes.of_row, data.classes.labels
     if not isinstance(kernel, Kernel):
         raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}")
     sample = PairSample(
@@ -96,11 +90,3 @@ def pairs_within(
     most = n_pairs or MOST_PAIRS
     limits = Limits(min(FIRST_PAIRS, most), most, exact)
     return until(sample, tolerance, confidence, convention, limits)
-
-
-def _data(X: Any, y: Any) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any]]:
-    """Rows, those of a file not looked at yet, and classes."""
-    rows = as_rows(as_source(X), "X", unread=True)
-    classes, labels = as_labels(read_labels(y), len(rows))
-    two_classes(labels)
-    return rows, classes, labels

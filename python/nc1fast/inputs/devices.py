@@ -27,7 +27,7 @@ def index_of(X: Any) -> int | None:
 
 
 def to_host(X: Any) -> NDArray[Any]:
-    """An array of torch or CuPy in host memory: as it is if it lies there, else a copy after what its stream does to it."""
+    """A NumPy array of a torch or CuPy array: without a copy if it lies in host memory, else copied once its stream is done."""
     if not is_tensor(X):
         return np.asarray(X.get())
     X = X.detach().cpu()
@@ -35,9 +35,9 @@ def to_host(X: Any) -> NDArray[Any]:
 
 
 def empty_like(X: Any, shape: tuple[int, int], dtype: str) -> tuple[Any, int]:
-    """An array of the kind and on the device of X, to be written from outside, and its address.
+    """An empty array of the library and on the device of X, which foreign code may write, and its address.
 
-    Its library may have work in its queue that still uses this memory: that is waited for.
+    Work in the queue of its library that still uses the memory is waited for.
     """
     if is_tensor(X):
         torch = require("torch", "torch")

@@ -1,4 +1,4 @@
-"""Rows that stay in a file: read with pread into buffers, never mapped, because mapped pages count as memory."""
+"""Rows that stay in their file. They are read with pread, never mapped: mapped pages count as memory."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class FileRows:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What the rows are read as: float32 where that holds them exactly by being one, else float64."""
+        """Type of the rows in memory: float32 for stored floats of at most 32 bits, else float64."""
         return np.dtype(np.float32 if self.stored in ("f2", "f4") else np.float64)
 
     @property
     def temporary(self) -> bool:
-        """Whether the file goes with the last reference to these rows: other processes cannot count on it."""
+        """Whether the file is deleted with the last reference to these rows, so that other processes cannot rely on it."""
         return self._owner is not None
 
     def state(self) -> tuple[int, int]:
-        """Size of the file and the time of its last change, in ns: with another one these are no longer the same rows.
+        """Size of the file and the time of its last change, in ns: if either differs, the rows may have changed.
 
-        Without its inode, which need not be the same number on every machine that sees the file.
+        The inode is left out: it need not be the same number on every machine that sees the file.
 
         Raises
         ------
@@ -65,17 +65,17 @@ class FileRows:
 
     @property
     def ndim(self) -> int:
-        """2."""
+        """Number of dimensions: always 2."""
         return 2
 
     @property
     def size(self) -> int:
-        """Numbers in all."""
+        """Number of entries of the whole array."""
         return self.shape[0] * self.shape[1]
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory, if it were there."""
+        """Bytes that all rows would take in memory."""
         return self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class FileRows:
         return FileRows, (self.path, self.offset, self.stride, self.stored, self.shape)
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        """Some rows, by a slice, a number or an array of numbers: read in the order of the file, each once."""
+        """Rows by a slice, a number or an array of numbers: read in the order of the file, each once."""
         n = len(self)
         if isinstance(rows, slice) and rows.step in (None, 1):
             start, stop, _ = rows.indices(n)
@@ -104,7 +104,7 @@ class FileRows:
         return out if index.ndim else out[0]
 
     def _gathered(self, taken: NDArray[np.intp]) -> NDArray[Any]:
-        """Rows by ascending numbers: one read for those that lie close together, what is between them included."""
+        """Rows by ascending numbers: those that lie close together in one read, with whatever lies between."""
         out = np.empty((len(taken), self.shape[1]), dtype=self.dtype)
         at_once = max(1, CHUNK_BYTES // self.stride)
         apart = np.diff(taken) * self.stride > _GAP_BYTES
@@ -118,7 +118,7 @@ class FileRows:
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """All rows, in memory."""
+        """Read all rows into memory."""
         return np.asarray(self[:], dtype)
 
     def chunks(self) -> Iterator[NDArray[Any]]:
@@ -129,6 +129,7 @@ class FileRows:
                 yield self._read(file.fileno(), start, min(step, len(self) - start))
 
     def _read(self, file: int, first: int, count: int) -> NDArray[Any]:
+        """Rows first to first + count - 1 of an open file, shape (count, n_features)."""
         kind = np.dtype(self.stored)
         row = self.shape[1] * kind.itemsize
         buffer = np.empty(max(0, (count - 1) * self.stride + row), np.uint8)

@@ -1,4 +1,4 @@
-"""Labelled data, checked and sorted once: what every method takes from the call."""
+"""Rows and labels of a call, checked and sorted once, as every method takes them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_labels, as_rows, two_classes
-from nc1fast.inputs.files import as_source, read_labels
+from nc1fast.inputs.arrays import as_gram, as_matrix, as_rows
+from nc1fast.inputs.files import as_source, read_gram, read_labels
+from nc1fast.inputs.labels import as_labels
+from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Which row is of which class.
+    """Class of each row, and the labels of the classes.
 
     Attributes
     ----------
@@ -33,16 +35,17 @@ class Classes:
     labels: NDArray[Any]
 
     @classmethod
-    def of(cls, y: ArrayLike, n_samples: int, name: str = "y") -> Classes:
-        """Classes of `n_samples` labels, at least two of them.
+    def of(cls, y: ArrayLike, n_samples: int, *, least: int = 2) -> Classes:
+        """Classes of `n_samples` labels y.
 
         Raises
         ------
         TypeError, ValueError
-            As `as_labels`, and for a single class.
+            As `as_labels`, and for fewer than `least` classes, 1 or 2.
         """
-        of_row, labels = as_labels(y, n_samples, name)
-        two_classes(labels)
+        of_row, labels = as_labels(y, n_samples)
+        if len(labels) < least:
+            raise ValueError(f"y must hold at least two classes, got only {shown(labels[0])}")
         return cls(of_row, labels)
 
     def __len__(self) -> int:
@@ -55,12 +58,12 @@ class Classes:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """The caller's row at each position by class, shape (n_samples,); rows of one class keep their order."""
+        """Rows sorted by class, shape (n_samples,): the caller's row at each sorted position. Rows of one class keep their order."""
         return np.argsort(self.of_row, kind="stable").astype(np.int64, copy=False)
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Position in `order` at which each class starts, and n_samples: shape (n_classes + 1,)."""
+        """Sorted position at which each class starts, then n_samples: shape (n_classes + 1,)."""
         return np.concatenate([[0], np.cumsum(self.sizes)])
 
     def rows_of(self) -> list[NDArray[np.int64]]:
@@ -96,15 +99,29 @@ class LabelledData:
         TypeError, ValueError, OSError
             As `nc1fast.collapse`.
         """
-        rows = as_rows(as_source(X), "X", unread=unread)
+        return cls._of(as_rows(as_source(X), "X", unread=unread), y)
+
+    @classmethod
+    def of_features(cls, H: Any, y: Any) -> LabelledData:
+        """Check explicit features, as `of` does; float16 and rows that lie apart stay as they are."""
+        return cls._of(as_matrix(as_source(H), "X"), y)
+
+    @classmethod
+    def of_gram(cls, K: Any, y: Any) -> LabelledData:
+        """Check a Gram matrix, as `of` does; its rows are those of the matrix, and that of a file is mapped."""
+        return cls._of(as_gram(read_gram(K)), y)
+
+    @classmethod
+    def _of(cls, rows: NDArray[Any] | FileRows, y: Any) -> LabelledData:
+        """Checked rows with their labels y, which may be a path."""
         return cls(rows, Classes.of(read_labels(y), len(rows)))
 
     @property
     def n_samples(self) -> int:
-        """Rows."""
+        """Number of rows of the data."""
         return len(self.rows)
 
     @property
     def n_features(self) -> int:
-        """Columns of the rows."""
+        """Number of columns of the rows."""
         return int(self.rows.shape[1])

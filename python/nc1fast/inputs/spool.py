@@ -1,6 +1,6 @@
-"""Rows that no read can take as they lie in their file: streamed once into a temporary file of float32 or float64 rows.
+"""Rows of files that cannot be read by row range: streamed once into a temporary file of float32 or float64.
 
-The file is made under TMPDIR and goes with the last reference to its rows.
+The file is made under TMPDIR and deleted with the last reference to its rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def spooled(blocks: Blocks, n_rows: int) -> FileRows:
-    """Blocks of rows, in a temporary file.
+    """Write blocks of rows to a temporary file.
 
     Raises
     ------
@@ -58,22 +58,23 @@ def spooled(blocks: Blocks, n_rows: int) -> FileRows:
 
 
 class _Owner:
-    """Whoever holds it keeps the temporary file."""
+    """Token whose life is that of a temporary file."""
 
 
 def _remove(path: str) -> None:
+    """Delete a temporary file, which may be gone already."""
     Path(path).unlink(missing_ok=True)
 
 
 def write_all(file: Any, data: memoryview) -> None:
-    """Write to an unbuffered file: an error of the disk comes here, not when it is closed."""
+    """Write all bytes to an unbuffered file, so that an error of the disk is raised here and not on closing."""
     rest = data.cast("B")
     while rest:
         rest = rest[file.write(rest) :]
 
 
 def full(error: OSError, path: str | os.PathLike[str], needed: str) -> OSError:
-    """The same error with the name of its file and, where the disk is full, what is needed."""
+    """The error, completed by the name of its file and, where the disk is full, by the text `needed`."""
     told = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         told += f": {needed}"
@@ -90,6 +91,7 @@ def from_file(
 def _rows_of(
     path: str, offset: int, shape: tuple[int, int], dtype: np.dtype[Any], *, by_column: bool
 ) -> Iterator[NDArray[Any]]:
+    """Blocks of rows of about 1 MiB, in order."""
     n, d = shape
     step = max(1, CHUNK_BYTES // (8 * d))
     with Path(path).open("rb", buffering=0) as file:
@@ -110,7 +112,7 @@ def _rows_of(
 
 
 def from_stream(file: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> FileRows:
-    """Rows that a file object gives from first to last."""
+    """Rows that a file object yields in order."""
     n, d = shape
     step = max(1, CHUNK_BYTES // (8 * d))
 
@@ -125,9 +127,9 @@ def from_stream(file: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> File
 
 
 def from_slices(X: Any, forget: Callable[[], object] = lambda: None) -> FileRows:
-    """Rows of an array that gives slices: zarr, dask, a chunked data set, a map of rows in another order.
+    """Rows of an array that can only be sliced: zarr, dask, a chunked data set, or a memory map in another order.
 
-    `forget` is called after each block: pages of a map leave the memory of this process.
+    `forget` is called after each block; it lets the pages of a map leave the memory of this process.
     """
     n, d = X.shape
     chunks = getattr(X, "chunks", None)

@@ -1,4 +1,4 @@
-"""What a model of the labels is asked to output: scalar or one-hot codes of the classes, or numbers of one's own."""
+"""Targets of a model that learns the labels: scalar or one-hot codes of the classes, or given numbers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Targets (N, P) of every row and (C, P) of every class: the mean of its rows; `one_hot` if they are that."""
+    """Outputs that a model is to learn.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples, n_outputs)
+    of_class : ndarray of shape (n_classes, n_outputs)
+        Mean target of each class.
+    one_hot : bool
+        Whether the values are the one-hot codes of the classes.
+    """
 
     values: NDArray[np.float64]
     of_class: NDArray[np.float64]
     one_hot: bool
 
     def decisions(self, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Class (N,) whose target is nearest; for one-hot targets that is the largest output. Ties to the lowest."""
+        """Class whose target is nearest, shape (n_samples,); for one-hot targets that of the largest output. Ties go to the lowest."""
         T = self.of_class
         distances: NDArray[np.float64] = (T * T).sum(axis=1) - 2 * outputs @ T.T  # + |f|^2
         nearest: NDArray[np.int64] = distances.argmin(axis=1)
@@ -68,7 +77,7 @@ def encode(
 
 
 def _codes(name: str, n_classes: int) -> NDArray[np.float64]:
-    """The (C, P) targets of the classes."""
+    """Targets of the classes by the name of a code, shape (n_classes, n_outputs)."""
     if name == "scalar":
         return np.arange(1.0 - n_classes, n_classes, 2.0, dtype=np.float64)[:, None]
     if name == "one-hot":
@@ -77,7 +86,7 @@ def _codes(name: str, n_classes: int) -> NDArray[np.float64]:
 
 
 def as_numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[np.float64]:
-    """Finite targets (N, P); one column for a vector, as many as there are where `n_outputs` is None."""
+    """Given targets, checked, shape (n_samples, n_outputs); a vector is one column, and None allows any number of them."""
     values = host_array(targets, "targets")
     if values.dtype.kind not in "fiub":
         raise TypeError(f"targets must be real numbers, got dtype {values.dtype}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from nc1fast.sums.class_sums import ClassSums
 
     Array = NDArray[np.float64]
-
-
-def summation_error(n: int) -> float:
-    """Bound on the error of NumPy's pairwise sum of n terms, in unit roundoffs of the sum of their magnitudes."""
-    return min(n, 25 + math.log2(max(n, 1)))
 
 
 def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> tuple[float, float]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from nc1fast.core.linear import matmul
 from nc1fast.feature_sums import FeatureSums
-from nc1fast.inputs.arrays import as_labels, host_array, two_classes
+from nc1fast.inputs.arrays import host_array
+from nc1fast.inputs.labelled import Classes
 from nc1fast.metrics.result import CONVENTIONS, Collapse, collapse_from_sums
 from nc1fast.networks.network import Layer, Phi, ShallowNetwork
 from nc1fast.support.arguments import as_count, check_choice
@@ -266,8 +267,8 @@ def probe(
     if convention is not None:
         check_choice("convention", convention, CONVENTIONS)
     tensor = placed(module, X)
-    classes, labels = as_labels(y, len(tensor))
-    two_classes(labels)
+    found = Classes.of(y, len(tensor))
+    classes, labels = found.of_row, found.labels
     results = layer_results(
         module,
         tensor,

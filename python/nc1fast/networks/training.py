@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_labels, two_classes
+from nc1fast.inputs.labelled import Classes
 from nc1fast.inputs.targets import encode
 from nc1fast.metrics.result import CONVENTIONS
 from nc1fast.networks.network import ShallowNetwork, as_dtype
@@ -143,8 +143,8 @@ def train(
     if dtype is not None:
         network = network.to(as_dtype(dtype))
     rows = placed(network, X)
-    classes, labels = as_labels(y, len(rows))
-    two_classes(labels)
+    found = Classes.of(y, len(rows))
+    classes, labels = found.of_row, found.labels
     goal = encode(targets, classes, len(labels), network.n_outputs)
     descent = make_descent(
         network, optimizer, loss, lr, momentum, weight_decay, temperature, batch_size, goal

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.backend import thread_count
-from nc1fast.feature_sums import feature_sums
+from nc1fast.inputs.arrays import rows_at
 from nc1fast.kernels.classes import Kernel, Linear
 from nc1fast.kernels.one_layer import OneLayer, halves, one_layer
 from nc1fast.shortcuts.interpolation import interpolated_sums
 from nc1fast.shortcuts.partial import PartialSums, combined, constant, of_sums
 from nc1fast.shortcuts.sweep import Line, Plane
+from nc1fast.sums.features import feature_sums
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -114,7 +115,7 @@ def shortcut_sums(
     from concurrent.futures import ThreadPoolExecutor
 
     sizes = classes.sizes
-    rows = X[classes.order].astype(np.float64, copy=False)
+    rows = rows_at(X, classes.order).astype(np.float64, copy=False)
     with ThreadPoolExecutor(thread_count(settings.n_threads)) as pool:
         if kind == "interpolation":
             sums = interpolated_sums(

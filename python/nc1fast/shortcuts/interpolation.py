@@ -19,11 +19,10 @@ import numpy as np
 from nc1fast.core.backend import row_errors
 from nc1fast.core.linear import matmul
 from nc1fast.kernels.pairwise import stable
-from nc1fast.metrics.bounds import summation_error
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.partial import PartialSums, rows_by_class
 from nc1fast.shortcuts.quadrature import Budget, Cell, Cells, as_they_are, cut
-from nc1fast.sums.rounding import UNIT_ROUNDOFF, moved
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, moved, summation_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

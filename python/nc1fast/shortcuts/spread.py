@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.metrics.bounds import summation_error
-from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

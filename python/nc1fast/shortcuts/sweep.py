@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.metrics.bounds import summation_error
 from nc1fast.shortcuts.partial import PartialSums, rows_by_class
 from nc1fast.shortcuts.spread import (
     Half,
@@ -30,7 +29,7 @@ from nc1fast.shortcuts.spread import (
     squares_within,
     turn,
 )
-from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

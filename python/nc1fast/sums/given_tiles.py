@@ -1,4 +1,4 @@
-"""Class sums from tiles of a Gram matrix that somebody else makes: stored, or by a callable."""
+"""Class sums from tiles of a Gram matrix that is given: stored, or computed by a callable."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.arrays import host_array
-from nc1fast.metrics.bounds import summation_error
 from nc1fast.sums.class_sums import ClassSums, SumsError
-from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,19 +25,19 @@ _TILE = 512
 _SYMMETRY = {2: 1e-2, 4: 1e-5, 8: 1e-10}  # relative to the largest entry, by bytes of the dtype
 
 
-def precomputed(K: Any) -> tuple[Tile, int]:
-    """Tiles of a stored Gram matrix (memory maps welcome), and its rows; both triangles are read and must agree.
+def precomputed(K: Any) -> Tile:
+    """Tiles of a stored Gram matrix, of which both triangles are read and must agree.
+
+    Parameters
+    ----------
+    K : ndarray of shape (n_samples, n_samples)
+        As `as_gram` gives it.
 
     Raises
     ------
     ValueError
-        If K is not square; from the tiles: if it is not symmetric or not finite.
+        From the tiles: if K is not symmetric or not finite.
     """
-    K = host_array(K, "X")
-    if K.dtype.kind not in "fiu" or K.dtype.itemsize > 8:
-        raise TypeError(f"X must be a Gram matrix of real numbers, got dtype {K.dtype}")
-    if K.ndim != 2 or K.shape[0] != K.shape[1] or not len(K):
-        raise ValueError(f"X must be a square Gram matrix, got shape {K.shape}")
     tolerance = _SYMMETRY.get(K.dtype.itemsize, 1e-10) if K.dtype.kind == "f" else 0.0
 
     def tile(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
@@ -52,7 +51,7 @@ def precomputed(K: Any) -> tuple[Tile, int]:
             raise ValueError("X must be a symmetric Gram matrix")
         return upper
 
-    return tile, len(K)
+    return tile
 
 
 def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:

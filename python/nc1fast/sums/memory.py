@@ -1,4 +1,4 @@
-"""How many bytes a pass takes beside X and its packed rows."""
+"""Memory of a pass beside X and its packed rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_limit(memory_limit: Any) -> int | None:
 
 
 def check_memory(limit: float | None, needed: Mapping[str, int]) -> None:
-    """Raise ValueError if what is needed, in bytes by what for, is more than the limit."""
+    """Raise ValueError if the bytes needed, by purpose, exceed the limit together."""
     total = sum(needed.values())
     if limit is not None and total > limit:
         listed = ", ".join(f"{n} for {what}" for what, n in needed.items() if n)
@@ -31,7 +31,7 @@ def check_memory(limit: float | None, needed: Mapping[str, int]) -> None:
 
 @dataclass(frozen=True)
 class WorkingSet:
-    """Bytes of one pass that do not depend on how its rows are divided."""
+    """Bytes of a pass that do not depend on how its rows are divided."""
 
     labels: int  # classes and their order
     row_sums: int
@@ -40,11 +40,11 @@ class WorkingSet:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Bytes of all of these."""
         return self.labels + self.row_sums + self.class_pairs + self.buffers
 
     def message(self, limit: float, packed: int) -> str:
-        """Why the limit is too low, if rows take no less than `packed` bytes."""
+        """The text of an error: the limit has no room for `packed` bytes of rows beside these."""
         return (
             f"memory_limit is {limit} bytes, but at least {self.total + packed} are needed: {packed} for packed rows, "
             f"{self.row_sums} for row-class sums (statistics='sums' needs none), {self.class_pairs} for class pairs, "
@@ -53,8 +53,7 @@ class WorkingSet:
 
 
 def working_set(
-    n_rows: int,
-    n_features: int,
+    shape: tuple[int, ...],
     n_classes: int,
     n_kernels: int,
     n_threads: int,
@@ -62,14 +61,18 @@ def working_set(
     layers: int,
     row_sums: bool,
 ) -> WorkingSet:
-    """What a pass needs beside packed rows.
+    """Bytes that a pass needs beside X and its packed rows.
 
     Parameters
     ----------
+    shape : (n_samples, n_features)
+    n_classes, n_kernels, n_threads : int
     layers : int
-        Of all chains together.
+        Layers of all chains together.
+    row_sums : bool
+        Whether row-class sums are kept.
     """
-    n, c, threads = n_rows, n_classes, max(1, n_threads)
+    (n, n_features), c, threads = shape, n_classes, max(1, n_threads)
     in_tile = min(c, _TILE_ROWS)
     tile = 16 * in_tile**2 + (32 * _TILE_ROWS * in_tile if row_sums else 0)
     return WorkingSet(

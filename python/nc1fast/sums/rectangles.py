@@ -1,4 +1,4 @@
-"""How the pairs of rows of a pass are divided: into parts that can be added, and into what fits in memory.
+"""Division of the pairs of rows of a pass: into parts that can be added, and into pieces that fit in memory.
 
 Rows are sorted by class; a rectangle (a, b, c, d) is the pairs of rows [a, b) with rows [c, d): the same rows, or later
 ones. Any division into rectangles gives the same bits.
@@ -60,7 +60,7 @@ def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
 
 
 def rows_of_part(n_rows: int, count: int) -> float:
-    """About how many rows a part reads."""
+    """Approximate number of rows that a part reads."""
     return n_rows * min(1.0, READ / math.sqrt(count))
 
 
@@ -75,6 +75,7 @@ def divided(rectangles: list[Rectangle], room: int, step: int) -> list[Rectangle
 
 
 def _pieces(rectangle: Rectangle, rows: int, columns: int, step: int) -> Iterator[Rectangle]:
+    """Pieces of a rectangle of at most so many rows and columns."""
     a, b, c, d = rectangle
     for r in _spans(_edges(a, b, rows, step)):
         start = c
@@ -86,7 +87,7 @@ def _pieces(rectangle: Rectangle, rows: int, columns: int, step: int) -> Iterato
 
 
 def _edges(begin: int, end: int, block: int, step: int) -> list[int]:
-    """Nearly equal blocks of at most `block` rows, rounded up to multiples of `step`."""
+    """Edges of nearly equal blocks of at most `block` rows, which are multiples of `step`."""
     if begin == end:
         return []
     count = -(-(end - begin) // max(block, step))
@@ -95,4 +96,5 @@ def _edges(begin: int, end: int, block: int, step: int) -> list[int]:
 
 
 def _spans(edges: list[int]) -> list[tuple[int, int]]:
+    """Intervals between consecutive edges, in order."""
     return list(itertools.pairwise(edges))

@@ -1,4 +1,4 @@
-"""Bounds on the rounding errors of the compiled pass, from the sums it keeps for the purpose.
+"""Bounds on the rounding errors of the compiled pass, from sums that it keeps for this purpose.
 
 Derivation: docs/accuracy.md. For every row the core knows how far an error moves a kernel (cpp/growth.hpp), and how far the
 packed row may be off: lambda^2 is the slope of k_ii in the correlation of the inputs, nu^2 what the roundings of the
@@ -9,8 +9,9 @@ recursion add up to, mu^2 the slope in the angle where a kernel has a root at rh
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -43,6 +44,11 @@ class SumsError:
     within: Array  # (C,)
 
 
+def summation_error(n: int) -> float:
+    """Bound on the error of NumPy's pairwise sum of n terms, in unit roundoffs of the sum of their magnitudes."""
+    return min(n, 25 + math.log2(max(n, 1)))
+
+
 def per_product(depth: int) -> float:
     """Error of a product of two packed rows, beside the mean of their squares, in unit roundoffs: cpp/packing.hpp."""
     return 2.0 * depth + 8.0
@@ -56,43 +62,71 @@ def moved(within: Array, squares: Array) -> Array:
     return np.asarray(np.sqrt(8.0 * np.maximum(within, 0.0)) * np.sqrt(squares) + 2.0 * squares)
 
 
-def sums_error(
-    raw: dict[str, Any],
-    sizes: Array,
-    block: Array,
-    within: Array,
-    sensitivity: Array,
-    quantum: Array,
-    *,
-    n_features: int,
-    depth: int,
-    n_duals: int,
-    unit_within: float,
-    unit_between: float,
-    stable: bool,
-    cancels: bool,
-    mapping: float = 0.0,
-) -> SumsError:
-    """Absolute bounds on block sums, traces and within.
+@dataclass(frozen=True)
+class TileRounding:
+    """How the values of a kernel are rounded.
 
-    Parameters
+    Attributes
     ----------
-    raw : dict
-        The sums of `PER_CLASS`, (C,) each.
-    sizes, block, within, sensitivity : ndarray of shape (C,), (C, C), (C,), (C, C)
-    quantum : ndarray of shape (C, C)
-        What block sums (within classes: sums of D2 over ordered pairs) are multiples of.
     n_features, depth : int
-        Length of a row of X, and of a packed row: with a bias, one more.
+        Length of a row of X, and of a packed row: one more where there is a bias.
     n_duals : int
         Hidden layers.
     unit_within, unit_between : float
         Unit roundoff of the tiles within and between classes.
     stable : bool
-        Whether D2 was evaluated without cancellation; `cancels`: but for a term of Theta^0 that is subtracted.
+        Whether D2 is evaluated without cancellation.
+    cancels : bool
+        Whether it is, but for a term of Theta^0 that is subtracted.
     mapping : float
-        Relative error of the rows themselves, in units of 2^-53, where they are products (an adaptive kernel's X L).
+        Relative error of the rows in units of 2^-53, where they are products (an adaptive kernel's X L).
     """
+
+    n_features: int
+    depth: int
+    n_duals: int
+    unit_within: float
+    unit_between: float
+    stable: bool
+    cancels: bool
+    mapping: float = 0.0
+
+
+class PairSums(NamedTuple):
+    """Sums over the pairs of each two classes, shape (n_classes, n_classes) each.
+
+    Attributes
+    ----------
+    block : ndarray
+        Within a class of D2 over ordered pairs, between two classes of k.
+    sensitivity : ndarray
+        How far an error moves kernels with a root at rho = +-1; shape (0, 0) for others.
+    quantum : ndarray
+        The block sums are multiples of it.
+    """
+
+    block: Array
+    sensitivity: Array
+    quantum: Array
+
+
+def sums_error(
+    raw: dict[str, Array], sizes: Array, within: Array, pairs: PairSums, tiles: TileRounding
+) -> SumsError:
+    """Absolute bounds on block sums, traces and within.
+
+    Parameters
+    ----------
+    raw : dict of ndarray of shape (n_classes,)
+        The sums of `PER_CLASS`.
+    sizes, within : ndarray of shape (n_classes,)
+        As of `ClassSums`.
+    pairs : PairSums
+    tiles : TileRounding
+    """
+    sensitivity, quantum = pairs.sensitivity, pairs.quantum
+    n_features, depth, mapping = tiles.n_features, tiles.depth, tiles.mapping
+    unit_within, unit_between = tiles.unit_within, tiles.unit_between
     slopes, noises, roots = raw["slopes"], raw["noises"], raw["roots"]
     product = per_product(depth)
     units = sizes / _PANEL + 2  # one rounding to a quantum for each pair of panels
@@ -107,9 +141,9 @@ def sums_error(
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
     inside += np.diag(quantized) / (2 * sizes)
     inside += 4 * depth * tiny * (slopes**2 / sizes + raw["floors"])
-    if stable:
-        rounds = unit_within * (_DISTANCE + _PER_LAYER * n_duals)
-        inside += rounds * (within + 3 * cancels * raw["displacements"])
+    if tiles.stable:
+        rounds = unit_within * (_DISTANCE + _PER_LAYER * tiles.n_duals)
+        inside += rounds * (within + 3 * tiles.cancels * raw["displacements"])
         inside += 2 * rounds * raw["moves"] * raw["spread_moves"] / sizes
     else:
         inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
@@ -128,5 +162,6 @@ def sums_error(
     # Whatever the errors are: |k_ij| <= sqrt(k_ii k_jj), and 0 <= within <= the trace.
     between = np.minimum(between, 2.02 * np.outer(roots, roots))
     inside = np.minimum(inside, 1.01 * raw["traces"] + np.abs(within))
-    np.fill_diagonal(between, sizes * (traces + inside) + 2.0**-52 * np.abs(np.diag(block)))
+    own = sizes * (raw["traces"] - within)  # block sums of a class with itself
+    np.fill_diagonal(between, sizes * (traces + inside) + 2.0**-52 * np.abs(own))
     return SumsError(between, traces, inside)

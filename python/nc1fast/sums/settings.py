@@ -1,4 +1,4 @@
-"""How sums are computed: everything that a call says beside its data, its labels and its kernels."""
+"""Settings of a computation of sums: statistics, precision, device, threads and memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Settings:
     device : str
         "cpu", "cuda", "cuda:INDEX" or "cuda:all"; see `nc1fast.cuda`.
     n_threads : int, optional
-        None: what the machine that computes says, see `thread_count`.
+        None: the default of the machine that computes, see `thread_count`.
     memory_limit : int, optional
         Bytes beside the data.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +26,11 @@ from nc1fast.core.backend import (
 from nc1fast.core.chains import Chain, chains_of
 from nc1fast.inputs.arrays import row_chunks
 from nc1fast.inputs.file_rows import FileRows
-from nc1fast.sums.class_sums import ClassSums, PassSums, from_pass
+from nc1fast.sums.class_sums import ClassSums, from_pass
 from nc1fast.sums.memory import working_set
+from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rectangles import divided, part_of
-from nc1fast.sums.rounding import PER_CLASS
+from nc1fast.sums.rounding import PER_CLASS, TileRounding
 from nc1fast.support.progress import staged
 
 if TYPE_CHECKING:
@@ -45,19 +46,23 @@ if TYPE_CHECKING:
     Rows = NDArray[Any] | FileRows
     Progress = Callable[[int, int], object]
 
+_UNIT = {True: 2.0**-24, False: 2.0**-53}  # unit roundoff in single precision or not
 _MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
 _DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
 def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
-    """Largest of `mapping_errors` over the rows."""
+    """The largest of the `mapping_errors` of the rows."""
     return max(float(mapping_errors(chunk, factor).max(initial=0.0)) for chunk in row_chunks(X))
 
 
 def problem_hashes(
     data: LabelledData, kernels: Sequence[Kernel], settings: Settings
 ) -> tuple[str, ...]:
-    """Identify X, y, each kernel, dtype and who runs the tiles: what fixes the bits of every sum. One reading of X."""
+    """Hashes of all that fixes the bits of the sums of each kernel: X, y, the kernel, dtype, and the kind of device.
+
+    Cost: one reading of X.
+    """
     X, found = data.rows, hashlib.blake2b(digest_size=16)
     for chunk in row_chunks(X):
         found.update(np.ascontiguousarray(chunk).tobytes())
@@ -77,16 +82,28 @@ def problem_hashes(
 
 @dataclass(frozen=True)
 class Survey:
-    """What every part of a pass needs to know about all rows.
+    """Facts about all rows that every part of a pass needs: small enough to be sent to each worker.
 
-    O(C d + C^2) numbers for each kernel, and with row sums 16 N bytes; beside them the order of the rows, which may be a
-    memory map.
+    Attributes
+    ----------
+    order : ndarray of int64 of shape (n_samples,)
+        The caller's row at each sorted position; may be a memory map.
+    passes : tuple of dict
+        Surveys of the core, one per input layer: O(C d + C^2) numbers for each kernel, and with row sums 16 N bytes.
+    mappings : tuple of float
+        Relative error of the rows of each pass, in units of 2^-53.
+    problems : tuple of str
+        The hash that identifies the problem of each kernel.
     """
 
-    order: NDArray[np.int64]  # (N,) the caller's row at each sorted position
-    passes: tuple[dict[str, Any], ...]  # of the core, one per input layer
-    mappings: tuple[float, ...]  # `_mapping_error` of each
-    problems: tuple[str, ...]  # hashes, one per kernel; empty where nothing is to be identified
+    order: NDArray[np.int64]
+    passes: tuple[dict[str, Any], ...]
+    mappings: tuple[float, ...]
+    problems: tuple[str, ...]
+
+    def known(self, index: int) -> tuple[dict[str, Any], float]:
+        """Survey and mapping error of the pass of an input layer."""
+        return self.passes[index], self.mappings[index]
 
 
 @contextmanager
@@ -103,7 +120,7 @@ def _stored(X: Rows) -> Iterator[Any]:
 
 
 def _tile_panels() -> int:
-    """Panels of the sides of a tile by NC1FAST_TILE_PANELS, 0 for the core to choose: no bit depends on it."""
+    """Panels along the sides of a tile, from NC1FAST_TILE_PANELS; 0 leaves it to the core. No bit depends on it."""
     text = os.environ.get("NC1FAST_TILE_PANELS", "").strip() or "0"
     if not text.isdecimal():
         raise ValueError(
@@ -113,7 +130,7 @@ def _tile_panels() -> int:
 
 
 class _Pass:
-    """The kernels of one input layer on one data set, in the words of the core."""
+    """The kernels of one input layer on one data set, as the core takes them."""
 
     def __init__(
         self,
@@ -133,33 +150,101 @@ class _Pass:
         self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
     def mapping(self) -> float:
-        """Error of the rows themselves, where they are products."""
+        """Relative error of the rows, in units of 2^-53: 0 unless they are products with a factor."""
         return 0.0 if self.factor is None else _mapping_error(self.rows, self.factor)
 
     def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
+        """Call a function of the core; the arguments around `order` and `rest` are those that all of them take."""
+        chains = [chain.as_dict() for chain in self.chains]
+        sizes = self.classes.sizes.tolist()
         with _stored(self.rows) as rows, in_range(*self.kernels):
             return function(
-                *(rows, self.factor, *order, self.classes.of_row, self.classes.sizes.tolist()),
-                *([chain.as_dict() for chain in self.chains], *self.single, self.row_sums),
-                *(self.threads, *rest),
+                rows,
+                self.factor,
+                *order,
+                self.classes.of_row,
+                sizes,
+                chains,
+                *self.single,
+                self.row_sums,
+                self.threads,
+                *rest,
             )
 
     def survey(self) -> dict[str, Any]:
+        """Scales, exponents and error sums of all rows, as the core gives and takes them."""
         check_rows(self.rows, self.chains)
         return self._call(_core.survey)  # type: ignore[no-any-return]
 
     def sums(
         self,
+        part: tuple[int, int],
         order: NDArray[np.int64],
-        rectangles: Sequence[Rectangle],
-        survey: dict[str, Any] | None,
+        known: tuple[dict[str, Any], float] | None,
         progress: Progress | None,
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The survey, and the integers of each kernel."""
-        if survey is None:
+    ) -> Iterator[tuple[int, PassSums]]:
+        """The integers of each kernel over a part of the pairs, after its position in the caller's list.
+
+        Parameters
+        ----------
+        part : (index, count)
+        order : ndarray of shape (n_samples,)
+            The caller's row at each sorted position.
+        known : (survey, mapping), optional
+            Results of `survey` and `mapping`; otherwise the rows are surveyed first.
+        progress : callable, optional
+        """
+        rectangles = self.rectangles(part)
+        if known is None:
             check_rows(self.rows, self.chains)
+        survey = None if known is None else known[0]
         rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
-        return self._call(self.runner.module.class_sums, order, rest=rest)  # type: ignore[no-any-return]
+        found, results = self._call(self.runner.module.class_sums, order, rest=rest)
+        mapping = self.mapping() if known is None else known[1]
+        taken = [
+            (chain, position, level)
+            for chain in self.chains
+            for position, (level, *_) in zip(chain.kernels, chain.outputs, strict=True)
+        ]
+        for (chain, position, level), per_class, raw in zip(
+            taken, found["kernels"], results, strict=True
+        ):
+            scales = {
+                "row": raw.get("row_scale"),
+                "column": raw.get("column_scale"),
+                "row_within": per_class["row_scale_within"],
+                "k": per_class["k"],
+            }
+            yield (
+                position,
+                PassSums(
+                    problem="",
+                    parts=part[1],
+                    covered=frozenset({part[0]}),
+                    block=raw["block"],
+                    exponent=raw["exponent"],
+                    sensitivity=raw["sensitivity"],
+                    sensitivity_exponent=raw["sensitivity_exponent"],
+                    per_class={name: per_class[name] for name in PER_CLASS},
+                    tiles=self._rounding(chain, level, mapping),
+                    rows=raw.get("rows"),
+                    row_scales=scales if self.row_sums else None,
+                ),
+            )
+
+    def _rounding(self, chain: Chain, n_duals: int, mapping: float) -> TileRounding:
+        """How the values of a kernel of a chain are rounded."""
+        within, between = (_UNIT[single] for single in self.single)
+        return TileRounding(
+            n_features=self.n_features,
+            depth=self.n_features + (chain.input_layer[1] > 0),
+            n_duals=n_duals,
+            unit_within=within,
+            unit_between=between,
+            stable=chain.stable,
+            cancels=chain.cancels,
+            mapping=mapping,
+        )
 
     def rectangles(self, part: tuple[int, int]) -> list[Rectangle]:
         """The pairs of rows of a part, in pieces that fit into the memory of this machine and of the devices."""
@@ -172,7 +257,10 @@ class _Pass:
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
             need = working_set(
-                *(n_rows, self.rows.shape[1], len(self.classes), len(self.kernels), self.threads),
+                self.rows.shape,
+                len(self.classes),
+                len(self.kernels),
+                self.threads,
                 layers=sum(len(chain.weights) for chain in self.chains),
                 row_sums=self.row_sums,
             )
@@ -198,10 +286,8 @@ class _Pass:
         return room
 
 
-def survey(
-    data: LabelledData, kernels: Sequence[Kernel], settings: Settings, *, identify: bool = True
-) -> Survey:
-    """What the parts of a pass share, small enough to be sent to every worker: see `kernel_sums`.
+def survey(data: LabelledData, kernels: Sequence[Kernel], settings: Settings) -> Survey:
+    """Survey all rows, on behalf of parts of a pass that read only some of them.
 
     Notes
     -----
@@ -212,7 +298,7 @@ def survey(
         one = _Pass(data, kernels, chains, settings)
         passes.append(one.survey())
         mappings.append(one.mapping())
-    problems = problem_hashes(data, kernels, settings) if identify else ()
+    problems = problem_hashes(data, kernels, settings)
     return Survey(data.classes.order, tuple(passes), tuple(mappings), problems)
 
 
@@ -223,75 +309,43 @@ def kernel_sums(
     *,
     part: tuple[int, int] = (0, 1),
     surveyed: Survey | None = None,
-    identify: bool = False,
     progress: Progress | None = None,
 ) -> list[ClassSums]:
-    """One pass (one per input layer) over the pairs of rows, for all kernels.
+    """Class sums of each kernel, in one pass over the pairs of rows for every input layer.
 
     Parameters
     ----------
     data : LabelledData
         Rows of a file need not have been searched for NaN and Inf: the survey does that.
+    kernels : sequence of Kernel
     settings : Settings
         Rows are surveyed, scaled and packed by this machine, whatever the device. With a memory limit they are packed
         block by block.
     part : (index, count)
         Share of the pairs to sum: those of some rectangles of rows.
     surveyed : Survey, optional
-        Survey of the same problem: then only the rows of the part are read, and nothing is sorted or hashed.
-    identify : bool
-        Whether the sums know their problem, so that parts can be joined. Costs a hash of X.
+        Survey of the same problem: only the rows of the part are read, and the sums know their problem, so that parts can
+        be added. Without it the rows are surveyed but not hashed.
+    progress : callable(done, total), optional
+
+    Raises
+    ------
+    ValueError
+        For rows out of the range of a kernel, NaN or Inf, and a memory limit that is too low.
     """
     order = data.classes.order if surveyed is None else surveyed.order
-    unit = {True: 2.0**-24, False: 2.0**-53}
-    out: dict[int, ClassSums] = {}
-    if surveyed is not None:
-        problems = surveyed.problems
-    else:
-        problems = problem_hashes(data, kernels, settings) if identify else ()
-    sizes, labels = data.classes.sizes, data.classes.labels
     groups = chains_of(kernels, data.n_features)
-    reports = staged(progress, len(groups))
-    for index, chains in enumerate(groups):
-        one = _Pass(data, kernels, chains, settings)
-        known = None if surveyed is None else surveyed.passes[index]
-        found, results = one.sums(order, one.rectangles(part), known, reports[index])
-        mapping = one.mapping() if surveyed is None else surveyed.mappings[index]
-        taken = [
-            (chain, position, level)
-            for chain in chains
-            for position, (level, *_) in zip(chain.kernels, chain.outputs, strict=True)
-        ]
-        for (chain, position, level), per_class, raw in zip(
-            taken, found["kernels"], results, strict=True
-        ):
-            about = {
-                "n_features": one.n_features,
-                "depth": one.n_features + (chain.input_layer[1] > 0),
-                "n_duals": level,
-                "unit_within": unit[one.single[0]],
-                "unit_between": unit[one.single[1]],
-                "stable": chain.stable,
-                "cancels": chain.cancels,
-                "mapping": mapping,
-            }
-            scales = {
-                "row": raw.get("row_scale"),
-                "column": raw.get("column_scale"),
-                "row_within": per_class["row_scale_within"],
-                "k": per_class["k"],
-            }
-            exact = PassSums(
-                problems[position] if problems else "",
-                part[1],
-                frozenset({part[0]}),
-                *(raw["block"], raw["exponent"]),
-                *(raw["sensitivity"], raw["sensitivity_exponent"]),
-                {name: per_class[name] for name in PER_CLASS},
-                about,
-                raw.get("rows"),
-                scales if settings.row_sums else None,
-            )
-            kernel, whole = kernels[position], part[1] == 1
-            out[position] = from_pass(exact, sizes, labels, kernel, order, in_place=whole)
-    return [out[k] for k in range(len(kernels))]
+    found: dict[int, PassSums] = {}
+    for index, (chains, report) in enumerate(
+        zip(groups, staged(progress, len(groups)), strict=True)
+    ):
+        known = surveyed.known(index) if surveyed is not None else None
+        found |= _Pass(data, kernels, chains, settings).sums(part, order, known, report)
+    out = []
+    for k, kernel in enumerate(kernels):
+        exact = found.pop(k)
+        if surveyed is not None:
+            exact = replace(exact, problem=surveyed.problems[k])
+        sizes, labels = data.classes.sizes, data.classes.labels
+        out.append(from_pass(exact, sizes, labels, kernel, order, in_place=part[1] == 1))
+    return out
