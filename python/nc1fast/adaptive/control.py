@@ -1,4 +1,4 @@
-"""The label-shuffled control: what the adaptive kernel gains must come from the labels."""
+"""The label-shuffled control: a gain of the adaptive kernel that comes from the labels vanishes when they are permuted."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class ShuffledControl:
     Attributes
     ----------
     solution, shuffled : AdaptiveSolution
-        Of the targets as they are, and of permuted ones.
+        Solutions for the targets as given, and for permuted ones.
     collapse, shuffled_collapse : Collapse
-        Of the two kernels.
+        Collapse of the two kernels.
     nngp : Collapse
-        Of the kernel before training, for comparison.
+        Collapse of the kernel before training, for comparison.
     """
 
     solution: AdaptiveSolution
@@ -63,15 +63,15 @@ def shuffled_control(
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     noise : float
-        As `solve`.
+        As in `solve`.
     targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs), default "scalar"
         "scalar": class c of C has the target 2c - (C - 1); "one-hot": one output per class.
     convention : str, optional
-        As `nc1fast.collapse`.
+        As in `nc1fast.collapse`.
     seed : int, default 0
-        Of the permutation, and of random starts.
+        Seed of the permutation and of random starts.
     **options
-        Of `solve`; progress is that of both.
+        Options of `solve`; `progress` covers both solves.
 
     Returns
     -------
