@@ -36,8 +36,8 @@ class _FinishedError(Exception):
 
 
 @dataclass
-class Descent:
-    """A descent under way at one width: the best point so far, and its history.
+class Minimization:
+    """A minimisation of F under way at one width: the best point so far, and its history.
 
     Attributes
     ----------

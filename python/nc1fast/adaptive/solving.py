@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.adaptive.descent import Descent
+from nc1fast.adaptive.descent import Minimization
 from nc1fast.adaptive.equations import FreeEnergy, likelihood
 from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.adaptive.solution import HISTORY, AdaptiveSolution
@@ -187,7 +187,7 @@ def _stages(
     stages: list[AdaptiveSolution] = []
     for width in settings.path:
         starts = [begin, *(_random(energy.rank, rng) for _ in range(1, settings.multistart))]
-        descents = [Descent(energy, width, next(waiting)) for _ in starts]
+        descents = [Minimization(energy, width, next(waiting)) for _ in starts]
         ends = [descent.run(L) for descent, L in zip(descents, starts, strict=True)]
         best = min(range(len(ends)), key=lambda k: ends[k][1].value)
         begin, found = ends[best]
@@ -216,7 +216,7 @@ def _smallest_eigenvalue(energy: FreeEnergy, L: Array) -> float:
     return float(np.linalg.eigvalsh(energy.sigma(L))[0] / energy.prior)
 
 
-def _history(stage: int, descents: Sequence[Descent]) -> dict[str, Array]:
+def _history(stage: int, descents: Sequence[Minimization]) -> dict[str, Array]:
     """The improvements of the descents of one width, as columns."""
     rows = [
         (stage, start, descent.width, *improvement)
@@ -226,7 +226,7 @@ def _history(stage: int, descents: Sequence[Descent]) -> dict[str, Array]:
     return dict(zip(HISTORY, map(np.array, zip(*rows, strict=True)), strict=True))
 
 
-def _reason(found: Evaluation, descent: Descent) -> str:
+def _reason(found: Evaluation, descent: Minimization) -> str:
     """Why a descent ended, in words."""
     settings = descent.energy.settings
     if found.residual <= settings.tol:
