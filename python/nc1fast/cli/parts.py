@@ -11,7 +11,7 @@ import typer
 import nc1fast as nc
 from nc1fast.cli import options
 from nc1fast.metrics.result import collapse_from_sums
-from nc1fast.support.storage import check_regular
+from nc1fast.support.reading import check_regular
 
 
 def shard(

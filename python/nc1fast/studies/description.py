@@ -22,7 +22,7 @@ from nc1fast.studies.tasks.measuring import label
 from nc1fast.studies.tasks.networks import Training  # noqa: TC001
 from nc1fast.studies.tasks.theory import TheoryTask
 from nc1fast.support.extras import require
-from nc1fast.support.storage import check_regular, reading
+from nc1fast.support.reading import check_regular, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,7 @@ from nc1fast.support.arguments import as_count, as_flag
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
-from nc1fast.support.storage import check_regular
+from nc1fast.support.reading import check_regular
 
 if TYPE_CHECKING:
     from nc1fast.studies.description import Study
