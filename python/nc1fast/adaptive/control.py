@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._collapse import collapse
 from nc1fast.adaptive.solving import solve
 from nc1fast.inputs.arrays import as_rows
-from nc1fast.inputs.labelled import Classes
+from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.targets import encode
 from nc1fast.kernels.classes import ConjugateKernel
+from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.sums.settings import Settings
+from nc1fast.sums.streaming import kernel_sums
 from nc1fast.support.arguments import as_seed
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting, staged
@@ -96,5 +98,8 @@ def shuffled_control(
             for Y, told in zip((values, permuted), staged(report, 2), strict=True)
         )
     before = ConjugateKernel(true.activation, weight_variance=true.weight_variance)
-    results = collapse(rows, y, [true.kernel, shuffled.kernel, before], convention=convention)
+    sums = kernel_sums(
+        LabelledData(rows, classes), [true.kernel, shuffled.kernel, before], Settings()
+    )
+    results = [collapse_from_sums(one, convention, keep_rows=False) for one in sums]
     return ShuffledControl(true, shuffled, *results)

@@ -80,6 +80,7 @@ class SolverSettings:
             cuda.one_index(self.device)
 
     def _set(self, name: str, checked: Any) -> None:
+        """Replace a setting by its checked value."""
         object.__setattr__(self, name, checked)
 
     @property

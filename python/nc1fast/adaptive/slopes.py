@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 
 def _erf(norms: Array, own: Array, _: Array | None) -> Array:
+    """The slopes r of erf, which need no traces."""
     return -own / (1 + 2 * norms)
 
 
 def _relu(norms: Array, own: Array, traces: Array | None) -> Array:
+    """The slopes r of ReLU; 0 for rows of norm 0."""
     assert traces is not None
     return np.divide(traces - own, 2 * norms, out=np.zeros_like(norms), where=norms > 0)
 

@@ -43,6 +43,7 @@ def save(path: Path, run: str, state: dict[str, Any]) -> None:
 
 
 def _first_line(data: bytes) -> bytes:
+    """The line before the data: what the file is, its format, and the checksum of the data."""
     return _MAGIC + _FORMAT + checksum(data).encode() + b"\n"
 
 

@@ -85,7 +85,7 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
         return self.weight.detach() * self.weight_scale
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Pre-activations, shape (n_samples, fan_out)."""
+        """The pre-activations (n_samples, fan_out) of inputs (n_samples, fan_in)."""
         weight = self.weight if self.weight_scale == 1 else self.weight * self.weight_scale
         bias = self.bias
         if bias is not None and self.bias_scale != 1:
@@ -106,7 +106,7 @@ class Phi(torch.nn.Module):  # type: ignore[misc]
         return str(self.activation)
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
-        """phi(u), any shape."""
+        """Apply phi to each entry of u, which may have any shape."""
         return phi(self.activation)(u)
 
 
@@ -303,5 +303,6 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         )
 
     def _no_norm(self) -> None:
+        """Raise ValueError for batch normalization."""
         if self.batch_norm:
             raise ValueError("a network with batch_norm=True has no kernel: its limit is another")

@@ -64,6 +64,7 @@ class TrainingSettings:
         self._set("probe", probe_epochs(self.probe, self.epochs))
 
     def _set(self, name: str, checked: Any) -> None:
+        """Replace a setting by its checked value."""
         object.__setattr__(self, name, checked)
 
     def _check_descent(self) -> None:

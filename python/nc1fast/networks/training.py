@@ -156,6 +156,7 @@ def train(
 
 
 def _as_device(device: Any) -> Any:
+    """A torch device, from its name or itself."""
     try:
         return torch.device(device)
     except (RuntimeError, TypeError) as error:

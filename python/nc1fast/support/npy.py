@@ -32,7 +32,7 @@ class Header(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the array."""
+        """Size in bytes of the array that is promised."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 

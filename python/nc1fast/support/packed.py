@@ -75,7 +75,7 @@ def unpack(
 
 
 def _head(text: str, kind: str, form: int) -> dict[str, Any]:
-    """The head, checked."""
+    """Parse the head and check its kind and format."""
     try:
         head = json.loads(text)
     except (ValueError, RecursionError):
@@ -100,7 +100,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Any:
 
 
 def _covered(text: str, arrays: Arrays) -> Iterator[Any]:
-    """What the checksum covers: the head, and name, type, shape and numbers of each array."""
+    """The bytes that the checksum covers: the head, and name, type, shape and numbers of each array."""
     yield text.encode()
     for name, array in sorted(arrays.items()):
         yield f"\n{name} {array.dtype.str} {array.shape}\n".encode()
