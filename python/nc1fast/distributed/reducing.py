@@ -135,9 +135,11 @@ def _about(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _silence(timeout: float | None, plan: Plan, executor: Any) -> float:
+def _silence(timeout: Any, plan: Plan, executor: Any) -> float:
     """Seconds without a sign of life after which the bundles of an executor are taken to be lost."""
     if timeout is None:
         dask = isinstance(executor, DaskWorkers)
         return math.inf if dask else max(_SILENCE, _EXPECTED * plan.seconds_per_bundle)
-    return math.inf if timeout == math.inf else as_number("timeout", timeout, above=0)
+    if isinstance(timeout, float) and timeout == math.inf:
+        return math.inf
+    return as_number("timeout", timeout, above=0)
