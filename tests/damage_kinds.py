@@ -110,10 +110,12 @@ def _read_journal(path: Path) -> str:
 def _make_companion(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         from nc1fast.distributed.bundles import Surveyed
+        from nc1fast.distributed.tasks import shared_tasks
 
         np.save(folder / "X.npy", _data()[0])
         plan = _plan_of(folder / "X.npy")
-        with Surveyed.of(plan.problem, 1, survey_threads=1).tasks(folder / "run") as task:
+        surveyed = Surveyed.of(plan.problem, 1, survey_threads=1)
+        with shared_tasks(surveyed, folder / "run") as task:
             for path in list(folder.glob("run.*")):
                 shutil.copy(path, folder / path.name.replace("run", "kept"))
         (folder / "base").write_text(task.base)
@@ -127,7 +129,7 @@ def _plan_of(path: Path) -> Any:
 
 
 def _read_companion(path: Path) -> str:
-    from nc1fast.distributed.bundles import Task
+    from nc1fast.distributed.tasks import Task
 
     shares = Task(f"{path.parent}/kept.", (1, 3)).run()
     return _bytes(*(repr(share.stored()) for share in shares))

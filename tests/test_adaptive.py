@@ -10,6 +10,7 @@ import pytest
 import nc1fast as nc
 from nc1fast import reference
 from nc1fast.adaptive.equations import FreeEnergy
+from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.inputs.targets import encode
 
 SETTINGS = {"noise": 0.05, "weight_variance": 1.3, "readout_variance": 0.4, "width": 70.0}
@@ -35,10 +36,10 @@ def _free_energy(X, Y, sigma, activation):
 def test_free_energy_and_gradient_against_the_dense_reference(activation, n, d0, n_outputs):
     """The gradient in Sigma itself: dF = Tr(G dSigma), by central differences of the reference's F."""
     X, Y = _data(n, d0, n_outputs)
-    energy = FreeEnergy(X, Y, activation=activation, **SETTINGS)
+    energy = FreeEnergy(X, Y, SolverSettings(activation=activation, **SETTINGS))
     assert energy.rank == min(n, d0)
     L = _random_factor(energy.rank)
-    found = energy.evaluate(L)
+    found = energy.evaluate(L, SETTINGS["width"])
     sigma = energy.sigma(L)
     assert found.value == pytest.approx(_free_energy(X, Y, sigma, activation), rel=1e-11)
     step = 1e-5
@@ -55,7 +56,7 @@ def test_free_energy_and_gradient_against_the_dense_reference(activation, n, d0,
 def test_mismatch_is_the_equation_of_state():
     """L^T Sigma-equation L, from a gradient of Tr(A Q) by differences of Q with A held fixed."""
     X, Y = _data()
-    energy = FreeEnergy(X, Y, activation="erf", **SETTINGS)
+    energy = FreeEnergy(X, Y, SolverSettings(**SETTINGS))
     L = _random_factor(4)
     sigma = energy.sigma(L)
     sa2, s2, h = SETTINGS["readout_variance"], SETTINGS["noise"], SETTINGS["width"]
@@ -75,7 +76,7 @@ def test_mismatch_is_the_equation_of_state():
     equation = 4 / SETTINGS["weight_variance"] * np.eye(4) + G / h - np.linalg.inv(sigma)
     factor = np.sqrt(energy.prior) * energy.basis @ L  # Sigma = factor factor^T
     expected = factor.T @ equation @ factor
-    np.testing.assert_allclose(energy.evaluate(L).mismatch, expected, atol=1e-7)
+    np.testing.assert_allclose(energy.evaluate(L, SETTINGS["width"]).mismatch, expected, atol=1e-7)
 
 
 def test_solution_is_a_minimum_of_the_reference():

@@ -14,10 +14,10 @@ from tests import long_pass, plans
 
 import nc1fast as nc
 from nc1fast import distributed
-from nc1fast.distributed.bundles import Task
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.planning import MOST_BUNDLES, best_count
 from nc1fast.distributed.shares import Share
+from nc1fast.distributed.tasks import Task, shared_tasks
 
 RELU = nc.NNGP("relu")
 
@@ -114,10 +114,10 @@ def test_threads_of_a_cluster_are_counted_by_machine():
 def test_a_task_is_what_it_says(tmp_path):
     X, y = long_pass.data(300)
     surveyed = plans.surveyed(X, y, 3)
-    with surveyed.tasks(None) as task:
+    with shared_tasks(surveyed, None) as task:
         assert isinstance(task, Task)
         assert Path(task.base) != tmp_path
-    with surveyed.tasks(tmp_path / "journal"):
+    with shared_tasks(surveyed, tmp_path / "journal"):
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             "journal.classes.npy",
             "journal.order.npy",

@@ -14,7 +14,7 @@ from tests import long_pass, plans
 
 import nc1fast as nc
 from nc1fast import distributed
-from nc1fast.distributed import journal as records
+from nc1fast.distributed import bundle_journal as records
 from nc1fast.support.line_file import LineFile
 
 RELU = nc.NNGP("relu")

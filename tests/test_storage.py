@@ -17,7 +17,7 @@ from tests.waiting import within
 
 import nc1fast as nc
 from nc1fast import distributed
-from nc1fast.distributed.bundles import Task
+from nc1fast.distributed.tasks import Task, shared_tasks
 
 RELU = nc.NNGP("relu")
 
@@ -133,7 +133,7 @@ def test_a_link_stays_and_its_target_is_written(data, tmp_path, monkeypatch):
     (tmp_path / "far").mkdir()
     for name in ("run.journal", "sums.npz"):
         (tmp_path / name).symlink_to(tmp_path / "far" / name)
-    monkeypatch.setattr("nc1fast.distributed.journal._REWRITE", 1)  # after every bundle
+    monkeypatch.setattr("nc1fast.distributed.bundle_journal._REWRITE", 1)  # after every bundle
     distributed.reduce(plans.uncalibrated(*data, [RELU], 4), journal=tmp_path / "run.journal")
     sums = nc.class_sums(*data, RELU)
     for _ in range(2):
@@ -255,7 +255,7 @@ def test_files_of_earlier_versions_are_named(data, tmp_path):
     with pytest.raises(ValueError, match=r"run\.journal is the journal of another version"):
         nc.collapse(*data, RELU, journal=journal)
     assert journal.read_bytes().startswith(b"nc1fast journal 1 ")
-    with plans.surveyed(*data, 3).tasks(tmp_path / "now") as task:
+    with shared_tasks(plans.surveyed(*data, 3), tmp_path / "now") as task:
         content = Path(f"{task.base}pass").read_bytes()
         assert content.startswith(b"PK")  # an archive of arrays, no pickle
         Path(f"{task.base}pass").write_bytes(pickle.dumps(print))

@@ -1,7 +1,14 @@
-"""The adaptive kernel: hidden weights that have seen the labels, by the equations of state of a wide network.
+"""The adaptive kernel: that of hidden weights which have learned the labels, by the equations of state of a wide network.
 
-equations: the free energy of Sigma and its gradient, one Cholesky factorization each -> descent: down to a stationary
-point -> solving: checked arguments, several starts, continuation in width -> solution: what came out, with a certificate.
+    settings   the network and the solver, checked
+    slopes     how a kernel depends on the norms of its rows, per activation
+    factoring  Cholesky factors, on the processor or a device
+    equations  the free energy of Sigma and its gradient
+    descent    down to a stationary point
+    solving    several starts, continuation in width
+    solution   the result, with a certificate
+    control    the same with shuffled labels
+
 Needs the `adaptive` extra (scipy).
 """
 

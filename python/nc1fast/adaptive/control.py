@@ -1,4 +1,4 @@
-"""The label-shuffled control: what the adaptive kernel gains must come from the labels."""
+"""The label-shuffled control: a gain of the adaptive kernel that comes from the labels vanishes when they are permuted."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast._collapse import collapse
 from nc1fast.adaptive.solving import solve
 from nc1fast.inputs.arrays import as_rows
-from nc1fast.inputs.labelled import Classes
+from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.targets import encode
 from nc1fast.kernels.classes import ConjugateKernel
+from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.sums.settings import Settings
+from nc1fast.sums.streaming import kernel_sums
 from nc1fast.support.arguments import as_seed
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting, staged
@@ -31,11 +33,11 @@ class ShuffledControl:
     Attributes
     ----------
     solution, shuffled : AdaptiveSolution
-        Of the targets as they are, and of permuted ones.
+        Solutions for the targets as given, and for permuted ones.
     collapse, shuffled_collapse : Collapse
-        Of the two kernels.
+        Collapse of the two kernels.
     nngp : Collapse
-        Of the kernel before training, for comparison.
+        Collapse of the kernel before training, for comparison.
     """
 
     solution: AdaptiveSolution
@@ -63,15 +65,15 @@ def shuffled_control(
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     noise : float
-        As `solve`.
+        As in `solve`.
     targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs), default "scalar"
         "scalar": class c of C has the target 2c - (C - 1); "one-hot": one output per class.
     convention : str, optional
-        As `nc1fast.collapse`.
+        As in `nc1fast.collapse`.
     seed : int, default 0
-        Of the permutation, and of random starts.
+        Seed of the permutation and of random starts.
     **options
-        Of `solve`; progress is that of both.
+        Options of `solve`; `progress` covers both solves.
 
     Returns
     -------
@@ -96,5 +98,8 @@ def shuffled_control(
             for Y, told in zip((values, permuted), staged(report, 2), strict=True)
         )
     before = ConjugateKernel(true.activation, weight_variance=true.weight_variance)
-    results = collapse(rows, y, [true.kernel, shuffled.kernel, before], convention=convention)
+    sums = kernel_sums(
+        LabelledData(rows, classes), [true.kernel, shuffled.kernel, before], Settings()
+    )
+    results = [collapse_from_sums(one, convention, keep_rows=False) for one in sums]
     return ShuffledControl(true, shuffled, *results)

@@ -1,7 +1,7 @@
-"""Down to a stationary point of the free energy: L-BFGS on the factor L, then Newton steps on the equation itself.
+"""Descent to a stationary point of the free energy: L-BFGS on the factor L, then Newton steps on the equation itself.
 
-L-BFGS compares values of F, and ends where a step changes it by rounding alone, at residuals of 1e-5 to 1e-8. The equation
-of state has no such floor: Newton's method with Krylov solves takes it to 1e-10 and below in a few steps.
+L-BFGS compares values of F and ends where a step changes F by no more than rounding, at residuals of 1e-5 to 1e-8. The
+equation of state has no such floor: Newton's method with Krylov solves reaches 1e-10 and below in a few steps.
 """
 
 from __future__ import annotations
@@ -24,41 +24,53 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _MEMORY = 30  # pairs that L-BFGS keeps
-_LARGEST = 30.0  # |log| of a diagonal entry of L
+_LARGEST = 30.0  # bound on |log| of a diagonal entry of L
 _FLAT = 1e-11  # relative decrease of F that ends L-BFGS
 _FLOOR = 1e-9  # relative rounding of F: a Newton step may not raise it by more
 _NEWTON_STEPS = 12
-_KRYLOV = 30  # directions of one Newton step
+_KRYLOV = 30  # Krylov directions of one Newton step
 
 
 class _FinishedError(Exception):
-    """The tolerance is met, or the evaluations are spent."""
+    """Ends a descent whose tolerance is met, or whose evaluations are spent."""
 
 
 @dataclass
-class Descent:
-    """A descent under way: the best point so far, and its history.
+class Minimization:
+    """A minimisation of F under way at one width: the best point so far, and its history.
 
-    Parameters
+    Attributes
     ----------
     energy : FreeEnergy
-    tol : float
-        Residual at which to stop.
-    max_evaluations : int
-    report : callable(evaluations, max_evaluations) or None
+        Its settings hold the tolerance and the number of evaluations allowed.
+    width : float
+        Hidden units h.
+    report : callable(evaluations, max_iter) or None
+    evaluations : int
+        Evaluations of F so far.
+    L : ndarray of shape (r, r) or None
+        The best point so far; None before `run`.
+    best : Evaluation or None
+        F at that point.
+    history : list of (evaluation, F, residual)
+        Every improvement.
     """
 
     energy: FreeEnergy
-    tol: float
-    max_evaluations: int
+    width: float
     report: Callable[[int, int], object] | None = None
     evaluations: int = 0
     L: Array | None = None
     best: Evaluation | None = None
-    history: list[tuple[int, float, float]] = field(default_factory=list)  # evaluation, F, residual
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+
+    @property
+    def spent(self) -> bool:
+        """Whether the evaluations allowed are used up."""
+        return self.evaluations >= self.energy.settings.max_iter
 
     def run(self, start: Array) -> tuple[Array, Evaluation]:
-        """Descend from L = start.
+        """Descend from L = start, shape (r, r), to the best point found and F there.
 
         Raises
         ------
@@ -67,29 +79,30 @@ class Descent:
         """
         if self._look(start) is None:
             raise ValueError(
-                f"noise {self.energy.noise:g} is too small: Q + noise I is not positive definite in float64"
+                f"noise {self.energy.settings.noise:g} is too small: Q + noise I is not positive definite in float64"
             )
         assert self.L is not None
         assert self.best is not None
         with suppress(_FinishedError):
             self._check()
-            for flat in (_FLAT, 0.0):  # the second time until nothing moves any more
+            for flat in (_FLAT, 0.0):  # the second round goes on until nothing moves any more
                 self._lbfgs(flat)
                 self._newton()
         return self.L, self.best
 
     def _look(self, L: Array) -> Evaluation | None:
-        found = self.energy.evaluate(L)
+        """Evaluate F at L, and keep the point if it is better."""
+        found = self.energy.evaluate(L, self.width)
         self.evaluations += 1
         if self.report is not None:
-            self.report(self.evaluations, self.max_evaluations)
+            self.report(self.evaluations, self.energy.settings.max_iter)
         if found is not None and self._better(found):
             self.L, self.best = L, found
             self.history.append((self.evaluations, found.value, found.residual))
         return found
 
     def _better(self, found: Evaluation) -> bool:
-        """Lower in F; where that is equal to rounding, or no guide, closer to the equation."""
+        """Whether a point is lower in F or, where F is equal up to rounding or no guide, has the smaller residual."""
         if self.best is None:
             return True
         if not self.energy.potential:
@@ -100,15 +113,16 @@ class Descent:
         return found.value < self.best.value
 
     def _check(self) -> None:
+        """End the descent if there is nothing left to do."""
         assert self.best is not None
-        if self.best.residual <= self.tol or self.evaluations >= self.max_evaluations:
+        if self.best.residual <= self.energy.settings.tol or self.spent:
             raise _FinishedError
 
     def _lbfgs(self, flat: float) -> None:
         """Minimise F over the strict lower triangle of L and the logarithms of its diagonal."""
         assert self.L is not None
         assert self.best is not None
-        r, h = len(self.L), self.energy.width
+        r, h = len(self.L), self.width
         below, diagonal = np.tril_indices(r, -1), np.diag_indices(r)
         worst = self.best.value
 
@@ -122,14 +136,14 @@ class Descent:
             L = matrix(v)
             found = self._look(L)
             self._check()
-            if found is None:  # far out: a wall that sends the line search back
+            if found is None:  # too far out: a wall that turns the line search back
                 return worst + h * r * (1 + float(v @ v)), 2 * h * r * v
             g = found.gradient
             return found.value, np.concatenate([g[diagonal] * L[diagonal], g[below]])
 
         minimize = require("scipy.optimize", "adaptive").minimize
-        options = {"maxcor": _MEMORY, "ftol": flat, "gtol": 0.0, "maxiter": self.max_evaluations}
-        options["maxfun"] = self.max_evaluations
+        most = self.energy.settings.max_iter
+        options = {"maxcor": _MEMORY, "ftol": flat, "gtol": 0.0, "maxiter": most, "maxfun": most}
         start = np.concatenate([np.log(self.L[diagonal]), self.L[below]])
         minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
 

@@ -1,4 +1,4 @@
-"""What a solve of the equations of state comes to, with its certificate."""
+"""The result of solving the equations of state, with its certificate."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
+HISTORY = ("stage", "start", "width", "evaluation", "free_energy", "residual")
+
+
 @dataclass(frozen=True, eq=False)
 class AdaptiveSolution:
     """A stationary point of the free energy, or the best point found on the way to one.
@@ -30,7 +33,7 @@ class AdaptiveSolution:
     residual : float
         |L^T (Sigma^-1's equation) L - I|_F / sqrt(rank), Sigma = L L^T: relative error of the equation of state.
     smallest_eigenvalue : float
-        Of sigma, in units of the prior variance weight_variance/n_features.
+        The smallest eigenvalue of sigma, in units of the prior variance weight_variance/n_features.
     converged : bool
         Whether residual <= tol.
     reason : str
@@ -40,7 +43,7 @@ class AdaptiveSolution:
     history : dict of str to ndarray
         Columns stage, start, width, evaluation, free_energy, residual: every improvement.
     noise, width, weight_variance, readout_variance, activation
-        What was solved.
+        The problem that was solved, as the arguments of `solve`.
     stages : tuple of AdaptiveSolution
         One per width of a continuation, this one last; empty without one.
     """
@@ -62,7 +65,7 @@ class AdaptiveSolution:
 
     @property
     def kernel(self) -> AdaptiveKernel:
-        """Q as a kernel, without the readout variance, which scales it only."""
+        """The adaptive kernel: Q without the readout variance, which only scales it."""
         return AdaptiveKernel(self.sigma, self.activation)
 
     def __repr__(self) -> str:

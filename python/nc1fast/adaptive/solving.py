@@ -1,20 +1,19 @@
-"""`solve`: checked arguments, several starts, continuation in width."""
+"""`solve`: checked arguments, several starts, and continuation in width."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.adaptive.descent import Descent
-from nc1fast.adaptive.equations import ROW_SLOPES, FreeEnergy, Likelihood, likelihood
-from nc1fast.adaptive.solution import AdaptiveSolution
-from nc1fast.core.backend import thread_count
+from nc1fast.adaptive.descent import Minimization
+from nc1fast.adaptive.equations import FreeEnergy, likelihood
+from nc1fast.adaptive.settings import SolverSettings
+from nc1fast.adaptive.solution import HISTORY, AdaptiveSolution
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
 from nc1fast.kernels.classes import AdaptiveKernel
-from nc1fast.support.arguments import as_count, as_items, as_number, as_seed, check_choice
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting, staged
 
@@ -23,10 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Array = NDArray[np.float64]
+    from nc1fast.adaptive.equations import Evaluation, Likelihood
 
-_MOST_STARTS = 1_000_000
-_SPREAD = 2.0  # random starts: log eigenvalues of S within +- this
+    Array = NDArray[np.float64]
+    Progress = bool | Callable[[int, int], object]
+
+_SPREAD = 2.0  # random starts: log eigenvalues of S lie within +- this
 
 
 @ieee
@@ -47,7 +48,7 @@ def solve(
     seed: int = 0,
     n_threads: int | None = None,
     device: str = "cpu",
-    progress: bool | Callable[[int, int], object] = False,
+    progress: Progress = False,
 ) -> AdaptiveSolution:
     """Covariance of the hidden weights of a wide network that has been trained on labelled data.
 
@@ -55,7 +56,7 @@ def solve(
     ----------
     X : array-like of shape (n_samples, n_features)
     targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        What the network is trained towards, as it is: neither centred nor scaled.
+        Outputs that the network is trained towards; they are used as given, neither centred nor scaled.
     noise : float
         Variance of the observation noise (the temperature of the training). It decides the answer, so it has no default;
         1e-6, as in the published study, is the limit in which the data outweigh the prior.
@@ -71,34 +72,35 @@ def solve(
     widths : sequence of float, optional
         Widths to pass through on the way to `width`, each solved from the one before: `AdaptiveSolution.stages`.
     multistart : int, default 1
-        Starts, of which the lowest free energy is kept: `start`, then random ones. F is not convex.
+        Number of starts: `start`, then random ones. The result with the lowest free energy is kept; F is not convex.
     tol : float, default 1e-8
-        Residual at which the solver ends.
+        Residual at which the solver stops.
     max_iter : int, default 2000
-        Evaluations of F, per start and width.
+        Most evaluations of F, per start and width.
     seed : int, default 0
-        Of the random starts.
+        Seed of the random starts.
     n_threads : int, optional
-        Of the tiles, as `nc1fast.collapse`; the Cholesky factorizations have those of LAPACK.
+        Threads for the tiles, as in `nc1fast.collapse`; the Cholesky factorizations use LAPACK's own.
     device : {"cpu", "cuda", "cuda:INDEX"}, default "cpu"
-        Where tiles are computed and matrices factored; a CUDA device by CuPy.
+        Where tiles are computed and matrices factored; on a CUDA device CuPy factors them.
     progress : bool or callable(done, total), default False
-        In evaluations, of all that there may be; a descent that ends early jumps ahead.
+        Counts evaluations against the most there can be; a descent that ends early jumps ahead.
 
     Returns
     -------
     AdaptiveSolution
-        Also where it did not converge: `converged`, `reason` and `residual` say so.
+        Returned also if the solver did not converge: see `converged`, `reason` and `residual`.
 
     Raises
     ------
     TypeError, ValueError
-        For data that are no finite numbers or do not fit, variances, noise or widths that are not positive, a start that
-        is not positive definite, or noise so small that Q + noise I is not positive definite in float64.
+        For data that are not finite numbers or whose shapes do not match; for variances, noise or widths that are not
+        positive; for a start that is not positive definite; for noise so small that Q + noise I is not positive definite
+        in float64.
     ImportError
-        Without scipy (extra "adaptive"), or on a device CuPy (extra "cuda").
+        Without scipy (extra "adaptive") or, on a device, CuPy (extra "cuda").
     DeviceError
-        If there is no such device.
+        If the device does not exist.
 
     Notes
     -----
@@ -115,16 +117,12 @@ def solve(
     >>> nc.collapse(X, y, solution.kernel).nc1 < nc.collapse(X, y, nc.NNGP("erf")).nc1
     True
     """
-    return solve_equations(
-        X,
-        targets,
-        likelihood,
+    settings = SolverSettings(
         noise=noise,
         activation=activation,
         weight_variance=weight_variance,
         readout_variance=readout_variance,
         width=width,
-        start=start,
         widths=widths,
         multistart=multistart,
         tol=tol,
@@ -132,137 +130,114 @@ def solve(
         seed=seed,
         n_threads=n_threads,
         device=device,
-        progress=progress,
     )
+    return solve_equations(X, targets, settings, start=start, progress=progress)
 
 
 def solve_equations(
     X: ArrayLike,
     targets: ArrayLike,
-    data_term: Likelihood,
+    settings: SolverSettings,
     *,
-    noise: float,
-    activation: str,
-    weight_variance: float,
-    readout_variance: float,
-    width: float,
-    start: ArrayLike | None,
-    widths: Sequence[float] | None,
-    multistart: int,
-    tol: float,
-    max_iter: int,
-    seed: int,
-    n_threads: int | None,
-    device: str,
-    progress: bool | Callable[[int, int], object],
+    data_term: Likelihood = likelihood,
+    start: ArrayLike | None = None,
+    progress: Progress = False,
 ) -> AdaptiveSolution:
-    """`solve` for any data term of the equations."""
+    """Solve the equations of state that belong to a data term; all else as `solve`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    settings : SolverSettings
+    data_term : Likelihood
+        By default that of Gaussian noise.
+    start : array-like of shape (n_features, n_features), optional
+    progress : bool or callable(done, total), default False
+    """
     rows = np.ascontiguousarray(as_rows(X, "X"), dtype=np.float64)
-    Y = as_numbers(targets, len(rows), None)
-    check_choice("activation", activation, ROW_SLOPES)
-    visited = [*_checked_widths(widths), as_number("width", width, above=0)]
-    if len(visited) > 1 and visited[-2] == visited[-1]:
-        visited.pop()
-    noise = as_number("noise", noise, above=0)
-    weight_variance = as_number("weight_variance", weight_variance, above=0)
-    readout_variance = as_number("readout_variance", readout_variance, above=0)
-    tol = as_number("tol", tol, above=0)
-    multistart = as_count("multistart", multistart, 1, _MOST_STARTS)
-    max_iter = as_count("max_iter", max_iter)
-    seed = as_seed(seed)
-    thread_count(n_threads)
-    energy = FreeEnergy(
-        rows,
-        Y,
-        noise=noise,
-        weight_variance=weight_variance,
-        readout_variance=readout_variance,
-        width=visited[0],
-        activation=activation,
-        n_threads=n_threads,
-        device=device,
-        data_term=data_term,
-        potential=data_term is likelihood,
-    )
-    begin = (
-        np.eye(energy.rank) if start is None else energy.coordinates(_start(start, rows.shape[1]))
-    )
-    rng = np.random.default_rng(seed)
+    energy = FreeEnergy(rows, as_numbers(targets, len(rows), None), settings, data_term)
+    begin = np.eye(energy.rank)
+    if start is not None:
+        begin = energy.coordinates(_start(start, rows.shape[1]))
     with reporting(progress, "evaluations") as report:
-        reports = staged(report, len(visited) * multistart)
-        stages = _solved(energy, begin, visited, multistart, (tol, max_iter), reports, rng)
-    if widths is None:
+        reports = staged(report, len(settings.path) * settings.multistart)
+        stages = _stages(energy, begin, reports)
+    if settings.widths is None:
         return stages[0]
-    history = {
-        name: np.concatenate([s.history[name] for s in stages]) for name in stages[0].history
-    }
+    history = {name: np.concatenate([s.history[name] for s in stages]) for name in HISTORY}
     return replace(stages[-1], history=history, stages=tuple(stages))
 
 
-def _solved(
-    energy: FreeEnergy,
-    begin: Array,
-    widths: Sequence[float],
-    multistart: int,
-    settings: tuple[float, int],
-    reports: Sequence[Callable[[int, int], object] | None],
-    rng: np.random.Generator,
+def _stages(
+    energy: FreeEnergy, begin: Array, reports: Sequence[Callable[[int, int], object] | None]
 ) -> list[AdaptiveSolution]:
-    """The best of several descents at each width, from the best at the one before; `reports`: one for each descent."""
-    (tol, max_iter), waiting = settings, iter(reports)
+    """Solutions at each width, the best of several descents, the first from the solution at the width before.
+
+    Parameters
+    ----------
+    energy : FreeEnergy
+    begin : ndarray of shape (r, r)
+        L from which the first descent starts.
+    reports : sequence
+        The progress report of each descent.
+    """
+    settings, waiting = energy.settings, iter(reports)
+    rng = np.random.default_rng(settings.seed)
     stages: list[AdaptiveSolution] = []
-    for stage, h in enumerate(widths):
-        energy.width = h
-        starts = [begin, *(_random(energy.rank, rng) for _ in range(1, multistart))]
-        descents = [Descent(energy, tol, max_iter, next(waiting)) for _ in starts]
-        ends = [d.run(L) for d, L in zip(descents, starts, strict=True)]
+    for width in settings.path:
+        starts = [begin, *(_random(energy.rank, rng) for _ in range(1, settings.multistart))]
+        descents = [Minimization(energy, width, next(waiting)) for _ in starts]
+        ends = [descent.run(L) for descent, L in zip(descents, starts, strict=True)]
         best = min(range(len(ends)), key=lambda k: ends[k][1].value)
         begin, found = ends[best]
-        sigma = energy.sigma(begin)
-        columns = [
-            (stage, number, h, *entry)
-            for number, descent in enumerate(descents)
-            for entry in descent.history
-        ]
-        names = ("stage", "start", "width", "evaluation", "free_energy", "residual")
-        converged = found.residual <= tol
-        spent = descents[best].evaluations >= max_iter
         stages.append(
             AdaptiveSolution(
-                sigma=sigma,
+                sigma=energy.sigma(begin),
                 free_energy=found.value,
                 residual=found.residual,
-                smallest_eigenvalue=float(np.linalg.eigvalsh(sigma)[0]) / energy.prior,
-                converged=converged,
-                reason=_reason(found.residual, tol, max_iter if spent else None),
-                predictions=energy.Y - energy.noise * found.T,
-                history=dict(zip(names, map(np.array, zip(*columns, strict=True)), strict=True)),
-                noise=energy.noise,
-                width=energy.width,
-                weight_variance=energy.weight_variance,
-                readout_variance=energy.readout_variance,
-                activation=energy.activation,
+                smallest_eigenvalue=_smallest_eigenvalue(energy, begin),
+                converged=found.residual <= settings.tol,
+                reason=_reason(found, descents[best]),
+                predictions=energy.predictions(found.T),
+                history=_history(len(stages), descents),
+                noise=settings.noise,
+                width=width,
+                weight_variance=settings.weight_variance,
+                readout_variance=settings.readout_variance,
+                activation=settings.activation,
             )
         )
     return stages
 
 
-def _reason(residual: float, tol: float, spent: int | None) -> str:
-    if residual <= tol:
-        return f"residual {residual:.2g} <= tol {tol:g}"
-    if spent is not None:
-        return f"max_iter = {spent} evaluations"
-    return f"no step improves F or the residual, {residual:.2g} > tol {tol:g}"
+def _smallest_eigenvalue(energy: FreeEnergy, L: Array) -> float:
+    """The smallest eigenvalue of Sigma, in units of the prior variance sw2/d0."""
+    return float(np.linalg.eigvalsh(energy.sigma(L))[0] / energy.prior)
 
 
-def _checked_widths(widths: Any) -> list[float]:
-    if widths is None:
-        return []
-    given = as_items("widths", widths, "a sequence of numbers")
-    return [as_number("widths", width, above=0) for width in given]
+def _history(stage: int, descents: Sequence[Minimization]) -> dict[str, Array]:
+    """The improvements of the descents of one width, as columns."""
+    rows = [
+        (stage, start, descent.width, *improvement)
+        for start, descent in enumerate(descents)
+        for improvement in descent.history
+    ]
+    return dict(zip(HISTORY, map(np.array, zip(*rows, strict=True)), strict=True))
+
+
+def _reason(found: Evaluation, descent: Minimization) -> str:
+    """Why a descent ended, in words."""
+    settings = descent.energy.settings
+    if found.residual <= settings.tol:
+        return f"residual {found.residual:.2g} <= tol {settings.tol:g}"
+    if descent.spent:
+        return f"max_iter = {settings.max_iter} evaluations"
+    return f"no step improves F or the residual, {found.residual:.2g} > tol {settings.tol:g}"
 
 
 def _start(start: ArrayLike, n_features: int) -> Array:
+    """The covariance to start from, checked: positive definite, shape (n_features, n_features)."""
     try:
         sigma = AdaptiveKernel(np.asarray(start, dtype=np.float64)).sigma
     except ValueError as error:
@@ -273,7 +248,7 @@ def _start(start: ArrayLike, n_features: int) -> Array:
 
 
 def _random(rank: int, rng: np.random.Generator) -> Array:
-    """A lower triangular factor of a random S, eigenvalues e^-2 to e^2 in a random basis."""
+    """The lower triangular factor (rank, rank) of a random S: eigenvalues from e^-2 to e^2, in a random basis."""
     basis, _ = np.linalg.qr(rng.standard_normal((rank, rank)))
     eigenvalues = np.exp(rng.uniform(-_SPREAD, _SPREAD, rank))
     factor: Array = np.linalg.cholesky((basis * eigenvalues) @ basis.T)

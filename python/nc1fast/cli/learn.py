@@ -16,7 +16,8 @@ import nc1fast as nc
 from nc1fast.cli import options
 from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.targets import encode
-from nc1fast.support.storage import check_regular, replaced, write_atomically
+from nc1fast.support.reading import check_regular
+from nc1fast.support.writing import replaced, write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

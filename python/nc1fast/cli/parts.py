@@ -13,7 +13,7 @@ import nc1fast as nc
 from nc1fast.cli import options
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.sums.settings import Settings
-from nc1fast.support.storage import check_regular
+from nc1fast.support.reading import check_regular
 
 
 def shard(

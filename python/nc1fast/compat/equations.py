@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.adaptive.equations import DataTerm
+from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.adaptive.solving import solve_equations
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
@@ -79,25 +80,17 @@ def released_adaptive(
     Y = as_numbers(targets, len(as_rows(X, "X")), None)
     if Y.shape[1] != 1:
         raise ValueError(f"targets must be of one output here, got {Y.shape[1]}")
-    return solve_equations(
-        X,
-        Y,
-        _released,
+    settings = SolverSettings(
         noise=noise,
-        activation="erf",
         weight_variance=weight_variance,
         readout_variance=readout_variance,
         width=width,
-        start=start,
         widths=widths,
-        multistart=1,
         tol=tol,
         max_iter=max_iter,
-        seed=0,
         n_threads=n_threads,
-        device="cpu",
-        progress=progress,
     )
+    return solve_equations(X, Y, settings, data_term=_released, start=start, progress=progress)
 
 
 def _released(Y: Array, T: Array, log_det: float, noise: float) -> DataTerm:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nc1fast.datasets.reading import DAMAGED, about, checked_shape, malformed
 from nc1fast.support.npy import members, open_member, read_exactly, read_header
-from nc1fast.support.storage import one_line
+from nc1fast.support.reading import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

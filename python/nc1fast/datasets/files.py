@@ -16,7 +16,8 @@ from nc1fast.datasets.reading import checked_file, malformed
 from nc1fast.datasets.scaling import Scale, check_scale, scale_in_place, widen
 from nc1fast.inputs.labels import as_labels
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.storage import reading, shown, unchanged
+from nc1fast.support.changes import unchanged
+from nc1fast.support.reading import reading, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

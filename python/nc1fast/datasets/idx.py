@@ -15,7 +15,7 @@ import numpy as np
 
 from nc1fast.datasets.reading import DAMAGED, about, checked_shape, malformed, opened
 from nc1fast.support.npy import read_exactly
-from nc1fast.support.storage import one_line, shown
+from nc1fast.support.reading import one_line, shown
 
 if TYPE_CHECKING:
     from pathlib import Path

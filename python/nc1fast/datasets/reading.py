@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from nc1fast.support.npy import check_shape
-from nc1fast.support.storage import check_regular, shown
+from nc1fast.support.reading import check_regular, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,14 +1,17 @@
-"""One problem on many workers, and through many interruptions: the same bits as in one process.
+"""One problem on many workers, and through any interruption, bit-identical to one process.
 
-    X, y, kernels  ->  problem: checked rows and settings
-                   ->  plan: how many bundles, by a calibration of about a second
-                   ->  survey: once, what bundles need to know about rows that they do not read; into a file for workers
-                   ->  reduce: bundles to the workers of an executor, exact integers back, in any order
-                   ->  journal: each finished bundle on disk before it counts
-                   ->  ClassSums
+    X, y, kernels  ->  problem         checked data and settings
+                   ->  planning        how many bundles, by a calibration of about a second
+                   ->  bundles         surveyed once: what a bundle must know about rows that it does not read
+                   ->  tasks           files for workers, a few hundred bytes to each
+                   ->  dispatch        tasks to the workers of an executor (executors), shares back in any order
+                   ->  shares          exact integers of a bundle
+                   ->  bundle_journal  every finished bundle on disk before it counts
+                   ->  reducing        all of it: ClassSums
 
-An executor is anything with `submit` that returns futures: a `concurrent.futures` pool, a `dask.distributed.Client`.
-`nc1fast.collapse(..., executor=..., journal=...)` is all of it in one call.
+`merging` adds parts that were computed apart. An executor is anything with `submit` that returns futures: a
+`concurrent.futures` pool, a `dask.distributed.Client`. `nc1fast.collapse(..., executor=..., journal=...)` does all of
+this in one call.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an executor has: how many tasks it runs at once, and the threads that each may take."""
+"""Executors: what runs bundles, how many at once, and on how many threads each."""
 
 from __future__ import annotations
 
@@ -14,26 +14,32 @@ from nc1fast.support.arguments import as_count
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MANY = 256  # futures of a cluster, whose workers may be more tomorrow
+_MANY = 256  # futures for a cluster, which may gain workers
 
 
 @dataclass(frozen=True)
 class DaskWorkers:
-    """A dask client as `reduce` needs it.
+    """The workers of a dask client as an executor.
 
-    Not `client.get_executor()`, whose futures may never end when the scheduler goes while a result is on its way.
+    It stands in for `client.get_executor()`, whose futures may never end if the scheduler dies while a result is on its way.
+
+    Attributes
+    ----------
+    client : dask.distributed.Client
+    retries : int
+        How often dask itself repeats a task that failed.
     """
 
     client: Any
     retries: int
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Submit function(*arguments); the future is dask's own."""
+        """Submit function(*arguments); returns a future of dask."""
         return self.client.submit(function, *arguments, retries=self.retries, pure=False)
 
     @property
     def lost(self) -> bool:
-        """Whether the client has given up its scheduler: futures then never end."""
+        """Whether the client has given up its scheduler; futures then never end."""
         return self.client.status in ("closing", "closed")
 
 
@@ -43,26 +49,31 @@ def dask(client: Any, *, retries: int = 2) -> DaskWorkers:
     Parameters
     ----------
     client : dask.distributed.Client
-        Of a LocalCluster, of SLURM or another queue through dask-jobqueue, of Kubernetes.
+        Client of a LocalCluster, of SLURM or another queue (by dask-jobqueue), or of Kubernetes.
     retries : int, default 2
         How often dask itself repeats a bundle that failed.
 
     Returns
     -------
     executor
-        For `nc1fast.collapse`, `nc1fast.class_sums`, `plan` and `reduce`; a client itself is taken as `dask(client)`.
+        For `nc1fast.collapse`, `nc1fast.class_sums`, `plan` and `reduce`, which take a bare client as `dask(client)`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For retries that are not an integer >= 0.
 
     Notes
     -----
-    Workers read X from its path: give a file that all of them see, or an array and a journal in a folder that they see.
-    A worker that dies is replaced and its bundles are done again; when the scheduler dies, what was finished is in the
-    journal.
+    Workers read X from its path: give a file that all of them can read, or an array together with a journal in a folder
+    that they can read. The bundles of a worker that dies are computed again by others; if the scheduler dies, the journal
+    has what was finished.
     """
     return DaskWorkers(client, as_count("retries", retries, 0))
 
 
 def as_executor(executor: Any) -> Any:
-    """The executor; a dask client, or what its `get_executor` gives, is turned into one.
+    """Check an executor; a dask client, or what its `get_executor` returns, becomes `DaskWorkers`.
 
     Raises
     ------
@@ -87,8 +98,9 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
 
     Parameters
     ----------
+    executor : executor or None
     n_threads : int or None
-        Taken as it is; by default the cores of a machine over the tasks that share it.
+        Threads for each, if given. None: the cores of a machine divided by the tasks that share it.
     """
     wanted = thread_count(n_threads)
     if executor is None:
@@ -111,17 +123,18 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
 
 
 def most_results(executor: Any, workers: int) -> int:
-    """How many futures to keep at a time: few where finished ones hold their results in this process."""
+    """How many futures to keep at a time: few for a pool, whose finished futures hold results in this process."""
     pool = hasattr(executor, "_max_workers")
     return 2 * workers + 1 if pool else max(4 * workers, _MANY)
 
 
 def _host(address: str) -> str | None:
+    """The host of an address such as tcp://host:port."""
     return urlsplit(address).hostname
 
 
 def _cores() -> list[int]:
-    """Cores of this process; dask sets OMP_NUM_THREADS to 1 for its workers, so that does not count."""
+    """Numbers of the cores of this process; OMP_NUM_THREADS, which dask sets to 1 for its workers, does not count."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))

@@ -1,4 +1,4 @@
-"""`merge`: parts that were computed and saved apart, without an engine."""
+"""`merge`: add up parts of a problem that were computed and saved separately."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
     Parameters
     ----------
     paths : iterable of path-like
-        Written by `ClassSums.save` or `nc1fast shard`, in any order.
+        Files written by `ClassSums.save` or `nc1fast shard`, in any order.
 
     Returns
     -------
     ClassSums
-        Complete, with the bits of one pass.
+        Complete, and bit-identical to a single pass.
 
     Raises
     ------
     TypeError
-        If `paths` is a single one.
+        If `paths` is a single path.
     OSError
         If a file cannot be read.
     ValueError
-        If there is no file, or one is damaged, holds no part, is of another problem, or has a part that another one has;
-        if parts are missing: the message names them.
+        If there are no files; if one is damaged, holds no part, is of another problem, or repeats a part; if parts are
+        missing, which the message names.
 
     Notes
     -----
-    Memory: the sums of two parts.
+    Cost: one reading of each file. Memory: the sums of two parts.
     """
     total: ClassSums | None = None
     origin: dict[int, Path] = {}
@@ -72,7 +72,7 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
 
 
 def _difference(part: ClassSums, total: ClassSums) -> str:
-    """What keeps two parts from being added; nothing where they can be."""
+    """Why two parts cannot be added; "" if they can."""
     a, b = part.exact, total.exact
     assert a is not None
     assert b is not None

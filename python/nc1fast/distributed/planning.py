@@ -1,4 +1,4 @@
-"""How much work a problem is, and in how many bundles to do it."""
+"""`plan`: how much work a problem is, and how many bundles to divide it into."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ if TYPE_CHECKING:
 
 MOST_BUNDLES = 5_000
 _SHORTEST, _LONGEST = 1.0, 5.0  # seconds of a bundle
-_SHARE = 0.03  # of a bundle that the packing of its rows may take without more than _LONGEST
-_LARGEST_SHARE = 0.08  # and ever: beyond, bundles are longer than _LONGEST
+_SHARE = 0.03  # of its time that a bundle may spend on packing, if it stays below _LONGEST
+_LARGEST_SHARE = (
+    0.08  # the same for any bundle: those that would spend more are made longer than _LONGEST
+)
 _CALIBRATION = 0.2  # seconds of a timing that is long enough
-_FIRST, _LAST = 512, 16_384  # rows of the calibration
+_FIRST, _LAST = 512, 16_384  # rows of the smallest and the largest sample
 _ROWS_PER_PART = 64  # more than a panel has, so that no bundle is empty
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Measured costs on this machine.
+    """Costs measured on this machine.
 
     Attributes
     ----------
     pair : float
-        Seconds per pair of rows, all kernels, with the threads of one bundle.
+        Seconds per pair of rows, for all kernels, with the threads of one bundle.
     row : float
-        Seconds per row: of the survey, hash included, and about as much of a bundle that packs it, for the tiles within
-        classes and those between them.
+        Seconds per row of the survey, hash included. A bundle takes about as long to pack a row, for tiles within and
+        between classes.
     tiles : float
         Tiles of the engine per pair of rows.
     """
@@ -55,15 +57,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """A problem, cut into bundles of nearly equal work.
+    """A problem divided into bundles of nearly equal work.
 
     Attributes
     ----------
+    problem : Problem
     bundles : int
+        Number of bundles.
     workers : int
         Bundles that run at once.
     n_threads : int
-        Of each bundle.
+        Threads of each bundle.
     cost : Cost
     """
 
@@ -75,35 +79,35 @@ class Plan:
 
     @property
     def n_pairs(self) -> int:
-        """Pairs of rows, N (N + 1)/2."""
+        """Number of pairs of rows, N (N + 1)/2."""
         n = self.problem.data.n_samples
         return n * (n + 1) // 2
 
     @property
     def rows_per_bundle(self) -> float:
-        """Rows that a bundle reads and packs, about."""
+        """Expected number of rows that a bundle reads and packs."""
         return rows_of_part(self.problem.data.n_samples, self.bundles)
 
     @property
     def seconds_per_bundle(self) -> float:
-        """Estimated time of its pairs and of its rows."""
+        """Estimated time of a bundle: of its pairs and of its rows."""
         return self.cost.pair * self.n_pairs / self.bundles + self.cost.row * self.rows_per_bundle
 
     @property
     def seconds(self) -> float:
-        """Estimated time: the survey, and rounds of `workers` bundles."""
+        """Estimated time of the whole problem: the survey, and rounds of `workers` bundles."""
         survey = self.cost.row * self.problem.data.n_samples
         return survey + self.seconds_per_bundle * math.ceil(self.bundles / self.workers)
 
     def describe(self) -> dict[str, Any]:
-        """What it comes to, before it is done.
+        """Summarise the size and the cost of the problem.
 
         Returns
         -------
         dict
-            rows, features, classes, kernels; pairs; tiles (extrapolated); flops (of the inner products, N^2 d0); bytes of
-            X, those of packed rows of a bundle and those that it returns; bundles, workers, threads of each; seconds
-            per bundle and in all.
+            rows, features, classes, kernels; pairs; tiles (extrapolated); flops (of the inner products, N^2 d0);
+            bytes_of_data (of X), bytes_packed and bytes_returned (both per bundle); bundles, workers,
+            threads_per_worker; seconds_per_bundle and seconds.
         """
         problem = self.problem
         n, d = problem.data.rows.shape
@@ -144,20 +148,20 @@ def plan(
     executor: Any = None,
     bundles: int | None = None,
 ) -> Plan:
-    """Cut a problem into bundles of 1 to 5 seconds, at most 5,000, by a calibration of about a second.
+    """Divide a problem into bundles of 1 to 5 seconds, at most 5,000, by a calibration of about a second.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features), or path as of `nc1fast.collapse`
-        Workers are given the path; an array is written to a file for them by `reduce`.
+        Workers get the path; `reduce` writes an array to a file for them.
     y, kernel, statistics, dtype, device, memory_limit
         As in `nc1fast.collapse`.
     n_threads : int, optional
-        Of each bundle; by default the cores of a machine over the workers that share it.
+        Threads of each bundle. Default: the cores of a machine divided by the workers that share it.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
-        Whose workers there are; nothing is run on it. Default: this process alone.
+        The executor that is planned for; no bundle is run on it. Default: this process alone.
     bundles : int, optional
-        At least 2: this many, whatever they take.
+        Number of bundles, at least 2, however long they take. Default: from the calibration.
 
     Returns
     -------
@@ -166,7 +170,7 @@ def plan(
     Raises
     ------
     TypeError, ValueError
-        As in `nc1fast.collapse`; for kernels that are no kernel objects; for fewer than 2 bundles.
+        As in `nc1fast.collapse`; for kernels that are not kernel objects; for fewer than 2 bundles.
     OSError
         If X is a path that cannot be read.
 
@@ -186,7 +190,7 @@ def plan(
 
 
 def planned(problem: Problem, executor: Any = None, bundles: int | None = None) -> Plan:
-    """Cut a problem into bundles, as `plan` does."""
+    """Divide a problem into bundles for an executor; `plan` without the checks."""
     workers, threads = capacity(as_executor(executor), problem.settings.n_threads)
     cost = calibrate(problem, threads)
     n = problem.data.n_samples
@@ -196,10 +200,10 @@ def planned(problem: Problem, executor: Any = None, bundles: int | None = None) 
 
 
 def calibrate(problem: Problem, n_threads: int) -> Cost:
-    """Time samples of growing size until one is long enough to extrapolate.
+    """Time samples of growing size until one takes long enough to extrapolate.
 
-    Where the rows of a sample are out of range for a kernel, those of all classes in full need not be: then a bundle of the
-    problem itself is timed, after a survey of all rows, whose errors are those that any pass would have.
+    A sample can be out of range for a kernel although the whole problem is not. Then a bundle of the problem itself is
+    timed, after a survey of all rows, whose errors are those of any pass.
     """
     n = problem.data.n_samples
     size, row = min(n, _FIRST), math.inf
@@ -208,14 +212,14 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
             cost, elapsed = _timed(problem.sample(size), n_threads, (0, 1))
         except ValueError:
             return _timed(problem, n_threads, (0, min(n, math.ceil((n / _FIRST) ** 2))))[0]
-        row = min(row, cost.row)  # short: of the best sample, should others have been interrupted
+        row = min(row, cost.row)  # so short a time may be disturbed: the best sample counts
         if elapsed > _CALIBRATION or size >= min(n, _LAST):
             return replace(cost, row=row)
         size = min(n, 2 * size)
 
 
 def _timed(problem: Problem, n_threads: int, part: tuple[int, int]) -> tuple[Cost, float]:
-    """What a part of a problem costs, and the seconds that it took after the survey."""
+    """The costs of a problem from one part of it, (index, count), and the seconds which that took after the survey."""
     n = problem.data.n_samples
     pairs = n * (n + 1) / 2 / part[1]
     tiles: list[int] = []
@@ -230,9 +234,9 @@ def _timed(problem: Problem, n_threads: int, part: tuple[int, int]) -> tuple[Cos
 
 
 def best_count(work: float, packing: float, workers: int, n_rows: int) -> int:
-    """Bundles for `work` seconds of one worker, where to pack all rows takes `packing`.
+    """The number of bundles for `work` seconds of a single worker, if packing all rows takes `packing` seconds.
 
-    The share of packing in a bundle of s seconds, one of work/s, is READ packing/sqrt(work s): see `rows_of_part`.
+    A bundle of s seconds, one of work/s, spends READ packing/sqrt(work s) of its time on packing: see `rows_of_part`.
     """
     seconds = min(max((READ * packing / _SHARE) ** 2 / work, _SHORTEST), _LONGEST)
     seconds = max(seconds, (READ * packing / _LARGEST_SHARE) ** 2 / work)

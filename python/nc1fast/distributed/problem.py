@@ -1,4 +1,4 @@
-"""What is summed: checked rows, classes, kernels and settings."""
+"""A distributed problem: checked data, kernels and settings."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Checked data, kernels and settings of one pass.
+    """The data, kernels and settings of a pass that is to be divided, all checked.
 
     Attributes
     ----------
+    data : LabelledData
+    kernels : tuple of Kernel
     settings : Settings
-        The device is that of each worker, under the name it has there; threads are those of the plan.
-    state : (bytes, ns) or None
-        Of the file of the rows, before anything was read of it.
+        The device is that of each worker, by its name there. The number of threads is that of the call; a plan decides
+        how many a bundle has.
+    state : tuple or None
+        Size, time and inode of the file of the rows before anything was read from it; None for arrays.
     """
 
     data: LabelledData
@@ -38,12 +41,12 @@ class Problem:
 
     @classmethod
     def of(cls, data: LabelledData, kernels: Sequence[Any], settings: Settings) -> Problem:
-        """The problem of data that nothing has been read of yet but their place.
+        """The problem of some data, of whose file nothing has been read yet.
 
         Raises
         ------
         ValueError
-            For kernels that are no kernel objects.
+            For kernels that are not kernel objects.
         OSError
             If the file of the rows is gone.
         """
@@ -56,9 +59,9 @@ class Problem:
         return cls(data, tuple(kernels), settings, state)
 
     def sample(self, n_rows: int) -> Problem:
-        """The same on about n_rows rows, of every class its share.
+        """The problem of about `n_rows` of the rows, each class in proportion.
 
-        The first and the last class are there; of the others, those that are smaller than a share of one row may not be.
+        The first and the last class are always represented; others may be missing if their share is less than a row.
         """
         order = self.data.classes.order
         taken = order[np.unique(np.linspace(0, len(order) - 1, n_rows).astype(np.int64))]
@@ -68,6 +71,6 @@ class Problem:
         return replace(self, data=LabelledData(rows, classes), state=None)
 
     def survey(self, n_threads: int | None) -> Survey:
-        """What every bundle needs to know about all rows, and what identifies the problem."""
+        """Survey the rows: what every bundle needs to know about all of them, and the hashes of the problem."""
         settings = replace(self.settings, n_threads=n_threads)
         return streaming.survey(self.data, self.kernels, settings)

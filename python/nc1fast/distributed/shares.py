@@ -1,4 +1,4 @@
-"""What a bundle adds to the sums of a kernel: integers, and of the rows only those that it touches."""
+"""Shares: the integers that some bundles add to the sums of a kernel, with row sums of the rows they touch alone."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-_GAP = 256  # rows without a sum that are not worth a span of their own
+_GAP = 256  # rows without a sum that do not end a span
 
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """Integers of some bundles, small enough to be sent and recorded.
+    """The integers of some bundles, small enough to be sent and recorded.
 
     Attributes
     ----------
+    problem : str
+        Hash of the problem.
     covered : frozenset of int
-        The bundles.
+        Indices of the bundles.
     block, sensitivity : ndarray of int64 of shape (n_classes, n_classes, 2)
     exponent, sensitivity_exponent : ndarray of int32 of shape (n_classes, n_classes)
     spans : ndarray of int64 of shape (n_spans, 2)
-        Sorted rows [begin, end) whose sums are in `rows`; those of all others are 0.
+        Ranges [begin, end) of the sorted rows whose sums are in `rows`; all other row sums are 0.
     rows : ndarray of int64 of shape (n_classes, rows of all spans), or None
     """
 
@@ -47,7 +49,7 @@ class Share:
 
     @classmethod
     def of(cls, part: PassSums) -> Share:
-        """Take what differs from bundle to bundle."""
+        """Keep of the sums of a bundle what other bundles do not have."""
         spans, rows = np.empty((0, 2), dtype=np.int64), None
         if part.rows is not None:
             spans = _spans((part.rows != 0).any(axis=0))
@@ -55,17 +57,23 @@ class Share:
                 [part.rows[:, begin:end] for begin, end in spans] or [part.rows[:, :0]], axis=1
             )
         return cls(
-            *(part.problem, part.covered, part.block, part.exponent),
-            *(part.sensitivity, part.sensitivity_exponent, spans, rows),
+            problem=part.problem,
+            covered=part.covered,
+            block=part.block,
+            exponent=part.exponent,
+            sensitivity=part.sensitivity,
+            sensitivity_exponent=part.sensitivity_exponent,
+            spans=spans,
+            rows=rows,
         )
 
     def added_to(self, total: PassSums) -> PassSums:
-        """The sums of all; the row sums of `total` are changed in place.
+        """The sums of `total` and these bundles; the row sums of `total` are changed in place.
 
         Raises
         ------
         ValueError
-            If they are of another problem, or overlap.
+            If the share is of another problem, or has bundles that are in `total`.
         """
         if self.problem != total.problem:
             raise ValueError("X has changed since the pass began: its file must stay as it is")
@@ -91,7 +99,7 @@ class Share:
         )
 
     def _check(self, total: PassSums) -> None:
-        """Raise ValueError unless these can be sums of some bundles of `total`."""
+        """Raise ValueError unless the share has the shapes of bundles of `total`."""
         check_parts(total.parts, self.covered)
         begins, ends = self.spans.T if self.spans.ndim == 2 else (self.spans, self.spans)
         n_rows = 0 if total.rows is None else total.rows.shape[1]
@@ -101,7 +109,7 @@ class Share:
         check_integers(self, total.exponent.shape, int((ends - begins).sum()))
 
     def stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Values for JSON, and arrays."""
+        """Values that JSON can hold, and named arrays."""
         arrays = {
             name: getattr(self, name)
             for name in (
@@ -118,12 +126,12 @@ class Share:
 
     @classmethod
     def restored(cls, head: Mapping[str, Any], arrays: Mapping[str, Any]) -> Share:
-        """What `stored` gave; `added_to` checks it."""
+        """The share that `stored` took apart; `added_to` checks it."""
         return cls(head["problem"], frozenset(head["covered"]), **{"rows": None, **arrays})
 
 
 def _spans(used: NDArray[np.bool_]) -> Integers:
-    """Runs [begin, end) that hold every True, with fewer than _GAP False between two of them."""
+    """The fewest ranges [begin, end), shape (n, 2), that hold every True and no gap of more than `_GAP` rows."""
     at = np.flatnonzero(used)
     if not len(at):
         return np.empty((0, 2), dtype=np.int64)

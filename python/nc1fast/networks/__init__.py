@@ -1,7 +1,15 @@
-"""Shallow networks beside their kernels: drawn, trained and probed in the same vocabulary.
+"""Networks beside their kernels: drawn, trained and measured in the same vocabulary.
 
 `ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe` and `empirical_ntk` take any
-torch module. Each name needs the `torch` extra, from its first use on.
+torch module. Each name needs the `torch` extra when it is first used.
+
+    network     ShallowNetwork
+    settings    everything that a training is told, checked
+    objective   losses and optimizers; langevin: one of them
+    running     repeats, epochs and probes; checkpoint: their state on disk
+    probing     the collapse of every layer
+    tangent     the empirical NTK
+    trace       the table of a training
 """
 
 from __future__ import annotations

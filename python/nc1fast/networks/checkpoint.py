@@ -1,6 +1,6 @@
-"""The state of a training on disk: written whole or not at all, and read only by the run that wrote it.
+"""Checkpoints: the state of a training on disk, written whole or not at all, and read only by the run that wrote it.
 
-A file is a line with the format and a checksum, then what torch writes. Nothing of a damaged file reaches torch.
+A file is a line with the format and a checksum, followed by what torch writes. A damaged file never reaches torch.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.support.checksums import checksum
 from nc1fast.support.extras import require
-from nc1fast.support.storage import check_regular, checksum, reading, write_atomically
+from nc1fast.support.reading import check_regular, reading
+from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,7 @@ _MAGIC, _FORMAT = b"nc1fast checkpoint ", b"2 "
 
 
 def fingerprint(settings: dict[str, Any], *tensors: Any) -> str:
-    """Hash of everything that decides a run."""
+    """Hash of the settings and tensors that decide a run: 64 hexadecimal digits."""
     digest = hashlib.sha256(repr(sorted(settings.items())).encode())
     for tensor in tensors:
         array = tensor.detach().cpu().contiguous()
@@ -33,7 +35,7 @@ def fingerprint(settings: dict[str, Any], *tensors: Any) -> str:
 
 
 def save(path: Path, run: str, state: dict[str, Any]) -> None:
-    """Write the state so that the old one is there until the new one is."""
+    """Write the state of a run; the old file stays until the new one is complete."""
     content = io.BytesIO()
     torch.save({"run": run, **state}, content)
     data = content.getvalue()
@@ -41,16 +43,17 @@ def save(path: Path, run: str, state: dict[str, Any]) -> None:
 
 
 def _first_line(data: bytes) -> bytes:
+    """The line before the data: what the file is, its format, and the checksum of the data."""
     return _MAGIC + _FORMAT + checksum(data).encode() + b"\n"
 
 
 def load(path: Path, run: str) -> dict[str, Any] | None:
-    """The state that the same run wrote, or None where there is no file.
+    """The state that the same run wrote, or None if there is no file.
 
     Raises
     ------
     ValueError
-        For a file that is no checkpoint, is damaged or of another format, or that of another run.
+        For a file that is not a checkpoint, is damaged, or is of another format or another run.
     """
     if not path.exists():
         return None

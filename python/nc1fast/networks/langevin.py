@@ -1,4 +1,4 @@
-"""Langevin: weight-decayed noisy gradient descent as a torch optimizer."""
+"""Langevin dynamics: noisy gradient descent with the decay of a Gaussian prior, as a torch optimizer."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Langevin(torch.optim.Optimizer):  # type: ignore[misc]
     temperature : float
         T. With loss = (1/2) sum_i |f(x_i) - y_i|^2 it is the variance of the observation noise.
     prior_variance : float, optional
-        s^2, for groups that do not name their own.
+        s^2, for groups without one of their own.
     generator : torch.Generator, optional
-        Of the noise, on the device of the parameters.
+        What the noise is drawn from, on the device of the parameters.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class Langevin(torch.optim.Optimizer):  # type: ignore[misc]
         self.generator = generator
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter one step; one without a gradient feels the prior alone."""
+        """Move every parameter by one step; a parameter without a gradient follows the prior alone."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

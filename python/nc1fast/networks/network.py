@@ -34,33 +34,40 @@ def as_dtype(dtype: Any) -> Any:
 class Layer(torch.nn.Module):  # type: ignore[misc]
     """One weight layer: h -> weight_scale W h + bias_scale b, batch-normalised on request.
 
-    The drawn parameters are N(0, weight_std^2) and N(0, bias_std^2); the scales are 1 in the standard parametrization.
+    The parameters are drawn from N(0, weight_std^2) and N(0, bias_std^2); the scales are 1 in the standard parametrization.
+
+    Parameters
+    ----------
+    fans : (fan_in, fan_out)
+    variances : (weight_variance, bias_variance)
+    ntk : bool
+        Whether the scales hold the variances and the parameters are N(0, 1).
+    train_bias, batch_norm : bool
     """
 
     def __init__(
         self,
-        fan_in: int,
-        fan_out: int,
+        fans: tuple[int, int],
         variances: tuple[float, float],
         *,
         ntk: bool,
         train_bias: bool,
         batch_norm: bool,
-        dtype: Any,
     ) -> None:
         super().__init__()
+        fan_in, fan_out = fans
         weight, bias = math.sqrt(variances[0] / fan_in), math.sqrt(variances[1])
         self.weight_scale, self.weight_std = (weight, 1.0) if ntk else (1.0, weight)
         self.bias_scale, self.bias_std = (bias, 1.0) if ntk else (1.0, bias)
-        self.weight = torch.nn.Parameter(torch.empty(fan_out, fan_in, dtype=dtype))
-        b = torch.zeros(fan_out, dtype=dtype)
+        self.weight = torch.nn.Parameter(torch.empty(fan_out, fan_in))
+        b = torch.zeros(fan_out)
         if bias == 0 and (ntk or not train_bias):  # it is zero and stays zero
             self.register_parameter("bias", None)
         elif train_bias:
             self.bias = torch.nn.Parameter(b)
         else:
             self.register_buffer("bias", b)
-        self.norm = torch.nn.BatchNorm1d(fan_out, dtype=dtype) if batch_norm else None
+        self.norm = torch.nn.BatchNorm1d(fan_out) if batch_norm else None
 
     def draw(self, generator: Any) -> None:
         """Draw weights and biases; float64 draws, so that both precisions start from the same network."""
@@ -78,7 +85,7 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
         return self.weight.detach() * self.weight_scale
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Pre-activations, shape (n_samples, fan_out)."""
+        """The pre-activations (n_samples, fan_out) of inputs (n_samples, fan_in)."""
         weight = self.weight if self.weight_scale == 1 else self.weight * self.weight_scale
         bias = self.bias
         if bias is not None and self.bias_scale != 1:
@@ -95,11 +102,11 @@ class Phi(torch.nn.Module):  # type: ignore[misc]
         self.activation = activation
 
     def extra_repr(self) -> str:
-        """What `repr` shows."""
+        """The name of the activation, for `repr`."""
         return str(self.activation)
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
-        """phi(u), any shape."""
+        """Apply phi to each entry of u, which may have any shape."""
         return phi(self.activation)(u)
 
 
@@ -128,19 +135,19 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
     batch_norm : bool, default False
         Batch normalization of the pre-activations of every hidden layer. Such a network has no kernels here.
     seed : int, optional
-        Default: drawn from the operating system.
+        Seed of the draw. Default: one from the operating system.
     dtype : {"float64", "float32"}, default "float64"
 
     Attributes
     ----------
     layers : list of str
-        "pre1", "post1", ..., "output": what `probe` and `train` report, from input to output. "pre" are the arguments of
-        the activation, "post" its values.
+        Names of the layers that `probe` and `train` report, from input to output: "pre1", "post1", ..., "output". "pre" are
+        the arguments of the activation, "post" its values.
 
     Raises
     ------
     TypeError, ValueError
-        As the kernels do, and for a width or a number of features or outputs below 1.
+        As for the kernels, and for a width or a number of features or outputs below 1.
 
     Notes
     -----
@@ -198,23 +205,22 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         for index in range(self.depth):
             hidden = index < self.depth - 1
             layer = Layer(
-                fans[index],
-                fans[index + 1],
+                (fans[index], fans[index + 1]),
                 (self._nngp.weight_variances[index], self._nngp.bias_variances[index]),
                 ntk=parametrization == "ntk",
                 train_bias=train_bias is not False,
                 batch_norm=batch_norm and hidden,
-                dtype=as_dtype(dtype),
             )
             self.add_module(f"pre{index + 1}" if hidden else "output", layer)
             self.layers.append(f"pre{index + 1}" if hidden else "output")
             if hidden:
                 self.add_module(f"post{index + 1}", Phi(self.activation))
                 self.layers.append(f"post{index + 1}")
+        self.to(as_dtype(dtype))
         self.draw(seed)
 
     def extra_repr(self) -> str:
-        """What `repr` shows beside the layers."""
+        """The kernel, the widths and the parametrization, for `repr`."""
         return f"{self._nngp!r}, widths={self.widths}, parametrization={self.parametrization!r}"
 
     def draw(self, seed: int | None = None) -> None:
@@ -297,5 +303,6 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         )
 
     def _no_norm(self) -> None:
+        """Raise ValueError for batch normalization."""
         if self.batch_norm:
             raise ValueError("a network with batch_norm=True has no kernel: its limit is another")

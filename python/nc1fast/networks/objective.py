@@ -1,4 +1,4 @@
-"""What a network descends: losses, the energy of Langevin training, optimizers."""
+"""Losses, the energy of Langevin training, and the optimizers that descend them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.networks.langevin import Langevin
-from nc1fast.support.arguments import as_number, check_choice
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ OPTIMIZERS = ("sgd", "adam", "langevin")
 def loss_of(
     loss: str, outputs: torch.Tensor, targets: torch.Tensor, classes: torch.Tensor
 ) -> torch.Tensor:
-    """The mean loss: over samples and outputs for "mse", over samples for "cross-entropy"."""
+    """The loss of outputs (n, P): its mean over samples and outputs for "mse", over samples for "cross-entropy"."""
     if loss == "mse":
         return torch.nn.functional.mse_loss(outputs, targets)
     return torch.nn.functional.cross_entropy(outputs, classes)
@@ -41,7 +40,7 @@ def energy_of(
 
 @dataclass(frozen=True)
 class Descent:
-    """A checked choice of optimizer."""
+    """An optimizer and its numbers; its repr is part of the identity of a checkpoint."""
 
     optimizer: str
     lr: float
@@ -64,7 +63,7 @@ class Descent:
 
 
 def prior_groups(network: ShallowNetwork) -> list[dict[str, Any]]:
-    """Trained parameters with the variance they were drawn with.
+    """Groups for `Langevin`: each trained parameter with the variance it was drawn with.
 
     Raises
     ------
@@ -88,42 +87,15 @@ def prior_groups(network: ShallowNetwork) -> list[dict[str, Any]]:
     return groups
 
 
-def make_descent(
-    network: ShallowNetwork,
-    optimizer: str,
-    loss: str,
-    lr: Any,
-    momentum: Any,
-    weight_decay: Any,
-    temperature: Any,
-    batch_size: Any,
-    targets: Targets,
-) -> Descent:
-    """Check everything that decides how a network moves.
+def check_fits(descent: Descent, loss: str, network: ShallowNetwork, targets: Targets) -> None:
+    """Check a choice of loss and optimizer against the network and its targets.
 
     Raises
     ------
-    TypeError, ValueError
-        For unknown names, numbers out of range, and settings that do not belong together.
+    ValueError
+        For "cross-entropy" without one-hot targets, and as `prior_groups` for "langevin".
     """
-    check_choice("optimizer", optimizer, OPTIMIZERS)
-    check_choice("loss", loss, LOSSES)
-    langevin = optimizer == "langevin"
-    if loss == "none" and not langevin:
-        raise ValueError("loss='none', the prior alone, belongs to optimizer='langevin'")
     if loss == "cross-entropy" and not targets.one_hot:
         raise ValueError("loss='cross-entropy' needs targets='one-hot' and an output per class")
-    if langevin != (temperature is not None):
-        raise ValueError("temperature belongs to optimizer='langevin', which needs it")
-    momentum = as_number("momentum", momentum, least=0)
-    weight_decay = as_number("weight_decay", weight_decay, least=0)
-    if momentum and optimizer != "sgd":
-        raise ValueError(f"momentum belongs to optimizer='sgd', got {momentum} for {optimizer!r}")
-    if weight_decay and langevin:
-        raise ValueError("weight_decay must be 0 for optimizer='langevin': the prior decides it")
-    if langevin and batch_size is not None:
-        raise ValueError("batch_size must be None for optimizer='langevin', whose noise is its own")
-    if langevin:
-        temperature = as_number("temperature", temperature, above=0)
+    if descent.optimizer == "langevin":
         prior_groups(network)
-    return Descent(optimizer, as_number("lr", lr, above=0), momentum, weight_decay, temperature)

@@ -1,4 +1,4 @@
-"""A training under way: repeats, epochs, probes, and the state that a checkpoint keeps."""
+"""A training under way: its repeats, epochs and probes, and the state that a checkpoint keeps."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics.result import weights
+from nc1fast.inputs.labelled import Classes
+from nc1fast.inputs.targets import encode
 from nc1fast.networks import checkpoint as checkpoints
-from nc1fast.networks.objective import Descent, energy_of, loss_of
-from nc1fast.networks.probing import layer_results
+from nc1fast.networks.objective import energy_of, loss_of
+from nc1fast.networks.probing import ProbeSettings, layer_results, placed
 from nc1fast.networks.trace import (
     DIVERGED,
     Trace,
-    duality,
     layer_row,
+    self_duality,
     stop_reason,
     to_columns,
 )
@@ -26,30 +27,95 @@ from nc1fast.support.extras import require
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
 
     from nc1fast.inputs.targets import Targets
     from nc1fast.networks.network import ShallowNetwork
+    from nc1fast.networks.probing import LayerResult
+    from nc1fast.networks.settings import TrainingSettings
 else:
     torch = require("torch", "torch")
 
-_PROBE_ROWS = 2048
+_PROBE_ROWS = 2048  # of a forward pass
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Rows, classes and targets, checked and on the device of the network.
+
+    Attributes
+    ----------
+    X : tensor of shape (n_samples, n_features)
+    classes : Classes
+    goal : Targets
+    targets : tensor of shape (n_samples, n_outputs)
+        The values of `goal`.
+    of_row : int64 tensor of shape (n_samples,)
+        The class of every row.
+    """
+
+    X: torch.Tensor
+    classes: Classes
+    goal: Targets
+    targets: torch.Tensor
+    of_row: torch.Tensor
+
+    @classmethod
+    def of(cls, network: ShallowNetwork, X: Any, y: Any, targets: Any) -> TrainingData:
+        """Check X, y and targets against each other and against the network.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `placed`, `Classes.of` and `encode`.
+        """
+        rows = placed(network, X)
+        classes = Classes.of(y, len(rows))
+        goal = encode(targets, classes.of_row, len(classes), network.n_outputs)
+        values = torch.from_numpy(goal.values).to(rows)
+        of_row = torch.from_numpy(classes.of_row.astype(np.int64)).to(rows.device)
+        return cls(rows, classes, goal, values, of_row)
+
+    def batches(self, size: int | None, shuffles: Any) -> Iterator[tuple[Any, Any, Any]]:
+        """(X, targets, of_row) of batches of `size` rows in an order drawn from `shuffles`; None: all rows as they are."""
+        if size is None:
+            yield self.X, self.targets, self.of_row
+            return
+        order = torch.randperm(len(self.X), generator=shuffles).to(self.X.device)
+        for rows in order.split(size):
+            yield self.X[rows], self.targets[rows], self.of_row[rows]
 
 
 @dataclass(eq=False)
 class Repeat:
-    """One repeat under way."""
+    """One repeat under way.
+
+    Attributes
+    ----------
+    index : int
+    network : ShallowNetwork
+    optimizer : torch.optim.Optimizer
+    shuffles, noise : torch.Generator
+        What the batches and the Langevin noise are drawn from.
+    start : dict of str to tensor
+        Weight covariances before training.
+    epoch : int
+        Epochs completed.
+    ending : str
+        Why the repeat has ended; "" while it goes on.
+    rows : list of dict
+        The table so far.
+    """
 
     index: int
     network: ShallowNetwork
     optimizer: Any
-    shuffles: Any  # generator of the batches
-    noise: Any  # generator of the Langevin noise
-    start: dict[str, Any]  # weight covariances
+    shuffles: Any
+    noise: Any
+    start: dict[str, Any]
     epoch: int = 0
     ending: str = ""
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -57,45 +123,47 @@ class Repeat:
 
 @dataclass(eq=False)
 class Run:
-    """A checked training."""
+    """A training: all its repeats, from a checkpoint on where there is one.
+
+    Attributes
+    ----------
+    network : ShallowNetwork
+    data : TrainingData
+    settings : TrainingSettings
+    path : Path or None
+        Of the checkpoint.
+    report : callable(done, total) or None
+        Told of every epoch.
+    finished : list of dict
+        Repeats that have ended, as a checkpoint keeps them.
+    identity : str
+        Hash of all that decides the run; "" without a checkpoint.
+    """
 
     network: ShallowNetwork
-    X: torch.Tensor
-    classes: NDArray[np.int32]
-    labels: NDArray[Any]
-    goal: Targets
-    targets: torch.Tensor
-    classes_there: torch.Tensor
-    loss: str
-    descent: Descent
-    epochs: int
-    rule: tuple[str, float] | None
-    batch_size: int | None
-    repeats: int
-    probes: list[int]
-    convention: str | None
-    seed: int
+    data: TrainingData
+    settings: TrainingSettings
     path: Path | None
     report: Callable[[int, int], object] | None
     finished: list[dict[str, Any]] = field(default_factory=list)
-    identity: str = ""  # hash of all that decides the run, where there is a checkpoint
+    identity: str = ""
 
     def trace(self) -> Trace:
-        """Run every repeat, from the checkpoint on where there is one."""
+        """Train every repeat and return the trace."""
         under_way = None
         if self.path is not None:
             self.identity = self._fingerprint()
             state = checkpoints.load(self.path, self.identity)
             if state is not None:
                 self.finished, under_way = state["finished"], state["under_way"]
-        for index in range(len(self.finished), self.repeats):
+        for index in range(len(self.finished), self.settings.repeats):
             repeat = self._begin(index)
             if under_way is not None:
                 self._restore(repeat, under_way)
                 under_way = None
             self._advance(repeat)
-            if self.report is not None and repeat.epoch < self.epochs:  # it ended early
-                self.report((index + 1) * self.epochs, self.repeats * self.epochs)
+            if repeat.epoch < self.settings.epochs:  # it ended early
+                self._told(repeat, self.settings.epochs)
             self.finished.append(
                 {
                     "rows": repeat.rows,
@@ -108,67 +176,66 @@ class Run:
             self._save(None)
         return self._collect()
 
+    def _told(self, repeat: Repeat, epoch: int) -> None:
+        """Report that a repeat has reached an epoch."""
+        if self.report is not None:
+            epochs, repeats = self.settings.epochs, self.settings.repeats
+            self.report(repeat.index * epochs + epoch, repeats * epochs)
+
     def _fingerprint(self) -> str:
-        names = ("descent", "loss", "epochs", "rule", "batch_size", "repeats", "probes", "seed")
-        settings = {name: getattr(self, name) for name in (*names, "convention")}
-        settings |= {"network": repr(self.network), "labels": self.labels.tolist()}
-        settings["trained"] = [(n, p.requires_grad) for n, p in self.network.named_parameters()]
-        start = self.network.state_dict()
-        settings |= {"state": list(start), "device": self.X.device.type}
-        return checkpoints.fingerprint(
-            settings, self.X, self.targets, self.classes_there, *start.values()
-        )
+        """Hash of all that decides the run. Its keys and their values are part of the format of a checkpoint."""
+        s, start = self.settings, self.network.state_dict()
+        names = ("descent", "loss", "epochs", "batch_size", "repeats", "seed", "convention")
+        decisive = {name: getattr(s, name) for name in names}
+        decisive |= {"rule": s.until, "probes": s.probe}
+        decisive |= {"network": repr(self.network), "labels": self.data.classes.labels.tolist()}
+        decisive["trained"] = [(n, p.requires_grad) for n, p in self.network.named_parameters()]
+        decisive |= {"state": list(start), "device": self.data.X.device.type}
+        data = self.data
+        return checkpoints.fingerprint(decisive, data.X, data.targets, data.of_row, *start.values())
 
     def _begin(self, index: int) -> Repeat:
-        words = np.random.SeedSequence([self.seed, index]).generate_state(3, np.uint64)
+        """A repeat before its first epoch, with random streams of its own."""
+        words = np.random.SeedSequence([self.settings.seed, index]).generate_state(3, np.uint64)
         draw, shuffle, noise = (int(word >> np.uint64(1)) for word in words)
         network = copy.deepcopy(self.network) if index == 0 else self.network.redrawn(draw)
-        generator = torch.Generator(self.X.device).manual_seed(noise)
+        generator = torch.Generator(self.data.X.device).manual_seed(noise)
         return Repeat(
             index,
             network,
-            self.descent.build(network, generator),
+            self.settings.descent.build(network, generator),
             torch.Generator().manual_seed(shuffle),
             generator,
             _covariances(network),
         )
 
     def _advance(self, repeat: Repeat) -> None:
-        """From the epoch of the repeat to its end."""
+        """Train a repeat from its epoch to its end."""
         if repeat.epoch == 0 and not repeat.rows:
             self._probe(repeat)
         repeat.network.train()
-        while not repeat.ending and repeat.epoch < self.epochs:
+        while not repeat.ending and repeat.epoch < self.settings.epochs:
             value = self._epoch(repeat)
             repeat.epoch += 1
             if value is not None and not value <= DIVERGED:
                 repeat.ending = f"diverged in epoch {repeat.epoch}: loss {value:g}"
-            elif repeat.epoch in self.probes:
+            elif repeat.epoch in self.settings.probe:
                 self._probe(repeat)
-            if self.report is not None:
-                self.report(repeat.index * self.epochs + repeat.epoch, self.repeats * self.epochs)
+            self._told(repeat, repeat.epoch)
         repeat.ending = repeat.ending or "epochs"
         repeat.network.eval()
 
     def _epoch(self, repeat: Repeat) -> float | None:
-        """One pass over the data; the largest loss of its steps (NaN if one is), before they are taken."""
-        network, optimizer = repeat.network, repeat.optimizer
-        if self.loss == "none":
+        """One pass over the data; the largest loss of its steps before they are taken (NaN if one is), None for "none"."""
+        s, network, optimizer = self.settings, repeat.network, repeat.optimizer
+        if s.loss == "none":
             optimizer.step()
             return None
-        langevin = self.descent.optimizer == "langevin"
-        objective = energy_of if langevin else loss_of
+        objective = energy_of if s.optimizer == "langevin" else loss_of
         worst = 0.0
-        batches: Any = [(self.X, self.targets, self.classes_there)]
-        if self.batch_size is not None:
-            order = torch.randperm(len(self.X), generator=repeat.shuffles).to(self.X.device)
-            batches = (
-                (self.X[batch], self.targets[batch], self.classes_there[batch])
-                for batch in order.split(self.batch_size)
-            )
-        for rows, targets, classes in batches:
+        for rows, targets, of_row in self.data.batches(s.batch_size, repeat.shuffles):
             optimizer.zero_grad(set_to_none=True)
-            value = objective(self.loss, network(rows), targets, classes)
+            value = objective(s.loss, network(rows), targets, of_row)
             value.backward()
             optimizer.step()
             number = value.item()
@@ -176,54 +243,63 @@ class Run:
         return worst
 
     def _probe(self, repeat: Repeat) -> None:
-        """Add a row per layer, then see whether the repeat has ended, then save."""
-        network, passed = repeat.network, []
+        """Add a row per layer, decide whether the repeat has ended, and save it."""
+        network, data = repeat.network, self.data
+        try:
+            outputs, results = self._measured(network)
+        except ValueError as error:  # of the loss, or NaN or Inf in a layer: all else was checked
+            repeat.ending = f"diverged by epoch {repeat.epoch}: {error}"
+            return
+        decisions = data.goal.decisions(outputs.cpu().double().numpy())
+        shared = {"repeat": repeat.index, "epoch": repeat.epoch}
+        accuracy = float((decisions == data.classes.of_row).mean())
+        figures = {"loss": self._loss(outputs), "accuracy": accuracy}
+        last = network.layers[-2]
+        readout = network.weight_layers()["output"].effective_weight().cpu().double().numpy()
+        for name, result in results.items():
+            nc3 = (math.nan, f"only of {last}, the input of the readout")
+            if name == last:
+                nc3 = self_duality(result, readout, data.goal)
+            named = {"layer": name, "kind": name.rstrip("0123456789")}
+            dual = dict(zip(("nc3", "nc3_reason"), nc3, strict=True))
+            row = shared | named | figures | layer_row(result, decisions) | dual
+            repeat.rows.append(row)
+        repeat.ending = ""
+        if repeat.epoch:
+            repeat.ending = stop_reason(self.settings.until, repeat.rows, last)
+        self._save(repeat)
+
+    def _measured(self, network: ShallowNetwork) -> tuple[torch.Tensor, dict[str, LayerResult]]:
+        """The outputs (N, P) of a network and the measurements of its layers.
+
+        Raises
+        ------
+        ValueError
+            For a loss that has diverged, and for NaN or Inf in a layer.
+        """
+        passed = []
 
         def watch(rows: slice, outputs: torch.Tensor) -> None:
             passed.append(outputs)
             loss = self._loss(outputs, rows)
-            if loss > DIVERGED or (math.isnan(loss) and self.loss != "none"):
+            if loss > DIVERGED or (math.isnan(loss) and self.settings.loss != "none"):
                 raise ValueError(f"loss {loss:g}")
 
-        try:
-            with warnings.catch_warnings():  # the table has the error bounds
-                warnings.simplefilter("ignore", AccuracyWarning)
-                results = layer_results(
-                    network,
-                    self.X,
-                    self.classes,
-                    self.labels,
-                    batch_size=_PROBE_ROWS,
-                    convention=self.convention,
-                    watch=watch,
-                )
-        except ValueError as error:  # of the loss, or NaN or Inf in a layer: all else was checked
-            repeat.ending = f"diverged by epoch {repeat.epoch}: {error}"
-            return
-        outputs = torch.cat(passed)
-        loss, decisions = self._loss(outputs), self.goal.decisions(outputs.cpu().double().numpy())
-        shared = {"repeat": repeat.index, "epoch": repeat.epoch}
-        figures = {"loss": loss, "accuracy": float((decisions == self.classes).mean())}
-        last = network.layers[-2]
-        readout = network.weight_layers()["output"].effective_weight().cpu().double().numpy()
-        sizes = np.bincount(self.classes).astype(np.int64)
-        g = weights(self.convention or "papyan", sizes).mean
-        for name, result in results.items():
-            dual = duality(name, last, readout, result.means, g, self.goal)
-            row = layer_row(result.collapse, result.error, dual, decisions)
-            kind = name.rstrip("0123456789")
-            repeat.rows.append(shared | {"layer": name, "kind": kind} | figures | row)
-        repeat.ending = stop_reason(self.rule, repeat.rows, last) if repeat.epoch else ""
-        self._save(repeat)
+        probe = ProbeSettings(batch_size=_PROBE_ROWS, convention=self.settings.convention)
+        with warnings.catch_warnings():  # the table has the error bounds
+            warnings.simplefilter("ignore", AccuracyWarning)
+            results = layer_results(network, self.data.X, self.data.classes, probe, watch)
+        return torch.cat(passed), results
 
     def _loss(self, outputs: torch.Tensor, rows: slice = slice(None)) -> float:
-        """The mean loss of some rows; NaN for "none"."""
-        if self.loss == "none":
+        """The mean loss of the outputs of some rows; NaN for "none"."""
+        loss, data = self.settings.loss, self.data
+        if loss == "none":
             return math.nan
-        value = loss_of(self.loss, outputs, self.targets[rows], self.classes_there[rows])
-        return float(value)
+        return float(loss_of(loss, outputs, data.targets[rows], data.of_row[rows]))
 
     def _save(self, repeat: Repeat | None) -> None:
+        """Write the checkpoint, if there is one: the finished repeats, and the one under way or None."""
         if self.path is None:
             return
         state = None
@@ -241,6 +317,7 @@ class Run:
         checkpoints.save(self.path, self.identity, {"finished": self.finished, "under_way": state})
 
     def _restore(self, repeat: Repeat, state: dict[str, Any]) -> None:
+        """Put a repeat where the checkpoint left it."""
         repeat.epoch, repeat.ending = state["epoch"], state["ending"]
         repeat.rows, repeat.start = state["rows"], state["start"]
         repeat.network.load_state_dict(state["network"])
@@ -249,6 +326,7 @@ class Run:
         repeat.noise.set_state(state["noise"])
 
     def _collect(self) -> Trace:
+        """The trace of the finished repeats."""
         rows = [row for repeat in self.finished for row in repeat["rows"]]
         networks = []
         for repeat in self.finished:

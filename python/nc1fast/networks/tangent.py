@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
     import torch
     from numpy.typing import ArrayLike, NDArray
+
+    Factors = Callable[[torch.Tensor], list[tuple[Any, Any]]]
 else:
     torch = require("torch", "torch")
 
 _TILE_BYTES = 1 << 26  # of the Jacobians of one side of a tile
-_CLOSED_ROWS = 1024
+_CLOSED_ROWS = 1024  # of a tile without Jacobians
 
 
 @ieee
@@ -48,7 +50,7 @@ def empirical_ntk(
         Evaluated as module(batch), giving (n_samples,) or (n_samples, n_outputs), in evaluation mode; left as it was.
     X : array-like of shape (n_samples, ...)
     Z : array-like of shape (m_samples, ...), optional
-        Default: X itself; the result is then exactly symmetric.
+        Default: X; the result is then exactly symmetric.
     outputs : {"mean", "full"} or int, default "mean"
         "mean": (1/K) sum_k <df_k(x), df_k(z)>, which tends to `ShallowNetwork.ntk` as the width grows; an int: that
         output alone; "full": all pairs of outputs.
@@ -64,15 +66,15 @@ def empirical_ntk(
     Raises
     ------
     TypeError
-        For a module that is none.
+        For anything but a torch module.
     ValueError
-        For an output that does not exist, NaN or Inf in X, a module without trained parameters or whose outputs have
-        another shape.
+        For an output that does not exist, for NaN or Inf in X, and for a module without trained parameters or with
+        outputs of another shape.
 
     Notes
     -----
-    Cost: for a `ShallowNetwork` without batch normalization 2 N M (sum of layer widths) flops, no Jacobian; otherwise
-    2 N M K flops per parameter, and with several tiles a side the Jacobians of Z once per tile of X.
+    Cost: for a `ShallowNetwork` without batch normalization, 2 N M (sum of layer widths) flops and no Jacobian;
+    otherwise 2 N M K flops per parameter, and the Jacobians of Z are computed once per tile of X.
     Accuracy: that of the module's own dtype.
 
     Examples
@@ -99,8 +101,9 @@ def empirical_ntk(
             row = trained * len(which) * sample.element_size()
             batch_size = _CLOSED_ROWS if closed else max(1, _TILE_BYTES // row)
         batch_size = as_count("batch_size", batch_size)
-        factors = _closed_factors if closed else _jacobian_factors(module)
-        return _tiled(module, rows, columns, factors, which, batch_size, full=outputs == "full")
+        factors = (_closed_factors if closed else _jacobian_factors)(module, which)
+        tail = (len(which), len(which)) if outputs == "full" else ()
+        return _tiled(factors, rows, columns, batch_size, tail)
 
 
 def _outputs(outputs: str | int, n_outputs: int) -> list[int]:
@@ -115,56 +118,67 @@ def _outputs(outputs: str | int, n_outputs: int) -> list[int]:
     return [index]
 
 
-# Factors of a set of rows: terms (D, A), D of shape (rows, K, n) and A of shape (rows, m) or None; the kernel is the sum
-# over terms of <D, D'> <A, A'> (None: 1).
+# Factors of n rows: terms (D, A), D of shape (n, K, m) and A of shape (n, m') or None. The kernel is the sum over terms
+# of <D, D'> <A, A'>, the second product being 1 without A.
 
 
-def _closed_factors(module: Any, X: torch.Tensor, which: list[int]) -> list[tuple[Any, Any]]:
-    """(delta_l, augmented input of layer l) for every layer of a fully connected network."""
-    inputs: list[Any] = []
-    signals: list[Any] = []
-    h = X
-    with torch.enable_grad():
-        for part in module.children():
-            if part in module.weight_layers().values():
+def _closed_factors(module: Any, which: list[int]) -> Factors:
+    """The factors of a fully connected network: (delta_l, augmented input of layer l) for every layer."""
+    layers = list(module.weight_layers().values())
+
+    def factors(X: torch.Tensor) -> list[tuple[Any, Any]]:
+        inputs: list[Any] = []
+        signals: list[Any] = []
+        h = X
+        with torch.enable_grad():
+            for part in module.children():
+                if part not in layers:
+                    h = part(h)
+                    continue
                 inputs.append(h.detach())
                 h = part(h)
                 if not h.requires_grad:  # every layer so far is frozen
                     h.requires_grad_()
                 signals.append(h)
-            else:
-                h = part(h)
-        deltas: list[list[Any]] = [[] for _ in signals]
-        for k in which:
-            found = torch.autograd.grad(
-                h[:, k].sum(), signals, retain_graph=True, allow_unused=True
-            )
-            for column, g, u in zip(deltas, found, signals, strict=True):
-                column.append(torch.zeros_like(u) if g is None else g)
-    terms = []
-    for layer, a, columns in zip(module.weight_layers().values(), inputs, deltas, strict=True):
-        augmented = []
-        if layer.weight.requires_grad:
-            augmented.append(a * layer.weight_scale)
-        if layer.bias is not None and layer.bias.requires_grad:
-            augmented.append(torch.full_like(a[:, :1], layer.bias_scale))
-        if augmented:
-            terms.append((torch.stack(columns, dim=1), torch.cat(augmented, dim=1)))
-    return terms
+            deltas = _deltas(h, signals, which)
+        terms = []
+        for layer, a, delta in zip(layers, inputs, deltas, strict=True):
+            augmented = []
+            if layer.weight.requires_grad:
+                augmented.append(a * layer.weight_scale)
+            if layer.bias is not None and layer.bias.requires_grad:
+                augmented.append(torch.full_like(a[:, :1], layer.bias_scale))
+            if augmented:
+                terms.append((delta, torch.cat(augmented, dim=1)))
+        return terms
+
+    return factors
 
 
-def _jacobian_factors(module: Any) -> Callable[..., list[tuple[Any, Any]]]:
-    """Per-sample Jacobians of any module, one term per parameter."""
+def _deltas(outputs: torch.Tensor, signals: list[Any], which: list[int]) -> list[Any]:
+    """Derivatives of some outputs by the pre-activations of every layer, each (n, K, layer width)."""
+    deltas: list[list[Any]] = [[] for _ in signals]
+    for k in which:
+        found = torch.autograd.grad(
+            outputs[:, k].sum(), signals, retain_graph=True, allow_unused=True
+        )
+        for of_layer, g, u in zip(deltas, found, signals, strict=True):
+            of_layer.append(torch.zeros_like(u) if g is None else g)
+    return [torch.stack(of_layer, dim=1) for of_layer in deltas]
+
+
+def _jacobian_factors(module: Any, which: list[int]) -> Factors:
+    """The factors of any module: per-sample Jacobians, one term per parameter."""
     trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
     fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
     fixed |= dict(module.named_buffers())
 
-    def factors(module: Any, X: torch.Tensor, which: list[int]) -> list[tuple[Any, Any]]:
-        def f(parameters: dict[str, Any], x: torch.Tensor) -> torch.Tensor:
-            out = torch.func.functional_call(module, (parameters, fixed), (x[None],))
-            return out.reshape(-1)[which]
+    def outputs(parameters: dict[str, Any], x: torch.Tensor) -> torch.Tensor:
+        out = torch.func.functional_call(module, (parameters, fixed), (x[None],))
+        return out.reshape(-1)[which]
 
-        jacobian = torch.func.vmap(torch.func.jacrev(f), in_dims=(None, 0))(trained, X)
+    def factors(X: torch.Tensor) -> list[tuple[Any, Any]]:
+        jacobian = torch.func.vmap(torch.func.jacrev(outputs), in_dims=(None, 0))(trained, X)
         return [(J.detach().flatten(2), None) for J in jacobian.values()]
 
     return factors
@@ -173,6 +187,7 @@ def _jacobian_factors(module: Any) -> Callable[..., list[tuple[Any, Any]]]:
 def _tile(
     left: list[tuple[Any, Any]], right: list[tuple[Any, Any]], *, full: bool
 ) -> NDArray[np.float64]:
+    """A tile of the kernel from the factors of its rows and of its columns; with `full`, of all pairs of outputs."""
     out: Any = None
     for (D, A), (E, B) in zip(left, right, strict=True):
         if full:
@@ -187,30 +202,35 @@ def _tile(
 
 
 def _tiled(
-    module: Any,
-    X: torch.Tensor,
-    Z: torch.Tensor | None,
-    factors: Callable[..., list[tuple[Any, Any]]],
-    which: list[int],
-    size: int,
-    *,
-    full: bool,
+    factors: Factors, X: torch.Tensor, Z: torch.Tensor | None, size: int, tail: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """All tiles; above the diagonal only, and mirrored, where Z is X."""
+    """The whole kernel in tiles of `size` rows; where Z is None, those above the diagonal are mirrored.
+
+    Parameters
+    ----------
+    factors : callable(rows)
+    X, Z : tensor of shape (n_samples, ...), Z or None
+    size : int
+    tail : tuple
+        (K, K) for all pairs of K outputs, () for their mean.
+
+    Returns
+    -------
+    ndarray of shape (len(X), len(Z or X), *tail)
+    """
     columns = X if Z is None else Z
-    tail = (len(which), len(which)) if full else ()
     K = np.empty((len(X), len(columns), *tail))
 
     def parts(n: int, first: int = 0) -> Iterator[slice]:
         return (slice(s, min(n, s + size)) for s in range(first, n, size))
 
     for rows in parts(len(X)):
-        left = factors(module, X[rows], which)
+        left = factors(X[rows])
         for cols in parts(len(columns), 0 if Z is not None else rows.start):
             own = Z is None and cols == rows
-            right = left if own else factors(module, columns[cols], which)
-            tile = _tile(left, right, full=full)
-            mirrored = tile.transpose(1, 0, 3, 2) if full else tile.T
+            right = left if own else factors(columns[cols])
+            tile = _tile(left, right, full=bool(tail))
+            mirrored = tile.transpose(1, 0, 3, 2) if tail else tile.T
             if own:
                 tile = (tile + mirrored) / 2
             K[rows, cols] = tile

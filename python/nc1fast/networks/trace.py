@@ -1,4 +1,4 @@
-"""What training leaves behind: the tidy table of its probes, and the rules that end it."""
+"""The trace of a training, a tidy table of its probes, and the rules that say when to probe and when to stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.metrics.result import weights
 from nc1fast.support.arguments import as_count, as_items, as_number, shown
 
 if TYPE_CHECKING:
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.inputs.targets import Targets
-    from nc1fast.metrics.result import Collapse
     from nc1fast.networks.network import ShallowNetwork
+    from nc1fast.networks.probing import LayerResult
 
     Array = NDArray[np.float64]
     Row = dict[str, Any]
 
+RULES = "'zero-error', ('loss', value) or ('slope', value)"
 METRICS = (
     *("nc1", "error_bound", "trace_within", "trace_between", "nc1_pinv", "between_rank"),
     *("nc2_equinorm", "nc2_equiangle", "nc2_etf", "cdnv", "ncc_accuracy"),
@@ -31,12 +33,12 @@ COLUMNS = (
     *("nc3", "nc3_reason", "nc4", "nc4_reason", "note"),
 )
 PROBES_PER_DECADE = 8
-DIVERGED = 1e50  # a loss beyond it counts as infinite: squares of features would overflow next
+DIVERGED = 1e50  # a loss above this counts as infinite: squares of features would overflow next
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The course of a training, repeat by repeat.
+    """The course of a training, for all its repeats.
 
     Attributes
     ----------
@@ -54,7 +56,7 @@ class Trace:
         input: W^T W / n_out, shape (fan_in, fan_in), for the hidden layers (for the first it is what the adaptive kernel
         calls Sigma), and W W^T / fan_in, shape (n_out, n_out), for "output".
     networks : list of ShallowNetwork
-        As they were at the end, in evaluation mode.
+        The trained networks, in evaluation mode.
     """
 
     table: dict[str, NDArray[Any]]
@@ -82,7 +84,7 @@ class Trace:
 
 
 def to_columns(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
-    """One array per column."""
+    """Rows as columns, each an array of shape (n_rows,)."""
     return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
 
 
@@ -96,32 +98,26 @@ def nc3(weight: Array, means: Array, g: Array) -> float:
     return 2 - 2 * float((weight * Z).sum()) / sizes if sizes > 0 else math.nan
 
 
-def duality(
-    layer: str, last: str, readout: Array, means: Array, g: Array, targets: Targets
-) -> tuple[float, str]:
-    """nc3 of a layer, or NaN and the reason."""
-    if layer != last:
-        return math.nan, f"only of {last}, the input of the readout"
+def self_duality(result: LayerResult, readout: Array, targets: Targets) -> tuple[float, str]:
+    """nc3 of the last hidden layer and the readout W (C, h), and ""; or NaN and the reason why there is none."""
     if readout.shape[0] == 1:
         return math.nan, "one output"
-    if len(means) == 2:
+    if len(result.means) == 2:
         return math.nan, "C = 2"
     if not targets.one_hot:
         return math.nan, "targets are not one-hot"
-    value = nc3(readout, means, g)
+    if result.collapse is None:
+        return math.nan, result.error
+    g = weights(result.collapse.convention, result.collapse.sizes).mean
+    value = nc3(readout, result.means, g)
     return value, "" if math.isfinite(value) else "readout or class means are zero"
 
 
-def layer_row(
-    collapse: Collapse | None,
-    error: str,
-    nc3_and_reason: tuple[float, str],
-    decisions: NDArray[np.int64],
-) -> Row:
-    """The columns of one layer: metrics, nc3, and nc4, the agreement of nearest mean and decision."""
+def layer_row(result: LayerResult, decisions: NDArray[np.int64]) -> Row:
+    """The metrics of one layer as columns, with nc4: how often nearest mean and decision agree."""
     row: Row = dict.fromkeys(METRICS, math.nan)
-    row |= {"convention": "", "nc3": nc3_and_reason[0], "nc3_reason": nc3_and_reason[1]}
-    row |= {"nc4": math.nan, "nc4_reason": error, "note": error}
+    row |= {"convention": "", "nc4": math.nan, "nc4_reason": result.error, "note": result.error}
+    collapse = result.collapse
     if collapse is None:
         return row
     row |= {name: float(getattr(collapse, name)) for name in METRICS}
@@ -131,12 +127,12 @@ def layer_row(
 
 
 def probe_epochs(probe: Any, epochs: int) -> list[int]:
-    """Sorted epochs at which to probe; 0 and the last one always.
+    """The epochs at which to probe, sorted; always with 0 and the last one.
 
     Raises
     ------
     TypeError, ValueError
-        For a name other than "log", epochs that are no integers, or are outside 0..epochs.
+        For a name other than "log", and for epochs that are not integers between 0 and `epochs`.
     """
     if isinstance(probe, str):
         if probe != "log":
@@ -149,16 +145,13 @@ def probe_epochs(probe: Any, epochs: int) -> list[int]:
     return sorted({0, epochs, *(as_count("probe", epoch, 0, epochs) for epoch in given)})
 
 
-RULES = "'zero-error', ('loss', value) or ('slope', value)"
-
-
 def as_rule(until: Any) -> tuple[str, float] | None:
-    """A checked stopping rule.
+    """A stopping rule as (name, value), or None.
 
     Raises
     ------
     ValueError
-        For anything but the three rules.
+        For anything but None and the three rules.
     """
     if until is None:
         return None
@@ -175,7 +168,7 @@ def as_rule(until: Any) -> tuple[str, float] | None:
 
 
 def stop_reason(rule: tuple[str, float] | None, rows: Sequence[Row], last: str) -> str:
-    """Why the rule ends a repeat at its latest probe, or "".
+    """Why the rule ends a repeat at its latest probe; "" if it does not.
 
     The slope is that of log10 NC1 of the layer `last` against log10 epoch, by least squares over the probes of the last
     decade: at least three, half a decade apart or more.

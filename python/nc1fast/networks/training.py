@@ -6,17 +6,11 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from nc1fast.inputs.labelled import Classes
-from nc1fast.inputs.targets import encode
-from nc1fast.metrics.result import CONVENTIONS
 from nc1fast.networks.network import ShallowNetwork, as_dtype
-from nc1fast.networks.objective import make_descent
-from nc1fast.networks.probing import placed
-from nc1fast.networks.running import Run
-from nc1fast.networks.trace import Trace, as_rule, probe_epochs
-from nc1fast.support.arguments import as_count, as_seed, check_choice, shown
+from nc1fast.networks.objective import check_fits
+from nc1fast.networks.running import Run, TrainingData
+from nc1fast.networks.settings import TrainingSettings
+from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
@@ -27,6 +21,8 @@ if TYPE_CHECKING:
 
     import torch
     from numpy.typing import ArrayLike
+
+    from nc1fast.networks.trace import Trace
 else:
     torch = require("torch", "torch")
 
@@ -61,7 +57,7 @@ def train(
     Parameters
     ----------
     network : ShallowNetwork
-        Not changed: copies are trained, and returned in the trace.
+        It is not changed: copies are trained, and returned in the trace.
     X : array-like of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
         Labels of any sortable dtype.
@@ -76,34 +72,35 @@ def train(
         `torch.optim.SGD`, `torch.optim.Adam`, or noisy gradient descent with the prior's decay: see Notes.
     lr : float, default 1e-3
     momentum : float, default 0.0
-        Of "sgd".
+        For "sgd" only.
     weight_decay : float, default 0.0
         Every trained parameter p decays, weights and biases of all layers: weight_decay p is added to its gradient (also for
         "adam", as torch does). Must be 0 for "langevin", where the prior decides the decay.
     temperature : float, optional
-        T of "langevin", which needs it: the variance of the observation noise.
+        T, the variance of the observation noise; required by "langevin", and by it alone.
     epochs : int, default 1000
         Passes over the data; without `batch_size` that is the number of steps.
     until : "zero-error", ("loss", value) or ("slope", value), optional
-        Ends a repeat at the first probe where accuracy is 1; loss <= value; or |d log10 NC1/d log10 epoch| of the last hidden
-        layer's activations, over the probes of the last decade of epochs, is <= value.
+        Ends a repeat at the first probe where the accuracy is 1; where loss <= value; or where |d log10 NC1/d log10 epoch|
+        of the last hidden layer's activations, over the probes of the last decade of epochs, is <= value.
     batch_size : int, optional
-        Rows of a step, reshuffled every epoch; default: all.
+        Rows of a step, reshuffled every epoch. Default: all rows.
     repeats : int, default 1
-        The first starts from `network` as it is, each other one from another draw of the same architecture.
+        Number of trainings. The first starts from `network` as it is, each other one from a new draw of the same architecture.
     probe : "log" or list of int, default "log"
         Epochs at which to probe: 8 per decade, or those of the list; 0 and the last one always.
     convention : str, optional
-        As `nc1fast.collapse`.
+        As in `nc1fast.collapse`.
     device : str, default "cpu"
+        Any device of torch.
     dtype : {"float64", "float32"}, optional
         Default: that of the network.
     seed : int, default 0
-        Of the other draws, of the batches and of the Langevin noise.
+        Seed of the further draws, of the batches and of the Langevin noise.
     progress : bool or callable(done, total), default False
-        In epochs, over all repeats.
+        Counts epochs, over all repeats.
     checkpoint : path, optional
-        A file written at every probe. If it is there, the run goes on from it, to the same trace (on the same machine).
+        A file written at every probe. If it exists, the run goes on from it, to the same trace (on the same machine).
 
     Returns
     -------
@@ -112,7 +109,8 @@ def train(
     Raises
     ------
     TypeError, ValueError
-        For anything that does not fit together; the message names the argument. For a checkpoint of another run.
+        For arguments that are not allowed or do not fit together, named in the message, and for the checkpoint of another
+        run.
 
     Notes
     -----
@@ -130,50 +128,35 @@ def train(
     """
     if not isinstance(network, ShallowNetwork):
         raise TypeError(f"network must be a ShallowNetwork, got {type(network).__name__}")
-    epochs, repeats = as_count("epochs", epochs), as_count("repeats", repeats)
-    seed = as_seed(seed)
-    if batch_size is not None:
-        batch_size = as_count("batch_size", batch_size)
-    if convention is not None:
-        check_choice("convention", convention, CONVENTIONS)
+    settings = TrainingSettings(
+        loss=loss,
+        optimizer=optimizer,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        temperature=temperature,
+        epochs=epochs,
+        repeats=repeats,
+        until=until,
+        batch_size=batch_size,
+        probe=probe,
+        convention=convention,
+        seed=seed,
+    )
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise ValueError(f"checkpoint must be a file in a folder that exists, got {str(path)!r}")
     network = copy.deepcopy(network).to(_as_device(device))
     if dtype is not None:
         network = network.to(as_dtype(dtype))
-    rows = placed(network, X)
-    found = Classes.of(y, len(rows))
-    classes, labels = found.of_row, found.labels
-    goal = encode(targets, classes, len(labels), network.n_outputs)
-    descent = make_descent(
-        network, optimizer, loss, lr, momentum, weight_decay, temperature, batch_size, goal
-    )
+    data = TrainingData.of(network, X, y, targets)
+    check_fits(settings.descent, settings.loss, network, data.goal)
     with reporting(progress, "epochs") as report:
-        run = Run(
-            network=network,
-            X=rows,
-            classes=classes,
-            labels=labels,
-            goal=goal,
-            targets=torch.from_numpy(goal.values).to(rows),
-            classes_there=torch.from_numpy(classes.astype(np.int64)).to(rows.device),
-            loss=loss,
-            descent=descent,
-            epochs=epochs,
-            rule=as_rule(until),
-            batch_size=batch_size,
-            repeats=repeats,
-            probes=probe_epochs(probe, epochs),
-            convention=convention,
-            seed=seed,
-            path=path,
-            report=report,
-        )
-        return run.trace()
+        return Run(network, data, settings, path, report).trace()
 
 
 def _as_device(device: Any) -> Any:
+    """A torch device, from its name or itself."""
     try:
         return torch.device(device)
     except (RuntimeError, TypeError) as error:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_FUNCTIONS = 4  # that are evaluated at a time
+_FUNCTIONS = 4  # evaluated at a time
 
 
 @cache
 def nodes(n: int) -> tuple[Array, Array]:
-    """Nodes in (-1, 1), n of them, and the matrix that turns values there into the coefficients of T_0 ... T_{n-1}."""
+    """The n nodes in (-1, 1), and the matrix (n, n) from values there to the coefficients of T_0 ... T_{n-1}."""
     angle = (np.arange(n) + 0.5) * np.pi / n
     # cos of k angle = k (2 i + 1) pi/(2 n), reduced in integers
     multiple = np.outer(np.arange(n), 2 * np.arange(n) + 1) % (4 * n)
@@ -32,13 +32,13 @@ def nodes(n: int) -> tuple[Array, Array]:
 
 
 def grid(shape: tuple[int, ...]) -> Array:
-    """Nodes of a box, (product of shape, d0), first coordinate slowest."""
+    """The nodes of the box [-1, 1]^d0, (product of shape, d0), the first coordinate slowest."""
     axes = np.meshgrid(*(nodes(n)[0] for n in shape), indexing="ij")
     return np.stack(axes, axis=-1).reshape(-1, len(shape))
 
 
 def coefficients_of(values: Array, shape: tuple[int, ...]) -> Array:
-    """Of functions given on the grid, (m, product of shape): (m, *shape)."""
+    """Coefficients (m, *shape) of m functions given on the grid, (m, product of shape)."""
     return _along_axes(values, shape, transposed=False)
 
 
@@ -48,6 +48,7 @@ def weights_of(moments: Array) -> Array:
 
 
 def _along_axes(values: Array, shape: tuple[int, ...], *, transposed: bool) -> Array:
+    """Multiply values (m, *shape) along each axis by the matrix of `nodes`, or by its transpose."""
     out = values.reshape(-1, *shape)
     for axis, n in enumerate(shape, start=1):
         matrix = nodes(n)[1]
@@ -58,7 +59,7 @@ def _along_axes(values: Array, shape: tuple[int, ...], *, transposed: bool) -> A
 
 
 def polynomials(x: Array, n: int) -> Array:
-    """T_0 ... T_{n-1}: (n, *x.shape), by T_{m+j} = 2 T_m T_j - T_{m-j}.
+    """T_0 ... T_{n-1} at x, shape (n, *x.shape), by T_{m+j} = 2 T_m T_j - T_{m-j}.
 
     Notes
     -----
@@ -77,13 +78,13 @@ def polynomials(x: Array, n: int) -> Array:
 
 
 def moments(x: Array, shape: tuple[int, ...]) -> Array:
-    """Sums over i of T_k(x_i) T_l(y_i) for a few thousand rows x, (n, d0): of the given shape."""
+    """The sums over i of T_k(x_i) T_l(y_i), of the given shape, for a few thousand rows (n, d0)."""
     T = [polynomials(axis, n) for axis, n in zip(x.T, shape, strict=True)]
     return matmul(T[0], T[1].T) if len(T) == 2 else np.asarray(T[0].sum(axis=1))
 
 
 def evaluated(x: Array, functions: Array) -> Array:
-    """Functions of given coefficients, (m, *shape), at a few thousand rows x, (n, d0): (m, n)."""
+    """The values (m, n) of m functions with coefficients (m, *shape), at a few thousand rows x (n, d0)."""
     shape = functions.shape[1:]
     if len(shape) == 2 and shape[0] > shape[1]:  # the longer sum by the matrix product
         return evaluated(x[:, ::-1], functions.swapaxes(1, 2))
@@ -99,7 +100,7 @@ def evaluated(x: Array, functions: Array) -> Array:
 
 
 def trimmed(coefficients: Array, tolerance: float) -> Array:
-    """Without the last rows and columns whose entries are all below `tolerance` of the largest of their function."""
+    """Drop trailing rows and columns whose entries are all below `tolerance` times the largest of their function."""
     size = np.abs(coefficients)
     largest = size.max(axis=tuple(range(1, size.ndim)), keepdims=True)
     matter = (size > tolerance * largest).any(axis=0)

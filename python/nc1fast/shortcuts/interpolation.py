@@ -1,7 +1,7 @@
 """Smooth kernels of one or two features, summed through interpolation nodes: O(N p^d0), p nodes a feature.
 
 On a small enough box a smooth kernel is its Chebyshev interpolant to rounding, k(x, z) = sum_a L_a(x) k(node_a, z). So a class,
-cut into such `cells`, is a quadrature rule with the weights sum_i L_a(x_i), whatever the number of its rows:
+cut into such boxes, is a quadrature rule with the weights sum_i L_a(x_i), whatever the number of its rows:
 
     block_sums[c, c'] = weights_c . k(nodes_c, nodes_c') . weights_c'
     within[c]         = weights_c . D2(nodes_c, nodes_c) . weights_c / (2 n_c)
@@ -20,8 +20,9 @@ from nc1fast.core.backend import row_errors
 from nc1fast.core.linear import matmul
 from nc1fast.kernels.pairwise import stable
 from nc1fast.shortcuts import chebyshev
+from nc1fast.shortcuts.catalogue import ShortcutUnavailable
 from nc1fast.shortcuts.partial import PartialSums, rows_by_class
-from nc1fast.shortcuts.quadrature import Budget, Cell, Cells, as_they_are, cut
+from nc1fast.shortcuts.quadrature import Box, Boxes, Budget, as_they_are, cut
 from nc1fast.sums.rounding import UNIT_ROUNDOFF, moved, summation_error
 
 if TYPE_CHECKING:
@@ -34,21 +35,19 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _MOST = 1 << 16  # nodes of all classes
-_FEWER = 3  # rows a node, where the pass over pairs shall not be quicker
-_TILE = 512  # of them at a time
-_ROWS = 1 << 16  # whose k(x, x) are evaluated at a time
-_TAILS = 16.0  # times what interpolants were seen to leave out, which is an estimate
-_COORDINATES = 8.0  # unit roundoffs of a row in the coordinates of its box, and of a node
-_WITNESSES = 48  # rows against which k is looked at
-_NARROWEST = (
-    2.0**-480
-)  # extent of a class whose squared distances keep their digits above the smallest normal number
+_FEWER = 3  # rows per node at least, with `only_if_quicker`
+_TILE = 512  # nodes of a side of a tile
+_ROWS = 1 << 16  # rows whose k(x, x) are evaluated at a time
+_TAILS = 16.0  # safety factor on the observed errors of interpolants
+_COORDINATES = 8.0  # errors of a row, and of a node, in the coordinates of its box: unit roundoffs
+_WITNESSES = 48  # rows z at which k(., z) is examined
+_NARROWEST = 2.0**-480  # extent of a class below which squares of distances lose digits
 
 
 class _Rule(NamedTuple):
-    """A class as a quadrature rule."""
+    """A class as a quadrature rule: nodes, weights, and what bounds its errors."""
 
-    cells: Cells
+    boxes: Boxes
     nodes: Array  # (M, d0)
     weights: Array  # (M,)
     size: float  # sum of |weight| sqrt(k(node, node))
@@ -65,8 +64,8 @@ def interpolated_sums(
     *,
     rows: bool,
     only_if_quicker: bool = False,
-) -> PartialSums | None:
-    """Class sums of a smooth kernel of one or two features; None where the rows spread too far for it.
+) -> PartialSums:
+    """Class sums of a smooth kernel of one or two features.
 
     Parameters
     ----------
@@ -76,11 +75,16 @@ def interpolated_sums(
         Sorted by class.
     sizes : ndarray of shape (n_classes,)
     pool : Executor
-        Takes some rows or nodes at a time; the bits do not depend on it.
+        Runs tasks of some rows or nodes; the bits do not depend on it.
     rows : bool
         Whether to keep the row-class sums.
     only_if_quicker : bool
-        Whether to give up where the pass over pairs would cost less.
+        Whether to refuse rows for which the pass over pairs would cost less.
+
+    Raises
+    ------
+    ShortcutUnavailable
+        If X spreads so far that a class needs too many nodes.
 
     Notes
     -----
@@ -93,19 +97,21 @@ def interpolated_sums(
     witnesses = _witnesses(X, slices)
     budget = Budget(min(_MOST, len(X) // _FEWER) if only_if_quicker else _MOST)
     rows_of = [np.arange(members.start, members.stop) for members in slices]
-    cells: list[Cells] = []
+    boxes: list[Boxes] = []
     for one in pool.map(lambda index: cut(kernel, X, index, witnesses, budget), rows_of):
         if one is None:
-            return None
-        cells.append(one)
-    rules = [_rule(kernel, X, one, pool) for one in cells]
+            raise ShortcutUnavailable(
+                f"the shortcut for {kernel!r} needs too many nodes: X spreads too far for this activation"
+            )
+        boxes.append(one)
+    rules = [_rule(kernel, X, one, pool) for one in boxes]
     towards = _products(kernel, rules, pool)
     spread = [_pairs(kernel, rule, X, pool) for rule in rules]
     out = _rows(rules, towards, X, pool) if rows else None
     traces, off = np.array([_trace(kernel, X[members], pool) for members in slices]).T
 
     C, largest = len(sizes), int(sizes.max())
-    longest = max((max(cell.shape) for rule in rules for cell in rule.cells.grids), default=1)
+    longest = max((max(box.shape) for rule in rules for box in rule.boxes.grids), default=1)
     rounding = UNIT_ROUNDOFF * (208 + 4 * longest + summation_error(largest))
     block = np.array(
         [[(towards[c][e] * rules[c].weights).sum() for e in range(C)] for c in range(C)]
@@ -128,7 +134,7 @@ def interpolated_sums(
 
 
 def _witnesses(X: Array, slices: list[slice]) -> Array:
-    """Rows at the ends of the data, of the classes, and in between."""
+    """Rows at the ends of the data and of the classes, and evenly spaced ones in between: (m, d0)."""
     ends = [X.argmin(axis=0), X.argmax(axis=0)]
     for part in slices:
         ends += [part.start + X[part].argmin(axis=0), part.start + X[part].argmax(axis=0)]
@@ -138,26 +144,26 @@ def _witnesses(X: Array, slices: list[slice]) -> Array:
     return np.asarray(X[np.unique(np.concatenate([whole, thinned, index]))])
 
 
-def _rule(kernel: Kernel, X: Array, cells: Cells, pool: Executor) -> _Rule:
-    """Nodes and weights of a class."""
+def _rule(kernel: Kernel, X: Array, boxes: Boxes, pool: Executor) -> _Rule:
+    """Nodes and weights of a class, from its boxes."""
     nodes, weights, error = [], [], 0.0
-    for cell in cells.grids:
+    for box in boxes.grids:
         parts = list(
-            pool.map(lambda r, c=cell: chebyshev.moments(c.unit(X[r]), c.shape), cell.parts())
+            pool.map(lambda r, c=box: chebyshev.moments(c.unit(X[r]), c.shape), box.parts())
         )
         together = np.ascontiguousarray(np.array(parts).reshape(len(parts), -1).T)
-        moments = together.sum(axis=1).reshape(cell.shape)  # pairwise, along the contiguous axis
-        nodes.append(cell.nodes())
+        moments = together.sum(axis=1).reshape(box.shape)  # pairwise, along the contiguous axis
+        nodes.append(box.nodes())
         weights.append(chebyshev.weights_of(moments))
-        error += cell.error * cell.length * len(cell.rows)
-    nodes.append(X[cells.rows])
-    weights.append(np.ones(len(cells.rows)))
+        error += box.error * box.length * len(box.rows)
+    nodes.append(X[boxes.rows])
+    weights.append(np.ones(len(boxes.rows)))
     points, w = np.concatenate(nodes), np.concatenate(weights)
     middle = points.min(axis=0) / 2 + points.max(axis=0) / 2
     off, magnitude = row_errors(kernel, points, _COORDINATES, middle), np.abs(w)
     size, noise = ((magnitude * np.sqrt(v)).sum() for v in (off.k, off.entry))
     return _Rule(
-        cells, points, w, float(size), error, float(noise), float((magnitude * off.moved).sum())
+        boxes, points, w, float(size), error, float(noise), float((magnitude * off.moved).sum())
     )
 
 
@@ -173,7 +179,7 @@ def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]
     def both(pair: tuple[tuple[int, slice], tuple[int, slice]]) -> tuple[Array, Array]:
         (c, a), (e, b) = pair
         K = kernel(rules[c].nodes[a], rules[e].nodes[b], n_threads=1)
-        # no BLAS, whose threads would stand in each other's way
+        # not by BLAS, whose threads would compete with those of the pool
         return np.einsum("ij,j->i", K, rules[e].weights[b]), np.einsum(
             "ij,i->j", K, rules[c].weights[a]
         )
@@ -188,7 +194,7 @@ def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]
 
 
 class _Pairs(NamedTuple):
-    """The double sum of D2 over a class."""
+    """The double sum of D2 over a class, and bounds on its error."""
 
     total: float
     size: float  # sum of the magnitudes of its terms
@@ -196,13 +202,13 @@ class _Pairs(NamedTuple):
 
 
 def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | None:
-    """D2 of all pairs of nodes, where these are few and their squares do not underflow."""
-    tail = rule.cells.spread_error
+    """The double sum of D2 over all pairs of nodes, if these are few and not so close that squares underflow; else None."""
+    tail = rule.boxes.spread_error
     if tail is None or 0 < np.ptp(rule.nodes, axis=0).max() < _NARROWEST:
         return None
     weights, magnitude = rule.weights, np.abs(rule.weights)
     furthest, mass = 0.0, float(magnitude.sum())
-    grid = rule.cells.grids[0] if rule.cells.grids else None
+    grid = rule.boxes.grids[0] if rule.boxes.grids else None
     box = grid or as_they_are(rule.nodes)
     unit = chebyshev.grid(grid.shape) if grid else rule.nodes
     D2 = _distances(kernel, box, unit, pool)
@@ -225,8 +231,8 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
     return _Pairs(total, size, error)
 
 
-def _distances(kernel: Kernel, box: Cell, unit: Array, pool: Executor) -> Array:
-    """D2 of all pairs of some points, given in the coordinates of a box."""
+def _distances(kernel: Kernel, box: Box, unit: Array, pool: Executor) -> Array:
+    """D2 (m, m) of all pairs of m points, given in the coordinates of a box."""
     parts = [slice(start, start + 64) for start in range(0, len(unit), 64)]
     if stable(kernel):
         D2 = pool.map(lambda part: box.distances(kernel, unit[part], unit), parts)
@@ -242,25 +248,25 @@ def _rows(rules: list[_Rule], towards: list[Array], X: Array, pool: Executor) ->
     out = np.empty((len(rules), len(X)))
     for rule, values in zip(rules, towards, strict=True):
         start = 0
-        for cell in rule.cells.grids:
-            stop = start + int(np.prod(cell.shape))
-            functions = chebyshev.coefficients_of(values[:, start:stop], cell.shape)
+        for box in rule.boxes.grids:
+            stop = start + int(np.prod(box.shape))
+            functions = chebyshev.coefficients_of(values[:, start:stop], box.shape)
             functions = chebyshev.trimmed(functions, 2 * UNIT_ROUNDOFF)
 
             def evaluate(
-                rows: NDArray[np.intp], cell: Cell = cell, functions: Array = functions
+                rows: NDArray[np.intp], box: Box = box, functions: Array = functions
             ) -> None:
-                out[:, rows] = chebyshev.evaluated(cell.unit(X[rows]), functions)
+                out[:, rows] = chebyshev.evaluated(box.unit(X[rows]), functions)
 
-            for _ in pool.map(evaluate, cell.parts()):
+            for _ in pool.map(evaluate, box.parts()):
                 pass
             start = stop
-        out[:, rule.cells.rows] = values[:, start:]
+        out[:, rule.boxes.rows] = values[:, start:]
     return out
 
 
 def _trace(kernel: Kernel, X: Array, pool: Executor) -> tuple[float, float]:
-    """The sum of k(x, x), and what its terms are off by in unit roundoffs."""
+    """The sum of k(x, x), and the sum of the errors of its terms in unit roundoffs."""
     parts = [X[start : start + _ROWS] for start in range(0, len(X), _ROWS)]
 
     def sums(part: Array) -> tuple[float, float]:

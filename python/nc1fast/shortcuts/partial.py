@@ -1,4 +1,4 @@
-"""Sums of a part of a kernel, and kernels put together from parts."""
+"""Class sums of parts of a kernel, and of kernels put together from parts."""
 
 from __future__ import annotations
 
@@ -14,29 +14,39 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast.inputs.labelled import Classes
+
     Array = NDArray[np.float64]
 
 
 class PartialSums(NamedTuple):
-    """Sums of one kernel over classes, and bounds on their errors. The diagonal of the block sums is not used."""
+    """Sums of one kernel over classes, with absolute bounds on their errors.
 
-    block: Array  # (C, C)
-    within: Array  # (C,)
-    traces: Array  # (C,)
+    Attributes
+    ----------
+    block, block_error : ndarray of shape (C, C)
+        The diagonals are not used.
+    within, within_error, traces, traces_error : ndarray of shape (C,)
+    rows : ndarray of shape (C, N), or None
+    """
+
+    block: Array
+    within: Array
+    traces: Array
     block_error: Array
     within_error: Array
     traces_error: Array
-    rows: Array | None  # (C, N)
+    rows: Array | None
 
 
 def rows_by_class(sizes: NDArray[np.int64]) -> list[slice]:
-    """Where the rows of each class are among rows sorted by class."""
+    """The slice of each class in rows sorted by class."""
     ends = np.cumsum(sizes)
     return [slice(int(e - n), int(e)) for n, e in zip(sizes, ends, strict=True)]
 
 
 def constant(sizes: NDArray[np.int64], n_rows: int | None) -> PartialSums:
-    """Sums of the kernel 1; `n_rows` asks for its row-class sums."""
+    """Sums of the kernel 1, with the row-class sums of `n_rows` rows unless that is None."""
     n = sizes.astype(np.float64)
     rows = None if n_rows is None else np.repeat(n[:, None], n_rows, axis=1)
     zero = np.zeros(len(n))
@@ -44,21 +54,17 @@ def constant(sizes: NDArray[np.int64], n_rows: int | None) -> PartialSums:
 
 
 def of_sums(sums: ClassSums) -> PartialSums:
-    """Class sums that are there already, of explicit features."""
+    """Class sums of explicit features as sums of a part."""
     e = sums.error
     arrays = (sums.block_sums, sums.within, sums.traces, e.block_sums, e.within, e.traces)
     return PartialSums(*arrays, sums.class_rows)
 
 
 def combined(
-    parts: Sequence[tuple[float, PartialSums]],
-    sizes: NDArray[np.int64],
-    labels: NDArray[Any],
-    kernel: Any,
-    order: NDArray[np.int64],
+    parts: Sequence[tuple[float, PartialSums]], classes: Classes, kernel: Any
 ) -> ClassSums:
-    """Class sums of a kernel that is a combination of others with coefficients >= 0."""
-    n = sizes.astype(np.float64)
+    """Class sums of a kernel that is a combination of others, as (coefficient >= 0, sums)."""
+    n = classes.sizes.astype(np.float64)
     u = UNIT_ROUNDOFF * (len(parts) + 4)
 
     def mixed(arrays: Sequence[Array]) -> Array:
@@ -76,4 +82,6 @@ def combined(
             scaled = part.rows if c == 1 else c * part.rows
             rows = scaled if rows is None else rows + scaled
     error = SumsError(d_block, d_traces, d_within)
-    return ClassSums(block, traces, within, sizes, labels, error, kernel, rows, order)
+    return ClassSums(
+        block, traces, within, classes.sizes, classes.labels, error, kernel, rows, classes.order
+    )

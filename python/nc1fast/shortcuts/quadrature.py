@@ -1,11 +1,11 @@
 """A class of rows as a quadrature rule for smooth kernels: sum_i f(x_i) = sum_a w_a f(node_a), f = k(., z).
 
-The box of the class is cut into cells until a cell has a grid of Chebyshev nodes on which k(., z) is known to rounding, for all
-z that occur, or no more rows than such a grid would have nodes; then its rows are its nodes. So a few rows far outside cost
-no more than themselves.
+The class is cut into boxes until each box has a grid of Chebyshev nodes which resolves k(., z) to rounding for every z that
+occurs, or fewer rows than such a grid would have nodes; then the rows themselves are the nodes. So a few outliers cost no
+more than their own number.
 
-How far the Chebyshev coefficients have fallen is looked at along lines, then the interpolant is compared with the kernel at rows
-of the cell; the larger of the two is the error that the bounds count with.
+The decay of the Chebyshev coefficients is measured along lines, and the interpolant is compared with the kernel at rows of
+the box; the larger of the two errors enters the bounds.
 """
 
 from __future__ import annotations
@@ -27,62 +27,76 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_NODES = (6, 9, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48)  # of a cell along one feature
-_TAIL = (
-    5e-15  # coefficients that are left out, beside sqrt(k(x, x) k(z, z)): rounding of the kernel
-)
-_NEARLY = 1e-13  # the same where they fall no further, and of the error at rows
-_FEW = 32  # rows not worth a grid
-_ROWS = 2048  # of a cell at a time
-_SAMPLE = 256  # rows of a cell from which the typical k(x, x) is taken
-_PROBES = 24  # rows of a cell at which its interpolant is looked at
-PAIRED = 576  # nodes of a class up to which its D2 are evaluated pair by pair. A class that needs more is so wide
-#               that its D2 are of the size of k, and their difference will do
-# Points about a box, in its coordinates, from which D2 is looked at.
+_NODES = (6, 9, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48)  # nodes of a box along one feature
+# Largest coefficients left out, relative to sqrt(k(x, x) k(z, z)): the rounding of the kernel;
+_TAIL = 5e-15
+_NEARLY = 1e-13  # and where the coefficients stop falling earlier; also the largest error at rows.
+_FEW = 32  # rows that are not worth a grid
+_ROWS = 2048  # rows of a box at a time
+_SAMPLE = 256  # rows of a box from which the typical k(x, x) is taken
+_PROBES = 24  # rows of a box at which its interpolant is tested
+# Most nodes of a class whose D2 are evaluated pair by pair. A class that needs more is so wide that its D2 are of the size
+# of k, and a difference of sums will do.
+PAIRED = 576
+# Points z in the coordinates of a box, for which D2(., z) is examined.
 _LOOKOUTS = {
     1: np.array([[1.0], [-1.0], [0.3]]),
     2: np.array([[1.0, 1.0], [-1.0, 1.0], [0.3, -1.0], [-0.4, 0.2]]),
 }
 
 
-class Cell(NamedTuple):
-    """A box with a grid of nodes, and the rows in it."""
+class Box(NamedTuple):
+    """A box with a grid of nodes, and the rows in it.
 
-    middle: Array  # (d0,)
-    half: Array  # (d0,) half widths; 0 where all rows have one value
-    shape: tuple[int, ...]  # nodes of each feature
+    Attributes
+    ----------
+    middle, half : ndarray of shape (d0,)
+        Centre and half widths; a half width is 0 where all rows have the same value.
+    shape : tuple of int
+        Number of nodes along each feature.
+    rows : ndarray of intp
+        Indices of the rows.
+    length : float
+        sqrt of the largest k(x, x) found in the box.
+    error : float
+        Error of the interpolant of k(., z), relative to length sqrt(k(z, z)).
+    """
+
+    middle: Array
+    half: Array
+    shape: tuple[int, ...]
     rows: NDArray[np.intp]
-    length: float  # sqrt of the largest k(x, x) looked at
-    error: float  # of the interpolant of k(., z), beside length sqrt(k(z, z))
+    length: float
+    error: float
 
     def at(self, unit: Array) -> Array:
-        """Points given in the coordinates of the box."""
+        """Points (n, d0) from their coordinates in the box."""
         return self.middle + unit * self.half
 
     def nodes(self) -> Array:
-        """Nodes of the grid, (product of shape, d0)."""
+        """The nodes of the grid, (product of shape, d0)."""
         return self.at(chebyshev.grid(self.shape))
 
     def unit(self, X: Array) -> Array:
-        """Coordinates in the box of points in it."""
+        """Coordinates in the box, in [-1, 1], of points (n, d0) in it."""
         return (X - self.middle) / np.where(self.half > 0, self.half, 1.0)
 
     def parts(self) -> list[NDArray[np.intp]]:
-        """The rows, some at a time."""
+        """The indices of the rows, at most `_ROWS` at a time."""
         return [self.rows[start : start + _ROWS] for start in range(0, len(self.rows), _ROWS)]
 
     def probes(self) -> NDArray[np.intp]:
-        """A few of the rows, evenly spaced."""
+        """Indices of at most `_PROBES` rows, evenly spaced."""
         return self.rows[:: -(-len(self.rows) // _PROBES)]
 
     def distances(self, kernel: Kernel, A: Array, B: Array) -> Array:
-        """D2 of all pairs of points given in the coordinates of the box, where their differences are exact."""
+        """D2 (m, n) of points A (m, d0) and B (n, d0) in the coordinates of the box, where their differences are exact."""
         a, b = np.repeat(A, len(B), axis=0), np.tile(B, (len(A), 1))
         D2 = squared_distances(kernel, self.at(a), self.at(b), (a - b) * self.half)
         return D2.reshape(len(A), len(B))
 
     def interpolation(self, unit: Array) -> Array:
-        """The matrix from values on the nodes to values at points in the coordinates of the box."""
+        """The matrix (n, nodes) that takes values on the nodes to n points in the coordinates of the box."""
         out = np.ones((len(unit), 1))
         for axis, n in enumerate(self.shape):
             basis = matmul(chebyshev.polynomials(unit[:, axis], n).T, chebyshev.nodes(n)[1])
@@ -90,40 +104,53 @@ class Cell(NamedTuple):
         return out
 
 
-def as_they_are(rows: Array) -> Cell:
-    """The box whose coordinates are those of the rows."""
+def as_they_are(rows: Array) -> Box:
+    """A box without a grid whose coordinates are those of the rows themselves."""
     d0 = rows.shape[1]
-    return Cell(np.zeros(d0), np.ones(d0), (), np.arange(len(rows)), 0.0, 0.0)
+    return Box(np.zeros(d0), np.ones(d0), (), np.arange(len(rows)), 0.0, 0.0)
 
 
-class Cells(NamedTuple):
-    """The cells of a class, and its rows that stand for themselves."""
+class Boxes(NamedTuple):
+    """The boxes of a class, and its rows that are nodes themselves.
 
-    grids: list[Cell]
+    Attributes
+    ----------
+    grids : list of Box
+    rows : ndarray of intp
+        Indices of rows that are in no box.
+    spread_error : float or None
+        Error of the interpolant of D2, relative to the largest D2; None where D2 is not evaluated pair by pair.
+    """
+
+    grids: list[Box]
     rows: NDArray[np.intp]
-    spread_error: (
-        float | None
-    )  # tail of D2 beside its largest; None where D2 is not evaluated pair by pair
+    spread_error: float | None
 
 
 class Budget:
-    """Nodes that are left for the classes, which may be cut at the same time."""
+    """The number of nodes that are left; classes that are cut at the same time share it."""
 
     def __init__(self, nodes: int) -> None:
         self._left = nodes
         self._lock = Lock()
 
     def take(self, nodes: int) -> bool:
-        """Whether there are so many."""
+        """Take nodes, and say whether there were enough."""
         with self._lock:
             self._left -= nodes
             return self._left >= 0
 
 
 def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | None:
-    """Nodes that functions need which are given on the largest number of nodes, (n, m), and what they leave out.
+    """The number of nodes that m functions need, and the largest coefficient left out; None if they need more.
 
-    None if they need more. A tail that stays where it is, at most `_NEARLY`, is rounding.
+    Parameters
+    ----------
+    values : ndarray of shape (n, m)
+        The functions on the largest number of nodes.
+    scale : ndarray of shape (m,)
+    noise : float
+        Rounding of the values, relative to `scale`. Coefficients of at most `_NEARLY` that fall no further are rounding too.
     """
     coefficients = matmul(chebyshev.nodes(_NODES[-1])[1], values)
     size = (np.abs(coefficients) / scale).max(axis=1)
@@ -140,74 +167,74 @@ def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | No
 
 
 def _fit(
-    kernel: Kernel, cell: Cell, axis: int, witnesses: Array, *, spread: bool
+    kernel: Kernel, box: Box, axis: int, witnesses: Array, *, spread: bool
 ) -> tuple[int, float] | None:
-    """Nodes along an axis for k(., z), or for D2, and what they leave out; over some lines."""
-    d0 = len(cell.half)
-    if cell.half[axis] == 0:
+    """The number of nodes along an axis for k(., z), or with `spread` for D2, and the error, from some lines; None for too many."""
+    d0 = len(box.half)
+    if box.half[axis] == 0:
         return 1, 0.0
     nodes, lookouts = chebyshev.nodes(_NODES[-1])[0], _LOOKOUTS[d0]
     columns, scale, noise = [], [], 0.0
     for across in (-1.0, 0.0, 1.0) if d0 > 1 else (0.0,):
         unit = np.where(np.arange(d0) == axis, nodes[:, None], across)
         if spread:
-            values = cell.distances(kernel, unit, lookouts)
+            values = box.distances(kernel, unit, lookouts)
             scale.append(np.full(len(lookouts), np.abs(values).max()))
         else:
-            values = kernel(cell.at(unit), witnesses, n_threads=1)
-            scale.append(cell.length * np.sqrt(kernel.diag(witnesses)))
+            values = kernel(box.at(unit), witnesses, n_threads=1)
+            scale.append(box.length * np.sqrt(kernel.diag(witnesses)))
         columns.append(values)
     size = np.concatenate(scale)
     if spread:
         size[:] = size.max() or 1.0
-        noise = 0.0 if stable(kernel) else 8 * UNIT_ROUNDOFF * cell.length**2 / float(size[0])
+        noise = 0.0 if stable(kernel) else 8 * UNIT_ROUNDOFF * box.length**2 / float(size[0])
     return _enough(np.concatenate(columns, axis=1), np.where(size > 0, size, 1.0), noise)
 
 
-def _probed(kernel: Kernel, cell: Cell, X: Array, witnesses: Array) -> float:
-    """The largest error of the interpolant of k(., z) at some rows of the cell, beside length sqrt(k(z, z))."""
-    points = X[cell.probes()]
+def _probed(kernel: Kernel, box: Box, X: Array, witnesses: Array) -> float:
+    """The largest error of the interpolant of k(., z) at some rows of the box, relative to length sqrt(k(z, z))."""
+    points = X[box.probes()]
     exact = kernel(points, witnesses, n_threads=1)
-    on_nodes = kernel(cell.nodes(), witnesses, n_threads=1)
-    interpolant = matmul(cell.interpolation(cell.unit(points)), on_nodes)
-    size = cell.length * np.sqrt(kernel.diag(witnesses))
+    on_nodes = kernel(box.nodes(), witnesses, n_threads=1)
+    interpolant = matmul(box.interpolation(box.unit(points)), on_nodes)
+    size = box.length * np.sqrt(kernel.diag(witnesses))
     return float((np.abs(interpolant - exact) / np.where(size > 0, size, 1.0)).max())
 
 
 def cut(
     kernel: Kernel, X: Array, rows: NDArray[np.intp], witnesses: Array, budget: Budget
-) -> Cells | None:
-    """Cut the rows of a class into cells.
+) -> Boxes | None:
+    """Cut the rows of a class into boxes.
 
     Parameters
     ----------
     kernel : Kernel
     X : ndarray of shape (n_samples, 1 or 2)
     rows : ndarray of shape (n,)
-        Those of the class.
+        Indices of the rows of the class.
     witnesses : ndarray of shape (m, n_features)
-        The z at which k(., z) is looked at.
+        The z for which k(., z) is examined.
     budget : Budget
-        Of the nodes of all classes.
+        Nodes left for all classes.
 
     Returns
     -------
-    Cells or None
-        None where more nodes would be needed.
+    Boxes or None
+        None if the budget is exceeded.
     """
-    grids: list[Cell] = []
+    grids: list[Box] = []
     alone: list[NDArray[np.intp]] = []
     waiting = [rows]
     while waiting:
         part = waiting.pop()
-        fitted = _cell(kernel, X, part, witnesses)
+        fitted = _box(kernel, X, part, witnesses)
         if isinstance(fitted, int):
             value = X[part, fitted]
             upper = value > value.min() / 2 + value.max() / 2
             if upper.any():
                 waiting += [part[upper], part[~upper]]
                 continue
-            fitted = None  # neighbouring numbers
+            fitted = None  # neighbouring floats cannot be cut
         if fitted is None:
             alone.append(part)
         else:
@@ -216,44 +243,44 @@ def cut(
             return None
     if len(grids) == 1 and not alone:
         grids[0], spread_error = _with_spread(kernel, grids[0])
-        return Cells(grids, rows[:0], spread_error)
+        return Boxes(grids, rows[:0], spread_error)
     if not grids and len(rows) <= PAIRED:
-        return Cells(grids, rows, 0.0)
-    return Cells(grids, np.concatenate([rows[:0], *alone]), None)
+        return Boxes(grids, rows, 0.0)
+    return Boxes(grids, np.concatenate([rows[:0], *alone]), None)
 
 
-def _cell(kernel: Kernel, X: Array, rows: NDArray[np.intp], witnesses: Array) -> Cell | int | None:
-    """A cell of these rows; the feature along which they are to be cut; or None if they stand for themselves."""
+def _box(kernel: Kernel, X: Array, rows: NDArray[np.intp], witnesses: Array) -> Box | int | None:
+    """A box of these rows; or the feature along which to cut them; or None if they are better nodes themselves."""
     if len(rows) <= _FEW:
         return None
     low, high = X[rows].min(axis=0), X[rows].max(axis=0)
     middle, half = low / 2 + high / 2, high / 2 - low / 2
     lookouts = middle + _LOOKOUTS[len(half)] * half
     length = float(np.sqrt(kernel.diag(np.concatenate([lookouts, X[rows[:1]]])).max()))
-    cell = Cell(middle, half, (1,) * len(half), rows, length, 0.0)
+    box = Box(middle, half, (1,) * len(half), rows, length, 0.0)
     shape, tails = [], []
     for axis in range(len(half)):
-        fit = _fit(kernel, cell, axis, witnesses, spread=False)
+        fit = _fit(kernel, box, axis, witnesses, spread=False)
         if fit is None:
             return None if len(rows) <= _NODES[-1] ** len(half) // 4 else axis
         shape.append(fit[0])
         tails.append(fit[1])
-    cell = cell._replace(shape=tuple(shape))
+    box = box._replace(shape=tuple(shape))
     if len(rows) <= np.prod(shape):
         return None
-    error = max(_probed(kernel, cell, X, witnesses), *tails)
+    error = max(_probed(kernel, box, X, witnesses), *tails)
     typical = float(np.sqrt(kernel.diag(X[rows[:: -(-len(rows) // _SAMPLE)]])).mean())
     if error > _NEARLY or error * length > _NEARLY * typical:
         return int(np.argmax(half))
-    return cell._replace(error=error)
+    return box._replace(error=error)
 
 
-def _with_spread(kernel: Kernel, cell: Cell) -> tuple[Cell, float | None]:
-    """The grid with enough nodes for D2 too, and the tail of D2; as it is, and None, if that would be many."""
-    fits = [_fit(kernel, cell, axis, cell.middle, spread=True) for axis in range(len(cell.half))]
+def _with_spread(kernel: Kernel, box: Box) -> tuple[Box, float | None]:
+    """The box with enough nodes for D2 too, and the error of D2; or the box as it is and None, if that takes too many."""
+    fits = [_fit(kernel, box, axis, box.middle, spread=True) for axis in range(len(box.half))]
     if any(fit is None for fit in fits):
-        return cell, None
-    shape = tuple(max(n, fit[0]) for n, fit in zip(cell.shape, fits, strict=True) if fit)
+        return box, None
+    shape = tuple(max(n, fit[0]) for n, fit in zip(box.shape, fits, strict=True) if fit)
     if np.prod(shape) > PAIRED:
-        return cell, None
-    return cell._replace(shape=shape), max(fit[1] for fit in fits if fit)
+        return box, None
+    return box._replace(shape=shape), max(fit[1] for fit in fits if fit)

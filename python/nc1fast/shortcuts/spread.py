@@ -1,12 +1,13 @@
-"""Spread of one class of points in the plane, under functions of the angle: from differences, never from what sums leave over.
+"""The spread within a class of points of the plane, under functions of the angle, without cancellation.
 
-Points are turned into one half plane (y = +-z, which changes no kernel value), and with P the points of the class whose breakpoint
-has passed, S the others, v the vectors that a form carries and q its row at the angle phi,
+Points are turned into one half plane (y = +-z, which changes no kernel value). With P the points of the class whose
+breakpoint has passed, S the others, v the vectors that a form carries and q its row at the angle phi,
 
     n sum_i |h_i - mean|^2 = n sum_i (q.(v_i - mean))^2 + 4 (q.sum_P v) (q.sum_S v)      at each phi,
 
-the first term integrated over the half circle, the second, whose size is that of the angles of the class, between its breakpoints;
-both from v_i - mean v, angles against mean y, and differences of angles.
+integrated over the half circle in the first term and, in the second, whose size is that of the angles of the class, between
+its breakpoints. Both come from v_i - mean v, angles against mean y, and differences of angles, never from what large sums
+leave over.
 """
 
 from __future__ import annotations
@@ -24,14 +25,12 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _SERIES = 0.5  # half-width below which x - sin x cos x is summed as a series
-_PIECE, _QUADRATURE = (
-    0.25,
-    6,
-)  # products of two q are exact to rounding on a piece by so many Gauss nodes
+# Products of two q are integrated to rounding by `_QUADRATURE` Gauss nodes on an angle of `_PIECE`.
+_PIECE, _QUADRATURE = 0.25, 6
 
 
 def running_sums(A: Array) -> Array:
-    """Inclusive running sums along the last axis, in two levels: error <= `running_error` of the sum of magnitudes."""
+    """Inclusive running sums along the last axis, in two levels; error <= `running_error` times the sum of magnitudes."""
     n = A.shape[-1]
     width = max(1, math.isqrt(n))
     padded = np.zeros((*A.shape[:-1], -(-n // width), width))
@@ -42,26 +41,26 @@ def running_sums(A: Array) -> Array:
 
 
 def running_error(n: int) -> float:
-    """Of `running_sums`, in unit roundoffs."""
+    """Relative error of `running_sums` over n terms, in unit roundoffs."""
     return 2 * math.sqrt(n) + 4
 
 
 class Half(NamedTuple):
-    """Points turned into one half plane."""
+    """Points turned into one half plane: their signs and themselves."""
 
     sign: Array  # (n,) +-1
     y: Array  # (2, n) sign z
 
 
 def turn(z: Array, axis: tuple[float, float]) -> Half:
-    """Into the half plane about a direction; points on its border to the same side as those just inside."""
+    """Turn points z (2, n) into the half plane about a direction; points on its border join those just inside."""
     along, across = z[0] * axis[0] + z[1] * axis[1], z[1] * axis[0] - z[0] * axis[1]
     sign = np.where((along < 0) | ((along == 0) & (across < 0)), -1.0, 1.0)
     return Half(sign, sign * z)
 
 
 class PlanarClass(NamedTuple):
-    """One class in its own half plane, by the angle against its mean."""
+    """One class in a half plane of its own, sorted by the angle against its mean."""
 
     half: Half
     order: NDArray[np.intp]
@@ -81,7 +80,7 @@ def _chord(x: Array) -> Array:
 
 
 def planar_class(z: Array) -> PlanarClass:
-    """The points of a class in the half plane about their principal axis: few of them lie across it."""
+    """Turn the points z (2, n) of a class into the half plane about their principal axis, which few of them lie across."""
     twist = 0.5 * math.atan2(
         2 * float((z[0] * z[1]).sum()), float((z[0] ** 2).sum() - (z[1] ** 2).sum())
     )
@@ -98,7 +97,7 @@ def planar_class(z: Array) -> PlanarClass:
 
 
 def _variation(carried: Array) -> float:
-    """sum_i |v_i - mean|^2."""
+    """sum_i |v_i - mean|^2 of vectors v_i, (m, n)."""
     centred = carried - carried.mean(axis=1)[:, None]
     centred -= centred.mean(axis=1)[:, None]
     return float((centred**2).sum())
@@ -133,7 +132,7 @@ def sign_within(c: PlanarClass, vectors: Array) -> tuple[float, float]:
     products = passed[:, :-1] * (passed[:, -1:] - passed[:, :-1])
     mixed = 4 / n / math.pi * float((products.sum(axis=0) * gap).sum())
     size = 4 / n / math.pi * float((np.abs(products).sum(axis=0) * gap).sum())
-    # a breakpoint that is off by d changes the integral by the jump of the integrand times d
+    # a breakpoint with error d changes the integral by d times the jump of the integrand
     lengths, radius = np.sqrt((vectors**2).sum(axis=0)), np.hypot(*c.half.y)
     off = (6 * np.hypot(*c.delta) / np.where(radius > 0, radius, 1.0))[c.order]
     slack = (
@@ -188,6 +187,7 @@ def squares_within(c: PlanarClass, *, odd: bool) -> tuple[float, float]:
 def _with_error(
     n: int, spread: float, mixed: float, size: float, slack: float
 ) -> tuple[float, float]:
+    """The sum spread + mixed, and its error bound: `size` is the sum of magnitudes of `mixed`, `slack` an error in unit roundoffs."""
     adds = summation_error(n)
     error = (adds + 20) * spread + (4 * running_error(n) + adds + 60) * size + slack
     return max(spread + mixed, 0.0), UNIT_ROUNDOFF * error

@@ -3,10 +3,11 @@
     kappa_abs(z, z')  = E |w.z| |w.z'|           = (2/pi) int |e.z| |e.z'| dphi             e = (-sin phi, cos phi),
     kappa_sign(z, z') = E sign(w.z) sign(w.z')   = (1/pi) int sign(e.z) sign(e.z') dphi      phi over half a circle.
 
-Each point changes the sign of e.z once, at its own angle. Between these breakpoints a class sum is A_c(phi) = sum of +-z_i with
-fixed signs, so that integrals up to phi follow from running sums of z_i and of E(phi_i) z_i, E an antiderivative of e e^T.
+The sign of e.z changes once for each point, at its own angle. Between these breakpoints a class sum is A_c(phi) = sum of
++-z_i with fixed signs, so that integrals up to phi follow from running sums of z_i and of E(phi_i) z_i, E an antiderivative
+of e e^T.
 
-The spread within a class is not left over from those sums: see `spread`.
+The spread within a class does not come from those sums, which would cancel: see `spread`.
 """
 
 from __future__ import annotations
@@ -39,20 +40,32 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_POINTS = 1 << 14  # at a time
+_POINTS = 1 << 14  # points at a time
 
 
 class Form(NamedTuple):
-    """A kernel <v, v'>, or its product with a function of the angle that is 1 at 0, as `Plane.sums` takes it."""
+    """A kernel <v, v'>, or its product with a function of the angle that is 1 at angle 0; a term of `Plane.sums`.
 
-    vectors: Array  # (m, N) v, by class
-    turned: Callable[[Array, Array], Array] | None  # (phi, v) -> E(phi) v; None: <v, v'> itself
-    half_circle: float  # trace of the integral of E'
-    spread: Iterable[tuple[float, float]]  # of each class: sum_i |h_i - mean|^2, its error
+    Attributes
+    ----------
+    vectors : ndarray of shape (m, N)
+        The v, sorted by class.
+    turned : callable(phi, v) or None
+        E(phi) v; None for <v, v'> itself.
+    half_circle : float
+        Trace of the integral of E'.
+    spread : iterable of (float, float)
+        Of each class, sum_i |h_i - mean|^2 and a bound on its error.
+    """
+
+    vectors: Array
+    turned: Callable[[Array, Array], Array] | None
+    half_circle: float
+    spread: Iterable[tuple[float, float]]
 
 
 class Plane:
-    """Points of the plane, sorted by angle as a whole and within their classes: what all sweeps share.
+    """Points of the plane, sorted by angle, all together and within their classes; every sweep starts from here.
 
     Parameters
     ----------
@@ -60,11 +73,11 @@ class Plane:
         Sorted by class.
     sizes : ndarray of shape (n_classes,)
     pool : Executor
-        Takes a class, or some points, at a time; the bits do not depend on it.
+        Runs tasks of a class or of some points; the bits do not depend on it.
 
     Notes
     -----
-    Cost: two sorts.
+    Cost: two sorts of the points.
     """
 
     def __init__(self, z: Array, sizes: NDArray[np.int64], pool: Executor) -> None:
@@ -87,7 +100,7 @@ class Plane:
         Parameters
         ----------
         vectors : ndarray of shape (m, n_samples)
-            Zero for points at the origin: the sign there is not defined.
+            Must be zero for points at the origin, where the sign is not defined.
         """
         spread = self._pool.map(
             sign_within, self._classes, [vectors[:, part] for part in self.slices]
@@ -105,7 +118,7 @@ class Plane:
         )
 
     def linear(self, vectors: Array) -> Form:
-        """<v, v'> of vectors, (m, n_samples)."""
+        """<v, v'> of vectors v, (m, n_samples)."""
         spread = self._pool.map(lambda part: linear_within(vectors[:, part]), self.slices)
         return Form(vectors, None, 1.0, spread)
 
@@ -117,7 +130,8 @@ class Plane:
 
             R_ic = (2 (E_i v_i).(A_c - 2 P_c) + v_i.(4 W_c - 2 W_c(end) + half circle A_c)) / half circle,
 
-        a product of what a point has and what a table says of a class, by the number of its points before.
+        a product of the columns of a point with the row of a table of the class: the row for as many points of the class as come
+        before it.
 
         Notes
         -----
@@ -179,7 +193,7 @@ class Plane:
 
 
 class Line(Plane):
-    """Points of a line through the origin, where each kernel of the angle is a product: nothing is sorted.
+    """Points of a line through the origin, where every kernel of the angle is a product and nothing is sorted.
 
     Parameters
     ----------
@@ -202,7 +216,7 @@ class Line(Plane):
         return self.linear(self._length)
 
     def sign(self, vectors: Array) -> Form:
-        """<v, v'> sign(x) sign(x')."""
+        """<v, v'> sign(x) sign(x'), for vectors v (m, n_samples)."""
         return self.linear(self._sign * vectors)
 
 
@@ -215,7 +229,14 @@ def _by_angle(z: Array) -> tuple[Half, NDArray[np.intp], Array]:
 
 
 def _tables(forms: Sequence[tuple[float, Form]], points: Array) -> Array:
-    """What `Plane.sums` multiplies the columns with after 0, 1, ... n points of a class, (n + 1, columns); from its own columns."""
+    """Rows that `Plane.sums` multiplies columns with after 0, 1, ... n points of a class, (n + 1, columns).
+
+    Parameters
+    ----------
+    forms : sequence of (coefficient, Form)
+    points : ndarray of shape (n, columns)
+        The columns of the points of the class itself.
+    """
     sums = running_sums(np.ascontiguousarray(points.T))
     out = np.empty((len(points) + 1, points.shape[1]))
     start = 0
@@ -237,14 +258,14 @@ def _tables(forms: Sequence[tuple[float, Form]], points: Array) -> Array:
 
 
 def _squares(angle: Array, v: Array) -> Array:
-    """An antiderivative of e e^T, times each vector."""
+    """The antiderivative E(phi) of e e^T, times each vector v (2, n)."""
     s, c = np.sin(2 * angle) / 4, np.cos(2 * angle) / 4
     half = angle / 2
     return np.array([(half - s) * v[0] + c * v[1], c * v[0] + (half + s) * v[1]])
 
 
 def _fourth(angle: Array, v: Array) -> Array:
-    """An antiderivative of q q^T of `squares`, times each vector."""
+    """The antiderivative of q q^T of `squares`, times each vector v (3, n)."""
     # q q^T = (1, -root C, -root S; ., 1 + cos 4phi, sin 4phi; ., ., 1 - cos 4phi)/4, C = cos 2phi, S = sin 2phi
     root = math.sqrt(2)
     C, S = -root * np.sin(2 * angle) / 2, root * np.cos(2 * angle) / 2  # of -root C and -root S

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies import series, table
 from nc1fast.studies.tasks.task import Outcome
+from nc1fast.support.checksums import checksum
 from nc1fast.support.line_file import LineFile
-from nc1fast.support.storage import checksum, reading
+from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
     from pathlib import Path

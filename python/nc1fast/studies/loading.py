@@ -12,7 +12,7 @@ from nc1fast.studies.description import Study
 from nc1fast.studies.fields import did_you_mean
 from nc1fast.studies.mistakes import explained, line_of, repeated_key
 from nc1fast.support.extras import require
-from nc1fast.support.storage import check_regular, reading
+from nc1fast.support.reading import check_regular, reading
 
 
 def built_in() -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from nc1fast.studies.fields import joined
 from nc1fast.studies.tasks.task import DrawnData
-from nc1fast.support.storage import check_regular
+from nc1fast.support.reading import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,7 +16,8 @@ from nc1fast.studies.findings.words import show
 from nc1fast.studies.summary import CELL, derived, select, summarise
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
-from nc1fast.support.storage import reading, write_atomically
+from nc1fast.support.reading import reading
+from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

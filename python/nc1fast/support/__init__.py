@@ -1,3 +1,19 @@
-"""What every room may use: checked arguments, IEEE arithmetic, extras, progress, warnings, threads and files."""
+"""Tools that every room may use, and that know nothing of kernels.
+
+arguments   numbers, counts, flags and names as callers give them
+arithmetic  NumPy's floating-point defaults inside public functions
+extras      optional dependencies
+progress    bars and callables
+threads     ordered maps over threads
+warnings    warnings that point at the caller
+reading     errors of files, on one line
+changes     files that change while they are read
+writing     files that are written whole or not at all
+checksums   what tells damage
+line_file   append-only files with a lock, beneath the journals
+npy         NumPy's formats, read with suspicion
+packed      the binary format of this package
+nested      nested values with arrays in them
+"""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Single arguments as callers give them: numbers, counts, flags and names, each checked in one place.
+"""Checks of single arguments as callers give them: numbers, counts, flags and names.
 
-What is not allowed raises in one line that names the argument, what is allowed and what was given: TypeError for what is no
-number, count or flag at all, ValueError for one out of range.
+An error is one line that names the argument, what is allowed and what was given: TypeError for a value of the wrong kind,
+ValueError for one out of range.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-LARGEST = 2**63 - 1  # of a count: what an int64 holds
-_SHOWN = 80  # characters of a value in a message
+LARGEST = 2**63 - 1  # the largest count: that of an int64
+_SHOWN = 80  # characters of a value in a message, at most
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = _SHOWN
 
 
 def shown(value: Any) -> str:
-    """A value on one line, cut short."""
+    """A value as a message shows it: on one line, cut short."""
     try:
         text = " ".join(_SHORT.repr(value).split())
     except ValueError:  # an integer with more digits than Python writes
@@ -34,14 +34,14 @@ def shown(value: Any) -> str:
 
 
 def as_flag(name: str, value: Any) -> bool:
-    """True or False, of Python or of NumPy."""
+    """Check a flag: True or False, of Python or NumPy."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
     raise TypeError(f"{name} must be True or False, got {shown(value)}")
 
 
 def as_optional_flag(name: str, value: Any) -> bool | None:
-    """The same, or None."""
+    """Check a flag that may be None."""
     if value is None:
         return None
     if isinstance(value, bool | np.bool_):
@@ -50,7 +50,7 @@ def as_optional_flag(name: str, value: Any) -> bool | None:
 
 
 def as_count(name: str, value: Any, least: int = 1, most: float = LARGEST) -> int:
-    """An integer of `least` to `most`, of Python, of NumPy or anything with `__index__`; no bool."""
+    """Check an integer between `least` and `most`: anything with `__index__` except bools."""
     number = None if _is_bool(value) else _integer(value)
     if number is None:
         raise TypeError(f"{name} must be an integer >= {least}, got {shown(value)}")
@@ -62,7 +62,7 @@ def as_count(name: str, value: Any, least: int = 1, most: float = LARGEST) -> in
 
 
 def as_seed(seed: Any) -> int:
-    """What draws of NumPy start from: an integer >= 0, of any size."""
+    """Check the seed of a random generator of NumPy: an integer >= 0 of any size."""
     return as_count("seed", seed, 0, math.inf)
 
 
@@ -75,7 +75,15 @@ def as_number(
     most: float | None = None,
     below: float | None = None,
 ) -> float:
-    """A finite number within bounds: anything with `__float__` but bools, text and complex numbers."""
+    """Check a finite number: anything with `__float__` except bools, text and complex numbers.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    least, above, most, below : float, optional
+        Bounds: value >= least, value > above, value <= most, value < below.
+    """
     number = None if _is_bool(value) else _float(value)
     if number is None:
         raise TypeError(f"{name} must be a number, got {shown(value)}")
@@ -89,7 +97,7 @@ def as_number(
 
 
 def as_items(name: str, values: Any, what: str) -> list[Any]:
-    """What a sequence holds; not text, nor a mapping or a set."""
+    """The items of a sequence, as a list. Text, mappings and sets are refused; `what` says what is wanted."""
     if not isinstance(values, str | bytes | Mapping | AbstractSet):
         try:
             return list(values)
@@ -99,7 +107,7 @@ def as_items(name: str, values: Any, what: str) -> list[Any]:
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
-    """Raise unless `value` is one of the names."""
+    """Raise ValueError unless `value` is one of the allowed names."""
     if not (isinstance(value, str) and value in allowed):
         raise ValueError(
             f"{name} must be one of {', '.join(map(repr, allowed))}, got {shown(value)}"
@@ -107,11 +115,12 @@ def check_choice(name: str, value: Any, allowed: Collection[str]) -> None:
 
 
 def _is_bool(value: Any) -> bool:
-    """Of Python, or with a dtype that is: a scalar or tensor of truth values."""
+    """Whether a value is a bool of Python, or an array or tensor of bools."""
     return isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
 
 
 def _integer(value: Any) -> int | None:
+    """The integer that a value stands for, or None."""
     try:
         return operator.index(value)
     except (TypeError, ValueError, RuntimeError):  # arrays and tensors of several, or of floats
@@ -119,7 +128,7 @@ def _integer(value: Any) -> int | None:
 
 
 def _float(value: Any) -> float | None:
-    """Of a real scalar; not of text, which NumPy's scalars would parse."""
+    """The float of a real scalar, or None; text is refused, although NumPy's scalars would parse it."""
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
     scalar = getattr(value, "ndim", 0) == 0
     if isinstance(value, str | bytes) or kind not in "iuf" or not scalar:

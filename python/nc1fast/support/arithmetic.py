@@ -1,4 +1,4 @@
-"""Floating-point errors at the border: NumPy's own handling of them inside, whatever the caller has set."""
+"""Floating-point errors: public functions run under NumPy's defaults, whatever the caller has set."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def ieee(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorator of public functions: `numpy.seterr` and `numpy.errstate` of a caller change nothing inside.
+    """Decorate a public function so that `numpy.seterr` and `numpy.errstate` of its caller have no effect inside.
 
-    The code relies on IEEE 754: what underflows is 0, and infinities and NaN are looked for where they matter.
+    The code relies on IEEE 754: underflow gives 0, and infinities and NaN are looked for where they matter.
     """
 
     @functools.wraps(function)

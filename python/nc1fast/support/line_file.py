@@ -1,6 +1,7 @@
-"""Append-only files of finished work: one line is one record, on disk before the next begins.
+"""Append-only files of lines with a lock, beneath every journal: a line is on disk before the next one begins.
 
-A process that is killed while it writes leaves one unfinished line at the end, which the next opening cuts off.
+A process that is killed while it writes leaves one unfinished line at the end, which is cut off when the file is read
+again. What a line means is for the journals to say.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nc1fast.support.storage import check_regular, replaced, sync_folder
+from nc1fast.support.reading import check_regular
+from nc1fast.support.writing import replaced, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +28,14 @@ class LineFile:
     Parameters
     ----------
     path : path-like
-        Made if it is not there; a link is followed.
+        Created if it is missing; a link is followed.
 
     Raises
     ------
     OSError
-        If the file cannot be opened or made.
+        If the file cannot be opened or created.
     ValueError
-        If another process holds it, or it is no regular file.
+        If another process holds the lock, or the path is not a regular file.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -47,6 +49,7 @@ class LineFile:
             sync_folder(self._target.parent)
 
     def _open(self) -> None:
+        """Open the file and take its lock."""
         while True:
             self._file = os.open(self._target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
@@ -61,11 +64,11 @@ class LineFile:
             os.close(self._file)  # replaced between opening and locking
 
     def start(self, n_bytes: int) -> bytes:
-        """What the file begins with."""
+        """The first bytes of the file, at most `n_bytes`."""
         return os.pread(self._file, n_bytes, 0)
 
     def lines(self) -> Iterator[bytes]:
-        """Every finished line, without its end; to be used up before `append`. What is after the last one is cut off."""
+        """Every finished line, without its newline. Exhaust it before `append`: then whatever follows the last line is cut off."""
         end = 0
         with os.fdopen(os.dup(self._file), "rb") as file:
             file.seek(0)
@@ -78,7 +81,7 @@ class LineFile:
         self.size = end
 
     def append(self, line: bytes) -> None:
-        """Write a line; it is on disk when this returns. Where it cannot be written, nothing of it stays.
+        """Write a line; it is on disk when this returns. A line that cannot be written leaves nothing behind.
 
         Raises
         ------
@@ -93,7 +96,7 @@ class LineFile:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         except OSError as error:
-            with contextlib.suppress(OSError):  # else it is cut off when it is opened again
+            with contextlib.suppress(OSError):  # otherwise the next reading cuts it off
                 os.ftruncate(self._file, self.size)
             told = f"{error.strerror}: what was finished is kept"
             raise OSError(error.errno, told, str(self.path)) from error
@@ -107,19 +110,19 @@ class LineFile:
         sync_folder(self._target.parent)
 
     def replace(self, lines: Iterator[bytes]) -> None:
-        """Put these lines in the place of all others: either they are there or, after a kill, the old ones are.
+        """Replace all lines by these; after a kill, the file has either the new lines or the old ones.
 
         Raises
         ------
         OSError
-            As of `append`; the old lines are kept.
+            As for `append`; the old lines are kept.
         """
         with contextlib.ExitStack() as stack:
             with replaced(self._target, beside=f"{self._target}.new") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 file.writelines(line + b"\n" for line in lines)
                 size = file.tell()
-                held = os.dup(file.fileno())  # keeps the lock
+                held = os.dup(file.fileno())  # keeps the lock once `file` is closed
                 stack.callback(os.close, held)
             stack.pop_all()
         os.close(self._file)

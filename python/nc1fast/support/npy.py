@@ -1,7 +1,7 @@
-"""Arrays in NumPy's .npy and .npz formats, from files that may be damaged. Pickles are never loaded.
+"""Reading NumPy's .npy and .npz formats from files that may be damaged. Pickles are never loaded.
 
-No header is believed: an array is made only where as many bytes are there as it takes. What is compressed may hold up to
-`DEFLATE` times its bytes.
+No header is trusted: an array is allocated only as its bytes arrive. Compressed data may hold up to `DEFLATE` times its
+own size.
 
 Source: the NumPy .npy format 1.0 and 2.0; `DEFLATE` of zlib's technical notes.
 """
@@ -18,13 +18,13 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DEFLATE = 1032
-_CHUNK = 1 << 20
-_MAX_DIMS = 32  # NumPy 1; 64 in NumPy 2
+DEFLATE = 1032  # largest ratio of compression
+_CHUNK = 1 << 20  # bytes read at a time
+_MAX_DIMS = 32  # of NumPy 1; NumPy 2 has 64
 
 
 class Header(NamedTuple):
-    """What an array is said to be."""
+    """The header of an .npy file: the shape, memory order and type that it promises."""
 
     shape: tuple[int, ...]
     by_column: bool
@@ -32,17 +32,17 @@ class Header(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        """Of its numbers."""
+        """Size in bytes of the array that is promised."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(stream: IO[bytes]) -> Header:
-    """Header of an .npy file; leaves the stream at the first number.
+    """Read the header of an .npy file; the stream is left at the first number.
 
     Raises
     ------
     ValueError
-        If it is none, or that of Python objects or of records: says what "it" is, without a subject.
+        If there is no header, or one of Python objects or records. The message has no subject: see `reading`.
     """
     try:
         version = np.lib.format.read_magic(stream)
@@ -52,7 +52,7 @@ def read_header(stream: IO[bytes]) -> Header:
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    if version not in readers:  # 3.0 differs by the names of fields, and fields are not data
+    if version not in readers:  # 3.0 only adds names of fields in UTF-8, and records are not read
         raise ValueError(
             f"has .npy format version {version[0]}.{version[1]}, only 1.0 and 2.0 are read"
         )
@@ -83,15 +83,15 @@ def check_room(head: Header, there: int) -> None:
 
 
 def read_exactly(stream: IO[bytes], n_bytes: int) -> bytearray:
-    """The rest of a stream, which must be `n_bytes` long.
+    """Read the rest of a stream, which must be `n_bytes` long.
 
-    Memory grows with what is there, not with what a damaged header promises. The read past the end makes gzip and zip
-    check their sums.
+    Memory grows with the data, not with what a damaged header promises. The read past the end makes gzip and zip verify
+    their checksums.
 
     Raises
     ------
     ValueError
-        If it is shorter or longer.
+        If the rest is shorter or longer.
     """
     data = bytearray()
     while len(data) <= n_bytes:
@@ -107,12 +107,12 @@ def read_exactly(stream: IO[bytes], n_bytes: int) -> bytearray:
 
 
 def read_array(stream: IO[bytes]) -> NDArray[Any]:
-    """The array of an .npy file, which ends with it.
+    """Read an .npy file, which ends with its array.
 
     Raises
     ------
     ValueError
-        As of `read_header` and `read_exactly`.
+        As for `read_header` and `read_exactly`.
     """
     head = read_header(stream)
     data = np.frombuffer(read_exactly(stream, head.n_bytes), head.dtype)
@@ -120,18 +120,18 @@ def read_array(stream: IO[bytes]) -> NDArray[Any]:
 
 
 def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The arrays of an .npz file by their names."""
+    """The members of an .npz file that are arrays, by name."""
     found = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     return {info.filename.removesuffix(".npy"): info for info in found}
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    """A member of an .npz file as a stream.
+    """Open a member of an .npz file as a stream.
 
     Raises
     ------
     ValueError
-        If it is compressed in a way that NumPy does not write, or cannot be as long as is said of it.
+        If it is compressed in a way that NumPy does not write, or cannot be as long as the archive says.
     """
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("is compressed in a way that NumPy does not write")

@@ -1,4 +1,4 @@
-"""Our own files of arrays: .npz files with a JSON text and a checksum over all that is in them."""
+"""The binary format of this package: an .npz file of arrays, a JSON head, and a checksum over both."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.support.checksums import checksum
 from nc1fast.support.npy import members, open_member, read_array
-from nc1fast.support.storage import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,13 @@ _HEAD, _CHECKSUM = "head", "checksum"
 
 
 def pack(file: IO[bytes], head: Any, arrays: Arrays) -> None:
-    """Write what JSON can hold, and arrays, which must not be of Python objects."""
+    """Write a head that JSON can hold, and named arrays.
+
+    Raises
+    ------
+    TypeError
+        For arrays of Python objects.
+    """
     text = json.dumps(head)
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
@@ -33,16 +39,22 @@ def pack(file: IO[bytes], head: Any, arrays: Arrays) -> None:
 def unpack(
     file: IO[bytes], kind: str, form: int, *, known: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `pack` wrote: its head, which is a dict with "kind" and "format", and its arrays.
+    """Read what `pack` wrote: its head and its arrays.
 
-    `known` leaves the checksum to a caller who has seen it, in this very file.
+    Parameters
+    ----------
+    file : binary file
+    kind, form : str, int
+        What the head must give as "kind" and "format".
+    known : bool, default False
+        Whether the caller has verified the checksum of this very file before.
 
     Raises
     ------
     ValueError
-        If it is of another kind or format, or damaged: says what "it" is, without a subject.
+        If the file is of another kind or format, or damaged. The message has no subject: see `reading`.
     Exception
-        Of a damaged archive.
+        Whatever a damaged archive makes its reader raise.
     """
     if not zipfile.is_zipfile(file):
         raise ValueError(
@@ -63,6 +75,7 @@ def unpack(
 
 
 def _head(text: str, kind: str, form: int) -> dict[str, Any]:
+    """Parse the head and check its kind and format."""
     try:
         head = json.loads(text)
     except (ValueError, RecursionError):
@@ -78,6 +91,7 @@ def _head(text: str, kind: str, form: int) -> dict[str, Any]:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Any:
+    """The array `name` of the archive."""
     try:
         with open_member(archive, info) as stream:
             return read_array(stream)
@@ -86,40 +100,15 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Any:
 
 
 def _covered(text: str, arrays: Arrays) -> Iterator[Any]:
-    """What the checksum is over: head, and name, type, shape and numbers of each array."""
+    """The bytes that the checksum covers: the head, and name, type, shape and numbers of each array."""
     yield text.encode()
     for name, array in sorted(arrays.items()):
         yield f"\n{name} {array.dtype.str} {array.shape}\n".encode()
         yield np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-# --- values that hold arrays ---
-
-
-def split(value: Any, arrays: dict[str, Any]) -> Any:
-    """A nest of dicts, lists, numbers and arrays as JSON holds it; its arrays are put into `arrays`."""
-    if isinstance(value, np.ndarray):
-        name = f"{len(arrays)}"
-        arrays[name] = value
-        return {"array": name}
-    if isinstance(value, dict):
-        return {key: split(part, arrays) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [split(part, arrays) for part in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def joined(value: Any, arrays: Arrays) -> Any:
-    """What `split` took apart; tuples have become lists."""
-    if isinstance(value, dict):
-        if value.keys() == {"array"}:
-            return arrays[value["array"]]
-        return {key: joined(part, arrays) for key, part in value.items()}
-    return [joined(part, arrays) for part in value] if isinstance(value, list) else value
-
-
 def packed(head: Any, arrays: Arrays) -> bytes:
-    """The bytes of such a file."""
+    """The file that `pack` writes, as bytes."""
     file = io.BytesIO()
     pack(file, head, arrays)
     return file.getvalue()

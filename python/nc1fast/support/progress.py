@@ -1,4 +1,4 @@
-"""Progress as callers ask for it: a bar, a function of theirs, or nothing."""
+"""Progress reports: a bar, a callable of the caller's, or nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Report: TypeAlias = Callable[[int, int], object]
 
-_SELDOM = 10.0  # seconds between two states of a bar where each stays to be read: in a file, not on a terminal
+_SELDOM = 10.0  # seconds between two states of a bar in a file, where, unlike on a terminal, each one stays
 
 
 def check_progress(progress: Any) -> None:
@@ -30,22 +30,22 @@ def check_progress(progress: Any) -> None:
 
 @contextmanager
 def reporting(progress: Any, unit: str = "tiles", *, leave: bool = True) -> Iterator[Report | None]:
-    """A report(done, total) for as long as the work lasts, or None.
+    """Yields report(done, total) for as long as the work lasts, or None where none is wanted.
 
     Parameters
     ----------
     progress : bool or callable(done, total)
-        True is a bar of tqdm on standard error, with the time that is left. What is called hears of each state once: total
-        stays and is positive, done never falls, and reaches total unless the work ends in an error.
-    unit : str
-        What is counted.
+        True shows a bar of tqdm on standard error, with the time left. A callable is told of each state once: total is
+        positive and constant, done never falls, and it reaches total unless the work ends with an error.
+    unit : str, default "tiles"
+        Name of what is counted.
     leave : bool, default True
         Whether a bar stays when the work is done.
 
     Raises
     ------
     TypeError
-        If `progress` is neither.
+        If `progress` is neither a bool nor a callable.
     ImportError
         If tqdm is not installed.
     """
@@ -64,9 +64,9 @@ def reporting(progress: Any, unit: str = "tiles", *, leave: bool = True) -> Iter
 
 
 def staged(report: Report | None, count: int) -> list[Report] | list[None]:
-    """A report for each of `count` stages of about the same length, which come one after the other.
+    """Split a report into those of `count` successive stages of about equal length.
 
-    What a stage says before it knows its total (0) is not passed on.
+    While the total of a stage is not known yet (0), nothing is passed on.
     """
     if report is None:
         return [None] * count
@@ -85,7 +85,7 @@ def staged(report: Report | None, count: int) -> list[Report] | list[None]:
 
 
 class _Steady:
-    """Passes on what is new, in terms of the first total."""
+    """Passes on only progress, as a share of the first total."""
 
     def __init__(self, report: Report) -> None:
         self.report, self.done, self.total = report, -1, 0
@@ -97,18 +97,19 @@ class _Steady:
         self._tell(min(done, total) * self.total // total)
 
     def finish(self) -> None:
-        """The work is done, whatever was expected of it."""
+        """Report that the work is done, however long it was expected to be."""
         if self.total:
             self._tell(self.total)
 
     def _tell(self, done: int) -> None:
+        """Report a state unless it is no progress."""
         if done > self.done:
             self.done = done
             self.report(done, self.total)
 
 
 def _bar(stack: ExitStack, unit: str, *, leave: bool) -> Report:
-    """A bar that appears when the total is known; work that is done by then does not count towards its speed."""
+    """A bar that appears once the total is known; work done before that does not count towards its speed."""
     tqdm = require("tqdm", "cli").tqdm
     settings: dict[str, Any] = {"unit": f" {unit}", "leave": leave}
     if sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""Threads for tasks of NumPy and the compiled core, which let go of the interpreter's lock."""
+"""Ordered maps over threads, for tasks of NumPy and the compiled core, which release the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def ahead(n_threads: int) -> int:
-    """Tasks of `workers` that run or wait with their results for those before them, at most."""
+    """Most tasks of `workers` that are running, or finished and waiting for those before them."""
     return n_threads + 1 if n_threads > 1 else 1
 
 
@@ -24,7 +24,7 @@ def ahead(n_threads: int) -> int:
 def workers(
     n_threads: int,
 ) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
-    """A `map` that runs on so many threads; results come in order."""
+    """Yields a `map(task, items)` that runs on `n_threads` threads; results come in the order of the items."""
     if n_threads == 1:
         yield map
         return

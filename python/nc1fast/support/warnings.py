@@ -1,4 +1,4 @@
-"""Warnings, and where they point."""
+"""The warnings of the package, which point at its caller."""
 
 from __future__ import annotations
 

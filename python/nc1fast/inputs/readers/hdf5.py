@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nc1fast.inputs.arrays import check_shape
 from nc1fast.inputs.readers.in_place import in_place
 from nc1fast.inputs.readers.members import check_claim, member, sliced
+from nc1fast.support.changes import bytes_in
 from nc1fast.support.extras import require
-from nc1fast.support.storage import bytes_in
 
 if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows

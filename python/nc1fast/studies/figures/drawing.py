@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.support.extras import require
-from nc1fast.support.storage import write_atomically
+from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Finished bundles: exact sums, and their journal.
+"""The exact sums of finished bundles, in memory and in a journal on disk.
 
-A journal is a text file. Its first line says of which problem it is; every other line is a checksum and the sums of one
-bundle (or of many, where the file was rewritten). A record counts when it is on disk; one that is cut short or damaged
-does not, and its bundle is done again.
+The journal is a text file (see `nc1fast.support.line_file`). Its first line says which problem it is of; every other line
+is a checksum and the sums of one bundle, or of many where the file was rewritten. A record counts once it is on disk; one
+that is cut short or damaged does not count, and its bundle is computed again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.distributed.shares import Share
 from nc1fast.support import packed
+from nc1fast.support.checksums import checksum
 from nc1fast.support.line_file import LineFile
-from nc1fast.support.storage import checksum, reading
+from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
     import os
@@ -27,19 +28,19 @@ if TYPE_CHECKING:
 
 _KIND, _FORMAT = "nc1fast journal", 2
 _MAGIC = f"{_KIND} {_FORMAT} ".encode()
-_REWRITE = 1 << 30  # bytes of records that are added up into one
+_REWRITE = 1 << 30  # bytes of records after which they are added up into one
 _DIGITS = len(checksum())
 
 
 class Finished:
-    """Exact sums of the bundles so far, one per kernel.
+    """The exact sums of the finished bundles, one total per kernel.
 
     Parameters
     ----------
     nothing : sequence of PassSums
-        The sums of no bundle; their rows are changed in place.
+        Sums of no bundle, one per kernel; their rows are changed in place.
     bundles : int
-        Of the whole problem.
+        Number of bundles of the whole problem.
     """
 
     def __init__(self, nothing: Sequence[PassSums], bundles: int) -> None:
@@ -48,7 +49,7 @@ class Finished:
 
     @property
     def covered(self) -> frozenset[int]:
-        """Bundles that are in the totals."""
+        """Indices of the finished bundles."""
         return self.totals[0].covered
 
     def add(self, shares: Sequence[Share]) -> None:
@@ -63,33 +64,33 @@ class Finished:
         self.totals = [share.added_to(total) for share, total in pairs]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Release what is held; in memory, nothing is."""
 
 
-class Journal(Finished):
-    """The same, on disk before it counts; holds a lock on the file while open.
+class BundleJournal(Finished):
+    """Finished bundles that are on disk before they count; holds a lock on the file while open.
 
     Parameters
     ----------
     nothing, bundles
-        As of `Finished`; a journal that is continued has its own number of bundles.
+        As for `Finished`; a journal that is continued has its own number of bundles.
     path : path-like
-        Continued where it is there.
+        A journal that exists is continued.
     about : dict
-        What a journal must agree with: "statistics", "shape", and entries that say what differs where the problem does.
+        Entries that the journal must agree with: "shape", and others which tell the user what differs.
 
     Raises
     ------
     ValueError
-        If the file is no journal, is of another problem or format, says what this call would not have written, or is held
-        by another run. It is left as it is.
+        If the file is not a journal, is of another problem or format, has a first line that this call would not have
+        written, or is locked by another run. It is left as it is.
     OSError
         If the file cannot be read or made.
 
     Warns
     -----
     UserWarning
-        If records are damaged: their bundles are done again.
+        If records are damaged: their bundles are computed again.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Journal(Finished):
             raise
 
     def _read(self) -> None:
+        """Add the records of the file to the totals, and begin a file that is empty."""
         start = self._file.start(len(_MAGIC))
         if start[: len(_KIND)] == _KIND.encode() and not start.startswith(_MAGIC[: len(start)]):
             raise ValueError(
@@ -145,6 +147,7 @@ class Journal(Finished):
         self._kept = self._file.size
 
     def _check(self, first: bytes) -> None:
+        """Raise ValueError unless this call would have written the first line; take over its number of bundles."""
         payload = _unsealed(first.removeprefix(_MAGIC))
         if payload is None:
             raise ValueError(f"{self._file.path} is damaged in its first line: it cannot be used")
@@ -170,9 +173,11 @@ class Journal(Finished):
         super().__init__(self.totals, bundles)
 
     def _head(self, bundles: Any) -> str:
+        """The content of the first line, as JSON."""
         return json.dumps({**self._about, "bundles": bundles})
 
     def _first_line(self) -> bytes:
+        """The first line, with format and checksum."""
         return _MAGIC + _sealed(self._head(self.bundles).encode())
 
     def add(self, shares: Sequence[Share]) -> None:
@@ -194,6 +199,7 @@ class Journal(Finished):
             self._rewrite()
 
     def _rewrite(self) -> None:
+        """Replace all records by a single one with the totals."""
         shares = [Share.of(total) for total in self.totals]
         records = [_sealed(_encoded(shares))] if self.covered else []
         self._file.replace(iter([self._first_line(), *records]))
@@ -205,21 +211,23 @@ class Journal(Finished):
 
 
 def _shown(value: Any) -> str:
+    """A value of the first line in a message."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _sealed(payload: bytes) -> bytes:
-    """Checksum and payload."""
+    """A line: checksum and payload."""
     return checksum(payload).encode() + b" " + payload
 
 
 def _unsealed(line: bytes) -> bytes | None:
-    """The payload, or None where the checksum is not its."""
+    """The payload of a line, or None where the checksum does not match it."""
     payload = line[_DIGITS + 1 :]
     return payload if _sealed(payload) == line else None
 
 
 def _encoded(shares: Sequence[Share]) -> bytes:
+    """The shares of all kernels in one record, as text."""
     heads: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
     for k, share in enumerate(shares):
@@ -231,6 +239,7 @@ def _encoded(shares: Sequence[Share]) -> bytes:
 
 
 def _decoded(payload: bytes) -> list[Share]:
+    """The shares of a record; `_encoded` undone."""
     head, arrays = packed.unpack(io.BytesIO(base64.b64decode(payload)), _KIND, _FORMAT)
     shares = [
         Share.restored(
