@@ -8,15 +8,18 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nc1fast.core.backend import thread_count
+from nc1fast.estimators.accuracy import Accuracy, Sampling
 from nc1fast.estimators.estimate import RefusedError
-from nc1fast.estimators.growth import LITTLE
-from nc1fast.estimators.pairs import PILOT
 from nc1fast.estimators.runs import PILOT_UNITS, features_within, pairs_within
+from nc1fast.estimators.strata import PILOT_PAIRS
+from nc1fast.estimators.tolerance import WASTE
 from nc1fast.inputs.arrays import as_labels, as_rows
+from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
 from nc1fast.kernels.one_layer import one_layer
 from nc1fast.methods import by_shortcut
 from nc1fast.shortcuts import ShortcutUnavailable, shortcut_of
+from nc1fast.sums.settings import Settings
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
@@ -38,17 +41,15 @@ _UNIT_DRAWN = 1e-5
 def estimate(
     request: Request, X: Any, y: Any, kernel: Any, method: str, exact: float = math.inf
 ) -> Collapse:
-    """By random features or pairs; `exact` as in `Limits`."""
-    arguments = (request.tolerance, request.confidence, request.seed, request.convention)
-    limits: dict[str, Any] = {
-        "n_threads": request.n_threads,
-        "memory_limit": request.memory_limit,
-        "exact": exact,
-    }
-    if method == "pairs":
-        return pairs_within(X, y, kernel, None, *arguments, **limits)
-    dtype = "float32" if request.dtype == "float32" else "float64"
-    return features_within(X, y, kernel, None, "stratified", *arguments, dtype=dtype, **limits)
+    """By random features or pairs; `exact` as `exact_terms` of `Sampling`."""
+    data = LabelledData.of(X, y, unread=True)
+    accuracy = Accuracy(request.tolerance, request.confidence, request.convention)
+    sampling = Sampling(request.seed, exact_terms=exact)
+    settings = Settings(
+        dtype=request.dtype, n_threads=request.n_threads, memory_limit=request.memory_limit
+    )
+    estimated = pairs_within if method == "pairs" else features_within
+    return estimated(data, kernel, settings, accuracy, sampling)
 
 
 def quicker(request: Request, X: Any, y: Any, kernel: Any, of: int) -> Collapse | str:
@@ -75,7 +76,7 @@ def quicker(request: Request, X: Any, y: Any, kernel: Any, of: int) -> Collapse 
         price.keys() - {"exact"}, key=lambda name: (name != "shortcut", price[name].begun)
     ):
         own = price[name]
-        if lost + own.begun > LITTLE * exact / of:
+        if lost + own.begun > WASTE * exact / of:
             why.append(f"{own.begun:.2g} s by {name} to begin with")
             continue
         try:
@@ -136,7 +137,7 @@ def prices(
         out["shortcut"] = Price(n * (n_classes + 1) * row + classes)
     strata = n_classes * (n_classes + 1) / 2
     term = _DRAWN * layers + _DRAWN_FEATURE * n_features
-    pilot = (PILOT * term + 2 * _STRATUM) * strata
+    pilot = (PILOT_PAIRS * term + 2 * _STRATUM) * strata
     out["pairs"] = Price((n + 28 * n_classes) * term + pilot, term)
     if (layer := one_layer(kernel, n_features)) is not None:
         unit = n * (_UNIT + _UNIT_FEATURE * n_features) * (4 if layer.tangent else 1) + _UNIT_DRAWN
