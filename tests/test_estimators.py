@@ -17,6 +17,7 @@ from nc1fast.estimators import features as features_of
 from nc1fast.estimators import pairs as pairs_of
 from nc1fast.estimators.class_moments import ClassMoments, add_tangents, add_values, segments
 from nc1fast.estimators.directions import directions
+from nc1fast.estimators.power_sums import central_moments
 from nc1fast.estimators.student import student_quantile
 from nc1fast.estimators.traces import class_weights, trace_forms
 from nc1fast.estimators.unit_activations import activation_of
@@ -231,6 +232,20 @@ def test_weights_are_gaussian():
     assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
     with pytest.raises(ValueError, match="sampling"):
         directions(6, means, 512, "sobol", seed=1)
+
+
+def test_central_moments_of_power_sums():
+    terms = np.random.default_rng(0).gamma(2.0, size=(400, 3)) - 2
+    found = central_moments(np.array([(terms**p).sum(axis=0) for p in range(5)]))
+    centred = terms - terms.mean(axis=0)
+    for name, expected in (
+        ("mean", terms.mean(axis=0)),
+        ("variance", (centred**2).mean(axis=0)),
+        ("fourth", (centred**4).mean(axis=0)),
+        ("square", (terms**2).mean(axis=0)),
+    ):
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, atol=1e-13)
+    assert not np.any(central_moments(np.zeros((5, 2))))
 
 
 def test_student_quantiles_are_those_of_the_tables():
