@@ -22,7 +22,7 @@ from nc1fast.support.arithmetic import ieee
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from nc1fast.metrics.result import Collapse
+    from nc1fast.metrics import Collapse
 
 __all__ = ["features", "ntk_features", "pairs"]
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from nc1fast.estimators.directions import check_sampling
-from nc1fast.metrics.result import CONVENTIONS
+from nc1fast.metrics import CONVENTIONS
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from nc1fast import metrics
 from nc1fast.estimators.student import student_quantile
 from nc1fast.estimators.traces import trace_forms
+from nc1fast.metrics import Collapse, collapse_from_sums, trace_between, trace_within, weights
 from nc1fast.sums.class_sums import ClassSums, SumsError
 
 if TYPE_CHECKING:
@@ -120,15 +120,15 @@ class Estimate:
 
     def between(self, convention: str) -> float:
         """Tr Sigma_B, which sampling may make negative."""
-        return metrics.trace_between(self.M, metrics.weights(convention, self.classes.sizes))
+        return trace_between(self.M, weights(convention, self.classes.sizes))
 
     def nc1(self, convention: str) -> float:
         """Tr Sigma_W / Tr Sigma_B; 0 where Tr Sigma_B is not positive."""
         between = self.between(convention)
         if not between > 0:
             return 0.0
-        w = metrics.weights(convention, self.classes.sizes)
-        return metrics.trace_within(self.V, self.M, w) / between
+        w = weights(convention, self.classes.sizes)
+        return trace_within(self.V, self.M, w) / between
 
     def between_error(self, convention: str) -> float:
         """Standard error of Tr Sigma_B."""
@@ -185,7 +185,7 @@ class Estimate:
             "method='exact' has the value"
         )
 
-    def collapse(self, convention: str | None, confidence: float) -> metrics.Collapse:
+    def collapse(self, convention: str | None, confidence: float) -> Collapse:
         """Every metric that follows from V and M; `interval` and `standard_error` are those of nc1.
 
         Raises
@@ -207,7 +207,7 @@ class Estimate:
             SumsError(np.outer(zero, zero), zero, zero),
             self.kernel,
         )
-        result = metrics.collapse_from_sums(sums, convention)
+        result = collapse_from_sums(sums, convention)
         return dataclasses.replace(
             result,
             error_bound=math.inf,

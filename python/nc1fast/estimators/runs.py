@@ -14,7 +14,7 @@ from nc1fast.support.arguments import shown
 if TYPE_CHECKING:
     from nc1fast.estimators.accuracy import Accuracy, Sampling
     from nc1fast.inputs.labelled import LabelledData
-    from nc1fast.metrics.result import Collapse
+    from nc1fast.metrics import Collapse
     from nc1fast.sums.settings import Settings
 
 MOST_UNITS, MOST_PAIRS = 1 << 16, 100_000_000  # of a sample that grows until it meets a tolerance

@@ -16,7 +16,7 @@ from nc1fast.support.warnings import AccuracyWarning, warn
 if TYPE_CHECKING:
     from nc1fast.estimators.accuracy import Accuracy
     from nc1fast.estimators.estimate import Estimate, RatioInterval
-    from nc1fast.metrics.result import Collapse
+    from nc1fast.metrics import Collapse
 
 _MORE = 4  # times the last sample, where that says nothing about its error
 _MARGIN = 1.2  # times the size that would give an interval, where that is known

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast import metrics
 from nc1fast.core.linear import matmul
+from nc1fast.metrics import CONVENTIONS, weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,9 +36,9 @@ def class_weights(sizes: NDArray[np.int64]) -> Array:
 
 def trace_forms(convention: str, sizes: NDArray[np.int64]) -> TraceForms:
     """Coefficients of the traces for classes of `sizes` rows, shape (C,)."""
-    w = metrics.weights(convention, sizes)
+    w = weights(convention, sizes)
     unit = {"u": np.array([1.0, 0.0]), "p": np.array([0.0, 1.0])}
-    _, pooled, mean = (unit[letter] for letter in metrics.CONVENTIONS[convention])
+    _, pooled, mean = (unit[letter] for letter in CONVENTIONS[convention])
     mixed = np.outer(mean, mean)
     norms = np.zeros(len(sizes))
     if convention == "released":

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast import metrics
 from nc1fast.datasets.parameters import finite_numbers, sizes_of, stds_of
 from nc1fast.kernels.classes import NNGP, NTK, ConjugateKernel
+from nc1fast.metrics import trace_between, trace_within, weights
 from nc1fast.support.arguments import as_count, shown
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.warnings import AccuracyWarning, warn
@@ -135,12 +135,12 @@ def expected_collapse(
     s = stds_of(stds, len(m))
     n_features = _checked_features(n_features)
     n = None if sizes is None else np.array(sizes_of(sizes, len(m)), dtype=np.int64)
-    w = metrics.weights(convention, np.ones(len(m), dtype=np.int64) if n is None else n)
+    w = weights(convention, np.ones(len(m), dtype=np.int64) if n is None else n)
 
     V, M = _moments(kernel, m, s, n_features)
     if n is not None:  # the mean of n rows keeps V/n of the variance
         V, M = V * (1 - 1 / n), M + np.diag(V / n)
-    within, between = metrics.trace_within(V, M, w), metrics.trace_between(M, w)
+    within, between = trace_within(V, M, w), trace_between(M, w)
     return ExpectedCollapse(
         nc1=_ratio(within, between, rounding=_ROUNDING * float(np.diag(M).max())),
         trace_within=within,
