@@ -69,9 +69,9 @@ def load(
     FileNotFoundError
         If the file, or that of the labels, is missing.
     ValueError
-        If a file is damaged, cut short, changed while it is read or of an unknown kind, if values are not finite numbers,
-        or if there is not one label per row: in one line that starts with the file. Also if an argument does not belong to
-        the kind of file, or `scale` is unknown.
+        If a file is damaged, cut short, changed while it is read or of an unknown kind, if values are not finite
+        numbers, or if there is not one label per row: in one line that starts with the file. Also if an argument does
+        not belong to the kind of file, or `scale` is unknown.
     TypeError
         If `path` is not a path, or `keys` is not a pair of names.
 

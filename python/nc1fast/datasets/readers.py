@@ -1,6 +1,7 @@
 """The kinds of data files: how each is recognised by its name, which options it takes and how it is read.
 
-A new kind of file is one more `Reader` in `READERS`; one of arrays without labels, as .npy, is an entry of `ARRAY_READERS` too.
+A new kind of file is one more `Reader` in `READERS`; one of arrays without labels, as .npy, is an entry of
+`ARRAY_READERS` too.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class Sampling:
     scheme : {"stratified", "orthogonal", "plain"}, default "stratified"
         Distribution of hidden weights, see `nc1fast.estimators.directions`. Pairs do not use it.
     exact_terms : float, default inf
-        Number of terms that take as long to draw as the exact value to compute. Infinite: the exact value is no alternative.
+        Number of terms that take as long to draw as the exact value to compute. Infinite: the exact value is no
+        alternative.
 
     Raises
     ------

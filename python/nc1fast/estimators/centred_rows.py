@@ -5,8 +5,9 @@ With m_c and m_e the centres of the classes of i and j, a_i = phi(x_i) - m_c, r_
     D2(i, j) = rho^2 + r_i^2 + r_j^2 + 2 y_ij,     y_ij = <m_c - m_e, a_i - a_j> - <a_i, a_j>,
     |y_ij| <= b_ij = rho r_i + rho r_j + r_i r_j.
 
-The squares are summed over all rows, exactly. Only the remainders y are sampled: of pairs drawn in proportion to b, the terms y/b lie
-between -1 and 1, however heavy the tails of the rows are. Any centre will do; b is small where the centre is near its rows.
+The squares are summed over all rows, exactly. Only the remainders y are sampled: of pairs drawn in proportion to b, the
+terms y/b lie between -1 and 1, however heavy the tails of the rows are. Any centre will do; b is small where the centre
+is near its rows.
 """
 
 from __future__ import annotations
@@ -80,7 +81,10 @@ class CentredRows:
             self._sort(c)
 
     def _nearest_to_all(self, seed: int) -> NDArray[np.intp]:
-        """Row of X that is the centre of each class, (C,): of a few random rows, the one with the least summed distance from the others."""
+        """Rows of X that are the centres of the classes, (C,).
+
+        Of a few random rows of a class, the centre is the one with the least sum of distances from the others.
+        """
         rng = np.random.default_rng([seed, 0])
         drawn = (rng.random((len(self.sizes), _CANDIDATES)) * self.sizes[:, None]).astype(np.intp)
         rows = self._order[self.starts[:, None] + drawn]  # (C, s)

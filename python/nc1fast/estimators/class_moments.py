@@ -112,7 +112,8 @@ def add_tangents(moments: ClassMoments, A: Array, t: Array, parts: Segments) -> 
 def _tangents(A: Array, t: Array) -> tuple[Array, Array]:
     """Mean (m, d) of the vectors a_k(i) t_i, and their summed squared distances from it, (m,).
 
-    With a = mean + alpha and t = r + d, r the mean of t:  a t - mean(a t) = mean d + alpha r + (alpha d - mean(alpha d)), so
+    With a = mean + alpha and t = r + d, r the mean of t:
+    a t - mean(a t) = mean d + alpha r + (alpha d - mean(alpha d)), so
     sum |.|^2 = mean^2 q + |r|^2 alpha2 + [sum alpha^2 |d|^2 - n |m|^2] + 2 n mean r.m + 2 mean sum alpha |d|^2
     + 2 sum alpha^2 d.r,   q = sum |d|^2, m = mean(alpha d): sums of products of deviations alone.
     """

@@ -5,13 +5,14 @@ With phi(u) = odd u + even |u|, and f_l, g_l features of Sigma^l and Theta^l, th
     features of Q            odd f_l,  even |u|/sqrt(m)                      u = W f_l, m random hidden units
     features of Theta kdot   odd g_l,  even sign(u_k) (S g_l)_k/sqrt(m)      S a random rotation, one coordinate for each unit
 
-so that what is linear stays exact, and only |u| and sign(u) are sampled. f_l and g_l are the same columns with other coefficients: a
-feature that serves several layers is computed once. From the second hidden layer on, the mean over units is that of the kernel of a
-random f_l and not of the mean of f_l: a bias of O(1/m). (Scaling the rows to the norms that they have at infinite width would make
-the diagonal exact, but the bias of NC1 several times larger.)
+so that what is linear stays exact, and only |u| and sign(u) are sampled. f_l and g_l are the same columns with other
+coefficients: a feature that serves several layers is computed once. From the second hidden layer on, the mean over
+units is that of the kernel of a random f_l and not of the mean of f_l: a bias of O(1/m). (Scaling the rows to the norms
+that they have at infinite width would make the diagonal exact, but the bias of NC1 several times larger.)
 
-As for one layer (`nc1fast.estimators.directions`), weights are stratified along the class means of f_l. S maps the directions of the
-means of g_l to coordinates of their own, +-1 in each unit, so that no unit has much of them by chance.
+As for one layer (`nc1fast.estimators.directions`), weights are stratified along the class means of f_l. S maps the
+directions of the means of g_l to coordinates of their own, +-1 in each unit, so that no unit has much of them by
+chance.
 Source: Zandieh et al. (2021), whose TensorSRHT sketches both factors; here the random unit is left as it is.
 """
 
@@ -164,7 +165,8 @@ def deep_map(
 
     Notes
     -----
-    Cost: for layers of m units, about 2 n m (d0 + L m) flops a layer on the probe, and as many on rows that the map is applied to.
+    Cost: for layers of m units, about 2 n m (d0 + L m) flops a layer on the probe, and as many on rows that the map is
+    applied to.
     """
     recursion = _recursion(kernel, probe.shape[1], design.width)
     A, layers = _inputs(probe, design.dtype), []

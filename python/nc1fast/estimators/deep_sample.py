@@ -74,7 +74,8 @@ class DeepSample(UnitSample):
 
     Notes
     -----
-    Cost: for L - 1 layers of m units in each of 8 groups, 8 N m (L - 1) (2 d0 + L m) flops, and C m (L - 1) numbers (NTK: twice).
+    Cost: for L - 1 layers of m units in each of 8 groups, 8 N m (L - 1) (2 d0 + L m) flops, and C m (L - 1) numbers
+    (NTK: twice).
     Accuracy: the spread of the groups, and a bias of order 1/m that the interval allows for (`Estimate`).
     Source: Zandieh et al. (2021).
     """

@@ -1,4 +1,4 @@
-"""Result of every estimator: class means and variances in feature space, and the interval of nc1 that follows from their errors."""
+"""Estimated class means and variances in feature space, and the interval of nc1 that follows from their errors."""
 
 from __future__ import annotations
 
@@ -105,8 +105,9 @@ class Estimate:
     reason : str
         Size of the sample, in words.
     biased : int, default 0
-        Number of groups of which V and M are the mean, if each group is biased by its own finite size m: the bias of nc1 is then
-        taken to be at most the square of the relative error of one group, which is O(1/m) too. The interval is so much wider.
+        Number of groups of which V and M are the mean, if each group is biased by its own finite size m: the bias of
+        nc1 is then taken to be at most the square of the relative error of one group, which is O(1/m) too. The interval
+        is so much wider.
     """
 
     V: Array
@@ -146,8 +147,8 @@ class Estimate:
     def interval(self, convention: str, confidence: float) -> RatioInterval:
         """Fieller's interval of the ratio with Student's t, widened by rounding and bias.
 
-        It holds the x with (Tr Sigma_W - x Tr Sigma_B)^2 <= t^2 Var(Tr Sigma_W - x Tr Sigma_B). Traces are not negative, except
-        under the convention "released": elsewhere the interval ends at 0.
+        It holds the x with (Tr Sigma_W - x Tr Sigma_B)^2 <= t^2 Var(Tr Sigma_W - x Tr Sigma_B). Traces are not
+        negative, except under the convention "released": elsewhere the interval ends at 0.
         """
         between, nc1 = self.between(convention), self.nc1(convention)
         if not (between > 0 and math.isfinite(between) and math.isfinite(nc1)):

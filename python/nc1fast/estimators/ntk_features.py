@@ -61,7 +61,8 @@ def ntk_features(
     Raises
     ------
     TypeError, ValueError
-        As `nc1fast.collapse` for X; for another kernel, an argument out of range, and too few features for one unit in each layer.
+        As `nc1fast.collapse` for X; for another kernel, an argument out of range, and too few features for one unit in
+        each layer.
 
     Notes
     -----

@@ -3,9 +3,9 @@
     V_c = (1 - 1/n_c) E D2 / 2                over pairs i != j of class c,
     |mu_c - mu_c'|^2 = E D2 - V_c - V_c'      over pairs of two classes,
 
-with D2 from `nc1fast.kernels.pairwise`, free of cancellation where the kernel allows it, as squares about the centres of the classes,
-which are summed exactly, and a bounded remainder, which is sampled (`nc1fast.estimators.centred_rows`). The traces of the kernel are
-exact too, so that the class means of feature space have no error of their own.
+with D2 from `nc1fast.kernels.pairwise`, free of cancellation where the kernel allows it, as squares about the centres
+of the classes, which are summed exactly, and a bounded remainder, which is sampled (`nc1fast.estimators.centred_rows`).
+The traces of the kernel are exact too, so that the class means of feature space have no error of their own.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ _SPREAD = 1e-150  # variance of terms below which their kurtosis is not known
 
 
 class PairSample:
-    """Sampled pairs of rows of every two classes; each draw is independent of those before. A plan is (S,): pairs per stratum.
+    """Sampled pairs of rows of every two classes; each draw is independent of those before.
+
+    A plan is the number of pairs of each stratum, shape (S,).
 
     Parameters
     ----------
@@ -73,10 +75,12 @@ class PairSample:
 
     Notes
     -----
-    Cost: 10 d0 + 60 depth flops for each pair and, once, for each row; the diagonal of the kernel, and a sort of the rows.
-    Accuracy: the interval measures it. The sampled terms are of the size of the squared mean distance from the centres, not of
-    the mean squared distance: heavy tails are in the exact part.
-    Source: Hoeffding (1948) for U-statistics; Neyman (1934) for the allocation; Hansen & Hurwitz (1943) for unequal probabilities.
+    Cost: 10 d0 + 60 depth flops for each pair and, once, for each row; the diagonal of the kernel, and a sort of the
+    rows.
+    Accuracy: the interval measures it. The sampled terms are of the size of the squared mean distance from the centres,
+    not of the mean squared distance: heavy tails are in the exact part.
+    Source: Hoeffding (1948) for U-statistics; Neyman (1934) for the allocation; Hansen & Hurwitz (1943) for unequal
+    probabilities.
     """
 
     def __init__(self, data: LabelledData, kernel: Kernel, seed: int, settings: Settings) -> None:

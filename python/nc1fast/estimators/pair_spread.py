@@ -56,7 +56,7 @@ class PairSpread:
         return np.where(self.first == self.second, own[self.first], apart)
 
     def weights(self, f: TraceForms, ratio: float) -> tuple[Array, Array]:
-        """Standard deviation, and bound, of what one pair of each stratum adds to Tr Sigma_W - ratio Tr Sigma_B; (S,) each."""
+        """Standard deviation and bound of what a pair of each stratum adds to Tr Sigma_W - ratio Tr Sigma_B; (S,) each."""
         bound = np.abs(self.slopes(f, ratio)) * self.scales
         return bound * np.sqrt(self.variances), bound
 

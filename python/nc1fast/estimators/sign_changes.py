@@ -1,8 +1,9 @@
 """How many random units tell rows of one class apart by the sign of w.x.
 
-In an NTK of the ReLU family phi' jumps at 0, so that distances within a class come from the units that have its rows on both sides of
-the jump. A unit is such a unit with the probability (angle between the rows)/pi: in collapsed classes there may be none among those
-drawn, and the spread of the units then says nothing about what has been missed. The angles between rows do.
+In an NTK of the ReLU family phi' jumps at 0, so that distances within a class come from the units that have its rows on
+both sides of the jump. A unit is such a unit with the probability (angle between the rows)/pi: in collapsed classes
+there may be none among those drawn, and the spread of the units then says nothing about what has been missed. The
+angles between rows do.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ class SignChanges:
                 self._pairs[c].append(found[:, rows.start : rows.stop - 1])
 
     def effective_units(self, n_units: int, within: Array) -> float:
-        """Effective number, of `n_units` units, of those that Tr Sigma_W = within.V comes from; infinite if no class has two rows.
+        """Effective number of units, of `n_units`, that Tr Sigma_W = within.V comes from.
 
         A class contributes the expected number of sign changes, each of the size of its products of norms; the effective
-        number is (sum of sizes)^2/(sum of squared sizes) over all of them.
+        number is (sum of sizes)^2/(sum of squared sizes) over all of them. It is infinite if no class has two rows.
         """
         seen = [c for c, found in enumerate(self._pairs) if found]
         if not seen:

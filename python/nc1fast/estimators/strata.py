@@ -1,7 +1,8 @@
 """Strata of pairs of rows, one for each two classes, and how pairs are drawn from them.
 
-Of each stratum, all pairs of the few heavy rows, which would be drawn more often than they have partners, are summed with certainty; the
-others are sampled with replacement, in proportion to the bound b of their remainder (`nc1fast.estimators.centred_rows`).
+Of each stratum, all pairs of the few heavy rows, which would be drawn more often than they have partners, are summed
+with certainty; the others are sampled with replacement, in proportion to the bound b of their remainder
+(`nc1fast.estimators.centred_rows`).
 """
 
 from __future__ import annotations
@@ -145,8 +146,8 @@ class Strata:
     def draw(self, k: Counts, rng: np.random.Generator) -> tuple[Positions, Positions]:
         """Positions (i, j) of one pair without heavy rows from each of the strata k, shape (n,), in proportion to b.
 
-        b = rho r_i 1 + 1 rho r_j + r_i r_j is a mixture of products, so that i and j are drawn apart; within a class, where
-        rho = 0, pairs of a row with itself are drawn again.
+        b = rho r_i 1 + 1 rho r_j + r_i r_j is a mixture of products, so that i and j are drawn apart; within a class,
+        where rho = 0, pairs of a row with itself are drawn again.
         """
         rows, c, e = self.rows, self.first[k], self.second[k]
         (h, g), gap = self.heavy[:, k], self.gaps[k]

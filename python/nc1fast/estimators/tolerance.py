@@ -1,7 +1,8 @@
 """Samples that meet a tolerance: each is planned from the one before and drawn afresh.
 
-A sample that grew step by step until its own spread looked small would have intervals that cover too rarely, since the spread would be
-small by chance. So the sample that is reported was planned before it was drawn, and shares no term with those before it.
+A sample that grew step by step until its own spread looked small would have intervals that cover too rarely, since the
+spread would be small by chance. So the sample that is reported was planned before it was drawn, and shares no term with
+those before it.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ class SizeLimits:
     first, most : int
         Terms of the first planned sample, at least, and of any sample, at most.
     exact : float, default inf
-        Terms that take the time of the exact value; infinite if that is no alternative. A sample is given up only while it
-        has cost little of that time, and begun only where it is expected to cost clearly less.
+        Terms that take the time of the exact value; infinite if that is no alternative. A sample is given up only while
+        it has cost little of that time, and begun only where it is expected to cost clearly less.
     """
 
     first: int

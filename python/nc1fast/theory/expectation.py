@@ -117,10 +117,10 @@ def expected_collapse(
     Notes
     -----
     Cost: 0.2 to 5 ms and some MB for the mixtures of the papers; it grows with the logarithms of |m_c| and |m_c|/s_c.
-    Accuracy: 1e-12 relative for the traces, and for V_c however small s_c is; trace_between also has an absolute error of 1e-15
-    of the largest entry of class_gram, which matters where class means nearly coincide (tests/test_theory.py).
-    With `sizes` both expectations are those of finite samples, but their ratio is not the expectation of the ratio: they differ
-    by 0.3 % at N = 128.
+    Accuracy: 1e-12 relative for the traces, and for V_c however small s_c is; trace_between also has an absolute error
+    of 1e-15 of the largest entry of class_gram, which matters where class means nearly coincide (tests/test_theory.py).
+    With `sizes` both expectations are those of finite samples, but their ratio is not the expectation of the ratio:
+    they differ by 0.3 % at N = 128.
     Source: the conditional moments follow from Cho & Saul (2009), Williams (1997) and Stein's lemma.
 
     Examples

@@ -52,7 +52,8 @@ def relu_moments(z: Array, v: Array) -> GaussianMoments:
 def erf_moments(z: Array, v: Array) -> GaussianMoments:
     """Moments of erf, the variances as sums of positive terms.
 
-    E erf = erf(h), h^2 = z^2/(1+2v).  Var erf = 8 [T(sqrt 2 h, 1) - T(sqrt 2 h, 1/sqrt(1+4v))], T Owen's function, which is
+    E erf = erf(h), h^2 = z^2/(1+2v).
+    Var erf = 8 [T(sqrt 2 h, 1) - T(sqrt 2 h, 1/sqrt(1+4v))] with Owen's function T, that is,
     (4/pi) int exp(-h^2/cos^2 f) df from atan(1/sqrt(1+4v)) to pi/4.
     phi' = (2/sqrt pi) exp(-u^2):  E phi'^2 = (4/pi) c2, (E phi')^2 = (4/pi) c2 e^-L.
     """

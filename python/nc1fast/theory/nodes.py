@@ -1,7 +1,7 @@
-"""Quadrature nodes for the hidden weights w ~ N(0, I): for the coordinate tau of w/|w| along the all-ones vector, and the length |w|.
+"""Quadrature nodes for hidden weights w ~ N(0, I): their direction relative to the all-ones vector, and their length.
 
-The density of tau = w.1/|w| is (1 - tau^2/d0)^((d0-3)/2), that of rho = |w|/sqrt(d0) follows from d0 rho^2 ~ chi^2(d0). At d0 = inf,
-tau ~ N(0, 1) and rho = 1.
+The density of tau = w.1/|w| is (1 - tau^2/d0)^((d0-3)/2), that of rho = |w|/sqrt(d0) follows from d0 rho^2 ~ chi^2(d0).
+At d0 = inf, tau ~ N(0, 1) and rho = 1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def legendre(n: int) -> tuple[Array, Array]:
 def direction_nodes(n_features: float, narrowest: float) -> tuple[Array, Array, Array]:
     """Nodes tau > 0, 1 - tau^2/d0 there, and weights up to a common factor, (n,) each.
 
-    Gauss-Legendre panels in the angle from the equator, tau = sqrt(d0) sin(angle), which double in width away from tau = 0.
+    Gauss-Legendre panels in the angle from the equator, tau = sqrt(d0) sin(angle), whose widths double away from 0.
 
     Parameters
     ----------

@@ -5,8 +5,9 @@ Class c is N(m_c 1, s_c^2 I) in d0 features; the kernel is an expectation over h
     Q(x, x')  = E_w phi(u) phi(u'),   u = w.x/sqrt(d0)
     NTK(x, x') = Q + E_w phi'(u) phi'(u') <x, x'>/d0
 
-Given w, u ~ N(z, v) with z = m_c rho tau, v = s_c^2 rho^2, rho = |w|/sqrt(d0), tau = w.1/|w|, and x splits into its part
-along w, u/rho times a unit vector, and the rest, which is independent of u. With sin2 = 1 - tau^2/d0, for independent rows
+Given w, u ~ N(z, v) with z = m_c rho tau, v = s_c^2 rho^2, rho = |w|/sqrt(d0), tau = w.1/|w|, and x splits into its
+part along w, u/rho times a unit vector, and the rest, which is independent of u. With sin2 = 1 - tau^2/d0, for
+independent rows
 
     M_cc' = E k(x, x') = E_w[ Eu phi E'u phi + m_c m_c' sin2 Eu phi' E'u phi' + Eu[u phi'] E'u[u phi']/(d0 rho^2) ]
 
@@ -15,8 +16,8 @@ cancels however small s_c is:
 
     V_c = E_w[ Var phi + m_c^2 sin2 Var phi' + s_c^2 (1 - 1/d0) E phi'^2 + Var(u phi')/(d0 rho^2) ]
 
-(the first term alone for Q). What is left is an integral over tau and rho (`nc1fast.theory.nodes`). ReLU is homogeneous: rho
-leaves the integral.
+(the first term alone for Q). What is left is an integral over tau and rho (`nc1fast.theory.nodes`). ReLU is
+homogeneous: rho leaves the integral.
 """
 
 from __future__ import annotations
