@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nc1fast import datasets
+from nc1fast.datasets import readers
 
 U = 2.0**-53
 
@@ -358,3 +359,23 @@ def test_bad_arguments_of_load_are_named(tmp_path, arguments, error, text):
     np.savez(tmp_path / "a.npz", X=[[1.0], [2.0]], y=[0, 1])
     with pytest.raises(error, match=text):
         datasets.load(**({"path": tmp_path / "a.npz"} | arguments))
+
+
+def test_a_new_kind_of_file_is_one_reader_in_the_list(tmp_path, monkeypatch):
+    def read(file, given):
+        table = np.loadtxt(file)
+        return readers.Contents(table[:, 1:], table[:, 0].astype(int) + given.labels, file)
+
+    toy = readers.Reader(".tab", lambda file: file.suffix == ".tab", lambda *_: None, read)
+    file = tmp_path / "a.tab"
+    file.write_text("0 1.5 2\n1 -3 4\n")
+    with pytest.raises(ValueError, match=r"unknown kind of file '\.tab'"):
+        datasets.load(file)
+    monkeypatch.setattr(readers, "READERS", (*readers.READERS, toy))
+    X, y = datasets.load(file, labels=5, scale="unit-interval")
+    np.testing.assert_array_equal(X, (np.array([[1.5, 2], [-3, 4]]) + 3) / 7)
+    assert y.tolist() == [5, 6]
+    with pytest.raises(ValueError, match=r"keys belongs to \.npz files only"):
+        datasets.load(file, keys=("X", "y"))
+    with pytest.raises(ValueError, match=r"must be \.npz, .* or \.tab$"):
+        datasets.load(tmp_path / "a.unknown")

@@ -15,10 +15,12 @@ from nc1fast import estimators, metrics, reference
 from nc1fast.activations import NO_FINITE_NTK
 from nc1fast.estimators import features as features_of
 from nc1fast.estimators import pairs as pairs_of
+from nc1fast.estimators.class_moments import ClassMoments, add_tangents, add_values, segments
 from nc1fast.estimators.directions import directions
-from nc1fast.estimators.estimate import forms, pooling, student_quantile
-from nc1fast.estimators.moments import Moments, add_tangents, add_values, segments
-from nc1fast.estimators.units import activation_of
+from nc1fast.estimators.power_sums import central_moments
+from nc1fast.estimators.student import student_quantile
+from nc1fast.estimators.traces import class_weights, trace_forms
+from nc1fast.estimators.unit_activations import activation_of
 
 pytest.importorskip("scipy")
 
@@ -133,8 +135,8 @@ def test_stratified_features_reach_one_percent_on_the_published_data():
 def test_traces_are_the_linear_forms(convention):
     X, y = _data()
     result = nc.collapse(X, y, nc.NTK("relu"), convention=convention)
-    f = forms(convention, result.sizes)
-    M, V, P = result.class_gram, result.within_by_class, pooling(result.sizes)
+    f = trace_forms(convention, result.sizes)
+    M, V, P = result.class_gram, result.within_by_class, class_weights(result.sizes)
     between = f.spread @ np.diag(M) + (f.mixed * (P @ M @ P.T)).sum()
     assert between == pytest.approx(result.trace_between, rel=1e-12)
     assert f.within @ V + f.norms @ np.diag(M) == pytest.approx(result.trace_within, rel=1e-12)
@@ -200,7 +202,7 @@ def test_moments_of_values_and_of_derivatives_times_rows(n_classes):
     rng = np.random.default_rng(0)
     classes = np.append(np.arange(n_classes), rng.integers(n_classes, size=160 - n_classes))
     H, t = rng.normal(size=(160, 5)), rng.normal(2, 1, (160, 3))
-    values, tangents = Moments(n_classes, 5), Moments(n_classes, 5, 3)
+    values, tangents = ClassMoments(n_classes, 5), ClassMoments(n_classes, 5, 3)
     for part in (slice(0, 70), slice(70, 71), slice(71, 160)):
         order, parts = segments(classes[part])
         add_values(values, H[part][order], parts)
@@ -230,6 +232,20 @@ def test_weights_are_gaussian():
     assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
     with pytest.raises(ValueError, match="sampling"):
         directions(6, means, 512, "sobol", seed=1)
+
+
+def test_central_moments_of_power_sums():
+    terms = np.random.default_rng(0).gamma(2.0, size=(400, 3)) - 2
+    found = central_moments(np.array([(terms**p).sum(axis=0) for p in range(5)]))
+    centred = terms - terms.mean(axis=0)
+    for name, expected in (
+        ("mean", terms.mean(axis=0)),
+        ("variance", (centred**2).mean(axis=0)),
+        ("fourth", (centred**4).mean(axis=0)),
+        ("square", (terms**2).mean(axis=0)),
+    ):
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, atol=1e-13)
+    assert not np.any(central_moments(np.zeros((5, 2))))
 
 
 def test_student_quantiles_are_those_of_the_tables():

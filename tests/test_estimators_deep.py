@@ -11,8 +11,8 @@ from tests.gaussians import gaussians
 
 import nc1fast as nc
 from nc1fast.estimators import features, ntk_features
-from nc1fast.estimators.deep import deep_map, widest
-from nc1fast.estimators.sketches import sketch, walsh_hadamard
+from nc1fast.estimators.deep_map import Design, deep_map, widest
+from nc1fast.estimators.hadamard import sketch, walsh_hadamard
 
 KERNELS = [
     nc.NTK("relu", 3),
@@ -55,7 +55,8 @@ def test_the_bias_falls_with_the_width(kernel):
     for width, draws in ((4, 100), (128, 25)):
         total = np.zeros_like(K)
         for seed in range(draws):
-            drawn = deep_map(kernel, X, np.asarray, width, "stratified", (seed,), np.float64)
+            design = Design(width, "stratified", np.float64)
+            drawn = deep_map(kernel, X, np.asarray, design, (seed,))
             H = drawn(X)
             total += H @ H.T / draws
         off.append(np.linalg.norm(total - K) / np.linalg.norm(K))
@@ -166,7 +167,9 @@ def test_as_many_units_as_features_allow():
         for n_features in (50, 83):
             width = widest(kernel, 6, n_features)
             sizes = [
-                deep_map(kernel, np.eye(6), np.asarray, m, "plain", (0,), np.float64).n_features
+                deep_map(
+                    kernel, np.eye(6), np.asarray, Design(m, "plain", np.float64), (0,)
+                ).n_features
                 for m in (width, width + 1)
             ]
             assert sizes[0] <= n_features < sizes[1]

@@ -1,6 +1,6 @@
-"""Labelled data: the mixtures of the papers, data files and scikit-learn's digits.
+"""Labelled data: Gaussian mixtures, those of the paper among them, data files, and scikit-learn's digits.
 
-Every function returns ``(X, y)``: X a C-contiguous float64 array of shape (n_samples, n_features),
+Every function but `apply_scale` returns ``(X, y)``: X a C-contiguous float64 array of shape (n_samples, n_features),
 y an array of shape (n_samples,).
 """
 

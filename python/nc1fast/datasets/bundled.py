@@ -1,4 +1,4 @@
-"""Real data that comes with another package."""
+"""Real data that come with scikit-learn."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets.reading import DAMAGED, about, checked_shape, malformed, opened
+from nc1fast.datasets.damage import DAMAGED, about, checked_shape, malformed, opened
 from nc1fast.support.npy import read_exactly
 from nc1fast.support.reading import one_line, shown
 
@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_NAME = re.compile(
-    r"[-.]idx\d?(-[a-z]+)?(\.gz)?$"
-)  # train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz, a.idx
+_NAME = re.compile(r"[-.]idx\d?(-[a-z]+)?(\.gz)?$")
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file is named as IDX files are."""
+    """Whether a file has the name of an IDX file, as train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz or a.idx."""
     return _NAME.search(path.name.lower()) is not None
 
 
@@ -56,7 +54,7 @@ def read_idx(path: Path) -> NDArray[Any]:
 
 
 def labels_beside(path: Path) -> Path:
-    """Return the file of labels that belongs to a file of images by its name.
+    """The file of labels that belongs to a file of images by its name.
 
     ``train-images-idx3-ubyte.gz`` has ``train-labels-idx1-ubyte.gz``, or the same without ``.gz``.
     """

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nc1fast.inputs.arrays import host_array
-from nc1fast.inputs.labels import as_labels
-from nc1fast.support.arguments import as_count, as_items, as_seed, shown
+from nc1fast.datasets.parameters import labels_of, means_of, seed_sequence, sizes_of, stds_of
+from nc1fast.support.arguments import as_count
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -28,20 +27,20 @@ def gaussian_mixture(
     *,
     labels: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Draw n_c rows from N(mu_c, s_c^2 I) for each class c.
+    """Draw n_c rows from N(mu_c, s_c^2 I) for each class c, independently.
 
     Parameters
     ----------
     means : array_like of shape (n_classes,) or (n_classes, n_features)
-        One number a_c per class, mu_c = a_c (1, ..., 1), or one vector mu_c per class.
+        One vector mu_c per class, or one number a_c, for mu_c = a_c (1, ..., 1).
     stds : float or array_like of shape (n_classes,)
         Standard deviation s_c >= 0 of every feature, one for all classes or one per class.
     sizes : sequence of int
         Rows n_c >= 1 per class.
     n_features : int, optional
-        Number of features d0 >= 1. May be left out where `means` holds vectors.
+        Number of features d0 >= 1. Default: that of `means`, which must then hold vectors.
     seed : int, sequence of int or numpy.random.SeedSequence, default 0
-        Entropy; class c uses the c-th child of ``SeedSequence(seed)``. A SeedSequence is not changed.
+        Class c is drawn from the c-th child of ``SeedSequence(seed)``. A SeedSequence is not changed.
     labels : array_like of shape (n_classes,), optional
         Distinct labels of the classes, default 0, 1, ..., n_classes - 1. They do not change X.
 
@@ -57,14 +56,13 @@ def gaussian_mixture(
     ValueError
         If an argument has the wrong length or shape, is not finite, or is out of range.
     TypeError
-        If a number is not a number, or a size, `n_features` or the seed not an integer.
+        If means or stds are not numbers, or a size, `n_features` or the seed is not an integer.
 
     Notes
     -----
-    The rows of a class depend on the seed, its place c, its mean and standard deviation and `n_features`
-    alone: not on the other classes, nor on the order in which classes are generated, and a larger n_c
-    only appends rows. Data sets of one seed therefore share their noise; give independent repeats
-    different seeds.
+    The rows of a class depend only on the seed, its place c, its mean and standard deviation, and `n_features`:
+    not on the other classes, and a larger n_c only appends rows. Data sets of one seed therefore share
+    their noise; independent repeats need different seeds.
 
     Cost: n_samples n_features normal deviates, 10 to 30 ns each; memory is X.
 
@@ -79,18 +77,18 @@ def gaussian_mixture(
     >>> X.shape, y.tolist()
     ((8, 4), [0, 0, 0, 1, 1, 1, 1, 1])
     """
-    mu = _means(means, n_features)  # (C, d0), a broadcast view for scalars
+    mu = means_of(means, n_features)  # (C, d0), a broadcast view for scalars
     n_classes, d0 = mu.shape
-    s = _stds(stds, n_classes)
-    n = _sizes(sizes, n_classes)
+    s = stds_of(stds, n_classes)
+    n = sizes_of(sizes, n_classes)
     # A deviate of the ziggurat is below 14: its tail is 3.66 - log(2^-53)/3.66 at most.
     with np.errstate(over="ignore"):
         if not np.isfinite(np.abs(mu).max(axis=1) + 14 * s).all():
             raise ValueError(
                 "means and stds must keep the data within float64, |mean| + 14 std overflows"
             )
-    names = _labels(labels, n_classes)
-    root = _seed_sequence(seed)
+    names = labels_of(labels, n_classes)
+    root = seed_sequence(seed)
 
     X = np.empty((sum(n), d0))
     start = 0
@@ -208,91 +206,15 @@ def _paper(
     means: tuple[int, ...],
     labels: tuple[int, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Classes N(mean 1, 0.25 I) of the paper, of equal sizes unless `sizes` is given."""
     n_samples = as_count("N", N)
     n_classes = len(means)
     if sizes is None:
         if n_samples % n_classes:
             raise ValueError(f"N must be divisible by {n_classes} (or give sizes), got {n_samples}")
         sizes = (n_samples // n_classes,) * n_classes
-    elif sum(_sizes(sizes, n_classes)) != n_samples:
+    elif sum(sizes_of(sizes, n_classes)) != n_samples:
         raise ValueError(f"sizes must add up to N = {n_samples}, got {sum(sizes)}")
     return gaussian_mixture(
         means, 0.5, sizes, as_count("d0", d0), seed, labels=np.array(labels, dtype=np.int64)
     )
-
-
-def _numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    try:
-        array = host_array(value, name)
-    except ValueError as error:
-        if "masked" in str(error):
-            raise
-        raise ValueError(f"{name} must be numbers, or vectors of one length") from None
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite")
-    return array.astype(np.float64)
-
-
-def _means(means: ArrayLike, n_features: int | None) -> NDArray[np.float64]:
-    mu = _numbers("means", means)
-    if mu.ndim not in (1, 2) or mu.size == 0:
-        raise ValueError(
-            f"means must have shape (n_classes,) or (n_classes, n_features), got {mu.shape}"
-        )
-    if n_features is None:
-        if mu.ndim == 1:
-            raise ValueError("n_features is needed where means holds one number per class")
-        return mu
-    d0 = as_count("n_features", n_features)
-    if mu.ndim == 2 and mu.shape[1] != d0:
-        raise ValueError(f"means has {mu.shape[1]} columns, but n_features is {d0}")
-    return mu if mu.ndim == 2 else np.broadcast_to(mu[:, None], (len(mu), d0))
-
-
-def _stds(stds: ArrayLike, n_classes: int) -> NDArray[np.float64]:
-    s = _numbers("stds", stds)
-    if s.shape not in ((), (n_classes,)):
-        raise ValueError(
-            f"stds must be a number or {n_classes} numbers (one per class), got shape {s.shape}"
-        )
-    if (s < 0).any():
-        raise ValueError(f"stds must be >= 0, got {s.min()}")
-    return np.broadcast_to(s, (n_classes,))
-
-
-def _sizes(sizes: Any, n_classes: int) -> list[int]:
-    given = as_items("sizes", sizes, f"{n_classes} integers (one per class)")
-    n = [as_count(f"sizes[{c}]", size) for c, size in enumerate(given)]
-    if len(n) != n_classes:
-        raise ValueError(f"sizes must be {n_classes} integers (one per class), got {len(n)}")
-    return n
-
-
-def _labels(labels: ArrayLike | None, n_classes: int) -> NDArray[Any]:
-    if labels is None:
-        return np.arange(n_classes, dtype=np.int64)
-    classes, names = as_labels(labels, n_classes, "labels")
-    if names.dtype.kind not in "biufUS":
-        raise TypeError(f"labels must be numbers or strings, got dtype {names.dtype}")
-    if names.dtype.kind == "f" and not np.isfinite(names).all():
-        raise ValueError("labels must be finite")
-    if len(names) != n_classes:
-        raise ValueError("labels must be distinct")
-    return names[classes]
-
-
-def _seed_sequence(seed: Any) -> np.random.SeedSequence:
-    if isinstance(seed, np.random.SeedSequence):
-        return seed
-    told = "an integer >= 0, a sequence of them or a SeedSequence"
-    several = getattr(seed, "ndim", 1) > 0 and hasattr(seed, "__iter__")
-    words = as_items("seed", seed, told) if several else [seed]
-    if not words:
-        raise ValueError(f"seed must be {told}, got {shown(seed)}")
-    try:
-        entropy = [as_seed(word) for word in words]
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"seed must be {told}, got {shown(seed)}") from None
-    return np.random.SeedSequence(entropy if several else entropy[0])

@@ -1,6 +1,6 @@
-"""How features are scaled before a kernel sees them.
+"""Scaling of the features of a data set before a kernel sees them.
 
-The scale is part of a result: NC1 of an erf network, or of one with biases, changes with it.
+The scale is part of a result: the NC1 of an erf network, or of one with biases, changes with it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from nc1fast.inputs.arrays import host_array
+from nc1fast.support.arguments import check_choice
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ SCALES: tuple[str, ...] = get_args(Scale)
 
 def check_scale(scale: object) -> None:
     """Raise ValueError unless `scale` is the name of a scale."""
-    if not (isinstance(scale, str) and scale in SCALES):
-        raise ValueError(f"scale must be one of {', '.join(map(repr, SCALES))}, got {scale!r}")
+    check_choice("scale", scale, SCALES)
 
 
 @ieee
@@ -34,12 +34,12 @@ def apply_scale(X: ArrayLike, scale: Scale = "none") -> NDArray[np.float64]:
     X : array_like of shape (n_samples, n_features)
         Integers, booleans, float16, float32 or float64; finite. Never written to.
     scale : {"none", "unit-interval", "standardize", "unit-norm"}, default "none"
-        What is done, in float64:
+        In float64:
 
-        - ``"none"``: nothing; the values are widened to float64, exactly.
+        - ``"none"``: values are widened to float64, exactly.
         - ``"unit-interval"``: (x - lo)/(hi - lo), with lo and hi the smallest and largest entry of the
-          whole data set. This is the rule for every dtype: 8-bit images in which both 0 and 255 occur
-          are divided by 255, and images in which they do not are stretched. A constant data set becomes 0.
+          whole data set, whatever the dtype: 8-bit images in which both 0 and 255 occur are divided by 255,
+          others are stretched. A constant data set becomes 0.
         - ``"standardize"``: (x - m)/s per feature, with the feature's mean m and standard deviation s
           over the samples (the population's: divided by n_samples). A constant feature becomes 0.
         - ``"unit-norm"``: x/|x| per sample, with the Euclidean norm. A zero row stays 0.
@@ -75,7 +75,7 @@ def apply_scale(X: ArrayLike, scale: Scale = "none") -> NDArray[np.float64]:
 
 
 def scale_in_place(Z: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
-    """Scale what `widen` returned, without a copy."""
+    """Scale a matrix that `widen` returned, in place."""
     if scale == "unit-interval":
         _unit_interval(Z)
     elif scale == "standardize":
@@ -86,7 +86,7 @@ def scale_in_place(Z: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
 
 
 def widen(X: ArrayLike, name: str, *, copy: bool = False) -> NDArray[np.float64]:
-    """Return X as a C-contiguous float64 matrix, exactly, or raise a ValueError that starts with `name`."""
+    """X (n_samples, n_features) in float64, exactly and C-contiguous; errors are ValueErrors that start with `name`."""
     try:
         A: NDArray[Any] = host_array(X, name)
     except (ValueError, TypeError) as error:
@@ -112,9 +112,8 @@ def widen(X: ArrayLike, name: str, *, copy: bool = False) -> NDArray[np.float64]
         if copy
         else np.ascontiguousarray(A, dtype=np.float64)
     )
-    if not (
-        np.isfinite(Z.min()) and np.isfinite(Z.max())
-    ):  # NaN goes through min and max; no N x d0 mask
+    # NaN goes through min and max, so that no N x d0 mask is needed
+    if not (np.isfinite(Z.min()) and np.isfinite(Z.max())):
         row, column = np.argwhere(~np.isfinite(Z))[0]
         raise ValueError(
             f"{name}: row {row}, column {column} (from 0) is {Z[row, column]}, must be finite"
@@ -123,6 +122,7 @@ def widen(X: ArrayLike, name: str, *, copy: bool = False) -> NDArray[np.float64]
 
 
 def _unit_interval(Z: NDArray[np.float64]) -> None:
+    """Map the smallest entry to 0 and the largest to 1."""
     lo, hi = float(Z.min()), float(Z.max())
     if lo == hi:
         Z[...] = 0
@@ -135,10 +135,10 @@ def _unit_interval(Z: NDArray[np.float64]) -> None:
 
 
 def _standardize(Z: NDArray[np.float64]) -> None:
+    """Give each column the mean 0 and the standard deviation 1."""
     _, exponent = np.frexp(np.maximum(Z.max(axis=0), -Z.min(axis=0)))  # (d0,)
-    np.ldexp(
-        Z, -exponent, out=Z
-    )  # |z| < 1: squares cannot overflow, nor those of a spread of one ulp underflow
+    # |z| < 1: squares cannot overflow, nor those of a spread of one ulp underflow
+    np.ldexp(Z, -exponent, out=Z)
     Z -= Z[0].copy()  # exactly 0 where a feature is constant; the error is relative to the spread
     for _ in range(2):  # the second mean removes the rounding error of the first
         Z -= Z.mean(axis=0)
@@ -147,6 +147,7 @@ def _standardize(Z: NDArray[np.float64]) -> None:
 
 
 def _unit_norm(Z: NDArray[np.float64]) -> None:
+    """Divide each row by its Euclidean norm."""
     _, exponent = np.frexp(np.maximum(Z.max(axis=1), -Z.min(axis=1)))  # (N,)
     np.ldexp(Z, -exponent[:, None], out=Z)  # 1/2 <= max |z| < 1
     norm = np.sqrt(np.einsum("ij,ij->i", Z, Z))[:, None]  # (N, 1)

@@ -1,28 +1,29 @@
-"""Estimates of NC1 with honest intervals, where the exact value is not worth N^2.
+"""Estimates of NC1 with confidence intervals, where the exact value is not worth its N^2 pairs.
 
-`collapse(..., method="features" | "pairs" | "auto", tolerance=, confidence=, seed=)` is the way in; the functions here take what is
-theirs alone. Intervals are those of the exact value for the given rows, not of a population they come from; where none can be believed,
-a ValueError says why. Draws follow from the seed: the same seed gives the same bits (on one machine and build of NumPy's matrix
-product), in chunks of any size.
+`nc1fast.collapse(..., method="features" | "pairs" | "auto", tolerance=, confidence=, seed=)` is the usual way in; the
+functions here take the size of the sample too. Intervals are those of the exact value for the given rows, not for a
+population that they come from; where no interval can be believed, a ValueError says why. Draws follow from the seed:
+the same seed gives the same bits on any number of threads, from memory or a file, in chunks of any size (on one
+instruction set).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.estimators.accuracy import Accuracy, Sampling
 from nc1fast.estimators.ntk_features import ntk_features
 from nc1fast.estimators.runs import features_within, pairs_within
 from nc1fast.inputs.files import steady
 from nc1fast.inputs.labelled import LabelledData
-from nc1fast.metrics.result import CONVENTIONS
-from nc1fast.sums.memory import as_limit
-from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
+from nc1fast.sums.settings import Settings
+from nc1fast.support.arguments import as_count, check_choice
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from nc1fast.metrics.result import Collapse
+    from nc1fast.metrics import Collapse
 
 __all__ = ["features", "ntk_features", "pairs"]
 
@@ -48,37 +49,47 @@ def features(
 
     Parameters
     ----------
-    X, y
+    X : array-like of shape (n_samples, n_features), or path
         As `nc1fast.collapse`.
+    y : array-like of shape (n_samples,), or path
+        Labels, of two classes at least.
     kernel : ConjugateKernel, NNGP, NTK or AdaptiveKernel
-        Of depth 2, where the estimate is unbiased, and any activation; or deeper, of the ReLU family.
+        Of depth 2 and any activation, where the estimate is unbiased; or deeper, of the ReLU family.
     n_units : int, optional
-        Hidden units of all layers, rounded to whole groups; default 1,024, of deeper kernels 8,192. With a tolerance: at
-        most so many, default 65,536.
+        Hidden units, all layers together, rounded to whole groups; default 1,024 at depth 2 and 8,192 beyond. With a
+        tolerance: the largest number, default 65,536.
     sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
         How hidden weights are drawn; see `nc1fast.estimators.directions`.
     tolerance : float, optional
-        Half the width of the interval, relative to nc1: samples are drawn afresh, each larger than the one before, until it is met.
+        Half the width of the interval, relative to nc1. Samples are drawn, each afresh and larger than the one before,
+        until one meets it. Default: one sample.
     confidence : float, default 0.95
+        Probability with which the interval covers the exact nc1.
     seed : int, default 0
-    convention : str, optional
+        >= 0.
+    convention : {"papyan", "probe", "class", "sample", "released"}, optional
+        As `nc1fast.collapse`.
     dtype : {"float64", "float32"}, default "float64"
+        Of weights and activations; moments are merged in float64.
     n_threads : int, optional
         As `nc1fast.collapse`.
     memory_limit : int, optional
-        Bytes beyond X and y. The bits depend on neither.
+        Bytes beyond X and y; default: no limit. The bits depend neither on it nor on the threads.
 
     Returns
     -------
     Collapse
-        With standard_error and interval (Fieller's, by Student's t over groups), error_bound infinite, and no row statistics.
+        With standard_error and interval (Fieller's, by Student's t over groups), error_bound infinite, and no row
+        statistics.
 
     Raises
     ------
     ValueError
-        For a deeper kernel of another activation, an unknown dtype, a setting that is none, a limit that is too low, and as
-        `nc1fast.collapse`; and where no interval can be believed: Tr Sigma_B is not told from 0, or fewer than 20 units in effect
-        make up Tr Sigma_W.
+        For a deeper kernel of another activation, an argument out of range, a memory limit that is too low, and as
+        `nc1fast.collapse`; and where no interval can be believed, because Tr Sigma_B is not told from 0 or Tr Sigma_W
+        comes from fewer than 20 units in effect.
+    TypeError
+        For another kernel, an argument of the wrong kind, and as `nc1fast.collapse`.
     ImportError
         For erf, probit and gelu without scipy (extra "adaptive").
 
@@ -89,34 +100,25 @@ def features(
 
     Notes
     -----
-    Cost: 2 N m d0 flops for m units (NTK: 4); about 50 MiB and 16 C m bytes (NTK: 8 C m d0). X is read once per round, or
-    several times where `memory_limit` has no room for the moments of all units at once. Deeper kernels: `DeepSample`.
-    Accuracy: coverage of the intervals in bench/bench_coverage.py. At depth 2, V_c and M_cc' are unbiased. Beyond, units
-    follow a random layer before them and not its mean, so that each group of m units is biased by O(1/m), and more groups do
-    not lower that. The bias is taken to be at most the square of the relative error of a single group, by which the interval is
-    wider on both sides; `standard_error` is that of the spread alone.
-    Of the NTK of the ReLU family in collapsed classes, distances within a class come from the few units that change sign there:
-    where the angles of the rows say that there are less than 20, there is no interval. "pairs" has no such limit.
+    Cost: 2 N m d0 flops for m units (NTK: 4); about 50 MiB and 16 C m bytes (NTK: 8 C m d0). For L - 1 layers of m
+    units each in 8 groups, 8 N m (L - 1) (2 d0 + L m) flops. X is read once per sample, or several times where
+    `memory_limit` has no room for the moments of all units at once.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py. At depth 2, V_c and M_cc' are unbiased. Beyond,
+    units follow a random layer before them and not its mean, so that each group of m units is biased by O(1/m), which
+    more groups do not lower. The bias is taken to be at most the square of the relative error of a single group, by
+    which the interval is wider on both sides; `standard_error` measures the spread alone.
+    For the NTK of the ReLU family in collapsed classes, distances within a class come from the few units that change
+    sign there: where the angles between rows predict fewer than 20 of them, there is no interval. `pairs` has no such
+    limit.
     Source: Neal (1996); Rahimi & Recht (2007); Zandieh et al. (2021) for deep kernels.
     """
     check_choice("dtype", dtype, ("float64", "float32"))
     n_units = None if n_units is None else as_count("n_units", n_units)
-    tolerance, confidence = _checked(tolerance, confidence, convention)
-    return features_within(
-        *(
-            LabelledData.of(X, y, unread=True),
-            kernel,
-            n_units,
-            sampling,
-            tolerance,
-            confidence,
-            as_seed(seed),
-            convention,
-        ),
-        dtype=dtype,
-        n_threads=n_threads,
-        memory_limit=as_limit(memory_limit),
-    )
+    accuracy = Accuracy(tolerance, confidence, convention)
+    drawn = Sampling(seed, n_units, sampling)
+    settings = Settings(dtype=dtype, n_threads=n_threads, memory_limit=memory_limit)
+    data = LabelledData.of(X, y, unread=True)
+    return features_within(data, kernel, settings, accuracy, drawn)
 
 
 @ieee
@@ -138,32 +140,40 @@ def pairs(
 
     Parameters
     ----------
-    X, y
+    X : array-like of shape (n_samples, n_features), or path
         As `nc1fast.collapse`.
+    y : array-like of shape (n_samples,), or path
+        Labels, of two classes at least.
     kernel : Kernel
-        Of any depth.
+        Of any depth and activation.
     n_pairs : int, optional
-        Pairs in all; default 200,000. With a tolerance: at most so many, default 10^8.
+        Number of pairs, default 200,000. With a tolerance: the largest number, default 10^8.
     tolerance : float, optional
-        Half the width of the interval, relative to nc1: samples are drawn afresh, each larger than the one before, until it is met.
+        Half the width of the interval, relative to nc1. Samples are drawn, each afresh and larger than the one before,
+        until one meets it. Default: one sample.
     confidence : float, default 0.95
+        Probability with which the interval covers the exact nc1.
     seed : int, default 0
-    convention : str, optional
+        >= 0.
+    convention : {"papyan", "probe", "class", "sample", "released"}, optional
+        As `nc1fast.collapse`.
     n_threads : int, optional
         As `nc1fast.collapse`.
     memory_limit : int, optional
-        Bytes beyond X and y; a ValueError says what is needed. The bits depend on neither.
+        Bytes beyond X and y; default: no limit. The bits depend neither on it nor on the threads.
 
     Returns
     -------
     Collapse
-        With standard_error and interval (Fieller's, by Student's t over strata), error_bound infinite, and no row statistics.
+        With standard_error and interval (Fieller's, by Student's t over strata), error_bound infinite, and no row
+        statistics.
 
     Raises
     ------
     TypeError, ValueError
-        For what is no kernel object, a setting that is none, a limit that is too low, and as `nc1fast.collapse`; and where no
-        interval can be believed: Tr Sigma_B is not told from 0, or the spread rests on fewer than 20 pairs in effect.
+        For anything but a kernel object, an argument out of range, a memory limit that is too low, and as
+        `nc1fast.collapse`; and where no interval can be believed, because Tr Sigma_B is not told from 0 or the spread
+        rests on fewer than 20 pairs in effect.
 
     Warns
     -----
@@ -172,32 +182,15 @@ def pairs(
 
     Notes
     -----
-    Cost: 10 d0 + 60 depth flops a pair and as many a row, and N diagonal values; 64 N bytes. Pairs of classes, C (C + 1)/2, get
-    64 pairs of rows at least, in a first sample by which the next is planned. A file is read once for the distances from the centres,
-    and then row by row, about a microsecond each.
-    Accuracy: coverage of the intervals in bench/bench_coverage.py; see `nc1fast.estimators.centred` for what is exact.
+    Cost: 10 d0 + 60 depth flops a pair and as many a row, and N diagonal values; 64 N bytes. Each
+    two of the C classes get 64 pairs of rows at least, in a first sample from which the next is planned. A file is read
+    once for the distances from the centres, and then row by row, about a microsecond each.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py; see `nc1fast.estimators.centred_rows` for what is
+    exact.
     Source: Hoeffding (1948); Neyman (1934); Hansen & Hurwitz (1943); Fieller (1954).
     """
     n_pairs = None if n_pairs is None else as_count("n_pairs", n_pairs)
-    tolerance, confidence = _checked(tolerance, confidence, convention)
-    return pairs_within(
-        *(
-            LabelledData.of(X, y, unread=True),
-            kernel,
-            n_pairs,
-            tolerance,
-            confidence,
-            as_seed(seed),
-            convention,
-        ),
-        n_threads=n_threads,
-        memory_limit=as_limit(memory_limit),
-    )
-
-
-def _checked(tolerance: Any, confidence: Any, convention: str | None) -> tuple[float | None, float]:
-    """Tolerance and confidence."""
-    if convention is not None:
-        check_choice("convention", convention, CONVENTIONS)
-    tolerance = None if tolerance is None else as_number("tolerance", tolerance, above=0)
-    return tolerance, as_number("confidence", confidence, above=0, below=1)
+    accuracy = Accuracy(tolerance, confidence, convention)
+    settings = Settings(n_threads=n_threads, memory_limit=memory_limit)
+    data = LabelledData.of(X, y, unread=True)
+    return pairs_within(data, kernel, settings, accuracy, Sampling(seed, n_pairs))

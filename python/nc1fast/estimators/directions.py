@@ -1,13 +1,14 @@
 """Random hidden weights w ~ N(0, I), in independent groups that each cover the space more evenly than chance.
 
-Along the class means (an orthonormal basis of their span) the coordinates of a group are stratified: one in each of K slices of
-equal probability, in an order of its own for each basis vector (a Latin hypercube). On the rest of the space the weights
-are blocks of orthogonal vectors with the lengths of Gaussian ones. Each w is Gaussian all the same, so that means over w stay
-unbiased; and groups are independent, so that their spread is an honest measure of the error.
+Along the class means (an orthonormal basis of their span) the coordinates of a group of K weights are stratified: one
+in each of K slices of equal probability, in a random order for each basis vector (a Latin hypercube). In the rest of
+the space the weights are blocks of orthogonal vectors with the lengths of Gaussian ones. Each w is Gaussian all the
+same, so that means over w stay unbiased; and groups are independent, so that their spread measures the error.
 
-Where w and -w give the same, one of each pair will do: the first coordinate is drawn from its upper half, in slices half as wide.
-The second then advances from slice to slice by the golden ratio (a Kronecker sequence with a random start), so that kinks along any
-line through the plane of the two are met evenly.
+Where w and -w give the same, one of each pair suffices: the first coordinate is drawn from its upper half, in slices
+half as wide. The second then advances from slice to slice by the golden ratio (a Kronecker sequence with a random
+start), so that the kinks of the units, which are lines through the origin of the plane of the two, are spread evenly
+over all angles.
 Sources: McKay, Beckman & Conover (1979); Yu et al. (2016) for orthogonal random features; Cranley & Patterson (1976).
 """
 
@@ -29,19 +30,35 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 SAMPLINGS = ("stratified", "orthogonal", "plain")
-_STRATIFIED = 8  # directions at most
-_SMALLEST, _LARGEST = 32, 128  # features of a group
-_BLOCK = 256  # orthogonal vectors: 2 K d times so many flops, for ever less in more dimensions
-_FEWEST = 8  # groups, for their spread to say something
-_FLAT = 1e-6  # a direction of the means beside the longest, below which it is left to chance
+_STRATIFIED = 8  # stratified directions, at most
+_SMALLEST, _LARGEST = 32, 128  # weights of a group
+_BLOCK = (
+    256  # vectors made orthogonal together: 2 K d flops for each, for ever less in more dimensions
+)
+_FEWEST = 8  # groups, at least, to measure their spread
+_FLAT = (
+    1e-6  # length of the means along a direction, relative to the longest, that is not stratified
+)
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """Groups of hidden weights in `n_features` dimensions.
+    """Distribution of the hidden weights of a group.
 
-    `basis` (s, n_features) has orthonormal rows, along which weights are stratified.
+    Attributes
+    ----------
+    n_features : int
+        Length d of a weight vector.
+    group : int
+        Number K of weights in a group.
+    basis : ndarray of shape (s, n_features)
+        Orthonormal rows along which weights are stratified.
+    orthogonal : bool
+        Whether the rest of the weights is orthogonal; otherwise all are independent.
+    seed : int
+    even : bool, default False
+        Whether w and -w give the same.
     """
 
     n_features: int
@@ -49,10 +66,10 @@ class Directions:
     basis: Array
     orthogonal: bool
     seed: int
-    even: bool = False  # whether w and -w give the same
+    even: bool = False
 
     def draw(self, *index: int) -> Array:
-        """Weights of one group, shape (group, n_features): a function of seed and index alone."""
+        """Weights of one group, shape (group, n_features); they follow from the seed and the index alone."""
         rng = np.random.default_rng([self.seed, *index])
         K, d, s = self.group, self.n_features, len(self.basis)
         if not self.orthogonal:
@@ -66,7 +83,7 @@ class Directions:
         return rest + matmul(along, self.basis)
 
     def _slices(self, rng: np.random.Generator) -> list[Array]:
-        """Probabilities along each direction of the basis, each uniform."""
+        """Stratified uniform numbers (K,) for each direction of the basis; their normal quantiles are the coordinates."""
         K, s = self.group, len(self.basis)
         first: list[Array] = []
         if self.even and s > 0:
@@ -77,7 +94,7 @@ class Directions:
         return first + [(rng.permutation(K) + rng.uniform(size=K)) / K for _ in others]
 
     def _blocks(self, rng: np.random.Generator, free: int) -> list[Array]:
-        """Orthogonal vectors of the complement of the basis with Gaussian lengths, at least a group of them."""
+        """Blocks of orthogonal vectors with Gaussian lengths in the complement of the basis; K vectors at least."""
         K, d = self.group, self.n_features
         if free == 0:
             return [np.zeros((K, d))]
@@ -92,27 +109,28 @@ class Directions:
 
 
 def principal(means: Array) -> Array:
-    """Orthonormal rows along which means lie, the longest first: those that are worth being stratified."""
+    """Orthonormal rows (s, d), s <= 8, along which the means (n, d) are longest: the directions worth stratifying."""
     return linear.principal(means, _STRATIFIED, _FLAT)
 
 
 def check_sampling(sampling: str) -> None:
-    """Raise ValueError for an unknown one."""
+    """Raise ValueError unless `sampling` is the name of a way to draw weights."""
     check_choice("sampling", sampling, SAMPLINGS)
 
 
 def directions(
     n_features: int, means: Array, n_weights: int, sampling: str, seed: int, *, even: bool = False
 ) -> Directions:
-    """How to draw about `n_weights` weights at a time.
+    """Distribution of hidden weights, in groups of a size that suits samples of about `n_weights`.
 
     Parameters
     ----------
     n_features : int
     means : ndarray of shape (n_classes, n_features)
-        Class means, or something near them: any choice gives unbiased results.
+        Class means, or approximations to them: results are unbiased whatever they are.
     n_weights : int
     sampling : {"stratified", "orthogonal", "plain"}
+        Stratified along the means and orthogonal elsewhere; orthogonal; or independent.
     seed : int
     even : bool, default False
         Whether w and -w give the same.

@@ -1,4 +1,4 @@
-"""Random features of a kernel as an array, for whoever wants to look at them or to train on them."""
+"""Random features of a kernel as an array, to look at or to train on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.backend import thread_count
-from nc1fast.estimators.deep import check_deep, deep_map, widest
+from nc1fast.estimators.deep_map import Design, check_deep, deep_map, widest
 from nc1fast.estimators.directions import check_sampling
 from nc1fast.inputs.arrays import as_rows, rows_at
 from nc1fast.inputs.files import as_source, steady
@@ -34,7 +34,7 @@ def ntk_features(
     dtype: str = "float64",
     n_threads: int | None = None,
 ) -> NDArray[Any]:
-    """Random features H with H H^T about the Gram matrix of an NTK or NNGP kernel of the ReLU family.
+    """Random features H whose Gram matrix H H^T approximates that of an NTK or NNGP kernel of the ReLU family.
 
     Parameters
     ----------
@@ -43,29 +43,32 @@ def ntk_features(
     kernel : NTK, NNGP or ConjugateKernel
         Of relu, abs or a LeakyReLU, of any depth.
     n_features : int
-        Those of the linear part among them: d0, and one if there are biases.
+        Columns of H, those of the linear part included: d0, and one if there are biases.
     seed : int, default 0
+        >= 0; the same seed gives the same bits.
     sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
         How hidden weights are drawn; see `nc1fast.estimators.directions`.
     dtype : {"float64", "float32"}, default "float64"
+        Of H and of all that it is computed from.
     n_threads : int, optional
         As `nc1fast.collapse`; the bits do not depend on it.
 
     Returns
     -------
     ndarray of shape (n_samples, n_features)
-        The last columns are zero where n_features leaves no whole number of units.
+        The last columns are zero where n_features is not that of a whole number of units.
 
     Raises
     ------
     TypeError, ValueError
-        As `nc1fast.collapse` for its data; for another kernel, and too few features for one unit in each layer.
+        As `nc1fast.collapse` for X; for another kernel, an argument out of range, and too few features for one unit in
+        each layer.
 
     Notes
     -----
-    Cost: for layers of m units, about 2 N m (d0 + L m) flops a layer; m is n_features/(L - 1), of an NTK half of it.
+    Cost: for layers of m units, about 2 N m (d0 + L m) flops a layer; m is n_features/(L - 1), for an NTK half of it.
     Accuracy: errors of O(1/sqrt(m)), and a bias of O(1/m) from depth 3 on; figures in bench/bench_estimators.py.
-    Source: Zandieh et al. (2021); see `nc1fast.estimators.deep` for what differs.
+    Source: Zandieh et al. (2021); see `nc1fast.estimators.deep_map` for what differs.
 
     Examples
     --------
@@ -90,7 +93,8 @@ def ntk_features(
     out = np.zeros((len(rows), n_features), dtype)
     step = max(1, _CHUNK_NUMBERS // n_features)
     with workers(thread_count(n_threads)) as in_order:
-        drawn = deep_map(kernel, probe, np.asarray, width, sampling, (seed,), np.dtype(dtype))
+        design = Design(width, sampling, np.dtype(dtype))
+        drawn = deep_map(kernel, probe, np.asarray, design, (seed,))
 
         def fill(start: int) -> None:
             chunk = slice(start, start + step)

@@ -1,92 +1,92 @@
-"""What the public functions of the estimators and the choice of a method run, under limits that the choice sets."""
+"""Estimates by random features and by pairs of rows: what the public functions and the choice of a method call."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.core.backend import thread_count
-from nc1fast.estimators.deep_sample import DeepSample
-from nc1fast.estimators.growth import Limits, once, until
-from nc1fast.estimators.pairs import PairSample
-from nc1fast.estimators.shallow import FeatureSample
+from nc1fast.estimators import deep_sample, shallow
+from nc1fast.estimators.pair_sample import PairSample
+from nc1fast.estimators.tolerance import SizeLimits, of_size, within_tolerance
 from nc1fast.kernels.classes import Kernel
 from nc1fast.kernels.one_layer import one_layer
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
+    from nc1fast.estimators.accuracy import Accuracy, Sampling
     from nc1fast.inputs.labelled import LabelledData
-    from nc1fast.metrics.result import Collapse
+    from nc1fast.metrics import Collapse
+    from nc1fast.sums.settings import Settings
 
-N_UNITS, N_DEEP_UNITS, MOST_UNITS = 1024, 8192, 1 << 16
-N_PAIRS, MOST_PAIRS = 200_000, 100_000_000
-PILOT_UNITS, FIRST_PAIRS = 512, 20_000  # of a run that grows until it meets a tolerance
+MOST_UNITS, MOST_PAIRS = 1 << 16, 100_000_000  # of a sample that grows until it meets a tolerance
+PILOT_UNITS = 512  # of the sample of one layer that the first of those is planned from
+N_PAIRS, FIRST_PAIRS = 200_000, 20_000  # without a tolerance; of the first planned sample
 
 
 def features_within(
-    data: LabelledData,
-    kernel: Any,
-    n_units: int | None,
-    sampling: str,
-    tolerance: float | None,
-    confidence: float,
-    seed: int,
-    convention: str | None,
-    *,
-    dtype: str,
-    n_threads: int | None,
-    memory_limit: int | None,
-    exact: float = math.inf,
+    data: LabelledData, kernel: Any, settings: Settings, accuracy: Accuracy, sampling: Sampling
 ) -> Collapse:
-    """`nc1fast.estimators.shallow`, with `exact` as in `Limits`."""
-    rows, classes, labels = data.rows, data.classes.of_row, data.classes.labels
-    layer = one_layer(kernel, rows.shape[1]) if isinstance(kernel, Kernel) else None
-    settings: dict[str, Any] = {
-        "seed": seed,
-        "sampling": sampling,
-        "dtype": dtype,
-        "n_threads": thread_count(n_threads),
-        "memory_limit": memory_limit,
-    }
-    sample: FeatureSample | DeepSample
+    """Estimate nc1 from random hidden units.
+
+    Parameters
+    ----------
+    data : LabelledData
+        Rows of a file need not have been searched for NaN and Inf.
+    kernel : Kernel
+    settings : Settings
+        Of which dtype, n_threads and memory_limit count.
+    accuracy : Accuracy
+    sampling : Sampling
+        n_terms are hidden units: 1,024 by default at depth 2, 8,192 beyond, up to 65,536 with a tolerance.
+
+    Raises
+    ------
+    RefusedError
+        If no interval could be believed, or the exact value is quicker.
+    TypeError, ValueError
+        As `nc1fast.estimators.features`.
+    """
+    layer = one_layer(kernel, data.n_features) if isinstance(kernel, Kernel) else None
+    sample: shallow.ShallowSample | deep_sample.DeepSample
     if layer is None:
-        first = pilot = n_units or N_DEEP_UNITS
-        sample = DeepSample(rows, classes, labels, kernel, n_units=first, **settings)
+        first = pilot = sampling.n_terms or deep_sample.DEFAULT_UNITS
+        sample = deep_sample.DeepSample(data, kernel, sampling, settings)
     else:
-        first, pilot = n_units or N_UNITS, min(n_units or PILOT_UNITS, PILOT_UNITS)
-        sample = FeatureSample(rows, classes, labels, kernel, layer, n_units=first, **settings)
-    if tolerance is None:
-        return once(sample, first, confidence, convention)
+        first = sampling.n_terms or shallow.DEFAULT_UNITS
+        pilot = min(sampling.n_terms or PILOT_UNITS, PILOT_UNITS)
+        sample = shallow.ShallowSample(data, kernel, layer, sampling, settings)
+    if accuracy.tolerance is None:
+        return of_size(sample, first, accuracy)
     sample.draw(pilot)
-    limits = Limits(first, n_units or MOST_UNITS, exact)
-    return until(sample, tolerance, confidence, convention, limits)
+    limits = SizeLimits(first, sampling.n_terms or MOST_UNITS, sampling.exact_terms)
+    return within_tolerance(sample, accuracy, limits)
 
 
 def pairs_within(
-    data: LabelledData,
-    kernel: Any,
-    n_pairs: int | None,
-    tolerance: float | None,
-    confidence: float,
-    seed: int,
-    convention: str | None,
-    *,
-    n_threads: int | None,
-    memory_limit: int | None,
-    exact: float = math.inf,
+    data: LabelledData, kernel: Any, settings: Settings, accuracy: Accuracy, sampling: Sampling
 ) -> Collapse:
-    """`nc1fast.estimators.pairs`, with `exact` as in `Limits`."""
-    rows, classes, labels = data.rows, data.classes.of_row, data.classes.labels
+    """Estimate nc1 from sampled pairs of rows.
+
+    Parameters
+    ----------
+    data, settings, accuracy
+        As `features_within`, but the dtype is always float64.
+    kernel : Kernel
+    sampling : Sampling
+        n_terms are pairs: 200,000 by default, up to 10^8 with a tolerance.
+
+    Raises
+    ------
+    RefusedError
+        If no interval could be believed, or the exact value is quicker.
+    TypeError, ValueError
+        As `nc1fast.estimators.pairs`.
+    """
     if not isinstance(kernel, Kernel):
         raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}")
-    sample = PairSample(
-        *(rows, classes, labels, kernel, seed),
-        n_threads=thread_count(n_threads),
-        memory_limit=memory_limit,
-    )
+    sample = PairSample(data, kernel, sampling.seed, settings)
     sample.draw(sample.pilot())
-    if tolerance is None:
-        return once(sample, n_pairs or N_PAIRS, confidence, convention)
-    most = n_pairs or MOST_PAIRS
-    limits = Limits(min(FIRST_PAIRS, most), most, exact)
-    return until(sample, tolerance, confidence, convention, limits)
+    if accuracy.tolerance is None:
+        return of_size(sample, sampling.n_terms or N_PAIRS, accuracy)
+    most = sampling.n_terms or MOST_PAIRS
+    limits = SizeLimits(min(FIRST_PAIRS, most), most, sampling.exact_terms)
+    return within_tolerance(sample, accuracy, limits)

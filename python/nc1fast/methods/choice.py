@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.core.backend import thread_count
 from nc1fast.estimators.estimate import RefusedError
-from nc1fast.estimators.growth import LITTLE
+from nc1fast.estimators.tolerance import WASTE
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.exact import by_exact
 from nc1fast.methods.prices import prices
@@ -76,7 +76,7 @@ def _quicker(
     why, lost = [f"{exact:.2g} s expected"], 0.0
     # The shortcut first: it is exact.
     for name, own in sorted(price.items(), key=lambda item: (item[0] != "shortcut", item[1].begun)):
-        if lost + own.begun > LITTLE * exact * share:
+        if lost + own.begun > WASTE * exact * share:
             why.append(f"{own.begun:.2g} s by {name} to begin with")
             continue
         try:

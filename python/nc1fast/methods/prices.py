@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nc1fast.estimators.pairs import PILOT
 from nc1fast.estimators.runs import PILOT_UNITS
+from nc1fast.estimators.strata import PILOT_PAIRS
 from nc1fast.kernels.one_layer import one_layer
 from nc1fast.shortcuts import shortcut_of
 
@@ -69,7 +69,7 @@ def prices(
         out["shortcut"] = Price(n * (n_classes + 1) * row + classes)
     strata = n_classes * (n_classes + 1) / 2
     term = _DRAWN * layers + _DRAWN_FEATURE * n_features
-    pilot = (PILOT * term + 2 * _STRATUM) * strata
+    pilot = (PILOT_PAIRS * term + 2 * _STRATUM) * strata
     out["pairs"] = Price((n + 28 * n_classes) * term + pilot, term)
     if (layer := one_layer(kernel, n_features)) is not None:
         unit = n * (_UNIT + _UNIT_FEATURE * n_features) * (4 if layer.tangent else 1) + _UNIT_DRAWN

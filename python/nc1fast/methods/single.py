@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.estimators.accuracy import Accuracy, Sampling
 from nc1fast.estimators.runs import features_within, pairs_within
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.shortcuts import shortcut_of, shortcut_sums
@@ -40,21 +41,10 @@ def by_features(
     settings: Settings,
     exact: float = math.inf,
 ) -> Collapse:
-    """Estimate from random hidden units; `exact` as in `Limits`."""
-    return features_within(
-        data,
-        kernel,
-        None,
-        "stratified",
-        request.tolerance,
-        request.confidence,
-        request.seed or 0,
-        request.convention,
-        dtype="float32" if settings.dtype == "float32" else "float64",
-        n_threads=settings.n_threads,
-        memory_limit=settings.memory_limit,
-        exact=exact,
-    )
+    """Estimate from random hidden units; `exact` as `exact_terms` of `Sampling`."""
+    dtype = "float32" if settings.dtype == "float32" else "float64"
+    settings = dataclasses.replace(settings, dtype=dtype)
+    return features_within(data, kernel, settings, _accuracy(request), _sampling(request, exact))
 
 
 def by_pairs(
@@ -64,19 +54,16 @@ def by_pairs(
     settings: Settings,
     exact: float = math.inf,
 ) -> Collapse:
-    """Estimate from sampled pairs of rows; `exact` as in `Limits`."""
-    return pairs_within(
-        data,
-        kernel,
-        None,
-        request.tolerance,
-        request.confidence,
-        request.seed or 0,
-        request.convention,
-        n_threads=settings.n_threads,
-        memory_limit=settings.memory_limit,
-        exact=exact,
-    )
+    """Estimate from sampled pairs of rows; `exact` as `exact_terms` of `Sampling`."""
+    return pairs_within(data, kernel, settings, _accuracy(request), _sampling(request, exact))
+
+
+def _accuracy(request: Request) -> Accuracy:
+    return Accuracy(request.tolerance, request.confidence, request.convention)
+
+
+def _sampling(request: Request, exact: float) -> Sampling:
+    return Sampling(request.seed or 0, exact_terms=exact)
 
 
 BY_NAME: dict[str, Callable[..., Collapse]] = {

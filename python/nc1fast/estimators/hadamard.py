@@ -1,4 +1,7 @@
-"""Sketches of features: some coordinates of a random rotation, by Walsh and Hadamard's matrix."""
+"""Subsampled randomized Hadamard transforms (SRHT): some coordinates of a random rotation of features.
+
+Source: Ailon & Chazelle (2006); Tropp (2011).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _OCTET = 8
 
 
 def hadamard(n: int) -> Array:
-    """Sylvester's matrix of +-1 with H H^T = n, n a power of two."""
+    """Sylvester's matrix of +-1, shape (n, n), with H H^T = n I; n is a power of two."""
     H = np.ones((1, 1))
     while len(H) < n:
         H = np.block([[H, H], [H, -H]])
@@ -26,7 +29,11 @@ def hadamard(n: int) -> Array:
 
 
 def walsh_hadamard(A: Array) -> Array:
-    """A H, shape (n, d), d a power of two: along both sides of a row laid out as a square, 4 n d^1.5 flops by matrix products."""
+    """Product A H of rows A (n, d), d a power of two, with Hadamard's matrix: shape (n, d).
+
+    H is a Kronecker product, so that each row is laid out as a matrix and multiplied from both sides: 4 n d^1.5 flops,
+    all in matrix products.
+    """
     n, d = A.shape
     right = 1 << (d.bit_length() // 2)
     left = d // right
@@ -38,13 +45,20 @@ def walsh_hadamard(A: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """Some coordinates of H D v for D = diag(signs): each g has E g(v) g(v') = <v, v'>, and a full set of them has that mean exactly."""
+    """Coordinates g of H D v, D = diag(signs): each has E g(v) g(v') = <v, v'>, and the mean over all of them equals it.
 
-    signs: Array  # (d,)
-    coordinates: NDArray[np.intp]  # (k,), below the power of two that d is padded to
+    Attributes
+    ----------
+    signs : ndarray of shape (d,)
+    coordinates : ndarray of int of shape (k,)
+        Below the power of two to which d is padded.
+    """
+
+    signs: Array
+    coordinates: NDArray[np.intp]
 
     def __call__(self, V: Array) -> Array:
-        """Shape (n, k) of rows V (n, d)."""
+        """Coordinates (n, k) of rows V (n, d)."""
         d = V.shape[1]
         return walsh_hadamard(np.pad(V * self.signs, ((0, 0), (0, _padded(d) - d))))[
             :, self.coordinates
@@ -52,10 +66,10 @@ class Sketch:
 
 
 def sketch(n_features: int, n_coordinates: int, rng: np.random.Generator) -> Sketch:
-    """Random signs, and coordinates without repetition as long as there are any.
+    """Draw random signs, and coordinates that repeat only when all have been taken.
 
-    They come in octets in their order, so that of the first eight features, any two have like and unlike signs in turn
-    in eight consecutive coordinates: what these make of their products adds up to zero.
+    Coordinates come in octets of consecutive ones. Within an octet, any two of the first eight features have the same
+    sign four times and opposite signs four times, so that their products add up to zero.
     """
     octets = max(1, _padded(n_features) // _OCTET)
     rounds = [rng.permutation(octets) for _ in range(-(-n_coordinates // (octets * _OCTET)))]

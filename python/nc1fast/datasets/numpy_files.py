@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets.reading import DAMAGED, about, checked_shape, malformed
+from nc1fast.datasets.damage import DAMAGED, about, checked_shape, malformed
 from nc1fast.support.npy import members, open_member, read_exactly, read_header
 from nc1fast.support.reading import one_line
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# The pairs of names that are looked for in an .npz file; the last is that of Keras's data sets.
+# Names of data and labels that are looked for in an .npz file; the last pair is that of Keras's data sets.
 PAIRS = (("X", "y"), ("x", "y"), ("data", "labels"), ("x_train", "y_train"))
 
 
@@ -28,7 +28,7 @@ def read_npy(path: Path) -> NDArray[Any]:
 
 
 def read_npz(path: Path, keys: Sequence[str] | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Read the data and the labels of an .npz file; only these two arrays are read."""
+    """Read the data and the labels of an .npz file, by the names `keys` or the usual ones; other arrays are not read."""
     try:
         with zipfile.ZipFile(path) as archive:
             infos = members(archive)
@@ -42,6 +42,7 @@ def read_npz(path: Path, keys: Sequence[str] | None) -> tuple[NDArray[Any], NDAr
 
 
 def _pair(path: Path, names: list[str], keys: Sequence[str] | None) -> tuple[str, str]:
+    """Names of the arrays of data and labels, among the `names` in the file."""
     have = f"it has {', '.join(map(repr, names[:8])) + (', ...' if len(names) > 8 else '') or 'no arrays'}"
     if keys is not None:
         for key in keys:
@@ -59,6 +60,7 @@ def _pair(path: Path, names: list[str], keys: Sequence[str] | None) -> tuple[str
 
 
 def _array(stream: IO[bytes]) -> NDArray[Any]:
+    """Read one array in the .npy format."""
     head = read_header(stream)
     checked_shape(head.shape)
     data = np.frombuffer(read_exactly(stream, head.n_bytes), head.dtype)

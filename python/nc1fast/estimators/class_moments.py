@@ -1,6 +1,6 @@
-"""Means and variances of random units, class by class: sums of squares of centred values, so that nothing cancels.
+"""Means and variances of random units, class by class, as sums of squares of centred values, so that nothing cancels.
 
-Chunks of rows come sorted by class; what they add is merged in float64, in the order in which they come.
+Rows come in chunks that are sorted by class; the moments of each chunk are merged in float64, in the order of the chunks.
 Source: Chan, Golub & LeVeque (1983).
 """
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]  # float64, or float32 where the caller asks for it
 
-_SHORT = 16  # rows of a class in a chunk, on average, up to which the classes are summed together
+_SHORT = 16  # mean rows of a class in a chunk up to which all classes are summed in one call
 
 
 class Segments(NamedTuple):
-    """Rows sorted by class: the k classes that there are, where each begins, and its number of rows."""
+    """A chunk of rows sorted by class: the k classes present, the first row of each, and its number of rows."""
 
-    classes: NDArray[np.intp]
-    starts: NDArray[np.intp]
-    counts: NDArray[np.intp]
+    classes: NDArray[np.intp]  # (k,)
+    starts: NDArray[np.intp]  # (k,)
+    counts: NDArray[np.intp]  # (k,)
 
     def slices(self) -> list[tuple[int, slice]]:
-        """Each class and its rows."""
+        """Pairs of a class and the slice of its rows, in order."""
         ends = self.starts + self.counts
         return [
             (int(c), slice(int(a), int(b)))
@@ -37,14 +37,32 @@ class Segments(NamedTuple):
 
 
 def segments(classes: NDArray[np.integer[Any]]) -> tuple[NDArray[np.intp], Segments]:
-    """The order that sorts rows by class, and where the classes then are."""
+    """Order (n,) that sorts a chunk of rows by class, and where the classes then lie.
+
+    Chunks are sorted one by one, so that no order of all rows is kept in memory.
+    """
     order = np.argsort(classes, kind="stable")
     present, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
     return order, Segments(present.astype(np.intp), starts, counts)
 
 
-class Moments:
-    """Of each class: the mean of every unit, (C, m) or (C, m, d), and its sum of squared deviations, (C, m)."""
+class ClassMoments:
+    """Moments of m columns within each class; a column holds numbers, or vectors of d numbers.
+
+    Parameters
+    ----------
+    n_classes : int
+    *shape : int
+        (m,) or (m, d).
+
+    Attributes
+    ----------
+    n : ndarray of shape (n_classes,)
+        Rows so far.
+    mean : ndarray of shape (n_classes, *shape)
+    squares : ndarray of shape (n_classes, m)
+        Sum of the squared distances from the mean.
+    """
 
     def __init__(self, n_classes: int, *shape: int) -> None:
         self.n = np.zeros(n_classes, dtype=np.int64)
@@ -52,7 +70,7 @@ class Moments:
         self.squares = np.zeros((n_classes, shape[0]))
 
     def join(self, classes: Any, n: Any, mean: Array, squares: Array) -> None:
-        """Merge the moments of other rows, of one class or of an array of different ones (Chan's merge)."""
+        """Merge moments of other rows by Chan's formula; `classes` is one class or an array of distinct ones."""
         old = self.n[classes]
         share = np.expand_dims(n / (old + n), tuple(range(np.ndim(old), mean.ndim)))
         step = mean - self.mean[classes]
@@ -62,15 +80,15 @@ class Moments:
         self.mean[classes] += share * step
         self.n[classes] = old + n
 
-    def merge(self, other: Moments) -> None:
-        """Join those of other rows."""
+    def merge(self, other: ClassMoments) -> None:
+        """Add the moments of the same columns over other rows."""
         present = np.flatnonzero(other.n)
         for c in present if self.mean.ndim > 2 else [present]:
             self.join(c, other.n[c], other.mean[c], other.squares[c])
 
 
-def add_values(moments: Moments, H: Array, parts: Segments) -> None:
-    """Add the columns of H, (n, m), which is overwritten."""
+def add_values(moments: ClassMoments, H: Array, parts: Segments) -> None:
+    """Add rows H (n, m), sorted by class; H is overwritten."""
     counts = parts.counts[:, None].astype(H.dtype)
     if len(H) <= _SHORT * len(parts.counts):
         means = np.add.reduceat(H, parts.starts, axis=0) / counts
@@ -85,16 +103,17 @@ def add_values(moments: Moments, H: Array, parts: Segments) -> None:
     moments.join(parts.classes, parts.counts, means, squares)
 
 
-def add_tangents(moments: Moments, A: Array, t: Array, parts: Segments) -> None:
-    """Add a_k(i) t_i, with A (n, m) the derivatives and t (n, d)."""
+def add_tangents(moments: ClassMoments, A: Array, t: Array, parts: Segments) -> None:
+    """Add the vectors a_k(i) t_i of rows sorted by class: A (n, m) holds the derivatives, t is (n, d)."""
     for c, rows in parts.slices():
         moments.join(c, rows.stop - rows.start, *_tangents(A[rows], t[rows]))
 
 
 def _tangents(A: Array, t: Array) -> tuple[Array, Array]:
-    """Mean (m, d) of a_k(i) t_i, and squared deviations in all d together, (m,).
+    """Mean (m, d) of the vectors a_k(i) t_i, and their summed squared distances from it, (m,).
 
-    With a = mean + alpha and t = r + d, r the mean of t:  a t - mean(a t) = mean d + alpha r + (alpha d - mean(alpha d)), so
+    With a = mean + alpha and t = r + d, r the mean of t:
+    a t - mean(a t) = mean d + alpha r + (alpha d - mean(alpha d)), so
     sum |.|^2 = mean^2 q + |r|^2 alpha2 + [sum alpha^2 |d|^2 - n |m|^2] + 2 n mean r.m + 2 mean sum alpha |d|^2
     + 2 sum alpha^2 d.r,   q = sum |d|^2, m = mean(alpha d): sums of products of deviations alone.
     """

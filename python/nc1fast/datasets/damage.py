@@ -1,4 +1,4 @@
-"""What the readers share: the error that names a file, and reads that stop where a header says."""
+"""Errors that name a damaged file, and ways to open one; shared by all readers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# What a damaged compressed file may raise: BadGzipFile is an OSError, an encrypted member a RuntimeError,
-# a name in a zip that is no text a UnicodeDecodeError.
+# Errors that a damaged compressed file may raise: BadGzipFile is an OSError, an encrypted member gives a RuntimeError,
+# and a name in a zip that is no text a UnicodeDecodeError.
 DAMAGED = (
     EOFError,
     OSError,
@@ -29,12 +29,12 @@ DAMAGED = (
 
 
 def malformed(path: Path, what: str) -> ValueError:
-    """Return the error for a file that cannot be used: one line, the file first."""
+    """The error for a file that cannot be used: one line that starts with the file."""
     return ValueError(f"{shown(path)}: {what}")
 
 
 def checked_file(path: Path) -> Path:
-    """Return `path` if it is a regular file; a pipe or device could block for ever."""
+    """The path, if it is that of a regular file that may be read; a pipe or device could block for ever."""
     if not path.exists():
         raise FileNotFoundError(f"{shown(path)}: no such file")
     check_regular(path)
@@ -45,7 +45,7 @@ def checked_file(path: Path) -> Path:
 
 @contextmanager
 def about(path: Path, what: str) -> Iterator[None]:
-    """What the readers of `support.npy` say, with a subject and the file."""
+    """Complete the ValueErrors of `support.npy`, which start with a verb: the file and the subject `what` come first."""
     try:
         yield
     except ValueError as error:
@@ -53,7 +53,7 @@ def about(path: Path, what: str) -> Iterator[None]:
 
 
 def checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that a header promises if an array can have it, and has numbers."""
+    """The shape that a header promises, if an array can have it and is not empty; else ValueError."""
     check_shape(shape)
     if 0 in shape:
         raise ValueError(f"holds no data, shape {shape}")
@@ -62,7 +62,7 @@ def checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, through gzip where its content (not its name) is gzipped."""
+    """Open a file to read bytes, through gzip if its content starts as a gzip file does, whatever its name."""
     with path.open("rb") as raw:
         gzipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)

@@ -1,0 +1,180 @@
+"""Reader of comma-separated tables of numbers with a column of labels."""
+
+from __future__ import annotations
+
+import csv
+import re
+from array import array
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.datasets.damage import malformed
+from nc1fast.inputs.labels import as_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+
+
+def read_csv(path: Path, labels: str | int | None) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Features (N, d0) and labels (N,); `labels` is the name or the index of their column, None for the last."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return _table(path, _rows(stream), labels)
+    except UnicodeDecodeError as error:
+        raise malformed(path, f"is not UTF-8 text (byte {error.start})") from error
+    except csv.Error as error:
+        raise malformed(path, f"is not comma-separated text ({error})") from error
+
+
+def _rows(stream: Any) -> Iterator[tuple[int, list[str]]]:
+    """The line number and the cells of each line that is not blank."""
+    reader = csv.reader(stream, strict=True, skipinitialspace=True)
+    for cells in reader:
+        if cells and any(cell.strip() for cell in cells):
+            yield reader.line_num, cells
+
+
+class _Table:
+    """Lines of a table with `width` cells each, of which that in `column` is the label."""
+
+    def __init__(self, path: Path, width: int, column: int) -> None:
+        self.path, self.width, self.column = path, width, column
+        self.values = array("d")  # N (width - 1) features, row by row
+        self.names: list[str] = []  # N labels
+        self.lines: list[int] = []  # N line numbers
+
+    def append(self, line: int, cells: list[str]) -> None:
+        """Add one line; ValueError for another number of cells, or a feature that is no number."""
+        if len(cells) != self.width:
+            raise malformed(
+                self.path,
+                f"line {line} has {len(cells)} cells, the first line has {self.width}",
+            )
+        features = cells[: self.column] + cells[self.column + 1 :]
+        try:
+            if "_" in "".join(features):  # float() takes 1_000 for a number
+                raise ValueError
+            self.values.extend(map(float, features))
+        except ValueError:
+            j, bad = next(
+                (j, c) for j, c in enumerate(cells) if j != self.column and not _is_number(c)
+            )
+            what = f"is not a number: {_quoted(bad)}" if bad.strip() else "is empty"
+            raise malformed(self.path, f"line {line}, column {j} (from 0) {what}") from None
+        self.names.append(cells[self.column].strip())
+        self.lines.append(line)
+
+    def starts_with_header(self) -> bool:
+        """Whether the first line is a header whose features are named by numbers: its label alone is no number."""
+        return (
+            len(self.names) > 1
+            and not _is_number(self.names[0])
+            and all(map(_is_number, self.names[1:]))
+        )
+
+    def finish(self, first: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Features (N, width - 1) and labels (N,) of the lines from number `first` on, from 0; ValueError if unusable."""
+        path, column = self.path, self.column
+        names, lines = self.names[first:], self.lines[first:]
+        if not names:
+            raise malformed(path, "has a header and no data")
+        X = np.frombuffer(self.values, np.float64).reshape(-1, self.width - 1)[first:]
+        if not np.isfinite(X).all():
+            i, j = np.argwhere(~np.isfinite(X))[0]
+            raise malformed(
+                path,
+                f"line {lines[i]}, column {j + (j >= column)} (from 0) is {X[i, j]}, must be finite",
+            )
+        if "" in names:
+            raise malformed(path, f"line {lines[names.index('')]} has no label")
+        return X, _label_array(path, names)
+
+
+def _table(
+    path: Path, rows: Iterator[tuple[int, list[str]]], labels: str | int | None
+) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Features (N, d0) and labels (N,) of lines with their numbers."""
+    first = next(rows, None)
+    if first is None:
+        raise malformed(path, "is empty")
+    line, head = first
+    column = _label_column(path, [cell.strip() for cell in head], labels)
+    if len(head) < 2:
+        raise malformed(
+            path, "has one column; features and a label, separated by commas, are needed"
+        )
+    header = isinstance(labels, str) or _is_header(path, line, head[:column] + head[column + 1 :])
+    table = _Table(path, len(head), column)
+    if not header:
+        table.append(line, head)
+    for line, cells in rows:
+        table.append(line, cells)
+    return table.finish(int(not header and table.starts_with_header()))
+
+
+def _is_header(path: Path, line: int, features: list[str]) -> bool:
+    """Whether no feature cell of the first line is a number; ValueError if only some are."""
+    bad = [cell for cell in features if not _is_number(cell)]
+    if bad and len(bad) < len(features):
+        raise malformed(
+            path,
+            f"line {line} has both numbers and text ({_quoted(bad[0])}): neither header nor data",
+        )
+    return bool(bad)
+
+
+def _label_column(path: Path, head: list[str], labels: str | int | None) -> int:
+    """Index >= 0 of the column of labels, whose cells of the first line are `head`."""
+    if isinstance(labels, str):
+        if head.count(labels) != 1:
+            have = ", ".join(map(_quoted, head[:8])) + (", ..." if len(head) > 8 else "")
+            found = "no column" if labels not in head else "more than one column"
+            raise malformed(path, f"{found} named {_quoted(labels)}; the first line has {have}")
+        return head.index(labels)
+    index = -1 if labels is None else labels
+    if not -len(head) <= index < len(head):
+        raise malformed(path, f"no column {index} for the labels; there are {len(head)}")
+    return index % len(head)
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell is a number as tables write it, NaN and Inf included."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def _label_array(path: Path, names: list[str]) -> NDArray[Any]:
+    """Labels (N,) in int64 if all are whole numbers, in float64 if all are numbers, else as text."""
+    if all(map(_WHOLE.fullmatch, names)):
+        whole = [int(name) for name in names]
+        if max(map(abs, whole)) < 2**63:
+            return np.array(whole, dtype=np.int64)
+    elif all(map(_is_number, names)):
+        y = np.array([float(name) for name in names])
+        if not np.isfinite(y).all():
+            raise malformed(
+                path, f"a label is {_quoted(names[int(np.argmin(np.isfinite(y)))])}, must be finite"
+            )
+        if len(set(map(Decimal, set(names)))) > len(set(y.tolist())):
+            raise malformed(path, "has labels that differ by less than float64 can tell apart")
+        return y
+    try:
+        classes, labels = as_labels(names, len(names), "labels")
+    except ValueError as error:
+        raise malformed(path, str(error)) from error
+    return labels[classes]
+
+
+def _quoted(cell: str) -> str:
+    """A cell in quotes, cut short to 40 characters."""
+    return repr(cell if len(cell) <= 40 else cell[:37] + "...")
