@@ -47,6 +47,11 @@ def _arc(m: Any, of: Any) -> tuple[Any, Any, Any]:
     return theta, theta * square * series, of.sqrt(m * (2 - m))
 
 
+def _gap(m: Any, of: Any) -> tuple[Any]:
+    """Return the second of them over pi."""
+    return (_arc(m, of)[1] / of.pi,)
+
+
 @dataclass(frozen=True)
 class Case:
     """One function over one range of arguments.
@@ -110,6 +115,15 @@ CASES = (
         ("arc(m).theta", "arc(m).gap", "arc(m).sin"),
         "m = 0 or normal, to 1",
         _arc,
+        lambda dtype: (smallest_normal(dtype), 1.0),
+        lambda _: (0.5, 2.0**-12, 2.0**-27, 2.0**-53),
+        zero=True,
+    ),
+    Case(
+        "gap",
+        ("gap(m)",),
+        "m = 0 or normal, to 1",
+        _gap,
         lambda dtype: (smallest_normal(dtype), 1.0),
         lambda _: (0.5, 2.0**-12, 2.0**-27, 2.0**-53),
         zero=True,

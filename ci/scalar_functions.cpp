@@ -41,6 +41,7 @@ bool evaluate(std::string_view name, std::ptrdiff_t n, const Lane<V>* x, const L
       const math::Arc<V> a = math::arc(m);
       return Values<V, 3>{{a.theta, a.gap, a.sin}};
     });
+  if (name == "gap") return with([](V m, V) { return Values<V, 1>{{math::gap(m)}}; });
   if (name == "asin") return with([](V s, V m) { return Values<V, 1>{{math::asin(s, m)}}; });
   if (name == "exp") return with([](V v, V) { return Values<V, 1>{{math::exp(v).exp()}}; });
   if (name == "expm1") return with([](V v, V) { return Values<V, 1>{{math::exp(v).expm1()}}; });

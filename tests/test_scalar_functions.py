@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from copy import copy
 from pathlib import Path
@@ -17,6 +18,7 @@ if not (ROOT / "ci" / "scalar_functions.py").is_file():
 sys.path.insert(0, str(ROOT / "ci"))
 
 import scalar_functions as scalars
+from coefficients import TABLES
 from scalar_cases import BOUND, CASES, MPMATH, NUMPY, mp, smallest_normal
 
 N_OUTPUTS = {case.function: len(case.outputs) for case in CASES}
@@ -75,6 +77,25 @@ def test_the_gap_is_what_its_series_says():
             theta = mp.acos(1 - mp.mpf(m))
             gap = mp.sin(theta) - theta * mp.cos(theta)
             assert abs(CASES[0].truth(mp.mpf(m), MPMATH)[1] / gap - 1) < 1e-38
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_coefficients_are_those_derived(name):
+    header = (ROOT / "cpp" / "nc1fast" / "math.hpp").read_text(encoding="utf-8")
+    pattern = rf"// [^\n]* ([\d.e-]+) \| ([\d.e-]+)\n[^{{]*struct {name} {{[^{{]*{{([^}}]*)}};\s*}};\s*template <>\s*struct {name}<float> {{[^{{]*{{([^}}]*)}}"
+    found = re.search(pattern, header)
+    assert found is not None
+    for n, error, numbers, digits in zip(
+        TABLES[name].sizes, found.group(1, 2), found.group(3, 4), (18, 10), strict=True
+    ):
+        stated = [mp.mpf(number.strip().rstrip("f")) for number in numbers.split(",")]
+        derived = TABLES[name].coefficients(n)
+        assert len(stated) == n
+        assert all(
+            abs(a - b) <= abs(b) * mp.mpf(10) ** (1 - digits)
+            for a, b in zip(stated, derived, strict=True)
+        )
+        assert TABLES[name].error(stated, 200) <= 1.1 * float(error)
 
 
 def test_roots_at_zero(lanes):

@@ -7,58 +7,14 @@
 // A new activation: a struct here, its name in `Activations`, and its phi in python/nc1fast/activations.py.
 #pragma once
 
-#include "nc1fast/math.hpp"
+#include "nc1fast/dual.hpp"
 
 namespace nc1fast {
-
-// What is known of one row at one layer: s^2 is the variance of its pre-activation; h and nu, o, root = sqrt(o) belong
-// to the activation. The differences d.. are to the reference row of the class, formed without cancellation.
-template <class V>
-struct Row {
-  V s, h, nu, o, root;
-  V ds, dh, dnu, dalpha, cos_alpha, dbeta;
-};
-// What leads from one layer to the next: rho' = f_i f_j value + g_i g_j.
-template <class V>
-struct Link {
-  V f, g, df, dg;
-};
-// The same, by number: how they are stored, an array each.
-enum Field : int { kS, kH, kNu, kO, kRoot, kDs, kDh, kDnu, kDalpha, kCosAlpha, kDbeta, kF, kG, kDf, kDg, kFields };
-constexpr unsigned bit(Field f) { return 1u << f; }
-
-template <class V>
-struct Pair {
-  V rho, m;
-};
-
-template <class V>
-struct Dual {
-  V value, derivative;
-  V m;  // 1 - |value| without cancellation, for activations with `exact_m`
-};
-
-// Traits, with the defaults that most activations keep.
-struct Smooth {
-  static constexpr unsigned fields = 0;           // row quantities that dual() reads, besides h
-  static constexpr bool exact_m = false;          // value is a correlation and dual() gives m
-  static constexpr bool signed_value = true;      // value can be negative
-  static constexpr bool root_value = false;       // value moves like the angle near rho = +-1
-  static constexpr bool root_derivative = false;  // the derivative does
-  static constexpr bool has_derivative = true;
-  static constexpr double root_slope = 0;  // |d value/d theta|, where the value has a root
-  // For u ~ N(0, a) and q = E[phi^2]: E[phi''^2] and E[u^2 phi''^2], without the part that a kink adds; |a dq/da|; and
-  // a bound on E[u^2 phi'^2]/(a E[phi'^2]) and on |d log E[phi'^2]/d log a|.
-  static double bend(double) { return 0; }
-  static double swing(double) { return 0; }
-  static double drift(double, double q) { return q; }
-  static double radial(double) { return 1; }
-};
 
 // max(u, slope u): arc-cosine kernel of degree 1, Cho & Saul (2009), plus its linear part.
 template <bool Leaky>
 struct Rectifier : Smooth {
-  static constexpr bool exact_m = true, signed_value = Leaky, root_derivative = true;
+  static constexpr bool exact_m = true, signed_value = Leaky, root_derivative = true, value_alone = true;
   double kinked, linear;  // shares of the ReLU and of the linear part in the normalised value
   double diagonal, turn;  // derivative = diagonal - turn theta
   NC1FAST_HD explicit Rectifier(double slope)
@@ -73,19 +29,14 @@ struct Rectifier : Smooth {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
     using T = Lane<V>;
     const math::Arc<V> arc = math::arc(p.m);
-    const V gap = T(1 / math::pi) * arc.gap;
-    // [sin + (pi - theta) cos]/pi = max(rho, 0) + gap, |rho| = 1 - m; theta = pi/2 -+ (pi/2 - its acute angle).
-    const V relu = T(0.5) * (p.rho + (T(1) - p.m)) + gap;
+    // theta = pi/2 -+ (pi/2 - its acute angle)
     const V acute = math::copysign(T(math::pi / 2) - arc.theta, p.rho);
-    Dual<V> d{relu, T(diagonal - turn * math::pi / 2) + T(turn) * acute, splat<V>(0)};
-    const auto obtuse = p.rho < T(0);
-    d.m = (obtuse ? splat<V>(1) : p.m) - gap;
-    if constexpr (Leaky) {
-      const V chord = T(kinked) * d.m + T(linear) * (obtuse ? T(2) - p.m : p.m);
-      d.value = T(kinked) * relu + T(linear) * p.rho;
-      d.m = d.value < T(0) ? T(2) - chord : chord;
-    }
-    return d;
+    return with_gap(p, T(1 / math::pi) * arc.gap, T(diagonal - turn * math::pi / 2) + T(turn) * acute);
+  }
+  // The same without the derivative.
+  template <class V>
+  NC1FAST_HD Dual<V> value(Pair<V> p, const Row<V>&, const Row<V>&) const {
+    return with_gap(p, math::gap(p.m), splat<V>(0));
   }
 
   // From the half-chord t = 1 - rho in [0, 2] of a pair: 1 - value, and (diagonal - derivative), both >= 0 and
@@ -98,12 +49,43 @@ struct Rectifier : Smooth {
   NC1FAST_HD Distance<V> distance(V t) const {
     using T = Lane<V>;
     const auto obtuse = t > T(1);
-    const V m = larger(splat<V>(0), obtuse ? T(2) - t : t);
-    const math::Arc<V> arc = math::arc(m);
+    const math::Arc<V> arc = math::arc(nearer(t));
     const V theta = obtuse ? T(math::pi) - arc.theta : arc.theta;
-    V chord = (obtuse ? splat<V>(1) : m) - T(1 / math::pi) * arc.gap;
-    if constexpr (Leaky) chord = T(kinked) * chord + T(linear) * t;
-    return {chord, T(turn) * theta};
+    return {chord_with_gap(t, T(1 / math::pi) * arc.gap), T(turn) * theta};
+  }
+  // Its first part alone.
+  template <class V>
+  NC1FAST_HD V chord(V t) const {
+    return chord_with_gap(t, math::gap(nearer(t)));
+  }
+
+ private:
+  // [sin + (pi - theta) cos]/pi = max(rho, 0) + gap, |rho| = 1 - m.
+  template <class V>
+  NC1FAST_HD Dual<V> with_gap(Pair<V> p, V gap, V derivative) const {
+    using T = Lane<V>;
+    const V relu = larger(splat<V>(0), p.rho) + gap;
+    const auto obtuse = p.rho < T(0);
+    Dual<V> d{relu, derivative, (obtuse ? splat<V>(1) : p.m) - gap};
+    if constexpr (Leaky) {
+      const V chord = T(kinked) * d.m + T(linear) * (obtuse ? T(2) - p.m : p.m);
+      d.value = T(kinked) * relu + T(linear) * p.rho;
+      d.m = d.value < T(0) ? T(2) - chord : chord;
+    }
+    return d;
+  }
+  template <class V>
+  NC1FAST_HD V chord_with_gap(V t, V gap) const {
+    using T = Lane<V>;
+    const V chord = smaller(splat<V>(1), t) - gap;
+    if constexpr (Leaky) return T(kinked) * chord + T(linear) * t;
+    return chord;
+  }
+  // Half the chord to the nearer of +-1, for t up to 2 and what rounding adds.
+  template <class V>
+  NC1FAST_HD static V nearer(V t) {
+    using T = Lane<V>;
+    return larger(splat<V>(0), smaller(T(2) - t, t));
   }
 };
 

@@ -6,6 +6,18 @@
 
 namespace nc1fast {
 
+// Whether covariances are left without their factors: where no layer above needs them.
+constexpr bool is_bare(Form form, bool tangent) { return !tangent && form != Form::plain_distance; }
+
+// Those of output o of a chain.
+template <class T>
+Factors<T> factors_of(const Chain<T>& chain, int o) {
+  const Output<T>& out = chain.outputs[o];
+  if (!is_bare(chain.kind.form, chain.kind.tangent) || out.quantity != Quantity::covariance) return {};
+  if (chain.kind.form != Form::covariance) return {nullptr, double(out.alpha), 0};
+  return {chain.fields[out.level - 1][kH], double(out.alpha), double(out.beta)};
+}
+
 template <class T, class Isa, class Act, Form F, bool Tangent, bool Deep>
 void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* values) {
   using V = Vec<T, Isa>;
@@ -22,10 +34,15 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
       const auto rows_of = [&](int v) __attribute__((always_inline)) {
         return PairOfRows<V, T>{chain.fields, i, std::ptrdiff_t(q) * kN + column(v)};
       };
+      const auto value = [&](int o, int v, const Level<V>& x) __attribute__((always_inline)) {
+        const Output<T>& out = chain.outputs[o];
+        if constexpr (is_bare(F, Tangent))
+          if (!Act::root_value || out.quantity == Quantity::covariance) return x.bare;
+        return value_of<F>(act, chain, o, out, x, chord_of(v), rows_of(v));
+      };
       const auto emit = [&](int level, int v, const Level<V>& x) __attribute__((always_inline)) {
         for (int o = chain.first_output[level]; o < chain.first_output[level + 1]; ++o)
-          store(values[o] + r * kN + column(v),
-                value_of<F>(act, chain, o, chain.outputs[o], x, chord_of(v), rows_of(v)));
+          store(values[o] + r * kN + column(v), value(o, v, x));
       };
       using State = decltype(state_of<F, Tangent>(V{}));
       if constexpr (Deep) {

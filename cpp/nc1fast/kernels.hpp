@@ -37,6 +37,7 @@ struct Output {
 
 template <class V>
 struct Level {
+  V bare;        // covariance without what belongs to one row: h_i h_j bare; of a D2: itself
   V covariance;  // Q, or its D2
   V tangent;     // Theta, or its D2
 };
@@ -67,6 +68,14 @@ NC1FAST_HD inline void walk(State (&states)[G], const Act& act, const Recursion<
   }
 }
 
+template <bool Tangent, class Act, class V>
+NC1FAST_HD inline Dual<V> dual_of(const Act& act, Pair<V> p, const Row<V>& i, const Row<V>& j) {
+  if constexpr (!Tangent && Act::value_alone)
+    return act.value(p, i, j);
+  else
+    return act.dual(p, i, j);
+}
+
 template <class V, bool Tangent>
 struct Covariance {
   using T = Lane<V>;
@@ -78,18 +87,18 @@ struct Covariance {
   NC1FAST_HD Level<V> input(const Recursion<T>& c, const Rows& rows) {
     const auto [i, j] = rows.at(0);
     theta = c.theta_scale * i.s * j.s * p.rho + c.theta_offset;
-    return {theta, theta};
+    return {theta, theta, theta};
   }
 
   template <class Act, class Rows>
   NC1FAST_HD Level<V> dual(const Act& act, const Recursion<T>& c, int l, const Rows& rows) {
     const auto [i, j] = rows.at(l);
-    const Dual<V> d = act.dual(p, i, j);
+    const Dual<V> d = dual_of<Tangent>(act, p, i, j);
     const V q = i.h * j.h * d.value;
     if constexpr (Tangent && Act::has_derivative) theta = c.q[l] * q + c.one[l] + c.theta[l] * theta * d.derivative;
     value = d.value;
     m = d.m;
-    return {q, theta};
+    return {d.value, q, theta};
   }
 
   template <class Act, class Rows>
@@ -136,28 +145,37 @@ struct RectifierDistance {
     const V ss = i.s * j.s, ds = i.ds - j.ds;
     theta = c.theta_scale * ss * (T(1) - t) + c.theta_offset;
     distance = c.theta_scale * (ds * ds + T(2) * ss * t);
-    return {distance, distance};
+    return {distance, distance, distance};
   }
 
   template <class Act, class Rows>
   NC1FAST_HD Level<V> dual(const Act& act, const Recursion<T>& c, int l, const Rows& rows) {
     const auto [i, j] = rows.at(l);
-    const auto d = act.distance(t);
     const V hh = i.h * j.h, dh = i.dh - j.dh;
-    const V q = dh * dh + T(2) * hh * d.chord;
+    const auto d = parts(act);
+    chord = d.chord;
+    const V q = dh * dh + T(2) * hh * chord;
     if constexpr (Tangent) {
       const T diagonal = T(act.diagonal);
       distance = c.q[l] * q + c.theta[l] * (diagonal * distance + T(2) * theta * d.turn);
-      theta = c.q[l] * hh * (T(1) - d.chord) + c.one[l] + c.theta[l] * theta * (diagonal - d.turn);
+      theta = c.q[l] * hh * (T(1) - chord) + c.one[l] + c.theta[l] * theta * (diagonal - d.turn);
     }
-    chord = d.chord;
-    return {q, distance};
+    return {q, q, distance};
   }
 
   template <class Act, class Rows>
   NC1FAST_HD void descend(const Act&, int l, const Rows& rows) {
     const auto [from, to] = rows.links(l);
     t = half_chord_between(from.df - to.df, from.dg - to.dg) + from.f * to.f * chord;
+  }
+
+ private:
+  template <class Act>
+  NC1FAST_HD auto parts(const Act& act) const {
+    if constexpr (Tangent)
+      return act.distance(t);
+    else
+      return typename Act::template Distance<V>{act.chord(t), V{}};
   }
 };
 
@@ -178,7 +196,7 @@ struct ErfDistance {
   NC1FAST_HD Level<V> input(const Recursion<T>& c, const Rows& rows) {
     const auto [i, j] = rows.at(0);
     const V ds = i.ds - j.ds, distance = c.theta_scale * (ds * ds + T(2) * i.s * j.s * t);
-    return {distance, distance};
+    return {distance, distance, distance};
   }
 
   template <class Act, class Rows>
@@ -221,7 +239,7 @@ struct ErfDistance {
         distance += c.theta[0] * c.theta_offset * T(4 / math::pi) * bare;
       }
     }
-    return {hh * q, distance};
+    return {hh * q, hh * q, distance};
   }
 };
 

@@ -59,6 +59,14 @@ struct Chain {
   T displacement = 0;                       // unit of `displacements`, over 2 noise
 };
 
+// What the values x of an output of a tile stand for: alpha h_i h_j x + beta, h = 1 where there is none. Applied to
+// sums, where it costs little.
+template <class T>
+struct Factors {
+  const T* h = nullptr;  // (rows,)
+  double alpha = 1, beta = 0;
+};
+
 // Powers of two that turn the sums of one output into integers. Bounds: Cauchy-Schwarz, |k_ij| <= sqrt(k_ii k_jj).
 struct Scales {
   const int* block = nullptr;      // (C, C) exponent e: |block sum| < 2^e

@@ -20,22 +20,70 @@ struct Reduction {
   static constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>;
   static constexpr int kGroup = 8;  // rows added in type T before they are widened
 
-  // column_sums[j] = sum of values[r][j] over rows [begin, end); their own sum over [from, to) is returned.
-  static double columns(const T* values, int begin, int end, int from, int to, double* column_sums) {
+  // The factors of a unit: h of its rows and of its columns, or null.
+  struct OfUnit {
+    const T *rows, *columns;
+    double alpha, beta;
+    OfUnit(const Factors<T>& of, int p, int q)
+        : rows(of.h ? of.h + std::ptrdiff_t(p) * kN : nullptr),
+          columns(of.h ? of.h + std::ptrdiff_t(q) * kN : nullptr),
+          alpha(of.alpha),
+          beta(of.beta) {}
+  };
+
+  // column_sums[j] = sum of values[r][j], with their factors, over rows [begin, end); their own sum over [from, to) is
+  // returned.
+  static double columns(const T* values, int begin, int end, int from, int to, const OfUnit& of, double* column_sums) {
+    if (of.rows)
+      add_columns<true>(values, begin, end, of.rows, column_sums);
+    else
+      add_columns<false>(values, begin, end, nullptr, column_sums);
+    apply(of, of.columns, end - begin, column_sums);
+    double parts[4] = {};
+    for (int j = from; j < to; ++j) parts[j & 3] += column_sums[j];
+    return (parts[0] + parts[1]) + (parts[2] + parts[3]);
+  }
+
+  // row_sums[r] = sum of values[r][j], with their factors, over columns [from, to).
+  static void rows(const T* values, int from, int to, const OfUnit& of, double* row_sums) {
+    if (of.columns)
+      add_rows<true>(values, from, to, of.columns, row_sums);
+    else
+      add_rows<false>(values, from, to, nullptr, row_sums);
+    apply(of, of.rows, to - from, row_sums);
+  }
+
+  // target[i] += sums[i] row[i] column, as integers, for i in [begin, end).
+  static void add(std::int64_t* target, const double* sums, const double* row, double column, int begin, int end) {
+    for (int i = begin; i < end; ++i) target[i] += as_integer(sums[i], row[i], column);
+  }
+
+ private:
+  // The factors that sums of n values over the other side have in common.
+  static void apply(const OfUnit& of, const T* h, int n, double* sums) {
+    const double alpha = of.alpha, shift = of.beta * n;
+    if (h)
+      for (int j = 0; j < kN; ++j) sums[j] = sums[j] * (alpha * double(h[j])) + shift;
+    else if (alpha != 1 || shift != 0)
+      for (int j = 0; j < kN; ++j) sums[j] = sums[j] * alpha + shift;
+  }
+
+  template <bool Weighted>
+  static void add_columns(const T* values, int begin, int end, const T* h, double* column_sums) {
     for (int j = 0; j < kN; ++j) column_sums[j] = 0;
     for (int r0 = begin; r0 < end; r0 += kGroup) {
       const int r1 = r0 + kGroup < end ? r0 + kGroup : end;
       V acc[kVectors] = {};
       for (int r = r0; r < r1; ++r)
 #pragma GCC unroll 3
-        for (int v = 0; v < kVectors; ++v) acc[v] += load<V>(values + r * kN + v * kL);
+        for (int v = 0; v < kVectors; ++v) {
+          const V value = load<V>(values + r * kN + v * kL);
+          acc[v] += Weighted ? h[r] * value : value;
+        }
       T group[kN];
       for (int v = 0; v < kVectors; ++v) store(group + v * kL, acc[v]);
       for (int j = 0; j < kN; ++j) column_sums[j] += double(group[j]);
     }
-    double parts[4] = {};
-    for (int j = from; j < to; ++j) parts[j & 3] += column_sums[j];
-    return (parts[0] + parts[1]) + (parts[2] + parts[3]);
   }
 
   // Pairwise sums of neighbouring lanes: those of a, then those of b. log2(kL) rounds turn kL vectors into the
@@ -53,8 +101,8 @@ struct Reduction {
              __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
   }
 
-  // row_sums[r] = sum of values[r][j] over columns [from, to).
-  static void rows(const T* values, int from, int to, double* row_sums) {
+  template <bool Weighted>
+  static void add_rows(const T* values, int from, int to, const T* h, double* row_sums) {
     V mask[kVectors] = {};  // 1 in [from, to): selects, so that NaN outside does not matter
     for (int v = 0; v < kVectors; ++v)
       for (int l = 0; l < kL; ++l) mask[v][l] = v * kL + l >= from && v * kL + l < to ? T(1) : T(0);
@@ -65,7 +113,8 @@ struct Reduction {
         V sum{};
 #pragma GCC unroll 3
         for (int v = 0; v < kVectors; ++v) {
-          const V value = load<V>(values + (r0 + r) * kN + v * kL);
+          V value = load<V>(values + (r0 + r) * kN + v * kL);
+          if constexpr (Weighted) value *= load<V>(h + v * kL);
           sum += full ? value : (mask[v] > T(0) ? value : V{});
         }
         x[r] = sum;
@@ -78,11 +127,6 @@ struct Reduction {
       store(sums, x[0]);
       for (int l = 0; l < kL; ++l) row_sums[r0 + l] = double(sums[l]);
     }
-  }
-
-  // target[i] += sums[i] row[i] column, as integers, for i in [begin, end).
-  static void add_rows(std::int64_t* target, const double* sums, const double* row, double column, int begin, int end) {
-    for (int i = begin; i < end; ++i) target[i] += as_integer(sums[i], row[i], column);
   }
 };
 

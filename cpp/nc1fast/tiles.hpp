@@ -14,13 +14,15 @@ namespace nc1fast {
 
 template <class T, class Isa>
 struct Tiles {
-  static constexpr int kN = kPanel<T, Isa>;
+  using V = Vec<T, Isa>;
+  static constexpr int kN = kPanel<T, Isa>, kL = kLanes<T, Isa>;
   static_assert(kRowStep % kN == 0, "rectangles begin at panels");
 
   // One output of one unit into the integer sums of the tile. False where a value is NaN or out of bounds.
-  static bool reduce(const Pass<T>& pass, const Tile& tile, int p, int q, const T* values, const Scales& scales,
-                     const TileSums& sums, const Scratch<T>& scratch) {
+  static bool reduce(const Pass<T>& pass, const Tile& tile, int p, int q, const T* values, const Factors<T>& factors,
+                     const Scales& scales, const TileSums& sums, const Scratch<T>& scratch) {
     using R = Reduction<T, Isa>;
+    const typename R::OfUnit of(factors, p, q);
     const std::ptrdiff_t n_row = std::ptrdiff_t(tile.p_end - tile.p_begin) * kN;
     const std::ptrdiff_t n_column = std::ptrdiff_t(tile.q_end - tile.q_begin) * kN;
     const std::ptrdiff_t row_at = std::ptrdiff_t(p - tile.p_begin) * kN,
@@ -34,18 +36,18 @@ struct Tiles {
         const Segment& row = pass.segments[a];
         if ((row.cls == column.cls) != pass.within || (diagonal && row.begin > column.begin)) continue;
         const std::ptrdiff_t rc = row.cls - tile.row_class, cc = column.cls - tile.column_class;
-        double x = R::columns(values, row.begin, row.end, column.begin, column.end, scratch.column_sums);
+        double x = R::columns(values, row.begin, row.end, column.begin, column.end, of, scratch.column_sums);
         if (pass.within && !diagonal) x *= 2;
         finite &= add_exact(sums.block[rc * tile.n_column_classes + cc], x,
                             scales.block[std::ptrdiff_t(row.cls) * pass.n_classes + column.cls]);
         if (!sums.rows) continue;
-        if (!have_rows) R::rows(values, column.begin, column.end, scratch.row_sums);
+        if (!have_rows) R::rows(values, column.begin, column.end, of, scratch.row_sums);
         have_rows = true;
-        R::add_rows(sums.rows + cc * n_row + row_at, scratch.row_sums, scales.row + std::ptrdiff_t(p) * kN,
-                    scales.column[column.cls], row.begin, row.end);
+        R::add(sums.rows + cc * n_row + row_at, scratch.row_sums, scales.row + std::ptrdiff_t(p) * kN,
+               scales.column[column.cls], row.begin, row.end);
         if (!(pass.within && diagonal))
-          R::add_rows(sums.columns + rc * n_column + column_at, scratch.column_sums,
-                      scales.row + std::ptrdiff_t(q) * kN, scales.column[row.cls], column.begin, column.end);
+          R::add(sums.columns + rc * n_column + column_at, scratch.column_sums, scales.row + std::ptrdiff_t(q) * kN,
+                 scales.column[row.cls], column.begin, column.end);
       }
     }
     return finite;
@@ -78,12 +80,25 @@ struct Tiles {
             // A row has no distance from itself, and no error, whatever its sensitivity.
             if (p == q && pass.within)
               for (int r = 0; r < kN; ++r) scratch.values[k][r * kN + r] = 0;
-            finite &= reduce(pass, tile, p, q, scratch.values[k], pass.scales[o], sums[o], scratch);
+            finite &=
+                reduce(pass, tile, p, q, scratch.values[k], factors_of(chain, k), pass.scales[o], sums[o], scratch);
           }
         }
       }
     }
     return finite;
+  }
+
+  // x[r][c] = alpha h_r h_c x[r][c] + beta, of row panel p and column panel q as the chain counts them.
+  static void apply(const Factors<T>& of, int p, int q, T* x) {
+    if (!of.h && of.alpha == 1 && of.beta == 0) return;
+    const T alpha = T(of.alpha), beta = T(of.beta);
+    for (int r = 0; r < kN; ++r)
+      for (int c = 0; c < kN; c += kL) {
+        V value = load<V>(x + r * kN + c);
+        if (of.h) value *= of.h[std::ptrdiff_t(p) * kN + r] * load<V>(of.h + std::ptrdiff_t(q) * kN + c);
+        store(x + r * kN + c, V(alpha * value + beta));
+      }
   }
 
   // Kernel values of the rows of panel p with the columns of panel q, (kN, kN).
@@ -94,6 +109,7 @@ struct Tiles {
                                          pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
     if (pass.refine) Inner<T, Isa>::refine(a, b, pass.depth, scratch.chords);
     pass.chain.epilogue(pass.chain, pass.row_offset + p, q, scratch.chords, scratch.values);
+    apply(factors_of(pass.chain, pass.value), pass.row_offset + p, q, scratch.values[pass.value]);
     return scratch.values[pass.value];
   }
 
@@ -127,8 +143,7 @@ struct Tiles {
         }
         values[r * kN + c] *= weight;
       }
-    using V = Vec<T, Isa>;
-    constexpr int kM = Isa::rows, kL = kLanes<T, Isa>, kPair = 2 * kL;
+    constexpr int kM = Isa::rows, kPair = 2 * kL;
     const T* x = product.x + std::ptrdiff_t(q) * kN * product.stride;
     T* out = product.out + std::ptrdiff_t(p) * kN * product.stride;
     for (int r = 0; r < kN; r += kM)
