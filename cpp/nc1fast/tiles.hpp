@@ -113,20 +113,46 @@ struct Tiles {
     return scratch.values[pass.value];
   }
 
-  static void gram(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
-    const T *values = Tiles::values(pass, p, q, scratch), *diagonal = pass.chain.diagonals[pass.value];
-    const std::ptrdiff_t row_at = std::ptrdiff_t(pass.row_offset + p) * kN;
-    for (int r = 0; r < kN; ++r)
-      for (int c = 0; c < kN; ++c) {
-        const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r, j = std::ptrdiff_t(q) * kN + c;
-        if (i >= pass.n_rows || j >= pass.n_columns || (pass.symmetric && i > j)) continue;
-        T value = values[r * kN + c];
-        // Equal rows have the value of the diagonal, to the bit.
-        const bool coincide = scratch.chords[r * kN + c] == 0 && !__builtin_signbit(scratch.chords[r * kN + c]);
-        if (coincide && pass.norms[row_at + r] == pass.norms[j]) value = diagonal[j];
-        pass.out[i * pass.n_columns + j] = value;
-        if (pass.symmetric) pass.out[j * pass.n_columns + i] = value;
+  // The part of a unit x that lies inside the matrix, its first entry at (i, j).
+  static void put(const T* x, std::ptrdiff_t i, std::ptrdiff_t j, const GramPass<T>& pass) {
+    const std::ptrdiff_t rows = pass.n_rows - i < kN ? pass.n_rows - i : kN,
+                         columns = pass.n_columns - j < kN ? pass.n_columns - j : kN;
+    T* out = pass.out + i * pass.n_columns + j;
+    for (std::ptrdiff_t r = 0; r < rows; ++r, out += pass.n_columns)
+      if (columns == kN)
+        for (int c = 0; c < kN; c += kL) store(out + c, load<V>(x + r * kN + c));
+      else
+        for (std::ptrdiff_t c = 0; c < columns; ++c) out[c] = x[r * kN + c];
+  }
+
+  static void transpose(const T* x, T* out) {
+    for (int r = 0; r < kN; r += kL)
+      for (int c = 0; c < kN; c += kL) {
+        V square[kL];
+        for (int l = 0; l < kL; ++l) square[l] = load<V>(x + (r + l) * kN + c);
+        nc1fast::transpose(square);
+        for (int l = 0; l < kL; ++l) store(out + (c + l) * kN + r, square[l]);
       }
+  }
+
+  static void gram(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
+    T *x = values(pass, p, q, scratch), *chords = scratch.chords;
+    const std::ptrdiff_t i = std::ptrdiff_t(p) * kN, j = std::ptrdiff_t(q) * kN;
+    // Equal rows have the value of the diagonal, to the bit.
+    for (int r = 0; r < kN; ++r)
+      for (int c = 0; c < kN; c += kL) {
+        const auto coincide = (math::Bits<V>(load<V>(chords + r * kN + c)) == 0) &
+                              (load<V>(pass.norms + j + c) == pass.norms[std::ptrdiff_t(pass.row_offset) * kN + i + r]);
+        const V value = load<V>(x + r * kN + c);
+        store(x + r * kN + c, V(coincide ? load<V>(pass.chain.diagonals[pass.value] + j + c) : value));
+      }
+    if (pass.symmetric && p == q)
+      for (int r = 0; r < kN; ++r)
+        for (int c = 0; c < r; ++c) x[r * kN + c] = x[c * kN + r];
+    put(x, i, j, pass);
+    if (!pass.symmetric || p == q) return;
+    transpose(x, chords);
+    put(chords, j, i, pass);
   }
 
   // Rows of panel p of (k o A) X, the share of panel q. Every row is summed by one worker, q ascending: fixed bits.

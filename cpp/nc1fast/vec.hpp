@@ -41,6 +41,47 @@ template <class V>
   __builtin_memcpy(p, &v, sizeof v);
 }
 
+// a[0], b[0], a[1], b[1], ... as far as one vector goes, from the first half of each or from the second.
+template <class V>
+[[gnu::always_inline]] inline V zip_first(V a, V b) {
+  if constexpr (sizeof(V) / sizeof(Lane<V>) == 2)
+    return __builtin_shufflevector(a, b, 0, 2);
+  else if constexpr (sizeof(V) / sizeof(Lane<V>) == 4)
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  else if constexpr (sizeof(V) / sizeof(Lane<V>) == 8)
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  else
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+template <class V>
+[[gnu::always_inline]] inline V zip_second(V a, V b) {
+  if constexpr (sizeof(V) / sizeof(Lane<V>) == 2)
+    return __builtin_shufflevector(a, b, 1, 3);
+  else if constexpr (sizeof(V) / sizeof(Lane<V>) == 4)
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  else if constexpr (sizeof(V) / sizeof(Lane<V>) == 8)
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  else
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+// x[r][c] becomes x[c][r]. Each round turns the bits of the number (r, c) by one place; half of them turn all.
+template <class V, int N>
+[[gnu::always_inline]] inline void transpose(V (&x)[N]) {
+  static_assert(sizeof(V) / sizeof(Lane<V>) == N, "a square");
+#pragma GCC unroll 4
+  for (int n = N; n > 1; n /= 2) {
+    V y[N];
+#pragma GCC unroll 8
+    for (int k = 0; k < N / 2; ++k) {
+      y[2 * k] = zip_first(x[k], x[k + N / 2]);
+      y[2 * k + 1] = zip_second(x[k], x[k + N / 2]);
+    }
+#pragma GCC unroll 16
+    for (int k = 0; k < N; ++k) x[k] = y[k];
+  }
+}
+
 namespace math {
 
 template <class V>
