@@ -14,8 +14,8 @@ namespace {
 class Progress {
  public:
   explicit Progress(const Poll& poll) : poll_(poll) {}
-  void expect(std::size_t tiles) { total_ += std::int64_t(tiles); }
-  void finished(std::size_t tiles) { done_ += std::int64_t(tiles); }
+  void expect(std::int64_t tiles) { total_ += tiles; }
+  void finished(std::int64_t tiles) { done_ += tiles; }
   Poll scan() const {
     return [this](std::int64_t, std::int64_t) { return !poll_ || poll_(done_, total_); };
   }
@@ -43,13 +43,13 @@ Layout layout_of(const Shared& shared, bool within, const Rectangle& rectangle) 
 bool run_whole(const Shared& shared, const Sequence& sorted, Survey& survey, Progress& progress) {
   const Span all{0, sorted.n()};
   const Layout first = layout_of(shared, true, {all, all}), second = layout_of(shared, false, {all, all});
-  progress.expect(first.tiles.size() + second.tiles.size());
+  progress.expect(first.n_tiles() + second.n_tiles());
   const auto within = shared.backend.pass(shared, true, all.end), between = shared.backend.pass(shared, false, all.end);
   Totals totals(survey.kernels, shared.n_kernels, shared.begins, shared.options.row_sums);
   if (!shared.scan.run(sorted, all, 0, {within.get(), between.get()}, &totals, progress.scan())) return false;
   shared.sums = empty_sums(survey, shared.begins, shared.chains, shared.frame.depth(), shared.options);
   if (!within->run(first, progress.tiles())) return false;
-  progress.finished(first.tiles.size());
+  progress.finished(first.n_tiles());
   return between->run(second, progress.tiles());
 }
 
@@ -60,7 +60,7 @@ bool run_rectangles(const Shared& shared, const Sequence& sorted, bool within, c
   Span packed;
   for (const Rectangle& rectangle : rectangles) {
     const Layout layout = layout_of(shared, within, rectangle);
-    if (layout.tiles.empty()) continue;
+    if (layout.n_tiles() == 0) continue;
     const auto pack = [&](Span span, std::int64_t at) {
       return shared.scan.run(sorted, span, std::size_t(at), {pass.get()}, nullptr, progress.scan());
     };
@@ -68,7 +68,7 @@ bool run_rectangles(const Shared& shared, const Sequence& sorted, bool within, c
     packed = rectangle.rows;
     if (!rectangle.square() && !pack(rectangle.columns, rectangle.rows.size())) return false;
     if (!pass->run(layout, progress.tiles())) return false;
-    progress.finished(layout.tiles.size());
+    progress.finished(layout.n_tiles());
   }
   return true;
 }
@@ -104,8 +104,8 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
   for (const bool within : {true, false})
     for (const Rectangle& rectangle : rectangles) {
       const Layout layout = layout_of(shared, within, rectangle);
-      if (layout.tiles.empty()) continue;
-      progress.expect(layout.tiles.size());
+      if (layout.n_tiles() == 0) continue;
+      progress.expect(layout.n_tiles());
       room[within] =
           std::max(room[within], rectangle.rows.size() + (rectangle.square() ? 0 : rectangle.columns.size()));
     }

@@ -17,7 +17,6 @@ class Layout {
   Rectangle rectangle;
   std::vector<Segment> segments;
   std::vector<int> first_segment;  // (n_panels + 1,)
-  std::vector<Tile> tiles;
 
   Layout() = default;
   // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one. most:
@@ -30,8 +29,8 @@ class Layout {
     n_row_panels_ = int(first_segment.size());
     if (!rectangle.square()) add_panels(rectangle.columns, begins);
     first_segment.push_back(int(segments.size()));
-    add_tiles(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), most,
-              options);
+    add_blocks(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), most,
+               options);
   }
 
   // Sorted row at the start of panel p.
@@ -41,6 +40,19 @@ class Layout {
   }
   int first_class(int p) const { return segments[std::size_t(first_segment[std::size_t(p)])].cls; }
   int last_class(int p) const { return segments[std::size_t(first_segment[std::size_t(p) + 1]) - 1].cls; }
+
+  std::int64_t n_tiles() const { return first_tile_.back(); }
+  // Tile k of them, block of rows by block of rows.
+  Tile tile(std::int64_t k) const {
+    const auto next = std::upper_bound(first_tile_.begin(), first_tile_.end(), k);
+    const int b = int(next - first_tile_.begin()) - 1;
+    const int c = first_column_block_[std::size_t(b)] + int(k - first_tile_[std::size_t(b)]);
+    Tile t{b * size_, std::min(n_row_panels_, (b + 1) * size_), column_begin_ + c * size_, column_end(c), 0, 0, 0};
+    t.row_class = first_class(t.p_begin);
+    t.column_class = first_class(t.q_begin);
+    t.n_column_classes = last_class(t.q_end - 1) - t.column_class + 1;
+    return t;
+  }
 
  private:
   void add_panels(Span span, const std::vector<std::int64_t>& begins) {
@@ -57,26 +69,43 @@ class Layout {
     }
   }
 
-  void add_tiles(bool within, std::size_t panel_bytes, int most, const Options& options) {
+  // The blocks of panels that tiles are made of, and which of the columns each block of rows meets: with classes in
+  // order these are all from one block to another.
+  void add_blocks(bool within, std::size_t panel_bytes, int most, const Options& options) {
     const bool square = rectangle.square();
-    const int n = int(first_segment.size()) - 1, n_rows = n_row_panels_;
-    int size = options.tile_panels;
-    if (size <= 0) {
-      const std::int64_t pairs = square ? std::int64_t(n) * n : 2 * std::int64_t(n_rows) * (n - n_rows);
-      size = std::clamp(int(kTileBytes / panel_bytes), 1, kTileRows / width_);
-      while (size > 1 && pairs / (std::int64_t(size) * size) < 16 * options.n_threads) size /= 2;
+    const int n = int(first_segment.size()) - 1, n_columns = square ? n : n - n_row_panels_;
+    size_ = options.tile_panels;
+    if (size_ <= 0) {
+      const std::int64_t pairs = square ? std::int64_t(n) * n : 2 * std::int64_t(n_row_panels_) * n_columns;
+      size_ = std::clamp(int(kTileBytes / panel_bytes), 1, kTileRows / width_);
+      while (size_ > 1 && pairs / (std::int64_t(size_) * size_) < 16 * options.n_threads) size_ /= 2;
     }
-    size = std::min({size, most, std::max(n, 1)});
-    for (int p = 0; p < n_rows; p += size)
-      for (int q = square ? p : n_rows; q < n; q += size) {
-        Tile t{p, std::min(n_rows, p + size), q, std::min(n, q + size), first_class(p), first_class(q), 0};
-        t.n_column_classes = last_class(t.q_end - 1) - t.column_class + 1;
-        const bool any = within ? last_class(t.p_end - 1) >= t.column_class : t.row_class != last_class(t.q_end - 1);
-        if (any) tiles.push_back(t);
-      }
+    size_ = std::min({size_, most, std::max(n, 1)});
+    column_begin_ = square ? 0 : n_row_panels_;
+    const int n_blocks = (n_columns + size_ - 1) / size_;
+    int begin = 0, end = within ? 0 : n_blocks;
+    for (int b = 0; b * size_ < n_row_panels_; ++b) {
+      const int first = first_class(b * size_), last = last_class(std::min(n_row_panels_, (b + 1) * size_) - 1);
+      if (square) begin = std::max(begin, b);
+      // Within classes: to the last block that begins with a class of the rows. Between: from the first that has
+      // another.
+      if (within)
+        while (end < n_blocks && first_class(column_begin_ + end * size_) <= last) ++end;
+      else
+        while (begin < end && last_class(column_end(begin) - 1) == first) ++begin;
+      first_column_block_.push_back(begin);
+      first_tile_.push_back(first_tile_.back() + (end - begin));
+    }
+  }
+  int column_end(int block) const {
+    const int n = int(first_segment.size()) - 1;
+    return std::min(n, column_begin_ + (block + 1) * size_);
   }
 
   int width_ = 1, n_row_panels_ = 0;
+  int size_ = 1, column_begin_ = 0;          // panels of a block; the first of the columns
+  std::vector<int> first_column_block_;      // of every block of rows
+  std::vector<std::int64_t> first_tile_{0};  // and its tiles: [first_tile_[b], first_tile_[b + 1])
 };
 
 }  // namespace nc1fast

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <stdexcept>
 
 #include "isa/isa.hpp"
@@ -10,6 +9,16 @@
 #include "threads.hpp"
 
 namespace nc1fast {
+
+// sum += x beside other threads that do the same: exact in any order. Of 128 bits each half is added by itself, the
+// carry known from what was there before; nobody reads before all have added.
+inline void add_beside_others(std::int64_t& sum, std::int64_t x) { __atomic_fetch_add(&sum, x, __ATOMIC_RELAXED); }
+inline void add_beside_others(Int128& sum, Int128 x) {
+  using Half [[gnu::may_alias]] = std::uint64_t;
+  Half* const halves = reinterpret_cast<Half*>(&sum);  // the low one first
+  const std::uint64_t low = std::uint64_t(x), before = __atomic_fetch_add(halves, low, __ATOMIC_RELAXED);
+  __atomic_fetch_add(halves + 1, std::uint64_t(x >> 64) + (before + low < low ? 1 : 0), __ATOMIC_RELAXED);
+}
 
 template <class T>
 class TilePass final : public PackedPass<T> {
@@ -35,10 +44,10 @@ class TilePass final : public PackedPass<T> {
     const Pass<T> pass = this->pass_over(layout, scales);
     std::atomic<bool> finite{true};
     const bool finished = parallel_for(
-        std::int64_t(layout.tiles.size()), shared_.options.n_threads,
+        layout.n_tiles(), shared_.options.n_threads,
         [&](int w, std::int64_t item) {
           Worker& worker = workers_[std::size_t(w)];
-          const Tile& t = layout.tiles[std::size_t(item)];
+          const Tile t = layout.tile(item);
           worker.start(t, layout, packed_.width, scales);
           if (!routines_.sums(pass, t, worker.scratch, worker.sums.data())) finite = false;
           add(t, layout, worker);
@@ -90,22 +99,21 @@ class TilePass final : public PackedPass<T> {
   void add(const Tile& t, const Layout& layout, const Worker& worker) {
     const std::size_t n_classes = shared_.begins.size() - 1, n_column_classes = std::size_t(t.n_column_classes);
     const std::int64_t n = shared_.begins.back(), width = packed_.width;
-    const std::lock_guard lock(mutex_);
     for (std::size_t o = 0; o < worker.sums.size(); ++o) {
       const TileSums& sums = worker.sums[o];
       std::vector<Int128>& total = this->total(outputs_[o]);
       for (std::size_t rc = 0; rc < worker.n_row_classes; ++rc)
         for (std::size_t cc = 0; cc < n_column_classes; ++cc)
-          total[(rc + std::size_t(t.row_class)) * n_classes + cc + std::size_t(t.column_class)] +=
-              sums.block[rc * n_column_classes + cc];
+          add_beside_others(total[(rc + std::size_t(t.row_class)) * n_classes + cc + std::size_t(t.column_class)],
+                            sums.block[rc * n_column_classes + cc]);
       if (!sums.rows) continue;
       std::int64_t* r = shared_.row_sums[std::size_t(outputs_[o].kernel)];
       const auto add_rows = [&](const std::int64_t* from, std::size_t count, int cls, int p_begin, int p_end) {
         const std::int64_t begin = layout.row(p_begin), rows = (p_end - p_begin) * std::int64_t(width);
         for (std::size_t c = 0; c < count; ++c)
           for (std::int64_t i = 0; i < rows && begin + i < n; ++i)
-            r[(c + std::size_t(cls)) * std::size_t(n) + std::size_t(begin + i)] +=
-                from[c * std::size_t(rows) + std::size_t(i)];
+            if (const std::int64_t x = from[c * std::size_t(rows) + std::size_t(i)]; x != 0)
+              add_beside_others(r[(c + std::size_t(cls)) * std::size_t(n) + std::size_t(begin + i)], x);
       };
       add_rows(sums.rows, n_column_classes, t.column_class, t.p_begin, t.p_end);
       add_rows(sums.columns, worker.n_row_classes, t.row_class, t.q_begin, t.q_end);
@@ -114,7 +122,6 @@ class TilePass final : public PackedPass<T> {
 
   const Routines<T>& routines_;
   std::vector<Worker> workers_;
-  std::mutex mutex_;
 };
 
 }  // namespace nc1fast

@@ -44,7 +44,7 @@ class DevicePass final : public PackedPass<T> {
   bool run(const Layout& layout, const Poll& poll) override {
     const std::vector<Scales> scales = this->make_scales(layout);
     const Pass<T> pass = this->pass_over(layout, scales);
-    const std::int64_t n_tiles = std::int64_t(layout.tiles.size()), chunk = tiles_at_a_time();
+    const std::int64_t n_tiles = layout.n_tiles(), chunk = tiles_at_a_time();
     std::vector<std::optional<Resident>> residents(devices_.size());
     std::vector<std::int64_t> done_by(devices_.size(), 0);
     const bool finished = parallel_for((n_tiles + chunk - 1) / chunk, int(devices_.size()),
@@ -89,7 +89,7 @@ class DevicePass final : public PackedPass<T> {
           segments_(stream_, layout.segments),
           first_segment_(stream_, layout.first_segment),
           classes_(stream_, classes_of(layout)),
-          tiles_(stream_, layout.tiles),
+          tiles_(stream_, tiles_of(layout)),
           overflow_(stream_, 1) {
       for (const bool deep : {false, true}) add_group(deep, pass, info(device));
       stream_.wait();
@@ -128,6 +128,11 @@ class DevicePass final : public PackedPass<T> {
     }
 
    private:
+    static std::vector<Tile> tiles_of(const Layout& layout) {
+      std::vector<Tile> tiles;
+      for (std::int64_t k = 0; k < layout.n_tiles(); ++k) tiles.push_back(layout.tile(k));
+      return tiles;
+    }
     // Class of every packed row; -1: padding.
     std::vector<int> classes_of(const Layout& layout) const {
       std::vector<int> classes(n_rows_, -1);
