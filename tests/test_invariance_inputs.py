@@ -41,12 +41,14 @@ def test_layout_of_the_data_does_not_matter(kind, dtype, device):
     swapped = X.astype(X.dtype.newbyteorder())
     read_only = X.copy()
     read_only.flags.writeable = False
+    unaligned = np.frombuffer(b"-" + X.tobytes(), X.dtype, offset=1).reshape(X.shape)
     layouts = {
         "Fortran": np.asfortranarray(X),
         "strided": wide[::2, 1::3],
         "reversed": X[::-1, ::-1].copy()[::-1, ::-1],
         "byte order": swapped,
         "read-only": read_only,
+        "unaligned": unaligned,
         "list": X.tolist() if kind == "float64" else X,
     }
     for name, other in layouts.items():

@@ -11,7 +11,11 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import nc1fast as nc
+from nc1fast import _core, reference
 
 # A handful of kernels and both tile types, as text that keeps every bit.
 PROGRAM = """
@@ -117,3 +121,42 @@ def test_an_instruction_set_that_the_processor_lacks_is_refused(cpu: str, missin
     assert re.search(
         rf"^ValueError: .*NC1FAST_ISA={missing}.*baseline", run.stderr, flags=re.MULTILINE
     )
+
+
+@pytest.mark.parametrize("isa", _core.isas())
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        nc.NNGP(nc.LeakyReLU(0.3), depth=3, weight_variance=1.5, bias_variance=0.2),
+        nc.NTK("relu", bias_variance=0.1),
+        nc.ConjugateKernel("step", bias_variance=0.5),
+    ],
+    ids=repr,
+)
+def test_gram_matrices_of_any_size(
+    isa: str, dtype: str, kernel: nc.kernels.Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole panels, parts of them, one row; beside the diagonal, and away from it."""
+    monkeypatch.setenv("NC1FAST_ISA", isa)
+    X = np.random.default_rng(3).normal(size=(113, 5))
+    X[60], X[90] = X[2], -X[3]
+    X = X.astype(dtype)
+    exact = reference.gram(kernel, X.astype(np.float64))
+    # A step is as far off as a root of the rounding of rho.
+    tolerance = {"float64": 1e-13, "float32": 1e-5}[dtype]
+    if "step" in repr(kernel):
+        tolerance = tolerance**0.5
+    scale = np.abs(exact).max()
+    for n in (1, 5, 6, 12, 13, 24, 47, 48, 49, 96, 113):
+        K = kernel(X[:n], dtype=dtype)
+        assert K.dtype == dtype
+        assert np.array_equal(K, K.T)
+        assert np.array_equal(K.diagonal(), kernel(X, dtype=dtype).diagonal()[:n])
+        np.testing.assert_allclose(K, exact[:n, :n], rtol=0, atol=tolerance * scale)
+        for m in (1, 7, 50):
+            across = kernel(X[:n], X[40 : 40 + m], dtype=dtype)
+            np.testing.assert_allclose(
+                across, exact[:n, 40 : 40 + m], rtol=0, atol=tolerance * scale
+            )
+    assert K[60, 2] == K[2, 2]
