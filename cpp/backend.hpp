@@ -18,6 +18,7 @@ struct Shared {
   const Frame& frame;
   const std::vector<std::int64_t>& begins;
   const Options& options;
+  Team& team;
   const std::vector<ChainSpec>& chains;
   std::size_t n_kernels;
   const Scan& scan;

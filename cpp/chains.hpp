@@ -91,6 +91,15 @@ class ChainStore {
     return arrays * sizeof(T);
   }
 
+  // Row r is padding.
+  void clear(std::size_t r) {
+    for (int l = 0; l < std::max(1, chain.recursion.n_duals); ++l)
+      for (const Buffer<T>& field : fields_[l])
+        if (T* array = field.get()) array[r] = T(0);
+    for (const Buffer<T>& output : per_output_)
+      if (T* array = output.get()) array[r] = T(0);
+  }
+
   void set(std::size_t r, const Layer* levels, const OutputRow* kernels, const OutputList& list) {
     for (int l = 0; l < std::max(1, chain.recursion.n_duals); ++l) {
       const Row<double>& x = levels[l].row;

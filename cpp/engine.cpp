@@ -84,20 +84,21 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
   const Sequence sorted{x, order, classes, begins}, stored{x, nullptr, classes, begins};
   const Span all{0, sorted.n()};
   Progress progress(options.poll);
+  Team team(options.n_threads);
   const bool whole =
       survey.kernels.empty() && rectangles.size() == 1 && rectangles[0].square() && rectangles[0].rows == all;
   if (whole) {
-    if (!class_means(stored, layer, options.n_threads, progress.scan(), survey.means)) return false;
+    if (!class_means(stored, layer, team, progress.scan(), survey.means)) return false;
   } else if (survey.kernels.empty()) {
     Options quiet = options;
     quiet.poll = progress.scan();
     if (!nc1fast::survey(x, classes, sizes, chains, quiet, survey)) return false;
   }
   const Frame frame{layer, int(x.d), survey.means};
-  const Scan scan(frame, chains, options);
+  const Scan scan(frame, chains, options, team);
   std::size_t n_kernels = 0;
   for (const ChainSpec& chain : chains) n_kernels += chain.outputs.size();
-  const Shared shared{backend, frame, begins, options, chains, n_kernels, scan, survey, sums, row_sums};
+  const Shared shared{backend, frame, begins, options, team, chains, n_kernels, scan, survey, sums, row_sums};
   if (whole) return run_whole(shared, sorted, survey, progress);
   sums = empty_sums(survey, begins, chains, frame.depth(), options);
   std::int64_t room[2] = {};

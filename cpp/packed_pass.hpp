@@ -50,9 +50,7 @@ class PackedPass : public AnyPass {
   void set(std::size_t at, const double* row, const RowInput& in, std::size_t cls) override {
     packed_.set(at, shared_.frame, within_, row, in, cls);
     if (row) return;
-    for (std::size_t c = 0; c < stores_.size(); ++c)
-      stores_[c]->set(at, std::vector<Layer>(kMaxLevels).data(), std::vector<OutputRow>(lists_[c].size()).data(),
-                      lists_[c]);
+    for (const auto& store : stores_) store->clear(at);
   }
   void set_layers(std::size_t chain, std::size_t at, const Layer* layers, const OutputRow* outputs) override {
     stores_[chain]->set(at, layers, outputs, lists_[chain]);

@@ -102,6 +102,22 @@ void RowReader::read(const std::int64_t* rows, std::int64_t first, std::int64_t 
     }
 }
 
+bool RowReader::in_place() const {
+  constexpr std::ptrdiff_t unit = alignof(double);
+  return x_.data && !x_.factor && x_.element == Element::f64 && reinterpret_cast<std::uintptr_t>(x_.data) % unit == 0 &&
+         x_.stride % unit == 0;
+}
+
+void RowReader::locate(const std::int64_t* rows, std::int64_t first, std::int64_t count, double* room,
+                       const double** out) {
+  const bool there = in_place();
+  if (!there) read(rows, first, count, room);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const char* row = static_cast<const char*>(x_.data) + (rows ? rows[i] : first + i) * x_.stride;
+    out[i] = there ? reinterpret_cast<const double*>(row) : room + i * x_.d;
+  }
+}
+
 void RowReader::read_stored(const std::int64_t* rows, std::int64_t first, std::int64_t count, double* out) {
   const std::ptrdiff_t n = length(), row_bytes = n * element_size(x_.element);
   const auto row = [&](std::int64_t i) { return rows ? rows[i] : first + i; };

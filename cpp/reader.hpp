@@ -22,6 +22,10 @@ class RowReader {
   explicit RowReader(const Matrix& x) : x_(x) {}
   // Rows rows[0], rows[1], ... (null: first, first + 1, ...), `count` of them, into out (count, d).
   void read(const std::int64_t* rows, std::int64_t first, std::int64_t count, double* out);
+  // Whether rows are read where they lie: X holds float64 numbers in memory.
+  bool in_place() const;
+  // Where the same rows lie, (count,): in X, or else in `room` (count, d), into which they are read.
+  void locate(const std::int64_t* rows, std::int64_t first, std::int64_t count, double* room, const double** out);
 
  private:
   const Matrix& x_;

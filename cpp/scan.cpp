@@ -4,7 +4,6 @@
 #include <string>
 
 #include "scales.hpp"
-#include "threads.hpp"
 
 namespace nc1fast {
 namespace {
@@ -117,17 +116,18 @@ void Totals::finish() {
 }
 
 struct Scan::Worker {
-  explicit Worker(const Matrix& x) : reader(x), rows(std::size_t(kRowStep * x.d)) {}
+  explicit Worker(const Matrix& x) : reader(x), room(reader.in_place() ? 0 : std::size_t(kRowStep * x.d)) {}
   RowReader reader;
-  std::vector<double> rows;
+  std::vector<double> room;
+  const double* rows[kRowStep];
   RowInput inputs[kRowStep];
   std::vector<std::unique_ptr<RowStage>> stages;
   std::vector<Layer> layers;
   std::vector<OutputRow> outputs;
 };
 
-Scan::Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Options& options)
-    : frame_(frame), chains_(chains), options_(options) {
+Scan::Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Options& options, Team& team)
+    : frame_(frame), chains_(chains), options_(options), team_(team) {
   for (const ChainSpec& chain : chains) {
     stages_.push_back(make_row_stage(chain));
     fields_.push_back(stages_.back()->fields(true) | stages_.back()->fields(false));
@@ -163,13 +163,12 @@ void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t 
 
 void Scan::group(Worker& worker, const Sequence& sequence, std::int64_t first, std::int64_t n, std::size_t at,
                  const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const {
-  const auto row_of = [&](std::int64_t r) { return worker.rows.data() + r * sequence.x.d; };
-  sequence.read(worker.reader, first, n, worker.rows.data());
+  sequence.locate(worker.reader, first, n, worker.room.data(), worker.rows);
   bool with_outputs = totals;
-  for (std::int64_t r = 0; r < n; ++r) worker.inputs[r] = frame_.measure(row_of(r), sequence.cls(first + r));
+  for (std::int64_t r = 0; r < n; ++r) worker.inputs[r] = frame_.measure(worker.rows[r], sequence.cls(first + r));
   for (RowSink* sink : sinks) {  // one sink after the other: its panels stay in L1
     for (std::int64_t r = 0; r < kRowStep; ++r)
-      sink->set(at + std::size_t(r), r < n ? row_of(r) : nullptr, worker.inputs[r],
+      sink->set(at + std::size_t(r), r < n ? worker.rows[r] : nullptr, worker.inputs[r],
                 r < n ? sequence.cls(first + r) : 0);
     sink->finish(at, at + std::size_t(kRowStep));
     with_outputs |= sink->needs_outputs();
@@ -182,7 +181,7 @@ void Scan::group(Worker& worker, const Sequence& sequence, std::int64_t first, s
 bool Scan::run(const Sequence& sequence, Span span, std::size_t at, const std::vector<RowSink*>& sinks, Totals* totals,
                const Poll& poll) const {
   std::vector<Worker> workers;
-  for (int w = 0; w < std::max(1, options_.n_threads); ++w) {
+  for (int w = 0; w < team_.n_workers(); ++w) {
     workers.emplace_back(sequence.x);
     for (const auto& stage : stages_) workers.back().stages.push_back(stage->clone());
   }
@@ -195,7 +194,7 @@ bool Scan::run(const Sequence& sequence, Span span, std::size_t at, const std::v
       group(workers[std::size_t(w)], sequence, first, std::min(kRowStep, end - first),
             at + std::size_t(first - span.begin), sinks, totals, std::size_t(first - begin));
     };
-    if (!parallel_for((end - begin + kRowStep - 1) / kRowStep, options_.n_threads, work, poll)) return false;
+    if (!team_.run((end - begin + kRowStep - 1) / kRowStep, work, poll)) return false;
     if (totals) totals->add();
   }
   if (totals) totals->finish();

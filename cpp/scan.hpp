@@ -8,6 +8,7 @@
 
 #include "chains.hpp"
 #include "reader.hpp"
+#include "threads.hpp"
 
 namespace nc1fast {
 
@@ -20,8 +21,8 @@ struct Sequence {
 
   std::int64_t n() const { return begins.back(); }
   std::size_t n_classes() const { return begins.size() - 1; }
-  void read(RowReader& reader, std::int64_t first, std::int64_t count, double* out) const {
-    reader.read(order ? order + first : nullptr, first, count, out);
+  void locate(RowReader& reader, std::int64_t first, std::int64_t count, double* room, const double** out) const {
+    reader.locate(order ? order + first : nullptr, first, count, room, out);
   }
   std::size_t cls(std::int64_t r) const {
     if (!order) return std::size_t(classes[r]);
@@ -72,7 +73,7 @@ class Totals {
 
 class Scan {
  public:
-  Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Options& options);
+  Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Options& options, Team& team);
   // Rows [span) into rows at, at + 1, ... of the sinks, and into `totals` unless null. False when stopped.
   bool run(const Sequence& sequence, Span span, std::size_t at, const std::vector<RowSink*>& sinks, Totals* totals,
            const Poll& poll) const;
@@ -89,6 +90,7 @@ class Scan {
   const Frame& frame_;
   const std::vector<ChainSpec>& chains_;
   const Options& options_;
+  Team& team_;
   std::vector<std::unique_ptr<RowStage>> stages_;   // per chain
   std::vector<unsigned> fields_;                    // per chain: what tiles read of a row
   std::vector<std::vector<Reference>> references_;  // per chain and class

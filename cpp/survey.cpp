@@ -5,8 +5,6 @@
 #include <limits>
 #include <stdexcept>
 
-#include "threads.hpp"
-
 namespace nc1fast {
 namespace {
 
@@ -15,7 +13,7 @@ constexpr std::int64_t kChunkBytes = std::int64_t(2) << 20;  // of rows between 
 
 }  // namespace
 
-bool class_means(const Sequence& sequence, const InputLayer& layer, int n_threads, const Poll& poll, Means& means) {
+bool class_means(const Sequence& sequence, const InputLayer& layer, Team& team, const Poll& poll, Means& means) {
   const Matrix& x = sequence.x;
   const std::size_t d = std::size_t(x.d), n_classes = sequence.n_classes();
   const Frame origin{layer, int(x.d), {}};
@@ -23,28 +21,30 @@ bool class_means(const Sequence& sequence, const InputLayer& layer, int n_thread
   std::vector<double> shortest(n_classes, std::numeric_limits<double>::infinity());
   const std::int64_t chunk =
       std::clamp(kChunkBytes / std::int64_t(8 * d) / kRowStep, std::int64_t(1), std::int64_t(256)) * kRowStep;
-  std::vector<double> rows(std::size_t(std::min(chunk, sequence.n())) * d);
-  std::vector<double> lengths(std::size_t(std::min(chunk, sequence.n())));
-  std::vector<RowReader> readers(std::size_t(std::max(1, n_threads)), RowReader(x));
+  const std::size_t most = std::size_t(std::min(chunk, sequence.n()));
+  std::vector<RowReader> readers(std::size_t(team.n_workers()), RowReader(x));
+  std::vector<double> room(readers[0].in_place() ? 0 : most * d), lengths(most);
+  std::vector<const double*> rows(most);
   for (std::int64_t begin = 0; begin < sequence.n(); begin += chunk) {
     const std::int64_t n = std::min(chunk, sequence.n() - begin);
     const auto read = [&](int worker, std::int64_t item) {
       const std::int64_t first = item * kRowStep, last = std::min(n, first + kRowStep);
-      double* row = rows.data() + std::size_t(first) * d;
-      sequence.read(readers[std::size_t(worker)], begin + first, last - first, row);
-      for (std::int64_t r = first; r < last; ++r, row += d) {
+      sequence.locate(readers[std::size_t(worker)], begin + first, last - first,
+                      room.empty() ? nullptr : room.data() + std::size_t(first) * d, rows.data() + first);
+      for (std::int64_t r = first; r < last; ++r) {
+        const double* row = rows[std::size_t(r)];
         for (std::size_t k = 0; !x.data && k < d; ++k)
           if (!std::isfinite(row[k])) throw std::domain_error("X must be finite, but it contains NaN or Inf");
         lengths[std::size_t(r)] = origin.radius(origin.square(row));
       }
     };
-    if (!parallel_for((n + kRowStep - 1) / kRowStep, n_threads, read, poll)) return false;
+    if (!team.run((n + kRowStep - 1) / kRowStep, read, poll)) return false;
     // One thread adds, in the order of the rows: to start others would take as long.
     for (std::int64_t r = 0; r < n; ++r) {
       const std::size_t c = sequence.cls(begin + r);
       shortest[c] = std::min(shortest[c], lengths[std::size_t(r)]);
       double* m = means.mean.data() + c * d;
-      const double* row = rows.data() + std::size_t(r) * d;
+      const double* row = rows[std::size_t(r)];
       for (std::size_t k = 0; k < d; ++k) m[k] += row[k];
     }
   }
@@ -67,12 +67,13 @@ bool survey(const Matrix& x, const std::int32_t* classes, const std::vector<std:
   const InputLayer layer = InputLayer::of(chains.at(0));
   const std::vector<std::int64_t> begins = begins_of(sizes);
   const Sequence stored{x, nullptr, classes, begins};
-  if (!class_means(stored, layer, options.n_threads, options.poll, out.means)) return false;
+  Team team(options.n_threads);
+  if (!class_means(stored, layer, team, options.poll, out.means)) return false;
   const Frame frame{layer, int(x.d), out.means};
   std::size_t n_kernels = 0;
   for (const ChainSpec& chain : chains) n_kernels += chain.outputs.size();
   Totals totals(out.kernels, n_kernels, begins, options.row_sums);
-  return Scan(frame, chains, options).run(stored, {0, x.n}, 0, {}, &totals, options.poll);
+  return Scan(frame, chains, options, team).run(stored, {0, x.n}, 0, {}, &totals, options.poll);
 }
 
 }  // namespace nc1fast

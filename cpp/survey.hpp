@@ -13,6 +13,6 @@ inline std::vector<std::int64_t> begins_of(const std::vector<std::int64_t>& size
 }
 
 // The first scan. Rows of a class are added in their order: the bits depend on nothing else. False when stopped.
-bool class_means(const Sequence& sequence, const InputLayer& layer, int n_threads, const Poll& poll, Means& means);
+bool class_means(const Sequence& sequence, const InputLayer& layer, Team& team, const Poll& poll, Means& means);
 
 }  // namespace nc1fast

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -14,68 +15,124 @@
 
 namespace nc1fast {
 
-// work(worker, item) for every item of [0, n), each by one of n_threads workers (0: in the calling thread), in no fixed
-// order and with the default rounding environment. The calling thread polls (done, n) about ten times a second and at
-// the end; false stops after the items in hand. The first exception of a worker is rethrown. Returns false when
-// stopped.
-template <class Work, class Poll>
-bool parallel_for(std::int64_t n, int n_threads, const Work& work, const Poll& poll) {
-  std::atomic<std::int64_t> next{0}, done{0};
-  std::atomic<bool> stop{false};
-  std::mutex mutex;
-  std::condition_variable finished;
-  int running = 0;
-  std::exception_ptr error;
-  const auto run = [&](int worker) {
+// The threads of a call, which do one loop after another. They start with the first loop that needs them.
+class Team {
+ public:
+  explicit Team(int n_threads) : n_threads_(n_threads) {}  // 0: in the calling thread
+  ~Team() {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+
+  int n_workers() const { return n_threads_ > 1 ? n_threads_ : 1; }
+
+  // work(worker, item) for every item of [0, n), each by one of the workers, in no fixed order and with the default
+  // rounding environment. The calling thread polls (done, n) about ten times a second and at the end; false stops after
+  // the items in hand. The first exception of a worker is rethrown. Returns false when stopped.
+  template <class Work, class Poll>
+  bool run(std::int64_t n, const Work& work, const Poll& poll) {
+    std::atomic<std::int64_t> next{0}, done{0};
+    std::atomic<bool> stop{false};
+    std::exception_ptr error;
+    const auto fail = [&] {
+      const std::lock_guard lock(mutex_);
+      if (!error) error = std::current_exception();
+      stop = true;
+    };
+    const std::function<void(int)> share = [&](int worker) {
+      try {
+        for (std::int64_t item; !stop && (item = next.fetch_add(1)) < n; ++done) work(worker, item);
+      } catch (...) {
+        fail();
+      }
+    };
+    if (n > 0) spawn(n < n_threads_ ? int(n) : n_threads_);
+    if (n == 0 || threads_.empty()) {
+      in_default_environment([&] { share(0); });
+    } else {
+      give_out(share);
+      while (!finished_within(std::chrono::milliseconds(100))) {
+        try {
+          if (!poll(done.load(), n)) stop = true;
+        } catch (...) {
+          fail();
+        }
+      }
+    }
+    if (error) std::rethrow_exception(error);
+    return done == n && poll(n, n);
+  }
+
+ private:
+  template <class Work>
+  static void in_default_environment(const Work& work) {
     std::fenv_t caller;
     std::fegetenv(&caller);
     std::fesetenv(FE_DFL_ENV);
-    try {
-      for (std::int64_t item; !stop && (item = next.fetch_add(1)) < n; ++done) work(worker, item);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
-      stop = true;
-    }
+    work();
     std::fesetenv(&caller);
-  };
-  if (n_threads > n) n_threads = int(n);
-  if (n_threads <= 0) {
-    run(0);
-  } else {
-    running = n_threads;
-    std::vector<std::thread> workers;
-    workers.reserve(std::size_t(n_threads));
-    try {
-      for (int w = 0; w < n_threads; ++w)
-        workers.emplace_back([&, w] {
-          run(w);
-          const std::lock_guard lock(mutex);
-          if (--running == 0) finished.notify_one();
-        });
-    } catch (const std::system_error&) {  // the system has no more threads to give: fewer do the work
-      const std::lock_guard lock(mutex);
-      running -= n_threads - int(workers.size());
-    }
-    if (workers.empty()) run(0);
-    std::unique_lock lock(mutex);
-    while (!finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return running == 0; })) {
-      lock.unlock();
-      try {
-        if (!poll(done.load(), n)) stop = true;
-      } catch (...) {
-        stop = true;
-        lock.lock();
-        if (!error) error = std::current_exception();
-        continue;
-      }
-      lock.lock();
-    }
-    lock.unlock();
-    for (std::thread& w : workers) w.join();
   }
-  if (error) std::rethrow_exception(error);
-  return done == n && poll(n, n);
+
+  // At least n threads; fewer where the system has no more to give.
+  void spawn(int n) {
+    try {
+      while (int(threads_.size()) < n)
+        threads_.emplace_back([this, worker = int(threads_.size()), seen = round_] { serve(worker, seen); });
+    } catch (const std::system_error&) {
+      n_threads_ = int(threads_.size());
+    }
+  }
+
+  // One thread: every share after round `seen`.
+  void serve(int worker, std::int64_t seen) {
+    std::fesetenv(FE_DFL_ENV);
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] { return ended_ || round_ != seen; });
+      if (ended_) return;
+      seen = round_;
+      lock.unlock();
+      (*share_)(worker);
+      lock.lock();
+      if (--running_ == 0) finished_.notify_one();
+    }
+  }
+
+  void give_out(const std::function<void(int)>& share) {
+    {
+      const std::lock_guard lock(mutex_);
+      share_ = &share;
+      running_ = int(threads_.size());
+      ++round_;
+    }
+    changed_.notify_all();
+  }
+
+  bool finished_within(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return finished_.wait_for(lock, time, [&] { return running_ == 0; });
+  }
+
+  int n_threads_;
+  std::vector<std::thread> threads_;
+  std::mutex mutex_;  // of all below, and of the first exception
+  std::condition_variable changed_, finished_;
+  const std::function<void(int)>* share_ = nullptr;
+  std::int64_t round_ = 0;
+  int running_ = 0;
+  bool ended_ = false;
+};
+
+// One loop by threads of its own.
+template <class Work, class Poll>
+bool parallel_for(std::int64_t n, int n_threads, const Work& work, const Poll& poll) {
+  return Team(n_threads).run(n, work, poll);
 }
 
 template <class Work>

@@ -6,7 +6,6 @@
 
 #include "isa/isa.hpp"
 #include "packed_pass.hpp"
-#include "threads.hpp"
 
 namespace nc1fast {
 
@@ -34,7 +33,7 @@ class TilePass final : public PackedPass<T> {
       if (!chain.epilogue) throw std::logic_error("an activation without an epilogue of its form");
     }
     for (const OutputList& list : lists_) most = std::max(most, list.size());
-    for (int w = 0; w < std::max(1, shared.options.n_threads); ++w) workers_.emplace_back(packed_.width, int(most));
+    for (int w = 0; w < shared.team.n_workers(); ++w) workers_.emplace_back(packed_.width, int(most));
   }
 
   void finish(std::size_t begin, std::size_t end) override { packed_.finish(begin, end, routines_.half_norms); }
@@ -43,8 +42,8 @@ class TilePass final : public PackedPass<T> {
     const std::vector<Scales> scales = this->make_scales(layout);
     const Pass<T> pass = this->pass_over(layout, scales);
     std::atomic<bool> finite{true};
-    const bool finished = parallel_for(
-        layout.n_tiles(), shared_.options.n_threads,
+    const bool finished = shared_.team.run(
+        layout.n_tiles(),
         [&](int w, std::int64_t item) {
           Worker& worker = workers_[std::size_t(w)];
           const Tile t = layout.tile(item);
