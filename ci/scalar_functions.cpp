@@ -47,6 +47,7 @@ bool evaluate(std::string_view name, std::ptrdiff_t n, const Lane<V>* x, const L
   if (name == "expm1") return with([](V v, V) { return Values<V, 1>{{math::exp(v).expm1()}}; });
   if (name == "sin_small") return with([](V v, V) { return Values<V, 1>{{math::sin_small(v)}}; });
   if (name == "sqrt") return with([](V w, V) { return Values<V, 1>{{math::sqrt(w)}}; });
+  if (name == "rsqrt_above") return with([](V w, V) { return Values<V, 1>{{math::rsqrt_above(w)}}; });
   if (name == "rsqrt") return with([](V w, V) { return Values<V, 1>{{math::rsqrt(w)}}; });
   return false;
 }

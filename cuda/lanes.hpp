@@ -29,6 +29,7 @@ struct Roots {
     const T y = estimate(w), e = T(1) - w * (y * y);
     return y + y * e * (sizeof(T) == 4 ? T(0.5) : T(0.375) * e + T(0.5));
   }
+  __device__ static T rsqrt_above(T w) { return kAboveEstimate<T> * estimate(w); }
   __device__ static T sqrt(T w) {
     const T y = sizeof(T) == 4 ? estimate(w) : rsqrt(w), s = w * y;
     return s + T(0.5) * y * (w - s * s);

@@ -107,6 +107,17 @@ def test_roots_at_zero(lanes):
         assert 0.5 / math.sqrt(smallest_normal(str(dtype))) < out[0, 0] < math.inf
 
 
+def test_bounds_on_roots_are_just_above(lanes):
+    for lane in lanes:
+        for dtype in lane.dtypes:
+            low, high = 2 * smallest_normal(dtype), float(np.finfo(dtype).max) / 2
+            w = np.r_[np.geomspace(low, high, 64_000), np.linspace(1, 4, 64_000)].astype(dtype)
+            [above] = lane("rsqrt_above", w, w, 1).astype(np.float64)
+            excess = above * np.sqrt(w.astype(np.float64)) - 1
+            assert excess.min() > 0
+            assert excess.max() < 1e-3
+
+
 @pytest.mark.parametrize("function", sorted(N_OUTPUTS))
 def test_nan_stays_nan(lanes, function):
     for out, _ in _evaluate(lanes, function, [math.nan, -math.nan]):

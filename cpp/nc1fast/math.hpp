@@ -77,6 +77,14 @@ template <class V>
 NC1FAST_HD inline V rsqrt(V w) {
   return Ops<V>::rsqrt(w);
 }
+// A bound on 1/sqrt(w) of a normal number w, from the estimate that these start from: at most 0.1 % more.
+template <class V>
+NC1FAST_HD inline V rsqrt_above(V w) {
+  return Ops<V>::rsqrt_above(w);
+}
+// Estimates err by 1.5 2^-12 at most.
+template <class T>
+inline constexpr T kAboveEstimate = T(1.0005);
 
 // (acos(1-m)/sqrt(m(2-m)) - 1)/m on [0, 1], in m - 1/2.     1.0e-16 | 3.8e-8
 template <class T>

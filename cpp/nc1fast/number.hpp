@@ -13,5 +13,6 @@ struct Ops<double> {
   static double exp2_int(double n) { return __builtin_ldexp(1.0, int(n)); }
   static double sqrt(double w) { return __builtin_sqrt(w); }
   static double rsqrt(double w) { return 1.0 / __builtin_sqrt(larger(kSmallest<double>, w)); }
+  static double rsqrt_above(double w) { return kAboveEstimate<double> * rsqrt(w); }
 };
 }  // namespace nc1fast::math

@@ -58,7 +58,7 @@ NC1FAST_HD inline auto state_of(V chord) {
 // m = 1 - |cos theta| does by e (here in units of noise), and by as much as its rows are displaced.
 template <class V, class T>
 NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V e, V displaced) {
-  return e * math::rsqrt(larger(chain.noise * e, m)) + chain.displacement * displaced;
+  return e * math::rsqrt_above(larger(chain.noise * e, m)) + chain.displacement * displaced;
 }
 
 // Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where
@@ -84,7 +84,7 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const 
       const auto [from, to] = rows.links(l);
       state.descend(act, l, rows);
       e = unit * (from.f * to.f * error + state.p.m);
-      error = T(2) / unit * e * math::rsqrt(larger(e, state.p.m));
+      error = T(2) / unit * e * math::rsqrt_above(larger(e, state.p.m));
     }
   }
   return mu[i] * load<V>(mu + j) * error;

@@ -138,6 +138,11 @@ struct Ops<V> {
     }
   }
 
+  [[gnu::always_inline]] static V rsqrt_above(V w) {
+    if constexpr (estimates) return kAboveEstimate<Lane<V>> * estimate(w);
+    return kAboveEstimate<Lane<V>> * rsqrt(w);
+  }
+
  private:
   // (1 - e)^(-1/2) - 1, to e^4.
   [[gnu::always_inline]] static V third_order(V e) {
