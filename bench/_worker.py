@@ -173,9 +173,9 @@ def _loaded_environment() -> dict[str, Any]:
         if module in sys.modules:
             found[module] = getattr(sys.modules[module], "__version__", "unknown")
     if "nc1fast" in sys.modules:
-        from nc1fast.core.provenance import machine
+        from nc1fast.core.machine import describe
 
-        found["nc1fast_core"] = machine()["core"]
+        found["nc1fast_core"] = describe()["core"]
     try:
         import threadpoolctl
     except ImportError:

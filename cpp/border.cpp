@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "layout.hpp"
 #include "reader.hpp"
 
 namespace nc1fast::border {
@@ -297,9 +298,24 @@ std::int64_t row_step(const Backend& backend) { return backend.row_step(); }
 
 namespace {
 
+// By name: whether phi jumps, or has a kink, at 0, and whether E[phi'(u) phi'(v)] is finite.
 template <class... Act>
-std::vector<std::string> names(List<Act...>) {
-  return {Act::name...};
+py::dict traits(List<Act...>) {
+  py::dict all;
+  const auto add = [&all](const char* name, bool jump, bool kink, bool differentiable) {
+    py::dict d;
+    d["jump"] = jump;
+    d["kink"] = kink;
+    d["differentiable"] = differentiable;
+    all[name] = d;
+  };
+  (add(Act::name, Act::root_value, Act::root_derivative, Act::has_derivative), ...);
+  return all;
+}
+
+const char* name_of(Form form) {
+  if (form == Form::rectifier_distance) return "rectifier";
+  return form == Form::erf_distance ? "erf" : "plain";
 }
 
 }  // namespace
@@ -342,7 +358,33 @@ void define_common(py::module_& m) {
         return out;
       },
       "x"_a, "chain"_a, "The same with its error, slope and noise: what bounds on errors of k(x_i, x_j) follow from.");
-  m.def("activations", [] { return names(Activations{}); }, "Names of the dual activations.");
+  m.def(
+      "duals",
+      [](const std::string& activation, double parameter, const Dense& a, const Dense& b, const Dense& c,
+         const Dense& s) {
+        const py::ssize_t n = a.size();
+        if (b.size() != n || c.size() != n || s.size() != n)
+          throw std::invalid_argument("a, b, c and s must have one length");
+        py::array_t<double> out({py::ssize_t(2), n});
+        double* data = out.mutable_data();
+        const py::gil_scoped_release release;
+        duals(activation, parameter, n, a.data(), b.data(), c.data(), s.data(), data);
+        return out;
+      },
+      "activation"_a, "parameter"_a, "a"_a, "b"_a, "c"_a, "s"_a,
+      "kappa and kdot (2, n) of variances a, b and covariances c; s = sqrt(ab - c^2).");
+  m.def(
+      "distance_form", [](const py::dict& chain) { return std::string(name_of(as_chain(chain).distance_form())); },
+      "chain"_a, "How D2 is evaluated within classes: \"rectifier\" and \"erf\" do not cancel, \"plain\" does.");
+  m.def(
+      "packed_rounding",
+      [](bool single, int n_features, int depth) {
+        const Rounding rounding(single, n_features, depth);
+        return std::make_tuple(rounding.noise, rounding.displacement, rounding.least);
+      },
+      "single"_a, "n_features"_a, "depth"_a, "(noise, displacement, least) of packed rows: packing.hpp.");
+  m.def("tile_rows", [] { return kTileRows; }, "Rows of a side of a tile at most.");
+  m.def("activations", [] { return traits(Activations{}); }, "The dual activations, with what is known of each.");
 }
 
 }  // namespace nc1fast::border

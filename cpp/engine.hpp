@@ -142,4 +142,9 @@ RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const O
 // them. out: (n_values, n)
 void diagonal(const Matrix& x, const ChainSpec& chain, int n_values, double* out);
 
+// E[phi(u) phi(v)] and E[phi'(u) phi'(v)] for (u, v) ~ N(0, [[a, c], [c, b]]), with s = sqrt(ab - c^2): n of each.
+// out: (2, n). The derivative of an activation that jumps is 0.
+void duals(const std::string& activation, double parameter, std::int64_t n, const double* a, const double* b,
+           const double* c, const double* s, double* out);
+
 }  // namespace nc1fast

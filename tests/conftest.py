@@ -24,7 +24,7 @@ def pytest_report_header() -> str:
 def _device(request, monkeypatch):
     """A name for `device=`, of what runs the tiles: skipped where it is not there."""
     import nc1fast as nc
-    from nc1fast.core import provenance
+    from nc1fast.core import machine
 
     if request.param == "cpu":
         return "cpu"
@@ -33,7 +33,7 @@ def _device(request, monkeypatch):
         shim = pytest.importorskip("nc1fast._shim._cuda", reason=reason)
         monkeypatch.setattr(nc.cuda, "module", lambda: shim)
     elif not nc.cuda.available():
-        pytest.skip(f"CUDA devices: {provenance.devices()[1]['cuda']}")
+        pytest.skip(f"CUDA devices: {machine.devices()[1]['cuda']}")
     return "cuda"
 
 

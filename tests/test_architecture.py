@@ -1,4 +1,7 @@
-"""The rules that hold the code together: who imports whom, what C++ may contain, what the binary may export."""
+"""The law of the house: who imports whom, how modules are written, what C++ may contain, what the binaries may export.
+
+Every rule is a function that lists what breaks it, and a test that the list is empty.
+"""
 
 from __future__ import annotations
 
@@ -7,142 +10,251 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.house import BUILT, IMPORTS, PACKAGE, ROOT, TREES, at_load, dotted, room, statements
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "python" / "nc1fast"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 CPP = ROOT / "cpp"
 MAX_LINES = 400
+MAX_PARAMETERS = 6  # of what is private
+MAX_ENTRIES = 26  # of the root of the package
 
-
-def _name(path: Path) -> str:
-    """The module of a source file, relative to the package: studies/paper.py -> studies.paper, __init__.py -> ''."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-MODULES = {_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+# Floors, from the ground up: a module imports from its own floor and those below.
+FLOORS = (
+    {"support", "cuda"},
+    {"inputs"},
+    {"activations", "core"},
+    {"kernels"},
+    {"sums", "reference"},
+    {"metrics", "feature_sums"},
+    {
+        "shortcuts",
+        "estimators",
+        "distributed",
+        "datasets",
+        "networks",
+        "adaptive",
+        "theory",
+        "compat",
+    },
+    {"methods"},
+    {"_collapse"},
+    {""},  # the face of the package
+    {"studies"},
+    {"cli"},
+)
+SEES_THE_CORE = ("core.", "sums.streaming")
+USES_THE_FACE = {"studies", "cli"}
+USES_THE_REFERENCE = {"cli.selftest"}
 SOURCES = sorted(path for path in CPP.rglob("*") if path.suffix in (".hpp", ".cpp"))
 
 
-class _Imports(ast.NodeVisitor):
-    """Dotted names imported by a module: when it is imported, and at all. TYPE_CHECKING blocks do not count."""
-
-    def __init__(self, package: str) -> None:
-        self.package = package  # against which relative imports resolve
-        self.at_import: set[str] = set()
-        self.anywhere: set[str] = set()
-        self._inside = 0
-
-    def _add(self, *names: str) -> None:
-        self.anywhere.update(names)
-        if not self._inside:
-            self.at_import.update(names)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self._add(*(alias.name for alias in node.names))
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        base = node.module or ""
-        if node.level:
-            parents = self.package.split(".")
-            base = ".".join([*parents[: len(parents) - node.level + 1], *([base] if base else [])])
-        self._add(base, *(f"{base}.{alias.name}" for alias in node.names))
-
-    def _visit_function(self, node: ast.AST) -> None:
-        self._inside += 1
-        self.generic_visit(node)
-        self._inside -= 1
-
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _visit_function  # noqa: N815
-
-    def visit_If(self, node: ast.If) -> None:
-        if "TYPE_CHECKING" in ast.unparse(node.test):
-            for statement in node.orelse:
-                self.visit(statement)
-        else:
-            self.generic_visit(node)
+# Who imports whom
 
 
-def _imports(name: str) -> _Imports:
-    path = MODULES[name]
-    own = ".".join(["nc1fast", *([name] if name else [])])
-    found = _Imports(own if path.name == "__init__.py" else own.rpartition(".")[0])
-    found.visit(ast.parse(path.read_text()))
+def modules_without_a_floor() -> list[str]:
+    placed = set().union(*FLOORS)
+    return [name for name in TREES if room(name) not in placed]
+
+
+def arrows_up() -> list[str]:
+    floor = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+    return [
+        f"{name} -> {other or 'nc1fast'}"
+        for name, others in IMPORTS.items()
+        for other in sorted(others - BUILT)
+        if floor[room(other)] > floor[room(name)]
+    ]
+
+
+def circles() -> list[str]:
+    """Groups of modules that import each other, directly or not."""
+    reached = {name: others & TREES.keys() - {""} for name, others in IMPORTS.items()}
+    for middle in TREES:  # Warshall's algorithm
+        for name in TREES:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+    groups = {frozenset(o for o in found if name in reached[o]) for name, found in reached.items()}
+    return sorted(", ".join(sorted(group)) for group in groups if group)
+
+
+def uses_of_the_face() -> list[str]:
+    return [n for n, others in IMPORTS.items() if "" in others and room(n) not in USES_THE_FACE]
+
+
+def uses_of_the_reference() -> list[str]:
+    return [
+        n for n, others in IMPORTS.items() if "reference" in others and n not in USES_THE_REFERENCE
+    ]
+
+
+def uses_of_the_core() -> list[str]:
+    return [
+        n for n, others in IMPORTS.items() if "_core" in others and not n.startswith(SEES_THE_CORE)
+    ]
+
+
+def imports_of_private_names() -> list[str]:
+    """A leading underscore means: private to this file."""
+    return [
+        f"{name}: {alias.name} of {node.module}"
+        for name in TREES
+        for node in statements(name)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nc1fast")
+        for alias in node.names
+        if alias.name.startswith("_") and alias.name not in BUILT | {"__version__", "_collapse"}
+    ]
+
+
+def third_parties_at_load() -> list[str]:
+    """Optional packages are imported where they are used; studies and the command line need theirs."""
+    return [
+        f"{name}: {room(full)}"
+        for name, tree in TREES.items()
+        if room(name) not in USES_THE_FACE
+        for node in at_load(tree)
+        for full in dotted(node, name)
+        if room(full) not in {*sys.stdlib_module_names, "nc1fast", "numpy"}
+    ]
+
+
+# How modules are written
+
+
+def literal_splats() -> list[str]:
+    """Calls that hand positions on as `*(a, b)`."""
+    return [
+        f"{name}:{node.lineno}"
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for given in node.args
+        if isinstance(given, ast.Starred) and isinstance(given.value, ast.Tuple | ast.List)
+    ]
+
+
+def _exported(name: str) -> set[str]:
+    """Names in `__all__` of a module."""
+    return {
+        str(constant.value)
+        for node in TREES[name].body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        for constant in ast.walk(node.value)
+        if isinstance(constant, ast.Constant)
+    }
+
+
+def _public(name: str) -> set[str]:
+    """Names of a module that are part of the interface: those that a face exports, and commands of the command line."""
+    faces = {part for part in _exported("") if part in TREES} | {"reference", "studies"}
+    of_faces = _exported("").union(*(_exported(face) for face in faces))
+    commands: set[str] = set()
+    if room(name) == "cli":
+        text = ast.unparse(TREES["cli.app"])
+        commands = set(re.findall(r"\w+", text))
+    bases = {"Kernel"} | (
+        {n.name for n in TREES[name].body if isinstance(n, ast.FunctionDef)}
+        if name in faces
+        else set()
+    )
+    return of_faces | commands | bases
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many a caller may give."""
+    a = node.args
+    named = [*a.posonlyargs, *a.args, *a.kwonlyargs]
+    bound = bool(named) and named[0].arg in ("self", "cls")
+    return len(named) - bound + (a.vararg is not None) + (a.kwarg is not None)
+
+
+def private_functions_with_many_parameters() -> list[str]:
+    found = []
+    for name, tree in TREES.items():
+        public = _public(name)
+        for owner in ast.walk(tree):
+            if not isinstance(owner, ast.Module | ast.ClassDef):
+                continue
+            for node in owner.body:
+                if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    continue
+                inside = owner.name if isinstance(owner, ast.ClassDef) else node.name
+                hidden = node.name.startswith("_") and not node.name.startswith("__")
+                if (hidden or inside not in public) and _parameters(node) > MAX_PARAMETERS:
+                    found.append(f"{name}:{node.lineno} {node.name}: {_parameters(node)}")
     return found
 
 
-IMPORTS = {name: _imports(name) for name in MODULES}
+def repeated_class_names() -> list[str]:
+    names = Counter(
+        n.name for t in TREES.values() for n in ast.walk(t) if isinstance(n, ast.ClassDef)
+    )
+    return sorted(name for name, count in names.items() if count > 1)
 
 
-def _own(names: set[str]) -> set[str]:
-    """The modules of the package among dotted names; importing a module imports its parents."""
-    inside = {name.partition(".")[2] for name in names if name.partition(".")[0] == "nc1fast"}
-    return {name for name in inside if name in MODULES or name == "_core"}
+def _docstrings() -> list[tuple[str, str]]:
+    """(place, text) of every docstring."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return [
+        (f"{name}:{getattr(node, 'lineno', 1)}", text)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and (text := ast.get_docstring(node))
+    ]
 
 
-def _top(name: str) -> str:
-    return name.partition(".")[0]
+def docstrings_that_say_too_little() -> list[str]:
+    return [f"{place}: {text}" for place, text in _docstrings() if len(text.split()) <= 4]
 
 
-def test_who_imports_the_core() -> None:
-    users = {name for name in MODULES if "_core" in _own(IMPORTS[name].anywhere)}
-    assert users == {"core.backend", "core.linear", "sums.streaming"}
+def docstrings_that_begin_with_what() -> list[str]:
+    return [
+        f"{place}: {text.splitlines()[0]}"
+        for place, text in _docstrings()
+        if text.startswith("What ")
+    ]
 
 
-OUTER = {"studies", "cli"}  # they use the library; the library never uses them
+def long_files() -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}: {lines}"
+        for folder in ("python", "cpp", "cuda", "tests", "bench")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in (".py", ".hpp", ".cpp", ".cu")
+        and (lines := len(path.read_text().splitlines())) > MAX_LINES
+    ]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in MODULES if _top(name) not in OUTER | {"__main__"}]
+def entries_of_the_root() -> list[str]:
+    """Files and rooms of the package, without what is built."""
+    left_out = {"__pycache__", "_shim"}
+    return sorted(p.name for p in PACKAGE.iterdir() if p.name not in left_out and p.suffix != ".so")
+
+
+def private_modules() -> list[str]:
+    return [name for name in TREES if re.search(r"(^|\.)_", name) and name != "_collapse"]
+
+
+RULES = (
+    *(modules_without_a_floor, arrows_up, circles, uses_of_the_face, uses_of_the_reference),
+    *(uses_of_the_core, imports_of_private_names, third_parties_at_load, literal_splats),
+    *(private_functions_with_many_parameters, repeated_class_names, private_modules),
+    *(docstrings_that_say_too_little, docstrings_that_begin_with_what, long_files),
 )
-def test_the_library_never_imports_studies_figures_or_the_command_line(name: str) -> None:
-    used = {_top(other) for other in _own(IMPORTS[name].anywhere)} & OUTER
-    assert not used or (name == "" and not {_top(o) for o in _own(IMPORTS[name].at_import)} & OUTER)
 
 
-@pytest.mark.parametrize(
-    ("name", "forbidden"),
-    [
-        ("support", {"inputs", "core", "kernels", "sums", "metrics", "_collapse"}),
-        ("inputs", {"core", "kernels", "sums", "metrics", "_collapse"}),
-        ("activations", {"kernels", "core", "metrics", "sums"}),
-        ("core", {"metrics", "_collapse", "reference"}),
-        ("kernels", {"metrics", "sums", "feature_sums", "_collapse"}),
-        ("sums", {"metrics", "_collapse", "reference"}),
-        ("metrics", {"_collapse", "activations", "reference"}),
-        ("reference", {"core", "_collapse", "metrics", "feature_sums"}),
-        ("datasets", {"core", "_collapse", "metrics", "kernels"}),
-    ],
-)
-def test_modules_do_not_reach_past_their_neighbours(name: str, forbidden: set[str]) -> None:
-    parts = [part for part in MODULES if _top(part) == name]
-    assert parts, f"{name} has moved: this table must follow"
-    for part in parts:
-        assert not _own(IMPORTS[part].anywhere) & forbidden
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_nothing_breaks_the_rule(rule) -> None:
+    assert rule() == []
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if _top(name) not in OUTER])
-def test_library_modules_import_only_numpy_and_the_standard_library_at_load(name: str) -> None:
-    third = {_top(other) for other in IMPORTS[name].at_import} - sys.stdlib_module_names
-    assert third <= {"nc1fast", "numpy"}
-
-
-def test_no_import_cycle_at_load() -> None:
-    edges = {
-        name: {
-            other
-            for other in _own(IMPORTS[name].at_import) - {"", "_core"}
-            if not f"{name}.".startswith(f"{other}.")  # itself, or the package it is in
-        }
-        for name in MODULES
-    }
-    done: set[str] = set()
-    while ready := {name for name in edges if name not in done and edges[name] <= done}:
-        done |= ready
-    assert set(edges) == done
+def test_the_root_is_small() -> None:
+    assert len(entries_of_the_root()) <= MAX_ENTRIES
 
 
 def test_importing_the_package_loads_numpy_alone() -> None:
@@ -154,19 +266,6 @@ def test_importing_the_package_loads_numpy_alone() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert set(result.stdout.split()) <= {"nc1fast", "numpy"}
-
-
-def test_source_files_are_short() -> None:
-    folders = [ROOT / folder for folder in ("python", "cpp", "tests", "bench")]
-    files = [
-        path
-        for folder in folders
-        for path in folder.rglob("*")
-        if path.suffix in (".py", ".hpp", ".cpp")
-    ]
-    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
-    assert len(lines) > len(MODULES)
-    assert {name: count for name, count in lines.items() if count > MAX_LINES} == {}
 
 
 READMES = [
@@ -242,20 +341,21 @@ def test_no_symbol_of_one_instruction_set_can_replace_another() -> None:
         assert weak == [], f"{path.name}: {weak[:5]}"
 
 
-def _stub_signatures() -> dict[str, str]:
-    tree = ast.parse((PACKAGE / "_core.pyi").read_text())
+def _stub_signatures(module: str) -> dict[str, str]:
+    tree = ast.parse((PACKAGE / f"{module}.pyi").read_text())
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     return {node.name: f"({', '.join(arg.arg for arg in node.args.args)})" for node in functions}
 
 
-def test_stub_says_what_the_core_has() -> None:
+@pytest.mark.parametrize(("stub", "module"), [("_core", "_core"), ("_cuda", "_shim._cuda")])
+def test_stub_says_what_the_module_has(stub: str, module: str) -> None:
     """Names of functions and of their parameters; pybind11 writes them into the first line of the docstring."""
-    core = pytest.importorskip("nc1fast._core")
+    compiled = pytest.importorskip(f"nc1fast.{module}")
     found = {}
-    for name in dir(core):
+    for name in dir(compiled):
         if name.startswith("__"):
             continue
-        signature = getattr(core, name).__doc__.splitlines()[0]
+        signature = getattr(compiled, name).__doc__.splitlines()[0]
         parameters = re.findall(r"(?:\(|, )(\w+): ", signature.partition(" -> ")[0])
         found[name] = f"({', '.join(parameters)})"
-    assert found == _stub_signatures()
+    assert found == _stub_signatures(stub)

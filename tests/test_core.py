@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from mpmath import mp, mpf
+from tests import precise
 
+import nc1fast as nc
 from nc1fast import _core
+from nc1fast.activations import has_ntk
+from nc1fast.core.backend import duals
 
 
 def test_arrays_that_the_core_does_not_read_are_a_type_error() -> None:
@@ -19,6 +25,29 @@ def test_arrays_that_the_core_does_not_read_are_a_type_error() -> None:
 def test_chains_that_the_core_does_not_know_are_refused() -> None:
     with pytest.raises(KeyError, match="activation"):
         _core.gram(np.zeros((2, 2)), None, {}, False, 1, None)
+
+
+@pytest.mark.parametrize("activation", [*nc.activations(), nc.LeakyReLU(0.3)], ids=str)
+def test_dual_activations_are_those_of_the_closed_forms(activation) -> None:
+    activation = nc.NNGP(activation).activation
+    a, b = (v.ravel() for v in np.meshgrid([1e-4, 0.3, 2.0, 30.0], [0.01, 1.0, 5.0]))
+    for angle in (0.0, 1e-9, 0.4, math.pi / 2, 3.0, math.pi):
+        scale = np.sqrt(a * b)
+        c, s = scale * math.cos(angle), scale * math.sin(angle)
+        kappa, kdot = duals(activation, (a, b), c, s)
+        for k in range(len(a)):
+            with mp.workdps(40):
+                # the covariance with the digits of the sine
+                exact = mp.sqrt(mpf(a[k]) * mpf(b[k])) * mp.cos(mpf(angle))
+                first, second = precise.dual(activation, mpf(a[k]), mpf(b[k]), exact)
+                sizes = [precise.dual(activation, mpf(v), mpf(v), mpf(v)) for v in (a[k], b[k])]
+                size = float(mp.sqrt(sizes[0][0] * sizes[1][0]))
+                slope = float(mp.sqrt(sizes[0][1] * sizes[1][1]))
+            assert kappa[k] == pytest.approx(float(first), abs=2e-14 * size, rel=1e-13)
+            if has_ntk(activation):
+                assert kdot[k] == pytest.approx(float(second), abs=2e-14 * slope, rel=1e-13)
+            else:
+                assert kdot[k] == 0
 
 
 @pytest.mark.skipif(

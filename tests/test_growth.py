@@ -12,7 +12,6 @@ from tests import precise
 
 import nc1fast as nc
 from nc1fast import _core
-from nc1fast.core.chains import chain_of
 
 SMOOTH = ["erf", "probit", "gelu", "sin", "cos", "exp", "gaussian"]
 RECTIFIERS = ["relu", "abs", nc.LeakyReLU(0.3), nc.LeakyReLU(-2.0)]
@@ -46,7 +45,7 @@ def _kernels():
 
 @pytest.mark.parametrize("kernel", list(_kernels()), ids=repr)
 def test_slope_of_the_diagonal(kernel):
-    k, _, slope, _ = _core.growth(X, chain_of(kernel, 3).as_dict())
+    k, _, slope, _ = _core.growth(X, kernel.chain(3).as_dict())
     with mp.workdps(80):
         for i, row in enumerate(X):
             xx = precise.inner_products(row[None])[0, 0]
@@ -58,7 +57,7 @@ def test_slope_of_the_diagonal(kernel):
 def test_slope_bounds_every_pair(kernel):
     """|dk_ij| <= lambda_i lambda_j |drho|, between rows of any lengths and angle."""
     rng = np.random.default_rng(5)
-    slope = _core.growth(X, chain_of(kernel, 3).as_dict())[2]
+    slope = _core.growth(X, kernel.chain(3).as_dict())[2]
     sw2, sb2 = kernel.weight_variances[0], kernel.bias_variances[0]
     with mp.workdps(40):
         squares = [precise.inner_products(row[None])[0, 0] for row in X]

@@ -29,7 +29,7 @@ each_convention = pytest.mark.parametrize("convention", CONVENTIONS)
 
 @pytest.fixture(autouse=True)
 def _imbalance_not_yet_announced(monkeypatch):
-    monkeypatch.setattr(metrics.result, "_imbalance_announced", False)
+    monkeypatch.setattr(metrics.conventions, "_imbalance_announced", False)
 
 
 def _sums(H, y, error=0.0, **kwargs):
@@ -119,8 +119,10 @@ def test_under_equals_a_fresh_evaluation(convention):
     assert start.sums.class_rows is None
     again = start.under(convention)
     for field in dataclasses.fields(fresh):
-        if field.name not in ("sums", "kernel", "_rows"):
+        if field.name not in ("sums", "metrics", "_rows"):
             np.testing.assert_array_equal(getattr(again, field.name), getattr(fresh, field.name))
+    for name in metrics.METRICS:
+        np.testing.assert_array_equal(getattr(again, name), getattr(fresh, name))
 
 
 def test_conventions_agree_on_balanced_classes():

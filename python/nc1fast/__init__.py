@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from nc1fast._collapse import class_sums, collapse
 from nc1fast.activations import LeakyReLU, activations
 from nc1fast.feature_sums import FeatureSums
-from nc1fast.kernels.classes import NNGP, NTK, AdaptiveKernel, ConjugateKernel, Linear
+from nc1fast.kernels.adaptive import AdaptiveKernel
+from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
+from nc1fast.kernels.ntk import NTK
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
 from nc1fast.sums.class_sums import ClassSums

@@ -1,4 +1,4 @@
-"""CUDA devices: which there are, and the module that runs on them.
+"""CUDA devices: which exist, and the module that runs on them.
 
 `device=` of `nc1fast.collapse`, `class_sums`, kernels and `adaptive.solve` takes "cpu", "cuda" (the first device), "cuda:1", and for a
 pass "cuda:all". What runs there is the module `_cuda`, which is built where nvcc is found; this file alone imports it.
@@ -21,14 +21,14 @@ class DeviceError(RuntimeError):
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What is known of a CUDA device.
+    """Description of a CUDA device.
 
     Attributes
     ----------
     index : int
     name : str
     compute_capability : (int, int)
-        Bits of sums are the same on devices of the same one.
+        Sums have the same bits on all devices of one capability.
     multiprocessors : int
     free_memory, total_memory : int
         Bytes.
@@ -43,7 +43,7 @@ class DeviceInfo:
 
 
 def available() -> bool:
-    """Whether this build runs on CUDA devices and there is one. Never raises."""
+    """Whether this build supports CUDA and a device exists. Never raises."""
     try:
         return bool(module().device_count())
     except DeviceError:
@@ -51,7 +51,7 @@ def available() -> bool:
 
 
 def device_info(device: str = "cuda") -> DeviceInfo:
-    """What is known of one device.
+    """Describe one device.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def device_info(device: str = "cuda") -> DeviceInfo:
 
 
 def info(index: int) -> DeviceInfo:
-    """What is known of a device that is there, by its number."""
+    """Describe the device with this number, which exists."""
     return DeviceInfo(index, **module().device_info(index))
 
 
@@ -94,12 +94,12 @@ def module() -> Any:
 
 
 def indices(device: Any) -> tuple[int, ...]:
-    """The devices that a name means; () for "cpu".
+    """Numbers of the devices that a name stands for; () for "cpu".
 
     Raises
     ------
     TypeError, ValueError
-        For what is no name, a device that is not there, and "cuda:all" where devices differ in what their bits are.
+        For what is no name, a device that does not exist, and "cuda:all" where devices differ in compute capability.
     DeviceError
         If nc1fast was built without CUDA, or there is no driver or no device.
     """
@@ -130,7 +130,7 @@ def indices(device: Any) -> tuple[int, ...]:
 
 
 def one_index(device: Any) -> int:
-    """The one device that a name means; errors of `indices`, and ValueError for "cpu" and "cuda:all"."""
+    """Number of the one device that a name stands for; errors of `indices`, and ValueError for "cpu" and "cuda:all"."""
     if device in ("cpu", "cuda:all"):
         raise ValueError(f"device must be 'cuda' or 'cuda:INDEX' here, got {device!r}")
     return indices(device)[0]

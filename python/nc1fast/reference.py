@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.activations import Activation, LeakyReLU, as_activation
-from nc1fast.kernels.classes import NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
+from nc1fast.kernels.adaptive import AdaptiveKernel
+from nc1fast.kernels.classes import ConjugateKernel, Kernel, Linear
+from nc1fast.kernels.ntk import NTK
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -78,7 +80,7 @@ def _dual_of_angle(name: str, ab: Array, c: Array, s: Array, slope: float) -> tu
 
 
 def _dual_smooth(name: str, a: Array, b: Array, c: Array, s: Array) -> tuple[Array, Array]:
-    """Entire functions."""
+    """Dual activations of entire functions, in closed form."""
     mean = (a + b) / 2
     root = np.sqrt(1 + 2 * (a + b) + 4 * s * s)  # sqrt((1 + 2a)(1 + 2b) - 4c^2)
     if name == "erf":

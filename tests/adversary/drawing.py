@@ -10,7 +10,7 @@ import numpy as np
 from tests.adversary.problems import TWISTS, Adapted, Problem
 
 import nc1fast as nc
-from nc1fast.activations import NO_FINITE_NTK
+from nc1fast.activations import has_ntk
 from nc1fast.metrics import CONVENTIONS
 from nc1fast.shortcuts import shortcut_of
 
@@ -181,7 +181,7 @@ def _kernel(dice: Dice, n_features: int, *, nasty: bool) -> Any:
         biases = tuple(dice.pick((0.0, 1.0, 1.0)) * b for b in biases)
     kinds = ["NNGP", "NNGP", "NNGP", "NTK", "NTK", "NTK", "standard", "standard", "Conjugate"]
     kind = dice.pick([*kinds, "Linear", "adapted", "features"])
-    if activation in NO_FINITE_NTK and kind in ("NTK", "standard"):
+    if not has_ntk(activation) and kind in ("NTK", "standard"):
         kind = "NNGP"
     if kind == "features":
         return dice.pick((None, "precomputed"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast import cuda
 from nc1fast.adaptive.slopes import ROW_SLOPES
-from nc1fast.core.backend import thread_count
+from nc1fast.core.machine import thread_count
 from nc1fast.support.arguments import as_count, as_items, as_number, as_seed, check_choice
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.kernels.classes import AdaptiveKernel
+from nc1fast.kernels.adaptive import AdaptiveKernel
 
 if TYPE_CHECKING:
     from typing import Any

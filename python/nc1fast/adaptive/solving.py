@@ -13,7 +13,7 @@ from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.adaptive.solution import HISTORY, AdaptiveSolution
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
-from nc1fast.kernels.classes import AdaptiveKernel
+from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting, staged
 

@@ -11,6 +11,7 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options
+from nc1fast.metrics.conventions import DEFAULT_CONVENTION
 from nc1fast.sums.settings import Settings
 
 
@@ -103,7 +104,7 @@ def theory(
     weight_variance: options.WeightVariance = 1.0,
     convention: Annotated[
         options.ConventionName, typer.Option(help="Class weights of the two covariances.")
-    ] = "papyan",
+    ] = DEFAULT_CONVENTION,
     as_json: options.Json = False,
 ) -> None:
     """Expected NC1 of Gaussian classes N(m_c 1, s_c^2 I), without drawing a sample."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 
 import nc1fast as nc
+from nc1fast import kernels
+from nc1fast.metrics import conventions
 from nc1fast.support.arguments import as_number
 from nc1fast.support.progress import reporting
 
@@ -18,11 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-KernelName: TypeAlias = Literal["nngp", "ntk", "conjugate", "linear", "features", "precomputed"]
+# Kernels by the names that the command line has for them, and all that --kernel takes.
+KERNELS: dict[str, Any] = {
+    kind.option: kind for kind in kernels.classes.KERNELS.values() if kind.option
+}
+if TYPE_CHECKING:
+    KernelName: TypeAlias = str
+else:
+    _CHOICES = (*KERNELS, "features", "precomputed")
+    KernelName = Literal[_CHOICES]
+
 Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
 Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
-ConventionName: TypeAlias = Literal["papyan", "probe", "class", "sample", "released"]
+ConventionName: TypeAlias = conventions.Convention
 
 Data = Annotated[
     str, typer.Argument(help="A .npz, .npy, .csv or IDX file, or the word digits (scikit-learn's).")
@@ -72,8 +84,6 @@ Convention = Annotated[
     typer.Option(help="Class weights of the two covariances; default: papyan."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
-KERNELS = {"nngp": nc.NNGP, "ntk": nc.NTK, "conjugate": nc.ConjugateKernel}
 
 
 @dataclass(frozen=True)
@@ -137,18 +147,19 @@ class KernelOptions:
             return None
         if self.name == "precomputed":
             return self.name
-        if self.name == "linear":
-            return nc.Linear(self.weight_variance, self.bias_variance)
-        settings: dict[str, Any] = {
-            "weight_variance": self.weight_variance,
-            "bias_variance": self.bias_variance,
-        }
-        if self.name == "ntk":
-            settings |= {"parametrization": self.parametrization, "width": self.width}
-        elif self.parametrization != "ntk" or self.width is not None:
+        kind = KERNELS[self.name]
+        own = {field.name for field in dataclasses.fields(kind)}
+        layered = "depth" in own
+        if (
+            layered
+            and "width" not in own
+            and (self.parametrization != "ntk" or self.width is not None)
+        ):
             raise ValueError("--parametrization and --width belong to --kernel ntk")
-        phi = activation_of(self.activation, self.slope)
-        return KERNELS[self.name](phi, self.depth, **settings)
+        given = dataclasses.asdict(self) | {
+            "activation": activation_of(self.activation, self.slope)
+        }
+        return kind(**{name: value for name, value in given.items() if name in own})
 
 
 def memory_bytes(limit: float | None) -> int | None:

@@ -41,13 +41,13 @@ def study(
 ) -> None:
     """Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed."""
     from nc1fast import studies
-    from nc1fast.core import provenance
+    from nc1fast.core import machine
     from nc1fast.studies import report
     from nc1fast.studies.journal import check_fresh
 
     described = studies.load(name, preset)
     filters = only or []
-    jobs = provenance.cores() if jobs is None else jobs
+    jobs = machine.cores() if jobs is None else jobs
     if dry_run:
         typer.echo(studies.describe_plan(described, filters, jobs))
         return
@@ -83,11 +83,11 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished stu
 def doctor() -> None:
     """Instruction set, threads, devices and versions, and a one-second self-test against the NumPy reference."""
     from nc1fast.cli import selftest
-    from nc1fast.core import provenance
+    from nc1fast.core import machine
 
     typer.echo(f"nc1fast          {nc.__version__}")
-    devices, described = provenance.devices()
-    for name, value in {**provenance.machine(), **described, **provenance.extras()}.items():
+    devices, described = machine.devices()
+    for name, value in {**machine.describe(), **described, **machine.extras()}.items():
         typer.echo(f"{name:<16} {value}")
     checks = [check for device in ("cpu", *devices) for check in selftest.run(device)]
     failed = [check for check in checks if not check.passed]

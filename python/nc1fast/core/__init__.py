@@ -1,3 +1,3 @@
-"""The compiled core as Python sees it: chains of layers, who runs them, linear algebra in a fixed order."""
+"""The compiled core as Python sees it: chains of layers, the machine, Gram matrices, rounding, linear algebra."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Linear algebra whose bits depend on no BLAS and on no thread: products by the compiled core, and what is made of them.
+"""Linear algebra whose bits depend neither on a BLAS nor on threads: products by the compiled core, and factorisations.
 
 Sums that are no products of matrices stay with NumPy (`np.sum`, `np.einsum`), whose order is fixed; `@`, `np.dot`, the norm of
-a vector and `np.linalg` are those of a BLAS, which rounds as its threads and the processor's kernels have it.
+a vector and `np.linalg` call a BLAS, whose rounding depends on its threads and on the processor.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INLINE = 1 << 20  # multiply-adds below which threads cost more than they save
 SCRATCH = 1 << 20  # bytes that a thread of a product takes, at most
 _PANEL = 32  # rows at a time
 _SWEEPS = 12  # of Jacobi's rotations: they converge quadratically
-_UNIT = 2.0**-53
+UNIT_ROUNDOFF = 2.0**-53  # of float64
 
 
 def matmul(A: Array, B: Array, n_threads: int = 1) -> Array:
@@ -99,7 +99,7 @@ def eigen(G: Array) -> tuple[Array, Array]:
     for _ in range(_SWEEPS):
         for i in range(len(G) - 1):
             for j in range(i + 1, len(G)):
-                if G[i, j] ** 2 <= _UNIT**2 * abs(G[i, i] * G[j, j]):
+                if G[i, j] ** 2 <= UNIT_ROUNDOFF**2 * abs(G[i, i] * G[j, j]):
                     continue
                 angle = 0.5 * math.atan2(2 * G[i, j], G[i, i] - G[j, j])
                 c, s = math.cos(angle), math.sin(angle)
@@ -112,8 +112,8 @@ def eigen(G: Array) -> tuple[Array, Array]:
 def principal(A: Array, most: int, flat: float) -> Array:
     """Orthonormal rows (s, d) along which the rows of A (n, d) lie, the longest first: about A's first right singular vectors.
 
-    At most `most`, none of whose singular values is below `flat` of the largest. What is looked at is the span of the longest
-    2 `most` rows, each after those before it are taken away: all there is of no more rows, and nearly so of others.
+    At most `most`, none of whose singular values is below `flat` of the largest. They lie in the span of the longest
+    2 `most` rows, each after those before it are taken away: exact for no more rows than that, and nearly so for others.
     """
     rest = np.array(A, dtype=np.float64)
     found: list[Array] = []

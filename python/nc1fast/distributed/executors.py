@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nc1fast.core.backend import thread_count
+from nc1fast.core.machine import core_ids, thread_count
 from nc1fast.support.arguments import as_count
 
 if TYPE_CHECKING:
@@ -114,8 +113,9 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
     if n_threads is not None:
         return workers, wanted
     per_host: Counter[str | None] = Counter()
+    # dask sets OMP_NUM_THREADS to 1 for its workers, so that thread counts say nothing
     cores: dict[str | None, set[int]] = {}
-    for address, found in (client.run(_cores) if tasks else {}).items():
+    for address, found in (client.run(core_ids) if tasks else {}).items():
         per_host[_host(address)] += tasks.get(address, 1)
         cores.setdefault(_host(address), set()).update(found)
     shares = [len(found) // per_host[host] for host, found in cores.items()]
@@ -131,10 +131,3 @@ def most_results(executor: Any, workers: int) -> int:
 def _host(address: str) -> str | None:
     """The host of an address such as tcp://host:port."""
     return urlsplit(address).hostname
-
-
-def _cores() -> list[int]:
-    """Numbers of the cores of this process; OMP_NUM_THREADS, which dask sets to 1 for its workers, does not count."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))

@@ -22,7 +22,7 @@ from nc1fast.inputs.file_rows import FileRows
 from nc1fast.inputs.files import as_source
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.spool import full
-from nc1fast.kernels.classes import from_plain, to_plain
+from nc1fast.kernels.serial import from_plain, to_plain
 from nc1fast.sums.settings import Settings
 from nc1fast.sums.streaming import Survey
 from nc1fast.support import nested, packed

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from nc1fast.estimators.directions import check_sampling
-from nc1fast.metrics import CONVENTIONS
+from nc1fast.metrics import CONVENTIONS, DEFAULT_CONVENTION
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
 
 
@@ -50,7 +50,7 @@ class Accuracy:
     @property
     def name(self) -> str:
         """Name of the convention, the default one filled in."""
-        return self.convention or "papyan"
+        return self.convention or DEFAULT_CONVENTION
 
 
 @dataclass(frozen=True)

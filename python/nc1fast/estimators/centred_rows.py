@@ -65,6 +65,7 @@ class CentredRows:
 
     def __init__(self, data: LabelledData, kernel: Kernel, seed: int, n_threads: int) -> None:
         self._X, self._kernel, self._threads = data.rows, kernel, n_threads
+        self.exact = stable(kernel, data.n_features)  # D2 does not cancel
         self.batch = batch_of(data.n_features)
         self.sizes, self.starts = data.classes.sizes, data.classes.starts[:-1]
         self._order = data.classes.order.copy()  # row of X at each position
@@ -110,14 +111,15 @@ class CentredRows:
         centres = rows_at(self._X, self._centres)
         own = self._kernel.diag(centres)
         total, out = np.zeros(len(self.sizes)), np.empty(len(classes))
-        exact = stable(self._kernel)
 
         def of(start: int) -> tuple[int, Array, Array]:
             part = slice(start, start + self.batch)
             x, of_row = rows_at(self._X, part), classes[part]
             diagonal = self._kernel.diag(x)
             squares = squared_distances(self._kernel, x, centres[of_row])
-            if not exact:  # D2 is a difference of numbers of the size of k, and may be below zero
+            if (
+                not self.exact
+            ):  # D2 is a difference of numbers of the size of k, and may be below zero
                 squares = np.maximum(squares, 0.0) + 8 * UNIT_ROUNDOFF * (diagonal + own[of_row])
             sums = np.bincount(of_row, weights=diagonal, minlength=len(total)).astype(np.float64)
             return start, sums, squares

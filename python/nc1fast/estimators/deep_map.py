@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from nc1fast.activations import traits
 from nc1fast.core.linear import matmul
 from nc1fast.estimators.directions import Directions, principal
 from nc1fast.estimators.hadamard import Sketch, sketch
-from nc1fast.kernels.classes import NNGP, NTK, ConjugateKernel
-from nc1fast.kernels.one_layer import halves
+from nc1fast.kernels.classes import DeepKernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,11 +116,11 @@ def check_deep(kernel: Any) -> None:
     ValueError
         For an activation outside the ReLU family.
     """
-    if not isinstance(kernel, ConjugateKernel | NNGP | NTK):
+    if not isinstance(kernel, DeepKernel):
         raise TypeError(
             f"kernel must be a ConjugateKernel, NNGP or NTK to have random features, got {kernel!r}"
         )
-    if halves(kernel.activation) is None:
+    if traits(kernel.activation).halves is None:
         raise ValueError(
             "random features of deep kernels are those of the ReLU family (relu, abs, LeakyReLU), whatever the depth; "
             f"method='pairs' estimates {kernel!r}"
@@ -188,14 +188,13 @@ class _Recursion(NamedTuple):
 
 def _recursion(kernel: Any, d0: int, width: int) -> _Recursion:
     """Coefficients of the columns, which are the row, a one, and for each layer |u| and, for an NTK, sign(u) S g."""
-    odd, even = (h**2 for h in halves(kernel.activation) or (0.0, 1.0))
+    odd, even = (h**2 for h in traits(kernel.activation).halves or (0.0, 1.0))
     w, b = kernel.weight_variances, kernel.bias_variances
     f, one = np.append(np.full(d0, w[0] / d0), b[0]), np.append(np.zeros(d0), 1.0)
     g = None
-    if isinstance(kernel, NTK):
-        first, bias, _ = kernel.tangent_coefficients[0]
-        weight = 1.0 if kernel.parametrization == "standard" else first / d0
-        g = np.append(np.full(d0, weight), bias)
+    if kernel.is_tangent:
+        first = kernel.input_layer(d0)
+        g = np.append(np.full(d0, first.theta_weight), first.theta_bias)
     layers, q = [], f
     sampled, none = np.full(width, even / width), np.zeros(width)
     for level in range(1, kernel.depth):
@@ -208,9 +207,8 @@ def _recursion(kernel: Any, d0: int, width: int) -> _Recursion:
             theta = np.concatenate([odd * g, none, sampled])
             g = of_q * q + of_one * one + of_theta * theta
         f = w[level] * q + b[level] * one
-    if g is None:
-        return _Recursion(layers, _Columns(f if isinstance(kernel, NNGP) else q))
-    return _Recursion(layers, _Columns(g))
+    scale, constant = kernel.readout
+    return _Recursion(layers, _Columns(scale * q + constant * one if g is None else g))
 
 
 def widest(kernel: Any, d0: int, n_features: int) -> int:

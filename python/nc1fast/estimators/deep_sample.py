@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.core.backend import thread_count
 from nc1fast.core.linear import SCRATCH, matmul
+from nc1fast.core.machine import thread_count
 from nc1fast.estimators.class_moments import ClassMoments, add_values, segments
 from nc1fast.estimators.deep_map import DeepMap, Design, check_deep, deep_map
 from nc1fast.estimators.row_ranges import merged, range_length, row_ranges
 from nc1fast.estimators.sign_changes import SignChanges
 from nc1fast.estimators.unit_groups import UnitGroups, UnitSample, unit_dtype
 from nc1fast.inputs.arrays import rows_at
-from nc1fast.kernels.classes import NTK
 from nc1fast.sums.memory import check_memory
 from nc1fast.support.threads import ahead, workers
 
@@ -91,7 +90,7 @@ class DeepSample(UnitSample):
         width = max(_NARROWEST, n_units // (groups * self._hidden))
         self._design = Design(width, sampling.scheme, unit_dtype(settings))
         # the row, a one, and for each layer |u| and, for an NTK, sign(u) S g
-        kinds = 2 if isinstance(kernel, NTK) else 1
+        kinds = 2 if kernel.is_tangent else 1
         self._n_columns: int = data.n_features + 1 + kinds * self._hidden * width
         self._chunk = max(1, min(data.n_samples, _CHUNK_NUMBERS // self._n_columns))
         self._range = range_length(data.n_samples, self._chunk)
@@ -102,7 +101,7 @@ class DeepSample(UnitSample):
         probe = np.arange(0, data.n_samples, -(-data.n_samples // _PROBE))
         order, self._probe_classes = segments(data.classes.of_row[probe])
         self._probe = rows_at(data.rows, probe)[order].astype(np.float64)
-        self._changes = self._sign_changes() if isinstance(kernel, NTK) else None
+        self._changes = self._sign_changes() if kernel.is_tangent else None
 
     def _sign_changes(self) -> SignChanges:
         """Angles between rows of the probe, as the units of the first layer meet them."""

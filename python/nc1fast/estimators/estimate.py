@@ -11,7 +11,14 @@ import numpy as np
 
 from nc1fast.estimators.student import student_quantile
 from nc1fast.estimators.traces import trace_forms
-from nc1fast.metrics import Collapse, collapse_from_sums, trace_between, trace_within, weights
+from nc1fast.metrics import (
+    DEFAULT_CONVENTION,
+    Collapse,
+    collapse_from_sums,
+    trace_between,
+    trace_within,
+    weights,
+)
 from nc1fast.sums.class_sums import ClassSums, SumsError
 
 if TYPE_CHECKING:
@@ -194,7 +201,7 @@ class Estimate:
         RefusedError
             If no interval could be believed.
         """
-        interval = self.interval(convention or "papyan", confidence)
+        interval = self.interval(convention or DEFAULT_CONVENTION, confidence)
         if interval.doubt:
             raise RefusedError(self.refusal(interval))
         n = self.classes.sizes.astype(np.float64)

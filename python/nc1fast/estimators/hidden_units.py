@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.activations import of_arrays
 from nc1fast.core.linear import SCRATCH, matmul
 from nc1fast.estimators.class_moments import ClassMoments, add_tangents, add_values, segments
-from nc1fast.estimators.unit_activations import activation_of
 from nc1fast.inputs.arrays import rows_at
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast.activations import ArrayFunction
     from nc1fast.estimators.class_moments import Segments
-    from nc1fast.estimators.unit_activations import Function
     from nc1fast.inputs.labelled import LabelledData
     from nc1fast.kernels.one_layer import OneLayer
 
@@ -54,13 +54,18 @@ class BlockMoments:
         self.slopes = ClassMoments(n_classes, n_units) if biased else None
 
     def add(
-        self, phi: tuple[Function, Function], U: Array, t: Array | None, parts: Segments
+        self,
+        functions: tuple[ArrayFunction, ArrayFunction | None],
+        U: Array,
+        t: Array | None,
+        parts: Segments,
     ) -> None:
         """Add rows sorted by class: their products U (n, m) with the weights, and for an NTK the rows t (n, d)."""
-        add_values(self.values, phi[0](U), parts)
-        if self.tangents is None or t is None:
+        phi, slope = functions
+        add_values(self.values, phi(U), parts)
+        if self.tangents is None or t is None or slope is None:
             return
-        A = phi[1](U)
+        A = slope(U)
         add_tangents(self.tangents, A, t, parts)
         if self.slopes is not None:
             add_values(self.slopes, A, parts)
@@ -158,7 +163,7 @@ class HiddenUnits:
         linear : bool
             Whether the moments of the rows themselves are asked for.
         """
-        layer, phi, d = self.layer, activation_of(self.activation), self.n_features
+        layer, phi, d = self.layer, of_arrays(self.activation), self.n_features
         n_classes = len(data.classes)
         blocks = [BlockMoments(layer, n_classes, len(w), d) for w in weights]
         own = ClassMoments(n_classes, d) if linear else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.core.backend import thread_count
+from nc1fast.core.machine import thread_count
 from nc1fast.estimators.deep_map import Design, check_deep, deep_map, widest
 from nc1fast.estimators.directions import check_sampling
 from nc1fast.inputs.arrays import as_rows, rows_at

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.core.backend import thread_count
+from nc1fast.core.machine import thread_count
 from nc1fast.estimators.centred_rows import CentredRows, bytes_of
 from nc1fast.estimators.estimate import Estimate
 from nc1fast.estimators.pair_spread import PairSpread
@@ -23,7 +23,6 @@ from nc1fast.estimators.power_sums import N_POWERS, central_moments
 from nc1fast.estimators.strata import PILOT_PAIRS, Strata
 from nc1fast.estimators.student import student_quantile
 from nc1fast.estimators.traces import trace_forms
-from nc1fast.kernels.pairwise import stable
 from nc1fast.sums.memory import check_memory
 from nc1fast.sums.rounding import UNIT_ROUNDOFF
 from nc1fast.support.threads import workers
@@ -182,7 +181,7 @@ class PairSample:
         distances = strata.gaps**2 + rows.squares[first] + rows.squares[second]
         distances += 2 * np.divide(remainder, total, out=np.zeros_like(distances), where=total > 0)
         noise = np.zeros(len(strata))
-        if not stable(self._kernel):  # D2 is a difference of numbers of the size of k
+        if not rows.exact:  # D2 is a difference of numbers of the size of k
             noise = 4 * UNIT_ROUNDOFF * (rows.norms[first] + rows.norms[second])
         scales = np.divide(2 * bound, total, out=np.zeros_like(bound), where=~self._whole)
         return PairSpread(

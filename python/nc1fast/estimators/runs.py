@@ -8,7 +8,6 @@ from nc1fast.estimators import deep_sample, shallow
 from nc1fast.estimators.pair_sample import PairSample
 from nc1fast.estimators.tolerance import SizeLimits, of_size, within_tolerance
 from nc1fast.kernels.classes import Kernel
-from nc1fast.kernels.one_layer import one_layer
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def features_within(
     TypeError, ValueError
         As `nc1fast.estimators.features`.
     """
-    layer = one_layer(kernel, data.n_features) if isinstance(kernel, Kernel) else None
+    layer = kernel.one_layer(data.n_features) if isinstance(kernel, Kernel) else None
     sample: shallow.ShallowSample | deep_sample.DeepSample
     if layer is None:
         first = pilot = sampling.n_terms or deep_sample.DEFAULT_UNITS

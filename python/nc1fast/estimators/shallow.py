@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.core.backend import thread_count
+from nc1fast.activations import traits
 from nc1fast.core.linear import matmul
+from nc1fast.core.machine import thread_count
 from nc1fast.estimators.class_moments import ClassMoments, add_values, segments
 from nc1fast.estimators.directions import Directions, directions
 from nc1fast.estimators.hidden_units import HiddenUnits
 from nc1fast.estimators.row_ranges import merged, range_length, row_ranges
 from nc1fast.estimators.sign_changes import SignChanges
-from nc1fast.estimators.unit_activations import PARITY
 from nc1fast.estimators.unit_groups import UnitGroups, UnitSample, unit_dtype
 from nc1fast.inputs.arrays import rows_at
-from nc1fast.kernels.one_layer import halves
 from nc1fast.sums.memory import check_memory
 from nc1fast.support.threads import ahead
 
@@ -81,7 +80,7 @@ class ShallowSample(UnitSample):
         settings: Settings,
     ) -> None:
         self._data, self._kernel, self._layer = data, kernel, layer
-        pair = halves(layer.activation)
+        pair = traits(layer.activation).halves
         odd, even = (0.0, 1.0) if pair is None else (pair[0] ** 2, pair[1] ** 2)
         self._units = HiddenUnits(
             layer,
@@ -115,7 +114,7 @@ class ShallowSample(UnitSample):
             z = units.inputs(self._layer.rows(rows_at(data.rows, index))[order])
             changes.add(z, parts)
             add_values(means, z, parts)
-        if self._layer.tangent and halves(self._layer.activation) is not None:
+        if self._layer.tangent and traits(self._layer.activation).halves is not None:
             self._changes = changes
         return directions(
             units.width,
@@ -123,7 +122,7 @@ class ShallowSample(UnitSample):
             sampling.n_terms or DEFAULT_UNITS,
             sampling.scheme,
             sampling.seed,
-            even=units.activation in PARITY,
+            even=traits(units.activation).parity != 0,
         )
 
     def _groups_at_once(self, limit: float | None) -> tuple[int, int]:

@@ -1,23 +1,18 @@
-"""The kernels: what is computed for a pair of rows, as frozen descriptions."""
+"""The kernels, as frozen descriptions of the function k(x, z) of two rows."""
 
 from __future__ import annotations
 
-from nc1fast.kernels.classes import (
-    NNGP,
-    NTK,
-    AdaptiveKernel,
-    ConjugateKernel,
-    Kernel,
-    Linear,
-    from_json,
-    to_json,
-)
+from nc1fast.kernels.adaptive import AdaptiveKernel
+from nc1fast.kernels.classes import NNGP, ConjugateKernel, DeepKernel, Kernel, Linear
+from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.serial import from_json, to_json
 
 __all__ = [
     "NNGP",
     "NTK",
     "AdaptiveKernel",
     "ConjugateKernel",
+    "DeepKernel",
     "Kernel",
     "Linear",
     "from_json",

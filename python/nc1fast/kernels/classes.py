@@ -1,4 +1,4 @@
-"""The kernels: what is computed for a pair of rows, as frozen descriptions.
+"""The kernels, as frozen descriptions of the function k(x, z) of two rows.
 
 A kernel holds no data. `kernel(X)` and `kernel.diag(X)` give Gram matrices; `nc1fast.collapse` streams them.
 Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and Theta are defined under `ConjugateKernel` and `NTK`.
@@ -6,21 +6,20 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and The
 
 from __future__ import annotations
 
-import hashlib
-import math
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-import numpy as np
-
-from nc1fast.activations import NO_FINITE_NTK, Activation, LeakyReLU, as_activation
-from nc1fast.core.linear import cholesky
-from nc1fast.inputs.arrays import host_array
-from nc1fast.support.arguments import as_count, as_number, as_optional_flag, check_choice
+from nc1fast.activations import Activation, as_activation, name_and_parameter, named
+from nc1fast.core.backend import diagonal, gram
+from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
+from nc1fast.kernels.one_layer import InputLayer, OneLayer
+from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
 
 PerLayer: TypeAlias = float | tuple[float, ...]
 
@@ -36,11 +35,7 @@ def _variance(name: str, value: Any) -> float:
     return variance
 
 
-def _width(name: str, value: Any) -> float:
-    return as_number(name, value, least=1)
-
-
-def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> PerLayer:
+def per_layer(name: str, value: Any, length: int, check: Any = _variance) -> PerLayer:
     """A number, or a tuple of `length` of them; `check(name, value)` gives each."""
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
         if len(value) != length:
@@ -51,12 +46,87 @@ def _per_layer(name: str, value: Any, length: int, check: Any = _variance) -> Pe
     return check(name, value)  # type: ignore[no-any-return]
 
 
-def _spread(value: PerLayer, length: int) -> tuple[float, ...]:
+def spread_over(value: PerLayer, length: int) -> tuple[float, ...]:
+    """The value of each of `length` layers."""
     return value if isinstance(value, tuple) else (value,) * length
 
 
+KERNELS: dict[str, type[Kernel]] = {}  # every class of kernels, by name
+
+
 class Kernel:
-    """Base of the kernels: Gram matrices by the compiled core."""
+    """Base of the kernels: Gram matrices by the compiled core, and what a chain says of a kernel.
+
+    A new kernel is a frozen dataclass with `depth` and `chain`; it then has Gram matrices, passes, tables and files.
+
+    Attributes
+    ----------
+    depth : int
+        Weight layers.
+    option : str
+        Its name on the command line; empty where it has none.
+    is_linear : bool
+        Whether it is an affine function of <x, z>.
+    is_tangent : bool
+        Whether it is Theta, not a covariance.
+    """
+
+    depth: int
+    option: ClassVar[str] = ""
+    is_linear: ClassVar[bool] = False
+    is_tangent: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        KERNELS[cls.__name__] = cls
+
+    @property
+    def name(self) -> str:
+        """The name of its class: "NNGP", "NTK", ..."""
+        return type(self).__name__
+
+    def chain(self, n_features: int) -> Chain:
+        """The recursion that the core computes, for rows of `n_features`.
+
+        Raises
+        ------
+        ValueError
+            Where the kernel does not fit rows of so many features.
+        """
+        raise NotImplementedError(f"{self.name} has no chain")
+
+    def input_layer(self, n_features: int) -> InputLayer:
+        """Sigma^0 and Theta^0 of rows of `n_features`."""
+        chain = self.chain(n_features)
+        weight, bias = chain.weights[0] / n_features, chain.biases[0]
+        scale = chain.theta_scale if self.is_tangent else 0.0
+        offset = chain.theta_offset if self.is_tangent else 0.0
+        return InputLayer(
+            named(chain.activation, chain.parameter),
+            weight,
+            bias,
+            scale * weight,
+            scale * bias + offset,
+            chain.factor,
+        )
+
+    def one_layer(self, n_features: int) -> OneLayer | None:
+        """The kernel written out; None if it has not one hidden layer."""
+        if self.depth != 2:
+            return None
+        chain = self.chain(n_features)
+        ((_, tangent, scale, constant),) = chain.outputs
+        last = chain.coefficients[0] if tangent else (scale, constant, 0.0)
+        return OneLayer.after(self.input_layer(n_features), *last)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Values that a kernel of its class is made of, by name, with what is derived but costly or not reproducible."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.init}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Self:
+        """The kernel that `to_plain` took apart."""
+        return cls(**values)
 
     @ieee
     def __call__(
@@ -92,7 +162,7 @@ class Kernel:
         TypeError, ValueError
             As `collapse` does for its data.
         DeviceError, MemoryError
-            For a device that is not there, or has not the memory.
+            For a device that does not exist, or has too little memory.
 
         Notes
         -----
@@ -102,15 +172,11 @@ class Kernel:
         1 for the ReLU family, sqrt(|x|^2/d0) and more for long rows of other activations, above 1 for each layer of a chaotic
         network; nearly equal and opposite rows keep their angle.
         """
-        from nc1fast.core.backend import gram
-
         return gram(self, X, Z, dtype=dtype, n_threads=n_threads, device=device)
 
     @ieee
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
-        from nc1fast.core.backend import diagonal
-
         return diagonal(self, X)
 
 
@@ -126,6 +192,8 @@ class Linear(Kernel):
     weight_variance: float = 1.0
     bias_variance: float = 0.0
     depth = 1
+    option = "linear"
+    is_linear = True
 
     def __post_init__(self) -> None:
         for name in ("weight_variance", "bias_variance"):
@@ -141,9 +209,18 @@ class Linear(Kernel):
         """One per layer, from input to output."""
         return (self.bias_variance,)
 
+    def chain(self, n_features: int) -> Chain:
+        """The input layer alone: Theta^0, whatever the activation."""
+        outputs = [(0, TANGENT, 1.0, 0.0)]
+        return Chain(
+            "relu", 0.0, self.weight_variances, self.bias_variances, TANGENT, outputs=outputs
+        )
+
 
 @dataclass(frozen=True)
-class _DeepKernel(Kernel):
+class DeepKernel(Kernel):
+    """Base of the kernels of fully connected networks: an activation, and variances for each weight layer."""
+
     activation: Activation
     depth: int = 2
     weight_variance: PerLayer = 1.0
@@ -155,17 +232,29 @@ class _DeepKernel(Kernel):
             self, "depth", as_count("depth, of weight layers,", self.depth, 2, _DEEPEST)
         )
         for name in ("weight_variance", "bias_variance"):
-            object.__setattr__(self, name, _per_layer(name, getattr(self, name), self.depth))
+            object.__setattr__(self, name, per_layer(name, getattr(self, name), self.depth))
 
     @property
     def weight_variances(self) -> tuple[float, ...]:
         """One per layer, from input to output (length `depth`)."""
-        return _spread(self.weight_variance, self.depth)
+        return spread_over(self.weight_variance, self.depth)
 
     @property
     def bias_variances(self) -> tuple[float, ...]:
         """One per layer, from input to output (length `depth`)."""
-        return _spread(self.bias_variance, self.depth)
+        return spread_over(self.bias_variance, self.depth)
+
+    @property
+    def readout(self) -> tuple[float, float]:
+        """(scale, constant) of the last layer: its kernel is scale Q + constant, beside what is added for Theta."""
+        return self.weight_variances[-1], self.bias_variances[-1]
+
+    def chain(self, n_features: int) -> Chain:
+        """The recursion of Sigma, of which the readout is taken."""
+        name, parameter = name_and_parameter(self.activation)
+        w, b = self.weight_variances, self.bias_variances
+        outputs = [(self.depth - 1, COVARIANCE, *self.readout)]
+        return Chain(name, parameter, w[:-1], b[:-1], COVARIANCE, outputs=outputs)
 
     def _prefix(self, depth: int) -> dict[str, Any]:
         """The fields of the same kernel cut to `depth` layers."""
@@ -181,7 +270,7 @@ class _DeepKernel(Kernel):
 
 
 @dataclass(frozen=True)
-class ConjugateKernel(_DeepKernel):
+class ConjugateKernel(DeepKernel):
     """Q^{L-2}: covariance of the last hidden layer's activations at infinite width.
 
     Parameters
@@ -198,9 +287,16 @@ class ConjugateKernel(_DeepKernel):
     Source: Neal (1996); Lee et al. (2018); Cho & Saul (2009); Williams (1997).
     """
 
+    option = "conjugate"
+
+    @property
+    def readout(self) -> tuple[float, float]:
+        """(1, 0): the kernel is Q itself."""
+        return 1.0, 0.0
+
 
 @dataclass(frozen=True)
-class NNGP(_DeepKernel):
+class NNGP(DeepKernel):
     """Sigma^{L-1} = sb2 + sw2 Q^{L-2}: covariance of the outputs at infinite width. Same NC1 as `ConjugateKernel`.
 
     Parameters
@@ -214,189 +310,4 @@ class NNGP(_DeepKernel):
     Source: Lee et al. (2018), eq. 5. The recursion is written out under `ConjugateKernel`.
     """
 
-
-@dataclass(frozen=True)
-class NTK(_DeepKernel):
-    """Theta^{L-1}, the neural tangent kernel.
-
-    Parameters
-    ----------
-    activation : str or LeakyReLU
-    depth : int, default 2
-    weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
-    parametrization : {"ntk", "standard"}, default "ntk"
-        "standard" is what gradient descent on an ordinary layer trains; it needs `width`.
-    width : int or sequence of length depth - 1, optional
-        Hidden widths, for "standard" only.
-    train_bias : bool, optional
-        Default: bias_variance > 0 for "ntk", True for "standard". For "ntk" a bias of variance sb2 adds sb2, so one
-        of variance zero adds nothing, trained or not.
-
-    Raises
-    ------
-    ValueError
-        For "step" and "sign", whose NTK is infinite on the diagonal; for "standard" without `width`.
-
-    Notes
-    -----
-    Theta^0 = Sigma^0,  Theta^l = Sigma^l + sw2_l Theta^{l-1} kdot(Sigma^{l-1})            ("ntk"; Sigma without the
-    bias variance where biases do not train);  Theta^0 = <x,x'> + tau,
-    Theta^l = n_l Q^{l-1} + tau + sw2_l Theta^{l-1} kdot(Sigma^{l-1}), tau = train_bias    ("standard", n_l hidden widths).
-    Source: Jacot, Gabriel & Hongler (2018), theorem 1; Sohl-Dickstein et al. (2020) for the parametrizations.
-    """
-
-    parametrization: str = "ntk"
-    width: PerLayer | None = None
-    train_bias: bool | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if str(self.activation) in NO_FINITE_NTK:
-            raise ValueError(
-                f"{self.activation!r} has no finite NTK: its derivative is not a function"
-            )
-        check_choice("parametrization", self.parametrization, ("ntk", "standard"))
-        trained = as_optional_flag("train_bias", self.train_bias)
-        object.__setattr__(self, "train_bias", trained)
-        if (self.parametrization == "standard") != (self.width is not None):
-            raise ValueError("width belongs to parametrization='standard', which needs it")
-        if self.width is not None:
-            object.__setattr__(
-                self, "width", _per_layer("width", self.width, self.depth - 1, _width)
-            )
-
-    @property
-    def tangent_coefficients(self) -> list[tuple[float, float, float]]:
-        """Per layer l, (q, one, theta) of Theta^l = q Q^{l-1} + one + theta Theta^{l-1} kdot; layer 0: q of <x,x'>/d0."""
-        sw2, sb2 = self.weight_variances, self.bias_variances
-        if self.parametrization == "ntk":
-            biases = [0.0 if self.train_bias is False else b for b in sb2]
-            return [(w, b, w) for w, b in zip(sw2, biases, strict=True)]
-        tau = 0.0 if self.train_bias is False else 1.0
-        widths = _spread(self.width, self.depth - 1)  # type: ignore[arg-type]
-        return [
-            (math.nan, tau, math.nan),
-            *((n, tau, w) for n, w in zip(widths, sw2[1:], strict=True)),
-        ]
-
-    def _prefix(self, depth: int) -> dict[str, Any]:
-        cut = super()._prefix(depth)
-        if isinstance(self.width, tuple):
-            cut["width"] = self.width[: depth - 1]
-        return cut
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class AdaptiveKernel(Kernel):
-    """Q(x, z) = E phi(<w, x>) phi(<w, z>) over hidden weights w ~ N(0, Sigma): one hidden layer that has seen the data.
-
-    Parameters
-    ----------
-    sigma : array-like of shape (n_features, n_features)
-        Sigma, symmetric and positive definite. Sigma = I/d0 is `ConjugateKernel(activation)`; there is no other 1/d0.
-    activation : str or LeakyReLU, default "erf"
-
-    Attributes
-    ----------
-    factor : ndarray of shape (n_features, n_features)
-        Lower triangular L, Sigma = L L^T: the kernel is that of the rows X L.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a sigma that is not a finite, symmetric, positive definite matrix.
-
-    Notes
-    -----
-    K = X Sigma X^T,  Q_ij = kappa(K_ii, K_jj, K_ij), one hidden layer. The readout variance only scales Q.
-    Two of them are equal if activation and every bit of sigma are.
-    Source: Seroussi, Naveh & Ringel (2023), for the Gaussian law of the hidden weights.
-    """
-
-    sigma: NDArray[np.float64]
-    activation: Activation = "erf"
-    factor: NDArray[np.float64] = field(init=False)
-    depth = 2
-
-    @ieee
-    def __post_init__(self) -> None:
-        given = host_array(self.sigma, "sigma")
-        if given.dtype.kind not in "fiub":
-            raise TypeError(f"sigma must be real numbers, got dtype {given.dtype}")
-        sigma = np.array(given, dtype=np.float64, order="C")
-        if sigma.ndim != 2 or sigma.shape[0] != sigma.shape[1] or not sigma.size:
-            raise ValueError(f"sigma must have shape (n_features, n_features), got {sigma.shape}")
-        if not np.isfinite(sigma).all():
-            raise ValueError("sigma must be finite, but it contains NaN or Inf")
-        if np.abs(sigma - sigma.T).max() > 1e-12 * np.abs(sigma).max():
-            raise ValueError("sigma must be symmetric")
-        try:
-            factor = cholesky((sigma + sigma.T) / 2)
-        except ValueError:
-            raise ValueError("sigma must be positive definite") from None
-        for name, array in (("sigma", sigma), ("factor", factor)):
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
-        object.__setattr__(self, "activation", as_activation(self.activation))
-
-    @property
-    def _identity(self) -> tuple[Activation, int, str]:
-        digest = hashlib.blake2b(self.sigma.tobytes(), digest_size=8).hexdigest()
-        return self.activation, len(self.sigma), digest
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, AdaptiveKernel) and self._identity == other._identity
-
-    def __hash__(self) -> int:
-        return hash(self._identity)
-
-    def __repr__(self) -> str:
-        activation, d0, digest = self._identity
-        trace = float(np.trace(self.sigma))
-        return f"AdaptiveKernel(sigma=<{d0} x {d0}, trace {trace:.6g}, {digest}>, activation={activation!r})"
-
-
-_CLASSES: dict[str, Any] = {
-    cls.__name__: cls for cls in (Linear, ConjugateKernel, NNGP, NTK, AdaptiveKernel)
-}
-
-
-def to_json(kernel: Any) -> Any:
-    """A kernel, a name or None as JSON holds it."""
-    if kernel is None or isinstance(kernel, str):
-        return kernel
-    values = to_plain(kernel)
-    if isinstance(kernel, AdaptiveKernel):
-        del values["factor"]
-        values["sigma"] = kernel.sigma.tolist()
-    return values
-
-
-def to_plain(kernel: Any) -> dict[str, Any]:
-    """A kernel as plain values and arrays; with the factor of an adaptive one, whose bits depend on who computes it."""
-    if type(kernel).__name__ not in _CLASSES or not isinstance(kernel, Kernel):
-        raise TypeError(f"only kernel objects can be written to a file, got {kernel!r}")
-    values = {f.name: getattr(kernel, f.name) for f in fields(kernel) if f.init}  # type: ignore[arg-type]
-    if isinstance(values.get("activation"), LeakyReLU):
-        values["activation"] = {"leaky_relu": values["activation"].slope}
-    if isinstance(kernel, AdaptiveKernel):
-        values["factor"] = kernel.factor
-    return {"class": type(kernel).__name__, **values}
-
-
-def from_json(data: Any) -> Any:
-    """The kernel that `to_json` wrote."""
-    if data is None or isinstance(data, str):
-        return data
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    if isinstance(values.get("activation"), dict):
-        values["activation"] = LeakyReLU(values["activation"]["leaky_relu"])
-    return _CLASSES[values.pop("class")](**values)
-
-
-def from_plain(data: dict[str, Any]) -> Any:
-    """The kernel that `to_plain` took apart."""
-    kernel = from_json({name: value for name, value in data.items() if name != "factor"})
-    if isinstance(kernel, AdaptiveKernel):
-        object.__setattr__(kernel, "factor", data["factor"])
-    return kernel
+    option = "nngp"

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.kernels.classes import NTK, AdaptiveKernel, ConjugateKernel, Kernel, Linear
-from nc1fast.kernels.one_layer import OneLayer, halves, one_layer
-from nc1fast.reference import dual
+from nc1fast.activations import traits
+from nc1fast.core.backend import duals
+from nc1fast.kernels.one_layer import InputLayer, OneLayer
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from nc1fast.core.chains import Chain
+    from nc1fast.kernels.classes import Kernel
 
     Array = NDArray[np.float64]
 
@@ -25,14 +28,22 @@ _CHUNK = 1 << 17  # numbers of a chunk of rows: 1 MiB, so that temporaries stay 
 _SERIES = 0.5  # angle below which sin t - t cos t is summed as a series
 
 
-def stable(kernel: Kernel) -> bool:
-    """Whether `squared_distances` is free of cancellation for this kernel."""
-    if isinstance(kernel, Linear):
+def stable(kernel: Kernel, n_features: int) -> bool:
+    """Whether `squared_distances` is free of cancellation for this kernel of rows of `n_features`."""
+    if kernel.is_linear:
         return True
-    if halves(kernel.activation) is not None:  # type: ignore[attr-defined]
-        return True
-    layer = one_layer(kernel, 1)
-    return layer is not None and layer.activation == "erf" and _theta(layer)[1] >= 0
+    layer = _layer(kernel, n_features)
+    return traits(layer.activation).halves is not None or _is_erf(layer)
+
+
+def _layer(kernel: Kernel, n_features: int) -> InputLayer:
+    """The kernel as a `OneLayer`; of a deep one, the input layer alone."""
+    return kernel.one_layer(n_features) or kernel.input_layer(n_features)
+
+
+def _is_erf(layer: InputLayer) -> bool:
+    """Whether `_erf` evaluates the kernel: its terms are non-negative where Theta adds no less than Sigma."""
+    return isinstance(layer, OneLayer) and layer.activation == "erf" and _theta(layer)[1] >= 0
 
 
 def _theta(layer: OneLayer) -> tuple[float, float]:
@@ -61,31 +72,34 @@ def squared_distances(
     Returns
     -------
     ndarray of shape (n_pairs,)
-        Non-negative where `stable(kernel)`; elsewhere rounding may leave it below zero.
+        Non-negative where `stable`; elsewhere rounding may leave it below zero.
 
     Notes
     -----
     Cost: some 10 d0 + 60 depth flops a pair; temporaries of a few MiB.
-    Accuracy: 1e-14 relative where stable; elsewhere as `nc1fast.reference.gram`.
+    Accuracy: 1e-14 relative where stable; elsewhere 1e-14 of k(x, x) + k(z, z) at depth 2, and 1e-8 for step
+    and sign beyond it.
     Source: Cho & Saul (2009) and Williams (1997), rewritten; tests/test_pairwise.py.
     """
+    n_features = X.shape[1]
+    chain, layer = kernel.chain(n_features), _layer(kernel, n_features)
+    halves = traits(layer.activation).halves
     out = np.empty(len(X))
-    step = max(1, _CHUNK // X.shape[1])
+    step = max(1, _CHUNK // n_features)
     for start in range(0, len(X), step):
         part = slice(start, start + step)
         x, z = X[part].astype(np.float64), Z[part].astype(np.float64)
         apart = x - z if difference is None else difference[part]
-        if isinstance(kernel, Linear):
-            out[part] = kernel.weight_variance / x.shape[1] * _dot(apart, apart)
+        if kernel.is_linear:
+            out[part] = layer.weight * _dot(apart, apart)
             continue
-        layer = _input_layer(kernel, x.shape[1])
         sides = _sides(layer, x, z, apart)
-        if not stable(kernel):
-            out[part] = _plain(kernel, layer, sides)
-        elif halves(layer.activation) is not None:
-            out[part] = _rectifier(kernel, layer, sides)
-        else:
+        if halves is not None:
+            out[part] = _rectifier(chain, halves, layer, sides)
+        elif isinstance(layer, OneLayer) and _is_erf(layer):
             out[part] = _erf(layer, sides)
+        else:
+            out[part] = _plain(chain, layer, sides)
     return out
 
 
@@ -104,25 +118,13 @@ class _Sides(NamedTuple):
     excess: Array  # a - b
 
 
-def _input_layer(kernel: Any, n_features: int) -> OneLayer:
-    """Sigma and Theta of the input; of a deep kernel, without what follows."""
-    if (layer := one_layer(kernel, n_features)) is not None:
-        return layer
-    w, b = kernel.weight_variances[0], kernel.bias_variances[0]
-    theta_weight = theta_bias = 0.0
-    if isinstance(kernel, NTK):
-        first, theta_bias, _ = kernel.tangent_coefficients[0]
-        theta_weight = 1.0 if kernel.parametrization == "standard" else first / n_features
-    return OneLayer(kernel.activation, w / n_features, b, 1.0, 0.0, 0.0, theta_weight, theta_bias)
-
-
-def _sides(layer: OneLayer, x: Array, z: Array, difference: Array) -> _Sides:
+def _sides(layer: InputLayer, x: Array, z: Array, difference: Array) -> _Sides:
     x, z, difference = layer.rows(x), layer.rows(z), layer.rows(difference)
     a, b = (layer.weight * _dot(v, v) + layer.bias for v in (x, z))
     return _Sides(x, z, difference, a, b, layer.weight * _dot(difference, x + z))
 
 
-def _angle(layer: OneLayer, s: _Sides, ra: Array, rb: Array) -> Array:
+def _angle(layer: InputLayer, s: _Sides, ra: Array, rb: Array) -> Array:
     """2 atan2(|u - v|, |u + v|) of the unit rows: u -+ v = (row_x -+ row_z)/ra -+ v (rb - ra)/ra.
 
     Rows of norm 0 count as collinear.
@@ -164,27 +166,27 @@ class _Tangent(NamedTuple):
     plus: Array
 
 
-def _rectifier(kernel: Any, layer: OneLayer, s: _Sides) -> Array:
+def _rectifier(chain: Chain, halves: tuple[float, float], layer: InputLayer, s: _Sides) -> Array:
     """The recursion over layers in norms, their difference, and the angle: phi(u) = odd u + even |u|."""
-    odd, even = (v**2 for v in halves(kernel.activation) or (0.0, 0.0))
+    odd, even = (v**2 for v in halves)
     gain = odd + even
     ra, rb = np.sqrt(s.a), np.sqrt(s.b)
     dr = s.excess / np.where(ra + rb > 0, ra + rb, 1.0)
     angle = _angle(layer, s, ra, rb)
     theta = None
-    if isinstance(kernel, NTK):
+    if chain.tangent:
         w, one = layer.theta_weight, layer.theta_bias
         xx, zz, xz = (w * _dot(u, v) + one for u, v in ((s.x, s.x), (s.z, s.z), (s.x, s.z)))
         plus = w * _dot(s.x + s.z, s.x + s.z) + 4 * one
         theta = _Tangent(xx, zz, xz, w * _dot(s.difference, s.difference), plus)
-    depth = kernel.depth
-    for level in range(1, depth):
+    (n_hidden, _, scale, _) = chain.outputs[0]
+    for level in range(1, n_hidden + 1):
         acute = np.minimum(angle, np.pi - angle)
         folded = _chord_of_abs(acute)
         chord = (odd * 2 * np.sin(angle / 2) ** 2 + even * folded) / gain  # 1 - rho of Q
         Q2 = gain * (dr**2 + 2 * ra * rb * chord)  # D2 of Q
         if theta is not None:
-            q, one, f = kernel.tangent_coefficients[level]
+            q, one, f = chain.coefficients[level - 1]
             flat = np.where(
                 angle <= np.pi / 2,
                 theta.minus + 4 / np.pi * theta.xz * acute,
@@ -197,10 +199,10 @@ def _rectifier(kernel: Any, layer: OneLayer, s: _Sides) -> Array:
             )
             xz = q * gain * ra * rb * (1 - chord) + one + f * theta.xz * kdot
             theta = _Tangent(xx, zz, xz, minus, xx + zz + 2 * xz)
-        if level == depth - 1:
+        if level == n_hidden:
             break
         # Sigma of the next layer: rows (root r, sqrt(bias))
-        w, bias = kernel.weight_variances[level], kernel.bias_variances[level]
+        w, bias = chain.weights[level], chain.biases[level]
         root = math.sqrt(gain * w)
         pa, pb, dp = root * ra, root * rb, root * dr
         ra, rb = np.sqrt(pa**2 + bias), np.sqrt(pb**2 + bias)
@@ -210,13 +212,7 @@ def _rectifier(kernel: Any, layer: OneLayer, s: _Sides) -> Array:
             tilt = (bias / (ra + pa) + bias / (rb + pb)) / total  # 1 - (pa + pb)/(ra + rb)
             chord = (dp**2 * tilt * (2 - tilt) / 2 + pa * pb * chord) / (ra * rb)
         angle = 2 * np.arcsin(np.sqrt(np.clip(chord / 2, 0.0, 1.0)))
-    if theta is not None:
-        return theta.minus
-    return (
-        Q2
-        if isinstance(kernel, ConjugateKernel | AdaptiveKernel)
-        else kernel.weight_variances[-1] * Q2
-    )
+    return scale * Q2 if theta is None else theta.minus
 
 
 def _erf(layer: OneLayer, s: _Sides) -> Array:
@@ -269,33 +265,29 @@ def _erf(layer: OneLayer, s: _Sides) -> Array:
     return out
 
 
-def _plain(kernel: Any, layer: OneLayer, s: _Sides) -> Array:
+def _plain(chain: Chain, layer: InputLayer, s: _Sides) -> Array:
     """k(x, x) + k(z, z) - 2 k(x, z) by the recursion over layers."""
     c = layer.weight * _dot(s.x, s.z) + layer.bias
     angle = _angle(layer, s, np.sqrt(s.a), np.sqrt(s.b))
     sine = np.sqrt(s.a * s.b) * np.sin(angle)
     # the pair, and each side with itself, one below the other
     a, b = np.concatenate([s.a, s.a, s.b]), np.concatenate([s.b, s.a, s.b])
-    c, sine = (
-        np.concatenate([c, s.a, s.b]),
-        np.concatenate([sine, np.zeros_like(c), np.zeros_like(c)]),
-    )
+    c = np.concatenate([c, s.a, s.b])
+    sine = np.concatenate([sine, np.zeros(2 * len(sine))])
     products = np.concatenate([_dot(u, v) for u, v in ((s.x, s.z), (s.x, s.x), (s.z, s.z))])
     theta = layer.theta_weight * products + layer.theta_bias
-    value = c
-    for level in range(1, kernel.depth):
-        kappa, kdot = dual(kernel.activation, a, b, c, sine)
-        if isinstance(kernel, NTK):
-            q, one, f = kernel.tangent_coefficients[level]
-            theta = value = q * kappa + one + f * theta * kdot
-        elif level == kernel.depth - 1:
-            last = not isinstance(kernel, ConjugateKernel | AdaptiveKernel)
-            value = kernel.weight_variances[-1] * kappa if last else kappa
-        if level < kernel.depth - 1:
-            w, bias = kernel.weight_variances[level], kernel.bias_variances[level]
-            zero = np.zeros_like(a)
-            a, b = (bias + w * dual(kernel.activation, v, v, v, zero)[0] for v in (a, b))
+    (n_hidden, _, scale, _) = chain.outputs[0]
+    for level in range(1, n_hidden + 1):
+        kappa, kdot = duals(layer.activation, (a, b), c, sine)
+        if chain.tangent:
+            q, one, f = chain.coefficients[level - 1]
+            theta = q * kappa + one + f * theta * kdot
+        if level < n_hidden:
+            w, bias = chain.weights[level], chain.biases[level]
             c = bias + w * kappa
+            _, own_x, own_z = np.split(c, 3)
+            a, b = np.concatenate([own_x, own_x, own_z]), np.concatenate([own_z, own_x, own_z])
             sine = np.sqrt(np.maximum(a * b - c * c, 0.0))
-    n = len(s.a)
-    return value[n : 2 * n] + value[2 * n :] - 2 * value[:n]
+    value = theta if chain.tangent else scale * kappa
+    both, own_x, own_z = np.split(value, 3)
+    return np.asarray(own_x + own_z - 2 * both)

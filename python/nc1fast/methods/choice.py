@@ -10,7 +10,7 @@ import dataclasses
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.core.backend import thread_count
+from nc1fast.core.machine import thread_count
 from nc1fast.estimators.estimate import RefusedError
 from nc1fast.estimators.tolerance import WASTE
 from nc1fast.kernels.classes import Kernel

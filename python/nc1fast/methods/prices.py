@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nc1fast.estimators.runs import PILOT_UNITS
 from nc1fast.estimators.strata import PILOT_PAIRS
-from nc1fast.kernels.one_layer import one_layer
 from nc1fast.shortcuts import shortcut_of
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def prices(
         Whether tiles are in single precision.
     n_threads : int
     """
-    layers = max(1, int(kernel.depth) - 1)  # type: ignore[attr-defined]
+    layers = max(1, kernel.depth - 1)
     exact = n**2 / 2 * (_PAIR * layers + _PAIR_FEATURE * n_features) / n_threads
     out = {"exact": Price(exact * (0.5 if single else 1.0))}
     shortcut = shortcut_of(kernel, n_features)
@@ -71,7 +70,7 @@ def prices(
     term = _DRAWN * layers + _DRAWN_FEATURE * n_features
     pilot = (PILOT_PAIRS * term + 2 * _STRATUM) * strata
     out["pairs"] = Price((n + 28 * n_classes) * term + pilot, term)
-    if (layer := one_layer(kernel, n_features)) is not None:
+    if (layer := kernel.one_layer(n_features)) is not None:
         unit = n * (_UNIT + _UNIT_FEATURE * n_features) * (4 if layer.tangent else 1) + _UNIT_DRAWN
         out["features"] = Price(PILOT_UNITS * unit, unit)
     return out

@@ -12,7 +12,7 @@ from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.metrics.result import Weights
+    from nc1fast.metrics.conventions import Weights
     from nc1fast.sums.class_sums import ClassSums
 
     Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""What the row-class sums R add to the class sums: scatter seen from the class means, and nearest class means."""
+"""Statistics of the row-class sums R: scatter seen from the class means, and nearest class means."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.kernels.classes import Kernel
+from nc1fast.metrics.definitions import columns
 from nc1fast.metrics.result import Collapse
 
 if TYPE_CHECKING:
@@ -16,16 +17,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+TRACES = ("nc1", "error_bound", "trace_within", "trace_between")  # of every result
+
+
+def metrics_of(result: Collapse) -> dict[str, float]:
+    """nc1, its error bound and traces, and the metrics that are numbers, in the order of the registry."""
+    return {name: _number(getattr(result, name)) for name in metric_columns()}
+
+
+def metric_columns() -> list[str]:
+    """Names of the numbers of `metrics_of`."""
+    return [*TRACES, *columns(float, int)]
+
+
 def _kernel_name(kernel: Any) -> str:
+    """Name of a kernel, a callable or explicit features in a table."""
     if kernel is None:
         return "features"
     if isinstance(kernel, str):
         return kernel
-    return (
-        type(kernel).__name__
-        if isinstance(kernel, Kernel)
-        else getattr(kernel, "__name__", repr(kernel))
-    )
+    if isinstance(kernel, Kernel):
+        return kernel.name
+    return str(getattr(kernel, "__name__", repr(kernel)))
 
 
 def _number(value: Any) -> float:
@@ -52,15 +65,12 @@ def _row(result: Collapse) -> dict[str, Any]:
         "smallest_class": int(result.sizes.min()),
         "largest_class": int(result.sizes.max()),
     }
-    numbers = (
-        *("nc1", "error_bound", "trace_within", "trace_between", "nc1_pinv"),
-        *("nc2_equinorm", "nc2_equiangle", "nc2_etf", "cdnv", "ncc_accuracy", "standard_error"),
-    )
+    numbers = (*TRACES, *columns(float), "standard_error")
     row |= {name: _number(getattr(result, name)) for name in numbers}
     return row | {
         "interval_low": float(low),
         "interval_high": float(high),
-        "between_rank": result.between_rank,
+        **{name: int(result.metrics[name]) for name in columns(int)},
         "method": result.method,
     }
 
@@ -75,7 +85,7 @@ def to_table(results: Collapse | Iterable[Collapse]) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict of str to ndarray of shape (n_results,)
-        What `pandas.DataFrame` and `pyarrow.table` take as it is. Text: kernel ("features" for explicit ones),
+        Columns, as `pandas.DataFrame` and `pyarrow.table` take them. Text: kernel ("features" for explicit ones),
         activation, parametrization, description (the kernel's repr), convention, method. Integers: depth (0 for
         explicit features), n_samples, n_classes, smallest_class, largest_class, between_rank. Floats, NaN where there is
         no such number: weight_variance and bias_variance (NaN too when they differ between layers), nc1, error_bound,
@@ -89,7 +99,8 @@ def to_table(results: Collapse | Iterable[Collapse]) -> dict[str, NDArray[Any]]:
     ValueError
         If there is none.
     """
-    rows = [_row(result) for result in ([results] if isinstance(results, Collapse) else results)]
+    several: Iterable[Collapse] = [results] if isinstance(results, Collapse) else results
+    rows = [_row(result) for result in several]
     if not rows:
         raise ValueError("results must not be empty")
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}

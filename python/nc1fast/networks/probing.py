@@ -12,7 +12,8 @@ from nc1fast.core.linear import matmul
 from nc1fast.feature_sums import FeatureSums
 from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.labelled import Classes
-from nc1fast.metrics.result import CONVENTIONS, Collapse, collapse_from_sums
+from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.networks.network import Layer, Phi, ShallowNetwork
 from nc1fast.sums.settings import STATISTICS
 from nc1fast.support.arguments import as_count, check_choice

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics.result import weights
+from nc1fast.metrics.conventions import weights
+from nc1fast.metrics.table import metric_columns, metrics_of
 from nc1fast.support.arguments import as_count, as_items, as_number, shown
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 RULES = "'zero-error', ('loss', value) or ('slope', value)"
-METRICS = (
-    *("nc1", "error_bound", "trace_within", "trace_between", "nc1_pinv", "between_rank"),
-    *("nc2_equinorm", "nc2_equiangle", "nc2_etf", "cdnv", "ncc_accuracy"),
-)
-COLUMNS = (
-    *("repeat", "epoch", "layer", "kind", "loss", "accuracy", *METRICS, "convention"),
-    *("nc3", "nc3_reason", "nc4", "nc4_reason", "note"),
-)
 PROBES_PER_DECADE = 8
 DIVERGED = 1e50  # a loss above this counts as infinite: squares of features would overflow next
 
@@ -85,7 +78,11 @@ class Trace:
 
 def to_columns(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
     """Rows as columns, each an array of shape (n_rows,)."""
-    return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+    columns = (
+        *("repeat", "epoch", "layer", "kind", "loss", "accuracy", *metric_columns(), "convention"),
+        *("nc3", "nc3_reason", "nc4", "nc4_reason", "note"),
+    )
+    return {name: np.array([row[name] for row in rows]) for name in columns}
 
 
 def nc3(weight: Array, means: Array, g: Array) -> float:
@@ -115,12 +112,12 @@ def self_duality(result: LayerResult, readout: Array, targets: Targets) -> tuple
 
 def layer_row(result: LayerResult, decisions: NDArray[np.int64]) -> Row:
     """The metrics of one layer as columns, with nc4: how often nearest mean and decision agree."""
-    row: Row = dict.fromkeys(METRICS, math.nan)
+    row: Row = dict.fromkeys(metric_columns(), math.nan)
     row |= {"convention": "", "nc4": math.nan, "nc4_reason": result.error, "note": result.error}
     collapse = result.collapse
     if collapse is None:
         return row
-    row |= {name: float(getattr(collapse, name)) for name in METRICS}
+    row |= metrics_of(collapse)
     assert collapse.nearest_center is not None
     agreement = float((collapse.nearest_center == decisions).mean())
     return row | {"convention": collapse.convention, "nc4": agreement}

@@ -1,7 +1,7 @@
 """Kernels of one hidden layer with a piecewise polynomial activation, as combinations of kernels of the angle.
 
-The points are z = (x, sqrt(bias/weight)), Sigma = weight <z, z'>. With phi(u) = odd u + even |u|, as the mixed terms are odd
-in w and vanish:   kappa = odd^2 Sigma + even^2 weight kappa_abs(z, z'),   kdot = odd^2 + even^2 kappa_sign(z, z').
+The points are z = (x, sqrt(bias/weight)), Sigma = weight <z, z'>. phi is `Homogeneous`; of degree 1, phi(u) = odd u + even |u|, as the
+mixed terms are odd in w and vanish:   kappa = odd^2 Sigma + even^2 weight kappa_abs(z, z'),   kdot = odd^2 + even^2 kappa_sign(z, z').
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.kernels.one_layer import halves
+from nc1fast.activations import traits
 from nc1fast.shortcuts.catalogue import ShortcutUnavailable
 from nc1fast.shortcuts.sweep import Line, Plane
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from nc1fast.activations import Homogeneous
     from nc1fast.kernels.one_layer import OneLayer
     from nc1fast.shortcuts.partial import PartialSums
     from nc1fast.shortcuts.sweep import Form
@@ -53,31 +54,33 @@ def angular_sums(
     x = np.ascontiguousarray(X.T)
     second = np.full(len(X), math.sqrt(layer.bias / layer.weight)) if len(x) == 1 else x[1]
     points = np.array([x[0], second])
-    directed = layer.activation in ("sign", "step") or layer.tangent * layer.theta_bias > 0
+    form = traits(layer.activation).homogeneous
+    assert form is not None
+    directed = form.degree == 0 or layer.tangent * layer.theta_bias > 0
     if directed and not points.any(axis=0).all():
         raise ShortcutUnavailable(
             "X has zero rows, where the activation or its derivative has no one value"
         )
-    line = len(x) == 1 and layer.bias == 0 and layer.activation != "relu2"
+    line = len(x) == 1 and layer.bias == 0 and form.degree < 2
     plane = Line(x, sizes, pool) if line else Plane(points, sizes, pool)
-    base, forms = _forms(layer, plane, x)
+    base, forms = _forms(layer, form, plane, x)
     if base > 0 or not forms:
         forms.append((base, plane.linear(np.ones((1, len(X))))))
     return plane.sums(forms, rows=row_sums)
 
 
-def _forms(layer: OneLayer, plane: Plane, x: Array) -> tuple[float, Forms]:
+def _forms(layer: OneLayer, form: Homogeneous, plane: Plane, x: Array) -> tuple[float, Forms]:
     """The constant and the forms, with their coefficients, that add up to the kernel."""
     base, ones = layer.constant, np.ones((1, x.shape[1]))
-    if layer.activation == "relu2":  # (u^2 + u|u|)/2
-        coefficient = layer.value * layer.weight**2 / 2
-        return base, [(coefficient, plane.squares(odd=odd)) for odd in (False, True)]
-    pair = halves(layer.activation)
-    if pair is None:  # sign, or step = 1/2 + sign/2
-        step = layer.activation == "step"
-        base += layer.value / 4 if step else 0.0
-        return base, [(layer.value * (0.25 if step else 1.0), plane.sign(ones))]
-    odd, even = (v**2 for v in pair)
+    odd, even = form.odd**2, form.even**2
+    if form.degree == 2:  # odd u|u| + even u^2
+        coefficient = 2 * layer.value * layer.weight**2
+        return base, [
+            (even * coefficient, plane.squares(odd=False)),
+            (odd * coefficient, plane.squares(odd=True)),
+        ]
+    if form.degree == 0:  # odd sign(u) + even
+        return base + even * layer.value, [(odd * layer.value, plane.sign(ones))]
     base += odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
     linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)
     forms: Forms = []

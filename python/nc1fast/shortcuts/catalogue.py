@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nc1fast.kernels.classes import Kernel, Linear
-from nc1fast.kernels.one_layer import halves, one_layer
-
-SMOOTH = frozenset({"erf", "probit", "gelu", "sin", "cos", "exp", "gaussian"})
+from nc1fast.activations import traits
+from nc1fast.kernels.classes import Kernel
 
 
 class ShortcutUnavailable(ValueError):  # noqa: N818  (a name of the interface)
@@ -27,15 +25,17 @@ def shortcut_of(kernel: Any, n_features: int) -> str | None:
     str or None
         "interpolation" still fails for data that spread so far that it would need too many nodes.
     """
-    if isinstance(kernel, Linear):
-        return "linear"
-    if not isinstance(kernel, Kernel) or n_features > 2:
+    if not isinstance(kernel, Kernel):
         return None
-    if kernel.activation in SMOOTH:  # type: ignore[attr-defined]
+    if kernel.is_linear:
+        return "linear"
+    if n_features > 2:
+        return None
+    if traits(kernel.input_layer(n_features).activation).smooth:
         return "interpolation"
-    layer = one_layer(kernel, n_features)
+    layer = kernel.one_layer(n_features)
     if layer is None or layer.factor is not None or layer.weight == 0:
         return None
-    angular = halves(layer.activation) is not None or layer.activation in ("sign", "step")
-    angular = angular or (layer.activation == "relu2" and layer.tangent == 0)
+    form = traits(layer.activation).homogeneous
+    angular = form is not None and (form.degree < 2 or layer.tangent == 0)
     return "sweep" if angular and (n_features == 1 or layer.bias == 0) else None

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.core.backend import row_errors
 from nc1fast.core.linear import matmul
+from nc1fast.core.rounding import row_errors
 from nc1fast.kernels.pairwise import stable
 from nc1fast.shortcuts import chebyshev
 from nc1fast.shortcuts.catalogue import ShortcutUnavailable
@@ -215,7 +215,7 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
     furthest = float(D2.max())
     noise = (
         0.0
-        if stable(kernel)
+        if stable(kernel, rule.nodes.shape[1])
         else 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
     )
     if grid and furthest > 0:
@@ -234,7 +234,7 @@ def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | No
 def _distances(kernel: Kernel, box: Box, unit: Array, pool: Executor) -> Array:
     """D2 (m, m) of all pairs of m points, given in the coordinates of a box."""
     parts = [slice(start, start + 64) for start in range(0, len(unit), 64)]
-    if stable(kernel):
+    if stable(kernel, unit.shape[1]):
         D2 = pool.map(lambda part: box.distances(kernel, unit[part], unit), parts)
         return np.concatenate(list(D2))
     points = box.at(unit)

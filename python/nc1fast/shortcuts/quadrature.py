@@ -187,7 +187,8 @@ def _fit(
     size = np.concatenate(scale)
     if spread:
         size[:] = size.max() or 1.0
-        noise = 0.0 if stable(kernel) else 8 * UNIT_ROUNDOFF * box.length**2 / float(size[0])
+        if not stable(kernel, d0):
+            noise = 8 * UNIT_ROUNDOFF * box.length**2 / float(size[0])
     return _enough(np.concatenate(columns, axis=1), np.where(size > 0, size, 1.0), noise)
 
 

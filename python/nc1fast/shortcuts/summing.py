@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.core.backend import thread_count
+from nc1fast.core.machine import thread_count
 from nc1fast.inputs.arrays import rows_at
-from nc1fast.kernels.one_layer import one_layer
 from nc1fast.shortcuts.angular import angular_sums
 from nc1fast.shortcuts.catalogue import ShortcutUnavailable, shortcut_of
 from nc1fast.shortcuts.interpolation import interpolated_sums
@@ -71,7 +70,7 @@ def shortcut_sums(
                 kernel, rows, classes.sizes, pool, rows=row_sums, only_if_quicker=only_if_quicker
             )
         else:
-            layer = one_layer(kernel, data.n_features)
+            layer = kernel.one_layer(data.n_features)
             assert layer is not None
             sums = angular_sums(layer, rows, classes.sizes, pool, row_sums=row_sums)
     return combined([(1.0, sums)], classes, kernel)

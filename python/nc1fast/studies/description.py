@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
+from nc1fast.metrics.conventions import DEFAULT_CONVENTION
 from nc1fast.studies.fields import Conventions, Count, Entry, Name, reject_duplicates
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
 from nc1fast.studies.tasks import SECTIONS
@@ -63,7 +64,7 @@ class Arm(Entry):
     ]
     kernels: tuple[Kernels, ...] = ()
     theory: bool = False
-    conventions: Conventions = ("papyan",)
+    conventions: Conventions = (DEFAULT_CONVENTION,)
     repeats: Count | None = None
     illustrate: tuple[Illustration, ...] = ()
 

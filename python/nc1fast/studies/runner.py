@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import nc1fast as nc
-from nc1fast.core.backend import thread_count
-from nc1fast.core.provenance import extras, machine
+from nc1fast.core import machine
+from nc1fast.core.machine import thread_count
 from nc1fast.studies import series, table
 from nc1fast.studies.journal import StudyJournal
 from nc1fast.studies.plan import Cell, check_files, plan
@@ -133,8 +133,8 @@ def run(
 
 def _here() -> dict[str, str]:
     """Date, machine, and the versions of the libraries on which numbers depend."""
-    libraries = {name: v for name, v in extras().items() if name in ("scipy", "torch")}
-    return {**machine(), **libraries, "date": str(dt.datetime.now(dt.timezone.utc).date())}
+    libraries = {name: v for name, v in machine.extras().items() if name in ("scipy", "torch")}
+    return {**machine.describe(), **libraries, "date": str(dt.datetime.now(dt.timezone.utc).date())}
 
 
 def _computed(

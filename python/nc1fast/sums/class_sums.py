@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.kernels.classes import from_json, to_json
+from nc1fast.kernels.serial import from_json, to_json
 from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rounding import SumsError, sums_error
 from nc1fast.support import packed

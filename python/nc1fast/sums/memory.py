@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.core.machine import most_tile_rows
 from nc1fast.support.arguments import as_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TILE_ROWS = 384  # of the core
 _CHUNK = 3 << 20  # rows between two steps of the survey, and their values
 
 
@@ -73,8 +73,9 @@ def working_set(
         Whether row-class sums are kept.
     """
     (n, n_features), c, threads = shape, n_classes, max(1, n_threads)
-    in_tile = min(c, _TILE_ROWS)
-    tile = 16 * in_tile**2 + (32 * _TILE_ROWS * in_tile if row_sums else 0)
+    tile_rows = most_tile_rows()
+    in_tile = min(c, tile_rows)
+    tile = 16 * in_tile**2 + (32 * tile_rows * in_tile if row_sums else 0)
     return WorkingSet(
         labels=12 * n,
         row_sums=(8 * n * c + 40 * n) * n_kernels if row_sums else 0,

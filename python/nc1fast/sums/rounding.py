@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nc1fast.core.linear import UNIT_ROUNDOFF
+from nc1fast.core.rounding import packed_rounding
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+
+__all__ = ["PER_CLASS", "UNIT_ROUNDOFF", "SumsError", "moved", "sums_error"]
 
 # Sums over the rows of a class that the bounds need, by the names that the core gives them: of k_ii, sqrt k_ii,
 # mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, what
@@ -31,7 +36,6 @@ _DISTANCE, _PER_LAYER = (
     24.0,
     16.0,
 )  # roundings of a D2 that does not cancel, its sum over a unit included
-UNIT_ROUNDOFF = 2.0**-53
 _PANEL = 6  # rows of a panel at least
 
 
@@ -47,11 +51,6 @@ class SumsError:
 def summation_error(n: int) -> float:
     """Bound on the error of NumPy's pairwise sum of n terms, in unit roundoffs of the sum of their magnitudes."""
     return min(n, 25 + math.log2(max(n, 1)))
-
-
-def per_product(depth: int) -> float:
-    """Error of a product of two packed rows, beside the mean of their squares, in unit roundoffs: cpp/packing.hpp."""
-    return 2.0 * depth + 8.0
 
 
 def moved(within: Array, squares: Array) -> Array:
@@ -128,7 +127,8 @@ def sums_error(
     n_features, depth, mapping = tiles.n_features, tiles.depth, tiles.mapping
     unit_within, unit_between = tiles.unit_within, tiles.unit_between
     slopes, noises, roots = raw["slopes"], raw["noises"], raw["roots"]
-    product = per_product(depth)
+    packed = packed_rounding(single=unit_within > UNIT_ROUNDOFF, n_features=n_features, depth=depth)
+    product = packed.noise / unit_within  # in unit roundoffs, as between classes
     units = sizes / _PANEL + 2  # one rounding to a quantum for each pair of panels
     quantized = quantum * np.outer(units, units)
     traces = UNIT_ROUNDOFF * raw["trace_noises"]
@@ -136,11 +136,9 @@ def sums_error(
     between = unit_between * (product * np.outer(slopes, slopes) + np.outer(noises, noises))
     between += shifted + quantized
 
-    tiny = 2.0**-126 if unit_within > UNIT_ROUNDOFF else 2.0**-1022  # below it products vanish
-    displacement = 2 * unit_within + (n_features / 16 + 24) * UNIT_ROUNDOFF
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
     inside += np.diag(quantized) / (2 * sizes)
-    inside += 4 * depth * tiny * (slopes**2 / sizes + raw["floors"])
+    inside += 4 * packed.noise * packed.least * (slopes**2 / sizes + raw["floors"])
     if tiles.stable:
         rounds = unit_within * (_DISTANCE + _PER_LAYER * tiles.n_duals)
         inside += rounds * (within + 3 * tiles.cancels * raw["displacements"])
@@ -152,7 +150,7 @@ def sums_error(
         between += 2 * product * unit_between * sensitivity
         inside += 2 * product * unit_within * np.diag(sensitivity) / sizes
     shift = UNIT_ROUNDOFF * mapping
-    squares = displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
+    squares = packed.displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
     inside += moved(within + inside, 2 * squares if mapping else squares)
     if mapping:
         between += shift * np.outer(slopes + roots, slopes + roots)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nc1fast import cuda
-from nc1fast.core.backend import thread_count
+from nc1fast.core.machine import thread_count
 from nc1fast.sums.memory import as_limit
 from nc1fast.support.arguments import check_choice
 

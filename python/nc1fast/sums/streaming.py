@@ -19,11 +19,11 @@ from nc1fast.core.backend import (
     bits_of,
     check_rows,
     in_range,
-    mapping_errors,
     runner,
-    threads_for,
 )
 from nc1fast.core.chains import Chain, chains_of
+from nc1fast.core.machine import threads_for
+from nc1fast.core.rounding import mapping_errors
 from nc1fast.inputs.arrays import row_chunks
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.sums.class_sums import ClassSums, from_pass

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.datasets.parameters import finite_numbers, sizes_of, stds_of
-from nc1fast.kernels.classes import NNGP, NTK, ConjugateKernel
-from nc1fast.metrics import trace_between, trace_within, weights
+from nc1fast.kernels.classes import DeepKernel
+from nc1fast.metrics import DEFAULT_CONVENTION, trace_between, trace_within, weights
 from nc1fast.support.arguments import as_count, shown
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.warnings import AccuracyWarning, warn
@@ -69,13 +69,13 @@ class ExpectedCollapse:
 
 @ieee
 def expected_collapse(
-    kernel: NNGP | ConjugateKernel | NTK,
+    kernel: DeepKernel,
     means: ArrayLike,
     stds: ArrayLike,
     *,
     n_features: float,
     sizes: Sequence[int] | None = None,
-    convention: str = "papyan",
+    convention: str = DEFAULT_CONVENTION,
 ) -> ExpectedCollapse:
     """Expected NC1 of Gaussian classes N(m_c 1, s_c^2 I), 1 the all-ones vector.
 
@@ -156,19 +156,16 @@ def expected_collapse(
     )
 
 
-def _moments(
-    kernel: NNGP | ConjugateKernel | NTK, m: Array, s: Array, n_features: float
-) -> tuple[Array, Array]:
+def _moments(kernel: DeepKernel, m: Array, s: Array, n_features: float) -> tuple[Array, Array]:
     """V (C,) and M (C, C) in the population; ValueError if the kernel overflows."""
-    first, last = kernel.weight_variances
-    scale = math.sqrt(first)  # Sigma^0 = sw2 <x, x'>/d0: as data of that scale
+    last, _ = kernel.readout
+    scale = math.sqrt(kernel.weight_variances[0])  # Sigma^0 = sw2 <x, x'>/d0: as data of that scale
     with np.errstate(over="ignore", invalid="ignore"):
         m_w, s_w = scale * m, scale * s
         if np.isfinite([m_w**2, s_w**2]).all():
             activation = str(kernel.activation)
-            V, M = population(activation, m_w, s_w, n_features, tangent=isinstance(kernel, NTK))
-            if not isinstance(kernel, ConjugateKernel):
-                V, M = last * V, last * M
+            V, M = population(activation, m_w, s_w, n_features, tangent=kernel.is_tangent)
+            V, M = last * V, last * M
             if np.isfinite(V).all() and np.isfinite(M).all():
                 return V, M
     raise ValueError("means, stds or weight_variance are too large: the kernel overflows")
@@ -176,10 +173,9 @@ def _moments(
 
 def _check_kernel(kernel: Any) -> None:
     """Raise ValueError unless the kernel is covered."""
-    covered = isinstance(kernel, NNGP | ConjugateKernel | NTK) and kernel.depth == 2
+    covered = isinstance(kernel, DeepKernel) and kernel.depth == 2
     if covered:
-        last = 1 if isinstance(kernel, ConjugateKernel) else 2  # it ignores the last layer's
-        used = kernel.bias_variances[:last]
+        used = kernel.bias_variances[0], kernel.readout[1]
         covered = kernel.activation in MOMENTS and not any(used)
         covered &= getattr(kernel, "parametrization", "ntk") == "ntk"
     if not covered:

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 import nc1fast as nc
+from nc1fast.activations import as_activation, traits
 from nc1fast.studies.fields import Count, Number, Positive, Variance, joined, listed
 from nc1fast.studies.tasks.series_rows import series, sigma
 from nc1fast.studies.tasks.table_rows import MEASURED, ModelColumns, attempt, measured
@@ -107,11 +108,7 @@ class NetworkTask:
     def seconds(self, n_samples: int, n_features: int) -> float:
         """Estimate: all epochs, even where training ends earlier."""
         t = self.training
-        smooth = self.activation not in (
-            "relu",
-            "leaky_relu",
-            "abs",
-        )  # costs more than a comparison
+        smooth = traits(as_activation(self.activation)).halves is None  # more than a comparison
         unit = 4e-9 + 9e-9 * smooth + 1e-10 * (n_features + (t.depth - 2) * t.width)
         noise = 8e-9 * t.width * n_features if t.optimizer == "langevin" else 0.0
         epoch = 2.5e-4 + n_samples * t.width * (t.depth - 1) * unit + noise

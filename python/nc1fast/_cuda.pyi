@@ -1,0 +1,47 @@
+"""The streaming pass and Gram matrices on CUDA devices: functions of `_core` with the devices as last argument."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+def class_sums(
+    x: Any,
+    factor: NDArray[np.float64] | None,
+    order: NDArray[np.int64],
+    classes: NDArray[np.int32],
+    sizes: Sequence[int],
+    chains: Sequence[dict[str, Any]],
+    single_within: bool,
+    single_between: bool,
+    row_sums: bool,
+    n_threads: int,
+    survey: dict[str, Any] | None,
+    rectangles: Sequence[tuple[int, int, int, int]],
+    tile_panels: int,
+    progress: Callable[[int, int], object] | None,
+    devices: Sequence[int],
+) -> tuple[dict[str, Any], list[dict[str, NDArray[Any]]]]: ...
+def gram(
+    x: NDArray[Any],
+    z: NDArray[Any] | None,
+    chain: dict[str, Any],
+    single: bool,
+    n_threads: int,
+    progress: Callable[[int, int], object] | None,
+    devices: Sequence[int],
+) -> NDArray[Any]: ...
+def row_step(devices: Sequence[int]) -> int: ...
+def gram_on_device(
+    x: NDArray[Any],
+    z: NDArray[Any] | None,
+    chain: dict[str, Any],
+    single: bool,
+    n_threads: int,
+    out: int,
+    device: int,
+) -> None: ...
+def device_count() -> int: ...
+def no_device() -> str: ...
+def device_info(device: int) -> dict[str, Any]: ...
