@@ -233,7 +233,13 @@ def long_files() -> list[str]:
 def entries_of_the_root() -> list[str]:
     """Files and rooms of the package, without what is built."""
     left_out = {"__pycache__", "_shim"}
-    return sorted(p.name for p in PACKAGE.iterdir() if p.name not in left_out and p.suffix != ".so")
+    return sorted(
+        path.name
+        for path in PACKAGE.iterdir()
+        if path.name not in left_out
+        and path.suffix != ".so"
+        and (path.is_file() or any(path.rglob("*.py")))
+    )
 
 
 def private_modules() -> list[str]:

@@ -76,3 +76,14 @@ def test_files_and_commands_of_the_differences_exist(call):
     assert len(commands) == 2
     for command in commands:
         assert call(*command.split(), "--dry-run")[0] == 0
+
+
+def test_every_concept_of_the_architecture_page_is_where_the_page_says():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    homes = re.findall(r"^\| [^|]+ \| `([^`]+)` \| `(\w+)` \|$", page, re.MULTILINE)
+    assert len(homes) > 20
+    for path, name in homes:
+        definition = rf"\b(?:class|struct|def|bool|inline void|inline) {name}\b|^{name}\b"
+        assert re.search(definition, (ROOT / path).read_text(), re.MULTILINE), (path, name)
+    for path in re.findall(r"`((?:python|cpp|tests|docs)/[\w./]+)`", page):
+        assert (ROOT / path).exists(), path

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     OneKernel = Kernel | str | Callable[..., Any] | None
     Progress = bool | Callable[[int, int], object]
 
-    class Options(TypedDict, total=False):
+    class CallOptions(TypedDict, total=False):
         """Keywords of `collapse`, for type checkers."""
 
         convention: str | None
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 @overload
 def collapse(
-    X: ArrayLike, y: ArrayLike, kernel: OneKernel = None, **options: Unpack[Options]
+    X: ArrayLike, y: ArrayLike, kernel: OneKernel = None, **options: Unpack[CallOptions]
 ) -> Collapse: ...
 @overload
 def collapse(
-    X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **options: Unpack[Options]
+    X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **options: Unpack[CallOptions]
 ) -> list[Collapse]: ...
 @ieee
 @steady

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import ParamSpec
 
-    from nc1fast.inputs.readers import Reader
+    from nc1fast.inputs.readers import Format
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -105,7 +105,7 @@ def steady(function: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
-def _reader(path: str) -> Reader:
+def _reader(path: str) -> Format:
     """The reader of a file, by its suffix."""
     return BY_SUFFIX.get(Path(path).suffix, ANY_OTHER)
 

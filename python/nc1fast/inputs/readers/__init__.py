@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
 
 
-class Reader(NamedTuple):
+class Format(NamedTuple):
     """A format of files.
 
     Attributes
@@ -31,16 +31,16 @@ class Reader(NamedTuple):
     labels: Callable[[str, str], Any]
 
 
-_HDF5, _PARQUET = Reader(hdf5.rows, hdf5.labels), Reader(parquet.rows, parquet.labels)
+_HDF5, _PARQUET = Format(hdf5.rows, hdf5.labels), Format(parquet.rows, parquet.labels)
 BY_SUFFIX = {
     ".h5": _HDF5,
     ".hdf5": _HDF5,
     ".parquet": _PARQUET,
     ".pq": _PARQUET,
-    ".zarr": Reader(zarr.rows, zarr.labels),
-    ".npz": Reader(npz.rows, npz.labels),
+    ".zarr": Format(zarr.rows, zarr.labels),
+    ".npz": Format(npz.rows, npz.labels),
 }
-ANY_OTHER = Reader(npy.rows, npy.labels)
+ANY_OTHER = Format(npy.rows, npy.labels)
 # Arrays on disk, by the package that opened them.
 BY_PACKAGE: dict[str, Callable[[Any], FileRows]] = {
     "h5py": hdf5.of_dataset,
