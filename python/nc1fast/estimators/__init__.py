@@ -172,8 +172,8 @@ def pairs(
     ------
     TypeError, ValueError
         For anything but a kernel object, an argument out of range, a memory limit that is too low, and as
-        `nc1fast.collapse`; and where no interval can be believed, because Tr Sigma_B is not told from 0 or the spread
-        rests on fewer than 20 pairs in effect.
+        `nc1fast.collapse`; and where no interval can be believed, because Tr Sigma_B is not told from 0, which the
+        sample before the last decides, or the spread rests on fewer than 20 pairs in effect.
 
     Warns
     -----
@@ -183,8 +183,9 @@ def pairs(
     Notes
     -----
     Cost: 10 d0 + 60 depth flops a pair and as many a row, and N diagonal values; 64 N bytes. Each
-    two of the C classes get 64 pairs of rows at least, in a first sample from which the next is planned. A file is read
-    once for the distances from the centres, and then row by row, about a microsecond each.
+    two of the C classes get 64 pairs of rows at least, in a first sample from which the next is planned. Where that does
+    not tell Tr Sigma_B from 0, a second one of n_pairs/2 pairs comes between (with a tolerance, of 10,000 at most). A
+    file is read once for the distances from the centres, and then row by row, about a microsecond each.
     Accuracy: coverage of the intervals in bench/bench_coverage.py; see `nc1fast.estimators.centred_rows` for what is
     exact.
     Source: Hoeffding (1948); Neyman (1934); Hansen & Hurwitz (1943); Fieller (1954).

@@ -10,6 +10,7 @@ The traces of the kernel are exact too, so that the class means of feature space
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ class PairSample:
         self._strata = Strata(self._rows)
         n_strata = len(self._strata)
         self._round = 0
+        self._before: Estimate | None = None  # from the sample before the last
         self.spent = data.n_samples  # squared distances so far
         self._whole = self._strata.total == 0  # strata of which every pair has been summed
         self._summed = np.zeros(n_strata)  # remainders of the pairs taken with certainty
@@ -115,6 +117,8 @@ class PairSample:
     def draw(self, plan: Counts) -> None:
         """Replace the pairs by new ones: about as many of each stratum as planned, at least `PILOT_PAIRS` or all."""
         strata = self._strata
+        if self._round:
+            self._before = dataclasses.replace(self.estimate(), pilot=None)
         self._round += 1
         self._shift = self._shift + self._moments()[0]
         self._powers = np.zeros_like(self._powers)
@@ -200,7 +204,8 @@ class PairSample:
         reason = f"{self.size:,} pairs of rows"
         if not self.exhausted and (certain := int(self._strata.certain_pairs().sum())):
             reason += f", {certain:,} of them with certainty"
-        return Estimate(V, M, self._classes, self._kernel, spread, "pairs", reason)
+        pilot = None if self.exhausted else self._before
+        return Estimate(V, M, self._classes, self._kernel, spread, "pairs", reason, pilot=pilot)
 
     def cost(self, plan: Counts) -> int:
         """Pairs that a plan draws."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.estimators import deep_sample, shallow
 from nc1fast.estimators.pair_sample import PairSample
+from nc1fast.estimators.student import student_quantile
 from nc1fast.estimators.tolerance import SizeLimits, of_size, within_tolerance
 from nc1fast.kernels.classes import Kernel
 from nc1fast.support.arguments import shown
@@ -85,7 +87,27 @@ def pairs_within(
     sample = PairSample(data, kernel, sampling.seed, settings)
     sample.draw(sample.pilot())
     if accuracy.tolerance is None:
-        return of_size(sample, sampling.n_terms or N_PAIRS, accuracy)
-    most = sampling.n_terms or MOST_PAIRS
-    limits = SizeLimits(min(FIRST_PAIRS, most), most, sampling.exact_terms)
+        first = most = sampling.n_terms or N_PAIRS
+    else:
+        most = sampling.n_terms or MOST_PAIRS
+        first = min(FIRST_PAIRS, most)
+    limits = SizeLimits(first, most, sampling.exact_terms)
+    _draw_larger_pilot(sample, accuracy, limits)
+    if accuracy.tolerance is None:
+        return of_size(sample, first, accuracy)
     return within_tolerance(sample, accuracy, limits)
+
+
+def _draw_larger_pilot(sample: PairSample, accuracy: Accuracy, limits: SizeLimits) -> None:
+    """Draw another pilot, half as large as the sample to come, where the first does not foresee a Tr Sigma_B above 0.
+
+    The first one goes to all strata alike and may be much smaller than the sample: it would refuse much that the sample
+    tells. The second is planned, and by its size alone has 1.4 times the error of the sample.
+    """
+    pilot, name = sample.estimate(), accuracy.name
+    quantile = student_quantile(accuracy.confidence, math.inf)
+    if pilot.foresees(name, quantile, pilot.between_error(name)):
+        return
+    plan = sample.plan(limits.first // 2, name)
+    if limits.allow(sample.spent, sample.cost(plan), sure=False):
+        sample.draw(plan)

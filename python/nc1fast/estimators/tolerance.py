@@ -2,7 +2,7 @@
 
 A sample that grew step by step until its own spread looked small would have intervals that cover too rarely, since the
 spread would be small by chance. So the sample that is reported was planned before it was drawn, and shares no term with
-those before it.
+those before it, of which pairs also take it whether Tr Sigma_B is told from 0 (`nc1fast.estimators.estimate`).
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def _next_plan(
     planned: bool,
 ) -> Any | None:
     """Plan of the next sample; None if no larger one is allowed, or the largest would hardly be larger."""
-    if sample.size * interval.short > limits.most:
-        return None
+    if (planned or interval.short > 1) and sample.size * interval.short > limits.most:
+        return None  # a pilot is not reported, even if it is larger than any planned sample may be
     plan, least = sample.wanted(accuracy), limits.first
     if interval.doubt and (planned or interval.short > 1):
         times = _MARGIN * interval.short if interval.short > 1 else _MORE
