@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COVARIANCE, TANGENT = False, True  # what an output is taken from: Q, or Theta
 MOST_HIDDEN = 63  # hidden layers that the core has room for
+_ACTIVATIONS = _core.activations()  # by name: whether it has a jump, or a kink, at 0
 
 # (level, COVARIANCE or TANGENT, scale, constant): of a covariance, scale Q^{level-1} + constant.
 Taken = tuple[int, bool, float, float]
@@ -91,7 +92,7 @@ class Chain:
         """Why a zero row has no value ("jump") or no derivative ("kink") in the input layer; "" where it has both."""
         if self.biases[0] != 0:
             return ""
-        known = _core.activations()[self.activation]
+        known = _ACTIVATIONS[self.activation]
         if known["jump"]:
             return "jump"
         return "kink" if known["kink"] and self.theta_offset != 0 else ""

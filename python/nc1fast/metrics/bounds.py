@@ -33,11 +33,11 @@ def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> 
     dM = sums.error.block_sums / np.outer(n, n) + u * np.abs(M)
     g, absolute = w.mean, np.abs(M)
     rows = (absolute * g).sum(axis=1)  # (C,)
-    norms = np.diag(absolute)
+    norms = absolute.diagonal()
     d_within = (w.within * (dV + (s + 3) * u * np.abs(V))).sum()
     if w.convention == "released":
         excess = np.abs(w.within - w.between)
-        d_within += (excess * np.diag(dM)).sum()
+        d_within += (excess * dM.diagonal()).sum()
         d_within += (u * ((s + 3) * excess + w.within + w.between) * norms).sum()
         omega = np.diag(w.between) - np.outer(g, g)
         d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (norms.mean() + (g * rows).sum())
@@ -46,7 +46,7 @@ def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> 
     omega = np.diag(w.between) - mixed - mixed.T + np.outer(g, g)
     terms = norms + 2 * rows + (g * rows).sum()  # magnitudes that meet in Mc_cc
     d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (w.between * terms).sum()
-    d_between += (s + 3) * u * (w.between * np.abs(np.diag(Mc))).sum()
+    d_between += (s + 3) * u * (w.between * np.abs(Mc.diagonal())).sum()
     return float(d_within), float(d_between)
 
 

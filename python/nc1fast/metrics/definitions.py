@@ -51,40 +51,51 @@ def centred(M: Array, g: Array) -> Array:
     return M - rows[:, None] - rows[None, :] + float((g * rows).sum())
 
 
+def centred_norms(Mc: Array) -> Array:
+    """r_c = sqrt(Mc_cc), shape (C,): norms of the centred class means; 0 where rounding made the square negative."""
+    return np.asarray(np.sqrt(np.maximum(Mc.diagonal(), 0)))
+
+
+def above_diagonal(A: Array) -> Array:
+    """A_cc' for c < c', row by row, shape (C (C - 1)/2,)."""
+    return A[~np.tri(len(A), dtype=bool)]  # type: ignore[no-any-return]
+
+
 def trace_within(V: Array, M: Array, w: Weights) -> float:
     """Tr Sigma_W = sum_c w_c V_c; released: sum_i k_ii/N - sum_c M_cc/C = p.V + (p - u).diag M, not a variance."""
     within = (w.within * V).sum()
     if w.convention == "released":
-        within += ((w.within - w.between) * np.diag(M)).sum()
+        within += ((w.within - w.between) * M.diagonal()).sum()
     return float(within)
 
 
 def trace_between(M: Array, w: Weights) -> float:
     """Tr Sigma_B = sum_c w_c Mc_cc; released: sum_c M_cc/C - p^T M p."""
     if w.convention == "released":
-        return float(np.diag(M).mean() - (w.mean * (M * w.mean).sum(axis=1)).sum())
-    return float((w.between * np.diag(centred(M, w.mean))).sum())
+        return float(M.diagonal().mean() - (w.mean * (M * w.mean).sum(axis=1)).sum())
+    return float((w.between * centred(M, w.mean).diagonal()).sum())
 
 
 def nc1_by_class(V: Array, Mc: Array) -> Array:
     """V_c / Mc_cc, shape (C,); infinite for a class whose mean is the global mean."""
+    squares = Mc.diagonal()
     out = np.full(len(V), np.inf)
-    np.divide(V, np.diag(Mc), out=out, where=np.diag(Mc) > 0)
+    np.divide(V, squares, out=out, where=squares > 0)
     return out
 
 
 def nc2_equinorm(Mc: Array) -> float:
     """std(r)/mean(r) of the norms r_c of the centred class means; 0 when all are zero."""
-    r = np.sqrt(np.maximum(np.diag(Mc), 0))
+    r = centred_norms(Mc)
     return float(r.std() / r.mean()) if r.any() else 0.0
 
 
 def nc2_equiangle(Mc: Array) -> float:
     """Spread (std) of the cosines between different centred class means; one of zero norm counts as orthogonal."""
-    r = np.sqrt(np.maximum(np.diag(Mc), 0))
+    r = centred_norms(Mc)
     norms = np.outer(r, r)
     cosines = np.divide(Mc, norms, out=np.zeros_like(Mc), where=norms > 0)
-    return float(cosines[np.triu_indices(len(Mc), 1)].std())
+    return float(above_diagonal(cosines).std())
 
 
 def nc2_etf(Mc: Array) -> float:
@@ -96,12 +107,10 @@ def nc2_etf(Mc: Array) -> float:
 
 def cdnv(V: Array, M: Array) -> float:
     """Mean over c != c' of (V_c + V_c') / (2 |mu_c - mu_c'|^2); infinite when two class means coincide."""
-    i, j = np.triu_indices(len(V), 1)
-    norms = np.diag(M)
-    distance2 = norms[i] + norms[j] - 2 * M[i, j]
-    pairs = np.divide(
-        (V[i] + V[j]) / 2, distance2, out=np.full(len(i), np.inf), where=distance2 > 0
-    )
+    norms = M.diagonal()
+    distance2 = above_diagonal(norms[:, None] + norms - 2 * M)
+    within = above_diagonal(V[:, None] + V) / 2
+    pairs = np.divide(within, distance2, out=np.full_like(within, np.inf), where=distance2 > 0)
     return float(pairs.mean())
 
 

@@ -54,7 +54,7 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
     by_sample, by_class = np.zeros((C, C)), np.zeros((C, C))
     nearest = np.empty(N, dtype=np.int64)
     hits = 0
-    norms = np.diag(gram)[:, None].copy()  # (C, 1)
+    norms = gram.diagonal()[:, None].copy()  # (C, 1)
     step = max(_COLUMNS, _CHUNK // C)
     for start in range(0, N, step):
         columns = np.arange(start, min(start + step, N))

@@ -197,7 +197,7 @@ def from_pass(
     pairs = part.pair_sums()
     block = pairs.block
     traces = part.per_class["traces"]
-    within = np.diag(block) / (2 * n)
+    within = block.diagonal() / (2 * n)
     np.fill_diagonal(block, n * (traces - within))
     error = sums_error(part.per_class, n, within, pairs, part.tiles)
     rows = None

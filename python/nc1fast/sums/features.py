@@ -159,7 +159,7 @@ def sums_of(moments: list[Moments], labels: NDArray[Any]) -> ClassSums:
     gram_error += (matmul_error(means.shape[1]) + 2) * u * np.outer(norms, norms)
     gram_error += 4 * means.shape[1] * _LEAST
     n = sizes.astype(np.float64)
-    traces = within + n * np.diag(gram)
+    traces = within + n * gram.diagonal()
     return ClassSums(
         block_sums=np.outer(n, n) * gram,
         traces=traces,
@@ -168,7 +168,7 @@ def sums_of(moments: list[Moments], labels: NDArray[Any]) -> ClassSums:
         labels=labels,
         error=SumsError(
             block_sums=_SAFETY * np.outer(n, n) * (gram_error + u * np.abs(gram)),
-            traces=_SAFETY * (within_error + n * np.diag(gram_error) + 3 * u * traces),
+            traces=_SAFETY * (within_error + n * gram_error.diagonal() + 3 * u * traces),
             within=_SAFETY * within_error,
         ),
     )

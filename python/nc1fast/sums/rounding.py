@@ -137,7 +137,7 @@ def sums_error(
     between += shifted + quantized
 
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
-    inside += np.diag(quantized) / (2 * sizes)
+    inside += quantized.diagonal() / (2 * sizes)
     inside += 4 * packed.noise * packed.least * (slopes**2 / sizes + raw["floors"])
     if tiles.stable:
         rounds = unit_within * (_DISTANCE + _PER_LAYER * tiles.n_duals)
@@ -145,10 +145,10 @@ def sums_error(
         inside += 2 * rounds * raw["moves"] * raw["spread_moves"] / sizes
     else:
         inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
-        inside += np.diag(shifted) / sizes
+        inside += shifted.diagonal() / sizes
     if sensitivity.size:
         between += 2 * product * unit_between * sensitivity
-        inside += 2 * product * unit_within * np.diag(sensitivity) / sizes
+        inside += 2 * product * unit_within * sensitivity.diagonal() / sizes
     shift = UNIT_ROUNDOFF * mapping
     squares = packed.displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
     inside += moved(within + inside, 2 * squares if mapping else squares)
