@@ -89,6 +89,22 @@ def _long_rows() -> Iterator[Problem]:
     yield from _classes(nc.NTK("erf"), 14, 23, length=0.1, spread=0.3, twists=(("offset", 1e6),))
 
 
+def _saturated() -> Iterator[Problem]:
+    """Collinear rows so long that the rounding of nu, squared, exceeds 1 - nu^2 in an NTK of the arcsine family."""
+    long = nc.NTK("erf", 5, 0.00013, train_bias=False)
+    place: dict[str, Any] = {"length": 3.33e19, "spread": 0.000122, "twists": (("offset", 52.9),)}
+    yield Problem(long, (5, 5, 5), 1, seed=276115, **place)
+    probit: dict[str, Any] = {"length": 2.06e18, "spread": 1.36e-16, "dtype": "mixed"}
+    yield Problem(nc.NTK("probit", 4, 0.000214), (5, 4), 1, seed=47658, **probit)
+    place = {"length": 3.05e12, "spread": 1.15e-12, "twists": (("offset", 11300.0),)}
+    yield Problem(nc.NTK("erf", 3, 4.4e-05, 0.000159), (2, 5, 4), 2, seed=488289, **place)
+    place = {"length": 6.05e12, "spread": 5.51e-13, "twists": (("offset", 4580.0),)}
+    kernel = nc.NTK("probit", 4, 0.00151, 0.000164, train_bias=False)
+    yield Problem(kernel, (5, 1, 4), 3, seed=238561, dtype="mixed", **place)
+    place = {"length": 5.59e13, "spread": 1e-7, "twists": (("offset", 5e4),)}
+    yield Problem(nc.NTK("gaussian"), (4, 2, 1), 1, seed=80230, **place)
+
+
 def _amplified() -> Iterator[Problem]:
     """Roundings of one layer that the variances of the next ones amplify."""
     yield from _classes(nc.NNGP("cos", 64, 10.0, 0.1), 9, 37, spread=0.3)
@@ -179,6 +195,7 @@ KNOWN: dict[str, tuple[Problem, ...]] = {
     "roots of roots": tuple(_roots_of_roots()),
     "unequal lengths": tuple(_unequal_lengths()),
     "long rows": tuple(_long_rows()),
+    "saturated rows": tuple(_saturated()),
     "amplified": tuple(_amplified()),
     "out of range": tuple(_out_of_range()),
     "untrained bias": tuple(_untrained_bias()),

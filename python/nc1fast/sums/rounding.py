@@ -36,6 +36,7 @@ _DISTANCE, _PER_LAYER = (
     24.0,
     16.0,
 )  # roundings of a D2 that does not cancel, its sum over a unit included
+_FIELD = 3.0  # roundings of what is known of a row, as in cpp/growth.hpp
 _PANEL = 6  # rows of a panel at least
 
 
@@ -146,6 +147,8 @@ def sums_error(
     else:
         inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
         inside += shifted.diagonal() / sizes
+        # Saturated rows: (nu_i - nu_j)^2 beside o acts as an error in rho, however near the rows are.
+        inside += 2 * (_FIELD * unit_within * slopes) ** 2 / sizes
     if sensitivity.size:
         between += 2 * product * unit_between * sensitivity
         inside += 2 * product * unit_within * sensitivity.diagonal() / sizes
