@@ -223,19 +223,21 @@ struct ErfDistance {
     const V hh = i.h * j.h;
     V distance = splat<V>(0);
     if constexpr (Tangent) {
-      const V sin_2T = T(2) * numerator * denominator / square;
+      const V sin_2T = T(2) * sine * (denominator / hypotenuse);
       const V sin_del = T(2) * sin_half * math::sqrt(T(1) - sin_half * sin_half);
       // |del| <= pi/4 max(cos alpha), which rounding of del may exceed where both are tiny.
       const V square_del =
           smaller(T(0.62) * (i.cos_alpha * i.cos_alpha + j.cos_alpha * j.cos_alpha), sin_del * sin_del);
-      const V kdot =
-          m * square_del / (cos_sigma * i.cos_alpha * j.cos_alpha) + sin_2T * cos_del / (cos_sigma * cos_gamma);
+      const V cosines = i.cos_alpha * j.cos_alpha;
+      // Cosines are as small as 1/s: products of three of them would vanish in float32.
+      const V kdot = (m * (square_del / cosines) * cos_gamma + sin_2T * cos_del) / (cos_sigma * cos_gamma);
       distance = c.q[0] * hh * q + c.theta[0] * c.theta_scale * T(4 / math::pi) * kdot;
       if (c.theta_offset != T(0)) {  // Theta^0 = scale Sigma^0 + offset
-        const V cosines = i.cos_alpha * j.cos_alpha, root = math::sqrt(cosines);
+        const V root = math::sqrt(cosines);
         const V excess = square_del + numerator * (m + (m - tau) * cos_del) / (cos_del * cos_del);
         const V dbeta = i.dbeta - j.dbeta;
-        const V bare = dbeta * dbeta + T(2) * i.root * j.root * excess / (root * cos_gamma * (root + cos_gamma));
+        const V share = i.root * j.root / (root * cos_gamma);
+        const V bare = dbeta * dbeta + T(2) * share * (excess / (root + cos_gamma));
         distance += c.theta[0] * c.theta_offset * T(4 / math::pi) * bare;
       }
     }

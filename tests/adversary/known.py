@@ -105,6 +105,18 @@ def _saturated() -> Iterator[Problem]:
     yield Problem(nc.NTK("gaussian"), (4, 2, 1), 1, seed=80230, **place)
 
 
+def _vanishing_products() -> Iterator[Problem]:
+    """Products of three small numbers, all of the size of 1/|x|, in the D2 of an NTK of erf in float32: nothing left, or 0/0."""
+    offset: dict[str, Any] = {"spread": 3.61e-11, "twists": (("offset", 91000.0),)}
+    kernel = nc.NTK("erf", 2, 1.0, 0.000417)
+    yield Problem(kernel, (3, 5, 3), 2, 1.41e6, seed=366488, dtype="float32", **offset)
+    close: dict[str, Any] = {"spread": 1.71e-16, "dtype": "float32"}
+    yield Problem(nc.NTK("erf", 2, 0.0317), (5, 5), 3, 8.16e15, seed=675650, **close)
+    kernel = nc.NTK("erf", 2, 1.0, 0.649, train_bias=False)
+    yield Problem(kernel, (2, 2), 2, 6.6e16, seed=655078, **close)
+    yield Problem(kernel, (4, 5, 3), 3, 3.72e14, seed=972718, **close)
+
+
 def _amplified() -> Iterator[Problem]:
     """Roundings of one layer that the variances of the next ones amplify."""
     yield from _classes(nc.NNGP("cos", 64, 10.0, 0.1), 9, 37, spread=0.3)
@@ -196,6 +208,7 @@ KNOWN: dict[str, tuple[Problem, ...]] = {
     "unequal lengths": tuple(_unequal_lengths()),
     "long rows": tuple(_long_rows()),
     "saturated rows": tuple(_saturated()),
+    "vanishing products": tuple(_vanishing_products()),
     "amplified": tuple(_amplified()),
     "out of range": tuple(_out_of_range()),
     "untrained bias": tuple(_untrained_bias()),
