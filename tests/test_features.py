@@ -245,3 +245,25 @@ def test_batches_announce_imbalance(monkeypatch):
     H, y = _data()
     with pytest.warns(UserWarning, match="class sizes range from 7 to 200"):
         _batches(H, y, 0).collapse()
+
+
+@pytest.mark.parametrize("exponent", [-500, -270, 250, 490])
+def test_a_power_of_two_scales_nothing_but_the_traces(exponent):
+    """Every metric is a ratio; a power of two is exact while nothing leaves the range of numbers."""
+    H, y = _data()
+    data, scaled = (
+        LabelledData(rows, Classes.of(y, len(H))) for rows in (H, np.ldexp(H, exponent))
+    )
+    plain, far = (collapse_from_sums(feature_sums(rows), "sample") for rows in (data, scaled))
+    assert far.trace_within == np.ldexp(plain.trace_within, 2 * exponent)
+    for name in ("nc1", "nc1_pinv", "nc2_equinorm", "nc2_equiangle", "nc2_etf", "cdnv"):
+        assert getattr(far, name) == pytest.approx(getattr(plain, name), rel=1e-13)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_features_whose_squares_overflow_are_refused(spread):
+    H, y = _data()
+    with pytest.raises(ValueError, match="X is out of range"):
+        feature_sums(LabelledData(1e160 * (spread * H + 1), Classes.of(y, len(H))))
+    with pytest.raises(ValueError, match="X is out of range"):
+        FeatureSums().update(1e160 * (spread * H + 1), y)

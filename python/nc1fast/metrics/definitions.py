@@ -135,12 +135,13 @@ def nc1_pinv(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) -> floa
     Notes
     -----
     The eigenvectors of Sigma_B are Z D v/sqrt(lambda), Z the centred means; so the trace is the sum of
-    v^T D G D v / lambda^2, G = Z^T Sigma_W Z the scatter of `rows`.
+    v^T D G D v / lambda^2, G = Z^T Sigma_W Z the scatter of `rows`, both in the units of `rows`.
     """
     values, vectors = spectrum
     if not len(values):
         return math.inf
     G = centred(rows.scatter_class if w.within_is_uniform else rows.scatter_sample, w.mean)
+    values = np.ldexp(values, -rows.exponent)
     return float(((G @ vectors * vectors).sum(axis=0) / values**2).sum() / len(G))
 
 

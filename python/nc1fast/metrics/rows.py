@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,15 @@ _COLUMNS = 256  # but no fewer columns, so that the matrix products outweigh the
 class RowStatistics:
     """Digest of R that every convention can use: O(C^2 + N) where R is N C.
 
-    The scatters are sum_i w_i q_i q_i^T with q_ik = <mu_k - mean of the mu, h_i - mu_{y_i}>, shape (C, C).
+    The scatters are sum_i w_i q_i q_i^T with q_ik = <mu_k - mean of the mu, h_i - mu_{y_i}>, shape (C, C), in units of
+    4^exponent: q is quadratic in the features, and its squares leave the range of numbers where the features do not.
     """
 
     scatter_sample: NDArray[np.float64]  # w_i = 1/N
     scatter_class: NDArray[np.float64]  # w_i = 1/(C n_{y_i})
     nearest_center: NDArray[np.int64]  # (N,) in the caller's row order
     ncc_accuracy: float
+    exponent: int
 
 
 def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics | None:
@@ -55,6 +58,7 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
     nearest = np.empty(N, dtype=np.int64)
     hits = 0
     norms = gram.diagonal()[:, None].copy()  # (C, 1)
+    _, exponent = math.frexp(float(np.abs(norms).max()))
     step = max(_COLUMNS, _CHUNK // C)
     for start in range(0, N, step):
         columns = np.arange(start, min(start + step, N))
@@ -65,7 +69,9 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
         hits += int(np.count_nonzero(closest == classes))
         q -= gram[:, classes]
         q -= q.mean(axis=0)
+        q = np.ldexp(q, -exponent)
         by_sample += matmul(q, q.T) / N
         if not balanced:
             by_class += matmul(q / (C * sizes[classes]), q.T)
-    return RowStatistics(by_sample, by_sample if balanced else by_class, nearest, hits / N)
+    by_class = by_sample if balanced else by_class
+    return RowStatistics(by_sample, by_class, nearest, hits / N, exponent)

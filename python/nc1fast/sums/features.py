@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16  # entries widened to float64 at a time: 512 KiB, which stay in cache
 _LEAST = 2.0**-1074  # bound on what a product loses below the normal numbers
+_LONGEST = 1e150  # rows whose squares can be added up
 _SAFETY = 1.01  # bounds are computed in float64, to first order
 
 
@@ -113,7 +114,23 @@ def _widened(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Iterator[Ar
 
 
 def moments_of(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Moments:
-    """Moments of the rows H[index], in two passes: their mean, then the deviations from it."""
+    """Moments of the rows H[index], in two passes: their mean, then the deviations from it.
+
+    Raises
+    ------
+    ValueError
+        For rows so long that sums of their squares overflow.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments = _moments_of(H, index)
+    if not math.sqrt(moments.squares / moments.n) + length(moments.mean) <= _LONGEST:
+        raise ValueError(
+            f"X is out of range: it has rows longer than {_LONGEST:g}, and sums of their squares would overflow; scale them"
+        )
+    return moments
+
+
+def _moments_of(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Moments:
     u, n, d = UNIT_ROUNDOFF, len(index), H.shape[1]
     first = H[index[0]].astype(np.float64)
     about_first = (np.subtract(rows, first, out=rows).sum(axis=0) for rows in _widened(H, index))
