@@ -218,7 +218,7 @@ def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> C
     if within == 0 and abs(between) <= d_between:
         raise ValueError(
             "NC1 is 0/0: trace_within and trace_between are both zero, or lost in rounding "
-            f"(+-{d_within:.2g} and +-{d_between:.2g}); are all rows equal?"
+            f"(+-{d_within:.4g} and +-{d_between:.4g}); are all rows equal?"
         )
     nc1 = within / between if between else math.copysign(math.inf, within)
     bound = quotient_error(within, between, d_within, d_between)
