@@ -142,6 +142,7 @@ def _paper(data, N, d0, seed):
 
 
 @pytest.mark.parametrize(("N", "d0", "nngp", "released", "correct"), D1)
+@pytest.mark.slow
 def test_nc1_of_d1_with_true_and_with_released_equations(N, d0, nngp, released, correct):
     found = []
     for seed in range(5):

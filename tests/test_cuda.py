@@ -64,6 +64,7 @@ def _same(first, second):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.slow
 def test_entries_are_those_of_the_reference(activation, dtype, other_device):
     rng = np.random.default_rng(1)
     X, Z = rng.normal(size=(67, 7)), rng.normal(size=(9, 7))

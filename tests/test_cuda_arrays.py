@@ -102,6 +102,7 @@ def test_rows_and_labels_on_a_device_are_brought_over(cupy):
 
 
 @pytest.mark.parametrize("activation", ["erf", "relu"])
+@pytest.mark.slow
 def test_equations_of_state_on_a_device(cupy, activation):
     X, y = nc.datasets.paper_d1(40, 3, seed=0)
     settings = {"noise": 1e-2, "activation": activation, "width": 200}

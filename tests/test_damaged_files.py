@@ -51,6 +51,7 @@ def outcomes():
 
 
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.slow
 def test_damaged_files_are_refused_or_read_as_they_were(outcomes, name):
     kind = KINDS[name]
     for package in kind.needs:

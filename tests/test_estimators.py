@@ -73,6 +73,7 @@ def _z_scores(estimate, exact, n):
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 @pytest.mark.parametrize("sampling", ["stratified", "orthogonal", "plain"])
+@pytest.mark.slow
 def test_features_are_unbiased(kernel, sampling):
     X, y = _data()
     exact = nc.collapse(X, y, kernel, convention="papyan")
@@ -120,6 +121,7 @@ def test_intervals_cover_the_exact_value(kernel, sizes):
         assert _covered(estimate, exact, 200) == pytest.approx(0.95, abs=slack)
 
 
+@pytest.mark.slow
 def test_stratified_features_reach_one_percent_on_the_published_data():
     X, y = nc.datasets.paper_d1(256, 128, seed=0)
     for kernel in (nc.NNGP("relu"), nc.NTK("relu"), nc.NNGP("erf"), nc.NTK("erf")):

@@ -30,6 +30,7 @@ def _data(sizes=(60, 40, 20), n_features=6, **how):
 
 @pytest.mark.parametrize("sampling", ["stratified", "plain"])
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.slow
 def test_features_have_the_gram_matrix_of_the_kernel(kernel, sampling):
     """Within 1/sqrt(m)."""
     X, _ = _data()
@@ -103,6 +104,7 @@ def test_the_interval_is_wider_by_the_bias_of_a_group():
     assert half == pytest.approx(2.364624 * error + 8 * error**2 / result.nc1, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_collapsed_deep_features_keep_their_digits():
     X, y = _data(std=1e-7)
     for kernel in (nc.ConjugateKernel("abs", 3), nc.NNGP("relu", 4)):
@@ -112,6 +114,7 @@ def test_collapsed_deep_features_keep_their_digits():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.slow
 def test_deep_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(dtype, tmp_path):
     X, y = _data((1200, 900, 30))
     X[5] = 0  # its features are zero
@@ -139,6 +142,7 @@ def test_deep_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threa
     assert (there == whole).all()
 
 
+@pytest.mark.slow
 def test_more_groups_until_the_tolerance_is_met():
     X, y = _data((300, 300))
     result = features(X, y, nc.NTK("relu", 3), tolerance=0.02)

@@ -47,6 +47,7 @@ def _least_memory(*arguments, **settings):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.slow
 def test_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(
     kernel, dtype, tmp_path
 ):
@@ -67,6 +68,7 @@ def test_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(
 
 @pytest.mark.parametrize("n_classes", [3, 150])
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+@pytest.mark.slow
 def test_features_take_no_more_memory_than_they_may(kernel, n_classes, tmp_path):
     X, y = _data(4500, n_classes)
     np.save(tmp_path / "X.npy", X)
@@ -187,6 +189,7 @@ def _written(kind, X, y, folder):
 @pytest.mark.parametrize(
     "kind", ["npy", "memory map", "hdf5", "zarr", "parquet", "dask"], ids=lambda kind: kind
 )
+@pytest.mark.slow
 def test_collapse_estimates_from_whatever_holds_the_rows(kind, tmp_path):
     X, y = _data(2000)
     kernel = nc.NTK("relu")

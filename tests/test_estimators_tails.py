@@ -36,6 +36,7 @@ def _covered(estimate, exact, seeds=SEEDS):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.slow
 def test_intervals_of_pairs_cover_whatever_the_tails(family):
     """Bench/bench_coverage.py takes 300 seeds."""
     X, y = FAMILIES[family](1000)

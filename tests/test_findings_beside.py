@@ -207,6 +207,7 @@ def test_words_put_what_stands_first_and_are_courteous():
 # --- a small study
 
 
+@pytest.mark.slow
 def test_the_verdicts_of_a_small_study(rows):
     verdicts = {f.key: f.verdict for f in findings(rows)}
     assert verdicts["a2"] == HOLDS

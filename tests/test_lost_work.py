@@ -73,6 +73,7 @@ def test_an_executor_that_loses_bundles_is_an_error(data, tmp_path):
     assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
 
 
+@pytest.mark.slow
 def test_an_executor_that_does_not_call_back_is_looked_at(data):
     with within(60), Mute(2) as executor:
         found = distributed.reduce(plans.uncalibrated(*data, [RELU], 2, executor), executor)
@@ -84,6 +85,7 @@ def test_an_executor_that_cancels_is_an_error(data):
         distributed.reduce(plans.uncalibrated(*data, [RELU], 3, Cancelling()), Cancelling())
 
 
+@pytest.mark.slow
 def test_a_bundle_that_runs_is_not_lost(data):
     class Slow(ThreadPoolExecutor):
         def submit(self, function, /, *arguments, **named):

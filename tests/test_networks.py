@@ -78,6 +78,7 @@ def test_trained_biases_are_parameters_and_fixed_ones_are_not() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])
 @pytest.mark.parametrize("data", ["d1", "digits"])
+@pytest.mark.slow
 def test_nc1_at_initialisation_is_that_of_the_nngp_kernel(
     activation: str, data: str, d1: tuple[Any, Any]
 ) -> None:
@@ -140,6 +141,7 @@ class _Wrapped(torch.nn.Module):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize("outputs", ["mean", "full", 1])
 @pytest.mark.parametrize("parametrization", ["standard", "ntk"])
 @pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.slow
 def test_closed_form_jacobians_and_single_gradients_agree(
     outputs: str | int, parametrization: str, depth: int
 ) -> None:

@@ -20,6 +20,7 @@ def _network(**settings: Any) -> Any:
 
 
 @pytest.mark.parametrize("parametrization", ["standard", "ntk"])
+@pytest.mark.slow
 def test_langevin_without_a_gradient_reaches_the_prior(parametrization: str) -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((4, 4)), [0, 0, 1, 1]

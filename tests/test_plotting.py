@@ -44,6 +44,7 @@ def values(rows, *columns, **fixed):
 BALANCED = {"arm": "balanced", "dataset": "D1", "N": 1024}
 
 
+@pytest.mark.slow
 def test_overview_shows_geometric_means_and_one_deviation_of_the_logarithm(drawings):
     ax = panel(drawings["overview"], "erf: D1, N = 1024")
     for label, model, state in (

@@ -60,6 +60,7 @@ def assert_nothing_overlaps(figure):
             assert ax is own or not box.overlaps(ax.get_window_extent(renderer)), (text, ax)
 
 
+@pytest.mark.slow
 def test_no_words_overlap_each_other_or_a_panel(drawings):
     for drawing in drawings.values():
         assert_nothing_overlaps(drawing.figure)

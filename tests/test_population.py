@@ -124,6 +124,7 @@ def _relu_ntk(x, z):
 
 
 @pytest.mark.parametrize("data", DATA)
+@pytest.mark.slow
 def test_relu_ntk_integral_at_two_features_equals_monte_carlo(data):
     means, s = DATA[data]
     n_batches, n_pairs, d = 20, 50_000, 2

@@ -90,6 +90,7 @@ def rendered(rows, provenance=None, drawings=(), images=None):
 # --- what is inside
 
 
+@pytest.mark.slow
 def test_every_figure_is_inside_once_and_as_a_file(folder, html, rows):
     names = [d.name for d in figures.draw(rows, series.read(folder))]
     assert "overview" in names

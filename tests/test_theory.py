@@ -174,6 +174,7 @@ def test_relu_at_one_feature_has_a_closed_form(scale):
 
 @pytest.mark.parametrize("mean", [0.7, 40.0])
 @pytest.mark.parametrize("std", [1e-6, 0.5, 30.0])
+@pytest.mark.slow
 def test_erf_at_one_feature_equals_high_precision(mean, std):
     """V of the NNGP and of the NTK as plain differences in 30 digits, M as an integral over w."""
     nngp = expected_collapse(nc.NNGP("erf"), (mean, 0.1), std, n_features=1)
