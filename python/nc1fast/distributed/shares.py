@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.sums.pass_sums import add_wide, check_integers, check_parts
+from nc1fast.sums.pass_sums import add_wide, check_integers, check_parts, in_same_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,11 +80,7 @@ class Share:
         self._check(total)
         if self.covered & total.covered:
             raise ValueError(f"bundles {sorted(self.covered & total.covered)} are there twice")
-        if not (
-            np.array_equal(self.exponent, total.exponent)
-            and np.array_equal(self.sensitivity_exponent, total.sensitivity_exponent)
-            and (self.rows is None) == (total.rows is None)
-        ):
+        if not in_same_units(self, total):
             raise ValueError("bundles of one problem must have the same exponents and statistics")
         if self.rows is not None and total.rows is not None:
             at = 0

@@ -67,11 +67,7 @@ class PassSums:
             )
         if self.covered & other.covered:
             raise ValueError(f"class sums overlap in parts {sorted(self.covered & other.covered)}")
-        if not (
-            np.array_equal(self.exponent, other.exponent)
-            and np.array_equal(self.sensitivity_exponent, other.sensitivity_exponent)
-            and (self.rows is None) == (other.rows is None)
-        ):
+        if not in_same_units(self, other):
             raise ValueError(
                 "class sums of one problem must have the same exponents and statistics"
             )
@@ -165,6 +161,15 @@ class PassSums:
         check_parts(self.parts, self.covered)
         pairs = (n_classes, n_classes)
         check_integers(self, pairs, n_rows if self.rows is not None else 0)
+
+
+def in_same_units(a: Any, b: Any) -> bool:
+    """Whether the integers of two `PassSums`, or of what adds to them, are multiples of the same numbers, with rows or without."""
+    return (
+        np.array_equal(a.exponent, b.exponent)
+        and np.array_equal(a.sensitivity_exponent, b.sensitivity_exponent)
+        and (a.rows is None) == (b.rows is None)
+    )
 
 
 def check_parts(parts: Any, covered: Any) -> None:
