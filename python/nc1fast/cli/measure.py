@@ -75,8 +75,7 @@ def collapse(
             progress=progress or False,
             **asdict(settings),
         )
-    row = {name: values[0].item() for name, values in nc.to_table(result).items()}
-    row |= {
+    row = options.row_of(result) | {
         "data": data,
         "scale": scale,
         "dtype": dtype,

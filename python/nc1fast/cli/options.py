@@ -191,6 +191,11 @@ def one_or_list(option: str, text: str, kind: type[int | float] = float) -> Any:
     return found if len(found) > 1 else found[0]
 
 
+def row_of(result: Any) -> dict[str, Any]:
+    """The columns of `nc1fast.to_table` of one result, as plain values."""
+    return {name: values[0].item() for name, values in nc.to_table(result).items()}
+
+
 def show(row: dict[str, Any], as_json: bool) -> None:
     """Print one JSON object, or one line for each value; empty values and NaN are left out."""
     known = {

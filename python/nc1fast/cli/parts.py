@@ -79,9 +79,5 @@ def merge(
     sums = nc.distributed.merge(files)
     if out is not None:
         sums.save(out)
-    row = nc.to_table(collapse_from_sums(sums, convention))
-    options.show(
-        {name: values[0].item() for name, values in row.items()}
-        | {"shares": len(files), "version": nc.__version__},
-        as_json,
-    )
+    row = options.row_of(collapse_from_sums(sums, convention))
+    options.show(row | {"shares": len(files), "version": nc.__version__}, as_json)
