@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +31,7 @@ class Adaptive(Section):
     """Adaptive kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.solve`.
 
     `labels` "shuffled" solves for permuted labels and measures under the true ones; `equations` "released" solves those
-    of the released code.
+    of the released code, which have one start.
     """
 
     labels: Literal["true", "shuffled"] = "true"
@@ -41,6 +42,7 @@ class Adaptive(Section):
     weight_variance: Positive = 1.0
     readout_variance: Positive = 1 / 128
     targets: Literal["scalar", "one-hot"] = "scalar"
+    multistart: Count = 4
 
     @model_validator(mode="after")
     def _consistent(self) -> Adaptive:
@@ -112,8 +114,11 @@ class AdaptiveTask:
         return len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """Estimate: twenty evaluations of the free energy."""
-        return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
+        """Estimate: thirty evaluations of the free energy for each start, six times as many on permuted labels."""
+        if self.entry.released:
+            return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
+        evaluations = self.entry.multistart * (180 if self.entry.shuffled else 30)
+        return 0.05 + evaluations * evaluation_seconds(n_samples, n_features)
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve for the kernel, then measure it under the true labels."""
@@ -121,12 +126,13 @@ class AdaptiveTask:
         if self.entry.shuffled:
             words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
             Y = Y[np.random.default_rng(words).permutation(len(Y))]
-        solution, seconds = attempt(solve, self.entry, data, Y, self.activation)
+        settings = {} if self.entry.released else {"multistart": self.entry.multistart}
+        solution, seconds = attempt(solve, self.entry, data, Y, self.activation, **settings)
         if isinstance(solution, str):
             return Outcome(
                 measured(self.named, solution, data.conventions, seconds, state=self.state)
             )
-        answer, took = data.collapse(solution.kernel)
+        (answer, *others), took = _measured_branches(data, solution)
         rows = measured(
             self.named,
             answer,
@@ -135,12 +141,25 @@ class AdaptiveTask:
             state=self.state,
             note="" if solution.converged else f"not converged: {solution.reason}",
         )
+        searched = self._search(solution, [answer, *others], data.conventions[0])
+        rows = [row | searched for row in rows]
         shown: list[Row] = []
         if not (self.entry.shuffled or self.entry.released):
             shown = gram_series(data, self.named, solution.kernel)
             if data.shows("sigma", self.activation):
                 shown += sigma(self.named, solution.sigma)
         return Outcome(rows, shown)
+
+    def _search(self, solution: Any, answers: Sequence[Any], convention: str) -> Row:
+        """Columns of the search for the lowest F; `answers` has the collapse of each branch."""
+        first = [measured(self.named, answer, [convention], 0.0)[0]["nc1"] for answer in answers]
+        return {
+            # what the released equations minimise is no free energy
+            "free_energy": math.nan if self.entry.released else solution.free_energy,
+            "starts": solution.n_starts,
+            "branches": len(first),
+            "branch_nc1": " ".join(f"{nc1:.6g}" for nc1 in first) if len(first) > 1 else "",
+        }
 
 
 @dataclass(frozen=True)
@@ -163,8 +182,8 @@ class AnnealingTask:
         return 0
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """Estimate: ten evaluations of the free energy at each width."""
-        return 0.05 + 10 * len(ANNEALING) * evaluation_seconds(n_samples, n_features)
+        """Estimate: fifteen evaluations of the free energy at each width."""
+        return 0.05 + 15 * len(ANNEALING) * evaluation_seconds(n_samples, n_features)
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve at every width, then measure four quantities at each."""
@@ -209,8 +228,15 @@ def solve(
 
 def evaluation_seconds(n_samples: int, n_features: int) -> float:
     """Estimated time of one evaluation of the free energy and its gradient, on one thread."""
-    n = float(n_samples)  # Cholesky factor and inverse, then products with the rows
-    return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
+    n, d = float(n_samples), float(n_features)
+    # Cholesky factor and inverse, products with the rows, steps of the minimiser
+    return 4e-11 * n**3 + 2e-10 * n * n * (d + 100) + 1e-9 * d**3 + 5e-4
+
+
+def _measured_branches(data: DrawnData, solution: Any) -> tuple[list[Any], float]:
+    """The collapse of each branch, or the reason why there is none, the lowest F first; and the seconds they took."""
+    pairs = [data.collapse(branch.kernel) for branch in solution.branches]
+    return [answer for answer, _ in pairs], sum(seconds for _, seconds in pairs)
 
 
 def _targets(entry: Adaptive, data: DrawnData) -> NDArray[np.float64]:
