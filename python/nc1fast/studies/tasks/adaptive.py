@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import model_validator
 
 import nc1fast as nc
-from nc1fast.inputs.targets import encode
 from nc1fast.studies.fields import Count, Positive, joined, listed
 from nc1fast.studies.tasks.released import ANNEALING, RELEASED_ADAPTIVE, released_adaptive
 from nc1fast.studies.tasks.series_rows import gram_series, series, sigma
@@ -117,7 +116,7 @@ class AdaptiveTask:
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve for the kernel, then measure it under the true labels."""
-        Y = _targets(self.entry, data)
+        Y = data.targets(self.entry.targets)
         if self.entry.shuffled:
             words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
             Y = Y[np.random.default_rng(words).permutation(len(Y))]
@@ -168,7 +167,7 @@ class AnnealingTask:
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve at every width, then measure four quantities at each."""
-        Y = _targets(self.entry, data)
+        Y = data.targets(self.entry.targets)
         whole, _ = attempt(solve, self.entry, data, Y, self.activation, widths=ANNEALING)
         if isinstance(whole, str):
             return Outcome()
@@ -211,11 +210,6 @@ def evaluation_seconds(n_samples: int, n_features: int) -> float:
     """Estimated time of one evaluation of the free energy and its gradient, on one thread."""
     n = float(n_samples)  # Cholesky factor and inverse, then products with the rows
     return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
-
-
-def _targets(entry: Adaptive, data: DrawnData) -> NDArray[np.float64]:
-    labels, classes = np.unique(data.y, return_inverse=True)
-    return encode(entry.targets, classes.astype(np.int32), len(labels)).values
 
 
 def _nc1(answer: Any) -> float:

@@ -1,0 +1,163 @@
+"""Draws of the hidden weights from their prior, and sums over them.
+
+    w = sqrt(sw2/d0) z,   z standard normal,   E phi(X w) phi(X w)^T = Q0, the kernel of the prior, which is known.
+
+In the directions in which the rows of X vary most, z comes from a scrambled Sobol sequence: the error of an expectation
+falls nearly as 1/n there. Each batch is a sequence with its own random numbers, so that the batches are independent and
+their spread measures the error. What the draws say of Q0 is known to be wrong by Q0 - mean phi phi^T; every weighted sum
+is corrected by that matrix, which takes off most of its error as long as the weights vary little.
+Source: Owen (1998), scrambling; Owen (2013), Monte Carlo theory, methods and examples, chapters 8 and 9.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.activations import of_arrays
+from nc1fast.core.machine import thread_count
+from nc1fast.kernels.classes import ConjugateKernel
+from nc1fast.support.extras import require
+from nc1fast.support.threads import workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from nc1fast.adaptive.mean_field_settings import MeanFieldSettings
+
+    Array = NDArray[np.float64]
+
+N_BATCHES = 8
+_LEADING = 64  # directions that get a Sobol sequence
+_INSIDE = 2.0**-33  # keeps the uniform numbers, multiples of 2^-32, off 0 and 1
+_TILE = 1 << 20  # numbers in a tile of phi: 8 MiB
+_KEPT = (
+    1 << 28
+)  # bytes of phi that are kept; beyond, tiles are computed anew whenever they are needed
+
+
+class Prior:
+    """The prior of the hidden weights, as the rows of X see it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (N, d0)
+    settings : MeanFieldSettings
+
+    Attributes
+    ----------
+    gram : ndarray of shape (N, N)
+        Q0, the kernel of the hidden layer before training.
+    scale : float
+        Standard deviation sqrt(sw2/d0) of a weight.
+    """
+
+    def __init__(self, X: Array, settings: MeanFieldSettings) -> None:
+        self.X, self.settings = X, settings
+        self.scale = float(np.sqrt(settings.weight_variance / X.shape[1]))
+        kernel = ConjugateKernel(settings.activation, weight_variance=settings.weight_variance)
+        self.gram: Array = kernel(X, n_threads=settings.n_threads)
+        self.phi, _ = of_arrays(settings.activation)
+        directions = np.linalg.svd(X, full_matrices=False)[2][:_LEADING]
+        self._leading: Array = np.ascontiguousarray(directions.T)  # (d0, k)
+        self._sobol: Any = require("scipy.stats.qmc", "adaptive").Sobol
+        self._normal: Any = require("scipy.special", "adaptive").ndtri
+
+    def draw(self, n: int, rng: np.random.Generator) -> Array:
+        """Weights of n units, n a power of two, shape (n, d0)."""
+        z = rng.standard_normal((n, self.X.shape[1]))
+        V = self._leading
+        uniform = self._sobol(V.shape[1], scramble=True, seed=rng).random(n)
+        z += (self._normal(np.clip(uniform, _INSIDE, 1 - _INSIDE)) - z @ V) @ V.T
+        z *= self.scale
+        return z
+
+
+class HiddenDraws:
+    """Weighted sums of phi phi^T over draws of the prior.
+
+    Parameters
+    ----------
+    prior : Prior
+    weights : ndarray of shape (n, d0)
+        Hidden weights.
+
+    Notes
+    -----
+    Cost: n N^2 flops for a sum, 2 n N^2 for quadratic forms. Memory: 8 n N bytes up to 256 MiB; beyond that tiles of 8 MiB
+    are computed anew. The order of the sums does not depend on the number of threads.
+    """
+
+    def __init__(self, prior: Prior, weights: Array) -> None:
+        self.prior, self.weights = prior, weights
+        n, N = len(weights), len(prior.X)
+        rows = max(1, _TILE // N)
+        self._spans = [slice(at, min(at + rows, n)) for at in range(0, n, rows)]
+        self._kept = 8 * n * N <= _KEPT
+        self._threads = thread_count(prior.settings.n_threads)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @cached_property
+    def correction(self) -> Array:
+        """Q0 less the plain mean of phi phi^T, shape (N, N)."""
+        return self.prior.gram - self._sum(np.full(len(self), 1 / len(self)))
+
+    def gram(self, p: Array) -> Array:
+        """Corrected sum of p phi phi^T, shape (N, N), for p (n,) that sum to 1."""
+        return self._sum(p) + self.correction
+
+    def quadratic(self, A: Array) -> Array:
+        """phi^T A phi of every draw, shape (n,), for a symmetric A (N, N)."""
+
+        def tile(span: slice) -> Array:
+            F = self._tile(span)
+            forms: Array = np.einsum("ij,ij->i", F @ A, F)
+            return forms
+
+        return np.concatenate(list(self._map(tile)))
+
+    def second_moment(self, p: Array) -> Array:
+        """Corrected sum of p w w^T, shape (d0, d0), exactly symmetric."""
+        W, d0 = self.weights, self.weights.shape[1]
+        excess = (p - 1 / len(p))[:, None] * W
+        change = W.T @ excess
+        moment: Array = self.prior.scale**2 * np.eye(d0) + (change + change.T) / 2
+        return moment
+
+    def _sum(self, p: Array) -> Array:
+        """Sum of p phi phi^T."""
+        roots = np.sqrt(p)[:, None]
+
+        def tile(span: slice) -> Array:
+            F = self._tile(span) * roots[span]
+            product: Array = F.T @ F
+            return product
+
+        total = np.zeros_like(self.prior.gram)
+        for part in self._map(tile):
+            total += part
+        return total
+
+    def _map(self, task: Callable[[slice], Array]) -> Iterator[Array]:
+        with workers(self._threads) as each:
+            yield from each(task, self._spans)
+
+    @cached_property
+    def _tiles(self) -> dict[int, Array]:
+        """Tiles of phi by their first draw, where they are kept."""
+        return {}
+
+    def _tile(self, span: slice) -> Array:
+        """The activations phi(X w) of some draws, shape (m, N)."""
+        known = self._tiles.get(span.start)
+        if known is None:
+            known = self.prior.phi(self.weights[span] @ self.prior.X.T)
+            if self._kept:
+                self._tiles[span.start] = known
+        return known
