@@ -4,9 +4,16 @@
 
 In the directions in which the rows of X vary most, z comes from a scrambled Sobol sequence: the error of an expectation
 falls nearly as 1/n there. Each batch is a sequence with its own random numbers, so that the batches are independent and
-their spread measures the error. What the draws say of Q0 is known to be wrong by Q0 - mean phi phi^T; every weighted sum
-is corrected by that matrix, which takes off most of its error as long as the weights vary little.
-Source: Owen (1998), scrambling; Owen (2013), Monte Carlo theory, methods and examples, chapters 8 and 9.
+their spread measures the error.
+
+The draws' own Q^ = mean phi phi^T differs from Q0, and that error is taken out of every sum: phi is replaced by C phi with
+
+    C = R (R M R)^(-1/2) R,   R^2 = Q0 + e I,   M = Q^ + e I,   C M C = Q0 + e I,
+
+of all such maps the one that moves phi least in mean square, so that sums with weights that vary little are nearly free
+of error. e is a small part of the noise; directions of Q0 below it do not matter.
+Source: Owen (1998), scrambling; Owen (2013), Monte Carlo theory, methods and examples, chapters 8 and 9;
+Givens & Shortt (1984), the least map between Gaussian laws.
 """
 
 from __future__ import annotations
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 N_BATCHES = 8
 _LEADING = 64  # directions that get a Sobol sequence
 _INSIDE = 2.0**-33  # keeps the uniform numbers, multiples of 2^-32, off 0 and 1
+_FLOOR = 0.01  # e, in units of the noise that Q sees, s2/sa2
 _TILE = 1 << 20  # numbers in a tile of phi: 8 MiB
 _KEPT = (
     1 << 28
@@ -89,7 +97,7 @@ class HiddenDraws:
     Notes
     -----
     Cost: n N^2 flops for a sum, 2 n N^2 for quadratic forms. Memory: 8 n N bytes up to 256 MiB; beyond that tiles of 8 MiB
-    are computed anew. The order of the sums does not depend on the number of threads.
+    are computed anew; a few N x N matrices, whose square roots take some 30 N^3 flops once. The order of the sums does not depend on the number of threads.
     """
 
     def __init__(self, prior: Prior, weights: Array) -> None:
@@ -98,37 +106,53 @@ class HiddenDraws:
         rows = max(1, _TILE // N)
         self._spans = [slice(at, min(at + rows, n)) for at in range(0, n, rows)]
         self._kept = 8 * n * N <= _KEPT
-        self._threads = thread_count(prior.settings.n_threads)
+        settings = prior.settings
+        self._floor = _FLOOR * settings.noise / settings.readout_variance  # e
+        self._threads = thread_count(settings.n_threads)
 
     def __len__(self) -> int:
         return len(self.weights)
 
     @cached_property
-    def correction(self) -> Array:
-        """Q0 less the plain mean of phi phi^T, shape (N, N)."""
-        return self.prior.gram - self._sum(np.full(len(self), 1 / len(self)))
+    def map(self) -> Array:
+        """C, symmetric, shape (N, N): gives C phi the second moment Q0 of the prior."""
+        root, _ = _roots(self._regular(self.prior.gram))
+        mean = self._sum(np.full(len(self), 1 / len(self)))
+        _, inverse = _roots(root @ self._regular(mean) @ root)
+        C = root @ inverse @ root
+        symmetric: Array = (C + C.T) / 2
+        return symmetric
 
     def gram(self, p: Array) -> Array:
-        """Corrected sum of p phi phi^T, shape (N, N), for p (n,) that sum to 1."""
-        return self._sum(p) + self.correction
+        """Sum of p C phi phi^T C, shape (N, N), for p (n,) that sum to 1; Q0 for equal p."""
+        C = self.map
+        Q = C @ self._regular(self._sum(p)) @ C
+        Q[np.diag_indices_from(Q)] -= self._floor
+        symmetric: Array = (Q + Q.T) / 2
+        return symmetric
 
     def quadratic(self, A: Array) -> Array:
-        """phi^T A phi of every draw, shape (n,), for a symmetric A (N, N)."""
+        """phi^T C A C phi of every draw, shape (n,), for a symmetric A (N, N)."""
+        middle = self.map @ A @ self.map
 
         def tile(span: slice) -> Array:
             F = self._tile(span)
-            forms: Array = np.einsum("ij,ij->i", F @ A, F)
+            forms: Array = np.einsum("ij,ij->i", F @ middle, F)
             return forms
 
-        return np.concatenate(list(self._map(tile)))
+        return np.concatenate(list(self._each(tile)))
 
     def second_moment(self, p: Array) -> Array:
-        """Corrected sum of p w w^T, shape (d0, d0), exactly symmetric."""
+        """Sum of p w w^T, shape (d0, d0), exactly symmetric and exact for equal p."""
         W, d0 = self.weights, self.weights.shape[1]
         excess = (p - 1 / len(p))[:, None] * W
         change = W.T @ excess
         moment: Array = self.prior.scale**2 * np.eye(d0) + (change + change.T) / 2
         return moment
+
+    def _regular(self, Q: Array) -> Array:
+        """Q + e I, a new matrix."""
+        return Q + self._floor * np.eye(len(Q))
 
     def _sum(self, p: Array) -> Array:
         """Sum of p phi phi^T."""
@@ -140,13 +164,13 @@ class HiddenDraws:
             return product
 
         total = np.zeros_like(self.prior.gram)
-        for part in self._map(tile):
+        for part in self._each(tile):
             total += part
         return total
 
-    def _map(self, task: Callable[[slice], Array]) -> Iterator[Array]:
-        with workers(self._threads) as each:
-            yield from each(task, self._spans)
+    def _each(self, task: Callable[[slice], Array]) -> Iterator[Array]:
+        with workers(self._threads) as spread:
+            yield from spread(task, self._spans)
 
     @cached_property
     def _tiles(self) -> dict[int, Array]:
@@ -161,3 +185,10 @@ class HiddenDraws:
             if self._kept:
                 self._tiles[span.start] = known
         return known
+
+
+def _roots(K: Array) -> tuple[Array, Array]:
+    """The symmetric square root of a positive definite matrix, and its inverse."""
+    values, U = np.linalg.eigh(K)
+    roots = np.sqrt(np.maximum(values, np.finfo(np.float64).eps * values[-1]))
+    return (U * roots) @ U.T, (U / roots) @ U.T

@@ -35,7 +35,7 @@ _PER_ROW = (
     128  # and draws for each row: a batch, an eighth of them, has to resolve all directions of Q
 )
 _RESTS = 1e-6  # change of log p at which a descent is over,
-_BATCH_RESTS = 1e-4  # and in a batch, where it need only be small beside the error
+_BATCH_RESTS = 0.05  # and in a batch, relative to the first change, which is an error of the draws
 _EFFECTIVE = 200  # effective sample size below which no result counts as converged
 
 
@@ -99,7 +99,7 @@ def mean_field(
     ------
     TypeError, ValueError
         For data that are not finite numbers or whose shapes do not match; for variances, noise or a width that are not
-        positive; for noise so small that Q + noise I is not positive definite with that many draws.
+        positive; for noise so small that Q + noise I is not positive definite in float64.
     ImportError
         Without scipy (extra "adaptive").
 
@@ -149,7 +149,7 @@ def mean_field(
     with reporting(progress, "iterations") as report:
         draws, fresh = (_draws(prior, which) for which in (0, 1))
         equations = StateEquations(draws, Y, settings)
-        descent = TiltDescent(equations, np.zeros(len(draws)), _RESTS, report).run()
+        descent = TiltDescent(equations, np.zeros(len(draws)), _RESTS, report=report).run()
         return _solution(descent, fresh, _batch_grams(descent))
 
 
@@ -172,7 +172,7 @@ def _batch_grams(descent: TiltDescent) -> Array:
         np.split(draws.weights, N_BATCHES), np.split(action, N_BATCHES), strict=True
     ):
         batch = StateEquations(HiddenDraws(draws.prior, weights), equations.Y, equations.settings)
-        grams.append(TiltDescent(batch, start, _BATCH_RESTS).run().law.gram)
+        grams.append(TiltDescent(batch, start, _RESTS, _BATCH_RESTS).run().law.gram)
     return np.array(grams)
 
 
@@ -189,7 +189,7 @@ def _solution(descent: TiltDescent, fresh: HiddenDraws, batch_grams: Array) -> M
         n_features / settings.weight_variance
     )  # of N(0, Sigma), see `equations`
     return MeanFieldSolution(
-        gram=(law.gram + law.gram.T) / 2,
+        gram=law.gram,
         hidden=draws.weights,
         weights=law.weights,
         second_moment=draws.second_moment(law.weights),

@@ -140,8 +140,8 @@ class MeanFieldSolution:
         Returns
         -------
         ndarray of shape (n_rows, n_draws)
-            sqrt(p) phi(Z w). On the training rows their Gram matrix is `gram` without the correction by the known kernel
-            of the prior: noisier, and it needs no N x N matrix.
+            sqrt(p) phi(Z w). On the training rows their Gram matrix is `gram` less the correction of the draws by the known
+            kernel of the prior: noisier, and it needs no N x N matrix.
 
         Raises
         ------

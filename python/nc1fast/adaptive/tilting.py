@@ -115,7 +115,9 @@ class TiltDescent:
     start : ndarray of shape (n,)
         Action to start from; zero is the prior.
     tol : float
-        Change of log p in one more step, its standard deviation under p, at which the descent ends.
+        Change of log p in one more step, its standard deviation under p, at which the descent ends,
+    relative : float, default 0
+        or, if that is more, this share of the change in the first step.
     report : callable(done, total), optional
         Told of every step.
 
@@ -138,24 +140,27 @@ class TiltDescent:
         equations: StateEquations,
         start: Array,
         tol: float,
+        relative: float = 0.0,
         report: Callable[[int, int], object] | None = None,
     ) -> None:
-        self.equations, self.tol, self.report = equations, tol, report
+        self.equations, self.report = equations, report
+        self._tol, self._relative = tol, relative
         law = equations.law(start)
         if law is None:
             raise ValueError(
-                f"noise {equations.settings.noise:g} is too small for n_samples={len(start)}: "
-                "Q + noise I is not positive definite"
+                f"noise {equations.settings.noise:g} is too small: Q + noise I is not positive definite in float64"
             )
         self.law, self.change, self.steps = law, np.inf, 0
         self._past: list[tuple[Array, Array]] = []  # actions and their steps
 
     def run(self) -> TiltDescent:
-        """Descend until the change is at most tol, no step helps or max_iter steps are made."""
+        """Descend until the change is small, no step helps or max_iter steps are made."""
         most = self.equations.settings.max_iter
+        small = 0.0
         while True:
             step = self._step()
-            if self.change <= self.tol or self.steps >= most or not self._move(step):
+            small = small or max(self._tol, self._relative * self.change)
+            if self.change <= small or self.steps >= most or not self._move(step):
                 return self
             self.steps += 1
             if self.report is not None:
