@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from nc1fast.studies.table import NO_SEARCH
+
 D0 = (1, 2, 8, 32, 128)
 NOISE = {"AdaptiveKernel": 1e-6, "compat.released.adaptive": 1e-6}
 # NC1 of D1 at d0 = 1 and in the limit of many features
@@ -36,11 +38,12 @@ def row(model, activation="", state="", **values):
     made |= {"weight_variance": "1", "bias_variance": "0", "parametrization": "", "width": 0}
     made |= {"noise": NOISE.get(model, math.nan), "state": state, "convention": "papyan"}
     made |= {"repeat": 0, "seed": 1, "nc1": 1.0, "error_bound": 1e-12, "trace_within": 1.0}
-    made |= {"trace_between": 1.0, "status": "ok", "seconds": 0.1}
+    made |= {"trace_between": 1.0, **NO_SEARCH, "status": "ok", "seconds": 0.1}
     if model in ("network", "empirical NTK"):
         made |= {"weight_variance": "1:3.8809", "parametrization": "standard", "width": 500}
     if model in NOISE:
-        made |= {"weight_variance": "1:0.0078125", "width": 500}
+        made |= {"weight_variance": "1:0.0078125", "width": 500, "free_energy": 1.0}
+        made |= {"starts": 4 if model == "AdaptiveKernel" else 1, "branches": 1}
     return made | values
 
 

@@ -5,7 +5,9 @@
     factoring  Cholesky factors, on the processor or a device
     equations  the free energy of Sigma and its gradient
     descent    down to a stationary point
-    solving    several starts, continuation in width
+    starts     where descents begin
+    search     several starts at one width, and the minima they end at
+    solving    `solve`: continuation in width
     solution   the result, with a certificate
     control    the same with shuffled labels
 
@@ -25,11 +27,12 @@ from __future__ import annotations
 from nc1fast.adaptive.control import ShuffledControl, shuffled_control
 from nc1fast.adaptive.mean_field import mean_field
 from nc1fast.adaptive.mean_field_solution import MeanFieldSolution
-from nc1fast.adaptive.solution import AdaptiveSolution
+from nc1fast.adaptive.solution import AdaptiveSolution, Branch
 from nc1fast.adaptive.solving import solve
 
 __all__ = [
     "AdaptiveSolution",
+    "Branch",
     "MeanFieldSolution",
     "ShuffledControl",
     "mean_field",

@@ -42,14 +42,16 @@ class Minimization:
     Attributes
     ----------
     energy : FreeEnergy
-        Its settings hold the tolerance and the number of evaluations allowed.
+        Its settings hold the number of evaluations allowed.
     width : float
         Hidden units h.
     report : callable(evaluations, max_iter) or None
     evaluations : int
         Evaluations of F so far.
+    tol : float
+        Residual at which the descent ends.
     L : ndarray of shape (r, r) or None
-        The best point so far; None before `run`.
+        The best point so far; None before `begin`.
     best : Evaluation or None
         F at that point.
     history : list of (evaluation, F, residual)
@@ -60,6 +62,7 @@ class Minimization:
     width: float
     report: Callable[[int, int], object] | None = None
     evaluations: int = 0
+    tol: float = 0.0
     L: Array | None = None
     best: Evaluation | None = None
     history: list[tuple[int, float, float]] = field(default_factory=list)
@@ -69,26 +72,18 @@ class Minimization:
         """Whether the evaluations allowed are used up."""
         return self.evaluations >= self.energy.settings.max_iter
 
-    def run(self, start: Array) -> tuple[Array, Evaluation]:
-        """Descend from L = start, shape (r, r), to the best point found and F there.
+    def begin(self, start: Array) -> bool:
+        """Evaluate F at L = start, shape (r, r); False, and nothing else, where Qt is not positive definite."""
+        return self._look(start) is not None
 
-        Raises
-        ------
-        ValueError
-            If Qt is not positive definite at the start.
-        """
-        if self._look(start) is None:
-            raise ValueError(
-                f"noise {self.energy.settings.noise:g} is too small: Q + noise I is not positive definite in float64"
-            )
-        assert self.L is not None
-        assert self.best is not None
+    def refine(self, tol: float) -> None:
+        """Descend from the best point so far until the residual is at most `tol`, or nothing moves any more."""
+        self.tol = tol
         with suppress(_FinishedError):
             self._check()
             for flat in (_FLAT, 0.0):  # the second round goes on until nothing moves any more
                 self._lbfgs(flat)
                 self._newton()
-        return self.L, self.best
 
     def _look(self, L: Array) -> Evaluation | None:
         """Evaluate F at L, and keep the point if it is better."""
@@ -115,7 +110,7 @@ class Minimization:
     def _check(self) -> None:
         """End the descent if there is nothing left to do."""
         assert self.best is not None
-        if self.best.residual <= self.energy.settings.tol or self.spent:
+        if self.best.residual <= self.tol or self.spent:
             raise _FinishedError
 
     def _lbfgs(self, flat: float) -> None:

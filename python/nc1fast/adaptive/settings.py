@@ -31,8 +31,8 @@ class SolverSettings:
         Hidden units h.
     widths : tuple of float, optional
         Widths to solve on the way to `width`.
-    multistart : int, default 1
-        Descents at each width.
+    multistart : int, default 2
+        Starts at each width, as `starting_points` has them.
     tol : float, default 1e-8
         Residual at which a descent ends.
     max_iter : int, default 2000
@@ -58,7 +58,7 @@ class SolverSettings:
     readout_variance: float = 1 / 128
     width: float = 500
     widths: Sequence[float] | None = None
-    multistart: int = 1
+    multistart: int = 2
     tol: float = 1e-8
     max_iter: int = 2000
     seed: int = 0

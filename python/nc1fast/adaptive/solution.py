@@ -21,8 +21,44 @@ HISTORY = ("stage", "start", "width", "evaluation", "free_energy", "residual")
 
 
 @dataclass(frozen=True, eq=False)
+class Branch:
+    """A minimum of the free energy, and the starts whose descents ended there.
+
+    Attributes
+    ----------
+    sigma : ndarray of shape (n_features, n_features)
+        Covariance of the hidden weights.
+    free_energy : float
+        F(sigma).
+    residual : float
+        Relative error of the equation of state. A branch that was not kept is known to about 1e-4 only, which gives F to
+        about 1e-8.
+    starts : tuple of str
+        Names of the starts, in the order in which they were tried.
+    activation : str
+    """
+
+    sigma: Array
+    free_energy: float
+    residual: float
+    starts: tuple[str, ...]
+    activation: str
+
+    @property
+    def kernel(self) -> AdaptiveKernel:
+        """The kernel of this covariance."""
+        return AdaptiveKernel(self.sigma, self.activation)
+
+    def __repr__(self) -> str:
+        return (
+            f"Branch(F = {self.free_energy:.10g}, residual {self.residual:.2g}, Tr Sigma {np.trace(self.sigma):.6g}, "
+            f"from {', '.join(self.starts)})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class AdaptiveSolution:
-    """A stationary point of the free energy, or the best point found on the way to one.
+    """The lowest stationary point of the free energy that was found, or the best point on the way to one.
 
     Attributes
     ----------
@@ -41,7 +77,14 @@ class AdaptiveSolution:
     predictions : ndarray of shape (n_samples, n_outputs)
         Mean outputs Q (Q + noise I)^-1 Y on the training rows.
     history : dict of str to ndarray
-        Columns stage, start, width, evaluation, free_energy, residual: every improvement.
+        Columns stage, start, width, evaluation, free_energy, residual: every improvement, those of the start that won
+        last.
+    evaluations : int
+        Evaluations of F, of all starts and widths.
+    start : str
+        Name of the start that won.
+    branches : tuple of Branch
+        The minima at which descents ended, distinct in F or in the kernel, lowest F first: the first one is this solution.
     noise, width, weight_variance, readout_variance, activation
         The problem that was solved, as the arguments of `solve`.
     stages : tuple of AdaptiveSolution
@@ -56,6 +99,9 @@ class AdaptiveSolution:
     reason: str
     predictions: Array
     history: dict[str, NDArray[Any]]
+    evaluations: int
+    start: str
+    branches: tuple[Branch, ...] = field(repr=False)
     noise: float
     width: float
     weight_variance: float
@@ -64,14 +110,22 @@ class AdaptiveSolution:
     stages: tuple[AdaptiveSolution, ...] = field(default=(), repr=False)
 
     @property
+    def n_starts(self) -> int:
+        """Number of descents at this width."""
+        return sum(len(branch.starts) for branch in self.branches)
+
+    @property
     def kernel(self) -> AdaptiveKernel:
         """The adaptive kernel: Q without the readout variance, which only scales it."""
         return AdaptiveKernel(self.sigma, self.activation)
 
     def __repr__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
+        n = len(self.branches)
+        lowest = f", lowest of {n} branch{'es' * (n > 1)} from {self.n_starts} starts"
         return (
-            f"AdaptiveSolution({state}: {self.reason}; F = {self.free_energy:.10g}, residual {self.residual:.2g}, "
+            f"AdaptiveSolution({state}: {self.reason}; F = {self.free_energy:.10g}"
+            f"{lowest if self.n_starts > 1 else ''}, found from {self.start}, residual {self.residual:.2g}, "
             f"Tr Sigma {np.trace(self.sigma):.6g}, smallest eigenvalue {self.smallest_eigenvalue:.3g} of the prior's, "
             f"noise {self.noise:g}, width {self.width:g})"
         )

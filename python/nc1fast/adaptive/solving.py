@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.adaptive.descent import Minimization
 from nc1fast.adaptive.equations import FreeEnergy, likelihood
+from nc1fast.adaptive.search import grouped, search
 from nc1fast.adaptive.settings import SolverSettings
-from nc1fast.adaptive.solution import HISTORY, AdaptiveSolution
+from nc1fast.adaptive.solution import HISTORY, AdaptiveSolution, Branch
+from nc1fast.adaptive.starts import starting_points
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
 from nc1fast.kernels.adaptive import AdaptiveKernel
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast.adaptive.equations import Evaluation, Likelihood
+    from nc1fast.adaptive.descent import Minimization
+    from nc1fast.adaptive.equations import Likelihood
+    from nc1fast.adaptive.search import Trial
 
     Array = NDArray[np.float64]
     Progress = bool | Callable[[int, int], object]
-
-_SPREAD = 2.0  # random starts: log eigenvalues of S lie within +- this
 
 
 @ieee
@@ -42,7 +43,7 @@ def solve(
     width: float = 500,
     start: ArrayLike | None = None,
     widths: Sequence[float] | None = None,
-    multistart: int = 1,
+    multistart: int = 2,
     tol: float = 1e-8,
     max_iter: int = 2000,
     seed: int = 0,
@@ -68,11 +69,14 @@ def solve(
     width : float, default 500
         Hidden units h.
     start : array-like of shape (n_features, n_features), optional
-        Sigma to start from. Default: the prior (sw2/n_features) I.
+        Sigma to start from first, before the others.
     widths : sequence of float, optional
-        Widths to pass through on the way to `width`, each solved from the one before: `AdaptiveSolution.stages`.
-    multistart : int, default 1
-        Number of starts: `start`, then random ones. The result with the lowest free energy is kept; F is not convex.
+        Widths to pass through on the way to `width`: `AdaptiveSolution.stages`. At each, the first start is the solution at
+        the width before; with `multistart=1` the only one.
+    multistart : int, default 2
+        Number of starts at each width. F is not convex: the lowest is kept, and all minima are told in `branches`. In
+        order: the prior (sw2/n_features) I; 8 times the prior; the path of widths, from 64, 16 and 4 times `width`; an
+        eighth of the prior; 64 times the prior; then random ones. With 1, the descent from the prior (or `start`) alone.
     tol : float, default 1e-8
         Residual at which the solver stops.
     max_iter : int, default 2000
@@ -105,8 +109,10 @@ def solve(
     Notes
     -----
     Minimises F(Sigma) of `nc1fast.adaptive.equations`, which is bounded below: a solution exists for any data.
-    Cost: 10 to 150 evaluations of N^3 + 4 N^2 r flops, r = rank of X; memory: one N x N matrix (8 N^2 bytes),
-    on a device three.
+    The lowest of several minima need not be the lowest there is: on four classes in 8 features one start in three ended
+    higher. More starts are the only check.
+    Cost: COST evaluations of N^3 + 4 N^2 r flops for each start, r = rank of X; memory: one N x N matrix
+    (8 N^2 bytes), on a device three.
     Accuracy: float64; residuals of 1e-9 and below are usual, rounding of F does not limit them.
     Source: Seroussi, Naveh & Ringel (2023), equations of state of a two-layer network.
 
@@ -157,83 +163,99 @@ def solve_equations(
     """
     rows = np.ascontiguousarray(as_rows(X, "X"), dtype=np.float64)
     energy = FreeEnergy(rows, as_numbers(targets, len(rows), None), settings, data_term)
-    begin = np.eye(energy.rank)
-    if start is not None:
-        begin = energy.coordinates(_start(start, rows.shape[1]))
+    given = None if start is None else energy.coordinates(_start(start, rows.shape[1]))
     with reporting(progress, "evaluations") as report:
-        reports = staged(report, len(settings.path) * settings.multistart)
-        stages = _stages(energy, begin, reports)
+        stages = _stages(energy, given, report)
     if settings.widths is None:
         return stages[0]
     history = {name: np.concatenate([s.history[name] for s in stages]) for name in HISTORY}
-    return replace(stages[-1], history=history, stages=tuple(stages))
+    evaluations = sum(stage.evaluations for stage in stages)
+    return replace(stages[-1], history=history, evaluations=evaluations, stages=tuple(stages))
 
 
 def _stages(
-    energy: FreeEnergy, begin: Array, reports: Sequence[Callable[[int, int], object] | None]
+    energy: FreeEnergy, given: Array | None, report: Callable[[int, int], object] | None
 ) -> list[AdaptiveSolution]:
-    """Solutions at each width, the best of several descents, the first from the solution at the width before.
+    """Solutions at each width, each the lowest of several descents, one of them from the solution at the width before.
 
     Parameters
     ----------
     energy : FreeEnergy
-    begin : ndarray of shape (r, r)
-        L from which the first descent starts.
-    reports : sequence
-        The progress report of each descent.
+    given : ndarray of shape (r, r) or None
+        L of the caller's start.
+    report : callable or None
     """
-    settings, waiting = energy.settings, iter(reports)
+    settings = energy.settings
     rng = np.random.default_rng(settings.seed)
     stages: list[AdaptiveSolution] = []
-    for width in settings.path:
-        starts = [begin, *(_random(energy.rank, rng) for _ in range(1, settings.multistart))]
-        descents = [Minimization(energy, width, next(waiting)) for _ in starts]
-        ends = [descent.run(L) for descent, L in zip(descents, starts, strict=True)]
-        best = min(range(len(ends)), key=lambda k: ends[k][1].value)
-        begin, found = ends[best]
-        stages.append(
-            AdaptiveSolution(
-                sigma=energy.sigma(begin),
-                free_energy=found.value,
-                residual=found.residual,
-                smallest_eigenvalue=_smallest_eigenvalue(energy, begin),
-                converged=found.residual <= settings.tol,
-                reason=_reason(found, descents[best]),
-                predictions=energy.predictions(found.T),
-                history=_history(len(stages), descents),
-                noise=settings.noise,
-                width=width,
-                weight_variance=settings.weight_variance,
-                readout_variance=settings.readout_variance,
-                activation=settings.activation,
-            )
-        )
+    before: Array | None = None
+    told = staged(report, len(settings.path))
+    for stage, (width, of_stage) in enumerate(zip(settings.path, told, strict=True)):
+        starts = starting_points(settings.multistart, energy.rank, rng, given=given, before=before)
+        n_descents = sum(1 + len(start.wider) for start in starts)
+        ends = search(energy, width, starts, iter(staged(of_stage, n_descents)))
+        before = ends[0].factor
+        stages.append(_solution(energy, stage, ends))
     return stages
 
 
-def _smallest_eigenvalue(energy: FreeEnergy, L: Array) -> float:
-    """The smallest eigenvalue of Sigma, in units of the prior variance sw2/d0."""
-    return float(np.linalg.eigvalsh(energy.sigma(L))[0] / energy.prior)
+def _solution(energy: FreeEnergy, stage: int, ends: Sequence[Trial]) -> AdaptiveSolution:
+    """The solution of one width from the ends of its descents, the winner first."""
+    settings, best = energy.settings, ends[0]
+    sigma = energy.sigma(best.factor)
+    return AdaptiveSolution(
+        sigma=sigma,
+        free_energy=best.free_energy,
+        residual=best.found.residual,
+        smallest_eigenvalue=float(np.linalg.eigvalsh(sigma)[0] / energy.prior),
+        converged=best.found.residual <= settings.tol,
+        reason=_reason(best.last),
+        predictions=energy.predictions(best.found.T),
+        history=_history(stage, [*ends[1:], best]),
+        evaluations=sum(end.evaluations for end in ends),
+        start=best.start.name,
+        branches=tuple(_branch(energy, branch) for branch in grouped(energy, ends)),
+        noise=settings.noise,
+        width=best.last.width,
+        weight_variance=settings.weight_variance,
+        readout_variance=settings.readout_variance,
+        activation=settings.activation,
+    )
 
 
-def _history(stage: int, descents: Sequence[Minimization]) -> dict[str, Array]:
+def _branch(energy: FreeEnergy, ends: Sequence[Trial]) -> Branch:
+    """The branch of some ends, known by the first of them."""
+    best = ends[0]
+    return Branch(
+        sigma=energy.sigma(best.factor),
+        free_energy=best.free_energy,
+        residual=best.found.residual,
+        starts=tuple(end.start.name for end in sorted(ends, key=lambda end: end.index)),
+        activation=energy.settings.activation,
+    )
+
+
+def _history(stage: int, ends: Sequence[Trial]) -> dict[str, Array]:
     """The improvements of the descents of one width, as columns."""
     rows = [
-        (stage, start, descent.width, *improvement)
-        for start, descent in enumerate(descents)
+        (stage, end.index, descent.width, *improvement)
+        for end in ends
+        for descent in (*end.passed, end.last)
         for improvement in descent.history
     ]
     return dict(zip(HISTORY, map(np.array, zip(*rows, strict=True)), strict=True))
 
 
-def _reason(found: Evaluation, descent: Minimization) -> str:
+def _reason(descent: Minimization) -> str:
     """Why a descent ended, in words."""
     settings = descent.energy.settings
-    if found.residual <= settings.tol:
-        return f"residual {found.residual:.2g} <= tol {settings.tol:g}"
+    assert descent.best is not None
+    residual = descent.best.residual
+    if residual <= settings.tol:
+        return f"residual {residual:.2g} <= tol {settings.tol:g}"
     if descent.spent:
         return f"max_iter = {settings.max_iter} evaluations"
-    return f"no step improves F or the residual, {found.residual:.2g} > tol {settings.tol:g}"
+    return f"no step improves F or the residual, {residual:.2g} > tol {settings.tol:g}"
 
 
 def _start(start: ArrayLike, n_features: int) -> Array:
@@ -245,11 +267,3 @@ def _start(start: ArrayLike, n_features: int) -> Array:
     if len(sigma) != n_features:
         raise ValueError(f"start must have shape ({n_features}, {n_features}), got {sigma.shape}")
     return sigma
-
-
-def _random(rank: int, rng: np.random.Generator) -> Array:
-    """The lower triangular factor (rank, rank) of a random S: eigenvalues from e^-2 to e^2, in a random basis."""
-    basis, _ = np.linalg.qr(rng.standard_normal((rank, rank)))
-    eigenvalues = np.exp(rng.uniform(-_SPREAD, _SPREAD, rank))
-    factor: Array = np.linalg.cholesky((basis * eigenvalues) @ basis.T)
-    return factor

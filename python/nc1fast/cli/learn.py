@@ -177,8 +177,8 @@ def adapt(
         bool, typer.Option("--shuffled", help="Solve for permuted labels too, as a control.")
     ] = False,
     multistart: Annotated[
-        int, typer.Option(help="Number of starts; the lowest free energy is kept.")
-    ] = 1,
+        int, typer.Option(help="Number of starts at each width; the lowest free energy is kept.")
+    ] = 2,
     max_iter: Annotated[int, typer.Option(help="Evaluations for each start and width.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of random starts and of the permutation.")] = 0,
     convention: options.Convention = None,
@@ -232,6 +232,8 @@ def adapt(
         "trace_sigma": float(np.trace(found.sigma)),
         "smallest_eigenvalue": found.smallest_eigenvalue,
         "free_energy": found.free_energy,
+        "start": found.start,
+        **_branches(found, X, y, as_json=as_json, convention=convention, n_threads=threads),
         "residual": found.residual,
         "converged": all(solution.converged for solution in solutions.values()),
         "reason": found.reason,
@@ -268,6 +270,23 @@ class TargetCode:
         """Its name and the number of outputs."""
         n = self.values.shape[1]
         return f"{self.name} ({n} output{'s' * (n > 1)})"
+
+
+def _branches(
+    found: AdaptiveSolution, X: Any, y: Any, *, as_json: bool, **settings: Any
+) -> dict[str, Any]:
+    """The minima of F as a list for JSON, or one line for each."""
+    results = nc.collapse(X, y, [branch.kernel for branch in found.branches], **settings)
+    told: list[dict[str, Any]] = [
+        {"free_energy": branch.free_energy, "nc1": result.nc1, "starts": list(branch.starts)}
+        for branch, result in zip(found.branches, results, strict=True)
+    ]
+    if as_json:
+        return {"branches": told}
+    return {
+        f"branch {k}": f"F {one['free_energy']:.12g}, nc1 {one['nc1']:.6g}, from {', '.join(one['starts'])}"
+        for k, one in enumerate(told, 1)
+    }
 
 
 def _arrays(solutions: dict[str, AdaptiveSolution]) -> dict[str, Any]:

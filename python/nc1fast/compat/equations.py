@@ -86,6 +86,7 @@ def released_adaptive(
         readout_variance=readout_variance,
         width=width,
         widths=widths,
+        multistart=1,  # F is no guide between roots
         tol=tol,
         max_iter=max_iter,
         n_threads=n_threads,

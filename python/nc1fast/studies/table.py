@@ -12,6 +12,7 @@ from nc1fast.studies.tidy import Column, Layout, Row
 __all__ = [
     "COLUMNS",
     "LAYOUT",
+    "NO_SEARCH",
     "RELEASED_ADAPTIVE",
     "RELEASED_ERF_NTK",
     "Row",
@@ -50,9 +51,26 @@ COLUMNS = (
     Column("error_bound", float, "absolute bound on the rounding error of nc1", 3),
     Column("trace_within", float, "Tr Sigma_W", 6),
     Column("trace_between", float, "Tr Sigma_B", 6),
+    Column("standard_error", float, "of nc1 where it comes from sampling; else empty", 3),
+    Column("free_energy", float, "F of an adaptive kernel or a mean field; else empty"),
+    Column("starts", int, "descents that looked for the lowest F; 0 where there are none"),
+    Column("branches", int, "distinct minima of F at which they ended; 0 where there are none"),
+    Column(
+        "branch_nc1",
+        str,
+        "NC1 of each minimum under the first convention, lowest F first, joined by spaces; empty if fewer than two",
+    ),
     Column("status", str, "ok, or what is unusual: failed, diverged, not converged, negative, ..."),
     Column("seconds", float, "wall time of what gave the row; rows that share it repeat it", 3),
 )
+# The columns of a search and of sampling, where there was neither.
+NO_SEARCH: Row = {
+    "standard_error": math.nan,
+    "free_energy": math.nan,
+    "starts": 0,
+    "branches": 0,
+    "branch_nc1": "",
+}
 LAYOUT = Layout("table", COLUMNS)
 read, write = LAYOUT.read, LAYOUT.write
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +30,7 @@ class Adaptive(Section):
     """Adaptive kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.solve`.
 
     `labels` "shuffled" solves for permuted labels and measures under the true ones; `equations` "released" solves those
-    of the released code.
+    of the released code, which have one start.
     """
 
     labels: Literal["true", "shuffled"] = "true"
@@ -40,6 +41,7 @@ class Adaptive(Section):
     weight_variance: Positive = 1.0
     readout_variance: Positive = 1 / 128
     targets: Literal["scalar", "one-hot"] = "scalar"
+    multistart: Count = 4
 
     @model_validator(mode="after")
     def _consistent(self) -> Adaptive:
@@ -120,12 +122,13 @@ class AdaptiveTask:
         if self.entry.shuffled:
             words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
             Y = Y[np.random.default_rng(words).permutation(len(Y))]
-        solution, seconds = attempt(solve, self.entry, data, Y, self.activation)
+        settings = {} if self.entry.released else {"multistart": self.entry.multistart}
+        solution, seconds = attempt(solve, self.entry, data, Y, self.activation, **settings)
         if isinstance(solution, str):
             return Outcome(
                 measured(self.named, solution, data.conventions, seconds, state=self.state)
             )
-        answer, took = data.collapse(solution.kernel)
+        (answer, *others), took = _measured_branches(data, solution)
         rows = measured(
             self.named,
             answer,
@@ -134,12 +137,25 @@ class AdaptiveTask:
             state=self.state,
             note="" if solution.converged else f"not converged: {solution.reason}",
         )
+        searched = self._search(solution, [answer, *others], data.conventions[0])
+        rows = [row | searched for row in rows]
         shown: list[Row] = []
         if not (self.entry.shuffled or self.entry.released):
             shown = gram_series(data, self.named, solution.kernel)
             if data.shows("sigma", self.activation):
                 shown += sigma(self.named, solution.sigma)
         return Outcome(rows, shown)
+
+    def _search(self, solution: Any, answers: Sequence[Any], convention: str) -> Row:
+        """Columns of the search for the lowest F; `answers` has the collapse of each branch."""
+        first = [measured(self.named, answer, [convention], 0.0)[0]["nc1"] for answer in answers]
+        return {
+            # what the released equations minimise is no free energy
+            "free_energy": math.nan if self.entry.released else solution.free_energy,
+            "starts": solution.n_starts,
+            "branches": len(first),
+            "branch_nc1": " ".join(f"{nc1:.6g}" for nc1 in first) if len(first) > 1 else "",
+        }
 
 
 @dataclass(frozen=True)
@@ -210,6 +226,12 @@ def evaluation_seconds(n_samples: int, n_features: int) -> float:
     """Estimated time of one evaluation of the free energy and its gradient, on one thread."""
     n = float(n_samples)  # Cholesky factor and inverse, then products with the rows
     return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
+
+
+def _measured_branches(data: DrawnData, solution: Any) -> tuple[list[Any], float]:
+    """The collapse of each branch, or the reason why there is none, the lowest F first; and the seconds they took."""
+    pairs = [data.collapse(branch.kernel) for branch in solution.branches]
+    return [answer for answer, _ in pairs], sum(seconds for _, seconds in pairs)
 
 
 def _nc1(answer: Any) -> float:

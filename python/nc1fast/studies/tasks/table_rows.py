@@ -87,12 +87,13 @@ def numbers(result: Any, note: str = "") -> Row:
     """Columns of a measurement, of an expectation (which has no error bound), or of a failure."""
     if isinstance(result, str):
         nothing = dict.fromkeys(("nc1", "error_bound", "trace_within", "trace_between"), math.nan)
-        return {**nothing, "status": f"{FAILED}{result}"}
+        return {**nothing, **table.NO_SEARCH, "status": f"{FAILED}{result}"}
     told = table.status(result.nc1)
     return {
         "nc1": result.nc1,
         "error_bound": getattr(result, "error_bound", math.nan),
         "trace_within": result.trace_within,
         "trace_between": result.trace_between,
+        **table.NO_SEARCH,
         "status": told if not note else note if told == "ok" else f"{note}; {told}",
     }
