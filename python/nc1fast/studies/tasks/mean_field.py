@@ -77,16 +77,10 @@ class MeanFieldTask:
             return Outcome(measured(self.named, solution, data.conventions, seconds))
         answer, took = attempt(solution.collapse, data.y, convention="papyan")
         note = "" if solution.converged else f"not converged: {solution.reason}"
-        rows = measured(
-            self.named,
-            answer,
-            data.conventions,
-            seconds + took,
-            note=note,
-            search={"free_energy": solution.free_energy},
-        )
-        if not isinstance(answer, str):
-            for row in rows:
+        rows = measured(self.named, answer, data.conventions, seconds + took, note=note)
+        for row in rows:
+            row["free_energy"] = solution.free_energy
+            if not isinstance(answer, str):
                 row["standard_error"] = answer.under(row["convention"]).standard_error
         return Outcome(rows)
 
