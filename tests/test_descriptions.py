@@ -96,7 +96,7 @@ BAD = {
     ),
     "the same network twice": (
         more("networks: [{activation: [relu, relu]}]"),
-        "networks and adaptive of D must differ",
+        "models of D must differ",
     ),
     "a width of zero": (more("networks: [{activation: relu, width: 0}]"), "width"),
     "a rate of zero": (more("networks: [{activation: relu, lr: 0}]"), "lr"),

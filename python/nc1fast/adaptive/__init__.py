@@ -11,13 +11,31 @@
     solution   the result, with a certificate
     control    the same with shuffled labels
 
+and the same equations without a Gaussian closure:
+
+    mean_field_settings  the network and the draws, checked
+    hidden_draws         draws of the prior and sums over them
+    tilting              the law of the hidden weights and its free energy
+    mean_field           the solve, its error and its residual
+    mean_field_solution  the result
+
 Needs the `adaptive` extra (scipy).
 """
 
 from __future__ import annotations
 
 from nc1fast.adaptive.control import ShuffledControl, shuffled_control
+from nc1fast.adaptive.mean_field import mean_field
+from nc1fast.adaptive.mean_field_solution import MeanFieldSolution
 from nc1fast.adaptive.solution import AdaptiveSolution, Branch
 from nc1fast.adaptive.solving import solve
 
-__all__ = ["AdaptiveSolution", "Branch", "ShuffledControl", "shuffled_control", "solve"]
+__all__ = [
+    "AdaptiveSolution",
+    "Branch",
+    "MeanFieldSolution",
+    "ShuffledControl",
+    "mean_field",
+    "shuffled_control",
+    "solve",
+]

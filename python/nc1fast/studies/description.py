@@ -37,8 +37,8 @@ class Assignment:
 class Arm(Entry):
     """One family of data sets and the models that are measured on them.
 
-    Besides these keys it has one for each of `nc1fast.studies.tasks.SECTIONS`: `networks`, a list of Training, and
-    `adaptive`, a list of Adaptive.
+    Besides these keys it has one for each of `nc1fast.studies.tasks.SECTIONS`: `networks`, a list of Training,
+    `adaptive`, a list of Adaptive, and `mean_field`, a list of MeanField.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Arm(Entry):
         for data in self.data:
             covering = [entry for entry in self.entries if entry.covers(data.name, None)]
             tasks = (task.name for entry in covering for task in entry.tasks())
-            reject_duplicates(f"{' and '.join(SECTIONS)} of {data.name}", tasks)
+            reject_duplicates(f"models of {data.name}", tasks)
         if not (self.kernels or self.entries):
             *most, last = ("kernels", *SECTIONS)
             raise ValueError(f"give {', '.join(most)} or {last}")

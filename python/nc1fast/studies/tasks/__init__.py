@@ -1,6 +1,6 @@
 """The kinds of models that a study measures: a module for each, all by the protocol of `task`.
 
-kernels (with the data themselves), theory, networks and adaptive make the rows, table_rows and series_rows say how a row
+kernels (with the data themselves), theory, networks, adaptive and mean_field make the rows, table_rows and series_rows say how a row
 is written, illustrations which data sets give series, released what the released code computes.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.tasks.adaptive import Adaptive
+from nc1fast.studies.tasks.mean_field import MeanField
 from nc1fast.studies.tasks.networks import Training
 
 if TYPE_CHECKING:
@@ -18,4 +19,8 @@ __all__ = ["SECTIONS"]
 
 # Keys of an arm that list models, and the class of their entries, in the order of the table. Kernels and theory are not
 # among them: one task of each belongs to every arm.
-SECTIONS: dict[str, type[Section]] = {"networks": Training, "adaptive": Adaptive}
+SECTIONS: dict[str, type[Section]] = {
+    "networks": Training,
+    "adaptive": Adaptive,
+    "mean_field": MeanField,
+}

@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import model_validator
 
 import nc1fast as nc
-from nc1fast.inputs.targets import encode
 from nc1fast.studies.fields import Count, Positive, joined, listed
 from nc1fast.studies.tasks.released import ANNEALING, RELEASED_ADAPTIVE, released_adaptive
 from nc1fast.studies.tasks.series_rows import gram_series, series, sigma
@@ -122,7 +121,7 @@ class AdaptiveTask:
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve for the kernel, then measure it under the true labels."""
-        Y = _targets(self.entry, data)
+        Y = data.targets(self.entry.targets)
         if self.entry.shuffled:
             words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
             Y = Y[np.random.default_rng(words).permutation(len(Y))]
@@ -187,7 +186,7 @@ class AnnealingTask:
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve at every width, then measure four quantities at each."""
-        Y = _targets(self.entry, data)
+        Y = data.targets(self.entry.targets)
         whole, _ = attempt(solve, self.entry, data, Y, self.activation, widths=ANNEALING)
         if isinstance(whole, str):
             return Outcome()
@@ -237,11 +236,6 @@ def _measured_branches(data: DrawnData, solution: Any) -> tuple[list[Any], float
     """The collapse of each branch, or the reason why there is none, the lowest F first; and the seconds they took."""
     pairs = [data.collapse(branch.kernel) for branch in solution.branches]
     return [answer for answer, _ in pairs], sum(seconds for _, seconds in pairs)
-
-
-def _targets(entry: Adaptive, data: DrawnData) -> NDArray[np.float64]:
-    labels, classes = np.unique(data.y, return_inverse=True)
-    return encode(entry.targets, classes.astype(np.int32), len(labels)).values
 
 
 def _nc1(answer: Any) -> float:

@@ -10,14 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 import nc1fast as nc
+from nc1fast.inputs.targets import encode
 from nc1fast.studies.fields import Conventions, Count, Entry, Name
 from nc1fast.studies.tasks.table_rows import MEASURED, attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from nc1fast.studies.sources import Instance
@@ -60,6 +62,11 @@ class DrawnData:
     def shows(self, kind: str, activation: str) -> bool:
         """Whether an illustration asks for this kind of series."""
         return any(one.shows(kind, activation, self.repeat) for one in self.illustrations)
+
+    def targets(self, code: str) -> NDArray[np.float64]:
+        """Targets of a model that learns the labels, shape (n_samples, n_outputs); `code` as in `inputs.targets.encode`."""
+        labels, classes = np.unique(self.y, return_inverse=True)
+        return encode(code, classes.astype(np.int32), len(labels)).values
 
     def collapse(self, kernel: Any = None, **options: Any) -> tuple[Any, float]:
         """Result of `nc1fast.collapse`, or the reason why there is none, and the seconds it took."""
