@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import checks
+from nc1fast.studies.findings.answer import Answer, AnswerCell, AnswerRow, AnswerTable
 from nc1fast.studies.findings.compare import CellVerdict, compare, pooled
 from nc1fast.studies.findings.finding import Claim, Finding
 from nc1fast.studies.findings.rules import AGREE, DEPENDS, DIFFER, EQUAL, FAILS, HOLDS, UNDEFINED
@@ -27,6 +28,10 @@ __all__ = [
     "FAILS",
     "HOLDS",
     "UNDEFINED",
+    "Answer",
+    "AnswerCell",
+    "AnswerRow",
+    "AnswerTable",
     "CellVerdict",
     "Claim",
     "Finding",
