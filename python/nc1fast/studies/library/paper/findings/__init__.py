@@ -1,8 +1,9 @@
-"""The findings on the published comparison: four claims of its abstract, the released code, other data.
+"""The findings on the published comparison: the answer, four claims of its abstract, the released code, other data.
 
 pairings: rows to judged cells, which rows stand against which. Above it one module per subject: claims (A1, A2, A4),
 adaptive (A3), differences (from the released code) with imbalance (its class weights), beyond (other data). First comes
-what stands, then what differs from the released code.
+what stands, then what differs from the released code. nearness: trained networks beside the kernels on their data; above it
+the answer to the question of the title.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from nc1fast.studies.findings import checks, present
 from nc1fast.studies.library.paper.findings import adaptive, beyond, differences
 from nc1fast.studies.library.paper.findings import claims as _claims
+from nc1fast.studies.library.paper.findings.answer import answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings import Claim, Finding
     from nc1fast.studies.tidy import Row
 
-__all__ = ["claims", "findings", "sections"]
+__all__ = ["answer", "claims", "findings", "sections"]
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
