@@ -25,7 +25,7 @@ from nc1fast.studies.library.paper.findings.nearness import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nc1fast.studies.library.paper.findings.nearness import TrainedNetwork
+    from nc1fast.studies.library.paper.findings.nearness import Nearest, TrainedNetwork
     from nc1fast.studies.tidy import Row
 
 QUESTION = "Can kernel methods explain how the data affects neural collapse?"
@@ -77,12 +77,11 @@ def answer(rows: Sequence[Row]) -> Answer | None:
 def _verdict(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> str:
     """How much of log NC1 the nearest kernel explains, and how much of the change by training the adaptive ones do."""
     common = nearness.having(networks, kernels)
-    cells = nearness.grouped_by(common, lambda network: network.cell)
-    counts = Counter(nearness.nearest(members, kernels)[0] for _, members in cells)
-    best, often = counts.most_common(1)[0]
+    ranks = _ranks(common, kernels)
+    best, often = Counter(rank.best for rank in ranks).most_common(1)[0]
     shares = [(name, nearness.explained(members, best)) for name, members in _datasets(common)]
     if any(math.isnan(share) for _, share in shares):
-        text = f"Nearest to trained networks is the {best}, in {often} of {_plural(cells, 'cell')}."
+        text = f"Nearest to trained networks is the {best}, in {often} of {_plural(ranks, 'cell')}."
     else:
         role = _ROLES.get(best, "")
         text = (
@@ -110,26 +109,33 @@ def _counts(networks: Sequence[TrainedNetwork], kernels: Sequence[str], kind: st
     if len(kernels) < 2:
         return ""
     networks = nearness.having(networks, kernels)
-    cells = nearness.grouped_by(networks, lambda network: network.cell)
-    ranks = [nearness.nearest(members, kernels) for _, members in cells]
+    ranks = _ranks(networks, kernels)
     first = Counter(dict.fromkeys(kernels, 0))
-    first.update(rank[0] for rank in ranks)
-    clear = Counter(rank[0] for rank in ranks if len(rank) == 1)
+    first.update(rank.best for rank in ranks)
+    clear = Counter(rank.best for rank in ranks if rank.clear)
     told = [
         f"{name} in {n}{f' (clearly in {clear[name]})' * bool(n)}"
         for name, n in first.most_common()
     ]
-    return f"Nearest to the trained network in {_plural(cells, 'cell')} ({kind}, {_sizes(networks)}): {_list(told)}."
+    return f"Nearest to the trained network in {_plural(ranks, 'cell')} ({kind}, {_sizes(networks)}): {_list(told)}."
+
+
+def _ranks(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> list[Nearest]:
+    """The nearest kernel of each cell."""
+    cells = nearness.grouped_by(networks, lambda network: network.cell)
+    ranks = (nearness.nearest(members, kernels) for _, members in cells)
+    return [rank for rank in ranks if rank is not None]
 
 
 def _distances(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> str:
     """Mean distance of each kernel on each data set."""
+    common = nearness.having(networks, kernels)
     told = [
         f"on {dataset} "
         + ", ".join(f"{name} {show(nearness.distance(members, name))}" for name in kernels)
-        for dataset, members in _datasets(nearness.having(networks, kernels))
+        for dataset, members in _datasets(common)
     ]
-    return f"Mean |log NC1(kernel)/NC1(network)|: {'; '.join(told)}."
+    return f"Mean |log NC1(kernel)/NC1(network)| ({_sizes(common)}): {'; '.join(told)}."
 
 
 def _finite_width(networks: Sequence[TrainedNetwork]) -> str:
@@ -157,10 +163,10 @@ def _trend(networks: Sequence[TrainedNetwork], upper: str, lower: str) -> str:
     for dataset, members in _datasets(networks):
         if curves := nearness.slopes(members, upper, lower):
             slope = nearness.mean_slope(curves)
-            falls = slope.middle < 0
-            n = sum((value < 0) == falls for _, value in curves)
+            sign = -1 if slope.middle < 0 else 1
+            n = sum(sign * value > nearness.ROUNDING for _, value in curves)
             told.append(
-                f"{'falls' if falls else 'rises'} in {n} of {_plural(curves, 'curve')} on {dataset}, mean slope "
+                f"{'falls' if sign < 0 else 'rises'} in {n} of {_plural(curves, 'curve')} on {dataset}, mean slope "
                 f"{show(slope)}"
             )
     return f"log NC1({upper})/NC1({lower}) {', and '.join(told)}" if told else ""
@@ -170,10 +176,8 @@ def _in_short(networks: Sequence[TrainedNetwork], kind: str) -> str:
     """One sentence on the networks of a further activation or depth."""
     kernels = nearness.compared(networks, KERNELS)[0]
     common = nearness.having(networks, kernels)
-    cells = nearness.grouped_by(common, lambda network: network.cell)
-    ranks = [nearness.nearest(members, kernels) for _, members in cells]
-    among = Counter(name for rank in ranks for name in rank)
-    best, n = among.most_common(1)[0]
+    ranks = _ranks(common, kernels)
+    best, n = Counter(name for rank in ranks for name in rank.ties).most_common(1)[0]
     told = [f"{show(nearness.distance(m, best))} on {name}" for name, m in _datasets(common)]
     start = [
         f"{show(nearness.floor(m))} on {name}"
@@ -183,7 +187,7 @@ def _in_short(networks: Sequence[TrainedNetwork], kind: str) -> str:
     before = f"; before training the networks are {_list(start)} from the NNGP" if start else ""
     return (
         f"{kind}: of {_list(kernels)}, the {best} is nearest, or cannot be told from the nearest, in {n} of "
-        f"{_plural(cells, 'cell')}; its mean |log NC1(kernel)/NC1(network)| is {_list(told)}{before}."
+        f"{_plural(ranks, 'cell')}; its mean |log NC1(kernel)/NC1(network)| is {_list(told)}{before}."
     )
 
 
@@ -212,7 +216,8 @@ def _row(networks: Sequence[TrainedNetwork], label: str, sizes: Sequence[int]) -
     common = nearness.having(networks, known)
     if {network.N for network in common} != set(sizes):
         label = f"{label}, {_sizes(common)}"
-    near = nearness.nearest(common, known) if known else ()
+    rank = nearness.nearest(common, known)
+    near = rank.ties if rank else ()
     cells = [_cell(common if name in (END, *known) else [], name, near) for name in COLUMNS]
     return AnswerRow(label, tuple(cells))
 

@@ -80,6 +80,25 @@ class TrainedNetwork:
         return abs(self.logs[kernel] - self.logs[END])
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest of some kernels.
+
+    Attributes
+    ----------
+    best : str
+        The one of least mean distance; of equal ones the first.
+    ties : tuple of str
+        It, and those that cannot be told from it. With a single repeat there is no interval, and it stands alone.
+    clear : bool
+        Whether all others are told from it.
+    """
+
+    best: str
+    ties: tuple[str, ...]
+    clear: bool
+
+
 def kinds(rows: Sequence[Row]) -> list[tuple[str, int]]:
     """Pairs (activation, depth) of the networks trained on classes of equal size, in the order of the table."""
     return list(dict.fromkeys((row["activation"], row["depth"]) for row in _ends(rows)))
@@ -112,9 +131,11 @@ def present(networks: Sequence[TrainedNetwork]) -> tuple[str, ...]:
 
 
 def compared(networks: Sequence[TrainedNetwork], names: Sequence[str]) -> list[tuple[str, ...]]:
-    """The sets of kernels, of those named, that some cell has, the one of the most cells first."""
-    sets = (present(m) for _, m in grouped_by(networks, lambda network: network.cell))
-    counts = Counter(tuple(name for name in found if name in names) for found in sets)
+    """The sets of kernels, of those named, that cells have; the set of the most cells first, of equals the largest."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for _, members in grouped_by(networks, lambda network: network.cell):
+        sets = (tuple(name for name in names if name in network.logs) for network in members)
+        counts[max(sets, key=len)] += 1
     return sorted(filter(None, counts), key=lambda found: (-counts[found], -len(found)))
 
 
@@ -148,20 +169,21 @@ def floor(networks: Sequence[TrainedNetwork]) -> Interval:
     )
 
 
-def nearest(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> tuple[str, ...]:
-    """The kernel of least mean distance, then those that cannot be told from it.
+def nearest(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> Nearest | None:
+    """The kernel of least mean distance, and those that cannot be told from it; None if the cells share no repeat.
 
     A kernel is told from the nearest one if the interval of the difference of their distances, network by network, lies above
-    zero; with a single repeat there is no interval and none is named beside the nearest. Empty if the cells have no repeat in
-    common.
+    zero.
     """
     means = {kernel: distance(networks, kernel).middle for kernel in kernels}
     least = min(means.values(), default=math.nan)
     if math.isnan(least):
-        return ()
+        return None
     best = next(kernel for kernel, mean in means.items() if mean <= least + ROUNDING)
-    others = [kernel for kernel in kernels if kernel != best]
-    return best, *(kernel for kernel in others if not _farther(networks, kernel, best))
+    gaps = {kernel: _gap(networks, kernel, best) for kernel in kernels if kernel != best}
+    ties = [kernel for kernel, gap in gaps.items() if gap.low <= ROUNDING]
+    clear = all(gap.low > ROUNDING for gap in gaps.values())  # neither is true of NaN
+    return Nearest(best, (best, *ties), clear)
 
 
 def explained(networks: Sequence[TrainedNetwork], kernel: str) -> float:
@@ -286,6 +308,6 @@ def _share(guess: Sequence[float], truth: Sequence[float], without: Sequence[flo
     return 1 - left / whole if whole > 0 else math.nan
 
 
-def _farther(networks: Sequence[TrainedNetwork], kernel: str, best: str) -> bool:
-    gap = pooled(networks, lambda network: network.distance(kernel) - network.distance(best))
-    return math.isnan(gap.low) or gap.low > ROUNDING
+def _gap(networks: Sequence[TrainedNetwork], kernel: str, best: str) -> Interval:
+    """How much farther a kernel is than the nearest one."""
+    return pooled(networks, lambda network: network.distance(kernel) - network.distance(best))
