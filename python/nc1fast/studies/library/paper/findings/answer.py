@@ -246,13 +246,13 @@ def _uncertainty(networks: Sequence[TrainedNetwork]) -> str:
         "A cell is a data set, N and d₀, classes of equal size; a curve is a data set, N and a repeat, its slope that of "
         "least squares against log d₀. NC1 is the geometric mean over the repeats and the N of the title; a distance is the "
         "mean of |log NC1(kernel)/NC1(network at the end)|, network by network. Intervals are "
-        f"{CONFIDENCE:.0%} Student intervals over the repeats. The nearest kernel has the least mean distance; clearly so if "
+        f"{100 * CONFIDENCE:g} % Student intervals over the repeats. The nearest kernel has the least mean distance; clearly so if "
         "the interval of the paired difference to every other kernel lies above zero; kernels that cannot be told from it "
         "are marked with it. A kernel explains 1 - Σ(k - t)²/Σ(t - m)² of the variance, over the cells of a data set, k and t "
         "the mean log NC1 of kernel and network, m the mean of t; and 1 - Σ(k - t)²/Σt² of the change that training brings, "
         f"t = log NC1(end)/NC1(start) of the network, k = log NC1(kernel)/NC1(NNGP). Shares are rounded down, and nothing "
-        f"stands for those that are not positive. For the most part: {MOSTLY:.0%} or more on every data set; hardly: less "
-        f"than {PARTLY:.0%} on all; in part: anything between.{named}"
+        f"stands for those that are not positive. For the most part: {100 * MOSTLY:g} % or more on every data set; hardly: less "
+        f"than {100 * PARTLY:g} % on all; in part: anything between.{named}"
     )
 
 

@@ -116,7 +116,8 @@ def trained(rows: Sequence[Row], activation: str, depth: int) -> list[TrainedNet
     first = ends[0]
     ends = select(ends, lambda row: key(row, _KIND) == key(first, _KIND))
     shared = {name: first[name] for name in ("activation", "depth", "convention")}
-    found = {name: _by_draw(select(rows, **shared), wanted) for name, wanted in _models(first)}
+    alike = select(rows, **shared)
+    found = {name: _by_draw(alike, wanted) for name, wanted in _models(first)}
     return [_beside(row, found) for row in ends if found[END].get(key(row, _DATA_SET)) is row]
 
 
