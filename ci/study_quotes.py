@@ -9,6 +9,7 @@ pages that changed. The answer and the findings are quoted whole. Needs the pack
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 import textwrap
 from pathlib import Path
@@ -69,7 +70,7 @@ def count(rows: Sequence[Row]) -> str:
     return f"{len(rows):,} rows"
 
 
-# Ranges over the cells of the published data; the ratio of a cell is the median over its repeats
+# Ranges over the cells of the published data; the ratio of a cell is the geometric mean over its repeats
 
 
 def ntk_over_released(rows: Sequence[Row]) -> str:
@@ -107,7 +108,8 @@ def released_over_adaptive(dataset: str) -> Callable[[Sequence[Row]], str]:
         released, right = (
             select(some, model=model) for model in (table.RELEASED_ADAPTIVE, "AdaptiveKernel")
         )
-        changes = [100 * (cell.ratio - 1) for cell in compare(released, right, ("model",))]
+        ratios = map(_ratio, compare(released, right, ("model",)))
+        changes = [100 * (ratio - 1) for ratio in ratios]
         return f"{min(changes):+.0f} to {max(changes):+.0f} %"
 
     return quote
@@ -166,8 +168,12 @@ def _few_features(cells: Iterable[CellVerdict]) -> list[CellVerdict]:
     return [cell for cell in cells if cell.cell["d0"] <= 8]
 
 
+def _ratio(cell: CellVerdict) -> float:
+    return statistics.geometric_mean(cell.ratios.values())
+
+
 def _range(cells: Sequence[CellVerdict]) -> str:
-    ratios = [cell.ratio for cell in cells]
+    ratios = [*map(_ratio, cells)]
     return f"{min(ratios):.3g} to {max(ratios):.3g}"
 
 
@@ -176,7 +182,7 @@ def _where(cells: Sequence[CellVerdict], holds: Callable[[float], bool]) -> str:
     by_d0: dict[int, bool] = {}
     for cell in cells:
         d0 = cell.cell["d0"]
-        by_d0[d0] = by_d0.get(d0, True) and holds(cell.ratio)
+        by_d0[d0] = by_d0.get(d0, True) and holds(_ratio(cell))
     return f"d0 = {', '.join(str(d0) for d0, all_ in sorted(by_d0.items()) if all_)}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from nc1fast.studies.library.paper import STUDY, answer
 START, END = "network at the start", "network at the end"
 PUBLISHED, MATCHED = "adaptive (published prior)", "adaptive (matched prior)"
 
-COLUMNS = {
+COLUMNS: dict[str, dict[str, Any]] = {
     START: {"model": "network", "state": "start"},
     END: {"model": "network", "state": "end"},
     "NNGP": {"model": "NNGP"},
@@ -121,9 +122,9 @@ def test_trends_are_those_that_were_put_in():
 
     found, text = trend_of(fall, **{PUBLISHED: lambda d0: 0.02 * math.log(d0), MATCHED: fall})
     network, published, matched = text.removeprefix("Along d₀, ").split("; ")
-    assert "falls in 20 of 20 curves on D1, mean slope -0.1 " in network
-    assert "rises in 20 of 20 curves on D1, mean slope 0.02 " in published
-    assert "falls in 20 of 20 curves on D1, mean slope -0.1 " in matched
+    assert "falls in 20 of 20 curves on D1, mean slope -0.1" in network
+    assert "rises in 20 of 20 curves on D1, mean slope 0.02" in published
+    assert "falls in 20 of 20 curves on D1, mean slope -0.1" in matched
     change = found.sentences[0].partition("Of the change that training brings, ")[2]
     assert change == f"{PUBLISHED} explains nothing (D1); {MATCHED} explains 100 % (D1)."
 
