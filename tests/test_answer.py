@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def logarithms(activation, depth):
         r for r in kept if r["model"] == "network" and r["state"] == "end" and not r["noise"]
     )
     network = {"arm": first["arm"], "weight": first["weight_variance"]}
-    out: dict[str, dict] = {name: {} for name in (START, END, *ALL)}
+    out: dict[str, dict[Any, float]] = {name: {} for name in (START, END, *ALL)}
     draws = {}
     for line in kept:
         name = named(line, network)

@@ -7,6 +7,7 @@ import itertools
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def lines():
 def ratios(lines, upper, lower, pair=("dataset", "sizes", "d0", "seed")):
     """Geometric mean of the ratios over the repeats by (dataset, sizes, d0), for lines that two functions choose."""
     below = {tuple(r[c] for c in pair): float(r["nc1"]) for r in lines if lower(r)}
-    cells: dict[tuple, dict] = {}
+    cells: dict[Any, dict[str, float]] = {}
     for r in lines:
         place = tuple(r[c] for c in pair)
         if upper(r) and place in below:
