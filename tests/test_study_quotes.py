@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nc1fast.studies import table
 from nc1fast.studies.library import paper
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,8 +26,7 @@ README, DIFFERENCES = (page.read_text(encoding="utf-8") for page in study_quotes
 
 @pytest.fixture(scope="module")
 def rows():
-    found, _ = table.read(ROOT / "docs" / "paper")
-    return found
+    return study_quotes.committed(ROOT / "docs" / "paper")
 
 
 def words(text):
