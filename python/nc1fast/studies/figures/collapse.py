@@ -146,11 +146,11 @@ def _panel(rows: Sequence[Row], activation: str, title: str, column: str = "log1
 
 def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
     """Arms with several d0, each with its rows; of kernels of several depths, those with other models beside them."""
-    found = [(arm, beside(members)) for arm, members in grouped(rows, ("arm",))]
     return [
-        (arm, members)
-        for arm, members in found
-        if len(distinct(members, "d0")) > 1 and (activations(members) or not is_depth_curve(rows))
+        (arm, beside(members))
+        for arm, members in grouped(rows, ("arm",))
+        if len(distinct(members, "d0")) > 1
+        and (activations(beside(members)) or not is_depth_curve(members))
     ]
 
 

@@ -18,8 +18,7 @@ _GAP = 14  # from panel to names, in points
 
 
 def name_curve(ax: Any, look: Look, x: float, y: float) -> None:
-    """Write the name of a curve right of its panel, joined to its last point (x, y) by a thin line."""
-    joint = {"arrowstyle": "-", "linewidth": 0.6, "color": look.colour, "alpha": 0.7}
+    """Write the name of a curve, which ends at (x, y), right of its panel; `settle` joins the two."""
     offset = require("matplotlib.transforms", "study").offset_copy
     ax.annotate(
         look.label,
@@ -30,22 +29,33 @@ def name_curve(ax: Any, look: Look, x: float, y: float) -> None:
         fontsize=_SIZE,
         verticalalignment="center",
         annotation_clip=False,
-        arrowprops={**joint, "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5)},
         gid=_NAME,
     )
 
 
 def settle(figure: Any) -> None:
-    """Move the names of a figure that is laid out apart, as little as possible."""
-    for ax in figure.axes:
+    """Move the names of a figure that is laid out apart, as little as possible, and join each to its curve."""
+    for ax in list(figure.axes):
         names = [text for text in ax.texts if text.get_gid() == _NAME]
         if not names:
             continue
-        height = ax.get_window_extent().height
-        wanted = [(ax.transData.transform(name.xy)[1] - ax.bbox.y0) / height for name in names]
-        gap = _LINE * _SIZE / 72 * figure.dpi / height
-        for name, place in zip(names, apart(wanted, gap), strict=True):
+        gap = _LINE * _SIZE / 72 * figure.dpi / ax.bbox.height
+        ends = [ax.transData.transform(name.xy) for name in names]
+        wanted = [(y - ax.bbox.y0) / ax.bbox.height for _, y in ends]
+        for name, end, place in zip(names, ends, apart(wanted, gap), strict=True):
             name.set_position((1, place))
+            _join(figure, name, end)
+
+
+def _join(figure: Any, name: Any, end: Any) -> None:
+    """A thin line from the end of a curve, in pixels, to its name."""
+    points = figure.dpi / 72
+    ax = name.axes
+    start = ax.transAxes.transform(name.get_position()) + (points * (_GAP - 2), 0)
+    (x0, y0), (x1, y1) = figure.transFigure.inverted().transform([end + (4 * points, 0), start])
+    line = require("matplotlib.lines", "study").Line2D
+    style = {"linewidth": 0.6, "color": name.get_color(), "alpha": 0.7, "zorder": 0.5}
+    figure.add_artist(line([x0, x1], [y0, y1], transform=figure.transFigure, **style))
 
 
 def apart(wanted: Sequence[float], gap: float) -> list[float]:

@@ -75,7 +75,7 @@ _ADAPTIVE = Look("adaptive kernel", palette.ADAPTIVE, "^")
 THEORY = Look("theory", palette.THEORY, "", band=True, rank=math.inf)
 # (model, state) -> look, in the order of all lists
 _LOOKS = {
-    ("data", ""): Look("data", palette.DATA, "X"),
+    ("data", ""): Look("data", palette.DATA, "*"),
     ("Linear", ""): Look("linear kernel", palette.DATA, "+", ":"),
     ("NNGP", ""): Look("NNGP", palette.NNGP, "o"),
     ("ConjugateKernel", ""): Look("conjugate kernel", palette.NNGP, "h", ":"),
@@ -102,9 +102,9 @@ LOOKS = {key: replace(look, rank=rank) for rank, (key, look) in enumerate(_LOOKS
 
 
 def look_of(model: str, state: str) -> Look:
-    """The look of a representation; stars in the colour of ink for one that is not listed here."""
+    """The look of a representation; octagons in the colour of ink for one that is not listed here."""
     label = f"{model}, {state}" if state else model
-    return LOOKS.get((model, state), Look(label, palette.INK, "*", rank=len(LOOKS)))
+    return LOOKS.get((model, state), Look(label, palette.INK, "8", rank=len(LOOKS)))
 
 
 def graded(label: str, index: int, n: int) -> Look:

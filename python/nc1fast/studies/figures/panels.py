@@ -113,14 +113,14 @@ def drawn(sheet: Sheet) -> Any:
     width = panel_width(n_columns)
     for i, row in enumerate(sheet.panels):
         leftmost = next((column for column, panel in enumerate(row) if panel), None)
-        named: set[str] = set()
-        for column, panel in reversed(list(enumerate(row))):
+        last = {c.look.label: column for column, p in enumerate(row) if p for c in p.curves}
+        for column, panel in enumerate(row):
             if panel is None:
                 continue
             ax = figure.add_subplot(grid[i, column])
             if sheet.reference is not None:
                 ax.axhline(sheet.reference, color=palette.INK, linewidth=0.8, zorder=1.5)
-            _panel(ax, panel, places, named)
+            _panel(ax, panel, places, {label for label, where in last.items() if where == column})
             headline(ax, panel.title, undefined(panel.curves), width)
             _axes.log_axis(ax.yaxis, *sheet.limits(i))
             ax.set_xticks(list(places.values()), [str(x) for x in places])
@@ -149,7 +149,7 @@ def _tilt(sheet: Sheet) -> int:
 
 
 def _panel(ax: Any, panel: Panel, places: dict[Any, float], named: set[str]) -> None:
-    """Draw the curves of one panel, and name those that are not in `named`, to which their names are added."""
+    """Draw the curves of one panel, and write the names of those in `named` beside it."""
     shifts: dict[str, float] = {}
     for index, curve in enumerate(panel.curves):
         look = curve.look
@@ -164,9 +164,8 @@ def _panel(ax: Any, panel: Panel, places: dict[Any, float], named: set[str]) -> 
             elinewidth=1,
             **look.line_style(),
         )
-        if points and look.label not in named:
+        if points and look.label in named:
             name_curve(ax, look, x[-1], points[-1].value)
-            named.add(look.label)
     for curve in panel.theory:
         shift = shifts.get(curve.look.label, 0.0)
         x = [places[p.x] + shift for p in curve.points]
@@ -198,9 +197,9 @@ def headline(ax: Any, title: str, notes: Sequence[str], width: float) -> None:
 
 
 def keys(looks: Sequence[Look]) -> dict[Look, Any]:
-    """Legend entries of looks that are not drawn in any panel as they are."""
+    """Legend entries of looks whose markers stand alone."""
     line = require("matplotlib.lines", "study").Line2D
-    return {look: line([], [], **look.line_style()) for look in looks}
+    return {look: line([], [], **{**look.line_style(), "linestyle": "none"}) for look in looks}
 
 
 def add_legend(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 _WIDTH = 3.6  # width of a panel, in inches
+_MOST_DEPTHS = 4  # that are rows of points of one data set
 
 
 def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
@@ -84,7 +85,9 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
     elsewhere = {arm["arm"] for arm, _ in over_features(rows)}
     for group, members in grouped(rows, ("arm", "dataset", "N", "d0", "sizes", "convention")):
         some = select(members, lambda row: row["state"] != "theory")
-        if group["arm"] in elsewhere or (is_depth_curve(some) and not beside(some)):
+        if len(distinct(some, "depth")) > _MOST_DEPTHS:
+            some = beside(some)  # the others are in `against_depth`
+        if group["arm"] in elsewhere or not activations(some):
             continue
         names = activations(some)
         panels = [

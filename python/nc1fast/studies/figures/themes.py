@@ -7,25 +7,34 @@ import re
 from nc1fast.studies.figures.palette import DARK
 
 _STYLE = re.compile(r' style="([^"]*)"')
-_NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
+_NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{2,}")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
+_PATHS = re.compile(r'(?:<path d="[^"]*"([^/>]*)/>)(?:<path d="[^"]*"\1/>)+')
+_COURSE = re.compile(r'd="([^"]*)"')
+_ID = re.compile(r' id="([^"]*)"')
+_USE = re.compile(r'(?<=#)[^")]+(?=[")])')
+_BLANK = (
+    (re.compile(r"<!--.*?-->", re.DOTALL), ""),
+    (re.compile(r"\s+"), " "),
+    (re.compile(r"> <"), "><"),
+    (re.compile(r' "|" (?=/?>)'), '"'),
+)
 _HEAD = '<style type="text/css">'
 
 
 def themed(svg: bytes) -> bytes:
     """A drawing of matplotlib with its styles in one sheet, each colour of the palette in both variants.
 
-    Coordinates are rounded to a hundredth of a point, which halves the file.
+    Coordinates are rounded to a tenth of a point and paths of one style joined, which makes the file three times smaller.
     """
-    text = _NUMBER.sub(lambda m: _rounded(m.group()), svg.decode())
     names: dict[str, str] = {}
 
     def named(match: re.Match[str]) -> str:
         rule = match.group(1).replace(": ", ":").replace("; ", ";")
         return f' class="c{names.setdefault(rule, str(len(names)))}"'
 
-    head, found, rest = text.partition(_HEAD)
-    rest = _STYLE.sub(named, rest)
+    head, found, rest = _compact(svg.decode()).partition(_HEAD)
+    rest = _short_names(_PATHS.sub(_joined, _STYLE.sub(named, rest)))
     light = "".join(f".c{name}{{{rule}}}" for rule, name in names.items())
     dark = "".join(
         f".c{name}{{{on_dark}}}"
@@ -36,6 +45,26 @@ def themed(svg: bytes) -> bytes:
     return f"{head}{found}{sheet}{rest}".encode()
 
 
+def _compact(text: str) -> str:
+    """The text with short coordinates, without comments and without blanks that mean nothing."""
+    for pattern, short in _BLANK:
+        text = pattern.sub(short, text)
+    return _NUMBER.sub(lambda match: _rounded(match.group()), text)
+
+
 def _rounded(text: str) -> str:
-    """A coordinate to two decimals; a scale as it is."""
-    return text if text.startswith("scale") else f"{float(text):.2f}".rstrip("0").rstrip(".")
+    """A coordinate to one decimal; a scale as it is."""
+    return text if text.startswith("scale") else f"{float(text):.1f}".removesuffix(".0")
+
+
+def _short_names(text: str) -> str:
+    """The text with the shortest ids for what is used elsewhere in it, and none for what is not."""
+    short = {name: f"i{n}" for n, name in enumerate(dict.fromkeys(_USE.findall(text)))}
+    text = _ID.sub(lambda m: f' id="{short[m.group(1)]}"' if m.group(1) in short else "", text)
+    return _USE.sub(lambda m: short[m.group()], text)
+
+
+def _joined(match: re.Match[str]) -> str:
+    """Paths of the same style as one."""
+    courses = " ".join(_COURSE.findall(match.group()))
+    return f'<path d="{courses}"{match.group(1)}/>'
