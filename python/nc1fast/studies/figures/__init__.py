@@ -107,7 +107,7 @@ def draw(
         last = [drawing for make in own for drawing in make(rows)]
     drawings = [*of_table, *of_series, *last]
     for drawing in drawings:
-        drawing.figure.draw_without_rendering()  # lays it out
+        drawing.figure.get_layout_engine().execute(drawing.figure)
         drawing.figure.set_layout_engine("none")  # the same in every format
         settle(drawing.figure)
     return [_complete(d, [e.name for e in drawings[:i]]) for i, d in enumerate(drawings)]

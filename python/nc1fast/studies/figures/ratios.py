@@ -145,7 +145,7 @@ def _changes_by_size(rows: Sequence[Row], arms: Sequence[str]) -> Sheet:
             panels.append(line)
     if len(order) == 1:
         panels = [[panel for row in panels for panel in row]]
-    return Sheet(panels or [[None]], FEATURES, "paired ratio of NC1", reference=1.0)
+    return Sheet(panels or [[None]], FEATURES, "paired ratio of NC1", by_row=True, reference=1.0)
 
 
 def _solved(rows: Sequence[Row]) -> str:

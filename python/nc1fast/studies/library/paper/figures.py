@@ -17,7 +17,6 @@ from nc1fast.studies.summary import DATA, distinct, grouped, select
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nc1fast.studies.figures.curves import Point
     from nc1fast.studies.figures.looks import Look
     from nc1fast.studies.tidy import Row
 
@@ -50,34 +49,33 @@ def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
     some = select(
         rows, lambda row: row["arm"] in (_BALANCED, _MATCHED) and row["activation"] == "erf"
     )
+    drawn_rows: list[Row] = []
     panels = []
     for group, members in grouped(some, ("dataset",)):
-        sizes = [set(distinct(of_arm, "N")) for _, of_arm in grouped(members, ("arm",))]
-        shared = set.intersection(*sizes)
+        shared = set.intersection(
+            *(set(distinct(of_arm, "N")) for _, of_arm in grouped(members, ("arm",)))
+        )
         if not shared or not select(members, model="network", state="end"):
             continue
-        of_size = select(members, N=max(shared))
-        curves = [
-            Curve(variant(look_of(model, state), suffix, arm == _MATCHED), points)
-            for arm, model, state, suffix in _ANSWER
-            if (points := _levels(select(of_size, arm=arm, state=state), model))
-        ]
+        curves = []
+        for arm, model, state, suffix in _ANSWER:
+            of_curve = select(members, arm=arm, state=state, N=max(shared))
+            of_curve = [row for row in of_curve if model_of(row) == model]
+            points = sorted(levels(of_curve, "d0"), key=lambda point: point.x)
+            look = variant(look_of(model, state), suffix, arm == _MATCHED)
+            curves += [Curve(look, points)] if points else []
+            drawn_rows += of_curve
         panels.append(Panel(f"{group['dataset']}, N = {max(shared)}", curves))
-    if not panels or len(distinct(some, "d0")) < 2:
+    if not panels or len(distinct(drawn_rows, "d0")) < 2:
         return
     caption = (
         "NC1 of trained erf networks, and of the kernels that might explain them, against the number of features d₀. A "
         "kernel explains the networks where its curve runs along theirs. Published prior: that of the published adaptive "
         "kernel; matched prior: the prior and the noise of the networks. "
-        f"{collapse.repeats(some)}{collapse.setting(some)}"
+        f"{collapse.repeats(drawn_rows)}{collapse.setting(drawn_rows)}"
     )
     sheet = Sheet([panels], collapse.FEATURES, collapse.NC1, height=3.8)
     yield Drawing("overview", caption, drawn(sheet))
-
-
-def _levels(rows: Sequence[Row], model: str) -> list[Point]:
-    points = levels(select(rows, lambda row: model_of(row) == model), "d0")
-    return sorted(points, key=lambda point: point.x)
 
 
 def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
