@@ -54,7 +54,7 @@ def _has_branches(row: Row) -> bool:
 
 def branches(row: Row) -> list[float]:
     """NC1 of each minimum of a row, lowest F first; none if there is only one."""
-    return [float(text) for text in row.get("branch_nc1", "").split()]
+    return [float(text) for text in row["branch_nc1"].split()]
 
 
 def _minima(rows: Sequence[Row], nngp: Sequence[Row]) -> list[Curve]:

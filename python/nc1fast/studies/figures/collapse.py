@@ -9,6 +9,7 @@ from nc1fast.studies.figures.curves import (
     activations,
     beside,
     is_depth_curve,
+    is_width_sweep,
     of_activation,
     representations,
     written,
@@ -53,7 +54,7 @@ _SETTINGS = (
 _BY = {"N": "N", "sizes": "list of class sizes"}
 FEATURES = "features d₀"
 NC1 = "NC1 (lower: more collapsed)"
-RELEASED = " Dashed, open markers: what the released code gives."
+RELEASED = " Brown, open markers: what the released code gives."
 _THEORY = " Broad pale lines: the expected NC1 of the limiting kernel whose points lie on them, at this N."
 _MOST_PANELS = 4  # of the overview
 
@@ -145,11 +146,12 @@ def _panel(rows: Sequence[Row], activation: str, title: str, column: str = "log1
 
 
 def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
-    """Arms with several d0, each with its rows; of kernels of several depths, those with other models beside them."""
+    """Arms with several d0 and one width, with their rows; of kernels of several depths, those that have others beside them."""
     return [
         (arm, beside(members))
         for arm, members in grouped(rows, ("arm",))
         if len(distinct(members, "d0")) > 1
+        and not is_width_sweep(members)
         and (activations(beside(members)) or not is_depth_curve(members))
     ]
 
@@ -159,7 +161,7 @@ def _remarks(rows: Sequence[Row]) -> str:
     text = repeats(rows)
     if any(row["state"] == "theory" for row in rows):
         text += _THEORY
-    if any(row["model"].startswith("compat.") for row in rows):
+    if any(map(is_released, rows)):
         text += RELEASED
     adaptive = activations(select(rows, model="AdaptiveKernel"))
     missing = [name for name in activations(rows) if name not in adaptive]
@@ -167,6 +169,11 @@ def _remarks(rows: Sequence[Row]) -> str:
         names = " and ".join(map(written, missing))
         text += f" The adaptive kernel is not solved for {names}."
     return text + setting(rows)
+
+
+def is_released(row: Row) -> bool:
+    """Whether a row holds what the released code gives."""
+    return bool(row["model"].startswith("compat."))
 
 
 def repeats(rows: Sequence[Row]) -> str:

@@ -128,3 +128,8 @@ def beside(rows: Sequence[Row]) -> list[Row]:
         return list(rows)
     depths = {row["depth"] for row in rows if row["model"] not in LIMITING}
     return select(rows, lambda row: row["depth"] in depths)
+
+
+def is_width_sweep(rows: Sequence[Row]) -> bool:
+    """Whether networks among the rows differ in width."""
+    return len(distinct(select(rows, model="network"), "width")) > 1

@@ -113,14 +113,13 @@ def drawn(sheet: Sheet) -> Any:
     width = panel_width(n_columns)
     for i, row in enumerate(sheet.panels):
         leftmost = next((column for column, panel in enumerate(row) if panel), None)
-        last = {c.look.label: column for column, p in enumerate(row) if p for c in p.curves}
         for column, panel in enumerate(row):
             if panel is None:
                 continue
             ax = figure.add_subplot(grid[i, column])
             if sheet.reference is not None:
                 ax.axhline(sheet.reference, color=palette.INK, linewidth=0.8, zorder=1.5)
-            _panel(ax, panel, places, {label for label, where in last.items() if where == column})
+            _panel(ax, panel, places)
             headline(ax, panel.title, undefined(panel.curves), width)
             _axes.log_axis(ax.yaxis, *sheet.limits(i))
             ax.set_xticks(list(places.values()), [str(x) for x in places])
@@ -129,6 +128,7 @@ def drawn(sheet: Sheet) -> Any:
             ax.tick_params("x", labelbottom=i == lowest[column], labelrotation=_tilt(sheet))
             ax.set_ylabel(sheet.y_name if column == leftmost else "")
             ax.set_xlabel(sheet.x_name if i == lowest[column] else "")
+        _name_curves(ax, [panel for panel in row if panel], places)
     figure.set_size_inches(page_width(n_columns), sheet.height * n_rows + 0.4)
     return figure
 
@@ -148,24 +148,40 @@ def _tilt(sheet: Sheet) -> int:
     return 0 if sheet.place else 30
 
 
-def _panel(ax: Any, panel: Panel, places: dict[Any, float], named: set[str]) -> None:
-    """Draw the curves of one panel, and write the names of those in `named` beside it."""
+def _name_curves(ax: Any, panels: Sequence[Panel], places: dict[Any, float]) -> None:
+    """Name each curve of a row right of its last panel, at its end there or, if it is elsewhere, at the height of its end."""
+    edge = ax.get_xlim()[1]
+    ends: dict[Look, tuple[float, float]] = {}
+    for panel in panels:
+        for index, curve in enumerate(panel.curves):
+            points = [p for p in curve.points if not math.isnan(p.value)]
+            if points:
+                x = places[points[-1].x] + _shift(index, panel) if panel is panels[-1] else edge
+                ends[curve.look] = (x, points[-1].value)
+    for look, end in ends.items():
+        name_curve(ax, look, *end)
+
+
+def _shift(index: int, panel: Panel) -> float:
+    """Distance of the points of curve `index` from their place, so that curves are side by side."""
+    return _SPREAD * ((index + 0.5) / len(panel.curves) - 0.5)
+
+
+def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> None:
+    """Draw the curves of one panel."""
     shifts: dict[str, float] = {}
     for index, curve in enumerate(panel.curves):
         look = curve.look
-        shift = shifts[look.label] = _SPREAD * ((index + 0.5) / len(panel.curves) - 0.5)
+        shift = shifts[look.label] = _shift(index, panel)
         points = [p for p in curve.points if not math.isnan(p.value)]
-        x = [places[p.x] + shift for p in points]
         ax.errorbar(
-            x,
+            [places[p.x] + shift for p in points],
             [p.value for p in points],
             yerr=[[p.value - p.low for p in points], [p.high - p.value for p in points]],
             label=look.label,
             elinewidth=1,
             **look.line_style(),
         )
-        if points and look.label in named:
-            name_curve(ax, look, x[-1], points[-1].value)
     for curve in panel.theory:
         shift = shifts.get(curve.look.label, 0.0)
         x = [places[p.x] + shift for p in curve.points]

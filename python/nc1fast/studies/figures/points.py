@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures import axes as _axes
 from nc1fast.studies.figures import palette
-from nc1fast.studies.figures.collapse import over_features, repeats, setting
+from nc1fast.studies.figures.collapse import RELEASED, is_released, over_features, repeats, setting
 from nc1fast.studies.figures.curves import (
     Curve,
     activations,
@@ -18,7 +18,7 @@ from nc1fast.studies.figures.curves import (
     written,
 )
 from nc1fast.studies.figures.drawing import Drawing
-from nc1fast.studies.figures.looks import look_of, of_activation, variant, with_activation
+from nc1fast.studies.figures.looks import look_of, model_of, of_activation, variant, with_activation
 from nc1fast.studies.figures.panels import (
     Panel,
     Sheet,
@@ -45,7 +45,7 @@ _MOST_DEPTHS = 4  # that are rows of points of one data set
 
 def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
     """NC1 of limiting kernels against depth, one row of panels for each data set, one column for each d0."""
-    kernels = select(rows, lambda row: row["model"] in LIMITING and row["state"] != "theory")
+    kernels = select(rows, lambda row: model_of(row) in LIMITING and row["state"] != "theory")
     for group, members in grouped(kernels, ("arm", "N", "convention")):
         if not is_depth_curve(members):
             continue
@@ -97,7 +97,8 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
         looks = [of_activation(written(name), index) for index, name in enumerate(names)]
         caption = (
             f"{group['dataset']}: NC1 of each representation, and its NC1 relative to that of the data. N = {group['N']}, "
-            f"d₀ = {group['d0']}, convention '{group['convention']}'.{repeats(some)}{setting(some)}"
+            f"d₀ = {group['d0']}, convention '{group['convention']}'.{repeats(some)}"
+            f"{RELEASED if any(map(is_released, some)) else ''}{setting(some)}"
         )
         figure = dotted(panels, [None, 1.0], looks)
         yield Drawing(f"{group['arm']}-{group['dataset']}-{group['convention']}", caption, figure)

@@ -16,6 +16,7 @@ from nc1fast.studies.figures.curves import (
     Curve,
     activations,
     beside,
+    is_width_sweep,
     ratios,
     written,
 )
@@ -94,12 +95,12 @@ def training(rows: Sequence[Row]) -> Iterator[Drawing]:
     some = [
         row
         for _, members in grouped(rows, ("arm",))
+        if not is_width_sweep(members)
         for row in select(beside(members), convention=members[0]["convention"])
     ]
     for arms in _families(some):
-        family = select(some, lambda row, arms=arms: row["arm"] in arms)
-        there = {_data_set(row) for row in select(family, arm=arms[0])}
-        family = select(family, lambda row, there=there: _data_set(row) in there)
+        there = {_data_set(row) for row in select(some, arm=arms[0])}
+        family = [row for row in some if row["arm"] in arms and _data_set(row) in there]
         for group, members in grouped(family, ("dataset",)):
             sheet = _changes_by_size(members, arms)
             if len({point.x for point in sheet.points() if point.value > 0}) < 2:

@@ -17,7 +17,7 @@ _BLANK = (
     (re.compile(r"<!--.*?-->", re.DOTALL), ""),
     (re.compile(r"\s+"), " "),
     (re.compile(r"> <"), "><"),
-    (re.compile(r' "|" (?=/?>)'), '"'),
+    (re.compile(r' (?="[ />])| (?=/>)'), ""),
 )
 _HEAD = '<style type="text/css">'
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.figures.collapse import repeats
-from nc1fast.studies.figures.curves import Curve, Point, levels, written
+from nc1fast.studies.figures.curves import Curve, Point, is_width_sweep, levels, written
 from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.looks import look_of, model_of
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
@@ -24,9 +24,9 @@ def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
     """NC1 against width for each arm whose networks differ in it; limiting kernels run through all widths."""
     for group, members in grouped(rows, ("arm", "activation", "convention")):
         trained = select(members, lambda row: row["model"] in _OF_WIDTH)
-        widths = sorted(distinct(trained, "width"))
-        if len(widths) < 2:
+        if not is_width_sweep(members):
             continue
+        widths = sorted(distinct(trained, "width"))
         panels: list[list[Panel | None]] = []
         for _, of_data in grouped(members, ("dataset", "N")):
             by_d0 = grouped(sorted(of_data, key=lambda row: row["d0"]), ("dataset", "N", "d0"))

@@ -71,7 +71,7 @@ def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
     caption = (
         "NC1 of trained erf networks, and of the kernels that might explain them, against the number of features d₀. A "
         "kernel explains the networks where its curve runs along theirs. Published prior: that of the published adaptive "
-        "kernel; matched prior: the prior and the noise of the networks. "
+        "kernel; matched prior: the prior and the noise of the networks."
         f"{collapse.repeats(drawn_rows)}{collapse.setting(drawn_rows)}"
     )
     sheet = Sheet([panels], collapse.FEATURES, collapse.NC1, height=3.8)
