@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe"),
@@ -34,7 +36,7 @@ class Browser:
         command = [str(CHROMIUM), *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         # the protocol's ends are the file descriptors 3 and 4 of the browser
         shell = f'exec "$@" 3<&{to_child} 4>&{from_child} 2>/dev/null'
-        self._process = subprocess.Popen(  # noqa: S603
+        self._process = subprocess.Popen(
             ["/bin/bash", "-c", shell, "bash", *command], pass_fds=(to_child, from_child)
         )
         os.close(to_child)
@@ -47,7 +49,7 @@ class Browser:
         for domain in ("Page", "Runtime", "Log"):
             self(f"{domain}.enable")
 
-    def __enter__(self) -> Browser:
+    def __enter__(self):
         return self
 
     def __exit__(self, *_: object) -> None:

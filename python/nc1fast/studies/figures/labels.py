@@ -49,13 +49,13 @@ def settle(figure: Any) -> None:
 
 def _join(figure: Any, name: Any, end: Any) -> None:
     """A thin line from the end of a curve, in pixels, to its name."""
-    points = figure.dpi / 72
-    ax = name.axes
-    start = ax.transAxes.transform(name.get_position()) + (points * (_GAP - 2), 0)
-    (x0, y0), (x1, y1) = figure.transFigure.inverted().transform([end + (4 * points, 0), start])
+    point = figure.dpi / 72
+    x, y = name.axes.transAxes.transform(name.get_position())
+    ends = [(end[0] + 4 * point, end[1]), (x + (_GAP - 2) * point, y)]
     line = require("matplotlib.lines", "study").Line2D
     style = {"linewidth": 0.6, "color": name.get_color(), "alpha": 0.7, "zorder": 0.5}
-    figure.add_artist(line([x0, x1], [y0, y1], transform=figure.transFigure, **style))
+    placed = figure.transFigure.inverted().transform(ends)
+    figure.add_artist(line(*placed.T, transform=figure.transFigure, **style))
 
 
 def apart(wanted: Sequence[float], gap: float) -> list[float]:
