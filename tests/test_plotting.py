@@ -106,7 +106,7 @@ def test_without_a_trained_network_the_figures_begin_with_any_tables_overview():
 
 def test_what_the_released_code_gives_is_dashed_and_open_and_has_a_colour_of_its_own(drawings):
     ax = panel(drawings["balanced-D1-nc1"], "erf, N = 1024")
-    colours = {}
+    colours: dict[bool, set[str]] = {}
     for container in ax.containers:
         line, is_released = container[0], container.get_label().endswith("released code")
         assert (line.get_linestyle() == "--") == is_released

@@ -110,7 +110,7 @@ def test_figures_are_told_to_those_who_do_not_see_them(drawings):
 
 
 def test_a_thing_has_one_colour_in_all_figures(drawings):
-    colours = {}
+    colours: dict[str, set[str]] = {}
     for drawing in drawings.values():
         for ax in drawing.figure.axes:
             for container in ax.containers:

@@ -263,7 +263,7 @@ def gzipped(data: bytes) -> str:
 
 
 def _svg_uri(svg: str) -> Any:
-    """An SVG as an address that is safe between double quotes: as text, which is shorter than in base 64."""
-    for character, code in (("%", "%25"), ("#", "%23"), ("&", "%26"), ('"', "'"), ("\n", " ")):
+    """An SVG as an address that is safe between single quotes: as text, which is shorter than in base 64."""
+    for character, code in (("%", "%25"), ("#", "%23"), ("&", "%26"), ("'", "%27"), ("\n", " ")):
         svg = svg.replace(character, code)
     return require("markupsafe", "study").Markup(f"data:image/svg+xml;charset=utf-8,{svg}")

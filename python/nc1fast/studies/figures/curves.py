@@ -67,7 +67,8 @@ def _point(x: Any, logs: Sequence[float]) -> Point:
     known = [log for log in logs if math.isfinite(log)]
     mean = mean_interval(known)
     ends = (mean.low, mean.high) if len(known) > 1 else (mean.middle, mean.middle)
-    return Point(x, *(10**log for log in (mean.middle, *ends)), len(logs) - len(known))
+    value, low, high = (10**log for log in (mean.middle, *ends))
+    return Point(x, value, low, high, len(logs) - len(known))
 
 
 def representations(

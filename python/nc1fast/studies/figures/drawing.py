@@ -37,7 +37,8 @@ STYLE = {
     "ytick.color": palette.MUTED,
     "ytick.left": False,
     "svg.hashsalt": "nc1fast",
-    "svg.fonttype": "path",
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # of the same proportions
+    "svg.fonttype": "none",  # words stay words, and files small
 }
 
 

@@ -13,6 +13,7 @@ from nc1fast.studies.figures.curves import (
     activations,
     beside,
     is_depth_curve,
+    is_width_sweep,
     levels,
     representations,
     written,
@@ -87,7 +88,7 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
         some = select(members, lambda row: row["state"] != "theory")
         if len(distinct(some, "depth")) > _MOST_DEPTHS:
             some = beside(some)  # the others are in `against_depth`
-        if group["arm"] in elsewhere or not activations(some):
+        if group["arm"] in elsewhere or is_width_sweep(some) or not activations(some):
             continue
         names = activations(some)
         panels = [

@@ -48,9 +48,10 @@ def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _over_widths(rows: Sequence[Row], widths: Sequence[int]) -> list[Curve]:
-    groups = {(model_of(r), r["state"]): [] for r in rows if r["state"] != "theory"}
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        groups.get((model_of(row), row["state"]), []).append(row)
+        if row["state"] != "theory":
+            groups.setdefault((model_of(row), row["state"]), []).append(row)
     curves = []
     for kind, some in sorted(groups.items(), key=lambda item: look_of(*item[0]).rank):
         if len(distinct(some, "width")) > 1:
