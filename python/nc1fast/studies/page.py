@@ -1,4 +1,4 @@
-"""What the template of the report is given: figures, findings, cells and terms, each as it stands on the page."""
+"""The parts of the report, as its template is given them: the answer, findings, figures, cells and terms."""
 
 from __future__ import annotations
 

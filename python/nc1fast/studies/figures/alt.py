@@ -1,4 +1,4 @@
-"""What a figure shows, in words, for those who do not see it: its panels, its axes, and where its curves begin and end."""
+"""Figures in words, for those who do not see them: panels, axes, and where curves begin and end."""
 
 from __future__ import annotations
 
