@@ -166,6 +166,17 @@ def test_svg_files_have_both_variants_and_a_transparent_page():
     assert re.search(rf"\.{page}\{{[^}}]*(opacity:0|fill:none)", light)
 
 
+def test_svg_files_say_what_the_figures_say(drawings):
+    for name in ("balanced-ntk-over-nngp", "depth-nc1", "digits-digits-papyan"):
+        drawing = drawings[name]
+        FigureCanvasAgg(drawing.figure).draw()
+        told = {t.get_text().strip() for t, _ in words(drawing.figure) if t.get_visible()} - {""}
+        root = ET.fromstring(figures.to_bytes(drawing, "svg"))
+        written = {"".join(e.itertext()).strip() for e in root.iter() if e.tag.endswith("}text")}
+        assert told == written
+        assert any(re.fullmatch(r"\d+\.\d+", word) for word in told)
+
+
 def test_names_are_written_as_they_are():
     odd = '<i>$x_1$ & "y"'
     rows = [{**r, "dataset": odd} for r in made.over_features(sizes=("64:64",), repeats=1)]

@@ -8,6 +8,7 @@ from nc1fast.studies.figures.palette import DARK
 
 _STYLE = re.compile(r' style="([^"]*)"')
 _NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{2,}")
+_TAG = re.compile(r"<[^>]*>")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _PATHS = re.compile(r'(?:<path d="[^"]*"([^/>]*)/>)(?:<path d="[^"]*"\1/>)+')
 _COURSE = re.compile(r'd="([^"]*)"')
@@ -33,8 +34,9 @@ def themed(svg: bytes) -> bytes:
         rule = match.group(1).replace(": ", ":").replace("; ", ";")
         return f' class="c{names.setdefault(rule, str(len(names)))}"'
 
-    head, found, rest = _compact(svg.decode()).partition(_HEAD)
-    rest = _short_names(_PATHS.sub(_joined, _STYLE.sub(named, rest)))
+    head, found, rest = _without_blanks(svg.decode()).partition(_HEAD)
+    rest = _TAG.sub(_rounded, _STYLE.sub(named, rest))
+    rest = _short_names(_PATHS.sub(_joined, rest))
     light = "".join(f".c{name}{{{rule}}}" for rule, name in names.items())
     dark = "".join(
         f".c{name}{{{on_dark}}}"
@@ -45,16 +47,19 @@ def themed(svg: bytes) -> bytes:
     return f"{head}{found}{sheet}{rest}".encode()
 
 
-def _compact(text: str) -> str:
-    """The text with short coordinates, without comments and without blanks that mean nothing."""
+def _without_blanks(text: str) -> str:
+    """The text without comments and without blanks that mean nothing."""
     for pattern, short in _BLANK:
         text = pattern.sub(short, text)
-    return _NUMBER.sub(lambda match: _rounded(match.group()), text)
+    return text
 
 
-def _rounded(text: str) -> str:
-    """A coordinate to one decimal; a scale as it is."""
-    return text if text.startswith("scale") else f"{float(text):.1f}".removesuffix(".0")
+def _rounded(tag: re.Match[str]) -> str:
+    """A tag with coordinates of one decimal; a scale stays as it is, and so do the words between tags."""
+    return _NUMBER.sub(
+        lambda m: m[0] if m[0].startswith("scale") else f"{float(m[0]):.1f}".removesuffix(".0"),
+        tag[0],
+    )
 
 
 def _short_names(text: str) -> str:
