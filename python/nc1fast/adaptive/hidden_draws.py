@@ -105,6 +105,7 @@ class HiddenDraws:
         n, N = len(weights), len(prior.X)
         rows = max(1, _TILE // N)
         self._spans = [slice(at, min(at + rows, n)) for at in range(0, n, rows)]
+        self._tiles: dict[int, Array] = {}  # by their first draw, where they are kept
         self._kept = 8 * n * N <= _KEPT
         settings = prior.settings
         self._floor = _FLOOR * settings.noise / settings.readout_variance  # e
@@ -171,11 +172,6 @@ class HiddenDraws:
     def _each(self, task: Callable[[slice], Array]) -> Iterator[Array]:
         with workers(self._threads) as spread:
             yield from spread(task, self._spans)
-
-    @cached_property
-    def _tiles(self) -> dict[int, Array]:
-        """Tiles of phi by their first draw, where they are kept."""
-        return {}
 
     def _tile(self, span: slice) -> Array:
         """The activations phi(X w) of some draws, shape (m, N)."""
