@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import erf, roots_hermitenorm
+from scipy.special import erf
 
 import nc1fast as nc
 from nc1fast.adaptive.hidden_draws import HiddenDraws, Prior
@@ -32,37 +32,40 @@ def _equation(gram, Y, noise, readout_variance, width):
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_one_feature_by_quadrature(activation, n_outputs):
-    """For d0 = 1 the law is a density on the line: a damped fixed point over Gauss-Hermite nodes knows no draws."""
+    """For d0 = 1 the law is a density on the line: a damped fixed point by the trapezoidal rule knows no draws."""
     X, Y = _data(12, 1, n_outputs)
     problem = {"noise": 0.05, "readout_variance": 0.7, "width": 30.0}
-    z, weights = roots_hermitenorm(400)
+    z = np.linspace(-9, 9, 6001)  # with a node at the kink of ReLU
     phi = PHI[activation](np.outer(z, X[:, 0]) * math.sqrt(1.3))
-    prior = weights / weights.sum()
-    p = prior
-    for _ in range(400):
+    density = np.exp(-(z**2) / 2)
+    prior = density / density.sum()
+    action = np.zeros_like(z)
+    for _ in range(300):
+        p = prior * np.exp(action.min() - action)
+        p /= p.sum()
         gram = (phi * p[:, None]).T @ phi
         S = np.einsum("ij,ij->i", phi @ _equation(gram, Y, **problem), phi)
-        tilted = prior * np.exp(S.min() - S)
-        p = (p + tilted / tilted.sum()) / 2
+        action = 0.8 * action + 0.2 * S
+    assert np.abs(S - action).max() < 1e-9
     solution = nc.adaptive.mean_field(
         X, Y, activation=activation, weight_variance=1.3, n_threads=1, **problem
     )
     assert solution.converged, solution.reason
     error = np.linalg.norm(solution.gram - gram) / np.linalg.norm(gram)
     prior_gram = nc.ConjugateKernel(activation, weight_variance=1.3)(X)
-    assert np.linalg.norm(prior_gram - gram) > 0.03 * np.linalg.norm(gram)  # it has learned
+    assert np.linalg.norm(prior_gram - gram) > 0.015 * np.linalg.norm(gram)  # it has learned
     assert error < 1e-3
     T = np.linalg.solve(0.7 * gram + 0.05 * np.eye(12), Y)
     np.testing.assert_allclose(solution.predictions, 0.7 * gram @ T, atol=2e-3)
     moment = 1.3 * (p * z**2).sum()
-    assert solution.second_moment[0, 0] == pytest.approx(moment, rel=2e-3)
+    assert solution.second_moment[0, 0] == pytest.approx(moment, rel=1e-2)
 
 
 @pytest.mark.parametrize("activation", ["erf", "relu", "gelu"])
 def test_infinite_noise_leaves_the_prior(activation):
     X, Y = _data()
     solution = nc.adaptive.mean_field(X, Y, noise=1e9, activation=activation, **FEW)
-    np.testing.assert_allclose(solution.gram, nc.ConjugateKernel(activation)(X), rtol=1e-8)
+    np.testing.assert_allclose(solution.gram, nc.ConjugateKernel(activation)(X), atol=1e-11)
     np.testing.assert_allclose(solution.second_moment, np.eye(3) / 3, atol=1e-8)
     assert solution.effective_sample_size == pytest.approx(4096)
 
@@ -159,6 +162,15 @@ def test_a_law_far_from_the_prior_is_not_called_converged():
     assert not solution.converged
     assert "effective sample size" in solution.reason
     assert solution.effective_sample_size < 200
+
+
+def test_a_law_in_the_tails_of_the_prior_is_not_called_converged():
+    """Here a fortieth of the law lies beyond 4.5 standard deviations of the prior, where there are no draws."""
+    X, Y = _data(12, 1)
+    problem = {"noise": 0.05, "readout_variance": 0.7, "width": 8}
+    solution = nc.adaptive.mean_field(X, Y, weight_variance=1.3, n_threads=1, **problem)
+    assert not solution.converged
+    assert "one draw" in solution.reason
 
 
 @pytest.mark.parametrize(

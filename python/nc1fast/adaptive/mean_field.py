@@ -36,7 +36,8 @@ _PER_ROW = (
 )
 _RESTS = 1e-6  # change of log p at which a descent is over,
 _BATCH_RESTS = 0.05  # and in a batch, relative to the first change, which is an error of the draws
-_EFFECTIVE = 200  # effective sample size below which no result counts as converged
+_EFFECTIVE = 200  # effective sample size below which no result counts as converged,
+_LARGEST = 0.005  # and weight of a single draw above which: the law reaches to where there are hardly any draws
 
 
 @ieee
@@ -227,6 +228,11 @@ def _verdict(descent: TiltDescent, residual: float) -> tuple[bool, str]:
         return (
             False,
             f"effective sample size {worth:.3g} < {_EFFECTIVE}: the law is far from the prior",
+        )
+    if (largest := float(descent.law.weights.max())) > _LARGEST:
+        return (
+            False,
+            f"one draw has {largest:.2g} > {_LARGEST:g} of the weight: the law lies in the prior's tails",
         )
     if descent.change > _RESTS:
         steps = f"after {descent.steps} steps"

@@ -56,7 +56,8 @@ class MeanFieldSolution:
     steps : int
         Iterations.
     converged : bool
-        Whether the iteration came to rest, residual <= tol, and the effective sample size is at least 200.
+        Whether the iteration came to rest, residual <= tol, the effective sample size is at least 200 and no draw has
+        more than 0.005 of the weight.
     reason : str
         Why so, in words.
     batch_grams : ndarray of shape (8, n_samples, n_samples)
