@@ -51,7 +51,7 @@ def mean_field(
     readout_variance: float = 1 / 128,
     width: float = 500,
     n_samples: int | None = None,
-    tol: float = 0.01,
+    tol: float = 0.02,
     max_iter: int = 200,
     seed: int = 0,
     n_threads: int | None = None,
@@ -80,7 +80,7 @@ def mean_field(
     n_samples : int, optional
         Draws of the hidden weights, rounded up to eight times a power of two. Default: 32,768 or 128 for each row,
         whichever is more.
-    tol : float, default 0.01
+    tol : float, default 0.02
         Residual on fresh draws up to which the result counts as converged. The iteration itself goes on until it rests.
     max_iter : int, default 200
         Most iterations.
