@@ -78,7 +78,7 @@ def mean_field(
     width : float, default 500
         Hidden units h.
     n_samples : int, optional
-        Draws of the hidden weights, rounded up to eight times a power of two. Default: 32,768 or 128 for each row,
+        Draws of the hidden weights, rounded up to eight times a power of two. Default: 32,768 or 64 for each row,
         whichever is more.
     tol : float, default 0.02
         Residual on fresh draws up to which the result counts as converged. The iteration itself goes on until it rests.
