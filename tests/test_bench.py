@@ -139,24 +139,6 @@ def test_plain_torch_does_what_the_package_does():
     assert trace.at(9)["loss"][0] == pytest.approx(loss, rel=1e-12)
 
 
-def test_mean_field_without_data_is_the_prior_and_with_them_leaves_it(monkeypatch):
-    pytest.importorskip("torch")
-    from bench import bench_langevin
-
-    from nc1fast import ConjugateKernel, datasets
-
-    monkeypatch.setattr(bench_langevin, "MEAN_FIELD_DRAWS", 20_000)
-    X, y = datasets.paper_d1(16, 4, seed=0)
-    nngp = ConjugateKernel("erf")(X)
-    K, sigma = bench_langevin.mean_field(X, y, 1e9, nngp)
-    np.testing.assert_allclose(K, nngp, atol=1e-6)
-    np.testing.assert_allclose(sigma, np.eye(4) / 4, atol=0.02)
-    K, sigma = bench_langevin.mean_field(X, y, 0.01, nngp)
-    along = np.full(4, 0.5)  # of the class means
-    assert along @ sigma @ along > 0.26
-    assert y @ K @ y > y @ nngp @ y
-
-
 def test_disagreement_is_noticed():
     good = expected("nngp-relu")
     bad = dataclasses.replace(good, nc1=good.nc1 * (1 + 1e-6))
