@@ -29,7 +29,8 @@ fails if every cell fails or is different, and depends on the data if cells, or 
 cell is decided, neither is the claim.
 
 On numbers with chance in them (`together`) many cells are judged at once. The first witness is the mean log ratio over all
-cells, whose interval is judged like that of a cell. The second are the cells at Bonferroni's level, 1 - .05/m for m cells, so
+cells, by repeat, whose interval is judged like that of a cell and has no word if the cells have fewer than six repeats in
+common. The second are the cells at Bonferroni's level, 1 - .05/m for m cells, so
 that with 95 % confidence none of them is called different, or same, by chance. The claim holds if the mean is the same and no
 cell different; it fails if the mean, or else some cell, is different and no cell (nor the mean) the same; it depends on the
 data if there is both; else it is undecided. Imprecision therefore never makes a claim hold, and one 95 % interval in many

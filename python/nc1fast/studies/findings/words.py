@@ -64,18 +64,21 @@ def show(interval: Interval) -> str:
     """An interval to the digits that its width deserves, "0.613 (0.601 to 0.625)"; without a width its middle alone."""
     if math.isnan(interval.low):
         return f"{interval.middle:.3g}"
-    n = _decimals((interval.high - interval.low) / 2)
+    n = _decimals(interval)
     middle, low, high = (f"{end:.{n}f}" for end in (interval.middle, interval.low, interval.high))
     return f"{interval.middle:.6g}" if low == high else f"{middle} ({low} to {high})"
 
 
-def _decimals(reach: float) -> int:
-    """Decimals that give the half width of an interval one digit, or two that begin with 1 or 2; at most five."""
+def _decimals(interval: Interval) -> int:
+    """Decimals that give the half width one digit, or two that begin with 1 or 2, and the lower end two; at most five."""
+    reach, low = (interval.high - interval.low) / 2, abs(interval.low)
     if reach <= 0:
         return _MOST_DECIMALS
     exponent = math.floor(math.log10(reach))
-    digits = 2 if reach < 3 * 10.0**exponent else 1
-    return min(max(digits - 1 - exponent, 0), _MOST_DECIMALS)
+    decimals = (1 if reach < 3 * 10.0**exponent else 0) - exponent
+    if low:
+        decimals = max(decimals, 1 - math.floor(math.log10(low)))
+    return min(max(decimals, 0), _MOST_DECIMALS)
 
 
 def tally(cells: Sequence[CellVerdict]) -> str:
