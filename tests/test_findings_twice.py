@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def erf_ntk_nngp(rows):
 
 
 # Finding: the rows it looks at, and the comparison of its cells
-JUDGED = {
+JUDGED: dict[str, Any] = {
     "a1": ("published", again.start_nngp),
     "a2": ("published", again.ntk_nngp),
     "a3": ("quiet", again.adaptive_nngp),
@@ -48,7 +49,7 @@ JUDGED = {
     "theory": ("all", again.theory),
 }
 # Further comparisons that its sentences, or the details of the claim, tell of
-BESIDE = {
+BESIDE: dict[str, list[Any]] = {
     "a1": [("all", again.conventions)],
     "a2": [("published", again.released_nngp)],
     "a3": [
@@ -166,7 +167,7 @@ def interval_is(match, cells):
 
 def counts_in(text):
     """The counts that a text tells, one mapping for each."""
-    found = []
+    found: list[Counter[str]] = []
     for verb, whole, both, one, some, first in COUNT.findall(text):
         n = int(whole or some or (2 if both else 1))
         if whole or both or one or first:
@@ -272,7 +273,7 @@ def random_rows(seed):
     rng = np.random.default_rng(seed)
     repeats = int(rng.choice([2, 6, 10]))
     rows = []
-    scatter = {}
+    scatter: dict[tuple[object, ...], tuple[float, float]] = {}
 
     def add(model, activation="erf", state="", **columns):
         name = (columns["arm"], columns["dataset"], columns["d0"], model, activation, state)

@@ -141,7 +141,7 @@ def together(cells: Sequence[CellVerdict]) -> str:
     decided = [cell for cell in cells if cell.verdict not in (TOO_FEW, UNDEFINED)]
     if not decided:
         return TOO_FEW if any(cell.verdict == TOO_FEW for cell in cells) else UNDEFINED
-    level = 1 - (1 - rules.CONFIDENCE) / len(decided)
+    level = 1 - (1 - rules.TOGETHER) / len(decided)
     words = [rules.nearness(ratio_interval(cell.ratios.values(), level)) for cell in decided]
     mean = pooled(decided)
     return rules.together(rules.nearness(mean) if mean.n >= rules.FEWEST else TOO_FEW, words)

@@ -30,9 +30,10 @@ cell is decided, neither is the claim.
 
 On numbers with chance in them (`together`) many cells are judged at once. The first witness is the mean log ratio over all
 cells, by repeat, whose interval is judged like that of a cell and has no word if the cells have fewer than six repeats in
-common. The second are the cells at Bonferroni's level, 1 - .05/m for m cells, so
-that with 95 % confidence none of them is called different, or same, by chance. The claim holds if the mean is the same and no
-cell different; it fails if the mean, or else some cell, is different and no cell (nor the mean) the same; it depends on the
+common. The second are the cells at Bonferroni's level, 1 - .01/m for m cells, so
+that with 99 % confidence none of them is called different, or same, by chance. The claim holds if the mean is the same and no
+cell different; it fails if the mean or some cell is different and neither the mean nor any cell the same, and if every cell is
+different; it depends on the
 data if there is both; else it is undecided. Imprecision therefore never makes a claim hold, and one 95 % interval in many
 that misses never makes it fail.
 """
@@ -63,6 +64,9 @@ WORDS = (HOLDS, EQUAL, FAILS, SAME, DIFFERENT, UNDECIDED, TOO_FEW, UNDEFINED)  #
 IN_FAVOUR, AGAINST = (HOLDS, EQUAL, SAME), (FAILS, DIFFERENT)
 CONFIDENCE = 0.95
 TOLERANCE = 0.05  # of a ratio: about the scatter at width 500, 1.2 to 1.8 over sqrt(width)
+TOGETHER = (
+    0.99  # confidence that of the cells of a claim on random numbers none has its word by chance
+)
 FEWEST = 6  # repeats that can pass a two-sided sign test at 1 - CONFIDENCE
 
 
@@ -160,13 +164,9 @@ def overall(words: Iterable[str]) -> str:
 
 def together(mean: str, cells: Sequence[str]) -> str:
     """Verdict of a claim on random numbers from the word of their mean and those of the cells at Bonferroni's level."""
-    same, different = SAME in cells, DIFFERENT in cells
-    if different and (same or mean == SAME):
-        return DEPENDS
-    if different:
-        return FAILS
-    if mean == DIFFERENT:
-        return DEPENDS if same else FAILS
+    witnesses = {mean, *cells}
+    if DIFFERENT in witnesses:
+        return FAILS if SAME not in witnesses or set(cells) == {DIFFERENT} else DEPENDS
     return HOLDS if mean == SAME else UNDECIDED
 
 
