@@ -195,7 +195,8 @@ def langevin(**models):
 
 def test_branches_are_counted_where_the_table_has_them():
     rows = data(NNGP=1.0, Adaptive=0.6)
-    assert not [s for s in claim(rows, "A3").finding.sentences if "starts" in s]
+    untold = claim(on(rows, starts=0), "A3").finding.sentences
+    assert not [s for s in untold if "starts" in s]
     one = on(rows, starts=5, branches=1, branch_nc1="")
     assert "From 5 starts each, 0 of 2 cells" in sentence(claim(one, "A3").finding, "starts")
     several = [
@@ -262,6 +263,11 @@ def test_networks_of_depth_three_have_a_finding_of_their_own():
     assert "1.2 at d₀ = 8" in sentence(found, "NC1(NTK of the network)/NC1(NNGP)")
     assert claim(rows, "A1").finding.verdict == UNDEFINED
     assert finding(data(NNGP=1.0, **network), "deeper") is None
+    shallow = data(**{"network:start": 1.0, "network:end": 0.9}) + on(
+        data(**{"network:start": 1.0, "network:end": 0.1}), arm="langevin", noise=0.1
+    )
+    told = sentence(finding(rows + shallow, "deeper"), "on the same data")
+    assert told.startswith("D1, erf, 2: NC1(T)/NC1(0) on the same data, ratio 0.9 at d₀ = 1")
 
 
 def test_networks_of_several_widths_have_a_finding_of_their_own():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections import Counter, defaultdict
@@ -75,7 +76,12 @@ BESIDE: dict[str, list[Any]] = {
         ("noisy", partial(again.adaptive_nngp, model="mean field")),
         ("noisy", again.adaptive_nngp),
     ],
-    "deeper": [("deeper", again.moved), ("deeper", again.ntk_nngp), ("deeper", again.own_ntk_nngp)],
+    "deeper": [
+        ("beside deeper", again.moved),
+        ("deeper", again.moved),
+        ("deeper", again.ntk_nngp),
+        ("deeper", again.own_ntk_nngp),
+    ],
     "widths": [("widths", again.moved)],
 }
 # Columns that name the group of a sentence
@@ -259,9 +265,24 @@ def counted(course):
     )
 
 
+def committed():
+    """The rows of the committed table; columns that it lacks have the value of rows without a search."""
+    with (PAPER / "table.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    return [
+        {
+            column.name: column.parse(line[column.name])
+            if column.name in line
+            else table.NO_SEARCH[column.name]
+            for column in table.COLUMNS
+        }
+        for line in lines
+    ]
+
+
 @pytest.mark.slow
 def test_the_committed_table_gives_the_same_verdicts_counts_and_intervals():
-    rows, _ = table.read(PAPER)
+    rows = committed()
     seen, checked = compare_reports(rows)
     assert {"a1", "a2", "a3", "a4", "released-ntk", "labels", "own-ntk", "theory"} <= seen
     assert checked > 300

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.compare import pooled
+from nc1fast.studies.findings.compare import pooled, same_data
 from nc1fast.studies.findings.finding import Finding, estimated
 from nc1fast.studies.findings.words import average, by, count, extremes, ratio_words, show
 from nc1fast.studies.library.paper.findings import pairings
@@ -29,6 +29,7 @@ def deeper(rows: Sequence[Row]) -> Finding | None:
         f"Over all cells NC1(network at start)/NC1(NNGP) is {average(start)}; NC1 {count(start)}.",
         *_told("NC1(network at start)/NC1(NNGP)", start),
         *_told("NC1(T)/NC1(0)", moved),
+        *_told("NC1(T)/NC1(0) on the same data", _shallow(rows, moved)),
         *_told("NC1(NTK)/NC1(NNGP)", pairings.ntk_against_nngp(some)),
         *_told("NC1(NTK of the network)/NC1(NNGP)", pairings.own_ntk_against_nngp(some)),
     ]
@@ -41,6 +42,13 @@ def deeper(rows: Sequence[Row]) -> Finding | None:
         sentences,
         start,
     )
+
+
+def _shallow(rows: Sequence[Row], moved: Sequence[CellVerdict]) -> list[CellVerdict]:
+    """The change by training of networks of one hidden layer, Langevin ones left out, on the data of deeper ones."""
+    noisy = pairings.langevin_arms(rows)
+    some = select(pairings.published(rows), lambda row: row["arm"] not in noisy)
+    return same_data(pairings.network_end_against_start(some), moved, "activation")
 
 
 def widths(rows: Sequence[Row]) -> Finding | None:
