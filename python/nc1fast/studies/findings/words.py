@@ -62,6 +62,8 @@ def count(cells: Sequence[CellVerdict]) -> str:
 
 def show(interval: Interval) -> str:
     """An interval to the digits that its width deserves, "0.613 (0.601 to 0.625)"; without a width its middle alone."""
+    if math.isnan(interval.middle):
+        return "undefined"
     if math.isnan(interval.low):
         return f"{interval.middle:.3g}"
     n = _decimals(interval)
@@ -90,7 +92,7 @@ def extremes(cells: Sequence[CellVerdict]) -> str:
     """The range of the cells' ratios, "from 0.406 to 0.861 over the cells"; that of a single cell with its interval."""
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if not known:
-        return "not defined"
+        return "undefined"
     if len(known) == 1:
         return show(known[0].interval)
     low, high = (f"{end(cell.ratio for cell in known):.3g}" for end in (min, max))
@@ -111,7 +113,7 @@ def ratio_words(cells: Sequence[CellVerdict]) -> str:
     """The ratio at each d0 with its interval, then the range over the cells if there are more of these than of d0."""
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if not known:
-        return "the ratio is not defined"
+        return "ratio undefined"
     told = f"ratio {along_d0(known)}"
     return f"{told}, {extremes(known)}" if len(known) > len(by_d0(known)) else told
 

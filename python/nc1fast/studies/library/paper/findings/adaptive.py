@@ -75,10 +75,9 @@ def _sentences(rows: Sequence[Row], priors: dict[str, list[CellVerdict]]) -> lis
     """The level under each prior, and where the prior decides it."""
     sentences = []
     for name, cells in priors.items():
-        for prior, members in by(cells, "noise", "weight_variance"):
-            sentences.append(
-                f"{name.capitalize()} (noise, variances: {prior}): it {count(members)}."
-            )
+        for _, members in by(cells, "noise", "weight_variance"):
+            prior = "noise {noise:g}, variances {weight_variance}".format_map(members[0].cell)
+            sentences.append(f"{name.capitalize()} ({prior}): it {count(members)}.")
             sentences += each(members, "arm", "dataset")
         if not cells:
             sentences.append(f"{name.capitalize()}: {ABSENT}.")

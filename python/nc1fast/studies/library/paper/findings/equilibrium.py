@@ -73,7 +73,8 @@ def _share(rows: Sequence[Row], cells: Sequence[CellVerdict], model: str) -> str
     networks = same_data(pairings.network_end_against_start(rows), cells, *_NETWORK)
     goals = {d0: math.log(pooled(own).middle) for d0, own in by_d0(networks)}
     shares = [math.log(pooled(own).middle) / goals[d0] for d0, own in by_d0(kernels) if goals[d0]]
+    shares = [share for share in shares if math.isfinite(share)]
     if not shares:
-        return "none"
+        return "an undefined share"
     low, high = f"{100 * min(shares):.0f} %", f"{100 * max(shares):.0f} %"
     return low if low == high else f"{low} to {high}"

@@ -35,7 +35,9 @@ def deeper(rows: Sequence[Row]) -> Finding | None:
     ]
     return estimated(
         "deeper",
-        f"Training networks of depth {depths} changes their NC1 by a factor {extremes(moved)}",
+        f"Training networks of depth {depths} changes their NC1 by a factor {extremes(moved)}"
+        if moved
+        else f"Networks of depth {depths} at their start",
         "The features of networks of more than one hidden layer have, at their start, the NC1 of the NNGP of their depth, "
         "within 5 % in the mean over all cells.",
         "NC1(network at start)/NC1(NNGP)",
@@ -67,7 +69,7 @@ def widths(rows: Sequence[Row]) -> Finding | None:
         )
     return estimated(
         "widths",
-        f"From width {_ends(moved)}",
+        f"From width {_ends(moved)}" if moved else "Networks of several widths at their start",
         "The features of networks at their start have the NC1 of the NNGP, whatever the width, within 5 % in the mean over "
         "all cells.",
         "NC1(network at start)/NC1(NNGP)",
