@@ -90,7 +90,7 @@ def _sentences(rows: Sequence[Row], priors: dict[str, list[CellVerdict]]) -> lis
 
 def _turned(published: Sequence[CellVerdict], matched: Sequence[CellVerdict]) -> str:
     """Where the verdict depends on the prior: the d0 at which the words of cells on the same data differ."""
-    beside = {_data(cell): cell.verdict for cell in published}
+    beside = {_data(cell): cell.verdict for cell in reversed(published)}  # the first arm counts
     shared = [cell for cell in matched if _data(cell) in beside]
     turned = [cell for cell in shared if beside[_data(cell)] != cell.verdict]
     if not shared:
