@@ -265,7 +265,7 @@ def test_cells_without_power_stay_out_of_a_mean_of_those_that_have_it():
     upper = [*repeated("NTK", [2.0] * 6), *repeated("NTK", [50.0] * 5, d0=9)]
     cells = compare(upper, [{**r, "model": "NNGP", "nc1": 1.0} for r in upper], KIND)
     assert pooled(cells).middle == pytest.approx(2)
-    assert average(cells).startswith("2 in the mean of the 1 with 6 repeats or more, ")
+    assert average(cells).startswith("2 in the mean of the 1 cell with 6 repeats or more, ")
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ class Evidence:
     def of(self, sentence):
         """The groups that a sentence names before its colon; all frames if it names none."""
         name = re.split(r": |, ratio", sentence)[0].removeprefix("Width ").removeprefix("Sizes ")
-        name = name.rpartition("start, ")[2]
+        name = re.split("start, |prior, ", name)[-1]
         return self.named.get(name, self.frames)
 
 
@@ -232,7 +232,9 @@ def compare_reports(rows):
     for claim in claims(rows):
         evidence = seen.get(claim.finding.key) or Evidence(sets, claim.finding.key)
         assert claim.counts == Counter(evidence.cells.word)
-        checked += sum(check(text, evidence) for text in (claim.number, *claim.details))
+        checked += sum(
+            check(text, evidence) for text in (*claim.number.split("; "), *claim.details)
+        )
     return set(seen), checked
 
 

@@ -99,13 +99,20 @@ def extremes(cells: Sequence[CellVerdict]) -> str:
     return f"{low} in all cells" if low == high else f"from {low} to {high} over the cells"
 
 
+def ranges(cells: Sequence[CellVerdict], prefix: str = "") -> str:
+    """The range of each data set: "D1: from 1 to 3.95 over the cells; D2: from 1 to 3.26 over the cells"."""
+    return "; ".join(f"{prefix}{name}: {extremes(own)}" for name, own in by(cells, "dataset"))
+
+
 def average(cells: Sequence[CellVerdict]) -> str:
-    """The mean over the cells with its interval, then their range: "1.99 (1.98 to 2.01) in the mean, from 1 to 3.97 ..."."""
+    """The mean over like cells with its interval, then their range: "0.995 (0.988 to 1.001) in the mean, from 0.9 to 1.1 ..."."""
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if len(known) < 2:
         return extremes(cells)
     powered = sum(cell.n >= FEWEST for cell in known)
-    which = f" of the {powered} with {FEWEST} repeats or more" if 0 < powered < len(known) else ""
+    which = ""
+    if 0 < powered < len(known):
+        which = f" of the {powered} cell{'s' * (powered > 1)} with {FEWEST} repeats or more"
     return f"{show(pooled(cells))} in the mean{which}, {extremes(cells)}"
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.finding import Claim, Finding
+from nc1fast.studies.findings.finding import Finding, line
 from nc1fast.studies.findings.rules import overall
 from nc1fast.studies.findings.words import (
     ABSENT,
     along_d0,
-    average,
     by,
     by_d0,
     count,
-    counts,
     each,
     extremes,
+    ranges,
     repeats,
     tally,
 )
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.tidy import Row
 
 NEEDS_BOTH = "needs both priors"
@@ -58,9 +58,8 @@ def adaptive_kernel(rows: Sequence[Row]) -> Claim:
         tuple(_sentences(quiet, priors) + _trend(published)) if cells else (),
         tuple(cells),
     )
-    told = [f"{name}: {average(members)}" for name, members in priors.items() if members]
-    number = "; ".join(told) or ABSENT
-    return Claim("A3", finding, counts(cells), number, tuple(_details(quiet)))
+    told = [ranges(members, f"{name}, ") for name, members in priors.items() if members]
+    return line("A3", finding, "; ".join(told), _details(quiet))
 
 
 def _by_prior(cells: Sequence[CellVerdict]) -> dict[str, list[CellVerdict]]:
