@@ -274,7 +274,9 @@ def test_networks_of_several_widths_have_a_finding_of_their_own():
     for width, start, end in ((64, 1.25, 0.5), (500, 1.0, 0.9)):
         rows += on(data(**{"network:start": start, "network:end": end}), width=width)
     found = finding(rows, "widths")
-    assert found.title == "From width 64 to 500 NC1(T)/NC1(0) goes from 0.4 to 0.9"
+    assert found.title == (
+        "NC1(T)/NC1(0) is 0.4 in all cells at width 64, 0.9 in all cells at width 500"
+    )
     assert [s.partition(":")[0] for s in found.sentences] == ["Width 64", "Width 500"]
     assert "NNGP) is different in both cells, ratio 1.25 at d₀ = 1" in found.sentences[0]
     assert found.verdict == DEPENDS
