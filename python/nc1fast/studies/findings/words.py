@@ -66,7 +66,7 @@ def show(interval: Interval) -> str:
         return f"{interval.middle:.3g}"
     n = _decimals((interval.high - interval.low) / 2)
     middle, low, high = (f"{end:.{n}f}" for end in (interval.middle, interval.low, interval.high))
-    return f"{interval.middle:.3g}" if low == high else f"{middle} ({low} to {high})"
+    return f"{interval.middle:.6g}" if low == high else f"{middle} ({low} to {high})"
 
 
 def _decimals(reach: float) -> int:
@@ -99,12 +99,8 @@ def average(cells: Sequence[CellVerdict]) -> str:
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if len(known) < 2:
         return extremes(cells)
-    powered = [cell for cell in known if cell.n >= FEWEST] or known
-    which = (
-        ""
-        if len(powered) == len(known)
-        else f" of the {len(powered)} cells with {FEWEST} repeats or more"
-    )
+    powered = sum(cell.n >= FEWEST for cell in known)
+    which = f" of the {powered} with {FEWEST} repeats or more" if 0 < powered < len(known) else ""
     return f"{show(pooled(cells))} in the mean{which}, {extremes(cells)}"
 
 
