@@ -36,13 +36,11 @@ Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
 ConventionName: TypeAlias = conventions.Convention
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        help="A file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of CIFAR), a folder "
-        "of MNIST, CIFAR or a Hugging Face data set, or the word digits (scikit-learn's)."
-    ),
-]
+DATA_HELP = (
+    "a file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of CIFAR), a folder of MNIST, "
+    "CIFAR or a Hugging Face data set, or the word digits (scikit-learn's)."
+)
+Data = Annotated[str, typer.Argument(help=f"{DATA_HELP[0].upper()}{DATA_HELP[1:]}")]
 Labels = Annotated[
     str | None,
     typer.Option(
