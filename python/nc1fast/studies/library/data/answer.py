@@ -41,7 +41,7 @@ def answer(rows: Sequence[Row]) -> Answer | None:
     tables = _tables(networks)
     uncertainty = (
         "NC1 is the geometric mean over the repeats, in brackets its "
-        f"{CONFIDENCE:.0%} Student interval; a distance is the mean of |log NC1(model)/NC1(network at the end)|, network by "
+        f"{100 * CONFIDENCE:.0f} % Student interval; a distance is the mean of |log NC1(model)/NC1(network at the end)|, network by "
         "network. The nearest kernel has the least mean distance; kernels that cannot be told from it are marked with it."
     )
     return Answer(QUESTION, tuple(sentences), tuple(tables), uncertainty if tables else "")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from nc1fast.studies import figures
 from nc1fast.studies.figures import collapse
-from nc1fast.studies.figures.curves import activations, representations, written
+from nc1fast.studies.figures.curves import Curve, activations, levels, representations, written
 from nc1fast.studies.figures.drawing import Drawing
-from nc1fast.studies.figures.looks import model_of
+from nc1fast.studies.figures.looks import look_of, model_of, variant
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.findings.checks import LIMITING
 from nc1fast.studies.library.data.rows import first_convention
@@ -17,11 +17,11 @@ from nc1fast.studies.summary import distinct, grouped, select
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nc1fast.studies.figures.curves import Curve
     from nc1fast.studies.tidy import Row
 
 _SHOWN = (  # (model, state)
     ("data", ""),
+    ("mean field", ""),
     ("NNGP", ""),
     ("NTK", ""),
     ("network", "start"),
@@ -68,10 +68,26 @@ def _curves(rows: Sequence[Row], activation: str, n: int) -> list[Curve]:
     """Limiting kernels and the data at the largest N, beside networks and adaptive kernels wherever they are."""
     of_all = select(rows, lambda row: (model_of(row), row["state"]) in _SHOWN)
     own = select(
-        of_all, lambda row: row["N"] == n or row["model"] not in LIMITING, activation=activation
+        of_all,
+        lambda row: row["N"] == n or row["model"] not in LIMITING,
+        activation=activation,
     )
     depths = sorted(distinct(own, "depth"))
-    level = [
-        {**row, "depth": depth} for row in select(of_all, model="data", N=n)[:1] for depth in depths
-    ]
-    return representations([*own, *level], "depth")[0]
+    data = select(of_all, model="data", N=n)[:1]
+    level = [{**row, "depth": depth} for row in data for depth in depths]
+    plain = select(own, lambda row: row["model"] != "AdaptiveKernel")
+    return [*representations([*level, *plain], "depth")[0], *_adaptive(own)]
+
+
+def _adaptive(rows: Sequence[Row]) -> list[Curve]:
+    """Adaptive kernels, each with its noise where there are several."""
+    curves = []
+    some = select(rows, model="AdaptiveKernel")
+    noises = distinct(some, "noise")
+    for cell, members in grouped(some, ("state", "noise", "weight_variance")):
+        look = look_of("AdaptiveKernel", cell["state"])
+        suffix = f", noise {cell['noise']:g}" if len(noises) > 1 and not cell["state"] else ""
+        curves.append(
+            Curve(variant(look, suffix, noises.index(cell["noise"])), levels(members, "depth"))
+        )
+    return curves

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import checks, depth, present
 from nc1fast.studies.findings.finding import Finding, estimated, judged
-from nc1fast.studies.findings.words import each
+from nc1fast.studies.findings.words import count, ratio_words, subject, where
 from nc1fast.studies.library.data.fitting import MOST_FEATURES
 from nc1fast.studies.library.data.rows import first_convention
-from nc1fast.studies.library.paper.findings import differences, pairings
+from nc1fast.studies.library.paper.findings import pairings
 from nc1fast.studies.summary import distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -38,10 +38,25 @@ class _Comparison:
         """The finding, by `judged` or `estimated`; None without cells."""
         if not (cells := self.compare(rows)):
             return None
-        told = each(cells, *self.columns)
+        told = [
+            f"{name}: {subject(members)} {count(members)}; {ratio_words(members)}.{where(members)}"
+            for name, members in _by(cells, self.columns)
+        ]
         return make(self.key, self.title, self.statement, self.ratio_name, told, cells)
 
 
+def _by(
+    cells: Sequence[CellVerdict], columns: Sequence[str]
+) -> list[tuple[str, list[CellVerdict]]]:
+    """Groups (name, cells) of cells that agree in the columns; a number has the name of its column before it."""
+    groups: dict[str, list[CellVerdict]] = {}
+    for cell in cells:
+        words = (_NAMES.get(column, "{}").format(cell.cell[column]) for column in columns)
+        groups.setdefault(", ".join(words).replace(":", " and "), []).append(cell)
+    return list(groups.items())
+
+
+_NAMES = {"depth": "depth {}", "noise": "noise {:g}", "weight_variance": "weight variances {}"}
 _EXACT = (
     _Comparison(
         "ntk-nngp",
@@ -75,6 +90,14 @@ _EXACT = (
         pairings.shuffled_against_true,
         ("dataset", "activation", "noise"),
     ),
+    _Comparison(
+        "released-ntk",
+        "The erf NTK of the released code",
+        "NC1(NTK) ≥ NC1(NNGP), with the erf NTK that the released code gives.",
+        "NC1(released erf NTK)/NC1(NNGP)",
+        pairings.released_ntk_against_nngp,
+        ("dataset",),
+    ),
 )
 _RANDOM = (
     _Comparison(
@@ -106,7 +129,7 @@ def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
             "Kernels": [exact["ntk-nngp"], depth.over_depth(some), exact["erf-relu"]],
             "Trained networks": [random["training"], random["start"]],
             "Learning the labels": [exact["adaptive"], exact["labels"]],
-            "The released code on these data": [differences.released_erf_ntk(some)],
+            "The released code on these data": [exact["released-ntk"]],
             "Beside these": [checks.theory(some), scope(some), checks.unusual(rows)],
         }
     )
