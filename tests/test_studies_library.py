@@ -136,5 +136,7 @@ def test_a_study_that_says_nothing_more_is_told_by_the_common_kit(tmp_path):
     assert plain.draw([], []) == []
 
 
-def test_a_study_of_the_user_is_told_as_the_paper_is():
-    assert library.told_as("mine") is library.told_as("paper") is library.STUDIES["paper"]
+def test_a_study_of_the_user_is_told_as_one_of_data():
+    assert library.told_as("paper") is library.STUDIES["paper"]
+    for name in ("mine", "data", ""):
+        assert library.told_as(name) is library.STUDIES["data"]

@@ -89,7 +89,7 @@ def load_data(
     """
     design, fit = _load_built_in("data", preset or "quick"), library.STUDIES["data"].fit
     assert fit is not None
-    described: dict[str, Any] = {"scale": scale, "name": _name_of(Path(path))}
+    described: dict[str, Any] = {"scale": scale, "name": name_of(Path(path))}
     if str(path) == "digits":
         return fit(
             design, Digits.model_validate({"source": "digits", **described}), networks=networks
@@ -98,9 +98,9 @@ def load_data(
     return fit(design, File.model_validate(described), networks=networks)
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: str | Path) -> str:
     """The name of a data set from that of its file or folder, without endings, in the letters that a name may have."""
-    stem = re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", path.absolute().name)
+    stem = re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", Path(path).absolute().name)
     return re.sub(r"[^A-Za-z0-9 ._+-]", "-", stem).lstrip(" ._+-")[:_LONGEST] or "data"
 
 
