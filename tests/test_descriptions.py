@@ -234,10 +234,7 @@ TOLD = {
     "one of several numbers, without the noise of the alternatives": (
         ARM.format(data=DATA, kernels="{kernel: NNGP, activation: relu, weight_variance: [1, x]}"),
         "[1, x]",
-        (
-            "arms.0.kernels.0.weight_variance.1: input should be a valid number, unable to parse string as a number, "
-            "got 'x'"
-        ),
+        ("arms.0.kernels.0.weight_variance.1: must be a number, got 'x'"),
     ),
     "a key that is missing": (
         more("adaptive: [{width: 500}]"),
