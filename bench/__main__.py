@@ -24,6 +24,7 @@ NAMES = (
     "adaptive",
     "networks",
     "langevin",
+    "mean_field",
     "estimators",
     "coverage",
 )

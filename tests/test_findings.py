@@ -265,7 +265,7 @@ def test_cells_without_power_stay_out_of_a_mean_of_those_that_have_it():
     upper = [*repeated("NTK", [2.0] * 6), *repeated("NTK", [50.0] * 5, d0=9)]
     cells = compare(upper, [{**r, "model": "NNGP", "nc1": 1.0} for r in upper], KIND)
     assert pooled(cells).middle == pytest.approx(2)
-    assert average(cells).startswith("2 in the mean of the 1 with 6 repeats or more, ")
+    assert average(cells).startswith("2 in the mean of the 1 cell with 6 repeats or more, ")
 
 
 @pytest.mark.parametrize(
@@ -301,6 +301,7 @@ def test_cells_are_counted_in_words(holds, equal, fails, words):
         ((1.0, 1.0, 1.0), "1"),
         ((1.00145, 1.0014499, 1.0014501), "1.00145"),
         ((2.0, math.nan, math.nan), "2"),
+        ((math.nan, math.nan, math.nan), "undefined"),
     ],
 )
 def test_intervals_are_shown_to_the_digits_of_their_width(ends, words):
@@ -313,5 +314,5 @@ def test_a_range_over_cells_is_named_as_one():
     assert extremes(cells) == "from 1 to 4 over the cells"
     assert extremes(cells[:1]) == "1"
     assert extremes([*cells[:1], *cells[:1]]) == "1 in all cells"
-    assert extremes([]) == "not defined"
+    assert extremes([]) == "undefined"
     assert average(cells) == "2 in the mean, from 1 to 4 over the cells"

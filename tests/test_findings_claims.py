@@ -76,7 +76,7 @@ def test_a2_and_the_released_erf_ntk():
     stands = data(NNGP=1.0, NTK=2.0, released={1: 1.2, 8: 0.98})
     told = claim(stands, "A2")
     assert (told.finding.verdict, told.counts) == (HOLDS, {HOLDS: 2})
-    assert told.number == "2 in the mean, 2 in all cells"
+    assert told.number == "D1: 2 in all cells"
     assert (
         sentence(told, "Released code")
         == "Released code, erf: holds in 1 of 2 cells and fails in 1; ratio from 0.98 to 1.2 over the cells."
@@ -148,10 +148,9 @@ def test_a3_says_where_the_prior_decides():
     )
     assert "ratio 0.6 at d₀ = 1, 5 at d₀ = 8" in sentence(told.finding, "balanced, D1: it")
     assert "ratio 0.95 at d₀ = 1, 0.95 at d₀ = 8" in sentence(told.finding, "matched, D1: it")
-    assert told.number.startswith(
-        "published prior: 1.73205 in the mean, from 0.6 to 5 over the cells;"
+    assert told.number == (
+        "published prior, D1: from 0.6 to 5 over the cells; matched prior, D1: 0.95 in all cells"
     )
-    assert "matched prior: 0.95 in the mean" in told.number
     agree = claim(rows + matched(rows), "A3")
     assert "in 0 of the 2 cells that have both." in sentence(agree.finding, "The prior decides")
 
@@ -195,7 +194,8 @@ def langevin(**models):
 
 def test_branches_are_counted_where_the_table_has_them():
     rows = data(NNGP=1.0, Adaptive=0.6)
-    assert not [s for s in claim(rows, "A3").finding.sentences if "starts" in s]
+    untold = claim(on(rows, starts=0), "A3").finding.sentences
+    assert not [s for s in untold if "starts" in s]
     one = on(rows, starts=5, branches=1, branch_nc1="")
     assert "From 5 starts each, 0 of 2 cells" in sentence(claim(one, "A3").finding, "starts")
     several = [
@@ -262,6 +262,11 @@ def test_networks_of_depth_three_have_a_finding_of_their_own():
     assert "1.2 at d₀ = 8" in sentence(found, "NC1(NTK of the network)/NC1(NNGP)")
     assert claim(rows, "A1").finding.verdict == UNDEFINED
     assert finding(data(NNGP=1.0, **network), "deeper") is None
+    shallow = data(**{"network:start": 1.0, "network:end": 0.9}) + on(
+        data(**{"network:start": 1.0, "network:end": 0.1}), arm="langevin", noise=0.1
+    )
+    told = sentence(finding(rows + shallow, "deeper"), "on the same data")
+    assert told.startswith("D1, erf, 2: NC1(T)/NC1(0) on the same data, ratio 0.9 at d₀ = 1")
 
 
 def test_networks_of_several_widths_have_a_finding_of_their_own():
@@ -269,7 +274,9 @@ def test_networks_of_several_widths_have_a_finding_of_their_own():
     for width, start, end in ((64, 1.25, 0.5), (500, 1.0, 0.9)):
         rows += on(data(**{"network:start": start, "network:end": end}), width=width)
     found = finding(rows, "widths")
-    assert found.title == "From width 64 to 500 NC1(T)/NC1(0) goes from 0.4 to 0.9"
+    assert found.title == (
+        "NC1(T)/NC1(0) is 0.4 in all cells at width 64, 0.9 in all cells at width 500"
+    )
     assert [s.partition(":")[0] for s in found.sentences] == ["Width 64", "Width 500"]
     assert "NNGP) is different in both cells, ratio 1.25 at d₀ = 1" in found.sentences[0]
     assert found.verdict == DEPENDS

@@ -143,6 +143,9 @@ def subsets(rows):
     deep = mine[mine.model.isin(["NNGP", "NTK"]) & (mine.depth != 2)].arm
     published = mine[~mine.arm.isin(deep) & ~several[mine.index]]
     noisy = published.arm.isin(nets[nets.noise.notna()].arm)
+    deeper = one[one.arm.isin(nets[nets.depth > 2].arm)]
+    data = ["dataset", "N", "d0", "sizes"]
+    beside = deeper.loc[deeper.model == "network", data].drop_duplicates()
     return {
         "all": t,
         "published": published,
@@ -150,7 +153,8 @@ def subsets(rows):
         "noisy": published[noisy],
         "elsewhere": one[~claimed & ~counter],
         "counter": one[counter],
-        "deeper": one[one.arm.isin(nets[nets.depth > 2].arm)],
+        "deeper": deeper,
+        "beside deeper": published[~noisy].merge(beside, on=data),
         "widths": one[several],
     }
 

@@ -11,7 +11,7 @@ The draws' own Q^ = mean phi phi^T differs from Q0, and that error is taken out 
     C = R (R M R)^(-1/2) R,   R^2 = Q0 + e I,   M = Q^ + e I,   C M C = Q0 + e I,
 
 of all such maps the one that moves phi least in mean square, so that sums with weights that vary little are nearly free
-of error. e is a small part of the noise; directions of Q0 below it do not matter.
+of error. e is a small part of the noise and of Q0; directions of Q0 below it do not matter.
 Source: Owen (1998), scrambling; Owen (2013), Monte Carlo theory, methods and examples, chapters 8 and 9;
 Givens & Shortt (1984), the least map between Gaussian laws.
 """
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 N_BATCHES = 8
 _LEADING = 64  # directions that get a Sobol sequence
 _INSIDE = 2.0**-33  # keeps the uniform numbers, multiples of 2^-32, off 0 and 1
-_FLOOR = 0.01  # e, in units of the noise that Q sees, s2/sa2
+_FLOOR = 0.01  # e, in units of the noise that Q sees, s2/sa2,
+_RESOLVED = 1e-4  # and at most so much of the mean diagonal of Q0
 _TILE = 1 << 20  # numbers in a tile of phi: 8 MiB
 _KEPT = (
     1 << 28
@@ -105,9 +106,12 @@ class HiddenDraws:
         n, N = len(weights), len(prior.X)
         rows = max(1, _TILE // N)
         self._spans = [slice(at, min(at + rows, n)) for at in range(0, n, rows)]
+        self._tiles: dict[int, Array] = {}  # by their first draw, where they are kept
         self._kept = 8 * n * N <= _KEPT
         settings = prior.settings
-        self._floor = _FLOOR * settings.noise / settings.readout_variance  # e
+        seen = _FLOOR * settings.noise / settings.readout_variance
+        resolved = _RESOLVED * float(np.trace(prior.gram)) / N
+        self._floor = min(seen, resolved) or seen  # e
         self._threads = thread_count(settings.n_threads)
 
     def __len__(self) -> int:
@@ -171,11 +175,6 @@ class HiddenDraws:
     def _each(self, task: Callable[[slice], Array]) -> Iterator[Array]:
         with workers(self._threads) as spread:
             yield from spread(task, self._spans)
-
-    @cached_property
-    def _tiles(self) -> dict[int, Array]:
-        """Tiles of phi by their first draw, where they are kept."""
-        return {}
 
     def _tile(self, span: slice) -> Array:
         """The activations phi(X w) of some draws, shape (m, N)."""

@@ -36,7 +36,8 @@ _PER_ROW = (
 )
 _RESTS = 1e-6  # change of log p at which a descent is over,
 _BATCH_RESTS = 0.05  # and in a batch, relative to the first change, which is an error of the draws
-_EFFECTIVE = 200  # effective sample size below which no result counts as converged
+_EFFECTIVE = 200  # effective sample size below which no result counts as converged,
+_LARGEST = 0.005  # and weight of a single draw above which: the law reaches to where there are hardly any draws
 
 
 @ieee
@@ -50,7 +51,7 @@ def mean_field(
     readout_variance: float = 1 / 128,
     width: float = 500,
     n_samples: int | None = None,
-    tol: float = 0.01,
+    tol: float = 0.02,
     max_iter: int = 200,
     seed: int = 0,
     n_threads: int | None = None,
@@ -77,9 +78,9 @@ def mean_field(
     width : float, default 500
         Hidden units h.
     n_samples : int, optional
-        Draws of the hidden weights, rounded up to eight times a power of two. Default: 32,768 or 128 for each row,
+        Draws of the hidden weights, rounded up to eight times a power of two. Default: 32,768 or 64 for each row,
         whichever is more.
-    tol : float, default 0.01
+    tol : float, default 0.02
         Residual on fresh draws up to which the result counts as converged. The iteration itself goes on until it rests.
     max_iter : int, default 200
         Most iterations.
@@ -227,6 +228,11 @@ def _verdict(descent: TiltDescent, residual: float) -> tuple[bool, str]:
         return (
             False,
             f"effective sample size {worth:.3g} < {_EFFECTIVE}: the law is far from the prior",
+        )
+    if (largest := float(descent.law.weights.max())) > _LARGEST:
+        return (
+            False,
+            f"one draw has {largest:.2g} > {_LARGEST:g} of the weight: the law lies in the prior's tails",
         )
     if descent.change > _RESTS:
         steps = f"after {descent.steps} steps"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.rules import TOO_FEW, UNDEFINED, Interval, at_least, ratio_interval
-from nc1fast.studies.summary import CELL, distinct, grouped, paired, select
+from nc1fast.studies.summary import CELL, distinct, grouped, key, paired, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,6 +115,15 @@ def changes(
         for a, b in _finite(pairs)
         if min(a["nc1"], b["nc1"]) > 0
     ]
+
+
+def same_data(
+    cells: Sequence[CellVerdict], others: Sequence[CellVerdict], *columns: str
+) -> list[CellVerdict]:
+    """Cells whose data, and whose values in further columns, occur among those of others."""
+    names = ("dataset", "N", "d0", "sizes", *columns)
+    known = {key(other.cell, names) for other in others}
+    return [cell for cell in cells if key(cell.cell, names) in known]
 
 
 def pooled(cells: Sequence[CellVerdict]) -> Interval:

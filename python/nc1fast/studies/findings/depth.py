@@ -134,7 +134,7 @@ def _counted(courses: Counter[str]) -> str:
     n = sum(courses.values())
     found = [course for course in _COURSES if courses[course]]
     if len(found) == 1:
-        return f"{found[0]} in all {n} curves"
+        return f"{found[0]} in {f'all {n} curves' if n > 1 else 'the one curve'}"
     parts = [f"{course} in {courses[course]}" for course in found]
     parts[0] += f" of {n} curves"
     return f"{', '.join(parts[:-1])} and {parts[-1]}"

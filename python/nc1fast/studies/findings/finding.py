@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.compare import together
 from nc1fast.studies.findings.rules import overall
-from nc1fast.studies.findings.words import ABSENT, average, counts
+from nc1fast.studies.findings.words import ABSENT, counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,8 @@ class Claim:
     counts : dict of str to int
         Number of cells with each word, for the words that occur.
     number : str
-        Mean ratio over the cells with its interval, and its range over the cells.
+        What the cells say in one line: the mean of their ratios with its interval if they are to be one number, and else the
+        range of each data set.
     details : tuple of str
         Sentences: the same comparison with the released code, with shuffled labels, and why they differ.
     """
@@ -93,8 +94,7 @@ def estimated(
     return Finding(key, title, claim, together(cells), ratio_name, tuple(sentences), tuple(cells))
 
 
-def line(letter: str, finding: Finding, details: Sequence[str]) -> Claim:
-    """A claim whose counts and number come from the cells of its finding."""
+def line(letter: str, finding: Finding, number: str, details: Sequence[str]) -> Claim:
+    """A claim whose counts come from the cells of its finding."""
     cells = finding.cells
-    number = average(cells) if cells else ABSENT
-    return Claim(letter, finding, counts(cells), number, tuple(details))
+    return Claim(letter, finding, counts(cells), number if cells else ABSENT, tuple(details))

@@ -28,14 +28,13 @@ A claim takes its verdict from its cells. On exact numbers (`overall`) it holds 
 fails if every cell fails or is different, and depends on the data if cells, or the draws within some cells, disagree. If no
 cell is decided, neither is the claim.
 
-On numbers with chance in them (`together`) many cells are judged at once. The first witness is the mean log ratio over all
-cells, by repeat, whose interval is judged like that of a cell and has no word if the cells have fewer than six repeats in
-common. The second are the cells at Bonferroni's level, 1 - .01/m for m cells, so
-that with 99 % confidence none of them is called different, or same, by chance. The claim holds if the mean is the same and no
-cell different; it fails if the mean or some cell is different and neither the mean nor any cell the same, and if every cell is
-different; it depends on the
-data if there is both; else it is undecided. Imprecision therefore never makes a claim hold, and one 95 % interval in many
-that misses never makes it fail.
+On numbers with chance in them (`together`) many cells are judged at once, by two witnesses. The first is the mean log ratio
+over all cells, one for each repeat, whose interval is judged like that of a cell; with fewer than six repeats in common it
+has no word. The second are the cells themselves at Bonferroni's level, 1 - .01/m for m cells, so that with 99 % confidence
+none of them has its word by chance. The claim holds if the mean is the same and no cell different. It fails if the mean or
+some cell is different and neither the mean nor any cell is the same, or if every cell is different. It depends on the data
+if there is both, and else is undecided. Imprecision therefore never makes a claim hold, and one 95 % interval of many that
+misses never makes it fail.
 """
 
 from __future__ import annotations

@@ -62,6 +62,8 @@ def count(cells: Sequence[CellVerdict]) -> str:
 
 def show(interval: Interval) -> str:
     """An interval to the digits that its width deserves, "0.613 (0.601 to 0.625)"; without a width its middle alone."""
+    if math.isnan(interval.middle):
+        return "undefined"
     if math.isnan(interval.low):
         return f"{interval.middle:.3g}"
     n = _decimals(interval)
@@ -90,20 +92,27 @@ def extremes(cells: Sequence[CellVerdict]) -> str:
     """The range of the cells' ratios, "from 0.406 to 0.861 over the cells"; that of a single cell with its interval."""
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if not known:
-        return "not defined"
+        return "undefined"
     if len(known) == 1:
         return show(known[0].interval)
     low, high = (f"{end(cell.ratio for cell in known):.3g}" for end in (min, max))
     return f"{low} in all cells" if low == high else f"from {low} to {high} over the cells"
 
 
+def ranges(cells: Sequence[CellVerdict], prefix: str = "") -> str:
+    """The range of each data set: "D1: from 1 to 3.95 over the cells; D2: from 1 to 3.26 over the cells"."""
+    return "; ".join(f"{prefix}{name}: {extremes(own)}" for name, own in by(cells, "dataset"))
+
+
 def average(cells: Sequence[CellVerdict]) -> str:
-    """The mean over the cells with its interval, then their range: "1.99 (1.98 to 2.01) in the mean, from 1 to 3.97 ..."."""
+    """The mean over like cells with its interval, then their range: "0.995 (0.988 to 1.001) in the mean, from 0.9 to 1.1 ..."."""
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if len(known) < 2:
         return extremes(cells)
     powered = sum(cell.n >= FEWEST for cell in known)
-    which = f" of the {powered} with {FEWEST} repeats or more" if 0 < powered < len(known) else ""
+    which = ""
+    if 0 < powered < len(known):
+        which = f" of the {powered} cell{'s' * (powered > 1)} with {FEWEST} repeats or more"
     return f"{show(pooled(cells))} in the mean{which}, {extremes(cells)}"
 
 
@@ -111,7 +120,7 @@ def ratio_words(cells: Sequence[CellVerdict]) -> str:
     """The ratio at each d0 with its interval, then the range over the cells if there are more of these than of d0."""
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if not known:
-        return "the ratio is not defined"
+        return "ratio undefined"
     told = f"ratio {along_d0(known)}"
     return f"{told}, {extremes(known)}" if len(known) > len(by_d0(known)) else told
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.abc import Traversable
 
+    from nc1fast.studies.description import Study
     from nc1fast.studies.figures import Drawing
     from nc1fast.studies.findings import Answer, Claim, Finding
     from nc1fast.studies.tidy import Row
@@ -45,6 +46,8 @@ class BuiltIn:
         Default: the figures that any table supports.
     answer : callable(rows) -> Answer or None
         The first screen of the report; default: none.
+    fit : callable(study, source, networks=) -> Study, optional
+        Puts a data set of the user in the place of those of a preset; None for a study of data of its own.
     """
 
     folder: Traversable
@@ -52,6 +55,7 @@ class BuiltIn:
     sections: Callable[[Sequence[Row]], list[tuple[str, list[Finding]]]] = common
     draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]] = figures.draw
     answer: Callable[[Sequence[Row]], Answer | None] = no_answer
+    fit: Callable[..., Study] | None = None
 
     def presets(self) -> list[str]:
         """Names of the presets, sorted."""

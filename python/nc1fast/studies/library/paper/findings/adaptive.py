@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.finding import Claim, Finding
+from nc1fast.studies.findings.finding import Finding, line
 from nc1fast.studies.findings.rules import overall
 from nc1fast.studies.findings.words import (
     ABSENT,
     along_d0,
-    average,
     by,
     by_d0,
     count,
-    counts,
     each,
     extremes,
+    ranges,
     repeats,
     tally,
 )
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.tidy import Row
 
 NEEDS_BOTH = "needs both priors"
@@ -58,9 +58,8 @@ def adaptive_kernel(rows: Sequence[Row]) -> Claim:
         tuple(_sentences(quiet, priors) + _trend(published)) if cells else (),
         tuple(cells),
     )
-    told = [f"{name}: {average(members)}" for name, members in priors.items() if members]
-    number = "; ".join(told) or ABSENT
-    return Claim("A3", finding, counts(cells), number, tuple(_details(quiet)))
+    told = [ranges(members, f"{name}, ") for name, members in priors.items() if members]
+    return line("A3", finding, "; ".join(told), _details(quiet))
 
 
 def _by_prior(cells: Sequence[CellVerdict]) -> dict[str, list[CellVerdict]]:
@@ -75,10 +74,9 @@ def _sentences(rows: Sequence[Row], priors: dict[str, list[CellVerdict]]) -> lis
     """The level under each prior, and where the prior decides it."""
     sentences = []
     for name, cells in priors.items():
-        for prior, members in by(cells, "noise", "weight_variance"):
-            sentences.append(
-                f"{name.capitalize()} (noise, variances: {prior}): it {count(members)}."
-            )
+        for _, members in by(cells, "noise", "weight_variance"):
+            prior = "noise {noise:g}, variances {weight_variance}".format_map(members[0].cell)
+            sentences.append(f"{name.capitalize()} ({prior}): it {count(members)}.")
             sentences += each(members, "arm", "dataset")
         if not cells:
             sentences.append(f"{name.capitalize()}: {ABSENT}.")
@@ -91,7 +89,7 @@ def _sentences(rows: Sequence[Row], priors: dict[str, list[CellVerdict]]) -> lis
 
 def _turned(published: Sequence[CellVerdict], matched: Sequence[CellVerdict]) -> str:
     """Where the verdict depends on the prior: the d0 at which the words of cells on the same data differ."""
-    beside = {_data(cell): cell.verdict for cell in published}
+    beside = {_data(cell): cell.verdict for cell in reversed(published)}  # the first arm counts
     shared = [cell for cell in matched if _data(cell) in beside]
     turned = [cell for cell in shared if beside[_data(cell)] != cell.verdict]
     if not shared:

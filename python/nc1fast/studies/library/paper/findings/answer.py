@@ -201,13 +201,13 @@ def _table(dataset: str, networks: Sequence[TrainedNetwork], kind: str) -> Answe
     sizes = [n for n, names in by_n.items() if len(names) == most]
     kept = [network for network in networks if network.N in sizes]
     groups = sorted(nearness.grouped_by(kept, lambda network: network.d0))
-    rows = [_row(members, f"d₀ = {d0}", sizes) for d0, members in groups]
+    rows = [beside(members, f"d₀ = {d0}", sizes) for d0, members in groups]
     title = f"{dataset}: {kind}, {networks[0].n_classes} classes, {_sizes(kept)}"
     return AnswerTable(title, COLUMNS, tuple(rows))
 
 
-def _row(networks: Sequence[TrainedNetwork], label: str, sizes: Sequence[int]) -> AnswerRow:
-    """One d0; all its columns are over the same networks."""
+def beside(networks: Sequence[TrainedNetwork], label: str, sizes: Sequence[int]) -> AnswerRow:
+    """A row of networks and the kernels beside them; all its columns are over the same networks."""
     known = [
         name
         for name in nearness.present(networks)
@@ -218,11 +218,12 @@ def _row(networks: Sequence[TrainedNetwork], label: str, sizes: Sequence[int]) -
         label = f"{label}, {_sizes(common)}"
     rank = nearness.nearest(common, known)
     near = rank.ties if rank else ()
-    cells = [_cell(common if name in (END, *known) else [], name, near) for name in COLUMNS]
+    cells = [cell_of(common if name in (END, *known) else [], name, near) for name in COLUMNS]
     return AnswerRow(label, tuple(cells))
 
 
-def _cell(networks: Sequence[TrainedNetwork], name: str, near: Sequence[str]) -> AnswerCell:
+def cell_of(networks: Sequence[TrainedNetwork], name: str, near: Sequence[str]) -> AnswerCell:
+    """NC1 of a model over some networks, and its distance from them."""
     logs = nearness.pooled(networks, lambda network: network.logs[name])
     off = nearness.distance([] if name == END else networks, name)
     return AnswerCell(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def branches(rows: Sequence[Row]) -> list[str]:
     """A sentence on the solutions found from several starts; none where the table tells of no starts."""
-    solved = select(rows, lambda row: row.get("starts", 0) > 0, model="AdaptiveKernel", state="")
+    solved = select(rows, lambda row: row["starts"] > 0, model="AdaptiveKernel", state="")
     if not solved:
         return []
     cells = grouped(solved, CELL)

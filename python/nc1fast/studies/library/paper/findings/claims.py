@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.finding import estimated, judged, line
-from nc1fast.studies.findings.words import average, count, each, repeats, tally
+from nc1fast.studies.findings.words import average, count, each, ranges, repeats, tally
 from nc1fast.studies.library.paper.findings import pairings
 from nc1fast.studies.summary import distinct, equal_classes, select
 
@@ -59,7 +59,7 @@ def kernel_decides(rows: Sequence[Row]) -> Claim:
                 f"under the first over that under the second {tally(mixed)}."
             )
         ]
-    return line("A1", finding, [*details, NO_LABELS])
+    return line("A1", finding, average(cells), [*details, NO_LABELS])
 
 
 def ntk_against_nngp(rows: Sequence[Row]) -> Claim:
@@ -93,7 +93,7 @@ def ntk_against_nngp(rows: Sequence[Row]) -> Claim:
         NO_LABELS,
         "The erf NTK of the released code has a dot product where an outer product belongs.",
     ]
-    return line("A2", finding, details)
+    return line("A2", finding, ranges(cells), details)
 
 
 def erf_against_relu(rows: Sequence[Row]) -> Claim:
@@ -118,7 +118,7 @@ def erf_against_relu(rows: Sequence[Row]) -> Claim:
         NO_LABELS,
         "The NNGPs are the same; the released erf NTK is below the NTK as defined.",
     ]
-    return line("A4", finding, details)
+    return line("A4", finding, ranges(cells), details)
 
 
 def _scatter(cells: Sequence[CellVerdict]) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.compare import pooled
+from nc1fast.studies.findings.compare import pooled, same_data
 from nc1fast.studies.findings.finding import Finding, estimated
 from nc1fast.studies.findings.words import along_d0, by, by_d0, count
 from nc1fast.studies.library.paper.findings import pairings
-from nc1fast.studies.summary import key, select
+from nc1fast.studies.summary import select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 _NAMES = {pairings.MEAN_FIELD: "mean field", "AdaptiveKernel": "the adaptive kernel"}
+_NETWORK = ("arm", "activation")  # beside the data, what cells must share
 
 
 def mean_field(rows: Sequence[Row]) -> Finding | None:
@@ -54,9 +55,9 @@ def _changes(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """For each kind of data, the change of the networks and of each model beside them, along d0."""
     sentences = []
     for group, members in by(cells, "arm", "dataset", "activation"):
-        networks = _same_data(pairings.network_end_against_start(rows), members)
+        networks = same_data(pairings.network_end_against_start(rows), members, *_NETWORK)
         beside = {
-            name: _same_data(pairings.adaptive_against_nngp(rows, model), members)
+            name: same_data(pairings.adaptive_against_nngp(rows, model), members, *_NETWORK)
             for model, name in _NAMES.items()
         }
         told = [f"NC1({name})/NC1(NNGP) {along_d0(own)}" for name, own in beside.items() if own]
@@ -68,18 +69,12 @@ def _changes(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
 
 def _share(rows: Sequence[Row], cells: Sequence[CellVerdict], model: str) -> str:
     """The model's mean change of log NC1 over that of the networks, as a range over d0: "52 % to 97 %"."""
-    kernels = _same_data(pairings.adaptive_against_nngp(rows, model), cells)
-    networks = _same_data(pairings.network_end_against_start(rows), cells)
+    kernels = same_data(pairings.adaptive_against_nngp(rows, model), cells, *_NETWORK)
+    networks = same_data(pairings.network_end_against_start(rows), cells, *_NETWORK)
     goals = {d0: math.log(pooled(own).middle) for d0, own in by_d0(networks)}
     shares = [math.log(pooled(own).middle) / goals[d0] for d0, own in by_d0(kernels) if goals[d0]]
+    shares = [share for share in shares if math.isfinite(share)]
     if not shares:
-        return "none"
+        return "an undefined share"
     low, high = f"{100 * min(shares):.0f} %", f"{100 * max(shares):.0f} %"
     return low if low == high else f"{low} to {high}"
-
-
-def _same_data(cells: Sequence[CellVerdict], others: Sequence[CellVerdict]) -> list[CellVerdict]:
-    """Cells whose data, arm and activation occur among those of others."""
-    names = ("arm", "dataset", "N", "d0", "sizes", "activation")
-    known = {key(other.cell, names) for other in others}
-    return [cell for cell in cells if key(cell.cell, names) in known]

@@ -99,18 +99,20 @@ class Nearest:
     clear: bool
 
 
-def kinds(rows: Sequence[Row]) -> list[tuple[str, int]]:
-    """Pairs (activation, depth) of the networks trained on classes of equal size, in the order of the table."""
-    return list(dict.fromkeys((row["activation"], row["depth"]) for row in _ends(rows)))
+def kinds(rows: Sequence[Row], *, balanced: bool = True) -> list[tuple[str, int]]:
+    """Pairs (activation, depth) of the trained networks, with `balanced` on classes of equal size, in the order of the table."""
+    return list(dict.fromkeys((row["activation"], row["depth"]) for row in _ends(rows, balanced)))
 
 
-def trained(rows: Sequence[Row], activation: str, depth: int) -> list[TrainedNetwork]:
+def trained(
+    rows: Sequence[Row], activation: str, depth: int, *, balanced: bool = True
+) -> list[TrainedNetwork]:
     """The trained networks of an activation and a depth, with the kernels on the same draw of the data.
 
     They are those of one arm, prior and width, that of the first such row. Networks trained with noise are left out: theirs is
     another prior.
     """
-    ends = select(_ends(rows), activation=activation, depth=depth)
+    ends = select(_ends(rows, balanced), activation=activation, depth=depth)
     if not ends:
         return []
     first = ends[0]
@@ -241,10 +243,10 @@ def mean_slope(curves: Sequence[tuple[int, float]]) -> Interval:
     return mean_interval(statistics.fmean(m) for m in repeats.values() if len(m) == most)
 
 
-def _ends(rows: Sequence[Row]) -> list[Row]:
-    """Networks after training on classes of equal size, without Langevin noise."""
+def _ends(rows: Sequence[Row], balanced: bool) -> list[Row]:
+    """Networks after training without Langevin noise, with `balanced` on classes of equal size."""
     quiet = select(rows, lambda row: math.isnan(row["noise"]), model="network", state="end")
-    return select(quiet, equal_classes)
+    return select(quiet, equal_classes) if balanced else quiet
 
 
 def _models(network: Row) -> Iterator[tuple[str, Row]]:
