@@ -33,6 +33,14 @@ def test_depth_has_a_panel_for_each_data_set_and_number_of_features(drawings):
     np.testing.assert_allclose(y, [found[(depth,)][0] for depth in range(2, 11)], rtol=1e-12)
 
 
+def test_kernels_of_several_depths_are_named_by_their_depth_alone():
+    rows = made.over_features(sizes=("64:64",), d0=(8,), activations=("erf",), network=False)
+    rows += [{**r, "depth": 3, "noise": float("nan")} for r in rows if r["model"] == "NNGP"]
+    [drawing] = [d for d in figures.draw(rows) if d.name == "balanced-D1-papyan"]
+    names = [text.get_text() for text in drawing.figure.axes[0].get_yticklabels()]
+    assert names[:4] == ["data", "NNGP, depth 2", "NNGP, depth 3", "NTK"]
+
+
 def test_adaptive_kernels_of_true_and_shuffled_labels_are_never_one_curve():
     """On data of one size, with kernels of two depths, as in a study of the user's own."""
     rows = made.over_features(sizes=("64:64",), d0=(8,), activations=("erf",), theory=False)

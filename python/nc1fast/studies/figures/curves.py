@@ -95,7 +95,7 @@ def _variants(rows: Sequence[Row], x: str) -> list[tuple[str, list[Row]]]:
     crowded = any(len(grouped(members, _VARIANT)) > 1 for _, members in grouped(rows, (x,)))
     if not crowded:
         return [("", list(rows))]
-    differing = [name for name in _VARIANT if len(distinct(rows, name)) > 1]
+    differing = [name for name in _VARIANT if len(grouped(rows, (name,))) > 1]
     return [
         (", " + ", ".join(f"{name.replace('_', ' ')} {cell[name]}" for name in differing), members)
         for cell, members in grouped(rows, _VARIANT)

@@ -149,14 +149,15 @@ def _tilt(sheet: Sheet) -> int:
 
 
 def _name_curves(ax: Any, panels: Sequence[Panel], places: dict[Any, float]) -> None:
-    """Name each curve of a row right of its last panel, at its end there or, if it is elsewhere, at the height of its end."""
-    edge = ax.get_xlim()[1]
+    """Name each curve of a row right of its last panel: at its end, if that is there, or at the height of its end."""
+    edge, last = ax.get_xlim()[1], max(places.values())
     ends: dict[Look, tuple[float, float]] = {}
     for panel in panels:
         for index, curve in enumerate(panel.curves):
             points = [p for p in curve.points if not math.isnan(p.value)]
             if points:
-                x = places[points[-1].x] + _shift(index, panel) if panel is panels[-1] else edge
+                there = panel is panels[-1] and places[points[-1].x] == last
+                x = last + _shift(index, panel) if there else edge
                 ends[curve.look] = (x, points[-1].value)
     for look, end in ends.items():
         name_curve(ax, look, *end)
