@@ -18,11 +18,11 @@ from tests.claim_rows import data, on
 from tests.study_rows import annealing, drawings, over_features
 
 from nc1fast import studies
-from nc1fast.studies import figures, report, series, table
+from nc1fast.studies import figures, library, report, series, table
 from nc1fast.studies import page as page_parts
 from nc1fast.studies.findings import Answer, AnswerCell, AnswerRow, AnswerTable
 from nc1fast.studies.library import paper
-from nc1fast.studies.library.paper import claims, findings
+from nc1fast.studies.library.paper import claims
 
 TINY = """
 name: tiny
@@ -47,6 +47,7 @@ arms:
     kernels: [{kernel: NNGP, activation: relu}]
     conventions: [papyan, released]
 """
+OWN = library.told_as("tiny")  # as a study of the user's own
 VOID = {"meta", "link", "img", "br", "col", "input", "hr"}
 
 
@@ -100,7 +101,7 @@ def rows(folder):
 
 
 def rendered(rows, provenance=None, drawn=(), images=None):
-    return report.render(rows, provenance or {}, drawn, images or {})
+    return report.render(rows, {"study": "paper"} | (provenance or {}), drawn, images or {})
 
 
 def shown(html):
@@ -118,7 +119,7 @@ def plain(text):
 
 @pytest.mark.slow
 def test_every_figure_is_on_the_page_once_or_set_aside_and_all_are_files(folder, html, rows):
-    drawn = paper.draw(rows, series.read(folder))
+    drawn = OWN.draw(rows, series.read(folder))
     files = {path.name for path in (folder / report.FIGURES).iterdir()}
     assert files == {f"{d.name}.{kind}" for d in drawn for kind in ("png", "svg")}
     sources = [urllib.parse.unquote(a["src"].partition(",")[2]) for a in Page(html).all("img")]
@@ -185,11 +186,11 @@ def test_provenance_stands_at_the_end(html):
 
 def test_every_finding_sentence_and_caption_is_told(folder, html, rows):
     text = shown(html)
-    for finding in findings(rows):
+    for finding in (finding for _, found in OWN.sections(rows) for finding in found):
         for told in (finding.title, finding.claim, *finding.sentences):
             assert plain(told) in text
         assert f'id="{finding.key}"' in html
-    drawn = paper.draw(rows, series.read(folder))
+    drawn = OWN.draw(rows, series.read(folder))
     for number, drawing in enumerate((d for d in drawn if not d.aside), 1):
         assert plain(f"Figure {number}. {drawing.caption}") in text
     assert text.count(figures.UNCERTAINTY) == 1

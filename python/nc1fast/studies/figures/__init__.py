@@ -1,6 +1,6 @@
 """Figures of a study, drawn from its table and its series alone; the kit that every study uses.
 
-Means, standard deviations and pairs of rows come from `nc1fast.studies.summary`; here they get a place on paper:
+Pairs of rows come from `nc1fast.studies.summary`, means and intervals from `findings.rules`; here they get a place on paper:
 curves (rows to points) -> panels (points to axes), with axes and labels (names at the curves) -> drawing (figure, caption,
 files) -> themes (light and dark) and alt (in words). palette and looks say what each thing looks like, in every figure. One
 module for each kind of figure: collapse (NC1 against d0), ratios (paired), controls (shuffled labels, conventions), widths,
