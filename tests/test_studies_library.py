@@ -114,7 +114,7 @@ def test_a_toy_study_goes_from_its_folder_to_its_report(toy, tmp_path):
     assert told.sentences[0] in html
     assert 'class="claims"' not in html  # it makes no claims
     assert "NTK is not more collapsed" not in html  # nor those of another study
-    names = [drawing.name for drawing in figures.draw(result.rows, result.series)]
+    names = [d.name for d in figures.draw(result.rows, result.series) if not d.aside]
     assert [name for name in names if f'id="figure-{name}"' not in html] == []
     assert names
 
