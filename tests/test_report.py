@@ -25,7 +25,7 @@ from nc1fast.studies.library import paper
 from nc1fast.studies.library.paper import claims
 
 TINY = """
-name: tiny
+name: paper
 title: A <tiny> study
 preset: quick
 provisional: true

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,12 @@ WRITERS = {
 }
 
 
+def entries(arm) -> list[Any]:
+    """Networks and adaptive kernels of an arm."""
+    return list(arm.entries)
+
+
+@pytest.mark.filterwarnings("ignore:.*mean square of the features:UserWarning")  # pixels
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_study_is_fitted_to_a_file(tmp_path, name):
     WRITERS[name](tmp_path / name)
@@ -61,8 +68,8 @@ def test_a_study_is_fitted_to_a_file(tmp_path, name):
     assert kernels.data[0].n_samples is None
     assert kernels.tolerance is None
     assert networks.data[0].n_samples == 90  # all rows, once for each repeat
-    assert {entry.targets for entry in networks.entries} == {"one-hot"}
-    assert [t.activation for t in networks.entries if hasattr(t, "lr")] == ["erf", "relu"]
+    assert {entry.targets for entry in entries(networks)} == {"one-hot"}
+    assert [t.activation for t in entries(networks) if hasattr(t, "lr")] == ["erf", "relu"]
     assert studies.plan(study)
 
 
@@ -72,7 +79,7 @@ def test_two_classes_have_an_order_and_large_data_are_estimated(tmp_path):
     kernels, networks = studies.load_data(tmp_path / "a.npz").arms
     assert kernels.tolerance == 0.005
     assert networks.data[0].n_samples == 400
-    assert {entry.targets for entry in networks.entries} == {"scalar"}
+    assert {entry.targets for entry in entries(networks)} == {"scalar"}
     outcome = studies.runner.compute(
         next(
             c
@@ -94,6 +101,14 @@ def test_two_classes_have_an_order_and_large_data_are_estimated(tmp_path):
         assert 0 < row["error_bound"] < 0.05 * result.nc1
 
 
+def test_features_that_saturate_are_told(tmp_path):
+    np.savez(tmp_path / "a.npz", X=200 * X, y=Y)
+    with pytest.warns(UserWarning, match=r"a: the mean square of the features is .*--scale"):
+        studies.load_data(tmp_path / "a.npz")
+    studies.load_data(tmp_path / "a.npz", scale="standardize")
+
+
+@pytest.mark.filterwarnings("ignore:.*mean square of the features:UserWarning")
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 @pytest.mark.parametrize("scale", [0.1, 1, 40])
 def test_learning_rates_suit_the_scale_of_the_data(tmp_path, scale, activation):
@@ -101,7 +116,7 @@ def test_learning_rates_suit_the_scale_of_the_data(tmp_path, scale, activation):
     np.savez(tmp_path / "a.npz", X=scale * X, y=Y)
     [entry] = [
         t
-        for t in studies.load_data(tmp_path / "a.npz").arms[1].entries
+        for t in entries(studies.load_data(tmp_path / "a.npz").arms[1])
         if getattr(t, "lr", 0) and t.activation == activation
     ]
     losses = []
@@ -200,6 +215,7 @@ def test_the_answer_is_that_of_the_rows(folder):
         f"the {low['model']} of {low['activation'].replace('relu', 'ReLU')} at depth {low['depth']} is most"
         in answer.sentences[0]
     )
+    assert answer.sentences[0].startswith(f"Of {len(plain)} kernels")
     assert f"with NC1 {low['nc1']:.3g}" in answer.sentences[0]
     assert f"with {high['nc1']:.3g}" in answer.sentences[0]
     [made] = answer.tables

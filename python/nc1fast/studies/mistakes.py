@@ -100,11 +100,11 @@ def _place(root: Any, error: Any) -> tuple[tuple[int | str, ...], int]:
             keys.append(part)
     if error["type"] == "missing":
         keys.append(error["loc"][-1])
-    quoted = _QUOTED.search(error["msg"]) if error["type"] == "value_error" else None
-    for key, value in getattr(node, "value", ()) if quoted and node.id == "mapping" else ():
-        scalars = value.value if value.id == "sequence" else [value]
-        if any(one.id == "scalar" and one.value == quoted[1] for one in scalars):
-            return (*keys, key.value), line_of(key)
+    if error["type"] == "value_error" and (quoted := _QUOTED.search(error["msg"])):
+        for key, value in node.value if node.id == "mapping" else ():
+            scalars = value.value if value.id == "sequence" else [value]
+            if any(one.id == "scalar" and one.value == quoted[1] for one in scalars):
+                return (*keys, key.value), line_of(key)
     return tuple(keys), line
 
 

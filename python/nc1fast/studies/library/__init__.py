@@ -11,9 +11,9 @@ from nc1fast.studies.library.entry import BuiltIn
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
 
 STUDIES: dict[str, BuiltIn] = {"paper": paper.STUDY, "data": data.STUDY}
-_OF_THE_USER = "data"
+_OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
 
 def told_as(name: str) -> BuiltIn:
-    """The built-in study of that name, else that of data: it tells every study of the user's own."""
-    return STUDIES.get(name, STUDIES[_OF_THE_USER])
+    """The built-in study of that name, for any other name that of data, and for none, as of a bare CSV file, the paper."""
+    return STUDIES.get(name or _WITHOUT_PROVENANCE, STUDIES[_OF_THE_USER])

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 QUESTION = "How collapsed are these data, and which kernel is nearest to a network trained on them?"
 _COLUMNS = (END, START, *KERNELS)
+_KERNEL = (
+    *("model", "activation", "depth", "parametrization", "width"),
+    *("weight_variance", "bias_variance"),
+)
 _MOST = 6  # data sets of which the first screen has a sentence
 
 
@@ -39,10 +43,12 @@ def answer(rows: Sequence[Row]) -> Answer | None:
     if not sentences:
         return None
     tables = _tables(networks)
+    priors = {k: prior for _, found in networks for one in found for k, prior in one.priors.items()}
     uncertainty = (
         "NC1 is the geometric mean over the repeats, in brackets its "
         f"{100 * CONFIDENCE:.0f} % Student interval; a distance is the mean of |log NC1(model)/NC1(network at the end)|, network by "
         "network. The nearest kernel has the least mean distance; kernels that cannot be told from it are marked with it."
+        + "".join(f" {name}: {prior}." for name, prior in priors.items())
     )
     return Answer(QUESTION, tuple(sentences), tuple(tables), uncertainty if tables else "")
 
@@ -59,7 +65,11 @@ def _lowest(rows: Sequence[Row]) -> list[str]:
             state="",
             repeat=0,
         )
-        plain = select(kernels, lambda row: row["parametrization"] != "standard")
+        plain = [
+            same[0]
+            for _, same in grouped(kernels, _KERNEL)
+            if same[0]["parametrization"] != "standard"
+        ]
         data = select(members, model="data", N=n, repeat=0)
         if len(plain) < 2 or not data:
             continue

@@ -157,7 +157,7 @@ def _arm(arm: str, rows: Sequence[Row]) -> str:
     """The data of an arm and its models."""
     data = [
         f"{cell['dataset']} (N = {cell['N']:,}, d₀ = {cell['d0']}, {len(cell['sizes'].split(':'))} classes"
-        f"{_draws(members)})"
+        f"{_repeats(members)})"
         for cell, members in grouped(rows, ("dataset", "N", "d0", "sizes"))
     ]
     some = select(rows, lambda row: row["state"] != "theory")
@@ -165,6 +165,6 @@ def _arm(arm: str, rows: Sequence[Row]) -> str:
     return f"{arm}: {models}, on {', '.join(data)}."
 
 
-def _draws(rows: Sequence[Row]) -> str:
+def _repeats(rows: Sequence[Row]) -> str:
     n = len(distinct(rows, "repeat"))
-    return f", {n} draws" if n > 1 else ""
+    return f", {n} repeats" if n > 1 else ""

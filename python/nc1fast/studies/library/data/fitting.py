@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ MOST_EXACT = 20_000  # rows of exact passes; kernels on more are estimated
 TOLERANCE = 0.005  # of those estimates, relative
 MOST_FEATURES = 256  # of adaptive kernels, whose equations have d0^2 unknowns
 _MOST_CLASSES = 0.5  # per row: labels of more values are no classes
+_LARGE = 100.0  # mean square of features
 _SAFETY = 0.5  # of the learning rate at which gradient descent would no longer converge
 
 
@@ -63,6 +65,11 @@ def fitted(study: Study, source: File | Digits, *, networks: bool = True) -> Stu
     FileNotFoundError, ValueError
         As `nc1fast.datasets.load`; for labels that are no classes.
 
+    Warns
+    -----
+    UserWarning
+        For features of a mean square beyond 100.
+
     Notes
     -----
     More than two classes are learned one-hot. The learning rate of a network is half of N P/lambda for the largest eigenvalue
@@ -72,6 +79,7 @@ def fitted(study: Study, source: File | Digits, *, networks: bool = True) -> Stu
     X, y = Instance(source, (), None, None).draw(study.seed)
     n_classes = len(np.unique(y))
     _check_classes(source.name, n_classes, len(X))
+    _warn_of_scale(source.name, X)
     arms = []
     for arm in study.arms:
         size = max(listed(arm.data[0].n_samples or ()), default=None)
@@ -91,6 +99,18 @@ def _check_classes(name: str, n_classes: int, n_samples: int) -> None:
         raise ValueError(
             f"{name}: {n_classes} different labels in {n_samples} rows are no classes; --labels names the column, array or "
             "file that holds the classes"
+        )
+
+
+def _warn_of_scale(name: str, X: NDArray[np.float64]) -> None:
+    """A UserWarning for features so large that the units of erf networks are all at their limits."""
+    square = float(np.mean(np.square(X)))
+    if square > _LARGE:
+        warnings.warn(
+            f"{name}: the mean square of the features is {square:.2g}; erf saturates, and the largest features decide all: "
+            "--scale standardize or unit-interval makes them comparable",
+            UserWarning,
+            stacklevel=4,
         )
 
 
