@@ -106,7 +106,7 @@ def test_built_in_study_covers_the_published_grid(preset):
 def test_cells_of_the_paper_are_short():
     """By their own estimates: so much is lost at most when a run is killed. Long trainings are the exception."""
     plan = studies.plan(studies.load("paper", "paper"))
-    assert max(c.seconds for c in plan if c.arm.name != "long") < 40
+    assert max(c.seconds for c in plan if c.arm.name != "long") < 80
     assert max(c.seconds for c in plan) < 120
 
 

@@ -109,9 +109,9 @@ def solve(
     Notes
     -----
     Minimises F(Sigma) of `nc1fast.adaptive.equations`, which is bounded below: a solution exists for any data.
-    The lowest of several minima need not be the lowest there is: on four classes in 8 features one start in three ended
-    higher. More starts are the only check.
-    Cost: COST evaluations of N^3 + 4 N^2 r flops for each start, r = rank of X; memory: one N x N matrix
+    The lowest of several minima need not be the lowest there is; more starts are the only check. On two classes all starts
+    ended at one minimum, on four classes in 8 or 32 features at up to seven.
+    Cost: 10 to 100 evaluations of N^3 + 4 N^2 r flops for each start, r = rank of X; memory: one N x N matrix
     (8 N^2 bytes), on a device three.
     Accuracy: float64; residuals of 1e-9 and below are usual, rounding of F does not limit them.
     Source: Seroussi, Naveh & Ringel (2023), equations of state of a two-layer network.

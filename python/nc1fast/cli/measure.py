@@ -88,49 +88,66 @@ def collapse(
 def theory(
     *,
     means: Annotated[
-        str, typer.Option(help="Mean m_c of each class, times the ones vector: -2,2.")
+        str,
+        typer.Option(
+            help="Of each class a number m_c, times the ones vector: -2,2. Or vectors: 1,0,0;0,1,0."
+        ),
     ],
     stds: Annotated[str, typer.Option(help="One s_c for all classes, or one for each: 0.5,1.")],
-    features: Annotated[str, typer.Option(help="Number of features d0, or inf.")],
+    features: Annotated[
+        str | None, typer.Option(help="Number of features d0, or inf. Default: that of vectors.")
+    ] = None,
     sizes: Annotated[
         str | None, typer.Option(help="Rows of each class: 64,192. Default: the population.")
     ] = None,
-    kernel: Annotated[
-        Literal["nngp", "ntk", "conjugate"],
-        typer.Option(help="Kernel of one hidden layer, without biases."),
-    ] = "nngp",
-    activation: Annotated[str, typer.Option(help="relu or erf.")] = "relu",
+    kernel: Annotated[Literal["nngp", "ntk", "conjugate"], typer.Option(help="Kernel.")] = "nngp",
+    activation: options.Activation = "relu",
+    slope: options.Slope = None,
+    depth: options.Depth = 2,
     weight_variance: options.WeightVariance = 1.0,
+    bias_variance: options.BiasVariance = 0.0,
     convention: Annotated[
         options.ConventionName, typer.Option(help="Class weights of the two covariances.")
     ] = DEFAULT_CONVENTION,
     as_json: options.Json = False,
 ) -> None:
-    """Expected NC1 of Gaussian classes N(m_c 1, s_c^2 I), without drawing a sample."""
-    chosen = options.KERNELS[kernel](activation, weight_variance=weight_variance)
-    n_features = [math.inf] if features == "inf" else options.numbers("--features", features, int)
-    if len(n_features) > 1:
-        raise ValueError(f"--features must be one integer or inf, got {features!r}")
+    """Expected NC1 of Gaussian classes N(mu_c, s_c^2 I), without drawing a data set."""
+    chosen = options.KernelOptions(
+        kernel, activation, slope, depth, weight_variance, bias_variance, "ntk", None
+    ).kernel()
+    vectors = [options.numbers("--means", part) for part in means.split(";")]
     result = nc.theory.expected_collapse(
         chosen,
-        options.numbers("--means", means),
+        vectors if len(vectors) > 1 else vectors[0],
         options.one_or_list("--stds", stds),
-        n_features=n_features[0],
+        n_features=_features(features),
         sizes=None if sizes is None else options.numbers("--sizes", sizes, int),
         convention=convention,
     )
     row: dict[str, Any] = {
         "nc1": result.nc1,
+        "standard_error": result.standard_error,
         "trace_within": result.trace_within,
         "trace_between": result.trace_between,
         "within_by_class": result.within_by_class.tolist(),
         "class_gram": result.class_gram.tolist(),
         "kernel": repr(result.kernel),
         "means": list(result.means),
-        "stds": list(result.stds),
+        "stds": list(result.stds or ()),
         "n_features": result.n_features,
         "sizes": "population" if result.sizes is None else list(result.sizes),
         "convention": result.convention,
+        "method": result.method,
         "version": nc.__version__,
     }
     options.show(row, as_json)
+
+
+def _features(text: str | None) -> float | None:
+    """The number of features of an option: an integer, inf, or None where it is left out."""
+    if text is None or text == "inf":
+        return None if text is None else math.inf
+    found: list[int] = options.numbers("--features", text, int)
+    if len(found) > 1:
+        raise ValueError(f"--features must be one integer or inf, got {text!r}")
+    return found[0]

@@ -144,10 +144,16 @@ def gram(
         return on.module.gram(*arguments, None, *on.devices)  # type: ignore[no-any-return]
 
 
-def diagonal(kernel: SupportsChain, X: ArrayLike) -> Array:
-    """Diagonal of the Gram matrix of a kernel: see `Kernel.diag`."""
+def diagonal(kernel: SupportsChain, X: ArrayLike, n_features: int | None = None) -> Array:
+    """Diagonal of the Gram matrix of a kernel: see `Kernel.diag`.
+
+    `n_features` is d0 where X has only those columns that are not zero.
+    """
     rows = as_rows(X, "X")
-    chain = kernel.chain(rows.shape[1])
+    n_columns = rows.shape[1]
+    chain = kernel.chain(n_features or n_columns)
+    if n_features is not None:  # the core divides inner products by the number of columns
+        rows = rows * np.sqrt(n_columns / n_features)
     check_rows(rows, [chain])
     with in_range(kernel):
         return _core.diagonal(mapped_rows(rows, chain), chain.as_dict())

@@ -58,7 +58,11 @@ def _theta(layer: OneLayer) -> tuple[float, float]:
 
 @ieee
 def squared_distances(
-    kernel: Kernel, X: NDArray[Any], Z: NDArray[Any], difference: NDArray[Any] | None = None
+    kernel: Kernel,
+    X: NDArray[Any],
+    Z: NDArray[Any],
+    difference: NDArray[Any] | None = None,
+    n_features: int | None = None,
 ) -> Array:
     """D2 of each row of X with the row of Z beside it.
 
@@ -68,6 +72,8 @@ def squared_distances(
     X, Z : ndarray of shape (n_pairs, n_features)
     difference : ndarray of shape (n_pairs, n_features), optional
         X - Z, for a caller that knows it better than the subtraction does.
+    n_features : int, optional
+        d0, where X and Z have only those columns that are not zero. Default: their number of columns.
 
     Returns
     -------
@@ -81,11 +87,12 @@ def squared_distances(
     and sign beyond it.
     Source: Cho & Saul (2009) and Williams (1997), rewritten; tests/test_pairwise.py.
     """
-    n_features = X.shape[1]
-    chain, layer = kernel.chain(n_features), _layer(kernel, n_features)
+    n_columns = X.shape[1]
+    d0 = n_features or n_columns
+    chain, layer = kernel.chain(d0), _layer(kernel, d0)
     halves = traits(layer.activation).halves
     out = np.empty(len(X))
-    step = max(1, _CHUNK // n_features)
+    step = max(1, _CHUNK // n_columns)
     for start in range(0, len(X), step):
         part = slice(start, start + step)
         x, z = X[part].astype(np.float64), Z[part].astype(np.float64)

@@ -1,6 +1,11 @@
-"""Expected collapse of Gaussian mixtures under limiting kernels, by quadrature: no sample is drawn.
+"""Expected collapse of Gaussian mixtures under limiting kernels: no data set is drawn.
 
-Class c is N(m_c 1, s_c^2 I) in d0 features, 1 the all-ones vector; the networks have one hidden layer and no biases.
+expectation       the public function, its arguments and its result
+population        quadrature: classes N(m_c 1, s_c^2 I), one hidden layer of relu or erf, no biases
+gaussian_moments  activations at a Gaussian preactivation, for the quadrature
+nodes             where the quadrature evaluates them
+pairs             any other kernel and mixture: quasi-random pairs of rows, with a standard error
+mixture           Gaussian classes with any means and covariances
 """
 
 from __future__ import annotations

@@ -113,15 +113,15 @@ class AdaptiveTask:
         return len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """Estimate: twenty evaluations of the free energy."""
-        return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
+        """Estimate: thirty evaluations of the free energy for each start, six times as many on permuted labels."""
+        if self.entry.released:
+            return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
+        evaluations = self.entry.multistart * (180 if self.entry.shuffled else 30)
+        return 0.05 + evaluations * evaluation_seconds(n_samples, n_features)
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve for the kernel, then measure it under the true labels."""
-        Y = data.targets(self.entry.targets)
-        if self.entry.shuffled:
-            words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
-            Y = Y[np.random.default_rng(words).permutation(len(Y))]
+        Y = self.targets(data)
         settings = {} if self.entry.released else {"multistart": self.entry.multistart}
         solution, seconds = attempt(solve, self.entry, data, Y, self.activation, **settings)
         if isinstance(solution, str):
@@ -145,6 +145,14 @@ class AdaptiveTask:
             if data.shows("sigma", self.activation):
                 shown += sigma(self.named, solution.sigma)
         return Outcome(rows, shown)
+
+    def targets(self, data: DrawnData) -> NDArray[np.float64]:
+        """The targets (n_samples, n_outputs) on one data set, permuted where the labels are shuffled."""
+        Y = data.targets(self.entry.targets)
+        if not self.entry.shuffled:
+            return Y
+        words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
+        return Y[np.random.default_rng(words).permutation(len(Y))]
 
     def _search(self, solution: Any, answers: Sequence[Any], convention: str) -> Row:
         """Columns of the search for the lowest F; `answers` has the collapse of each branch."""
@@ -178,8 +186,8 @@ class AnnealingTask:
         return 0
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """Estimate: ten evaluations of the free energy at each width."""
-        return 0.05 + 10 * len(ANNEALING) * evaluation_seconds(n_samples, n_features)
+        """Estimate: fifteen evaluations of the free energy at each width."""
+        return 0.05 + 15 * len(ANNEALING) * evaluation_seconds(n_samples, n_features)
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve at every width, then measure four quantities at each."""
@@ -224,8 +232,9 @@ def solve(
 
 def evaluation_seconds(n_samples: int, n_features: int) -> float:
     """Estimated time of one evaluation of the free energy and its gradient, on one thread."""
-    n = float(n_samples)  # Cholesky factor and inverse, then products with the rows
-    return 1e-10 * n**3 + 2e-10 * n * n * (n_features + 50)
+    n, d = float(n_samples), float(n_features)
+    # Cholesky factor and inverse, products with the rows, steps of the minimiser
+    return 4e-11 * n**3 + 2e-10 * n * n * (d + 100) + 1e-9 * d**3 + 5e-4
 
 
 def _measured_branches(data: DrawnData, solution: Any) -> tuple[list[Any], float]:
