@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 N, READOUT = 64, 1 / 128
 GRID = {"activation": ("erf", "relu"), "d0": (2, 8), "width": (200, 500), "noise": (0.1, 0.01)}
 CHAINS = 2
-SECONDS = 10.0  # of each chain
+SECONDS = 20.0  # of each chain
 ERRORS = 2.0  # standard errors that a difference may have,
 EXPECTED_MISSES = 0.0455  # and the share of differences that have more by chance
 

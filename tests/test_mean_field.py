@@ -109,9 +109,10 @@ def test_the_result_solves_the_equations(activation):
     settings = MeanFieldSettings(activation=activation, n_threads=1, **problem)
     C = HiddenDraws(Prior(X, settings), solution.hidden, solution.prior_weights).map
     phi = PHI[activation](solution.hidden @ X.T) @ C
-    np.testing.assert_allclose(phi.T @ phi / 4096, nc.ConjugateKernel(activation)(X), atol=1e-2)
+    before = (phi * solution.prior_weights[:, None]).T @ phi
+    np.testing.assert_allclose(before, nc.ConjugateKernel(activation)(X), atol=1e-2)
     S = np.einsum("ij,ij->i", phi @ _equation(solution.gram, Y, **problem), phi)
-    p = np.exp(S.min() - S)
+    p = solution.prior_weights * np.exp(S.min() - S)
     np.testing.assert_allclose(solution.weights, p / p.sum(), rtol=1e-4)
     gram = (phi * solution.weights[:, None]).T @ phi
     np.testing.assert_allclose(gram, solution.gram, atol=1e-3 * np.abs(gram).max())
@@ -257,7 +258,7 @@ def test_against_samples_of_the_exact_posterior(activation):
         np.array(list(itertools.islice(target.chain(np.random.default_rng(seed)), 4000)))
         for seed in range(4)
     ]
-    exact, error = posterior.posterior_log_nc1(chains, n_blocks=4)
+    exact, error = posterior.posterior_log_nc1(chains)
     solution = nc.adaptive.mean_field(X, y, activation=activation, n_threads=1, **problem)
     corrected = nc.adaptive.finite_width(solution, X, y)
     assert corrected.converged

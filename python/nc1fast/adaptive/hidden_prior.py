@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LEADING = 64  # directions that get a Sobol sequence
 _INSIDE = 2.0**-33  # keeps the uniform numbers, multiples of 2^-32, off 0 and 1
 _STRETCHED = 3  # directions, at most
+_VAST = 700.0  # below the logarithm of the largest float
 _WIDER, _TIGHTER = (
     2.0,
     1.3,
@@ -60,8 +61,8 @@ class Stretch:
         """Probabilities under the standard normal law of draws of the even mixture, shape (n,); they sum to 1."""
         t = z @ self.directions
         exponent = (np.square(t) * (1 - 1 / self.scales**2)).sum(axis=1) / 2
-        ratio = np.exp(np.minimum(exponent, 700.0) - np.log(self.scales).sum())  # stretched/prior
-        raw = 1 / (1 + ratio)
+        log_ratio = exponent - np.log(self.scales).sum()  # of the stretched to the prior's density
+        raw = 1 / (1 + np.exp(np.minimum(log_ratio, _VAST)))
         normalised: Array = raw / raw.sum()
         return normalised
 

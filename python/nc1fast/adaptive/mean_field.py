@@ -7,6 +7,7 @@ draws, the residual  ->  a descent in each batch, whose spread is the standard e
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 N_BATCHES = 8
 _ROUNDS = 3  # of stretched draws, at most
-_FRESH = 1 + _ROUNDS  # number of the draws that judge the result
 _FEWEST = 1 << 15  # draws,
 _PER_ROW = (
     128  # and draws for each row: a batch, an eighth of them, has to resolve all directions of Q
@@ -156,28 +156,36 @@ def mean_field(
     Y = as_numbers(targets, len(rows), None)
     prior = Prior(rows, settings)
     with reporting(progress, "iterations") as report:
-        descent, stretch = _descended(prior, Y, staged(report, 1 + _ROUNDS))
-        return _solution(descent, _draws(prior, stretch, _FRESH), _batch_grams(descent))
+        best = _descended(prior, Y, staged(report, 1 + _ROUNDS))
+        return _solution(best, _batch_grams(best.descent))
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A descent, its residual on fresh draws, whether it stands, and the numbers that say so."""
+
+    descent: TiltDescent
+    residual: float
+    converged: bool
+    reason: str
 
 
 def _descended(
     prior: Prior, Y: Array, reports: Sequence[Callable[[int, int], object] | None]
-) -> tuple[TiltDescent, Stretch | None]:
-    """A descent over draws of the prior and, while the law lies in its tails, over stretched ones; the stretch of the best."""
-    best: tuple[TiltDescent, Stretch | None] | None = None
+) -> Judged:
+    """The descent over draws of the prior or, where it does not stand, the best of some over stretched draws."""
+    best: Judged | None = None
     stretch: Stretch | None = None
     for which, report in enumerate(reports):
-        draws = _draws(prior, stretch, which)
+        draws, fresh = (_draws(prior, stretch, 2 * which + k) for k in (0, 1))
         equations = StateEquations(draws, Y, prior.settings)
-        start = np.zeros(len(draws))
-        if best is not None:
-            start = equations.action(best[0].law, draws)
-        descent = TiltDescent(equations, start, _RESTS, report=report).run()
-        law = descent.law
-        if best is None or law.effective_sample_size > best[0].law.effective_sample_size:
-            best = descent, stretch
-        if law.weights.max() <= _LARGEST and law.effective_sample_size >= _EFFECTIVE:
-            break
+        start = np.zeros(len(draws)) if best is None else equations.action(best.descent.law, draws)
+        found = _judged(TiltDescent(equations, start, _RESTS, report=report).run(), fresh)
+        if found.converged:
+            return found
+        law = found.descent.law
+        if best is None or law.effective_sample_size > best.descent.law.effective_sample_size:
+            best = found
         stretch = prior.stretch(draws.weights, law.weights)
     assert best is not None
     return best
@@ -206,14 +214,13 @@ def _batch_grams(descent: TiltDescent) -> Array:
     return np.array(grams)
 
 
-def _solution(descent: TiltDescent, fresh: HiddenDraws, batch_grams: Array) -> MeanFieldSolution:
+def _solution(judged: Judged, batch_grams: Array) -> MeanFieldSolution:
     """The result with its certificate."""
+    descent = judged.descent
     equations, law = descent.equations, descent.law
     settings, draws = equations.settings, equations.draws
     norm = float(np.linalg.norm(law.gram))
-    residual = _residual(equations, law, fresh)
     spread = float(np.linalg.norm(np.std(batch_grams, axis=0, ddof=1)))
-    converged, reason = _verdict(descent, residual)
     n_features = draws.weights.shape[1]
     constant = 1 + math.log(n_features / settings.weight_variance)  # in F of N(0, Sigma)
     return MeanFieldSolution(
@@ -225,12 +232,12 @@ def _solution(descent: TiltDescent, fresh: HiddenDraws, batch_grams: Array) -> M
         free_energy=law.free_energy + settings.width * n_features / 2 * constant,
         predictions=equations.Y - settings.noise * law.T,
         effective_sample_size=law.effective_sample_size,
-        residual=residual,
+        residual=judged.residual,
         gram_error=spread / math.sqrt(N_BATCHES) / norm,
         change=descent.change,
         steps=descent.steps,
-        converged=converged,
-        reason=reason,
+        converged=judged.converged,
+        reason=judged.reason,
         batch_grams=batch_grams,
         noise=settings.noise,
         width=settings.width,
@@ -249,25 +256,23 @@ def _residual(equations: StateEquations, law: TiltedLaw, fresh: HiddenDraws) -> 
     return float(np.linalg.norm(found.gram - law.gram) / np.linalg.norm(law.gram))
 
 
-def _verdict(descent: TiltDescent, residual: float) -> tuple[bool, str]:
-    """Whether the result stands, and the numbers that say so."""
-    settings, worth = descent.equations.settings, descent.law.effective_sample_size
-    if worth < _EFFECTIVE:
-        return (
-            False,
-            f"effective sample size {worth:.3g} < {_EFFECTIVE}: the law is too far from the prior",
-        )
-    if (largest := float(descent.law.weights.max())) > _LARGEST:
-        return (
-            False,
-            f"one draw has {largest:.2g} > {_LARGEST:g} of the weight: the law lies where there are few draws",
-        )
-    if descent.change > _RESTS:
-        steps = f"after {descent.steps} steps"
-        return False, f"{steps} one more changes log p by {descent.change:.2g} > {_RESTS:g}"
-    if residual > settings.tol:
-        return False, f"residual {residual:.2g} on fresh draws > tol {settings.tol:g}"
-    return (
-        True,
-        f"residual {residual:.2g} <= tol {settings.tol:g}, effective sample size {worth:.3g}",
-    )
+def _judged(descent: TiltDescent, fresh: HiddenDraws) -> Judged:
+    """The verdict on a descent."""
+    residual = _residual(descent.equations, descent.law, fresh)
+    tol, worth = descent.equations.settings.tol, descent.law.effective_sample_size
+    largest = float(descent.law.weights.max())
+    failures = {
+        f"effective sample size {worth:.3g} < {_EFFECTIVE}: the law is too far from the prior": (
+            worth < _EFFECTIVE
+        ),
+        f"one draw has {largest:.2g} > {_LARGEST:g} of the weight: the law lies where there are few": (
+            largest > _LARGEST
+        ),
+        f"after {descent.steps} steps one more changes log p by {descent.change:.2g} > {_RESTS:g}": (
+            descent.change > _RESTS
+        ),
+        f"residual {residual:.2g} on fresh draws > tol {tol:g}": residual > tol,
+    }
+    failure = next((words for words, failed in failures.items() if failed), "")
+    success = f"residual {residual:.2g} <= tol {tol:g}, effective sample size {worth:.3g}"
+    return Judged(descent, residual, not failure, failure or success)
