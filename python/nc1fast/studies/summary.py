@@ -150,8 +150,6 @@ def select(
     rows: Iterable[Row], keep: Callable[[Row], bool] | None = None, **values: Any
 ) -> list[Row]:
     """Rows whose columns have the given values and for which `keep`, if given, is true."""
-    return [
-        row
-        for row in rows
-        if all(row[name] == value for name, value in values.items()) and (keep is None or keep(row))
-    ]
+    for name, value in values.items():
+        rows = [row for row in rows if row[name] == value]
+    return [row for row in rows if keep is None or keep(row)]

@@ -5,15 +5,15 @@ A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line i
 
 from __future__ import annotations
 
-from nc1fast.studies.library import paper
+from nc1fast.studies.library import data, paper
 from nc1fast.studies.library.entry import BuiltIn
 
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
 
-STUDIES: dict[str, BuiltIn] = {"paper": paper.STUDY}
-_DEFAULT = "paper"  # for a study of the user's own, and for a table without provenance
+STUDIES: dict[str, BuiltIn] = {"paper": paper.STUDY, "data": data.STUDY}
+_OF_THE_USER = "data"
 
 
 def told_as(name: str) -> BuiltIn:
-    """The built-in study whose findings and figures a table gets: the one of that name, else the paper."""
-    return STUDIES.get(name, STUDIES[_DEFAULT])
+    """The built-in study of that name, else that of data: it tells every study of the user's own."""
+    return STUDIES.get(name, STUDIES[_OF_THE_USER])
