@@ -93,18 +93,23 @@ class Posterior:
             yield self.traces(F)
 
 
-def log_nc1(traces: Array) -> float:
-    """Log of the ratio of the mean traces, shape (m, 2): NC1 of the mean kernel."""
-    within, between = traces.mean(axis=0)
-    return math.log(within / between)
-
-
-def posterior_log_nc1(chains: list[Array], n_blocks: int = 10) -> tuple[float, float]:
-    """Log NC1 of the mean kernel of chains, each of shape (steps, 2), and its standard error.
-
-    Blocks of a chain are taken as independent: they have to be long against its correlation.
-    """
+def posterior_log_nc1(chains: list[Array]) -> tuple[float, float]:
+    """Log NC1 of the mean kernel of chains, each of shape (steps, 2), and its standard error from their correlation."""
     kept = [chain[int(BURN_IN * len(chain)) :] for chain in chains]
-    blocks = [log_nc1(block) for chain in kept for block in np.array_split(chain, n_blocks)]
-    error = float(np.std(blocks, ddof=1)) / math.sqrt(len(blocks))
-    return log_nc1(np.concatenate(kept)), error
+    within, between = np.concatenate(kept).mean(axis=0)
+    deviations = [chain[:, 0] / within - chain[:, 1] / between for chain in kept]  # of log NC1
+    variance = sum(len(d) * float(np.square(d).mean()) * correlation_time(d) for d in deviations)
+    return math.log(within / between), math.sqrt(variance) / sum(map(len, deviations))
+
+
+def correlation_time(values: Array) -> float:
+    """Integrated autocorrelation time: that many steps of a chain are worth one independent draw.
+
+    Source: Sokal (1997), the window of five correlation times.
+    """
+    centred = values - values.mean()
+    transform = np.fft.rfft(centred, 2 * len(centred))
+    correlation = np.fft.irfft(np.abs(transform) ** 2)[: len(centred)]
+    times = 2 * np.cumsum(correlation / correlation[0]) - 1
+    windows = np.arange(len(times)) >= 5 * times
+    return max(1.0, float(times[windows.argmax() if windows.any() else -1]))

@@ -10,8 +10,10 @@ import pytest
 from scipy.special import erf
 
 import nc1fast as nc
-from nc1fast.adaptive.hidden_draws import HiddenDraws, Prior
+from nc1fast.adaptive.hidden_draws import HiddenDraws
+from nc1fast.adaptive.hidden_prior import Prior, Stretch
 from nc1fast.adaptive.mean_field_settings import MeanFieldSettings
+from nc1fast.adaptive.tilting import StateEquations, TiltDescent
 
 PHI = {"erf": erf, "relu": lambda u: np.maximum(u, 0)}
 FEW = {"n_samples": 4096, "n_threads": 1}
@@ -29,36 +31,64 @@ def _equation(gram, Y, noise, readout_variance, width):
     return readout_variance / (2 * width) * (Y.shape[1] * inverse - T @ T.T)
 
 
-@pytest.mark.parametrize("activation", ["erf", "relu"])
-@pytest.mark.parametrize("n_outputs", [1, 3])
-def test_one_feature_by_quadrature(activation, n_outputs):
-    """For d0 = 1 the law is a density on the line: a damped fixed point by the trapezoidal rule knows no draws."""
-    X, Y = _data(12, 1, n_outputs)
-    problem = {"noise": 0.05, "readout_variance": 0.7, "width": 30.0}
+def _by_quadrature(X, Y, activation, problem):
+    """(Q, variance) for d0 = 1, where the law is a density on the line: a damped fixed point by the trapezoidal rule."""
     z = np.linspace(-9, 9, 6001)  # with a node at the kink of ReLU
     phi = PHI[activation](np.outer(z, X[:, 0]) * math.sqrt(1.3))
     density = np.exp(-(z**2) / 2)
-    prior = density / density.sum()
     action = np.zeros_like(z)
     for _ in range(300):
-        p = prior * np.exp(action.min() - action)
+        p = density * np.exp(action.min() - action)
         p /= p.sum()
         gram = (phi * p[:, None]).T @ phi
         S = np.einsum("ij,ij->i", phi @ _equation(gram, Y, **problem), phi)
         action = 0.8 * action + 0.2 * S
-    assert np.abs(S - action).max() < 1e-9
+    assert np.abs(S - action).max() < 1e-6
+    return gram, 1.3 * (p * z**2).sum()
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+@pytest.mark.parametrize(("n_outputs", "width"), [(1, 30.0), (3, 30.0), (1, 8.0)])
+def test_one_feature_by_quadrature(activation, n_outputs, width):
+    """At width 8 a fortieth of the law of erf lies beyond 4.5 standard deviations of the prior."""
+    X, Y = _data(12, 1, n_outputs)
+    problem = {"noise": 0.05, "readout_variance": 0.7, "width": width}
+    gram, variance = _by_quadrature(X, Y, activation, problem)
     solution = nc.adaptive.mean_field(
         X, Y, activation=activation, weight_variance=1.3, n_threads=1, **problem
     )
     assert solution.converged, solution.reason
-    error = np.linalg.norm(solution.gram - gram) / np.linalg.norm(gram)
-    prior_gram = nc.ConjugateKernel(activation, weight_variance=1.3)(X)
-    assert np.linalg.norm(prior_gram - gram) > 0.015 * np.linalg.norm(gram)  # it has learned
-    assert error < 1e-3
+    prior = nc.ConjugateKernel(activation, weight_variance=1.3)(X)
+    norm = np.linalg.norm(gram)
+    assert np.linalg.norm(prior - gram) > 0.015 * norm  # it has learned
+    assert np.linalg.norm(solution.gram - gram) < 1e-3 * norm
     T = np.linalg.solve(0.7 * gram + 0.05 * np.eye(12), Y)
-    np.testing.assert_allclose(solution.predictions, 0.7 * gram @ T, atol=2e-3)
-    moment = 1.3 * (p * z**2).sum()
-    assert solution.second_moment[0, 0] == pytest.approx(moment, rel=1e-2)
+    np.testing.assert_allclose(solution.predictions, 0.7 * gram @ T, atol=3e-3)
+    assert solution.second_moment[0, 0] == pytest.approx(variance, rel=1e-2)
+
+
+@pytest.mark.parametrize("readout_variance", [1 / 128, 3.8809])
+def test_every_start_ends_in_the_same_free_energy(readout_variance):
+    """On D2, where F of the Gaussian laws has several minima: narrow, wide and randomly tilted starts."""
+    X, y = nc.datasets.paper_d2(32, 2, seed=0)
+    Y = y[:, None].astype(float)
+    settings = MeanFieldSettings(noise=0.01, readout_variance=readout_variance, n_threads=1)
+    prior = Prior(X, settings)
+    weights, base = prior.draw(4096, np.random.default_rng(0))
+    draws = HiddenDraws(prior, weights, base)
+    equations = StateEquations(draws, Y, settings)
+    squares = np.square(weights / prior.scale).sum(axis=1)
+    tilts = [draws.quadratic(np.outer(v, v)) for v in np.random.default_rng(1).normal(size=(4, 32))]
+    starts = [
+        0 * squares,
+        -0.2 * squares,
+        squares,
+        *(2 * t / t.std() * (-1) ** k for k, t in enumerate(tilts)),
+    ]
+    descents = [TiltDescent(equations, start, 1e-6).run() for start in starts]
+    assert all(descent.change < 1e-6 for descent in descents)
+    values = [descent.law.free_energy for descent in descents]
+    assert np.ptp(values) < 1e-6 * abs(values[0])
 
 
 @pytest.mark.parametrize("activation", ["erf", "relu", "gelu"])
@@ -77,11 +107,12 @@ def test_the_result_solves_the_equations(activation):
     problem = {"noise": 0.02, "readout_variance": 0.5, "width": 80.0}
     solution = nc.adaptive.mean_field(X, Y, activation=activation, **problem, **FEW)
     settings = MeanFieldSettings(activation=activation, n_threads=1, **problem)
-    C = HiddenDraws(Prior(X, settings), solution.hidden).map
+    C = HiddenDraws(Prior(X, settings), solution.hidden, solution.prior_weights).map
     phi = PHI[activation](solution.hidden @ X.T) @ C
-    np.testing.assert_allclose(phi.T @ phi / 4096, nc.ConjugateKernel(activation)(X), atol=1e-2)
+    before = (phi * solution.prior_weights[:, None]).T @ phi
+    np.testing.assert_allclose(before, nc.ConjugateKernel(activation)(X), atol=1e-2)
     S = np.einsum("ij,ij->i", phi @ _equation(solution.gram, Y, **problem), phi)
-    p = np.exp(S.min() - S)
+    p = solution.prior_weights * np.exp(S.min() - S)
     np.testing.assert_allclose(solution.weights, p / p.sum(), rtol=1e-4)
     gram = (phi * solution.weights[:, None]).T @ phi
     np.testing.assert_allclose(gram, solution.gram, atol=1e-3 * np.abs(gram).max())
@@ -156,21 +187,25 @@ def test_the_bits_depend_on_the_seed_and_not_on_threads_or_tiles(monkeypatch):
     assert not (one.gram == other.gram).any()
 
 
-def test_a_law_far_from_the_prior_is_not_called_converged():
+def test_stretched_draws_have_the_moments_of_the_prior():
+    X, _ = _data(d0=4)
+    prior = Prior(X, MeanFieldSettings(noise=1.0, n_threads=1))
+    stretch = Stretch(
+        np.linalg.qr(np.random.default_rng(0).normal(size=(4, 2)))[0], np.array([3.0, 0.4])
+    )
+    weights, base = prior.draw(1 << 14, np.random.default_rng(1), stretch)
+    assert base.sum() == pytest.approx(1)
+    assert base.max() <= 2.1 * base.mean()  # no draw counts more than twice
+    np.testing.assert_allclose((weights * base[:, None]).T @ weights, np.eye(4) / 4, atol=3e-3)
+    phi = erf(weights @ X.T)
+    np.testing.assert_allclose((phi * base[:, None]).T @ phi, prior.gram, atol=3e-3)
+
+
+def test_a_law_that_draws_cannot_find_is_not_called_converged():
     X, y = nc.datasets.paper_d2(32, 2, seed=0)
-    solution = nc.adaptive.mean_field(X, y, noise=1e-6, width=20, n_samples=2048, n_threads=1)
+    solution = nc.adaptive.mean_field(X, y, noise=1e-6, width=20, n_samples=256, n_threads=1)
     assert not solution.converged
-    assert "effective sample size" in solution.reason
-    assert solution.effective_sample_size < 200
-
-
-def test_a_law_in_the_tails_of_the_prior_is_not_called_converged():
-    """Here a fortieth of the law lies beyond 4.5 standard deviations of the prior, where there are no draws."""
-    X, Y = _data(12, 1)
-    problem = {"noise": 0.05, "readout_variance": 0.7, "width": 8}
-    solution = nc.adaptive.mean_field(X, Y, weight_variance=1.3, n_threads=1, **problem)
-    assert not solution.converged
-    assert "one draw" in solution.reason
+    assert solution.reason.startswith(("effective sample size", "one draw has"))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +258,7 @@ def test_against_samples_of_the_exact_posterior(activation):
         np.array(list(itertools.islice(target.chain(np.random.default_rng(seed)), 4000)))
         for seed in range(4)
     ]
-    exact, error = posterior.posterior_log_nc1(chains, n_blocks=4)
+    exact, error = posterior.posterior_log_nc1(chains)
     solution = nc.adaptive.mean_field(X, y, activation=activation, n_threads=1, **problem)
     corrected = nc.adaptive.finite_width(solution, X, y)
     assert corrected.converged

@@ -23,7 +23,7 @@ arms:
       - {noise: 0.01, readout_variance: 3.8809, targets: one-hot, n_samples: 4096}
   - name: far
     data: [{source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [32], n_features: [2]}]
-    mean_field: [{noise: 1.0e-6, width: 20, n_samples: 512}]
+    mean_field: [{noise: 1.0e-6, width: 20, n_samples: 256}]
 """
 
 
@@ -65,7 +65,7 @@ def test_rows_are_solutions(rows):
 
 def test_a_row_says_that_it_did_not_converge(rows):
     [row] = [row for row in rows if row["arm"] == "far"]
-    assert row["status"].startswith("not converged: effective sample size")
+    assert row["status"].startswith("not converged: ")
     assert math.isfinite(row["nc1"])
 
 
@@ -87,6 +87,6 @@ def test_the_plan_knows_rows_and_time():
     ],
 )
 def test_mistakes_name_the_key(entry, words):
-    text = STUDY.replace("{noise: 1.0e-6, width: 20, n_samples: 512}", entry)
+    text = STUDY.replace("{noise: 1.0e-6, width: 20, n_samples: 256}", entry)
     with pytest.raises(ValueError, match=words):
         studies.parse(text)

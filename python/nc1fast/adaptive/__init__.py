@@ -14,7 +14,8 @@
 and the same equations without a Gaussian closure:
 
     mean_field_settings  the network and the draws, checked
-    hidden_draws         draws of the prior and sums over them
+    hidden_prior         the prior and draws from it
+    hidden_draws         sums over draws
     tilting              the law of the hidden weights and its free energy
     mean_field           the solve, its error and its residual
     mean_field_solution  the result

@@ -188,9 +188,9 @@ class _Networks:
         self.solution, self.X, self.Y = solution, X, Y
         self.width = int(solution.width)
         self.phi, _ = of_arrays(solution.activation)
-        p = solution.weights
+        p, prior = solution.weights, solution.prior_weights
         with np.errstate(divide="ignore"):  # draws of weight 0 are never taken
-            self.log_density = np.log(p * len(p))
+            self.log_density = np.log(p / prior)
 
     def batch(self, n_networks: int, rng: np.random.Generator) -> _Batch:
         """Some networks; their weighted mean is kept relative to the largest weight so far."""

@@ -38,6 +38,8 @@ class MeanFieldSolution:
         Hidden weights.
     weights : ndarray of shape (n_draws,)
         Their probabilities, which sum to 1.
+    prior_weights : ndarray of shape (n_draws,)
+        Their probabilities under the prior: equal, unless the law lies in the prior's tails.
     second_moment : ndarray of shape (n_features, n_features)
         E_p w w^T; beside it stands `AdaptiveSolution.sigma`.
     free_energy : float
@@ -69,6 +71,7 @@ class MeanFieldSolution:
     gram: Array
     hidden: Array = field(repr=False)
     weights: Array = field(repr=False)
+    prior_weights: Array = field(repr=False)
     second_moment: Array
     free_energy: float
     predictions: Array

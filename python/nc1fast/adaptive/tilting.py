@@ -80,9 +80,9 @@ class StateEquations:
     def law(self, action: Array) -> TiltedLaw | None:
         """The law ~ prior exp(-action); None where Qt is not positive definite."""
         s, least = self.settings, action.min()
-        raw = np.exp(least - action)
+        raw = self.draws.base * np.exp(least - action)
         p = raw / raw.sum()
-        log_mean = float(np.log(raw.mean()) - least)  # of E_prior exp(-S)
+        log_mean = float(np.log(raw.sum()) - least)  # of E_prior exp(-S)
         Q = self.draws.gram(p)
         Qt = s.readout_variance * Q
         Qt[np.diag_indices_from(Qt)] += s.noise
