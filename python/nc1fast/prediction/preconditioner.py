@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,7 @@ def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Arra
     made : KernelMap
     ridge : float
     rank : int, optional
-        Default: at most 1,024, a quarter of the rows, and 256 MiB.
+        Default: at most 1,024, a quarter of the rows, and 256 MiB or a quarter of the memory limit.
     seed : int
 
     Notes
@@ -45,7 +46,8 @@ def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Arra
     linalg = require("scipy.linalg", "prediction")
     n, random = made.shape[1], np.random.default_rng(seed)
     threads = thread_count(made.settings.n_threads)
-    most = min(_MOST_RANK, n // 4, _MOST_BYTES // (8 * n)) if rank is None else min(rank, n)
+    room = min(_MOST_BYTES, (made.settings.memory_limit or math.inf) / 4)
+    most = min(_MOST_RANK, n // 4, int(room / (8 * n))) if rank is None else min(rank, n)
     F, left, done = np.zeros((n, most)), made.diagonal.copy(), 0
     while done < most and left.sum() > (0.0 if rank is not None else n * ridge):
         count = min(_BLOCK, most - done)
