@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.estimators.deep_map import DeepMap
+    from nc1fast.estimators.projected_map import ProjectedMap
     from nc1fast.estimators.unit_map import UnitMap
 
 _PROBE = 128  # rows that direct the weights
@@ -126,7 +127,7 @@ def draw_map(
 
 
 def mapped(
-    drawn: DeepMap | UnitMap,
+    drawn: DeepMap | ProjectedMap | UnitMap,
     read: Callable[[slice], NDArray[Any]],
     shape: tuple[int, int],
     n_threads: int | None,
@@ -135,7 +136,7 @@ def mapped(
 
     Parameters
     ----------
-    drawn : DeepMap or UnitMap
+    drawn : DeepMap, ProjectedMap or UnitMap
     read : callable
         From a range of rows to these rows.
     shape : (int, int)

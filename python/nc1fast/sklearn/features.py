@@ -9,12 +9,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from nc1fast.estimators.deep_map import check_deep, widest
+from nc1fast.estimators.directions import check_sampling
 from nc1fast.estimators.ntk_features import draw_map, mapped, probe_rows
+from nc1fast.estimators.projected_map import projected_map
 from nc1fast.estimators.unit_map import draw_units
 from nc1fast.kernels.classes import NNGP
 from nc1fast.sklearn.matrices import dense
 from nc1fast.sklearn.parameters import DEFAULT_KERNEL, KernelParameters, check_kernel
-from nc1fast.support.arguments import as_count
+from nc1fast.support.arguments import as_count, as_seed
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -22,15 +25,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from nc1fast.estimators.deep_map import DeepMap
+    from nc1fast.estimators.projected_map import ProjectedMap
     from nc1fast.estimators.unit_map import UnitMap
 
 _DTYPES = (np.float64, np.float32)
 _DEFAULT_UNITS = NNGP("relu", weight_variance="he")
 
 
-class _RandomFeatures(  # type: ignore[misc]
-    KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class _Drawn(KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """What the transformers share: a map drawn at the fit, and applied to chunks of rows."""
 
     n_components: Any
@@ -43,7 +45,7 @@ class _RandomFeatures(  # type: ignore[misc]
         return tags
 
     @abstractmethod
-    def _draw(self, X: Any, dtype: str) -> DeepMap | UnitMap:
+    def _draw(self, X: Any, dtype: str) -> DeepMap | ProjectedMap | UnitMap:
         """The map for data like X."""
 
     @ieee
@@ -70,7 +72,7 @@ class _RandomFeatures(  # type: ignore[misc]
         return mapped(self.map_, lambda part: dense(rows[part]), shape, self.n_threads)
 
 
-class NTKFeatures(_RandomFeatures):
+class NTKFeatures(_Drawn):
     """Random features H with H H^T about K, for an NTK or NNGP of the ReLU family, of any depth.
 
     Parameters
@@ -78,7 +80,8 @@ class NTKFeatures(_RandomFeatures):
     kernel : NTK, NNGP or ConjugateKernel, default NTK("relu", weight_variance="he")
     n_components : int, default 1024
         Features, those of the linear part included: one for each of X, and one if there are biases. The last ones are zero where
-        this is not the number of a whole number of units.
+        this is not the number of a whole number of units. Where it leaves no unit for each layer, the features are a random
+        projection of those of `n_components` units a layer.
     seed : int, default 0
         >= 0; the same seed gives the same bits.
     sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
@@ -88,14 +91,15 @@ class NTKFeatures(_RandomFeatures):
 
     Attributes
     ----------
-    map_ : DeepMap
+    map_ : DeepMap or ProjectedMap
         From rows to features.
     n_features_in_, feature_names_in_
         As of every estimator.
 
     Notes
     -----
-    `fit_transform(X)` is `nc1fast.estimators.ntk_features(X, kernel, n_components, seed)`, whose cost, accuracy and source it has.
+    Unless they are projected, `fit_transform(X)` is `nc1fast.estimators.ntk_features(X, kernel, n_components, seed)`, whose cost,
+    accuracy and source it has.
 
     Examples
     --------
@@ -122,13 +126,16 @@ class NTKFeatures(_RandomFeatures):
         self.sampling = sampling
         self.n_threads = n_threads
 
-    def _draw(self, X: Any, dtype: str) -> DeepMap:
-        probe = dense(X[probe_rows(X.shape[0])])
+    def _draw(self, X: Any, dtype: str) -> DeepMap | ProjectedMap:
+        check_deep(self.kernel)
+        check_sampling(self.sampling)
+        probe, seed = dense(X[probe_rows(X.shape[0])]), as_seed(self.seed)
         size = self._n_features_out
-        return draw_map(self.kernel, probe, size, self.seed, sampling=self.sampling, dtype=dtype)
+        draw = draw_map if widest(self.kernel, probe.shape[1], size) else projected_map
+        return draw(self.kernel, probe, size, seed, sampling=self.sampling, dtype=dtype)
 
 
-class RandomUnits(_RandomFeatures):
+class RandomUnits(_Drawn):
     """Random hidden units phi(w . x), with H H^T about K: features of covariance kernels of one hidden layer, of any activation.
 
     Parameters

@@ -188,7 +188,7 @@ class KernelClassifier(ClassifierMixin, _Ridge):  # type: ignore[misc]
 
     def decision_function(self, X: Any) -> Array:
         """Outputs of rows X (m_samples, n_features): (m_samples, n_classes); of two classes the second less the first, (m_samples,)."""
-        outputs = self._outputs(X) + self.frequencies_
+        outputs: Array = self._outputs(X) + self.frequencies_
         return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
 
     def predict(self, X: Any) -> NDArray[Any]:
