@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
+    from nc1fast.sklearn.callables import Gram, gram
     from nc1fast.sklearn.features import NTKFeatures, RandomUnits
     from nc1fast.sklearn.gp_kernel import GPKernel
-    from nc1fast.sklearn.gram import Gram, gram
     from nc1fast.sklearn.ridge import KernelClassifier, KernelRidge
 
 _HOMES = {
     "GPKernel": "gp_kernel",
-    "Gram": "gram",
+    "Gram": "callables",
     "KernelClassifier": "ridge",
     "KernelRidge": "ridge",
     "NTKFeatures": "features",
     "RandomUnits": "features",
-    "gram": "gram",
+    "gram": "callables",
 }
 __all__ = [
     "GPKernel",

@@ -117,6 +117,6 @@ def inverse_roots(diagonal: Array) -> Array:
 def cosines(K: Array) -> Array:
     """k_ij/sqrt(k_ii k_jj), with ones on the diagonal; rows with k_ii = 0 stay zero."""
     scale = inverse_roots(K.diagonal())
-    K = K * scale[:, None] * scale
+    K = K * np.outer(scale, scale)  # exactly symmetric
     np.fill_diagonal(K, scale > 0)
     return K
