@@ -47,7 +47,7 @@ class Variance:
     layer: int | None
 
     def of(self, kernel: Kernel) -> float:
-        """Its value."""
+        """Its value in a kernel that has it."""
         value = getattr(kernel, self.name)
         return float(value if self.layer is None else value[self.layer])
 

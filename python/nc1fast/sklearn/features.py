@@ -33,7 +33,7 @@ _DEFAULT_UNITS = NNGP("relu", weight_variance="he")
 
 
 class _Drawn(KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """What the transformers share: a map drawn at the fit, and applied to chunks of rows."""
+    """Base of the transformers: a map drawn at the fit, and applied to chunks of rows."""
 
     n_components: Any
     n_threads: int | None

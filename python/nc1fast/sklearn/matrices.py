@@ -74,7 +74,7 @@ class KernelMatrices:
 
     @ieee
     def diagonal(self, X: Any) -> Array:
-        """k(x_i, x_i), shape (n,)."""
+        """k(x_i, x_i), shape (n,), of the normalised kernel where it is one."""
         found = self._diagonal(X)
         return (found > 0).astype(np.float64) if self.normalize else found
 

@@ -25,7 +25,7 @@ _DTYPES = (np.float64, np.float32)
 
 
 class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
-    """What regression and classification share: rows, coefficients, and the map from the one to outputs."""
+    """Base of regression and classification: rows, coefficients, and the map from both to outputs."""
 
     def __init__(
         self,
