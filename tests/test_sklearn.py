@@ -117,6 +117,14 @@ def test_a_pipeline_and_a_grid_over_the_kernel_of_an_svc():
     assert search.score(X, LABELS) > 0.8
 
 
+def test_the_callable_takes_whatever_an_array_can_be_made_of():
+    for normalize in (False, True):
+        made = skl.gram(KERNEL, normalize=normalize)
+        expected = gram(KERNEL, Z, X, normalize=normalize)
+        np.testing.assert_allclose(made(Z.tolist(), X.tolist()), expected, rtol=1e-12)
+        np.testing.assert_allclose(made(Z, Z), made(Z), rtol=1e-15)
+
+
 def test_svc_takes_the_callable_as_it_takes_the_gram_matrix():
     for normalize in (False, True):
         ours = SVC(kernel=skl.gram(KERNEL, normalize=normalize)).fit(X, LABELS)

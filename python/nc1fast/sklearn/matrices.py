@@ -29,6 +29,11 @@ def dense(X: Any) -> Any:
     return X.toarray() if issparse(X) else X
 
 
+def _rows(X: Any) -> Any:
+    """Sparse rows as they are, others as an array."""
+    return X if issparse(X) else np.asarray(X)
+
+
 def panels(n_rows: int, row: int) -> Iterator[slice]:
     """Ranges of rows such that `row` numbers for each make no more than 32 MiB."""
     step = max(1, _NUMBERS // max(1, row))
@@ -62,6 +67,7 @@ class KernelMatrices:
 
         Sparse rows are made dense by panels of 32 MiB.
         """
+        X, Z = _rows(X), None if Z is None else _rows(Z)
         K = self._plain(X, Z)
         if not self.normalize:
             return K
@@ -75,7 +81,7 @@ class KernelMatrices:
     @ieee
     def diagonal(self, X: Any) -> Array:
         """k(x_i, x_i), shape (n,), of the normalised kernel where it is one."""
-        found = self._diagonal(X)
+        found = self._diagonal(_rows(X))
         return (found > 0).astype(np.float64) if self.normalize else found
 
     def product(self, Z: Any, X: Any, V: Array) -> Array:
@@ -104,6 +110,8 @@ class KernelMatrices:
 
     def _diagonal(self, X: Any) -> Array:
         """The diagonal before it is normalised."""
+        if not issparse(X):
+            return self.kernel.diag(X)
         parts = [self.kernel.diag(dense(X[rows])) for rows in panels(X.shape[0], X.shape[1])]
         return np.concatenate(parts)
 
