@@ -180,8 +180,8 @@ def test_sparse_rows_give_the_numbers_of_dense_ones(normalize, numbers, monkeypa
     monkeypatch.setattr(matrices, "_NUMBERS", numbers)
     thin, other = (np.where(np.abs(rows) < 1, 0.0, rows) for rows in (X, Z))
     made = skl.gram(KERNEL, normalize=normalize)
-    for convert in (sparse.csr_matrix, sparse.csc_array):
-        rows, columns = convert(thin).tocsr(), convert(other).tocsr()
+    for convert in (sparse.csr_matrix, sparse.csc_array, sparse.coo_array):
+        rows, columns = convert(thin), convert(other)
         K = made(rows)
         assert (K == K.T).all()
         np.testing.assert_allclose(K, gram(KERNEL, thin, normalize=normalize), rtol=1e-12)
@@ -293,6 +293,12 @@ MALFORMED = {
     "unknown name": (lambda: skl.Ridge, AttributeError, "Ridge"),
     "gram of a name": (lambda: skl.gram("rbf"), TypeError, "kernel object"),
     "gram with a word": (lambda: skl.gram(KERNEL, normalize="yes"), TypeError, "normalize"),
+    "masked": (
+        lambda: skl.gram(KERNEL)(np.ma.masked_less(X, 0)),
+        ValueError,
+        "masked",
+    ),
+    "one axis": (lambda: skl.gram(KERNEL)(X[0]), ValueError, "shape"),
     "ridge of a name": (lambda: skl.KernelRidge("ntk").fit(X, Y), TypeError, "kernel object"),
     "ridge of a class": (lambda: skl.KernelRidge(nc.NTK).fit(X, Y), TypeError, "kernel object"),
     "negative alpha": (lambda: skl.KernelRidge(alpha=-1).fit(X, Y), ValueError, "alpha"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import issparse
 
+from nc1fast.inputs.arrays import host_array
 from nc1fast.sklearn.parameters import check_kernel
 from nc1fast.support.arguments import as_flag
 from nc1fast.support.arithmetic import ieee
@@ -30,8 +31,8 @@ def dense(X: Any) -> Any:
 
 
 def _rows(X: Any) -> Any:
-    """Sparse rows as they are, others as an array."""
-    return X if issparse(X) else np.asarray(X)
+    """Rows that can be sliced: sparse ones, or an array."""
+    return X.tocsr() if issparse(X) else host_array(X, "X")
 
 
 def panels(n_rows: int, row: int) -> Iterator[slice]:
