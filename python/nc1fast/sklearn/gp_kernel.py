@@ -38,7 +38,7 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
     the last of them with the others fixed, is enough.
     Cost of a gradient: one Gram matrix, and two more for each hyperparameter whose derivative is not known in closed form:
     variances of hidden layers, but for weights below which an activation that is homogeneous has no bias.
-    Accuracy of a gradient: that of the Gram matrix, or 1e-10 of sqrt(k_ii k_jj) by central differences; see
+    Accuracy of a gradient: that of the Gram matrix, or 1e-9 of sqrt(k_ii k_jj) by central differences; see
     `nc1fast.sklearn.derivatives`.
     Source: Lee et al. (2018) for Gaussian processes with the NNGP; Rasmussen & Williams (2006), section 5.4.
 
