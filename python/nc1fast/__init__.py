@@ -16,7 +16,17 @@ from nc1fast.sums.class_sums import ClassSums
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
-    from nc1fast import adaptive, compat, cuda, datasets, distributed, estimators, networks, theory
+    from nc1fast import (
+        adaptive,
+        compat,
+        cuda,
+        datasets,
+        distributed,
+        estimators,
+        networks,
+        sklearn,
+        theory,
+    )
 
 __version__ = "0.1.0"
 _ON_DEMAND = (
@@ -27,6 +37,7 @@ _ON_DEMAND = (
     "distributed",
     "estimators",
     "networks",
+    "sklearn",
     "theory",
 )  # imported when first named
 __all__ = [
@@ -50,6 +61,7 @@ __all__ = [
     "distributed",
     "estimators",
     "networks",
+    "sklearn",
     "theory",
     "to_table",
 ]
