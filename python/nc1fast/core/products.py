@@ -8,16 +8,16 @@ neither threads, nor the order of tiles, nor the groups that rows are read in ch
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast import _core
-from nc1fast.core.backend import check_rows, diagonal, in_range, mapped_rows
+from nc1fast.core.backend import check_rows, diagonal, gram, in_range, mapped_rows
 from nc1fast.core.machine import thread_count, threads_for
-from nc1fast.inputs.arrays import as_rows, host_array, rows_at
+from nc1fast.inputs.arrays import as_rows, host_array, row_chunks, rows_at
 from nc1fast.inputs.files import as_source
 from nc1fast.support.arguments import as_number, check_choice
 from nc1fast.support.progress import reporting
@@ -37,22 +37,11 @@ if TYPE_CHECKING:
 _BITS = 61  # of an integer sum: two are left for its sign and for rounding
 _SPARE = 1.01  # by which bounds exceed what rounding makes of a value
 _MOST_COLUMNS = 256  # of a pass: their sums stay in L2 beside the rows
-_TILE_BYTES = 1 << 19  # of the rows of a tile, with what is multiplied and summed: half of a small L2
+_TILE_BYTES = (
+    1 << 19
+)  # of the rows of a tile, with what is multiplied and summed: half of a small L2
 _TILE_STEPS = 8  # rows of a tile, in steps of the core, at most
 _LEAST_TILES = 256  # pairs of blocks below which tiles are made smaller, so that threads share them
-
-
-class _Group(NamedTuple):
-    """Consecutive rows in memory, with what is multiplied and where their sums go."""
-
-    rows: NDArray[Any]
-    factors: NDArray[Any]
-    scale: Array
-    sums: NDArray[np.int64]
-
-    def as_columns(self) -> tuple[Any, ...]:
-        """The side of a product that gives its factors and takes no sums."""
-        return self.factors, None, None
 
 
 @dataclass(frozen=True)
@@ -121,7 +110,9 @@ class KernelMap:
         rows = as_rows(as_source(X), "X")
         others = None if Z is None else as_rows(as_source(Z), "Z")
         if others is not None and others.shape[1] != rows.shape[1]:
-            raise ValueError(f"Z must have {rows.shape[1]} features as X has, got {others.shape[1]}")
+            raise ValueError(
+                f"Z must have {rows.shape[1]} features as X has, got {others.shape[1]}"
+            )
         made = cls(kernel, rows, others, settings)
         for side in (rows, others):
             if side is not None:
@@ -144,14 +135,35 @@ class KernelMap:
         return self._diagonal(self.X)
 
     @cached_property
+    def result_diagonal(self) -> Array:
+        """k(z_i, z_i) of the rows of the result, shape (m,)."""
+        return self.diagonal if self.Z is None else self._diagonal(self.Z)
+
+    @cached_property
     def _exponents(self) -> NDArray[np.int32]:
         """E with sqrt k(z_i, z_i) < 2^E for every row of the result, shape (m,)."""
-        k = self.diagonal if self.Z is None else self._diagonal(self.Z)
-        return np.frexp(_SPARE * np.sqrt(k))[1]
+        return np.frexp(_SPARE * np.sqrt(self.result_diagonal))[1]
 
     def _diagonal(self, rows: Rows) -> Array:
-        parts = [diagonal(self.kernel, rows_at(rows, span)) for span in self._spans(rows, 1)]
-        return np.concatenate(parts)
+        return np.concatenate([diagonal(self.kernel, chunk) for chunk in row_chunks(rows)])
+
+    def entries(self, rows: NDArray[Any] | slice | None = None) -> Array:
+        """Rows of the stored matrix, by a slice or an array of numbers: shape (rows, n), float64. Default: all of them."""
+        side, others = (self.X if self.Z is None else self.Z), rows_at(self.X, slice(None))
+        whole = rows is None and self.Z is None
+        first = others if whole else rows_at(side, slice(None) if rows is None else rows)
+        return gram(
+            self.kernel,
+            first,
+            None if whole else others,
+            dtype="float64",
+            n_threads=self.settings.n_threads,
+            device="cpu",
+        )
+
+    def among_results(self) -> Array:
+        """The stored matrix K(Z, Z) of the rows of the result, shape (m, m)."""
+        return replace(self, X=self.X if self.Z is None else self.Z, Z=None).entries()
 
     def __call__(self, V: Array, report: Report | None = None) -> Array:
         """K V, shape (m, k), of finite float64 V (n, k).
@@ -180,32 +192,32 @@ class KernelMap:
         with in_range(self.kernel):
             self._add(np.ascontiguousarray(factors), np.ldexp(1.0, _BITS - exponents), sums, report)
         scale = self._exponents[:, None] + (exponents + sizes - _BITS)
-        return np.ldexp(sums.T.astype(np.float64), scale)
+        return np.asarray(np.ldexp(sums.T.astype(np.float64), scale))
 
     def _add(
-        self, factors: NDArray[Any], factor_scale: Array, sums: NDArray[np.int64], report: Report | None
+        self,
+        factors: NDArray[Any],
+        factor_scale: Array,
+        sums: NDArray[np.int64],
+        report: Report | None,
     ) -> None:
         """Add the integer sums (k, m) of all tiles, one pair of groups of rows after the other."""
-        k = len(sums)
+        k, side = len(sums), self.X if self.Z is None else self.Z
+        scale = np.ldexp(1.0, -self._exponents)
         steps = list(self._pairs(k))
         total = sum(pairs for _, _, pairs in steps)
         tile_rows, done = self._tile_rows(k), 0
         for first, second, pairs in steps:
-            own = self._group(self.X if self.Z is None else self.Z, first, factors, sums)
-            if self.Z is None and first == second:
-                other, rows, columns = None, (None, own.scale, own.sums), own.as_columns()
-            else:
-                other = self._group(self.X, second, factors, sums)
-                rows, columns = (None, own.scale, own.sums), other.as_columns()
-                if self.Z is None:
-                    rows, columns = (own.factors, own.scale, own.sums), (*other[1:],)
+            square = self.Z is None and first == second
+            mutual = self.Z is None and not square  # a tile serves its rows and its columns
+            sums_of_columns = (scale[second], sums[:, second]) if mutual else (None, None)
             _core.multiply(
-                own.rows,
-                None if other is None else other.rows,
+                self._mapped(side, first),
+                None if square else self._mapped(self.X, second),
                 self.chain.as_dict(),
                 self.settings.single,
-                rows,
-                columns,
+                (factors[first] if mutual else None, scale[first], sums[:, first]),
+                (factors[second], *sums_of_columns),
                 factor_scale,
                 tile_rows,
                 threads_for(self.settings.n_threads, pairs),
@@ -213,21 +225,17 @@ class KernelMap:
             )
             done += pairs
 
-    def _group(
-        self, rows: Rows, span: slice, factors: NDArray[Any], sums: NDArray[np.int64]
-    ) -> _Group:
-        """Rows of a span as the core takes them; of the rows of the result with their sums."""
-        mapped = mapped_rows(rows_at(rows, span), self.chain, self.settings.n_threads)
-        scale = np.ldexp(1.0, -self._exponents[span])
-        return _Group(mapped, factors[span], scale, sums[:, span])
+    def _mapped(self, rows: Rows, span: slice) -> NDArray[Any]:
+        """Rows of a span as the core takes them."""
+        return mapped_rows(rows_at(rows, span), self.chain, self.settings.n_threads)
 
     def _pairs(self, k: int) -> Iterator[tuple[slice, slice, int]]:
         """Pairs of groups of rows, (of the result, of X), and how many pairs of rows each has."""
         groups = self._spans(self.X, k)
         if self.Z is None:
-            pairs = itertools.combinations_with_replacement(groups, 2)
+            pairs = list(itertools.combinations_with_replacement(groups, 2))
         else:
-            pairs = itertools.product(self._spans(self.Z, k), groups)
+            pairs = list(itertools.product(self._spans(self.Z, k), groups))
         for a, b in pairs:
             sizes = (a.stop - a.start) * (b.stop - b.start)
             yield a, b, sizes // (1 + (self.Z is None and a == b))
