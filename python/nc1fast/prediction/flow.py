@@ -150,6 +150,8 @@ class _Polynomial(NamedTuple):
             If it has too many terms.
         """
         nodes = 64
+        while nodes < 2 * math.sqrt(s * end):  # the first of them sees the rise to s at 0
+            nodes *= 2
         while nodes <= 4 * _MOST_DEGREE:
             angles = (np.arange(nodes) + 0.5) * math.pi / nodes
             values = _flow(end * (1 + np.cos(angles)) / 2, s)
