@@ -86,10 +86,11 @@ def simplex(y):
 def test_alignments_are_cosines_of_stored_matrices(n_classes):
     n = 700
     X, y = RNG.normal(size=(n, 6)), np.arange(n) % n_classes
-    kernels = [nc.NNGP("relu"), nc.NTK("erf", bias_variance=0.1), X[:, :3].astype(np.float32)]
-    found = nc.alignment(X, y, kernels)
-    H = kernels[2].astype(np.float64)
-    grams, T = [kernels[0](X), kernels[1](X), H @ H.T], simplex(y)
+    nngp, ntk = nc.NNGP("relu"), nc.NTK("erf", bias_variance=0.1)
+    features = X[:, :3].astype(np.float32)
+    found = nc.alignment(X, y, [nngp, ntk, features])
+    H = features.astype(np.float64)
+    grams, T = [nngp(X), ntk(X), H @ H.T], simplex(y)
     bound = found.error_bound
     assert 0 < bound < 1e-10
     for i, K in enumerate(grams):
