@@ -203,7 +203,7 @@ def test_the_posterior_is_that_of_scikit_learn():
 
     base: Any = gaussian_process.kernels.Kernel
 
-    class Given(base):
+    class Given(base):  # type: ignore[misc]
         """A kernel of this package, as it stands."""
 
         def __init__(self):
