@@ -26,6 +26,7 @@ NAMES = (
     "langevin",
     "mean_field",
     "estimators",
+    "prediction",
     "coverage",
 )
 
