@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CPP = ROOT / "cpp"
 MAX_LINES = 400
 MAX_PARAMETERS = 6  # of what is private
-MAX_ENTRIES = 27  # of the root of the package
+MAX_ENTRIES = 29  # of the root of the package
 
 # Floors, from the ground up: a module imports from its own floor and those below.
 FLOORS = (
@@ -35,6 +35,8 @@ FLOORS = (
     {
         "shortcuts",
         "estimators",
+        "operators",
+        "prediction",
         "distributed",
         "datasets",
         "networks",

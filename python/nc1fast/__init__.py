@@ -12,6 +12,7 @@ from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
 from nc1fast.kernels.ntk import NTK
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
+from nc1fast.operators import Alignment, Spectrum, alignment, operator, spectrum
 from nc1fast.sums.class_sums import ClassSums
 from nc1fast.support.warnings import AccuracyWarning
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         distributed,
         estimators,
         networks,
+        prediction,
         sklearn,
         theory,
     )
@@ -37,6 +39,7 @@ _ON_DEMAND = (
     "distributed",
     "estimators",
     "networks",
+    "prediction",
     "sklearn",
     "theory",
 )  # imported when first named
@@ -45,14 +48,17 @@ __all__ = [
     "NTK",
     "AccuracyWarning",
     "AdaptiveKernel",
+    "Alignment",
     "ClassSums",
     "Collapse",
     "ConjugateKernel",
     "FeatureSums",
     "LeakyReLU",
     "Linear",
+    "Spectrum",
     "activations",
     "adaptive",
+    "alignment",
     "class_sums",
     "collapse",
     "compat",
@@ -61,7 +67,10 @@ __all__ = [
     "distributed",
     "estimators",
     "networks",
+    "operator",
+    "prediction",
     "sklearn",
+    "spectrum",
     "theory",
     "to_table",
 ]
