@@ -16,6 +16,7 @@ pytest.importorskip("sklearn")
 
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.kernel_ridge import KernelRidge as PlainRidge
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -24,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
-from nc1fast.sklearn import matrices
+from nc1fast.sklearn import matrices, ridge
 
 RNG = np.random.default_rng(0)
 X, Z = RNG.normal(size=(60, 5)), RNG.normal(size=(23, 5))
@@ -166,6 +167,34 @@ def test_the_classifier_is_ridge_regression_on_codes(n_classes):
     assert not hasattr(model, "predict_proba")
 
 
+@pytest.mark.parametrize("solver", ["cg", "auto"])
+def test_conjugate_gradients_store_no_gram_matrix(solver, monkeypatch):
+    monkeypatch.setattr(ridge, "MOST_DENSE", 50)
+    stored = skl.KernelRidge(KERNEL, 0.1, solver="cholesky").fit(X, Y)
+    classes = skl.KernelClassifier(KERNEL, 0.1, solver="cholesky").fit(X, LABELS)
+    with monkeypatch.context() as context:
+        context.setattr(matrices.KernelMatrices, "between", None)
+        streamed = skl.KernelRidge(KERNEL, 0.1, solver=solver, tol=1e-12).fit(X, Y)
+        np.testing.assert_allclose(streamed.predict(Z), stored.predict(Z), atol=1e-9)
+        streamed = skl.KernelClassifier(KERNEL, 0.1, solver=solver, tol=1e-12).fit(X, LABELS)
+        np.testing.assert_allclose(
+            streamed.decision_function(Z), classes.decision_function(Z), atol=1e-9
+        )
+    sparser = skl.KernelRidge(KERNEL, 0.1).fit(sparse.csr_array(X), Y)  # "auto" stores these
+    np.testing.assert_allclose(sparser.predict(Z), stored.predict(Z), atol=1e-9)
+
+
+def test_ridge_is_that_of_prediction():
+    expected = nc.prediction.ridge(KERNEL, X, Y, Z, ridge=0.1)
+    model = skl.KernelRidge(KERNEL, 0.1).fit(X, Y)
+    np.testing.assert_allclose(model.predict(Z), expected.mean, atol=1e-11)
+    posterior = nc.prediction.gp_posterior(KERNEL, X, Y[:, 0], Z, noise=0.1)
+    process = GaussianProcessRegressor(skl.GPKernel(KERNEL), alpha=0.1, optimizer=None)
+    mean, spread = process.fit(X, Y[:, 0]).predict(Z, return_std=True)
+    np.testing.assert_allclose(mean, posterior.mean, atol=1e-10)
+    np.testing.assert_allclose(spread**2, posterior.variance, atol=1e-10)
+
+
 def test_a_fit_is_not_changed_by_later_parameters():
     model = skl.KernelRidge(KERNEL, 0.1).fit(X, Y)
     before = model.predict(Z)
@@ -305,6 +334,23 @@ MALFORMED = {
     "alpha of a word": (lambda: skl.KernelRidge(alpha="x").fit(X, Y), TypeError, "alpha"),
     "singular": (lambda: skl.KernelRidge(nc.Linear(), 0).fit(X, Y), ValueError, "alpha"),
     "normalize": (lambda: skl.KernelRidge(normalize=1).fit(X, Y), TypeError, "normalize"),
+    "unknown solver": (lambda: skl.KernelRidge(solver="qr").fit(X, Y), ValueError, "solver"),
+    "cg without alpha": (
+        lambda: skl.KernelRidge(KERNEL, 0, solver="cg").fit(X, Y),
+        ValueError,
+        "> 0",
+    ),
+    "cg, normalized": (
+        lambda: skl.KernelRidge(normalize=True, solver="cg").fit(X, Y),
+        ValueError,
+        "normalize=False",
+    ),
+    "cg, sparse": (
+        lambda: skl.KernelRidge(solver="cg").fit(sparse.csr_array(X), Y),
+        ValueError,
+        "dense rows",
+    ),
+    "tol": (lambda: skl.KernelRidge(solver="cg", tol=0).fit(X, Y), ValueError, "tolerance"),
     "one class": (lambda: skl.KernelClassifier().fit(X, [1] * 60), ValueError, "one class"),
     "continuous": (lambda: skl.KernelClassifier().fit(X, Y[:, 0]), ValueError, "label"),
     "lengths": (lambda: skl.KernelRidge().fit(X, Y[:9]), ValueError, "inconsistent"),

@@ -86,7 +86,9 @@ class KernelMatrices:
         return (found > 0).astype(np.float64) if self.normalize else found
 
     def product(self, Z: Any, X: Any, V: Array) -> Array:
-        """K(Z, X) V, shape (m, k), a panel of K at a time."""
+        """K(Z, X) V, shape (m, k), without K; of sparse rows and normalised kernels a panel of it at a time."""
+        if not (self.normalize or issparse(X) or issparse(Z)):
+            return self.kernel.matvec(X, V, Z, n_threads=self.n_threads)
         out = np.empty((Z.shape[0], V.shape[1]))
         for part in panels(Z.shape[0], X.shape[0]):
             out[part] = self.between(Z[part], X) @ V

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nc1fast.inputs.targets import encode
+from nc1fast.prediction.problem import MOST_DENSE, SOLVERS
+from nc1fast.prediction.regression import ridge
 from nc1fast.sklearn.matrices import KernelMatrices
 from nc1fast.sklearn.parameters import DEFAULT_KERNEL, KernelParameters
-from nc1fast.support.arguments import as_number
+from nc1fast.support.arguments import as_number, check_choice
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -32,11 +35,15 @@ class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
         kernel: Any = DEFAULT_KERNEL,
         alpha: float = 1e-3,
         normalize: bool = False,
+        solver: str = "auto",
+        tol: float = 1e-6,
         n_threads: int | None = None,
     ) -> None:
         self.kernel = kernel
         self.alpha = alpha
         self.normalize = normalize
+        self.solver = solver
+        self.tol = tol
         self.n_threads = n_threads
 
     def __sklearn_tags__(self) -> Any:
@@ -46,10 +53,27 @@ class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
 
     def _solve(self, X: Any, Y: Array) -> None:
         """Set the attributes of the fit: coefficients (n, k) of targets Y (n, k)."""
-        ridge = as_number("alpha", self.alpha, least=0)
+        level = as_number("alpha", self.alpha, least=0)
         matrices = KernelMatrices(self.kernel, self.normalize, self.n_threads)
         self.matrices_, self.X_fit_ = matrices, X
-        self.dual_coef_ = _dual(matrices.between(X), Y, ridge)
+        if self._streams(X, level):
+            settings: dict[str, Any] = {
+                "solver": "cg",
+                "tolerance": self.tol,
+                "n_threads": self.n_threads,
+            }
+            self.dual_coef_ = ridge(self.kernel, X, Y, ridge=level, **settings).dual
+        else:
+            self.dual_coef_ = _dual(matrices.between(X), Y, level)
+
+    def _streams(self, X: Any, level: float) -> bool:
+        """Whether K is not to be stored."""
+        check_choice("solver", self.solver, SOLVERS)
+        plain = not (self.normalize or issparse(X))
+        if self.solver == "cg" and not plain:
+            raise ValueError("solver='cg' needs dense rows and normalize=False")
+        large = plain and level > 0 and X.shape[0] > MOST_DENSE
+        return self.solver == "cg" or (self.solver == "auto" and large)
 
     def _outputs(self, X: Any) -> Array:
         """K(X, X_fit_) dual_coef_, shape (m, k)."""
@@ -58,20 +82,20 @@ class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
         return self.matrices_.product(rows, self.X_fit_, self.dual_coef_)
 
 
-def _dual(K: Array, Y: Array, ridge: float) -> Array:
-    """(K + ridge I)^-1 Y by Cholesky's factorisation, in the memory of K.
+def _dual(K: Array, Y: Array, level: float) -> Array:
+    """(K + level I)^-1 Y by Cholesky's factorisation, in the memory of K.
 
     Raises
     ------
     ValueError
         If the matrix is not positive definite in float64.
     """
-    K[np.diag_indices_from(K)] += ridge
+    K[np.diag_indices_from(K)] += level
     try:
         factor = linalg.cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
     except linalg.LinAlgError:
         raise ValueError(
-            f"K + {ridge:g} I is not positive definite in float64: a larger alpha is needed"
+            f"K + {level:g} I is not positive definite in float64: a larger alpha is needed"
         ) from None
     return np.asarray(linalg.cho_solve(factor, Y, check_finite=False))
 
@@ -87,6 +111,11 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[mis
         Added to the diagonal of K, >= 0. What it means depends on the scale of the kernel; see `normalize`.
     normalize : bool, default False
         k(x, z)/sqrt(k(x, x) k(z, z)) in place of k.
+    solver : {"auto", "cholesky", "cg"}, default "auto"
+        "cholesky" stores K; "cg" never does: preconditioned conjugate gradients on streamed products (`nc1fast.prediction.ridge`), of
+        dense rows without `normalize`. "auto": "cholesky" up to 5,000 rows, and where "cg" does not apply.
+    tol : float, default 1e-6
+        Of "cg": |y - (K + alpha I) dual_coef_| <= tol |y| for every output.
     n_threads : int, optional
         Default: as `collapse`.
 
@@ -101,8 +130,9 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[mis
 
     Notes
     -----
-    Cost: N^3/3 multiply-adds and 8 N^2 bytes; predictions by panels of 32 MiB. Sparse rows are made dense by panels.
-    Accuracy: that of Cholesky's factorisation, u cond(K + alpha I).
+    Cost: "cholesky" N^3/3 multiply-adds and 8 N^2 bytes; "cg" as `nc1fast.prediction.ridge`. Predictions are streamed, those of sparse rows
+    and normalised kernels by panels of 32 MiB.
+    Accuracy: that of Cholesky's factorisation, u cond(K + alpha I), or the residual that `tol` allows.
     Source: Saunders, Gammerman & Vovk (1998); Jacot, Gabriel & Hongler (2018): with an NTK and alpha -> 0, an infinitely wide
     network trained to the end.
 
@@ -121,6 +151,11 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[mis
         ------
         TypeError, ValueError
             For arguments that are none, data that scikit-learn refuses, and a K that is singular without a larger alpha.
+
+        Warns
+        -----
+        AccuracyWarning
+            Where "cg" ends before it reaches `tol`.
         """
         rows, targets = validate_data(
             self, X, y, accept_sparse="csr", dtype=_DTYPES, multi_output=True, y_numeric=True
@@ -140,7 +175,7 @@ class KernelClassifier(ClassifierMixin, _Ridge):  # type: ignore[misc]
 
     Parameters
     ----------
-    kernel, alpha, normalize, n_threads
+    kernel, alpha, normalize, solver, tol, n_threads
         As of `KernelRidge`.
 
     Attributes
