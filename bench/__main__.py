@@ -25,6 +25,7 @@ NAMES = (
     "adaptive",
     "networks",
     "langevin",
+    "mean_field",
     "estimators",
     "coverage",
 )

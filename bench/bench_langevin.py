@@ -3,8 +3,7 @@
 Three kernels of the hidden layer on one data set, all in units of the step from the NNGP to the adaptive kernel:
     network     the mean of Phi Phi^T / h over late samples of the training
     adaptive    hidden weights N(0, Sigma), Sigma from the equations of state: its step is 1 by definition
-    mean field  hidden weights of any distribution, p(w) ~ N(w; 0, sw2/d0) exp(-(sa2/2h) phi(w)^T A phi(w)),
-                A = Qt^-1 - t t^T, t = Qt^-1 y, Qt = sa2 Q + noise I, Q = E_p phi phi^T: the same equations without a Gaussian
+    mean field  hidden weights of any distribution: the same equations without a Gaussian (`nc1fast.adaptive.mean_field`)
 The last says what the Gaussian leaves out. Where erf saturates, a change of Sigma along the class means hardly changes the
 features, and the distribution of the weights does.
 """
@@ -33,7 +32,6 @@ NOISES = {0.1: 6000, 0.01: 24000}  # steps: a hundred relaxation times 1/(noise 
 BURN_IN = 1 / 3
 SAMPLES_PER_RELAXATION = 5
 BLOCKS = 8  # of samples, for standard errors
-MEAN_FIELD_DRAWS = 200_000
 COSINE_TARGET = 0.95
 DISTANCE_TARGET = 0.2  # of the network from mean field, in steps
 
@@ -62,14 +60,15 @@ def _compare(result: Result, X: Array, y: NDArray[np.int64], noise: float, steps
     assert solution.converged, solution.reason
     nngp, adaptive = nc.ConjugateKernel("erf")(X), solution.kernel(X)
     kernels, sigmas = langevin_samples(X, y, noise, steps)
-    limit, limit_sigma = mean_field(X, y, noise, nngp)
+    limit = nc.adaptive.mean_field(X, y, noise=noise, readout_variance=READOUT, width=WIDTH)
+    assert limit.converged, limit.reason
     step = adaptive - nngp
     steps_of = [_along(K - nngp, step)[0] for K in _block_means(kernels)]
     traces = [float(np.trace(S)) for S in _block_means(sigmas)]
     models = {
         "NNGP": (nngp, np.eye(D0) / D0),
         "adaptive": (adaptive, solution.sigma),
-        "mean field": (limit, limit_sigma),
+        "mean field": (limit.gram, limit.second_moment),
         "network": (kernels.mean(axis=0), sigmas.mean(axis=0)),
     }
     found = {}
@@ -142,28 +141,6 @@ def langevin_samples(
             kernels.append((H @ H.T / WIDTH).numpy())
             sigmas.append((W.T @ W / WIDTH).numpy())
     return np.array(kernels), np.array(sigmas)
-
-
-def mean_field(
-    X: Array, y: NDArray[np.int64], noise: float, nngp: Array, iterations: int = 40
-) -> tuple[Array, Array]:
-    """Kernel (N, N) and second moment (d0, d0) of the mean field, by reweighting draws from the prior.
-
-    The error of the draws on the prior itself, where the kernel is known, is taken off.
-    """
-    rng = np.random.default_rng(0)
-    w = rng.standard_normal((MEAN_FIELD_DRAWS, X.shape[1])) / np.sqrt(X.shape[1])
-    phi = torch.erf(torch.from_numpy(w @ X.T)).numpy()
-    correction = nngp - phi.T @ phi / len(w)
-    K, p = nngp, np.full(len(w), 1 / len(w))
-    for _ in range(iterations):
-        inverse = np.linalg.inv(READOUT * K + noise * np.eye(len(K)))
-        t = inverse @ y
-        action = ((phi @ (inverse - np.outer(t, t))) * phi).sum(axis=1) * READOUT / (2 * WIDTH)
-        p = np.exp(action.min() - action)
-        p /= p.sum()
-        K = (K + (phi * p[:, None]).T @ phi + correction) / 2  # half a step: it converges by 1/2
-    return K, (w * p[:, None]).T @ w
 
 
 def _along(change: Array, step: Array) -> tuple[float, float]:

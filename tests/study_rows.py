@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nc1fast.studies.summary import select
 from nc1fast.studies.table import NO_SEARCH
 
 D0 = (1, 2, 8, 32, 128)
@@ -132,19 +133,55 @@ def shuffled(rows, largest=256):
     ]
 
 
-def over_depth():
+def over_depth(data=("D1",), d0=(8,)):
     """Rows of kernels of several depths."""
     out = []
-    for model, activation, depth in itertools.product(
-        ("NNGP", "NTK"), ("erf", "relu", "gelu"), range(2, 11)
+    for dataset, features, model, activation, depth in itertools.product(
+        data, d0, ("NNGP", "NTK"), ("erf", "relu", "gelu"), range(2, 11)
     ):
         weight = {"erf": "1"}.get(activation, "2")
         slope = {"erf": 1.05, "relu": 1.2, "gelu": 1.25}[activation] * (
             1.1 if model == "NTK" else 1
         )
         columns = {"arm": "depth", "depth": depth, "weight_variance": weight}
+        columns |= {"dataset": dataset, "d0": features}
         out.append(row(model, activation, **columns, nc1=0.09 * slope**depth))
     return out
+
+
+def matched(rows):
+    """The adaptive kernel and the mean field under the prior and the noise of the networks, on the data of some rows."""
+    prior = {"arm": "matched", "noise": 1e-2, "weight_variance": "1:3.8809"}
+    return [
+        {**r, **prior, "model": model, "nc1": factor * r["nc1"]}
+        for r in select(rows, model="AdaptiveKernel", state="")
+        if r["N"] <= 256
+        for model, factor in (("AdaptiveKernel", 1.4), ("mean field", 1.5))
+    ] + [{**r, "arm": "matched"} for r in select(rows, model="NNGP", state="") if r["N"] <= 256]
+
+
+def over_widths(widths=(64, 256, 1024)):
+    """Networks of several widths, and the kernels of infinite width."""
+    rows = over_features(
+        "widths", sizes=("64:64",), d0=(2, 32), activations=("erf",), released=False, theory=False
+    )
+    kernels = [r for r in rows if r["model"] in ("data", "NNGP") and r["width"] == 0]
+    networks = select(rows, model="network")
+    return kernels + [
+        {**r, "width": width, "nc1": r["nc1"] * (1 + 2 / width)}
+        for r in networks
+        for width in widths
+    ]
+
+
+def with_branches(rows, factors=(1.0, 20.0)):
+    """Rows of adaptive kernels whose F has several minima where d0 is 8."""
+    return [
+        {**r, "branches": 2, "branch_nc1": " ".join(f"{f * r['nc1']:.6g}" for f in factors)}
+        if r["model"] == "AdaptiveKernel" and r["d0"] == 8
+        else r
+        for r in rows
+    ]
 
 
 def digits():
@@ -199,15 +236,25 @@ def study():
         theory=False,
         released=False,
     )
+    deeper = [
+        {**r, "depth": 3} if r["depth"] else r
+        for r in over_features(
+            "deeper", sizes=("64:64",), activations=("erf",), theory=False, released=False
+        )
+        if r["model"] not in NOISE
+    ]
     long = over_features("long", sizes=("128:128",), theory=False, released=False)
     return [
         *balanced,
         *shuffled(balanced),
-        *four,
+        *with_branches(four),
+        *matched([*balanced, *four]),
         *unequal,
         *langevin,
         *long,
-        *over_depth(),
+        *deeper,
+        *over_widths(),
+        *over_depth(("D1", "D2"), (2, 8, 32)),
         *digits(),
         *counter(),
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nc1fast import reference
+from nc1fast import reference, studies
 from nc1fast.kernels import NNGP, NTK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -19,7 +19,7 @@ if not (ROOT / "bench").is_dir():
     pytest.skip("the benchmarks are not part of this source distribution", allow_module_level=True)
 sys.path.insert(0, str(ROOT))
 
-from bench import _problem, _session, _timing, bench_accuracy, competitors
+from bench import _problem, _session, _timing, bench_accuracy, bench_branches, competitors
 
 OBJECTS = {"nngp-relu": NNGP("relu"), "ntk-relu": NTK("relu"), "nngp-erf": NNGP("erf")}
 KERNELS = tuple(OBJECTS)
@@ -139,24 +139,6 @@ def test_plain_torch_does_what_the_package_does():
     assert trace.at(9)["loss"][0] == pytest.approx(loss, rel=1e-12)
 
 
-def test_mean_field_without_data_is_the_prior_and_with_them_leaves_it(monkeypatch):
-    pytest.importorskip("torch")
-    from bench import bench_langevin
-
-    from nc1fast import ConjugateKernel, datasets
-
-    monkeypatch.setattr(bench_langevin, "MEAN_FIELD_DRAWS", 20_000)
-    X, y = datasets.paper_d1(16, 4, seed=0)
-    nngp = ConjugateKernel("erf")(X)
-    K, sigma = bench_langevin.mean_field(X, y, 1e9, nngp)
-    np.testing.assert_allclose(K, nngp, atol=1e-6)
-    np.testing.assert_allclose(sigma, np.eye(4) / 4, atol=0.02)
-    K, sigma = bench_langevin.mean_field(X, y, 0.01, nngp)
-    along = np.full(4, 0.5)  # of the class means
-    assert along @ sigma @ along > 0.26
-    assert y @ K @ y > y @ nngp @ y
-
-
 def test_disagreement_is_noticed():
     good = expected("nngp-relu")
     bad = dataclasses.replace(good, nc1=good.nc1 * (1 + 1e-6))
@@ -216,3 +198,31 @@ def test_every_module_is_in_the_readme():
     text = (folder / "README.md").read_text(encoding="utf-8")
     for path in sorted(folder.glob("bench_*.py")):
         assert path.name in text
+
+
+TWO_MINIMA = """
+name: branches
+title: Two minima
+repeats: 1
+arms:
+  - name: a
+    data: [{source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [64], n_features: [2]}]
+    adaptive: [{noise: 1.0e-6}, {noise: 1.0e-6, labels: shuffled}, {noise: 1.0e-6, equations: released}]
+"""
+
+
+def test_random_starts_find_a_lower_free_energy_where_there_is_one(tmp_path):
+    study = studies.parse(TWO_MINIMA)
+    rows, cells = studies.run(study, tmp_path).rows, studies.plan(study)
+
+    def checked(rows):
+        return bench_branches.check(rows, cells, 60, 3, np.random.default_rng(0))
+
+    honest = checked(rows)
+    assert [row["state"] for row in honest.rows] == ["", "shuffled"]
+    assert [claim.holds for claim in honest.claims] == [True]
+    raised = checked([row | {"free_energy": row["free_energy"] * (1 + 1e-5)} for row in rows])
+    assert [row["lower"] for row in raised.rows] == [True, True]
+    assert [claim.holds for claim in raised.claims] == [False]
+    with pytest.raises(ValueError, match="no adaptive kernel"):
+        checked([row for row in rows if row["model"] != "AdaptiveKernel"])

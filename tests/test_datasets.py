@@ -375,7 +375,9 @@ def test_a_new_kind_of_file_is_one_reader_in_the_list(tmp_path, monkeypatch):
     X, y = datasets.load(file, labels=5, scale="unit-interval")
     np.testing.assert_array_equal(X, (np.array([[1.5, 2], [-3, 4]]) + 3) / 7)
     assert y.tolist() == [5, 6]
-    with pytest.raises(ValueError, match=r"keys belongs to \.npz files only"):
+    with pytest.raises(
+        ValueError, match=r"keys belongs to files of named arrays or columns: \.npz, .* and \.arrow"
+    ):
         datasets.load(file, keys=("X", "y"))
     with pytest.raises(ValueError, match=r"must be \.npz, .* or \.tab$"):
         datasets.load(tmp_path / "a.unknown")

@@ -229,15 +229,12 @@ TOLD = {
     "a value out of range, alone": (
         more("networks:\n      - {activation: relu}\n      - {activation: erf, width: 0}"),
         "width: 0",
-        "arms.0.networks.1.width: input should be greater than or equal to 1, got 0",
+        "arms.0.networks.1.width: must be 1 or more, got 0",
     ),
     "one of several numbers, without the noise of the alternatives": (
         ARM.format(data=DATA, kernels="{kernel: NNGP, activation: relu, weight_variance: [1, x]}"),
         "[1, x]",
-        (
-            "arms.0.kernels.0.weight_variance.1: input should be a valid number, unable to parse string as a number, "
-            "got 'x'"
-        ),
+        ("arms.0.kernels.0.weight_variance.1: must be a number, got 'x'"),
     ),
     "a key that is missing": (
         more("adaptive: [{width: 500}]"),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 import pytest
 
 from nc1fast import studies
-from nc1fast.studies import table
-from nc1fast.studies.library import paper
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -34,32 +31,6 @@ def test_the_study_of_the_guide_is_one():
     assert [arm.name for arm in study.arms] == ["mine"]
     kinds = [type(entry).__name__ for entry in study.arms[0].entries]
     assert kinds == ["Training", "Adaptive", "Adaptive"]
-
-
-def _committed_rows():
-    parse = {column.name: column.parse for column in table.COLUMNS}
-    with (ROOT / "docs" / "paper" / "table.csv").open(newline="") as file:
-        return [{k: parse[k](text) for k, text in row.items()} for row in csv.DictReader(file)]
-
-
-def test_what_the_readme_says_the_study_finds_follows_from_the_committed_rows():
-    """Each bullet is a finding's title, its verdict, and sentences of it, word for word."""
-    rows = _committed_rows()
-    known = {finding.title: finding for finding in paper.findings(rows)}
-    section = (ROOT / "README.md").read_text().partition("## What the study finds\n")[2]
-    section = section.partition("\n## ")[0]
-    bullets = [
-        " ".join(b.split()) for b in re.findall(r"^- (.+(?:\n  .+)*)", section, re.MULTILINE)
-    ]
-    assert len(bullets) >= 6
-    for bullet in bullets:
-        title, verdict, text = re.fullmatch(r"\*\*(.+?)\*\* \((.+?)\)\. (.+)", bullet).groups()
-        finding = known[title]
-        assert verdict == finding.verdict
-        for sentence in sorted(finding.sentences, key=len, reverse=True):
-            text = text.replace(sentence, "")
-        assert not text.strip(), f"{title}: not in the findings: {text!r}"
-    assert f"{len(rows):,} rows" in section
 
 
 DIFFERENCES = (ROOT / "docs" / "differences.md").read_text()

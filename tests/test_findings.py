@@ -6,24 +6,25 @@ import math
 
 import numpy as np
 import pytest
-from tests.claim_rows import data, on, repeated
+from tests.claim_rows import repeated
 from tests.study_rows import row
 
 from nc1fast.studies.findings import (
-    AGREE,
     DEPENDS,
-    DIFFER,
+    DIFFERENT,
     EQUAL,
     FAILS,
     HOLDS,
+    SAME,
+    TOO_FEW,
+    UNDECIDED,
     UNDEFINED,
     compare,
     pooled,
     rules,
 )
-from nc1fast.studies.findings.compare import changes
-from nc1fast.studies.findings.words import count, share, show
-from nc1fast.studies.library.paper import claims, findings
+from nc1fast.studies.findings.compare import changes, together
+from nc1fast.studies.findings.words import average, count, counts, extremes, show
 
 KIND = ("model", "parametrization")
 
@@ -35,18 +36,41 @@ def cell(upper, lower, rule=rules.at_least, bound=0.0):
     return found
 
 
-# --- rules
+# --- rules: exact numbers
 
 
-def test_exact_verdict_has_three_values_and_the_median_decides():
+def test_an_order_on_which_all_draws_agree_is_a_statement_about_these_data():
     assert cell([2, 2, 2], [1, 1, 1], bound=0.1).verdict == HOLDS
     assert cell([1, 1, 1], [2, 2, 2], bound=0.1).verdict == FAILS
     assert cell([1.1, 1, 1], [1, 1, 1], bound=0.1).verdict == EQUAL
     assert cell([2, 2, 2], [1, 1, 1], rules.at_most, bound=0.1).verdict == FAILS
     assert cell([1, 1, 1], [2, 2, 2], rules.at_most, bound=0.1).verdict == HOLDS
-    mixed = cell([2, 3, 1], [1, 1, 4], bound=0.1)
-    assert (mixed.verdict, mixed.n, mixed.n_agree) == (HOLDS, 3, 2)
-    assert (mixed.ratio, mixed.ratio_min, mixed.ratio_max) == (2, 0.25, 3)
+    assert cell([2], [1]).verdict == HOLDS  # one draw is enough
+    some = cell([2, 1, 1], [1, 1, 1], bound=0.1)  # no draw fails
+    assert (some.verdict, some.n_agree, some.n) == (HOLDS, 1, 3)
+    assert cell([0.5, 1, 1], [1, 1, 1], bound=0.1).verdict == FAILS
+
+
+@pytest.mark.parametrize(
+    ("hold", "fail", "equal", "word"),
+    [
+        (2, 1, 0, TOO_FEW),
+        (4, 1, 5, TOO_FEW),  # draws that are equal do not count
+        (5, 1, 0, UNDECIDED),
+        (8, 2, 0, UNDECIDED),  # p = .11
+        (9, 1, 0, HOLDS),  # p = .021
+        (1, 9, 0, FAILS),
+        (8, 1, 0, HOLDS),  # p = .039
+        (7, 1, 0, UNDECIDED),  # p = .070
+        (10, 3, 0, UNDECIDED),  # p = .092
+        (15, 5, 0, HOLDS),  # p = .041
+    ],
+)
+def test_draws_that_contradict_each_other_take_a_sign_test(hold, fail, equal, word):
+    values = [2.0] * hold + [0.5] * fail + [1.0] * equal
+    found = cell(values, [1.0] * len(values))
+    assert (found.verdict, found.n) == (word, hold + fail + equal)
+    assert found.n_agree == {HOLDS: hold, FAILS: fail}.get(word, 0)
 
 
 def test_values_that_cannot_be_compared():
@@ -56,72 +80,122 @@ def test_values_that_cannot_be_compared():
     assert cell([2, math.nan], [1, 1]).n == 1
 
 
-def test_numbers_agree_if_the_interval_meets_the_tolerance():
-    assert cell([1.0, 1.1, 0.9], [1, 1, 1], rules.agree).verdict == AGREE
-    assert cell([1.06, 1.061, 1.059], [1, 1, 1], rules.agree).verdict == DIFFER  # narrow, 6 % off
-    assert cell([1.04, 1.041, 1.039], [1, 1, 1], rules.agree).verdict == AGREE  # narrow, 4 % off
-    assert cell([0.94, 0.941, 0.939], [1, 1, 1], rules.agree).verdict == DIFFER
-    assert cell([1.2], [1], rules.agree).verdict == UNDEFINED  # one repeat has no interval
-    assert cell([1, -1], [1, 1], rules.agree).verdict == UNDEFINED
-    scattered = cell([1.0, 1.3, 0.8], [1, 1, 1], rules.agree)
-    assert (scattered.verdict, scattered.n_agree, scattered.n) == (AGREE, 1, 3)
-
-
-def test_exact_numbers_are_alike_if_their_median_ratio_is_near_one():
-    assert cell([1.2, 1.04, 1.0], [1, 1, 1], rules.alike).verdict == AGREE
-    assert cell([0.9, 1.06, 1.2], [1, 1, 1], rules.alike).verdict == DIFFER
-    single = cell([1.06], [1], rules.alike)  # one repeat is enough
-    assert (single.verdict, single.n_agree) == (DIFFER, 1)
+def test_exact_numbers_are_alike_if_every_draw_is_near_one():
+    assert cell([1.0, 1.04, 0.96], [1, 1, 1], rules.alike).verdict == SAME
+    assert cell([1.2, 1.06, 1.3], [1, 1, 1], rules.alike).verdict == DIFFERENT
+    single = cell([1.06], [1], rules.alike)  # one draw is enough
+    assert (single.verdict, single.n_agree) == (DIFFERENT, 1)
+    assert cell([1, 1.2], [1, 1], rules.alike).verdict == TOO_FEW  # the draws disagree
+    assert cell([1, 1.2] * 3, [1] * 6, rules.alike).verdict == UNDECIDED
+    assert cell([1.001] * 7 + [1.06], [1] * 8, rules.alike).verdict == SAME
     assert cell([1, -1], [1, 1], rules.alike).verdict == UNDEFINED
 
 
-def test_expectation_is_met_within_its_own_interval():
-    near, far = [1.0, 1.02, 0.97, 1.015], [1.1, 1.101, 1.099, 1.1]
-    assert cell(near, [1] * 4, rules.expected).verdict == AGREE
-    assert cell(far, [1] * 4, rules.expected).verdict == DIFFER
-    assert cell([1.0], [1], rules.expected).verdict == UNDEFINED
+# --- rules: numbers with chance in them
+
+
+def test_random_numbers_are_the_same_inside_the_tolerance_and_different_beyond_it():
+    spread = np.exp([0.001, -0.001] * 3)
+    assert cell(1.04 * spread, [1] * 6, rules.agree).verdict == SAME
+    assert cell(spread / 1.04, [1] * 6, rules.agree).verdict == SAME
+    assert cell(1.06 * spread, [1] * 6, rules.agree).verdict == DIFFERENT
+    assert cell(spread / 1.06, [1] * 6, rules.agree).verdict == DIFFERENT
+    wide = cell([1.0, 1.3, 0.8, 1.1, 0.9, 1.0], [1] * 6, rules.agree)
+    assert (wide.verdict, wide.n_agree, wide.n) == (UNDECIDED, 0, 6)
+    assert cell([1, -1] * 3, [1] * 6, rules.agree).verdict == UNDEFINED
+
+
+@pytest.mark.parametrize("edge", [1.05, 1 / 1.05])
+def test_an_interval_that_touches_the_tolerance_is_undecided(edge):
+    reach = rules.mean_interval([0.001, -0.001] * 3).high
+    for shift in (-0.9, 0.0, 0.9):
+        values = edge * np.exp(shift * reach) * np.exp([0.001, -0.001] * 3)
+        assert cell(values, [1] * 6, rules.agree).verdict == UNDECIDED
+    for shift in (-1.1, 1.1):
+        values = edge * np.exp(shift * reach) * np.exp([0.001, -0.001] * 3)
+        assert cell(values, [1] * 6, rules.agree).verdict in (SAME, DIFFERENT)
+
+
+def test_fewer_than_six_repeats_cannot_pass_a_sign_test_and_give_no_word():
+    assert 2 * 0.5 ** (rules.FEWEST - 1) > 1 - rules.CONFIDENCE > 2 * 0.5**rules.FEWEST
+    for n in range(1, rules.FEWEST):
+        assert cell([1.0] * n, [1] * n, rules.agree).verdict == TOO_FEW
+        assert cell([9.0] * n, [1] * n, rules.agree).verdict == TOO_FEW
+    assert cell([9.0] * 6, [1] * 6, rules.agree).verdict == DIFFERENT
+
+
+# --- rules: claims
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "expected"),
+    ("words", "expected"),
     [
-        ([HOLDS, EQUAL, AGREE], HOLDS),
+        ([HOLDS, EQUAL, SAME], HOLDS),
         ([HOLDS, UNDEFINED], HOLDS),
         ([HOLDS, FAILS], DEPENDS),
-        ([AGREE, DIFFER], DEPENDS),
-        ([FAILS, DIFFER], FAILS),
-        ([AGREE] * 9 + [DIFFER], HOLDS),  # one in ten is chance
-        ([AGREE] * 8 + [DIFFER], DEPENDS),
-        ([AGREE] * 18 + [DIFFER] * 3, DEPENDS),
+        ([SAME, DIFFERENT], DEPENDS),
+        ([FAILS, DIFFERENT], FAILS),
+        ([EQUAL, FAILS], DEPENDS),
         ([HOLDS] * 99 + [FAILS], DEPENDS),  # an exact comparison knows no chance
+        ([HOLDS, UNDECIDED], DEPENDS),  # the draws of a cell disagree
+        ([FAILS, TOO_FEW], DEPENDS),
+        ([UNDECIDED, TOO_FEW], UNDECIDED),
+        ([TOO_FEW], TOO_FEW),
         ([UNDEFINED], UNDEFINED),
         ([], UNDEFINED),
     ],
 )
-def test_claim_takes_the_verdict_of_its_cells(verdicts, expected):
-    assert rules.overall(verdicts) == expected
+def test_exact_claim_takes_the_verdict_of_its_cells(words, expected):
+    assert rules.overall(words) == expected
 
 
-def test_may_differ_needs_more_cells_than_chance_explains():
-    assert rules.may_differ([AGREE, AGREE, DIFFER]) == HOLDS
-    assert rules.may_differ([AGREE] * 9 + [DIFFER]) == FAILS
-    assert rules.may_differ([AGREE] * 9 + [DIFFER] * 2) == HOLDS
-    assert rules.may_differ([AGREE, UNDEFINED]) == FAILS
-    assert rules.may_differ([UNDEFINED]) == UNDEFINED
+@pytest.mark.parametrize(
+    ("mean", "words", "expected"),
+    [
+        (SAME, [UNDECIDED] * 9, HOLDS),
+        (SAME, [SAME, UNDECIDED], HOLDS),
+        (SAME, [SAME, DIFFERENT], DEPENDS),
+        (SAME, [UNDECIDED, DIFFERENT], DEPENDS),
+        (DIFFERENT, [UNDECIDED], FAILS),
+        (DIFFERENT, [DIFFERENT], FAILS),
+        (DIFFERENT, [SAME, UNDECIDED], DEPENDS),
+        (SAME, [DIFFERENT, DIFFERENT], FAILS),
+        (UNDECIDED, [UNDECIDED, SAME], UNDECIDED),
+        (UNDECIDED, [DIFFERENT, UNDECIDED], FAILS),
+        (UNDECIDED, [DIFFERENT, SAME], DEPENDS),
+        (TOO_FEW, [SAME], UNDECIDED),
+    ],
+)
+def test_random_claim_is_judged_on_the_mean_and_on_all_cells_together(mean, words, expected):
+    assert rules.together(mean, words) == expected
 
 
-@pytest.mark.parametrize("repeats", [3, 10])
-def test_chance_makes_fewer_cells_differ_than_the_rule_forgives(repeats):
-    """Networks of 500 units scatter by 8 %; a true difference of a third is seen all the same."""
-    rng = np.random.default_rng(0)
-    scattered = np.exp(0.08 * rng.standard_normal((400, repeats)))
+def scattered(ratios, scatter, repeats, seed=0):
+    """A cell for each ratio, with normal logarithms."""
+    rng = np.random.default_rng(seed)
+    draws = np.log(ratios)[:, None] + scatter * rng.standard_normal((len(ratios), repeats))
+    upper = [r for d0, logs in enumerate(draws) for r in repeated("network", np.exp(logs), d0=d0)]
+    lower = [{**r, "model": "NNGP", "nc1": 1.0} for r in upper]
+    return compare(upper, lower, ("model",), rules.agree)
 
-    def differing(ratio):
-        cells = [cell(ratio * values, np.ones(repeats), rules.agree) for values in scattered]
-        return sum(c.verdict == DIFFER for c in cells) / len(cells)
 
-    assert differing(1.0) < rules.CHANCE
-    assert differing(2 / 3) > 0.8
+def test_one_of_forty_intervals_that_misses_does_not_make_a_claim_fail():
+    """At 95 % one cell in twenty of those that sit on the edge of the tolerance is called different."""
+    cells = scattered([1.05] * 200, 0.02, 10)
+    assert sum(c.verdict == DIFFERENT for c in cells) >= 2
+    assert together([*cells, *scattered([1 / 1.05] * 200, 0.02, 10, seed=1)]) == HOLDS
+
+
+def test_one_cell_in_forty_that_is_off_by_a_third_is_seen():
+    assert together(scattered([1.0] * 39 + [4 / 3], 0.08, 10)) == DEPENDS
+
+
+def test_imprecision_makes_no_claim_hold():
+    cells = scattered([1.0] * 40, 3.0, 10)
+    assert sum(c.verdict == UNDECIDED for c in cells) >= 36
+    assert together(cells) == UNDECIDED
+    assert together(scattered([1.0] * 40, 0.001, 3)) == TOO_FEW
+    assert together([]) == UNDEFINED
 
 
 def test_interval_is_students():
@@ -161,19 +235,37 @@ def test_changes_are_rows_again():
     assert [(r["repeat"], r["nc1"], r["state"]) for r in moved] == [(0, 0.5, ""), (1, 1.5, "")]
 
 
-def test_pooled_ratio_is_a_median_over_cells_with_an_interval_over_common_repeats():
-    upper = [r for d0 in (1, 2, 4) for r in repeated("NTK", [d0, 2.0 * d0], d0=d0)]
+def test_networks_of_two_widths_are_two_cells():
+    wide = [r for w in (100, 500) for r in repeated("network", [w], state="start", width=w)]
+    cells = compare(
+        wide,
+        repeated("NNGP", [1.0]),
+        ("model", "state", "width", "weight_variance", "parametrization"),
+    )
+    assert {c.cell["width"]: c.ratio for c in cells} == pytest.approx({100: 100, 500: 500})
+
+
+def test_pooled_ratio_is_a_geometric_mean_over_cells_with_an_interval_over_common_repeats():
+    values = {1: [1.0, 2.0], 2: [2.0, 4.0], 4: [4.0, 8.0]}
+    upper = [r for d0, pair in values.items() for r in repeated("NTK", pair, d0=d0)]
     upper += repeated("NTK", [4.0], d0=4, N=7)  # a single repeat says nothing of the interval
     lower = [{**r, "model": "NNGP", "nc1": 1.0} for r in upper]
     interval = pooled(compare(upper, lower, KIND))
-    assert interval.middle == pytest.approx(math.sqrt(2 * 4))  # medians 2 and 4
+    logs = rules.mean_interval([math.log(2), math.log(4)])  # of the means of each repeat
+    ends = (interval.middle, interval.low, interval.high)
+    assert ends == pytest.approx([math.exp(end) for end in (logs.middle, logs.low, logs.high)])
     assert interval.n == 2
-    assert interval.low < 2
-    assert interval.high > 4
     single = pooled(compare(upper[-1:], lower, KIND))
     assert math.isnan(single.low)
-    assert single.middle == 4
+    assert single.middle == pytest.approx(4)
     assert math.isnan(pooled([]).middle)
+
+
+def test_cells_without_power_stay_out_of_a_mean_of_those_that_have_it():
+    upper = [*repeated("NTK", [2.0] * 6), *repeated("NTK", [50.0] * 5, d0=9)]
+    cells = compare(upper, [{**r, "model": "NNGP", "nc1": 1.0} for r in upper], KIND)
+    assert pooled(cells).middle == pytest.approx(2)
+    assert average(cells).startswith("2 in the mean of the 1 cell with 6 repeats or more, ")
 
 
 @pytest.mark.parametrize(
@@ -192,153 +284,35 @@ def test_cells_are_counted_in_words(holds, equal, fails, words):
     upper = [row("NTK", "erf", nc1=value, d0=i) for i, value in enumerate(values)]
     cells = compare(upper, [{**r, "model": "NNGP", "nc1": 1.0} for r in upper], KIND)
     assert count(cells) == words
-    assert share(cells, [HOLDS, EQUAL]) == f"{holds + equal} of {len(values)}"
+    expected = {HOLDS: holds, EQUAL: equal, FAILS: fails}
+    assert counts(cells) == {word: k for word, k in expected.items() if k}
 
 
-def test_intervals_are_shown_to_three_digits():
-    assert show(rules.Interval(0.61254, 0.6012, 0.6254, 3)) == "0.613 (0.601 to 0.625)"
-    assert show(rules.Interval(2.0, math.nan, math.nan, 1)) == "2"
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ((0.61254, 0.6012, 0.6254), "0.613 (0.601 to 0.625)"),
+        ((2.05123, 2.0498, 2.0526), "2.0512 (2.0498 to 2.0526)"),  # never 2.05 (2.05 to 2.05)
+        ((5.86, 4.71, 7.29), "5.9 (4.7 to 7.3)"),
+        ((92.3, 65.6, 130), "92 (66 to 130)"),
+        ((8.98, 4.05, 19.91), "9.0 (4.0 to 19.9)"),
+        ((0.03, 0.004, 0.2), "0.0300 (0.0040 to 0.2000)"),
+        ((0.9952, 0.9877, 1.0028), "0.995 (0.988 to 1.003)"),
+        ((1.0, 1.0, 1.0), "1"),
+        ((1.00145, 1.0014499, 1.0014501), "1.00145"),
+        ((2.0, math.nan, math.nan), "2"),
+        ((math.nan, math.nan, math.nan), "undefined"),
+    ],
+)
+def test_intervals_are_shown_to_the_digits_of_their_width(ends, words):
+    assert show(rules.Interval(*ends, 3)) == words
 
 
-# --- claims, on rows whose verdicts are known
-
-
-def claim(rows, key):
-    [found] = [c for c in claims(rows) if c.finding.key == key]
-    return found
-
-
-def finding(rows, key):
-    found = [f for f in findings(rows) if f.key == key]
-    return found[0] if found else None
-
-
-def test_a1_networks_start_like_the_nngp():
-    same = claim(data(NNGP=1.0, **{"network:start": 1.02}), "a1")
-    assert same.finding.verdict == HOLDS
-    assert same.held == "2 of 2"
-    assert same.released == "the same"
-    off = data(NNGP=1.0, **{"network:start": {1: 1.2, 8: 1.0}})
-    assert claim(off, "a1").finding.verdict == DEPENDS
-    assert claim(data(NNGP=1.0, **{"network:start": 1.3}), "a1").finding.verdict == FAILS
-
-
-def test_a1_the_released_code_has_two_definitions_of_unequal_classes():
-    unequal = {"sizes": "32:96", "arm": "imbalanced"}
-    rows = []
-    for convention, factor in (("papyan", 1.0), ("probe", 0.7), ("released", 1.2)):
-        columns = {**unequal, "convention": convention}
-        rows += repeated("NNGP", [factor] * 3, **columns)
-        rows += repeated("network", [factor] * 3, state="start", **columns)
-    told = claim(rows, "a1")
-    assert told.finding.verdict == HOLDS
-    assert told.released.startswith("kernel over network definition, unequal classes: differ in ")
-    assert told.released.endswith("ratio 1.71 (1.71 to 1.71)")
-
-
-def test_a_claim_that_depends_on_the_data_tells_them_apart():
-    rows = data(NNGP=1.0, NTK=2.0) + on(data(NNGP=1.0, NTK={1: 3.0, 8: 0.5}), dataset="D2")
-    told = claim(rows, "a2")
-    assert told.finding.verdict == DEPENDS
-    assert told.ratio == "D1 2 (2 to 2); D2 1.75 (1.75 to 1.75)"
-    assert told.held == "D1 2 of 2; D2 1 of 2"
-    whole = claim(data(NNGP=1.0, NTK=2.0), "a2")
-    assert (whole.ratio, whole.held) == ("2 (2 to 2)", "2 of 2")
-
-
-def test_a2_and_the_released_erf_ntk():
-    stands = data(NNGP=1.0, NTK=2.0, released={1: 1.2, 8: 0.98})
-    told = claim(stands, "a2")
-    assert told.finding.verdict == HOLDS
-    assert told.held == "2 of 2"
-    assert told.released.startswith("erf: holds in 1 of 2 cells and fails in 1; ratio 1.09")
-    assert finding(stands, "released-ntk").verdict == DEPENDS
-    swapped = data(NNGP=1.0, NTK={1: 1.2, 8: 0.98}, released=2.0)  # the words follow the rows
-    assert claim(swapped, "a2").finding.verdict == DEPENDS
-    assert "It fails at d₀ = 8." in claim(swapped, "a2").finding.sentences[1]
-    assert finding(swapped, "released-ntk").verdict == HOLDS
-    assert claim(data(NNGP=1.0, NTK=0.5), "a2").finding.verdict == FAILS
-
-
-def test_a2_looks_at_the_ntk_parametrization_and_at_depth_two():
-    rows = data(NNGP=1.0, NTK=2.0, own=0.5)
-    assert claim(rows, "a2").finding.verdict == HOLDS
-    deep = [row(m, "erf", arm="depth", d0=3, depth=d, nc1=v) for m, d, v in DEPTHS]
-    assert claim(rows + deep, "a2").held == "2 of 2"
-
-
-DEPTHS = [("NNGP", 2, 1.0), ("NNGP", 3, 2.0), ("NTK", 2, 0.5), ("NTK", 3, 0.4)]
-
-
-def test_a3_level_control_and_released_equations():
-    rows = data(
-        NNGP=1.0,
-        Adaptive=0.6,
-        released_adaptive=0.9,
-        **{"Adaptive:shuffled": 12.0},
-    )
-    told = claim(rows, "a3")
-    assert told.finding.verdict == HOLDS
-    assert told.released.startswith("holds in both cells; ratio 0.9 ")
-    assert told.control.startswith("shuffled/true ratio 20 ")
-    assert finding(rows, "labels").verdict == HOLDS
-    both = rows + on(data(NNGP=1.0, Adaptive=5.0), dataset="D2")
-    assert claim(both, "a3").finding.verdict == DEPENDS
-    assert claim(data(NNGP=1.0, Adaptive=5.0), "a3").finding.verdict == FAILS
-    blind = data(NNGP=1.0, Adaptive=0.9, **{"Adaptive:shuffled": 0.8})
-    assert finding(blind, "labels").verdict == FAILS
-
-
-def test_a3_trend_is_judged_on_paired_ratios():
-    network = {"network:start": 2.0, "network:end": {1: 2.0, 8: 1.2}}
-    apart = claim(data(NNGP=1.0, Adaptive=0.6, **network), "a3-trend")
-    assert apart.finding.verdict == HOLDS  # it need not follow: at d0 = 1 it does not
-    assert apart.held == "differ in 1 of 2"
-    assert [c.verdict for c in apart.finding.cells] == [DIFFER, AGREE]
-    assert apart.finding.cells[0].ratio == pytest.approx(1 / 0.6)
-    together = data(NNGP=1.0, Adaptive={1: 1.0, 8: 0.6}, **network)
-    assert claim(together, "a3-trend").finding.verdict == FAILS
-
-
-def test_a3_langevin_networks_meet_their_own_adaptive_kernel_and_others_that_of_their_data():
-    balanced = data(d0=(8,), NNGP=1.0, Adaptive=0.6, **{"network:start": 1.0, "network:end": 1.0})
-    long = [{**r, "arm": "long", "nc1": 0.6 * r["nc1"]} for r in balanced if r["state"] == "end"]
-    long += [{**r, "arm": "long"} for r in balanced if r["state"] == "start"]
-    noisy = [{**r, "arm": "langevin", "noise": 0.1} for r in balanced if r["model"] == "network"]
-    noisy = [{**r, "nc1": 0.9 * r["nc1"]} if r["state"] == "end" else r for r in noisy]
-    noisy += [
-        {**r, "arm": "langevin", "noise": 0.1, "nc1": 0.81 * r["nc1"]}
-        for r in balanced
-        if r["model"] == "NNGP"
-        for r in ({**r, "model": "AdaptiveKernel"},)
-    ]
-    trend = claim([*noisy, *balanced, *long], "a3-trend").finding
-    assert [(c.cell["arm"], round(c.ratio, 3)) for c in trend.cells] == [
-        ("langevin", 1.111),
-        ("balanced", 1.667),
-        ("long", 1.0),
-    ]
-    assert any("changes 0.5 (0.5 to 0.5) times" in sentence for sentence in trend.sentences)
-    level = claim(
-        [*noisy, *balanced], "a3"
-    ).finding  # the level is a claim about the published noise
-    assert [c.cell["arm"] for c in level.cells] == ["balanced"]
-
-
-def test_a4_depends_on_the_data():
-    erf, relu = {1: 0.5, 8: 2.0}, {"relu NNGP": 1.0, "relu NTK": 1.0}
-    told = claim(data(NNGP=erf, NTK=erf, released={1: 0.4, 8: 0.9}, **relu), "a4")
-    assert told.finding.verdict == DEPENDS
-    assert told.held == "2 of 4"
-    assert "It fails at d₀ = 8." in told.finding.sentences[1]
-    assert told.released.startswith("holds in 3 of 4 cells and fails in 1")
-    assert claim(data(NNGP=0.5, **relu), "a4").finding.verdict == HOLDS
-    assert claim(data(NNGP=2.0, **relu), "a4").finding.verdict == FAILS
-
-
-def test_a_claim_without_rows_is_not_comparable():
-    for told in claims(data(NNGP=1.0)):
-        assert told.finding.verdict == UNDEFINED
-        assert told.held.endswith("0 of 0")
-        assert "not in this table" in told.released
-    assert [f.key for f in findings(data(NNGP=1.0))] == ["unusual"]
+def test_a_range_over_cells_is_named_as_one():
+    rows = [r for d0 in (1, 2, 4) for r in repeated("NTK", [d0], d0=d0)]
+    cells = compare(rows, [{**r, "model": "NNGP", "nc1": 1.0} for r in rows], KIND)
+    assert extremes(cells) == "from 1 to 4 over the cells"
+    assert extremes(cells[:1]) == "1"
+    assert extremes([*cells[:1], *cells[:1]]) == "1 in all cells"
+    assert extremes([]) == "undefined"
+    assert average(cells) == "2 in the mean, from 1 to 4 over the cells"

@@ -9,8 +9,9 @@ from tests.claim_rows import data, on, repeated
 from tests.study_rows import over_depth, row, study
 
 from nc1fast import studies
-from nc1fast.studies.findings import AGREE, DEPENDS, DIFFER, EQUAL, FAILS, HOLDS, UNDEFINED
+from nc1fast.studies.findings import DEPENDS, DIFFERENT, EQUAL, FAILS, HOLDS, SAME, TOO_FEW
 from nc1fast.studies.library.paper import claims, findings, sections
+from nc1fast.studies.library.paper.findings.adaptive import NEEDS_BOTH
 
 SMALL = """
 name: small
@@ -73,8 +74,12 @@ def test_the_ntk_beside_a_network_and_its_own():
     rows = data(NTK=2.0, own={1: 0.5, 8: 2.02}, **{"empirical:start": {1: 0.51, 8: 2.5}})
     found = finding(rows, "own-ntk")
     assert found.verdict == DEPENDS
-    assert [c.verdict for c in found.cells] == [DIFFER, AGREE]
-    assert "agree in 1 of 2 cells and differ in 1; median ratio 1.13" in found.sentences[1]
+    assert [c.verdict for c in found.cells] == [DIFFERENT, SAME]
+    assert found.title.endswith("goes from 0.99 to 4 over the cells")
+    assert (
+        "over that of the NTK of that network is the same in 1 of 2 cells and is different in 1; the ratio is"
+        in (found.sentences[1])
+    )
     assert finding(data(NTK=2.0, own=2.0), "own-ntk").verdict == HOLDS
     assert finding(data(NTK=2.0, own=1.0), "own-ntk").verdict == FAILS
 
@@ -89,9 +94,12 @@ def test_conventions_differ_where_classes_are_unequal():
     unequal = [{**r, "nc1": 1.7} if r["convention"] == "released" else r for r in unequal]
     both = finding([*equal, *unequal], "conventions")
     assert both.verdict == DEPENDS
-    assert "Sizes 32:96: the released kernel formula gives 1.7 times" in both.sentences[1]
+    assert both.title == "The definition alone changes NC1 by up to 1.7 times"
+    assert "over that by the probe's definition is 1.7; (n1²" in both.sentences[1]
     assert "(n1² + n2²)/(2 n1 n2) is 1.67" in both.sentences[1]
-    assert both.sentences[2].endswith("1 under 'probe', 1.7 under 'released'.")
+    assert both.sentences[2].endswith(
+        "1 to 1 under 'probe', 1.7 to 1.7 under 'released', over the cells."
+    )
     assert finding(unequal, "conventions").verdict == FAILS
 
 
@@ -103,8 +111,8 @@ def test_label_blind_equations_are_told_where_the_rows_show_it():
         **{"Adaptive:shuffled": 12.0, "released_adaptive:shuffled": 0.9},
     )
     told = finding(rows, "labels").sentences
-    assert any("shuffled against true labels: median ratio 1 (1 to 1)" in s for s in told)
-    assert any("NC1(adaptive)/NC1(NNGP): median ratio 0.9" in s for s in told)
+    assert any("ratio of shuffled to true labels is 1 in all cells." in s for s in told)
+    assert any("NC1(adaptive)/NC1(NNGP) is 0.9 in all cells." in s for s in told)
 
 
 # --- other data
@@ -117,7 +125,7 @@ def test_counter_examples_and_other_data_stay_out_of_the_claims():
     rows += on(bad, arm="counter")  # even under the name of published data
     [a2] = [c for c in claims(rows) if c.letter == "A2"]
     assert a2.finding.verdict == HOLDS
-    assert a2.held == "2 of 2"
+    assert a2.counts == {HOLDS: 2}
     assert finding(rows, "counter-a2").verdict == FAILS
     assert len(finding(rows, "counter-a2").cells) == 4
     assert finding(rows, "other-a2").verdict == FAILS
@@ -154,9 +162,9 @@ def test_theory_is_met_or_not():
     assert finding([*data(d0=(8,), NNGP=1.0), *curve], "theory").verdict == HOLDS
     missed = finding([*data(d0=(8,), NNGP=2.0), *curve], "theory")
     assert missed.verdict == FAILS
-    assert missed.sentences[-1].endswith("off by 100.00% in the median, by 100.00% at most.")
+    assert missed.sentences[0].startswith("Over all cells the ratio is 2.001 (")
     once = [*repeated("NNGP", [1.0]), *curve]
-    assert finding(once, "theory").verdict == UNDEFINED
+    assert finding(once, "theory").verdict == TOO_FEW
 
 
 def test_depth_needs_every_step():
@@ -166,12 +174,63 @@ def test_depth_needs_every_step():
     found = finding(dip, "depth")
     assert found.verdict == DEPENDS
     assert {c.verdict for c in found.cells if c.cell["model"] == "NTK"} == {FAILS}
-    assert "7 of 8 steps" in " ".join(found.sentences)
+    assert found.title == (
+        "With depth, NC1 of fixed kernels rises in 3 of 6 curves and is not monotone in 3"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "word", "course"),
+    [
+        ((1.0, 2.0, 3.0), HOLDS, "rises"),
+        ((1.0, 1.0, 3.0), HOLDS, "rises"),
+        ((0.0089, 0.008, 0.0075), FAILS, "falls"),
+        ((1.0, 2.0, 1.5), FAILS, "is not monotone"),
+        ((1.0, 1.0, 1.0), EQUAL, "stays level"),
+    ],
+)
+def test_depth_says_whether_a_curve_rises_or_falls(values, word, course):
+    rows = [
+        row("NNGP", "erf", arm="depth", d0=1, depth=depth, nc1=nc1, repeat=repeat)
+        for depth, nc1 in enumerate(values, 2)
+        for repeat in range(3)
+    ]
+    found = finding(rows, "depth")
+    [only] = found.cells
+    assert (only.verdict, only.n_agree, only.ratio) == (
+        word,
+        3,
+        pytest.approx(values[-1] / values[0]),
+    )
+    assert found.title == f"With depth, NC1 of fixed kernels {course} in all 3 curves"
+    ends = f"{values[0]:.3g} to {values[-1]:.3g} at d₀ = 1."
+    assert found.sentences[1].endswith(f"from depth 2 to 4 its mean goes from {ends}")
+
+
+def test_depth_tells_data_and_d0_apart():
+    rows = [
+        row("NTK", "erf", arm="depth", dataset=name, d0=d0, depth=depth, nc1=nc1)
+        for name, d0, ends in (
+            ("D1", 1, (0.0318, 0.0164)),
+            ("D1", 8, (0.1, 0.2)),
+            ("D2", 8, (2, 1)),
+        )
+        for depth, nc1 in zip((2, 10), ends, strict=True)
+    ]
+    found = finding(rows, "depth")
+    assert found.verdict == DEPENDS
+    assert found.title.endswith("rises in 1 of 3 curves and falls in 2")
+    assert found.sentences[1].startswith(
+        "D1, NTK, erf (weight variance 1): NC1 rises in 1 of 2 curves"
+    )
+    assert "0.0318 to 0.0164 at d₀ = 1, 0.1 to 0.2 at d₀ = 8" in found.sentences[1]
+    assert "D2, NTK, erf" in found.sentences[2]
 
 
 def test_unusual_rows_are_counted_and_explained():
     rows = data(NNGP=1.0)
     assert finding(rows, "unusual").verdict == HOLDS
+    assert finding(rows, "unusual").title == "No row is unusual"
     negative = row("NNGP", "relu", nc1=-0.8, convention="released", status="nc1 negative")
     diverged = [
         row("network", "erf", "end", nc1=math.nan, status=f"failed: diverged at epoch {told}")
@@ -198,7 +257,7 @@ def test_words_put_what_stands_first_and_are_courteous():
         "Beside the claims",
     ]
     lines = [s for _, found in told for f in found for s in (f.title, f.claim, *f.sentences)]
-    lines += [s for c in claims(study()) for s in (c.released, c.control, c.why)]
+    lines += [s for c in claims(study()) for s in (c.number, *c.details)]
     text = " ".join(lines).lower()
     assert not [w for w in ("theorem", "paper's figure", "wrong", "bug", "mistake") if w in text]
     assert "nan" not in text.split()
@@ -211,8 +270,7 @@ def test_words_put_what_stands_first_and_are_courteous():
 def test_the_verdicts_of_a_small_study(rows):
     verdicts = {f.key: f.verdict for f in findings(rows)}
     assert verdicts["a2"] == HOLDS
-    assert verdicts["a3"] == DEPENDS  # D1 yes, D2 no
-    assert verdicts["a3-trend"] == HOLDS
+    assert verdicts["a3"] == NEEDS_BOTH
     assert verdicts["a4"] == DEPENDS  # D1 yes, D2 at d0 = 1 alone
     assert verdicts["released-ntk"] == DEPENDS
     assert verdicts["own-ntk"] in (FAILS, DEPENDS)
@@ -220,7 +278,8 @@ def test_the_verdicts_of_a_small_study(rows):
     assert verdicts["counter-a2"] == DEPENDS
     assert verdicts["counter-a4"] == DEPENDS
     assert verdicts["depth"] == HOLDS
-    assert verdicts["theory"] == HOLDS
+    assert verdicts["theory"] == TOO_FEW
+    assert verdicts["a1"] == TOO_FEW
     assert verdicts["unusual"] == HOLDS
 
 
@@ -250,8 +309,8 @@ def test_imbalance_ratio_is_the_closed_form(rows):
 
 def test_counter_examples_turn(rows):
     by_name = {
-        (key, c.cell["dataset"], c.cell.get("activation", c.cell.get("model"))): c.verdict
-        for key in ("counter-a2", "counter-a4")
+        (key, c.cell["dataset"], c.cell[side]): c.verdict
+        for key, side in (("counter-a2", "activation"), ("counter-a4", "model"))
         for c in finding(rows, key).cells
     }
     assert by_name["counter-a2", "narrow", "erf"] == FAILS

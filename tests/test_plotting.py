@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
 
 from tests import study_rows as made
+from tests.drawn import assert_means, curve, values
 from tests.study_rows import panel
 
 from nc1fast.studies import figures
@@ -23,69 +22,66 @@ def drawings():
     return made.drawings()
 
 
-def curve(ax, label):
-    """The line of a curve and the lengths of its bars, below and above."""
-    [container] = [c for c in ax.containers if c.get_label() == label]
-    line, _, bars = container
-    y = line.get_ydata(orig=False)
-    ends = np.array([segment[:, 1] for segment in bars[0].get_segments()])
-    return line, ends.min(axis=1), ends.max(axis=1), np.asarray(y)
-
-
-def values(rows, *columns, **fixed):
-    """NC1 of the rows that have the given values, by some of their columns."""
-    found: dict[tuple[object, ...], list[float]] = {}
-    for row in rows:
-        if all(row[name] == value for name, value in fixed.items()):
-            found.setdefault(tuple(row[name] for name in columns), []).append(row["nc1"])
-    return found
-
-
-BALANCED = {"arm": "balanced", "dataset": "D1", "N": 1024}
+BALANCED = {"arm": "balanced", "dataset": "D1", "N": 256}
 
 
 @pytest.mark.slow
-def test_overview_shows_geometric_means_and_one_deviation_of_the_logarithm(drawings):
-    ax = panel(drawings["overview"], "erf: D1, N = 1024")
-    for label, model, state in (
-        ("data", "data", ""),
-        ("NNGP", "NNGP", ""),
-        ("adaptive kernel", "AdaptiveKernel", ""),
-        ("network, end", "network", "end"),
+def test_the_answer_shows_geometric_means_and_student_intervals(drawings):
+    ax = panel(drawings["overview"], "D1, N = 256")
+    for label, arm, model, state in (
+        ("NNGP", "balanced", "NNGP", ""),
+        ("network, end", "balanced", "network", "end"),
+        ("adaptive kernel, published prior", "balanced", "AdaptiveKernel", ""),
+        ("adaptive kernel, matched prior", "matched", "AdaptiveKernel", ""),
+        ("mean field, matched prior", "matched", "mean field", ""),
     ):
-        activation = "" if model == "data" else "erf"
-        found = values(ROWS, "d0", **BALANCED, model=model, state=state, activation=activation)
-        logs = np.log10([found[(d0,)] for d0 in made.D0])
-        _, low, high, y = curve(ax, label)
-        np.testing.assert_allclose(y, 10 ** logs.mean(axis=1), rtol=1e-12)
-        np.testing.assert_allclose(low, 10 ** (logs.mean(axis=1) - logs.std(axis=1)), rtol=1e-12)
-        np.testing.assert_allclose(high, 10 ** (logs.mean(axis=1) + logs.std(axis=1)), rtol=1e-12)
+        where = {**BALANCED, "arm": arm, "activation": "erf"}
+        found = values(ROWS, "d0", **where, model=model, state=state)
+        assert_means(ax, label, [found[(d0,)] for d0 in made.D0])
 
 
-def test_overview_has_every_representation_of_each_activation_and_no_other(drawings):
+def test_the_answer_has_one_panel_for_each_data_set_at_the_largest_shared_size(drawings):
     figure = drawings["overview"].figure
-    common = {"data", "NNGP", "NTK", "network, end"}
-    labels = [{c.get_label() for c in ax.containers} for ax in figure.axes]
-    released = {"NTK, released code", "adaptive kernel, released code"}
-    assert labels == [common | released | {"adaptive kernel"}, common]
-    [legend] = figure.legends
-    assert {text.get_text() for text in legend.get_texts()} == labels[0] | {"theory: expected NC1"}
-    assert [ax.get_title(loc="left") for ax in figure.axes] == [
-        "erf: D1, N = 1024",
-        "ReLU: D1, N = 1024",
-    ]
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["D1, N = 256", "D2, N = 128"]
+    for ax in figure.axes:
+        assert len(ax.containers) == 7
+        assert not any("released" in c.get_label() for c in ax.containers)
+    assert not figure.legends
 
 
-def test_what_the_released_code_gives_is_dashed_and_open(drawings):
-    ax = panel(drawings["overview"], "erf: D1, N = 1024")
+def test_names_stand_at_their_curves_in_their_colours(drawings):
+    *_, last = drawings["overview"].figure.axes
+    names = {text.get_text(): text for text in last.texts}
+    assert set(names) == {c.get_label() for c in last.containers}
+    for container in last.containers:
+        name = names[container.get_label()]
+        line = container[0]
+        assert name.get_color() == line.get_color()
+        assert name.xy == (line.get_xdata(orig=False)[-1], line.get_ydata(orig=False)[-1])
+
+
+def test_without_a_trained_network_the_figures_begin_with_any_tables_overview():
+    rows = made.over_features(sizes=("64:64",), network=False)
+    first = figures.draw(rows)[0]
+    assert first.name == "overview"
+    titles = [ax.get_title(loc="left") for ax in first.figure.axes]
+    assert titles == ["D1, N = 128, erf", "D1, N = 128, ReLU"]
+
+
+def test_what_the_released_code_gives_is_dashed_and_open_and_has_a_colour_of_its_own(drawings):
+    ax = panel(drawings["balanced-D1-nc1"], "erf, N = 1024")
+    colours: dict[bool, set[str]] = {}
     for container in ax.containers:
-        is_released = container.get_label().endswith("released code")
-        assert (container[0].get_linestyle() == "--") == is_released
-        assert (container[0].get_markerfacecolor() == "white") == is_released
+        line, is_released = container[0], container.get_label().endswith("released code")
+        assert (line.get_linestyle() == "--") == is_released
+        colours.setdefault(is_released, set()).add(line.get_color())
+    assert len(colours[True]) == 1
+    assert not colours[True] & colours[False]
 
 
 def test_theory_lies_under_the_points_of_its_kernel(drawings):
-    ax = panel(drawings["overview"], "erf: D1, N = 1024")
+    ax = panel(drawings["balanced-D1-nc1"], "erf, N = 256")
     bands = [line for line in ax.lines if line.get_alpha() is not None]
     assert len(bands) == 2
     for band, model in zip(bands, ("NNGP", "NTK"), strict=True):
@@ -94,7 +90,6 @@ def test_theory_lies_under_the_points_of_its_kernel(drawings):
         expected = [found[(d0,)][0] for d0 in made.D0]
         np.testing.assert_allclose(band.get_ydata(), expected, rtol=1e-12)
         assert band.get_xdata().tolist() == line.get_xdata(orig=False).tolist()
-        assert band.get_color() == line.get_color()
         assert band.get_zorder() < line.get_zorder()
 
 
@@ -105,8 +100,8 @@ def test_a_panel_for_each_size_and_no_permuted_labels_among_them(drawings):
     assert [ax.get_title(loc="left") for ax in figure.axes] == titles
     labels = {c.get_label() for ax in figure.axes for c in ax.containers}
     assert {look.label for look in LOOKS.values()} - labels == {
-        *("Linear", "conjugate kernel", "adaptive kernel, labels shuffled"),
-        "adaptive kernel, released code, labels shuffled",
+        *("linear kernel", "conjugate kernel", "mean field", "adaptive kernel, shuffled labels"),
+        "adaptive kernel, released code, shuffled labels",
     }
 
 
@@ -136,62 +131,39 @@ def test_relative_nc1_divides_by_the_data_of_the_same_repeat(drawings, conventio
 
 
 def ratios(upper, lower):
-    """Median, smallest and largest ratio of each d0, repeats paired."""
-    table = [
+    """Ratios of each d0, by repeat."""
+    return [
         [upper[d0, k][0] / lower[d0, k][0] for k in range(3)]
         for d0 in sorted({d for d, _ in upper})
     ]
-    return np.median(table, axis=1), np.min(table, axis=1), np.max(table, axis=1)
 
 
-def assert_ratios(ax, label, expected):
-    _, low, high, y = curve(ax, label)
-    for drawn, told in zip((y, low, high), expected, strict=True):
-        np.testing.assert_allclose(drawn, told, rtol=1e-12)
+def of_kind(arm, n, model, state=""):
+    where = {"arm": arm, "dataset": "D1", "N": n, "activation": "erf"}
+    return values(ROWS, "d0", "repeat", **where, model=model, state=state)
 
 
-def test_adaptive_claim_shows_paired_ratios_of_networks_beside_kernels(drawings):
-    drawing = drawings["adaptive-D1"]
-    for arm, n in (("balanced", 256), ("langevin", 64), ("long", 256)):
-        ax = panel(drawing, f"erf, N = {n}")
-        where = {"arm": arm, "dataset": "D1", "N": n, "activation": "erf"}
-        of = {
-            (model, state): values(ROWS, "d0", "repeat", **where, model=model, state=state)
-            for model in ("network", "AdaptiveKernel", "NNGP", "compat.released.adaptive")
-            for state in ("start", "end", "")
-        }
-        nngp = values(
-            [r for r in ROWS if r["arm"] in ("balanced", arm)],
-            *("d0", "repeat"),
-            **{k: v for k, v in where.items() if k != "arm"},
-            model="NNGP",
-            state="",
-        )
-        assert_ratios(ax, f"network, {arm}", ratios(of["network", "end"], of["network", "start"]))
-        assert_ratios(ax, f"adaptive kernel, {arm}", ratios(of["AdaptiveKernel", ""], nngp))
-    assert_ratios(
-        panel(drawing, "erf, N = 512"),
-        "adaptive kernel, balanced, released code",
-        ratios(
-            values(
-                ROWS,
-                "d0",
-                "repeat",
-                arm="balanced",
-                dataset="D1",
-                N=512,
-                model="compat.released.adaptive",
-            ),
-            values(
-                *(ROWS, "d0", "repeat"),
-                **{**BALANCED, "N": 512, "model": "NNGP", "activation": "erf", "state": ""},
-            ),
-        ),
-    )
+@pytest.mark.parametrize(("arm", "n"), [("balanced", 256), ("langevin", 64), ("long", 256)])
+def test_changes_are_paired_ratios_of_networks_beside_kernels(drawings, arm, n):
+    ax = panel(drawings[f"{arm}-D1-change"], f"erf, N = {n}")
+    moved = ratios(of_kind(arm, n, "network", "end"), of_kind(arm, n, "network", "start"))
+    assert_means(ax, "network", moved)
+    adapted = ratios(of_kind(arm, n, "AdaptiveKernel"), of_kind(arm, n, "NNGP"))
+    assert_means(ax, "adaptive kernel", adapted)
+
+
+def test_arms_without_networks_are_drawn_beside_those_that_have_their_data(drawings):
+    assert "matched-D1-change" not in drawings
+    ax = panel(drawings["balanced-D1-change"], "erf, N = 128")
+    nngp = of_kind("balanced", 128, "NNGP")
+    for label, model in (("adaptive kernel", "AdaptiveKernel"), ("mean field", "mean field")):
+        assert_means(ax, f"{label}, matched", ratios(of_kind("matched", 128, model), nngp))
+    released = of_kind("balanced", 128, "compat.released.adaptive")
+    assert_means(ax, "adaptive, released code", ratios(released, nngp))
 
 
 def test_unequal_classes_have_a_figure_of_ratios_by_size(drawings):
-    titles = [ax.get_title(loc="left") for ax in drawings["adaptive-D1-sizes"].figure.axes]
+    titles = [ax.get_title(loc="left") for ax in drawings["imbalanced-D1-change"].figure.axes]
     assert titles[0] == "erf, sizes 1024:1024"
     assert not any(" N = " in title for title in titles)
 
@@ -203,7 +175,7 @@ def test_ntk_over_nngp_has_a_line_at_one(drawings):
     ]
     where = {**BALANCED, "activation": "erf", "state": "", "parametrization": ""}
     ntk, nngp = (values(ROWS, "d0", "repeat", **where, model=model) for model in ("NTK", "NNGP"))
-    assert_ratios(ax, "N = 1024", ratios(ntk, nngp))
+    assert_means(ax, "N = 256", ratios(ntk, nngp))
 
 
 def test_shuffled_labels_are_compared_on_the_same_data(drawings):
@@ -215,7 +187,7 @@ def test_shuffled_labels_are_compared_on_the_same_data(drawings):
     for n, ax in zip((128, 256), figure.axes, strict=True):
         found = values(ROWS, "d0", arm="balanced", N=n, state="shuffled")
         expected = [10 ** np.mean(np.log10(found[(d0,)])) for d0 in made.D0]
-        y = curve(ax, "adaptive kernel, labels shuffled")[-1]
+        y = curve(ax, "adaptive kernel, shuffled labels")[-1]
         np.testing.assert_allclose(y, expected, rtol=1e-12)
 
 
@@ -251,109 +223,3 @@ def test_conventions_share_an_axis_at_the_largest_d0(drawings):
     y = curve(ax, "class")[-1]
     np.testing.assert_allclose(y, [10 ** np.mean(np.log10(found[(s,)])) for s in sizes], rtol=1e-12)
     assert "d₀ = 128" in drawing.caption
-
-
-def test_depth_is_on_a_linear_axis(drawings):
-    ax = panel(drawings["depth-D1-nc1"], "NTK")
-    line, _, _, y = curve(ax, "ReLU, weight variance 2")
-    assert np.ptp(np.diff(line.get_xdata(orig=False))) < 1e-12
-    found = values(ROWS, "depth", arm="depth", model="NTK", activation="relu")
-    np.testing.assert_allclose(y, [found[(depth,)][0] for depth in range(2, 11)], rtol=1e-12)
-
-
-def test_single_data_sets_name_every_representation_once(drawings):
-    ax = panel(drawings["digits-digits-papyan"], "NC1")
-    names = [text.get_text() for text in ax.get_yticklabels()]
-    assert names[0] == "data"
-    assert len(set(names)) == len(names) == 11
-    [container] = [c for c in ax.containers if c.get_label() == "ReLU"]
-    drawn = {names[round(y)]: x for x, y in zip(*container[0].get_data(orig=False), strict=True)}
-    for label, model, state in (("NNGP", "NNGP", ""), ("network, end", "network", "end")):
-        [[nc1]] = values(
-            ROWS, "N", arm="digits", model=model, state=state, activation="relu"
-        ).values()
-        assert drawn[label] == pytest.approx(nc1, rel=1e-12)
-
-
-def test_counter_examples_stand_alone_and_last(drawings):
-    assert list(drawings)[-1] == "counter-examples"
-    assert not any(name.startswith("counter-means") for name in drawings)
-    left, right = drawings["counter-examples"].figure.axes
-    names = [text.get_text() for text in left.get_yticklabels()]
-    assert names == [f"{name}, d₀ = {d0}" for name, d0 in made.MIXTURES.items()]
-    for ax, label, upper, lower in (
-        (
-            left,
-            "erf",
-            {"model": "NTK", "activation": "erf"},
-            {"model": "NNGP", "activation": "erf"},
-        ),
-        (
-            right,
-            "NTK",
-            {"model": "NTK", "activation": "erf"},
-            {"model": "NTK", "activation": "relu"},
-        ),
-    ):
-        sides = [
-            values(ROWS, "dataset", "repeat", arm="counter", state="", **side)
-            for side in (upper, lower)
-        ]
-        medians = [
-            np.median([sides[0][name, k][0] / sides[1][name, k][0] for k in range(3)])
-            for name in made.MIXTURES
-        ]
-        [container] = [c for c in ax.containers if c.get_label() == label]
-        np.testing.assert_allclose(container[0].get_xdata(orig=False), medians, rtol=1e-12)
-        theory = [
-            values(ROWS, "dataset", arm="counter", state="theory", **side)
-            for side in (upper, lower)
-        ]
-        expected = [theory[0][(name,)][0] / theory[1][(name,)][0] for name in made.MIXTURES]
-        strokes = [
-            line.get_xdata(orig=False).tolist()
-            for line in ax.lines
-            if line.get_marker() == "|" and line.get_color() == "black"
-        ]
-        assert any(np.allclose(stroke, expected, rtol=1e-12) for stroke in strokes)
-
-
-def test_undefined_values_are_counted_above_the_panel_and_never_averaged():
-    rows = made.over_features(
-        "unequal", sizes=("20:200",), activations=("relu",), network=False, theory=False
-    )
-    for row in rows:
-        if row["model"] == "NNGP" and (row["d0"], row["repeat"]) in ((8, 0), (8, 2), (32, 1)):
-            row["nc1"] = -0.83
-    [drawing] = [d for d in figures.draw(rows) if d.name == "unequal-D1-nc1"]
-    [ax] = drawing.figure.axes
-    assert [text.get_text() for text in ax.texts] == [
-        "1 undefined: NNGP at 32",
-        "2 undefined: NNGP at 8",
-    ]
-    found = values(rows, "d0", model="NNGP", repeat=1)
-    y = curve(ax, "NNGP")[-1]
-    assert y[2] == pytest.approx(found[(8,)][0])
-    assert "note above a panel" in drawing.caption
-
-
-def test_a_point_without_any_value_is_left_out():
-    rows = made.over_features(sizes=("20:200",), activations=("relu",), network=False, theory=False)
-    for row in rows:
-        if row["model"] == "NNGP" and row["d0"] == 8:
-            row["nc1"] = math.nan
-    [drawing] = [d for d in figures.draw(rows) if d.name == "balanced-D1-nc1"]
-    [ax] = drawing.figure.axes
-    assert len(curve(ax, "NNGP")[-1]) == len(made.D0) - 1
-    assert [text.get_text() for text in ax.texts] == ["3 undefined: NNGP at 8"]
-
-
-def test_variants_of_one_model_have_curves_of_their_own():
-    rows = made.over_features(sizes=("64:64",), activations=("relu",), network=False, theory=False)
-    rows += [
-        {**r, "weight_variance": "2", "nc1": 2 * r["nc1"]} for r in rows if r["model"] == "NNGP"
-    ]
-    [drawing] = [d for d in figures.draw(rows) if d.name == "balanced-D1-nc1"]
-    [ax] = drawing.figure.axes
-    one, two = (curve(ax, f"NNGP, weight variance {v}")[-1] for v in "12")
-    np.testing.assert_allclose(two, 2 * one, rtol=1e-12)

@@ -5,20 +5,27 @@ from __future__ import annotations
 import base64
 import gzip
 import html as _html
+import itertools
+import math
 import re
 import shutil
+import urllib.parse
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from tests.claim_rows import data, on
-from tests.study_rows import annealing
+from tests.study_rows import annealing, drawings, over_features
 
 from nc1fast import studies
-from nc1fast.studies import figures, report, series, table
-from nc1fast.studies.library.paper import claims, findings
+from nc1fast.studies import figures, library, report, series, table
+from nc1fast.studies import page as page_parts
+from nc1fast.studies.findings import Answer, AnswerCell, AnswerRow, AnswerTable
+from nc1fast.studies.library import paper
+from nc1fast.studies.library.paper import claims
 
 TINY = """
-name: tiny
+name: paper
 title: A <tiny> study
 preset: quick
 provisional: true
@@ -40,7 +47,11 @@ arms:
     kernels: [{kernel: NNGP, activation: relu}]
     conventions: [papyan, released]
 """
+OWN = library.told_as("paper")
 VOID = {"meta", "link", "img", "br", "col", "input", "hr"}
+
+
+OPTIONAL = {"td", "tr"}  # elements whose end HTML lets out
 
 
 class Page(HTMLParser):
@@ -55,10 +66,16 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.elements.append((tag, dict(attributes)))
+        while (
+            tag in OPTIONAL and self.open[-1] in OPTIONAL and (tag == "tr" or self.open[-1] == "td")
+        ):
+            self.open.pop()
         if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
+        while tag not in OPTIONAL and self.open[-1] in OPTIONAL:
+            self.open.pop()
         assert self.open.pop() == tag
 
     def all(self, tag):
@@ -83,49 +100,100 @@ def rows(folder):
     return table.read(folder)[0]
 
 
-def rendered(rows, provenance=None, drawings=(), images=None):
-    return report.render(rows, provenance or {}, drawings, images or {})
+def rendered(rows, provenance=None, drawn=(), images=None):
+    return report.render(rows, {"study": "paper"} | (provenance or {}), drawn, images or {})
+
+
+def shown(html):
+    """The words of a page, blanks as one."""
+    body = re.sub(r"<(style|script)>.*?</\1>", " ", html, flags=re.DOTALL)
+    return " ".join(_html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def plain(text):
+    return " ".join(text.split())
 
 
 # --- what is inside
 
 
 @pytest.mark.slow
-def test_every_figure_is_inside_once_and_as_a_file(folder, html, rows):
-    names = [d.name for d in figures.draw(rows, series.read(folder))]
-    assert "overview" in names
+def test_every_figure_is_on_the_page_once_or_set_aside_and_all_are_files(folder, html, rows):
+    drawn = OWN.draw(rows, series.read(folder))
     files = {path.name for path in (folder / report.FIGURES).iterdir()}
-    assert files == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
-    for name in names:
-        svg = (folder / report.FIGURES / f"{name}.svg").read_bytes()
-        assert html.count(base64.b64encode(svg).decode()) == 1
-        assert html.count(f'id="figure-{name}"') == 1
+    assert files == {f"{d.name}.{kind}" for d in drawn for kind in ("png", "svg")}
+    sources = [urllib.parse.unquote(a["src"].partition(",")[2]) for a in Page(html).all("img")]
+    assert len(sources) == sum(not d.aside for d in drawn) > 1
+    for drawing in drawn:
+        assert html.count(f'id="figure-{drawing.name}"') == (not drawing.aside)
+        svg = (folder / report.FIGURES / f"{drawing.name}.svg").read_text()
+        assert sum(plain(source) == plain(svg) for source in sources) == (not drawing.aside)
 
 
-def test_first_screen_is_one_figure_the_claims_and_where_they_come_from(html, rows):
-    first = html[html.index("<h1>") : html.index("How to read this")]
-    assert first.count("<img") == 1
-    assert first.index('id="figure-overview"') < first.index('class="claims"')
-    text = re.sub(r"<[^>]+>", " ", first)
+def test_first_screen_is_the_answer_and_a_line_for_each_claim(rows):
+    page = rendered(rows, {"title": "T"})
+    answer = paper.STUDY.answer(rows)
+    parts = [page.index(f'id="{name}"') for name in ("answer", "claims")]
+    assert parts == sorted(parts)
+    text = shown(page)
+    for sentence in (answer.question, *answer.sentences, answer.uncertainty):
+        assert plain(sentence) in text
+    for one in answer.tables:
+        assert one.title in text
     for claim in claims(rows):
-        for told in (claim.finding.title, claim.finding.verdict, claim.held, claim.released):
-            assert told in _html.unescape(text)
-        assert claim.control in text
-        assert claim.why in text
+        assert plain(claim.finding.title) in text
+        assert plain(claim.number) in text
+        for sentence in (claim.finding.claim, *claim.details):
+            assert plain(sentence) in text
+        for word, n in claim.counts.items():
+            assert f"{word} {n}" in text.replace("\xa0", " ")
+
+
+def an_answer():
+    def cell(nc1, distance, *, nearest=False):
+        return AnswerCell(nc1, nc1, nc1, distance, distance, distance, nearest)
+
+    nothing = cell(math.nan, math.nan)
+    row = AnswerRow(
+        "d₀ = 8", (cell(0.05, math.nan), cell(0.051, 0.02, nearest=True), cell(0.2, 1.4), nothing)
+    )
+    columns = ("network at the end", "NNGP", "NTK", "mean field")
+    return Answer(
+        "Does it?", ("It does.", "More."), (AnswerTable("D1", columns, (row,)),), "Said so."
+    )
+
+
+def test_cells_of_the_answer_tell_distance_by_number_shade_and_weight():
+    told = page_parts.answer(an_answer())
+    [table_] = told["tables"]
+    assert [name for name, _ in table_["columns"]] == ["network at the end", "NNGP", "NTK"]
+    [(label, cells)] = table_["rows"]
+    assert label == "d₀ = 8"
+    assert [c["nc1"] for c in cells] == ["0.0500", "0.0510", "0.200"]
+    assert [c["distance"] for c in cells] == ["", "0.02", "1.40"]
+    assert [c["nearest"] for c in cells] == [False, True, False]
+    assert cells[1]["close"] > 0.9
+    assert cells[0]["close"] == cells[2]["close"] == 0
+
+
+def test_provenance_stands_at_the_end(html):
+    last = shown(html[html.index("<footer") :])
     for told in ("preset: quick", "seed: 0", "version:", "conventions: papyan, released"):
-        assert told in text
-    assert "command: nc1fast study tiny.yml --out ." in text
-    assert "processor:" in text
+        assert told in last
+    assert "command: nc1fast study tiny.yml --out ." in last
+    assert "processor:" in last
 
 
 def test_every_finding_sentence_and_caption_is_told(folder, html, rows):
-    text = _html.unescape(html)
-    for finding in findings(rows):
+    text = shown(html)
+    for finding in (finding for _, found in OWN.sections(rows) for finding in found):
         for told in (finding.title, finding.claim, *finding.sentences):
-            assert told in text
+            assert plain(told) in text
         assert f'id="{finding.key}"' in html
-    for drawing in figures.draw(rows, series.read(folder)):
-        assert drawing.caption in text
+    drawn = OWN.draw(rows, series.read(folder))
+    for number, drawing in enumerate((d for d in drawn if not d.aside), 1):
+        assert plain(f"Figure {number}. {drawing.caption}") in text
+    assert text.count(figures.UNCERTAINTY) == 1
 
 
 def test_whole_table_is_inside(html, folder):
@@ -137,15 +205,43 @@ def test_unusual_rows_are_shown(html, rows):
     negative = [row for row in rows if row["nc1"] < 0]
     assert len(negative) == 4  # data and kernel, two repeats
     for row in negative:
-        assert f"<td>{report.number(row['nc1'])}</td>" in html
+        assert f"<td>{page_parts.number(row['nc1'])}</td>" in html
     assert "4 rows (data on U, NNGP relu on U): nc1 negative." in html
 
 
-def test_means_are_those_of_the_rows(html, rows):
+def test_means_are_geometric_with_the_interval_of_the_figures(rows):
+    told = page_parts.cells(rows)
+    lines = [dict(zip(told["columns"], line, strict=True)) for line in told["lines"]]
+    [line] = [
+        c
+        for c in lines
+        if (c["model"], c["d0"], c["parametrization"], c["state"]) == ("NTK", 3, "ntk", "")
+    ]
     some = [r for r in rows if (r["model"], r["d0"], r["state"]) == ("NTK", 3, "")]
-    some = [r["nc1"] for r in some if r["parametrization"] == "ntk"]
-    assert len(some) == 2
-    assert f"<td>{sum(some) / 2:.4g}</td>" in html
+    logs = np.log([r["nc1"] for r in some if r["parametrization"] == "ntk"])
+    assert line["repeats"] == len(logs) == 2
+    reach = 12.7062047361747 * logs.std(ddof=1) / math.sqrt(2)  # Student's t, one degree of freedom
+    for name, log in (
+        ("nc1", logs.mean()),
+        ("low", logs.mean() - reach),
+        ("high", logs.mean() + reach),
+    ):
+        assert line[name] == pytest.approx(math.exp(log), rel=1e-9)
+
+
+def test_data_sets_are_defined_by_the_description_and_arms_by_the_rows(folder, html, rows):
+    text = shown(html)
+    assert (
+        "D1 source gaussian_mixture; means -2.0, 2.0; stds 0.5; 2 classes; N = 16; d₀ = 1, 3"
+        in text
+    )
+    assert (
+        "U source gaussian_mixture; means 6.0, -0.5; stds 0.5; 2 classes; N = 220; d₀ = 2" in text
+    )
+    assert "unequal U; data, NNGP; 2 repeats." in text
+    unknown = shown(rendered(rows))
+    assert "D1 2 classes; N = 16; d₀ = 1, 3" in unknown
+    assert "means" not in unknown[unknown.index("Data sets") : unknown.index("Arms,")]
 
 
 # --- how it is made
@@ -153,12 +249,12 @@ def test_means_are_those_of_the_rows(html, rows):
 
 def test_report_fetches_nothing(html):
     page = Page(html)
-    sources = [a["src"] for a in page.all("img")] + [a["href"] for a in page.all("a")]
+    sources = [a["src"] for a in page.all("img")]
+    sources += [a["href"] for a in (*page.all("a"), *page.all("link"))]
     assert all(source.startswith(("data:", "#")) for source in sources)
-    assert not page.all("script")
-    assert not page.all("link")
+    assert all("src" not in a for a in page.all("script"))
     assert "@import" not in html
-    assert "url(" not in html
+    assert not re.findall(r"url\((?!%23|#)", html)
 
 
 def test_page_is_well_formed_and_its_links_lead_somewhere(html):
@@ -166,41 +262,66 @@ def test_page_is_well_formed_and_its_links_lead_somewhere(html):
     assert page.open == []
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
-    assert {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")} <= set(ids)
+    named = {a["href"][1:] for a in page.all("a") if a["href"].startswith("#")}
+    named |= {a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a}
+    assert named <= set(ids)
 
 
 def test_page_can_be_read_without_eyes(html):
     page = Page(html)
     assert page.all("html") == [{"lang": "en"}]
-    assert len(page.all("h1")) == 1
+    for landmark in ("h1", "header", "main", "nav", "footer"):
+        assert len(page.all(landmark)) == 1
+    assert page.all("a")[0] == {"class": "skip", "href": "#main"}
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
     alts = [a["alt"] for a in page.all("img")]
-    assert all(len(alt) > 20 for alt in alts)
+    assert all(40 < len(alt) < 1500 for alt in alts)
+    assert any("rises from" in alt for alt in alts)
     assert len(set(alts)) == len(alts)
     assert all(a.get("scope") in ("col", "row") for a in page.all("th"))
-    scrolled = [a for a in page.all("div") if a.get("class") == "scroll"]
+    assert len(page.all("caption")) == len(page.all("table"))
+    scrolled = [a for a in page.all("div") if a.get("class", "").startswith("scroll")]
     assert scrolled
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in scrolled)
 
 
-def test_text_is_escaped(html):
-    assert "A &lt;tiny&gt; study" in html
-    assert "<tiny>" not in html
+def test_names_of_the_user_are_text_and_nothing_else():
+    odd = "<script>alert(1)</script>\" onload='x' $x^2$ &amp;"
+    rows = on(data(NNGP=1.0, NTK=2.0), dataset=odd, arm=odd)
+    drawn = paper.STUDY.draw(rows, [])
+    images = {d.name: figures.to_bytes(d, "svg") for d in drawn}
+    html = rendered(
+        rows, {"title": odd, "description": {"arms": [{"data": [{"name": odd}]}]}}, drawn, images
+    )
+    page = Page(html)
+    assert page.open == []
+    assert len(page.all("script")) == 1
+    assert "<script>alert" not in html
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert shown(html).count(plain(odd)) >= 4
+    assert all(plain(odd) in plain(a["alt"]) for a in page.all("img"))
+
+
+@pytest.mark.slow
+def test_a_large_study_has_a_report_of_less_than_three_megabytes():
+    rows = [
+        row
+        for dataset in ("D1", "D2")
+        for row in over_features(
+            dataset=dataset, repeats=10, sizes=tuple(f"{n}:{n}" for n in range(64, 74))
+        )
+    ]
+    rows += on(rows, arm="other")
+    assert len(rows) > 16_000
+    drawn = [d for d in drawings().values() if not d.aside]
+    images = {d.name: figures.to_bytes(d, "svg") for d in drawn}
+    assert len(rendered(rows, {}, drawn, images).encode()) < 3_000_000
 
 
 def test_provisional_study_has_a_banner(html, rows):
     assert "verdicts may change" in html
     assert "verdicts may change" not in rendered(rows, {"title": "settled", "provisional": False})
-
-
-def test_a_report_without_an_overview_still_has_its_claims():
-    page = rendered(data(NNGP=1.0, NTK=2.0))
-    assert "<img" not in page
-    assert "holds in" in page
-    assert "not in this table" in page
-
-
-def test_ratios_may_break_after_the_slash():
-    assert report.breakable("NC1(NTK)/NC1(NNGP)") == "NC1(NTK)/\u200bNC1(NNGP)"
 
 
 def test_columns_that_are_everywhere_the_same_are_left_out():

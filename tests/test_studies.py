@@ -11,8 +11,9 @@ import pytest
 import nc1fast as nc
 from nc1fast import studies
 from nc1fast.studies import runner
+from nc1fast.studies.figures.curves import levels
 from nc1fast.studies.journal import StudyJournal
-from nc1fast.studies.summary import derived, select, summarise
+from nc1fast.studies.summary import derived, select
 from nc1fast.studies.table import LAYOUT
 
 SMALL = """
@@ -209,8 +210,10 @@ def test_negative_values_are_kept_and_named(tmp_path):
     assert math.isnan(released["log10_nc1"])
     assert released["status"] == "nc1 negative"
     assert {r["convention"] for r in select(rows, model="data")} == {"papyan", "released", "probe"}
-    [summary, _] = sorted(summarise([papyan, released], "log10_nc1"), key=lambda s: s.n)
-    assert (summary.n, summary.n_undefined) == (0, 1)
+    [known, unknown] = levels([papyan, released], "convention")
+    assert known.value == pytest.approx(papyan["nc1"])
+    assert math.isnan(unknown.value)
+    assert (known.undefined, unknown.undefined) == (0, 1)
 
 
 def test_kernel_without_an_answer_does_not_take_the_others_along(tmp_path):

@@ -83,7 +83,11 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_a_toy_study_goes_from_its_folder_to_its_report(toy, tmp_path):
-    assert studies.built_in() == {"paper": ["paper", "quick"], "toy": ["quick"]}
+    assert studies.built_in() == {
+        "data": ["full", "quick"],
+        "paper": ["paper", "quick"],
+        "toy": ["quick"],
+    }
     study = studies.load("toy")
     plan = studies.plan(study)
     assert distinct([{"task": cell.task.name} for cell in plan], "task") == [
@@ -110,7 +114,7 @@ def test_a_toy_study_goes_from_its_folder_to_its_report(toy, tmp_path):
     assert told.sentences[0] in html
     assert 'class="claims"' not in html  # it makes no claims
     assert "NTK is not more collapsed" not in html  # nor those of another study
-    names = [drawing.name for drawing in figures.draw(result.rows, result.series)]
+    names = [d.name for d in figures.draw(result.rows, result.series) if not d.aside]
     assert [name for name in names if f'id="figure-{name}"' not in html] == []
     assert names
 
@@ -120,7 +124,7 @@ def test_a_registered_kind_of_model_is_checked_like_every_other(toy):
         studies.parse(DESCRIPTION.replace("length: 2.0", "length: -2"))
     with pytest.raises(ValueError, match=r"lenght: .*did you mean 'length'"):
         studies.parse(DESCRIPTION.replace("{length: 2.0}", "{lenght: 2.0}"))
-    with pytest.raises(ValueError, match=r"rbf of pair must differ"):
+    with pytest.raises(ValueError, match=r"models of pair must differ"):
         studies.parse(DESCRIPTION.replace("length: 5.0", "length: 2.0"))
 
 
@@ -136,5 +140,8 @@ def test_a_study_that_says_nothing_more_is_told_by_the_common_kit(tmp_path):
     assert plain.draw([], []) == []
 
 
-def test_a_study_of_the_user_is_told_as_the_paper_is():
-    assert library.told_as("mine") is library.told_as("paper") is library.STUDIES["paper"]
+def test_a_study_of_the_user_is_told_as_one_of_data():
+    for name in ("paper", ""):  # a bare CSV file has no name
+        assert library.told_as(name) is library.STUDIES["paper"]
+    for name in ("mine", "data"):
+        assert library.told_as(name) is library.STUDIES["data"]

@@ -14,10 +14,12 @@
 and the same equations without a Gaussian closure:
 
     mean_field_settings  the network and the draws, checked
-    hidden_draws         draws of the prior and sums over them
+    hidden_prior         the prior and draws from it
+    hidden_draws         sums over draws
     tilting              the law of the hidden weights and its free energy
     mean_field           the solve, its error and its residual
     mean_field_solution  the result
+    finite_width         from there to the exact posterior of a network
 
 Needs the `adaptive` extra (scipy).
 """
@@ -25,6 +27,7 @@ Needs the `adaptive` extra (scipy).
 from __future__ import annotations
 
 from nc1fast.adaptive.control import ShuffledControl, shuffled_control
+from nc1fast.adaptive.finite_width import FiniteWidth, finite_width
 from nc1fast.adaptive.mean_field import mean_field
 from nc1fast.adaptive.mean_field_solution import MeanFieldSolution
 from nc1fast.adaptive.solution import AdaptiveSolution, Branch
@@ -33,8 +36,10 @@ from nc1fast.adaptive.solving import solve
 __all__ = [
     "AdaptiveSolution",
     "Branch",
+    "FiniteWidth",
     "MeanFieldSolution",
     "ShuffledControl",
+    "finite_width",
     "mean_field",
     "shuffled_control",
     "solve",

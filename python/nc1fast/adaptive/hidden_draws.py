@@ -1,32 +1,23 @@
-"""Draws of the hidden weights from their prior, and sums over them.
+"""Sums over weighted draws of the hidden weights.
 
-    w = sqrt(sw2/d0) z,   z standard normal,   E phi(X w) phi(X w)^T = Q0, the kernel of the prior, which is known.
-
-In the directions in which the rows of X vary most, z comes from a scrambled Sobol sequence: the error of an expectation
-falls nearly as 1/n there. Each batch is a sequence with its own random numbers, so that the batches are independent and
-their spread measures the error.
-
-The draws' own Q^ = mean phi phi^T differs from Q0, and that error is taken out of every sum: phi is replaced by C phi with
+E phi(X w) phi(X w)^T = Q0 over the prior is known, and the draws' own Q^ differs from it. That error is taken out of every
+sum: phi is replaced by C phi with
 
     C = R (R M R)^(-1/2) R,   R^2 = Q0 + e I,   M = Q^ + e I,   C M C = Q0 + e I,
 
 of all such maps the one that moves phi least in mean square, so that sums with weights that vary little are nearly free
-of error. e is a small part of the noise; directions of Q0 below it do not matter.
-Source: Owen (1998), scrambling; Owen (2013), Monte Carlo theory, methods and examples, chapters 8 and 9;
-Givens & Shortt (1984), the least map between Gaussian laws.
+of error. e is a small part of the noise and of Q0; directions of Q0 below it do not matter.
+Source: Givens & Shortt (1984), the least map between Gaussian laws.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.activations import of_arrays
 from nc1fast.core.machine import thread_count
-from nc1fast.kernels.classes import ConjugateKernel
-from nc1fast.support.extras import require
 from nc1fast.support.threads import workers
 
 if TYPE_CHECKING:
@@ -34,80 +25,45 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nc1fast.adaptive.mean_field_settings import MeanFieldSettings
+    from nc1fast.adaptive.hidden_prior import Prior
 
     Array = NDArray[np.float64]
 
-N_BATCHES = 8
-_LEADING = 64  # directions that get a Sobol sequence
-_INSIDE = 2.0**-33  # keeps the uniform numbers, multiples of 2^-32, off 0 and 1
-_FLOOR = 0.01  # e, in units of the noise that Q sees, s2/sa2
+_FLOOR = 0.01  # e, in units of the noise that Q sees, s2/sa2,
+_RESOLVED = 1e-4  # and at most so much of the mean diagonal of Q0
 _TILE = 1 << 20  # numbers in a tile of phi: 8 MiB
-_KEPT = (
-    1 << 28
-)  # bytes of phi that are kept; beyond, tiles are computed anew whenever they are needed
-
-
-class Prior:
-    """The prior of the hidden weights, as the rows of X see it.
-
-    Parameters
-    ----------
-    X : ndarray of shape (N, d0)
-    settings : MeanFieldSettings
-
-    Attributes
-    ----------
-    gram : ndarray of shape (N, N)
-        Q0, the kernel of the hidden layer before training.
-    scale : float
-        Standard deviation sqrt(sw2/d0) of a weight.
-    """
-
-    def __init__(self, X: Array, settings: MeanFieldSettings) -> None:
-        self.X, self.settings = X, settings
-        self.scale = float(np.sqrt(settings.weight_variance / X.shape[1]))
-        kernel = ConjugateKernel(settings.activation, weight_variance=settings.weight_variance)
-        self.gram: Array = kernel(X, n_threads=settings.n_threads)
-        self.phi, _ = of_arrays(settings.activation)
-        directions = np.linalg.svd(X, full_matrices=False)[2][:_LEADING]
-        self._leading: Array = np.ascontiguousarray(directions.T)  # (d0, k)
-        self._sobol: Any = require("scipy.stats.qmc", "adaptive").Sobol
-        self._normal: Any = require("scipy.special", "adaptive").ndtri
-
-    def draw(self, n: int, rng: np.random.Generator) -> Array:
-        """Weights of n units, n a power of two, shape (n, d0)."""
-        z = rng.standard_normal((n, self.X.shape[1]))
-        V = self._leading
-        uniform = self._sobol(V.shape[1], scramble=True, seed=rng).random(n)
-        z += (self._normal(np.clip(uniform, _INSIDE, 1 - _INSIDE)) - z @ V) @ V.T
-        z *= self.scale
-        return z
+_KEPT = 1 << 28  # bytes of phi that are kept; beyond, tiles are computed anew where they are needed
 
 
 class HiddenDraws:
-    """Weighted sums of phi phi^T over draws of the prior.
+    """Weighted sums of phi phi^T over draws.
 
     Parameters
     ----------
     prior : Prior
     weights : ndarray of shape (n, d0)
         Hidden weights.
+    base : ndarray of shape (n,)
+        Their probabilities under the prior, which sum to 1.
 
     Notes
     -----
     Cost: n N^2 flops for a sum, 2 n N^2 for quadratic forms. Memory: 8 n N bytes up to 256 MiB; beyond that tiles of 8 MiB
-    are computed anew; a few N x N matrices, whose square roots take some 30 N^3 flops once. The order of the sums does not depend on the number of threads.
+    are computed anew. A few N x N matrices, whose square roots take some 30 N^3 flops once. The order of the sums does not
+    depend on the number of threads.
     """
 
-    def __init__(self, prior: Prior, weights: Array) -> None:
-        self.prior, self.weights = prior, weights
+    def __init__(self, prior: Prior, weights: Array, base: Array) -> None:
+        self.prior, self.weights, self.base = prior, weights, base
         n, N = len(weights), len(prior.X)
         rows = max(1, _TILE // N)
         self._spans = [slice(at, min(at + rows, n)) for at in range(0, n, rows)]
+        self._tiles: dict[int, Array] = {}  # by their first draw, where they are kept
         self._kept = 8 * n * N <= _KEPT
         settings = prior.settings
-        self._floor = _FLOOR * settings.noise / settings.readout_variance  # e
+        seen = _FLOOR * settings.noise / settings.readout_variance
+        resolved = _RESOLVED * float(np.trace(prior.gram)) / N
+        self._floor = min(seen, resolved) or seen  # e
         self._threads = thread_count(settings.n_threads)
 
     def __len__(self) -> int:
@@ -117,14 +73,14 @@ class HiddenDraws:
     def map(self) -> Array:
         """C, symmetric, shape (N, N): gives C phi the second moment Q0 of the prior."""
         root, _ = _roots(self._regular(self.prior.gram))
-        mean = self._sum(np.full(len(self), 1 / len(self)))
+        mean = self._sum(self.base)
         _, inverse = _roots(root @ self._regular(mean) @ root)
         C = root @ inverse @ root
         symmetric: Array = (C + C.T) / 2
         return symmetric
 
     def gram(self, p: Array) -> Array:
-        """Sum of p C phi phi^T C, shape (N, N), for p (n,) that sum to 1; Q0 for equal p."""
+        """Sum of p C phi phi^T C, shape (N, N), for p (n,) that sum to 1; Q0 for p = base."""
         C = self.map
         Q = C @ self._regular(self._sum(p)) @ C
         Q[np.diag_indices_from(Q)] -= self._floor
@@ -142,10 +98,15 @@ class HiddenDraws:
 
         return np.concatenate(list(self._each(tile)))
 
+    def split(self, n_batches: int) -> list[HiddenDraws]:
+        """Batches of successive draws, each with probabilities that sum to 1."""
+        parts = zip(np.split(self.weights, n_batches), np.split(self.base, n_batches), strict=True)
+        return [HiddenDraws(self.prior, weights, base / base.sum()) for weights, base in parts]
+
     def second_moment(self, p: Array) -> Array:
-        """Sum of p w w^T, shape (d0, d0), exactly symmetric and exact for equal p."""
+        """Sum of p w w^T, shape (d0, d0), exactly symmetric and exact for p = base."""
         W, d0 = self.weights, self.weights.shape[1]
-        excess = (p - 1 / len(p))[:, None] * W
+        excess = (p - self.base)[:, None] * W
         change = W.T @ excess
         moment: Array = self.prior.scale**2 * np.eye(d0) + (change + change.T) / 2
         return moment
@@ -171,11 +132,6 @@ class HiddenDraws:
     def _each(self, task: Callable[[slice], Array]) -> Iterator[Array]:
         with workers(self._threads) as spread:
             yield from spread(task, self._spans)
-
-    @cached_property
-    def _tiles(self) -> dict[int, Array]:
-        """Tiles of phi by their first draw, where they are kept."""
-        return {}
 
     def _tile(self, span: slice) -> Array:
         """The activations phi(X w) of some draws, shape (m, N)."""

@@ -27,7 +27,7 @@ class MeanFieldSettings:
         Hidden units h.
     n_samples : int, optional
         Draws of the hidden weights.
-    tol : float, default 0.01
+    tol : float, default 0.02
         Residual on fresh draws that counts as converged.
     max_iter : int, default 200
         Steps of a descent.
@@ -46,7 +46,7 @@ class MeanFieldSettings:
     readout_variance: float = 1 / 128
     width: float = 500
     n_samples: int | None = None
-    tol: float = 0.01
+    tol: float = 0.02
     max_iter: int = 200
     seed: int = 0
     n_threads: int | None = None

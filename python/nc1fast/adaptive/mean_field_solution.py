@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class MeanFieldSolution:
         Hidden weights.
     weights : ndarray of shape (n_draws,)
         Their probabilities, which sum to 1.
+    prior_weights : ndarray of shape (n_draws,)
+        Their probabilities under the prior: equal, unless the law lies in the prior's tails.
     second_moment : ndarray of shape (n_features, n_features)
         E_p w w^T; beside it stands `AdaptiveSolution.sigma`.
     free_energy : float
@@ -56,7 +58,8 @@ class MeanFieldSolution:
     steps : int
         Iterations.
     converged : bool
-        Whether the iteration came to rest, residual <= tol, and the effective sample size is at least 200.
+        Whether the iteration came to rest, residual <= tol, the effective sample size is at least 200 and no draw has
+        more than 0.005 of the weight.
     reason : str
         Why so, in words.
     batch_grams : ndarray of shape (8, n_samples, n_samples)
@@ -68,6 +71,7 @@ class MeanFieldSolution:
     gram: Array
     hidden: Array = field(repr=False)
     weights: Array = field(repr=False)
+    prior_weights: Array = field(repr=False)
     second_moment: Array
     free_energy: float
     predictions: Array
@@ -111,23 +115,7 @@ class MeanFieldSolution:
         -----
         Cost: nine passes over N x N numbers.
         """
-        classes = Classes.of(y, len(self.gram))
-
-        def measured(K: Array) -> Collapse:
-            sums = tile_sums(precomputed(K), classes, "precomputed", row_sums=False)
-            return collapse_from_sums(sums, convention, keep_rows=False)
-
-        whole = measured(self.gram)
-        error = _standard_error(np.array([measured(K).nc1 for K in self.batch_grams]))
-        reach = student_quantile(_CONFIDENCE, len(self.batch_grams) - 1) * error
-        return replace(
-            whole,
-            method="mean field",
-            reason=self.reason,
-            standard_error=error,
-            interval=(max(0.0, whole.nc1 - reach), whole.nc1 + reach),
-            _again=lambda other: self.collapse(y, convention=other),
-        )
+        return gram_collapse(self, y, "mean field", convention)
 
     @ieee
     def features(self, Z: ArrayLike) -> Array:
@@ -165,6 +153,36 @@ class MeanFieldSolution:
         )
 
 
-def _standard_error(values: Array) -> float:
-    """Standard error of the mean of independent values."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+class _Sampled(Protocol):
+    """A kernel matrix from batches of draws: of the whole and of each batch."""
+
+    @property
+    def gram(self) -> Array: ...
+
+    @property
+    def batch_grams(self) -> Array: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+def gram_collapse(sampled: _Sampled, y: ArrayLike, method: str, convention: str | None) -> Collapse:
+    """Collapse of a kernel matrix, with the standard error that its batches give and Student's interval of 95 %."""
+    classes = Classes.of(y, len(sampled.gram))
+
+    def measured(K: Array) -> Collapse:
+        sums = tile_sums(precomputed(K), classes, "precomputed", row_sums=False)
+        return collapse_from_sums(sums, convention, keep_rows=False)
+
+    whole = measured(sampled.gram)
+    nc1 = np.array([measured(K).nc1 for K in sampled.batch_grams])
+    error = float(np.std(nc1, ddof=1) / np.sqrt(len(nc1)))
+    reach = student_quantile(_CONFIDENCE, len(nc1) - 1) * error
+    return replace(
+        whole,
+        method=method,
+        reason=sampled.reason,
+        standard_error=error,
+        interval=(max(0.0, whole.nc1 - reach), whole.nc1 + reach),
+        _again=lambda other: gram_collapse(sampled, y, method, other),
+    )

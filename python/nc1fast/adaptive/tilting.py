@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _MEMORY = 6  # steps that are extrapolated
 _SLACK = 1e-11  # relative rounding of F
 _FLAT = 1e-12  # relative singular values that the extrapolation drops
-_SMALLEST = 2.0**-12  # share g of a step below which the descent gives up
+_SMALLEST = 2.0**-30  # share g of a step below which the descent gives up
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +80,9 @@ class StateEquations:
     def law(self, action: Array) -> TiltedLaw | None:
         """The law ~ prior exp(-action); None where Qt is not positive definite."""
         s, least = self.settings, action.min()
-        raw = np.exp(least - action)
+        raw = self.draws.base * np.exp(least - action)
         p = raw / raw.sum()
-        log_mean = float(np.log(raw.mean()) - least)  # of E_prior exp(-S)
+        log_mean = float(np.log(raw.sum()) - least)  # of E_prior exp(-S)
         Q = self.draws.gram(p)
         Qt = s.readout_variance * Q
         Qt[np.diag_indices_from(Qt)] += s.noise
@@ -151,6 +151,7 @@ class TiltDescent:
                 f"noise {equations.settings.noise:g} is too small: Q + noise I is not positive definite in float64"
             )
         self.law, self.change, self.steps = law, np.inf, 0
+        self._share = 1.0
         self._past: list[tuple[Array, Array]] = []  # actions and their steps
 
     def run(self) -> TiltDescent:
@@ -174,17 +175,17 @@ class TiltDescent:
         return step
 
     def _move(self, step: Array) -> bool:
-        """Go where F is lower: as extrapolated, or by the largest of the shares 1, 1/2, ... of the step."""
+        """Go where F is lower: as extrapolated, or by a share of the step, at most twice the last one."""
         S = self.law.action
         extrapolated = self._extrapolated(step)
         self._past = [*self._past[1 - _MEMORY :], (S, step)]
         if extrapolated is not None and self._accept(extrapolated):
             return True
-        share = 1.0
-        while share >= _SMALLEST:
-            if self._accept(S + share * step):
+        self._share = min(1.0, 2 * self._share)
+        while self._share >= _SMALLEST:
+            if self._accept(S + self._share * step):
                 return True
-            share /= 2
+            self._share /= 2
         return False
 
     def _accept(self, action: Array) -> bool:

@@ -36,17 +36,19 @@ Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
 ConventionName: TypeAlias = conventions.Convention
 
-Data = Annotated[
-    str, typer.Argument(help="A .npz, .npy, .csv or IDX file, or the word digits (scikit-learn's).")
-]
+DATA_HELP = (
+    "a file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of CIFAR), a folder of MNIST, "
+    "CIFAR or a Hugging Face data set, or the word digits (scikit-learn's)."
+)
+Data = Annotated[str, typer.Argument(help=f"{DATA_HELP[0].upper()}{DATA_HELP[1:]}")]
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Column of a .csv (name or index), or the file of labels beside a .npy or IDX file."
+        help="Column of a table (name or index), name of an array in the file, or a file of labels."
     ),
 ]
 Keys = Annotated[
-    str | None, typer.Option(help="Names of the data and the labels in a .npz file: X,y.")
+    str | None, typer.Option(help="Names of the data and the labels in the file: X,y.")
 ]
 Scale = Annotated[nc.datasets.Scale, typer.Option(help="Scaling of the features.")]
 Kernel = Annotated[
@@ -99,15 +101,23 @@ class DataOptions:
         """X (n_samples, n_features) and y (n_samples,), in memory."""
         if self.data == "digits":
             return nc.datasets.digits(self.scale)
-        pair = None
-        if self.keys is not None:
-            pair = [key.strip() for key in self.keys.split(",")]
-            if len(pair) != 2:
-                raise ValueError(f"--keys takes two names joined by a comma, got {self.keys!r}")
-        column: str | int | None = self.labels
-        if self.data.endswith(".csv") and (self.labels or "").lstrip("-").isdecimal():
-            column = int(self.labels or "")
-        return nc.datasets.load(self.data, keys=pair, labels=column, scale=self.scale)
+        return nc.datasets.load(self.data, keys=self.pair, labels=self.part, scale=self.scale)
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """The names of --keys: of the data, which may be several columns, and of the labels."""
+        if self.keys is None:
+            return None
+        data, comma, label = self.keys.rpartition(",")
+        if not comma or not data.strip() or not label.strip():
+            raise ValueError(f"--keys takes two names joined by a comma, got {self.keys!r}")
+        return data.strip(), label.strip()
+
+    @property
+    def part(self) -> str | int | None:
+        """The labels as `nc1fast.datasets.load` takes them: text, or the index of a column."""
+        text = self.labels or ""
+        return int(text) if text.lstrip("-").isdecimal() else self.labels
 
     def source(self, memory_limit: float | None) -> tuple[Any, Any]:
         """X and y as `nc1fast.collapse` takes them: in memory or, under a memory limit, as paths."""

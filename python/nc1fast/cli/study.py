@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path  # noqa: TC003  (typer reads the annotations)
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import nc1fast as nc
 from nc1fast.cli import options
 
+if TYPE_CHECKING:
+    from nc1fast.studies import Study
+
 
 def study(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of a built-in study (paper), or a .yml file.")],
-    *,
-    out: Annotated[Path, typer.Option(help="Folder for table, figures and report.")],
-    preset: Annotated[
-        str | None, typer.Option(help="Variant of a built-in study: quick (default) or paper.")
+    name: Annotated[
+        str, typer.Argument(help="Name of a built-in study (paper, data), or a .yml file.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(help=f"For the study data: {options.DATA_HELP}", metavar="[FILE]"),
     ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for table, figures and report. Default for the study data: the file's name, -study."
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Variant of a built-in study: quick (default), paper or full."),
+    ] = None,
+    labels: options.Labels = None,
+    keys: options.Keys = None,
+    scale: options.Scale = "none",
+    networks: Annotated[bool, typer.Option(help="For the study data: train networks, too.")] = True,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,13 +58,29 @@ def study(
         typer.Option(help="Threads of a kernel pass; default: 1, or all cores with --jobs 1."),
     ] = None,
 ) -> None:
-    """Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed."""
+    r"""Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed.
+
+    \b
+    nc1fast study paper --preset quick --out out/paper
+    nc1fast study data features.npz
+    nc1fast study data iris.csv --labels species --scale standardize
+    nc1fast study data mnist-folder/ --scale unit-interval --no-networks
+    nc1fast study mine.yml --out out/mine
+    """
     from nc1fast import studies
     from nc1fast.core import machine
     from nc1fast.studies import report
     from nc1fast.studies.journal import check_fresh
 
-    described = studies.load(name, preset)
+    given = options.DataOptions(data or "", labels, keys, scale)
+    if name == "data":
+        described = _study_of(given, preset, networks=networks)
+        out = out or Path(f"{described.arms[0].data[0].name}-study")
+    else:
+        _check_without_data(given, networks=networks)
+        described = studies.load(name, preset)
+    if out is None:
+        raise ValueError("give --out, the folder for table, figures and report")
     filters = only or []
     jobs = machine.cores() if jobs is None else jobs
     if dry_run:
@@ -71,6 +106,30 @@ def study(
     if result.n_failed:
         typer.echo(f"nc1fast: {result.n_failed} rows failed: see the column status", err=True)
         raise typer.Exit(1)
+
+
+def _study_of(given: options.DataOptions, preset: str | None, *, networks: bool) -> Study:
+    """The study of a user's own data."""
+    from nc1fast import studies
+
+    if not given.data:
+        raise ValueError("the study data needs a file: nc1fast study data FILE")
+    return studies.load_data(
+        given.data,
+        keys=given.pair,
+        labels=given.part,
+        scale=given.scale,
+        preset=preset,
+        networks=networks,
+    )
+
+
+def _check_without_data(given: options.DataOptions, *, networks: bool) -> None:
+    """Refuse what belongs to the study of a user's own data."""
+    if given != options.DataOptions("", None, None, "none") or not networks:
+        raise ValueError(
+            "FILE, --labels, --keys, --scale and --no-networks belong to the study data: nc1fast study data FILE"
+        )
 
 
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:

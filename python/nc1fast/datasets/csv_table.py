@@ -1,41 +1,77 @@
-"""Reader of comma-separated tables of numbers with a column of labels."""
+"""Reader of tables of numbers with a column of labels as text: .csv and .tsv, gzipped or not."""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
 from array import array
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets.damage import malformed
+from nc1fast.datasets.damage import DAMAGED, malformed, opened
 from nc1fast.inputs.labels import as_labels
+from nc1fast.support.reading import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_NAME = re.compile(r"\.([ct])sv(\.gz)?$")
+_SEPARATORS = {"c": (",", "comma"), "t": ("\t", "tab")}
+# Names of the column of labels that are looked for, in upper or lower case, where none is given.
+LABEL_COLUMNS = ("label", "labels", "target", "targets", "class")
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file has the name of a table in text: .csv or .tsv, with or without .gz."""
+    return _NAME.search(path.name.lower()) is not None
 
 
 def read_csv(path: Path, labels: str | int | None) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Features (N, d0) and labels (N,); `labels` is the name or the index of their column, None for the last."""
+    """Features (N, d0) and labels (N,); `labels` is the name or the index of their column, None for the usual one."""
+    with _lines(path) as rows:
+        return _table(path, rows, labels)
+
+
+def read_column(path: Path) -> NDArray[Any]:
+    """Labels (N,) of a file with one column, without a header; of text if one of them is."""
+    with _lines(path) as rows:
+        names = []
+        for line, cells in rows:
+            if len(cells) != 1:
+                raise malformed(path, f"line {line} has {len(cells)} cells, one label is needed")
+            names.append(cells[0].strip())
+    if not names:
+        raise malformed(path, "is empty")
+    return _label_array(path, names)
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """The line numbers and cells of a table in text; ValueError that names the file for what is none."""
+    found = _NAME.search(path.name.lower())
+    separator, name = _SEPARATORS["c" if found is None else found[1]]
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return _table(path, _rows(stream), labels)
+        with opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as stream:
+            yield _rows(stream, separator)
     except UnicodeDecodeError as error:
         raise malformed(path, f"is not UTF-8 text (byte {error.start})") from error
     except csv.Error as error:
-        raise malformed(path, f"is not comma-separated text ({error})") from error
+        raise malformed(path, f"is not {name}-separated text ({error})") from error
+    except DAMAGED as error:
+        raise malformed(path, f"not a readable gzip file ({one_line(error)})") from error
 
 
-def _rows(stream: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows(stream: Any, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The line number and the cells of each line that is not blank."""
-    reader = csv.reader(stream, strict=True, skipinitialspace=True)
+    reader = csv.reader(stream, strict=True, skipinitialspace=separator == ",", delimiter=separator)
     for cells in reader:
         if cells and any(cell.strip() for cell in cells):
             yield reader.line_num, cells
@@ -105,10 +141,11 @@ def _table(
     if first is None:
         raise malformed(path, "is empty")
     line, head = first
-    column = _label_column(path, [cell.strip() for cell in head], labels)
+    column = label_column(path, [cell.strip() for cell in head], labels)
     if len(head) < 2:
         raise malformed(
-            path, "has one column; features and a label, separated by commas, are needed"
+            path,
+            f"has one column; features and a label, separated by {_separated(path)}, are needed",
         )
     header = isinstance(labels, str) or _is_header(path, line, head[:column] + head[column + 1 :])
     table = _Table(path, len(head), column)
@@ -130,18 +167,28 @@ def _is_header(path: Path, line: int, features: list[str]) -> bool:
     return bool(bad)
 
 
-def _label_column(path: Path, head: list[str], labels: str | int | None) -> int:
-    """Index >= 0 of the column of labels, whose cells of the first line are `head`."""
+def label_column(path: Path, head: Sequence[str], labels: str | int | None) -> int:
+    """Index >= 0 of the column of labels, whose cells of the first line are `head`.
+
+    By default the only one that has a usual name (`LABEL_COLUMNS`), else the last.
+    """
     if isinstance(labels, str):
         if head.count(labels) != 1:
             have = ", ".join(map(_quoted, head[:8])) + (", ..." if len(head) > 8 else "")
             found = "no column" if labels not in head else "more than one column"
             raise malformed(path, f"{found} named {_quoted(labels)}; the first line has {have}")
         return head.index(labels)
-    index = -1 if labels is None else labels
-    if not -len(head) <= index < len(head):
-        raise malformed(path, f"no column {index} for the labels; there are {len(head)}")
-    return index % len(head)
+    if labels is None:
+        usual = [j for j, name in enumerate(head) if name.lower() in LABEL_COLUMNS]
+        labels = usual[0] if len(usual) == 1 else -1
+    if not -len(head) <= labels < len(head):
+        raise malformed(path, f"no column {labels} for the labels; there are {len(head)}")
+    return labels % len(head)
+
+
+def _separated(path: Path) -> str:
+    """The separators of a table in words, by the name of its file."""
+    return "tabs" if ".tsv" in path.name.lower() else "commas"
 
 
 def _is_number(cell: str) -> bool:

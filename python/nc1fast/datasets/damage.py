@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from nc1fast.support.npy import check_shape
-from nc1fast.support.reading import check_regular, shown
+from nc1fast.support.reading import check_regular, one_line, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_BRIEF = 200  # letters of another package's message that are shown
 
 
 def malformed(path: Path, what: str) -> ValueError:
@@ -71,3 +72,18 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 yield unzipped  # type: ignore[misc]
         else:
             yield raw
+
+
+@contextmanager
+def readable(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a package makes of a damaged file into a ValueError that names the file and its kind."""
+    try:
+        yield
+    except (ImportError, Warning):
+        raise
+    except Exception as error:
+        told = one_line(error)
+        if isinstance(error, ValueError) and told.startswith(f"{shown(path)}: "):
+            raise
+        brief = told if len(told) <= _BRIEF else f"{told[:_BRIEF]}..."
+        raise malformed(path, f"not a readable {kind} ({brief})") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.datasets.damage import checked_file, malformed
-from nc1fast.datasets.readers import Options, check_options, reader_of
+from nc1fast.datasets.readers import Contents, Options, check_options, data_files, reader_of
 from nc1fast.datasets.scaling import Scale, check_scale, scale_in_place, widen
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.reading import shown
@@ -33,26 +33,35 @@ def load(
     Parameters
     ----------
     path : str or path-like
-        The kind of file follows from its name:
+        A file whose kind follows from its name:
 
-        - ``.npz``: two arrays, named X/y, x/y, data/labels or x_train/y_train (Keras), or by `keys`.
+        - ``.npz``, ``.mat`` (version 7.3 too), ``.h5`` and ``.hdf5``, ``.pt`` and ``.pth`` (of tensors, with
+          ``weights_only=True``), and batches of CIFAR-10 and CIFAR-100 (``data_batch_1``, ``test_batch``, ``train``, and
+          the binary ``data_batch_1.bin``): arrays by name. The data are that of `keys`, or the first of X, data, features,
+          embeddings, inputs, images, image, img, pixel_values, x_train that is there, or the only one beside the
+          labels; the labels the first of y, labels, label, targets, target, classes, fine_labels, y_train.
         - ``.npy``: the data; `labels` is needed.
-        - ``.csv``: UTF-8, comma-separated; all columns but that of the labels hold numbers. The first line is a
-          header if none of its feature cells is a number, or if only its label is text and all other labels
-          are numbers. A header of numbers alone cannot be told from data and is read as data.
+        - ``.csv`` and ``.tsv``, with or without ``.gz``: UTF-8; all columns but that of the labels hold numbers. The
+          first line is a header if none of its feature cells is a number, or if only its label is text and all other
+          labels are numbers. A header of numbers alone cannot be told from data and is read as data.
+        - ``.parquet``, ``.arrow``, ``.feather``: a column of lists named as data are (see above), else all columns but
+          that of the labels.
         - ``-idx3-ubyte``, ``.idx3-ubyte``, ``.idx`` and the like, with or without ``.gz``: IDX, the format
           of MNIST. Gzip is recognised by the content.
 
-        Data of more than two dimensions (images) are flattened to rows, in C order.
+        Or a folder: of MNIST's IDX files or CIFAR's batches, of which the training set is read, or a Hugging Face data
+        set as ``save_to_disk`` writes it. Data of more than two dimensions (images) are flattened to rows, in C order.
     keys : pair of str, optional
-        Only for .npz: the names of the data and of the labels, e.g. ``("x_test", "y_test")``.
+        The names of the data and of the labels where they have names, e.g. ``("x_test", "y_test")``; of columns, the data
+        may be several, joined by commas.
     labels : array_like, path or column, optional
-        - .npy: an array of labels, or the path of an .npy or IDX file of them.
-        - .csv: the column of labels, by name (the first line is then a header) or by index from 0, negative
-          from the end. Default the last.
+        - Named arrays: the name of the labels, or as for .npy.
+        - .npy: an array of labels, or the path of a file of them: .npy, IDX, one column of text, or FILE::NAME.
+        - .csv, .tsv: the column of labels, by name (the first line is then a header) or by index from 0, negative
+          from the end. Default the only one named label, labels, target, targets or class, else the last.
+        - .parquet, .arrow, .feather: the column likewise, or as for .npy.
         - IDX: as for .npy. Default the file beside it with the usual name: ``train-images-idx3-ubyte``
           has ``train-labels-idx1-ubyte``.
-        - .npz: not allowed.
     scale : {"none", "unit-interval", "standardize", "unit-norm"}, default "none"
         See `apply_scale`.
 
@@ -74,10 +83,13 @@ def load(
         not belong to the kind of file, or `scale` is unknown.
     TypeError
         If `path` is not a path, or `keys` is not a pair of names.
+    ImportError
+        If the package that reads a kind of file is missing: SciPy for .mat, h5py, pyarrow, torch.
 
     Notes
     -----
-    Pickled objects are never loaded.
+    Python objects are never loaded: of the pickles of CIFAR plain data and arrays of numbers alone, of .pt files tensors.
+    Sizes that a header promises are held against those of the file before memory is taken.
 
     Cost: one pass over the file; memory is the array as stored plus float64 X. A .csv takes 0.1 to
     0.3 microseconds per cell.
@@ -97,11 +109,29 @@ def load(
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path, got {type(path).__name__}")
     file, given = Path(path), Options(keys, labels)
-    reader = reader_of(file)
-    check_options(file, reader, given)
-    found = reader.read(checked_file(file), given)
+    found = _joined(file, [_contents(part, given) for part in data_files(file)], given)
     X = widen(_flattened(file, found.data), shown(file))
     return scale_in_place(X, scale), _checked_labels(found.labels_file, found.labels, len(X))
+
+
+def _contents(file: Path, given: Options) -> Contents:
+    """Arrays of one data file, as they are stored."""
+    reader = reader_of(file)
+    check_options(file, reader, given)
+    return reader.read(checked_file(file), given)
+
+
+def _joined(path: Path, parts: Sequence[Contents], given: Options) -> Contents:
+    """The rows of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    if given.labels is not None and not isinstance(given.labels, str):
+        raise malformed(path, "labels of several files must be named, not given as an array")
+    shapes = {part.data.shape[1:] for part in parts}
+    if len(shapes) > 1:
+        raise malformed(path, f"holds files whose rows differ in shape: {sorted(shapes)[:4]}")
+    data, labels = (np.concatenate(arrays) for arrays in zip(*(p[:2] for p in parts), strict=True))
+    return Contents(data, labels, path)
 
 
 def _flattened(file: Path, data: NDArray[Any]) -> NDArray[Any]:
@@ -118,10 +148,11 @@ def _checked_labels(file: Path, y: NDArray[Any], n_samples: int) -> NDArray[Any]
     """Labels (n_samples,) of numbers or strings, in int64 where that holds them; ValueError that names their file."""
     if y.dtype.kind not in "biufUS":
         raise malformed(file, f"labels must be numbers or strings, got dtype {y.dtype}")
-    if y.ndim == 2 and y.shape[1] == 1:  # Keras stores some labels as a column
-        y = y[:, 0]
+    if y.ndim == 2 and 1 in y.shape:  # a column, as Keras stores some labels, or a row, as MATLAB
+        y = y.ravel()
     if y.ndim != 1:
-        raise malformed(file, f"labels must have shape (n_samples,), got {y.shape}")
+        hint = " (of one-hot labels, give their argmax)" if y.ndim == 2 else ""
+        raise malformed(file, f"labels must have shape (n_samples,), got {y.shape}{hint}")
     if len(y) != n_samples:
         raise malformed(file, f"{len(y)} labels for {n_samples} rows")
     if y.dtype.kind == "f" and not np.isfinite(y).all():

@@ -1,31 +1,46 @@
 """The kinds of data files: how each is recognised by its name, which options it takes and how it is read.
 
-A new kind of file is one more `Reader` in `READERS`; one of arrays without labels, as .npy, is an entry of
-`ARRAY_READERS` too.
+A new kind of file is one more `Reader` in `READERS`. Files of named arrays are a function that opens them, in `NAMED`;
+those of arrays without labels, as .npy, an entry of `ARRAY_READERS` too.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from nc1fast.datasets.csv_table import read_csv
+from nc1fast.datasets import arrow_tables, cifar
+from nc1fast.datasets.csv_table import is_table, read_column, read_csv
 from nc1fast.datasets.damage import checked_file, malformed
+from nc1fast.datasets.folders import files_in
+from nc1fast.datasets.hdf5_files import hdf5_members
 from nc1fast.datasets.idx import is_idx, labels_beside, read_idx
-from nc1fast.datasets.numpy_files import read_npy, read_npz
+from nc1fast.datasets.matlab import mat_members
+from nc1fast.datasets.named import chosen, listing
+from nc1fast.datasets.numpy_files import npz_members, read_npy
+from nc1fast.datasets.torch_files import torch_members
 from nc1fast.inputs.labels import as_labels
 from nc1fast.support.changes import unchanged
 from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
+    import contextlib
+
     from numpy.typing import NDArray
 
+    from nc1fast.datasets.named import Members
+
+    Opening: TypeAlias = Callable[[Path], contextlib.AbstractContextManager[Members]]
+    ReadingColumns: TypeAlias = Callable[[Path, Any, Any], arrow_tables.DataAndLabels]
+
 Read = TypeVar("Read")
+_PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
 
 
 class Options(NamedTuple):
@@ -59,6 +74,8 @@ class Reader:
         From a path and options that have been checked to `Contents`; raises ValueError for a damaged file.
     takes_keys : bool, default False
         Whether the option `keys` belongs to this kind of file.
+    has_members : bool, default False
+        Whether labels given as text may name a column or an array of the file.
     """
 
     name: str
@@ -66,6 +83,25 @@ class Reader:
     check: Callable[[Path, Options], None]
     read: Callable[[Path, Options], Contents]
     takes_keys: bool = False
+    has_members: bool = False
+
+
+def data_files(path: Path) -> list[Path]:
+    """The file itself, or those of a folder whose rows make one data set; FileNotFoundError, ValueError."""
+    return files_in(path) if path.is_dir() else [path]
+
+
+def files_read(path: Path, labels: str | None) -> list[Path]:
+    """All files that `load` reads for a path, that of the labels among them; errors as of `data_files`."""
+    beside = labels is not None and not names_a_part(path, labels)
+    return data_files(path) + [Path(str(labels).partition("::")[0])] * beside
+
+
+def names_a_part(path: Path, labels: str) -> bool:
+    """Whether labels given as text name a column or an array of the data file, and not a file of their own."""
+    first = data_files(path)[0]
+    kind = next((reader for reader in READERS if reader.matches(first)), None)
+    return (kind is None or kind.has_members) and not Path(labels.partition("::")[0]).is_file()
 
 
 def reader_of(file: Path) -> Reader:
@@ -74,9 +110,10 @@ def reader_of(file: Path) -> Reader:
         if reader.matches(file):
             return reader
     names = [reader.name for reader in READERS]
+    hint = ": unpack it first" if file.name.lower().endswith(_PACKED) else ""
     raise malformed(
         file,
-        f"unknown kind of file {file.suffix.lower()!r}, must be {', '.join(names[:-1])} or {names[-1]}",
+        f"unknown kind of file {file.suffix.lower()!r}{hint}, must be {', '.join(names[:-1])} or {names[-1]}",
     )
 
 
@@ -84,7 +121,7 @@ def check_options(file: Path, reader: Reader, given: Options) -> None:
     """Raise ValueError or TypeError unless the options are those of this kind of file."""
     keys = given.keys
     if keys is not None and not reader.takes_keys:
-        raise malformed(file, f"keys belongs to {_keyed()} files only")
+        raise malformed(file, f"keys belongs to files of named arrays or columns: {_keyed()}")
     if keys is not None and (
         not isinstance(keys, Sequence)
         or isinstance(keys, str)
@@ -96,7 +133,8 @@ def check_options(file: Path, reader: Reader, given: Options) -> None:
 
 def _keyed() -> str:
     """Names of the kinds of files that take `keys`."""
-    return " and ".join(reader.name for reader in READERS if reader.takes_keys)
+    *most, last = (reader.name for reader in READERS if reader.takes_keys)
+    return f"{', '.join(most)} and {last}"
 
 
 def _steadily(read: Callable[[Path], Read], path: Path) -> Read:
@@ -105,18 +143,39 @@ def _steadily(read: Callable[[Path], Read], path: Path) -> Read:
         return read(path)
 
 
-def _suffix(suffix: str) -> Callable[[Path], bool]:
-    """Whether a path ends so, in upper or lower case, as a function of the path."""
-    return lambda file: file.suffix.lower() == suffix
+def _suffix(*suffixes: str) -> Callable[[Path], bool]:
+    """Whether a path has one of these suffixes, in upper or lower case, as a function of the path."""
+    return lambda file: file.suffix.lower() in suffixes
 
 
-def _check_npz(file: Path, given: Options) -> None:
-    if given.labels is not None:
-        raise malformed(file, "labels does not belong to .npz files: name the arrays by keys")
+def _check_nothing(_file: Path, _given: Options) -> None:
+    """Accept any labels: whether they are in the file is seen when it is open."""
 
 
-def _read_npz(file: Path, given: Options) -> Contents:
-    data, labels = _steadily(lambda path: read_npz(path, given.keys), file)
+def _read_named(open_members: Opening, file: Path, given: Options) -> Contents:
+    """Two arrays of a file of named ones, or one and labels from elsewhere."""
+
+    def both(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        with open_members(path) as members:
+            data, label = chosen(path, list(members), given.keys, given.labels)
+            return members[data](), None if label is None else members[label]()
+
+    data, labels = _steadily(both, file)
+    return _beside(file, data, labels, given)
+
+
+def _read_columns(read: ReadingColumns, file: Path, given: Options) -> Contents:
+    """Columns of a table of Arrow's."""
+    data, labels = _steadily(lambda path: read(path, given.keys, given.labels), file)
+    return _beside(file, data, labels, given)
+
+
+def _beside(
+    file: Path, data: NDArray[Any], labels: NDArray[Any] | None, given: Options
+) -> Contents:
+    """The data with labels that the file has, or else with those given."""
+    if labels is None:
+        return Contents(data, *_labels(file, given.labels))
     return Contents(data, labels, file)
 
 
@@ -144,10 +203,6 @@ def _read_npy(file: Path, given: Options) -> Contents:
     return Contents(data, *_labels(file, given.labels))
 
 
-def _check_idx(_file: Path, _given: Options) -> None:
-    """Accept any labels: they are looked for beside the file where there are none."""
-
-
 def _read_idx(file: Path, given: Options) -> Contents:
     data = _steadily(read_idx, file)
     if data.ndim == 1:
@@ -158,16 +213,45 @@ def _read_idx(file: Path, given: Options) -> Contents:
     return Contents(data, *_labels(file, labels))
 
 
+def _reader_of_named(name: str, matches: Callable[[Path], bool], members: Opening) -> Reader:
+    """The reader of a kind of file of named arrays."""
+    read = functools.partial(_read_named, members)
+    return Reader(name, matches, _check_nothing, read, takes_keys=True, has_members=True)
+
+
+def _reader_of_columns(name: str, suffixes: Sequence[str], read: ReadingColumns) -> Reader:
+    """The reader of a kind of table of Arrow's."""
+    whole = functools.partial(_read_columns, read)
+    matches = _suffix(*suffixes)
+    return Reader(name, matches, _check_nothing, whole, takes_keys=True, has_members=True)
+
+
+# Kinds of files of named arrays: name, whether a file is of this kind, and the function that opens it.
+NAMED: tuple[tuple[str, Callable[[Path], bool], Opening], ...] = (
+    (".npz", _suffix(".npz"), npz_members),
+    (".mat", _suffix(".mat"), mat_members),
+    (".h5", _suffix(".h5", ".hdf5"), hdf5_members),
+    (".pt", _suffix(".pt", ".pth"), torch_members),
+    ("a batch of CIFAR (data_batch_1)", cifar.is_python_batch, cifar.python_members),
+    ("a binary one (data_batch_1.bin)", cifar.is_binary_batch, cifar.binary_members),
+)
 READERS = (
-    Reader(".npz", _suffix(".npz"), _check_npz, _read_npz, takes_keys=True),
+    *(_reader_of_named(name, matches, members) for name, matches, members in NAMED),
     Reader(".npy", _suffix(".npy"), _check_npy, _read_npy),
-    Reader(".csv", _suffix(".csv"), _check_csv, _read_csv),
-    Reader("IDX (e.g. -idx3-ubyte)", is_idx, _check_idx, _read_idx),
+    Reader(".csv or .tsv (.gz)", is_table, _check_csv, _read_csv, has_members=True),
+    _reader_of_columns(".parquet", (".parquet", ".pq"), arrow_tables.read_parquet),
+    _reader_of_columns(".arrow or .feather", (".arrow", ".feather"), arrow_tables.read_arrow),
+    Reader("IDX (e.g. -idx3-ubyte)", is_idx, _check_nothing, _read_idx),
 )
 # Kinds of files that hold one array: name, whether a file is of this kind, and its reader.
 ARRAY_READERS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], NDArray[Any]]], ...] = (
     (".npy", _suffix(".npy"), read_npy),
     ("IDX (e.g. -idx1-ubyte)", is_idx, read_idx),
+    (
+        "one column of .csv, .tsv or .txt",
+        lambda file: is_table(file) or file.suffix == ".txt",
+        read_column,
+    ),
 )
 
 
@@ -175,12 +259,31 @@ def _labels(file: Path, labels: Any) -> tuple[NDArray[Any], Path]:
     """Labels from an array or a file, and the file that errors about them name; `file` is that of the data."""
     if not isinstance(labels, str | os.PathLike):
         return _labels_of_array(file, labels), file
-    path = Path(labels)
+    name, _, member = os.fspath(labels).partition("::")
+    path = Path(name)
     for _, matches, read in ARRAY_READERS:
         if matches(path):
             return _steadily(read, checked_file(path)), path
-    names = " or ".join(name for name, _, _ in ARRAY_READERS)
-    raise malformed(path, f"unknown kind of file {path.suffix!r} for labels, must be {names}")
+    for _, matches, opened in NAMED:
+        if matches(path):
+            read_one = functools.partial(_one_array, opened, member)
+            return _steadily(read_one, checked_file(path)), path
+    names = ", ".join(name for name, _, _ in ARRAY_READERS)
+    raise malformed(
+        path,
+        f"unknown kind of file {path.suffix!r} for labels, must be {names}, or FILE::NAME of an array in "
+        f"{', '.join(name for name, _, _ in NAMED[:4])}",
+    )
+
+
+def _one_array(opened: Opening, name: str, path: Path) -> NDArray[Any]:
+    """The array of this name in a file of named ones, or the only one."""
+    with opened(path) as members:
+        if not name and len(members) == 1:
+            [name] = members
+        if name not in members:
+            raise malformed(path, f"no array {name!r}, as in FILE::NAME; {listing(list(members))}")
+        return members[name]()
 
 
 def _labels_of_array(file: Path, labels: Any) -> NDArray[Any]:

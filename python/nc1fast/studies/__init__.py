@@ -9,7 +9,7 @@ figures and report come from the tables alone. Needs the extra `study`, and `tor
 from __future__ import annotations
 
 from nc1fast.studies.description import Study
-from nc1fast.studies.loading import built_in, load, parse
+from nc1fast.studies.loading import built_in, load, load_data, parse
 from nc1fast.studies.plan import Cell, describe_plan, plan
 from nc1fast.studies.runner import Result, run
 from nc1fast.studies.series import read as read_series
@@ -23,6 +23,7 @@ __all__ = [
     "built_in",
     "describe_plan",
     "load",
+    "load_data",
     "parse",
     "plan",
     "read",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
 from nc1fast.metrics.conventions import DEFAULT_CONVENTION
-from nc1fast.studies.fields import Conventions, Count, Entry, Name, reject_duplicates
+from nc1fast.studies.fields import Conventions, Count, Entry, Name, Positive, reject_duplicates
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
 from nc1fast.studies.tasks import SECTIONS
 from nc1fast.studies.tasks.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
@@ -51,6 +51,8 @@ class Arm(Entry):
     conventions : list of str, default ["papyan"]
     repeats : int, optional
         Default: that of the study.
+    tolerance : float, optional
+        Relative error that is allowed to the NC1 of kernels, which may then be estimates; default: they are exact.
     illustrate : list of Illustration, default ()
         Data sets that give series.
     """
@@ -66,6 +68,7 @@ class Arm(Entry):
     theory: bool = False
     conventions: Conventions = (DEFAULT_CONVENTION,)
     repeats: Count | None = None
+    tolerance: Positive | None = None
     illustrate: tuple[Illustration, ...] = ()
 
     @classmethod
@@ -123,7 +126,7 @@ class Arm(Entry):
     def assignments(self, instance: Instance, repeats: int) -> list[Assignment]:
         """All tasks on one data set; `repeats` is the default of the study."""
         repeats = self.repeats or repeats
-        kernels = KernelTask(self.kernels)
+        kernels = KernelTask(self.kernels, self.tolerance)
         covering = [
             entry
             for entry in self.entries

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -11,8 +12,14 @@ from nc1fast.studies import library
 from nc1fast.studies.description import Study
 from nc1fast.studies.fields import did_you_mean
 from nc1fast.studies.mistakes import explained, line_of, repeated_key
+from nc1fast.studies.sources import Digits, File
 from nc1fast.support.extras import require
 from nc1fast.support.reading import check_regular, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LONGEST = 40  # letters of a name
 
 
 def built_in() -> dict[str, list[str]]:
@@ -51,6 +58,50 @@ def load(name_or_path: str | Path, preset: str | None = None) -> Study:
         except UnicodeDecodeError as error:
             raise ValueError(f"{text}: not a text file: {error}") from None
         return parse(content, text).relative_to(path.parent)
+
+
+def load_data(
+    path: str | Path,
+    *,
+    keys: Sequence[str] | None = None,
+    labels: str | int | None = None,
+    scale: str = "none",
+    preset: str | None = None,
+    networks: bool = True,
+) -> Study:
+    """The study of a data set of the user's own: preset `"quick"` or `"full"` of the built-in study "data", fitted to it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file or folder that `nc1fast.datasets.load` reads, or the word digits.
+    keys, labels, scale
+        As of `nc1fast.datasets.load`.
+    preset : str, optional
+        Default `"quick"`.
+    networks : bool, default True
+        Whether networks are trained.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `nc1fast.datasets.load`; for an unknown preset, and labels that are no classes.
+    """
+    design, fit = _load_built_in("data", preset or "quick"), library.STUDIES["data"].fit
+    assert fit is not None
+    described: dict[str, Any] = {"scale": scale, "name": name_of(Path(path))}
+    if str(path) == "digits":
+        return fit(
+            design, Digits.model_validate({"source": "digits", **described}), networks=networks
+        )
+    described |= {"source": "file", "path": str(path), "keys": keys, "labels": labels}
+    return fit(design, File.model_validate(described), networks=networks)
+
+
+def name_of(path: str | Path) -> str:
+    """The name of a data set from that of its file or folder, without endings, in the letters that a name may have."""
+    stem = re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", Path(path).absolute().name)
+    return re.sub(r"[^A-Za-z0-9 ._+-]", "-", stem).lstrip(" ._+-")[:_LONGEST] or "data"
 
 
 def _load_built_in(name: str, preset: str) -> Study:

@@ -19,10 +19,21 @@ _WORDS = {
     "missing": "this key is missing",
     "model_type": "must be a mapping of keys",
     "tuple_type": "must be a list",
-    "too_short": "must have {min_length} or more entries",
+    "too_short": "must have {min_length} or more entries, has {actual_length}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be text",
+    "string_pattern_mismatch": "must be at most 41 letters, digits, spaces and . _ + -, and begin with one of the first two",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
     "literal_error": "must be {expected}",
     "union_tag_invalid": "{discriminator} must be one of {expected_tags}",
 }
+
+_QUOTED = re.compile(
+    r"'([^']+)'; choose from (.+)"
+)  # a word that is unknown, and those that are known
 
 
 def repeated_key(root: Any) -> Any:
@@ -68,7 +79,7 @@ def _innermost(errors: Sequence[Any], root: Any) -> list[str]:
     """Lines for the errors whose keys are not the beginning of the keys of another one."""
     told: dict[tuple[int | str, ...], str] = {}
     for error in errors:
-        keys, line = _place(root, error["loc"], missing=error["type"] == "missing")
+        keys, line = _place(root, error)
         name = ".".join(map(str, keys)) or "study"
         told.setdefault(keys, f"line {line}: {name}: {_message(error)}")
     return [
@@ -78,19 +89,22 @@ def _innermost(errors: Sequence[Any], root: Any) -> list[str]:
     ]
 
 
-def _place(
-    root: Any, loc: Sequence[int | str], *, missing: bool
-) -> tuple[tuple[int | str, ...], int]:
-    """Keys and line of an error; parts of `loc` that are no keys, such as the kind of a source, are left out."""
+def _place(root: Any, error: Any) -> tuple[tuple[int | str, ...], int]:
+    """Keys and line of an error; parts of its place that are no keys, such as the kind of a source, are left out."""
     node, line = root, 1
     keys: list[int | str] = []
-    for part in loc:
+    for part in error["loc"]:
         found = _child(node, part)
         if found is not None:
             line, node = found
             keys.append(part)
-    if missing:
-        keys.append(loc[-1])
+    if error["type"] == "missing":
+        keys.append(error["loc"][-1])
+    if error["type"] == "value_error" and (quoted := _QUOTED.search(error["msg"])):
+        for key, value in node.value if node.id == "mapping" else ():
+            scalars = value.value if value.id == "sequence" else [value]
+            if any(one.id == "scalar" and one.value == quoted[1] for one in scalars):
+                return (*keys, key.value), line_of(key)
     return tuple(keys), line
 
 
@@ -118,9 +132,23 @@ def _message(error: Any) -> str:
     text = _WORDS.get(error["type"], told[:1].lower() + told[1:])
     if error["type"] in _WORDS:
         text = text.format_map(context)
-    if error["type"] in ("missing", "unknown_key", "value_error"):
+    if error["type"] == "value_error" and (quoted := _QUOTED.search(text)):
+        return (
+            text[: quoted.end(1) + 1]
+            + did_you_mean(quoted[1], quoted[2].split(", "))
+            + text[quoted.end(1) + 1 :]
+        )
+    if error["type"] in ("missing", "unknown_key", "value_error", "too_short"):
         return text
     found = context.get("tag", error["input"])
     allowed = re.findall(r"'([^']*)'", context.get("expected", context.get("expected_tags", "")))
-    got = f", got {reprlib.repr(found)}" if isinstance(found, str | int | float | None) else ""
-    return f"{text}{got}{did_you_mean(found, allowed)}"
+    return f"{text}, got {_shown(found)}{did_you_mean(found, allowed)}"
+
+
+def _shown(found: Any) -> str:
+    """A value of a description, or what kind of value it is."""
+    if found is None:
+        return "nothing"
+    if isinstance(found, list | tuple | dict):
+        return "a mapping" if isinstance(found, dict) else "a list"
+    return reprlib.repr(found)

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from nc1fast import datasets
+from nc1fast.datasets.readers import files_read, names_a_part
 from nc1fast.studies.fields import Count, Entry, Name, Number, Variance, joined
 
 if TYPE_CHECKING:
@@ -80,34 +81,34 @@ class Digits(Entry):
 
 
 class File(Entry):
-    """A data file that `nc1fast.datasets.load` reads, with its arguments; paths are relative to the study's file."""
+    """A file or folder that `nc1fast.datasets.load` reads, with its arguments; paths are relative to the study's file."""
 
     source: Literal["file"]
     name: Name
     path: str
     keys: tuple[str, str] | None = None
-    labels: str | None = None
+    labels: str | int | None = None
     n_samples: Count | None = None
     scale: Scale = "none"
 
     @property
     def files(self) -> list[Path]:
-        """The file of the data, and that of the labels if it is another one."""
-        paths = [self.path]
-        if self.labels is not None and not self._is_table:
-            paths.append(self.labels)
-        return [Path(path) for path in paths]
+        """The files that are read, that of the labels among them.
 
-    @property
-    def _is_table(self) -> bool:
-        """Whether `labels` is a column and not a path."""
-        return self.path.lower().endswith(".csv")
+        Raises
+        ------
+        ValueError
+            If the path is that of a folder without data.
+        """
+        return files_read(Path(self.path), self.labels if isinstance(self.labels, str) else None)
 
     def relative_to(self, folder: Path) -> File:
         """The source with its relative paths taken from a folder."""
         update = {"path": str(folder / self.path)}
-        if self.labels is not None and not self._is_table:
-            update["labels"] = str(folder / self.labels)
+        if isinstance(self.labels, str):
+            labels = str(folder / self.labels)
+            if not names_a_part(folder / self.path, labels):
+                update["labels"] = labels
         return self.model_copy(update=update)
 
     def instances(self) -> Iterator[Instance]:

@@ -1,10 +1,9 @@
-"""Summaries of the rows of a table: derived columns, means over repeats, paired rows, groups."""
+"""Summaries of the rows of a table: derived columns, paired rows, groups."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,38 +27,6 @@ CELL = (
     "state",
     "convention",
 )
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One cell and model over its repeats.
-
-    Attributes
-    ----------
-    cell : dict
-        The columns of `CELL`.
-    n, n_undefined : int
-        Repeats with and without a finite value; the logarithm of a negative number, for example, has none.
-    mean, deviation : float
-        Over the n finite values; the standard deviation divides by n. NaN for n = 0.
-    """
-
-    cell: Row
-    n: int
-    n_undefined: int
-    mean: float
-    deviation: float
-
-
-def summarise(rows: Iterable[Row], column: str) -> list[Summary]:
-    """Mean and standard deviation of a column over the repeats of each cell, in the order of the table."""
-    out = []
-    for cell, members in grouped(rows, CELL):
-        values = [row[column] for row in members if math.isfinite(row[column])]
-        mean = statistics.fmean(values) if values else math.nan
-        deviation = statistics.pstdev(values, mean) if values else math.nan
-        out.append(Summary(cell, len(values), len(members) - len(values), mean, deviation))
-    return out
 
 
 def log10(value: float) -> float:
@@ -150,8 +117,6 @@ def select(
     rows: Iterable[Row], keep: Callable[[Row], bool] | None = None, **values: Any
 ) -> list[Row]:
     """Rows whose columns have the given values and for which `keep`, if given, is true."""
-    return [
-        row
-        for row in rows
-        if all(row[name] == value for name, value in values.items()) and (keep is None or keep(row))
-    ]
+    for name, value in values.items():
+        rows = [row for row in rows if row[name] == value]
+    return [row for row in rows if keep is None or keep(row)]

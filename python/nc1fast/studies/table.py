@@ -48,7 +48,12 @@ COLUMNS = (
     Column("repeat", int, "0, 1, ...: independent draws of one cell"),
     Column("seed", int, "seed of the data set; 0 for an expectation"),
     Column("nc1", float, "Tr Sigma_W / Tr Sigma_B"),
-    Column("error_bound", float, "absolute bound on the rounding error of nc1", 3),
+    Column(
+        "error_bound",
+        float,
+        "absolute bound on the rounding error of nc1; of an estimate, five standard errors",
+        3,
+    ),
     Column("trace_within", float, "Tr Sigma_W", 6),
     Column("trace_between", float, "Tr Sigma_B", 6),
     Column("standard_error", float, "of nc1 where it comes from sampling; else empty", 3),

@@ -30,6 +30,14 @@ def labels(path: str, name: str) -> Any:
         return found.asstr()[()] if text is not None and text.length is None else found[()]
 
 
+def names(path: str) -> list[str]:
+    """Names of all data sets of the file, those of groups as GROUP/NAME."""
+    found: list[str] = []
+    with _opened(path) as file:
+        file.visititems(lambda name, item: found.append(name) if hasattr(item, "shape") else None)
+    return found
+
+
 def of_dataset(dataset: Any) -> FileRows:
     """Rows of an open data set: where they lie if they are contiguous, else streamed."""
     check_shape(dataset.shape, "X")

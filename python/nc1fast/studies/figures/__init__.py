@@ -1,10 +1,11 @@
 """Figures of a study, drawn from its table and its series alone; the kit that every study uses.
 
-Means, standard deviations and pairs of rows come from `nc1fast.studies.summary`; here they get a place on paper:
-curves (rows to points) -> panels (points to axes) -> drawing (figure, caption, files), with axes and looks. One module for
-each kind of figure: collapse (NC1 against d0), ratios (paired), controls (permuted labels, conventions), points (depth,
-single data sets), courses (training, annealing), matrices (Sigma, Gram). Figures that belong to one study stand in its
-folder of `nc1fast.studies.library`.
+Pairs of rows come from `nc1fast.studies.summary`, means and intervals from `findings.rules`; here they get a place on paper:
+curves (rows to points) -> panels (points to axes), with axes and labels (names at the curves) -> drawing (figure, caption,
+files) -> themes (light and dark) and alt (in words). palette and looks say what each thing looks like, in every figure. One
+module for each kind of figure: collapse (NC1 against d0), ratios (paired), controls (shuffled labels, conventions), widths,
+branches (of solutions), points (depth, single data sets), courses (training, annealing), matrices (Sigma, Gram). Figures
+that belong to one study stand in its folder of `nc1fast.studies.library`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from nc1fast.studies.figures import collapse, controls, courses, matrices, points, ratios
+from nc1fast.studies.figures import (
+    branches,
+    collapse,
+    controls,
+    courses,
+    matrices,
+    points,
+    ratios,
+    widths,
+)
+from nc1fast.studies.figures.alt import seen
+from nc1fast.studies.figures.curves import UNCERTAINTY
 from nc1fast.studies.figures.drawing import STYLE, Drawing, save, to_bytes
+from nc1fast.studies.figures.labels import settle
+from nc1fast.studies.figures.panels import NOTE
 from nc1fast.studies.summary import derived, select
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
@@ -25,11 +39,12 @@ if TYPE_CHECKING:
 
     Maker: TypeAlias = Callable[[Sequence[Row]], Iterator[Drawing]]
 
-__all__ = ["Drawing", "draw", "save", "to_bytes"]
+__all__ = ["UNCERTAINTY", "Drawing", "draw", "save", "to_bytes"]
 
 _OF_TABLE = (
-    collapse.overview,
     ratios.training,
+    widths.against_width,
+    branches.of_solutions,
     controls.shuffled,
     collapse.by_size,
     ratios.ntk_over_nngp,
@@ -54,6 +69,7 @@ def draw(
     rows: Sequence[Row],
     series: Sequence[Row] = (),
     *,
+    lead: Maker = collapse.overview,
     own: Sequence[Maker] = (),
     aside: Sequence[str] = (),
 ) -> list[Drawing]:
@@ -65,10 +81,12 @@ def draw(
         The table, as `nc1fast.studies.table.read` returns it.
     series : sequence of Row, optional
         As `nc1fast.studies.series.read` returns them.
+    lead : callable(rows) -> drawings
+        What comes first, from all rows; default: NC1 against d0 for each data set.
     own : sequence of callable(rows) -> drawings
         Further figures of one study, drawn last from all rows.
     aside : sequence of str
-        Arms that only those show.
+        Arms that only those two show.
 
     Returns
     -------
@@ -84,19 +102,21 @@ def draw(
     rows = derived(rows)
     shared = select(rows, lambda row: row["arm"] not in aside)
     with matplotlib.rc_context(STYLE):
-        of_table = [drawing for make in _OF_TABLE for drawing in make(shared)]
+        of_table = [*lead(rows), *(drawing for make in _OF_TABLE for drawing in make(shared))]
         of_series = [drawing for make in _OF_SERIES for drawing in make(series)]
         last = [drawing for make in own for drawing in make(rows)]
     drawings = [*of_table, *of_series, *last]
     for drawing in drawings:
-        drawing.figure.draw_without_rendering()  # lays it out
+        drawing.figure.get_layout_engine().execute(drawing.figure)
         drawing.figure.set_layout_engine("none")  # the same in every format
+        settle(drawing.figure)
     return [_complete(d, [e.name for e in drawings[:i]]) for i, d in enumerate(drawings)]
 
 
 def _complete(drawing: Drawing, taken: Sequence[str]) -> Drawing:
-    """The drawing with a unique name, and with a caption that explains its notes if it has any."""
+    """The drawing with a unique name, with a caption that explains its notes if it has any, and with what it shows."""
     again = taken.count(drawing.name)
     name = f"{drawing.name}-{again + 1}" if again else drawing.name
-    noted = any(ax.texts for ax in drawing.figure.axes)
-    return replace(drawing, name=name, caption=drawing.caption + _UNDEFINED * noted)
+    noted = any(text.get_gid() == NOTE for ax in drawing.figure.axes for text in ax.texts)
+    caption = drawing.caption + _UNDEFINED * noted
+    return replace(drawing, name=name, caption=caption, seen=seen(drawing.figure))

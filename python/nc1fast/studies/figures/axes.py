@@ -19,6 +19,7 @@ _MANTISSAS = (
     (1.0,),
 )
 _FEWEST, _MOST = 3, 7
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def log_axis(axis: Any, low: float, high: float, ticks: Sequence[float] = ()) -> None:
@@ -51,7 +52,7 @@ def plain(value: float) -> str:
         exponent = math.floor(math.log10(value) + 1e-9)
         mantissa = value / 10**exponent
         factor = "" if abs(mantissa - 1) < 1e-6 else f"{mantissa:g} × "  # noqa: RUF001
-        return f"${factor}10^{{{exponent}}}$"
+        return f"{factor}10{str(exponent).translate(_RAISED)}"
     return f"{value:.10g}"
 
 

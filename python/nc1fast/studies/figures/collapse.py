@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures.curves import (
-    BARS,
     activations,
+    beside,
     is_depth_curve,
+    is_width_sweep,
     of_activation,
     representations,
     written,
@@ -29,6 +30,7 @@ _OVERVIEW = {  # (model, state)
     ("NNGP", ""),
     ("NTK", ""),
     ("AdaptiveKernel", ""),
+    ("mean field", ""),
     ("network", "end"),
     ("NNGP", "theory"),
     ("NTK", "theory"),
@@ -44,38 +46,39 @@ _VALUES = {
     ),
 }
 _SHOWN_CONVENTIONS = ("papyan", "released")  # `controls.conventions` shows all of them
+_SETTINGS = (
+    ("network", "Networks"),
+    ("AdaptiveKernel", "Adaptive kernel"),
+    ("mean field", "Mean field"),
+)
 _BY = {"N": "N", "sizes": "list of class sizes"}
 FEATURES = "features d₀"
-RELEASED = " Dashed, open markers: what the released code gives."
-_THEORY = " Broad pale lines: the expected NC1 of the limiting kernel of that colour at this N."
-SIDE = "; the points of one d₀ are set side by side."
+NC1 = "NC1 (lower: more collapsed)"
+RELEASED = " Brown, open markers: what the released code gives."
+_THEORY = " Broad pale lines: the expected NC1 of the limiting kernel whose points lie on them, at this N."
+_MOST_PANELS = 4  # of the overview
 
 
 def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 against d0 at the largest N of the first data set with equal classes, one panel for each activation."""
-    for _, arm in over_features(rows):
-        for _, members in grouped(arm, ("dataset", "convention")):
-            if not all(equal_classes(row) for row in members):
+    """NC1 against d0 at the largest N of the first arm with equal classes, one panel for each data set and activation."""
+    for arm, members in over_features(rows):
+        some = select(members, convention=members[0]["convention"])
+        panels = []
+        for group, of_data in grouped(some, ("dataset",)):
+            if not all(map(equal_classes, of_data)) or len(distinct(of_data, "d0")) < 2:
                 continue
-            some = _fullest(select(members, lambda r: (model_of(r), r["state"]) in _OVERVIEW))
-            where = f"{some[0]['dataset']}, N = {some[0]['N']}" if some else ""
-            panels = [_panel(some, name, f"{written(name)}: {where}") for name in activations(some)]
-            if len(distinct(some, "d0")) < 2 or not panels:
-                continue
-            sheet = Sheet(
-                [panels],
-                FEATURES,
-                "NC1 (lower: more collapsed)",
-                legend="right",
-                size=(3.9, 4.2),
-            )
-            caption = (
-                f"NC1 against the number of features d₀ on {where}, classes of equal size (arm "
-                f"'{some[0]['arm']}'). NC1 is Tr Σ_W / Tr Σ_B, the variance within classes over that between them. "
-                f"{BARS}{SIDE}{_remarks(some)}"
-            )
-            yield Drawing("overview", caption, drawn(sheet))
-            return
+            fullest = _fullest(select(of_data, lambda r: (model_of(r), r["state"]) in _OVERVIEW))
+            where = f"{group['dataset']}, N = {fullest[0]['N']}" if fullest else ""
+            panels += [_panel(fullest, a, f"{where}, {written(a)}") for a in activations(fullest)]
+        panels = panels[:_MOST_PANELS]
+        if not panels:
+            continue
+        caption = (
+            f"NC1 against the number of features d₀, classes of equal size. NC1 is Tr Σ_W / Tr Σ_B, the variance "
+            f"within the classes over that between them (arm '{arm['arm']}').{_remarks(some)}"
+        )
+        yield Drawing("overview", caption, drawn(Sheet([panels], FEATURES, NC1, height=3.6)))
+        return
 
 
 def _fullest(rows: Sequence[Row]) -> list[Row]:
@@ -104,17 +107,18 @@ def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
             by = "N" if all(map(equal_classes, members)) else "sizes"
             suffix = f"-{group['convention']}" if len(conventions) > 1 else ""
             for column, (stem, axis, words) in _VALUES.items():
-                some = measured if "relative" in column else members
+                relative = "relative" in column
+                some = measured if relative else members
                 sheet = _sized(some, column, axis, by)
                 if not any(point.value > 0 for point in sheet.points()):
                     continue
                 caption = (
-                    f"{group['dataset']}, arm '{arm['arm']}', convention '{group['convention']}': {words}, against the "
-                    f"number of features d₀, one panel for each activation and {_BY[by]}. {BARS}{SIDE}"
-                    f"{_remarks(some)}{_divisor(group['convention']) if 'relative' in column else ''}"
+                    f"{group['dataset']}, arm '{arm['arm']}': {words} against the number of features d₀, for each "
+                    f"activation and {_BY[by]}. Convention '{group['convention']}'."
+                    f"{_remarks(some)}{_divisor(group['convention']) if relative else ''}"
                 )
                 name = f"{arm['arm']}-{group['dataset']}{suffix}-{stem}"
-                yield Drawing(name, caption, drawn(sheet))
+                yield Drawing(name, caption, drawn(sheet), aside=relative)
 
 
 def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
@@ -127,16 +131,7 @@ def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
     if len(order) == 1:
         panels = [[panel for row in panels for panel in row]]
     reference = 1.0 if "relative" in column else None
-    legend = "below" if len(panels[0]) > 2 else "right"
-    return Sheet(
-        panels,
-        FEATURES,
-        axis,
-        by_row=True,
-        reference=reference,
-        legend=legend,
-        size=(2.9, 2.9),
-    )
+    return Sheet(panels, FEATURES, axis, by_row=True, reference=reference, height=3.0)
 
 
 def titled(activation: str, by: str, size: Any) -> str:
@@ -151,11 +146,13 @@ def _panel(rows: Sequence[Row], activation: str, title: str, column: str = "log1
 
 
 def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
-    """Arms with several d0 and kernels of one depth, each with its rows."""
+    """Arms with several d0 and one width, with their rows; of kernels of several depths, those that have others beside them."""
     return [
-        (arm, members)
+        (arm, beside(members))
         for arm, members in grouped(rows, ("arm",))
-        if len(distinct(members, "d0")) > 1 and not is_depth_curve(members)
+        if len(distinct(members, "d0")) > 1
+        and not is_width_sweep(members)
+        and (activations(beside(members)) or not is_depth_curve(members))
     ]
 
 
@@ -164,7 +161,7 @@ def _remarks(rows: Sequence[Row]) -> str:
     text = repeats(rows)
     if any(row["state"] == "theory" for row in rows):
         text += _THEORY
-    if any(row["model"].startswith("compat.") for row in rows):
+    if any(map(is_released, rows)):
         text += RELEASED
     adaptive = activations(select(rows, model="AdaptiveKernel"))
     missing = [name for name in activations(rows) if name not in adaptive]
@@ -172,6 +169,11 @@ def _remarks(rows: Sequence[Row]) -> str:
         names = " and ".join(map(written, missing))
         text += f" The adaptive kernel is not solved for {names}."
     return text + setting(rows)
+
+
+def is_released(row: Row) -> bool:
+    """Whether a row holds what the released code gives."""
+    return bool(row["model"].startswith("compat."))
 
 
 def repeats(rows: Sequence[Row]) -> str:
@@ -192,16 +194,18 @@ def repeats(rows: Sequence[Row]) -> str:
 
 
 def setting(rows: Sequence[Row]) -> str:
-    """A sentence each with the width, variances and noise of the networks and adaptive kernels among the rows."""
+    """A sentence each with the depth, width, variances and noise of what is trained or solved among the rows."""
     text = ""
-    for model, name in (("network", "Networks"), ("AdaptiveKernel", "Adaptive kernel")):
+    columns = ("depth", "width", "weight_variance", "noise")
+    for model, name in _SETTINGS:
         told = []
-        for cell, _ in grouped(select(rows, model=model), ("width", "weight_variance", "noise")):
+        for cell, _ in grouped(select(rows, model=model), columns):
             hidden, _, readout = cell["weight_variance"].rpartition(":")
+            depth = f"depth {cell['depth']}, " if cell["depth"] > 2 else ""
             noise = "" if math.isnan(cell["noise"]) else f", noise {cell['noise']:.3g}"
             told.append(
-                f"width {cell['width']}, variance of the hidden weights {hidden.replace(':', ', ')} and of the readout "
-                f"{readout}{noise}"
+                f"{depth}width {cell['width']}, variance of the hidden weights {hidden.replace(':', ', ')} and of the "
+                f"readout {readout}{noise}"
             )
         text += f" {name}: {'; or '.join(told)}." if told else ""
     return text

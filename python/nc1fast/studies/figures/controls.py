@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.figures.collapse import FEATURES, RELEASED, SIDE, setting
+from nc1fast.studies.figures.collapse import FEATURES, RELEASED, setting
 from nc1fast.studies.figures.curves import (
-    BARS,
     Curve,
     activations,
     levels,
@@ -45,15 +44,13 @@ def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
             Panel(f"N = {cell['N']}, sizes {cell['sizes']}", *representations(g, "d0"))
             for cell, g in grouped(some, ("N", "sizes"))
         ]
-        sheet = Sheet(
-            [panels], FEATURES, "NC1 under the true labels", legend="right", size=(3.2, 3.2)
-        )
+        sheet = Sheet([panels], FEATURES, "NC1 under the true labels", height=3.2)
         released = any(row["model"] == RELEASED_ADAPTIVE for row in some)
         caption = (
-            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1, always under the true "
-            "labels, of the adaptive kernel solved with the true labels and with the same labels permuted, on the same "
-            "data; a kernel that does not depend on the labels has the same NC1 both times. Only data sets with this "
-            f"control. {BARS}{SIDE}{RELEASED if released else ''}{setting(some)}"
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': the adaptive kernel of true and of "
+            "shuffled labels, on the same data. NC1 is taken under the true labels both times; a kernel that does not "
+            "depend on the labels has the same twice. Only data sets with this control"
+            f".{RELEASED if released else ''}{setting(some)}"
         )
         name = f"shuffled-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, drawn(sheet))
@@ -88,11 +85,10 @@ def conventions(rows: Sequence[Row]) -> Iterator[Drawing]:
                 title = f"{written(activation)}, {look_of(model, state).label}"
                 row.append(Panel(title, curves) if curves else None)
             panels.append(row)
-        sheet = Sheet(panels, "class sizes", "NC1", place=None, by_row=True)
+        sheet = Sheet(panels, "class sizes", "NC1", place=None, by_row=True, height=2.7)
         caption = (
             f"{group['dataset']}, N = {some[0]['N']}, d₀ = {d0}, the largest: NC1 of the same models and data under each "
-            "convention, which are the weights of the classes in the covariances within and between classes, against "
-            f"the class sizes. With equal classes all conventions agree. {BARS}; the points of one list of sizes are "
-            "set side by side."
+            "convention, against the class sizes. A convention is the weights of the classes in the covariances within "
+            "and between classes; with equal classes all agree. Points of one list of sizes are set side by side."
         )
         yield Drawing(f"conventions-{group['arm']}-{group['dataset']}", caption, drawn(sheet))

@@ -6,11 +6,18 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures import axes as _axes
+from nc1fast.studies.figures import palette
 from nc1fast.studies.figures.collapse import RELEASED
 from nc1fast.studies.figures.curves import written
 from nc1fast.studies.figures.drawing import Drawing
-from nc1fast.studies.figures.looks import BLACK, ORANGE, Look, graded, released
-from nc1fast.studies.figures.panels import add_legend, headline, new_figure
+from nc1fast.studies.figures.looks import Look, graded, released
+from nc1fast.studies.figures.panels import (
+    add_legend,
+    headline,
+    new_figure,
+    page_width,
+    panel_width,
+)
 from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -24,7 +31,7 @@ _ANNEALED = {
     "trace sigma": "Tr Σ",
     "training error": "training error",
 }
-_PANEL = (2.9, 2.5)
+_PANEL_HEIGHT = 2.4
 
 
 def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
@@ -41,12 +48,12 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
             for name, look in looks.items():
                 entries |= _repeats(above, select(rows, quantity="nc1", layer=name), look)
             loss = select(rows, quantity="loss")
-            _repeats(below, loss, Look("loss", BLACK, "."))
+            _repeats(below, loss, Look("loss", palette.INK, "."))
             missing = [
                 _undefined(name, select(rows, quantity="nc1", layer=name)) for name in layers
             ]
             notes = [note for note in (*missing, _undefined("loss", loss)) if note]
-            headline(above, f"N = {cell['N']}, d₀ = {cell['d0']}", notes, _PANEL[0])
+            headline(above, f"N = {cell['N']}, d₀ = {cell['d0']}", notes, panel_width(len(cells)))
             _epochs(below)
         for row, quantity in zip(axes, ("nc1", "loss"), strict=True):
             ends = [r["value"] for r in select(members, quantity=quantity)]
@@ -54,11 +61,11 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
         axes[0, 0].set_ylabel("NC1")
         axes[1, 0].set_ylabel("loss")
         figure.supxlabel("epoch", fontsize="medium")
-        add_legend(figure, entries, "right", (_PANEL[0] * len(cells) + 0.5, 2 * _PANEL[1]))
+        add_legend(figure, entries, "above", (page_width(len(cells)), 2 * _PANEL_HEIGHT))
         many = len(distinct(members, "repeat")) > 1
         caption = (
-            f"NC1 of the layers of the network, and its loss, along training: {group['dataset']}, "
-            f"{written(group['activation'])}, arm '{group['arm']}'. pre: before the activation, post: after it. "
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1 of the layers of the network, "
+            "and its loss, along training. pre: before the activation, post: after it. "
             f"{'One line for each repeat. ' if many else ''}The axis of epochs is linear from 0, the start, to the "
             "first epoch after it and logarithmic from there."
         )
@@ -68,7 +75,7 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
 
 def _layer_look(name: str, index: int, n: int) -> Look:
     if name == "output":
-        return Look(name, ORANGE, "s", "-.", rank=n)
+        return Look(name, palette.NETWORK, "s", "-.", rank=n)
     return graded(name, index, n)
 
 
@@ -129,14 +136,14 @@ def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
     for ax, (quantity, title) in zip(axes.flat, _ANNEALED.items(), strict=True):
         values = select(some, quantity=quantity)
         note = _undefined(quantity, values)
-        headline(ax, title, [note] if note else [], _PANEL[0])
+        headline(ax, title, [note] if note else [], panel_width(2))
         _axes.log_axis(ax.yaxis, *_axes.limits(r["value"] for r in values))
         widths = sorted({r["x"] for r in some})
         decades = [10.0**k for k in range(7) if 2 * widths[0] <= 10.0**k <= widths[-1]]
         _axes.log_axis(ax.xaxis, *_axes.limits(widths), ticks=[widths[0], *decades])
         ax.invert_xaxis()
     figure.supxlabel("width h, annealed from left to right", fontsize="medium")
-    add_legend(figure, entries, "right", (2 * 3.7, 2 * _PANEL[1] + 0.3))
+    add_legend(figure, entries, "above", (page_width(2), 2 * _PANEL_HEIGHT + 0.3))
     caption = (
         "The adaptive kernel along its annealing from large width, where it is the NNGP, to the width of the network: "
         "NC1 of the kernel Q of the hidden layer; NC1 of the kernel that the predictions span; the trace of Σ, which "

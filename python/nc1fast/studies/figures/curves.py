@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies.figures.looks import look_of, model_of
-from nc1fast.studies.summary import distinct, grouped, median, paired, select, summarise
+from nc1fast.studies.figures.looks import look_of, model_of, variant
+from nc1fast.studies.findings.checks import LIMITING
+from nc1fast.studies.findings.rules import CONFIDENCE, mean_interval
+from nc1fast.studies.summary import CELL, distinct, grouped, log10, paired, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,11 +17,11 @@ if TYPE_CHECKING:
     from nc1fast.studies.figures.looks import Look
     from nc1fast.studies.tidy import Row
 
-BARS = (
-    "Points: geometric mean over the repeats; bars, where there are several repeats: one standard deviation of "
-    "log₁₀ on either side (divisor n)"
+UNCERTAINTY = (
+    f"In every figure a point is the geometric mean over the repeats, of NC1 or of a ratio of two NC1 on the same data, and "
+    f"its bar the {CONFIDENCE:.0%} interval of that mean (Student's, of the mean logarithm). A point without a bar has a "
+    "single repeat, or a bar shorter than its marker; points of one place on the horizontal axis are set side by side."
 )
-RANGES = "Points: median of the paired ratios of the repeats; bars: their range"
 # The columns in which variants of one model on one data set may differ.
 _VARIANT = ("depth", "weight_variance", "bias_variance", "width", "noise")
 
@@ -46,31 +48,27 @@ class Curve:
 def levels(rows: Iterable[Row], x: str, column: str = "log10_nc1") -> list[Point]:
     """One point for each cell: 10 to the mean of a decimal logarithm over its repeats."""
     return [
-        Point(
-            s.cell[x],
-            10**s.mean,
-            10 ** (s.mean - s.deviation),
-            10 ** (s.mean + s.deviation),
-            s.n_undefined,
-        )
-        for s in summarise(rows, column)
+        _point(cell[x], [row[column] for row in members]) for cell, members in grouped(rows, CELL)
     ]
 
 
 def ratios(
     upper: Iterable[Row], lower: Iterable[Row], columns: Sequence[str], x: str
 ) -> list[Point]:
-    """One point for each cell that two sets of rows share: median and range of the ratios of their NC1."""
-    points = []
-    for cell, pairs in paired(upper, lower, columns):
-        known = [
-            a["nc1"] / b["nc1"]
-            for a, b in pairs
-            if 0 < a["nc1"] < math.inf and 0 < b["nc1"] < math.inf
-        ]
-        low, high = (min(known), max(known)) if known else (math.nan, math.nan)
-        points.append(Point(cell[x], median(known), low, high, len(pairs) - len(known)))
-    return points
+    """One point for each cell that two sets of rows share: the geometric mean of the ratios of their NC1."""
+    return [
+        _point(cell[x], [log10(a["nc1"]) - log10(b["nc1"]) for a, b in pairs])
+        for cell, pairs in paired(upper, lower, columns)
+    ]
+
+
+def _point(x: Any, logs: Sequence[float]) -> Point:
+    """10 to the mean of decimal logarithms, with the interval of that mean; those that are NaN are counted."""
+    known = [log for log in logs if math.isfinite(log)]
+    mean = mean_interval(known)
+    ends = (mean.low, mean.high) if len(known) > 1 else (mean.middle, mean.middle)
+    value, low, high = (10**log for log in (mean.middle, *ends))
+    return Point(x, value, low, high, len(logs) - len(known))
 
 
 def representations(
@@ -85,9 +83,9 @@ def representations(
     for (model, state), members in sorted(groups.items(), key=lambda item: look_of(*item[0]).rank):
         expected = state == "theory"
         look = look_of(model, "" if expected else state)
-        for suffix, variant in _variants(members, x):
-            points = sorted(levels(variant, x, column), key=lambda p: p.x)
-            curve = Curve(replace(look, label=look.label + suffix), points)
+        for index, (suffix, some) in enumerate(_variants(members, x)):
+            points = sorted(levels(some, x, column), key=lambda p: p.x)
+            curve = Curve(variant(look, suffix, index), points)
             (theory if expected else curves).append(curve)
     return curves, theory
 
@@ -97,7 +95,7 @@ def _variants(rows: Sequence[Row], x: str) -> list[tuple[str, list[Row]]]:
     crowded = any(len(grouped(members, _VARIANT)) > 1 for _, members in grouped(rows, (x,)))
     if not crowded:
         return [("", list(rows))]
-    differing = [name for name in _VARIANT if len(distinct(rows, name)) > 1]
+    differing = [name for name in _VARIANT if len(grouped(rows, (name,))) > 1]
     return [
         (", " + ", ".join(f"{name.replace('_', ' ')} {cell[name]}" for name in differing), members)
         for cell, members in grouped(rows, _VARIANT)
@@ -120,5 +118,19 @@ def written(activation: str) -> str:
 
 
 def is_depth_curve(rows: Sequence[Row]) -> bool:
-    """Whether the kernels of the rows differ in depth."""
-    return len(distinct(select(rows, lambda row: row["depth"] >= 2), "depth")) > 1
+    """Whether limiting kernels among the rows differ in depth."""
+    kernels = select(rows, lambda row: row["model"] in LIMITING)
+    return len(distinct(kernels, "depth")) > 1
+
+
+def beside(rows: Sequence[Row]) -> list[Row]:
+    """The rows without limiting kernels of depths at which no other model stands, if they differ in depth."""
+    if not is_depth_curve(rows):
+        return list(rows)
+    depths = {row["depth"] for row in rows if row["model"] not in LIMITING}
+    return select(rows, lambda row: row["depth"] in depths)
+
+
+def is_width_sweep(rows: Sequence[Row]) -> bool:
+    """Whether networks among the rows differ in width."""
+    return len(distinct(select(rows, model="network"), "width")) > 1

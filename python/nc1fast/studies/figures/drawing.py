@@ -6,6 +6,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.studies.figures import palette
+from nc1fast.studies.figures.themes import themed
 from nc1fast.support.extras import require
 from nc1fast.support.writing import write_atomically
 
@@ -14,29 +16,54 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 10,
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.spines.left": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#e2e2e2",
-    "grid.linewidth": 0.6,
+    "axes.edgecolor": palette.MUTED,
+    "axes.labelcolor": palette.MUTED,
+    "axes.titlecolor": palette.INK,
+    "grid.color": palette.GRID,
+    "grid.linewidth": 0.7,
     "legend.frameon": False,
-    "mathtext.fontset": "dejavusans",
+    "text.color": palette.INK,
+    "text.parse_math": False,  # a name of the user may hold dollar signs
+    "xtick.color": palette.MUTED,
+    "ytick.color": palette.MUTED,
+    "ytick.left": False,
     "svg.hashsalt": "nc1fast",
-    "svg.fonttype": "path",
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # of the same proportions
+    "svg.fonttype": "none",  # words stay words, and files small
 }
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure: its file name without suffix, its caption, and the matplotlib figure."""
+    """One figure.
+
+    Attributes
+    ----------
+    name : str
+        Its file name without suffix.
+    caption : str
+        Its first sentence is the title.
+    figure : matplotlib Figure
+    seen : str, default ""
+        What it shows, in words, for those who do not see it.
+    aside : bool, default False
+        Whether it is a file in the folder of figures alone, and not on the page.
+    """
 
     name: str
     caption: str
     figure: Any
+    seen: str = ""
+    aside: bool = False
 
 
 def save(drawings: Sequence[Drawing], folder: Path) -> dict[str, bytes]:
@@ -51,10 +78,11 @@ def save(drawings: Sequence[Drawing], folder: Path) -> dict[str, bytes]:
 
 
 def to_bytes(drawing: Drawing, kind: str) -> bytes:
-    """Render a figure as "png" (150 dpi) or "svg"; the same figure gives the same bytes."""
+    """Render a figure as "png" (150 dpi, on white) or "svg" (transparent, for light and dark pages); always the same bytes."""
     matplotlib = require("matplotlib", "study")
     buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    svg = kind == "svg"
+    metadata = {"Date": None} if svg else {"Software": None}
     with matplotlib.rc_context(STYLE):
-        drawing.figure.savefig(buffer, format=kind, dpi=150, metadata=metadata)
-    return buffer.getvalue()
+        drawing.figure.savefig(buffer, format=kind, dpi=150, metadata=metadata, transparent=svg)
+    return themed(buffer.getvalue()) if svg else buffer.getvalue()

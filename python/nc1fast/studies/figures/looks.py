@@ -1,8 +1,7 @@
 """Looks: colour, marker and line of each representation, the same in every figure.
 
-The colours are those of Okabe and Ito, which differ for every kind of colour vision; each look has its own marker or
-line besides, so that nothing depends on colour. What the released code gives has the look of its correct counterpart,
-dashed and with open markers.
+A thing has one colour (`palette`); each look has a marker or line of its own besides, so that nothing depends on colour.
+Activations are told apart by line and marker alone. What the released code gives is dashed, with open markers.
 """
 
 from __future__ import annotations
@@ -11,43 +10,44 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.studies.figures import palette
 from nc1fast.studies.table import RELEASED_ADAPTIVE, RELEASED_ERF_NTK
-from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-GREY = "#777777"
 MARKERS = "osD^vPX*"
+LINES = ("-", "--", ":", "-.")
 # The name that `model_of` gives to rows of the NTK in standard parametrization.
 NETWORK_NTK = "NTK of the network"
+# Line and marker of an activation; others get those of `_FURTHER` in turn.
+_ACTIVATIONS = {"erf": ("-", "o"), "ReLU": ("--", "s"), "GELU": (":", "D")}
+_FURTHER = (("-.", "^"), ((0, (5, 1, 1, 1, 1, 1)), "v"), ((0, (1, 3)), "P"))
 
 
 @dataclass(frozen=True)
 class Look:
-    """Name in the legend, colour, marker and line; `is_open`: white markers; `band`: a broad pale line, no marker."""
+    """Name beside the curve, colour, marker and line; `is_open`: hollow markers; `band`: a broad pale line, no marker."""
 
     label: str
-    colour: Any
+    colour: str
     marker: str
-    line: str = "-"
+    line: Any = "-"
     is_open: bool = False
     band: bool = False
-    rank: float = 0.0  # position in legends
+    rank: float = 0.0  # position among the names
 
     def line_style(self) -> dict[str, Any]:
         """Keyword arguments of matplotlib's line."""
         if self.band:
-            return {"color": self.colour, "linewidth": 5, "alpha": 0.3, "solid_capstyle": "round"}
+            return {"color": self.colour, "linewidth": 5, "alpha": 0.45, "solid_capstyle": "round"}
         return {
             "color": self.colour,
             "linestyle": self.line,
             "linewidth": 1.4,
             "marker": self.marker,
-            "markersize": 5.5,
-            "markerfacecolor": "white" if self.is_open else self.colour,
+            "markersize": 4.5,
+            "markerfacecolor": palette.PAPER if self.is_open else self.colour,
         }
 
 
@@ -59,51 +59,73 @@ def model_of(row: Row) -> str:
 
 
 def released(look: Look) -> Look:
-    """The look of the released code's counterpart: dashed, with open markers."""
+    """The look of the released code's counterpart: its own colour, dashed, with open markers."""
     return replace(
-        look, label=f"{look.label}, released code", line="--", is_open=True, rank=look.rank + 0.5
+        look,
+        label=f"{look.label}, released code",
+        colour=palette.RELEASED,
+        line="--",
+        is_open=True,
+        rank=look.rank + 0.5,
     )
 
 
-_NTK = Look("NTK", VERMILLION, "s")
-_ADAPTIVE = Look("adaptive kernel", GREEN, "^")
-THEORY = Look("theory: expected NC1", GREY, "", band=True, rank=math.inf)
-# (model, state) -> look, in the order of every legend
+_NTK = Look("NTK", palette.NTK, "s")
+_ADAPTIVE = Look("adaptive kernel", palette.ADAPTIVE, "^")
+THEORY = Look("theory", palette.THEORY, "", band=True, rank=math.inf)
+# (model, state) -> look, in the order of all lists
 _LOOKS = {
-    ("data", ""): Look("data", BLACK, "X"),
-    ("Linear", ""): Look("Linear", GREY, "+"),
-    ("NNGP", ""): Look("NNGP", BLUE, "o"),
-    ("ConjugateKernel", ""): Look("conjugate kernel", BLUE, "h", ":"),
+    ("data", ""): Look("data", palette.DATA, "*"),
+    ("Linear", ""): Look("linear kernel", palette.DATA, "+", ":"),
+    ("NNGP", ""): Look("NNGP", palette.NNGP, "o"),
+    ("ConjugateKernel", ""): Look("conjugate kernel", palette.NNGP, "h", ":"),
     ("NTK", ""): _NTK,
     (RELEASED_ERF_NTK, ""): released(_NTK),
     ("AdaptiveKernel", ""): _ADAPTIVE,
-    ("AdaptiveKernel", "shuffled"): Look("adaptive kernel, labels shuffled", ORANGE, "v", ":"),
+    ("AdaptiveKernel", "shuffled"): Look(
+        "adaptive kernel, shuffled labels", palette.ADAPTIVE, "v", ":", is_open=True
+    ),
     (RELEASED_ADAPTIVE, ""): released(_ADAPTIVE),
     (RELEASED_ADAPTIVE, "shuffled"): Look(
-        "adaptive kernel, released code, labels shuffled", ORANGE, ">", "-.", is_open=True
+        "adaptive kernel, released code, shuffled labels", palette.RELEASED, ">", "-.", is_open=True
     ),
-    ("network", "start"): Look("network, start", PURPLE, "P", ":"),
-    ("network", "end"): Look("network, end", PURPLE, "D"),
-    (NETWORK_NTK, ""): Look("NTK of the network", ORANGE, "p"),
-    ("empirical NTK", "start"): Look("empirical NTK, start", SKY, "<", ":"),
-    ("empirical NTK", "end"): Look("empirical NTK, end", SKY, ">"),
+    ("mean field", ""): Look("mean field", palette.MEAN_FIELD, "p"),
+    ("network", "start"): Look("network, start", palette.NETWORK, "P", ":", is_open=True),
+    ("network", "end"): Look("network, end", palette.NETWORK, "D"),
+    (NETWORK_NTK, ""): Look("NTK of the network", palette.OWN_NTK, "h"),
+    ("empirical NTK", "start"): Look(
+        "empirical NTK, start", palette.OWN_NTK, "<", ":", is_open=True
+    ),
+    ("empirical NTK", "end"): Look("empirical NTK, end", palette.OWN_NTK, ">"),
 }
 LOOKS = {key: replace(look, rank=rank) for rank, (key, look) in enumerate(_LOOKS.items())}
 
 
 def look_of(model: str, state: str) -> Look:
-    """The look of a representation; grey stars for one that is not listed here."""
+    """The look of a representation; octagons in the colour of ink for one that is not listed here."""
     label = f"{model}, {state}" if state else model
-    return LOOKS.get((model, state), Look(label, GREY, "*", rank=len(LOOKS)))
+    return LOOKS.get((model, state), Look(label, palette.INK, "8", rank=len(LOOKS)))
 
 
 def graded(label: str, index: int, n: int) -> Look:
-    """The look of curve `index` of n that are no representations: viridis without its yellow end."""
-    colour = require("matplotlib", "study").colormaps["viridis"](0.85 * index / max(n - 1, 1))
-    return Look(label, colour, MARKERS[index % len(MARKERS)], rank=index)
+    """The look of curve `index` of n that are no representations: a shade of ink."""
+    return Look(label, palette.shade(index, n), MARKERS[index % len(MARKERS)], rank=index)
 
 
-def of_activation(label: str, index: int) -> Look:
-    """The look of an activation, in panels whose curves do not differ in representation."""
-    colours, markers = (PURPLE, GREEN, SKY, ORANGE), "D^v<"
-    return Look(label, colours[index % len(colours)], markers[index % len(markers)], rank=index)
+def variant(look: Look, suffix: str, index: int) -> Look:
+    """The look of variant `index` of a representation: a longer name, and from the second on another line."""
+    line = look.line if index == 0 else LINES[(LINES.index(look.line) + index) % len(LINES)]
+    return replace(look, label=look.label + suffix, line=line, is_open=look.is_open or index > 0)
+
+
+def of_activation(name: str, index: int) -> Look:
+    """The look of an activation, which has a line and a marker but no colour."""
+    line, marker = _ACTIVATIONS.get(name, _FURTHER[index % len(_FURTHER)])
+    return Look(name, palette.INK, marker, line, rank=index)
+
+
+def with_activation(look: Look, name: str, index: int) -> Look:
+    """The look of a representation with the line and the marker of an activation."""
+    worn = of_activation(name, index)
+    label = f"{look.label}, {name}" if name else look.label
+    return replace(look, label=label, marker=worn.marker, line=worn.line)

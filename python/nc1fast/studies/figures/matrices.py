@@ -86,7 +86,7 @@ def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -
             if not symmetric:
                 figure.colorbar(image, ax=each, shrink=0.9)
     size = ((_SIDE + 0.5) * (1 + len(mapped)), _SIDE * len(cells) + 0.3)
-    add_legend(figure, entries, "below", size)
+    add_legend(figure, entries, "above", size)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Panels of curves over a few values of x, such as numbers of features, with one legend for all of them."""
+"""Panels of curves over a few values of x, such as numbers of features, with names at the curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures import axes as _axes
-from nc1fast.studies.figures.looks import GREY, THEORY
+from nc1fast.studies.figures import palette
+from nc1fast.studies.figures.labels import name_curve
+from nc1fast.studies.figures.looks import THEORY
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -21,11 +23,18 @@ _SPREAD = 0.4  # over which the points of one x are spread, in units of the dist
 _NOTE = 9  # points from one line of notes to the next
 _NOTE_LETTERS = 16  # letters of notes that fit into an inch
 _LETTER = 0.078  # mean width of a letter of the legend, in inches
+_PAGE, _NAMES, _NARROWEST = (
+    10.5,
+    2.2,
+    1.6,
+)  # inches: the page, names beside panels, the least of a panel
+_BEYOND = 3.0  # bars may leave the range of the values by this factor; what is longer is cut off
+NOTE = "note"  # marks the notes above panels
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves under a title; those of `theory` are expectations, drawn as pale bands in the colour of their look."""
+    """Curves under a title; those of `theory` are expectations, drawn as pale bands below the points of their look."""
 
     title: str
     curves: Sequence[Curve]
@@ -34,7 +43,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Panels with the same axes, and the names, legend and reference line around them.
+    """Panels with the same axes, and the names and the reference line around them.
 
     Attributes
     ----------
@@ -47,9 +56,8 @@ class Sheet:
         Give each row of panels a vertical scale of its own.
     reference : float, optional
         Height of a horizontal line.
-    legend : {"below", "right"}
-    size : (width, height)
-        Of a panel, in inches.
+    height : float
+        Of a row of panels, in inches; the sheet is as wide as the page.
     """
 
     panels: Sequence[Sequence[Panel | None]]
@@ -58,8 +66,7 @@ class Sheet:
     place: Callable[[float], float] | None = math.log2
     by_row: bool = False
     reference: float | None = None
-    legend: str = "below"
-    size: tuple[float, float] = (2.8, 2.5)
+    height: float = 2.6
 
     def points(self, row: int | None = None) -> list[Point]:
         """Every point of one row of panels, or of all; expectations included."""
@@ -80,10 +87,13 @@ class Sheet:
         return {x: self.place(x) for x in sorted(xs)}
 
     def limits(self, row: int) -> tuple[float, float]:
-        """Limits of the vertical axis of a row, which hold all bars and the reference."""
+        """Limits of the vertical axis of a row: they hold all values, the reference, and bars up to three times beyond."""
         points = self.points(row if self.by_row else None)
-        ends = [end for p in points for end in (p.value, p.low, p.high)]
-        return _axes.limits(ends if self.reference is None else [*ends, self.reference])
+        values = [p.value for p in points if p.value > 0]
+        values += [] if self.reference is None else [self.reference]
+        low, high = min(values, default=0.5) / _BEYOND, max(values, default=2.0) * _BEYOND
+        ends = [min(max(end, low), high) for p in points for end in (p.low, p.high) if end > 0]
+        return _axes.limits([*values, *ends])
 
 
 def new_figure() -> Any:
@@ -94,13 +104,13 @@ def new_figure() -> Any:
 
 
 def drawn(sheet: Sheet) -> Any:
-    """The sheet as a matplotlib figure."""
+    """The sheet as a matplotlib figure; each curve is named once in its row, right of the last panel that has it."""
     figure = new_figure()
     n_rows, n_columns = len(sheet.panels), max(map(len, sheet.panels))
     grid = figure.add_gridspec(n_rows, n_columns)
     places = sheet.places()
-    entries: dict[Look, Any] = {}
     lowest = {c: i for i, row in enumerate(sheet.panels) for c, panel in enumerate(row) if panel}
+    width = panel_width(n_columns)
     for i, row in enumerate(sheet.panels):
         leftmost = next((column for column, panel in enumerate(row) if panel), None)
         for column, panel in enumerate(row):
@@ -108,9 +118,9 @@ def drawn(sheet: Sheet) -> Any:
                 continue
             ax = figure.add_subplot(grid[i, column])
             if sheet.reference is not None:
-                ax.axhline(sheet.reference, color="black", linewidth=1, zorder=1.5)
-            entries |= _panel(ax, panel, places)
-            headline(ax, panel.title, undefined(panel.curves), sheet.size[0])
+                ax.axhline(sheet.reference, color=palette.INK, linewidth=0.8, zorder=1.5)
+            _panel(ax, panel, places)
+            headline(ax, panel.title, undefined(panel.curves), width)
             _axes.log_axis(ax.yaxis, *sheet.limits(i))
             ax.set_xticks(list(places.values()), [str(x) for x in places])
             ax.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
@@ -118,9 +128,19 @@ def drawn(sheet: Sheet) -> Any:
             ax.tick_params("x", labelbottom=i == lowest[column], labelrotation=_tilt(sheet))
             ax.set_ylabel(sheet.y_name if column == leftmost else "")
             ax.set_xlabel(sheet.x_name if i == lowest[column] else "")
-    width, height = sheet.size
-    add_legend(figure, entries, sheet.legend, (width * n_columns + 0.7, height * n_rows + 0.4))
+        _name_curves(ax, [panel for panel in row if panel], places)
+    figure.set_size_inches(page_width(n_columns), sheet.height * n_rows + 0.4)
     return figure
+
+
+def page_width(n_columns: int) -> float:
+    """Width of a figure in inches: that of the page, more where the panels would be too narrow."""
+    return max(_PAGE, _NAMES + _NARROWEST * n_columns)
+
+
+def panel_width(n_columns: int) -> float:
+    """Width of one of some panels beside each other, in inches."""
+    return (page_width(n_columns) - _NAMES) / n_columns
 
 
 def _tilt(sheet: Sheet) -> int:
@@ -128,30 +148,45 @@ def _tilt(sheet: Sheet) -> int:
     return 0 if sheet.place else 30
 
 
-def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> dict[Look, Any]:
-    """Draw the curves of one panel; returns their legend entries."""
-    entries: dict[Look, Any] = {}
+def _name_curves(ax: Any, panels: Sequence[Panel], places: dict[Any, float]) -> None:
+    """Name each curve of a row right of its last panel: at its end, if that is there, or at the height of its end."""
+    edge, last = ax.get_xlim()[1], max(places.values())
+    ends: dict[Look, tuple[float, float]] = {}
+    for panel in panels:
+        for index, curve in enumerate(panel.curves):
+            points = [p for p in curve.points if not math.isnan(p.value)]
+            if points:
+                there = panel is panels[-1] and places[points[-1].x] == last
+                x = last + _shift(index, panel) if there else edge
+                ends[curve.look] = (x, points[-1].value)
+    for look, end in ends.items():
+        name_curve(ax, look, *end)
+
+
+def _shift(index: int, panel: Panel) -> float:
+    """Distance of the points of curve `index` from their place, so that curves are side by side."""
+    return _SPREAD * ((index + 0.5) / len(panel.curves) - 0.5)
+
+
+def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> None:
+    """Draw the curves of one panel."""
     shifts: dict[str, float] = {}
     for index, curve in enumerate(panel.curves):
         look = curve.look
-        shift = shifts[look.label] = _SPREAD * ((index + 0.5) / len(panel.curves) - 0.5)
+        shift = shifts[look.label] = _shift(index, panel)
         points = [p for p in curve.points if not math.isnan(p.value)]
-        entries[look] = ax.errorbar(
+        ax.errorbar(
             [places[p.x] + shift for p in points],
             [p.value for p in points],
             yerr=[[p.value - p.low for p in points], [p.high - p.value for p in points]],
             label=look.label,
-            capsize=2,
             elinewidth=1,
             **look.line_style(),
         )
     for curve in panel.theory:
         shift = shifts.get(curve.look.label, 0.0)
         x = [places[p.x] + shift for p in curve.points]
-        style = {**THEORY.line_style(), "color": curve.look.colour}
-        ax.plot(x, [p.value for p in curve.points], zorder=1.8, **style)
-        entries[THEORY] = key_of(THEORY)
-    return entries
+        ax.plot(x, [p.value for p in curve.points], zorder=1.8, **THEORY.line_style())
 
 
 def undefined(curves: Sequence[Curve]) -> list[str]:
@@ -174,12 +209,14 @@ def headline(ax: Any, title: str, notes: Sequence[str], width: float) -> None:
     ax.set_title(title, pad=6 + _NOTE * len(lines))
     for number, line in enumerate(reversed(lines)):
         above = {"xycoords": "axes fraction", "textcoords": "offset points"}
-        ax.annotate(line, (0, 1), (0, 4 + _NOTE * number), fontsize=7, color=GREY, **above)
+        place = (0, 4 + _NOTE * number)
+        ax.annotate(line, (0, 1), place, fontsize=7, color=palette.MUTED, gid=NOTE, **above)
 
 
-def key_of(look: Look) -> Any:
-    """A legend entry that is not drawn in any panel."""
-    return require("matplotlib.lines", "study").Line2D([], [], **look.line_style())
+def keys(looks: Sequence[Look]) -> dict[Look, Any]:
+    """Legend entries of looks whose markers stand alone."""
+    line = require("matplotlib.lines", "study").Line2D
+    return {look: line([], [], **{**look.line_style(), "linestyle": "none"}) for look in looks}
 
 
 def add_legend(
@@ -191,7 +228,7 @@ def add_legend(
     ----------
     figure : matplotlib Figure
     entries : dict of Look to artist
-    where : {"right", "below"}
+    where : {"right", "above"}
     size : (width, height)
         Of the panels, in inches.
     """
@@ -206,4 +243,4 @@ def add_legend(
     columns = max(1, min(len(entries), int(width / (0.75 + _LETTER * widest))))
     lines = math.ceil(len(entries) / columns)
     figure.set_size_inches(width, height + 0.25 * lines)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns)

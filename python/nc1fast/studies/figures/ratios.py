@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures.collapse import (
     FEATURES,
     RELEASED,
-    SIDE,
     over_features,
     setting,
     titled,
 )
 from nc1fast.studies.figures.curves import (
-    RANGES,
     Curve,
     activations,
-    is_depth_curve,
+    beside,
+    is_width_sweep,
     ratios,
     written,
 )
 from nc1fast.studies.figures.drawing import Drawing
-from nc1fast.studies.figures.looks import GREEN, PURPLE, Look, graded, model_of, released
+from nc1fast.studies.figures.looks import graded, look_of, model_of, released, variant
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.summary import CELL, DATA, distinct, equal_classes, grouped, select
 from nc1fast.studies.table import RELEASED_ADAPTIVE, RELEASED_ERF_NTK
@@ -35,7 +34,14 @@ if TYPE_CHECKING:
 # The columns on which the data of a repeat depend: two arms that agree in them have the same data.
 _SAME_DATA = (*(name for name in DATA if name != "arm"), "activation", "convention")
 _SAME_NETWORK = tuple(name for name in CELL if name not in ("state", "noise"))
-_LINES = ("-", "-.", ":")  # line styles of the arms, in turn
+# What moves with the data or the labels, as a change is named.
+_CHANGES = {
+    "network": "network",
+    "AdaptiveKernel": "adaptive kernel",
+    "mean field": "mean field",
+    RELEASED_ADAPTIVE: "adaptive, released code",
+}
+_MOVING = tuple(_CHANGES)
 
 
 def of_model(rows: Sequence[Row], model: str, state: str = "") -> list[Row]:
@@ -59,19 +65,12 @@ def ntk_over_nngp(rows: Sequence[Row]) -> Iterator[Drawing]:
             ]
             for dataset in distinct(some, "dataset")
         ]
-        sheet = Sheet(
-            panels,
-            FEATURES,
-            "NC1(NTK) / NC1(NNGP)",
-            reference=1.0,
-            legend="right",
-            size=(3.4, 2.8),
-        )
+        sheet = Sheet(panels, FEATURES, "NC1(NTK) / NC1(NNGP)", reference=1.0)
         if not any(point.value > 0 for point in sheet.points()):
             continue
         caption = (
-            f"Arm '{arm['arm']}': the NTK against the NNGP on the same data, classes of equal size. {RANGES}{SIDE} On and "
-            "above the line at 1 the NTK is not more collapsed than the NNGP."
+            f"The NTK over the NNGP on the same data, classes of equal size (arm '{arm['arm']}'). On and above the line at 1 "
+            f"the NTK is not more collapsed than the NNGP."
             f"{RELEASED if of_model(some, RELEASED_ERF_NTK) else ''}"
         )
         yield Drawing(f"{arm['arm']}-ntk-over-nngp", caption, drawn(sheet))
@@ -92,32 +91,51 @@ def _ntk_curves(rows: Sequence[Row], sizes: Sequence[int]) -> list[Curve]:
 
 
 def training(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1(end)/NC1(start) of networks and NC1(adaptive)/NC1(NNGP), one panel for each N or list of class sizes."""
-    for by in ("N", "sizes"):
-        some = [
-            row
-            for arm, members in grouped(rows, ("arm",))
-            if not is_depth_curve(members)
-            if all(map(equal_classes, members)) == (by == "N")
-            for row in select(members, convention=members[0]["convention"])
-        ]
-        for group, members in grouped(some, ("dataset",)):
-            sheet = _changes_by_size(members, by)
+    """NC1(end)/NC1(start) of networks beside NC1(kernel)/NC1(NNGP) of what adapts to the data, for each arm and data set."""
+    some = [
+        row
+        for _, members in grouped(rows, ("arm",))
+        if not is_width_sweep(members)
+        for row in select(beside(members), convention=members[0]["convention"])
+    ]
+    for arms in _families(some):
+        there = {_data_set(row) for row in select(some, arm=arms[0])}
+        family = [row for row in some if row["arm"] in arms and _data_set(row) in there]
+        for group, members in grouped(family, ("dataset",)):
+            sheet = _changes_by_size(members, arms)
             if len({point.x for point in sheet.points() if point.value > 0}) < 2:
                 continue
             caption = (
-                f"{group['dataset']}{'' if by == 'N' else ', classes of unequal size'}: what training does to the NC1 of "
-                "a network, NC1(end)/NC1(start) of the same network, beside what adapting to the data does to that of a "
-                "kernel, NC1(adaptive kernel)/NC1(NNGP), on the same data. Below the line at 1 NC1 is lowered. "
-                f"{RANGES}{SIDE}{RELEASED if of_model(members, RELEASED_ADAPTIVE) else ''}{_solved(members)}"
+                f"{group['dataset']}, arm '{arms[0]}': what training does to a network, and adapting to a kernel. The "
+                "network: NC1(end)/NC1(start) of the same network; kernels: NC1(adaptive kernel)/NC1(NNGP) and NC1(mean "
+                "field)/NC1(NNGP), on the same data. Below the line at 1 NC1 is lowered"
+                f".{RELEASED if of_model(members, RELEASED_ADAPTIVE) else ''}{_solved(members)}"
             )
-            name = f"adaptive-{group['dataset']}{'' if by == 'N' else '-sizes'}"
-            yield Drawing(name, caption, drawn(sheet))
+            yield Drawing(f"{arms[0]}-{group['dataset']}-change", caption, drawn(sheet))
 
 
-def _changes_by_size(rows: Sequence[Row], by: str) -> Sheet:
+def _families(rows: Sequence[Row]) -> list[list[str]]:
+    """Arms drawn together: each that moves, and behind it those without networks that have data of it."""
+    moving = distinct(select(rows, lambda row: row["model"] in _MOVING), "arm")
+    trained = set(distinct(select(rows, model="network"), "arm"))
+    data = {arm: {_data_set(row) for row in select(rows, arm=arm)} for arm in moving}
+    families: list[list[str]] = []
+    for arm in sorted(moving, key=lambda arm: arm not in trained):
+        host = next((f for f in families if arm not in trained and data[f[0]] & data[arm]), None)
+        if host is None:
+            families.append([arm])
+        else:
+            host.append(arm)
+    return families
+
+
+def _data_set(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in DATA if name != "arm")
+
+
+def _changes_by_size(rows: Sequence[Row], arms: Sequence[str]) -> Sheet:
+    by = "N" if all(map(equal_classes, rows)) else "sizes"
     order = distinct(rows, by) if by == "sizes" else sorted(distinct(rows, by))
-    arms = distinct(rows, "arm")
     panels: list[list[Panel | None]] = []
     for name in activations(rows):
         line: list[Panel | None] = []
@@ -128,22 +146,12 @@ def _changes_by_size(rows: Sequence[Row], by: str) -> Sheet:
             panels.append(line)
     if len(order) == 1:
         panels = [[panel for row in panels for panel in row]]
-    legend = "below" if len(order) > 1 else "right"
-    return Sheet(
-        panels,
-        FEATURES,
-        "paired ratio of NC1",
-        reference=1.0,
-        legend=legend,
-        size=(2.7, 2.6),
-    )
+    return Sheet(panels or [[None]], FEATURES, "paired ratio of NC1", by_row=True, reference=1.0)
 
 
 def _solved(rows: Sequence[Row]) -> str:
-    """Width, variances and noise of the networks and adaptive kernels, arm by arm where there are several."""
-    arms = grouped(
-        select(rows, lambda row: row["model"] in ("network", "AdaptiveKernel")), ("arm",)
-    )
+    """Width, variances and noise of the networks and of what adapts, arm by arm where there are several."""
+    arms = grouped(select(rows, lambda row: row["model"] in _MOVING), ("arm",))
     several = len(arms) > 1
     return "".join(
         f" Arm '{arm['arm']}':{setting(members)}" if several else setting(members)
@@ -152,19 +160,20 @@ def _solved(rows: Sequence[Row]) -> str:
 
 
 def _changes(rows: Sequence[Row], arms: Sequence[str]) -> list[Curve]:
-    """Curves of the networks of each arm, then of its adaptive kernels, as defined and of the released code."""
-    curves = []
-    suffixes = {arm: f", {arm}" if len(arms) > 1 else "" for arm in arms}
-    for index, (arm, marker) in enumerate(zip(arms, itertools.cycle("D*Xdh"))):
-        some, suffix = select(rows, arm=arm), suffixes[arm]
-        look = Look(f"network{suffix}", PURPLE, marker, _LINES[index % len(_LINES)], rank=index)
-        end, start = of_model(some, "network", "end"), of_model(some, "network", "start")
-        curves.append(Curve(look, ratios(end, start, _SAME_NETWORK, "d0")))
+    """Curves of the networks, then of the adaptive kernels and mean fields of each arm, and of the released code."""
     nngp = of_model(rows, "NNGP")
-    for index, (arm, marker) in enumerate(zip(arms, itertools.cycle("^v<>8"))):
-        some, suffix = select(rows, arm=arm), suffixes[arm]
-        label, line = f"adaptive kernel{suffix}", _LINES[index % len(_LINES)]
-        look = Look(label, GREEN, marker, line, rank=len(arms) + index)
-        for model, this in (("AdaptiveKernel", look), (RELEASED_ADAPTIVE, released(look))):
-            curves.append(Curve(this, ratios(of_model(some, model), nngp, _SAME_DATA, "d0")))
-    return [curve for curve in curves if curve.points]
+    curves = []
+    for index, arm in enumerate(arms):
+        some = select(rows, arm=arm)
+        ends = of_model(some, "network", "end"), of_model(some, "network", "start")
+        curves.append((("network", "end"), "", ratios(*ends, _SAME_NETWORK, "d0")))
+        for model in ("AdaptiveKernel", "mean field", RELEASED_ADAPTIVE):
+            points = ratios(of_model(some, model), nngp, _SAME_DATA, "d0")
+            curves.append(((model, ""), f", {arm}" if index else "", points))
+    return [
+        Curve(
+            variant(replace(look_of(*kind), label=_CHANGES[kind[0]]), suffix, bool(suffix)), points
+        )
+        for kind, suffix, points in curves
+        if points
+    ]

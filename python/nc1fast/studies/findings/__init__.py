@@ -1,18 +1,29 @@
 """Findings: statements on the rows of a table, counted over cells, in words; the kit that every study uses.
 
 summary -> rules: numbers to verdicts, in one place -> compare: rows to judged cells -> words: cells to sentences ->
-finding: a judged statement, and a line of the report's first table. `checks` holds the findings that any table supports;
-what a study itself claims stands in its folder of `nc1fast.studies.library`.
+finding: a judged statement, and a line of the report's first screen. `checks` and `depth` hold the findings that any table
+supports; what a study itself claims stands in its folder of `nc1fast.studies.library`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import checks
+from nc1fast.studies.findings import checks, depth
+from nc1fast.studies.findings.answer import Answer, AnswerCell, AnswerRow, AnswerTable
 from nc1fast.studies.findings.compare import CellVerdict, compare, pooled
 from nc1fast.studies.findings.finding import Claim, Finding
-from nc1fast.studies.findings.rules import AGREE, DEPENDS, DIFFER, EQUAL, FAILS, HOLDS, UNDEFINED
+from nc1fast.studies.findings.rules import (
+    DEPENDS,
+    DIFFERENT,
+    EQUAL,
+    FAILS,
+    HOLDS,
+    SAME,
+    TOO_FEW,
+    UNDECIDED,
+    UNDEFINED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,13 +31,19 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 __all__ = [
-    "AGREE",
     "DEPENDS",
-    "DIFFER",
+    "DIFFERENT",
     "EQUAL",
     "FAILS",
     "HOLDS",
+    "SAME",
+    "TOO_FEW",
+    "UNDECIDED",
     "UNDEFINED",
+    "Answer",
+    "AnswerCell",
+    "AnswerRow",
+    "AnswerTable",
     "CellVerdict",
     "Claim",
     "Finding",
@@ -39,7 +56,9 @@ __all__ = [
 
 def common(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     """The sections of a report on any table: theory and depth where there are such rows, and unusual values."""
-    return present({"Findings": [checks.theory(rows), checks.depth(rows), checks.unusual(rows)]})
+    return present(
+        {"Findings": [checks.theory(rows), depth.over_depth(rows), checks.unusual(rows)]}
+    )
 
 
 def present(told: Mapping[str, Sequence[Finding | None]]) -> list[tuple[str, list[Finding]]]:

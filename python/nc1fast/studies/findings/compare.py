@@ -6,19 +6,16 @@ A cell is a data set (name, N, d0, class sizes) with the columns that the two si
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from nc1fast.studies.findings.rules import (
-    UNDEFINED,
-    Interval,
-    at_least,
-    ratio_interval,
-)
-from nc1fast.studies.summary import CELL, distinct, median, paired, select
+from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.rules import TOO_FEW, UNDEFINED, Interval, at_least, ratio_interval
+from nc1fast.studies.summary import CELL, distinct, grouped, key, paired, select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nc1fast.studies.findings.rules import Pairs, Rule
     from nc1fast.studies.tidy import Row
@@ -31,11 +28,11 @@ class CellVerdict:
     Attributes
     ----------
     cell : dict
-        The columns that the two sides share, and the arm of the first.
+        The columns that the two sides share, and those of the first that are free.
     verdict : str
         One of those of `nc1fast.studies.findings.rules`.
     n_agree : int
-        Repeats whose own verdict is that of the cell.
+        Repeats whose own word is that of the cell.
     ratios : dict of int to float
         NC1(first)/NC1(second) by repeat; NaN where one of the two is not positive.
     """
@@ -52,8 +49,8 @@ class CellVerdict:
 
     @property
     def ratio(self) -> float:
-        """Median of the ratios; NaN if any of them is undefined."""
-        return median(self.ratios.values()) if self._defined else math.nan
+        """Geometric mean of the ratios; NaN if any of them is undefined."""
+        return self.interval.middle
 
     @property
     def ratio_min(self) -> float:
@@ -67,7 +64,7 @@ class CellVerdict:
 
     @property
     def interval(self) -> Interval:
-        """Geometric mean of the ratios, with its interval over the repeats."""
+        """Geometric mean of the ratios, with Student's interval of the mean logarithm over the repeats."""
         return ratio_interval(self.ratios.values() if self._defined else ())
 
     @property
@@ -92,7 +89,8 @@ def compare(
     ----------
     first, second : sequence of Row
     free : sequence of str
-        Columns of `CELL` in which the two sides are meant to differ.
+        Columns of `CELL` in which the two sides are meant to differ. Rows of `first` that differ in them, as networks of two
+        widths, are cells of their own; of several such rows of `second` the first counts.
     rule : callable, default at_least
         Judges the pairs of a cell; the default judges the claim NC1(first) >= NC1(second).
     arms : {"once", "each", "within"}, default "once"
@@ -119,20 +117,47 @@ def changes(
     ]
 
 
-def pooled(cells: Sequence[CellVerdict]) -> Interval:
-    """Median ratio over the cells, with its interval over the repeats that they have in common.
+def same_data(
+    cells: Sequence[CellVerdict], others: Sequence[CellVerdict], *columns: str
+) -> list[CellVerdict]:
+    """Cells whose data, and whose values in further columns, occur among those of others."""
+    names = ("dataset", "N", "d0", "sizes", *columns)
+    known = {key(other.cell, names) for other in others}
+    return [cell for cell in cells if key(cell.cell, names) in known]
 
-    Each repeat gives one median over the cells, and these medians are independent. Cells with a single repeat are left out
-    if others have more; if none has, there is no interval.
+
+def pooled(cells: Sequence[CellVerdict]) -> Interval:
+    """Geometric mean of the ratios over cells and repeats, with its interval over the repeats that the cells have in common.
+
+    Each repeat gives one mean logarithm over the cells; these means are independent, and the interval is Student's. Cells
+    with too few repeats for a word are left out if others have enough, and those with a single one if others have more.
+    Without two repeats in common there is no interval.
     """
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
-    known = [cell for cell in known if cell.n > 1] or known
+    known = next(
+        (c for fewest in (rules.FEWEST, 2, 1) if (c := [k for k in known if k.n >= fewest])), []
+    )
     if not known:
         return Interval(math.nan, math.nan, math.nan, 0)
     common = sorted(set.intersection(*(set(cell.ratios) for cell in known)))
     if len(common) < 2:
-        return Interval(median(cell.ratio for cell in known), math.nan, math.nan, len(common))
-    return ratio_interval(median(cell.ratios[repeat] for cell in known) for repeat in common)
+        return Interval(_geometric_mean(c.ratio for c in known), math.nan, math.nan, len(common))
+    return ratio_interval(_geometric_mean(c.ratios[repeat] for c in known) for repeat in common)
+
+
+def together(cells: Sequence[CellVerdict]) -> str:
+    """Verdict of the claim that two random numbers are the same on all cells, by the rule of that name."""
+    decided = [cell for cell in cells if cell.verdict not in (TOO_FEW, UNDEFINED)]
+    if not decided:
+        return TOO_FEW if any(cell.verdict == TOO_FEW for cell in cells) else UNDEFINED
+    level = 1 - (1 - rules.TOGETHER) / len(decided)
+    words = [rules.nearness(ratio_interval(cell.ratios.values(), level)) for cell in decided]
+    mean = pooled(decided)
+    return rules.together(rules.nearness(mean) if mean.n >= rules.FEWEST else TOO_FEW, words)
+
+
+def _geometric_mean(values: Iterable[float]) -> float:
+    return math.exp(statistics.fmean(map(math.log, values)))
 
 
 def _cells(
@@ -145,8 +170,9 @@ def _cells(
             yield from _cells(select(first, arm=arm), partners, free, "once")
         return
     columns = [name for name in CELL if name not in (*free, "arm")]
-    for cell, pairs in paired(first, second, columns):
-        yield {"arm": pairs[0][0]["arm"], **cell}, pairs
+    for own, members in grouped(first, free):
+        for cell, pairs in paired(members, second, columns):
+            yield {"arm": pairs[0][0]["arm"], **cell, **own}, pairs
 
 
 def _finite(pairs: Pairs) -> Pairs:

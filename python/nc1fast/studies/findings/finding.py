@@ -1,16 +1,16 @@
-"""`Finding`, a judged statement on the rows of a table, and `Claim`, its line in the report's first table."""
+"""`Finding`, a judged statement on the rows of a table, and `Claim`, its line on the report's first screen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.compare import pooled
-from nc1fast.studies.findings.rules import DEPENDS, DIFFER, IN_FAVOUR, overall
-from nc1fast.studies.findings.words import by, share, show
+from nc1fast.studies.findings.compare import together
+from nc1fast.studies.findings.rules import overall
+from nc1fast.studies.findings.words import ABSENT, counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nc1fast.studies.findings.compare import CellVerdict
 
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the report's first table: a published claim, beside the released code and a control.
+    """One line of the report's first screen: a published claim, its verdict and one number; the rest is folded.
 
     Attributes
     ----------
@@ -53,25 +53,20 @@ class Claim:
         Its number: A1, A2, ...
     finding : Finding
         Statement, verdict and cells.
-    ratio : str
-        Median paired ratio with its interval; one for each data set if the verdict depends on the data.
-    held : str
-        Cells where it holds, of all that can be compared; likewise.
-    released : str
-        The same comparison with the numbers of the released code.
-    control : str
-        The same comparison with shuffled labels.
-    why : str
-        Why the released code gives something else, or that it does not.
+    counts : dict of str to int
+        Number of cells with each word, for the words that occur.
+    number : str
+        What the cells say in one line: the mean of their ratios with its interval if they are to be one number, and else the
+        range of each data set.
+    details : tuple of str
+        Sentences: the same comparison with the released code, with shuffled labels, and why they differ.
     """
 
     letter: str
     finding: Finding
-    ratio: str
-    held: str
-    released: str
-    control: str
-    why: str
+    counts: Mapping[str, int]
+    number: str
+    details: tuple[str, ...]
 
 
 def judged(
@@ -82,30 +77,24 @@ def judged(
     sentences: Sequence[str],
     cells: Sequence[CellVerdict],
 ) -> Finding:
-    """A finding whose verdict follows from those of its cells."""
+    """A finding on exact numbers, whose verdict follows from the words of its cells."""
     verdict = overall(cell.verdict for cell in cells)
     return Finding(key, title, claim, verdict, ratio_name, tuple(sentences), tuple(cells))
 
 
-def line(
-    letter: str,
-    finding: Finding,
-    *,
-    released: str,
-    control: str,
-    why: str,
-    differing: bool = False,
-) -> Claim:
-    """A claim whose ratio and counts come from the cells of its finding.
+def estimated(
+    key: str,
+    title: str,
+    claim: str,
+    ratio_name: str,
+    sentences: Sequence[str],
+    cells: Sequence[CellVerdict],
+) -> Finding:
+    """A finding that random numbers are the same, judged on their mean over all cells and on the cells together."""
+    return Finding(key, title, claim, together(cells), ratio_name, tuple(sentences), tuple(cells))
 
-    With `differing` the claim is that two numbers differ, and cells in which they do are counted. Then, and if the verdict
-    depends on the data, there is one ratio and one count for each data set.
-    """
-    groups = by(finding.cells, "dataset")
-    if len(groups) < 2 or not (differing or finding.verdict == DEPENDS):
-        groups = [("", list(finding.cells))]
-    counted = (DIFFER,) if differing else IN_FAVOUR
-    ratio = "; ".join(f"{name} {show(pooled(cells))}".strip() for name, cells in groups)
-    held = "; ".join(f"{name} {share(cells, counted)}".strip() for name, cells in groups)
-    held = f"differ in {held}" if differing else held
-    return Claim(letter, finding, ratio, held, released, control, why)
+
+def line(letter: str, finding: Finding, number: str, details: Sequence[str]) -> Claim:
+    """A claim whose counts come from the cells of its finding."""
+    cells = finding.cells
+    return Claim(letter, finding, counts(cells), number if cells else ABSENT, tuple(details))

@@ -1,4 +1,8 @@
-"""Verdicts, counts and ratios in words, for the sentences of findings."""
+"""Verdicts, counts and ratios in words, for the sentences of findings.
+
+A ratio is a geometric mean; in brackets stands its 95 % Student interval over the repeats. Extremes over unlike cells are
+a range, "from .. to ..", and never an interval.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,19 @@ import math
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.compare import pooled
-from nc1fast.studies.findings.rules import AGREE, DIFFER, EQUAL, FAILS, HOLDS, UNDEFINED, Interval
+from nc1fast.studies.findings.rules import (
+    DIFFERENT,
+    EQUAL,
+    FAILS,
+    FEWEST,
+    HOLDS,
+    SAME,
+    TOO_FEW,
+    UNDECIDED,
+    UNDEFINED,
+    WORDS,
+    Interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,21 +30,29 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings.compare import CellVerdict
 
 ABSENT = "not in this table"
+_MOST_DECIMALS = 5
 _COUNTED = {
     HOLDS: "holds in",
     EQUAL: "is equal within the error bound in",
-    AGREE: "agree in",
     FAILS: "fails in",
-    DIFFER: "differ in",
+    SAME: "is the same in",
+    DIFFERENT: "is different in",
+    UNDECIDED: "is undecided in",
+    TOO_FEW: "has too few repeats in",
     UNDEFINED: "cannot be compared in",
 }
+
+
+def counts(cells: Sequence[CellVerdict]) -> dict[str, int]:
+    """Number of cells with each word, in the order of the rules; words that no cell has are left out."""
+    number = {word: sum(cell.verdict == word for cell in cells) for word in WORDS}
+    return {word: k for word, k in number.items() if k}
 
 
 def count(cells: Sequence[CellVerdict]) -> str:
     """Counts of the verdicts: "holds in 18 of 20 cells and is equal within the error bound in 2"."""
     n = len(cells)
-    number = {verdict: sum(c.verdict == verdict for c in cells) for verdict in _COUNTED}
-    parts = [f"{_COUNTED[verdict]} {k}" for verdict, k in number.items() if k]
+    parts = [f"{_COUNTED[word]} {k}" for word, k in counts(cells).items()]
     if len(parts) == 1:
         whole = {1: "the one cell", 2: "both cells"}.get(n, f"all {n} cells")
         return f"{parts[0].rpartition(' ')[0]} {whole}"
@@ -37,34 +61,68 @@ def count(cells: Sequence[CellVerdict]) -> str:
 
 
 def show(interval: Interval) -> str:
-    """An interval to three digits: "0.613 (0.601 to 0.625)", or its middle alone."""
+    """An interval to the digits that its width deserves, "0.613 (0.601 to 0.625)"; without a width its middle alone."""
+    if math.isnan(interval.middle):
+        return "undefined"
     if math.isnan(interval.low):
         return f"{interval.middle:.3g}"
-    return f"{interval.middle:.3g} ({interval.low:.3g} to {interval.high:.3g})"
+    n = _decimals(interval)
+    middle, low, high = (f"{end:.{n}f}" for end in (interval.middle, interval.low, interval.high))
+    return f"{interval.middle:.6g}" if low == high else f"{middle} ({low} to {high})"
 
 
-def tally(cells: Sequence[CellVerdict], prefix: str = "") -> str:
-    """Count and ratio for the first table: "erf: holds in 21 of 61 cells; ratio 0.99 (0.98 to 1)"."""
-    if not cells:
-        return ABSENT
-    return f"{prefix}{count(cells)}; ratio {show(pooled(cells))}"
+def _decimals(interval: Interval) -> int:
+    """Decimals that give the half width one digit, or two that begin with 1 or 2, and the lower end two; at most five."""
+    reach, low = (interval.high - interval.low) / 2, abs(interval.low)
+    if reach <= 0:
+        return _MOST_DECIMALS
+    exponent = math.floor(math.log10(reach))
+    decimals = (1 if reach < 3 * 10.0**exponent else 0) - exponent
+    if low:
+        decimals = max(decimals, 1 - math.floor(math.log10(low)))
+    return min(max(decimals, 0), _MOST_DECIMALS)
 
 
-def share(cells: Sequence[CellVerdict], verdicts: Sequence[str]) -> str:
-    """Number of cells with one of the verdicts, of all that can be compared: "18 of 20"."""
-    known = [cell for cell in cells if cell.verdict != UNDEFINED]
-    return f"{sum(c.verdict in verdicts for c in known)} of {len(known)}"
+def tally(cells: Sequence[CellVerdict]) -> str:
+    """Count and range for the details of a claim: "holds in 21 of 61 cells and fails in 40; ratio from 0.9 to 1.4 ..."."""
+    return f"{count(cells)}; ratio {extremes(cells)}" if cells else ABSENT
+
+
+def extremes(cells: Sequence[CellVerdict]) -> str:
+    """The range of the cells' ratios, "from 0.406 to 0.861 over the cells"; that of a single cell with its interval."""
+    known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    if not known:
+        return "undefined"
+    if len(known) == 1:
+        return show(known[0].interval)
+    low, high = (f"{end(cell.ratio for cell in known):.3g}" for end in (min, max))
+    return f"{low} in all cells" if low == high else f"from {low} to {high} over the cells"
+
+
+def ranges(cells: Sequence[CellVerdict], prefix: str = "") -> str:
+    """The range of each data set: "D1: from 1 to 3.95 over the cells; D2: from 1 to 3.26 over the cells"."""
+    return "; ".join(f"{prefix}{name}: {extremes(own)}" for name, own in by(cells, "dataset"))
+
+
+def average(cells: Sequence[CellVerdict]) -> str:
+    """The mean over like cells with its interval, then their range: "0.995 (0.988 to 1.001) in the mean, from 0.9 to 1.1 ..."."""
+    known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    if len(known) < 2:
+        return extremes(cells)
+    powered = sum(cell.n >= FEWEST for cell in known)
+    which = ""
+    if 0 < powered < len(known):
+        which = f" of the {powered} cell{'s' * (powered > 1)} with {FEWEST} repeats or more"
+    return f"{show(pooled(cells))} in the mean{which}, {extremes(cells)}"
 
 
 def ratio_words(cells: Sequence[CellVerdict]) -> str:
-    """The median ratio with its interval over the repeats, and its range over the cells."""
-    known = [c.ratio for c in cells if not math.isnan(c.ratio)]
+    """The ratio at each d0 with its interval, then the range over the cells if there are more of these than of d0."""
+    known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if not known:
-        return "the ratio is not defined"
-    middle = f"median ratio {show(pooled(cells))}"
-    if len(known) == 1:
-        return middle
-    return f"{middle}, from {min(known):.3g} to {max(known):.3g} over the cells"
+        return "ratio undefined"
+    told = f"ratio {along_d0(known)}"
+    return f"{told}, {extremes(known)}" if len(known) > len(by_d0(known)) else told
 
 
 def each(cells: Sequence[CellVerdict], *columns: str) -> list[str]:
@@ -76,8 +134,8 @@ def each(cells: Sequence[CellVerdict], *columns: str) -> list[str]:
 
 
 def subject(cells: Sequence[CellVerdict]) -> str:
-    """Subject of the sentence of a count: "it" (a claim, which holds) or "the two" (numbers, which agree)."""
-    return "the two" if {c.verdict for c in cells} & {AGREE, DIFFER} else "it"
+    """Subject of the sentence of a count: "it" (an order, which holds) or "NC1" (which is the same, or is not)."""
+    return "it" if {cell.verdict for cell in cells} & {HOLDS, EQUAL, FAILS} else "NC1"
 
 
 def by(cells: Iterable[CellVerdict], *columns: str) -> list[tuple[str, list[CellVerdict]]]:
@@ -98,13 +156,13 @@ def by_d0(cells: Iterable[CellVerdict]) -> list[tuple[int, list[CellVerdict]]]:
 
 
 def along_d0(cells: Iterable[CellVerdict]) -> str:
-    """Pooled ratios at each d0: "0.998 (0.997 to 0.999) at d₀ = 1, ..."."""
+    """Mean ratios at each d0: "0.998 (0.997 to 0.999) at d₀ = 1, ..."."""
     return ", ".join(f"{show(pooled(group))} at d₀ = {d0}" for d0, group in by_d0(cells))
 
 
 def where(cells: Sequence[CellVerdict]) -> str:
-    """A sentence with the d0 where a claim fails or numbers differ; empty if that is all cells or none."""
-    for verdict, words in ((FAILS, "It fails"), (DIFFER, "They differ")):
+    """A sentence with the d0 where a claim fails or NC1 is different; empty if that is all cells or none."""
+    for verdict, words in ((FAILS, "It fails"), (DIFFERENT, "It is different")):
         found = [d0 for d0, group in by_d0(cells) if any(c.verdict == verdict for c in group)]
         if found and not all(c.verdict == verdict for c in cells):
             return f" {words} at d₀ = {', '.join(map(str, found))}."
@@ -116,4 +174,4 @@ def repeats(cells: Sequence[CellVerdict]) -> str:
     split = sum(c.n_agree < c.n for c in cells)
     if not split:
         return "Within each cell all repeats agree."
-    return f"The repeats of {split} of the {len(cells)} cells do not all agree with their cell."
+    return f"In {split} of the {len(cells)} cells not all repeats agree."

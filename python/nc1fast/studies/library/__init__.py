@@ -5,15 +5,15 @@ A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line i
 
 from __future__ import annotations
 
-from nc1fast.studies.library import paper
+from nc1fast.studies.library import data, paper
 from nc1fast.studies.library.entry import BuiltIn
 
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
 
-STUDIES: dict[str, BuiltIn] = {"paper": paper.STUDY}
-_DEFAULT = "paper"  # for a study of the user's own, and for a table without provenance
+STUDIES: dict[str, BuiltIn] = {"paper": paper.STUDY, "data": data.STUDY}
+_OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
 
 def told_as(name: str) -> BuiltIn:
-    """The built-in study whose findings and figures a table gets: the one of that name, else the paper."""
-    return STUDIES.get(name, STUDIES[_DEFAULT])
+    """The built-in study of that name, for any other name that of data, and for none, as of a bare CSV file, the paper."""
+    return STUDIES.get(name or _WITHOUT_PROVENANCE, STUDIES[_OF_THE_USER])

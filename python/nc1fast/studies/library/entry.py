@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.abc import Traversable
 
+    from nc1fast.studies.description import Study
     from nc1fast.studies.figures import Drawing
-    from nc1fast.studies.findings import Claim, Finding
+    from nc1fast.studies.findings import Answer, Claim, Finding
     from nc1fast.studies.tidy import Row
 
 
@@ -21,6 +22,12 @@ def no_claims(rows: Sequence[Row]) -> list[Claim]:
     """The claims of a study that makes none."""
     del rows
     return []
+
+
+def no_answer(rows: Sequence[Row]) -> Answer | None:
+    """The answer of a study that asks no question."""
+    del rows
+    return None
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,18 @@ class BuiltIn:
         The findings in the order in which they should be read; default: `nc1fast.studies.findings.common`.
     draw : callable(rows, series) -> list of Drawing
         Default: the figures that any table supports.
+    answer : callable(rows) -> Answer or None
+        The first screen of the report; default: none.
+    fit : callable(study, source, networks=) -> Study, optional
+        Puts a data set of the user in the place of those of a preset; None for a study of data of its own.
     """
 
     folder: Traversable
     claims: Callable[[Sequence[Row]], list[Claim]] = no_claims
     sections: Callable[[Sequence[Row]], list[tuple[str, list[Finding]]]] = common
     draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]] = figures.draw
+    answer: Callable[[Sequence[Row]], Answer | None] = no_answer
+    fit: Callable[..., Study] | None = None
 
     def presets(self) -> list[str]:
         """Names of the presets, sorted."""

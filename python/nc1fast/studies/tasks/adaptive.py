@@ -121,10 +121,7 @@ class AdaptiveTask:
 
     def compute(self, data: DrawnData) -> Outcome:
         """Solve for the kernel, then measure it under the true labels."""
-        Y = data.targets(self.entry.targets)
-        if self.entry.shuffled:
-            words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
-            Y = Y[np.random.default_rng(words).permutation(len(Y))]
+        Y = self.targets(data)
         settings = {} if self.entry.released else {"multistart": self.entry.multistart}
         solution, seconds = attempt(solve, self.entry, data, Y, self.activation, **settings)
         if isinstance(solution, str):
@@ -148,6 +145,14 @@ class AdaptiveTask:
             if data.shows("sigma", self.activation):
                 shown += sigma(self.named, solution.sigma)
         return Outcome(rows, shown)
+
+    def targets(self, data: DrawnData) -> NDArray[np.float64]:
+        """The targets (n_samples, n_outputs) on one data set, permuted where the labels are shuffled."""
+        Y = data.targets(self.entry.targets)
+        if not self.entry.shuffled:
+            return Y
+        words = np.random.SeedSequence((data.seed, zlib.crc32(b"shuffled")))
+        return Y[np.random.default_rng(words).permutation(len(Y))]
 
     def _search(self, solution: Any, answers: Sequence[Any], convention: str) -> Row:
         """Columns of the search for the lowest F; `answers` has the collapse of each branch."""

@@ -97,9 +97,10 @@ class Kernels(Entry):
 
 @dataclass(frozen=True)
 class KernelTask:
-    """The data themselves, then all kernels of an arm; every arm has this task."""
+    """The data themselves, then all kernels of an arm, exactly or to a relative tolerance; every arm has this task."""
 
     entries: tuple[Kernels, ...]
+    tolerance: float | None = None
 
     name = "kernels"
     libraries = ()
@@ -136,7 +137,10 @@ class KernelTask:
         """Each kernel with its result, or the reason why there is none, and the seconds of its pass."""
         pairs = self.pairs()
         streamed = [k for _, k in pairs if not isinstance(k, ReleasedErfNTK)]
-        together, seconds = data.collapse(streamed) if streamed else ([], 0.0)
+        options: dict[str, Any] = {}
+        if self.tolerance is not None:
+            options = {"method": "auto", "tolerance": self.tolerance, "seed": data.seed}
+        together, seconds = data.collapse(streamed, **options) if streamed else ([], 0.0)
         answers = iter(() if isinstance(together, str) else together)
         for named, kernel in pairs:
             if isinstance(kernel, ReleasedErfNTK):
@@ -144,7 +148,7 @@ class KernelTask:
             elif isinstance(
                 together, str
             ):  # one kernel is at fault; the others still have an answer
-                yield named, kernel, *data.collapse(kernel)
+                yield named, kernel, *data.collapse(kernel, **options)
             else:
                 yield named, kernel, next(answers), seconds
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FAILED = "failed: "  # begins the status of a row whose NC1 could not be computed
 # Settings of every measurement; `Collapse.under` gives the other conventions.
 MEASURED = {"convention": "papyan", "statistics": "sums"}
+_DEVIATIONS = 5  # of an estimate: its bound is exceeded with a probability below 1e-6
 Answer: TypeAlias = "Collapse | str"  # or the reason why there is none
 
 
@@ -91,9 +92,16 @@ def numbers(result: Any, note: str = "") -> Row:
     told = table.status(result.nc1)
     return {
         "nc1": result.nc1,
-        "error_bound": getattr(result, "error_bound", math.nan),
+        "error_bound": _bound(result),
         "trace_within": result.trace_within,
         "trace_between": result.trace_between,
         **table.NO_SEARCH,
         "status": told if not note else note if told == "ok" else f"{note}; {told}",
     }
+
+
+def _bound(result: Any) -> float:
+    """The bound on the rounding error, or that of an estimate: five of its standard errors."""
+    bound = float(getattr(result, "error_bound", math.nan))
+    scatter = getattr(result, "standard_error", None)
+    return _DEVIATIONS * float(scatter) if math.isinf(bound) and scatter is not None else bound

@@ -6,8 +6,8 @@ from importlib import resources
 
 from nc1fast.studies.library.entry import BuiltIn
 from nc1fast.studies.library.paper.figures import draw
-from nc1fast.studies.library.paper.findings import claims, findings, sections
+from nc1fast.studies.library.paper.findings import answer, claims, findings, sections
 
-__all__ = ["STUDY", "claims", "draw", "findings", "sections"]
+__all__ = ["STUDY", "answer", "claims", "draw", "findings", "sections"]
 
-STUDY = BuiltIn(resources.files(__package__), claims, sections, draw)
+STUDY = BuiltIn(resources.files(__package__), claims, sections, draw, answer)

@@ -1,17 +1,18 @@
-"""The figures of the published comparison: those of any table, and its counter-examples."""
+"""The figures of the published comparison: its answer first, those of any table, and its counter-examples last."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from nc1fast.studies import figures
-from nc1fast.studies.figures.curves import RANGES, Curve, activations, ratios, written
+from nc1fast.studies.figures import collapse
+from nc1fast.studies.figures.curves import Curve, activations, levels, ratios, written
 from nc1fast.studies.figures.drawing import Drawing
-from nc1fast.studies.figures.looks import look_of, model_of, of_activation
-from nc1fast.studies.figures.panels import Panel
+from nc1fast.studies.figures.looks import look_of, model_of, of_activation, variant
+from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.figures.points import dotted
 from nc1fast.studies.library.paper.findings.pairings import COUNTER
-from nc1fast.studies.summary import DATA, select
+from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,10 +20,62 @@ if TYPE_CHECKING:
     from nc1fast.studies.figures.looks import Look
     from nc1fast.studies.tidy import Row
 
+_BALANCED, _MATCHED = "balanced", "matched"
+# (arm, model, state, name after that of the model) of the curves of the answer
+_ANSWER = (
+    (_BALANCED, "network", "end", ""),
+    (_BALANCED, "NNGP", "", ""),
+    (_BALANCED, "NTK", "", ""),
+    (_BALANCED, "NTK of the network", "", ""),
+    (_BALANCED, "AdaptiveKernel", "", ", published prior"),
+    (_MATCHED, "AdaptiveKernel", "", ", matched prior"),
+    (_MATCHED, "mean field", "", ", matched prior"),
+)
+
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """All figures, as `nc1fast.studies.figures.draw`; the counter-examples come last, in a figure of their own."""
-    return figures.draw(rows, series, own=(counter_examples,), aside=(COUNTER,))
+    """All figures, as `nc1fast.studies.figures.draw`, with the answer first and the counter-examples last."""
+    return figures.draw(rows, series, lead=lead, own=(counter_examples,), aside=(COUNTER,))
+
+
+def lead(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """The figure of the answer where networks stand beside kernels, else that of any table."""
+    drawings = list(answer(rows))
+    yield from drawings or collapse.overview(select(rows, lambda row: row["arm"] != COUNTER))
+
+
+def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """NC1 of trained erf networks and of every kernel that might explain them, against d0, at the largest N of all."""
+    some = select(
+        rows, lambda row: row["arm"] in (_BALANCED, _MATCHED) and row["activation"] == "erf"
+    )
+    drawn_rows: list[Row] = []
+    panels = []
+    for group, members in grouped(some, ("dataset",)):
+        shared = set.intersection(
+            *(set(distinct(of_arm, "N")) for _, of_arm in grouped(members, ("arm",)))
+        )
+        if not shared or not select(members, model="network", state="end"):
+            continue
+        curves = []
+        for arm, model, state, suffix in _ANSWER:
+            of_curve = select(members, arm=arm, state=state, N=max(shared))
+            of_curve = [row for row in of_curve if model_of(row) == model]
+            points = sorted(levels(of_curve, "d0"), key=lambda point: point.x)
+            look = variant(look_of(model, state), suffix, arm == _MATCHED)
+            curves += [Curve(look, points)] if points else []
+            drawn_rows += of_curve
+        panels.append(Panel(f"{group['dataset']}, N = {max(shared)}", curves))
+    if not panels or len(distinct(drawn_rows, "d0")) < 2:
+        return
+    caption = (
+        "NC1 of trained erf networks, and of the kernels that might explain them, against the number of features d₀. A "
+        "kernel explains the networks where its curve runs along theirs. Published prior: that of the published adaptive "
+        "kernel; matched prior: the prior and the noise of the networks."
+        f"{collapse.repeats(drawn_rows)}{collapse.setting(drawn_rows)}"
+    )
+    sheet = Sheet([panels], collapse.FEATURES, collapse.NC1, height=3.8)
+    yield Drawing("overview", caption, drawn(sheet))
 
 
 def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
@@ -47,10 +100,11 @@ def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
     strokes = " Vertical strokes: the ratio of the expected values."
     caption = (
         "Gaussian mixtures outside the published data. NC1(NTK)/NC1(NNGP): right of the line at 1 the NTK is not more "
-        "collapsed than the NNGP. NC1(erf)/NC1(ReLU): left of the line at 1 erf gives lower NC1 than ReLU. "
-        f"{RANGES}.{strokes if select(some, state='theory') else ''}"
+        "collapsed than the NNGP. NC1(erf)/NC1(ReLU): left of the line at 1 erf gives lower NC1 than ReLU."
+        f"{strokes if select(some, state='theory') else ''}"
     )
-    yield Drawing("counter-examples", caption, dotted(panels, [1.0, 1.0]))
+    looks = list(dict.fromkeys(curve.look for panel in panels for curve in panel.curves))
+    yield Drawing("counter-examples", caption, dotted(panels, [1.0, 1.0], looks))
 
 
 def _ratio_panel(

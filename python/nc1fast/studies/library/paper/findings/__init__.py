@@ -1,17 +1,26 @@
-"""The findings on the published comparison: four claims of its abstract, the released code, other data.
+"""The findings on the published comparison: the answer, four claims of its abstract, the released code, other data.
 
 pairings: rows to judged cells, which rows stand against which. Above it one module per subject: claims (A1, A2, A4),
-adaptive (A3), differences (from the released code) with imbalance (its class weights), beyond (other data). First comes
-what stands, then what differs from the released code.
+adaptive (A3) with branches (its several solutions), differences (from the released code) with imbalance (its class weights),
+beyond (other data), equilibrium (mean field beside Langevin networks), sizes (deeper networks, and their widths). First
+comes what stands, then what differs from the released code. nearness: trained networks beside the kernels on their data;
+above it the answer to the question of the title.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import checks, present
-from nc1fast.studies.library.paper.findings import adaptive, beyond, differences
+from nc1fast.studies.findings import checks, depth, present
+from nc1fast.studies.library.paper.findings import (
+    adaptive,
+    beyond,
+    differences,
+    equilibrium,
+    sizes,
+)
 from nc1fast.studies.library.paper.findings import claims as _claims
+from nc1fast.studies.library.paper.findings.answer import answer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +28,15 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings import Claim, Finding
     from nc1fast.studies.tidy import Row
 
-__all__ = ["claims", "findings", "sections"]
+__all__ = ["answer", "claims", "findings", "sections"]
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """Lines of the report's first table; a claim without rows is not comparable."""
+    """The four claims of the abstract, one line each; a claim without rows is not comparable."""
     return [
         _claims.kernel_decides(rows),
         _claims.ntk_against_nngp(rows),
-        adaptive.below_nngp(rows),
-        adaptive.need_not_follow(rows),
+        adaptive.adaptive_kernel(rows),
         _claims.erf_against_relu(rows),
     ]
 
@@ -45,7 +53,13 @@ def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
             checks.unusual(rows),
         ],
         "Outside the published data": [*beyond.counter_examples(rows), *beyond.other_data(rows)],
-        "Beside the claims": [checks.theory(rows), checks.depth(rows)],
+        "Beside the claims": [
+            equilibrium.mean_field(rows),
+            sizes.deeper(rows),
+            sizes.widths(rows),
+            checks.theory(rows),
+            depth.over_depth(rows),
+        ],
     }
     return present(told)
 

@@ -1,26 +1,26 @@
-"""The claim A3: the adaptive kernel against the NNGP, against trained networks, and against shuffled labels."""
+"""The claim A3: the adaptive kernel against the NNGP and against trained networks, under two priors."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.compare import pooled
-from nc1fast.studies.findings.finding import Finding, judged, line
-from nc1fast.studies.findings.rules import may_differ
+from nc1fast.studies.findings.finding import Finding, line
+from nc1fast.studies.findings.rules import overall
 from nc1fast.studies.findings.words import (
     ABSENT,
     along_d0,
     by,
+    by_d0,
     count,
     each,
+    extremes,
+    ranges,
     repeats,
-    show,
     tally,
 )
 from nc1fast.studies.library.paper.findings import pairings
-from nc1fast.studies.summary import distinct, key, select
+from nc1fast.studies.library.paper.findings.branches import branches
+from nc1fast.studies.summary import key, select
 from nc1fast.studies.table import RELEASED_ADAPTIVE
 
 if TYPE_CHECKING:
@@ -28,39 +28,120 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.findings.compare import CellVerdict
     from nc1fast.studies.findings.finding import Claim
-    from nc1fast.studies.findings.rules import Interval
     from nc1fast.studies.tidy import Row
 
+NEEDS_BOTH = "needs both priors"
+_TITLE = (
+    "The adaptive kernel is more collapsed than the NNGP, but need not follow the trained network"
+)
 
-def below_nngp(rows: Sequence[Row]) -> Claim:
-    """A3, level: the adaptive kernel is more collapsed than the NNGP."""
-    name = "NC1(adaptive)/NC1(NNGP)"
+
+def adaptive_kernel(rows: Sequence[Row]) -> Claim:
+    """A3: the adaptive kernel is more collapsed than the NNGP (judged), and need not follow the network (told).
+
+    There is no verdict without the adaptive kernels of both priors, the published one and that of the networks.
+    """
     noisy = pairings.langevin_arms(rows)
-    published = select(pairings.published(rows), lambda row: row["arm"] not in noisy)
-    cells = pairings.adaptive_against_nngp(published)
-    sentences = []
-    if cells:
-        noise = distinct(select(published, model="AdaptiveKernel"), "noise")
-        sentences = [f"Over all published data it {count(cells)}."]
-        sentences += each(cells, "arm", "dataset")
-        sentences += [
-            f"The noise, which decides the answer, is {', '.join(f'{value:g}' for value in noise)}.",
-            repeats(cells),
-            *_unconverged(published),
-        ]
-    finding = judged(
+    published = pairings.published(rows)
+    quiet = select(published, lambda row: row["arm"] not in noisy)
+    cells = pairings.adaptive_against_nngp(quiet)
+    priors = _by_prior(cells)
+    both = all(priors.values())
+    verdict = overall(cell.verdict for cell in cells)
+    finding = Finding(
         "a3",
-        "The adaptive kernel is more collapsed than the NNGP",
-        "NC1(adaptive kernel) ≤ NC1(NNGP), the adaptive kernel from equations in which the labels enter (erf).",
-        name,
-        sentences,
-        cells,
+        _TITLE,
+        "NC1(adaptive kernel) ≤ NC1(NNGP), the adaptive kernel from equations in which the labels enter (erf), under the "
+        "published prior and noise, and under those of the trained networks.",
+        verdict if both or not cells else NEEDS_BOTH,
+        "NC1(adaptive)/NC1(NNGP)",
+        tuple(_sentences(quiet, priors) + _trend(published)) if cells else (),
+        tuple(cells),
     )
-    released = pairings.adaptive_against_nngp(published, RELEASED_ADAPTIVE)
-    shuffled = pairings.shuffled_against_true(published)
-    why = "Its term with the labels carries the noise where 1/noise² belongs: the labels hardly enter."
-    control = f"shuffled/true ratio {show(pooled(shuffled))}" if shuffled else ABSENT
-    return line("A3", finding, released=tally(released), control=control, why=why)
+    told = [ranges(members, f"{name}, ") for name, members in priors.items() if members]
+    return line("A3", finding, "; ".join(told), _details(quiet))
+
+
+def _by_prior(cells: Sequence[CellVerdict]) -> dict[str, list[CellVerdict]]:
+    """The cells of the published prior, and of that of the networks."""
+    return {
+        "published prior": [c for c in cells if c.cell["arm"] != pairings.MATCHED],
+        "matched prior": [c for c in cells if c.cell["arm"] == pairings.MATCHED],
+    }
+
+
+def _sentences(rows: Sequence[Row], priors: dict[str, list[CellVerdict]]) -> list[str]:
+    """The level under each prior, and where the prior decides it."""
+    sentences = []
+    for name, cells in priors.items():
+        for _, members in by(cells, "noise", "weight_variance"):
+            prior = "noise {noise:g}, variances {weight_variance}".format_map(members[0].cell)
+            sentences.append(f"{name.capitalize()} ({prior}): it {count(members)}.")
+            sentences += each(members, "arm", "dataset")
+        if not cells:
+            sentences.append(f"{name.capitalize()}: {ABSENT}.")
+    published, matched = priors.values()
+    if published and matched:
+        sentences.append(_turned(published, matched))
+    cells = [*published, *matched]
+    return [*sentences, repeats(cells), *_unconverged(rows), *branches(rows)]
+
+
+def _turned(published: Sequence[CellVerdict], matched: Sequence[CellVerdict]) -> str:
+    """Where the verdict depends on the prior: the d0 at which the words of cells on the same data differ."""
+    beside = {_data(cell): cell.verdict for cell in reversed(published)}  # the first arm counts
+    shared = [cell for cell in matched if _data(cell) in beside]
+    turned = [cell for cell in shared if beside[_data(cell)] != cell.verdict]
+    if not shared:
+        return "The two priors have no data in common."
+    where = "; ".join(
+        f"{dataset} at d₀ = {', '.join(str(d0) for d0, _ in by_d0(cells))}"
+        for dataset, cells in by(turned, "dataset")
+    )
+    told = (
+        f"The prior decides the verdict in {len(turned)} of the {len(shared)} cells that have both"
+    )
+    return f"{told} ({where})." if turned else f"{told}."
+
+
+def _trend(rows: Sequence[Row]) -> list[str]:
+    """How far networks move beside the adaptive kernel of each prior, for each arm of networks."""
+    moved = pairings.network_end_against_start(rows)
+    beside = {
+        "the published prior": pairings.network_against_adaptive(rows),
+        "the matched prior": pairings.network_against_adaptive(rows, matched=True),
+    }
+    noisy = pairings.langevin_arms(rows)
+    sentences = []
+    columns = ("arm", "dataset", "activation")
+    for group, networks in by(moved, *columns):
+        compared = {
+            ("its own prior" if networks[0].cell["arm"] in noisy else prior): members
+            for prior, cells in beside.items()
+            if (members := dict(by(cells, *columns)).get(group))
+        }
+        told = [f"{prior}, this change {count(members)}" for prior, members in compared.items()]
+        if told:
+            sentences.append(
+                f"{group}: NC1(T)/NC1(0) of the network is {along_d0(networks)}. Beside NC1(adaptive)/NC1(NNGP) of "
+                f"{'; beside that of '.join(told)}."
+            )
+    return sentences
+
+
+def _details(rows: Sequence[Row]) -> list[str]:
+    """The same comparison with the released code and with shuffled labels, and why they differ."""
+    released = pairings.adaptive_against_nngp(rows, RELEASED_ADAPTIVE)
+    shuffled = pairings.shuffled_against_true(rows)
+    control = f"NC1(shuffled)/NC1(true) {extremes(shuffled)}" if shuffled else ABSENT
+    return [
+        f"Released code: {tally(released)}.",
+        f"Shuffled labels: {control}.",
+        (
+            "In the released equations the term with the labels carries the noise where 1/noise² belongs, so that the labels "
+            "hardly enter."
+        ),
+    ]
 
 
 def _unconverged(rows: Sequence[Row]) -> list[str]:
@@ -73,67 +154,5 @@ def _unconverged(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def need_not_follow(rows: Sequence[Row]) -> Claim:
-    """A3, trend: the adaptive kernel may not follow the trained network."""
-    published = pairings.published(rows)
-    cells = pairings.network_against_adaptive(published)
-    finding = Finding(
-        "a3-trend",
-        "The adaptive kernel need not follow the trained network",
-        "NC1(T)/NC1(0) of a network and NC1(adaptive)/NC1(NNGP) on the same data differ by more than 5 % in "
-        "more cells than chance explains.",
-        may_differ(cell.verdict for cell in cells),
-        "NC1(T)/NC1(0) over NC1(adaptive)/NC1(NNGP)",
-        tuple(_trend_sentences(published, cells)),
-        tuple(cells),
-    )
-    released = pairings.network_against_adaptive(published, RELEASED_ADAPTIVE)
-    why = "Training and equations have different priors and noise."
-    if pairings.langevin_arms(published):
-        why += " The Langevin arm gives them the same."
-    return line(
-        "A3", finding, released=tally(released), control="as above", why=why, differing=True
-    )
-
-
-def _trend_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
-    """Sentences for each arm: how far networks move, how far kernels do, and whether the two agree."""
-    sentences = []
-    moved, lowered = pairings.network_end_against_start(rows), pairings.adaptive_against_nngp(rows)
-    for name, members in by(cells, "arm", "dataset", "activation"):
-        arm = members[0].cell["arm"]
-        networks = _same_data(moved, members, "arm", "activation")
-        partners = pairings.adaptive_arms(rows, arm)
-        kernels = _same_data(lowered, members, "activation")
-        kernels = [cell for cell in kernels if cell.cell["arm"] in partners]
-        sentences.append(
-            f"{name}: the two {count(members)}. NC1(T)/NC1(0) of the network is {along_d0(networks)}; "
-            f"NC1(adaptive)/NC1(NNGP) is {along_d0(kernels)}."
-        )
-        if arm in pairings.langevin_arms(rows):
-            sentences.append(
-                f"{name}: trained by Langevin noise under the prior and the noise of the adaptive kernel, log NC1 of "
-                f"the networks changes {_times(pooled(networks), pooled(kernels))} times as much as that from the "
-                "NNGP to the adaptive kernel (medians over the cells)."
-            )
-    return sentences
-
-
-def _same_data(
-    cells: Sequence[CellVerdict], others: Sequence[CellVerdict], *columns: str
-) -> list[CellVerdict]:
-    """Cells whose data and further columns occur among those of others."""
-    names = ("dataset", "N", "d0", "sizes", *columns)
-    known = {key(other.cell, names) for other in others}
-    return [cell for cell in cells if key(cell.cell, names) in known]
-
-
-def _times(moved: Interval, goal: Interval) -> str:
-    """Quotient of the logarithms of two ratios, with the interval of the first."""
-    whole = math.log(goal.middle)
-    if not whole:
-        return "infinitely many"
-    low, high = sorted(math.log(end) / whole for end in (moved.low, moved.high))
-    return show(
-        dataclasses.replace(moved, middle=math.log(moved.middle) / whole, low=low, high=high)
-    )
+def _data(cell: CellVerdict) -> tuple[object, ...]:
+    return key(cell.cell, ("dataset", "N", "d0", "sizes", "activation"))

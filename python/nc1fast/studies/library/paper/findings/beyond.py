@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.finding import Finding, judged
+from nc1fast.studies.findings.finding import Finding, estimated, judged
 from nc1fast.studies.findings.words import each
 from nc1fast.studies.library.paper.findings import pairings
 
@@ -71,7 +71,7 @@ def other_data(rows: Sequence[Row]) -> list[Finding]:
 
 def _findings(rows: Sequence[Row], key: str, title: str, scope: str) -> list[Finding]:
     return [
-        judged(
+        (estimated if short == "a3-trend" else judged)(
             f"{key}-{short}",
             f"{title}: {words}",
             f"{claim}, {scope}.",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.checks import LIMITING
 from nc1fast.studies.findings.finding import Finding, judged
-from nc1fast.studies.findings.words import along_d0, by, count, each, ratio_words
+from nc1fast.studies.findings.rules import HOLDS
+from nc1fast.studies.findings.words import average, by, count, counts, each, extremes, ratio_words
 from nc1fast.studies.library.paper.findings import pairings
 from nc1fast.studies.library.paper.findings.imbalance import convention_sentences
 from nc1fast.studies.summary import select
@@ -33,18 +35,23 @@ def released_erf_ntk(rows: Sequence[Row]) -> Finding | None:
     cells = pairings.released_ntk_against_nngp(some)
     if not cells:
         return None
-    name = "NC1(released erf NTK)/NC1(NNGP)"
     right = pairings.ntk_against_nngp(select(some, activation="erf"))
+    lower = pairings.ntk_against_released(some)
     return judged(
         "released-ntk",
-        "The erf NTK of the released code",
+        f"The released code's erf NTK has an NC1 lower than that of the NTK by a factor {extremes(lower)}"
+        if lower
+        else "The erf NTK of the released code",
         "NC1(NTK) ≥ NC1(NNGP), with the erf NTK that the released code gives.",
-        name,
+        "NC1(released erf NTK)/NC1(NNGP)",
         (
             f"With the erf NTK as defined, NC1(NTK) ≥ NC1(NNGP) {count(right)}.",
             f"With the erf NTK that the released code gives, the same comparison {count(cells)}.",
             *each(cells, "dataset"),
-            f"NC1(NTK)/NC1(released erf NTK): {ratio_words(pairings.ntk_against_released(some))}.",
+            *(
+                f"{group}: NC1(NTK)/NC1(released erf NTK), {ratio_words(members)}."
+                for group, members in by(lower, "dataset")
+            ),
             DOT_PRODUCT,
         ),
         cells,
@@ -55,11 +62,12 @@ def conventions(rows: Sequence[Row]) -> Finding | None:
     """D-4: one kernel under the two definitions of NC1 that the released code uses."""
     kernels = select(rows, lambda row: row["model"] in LIMITING, state="")
     cells = pairings.released_against_probe(kernels)
-    if not cells:
+    known = [cell.ratio for cell in cells if not math.isnan(cell.ratio)]
+    if not known:
         return None
     return judged(
         "conventions",
-        "Class weights under imbalance",
+        f"The definition alone changes NC1 by up to {max(max(r, 1 / r) for r in known):.2g} times",
         "NC1 of one kernel is the same under the released code's kernel formula ('released') and under the "
         "definition of its network curves ('probe'), within 5 %.",
         "NC1('released')/NC1('probe')",
@@ -74,25 +82,23 @@ def shuffled_labels(rows: Sequence[Row]) -> Finding | None:
     cells = pairings.shuffled_against_true(some)
     if not cells:
         return None
-    name = "NC1(adaptive, shuffled labels)/NC1(adaptive, true labels)"
-    sentences = [f"With the labels in the equations it {count(cells)}."]
-    sentences += each(cells, "dataset")
+    sentences = [f"With the labels in the equations it {count(cells)}.", *each(cells, "dataset")]
     blind = pairings.shuffled_against_true(some, RELEASED_ADAPTIVE)
     lowered = pairings.adaptive_against_nngp(some, RELEASED_ADAPTIVE)
     if blind:
         sentences.append(
-            f"With the released equations, shuffled against true labels: {ratio_words(blind)}."
+            f"With the released equations the ratio of shuffled to true labels is {extremes(blind)}."
         )
     if lowered:
         sentences.append(
-            f"With the released equations and true labels, NC1(adaptive)/NC1(NNGP): {ratio_words(lowered)}. What "
-            "differs from 1 is due to the term without labels."
+            f"With the released equations and true labels NC1(adaptive)/NC1(NNGP) is {extremes(lowered)}. How far it is "
+            "from 1 is due to the term without labels."
         )
     return judged(
         "labels",
-        "Shuffled labels raise the NC1 of the adaptive kernel",
+        f"Shuffled labels raise NC1 of the adaptive kernel in {counts(cells).get(HOLDS, 0)} of {len(cells)} cells",
         "Solved for shuffled labels, the adaptive kernel has a higher NC1 under the true ones.",
-        name,
+        "NC1(adaptive, shuffled labels)/NC1(adaptive, true labels)",
         (*sentences, LABEL_BLIND),
         cells,
     )
@@ -104,22 +110,20 @@ def own_ntk(rows: Sequence[Row]) -> Finding | None:
     cells = pairings.ntk_against_own(some)
     if not cells:
         return None
-    sentences = [
-        f"{activation}: the two {count(members)}; the ratio is {along_d0(members)}."
-        for activation, members in by(cells, "activation")
-    ]
+    sentences = each(cells, "dataset", "activation")
     start, end = pairings.empirical_against_own(some), pairings.empirical_end_against_start(some)
     if start:
         sentences.append(
-            f"The empirical NTK at the start and the NTK of that network {count(start)}; {ratio_words(start)}."
+            "NC1 of the empirical NTK at the start over that of the NTK of that network "
+            f"{count(start)}; the ratio is {average(start)}."
         )
-    if end:
-        sentences.append(
-            f"The empirical NTK at the end over that at the start: {ratio_words(end)}."
-        )
+    sentences += [
+        f"NC1 of the empirical NTK at the end over that at the start, {group}: {ratio_words(members)}."
+        for group, members in by(end, "dataset", "activation")
+    ]
     return judged(
         "own-ntk",
-        "The NTK beside a trained network",
+        f"NC1 of the NTK over that of the trained network's own NTK goes {extremes(cells)}",
         "The NTK in NTK parametrization, without biases, has the NC1 of the NTK of the trained network (standard "
         "parametrization, its width and readout variance, trained biases), within 5 %.",
         "NC1(NTK)/NC1(NTK of that network)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nc1fast.studies.findings.words import by, extremes
 from nc1fast.studies.summary import CELL, distinct, equal_classes, grouped, median, select
 
 if TYPE_CHECKING:
@@ -24,12 +25,10 @@ def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> l
         The comparison of 'released' (upper) with 'probe' (lower).
     """
     sentences = []
-    for sizes in dict.fromkeys(cell.cell["sizes"] for cell in cells):
-        ratios = [cell.ratio for cell in cells if cell.cell["sizes"] == sizes]
+    for sizes, members in by(cells, "sizes"):
         sentences.append(
-            f"Sizes {sizes}: the released kernel formula gives {median(ratios):.3g} times the NC1 of "
-            f"the probe's definition in the median, {min(ratios):.3g} to {max(ratios):.3g} over "
-            f"{len(ratios)} cells{_closed_form(sizes)}."
+            f"Sizes {sizes}: NC1 by the released kernel formula over that by the probe's definition is "
+            f"{extremes(members)}{_closed_form(sizes)}."
         )
     return sentences + _movement(select(rows, arm=cells[0].cell["arm"]))
 
@@ -44,7 +43,7 @@ def _closed_form(sizes: str) -> str:
 
 
 def _movement(rows: Sequence[Row]) -> list[str]:
-    """A sentence on the change of NC1 from equal to the most unequal classes under each convention."""
+    """A sentence on the change of NC1 from equal to the most unequal classes under each convention, as ranges over cells."""
     sizes = distinct(rows, "sizes")
     equal = [s for s in sizes if equal_classes({"sizes": s})]
     if not equal or len(sizes) < 2:
@@ -58,7 +57,10 @@ def _movement(rows: Sequence[Row]) -> list[str]:
             before = median(r["nc1"] for r in select(members, sizes=equal[0]))
             after = median(r["nc1"] for r in select(members, sizes=unequal))
             ratios.append(after / before)
-        told.append(f"{median(ratios):.3g} under '{convention}'")
+        told.append(f"{min(ratios):.3g} to {max(ratios):.3g} under '{convention}'")
     return [
-        f"From sizes {equal[0]} to {unequal} NC1 changes by a median factor of {', '.join(told)}."
+        (
+            f"From sizes {equal[0]} to {unequal} NC1 changes (medians over the draws) by a factor from {', '.join(told)}, over the "
+            "cells."
+        )
     ]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PUBLISHED = ("D1", "D2")  # data sets that the claims are about
 COUNTER = "counter"  # the arm of counter-examples
+MATCHED = "matched"  # the arm whose adaptive kernels have the prior and the noise of the networks
+MEAN_FIELD = "mean field"
 _VARIANCES = ("weight_variance", "bias_variance")
 # Columns free in comparisons of two kernels of the same infinitely wide network.
 _KIND = ("model", "parametrization")
@@ -27,27 +29,49 @@ _ANY = (*_KIND, *_VARIANCES, "width", "noise", "state")
 
 
 def published(rows: Sequence[Row]) -> list[Row]:
-    """Rows of the published data, each arm under its first convention, without depth curves."""
-    return select(_shallow(rows), lambda r: r["dataset"] in PUBLISHED and r["arm"] != COUNTER)
+    """Rows of the published data and networks of one hidden layer and one width, each arm under its first convention."""
+    some = select(rows, lambda r: r["dataset"] in PUBLISHED and r["arm"] != COUNTER)
+    return [row for members in _by_arm(some) if _shallow(members) for row in members]
 
 
 def elsewhere(rows: Sequence[Row]) -> list[Row]:
-    """Likewise of all other data but the counter-examples: real data, and mixtures of the user."""
-    return select(_shallow(rows), lambda r: r["dataset"] not in PUBLISHED and r["arm"] != COUNTER)
+    """Rows of all other data but the counter-examples: real data, and mixtures of the user; likewise under one convention."""
+    some = select(rows, lambda r: r["dataset"] not in PUBLISHED and r["arm"] != COUNTER)
+    return [row for members in _by_arm(some) for row in members]
 
 
 def counter_examples(rows: Sequence[Row]) -> list[Row]:
-    """Likewise of the mixtures chosen as counter-examples."""
-    return select(_shallow(rows), arm=COUNTER)
+    """Rows of the mixtures chosen as counter-examples, under one convention."""
+    return [row for members in _by_arm(select(rows, arm=COUNTER)) for row in members]
 
 
-def _shallow(rows: Sequence[Row]) -> list[Row]:
-    kept = []
-    for _, members in grouped(rows, ("arm",)):
-        limiting = select(members, lambda row: row["model"] in LIMITING)
-        if len(distinct(limiting, "depth")) <= 1:
-            kept += select(members, convention=members[0]["convention"])
-    return kept
+def deeper(rows: Sequence[Row]) -> list[Row]:
+    """Rows of arms in which networks of more than one hidden layer were trained, each arm under its first convention."""
+    deep = {r["arm"] for r in rows if r["model"] == "network" and r["depth"] > 2}
+    return [row for members in _by_arm(rows) if members[0]["arm"] in deep for row in members]
+
+
+def widths(rows: Sequence[Row]) -> list[Row]:
+    """Rows of arms in which networks of several widths were trained, each arm under its first convention."""
+    return [row for members in _by_arm(rows) if _several_widths(members) for row in members]
+
+
+def _by_arm(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each arm under its first convention."""
+    return [
+        select(members, convention=members[0]["convention"])
+        for _, members in grouped(rows, ("arm",))
+    ]
+
+
+def _shallow(rows: Sequence[Row]) -> bool:
+    """Whether the kernels of an arm are all of one hidden layer, and its networks of one width."""
+    limiting = select(rows, lambda row: row["model"] in LIMITING)
+    return all(row["depth"] == 2 for row in limiting) and not _several_widths(rows)
+
+
+def _several_widths(rows: Sequence[Row]) -> bool:
+    return len(distinct(select(rows, model="network"), "width")) > 1
 
 
 def langevin_arms(rows: Sequence[Row]) -> set[str]:
@@ -85,7 +109,7 @@ def released_erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
 
 
 def start_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1 of networks at their start against that of the NNGP, which agree up to the scatter of finite width."""
+    """NC1 of networks at their start against that of the NNGP, which are the same up to the scatter of finite width."""
     start = select(rows, model="network", state="start")
     return compare(start, _kernel(rows, "NNGP"), _ANY, agree)
 
@@ -102,37 +126,49 @@ def shuffled_against_true(rows: Sequence[Row], model: str = "AdaptiveKernel") ->
 
 
 def network_end_against_start(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1 of networks at the end against the start; they agree where training does not move the features."""
+    """NC1 of networks at the end against the start; they are the same where training does not move the features."""
     return compare(*_end_and_start(rows, "network"), ("state",), agree, arms="within")
 
 
 def network_against_adaptive(
-    rows: Sequence[Row], model: str = "AdaptiveKernel"
+    rows: Sequence[Row], model: str = "AdaptiveKernel", *, matched: bool = False
 ) -> list[CellVerdict]:
-    """NC1(T)/NC1(0) of each network against NC1(adaptive)/NC1(NNGP) on the same data."""
+    """NC1(T)/NC1(0) of each network against NC1(adaptive)/NC1(NNGP) on the same data.
+
+    The adaptive kernels are those of `adaptive_arms`; "mean field" as `model` puts that in their place.
+    """
     moved = changes(*_end_and_start(rows, "network"), ("state",), arms="within")
     kernels = changes(_kernel(rows, model), _kernel(rows, "NNGP"), _ANY, arms="each")
     cells = []
     for group, networks in grouped(moved, ("arm",)):
-        partners = adaptive_arms(rows, group["arm"], model)
+        partners = adaptive_arms(rows, group["arm"], model, matched=matched)
         beside = [row for row in kernels if row["arm"] in partners]
         cells += compare(networks, beside, _ANY, agree)
     return cells
 
 
-def adaptive_arms(rows: Sequence[Row], arm: str, model: str = "AdaptiveKernel") -> set[str]:
+def adaptive_arms(
+    rows: Sequence[Row], arm: str, model: str = "AdaptiveKernel", *, matched: bool = False
+) -> set[str]:
     """Arms whose adaptive kernels are compared with the networks of an arm.
 
-    That is the arm itself or, if it has no adaptive kernels, all others; Langevin arms, which have a noise of their own, are
-    compared with themselves alone.
+    With `matched` that is the arm of the networks' own prior. Otherwise it is the arm itself or, if it has no adaptive
+    kernels, all others. Langevin arms, which have a noise of their own, are compared with themselves alone.
     """
     arms, noisy = {row["arm"] for row in rows if row["model"] == model}, langevin_arms(rows)
-    return {arm} & arms if arm in arms | noisy else arms - noisy
+    if matched:
+        return arms & {MATCHED} - noisy if arm not in noisy else set()
+    return {arm} & arms if arm in arms | noisy else arms - noisy - {MATCHED}
 
 
 def ntk_against_own(rows: Sequence[Row]) -> list[CellVerdict]:
     """NC1 of the NTK in NTK parametrization against that of the NTK of the very network."""
     return compare(_ntk(rows), _ntk(rows, of_network=True), _ANY, alike)
+
+
+def own_ntk_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
+    """The claim NC1(NTK) >= NC1(NNGP) for the NTK of the very network."""
+    return compare(_ntk(rows, of_network=True), _kernel(rows, "NNGP"), _ANY)
 
 
 def empirical_against_own(rows: Sequence[Row]) -> list[CellVerdict]:

@@ -1,0 +1,143 @@
+"""Readers of tables of columns, by pyarrow: Parquet, Arrow (files and streams), Feather, shards of Hugging Face `datasets`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from nc1fast.datasets.csv_table import label_column
+from nc1fast.datasets.damage import malformed, readable
+from nc1fast.datasets.named import DATA_NAMES, inside, listing
+from nc1fast.inputs.readers.members import check_claim
+from nc1fast.support.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    DataAndLabels: TypeAlias = tuple[NDArray[Any], NDArray[Any] | None]
+
+_ARROW_FILE = b"ARROW1"
+
+
+def read_parquet(path: Path, keys: Sequence[str] | None, labels: Any) -> DataAndLabels:
+    """Data (N, ...) and labels (N,) of a Parquet file, the latter None where they are not a column of it."""
+    parquet = require("pyarrow.parquet", "files")
+    with readable(path, "Parquet file"), parquet.ParquetFile(path) as file:
+        data, label = _columns(path, file.schema_arrow, keys, labels)
+        used = [*data, *([] if label is None else [label])]
+        check_claim(8 * file.metadata.num_rows * len(used), str(path))
+        return _arrays(path, file.read(columns=used), data, label)
+
+
+def read_arrow(path: Path, keys: Sequence[str] | None, labels: Any) -> DataAndLabels:
+    """The same of an Arrow file or stream, or a Feather file of version 2."""
+    arrow = require("pyarrow", "files")
+    with readable(path, "Arrow file"), path.open("rb") as file:
+        is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
+        file.seek(0)
+        ipc = arrow.ipc
+        table = (ipc.open_file if is_file else ipc.open_stream)(file).read_all()
+        table.validate(full=True)
+        return _arrays(path, table, *_columns(path, table.schema, keys, labels))
+
+
+def _columns(
+    path: Path, schema: Any, keys: Sequence[str] | None, labels: Any
+) -> tuple[list[str], str | None]:
+    """Names of the columns of the data, and of that of the labels if they are a column."""
+    names = schema.names
+    if keys is not None:
+        several = [name.strip() for name in keys[0].split(",")]
+        for name in (*several, keys[1]):
+            _check_column(path, names, name)
+        return several, keys[1]
+    label: str | None
+    by_place = labels is None or isinstance(labels, int)
+    label = names[label_column(path, names, labels)] if by_place else inside(path, names, labels)
+    others = [name for name in names if name != label]
+    types = require("pyarrow", "files").types
+    lists = [
+        name for name in others if name.lower() in DATA_NAMES and _is_list(types, schema, name)
+    ]
+    if lists:
+        return [min(lists, key=lambda name: DATA_NAMES.index(name.lower()))], label
+    if not others:
+        raise malformed(path, f"has no column of data beside {label!r}")
+    return others, label
+
+
+def _check_column(path: Path, names: Sequence[str], name: str) -> None:
+    if names.count(name) != 1:
+        found = "no column" if name not in names else "more than one column"
+        raise malformed(path, f"{found} {name!r}; {listing(names)}")
+
+
+def _is_list(types: Any, schema: Any, name: str) -> bool:
+    kind = schema.field(name).type
+    kind = getattr(kind, "storage_type", kind)
+    return any(
+        test(kind) for test in (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    )
+
+
+def _arrays(path: Path, table: Any, data: Sequence[str], label: str | None) -> DataAndLabels:
+    """Columns of a table as arrays."""
+    if table.num_rows == 0:
+        raise malformed(path, "has no rows")
+    y = None if label is None else _labels(path, label, table.column(label))
+    columns = [_values(path, name, table.column(name)) for name in data]
+    if len(columns) == 1 and columns[0].ndim > 1:
+        return columns[0], y
+    deep = [name for name, values in zip(data, columns, strict=True) if values.ndim > 1]
+    if deep:
+        raise malformed(
+            path, f"column {deep[0]!r} holds lists beside other columns: name one by keys="
+        )
+    return np.column_stack(columns), y
+
+
+def _values(path: Path, name: str, column: Any) -> NDArray[Any]:
+    """A column of numbers, or of lists of as many in each row, as an array (N, ...)."""
+    arrow = require("pyarrow", "files")
+    compute = require("pyarrow.compute", "files")
+    array = column.combine_chunks()
+    array = array.chunk(0) if isinstance(array, arrow.ChunkedArray) else array
+    sizes = [len(array)]
+    while True:
+        array = getattr(array, "storage", array)
+        if array.null_count:
+            row = compute.index(array.is_null(), True).as_py() // (len(array) // sizes[0])
+            raise malformed(path, f"row {row} (from 0) has no value in column {name!r}")
+        if not hasattr(array, "flatten") or arrow.types.is_struct(array.type):
+            break
+        lengths = compute.list_value_length(array)
+        distinct = compute.unique(lengths).to_pylist()
+        if len(distinct) != 1 or distinct[0] == 0:
+            shown = ", ".join(map(str, sorted(distinct)[:4]))
+            raise malformed(path, f"lists of column {name!r} must have one length, got {shown}")
+        sizes.append(distinct[0])
+        array = array.flatten()
+    numbers = (arrow.types.is_integer, arrow.types.is_floating, arrow.types.is_boolean)
+    if not any(test(array.type) for test in numbers):
+        held = "encoded images or records" if arrow.types.is_struct(array.type) else array.type
+        raise malformed(
+            path, f"column {name!r} holds {held}, numbers are needed: name the columns by keys="
+        )
+    return np.asarray(array.to_numpy(zero_copy_only=False)).reshape(sizes)
+
+
+def _labels(path: Path, name: str, column: Any) -> NDArray[Any]:
+    """A column of labels, numbers or texts; those that a dictionary encodes are written out."""
+    types = require("pyarrow", "files").types
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.null_count:
+        row = require("pyarrow.compute", "files").index(column.is_null(), True).as_py()
+        raise malformed(path, f"row {row} (from 0) has no label in column {name!r}")
+    if any(test(column.type) for test in (types.is_string, types.is_large_string)):
+        return np.array(column.to_pylist(), dtype=str)
+    return np.asarray(column.to_numpy())
