@@ -20,6 +20,7 @@ NAMES = (
     "disk",
     "cluster",
     "accuracy",
+    "sklearn",
     "shortcuts",
     "adaptive",
     "networks",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         estimators,
         networks,
         prediction,
+        sklearn,
         theory,
     )
 
@@ -39,6 +40,7 @@ _ON_DEMAND = (
     "estimators",
     "networks",
     "prediction",
+    "sklearn",
     "theory",
 )  # imported when first named
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "networks",
     "operator",
     "prediction",
+    "sklearn",
     "spectrum",
     "theory",
     "to_table",

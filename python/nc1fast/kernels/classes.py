@@ -7,15 +7,15 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and The
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
-from nc1fast.activations import Activation, as_activation, name_and_parameter, named
+from nc1fast.activations import Activation, as_activation, name_and_parameter, named, traits
 from nc1fast.core.backend import diagonal, gram
 from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
 from nc1fast.core.products import ProductSettings, matvec
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
-from nc1fast.support.arguments import as_count, as_number
+from nc1fast.support.arguments import as_count, as_number, check_choice
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -50,6 +50,27 @@ def per_layer(name: str, value: Any, length: int, check: Any = _variance) -> Per
             )
         return tuple(check(name, v) for v in value)
     return check(name, value)  # type: ignore[no-any-return]
+
+
+def he_variance(activation: Activation) -> float:
+    """The weight variance 1/E phi(u)^2, u ~ N(0, 1), that keeps |x| from layer to layer: 2 for ReLU.
+
+    Raises
+    ------
+    ValueError
+        For an activation outside the ReLU family: no variance keeps every length there.
+
+    Notes
+    -----
+    Source: He et al. (2015), eqs. 10 and 15.
+    """
+    halves = traits(activation).halves
+    if halves is None:
+        raise ValueError(
+            f"weight_variance='he' belongs to the ReLU family (relu, abs, LeakyReLU), got {activation!r}"
+        )
+    odd, even = halves
+    return 1 / (odd**2 + even**2)
 
 
 def spread_over(value: PerLayer, length: int) -> tuple[float, ...]:
@@ -277,7 +298,7 @@ class DeepKernel(Kernel):
 
     activation: Activation
     depth: int = 2
-    weight_variance: PerLayer = 1.0
+    weight_variance: PerLayer | Literal["he"] = 1.0  # a name is replaced by its number
     bias_variance: PerLayer = 0.0
 
     def __post_init__(self) -> None:
@@ -285,13 +306,16 @@ class DeepKernel(Kernel):
         object.__setattr__(
             self, "depth", as_count("depth, of weight layers,", self.depth, 2, _DEEPEST)
         )
+        if isinstance(self.weight_variance, str):
+            check_choice("weight_variance, where it is a name,", self.weight_variance, ("he",))
+            object.__setattr__(self, "weight_variance", he_variance(self.activation))
         for name in ("weight_variance", "bias_variance"):
             object.__setattr__(self, name, per_layer(name, getattr(self, name), self.depth))
 
     @property
     def weight_variances(self) -> tuple[float, ...]:
         """One per layer, from input to output (length `depth`)."""
-        return spread_over(self.weight_variance, self.depth)
+        return spread_over(cast("PerLayer", self.weight_variance), self.depth)
 
     @property
     def bias_variances(self) -> tuple[float, ...]:
@@ -333,7 +357,7 @@ class ConjugateKernel(DeepKernel):
     depth : int, default 2
         Weight layers L >= 2; one hidden layer is depth 2.
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
-        From input to output; the last layer's are ignored.
+        From input to output; the last layer's are ignored. weight_variance="he": `he_variance`, for the ReLU family.
 
     Notes
     -----
@@ -358,6 +382,7 @@ class NNGP(DeepKernel):
     activation : str or LeakyReLU
     depth : int, default 2
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
+        weight_variance="he" as of `ConjugateKernel`.
 
     Notes
     -----
