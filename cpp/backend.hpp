@@ -19,8 +19,7 @@ struct Shared {
   const std::vector<std::int64_t>& begins;
   const Options& options;
   Team& team;
-  const std::vector<ChainSpec>& chains;
-  std::size_t n_kernels;
+  const Kernels& kernels;
   const Scan& scan;
   const Survey& survey;
   std::vector<KernelSums>& sums;
@@ -42,10 +41,10 @@ class Backend {
   virtual std::int64_t row_step() const = 0;  // rows are divided at multiples of this
   // With room for n_rows, of the types that the options of the call ask for.
   virtual std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const = 0;
-  // out (n, m) of the one kernel of `chain`; z.data == nullptr: of X with itself. False when stopped.
-  virtual bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+  // out (n, m) of one kernel, the last of `kernels`; z.data == nullptr: of X with itself. False when stopped.
+  virtual bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                     float* out) const = 0;
-  virtual bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+  virtual bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                     double* out) const = 0;
 };
 

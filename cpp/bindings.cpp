@@ -76,7 +76,7 @@ ProductSums sums_of(Operand& side, py::ssize_t n, py::ssize_t k) {
 }
 
 template <class T>
-void multiply(const py::array& x, const std::optional<py::array>& z, const py::dict& chain, Operand& rows,
+void multiply(const py::array& x, const std::optional<py::array>& z, const py::dict& kernel, Operand& rows,
               Operand& columns, const Dense& factor_scale, int tile_rows, int n_threads, const py::object& progress) {
   const Matrix xm = border::as_matrix(x), zm = z ? border::as_matrix(*z) : Matrix{};
   const py::ssize_t k = factor_scale.size(), n_columns = z ? zm.n : xm.n;
@@ -89,7 +89,7 @@ void multiply(const py::array& x, const std::optional<py::array>& z, const py::d
   if ((z && zm.d != xm.d) || !product.with.of_columns || !product.rows.sums || tile_rows < 1 ||
       tile_rows % kRowStep != 0 || (z && !product.with.of_rows == !!product.columns.sums))
     throw std::invalid_argument("the sides of a product do not fit");
-  const ChainSpec spec = border::as_chain(chain);
+  const Kernels spec = border::as_kernel(kernel);
   const Cpu cpu;
   const Poll poll = border::make_poll(progress);
   const py::gil_scoped_release release;
@@ -127,14 +127,14 @@ PYBIND11_MODULE(_core, m) {
       "(k o A) X for A = scale inverse - factor factor^T (upper triangle of inverse) and the one kernel of a chain.");
   m.def(
       "multiply",
-      [](const py::array& x, const std::optional<py::array>& z, const py::dict& chain, bool single,
+      [](const py::array& x, const std::optional<py::array>& z, const py::dict& kernel, bool single,
          const OperandTuple& rows, const OperandTuple& columns, const Dense& factor_scale, int tile_rows, int n_threads,
          const py::object& progress) {
         Operand of_rows = std::make_from_tuple<Operand>(rows), of_columns = std::make_from_tuple<Operand>(columns);
         const auto run = single ? &multiply<float> : &multiply<double>;
-        run(x, z, chain, of_rows, of_columns, factor_scale, tile_rows, n_threads, progress);
+        run(x, z, kernel, of_rows, of_columns, factor_scale, tile_rows, n_threads, progress);
       },
-      "x"_a, "z"_a, "chain"_a, "single"_a, "rows"_a, "columns"_a, "factor_scale"_a, "tile_rows"_a, "n_threads"_a,
+      "x"_a, "z"_a, "kernel"_a, "single"_a, "rows"_a, "columns"_a, "factor_scale"_a, "tile_rows"_a, "n_threads"_a,
       "progress"_a,
       "Adds K V to the integer sums of the rows, and K^T W to those of the columns: (factors, scales, sums) of each.");
   m.def(

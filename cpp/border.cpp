@@ -47,26 +47,6 @@ Matrix as_stored(const py::object& x, const std::optional<Dense>& factor) {
 
 }  // namespace
 
-ChainSpec as_chain(const py::dict& d) {
-  ChainSpec chain;
-  chain.activation = d["activation"].cast<std::string>();
-  chain.parameter = d["parameter"].cast<double>();
-  chain.weights = d["weights"].cast<std::vector<double>>();
-  chain.biases = d["biases"].cast<std::vector<double>>();
-  chain.tangent = d["tangent"].cast<bool>();
-  chain.theta_scale = d["theta_scale"].cast<double>();
-  chain.theta_offset = d["theta_offset"].cast<double>();
-  chain.coefficients = d["coefficients"].cast<std::vector<std::array<double, 3>>>();
-  for (const auto& [level, tangent, alpha, beta] :
-       d["outputs"].cast<std::vector<std::tuple<int, bool, double, double>>>())
-    chain.outputs.push_back({level, tangent ? Quantity::tangent : Quantity::covariance, alpha, beta});
-  const auto n = std::size_t(chain.n_duals());
-  if (n >= kMaxLevels || chain.weights.size() < std::max<std::size_t>(n, 1) ||
-      chain.biases.size() != chain.weights.size() || (chain.tangent && chain.coefficients.size() < n))
-    throw std::invalid_argument("a chain needs its layers, at most " + std::to_string(kMaxLevels - 1));
-  return chain;
-}
-
 // Signals are looked at and `progress` is called, with the GIL, from the calling thread. A poll may be copied without
 // the GIL: copies share one reference, which goes with the last of them, the caller's.
 Poll make_poll(const py::object& progress) {
@@ -155,31 +135,29 @@ Survey as_survey(const py::dict& d) {
 struct Problem {
   Matrix x;
   std::vector<std::int64_t> sizes;
-  std::vector<ChainSpec> chains;
-  std::size_t n_kernels = 0;
+  Kernels kernels;
   Options options;
 
   Problem(const py::object& x_, const std::optional<Dense>& factor,
           const py::array_t<std::int32_t, py::array::c_style>& classes, std::vector<std::int64_t> sizes_,
-          const std::vector<py::dict>& chains_, Options options_)
-      : x(as_stored(x_, factor)), sizes(std::move(sizes_)), options(std::move(options_)) {
-    for (const py::dict& chain : chains_) {
-      chains.push_back(as_chain(chain));
-      n_kernels += chains.back().outputs.size();
-    }
+          const py::dict& kernels_, Options options_)
+      : x(as_stored(x_, factor)),
+        sizes(std::move(sizes_)),
+        kernels(as_kernels(kernels_)),
+        options(std::move(options_)) {
     std::int64_t n = 0;
     for (const std::int64_t size : sizes) n += size;
     const std::int32_t n_classes = std::int32_t(sizes.size()), *c = classes.data();
-    if (n != classes.size() || n != x.n || chains.empty() || n_kernels == 0 ||
+    if (n != classes.size() || n != x.n || kernels.n_outputs() == 0 ||
         std::any_of(c, c + n, [&](std::int32_t cls) { return cls < 0 || cls >= n_classes; }))
-      throw std::invalid_argument("classes, sizes and chains do not fit");
+      throw std::invalid_argument("classes, sizes and kernels do not fit");
   }
 };
 
 bool fits(const Survey& survey, const Problem& problem) {
   const std::size_t c = problem.sizes.size(), n = problem.options.row_sums ? std::size_t(problem.x.n) : 0;
   const Means& means = survey.means;
-  bool fits = survey.kernels.size() == problem.n_kernels && means.mean.size() == c * std::size_t(problem.x.d) &&
+  bool fits = survey.kernels.size() == problem.kernels.size() && means.mean.size() == c * std::size_t(problem.x.d) &&
               means.norm.size() == c && means.centred.size() == c;
   for (const KernelSurvey& kernel : survey.kernels)
     for (const auto& [name, values] : kSurveyed)
@@ -190,14 +168,13 @@ bool fits(const Survey& survey, const Problem& problem) {
 
 py::dict py_survey(const py::object& x, const std::optional<Dense>& factor,
                    const py::array_t<std::int32_t, py::array::c_style>& classes, const std::vector<std::int64_t>& sizes,
-                   const std::vector<py::dict>& chains, bool single_within, bool single_between, bool row_sums,
-                   int n_threads) {
-  const Problem problem(x, factor, classes, sizes, chains,
+                   const py::dict& kernels, bool single_within, bool single_between, bool row_sums, int n_threads) {
+  const Problem problem(x, factor, classes, sizes, kernels,
                         {single_within, single_between, row_sums, n_threads, 0, make_poll(py::none())});
   Survey out;
   {
     const py::gil_scoped_release release;
-    nc1fast::survey(problem.x, classes.data(), problem.sizes, problem.chains, problem.options, out);
+    nc1fast::survey(problem.x, classes.data(), problem.sizes, problem.kernels, problem.options, out);
   }
   return as_dict(std::move(out));
 }
@@ -221,11 +198,11 @@ std::vector<Rectangle> as_rectangles(const std::vector<std::array<std::int64_t, 
 py::tuple class_sums(const Backend& backend, const py::object& x, const std::optional<Dense>& factor,
                      const py::array_t<std::int64_t, py::array::c_style>& order,
                      const py::array_t<std::int32_t, py::array::c_style>& classes,
-                     const std::vector<std::int64_t>& sizes, const std::vector<py::dict>& chains, bool single_within,
+                     const std::vector<std::int64_t>& sizes, const py::dict& kernels, bool single_within,
                      bool single_between, bool row_sums, int n_threads, const std::optional<py::dict>& given,
                      const std::vector<std::array<std::int64_t, 4>>& rectangles, int tile_panels,
                      const py::object& progress) {
-  const Problem problem(x, factor, classes, sizes, chains,
+  const Problem problem(x, factor, classes, sizes, kernels,
                         {single_within, single_between, row_sums, n_threads, tile_panels, make_poll(progress)});
   const py::ssize_t c = py::ssize_t(sizes.size()), n = problem.x.n;
   const std::vector<Rectangle> parts = as_rectangles(rectangles, n, backend.row_step());
@@ -233,17 +210,19 @@ py::tuple class_sums(const Backend& backend, const py::object& x, const std::opt
   if (order.size() != n || std::any_of(order.data(), order.data() + n, [n](auto r) { return r < 0 || r >= n; }) ||
       (given && !fits(survey, problem)))
     throw std::invalid_argument("order and survey do not fit");
-  std::vector<py::array_t<std::int64_t>> rows;
-  std::vector<std::int64_t*> row_pointers(problem.n_kernels, nullptr);
-  for (std::size_t k = 0; row_sums && k < problem.n_kernels; ++k) {
-    rows.emplace_back(std::vector<py::ssize_t>{c, n});
-    std::fill_n(rows.back().mutable_data(), c * n, std::int64_t(0));
-    row_pointers[k] = rows.back().mutable_data();
+  const std::vector<KernelTraits> traits = traits_of(problem.kernels);
+  std::vector<py::array_t<std::int64_t>> rows(traits.size());
+  std::vector<std::int64_t*> row_pointers(traits.size(), nullptr);
+  for (std::size_t k = 0; k < traits.size(); ++k) {
+    if (!row_sums || !traits[k].summed) continue;
+    rows[k] = py::array_t<std::int64_t>(std::vector<py::ssize_t>{c, n});
+    std::fill_n(rows[k].mutable_data(), c * n, std::int64_t(0));
+    row_pointers[k] = rows[k].mutable_data();
   }
   std::vector<KernelSums> sums;
   {
     const py::gil_scoped_release release;
-    nc1fast::class_sums(backend, problem.x, order.data(), classes.data(), problem.sizes, problem.chains,
+    nc1fast::class_sums(backend, problem.x, order.data(), classes.data(), problem.sizes, problem.kernels,
                         problem.options, parts, survey, sums, row_pointers);
   }
   py::list out;
@@ -271,25 +250,25 @@ py::tuple class_sums(const Backend& backend, const py::object& x, const std::opt
 namespace {
 
 template <class T>
-py::array_t<T> kept(const Backend& backend, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,
+py::array_t<T> kept(const Backend& backend, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
                     const py::object& progress) {
   py::array_t<T> out({x.n, z.data ? z.n : x.n});
   const Poll poll = make_poll(progress);
   T* data = out.mutable_data();
   {
     const py::gil_scoped_release release;
-    backend.gram(x, z, chain, n_threads, poll, data);
+    backend.gram(x, z, kernels, n_threads, poll, data);
   }
   return out;
 }
 
 }  // namespace
 
-py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& chain,
+py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& kernel,
                bool single, int n_threads, const py::object& progress) {
   const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
   if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
-  const ChainSpec spec = as_chain(chain);
+  const Kernels spec = as_kernel(kernel);
   if (single) return kept<float>(backend, xm, zm, spec, n_threads, progress);
   return kept<double>(backend, xm, zm, spec, n_threads, progress);
 }
@@ -328,36 +307,34 @@ void define_common(py::module_& m) {
       PyErr_SetString(PyExc_OSError, read_error.what());
     }
   });
-  m.def("survey", &py_survey, "x"_a, "factor"_a, "classes"_a, "sizes"_a, "chains"_a, "single_within"_a,
+  m.def("survey", &py_survey, "x"_a, "factor"_a, "classes"_a, "sizes"_a, "kernels"_a, "single_within"_a,
         "single_between"_a, "row_sums"_a, "n_threads"_a, "What every part of a pass needs to know about all rows.");
   m.def(
       "row_bytes",
-      [](std::int64_t d, const std::vector<py::dict>& chains, bool single_within, bool single_between, bool row_sums) {
-        std::vector<ChainSpec> specs;
-        for (const py::dict& chain : chains) specs.push_back(as_chain(chain));
-        const RowBytes bytes = row_bytes(d, specs, {single_within, single_between, row_sums, 1, 0, {}});
+      [](std::int64_t d, const py::dict& kernels, bool single_within, bool single_between, bool row_sums) {
+        const RowBytes bytes = row_bytes(d, as_kernels(kernels), {single_within, single_between, row_sums, 1, 0, {}});
         return std::make_pair(bytes.larger, bytes.both);
       },
-      "n_features"_a, "chains"_a, "single_within"_a, "single_between"_a, "row_sums"_a,
+      "n_features"_a, "kernels"_a, "single_within"_a, "single_between"_a, "row_sums"_a,
       "Bytes of a packed row in the larger of the two passes, and in both.");
   m.def(
       "diagonal",
-      [](const py::array& x, const py::dict& chain) {
+      [](const py::array& x, const py::dict& kernel) {
         const Matrix xm = as_matrix(x);
         py::array_t<double> out(xm.n);
-        diagonal(xm, as_chain(chain), 1, out.mutable_data());
+        diagonal(xm, as_kernel(kernel), 1, out.mutable_data());
         return out;
       },
-      "x"_a, "chain"_a, "k(x_i, x_i) of the one kernel of a chain.");
+      "x"_a, "kernel"_a, "k(x_i, x_i) of a kernel.");
   m.def(
       "growth",
-      [](const py::array& x, const py::dict& chain) {
+      [](const py::array& x, const py::dict& kernel) {
         const Matrix xm = as_matrix(x);
         py::array_t<double> out({py::ssize_t(4), py::ssize_t(xm.n)});
-        diagonal(xm, as_chain(chain), 4, out.mutable_data());
+        diagonal(xm, as_kernel(kernel), 4, out.mutable_data());
         return out;
       },
-      "x"_a, "chain"_a, "The same with its error, slope and noise: what bounds on errors of k(x_i, x_j) follow from.");
+      "x"_a, "kernel"_a, "The same with its error, slope and noise: what bounds on errors of k(x_i, x_j) follow from.");
   m.def(
       "duals",
       [](const std::string& activation, double parameter, const Dense& a, const Dense& b, const Dense& c,

@@ -22,16 +22,20 @@ using Dense = py::array_t<double, py::array::c_style>;
 
 Matrix as_matrix(const py::array& x);
 ChainSpec as_chain(const py::dict& d);
+// {"chains": list of chains, "expressions": list of (leaves, terms)}
+Kernels as_kernels(const py::dict& d);
+// One kernel: a chain, or as_kernels of one chain or one expression.
+Kernels as_kernel(const py::dict& d);
 Poll make_poll(const py::object& progress);
 
 py::tuple class_sums(const Backend& backend, const py::object& x, const std::optional<Dense>& factor,
                      const py::array_t<std::int64_t, py::array::c_style>& order,
                      const py::array_t<std::int32_t, py::array::c_style>& classes,
-                     const std::vector<std::int64_t>& sizes, const std::vector<py::dict>& chains, bool single_within,
+                     const std::vector<std::int64_t>& sizes, const py::dict& kernels, bool single_within,
                      bool single_between, bool row_sums, int n_threads, const std::optional<py::dict>& given,
                      const std::vector<std::array<std::int64_t, 4>>& rectangles, int tile_panels,
                      const py::object& progress);
-py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& chain,
+py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& kernel,
                bool single, int n_threads, const py::object& progress);
 std::int64_t row_step(const Backend& backend);
 
@@ -41,12 +45,12 @@ void define_common(py::module_& m);
 // What does: on(f) is f without its backend. `extra`: names of arguments that `on` puts behind those of f.
 template <class On, class... Extra>
 void define(py::module_& m, const On& on, const Extra&... extra) {
-  m.def("class_sums", on(&class_sums), "x"_a, "factor"_a, "order"_a, "classes"_a, "sizes"_a, "chains"_a,
+  m.def("class_sums", on(&class_sums), "x"_a, "factor"_a, "order"_a, "classes"_a, "sizes"_a, "kernels"_a,
         "single_within"_a, "single_between"_a, "row_sums"_a, "n_threads"_a, "survey"_a, "rectangles"_a, "tile_panels"_a,
         "progress"_a, extra...,
-        "The survey, and integer class sums of every kernel of the chains over some rectangles of sorted rows.");
-  m.def("gram", on(&gram), "x"_a, "z"_a, "chain"_a, "single"_a, "n_threads"_a, "progress"_a, extra...,
-        "Gram matrix of the one kernel of a chain.");
+        "The survey, and integer class sums of every kernel over some rectangles of sorted rows.");
+  m.def("gram", on(&gram), "x"_a, "z"_a, "kernel"_a, "single"_a, "n_threads"_a, "progress"_a, extra...,
+        "Gram matrix of a kernel.");
   m.def("row_step", on(&row_step), extra..., "Rows are divided at multiples of this.");
 }
 

@@ -27,12 +27,41 @@ inline OutputList outputs_by_level(const ChainSpec& chain) {
   for (std::size_t o = 0; o < chain.outputs.size(); ++o) {
     const OutputSpec& output = chain.outputs[o];
     list.push_back({output, int(o)});
-    if (chain.root(output)) list.push_back({{output.level, Quantity::sensitivity, 1, 0}, int(o)});
+    if (chain.root(output)) list.push_back({{output.level, Quantity::sensitivity, 1, 0, output.summed}, int(o)});
   }
   std::stable_sort(list.begin(), list.end(),
                    [](const Taken& a, const Taken& b) { return a.spec.level < b.spec.level; });
   return list;
 }
+
+// What sums need to know of a kernel beside its rows. margin: of the sensitivity of an expression, in which errors of
+// its leaves multiply.
+struct KernelTraits {
+  bool summed, root, root_value;
+  double margin;
+};
+
+// Of the outputs of all chains, then of the expressions.
+inline std::vector<KernelTraits> traits_of(const Kernels& kernels) {
+  std::vector<KernelTraits> all;
+  for (const ChainSpec& chain : kernels.chains)
+    for (const OutputSpec& output : chain.outputs)
+      all.push_back({output.summed, chain.root(output), chain.root_value(), 1});
+  for (const ExpressionSpec& expression : kernels.expressions) {
+    KernelTraits traits{true, false, false, 1};
+    for (const int leaf : expression.leaves) {
+      traits.root |= all[std::size_t(leaf)].root;
+      traits.root_value |= all[std::size_t(leaf)].root_value;
+    }
+    for (const Term& term : expression.terms) traits.margin *= term.operation == Operation::product ? 4 : 1;
+    all.push_back(traits);
+  }
+  return all;
+}
+
+// What is kept of the outputs of a row: nothing; k_ii, as forms that are differences and Gram matrices need it; or with
+// it k_ii - k_mm, as D2 of products do.
+enum class Keep { nothing, diagonals, leaves };
 
 // A chain as tiles of type T read it, with the arrays it points to.
 template <class T>
@@ -40,9 +69,9 @@ class ChainStore {
  public:
   Chain<T> chain;
 
-  // d: features of a row. with_diagonals: k_ii is kept, as forms that are differences and Gram matrices need it.
-  ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form,
-             bool with_diagonals, const Packed<T>& packed, int d)
+  // d: features of a row.
+  ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form, Keep keep,
+             const Packed<T>& packed, int d)
       : n_rows_(packed.n_rows), unused_(zeros()) {
     chain.kind = {activation_index(Activations{}, spec.activation.c_str()), form, spec.tangent, spec.n_duals() != 1};
     chain.parameter = spec.parameter;
@@ -53,6 +82,10 @@ class ChainStore {
     chain.noise = T(rounding.noise);
     chain.least = T(rounding.least);
     chain.displacement = T(rounding.displacement / (2 * rounding.noise));
+    for (int l = 0; spec.lift && l < 4; ++l) {
+      lift_[l] = zeros();
+      chain.lift[l] = lift_[l].get();
+    }
     const unsigned fields = stage.fields(within);
     const int n_levels = std::max(1, chain.recursion.n_duals);
     for (int l = 0; l < n_levels; ++l)
@@ -64,9 +97,10 @@ class ChainStore {
     for (std::size_t o = 0; o < list.size(); ++o) {
       const OutputSpec& output = list[o].spec;
       outputs_.push_back({output.level, output.quantity, T(output.alpha), T(output.beta)});
-      const bool sensitivity = output.quantity == Quantity::sensitivity;
-      per_output_.push_back(sensitivity || with_diagonals ? zeros() : Buffer<T>());
-      needs_outputs_ |= sensitivity || with_diagonals;
+      const bool sensitivity = output.quantity == Quantity::sensitivity, kept = sensitivity || keep != Keep::nothing;
+      per_output_.push_back(kept ? zeros() : Buffer<T>());
+      excesses_.push_back(!sensitivity && keep == Keep::leaves ? zeros() : Buffer<T>());
+      needs_outputs_ |= kept;
       diagonals_.push_back(sensitivity ? nullptr : per_output_.back().get());
       sensitivities_.push_back(sensitivity ? per_output_.back().get() : nullptr);
     }
@@ -79,15 +113,25 @@ class ChainStore {
     chain.sensitivities = sensitivities_.data();
   }
 
+  // Output o as a leaf of expressions; `first`: of its outputs in a unit.
+  Leaf<T> leaf(int o, int first) const {
+    const bool root = o + 1 < chain.n_outputs && outputs_[std::size_t(o) + 1].quantity == Quantity::sensitivity;
+    return {first + o, root ? first + o + 1 : -1, per_output_[std::size_t(o)].get(), excesses_[std::size_t(o)].get()};
+  }
+
   // Whether `set` reads the outputs of a row.
   bool needs_outputs() const { return needs_outputs_; }
 
   static std::size_t row_bytes(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within,
-                               bool with_diagonals) {
-    std::size_t arrays = 1;  // unused_
+                               Keep keep) {
+    std::size_t arrays = spec.lift ? 5 : 1;  // unused_
     for (int f = 0; f < kFields; ++f)
       arrays += (stage.fields(within) >> f & 1) * std::size_t(std::max(1, spec.n_duals()));
-    for (const Taken& taken : list) arrays += taken.spec.quantity == Quantity::sensitivity || with_diagonals;
+    for (const Taken& taken : list)
+      arrays += taken.spec.quantity == Quantity::sensitivity ? 1
+                : keep == Keep::nothing                      ? 0
+                : keep == Keep::leaves                       ? 2
+                                                             : 1;
     return arrays * sizeof(T);
   }
 
@@ -96,8 +140,11 @@ class ChainStore {
     for (int l = 0; l < std::max(1, chain.recursion.n_duals); ++l)
       for (const Buffer<T>& field : fields_[l])
         if (T* array = field.get()) array[r] = T(0);
-    for (const Buffer<T>& output : per_output_)
-      if (T* array = output.get()) array[r] = T(0);
+    for (const auto* outputs : {&per_output_, &excesses_})
+      for (const Buffer<T>& output : *outputs)
+        if (T* array = output.get()) array[r] = T(0);
+    for (const Buffer<T>& part : lift_)
+      if (T* array = part.get()) array[r] = T(0);
   }
 
   void set(std::size_t r, const Layer* levels, const OutputRow* kernels, const OutputList& list) {
@@ -109,11 +156,16 @@ class ChainStore {
       for (int f = 0; f < kFields; ++f)
         if (T* array = fields_[l][f].get()) array[r] = T(values[f]);
     }
-    for (std::size_t o = 0; o < list.size(); ++o)
-      if (T* array = per_output_[o].get()) {
-        const OutputRow& kernel = kernels[list[o].kernel];
+    const Link<double>& lift = levels[0].lift;
+    const double parts[4] = {lift.f, lift.g, lift.df, lift.dg};
+    for (int l = 0; l < 4; ++l)
+      if (T* array = lift_[l].get()) array[r] = T(parts[l]);
+    for (std::size_t o = 0; o < list.size(); ++o) {
+      const OutputRow& kernel = kernels[list[o].kernel];
+      if (T* array = per_output_[o].get())
         array[r] = T(list[o].spec.quantity == Quantity::sensitivity ? kernel.mu : kernel.k);
-      }
+      if (T* array = excesses_[o].get()) array[r] = T(kernel.excess);
+    }
   }
 
  private:
@@ -126,7 +178,8 @@ class ChainStore {
   bool needs_outputs_ = false;
   Buffer<T> unused_;
   Buffer<T> fields_[kMaxLevels][kFields];
-  std::vector<Buffer<T>> per_output_;
+  Buffer<T> lift_[4];
+  std::vector<Buffer<T>> per_output_, excesses_;
   std::vector<Output<T>> outputs_;
   std::vector<const T*> diagonals_, sensitivities_;
 };

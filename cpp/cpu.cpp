@@ -15,9 +15,9 @@ constexpr int kMatrixPanels =
     8;  // sides of a tile of a matrix product: it stays in L2 with the panels that it is made of
 
 template <class T>
-bool gram_by(const InstructionSet& set, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,
+bool gram_by(const InstructionSet& set, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
              const Poll& poll, T* out) {
-  KeptTiles<T> tiles(routines<T>(set), x, z, chain, n_threads);
+  KeptTiles<T> tiles(routines<T>(set), x, z, kernels, n_threads);
   GramPass<T>& pass = tiles.rows.pass;
   pass.out = out;
   return tiles.for_each_row_panel(n_threads, poll, [&](const Scratch<T>& scratch, int p) {
@@ -42,19 +42,19 @@ std::unique_ptr<AnyPass> Cpu::pass(const Shared& shared, bool within, std::int64
   return std::make_unique<TilePass<double>>(shared, within, room, set_.f64);
 }
 
-bool Cpu::gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+bool Cpu::gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                float* out) const {
-  return gram_by(set_, x, z, chain, n_threads, poll, out);
+  return gram_by(set_, x, z, kernels, n_threads, poll, out);
 }
-bool Cpu::gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+bool Cpu::gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                double* out) const {
-  return gram_by(set_, x, z, chain, n_threads, poll, out);
+  return gram_by(set_, x, z, kernels, n_threads, poll, out);
 }
 
 bool Cpu::product(const Matrix& x, const ChainSpec& chain, double scale, const double* inverse, const double* factor,
                   int n_outputs, int n_threads, const Poll& poll, double* out) const {
   const Routines<double>& on = set_.f64;
-  const KeptTiles<double> tiles(on, x, {}, chain, n_threads);
+  const KeptTiles<double> tiles(on, x, {}, Kernels{{chain}, {}}, n_threads);
   const GramRows<double>& rows = tiles.rows;
   const std::ptrdiff_t unit = on.stride, stride = (x.d + unit - 1) / unit * unit;
   const std::size_t size = std::size_t(rows.n_row_panels * on.panel * stride);

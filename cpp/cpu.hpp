@@ -30,9 +30,9 @@ class Cpu final : public Backend {
   int tile_panels() const override;
   std::int64_t row_step() const override;
   std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;
-  bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+  bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
             float* out) const override;
-  bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+  bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
             double* out) const override;
 
   // out (n, d) = (k o A) X, A = scale inverse - factor factor^T, for the one kernel of `chain` and float64 rows X; of
@@ -43,7 +43,7 @@ class Cpu final : public Backend {
   // Adds the products of kernel values of rows X and columns Z (z.data == nullptr: X) with numbers to integer sums,
   // which no order changes. False when stopped; throws std::overflow_error where a value is out of its bounds.
   template <class T>
-  bool multiply(const Matrix& x, const Matrix& z, const ChainSpec& chain, const KernelProduct<T>& product,
+  bool multiply(const Matrix& x, const Matrix& z, const Kernels& kernels, const KernelProduct<T>& product,
                 int n_threads, const Poll& poll) const;
 
   // out = A B. False when stopped.

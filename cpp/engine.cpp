@@ -45,9 +45,9 @@ bool run_whole(const Shared& shared, const Sequence& sorted, Survey& survey, Pro
   const Layout first = layout_of(shared, true, {all, all}), second = layout_of(shared, false, {all, all});
   progress.expect(first.n_tiles() + second.n_tiles());
   const auto within = shared.backend.pass(shared, true, all.end), between = shared.backend.pass(shared, false, all.end);
-  Totals totals(survey.kernels, shared.n_kernels, shared.begins, shared.options.row_sums);
+  Totals totals(survey.kernels, shared.kernels.size(), shared.begins, shared.options.row_sums);
   if (!shared.scan.run(sorted, all, 0, {within.get(), between.get()}, &totals, progress.scan())) return false;
-  shared.sums = empty_sums(survey, shared.begins, shared.chains, shared.frame.depth(), shared.options);
+  shared.sums = empty_sums(survey, shared.begins, shared.kernels, shared.frame.depth(), shared.options);
   if (!within->run(first, progress.tiles())) return false;
   progress.finished(first.n_tiles());
   return between->run(second, progress.tiles());
@@ -76,10 +76,10 @@ bool run_rectangles(const Shared& shared, const Sequence& sorted, bool within, c
 }  // namespace
 
 bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* order, const std::int32_t* classes,
-                const std::vector<std::int64_t>& sizes, const std::vector<ChainSpec>& chains, const Options& options,
+                const std::vector<std::int64_t>& sizes, const Kernels& kernels, const Options& options,
                 const std::vector<Rectangle>& rectangles, Survey& survey, std::vector<KernelSums>& sums,
                 const std::vector<std::int64_t*>& row_sums) {
-  const InputLayer layer = InputLayer::of(chains.at(0));
+  const InputLayer layer = InputLayer::of(kernels.chains.at(0));
   const std::vector<std::int64_t> begins = begins_of(sizes);
   const Sequence sorted{x, order, classes, begins}, stored{x, nullptr, classes, begins};
   const Span all{0, sorted.n()};
@@ -92,15 +92,13 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
   } else if (survey.kernels.empty()) {
     Options quiet = options;
     quiet.poll = progress.scan();
-    if (!nc1fast::survey(x, classes, sizes, chains, quiet, survey)) return false;
+    if (!nc1fast::survey(x, classes, sizes, kernels, quiet, survey)) return false;
   }
   const Frame frame{layer, int(x.d), survey.means};
-  const Scan scan(frame, chains, options, team);
-  std::size_t n_kernels = 0;
-  for (const ChainSpec& chain : chains) n_kernels += chain.outputs.size();
-  const Shared shared{backend, frame, begins, options, team, chains, n_kernels, scan, survey, sums, row_sums};
+  const Scan scan(frame, kernels, options, team);
+  const Shared shared{backend, frame, begins, options, team, kernels, scan, survey, sums, row_sums};
   if (whole) return run_whole(shared, sorted, survey, progress);
-  sums = empty_sums(survey, begins, chains, frame.depth(), options);
+  sums = empty_sums(survey, begins, kernels, frame.depth(), options);
   std::int64_t room[2] = {};
   for (const bool within : {true, false})
     for (const Rectangle& rectangle : rectangles) {
@@ -115,12 +113,12 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
   return true;
 }
 
-RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const Options& options) {
-  const int depth = Frame{InputLayer::of(chains.at(0)), int(d), {}}.depth();
+RowBytes row_bytes(std::int64_t d, const Kernels& kernels, const Options& options) {
+  const int depth = Frame{InputLayer::of(kernels.chains.at(0)), int(d), {}}.depth();
   const auto of = [&](bool within) {
     const bool single = within ? options.single_within : options.single_between;
-    return std::int64_t(single ? PackedPass<float>::row_bytes(depth, chains, within, options.row_sums)
-                               : PackedPass<double>::row_bytes(depth, chains, within, options.row_sums));
+    return std::int64_t(single ? PackedPass<float>::row_bytes(depth, kernels, within, options.row_sums)
+                               : PackedPass<double>::row_bytes(depth, kernels, within, options.row_sums));
   };
   const std::int64_t within = of(true), between = of(false);
   return {std::max(within, between), within + between};

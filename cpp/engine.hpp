@@ -31,6 +31,7 @@ struct OutputSpec {
   int level;
   Quantity quantity;  // covariance or tangent
   double alpha, beta;
+  bool summed = true;  // or only a leaf of expressions
 };
 
 // One activation, its layers, and the kernels taken from it. weights, biases: one per layer that is reached.
@@ -42,12 +43,33 @@ struct ChainSpec {
   double theta_scale = 1, theta_offset = 0;         // Theta^0 = scale Sigma^0 + offset
   std::vector<std::array<double, 3>> coefficients;  // (q, one, theta) of Theta^1, Theta^2, ...
   std::vector<OutputSpec> outputs;
+  bool lift = false;  // the rows of its pass are without a bias, which is added to their angles
 
   int n_duals() const;
   // One of its kernels has a root at rho = +-1: rounding errors of the angle are not bounded by those of rho.
   bool root(const OutputSpec& output) const;
   bool root_value() const;  // the root is in the values of a layer: it is passed once in each
   Form distance_form() const;
+};
+
+// A kernel made of kernels of chains: the numbers of its leaves among the outputs of all chains, and what becomes of
+// them.
+struct ExpressionSpec {
+  std::vector<int> leaves;
+  std::vector<Term> terms;
+};
+
+// The kernels of a pass, or of a Gram matrix: those of its chains, then its expressions.
+struct Kernels {
+  std::vector<ChainSpec> chains;
+  std::vector<ExpressionSpec> expressions;
+
+  std::size_t n_outputs() const {  // of all chains
+    std::size_t n = 0;
+    for (const ChainSpec& chain : chains) n += chain.outputs.size();
+    return n;
+  }
+  std::size_t size() const { return n_outputs() + expressions.size(); }
 };
 
 // Called now and then from the calling thread with (done, total); false stops the pass.
@@ -65,6 +87,7 @@ struct Options {
 struct InputLayer {
   double wx = 1, wb = 0;
   static InputLayer of(const ChainSpec& chain) {
+    if (chain.lift) return {1, 0};
     const double weight = chain.weights.at(0), bias = chain.biases.at(0);
     if (weight == 0) return {0, bias > 0 ? 1.0 : 0.0};
     return {1, bias / weight};
@@ -99,7 +122,7 @@ struct Survey {
 // Two scans over X in the order in which it is stored; classes: (N,). False when stopped by poll. Throws
 // std::overflow_error on overflow, std::domain_error where a file holds NaN or Inf.
 bool survey(const Matrix& x, const std::int32_t* classes, const std::vector<std::int64_t>& sizes,
-            const std::vector<ChainSpec>& chains, const Options& options, Survey& out);
+            const Kernels& kernels, const Options& options, Survey& out);
 
 // Sorted rows [begin, end).
 struct Span {
@@ -125,10 +148,11 @@ struct KernelSums {
 
 // The pass over the pairs of some rectangles of sorted rows: order[i] is the caller's row, sizes the rows of each
 // class. `given` is filled if it is empty: for the one rectangle of everything, by the scan that packs the rows.
-// row_sums: per kernel (C, N) zeroed 64-bit integers, or null pointers. Throws as `survey`; false when stopped.
+// row_sums: per kernel (C, N) zeroed 64-bit integers, or null pointers, as where a kernel is not summed. Throws as
+// `survey`; false when stopped.
 class Backend;
 bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* order, const std::int32_t* classes,
-                const std::vector<std::int64_t>& sizes, const std::vector<ChainSpec>& chains, const Options& options,
+                const std::vector<std::int64_t>& sizes, const Kernels& kernels, const Options& options,
                 const std::vector<Rectangle>& rectangles, Survey& given, std::vector<KernelSums>& sums,
                 const std::vector<std::int64_t*>& row_sums);
 
@@ -136,11 +160,11 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
 struct RowBytes {
   std::int64_t larger, both;
 };
-RowBytes row_bytes(std::int64_t d, const std::vector<ChainSpec>& chains, const Options& options);
+RowBytes row_bytes(std::int64_t d, const Kernels& kernels, const Options& options);
 
-// Of the one kernel of `chain` and every row: k_ii, its error, slope and noise, as in OutputRow; the first n_values of
-// them. out: (n_values, n)
-void diagonal(const Matrix& x, const ChainSpec& chain, int n_values, double* out);
+// Of one kernel, the last of `kernels`, and every row: k_ii, its error, slope and noise, as in OutputRow; the first
+// n_values of them. out: (n_values, n)
+void diagonal(const Matrix& x, const Kernels& kernels, int n_values, double* out);
 
 // E[phi(u) phi(v)] and E[phi'(u) phi'(v)] for (u, v) ~ N(0, [[a, c], [c, b]]), with s = sqrt(ab - c^2): n of each.
 // out: (2, n). The derivative of an activation that jumps is 0.

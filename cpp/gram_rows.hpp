@@ -9,6 +9,7 @@
 
 #include "chains.hpp"
 #include "engine.hpp"
+#include "expressions.hpp"
 #include "reader.hpp"
 #include "threads.hpp"
 
@@ -21,14 +22,15 @@ class GramRows {
   using Norms = void (*)(const T*, int, int, T*);
   GramPass<T> pass;
   std::int64_t n_row_panels, n_column_panels;
-  std::size_t n_outputs() const { return list_.size(); }
-  std::size_t n_rows() const { return joint_.n_rows; }  // of the chain's arrays
-  const Packed<T>& rows() const { return rows_; }       // empty where it is symmetric
+  std::size_t n_outputs() const { return n_outputs_; }  // values of a pair that tiles hold at a time
+  std::size_t n_rows() const { return joint_.n_rows; }  // of the chains' arrays
+  std::vector<Chain<T>>& chains() { return chains_; }
+  const Packed<T>& rows() const { return rows_; }  // empty where it is symmetric
   const Packed<T>& columns() const { return columns_; }
 
-  // norms: as Routines::half_norms, or null where the tiles find them themselves.
-  GramRows(int width, Norms norms, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads)
-      : stage_(make_row_stage(chain)), list_(outputs_by_level(chain)), frame_{InputLayer::of(chain), int(x.d), {}} {
+  // Of one kernel, the last of `kernels`. norms: as Routines::half_norms, or null where the tiles find them themselves.
+  GramRows(int width, Norms norms, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads)
+      : kernels_(kernels), frame_{InputLayer::of(kernels.chains.at(0)), int(x.d), {}} {
     const bool symmetric = z.data == nullptr;
     const Matrix& columns = symmetric ? x : z;
     columns_ = Packed<T>(width, frame_.depth(), std::size_t(columns.n));
@@ -45,15 +47,16 @@ class GramRows {
     joint_.displacements = Buffer<T>(joint_.n_rows);
     std::fill_n(joint_.half_norms.get(), joint_.n_rows, T(0.5));
     std::fill_n(joint_.displacements.get(), joint_.n_rows, T(1));
-    store_ = std::make_unique<ChainStore<T>>(chain, list_, *stage_, false, Form::covariance, true, joint_, int(x.d));
-    norms_ = Buffer<T>(joint_.n_rows);
-    std::fill_n(norms_.get(), joint_.n_rows, T(0));
+    add_chains(int(x.d));
+    for (Buffer<T>* values : {&norms_, &diagonal_}) {
+      *values = Buffer<T>(joint_.n_rows);
+      std::fill_n(values->get(), joint_.n_rows, T(0));
+    }
     fill(columns, columns_, 0, symmetric, norms, n_threads);
     if (!symmetric) fill(x, rows_, offset, symmetric, norms, n_threads);
 
     pass.depth = columns_.depth;
     pass.symmetric = symmetric;
-    pass.refine = std::any_of(chain.outputs.begin(), chain.outputs.end(), [&](const auto& o) { return chain.root(o); });
     pass.row_panels = row_side.panels.get();
     pass.column_panels = columns_.panels.get();
     pass.row_half_norms = row_side.half_norms.get();
@@ -62,20 +65,45 @@ class GramRows {
     pass.n_columns = symmetric ? x.n : z.n;
     pass.row_offset = int(offset) / joint_.width;
     pass.norms = norms_.get();
-    pass.chain = store_->chain;
-    for (std::size_t o = 0; o < list_.size(); ++o)
-      if (list_[o].spec.quantity != Quantity::sensitivity) pass.value = int(o);
+    pass.diagonal = diagonal_.get();
+    pass.n_chains = int(chains_.size());
+    pass.chains = chains_.data();
   }
 
  private:
-  // The rows of `x`: packed, and their quantities from row `at` of the store on.
+  void add_chains(int d) {
+    for (const ChainSpec& chain : kernels_.chains) {
+      stages_.push_back(make_row_stage(chain));
+      const OutputList& list = lists_.emplace_back(outputs_by_level(chain));
+      stores_.push_back(std::make_unique<ChainStore<T>>(chain, list, *stages_.back(), false, Form::covariance,
+                                                        Keep::nothing, joint_, d));
+      chains_.push_back(stores_.back()->chain);
+      for (std::size_t o = 0; o < list.size(); ++o, ++n_outputs_) {
+        pass.refine |= chain.root(list[o].spec);
+        if (list[o].spec.quantity == Quantity::sensitivity) continue;
+        pass.value = int(n_outputs_);
+        values_.push_back({list[o].kernel + int(n_kernels_), int(n_outputs_)});
+      }
+      n_kernels_ += chain.outputs.size();
+    }
+    if (kernels_.expressions.empty()) return;
+    const ExpressionSpec& spec = kernels_.expressions.back();
+    for (const int leaf : spec.leaves)
+      for (const auto& [kernel, value] : values_)
+        if (kernel == leaf) leaves_.push_back({value, -1, nullptr, nullptr});
+    pass.expression = {int(spec.terms.size()), spec.terms.data(), leaves_.data(), false, 0};
+    ++n_outputs_;
+  }
+
+  // The rows of `x`: packed, and their quantities from row `at` of the stores on.
   void fill(const Matrix& x, Packed<T>& packed, std::size_t at, bool symmetric, Norms norms, int n_threads) {
     const Reference none;
     const Rounding rounding(sizeof(T) == sizeof(float), frame_.d, frame_.depth());
     parallel_for((x.n + kRowStep - 1) / kRowStep, n_threads, [&](int, std::int64_t item) {
-      const auto own = stage_->clone();
-      std::vector<Layer> levels(std::size_t(store_->chain.recursion.n_duals) + 1);
-      std::vector<OutputRow> kernels(list_.size());
+      std::vector<std::unique_ptr<RowStage>> own;
+      for (const auto& stage : stages_) own.push_back(stage->clone());
+      std::vector<Layer> levels(kMaxLevels + 1);
+      std::vector<OutputRow> outputs(n_kernels_);
       std::vector<double> rows(std::size_t(kRowStep * x.d));
       const std::int64_t first = item * kRowStep, n = std::min(kRowStep, x.n - first);
       RowReader(x).read(nullptr, first, n, rows.data());
@@ -86,23 +114,36 @@ class GramRows {
         const RowInput in = row ? frame_.measure(row, 0) : RowInput{};
         packed.set(r, frame_, false, row, in, 0);
         if (!row) continue;
-        own->layers(in, none, levels.data());
-        own->outputs(in, none, frame_.d, rounding, levels.data(), kernels.data());
-        if (symmetric && !std::isfinite(kernels[0].k))
-          throw std::overflow_error("the kernel overflows on the diagonal");
+        OutputRow* found = outputs.data();
+        for (std::size_t c = 0; c < own.size(); ++c) {
+          own[c]->layers(in, none, levels.data());
+          own[c]->outputs(in, none, frame_.d, rounding, levels.data(), found);
+          stores_[c]->set(at + r, levels.data(), found, lists_[c]);
+          found += kernels_.chains[c].outputs.size();
+        }
+        const double k = kernel_of_row(kernels_, outputs).k;
+        if (symmetric && !std::isfinite(k)) throw std::overflow_error("the kernel overflows on the diagonal");
         norms_[at + r] = T(in.a);
-        store_->set(at + r, levels.data(), kernels.data(), list_);
+        diagonal_[at + r] = T(k);
       }
       if (norms) packed.finish(std::size_t(first), end, norms);
     });
   }
 
-  std::unique_ptr<RowStage> stage_;
-  OutputList list_;
+  struct Value {
+    int kernel, at;
+  };
+  Kernels kernels_;
+  std::vector<std::unique_ptr<RowStage>> stages_;  // per chain
+  std::vector<OutputList> lists_;
   Frame frame_;
   Packed<T> rows_, columns_, joint_;
-  std::unique_ptr<ChainStore<T>> store_;
-  Buffer<T> norms_;
+  std::vector<std::unique_ptr<ChainStore<T>>> stores_;
+  std::vector<Chain<T>> chains_;
+  std::size_t n_outputs_ = 0, n_kernels_ = 0;  // of all chains; an expression has another output
+  std::vector<Value> values_;                  // where those of each kernel of a chain are in a unit
+  std::vector<Leaf<T>> leaves_;
+  Buffer<T> norms_, diagonal_;
 };
 
 }  // namespace nc1fast

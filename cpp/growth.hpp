@@ -111,6 +111,11 @@ Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, 
     if (l > 0) g.noise += kLinkRoundings * a * to_sigma;
   }
   g.slope = std::min(layers[0].variance() * (to_sigma + to_theta * chain.theta_scale), kLargest);
+  if (chain.lift) {  // the correlation is f_i f_j that of the rows without bias, and g_i g_j
+    const double f = layers[0].lift.f;
+    g.noise += kLinkRoundings * g.slope;
+    g.slope *= f * f;
+  }
   g.noise = std::min(g.noise + kLinkRoundings * (to_theta * down.size[0] + g.turn), kLargest);
   g.shift = std::min(g.shift, kLargest);
   g.floor = std::min(g.floor + to_theta * chain.theta_scale, kLargest);

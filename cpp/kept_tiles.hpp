@@ -8,17 +8,17 @@
 
 namespace nc1fast {
 
-// Chords and values of one unit.
+// Chords of one unit, the same of rows with their bias, and values.
 template <class T>
 struct UnitScratch {
   Buffer<T> memory;
   std::vector<T*> values;
   Scratch<T> scratch;
 
-  UnitScratch(int width, std::size_t n_outputs) : memory(std::size_t(width) * std::size_t(width) * (1 + n_outputs)) {
+  UnitScratch(int width, std::size_t n_outputs) : memory(std::size_t(width) * std::size_t(width) * (2 + n_outputs)) {
     const std::size_t unit = std::size_t(width) * std::size_t(width);
-    for (std::size_t o = 0; o < n_outputs; ++o) values.push_back(memory.get() + unit * (o + 1));
-    scratch = {memory.get(), values.data(), nullptr, nullptr};
+    for (std::size_t o = 0; o < n_outputs; ++o) values.push_back(memory.get() + unit * (o + 2));
+    scratch = {memory.get(), memory.get() + unit, values.data(), nullptr, nullptr};
   }
 };
 
@@ -28,9 +28,9 @@ struct KeptTiles {
   const Routines<T>& on;
   GramRows<T> rows;
 
-  KeptTiles(const Routines<T>& on_, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads)
-      : on(on_), rows(on.panel, on.half_norms, x, z, chain, n_threads) {
-    rows.pass.chain.epilogue = on.epilogue(rows.pass.chain.kind);
+  KeptTiles(const Routines<T>& on_, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads)
+      : on(on_), rows(on.panel, on.half_norms, x, z, kernels, n_threads) {
+    for (Chain<T>& chain : rows.chains()) chain.epilogue = on.epilogue(chain.kind);
   }
 
   // work(scratch, p) for every panel of rows, each by one thread. False when stopped.

@@ -78,10 +78,10 @@ class Side {
 }  // namespace
 
 template <class T>
-bool Cpu::multiply(const Matrix& x, const Matrix& z, const ChainSpec& chain, const KernelProduct<T>& product,
+bool Cpu::multiply(const Matrix& x, const Matrix& z, const Kernels& kernels, const KernelProduct<T>& product,
                    int n_threads, const Poll& poll) const {
   const Routines<T>& on = routines<T>(set_);
-  const KeptTiles<T> tiles(on, x, z, chain, n_threads);
+  const KeptTiles<T> tiles(on, x, z, kernels, n_threads);
   const GramPass<T>& pass = tiles.rows.pass;
   const Multiplicands<T>& with = product.with;
   const int panels = product.tile_rows / on.panel;
@@ -122,9 +122,9 @@ bool Cpu::multiply(const Matrix& x, const Matrix& z, const ChainSpec& chain, con
   if (!finite) throw std::overflow_error("the kernel overflows or is not a number for a pair of rows");
   return finished;
 }
-template bool Cpu::multiply(const Matrix&, const Matrix&, const ChainSpec&, const KernelProduct<float>&, int,
+template bool Cpu::multiply(const Matrix&, const Matrix&, const Kernels&, const KernelProduct<float>&, int,
                             const Poll&) const;
-template bool Cpu::multiply(const Matrix&, const Matrix&, const ChainSpec&, const KernelProduct<double>&, int,
+template bool Cpu::multiply(const Matrix&, const Matrix&, const Kernels&, const KernelProduct<double>&, int,
                             const Poll&) const;
 
 }  // namespace nc1fast

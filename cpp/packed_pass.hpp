@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -16,30 +17,35 @@ class PackedPass : public AnyPass {
       : shared_(shared),
         within_(within),
         packed_(shared.backend.panel(sizeof(T) == sizeof(float)), shared.frame.depth(), n_rows),
-        row_scales_(shared.options.row_sums ? n_rows * shared.n_kernels : 0),
+        row_scales_(shared.options.row_sums ? n_rows * shared.kernels.size() : 0),
         ones_(shared.begins.size() - 1, 1.0) {
     int kernel = 0;
-    for (std::size_t c = 0; c < shared.chains.size(); ++c) {
-      const ChainSpec& chain = shared.chains[c];
+    const std::vector<ChainSpec>& chains = shared.kernels.chains;
+    for (std::size_t c = 0; c < chains.size(); ++c) {
+      const ChainSpec& chain = chains[c];
       lists_.push_back(outputs_by_level(chain));
       const Form form = within ? chain.distance_form() : Form::covariance;
       stores_.push_back(std::make_unique<ChainStore<T>>(chain, lists_[c], shared.scan.stage(c), within, form,
-                                                        form == Form::plain_distance, packed_, shared.frame.d));
+                                                        kept(shared.kernels, c, within), packed_, shared.frame.d));
       chains_.push_back(stores_[c]->chain);
-      for (const Taken& taken : lists_[c])
-        outputs_.push_back({kernel + taken.kernel, taken.spec.quantity == Quantity::sensitivity});
+      for (std::size_t o = 0; o < lists_[c].size(); ++o) {
+        const Taken& taken = lists_[c][o];
+        const bool sensitivity = taken.spec.quantity == Quantity::sensitivity;
+        if (!sensitivity) leaf_of_[kernel + taken.kernel] = stores_[c]->leaf(int(o), int(outputs_.size() - o));
+        outputs_.push_back({kernel + taken.kernel, sensitivity, taken.spec.summed});
+      }
       kernel += int(chain.outputs.size());
     }
+    add_expressions();
   }
 
   // Bytes per row, all arrays of a pass together.
-  static std::size_t row_bytes(int depth, const std::vector<ChainSpec>& chains, bool within, bool row_sums) {
-    std::size_t bytes = Packed<T>::row_bytes(depth);
-    for (const ChainSpec& chain : chains) {
-      const bool plain = within && chain.distance_form() == Form::plain_distance;
+  static std::size_t row_bytes(int depth, const Kernels& kernels, bool within, bool row_sums) {
+    std::size_t bytes = Packed<T>::row_bytes(depth) + (row_sums ? sizeof(double) * kernels.size() : 0);
+    for (std::size_t c = 0; c < kernels.chains.size(); ++c) {
+      const ChainSpec& chain = kernels.chains[c];
       const OutputList list = outputs_by_level(chain);
-      bytes += ChainStore<T>::row_bytes(chain, list, *make_row_stage(chain), within, plain);
-      if (row_sums) bytes += sizeof(double) * chain.outputs.size();
+      bytes += ChainStore<T>::row_bytes(chain, list, *make_row_stage(chain), within, kept(kernels, c, within));
     }
     return bytes;
   }
@@ -59,13 +65,37 @@ class PackedPass : public AnyPass {
  protected:
   struct Output {
     int kernel;
-    bool sensitivity;
+    bool sensitivity, summed;
   };
+
+  // What tiles need of the outputs of chain c.
+  static Keep kept(const Kernels& kernels, std::size_t c, bool within) {
+    if (!within) return Keep::nothing;
+    if (!kernels.expressions.empty()) return Keep::leaves;
+    return kernels.chains[c].distance_form() == Form::plain_distance ? Keep::diagonals : Keep::nothing;
+  }
+
+  // The expressions, their leaves among the outputs of the chains, and their own outputs after those.
+  void add_expressions() {
+    const Kernels& kernels = shared_.kernels;
+    int kernel = int(kernels.n_outputs());
+    for (const ExpressionSpec& spec : kernels.expressions) {
+      std::vector<Leaf<T>>& leaves = leaves_.emplace_back();
+      for (const int leaf : spec.leaves) leaves.push_back(leaf_of_.at(leaf));
+      const bool rooted =
+          std::any_of(leaves.begin(), leaves.end(), [](const Leaf<T>& leaf) { return leaf.sensitivity >= 0; });
+      expressions_.push_back(
+          {int(spec.terms.size()), spec.terms.data(), leaves.data(), rooted, T(2 * chains_.at(0).noise)});
+      outputs_.push_back({kernel, false, true});
+      if (rooted) outputs_.push_back({kernel, true, true});
+      ++kernel;
+    }
+  }
 
   // Scales per output; those of rows are copied to where the rows are.
   std::vector<Scales> make_scales(const Layout& layout) {
     const auto copy = [&](const std::vector<double>& from, std::size_t kernel) {
-      double* to = row_scales_.data() + kernel * (row_scales_.size() / shared_.n_kernels);
+      double* to = row_scales_.data() + kernel * (row_scales_.size() / shared_.kernels.size());
       const Span rows = layout.rectangle.rows, columns = layout.rectangle.columns;
       std::copy(from.begin() + rows.begin, from.begin() + rows.end, to);
       if (!layout.rectangle.square())
@@ -77,6 +107,7 @@ class PackedPass : public AnyPass {
       const std::size_t kernel = std::size_t(output.kernel);
       const KernelSums& sums = shared_.sums[kernel];
       Scales& s = scales.emplace_back();
+      if (!output.summed) continue;
       s.block = (output.sensitivity ? sums.sensitivity_exponent : sums.exponent).data();
       if (output.sensitivity || !shared_.options.row_sums) continue;
       s.row = copy(within_ ? shared_.survey.kernels[kernel].row_scale_within : sums.row_scale, kernel);
@@ -99,6 +130,8 @@ class PackedPass : public AnyPass {
     pass.chains = chains_.data();
     pass.scales = scales.data();
     pass.n_outputs = int(scales.size());
+    pass.n_expressions = int(expressions_.size());
+    pass.expressions = expressions_.data();
     return pass;
   }
 
@@ -118,7 +151,10 @@ class PackedPass : public AnyPass {
   std::vector<OutputList> lists_;                       // per chain
   std::vector<std::unique_ptr<ChainStore<T>>> stores_;  // per chain
   std::vector<Chain<T>> chains_;
-  std::vector<Output> outputs_;     // of all chains
+  std::vector<Output> outputs_;               // of all chains, then of the expressions
+  std::map<int, Leaf<T>> leaf_of_;            // by kernel of a chain
+  std::vector<std::vector<Leaf<T>>> leaves_;  // per expression
+  std::vector<Expression<T>> expressions_;
   std::vector<double> row_scales_;  // (kernels, rows)
   std::vector<double> ones_;        // (C,)
 };

@@ -66,17 +66,21 @@ class Stage final : public RowStage {
     // zeros has no angle to others, on which tangent kernels depend.
     const Layer* from = in.centred ? reference.layers.data() : origin_.data();
     const bool measured = form_ != Form::plain_distance && (in.centred || !spec_.tangent);
-    if (measured) distances(in.t_m, rows, from, to_reference_);
+    if (measured)
+      distances(spec_.lift ? lifted_half_chord(rows[0].lift, from[0].lift, in.t_m) : in.t_m, rows, from, to_reference_);
     for (std::size_t o = 0; o < spec_.outputs.size(); ++o) {
       const Growth grown = growth(act_, spec_, spec_.outputs[o], rows, d);
       OutputRow& out = outputs[o];
-      out = {grown.k,     grown.diagonal, grown.slope,           grown.noise,
-             grown.shift, grown.floor,    std::sqrt(grown.turn), grown.k};
+      const double at_reference = in.centred ? reference.k[o] : origin_.empty() ? 0 : origin_k_[o];
+      const double excess =
+          form_ == Form::plain_distance ? grown.k - at_reference : excess_of(spec_.outputs[o], rows, from);
+      out = {grown.k, grown.diagonal, grown.slope,  grown.noise, grown.shift, grown.floor, std::sqrt(grown.turn),
+             grown.k, measured,       at_reference, excess};
       if (!measured) continue;
       const double moved = rounding.displacement * in.displaced;
       out.reference = std::min(std::max(0.0, to_reference_[o]) * (1.01 + 8 * std::sqrt(rounding.noise)) +
                                    8 * moved * (grown.slope * moved + grown.turn),
-                               2.02 * (grown.k + (in.centred ? reference.k[o] : origin_k_[o])));
+                               2.02 * (grown.k + at_reference));
     }
   }
 
@@ -109,6 +113,7 @@ class Stage final : public RowStage {
       Link<double>& link = rows[l].link;
       r.s = s;
       r.ds = ds;
+      if (l == 0) rows[0].lift = lift_of(in, s, reference ? &reference[0] : nullptr);
       if (l == recursion_.n_duals) return;
       act_.row(a, r);
       if constexpr (kIsRectifier<Act>) r.dh = std::sqrt(act_.diagonal) * ds;
@@ -150,6 +155,45 @@ class Stage final : public RowStage {
     }
   }
   static double next_s(const Row<double>& r, double w, double b) { return std::sqrt(w * r.h * r.h + b); }
+
+  // (f, g) = (sqrt(w) |x|, sqrt(b))/s of a row, s^2 = w |x|^2 + b, and its difference from that of the reference, or
+  // from zero where there is none.
+  Link<double> lift_of(const RowInput& in, double s, const Layer* reference) const {
+    if (!(s > 0)) return {0, 1, 0, 1};
+    const double w = spec_.weights[0], b = spec_.biases[0], r = std::sqrt(w * in.a);
+    Link<double> lift{r / s, std::sqrt(b) / s, r / s, std::sqrt(b) / s};
+    if (!reference || !(reference->row.s > 0)) return lift;
+    const double s_m = reference->row.s, r_m = reference->lift.f * s_m;
+    const double da = w * in.da, dr = r + r_m > 0 ? da / (r + r_m) : 0, ds = da / (s + s_m);
+    lift.df = (dr * s_m - r_m * ds) / (s * s_m);
+    lift.dg = -std::sqrt(b) * ds / (s * s_m);
+    return lift;
+  }
+  static double lifted_half_chord(const Link<double>& i, const Link<double>& m, double t) {
+    return half_chord_between(i.df, i.dg) + i.f * m.f * t;
+  }
+
+  // k_ii - k_mm of a kernel whose D2 does not cancel, m the reference row.
+  double excess_of(const OutputSpec& output, const Layer* i, const Layer* m) const {
+    double k = recursion_.theta_scale * i[0].row.ds * (i[0].row.s + m[0].row.s);
+    double at_m = recursion_.theta_scale * m[0].variance() + recursion_.theta_offset;
+    for (int l = 0; l < output.level; ++l) {
+      double value = i[l].row.dh * (i[l].row.h + m[l].row.h), slope = 0;
+      if constexpr (kSame<Act, Erf>) {
+        const auto beta = [](const Row<double>& r) { return std::sqrt(r.o / r.cos_alpha); };
+        value = i[l].row.h * i[l].row.h * i[l].row.dalpha;
+        slope = 4 / math::pi * i[l].row.dbeta * (beta(i[l].row) + beta(m[l].row));
+      }
+      if (output.quantity == Quantity::covariance) {
+        k = output.alpha * value;
+        continue;
+      }
+      const double q = recursion_.q[l], theta = recursion_.theta[l];
+      k = q * value + theta * (k * i[l].diagonal.slope + at_m * slope);
+      at_m = q * m[l].diagonal.value + recursion_.one[l] + theta * at_m * m[l].diagonal.slope;
+    }
+    return k;
+  }
 
   // D2 to the reference row, of the forms that do not cancel.
   void distances(double t, const Layer* i, const Layer* reference, std::vector<double>& out) const {

@@ -10,14 +10,16 @@
 namespace nc1fast {
 
 struct OutputRow {
-  double k;          // k_ii
-  double diagonal;   // its error, in units of 2^-53
-  double slope;      // lambda^2: |dk_ij| <= lambda_i lambda_j |dt| (without the part of a root)
-  double noise;      // nu^2: |dk_ij| <= u nu_i nu_j by the roundings of the recursion,
-  double shift;      // and 2^-53 shift_i shift_j (shift^2) by those of what is known of the row
-  double floor;      // |dk_ij| by the least numbers that tiles know, in units of the smallest normal one
-  double mu;         // root kernels: |dk_ij| <= mu_i mu_j |dtheta|; 0 otherwise
-  double reference;  // bound on D2 to the reference row (to the origin: k_ii)
+  double k;                     // k_ii
+  double diagonal;              // its error, in units of 2^-53
+  double slope;                 // lambda^2: |dk_ij| <= lambda_i lambda_j |dt| (without the part of a root)
+  double noise;                 // nu^2: |dk_ij| <= u nu_i nu_j by the roundings of the recursion,
+  double shift;                 // and 2^-53 shift_i shift_j (shift^2) by those of what is known of the row
+  double floor;                 // |dk_ij| by the least numbers that tiles know, in units of the smallest normal one
+  double mu;                    // root kernels: |dk_ij| <= mu_i mu_j |dtheta|; 0 otherwise
+  double reference;             // bound on D2 to the reference row (to the origin: k_ii)
+  bool measured;                // from a reference row m, not from the origin of feature space
+  double at_reference, excess;  // k_mm, and k_ii - k_mm without cancellation where D2 has none
 };
 
 // E phi^2 and E phi'^2 of a layer.
@@ -30,6 +32,7 @@ struct Layer {
   Row<double> row;
   Link<double> link;
   Diagonal diagonal;
+  Link<double> lift;  // of the input layer: from the row without its bias
   double variance() const { return row.s * row.s; }
 };
 

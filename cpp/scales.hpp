@@ -11,8 +11,8 @@ namespace nc1fast {
 // Of the sum over j in its class of D2_ij: `reference` is D2_im, `total` its sum over the `size` rows of the class.
 double row_scale_within(double reference, double size, double total);
 
-// Sums of every kernel, zero, with their exponents and scales. depth: of a packed row.
+// Sums of every kernel that is summed, zero, with their exponents and scales. depth: of a packed row.
 std::vector<KernelSums> empty_sums(const Survey& survey, const std::vector<std::int64_t>& begins,
-                                   const std::vector<ChainSpec>& chains, int depth, const Options& options);
+                                   const Kernels& kernels, int depth, const Options& options);
 
 }  // namespace nc1fast

@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "expressions.hpp"
 #include "scales.hpp"
 
 namespace nc1fast {
@@ -126,9 +127,9 @@ struct Scan::Worker {
   std::vector<OutputRow> outputs;
 };
 
-Scan::Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Options& options, Team& team)
-    : frame_(frame), chains_(chains), options_(options), team_(team) {
-  for (const ChainSpec& chain : chains) {
+Scan::Scan(const Frame& frame, const Kernels& kernels, const Options& options, Team& team)
+    : frame_(frame), kernels_(kernels), options_(options), team_(team) {
+  for (const ChainSpec& chain : kernels.chains) {
     stages_.push_back(make_row_stage(chain));
     fields_.push_back(stages_.back()->fields(true) | stages_.back()->fields(false));
     references_.emplace_back();
@@ -141,23 +142,35 @@ void Scan::row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t 
   if (totals) totals->set(i, cls, in);
   const bool single = options_.single_within || options_.single_between;
   const Rounding rounding(options_.single_within, frame_.d, frame_.depth());
-  for (std::size_t chain = 0, kernel = 0; chain < chains_.size(); ++chain) {
-    const Reference& reference = references_[chain][cls];
-    const std::size_t n_outputs = chains_[chain].outputs.size();
-    worker.layers.resize(std::size_t(chains_[chain].n_duals()) + 1);
-    worker.outputs.resize(n_outputs);
-    worker.stages[chain]->layers(in, reference, worker.layers.data());
-    check_layers(chains_[chain], in.a, fields_[chain], worker.layers.data(), single);
-    if (with_outputs)
-      worker.stages[chain]->outputs(in, reference, frame_.d, rounding, worker.layers.data(), worker.outputs.data());
-    for (RowSink* sink : sinks) sink->set_layers(chain, at, worker.layers.data(), worker.outputs.data());
-    for (std::size_t o = 0; totals && o < n_outputs; ++o, ++kernel) {
-      const OutputRow& out = worker.outputs[o];
-      check_range(out.k, single);
-      totals->values(kernel, i) = {
-          out.k,     out.reference, out.mu, std::sqrt(out.slope), std::sqrt(out.noise), std::sqrt(out.shift),
-          out.floor, out.diagonal};
-    }
+  worker.outputs.resize(kernels_.n_outputs());
+  OutputRow* outputs = worker.outputs.data();
+  for (std::size_t c = 0; c < kernels_.chains.size(); ++c) {
+    const ChainSpec& chain = kernels_.chains[c];
+    const Reference& reference = references_[c][cls];
+    worker.layers.resize(std::size_t(chain.n_duals()) + 1);
+    worker.stages[c]->layers(in, reference, worker.layers.data());
+    check_layers(chain, in.a, fields_[c], worker.layers.data(), single);
+    if (with_outputs) worker.stages[c]->outputs(in, reference, frame_.d, rounding, worker.layers.data(), outputs);
+    for (RowSink* sink : sinks) sink->set_layers(c, at, worker.layers.data(), outputs);
+    outputs += chain.outputs.size();
+  }
+  if (totals) add(worker, *totals, i);
+}
+
+void Scan::add(Worker& worker, Totals& totals, std::size_t i) const {
+  const bool single = options_.single_within || options_.single_between;
+  std::size_t kernel = 0;
+  const auto take = [&](const OutputRow& out, bool vanished = false) {
+    check_range(vanished ? 0x1p-1074 : out.k, single);
+    totals.values(kernel++, i) = {
+        out.k,     out.reference, out.mu, std::sqrt(out.slope), std::sqrt(out.noise), std::sqrt(out.shift),
+        out.floor, out.diagonal};
+  };
+  for (const OutputRow& out : worker.outputs) take(out);
+  for (const ExpressionSpec& expression : kernels_.expressions) {
+    const OutputRow out = combined(expression, worker.outputs);
+    const auto positive = [&](int leaf) { return worker.outputs[std::size_t(leaf)].k > 0; };
+    take(out, out.k == 0 && std::all_of(expression.leaves.begin(), expression.leaves.end(), positive));
   }
 }
 

@@ -73,7 +73,7 @@ class Totals {
 
 class Scan {
  public:
-  Scan(const Frame& frame, const std::vector<ChainSpec>& chains, const Options& options, Team& team);
+  Scan(const Frame& frame, const Kernels& kernels, const Options& options, Team& team);
   // Rows [span) into rows at, at + 1, ... of the sinks, and into `totals` unless null. False when stopped.
   bool run(const Sequence& sequence, Span span, std::size_t at, const std::vector<RowSink*>& sinks, Totals* totals,
            const Poll& poll) const;
@@ -86,9 +86,11 @@ class Scan {
              const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const;
   void row(Worker& worker, const RowInput& in, std::size_t cls, std::size_t at, bool with_outputs,
            const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const;
+  // The outputs of a row, those of expressions included, into the totals.
+  void add(Worker& worker, Totals& totals, std::size_t i) const;
 
   const Frame& frame_;
-  const std::vector<ChainSpec>& chains_;
+  const Kernels& kernels_;
   const Options& options_;
   Team& team_;
   std::vector<std::unique_ptr<RowStage>> stages_;   // per chain

@@ -63,17 +63,15 @@ bool class_means(const Sequence& sequence, const InputLayer& layer, Team& team, 
 }
 
 bool survey(const Matrix& x, const std::int32_t* classes, const std::vector<std::int64_t>& sizes,
-            const std::vector<ChainSpec>& chains, const Options& options, Survey& out) {
-  const InputLayer layer = InputLayer::of(chains.at(0));
+            const Kernels& kernels, const Options& options, Survey& out) {
+  const InputLayer layer = InputLayer::of(kernels.chains.at(0));
   const std::vector<std::int64_t> begins = begins_of(sizes);
   const Sequence stored{x, nullptr, classes, begins};
   Team team(options.n_threads);
   if (!class_means(stored, layer, team, options.poll, out.means)) return false;
   const Frame frame{layer, int(x.d), out.means};
-  std::size_t n_kernels = 0;
-  for (const ChainSpec& chain : chains) n_kernels += chain.outputs.size();
-  Totals totals(out.kernels, n_kernels, begins, options.row_sums);
-  return Scan(frame, chains, options, team).run(stored, {0, x.n}, 0, {}, &totals, options.poll);
+  Totals totals(out.kernels, kernels.size(), begins, options.row_sums);
+  return Scan(frame, kernels, options, team).run(stored, {0, x.n}, 0, {}, &totals, options.poll);
 }
 
 }  // namespace nc1fast

@@ -27,11 +27,11 @@ class TilePass final : public PackedPass<T> {
  public:
   TilePass(const Shared& shared, bool within, std::size_t n_rows, const Routines<T>& routines)
       : Base(shared, within, n_rows), routines_(routines) {
-    std::size_t most = 1;
     for (Chain<T>& chain : chains_) {
       chain.epilogue = routines_.epilogue(chain.kind);
       if (!chain.epilogue) throw std::logic_error("an activation without an epilogue of its form");
     }
+    std::size_t most = this->expressions_.empty() ? 1 : outputs_.size();  // values that are held at a time
     for (const OutputList& list : lists_) most = std::max(most, list.size());
     for (int w = 0; w < shared.team.n_workers(); ++w) workers_.emplace_back(packed_.width, int(most));
   }
@@ -69,11 +69,12 @@ class TilePass final : public PackedPass<T> {
     std::size_t n_row_classes = 0;
 
     Worker(int width, int n_outputs)
-        : memory(std::size_t(width) * std::size_t(width) * std::size_t(n_outputs + 1)),
+        : memory(std::size_t(width) * std::size_t(width) * std::size_t(n_outputs + 2)),
           unit_sums(2 * std::size_t(width)) {
       const std::size_t unit = std::size_t(width) * std::size_t(width);
       for (int o = 0; o < n_outputs; ++o) values.push_back(memory.get() + unit * std::size_t(o + 1));
-      scratch = {memory.get(), values.data(), unit_sums.data(), unit_sums.data() + width};
+      T* const lifted = memory.get() + unit * std::size_t(n_outputs + 1);
+      scratch = {memory.get(), lifted, values.data(), unit_sums.data(), unit_sums.data() + width};
     }
 
     // Sums of a tile, at zero.
@@ -99,6 +100,7 @@ class TilePass final : public PackedPass<T> {
     const std::size_t n_classes = shared_.begins.size() - 1, n_column_classes = std::size_t(t.n_column_classes);
     const std::int64_t n = shared_.begins.back(), width = packed_.width;
     for (std::size_t o = 0; o < worker.sums.size(); ++o) {
+      if (!outputs_[o].summed) continue;
       const TileSums& sums = worker.sums[o];
       std::vector<Int128>& total = this->total(outputs_[o]);
       for (std::size_t rc = 0; rc < worker.n_row_classes; ++rc)

@@ -32,11 +32,11 @@ PYBIND11_MODULE(_cuda, m) {
   define(m, OnDevices{}, "devices"_a);
   m.def(
       "gram_on_device",
-      [](const py::array& x, const std::optional<py::array>& z, const py::dict& chain, bool single, int n_threads,
+      [](const py::array& x, const std::optional<py::array>& z, const py::dict& kernel, bool single, int n_threads,
          std::uintptr_t out, int on) {
         const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
         if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
-        const ChainSpec spec = as_chain(chain);
+        const Kernels spec = as_kernel(kernel);
         const device::Devices devices({on});
         const Poll poll = make_poll(py::none());
         void* const address = reinterpret_cast<void*>(out);  // NOLINT(performance-no-int-to-ptr): how Python gives it
@@ -46,7 +46,7 @@ PYBIND11_MODULE(_cuda, m) {
         else
           devices.gram_on_device(xm, zm, spec, n_threads, poll, static_cast<double*>(address));
       },
-      "x"_a, "z"_a, "chain"_a, "single"_a, "n_threads"_a, "out"_a, "device"_a,
+      "x"_a, "z"_a, "kernel"_a, "single"_a, "n_threads"_a, "out"_a, "device"_a,
       "Gram matrix into memory of a device, by address.");
   m.def("device_count", &device::count, "Devices of this machine; 0 without a driver.");
   m.def("no_device", &device::reason, "Why there is no device; empty where there is one.");

@@ -15,12 +15,12 @@ constexpr std::size_t kGramBytes = std::size_t(256) << 20;  // of a matrix, at a
 template <class T>
 class KeptTiles {
  public:
-  KeptTiles(int device, const GramRows<T>& rows)
+  KeptTiles(int device, GramRows<T>& rows)
       : stream_(device),
         columns_(stream_, rows.columns(), rows.columns().n_rows),
         rows_(rows.pass.symmetric ? Panels<T>() : Panels<T>(stream_, rows.rows(), rows.rows().n_rows)),
         chains_(stream_, rows.n_rows()),
-        deep_(rows.pass.chain.kind.deep) {
+        deep_(rows.chains().front().kind.deep) {
     const Panels<T>& row_side = rows.pass.symmetric ? columns_ : rows_;
     GramPass<T>& pass = work_.pass = rows.pass;
     pass.depth = columns_.depth();
@@ -29,7 +29,9 @@ class KeptTiles {
     pass.row_half_norms = row_side.half_norms();
     pass.column_half_norms = columns_.half_norms();
     pass.norms = chains_.rows(pass.norms);
-    pass.chain = chains_.send(pass.chain, chains_.rows(pass.chain.half_norms));
+    pass.diagonal = chains_.rows(pass.diagonal);
+    const Chain<T>& chain = rows.chains().front();
+    work_.chain = chains_.send(chain, chains_.rows(chain.half_norms));
     work_.n_column_panels = int(rows.n_column_panels);
     stream_.wait();
   }
@@ -63,10 +65,17 @@ class KeptTiles {
   std::optional<Array<T>> held_;
 };
 
+// What devices compute: kernels of chains.
+const Kernels& plain(const Kernels& kernels) {
+  if (!kernels.expressions.empty())
+    throw std::invalid_argument("sums, products and multiples of kernels are computed by the processor: device='cpu'");
+  return kernels;
+}
+
 template <class T>
-bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,
+bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
              const Poll& poll, T* out) {
-  const GramRows<T> rows(kWidth, nullptr, x, z, chain, n_threads);
+  GramRows<T> rows(kWidth, nullptr, x, z, plain(kernels), n_threads);
   const std::size_t per_panel = std::size_t(rows.pass.n_columns) * kWidth;
   const std::int64_t chunk = std::clamp(std::int64_t(kGramBytes / sizeof(T) / per_panel), std::int64_t(1),
                                         std::max(std::int64_t(1), rows.n_row_panels / std::int64_t(devices.size())));
@@ -96,31 +105,32 @@ Devices::Devices(std::vector<int> devices) : devices_(std::move(devices)) {
 int Devices::panel(bool) const { return kWidth; }
 
 std::unique_ptr<AnyPass> Devices::pass(const Shared& shared, bool within, std::int64_t n_rows) const {
+  plain(shared.kernels);
   const std::size_t room = rounded(std::size_t(n_rows), std::size_t(kDeviceRowStep));
   if (within ? shared.options.single_within : shared.options.single_between)
     return std::make_unique<DevicePass<float>>(shared, within, room, devices_);
   return std::make_unique<DevicePass<double>>(shared, within, room, devices_);
 }
 
-bool Devices::gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+bool Devices::gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                    float* out) const {
-  return gram_on(devices_, x, z, chain, n_threads, poll, out);
+  return gram_on(devices_, x, z, kernels, n_threads, poll, out);
 }
-bool Devices::gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+bool Devices::gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                    double* out) const {
-  return gram_on(devices_, x, z, chain, n_threads, poll, out);
+  return gram_on(devices_, x, z, kernels, n_threads, poll, out);
 }
 
 template <class T>
-bool Devices::gram_on_device(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+bool Devices::gram_on_device(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                              T* out) const {
-  const GramRows<T> rows(kWidth, nullptr, x, z, chain, n_threads);
+  GramRows<T> rows(kWidth, nullptr, x, z, plain(kernels), n_threads);
   KeptTiles<T> tiles(devices_.front(), rows);
   tiles.run(0, int(rows.n_row_panels), out);
   tiles.wait();
   return !poll || poll(1, 1);
 }
-template bool Devices::gram_on_device(const Matrix&, const Matrix&, const ChainSpec&, int, const Poll&, float*) const;
-template bool Devices::gram_on_device(const Matrix&, const Matrix&, const ChainSpec&, int, const Poll&, double*) const;
+template bool Devices::gram_on_device(const Matrix&, const Matrix&, const Kernels&, int, const Poll&, float*) const;
+template bool Devices::gram_on_device(const Matrix&, const Matrix&, const Kernels&, int, const Poll&, double*) const;
 
 }  // namespace nc1fast::device

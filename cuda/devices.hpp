@@ -21,13 +21,13 @@ class Devices final : public Backend {
   int tile_panels() const override { return kTilePanels; }
   std::int64_t row_step() const override { return kDeviceRowStep; }
   std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;
-  bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+  bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
             float* out) const override;
-  bool gram(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+  bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
             double* out) const override;
   // The same into memory of the first of them.
   template <class T>
-  bool gram_on_device(const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads, const Poll& poll,
+  bool gram_on_device(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                       T* out) const;
 
  private:

@@ -105,12 +105,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_consta
   chords_of<true>(a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(first) * kWidth,
                   pass.column_half_norms + std::ptrdiff_t(second) * kWidth, chords);
   if (pass.refine) refine(a, b, pass.depth, chords);
-  values<false, Deep>(pass.chain, pass.row_offset + first, second, chords, {pass.value, pass.value + 1}, held);
+  values<false, Deep>(work.chain, pass.row_offset + first, second, chords, {pass.value, pass.value + 1}, held);
   barrier();
   const std::ptrdiff_t i0 = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + t;
   if (j >= pass.n_columns) return;
   const T *norms = pass.norms + std::ptrdiff_t(pass.row_offset) * kWidth, norm = pass.norms[j],
-          diagonal = pass.chain.diagonals[pass.value][j];
+          diagonal = pass.diagonal[j];
   T* out = pass.out - std::ptrdiff_t(work.p_begin) * kWidth * pass.n_columns;
   for (int r = 0; r < kWidth && i0 + r < pass.n_rows; ++r) {
     const bool below = swapped || (pass.symmetric && p == q && r > t);

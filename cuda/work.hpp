@@ -34,6 +34,7 @@ struct SumsWork {
 template <class T>
 struct GramWork {
   GramPass<T> pass;  // out (rows of a launch, n_columns), the first of them row panel p_begin
+  Chain<T> chain;    // the only one
   int p_begin, n_column_panels;
 };
 

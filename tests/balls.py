@@ -9,6 +9,7 @@ or pi. NC1 follows in `ball_sums`, which chooses the precision.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 from flint import arb, ctx, fmpz_mat
 
 import nc1fast as nc
+from nc1fast.kernels import Composite, Power, Product, Scaled, Sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -307,9 +309,35 @@ class Features(NamedTuple):
     same: list[tuple[int, int]]
 
 
+def _combined(kernel: Composite, parts: list[Features]) -> Features:
+    """The sum, product, power or multiple of Gram matrices, entry by entry."""
+    n = len(parts[0].gram)
+
+    def value(found: list[Any]) -> Any:
+        if isinstance(kernel, Scaled):
+            return kernel.factor * found[0]
+        if isinstance(kernel, Power):
+            return found[0] ** kernel.exponent
+        return sum(found[1:], found[0]) if isinstance(kernel, Sum) else math.prod(found)
+
+    K = [[value([part.gram[i][j] for part in parts]) for j in range(n)] for i in range(n)]
+    same = [(i, 1) for i in range(n)]
+    for j in range(n):
+        for i in range(j):
+            signs = [p.same[i][1] * p.same[j][1] for p in parts if p.same[i][0] == p.same[j][0]]
+            if len(signs) < len(parts) or (isinstance(kernel, Sum) and len(set(signs)) > 1):
+                continue
+            sign = math.prod(signs) if isinstance(kernel, Product) else signs[0]
+            same[j] = (i, sign**kernel.exponent if isinstance(kernel, Power) else sign)
+            break
+    return Features(K, same)
+
+
 def features(kernel: Any, X: np.ndarray) -> Features:
     """K of a kernel, of explicit features (None), or given ("precomputed": X itself)."""
     n = len(X)
+    if isinstance(kernel, Composite):
+        return _combined(kernel, [features(part, X) for part in kernel.parts])
     if isinstance(kernel, str):
         return Features([[arb(float(v)) for v in row] for row in X], [(i, 1) for i in range(n)])
     network = _Network(nc.Linear() if kernel is None else kernel, X)

@@ -5,6 +5,8 @@
 
 namespace nc1fast {
 
+inline constexpr int kLiftRoundings = 3;  // of f and g, in those of a packed row
+
 // What is kept of the product of two rows. t = |u_i - u_j|^2/2 (centred rows), or for unit rows m = halves - |product|
 // with the sign of the product; halves = |u_i|^2/2 + |u_j|^2/2. Below 0 by rounding alone: its size is as good as 0.
 template <bool Signed, class V>
@@ -34,6 +36,23 @@ struct PairOfRows {
     return {{one(l, kF), one(l, kG), one(l, kDf), one(l, kDg)}, {many(l, kF), many(l, kG), many(l, kDf), many(l, kDg)}};
   }
 };
+
+// The chord of two rows with their bias, from the chord of the rows without: rho' = f_i f_j rho + g_i g_j, f^2 + g^2 =
+// 1, by terms that do not cancel.
+template <bool Signed, class V, class T>
+NC1FAST_HD inline V lifted(const T* const (&lift)[4], std::ptrdiff_t i, std::ptrdiff_t j, V chord) {
+  const V f = splat<V>(lift[0][i]), f_j = load<V>(lift[0] + j), ff = f * f_j;
+  if constexpr (Signed) {
+    const V g = splat<V>(lift[1][i]), g_j = load<V>(lift[1] + j), m = math::abs(chord);
+    const auto obtuse = math::copysign(splat<V>(1), chord) < T(0);  // of opposite rows it is -0
+    const V minus = half_chord_between(V(f - f_j), V(g - g_j)) + ff * (obtuse ? T(2) - m : m);
+    const V plus = half_chord_between(V(f - f_j), V(g + g_j)) + ff * (obtuse ? m : T(2) - m);
+    return math::copysign(smaller(minus, plus), plus - minus);
+  } else {
+    const V df = lift[2][i] - load<V>(lift[2] + j), dg = lift[3][i] - load<V>(lift[3] + j);
+    return half_chord_between(df, dg) + ff * chord;
+  }
+}
 
 // The pair of a chord: one with its sign between classes, a half-chord t within them.
 template <Form F, class V>
@@ -67,9 +86,13 @@ template <Form F, class Act, class V, class T, class Rows>
 NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const T* mu, int level, V chord,
                                    const Rows& rows) {
   const std::ptrdiff_t i = rows.i, j = rows.j;
-  const V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
-  const V displaced = chain.displacements[i] + load<V>(chain.displacements + j);
+  V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
+  V displaced = chain.displacements[i] + load<V>(chain.displacements + j);
   const Pair<V> pair = pair_of<F>(chord);
+  if (chain.lift[0]) {  // roundings of f and g move the row, those of its chord are a share of it
+    halves = chain.lift[0][i] * load<V>(chain.lift[0] + j) * halves + pair.m;
+    displaced *= T(kLiftRoundings);
+  }
   V e = halves + chain.least;
   // Half-chords of opposite rows are off by what these are too long.
   if constexpr (F != Form::covariance) e += pair.rho < T(0) ? T(4) * chain.displacement * displaced : splat<V>(0);

@@ -54,9 +54,38 @@ struct Chain {
   const T* const* sensitivities = nullptr;  // per output: mu_i of a sensitivity, or null
   const T* half_norms = nullptr;            // (rows,) |u_i|^2/2 by the chain of FMAs of the products
   const T* displacements = nullptr;         // (rows,) how far a packed row may be off, in units of its rounding
-  T noise = 0;                              // relative error of a product of rows
-  T least = 0;                              // what vanishes in such a product, over noise
-  T displacement = 0;                       // unit of `displacements`, over 2 noise
+  const T* lift[4] = {};  // (rows,) f, g, df, dg of the link from rows to rows with their bias; or null
+  T noise = 0;            // relative error of a product of rows
+  T least = 0;            // what vanishes in such a product, over noise
+  T displacement = 0;     // unit of `displacements`, over 2 noise
+};
+
+// Expressions (expressions.hpp) ------------------------------------------------------------------------------------
+
+inline constexpr int kMaxTerms = 64;  // of an expression
+enum class Operation : int { leaf, scale, sum, product };
+// first, second: earlier terms, or the number of the leaf; factor: of scale.
+struct Term {
+  Operation operation;
+  int first, second;
+  double factor;
+};
+
+// A kernel of a chain that an expression is made of: where its values and its sensitivities (or -1) are in a unit, and
+// within classes k_ii and k_ii - k_mm, m the reference row of the class.
+template <class T>
+struct Leaf {
+  int value = 0, sensitivity = -1;
+  const T *diagonal = nullptr, *excess = nullptr;  // (rows,)
+};
+
+template <class T>
+struct Expression {
+  int n_terms = 0;
+  const Term* terms = nullptr;
+  const Leaf<T>* leaves = nullptr;
+  bool rooted = false;  // one of its leaves has a sensitivity
+  T unit = 0;           // 2 noise: of the sensitivities
 };
 
 // What the values x of an output of a tile stand for: alpha h_i h_j x + beta, h = 1 where there is none. Applied to
@@ -67,7 +96,8 @@ struct Factors {
   double alpha = 1, beta = 0;
 };
 
-// Powers of two that turn the sums of one output into integers. Bounds: Cauchy-Schwarz, |k_ij| <= sqrt(k_ii k_jj).
+// Powers of two that turn the sums of one output into integers; without `block` it is not summed. Bounds:
+// Cauchy-Schwarz, |k_ij| <= sqrt(k_ii k_jj).
 struct Scales {
   const int* block = nullptr;      // (C, C) exponent e: |block sum| < 2^e
   const double* row = nullptr;     // (rows,) and
@@ -93,7 +123,9 @@ struct Pass {
   int n_chains = 0;
   const Chain<T>* chains = nullptr;
   const Scales* scales = nullptr;  // per output, chain after chain
-  int n_outputs = 0;               // of all chains
+  int n_outputs = 0;               // of all chains, then one or, where it is rooted, two of each expression
+  int n_expressions = 0;
+  const Expression<T>* expressions = nullptr;
 };
 
 struct Tile {
@@ -102,10 +134,11 @@ struct Tile {
   int n_column_classes;
 };
 
-// Memory of one worker: chords of a unit, values of every output, sums along its columns and rows.
+// Memory of one worker: chords of a unit, the same of rows with their bias, values of every output, sums along its
+// columns and rows.
 template <class T>
 struct Scratch {
-  T* chords;
+  T *chords, *lifted;
   T* const* values;
   double *column_sums, *row_sums;
 };
@@ -121,9 +154,12 @@ struct GramPass {
   std::ptrdiff_t n_rows = 0, n_columns = 0;
   int row_offset = 0;  // panels before those of X in the chain's fields and in `norms`
   const T* norms = nullptr;
-  Chain<T> chain;
-  int value = 0;     // which output of the chain is wanted
-  T* out = nullptr;  // (n_rows, n_columns)
+  int n_chains = 0;
+  const Chain<T>* chains = nullptr;
+  int value = 0;                // which output of the only chain is wanted, without an expression
+  Expression<T> expression;     // else: of the outputs of all chains
+  const T* diagonal = nullptr;  // k_ii of what is wanted, as `norms`
+  T* out = nullptr;             // (n_rows, n_columns)
 };
 
 // (k o A) X for a symmetric k: A = scale inverse - factor factor^T, never stored.

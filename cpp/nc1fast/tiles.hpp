@@ -6,6 +6,7 @@
 #pragma once
 
 #include "nc1fast/epilogue.hpp"
+#include "nc1fast/expressions.hpp"
 #include "nc1fast/inner.hpp"
 #include "nc1fast/matmul.hpp"
 #include "nc1fast/multiply.hpp"
@@ -62,6 +63,75 @@ struct Tiles {
     return pass.within ? p_last >= q_first : p_first != q_last;
   }
 
+  // Values of the outputs of a chain, from the chords of a unit.
+  template <bool Signed>
+  static void evaluate(const Chain<T>& chain, int p, int q, const Scratch<T>& scratch, T* const* values) {
+    const T* chords = scratch.chords;
+    if (chain.lift[0]) {
+      for (int r = 0; r < kN; ++r)
+        for (int c = 0; c < kN; c += kL)
+          store(scratch.lifted + r * kN + c, lifted<Signed>(chain.lift, std::ptrdiff_t(p) * kN + r,
+                                                            std::ptrdiff_t(q) * kN + c, load<V>(chords + r * kN + c)));
+      chords = scratch.lifted;
+    }
+    chain.epilogue(chain, p, q, chords, values);
+  }
+
+  // Values of an expression into values[o], and what its roots may move into values[o + 1], where it has some.
+  template <class State>
+  static void combine(const Expression<T>& of, int p, int q, T* const* values, int o) {
+    for (int r = 0; r < kN; ++r)
+      for (int c = 0; c < kN; c += kL) {
+        const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r, j = std::ptrdiff_t(q) * kN + c, at = r * kN + c;
+        const auto leaf = [&](int n) __attribute__((always_inline)) {
+          return leaf_state<State, V>(of.leaves[n], values, at, i, j);
+        };
+        const State x = value_of_terms<State>(of.terms, of.n_terms, of.unit, leaf);
+        if constexpr (requires { x.gap; })
+          store(values[o] + at, x.distance);
+        else
+          store(values[o] + at, x.k);
+        if (of.rooted) store(values[o + 1] + at, x.error);
+      }
+  }
+
+  // The sums of one chain, whose outputs begin with number `first`.
+  static bool sums_of_chain(const Pass<T>& pass, const Tile& tile, const Chain<T>& chain, int first, int p, int q,
+                            const Scratch<T>& scratch, const TileSums* sums) {
+    bool finite = true;
+    T* const* values = scratch.values + (pass.n_expressions ? first : 0);  // those of every chain, or of one at a time
+    if (pass.within)
+      evaluate<false>(chain, p, q, scratch, values);
+    else
+      evaluate<true>(chain, p, q, scratch, values);
+    for (int k = 0; k < chain.n_outputs; ++k) {
+      const Scales& scales = pass.scales[first + k];
+      // A row has no distance from itself, and no error, whatever its sensitivity.
+      if (p == q && pass.within)
+        for (int r = 0; r < kN; ++r) values[k][r * kN + r] = 0;
+      const Factors<T> factors = factors_of(chain, k);
+      if (scales.block) finite &= reduce(pass, tile, p, q, values[k], factors, scales, sums[first + k], scratch);
+      if (pass.n_expressions) apply(factors, p, q, values[k]);
+    }
+    return finite;
+  }
+
+  // Those of the expressions, whose outputs follow those of the chains.
+  static bool sums_of_expressions(const Pass<T>& pass, const Tile& tile, int first, int p, int q,
+                                  const Scratch<T>& scratch, const TileSums* sums) {
+    bool finite = true;
+    for (int e = 0, o = first; e < pass.n_expressions; ++e) {
+      const Expression<T>& of = pass.expressions[e];
+      if (pass.within)
+        combine<Within<V>>(of, p, q, scratch.values, o);
+      else
+        combine<Between<V>>(of, p, q, scratch.values, o);
+      for (const int last = o + 1 + of.rooted; o < last; ++o)
+        finite &= reduce(pass, tile, p, q, scratch.values[o], {}, pass.scales[o], sums[o], scratch);
+    }
+    return finite;
+  }
+
   static bool sums(const Pass<T>& pass, const Tile& tile, const Scratch<T>& scratch, const TileSums* sums) {
     const std::ptrdiff_t size = std::ptrdiff_t(pass.depth) * kN;
     bool finite = true;
@@ -74,17 +144,10 @@ struct Tiles {
           Inner<T, Isa>::template chords<false>(a, b, pass.depth, half_a, half_b, scratch.chords);
         else
           Inner<T, Isa>::template chords<true>(a, b, pass.depth, half_a, half_b, scratch.chords);
-        for (int c = 0, o = 0; c < pass.n_chains; ++c) {
-          const Chain<T>& chain = pass.chains[c];
-          chain.epilogue(chain, p, q, scratch.chords, scratch.values);
-          for (int k = 0; k < chain.n_outputs; ++k, ++o) {
-            // A row has no distance from itself, and no error, whatever its sensitivity.
-            if (p == q && pass.within)
-              for (int r = 0; r < kN; ++r) scratch.values[k][r * kN + r] = 0;
-            finite &=
-                reduce(pass, tile, p, q, scratch.values[k], factors_of(chain, k), pass.scales[o], sums[o], scratch);
-          }
-        }
+        int o = 0;
+        for (int c = 0; c < pass.n_chains; o += pass.chains[c++].n_outputs)
+          finite &= sums_of_chain(pass, tile, pass.chains[c], o, p, q, scratch, sums);
+        finite &= sums_of_expressions(pass, tile, o, p, q, scratch, sums);
       }
     }
     return finite;
@@ -109,9 +172,16 @@ struct Tiles {
     Inner<T, Isa>::template chords<true>(a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(p) * kN,
                                          pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
     if (pass.refine) Inner<T, Isa>::refine(a, b, pass.depth, scratch.chords);
-    pass.chain.epilogue(pass.chain, pass.row_offset + p, q, scratch.chords, scratch.values);
-    apply(factors_of(pass.chain, pass.value), pass.row_offset + p, q, scratch.values[pass.value]);
-    return scratch.values[pass.value];
+    const int row = pass.row_offset + p;
+    int o = 0;
+    for (int c = 0; c < pass.n_chains; ++c) {
+      const Chain<T>& chain = pass.chains[c];
+      evaluate<true>(chain, row, q, scratch, scratch.values + o);
+      for (int k = 0; k < chain.n_outputs; ++k, ++o) apply(factors_of(chain, k), row, q, scratch.values[o]);
+    }
+    if (pass.expression.n_terms == 0) return scratch.values[pass.value];
+    combine<Between<V>>(pass.expression, row, q, scratch.values, o);
+    return scratch.values[o];
   }
 
   // The part of a unit x that lies inside the matrix, its first entry at (i, j).
@@ -146,11 +216,13 @@ struct Tiles {
         const auto coincide = (math::Bits<V>(load<V>(chords + r * kN + c)) == 0) &
                               (load<V>(pass.norms + j + c) == pass.norms[std::ptrdiff_t(pass.row_offset) * kN + i + r]);
         const V value = load<V>(x + r * kN + c);
-        store(x + r * kN + c, V(coincide ? load<V>(pass.chain.diagonals[pass.value] + j + c) : value));
+        store(x + r * kN + c, V(coincide ? load<V>(pass.diagonal + j + c) : value));
       }
     if (pass.symmetric && p == q)
-      for (int r = 0; r < kN; ++r)
+      for (int r = 0; r < kN; ++r) {
         for (int c = 0; c < r; ++c) x[r * kN + c] = x[c * kN + r];
+        x[r * kN + r] = pass.diagonal[j + r];
+      }
     return x;
   }
 

@@ -10,6 +10,7 @@ from nc1fast.feature_sums import FeatureSums
 from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
 from nc1fast.kernels.ntk import NTK
+from nc1fast.metrics.blending import blend
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
 from nc1fast.operators import Alignment, Spectrum, alignment, operator, spectrum
@@ -59,6 +60,7 @@ __all__ = [
     "activations",
     "adaptive",
     "alignment",
+    "blend",
     "class_sums",
     "collapse",
     "compat",

@@ -12,7 +12,7 @@ def class_sums(
     order: NDArray[np.int64],
     classes: NDArray[np.int32],
     sizes: Sequence[int],
-    chains: Sequence[dict[str, Any]],
+    kernels: dict[str, Any],
     single_within: bool,
     single_between: bool,
     row_sums: bool,
@@ -27,7 +27,7 @@ def survey(
     factor: NDArray[np.float64] | None,
     classes: NDArray[np.int32],
     sizes: Sequence[int],
-    chains: Sequence[dict[str, Any]],
+    kernels: dict[str, Any],
     single_within: bool,
     single_between: bool,
     row_sums: bool,
@@ -35,7 +35,7 @@ def survey(
 ) -> dict[str, Any]: ...
 def row_bytes(
     n_features: int,
-    chains: Sequence[dict[str, Any]],
+    kernels: dict[str, Any],
     single_within: bool,
     single_between: bool,
     row_sums: bool,
@@ -44,7 +44,7 @@ def row_step() -> int: ...
 def gram(
     x: NDArray[Any],
     z: NDArray[Any] | None,
-    chain: dict[str, Any],
+    kernel: dict[str, Any],
     single: bool,
     n_threads: int,
     progress: Callable[[int, int], object] | None,
@@ -60,7 +60,7 @@ def product(
 def multiply(
     x: NDArray[Any],
     z: NDArray[Any] | None,
-    chain: dict[str, Any],
+    kernel: dict[str, Any],
     single: bool,
     rows: tuple[Any, ...],
     columns: tuple[Any, ...],
@@ -70,8 +70,8 @@ def multiply(
     progress: Callable[[int, int], object] | None,
 ) -> None: ...
 def matmul(a: NDArray[Any], b: NDArray[Any], n_threads: int) -> NDArray[Any]: ...
-def diagonal(x: NDArray[Any], chain: dict[str, Any]) -> NDArray[np.float64]: ...
-def growth(x: NDArray[Any], chain: dict[str, Any]) -> NDArray[np.float64]: ...
+def diagonal(x: NDArray[Any], kernel: dict[str, Any]) -> NDArray[np.float64]: ...
+def growth(x: NDArray[Any], kernel: dict[str, Any]) -> NDArray[np.float64]: ...
 def duals(
     activation: str,
     parameter: float,

@@ -12,7 +12,7 @@ def class_sums(
     order: NDArray[np.int64],
     classes: NDArray[np.int32],
     sizes: Sequence[int],
-    chains: Sequence[dict[str, Any]],
+    kernels: dict[str, Any],
     single_within: bool,
     single_between: bool,
     row_sums: bool,
@@ -26,7 +26,7 @@ def class_sums(
 def gram(
     x: NDArray[Any],
     z: NDArray[Any] | None,
-    chain: dict[str, Any],
+    kernel: dict[str, Any],
     single: bool,
     n_threads: int,
     progress: Callable[[int, int], object] | None,
@@ -36,7 +36,7 @@ def row_step(devices: Sequence[int]) -> int: ...
 def gram_on_device(
     x: NDArray[Any],
     z: NDArray[Any] | None,
-    chain: dict[str, Any],
+    kernel: dict[str, Any],
     single: bool,
     n_threads: int,
     out: int,

@@ -13,6 +13,7 @@ import numpy as np
 
 from nc1fast.activations import Activation, LeakyReLU, as_activation
 from nc1fast.kernels.adaptive import AdaptiveKernel
+from nc1fast.kernels.algebra import Composite, Power, Scaled, Sum
 from nc1fast.kernels.classes import ConjugateKernel, Kernel, Linear
 from nc1fast.kernels.ntk import NTK
 
@@ -128,7 +129,7 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
 
     Parameters
     ----------
-    kernel : Linear, ConjugateKernel, NNGP, NTK or AdaptiveKernel
+    kernel : Linear, ConjugateKernel, NNGP, NTK, AdaptiveKernel, or sums, products, powers and multiples of them
     X : array-like of shape (n_samples, n_features)
     Z : array-like of shape (m_samples, n_features), optional
         Default: X.
@@ -151,6 +152,8 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
     """
     X = np.asarray(X, dtype=np.float64)
     Z = X if Z is None else np.asarray(Z, dtype=np.float64)
+    if isinstance(kernel, Composite):
+        return _combined(kernel, [gram(part, X, Z) for part in kernel.parts])
     if isinstance(kernel, AdaptiveKernel):
         a, b = (((W @ kernel.sigma) * W).sum(axis=1) for W in (X, Z))
         return dual(kernel.activation, a[:, None], b, X @ kernel.sigma @ Z.T)[0]
@@ -181,6 +184,16 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
         c = sb2[layer] + sw2[layer] * kappa
         s = np.sqrt(np.maximum(a[:, None] * b - c * c, 0.0))
     return theta if tangent else c
+
+
+def _combined(kernel: Composite, parts: list[Array]) -> Array:
+    """The Gram matrix of a composite kernel, from those of its parts."""
+    if isinstance(kernel, Scaled):
+        return kernel.factor * parts[0]
+    if isinstance(kernel, Power):
+        return parts[0] ** kernel.exponent
+    join = np.add if isinstance(kernel, Sum) else np.multiply
+    return np.asarray(join.reduce(parts))
 
 
 def free_energy(

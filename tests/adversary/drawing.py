@@ -33,6 +33,7 @@ FAMILIES = {  # shares, of 20
     "nasty kernel": 4,
     "both": 3,
     "shortcut": 3,
+    "composite": 0,  # sums and products of kernels, of problems of their own
 }
 
 
@@ -78,6 +79,11 @@ class Hypothesis:
         return float(f"{10 ** self.draw(st.floats(low, high)):.3g}")
 
 
+def composite_problem(index: int, seed: int = 0) -> Problem:
+    """The problem with this number among those of composite kernels."""
+    return drawn(Numpy((seed, index)), "composite")
+
+
 def problem(index: int, seed: int = 0) -> Problem:
     """The problem of a number."""
     return drawn(Numpy([seed, index]))
@@ -97,7 +103,11 @@ def drawn(dice: Dice, family: str | None = None) -> Problem:
     nasty_data = family in ("nasty data", "both") or (shortcut and dice.pick((False, True)))
     nasty_kernel = family in ("nasty kernel", "both") or (shortcut and dice.pick((False, True)))
     n_features = dice.pick((1, 2)) if shortcut else dice.pick((1, 2, 3, 8, 40))
-    kernel = _kernel(dice, n_features, nasty=nasty_kernel)
+    if family == "composite":
+        nasty_data, nasty_kernel = dice.pick((False, True)), dice.pick((False, False, True))
+        kernel = _composite(dice, n_features, nasty=nasty_kernel)
+    else:
+        kernel = _kernel(dice, n_features, nasty=nasty_kernel)
     if shortcut and shortcut_of(_built(kernel), n_features) is None:
         kernel = nc.Linear(dice.power(-0.3, 0.3), dice.pick((0.0, 0.3)))
     settings: dict[str, Any] = {
@@ -194,6 +204,26 @@ def _kernel(dice: Dice, n_features: int, *, nasty: bool) -> Any:
         return _tangent(dice, activation, depth, weights, biases, standard=kind == "standard")
     family = nc.NNGP if kind == "NNGP" else nc.ConjugateKernel
     return family(activation, depth, weights, biases)
+
+
+def _composite(dice: Dice, n_features: int, *, nasty: bool) -> Any:
+    """A sum, product, power or multiple of two or three kernels of networks."""
+
+    def leaf() -> Any:
+        while True:
+            kernel = _kernel(dice, n_features, nasty=nasty)
+            if isinstance(kernel, nc.kernels.Kernel) and kernel.depth < 12:
+                return kernel
+
+    parts = [leaf() for _ in range(dice.pick((1, 2, 2, 3)))]
+    if dice.pick((False, True)):
+        parts[0] = dice.power(-2, 2) * parts[0]
+    if len(parts) == 1 or dice.pick((False, False, True)):
+        parts[-1] = parts[-1] ** dice.whole(2, 5)
+    out = parts[0]
+    for part in parts[1:]:
+        out = out * part if dice.pick((False, True)) else out + part
+    return out
 
 
 def _tangent(

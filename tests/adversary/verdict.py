@@ -12,6 +12,7 @@ from flint import arb, ctx
 from tests import ball_sums, balls
 
 import nc1fast as nc
+from nc1fast.kernels import Composite
 from nc1fast.metrics import centred, class_gram, weights, within_by_class
 from nc1fast.metrics.bounds import trace_errors
 
@@ -146,20 +147,30 @@ def _lost_in_rounding(
 
 def _beyond_range(kernel: Any, X: np.ndarray, dtype: str) -> bool:
     """Whether k_ii, the variance of a layer or |x|^2 leaves the range that the tiles have."""
+    if isinstance(kernel, Composite):
+        if any(_beyond_range(part, X, dtype) for part in kernel.parts):
+            return True
+        K = balls.features(kernel, X).gram
+        return any(not _inside(K[i][i], 1e20 if dtype in SINGLE else 1e100) for i in range(len(K)))
     k, variances, squares = balls.diagonals(kernel, X)
     reach, largest = (1e20, 2.0**124) if dtype in SINGLE else (1e100, 2.0**998)
-    if any(not (v.is_zero() or (v < reach and v * reach > 1)) for v in k):
+    if not all(_inside(v, reach) for v in k):
         return True
     # What tiles multiply, row by row: variances, and E phi^2, which is of their size but for these two.
     activation = getattr(kernel, "activation", "")
     grown = [v * v for v in variances] if activation == "relu2" else []
     grown += [(2 * v).exp() for v in variances] if activation == "exp" else []
-    if any(not (v.is_zero() or (v < largest and v * largest > 1)) for v in [*variances, *grown]):
+    if not all(_inside(v, largest) for v in [*variances, *grown]):
         return True
     if any(not v < 1e300 for v in squares):
         return True
     weight, bias = (1, 0) if isinstance(kernel, nc.AdaptiveKernel) else _first(kernel)
     return bias == 0 and any(not (v.is_zero() or v * min(1, weight) > 1e-290) for v in squares)
+
+
+def _inside(value: arb, reach: float) -> bool:
+    """Whether a number is zero or between 1/reach and reach."""
+    return bool(value.is_zero() or (value < reach and value * reach > 1))
 
 
 def _first(kernel: Any) -> tuple[float, float]:

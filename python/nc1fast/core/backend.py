@@ -13,7 +13,8 @@ import numpy as np
 
 from nc1fast import _core, cuda
 from nc1fast.activations import Activation, name_and_parameter
-from nc1fast.core.chains import Chain, SupportsChain, adaptive_chain
+from nc1fast.core.chains import Chain, adaptive_chain
+from nc1fast.core.expressions import kernel_dict
 from nc1fast.core.linear import matmul
 from nc1fast.core.machine import thread_count, threads_for
 from nc1fast.inputs.arrays import as_rows, row_chunks
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from nc1fast.core.expressions import SupportsExpression
     from nc1fast.inputs.file_rows import FileRows
 
     Array = NDArray[np.float64]
@@ -106,7 +108,7 @@ def mapped_rows(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDA
 
 
 def gram(
-    kernel: SupportsChain,
+    kernel: SupportsExpression,
     X: ArrayLike,
     Z: ArrayLike | None,
     *,
@@ -123,15 +125,16 @@ def gram(
     columns = None if Z is None else as_rows(Z, "Z")
     if columns is not None and columns.shape[1] != rows.shape[1]:
         raise ValueError(f"Z must have {rows.shape[1]} features as X has, got {columns.shape[1]}")
-    chain = kernel.chain(rows.shape[1])
+    expression = kernel.expression(rows.shape[1]).on_common_rows()
+    chain = expression.leaves[0]
     for side in (rows, columns):
         if side is not None:
-            check_rows(side, [chain])
+            check_rows(side, expression.leaves)
     shape = len(rows), len(rows if columns is None else columns)
     arguments = (
         mapped_rows(rows, chain, n_threads),
         None if columns is None else mapped_rows(columns, chain, n_threads),
-        chain.as_dict(),
+        kernel_dict(expression),
         dtype == "float32",
         threads_for(n_threads, shape[0] * shape[1]),
     )
@@ -144,19 +147,19 @@ def gram(
         return on.module.gram(*arguments, None, *on.devices)  # type: ignore[no-any-return]
 
 
-def diagonal(kernel: SupportsChain, X: ArrayLike, n_features: int | None = None) -> Array:
+def diagonal(kernel: SupportsExpression, X: ArrayLike, n_features: int | None = None) -> Array:
     """Diagonal of the Gram matrix of a kernel: see `Kernel.diag`.
 
     `n_features` is d0 where X has only those columns that are not zero.
     """
     rows = as_rows(X, "X")
     n_columns = rows.shape[1]
-    chain = kernel.chain(n_features or n_columns)
+    expression = kernel.expression(n_features or n_columns).on_common_rows()
     if n_features is not None:  # the core divides inner products by the number of columns
         rows = rows * np.sqrt(n_columns / n_features)
-    check_rows(rows, [chain])
+    check_rows(rows, expression.leaves)
     with in_range(kernel):
-        return _core.diagonal(mapped_rows(rows, chain), chain.as_dict())
+        return _core.diagonal(mapped_rows(rows, expression.leaves[0]), kernel_dict(expression))
 
 
 def duals(

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from nc1fast import _core
 from nc1fast.activations import Activation, name_and_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
 COVARIANCE, TANGENT = False, True  # what an output is taken from: Q, or Theta
 MOST_HIDDEN = 63  # hidden layers that the core has room for
+HIDDEN = -1  # position of an output that is only a leaf of expressions
 _ACTIVATIONS = _core.activations()  # by name: whether it has a jump, or a kink, at 0
 
 # (level, COVARIANCE or TANGENT, scale, constant): of a covariance, scale Q^{level-1} + constant.
@@ -23,7 +25,7 @@ Taken = tuple[int, bool, float, float]
 
 
 class SupportsChain(Protocol):
-    """A kernel, as far as the core knows one: it gives the chain that computes it."""
+    """A kernel of a chain, as far as the core knows one."""
 
     def chain(self, n_features: int) -> Chain:
         """The chain for rows of `n_features`."""
@@ -50,7 +52,9 @@ class Chain:
     outputs : list of Taken
         The kernels, in the words of the core.
     kernels : list of int
-        Position of each output in the caller's list of kernels.
+        Position of each output in the caller's list of kernels, or `HIDDEN`.
+    lift : bool
+        Whether the rows of its pass are without a bias, which is then added to their angles.
     factor : ndarray of shape (n_features, r) or None
         The rows are those of X times this.
     """
@@ -65,17 +69,26 @@ class Chain:
     coefficients: tuple[tuple[float, float, float], ...] = ()
     outputs: list[Taken] = field(default_factory=list)
     kernels: list[int] = field(default_factory=lambda: [0])
+    lift: bool = False
     factor: NDArray[np.float64] | None = None
 
     @property
     def input_layer(self) -> tuple[float, float]:
         """(1, bias/weight), the direction of the rows with their bias; (0, 1) or (0, 0) where the weight is 0."""
+        if self.lift:
+            return 1.0, 0.0
         weight, bias = self.weights[0], self.biases[0]
         return (1.0, bias / weight) if weight > 0 else (0.0, float(bias > 0))
 
     def shares_rows(self, other: Chain) -> bool:
         """Whether one pass can serve both."""
-        return self.input_layer == other.input_layer and self.factor is other.factor
+        return self.input_layer == other.input_layer and self.shares_factor(other)
+
+    def shares_factor(self, other: Chain) -> bool:
+        """Whether the rows are those of X times the same factor, or both X itself."""
+        if self.factor is None or other.factor is None:
+            return self.factor is other.factor
+        return self.factor is other.factor or np.array_equal(self.factor, other.factor)
 
     @property
     def stable(self) -> bool:
@@ -86,6 +99,14 @@ class Chain:
     def cancels(self) -> bool:
         """Whether Theta^0 is a difference: of Sigma^0 and of biases that do not train."""
         return self.tangent and self.theta_offset < 0
+
+    @property
+    def grows(self) -> bool:
+        """Whether k_ii of a `stable` chain never falls as the rows grow: of erf, (2q/pi) asin n + theta Theta^0 kdot_ii."""
+        if self.activation != "erf" or not self.tangent or not self.coefficients:
+            return True
+        q, _, theta = self.coefficients[0]
+        return q + theta * (self.theta_scale - 2 * self.theta_offset) >= 0
 
     @property
     def undefined_at_zero(self) -> str:
@@ -105,12 +126,23 @@ class Chain:
             and self.stable == other.stable
         )
 
-    def join(self, other: Chain) -> None:
-        """Take over the kernels of `other`, a chain that this one admits."""
+    def join(self, other: Chain, kernel: int) -> int:
+        """Take over the kernel of `other`, a chain that this one admits, and return the number of its output.
+
+        Parameters
+        ----------
+        other : Chain
+        kernel : int
+            Its position in the caller's list. One that is `HIDDEN` may be an output that is there already.
+        """
         for name in _BY_LAYER:
             setattr(self, name, max(getattr(self, name), getattr(other, name), key=len))
-        self.outputs += other.outputs
-        self.kernels += other.kernels
+        (output,) = other.outputs
+        if kernel == HIDDEN and output in self.outputs:
+            return self.outputs.index(output)
+        self.outputs.append(output)
+        self.kernels.append(kernel)
+        return len(self.outputs) - 1
 
     def as_dict(self) -> dict[str, Any]:
         """The chain in the words of the core (`as_chain` in cpp/border.cpp).
@@ -123,10 +155,11 @@ class Chain:
         depth = max(level for level, *_ in self.outputs) + 1
         if depth > MOST_HIDDEN + 1:
             raise ValueError(f"depth must be at most {MOST_HIDDEN + 1}, got {depth}")
-        return {k: v for k, v in vars(self).items() if k not in ("kernels", "factor")}
+        words = {k: v for k, v in vars(self).items() if k not in ("kernels", "factor")}
+        return words | {"summed": [kernel != HIDDEN for kernel in self.kernels]}
 
 
-_SHARED = ("activation", "parameter", "tangent", "theta_scale", "theta_offset")
+_SHARED = ("lift", "activation", "parameter", "tangent", "theta_scale", "theta_offset")
 _BY_LAYER = ("weights", "biases", "coefficients")
 
 
@@ -153,19 +186,3 @@ def adaptive_chain(
         outputs = [(1, TANGENT, 1.0, 0.0)]
         return Chain(*head, TANGENT, 0.0, 1.0, ((0.0, 0.0, scale),), outputs, factor=factor)
     return Chain(*head, COVARIANCE, outputs=[(1, COVARIANCE, scale, 0.0)], factor=factor)
-
-
-def chains_of(kernels: Sequence[SupportsChain], n_features: int) -> list[list[Chain]]:
-    """Chains of a list of kernels, grouped by pass: those of one group share their rows."""
-    passes: list[list[Chain]] = []
-    for position, kernel in enumerate(kernels):
-        chain = kernel.chain(n_features)
-        chain.kernels = [position]
-        group = next((g for g in passes if g[0].shares_rows(chain)), None)
-        if group is None:
-            passes.append([chain])
-        elif host := next((c for c in group if c.admits(chain)), None):
-            host.join(chain)
-        else:
-            group.append(chain)
-    return passes

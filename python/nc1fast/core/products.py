@@ -16,6 +16,7 @@ import numpy as np
 
 from nc1fast import _core
 from nc1fast.core.backend import check_rows, diagonal, gram, in_range, mapped_rows
+from nc1fast.core.expressions import kernel_dict
 from nc1fast.core.machine import thread_count, threads_for
 from nc1fast.inputs.arrays import as_rows, host_array, row_chunks, rows_at
 from nc1fast.inputs.files import as_source
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast.core.chains import Chain, SupportsChain
+    from nc1fast.core.expressions import Expression, SupportsExpression
     from nc1fast.inputs.file_rows import FileRows
     from nc1fast.support.progress import Report
 
@@ -91,14 +92,18 @@ class KernelMap:
     settings : ProductSettings
     """
 
-    kernel: SupportsChain
+    kernel: SupportsExpression
     X: Rows
     Z: Rows | None = None
     settings: ProductSettings = ProductSettings()
 
     @classmethod
     def of(
-        cls, kernel: SupportsChain, X: ArrayLike, Z: ArrayLike | None, settings: ProductSettings
+        cls,
+        kernel: SupportsExpression,
+        X: ArrayLike,
+        Z: ArrayLike | None,
+        settings: ProductSettings,
     ) -> KernelMap:
         """The map of data as a caller gives them: arrays, or paths of files.
 
@@ -116,7 +121,7 @@ class KernelMap:
         made = cls(kernel, rows, others, settings)
         for side in (rows, others):
             if side is not None:
-                check_rows(side, [made.chain])
+                check_rows(side, made.expression.leaves)
         return made
 
     @property
@@ -125,9 +130,9 @@ class KernelMap:
         return len(self.X if self.Z is None else self.Z), len(self.X)
 
     @cached_property
-    def chain(self) -> Chain:
-        """The recursion of the kernel for rows of as many features."""
-        return self.kernel.chain(self.X.shape[1])
+    def expression(self) -> Expression:
+        """The kernel as the core takes it, for rows of as many features."""
+        return self.kernel.expression(self.X.shape[1]).on_common_rows()
 
     @cached_property
     def diagonal(self) -> Array:
@@ -214,7 +219,7 @@ class KernelMap:
             _core.multiply(
                 self._mapped(side, first),
                 None if square else self._mapped(self.X, second),
-                self.chain.as_dict(),
+                kernel_dict(self.expression),
                 self.settings.single,
                 (factors[first] if mutual else None, scale[first], sums[:, first]),
                 (factors[second], *sums_of_columns),
@@ -227,7 +232,7 @@ class KernelMap:
 
     def _mapped(self, rows: Rows, span: slice) -> NDArray[Any]:
         """Rows of a span as the core takes them."""
-        return mapped_rows(rows_at(rows, span), self.chain, self.settings.n_threads)
+        return mapped_rows(rows_at(rows, span), self.expression.leaves[0], self.settings.n_threads)
 
     def _pairs(self, k: int) -> Iterator[tuple[slice, slice, int]]:
         """Pairs of groups of rows, (of the result, of X), and how many pairs of rows each has."""
@@ -245,8 +250,8 @@ class KernelMap:
         limit, n = self.settings.memory_limit, len(rows)
         at_once = n
         if limit is not None:
-            chain, single = [self.chain.as_dict()], self.settings.single
-            packed, _ = _core.row_bytes(self.X.shape[1], chain, single, single, False)
+            kernel, single = kernel_dict(self.expression), self.settings.single
+            packed, _ = _core.row_bytes(self.X.shape[1], kernel, single, single, False)
             a_row = packed + 16 * self.X.shape[1]
             step, room = self._tile_rows(k), limit - 32 * k * sum(self.shape)
             at_once = int(room / (2 * a_row)) // step * step
@@ -302,7 +307,7 @@ def as_columns(V: Any, n: int, name: str = "V") -> Array:
 
 
 def matvec(
-    kernel: SupportsChain,
+    kernel: SupportsExpression,
     X: ArrayLike,
     V: ArrayLike,
     Z: ArrayLike | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nc1fast.kernels.adaptive import AdaptiveKernel
+from nc1fast.kernels.algebra import Composite, Power, Product, Scaled, Sum
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, DeepKernel, Kernel, Linear
 from nc1fast.kernels.ntk import NTK
 from nc1fast.kernels.serial import from_json, to_json
@@ -11,10 +12,15 @@ __all__ = [
     "NNGP",
     "NTK",
     "AdaptiveKernel",
+    "Composite",
     "ConjugateKernel",
     "DeepKernel",
     "Kernel",
     "Linear",
+    "Power",
+    "Product",
+    "Scaled",
+    "Sum",
     "from_json",
     "to_json",
 ]

@@ -7,11 +7,13 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and The
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 from nc1fast.activations import Activation, as_activation, name_and_parameter, named, traits
 from nc1fast.core.backend import diagonal, gram
 from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
+from nc1fast.core.expressions import Expression
 from nc1fast.core.products import ProductSettings, matvec
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
@@ -85,6 +87,7 @@ class Kernel:
     """Base of the kernels: Gram matrices by the compiled core, and what a chain says of a kernel.
 
     A new kernel is a frozen dataclass with `depth` and `chain`; it then has Gram matrices, passes, tables and files.
+    a * k, k1 + k2, k1 * k2 and k ** p are kernels (`nc1fast.kernels.algebra`).
 
     Attributes
     ----------
@@ -102,6 +105,7 @@ class Kernel:
     option: ClassVar[str] = ""
     is_linear: ClassVar[bool] = False
     is_tangent: ClassVar[bool] = False
+    __array_ufunc__ = None  # so that a number of NumPy leaves a product to the kernel
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -121,6 +125,30 @@ class Kernel:
             Where the kernel does not fit rows of so many features.
         """
         raise NotImplementedError(f"{self.name} has no chain")
+
+    def expression(self, n_features: int) -> Expression:
+        """The leaves and terms that the core computes, for rows of `n_features`: the kernel of its chain."""
+        return Expression.of_chain(self.chain(n_features))
+
+    def __add__(self, other: Any) -> Kernel:
+        return _made("Sum", (self, other)) if isinstance(other, Kernel) else NotImplemented
+
+    def __radd__(self, other: Any) -> Kernel:
+        return (
+            self if isinstance(other, int) and other == 0 else NotImplemented
+        )  # sum() begins with 0
+
+    def __mul__(self, other: Any) -> Kernel:
+        if isinstance(other, Kernel):
+            return _made("Product", (self, other))
+        return _made("Scaled", self, other) if isinstance(other, Real) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __pow__(self, exponent: Any) -> Kernel:
+        if not isinstance(exponent, Real):
+            return NotImplemented
+        return self if exponent == 1 else _made("Power", self, exponent)
 
     def input_layer(self, n_features: int) -> InputLayer:
         """Sigma^0 and Theta^0 of rows of `n_features`."""
@@ -253,6 +281,11 @@ class Kernel:
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
         return diagonal(self, X)
+
+
+def _made(name: str, *values: Any) -> Kernel:
+    """A kernel made of others, by the name of its class in `nc1fast.kernels.algebra`."""
+    return KERNELS[name](*values)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from nc1fast.activations import has_ntk, name_and_parameter
 from nc1fast.core.chains import TANGENT, Chain
 from nc1fast.kernels.classes import DeepKernel, PerLayer, per_layer, spread_over
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
-from nc1fast.support.arguments import as_number, as_optional_flag, check_choice
+from nc1fast.support.arguments import as_flag, as_number, as_optional_flag, check_choice
 
 
 def _width(name: str, value: Any) -> float:
@@ -18,7 +18,7 @@ def _width(name: str, value: Any) -> float:
     return as_number(name, value, least=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NTK(DeepKernel):
     """Theta^{L-1}, the neural tangent kernel.
 
@@ -35,6 +35,8 @@ class NTK(DeepKernel):
     train_bias : bool, optional
         Default: bias_variance > 0 for "ntk", True for "standard". For "ntk" a bias of variance sb2 adds sb2, so one
         of variance zero adds nothing, trained or not.
+    train_readout : bool, default True
+        False: the weights and the bias of the last layer keep their values, and only what their gradient passes on counts.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class NTK(DeepKernel):
     Theta^0 = Sigma^0,  Theta^l = Sigma^l + sw2_l Theta^{l-1} kdot(Sigma^{l-1})            ("ntk"; Sigma without the
     bias variance where biases do not train);  Theta^0 = <x,x'> + tau,
     Theta^l = n_l Q^{l-1} + tau + sw2_l Theta^{l-1} kdot(Sigma^{l-1}), tau = train_bias    ("standard", n_l hidden widths).
+    Without its readout, Theta^{L-1} = sw2_{L-1} Theta^{L-2} kdot(Sigma^{L-2}) in both.
     Source: Jacot, Gabriel & Hongler (2018), theorem 1; Sohl-Dickstein et al. (2020) for the parametrizations.
     """
 
@@ -55,6 +58,7 @@ class NTK(DeepKernel):
     parametrization: str = "ntk"
     width: PerLayer | None = None
     train_bias: bool | None = None
+    train_readout: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,6 +69,8 @@ class NTK(DeepKernel):
         check_choice("parametrization", self.parametrization, ("ntk", "standard"))
         trained = as_optional_flag("train_bias", self.train_bias)
         object.__setattr__(self, "train_bias", trained)
+        readout = as_flag("train_readout", self.train_readout)
+        object.__setattr__(self, "train_readout", readout)
         if (self.parametrization == "standard") != (self.width is not None):
             raise ValueError("width belongs to parametrization='standard', which needs it")
         if self.width is not None:
@@ -72,9 +78,21 @@ class NTK(DeepKernel):
                 self, "width", per_layer("width", self.width, self.depth - 1, _width)
             )
 
+    def __repr__(self) -> str:
+        names = [f.name for f in fields(self)]
+        if self.train_readout:
+            names.remove("train_readout")
+        return f"NTK({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
     @property
     def tangent_coefficients(self) -> list[tuple[float, float, float]]:
         """Per layer l, (q, one, theta) of Theta^l = q Q^{l-1} + one + theta Theta^{l-1} kdot; layer 0: q of <x,x'>/d0."""
+        layers = self._trained_throughout
+        return layers if self.train_readout else [*layers[:-1], (0.0, 0.0, layers[-1][2])]
+
+    @property
+    def _trained_throughout(self) -> list[tuple[float, float, float]]:
+        """The same of a network whose readout is trained."""
         sw2, sb2 = self.weight_variances, self.bias_variances
         if self.parametrization == "ntk":
             biases = [0.0 if self.train_bias is False else b for b in sb2]

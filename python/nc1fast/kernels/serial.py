@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast.activations import FAMILIES
 from nc1fast.kernels.classes import KERNELS, Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def to_json(kernel: Any) -> Any:
@@ -20,9 +23,7 @@ def to_json(kernel: Any) -> Any:
     """
     if kernel is None or isinstance(kernel, str):
         return kernel
-    values = Kernel.to_plain(_checked(kernel))
-    lists = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
-    return _with_class(kernel, lists)
+    return _with_class(kernel, Kernel.to_plain(_checked(kernel)), to_json)
 
 
 def to_plain(kernel: Any) -> dict[str, Any]:
@@ -33,20 +34,20 @@ def to_plain(kernel: Any) -> dict[str, Any]:
     TypeError
         If it is no kernel object of a known class.
     """
-    return _with_class(kernel, _checked(kernel).to_plain())
+    return _with_class(kernel, _checked(kernel).to_plain(), to_plain)
 
 
 def from_json(data: Any) -> Any:
     """The kernel that `to_json` wrote."""
     if data is None or isinstance(data, str):
         return data
-    kind, values = _without_class(data)
+    kind, values = _without_class(data, from_json)
     return kind(**values)
 
 
 def from_plain(data: dict[str, Any]) -> Kernel:
     """The kernel that `to_plain` took apart."""
-    kind, values = _without_class(data)
+    kind, values = _without_class(data, from_plain)
     return kind.from_plain(values)
 
 
@@ -57,17 +58,42 @@ def _checked(kernel: Any) -> Kernel:
     return kernel
 
 
-def _with_class(kernel: Kernel, values: dict[str, Any]) -> dict[str, Any]:
-    """The values beside the name of the class; an activation with a parameter as {name: parameter}."""
+def _with_class(
+    kernel: Kernel, values: dict[str, Any], written: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """The values beside the name of the class, an activation with a parameter as {name: parameter}.
+
+    Parameters
+    ----------
+    written : callable
+        `to_json` or `to_plain`: takes apart the kernels that this one is made of.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Kernel):
+            return written(value)
+        if isinstance(value, tuple):
+            return [plain(one) for one in value]
+        return value.tolist() if written is to_json and isinstance(value, np.ndarray) else value
+
+    values = {name: plain(value) for name, value in values.items()}
     activation = values.get("activation")
     if activation is not None and not isinstance(activation, str):
-        values = {**values, "activation": {activation.name: activation.parameter}}
+        values["activation"] = {activation.name: activation.parameter}
     return {"class": kernel.name, **values}
 
 
-def _without_class(data: dict[str, Any]) -> tuple[type[Kernel], dict[str, Any]]:
-    """The class, and the values that its constructor takes."""
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+def _without_class(
+    data: dict[str, Any], read: Callable[[Any], Any]
+) -> tuple[type[Kernel], dict[str, Any]]:
+    """The class, and the values that its constructor takes; `read` undoes what `written` of `_with_class` did."""
+
+    def value_of(plain: Any) -> Any:
+        if isinstance(plain, list | tuple):
+            return tuple(map(value_of, plain))
+        return read(plain) if isinstance(plain, dict) and "class" in plain else plain
+
+    values: dict[str, Any] = {name: value_of(plain) for name, plain in data.items()}
     if isinstance(activation := values.get("activation"), dict):
         ((name, parameter),) = activation.items()
         values["activation"] = FAMILIES[name](parameter)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nc1fast.estimators.runs import PILOT_UNITS
 from nc1fast.estimators.strata import PILOT_PAIRS
+from nc1fast.kernels.algebra import Composite
 from nc1fast.shortcuts import shortcut_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def prices(
     layers = max(1, kernel.depth - 1)
     exact = n**2 / 2 * (_PAIR * layers + _PAIR_FEATURE * n_features) / n_threads
     out = {"exact": Price(exact * (0.5 if single else 1.0))}
+    if isinstance(kernel, Composite):
+        return out
     shortcut = shortcut_of(kernel, n_features)
     if shortcut == "linear":
         out["shortcut"] = Price(n * n_features * n_classes * 1e-9)

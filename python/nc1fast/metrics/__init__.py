@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nc1fast.metrics.blending import blend
 from nc1fast.metrics.conventions import CONVENTIONS, DEFAULT_CONVENTION, IMBALANCE, Weights, weights
 from nc1fast.metrics.definitions import (
     METRICS,
@@ -36,6 +37,7 @@ __all__ = [
     "Metric",
     "Weights",
     "between_spectrum",
+    "blend",
     "cdnv",
     "centred",
     "class_gram",

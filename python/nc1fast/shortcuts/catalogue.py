@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nc1fast.activations import traits
+from nc1fast.kernels.algebra import Composite
 from nc1fast.kernels.classes import Kernel
 
 
@@ -25,7 +26,7 @@ def shortcut_of(kernel: Any, n_features: int) -> str | None:
     str or None
         "interpolation" still fails for data that spread so far that it would need too many nodes.
     """
-    if not isinstance(kernel, Kernel):
+    if not isinstance(kernel, Kernel) or isinstance(kernel, Composite):
         return None
     if kernel.is_linear:
         return "linear"

@@ -36,6 +36,7 @@ _DISTANCE, _PER_LAYER = (
     24.0,
     16.0,
 )  # roundings of a D2 that does not cancel, its sum over a unit included
+_OBTUSE, _PRODUCT = 4.0, 12.0  # roundings of a D2 of products that does cancel
 _FIELD = 3.0  # roundings of what is known of a row, as in cpp/growth.hpp
 _PANEL = 6  # rows of a panel at least
 
@@ -80,6 +81,10 @@ class TileRounding:
         Whether it is, but for a term of Theta^0 that is subtracted.
     mapping : float
         Relative error of the rows in units of 2^-53, where they are products (an adaptive kernel's X L).
+    degree : int
+        Factors of the longest product in an expression.
+    lifted : bool
+        Whether biases are added to the angles of rows without them.
     """
 
     n_features: int
@@ -90,6 +95,8 @@ class TileRounding:
     stable: bool
     cancels: bool
     mapping: float = 0.0
+    degree: int = 1
+    lifted: bool = False
 
 
 class PairSums(NamedTuple):
@@ -144,8 +151,11 @@ def sums_error(
         rounds = unit_within * (_DISTANCE + _PER_LAYER * tiles.n_duals)
         inside += rounds * (within + 3 * tiles.cancels * raw["displacements"])
         inside += 2 * rounds * raw["moves"] * raw["spread_moves"] / sizes
+        if tiles.degree > 1:  # both factors of obtuse pairs are negative, and D2 a difference
+            inside += _OBTUSE * rounds * slopes * raw["spread_slopes"] / sizes
     else:
-        inside += unit_within * (2 * raw["traces"] + noises**2 / sizes) + traces
+        rounds = 2 + _PRODUCT * (tiles.degree - 1)
+        inside += unit_within * (rounds * raw["traces"] + noises**2 / sizes) + traces
         inside += shifted.diagonal() / sizes
         # Saturated rows: (nu_i - nu_j)^2 beside o acts as an error in rho, however near the rows are.
         inside += 2 * (_FIELD * unit_within * slopes) ** 2 / sizes
@@ -153,7 +163,9 @@ def sums_error(
         between += 2 * product * unit_between * sensitivity
         inside += 2 * product * unit_within * sensitivity.diagonal() / sizes
     shift = UNIT_ROUNDOFF * mapping
-    squares = packed.displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
+    # Differences of diagonals (products), and of lengths with a bias, are rounded beside those of the rows.
+    displacement = packed.displacement * (1 + 2 * (tiles.degree > 1) + 2 * tiles.lifted)
+    squares = displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
     inside += moved(within + inside, 2 * squares if mapping else squares)
     if mapping:
         between += shift * np.outer(slopes + roots, slopes + roots)

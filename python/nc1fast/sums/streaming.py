@@ -21,7 +21,8 @@ from nc1fast.core.backend import (
     in_range,
     runner,
 )
-from nc1fast.core.chains import Chain, chains_of
+from nc1fast.core.chains import HIDDEN
+from nc1fast.core.expressions import Expression, Group, groups_of
 from nc1fast.core.machine import threads_for
 from nc1fast.core.rounding import mapping_errors
 from nc1fast.inputs.arrays import row_chunks
@@ -136,17 +137,18 @@ class _Pass:
         self,
         data: LabelledData,
         kernels: Sequence[Kernel],
-        chains: Sequence[Chain],
+        group: Group,
         settings: Settings,
     ) -> None:
         self.runner = runner(settings.device)
-        self.rows, self.classes, self.chains = data.rows, data.classes, chains
-        self.kernels = [kernels[k] for chain in chains for k in chain.kernels]
+        self.rows, self.classes, self.group = data.rows, data.classes, group
+        self.kernels = [kernels[k] for k in group.kernels if k != HIDDEN]
+        self.expressions = [kernel.expression(data.n_features) for kernel in kernels]
         self.single, self.row_sums = settings.single, settings.row_sums
         self.memory_limit = settings.memory_limit
         n_pairs = data.n_samples**2 // 2 * len(self.kernels)
         self.threads = threads_for(settings.n_threads, n_pairs)
-        self.factor = chains[0].factor
+        self.factor = group.chains[0].factor
         self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
     def mapping(self) -> float:
@@ -155,7 +157,6 @@ class _Pass:
 
     def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
         """Call a function of the core; the arguments around `order` and `rest` are those that all of them take."""
-        chains = [chain.as_dict() for chain in self.chains]
         sizes = self.classes.sizes.tolist()
         with _stored(self.rows) as rows, in_range(*self.kernels):
             return function(
@@ -164,7 +165,7 @@ class _Pass:
                 *order,
                 self.classes.of_row,
                 sizes,
-                chains,
+                self.group.as_dict(),
                 *self.single,
                 self.row_sums,
                 self.threads,
@@ -173,7 +174,7 @@ class _Pass:
 
     def survey(self) -> dict[str, Any]:
         """Scales, exponents and error sums of all rows, as the core gives and takes them."""
-        check_rows(self.rows, self.chains)
+        check_rows(self.rows, self.group.chains)
         return self._call(_core.survey)  # type: ignore[no-any-return]
 
     def sums(
@@ -196,19 +197,16 @@ class _Pass:
         """
         rectangles = self.rectangles(part)
         if known is None:
-            check_rows(self.rows, self.chains)
+            check_rows(self.rows, self.group.chains)
         survey = None if known is None else known[0]
         rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
         found, results = self._call(self.runner.module.class_sums, order, rest=rest)
         mapping = self.mapping() if known is None else known[1]
-        taken = [
-            (chain, position, level)
-            for chain in self.chains
-            for position, (level, *_) in zip(chain.kernels, chain.outputs, strict=True)
-        ]
-        for (chain, position, level), per_class, raw in zip(
-            taken, found["kernels"], results, strict=True
+        for position, per_class, raw in zip(
+            self.group.kernels, found["kernels"], results, strict=True
         ):
+            if position == HIDDEN:
+                continue
             scales = {
                 "row": raw.get("row_scale"),
                 "column": raw.get("column_scale"),
@@ -226,24 +224,27 @@ class _Pass:
                     sensitivity=raw["sensitivity"],
                     sensitivity_exponent=raw["sensitivity_exponent"],
                     per_class={name: per_class[name] for name in PER_CLASS},
-                    tiles=self._rounding(chain, level, mapping),
+                    tiles=self._rounding(self.expressions[position].on_common_rows(), mapping),
                     rows=raw.get("rows"),
                     row_scales=scales if self.row_sums else None,
                 ),
             )
 
-    def _rounding(self, chain: Chain, n_duals: int, mapping: float) -> TileRounding:
-        """How the values of a kernel of a chain are rounded."""
+    def _rounding(self, expression: Expression, mapping: float) -> TileRounding:
+        """How the values of a kernel are rounded."""
         within, between = (_UNIT[single] for single in self.single)
+        leaves = expression.leaves
         return TileRounding(
             n_features=self.n_features,
-            depth=self.n_features + (chain.input_layer[1] > 0),
-            n_duals=n_duals,
+            depth=self.n_features + (leaves[0].input_layer[1] > 0),
+            n_duals=expression.layers,
             unit_within=within,
             unit_between=between,
-            stable=chain.stable,
-            cancels=chain.cancels,
+            stable=expression.stable,
+            cancels=any(leaf.cancels for leaf in leaves),
             mapping=mapping,
+            degree=expression.degree,
+            lifted=any(leaf.lift for leaf in leaves),
         )
 
     def rectangles(self, part: tuple[int, int]) -> list[Rectangle]:
@@ -251,8 +252,9 @@ class _Pass:
         limit, n_rows = self.memory_limit, len(self.rows)
         step = self.runner.module.row_step(*self.runner.devices)
         rectangles = part_of(n_rows, part, step)
-        chains = [chain.as_dict() for chain in self.chains]
-        larger, both = _core.row_bytes(self.n_features, chains, *self.single, self.row_sums)
+        larger, both = _core.row_bytes(
+            self.n_features, self.group.as_dict(), *self.single, self.row_sums
+        )
         room = self._room_on_device(larger, step)
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
@@ -261,7 +263,7 @@ class _Pass:
                 len(self.classes),
                 len(self.kernels),
                 self.threads,
-                layers=sum(len(chain.weights) for chain in self.chains),
+                layers=sum(len(chain.weights) for chain in self.group.chains),
                 row_sums=self.row_sums,
             )
             if part[1] > 1 or need.total + both * (n_rows + step) > limit:
@@ -294,8 +296,8 @@ def survey(data: LabelledData, kernels: Sequence[Kernel], settings: Settings) ->
     Cost: two readings of X in its own order, and a third for the hash.
     """
     passes, mappings = [], []
-    for chains in chains_of(kernels, data.n_features):
-        one = _Pass(data, kernels, chains, settings)
+    for group in groups_of(kernels, data.n_features):
+        one = _Pass(data, kernels, group, settings)
         passes.append(one.survey())
         mappings.append(one.mapping())
     problems = problem_hashes(data, kernels, settings)
@@ -334,13 +336,13 @@ def kernel_sums(
         For rows out of the range of a kernel, NaN or Inf, and a memory limit that is too low.
     """
     order = data.classes.order if surveyed is None else surveyed.order
-    groups = chains_of(kernels, data.n_features)
+    groups = groups_of(kernels, data.n_features)
     found: dict[int, PassSums] = {}
-    for index, (chains, report) in enumerate(
+    for index, (group, report) in enumerate(
         zip(groups, staged(progress, len(groups)), strict=True)
     ):
         known = surveyed.known(index) if surveyed is not None else None
-        found |= _Pass(data, kernels, chains, settings).sums(part, order, known, report)
+        found |= _Pass(data, kernels, group, settings).sums(part, order, known, report)
     out = []
     for k, kernel in enumerate(kernels):
         exact = found.pop(k)

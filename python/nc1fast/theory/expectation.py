@@ -220,6 +220,8 @@ def _has_quadrature(kernel: Kernel) -> bool:
         return False
     if any((kernel.bias_variances[0], kernel.readout[1])):
         return False
+    if not getattr(kernel, "train_readout", True):
+        return False
     return kernel.activation in MOMENTS and getattr(kernel, "parametrization", "ntk") == "ntk"
 
 

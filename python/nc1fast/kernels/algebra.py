@@ -1,0 +1,267 @@
+"""Kernels made of kernels: a * k, k1 + k2, k1 * k2 and k ** p.
+
+Sums and products of kernels are kernels (of features side by side, and of their tensor products). Operators on kernel objects
+make these descriptions; they are evaluated pair by pair from one product of rows, and D2 = k_ii + k_jj - 2 k_ij within
+classes by the product rule, without cancellation where every factor has a form that does not cancel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from nc1fast.core.expressions import LEAF, MOST_TERMS, PRODUCT, SCALE, SUM, Expression, Term
+from nc1fast.kernels.classes import Kernel
+from nc1fast.support.arguments import as_count, as_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nc1fast.core.chains import Chain
+    from nc1fast.kernels.one_layer import InputLayer, OneLayer
+
+_LARGEST_POWER = 64
+
+
+class Composite(Kernel):
+    """Base of the kernels that are made of others.
+
+    Attributes
+    ----------
+    parts : tuple of Kernel
+        The kernels that it is made of.
+    """
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernels that it is made of, from the left to the right."""
+        raise NotImplementedError
+
+    @property
+    def depth(self) -> int:  # type: ignore[override]
+        """Weight layers of its deepest part."""
+        return max(part.depth for part in self.parts)
+
+    def expression(self, n_features: int) -> Expression:
+        """Its leaves and the operations on them.
+
+        Raises
+        ------
+        ValueError
+            For more terms than the core has room for, and where a part does not fit rows of so many features.
+        """
+        builder = _Builder(n_features)
+        builder.number(self)
+        if len(builder.terms) > MOST_TERMS:
+            raise ValueError(
+                f"an expression of kernels may have {MOST_TERMS} terms at most, got {len(builder.terms)}"
+            )
+        return Expression(tuple(builder.leaves), tuple(builder.terms))
+
+    def chain(self, n_features: int) -> Chain:
+        """A composite has no single chain.
+
+        Raises
+        ------
+        ValueError
+            Always; what needs a chain does not know composites.
+        """
+        raise ValueError(f"{self!r} is made of several kernels: only exact passes take it")
+
+    def input_layer(self, n_features: int) -> InputLayer:
+        """As `chain`: there is no single input layer."""
+        self.chain(n_features)
+        raise AssertionError
+
+    def one_layer(self, n_features: int) -> OneLayer | None:
+        """None: it is not written out as one hidden layer."""
+        return None
+
+    def combine(self, parts: list[int], builder: _Builder) -> int:
+        """The number of its last term, from those of its parts."""
+        raise NotImplementedError
+
+
+class _Builder:
+    """Terms of an expression; equal kernels are one of them."""
+
+    def __init__(self, n_features: int) -> None:
+        self.n_features = n_features
+        self.leaves: list[Chain] = []
+        self.terms: list[Term] = []
+        self._known: dict[Kernel, int] = {}
+
+    def number(self, kernel: Kernel) -> int:
+        """The term that is a kernel."""
+        if kernel not in self._known:
+            if isinstance(kernel, Composite):
+                found = kernel.combine([self.number(part) for part in kernel.parts], self)
+            else:
+                self.leaves.append(kernel.chain(self.n_features))
+                found = self.term(LEAF, len(self.leaves) - 1)
+            self._known[kernel] = found
+        return self._known[kernel]
+
+    def term(self, operation: int, first: int, second: int = 0, factor: float = 1.0) -> int:
+        """Another term, and its number."""
+        self.terms.append(Term(operation, first, second, factor))
+        return len(self.terms) - 1
+
+    def power(self, base: int, exponent: int) -> int:
+        """The term base^exponent, by squares."""
+        if exponent == 1:
+            return base
+        half = self.power(base, exponent // 2)
+        square = self.term(PRODUCT, half, half)
+        return self.term(PRODUCT, square, base) if exponent % 2 else square
+
+
+def _kernels(name: str, value: Any) -> tuple[Kernel, ...]:
+    """The value as a tuple of two kernels or more."""
+    found = tuple(value)
+    if len(found) < 2 or not all(isinstance(kernel, Kernel) for kernel in found):
+        raise TypeError(f"{name} must be two kernels or more, got {value!r}")
+    return found
+
+
+def _flat(kind: type[Sum | Product], kernels: Iterable[Kernel]) -> Iterator[Kernel]:
+    """The kernels, and in place of one of the same kind its parts."""
+    for kernel in kernels:
+        if isinstance(kernel, kind):
+            yield from kernel.kernels
+        else:
+            yield kernel
+
+
+def _factor(kernel: Kernel, *loose: type[Kernel]) -> str:
+    """The repr of a factor: in parentheses, if it is of one of these kinds."""
+    return f"({kernel!r})" if isinstance(kernel, loose) else repr(kernel)
+
+
+@dataclass(frozen=True, repr=False)
+class Scaled(Composite):
+    """A positive multiple of a kernel, a * k.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    factor : float
+        Above 0.
+    """
+
+    kernel: Kernel
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kernel, Kernel):
+            raise TypeError(f"kernel must be a kernel, got {self.kernel!r}")
+        object.__setattr__(self, "factor", as_number("factor", self.factor, above=0))
+        if isinstance(self.kernel, Scaled):
+            object.__setattr__(self, "factor", self.factor * self.kernel.factor)
+            object.__setattr__(self, "kernel", self.kernel.kernel)
+        if not 0 < self.factor < math.inf:
+            raise ValueError(f"factor must be a positive number, got {self.factor!r}")
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernel that is multiplied or raised."""
+        return (self.kernel,)
+
+    def combine(self, parts: list[int], builder: _Builder) -> int:
+        """One term more than the kernel has."""
+        return builder.term(SCALE, parts[0], factor=self.factor)
+
+    def __repr__(self) -> str:
+        return f"{self.factor!r} * {_factor(self.kernel, Sum)}"
+
+
+@dataclass(frozen=True, repr=False)
+class Sum(Composite):
+    """A sum of kernels, k1 + k2 + ...: features side by side.
+
+    Parameters
+    ----------
+    kernels : sequence of Kernel
+        Two or more; a sum among them is replaced by its parts.
+    """
+
+    kernels: tuple[Kernel, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kernels", tuple(_flat(Sum, _kernels("kernels", self.kernels))))
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernels, from the left to the right."""
+        return self.kernels
+
+    def combine(self, parts: list[int], builder: _Builder) -> int:
+        """Its terms, from the left to the right."""
+        return reduce(lambda x, y: builder.term(SUM, x, y), parts)
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.kernels))
+
+
+@dataclass(frozen=True, repr=False)
+class Product(Composite):
+    """An elementwise product of kernels, k1 * k2 * ...: tensor products of features.
+
+    Parameters
+    ----------
+    kernels : sequence of Kernel
+        Two or more; a product among them is replaced by its parts.
+    """
+
+    kernels: tuple[Kernel, ...]
+
+    def __post_init__(self) -> None:
+        flat = tuple(_flat(Product, _kernels("kernels", self.kernels)))
+        object.__setattr__(self, "kernels", flat)
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernels, from the left to the right."""
+        return self.kernels
+
+    def combine(self, parts: list[int], builder: _Builder) -> int:
+        """Its terms, from the left to the right."""
+        return reduce(lambda x, y: builder.term(PRODUCT, x, y), parts)
+
+    def __repr__(self) -> str:
+        return " * ".join(_factor(kernel, Sum, Scaled) for kernel in self.kernels)
+
+
+@dataclass(frozen=True, repr=False)
+class Power(Composite):
+    """A power of a kernel, k ** p, elementwise.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    exponent : int
+        From 1 to 64: other powers of a kernel need not be kernels.
+    """
+
+    kernel: Kernel
+    exponent: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kernel, Kernel):
+            raise TypeError(f"kernel must be a kernel, got {self.kernel!r}")
+        exponent = as_count("exponent", self.exponent, 1, _LARGEST_POWER)
+        object.__setattr__(self, "exponent", exponent)
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernel that is multiplied or raised."""
+        return (self.kernel,)
+
+    def combine(self, parts: list[int], builder: _Builder) -> int:
+        """By squares: as many products as the exponent has binary digits, or twice that."""
+        return builder.power(parts[0], self.exponent)
+
+    def __repr__(self) -> str:
+        return f"{_factor(self.kernel, Composite)} ** {self.exponent}"
