@@ -288,7 +288,7 @@ py::dict traits(List<Act...>) {
     d["differentiable"] = differentiable;
     all[name] = d;
   };
-  (add(Act::name, Act::root_value, Act::root_derivative, Act::has_derivative), ...);
+  ((Act::is_series ? void() : add(Act::name, Act::root_value, Act::root_derivative, Act::has_derivative)), ...);
   return all;
 }
 

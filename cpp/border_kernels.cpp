@@ -5,6 +5,22 @@
 
 namespace nc1fast::border {
 
+namespace {
+
+// {"values": (n_intervals, n_nodes, n_terms + 2), "first", "accuracy"} of a series.
+std::shared_ptr<const Tabulated> as_table(const py::dict& d) {
+  const Dense values = d["values"].cast<Dense>();
+  auto made = std::make_shared<Tabulated>();
+  if (values.ndim() != 3 || values.shape(2) < 3 || values.shape(2) > kMostCoefficients + 2)
+    throw std::invalid_argument("the table of a series does not fit");
+  made->values.assign(values.data(), values.data() + values.size());
+  made->table = {made->values.data(),  int(values.shape(2)) - 2, d["first"].cast<int>(),
+                 int(values.shape(0)), int(values.shape(1)),     d["accuracy"].cast<double>()};
+  return made;
+}
+
+}  // namespace
+
 ChainSpec as_chain(const py::dict& d) {
   ChainSpec chain;
   chain.activation = d["activation"].cast<std::string>();
@@ -18,12 +34,16 @@ ChainSpec as_chain(const py::dict& d) {
   for (const auto& [level, tangent, alpha, beta] :
        d["outputs"].cast<std::vector<std::tuple<int, bool, double, double>>>())
     chain.outputs.push_back({level, tangent ? Quantity::tangent : Quantity::covariance, alpha, beta});
+  if (d.contains("table") && !d["table"].is_none()) chain.table = as_table(d["table"].cast<py::dict>());
   if (d.contains("lift")) chain.lift = d["lift"].cast<bool>();
   if (d.contains("summed")) {
     const auto summed = d["summed"].cast<std::vector<bool>>();
     if (summed.size() != chain.outputs.size()) throw std::invalid_argument("outputs and summed do not fit");
     for (std::size_t o = 0; o < summed.size(); ++o) chain.outputs[o].summed = summed[o];
   }
+  if ((chain.activation == Series::name) != bool(chain.table) ||
+      (chain.table && chain.table->table.n_terms != int(chain.parameter)))
+    throw std::invalid_argument("a series needs its table");
   const auto n = std::size_t(chain.n_duals());
   if (n >= kMaxLevels || chain.weights.size() < std::max<std::size_t>(n, 1) ||
       chain.biases.size() != chain.weights.size() || (chain.tangent && chain.coefficients.size() < n))

@@ -72,7 +72,7 @@ class ChainStore {
   // d: features of a row.
   ChainStore(const ChainSpec& spec, const OutputList& list, const RowStage& stage, bool within, Form form, Keep keep,
              const Packed<T>& packed, int d)
-      : n_rows_(packed.n_rows), unused_(zeros()) {
+      : n_rows_(packed.n_rows), width_(std::size_t(packed.width)), unused_(zeros()) {
     chain.kind = {activation_index(Activations{}, spec.activation.c_str()), form, spec.tangent, spec.n_duals() != 1};
     chain.parameter = spec.parameter;
     chain.recursion = make_recursion<T>(spec);
@@ -94,6 +94,11 @@ class ChainStore {
         // What no form reads is never loaded, but may be named: it points to zeros.
         chain.fields[l][f] = fields >> f & 1 ? fields_[l][f].get() : unused_.get();
       }
+    if (spec.table) chain.n_series = spec.table->table.n_terms + 2;
+    for (int l = 0; spec.table && l < chain.recursion.n_duals; ++l) {
+      series_[l] = Buffer<T>(n_rows_ * std::size_t(chain.n_series));
+      chain.series[l] = series_[l].get();
+    }
     for (std::size_t o = 0; o < list.size(); ++o) {
       const OutputSpec& output = list[o].spec;
       outputs_.push_back({output.level, output.quantity, T(output.alpha), T(output.beta)});
@@ -127,6 +132,7 @@ class ChainStore {
     std::size_t arrays = spec.lift ? 5 : 1;  // unused_
     for (int f = 0; f < kFields; ++f)
       arrays += (stage.fields(within) >> f & 1) * std::size_t(std::max(1, spec.n_duals()));
+    if (spec.table) arrays += std::size_t(spec.n_duals()) * std::size_t(spec.table->table.n_terms + 2);
     for (const Taken& taken : list)
       arrays += taken.spec.quantity == Quantity::sensitivity ? 1
                 : keep == Keep::nothing                      ? 0
@@ -145,6 +151,8 @@ class ChainStore {
         if (T* array = output.get()) array[r] = T(0);
     for (const Buffer<T>& part : lift_)
       if (T* array = part.get()) array[r] = T(0);
+    for (int l = 0; l < chain.recursion.n_duals; ++l)
+      for (int k = 0; k < chain.n_series; ++k) coefficient(l, r, k) = T(0);
   }
 
   void set(std::size_t r, const Layer* levels, const OutputRow* kernels, const OutputList& list) {
@@ -156,6 +164,8 @@ class ChainStore {
       for (int f = 0; f < kFields; ++f)
         if (T* array = fields_[l][f].get()) array[r] = T(values[f]);
     }
+    for (int l = 0; l < chain.recursion.n_duals; ++l)
+      for (int k = 0; k < chain.n_series; ++k) coefficient(l, r, k) = T(levels[l].series[std::size_t(k)]);
     const Link<double>& lift = levels[0].lift;
     const double parts[4] = {lift.f, lift.g, lift.df, lift.dg};
     for (int l = 0; l < 4; ++l)
@@ -174,11 +184,16 @@ class ChainStore {
     std::fill(b.get(), b.get() + n_rows_, T(0));
     return b;
   }
-  std::size_t n_rows_;
+  T& coefficient(int level, std::size_t r, int k) {
+    const std::size_t panel = r / width_, n = std::size_t(chain.n_series);
+    return series_[level][(panel * n + std::size_t(k)) * width_ + r % width_];
+  }
+  std::size_t n_rows_, width_;
   bool needs_outputs_ = false;
   Buffer<T> unused_;
   Buffer<T> fields_[kMaxLevels][kFields];
   Buffer<T> lift_[4];
+  Buffer<T> series_[kMaxLevels];
   std::vector<Buffer<T>> per_output_, excesses_;
   std::vector<Output<T>> outputs_;
   std::vector<const T*> diagonals_, sensitivities_;

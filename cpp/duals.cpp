@@ -25,6 +25,7 @@ void duals(const std::string& activation, double parameter, std::int64_t n, cons
   const int index = activation_index(Activations{}, activation.c_str());
   if (index < 0) throw std::invalid_argument("unknown activation " + activation);
   visit_activation(Activations{}, index, [&]<class Act>() {
+    if (Act::is_series) throw std::invalid_argument("a series has no dual activation without its table");
     const Act act(parameter);
     for (std::int64_t k = 0; k < n; ++k) {
       Row<double> i{}, j{};

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,12 @@ struct OutputSpec {
   bool summed = true;  // or only a leaf of expressions
 };
 
+// A table of an activation with the numbers that it points to.
+struct Tabulated {
+  std::vector<double> values;
+  SeriesTable table;
+};
+
 // One activation, its layers, and the kernels taken from it. weights, biases: one per layer that is reached.
 struct ChainSpec {
   std::string activation;
@@ -43,7 +50,8 @@ struct ChainSpec {
   double theta_scale = 1, theta_offset = 0;         // Theta^0 = scale Sigma^0 + offset
   std::vector<std::array<double, 3>> coefficients;  // (q, one, theta) of Theta^1, Theta^2, ...
   std::vector<OutputSpec> outputs;
-  bool lift = false;  // the rows of its pass are without a bias, which is added to their angles
+  std::shared_ptr<const Tabulated> table;  // of a series
+  bool lift = false;                       // the rows of its pass are without a bias, which is added to their angles
 
   int n_duals() const;
   // One of its kernels has a root at rho = +-1: rounding errors of the angle are not bounded by those of rho.

@@ -56,7 +56,7 @@ Descent descend(const Act& act, const ChainSpec& chain, const OutputSpec& output
   for (int l = 0; l < output.level; ++l) {
     const Diagonal& own = layers[l].diagonal;
     const double a = layers[l].variance(), drift = act.drift(a, own.value);
-    const double value_off = drift * norm[l] + kDualRoundings * own.value;
+    const double value_off = drift * norm[l] + (kDualRoundings + act.tabulated()) * own.value;
     if (output.quantity == Quantity::tangent) {
       const auto& [q, one, scale] = chain.coefficients[std::size_t(l)];
       off = q * value_off + scale * own.slope * (off + size[l] * (act.radial(a) * norm[l] + kDualRoundings));
@@ -100,13 +100,15 @@ Growth growth(const Act& act, const ChainSpec& chain, const OutputSpec& output, 
       to_value += to_theta * q;
       to_slope = to_theta * scale * down.size[l];
       to_theta = std::min(to_theta * scale * own.slope, kLargest);
-      if constexpr (kIsRectifier<Act>) g.turn += to_slope * act.turn;
+      g.turn += to_slope * act.turn_of(a);
     }
     to_sigma = std::min(to_value * own.slope + to_slope * act.bend(a), kLargest);
     // A row whose length is off by a share e: e sqrt(E[u^2 phi'^2]) in feature space, and phi' likewise.
     const double follows = to_value * (own.value + radial) + to_slope * (own.slope + act.swing(a));
-    g.noise += kDualRoundings * (to_value * own.value + to_slope * own.slope) + kFieldRoundings * follows;
-    g.shift += 0.5 * down.norm[l] * follows;
+    const double values = to_value * own.value, slopes = to_slope * own.slope;
+    g.noise += (kDualRoundings + act.roundings(a)) * (values + slopes) + kFieldRoundings * follows;
+    const Missing missing = act.missing(a);
+    g.shift += 0.5 * down.norm[l] * follows + missing.value * values + missing.slope * slopes;
     g.floor += to_value + to_sigma;
     if (l > 0) g.noise += kLinkRoundings * a * to_sigma;
   }

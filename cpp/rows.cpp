@@ -35,6 +35,7 @@ class Stage final : public RowStage {
  public:
   explicit Stage(const ChainSpec& spec)
       : spec_(spec), act_(spec.parameter), recursion_(make_recursion<double>(spec)), form_(spec.distance_form()) {
+    bind();
     if (form_ == Form::plain_distance) return;
     const std::vector<Layer> nothing(std::size_t(std::max(1, recursion_.n_duals)));
     origin_ = nothing;
@@ -84,7 +85,11 @@ class Stage final : public RowStage {
     }
   }
 
-  std::unique_ptr<RowStage> clone() const override { return std::make_unique<Stage>(*this); }
+  std::unique_ptr<RowStage> clone() const override {
+    auto copy = std::make_unique<Stage>(*this);
+    copy->bind();
+    return copy;
+  }
 
   unsigned fields(bool within) const override {
     const int n = recursion_.n_duals;
@@ -98,6 +103,16 @@ class Stage final : public RowStage {
   }
 
  private:
+  // A series writes the coefficients of the row in hand into memory of its stage.
+  void bind() {
+    if constexpr (Act::is_series) {
+      if (!spec_.table) throw std::invalid_argument("a series needs its table");
+      coefficients_.resize(std::size_t(act_.n_terms) + 2);
+      act_.table = &spec_.table->table;
+      act_.found = coefficients_.data();
+    }
+  }
+
   // Every layer of one row; differences to the reference where one is given.
   void fill_layers(const RowInput& in, const Layer* reference, Layer* rows) const {
     double a = spec_.weights[0] * in.a + spec_.biases[0];
@@ -132,6 +147,7 @@ class Stage final : public RowStage {
       const Dual<double> dual = act_.dual(Pair<double>{1, 0}, r, r);
       const double q = r.h * r.h * dual.value;
       rows[l].diagonal = {q, dual.derivative};
+      if constexpr (Act::is_series) rows[l].series = coefficients_;
       if (l + 1 == recursion_.n_duals) return;
       const double w = spec_.weights[std::size_t(l) + 1], b = spec_.biases[std::size_t(l) + 1];
       a = w * q + b;
@@ -226,7 +242,8 @@ class Stage final : public RowStage {
   Recursion<double> recursion_;
   Form form_;
   std::vector<Layer> origin_;  // of a row of zeros: the reference of a class that has no other; empty for plain forms
-  std::vector<double> origin_k_;              // of every output
+  std::vector<double> origin_k_;  // of every output
+  std::vector<double> coefficients_;
   mutable std::vector<double> to_reference_;  // of the row in hand; a stage belongs to one thread
 };
 

@@ -32,7 +32,8 @@ struct Layer {
   Row<double> row;
   Link<double> link;
   Diagonal diagonal;
-  Link<double> lift;  // of the input layer: from the row without its bias
+  std::vector<double> series;  // coefficients of an activation that is one
+  Link<double> lift;           // of the input layer: from the row without its bias
   double variance() const { return row.s * row.s; }
 };
 

@@ -65,10 +65,13 @@ class KeptTiles {
   std::optional<Array<T>> held_;
 };
 
-// What devices compute: kernels of chains.
+// What devices compute: kernels of chains whose activations have a formula.
 const Kernels& plain(const Kernels& kernels) {
   if (!kernels.expressions.empty())
     throw std::invalid_argument("sums, products and multiples of kernels are computed by the processor: device='cpu'");
+  for (const ChainSpec& chain : kernels.chains)
+    if (chain.table)
+      throw std::invalid_argument("activations given by a series are computed by the processor: device='cpu'");
   return kernels;
 }
 

@@ -135,6 +135,11 @@ def _exp(_a: arb, _b: arb, c: arb, _det: arb, chord: arb) -> tuple[arb, arb]:
     return value, value
 
 
+def _rbf(_a: arb, _b: arb, _c: arb, _det: arb, chord: arb) -> tuple[arb, arb]:
+    value = (-chord / 2).exp()
+    return value, value
+
+
 def _gaussian(a: arb, b: arb, c: arb, det: arb, _chord: arb) -> tuple[arb, arb]:
     value = (1 + 2 * (a + b) + 4 * det).rsqrt()
     return value, 4 * c * value**3
@@ -151,6 +156,7 @@ _DUALS: dict[str, Dual] = {
     "cos": _cos,
     "exp": _exp,
     "gaussian": _gaussian,
+    "rbf": _rbf,
 }
 _SLOPES = {"relu": 0.0, "abs": -1.0}
 

@@ -77,8 +77,8 @@ def dual(activation: Any, a: mpf, b: mpf, c: mpf) -> tuple[mpf, mpf]:  # noqa: P
         n = a * b - e * c * c
         return c * P + n / root, P + (c - 2 * c * e + n * c / D) / root
     m = (a + b) / 2
-    if name == "exp":
-        value = mp.exp(m + c)
+    if name in ("exp", "rbf"):
+        value = mp.exp(c + m if name == "exp" else c - m)
         return value, value
     if name in ("sin", "cos"):
         up, down = mp.exp(c - m), mp.exp(-c - m)

@@ -72,6 +72,8 @@ def test_choices_are_those_of_the_package():
             nc.ConjugateKernel("relu", bias_variance=0.5),
         ),
         (["--activation", "leaky_relu", "--slope", "0.2"], nc.NNGP(nc.LeakyReLU(0.2))),
+        (["--activation", "leaky_relu:0.2"], nc.NNGP(nc.LeakyReLU(0.2))),
+        (["--activation", "shifted_relu:0.5"], nc.NNGP(nc.ShiftedReLU(0.5))),
         (["--kernel", "linear", "--weight-variance", "2"], nc.Linear(2.0)),
         (
             ["--kernel", "ntk", "--parametrization", "standard", "--width", "500"],
@@ -147,7 +149,7 @@ MISTAKES = {
     "unknown kind of file": (["collapse", "README.doc"], "README.doc"),
     "a folder": (["collapse", "."], ""),
     "unknown kernel": (["collapse", "{data}", "--kernel", "rbf"], "--kernel"),
-    "unknown activation": (["collapse", "{data}", "--activation", "tanh"], "tanh"),
+    "unknown activation": (["collapse", "{data}", "--activation", "mish"], "mish"),
     "unknown convention": (["collapse", "{data}", "--convention", "fair"], "--convention"),
     "unknown scale": (["collapse", "{data}", "--scale", "big"], "--scale"),
     "unknown precision": (["collapse", "{data}", "--dtype", "float16"], "--dtype"),
@@ -156,6 +158,7 @@ MISTAKES = {
     "depth one": (["collapse", "{data}", "--depth", "1"], "depth"),
     "negative variance": (["collapse", "{data}", "--weight-variance", "-1"], "weight_variance"),
     "no finite NTK": (["collapse", "{data}", "--kernel", "ntk", "--activation", "step"], "NTK"),
+    "parameter of relu": (["collapse", "{data}", "--activation", "relu:0.5"], "shifted_relu"),
     "slope of relu": (["collapse", "{data}", "--slope", "0.1"], "--slope"),
     "width of an NNGP": (["collapse", "{data}", "--width", "10"], "--width"),
     "standard without width": (

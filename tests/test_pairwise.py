@@ -14,7 +14,7 @@ from nc1fast import reference
 from nc1fast.activations import has_ntk
 from nc1fast.kernels.pairwise import squared_distances, stable
 
-ACTIVATIONS = [*nc.activations(), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
+ACTIVATIONS = [*nc.activations(elementary=True), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
 KERNELS: list[Any] = [
     kind(activation, depth, (1.3, 0.7, 1.1)[:depth], bias)
     for activation in ACTIVATIONS

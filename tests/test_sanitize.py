@@ -52,7 +52,7 @@ def _kernels(activation: str) -> list[nc.kernels.Kernel]:
 
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
 @pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
-@pytest.mark.parametrize("activation", nc.activations())
+@pytest.mark.parametrize("activation", nc.activations(elementary=True))
 def test_every_kernel_of_one_pass(activation: str, dtype: str) -> None:
     X, y = _data(5)
     kernels = _kernels(activation)
@@ -162,7 +162,7 @@ SANITIZED = re.search("lib[at]san", os.environ.get("LD_PRELOAD", ""))
 @pytest.mark.usefixtures("shim")
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("activation", nc.activations() if SANITIZED else ["erf"])
+@pytest.mark.parametrize("activation", nc.activations(elementary=True) if SANITIZED else ["erf"])
 def test_blocks_of_a_device(activation: str, dtype: str) -> None:
     X, y = _data(17)
     X, y = X[:90], y[:90]

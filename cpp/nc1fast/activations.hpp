@@ -8,6 +8,8 @@
 #pragma once
 
 #include "nc1fast/dual.hpp"
+#include "nc1fast/series.hpp"
+#include "nc1fast/shifted.hpp"
 
 namespace nc1fast {
 
@@ -24,6 +26,7 @@ struct Rectifier : Smooth {
         turn((1 - slope) * (1 - slope) / (2 * math::pi)) {}
 
   void row(double a, Row<double>& r) const { r.h = __builtin_sqrt(a * diagonal); }
+  double turn_of(double) const { return turn; }
 
   template <class V>
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>&, const Row<V>&) const {
@@ -356,8 +359,33 @@ struct Exponential : Smooth {
   static double radial(double a) { return 1 + 4 * a; }
 };
 
+// sin(u) + cos(u): e^{-(a+b)/2 + c} = exp(-(s_i - s_j)^2/2 - s_i s_j (1 - rho)), the RBF kernel of the rows; its own
+// kdot.
+struct Rbf : Smooth {
+  static constexpr const char* name = "rbf";
+  static constexpr bool signed_value = false;
+  static constexpr unsigned fields = bit(kS);
+  NC1FAST_HD explicit Rbf(double) {}
+  void row(double a, Row<double>& r) const {
+    r.s = __builtin_sqrt(a);
+    r.h = 1;
+  }
+  template <class V>
+  NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
+    using T = Lane<V>;
+    const V step = i.s - j.s;
+    const V chord = p.rho < T(0) ? T(2) - p.m : p.m;
+    const V value = math::exp(-(T(0.5) * step * step + i.s * j.s * chord)).exp();
+    return {value, value, splat<V>(0)};
+  }
+  static double bend(double) { return 1; }
+  static double swing(double a) { return a; }
+  static double drift(double, double) { return 0; }
+};
+
 template <class... Act>
 struct List {};
-using Activations = List<Relu, LeakyRelu, Abs, Erf, Gelu, Sin, Cos, Step, Sign, Relu2, Exponential, Gaussian, Probit>;
+using Activations = List<Relu, LeakyRelu, Abs, Erf, Gelu, Sin, Cos, Step, Sign, Relu2, Exponential, Gaussian, Probit,
+                         Rbf, ShiftedRelu, Series>;
 
 }  // namespace nc1fast

@@ -2,6 +2,8 @@
 // and the traits by which activations differ.
 #pragma once
 
+#include <cstddef>
+
 #include "nc1fast/math.hpp"
 
 namespace nc1fast {
@@ -12,6 +14,8 @@ template <class V>
 struct Row {
   V s, h, nu, o, root;
   V ds, dh, dnu, dalpha, cos_alpha, dbeta;
+  const Lane<V>* series = nullptr;  // of an activation given by a series: its coefficients, one every `stride`
+  std::ptrdiff_t stride = 0;
 };
 // What leads from one layer to the next: rho' = f_i f_j value + g_i g_j.
 template <class V>
@@ -33,6 +37,11 @@ struct Dual {
   V m;  // 1 - |value| without cancellation, for activations with `exact_m`
 };
 
+// Relative errors of the value and of the derivative of a series between rows, in units of 2^-53.
+struct Missing {
+  double value = 0, slope = 0;
+};
+
 // Traits, with the defaults that most activations keep.
 struct Smooth {
   static constexpr unsigned fields = 0;           // row quantities that dual() reads, besides h
@@ -49,6 +58,13 @@ struct Smooth {
   static double swing(double) { return 0; }
   static double drift(double, double q) { return q; }
   static double radial(double) { return 1; }
+  // -d derivative/d theta where it has a root; roundings of a value beside those of every dual activation; and of a
+  // series what it leaves out, and what its tables are off by.
+  static double turn_of(double) { return 0; }
+  static double roundings(double) { return 0; }
+  static Missing missing(double) { return {}; }
+  static double tabulated() { return 0; }
+  static constexpr bool is_series = false;
 };
 
 }  // namespace nc1fast

@@ -32,7 +32,15 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
       const auto column = [&](int v) __attribute__((always_inline)) { return (first + v) * kL; };
       const auto chord_of = [&](int v) __attribute__((always_inline)) { return load<V>(chords + r * kN + column(v)); };
       const auto rows_of = [&](int v) __attribute__((always_inline)) {
-        return PairOfRows<V, T>{chain.fields, i, std::ptrdiff_t(q) * kN + column(v)};
+        PairOfRows<V, T> rows{chain.fields, i, std::ptrdiff_t(q) * kN + column(v)};
+        if constexpr (Act::is_series) {
+          const std::ptrdiff_t n = chain.n_series;
+          rows.series = chain.series;
+          rows.i_series = p * n * kN + r;
+          rows.j_series = q * n * kN + column(v);
+          rows.stride = kN;
+        }
+        return rows;
       };
       const auto value = [&](int o, int v, const Level<V>& x) __attribute__((always_inline)) {
         const Output<T>& out = chain.outputs[o];

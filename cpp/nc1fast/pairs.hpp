@@ -20,6 +20,8 @@ template <class V, class T>
 struct PairOfRows {
   const T* const (*fields)[kFields];
   std::ptrdiff_t i, j;
+  const T* const* series = nullptr;  // per layer, as Chain::series; those of the two rows from there on
+  std::ptrdiff_t i_series = 0, j_series = 0, stride = 0;
   template <class R>
   struct Two {
     R i, j;
@@ -27,10 +29,11 @@ struct PairOfRows {
   NC1FAST_HD V one(int l, Field k) const { return splat<V>(fields[l][k][i]); }
   NC1FAST_HD V many(int l, Field k) const { return load<V>(fields[l][k] + j); }
   NC1FAST_HD Two<Row<V>> at(int l) const {
-    return {{one(l, kS), one(l, kH), one(l, kNu), one(l, kO), one(l, kRoot), one(l, kDs), one(l, kDh), one(l, kDnu),
-             one(l, kDalpha), one(l, kCosAlpha), one(l, kDbeta)},
-            {many(l, kS), many(l, kH), many(l, kNu), many(l, kO), many(l, kRoot), many(l, kDs), many(l, kDh),
-             many(l, kDnu), many(l, kDalpha), many(l, kCosAlpha), many(l, kDbeta)}};
+    return {
+        {one(l, kS), one(l, kH), one(l, kNu), one(l, kO), one(l, kRoot), one(l, kDs), one(l, kDh), one(l, kDnu),
+         one(l, kDalpha), one(l, kCosAlpha), one(l, kDbeta), series ? series[l] + i_series : nullptr, stride},
+        {many(l, kS), many(l, kH), many(l, kNu), many(l, kO), many(l, kRoot), many(l, kDs), many(l, kDh), many(l, kDnu),
+         many(l, kDalpha), many(l, kCosAlpha), many(l, kDbeta), series ? series[l] + j_series : nullptr, stride}};
   }
   NC1FAST_HD Two<Link<V>> links(int l) const {
     return {{one(l, kF), one(l, kG), one(l, kDf), one(l, kDg)}, {many(l, kF), many(l, kG), many(l, kDf), many(l, kDg)}};
@@ -100,7 +103,7 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const 
   if constexpr (Act::root_value) {
     const T unit = T(2) * chain.noise;
     Covariance<V, false> state(pair);
-    for (int l = 0;; ++l) {
+    for (int l = 0; l < level; ++l) {
       state.dual(act, chain.recursion, l, rows);
       error = smaller(splat<V>(T(2) / unit), T(Act::root_slope) * error + state.m);  // of the value, at most 2
       if (l + 1 == level) break;

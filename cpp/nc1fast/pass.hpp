@@ -47,6 +47,8 @@ struct Chain {
   double parameter = 0;  // of the activation
   Recursion<T> recursion;
   const T* fields[kMaxLevels][kFields] = {};  // (rows,) each; zeros where unused
+  const T* series[kMaxLevels] = {};           // (n_panels, n_series, kPanel) each: coefficients of a series, or null
+  int n_series = 0;
   int n_outputs = 0;
   const Output<T>* outputs = nullptr;       // sorted by level
   int first_output[kMaxLevels + 2] = {};    // outputs of level l: [first_output[l], first_output[l + 1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nc1fast._collapse import class_sums, collapse
-from nc1fast.activations import LeakyReLU, activations
+from nc1fast.activations import GeneralActivation as Activation
+from nc1fast.activations import LeakyReLU, ShiftedReLU, activations
 from nc1fast.feature_sums import FeatureSums
 from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
@@ -48,6 +49,7 @@ __all__ = [
     "NNGP",
     "NTK",
     "AccuracyWarning",
+    "Activation",
     "AdaptiveKernel",
     "Alignment",
     "ClassSums",
@@ -56,6 +58,7 @@ __all__ = [
     "FeatureSums",
     "LeakyReLU",
     "Linear",
+    "ShiftedReLU",
     "Spectrum",
     "activations",
     "adaptive",

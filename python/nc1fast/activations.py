@@ -7,16 +7,17 @@ struct there and one line of `_NAMED` here; everything else that depends on an a
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import KW_ONLY, dataclass
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from nc1fast.support.arguments import as_number, shown
+from nc1fast.support.arguments import as_count, as_items, as_number, shown
 from nc1fast.support.extras import require
 
 # f(functions, u): written in relu, step, abs, sign, erf, ndtr, sin, cos, exp, where of torch tensors or of NumPy arrays.
@@ -36,6 +37,13 @@ class Homogeneous(NamedTuple):
     even: float
 
 
+class Series(NamedTuple):
+    """An activation by its Hermite coefficients: the ends of its smooth pieces, and how many coefficients a row has."""
+
+    kinks: tuple[float, ...] = ()
+    n_terms: int = 64
+
+
 @dataclass(frozen=True)
 class Traits:
     """Shape of an activation phi, and the functions that evaluate it.
@@ -50,6 +58,8 @@ class Traits:
         1 for an even phi, -1 for an odd one, 0 for neither.
     smooth : bool
         Whether phi is analytic, and the kernel therefore its polynomial interpolant to rounding.
+    series : Series or None
+        How its kernels are evaluated, where they have no formula.
     """
 
     phi: Expression
@@ -57,6 +67,7 @@ class Traits:
     homogeneous: Homogeneous | None = None
     parity: int = 0
     smooth: bool = False
+    series: Series | None = None
 
     @property
     def halves(self) -> tuple[float, float] | None:
@@ -70,6 +81,23 @@ def _density(f: Any, u: Any) -> Any:
     """Density of the standard normal distribution."""
     return f.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)
 
+
+def _logistic(f: Any, u: Any) -> Any:
+    """1/(1 + exp(-u)), for u of any size."""
+    return (1 + f.tanh(u / 2)) / 2
+
+
+def _elu(f: Any, u: Any, scale: float) -> Any:
+    """The identity above 0, scale (e^u - 1) below."""
+    return f.relu(u) + scale * f.expm1(-f.relu(-u))
+
+
+def _elu_slope(f: Any, u: Any, scale: float) -> Any:
+    """Derivative of `_elu`, 1 or scale e^u."""
+    return f.where(u > 0, 1.0, scale * f.exp(-f.relu(-u)))
+
+
+_SELU = (1.0507009873554805, 1.6732632423543773)  # Klambauer et al. (2017)
 
 # fmt: off
 _NAMED: dict[str, Traits] = {
@@ -85,6 +113,15 @@ _NAMED: dict[str, Traits] = {
     "cos": Traits(lambda f, u: f.cos(u), lambda f, u: -f.sin(u), parity=1, smooth=True),
     "exp": Traits(lambda f, u: f.exp(u), lambda f, u: f.exp(u), smooth=True),
     "gaussian": Traits(lambda f, u: f.exp(-(u**2)), lambda f, u: -2 * u * f.exp(-(u**2)), parity=1, smooth=True),
+    "rbf": Traits(lambda f, u: f.sin(u) + f.cos(u), lambda f, u: f.cos(u) - f.sin(u), smooth=True),
+    "tanh": Traits(lambda f, u: f.tanh(u), lambda f, u: 1 - f.tanh(u) ** 2, parity=-1, series=Series()),
+    "sigmoid": Traits(_logistic, lambda f, u: _logistic(f, u) * _logistic(f, -u), series=Series()),
+    "softplus": Traits(lambda f, u: f.relu(u) + f.log1p(f.exp(-f.abs(u))), _logistic, series=Series()),
+    "silu": Traits(lambda f, u: u * _logistic(f, u), lambda f, u: _logistic(f, u) * (1 + u * _logistic(f, -u)), series=Series()),
+    "elu": Traits(lambda f, u: _elu(f, u, 1.0), lambda f, u: _elu_slope(f, u, 1.0), series=Series((0.0,))),
+    "selu": Traits(lambda f, u: _SELU[0] * _elu(f, u, _SELU[1]), lambda f, u: _SELU[0] * _elu_slope(f, u, _SELU[1]), series=Series((0.0,))),
+    "hard_tanh": Traits(lambda f, u: f.relu(u + 1) - f.relu(u - 1) - 1, lambda f, u: f.step(u + 1) - f.step(u - 1), parity=-1, series=Series((-1.0, 1.0))),
+    "relu6": Traits(lambda f, u: f.relu(u) - f.relu(u - 6), lambda f, u: f.step(u) - f.step(u - 6), series=Series((0.0, 6.0))),
 }
 # fmt: on
 
@@ -125,19 +162,148 @@ class LeakyReLU:
         )
 
 
-Activation: TypeAlias = str | LeakyReLU
+@dataclass(frozen=True)
+class ShiftedReLU:
+    """The rectifier with a threshold, phi(u) = max(u - threshold, 0).
 
-FAMILIES = {family.name: family for family in (LeakyReLU,)}  # activations with a parameter
+    Parameters
+    ----------
+    threshold : float, default 0.5
+        0 is ReLU. A row whose pre-activations have standard deviation s is active with probability Q(threshold/s).
+
+    Notes
+    -----
+    Its kernels need some 30 exponentials a pair, about 20 times the time of the ReLU. Thresholds of many s lose digits.
+    """
+
+    threshold: float = 0.5
+    name = "shifted_relu"
+
+    def __post_init__(self) -> None:
+        threshold = as_number("threshold", self.threshold, above=-1e6, below=1e6)
+        object.__setattr__(self, "threshold", threshold)
+
+    def __str__(self) -> str:
+        return f"shifted_relu({self.threshold:g})"
+
+    @property
+    def parameter(self) -> float:
+        """The number that the core takes beside the name."""
+        return float(self.threshold)
+
+    @property
+    def traits(self) -> Traits:
+        """Its shape, which depends on the threshold."""
+        return Traits(
+            lambda f, u: f.relu(u - self.threshold), lambda f, u: f.step(u - self.threshold)
+        )
 
 
-def activations() -> list[str]:
-    """Names of the activations, sorted. `"leaky_relu"` stands for `LeakyReLU()`."""
-    return sorted([*_NAMED, *FAMILIES])
+@dataclass(frozen=True, repr=False, eq=False)
+class GeneralActivation:
+    """An activation phi by a function: its kernels are Hermite series (`nc1fast.Activation`).
+
+    Parameters
+    ----------
+    function : callable
+        phi of an array of float64, entry by entry; arrays of any shape. For trained networks, of torch tensors too.
+    name : str, keyword-only
+        For tables.
+    kinks : sequence of float, default ()
+        Where phi or its derivative has a kink or a jump. Others are looked for.
+    n_terms : int, default 64
+        Hermite coefficients of a row, 8 to 510: N n_terms numbers once for each layer, 2 n_terms multiply-adds a pair. What they leave out
+        enters `error_bound`: about n_terms^-1.5 of a kernel where phi has a kink, exponentially little where it is analytic and
+        the pre-activations are not much larger than the scale of phi.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a function that does not give one number for each number, and n_terms out of range.
+
+    Notes
+    -----
+    Two of them are equal if name, kinks, n_terms and the values of phi at 2,049 points are. The NTK needs a phi that does not jump.
+    Pre-activations have standard deviations from 2^-24 to 2^12; a row of zeros without a bias is out of range.
+    Source: Mehler (1866); Daniely, Frostig & Singer (2016).
+    """
+
+    function: ArrayFunction
+    _: KW_ONLY
+    name: str
+    kinks: tuple[float, ...] = ()
+    n_terms: int = 64
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"function must be callable, got {shown(self.function)}")
+        given: Any = self.name
+        if not isinstance(given, str) or not given:
+            raise TypeError(f"name must be a text, got {shown(given)}")
+        kinks = tuple(as_number("kinks", k) for k in as_items("kinks", self.kinks, "numbers"))
+        object.__setattr__(self, "kinks", kinks)
+        object.__setattr__(self, "n_terms", as_count("n_terms", self.n_terms, 8, 510))
+        _ = self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        """A hash of the values of phi on a grid, which it is checked on."""
+        u = np.linspace(-32, 32, 2049)
+        values = np.asarray(self.function(u))
+        if values.shape != u.shape or values.dtype.kind not in "fiu":
+            raise ValueError(
+                f"function must give one real number for each of an array, got shape {values.shape} of {values.dtype} "
+                f"for {u.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise ValueError("function must be finite, but it gives NaN or Inf between -32 and 32")
+        return hashlib.blake2b(values.astype(np.float64).tobytes(), digest_size=8).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GeneralActivation) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return f"Activation(<{self._digest}>, name={self.name!r}, kinks={self.kinks}, n_terms={self.n_terms})"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def traits(self) -> Traits:
+        """Its shape, of which nothing is known but what the function says."""
+        phi, step = self.function, 2.0**-18
+        return Traits(
+            lambda _, u: phi(u),
+            lambda _, u: (phi(u + step) - phi(u - step)) / (2 * step),
+            series=Series(self.kinks, self.n_terms),
+        )
+
+
+Activation: TypeAlias = str | LeakyReLU | ShiftedReLU | GeneralActivation
+
+# Activations with a parameter, by name.
+FAMILIES: dict[str, type[LeakyReLU | ShiftedReLU]] = {f.name: f for f in (LeakyReLU, ShiftedReLU)}
+
+
+def activations(*, elementary: bool = False) -> list[str]:
+    """Names of the activations, sorted. `"leaky_relu"` stands for `LeakyReLU()`, `"shifted_relu"` for `ShiftedReLU()`.
+
+    Parameters
+    ----------
+    elementary : bool, default False
+        Only those whose kernels are elementary functions of the three inner products of two rows.
+    """
+    if not elementary:
+        return sorted([*_NAMED, *FAMILIES])
+    return sorted([*(name for name, known in _NAMED.items() if known.series is None), "leaky_relu"])
 
 
 def as_activation(activation: Activation) -> Activation:
     """Check an activation; a bare `"leaky_relu"` becomes the object with its default slope."""
-    if isinstance(activation, tuple(FAMILIES.values())):
+    if isinstance(activation, (*FAMILIES.values(), GeneralActivation)):
         return activation
     if not isinstance(activation, str):
         raise TypeError(
@@ -164,9 +330,11 @@ def has_ntk(activation: Activation) -> bool:
 
 def name_and_parameter(activation: Activation) -> tuple[str, float]:
     """The activation as the compiled core takes it: a name and one number (0 where there is none)."""
-    if isinstance(activation, str):
-        return activation, 0.0
-    return activation.name, activation.parameter
+    if (series := traits(activation).series) is not None:
+        return "series", float(series.n_terms)
+    if isinstance(activation, LeakyReLU | ShiftedReLU):
+        return activation.name, activation.parameter
+    return str(activation), 0.0
 
 
 def named(name: str, parameter: float) -> Activation:
@@ -205,6 +373,9 @@ def _of_tensors() -> SimpleNamespace:
         sin=torch.sin,
         cos=torch.cos,
         exp=torch.exp,
+        tanh=torch.tanh,
+        expm1=torch.expm1,
+        log1p=torch.log1p,
         where=torch.where,
     )
 
@@ -220,5 +391,8 @@ _ARRAYS = SimpleNamespace(
     sin=np.sin,
     cos=np.cos,
     exp=np.exp,
+    tanh=np.tanh,
+    expm1=np.expm1,
+    log1p=np.log1p,
     where=np.where,
 )

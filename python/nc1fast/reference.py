@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import Activation, LeakyReLU, as_activation
+from nc1fast.activations import (
+    Activation,
+    LeakyReLU,
+    activations,
+    as_activation,
+    of_arrays,
+    traits,
+)
 from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.algebra import Composite, Power, Scaled, Sum
 from nc1fast.kernels.classes import ConjugateKernel, Kernel, Linear
@@ -30,7 +37,7 @@ def dual(
 
     Parameters
     ----------
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
     a, b : array-like
         Variances, >= 0.
     c : array-like
@@ -53,12 +60,44 @@ def dual(
     activation = as_activation(activation)
     a, b, c = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (a, b, c)))
     s = np.sqrt(np.maximum(a * b - c * c, 0.0)) if s is None else np.asarray(s, dtype=np.float64)
-    name, slope = (
-        ("leaky_relu", activation.slope) if isinstance(activation, LeakyReLU) else (activation, 0.0)
-    )
+    name, slope = str(activation), 0.0
+    if isinstance(activation, LeakyReLU):
+        name, slope = "leaky_relu", activation.slope
     if name in ("relu", "leaky_relu", "abs", "step", "sign", "relu2"):
         return _dual_of_angle(name, a * b, c, s, slope)
+    if name not in activations(elementary=True):
+        return _dual_by_quadrature(activation, a, b, c, s)
     return _dual_smooth(name, a, b, c, s)
+
+
+def _dual_by_quadrature(
+    activation: Activation, a: Array, b: Array, c: Array, s: Array
+) -> tuple[Array, Array]:
+    """Any activation: Gauss and Legendre between the kinks of u, and for each u between those of v. 40 ms an entry."""
+    known, functions = traits(activation).series, of_arrays(activation)
+    kinks = np.array([activation.parameter] if known is None else known.kinks)  # type: ignore[union-attr]
+    kappa, kdot = np.empty(a.shape), np.empty(a.shape)
+    for k in np.ndindex(a.shape):
+        root = np.sqrt(a[k])
+        z, weights = _pieces(kinks / root)
+        along, across = c[k] / root * z, s[k] / root
+        inner, inner_weights = _pieces((kinks - along[:, None]) / max(across, 1e-300))
+        v = along[:, None] + across * inner
+        for function, out in zip(functions, (kappa, kdot), strict=True):
+            means = (function(v) * inner_weights).sum(axis=1)  # type: ignore[misc]
+            out[k] = (weights * function(root * z) * means).sum()  # type: ignore[misc]
+    return kappa, kdot
+
+
+def _pieces(kinks: Array) -> tuple[Array, Array]:
+    """Nodes and weights for N(0, 1), on intervals of length 1 at most between the kinks (..., n): (..., n_nodes) each."""
+    grid = np.broadcast_to(np.arange(-13.0, 14.0), (*kinks.shape[:-1], 27))
+    ends = np.sort(np.concatenate([grid, np.clip(kinks, -13, 13)], axis=-1), axis=-1)
+    x, w = np.polynomial.legendre.leggauss(20)
+    middle, half = (ends[..., 1:] + ends[..., :-1]) / 2, (ends[..., 1:] - ends[..., :-1]) / 2
+    z = (middle[..., None] + half[..., None] * x).reshape(*kinks.shape[:-1], -1)
+    weights = (half[..., None] * w).reshape(z.shape)
+    return z, weights * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
 
 
 def _dual_of_angle(name: str, ab: Array, c: Array, s: Array, slope: float) -> tuple[Array, Array]:
@@ -88,8 +127,8 @@ def _dual_smooth(name: str, a: Array, b: Array, c: Array, s: Array) -> tuple[Arr
         return 2 / np.pi * np.arctan2(2 * c, root), 4 / np.pi / root
     if name == "gaussian":
         return 1 / root, 4 * c / root**3
-    if name == "exp":
-        return (np.exp(mean + c),) * 2
+    if name in ("exp", "rbf"):
+        return (np.exp(c + mean if name == "exp" else c - mean),) * 2
     if name in ("sin", "cos"):
         # exp(-mean) sinh(c) without overflow for large c, without cancellation for small c
         small = np.exp(-mean) * np.sinh(np.clip(c, -1, 1))

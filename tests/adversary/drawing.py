@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 DTYPES = ("float64", "float64", "float32", "mixed")
 ACTIVATIONS: tuple[Any, ...] = (
-    *(name for name in nc.activations() if name != "leaky_relu"),
+    *(name for name in nc.activations(elementary=True) if name != "leaky_relu"),
     nc.LeakyReLU(),
     nc.LeakyReLU(0.2),
     nc.LeakyReLU(-0.5),

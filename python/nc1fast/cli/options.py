@@ -13,6 +13,7 @@ import typer
 
 import nc1fast as nc
 from nc1fast import kernels
+from nc1fast.activations import FAMILIES
 from nc1fast.metrics import conventions
 from nc1fast.support.arguments import as_number
 from nc1fast.support.progress import reporting
@@ -55,7 +56,12 @@ Kernel = Annotated[
     KernelName,
     typer.Option(help="features: NC1 of the data as they are. precomputed: X is a Gram matrix."),
 ]
-Activation = Annotated[str, typer.Option(help="relu, erf, ...: one of nc1fast.activations().")]
+Activation = Annotated[
+    str,
+    typer.Option(
+        help="relu, erf, ...: one of nc1fast.activations(); NAME:NUMBER for one with a parameter, as shifted_relu:0.5."
+    ),
+]
 Slope = Annotated[float | None, typer.Option(help="Negative slope of --activation leaky_relu.")]
 Depth = Annotated[int, typer.Option(help="Number of weight layers; 2 is one hidden layer.")]
 WeightVariance = Annotated[float, typer.Option(help="Variance sw2 of the weights.")]
@@ -178,7 +184,14 @@ def memory_bytes(limit: float | None) -> int | None:
 
 
 def activation_of(activation: str, slope: float | None) -> Any:
-    """An activation as the kernels take it; only leaky_relu has a slope."""
+    """An activation as the kernels take it: a name, NAME:NUMBER, or leaky_relu with a slope."""
+    name, given, text = activation.partition(":")
+    if given:
+        found = numbers("--activation", text)
+        if name not in FAMILIES or len(found) != 1:
+            allowed = ", ".join(FAMILIES)
+            raise ValueError(f"one number belongs to --activation {allowed}, got {activation!r}")
+        return FAMILIES[name](found[0])
     if slope is None:
         return activation
     if activation != "leaky_relu":

@@ -75,6 +75,7 @@ def bits_of(device: str) -> str:
 
 _UNDEFINED = {
     "jump": "sign and step are undefined without a bias_variance",
+    "scale": "shifted_relu and activations given by a series need a bias_variance of the input layer",
     "kink": "an NTK with trained input biases needs the derivative of its activation at 0, which has none there: "
     "give the input layer a bias_variance, or set train_bias=False",
 }
@@ -169,7 +170,7 @@ def duals(
 
     Parameters
     ----------
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
     variances : (a, b), ndarray of shape (n,) each
     c : ndarray of shape (n,)
         Covariances.

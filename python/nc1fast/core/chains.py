@@ -9,6 +9,7 @@ import numpy as np
 
 from nc1fast import _core
 from nc1fast.activations import Activation, name_and_parameter
+from nc1fast.core.series import SeriesTable, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ COVARIANCE, TANGENT = False, True  # what an output is taken from: Q, or Theta
 MOST_HIDDEN = 63  # hidden layers that the core has room for
 HIDDEN = -1  # position of an output that is only a leaf of expressions
 _ACTIVATIONS = _core.activations()  # by name: whether it has a jump, or a kink, at 0
+_SCALED = ("series", "shifted_relu")  # what is known of them begins above a variance of 0
 
 # (level, COVARIANCE or TANGENT, scale, constant): of a covariance, scale Q^{level-1} + constant.
 Taken = tuple[int, bool, float, float]
@@ -55,6 +57,8 @@ class Chain:
         Position of each output in the caller's list of kernels, or `HIDDEN`.
     lift : bool
         Whether the rows of its pass are without a bias, which is then added to their angles.
+    table : SeriesTable or None
+        Of an activation that is given by a series.
     factor : ndarray of shape (n_features, r) or None
         The rows are those of X times this.
     """
@@ -70,6 +74,7 @@ class Chain:
     outputs: list[Taken] = field(default_factory=list)
     kernels: list[int] = field(default_factory=lambda: [0])
     lift: bool = False
+    table: SeriesTable | None = None
     factor: NDArray[np.float64] | None = None
 
     @property
@@ -110,9 +115,11 @@ class Chain:
 
     @property
     def undefined_at_zero(self) -> str:
-        """Why a zero row has no value ("jump") or no derivative ("kink") in the input layer; "" where it has both."""
+        """Why a zero row has no value ("jump", "scale") or no derivative ("kink") in the input layer; "" where it has both."""
         if self.biases[0] != 0:
             return ""
+        if self.activation in _SCALED:
+            return "scale"
         known = _ACTIVATIONS[self.activation]
         if known["jump"]:
             return "jump"
@@ -156,10 +163,11 @@ class Chain:
         if depth > MOST_HIDDEN + 1:
             raise ValueError(f"depth must be at most {MOST_HIDDEN + 1}, got {depth}")
         words = {k: v for k, v in vars(self).items() if k not in ("kernels", "factor")}
-        return words | {"summed": [kernel != HIDDEN for kernel in self.kernels]}
+        table = None if self.table is None else self.table.as_dict()
+        return words | {"summed": [kernel != HIDDEN for kernel in self.kernels], "table": table}
 
 
-_SHARED = ("lift", "activation", "parameter", "tangent", "theta_scale", "theta_offset")
+_SHARED = ("lift", "table", "activation", "parameter", "tangent", "theta_scale", "theta_offset")
 _BY_LAYER = ("weights", "biases", "coefficients")
 
 
@@ -182,7 +190,10 @@ def adaptive_chain(
     """
     name, parameter = name_and_parameter(activation)
     head = (name, parameter, (float(rank),), (0.0,))
+    table = table_of(activation)
     if derivative:
         outputs = [(1, TANGENT, 1.0, 0.0)]
-        return Chain(*head, TANGENT, 0.0, 1.0, ((0.0, 0.0, scale),), outputs, factor=factor)
-    return Chain(*head, COVARIANCE, outputs=[(1, COVARIANCE, scale, 0.0)], factor=factor)
+        last = ((0.0, 0.0, scale),)
+        return Chain(*head, TANGENT, 0.0, 1.0, last, outputs, table=table, factor=factor)
+    outputs = [(1, COVARIANCE, scale, 0.0)]
+    return Chain(*head, COVARIANCE, outputs=outputs, table=table, factor=factor)

@@ -145,7 +145,7 @@ def pairs(
     y : array-like of shape (n_samples,), or path
         Labels, of two classes at least.
     kernel : Kernel
-        Of any depth and activation.
+        Of any depth; no sum or product of kernels, and no activation that is given by a series.
     n_pairs : int, optional
         Number of pairs, default 200,000. With a tolerance: the largest number, default 10^8.
     tolerance : float, optional

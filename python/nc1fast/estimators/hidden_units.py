@@ -106,7 +106,7 @@ class HiddenUnits:
     Attributes
     ----------
     layer : OneLayer
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
         Of the units: that of the layer, or the part of it that is sampled.
     n_features : int
         Length of a row of `layer.rows`.

@@ -28,7 +28,7 @@ class AdaptiveKernel(Kernel):
     ----------
     sigma : array-like of shape (n_features, n_features)
         Sigma, symmetric and positive definite. Sigma = I/d0 is `ConjugateKernel(activation)`; there is no other 1/d0.
-    activation : str or LeakyReLU, default "erf"
+    activation : str, LeakyReLU, ShiftedReLU or Activation, default "erf"
 
     Attributes
     ----------

@@ -10,14 +10,16 @@ from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
-from nc1fast.activations import Activation, as_activation, name_and_parameter, named, traits
+from nc1fast.activations import Activation, as_activation, name_and_parameter, named
 from nc1fast.core.backend import diagonal, gram
 from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
 from nc1fast.core.expressions import Expression
 from nc1fast.core.products import ProductSettings, matvec
+from nc1fast.core.series import table_of
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
-from nc1fast.support.arguments import as_count, as_number, check_choice
+from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
+from nc1fast.support.arguments import as_count, check_choice
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -29,56 +31,7 @@ if TYPE_CHECKING:
 
     Progress: TypeAlias = bool | Callable[[int, int], object]
 
-PerLayer: TypeAlias = float | tuple[float, ...]
-
-_LEAST_VARIANCE = 2.0**-1022  # the smallest normal number
 _DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer, and says so
-
-
-def _variance(name: str, value: Any) -> float:
-    """A number >= 0; what a product with a subnormal number loses would go unnoticed."""
-    variance = as_number(name, value, least=0)
-    if 0 < variance < _LEAST_VARIANCE:
-        raise ValueError(f"{name} must be 0 or at least {_LEAST_VARIANCE:.1e}, got {variance!r}")
-    return variance
-
-
-def per_layer(name: str, value: Any, length: int, check: Any = _variance) -> PerLayer:
-    """A number, or a tuple of `length` of them; `check(name, value)` gives each."""
-    if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
-        if len(value) != length:
-            raise ValueError(
-                f"{name} must be one number or {length} (one per layer), got {len(value)}"
-            )
-        return tuple(check(name, v) for v in value)
-    return check(name, value)  # type: ignore[no-any-return]
-
-
-def he_variance(activation: Activation) -> float:
-    """The weight variance 1/E phi(u)^2, u ~ N(0, 1), that keeps |x| from layer to layer: 2 for ReLU.
-
-    Raises
-    ------
-    ValueError
-        For an activation outside the ReLU family: no variance keeps every length there.
-
-    Notes
-    -----
-    Source: He et al. (2015), eqs. 10 and 15.
-    """
-    halves = traits(activation).halves
-    if halves is None:
-        raise ValueError(
-            f"weight_variance='he' belongs to the ReLU family (relu, abs, LeakyReLU), got {activation!r}"
-        )
-    odd, even = halves
-    return 1 / (odd**2 + even**2)
-
-
-def spread_over(value: PerLayer, length: int) -> tuple[float, ...]:
-    """The value of each of `length` layers."""
-    return value if isinstance(value, tuple) else (value,) * length
-
 
 KERNELS: dict[str, type[Kernel]] = {}  # every class of kernels, by name
 
@@ -156,8 +109,9 @@ class Kernel:
         weight, bias = chain.weights[0] / n_features, chain.biases[0]
         scale = chain.theta_scale if self.is_tangent else 0.0
         offset = chain.theta_offset if self.is_tangent else 0.0
+        activation = getattr(self, "activation", None)
         return InputLayer(
-            named(chain.activation, chain.parameter),
+            named(chain.activation, chain.parameter) if activation is None else activation,
             weight,
             bias,
             scale * weight,
@@ -305,7 +259,7 @@ class Linear(Kernel):
 
     def __post_init__(self) -> None:
         for name in ("weight_variance", "bias_variance"):
-            object.__setattr__(self, name, _variance(name, getattr(self, name)))
+            object.__setattr__(self, name, variance(name, getattr(self, name)))
 
     @property
     def weight_variances(self) -> tuple[float, ...]:
@@ -365,7 +319,8 @@ class DeepKernel(Kernel):
         name, parameter = name_and_parameter(self.activation)
         w, b = self.weight_variances, self.bias_variances
         outputs = [(self.depth - 1, COVARIANCE, *self.readout)]
-        return Chain(name, parameter, w[:-1], b[:-1], COVARIANCE, outputs=outputs)
+        head = Chain(name, parameter, w[:-1], b[:-1], COVARIANCE, outputs=outputs)
+        return replace(head, table=table_of(self.activation))
 
     def _prefix(self, depth: int) -> dict[str, Any]:
         """The fields of the same kernel cut to `depth` layers."""
@@ -386,7 +341,7 @@ class ConjugateKernel(DeepKernel):
 
     Parameters
     ----------
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
     depth : int, default 2
         Weight layers L >= 2; one hidden layer is depth 2.
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
@@ -412,7 +367,7 @@ class NNGP(DeepKernel):
 
     Parameters
     ----------
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
     depth : int, default 2
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
         weight_variance="he" as of `ConjugateKernel`.

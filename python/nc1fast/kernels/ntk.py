@@ -8,8 +8,10 @@ from typing import Any
 
 from nc1fast.activations import has_ntk, name_and_parameter
 from nc1fast.core.chains import TANGENT, Chain
-from nc1fast.kernels.classes import DeepKernel, PerLayer, per_layer, spread_over
+from nc1fast.core.series import jumps, table_of
+from nc1fast.kernels.classes import DeepKernel
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
+from nc1fast.kernels.variances import PerLayer, per_layer, spread_over
 from nc1fast.support.arguments import as_flag, as_number, as_optional_flag, check_choice
 
 
@@ -24,7 +26,7 @@ class NTK(DeepKernel):
 
     Parameters
     ----------
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
     depth : int, default 2
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
         weight_variance="he" as of `ConjugateKernel`.
@@ -62,7 +64,7 @@ class NTK(DeepKernel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not has_ntk(self.activation):
+        if not has_ntk(self.activation) or jumps(self.activation):
             raise ValueError(
                 f"{self.activation!r} has no finite NTK: its derivative is not a function"
             )
@@ -125,7 +127,8 @@ class NTK(DeepKernel):
         outputs = [(self.depth - 1, TANGENT, 1.0, 0.0)]
         name, parameter = name_and_parameter(self.activation)
         head = Chain(name, parameter, w[:-1], b[:-1], TANGENT, scale, offset)
-        return replace(head, coefficients=tuple(rest), outputs=outputs)
+        table = table_of(self.activation)
+        return replace(head, coefficients=tuple(rest), outputs=outputs, table=table)
 
     def input_layer(self, n_features: int) -> InputLayer:
         """Sigma^0 and Theta^0, each from its own coefficients."""

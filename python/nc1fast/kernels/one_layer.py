@@ -23,7 +23,7 @@ class InputLayer:
 
     Attributes
     ----------
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
     weight, bias : float
     theta_weight, theta_bias : float
         0 for a covariance kernel.

@@ -79,6 +79,8 @@ def _with_class(
     values = {name: plain(value) for name, value in values.items()}
     activation = values.get("activation")
     if activation is not None and not isinstance(activation, str):
+        if activation.name not in FAMILIES:
+            raise TypeError(f"a function cannot be written to a file: {activation!r}")
         values["activation"] = {activation.name: activation.parameter}
     return {"class": kernel.name, **values}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nc1fast.activations import traits
 from nc1fast.estimators.runs import PILOT_UNITS
 from nc1fast.estimators.strata import PILOT_PAIRS
 from nc1fast.kernels.algebra import Composite
@@ -72,7 +73,8 @@ def prices(
     strata = n_classes * (n_classes + 1) / 2
     term = _DRAWN * layers + _DRAWN_FEATURE * n_features
     pilot = (PILOT_PAIRS * term + 2 * _STRATUM) * strata
-    out["pairs"] = Price((n + 28 * n_classes) * term + pilot, term)
+    if traits(kernel.input_layer(n_features).activation).series is None:
+        out["pairs"] = Price((n + 28 * n_classes) * term + pilot, term)
     if (layer := kernel.one_layer(n_features)) is not None:
         unit = n * (_UNIT + _UNIT_FEATURE * n_features) * (4 if layer.tangent else 1) + _UNIT_DRAWN
         out["features"] = Price(PILOT_UNITS * unit, unit)

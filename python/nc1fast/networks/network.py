@@ -116,7 +116,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
 
     Parameters
     ----------
-    activation : str or LeakyReLU
+    activation : str, LeakyReLU, ShiftedReLU or Activation
         Any of `nc1fast.activations()`.
     n_features : int
         Inputs d0.
