@@ -125,7 +125,8 @@ def mean_field(
     The descent starts from the prior. Other starts end in the same F, also where that of the Gaussian laws has several
     minima (tests/test_mean_field.py).
     Cost: 3 n N^2 flops in an iteration over n draws, 5 to 30 iterations, and about five times as much for batches and
-    residual. Memory: 8 n N bytes up to 256 MiB, tiles beyond; ten N x N matrices; n d0 numbers.
+    residual. Memory: 8 n N bytes up to 256 MiB, tiles beyond; twenty N x N matrices; 32 n d0
+    bytes.
     Draws come from the prior and, where the law lies in its tails, half of them from a law that is wider (or narrower) in
     up to three directions.
     Accuracy: the draws are a scrambled Sobol sequence in up to 64 directions, corrected by the known kernel of the
