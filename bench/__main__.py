@@ -20,12 +20,14 @@ NAMES = (
     "disk",
     "cluster",
     "accuracy",
+    "sklearn",
     "shortcuts",
     "adaptive",
     "networks",
     "langevin",
     "mean_field",
     "estimators",
+    "prediction",
     "coverage",
 )
 

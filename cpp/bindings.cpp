@@ -12,6 +12,7 @@ namespace {
 
 using namespace nc1fast;
 namespace py = pybind11;
+using border::Dense;
 
 struct OnCpu {
   template <class R, class... Args>
@@ -46,6 +47,55 @@ py::array_t<T> matmul(const py::array& a, const py::array& b, int n_threads) {
   return out;
 }
 
+// One side of a product: factors of its rows (n, k), scales (n,) and integer sums (k, n), which may lie in wider
+// arrays.
+using OperandTuple =
+    std::tuple<std::optional<py::array>, std::optional<Dense>, std::optional<py::array_t<std::int64_t>>>;
+struct Operand {
+  std::optional<py::array> factors;
+  std::optional<Dense> scale;
+  std::optional<py::array_t<std::int64_t>> sums;
+};
+
+template <class T>
+const T* factors_of(const Operand& side, py::ssize_t n, py::ssize_t k) {
+  if (!side.factors) return nullptr;
+  const py::array& f = *side.factors;
+  if (!py::isinstance<py::array_t<T, py::array::c_style>>(f) || f.ndim() != 2 || f.shape(0) != n || f.shape(1) != k)
+    throw std::invalid_argument("factors (n, k) of the type of the product are expected");
+  return static_cast<const T*>(f.data());
+}
+
+ProductSums sums_of(Operand& side, py::ssize_t n, py::ssize_t k) {
+  if (!side.sums) return {};
+  py::array_t<std::int64_t>& sums = *side.sums;
+  if (sums.ndim() != 2 || sums.shape(0) != k || sums.shape(1) != n || sums.strides(1) != sums.itemsize() ||
+      !side.scale || side.scale->size() != n)
+    throw std::invalid_argument("sums (k, n) and scales (n,) are expected");
+  return {sums.mutable_data(), sums.strides(0) / sums.itemsize(), side.scale->data()};
+}
+
+template <class T>
+void multiply(const py::array& x, const std::optional<py::array>& z, const py::dict& chain, Operand& rows,
+              Operand& columns, const Dense& factor_scale, int tile_rows, int n_threads, const py::object& progress) {
+  const Matrix xm = border::as_matrix(x), zm = z ? border::as_matrix(*z) : Matrix{};
+  const py::ssize_t k = factor_scale.size(), n_columns = z ? zm.n : xm.n;
+  KernelProduct<T> product;
+  product.with = {int(k), factors_of<T>(columns, n_columns, k), factors_of<T>(z ? rows : columns, xm.n, k)};
+  product.factor_scale = factor_scale.data();
+  product.rows = sums_of(rows, xm.n, k);
+  product.columns = sums_of(columns, n_columns, k);
+  product.tile_rows = tile_rows;
+  if ((z && zm.d != xm.d) || !product.with.of_columns || !product.rows.sums || tile_rows < 1 ||
+      tile_rows % kRowStep != 0 || (z && !product.with.of_rows == !!product.columns.sums))
+    throw std::invalid_argument("the sides of a product do not fit");
+  const ChainSpec spec = border::as_chain(chain);
+  const Cpu cpu;
+  const Poll poll = border::make_poll(progress);
+  const py::gil_scoped_release release;
+  cpu.multiply(xm, zm, spec, product, n_threads, poll);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -75,6 +125,18 @@ PYBIND11_MODULE(_core, m) {
       },
       "x"_a, "chain"_a, "scale"_a, "inverse"_a.noconvert(), "factor"_a, "n_threads"_a,
       "(k o A) X for A = scale inverse - factor factor^T (upper triangle of inverse) and the one kernel of a chain.");
+  m.def(
+      "multiply",
+      [](const py::array& x, const std::optional<py::array>& z, const py::dict& chain, bool single,
+         const OperandTuple& rows, const OperandTuple& columns, const Dense& factor_scale, int tile_rows, int n_threads,
+         const py::object& progress) {
+        Operand of_rows = std::make_from_tuple<Operand>(rows), of_columns = std::make_from_tuple<Operand>(columns);
+        const auto run = single ? &multiply<float> : &multiply<double>;
+        run(x, z, chain, of_rows, of_columns, factor_scale, tile_rows, n_threads, progress);
+      },
+      "x"_a, "z"_a, "chain"_a, "single"_a, "rows"_a, "columns"_a, "factor_scale"_a, "tile_rows"_a, "n_threads"_a,
+      "progress"_a,
+      "Adds K V to the integer sums of the rows, and K^T W to those of the columns: (factors, scales, sums) of each.");
   m.def(
       "matmul",
       [](const py::array& a, const py::array& b, int n_threads) -> py::array {

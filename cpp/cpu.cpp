@@ -5,8 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "gram_rows.hpp"
-#include "isa/isa.hpp"
+#include "kept_tiles.hpp"
 #include "tile_pass.hpp"
 
 namespace nc1fast {
@@ -14,33 +13,6 @@ namespace {
 
 constexpr int kMatrixPanels =
     8;  // sides of a tile of a matrix product: it stays in L2 with the panels that it is made of
-
-// The tiles of a matrix of kernel values, row panel by row panel.
-template <class T>
-struct KeptTiles {
-  const Routines<T>& on;
-  GramRows<T> rows;
-
-  KeptTiles(const Routines<T>& on_, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads)
-      : on(on_), rows(on.panel, on.half_norms, x, z, chain, n_threads) {
-    rows.pass.chain.epilogue = on.epilogue(rows.pass.chain.kind);
-  }
-
-  // work(scratch, p) for every panel of rows, each by one thread. False when stopped.
-  template <class Work>
-  bool for_each_row_panel(int n_threads, const Poll& poll, const Work& work) const {
-    const std::size_t width = std::size_t(on.panel), unit = width * width;
-    return parallel_for(
-        rows.n_row_panels, n_threads,
-        [&](int, std::int64_t p) {
-          Buffer<T> memory(unit * (1 + rows.n_outputs()));
-          std::vector<T*> values;
-          for (std::size_t o = 0; o < rows.n_outputs(); ++o) values.push_back(memory.get() + unit * (o + 1));
-          work(Scratch<T>{memory.get(), values.data(), nullptr, nullptr}, int(p));
-        },
-        [&](std::int64_t done, std::int64_t n) { return !poll || poll(done, n); });
-  }
-};
 
 template <class T>
 bool gram_by(const InstructionSet& set, const Matrix& x, const Matrix& z, const ChainSpec& chain, int n_threads,

@@ -47,7 +47,7 @@ arms:
     kernels: [{kernel: NNGP, activation: relu}]
     conventions: [papyan, released]
 """
-OWN = library.told_as("tiny")  # as a study of the user's own
+OWN = library.told_as("paper")
 VOID = {"meta", "link", "img", "br", "col", "input", "hr"}
 
 

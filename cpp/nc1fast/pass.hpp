@@ -138,6 +138,15 @@ struct Product {
   T* out = nullptr;      // likewise; starts at zero
 };
 
+// Sums of kernel values times k columns of numbers, over the pairs of a GramPass: K V, and K^T W of a pass that serves
+// both sides.
+template <class T>
+struct Multiplicands {
+  int k = 0;
+  const T* of_columns = nullptr;  // V (n_columns, k), whose products belong to the rows
+  const T* of_rows = nullptr;     // W (n_rows, k), whose products belong to the columns; null: these are not wanted
+};
+
 // out = A B, of matrices that lie anywhere: strides in numbers.
 template <class T>
 struct MatrixProduct {
@@ -159,6 +168,10 @@ struct Routines {
   bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
   void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;
   void (*product)(const GramPass<T>&, const Product<T>&, int p, int q, const Scratch<T>&) = nullptr;
+  // Sums of a tile of panels, (panels, k, kPanel) on both sides; start at zero.
+  void (*multiply)(const GramPass<T>&, const Multiplicands<T>&, const Tile&, const Scratch<T>&, double* of_rows,
+                   double* of_columns) = nullptr;
+  bool (*add_integers)(std::int64_t* target, const double* sums, const double* row, double column, int n) = nullptr;
   std::size_t (*matmul_scratch)(int panels) = nullptr;
   void (*matmul)(const MatrixProduct<T>&, std::ptrdiff_t row, std::ptrdiff_t column, int panels, T* scratch) = nullptr;
 };

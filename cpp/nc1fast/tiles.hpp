@@ -8,6 +8,7 @@
 #include "nc1fast/epilogue.hpp"
 #include "nc1fast/inner.hpp"
 #include "nc1fast/matmul.hpp"
+#include "nc1fast/multiply.hpp"
 #include "nc1fast/reductions.hpp"
 
 namespace nc1fast {
@@ -135,10 +136,11 @@ struct Tiles {
       }
   }
 
-  static void gram(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
+  // The same as they stand in a Gram matrix: equal rows have the value of the diagonal, to the bit, and the diagonal
+  // unit of a symmetric pass is symmetric.
+  static T* entries(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
     T *x = values(pass, p, q, scratch), *chords = scratch.chords;
     const std::ptrdiff_t i = std::ptrdiff_t(p) * kN, j = std::ptrdiff_t(q) * kN;
-    // Equal rows have the value of the diagonal, to the bit.
     for (int r = 0; r < kN; ++r)
       for (int c = 0; c < kN; c += kL) {
         const auto coincide = (math::Bits<V>(load<V>(chords + r * kN + c)) == 0) &
@@ -149,10 +151,38 @@ struct Tiles {
     if (pass.symmetric && p == q)
       for (int r = 0; r < kN; ++r)
         for (int c = 0; c < r; ++c) x[r * kN + c] = x[c * kN + r];
+    return x;
+  }
+
+  static void gram(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
+    T *x = entries(pass, p, q, scratch), *turned = scratch.chords;
+    const std::ptrdiff_t i = std::ptrdiff_t(p) * kN, j = std::ptrdiff_t(q) * kN;
     put(x, i, j, pass);
     if (!pass.symmetric || p == q) return;
-    transpose(x, chords);
-    put(chords, j, i, pass);
+    transpose(x, turned);
+    put(turned, j, i, pass);
+  }
+
+  // Rows of panel p that are inside of n.
+  static int inside(std::ptrdiff_t n, int p) {
+    const std::ptrdiff_t left = n - std::ptrdiff_t(p) * kN;
+    return left < kN ? int(left) : kN;
+  }
+
+  // Every unit of a tile, evaluated once, serves its rows and, transposed in L1, its columns.
+  static void multiply(const GramPass<T>& pass, const Multiplicands<T>& with, const Tile& tile,
+                       const Scratch<T>& scratch, double* of_rows, double* of_columns) {
+    const std::ptrdiff_t step = std::ptrdiff_t(with.k) * kN;  // numbers of a panel, of factors and of sums
+    for (int q = tile.q_begin; q < tile.q_end; ++q)
+      for (int p = tile.p_begin; p < tile.p_end && (!pass.symmetric || p <= q); ++p) {
+        T *x = entries(pass, p, q, scratch), *turned = scratch.chords;
+        transpose(x, turned);
+        Multiply<T, Isa>::add(with.of_columns + q * step, with.k, turned, inside(pass.n_columns, q),
+                              of_rows + (p - tile.p_begin) * step);
+        if (with.of_rows && !(pass.symmetric && p == q))
+          Multiply<T, Isa>::add(with.of_rows + p * step, with.k, x, inside(pass.n_rows, p),
+                                of_columns + (q - tile.q_begin) * step);
+      }
   }
 
   // Rows of panel p of (k o A) X, the share of panel q. Every row is summed by one worker, q ascending: fixed bits.
@@ -193,9 +223,17 @@ struct Tiles {
       }
   }
 
-  static constexpr Routines<T> routines{
-      kN,    2 * kLanes<T, Isa>, &find_epilogue<T, Isa>,   &Inner<T, Isa>::half_norms, &sums,
-      &gram, &product,           &MatMul<T, Isa>::scratch, &MatMul<T, Isa>::tile};
+  static constexpr Routines<T> routines{kN,
+                                        2 * kLanes<T, Isa>,
+                                        &find_epilogue<T, Isa>,
+                                        &Inner<T, Isa>::half_norms,
+                                        &sums,
+                                        &gram,
+                                        &product,
+                                        &multiply,
+                                        &Multiply<T, Isa>::add_integers,
+                                        &MatMul<T, Isa>::scratch,
+                                        &MatMul<T, Isa>::tile};
 };
 
 }  // namespace nc1fast

@@ -12,11 +12,23 @@ from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
 from nc1fast.kernels.ntk import NTK
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
+from nc1fast.operators import Alignment, Spectrum, alignment, operator, spectrum
 from nc1fast.sums.class_sums import ClassSums
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
-    from nc1fast import adaptive, compat, cuda, datasets, distributed, estimators, networks, theory
+    from nc1fast import (
+        adaptive,
+        compat,
+        cuda,
+        datasets,
+        distributed,
+        estimators,
+        networks,
+        prediction,
+        sklearn,
+        theory,
+    )
 
 __version__ = "0.1.0"
 _ON_DEMAND = (
@@ -27,6 +39,8 @@ _ON_DEMAND = (
     "distributed",
     "estimators",
     "networks",
+    "prediction",
+    "sklearn",
     "theory",
 )  # imported when first named
 __all__ = [
@@ -34,14 +48,17 @@ __all__ = [
     "NTK",
     "AccuracyWarning",
     "AdaptiveKernel",
+    "Alignment",
     "ClassSums",
     "Collapse",
     "ConjugateKernel",
     "FeatureSums",
     "LeakyReLU",
     "Linear",
+    "Spectrum",
     "activations",
     "adaptive",
+    "alignment",
     "class_sums",
     "collapse",
     "compat",
@@ -50,6 +67,10 @@ __all__ = [
     "distributed",
     "estimators",
     "networks",
+    "operator",
+    "prediction",
+    "sklearn",
+    "spectrum",
     "theory",
     "to_table",
 ]

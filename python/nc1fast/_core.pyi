@@ -57,6 +57,18 @@ def product(
     factor: NDArray[np.float64],
     n_threads: int,
 ) -> NDArray[np.float64]: ...
+def multiply(
+    x: NDArray[Any],
+    z: NDArray[Any] | None,
+    chain: dict[str, Any],
+    single: bool,
+    rows: tuple[Any, ...],
+    columns: tuple[Any, ...],
+    factor_scale: NDArray[np.float64],
+    tile_rows: int,
+    n_threads: int,
+    progress: Callable[[int, int], object] | None,
+) -> None: ...
 def matmul(a: NDArray[Any], b: NDArray[Any], n_threads: int) -> NDArray[Any]: ...
 def diagonal(x: NDArray[Any], chain: dict[str, Any]) -> NDArray[np.float64]: ...
 def growth(x: NDArray[Any], chain: dict[str, Any]) -> NDArray[np.float64]: ...

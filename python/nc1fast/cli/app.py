@@ -1,8 +1,8 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
-`measure` (collapse, theory), `parts` (shard, merge) and `learn` (train, adapt) work on one data set, `study` (study,
-report, doctor) on a grid of them; `options` has what they share. A new command is a function there and one line here; a new
-option is a parameter with a help text.
+`measure` (collapse, theory), `parts` (shard, merge), `learn` (train, adapt) and `use` (predict, spectrum, align) work on one
+data set, `study` (study, report, doctor) on a grid of them; `options` has what they share. A new command is a function there
+and one line here; a new option is a parameter with a help text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 import nc1fast as nc
-from nc1fast.cli import learn, measure, parts, study
+from nc1fast.cli import learn, measure, parts, study, use
 
 INTERRUPTED = 130
 # The base class of typer's usage errors, which it does not export.
@@ -35,6 +35,9 @@ for _command in (
     parts.merge,
     learn.train,
     learn.adapt,
+    use.predict,
+    use.spectrum,
+    use.align,
     study.study,
     study.report,
     study.doctor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,13 @@ from nc1fast.support.arithmetic import ieee
 from nc1fast.support.threads import workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
+
+    from nc1fast.estimators.deep_map import DeepMap
+    from nc1fast.estimators.projected_map import ProjectedMap
+    from nc1fast.estimators.unit_map import UnitMap
 
 _PROBE = 128  # rows that direct the weights
 _CHUNK_NUMBERS = 1 << 19  # of features at a time
@@ -79,27 +86,72 @@ def ntk_features(
     >>> bool(((H @ H.T - K) ** 2).sum() < 1e-3 * (K**2).sum())
     True
     """
+    rows = as_rows(as_source(X), "X", unread=True)
+    probe = rows_at(rows, probe_rows(len(rows)))
+    drawn = draw_map(kernel, probe, n_features, seed, sampling=sampling, dtype=dtype)
+    return mapped(drawn, partial(rows_at, rows), (len(rows), n_features), n_threads)
+
+
+def probe_rows(n_rows: int) -> NDArray[np.intp]:
+    """Numbers of the rows that direct the weights: evenly spaced, at most 128."""
+    return np.arange(0, n_rows, -(-n_rows // _PROBE))
+
+
+def draw_map(
+    kernel: Any, probe: NDArray[Any], n_features: int, seed: int, *, sampling: str, dtype: str
+) -> DeepMap:
+    """The map of `ntk_features`, as a function of any rows.
+
+    Parameters
+    ----------
+    kernel, n_features, seed, sampling, dtype
+        As of `ntk_features`.
+    probe : ndarray of shape (n, d0)
+        Rows that direct the weights.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `ntk_features` for all but X.
+    """
     check_deep(kernel)
     check_sampling(sampling)
     check_choice("dtype", dtype, ("float64", "float32"))
     n_features, seed = as_count("n_features", n_features), as_seed(seed)
-    rows = as_rows(as_source(X), "X", unread=True)
-    width = widest(kernel, rows.shape[1], n_features)
+    width = widest(kernel, probe.shape[1], n_features)
     if not width:
         raise ValueError(
-            f"n_features must leave a unit for each layer beside the {rows.shape[1]} features of X, got {n_features}"
+            f"n_features must leave a unit for each layer beside the {probe.shape[1]} features of X, got {n_features}"
         )
-    probe = rows_at(rows, np.arange(0, len(rows), -(-len(rows) // _PROBE)))
-    out = np.zeros((len(rows), n_features), dtype)
-    step = max(1, _CHUNK_NUMBERS // n_features)
+    return deep_map(kernel, probe, np.asarray, Design(width, sampling, np.dtype(dtype)), (seed,))
+
+
+def mapped(
+    drawn: DeepMap | ProjectedMap | UnitMap,
+    read: Callable[[slice], NDArray[Any]],
+    shape: tuple[int, int],
+    n_threads: int | None,
+) -> NDArray[Any]:
+    """Features of many rows, a chunk at a time.
+
+    Parameters
+    ----------
+    drawn : DeepMap, ProjectedMap or UnitMap
+    read : callable
+        From a range of rows to these rows.
+    shape : (int, int)
+        Of the result; columns that the map does not have are zero.
+    n_threads : int or None
+        The bits do not depend on it.
+    """
+    out = np.zeros(shape, drawn.dtype)
+    step = max(1, _CHUNK_NUMBERS // shape[1])
+
+    def fill(start: int) -> None:
+        chunk = slice(start, min(start + step, shape[0]))
+        out[chunk, : drawn.n_features] = drawn(read(chunk))
+
     with workers(thread_count(n_threads)) as in_order:
-        design = Design(width, sampling, np.dtype(dtype))
-        drawn = deep_map(kernel, probe, np.asarray, design, (seed,))
-
-        def fill(start: int) -> None:
-            chunk = slice(start, start + step)
-            out[chunk, : drawn.n_features] = drawn(rows_at(rows, chunk))
-
-        for _ in in_order(fill, range(0, len(rows), step)):
+        for _ in in_order(fill, range(0, shape[0], step)):
             pass
     return out

@@ -7,19 +7,25 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and The
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
-from nc1fast.activations import Activation, as_activation, name_and_parameter, named
+from nc1fast.activations import Activation, as_activation, name_and_parameter, named, traits
 from nc1fast.core.backend import diagonal, gram
 from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
+from nc1fast.core.products import ProductSettings, matvec
+from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
-from nc1fast.support.arguments import as_count, as_number
+from nc1fast.support.arguments import as_count, as_number, check_choice
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
+
+    Progress: TypeAlias = bool | Callable[[int, int], object]
 
 PerLayer: TypeAlias = float | tuple[float, ...]
 
@@ -44,6 +50,27 @@ def per_layer(name: str, value: Any, length: int, check: Any = _variance) -> Per
             )
         return tuple(check(name, v) for v in value)
     return check(name, value)  # type: ignore[no-any-return]
+
+
+def he_variance(activation: Activation) -> float:
+    """The weight variance 1/E phi(u)^2, u ~ N(0, 1), that keeps |x| from layer to layer: 2 for ReLU.
+
+    Raises
+    ------
+    ValueError
+        For an activation outside the ReLU family: no variance keeps every length there.
+
+    Notes
+    -----
+    Source: He et al. (2015), eqs. 10 and 15.
+    """
+    halves = traits(activation).halves
+    if halves is None:
+        raise ValueError(
+            f"weight_variance='he' belongs to the ReLU family (relu, abs, LeakyReLU), got {activation!r}"
+        )
+    odd, even = halves
+    return 1 / (odd**2 + even**2)
 
 
 def spread_over(value: PerLayer, length: int) -> tuple[float, ...]:
@@ -175,6 +202,54 @@ class Kernel:
         return gram(self, X, Z, dtype=dtype, n_threads=n_threads, device=device)
 
     @ieee
+    @steady
+    def matvec(
+        self,
+        X: ArrayLike,
+        V: ArrayLike,
+        Z: ArrayLike | None = None,
+        *,
+        dtype: str = "float64",
+        n_threads: int | None = None,
+        memory_limit: float | None = None,
+        progress: Progress = False,
+    ) -> NDArray[np.float64]:
+        """K(Z, X) V, or K(X, X) V, without the Gram matrix.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or path
+        V : array-like of shape (n_samples,) or (n_samples, k)
+        Z : array-like of shape (m_samples, n_features), or path, optional
+            Default: X itself; each kernel value then serves two rows.
+        dtype : {"float64", "float32"}, default "float64"
+            Precision of kernel values and of sums over a few dozen of them; longer sums are float64.
+        n_threads : int, optional
+            Default: as `collapse`.
+        memory_limit : float, optional
+            Bytes that the product may take beyond X and V: rows are then read and packed in groups.
+        progress : bool or callable(done, total), default False
+
+        Returns
+        -------
+        ndarray of shape (m_samples,) or (m_samples, k)
+            The same bits for any number of threads and any memory limit.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As `collapse` does for its data; for V that is not finite or has another number of rows.
+
+        Notes
+        -----
+        Cost: N M d0 + 2 N M k flops, half of the first where Z is X, and some 30 per pair and layer; memory 32 (N + M) k bytes, of
+        at most 256 columns at a time, plus packed rows.
+        Accuracy: that of the entries of `kernel(X, Z)`, and 2^-53 of sqrt(k_ii) sum_j sqrt(k_jj) |v_j|.
+        """
+        settings = ProductSettings(dtype, n_threads, memory_limit)
+        return matvec(self, X, V, Z, settings, progress)
+
+    @ieee
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
         return diagonal(self, X)
@@ -223,7 +298,7 @@ class DeepKernel(Kernel):
 
     activation: Activation
     depth: int = 2
-    weight_variance: PerLayer = 1.0
+    weight_variance: PerLayer | Literal["he"] = 1.0  # a name is replaced by its number
     bias_variance: PerLayer = 0.0
 
     def __post_init__(self) -> None:
@@ -231,13 +306,16 @@ class DeepKernel(Kernel):
         object.__setattr__(
             self, "depth", as_count("depth, of weight layers,", self.depth, 2, _DEEPEST)
         )
+        if isinstance(self.weight_variance, str):
+            check_choice("weight_variance, where it is a name,", self.weight_variance, ("he",))
+            object.__setattr__(self, "weight_variance", he_variance(self.activation))
         for name in ("weight_variance", "bias_variance"):
             object.__setattr__(self, name, per_layer(name, getattr(self, name), self.depth))
 
     @property
     def weight_variances(self) -> tuple[float, ...]:
         """One per layer, from input to output (length `depth`)."""
-        return spread_over(self.weight_variance, self.depth)
+        return spread_over(cast("PerLayer", self.weight_variance), self.depth)
 
     @property
     def bias_variances(self) -> tuple[float, ...]:
@@ -279,7 +357,7 @@ class ConjugateKernel(DeepKernel):
     depth : int, default 2
         Weight layers L >= 2; one hidden layer is depth 2.
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
-        From input to output; the last layer's are ignored.
+        From input to output; the last layer's are ignored. weight_variance="he": `he_variance`, for the ReLU family.
 
     Notes
     -----
@@ -304,6 +382,7 @@ class NNGP(DeepKernel):
     activation : str or LeakyReLU
     depth : int, default 2
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
+        weight_variance="he" as of `ConjugateKernel`.
 
     Notes
     -----

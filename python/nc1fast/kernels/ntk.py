@@ -27,6 +27,7 @@ class NTK(DeepKernel):
     activation : str or LeakyReLU
     depth : int, default 2
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
+        weight_variance="he" as of `ConjugateKernel`.
     parametrization : {"ntk", "standard"}, default "ntk"
         "standard" is what gradient descent on an ordinary layer trains; it needs `width`.
     width : int or sequence of length depth - 1, optional

@@ -7,8 +7,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures import palette
-from nc1fast.studies.findings import pooled, rules
-from nc1fast.studies.findings.words import counts, show
+from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.words import counts, extremes
 from nc1fast.studies.summary import CELL, derived, distinct, grouped
 from nc1fast.support.extras import require
 
@@ -121,13 +121,13 @@ def _aligned(value: float) -> str:
 
 
 def told(finding: Finding) -> dict[str, Any]:
-    """A finding with the counts of its words, its ratio over all cells, and the columns in which these differ."""
+    """A finding with the counts of its words, the range of its ratios, and the columns in which these differ."""
     cells = [cell.cell for cell in finding.cells]
     present = [name for name in CELL if all(name in cell for cell in cells)]
     return {
         "finding": finding,
         "counts": counts(finding.cells),
-        "ratio": show(pooled(finding.cells)) if finding.cells else "",
+        "ratio": extremes(finding.cells) if finding.cells else "",
         "columns": _varying(cells, present),
     }
 
@@ -204,7 +204,9 @@ _WORDS = {
     "holds, fails, equal": "Of numbers without chance, compared on each draw within the bounds of their errors.",
     "same, different, undecided": f"Of numbers with chance in them: whether the {rules.CONFIDENCE:.0%} interval of their mean "
     f"ratio over the repeats lies inside 1 ± {rules.TOLERANCE:.0%}, outside it, or reaches over an end.",
+    rules.DEPENDS: "Of a claim: it holds in some cells and fails in others.",
     "too few": f"Fewer than {rules.FEWEST} repeats, with which no test at 5 % can decide.",
+    "needs both priors": "Of adaptive kernels: no word before both the published prior and that of the networks are in the table.",
 }
 
 

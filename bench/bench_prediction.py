@@ -1,0 +1,194 @@
+"""Claim: products with a Gram matrix run near the FMA peak, and what stands on them needs no N x N matrix.
+
+1. K V at N = 65,536, d = 128 for 1 to 128 columns, in both precisions: N^2 d + 2 N^2 k flops over seconds over the FMA peak, beside
+   torch by tiles on the same threads.
+2. Ridge regression by the NTK at N = 100,000, d = 32, 10 outputs, to a residual of 1e-6, in a process of its own: seconds, memory.
+3. The same at N = 20,000 beside Cholesky's factorisation of the stored matrix in NumPy and SciPy.
+4. Twenty leading eigenvalues at N = 100,000.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import nc1fast as nc
+from bench._session import Claim, Result
+from bench._timing import interleave
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from bench._session import Session
+
+    Array = NDArray[Any]
+
+MIB = 2**20
+N, D, COLUMNS, TILE = 65_536, 128, (1, 8, 32, 128), 2048
+N_LARGE, N_DENSE, D_FEW, OUTPUTS = 100_000, 20_000, 32, 10
+OF_PEAK, MINUTES, MEMORY, FASTER, SMALLER = 0.6, 15, 1024, 3.0, 1 / 50
+DENSE_RANK = 200  # columns of the preconditioner that leave room for the last claim
+
+_TABLE = (
+    *("case", "N", "d", "seconds", "of peak", "torch over ours"),
+    *("CPU seconds", "MiB", "steps", "residual"),
+)
+
+# Program of a fresh process: the call of a user, and its seconds and memory.
+_PROGRAM = """
+import json, sys, time
+import numpy as np
+import nc1fast as nc
+case, n, n_threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+random = np.random.default_rng(0)
+X, W = random.normal(size=(n, %d)), random.normal(size=(%d, %d))
+Y = np.eye(W.shape[1])[np.abs(X @ W).argmax(axis=1)]
+kernel, answer = nc.NTK("relu"), {}
+def memory(): return next(int(s.split()[1]) for s in open("/proc/self/status") if s.startswith("VmHWM")) * 1024
+before, start, cpu = memory(), time.perf_counter(), time.process_time()
+if case == "stored":
+    from scipy.linalg import cho_factor, cho_solve
+    K = kernel(X, n_threads=n_threads)
+    K[np.diag_indices(n)] += 0.1
+    dual = cho_solve(cho_factor(K, overwrite_a=True, check_finite=False), Y, check_finite=False)
+elif case == "spectrum":
+    found = nc.spectrum(X, kernel, 20, n_threads=n_threads)
+    answer = {"steps": found.products, "residual": float((found.residuals / found.eigenvalues).max())}
+else:
+    rank = int(case) if case.isdecimal() else None
+    found = nc.prediction.ridge(kernel, X, Y, X[:10], ridge=0.1, solver="cg", rank=rank, n_threads=n_threads)
+    answer = {"steps": found.iterations, "residual": found.residual}
+seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": memory() - before, **answer}))
+""" % (D_FEW, D_FEW, OUTPUTS)  # noqa: UP031  (braces of the program)
+
+
+def run(session: Session) -> Result:
+    """Measure products, then ridge regression and eigenvalues in processes of their own."""
+    result = Result("prediction")
+    for dtype in ("float64", "float32"):
+        _products(session, result, dtype)
+    large, few = session.size(N_LARGE), session.size(N_DENSE)
+    whole = _row(result, "ridge, cg", large, _fresh("ridge", large, session.n_threads))
+    stored = _row(result, "ridge, stored", few, _fresh("stored", few, session.n_threads))
+    ours = _row(result, "ridge, cg", few, _fresh(str(DENSE_RANK), few, session.n_threads))
+    found = _row(result, "20 eigenvalues", large, _fresh("spectrum", large, session.n_threads))
+    share = ours["memory"] / stored["memory"]
+    result.claims += [
+        Claim(f"minutes, ridge, N = {large:,}", whole["seconds"] / 60, "<=", MINUTES),
+        Claim(f"residual, ridge, N = {large:,}", whole["residual"], "<=", 1e-6),
+        Claim(f"MiB, ridge, N = {large:,}", whole["memory"] / MIB, "<=", MEMORY),
+        Claim(f"stored over cg, N = {few:,}", stored["seconds"] / ours["seconds"], ">=", FASTER),
+        Claim(f"memory of cg over stored, N = {few:,}", share, "<=", SMALLER),
+        Claim(f"minutes, 20 eigenvalues, N = {large:,}", found["seconds"] / 60, "<=", MINUTES),
+    ]
+    return result
+
+
+def _products(session: Session, result: Result, dtype: str) -> None:
+    n, random, kernel = session.size(N), np.random.default_rng(0), nc.NNGP("relu")
+    X = random.normal(size=(n, D)).astype(dtype)
+    for k in COLUMNS:
+        V = random.normal(size=(n, k)).astype(dtype)
+        theirs = _torch_product(X, V, session.n_threads)
+        expected = theirs()
+        ours = partial(kernel.matvec, X, V, dtype=dtype, n_threads=session.n_threads)
+        found = ours()
+        tolerance = 1e-9 if dtype == "float64" else 1e-3
+        assert np.abs(found - expected).max() <= tolerance * np.abs(found).max(), (dtype, k)
+        samples = interleave(
+            {
+                "nc1fast": _timed(ours),
+                "torch": _timed(theirs),
+            },
+            session.rounds(2),
+        )
+        session.peak.measure()
+        seconds = samples["nc1fast"].median
+        share = (n * n * D + 2 * n * n * k) / seconds / 1e9 / session.peak.gflops(dtype)
+        result.rows.append(
+            _filled(
+                {
+                    "case": f"product, {dtype}, k = {k}",
+                    "N": n,
+                    "d": D,
+                    "seconds": seconds,
+                    "of peak": share,
+                    "torch over ours": samples["torch"].ratio_to(samples["nc1fast"]).median,
+                }
+            )
+        )
+        if k == 32:
+            result.claims.append(
+                Claim(f"of the FMA peak, {dtype}, k = {k}, d = {D}", share, ">=", OF_PEAK)
+            )
+
+
+def _timed(work: Callable[[], object]) -> Callable[[], float]:
+    """The same work, giving its seconds."""
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+
+    return seconds
+
+
+def _torch_product(X: Array, V: Array, n_threads: int) -> Callable[[], Array]:
+    """The ReLU NNGP times V by tiles of rows, in place, as a competent user of torch writes it."""
+    import torch
+
+    torch.set_num_threads(n_threads)
+    norms = np.linalg.norm(X, axis=1, keepdims=True)
+    U, W = torch.from_numpy(X / norms), torch.from_numpy(V * norms)
+    scale = torch.from_numpy(norms / (2 * math.pi * X.shape[1]))
+
+    def product() -> Array:
+        out = torch.empty_like(W)
+        for begin in range(0, len(U), TILE):
+            rows = slice(begin, begin + TILE)
+            rho = (U[rows] @ U.T).clamp_(-1, 1)
+            angle = torch.acos(rho).neg_().add_(math.pi).mul_(rho)
+            values = rho.square_().neg_().add_(1).sqrt_().add_(angle)
+            out[rows] = scale[rows] * (values @ W)
+        return np.asarray(out.numpy())
+
+    return product
+
+
+def _fresh(case: str, n: int, n_threads: int) -> dict[str, float]:
+    """The numbers that the program prints in a process of its own."""
+    command = [sys.executable, "-c", _PROGRAM, case, str(n), str(n_threads)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def _row(result: Result, case: str, n: int, took: dict[str, float]) -> dict[str, float]:
+    """Add the row of a process; returns its numbers."""
+    row = {
+        "case": case,
+        "N": n,
+        "d": D_FEW,
+        "seconds": took["seconds"],
+        "CPU seconds": took["cpu"],
+        "MiB": took["memory"] / MIB,
+        "steps": took.get("steps"),
+        "residual": took.get("residual"),
+    }
+    result.rows.append(_filled(row))
+    return took
+
+
+def _filled(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with all columns of the table."""
+    return {name: row.get(name) for name in _TABLE}

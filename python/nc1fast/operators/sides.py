@@ -1,0 +1,96 @@
+"""One side of an alignment: the Gram matrix of a kernel, or of explicit features, tile by tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.core.linear import UNIT_ROUNDOFF, matmul, matmul_error
+from nc1fast.core.machine import thread_count
+from nc1fast.core.rounding import row_errors
+from nc1fast.inputs.arrays import as_matrix, as_rows, rows_at
+from nc1fast.inputs.files import as_source
+from nc1fast.kernels.classes import Kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nc1fast.inputs.file_rows import FileRows
+
+    Array = NDArray[np.float64]
+
+_CHUNK = 4096  # rows whose errors are bounded at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A Gram matrix by its tiles.
+
+    Attributes
+    ----------
+    rows : ndarray or FileRows of shape (n_samples, n_features)
+    kernel : Kernel or None
+        None: of the rows themselves, as explicit features.
+    n_threads : int, optional
+    """
+
+    rows: NDArray[Any] | FileRows
+    kernel: Kernel | None
+    n_threads: int | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def tile(self, a: slice, b: slice) -> Array:
+        """Entries of rows `a` with rows `b`; of a span with itself exactly symmetric."""
+        A = rows_at(self.rows, a)
+        if self.kernel is not None:
+            B = None if a == b else rows_at(self.rows, b)
+            return self.kernel(A, B, n_threads=self.n_threads)
+        H, G = A.astype(np.float64), rows_at(self.rows, b).astype(np.float64)
+        return matmul(H, G.T, thread_count(self.n_threads))
+
+    def error(self) -> float:
+        """Bound on |dK|, the norm of the errors of all entries: |dk_ij| <= u sqrt(e_i e_j), whose norm is at most u sum_i e_i."""
+        total = 0.0
+        for begin in range(0, len(self), _CHUNK):
+            rows = rows_at(self.rows, slice(begin, begin + _CHUNK)).astype(np.float64)
+            if self.kernel is None:
+                entry = matmul_error(rows.shape[1]) * np.square(rows).sum(axis=1)
+            else:
+                errors = row_errors(self.kernel, rows)
+                entry = np.maximum(errors.entry, errors.diagonal)
+            total += float(entry.sum())
+        return UNIT_ROUNDOFF * total
+
+
+def as_sides(X: Any, kernels: Any, n_threads: int | None) -> list[Side]:
+    """The kernels of a call, checked: kernel objects of X, and arrays of explicit features of as many rows.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        For what is neither, for none, and for data that are not as `collapse` takes them.
+    """
+    rows = as_rows(as_source(X), "X")
+    thread_count(n_threads)
+    if not len(kernels):
+        raise ValueError("kernels must not be an empty list")
+    sides = []
+    for index, one in enumerate(kernels):
+        if isinstance(one, Kernel):
+            sides.append(Side(rows, one, n_threads))
+            continue
+        if isinstance(one, str) or callable(one):
+            raise TypeError(
+                f"kernels[{index}] must be a kernel object or an array of features, got {one!r}"
+            )
+        features = as_matrix(as_source(one), f"kernels[{index}]")
+        if len(features) != len(rows):
+            raise ValueError(
+                f"kernels[{index}] has {len(features)} rows of features, but X has {len(rows)}"
+            )
+        sides.append(Side(features, None, n_threads))
+    return sides

@@ -1,0 +1,91 @@
+"""`select`: the kernel and the ridge that explain the targets best."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nc1fast.core.products import ProductSettings
+from nc1fast.inputs.files import steady
+from nc1fast.prediction.dense import Eigen
+from nc1fast.prediction.problem import Regression
+from nc1fast.prediction.result import Selection
+from nc1fast.support.arguments import as_items, as_number, check_choice
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.progress import reporting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from nc1fast.kernels.classes import Kernel
+
+CRITERIA = ("marginal_likelihood", "leave_one_out")
+
+
+@ieee
+@steady
+def select(
+    kernels: Sequence[Kernel],
+    X: ArrayLike,
+    targets: ArrayLike,
+    *,
+    ridges: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+    criterion: str = "marginal_likelihood",
+    n_threads: int | None = None,
+    progress: bool | Callable[[int, int], object] = False,
+) -> Selection:
+    """Compare kernels (depths, variances, activations) and ridges on the data that they are fitted to.
+
+    Parameters
+    ----------
+    kernels : sequence of Kernel
+    X : array-like of shape (n_samples, n_features), or path
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    ridges : sequence of float > 0
+        Ridges, or variances of the noise.
+    criterion : {"marginal_likelihood", "leave_one_out"}
+        The likelihood of a Gaussian process, summed over outputs; or the mean squared error of predicting each row from all others,
+        in closed form.
+    n_threads : int, optional
+        Default: as `collapse`.
+    progress : bool or callable(done, total), default False
+        In kernels.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    TypeError, ValueError, OSError, ImportError
+        As `ridge`; for no kernel and no ridge.
+
+    Notes
+    -----
+    Cost: one eigendecomposition of a stored matrix for each kernel, 9 N^3 multiply-adds and 24 N^2 bytes, which serves all ridges; of
+    more rows than memory has room for, take a sample.
+    Source: Rasmussen & Williams (2006), eqs. 2.30 and 5.12.
+    """
+    candidates = as_items("kernels", kernels, "a sequence of kernels")
+    levels = [as_number("ridges", one, above=0) for one in as_items("ridges", ridges, "numbers")]
+    check_choice("criterion", criterion, CRITERIA)
+    if not candidates or not levels:
+        raise ValueError("kernels and ridges must not be empty")
+    settings = ProductSettings("float64", n_threads)
+    problems = [Regression.of(kernel, (X, targets, None), settings) for kernel in candidates]
+    scores = np.empty((len(problems), len(levels)))
+    with reporting(progress, "kernels") as report:
+        for index, problem in enumerate(problems):
+            eigen = Eigen(problem.train)
+            for column, level in enumerate(levels):
+                found = eigen.scores(problem.Y, level)
+                scores[index, column] = found[CRITERIA.index(criterion)]
+            if report is not None:
+                report(index + 1, len(problems))
+    best = np.unravel_index(int(scores.argmax()), scores.shape)
+    return Selection(
+        candidates[best[0]], levels[best[1]], scores, tuple(candidates), tuple(levels), criterion
+    )

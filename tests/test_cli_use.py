@@ -1,0 +1,91 @@
+"""`nc1fast predict`, `spectrum` and `align`: the numbers of the functions behind them, and one line for a mistake."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def file(tmp_path):
+    y = np.arange(120) % 3
+    X = RNG.normal(size=(120, 5)) + 3.0 * np.eye(5)[y]
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    return tmp_path / "data.npz", X, y
+
+
+def test_predict_learns_one_part_and_predicts_the_other(call, file, tmp_path):
+    path, X, y = file
+    out = tmp_path / "outputs.npz"
+    code, printed, _ = call("predict", path, "--held-out", 0.25, "--out", out, "--json")
+    row, saved = json.loads(printed), np.load(out)
+    assert code == 0
+    assert (row["n_train"], row["n_test"]) == (90, 30)
+    known = np.setdiff1d(np.arange(120), saved["rows"])
+    targets = np.eye(3)[y[known]]
+    found = nc.prediction.ridge(nc.NTK("relu"), X[known], targets, X[saved["rows"]], ridge=1e-3)
+    np.testing.assert_array_equal(saved["mean"], found.mean)
+    right = y[saved["rows"]] == saved["predicted"]
+    assert row["accuracy"] == right.mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--method", "posterior"), {"method": "posterior", "solver": "cholesky"}),
+        (("--method", "posterior", "--solver", "cg"), {"solver": "cg", "converged": True}),
+        (("--method", "flow", "--time", 100), {"time": 100.0}),
+        (("--kernel", "features", "--ridge", 0.1), {"ridge": 0.1}),
+    ],
+)
+def test_ways_to_predict(call, file, options, expected):
+    code, printed, _ = call("predict", file[0], *options, "--json")
+    assert code == 0
+    assert expected.items() <= json.loads(printed).items()
+
+
+def test_spectrum(call, file):
+    path, X, _ = file
+    code, printed, _ = call("spectrum", path, "-k", 3, "--ridge", 0.5, "--json")
+    row, values = json.loads(printed), np.linalg.eigvalsh(nc.NNGP("relu")(X))[::-1]
+    assert code == 0
+    np.testing.assert_allclose(row["eigenvalues"], values[:3], rtol=1e-12)
+    assert row["share_of_trace"] == pytest.approx(values[:3].sum() / values.sum(), rel=1e-12)
+    assert row["effective_dimension"] == pytest.approx((values / (values + 0.5)).sum(), rel=1e-10)
+
+
+def test_align(call, file):
+    path, X, y = file
+    code, printed, _ = call("align", path, "--kernels", "ntk,features", "--depth", 3, "--json")
+    row, found = json.loads(printed), nc.alignment(X, y, [nc.NTK("relu", depth=3), X])
+    assert code == 0
+    assert row["target"] == found.target.tolist()
+    assert row["centred"] == found.centred.tolist()
+    assert row["within_mean"] == [one.within_mean for one in found.blocks]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "--held-out", 1), "--held-out must be"),
+        (("predict", "--kernel", "precomputed"), "needs a kernel of rows"),
+        (("predict", "--time", 3), "--time belongs to --method flow"),
+        (("predict", "--method", "flow"), "--time belongs to --method flow"),
+        (("predict", "--ridge", -1), "ridge must be"),
+        (("spectrum", "-k", 121), "k must be >= 1 and <= 120"),
+        (("spectrum", "--kernel", "precomputed"), "needs a kernel of rows"),
+        (("align", "--kernels", "ntk,rbf"), "--kernels takes"),
+    ],
+)
+def test_mistakes_are_one_line(call, file, arguments, message):
+    command, *rest = arguments
+    code, printed, told = call(command, file[0], *rest)
+    assert (code, printed) == (2, "")
+    assert message in told
+    assert told.count("\n") == 1

@@ -1,0 +1,170 @@
+"""Spectra and alignments against NumPy on stored Gram matrices."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from tests.cases import KERNELS
+
+import nc1fast as nc
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("n", [30, 1500])
+@pytest.mark.parametrize("which", ["largest", "smallest"])
+def test_eigenvalues_and_vectors(n, which):
+    X, kernel, k = RNG.normal(size=(n, 6)), nc.NTK("relu", bias_variance=0.1), 20
+    K = kernel(X)
+    found = nc.spectrum(X, kernel, k, which)
+    every = np.linalg.eigvalsh(K)[::-1]
+    expected = every[:k] if which == "largest" else every[-k:]
+    assert np.abs(found.eigenvalues - expected).max() <= 1e-14 * n * every[0]
+    if which == "largest":
+        np.testing.assert_allclose(found.eigenvalues, expected, rtol=1e-10)
+    assert (np.diff(found.eigenvalues) <= 0).all()
+    np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(k), atol=1e-10)
+    residuals = np.linalg.norm(K @ found.vectors - found.vectors * found.eigenvalues, axis=0)
+    np.testing.assert_allclose(found.residuals, residuals, rtol=0.5, atol=1e-13 * every[0])
+    assert found.residuals.max() <= 1e-9 * every[0]
+    assert found.trace == pytest.approx(every.sum(), rel=1e-12)
+    assert (found.products > 0) == (n == 1500 and which == "largest")
+    assert (found.vectors[np.abs(found.vectors).argmax(axis=0), np.arange(k)] > 0).all()
+
+
+def test_the_bits_of_lanczos_do_not_depend_on_threads():
+    X, kernel = RNG.normal(size=(1200, 3)), nc.NNGP("erf")
+    first, second = (nc.spectrum(X, kernel, 3, n_threads=n) for n in (1, 3))
+    assert first.eigenvalues == pytest.approx(second.eigenvalues, rel=1e-13)
+
+
+@pytest.mark.slow
+def test_twenty_eigenvalues_of_5000_rows():
+    X, kernel = RNG.normal(size=(5000, 10)), nc.NTK("relu")
+    found = nc.spectrum(X, kernel, 20).eigenvalues
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(kernel(X))[:-21:-1], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"k": 0}, ValueError, "k must be >= 1"),
+        ({"k": 11}, ValueError, "k must be >= 1 and <= 10"),
+        ({"k": 2.5}, TypeError, "k must be an integer"),
+        ({"k": 2, "which": "LA"}, ValueError, "which must be one of"),
+        ({"k": 2, "tolerance": 2.0}, ValueError, "tolerance must be"),
+        ({"k": 2, "seed": "a"}, TypeError, "seed must be an integer"),
+        ({"k": 2, "n_threads": 0}, ValueError, "n_threads must be"),
+    ],
+)
+def test_malformed_spectra(options, kind, message):
+    with pytest.raises(kind, match=message):
+        nc.spectrum(RNG.normal(size=(10, 3)), nc.NNGP("relu"), **options)
+
+
+def test_the_smallest_of_too_many_rows_are_refused():
+    with pytest.raises(ValueError, match="at most 20000 rows"):
+        nc.spectrum(np.ones((20_001, 1)), nc.NNGP("relu"), 2, "smallest")
+
+
+def cosine(A, B):
+    return np.sum(A * B) / np.sqrt(np.sum(A * A) * np.sum(B * B))
+
+
+def centre(K):
+    return K - K.mean(axis=0) - K.mean(axis=1)[:, None] + K.mean()
+
+
+def simplex(y):
+    same = y[:, None] == y
+    return np.where(same, 1.0, -1.0 / (len(np.unique(y)) - 1))
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_alignments_are_cosines_of_stored_matrices(n_classes):
+    n = 700
+    X, y = RNG.normal(size=(n, 6)), np.arange(n) % n_classes
+    nngp, ntk = nc.NNGP("relu"), nc.NTK("erf", bias_variance=0.1)
+    features = X[:, :3].astype(np.float32)
+    found = nc.alignment(X, y, [nngp, ntk, features])
+    H = features.astype(np.float64)
+    grams, T = [nngp(X), ntk(X), H @ H.T], simplex(y)
+    bound = found.error_bound
+    assert 0 < bound < 1e-10
+    for i, K in enumerate(grams):
+        assert abs(found.target[i] - cosine(K, T)) <= bound + 1e-14
+        assert abs(found.centred_target[i] - cosine(centre(K), centre(T))) <= bound + 1e-14
+        assert found.norms[i] == pytest.approx(np.linalg.norm(K), rel=1e-13)
+    for i, j in itertools.product(range(3), repeat=2):
+        expected = cosine(centre(grams[i]), centre(grams[j]))
+        assert abs(found.centred[i, j] - expected) <= bound + 1e-14
+    same = y[:, None] == y
+    for blocks, K in zip(found.blocks, grams, strict=True):
+        parts = (np.diag(K), K[same & ~np.eye(n, dtype=bool)], K[~same])
+        expected = [f(part) for part in parts for f in (np.mean, np.var)]
+        np.testing.assert_allclose(blocks, expected, rtol=1e-10, atol=1e-14)
+
+
+def test_two_balanced_classes_of_signs():
+    """A = N Tr Sigma_B/|K| for balanced labels +-1."""
+    X, y = RNG.normal(size=(600, 4)), np.arange(600) % 2
+    kernel = nc.NTK("relu")
+    found = nc.alignment(X, y, kernel)
+    between = nc.collapse(X, y, kernel).trace_between
+    assert found.target[0] == pytest.approx(600 * between / found.norms[0], rel=1e-12)
+    signs = nc.alignment(X, 2.0 * y - 1, kernel)
+    assert signs.target[0] == pytest.approx(found.target[0], rel=1e-12)
+    assert np.isnan(signs.blocks[0].within_mean)
+    assert signs.blocks[0].diagonal_mean == found.blocks[0].diagonal_mean
+
+
+def test_a_kernel_close_to_a_constant_keeps_its_digits():
+    X, y = 1e-4 * RNG.normal(size=(300, 5)), np.arange(300) % 2
+    kernel, features = nc.Linear(bias_variance=1.0), X / np.sqrt(5)
+    found = nc.alignment(X, y, [kernel, features])
+    assert found.centred[0, 1] == pytest.approx(1.0, abs=found.error_bound)
+    assert found.error_bound < 1e-4
+    assert abs(found.centred_target[0] - found.centred_target[1]) <= found.error_bound
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_a_kernel_is_aligned_with_itself(kernel):
+    X, y = RNG.normal(size=(120, 7)), np.arange(120) % 3
+    found = nc.alignment(X, y, [kernel, kernel(X) @ np.linalg.eigh(kernel(X))[1]])
+    assert found.centred[0, 0] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_files_targets_of_text_and_progress(tmp_path):
+    X, y, told = RNG.normal(size=(1100, 3)), np.array(["a", "b"])[np.arange(1100) % 2], []
+    np.save(tmp_path / "X.npy", X)
+    found = nc.alignment(
+        tmp_path / "X.npy", y, nc.NNGP("relu"), progress=lambda *state: told.append(state)
+    )
+    again = nc.alignment(X, y, nc.NNGP("relu"), n_threads=1)
+    assert found.target.tobytes() == again.target.tobytes()
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+
+
+X10, Y10 = RNG.normal(size=(10, 3)), np.arange(10) % 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ((X10, Y10, []), ValueError, "must not be an empty list"),
+        ((X10, Y10, ["ntk"]), TypeError, r"kernels\[0\] must be a kernel object"),
+        ((X10, Y10, [X10[:9]]), ValueError, r"kernels\[0\] has 9 rows"),
+        ((X10, Y10[:9], nc.NNGP("relu")), ValueError, "y must"),
+        ((X10, np.zeros(10, int), nc.NNGP("relu")), ValueError, "at least two classes"),
+        ((X10, np.full(10, np.nan), nc.NNGP("relu")), ValueError, "targets must be finite"),
+        ((X10, np.zeros(10), nc.NNGP("relu")), ValueError, "the targets has a centred"),
+        ((X10, Y10, [np.ones((10, 2))]), ValueError, "kernel 0 has a centred"),
+        ((X10[:, 0], Y10, nc.NNGP("relu")), ValueError, "X must have shape"),
+    ],
+)
+def test_malformed_alignments(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        nc.alignment(*arguments)
