@@ -62,7 +62,7 @@ def _cell(cell: dict[str, Any], seconds: float) -> dict[str, Any]:
     before = math.log(nc.collapse(X, y, nc.ConjugateKernel(activation)).nc1)
     gaussian = nc.adaptive.solve(X, y, activation=activation, **problem)
     field = nc.adaptive.mean_field(X, y, activation=activation, n_threads=1, **problem)
-    corrected = nc.adaptive.finite_width(field, X, y, n_networks=1600)
+    corrected = nc.adaptive.finite_width(field, X, y, n_networks=3000)
     assert field.converged, field.reason
     slices, error = posterior_log_nc1(
         [_chain(X, y, activation, problem, seed, seconds) for seed in range(CHAINS)]

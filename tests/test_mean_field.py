@@ -61,7 +61,7 @@ def test_one_feature_by_quadrature(activation, n_outputs, width):
     prior = nc.ConjugateKernel(activation, weight_variance=1.3)(X)
     norm = np.linalg.norm(gram)
     assert np.linalg.norm(prior - gram) > 0.015 * norm  # it has learned
-    assert np.linalg.norm(solution.gram - gram) < 1e-3 * norm
+    assert np.linalg.norm(solution.gram - gram) < 5e-4 * norm
     T = np.linalg.solve(0.7 * gram + 0.05 * np.eye(12), Y)
     np.testing.assert_allclose(solution.predictions, 0.7 * gram @ T, atol=3e-3)
     assert solution.second_moment[0, 0] == pytest.approx(variance, rel=1e-2)
@@ -106,9 +106,7 @@ def test_the_result_solves_the_equations(activation):
     X, Y = _data(n_outputs=2)
     problem = {"noise": 0.02, "readout_variance": 0.5, "width": 80.0}
     solution = nc.adaptive.mean_field(X, Y, activation=activation, **problem, **FEW)
-    settings = MeanFieldSettings(activation=activation, n_threads=1, **problem)
-    C = HiddenDraws(Prior(X, settings), solution.hidden, solution.prior_weights).map
-    phi = PHI[activation](solution.hidden @ X.T) @ C
+    phi = PHI[activation](solution.hidden @ X.T) @ solution.map
     before = (phi * solution.prior_weights[:, None]).T @ phi
     np.testing.assert_allclose(before, nc.ConjugateKernel(activation)(X), atol=1e-2)
     S = np.einsum("ij,ij->i", phi @ _equation(solution.gram, Y, **problem), phi)

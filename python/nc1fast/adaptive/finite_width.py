@@ -6,7 +6,8 @@ prod prior(w_k) exp(-U(Q_h)), U and Q_h as in `mean_field`. A network's weight i
     log weight = -U(Q_h) - sum_k log (p/prior)(w_k),
 
 whose spread is what the mean field neglects, the fluctuations of Q_h, to all orders. The mean of phi phi^T over units that
-are drawn from p is known: it is taken off, so that the error is that of the correction alone.
+are drawn from p is known: it is taken off, so that the error is that of the correction alone. As in the mean field the
+draws' activations are mapped by C, so that both have the same prior and differ by the fluctuations alone.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ def finite_width(
 
     Notes
     -----
-    Cost: n_networks (h N^2 + N^3/3) flops and h N activations; memory: 8 h N bytes, and twenty N x N matrices.
+    Cost: n_networks (3 h N^2 + N^3/3) flops and h N activations; memory: 8 h N bytes, and twenty N x N matrices.
     Accuracy: that of importance sampling; the weights' variance grows with the number of directions of Q that the noise
     resolves, squared, over h. Where their effective number is low the mean field is not the posterior either.
     Source: the posterior as in `mean_field`; Owen (2013), chapter 9, for self-normalised weights.
@@ -212,7 +213,7 @@ class _Networks:
         """The log weight of one network, up to a constant, and its kernel."""
         s = self.solution
         units = rng.choice(len(s.weights), size=self.width, p=s.weights)
-        F = self.phi(s.hidden[units] @ self.X.T)  # (h, N)
+        F = self.phi(s.hidden[units] @ self.X.T) @ s.map  # (h, N)
         gram = F.T @ F / self.width
         Qt = s.readout_variance * gram
         Qt[np.diag_indices_from(Qt)] += s.noise

@@ -104,6 +104,11 @@ class Prior:
         z = np.concatenate(halves)
         return self.scale * z, stretch.base(z)
 
+    def main_variance(self, weights: Array, p: Array) -> float:
+        """Variance of the law p of weights (n, d0) in the direction in which the rows vary most, relative to the prior's."""
+        t = weights @ self._leading[:, 0] / self.scale
+        return float(p @ np.square(t))
+
     def stretch(self, weights: Array, p: Array) -> Stretch:
         """The directions in which the law p of weights (n, d0) differs most from the prior in variance."""
         t = weights @ self._leading / self.scale

@@ -40,6 +40,8 @@ class MeanFieldSolution:
         Their probabilities, which sum to 1.
     prior_weights : ndarray of shape (n_draws,)
         Their probabilities under the prior: equal, unless the law lies in the prior's tails.
+    map : ndarray of shape (n_samples, n_samples)
+        C of `nc1fast.adaptive.hidden_draws`: `gram` is the weighted sum of C phi phi^T C, and C is I but for errors of the draws.
     second_moment : ndarray of shape (n_features, n_features)
         E_p w w^T; beside it stands `AdaptiveSolution.sigma`.
     free_energy : float
@@ -72,6 +74,7 @@ class MeanFieldSolution:
     hidden: Array = field(repr=False)
     weights: Array = field(repr=False)
     prior_weights: Array = field(repr=False)
+    map: Array = field(repr=False)
     second_moment: Array
     free_energy: float
     predictions: Array
