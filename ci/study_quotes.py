@@ -36,10 +36,11 @@ _LIST_MARKER = re.compile(r" (?=(?:\d+[.)]|[-+*#>]) )")  # would begin a list at
 
 
 def committed(folder: Path) -> list[Row]:
-    """Rows of table.csv, without the columns that the library has gained since it was written."""
+    """Rows of table.csv; columns that the library has gained since it was written are those of no search."""
     parse = {column.name: column.parse for column in table.COLUMNS}
     with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
-        return [{k: parse[k](text) for k, text in row.items()} for row in csv.DictReader(file)]
+        read = [{k: parse[k](text) for k, text in row.items()} for row in csv.DictReader(file)]
+    return [table.NO_SEARCH | row for row in read]
 
 
 def refreshed(page: str, rows: Sequence[Row]) -> str:
