@@ -1,4 +1,4 @@
-"""What README.md and docs/differences.md say of the committed study, written from its rows.
+"""What README.md, docs/findings.md and docs/differences.md say of the committed study, written from its rows.
 
     python ci/study_quotes.py [docs/paper]
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "differences.md")
+PAGES = (ROOT / "README.md", *(ROOT / "docs" / name for name in ("findings.md", "differences.md")))
 WIDTH = 150
 _MARK = re.compile(r"(<!-- study: (.+?) -->)(.*?)(<!-- /study -->)", re.DOTALL)
 _LIST_MARKER = re.compile(r" (?=(?:\d+[.)]|[-+*#>]) )")  # would begin a list at the start of a line

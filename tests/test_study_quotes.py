@@ -1,4 +1,4 @@
-"""What README.md and docs/differences.md say of the committed study: whole quotations, and ranges computed once more."""
+"""What README.md, docs/findings.md and docs/differences.md say of the committed study: whole quotations, and ranges computed once more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ sys.path.insert(0, str(ROOT / "ci"))
 
 import study_quotes
 
-README, DIFFERENCES = (page.read_text(encoding="utf-8") for page in study_quotes.PAGES)
+PAGES = README, FINDINGS, DIFFERENCES = [
+    page.read_text(encoding="utf-8") for page in study_quotes.PAGES
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +38,23 @@ def words(text):
 # --- the quotations
 
 
-@pytest.mark.parametrize("page", [README, DIFFERENCES], ids=["README.md", "differences.md"])
+@pytest.mark.parametrize("page", PAGES, ids=["README", "findings", "differences"])
 def test_pages_say_what_the_rows_say(page, rows):
     assert study_quotes.refreshed(page, rows) == page, "run: python ci/study_quotes.py"
 
 
 def test_every_quotation_has_its_place():
-    places = [*study_quotes.marked(README), *study_quotes.marked(DIFFERENCES)]
-    assert sorted(places) == sorted(study_quotes.QUOTES)
-    assert README.count("<!-- study:") + DIFFERENCES.count("<!-- study:") == len(places)
+    places = [place for page in PAGES for place in study_quotes.marked(page)]
+    assert set(places) == set(study_quotes.QUOTES)
+    assert sum(page.count("<!-- study:") for page in PAGES) == len(places)
 
 
-def test_readme_quotes_the_answer_and_every_finding_whole(rows):
-    text = words(README)
+def test_the_answer_and_every_finding_are_quoted_whole(rows):
     told = paper.answer(rows)
-    assert told.question in text
-    for sentence in (*told.sentences, told.uncertainty):
-        assert words(sentence) in text
+    for sentence in (told.question, *told.sentences):
+        assert words(sentence) in words(README)
+    text = words(FINDINGS)
+    assert words(told.uncertainty) in text
     found = paper.findings(rows)
     assert len(found) > 10
     for finding in found:
@@ -61,7 +63,7 @@ def test_readme_quotes_the_answer_and_every_finding_whole(rows):
 
 
 def test_no_line_of_a_quotation_begins_a_list_by_accident():
-    [quoted] = re.findall(r"<!-- study: findings -->(.*?)<!-- /study -->", README, re.DOTALL)
+    [quoted] = re.findall(r"<!-- study: findings -->(.*?)<!-- /study -->", FINDINGS, re.DOTALL)
     assert not re.search(r"^ *(?:\d+[.)]|[+*#>]|  +-) ", quoted, re.MULTILINE)
     filled = study_quotes._bullet("n " * 74 + "1. Two - three")
     assert [line[:2] for line in filled.splitlines()] == ["- ", "  "]
