@@ -185,6 +185,19 @@ def test_a_product_with_itself_is_a_power():
     assert (ERF**1) is ERF
 
 
+@each_kernel
+def test_products_and_solves_take_composites(kernel):
+    X, _ = _data()
+    V = np.random.default_rng(2).normal(size=(len(X), 3))
+    K, Z = kernel(X), X[:40] + 0.1
+    size = np.sqrt(np.outer(kernel.diag(X), kernel.diag(X))) @ np.abs(V)
+    assert (np.abs(kernel.matvec(X, V) - K @ V) <= 1e-12 * size).all()
+    assert np.abs(kernel.matvec(X, V, Z) - kernel(Z, X) @ V).max() <= 1e-12 * size.max()
+    found = nc.prediction.ridge(kernel, X, V, Z, ridge=0.1, solver="cholesky")
+    expected = kernel(Z, X) @ np.linalg.solve(K + 0.1 * np.eye(len(X)), V)
+    assert np.abs(found.mean - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
 # --- blend ---
 
 
