@@ -170,3 +170,27 @@ def test_an_operator_is_what_scipy_takes():
     x, failed = cg(shifted, V[:, 0], rtol=1e-10)
     assert not failed
     np.testing.assert_allclose(K @ x + 0.1 * x, V[:, 0], atol=1e-8)
+
+
+COMPOSITES = {
+    "sum": 0.5 * nc.NTK("relu", bias_variance=0.1) + nc.NNGP("erf", depth=3),
+    "product": nc.NNGP("relu") * nc.Linear(bias_variance=1.0),
+    "power": nc.NTK("erf", bias_variance=0.2) ** 2 + 0.1 * nc.NNGP("gelu"),
+}
+
+
+@pytest.mark.parametrize("kernel", COMPOSITES.values(), ids=COMPOSITES)
+def test_kernels_made_of_kernels(kernel):
+    X, V = RNG.normal(size=(700, 5)), RNG.normal(size=(700, 4))
+    K = kernel(X)
+    found = kernel.matvec(X, V, n_threads=1)
+    assert (np.abs(found - K @ V) <= 8 * UNIT["float64"] * scale(kernel, X, V)).all()
+    limit = least_memory(kernel, X, V)
+    assert kernel.matvec(X, V, memory_limit=limit).tobytes() == found.tobytes()
+    dual = nc.prediction.ridge(kernel, X, V, ridge=0.5, solver="cg", tolerance=1e-10).dual
+    np.testing.assert_allclose(K @ dual + 0.5 * dual, V, atol=1e-8)
+    aligned = nc.alignment(
+        X, np.arange(700) % 2, [kernel, np.linalg.cholesky(K + 1e-9 * np.eye(700))]
+    )
+    assert aligned.centred[0, 1] == pytest.approx(1.0, abs=1e-8)
+    assert 0 < aligned.error_bound < 1e-9

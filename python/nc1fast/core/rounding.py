@@ -8,12 +8,13 @@ import numpy as np
 
 from nc1fast import _core
 from nc1fast.core.backend import in_range, mapped_rows
+from nc1fast.core.expressions import kernel_dict
 from nc1fast.core.linear import UNIT_ROUNDOFF, matmul
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.core.chains import SupportsChain
+    from nc1fast.core.expressions import SupportsExpression
 
     Array = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ class RowErrors(NamedTuple):
 
 
 def row_errors(
-    kernel: SupportsChain,
+    kernel: SupportsExpression,
     X: Array,
     coordinates: float = 0.0,
     about: Array | None = None,
@@ -83,10 +84,11 @@ def row_errors(
     ValueError
         Where values on the diagonal go beyond 1e100.
     """
-    chain = kernel.chain(X.shape[1])
+    expression = kernel.expression(X.shape[1]).on_common_rows()
+    chain = expression.leaves[0]
     rows = mapped_rows(X, chain)
     with in_range(kernel):
-        k, diagonal, slope, noise = _core.growth(rows, chain.as_dict())
+        k, diagonal, slope, noise = _core.growth(rows, kernel_dict(expression))
         if k.max(initial=0.0) > _LARGEST:
             raise OverflowError(f"values on the diagonal go beyond {_LARGEST:g}")
     mapped = 0.0 if chain.factor is None else _mapping_errors(X, rows, chain.factor)
