@@ -205,6 +205,10 @@ def test_study_is_planned_run_resumed_and_reported(call, study_file, tmp_path):
     assert "2 rows, 1 cells computed" in told
     code, told, _ = call("study", study_file, "--out", out, "--resume")
     assert "4 rows, 1 cells computed" in told
+    told = json.loads(call("study", study_file, "--out", out, "--resume", "--json")[1])
+    report = {"report": str(out / "report.html"), "version": nc.__version__}
+    assert told == {"rows": 4, "computed": 0, "failed": 0} | report
+    assert json.loads(call("report", out, "--json")[1]) == report
     assert studies.read(out)[1]["command"].startswith("nc1fast ")
 
     (out / "report.html").unlink()

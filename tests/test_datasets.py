@@ -328,7 +328,7 @@ def test_digits_without_scikit_learn_names_the_extra(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ImportError, match=r"pip install 'nc1fast\[study\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'nc1fast\[sklearn\]'"):
         datasets.digits()
 
 

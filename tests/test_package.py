@@ -49,6 +49,10 @@ def test_public_names_are_there() -> None:
         assert getattr(nc1fast, name) is not None
 
 
+def test_a_listing_of_the_package_shows_public_names_alone() -> None:
+    assert set(dir(nc1fast)) == {*nc1fast.__all__, "__version__"}
+
+
 def test_public_names_have_docstrings() -> None:
     for name in nc1fast.__all__:
         documented = getattr(nc1fast, name)

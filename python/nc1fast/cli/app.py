@@ -1,8 +1,8 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
 `measure` (collapse, theory), `parts` (shard, merge), `learn` (train, adapt) and `use` (predict, spectrum, align) work on one
-data set, `study` (study, report, doctor) on a grid of them; `options` has what they share. A new command is a function there
-and one line here; a new option is a parameter with a help text.
+data set, `study` (study, report, doctor) on a grid of them; `options` has what they share,
+`output` what they print. A new command is a function there and one line here; a new option is a parameter with a help text.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ INTERRUPTED = 130
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Neural Collapse metrics of kernels and features, exact and streamed.",
+    epilog="nc1fast COMMAND --help has its options and examples. Exit codes: 0 success; 1 a study, solver or self-test "
+    "failed; 2 a mistake in the call or in the data; 130 interrupted.",
 )
 for _command in (
     measure.collapse,

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 import nc1fast as nc
-from nc1fast.cli import options
+from nc1fast.cli import options, output
 from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.targets import encode
 from nc1fast.support.reading import check_regular
@@ -49,12 +49,8 @@ def train(
     width: Annotated[str, typer.Option(help="Hidden units, or one number for each layer.")] = (
         "500"
     ),
-    weight_variance: Annotated[
-        str, typer.Option(help="Variance sw2, or one for each layer from input to output: 1,3.88.")
-    ] = "1",
-    bias_variance: Annotated[
-        str, typer.Option(help="Variance sb2, or one for each layer from input to output.")
-    ] = "0",
+    weight_variance: options.WeightVariance = "1",
+    bias_variance: options.BiasVariance = "0",
     train_bias: Annotated[
         bool | None,
         typer.Option(help="Default: yes; with --parametrization ntk, only if sb2 > 0."),
@@ -103,7 +99,11 @@ def train(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Train shallow networks on one data set and follow NC1 of every layer."""
+    """Train shallow networks on one data set and follow NC1 of every layer.
+
+    nc1fast train data.npz --width 500 --epochs 2000 --lr 0.01 --repeats 4 --out probes.csv
+    nc1fast train data.csv --labels species --scale standardize --optimizer adam --until zero-error
+    """
     _check_out(out, ".csv", ".npz")
     X, y = options.DataOptions(data, labels, keys, scale).load()
     code = TargetCode.of(y, targets)
@@ -148,7 +148,7 @@ def train(
         table = {name: column.tolist() for name, column in trace.table.items()}
         about = {"targets": code.name, "data": data, "version": nc.__version__}
         ends = {"endings": trace.endings, "epochs": trace.epochs}
-        options.show_json(ends | {"table": table} | about)
+        output.show_json(ends | {"table": table} | about)
         return
     typer.echo("\n".join([*_summary(trace), f"{'targets':<17}{code.described}"]))
 
@@ -192,7 +192,11 @@ def adapt(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Solve for the adaptive kernel, that of a wide trained network, and measure its NC1."""
+    """Solve for the adaptive kernel, that of a wide trained network, and measure its NC1.
+
+    nc1fast adapt data.npz --noise 0.01 --readout-variance 3.88
+    nc1fast adapt data.npz --noise 0.01 --width 1000 --shuffled --out solution.npz
+    """
     _check_out(out, ".npz")
     X, y = options.DataOptions(data, labels, keys, scale).load()
     code = TargetCode.of(y, targets)
@@ -244,7 +248,7 @@ def adapt(
         "data": data,
         "version": nc.__version__,
     }
-    options.show(row, as_json)
+    output.show(row, as_json)
     failed = [s.reason for s in solutions.values() if not s.converged]
     if failed:
         typer.echo(f"nc1fast: not converged: {failed[0]}", err=True)

@@ -5,30 +5,40 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
 import nc1fast as nc
-from nc1fast.cli import options
+from nc1fast.cli import options, output
 from nc1fast.metrics.conventions import DEFAULT_CONVENTION
 from nc1fast.sums.settings import Settings
 
+Method: TypeAlias = Literal["exact", "shortcut", "features", "pairs", "auto"]
+
 
 def collapse(
-    data: options.Data,
+    data: Annotated[list[str], typer.Argument(help=options.DATA_OR_STDIN_HELP)],
     *,
     kernel: options.Kernel = "nngp",
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = 1.0,
-    bias_variance: options.BiasVariance = 0.0,
+    weight_variance: options.WeightVariance = "1",
+    bias_variance: options.BiasVariance = "0",
     parametrization: options.NTKParametrization = "ntk",
     width: options.Width = None,
     convention: options.Convention = None,
     dtype: options.Precision = "float64",
     statistics: options.Sums = "all",
+    method: Annotated[
+        Method, typer.Option(help="shortcut: for few features. features, pairs: estimates.")
+    ] = "exact",
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Of an estimate: half the width of its interval, relative to nc1."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of an estimate; default: 0.")] = None,
     labels: options.Labels = None,
     keys: options.Keys = None,
     scale: options.Scale = "none",
@@ -46,14 +56,24 @@ def collapse(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """NC1 and its relatives of one data set under one kernel."""
+    """NC1 and its relatives under one kernel: of one data set, or of several, a row for each.
+
+    nc1fast collapse data.npz --kernel ntk --activation erf --depth 3
+    nc1fast collapse data.csv --labels species --weight-variance 1,3.88
+    nc1fast collapse data.npz --method auto --tolerance 0.01
+    nc1fast collapse epoch-1.npz epoch-2.npz --kernel features --json
+    cat data.csv | nc1fast collapse - --labels species
+    """
     chosen = options.KernelOptions(
         kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
     ).kernel()
     if resume and (journal is None or not journal.exists()):
         told = "" if journal is None else f": {journal} is not there"
         raise ValueError(f"--resume goes on from the file of --journal{told}")
-    X, y = options.DataOptions(data, labels, keys, scale).source(memory_limit)
+    if journal is not None and len(data) > 1:
+        raise ValueError(f"--journal records one data set, got {len(data)}")
+    if dry_run and method != "exact":
+        raise ValueError(f"--dry-run describes the pass of --method exact, not of {method}")
     settings = Settings(
         statistics=statistics,
         dtype=dtype,
@@ -61,28 +81,31 @@ def collapse(
         n_threads=threads,
         memory_limit=options.memory_bytes(memory_limit),
     )
-    if dry_run:
-        plan = nc.distributed.plan(X, y, chosen, **asdict(settings))
-        options.show(plan.describe(), as_json)
-        return
-    with options.progress("tiles" if journal is None else "bundles") as progress:
-        result = nc.collapse(
-            X,
-            y,
-            chosen,
-            convention=convention,
-            journal=journal,
-            progress=progress or False,
-            **asdict(settings),
-        )
-    row = options.row_of(result) | {
-        "data": data,
-        "scale": scale,
-        "dtype": dtype,
-        "device": device,
-        "version": nc.__version__,
-    }
-    options.show(row, as_json)
+    rows = []
+    for name in data:
+        X, y = options.DataOptions(name, labels, keys, scale).source(memory_limit)
+        if dry_run:
+            rows.append(nc.distributed.plan(X, y, chosen, **asdict(settings)).describe())
+            continue
+        with options.progress("tiles" if journal is None else "bundles") as progress:
+            result = nc.collapse(
+                X,
+                y,
+                chosen,
+                convention=convention,
+                method=method,
+                tolerance=tolerance,
+                seed=seed,
+                journal=journal,
+                progress=progress or False,
+                **asdict(settings),
+            )
+        about = {"data": name, "scale": scale, "dtype": dtype, "device": device}
+        rows.append(output.row_of(result) | about | {"version": nc.__version__})
+    if len(rows) == 1:
+        output.show(rows[0], as_json)
+    else:
+        output.show_rows(rows, as_json)
 
 
 def theory(
@@ -104,14 +127,18 @@ def theory(
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = 1.0,
-    bias_variance: options.BiasVariance = 0.0,
+    weight_variance: options.WeightVariance = "1",
+    bias_variance: options.BiasVariance = "0",
     convention: Annotated[
         options.ConventionName, typer.Option(help="Class weights of the two covariances.")
     ] = DEFAULT_CONVENTION,
     as_json: options.Json = False,
 ) -> None:
-    """Expected NC1 of Gaussian classes N(mu_c, s_c^2 I), without drawing a data set."""
+    """Expected NC1 of Gaussian classes N(mu_c, s_c^2 I), without drawing a data set.
+
+    nc1fast theory --means=-2,2 --stds 0.5 --features 128
+    nc1fast theory --means "1,0,0;0,1,0" --stds 0.5,1 --sizes 64,192 --kernel ntk
+    """
     chosen = options.KernelOptions(
         kernel, activation, slope, depth, weight_variance, bias_variance, "ntk", None
     ).kernel()
@@ -140,7 +167,7 @@ def theory(
         "method": result.method,
         "version": nc.__version__,
     }
-    options.show(row, as_json)
+    output.show(row, as_json)
 
 
 def _features(text: str | None) -> float | None:

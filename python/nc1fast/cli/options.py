@@ -1,12 +1,12 @@
-"""Options that several commands share, the objects that group them, and output: rows, JSON, progress."""
+"""Options that several commands share, the objects that group them, and progress."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -32,6 +32,7 @@ else:
     _CHOICES = (*KERNELS, "features", "precomputed")
     KernelName = Literal[_CHOICES]
 
+_MAGIC = {b"PK": ".npz", b"\x93NUMPY": ".npy"}
 Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
 Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
@@ -41,7 +42,10 @@ DATA_HELP = (
     "a file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of CIFAR), a folder of MNIST, "
     "CIFAR or a Hugging Face data set, or the word digits (scikit-learn's)."
 )
-Data = Annotated[str, typer.Argument(help=f"{DATA_HELP[0].upper()}{DATA_HELP[1:]}")]
+DATA_OR_STDIN_HELP = (
+    f"{DATA_HELP[0].upper()}{DATA_HELP[1:-1]}; - is standard input (.npz, .npy or .csv)."
+)
+Data = Annotated[str, typer.Argument(help=DATA_OR_STDIN_HELP)]
 Labels = Annotated[
     str | None,
     typer.Option(
@@ -64,8 +68,12 @@ Activation = Annotated[
 ]
 Slope = Annotated[float | None, typer.Option(help="Negative slope of --activation leaky_relu.")]
 Depth = Annotated[int, typer.Option(help="Number of weight layers; 2 is one hidden layer.")]
-WeightVariance = Annotated[float, typer.Option(help="Variance sw2 of the weights.")]
-BiasVariance = Annotated[float, typer.Option(help="Variance sb2 of the biases.")]
+WeightVariance = Annotated[
+    str, typer.Option(help="Variance sw2, or one for each layer from input to output: 1,3.88.")
+]
+BiasVariance = Annotated[
+    str, typer.Option(help="Variance sb2, or one for each layer from input to output.")
+]
 NTKParametrization = Annotated[
     Parametrization, typer.Option(help="Parametrization of --kernel ntk.")
 ]
@@ -91,7 +99,10 @@ Convention = Annotated[
     ConventionName | None,
     typer.Option(help="Class weights of the two covariances; default: papyan."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON, one object in a line; docs/guide.md has its fields."),
+]
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,20 @@ class DataOptions:
         """X (n_samples, n_features) and y (n_samples,), in memory."""
         if self.data == "digits":
             return nc.datasets.digits(self.scale)
+        if self.data == "-":
+            return self._load_stdin()
         return nc.datasets.load(self.data, keys=self.pair, labels=self.part, scale=self.scale)
+
+    def _load_stdin(self) -> tuple[Any, Any]:
+        """X and y from standard input, whose first bytes tell .npz and .npy from text."""
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise ValueError("- stands for standard input, which is empty")
+        kind = next((end for magic, end in _MAGIC.items() if content.startswith(magic)), ".csv")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"stdin{kind}"
+            path.write_bytes(content)
+            return dataclasses.replace(self, data=str(path)).load()
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -152,8 +176,8 @@ class KernelOptions:
     activation: str
     slope: float | None
     depth: int
-    weight_variance: float
-    bias_variance: float
+    weight_variance: str
+    bias_variance: str
     parametrization: str
     width: float | None
 
@@ -173,7 +197,9 @@ class KernelOptions:
         ):
             raise ValueError("--parametrization and --width belong to --kernel ntk")
         given = dataclasses.asdict(self) | {
-            "activation": activation_of(self.activation, self.slope)
+            "activation": activation_of(self.activation, self.slope),
+            "weight_variance": one_or_list("--weight-variance", self.weight_variance),
+            "bias_variance": one_or_list("--bias-variance", self.bias_variance),
         }
         return kind(**{name: value for name, value in given.items() if name in own})
 
@@ -212,40 +238,6 @@ def one_or_list(option: str, text: str, kind: type[int | float] = float) -> Any:
     """A number, or a list of numbers where there is a comma."""
     found = numbers(option, text, kind)
     return found if len(found) > 1 else found[0]
-
-
-def row_of(result: Any) -> dict[str, Any]:
-    """The columns of `nc1fast.to_table` of one result, as plain values."""
-    return {name: values[0].item() for name, values in nc.to_table(result).items()}
-
-
-def show(row: dict[str, Any], as_json: bool) -> None:
-    """Print one JSON object, or one line for each value; empty values and NaN are left out."""
-    known = {
-        k: v for k, v in row.items() if v != "" and not (isinstance(v, float) and math.isnan(v))
-    }
-    if as_json:
-        show_json(known)
-        return
-    column = max(16, *map(len, known))
-    for name, value in known.items():
-        shown = f"{value:.12g}" if isinstance(value, float) else value
-        typer.echo(f"{name:<{column}} {shown}")
-
-
-def show_json(value: Any) -> None:
-    """Print one line of strict JSON, where NaN is null and infinities are strings."""
-    typer.echo(json.dumps(_strict(value), allow_nan=False))
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _strict(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_strict(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
 
 
 def progress(unit: str) -> AbstractContextManager[Callable[[int, int], object] | None]:

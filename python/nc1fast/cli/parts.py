@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import nc1fast as nc
-from nc1fast.cli import options
+from nc1fast.cli import options, output
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.sums.settings import Settings
 from nc1fast.support.reading import check_regular
@@ -26,8 +26,8 @@ def shard(
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = 1.0,
-    bias_variance: options.BiasVariance = 0.0,
+    weight_variance: options.WeightVariance = "1",
+    bias_variance: options.BiasVariance = "0",
     parametrization: options.NTKParametrization = "ntk",
     width: options.Width = None,
     dtype: options.Precision = "float64",
@@ -38,8 +38,13 @@ def shard(
     memory_limit: options.MemoryLimit = None,
     device: options.Device = "cpu",
     threads: options.Threads = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Compute one share of a pass and write its sums to a file for merge."""
+    """Compute one share of a pass and write its sums to a file for merge.
+
+    nc1fast shard data.npz --index 0 --of 8 --out share-0.npz --kernel ntk
+    nc1fast shard X.npy --labels y.npy --memory-limit 512 --index 7 --of 8 --out share-7.npz
+    """
     chosen = options.KernelOptions(
         kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
     ).kernel()
@@ -63,7 +68,10 @@ def shard(
             X, y, chosen, part=(index, of), progress=progress or False, **asdict(settings)
         )
     sums.save(out)
-    typer.echo(f"share {index} of {of}: {out}")
+    if as_json:
+        output.show_json({"index": index, "of": of, "out": str(out), "version": nc.__version__})
+    else:
+        typer.echo(f"share {index} of {of}: {out}")
 
 
 def merge(
@@ -75,9 +83,13 @@ def merge(
     out: Annotated[Path | None, typer.Option(help="File for the complete sums.")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """NC1 and its relatives from the files of all shares, with the bits of one pass."""
+    """NC1 and its relatives from the files of all shares, with the bits of one pass.
+
+    nc1fast merge share-*.npz --json
+    nc1fast merge share-0.npz share-1.npz --convention sample --out sums.npz
+    """
     sums = nc.distributed.merge(files)
     if out is not None:
         sums.save(out)
-    row = options.row_of(collapse_from_sums(sums, convention))
-    options.show(row | {"shares": len(files), "version": nc.__version__}, as_json)
+    row = output.row_of(collapse_from_sums(sums, convention))
+    output.show(row | {"shares": len(files), "version": nc.__version__}, as_json)

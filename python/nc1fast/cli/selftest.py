@@ -47,7 +47,7 @@ def run(device: str = "cpu") -> list[Check]:
     kinds = itertools.product((nc.NNGP, nc.NTK), ("relu", "erf", "gelu"), (2, 4))
     for kind, activation, depth in kinds:
         kernel = kind(activation, depth, weight_variance=1.3, bias_variance=0.1)
-        expected = reference.collapse(reference.gram(kernel, X), y)["nc1"]
+        expected = float(reference.collapse(reference.gram(kernel, X), y)["nc1"])
         for dtype in ("float64", "float32"):
             result = nc.collapse(
                 X, y, kernel, convention="papyan", dtype=dtype, device=device, n_threads=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import nc1fast as nc
-from nc1fast.cli import options
+from nc1fast.cli import options, output
 
 if TYPE_CHECKING:
     from nc1fast.studies import Study
@@ -57,10 +58,10 @@ def study(
         int | None,
         typer.Option(help="Threads of a kernel pass; default: 1, or all cores with --jobs 1."),
     ] = None,
+    as_json: options.Json = False,
 ) -> None:
-    r"""Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed.
+    """Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed.
 
-    \b
     nc1fast study paper --preset quick --out out/paper
     nc1fast study data features.npz
     nc1fast study data iris.csv --labels species --scale standardize
@@ -102,7 +103,16 @@ def study(
             progress=progress,
             provenance={"command": command},
         )
-    typer.echo(f"{len(result.rows)} rows, {result.n_computed} cells computed; {report.build(out)}")
+    written = report.build(out)
+    if as_json:
+        counts = {
+            "rows": len(result.rows),
+            "computed": result.n_computed,
+            "failed": result.n_failed,
+        }
+        output.show_json(counts | {"report": str(written), "version": nc.__version__})
+    else:
+        typer.echo(f"{len(result.rows)} rows, {result.n_computed} cells computed; {written}")
     if result.n_failed:
         typer.echo(f"nc1fast: {result.n_failed} rows failed: see the column status", err=True)
         raise typer.Exit(1)
@@ -132,28 +142,48 @@ def _check_without_data(given: options.DataOptions, *, networks: bool) -> None:
         )
 
 
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")]) -> None:
-    """Draw the figures and write the report of a study again, from its tables alone."""
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")],
+    *,
+    as_json: options.Json = False,
+) -> None:
+    """Draw the figures and write the report of a study again, from its tables alone.
+
+    nc1fast report out/paper
+    """
     from nc1fast.studies import report as _report
 
-    typer.echo(_report.build(folder))
+    written = _report.build(folder)
+    if as_json:
+        output.show_json({"report": str(written), "version": nc.__version__})
+    else:
+        typer.echo(written)
 
 
-def doctor() -> None:
-    """Instruction set, threads, devices and versions, and a one-second self-test against the NumPy reference."""
+def doctor(*, as_json: options.Json = False) -> None:
+    """Instruction set, threads, devices and versions, and a one-second self-test against the NumPy reference.
+
+    nc1fast doctor
+    nc1fast doctor --json
+    """
     from nc1fast.cli import selftest
     from nc1fast.core import machine
 
-    typer.echo(f"nc1fast          {nc.__version__}")
     devices, described = machine.devices()
-    for name, value in {**machine.describe(), **described, **machine.extras()}.items():
-        typer.echo(f"{name:<16} {value}")
+    about = {"nc1fast": nc.__version__, **machine.describe(), **described, **machine.extras()}
+    if not as_json:
+        for name, value in about.items():
+            typer.echo(f"{name:<16} {value}")
     checks = [check for device in ("cpu", *devices) for check in selftest.run(device)]
     failed = [check for check in checks if not check.passed]
-    for check in failed:
-        typer.echo(
-            f"FAILED           {check.name}: off by {check.difference:.2g}, {check.allowed:.2g} allowed"
-        )
-    typer.echo(f"self-test        {len(checks) - len(failed)} of {len(checks)} checks passed")
+    if as_json:
+        told = [dataclasses.asdict(check) | {"passed": check.passed} for check in checks]
+        output.show_json({name: str(value) for name, value in about.items()} | {"checks": told})
+    else:
+        for check in failed:
+            typer.echo(
+                f"FAILED           {check.name}: off by {check.difference:.2g}, {check.allowed:.2g} allowed"
+            )
+        typer.echo(f"self-test        {len(checks) - len(failed)} of {len(checks)} checks passed")
     if failed:
         raise typer.Exit(1)

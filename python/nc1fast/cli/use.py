@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 import nc1fast as nc
-from nc1fast.cli import options
+from nc1fast.cli import options, output
 from nc1fast.support.arguments import as_number, as_seed
 from nc1fast.support.reading import check_regular
 
@@ -37,8 +37,8 @@ def predict(
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = 1.0,
-    bias_variance: options.BiasVariance = 0.0,
+    weight_variance: options.WeightVariance = "1",
+    bias_variance: options.BiasVariance = "0",
     parametrization: options.NTKParametrization = "ntk",
     width: options.Width = None,
     solver: Annotated[
@@ -55,7 +55,11 @@ def predict(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Learn the labels of some rows with a kernel, one output for each class, and predict those of the others."""
+    """Learn the labels of some rows with a kernel, one output for each class, and predict those of the others.
+
+    nc1fast predict data.npz --kernel ntk --ridge 1e-3 --held-out 0.2
+    nc1fast predict data.npz --method flow --time 10 --out predictions.npz
+    """
     chosen = _kernel_of_rows(
         options.KernelOptions(
             kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
@@ -105,7 +109,7 @@ def predict(
         "data": data,
         "version": nc.__version__,
     }
-    options.show({name: value for name, value in row.items() if value is not None}, as_json)
+    output.show({name: value for name, value in row.items() if value is not None}, as_json)
 
 
 def spectrum(
@@ -123,8 +127,8 @@ def spectrum(
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = 1.0,
-    bias_variance: options.BiasVariance = 0.0,
+    weight_variance: options.WeightVariance = "1",
+    bias_variance: options.BiasVariance = "0",
     parametrization: options.NTKParametrization = "ntk",
     width: options.Width = None,
     labels: options.Labels = None,
@@ -134,7 +138,11 @@ def spectrum(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Eigenvalues of the Gram matrix of a kernel, with the norms of their residuals."""
+    """Eigenvalues of the Gram matrix of a kernel, with the norms of their residuals.
+
+    nc1fast spectrum data.npz --kernel ntk --number 50 --json
+    nc1fast spectrum data.npz --ridge 1e-3
+    """
     chosen = _kernel_of_rows(
         options.KernelOptions(
             kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
@@ -162,7 +170,7 @@ def spectrum(
             "effective_dimension": dimension.value,
             "effective_dimension_interval": list(dimension.interval),
         }
-    options.show(row, as_json)
+    output.show(row, as_json)
 
 
 def align(
@@ -174,15 +182,18 @@ def align(
     activation: options.Activation = "relu",
     slope: options.Slope = None,
     depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = 1.0,
-    bias_variance: options.BiasVariance = 0.0,
+    weight_variance: options.WeightVariance = "1",
+    bias_variance: options.BiasVariance = "0",
     labels: options.Labels = None,
     keys: options.Keys = None,
     scale: options.Scale = "none",
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Alignment of kernels with the labels, and with each other."""
+    """Alignment of kernels with the labels, and with each other.
+
+    nc1fast align data.npz --kernels nngp,ntk,features
+    """
     names = [name.strip() for name in kernels.split(",")]
     known = [*options.KERNELS, "features"]
     if unknown := [name for name in names if name not in known]:
@@ -210,7 +221,7 @@ def align(
         "data": data,
         "version": nc.__version__,
     }
-    options.show(row, as_json)
+    output.show(row, as_json)
 
 
 def _kernel_of_rows(chosen: options.KernelOptions) -> Any:

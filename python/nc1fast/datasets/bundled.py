@@ -34,7 +34,7 @@ def digits(scale: Scale = "none") -> tuple[NDArray[np.float64], NDArray[np.int64
     Raises
     ------
     ImportError
-        If scikit-learn is not installed (extra ``study``).
+        If scikit-learn is not installed (extra ``sklearn``).
     ValueError
         If `scale` is unknown.
 
@@ -52,5 +52,5 @@ def digits(scale: Scale = "none") -> tuple[NDArray[np.float64], NDArray[np.int64
     >>> X, y = digits("unit-interval")  # doctest: +SKIP
     """
     check_scale(scale)
-    X, y = require("sklearn.datasets", "study").load_digits(return_X_y=True)
+    X, y = require("sklearn.datasets", "sklearn").load_digits(return_X_y=True)
     return apply_scale(X, scale), np.asarray(y, dtype=np.int64)

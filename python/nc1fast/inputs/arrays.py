@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,10 +63,21 @@ def _masked_in(part: Any) -> int:
     return int(np.ma.getmaskarray(part).sum()) if isinstance(part, np.ma.MaskedArray) else 0
 
 
-def finite(X: Any, name: str) -> None:
-    """Raise ValueError if any row of floats holds NaN or Inf."""
-    if not all(np.isfinite(chunk).all() for chunk in row_chunks(X)):
-        raise ValueError(f"{name} must be finite, but it contains NaN or Inf")
+def finite(X: Any, name: str, rows: Any = None) -> None:
+    """Raise ValueError if any row of floats holds NaN or Inf; it names the first of them.
+
+    `rows` are the numbers that the rows of X have for the caller; default: 0, 1, ...
+    """
+    start = 0
+    for chunk in row_chunks(X):
+        good = np.isfinite(chunk)
+        if not good.all():
+            row, column = np.unravel_index(np.argmin(good), good.shape)
+            at = start + row if rows is None else rows[start + row]
+            raise ValueError(
+                f"{name} must be finite, but it contains NaN or Inf: {name}[{at}, {column}] is {chunk[row, column]}"
+            )
+        start += len(chunk)
 
 
 def check_shape(shape: tuple[int, ...], name: str) -> None:
@@ -93,7 +105,9 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
         return data  # type: ignore[return-value]
     X = host_array(data, name)
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
-        raise TypeError(f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}")
+        raise TypeError(
+            f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}{_advice(X, name)}"
+        )
     check_shape(X.shape, name)
     if X.dtype.kind == "f":
         finite(X, name)
@@ -103,6 +117,21 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
             f"{name} must hold integers of at most 2^53 in size, which float64 holds exactly"
         )
     return X.astype(np.float64)
+
+
+def _advice(X: NDArray[Any], name: str) -> str:
+    """How to make numbers of dates and of Python objects; empty for other types."""
+    if X.dtype.kind in "Mm":
+        return ": make numbers of dates first, for example days since the earliest"
+    if X.dtype.kind != "O":
+        return ""
+    for place, value in np.ndenumerate(X):
+        if isinstance(value, numbers.Real):
+            continue
+        kind = type(value).__name__
+        told = "missing" if kind in ("NoneType", "NAType", "NaTType") else f"of type {kind}"
+        return f": {name}[{', '.join(map(str, place))}] is {told}"
+    return f", though every entry is a number, as in nullable columns of pandas: give {name}.astype('float64')"
 
 
 def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]:
@@ -150,5 +179,5 @@ def rows_at(X: Any, index: Any) -> NDArray[Any]:
     """
     rows = X[index]
     if isinstance(X, FileRows):
-        finite(rows, "X")
+        finite(rows, "X", range(len(X))[index] if isinstance(index, slice) else index)
     return rows  # type: ignore[no-any-return]

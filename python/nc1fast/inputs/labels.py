@@ -48,8 +48,9 @@ def as_labels(data: Any, n_samples: int, name: str = "y") -> tuple[NDArray[np.in
     if y.dtype.kind == "V":
         raise TypeError(f"{name} must hold one label per row, not several fields: got {y.dtype}")
     missing = {"f": np.isnan, "c": np.isnan, "M": np.isnat, "m": np.isnat}.get(y.dtype.kind)
-    if missing is not None and missing(y).any():
-        raise ValueError(f"{name} must not contain {'NaN' if missing is np.isnan else 'NaT'}")
+    if missing is not None and (gaps := missing(y)).any():
+        kind = "NaN" if missing is np.isnan else "NaT"
+        raise ValueError(f"{name} must not contain {kind}, but {name}[{np.argmax(gaps)}] is")
     classes = np.empty(n_samples, dtype=np.int32)
     parts = [slice(start, start + _LABELS) for start in range(0, max(1, n_samples), _LABELS)]
     found = [np.unique(y[part]) for part in parts]
@@ -103,7 +104,8 @@ def _classes_of_objects(values: list[Any], name: str) -> tuple[NDArray[np.int32]
         ) from None
     distinct = list(codes) if keys is values else [label for _, label in codes]
     if any(map(_is_missing, distinct)):
-        raise ValueError(f"{name} must not contain NaN or missing labels")
+        row = next(k for k, value in enumerate(values) if _is_missing(value))
+        raise ValueError(f"{name} must not contain NaN or missing labels, but {name}[{row}] is one")
     labels, order = _sorted_labels(distinct, name)
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order))
@@ -139,7 +141,9 @@ def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArra
         pairs = [(plain[a], plain[b]) for a, b in itertools.pairwise(ranked)]
         tied = [pair for pair in pairs if not pair[0] < pair[1]]
     except (TypeError, ArithmeticError) as error:
-        raise TypeError(f"{name} must hold labels that can be sorted: {error}") from None
+        raise TypeError(
+            f"{name} must hold labels that can be sorted{_mixture(plain) or f': {error}'}"
+        ) from None
     if tied:
         one, other = map(shown, tied[0])
         raise ValueError(
@@ -147,6 +151,16 @@ def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArra
             "types, or neither comes first"
         )
     return object_array([plain[k] for k in ranked]), np.array(ranked, dtype=np.intp)
+
+
+def _mixture(labels: list[Any]) -> str:
+    """How labels of several types are told that they cannot be sorted; empty where there is one type."""
+    kinds = sorted({type(label).__name__ for label in labels})
+    if "NoneType" in kinds:
+        return ", and None cannot: leave those rows out, or give them a label"
+    if len(kinds) == 1:
+        return ""
+    return f", but mixes {' and '.join(kinds)}: make them of one type, for example all text"
 
 
 def object_array(values: list[Any]) -> NDArray[Any]:

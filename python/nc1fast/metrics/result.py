@@ -206,6 +206,13 @@ def collapse_from_sums(
     return _evaluate(sums, convention, rows)
 
 
+def _zero(within: float, d_between: float) -> str:
+    """Reason of a trace_between of 0, which is known to `d_between`: beside `within` that may be little or much."""
+    if d_between <= WORRYING * abs(within):
+        return "the class means coincide"
+    return f"known to +-{d_between:.2g} only, in which the class means are lost: centre or scale the features"
+
+
 def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> Collapse:
     """Every metric under a convention, from the sums and the digest of their rows."""
     w = weights(convention, sums.sizes)
@@ -223,7 +230,7 @@ def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> C
     nc1 = within / between if between else math.copysign(math.inf, within)
     bound = quotient_error(within, between, d_within, d_between)
     if not between:
-        warn("trace_between is 0 (the class means coincide): nc1 is infinite", AccuracyWarning)
+        warn(f"trace_between is 0 ({_zero(within, d_between)}): nc1 is infinite", AccuracyWarning)
     elif bound > max(WORRYING * abs(nc1), NEGLIGIBLE):
         warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
     geometry = ClassGeometry(V, M, Mc, w, rows)

@@ -1,0 +1,94 @@
+"""Output of the commands: tables on a terminal, plain text in a pipe, or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any
+
+import typer
+
+import nc1fast as nc
+
+# Columns of a table of many rows on a terminal, which has no room for all.
+_BRIEF = ("data", "n_samples", "n_classes", "nc1", "error_bound", "interval_low", "interval_high")
+
+
+def row_of(result: Any) -> dict[str, Any]:
+    """The columns of `nc1fast.to_table` of one result, as plain values."""
+    return {name: values[0].item() for name, values in nc.to_table(result).items()}
+
+
+def show(row: dict[str, Any], as_json: bool) -> None:
+    """Print one JSON object, or one line for each value; empty values and NaN are left out."""
+    known = _known(row)
+    if as_json:
+        show_json(known)
+    elif sys.stdout.isatty():
+        _draw((), [[name, _text(value)] for name, value in known.items()])
+    else:
+        column = max(16, *map(len, known))
+        for name, value in known.items():
+            typer.echo(f"{name:<{column}} {_text(value)}")
+
+
+def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows: a JSON object in a line for each, a table on a terminal, or columns joined by tabs."""
+    known = [_known(row) for row in rows]
+    if as_json:
+        for row in known:
+            show_json(row)
+        return
+    names = [name for name in rows[0] if any(name in row for row in known)]
+    names = sorted(names, key=lambda name: name != "data")
+    wide = not sys.stdout.isatty()
+    names = [name for name in names if wide or name in _BRIEF]
+    lines = [[_text(row.get(name, "")) for name in names] for row in known]
+    if wide:
+        typer.echo("\n".join("\t".join(line) for line in [names, *lines]))
+    else:
+        _draw(tuple(names), lines)
+
+
+def show_json(value: Any) -> None:
+    """Print one line of strict JSON, where NaN is null and infinities are strings."""
+    typer.echo(json.dumps(_strict(value), allow_nan=False))
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """The values that are there: neither empty nor NaN."""
+    return {
+        name: value
+        for name, value in row.items()
+        if value != "" and not (isinstance(value, float) and math.isnan(value))
+    }
+
+
+def _text(value: Any) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _draw(header: tuple[str, ...], lines: list[list[str]]) -> None:
+    """A table of rich, which asks the terminal, NO_COLOR and TERM for colours."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, box=None, show_header=bool(header), header_style="bold", pad_edge=False)
+    if not header:
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(*map(Text, line))  # as it is: brackets are no markup
+    Console().print(table)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _strict(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_strict(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
