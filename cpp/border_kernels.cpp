@@ -85,8 +85,9 @@ Kernels as_kernels(const py::dict& d) {
 Kernels as_kernel(const py::dict& d) {
   if (!d.contains("chains")) return {{as_chain(d)}, {}};
   Kernels kernels = as_kernels(d);
-  if (kernels.expressions.size() != 1 && !(kernels.expressions.empty() && kernels.n_outputs() == 1))
-    throw std::invalid_argument("a kernel is one kernel of a chain, or one expression");
+  const std::size_t n_expressions = kernels.expressions.size();
+  const bool one = n_expressions == 1 || (n_expressions == 0 && kernels.n_outputs() == 1);
+  if (!one) throw std::invalid_argument("a kernel is one kernel of a chain, or one expression");
   return kernels;
 }
 

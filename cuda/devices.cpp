@@ -65,20 +65,20 @@ class KeptTiles {
   std::optional<Array<T>> held_;
 };
 
-// What devices compute: kernels of chains whose activations have a formula.
-const Kernels& plain(const Kernels& kernels) {
+// Devices compute kernels of chains whose activations have a formula.
+void check_computed(const Kernels& kernels) {
   if (!kernels.expressions.empty())
     throw std::invalid_argument("sums, products and multiples of kernels are computed by the processor: device='cpu'");
   for (const ChainSpec& chain : kernels.chains)
     if (chain.table)
       throw std::invalid_argument("activations given by a series are computed by the processor: device='cpu'");
-  return kernels;
 }
 
 template <class T>
 bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
              const Poll& poll, T* out) {
-  GramRows<T> rows(kWidth, nullptr, x, z, plain(kernels), n_threads);
+  check_computed(kernels);
+  GramRows<T> rows(kWidth, nullptr, x, z, kernels, n_threads);
   const std::size_t per_panel = std::size_t(rows.pass.n_columns) * kWidth;
   const std::int64_t chunk = std::clamp(std::int64_t(kGramBytes / sizeof(T) / per_panel), std::int64_t(1),
                                         std::max(std::int64_t(1), rows.n_row_panels / std::int64_t(devices.size())));
@@ -108,7 +108,7 @@ Devices::Devices(std::vector<int> devices) : devices_(std::move(devices)) {
 int Devices::panel(bool) const { return kWidth; }
 
 std::unique_ptr<AnyPass> Devices::pass(const Shared& shared, bool within, std::int64_t n_rows) const {
-  plain(shared.kernels);
+  check_computed(shared.kernels);
   const std::size_t room = rounded(std::size_t(n_rows), std::size_t(kDeviceRowStep));
   if (within ? shared.options.single_within : shared.options.single_between)
     return std::make_unique<DevicePass<float>>(shared, within, room, devices_);
@@ -127,7 +127,8 @@ bool Devices::gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int
 template <class T>
 bool Devices::gram_on_device(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                              T* out) const {
-  GramRows<T> rows(kWidth, nullptr, x, z, plain(kernels), n_threads);
+  check_computed(kernels);
+  GramRows<T> rows(kWidth, nullptr, x, z, kernels, n_threads);
   KeptTiles<T> tiles(devices_.front(), rows);
   tiles.run(0, int(rows.n_row_panels), out);
   tiles.wait();
