@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.arrays import as_matrix, row_chunks
+from nc1fast.metrics import views
 from nc1fast.metrics.bounds import quotient_error, trace_errors
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
@@ -20,6 +21,7 @@ from nc1fast.metrics.definitions import (
     trace_within,
     within_by_class,
 )
+from nc1fast.metrics.heldout import HeldOut, SeenClasses, held_out
 from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry
 from nc1fast.metrics.rows import RowStatistics, row_statistics
 from nc1fast.support.arithmetic import ieee
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 
 WORRYING = 0.01  # relative error bound that draws an AccuracyWarning,
 NEGLIGIBLE = 2.0**-100  # and an absolute one that never does: an NC1 of 0 need not be proven
+
+_HEAD = (  # what a result has beside metrics, sizes and labels
+    *("nc1", "error_bound", "trace_within", "trace_between"),
+    *("convention", "method", "reason", "standard_error", "interval"),
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -194,6 +201,38 @@ class Collapse:
             classifier = dataclasses.replace(classifier, agreement=agreement)
         other = _evaluate(self.sums, self.convention, self._rows, classifier)
         return dataclasses.replace(other, method=self.method, reason=self.reason)
+
+    @ieee
+    def evaluate(self, H_test: ArrayLike, y_test: ArrayLike) -> HeldOut:
+        """Evaluate other rows of explicit features about the class means of these.
+
+        Parameters
+        ----------
+        H_test : array-like of shape (n_samples, n_features)
+        y_test : array-like of shape (n_samples,)
+            Labels among `labels`, not necessarily all of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `nc1fast.collapse` for its data, for labels that are not among these, and the result of a kernel.
+        """
+        uniform = weights(self.convention, self.sizes).within_is_uniform
+        means = self._means("evaluate")
+        training = SeenClasses(means, self.labels, self.trace_between, uniform, self._classifier)
+        return held_out(H_test, y_test, training)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number and array by name, arrays as they are; what is missing is None."""
+        head = {name: getattr(self, name) for name in _HEAD}
+        return head | {"sizes": self.sizes, "labels": self.labels, **self.metrics}
+
+    def summary(self) -> str:
+        """Text with one line for each number."""
+        return views.summary(repr(self), self.to_dict())
+
+    def _repr_html_(self) -> str:
+        return views.to_html(repr(self), self.to_dict())
 
     def _means(self, what: str) -> NDArray[np.float64]:
         """Class means of explicit features, for `what`, which a kernel has not."""
