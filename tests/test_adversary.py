@@ -93,7 +93,7 @@ def test_a_problem_is_code_and_the_same_for_ever():
 def test_problems_cover_what_they_claim():
     cases = [problem(index) for index in range(3000)]
     kernels = [case.kernel_object() for case in cases]
-    assert {case.family for case in cases} == set(FAMILIES)
+    assert {case.family for case in cases} == {name for name, share in FAMILIES.items() if share}
     assert {case.dtype for case in cases} == set(DTYPES)
     assert {case.convention for case in cases} == set(CONVENTIONS)
     assert {name for case in cases for name, _ in case.twists} == set(TWISTS)

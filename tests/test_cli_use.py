@@ -24,7 +24,9 @@ def test_predict_learns_one_part_and_predicts_the_other(call, file, tmp_path):
     path, X, y = file
     out = tmp_path / "outputs.npz"
     code, printed, _ = call("predict", path, "--held-out", 0.25, "--out", out, "--json")
-    row, saved = json.loads(printed), np.load(out)
+    row = json.loads(printed)
+    with np.load(out) as stored:
+        saved = dict(stored)
     assert code == 0
     assert (row["n_train"], row["n_test"]) == (90, 30)
     known = np.setdiff1d(np.arange(120), saved["rows"])

@@ -31,7 +31,7 @@ BAD = {
     "unknown source": (ARM.format(data="{source: web, name: D}", kernels=KERNELS), "source"),
     "unknown kernel": (ARM.format(data=DATA, kernels="{kernel: RBF}"), "kernel"),
     "unknown activation": (
-        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: tanh}"),
+        ARM.format(data=DATA, kernels="{kernel: NNGP, activation: wavelet}"),
         "unknown activation",
     ),
     "no activation": (ARM.format(data=DATA, kernels="{kernel: NTK}"), "needs an activation"),
@@ -88,7 +88,7 @@ BAD = {
         "give kernels",
     ),
     "a network without an activation": (more("networks: [{width: 5}]"), "activation"),
-    "an unknown activation": (more("networks: [{activation: tanh}]"), "unknown activation"),
+    "an unknown activation": (more("networks: [{activation: wavelet}]"), "unknown activation"),
     "no hidden layer": (more("networks: [{activation: relu, depth: 1}]"), "depth"),
     "variances of another depth": (
         more("networks: [{activation: relu, weight_variance: [1, 1, 1]}]"),

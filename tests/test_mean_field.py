@@ -214,7 +214,7 @@ def test_a_law_that_draws_cannot_find_is_not_called_converged():
         ({"width": -5}, ValueError, "width must be"),
         ({"readout_variance": math.nan}, ValueError, "readout_variance must be"),
         ({"weight_variance": 0}, ValueError, "weight_variance must be"),
-        ({"activation": "softplus"}, ValueError, "unknown activation 'softplus'"),
+        ({"activation": "wavelet"}, ValueError, "unknown activation 'wavelet'"),
         ({"n_samples": 0}, ValueError, "n_samples must be >= 1"),
         ({"n_samples": 1.5}, TypeError, "n_samples must be an integer"),
         ({"tol": 0}, ValueError, "tol must be"),

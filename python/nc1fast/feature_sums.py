@@ -107,6 +107,10 @@ class FeatureSums:
         out._kind = other._kind if self._kind is None else self._kind
         return out
 
+    def __radd__(self, other: object) -> FeatureSums:
+        """The start of `sum([FeatureSums, ...])`, which is 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def means(self) -> Array:
         """Return the class means so far, shape (n_classes, n_features), in the order of the sorted labels."""
         moments, _ = self._sorted()

@@ -39,7 +39,13 @@ def as_labels(data: Any, n_samples: int, name: str = "y") -> tuple[NDArray[np.in
     y = _label_values(data, name)
     shape = (len(y),) if isinstance(y, list) else y.shape
     if shape != (n_samples,):
-        hint = " (of one-hot labels, their argmax)" if len(shape) == 2 and shape[1] > 1 else ""
+        hint = ""
+        if len(shape) == 2:
+            hint = (
+                " (of one-hot labels, their argmax)"
+                if shape[1] > 1
+                else " (of a column, its ravel())"
+            )
         raise ValueError(
             f"{name} must have shape ({n_samples},), one label per row of X{hint}, got {shape}"
         )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from nc1fast.metrics.blending import blend
 from nc1fast.metrics.conventions import CONVENTIONS, DEFAULT_CONVENTION, IMBALANCE, Weights, weights
 from nc1fast.metrics.definitions import (
-    METRICS,
     RANK_TOLERANCE,
     BetweenSpectrum,
-    Metric,
     between_spectrum,
     cdnv,
     centred,
@@ -22,6 +20,7 @@ from nc1fast.metrics.definitions import (
     trace_within,
     within_by_class,
 )
+from nc1fast.metrics.registry import METRICS, Metric
 from nc1fast.metrics.result import NEGLIGIBLE, WORRYING, Collapse, collapse_from_sums
 
 __all__ = [

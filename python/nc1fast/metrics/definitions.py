@@ -1,4 +1,4 @@
-"""The collapse metrics: pure functions of the class sums, and their registry.
+"""The collapse metrics as pure functions of the class sums.
 
 Notation: M_cc' = <mu_c, mu_c'> is the Gram matrix of the class means, V_c the mean squared distance of the rows of class c
 from their mean, p_c = n_c/N, u_c = 1/C, g the weights of the global mean, Mc = J M J^T with J = I - 1 g^T the Gram
@@ -6,23 +6,19 @@ matrix of the centred class means.
 Sources: Papyan, Han & Donoho (2020) for NC1 and NC2; Zhu et al. (2021) for the pseudo-inverse and the nearest class
 mean as coded; Galanti, Gyorgy & Hutter (2022) for CDNV.
 
-A new metric is a function here and a line of `METRICS`: results, tables and the traces of trainings then have it.
+Those of a classifier are in `classifiers`, ranks in `ranks`; the registry of all is in `registry`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nc1fast.core.linear import length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from nc1fast.metrics.conventions import Weights
@@ -32,6 +28,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 RANK_TOLERANCE = 1e-10  # eigenvalues of Sigma_B below this fraction of the largest count as zero
+ROW_ROUNDING = 2.0**-45  # errors of <mu_c, h> relative to the longest mean squared: 256 roundoffs
 
 
 def class_gram(sums: ClassSums) -> Array:
@@ -90,12 +87,24 @@ def nc2_equinorm(Mc: Array) -> float:
     return float(r.std() / r.mean()) if r.any() else 0.0
 
 
-def nc2_equiangle(Mc: Array) -> float:
-    """Spread (std) of the cosines between different centred class means; one of zero norm counts as orthogonal."""
+def cosines(Mc: Array) -> Array:
+    """Cosines between the centred class means, shape (C, C); one of zero norm counts as orthogonal to all."""
     r = centred_norms(Mc)
     norms = np.outer(r, r)
-    cosines = np.divide(Mc, norms, out=np.zeros_like(Mc), where=norms > 0)
-    return float(above_diagonal(cosines).std())
+    return np.divide(Mc, norms, out=np.zeros_like(Mc), where=norms > 0)
+
+
+def nc2_equiangle(Mc: Array) -> float:
+    """Spread (std) of the cosines between different centred class means; one of zero norm counts as orthogonal."""
+    return float(above_diagonal(cosines(Mc)).std())
+
+
+def nc2_cosine_offset(Mc: Array) -> float:
+    """Mean over c != c' of |cos_cc' + 1/(C - 1)|, in [0, C/(C - 1)].
+
+    0 for a simplex equiangular tight frame; 1/(C - 1) for orthogonal directions. Papyan, Han & Donoho (2020).
+    """
+    return float(np.abs(above_diagonal(cosines(Mc)) + 1 / (len(Mc) - 1)).mean())
 
 
 def nc2_etf(Mc: Array) -> float:
@@ -105,13 +114,68 @@ def nc2_etf(Mc: Array) -> float:
     return length((Mc / size if size > 0 else Mc) - simplex)
 
 
-def cdnv(V: Array, M: Array) -> float:
-    """Mean over c != c' of (V_c + V_c') / (2 |mu_c - mu_c'|^2); infinite when two class means coincide."""
+def nc2_orthogonal(M: Array) -> float:
+    """Frobenius distance of M/|M| from the orthogonal frame I/sqrt(C), M not centred; in [0, 2].
+
+    0 for orthogonal means of one length, to which non-negative features collapse (Tirer & Bruna, 2022);
+    sqrt(2 - 2/sqrt(C)) when all means coincide.
+    """
+    C, size = len(M), length(M)
+    return length((M / size if size > 0 else M) - np.eye(C) / math.sqrt(C))
+
+
+def _direction_distances(Mc: Array) -> Array:
+    """|z_c/|z_c| - z_c'/|z_c'||, c < c', of the centred class means z, shape (C (C - 1)/2,)."""
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * above_diagonal(cosines(Mc)), 0)))
+
+
+def gnc2_log(Mc: Array) -> float:
+    """Mean over c != c' of log(1/|u_c - u_c'|), u_c the directions of the centred class means; at least -log 2.
+
+    Generalised NC2, which exists for C > d + 1 too (Liu et al., 2023; Wu & Papyan, 2024). Least, -log(2 C/(C - 1))/2, for a
+    simplex equiangular tight frame; infinite when two directions coincide.
+    """
+    distances = _direction_distances(Mc)
+    logarithms = np.log(distances, out=np.full_like(distances, -np.inf), where=distances > 0)
+    return float(-logarithms.mean())
+
+
+def gnc2_riesz(Mc: Array) -> float:
+    """Mean over c != c' of 1/|u_c - u_c'|, the Riesz energy of exponent 1; at least 1/2.
+
+    As `gnc2_log`; least, sqrt((C - 1)/(2 C)), for a simplex equiangular tight frame (Liu et al., 2023).
+    """
+    distances = _direction_distances(Mc)
+    inverse = np.divide(1, distances, out=np.full_like(distances, np.inf), where=distances > 0)
+    return float(inverse.mean())
+
+
+def nc1_total(within: float, between: float) -> float:
+    """Tr Sigma_W/(Tr Sigma_W + Tr Sigma_B); in [0, 1] except under "released".
+
+    The share of the total variance that lies within classes where the convention is "sample". 0 when collapsed, 1 when the
+    class means coincide; NaN when the sum is 0.
+    """
+    total = within + between
+    return within / total if total else math.nan
+
+
+def cdnv_by_pair(V: Array, M: Array) -> Array:
+    """(V_c + V_c') / (2 |mu_c - mu_c'|^2), shape (C, C), 0 on the diagonal; infinite where two class means coincide.
+
+    0 when collapsed (Galanti, Gyorgy & Hutter, 2022).
+    """
     norms = M.diagonal()
-    distance2 = above_diagonal(norms[:, None] + norms - 2 * M)
-    within = above_diagonal(V[:, None] + V) / 2
+    distance2 = norms[:, None] + norms - 2 * M
+    within = (V[:, None] + V) / 2
     pairs = np.divide(within, distance2, out=np.full_like(within, np.inf), where=distance2 > 0)
-    return float(pairs.mean())
+    np.fill_diagonal(pairs, 0)
+    return pairs
+
+
+def cdnv(V: Array, M: Array) -> float:
+    """Mean over c != c' of `cdnv_by_pair`; infinite when two class means coincide."""
+    return float(above_diagonal(cdnv_by_pair(V, M)).mean())
 
 
 class BetweenSpectrum(NamedTuple):
@@ -145,67 +209,27 @@ def nc1_pinv(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) -> floa
     return float(((G @ vectors * vectors).sum(axis=0) / values**2).sum() / len(G))
 
 
-@dataclass(frozen=True, eq=False)
-class ClassGeometry:
-    """The arguments of the metrics.
+def nc1_truncated(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) -> float:
+    """`nc1_pinv` with no more than the C - 1 largest eigenvalues of Sigma_B, as Papyan, Han & Donoho (2020) compute it.
 
-    Attributes
-    ----------
-    V : ndarray of shape (n_classes,)
-    M, Mc : ndarray of shape (n_classes, n_classes)
-    w : Weights
-    rows : RowStatistics or None
-        What the row-class sums add, where they are kept.
+    It differs where Sigma_B has rank C: about a global mean that is not that of the class means.
     """
-
-    V: Array
-    M: Array
-    Mc: Array
-    w: Weights
-    rows: RowStatistics | None
-
-    @cached_property
-    def spectrum(self) -> BetweenSpectrum:
-        """Eigenvalues and eigenvectors of Sigma_B, computed once: O(C^3)."""
-        return between_spectrum(self.Mc, self.w)
+    most = len(w.mean) - 1
+    return nc1_pinv(rows, BetweenSpectrum(spectrum.values[-most:], spectrum.vectors[:, -most:]), w)
 
 
-class Metric(NamedTuple):
-    """A metric of the registry.
+def within_spectrum(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) -> Array:
+    """Eigenvalues (r,), ascending, of Sigma_W restricted to the span of the centred class means, in units of `rows`.
 
-    Attributes
-    ----------
-    of : callable
-        Its value, a function of `ClassGeometry`.
-    column : type or None
-        float or int: it is a column of tables. None: an array, in results alone.
+    Notes
+    -----
+    What rounding of R leaves of rows that are equal, C (2^-45 |mu|^2)^2/lambda, is 0: nothing has no rank.
+    The eigenvectors of Sigma_B are orthonormal Z D v/sqrt(lambda); in them Sigma_W is v^T D G D v'/sqrt(lambda lambda').
     """
-
-    of: Callable[[ClassGeometry], Any]
-    column: type | None = float
-
-
-def _of_rows(function: Callable[[ClassGeometry, RowStatistics], Any]) -> Callable[..., Any]:
-    """A metric that is None where the row-class sums were not kept."""
-    return lambda g: None if g.rows is None else function(g, g.rows)
-
-
-# What a result has beside nc1 and its traces, by name and in the order of tables.
-METRICS: dict[str, Metric] = {
-    "nc1_pinv": Metric(_of_rows(lambda g, rows: nc1_pinv(rows, g.spectrum, g.w))),
-    "between_rank": Metric(lambda g: len(g.spectrum.values), int),
-    "nc2_equinorm": Metric(lambda g: nc2_equinorm(g.Mc)),
-    "nc2_equiangle": Metric(lambda g: nc2_equiangle(g.Mc)),
-    "nc2_etf": Metric(lambda g: nc2_etf(g.Mc)),
-    "cdnv": Metric(lambda g: cdnv(g.V, g.M)),
-    "ncc_accuracy": Metric(_of_rows(lambda g, rows: rows.ncc_accuracy)),
-    "within_by_class": Metric(lambda g: g.V, None),
-    "nc1_by_class": Metric(lambda g: nc1_by_class(g.V, g.Mc), None),
-    "class_gram": Metric(lambda g: g.M, None),
-    "nearest_center": Metric(_of_rows(lambda g, rows: rows.nearest_center), None),
-}
-
-
-def columns(*types: type) -> list[str]:
-    """Names of the metrics that are columns of tables, of these types, in order."""
-    return [name for name, metric in METRICS.items() if metric.column in types]
+    values, vectors = spectrum
+    G = centred(rows.scatter_class if w.within_is_uniform else rows.scatter_sample, w.mean)
+    inverse = 1 / np.sqrt(np.ldexp(values, -rows.exponent))
+    restricted = vectors.T @ G @ vectors * np.outer(inverse, inverse)
+    found = np.linalg.eigvalsh((restricted + restricted.T) / 2)
+    floor = len(G) * ROW_ROUNDING**2 * (inverse**2).max(initial=0.0)
+    return np.where(found > floor, found, 0.0)

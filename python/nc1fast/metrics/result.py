@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.inputs.arrays import as_matrix, row_chunks
+from nc1fast.metrics import views
 from nc1fast.metrics.bounds import quotient_error, trace_errors
+from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
 from nc1fast.metrics.definitions import (
-    METRICS,
-    ClassGeometry,
     centred,
     class_gram,
     trace_between,
     trace_within,
     within_by_class,
 )
+from nc1fast.metrics.heldout import HeldOut, SeenClasses, held_out
+from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry
 from nc1fast.metrics.rows import RowStatistics, row_statistics
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.warnings import AccuracyWarning, warn
@@ -27,12 +30,17 @@ from nc1fast.support.warnings import AccuracyWarning, warn
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.sums.class_sums import ClassSums
 
 WORRYING = 0.01  # relative error bound that draws an AccuracyWarning,
 NEGLIGIBLE = 2.0**-100  # and an absolute one that never does: an NC1 of 0 need not be proven
+
+_HEAD = (  # what a result has beside metrics, sizes and labels
+    *("nc1", "error_bound", "trace_within", "trace_between"),
+    *("convention", "method", "reason", "standard_error", "interval"),
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,7 +81,10 @@ class Collapse:
         None for explicit features.
     sums : ClassSums
     metrics : mapping of str to Any
-        The values of `nc1fast.metrics.METRICS`, each an attribute too: nc1_pinv to ncc_accuracy above.
+        The values of `nc1fast.metrics.METRICS`, each an attribute too: nc1_pinv to ncc_accuracy above, and those of
+        docs/metrics.md.
+    missing : mapping of str to str
+        Why a metric is None, by name.
     method, reason : str
         How the sums were obtained, and why so ("exact" and "" unless estimated).
     standard_error, interval : float, (float, float) or None
@@ -92,6 +103,7 @@ class Collapse:
     standard_error: float | None = None
     interval: tuple[float, float] | None = None
     _rows: RowStatistics | None = field(default=None, kw_only=True)
+    _classifier: Classifier | None = field(default=None, kw_only=True)
     _again: Callable[[str], Collapse] | None = field(default=None, kw_only=True)  # of an estimate
 
     def __getattr__(self, name: str) -> Any:
@@ -108,6 +120,15 @@ class Collapse:
     def kernel(self) -> Any:
         """The kernel; None for explicit features."""
         return self.sums.kernel
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Why a metric is None, by name."""
+        return {
+            name: REASONS[METRICS[name].needs]
+            for name, value in self.metrics.items()
+            if value is None
+        }
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -136,8 +157,90 @@ class Collapse:
         """
         if self._again is not None:
             return self._again(convention)
-        other = _evaluate(self.sums, convention, self._rows)
+        other = _evaluate(self.sums, convention, self._rows, self._classifier)
         return dataclasses.replace(other, method=self.method, reason=self.reason)
+
+    @ieee
+    def with_classifier(
+        self, W: ArrayLike, b: ArrayLike | None = None, *, H: ArrayLike | None = None
+    ) -> Collapse:
+        """Return the same with NC3, NC4 and what else needs the linear classifier h -> W h + b of the features.
+
+        Parameters
+        ----------
+        W : array-like of shape (n_classes, n_features)
+            A row for each class, in the order of `labels`.
+        b : array-like of shape (n_classes,), optional
+            Default: zero.
+        H : array-like of shape (n_samples, n_features), optional
+            The features again, in their order, for `nc4_agreement`, which is None without them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is not finite numbers of these shapes, the result of a kernel, which has no W, and H where nearest class
+            means were not computed.
+
+        Notes
+        -----
+        Cost: O(C d min(C, d)), and 2 N C d with H.
+        """
+        means = self._means("a classifier")
+        classifier = Classifier.of(W, b, means.shape)
+        if H is not None:
+            nearest = self.metrics["nearest_center"]
+            if nearest is None:
+                raise ValueError(f"H needs nearest class means: {REASONS['rows']}")
+            rows = as_matrix(H, "H")
+            if rows.shape != (len(nearest), means.shape[1]):
+                raise ValueError(
+                    f"H must have shape {(len(nearest), means.shape[1])}, got {rows.shape}"
+                )
+            decisions = [classifier.decisions(part.astype(np.float64)) for part in row_chunks(rows)]
+            agreement = float((np.concatenate(decisions) == nearest).mean())
+            classifier = dataclasses.replace(classifier, agreement=agreement)
+        other = _evaluate(self.sums, self.convention, self._rows, classifier)
+        return dataclasses.replace(other, method=self.method, reason=self.reason)
+
+    @ieee
+    def evaluate(self, H_test: ArrayLike, y_test: ArrayLike) -> HeldOut:
+        """Evaluate other rows of explicit features about the class means of these.
+
+        Parameters
+        ----------
+        H_test : array-like of shape (n_samples, n_features)
+        y_test : array-like of shape (n_samples,)
+            Labels among `labels`, not necessarily all of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `nc1fast.collapse` for its data, for labels that are not among these, and the result of a kernel.
+        """
+        uniform = weights(self.convention, self.sizes).within_is_uniform
+        means = self._means("evaluate")
+        training = SeenClasses(means, self.labels, self.trace_between, uniform, self._classifier)
+        return held_out(H_test, y_test, training)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number and array by name, arrays as they are; what is missing is None."""
+        head = {name: getattr(self, name) for name in _HEAD}
+        return head | {"sizes": self.sizes, "labels": self.labels, **self.metrics}
+
+    def summary(self) -> str:
+        """Text with one line for each number."""
+        return views.summary(repr(self), self.to_dict())
+
+    def _repr_html_(self) -> str:
+        return views.to_html(repr(self), self.to_dict())
+
+    def _means(self, what: str) -> NDArray[np.float64]:
+        """Class means of explicit features, for `what`, which a kernel has not."""
+        if self.sums.means is None:
+            raise ValueError(
+                f"{what} needs explicit features, collapse(H, y): this is the result of {self.kernel!r}"
+            )
+        return self.sums.means
 
     @ieee
     def relative_to(self, other: Collapse) -> float:
@@ -213,7 +316,12 @@ def _zero(within: float, d_between: float) -> str:
     return f"known to +-{d_between:.2g} only, in which the class means are lost: centre or scale the features"
 
 
-def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> Collapse:
+def _evaluate(
+    sums: ClassSums,
+    convention: str,
+    rows: RowStatistics | None,
+    classifier: Classifier | None = None,
+) -> Collapse:
     """Every metric under a convention, from the sums and the digest of their rows."""
     w = weights(convention, sums.sizes)
     M, V = class_gram(sums), within_by_class(sums)
@@ -233,7 +341,7 @@ def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> C
         warn(f"trace_between is 0 ({_zero(within, d_between)}): nc1 is infinite", AccuracyWarning)
     elif bound > max(WORRYING * abs(nc1), NEGLIGIBLE):
         warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
-    geometry = ClassGeometry(V, M, Mc, w, rows)
+    geometry = ClassGeometry(V, M, Mc, w, rows, sums.means, classifier)
     return Collapse(
         nc1=nc1,
         trace_within=within,
@@ -241,6 +349,7 @@ def _evaluate(sums: ClassSums, convention: str, rows: RowStatistics | None) -> C
         error_bound=bound,
         convention=convention,
         sums=sums,
-        metrics={name: metric.of(geometry) for name, metric in METRICS.items()},
+        metrics={name: metric.value(geometry) for name, metric in METRICS.items()},
         _rows=rows,
+        _classifier=classifier,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.kernels.classes import Kernel
-from nc1fast.metrics.definitions import columns
+from nc1fast.metrics.registry import columns
 from nc1fast.metrics.result import Collapse
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ TRACES = ("nc1", "error_bound", "trace_within", "trace_between")  # of every res
 
 
 def metrics_of(result: Collapse) -> dict[str, float]:
-    """nc1, its error bound and traces, and the metrics that are numbers, in the order of the registry."""
+    """nc1, its error bound and traces, and the traced metrics that are numbers, in the order of the registry."""
     return {name: _number(getattr(result, name)) for name in metric_columns()}
 
 
@@ -72,6 +72,7 @@ def _row(result: Collapse) -> dict[str, Any]:
         "interval_high": float(high),
         **{name: int(result.metrics[name]) for name in columns(int)},
         "method": result.method,
+        **{name: _number(result.metrics[name]) for name in columns(float, int, traced=False)},
     }
 
 
@@ -90,7 +91,7 @@ def to_table(results: Collapse | Iterable[Collapse]) -> dict[str, NDArray[Any]]:
         explicit features), n_samples, n_classes, smallest_class, largest_class, between_rank. Floats, NaN where there is
         no such number: weight_variance and bias_variance (NaN too when they differ between layers), nc1, error_bound,
         trace_within, trace_between, nc1_pinv, nc2_equinorm, nc2_equiangle, nc2_etf, cdnv, ncc_accuracy,
-        standard_error, interval_low, interval_high.
+        standard_error, interval_low, interval_high; and, last, the numbers of docs/metrics.md that are not named here.
 
     Raises
     ------

@@ -53,6 +53,8 @@ class ClassSums:
         R[c, p] = sum over j in c of k(x_order[p], x_j), rows sorted by class. See `row_sums`.
     order : ndarray of int64 of shape (n_samples,), or None
         Row of the caller at each sorted position.
+    means : ndarray of shape (n_classes, n_features), or None
+        Class means of explicit features.
 
     Notes
     -----
@@ -70,6 +72,7 @@ class ClassSums:
     class_rows: Array | None = None
     order: Integers | None = None
     exact: PassSums | None = None
+    means: Array | None = None
 
     @property
     def complete(self) -> bool:
@@ -121,7 +124,10 @@ class ClassSums:
             raise TypeError("labels of Python objects cannot be saved; use strings or numbers")
         arrays: dict[str, Any] = {
             name: getattr(self, name)
-            for name in ("block_sums", "traces", "within", "sizes", "labels", "class_rows", "order")
+            for name in (
+                *("block_sums", "traces", "within", "sizes", "labels"),
+                *("class_rows", "order", "means"),
+            )
             if getattr(self, name) is not None
         }
         arrays |= {f"error.{f.name}": getattr(self.error, f.name) for f in fields(SumsError)}
@@ -172,6 +178,8 @@ class ClassSums:
         for name, (array, shape) in shapes.items():
             if array is not None and array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+        if self.means is not None and self.means.shape[:-1] != (C,):
+            raise ValueError(f"means must have shape ({C}, n_features), got {self.means.shape}")
         if self.exact is not None:
             self.exact.check(C, N)
         return self

@@ -188,6 +188,7 @@ def sums_of(moments: list[Moments], labels: NDArray[Any]) -> ClassSums:
             traces=_SAFETY * (within_error + n * gram_error.diagonal() + 3 * u * traces),
             within=_SAFETY * within_error,
         ),
+        means=means,
     )
 
 
