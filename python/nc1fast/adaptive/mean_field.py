@@ -35,18 +35,14 @@ if TYPE_CHECKING:
 
 N_BATCHES = 8
 _ROUNDS = 3  # of stretched draws, at most
-_FEWEST = 1 << 15  # draws,
-_PER_ROW = (
-    64  # and draws for each row: a batch, an eighth of them, has to resolve the directions of Q
-)
-_RESTS = 1e-6  # change of log p at which a descent is over,
-_BATCH_RESTS = 0.05  # and in a batch, relative to the first change, which is an error of the draws
-_EFFECTIVE = 200  # effective sample size below which no result counts as converged,
-_WIDE, _DENSE = (
-    1.1,
-    2.0,
-)  # variance and density of a law, relative to the prior's, from which its tails are looked at
-_LARGEST = 0.005  # and weight of a single draw above which: the law reaches to where there are hardly any draws
+_FEWEST = 1 << 15  # draws
+_PER_ROW = 64  # draws for each row: a batch, an eighth of them, has to resolve the directions of Q
+_RESTS = 1e-6  # change of log p at which a descent is over
+_BATCH_RESTS = 0.05  # the same in a batch, relative to the first, which is an error of draws
+_EFFECTIVE = 200  # effective sample size below which no result counts as converged
+_LARGEST = 0.005  # weight of one draw above which the law reaches to where draws are rare
+# Variance and density of a law, relative to the prior's, from which its tails are looked at.
+_WIDE, _DENSE = 1.1, 2.0
 
 
 @ieee
