@@ -29,6 +29,10 @@ struct Entry {
   __device__ typename Pair::template Two<Link<T>> links(int l) const { return pair.links(l); }
 };
 
+// Rows that a thread takes side by side: one where they would stay a loop, whose states then lie in memory.
+template <class Act, int Wanted>
+inline constexpr int side_by_side = Act::loops ? 1 : Wanted;
+
 // emit(level, row, Level, chord) for the rows of column `thread()`, G at a time: constants are loaded once for all of
 // them, and their operations overlap.
 template <int G, class T, class Act, Form F, bool Tangent, bool Deep, class Emit>
@@ -60,7 +64,7 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
     Output<T> alone = chain.outputs[outputs.begin];
     if (outputs.end == outputs.begin + 1 && alone.quantity != Quantity::sensitivity) {
       alone.quantity = Tangent && alone.quantity == Quantity::tangent ? Quantity::tangent : Quantity::covariance;
-      walk_column<4, T, Act, F, Tangent, Deep>(
+      walk_column<side_by_side<Act, 4>, T, Act, F, Tangent, Deep>(
           chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
             if (Tangent && level != alone.level) return;
             values[r * kWidth + c] =
@@ -69,7 +73,7 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
       return;
     }
   }
-  walk_column<Deep ? 2 : 1, T, Act, F, Tangent, Deep>(
+  walk_column<side_by_side<Act, Deep ? 2 : 1>, T, Act, F, Tangent, Deep>(
       chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
         const int first = chain.first_output[level], last = chain.first_output[level + 1];
 #pragma unroll 1
@@ -87,14 +91,15 @@ template <bool Within, bool Deep, class T>
 __device__ __forceinline__ void values(const Chain<T>& chain, int p, int q, const T* chords, Outputs outputs,
                                        T* values) {
   visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() __attribute__((always_inline)) {
-    visit_form<Act>(chain.kind.form, [&]<Form F>() __attribute__((always_inline)) {
-      if constexpr (Within != (F == Form::covariance) && !(Deep && F == Form::erf_distance)) {
-        if (chain.kind.tangent)
-          values_of<T, Act, F, true, Deep>(chain, p, q, chords, outputs, values);
-        else
-          values_of<T, Act, F, false, Deep>(chain, p, q, chords, outputs, values);
-      }
-    });
+    if constexpr (!Act::is_series)  // the host refuses a series: its coefficients are not on a device
+      visit_form<Act>(chain.kind.form, [&]<Form F>() __attribute__((always_inline)) {
+        if constexpr (Within != (F == Form::covariance) && !(Deep && F == Form::erf_distance)) {
+          if (chain.kind.tangent)
+            values_of<T, Act, F, true, Deep>(chain, p, q, chords, outputs, values);
+          else
+            values_of<T, Act, F, false, Deep>(chain, p, q, chords, outputs, values);
+        }
+      });
   });
 }
 

@@ -78,7 +78,7 @@ NC1FAST_HD inline V owen(V h, V a, V tail_h, V tail_ah) {
 struct ShiftedRelu : Smooth {
   static constexpr const char* name = "shifted_relu";
   static constexpr unsigned fields = bit(kS) | bit(kNu) | bit(kRoot);
-  static constexpr bool signed_value = false, root_derivative = true;
+  static constexpr bool signed_value = false, root_derivative = true, loops = true;
   double threshold;
   NC1FAST_HD explicit ShiftedRelu(double threshold_) : threshold(threshold_) {}
 
