@@ -74,7 +74,7 @@ NC1FAST_HD inline V owen(V h, V a, V tail_h, V tail_ah) {
 // max(u - t, 0). With h = t/sqrt a, k = t/sqrt b and L = P(X > h, Y > k) at correlation rho:
 //   kappa = sqrt(ab) [(rho + hk) L + (1 - rho^2) p2(h, k) - k p(h) Q(x_h) - h p(k) Q(x_k)],  kdot = L,
 //   x_h = (k - rho h)/sqrt(1 - rho^2) = a_h h,  L = [Q(h) + Q(k)]/2 - T(h, a_h) - T(k, a_k).
-// Checked against quadrature of phi in tests/test_shifted.py.
+// Checked against quadrature of phi in tests/test_any_activation.py.
 struct ShiftedRelu : Smooth {
   static constexpr const char* name = "shifted_relu";
   static constexpr unsigned fields = bit(kS) | bit(kNu) | bit(kRoot);
