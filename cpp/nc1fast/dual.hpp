@@ -65,7 +65,7 @@ struct Smooth {
   static Missing missing(double) { return {}; }
   static double tabulated() { return 0; }
   static constexpr bool is_series = false;
-  static constexpr bool loops = false;  // in dual(): rows side by side around it stay a loop on a device
+  static constexpr bool loops = false;  // in dual(), which is long enough to be taken a row or a vector at a time
 };
 
 }  // namespace nc1fast

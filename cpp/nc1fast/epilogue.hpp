@@ -22,13 +22,13 @@ template <class T, class Isa, class Act, Form F, bool Tangent, bool Deep>
 void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* values) {
   using V = Vec<T, Isa>;
   constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>;
-  // With one hidden layer the constants stay in registers anyway, and out-of-order execution overlaps the vectors.
-  constexpr int kG = Deep ? kVectors : 1;
+  // With one hidden layer the constants stay in registers anyway, and out-of-order execution overlaps the vectors; a
+  // dual activation with a loop of its own has enough to overlap.
+  constexpr int kG = Deep && !Act::loops ? kVectors : 1;
   const Act act(chain.parameter);
   for (int r = 0; r < kN; ++r) {
     const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r;
-#pragma GCC unroll 3
-    for (int first = 0; first < kVectors; first += kG) {
+    const auto vectors = [&](int first) __attribute__((always_inline)) {
       const auto column = [&](int v) __attribute__((always_inline)) { return (first + v) * kL; };
       const auto chord_of = [&](int v) __attribute__((always_inline)) { return load<V>(chords + r * kN + column(v)); };
       const auto rows_of = [&](int v) __attribute__((always_inline)) {
@@ -53,7 +53,7 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
           store(values[o] + r * kN + column(v), value(o, v, x));
       };
       using State = decltype(state_of<F, Tangent>(V{}));
-      if constexpr (Deep) {
+      if constexpr (kG > 1) {
         State states[kVectors] = {state_of<F, Tangent>(chord_of(0)), state_of<F, Tangent>(chord_of(1)),
                                   state_of<F, Tangent>(chord_of(2))};
         const PairOfRows<V, T> rows[kVectors] = {rows_of(0), rows_of(1), rows_of(2)};
@@ -63,7 +63,12 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         const PairOfRows<V, T> rows[1] = {rows_of(0)};
         walk<Tangent, Deep>(states, act, chain.recursion, rows, emit);
       }
-    }
+    };
+    if constexpr (Act::loops)
+      for (int first = 0; first < kVectors; first += kG) vectors(first);
+    else
+#pragma GCC unroll 3
+      for (int first = 0; first < kVectors; first += kG) vectors(first);
   }
 }
 
