@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def study(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="Name of a built-in study (paper, data), or a .yml file.")
+        str,
+        typer.Argument(
+            help="Name of a built-in study, or a .yml file; list shows the studies, all runs them into one site."
+        ),
     ],
     data: Annotated[
         str | None,
@@ -62,7 +65,9 @@ def study(
 ) -> None:
     """Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed.
 
+    nc1fast study list
     nc1fast study paper --preset quick --out out/paper
+    nc1fast study all --out out/atlas
     nc1fast study data features.npz
     nc1fast study data iris.csv --labels species --scale standardize
     nc1fast study data mnist-folder/ --scale unit-interval --no-networks
@@ -74,6 +79,13 @@ def study(
     from nc1fast.studies.journal import check_fresh
 
     given = options.DataOptions(data or "", labels, keys, scale)
+    if name == "list":
+        _show_list(as_json=as_json)
+        return
+    if name == "all":
+        _check_without_data(given, networks=networks)
+        _atlas(context, out, preset, resume=resume, restart=restart, dry_run=dry_run, jobs=jobs)
+        return
     if name == "data":
         described = _study_of(given, preset, networks=networks)
         out = out or Path(f"{described.arms[0].data[0].name}-study")
@@ -115,6 +127,54 @@ def study(
         typer.echo(f"{len(result.rows)} rows, {result.n_computed} cells computed; {written}")
     if result.n_failed:
         typer.echo(f"nc1fast: {result.n_failed} rows failed: see the column status", err=True)
+        raise typer.Exit(1)
+
+
+def _show_list(*, as_json: bool) -> None:
+    """The built-in studies, with the minutes that each preset takes on two cores."""
+    from nc1fast.studies import atlas
+
+    rows = []
+    for one in atlas.listed():
+        minutes = ", ".join(f"{preset} {m:g}" for preset, m in one.minutes.items())
+        rows.append({**dataclasses.asdict(one), "minutes": one.minutes if as_json else minutes})
+    output.show_rows(rows, as_json)
+
+
+def _atlas(
+    context: typer.Context,
+    out: Path | None,
+    preset: str | None,
+    *,
+    resume: bool,
+    restart: bool,
+    dry_run: bool,
+    jobs: int | None,
+) -> None:
+    """Every study with data of its own, in a folder each, and the index over them."""
+    from nc1fast.studies import atlas
+
+    if out is None:
+        raise ValueError("give --out, the folder for the studies and their index")
+    failed = False
+    for name in atlas.in_atlas():
+        typer.echo(name)
+        try:
+            study(
+                context,
+                name,
+                out=out / name,
+                preset=preset,
+                resume=resume,
+                restart=restart,
+                dry_run=dry_run,
+                jobs=jobs,
+            )
+        except typer.Exit:  # some of its rows failed, which it said
+            failed = True
+    if not dry_run:
+        typer.echo(atlas.build(out))
+    if failed:
         raise typer.Exit(1)
 
 

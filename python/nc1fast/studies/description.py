@@ -7,12 +7,14 @@ and its conventions. `loading` reads descriptions from YAML, `library` has the b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
 from nc1fast.metrics.conventions import DEFAULT_CONVENTION
+from nc1fast.studies import table
 from nc1fast.studies.fields import Conventions, Count, Entry, Name, Positive, reject_duplicates
+from nc1fast.studies.plan import Cell
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
 from nc1fast.studies.tasks import SECTIONS
 from nc1fast.studies.tasks.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nc1fast.studies.tasks.task import Section, StudyTask
+    from nc1fast.studies.tidy import Layout
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,8 @@ class Study(Entry):
     arms : list of Arm
     """
 
+    layout: ClassVar[Layout] = table.LAYOUT
+
     name: Name
     title: str
     preset: str = ""
@@ -188,6 +193,24 @@ class Study(Entry):
         """The data files of all arms, sorted, each once."""
         sources = [source for arm in self.arms for source in arm.data]
         return sorted({path for s in sources if isinstance(s, File) for path in s.files})
+
+    def cells(self) -> list[Cell]:
+        """Every task on every repeat of every data set, in the order of the table."""
+        return [
+            Cell(arm, instance, repeat, one.task, one.conventions, self.seed)
+            for arm in self.arms
+            for source in arm.data
+            for instance in source.instances()
+            for assignments in [arm.assignments(instance, self.repeats)]
+            for repeat in range(max(one.repeats for one in assignments))
+            for one in assignments
+            if repeat < one.repeats
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """What the provenance says beside name, title and repeats."""
+        conventions = {name: None for arm in self.arms for name in arm.conventions}
+        return {"conventions": ", ".join(conventions), "dtype": self.dtype}
 
     def relative_to(self, folder: Path) -> Study:
         """The study with the relative paths of its data files taken from a folder."""

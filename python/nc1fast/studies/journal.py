@@ -12,7 +12,7 @@ import json
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies import series, table
+from nc1fast.studies import measures, series, table
 from nc1fast.studies.tasks.task import Outcome
 from nc1fast.support.checksums import checksum
 from nc1fast.support.line_file import LineFile
@@ -20,6 +20,8 @@ from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nc1fast.studies.tidy import Layout
 
 JOURNAL = "journal.jsonl"
 _PREVIOUS = "journal-previous.jsonl"
@@ -30,7 +32,8 @@ _LENGTH = len(_SEAL % checksum())
 
 def check_fresh(folder: Path) -> None:
     """Raise ValueError if a folder has the journal of an earlier run, or a table, that a new one would replace."""
-    if not any((folder / name).exists() for name in (JOURNAL, "table.csv", "table.parquet")):
+    layouts = (table.LAYOUT, measures.LAYOUT)
+    if not (folder / JOURNAL).exists() and not any(one.exists(folder) for one in layouts):
         return
     raise ValueError(
         f"{folder} holds a study that was run before: --resume goes on with it, --restart starts again and keeps its "
@@ -47,6 +50,8 @@ class StudyJournal:
         Made if it is missing.
     fingerprint : str
         Of study, data files and version; rows of different ones are never mixed.
+    layout : Layout
+        Of the rows of the table.
     resume : bool
         Keep the finished cells that are there. If False, an earlier journal is renamed to journal-previous.jsonl.
 
@@ -62,8 +67,9 @@ class StudyJournal:
         If other lines are damaged: their cells are computed again.
     """
 
-    def __init__(self, folder: Path, fingerprint: str, *, resume: bool) -> None:
+    def __init__(self, folder: Path, fingerprint: str, layout: Layout, *, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.layout = layout
         self.finished: dict[str, Outcome] = {}
         self._file = LineFile(folder / JOURNAL)
         try:
@@ -97,7 +103,7 @@ class StudyJournal:
             if record is None:
                 n_damaged += 1
                 continue
-            self.finished[record["cell"]] = _outcome(record)
+            self.finished[record["cell"]] = self._outcome(record)
         if self._file.size == 0:
             self._file.append(_sealed(head))
         if n_damaged:
@@ -114,6 +120,13 @@ class StudyJournal:
         self._file.append(_sealed(_record(cell, outcome)))
         self.finished[cell] = outcome
 
+    def _outcome(self, record: dict[str, Any]) -> Outcome:
+        """The outcome of a record; ValueError unless its rows are rows of the two tables."""
+        for layout, rows in ((self.layout, record["rows"]), (series.LAYOUT, record["series"])):
+            for row in rows:
+                layout.check(row)
+        return Outcome(record["rows"], record["series"])
+
     def close(self) -> None:
         """Close the file and give its lock back."""
         self._file.close()
@@ -121,14 +134,6 @@ class StudyJournal:
 
 def _record(cell: str, outcome: Outcome) -> dict[str, Any]:
     return {"cell": cell, "rows": outcome.rows, "series": outcome.series}
-
-
-def _outcome(record: dict[str, Any]) -> Outcome:
-    """The outcome of a record; ValueError unless its rows are rows of the two tables."""
-    for layout, rows in ((table.LAYOUT, record["rows"]), (series.LAYOUT, record["series"])):
-        for row in rows:
-            layout.check(row)
-    return Outcome(record["rows"], record["series"])
 
 
 def _sealed(record: dict[str, Any]) -> bytes:

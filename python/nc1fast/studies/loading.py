@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from nc1fast.studies import library
 from nc1fast.studies.description import Study
+from nc1fast.studies.experiment import Experiment, described_by
 from nc1fast.studies.fields import did_you_mean
 from nc1fast.studies.mistakes import explained, line_of, repeated_key
 from nc1fast.studies.sources import Digits, File
@@ -27,7 +28,7 @@ def built_in() -> dict[str, list[str]]:
     return {name: study.presets() for name, study in library.STUDIES.items()}
 
 
-def load(name_or_path: str | Path, preset: str | None = None) -> Study:
+def load(name_or_path: str | Path, preset: str | None = None) -> Study | Experiment:
     """Read and check the description of a study.
 
     Parameters
@@ -104,7 +105,7 @@ def name_of(path: str | Path) -> str:
     return re.sub(r"[^A-Za-z0-9 ._+-]", "-", stem).lstrip(" ._+-")[:_LONGEST] or "data"
 
 
-def _load_built_in(name: str, preset: str) -> Study:
+def _load_built_in(name: str, preset: str) -> Any:
     known = built_in()
     if name not in known:
         raise ValueError(
@@ -117,8 +118,10 @@ def _load_built_in(name: str, preset: str) -> Study:
     return parse(library.STUDIES[name].description(preset), f"{name}/{preset}.yml")
 
 
-def parse(text: str, where: str = "study") -> Study:
-    """Read a study from YAML text; `where` begins the error messages.
+def parse(text: str, where: str = "study") -> Any:
+    """Read a Study, or an Experiment, from YAML text; `where` begins the error messages.
+
+    A description with the key `parts` is an experiment, of the built-in study that it names.
 
     Raises
     ------
@@ -129,9 +132,22 @@ def parse(text: str, where: str = "study") -> Study:
     if (key := repeated_key(root)) is not None:
         raise ValueError(f"{where}, line {line_of(key)}: {key.value} is there twice")
     try:
-        return Study.model_validate(content, from_attributes=False)
+        return _kind_of(content, where).model_validate(content, from_attributes=False)
     except ValidationError as error:
         raise ValueError(f"{where}, {explained(error, root)}") from None
+
+
+def _kind_of(content: Any, where: str) -> type[Study | Experiment]:
+    """The class of a description."""
+    if not (isinstance(content, dict) and "parts" in content):
+        return Study
+    known = [name for name, study in library.STUDIES.items() if study.parts]
+    if (name := content.get("name")) not in known:
+        raise ValueError(
+            f"{where}: parts belong to one of the experiments {', '.join(known)}, but the name is {name!r}"
+            f"{did_you_mean(name, known)}"
+        )
+    return described_by(library.STUDIES[name].parts)
 
 
 def _read(text: str, where: str) -> tuple[Any, Any]:

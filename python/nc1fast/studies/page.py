@@ -6,10 +6,10 @@ import base64
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies.figures import palette
+from nc1fast.studies.figures import UNCERTAINTY, palette
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.words import counts, extremes
-from nc1fast.studies.summary import CELL, derived, distinct, grouped
+from nc1fast.studies.summary import CELL, derived, distinct, grouped, select
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def figure(drawing: Drawing, svg: bytes) -> dict[str, Any]:
 
 def unusual(rows: Sequence[Row]) -> dict[str, Any]:
     """Rows whose status is not ok, with the columns in which they differ."""
-    return {"rows": rows, "columns": [*_varying(rows, (*CELL, "repeat")), "seed", "nc1", "status"]}
+    kept = select(rows, lambda row: row["status"] != "ok")
+    return {"rows": kept, "columns": [*_varying(kept, (*CELL, "repeat")), "seed", "nc1", "status"]}
 
 
 def cells(rows: Sequence[Row]) -> dict[str, Any]:
@@ -162,7 +163,8 @@ def cells(rows: Sequence[Row]) -> dict[str, Any]:
         bound = max(row["error_bound"] for row in members)
         lines.append([*(members[0][name] for name in columns), len(members), nc1.n, *values, bound])
     names = ("repeats", "with logarithm", "nc1", "low", "high", "relative nc1", "error bound")
-    return {"columns": [*columns, *names], "lines": lines}
+    about = "Geometric means, with the 95 % interval of the mean; the largest error bound."
+    return {"columns": [*columns, *names], "lines": lines, "about": about}
 
 
 def _mean(rows: Iterable[Row], column: str) -> rules.Interval:

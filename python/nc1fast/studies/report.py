@@ -11,9 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies import figures, library, page, table
+from nc1fast.studies import figures, library, measured_page, measures, page, table
 from nc1fast.studies import series as _series
-from nc1fast.studies.summary import select
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 from nc1fast.support.reading import reading
@@ -22,7 +21,7 @@ from nc1fast.support.writing import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nc1fast.studies.tidy import Row
+    from nc1fast.studies.tidy import Layout, Row
 
 REPORT = "report.html"
 FIGURES = "figures"
@@ -30,13 +29,13 @@ FIGURES = "figures"
 
 @ieee
 def build(folder: str | Path) -> Path:
-    """Draw the figures and write the report of a finished study from its tables alone.
+    """Draw the figures and write the report of a finished study or experiment from its tables alone.
 
     Parameters
     ----------
     folder : str or Path
         Has table.parquet or table.csv, and series.parquet or series.csv unless nothing was
-        illustrated; gets figures/ and report.html.
+        illustrated, or measures.parquet or measures.csv; gets figures/ and report.html.
 
     Returns
     -------
@@ -51,14 +50,15 @@ def build(folder: str | Path) -> Path:
         If matplotlib, jinja2 or scipy is missing (extra `study`).
     """
     folder = Path(folder)
-    rows, provenance = table.read(folder)
+    layout = measures.LAYOUT if measures.LAYOUT.exists(folder) else table.LAYOUT
+    rows, provenance = layout.read(folder)
     if not rows:
         raise ValueError(f"the table in {folder} has no rows")
     with reading(str(folder)):  # errors of rows that no study would write name the folder
         study = library.told_as(provenance.get("study", ""))
         drawings = study.draw(rows, _series.read(folder))
         images = figures.save(drawings, folder / FIGURES)
-        html = render(rows, provenance, drawings, images)
+        html = render(rows, provenance, drawings, images, layout)
     path = folder / REPORT
     write_atomically(path, html.encode())
     return path
@@ -69,6 +69,7 @@ def render(
     provenance: Mapping[str, Any],
     drawings: Sequence[figures.Drawing],
     images: Mapping[str, bytes],
+    layout: Layout = table.LAYOUT,
 ) -> str:
     """The HTML of a report; figures and the whole table are inside it, nothing is fetched.
 
@@ -82,17 +83,19 @@ def render(
         The first one stands before the findings; those set aside are not on the page.
     images : mapping of str to bytes
         The SVG of each drawing, by name.
+    layout : Layout
+        Of the rows.
     """
+    parts: Any = page if layout is table.LAYOUT else measured_page
     study = library.told_as(provenance.get("study", ""))
     jinja2, markup = require("jinja2", "study"), require("markupsafe", "study").Markup
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": page.number, "attitude": page.attitude}
     shown = [page.figure(each, images[each.name]) for each in drawings if not each.aside]
-    unusual = select(rows, lambda row: row["status"] != "ok")
-    template = environment.from_string(_file("report.html.j2"))
+    template = environment.from_string(text_of("report.html.j2"))
     html: str = template.render(
-        css=markup(_file("report.css")),
-        js=markup(_file("report.js")),
+        css=markup(text_of("report.css")),
+        js=markup(text_of("report.js")),
         things=page.things(),
         title=provenance.get("title") or "A study without recorded provenance",
         provisional=provenance.get("provisional", False),
@@ -101,20 +104,21 @@ def render(
         lead=shown[0] if shown else None,
         figures=shown[1:],
         n_aside=len(drawings) - len(shown),
-        uncertainty=figures.UNCERTAINTY,
+        uncertainty=parts.UNCERTAINTY,
         sections=[
             (heading, [page.told(f) for f in found]) for heading, found in study.sections(rows)
         ],
-        unusual=page.unusual(unusual),
-        cells=page.cells(rows),
-        meanings=table.COLUMNS,
-        terms=page.terms(rows, provenance),
+        unusual=parts.unusual(rows),
+        cells=parts.cells(rows),
+        meanings=layout.columns,
+        terms=parts.terms(rows, provenance),
         provenance=page.origin(provenance),
         n_rows=len(rows),
-        csv=page.gzipped(gzip.compress(table.LAYOUT.to_csv(rows).encode(), mtime=0)),
+        csv=page.gzipped(gzip.compress(layout.to_csv(rows).encode(), mtime=0)),
     )
     return html
 
 
-def _file(name: str) -> str:
+def text_of(name: str) -> str:
+    """A template or style sheet of this package."""
     return (resources.files(__package__) / name).read_text(encoding="utf-8")

@@ -11,24 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import nc1fast as nc
 from nc1fast.core import machine
 from nc1fast.core.machine import thread_count
 from nc1fast.studies import series, table
 from nc1fast.studies.journal import StudyJournal
-from nc1fast.studies.plan import Cell, check_files, plan
+from nc1fast.studies.plan import check_files, plan
 from nc1fast.studies.processes import side_by_side
 from nc1fast.studies.tasks.table_rows import FAILED
-from nc1fast.studies.tasks.task import Outcome
 from nc1fast.support.arguments import as_count, as_flag
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
-    from nc1fast.studies.description import Study
+    from nc1fast.studies.plan import AnyStudy, Work
+    from nc1fast.studies.tasks.task import Outcome
     from nc1fast.studies.tidy import Row
 
 Progress = Callable[[int, int], object]
@@ -51,7 +49,7 @@ class Result:
 
 @ieee
 def run(
-    study: Study,
+    study: AnyStudy,
     folder: str | Path,
     *,
     only: Sequence[str] = (),
@@ -65,9 +63,9 @@ def run(
 
     Parameters
     ----------
-    study : Study
+    study : Study or Experiment
     folder : str or Path
-        Gets journal.jsonl while running; table and series, .csv and .parquet, at the end.
+        Gets journal.jsonl while running; table (measures of an experiment) and series, .csv and .parquet, at the end.
     only : sequence of str
         Filters, as in `plan`; with `resume`, cells that are already in the journal stay in the table.
     resume : bool, default False
@@ -108,7 +106,9 @@ def run(
     cells = plan(study, only)
     threads = 1 if jobs > 1 and n_threads is None else n_threads
     with (
-        contextlib.closing(StudyJournal(folder, fingerprint(study), resume=resume)) as journal,
+        contextlib.closing(
+            StudyJournal(folder, fingerprint(study), study.layout, resume=resume)
+        ) as journal,
         reporting(False if progress is None else progress, "cells") as report,
     ):
         missing = [cell for cell in cells if cell.id not in journal.finished]
@@ -126,8 +126,9 @@ def run(
     about["cells"] = f"{len(outcomes)} of {len(plan(study))}"
     rows = [row for outcome in outcomes for row in outcome.rows]
     shown = [row for outcome in outcomes for row in outcome.series]
-    table.write(rows, folder, about)
-    series.write(shown, folder, about)
+    study.layout.write(rows, folder, about)
+    if study.layout is table.LAYOUT:
+        series.write(shown, folder, about)
     return Result(folder, rows, shown, len(missing))
 
 
@@ -138,17 +139,16 @@ def _here() -> dict[str, str]:
 
 
 def _computed(
-    cells: Sequence[Cell], settings: tuple[Any, ...], jobs: int
-) -> Generator[tuple[Cell, Outcome], None, None]:
+    cells: Sequence[Work], settings: tuple[Any, ...], jobs: int
+) -> Generator[tuple[Work, Outcome], None, None]:
     """Cells with their outcomes, in this process or side by side in others, as they are finished."""
     if min(jobs, len(cells)) <= 1:
         return ((cell, compute(cell, *settings)) for cell in cells)
     return side_by_side(compute, cells, settings, jobs)
 
 
-def describe(study: Study) -> dict[str, Any]:
+def describe(study: AnyStudy) -> dict[str, Any]:
     """Metadata of a table that come from the description of its study."""
-    conventions = {name: None for arm in study.arms for name in arm.conventions}
     return {
         "study": study.name,
         "title": study.title,
@@ -156,14 +156,13 @@ def describe(study: Study) -> dict[str, Any]:
         "provisional": study.provisional,
         "seed": study.seed,
         "repeats": study.repeats,
-        "conventions": ", ".join(conventions),
-        "dtype": study.dtype,
+        **study.facts(),
         "version": nc.__version__,
         "description": study.model_dump(mode="json", exclude_defaults=True),
     }
 
 
-def fingerprint(study: Study) -> str:
+def fingerprint(study: AnyStudy) -> str:
     """Digest of the description, the content of its data files and the version of nc1fast."""
     digest = hashlib.sha256(f"{nc.__version__}\n{study.model_dump_json()}".encode())
     check_files(study)
@@ -175,29 +174,10 @@ def fingerprint(study: Study) -> str:
 
 
 @ieee
-def compute(cell: Cell, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
+def compute(cell: Work, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
     """Complete rows, of the table and of the series, of one cell."""
-    with one_thread(cell.task.libraries):
-        data = cell.draw(dtype, n_threads)
-        outcome = cell.task.compute(data)
-    _, counts = np.unique(data.y, return_counts=True)
-    shared = {
-        "arm": cell.arm.name,
-        "dataset": cell.instance.source.name,
-        "N": data.X.shape[0],
-        "d0": data.X.shape[1],
-        "sizes": ":".join(map(str, counts)),
-        "repeat": cell.repeat,
-    }
-    return Outcome(
-        [
-            table.LAYOUT.ordered(
-                {**shared, "seed": 0 if row["state"] == "theory" else cell.seed, **row}
-            )
-            for row in outcome.rows
-        ],
-        [series.LAYOUT.ordered({**shared, **row}) for row in outcome.series],
-    )
+    with one_thread(cell.libraries):
+        return cell.compute(dtype, n_threads)
 
 
 @contextlib.contextmanager

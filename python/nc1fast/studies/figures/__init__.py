@@ -105,7 +105,11 @@ def draw(
         of_table = [*lead(rows), *(drawing for make in _OF_TABLE for drawing in make(shared))]
         of_series = [drawing for make in _OF_SERIES for drawing in make(series)]
         last = [drawing for make in own for drawing in make(rows)]
-    drawings = [*of_table, *of_series, *last]
+    return finished([*of_table, *of_series, *last])
+
+
+def finished(drawings: Sequence[Drawing]) -> list[Drawing]:
+    """Figures laid out for good, with unique names, notes explained and what they show in words."""
     for drawing in drawings:
         drawing.figure.get_layout_engine().execute(drawing.figure)
         drawing.figure.set_layout_engine("none")  # the same in every format

@@ -46,6 +46,12 @@ def round_numbers(low: float, high: float) -> list[float]:
     return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
 
 
+def even_numbers(low: float, high: float) -> list[float]:
+    """Round numbers between low and high, evenly spread: some five of them."""
+    locator = require("matplotlib.ticker", "study").MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10])
+    return [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
+
+
 def plain(value: float) -> str:
     """Text of a tick: 0.002 as it is, 1e-7 as a power of ten."""
     if value > 0 and not 1e-4 <= value < 1e6:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.figures.looks import Look
 
 _SPREAD = 0.4  # over which the points of one x are spread, in units of the distance from x to 2 x
+_MARGIN = 0.04  # beside a scale, of its length
 _NOTE = 9  # points from one line of notes to the next
 _NOTE_LETTERS = 16  # letters of notes that fit into an inch
 _LETTER = 0.078  # mean width of a letter of the legend, in inches
@@ -52,6 +53,8 @@ class Sheet:
     x_name, y_name : str
     place : callable or None, default log2
         Position on the axis of a number x; None for names, which are evenly spaced.
+    continuous : bool, default False
+        Whether x runs along a scale: curves are then not set side by side, and round numbers are marked.
     by_row : bool, default False
         Give each row of panels a vertical scale of its own.
     reference : float, optional
@@ -64,6 +67,7 @@ class Sheet:
     x_name: str
     y_name: str
     place: Callable[[float], float] | None = math.log2
+    continuous: bool = False
     by_row: bool = False
     reference: float | None = None
     height: float = 2.6
@@ -85,6 +89,20 @@ class Sheet:
         if self.place is None:
             return {x: float(i) for i, x in enumerate(xs)}
         return {x: self.place(x) for x in sorted(xs)}
+
+    @property
+    def spread(self) -> float:
+        """Over which the points of one x are spread."""
+        return 0.0 if self.continuous else _SPREAD
+
+    def ticks(self) -> dict[float, str]:
+        """Marks of the horizontal axis, by their position."""
+        places = self.places()
+        if not self.continuous or self.place is None:
+            return {place: str(x) for x, place in places.items()}
+        low, high = min(places), max(places)
+        marks = _axes.even_numbers if self.place is float else _axes.round_numbers
+        return {self.place(x): _axes.plain(x) for x in marks(low, high)}
 
     def limits(self, row: int) -> tuple[float, float]:
         """Limits of the vertical axis of a row: they hold all values, the reference, and bars up to three times beyond."""
@@ -108,7 +126,10 @@ def drawn(sheet: Sheet) -> Any:
     figure = new_figure()
     n_rows, n_columns = len(sheet.panels), max(map(len, sheet.panels))
     grid = figure.add_gridspec(n_rows, n_columns)
-    places = sheet.places()
+    places, ticks = sheet.places(), sheet.ticks()
+    margin = 0.5
+    if sheet.continuous:
+        margin = _MARGIN * (max(places.values()) - min(places.values()))
     lowest = {c: i for i, row in enumerate(sheet.panels) for c, panel in enumerate(row) if panel}
     width = panel_width(n_columns)
     for i, row in enumerate(sheet.panels):
@@ -119,16 +140,16 @@ def drawn(sheet: Sheet) -> Any:
             ax = figure.add_subplot(grid[i, column])
             if sheet.reference is not None:
                 ax.axhline(sheet.reference, color=palette.INK, linewidth=0.8, zorder=1.5)
-            _panel(ax, panel, places)
+            _panel(ax, panel, places, sheet.spread)
             headline(ax, panel.title, undefined(panel.curves), width)
             _axes.log_axis(ax.yaxis, *sheet.limits(i))
-            ax.set_xticks(list(places.values()), [str(x) for x in places])
-            ax.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
+            ax.set_xticks(list(ticks), list(ticks.values()))
+            ax.set_xlim(min(places.values()) - margin, max(places.values()) + margin)
             ax.tick_params("y", labelleft=column == leftmost)
             ax.tick_params("x", labelbottom=i == lowest[column], labelrotation=_tilt(sheet))
             ax.set_ylabel(sheet.y_name if column == leftmost else "")
             ax.set_xlabel(sheet.x_name if i == lowest[column] else "")
-        _name_curves(ax, [panel for panel in row if panel], places)
+        _name_curves(ax, [panel for panel in row if panel], places, sheet.spread)
     figure.set_size_inches(page_width(n_columns), sheet.height * n_rows + 0.4)
     return figure
 
@@ -148,7 +169,9 @@ def _tilt(sheet: Sheet) -> int:
     return 0 if sheet.place else 30
 
 
-def _name_curves(ax: Any, panels: Sequence[Panel], places: dict[Any, float]) -> None:
+def _name_curves(
+    ax: Any, panels: Sequence[Panel], places: dict[Any, float], spread: float
+) -> None:
     """Name each curve of a row right of its last panel: at its end, if that is there, or at the height of its end."""
     edge, last = ax.get_xlim()[1], max(places.values())
     ends: dict[Look, tuple[float, float]] = {}
@@ -157,23 +180,23 @@ def _name_curves(ax: Any, panels: Sequence[Panel], places: dict[Any, float]) -> 
             points = [p for p in curve.points if not math.isnan(p.value)]
             if points:
                 there = panel is panels[-1] and places[points[-1].x] == last
-                x = last + _shift(index, panel) if there else edge
+                x = last + _shift(index, panel, spread) if there else edge
                 ends[curve.look] = (x, points[-1].value)
     for look, end in ends.items():
         name_curve(ax, look, *end)
 
 
-def _shift(index: int, panel: Panel) -> float:
+def _shift(index: int, panel: Panel, spread: float) -> float:
     """Distance of the points of curve `index` from their place, so that curves are side by side."""
-    return _SPREAD * ((index + 0.5) / len(panel.curves) - 0.5)
+    return spread * ((index + 0.5) / len(panel.curves) - 0.5)
 
 
-def _panel(ax: Any, panel: Panel, places: dict[Any, float]) -> None:
+def _panel(ax: Any, panel: Panel, places: dict[Any, float], spread: float) -> None:
     """Draw the curves of one panel."""
     shifts: dict[str, float] = {}
     for index, curve in enumerate(panel.curves):
         look = curve.look
-        shift = shifts[look.label] = _shift(index, panel)
+        shift = shifts[look.label] = _shift(index, panel, spread)
         points = [p for p in curve.points if not math.isnan(p.value)]
         ax.errorbar(
             [places[p.x] + shift for p in points],

@@ -1,16 +1,21 @@
 """The library of studies: a folder for each, with its presets (YAML) and its own findings and figures.
 
-A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line in `STUDIES`.
+A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line in `STUDIES`. A comparison of NC1 is described by
+arms (`paper`, `data`); an experiment has parts of its own, which measure what it is about.
 """
 
 from __future__ import annotations
 
-from nc1fast.studies.library import data, paper
+from nc1fast.studies.library import data, paper, unified_kernel
 from nc1fast.studies.library.entry import BuiltIn
 
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
 
-STUDIES: dict[str, BuiltIn] = {"paper": paper.STUDY, "data": data.STUDY}
+STUDIES: dict[str, BuiltIn] = {
+    "paper": paper.STUDY,
+    "data": data.STUDY,
+    "unified-kernel": unified_kernel.STUDY,
+}
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from importlib.abc import Traversable
 
     from nc1fast.studies.description import Study
+    from nc1fast.studies.experiment import Part
     from nc1fast.studies.figures import Drawing
     from nc1fast.studies.findings import Answer, Claim, Finding
     from nc1fast.studies.tidy import Row
@@ -32,7 +33,7 @@ def no_answer(rows: Sequence[Row]) -> Answer | None:
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A built-in study.
+    """A built-in study: a comparison of NC1, or with `parts` an experiment.
 
     Attributes
     ----------
@@ -48,6 +49,10 @@ class BuiltIn:
         The first screen of the report; default: none.
     fit : callable(study, source, networks=) -> Study, optional
         Puts a data set of the user in the place of those of a preset; None for a study of data of its own.
+    parts : tuple of classes
+        The parts that the descriptions of an experiment may have.
+    source, question : str
+        The paper it follows, and what it asks, for lists of studies.
     """
 
     folder: Traversable
@@ -56,6 +61,9 @@ class BuiltIn:
     draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]] = figures.draw
     answer: Callable[[Sequence[Row]], Answer | None] = no_answer
     fit: Callable[..., Study] | None = None
+    parts: tuple[type[Part], ...] = ()
+    source: str = ""
+    question: str = ""
 
     def presets(self) -> list[str]:
         """Names of the presets, sorted."""

@@ -13,5 +13,10 @@ from nc1fast.studies.library.entry import BuiltIn
 __all__ = ["STUDY", "answer", "draw", "fitted", "sections"]
 
 STUDY = BuiltIn(
-    resources.files(__package__), sections=sections, draw=draw, answer=answer, fit=fitted
+    resources.files(__package__),
+    sections=sections,
+    draw=draw,
+    answer=answer,
+    fit=fitted,
+    question="Which kernels collapse these data as trained networks do?",
 )

@@ -10,4 +10,12 @@ from nc1fast.studies.library.paper.findings import answer, claims, findings, sec
 
 __all__ = ["STUDY", "answer", "claims", "draw", "findings", "sections"]
 
-STUDY = BuiltIn(resources.files(__package__), claims, sections, draw, answer)
+STUDY = BuiltIn(
+    resources.files(__package__),
+    claims,
+    sections,
+    draw,
+    answer,
+    source="Neural collapse of kernels, arXiv 2406.02105",
+    question="Can kernel methods explain how the data affects neural collapse?",
+)

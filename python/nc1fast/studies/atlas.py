@@ -1,0 +1,143 @@
+"""The atlas: an index page over studies that were run into folders side by side, one card each, and NC1 of all of them on D1."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nc1fast.studies import library, measures, page, report, table
+from nc1fast.studies.loading import load
+from nc1fast.studies.measures import along, chosen, values
+from nc1fast.support.extras import require
+from nc1fast.support.writing import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.findings import Claim
+    from nc1fast.studies.library.entry import BuiltIn
+    from nc1fast.studies.tidy import Row
+
+INDEX = "index.html"
+NC1_PART = "nc1"  # of every experiment: its constructions on D1 (`library.on_d1`)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A study of the library, as lists of studies show it.
+
+    Attributes
+    ----------
+    name, title, source, question : str
+    minutes : dict of str to float
+        Estimated time of each preset on two cores; none for a study of data of the user's own.
+    """
+
+    name: str
+    title: str
+    source: str
+    question: str
+    minutes: dict[str, float]
+
+
+def listed() -> list[Listed]:
+    """All built-in studies."""
+    found = []
+    for name, study in library.STUDIES.items():
+        presets = [] if study.fit else study.presets()
+        described = {preset: load(name, preset) for preset in presets}
+        minutes = {
+            preset: round(sum(cell.seconds for cell in one.cells()) / 120, 1)
+            for preset, one in described.items()
+        }
+        title = described["quick"].title if described else "Your own data"
+        found.append(Listed(name, title, study.source, study.question, minutes))
+    return found
+
+
+def in_atlas() -> list[str]:
+    """Names of the studies that have data of their own."""
+    return [name for name, study in library.STUDIES.items() if study.fit is None]
+
+
+def build(folder: str | Path) -> Path:
+    """Write the index of the studies in the folders below one; those that are not there are left out.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Has a folder for each study, by its name, with its report.
+
+    Returns
+    -------
+    Path
+        The index.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        As `nc1fast.studies.report.build`.
+    """
+    folder = Path(folder)
+    present = [name for name in in_atlas() if (folder / name / report.REPORT).exists()]
+    if not present:
+        raise FileNotFoundError(f"{folder} holds no study with a report")
+    cards, compared = [], []
+    for name in present:
+        layout = measures.LAYOUT if measures.LAYOUT.exists(folder / name) else table.LAYOUT
+        rows, provenance = layout.read(folder / name)
+        study = library.STUDIES[name]
+        cards.append(_card(name, study, rows, provenance))
+        compared += [(name, *line) for line in _on_d1(rows)] if study.parts else []
+    write_atomically(folder / INDEX, _rendered(cards, compared).encode())
+    return folder / INDEX
+
+
+def _card(
+    name: str, study: BuiltIn, rows: Sequence[Row], provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """What the index shows of a study: its question, its claims with their words, its first figure."""
+    drawings = [each for each in study.draw(rows, []) if not each.aside]
+    claims: list[Claim] = study.claims(rows)
+    return {
+        "name": name,
+        "title": provenance.get("title", name),
+        "source": study.source,
+        "question": study.question,
+        "preset": provenance.get("preset", ""),
+        "href": f"{name}/{report.REPORT}",
+        "figure": f"{name}/{report.FIGURES}/{drawings[0].name}.svg" if drawings else "",
+        "alt": drawings[0].caption.partition(". ")[0] if drawings else "",
+        "claims": claims,
+    }
+
+
+def _on_d1(rows: Sequence[Row]) -> list[tuple[str, dict[float, tuple[float, float]]]]:
+    """Each construction with its NC1 and error at every d0: medians over the repeats, the largest bound."""
+    found = [row for row in chosen(rows, "nc1") if row["part"] == NC1_PART]
+    things = dict.fromkeys(row["thing"] for row in found)
+    return [
+        (
+            thing,
+            {
+                d0: (statistics.median(values(some)), max(row["error"] for row in some))
+                for d0, some in along([r for r in found if r["thing"] == thing], "d0").items()
+            },
+        )
+        for thing in things
+    ]
+
+
+def _rendered(cards: Sequence[dict[str, Any]], compared: Sequence[Any]) -> str:
+    jinja2, markup = require("jinja2", "study"), require("markupsafe", "study").Markup
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": page.number, "attitude": page.attitude}
+    columns = sorted({d0 for _, _, line in compared for d0 in line})
+    html: str = environment.from_string(report.text_of("atlas.html.j2")).render(
+        css=markup(report.text_of("report.css")), cards=cards, compared=compared, columns=columns
+    )
+    return html

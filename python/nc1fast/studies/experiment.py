@@ -1,0 +1,206 @@
+"""An experiment: a study that measures numbers of its own kind, by parts that its folder of the library defines.
+
+A `Part` is a grid of settings with a way to measure; each setting and repeat is a `Trial`, the cell of an experiment.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, create_model, field_validator
+
+from nc1fast.studies import measures
+from nc1fast.studies.fields import Count, Entry, Name, listed, reject_duplicates
+from nc1fast.studies.tasks.table_rows import FAILED, attempt
+from nc1fast.studies.tasks.task import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from nc1fast.studies.measures import Measure, Setting
+    from nc1fast.studies.tidy import Layout
+
+
+class Part(Entry):
+    """One family of measurements, a grid of settings.
+
+    A subclass has a field `part` of type Literal[its name], its own fields, and `measure`.
+
+    Parameters
+    ----------
+    part : str
+        Which family it is.
+    repeats : int, optional
+        Default: that of the study, or 1 where nothing is random.
+    """
+
+    grid: ClassVar[tuple[str, ...]] = ()  # fields that are one value or several, which are multiplied
+    libraries: ClassVar[tuple[str, ...]] = ()  # modules to import before threads are limited
+    chance: ClassVar[bool] = True  # whether repeats differ
+
+    part: str
+    repeats: Count | None = None
+
+    def settings(self) -> list[Setting]:
+        """Each combination of the values of the grid."""
+        lists = [listed(getattr(self, name)) for name in self.grid]
+        return [dict(zip(self.grid, point, strict=True)) for point in itertools.product(*lists)]
+
+    def seconds(self, setting: Setting) -> float:
+        """Estimated time of one trial on one thread."""
+        raise NotImplementedError
+
+    def measure(self, setting: Setting, random: np.random.Generator) -> Iterable[Measure]:
+        """The numbers of one setting; a ValueError becomes the status of a row without a value."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One repeat of one setting of a part: the unit of work and of the journal."""
+
+    entry: Part
+    setting: tuple[tuple[str, int | float | str], ...]
+    repeat: int
+    study_seed: int
+
+    def __str__(self) -> str:
+        return self.id
+
+    @cached_property
+    def id(self) -> str:
+        """Identity of the trial in the journal, the same in every run of the study."""
+        return f"{self.entry.part}/{measures.written(dict(self.setting))}/repeat={self.repeat}"
+
+    @cached_property
+    def seed(self) -> int:
+        """A 32-bit seed from the study's seed, the part, the setting and the repeat."""
+        words = (self.study_seed, zlib.crc32(self.id.encode()))
+        return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+    @property
+    def group(self) -> str:
+        """The part, under which plans list it."""
+        return self.entry.part
+
+    @property
+    def subject(self) -> str:
+        """Nothing: its setting says where it is."""
+        return ""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What filters may ask for."""
+        setting = {name: measures.written({name: v}).partition("=")[2] for name, v in self.setting}
+        return {"part": self.entry.part, **setting, "repeat": str(self.repeat)}
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Modules to import before threads are limited."""
+        return self.entry.libraries
+
+    @property
+    def n_rows(self) -> int:
+        """0: only its computation tells."""
+        return 0
+
+    @property
+    def seconds(self) -> float:
+        """Roughly estimated time on one thread."""
+        return self.entry.seconds(dict(self.setting))
+
+    def compute(self, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
+        """Its rows; precision and threads are those that its part asks for."""
+        del dtype, n_threads
+        random = np.random.default_rng(self.seed)
+        start = time.perf_counter()
+        found, _ = attempt(lambda: list(self.entry.measure(dict(self.setting), random)))
+        seconds = time.perf_counter() - start
+        if isinstance(found, str):
+            nothing = measures.Measure("", "", float("nan"))
+            return Outcome([self._row(nothing, f"{FAILED}{found}", seconds)])
+        return Outcome([self._row(one, "ok", seconds) for one in found])
+
+    def _row(self, one: Measure, status: str, seconds: float) -> dict[str, Any]:
+        return {
+            "part": self.entry.part,
+            "thing": one.thing,
+            "setting": measures.written({**dict(self.setting), **(one.at or {})}),
+            "quantity": one.quantity,
+            "repeat": self.repeat,
+            "seed": self.seed,
+            "value": float(one.value),
+            "error": float(one.error),
+            "status": status,
+            "seconds": seconds,
+        }
+
+
+class Experiment(Entry):
+    """The description of an experiment.
+
+    Parameters
+    ----------
+    name, title : str
+        The name is that of the study of the library whose parts these are.
+    preset : str, default ""
+    provisional : bool, default False
+        Put a banner on the report: too few repeats or settings for lasting verdicts.
+    seed : int, default 0
+    repeats : int, default 10
+    parts : list of Part
+    """
+
+    layout: ClassVar[Layout] = measures.LAYOUT
+    dtype: ClassVar[str] = "float64"
+    files: ClassVar[tuple[Path, ...]] = ()
+
+    name: Name
+    title: str
+    preset: str = ""
+    provisional: bool = False
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    repeats: Count = 10
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+
+    @field_validator("parts")
+    @classmethod
+    def _distinct(cls, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        ids = (f"{p.part}/{measures.written(s)}" for p in parts for s in p.settings())
+        reject_duplicates("settings", ids)
+        return parts
+
+    def relative_to(self, folder: Path) -> Experiment:
+        """Itself: it reads no files."""
+        del folder
+        return self
+
+    def cells(self) -> list[Trial]:
+        """All trials, in the order of the table."""
+        return [
+            Trial(part, tuple(setting.items()), repeat, self.seed)
+            for part in self.parts
+            for setting in part.settings()
+            for repeat in range(min(part.repeats or self.repeats, self.repeats) if part.chance else 1)
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """What the provenance says beside name, title and repeats."""
+        return {}
+
+
+def described_by(kinds: Sequence[type[Part]]) -> type[Experiment]:
+    """The class of the descriptions whose parts are of these kinds."""
+    either: Any = kinds[0]
+    for kind in kinds[1:]:
+        either = either | kind
+    entry = Annotated[either, Field(discriminator="part")] if len(kinds) > 1 else either
+    parts: Any = Annotated[tuple[entry, ...], Field(min_length=1)]
+    return create_model("Experiment", __base__=Experiment, parts=(parts, ...))

@@ -1,0 +1,85 @@
+"""Judging measured numbers against a range: the words of single settings, and claims made of them.
+
+The rules are those of `nc1fast.studies.findings.rules`. A number without chance has its word from its error bound: it holds
+inside the range, fails outside of it, and is undecided where the bound reaches over an end. The word of a number with chance
+is that of the interval of its mean over the repeats; with fewer than six repeats it is "too few".
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.finding import Claim, Finding
+from nc1fast.studies.measures import by_cell, values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nc1fast.studies.findings.rules import Interval
+    from nc1fast.studies.tidy import Row
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from low to high, both included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def word(self, low: float, high: float) -> str:
+        """HOLDS if [low, high] lies inside, FAILS if it is disjoint from the range, else UNDECIDED; UNDEFINED for NaN."""
+        if math.isnan(low + high):
+            return rules.UNDEFINED
+        if self.low <= low and high <= self.high:
+            return rules.HOLDS
+        return rules.FAILS if high < self.low or low > self.high else rules.UNDECIDED
+
+
+def exactly(rows: Iterable[Row], allowed: Range) -> list[str]:
+    """The word of each number, which has no chance in it; one whose error is not known counts as exact."""
+    found = []
+    for row in rows:
+        error = 0.0 if math.isnan(row["error"]) else row["error"]
+        found.append(allowed.word(row["value"] - error, row["value"] + error))
+    return found
+
+
+def in_mean(rows: Iterable[Row], allowed: Range) -> list[str]:
+    """The word of each cell, from the interval of its mean over the repeats."""
+    return [of_interval(rules.mean_interval(values(members)), allowed) for _, members in by_cell(rows)]
+
+
+def of_interval(mean: Interval, allowed: Range) -> str:
+    """The word of a mean over repeats."""
+    return rules.TOO_FEW if mean.n < rules.FEWEST else allowed.word(mean.low, mean.high)
+
+
+def claim(
+    letter: str,
+    title: str,
+    statement: str,
+    words: Sequence[str],
+    number: str,
+    sentences: Sequence[str] = (),
+) -> Claim:
+    """A line of the first screen, whose verdict follows from the words of its settings.
+
+    Parameters
+    ----------
+    letter, title, statement : str
+        Its number, a few words, and what is claimed, in the terms of the paper.
+    words : sequence of str
+        Of all settings; without any, the claim cannot be judged.
+    number : str
+        What was found, in one line.
+    sentences : sequence of str
+        Details.
+    """
+    counted = Counter(words)
+    counts = {word: counted[word] for word in rules.WORDS if counted[word]}
+    finding = Finding(letter, title, statement, rules.overall(words), "", tuple(sentences))
+    return Claim(letter, finding, counts, number, tuple(sentences))

@@ -1,0 +1,22 @@
+"""Between the NTK and the NNGP: a family of kernels of ours, after the unified kernel of arXiv 2403.17467, whose formula was not read."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.unified_kernel.figures import draw
+from nc1fast.studies.library.unified_kernel.findings import claims
+from nc1fast.studies.library.unified_kernel.parts import Mixtures, OnD1
+
+__all__ = ["STUDY", "claims", "draw"]
+
+STUDY = BuiltIn(
+    resources.files(__package__),
+    claims,
+    lambda rows: [],
+    draw,
+    parts=(Mixtures, OnD1),
+    source="Zhang et al. (2024), arXiv 2403.17467",
+    question="How does collapse move from the NTK to the NNGP?",
+)
