@@ -14,6 +14,7 @@ from nc1fast.cli import options, output
 
 if TYPE_CHECKING:
     from nc1fast.studies import Study
+    from nc1fast.studies.plan import AnyStudy
 
 
 def study(
@@ -79,6 +80,7 @@ def study(
     from nc1fast.studies.journal import check_fresh
 
     given = options.DataOptions(data or "", labels, keys, scale)
+    described: AnyStudy
     if name == "list":
         _show_list(as_json=as_json)
         return
@@ -87,8 +89,8 @@ def study(
         _atlas(context, out, preset, resume=resume, restart=restart, dry_run=dry_run, jobs=jobs)
         return
     if name == "data":
-        described = _study_of(given, preset, networks=networks)
-        out = out or Path(f"{described.arms[0].data[0].name}-study")
+        described = of_data = _study_of(given, preset, networks=networks)
+        out = out or Path(f"{of_data.arms[0].data[0].name}-study")
     else:
         _check_without_data(given, networks=networks)
         described = studies.load(name, preset)

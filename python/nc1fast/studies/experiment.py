@@ -10,7 +10,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Union
 
 import numpy as np
 from pydantic import Field, create_model, field_validator
@@ -41,7 +41,9 @@ class Part(Entry):
         Default: that of the study, or 1 where nothing is random.
     """
 
-    grid: ClassVar[tuple[str, ...]] = ()  # fields that are one value or several, which are multiplied
+    grid: ClassVar[
+        tuple[str, ...]
+    ] = ()  # fields that are one value or several, which are multiplied
     libraries: ClassVar[tuple[str, ...]] = ()  # modules to import before threads are limited
     chance: ClassVar[bool] = True  # whether repeats differ
 
@@ -188,7 +190,9 @@ class Experiment(Entry):
             Trial(part, tuple(setting.items()), repeat, self.seed)
             for part in self.parts
             for setting in part.settings()
-            for repeat in range(min(part.repeats or self.repeats, self.repeats) if part.chance else 1)
+            for repeat in range(
+                min(part.repeats or self.repeats, self.repeats) if part.chance else 1
+            )
         ]
 
     def facts(self) -> dict[str, Any]:
@@ -198,9 +202,8 @@ class Experiment(Entry):
 
 def described_by(kinds: Sequence[type[Part]]) -> type[Experiment]:
     """The class of the descriptions whose parts are of these kinds."""
-    either: Any = kinds[0]
-    for kind in kinds[1:]:
-        either = either | kind
-    entry = Annotated[either, Field(discriminator="part")] if len(kinds) > 1 else either
-    parts: Any = Annotated[tuple[entry, ...], Field(min_length=1)]
+    entry: Any = Union[tuple(kinds)]  # noqa: UP007  (of a list)
+    if len(kinds) > 1:
+        entry = Annotated[entry, Field(discriminator="part")]
+    parts: Any = Annotated[tuple.__class_getitem__((entry, ...)), Field(min_length=1)]
     return create_model("Experiment", __base__=Experiment, parts=(parts, ...))

@@ -20,6 +20,8 @@ from nc1fast.support.reading import check_regular, reading
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nc1fast.studies.plan import AnyStudy
+
 _LONGEST = 40  # letters of a name
 
 
@@ -28,7 +30,7 @@ def built_in() -> dict[str, list[str]]:
     return {name: study.presets() for name, study in library.STUDIES.items()}
 
 
-def load(name_or_path: str | Path, preset: str | None = None) -> Study | Experiment:
+def load(name_or_path: str | Path, preset: str | None = None) -> AnyStudy:
     """Read and check the description of a study.
 
     Parameters
@@ -89,6 +91,7 @@ def load_data(
         As `nc1fast.datasets.load`; for an unknown preset, and labels that are no classes.
     """
     design, fit = _load_built_in("data", preset or "quick"), library.STUDIES["data"].fit
+    assert isinstance(design, Study)
     assert fit is not None
     described: dict[str, Any] = {"scale": scale, "name": name_of(Path(path))}
     if str(path) == "digits":
@@ -105,7 +108,7 @@ def name_of(path: str | Path) -> str:
     return re.sub(r"[^A-Za-z0-9 ._+-]", "-", stem).lstrip(" ._+-")[:_LONGEST] or "data"
 
 
-def _load_built_in(name: str, preset: str) -> Any:
+def _load_built_in(name: str, preset: str) -> AnyStudy:
     known = built_in()
     if name not in known:
         raise ValueError(
@@ -118,7 +121,7 @@ def _load_built_in(name: str, preset: str) -> Any:
     return parse(library.STUDIES[name].description(preset), f"{name}/{preset}.yml")
 
 
-def parse(text: str, where: str = "study") -> Any:
+def parse(text: str, where: str = "study") -> AnyStudy:
     """Read a Study, or an Experiment, from YAML text; `where` begins the error messages.
 
     A description with the key `parts` is an experiment, of the built-in study that it names.

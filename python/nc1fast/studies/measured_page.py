@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.findings import rules
@@ -13,16 +14,11 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.tidy import Row
 
-UNCERTAINTY = (
-    f"In every figure a point is the mean over the repeats, and its bar the {rules.CONFIDENCE:.0%} interval of that mean "
-    "(Student's). A point without a bar has a single repeat, or a bar shorter than its marker."
-)
-
 
 def cells(rows: Sequence[Row]) -> dict[str, Any]:
     """One line for each setting and quantity: the mean over its repeats, with its interval, and the extremes."""
     lines = []
-    for cell, members in by_cell(rows):
+    for cell, members in by_cell(row for row in rows if math.isfinite(row["value"])):
         found = values(members)
         mean = rules.mean_interval(found)
         ends = (mean.middle, mean.low, mean.high, min(found), max(found))

@@ -6,7 +6,7 @@ import base64
 import math
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies.figures import UNCERTAINTY, palette
+from nc1fast.studies.figures import palette
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.words import counts, extremes
 from nc1fast.studies.summary import CELL, derived, distinct, grouped, select

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies import figures, library, measured_page, measures, page, table
 from nc1fast.studies import series as _series
+from nc1fast.studies.figures import measured
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 from nc1fast.support.reading import reading
@@ -87,6 +88,7 @@ def render(
         Of the rows.
     """
     parts: Any = page if layout is table.LAYOUT else measured_page
+    drawn: Any = figures if layout is table.LAYOUT else measured
     study = library.told_as(provenance.get("study", ""))
     jinja2, markup = require("jinja2", "study"), require("markupsafe", "study").Markup
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -104,7 +106,7 @@ def render(
         lead=shown[0] if shown else None,
         figures=shown[1:],
         n_aside=len(drawings) - len(shown),
-        uncertainty=parts.UNCERTAINTY,
+        uncertainty=drawn.UNCERTAINTY,
         sections=[
             (heading, [page.told(f) for f in found]) for heading, found in study.sections(rows)
         ],

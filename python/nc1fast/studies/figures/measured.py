@@ -8,7 +8,7 @@ from nc1fast.studies.figures import finished
 from nc1fast.studies.figures.curves import Curve, Point, written
 from nc1fast.studies.figures.drawing import STYLE, Drawing
 from nc1fast.studies.figures.panels import drawn
-from nc1fast.studies.findings.rules import mean_interval
+from nc1fast.studies.findings.rules import CONFIDENCE, mean_interval
 from nc1fast.studies.measures import along, setting_of, values
 from nc1fast.support.extras import require
 
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from nc1fast.studies.figures.looks import Look
     from nc1fast.studies.figures.panels import Sheet
     from nc1fast.studies.tidy import Row
+
+UNCERTAINTY = (
+    f"In every figure a point is the mean over the repeats, and its bar the {CONFIDENCE:.0%} interval of that mean "
+    "(Student's). A point without a bar has a single repeat, or a bar shorter than its marker."
+)
 
 
 def curve(look: Look, rows: Sequence[Row], x: str) -> Curve:

@@ -169,9 +169,7 @@ def _tilt(sheet: Sheet) -> int:
     return 0 if sheet.place else 30
 
 
-def _name_curves(
-    ax: Any, panels: Sequence[Panel], places: dict[Any, float], spread: float
-) -> None:
+def _name_curves(ax: Any, panels: Sequence[Panel], places: dict[Any, float], spread: float) -> None:
     """Name each curve of a row right of its last panel: at its end, if that is there, or at the height of its end."""
     edge, last = ax.get_xlim()[1], max(places.values())
     ends: dict[Look, tuple[float, float]] = {}

@@ -50,12 +50,23 @@ def exactly(rows: Iterable[Row], allowed: Range) -> list[str]:
 
 def in_mean(rows: Iterable[Row], allowed: Range) -> list[str]:
     """The word of each cell, from the interval of its mean over the repeats."""
-    return [of_interval(rules.mean_interval(values(members)), allowed) for _, members in by_cell(rows)]
+    return [
+        of_interval(rules.mean_interval(values(members)), allowed) for _, members in by_cell(rows)
+    ]
 
 
 def of_interval(mean: Interval, allowed: Range) -> str:
     """The word of a mean over repeats."""
     return rules.TOO_FEW if mean.n < rules.FEWEST else allowed.word(mean.low, mean.high)
+
+
+def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
+    """The findings of an experiment beside its claims: rows without a value, if there are any."""
+    failed = sum(row["status"] != "ok" for row in rows)
+    if not failed:
+        return []
+    told = f"{failed} of {len(rows)} rows have no value; their status says why."
+    return [("Findings", [Finding("unusual", "Rows without a value", told, "", "", ())])]
 
 
 def claim(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from nc1fast.studies import figures
-from nc1fast.studies.findings import common
+from nc1fast.studies.findings import common, measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,3 +74,24 @@ class BuiltIn:
     def description(self, preset: str) -> str:
         """The YAML text of a preset."""
         return (self.folder / f"{preset}.yml").read_text(encoding="utf-8")
+
+
+def experiment(
+    package: str,
+    parts: Sequence[type[Part]],
+    claims: Callable[[Sequence[Row]], list[Claim]],
+    draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]],
+    *,
+    source: str,
+    question: str,
+) -> BuiltIn:
+    """An experiment, whose presets lie in the folder of a package."""
+    return BuiltIn(
+        resources.files(package),
+        claims,
+        measured.sections,
+        draw,
+        parts=tuple(parts),
+        source=source,
+        question=question,
+    )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nc1fast import datasets
 from nc1fast.studies.experiment import Part
-from nc1fast.studies.fields import Count
+from nc1fast.studies.fields import Count  # noqa: TC001  (pydantic reads it)
 from nc1fast.studies.measures import Measure
 
 if TYPE_CHECKING:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
-from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.unified_kernel.figures import draw
 from nc1fast.studies.library.unified_kernel.findings import claims
 from nc1fast.studies.library.unified_kernel.parts import Mixtures, OnD1
 
 __all__ = ["STUDY", "claims", "draw"]
 
-STUDY = BuiltIn(
-    resources.files(__package__),
+STUDY = experiment(
+    __package__,
+    (Mixtures, OnD1),
     claims,
-    lambda rows: [],
     draw,
-    parts=(Mixtures, OnD1),
     source="Zhang et al. (2024), arXiv 2403.17467",
     question="How does collapse move from the NTK to the NNGP?",
 )

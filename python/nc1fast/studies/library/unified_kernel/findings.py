@@ -57,9 +57,7 @@ def _ends(rows: Sequence[Row]) -> Claim:
 
 
 def _interior(rows: Sequence[Row]) -> Claim:
-    stored = {
-        (row["setting"], row["repeat"]): row["value"] for row in chosen(rows, "nc1", STORED)
-    }
+    stored = {(row["setting"], row["repeat"]): row["value"] for row in chosen(rows, "nc1", STORED)}
     pairs = [(row, stored[row["setting"], row["repeat"]]) for row in chosen(rows, "nc1", CURVE)]
     differences = [abs(row["value"] / other - 1) for row, other in pairs]
     words = [_EXACT.word(d, d) for d in differences]
@@ -81,7 +79,9 @@ def _monotone(rows: Sequence[Row]) -> Claim:
         ends = values([steps[0][0], steps[-1][1]])
         spans.append(ends[1] / ends[0])
     statement = "NC1(s) is monotone from the NTK to the NNGP."
-    number = f"NC1(NNGP)/NC1(NTK) from {min(spans):.3g} to {max(spans):.3g}" if spans else "no curve"
+    number = (
+        f"NC1(NNGP)/NC1(NTK) from {min(spans):.3g} to {max(spans):.3g}" if spans else "no curve"
+    )
     return claim("U3", "The curve is monotone", statement, words, number)
 
 

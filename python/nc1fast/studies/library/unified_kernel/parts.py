@@ -8,7 +8,7 @@ from pydantic import Field
 
 import nc1fast as nc
 from nc1fast.studies.experiment import Part
-from nc1fast.studies.fields import Count, Number
+from nc1fast.studies.fields import Count, Number  # noqa: TC001  (pydantic reads it)
 from nc1fast.studies.library import on_d1
 from nc1fast.studies.measures import Measure
 
