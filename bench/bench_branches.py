@@ -140,7 +140,7 @@ def _of_cell(cell: Cell) -> tuple[Any, ...]:
     assert isinstance(cell.task, AdaptiveTask)
     named = cell.task.named
     return (
-        cell.arm.name,
+        cell.arm,
         cell.instance.source.name,
         cell.seed,
         cell.task.state,

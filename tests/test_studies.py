@@ -85,7 +85,7 @@ def without_seconds(rows):
 @pytest.mark.parametrize("preset", ["quick", "paper"])
 def test_built_in_study_covers_the_published_grid(preset):
     plan = studies.plan(studies.load("paper", preset))
-    balanced = [c for c in plan if c.arm.name == "balanced"]
+    balanced = [c for c in plan if c.arm == "balanced"]
     ns, ds = (
         ((128, 512), (1, 8, 128))
         if preset == "quick"
@@ -99,7 +99,7 @@ def test_built_in_study_covers_the_published_grid(preset):
         assert {
             (c.instance.source.name, c.instance.n_samples, c.instance.n_features) for c in cells
         } == grid
-    sizes = {c.instance.sizes for c in plan if c.arm.name == "imbalanced"}
+    sizes = {c.instance.sizes for c in plan if c.arm == "imbalanced"}
     ratios = {max(n) / min(n) for n in sizes}
     assert ratios == ({1, 5 / 3} if preset == "quick" else {1, 5 / 3, 3, 7})
 
@@ -107,7 +107,7 @@ def test_built_in_study_covers_the_published_grid(preset):
 def test_cells_of_the_paper_are_short():
     """By their own estimates: so much is lost at most when a run is killed. Long trainings are the exception."""
     plan = studies.plan(studies.load("paper", "paper"))
-    assert max(c.seconds for c in plan if c.arm.name != "long") < 80
+    assert max(c.seconds for c in plan if c.arm != "long") < 80
     assert max(c.seconds for c in plan) < 120
 
 
@@ -145,7 +145,7 @@ def test_filter_that_cannot_be_used_is_refused(small, only):
 
 def test_filters_all_hold(small):
     cells = studies.plan(small, ["arm=balanced,imbalanced", "d0=3", "repeat=0"])
-    assert [(c.arm.name, c.instance.n_features, c.repeat) for c in cells] == [
+    assert [(c.arm, c.instance.n_features, c.repeat) for c in cells] == [
         ("balanced", 3, 0),
         ("imbalanced", 3, 0),
         ("imbalanced", 3, 0),
@@ -345,11 +345,11 @@ def test_damage_inside_the_journal_is_computed_again(small, tmp_path):
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
-    first = StudyJournal(tmp_path, "f", resume=True)
+    first = StudyJournal(tmp_path, "f", LAYOUT, resume=True)
     with pytest.raises(ValueError, match="another run"):
-        StudyJournal(tmp_path, "f", resume=True)
+        StudyJournal(tmp_path, "f", LAYOUT, resume=True)
     first.close()
-    StudyJournal(tmp_path, "f", resume=True).close()
+    StudyJournal(tmp_path, "f", LAYOUT, resume=True).close()
 
 
 def test_changed_data_file_changes_the_fingerprint(tmp_path):

@@ -83,11 +83,8 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_a_toy_study_goes_from_its_folder_to_its_report(toy, tmp_path):
-    assert studies.built_in() == {
-        "data": ["full", "quick"],
-        "paper": ["paper", "quick"],
-        "toy": ["quick"],
-    }
+    assert studies.built_in()["paper"] == ["paper", "quick"]
+    assert studies.built_in()["toy"] == ["quick"]
     study = studies.load("toy")
     plan = studies.plan(study)
     assert distinct([{"task": cell.task.name} for cell in plan], "task") == [

@@ -81,11 +81,7 @@ def test_two_classes_have_an_order_and_large_data_are_estimated(tmp_path):
     assert networks.data[0].n_samples == 400
     assert {entry.targets for entry in entries(networks)} == {"scalar"}
     outcome = studies.runner.compute(
-        next(
-            c
-            for c in studies.plan(studies.load_data(tmp_path / "a.npz"))
-            if c.arm.name == "kernels"
-        )
+        next(c for c in studies.plan(studies.load_data(tmp_path / "a.npz")) if c.arm == "kernels")
     )
     X, labels = nc.datasets.load(tmp_path / "a.npz")
     exact = nc.collapse(X, labels, [nc.NNGP("erf"), nc.NTK("relu", 5)])

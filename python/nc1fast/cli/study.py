@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,8 @@ import nc1fast as nc
 from nc1fast.cli import options, output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nc1fast.studies import Study
     from nc1fast.studies.plan import AnyStudy
 
@@ -86,7 +89,8 @@ def study(
         return
     if name == "all":
         _check_without_data(given, networks=networks)
-        _atlas(context, out, preset, resume=resume, restart=restart, dry_run=dry_run, jobs=jobs)
+        common = {"preset": preset, "resume": resume, "restart": restart, "jobs": jobs}
+        _atlas(functools.partial(study, context, dry_run=dry_run, **common), out, dry_run=dry_run)
         return
     if name == "data":
         described = of_data = _study_of(given, preset, networks=networks)
@@ -143,16 +147,7 @@ def _show_list(*, as_json: bool) -> None:
     output.show_rows(rows, as_json)
 
 
-def _atlas(
-    context: typer.Context,
-    out: Path | None,
-    preset: str | None,
-    *,
-    resume: bool,
-    restart: bool,
-    dry_run: bool,
-    jobs: int | None,
-) -> None:
+def _atlas(run: Callable[..., None], out: Path | None, *, dry_run: bool) -> None:
     """Every study with data of its own, in a folder each, and the index over them."""
     from nc1fast.studies import atlas
 
@@ -162,16 +157,7 @@ def _atlas(
     for name in atlas.in_atlas():
         typer.echo(name)
         try:
-            study(
-                context,
-                name,
-                out=out / name,
-                preset=preset,
-                resume=resume,
-                restart=restart,
-                dry_run=dry_run,
-                jobs=jobs,
-            )
+            run(name, out=out / name)
         except typer.Exit:  # some of its rows failed, which it said
             failed = True
     if not dry_run:

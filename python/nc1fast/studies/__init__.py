@@ -1,16 +1,18 @@
 """Studies: data, kernels, trained networks and adaptive kernels, described in YAML, computed into one tidy table.
 
 library (built-in studies, a folder each) or the user's file -> loading (YAML, checked) -> description (arms; sources: their
-data; tasks: their models) -> plan (cells) -> runner (cell by cell, in processes, journalled) -> table and series (CSV and
+data; tasks: their models), or experiment (parts that measure numbers of their own) -> plan (cells) -> runner (cell by cell, in processes, journalled) -> table and series (CSV and
 Parquet) -> summary (means, pairs) -> findings (statements counted in cells) and figures -> report (one HTML page). Findings,
 figures and report come from the tables alone. Needs the extra `study`, and `torch` for trained networks.
 """
 
 from __future__ import annotations
 
+from nc1fast.studies.cells import Cell
 from nc1fast.studies.description import Study
+from nc1fast.studies.experiment import Experiment
 from nc1fast.studies.loading import built_in, load, load_data, parse
-from nc1fast.studies.plan import Cell, describe_plan, plan
+from nc1fast.studies.plan import describe_plan, plan
 from nc1fast.studies.runner import Result, run
 from nc1fast.studies.series import read as read_series
 from nc1fast.studies.table import COLUMNS, read
@@ -18,6 +20,7 @@ from nc1fast.studies.table import COLUMNS, read
 __all__ = [
     "COLUMNS",
     "Cell",
+    "Experiment",
     "Result",
     "Study",
     "built_in",

@@ -43,7 +43,7 @@ class Listed:
 
 
 def listed() -> list[Listed]:
-    """All built-in studies."""
+    """All built-in studies, in the order of the library."""
     found = []
     for name, study in library.STUDIES.items():
         presets = [] if study.fit else study.presets()
@@ -100,7 +100,7 @@ def build(folder: str | Path) -> Path:
 def _card(
     name: str, study: BuiltIn, rows: Sequence[Row], provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the index shows of a study: its question, its claims with their words, its first figure."""
+    """The part of the index for one study: its question, its claims with their words, its first figure."""
     drawings = [each for each in study.draw(rows, []) if not each.aside]
     claims: list[Claim] = study.claims(rows)
     return {

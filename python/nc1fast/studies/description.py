@@ -13,8 +13,8 @@ from pydantic import ConfigDict, Field, create_model, field_validator, model_val
 
 from nc1fast.metrics.conventions import DEFAULT_CONVENTION
 from nc1fast.studies import table
+from nc1fast.studies.cells import Cell
 from nc1fast.studies.fields import Conventions, Count, Entry, Name, Positive, reject_duplicates
-from nc1fast.studies.plan import Cell
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
 from nc1fast.studies.tasks import SECTIONS
 from nc1fast.studies.tasks.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
@@ -197,7 +197,15 @@ class Study(Entry):
     def cells(self) -> list[Cell]:
         """Every task on every repeat of every data set, in the order of the table."""
         return [
-            Cell(arm, instance, repeat, one.task, one.conventions, self.seed)
+            Cell(
+                arm.name,
+                arm.illustrate,
+                instance,
+                repeat,
+                one.task,
+                one.conventions,
+                self.seed,
+            )
             for arm in self.arms
             for source in arm.data
             for instance in source.instances()
@@ -208,7 +216,7 @@ class Study(Entry):
         ]
 
     def facts(self) -> dict[str, Any]:
-        """What the provenance says beside name, title and repeats."""
+        """Further facts for the provenance: conventions and precision."""
         conventions = {name: None for arm in self.arms for name in arm.conventions}
         return {"conventions": ", ".join(conventions), "dtype": self.dtype}
 

@@ -1,6 +1,6 @@
 """An experiment: a study that measures numbers of its own kind, by parts that its folder of the library defines.
 
-A `Part` is a grid of settings with a way to measure; each setting and repeat is a `Trial`, the cell of an experiment.
+A `Part` is a grid of settings with a way to measure; each setting and repeat is a `Repetition`, the cell of an experiment.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Part(Entry):
         return [dict(zip(self.grid, point, strict=True)) for point in itertools.product(*lists)]
 
     def seconds(self, setting: Setting) -> float:
-        """Estimated time of one trial on one thread."""
+        """Estimated time of one repetition on one thread."""
         raise NotImplementedError
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterable[Measure]:
@@ -65,7 +65,7 @@ class Part(Entry):
 
 
 @dataclass(frozen=True)
-class Trial:
+class Repetition:
     """One repeat of one setting of a part: the unit of work and of the journal."""
 
     entry: Part
@@ -78,7 +78,7 @@ class Trial:
 
     @cached_property
     def id(self) -> str:
-        """Identity of the trial in the journal, the same in every run of the study."""
+        """Identity of the repetition in the journal, the same in every run of the study."""
         return f"{self.entry.part}/{measures.written(dict(self.setting))}/repeat={self.repeat}"
 
     @cached_property
@@ -99,7 +99,7 @@ class Trial:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What filters may ask for."""
+        """Values that filters may ask for, by their keys."""
         setting = {name: measures.written({name: v}).partition("=")[2] for name, v in self.setting}
         return {"part": self.entry.part, **setting, "repeat": str(self.repeat)}
 
@@ -184,10 +184,10 @@ class Experiment(Entry):
         del folder
         return self
 
-    def cells(self) -> list[Trial]:
-        """All trials, in the order of the table."""
+    def cells(self) -> list[Repetition]:
+        """All repetitions, in the order of the table."""
         return [
-            Trial(part, tuple(setting.items()), repeat, self.seed)
+            Repetition(part, tuple(setting.items()), repeat, self.seed)
             for part in self.parts
             for setting in part.settings()
             for repeat in range(
@@ -196,7 +196,7 @@ class Experiment(Entry):
         ]
 
     def facts(self) -> dict[str, Any]:
-        """What the provenance says beside name, title and repeats."""
+        """Further facts for the provenance: none."""
         return {}
 
 

@@ -29,7 +29,7 @@ def cells(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def unusual(rows: Sequence[Row]) -> dict[str, Any]:
-    """Rows without a value."""
+    """Rows without a value, with the columns that find them."""
     kept = select(rows, lambda row: row["status"] != "ok")
     return {"rows": kept, "columns": ["part", "setting", "repeat", "seed", "status"]}
 
@@ -37,7 +37,7 @@ def unusual(rows: Sequence[Row]) -> dict[str, Any]:
 def terms(
     rows: Sequence[Row], provenance: Mapping[str, Any]
 ) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What the words of the page mean, and what its parts measure."""
+    """Under a heading each: meanings of the words of the page, and quantities of its parts."""
     del provenance
     parts = [
         (str(part["part"]), f"{', '.join(filter(None, distinct(some, 'quantity')))}.")

@@ -25,7 +25,8 @@ from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
-    from nc1fast.studies.plan import AnyStudy, Work
+    from nc1fast.studies.cells import Work
+    from nc1fast.studies.plan import AnyStudy
     from nc1fast.studies.tasks.task import Outcome
     from nc1fast.studies.tidy import Row
 

@@ -31,12 +31,12 @@ class OnD1(Part):
     part: Literal["nc1"]
     d0: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 8, 128)
     n_samples: Count = 256
-    trial_seconds: ClassVar[float] = 0.05
+    seconds_each: ClassVar[float] = 0.05
 
     def seconds(self, setting: Setting) -> float:
         """A constant of the class."""
         del setting
-        return self.trial_seconds
+        return self.seconds_each
 
     def constructions(
         self, X: NDArray[np.float64], y: NDArray[Any], random: np.random.Generator
@@ -45,7 +45,7 @@ class OnD1(Part):
         raise NotImplementedError
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """NC1 of each."""
+        """NC1 of each construction on one draw."""
         X, y = datasets.paper_d1(self.n_samples, int(setting["d0"]), int(random.integers(1 << 32)))
         for name, result in self.constructions(X, y, random):
             yield Measure(name, "nc1", result.nc1, result.error_bound)

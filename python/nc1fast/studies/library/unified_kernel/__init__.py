@@ -5,13 +5,13 @@ from __future__ import annotations
 from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.unified_kernel.figures import draw
 from nc1fast.studies.library.unified_kernel.findings import claims
-from nc1fast.studies.library.unified_kernel.parts import Mixtures, OnD1
+from nc1fast.studies.library.unified_kernel.parts import FamilyOnD1, Mixtures
 
 __all__ = ["STUDY", "claims", "draw"]
 
 STUDY = experiment(
     __package__,
-    (Mixtures, OnD1),
+    (Mixtures, FamilyOnD1),
     claims,
     draw,
     source="Zhang et al. (2024), arXiv 2403.17467",

@@ -1,4 +1,4 @@
-"""What is claimed of the family between NTK and NNGP, judged on the measures."""
+"""Claims about the family between NTK and NNGP, judged on the measures."""
 
 from __future__ import annotations
 

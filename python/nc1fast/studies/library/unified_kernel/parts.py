@@ -64,7 +64,7 @@ class Mixtures(Part):
             yield Measure(kernel.name, "nc1", result.nc1, result.error_bound)
 
 
-class OnD1(on_d1.OnD1):
+class FamilyOnD1(on_d1.OnD1):
     """Both ends and the middle."""
 
     def constructions(
