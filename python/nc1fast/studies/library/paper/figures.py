@@ -45,26 +45,24 @@ def lead(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 of trained erf networks and of every kernel that might explain them, against d0, at the largest N of all."""
+    """NC1 of trained erf networks and of every kernel that might explain them, against d0, at the largest N that all have."""
     some = select(
         rows, lambda row: row["arm"] in (_BALANCED, _MATCHED) and row["activation"] == "erf"
     )
     drawn_rows: list[Row] = []
     panels = []
     for group, members in grouped(some, ("dataset",)):
-        shared = set.intersection(
-            *(set(distinct(of_arm, "N")) for _, of_arm in grouped(members, ("arm",)))
-        )
+        of_curves = {kind: of_curve for kind in _ANSWER if (of_curve := _of(kind, members))}
+        shared = set.intersection(*(set(distinct(some, "N")) for some in of_curves.values()))
         if not shared or not select(members, model="network", state="end"):
             continue
         curves = []
-        for arm, model, state, suffix in _ANSWER:
-            of_curve = select(members, arm=arm, state=state, N=max(shared))
-            of_curve = [row for row in of_curve if model_of(row) == model]
-            points = sorted(levels(of_curve, "d0"), key=lambda point: point.x)
+        for (arm, model, state, suffix), of_curve in of_curves.items():
+            of_size = select(of_curve, N=max(shared))
+            points = sorted(levels(of_size, "d0"), key=lambda point: point.x)
             look = variant(look_of(model, state), suffix, arm == _MATCHED)
-            curves += [Curve(look, points)] if points else []
-            drawn_rows += of_curve
+            curves.append(Curve(look, points))
+            drawn_rows += of_size
         panels.append(Panel(f"{group['dataset']}, N = {max(shared)}", curves))
     if not panels or len(distinct(drawn_rows, "d0")) < 2:
         return
@@ -76,6 +74,12 @@ def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
     )
     sheet = Sheet([panels], collapse.FEATURES, collapse.NC1, height=3.8)
     yield Drawing("overview", caption, drawn(sheet))
+
+
+def _of(kind: tuple[str, str, str, str], rows: Sequence[Row]) -> list[Row]:
+    """Rows of one of the curves of the answer."""
+    arm, model, state, _ = kind
+    return select(rows, lambda row: model_of(row) == model, arm=arm, state=state)
 
 
 def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
