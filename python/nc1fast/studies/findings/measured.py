@@ -58,6 +58,15 @@ def of_interval(mean: Interval, allowed: Range) -> str:
     return rules.TOO_FEW if mean.n < rules.FEWEST else allowed.word(mean.low, mean.high)
 
 
+def verdict(words: Sequence[str]) -> str:
+    """The verdict of a claim: that of `rules.overall`, but undecided where nothing speaks against it and cells are open."""
+    known = set(words) - {rules.UNDEFINED}
+    if known.intersection(rules.IN_FAVOUR) and not known.intersection(rules.AGAINST):
+        known -= set(rules.IN_FAVOUR)
+        return rules.overall(known or {rules.HOLDS})
+    return rules.overall(words)
+
+
 def claim(
     letter: str,
     title: str,
@@ -81,5 +90,5 @@ def claim(
     """
     counted = Counter(words)
     counts = {word: counted[word] for word in rules.WORDS if counted[word]}
-    finding = Finding(letter, title, statement, rules.overall(words), "", tuple(sentences))
+    finding = Finding(letter, title, statement, verdict(words), "", tuple(sentences))
     return Claim(letter, finding, counts, number, tuple(sentences))
