@@ -9,6 +9,7 @@ from nc1fast import studies
 from nc1fast.studies import library, runner
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.measured import verdict
+from nc1fast.studies.findings.words import ABSENT
 from nc1fast.studies.library.polynomial_nets import parts
 
 STUDY = library.STUDIES["polynomial-nets"]
@@ -73,6 +74,7 @@ def test_figures_of_a_tiny_run(rows):
 
 def test_without_rows_nothing_is_claimed():
     assert {one.finding.verdict for one in STUDY.claims([])} == {rules.UNDEFINED}
+    assert {one.number for one in STUDY.claims([])} == {ABSENT}
 
 
 def test_presets_have_six_repeats_where_words_need_them():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.finding import Claim, Finding
+from nc1fast.studies.findings.words import ABSENT
 from nc1fast.studies.measures import by_cell, values
 
 if TYPE_CHECKING:
@@ -91,4 +92,4 @@ def claim(
     counted = Counter(words)
     counts = {word: counted[word] for word in rules.WORDS if counted[word]}
     finding = Finding(letter, title, statement, verdict(words), "", tuple(sentences))
-    return Claim(letter, finding, counts, number, tuple(sentences))
+    return Claim(letter, finding, counts, number if words else ABSENT, tuple(sentences))
