@@ -121,7 +121,7 @@ class Circle(Part):
 
     def seconds(self, setting: Setting) -> float:
         """Most of it for the gradients by every weight, at each place."""
-        return 0.01 + 3e-6 * self.width * int(setting["degree"])
+        return 0.01 + 9e-6 * self.width * int(setting["degree"])
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
         """Odd and even frequencies, up to 9."""
