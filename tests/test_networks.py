@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -95,6 +96,28 @@ def test_nc1_at_initialisation_is_that_of_the_nngp_kernel(
         values.append(nc.collapse(H, y, convention="class", statistics="sums").nc1)
     expected = nc.collapse(X, y, network.nngp(), convention="class").nc1
     assert abs(_z_score(values, expected)) < 3
+
+
+@pytest.mark.parametrize("parametrization", ["standard", "ntk"])
+def test_a_readout_can_keep_its_values(parametrization: str) -> None:
+    settings = {"depth": 3, "width": 30, "bias_variance": 0.2, "parametrization": parametrization}
+    whole = networks.ShallowNetwork("erf", 4, **settings, seed=0)
+    fixed = networks.ShallowNetwork("erf", 4, **settings, train_readout=False, seed=0)
+    assert fixed.ntk() == dataclasses.replace(whole.ntk(), train_readout=False)
+    X = np.random.default_rng(0).normal(size=(6, 4))
+    y = np.repeat([0, 1], 3)
+    with torch.no_grad():
+        hidden = whole.post2(whole.pre2(whole.post1(whole.pre1(torch.from_numpy(X))))).numpy()
+    scale, bias = whole.output.weight_scale, whole.output.bias_scale
+    readout = scale**2 * hidden @ hidden.T + bias**2
+    both = [networks.empirical_ntk(network, X) for network in (whole, fixed)]
+    assert both[0] - both[1] == pytest.approx(readout, rel=1e-10)
+    [trained] = networks.train(fixed, X, y, epochs=3, lr=0.01).networks
+    for name, before in fixed.named_parameters():
+        after = dict(trained.named_parameters())[name]
+        assert torch.equal(before, after) == name.startswith("output"), name
+    with pytest.raises(TypeError, match="train_readout"):
+        networks.ShallowNetwork("erf", 4, train_readout=1)
 
 
 @pytest.mark.parametrize("depth", [2, 3])

@@ -6,6 +6,7 @@ from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.algebra import Composite, Power, Product, Scaled, Sum
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, DeepKernel, Kernel, Linear
 from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.polynomial import SkipPolynomial, polynomial_nngp, polynomial_ntk
 from nc1fast.kernels.serial import from_json, to_json
 
 __all__ = [
@@ -20,7 +21,10 @@ __all__ = [
     "Power",
     "Product",
     "Scaled",
+    "SkipPolynomial",
     "Sum",
     "from_json",
+    "polynomial_nngp",
+    "polynomial_ntk",
     "to_json",
 ]

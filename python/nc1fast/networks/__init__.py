@@ -4,6 +4,7 @@
 torch module. Each name needs the `torch` extra when it is first used.
 
     network     ShallowNetwork
+    polynomial  networks whose units are products
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.network import ShallowNetwork
+    from nc1fast.networks.polynomial import PolynomialNetwork
     from nc1fast.networks.probing import probe
     from nc1fast.networks.tangent import empirical_ntk
     from nc1fast.networks.trace import Trace
@@ -26,13 +28,22 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Langevin": "langevin",
+    "PolynomialNetwork": "polynomial",
     "ShallowNetwork": "network",
     "Trace": "trace",
     "empirical_ntk": "tangent",
     "probe": "probing",
     "train": "training",
 }
-__all__ = ["Langevin", "ShallowNetwork", "Trace", "empirical_ntk", "probe", "train"]
+__all__ = [
+    "Langevin",
+    "PolynomialNetwork",
+    "ShallowNetwork",
+    "Trace",
+    "empirical_ntk",
+    "probe",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -133,6 +133,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
     train_bias : bool, optional
         Default: True for "standard", bias_variance > 0 for "ntk", where biases of variance zero add nothing. In the
         standard parametrization biases of variance zero start at zero and train.
+    train_readout : bool, default True
+        False: the weights and the bias of the last layer keep their values.
     batch_norm : bool, default False
         Batch normalization of the pre-activations of every hidden layer. Such a network has no kernels here.
     seed : int, optional
@@ -174,6 +176,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         bias_variance: float | Sequence[float] = 0.0,
         parametrization: str = "standard",
         train_bias: bool | None = None,
+        train_readout: bool = True,
         batch_norm: bool = False,
         seed: int | None = None,
         dtype: str = "float64",
@@ -181,6 +184,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         check_choice("parametrization", parametrization, ("standard", "ntk"))
         train_bias = as_optional_flag("train_bias", train_bias)
+        train_readout = as_flag("train_readout", train_readout)
         batch_norm = as_flag("batch_norm", batch_norm)
         variances: dict[str, Any] = {
             "weight_variance": weight_variance,
@@ -200,7 +204,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
             )
         self.widths = tuple(as_count("width", n) for n in widths)
         self.parametrization, self.batch_norm = parametrization, batch_norm
-        self.train_bias = train_bias
+        self.train_bias, self.train_readout = train_bias, train_readout
         self.layers: list[str] = []
         fans = (self.n_features, *self.widths, self.n_outputs)
         for index in range(self.depth):
@@ -217,6 +221,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
             if hidden:
                 self.add_module(f"post{index + 1}", Phi(self.activation))
                 self.layers.append(f"post{index + 1}")
+        for parameter in self.output.parameters():
+            parameter.requires_grad_(train_readout)
         self.to(as_dtype(dtype))
         self.draw(seed)
 
@@ -276,7 +282,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         return self._nngp
 
     def ntk(self) -> NTK:
-        """Return the NTK of this network: its depth, widths, variances, parametrization and trained biases.
+        """Return the NTK of this network: its depth, widths, variances, parametrization, and what of it trains.
 
         With several outputs the tangent kernel is this one times the identity between outputs.
 
@@ -301,6 +307,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
             parametrization=self.parametrization,
             width=tuple(float(w) for w in self.widths) if standard else None,
             train_bias=self.train_bias,
+            train_readout=self.train_readout,
         )
 
     def _no_norm(self) -> None:

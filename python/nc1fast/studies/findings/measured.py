@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.finding import Claim, Finding
+from nc1fast.studies.findings.words import ABSENT
 from nc1fast.studies.measures import by_cell, values
 
 if TYPE_CHECKING:
@@ -69,6 +70,15 @@ def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     return [("Findings", [Finding("unusual", "Rows without a value", told, "", "", ())])]
 
 
+def verdict(words: Sequence[str]) -> str:
+    """The verdict of a claim: that of `rules.overall`, but undecided where nothing speaks against it and cells are open."""
+    known = set(words) - {rules.UNDEFINED}
+    if known.intersection(rules.IN_FAVOUR) and not known.intersection(rules.AGAINST):
+        known -= set(rules.IN_FAVOUR)
+        return rules.overall(known or {rules.HOLDS})
+    return rules.overall(words)
+
+
 def claim(
     letter: str,
     title: str,
@@ -92,5 +102,5 @@ def claim(
     """
     counted = Counter(words)
     counts = {word: counted[word] for word in rules.WORDS if counted[word]}
-    finding = Finding(letter, title, statement, rules.overall(words), "", tuple(sentences))
-    return Claim(letter, finding, counts, number, tuple(sentences))
+    finding = Finding(letter, title, statement, verdict(words), "", tuple(sentences))
+    return Claim(letter, finding, counts, number if words else ABSENT, tuple(sentences))

@@ -6,7 +6,7 @@ arms (`paper`, `data`); an experiment has parts of its own, which measure what i
 
 from __future__ import annotations
 
-from nc1fast.studies.library import data, paper, unified_kernel
+from nc1fast.studies.library import data, paper, polynomial_nets, sparse_bias, unified_kernel
 from nc1fast.studies.library.entry import BuiltIn
 
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
@@ -14,6 +14,8 @@ __all__ = ["STUDIES", "BuiltIn", "told_as"]
 STUDIES: dict[str, BuiltIn] = {
     "paper": paper.STUDY,
     "data": data.STUDY,
+    "polynomial-nets": polynomial_nets.STUDY,
+    "sparse-bias": sparse_bias.STUDY,
     "unified-kernel": unified_kernel.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"

@@ -1,0 +1,28 @@
+"""ReLU networks whose biases start at a threshold: sparse activation and its tangent kernel, after arXiv 2301.00327."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.sparse_bias.figures import draw
+from nc1fast.studies.library.sparse_bias.findings import claims
+from nc1fast.studies.library.sparse_bias.parts import (
+    Collapses,
+    Descents,
+    SparseOnD1,
+    Spectra,
+    Widths,
+)
+
+__all__ = ["STUDY", "claims", "draw"]
+
+STUDY = BuiltIn(
+    resources.files(__package__),
+    claims,
+    lambda rows: [],
+    draw,
+    parts=(Spectra, Widths, Descents, Collapses, SparseOnD1),
+    source="Yang, Jiang, Zhang, Wang & Chi (2023), arXiv 2301.00327",
+    question="What does sparse activation by large biases do to the NTK, its spectrum and its collapse?",
+)
