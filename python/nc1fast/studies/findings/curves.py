@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curves:
-    """What repeats share, and the curve of each: its values by the place.
+    """Curves of one thing, a curve for each repeat: values by the place.
 
     Attributes
     ----------

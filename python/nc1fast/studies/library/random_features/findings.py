@@ -1,4 +1,4 @@
-"""What is claimed of random features of the NTK, judged on the measures."""
+"""Claims on random features of the NTK, judged on the measures."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class _Split:
         return cls(halves[0], halves[1], y)
 
     def targets(self, rows: NDArray[np.intp]) -> Array:
-        """Shape (n, C)."""
+        """One-hot labels less their mean, (n, C)."""
         n_classes = int(self.y.max()) + 1
         return np.eye(n_classes)[self.y[rows]] - 1 / n_classes
 
@@ -114,7 +114,7 @@ class _Split:
         return np.asarray(K[np.ix_(self.others, self.fitted)] @ dual)
 
     def compared(self, K: Array, G: Array, share: float) -> Iterator[Measure]:
-        """What ridge regression makes of K and of G = H H^T."""
+        """Ridge regression with G = H H^T against that with K."""
         ridge, at = share * float(K.diagonal().mean()), {"ridge": share}
         yield Measure(FEATURES, SPECTRAL, spectral_error(*self._among(K, G), ridge), at=at)
         exact, found = self.predictions(K, ridge), self.predictions(G, ridge)
@@ -157,8 +157,8 @@ def _rows(data: str, n: int, d0: int, random: np.random.Generator) -> tuple[Arra
     return nc.datasets.gaussian_mixture(means, d0**-0.5, sizes, seed=seed)
 
 
-class OnD1(on_d1.OnD1):
-    """The kernel and its features."""
+class FeaturesOnD1(on_d1.OnD1):
+    """An NTK and random features of it."""
 
     trial_seconds: ClassVar[float] = 0.3
 
