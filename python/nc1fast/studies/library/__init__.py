@@ -6,7 +6,7 @@ arms (`paper`, `data`); an experiment has parts of its own, which measure what i
 
 from __future__ import annotations
 
-from nc1fast.studies.library import data, paper, random_features, unified_kernel
+from nc1fast.studies.library import data, finite_infinite, paper, random_features, unified_kernel
 from nc1fast.studies.library.entry import BuiltIn
 
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
@@ -16,6 +16,7 @@ STUDIES: dict[str, BuiltIn] = {
     "data": data.STUDY,
     "unified-kernel": unified_kernel.STUDY,
     "random-features": random_features.STUDY,
+    "finite-infinite": finite_infinite.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
