@@ -6,7 +6,14 @@ arms (`paper`, `data`); an experiment has parts of its own, which measure what i
 
 from __future__ import annotations
 
-from nc1fast.studies.library import data, finite_infinite, paper, random_features, unified_kernel
+from nc1fast.studies.library import (
+    data,
+    exact_step,
+    finite_infinite,
+    paper,
+    random_features,
+    unified_kernel,
+)
 from nc1fast.studies.library.entry import BuiltIn
 
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
@@ -17,6 +24,7 @@ STUDIES: dict[str, BuiltIn] = {
     "unified-kernel": unified_kernel.STUDY,
     "random-features": random_features.STUDY,
     "finite-infinite": finite_infinite.STUDY,
+    "exact-step": exact_step.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
