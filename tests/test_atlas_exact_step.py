@@ -11,7 +11,7 @@ import pytest
 import nc1fast as nc
 from nc1fast.studies import measures
 from nc1fast.studies.library.exact_step import STUDY, parts
-from nc1fast.studies.library.exact_step.network import ORDERS, Shallow, Weights, derivatives
+from nc1fast.studies.library.exact_step.network import ORDERS, Shallow, ShallowWeights, derivatives
 from nc1fast.studies.loading import parse
 
 TINY = """
@@ -125,7 +125,9 @@ def _jacobian(net, theta, X):
         for step in (1e-5, -1e-5):
             flat = _flat(theta)
             flat[k] += step
-            other = Weights(flat[: theta.W.size].reshape(theta.W.shape), flat[theta.W.size :])
+            other = ShallowWeights(
+                flat[: theta.W.size].reshape(theta.W.shape), flat[theta.W.size :]
+            )
             ends.append(net.outputs(other, X))
         columns.append((ends[0] - ends[1]) / 2e-5)
     return np.stack(columns, axis=1)
@@ -134,7 +136,7 @@ def _jacobian(net, theta, X):
 @pytest.mark.parametrize("name", ["tanh", "erf"])
 def test_kernels_are_products_of_gradients(name):
     random, net = np.random.default_rng(1), Shallow(name)
-    theta, step = (Weights.drawn(4, 3, random) for _ in range(2))
+    theta, step = (ShallowWeights.drawn(4, 3, random) for _ in range(2))
     X, Z, error = (
         random.standard_normal((5, 3)),
         random.standard_normal((2, 3)),
@@ -145,7 +147,7 @@ def test_kernels_are_products_of_gradients(name):
     np.testing.assert_allclose(net.tangents(end, X, theta, Z), J @ other.T, atol=1e-8)
     g = net.gradient(theta, X, error)
     np.testing.assert_allclose(_flat(g), _jacobian(net, theta, X).T @ error, atol=1e-8)
-    short = Weights(1e-3 * step.W, 1e-3 * step.a)
+    short = ShallowWeights(1e-3 * step.W, 1e-3 * step.a)
     change = net.outputs(theta.moved(short), X) - net.outputs(theta, X)
     terms = net.terms(theta, short, X)
     np.testing.assert_allclose(terms[0], _jacobian(net, theta, X) @ _flat(short), atol=1e-10)
@@ -165,7 +167,7 @@ def test_new_rows_move_by_the_kernel_of_the_step():
     """At rows that are not descended on, and for steps so long that the loss rises."""
     random, net = np.random.default_rng(2), Shallow("erf")
     X, Z, y = random.standard_normal((6, 4)), random.standard_normal((3, 4)), np.ones(6)
-    theta = Weights.drawn(12, 4, random)
+    theta = ShallowWeights.drawn(12, 4, random)
     problem = parts._Problem(net, theta, X, y)
     for eta in (0.1, 10.0):
         step = problem.step(theta, eta)
@@ -176,7 +178,7 @@ def test_new_rows_move_by_the_kernel_of_the_step():
 
 def test_wide_networks_have_the_ntk():
     random = np.random.default_rng(3)
-    X, theta = random.standard_normal((4, 3)), Weights.drawn(100_000, 3, random)
+    X, theta = random.standard_normal((4, 3)), ShallowWeights.drawn(100_000, 3, random)
     for name in ("tanh", "erf"):
         K, found = nc.NTK(name)(X), Shallow(name).tangents(theta, X, theta, X)
         assert np.linalg.norm(found - K) < 0.02 * np.linalg.norm(K)

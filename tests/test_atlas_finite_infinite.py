@@ -10,7 +10,7 @@ import pytest
 import nc1fast as nc
 from nc1fast.studies import measures
 from nc1fast.studies.library.finite_infinite import STUDY, parts
-from nc1fast.studies.library.finite_infinite.nets import Descent, Network
+from nc1fast.studies.library.finite_infinite.nets import FullBatch, Network
 from nc1fast.studies.loading import parse
 
 TINY = """
@@ -136,7 +136,7 @@ def test_a_step_is_along_the_gradient(centred):
     random = np.random.default_rng(1)
     X, y, decay = random.standard_normal((5, 3)), random.standard_normal(5), 0.3
     network = Network(4, 3, random, centred=centred)
-    network.train(X, y, Descent(0.1, 3))  # so that twins differ
+    network.train(X, y, FullBatch(0.1, 3))  # so that twins differ
 
     def energy():
         weights = sum(np.sum(b.W**2) + np.sum(b.a**2) for b in network.branches)
@@ -152,7 +152,7 @@ def test_a_step_is_along_the_gradient(centred):
                     ends.append(energy())
                 array[place] = kept
                 slopes.append((ends[0] - ends[1]) / 2e-5)
-    network.train(X, y, Descent(0.01, 1, decay))
+    network.train(X, y, FullBatch(0.01, 1, decay))
     moved = [
         (new - old).ravel()
         for b, olds in zip(network.branches, before, strict=True)
@@ -168,7 +168,7 @@ def test_centred_networks_start_at_zero_and_move_by_the_ntk():
     network = Network(40_000, 4, random, centred=True)
     assert np.all(network(task.Z) == 0)
     assert np.linalg.norm(task.X, axis=1) == pytest.approx(2.0)
-    moved = network.train(task.X, task.y, Descent(1e-4, 1))(task.Z) / 1e-4
+    moved = network.train(task.X, task.y, FullBatch(1e-4, 1))(task.Z) / 1e-4
     expected = nc.NTK("relu")(task.Z, task.X) @ task.y / 6
     assert np.linalg.norm(moved - expected) < 0.03 * np.linalg.norm(expected)
     plain = np.std([Network(200, 4, random, centred=False)(task.Z[:1])[0] for _ in range(400)])

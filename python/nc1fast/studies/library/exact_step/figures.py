@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.figures import measured
@@ -55,12 +56,15 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
                     "Error of the change of f by the kernel of a step. At 0 points stands the NTK of the network; then the kernel of "
                     "the step by Gauss-Legendre points between start and end of the step."
                 ),
-                Sheet(
-                    [exact], "points", "relative error", place=float, continuous=True, height=3.2
-                ),
+                Sheet([exact], "points", "relative error", place=_place, height=3.2),
             ),
         }
     )
+
+
+def _place(points: float) -> float:
+    """Where numbers of points stand, none among them."""
+    return math.log2(1 + points)
 
 
 def _panels(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

@@ -76,7 +76,7 @@ def _most_points(rows: Sequence[Row]) -> list[Row]:
 def _exact(rows: Sequence[Row]) -> Claim:
     found = _most_points(rows)
     sentences = [
-        f"{points:g} points: relative error {max(values(some)):.1g} at most."
+        f"Of {points:g} Gauss-Legendre points: relative error {max(values(some)):.1g} at most."
         for points, some in along(chosen(rows, ERROR, EXACT), "points").items()
     ]
     return claim(

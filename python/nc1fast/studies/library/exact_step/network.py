@@ -31,7 +31,7 @@ ORDERS = 3  # of the expansion
 
 
 @dataclass(frozen=True, eq=False)
-class Weights:
+class ShallowWeights:
     """Weights of a shallow network, or a step of them.
 
     Attributes
@@ -44,13 +44,13 @@ class Weights:
     a: Array
 
     @classmethod
-    def drawn(cls, width: int, d0: int, random: np.random.Generator) -> Weights:
-        """Standard normal entries."""
+    def drawn(cls, width: int, d0: int, random: np.random.Generator) -> ShallowWeights:
+        """Weights with standard normal entries."""
         return cls(random.standard_normal((width, d0)), random.standard_normal(width))
 
-    def moved(self, step: Weights, length: float = 1.0) -> Weights:
+    def moved(self, step: ShallowWeights, length: float = 1.0) -> ShallowWeights:
         """These weights after a step of some length."""
-        return Weights(self.W + length * step.W, self.a + length * step.a)
+        return ShallowWeights(self.W + length * step.W, self.a + length * step.a)
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,26 @@ class Shallow:
 
     activation: str
 
-    def outputs(self, theta: Weights, X: Array) -> Array:
+    def outputs(self, theta: ShallowWeights, X: Array) -> Array:
         """The outputs f at rows X, shape (n,)."""
         [h] = derivatives(self.activation, _along(X, theta), 0)
         return np.asarray(h @ theta.a / math.sqrt(len(theta.a)))
 
-    def tangents(self, at: Weights, X: Array, theta: Weights, Z: Array) -> Array:
+    def tangents(self, at: ShallowWeights, X: Array, theta: ShallowWeights, Z: Array) -> Array:
         """Inner products <grad f(x; at), grad f(z; theta)>, shape (len(X), len(Z))."""
         h, slope = derivatives(self.activation, _along(X, at), 1)
         k, other = derivatives(self.activation, _along(Z, theta), 1)
         inner = X @ Z.T / X.shape[1]
         return np.asarray((h @ k.T + inner * ((slope * at.a) @ (other * theta.a).T)) / len(at.a))
 
-    def gradient(self, theta: Weights, X: Array, error: Array) -> Weights:
+    def gradient(self, theta: ShallowWeights, X: Array, error: Array) -> ShallowWeights:
         """The gradient sum_j grad f(x_j) error_j, of the shape of the weights."""
         h, slope = derivatives(self.activation, _along(X, theta), 1)
         factor = 1 / math.sqrt(len(theta.a))
         back = factor * error[:, None] * slope * theta.a
-        return Weights(back.T @ X / math.sqrt(X.shape[1]), factor * (h.T @ error))
+        return ShallowWeights(back.T @ X / math.sqrt(X.shape[1]), factor * (h.T @ error))
 
-    def terms(self, theta: Weights, step: Weights, X: Array) -> list[Array]:
+    def terms(self, theta: ShallowWeights, step: ShallowWeights, X: Array) -> list[Array]:
         """The terms of order 1 to 3 of f(theta + step) - f(theta)."""
         known = derivatives(self.activation, _along(X, theta), ORDERS)
         d, factor = _along(X, step), 1 / math.sqrt(len(theta.a))
@@ -96,7 +96,7 @@ class Shallow:
         return found
 
     def exact_kernel(
-        self, theta: Weights, step: Weights, rows: tuple[Array, Array], points: int
+        self, theta: ShallowWeights, step: ShallowWeights, rows: tuple[Array, Array], points: int
     ) -> Array:
         """Kbar(x, z) of a step, by Gauss-Legendre points: rows x (n, d0) and z (k, d0) give (n, k)."""
         X, Z = rows
@@ -108,7 +108,7 @@ class Shallow:
         return np.asarray(sum(parts))
 
 
-def _along(X: Array, theta: Weights) -> Array:
+def _along(X: Array, theta: ShallowWeights) -> Array:
     """Pre-activations W x/sqrt(d0) of rows, shape (n, m)."""
     return X @ theta.W.T / math.sqrt(X.shape[1])
 

@@ -12,7 +12,7 @@ import nc1fast as nc
 from nc1fast.studies.experiment import Part
 from nc1fast.studies.fields import Count, Positive
 from nc1fast.studies.library import on_d1
-from nc1fast.studies.library.exact_step.network import Shallow, Weights
+from nc1fast.studies.library.exact_step.network import Shallow, ShallowWeights
 from nc1fast.studies.measures import Measure
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Problem:
     """A network at its start, with standard normal rows and targets."""
 
     net: Shallow
-    theta: Weights
+    theta: ShallowWeights
     X: Array
     y: Array
 
@@ -54,21 +54,21 @@ class _Problem:
     def drawn(
         cls, setting: Setting, sizes: tuple[int, int], random: np.random.Generator
     ) -> _Problem:
-        """Sizes: rows and features."""
+        """A problem of these numbers of rows and features."""
         X = random.standard_normal(sizes)
-        theta = Weights.drawn(int(setting["width"]), sizes[1], random)
+        theta = ShallowWeights.drawn(int(setting["width"]), sizes[1], random)
         return cls(Shallow(str(setting["activation"])), theta, X, random.standard_normal(sizes[0]))
 
-    def error(self, theta: Weights) -> Array:
+    def error(self, theta: ShallowWeights) -> Array:
         """(f - y)/n of the rows."""
         return (self.net.outputs(theta, self.X) - self.y) / len(self.y)
 
-    def step(self, theta: Weights, eta: float) -> Weights:
-        """The step -eta g."""
+    def step(self, theta: ShallowWeights, eta: float) -> ShallowWeights:
+        """The step -eta g of gradient descent."""
         g = self.net.gradient(theta, self.X, self.error(theta))
-        return Weights(-eta * g.W, -eta * g.a)
+        return ShallowWeights(-eta * g.W, -eta * g.a)
 
-    def predicted(self, theta: Weights, eta: float, points: int) -> Array:
+    def predicted(self, theta: ShallowWeights, eta: float, points: int) -> Array:
         """The change of f at the rows by the exact kernel of a step."""
         step = self.step(theta, eta)
         K = self.net.exact_kernel(theta, step, (self.X, self.X), points)
@@ -161,7 +161,7 @@ class ExactStepOnD1(on_d1.OnD1):
         """The NTK of width infinity, and at width 64 the NTK and the exact kernel, whose symmetric part has the same NC1."""
         yield "erf NTK", nc.collapse(X, y, nc.NTK("erf"), convention="papyan")
         targets = np.where(y == y.max(), 1.0, -1.0)
-        theta = Weights.drawn(_D1_WIDTH, X.shape[1], random)
+        theta = ShallowWeights.drawn(_D1_WIDTH, X.shape[1], random)
         problem = _Problem(Shallow("erf"), theta, X, targets)
         K = problem.net.tangents(theta, X, theta, X)
         name = f"erf network of width {_D1_WIDTH}"

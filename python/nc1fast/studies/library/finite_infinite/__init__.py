@@ -9,9 +9,9 @@ from nc1fast.studies.library.finite_infinite.figures import draw
 from nc1fast.studies.library.finite_infinite.findings import claims
 from nc1fast.studies.library.finite_infinite.parts import (
     Broken,
+    EarlyStopping,
     FiniteInfiniteOnD1,
     Precision,
-    Stopping,
     Widths,
 )
 
@@ -22,7 +22,7 @@ STUDY = BuiltIn(
     claims,
     lambda rows: [],
     draw,
-    parts=(Widths, Broken, Stopping, Precision, FiniteInfiniteOnD1),
+    parts=(Widths, Broken, EarlyStopping, Precision, FiniteInfiniteOnD1),
     source="Lee et al. (2020), arXiv 2007.15801",
     question="Where do finite networks do as infinite ones, and what breaks the correspondence?",
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Descent:
+class FullBatch:
     """Gradient descent on |f - y|^2/(2 n) + decay |theta|^2/2.
 
     Attributes
@@ -34,7 +34,7 @@ class Descent:
     decay: float = 0.0
 
 
-class Branch:
+class SignedNetwork:
     """One network with its factor s.
 
     Attributes
@@ -52,7 +52,7 @@ class Branch:
         """Hidden features relu(W x/sqrt(d0)), shape (n, m)."""
         return np.maximum(X @ self.W.T / math.sqrt(X.shape[1]), 0.0)
 
-    def descend(self, X: Array, hidden: Array, error: Array, descent: Descent) -> None:
+    def descend(self, X: Array, hidden: Array, error: Array, descent: FullBatch) -> None:
         """One step, from the hidden features and (f - y)/n at the rows X."""
         along = self.factor * error
         back = np.where(hidden > 0, np.outer(along, self.a), 0.0)  # (n, m)
@@ -75,13 +75,13 @@ class Network:
     def __init__(self, width: int, d0: int, random: np.random.Generator, *, centred: bool) -> None:
         W, a = random.standard_normal((width, d0)), random.standard_normal(width)
         signs = (math.sqrt(0.5), -math.sqrt(0.5)) if centred else (1.0,)
-        self.branches = [Branch(W, a, sign) for sign in signs]
+        self.branches = [SignedNetwork(W, a, sign) for sign in signs]
 
     def __call__(self, X: Array) -> Array:
         """Outputs of rows, shape (n,)."""
         return np.asarray(sum(b.factor * (b.hidden(X) @ b.a) for b in self.branches))
 
-    def train(self, X: Array, y: Array, descent: Descent) -> Network:
+    def train(self, X: Array, y: Array, descent: FullBatch) -> Network:
         """Descend on the rows X (n, d0) with targets y (n,), in place; returns itself.
 
         Notes

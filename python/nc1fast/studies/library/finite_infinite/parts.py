@@ -13,7 +13,7 @@ import nc1fast as nc
 from nc1fast.studies.experiment import Part
 from nc1fast.studies.fields import Count, Positive, Variance
 from nc1fast.studies.library import on_d1
-from nc1fast.studies.library.finite_infinite.nets import Descent, Network
+from nc1fast.studies.library.finite_infinite.nets import FullBatch, Network
 from nc1fast.studies.measures import Measure
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ class _Task:
         w = random.standard_normal(d0)
         return cls(rows[:n], np.sin(rows[:n] @ w), rows[n:])
 
-    def descent(self, steps: int, share: float = _RATE) -> Descent:
+    def descent(self, steps: int, share: float = _RATE) -> FullBatch:
         """Steps of a rate `share` n/lambda_max of the NTK."""
         top = float(np.linalg.eigvalsh(nc.NTK("relu")(self.X))[-1])
-        return Descent(share * len(self.y) / top, steps)
+        return FullBatch(share * len(self.y) / top, steps)
 
     def infinite(self, time: float) -> Array:
         """The infinitely wide network at time t, from f = 0."""
         return nc.prediction.gradient_flow(nc.NTK("relu"), self.X, self.y, self.Z, time=time).mean
 
     def outputs(
-        self, how: tuple[int, bool, int], descent: Descent, random: np.random.Generator
+        self, how: tuple[int, bool, int], descent: FullBatch, random: np.random.Generator
     ) -> Array:
         """Outputs at the other rows of trained networks, (n_networks, 64); how: width, whether centred, and how many."""
         width, centred, n_networks = how
@@ -147,15 +147,15 @@ class Broken(Part):
         fewer = max(1, round(self.steps * _RATE / self.rate))
         ways = {
             SMALL: small,
-            DECAY: Descent(small.rate, small.steps, self.decay / time),
-            LARGE: Descent(time / fewer, fewer),
+            DECAY: FullBatch(small.rate, small.steps, self.decay / time),
+            LARGE: FullBatch(time / fewer, fewer),
         }
         for thing, descent in ways.items():
             outputs = task.outputs((int(setting["width"]), True, self.networks), descent, random)
             yield Measure(thing, DEVIATION, _away(outputs, infinite))
 
 
-class Stopping(Part):
+class EarlyStopping(Part):
     """Ridge regression beside gradient flow that stops at t = n/ridge, for NTK and NNGP, on noisy targets.
 
     Targets have variance 1 and noise of standard deviation `noise`: a linear teacher, a teacher of four ReLU units, or the
@@ -277,5 +277,5 @@ class FiniteInfiniteOnD1(on_d1.OnD1):
         yield f"{name}, start", nc.collapse(first.hidden(X), y, convention="papyan")
         top = float(np.linalg.eigvalsh(nc.NTK("relu")(X))[-1])
         targets = np.where(y == y.max(), 1.0, -1.0)
-        network.train(X, targets, Descent(_RATE * len(y) / top, _D1_STEPS))
+        network.train(X, targets, FullBatch(_RATE * len(y) / top, _D1_STEPS))
         yield f"{name}, end", nc.collapse(first.hidden(X), y, convention="papyan")
