@@ -78,11 +78,11 @@ def _rows(n_repeats=6, **changed):
             ):
                 add(way, parts.DEVIATION, factor * single, **at)
         for kernel, factor in (("NTK", 1.0), ("NNGP", told["nngp"])):
-            at = {"task": "linear", "d0": 8, "kernel": kernel}
-            add(parts.RIDGE, parts.LEAST, factor, **at)
-            add(parts.STOPPED, parts.LEAST, factor * told["stopped"], **at)
-            add(parts.BOTH, parts.DISTANCE, 0.1, **at, ridge=0.1)
-            add(parts.RIDGE, parts.ERROR, factor, **at, ridge=0.1)
+            where = {"task": "linear", "d0": 8, "kernel": kernel}
+            add(parts.RIDGE, parts.LEAST, factor, **where)
+            add(parts.STOPPED, parts.LEAST, factor * told["stopped"], **where)
+            add(parts.BOTH, parts.DISTANCE, 0.1, **where, ridge=0.1)
+            add(parts.RIDGE, parts.ERROR, factor, **where, ridge=0.1)
             add(kernel, parts.NC1, 1e-11, d0=8, s=1e-5)
             add(parts.STORED, parts.OFF, told["stored"], d0=8, s=1e-5, kernel=kernel)
             add(parts.STREAMED, parts.OFF, 1e-6, d0=8, s=1e-5, kernel=kernel)

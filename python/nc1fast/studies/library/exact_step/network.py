@@ -110,7 +110,7 @@ class Shallow:
 
 def _along(X: Array, theta: ShallowWeights) -> Array:
     """Pre-activations W x/sqrt(d0) of rows, shape (n, m)."""
-    return X @ theta.W.T / math.sqrt(X.shape[1])
+    return np.asarray(X @ theta.W.T / math.sqrt(X.shape[1]))
 
 
 def derivatives(activation: str, u: Array, order: int) -> list[Array]:

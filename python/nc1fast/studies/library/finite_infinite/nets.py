@@ -50,7 +50,7 @@ class SignedNetwork:
 
     def hidden(self, X: Array) -> Array:
         """Hidden features relu(W x/sqrt(d0)), shape (n, m)."""
-        return np.maximum(X @ self.W.T / math.sqrt(X.shape[1]), 0.0)
+        return np.asarray(np.maximum(X @ self.W.T / math.sqrt(X.shape[1]), 0.0))
 
     def descend(self, X: Array, hidden: Array, error: Array, descent: FullBatch) -> None:
         """One step, from the hidden features and (f - y)/n at the rows X."""

@@ -192,7 +192,8 @@ class EarlyStopping(Part):
             diagonal = float(kernel(X).diagonal().mean())
             least = dict.fromkeys((RIDGE, STOPPED), math.inf)
             for share in self.ridges:
-                ridge, at = share * diagonal, {"kernel": kernel.name, "ridge": share}
+                ridge = share * diagonal
+                at: Setting = {"kernel": kernel.name, "ridge": share}
                 found = {
                     RIDGE: _ridge(kernel, (X, y, Z), ridge),
                     STOPPED: nc.prediction.gradient_flow(kernel, X, y, Z, time=n / ridge).mean,

@@ -116,7 +116,9 @@ class _Split:
     def compared(self, K: Array, G: Array, share: float) -> Iterator[Measure]:
         """Ridge regression with G = H H^T against that with K."""
         ridge, at = share * float(K.diagonal().mean()), {"ridge": share}
-        yield Measure(FEATURES, SPECTRAL, spectral_error(*self._among(K, G), ridge), at=at)
+        among = np.ix_(self.fitted, self.fitted)
+        eps = spectral_error(K[among], G[among], ridge)
+        yield Measure(FEATURES, SPECTRAL, eps, at=at)
         exact, found = self.predictions(K, ridge), self.predictions(G, ridge)
         yield Measure(
             FEATURES,
@@ -129,9 +131,6 @@ class _Split:
         wrong = [float((f.argmax(axis=1) != labels).mean()) for f in (found, exact)]
         yield Measure(FEATURES, SQUARES, squares[0] / squares[1], at=at)
         yield Measure(FEATURES, EXCESS, wrong[0] - wrong[1], at=at)
-
-    def _among(self, *matrices: Array) -> list[Array]:
-        return [A[np.ix_(self.fitted, self.fitted)] for A in matrices]
 
 
 def spectral_error(K: Array, G: Array, ridge: float) -> float:
