@@ -86,7 +86,7 @@ class Orders(Part):
     width: Several = (64,)
     d0: Count = 5
     n_samples: Count = 10
-    etas: Annotated[tuple[Positive, ...], Field(min_length=2)] = (0.02, 0.04, 0.08, 0.16)
+    etas: Annotated[tuple[Positive, ...], Field(min_length=2)] = (0.04, 0.08, 0.16, 0.32)
 
     def seconds(self, setting: Setting) -> float:
         """Of a few rows of features for each eta."""
