@@ -99,7 +99,7 @@ class Sheet:
         """Marks of the horizontal axis, by their position."""
         places = self.places()
         if not self.continuous or self.place is None:
-            return {place: str(x) for x, place in places.items()}
+            return {place: _written(x) for x, place in places.items()}
         low, high = min(places), max(places)
         marks = _axes.even_numbers if self.place is float else _axes.round_numbers
         return {self.place(x): _axes.plain(x) for x in marks(low, high)}
@@ -162,6 +162,11 @@ def page_width(n_columns: int) -> float:
 def panel_width(n_columns: int) -> float:
     """Width of one of some panels beside each other, in inches."""
     return (page_width(n_columns) - _NAMES) / n_columns
+
+
+def _written(x: Any) -> str:
+    """A place on the axis: 512.0, as settings of measured numbers have it, is 512."""
+    return _axes.plain(x) if isinstance(x, float) else str(x)
 
 
 def _tilt(sheet: Sheet) -> int:

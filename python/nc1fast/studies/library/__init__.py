@@ -6,7 +6,16 @@ arms (`paper`, `data`); an experiment has parts of its own, which measure what i
 
 from __future__ import annotations
 
-from nc1fast.studies.library import data, paper, polynomial_nets, sparse_bias, unified_kernel
+from nc1fast.studies.library import (
+    data,
+    exact_step,
+    finite_infinite,
+    paper,
+    polynomial_nets,
+    random_features,
+    sparse_bias,
+    unified_kernel,
+)
 from nc1fast.studies.library.entry import BuiltIn
 
 __all__ = ["STUDIES", "BuiltIn", "told_as"]
@@ -14,9 +23,12 @@ __all__ = ["STUDIES", "BuiltIn", "told_as"]
 STUDIES: dict[str, BuiltIn] = {
     "paper": paper.STUDY,
     "data": data.STUDY,
-    "polynomial-nets": polynomial_nets.STUDY,
+    "finite-infinite": finite_infinite.STUDY,
+    "random-features": random_features.STUDY,
     "sparse-bias": sparse_bias.STUDY,
+    "polynomial-nets": polynomial_nets.STUDY,
     "unified-kernel": unified_kernel.STUDY,
+    "exact-step": exact_step.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 

@@ -1,0 +1,28 @@
+"""Finite networks beside infinite ones, after Lee et al. (2020), arXiv 2007.15801."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.finite_infinite.figures import draw
+from nc1fast.studies.library.finite_infinite.findings import claims
+from nc1fast.studies.library.finite_infinite.parts import (
+    Broken,
+    EarlyStopping,
+    FiniteInfiniteOnD1,
+    Precision,
+    Widths,
+)
+
+__all__ = ["STUDY", "claims", "draw"]
+
+STUDY = BuiltIn(
+    resources.files(__package__),
+    claims,
+    lambda rows: [],
+    draw,
+    parts=(Widths, Broken, EarlyStopping, Precision, FiniteInfiniteOnD1),
+    source="Lee et al. (2020), arXiv 2007.15801",
+    question="Where do finite networks do as infinite ones, and what breaks the correspondence?",
+)

@@ -1,0 +1,216 @@
+"""The study of finite and infinite networks: its gradients against differences, its networks against their NTK, its claims on made rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+from nc1fast.studies import measures
+from nc1fast.studies.library.finite_infinite import STUDY, parts
+from nc1fast.studies.library.finite_infinite.nets import FullBatch, Network
+from nc1fast.studies.loading import parse
+
+TINY = """
+name: finite-infinite
+title: tiny
+repeats: 2
+parts:
+  - {part: widths, d0: [3], width: [16, 64], n_samples: 8, steps: 40, ensemble: 2}
+  - {part: broken, d0: [3], width: [16], n_samples: 8, steps: 40, networks: 2}
+  - {part: stopping, task: [linear, classes], d0: [3], n_samples: 24, ridges: [0.01, 0.1, 1]}
+  - {part: precision, d0: [3], s: [0.1, 1.0e-6], n_samples: 24}
+  - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
+"""
+
+
+def _row(thing, quantity, value, repeat=0, **setting):
+    return {
+        "part": "",
+        "thing": thing,
+        "setting": measures.written(setting),
+        "quantity": quantity,
+        "repeat": repeat,
+        "seed": 0,
+        "value": value,
+        "error": math.nan,
+        "status": "ok",
+        "seconds": 0.0,
+    }
+
+
+GOOD = {
+    "power": -0.5,
+    "ensemble": 0.6,
+    "plain": 3.0,
+    "decay": 4.0,
+    "large": 4.0,
+    "stopped": 1.01,
+    "nngp": 0.9,
+    "stored": 10.0,
+    "over": 0.1,
+}
+
+
+def _rows(n_repeats=6, **changed):
+    """Rows of a study in which every claim holds, but for what is changed."""
+    told, random, rows = GOOD | changed, np.random.default_rng(0), []
+    for repeat in range(n_repeats):
+
+        def add(thing, quantity, value, **setting):
+            noisy = value * (1 + 1e-3 * random.standard_normal())
+            rows.append(_row(thing, quantity, noisy, repeat, **setting))  # noqa: B023
+
+        for width in (64, 256, 1024):
+            at, single = {"d0": 10, "width": width}, (width / 64) ** told["power"]
+            for factor, one, four in (
+                (1.0, parts.CENTRED, parts.CENTRED_4),
+                (told["plain"], parts.PLAIN, parts.PLAIN_4),
+            ):
+                add(one, parts.DEVIATION, factor * single, **at)
+                add(four, parts.DEVIATION, told["ensemble"] * factor * single, **at)
+            for factor, way in (
+                (1.0, parts.SMALL),
+                (told["decay"], parts.DECAY),
+                (told["large"], parts.LARGE),
+            ):
+                add(way, parts.DEVIATION, factor * single, **at)
+        for kernel, factor in (("NTK", 1.0), ("NNGP", told["nngp"])):
+            where = {"task": "linear", "d0": 8, "kernel": kernel}
+            add(parts.RIDGE, parts.LEAST, factor, **where)
+            add(parts.STOPPED, parts.LEAST, factor * told["stopped"], **where)
+            add(parts.BOTH, parts.DISTANCE, 0.1, **where, ridge=0.1)
+            add(parts.RIDGE, parts.ERROR, factor, **where, ridge=0.1)
+            add(kernel, parts.NC1, 1e-11, d0=8, s=1e-5)
+            add(parts.STORED, parts.OFF, told["stored"], d0=8, s=1e-5, kernel=kernel)
+            add(parts.STREAMED, parts.OFF, 1e-6, d0=8, s=1e-5, kernel=kernel)
+            add(parts.STREAMED, parts.OVER_BOUND, told["over"], d0=8, s=1e-5, kernel=kernel)
+    return rows
+
+
+def _verdicts(rows):
+    return {claim.letter: claim.finding.verdict for claim in STUDY.claims(rows)}
+
+
+@pytest.mark.parametrize(
+    ("letter", "changed"),
+    [
+        ("FI1", {"power": -0.2}),
+        ("FI2", {"ensemble": 1.1}),
+        ("FI3", {"plain": 0.9}),
+        ("FI4", {"decay": 1.5, "large": 1.5}),
+        ("FI5", {"stopped": 1.2}),
+        ("FI6", {"nngp": 1.1}),
+        ("FI7", {"stored": 0.5}),
+        ("FI8", {"over": 2.0}),
+    ],
+)
+def test_claims_hold_and_fail(letter, changed):
+    assert set(_verdicts(_rows()).values()) == {"holds"}
+    assert _verdicts(_rows(**changed))[letter] == "fails"
+    assert _verdicts([])[letter] == "not comparable"
+    few = _verdicts(_rows(3))[letter]
+    assert few == ("holds" if letter in ("FI7", "FI8") else "too few")
+
+
+def test_half_of_it_broken_depends():
+    assert _verdicts(_rows(decay=1.5))["FI4"].startswith("depends")
+
+
+def test_tiny():
+    """Every trial succeeds with finite numbers, every claim has its words, and both figures are drawn."""
+    rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
+    assert {row["status"] for row in rows} == {"ok"}
+    assert all(math.isfinite(row["value"]) for row in rows)
+    verdicts = _verdicts(rows)
+    assert [verdicts[f"FI{k}"] for k in range(1, 9)] == ["too few"] * 6 + ["holds"] * 2
+    assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 4
+    assert {d.name for d in STUDY.draw(rows, [])} == {"widths", "stopping"}
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_a_step_is_along_the_gradient(centred):
+    """Against central differences of |f - y|^2/(2 n) + decay |theta|^2/2."""
+    random = np.random.default_rng(1)
+    X, y, decay = random.standard_normal((5, 3)), random.standard_normal(5), 0.3
+    network = Network(4, 3, random, centred=centred)
+    network.train(X, y, FullBatch(0.1, 3))  # so that twins differ
+
+    def energy():
+        weights = sum(np.sum(b.W**2) + np.sum(b.a**2) for b in network.branches)
+        return np.sum((network(X) - y) ** 2) / 10 + decay * weights / 2
+
+    slopes, before = [], [(b.W.copy(), b.a.copy()) for b in network.branches]
+    for branch in network.branches:
+        for array in (branch.W, branch.a):
+            for place in np.ndindex(array.shape):
+                kept, ends = array[place], []
+                for step in (1e-5, -1e-5):
+                    array[place] = kept + step
+                    ends.append(energy())
+                array[place] = kept
+                slopes.append((ends[0] - ends[1]) / 2e-5)
+    network.train(X, y, FullBatch(0.01, 1, decay))
+    moved = [
+        (new - old).ravel()
+        for b, olds in zip(network.branches, before, strict=True)
+        for new, old in zip((b.W, b.a), olds, strict=True)
+    ]
+    np.testing.assert_allclose(np.concatenate(moved) / -0.01, slopes, rtol=0, atol=1e-8)
+
+
+def test_centred_networks_start_at_zero_and_move_by_the_ntk():
+    """df = rate K(Z, X) y/n after one small step; width 40,000 leaves some 1/sqrt(width)."""
+    random = np.random.default_rng(2)
+    task = parts._Task.drawn(6, 4, random)
+    network = Network(40_000, 4, random, centred=True)
+    assert np.all(network(task.Z) == 0)
+    assert np.linalg.norm(task.X, axis=1) == pytest.approx(2.0)
+    moved = network.train(task.X, task.y, FullBatch(1e-4, 1))(task.Z) / 1e-4
+    expected = nc.NTK("relu")(task.Z, task.X) @ task.y / 6
+    assert np.linalg.norm(moved - expected) < 0.03 * np.linalg.norm(expected)
+    plain = np.std([Network(200, 4, random, centred=False)(task.Z[:1])[0] for _ in range(400)])
+    assert plain == pytest.approx(math.sqrt(nc.NNGP("relu")(task.Z[:1])[0, 0]), rel=0.15)
+
+
+def test_wide_networks_reach_the_infinite_one():
+    """400 steps of width 2,000, against exp(-K t/n) by eigenvectors of our own."""
+    random = np.random.default_rng(3)
+    task = parts._Task.drawn(10, 6, random)
+    descent = task.descent(400)
+    K = nc.NTK("relu")(task.X)
+    values, U = np.linalg.eigh(K)
+    time = descent.rate * descent.steps
+    dual = U @ (-np.expm1(-values * time / 10) / values * (U.T @ task.y))
+    infinite = nc.NTK("relu")(task.Z, task.X) @ dual
+    np.testing.assert_allclose(task.infinite(time), infinite, rtol=0, atol=1e-10)
+    outputs = task.outputs((2000, True, 2), descent, random)
+    assert outputs.shape == (2, 64)
+    assert parts._away(outputs, infinite) < 0.15
+    assert parts._away(infinite, infinite) == 0
+    assert parts._away(np.stack([infinite, 3 * infinite]), infinite) == pytest.approx(1)
+
+
+def test_flow_is_never_far_from_ridge():
+    """On the rows themselves |f_t - f_ridge| <= max_x |e^-x - 1/(1 + x)| |y| = .2036 |y| at t = n/ridge."""
+    random = np.random.default_rng(4)
+    X, y = random.standard_normal((40, 3)), random.standard_normal(40)
+    for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
+        for ridge in (0.01, 1.0):
+            flow = nc.prediction.gradient_flow(kernel, X, y, time=40 / ridge).mean
+            apart = np.linalg.norm(flow - parts._ridge(kernel, (X, y, X), ridge))
+            assert 0 < apart < 0.2037 * np.linalg.norm(y)
+
+
+def test_teachers_are_standardised():
+    random = np.random.default_rng(5)
+    X = random.standard_normal((300, 5))
+    found = {t: parts._teacher(t, X, random) for t in ("linear", "ReLU teacher", "classes")}
+    for values in found.values():
+        assert values.mean() == pytest.approx(0, abs=1e-12)
+        assert values.std() == pytest.approx(1)
+    assert len(np.unique(found["classes"].round(9))) == 2
+    residual = np.linalg.lstsq(np.column_stack([X, np.ones(300)]), found["linear"], rcond=None)[1]
+    assert residual[0] < 1e-20
