@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
-from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.exact_step.figures import draw
 from nc1fast.studies.library.exact_step.findings import claims
 from nc1fast.studies.library.exact_step.parts import ExactStepOnD1, Orders, Steps
 
 __all__ = ["STUDY", "claims", "draw"]
 
-STUDY = BuiltIn(
-    resources.files(__package__),
+STUDY = experiment(
+    __package__,
+    (Orders, Steps, ExactStepOnD1),
     claims,
-    lambda rows: [],
     draw,
-    parts=(Orders, Steps, ExactStepOnD1),
     source="Shilton et al. (2023, 2024), arXiv 2302.00205 and 2405.15254",
     question="What does the NTK miss of a step of gradient descent in a network of any width?",
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
-from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.finite_infinite.figures import draw
 from nc1fast.studies.library.finite_infinite.findings import claims
 from nc1fast.studies.library.finite_infinite.parts import (
@@ -17,12 +15,11 @@ from nc1fast.studies.library.finite_infinite.parts import (
 
 __all__ = ["STUDY", "claims", "draw"]
 
-STUDY = BuiltIn(
-    resources.files(__package__),
+STUDY = experiment(
+    __package__,
+    (Widths, Broken, EarlyStopping, Precision, FiniteInfiniteOnD1),
     claims,
-    lambda rows: [],
     draw,
-    parts=(Widths, Broken, EarlyStopping, Precision, FiniteInfiniteOnD1),
     source="Lee et al. (2020), arXiv 2007.15801",
     question="Where do finite networks do as infinite ones, and what breaks the correspondence?",
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
-from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.sparse_bias.figures import draw
 from nc1fast.studies.library.sparse_bias.findings import claims
 from nc1fast.studies.library.sparse_bias.parts import (
@@ -17,12 +15,11 @@ from nc1fast.studies.library.sparse_bias.parts import (
 
 __all__ = ["STUDY", "claims", "draw"]
 
-STUDY = BuiltIn(
-    resources.files(__package__),
+STUDY = experiment(
+    __package__,
+    (Spectra, Widths, Descents, Collapses, SparseOnD1),
     claims,
-    lambda rows: [],
     draw,
-    parts=(Spectra, Widths, Descents, Collapses, SparseOnD1),
     source="Yang, Jiang, Zhang, Wang & Chi (2023), arXiv 2301.00327",
     question="What does sparse activation by large biases do to the NTK, its spectrum and its collapse?",
 )
