@@ -1,4 +1,4 @@
-"""What is claimed of networks of products, judged on the measures."""
+"""Claims about networks of products, judged on the measures."""
 
 from __future__ import annotations
 

@@ -10,14 +10,14 @@ from nc1fast.studies.library.sparse_bias.parts import (
     Descents,
     SparseOnD1,
     Spectra,
-    Widths,
+    SparseWidths,
 )
 
 __all__ = ["STUDY", "claims", "draw"]
 
 STUDY = experiment(
     __package__,
-    (Spectra, Widths, Descents, Collapses, SparseOnD1),
+    (Spectra, SparseWidths, Descents, Collapses, SparseOnD1),
     claims,
     draw,
     source="Yang, Jiang, Zhang, Wang & Chi (2023), arXiv 2301.00327",

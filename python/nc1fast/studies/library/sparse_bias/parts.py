@@ -148,7 +148,7 @@ class Spectra(Part):
             yield Measure(KERNEL, CONDITION, float(eigenvalues[-1] / eigenvalues[0]), at=at)
 
 
-class Widths(Part):
+class SparseWidths(Part):
     """The tangent kernel of one wide network beside H, on a few random unit rows."""
 
     grid: ClassVar[tuple[str, ...]] = ("bias",)
