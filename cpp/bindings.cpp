@@ -120,8 +120,8 @@ RecurrentKernel as_recurrent(const std::array<double, 4>& variances, bool tangen
 }
 
 template <class T>
-py::tuple recurrent(const RecurrentKernel& kernel, const Sequences& x, const Sequences& z, bool errors, int n_threads,
-                    const py::object& progress) {
+py::tuple recurrent_block(const RecurrentKernel& kernel, const Sequences& x, const Sequences& z, bool errors,
+                          int n_threads, const py::object& progress) {
   const InstructionSet& set = isa::selected();
   const py::ssize_t n_columns = z.steps ? z.n : x.n;
   py::array_t<T> values({py::ssize_t(x.n), n_columns});
@@ -218,7 +218,7 @@ PYBIND11_MODULE(_core, m) {
          bool tangent, bool single, bool errors, int n_threads, const py::object& progress) {
         const RecurrentKernel kernel = as_recurrent(variances, tangent, x);
         const Sequences xs = as_sequences(x, kernel.m), zs = z ? as_sequences(*z, kernel.m) : Sequences{};
-        const auto run = single ? &recurrent<float> : &recurrent<double>;
+        const auto run = single ? &recurrent_block<float> : &recurrent_block<double>;
         return run(kernel, xs, zs, errors, n_threads, progress);
       },
       "x"_a, "z"_a, "variances"_a, "tangent"_a, "single"_a, "errors"_a, "n_threads"_a, "progress"_a,

@@ -95,7 +95,9 @@ def uses_of_the_face() -> list[str]:
 
 def uses_of_the_reference() -> list[str]:
     return [
-        n for n, others in IMPORTS.items() if "reference" in others and n not in USES_THE_REFERENCE
+        n
+        for n, others in IMPORTS.items()
+        if "reference" in others and n not in USES_THE_REFERENCE and room(n) != "reference"
     ]
 
 

@@ -6,6 +6,7 @@ from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.algebra import Composite, Power, Product, Scaled, Sum
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, DeepKernel, Kernel, Linear
 from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.recurrent import RecurrentKernel, RecurrentNNGP, RecurrentNTK
 from nc1fast.kernels.serial import from_json, to_json
 
 __all__ = [
@@ -19,6 +20,9 @@ __all__ = [
     "Linear",
     "Power",
     "Product",
+    "RecurrentKernel",
+    "RecurrentNNGP",
+    "RecurrentNTK",
     "Scaled",
     "Sum",
     "from_json",
