@@ -157,7 +157,7 @@ class RecurrentBlock {
         others_(on, kernel, symmetric_ ? Sequences{} : z_, depth_) {
     constexpr double unit = sizeof(T) == 4 ? 0x1p-24 : kUnitRoundoff;
     const double share = rounding_.share * kUnitRoundoff + unit;
-    pass_ = {depth_, kernel.tangent, T(1.01 * (3 * share + (2 * depth_ + 12) * unit)), T(2 * share + 3 * unit),
+    pass_ = {depth_, kernel.tangent, T(1.01 * (3 * share + (2 * depth_ + 16) * unit)), T(2 * share + 3 * unit),
              T(unit)};
   }
 

@@ -165,7 +165,7 @@ def _public(name: str) -> set[str]:
     if room(name) == "cli":
         text = ast.unparse(TREES["cli.app"])
         commands = set(re.findall(r"\w+", text))
-    bases = {"Kernel"} | (
+    bases = {"Kernel", "RecurrentKernel"} | (
         {n.name for n in TREES[name].body if isinstance(n, ast.FunctionDef)}
         if name in faces
         else set()

@@ -93,5 +93,5 @@ def diagonal(of: Recurrence, X: Sequences) -> tuple[Array, Array]:
 
 
 def _stored(X: Sequences) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
-    """The arrays of sequences."""
+    """The arrays of sequences, as the core takes them."""
     return X.steps, X.begins, X.lengths

@@ -88,7 +88,7 @@ class Sequences:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n_sequences, n_features)."""
+        """Number of sequences, and of the features of a step."""
         return len(self), int(self.steps.shape[1])
 
     def at(self, index: Any) -> Sequences:

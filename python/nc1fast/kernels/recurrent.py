@@ -107,7 +107,7 @@ class RecurrentKernel(Kernel):
         Notes
         -----
         Cost: N M T (2 m + 50) flops of T common steps of m features; memory N M plus packed steps.
-        Accuracy: T (2 m + 36 T + 80) u of sqrt(k_ii k_jj), T times that for the NTK, whose angles lose half the digits where
+        Accuracy: T (5 m + 36 T + 80) u of sqrt(k_ii k_jj), T times that for the NTK, whose angles lose half the digits where
         sequences are nearly equal or opposite at a step (docs/accuracy.md).
         """
         check_choice("dtype", dtype, ("float64", "float32"))
