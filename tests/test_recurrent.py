@@ -186,6 +186,15 @@ def test_permuted_sequences_have_the_same_collapse() -> None:
         assert np.array_equal(one.nearest_center[order], other.nearest_center)
 
 
+def test_results_are_blended() -> None:
+    X, y = _sequences(60)
+    mixed = nc.blend(nc.collapse(X, y, BOTH, convention="sample"), [0.25, 0.5])
+    K = 0.25 * BOTH[0](X) + 0.5 * BOTH[1](X)
+    stored = nc.collapse(K, y, "precomputed", convention="sample")
+    assert mixed.nc1 == pytest.approx(stored.nc1, rel=1e-10)
+    assert mixed.kernel == f"0.25 * {BOTH[0]!r} + 0.5 * {BOTH[1]!r}"
+
+
 def test_sums_of_a_call_and_products() -> None:
     X, y = _sequences(75)
     kernel = BOTH[1]
