@@ -1,5 +1,6 @@
 // The module _core: everything on the processor.
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "cholesky.hpp"
 #include "cpu.hpp"
 #include "isa/isa.hpp"
+#include "recurrent.hpp"
 
 namespace {
 
@@ -96,6 +98,44 @@ void multiply(const py::array& x, const std::optional<py::array>& z, const py::d
   cpu.multiply(xm, zm, spec, product, n_threads, poll);
 }
 
+// Rows of all sequences (n, m); where each sequence begins and how long it is, (n_sequences,).
+using Indices = py::array_t<std::int64_t, py::array::c_style>;
+using SequencesTuple = std::tuple<Dense, Indices, Indices>;
+
+Sequences as_sequences(const SequencesTuple& given, py::ssize_t m) {
+  const auto& [steps, begins, lengths] = given;
+  const Sequences x{steps.data(), begins.data(), lengths.data(), begins.size()};
+  bool fits = steps.ndim() == 2 && steps.shape(1) == m && lengths.size() == x.n && m > 0;
+  for (std::ptrdiff_t i = 0; fits && i < x.n; ++i)
+    fits = x.begins[i] >= 0 && x.lengths[i] > 0 && x.begins[i] <= steps.shape(0) - x.lengths[i];
+  if (!fits) throw std::invalid_argument("steps (n, m), begins and lengths of sequences do not fit");
+  return x;
+}
+
+// (weight, input, bias, readout), and whether it is the NTK.
+RecurrentKernel as_recurrent(const std::array<double, 4>& variances, bool tangent, const SequencesTuple& x) {
+  const Dense& steps = std::get<0>(x);
+  if (steps.ndim() != 2) throw std::invalid_argument("steps (n, m) are expected");
+  return {variances[0], variances[1], variances[2], variances[3], tangent, int(steps.shape(1))};
+}
+
+template <class T>
+py::tuple recurrent_block(const RecurrentKernel& kernel, const Sequences& x, const Sequences& z, bool errors,
+                          int n_threads, const py::object& progress) {
+  const InstructionSet& set = isa::selected();
+  const py::ssize_t n_columns = z.steps ? z.n : x.n;
+  py::array_t<T> values({py::ssize_t(x.n), n_columns});
+  Dense off({errors ? py::ssize_t(x.n) : 0, n_columns});
+  T* to = values.mutable_data();
+  double* to_errors = errors ? off.mutable_data() : nullptr;
+  const Poll poll = border::make_poll(progress);
+  {
+    const py::gil_scoped_release release;
+    nc1fast::recurrent<T>(routines<T>(set), kernel, x, z, n_threads, poll, to, to_errors);
+  }
+  return py::make_tuple(values, off);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -172,6 +212,27 @@ PYBIND11_MODULE(_core, m) {
         return out;
       },
       "a"_a.noconvert(), "Lower triangular L with L L^T = A, each entry rounded once.");
+  m.def(
+      "recurrent",
+      [](const SequencesTuple& x, const std::optional<SequencesTuple>& z, const std::array<double, 4>& variances,
+         bool tangent, bool single, bool errors, int n_threads, const py::object& progress) {
+        const RecurrentKernel kernel = as_recurrent(variances, tangent, x);
+        const Sequences xs = as_sequences(x, kernel.m), zs = z ? as_sequences(*z, kernel.m) : Sequences{};
+        const auto run = single ? &recurrent_block<float> : &recurrent_block<double>;
+        return run(kernel, xs, zs, errors, n_threads, progress);
+      },
+      "x"_a, "z"_a, "variances"_a, "tangent"_a, "single"_a, "errors"_a, "n_threads"_a, "progress"_a,
+      "A block of the Gram matrix of a recurrent kernel, and bounds on its errors or (0, m) numbers.");
+  m.def(
+      "recurrent_diagonal",
+      [](const SequencesTuple& x, const std::array<double, 4>& variances, bool tangent) {
+        const RecurrentKernel kernel = as_recurrent(variances, tangent, x);
+        const Sequences xs = as_sequences(x, kernel.m);
+        Dense values(xs.n), errors(xs.n);
+        nc1fast::recurrent_diagonal(kernel, xs, values.mutable_data(), errors.mutable_data());
+        return py::make_tuple(values, errors);
+      },
+      "x"_a, "variances"_a, "tangent"_a, "Its diagonal, and bounds on the errors.");
   m.def("isa", [] { return std::string(isa::selected().name); }, "The instruction set in use.");
   m.def(
       "isas",

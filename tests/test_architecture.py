@@ -95,7 +95,9 @@ def uses_of_the_face() -> list[str]:
 
 def uses_of_the_reference() -> list[str]:
     return [
-        n for n, others in IMPORTS.items() if "reference" in others and n not in USES_THE_REFERENCE
+        n
+        for n, others in IMPORTS.items()
+        if "reference" in others and n not in USES_THE_REFERENCE and room(n) != "reference"
     ]
 
 
@@ -163,7 +165,7 @@ def _public(name: str) -> set[str]:
     if room(name) == "cli":
         text = ast.unparse(TREES["cli.app"])
         commands = set(re.findall(r"\w+", text))
-    bases = {"Kernel"} | (
+    bases = {"Kernel", "RecurrentKernel"} | (
         {n.name for n in TREES[name].body if isinstance(n, ast.FunctionDef)}
         if name in faces
         else set()

@@ -116,6 +116,24 @@ def test_callable_features_and_progress() -> None:
     assert seen[-1][0] == seen[-1][1]
 
 
+@pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+def test_sequences(bias: float, dtype: str) -> None:
+    random = np.random.default_rng(3)
+    X = [random.standard_normal((n, 3)) for n in random.integers(1, 9, 73)]
+    y = np.arange(73) % 3
+    kernels = [nc.RecurrentNNGP(2.0, bias_variance=bias), nc.RecurrentNTK(2.0, 0.7, bias)]
+    one, three = (
+        nc.collapse(X, y, kernels, convention="sample", dtype=dtype, n_threads=n) for n in (1, 3)
+    )
+    assert [r.nc1 for r in one] == [r.nc1 for r in three]
+    K = kernels[1](X, dtype=dtype, n_threads=3)
+    assert np.array_equal(K, K.T)
+    assert np.array_equal(kernels[1](X[:5], X, dtype=dtype), K[:5])
+    assert np.allclose(kernels[1].diag(X), np.diag(K), rtol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
 def test_parts_of_a_pass_and_blocks_of_a_file(dtype: str, tmp_path: Path) -> None:
     X, y = _data(5)

@@ -197,6 +197,27 @@ struct MatrixProduct {
   std::ptrdiff_t out_row = 0, out_column = 0;
 };
 
+// Sequences (recurrent.hpp) ----------------------------------------------------------------------------------------
+
+inline constexpr int kRecurrentUnits = 6;  // units of scratch that a walk over the steps of two panels takes
+
+// A panel of sequences, aligned at their ends: step 0 is the last one. Steps before a sequence begins are zeros.
+template <class T>
+struct SequencePanel {
+  int n_steps = 0;                // of its longest sequence
+  const T* rows = nullptr;        // (n_steps, depth, kPanel): inputs and bias over the deviation of the pre-activation
+  const T* half_norms = nullptr;  // (n_steps, kPanel): |row|^2/2 by the chain of FMAs of the products
+  const T* links = nullptr;       // (n_steps, kPanel): share of the step before, 0 where a sequence begins
+  const T* diagonal = nullptr;    // (kPanel,): the value of a sequence with itself
+};
+
+template <class T>
+struct RecurrentPass {
+  int depth = 0;  // length of a packed row
+  bool tangent = false;
+  T step = 0, link = 0, unit = 0;  // errors: absolute of 1 - |rho| by one step, relative of f_i f_j, unit roundoff
+};
+
 // What an instruction set offers for one type.
 template <class T>
 struct Routines {
@@ -212,6 +233,8 @@ struct Routines {
   bool (*add_integers)(std::int64_t* target, const double* sums, const double* row, double column, int n) = nullptr;
   std::size_t (*matmul_scratch)(int panels) = nullptr;
   void (*matmul)(const MatrixProduct<T>&, std::ptrdiff_t row, std::ptrdiff_t column, int panels, T* scratch) = nullptr;
+  void (*recurrent)(const RecurrentPass<T>&, const SequencePanel<T>& a, const SequencePanel<T>& b, T* scratch,
+                    T* values, T* errors) = nullptr;  // errors: or null
 };
 
 struct InstructionSet {

@@ -10,6 +10,7 @@
 #include "nc1fast/inner.hpp"
 #include "nc1fast/matmul.hpp"
 #include "nc1fast/multiply.hpp"
+#include "nc1fast/recurrent.hpp"
 #include "nc1fast/reductions.hpp"
 
 namespace nc1fast {
@@ -305,7 +306,8 @@ struct Tiles {
                                         &multiply,
                                         &Multiply<T, Isa>::add_integers,
                                         &MatMul<T, Isa>::scratch,
-                                        &MatMul<T, Isa>::tile};
+                                        &MatMul<T, Isa>::tile,
+                                        &Recurrent<T, Isa>::unit};
 };
 
 }  // namespace nc1fast

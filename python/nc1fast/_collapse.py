@@ -82,6 +82,8 @@ def collapse(
         "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy). What lies in a file stays there: the
         path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
         memory map; an array of h5py, zarr or dask.
+        For recurrent kernels sequences in memory: (n_samples, n_steps, n_features), a list of arrays (n_steps_i, n_features), or
+        `Sequences`.
     y : array-like of shape (n_samples,), or path
         Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
         in which that is not certain, and NaN or masked ones, are refused.
@@ -234,6 +236,8 @@ def _kernels(kernel: Any) -> list[Any]:
             raise ValueError("kernel must not be an empty list")
         if not all(isinstance(one, Kernel) for one in kernel):
             raise TypeError(f"kernel must be a kernel or a list of kernels, got {shown(kernel)}")
+        if len({one.of_sequences for one in kernel}) > 1:
+            raise ValueError("kernels of sequences and kernels of rows cannot share a call")
         return list(kernel)
     if isinstance(kernel, str):
         known = kernel == "precomputed"
@@ -253,5 +257,7 @@ def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
         return LabelledData.of_features(X, y)
     if isinstance(kernel, str):
         return LabelledData.of_gram(X, y)
+    if isinstance(kernel, Kernel) and kernel.of_sequences:
+        return LabelledData.of_sequences(X, y)
     # The survey and the estimators look for NaN and Inf in a file themselves.
     return LabelledData.of(X, y, unread=isinstance(kernel, Kernel))

@@ -103,20 +103,32 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
     if isinstance(data, FileRows):
         finite(data, name)
         return data  # type: ignore[return-value]
+    X = real_array(data, name)
+    check_shape(X.shape, name)
+    if X.dtype.kind == "f":
+        finite(X, name)
+        return X.astype(X.dtype.newbyteorder("="), copy=False)
+    return widened(X, name)
+
+
+def real_array(data: Any, name: str) -> NDArray[Any]:
+    """Real numbers of at most 64 bits, in an array of any shape; as `host_array`, and a TypeError for other numbers."""
     X = host_array(data, name)
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise TypeError(
             f"{name} must be real numbers of at most 64 bits, got dtype {X.dtype}{_advice(X, name)}"
         )
-    check_shape(X.shape, name)
-    if X.dtype.kind == "f":
-        finite(X, name)
-        return X.astype(X.dtype.newbyteorder("="), copy=False)
-    if X.dtype.itemsize == 8 and max(abs(int(X.min())), abs(int(X.max()))) > _EXACT_INTEGERS:
+    return X
+
+
+def widened(X: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Numbers as float64, exactly; a ValueError for integers beyond 2^53."""
+    wide = X.dtype.kind in "iu" and X.dtype.itemsize == 8 and X.size
+    if wide and max(abs(int(X.min())), abs(int(X.max()))) > _EXACT_INTEGERS:
         raise ValueError(
             f"{name} must hold integers of at most 2^53 in size, which float64 holds exactly"
         )
-    return X.astype(np.float64)
+    return X.astype(np.float64, copy=False)
 
 
 def _advice(X: NDArray[Any], name: str) -> str:

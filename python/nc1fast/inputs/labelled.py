@@ -11,6 +11,7 @@ import numpy as np
 from nc1fast.inputs.arrays import as_gram, as_matrix, as_rows
 from nc1fast.inputs.files import as_source, read_gram, read_labels
 from nc1fast.inputs.labels import as_labels
+from nc1fast.inputs.sequences import Sequences
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ class LabelledData:
 
     Attributes
     ----------
-    rows : ndarray or FileRows of shape (n_samples, n_features)
-        As `as_rows` gives them.
+    rows : ndarray, FileRows or Sequences of shape (n_samples, n_features)
+        As `as_rows` gives them; sequences are the rows of a recurrent kernel alone.
     classes : Classes
     """
 
-    rows: NDArray[Any] | FileRows
+    rows: Any
     classes: Classes
 
     @classmethod
@@ -112,7 +113,12 @@ class LabelledData:
         return cls._of(as_gram(read_gram(K)), y)
 
     @classmethod
-    def _of(cls, rows: NDArray[Any] | FileRows, y: Any) -> LabelledData:
+    def of_sequences(cls, X: Any, y: Any) -> LabelledData:
+        """Check sequences, as `of` does rows: an array (n_samples, n_steps, n_features), a list of arrays, or `Sequences`."""
+        return cls._of(Sequences.of(X), y)
+
+    @classmethod
+    def _of(cls, rows: NDArray[Any] | FileRows | Sequences, y: Any) -> LabelledData:
         """Checked rows with their labels y, which may be a path."""
         return cls(rows, Classes.of(read_labels(y), len(rows)))
 

@@ -7,6 +7,7 @@ from nc1fast.kernels.algebra import Composite, Power, Product, Scaled, Sum
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, DeepKernel, Kernel, Linear
 from nc1fast.kernels.ntk import NTK
 from nc1fast.kernels.polynomial import SkipPolynomial, polynomial_nngp, polynomial_ntk
+from nc1fast.kernels.recurrent import RecurrentKernel, RecurrentNNGP, RecurrentNTK
 from nc1fast.kernels.serial import from_json, to_json
 
 __all__ = [
@@ -20,6 +21,9 @@ __all__ = [
     "Linear",
     "Power",
     "Product",
+    "RecurrentKernel",
+    "RecurrentNNGP",
+    "RecurrentNTK",
     "Scaled",
     "SkipPolynomial",
     "Sum",

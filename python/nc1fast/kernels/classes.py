@@ -52,12 +52,15 @@ class Kernel:
         Whether it is an affine function of <x, z>.
     is_tangent : bool
         Whether it is Theta, not a covariance.
+    of_sequences : bool
+        Whether it takes sequences (`nc1fast.kernels.recurrent`), not rows.
     """
 
     depth: int
     option: ClassVar[str] = ""
     is_linear: ClassVar[bool] = False
     is_tangent: ClassVar[bool] = False
+    of_sequences: ClassVar[bool] = False
     __array_ufunc__ = None  # so that a number of NumPy leaves a product to the kernel
 
     def __init_subclass__(cls) -> None:
@@ -239,6 +242,12 @@ class Kernel:
 
 def _made(name: str, *values: Any) -> Kernel:
     """A kernel made of others, by the name of its class in `nc1fast.kernels.algebra`."""
+    kernels = [value for one in values for value in (one if isinstance(one, tuple) else (one,))]
+    if any(getattr(one, "of_sequences", False) for one in kernels):
+        raise TypeError(
+            "kernels of sequences have no sums, products and multiples: add their Gram matrices, "
+            "or blend results with nc1fast.blend"
+        )
     return KERNELS[name](*values)
 
 

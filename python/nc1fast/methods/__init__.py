@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.inputs.sequences import Sequences
 from nc1fast.methods.exact import by_exact, exact_sums
 from nc1fast.methods.request import Execution, Request
 
@@ -37,9 +38,11 @@ def collapse_by(
     Raises
     ------
     ValueError
-        For an executor, a journal or a device with any method but "exact"; and as `nc1fast.collapse`.
+        For an executor, a journal or a device with any method but "exact", for estimates and shortcuts of sequences; and as `nc1fast.collapse`.
     """
-    if request.method == "exact":
+    if request.method == "exact" or isinstance(data.rows, Sequences):
+        if request.method not in ("exact", "auto"):
+            raise ValueError(f"method={request.method!r} takes rows of features, not sequences")
         return by_exact(request, data, kernels, settings, execution)
     if execution.shared or settings.device != "cpu":
         raise ValueError("executor, journal and device belong to method='exact'")

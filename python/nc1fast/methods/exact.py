@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.core.backend import in_range
+from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.request import WHOLE
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.sums.features import feature_sums
-from nc1fast.sums.given_tiles import called, precomputed, tile_sums
+from nc1fast.sums.given_tiles import called, of_sequences, precomputed, tile_sums
 from nc1fast.sums.memory import check_memory
 from nc1fast.sums.streaming import kernel_sums, survey
-from nc1fast.support.progress import reporting
+from nc1fast.support.progress import reporting, staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +60,8 @@ def exact_sums(
     ValueError
         For a part, a device, an executor or a journal where there is no kernel object, and as `nc1fast.class_sums`.
     """
+    if isinstance(data.rows, Sequences):
+        return _sequence_sums(data, kernels, settings, execution)
     if execution.shared:
         return _shared_sums(data, kernels, settings, execution)
     if isinstance(kernels[0], Kernel):
@@ -83,6 +87,39 @@ def exact_sums(
     with reporting(execution.progress) as report:
         row_sums = settings.row_sums
         return [tile_sums(tile, data.classes, kernel, row_sums=row_sums, progress=report)]
+
+
+def _sequence_sums(
+    data: LabelledData, kernels: Sequence[Any], settings: Settings, execution: Execution
+) -> list[ClassSums]:
+    """Class sums of recurrent kernels, one after the other.
+
+    Raises
+    ------
+    ValueError
+        For a part, a device, an executor, a journal or mixed precision, none of which they have; and as `collapse`.
+    """
+    refused = {
+        "executor and journal": execution.shared,
+        "part": execution.part != WHOLE,
+        "device": settings.device != "cpu",
+        "dtype='mixed'": settings.dtype == "mixed",
+    }
+    for name, given in refused.items():
+        if given:
+            raise ValueError(
+                f"{name} cannot be used with sequences, which this process sums on the CPU in one type"
+            )
+    _check_room(settings, data, 2)
+    sums = []
+    with reporting(execution.progress) as report:
+        for kernel, own in zip(kernels, staged(report, len(kernels)), strict=True):
+            tile = of_sequences(kernel, data.rows, settings)
+            with in_range(kernel):
+                sums.append(
+                    tile_sums(tile, data.classes, kernel, row_sums=settings.row_sums, progress=own)
+                )
+    return sums
 
 
 def _shared_sums(

@@ -35,7 +35,7 @@ def blend(results: Sequence[Collapse], weights: ArrayLike) -> Collapse:
     Returns
     -------
     Collapse
-        Its kernel is that sum. What needs row-class sums is None unless every result has kept them (`keep_rows=True`).
+        Its kernel is that sum, in words where it is none of rows. What needs row-class sums is None unless every result has kept them (`keep_rows=True`).
 
     Raises
     ------
@@ -129,7 +129,7 @@ def _sum(taken: list[tuple[float, ClassSums]]) -> ClassSums:
 
 
 def _kernel(terms: list[tuple[float, Any]]) -> Any:
-    """The weighted sum as a kernel object; in words where explicit features, Gram matrices or callables are among them."""
-    if all(isinstance(kernel, Kernel) for _, kernel in terms):
+    """The weighted sum as a kernel object; in words where sequences, features, Gram matrices or callables are among them."""
+    if all(isinstance(kernel, Kernel) and not kernel.of_sequences for _, kernel in terms):
         return sum(w * kernel for w, kernel in terms)
     return " + ".join(f"{w!r} * {'features' if k is None else k}" for w, k in terms)

@@ -1,4 +1,4 @@
-"""Class sums from tiles of a Gram matrix that is given: stored, or computed by a callable."""
+"""Class sums from tiles of a Gram matrix that is given: stored, computed by a callable, or of sequences."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.core.recurrent import block
 from nc1fast.inputs.arrays import host_array
 from nc1fast.sums.class_sums import ClassSums, SumsError
 from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
     from nc1fast.inputs.file_rows import FileRows
     from nc1fast.inputs.labelled import Classes
+    from nc1fast.inputs.sequences import Sequences
+    from nc1fast.kernels.recurrent import RecurrentKernel
+    from nc1fast.sums.settings import Settings
 
     Array = NDArray[np.float64]
-    Tile = Callable[[NDArray[np.int64], NDArray[np.int64]], Array]
+    Integers = NDArray[np.int64]
+    # Kernel values of rows with columns, and bounds on their errors; None where they are taken as exact.
+    Tile = Callable[[Integers, Integers], tuple[Array, Array | None]]
 
 _TILE = 512
 _SYMMETRY = {2: 1e-2, 4: 1e-5, 8: 1e-10}  # relative to the largest entry, by bytes of the dtype
@@ -40,7 +46,7 @@ def precomputed(K: Any) -> Tile:
     """
     tolerance = _SYMMETRY.get(K.dtype.itemsize, 1e-10) if K.dtype.kind == "f" else 0.0
 
-    def tile(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
+    def tile(rows: Integers, columns: Integers) -> tuple[Array, None]:
         upper = np.asarray(K[np.ix_(rows, columns)], dtype=np.float64)
         lower = np.asarray(K[np.ix_(columns, rows)], dtype=np.float64).T
         if not (np.isfinite(upper).all() and np.isfinite(lower).all()):
@@ -49,7 +55,7 @@ def precomputed(K: Any) -> Tile:
             )
         if np.abs(upper - lower).max() > tolerance * np.abs(upper).max():
             raise ValueError("X must be a symmetric Gram matrix")
-        return upper
+        return upper, None
 
     return tile
 
@@ -63,7 +69,7 @@ def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:
         From the tiles: if f returns another shape than (len(X_I), len(X_J)), or NaN or Inf.
     """
 
-    def tile(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Array:
+    def tile(rows: Integers, columns: Integers) -> tuple[Array, None]:
         values = host_array(f(X[rows], X[columns]), "kernel")
         if values.dtype.kind not in "fiu":
             raise TypeError(f"kernel must return real numbers, got dtype {values.dtype}")
@@ -74,7 +80,32 @@ def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:
             )
         if not np.isfinite(values).all():
             raise ValueError("kernel must return finite numbers, but it returned NaN or Inf")
-        return values
+        return values, None
+
+    return tile
+
+
+def of_sequences(kernel: RecurrentKernel, X: Sequences, settings: Settings) -> Tile:
+    """Tiles of a recurrent kernel, with bounds on the errors of their entries.
+
+    Raises
+    ------
+    ValueError
+        From the tiles: for values on the diagonal that are out of range.
+    """
+    recurrence, single = kernel.recurrence, settings.dtype == "float32"
+
+    def tile(rows: Integers, columns: Integers) -> tuple[Array, Array]:
+        others = None if np.array_equal(rows, columns) else X.at(columns)
+        values, errors = block(
+            recurrence,
+            X.at(rows),
+            others,
+            single=single,
+            errors=True,
+            n_threads=settings.n_threads,
+        )
+        return values.astype(np.float64, copy=False), errors
 
     return tile
 
@@ -91,21 +122,22 @@ def tile_sums(
 
     Notes
     -----
-    Cost: N^2/2 kernel values, O(N C) memory. Accuracy: the bounds take the tiles as exact; within-class sums use
-    D2 = k_ii + k_jj - 2 k_ij as it stands.
+    Cost: N^2/2 kernel values, O(N C) memory. Accuracy: the bounds take the tiles as exact where these have no bounds of their
+    own; within-class sums use D2 = k_ii + k_jj - 2 k_ij as it stands.
     """
     n, n_classes = len(classes.of_row), len(classes)
     order, sizes, starts = classes.order, classes.sizes, classes.starts[:-1]
     sorted_classes = classes.of_row[order]
     blocks = [slice(s, min(n, s + _TILE)) for s in range(0, n, _TILE)]
-    diagonal = np.concatenate([np.diag(tile(order[b], order[b])) for b in blocks])
+    diagonal, d_diagonal = _diagonals(tile, [order[b] for b in blocks])
     R, magnitude = np.zeros((n_classes, n)), np.zeros((n_classes, n))
+    off = np.zeros((n_classes, n_classes))  # sums of the bounds on the errors of entries
     distance = np.zeros(n)  # sum over the own class of D2
     total = len(blocks) * (len(blocks) + 1) // 2
     done = 0
     for i, rows in enumerate(blocks):
         for columns in blocks[i:]:
-            K = tile(order[rows], order[columns])
+            K, E = tile(order[rows], order[columns])
             sides = (
                 [(rows, columns, K)]
                 if rows == columns
@@ -114,11 +146,15 @@ def tile_sums(
             own = sorted_classes[rows, None] == sorted_classes[None, columns]
             D2 = np.where(own, diagonal[rows, None] + diagonal[None, columns] - 2 * K, 0.0)
             for to, over, values in sides:
-                by_class = sorted_classes[over]
-                cuts = np.flatnonzero(np.diff(by_class, prepend=-1))
-                present = by_class[cuts]
+                present, cuts = _runs(sorted_classes[over])
                 R[present, to] += np.add.reduceat(values, cuts, axis=1).T
                 magnitude[present, to] += np.add.reduceat(np.abs(values), cuts, axis=1).T
+            if E is not None:
+                off += _over_classes(E, sorted_classes[rows], sorted_classes[columns], len(sizes))
+                if rows != columns:
+                    off += _over_classes(
+                        E.T, sorted_classes[columns], sorted_classes[rows], len(sizes)
+                    )
             distance[rows] += D2.sum(axis=1)
             if rows != columns:
                 distance[columns] += D2.sum(axis=0)
@@ -128,19 +164,22 @@ def tile_sums(
     counts = sizes.astype(np.float64)
     traces = np.add.reduceat(diagonal, starts)
     within = np.add.reduceat(distance, starts) / (2 * counts)
-    block = np.add.reduceat(R, starts, axis=1)
-    block = (block + block.T) / 2
-    np.fill_diagonal(block, counts * (traces - within))
+    pairs = np.add.reduceat(R, starts, axis=1)
+    pairs = (pairs + pairs.T) / 2
+    np.fill_diagonal(pairs, counts * (traces - within))
     size = np.add.reduceat(magnitude, starts, axis=1)
     u = UNIT_ROUNDOFF * (_TILE + len(blocks) + summation_error(n) + 8)
     d_traces = u * np.add.reduceat(np.abs(diagonal), starts)
     d_within = u * (
         2 * np.add.reduceat(np.abs(diagonal), starts) + np.diag(size) / counts + np.abs(within)
     )
-    d_block = u * (size + size.T) / 2
+    entries = np.add.reduceat(d_diagonal, starts)
+    d_traces += entries
+    d_within += entries + np.diag(off) / counts
+    d_block = u * (size + size.T) / 2 + (off + off.T) / 2
     np.fill_diagonal(d_block, counts * (d_traces + d_within))
     return ClassSums(
-        block,
+        pairs,
         traces,
         within,
         sizes,
@@ -150,3 +189,31 @@ def tile_sums(
         R if row_sums else None,
         order,
     )
+
+
+def _diagonals(tile: Tile, blocks: list[Integers]) -> tuple[Array, Array]:
+    """The diagonal of the Gram matrix, and bounds on its errors."""
+    values, errors = [], []
+    for rows in blocks:
+        K, E = tile(rows, rows)
+        values.append(np.diag(K))
+        errors.append(np.zeros(len(K)) if E is None else np.diag(E))
+    return np.concatenate(values), np.concatenate(errors)
+
+
+def _runs(classes: NDArray[np.int32]) -> tuple[NDArray[np.int32], Integers]:
+    """The classes of sorted rows, and where each begins."""
+    cuts = np.flatnonzero(np.diff(classes, prepend=-1))
+    return classes[cuts], cuts
+
+
+def _over_classes(
+    values: Array, of_rows: NDArray[np.int32], of_columns: NDArray[np.int32], n_classes: int
+) -> Array:
+    """Sums of values over the classes of their sorted rows and columns, shape (n_classes, n_classes)."""
+    (first, down), (second, across) = _runs(of_rows), _runs(of_columns)
+    out = np.zeros((n_classes, n_classes))
+    out[np.ix_(first, second)] = np.add.reduceat(
+        np.add.reduceat(values, across, axis=1), down, axis=0
+    )
+    return out

@@ -1,0 +1,358 @@
+"""Kernels of recurrent networks: the recursion against the reference, known kernels and finite networks; passes over sequences."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tests.tied_networks import TiedNetwork
+
+import nc1fast as nc
+from nc1fast import reference
+from nc1fast.kernels import from_json, to_json
+from nc1fast.reference.recurrent import recurrent_gram
+
+VARIANCES = (1.7, 0.8, 0.3, 1.3)
+BOTH = [nc.RecurrentNNGP(*VARIANCES), nc.RecurrentNTK(*VARIANCES)]
+KERNELS = [*BOTH, nc.RecurrentNTK(), nc.RecurrentNNGP(2.0), nc.RecurrentNTK(2.0, 0.5, 0.0, 2.0)]
+
+
+def _sequences(n, n_features=3, longest=7, seed=0):
+    """Arrays of 1 to `longest` steps, and labels that the last step tells apart a little."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    X = [rng.standard_normal((rng.integers(1, longest + 1), n_features)) for _ in range(n)]
+    for x, label in zip(X, y, strict=True):
+        x[-1] += 0.5 * label
+    return X, y
+
+
+def _close(found, expected, tolerance):
+    """Whether entries agree relative to the roots of the diagonals."""
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    assert np.abs(found - expected).max() <= tolerance * scale.max()
+    assert (np.abs(found - expected) / scale).max() <= tolerance
+
+
+# The recursion
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
+def test_the_recursion_as_it_is_written(kernel) -> None:
+    X, _ = _sequences(70)
+    K = kernel(X)
+    _close(K, recurrent_gram(kernel, X), 1e-12)
+    assert np.array_equal(K, K.T)
+    assert np.array_equal(kernel.diag(X), np.diag(K))
+    assert np.linalg.eigvalsh(K)[0] > -1e-12 * np.trace(K)
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 200, 2100])  # beyond a block of the product
+def test_any_number_of_features(n_features) -> None:
+    X, _ = _sequences(5, n_features, 3)
+    _close(BOTH[1](X), recurrent_gram(BOTH[1], X), 1e-12)
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_every_instruction_set(isa, dtype, monkeypatch) -> None:
+    from nc1fast import _core
+
+    if isa not in _core.isas():
+        pytest.skip(f"this machine does not run {isa}")
+    X, _ = _sequences(61)
+    monkeypatch.setenv("NC1FAST_ISA", isa)
+    for kernel in BOTH:
+        tolerance = 1e-12 if dtype == "float64" else 1e-5
+        _close(kernel(X, dtype=dtype), recurrent_gram(kernel, X), tolerance)
+
+
+def test_one_step_is_the_kernel_of_one_hidden_layer() -> None:
+    X = np.random.default_rng(1).standard_normal((60, 4))
+    weight, bias = (VARIANCES[1], VARIANCES[3]), (VARIANCES[2], 0.0)
+    for kernel, plain in zip(BOTH, (nc.NNGP, nc.NTK), strict=True):
+        expected = plain("relu", depth=2, weight_variance=weight, bias_variance=bias)(X)
+        _close(kernel(X[:, None]), expected, 1e-12)
+
+
+def test_the_last_step_alone_counts_without_recurrent_weights() -> None:
+    X, _ = _sequences(20)
+    kernel = nc.RecurrentNTK(0.0, 1.3, 0.2)
+    last = np.array([x[-1] for x in X])
+    plain = nc.NTK("relu", weight_variance=(1.3, 1.0), bias_variance=(0.2, 0.0))(last)
+    _close(kernel(X), plain, 1e-12)
+
+
+@pytest.mark.parametrize(("lengths", "seed"), [((4, 4), 0), ((3, 5), 1), ((1, 4), 2)])
+def test_finite_networks_with_tied_weights(lengths, seed) -> None:
+    """Means over 200 draws of width 300: within three standard errors, and a standard error of a few per cent."""
+    rng = np.random.default_rng(seed)
+    x, z = (rng.standard_normal((length, 3)) for length in lengths)
+    draws = np.array([TiedNetwork(BOTH[1], 300, 3, rng).kernels(x, z) for _ in range(200)])
+    mean, error = draws.mean(axis=0), draws.std(axis=0) / np.sqrt(len(draws))
+    expected = [kernel([x], [z])[0, 0] for kernel in BOTH]
+    assert (np.abs(mean - expected) <= 3 * error).all()
+    assert (error < 0.05 * mean).all()
+
+
+def test_equal_and_opposite_sequences() -> None:
+    X, _ = _sequences(9)
+    for kernel in (nc.RecurrentNTK(2.0), *BOTH):
+        K = kernel(X, [x.copy() for x in X])
+        assert np.array_equal(np.diag(K), kernel.diag(X))
+        opposite = [-x for x in X]
+        off = np.abs(kernel(X, opposite) - recurrent_gram(kernel, X, opposite))
+        assert off.max() < 1e-7 * np.diag(K).max()
+    one = [x[-1:] for x in X]  # without a bias nothing is left of opposite ones
+    assert not nc.RecurrentNNGP()(one, [-x for x in one]).diagonal().any()
+
+
+def test_nearly_equal_sequences_keep_their_angle() -> None:
+    """1 - Theta_ij/Theta_ii is proportional to the angle of the sequences, down to 1e-7 and below."""
+    x = np.random.default_rng(3).standard_normal((1, 6, 4))
+    direction = np.random.default_rng(4).standard_normal(x.shape)
+    kernel = nc.RecurrentNTK(1.5, 1.0, 0.1)
+    off = []
+    for step in (1e-3, 1e-5):
+        z = x + step * direction
+        K = kernel(np.concatenate([x, z]))
+        off.append((1 - K[0, 1] / np.sqrt(K[0, 0] * K[1, 1])) / step)
+    assert off[0] == pytest.approx(off[1], rel=0.02)
+
+
+def test_the_order_and_the_company_of_sequences_change_no_bit() -> None:
+    X, _ = _sequences(101, longest=9)
+    order = np.random.default_rng(2).permutation(len(X))
+    for kernel in BOTH:
+        for dtype in ("float64", "float32"):
+            K = kernel(X, dtype=dtype, n_threads=1)
+            assert np.array_equal(
+                kernel([X[i] for i in order], dtype=dtype), K[np.ix_(order, order)]
+            )
+            assert np.array_equal(kernel(X[:7], X[40:], dtype=dtype, n_threads=3), K[:7, 40:])
+
+
+def test_single_precision_is_near_double() -> None:
+    X, y = _sequences(90)
+    for kernel in BOTH:
+        _close(kernel(X, dtype="float32").astype(float), kernel(X), 1e-5)
+        double, single = (nc.collapse(X, y, kernel, dtype=d) for d in ("float64", "float32"))
+        assert double.nc1 != single.nc1
+        assert abs(double.nc1 - single.nc1) <= double.error_bound + single.error_bound
+        assert single.nc1 == pytest.approx(double.nc1, rel=1e-4)
+
+
+# Passes
+
+
+def test_nc1_is_that_of_the_stored_matrix() -> None:
+    X, y = _sequences(400, longest=12)
+    results = nc.collapse(X, y, BOTH, statistics="all", keep_rows=True, convention="sample")
+    for kernel, result in zip(BOTH, results, strict=True):
+        K = kernel(X)
+        stored = nc.collapse(K, y, "precomputed", convention="sample")
+        assert result.nc1 == pytest.approx(stored.nc1, rel=1e-10)
+        expected = reference.collapse(K, y, "sample")
+        for name in ("nc1", "trace_within", "trace_between", "nc1_pinv", "nc2_etf", "cdnv"):
+            assert getattr(result, name) == pytest.approx(expected[name], rel=1e-8), name
+        assert np.array_equal(result.nearest_center, expected["nearest_center"])
+        assert 0 < result.error_bound < 1e-8 * result.nc1
+        rows = np.array([K[:, y == c].sum(axis=1) for c in range(3)]).T
+        assert np.allclose(result.sums.row_sums, rows, rtol=1e-12)
+        assert result.kernel == kernel
+
+
+def test_a_pass_over_several_tiles() -> None:
+    X, y = _sequences(700, 2, 3)
+    seen = []
+    results = nc.collapse(X, y, BOTH, convention="sample", progress=lambda *at: seen.append(at))
+    again = nc.collapse(X, y, BOTH, convention="sample", n_threads=1, method="auto")
+    for kernel, result, one in zip(BOTH, results, again, strict=True):
+        assert result.nc1 == one.nc1
+        assert np.array_equal(result.sums.block_sums, one.sums.block_sums)
+        stored = nc.collapse(kernel(X), y, "precomputed", convention="sample")
+        assert result.nc1 == pytest.approx(stored.nc1, rel=1e-10)
+    assert seen[-1][0] == seen[-1][1] > 1
+
+
+def test_permuted_sequences_have_the_same_collapse() -> None:
+    X, y = _sequences(120)
+    order = np.random.default_rng(5).permutation(len(X))
+    for kernel in BOTH:
+        one = nc.collapse(X, y, kernel)
+        other = nc.collapse([X[i] for i in order], y[order], kernel)
+        assert abs(one.nc1 - other.nc1) <= one.error_bound + other.error_bound
+        assert np.array_equal(one.nearest_center[order], other.nearest_center)
+
+
+def test_results_are_blended() -> None:
+    X, y = _sequences(60)
+    mixed = nc.blend(nc.collapse(X, y, BOTH, convention="sample"), [0.25, 0.5])
+    K = 0.25 * BOTH[0](X) + 0.5 * BOTH[1](X)
+    stored = nc.collapse(K, y, "precomputed", convention="sample")
+    assert mixed.nc1 == pytest.approx(stored.nc1, rel=1e-10)
+    assert mixed.kernel == f"0.25 * {BOTH[0]!r} + 0.5 * {BOTH[1]!r}"
+
+
+def test_sums_of_a_call_and_products() -> None:
+    X, y = _sequences(75)
+    kernel = BOTH[1]
+    sums = nc.class_sums(X, y, kernel, statistics="sums")
+    assert sums.row_sums is None
+    K = kernel(X)
+    assert sums.traces == pytest.approx([np.diag(K)[y == c].sum() for c in range(3)], rel=1e-12)
+    V = np.random.default_rng(0).standard_normal((75, 2))
+    product = kernel.matvec(X, V)
+    assert product == pytest.approx(K @ V, rel=1e-10)
+    assert np.array_equal(kernel.matvec(X, V, memory_limit=8 * 75 * 4, n_threads=1), product)
+    assert kernel.matvec(X, V[:, 0], X[:5]) == pytest.approx(K[:5] @ V[:, 0], rel=1e-10)
+
+
+# Sequences, and kernels as descriptions
+
+
+def test_arrays_lists_and_lengths_are_the_same_sequences() -> None:
+    rng = np.random.default_rng(6)
+    A, lengths = rng.standard_normal((30, 5, 2)), rng.integers(1, 6, 30)
+    listed = [a[:length] for a, length in zip(A, lengths, strict=True)]
+    A[np.arange(5) >= lengths[:, None]] = np.nan  # padding is not looked at
+    kernel = BOTH[1]
+    K = kernel(listed)
+    assert np.array_equal(kernel(A, lengths=lengths), K)
+    assert np.array_equal(kernel(nc.Sequences(A, lengths)), K)
+    assert np.array_equal(kernel(nc.Sequences(A, lengths), listed[:4]), K[:, :4])
+    y = np.arange(30) % 2
+    by_list = nc.collapse(listed, y, kernel)
+    assert nc.collapse(nc.Sequences(A, lengths), y, kernel).nc1 == by_list.nc1
+    whole = np.ones((4, 3, 2), dtype=np.int8) * np.arange(4)[:, None, None]
+    assert np.array_equal(kernel(whole), kernel(list(whole.astype(float))))
+    assert repr(nc.Sequences(A, lengths)).startswith("Sequences(30 of 1 to 5 steps of 2 features")
+
+
+def test_steps_without_numbers_are_steps() -> None:
+    """Zero steps at the beginning do nothing without a bias, and do something with one."""
+    X, _ = _sequences(6)
+    padded = [np.vstack([np.zeros((2, 3)), x]) for x in X]
+    without, with_bias = nc.RecurrentNTK(1.5), nc.RecurrentNTK(1.5, 1.0, 0.2)
+    _close(without(padded), without(X), 1e-12)
+    assert (with_bias.diag(padded) > with_bias.diag(X) + 1e-3).all()
+    _close(with_bias(padded), recurrent_gram(with_bias, padded), 1e-12)
+    nothing = without([np.zeros((3, 2)), np.ones((2, 2))])
+    assert nothing[0, 0] == nothing[0, 1] == 0 < nothing[1, 1]
+
+
+@pytest.mark.parametrize("kernel", BOTH, ids=repr)
+def test_a_kernel_is_a_description(kernel) -> None:
+    assert from_json(json.loads(json.dumps(to_json(kernel)))) == kernel
+    assert eval(repr(kernel), vars(nc)) == kernel
+    assert hash(kernel) == hash(type(kernel)(*VARIANCES))
+    X, y = _sequences(30)
+    table = nc.to_table(nc.collapse(X, y, kernel))
+    assert table["kernel"] == [type(kernel).__name__]
+    assert table["weight_variance"] == [VARIANCES[0]]
+
+
+def test_sums_are_kept_in_files(tmp_path) -> None:
+    X, y = _sequences(30)
+    sums = nc.class_sums(X, y, BOTH[0])
+    sums.save(tmp_path / "sums.npz")
+    found = nc.ClassSums.load(tmp_path / "sums.npz")
+    assert found.kernel == BOTH[0]
+    assert np.array_equal(found.block_sums, sums.block_sums)
+
+
+# Mistakes
+
+GOOD = np.ones((4, 3, 2))
+NAN = np.where(np.arange(24).reshape(4, 3, 2) == 14, np.nan, 1.0)
+BAD_DATA = {
+    "two dimensions": (np.ones((4, 3)), None, ValueError, "n_sequences, n_steps, n_features"),
+    "no sequences": ([], None, ValueError, "at least one sequence"),
+    "no steps": ([np.ones((2, 2)), np.ones((0, 2))], None, ValueError, r"X\[1\] must have shape"),
+    "other features": ([np.ones((2, 2)), np.ones((2, 3))], None, ValueError, r"X\[1\] has 3"),
+    "NaN": (NAN, None, ValueError, r"X\[2\]\[1, 0\] is nan"),
+    "NaN in a list": (list(NAN), None, ValueError, r"X\[2\]\[1, 0\] is nan"),
+    "text": ("X.npy", None, TypeError, "load it first"),
+    "complex": (GOOD + 1j, None, TypeError, "real numbers"),
+    "a number": (3, None, ValueError, "n_steps"),
+    "lengths of a list": (list(GOOD), [1, 1, 1, 1], ValueError, "not to a list"),
+    "lengths of Sequences": (nc.Sequences(GOOD), [1] * 4, ValueError, "has its own"),
+    "too few lengths": (GOOD, [1, 2], ValueError, r"shape \(4,\)"),
+    "length 0": (GOOD, [1, 0, 1, 1], ValueError, r"lengths\[1\] is 0"),
+    "length 4": (GOOD, [1, 2, 3, 4], ValueError, "from 1 to 3"),
+    "half lengths": (GOOD, [1.5, 2, 3, 3], TypeError, "integers"),
+    "too large": (GOOD * 1e60, None, ValueError, r"out of range for RecurrentNTK.*1e\+-100"),
+    "too small": (GOOD * 1e-60, None, ValueError, r"1e\+-100"),
+    "subnormal": (GOOD * 5e-324, None, ValueError, "out of range"),
+    "enormous": (GOOD * 1e300, None, ValueError, "too large or too small"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_data_that_are_no_sequences(name) -> None:
+    X, lengths, error, message = BAD_DATA[name]
+    with pytest.raises(error, match=message):
+        nc.RecurrentNTK()(X, lengths=lengths)
+    if lengths is None:
+        with pytest.raises(error, match=message):
+            nc.collapse(X, [0, 1, 0, 1], nc.RecurrentNTK())
+    elif not isinstance(X, nc.Sequences):
+        with pytest.raises(error, match=message):
+            nc.Sequences(X, lengths)
+
+
+REFUSED = {
+    "device": (ValueError, "device"),
+    "executor": (ValueError, "executor"),
+    "journal": (ValueError, "journal"),
+    "dtype": (ValueError, "mixed"),
+    "method": (ValueError, "not sequences"),
+    "memory_limit": (ValueError, "memory_limit"),
+}
+VALUES = {
+    "device": "cuda",
+    "executor": object(),
+    "journal": "j",
+    "dtype": "mixed",
+    "method": "pairs",
+    "memory_limit": 10,
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_sequences_do_not_have(name, monkeypatch) -> None:
+    monkeypatch.setattr(nc.cuda, "indices", lambda device: () if device == "cpu" else (0,))
+    error, message = REFUSED[name]
+    with pytest.raises(error, match=message):
+        nc.collapse(GOOD, [0, 1, 0, 1], nc.RecurrentNTK(), **{name: VALUES[name]})
+
+
+def test_what_recurrent_kernels_are_not() -> None:
+    kernel, y = nc.RecurrentNTK(), [0, 1, 0, 1]
+    for made in (
+        lambda: kernel + nc.NTK("relu"),
+        lambda: nc.NTK("relu") * kernel,
+        lambda: 2.0 * kernel,
+        lambda: kernel**2,
+    ):
+        with pytest.raises(TypeError, match="no sums, products and multiples"):
+            made()
+    with pytest.raises(ValueError, match="cannot share a call"):
+        nc.collapse(GOOD, y, [kernel, nc.NTK("relu")])
+    with pytest.raises(ValueError, match="part"):
+        nc.class_sums(GOOD, y, kernel, part=(0, 2))
+    with pytest.raises(ValueError, match="takes sequences"):
+        nc.operator(kernel, np.ones((4, 2)))
+    with pytest.raises(ValueError, match="weight_variance"):
+        nc.RecurrentNTK(-1.0)
+    with pytest.raises(ValueError, match="CPU alone"):
+        kernel(GOOD, device="cuda")
+    with pytest.raises(ValueError, match="Z must have 2 features"):
+        kernel(GOOD, np.ones((1, 1, 3)))
+    with pytest.raises(TypeError, match="Sequences"):
+        nc.collapse(nc.Sequences(GOOD), y, nc.NTK("relu"))
+    with pytest.raises(ValueError, match="at least two classes"):
+        nc.collapse(GOOD, [0] * 4, kernel)
+    with pytest.raises(ValueError, match="y"):
+        nc.collapse(GOOD, [0, 1], kernel)
