@@ -9,8 +9,8 @@ from nc1fast.studies.library.sparse_bias.parts import (
     Collapses,
     Descents,
     SparseOnD1,
-    Spectra,
     SparseWidths,
+    Spectra,
 )
 
 __all__ = ["STUDY", "claims", "draw"]
