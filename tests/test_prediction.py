@@ -250,6 +250,21 @@ def test_the_scores_of_select_are_those_of_single_fits():
     assert found.scores[0, 0] == pytest.approx(-error, rel=1e-10)
 
 
+def test_select_reads_a_file_once(tmp_path, monkeypatch):
+    reads = []
+    monkeypatch.setattr(
+        prediction.selection, "rows_at", lambda X, rows: reads.append(rows) or X[rows]
+    )
+    path = tmp_path / "X.npy"
+    np.save(path, X[:100])
+    kernels = nc.NTK("erf", depth=4).layers()
+    found = prediction.select(kernels, path, Y[:100])
+    assert len(reads) == 1
+    for index, kernel in enumerate(kernels):
+        alone = prediction.select([kernel], X[:100], Y[:100])
+        assert found.scores[index].tobytes() == alone.scores.tobytes()
+
+
 def test_effective_dimension():
     expected = np.trace(Stored.K @ Stored.inverse)
     exact = prediction.effective_dimension(KERNEL, X, ridge=RIDGE)
