@@ -10,10 +10,6 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import prediction
-from nc1fast.core.products import KernelMap, ProductSettings
-from nc1fast.prediction.conjugate import RidgeSystem
-from nc1fast.prediction.determinant import log_determinant
-from nc1fast.prediction.probing import Probing
 
 RNG = np.random.default_rng(0)
 N, M, OUTPUTS, RIDGE = 1000, 40, 3, 0.05
@@ -84,82 +80,6 @@ def test_posterior(solver, accuracy):
     )
     assert without.log_marginal_likelihood is None
     assert without.log_marginal_likelihood_interval is None
-
-
-# Kernel, noise and rank; the columns of a preconditioner may be many, few or none.
-DETERMINANTS = [
-    (nc.NTK("relu", depth=3, weight_variance=2.0), 1e-4, None),
-    (nc.NNGP("erf", weight_variance=4.0), 1e-2, None),
-    (nc.NNGP("tanh", bias_variance=0.2) + 0.1 * nc.NNGP("relu"), 0.1, 20),
-    (nc.NTK("gelu"), 0.5, 0),
-]
-
-
-def test_intervals_of_the_determinant_cover_it():
-    rows, inside = X[:500], 0
-    for kernel, noise, rank in DETERMINANTS:
-        _, expected = np.linalg.slogdet(kernel(rows) + noise * np.eye(500))
-        made = KernelMap.of(kernel, rows, None, ProductSettings("float64", 1))
-        for seed in range(25):
-            system = RidgeSystem.of(made, noise, rank, seed)
-            found = log_determinant(system, Probing(16, 0.95), seed, 1000)
-            inside += abs(found.value - expected) <= found.half_width
-            assert 0 < found.half_width < 40
-    assert inside >= 95  # of 100, as is likely at 95 %; fewer than 89 are not (4e-3)
-
-
-def test_the_determinant_is_that_of_the_likelihood():
-    kernel, noise, _ = DETERMINANTS[1]
-    rows, targets = X[:300], Y[:300]
-    exact, found = (
-        prediction.gp_posterior(
-            kernel, rows, targets, noise=noise, variance=False, solver=solver, seed=3
-        )
-        for solver in ("cholesky", "cg")
-    )
-    system = RidgeSystem.of(KernelMap.of(kernel, rows, None, ProductSettings()), noise, None, 3)
-    determinant = log_determinant(system, Probing(16, 0.95), 3, 1000)
-    error = determinant.value - np.linalg.slogdet(kernel(rows) + noise * np.eye(300))[1]
-    off = found.log_marginal_likelihood - exact.log_marginal_likelihood
-    assert off == pytest.approx(-0.5 * OUTPUTS * error, rel=1e-4)
-    low, high = found.log_marginal_likelihood_interval
-    assert high - low == pytest.approx(OUTPUTS * determinant.half_width, rel=1e-3)
-
-
-def test_a_whole_preconditioner_gives_the_likelihood_itself():
-    rows, targets = X[:300], Y[:300]
-    for kernel in (nc.Linear(), nc.Linear(bias_variance=0.5)):
-        exact, found = (
-            prediction.gp_posterior(
-                kernel, rows, targets, noise=0.01, variance=False, solver=solver, tolerance=1e-10
-            )
-            for solver in ("cholesky", "cg")
-        )
-        assert found.log_marginal_likelihood == pytest.approx(
-            exact.log_marginal_likelihood, rel=1e-10
-        )
-        low, high = found.log_marginal_likelihood_interval
-        assert low <= exact.log_marginal_likelihood <= high
-        assert high - low < 1e-6 * abs(high)
-
-
-def test_the_likelihood_owns_up_to_an_early_end():
-    """Few steps: the two rules of the quadrature are far apart, and so are the ends of the interval."""
-    rows, targets = X[:400], Y[:400, :1]
-    kernel = nc.NNGP("erf", weight_variance=4.0)
-    settings = {"noise": 1e-4, "variance": False}
-    expected = prediction.gp_posterior(kernel, rows, targets, Z, **settings).log_marginal_likelihood
-    widths = []
-    for most in (1, 3, 10, 100):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", nc.AccuracyWarning)
-            found = prediction.gp_posterior(
-                kernel, rows, targets, Z, solver="cg", rank=0, max_iterations=most, **settings
-            )
-        low, high = found.log_marginal_likelihood_interval
-        assert low <= expected <= high
-        widths.append(high - low)
-    assert widths[0] > 10 * widths[-1]
 
 
 @pytest.mark.parametrize(("solver", "accuracy"), {"cholesky": 1e-10, "cg": 1e-9}.items())

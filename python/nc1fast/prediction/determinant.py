@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from nc1fast.core.linear import UNIT_ROUNDOFF
 from nc1fast.prediction.preconditioner import Preconditioner
 
 if TYPE_CHECKING:
@@ -74,11 +75,14 @@ def log_determinant(
     (2010), section 6.2, for the two rules.
     """
     n, F = system.made.shape[1], system.preconditioner.F
-    left = float(np.sum(system.made.diagonal)) - float(np.square(F).sum())
+    kept = float(np.square(F).sum())
+    left = float(np.sum(system.made.diagonal)) - kept
     shift = system.ridge + max(left, 0.0) / n
     inner = Preconditioner(F, shift, system.made.settings.n_threads)
     lanczos = _Lanczos(system, inner, probing.signs(n, (seed, 1)))
+    rounding = inner.rank * UNIT_ROUNDOFF * kept / shift  # of the eigenvalues of F^T F
     known, least = inner.log_determinant(n), _LEAST * system.ridge / shift
+    rounding += _ROUNDING * (abs(known) + n)
     while True:
         lanczos.advance(min(max(_EVERY, lanczos.steps // 4), most - lanczos.steps))
         if report is not None:
@@ -89,7 +93,6 @@ def log_determinant(
         below, above = n * rules
         middle = (below + above) / 2
         between = float((above - below).mean()) / 2
-        rounding = _ROUNDING * (abs(known) + n)
         done = between <= _SMALL * probing.standard_error(middle) + rounding
         if done or lanczos.steps >= most or not lanczos.active.any():
             half_width = probing.half_width(middle) + between + rounding
@@ -116,7 +119,7 @@ class _Lanczos:
 
     @property
     def steps(self) -> int:
-        """Steps that were taken."""
+        """How many steps were taken."""
         return len(self.alphas)
 
     def advance(self, steps: int) -> None:
