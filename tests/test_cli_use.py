@@ -48,8 +48,13 @@ def test_predict_learns_one_part_and_predicts_the_other(call, file, tmp_path):
 )
 def test_ways_to_predict(call, file, options, expected):
     code, printed, _ = call("predict", file[0], *options, "--json")
+    row = json.loads(printed)
     assert code == 0
-    assert expected.items() <= json.loads(printed).items()
+    assert expected.items() <= row.items()
+    if row["method"] == "posterior":
+        low, high = row["log_marginal_likelihood_interval"]
+        assert low <= row["log_marginal_likelihood"] <= high
+        assert (low < high) == (row["solver"] == "cg")
 
 
 def test_spectrum(call, file):

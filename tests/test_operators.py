@@ -64,6 +64,27 @@ def test_malformed_spectra(options, kind, message):
         nc.spectrum(RNG.normal(size=(10, 3)), nc.NNGP("relu"), **options)
 
 
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: nc.operator(nc.NNGP("relu"), np.ones(5)), ValueError, "X must have shape"),
+        (lambda: nc.operator(nc.NNGP("sign"), np.zeros((5, 2))), ValueError, "zero rows"),
+        (lambda: nc.operator(nc.Linear(), np.ones((5, 2)), dtype="f8"), ValueError, "dtype must"),
+        (lambda: nc.operator(nc.Linear(), np.ones((5, 2)), n_threads=0), ValueError, "n_threads"),
+        (lambda: nc.operator(nc.Linear(), np.full((5, 2), np.inf)), ValueError, "must be finite"),
+        (lambda: nc.operator(nc.Linear(), np.ones((5, 2))) @ np.ones(4), ValueError, "dimension"),
+        (
+            lambda: nc.operator(nc.Linear(), np.ones((5, 2))) @ np.full(5, np.nan),
+            ValueError,
+            "V must be finite",
+        ),
+    ],
+)
+def test_malformed_operators(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
 def test_the_smallest_of_too_many_rows_are_refused():
     with pytest.raises(ValueError, match="at most 20000 rows"):
         nc.spectrum(np.ones((20_001, 1)), nc.NNGP("relu"), 2, "smallest")

@@ -16,6 +16,7 @@ pytest.importorskip("sklearn")
 from sklearn.base import clone
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from nc1fast.sklearn import derivatives
 
@@ -47,6 +48,8 @@ def test_the_posterior_is_that_of_the_dense_formulas(kernel):
     assert model.log_marginal_likelihood_value_ == pytest.approx(likelihood, rel=1e-10)
 
 
+SUM_OF_EQUALS = nc.NNGP("erf") + nc.NNGP("erf")
+
 # Gradients: all from known formulas, all from differences, and both.
 CASES = {
     "relu, one variance": GPKernel(nc.NTK("relu", 5)),
@@ -72,6 +75,18 @@ CASES = {
     "deep": GPKernel(nc.NTK("gelu", 16, 2.0, 0.2)),
     "sum": 2.0 * GPKernel(nc.NNGP("relu", 3)) + RBF() * GPKernel(KERNEL) + WhiteKernel(),
     "power": GPKernel(nc.NNGP("erf")) ** 2,
+    "a multiple": GPKernel(2.5 * nc.NTK("relu", 3)),
+    "a sum": GPKernel(0.5 * nc.NTK("relu") + nc.NNGP("erf", 3, (1.0, 2.0, 0.5), 0.1)),
+    "a sum of equals": GPKernel(SUM_OF_EQUALS),
+    "a product": GPKernel(nc.NTK("relu", 2, (1.5, 0.5)) * nc.NNGP("erf") * nc.Linear(1.0, 0.3)),
+    "a power": GPKernel(nc.NNGP("relu", 2, 1.5, 0.2) ** 3),
+    "nested": GPKernel(
+        0.3 * (nc.NTK("relu") + 2.0 * nc.NNGP("erf")) ** 2 * nc.Linear() + nc.NNGP("gelu", 3)
+    ),
+    "nested, normalized": GPKernel(
+        0.3 * nc.NTK("relu", 2, 1.0, 0.5) + nc.NNGP("erf") * nc.Linear(1.0, 0.2), normalize=True
+    ),
+    "fixed factor": GPKernel(2.0 * nc.NNGP("erf") + nc.Linear(), factor_bounds="fixed"),
 }
 
 
@@ -115,10 +130,9 @@ def test_known_derivatives_take_no_gram_matrix(monkeypatch):
 
     for case in ("relu, one variance", "relu, variances", "relu, last bias", "relu2", "linear"):
         kernel = CASES[case].kernel
-        K = kernel(X)
-        for name in derivatives.NAMES:
-            for variance in derivatives.variances(kernel, name):
-                derivatives.derivative(kernel, variance, K, refused)
+        grams = derivatives.Grams(refused, {kernel: kernel(X)})
+        for scale in derivatives.scales(kernel):
+            grams.derivative(kernel, scale)
 
 
 def test_theta_is_the_logarithms_of_variances_above_zero():
@@ -142,8 +156,61 @@ def test_bounds_may_be_given_for_each_variance_or_hold_it_fixed():
     fixed = GPKernel(KERNEL, "fixed", "fixed")
     assert fixed.theta.shape == (0,)
     assert fixed(X, eval_gradient=True)[1].shape == (40, 40, 0)
-    with pytest.raises(ValueError, match="3"):
+    with pytest.raises(ValueError, match=r"shape \(3, 2\), got shape \(2, 2\)"):
         _ = GPKernel(KERNEL, bounds[:2]).bounds
+
+
+def test_theta_of_a_kernel_made_of_others():
+    made = 0.5 * nc.NTK("relu", 2, (1.0, 2.0)) + 3.0 * nc.NNGP("erf", 2, 4.0, 0.25) ** 2
+    kernel = GPKernel(made, [(0.1, 1.0), (0.2, 2.0), (0.3, 5.0)], factor_bounds=(0.01, 100.0))
+    np.testing.assert_allclose(np.exp(kernel.theta), [0.5, 1.0, 2.0, 3.0, 4.0, 0.25])
+    np.testing.assert_allclose(
+        np.exp(kernel.bounds),
+        [(0.01, 100.0), (0.1, 1.0), (0.2, 2.0), (0.01, 100.0), (0.3, 5.0), (1e-5, 1e5)],
+    )
+    assert [one.name for one in kernel.hyperparameters] == [
+        "kernel__kernels__0__factor",
+        "kernel__kernels__0__kernel__weight_variance",
+        "kernel__kernels__1__factor",
+        "kernel__kernels__1__kernel__kernel__weight_variance",
+        "kernel__kernels__1__kernel__kernel__bias_variance",
+    ]
+    params = kernel.get_params()
+    for one in kernel.hyperparameters:
+        assert np.size(params[one.name]) == one.n_elements
+    new = np.log([7.0, 1.5, 2.5, 8.0, 9.0, 0.5])
+    other = 7.0 * nc.NTK("relu", 2, (1.5, 2.5)) + 8.0 * nc.NNGP("erf", 2, 9.0, 0.5) ** 2
+    np.testing.assert_allclose(GPKernel(other).theta, new)
+    np.testing.assert_allclose(kernel.clone_with_theta(new)(X), other(X), rtol=1e-12)
+    ones = kernel.clone_with_theta(np.zeros(6)).kernel
+    assert ones == 1.0 * nc.NTK("relu", 2, (1.0, 1.0)) + 1.0 * nc.NNGP("erf", 2, 1.0, 1.0) ** 2
+    assert kernel.kernel == made
+    assert GPKernel(made, "fixed", factor_bounds="fixed").n_dims == 1
+    with pytest.raises(ValueError, match=r"factor_bounds must be a pair or .* \(2, 2\)"):
+        _ = GPKernel(made, factor_bounds=[(1, 2)] * 3).bounds
+
+
+def test_equal_parts_are_learned_apart():
+    kernel = GPKernel(SUM_OF_EQUALS)
+    assert kernel.n_dims == 2
+    first, second = kernel.clone_with_theta(np.log([2.0, 3.0])).kernel.kernels
+    assert first.weight_variance == pytest.approx(2.0)
+    assert second.weight_variance == pytest.approx(3.0)
+
+
+def test_a_fit_finds_the_factors_of_a_sum():
+    linear, curved = nc.Linear(), nc.NNGP("erf", 2, (3.0, 1.0))
+    K = 4.0 * reference.gram(linear, X) + 0.5 * reference.gram(curved, X) + 0.01 * np.eye(len(X))
+    targets = np.linalg.cholesky(K) @ np.random.default_rng(7).normal(size=len(X))
+    kernel = GPKernel(1.0 * linear + 1.0 * curved, "fixed")
+    model = GaussianProcessRegressor(kernel, alpha=0.01).fit(X, targets)
+    best = model.log_marginal_likelihood_value_
+    assert best > model.log_marginal_likelihood(np.log([4.0, 0.5]))
+    assert best > model.log_marginal_likelihood(np.log([1.0, 1.0]))
+    value, gradient = model.log_marginal_likelihood(model.kernel_.theta, eval_gradient=True)
+    assert value == pytest.approx(best)
+    assert np.abs(gradient).max() < 1e-2
+    assert model.kernel_.kernel.kernels[0].kernel == linear
 
 
 def test_clones_copies_and_equality():
@@ -157,6 +224,51 @@ def test_clones_copies_and_equality():
     assert repr(KERNEL.activation) in repr(kernel + WhiteKernel())
     assert not kernel.is_stationary()
     assert kernel.set_params(kernel__depth=2, kernel__weight_variance=1.0).kernel.depth == 2
+
+
+def test_parameters_of_parts():
+    first, second = nc.NTK("relu"), 0.5 * nc.NNGP("erf")
+    made = first + second
+    kernel = GPKernel(made)
+    params = kernel.get_params()
+    assert params["kernel__kernels__0"] is first
+    assert params["kernel__kernels__1__factor"] == 0.5
+    assert params["kernel__kernels__1__kernel__activation"] == "erf"
+    same = clone(kernel)
+    assert same == kernel
+    assert same.get_params() == params
+    kernel.set_params(kernel__kernels__0__depth=4, kernel__kernels__1__factor=2.0)
+    assert kernel.kernel == nc.NTK("relu", 4) + 2.0 * nc.NNGP("erf")
+    assert same.kernel == made
+    kernel.set_params(kernel__kernels__0=nc.Linear(), kernel__kernels__0__bias_variance=0.3)
+    assert kernel.kernel == nc.Linear(1.0, 0.3) + 2.0 * nc.NNGP("erf")
+    kernel.set_params(kernel=nc.NNGP("erf") ** 2, kernel__exponent=3, kernel__kernel__depth=3)
+    assert kernel.kernel == nc.NNGP("erf", 3) ** 3
+    kernel.set_params(**params)
+    assert kernel.kernel == made
+    for name in ("kernel__kernels__2__depth", "kernel__kernels__1__depth", "kernel__kernel__depth"):
+        with pytest.raises(ValueError, match="invalid parameter"):
+            GPKernel(made).set_params(**{name: 3})
+    with pytest.raises(TypeError, match="kernel object"):
+        GPKernel(made).set_params(kernel__kernels__0="relu")
+
+
+def test_grids_over_parts():
+    made = nc.NTK("relu") * nc.NNGP("erf")
+    grid = {"kernel__kernels__0__depth": [2, 3], "kernel__kernels__1__weight_variance": [1.0, 3.0]}
+    search = GridSearchCV(nc.sklearn.KernelRidge(made), grid, cv=2).fit(X, Y)
+    for params, score in zip(
+        search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True
+    ):
+        depth, variance = params.values()
+        kernel = nc.NTK("relu", depth) * nc.NNGP("erf", 2, variance)
+        alone = cross_val_score(nc.sklearn.KernelRidge(kernel), X, Y, cv=2).mean()
+        assert score == pytest.approx(alone, rel=1e-12)
+    assert len(set(search.cv_results_["mean_test_score"])) == 4
+    covariance = GaussianProcessRegressor(GPKernel(made), alpha=0.1, optimizer=None)
+    over = {"kernel__kernel__kernels__0__depth": [2, 4]}
+    found = GridSearchCV(covariance, over, cv=2).fit(X, Y).best_estimator_.kernel.kernel
+    assert found.kernels[0].depth in (2, 4)
 
 
 def test_a_fit_finds_the_variances_of_the_largest_likelihood():

@@ -91,10 +91,12 @@ def predict(
     decided = found.mean.argmax(axis=1)
     if out is not None:
         np.savez(out, mean=found.mean, rows=new, predicted=names[decided], labels=names)
+    likelihood = found.log_marginal_likelihood_interval
     row = {
         "accuracy": float((decided == of_row[new]).mean()),
         "mean_squared_error": float(np.square(found.mean - np.eye(len(names))[of_row[new]]).mean()),
         "log_marginal_likelihood": found.log_marginal_likelihood,
+        "log_marginal_likelihood_interval": None if likelihood is None else list(likelihood),
         "mean_variance": None if found.variance is None else float(found.variance.mean()),
         "residual": found.residual,
         "iterations": found.iterations,

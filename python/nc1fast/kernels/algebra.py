@@ -10,17 +10,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from nc1fast.core.expressions import LEAF, MOST_TERMS, PRODUCT, SCALE, SUM, Expression, Term
 from nc1fast.kernels.classes import Kernel
 from nc1fast.support.arguments import as_count, as_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from nc1fast.core.chains import Chain
     from nc1fast.kernels.one_layer import InputLayer, OneLayer
+
+    Array = NDArray[np.float64]
 
 _LARGEST_POWER = 64
 
@@ -83,6 +89,10 @@ class Composite(Kernel):
         """The number of its last term, from those of its parts."""
         raise NotImplementedError
 
+    def slope(self, index: int, value: Callable[[Kernel], Array]) -> Array | float:
+        """The derivative of its values with respect to those of part `index`, entry by entry; `value` gives those of a part."""
+        raise NotImplementedError
+
 
 class _Builder:
     """Terms of an expression; equal kernels are one of them."""
@@ -126,22 +136,52 @@ def _kernels(name: str, value: Any) -> tuple[Kernel, ...]:
     return found
 
 
-def _flat(kind: type[Sum | Product], kernels: Iterable[Kernel]) -> Iterator[Kernel]:
-    """The kernels, and in place of one of the same kind its parts."""
-    for kernel in kernels:
-        if isinstance(kernel, kind):
-            yield from kernel.kernels
-        else:
-            yield kernel
-
-
 def _factor(kernel: Kernel, *loose: type[Kernel]) -> str:
     """The repr of a factor: in parentheses, if it is of one of these kinds."""
     return f"({kernel!r})" if isinstance(kernel, loose) else repr(kernel)
 
 
 @dataclass(frozen=True, repr=False)
-class Scaled(Composite):
+class _OfOne(Composite):
+    """Base of the kernels made of one other."""
+
+    kernel: Kernel
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kernel, Kernel):
+            raise TypeError(f"kernel must be a kernel, got {self.kernel!r}")
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernel that is multiplied or raised."""
+        return (self.kernel,)
+
+
+@dataclass(frozen=True, repr=False)
+class _OfSeveral(Composite):
+    """Base of the kernels made of two others or more, by one operation that is associative."""
+
+    kernels: tuple[Kernel, ...]
+    operation: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        flat: list[Kernel] = []
+        for kernel in _kernels("kernels", self.kernels):
+            flat += kernel.parts if isinstance(kernel, type(self)) else (kernel,)
+        object.__setattr__(self, "kernels", tuple(flat))
+
+    @property
+    def parts(self) -> tuple[Kernel, ...]:
+        """The kernels, from the left to the right."""
+        return self.kernels
+
+    def combine(self, parts: list[int], builder: _Builder) -> int:
+        """Its terms, from the left to the right."""
+        return reduce(lambda x, y: builder.term(self.operation, x, y), parts)
+
+
+@dataclass(frozen=True, repr=False)
+class Scaled(_OfOne):
     """A positive multiple of a kernel, a * k.
 
     Parameters
@@ -151,12 +191,10 @@ class Scaled(Composite):
         Above 0.
     """
 
-    kernel: Kernel
     factor: float
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kernel, Kernel):
-            raise TypeError(f"kernel must be a kernel, got {self.kernel!r}")
+        super().__post_init__()
         object.__setattr__(self, "factor", as_number("factor", self.factor, above=0))
         if isinstance(self.kernel, Scaled):
             object.__setattr__(self, "factor", self.factor * self.kernel.factor)
@@ -164,21 +202,20 @@ class Scaled(Composite):
         if not 0 < self.factor < math.inf:
             raise ValueError(f"factor must be a positive number, got {self.factor!r}")
 
-    @property
-    def parts(self) -> tuple[Kernel, ...]:
-        """The kernel that is multiplied or raised."""
-        return (self.kernel,)
-
     def combine(self, parts: list[int], builder: _Builder) -> int:
         """One term more than the kernel has."""
         return builder.term(SCALE, parts[0], factor=self.factor)
+
+    def slope(self, index: int, value: Callable[[Kernel], Array]) -> float:
+        """The factor, which is constant."""
+        return self.factor
 
     def __repr__(self) -> str:
         return f"{self.factor!r} * {_factor(self.kernel, Sum)}"
 
 
 @dataclass(frozen=True, repr=False)
-class Sum(Composite):
+class Sum(_OfSeveral):
     """A sum of kernels, k1 + k2 + ...: features side by side.
 
     Parameters
@@ -187,26 +224,18 @@ class Sum(Composite):
         Two or more; a sum among them is replaced by its parts.
     """
 
-    kernels: tuple[Kernel, ...]
+    operation = SUM
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kernels", tuple(_flat(Sum, _kernels("kernels", self.kernels))))
-
-    @property
-    def parts(self) -> tuple[Kernel, ...]:
-        """The kernels, from the left to the right."""
-        return self.kernels
-
-    def combine(self, parts: list[int], builder: _Builder) -> int:
-        """Its terms, from the left to the right."""
-        return reduce(lambda x, y: builder.term(SUM, x, y), parts)
+    def slope(self, index: int, value: Callable[[Kernel], Array]) -> float:
+        """One, since parts are added."""
+        return 1.0
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.kernels))
 
 
 @dataclass(frozen=True, repr=False)
-class Product(Composite):
+class Product(_OfSeveral):
     """An elementwise product of kernels, k1 * k2 * ...: tensor products of features.
 
     Parameters
@@ -215,27 +244,19 @@ class Product(Composite):
         Two or more; a product among them is replaced by its parts.
     """
 
-    kernels: tuple[Kernel, ...]
+    operation = PRODUCT
 
-    def __post_init__(self) -> None:
-        flat = tuple(_flat(Product, _kernels("kernels", self.kernels)))
-        object.__setattr__(self, "kernels", flat)
-
-    @property
-    def parts(self) -> tuple[Kernel, ...]:
-        """The kernels, from the left to the right."""
-        return self.kernels
-
-    def combine(self, parts: list[int], builder: _Builder) -> int:
-        """Its terms, from the left to the right."""
-        return reduce(lambda x, y: builder.term(PRODUCT, x, y), parts)
+    def slope(self, index: int, value: Callable[[Kernel], Array]) -> Array:
+        """The product of the other parts."""
+        others = self.kernels[:index] + self.kernels[index + 1 :]
+        return reduce(np.multiply, map(value, others))
 
     def __repr__(self) -> str:
         return " * ".join(_factor(kernel, Sum, Scaled) for kernel in self.kernels)
 
 
 @dataclass(frozen=True, repr=False)
-class Power(Composite):
+class Power(_OfOne):
     """A power of a kernel, k ** p, elementwise.
 
     Parameters
@@ -245,23 +266,20 @@ class Power(Composite):
         From 1 to 64: other powers of a kernel need not be kernels.
     """
 
-    kernel: Kernel
     exponent: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kernel, Kernel):
-            raise TypeError(f"kernel must be a kernel, got {self.kernel!r}")
+        super().__post_init__()
         exponent = as_count("exponent", self.exponent, 1, _LARGEST_POWER)
         object.__setattr__(self, "exponent", exponent)
-
-    @property
-    def parts(self) -> tuple[Kernel, ...]:
-        """The kernel that is multiplied or raised."""
-        return (self.kernel,)
 
     def combine(self, parts: list[int], builder: _Builder) -> int:
         """By squares: as many products as the exponent has binary digits, or twice that."""
         return builder.power(parts[0], self.exponent)
+
+    def slope(self, index: int, value: Callable[[Kernel], Array]) -> Array:
+        """The derivative of a power, p k^(p - 1)."""
+        return np.asarray(self.exponent * value(self.kernel) ** (self.exponent - 1))
 
     def __repr__(self) -> str:
         return f"{_factor(self.kernel, Composite)} ** {self.exponent}"

@@ -65,14 +65,11 @@ class Cholesky:
         inverse, _ = self.linalg.lapack.dtrtri(self.L, lower=1)
         return np.asarray(np.square(np.tril(inverse)).sum(axis=0))
 
-    def log_likelihood(self, Y: Array, dual: Array) -> float:
-        """Log N(Y; 0, A), summed over the columns of Y."""
-        n, outputs = Y.shape
-        fit = float(np.sum(Y * dual))
-        likelihood: float = -0.5 * (
-            fit + outputs * (self.log_determinant + n * math.log(2 * math.pi))
-        )
-        return likelihood
+
+def log_likelihood(fit: float, log_determinant: float, shape: tuple[int, int]) -> float:
+    """Log N(Y; 0, A) of all columns of Y (n, k) together, by fit = Tr Y^T A^-1 Y and log det A."""
+    n, outputs = shape
+    return -0.5 * (fit + outputs * (log_determinant + n * math.log(2 * math.pi)))
 
 
 class Eigen:
@@ -96,13 +93,11 @@ class Eigen:
 
     def scores(self, Y: Array, ridge: float) -> tuple[float, float]:
         """Log marginal likelihood, and minus the mean squared error of leaving one out."""
-        n, outputs = Y.shape
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = 1.0 / (self.values + ridge)
             along = self.U.T @ Y
             dual = self.U @ (inverse[:, None] * along)
             left = dual / (np.square(self.U) @ inverse)[:, None]
             fit = float(np.sum(inverse[:, None] * np.square(along)))
-            determinant = -outputs * float(np.log(inverse).sum())
-        likelihood = -0.5 * (fit + determinant + outputs * n * math.log(2 * math.pi))
-        return likelihood, -float(np.square(left).mean())
+            determinant = -float(np.log(inverse).sum())
+        return log_likelihood(fit, determinant, Y.shape), -float(np.square(left).mean())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +10,11 @@ from nc1fast.core.products import KernelMap, ProductSettings
 from nc1fast.inputs.files import steady
 from nc1fast.prediction.conjugate import RidgeSystem, Stopping, lengths
 from nc1fast.prediction.dense import Cholesky
+from nc1fast.prediction.probing import Probing
 from nc1fast.prediction.problem import SOLVERS, check_kernel
 from nc1fast.prediction.result import EffectiveDimension
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
@@ -79,8 +78,7 @@ def effective_dimension(
     check_kernel(kernel)
     level = as_number("ridge", ridge, above=0)
     check_choice("solver", solver, SOLVERS)
-    count = as_count("probes", probes, 2)
-    sure = as_number("confidence", confidence, above=0, below=1)
+    probing = Probing.of(probes, confidence)
     stopping = Stopping(
         as_number("tolerance", tolerance, above=0, below=1),
         as_count("max_iterations", max_iterations),
@@ -90,14 +88,12 @@ def effective_dimension(
     if solver == "cholesky" or (solver == "auto" and n <= _FEW_ROWS):
         value = n - level * float(Cholesky(made, level).inverse_diagonal().sum())
         return EffectiveDimension(value, (value, value), 0)
-    signs = np.random.default_rng(as_seed(seed)).choice([-1.0, 1.0], size=(n, count))
+    signs = probing.signs(n, as_seed(seed))
     system = RidgeSystem.of(made, level, None, as_seed(seed))
     with reporting(progress, "steps") as report:
         solved = system.solve(signs, stopping, report=report)
     traces = n - level * np.einsum("ij,ij->j", signs, solved.X)
     left = lengths(solved.residuals)
     solving = level * float((lengths(solved.X) * left + np.square(left) / level).max())
-    quantile = float(require("scipy.stats", "prediction").t.ppf((1 + sure) / 2, count - 1))
-    mean = float(traces.mean())
-    half = quantile * float(traces.std(ddof=1)) / math.sqrt(count) + solving
-    return EffectiveDimension(mean, (mean - half, mean + half), count)
+    mean, half = float(traces.mean()), probing.half_width(traces) + solving
+    return EffectiveDimension(mean, (mean - half, mean + half), probing.probes)

@@ -104,6 +104,7 @@ def gradient_flow(
         variance=None,
         covariance=None,
         log_marginal_likelihood=None,
+        log_marginal_likelihood_interval=None,
         leave_one_out=None,
         error_bound=problem.shaped(bound),
         residual=used.error * used.end,

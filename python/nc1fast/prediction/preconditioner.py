@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +67,7 @@ def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Arra
 
 
 class Preconditioner:
-    """(F F^T + ridge I)^-1 by Woodbury's identity: (V - F (ridge I + F^T F)^-1 F^T V)/ridge."""
+    """P^-1 for P = F F^T + ridge I, by Woodbury's identity: (V - F (ridge I + F^T F)^-1 F^T V)/ridge."""
 
     def __init__(self, F: Array, ridge: float, n_threads: int | None) -> None:
         self.F, self.ridge, self.threads = F, ridge, thread_count(n_threads)
@@ -84,3 +85,31 @@ class Preconditioner:
         along = matmul(self.F.T, V, self.threads)
         inner = self._linalg.cho_solve(self.factor, along, check_finite=False)
         return np.asarray((V - matmul(self.F, inner, self.threads)) / self.ridge)
+
+    def log_determinant(self, n: int) -> float:
+        """Log det P of n rows: ridge^n det(I + F^T F/ridge)."""
+        values, _ = self._inner_spectrum
+        return n * math.log(self.ridge) + float(np.log1p(values / self.ridge).sum())
+
+    def half(self, V: Array) -> Array:
+        """P^-1/2 V, shape (n, k): with F^T F = U s U^T and t = 1 + s/ridge, ridge^-1/2 (V - F U c U^T F^T V).
+
+        1 - t^-1/2 = s c, so that c = 1/(ridge (t + t^1/2)), which no small s makes inexact.
+        """
+        if not self.rank:
+            return V / math.sqrt(self.ridge)
+        values, U = self._inner_spectrum
+        t = 1 + values / self.ridge
+        weights = 1 / (self.ridge * (t + np.sqrt(t)))
+        along = matmul(U.T, matmul(self.F.T, V, self.threads), self.threads)
+        back = matmul(self.F, matmul(U, weights[:, None] * along, self.threads), self.threads)
+        return np.asarray((V - back) / math.sqrt(self.ridge))
+
+    @cached_property
+    def _inner_spectrum(self) -> tuple[Array, Array]:
+        """Eigenvalues (r,) and vectors (r, r) of F^T F."""
+        if not self.rank:
+            return np.zeros(0), np.zeros((0, 0))
+        inner = matmul(self.F.T, self.F, self.threads)
+        values, vectors = self._linalg.eigh(inner, check_finite=False)
+        return np.maximum(values, 0.0), vectors

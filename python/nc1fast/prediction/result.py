@@ -26,7 +26,9 @@ class Prediction:
         Of the function at each new row, the same for all outputs, without the noise.
     covariance : ndarray of shape (m_samples, m_samples) or None
     log_marginal_likelihood : float or None
-        Of all outputs together. None where it was not computed: it needs the determinant, which products do not give.
+        Of all outputs together; None where it was not computed.
+    log_marginal_likelihood_interval : (float, float) or None
+        Covers it with the probability asked for, where random vectors estimate the determinant; else both ends are the value.
     leave_one_out : ndarray of the shape of the targets, or None
         Prediction for every row from all others.
     error_bound : ndarray of the shape of the mean
@@ -49,6 +51,7 @@ class Prediction:
     variance: Array | None
     covariance: Array | None
     log_marginal_likelihood: float | None
+    log_marginal_likelihood_interval: tuple[float, float] | None
     leave_one_out: Array | None
     error_bound: Array
     residual: float

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from nc1fast.core.linear import matmul
 from nc1fast.core.machine import thread_count
 from nc1fast.prediction.conjugate import RidgeSystem, Solved
-from nc1fast.prediction.dense import Cholesky
+from nc1fast.prediction.dense import Cholesky, log_likelihood
+from nc1fast.prediction.determinant import log_determinant
+from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from nc1fast.prediction.probing import Probing
     from nc1fast.prediction.problem import Regression, Solving
     from nc1fast.support.progress import Report
 
     Array = NDArray[np.float64]
 
 _COLUMNS = 256  # new rows whose variance is computed at a time
+
+
+class LogLikelihood(NamedTuple):
+    """Log N(Y; 0, A), and an interval for it."""
+
+    value: float
+    interval: tuple[float, float]
 
 
 class Route(ABC):
@@ -46,8 +56,8 @@ class Route(ABC):
         """Factors U, V (m, n) of k_z^T A^-1 k_z' = U V^T, from `rows` of K(Z, X), (m, n)."""
 
     @abstractmethod
-    def log_likelihood(self, dual: Array) -> float | None:
-        """Log N(Y; 0, A), or None where it is not known."""
+    def likelihood(self, solved: Solved, probing: Probing) -> LogLikelihood | None:
+        """Log N(Y; 0, A) with the solution of the targets, or None where it is not known."""
 
     @abstractmethod
     def leave_one_out(self, dual: Array) -> Array:
@@ -91,9 +101,11 @@ class ByFactor(Route):
         half = self.factor.half_solve(rows.T).T
         return half, half
 
-    def log_likelihood(self, dual: Array) -> float:
-        """Log N(Y; 0, A), by the determinant of the factor."""
-        return self.factor.log_likelihood(self.problem.Y, dual)
+    def likelihood(self, solved: Solved, probing: Probing) -> LogLikelihood:
+        """By the determinant of the factor."""
+        Y = self.problem.Y
+        value = log_likelihood(float(np.sum(Y * solved.X)), self.factor.log_determinant, Y.shape)
+        return LogLikelihood(value, (value, value))
 
     def leave_one_out(self, dual: Array) -> Array:
         """y_i - dual_i/(A^-1)_ii, shape (n, n_outputs)."""
@@ -119,9 +131,27 @@ class ByProducts(Route):
         solved = self.system.solve(columns, self.solving.stopping)
         return (columns + solved.residuals).T, solved.X.T
 
-    def log_likelihood(self, dual: Array) -> None:
-        """None: products give no determinant."""
-        return
+    def likelihood(self, solved: Solved, probing: Probing) -> LogLikelihood | None:
+        """By the estimated determinant. With Y = A X + R, Tr Y^T A^-1 Y is Tr X^T (Y + R) and |R|^2/ridge at most."""
+        if not probing.probes:
+            return None
+        solving, Y = self.solving, self.problem.Y
+        most = solving.stopping.max_iterations
+        found = log_determinant(self.system, probing, solving.seed, most)
+        if found is None:
+            warn(
+                f"K + {self.system.ridge:g} I is not positive definite in {self.problem.train.settings.dtype}: there is no "
+                "log_marginal_likelihood",
+                AccuracyWarning,
+            )
+            return None
+        fit = float(np.sum(solved.X * (Y + solved.residuals)))
+        more = float(np.square(solved.residuals).sum()) / self.system.ridge
+        low, value, high = (
+            log_likelihood(fit + rest, found.value + side * found.half_width, Y.shape)
+            for rest, side in ((more, 1), (0.0, 0), (0.0, -1))
+        )
+        return LogLikelihood(value, (low, high))
 
     def leave_one_out(self, dual: Array) -> Array:
         """Products give no diagonal of the inverse.

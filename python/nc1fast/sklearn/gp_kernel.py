@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as Covariance
 
-from nc1fast.sklearn.derivatives import NAMES, Variance, derivative, moved, variances
+from nc1fast.sklearn.derivatives import NAMES, Grams, Scale, moved, scales
 from nc1fast.sklearn.matrices import KernelMatrices, cosines, inverse_roots
-from nc1fast.sklearn.parameters import KernelParameters, check_kernel
+from nc1fast.sklearn.parameters import PREFIX, KernelParameters, check_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,17 +25,22 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
     ----------
     kernel : Kernel
         Its variances above 0 are hyperparameters, theta their logarithms: one for each where it has one per layer, and one for
-        all layers where it is a single number. A variance of 0 stays 0; depth, activation and the rest are fixed.
+        all layers where it is a single number. A variance of 0 stays 0; depth, activation and the rest are fixed. Of a kernel
+        made of others (a * k, k1 + k2, k1 * k2, k ** p) they are those of all parts, and the factors a.
     weight_variance_bounds, bias_variance_bounds : pair of float, array of shape (n, 2), or "fixed", default (1e-5, 1e5)
         Where the fit looks for the variances, for all of them or for each of the n above 0; "fixed" leaves them as they are.
     normalize : bool, default False
         k(x, z)/sqrt(k(x, x) k(z, z)) in place of k.
+    factor_bounds : pair of float, array of shape (n, 2), or "fixed", default (1e-5, 1e5)
+        The same for the factors.
 
     Notes
     -----
     Sums, products and powers with the kernels of scikit-learn are kernels of scikit-learn.
+    Parameters of parts are named by their place: kernel__kernels__0__depth of the first kernel of a sum or product,
+    kernel__kernel__depth of one that is multiplied or raised, kernel__factor.
     Of a kernel whose variances only scale it (ReLU without biases) the data determine a single number: one shared variance, or
-    the last of them with the others fixed, is enough.
+    the last of them with the others fixed, is enough; a factor before it determines nothing more.
     Cost of a gradient: one Gram matrix, and two more for each hyperparameter whose derivative is not known in closed form:
     variances of hidden layers, but for weights below which an activation that is homogeneous has no bias.
     Accuracy of a gradient: that of the Gram matrix, or 1e-9 of sqrt(k_ii k_jj) by central differences; see
@@ -59,26 +64,33 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
         weight_variance_bounds: Any = (1e-5, 1e5),
         bias_variance_bounds: Any = (1e-5, 1e5),
         normalize: bool = False,
+        factor_bounds: Any = (1e-5, 1e5),
     ) -> None:
         self.kernel = kernel
         self.weight_variance_bounds = weight_variance_bounds
         self.bias_variance_bounds = bias_variance_bounds
         self.normalize = normalize
+        self.factor_bounds = factor_bounds
 
     @property
     def hyperparameters(self) -> list[Hyperparameter]:
-        """Weight variances, then bias variances, as scikit-learn describes them."""
+        """Factors and variances above 0, as scikit-learn describes them: of the kernel, then of its parts."""
+        groups = self._groups()
+        taken = dict.fromkeys(NAMES, 0)
         found = []
-        for name in NAMES:
-            count = len(variances(check_kernel(self.kernel), name))
-            bounds = getattr(self, f"{name}_bounds") if count else "fixed"
-            found.append(Hyperparameter(f"kernel__{name}", "numeric", bounds, max(count, 1)))
+        for name, group in groups.items():
+            kind = group[0].name
+            count = sum(len(other) for other in groups.values() if other[0].name == kind)
+            bounds = _rows_of(f"{kind}_bounds", getattr(self, f"{kind}_bounds"), count)
+            part = bounds if isinstance(bounds, str) else bounds[taken[kind] :][: len(group)]
+            taken[kind] += len(group)
+            found.append(Hyperparameter(PREFIX + name, "numeric", part, len(group)))
         return found
 
     @property
     def theta(self) -> Array:
-        """Logarithms of the variances that are not fixed, from input to output."""
-        return np.log([variance.of(self.kernel) for variance in self._free()])
+        """Logarithms of the factors and variances that are not fixed, from input to output."""
+        return np.log([scale.of(self.kernel) for scale in self._free()])
 
     @theta.setter
     def theta(self, theta: Any) -> None:
@@ -88,13 +100,22 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
         values = [float(value) for value in np.exp(np.asarray(theta, dtype=np.float64))]
         self.kernel = moved(self.kernel, dict(zip(free, values, strict=True)))
 
-    def _free(self) -> list[Variance]:
-        """The variances that are not fixed."""
+    def _groups(self) -> dict[str, list[Scale]]:
+        """Factors and variances above 0, by the field that they are in."""
+        groups: dict[str, list[Scale]] = {}
+        for scale in scales(check_kernel(self.kernel)):
+            groups.setdefault(scale.field, []).append(scale)
+        return groups
+
+    def _free(self) -> list[Scale]:
+        """Factors and variances that are learned."""
         return [
-            variance
-            for name, hyperparameter in zip(NAMES, self.hyperparameters, strict=True)
+            scale
+            for group, hyperparameter in zip(
+                self._groups().values(), self.hyperparameters, strict=True
+            )
             if not hyperparameter.fixed
-            for variance in variances(self.kernel, name)
+            for scale in group
         ]
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
@@ -125,18 +146,15 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
 
     def _with_gradient(self, X: Array) -> tuple[Array, Array]:
         """Gram matrix (n, n) and derivatives (n, n, n_dims); those of cosines by the quotient rule."""
-
-        def plain(kernel: Any) -> Array:
-            return KernelMatrices(kernel).between(X)
-
-        K, free = plain(self.kernel), self._free()
+        grams = Grams(lambda kernel: KernelMatrices(kernel).between(X))
+        K, free = grams(self.kernel), self._free()
         gradient = np.empty((*K.shape, len(free)))
-        scale = inverse_roots(K.diagonal())
-        for index, variance in enumerate(free):
-            dK = derivative(self.kernel, variance, K, plain)
+        roots = inverse_roots(K.diagonal())
+        for index, scale in enumerate(free):
+            dK = grams.derivative(self.kernel, scale)
             if self.normalize:
-                relative = dK.diagonal() * scale**2 / 2
-                dK = (dK - K * (relative[:, None] + relative)) * scale[:, None] * scale
+                relative = dK.diagonal() * roots**2 / 2
+                dK = (dK - K * (relative[:, None] + relative)) * roots[:, None] * roots
             gradient[..., index] = dK
         return (cosines(K) if self.normalize else K), gradient
 
@@ -150,3 +168,21 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"GPKernel({self.kernel!r}{', normalize=True' if self.normalize else ''})"
+
+
+def _rows_of(name: str, bounds: Any, count: int) -> Any:
+    """Bounds as an array of shape (count, 2); text as it is.
+
+    Raises
+    ------
+    ValueError
+        For an array of another shape.
+    """
+    if isinstance(bounds, str):
+        return bounds
+    rows = np.atleast_2d(np.asarray(bounds, dtype=np.float64))
+    if rows.shape not in ((1, 2), (count, 2)):
+        raise ValueError(
+            f"{name} must be a pair or an array of shape ({count}, 2), got shape {np.shape(bounds)}"
+        )
+    return np.broadcast_to(rows, (count, 2))
