@@ -4,7 +4,7 @@
 torch module. Each name needs the `torch` extra when it is first used.
 
     network     ShallowNetwork
-    polynomial  networks whose units are products
+    polynomial  networks whose units are products; recurrent: networks with tied weights on sequences
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
     from nc1fast.networks.probing import probe
+    from nc1fast.networks.recurrent import RecurrentNetwork
     from nc1fast.networks.tangent import empirical_ntk
     from nc1fast.networks.trace import Trace
     from nc1fast.networks.training import train
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Langevin": "langevin",
     "PolynomialNetwork": "polynomial",
+    "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
     "Trace": "trace",
     "empirical_ntk": "tangent",
@@ -38,6 +40,7 @@ _HOMES = {
 __all__ = [
     "Langevin",
     "PolynomialNetwork",
+    "RecurrentNetwork",
     "ShallowNetwork",
     "Trace",
     "empirical_ntk",

@@ -14,7 +14,7 @@ from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 else:
@@ -30,6 +30,26 @@ def as_dtype(dtype: Any) -> Any:
     if dtype in DTYPES.values():
         return dtype
     raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+
+
+def generator_of(seed: int | None) -> torch.Generator:
+    """A generator with a seed, an integer >= 0, or with one from the operating system."""
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(as_count("seed", seed, 0))
+    return generator
+
+
+def register_normal(
+    module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]], seed: int | None, dtype: str
+) -> None:
+    """Give a module parameters of these shapes, drawn from N(0, 1) in float64."""
+    generator = generator_of(seed)
+    for name, shape in shapes.items():
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
+        module.register_parameter(name, torch.nn.Parameter(drawn.to(as_dtype(dtype))))
 
 
 class Layer(torch.nn.Module):  # type: ignore[misc]
@@ -243,11 +263,7 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         TypeError, ValueError
             For a seed that is not an integer >= 0.
         """
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(as_count("seed", seed, 0))
+        generator = generator_of(seed)
         for layer in self.weight_layers().values():
             layer.draw(generator)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nc1fast.networks.network import as_dtype
+from nc1fast.networks.network import register_normal
 from nc1fast.support.arguments import as_count, as_flag
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
@@ -60,15 +60,8 @@ class PolynomialNetwork(torch.nn.Module):  # type: ignore[misc]
         self.n_features = as_count("n_features", n_features)
         self.degree, self.width = as_count("degree", degree), as_count("width", width)
         self.skip = as_flag("skip", skip)
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(as_count("seed", seed, 0))
         shapes = {"weight": (self.degree, self.width, self.n_features), "readout": (self.width,)}
-        for name, shape in shapes.items():
-            drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
-            self.register_parameter(name, torch.nn.Parameter(drawn.to(as_dtype(dtype))))
+        register_normal(self, shapes, seed, dtype)
 
     def extra_repr(self) -> str:
         """The shape of the network, for `repr`."""

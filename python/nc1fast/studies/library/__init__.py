@@ -13,6 +13,7 @@ from nc1fast.studies.library import (
     paper,
     polynomial_nets,
     random_features,
+    recurrent_kernel,
     sparse_bias,
     unified_kernel,
 )
@@ -28,6 +29,7 @@ STUDIES: dict[str, BuiltIn] = {
     "sparse-bias": sparse_bias.STUDY,
     "polynomial-nets": polynomial_nets.STUDY,
     "unified-kernel": unified_kernel.STUDY,
+    "recurrent-kernel": recurrent_kernel.STUDY,
     "exact-step": exact_step.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
