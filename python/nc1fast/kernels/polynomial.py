@@ -153,5 +153,5 @@ class SkipPolynomial:
 
 
 def _degree(degree: int) -> int:
-    """A number of factors."""
+    """A number of factors, checked."""
     return as_count("degree", degree, 1, _LARGEST_DEGREE)

@@ -1,4 +1,4 @@
-"""What is claimed of sparse activation by biases, judged on the measures."""
+"""Claims on sparse activation by biases, judged on the measures."""
 
 from __future__ import annotations
 
