@@ -123,7 +123,7 @@ def test_frequencies(of_degree, word):
 
 @pytest.mark.parametrize(("factor", "word"), [(1.01, rules.HOLDS), (1.2, rules.FAILS)])
 def test_frequencies_of_networks(factor, word):
-    found = _coefficients({2: 0.1})
+    found = _coefficients({2: 0.1}, parts.SAMPLED)
     for repeat, jitter in enumerate(np.linspace(0.99, 1.01, 7)):
         found += _coefficients({2: 0.1 * factor * jitter}, parts.NETWORK, repeat)
     assert _claims(found)["PN4"].finding.verdict == word

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PRODUCTS: Final = "products"
 SKIPS: Final = "products with skips"
 NNGP, NTK, NETWORK = "NNGP", "NTK", "NTK of a network"
+SAMPLED = "NTK, at the places of the network"  # so few that c_k is that of k, 64 - k, 64 + k, ...
 DEVIATION = "relative deviation of a network"
 FROM_RELU = "largest relative difference from the ReLU NTK"
 FREQUENCY = "c_k/c_0"
@@ -126,7 +127,7 @@ class Circle(Part):
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
         """Odd and even frequencies, up to 9."""
         degree = int(setting["degree"])
-        X = on_circle(self.places[0])
+        X, sampled = map(on_circle, self.places)
         network = nc.networks.PolynomialNetwork(
             2, degree=degree, width=self.width, seed=int(random.integers(1 << 32))
         )
@@ -134,7 +135,8 @@ class Circle(Part):
         found = {
             NNGP: nngp(X[:1], X),
             NTK: ntk(X[:1], X),
-            NETWORK: nc.networks.empirical_ntk(network, on_circle(self.places[1])),
+            SAMPLED: ntk(sampled[:1], sampled),
+            NETWORK: nc.networks.empirical_ntk(network, sampled),
         }
         most = max(ODD + EVEN)
         for name, K in found.items():
