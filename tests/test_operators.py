@@ -155,7 +155,7 @@ def test_a_kernel_close_to_a_constant_keeps_its_digits():
     kernel, features = nc.Linear(bias_variance=1.0), X / np.sqrt(5)
     found = nc.alignment(X, y, [kernel, features])
     assert found.centred[0, 1] == pytest.approx(1.0, abs=found.error_bound)
-    assert found.error_bound < 1e-4
+    assert found.error_bound < 2e-4
     assert abs(found.centred_target[0] - found.centred_target[1]) <= found.error_bound
 
 
