@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +86,9 @@ def _statistics(K):
 @pytest.fixture(scope="module")
 def drawn():
     """Statistics of the tangent kernels of every network, shape (DRAWS, 2 readouts, 2)."""
-    found = {(name, depth): [] for name in ACTIVATIONS for depth in (2, 3)}
+    found: dict[tuple[str, int], list[Any]] = {
+        (name, depth): [] for name in ACTIVATIONS for depth in (2, 3)
+    }
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)
         networks = {d: _layers(rng, (X.shape[1], *[WIDTH] * (d - 1), 1)) for d in (2, 3)}

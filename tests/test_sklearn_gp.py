@@ -301,6 +301,12 @@ MALFORMED = {
     "features": (lambda: GPKernel(KERNEL)(X, Z[:, 1:]), ValueError, "features"),
     "normalize": (lambda: GPKernel(KERNEL, normalize=2)(X), TypeError, "normalize"),
     "field": (lambda: GPKernel(KERNEL).set_params(kernel__slope=1), ValueError, "slope"),
+    "parts": (
+        lambda: GPKernel(SUM_OF_EQUALS).set_params(kernel__kernels=3),
+        TypeError,
+        "kernels must be two kernels or more",
+    ),
+    "bounds": (lambda: GPKernel(KERNEL, "free").theta, ValueError, "must be one of 'fixed'"),
     "parameter": (lambda: GPKernel(KERNEL).set_params(length_scale=1), ValueError, "length_scale"),
 }
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from nc1fast.core.expressions import LEAF, MOST_TERMS, PRODUCT, SCALE, SUM, Expression, Term
 from nc1fast.kernels.classes import Kernel
-from nc1fast.support.arguments import as_count, as_number
+from nc1fast.support.arguments import as_count, as_items, as_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ class _Builder:
 
 def _kernels(name: str, value: Any) -> tuple[Kernel, ...]:
     """The value as a tuple of two kernels or more."""
-    found = tuple(value)
+    found = tuple(as_items(name, value, "two kernels or more"))
     if len(found) < 2 or not all(isinstance(kernel, Kernel) for kernel in found):
         raise TypeError(f"{name} must be two kernels or more, got {value!r}")
     return found

@@ -19,7 +19,7 @@ from nc1fast.core.series import table_of
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
 from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
-from nc1fast.support.arguments import as_count, check_choice
+from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -238,6 +238,13 @@ class Kernel:
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
         return diagonal(self, X)
+
+
+def check_kernel(kernel: Any) -> Kernel:
+    """Raise TypeError for what is no kernel object."""
+    if not isinstance(kernel, Kernel):
+        raise TypeError(f"kernel must be a kernel object of nc1fast, got {shown(kernel)}")
+    return kernel
 
 
 def _made(name: str, *values: Any) -> Kernel:

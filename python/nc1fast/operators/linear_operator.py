@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.products import KernelMap, ProductSettings, as_columns
+from nc1fast.kernels.classes import check_kernel
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def operator(
     -----
     Cost and accuracy: those of `Kernel.matvec` for every product.
     """
-    made = KernelMap.of(kernel, X, None, ProductSettings(dtype, n_threads, memory_limit))
+    made = KernelMap.of(
+        check_kernel(kernel), X, None, ProductSettings(dtype, n_threads, memory_limit)
+    )
     return as_operator(made)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nc1fast.core.products import KernelMap, ProductSettings
 from nc1fast.inputs.files import steady
+from nc1fast.kernels.classes import check_kernel
 from nc1fast.operators.linear_operator import as_operator
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
 from nc1fast.support.arithmetic import ieee
@@ -100,7 +101,8 @@ def spectrum(
     Accuracy: `residuals` are those of the product itself, which is off by some 1e-16 of the largest eigenvalue.
     Source: implicitly restarted Lanczos, Lehoucq, Sorensen & Yang (1998), ARPACK.
     """
-    made = KernelMap.of(kernel, X, None, ProductSettings("float64", n_threads, memory_limit))
+    settings = ProductSettings("float64", n_threads, memory_limit)
+    made = KernelMap.of(check_kernel(kernel), X, None, settings)
     n = made.shape[1]
     count = as_count("k", k, 1, n)
     check_choice("which", which, ("largest", "smallest"))

@@ -8,10 +8,11 @@ import numpy as np
 
 from nc1fast.core.products import KernelMap, ProductSettings
 from nc1fast.inputs.files import steady
+from nc1fast.kernels.classes import check_kernel
 from nc1fast.prediction.conjugate import RidgeSystem, Stopping, lengths
 from nc1fast.prediction.dense import Cholesky
 from nc1fast.prediction.probing import Probing
-from nc1fast.prediction.problem import SOLVERS, check_kernel
+from nc1fast.prediction.problem import SOLVERS
 from nc1fast.prediction.result import EffectiveDimension
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
 from nc1fast.support.arithmetic import ieee

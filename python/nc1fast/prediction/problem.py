@@ -9,9 +9,9 @@ from nc1fast.core.products import KernelMap, ProductSettings, as_columns
 from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.files import as_source
 from nc1fast.inputs.targets import as_numbers
-from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.classes import check_kernel
 from nc1fast.prediction.conjugate import Stopping
-from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice, shown
+from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,9 +135,3 @@ class Solving:
         if start.shape != Y.shape:
             raise ValueError(f"start must have shape {Y.shape}, got {start.shape}")
         return start
-
-
-def check_kernel(kernel: Any) -> None:
-    """Raise TypeError for what is no kernel object."""
-    if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}")

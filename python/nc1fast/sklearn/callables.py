@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.base import BaseEstimator
 
+from nc1fast.kernels.classes import check_kernel
 from nc1fast.sklearn.matrices import KernelMatrices
-from nc1fast.sklearn.parameters import KernelParameters, check_kernel
+from nc1fast.sklearn.parameters import KernelParameters
 from nc1fast.support.arguments import as_flag
 
 if TYPE_CHECKING:

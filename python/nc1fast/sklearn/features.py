@@ -14,9 +14,9 @@ from nc1fast.estimators.directions import check_sampling
 from nc1fast.estimators.ntk_features import draw_map, mapped, probe_rows
 from nc1fast.estimators.projected_map import projected_map
 from nc1fast.estimators.unit_map import draw_units
-from nc1fast.kernels.classes import NNGP
+from nc1fast.kernels.classes import NNGP, check_kernel
 from nc1fast.sklearn.matrices import dense
-from nc1fast.sklearn.parameters import DEFAULT_KERNEL, KernelParameters, check_kernel
+from nc1fast.sklearn.parameters import DEFAULT_KERNEL, KernelParameters
 from nc1fast.support.arguments import as_count, as_seed
 from nc1fast.support.arithmetic import ieee
 

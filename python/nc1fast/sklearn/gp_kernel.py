@@ -8,9 +8,11 @@ import numpy as np
 from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as Covariance
 
+from nc1fast.kernels.classes import check_kernel
 from nc1fast.sklearn.derivatives import NAMES, Grams, Scale, moved, scales
 from nc1fast.sklearn.matrices import KernelMatrices, cosines, inverse_roots
-from nc1fast.sklearn.parameters import PREFIX, KernelParameters, check_kernel
+from nc1fast.sklearn.parameters import PREFIX, KernelParameters
+from nc1fast.support.arguments import check_choice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,9 +178,10 @@ def _rows_of(name: str, bounds: Any, count: int) -> Any:
     Raises
     ------
     ValueError
-        For an array of another shape.
+        For other text, and an array of another shape.
     """
     if isinstance(bounds, str):
+        check_choice(name, bounds, ("fixed",))
         return bounds
     rows = np.atleast_2d(np.asarray(bounds, dtype=np.float64))
     if rows.shape not in ((1, 2), (count, 2)):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from nc1fast.inputs.arrays import host_array
-from nc1fast.sklearn.parameters import check_kernel
+from nc1fast.kernels.classes import check_kernel
 from nc1fast.support.arguments import as_flag
 from nc1fast.support.arithmetic import ieee
 

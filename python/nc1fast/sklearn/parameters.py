@@ -5,22 +5,14 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.classes import Kernel, check_kernel
 from nc1fast.kernels.ntk import NTK
-from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 DEFAULT_KERNEL = NTK("relu", weight_variance="he")
 PREFIX = "kernel__"
-
-
-def check_kernel(kernel: Any) -> Kernel:
-    """Raise TypeError for what is no kernel object."""
-    if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel object of nc1fast, got {shown(kernel)}")
-    return kernel
 
 
 class KernelParameters:
