@@ -25,6 +25,9 @@ FLAGS = ("-std=c++20", "-O3", "-diag-suppress=1675", f"-I{ROOT / 'cpp'}", f"-I{R
 UNITS = ("entries_f32", "entries_f64")
 THREADS = 64  # of a block: kThreads
 WARP = 32
+# What the flags of a kernel say, in order.
+WITHIN, DEEP = ("between", "within"), ("shallow", "deep")
+FLAGS_OF = {"sums": (WITHIN, DEEP), "gram": (DEEP,), "combine_sums": (WITHIN,)}
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,8 @@ def kernel_name(symbol: str) -> str:
         return symbol
     name, dtype, flags = found[1], {"f": "float", "d": "double"}[found[2]], found[3]
     values = [flag == "1" for flag in re.findall(r"Lb([01])E", flags)]
-    words = (("between", "within"), ("shallow", "deep"))[-len(values) :] if values else ()
-    return (
-        f"{name}<{', '.join([dtype, *(pair[v] for pair, v in zip(words, values, strict=True))])}>"
-    )
+    words = [pair[v] for pair, v in zip(FLAGS_OF.get(name, ()), values, strict=True)]
+    return f"{name}<{', '.join([dtype, *words])}>"
 
 
 def read_ptxas(log: str) -> list[Usage]:

@@ -25,11 +25,14 @@ class GramRows {
   std::size_t n_outputs() const { return n_outputs_; }  // values of a pair that tiles hold at a time
   std::size_t n_rows() const { return joint_.n_rows; }  // of the chains' arrays
   std::vector<Chain<T>>& chains() { return chains_; }
-  const Packed<T>& rows() const { return rows_; }  // empty where it is symmetric
+  const std::vector<Leaf<T>>& leaves() const { return leaves_; }  // of an expression
+  const Packed<T>& rows() const { return rows_; }                 // empty where it is symmetric
   const Packed<T>& columns() const { return columns_; }
 
   // Of one kernel, the last of `kernels`. norms: as Routines::half_norms, or null where the tiles find them themselves.
-  GramRows(int width, Norms norms, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads)
+  // keep: of the outputs of a row.
+  GramRows(int width, Norms norms, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
+           Keep keep = Keep::nothing)
       : kernels_(kernels), frame_{InputLayer::of(kernels.chains.at(0)), int(x.d), {}} {
     const bool symmetric = z.data == nullptr;
     const Matrix& columns = symmetric ? x : z;
@@ -47,7 +50,7 @@ class GramRows {
     joint_.displacements = Buffer<T>(joint_.n_rows);
     std::fill_n(joint_.half_norms.get(), joint_.n_rows, T(0.5));
     std::fill_n(joint_.displacements.get(), joint_.n_rows, T(1));
-    add_chains(int(x.d));
+    add_chains(int(x.d), keep);
     for (Buffer<T>* values : {&norms_, &diagonal_}) {
       *values = Buffer<T>(joint_.n_rows);
       std::fill_n(values->get(), joint_.n_rows, T(0));
@@ -71,12 +74,12 @@ class GramRows {
   }
 
  private:
-  void add_chains(int d) {
+  void add_chains(int d, Keep keep) {
     for (const ChainSpec& chain : kernels_.chains) {
       stages_.push_back(make_row_stage(chain));
       const OutputList& list = lists_.emplace_back(outputs_by_level(chain));
-      stores_.push_back(std::make_unique<ChainStore<T>>(chain, list, *stages_.back(), false, Form::covariance,
-                                                        Keep::nothing, joint_, d));
+      stores_.push_back(
+          std::make_unique<ChainStore<T>>(chain, list, *stages_.back(), false, Form::covariance, keep, joint_, d));
       chains_.push_back(stores_.back()->chain);
       for (std::size_t o = 0; o < list.size(); ++o, ++n_outputs_) {
         pass.refine |= chain.root(list[o].spec);

@@ -11,6 +11,8 @@
 
 namespace nc1fast::device {
 
+constexpr std::size_t kKeptBytes = std::size_t(256) << 20;  // of values that expressions are made of, at a time
+
 // Shared memory of a block of sums, and how many values of a pair it holds.
 struct Holding {
   int n_values;
@@ -33,7 +35,7 @@ struct Holding {
 template <class T>
 class DevicePass final : public PackedPass<T> {
   using Base = PackedPass<T>;
-  using Base::chains_, Base::outputs_, Base::packed_, Base::shared_, Base::within_;
+  using Base::chains_, Base::leaves_, Base::outputs_, Base::packed_, Base::shared_, Base::within_;
 
  public:
   DevicePass(const Shared& shared, bool within, std::size_t n_rows, std::vector<int> devices)
@@ -50,7 +52,8 @@ class DevicePass final : public PackedPass<T> {
     const bool finished = parallel_for((n_tiles + chunk - 1) / chunk, int(devices_.size()),
                                        [&](int w, std::int64_t item) {
                                          std::optional<Resident>& resident = residents[std::size_t(w)];
-                                         if (!resident) resident.emplace(*this, devices_[std::size_t(w)], pass, layout);
+                                         const int device = devices_[std::size_t(w)];
+                                         if (!resident) resident.emplace(*this, device, pass, layout, chunk);
                                          resident->run(item * chunk, std::min(chunk, n_tiles - item * chunk));
                                        },
                                        poll);
@@ -67,21 +70,43 @@ class DevicePass final : public PackedPass<T> {
     return std::clamp(std::int64_t(5e11 / (pairs * per_pair)), std::int64_t(1), std::int64_t(1) << 20);
   }
 
-  // The chains with one hidden layer, or the others: each kind has its own launches.
+  // The chains with one hidden layer, or the others, then the expressions of what both have kept: each has its
+  // launches.
   struct Group {
-    bool deep;
-    Holding holding;
+    enum class Kind { shallow, deep, expressions } kind;
+    Holding holding;           // of chains
     std::vector<int> outputs;  // of the pass
     Array<Chain<T>> chains;
+    Array<Expression<T>> expressions;
     Array<Scales> scales;
     Array<Sums> sums;
     SumsWork<T> work;
   };
 
+  // Values of units that chains leave to expressions: which outputs of the pass, each at which place (or -1). The
+  // last place is free for errors, where one of the expressions has a root.
+  struct Keeping {
+    std::vector<int> place;
+    int n = 0;
+
+    Keeping(const Pass<T>& pass, const std::vector<std::vector<Leaf<T>>>& leaves)
+        : place(std::size_t(pass.n_outputs), -1) {
+      for (const std::vector<Leaf<T>>& of_one : leaves)
+        for (const Leaf<T>& leaf : of_one)
+          for (const int output : {leaf.value, leaf.sensitivity})
+            if (output >= 0 && place[std::size_t(output)] < 0) place[std::size_t(output)] = n++;
+      bool rooted = false;
+      for (int e = 0; e < pass.n_expressions; ++e) rooted |= pass.expressions[e].rooted;
+      n += rooted;
+    }
+    int operator[](int output) const { return output < 0 ? -1 : place[std::size_t(output)]; }
+  };
+
   // The pass in the memory of one device.
   class Resident {
    public:
-    Resident(DevicePass& of, int device, const Pass<T>& pass, const Layout& layout)
+    // tiles_at_a_time: of a run, at most.
+    Resident(DevicePass& of, int device, const Pass<T>& pass, const Layout& layout, std::int64_t tiles_at_a_time)
         : stream_(device),
           n_rows_((layout.first_segment.size() - 1) * kWidth),
           panels_(stream_, of.packed_, n_rows_),
@@ -90,18 +115,30 @@ class DevicePass final : public PackedPass<T> {
           first_segment_(stream_, layout.first_segment),
           classes_(stream_, classes_of(layout)),
           tiles_(stream_, tiles_of(layout)),
-          overflow_(stream_, 1) {
-      for (const bool deep : {false, true}) add_group(deep, pass, info(device));
+          overflow_(stream_, 1),
+          keeping_(pass, of.leaves_) {
+      const Info there = info(device);
+      for (const bool deep : {false, true}) add_chains(deep, pass, there);
+      if (pass.n_expressions > 0) {
+        add_expressions(pass, of.leaves_);
+        keep(std::min(tiles_at_a_time, layout.n_tiles()) * kTileUnits);
+      }
       stream_.wait();
     }
 
     void run(std::int64_t first, std::int64_t n) {
       stream_.enter();
-      for (Group& group : groups_) {
-        group.work.tiles = tiles_.get() + first;
-        group.work.n_tiles = int(n);
-        check(launches<T>().sums(group.work, group.deep, group.holding.bytes, stream_.get()), "tiles cannot be run");
-      }
+      const std::int64_t n_units = n * kTileUnits, step = n_kept_units_ > 0 ? n_kept_units_ : n_units;
+      for (std::int64_t unit = 0; unit < n_units; unit += step)
+        for (Group& group : groups_) {
+          group.work.tiles = tiles_.get() + first;
+          group.work.first_unit = unit;
+          group.work.n_units = std::min(step, n_units - unit);
+          check(group.kind == Group::Kind::expressions ? launches<T>().combine_sums(group.work, stream_.get())
+                                                       : launches<T>().sums(group.work, group.kind == Group::Kind::deep,
+                                                                            group.holding.bytes, stream_.get()),
+                "tiles cannot be run");
+        }
       stream_.wait();
     }
 
@@ -117,6 +154,7 @@ class DevicePass final : public PackedPass<T> {
         for (std::size_t o = 0; o < group.outputs.size(); ++o) {
           const auto& output = of.outputs_[std::size_t(group.outputs[o])];
           const Sums& sums = sums_[std::size_t(group.outputs[o])];
+          if (!sums.block) continue;
           stream_.fetch(block.data(), sums.block, block.size() * sizeof(std::uint64_t));
           std::vector<Int128>& total = of.total(output);
           for (std::size_t k = 0; k < c * c; ++k) total[k] += Int128(block[2 * k + 1]) << 64 | block[2 * k];
@@ -145,65 +183,106 @@ class DevicePass final : public PackedPass<T> {
       return classes;
     }
 
-    void add_group(bool deep, const Pass<T>& pass, const Info& device) {
+    void add_chains(bool deep, const Pass<T>& pass, const Info& device) {
       Group group{};
-      group.deep = deep;
+      group.kind = deep ? Group::Kind::deep : Group::Kind::shallow;
       std::vector<Chain<T>> chains;
-      std::vector<Scales> scales;
-      std::vector<Sums> sums;
       int most = 0;
-      const std::size_t c = std::size_t(pass.n_classes);
-      sums_.resize(std::size_t(pass.n_outputs));
       for (int k = 0, o = 0; k < pass.n_chains; o += pass.chains[k++].n_outputs) {
         const Chain<T>& chain = pass.chains[k];
         if (chain.kind.deep != deep) continue;
         chains.push_back(chains_.send(chain, panels_.half_norms()));
         most = std::max(most, chain.n_outputs);
-        for (int output = o; output < o + chain.n_outputs; ++output) {
-          const Scales& host = pass.scales[output];
-          group.outputs.push_back(output);
-          exponents_.emplace_back(stream_, host.block, c * c);
-          block_sums_.emplace_back(stream_, 2 * c * c);
-          Scales on_device{exponents_.back().get(), nullptr, nullptr};
-          Sums sum{block_sums_.back().get(), nullptr};
-          if (host.row) {
-            row_scales_.emplace_back(stream_, host.row, n_rows_);
-            on_device.row = row_scales_.back().get();
-            row_scales_.emplace_back(stream_, host.column, c);
-            on_device.column = row_scales_.back().get();
-            block_sums_.emplace_back(stream_, c * n_rows_);
-            sum.rows = block_sums_.back().get();
-          }
-          scales.push_back(on_device);
-          sums.push_back(sum);
-          sums_[std::size_t(output)] = sum;
-        }
+        for (int output = o; output < o + chain.n_outputs; ++output) group.outputs.push_back(output);
       }
       if (chains.empty()) return;
       group.chains = Array<Chain<T>>(stream_, chains);
+      group.holding = Holding::of<T>(device, int(chains.size()), most);
+      add(std::move(group), pass, int(chains.size()), 0);
+    }
+
+    // leaves: per expression, on the host.
+    void add_expressions(const Pass<T>& pass, const std::vector<std::vector<Leaf<T>>>& leaves) {
+      Group group{};
+      group.kind = Group::Kind::expressions;
+      std::vector<Expression<T>> expressions;
+      int n_outputs = 0;
+      for (int e = 0; e < pass.n_expressions; ++e) {
+        std::vector<Leaf<T>> there = leaves[std::size_t(e)];
+        for (Leaf<T>& leaf : there)
+          leaf = {keeping_[leaf.value], keeping_[leaf.sensitivity], chains_.rows(leaf.diagonal),
+                  chains_.rows(leaf.excess)};
+        expressions.push_back(chains_.send(pass.expressions[e], there));
+        n_outputs += 1 + pass.expressions[e].rooted;
+      }
+      for (int o = pass.n_outputs - n_outputs; o < pass.n_outputs; ++o) group.outputs.push_back(o);
+      group.expressions = Array<Expression<T>>(stream_, expressions);
+      add(std::move(group), pass, 0, pass.n_expressions);
+    }
+
+    // A group with its own chains or expressions, and its outputs.
+    void add(Group group, const Pass<T>& pass, int n_chains, int n_expressions) {
+      std::vector<Scales> scales;
+      std::vector<Sums> sums;
+      sums_.resize(std::size_t(pass.n_outputs));
+      for (const int output : group.outputs) {
+        scales.emplace_back();
+        Sums sum = {nullptr, nullptr, keeping_[output]};
+        if (pass.scales[output].block) add_sums(pass.scales[output], std::size_t(pass.n_classes), scales.back(), sum);
+        sums.push_back(sum);
+        sums_[std::size_t(output)] = sum;
+      }
       group.scales = Array<Scales>(stream_, scales);
       group.sums = Array<Sums>(stream_, sums);
-      group.holding = Holding::of<T>(device, int(chains.size()), most);
       Pass<T> on_device = pass;
       on_device.depth = panels_.depth();
       on_device.panels = panels_.panels();
       on_device.half_norms = panels_.half_norms();
       on_device.segments = segments_.get();
       on_device.first_segment = first_segment_.get();
-      on_device.n_chains = int(chains.size());
+      on_device.n_chains = n_chains;
       on_device.chains = group.chains.get();
       on_device.scales = group.scales.get();
       on_device.n_outputs = int(scales.size());
+      on_device.n_expressions = n_expressions;
+      on_device.expressions = group.expressions.get();
       group.work = {on_device,
                     classes_.get(),
                     nullptr,
+                    0,
                     0,
                     std::int64_t(n_rows_),
                     group.holding.n_values,
                     group.holding.in_place,
                     group.sums.get(),
-                    overflow_.get()};
+                    overflow_.get(),
+                    nullptr,
+                    keeping_.n};
       groups_.push_back(std::move(group));
+    }
+
+    // The scales of an output that is summed, and its integers, at zero.
+    void add_sums(const Scales& host, std::size_t n_classes, Scales& on_device, Sums& sum) {
+      exponents_.emplace_back(stream_, host.block, n_classes * n_classes);
+      on_device.block = exponents_.back().get();
+      block_sums_.emplace_back(stream_, 2 * n_classes * n_classes);
+      sum.block = block_sums_.back().get();
+      if (!host.row) return;
+      row_scales_.emplace_back(stream_, host.row, n_rows_);
+      on_device.row = row_scales_.back().get();
+      row_scales_.emplace_back(stream_, host.column, n_classes);
+      on_device.column = row_scales_.back().get();
+      block_sums_.emplace_back(stream_, n_classes * n_rows_);
+      sum.rows = block_sums_.back().get();
+    }
+
+    // Memory for the values of `most` units, or of fewer: half of what rows and sums have left, one unit at least.
+    void keep(std::int64_t most) {
+      const std::size_t unit = std::size_t(keeping_.n) * unit_bytes<T>;
+      const std::size_t room = std::min(kKeptBytes, info(stream_.device()).free / 2) / unit;
+      n_kept_units_ = std::clamp(std::int64_t(room), std::int64_t(1), most);
+      kept_ = Array<T>(stream_, std::size_t(n_kept_units_) * unit / sizeof(T));
+      for (Group& group : groups_) group.work.kept = kept_.get();
     }
 
     void add_rows(std::int64_t* to, const std::vector<std::uint64_t>& from, std::size_t n_classes, std::int64_t n,
@@ -231,6 +310,9 @@ class DevicePass final : public PackedPass<T> {
     std::vector<Array<std::uint64_t>> block_sums_;
     std::vector<Sums> sums_;  // per output of the pass
     std::vector<Group> groups_;
+    Keeping keeping_;
+    Array<T> kept_;
+    std::int64_t n_kept_units_ = 0;  // a launch's, where there are expressions
   };
 
   std::vector<int> devices_;

@@ -20,7 +20,7 @@ class KeptTiles {
         columns_(stream_, rows.columns(), rows.columns().n_rows),
         rows_(rows.pass.symmetric ? Panels<T>() : Panels<T>(stream_, rows.rows(), rows.rows().n_rows)),
         chains_(stream_, rows.n_rows()),
-        deep_(rows.chains().front().kind.deep) {
+        per_panel_(std::size_t(rows.pass.n_columns) * kWidth) {
     const Panels<T>& row_side = rows.pass.symmetric ? columns_ : rows_;
     GramPass<T>& pass = work_.pass = rows.pass;
     pass.depth = columns_.depth();
@@ -30,19 +30,27 @@ class KeptTiles {
     pass.column_half_norms = columns_.half_norms();
     pass.norms = chains_.rows(pass.norms);
     pass.diagonal = chains_.rows(pass.diagonal);
-    const Chain<T>& chain = rows.chains().front();
-    work_.chain = chains_.send(chain, chains_.rows(chain.half_norms));
     work_.n_column_panels = int(rows.n_column_panels);
+    if (pass.expression.n_terms == 0)
+      add_kernel(rows, pass.value, pass.diagonal);
+    else
+      add_expression(rows);
     stream_.wait();
   }
 
   // Rows of panels [p, p + n) into `out`, memory of the device.
   void run(int p, int n, T* out) {
     stream_.enter();
-    work_.p_begin = p;
-    work_.pass.out = out;
-    check(launches<T>().gram(work_, deep_, std::int64_t(n) * work_.n_column_panels, stream_.get()),
-          "tiles cannot be run");
+    if (work_.pass.expression.n_terms == 0) return start(kernels_.front(), p, n, out);
+    for (const int end = p + n; p < end; p += n, out += std::size_t(n) * per_panel_) {
+      n = std::min(n_kept_panels_, end - p);
+      for (std::size_t k = 0; k < kernels_.size(); ++k)
+        start(kernels_[k], p, n, kept_.get() + std::ptrdiff_t(k) * work_.kept_size);
+      work_.p_begin = p;
+      work_.pass.out = out;
+      check(launches<T>().combine_gram(work_, std::int64_t(n) * work_.n_column_panels, stream_.get()),
+            "tiles cannot be run");
+    }
   }
   // The same by way of memory of its own, to the host.
   void bring(int p, int n, std::size_t room, T* out) {
@@ -57,28 +65,80 @@ class KeptTiles {
   void wait() const { stream_.wait(); }
 
  private:
+  // A kernel of a chain: the wanted one, or a leaf.
+  struct Wanted {
+    Chain<T> chain;
+    int output;  // of this chain
+    const T* diagonal;
+  };
+
+  // The kernel that is a number among the outputs of all chains. diagonal: on the device; null: that of the output.
+  const T* add_kernel(GramRows<T>& rows, int output, const T* diagonal) {
+    const Chain<T>* of = rows.chains().data();
+    while (output >= of->n_outputs) output -= (of++)->n_outputs;
+    if (!diagonal) diagonal = chains_.rows(of->diagonals[output]);
+    kernels_.push_back({chains_.send(*of, chains_.rows(of->half_norms)), output, diagonal});
+    return diagonal;
+  }
+
+  // The leaves, with memory for some panels of each (a quarter of what is left, one panel at least), and what becomes
+  // of them.
+  void add_expression(GramRows<T>& rows) {
+    std::vector<Leaf<T>> leaves = rows.leaves();
+    for (Leaf<T>& leaf : leaves) {
+      leaf.diagonal = add_kernel(rows, leaf.value, nullptr);
+      leaf.value = int(kernels_.size()) - 1;
+    }
+    work_.pass.expression = chains_.send(rows.pass.expression, leaves);
+    const std::size_t room = std::min(kGramBytes, info(stream_.device()).free / 4) / sizeof(T);
+    n_kept_panels_ = int(std::clamp(std::int64_t(room / (per_panel_ * leaves.size())), std::int64_t(1),
+                                    std::max(std::int64_t(1), rows.n_row_panels)));
+    work_.kept_size = std::ptrdiff_t(std::size_t(n_kept_panels_) * per_panel_);
+    kept_ = Array<T>(stream_, leaves.size() * std::size_t(work_.kept_size));
+    work_.kept = kept_.get();
+  }
+
+  void start(const Wanted& kernel, int p, int n, T* out) const {
+    GramWork<T> work = work_;
+    work.chain = kernel.chain;
+    work.pass.value = kernel.output;
+    work.pass.diagonal = kernel.diagonal;
+    work.p_begin = p;
+    work.pass.out = out;
+    check(launches<T>().gram(work, kernel.chain.kind.deep, std::int64_t(n) * work.n_column_panels, stream_.get()),
+          "tiles cannot be run");
+  }
+
   Stream stream_;
   Panels<T> columns_, rows_;
   Chains<T> chains_;
-  bool deep_;
+  std::size_t per_panel_;  // numbers of a row panel
   GramWork<T> work_{};
+  std::vector<Wanted> kernels_;
+  int n_kept_panels_ = 0;
+  Array<T> kept_;
   std::optional<Array<T>> held_;
 };
 
-// Devices compute kernels of chains whose activations have a formula.
+// Devices compute kernels of chains whose activations have a formula, and what is made of them.
 void check_computed(const Kernels& kernels) {
-  if (!kernels.expressions.empty())
-    throw std::invalid_argument("sums, products and multiples of kernels are computed by the processor: device='cpu'");
   for (const ChainSpec& chain : kernels.chains)
     if (chain.table)
       throw std::invalid_argument("activations given by a series are computed by the processor: device='cpu'");
 }
 
+// Rows as devices take them: the leaves of an expression with their diagonals.
+template <class T>
+GramRows<T> gram_rows(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads) {
+  check_computed(kernels);
+  return GramRows<T>(kWidth, nullptr, x, z, kernels, n_threads,
+                     kernels.expressions.empty() ? Keep::nothing : Keep::diagonals);
+}
+
 template <class T>
 bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
              const Poll& poll, T* out) {
-  check_computed(kernels);
-  GramRows<T> rows(kWidth, nullptr, x, z, kernels, n_threads);
+  GramRows<T> rows = gram_rows<T>(x, z, kernels, n_threads);
   const std::size_t per_panel = std::size_t(rows.pass.n_columns) * kWidth;
   const std::int64_t chunk = std::clamp(std::int64_t(kGramBytes / sizeof(T) / per_panel), std::int64_t(1),
                                         std::max(std::int64_t(1), rows.n_row_panels / std::int64_t(devices.size())));
@@ -127,8 +187,7 @@ bool Devices::gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int
 template <class T>
 bool Devices::gram_on_device(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                              T* out) const {
-  check_computed(kernels);
-  GramRows<T> rows(kWidth, nullptr, x, z, kernels, n_threads);
+  GramRows<T> rows = gram_rows<T>(x, z, kernels, n_threads);
   KeptTiles<T> tiles(devices_.front(), rows);
   tiles.run(0, int(rows.n_row_panels), out);
   tiles.wait();

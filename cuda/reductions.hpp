@@ -40,13 +40,15 @@ __device__ __forceinline__ double sum_of(int n, const At& at) {
   return total + double(group);
 }
 
-// One output of the unit (p, q). Between classes a pair of classes counts once, its rows on the side of the lower one
-// where both sides are one panel; within a class a unit off the diagonal counts twice (nc1fast/tiles.hpp).
+// One output of the unit (p, q), if it is summed. Between classes a pair of classes counts once, its rows on the side
+// of the lower one where both sides are one panel; within a class a unit off the diagonal counts twice
+// (nc1fast/tiles.hpp).
 template <bool Within, class T>
 __device__ __forceinline__ void reduce(const SumsWork<T>& work, int p, int q, const T* values, int output) {
   const Pass<T>& pass = work.pass;
   const Scales& scales = pass.scales[output];
   const Sums& sums = work.sums[output];
+  if (!sums.block) return;
   const bool diagonal = p == q;
   const auto wanted = [=](int row, int column) {
     return Within ? row == column : diagonal ? row < column : row != column;

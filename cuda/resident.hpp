@@ -41,7 +41,6 @@ class Panels {
         stream.send(panels_.get() + p * padded, packed.panels.get() + p * stored, stored * sizeof(T));
     }
     check(launches<T>().half_norms(panels_.get(), int(n_rows / kWidth), depth_, half_norms_.get(), stream.get()),
-
           "norms cannot be computed");
   }
   int depth() const { return depth_; }
@@ -53,7 +52,7 @@ class Panels {
   Array<T> panels_, half_norms_;
 };
 
-// Chains with the arrays of numbers that they name, each sent once. half_norms is given.
+// Chains and expressions with the arrays of numbers that they name, each sent once. half_norms is given.
 template <class T>
 class Chains {
  public:
@@ -66,10 +65,19 @@ class Chains {
     chain.sensitivities = pointers(chain.sensitivities, chain.n_outputs);
     outputs_.emplace_back(stream_, chain.outputs, std::size_t(chain.n_outputs));
     chain.outputs = outputs_.back().get();
+    for (const T*& part : chain.lift) part = rows(part);
     chain.half_norms = half_norms;
     chain.displacements = rows(chain.displacements);
     chain.epilogue = nullptr;
     return chain;
+  }
+  // leaves: as its values are numbered on the device, their arrays there.
+  Expression<T> send(Expression<T> expression, const std::vector<Leaf<T>>& leaves) {
+    terms_.emplace_back(stream_, expression.terms, std::size_t(expression.n_terms));
+    expression.terms = terms_.back().get();
+    leaves_.emplace_back(stream_, leaves);
+    expression.leaves = leaves_.back().get();
+    return expression;
   }
   // An array of rows on the host -> the same on the device.
   const T* rows(const T* host) {
@@ -91,6 +99,8 @@ class Chains {
   std::map<const T*, Array<T>> sent_;
   std::vector<Array<const T*>> pointers_;
   std::vector<Array<Output<T>>> outputs_;
+  std::vector<Array<Term>> terms_;
+  std::vector<Array<Leaf<T>>> leaves_;
 };
 
 }  // namespace nc1fast::device

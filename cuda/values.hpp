@@ -86,10 +86,22 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
       });
 }
 
+// Chords of the rows with their bias, each in the place of its column's thread.
+template <bool Within, class T>
+__device__ __forceinline__ void lift_column(const T* const (&lift)[4], int p, int q, const T* chords, T* to) {
+  const int c = thread();
+  const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + c;
+  for (int r = 0; r < kWidth; ++r) to[r * kWidth + c] = lifted<!Within>(lift, i + r, j, chords[r * kWidth + c]);
+}
+
 // Within: the forms of tiles within classes, else those between them. A unit off the diagonal has p != q.
 template <bool Within, bool Deep, class T>
 __device__ __forceinline__ void values(const Chain<T>& chain, int p, int q, const T* chords, Outputs outputs,
                                        T* values) {
+  if (chain.lift[0]) {
+    lift_column<Within>(chain.lift, p, q, chords, values);
+    chords = values;
+  }
   visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() __attribute__((always_inline)) {
     if constexpr (!Act::is_series)  // the host refuses a series: its coefficients are not on a device
       visit_form<Act>(chain.kind.form, [&]<Form F>() __attribute__((always_inline)) {

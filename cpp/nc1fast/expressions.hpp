@@ -82,9 +82,10 @@ NC1FAST_HD inline State value_of_terms(const Term* terms, int n_terms, double un
   return states[n_terms - 1];
 }
 
-// Of row i, broadcast, and a vector of rows from j on; `at` is where their values lie in a unit.
-template <class State, class V, class T>
-NC1FAST_HD inline State leaf_state(const Leaf<T>& leaf, const T* const* values, std::ptrdiff_t at, std::ptrdiff_t i,
+// Of row i, broadcast, and a vector of rows from j on; `at` is where their values lie in a unit, values[n] that of
+// output n.
+template <class State, class V, class T, class Values>
+NC1FAST_HD inline State leaf_state(const Leaf<T>& leaf, const Values& values, std::ptrdiff_t at, std::ptrdiff_t i,
                                    std::ptrdiff_t j) {
   const V value = load<V>(values[leaf.value] + at);
   const V error = leaf.sensitivity < 0 ? splat<V>(0) : load<V>(values[leaf.sensitivity] + at);

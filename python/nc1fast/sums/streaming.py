@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _UNIT = {True: 2.0**-24, False: 2.0**-53}  # unit roundoff in single precision or not
 _MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
+_DEVICE_UNIT = 64 * 64 * 8  # bytes of the values that a device keeps of a pair of panels, at most
 _DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
@@ -279,13 +280,19 @@ class _Pass:
             return 2 * (len(self.rows) + step)
         k, c = len(self.kernels), len(self.classes)
         a_row = row_bytes + _DEVICE_ROW + 8 * k * (c + 1) * self.row_sums
-        room = int((self.runner.memory - 64 * k * c * c) // a_row) // step * step
+        beside = 64 * k * c * c + self._kept_on_device()
+        room = int((self.runner.memory - beside) // a_row) // step * step
         if room < 2 * step:
             raise MemoryError(
-                f"{int(self.runner.memory)} bytes of a device are free for rows, but {2 * step * a_row + 64 * k * c * c} are "
+                f"{int(self.runner.memory)} bytes of a device are free for rows, but {2 * step * a_row + beside} are "
                 "needed at least" + " (statistics='sums' needs less)" * self.row_sums
             )
         return room
+
+    def _kept_on_device(self) -> int:
+        """Bytes of values that composites are made of, at least: those of one unit, with their errors."""
+        leaves = {(id(chain), output) for of in self.group.placed for chain, output in of.leaves}
+        return (2 * len(leaves) + 1) * _DEVICE_UNIT if leaves else 0
 
 
 def survey(data: LabelledData, kernels: Sequence[Kernel], settings: Settings) -> Survey:
