@@ -13,40 +13,13 @@ import pytest
 from tests import cases
 from tests.adversary import verdict
 from tests.adversary.drawing import composite_problem
+from tests.composites import BIASED, DEEP, ERF, GELU, KERNELS, RELU, each_kernel, on_stored
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast.kernels import Composite, Power, Product, Scaled, Sum, from_json, to_json
+from nc1fast.kernels import Product, Scaled, Sum, from_json, to_json
 
 MORE = 10 if os.environ.get("NC1FAST_EXHAUSTIVE") == "1" else 1
-
-RELU, ERF, GELU = nc.NTK("relu"), nc.NNGP("erf"), nc.NNGP("gelu", depth=3, bias_variance=0.3)
-BIASED = nc.NTK("erf", weight_variance=1.3, bias_variance=0.4)
-DEEP = nc.NNGP("relu", depth=4, weight_variance=1.8, bias_variance=0.1)
-KERNELS = {
-    "multiple": 2.5 * RELU,
-    "sum": 0.5 * RELU + ERF,
-    "product": RELU * ERF,
-    "power": nc.Linear() ** 5,
-    "formula": 0.5 * RELU + ERF**2,
-    "biases": RELU * BIASED + 0.3 * GELU,
-    "deep": DEEP * nc.Linear(0.7, 0.2) + BIASED**2,
-    "jump": nc.NNGP("sign", bias_variance=0.1) * ERF,
-    "nested": (RELU + 0.1 * ERF) ** 3 * GELU,
-}
-each_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
-
-
-def _on_stored(kernel, gram):
-    """The Gram matrix of a composite kernel by NumPy, from those of its parts."""
-    if not isinstance(kernel, Composite):
-        return gram(kernel)
-    parts = [_on_stored(part, gram) for part in kernel.parts]
-    if isinstance(kernel, Scaled):
-        return kernel.factor * parts[0]
-    if isinstance(kernel, Power):
-        return parts[0] ** kernel.exponent
-    return np.add.reduce(parts) if isinstance(kernel, Sum) else np.multiply.reduce(parts)
 
 
 def _data(n_features=6, spread=0.4, seed=0):
@@ -65,10 +38,10 @@ def test_a_gram_matrix_is_that_of_numpy_on_the_parts(kernel):
     assert np.array_equal(K, K.T)
     assert np.array_equal(K.diagonal(), kernel.diag(X))
     scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(X)))
-    assert np.abs(K - _on_stored(kernel, lambda k: k(X))).max() <= 1e-13 * scale.max()
-    assert (np.abs(K - _on_stored(kernel, lambda k: k(X))) <= 1e-13 * scale).all()
+    assert np.abs(K - on_stored(kernel, lambda k: k(X))).max() <= 1e-13 * scale.max()
+    assert (np.abs(K - on_stored(kernel, lambda k: k(X))) <= 1e-13 * scale).all()
     scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(Z)))
-    assert (np.abs(cross - _on_stored(kernel, lambda k: k(X, Z))) <= 1e-13 * scale).all()
+    assert (np.abs(cross - on_stored(kernel, lambda k: k(X, Z))) <= 1e-13 * scale).all()
     single = kernel(X, dtype="float32")
     assert single.dtype == np.float32
     assert np.abs(single - K).max() <= 3e-4 * K.diagonal().max()  # the angle of a root: 1e-4
@@ -343,11 +316,3 @@ def test_adaptive_kernels_of_one_sigma_can_be_combined():
     assert nc.collapse(X, y, kernel, convention="papyan").nc1 == pytest.approx(
         stored.nc1, rel=1e-10
     )
-
-
-def test_devices_refuse_composites(other_device):
-    X, y = _data()
-    with pytest.raises(ValueError, match="processor"):
-        nc.collapse(X, y, RELU + ERF, device=other_device, convention="papyan")
-    with pytest.raises(ValueError, match="processor"):
-        (RELU * ERF)(X, device=other_device)

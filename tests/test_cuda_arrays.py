@@ -77,11 +77,13 @@ def cupy(monkeypatch):
     return stand_in
 
 
+@pytest.mark.parametrize(
+    "kernel", [nc.NTK("erf"), nc.NTK("erf", 2, 1.0, 0.3) * nc.NNGP("relu", 3)], ids=repr
+)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_gram_matrices_come_back_as_the_kind_of_the_rows(cupy, dtype):
+def test_gram_matrices_come_back_as_the_kind_of_the_rows(cupy, dtype, kernel):
     X, _ = _data()
     X = X.astype(np.float32)
-    kernel = nc.NTK("erf")
     there = X.view(_Array)
     expected = kernel(X, dtype=dtype, device="cuda:1")
     K = kernel(there, dtype=dtype)

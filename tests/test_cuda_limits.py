@@ -56,6 +56,20 @@ def test_kernels_within_their_limits_pass():
 
 
 @pytest.mark.parametrize(
+    ("name", "flags", "expected"),
+    [
+        ("12combine_sums", "IfLb1E", "combine_sums<float, within>"),
+        ("12combine_sums", "IdLb0E", "combine_sums<double, between>"),
+        ("12combine_gram", "Id", "combine_gram<double>"),
+        ("10half_norms", "If", "half_norms<float>"),
+    ],
+)
+def test_flags_are_those_of_the_kernel(name, flags, expected):
+    symbol = f"_ZN7nc1fast6device{name}{flags}EEvNS0_8SumsWorkIT_EE"
+    assert cuda_limits.kernel_name(symbol) == expected
+
+
+@pytest.mark.parametrize(
     ("old", "new", "what"),
     [
         ("Used 198 registers", "Used 209 registers", "209 registers, at most 208"),
@@ -113,10 +127,11 @@ def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
     architectures = {int(a) for a in re.findall(r"\b(\d+)-real", build)}
     assert architectures == set(cuda_limits.MULTIPROCESSORS)
     limits = cuda_limits.read_limits(cuda_limits.LIMITS.read_text(encoding="utf-8"))
-    families = {f"{kernel}<{t}>" for kernel in ("sums", "gram", "half_norms") for t in TYPES}
+    kernels = ("sums", "gram", "half_norms", "combine_sums", "combine_gram")
+    families = {f"{kernel}<{t}>" for kernel in kernels for t in TYPES}
     assert set(limits) == {(family, a) for family in families for a in architectures}
     header = (ROOT / "cuda" / "entries.hpp").read_text(encoding="utf-8")
-    assert len(re.findall("__global__", header)) == 3  # and these are all
+    assert len(re.findall("__global__", header)) == len(kernels)  # and these are all
     threads = re.search(r"kThreads = (\d+)", (ROOT / "cuda" / "device.hpp").read_text("utf-8"))
     assert threads is not None
     assert int(threads[1]) == cuda_limits.THREADS

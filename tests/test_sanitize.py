@@ -167,6 +167,7 @@ def test_blocks_of_a_device(activation: str, dtype: str) -> None:
     X, y = _data(17)
     X, y = X[:90], y[:90]
     kernels = _kernels(activation)
+    kernels.append(0.5 * kernels[0] * nc.NNGP(activation, 3, 0.3, 0.2) + nc.Linear())
     results = [
         nc.collapse(X, y, kernels, convention="sample", dtype=dtype, device=device, n_threads=2)
         for device in ("cpu", "cuda", "cuda:all")
@@ -174,8 +175,9 @@ def test_blocks_of_a_device(activation: str, dtype: str) -> None:
     for there, here, shared in zip(*results, strict=True):
         assert here.nc1 == shared.nc1
         assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
-    K = kernels[0](X, dtype=dtype, device="cuda")
-    assert np.array_equal(K, K.T)
+    for kernel in (kernels[0], kernels[-1]):
+        K = kernel(X, dtype=dtype, device="cuda")
+        assert np.array_equal(K, K.T)
 
 
 MISSING = """
