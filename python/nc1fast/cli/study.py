@@ -89,8 +89,16 @@ def study(
         return
     if name == "all":
         _check_without_data(given, networks=networks)
-        common = {"preset": preset, "resume": resume, "restart": restart, "jobs": jobs}
-        _atlas(functools.partial(study, context, dry_run=dry_run, **common), out, dry_run=dry_run)
+        run = functools.partial(
+            study,
+            context,
+            preset=preset,
+            resume=resume,
+            restart=restart,
+            dry_run=dry_run,
+            jobs=jobs,
+        )
+        _atlas(run, out, dry_run=dry_run)
         return
     if name == "data":
         described = of_data = _study_of(given, preset, networks=networks)

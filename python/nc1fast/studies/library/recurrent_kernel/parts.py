@@ -46,7 +46,7 @@ class OneStep(Part):
     n_samples: Count = 64
 
     def seconds(self, setting: Setting) -> float:
-        """Small Gram matrices."""
+        """Roughly a constant: Gram matrices of a few rows."""
         del setting
         return 0.01
 
