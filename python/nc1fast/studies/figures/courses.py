@@ -32,6 +32,7 @@ _ANNEALED = {
     "training error": "training error",
 }
 _PANEL_HEIGHT = 2.4
+_MARKERS = 7  # of a line, at most: they tell lines apart where colours do not
 
 
 def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
@@ -86,7 +87,8 @@ def _repeats(ax: Any, rows: Sequence[Row], look: Look) -> dict[Look, Any]:
         points = _defined(members)
         style = {**look.line_style(), "markersize": 2.5, "linewidth": 1}
         if points:
-            [entries[look]] = ax.plot(*zip(*points, strict=True), **style)
+            every = math.ceil(len(points) / _MARKERS)
+            [entries[look]] = ax.plot(*zip(*points, strict=True), markevery=every, **style)
     return entries
 
 
