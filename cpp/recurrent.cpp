@@ -73,7 +73,8 @@ class Walked {
 
 void check_range(const Walked& walked, bool single) {
   const double k = walked.k(), most = single ? 1e20 : 1e100;
-  if (walked.factor > 0 && !(k >= 1 / most && k <= most))
+  const bool inside = k >= 1 / most && k <= most;
+  if (walked.factor > 0 && !inside)
     throw std::overflow_error("values on the diagonal go beyond 1e" + std::string(single ? "+-20 (float32)" : "+-100"));
 }
 
