@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from tests import measure_rows as made
 from tests.browser import CHROMIUM, Browser
 
 import nc1fast as nc
@@ -31,8 +32,7 @@ parts:
 
 
 def _row(value, error=0.0, **columns):
-    plain = {"part": "p", "thing": "t", "setting": "", "quantity": "q", "repeat": 0, "seed": 1}
-    return {**plain, "value": value, "error": error, "status": "ok", "seconds": 0.0, **columns}
+    return made.row(value, error=error) | columns
 
 
 @pytest.fixture(scope="module")

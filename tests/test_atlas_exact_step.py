@@ -7,9 +7,9 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from tests import measure_rows as made
 
 import nc1fast as nc
-from nc1fast.studies import measures
 from nc1fast.studies.library.exact_step import STUDY, parts
 from nc1fast.studies.library.exact_step.network import ORDERS, Shallow, ShallowWeights, derivatives
 from nc1fast.studies.loading import parse
@@ -26,18 +26,7 @@ parts:
 
 
 def _row(thing, quantity, value, repeat=0, **setting):
-    return {
-        "part": "",
-        "thing": thing,
-        "setting": measures.written(setting),
-        "quantity": quantity,
-        "repeat": repeat,
-        "seed": 0,
-        "value": value,
-        "error": math.nan,
-        "status": "ok",
-        "seconds": 0.0,
-    }
+    return made.row(value, quantity, thing, repeat=repeat, **setting)
 
 
 GOOD = {"slope": 0.0, "first": 1e-16, "exact": 1e-15, "ntk": 1e-2, "power": -1.0, "sum": 1e-15}

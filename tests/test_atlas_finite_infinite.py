@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from tests import measure_rows as made
 
 import nc1fast as nc
-from nc1fast.studies import measures
 from nc1fast.studies.library.finite_infinite import STUDY, parts
 from nc1fast.studies.library.finite_infinite.nets import FullBatch, Network
 from nc1fast.studies.loading import parse
@@ -27,18 +27,7 @@ parts:
 
 
 def _row(thing, quantity, value, repeat=0, **setting):
-    return {
-        "part": "",
-        "thing": thing,
-        "setting": measures.written(setting),
-        "quantity": quantity,
-        "repeat": repeat,
-        "seed": 0,
-        "value": value,
-        "error": math.nan,
-        "status": "ok",
-        "seconds": 0.0,
-    }
+    return made.row(value, quantity, thing, repeat=repeat, **setting)
 
 
 GOOD = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests import measure_rows as made
 
 from nc1fast import studies
 from nc1fast.studies import library, runner
@@ -36,15 +37,7 @@ def _claims(rows):
 
 
 def _row(part, thing, quantity, value, repeat=0, setting="", error=0.0):
-    plain = {"part": part, "thing": thing, "quantity": quantity, "setting": setting, "seed": 0}
-    return {
-        **plain,
-        "repeat": repeat,
-        "value": value,
-        "error": error,
-        "status": "ok",
-        "seconds": 0.0,
-    }
+    return made.row(value, quantity, thing, part=part, repeat=repeat, error=error, at=setting)
 
 
 def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tests import measure_rows as made
 
 import nc1fast as nc
 from nc1fast.studies import measures
@@ -25,18 +26,7 @@ parts:
 
 
 def _row(quantity, value, repeat=0, thing=parts.FEATURES, part="features", **setting):
-    return {
-        "part": part,
-        "thing": thing,
-        "setting": measures.written(setting),
-        "quantity": quantity,
-        "repeat": repeat,
-        "seed": 0,
-        "value": value,
-        "error": math.nan,
-        "status": "ok",
-        "seconds": 0.0,
-    }
+    return made.row(value, quantity, thing, part=part, repeat=repeat, **setting)
 
 
 def _rows(n_repeats=6, gram=0.05, nc1=0.02, power=-0.5, ridge=0.3, wrong=0.0, eps=-0.5):

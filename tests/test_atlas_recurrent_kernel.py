@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests import measure_rows as made
 from tests.tied_networks import TiedNetwork
 
 import nc1fast as nc
@@ -84,8 +85,7 @@ def test_a_tiny_run(tmp_path):
 
 
 def _row(value, **columns):
-    plain = {"part": "p", "thing": parts.NTK, "repeat": 0, "seed": 1, "error": 0.0, "status": "ok"}
-    return {**plain, "value": value, "seconds": 0.0, **columns}
+    return made.row(value, thing=parts.NTK, error=0.0) | columns
 
 
 def _networks(mean, n):

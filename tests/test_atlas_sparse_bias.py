@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tests import measure_rows as made
 
 import nc1fast as nc
 from nc1fast import studies
@@ -38,9 +39,7 @@ def _verdicts(rows):
 
 
 def _row(thing, quantity, value, setting="bias=1", part="spectra", **columns):
-    plain = {"part": part, "thing": thing, "setting": setting, "quantity": quantity, "repeat": 0}
-    plain |= {"seed": 0, "value": value, "error": math.nan, "status": "ok", "seconds": 0.0}
-    return plain | columns
+    return made.row(value, quantity, thing, part=part, at=setting) | columns
 
 
 # --- kernel and network

@@ -14,7 +14,15 @@ from pydantic import ConfigDict, Field, create_model, field_validator, model_val
 from nc1fast.metrics.conventions import DEFAULT_CONVENTION
 from nc1fast.studies import table
 from nc1fast.studies.cells import Cell
-from nc1fast.studies.fields import Conventions, Count, Entry, Name, Positive, reject_duplicates
+from nc1fast.studies.fields import (
+    Conventions,
+    Count,
+    Described,
+    Entry,
+    Name,
+    Positive,
+    reject_duplicates,
+)
 from nc1fast.studies.sources import Digits, File, GaussianMixture, Instance
 from nc1fast.studies.tasks import SECTIONS
 from nc1fast.studies.tasks.illustrations import Illustration  # noqa: TC001  (pydantic reads it)
@@ -154,31 +162,17 @@ def _repeats(task: StudyTask, instance: Instance, repeats: int) -> int:
     return repeats if instance.random or task.chance else 1
 
 
-class Study(Entry):
-    """The description of a whole study.
+class Study(Described):
+    """The description of a comparison of NC1; its first fields are those of `Described`.
 
     Parameters
     ----------
-    name, title : str
-    preset : str, default ""
-        The variant of a built-in study that this is.
-    provisional : bool, default False
-        Put a banner on the report: too few repeats or cells for lasting verdicts.
-    seed : int, default 0
-        The seed of a cell derives from it, the data set and the repeat.
-    repeats : int, default 10
     dtype : {"float64", "float32", "mixed"}, default "float64"
     arms : list of Arm
     """
 
     layout: ClassVar[Layout] = table.LAYOUT
 
-    name: Name
-    title: str
-    preset: str = ""
-    provisional: bool = False
-    seed: Annotated[int, Field(strict=True, ge=0)] = 0
-    repeats: Count = 10
     dtype: Literal["float64", "float32", "mixed"] = "float64"
     arms: Annotated[tuple[Arm, ...], Field(min_length=1)]
 

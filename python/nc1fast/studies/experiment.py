@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, create_model, field_validator
 
 from nc1fast.studies import measures
-from nc1fast.studies.fields import Count, Entry, Name, listed, reject_duplicates
+from nc1fast.studies.fields import Count, Described, Entry, listed, reject_duplicates
 from nc1fast.studies.tasks.table_rows import FAILED, attempt
 from nc1fast.studies.tasks.task import Outcome
 
@@ -145,18 +145,11 @@ class Repetition:
         }
 
 
-class Experiment(Entry):
-    """The description of an experiment.
+class Experiment(Described):
+    """The description of an experiment; its first fields are those of `Described`, and its name is that of a study of the library.
 
     Parameters
     ----------
-    name, title : str
-        The name is that of the study of the library whose parts these are.
-    preset : str, default ""
-    provisional : bool, default False
-        Put a banner on the report: too few repeats or settings for lasting verdicts.
-    seed : int, default 0
-    repeats : int, default 10
     parts : list of Part
     """
 
@@ -164,12 +157,6 @@ class Experiment(Entry):
     dtype: ClassVar[str] = "float64"
     files: ClassVar[tuple[Path, ...]] = ()
 
-    name: Name
-    title: str
-    preset: str = ""
-    provisional: bool = False
-    seed: Annotated[int, Field(strict=True, ge=0)] = 0
-    repeats: Count = 10
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
 
     @field_validator("parts")

@@ -1,4 +1,4 @@
-"""Fields of descriptions: checked numbers and names, and `Entry`, the base class of every mapping."""
+"""Fields of descriptions: checked numbers and names, and the base classes `Entry` of every mapping and `Described` of the whole."""
 
 from __future__ import annotations
 
@@ -47,6 +47,29 @@ class Entry(BaseModel):
                 details = [_unknown(key, allowed) for key in unknown]
                 raise ValidationError.from_exception_data(cls.__name__, details)
         return content
+
+
+class Described(Entry):
+    """The first fields of the description of every study.
+
+    Parameters
+    ----------
+    name, title : str
+    preset : str, default ""
+        The variant of a built-in study that this is.
+    provisional : bool, default False
+        Put a banner on the report: too few repeats or cells for lasting verdicts.
+    seed : int, default 0
+        The seed of a cell derives from it, from where the cell is, and from the repeat.
+    repeats : int, default 10
+    """
+
+    name: Name
+    title: str
+    preset: str = ""
+    provisional: bool = False
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    repeats: Count = 10
 
 
 def _unknown(key: Any, allowed: list[str]) -> InitErrorDetails:

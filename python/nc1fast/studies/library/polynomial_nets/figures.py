@@ -20,7 +20,7 @@ _SEEN = 1e-9  # smaller coefficients are zero but for rounding
 
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """Coefficients on the circle, and NC1 against the degree."""
+    """Both figures, from the table alone."""
     del series
     return measured.drawings({"frequencies": _frequencies(rows), "nc1": _collapse(rows)})
 

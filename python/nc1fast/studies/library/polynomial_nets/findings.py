@@ -1,4 +1,4 @@
-"""Claims about networks of products, judged on the measures."""
+"""Claims on networks of products, judged on the measures."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nc1fast.studies.library.polynomial_nets.parts import (
     NNGP,
     NTK,
     ODD,
+    SAMPLED,
 )
 from nc1fast.studies.measures import along, by_cell, chosen, setting_of, values
 from nc1fast.studies.summary import grouped
@@ -112,7 +113,9 @@ def _higher(low: Row, high: Row) -> str:
 
 def _of_networks(rows: Sequence[Row]) -> Claim:
     limits = {
-        row["setting"]: row["value"] for row in chosen(rows, FREQUENCY, NTK) if row["repeat"] == 0
+        row["setting"]: row["value"]
+        for row in chosen(rows, FREQUENCY, SAMPLED)
+        if row["repeat"] == 0
     }
     found = [
         {**row, "value": row["value"] / limits[row["setting"]]}
@@ -122,7 +125,7 @@ def _of_networks(rows: Sequence[Row]) -> Claim:
     middles = [statistics.fmean(values(members)) for _, members in by_cell(found)]
     statement = (
         "The NTK of a finite network of products has the same frequencies up to k = 9: in the mean over networks each c_k/c_0 "
-        f"is that of the limit within {rules.TOLERANCE:.0%}."
+        f"is that of the limit, at the same places on the circle, within {rules.TOLERANCE:.0%}."
     )
     number = (
         f"ratios from {min(middles, default=math.nan):.3f} to {max(middles, default=math.nan):.3f}"

@@ -28,7 +28,7 @@ _NAME = "B: bias at the start"
 
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """Spectra and active shares against the bias, and NC1 against it."""
+    """Both figures, from the table alone."""
     del series
     return measured.drawings({"spectrum": _spectrum(rows), "nc1": _collapse(rows)})
 

@@ -1,4 +1,4 @@
-"""Claims about sparse activation by biases, judged on the measures."""
+"""Claims on sparse activation by biases, judged on the measures."""
 
 from __future__ import annotations
 
