@@ -144,10 +144,11 @@ def _study_rows() -> list[Any]:
 
 
 def _make_study_journal(folder: Path) -> Path:
+    from nc1fast.studies import table
     from nc1fast.studies.journal import StudyJournal
     from nc1fast.studies.tasks.task import Outcome
 
-    journal = StudyJournal(folder, "f" * 64, resume=True)
+    journal = StudyJournal(folder, "f" * 64, table.LAYOUT, resume=True)
     for k, row in enumerate(_study_rows()):
         journal.add(f"cell {k}", Outcome([row]))
     journal.close()
@@ -155,9 +156,10 @@ def _make_study_journal(folder: Path) -> Path:
 
 
 def _read_study_journal(path: Path) -> str:
+    from nc1fast.studies import table
     from nc1fast.studies.journal import StudyJournal
 
-    journal = StudyJournal(path.parent, "f" * 64, resume=True)
+    journal = StudyJournal(path.parent, "f" * 64, table.LAYOUT, resume=True)
     finished = {name: (one.rows, one.series) for name, one in journal.finished.items()}
     journal.close()
     expected: dict[str, tuple[list[Any], list[Any]]] = {
