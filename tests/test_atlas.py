@@ -268,6 +268,7 @@ def test_the_index_has_a_card_and_the_numbers(tiny):
     assert f"{np.median([r['value'] for r in d0]):.4g}" in page
     assert 'href="unified-kernel/report.html"' in page
     assert "The curve is monotone" in page
+    assert 'src="unified-kernel/figures/along-s.svg" alt="NC1 between the NTK and the NNGP' in page
     with pytest.raises(FileNotFoundError, match="holds no study with a report"):
         atlas.build(tiny)
 
@@ -278,7 +279,8 @@ def browser(tmp_path_factory):
         yield opened
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.tools
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1400])
 def test_the_index_in_a_browser(tiny, browser, width, dark):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies import library, measures, page, report, table
+from nc1fast.studies import library, report
 from nc1fast.studies.loading import load
 from nc1fast.studies.measures import along, chosen, values
 from nc1fast.support.extras import require
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 INDEX = "index.html"
+_FIGURE = re.compile(r'<figure id="figure-(?P<name>[^"]+)">.*?alt="(?P<alt>[^"]*)"', re.DOTALL)
 NC1_PART = "nc1"  # of every experiment: its constructions on D1 (`library.on_d1`)
 
 
@@ -88,21 +91,19 @@ def build(folder: str | Path) -> Path:
         raise FileNotFoundError(f"{folder} holds no study with a report")
     cards, compared = [], []
     for name in present:
-        layout = measures.LAYOUT if measures.LAYOUT.exists(folder / name) else table.LAYOUT
-        rows, provenance = layout.read(folder / name)
+        rows, provenance = report.layout_of(folder / name).read(folder / name)
         study = library.STUDIES[name]
-        cards.append(_card(name, study, rows, provenance))
+        card = _card(name, study, study.claims(rows), provenance)
+        cards.append(card | _lead(folder, card))
         compared += [(name, *line) for line in _on_d1(rows)] if study.parts else []
     write_atomically(folder / INDEX, _rendered(cards, compared).encode())
     return folder / INDEX
 
 
 def _card(
-    name: str, study: BuiltIn, rows: Sequence[Row], provenance: dict[str, Any]
+    name: str, study: BuiltIn, claims: Sequence[Claim], provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """The part of the index for one study: its question, its claims with their words, its first figure."""
-    drawings = [each for each in study.draw(rows, []) if not each.aside]
-    claims: list[Claim] = study.claims(rows)
+    """The part of the index for one study: its question, and its claims with their words."""
     return {
         "name": name,
         "title": provenance.get("title", name),
@@ -110,10 +111,17 @@ def _card(
         "question": study.question,
         "preset": provenance.get("preset", ""),
         "href": f"{name}/{report.REPORT}",
-        "figure": f"{name}/{report.FIGURES}/{drawings[0].name}.svg" if drawings else "",
-        "alt": drawings[0].caption.partition(". ")[0] if drawings else "",
         "claims": claims,
     }
+
+
+def _lead(folder: Path, card: dict[str, Any]) -> dict[str, str]:
+    """The first figure of a report, which is not drawn again, and what it shows."""
+    found = _FIGURE.search((folder / card["href"]).read_text(encoding="utf-8"))
+    if found is None:
+        return {"figure": "", "alt": ""}
+    figure = f"{card['name']}/{report.FIGURES}/{found['name']}.svg"
+    return {"figure": figure, "alt": html.unescape(found["alt"])}
 
 
 def _on_d1(rows: Sequence[Row]) -> list[tuple[str, dict[float, tuple[float, float]]]]:
@@ -133,11 +141,9 @@ def _on_d1(rows: Sequence[Row]) -> list[tuple[str, dict[float, tuple[float, floa
 
 
 def _rendered(cards: Sequence[dict[str, Any]], compared: Sequence[Any]) -> str:
-    jinja2, markup = require("jinja2", "study"), require("markupsafe", "study").Markup
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": page.number, "attitude": page.attitude}
+    markup = require("markupsafe", "study").Markup
     columns = sorted({d0 for _, _, line in compared for d0 in line})
-    html: str = environment.from_string(report.text_of("atlas.html.j2")).render(
+    text: str = report.template("atlas.html.j2").render(
         css=markup(report.text_of("report.css")), cards=cards, compared=compared, columns=columns
     )
-    return html
+    return text

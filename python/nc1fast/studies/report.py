@@ -51,7 +51,7 @@ def build(folder: str | Path) -> Path:
         If matplotlib, jinja2 or scipy is missing (extra `study`).
     """
     folder = Path(folder)
-    layout = measures.LAYOUT if measures.LAYOUT.exists(folder) else table.LAYOUT
+    layout = layout_of(folder)
     rows, provenance = layout.read(folder)
     if not rows:
         raise ValueError(f"the table in {folder} has no rows")
@@ -90,12 +90,9 @@ def render(
     parts: Any = page if layout is table.LAYOUT else measured_page
     drawn: Any = figures if layout is table.LAYOUT else measured
     study = library.told_as(provenance.get("study", ""))
-    jinja2, markup = require("jinja2", "study"), require("markupsafe", "study").Markup
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": page.number, "attitude": page.attitude}
+    markup = require("markupsafe", "study").Markup
     shown = [page.figure(each, images[each.name]) for each in drawings if not each.aside]
-    template = environment.from_string(text_of("report.html.j2"))
-    html: str = template.render(
+    html: str = template("report.html.j2").render(
         css=markup(text_of("report.css")),
         js=markup(text_of("report.js")),
         things=page.things(),
@@ -119,6 +116,20 @@ def render(
         csv=page.gzipped(gzip.compress(layout.to_csv(rows).encode(), mtime=0)),
     )
     return html
+
+
+def layout_of(folder: Path) -> Layout:
+    """Of the table of a finished study: measures where it is an experiment."""
+    return measures.LAYOUT if measures.LAYOUT.exists(folder) else table.LAYOUT
+
+
+def template(name: str) -> Any:
+    """A template of this package, with the filters of its pages."""
+    environment = require("jinja2", "study").Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": page.number, "attitude": page.attitude}
+    return environment.from_string(text_of(name))
 
 
 def text_of(name: str) -> str:

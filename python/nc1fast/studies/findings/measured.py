@@ -61,6 +61,14 @@ def of_interval(mean: Interval, allowed: Range) -> str:
     return rules.TOO_FEW if mean.n < rules.FEWEST else allowed.word(mean.low, mean.high)
 
 
+def step(a: Row, b: Row, sign: int = 1) -> str:
+    """Whether a number moves up (1) or down (-1) from a row to another; equal within both error bounds, where these are known."""
+    moved = sign * (b["value"] - a["value"])
+    if abs(moved) <= sum(row["error"] for row in (a, b) if not math.isnan(row["error"])):
+        return rules.EQUAL
+    return rules.HOLDS if moved > 0 else rules.FAILS
+
+
 def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     """The findings of an experiment beside its claims: rows without a value, if there are any."""
     failed = sum(row["status"] != "ok" for row in rows)

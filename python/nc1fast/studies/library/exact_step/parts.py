@@ -153,7 +153,7 @@ class ExactStepOnD1(on_d1.OnD1):
     """Kernels of a first step of gradient descent."""
 
     libraries: ClassVar[tuple[str, ...]] = ("scipy.special",)
-    trial_seconds: ClassVar[float] = 0.3
+    seconds_each: ClassVar[float] = 0.3
 
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator

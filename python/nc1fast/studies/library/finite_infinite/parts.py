@@ -264,7 +264,7 @@ class Precision(Part):
 class FiniteInfiniteOnD1(on_d1.OnD1):
     """NTK, NNGP, and the hidden features of a trained network."""
 
-    trial_seconds: ClassVar[float] = 0.6
+    seconds_each: ClassVar[float] = 0.6
 
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator

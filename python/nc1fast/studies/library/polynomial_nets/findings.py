@@ -8,7 +8,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean
+from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, step
 from nc1fast.studies.library.polynomial_nets.parts import (
     DEVIATION,
     FREQUENCY,
@@ -143,7 +143,7 @@ def _collapse(rows: Sequence[Row]) -> Claim:
         for d0, members in along(of_kernel, "d0").items():
             for _, draw in grouped(members, ("repeat",)):
                 curve = [some[0] for some in along(draw, "degree").values()]
-                words += [_rises(a, b) for a, b in itertools.pairwise(curve)]
+                words += [step(a, b) for a, b in itertools.pairwise(curve)]
             means = {
                 P: statistics.median(values(some)) for P, some in along(members, "degree").items()
             }
@@ -155,11 +155,3 @@ def _collapse(rows: Sequence[Row]) -> Claim:
     statement = "NC1 on D1 rises with the number of factors P, for the NNGP and for the NTK: products collapse less."
     number = f"{counted} of {len(words)} steps from P to the next rise"
     return claim("PN5", "NC1 rises with P", statement, words, number, sentences)
-
-
-def _rises(a: Row, b: Row) -> str:
-    """The word of one step: equal within both error bounds, or up, or down."""
-    step = b["value"] - a["value"]
-    if abs(step) <= a["error"] + b["error"]:
-        return rules.EQUAL
-    return rules.HOLDS if step > 0 else rules.FAILS

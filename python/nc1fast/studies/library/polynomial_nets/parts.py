@@ -176,7 +176,7 @@ class PolynomialOnD1(on_d1.OnD1):
     """Kernels of degrees 1 to 3, with skips, and a network of degree 2 before and after training."""
 
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
-    trial_seconds: ClassVar[float] = 0.4
+    seconds_each: ClassVar[float] = 0.4
 
     def constructions(
         self, X: NDArray[np.float64], y: NDArray[Any], random: np.random.Generator

@@ -159,7 +159,7 @@ def _rows(data: str, n: int, d0: int, random: np.random.Generator) -> tuple[Arra
 class FeaturesOnD1(on_d1.OnD1):
     """An NTK and random features of it."""
 
-    trial_seconds: ClassVar[float] = 0.3
+    seconds_each: ClassVar[float] = 0.3
 
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator

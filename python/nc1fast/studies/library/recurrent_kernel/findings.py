@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, claim, exactly
+from nc1fast.studies.findings.measured import Range, claim, exactly, step
 from nc1fast.studies.library.recurrent_kernel.parts import (
     ENTRY,
     FROM_RELU,
@@ -80,7 +80,7 @@ def _length(rows: Sequence[Row]) -> Claim:
             pairs = _paired(first, last) if longest > shortest else []
             if not pairs:
                 continue
-            word, _ = rules.of_draws([_higher(a, b) for a, b in pairs])
+            word, _ = rules.of_draws([step(a, b) for a, b in pairs])
             words.append(word)
             ratio = rules.ratio_interval(b["value"] / a["value"] for a, b in pairs)
             sentences.append(
@@ -98,11 +98,3 @@ def _paired(first: Sequence[Row], second: Sequence[Row]) -> list[tuple[Row, Row]
     """Rows of the same repeat."""
     others = {cell["repeat"]: rows[0] for cell, rows in grouped(second, ("repeat",))}
     return [(row, others[row["repeat"]]) for row in first if row["repeat"] in others]
-
-
-def _higher(before: Row, after: Row) -> str:
-    """Whether NC1 rose, within the error bounds."""
-    step = after["value"] - before["value"]
-    if abs(step) <= before["error"] + after["error"]:
-        return rules.EQUAL
-    return rules.HOLDS if step > 0 else rules.FAILS

@@ -8,7 +8,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean
+from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, step
 from nc1fast.studies.library.sparse_bias.parts import (
     CONDITION,
     DEVIATION,
@@ -89,7 +89,7 @@ def _spectrum(rows: Sequence[Row]) -> Claim:
     words = exactly(smallest, Range(low=0.0))
     for found, sign in ((smallest, -1), (condition, -1)):
         for curve in _curves(found):
-            words += [_moves(a, b, sign) for a, b in itertools.pairwise(curve)]
+            words += [step(a, b, sign) for a, b in itertools.pairwise(curve)]
     statement = (
         "The smallest eigenvalue of H is positive and falls as B grows, but more slowly than the largest one: the condition "
         "number falls as well."
@@ -172,7 +172,7 @@ def _rate(rows: Sequence[Row]) -> Claim:
 
 def _collapse(rows: Sequence[Row]) -> Claim:
     measured = [row for row in chosen(rows, "nc1", KERNEL) if row["part"] == "collapses"]
-    words = [_moves(a, b, 1) for curve in _curves(measured) for a, b in itertools.pairwise(curve)]
+    words = [step(a, b, 1) for curve in _curves(measured) for a, b in itertools.pairwise(curve)]
     sentences = []
     for d, members in along(measured, "d").items():
         told = ", ".join(
@@ -202,12 +202,3 @@ def _curves(rows: Sequence[Row]) -> list[list[Row]]:
         for of_d in along(rows, "d").values()
         for _, members in grouped(of_d, ("repeat",))
     ]
-
-
-def _moves(a: Row, b: Row, sign: int) -> str:
-    """Whether a number moves up (1) or down (-1) from one bias to the next; equal within both error bounds."""
-    step = sign * (b["value"] - a["value"])
-    errors = [0.0 if math.isnan(row["error"]) else row["error"] for row in (a, b)]
-    if abs(step) <= sum(errors):
-        return rules.EQUAL
-    return rules.HOLDS if step > 0 else rules.FAILS

@@ -250,7 +250,7 @@ class SparseOnD1(on_d1.OnD1):
     """H at three biases, weights N(0, 1/d0), and the hidden units of a network with B = 1 before and after training."""
 
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
-    trial_seconds: ClassVar[float] = 0.5
+    seconds_each: ClassVar[float] = 0.5
 
     def constructions(
         self, X: NDArray[np.float64], y: NDArray[Any], random: np.random.Generator

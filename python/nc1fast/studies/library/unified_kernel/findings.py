@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, claim
+from nc1fast.studies.findings.measured import Range, claim, step
 from nc1fast.studies.library.unified_kernel.parts import CURVE, STORED
 from nc1fast.studies.measures import along, chosen, setting_of, values
 from nc1fast.studies.summary import grouped
@@ -74,8 +74,8 @@ def _monotone(rows: Sequence[Row]) -> Claim:
         steps = list(itertools.pairwise(curve.values()))
         if not steps:
             continue
-        signs = {_direction(a, b) for a, b in steps} - {0}
-        words.append(rules.EQUAL if not signs else rules.FAILS if len(signs) > 1 else rules.HOLDS)
+        ways = {step(a, b) for a, b in steps} - {rules.EQUAL}
+        words.append(rules.EQUAL if not ways else rules.FAILS if len(ways) > 1 else rules.HOLDS)
         ends = values([steps[0][0], steps[-1][1]])
         spans.append(ends[1] / ends[0])
     statement = "NC1(s) is monotone from the NTK to the NNGP."
@@ -83,9 +83,3 @@ def _monotone(rows: Sequence[Row]) -> Claim:
         f"NC1(NNGP)/NC1(NTK) from {min(spans):.3g} to {max(spans):.3g}" if spans else "no curve"
     )
     return claim("U3", "The curve is monotone", statement, words, number)
-
-
-def _direction(a: Row, b: Row) -> int:
-    """The sign of b - a, 0 where it is within both error bounds."""
-    step = b["value"] - a["value"]
-    return 0 if abs(step) <= a["error"] + b["error"] else 1 if step > 0 else -1
