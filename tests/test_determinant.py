@@ -13,7 +13,7 @@ from nc1fast import prediction
 from nc1fast.core.products import KernelMap, ProductSettings
 from nc1fast.prediction.conjugate import RidgeSystem
 from nc1fast.prediction.determinant import log_determinant
-from nc1fast.prediction.preconditioner import Preconditioner
+from nc1fast.prediction.preconditioner import Preconditioner, StoredFactor
 from nc1fast.prediction.probing import Probing
 
 RNG = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_the_likelihood_owns_up_to_an_early_end():
 def test_the_root_of_the_preconditioner(ridge):
     F, V = RNG.normal(size=(60, 9)), RNG.normal(size=(60, 4))
     F[:, 8] = 1e-9 * F[:, 0]  # all but dependent columns
-    inner = Preconditioner(F, ridge, 1)
+    inner = Preconditioner(StoredFactor(F, 1), ridge)
     U, s, _ = np.linalg.svd(F)
     values = ridge + np.square(np.pad(s, (0, 51)))
     expected = (U / np.sqrt(values)) @ (U.T @ V)

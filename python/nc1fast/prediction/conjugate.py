@@ -74,8 +74,7 @@ class RidgeSystem:
     @classmethod
     def of(cls, made: KernelMap, ridge: float, rank: int | None, seed: int) -> RidgeSystem:
         """The system with a preconditioner of at most `rank` columns; None lets the kernel decide."""
-        F = low_rank(made, ridge, rank, seed)
-        return cls(made, ridge, Preconditioner(F, ridge, made.settings.n_threads))
+        return cls(made, ridge, Preconditioner(low_rank(made, ridge, rank, seed), ridge))
 
     def product(self, V: Array) -> Array:
         """A V, shape (n, k)."""

@@ -74,11 +74,11 @@ def log_determinant(
     Source: Bai, Fahey & Golub (1996); Ubaru, Chen & Saad (2017); Gardner et al. (2018) for the preconditioner; Golub & Meurant
     (2010), section 6.2, for the two rules.
     """
-    n, F = system.made.shape[1], system.preconditioner.F
-    kept = float(np.square(F).sum())
+    n, factor = system.made.shape[1], system.preconditioner.factor
+    kept = float(np.trace(factor.inner)) if factor.rank else 0.0  # |F|^2
     left = float(np.sum(system.made.diagonal)) - kept
     shift = system.ridge + max(left, 0.0) / n
-    inner = Preconditioner(F, shift, system.made.settings.n_threads)
+    inner = Preconditioner(factor, shift)
     lanczos = _Lanczos(system, inner, probing.signs(n, (seed, 1)))
     rounding = inner.rank * UNIT_ROUNDOFF * kept / shift  # of the eigenvalues of F^T F
     known, least = inner.log_determinant(n), _LEAST * system.ridge / shift

@@ -79,7 +79,7 @@ def ridge(
         Of "cg": |Y - (K + ridge I) dual| <= tolerance |Y| for every output.
     max_iterations : int, default 1000
     rank : int, optional
-        Columns of the preconditioner. Default: as many as pay, at most 1,024 and 256 MiB.
+        Columns of the preconditioner. Default: as many as pay, at most 2,048.
     start : array-like of shape (n_samples, n_outputs), optional
         The `dual` that "cg" goes on from: of an earlier call that was stopped, or of a similar ridge.
     leave_one_out : bool, default False
