@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nc1fast.core.products import KernelMap, ProductSettings
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.classes import check_kernel
-from nc1fast.operators.linear_operator import as_operator
+from nc1fast.operators.block_lanczos import leading
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 MOST_DENSE = 20_000  # rows of a Gram matrix that is stored for its smallest eigenvalues
 _FEW_ROWS = 1024  # up to which a stored matrix is the faster way to the largest ones, too
-_FEW_BASIS = 20  # vectors of Lanczos's basis at least; ARPACK takes 2 k + 1 of more
+_ROWS_PER_VALUE = (
+    16  # for each eigenvalue: below, a basis of products would be a large part of the matrix
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ def spectrum(
     tolerance : float, default 1e-10
         Residual at which an eigenvalue of Lanczos's method counts as found, relative to it.
     seed : int, default 0
-        Of the vector that Lanczos's method starts with.
+        Of the vectors that Lanczos's method starts with.
     n_threads, memory_limit
         As of `Kernel.matvec`.
 
@@ -96,10 +98,10 @@ def spectrum(
 
     Notes
     -----
-    Cost: "largest" one product of `Kernel.matvec` with a single column per step, some 2 to 5 k steps, and O(N k) memory; at most
-    1,024 rows, and "smallest", N^3 steps and 16 N^2 bytes.
+    Cost: "largest" a product of `Kernel.matvec` with k + 8 columns per step, some five to ten steps where the spectrum falls, and
+    64 N (k + 8) bytes; at most 1,024 or 16 k rows, and "smallest", N^3 steps and 16 N^2 bytes.
     Accuracy: `residuals` are those of the product itself, which is off by some 1e-16 of the largest eigenvalue.
-    Source: implicitly restarted Lanczos, Lehoucq, Sorensen & Yang (1998), ARPACK.
+    Source: Lanczos's method with blocks, Golub & Underwood (1977), and thick restarts, Wu & Simon (2000).
     """
     settings = ProductSettings("float64", n_threads, memory_limit)
     made = KernelMap.of(check_kernel(kernel), X, None, settings)
@@ -107,15 +109,15 @@ def spectrum(
     count = as_count("k", k, 1, n)
     check_choice("which", which, ("largest", "smallest"))
     least = as_number("tolerance", tolerance, least=0, below=1)
-    start = np.random.default_rng(as_seed(seed)).normal(size=n)
+    random = np.random.default_rng(as_seed(seed))
     if which == "smallest" and n > MOST_DENSE:
         raise ValueError(
             f"which='smallest' stores the Gram matrix, of at most {MOST_DENSE} rows, but X has {n}"
         )
-    if which == "smallest" or n <= max(_FEW_ROWS, 2 * count + 1, _FEW_BASIS + 1):
+    if which == "smallest" or n <= max(_FEW_ROWS, _ROWS_PER_VALUE * count):
         values, vectors, products = *_stored(made, count, which), 0
     else:
-        values, vectors, products = _lanczos(made, count, least, start)
+        values, vectors, products = leading(made, count, least, random)
     order = np.argsort(-values, kind="stable")
     values, vectors = values[order], _oriented(vectors[:, order])
     residuals = np.sqrt(np.square(made(vectors) - vectors * values).sum(axis=0))
@@ -130,24 +132,6 @@ def _stored(made: KernelMap, k: int, which: str) -> tuple[Array, Array]:
     K = made.entries()
     values, vectors = linalg.eigh(K, subset_by_index=span, overwrite_a=True, check_finite=False)
     return values, vectors
-
-
-def _lanczos(made: KernelMap, k: int, tolerance: float, start: Array) -> tuple[Array, Array, int]:
-    """The largest eigenvalues, their vectors, and how many products they took."""
-    linalg = require("scipy.sparse.linalg", "prediction")
-    known, products = as_operator(made), 0
-
-    def counted(v: NDArray[Any]) -> Array:
-        nonlocal products
-        products += 1
-        return known.matvec(v)  # type: ignore[no-any-return]
-
-    operator = linalg.LinearOperator(made.shape, matvec=counted, dtype=np.float64)
-    try:
-        values, vectors = linalg.eigsh(operator, k, which="LA", v0=start, tol=tolerance)
-    except linalg.ArpackNoConvergence as error:
-        raise RuntimeError(f"{len(error.eigenvalues)} of k={k} eigenvalues converged") from error
-    return values, vectors, products
 
 
 def _oriented(vectors: Array) -> Array:

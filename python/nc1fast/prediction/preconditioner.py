@@ -150,7 +150,9 @@ def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Fact
         F, _ = pivoted_cholesky(made, wanted, adaptive, random)
         return StoredFactor(F, threads)
     if rank is None:
-        wanted = min(_MOST_EVALUATED, n // _OF_ROWS, math.isqrt(int(room / 24)))  # L, F^T F, its factor
+        wanted = min(
+            _MOST_EVALUATED, n // _OF_ROWS, math.isqrt(int(room / 24))
+        )  # L, F^T F, its factor
     some = min(n, max(2 * wanted, int(room / (8 * max(wanted, 1)))))
     rows = np.sort(random.choice(n, size=some, replace=False))
     part = replace(made, X=rows_at(made.X, rows))
