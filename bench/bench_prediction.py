@@ -3,8 +3,10 @@
 1. K V at N = 65,536, d = 128 for 1 to 128 columns, in both precisions: N^2 d + 2 N^2 k flops over seconds over the FMA peak, beside
    torch by tiles on the same threads.
 2. Ridge regression by the NTK at N = 100,000, d = 32, 10 outputs, to a residual of 1e-6, in a process of its own: seconds, memory.
-3. The same at N = 20,000 beside Cholesky's factorisation of the stored matrix in NumPy and SciPy.
-4. Twenty leading eigenvalues at N = 100,000.
+3. Its test error beside two approximations by few rows, with as many of them as bring their error within a per cent: Falkon's
+   equations on our products, and scikit-learn's Nystroem.
+4. The same at N = 20,000 beside Cholesky's factorisation of the stored matrix in NumPy and SciPy, in a sixtieth of its memory.
+5. Twenty leading eigenvalues at N = 100,000.
 """
 
 from __future__ import annotations
@@ -36,40 +38,47 @@ MIB = 2**20
 N, D, COLUMNS, TILE = 65_536, 128, (1, 8, 32, 128), 2048
 N_LARGE, N_DENSE, D_FEW, OUTPUTS = 100_000, 20_000, 32, 10
 OF_PEAK, MINUTES, MEMORY, FASTER, SMALLER = 0.6, 15, 1024, 3.0, 1 / 50
-DENSE_RANK = 200  # columns of the preconditioner that leave room for the last claim
+NEAR, CENTRES = 1.01, (1024, 2048, 4096, 8192, 16384)  # of the test error; rows of an approximation
 
 _TABLE = (
     *("case", "N", "d", "seconds", "of peak", "torch over ours"),
-    *("CPU seconds", "MiB", "steps", "residual"),
+    *("CPU seconds", "MiB", "steps", "residual", "test error"),
 )
 
-# Program of a fresh process: the call of a user, and its seconds and memory.
+# Program of a fresh process: the call of a user, and its seconds, memory and error at new rows.
 _PROGRAM = """
 import json, sys, time
 import numpy as np
 import nc1fast as nc
+from bench import nystrom
 case, n, n_threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+d, k, ridge = %d, %d, 0.1
 random = np.random.default_rng(0)
-X, W = random.normal(size=(n, %d)), random.normal(size=(%d, %d))
-Y = np.eye(W.shape[1])[np.abs(X @ W).argmax(axis=1)]
-kernel, answer = nc.NTK("relu"), {}
+X, W = random.normal(size=(n, d)), random.normal(size=(d, k))
+Z = random.normal(size=(2000, d))
+Y, truth = (np.eye(k)[np.abs(rows @ W).argmax(axis=1)] for rows in (X, Z))
+kernel, answer, mean = nc.NTK("relu"), {}, None
 def memory(): return next(int(s.split()[1]) for s in open("/proc/self/status") if s.startswith("VmHWM")) * 1024
 before, start, cpu = memory(), time.perf_counter(), time.process_time()
 if case == "stored":
     from scipy.linalg import cho_factor, cho_solve
     K = kernel(X, n_threads=n_threads)
-    K[np.diag_indices(n)] += 0.1
+    K[np.diag_indices(n)] += ridge
     dual = cho_solve(cho_factor(K, overwrite_a=True, check_finite=False), Y, check_finite=False)
 elif case == "spectrum":
     found = nc.spectrum(X, kernel, 20, n_threads=n_threads)
     answer = {"steps": found.products, "residual": float((found.residuals / found.eigenvalues).max())}
+elif case == "ridge":
+    limit = float(sys.argv[4]) if sys.argv[4:] else None
+    settings = {"ridge": ridge, "solver": "cg", "memory_limit": limit, "n_threads": n_threads}
+    found = nc.prediction.ridge(kernel, X, Y, Z, **settings)
+    answer, mean = {"steps": found.iterations, "residual": found.residual}, found.mean
 else:
-    rank = int(case) if case.isdecimal() else None
-    found = nc.prediction.ridge(kernel, X, Y, X[:10], ridge=0.1, solver="cg", rank=rank, n_threads=n_threads)
-    answer = {"steps": found.iterations, "residual": found.residual}
+    mean = getattr(nystrom, case)(kernel, X, Y, Z, ridge, int(sys.argv[4]), n_threads)
 seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": memory() - before, **answer}))
-""" % (D_FEW, D_FEW, OUTPUTS)  # noqa: UP031  (braces of the program)
+error = {} if mean is None else {"error": float(np.square(mean - truth).mean())}
+print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": memory() - before, **answer, **error}))
+""" % (D_FEW, OUTPUTS)  # noqa: UP031  (braces of the program)
 
 
 def run(session: Session) -> Result:
@@ -79,8 +88,11 @@ def run(session: Session) -> Result:
         _products(session, result, dtype)
     large, few = session.size(N_LARGE), session.size(N_DENSE)
     whole = _row(result, "ridge, cg", large, _fresh("ridge", large, session.n_threads))
+    for rival in ("falkon", "nystroem"):
+        _approximation(session, result, rival, whole["error"])
     stored = _row(result, "ridge, stored", few, _fresh("stored", few, session.n_threads))
-    ours = _row(result, "ridge, cg", few, _fresh(str(DENSE_RANK), few, session.n_threads))
+    limit = SMALLER * 0.8 * 8 * few**2
+    ours = _row(result, "ridge, cg", few, _fresh("ridge", few, session.n_threads, limit))
     found = _row(result, "20 eigenvalues", large, _fresh("spectrum", large, session.n_threads))
     share = ours["memory"] / stored["memory"]
     result.claims += [
@@ -133,6 +145,16 @@ def _products(session: Session, result: Result, dtype: str) -> None:
             )
 
 
+def _approximation(session: Session, result: Result, rival: str, error: float) -> None:
+    """The rows of an approximation, with ever more centres until its test error is near."""
+    n = session.size(N_LARGE)
+    for centres in CENTRES:
+        took = _fresh(rival, n, session.n_threads, min(centres, n // 4))
+        _row(result, f"{rival}, {centres:,} centres", n, took)
+        if took["error"] <= NEAR * error:
+            return
+
+
 def _timed(work: Callable[[], object]) -> Callable[[], float]:
     """The same work, giving its seconds."""
 
@@ -166,9 +188,9 @@ def _torch_product(X: Array, V: Array, n_threads: int) -> Callable[[], Array]:
     return product
 
 
-def _fresh(case: str, n: int, n_threads: int) -> dict[str, float]:
+def _fresh(case: str, n: int, n_threads: int, *more: float) -> dict[str, float]:
     """The numbers that the program prints in a process of its own."""
-    command = [sys.executable, "-c", _PROGRAM, case, str(n), str(n_threads)]
+    command = [sys.executable, "-c", _PROGRAM, case, *map(str, (n, n_threads, *more))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
@@ -184,6 +206,7 @@ def _row(result: Result, case: str, n: int, took: dict[str, float]) -> dict[str,
         "MiB": took["memory"] / MIB,
         "steps": took.get("steps"),
         "residual": took.get("residual"),
+        "test error": took.get("error"),
     }
     result.rows.append(_filled(row))
     return took
