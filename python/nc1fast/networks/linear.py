@@ -325,7 +325,7 @@ class LinearFlow:
     @property
     def best(self) -> Array:
         """The linear map of least loss."""
-        return self._problem.best
+        return np.asarray(self._problem.best)
 
     def at(self, time: float) -> LinearNetwork:
         """The network at a time."""

@@ -36,6 +36,7 @@ ALIGNMENT, NC1 = "alignment", "nc1"
 GAINED = "share of its way that alignment has gone"
 COLLAPSED = "share of its way that log NC1 has gone"
 OVER_END = "NC1 over that at the end"
+CLOSED = "relative difference of alignment from L/sqrt(d0 - 1 + L^2)"
 FINAL = "final alignment over that of the balanced network"
 LIKENESS = "cosine with the final tangent kernel"
 IDENTITY = "relative difference of alignment from N Tr Sigma_B/|K|"
@@ -51,7 +52,7 @@ Scales = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Kinds = Annotated[tuple[Literal["whitened", "normal", "graded"], ...], Field(min_length=1)]
 Even = Annotated[int, Field(ge=4, multiple_of=2)]
 Shares = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(min_length=1)]
-SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 
 
 def drawn_rows(kind: str, n: int, d0: int, random: np.random.Generator) -> Array:
@@ -135,7 +136,7 @@ class _Trained(Part):
     def seconds(self, setting: Setting) -> float:
         """Of a flow for each scale, longest where features differ most in variance."""
         steps = {"whitened": 25, "normal": 60, "graded": 200}[str(setting["inputs"])]
-        each = 6e-4 + 2e-8 * self.width * (self.d0 + self.width * (int(setting["depth"]) - 2))
+        each = 3e-4 * (int(setting["depth"]) - 1) * (1 + (self.width / 50) ** 2)
         return 0.1 + len(self.scales) * (0.02 + steps * each)
 
 
@@ -162,6 +163,10 @@ class Teachers(_Trained):
             yield Measure(END, ALIGNMENT, last, at=at)
             yield Measure(LIMIT, ALIGNMENT, limit, at=at)
             yield Measure(END, FINAL, last / limit, at=at)
+            if setting["inputs"] == "whitened":
+                layers = int(setting["depth"])
+                closed = layers / math.sqrt(self.d0 - 1 + layers**2)
+                yield Measure(LIMIT, CLOSED, abs(limit / closed - 1), at=at)
             yield Measure(EARLY, GAINED, (silent - first) / (last - first), at=at)
             K, other = early.ntk(X), end.ntk(X)
             cosine = float(np.sum(K * other) / (np.linalg.norm(K) * np.linalg.norm(other)))
@@ -262,7 +267,7 @@ class AlignmentOnD1(on_d1.OnD1):
     """The linear kernel, and the tangent kernel of a trained linear network."""
 
     libraries: ClassVar[tuple[str, ...]] = ("scipy.integrate", "scipy.optimize")
-    seconds_each: ClassVar[float] = 0.3
+    seconds_each: ClassVar[float] = 0.1
 
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator
