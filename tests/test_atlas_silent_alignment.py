@@ -151,7 +151,7 @@ def test_machines_are_regression_with_the_stored_kernel():
     M = end.tangent_metric
     machine = M @ X.T @ np.linalg.solve(X @ M @ X.T, X @ beta)
     assert Z @ machine == pytest.approx(expected, rel=1e-8)
-    part = parts.Machines(part="machines", inputs=("normal",), d0=6, width=10, n_samples=4)
+    part = parts.KernelMachines(part="machines", inputs=("normal",), d0=6, width=10, n_samples=4)
     found = {(m.thing, m.at["scale"]): m.value for m in _trial(part, depth=2, inputs="normal")}
     assert found[parts.END, 0.01] < 0.02 < found[parts.START, 0.01]
     assert found[parts.END, 0.01] < found[parts.END, 0.3]
@@ -173,7 +173,7 @@ def test_alignment_is_its_definition():
 
 def test_what_is_gained_follows_from_the_course():
     """The summary of a draw beside its points, 5 % among them."""
-    part = parts.Teachers(
+    part = parts.LinearTeachers(
         part="teachers", scales=(0.05,), d0=6, width=10, n_samples=12, fallen=(0.0, 0.05)
     )
     found = _trial(part, depth=2, inputs="whitened")

@@ -226,7 +226,7 @@ class LinearNetwork:
         end = as_number("time", time, above=0)
         share = as_number("until", until, least=0, below=1)
         allowed = as_number("tolerance", tolerance, above=0, below=1)
-        return _Problem(self, rows, Y).solved(end, share, allowed)
+        return _WeightFlow(self, rows, Y).solved(end, share, allowed)
 
     def _rows(self, X: ArrayLike) -> Array:
         rows = np.asarray(as_rows(X), dtype=np.float64)
@@ -253,7 +253,7 @@ def _around(weights: Sequence[Array]) -> tuple[list[Array], list[Array]]:
     return forward, backward[::-1]
 
 
-class _Problem:
+class _WeightFlow:
     """The flow as an ordinary differential equation of all weights in one vector."""
 
     def __init__(self, start: LinearNetwork, X: Array, Y: Array) -> None:
@@ -318,7 +318,7 @@ class LinearFlow:
         The linear map of least loss, the shortest one where there are several.
     """
 
-    _problem: _Problem
+    _problem: _WeightFlow
     _course: Any
     end: float
 

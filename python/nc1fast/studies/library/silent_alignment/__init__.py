@@ -6,18 +6,18 @@ from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.silent_alignment.figures import draw
 from nc1fast.studies.library.silent_alignment.findings import claims
 from nc1fast.studies.library.silent_alignment.parts import (
+    AlignmentIdentity,
     AlignmentOnD1,
-    Classes,
-    Identity,
-    Machines,
-    Teachers,
+    HalvedTeachers,
+    KernelMachines,
+    LinearTeachers,
 )
 
 __all__ = ["STUDY", "claims", "draw"]
 
 STUDY = experiment(
     __package__,
-    (Teachers, Classes, Machines, Identity, AlignmentOnD1),
+    (LinearTeachers, HalvedTeachers, KernelMachines, AlignmentIdentity, AlignmentOnD1),
     claims,
     draw,
     source="Atanasov, Bordelon & Pehlevan (2022), arXiv 2111.00034",

@@ -217,9 +217,7 @@ def _machine(rows: Sequence[Row]) -> Claim:
         [
             line
             for thing in (START, EARLY, END)
-            for line in _told(
-                chosen(rows, MACHINE, thing), f"Distance by {thing.replace(',', ' at')}"
-            )
+            for line in _told(chosen(rows, MACHINE, thing), f"Distance by the {thing}")
         ],
     )
 

@@ -81,7 +81,7 @@ def drawn_network(d0: int, sizes: tuple[int, int], random: np.random.Generator) 
     )
 
 
-class _Course(NamedTuple):
+class _LinearCourse(NamedTuple):
     """The flow of one network until a small share of the loss is left."""
 
     X: Array
@@ -91,7 +91,7 @@ class _Course(NamedTuple):
     @classmethod
     def of(
         cls, data: tuple[Array, Array], start: LinearNetwork, scale: float, until: float = _UNTIL
-    ) -> _Course:
+    ) -> _LinearCourse:
         X, targets = data
         network = LinearNetwork([scale * W for W in start.weights])
         flow = network.gradient_flow(X, targets, time=_LONGEST, until=until)
@@ -112,7 +112,7 @@ class _Course(NamedTuple):
         return float(found.target[0])
 
 
-class _Trained(Part):
+class _LinearTraining(Part):
     """Linear networks from weights scale N(0, 1/width); on one draw the weights of all scales are the same but for it."""
 
     grid: ClassVar[tuple[str, ...]] = ("depth", "inputs")
@@ -140,7 +140,7 @@ class _Trained(Part):
         return 0.1 + len(self.scales) * (0.02 + steps * each)
 
 
-class Teachers(_Trained):
+class LinearTeachers(_LinearTraining):
     """Targets of a linear teacher, X beta: alignment of the tangent kernel by the share of the loss that is gone."""
 
     part: Literal["teachers"]
@@ -150,7 +150,7 @@ class Teachers(_Trained):
         """Alignment along the loss; what is gained, and how like the final kernel it is, at 5 %; the end beside its limit."""
         X, beta, start = self._drawn(setting, random)
         for scale in self.scales:
-            course = _Course.of((X, X @ beta), start, scale)
+            course = _LinearCourse.of((X, X @ beta), start, scale)
             at: Setting = {"scale": scale}
             for fallen in self.fallen:
                 found = course.alignment(course.at(fallen))
@@ -173,7 +173,7 @@ class Teachers(_Trained):
             yield Measure(EARLY, LIKENESS, cosine, at=at)
 
 
-class Classes(_Trained):
+class HalvedTeachers(_LinearTraining):
     """Two classes of equal size, the halves above and below the median of a teacher: NC1 of the tangent kernel by the loss.
 
     The loss is what is above the least one of a linear map.
@@ -188,7 +188,7 @@ class Classes(_Trained):
         along = X @ beta
         y = np.where(along > np.median(along), 1, -1)
         for scale in self.scales:
-            course = _Course.of((X, y.astype(np.float64)), start, scale)
+            course = _LinearCourse.of((X, y.astype(np.float64)), start, scale)
             at: Setting = {"scale": scale}
             apart = 0.0
             for fallen in self.fallen:
@@ -217,7 +217,7 @@ def identity(X: Array, y: NDArray[Any], kernel: Any, result: Any) -> tuple[float
     return float(found.target[0]), abs(by_collapse / float(found.target[0]) - 1)
 
 
-class Machines(_Trained):
+class KernelMachines(_LinearTraining):
     """Fewer rows than features: the network at the end beside regression with its own tangent kernels."""
 
     part: Literal["machines"]
@@ -227,7 +227,7 @@ class Machines(_Trained):
         """Distances of the linear maps, relative to that of the machine."""
         X, beta, start = self._drawn(setting, random)
         for scale in self.scales:
-            course = _Course.of((X, X @ beta), start, scale)
+            course = _LinearCourse.of((X, X @ beta), start, scale)
             end = course.end()
             kernels = {START: course.at(0.0), EARLY: course.at(SILENT), END: end}
             for thing, network in kernels.items():
@@ -237,7 +237,7 @@ class Machines(_Trained):
                 yield Measure(thing, MACHINE, float(apart), at={"scale": scale})
 
 
-class Identity(Part):
+class AlignmentIdentity(Part):
     """Alignment with balanced labels +-1 beside N Tr Sigma_B/|K|, for limiting kernels on D1."""
 
     grid: ClassVar[tuple[str, ...]] = ("activation", "d0")
@@ -277,7 +277,7 @@ class AlignmentOnD1(on_d1.OnD1):
         d0 = X.shape[1]
         start = drawn_network(d0, (2, _D1_WIDTH), random)
         data = (X / math.sqrt(d0), np.where(y == y.max(), 1.0, -1.0))
-        course = _Course.of(data, start, _D1_SCALE, _D1_UNTIL)
+        course = _LinearCourse.of(data, start, _D1_SCALE, _D1_UNTIL)
         name = f"linear network of width {_D1_WIDTH}"
         for thing, network in (
             ("start", course.at(0.0)),
