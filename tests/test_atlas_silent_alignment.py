@@ -31,7 +31,7 @@ GOOD = {
     "large": 0.45,
     "deep": 0.005,
     "graded": 1.5,
-    "normal": 1.2,
+    "normal": 1.3,
     "like": 0.9999,
     "unlike": 0.97,
     "end": 0.003,
@@ -88,11 +88,12 @@ def _verdicts(rows):
         ("SA3", {"small": 0.9, "large": 0.7}),
         ("SA4", {"small": 0.4}),
         ("SA5", {"deep": -0.01}),
-        ("SA6", {"graded": 1.1, "normal": 0.9}),
-        ("SA7", {"like": 0.9, "unlike": 0.999}),
-        ("SA8", {"end": 0.1, "start": 0.05}),
-        ("SA9", {"collapsed": 0.5, "large": 1.4}),
-        ("SA10", {"over": 1.1}),
+        ("SA6", {"graded": 0.9, "normal": 0.9}),
+        ("SA7", {"graded": 1.1, "normal": 1.1}),
+        ("SA8", {"like": 0.9, "unlike": 0.999}),
+        ("SA9", {"end": 0.1, "start": 0.05}),
+        ("SA10", {"collapsed": 0.5, "large": 1.4}),
+        ("SA11", {"over": 1.1}),
     ],
 )
 def test_claims_hold_and_fail(letter, changed):
@@ -105,6 +106,8 @@ def test_claims_hold_and_fail(letter, changed):
 
 def test_half_of_it_wrong_depends():
     assert _verdicts(_rows(large=0.7))["SA3"].startswith("depends")
+    assert _verdicts(_rows(normal=1.1))["SA7"].startswith("depends")
+    assert _verdicts(_rows(normal=1.2))["SA7"] == "undecided"
 
 
 def test_tiny():
@@ -114,7 +117,7 @@ def test_tiny():
     assert all(math.isfinite(row["value"]) for row in rows)
     found = _verdicts(rows)
     assert found["SA1"] == "holds"
-    assert [found[f"SA{k}"] for k in range(2, 11)] == ["too few"] * 9
+    assert [found[f"SA{k}"] for k in range(2, 12)] == ["too few"] * 10
     assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 4
     assert {d.name for d in STUDY.draw(rows, [])} == {"alignment", "collapse"}
 
