@@ -1,9 +1,10 @@
 """Networks beside their kernels: drawn, trained and measured in the same vocabulary.
 
 `ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe` and `empirical_ntk` take any
-torch module. Each name needs the `torch` extra when it is first used.
+torch module. Each name but `LinearNetwork`, which is NumPy's, needs the `torch` extra when it is first used.
 
     network     ShallowNetwork
+    linear      deep linear networks: their tangent kernel and gradient flow in closed form
     polynomial  networks whose units are products; recurrent: networks with tied weights on sequences
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nc1fast.networks.langevin import Langevin
+    from nc1fast.networks.linear import LinearFlow, LinearNetwork
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
     from nc1fast.networks.probing import probe
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Langevin": "langevin",
+    "LinearFlow": "linear",
+    "LinearNetwork": "linear",
     "PolynomialNetwork": "polynomial",
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
@@ -39,6 +43,8 @@ _HOMES = {
 }
 __all__ = [
     "Langevin",
+    "LinearFlow",
+    "LinearNetwork",
     "PolynomialNetwork",
     "RecurrentNetwork",
     "ShallowNetwork",

@@ -14,6 +14,7 @@ from nc1fast.studies.library import (
     polynomial_nets,
     random_features,
     recurrent_kernel,
+    silent_alignment,
     sparse_bias,
     unified_kernel,
 )
@@ -25,6 +26,7 @@ STUDIES: dict[str, BuiltIn] = {
     "paper": paper.STUDY,
     "data": data.STUDY,
     "finite-infinite": finite_infinite.STUDY,
+    "silent-alignment": silent_alignment.STUDY,
     "random-features": random_features.STUDY,
     "sparse-bias": sparse_bias.STUDY,
     "polynomial-nets": polynomial_nets.STUDY,
