@@ -1,7 +1,7 @@
 """Claim: products with a Gram matrix run near the FMA peak, and what stands on them needs no N x N matrix.
 
 1. K V at N = 65,536, d = 128 for 1 to 128 columns, in both precisions: N^2 d + 2 N^2 k flops over seconds over the FMA peak, beside
-   torch by tiles on the same threads.
+   torch by tiles on the same threads; at N = 8,192 beside KeOps, where it is installed.
 2. Ridge regression by the NTK at N = 100,000, d = 32, 10 outputs, to a residual of 1e-6, in a process of its own: seconds, memory.
 3. Its test error beside two approximations by few rows, with as many of them as bring their error within a per cent: Falkon's
    equations on our products, and scikit-learn's Nystroem.
@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ import numpy as np
 import nc1fast as nc
 from bench._session import Claim, Result
 from bench._timing import interleave
+from bench.competitors import UnavailableError
+from bench.gram_products import keops_product, torch_product
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 MIB = 2**20
-N, D, COLUMNS, TILE = 65_536, 128, (1, 8, 32, 128), 2048
+N, D, COLUMNS = 65_536, 128, (1, 8, 32, 128)
+N_KEOPS, K_KEOPS = 8192, 32
 N_LARGE, N_DENSE, D_FEW, OUTPUTS = 100_000, 20_000, 32, 10
 OF_PEAK, MINUTES, MEMORY, FASTER, SMALLER = 0.6, 15, 1024, 3.0, 1 / 50
 NEAR, CENTRES = 1.01, (1024, 2048, 4096, 8192, 16384)  # of the test error; rows of an approximation
 
 _TABLE = (
-    *("case", "N", "d", "seconds", "of peak", "torch over ours"),
+    *("case", "N", "d", "seconds", "of peak", "torch over ours", "KeOps over ours"),
     *("CPU seconds", "MiB", "steps", "residual", "test error"),
 )
 
@@ -86,6 +88,7 @@ def run(session: Session) -> Result:
     result = Result("prediction")
     for dtype in ("float64", "float32"):
         _products(session, result, dtype)
+        _beside_keops(session, result, dtype)
     large, few = session.size(N_LARGE), session.size(N_DENSE)
     whole = _row(result, "ridge, cg", large, _fresh("ridge", large, session.n_threads))
     for rival in ("falkon", "nystroem"):
@@ -111,7 +114,7 @@ def _products(session: Session, result: Result, dtype: str) -> None:
     X = random.normal(size=(n, D)).astype(dtype)
     for k in COLUMNS:
         V = random.normal(size=(n, k)).astype(dtype)
-        theirs = _torch_product(X, V, session.n_threads)
+        theirs = torch_product(X, V, session.n_threads)
         expected = theirs()
         ours = partial(kernel.matvec, X, V, dtype=dtype, n_threads=session.n_threads)
         found = ours()
@@ -155,6 +158,32 @@ def _approximation(session: Session, result: Result, rival: str, error: float) -
             return
 
 
+def _beside_keops(session: Session, result: Result, dtype: str) -> None:
+    """A row at fewer rows, where KeOps is installed."""
+    n, random, kernel = session.size(N_KEOPS), np.random.default_rng(0), nc.NNGP("relu")
+    X = random.normal(size=(n, D)).astype(dtype)
+    V = random.normal(size=(n, K_KEOPS)).astype(dtype)
+    try:
+        theirs = keops_product(X, V)
+    except UnavailableError as reason:
+        result.remarks.append(f"no row beside KeOps: {reason}")
+        return
+    ours = partial(kernel.matvec, X, V, dtype=dtype, n_threads=session.n_threads)
+    expected, found = theirs(), ours()  # the first call compiles
+    tolerance = 1e-9 if dtype == "float64" else 1e-3
+    assert np.abs(found - expected).max() <= tolerance * np.abs(found).max(), dtype
+    calls = {"nc1fast": _timed(ours), "KeOps": _timed(theirs)}
+    samples = interleave(calls, session.rounds(2))
+    row = {
+        "case": f"product, {dtype}, k = {K_KEOPS}",
+        "N": n,
+        "d": D,
+        "seconds": samples["nc1fast"].median,
+        "KeOps over ours": samples["KeOps"].ratio_to(samples["nc1fast"]).median,
+    }
+    result.rows.append(_filled(row))
+
+
 def _timed(work: Callable[[], object]) -> Callable[[], float]:
     """The same work, giving its seconds."""
 
@@ -164,28 +193,6 @@ def _timed(work: Callable[[], object]) -> Callable[[], float]:
         return time.perf_counter() - start
 
     return seconds
-
-
-def _torch_product(X: Array, V: Array, n_threads: int) -> Callable[[], Array]:
-    """The ReLU NNGP times V by tiles of rows, in place, as a competent user of torch writes it."""
-    import torch
-
-    torch.set_num_threads(n_threads)
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    U, W = torch.from_numpy(X / norms), torch.from_numpy(V * norms)
-    scale = torch.from_numpy(norms / (2 * math.pi * X.shape[1]))
-
-    def product() -> Array:
-        out = torch.empty_like(W)
-        for begin in range(0, len(U), TILE):
-            rows = slice(begin, begin + TILE)
-            rho = (U[rows] @ U.T).clamp_(-1, 1)
-            angle = torch.acos(rho).neg_().add_(math.pi).mul_(rho)
-            values = rho.square_().neg_().add_(1).sqrt_().add_(angle)
-            out[rows] = scale[rows] * (values @ W)
-        return np.asarray(out.numpy())
-
-    return product
 
 
 def _fresh(case: str, n: int, n_threads: int, *more: float) -> dict[str, float]:
