@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test test-fast adversary study scalars bench bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
+.PHONY: help install test test-fast adversary study scalars bench bench-micro bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ study: $(VENV)/installed ## the published study on its quick grid: table, figure
 
 bench: $(VENV)/installed ## timings beside the alternatives, printed and written as JSON
 	$(BIN)/python -m bench $(ARGS)
+
+bench-micro: $(VENV)/installed ## every stage of a call, kept by commit; ARGS="-k pass --benchmark-compare" against the last one kept
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest bench/micro -p no:xdist -p no:cacheprovider --benchmark-only \
+	  --benchmark-timer=time.process_time --benchmark-autosave --benchmark-columns=min,median,rounds $(ARGS)
 
 bench-gpu: $(VENV)/installed ## the same on the GPU at hand, for which the build was made
 	$(BIN)/python -m bench.bench_gpu $(ARGS)
