@@ -1,7 +1,7 @@
 """Networks beside their kernels: drawn, trained and measured in the same vocabulary.
 
-`ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe` and `empirical_ntk` take any
-torch module. Each name needs the `torch` extra when it is first used.
+`ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe`, `empirical_ntk` and `conjugate_kernel`
+take any torch module. Each name needs the `torch` extra when it is first used.
 
     network     ShallowNetwork
     polynomial  networks whose units are products; recurrent: networks with tied weights on sequences
@@ -9,7 +9,7 @@ torch module. Each name needs the `torch` extra when it is first used.
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
     probing     the collapse of every layer
-    tangent     the empirical NTK
+    tangent     the empirical NTK; conjugate: the Gram matrix of hidden features
     trace       the table of a training
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nc1fast.networks.conjugate import conjugate_kernel
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
@@ -33,6 +34,7 @@ _HOMES = {
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
     "Trace": "trace",
+    "conjugate_kernel": "conjugate",
     "empirical_ntk": "tangent",
     "probe": "probing",
     "train": "training",
@@ -43,6 +45,7 @@ __all__ = [
     "RecurrentNetwork",
     "ShallowNetwork",
     "Trace",
+    "conjugate_kernel",
     "empirical_ntk",
     "probe",
     "train",
