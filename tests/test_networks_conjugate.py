@@ -22,7 +22,14 @@ def test_it_is_the_gram_matrix_of_the_last_hidden_features() -> None:
     """Features by NumPy, from the weights; in batches, of other rows, and in single precision."""
     X, Z = _rows(7, 3), _rows(4, 3, 1)
     network = networks.ShallowNetwork(
-        "tanh", 3, depth=3, width=(6, 5), n_outputs=2, bias_variance=0.5, parametrization="ntk", seed=0
+        "tanh",
+        3,
+        depth=3,
+        width=(6, 5),
+        n_outputs=2,
+        bias_variance=0.5,
+        parametrization="ntk",
+        seed=0,
     )
 
     def hidden(rows: Any) -> Any:

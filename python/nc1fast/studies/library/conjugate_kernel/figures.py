@@ -1,0 +1,85 @@
+"""Test errors of networks and of their kernels, along the ridge and along training."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from nc1fast.studies.figures import measured, palette
+from nc1fast.studies.figures.looks import Look
+from nc1fast.studies.figures.panels import Panel, Sheet
+from nc1fast.studies.library.conjugate_kernel.findings import trained
+from nc1fast.studies.library.conjugate_kernel.parts import CK, ERROR, NETWORK, NTK, RIDGE
+from nc1fast.studies.library.conjugate_kernel.regression import FORMULAS
+from nc1fast.studies.measures import along, chosen, setting_of, written
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nc1fast.studies.figures import Drawing
+    from nc1fast.studies.tidy import Row
+
+_LOOKS = {
+    NETWORK: Look(NETWORK, palette.NETWORK, "D", "--"),
+    CK: Look(CK, palette.NNGP, "o"),
+    NTK: Look(NTK, palette.OWN_NTK, "s"),
+}
+_TARGETS = tuple(FORMULAS)
+
+
+def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
+    """Test errors against the ridge, and against the steps of the training."""
+    del series
+    last = trained(rows)
+    ridges = list(along(last, "ridge"))
+    level = [
+        {**row, "setting": written({**setting_of(row), "ridge": ridge})}
+        for row in chosen(last, ERROR, NETWORK)
+        for ridge in ridges
+    ]
+    found = chosen(rows, ERROR, NETWORK) + chosen(rows, ERROR, ridge=RIDGE)
+    return measured.drawings(
+        {
+            "ridges": (
+                (
+                    "Ridge regression with the kernels of trained networks. |f - f*|/|f*| over [-1, 1]; ridges in units of the mean "
+                    "diagonal of the kernel; the network has none."
+                ),
+                Sheet(
+                    _panels([*level, *chosen(last, ERROR, CK), *chosen(last, ERROR, NTK)], "ridge"),
+                    "ridge",
+                    ERROR,
+                    place=math.log10,
+                    continuous=True,
+                    height=3.0,
+                ),
+            ),
+            "training": (
+                (
+                    f"Networks and their kernels in training. |f - f*|/|f*| over [-1, 1] after steps of Adam; ridge {RIDGE:g} of the "
+                    "mean diagonal."
+                ),
+                Sheet(_panels(found, "steps"), "steps", ERROR, place=None, height=3.0),
+            ),
+        }
+    )
+
+
+def _panels(rows: Sequence[Row], x: str) -> list[list[Panel]]:
+    """A row of panels for each activation and width that has several places along x, a panel for each target."""
+    panels = []
+    for label, members in measured.kinds(rows, ("activation", "width")):
+        if len(along(members, x)) < 2:
+            continue
+        some = []
+        for target in _TARGETS:
+            here = chosen(members, ERROR, target=target)
+            curves = [
+                measured.curve(look, chosen(here, ERROR, thing), x)
+                for thing, look in _LOOKS.items()
+            ]
+            if here:
+                title = FORMULAS[target] + (f", {label}" if label else "")
+                some.append(Panel(title, curves))
+        panels.append(some)
+    return panels
