@@ -20,20 +20,26 @@ name: conjugate-kernel
 title: tiny
 repeats: 1
 parts:
-  - {part: regression, activation: [tanh, relu], n_samples: 8, steps: [0, 5], width: [8]}
+  - {part: regression, target: [damped cosine], activation: [tanh, relu], n_samples: 8, steps: [0, 5], width: [8]}
   - {part: nc1, d0: [8], n_samples: 32}
 """
 # Errors relative to that of tanh networks, and to those of the start.
 GOOD = {"CK": 0.1, "NTK": 0.02, "relu CK": 1.0, "relu NTK": 2.0, "start": 10.0, "gram": 1e-15}
 
 
-def _rows(n_repeats=6, **changed):
+def _rows(n_repeats=6, initial="LeCun", **changed):
     """Rows of a study in which every claim holds, but for what is changed."""
     told, random, rows = GOOD | changed, np.random.default_rng(0), []
     for repeat in range(n_repeats):
         for target in regression.TARGETS:
             for activation, steps in (("tanh", 0), ("tanh", 600), ("relu", 600)):
-                at = {"target": target, "activation": activation, "width": 64, "steps": steps}
+                at = {
+                    "target": target,
+                    "activation": activation,
+                    "initial": initial,
+                    "width": 64,
+                    "steps": steps,
+                }
                 prefix = "relu " if activation == "relu" else ""
                 factor = told["start"] if steps == 0 else 1.0
 
@@ -79,11 +85,22 @@ def test_one_kernel_of_two_depends():
         assert _verdicts(_rows(**changed))[letter] == "depends on the data"
 
 
+def test_starts_are_judged_apart():
+    rows = _rows() + _rows(initial="torch", CK=0.3)
+    assert _verdicts(rows)["CK3"] == "depends on the data"
+    told = next(c for c in STUDY.claims(rows) if c.letter == "CK3")
+    assert told.number == "error of CK over that of NTK from 5 to 15"
+    assert any(
+        s.startswith("tanh 20x, torch, width 64: 15 [15, 15] of 6 draws") for s in told.details
+    )
+    assert _verdicts(_rows() + _rows(3, "torch"))["CK3"] == "too few"
+
+
 def test_sentences_are_of_the_last_steps_and_the_ridge_of_the_claims():
     told = next(c for c in STUDY.claims(_rows()) if c.letter == "CK2")
     assert "CK from 0.1 to 0.1, NTK from 0.02 to 0.02" in told.number
     assert (
-        "tanh 20x, tanh, width 64, medians of the relative test error: network 1, CK 0.1, NTK 0.02."
+        "tanh 20x, tanh, LeCun, width 64, medians of 6 relative test errors: network 1, CK 0.1, NTK 0.02."
         in told.details
     )
     assert "Test error of the network over its training error: from 1.1 to 1.1." in told.details
@@ -144,7 +161,7 @@ def test_gradients_are_those_of_differences():
 
 def test_networks_are_drawn_with_the_variances_of_torch():
     """Of torch.nn.Linear's uniform law; 200 entries or more say the standard deviation to some 5 %."""
-    network = regression.drawn("relu", 9, 200, 0)
+    network = regression.drawn("relu", 9, 200, 0, "torch")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for layer in network.weight_layers().values():
@@ -180,11 +197,17 @@ def test_tasks(target):
 def test_regression_uses_the_kernels_of_the_trained_network():
     """The errors of a part, again from hidden features and from gradients by SVD."""
     part = parts.Regression(part="regression", n_samples=12, rate=1e-2)
-    setting = {"target": regression.DAMPED, "activation": "tanh", "width": 8, "steps": 50}
+    setting = {
+        "target": regression.DAMPED,
+        "activation": "tanh",
+        "initial": "torch",
+        "width": 8,
+        "steps": 50,
+    }
     measured = list(part.measure(setting, np.random.default_rng(3)))
     seed = int(np.random.default_rng(3).integers(1 << 32))
     task = Task.of(regression.DAMPED, 12)
-    network = task.trained(regression.drawn("tanh", 1, 8, seed), 50, 1e-2)
+    network = task.trained(regression.drawn("tanh", 1, 8, seed, "torch"), 50, 1e-2)
 
     def hidden(X):
         with torch.no_grad():

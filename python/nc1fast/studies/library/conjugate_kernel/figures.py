@@ -30,6 +30,7 @@ _TARGETS = tuple(FORMULAS)
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
     """Test errors against the ridge, and against the steps of the training."""
     del series
+    rows = _shown(rows)
     last = trained(rows)
     ridges = list(along(last, "ridge"))
     level = [
@@ -37,7 +38,7 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
         for row in chosen(last, ERROR, NETWORK)
         for ridge in ridges
     ]
-    found = chosen(rows, ERROR, NETWORK) + chosen(rows, ERROR, ridge=RIDGE)
+    found = [*chosen(rows, ERROR, NETWORK), *chosen(rows, ERROR, ridge=RIDGE)]
     return measured.drawings(
         {
             "ridges": (
@@ -65,10 +66,19 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
     )
 
 
+def _shown(rows: Sequence[Row]) -> list[Row]:
+    """Rows of the width and the initial variances that come first."""
+    found = chosen(rows, ERROR)
+    if not found:
+        return []
+    first = setting_of(found[0])
+    return chosen(found, ERROR, width=first["width"], initial=first["initial"])
+
+
 def _panels(rows: Sequence[Row], x: str) -> list[list[Panel]]:
-    """A row of panels for each activation and width that has several places along x, a panel for each target."""
+    """A row of panels for each activation that has several places along x, a panel for each target."""
     panels = []
-    for label, members in measured.kinds(rows, ("activation", "width")):
+    for label, members in measured.kinds(rows, ("activation",)):
         if len(along(members, x)) < 2:
             continue
         some = []

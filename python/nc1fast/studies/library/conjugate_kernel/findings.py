@@ -18,7 +18,7 @@ from nc1fast.studies.library.conjugate_kernel.parts import (
     TRAINING,
 )
 from nc1fast.studies.library.conjugate_kernel.regression import FORMULAS, SMOOTH
-from nc1fast.studies.measures import chosen, setting_of, values
+from nc1fast.studies.measures import along, chosen, setting_of, values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _EXACT, _BELOW, _MARGINALLY = Range(high=1e-10), Range(high=1.0), Range(high=10.0)
 _TANH, _RELU = "tanh", "relu"
-_WHERE = ("target", "activation", "width", "steps")
+_WHERE = ("target", "activation", "initial", "width", "steps")
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
@@ -45,8 +45,8 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
 
 def trained(rows: Sequence[Row]) -> list[Row]:
     """The rows of networks after the most steps that were taken."""
-    steps = [setting_of(row)["steps"] for row in chosen(rows, ERROR, NETWORK)]
-    return chosen(rows, ERROR, steps=max(steps)) if steps else []
+    by_steps = along(rows, "steps")
+    return by_steps[max(by_steps)] if by_steps else []
 
 
 def _of(rows: Sequence[Row], thing: str, activation: str) -> list[Row]:
@@ -58,7 +58,7 @@ def _of(rows: Sequence[Row], thing: str, activation: str) -> list[Row]:
 def _ratios(
     upper: Sequence[Row], lower: Sequence[Row], *but: str
 ) -> dict[tuple[object, ...], list[float]]:
-    """Ratios of errors of the same repeat by setting: target, activation, width and steps but for those in `but`."""
+    """Ratios of errors of the same repeat by setting: target, activation, initial, width and steps but for those in `but`."""
 
     def place(row: Row) -> tuple[object, ...]:
         setting = setting_of(row)
@@ -87,19 +87,19 @@ def _span(found: dict[tuple[object, ...], list[float]]) -> str:
 
 
 def _medians(rows: Sequence[Row], activation: str) -> list[str]:
-    """A sentence on the errors of each target and width."""
-    by_place: dict[tuple[object, object], dict[str, list[float]]] = {}
+    """A sentence on the errors of each target, start and width."""
+    by_place: dict[tuple[object, ...], dict[str, list[float]]] = {}
     for thing in (NETWORK, CK, NTK):
         for row in _of(trained(rows), thing, activation):
             setting = setting_of(row)
-            place = (setting["target"], setting["width"])
+            place = tuple(setting[name] for name in ("target", "initial", "width"))
             by_place.setdefault(place, {}).setdefault(thing, []).append(row["value"])
     found = []
-    for (target, width), things in by_place.items():
+    for (target, initial, width), things in by_place.items():
         told = ", ".join(f"{thing} {statistics.median(v):.2g}" for thing, v in things.items())
-        found.append(
-            f"{FORMULAS[str(target)]}, {activation}, width {width}, medians of the relative test error: {told}."
-        )
+        n = len(things[NETWORK])
+        where = f"{FORMULAS[str(target)]}, {activation}, {initial}, width {width}"
+        found.append(f"{where}, medians of {n} relative test errors: {told}.")
     return found
 
 
@@ -144,8 +144,20 @@ def _marginally(rows: Sequence[Row]) -> Claim:
         "On smooth targets the test error of CK is at most 10 times that of NTK, of tanh networks.",
         _words(smooth, _MARGINALLY),
         f"error of CK over that of NTK {_span(smooth)}",
-        [f"On |x|: {_span(rough)}."] if rough else [],
+        [*_by_start(smooth), *([f"On |x|: {_span(rough)}."] if rough else [])],
     )
+
+
+def _by_start(found: dict[tuple[object, ...], list[float]]) -> list[str]:
+    """A sentence for each setting: the geometric mean with its interval."""
+    told = []
+    for (target, _, initial, width, _), ratios in found.items():
+        mean = ratio_interval(ratios)
+        where = f"{FORMULAS[str(target)]}, {initial}, width {width}"
+        told.append(
+            f"{where}: {mean.middle:.2g} [{mean.low:.2g}, {mean.high:.2g}] of {mean.n} draws."
+        )
+    return told
 
 
 def _superior(rows: Sequence[Row]) -> Claim:
@@ -183,7 +195,7 @@ def _regularity(rows: Sequence[Row]) -> Claim:
         dimensions = [
             f"{activation} {statistics.median(values(found)):.3g}"
             for activation in (_TANH, _RELU)
-            if (found := chosen(rows, DIMENSION, thing, activation=activation, ridge=RIDGE))
+            if (found := chosen(last, DIMENSION, thing, activation=activation, ridge=RIDGE))
         ]
         if dimensions:
             sentences.append(f"Effective dimension of {thing}, median: {', '.join(dimensions)}.")

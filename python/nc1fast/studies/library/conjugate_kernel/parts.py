@@ -38,9 +38,11 @@ class Regression(Part):
     """Networks with two hidden layers, trained on a function of one variable by Adam, and ridge regression with their kernels.
 
     CK is the Gram matrix of the last hidden features, NTK that of the gradients by all parameters, both after `steps` steps.
+    Weights have the variance 1/fan_in and biases 1/3 at the start ("LeCun"), or 1/(3 fan_in) and 1/3 ("LeCun/3"), or both
+    1/(3 fan_in) ("torch").
     """
 
-    grid: ClassVar[tuple[str, ...]] = ("target", "activation", "width", "steps")
+    grid: ClassVar[tuple[str, ...]] = ("target", "activation", "initial", "width", "steps")
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     part: Literal["regression"]
@@ -48,6 +50,9 @@ class Regression(Part):
         tuple[Literal["damped cosine", "absolute value", "steep tanh"], ...], Field(min_length=1)
     ] = ("damped cosine", "absolute value", "steep tanh")
     activation: Annotated[tuple[Literal["tanh", "relu"], ...], Field(min_length=1)] = ("tanh",)
+    initial: Annotated[tuple[Literal["LeCun", "LeCun/3", "torch"], ...], Field(min_length=1)] = (
+        "LeCun",
+    )
     width: Several = (64,)
     steps: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (6000,)
     n_samples: Annotated[int, Field(ge=4)] = 64
@@ -62,8 +67,13 @@ class Regression(Part):
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
         """Errors of the network, and of both kernels along the ridges."""
         task = Task.of(str(setting["target"]), self.n_samples)
-        seed = int(random.integers(1 << 32))
-        network = drawn(str(setting["activation"]), 1, int(setting["width"]), seed)
+        network = drawn(
+            str(setting["activation"]),
+            1,
+            int(setting["width"]),
+            int(random.integers(1 << 32)),
+            str(setting["initial"]),
+        )
         network = task.trained(network, int(setting["steps"]), self.rate)
         yield Measure(NETWORK, ERROR, task.error(_outputs(network, task.Z)))
         missed = np.linalg.norm(_outputs(network, task.X) - task.y) / np.linalg.norm(task.y)

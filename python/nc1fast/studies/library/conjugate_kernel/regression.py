@@ -27,18 +27,29 @@ TARGETS: dict[str, Callable[[Array], Array]] = {
 }
 FORMULAS = {DAMPED: ".1 exp(-3x) cos 6x", ABSOLUTE: "|x|", STEEP: "tanh 20x"}
 SMOOTH = (DAMPED, STEEP)
+# By name: variance of weights times fan_in, variance of biases, and whether that is over fan_in as well. The paper's is not known here.
+LECUN = "LeCun"
+INITIAL = {
+    LECUN: (1.0, 1 / 3, False),
+    "LeCun/3": (1 / 3, 1 / 3, False),
+    "torch": (1 / 3, 1 / 3, True),
+}
 _NEW = 1001  # places at which predictions are compared
 
 
-def drawn(activation: str, n_features: int, width: int, seed: int) -> ShallowNetwork:
-    """A network with two hidden layers, drawn with the variances of torch's linear layers: 1/(3 fan_in), of biases as well."""
+def drawn(
+    activation: str, n_features: int, width: int, seed: int, initial: str = LECUN
+) -> ShallowNetwork:
+    """A network with two hidden layers, its weights and biases drawn with the variances of `INITIAL`."""
+    weights, biases, of_fan_in = INITIAL[initial]
+    fans = (n_features, width, width)
     return networks.ShallowNetwork(
         activation,
         n_features,
         depth=3,
         width=width,
-        weight_variance=1 / 3,
-        bias_variance=(1 / (3 * n_features), 1 / (3 * width), 1 / (3 * width)),
+        weight_variance=weights,
+        bias_variance=[biases / fan_in if of_fan_in else biases for fan_in in fans],
         seed=seed,
     )
 
