@@ -10,7 +10,7 @@ from tests import measure_rows as made
 
 import nc1fast as nc
 from nc1fast.studies.library.conjugate_kernel import STUDY, parts, regression
-from nc1fast.studies.library.conjugate_kernel.regression import Fit, Task
+from nc1fast.studies.library.conjugate_kernel.regression import Fit, SampledFunction
 from nc1fast.studies.loading import parse
 
 torch = pytest.importorskip("torch")
@@ -100,7 +100,7 @@ def test_sentences_are_of_the_last_steps_and_the_ridge_of_the_claims():
     told = next(c for c in STUDY.claims(_rows()) if c.letter == "CK2")
     assert "CK from 0.1 to 0.1, NTK from 0.02 to 0.02" in told.number
     assert (
-        "tanh 20x, tanh, LeCun, width 64, medians of 6 relative test errors: network 1, CK 0.1, NTK 0.02."
+        "tanh 20x, tanh, LeCun, width 64, relative test error, median of 6: network 1, CK 0.1, NTK 0.02."
         in told.details
     )
     assert "Test error of the network over its training error: from 1.1 to 1.1." in told.details
@@ -177,7 +177,7 @@ def test_networks_are_drawn_with_the_variances_of_torch():
 
 @pytest.mark.parametrize("target", list(regression.TARGETS))
 def test_tasks(target):
-    task = Task.of(target, 16)
+    task = SampledFunction.of(target, 16)
     assert task.X.shape == (16, 1)
     assert task.Z.shape == (1001, 1)
     formula = {
@@ -196,7 +196,7 @@ def test_tasks(target):
 
 def test_regression_uses_the_kernels_of_the_trained_network():
     """The errors of a part, again from hidden features and from gradients by SVD."""
-    part = parts.Regression(part="regression", n_samples=12, rate=1e-2)
+    part = parts.Surrogates(part="regression", n_samples=12, rate=1e-2)
     setting = {
         "target": regression.DAMPED,
         "activation": "tanh",
@@ -206,7 +206,7 @@ def test_regression_uses_the_kernels_of_the_trained_network():
     }
     measured = list(part.measure(setting, np.random.default_rng(3)))
     seed = int(np.random.default_rng(3).integers(1 << 32))
-    task = Task.of(regression.DAMPED, 12)
+    task = SampledFunction.of(regression.DAMPED, 12)
     network = task.trained(regression.drawn("tanh", 1, 8, seed, "torch"), 50, 1e-2)
 
     def hidden(X):

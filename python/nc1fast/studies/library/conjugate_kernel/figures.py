@@ -24,7 +24,6 @@ _LOOKS = {
     CK: Look(CK, palette.NNGP, "o"),
     NTK: Look(NTK, palette.OWN_NTK, "s"),
 }
-_TARGETS = tuple(FORMULAS)
 
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
@@ -75,21 +74,20 @@ def _shown(rows: Sequence[Row]) -> list[Row]:
     return chosen(found, ERROR, width=first["width"], initial=first["initial"])
 
 
-def _panels(rows: Sequence[Row], x: str) -> list[list[Panel]]:
+def _panels(rows: Sequence[Row], x: str) -> list[list[Panel | None]]:
     """A row of panels for each activation that has several places along x, a panel for each target."""
-    panels = []
+    panels: list[list[Panel | None]] = []
     for label, members in measured.kinds(rows, ("activation",)):
         if len(along(members, x)) < 2:
             continue
-        some = []
-        for target in _TARGETS:
+        row: list[Panel | None] = []
+        for target, formula in FORMULAS.items():
             here = chosen(members, ERROR, target=target)
             curves = [
                 measured.curve(look, chosen(here, ERROR, thing), x)
                 for thing, look in _LOOKS.items()
             ]
-            if here:
-                title = FORMULAS[target] + (f", {label}" if label else "")
-                some.append(Panel(title, curves))
-        panels.append(some)
+            title = formula + (f", {label}" if label else "")
+            row.append(Panel(title, curves) if here else None)
+        panels.append(row)
     return panels

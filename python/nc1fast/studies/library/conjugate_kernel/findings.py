@@ -99,7 +99,7 @@ def _medians(rows: Sequence[Row], activation: str) -> list[str]:
         told = ", ".join(f"{thing} {statistics.median(v):.2g}" for thing, v in things.items())
         n = len(things[NETWORK])
         where = f"{FORMULAS[str(target)]}, {activation}, {initial}, width {width}"
-        found.append(f"{where}, medians of {n} relative test errors: {told}.")
+        found.append(f"{where}, relative test error, median of {n}: {told}.")
     return found
 
 

@@ -11,7 +11,12 @@ import nc1fast as nc
 from nc1fast.studies.experiment import Part
 from nc1fast.studies.fields import Count, Positive
 from nc1fast.studies.library import on_d1
-from nc1fast.studies.library.conjugate_kernel.regression import Fit, Task, drawn, gradients
+from nc1fast.studies.library.conjugate_kernel.regression import (
+    Fit,
+    SampledFunction,
+    drawn,
+    gradients,
+)
 from nc1fast.studies.measures import Measure
 from nc1fast.support.extras import require
 
@@ -34,7 +39,7 @@ _D1_WIDTH, _D1_STEPS, _D1_RATE = 64, 200, 1e-3
 Several = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
-class Regression(Part):
+class Surrogates(Part):
     """Networks with two hidden layers, trained on a function of one variable by Adam, and ridge regression with their kernels.
 
     CK is the Gram matrix of the last hidden features, NTK that of the gradients by all parameters, both after `steps` steps.
@@ -66,7 +71,7 @@ class Regression(Part):
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
         """Errors of the network, and of both kernels along the ridges."""
-        task = Task.of(str(setting["target"]), self.n_samples)
+        task = SampledFunction.of(str(setting["target"]), self.n_samples)
         network = drawn(
             str(setting["activation"]),
             1,

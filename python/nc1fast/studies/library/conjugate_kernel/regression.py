@@ -103,7 +103,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Task:
+class SampledFunction:
     """A function at n evenly spaced points of [-1, 1], and at others.
 
     Attributes
@@ -118,7 +118,7 @@ class Task:
     truth: Array
 
     @classmethod
-    def of(cls, target: str, n: int) -> Task:
+    def of(cls, target: str, n: int) -> SampledFunction:
         """The target of that name."""
         X, Z = (np.linspace(-1, 1, k)[:, None] for k in (n, _NEW))
         f = TARGETS[target]
