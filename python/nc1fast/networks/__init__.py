@@ -1,7 +1,7 @@
 """Networks beside their kernels: drawn, trained and measured in the same vocabulary.
 
-`ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe` and `empirical_ntk` take any
-torch module. Each name but `LinearNetwork`, which is NumPy's, needs the `torch` extra when it is first used.
+`ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe`, `empirical_ntk` and `conjugate_kernel`
+take any torch module. Each name but `LinearNetwork`, which is NumPy's, needs the `torch` extra when it is first used.
 
     network     ShallowNetwork
     linear      deep linear networks: their tangent kernel and gradient flow in closed form
@@ -10,7 +10,7 @@ torch module. Each name but `LinearNetwork`, which is NumPy's, needs the `torch`
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
     probing     the collapse of every layer
-    tangent     the empirical NTK
+    tangent     the empirical NTK; conjugate: the Gram matrix of hidden features
     trace       the table of a training
 """
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nc1fast.networks.conjugate import conjugate_kernel
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.linear import LinearFlow, LinearNetwork
     from nc1fast.networks.network import ShallowNetwork
@@ -37,6 +38,7 @@ _HOMES = {
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
     "Trace": "trace",
+    "conjugate_kernel": "conjugate",
     "empirical_ntk": "tangent",
     "probe": "probing",
     "train": "training",
@@ -49,6 +51,7 @@ __all__ = [
     "RecurrentNetwork",
     "ShallowNetwork",
     "Trace",
+    "conjugate_kernel",
     "empirical_ntk",
     "probe",
     "train",

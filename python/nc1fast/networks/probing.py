@@ -262,6 +262,24 @@ def _row_sums(batches: Any, means: dict[str, Array], classes: Classes) -> dict[s
     return R
 
 
+def features_of(module: Any, X: Any, layer: str, size: int) -> Array:
+    """Features of one layer, float64 (n_samples, d), in batches of `size` rows; of a layer called several times, those of the last call.
+
+    Raises
+    ------
+    TypeError
+        For a layer whose output is not a floating-point tensor with a row per sample.
+    ValueError
+        For a layer that is not reached.
+    """
+    parts = []
+    for _, features, _ in _Listener(module, [layer]).batches(X, size):
+        if not features:
+            raise ValueError(f"layer {layer!r} is not reached by module(X)")
+        parts.append(np.asarray(list(features.values())[-1], dtype=np.float64))
+    return np.concatenate(parts)
+
+
 @ieee
 def probe(
     module: Any,

@@ -7,6 +7,7 @@ arms (`paper`, `data`); an experiment has parts of its own, which measure what i
 from __future__ import annotations
 
 from nc1fast.studies.library import (
+    conjugate_kernel,
     data,
     exact_step,
     finite_infinite,
@@ -27,6 +28,7 @@ STUDIES: dict[str, BuiltIn] = {
     "data": data.STUDY,
     "finite-infinite": finite_infinite.STUDY,
     "silent-alignment": silent_alignment.STUDY,
+    "conjugate-kernel": conjugate_kernel.STUDY,
     "random-features": random_features.STUDY,
     "sparse-bias": sparse_bias.STUDY,
     "polynomial-nets": polynomial_nets.STUDY,

@@ -1,0 +1,233 @@
+"""The study of kernels of trained networks: its regression against SVD, its gradients against differences, its claims on made rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from tests import measure_rows as made
+
+import nc1fast as nc
+from nc1fast.studies.library.conjugate_kernel import STUDY, parts, regression
+from nc1fast.studies.library.conjugate_kernel.regression import Fit, SampledFunction
+from nc1fast.studies.loading import parse
+
+torch = pytest.importorskip("torch")
+
+TINY = """
+name: conjugate-kernel
+title: tiny
+repeats: 1
+parts:
+  - {part: regression, target: [damped cosine], activation: [tanh, relu], n_samples: 8, steps: [0, 5], width: [8]}
+  - {part: nc1, d0: [8], n_samples: 32}
+"""
+# Errors relative to that of tanh networks, and to those of the start.
+GOOD = {"CK": 0.1, "NTK": 0.02, "relu CK": 1.0, "relu NTK": 2.0, "start": 10.0, "gram": 1e-15}
+
+
+def _rows(n_repeats=6, initial="LeCun", **changed):
+    """Rows of a study in which every claim holds, but for what is changed."""
+    told, random, rows = GOOD | changed, np.random.default_rng(0), []
+    for repeat in range(n_repeats):
+        for target in regression.TARGETS:
+            for activation, steps in (("tanh", 0), ("tanh", 600), ("relu", 600)):
+                at = {
+                    "target": target,
+                    "activation": activation,
+                    "initial": initial,
+                    "width": 64,
+                    "steps": steps,
+                }
+                prefix = "relu " if activation == "relu" else ""
+                factor = told["start"] if steps == 0 else 1.0
+
+                def add(thing, quantity, value, **setting):
+                    noisy = value * (1 + 1e-3 * random.standard_normal())
+                    rows.append(made.row(noisy, quantity, thing, repeat=repeat, **setting))  # noqa: B023
+
+                add(parts.NETWORK, parts.ERROR, 1.0, **at)
+                add(parts.NETWORK, parts.TRAINING, 0.9, **at)
+                add(parts.NTK, parts.GRAM, told["gram"], **at)
+                for thing in (parts.CK, parts.NTK):
+                    error = factor * told[prefix + thing]
+                    add(thing, parts.ERROR, error, **at, ridge=parts.RIDGE)
+                    add(thing, parts.DIMENSION, 20, **at, ridge=parts.RIDGE)
+                    add(thing, parts.ERROR, 5.0, **at, ridge=1e-4)  # is not judged
+    return rows
+
+
+def _verdicts(rows):
+    return {claim.letter: claim.finding.verdict for claim in STUDY.claims(rows)}
+
+
+@pytest.mark.parametrize(
+    ("letter", "changed"),
+    [
+        ("CK1", {"gram": 1e-9}),
+        ("CK2", {"CK": 1.2, "NTK": 1.2}),
+        ("CK3", {"CK": 0.21}),
+        ("CK4", {"relu CK": 2.1}),
+        ("CK5", {"relu CK": 0.09, "relu NTK": 0.019}),
+        ("CK6", {"start": 0.9}),
+    ],
+)
+def test_claims_hold_and_fail(letter, changed):
+    assert set(_verdicts(_rows()).values()) == {"holds"}
+    assert _verdicts(_rows(**changed))[letter] == "fails"
+    assert _verdicts([])[letter] == "not comparable"
+    assert _verdicts(_rows(3))[letter] == ("holds" if letter == "CK1" else "too few")
+
+
+def test_one_kernel_of_two_depends():
+    for letter, changed in (("CK2", {"CK": 1.2}), ("CK5", {"relu CK": 0.09})):
+        assert _verdicts(_rows(**changed))[letter] == "depends on the data"
+
+
+def test_starts_are_judged_apart():
+    rows = _rows() + _rows(initial="torch", CK=0.3)
+    assert _verdicts(rows)["CK3"] == "depends on the data"
+    told = next(c for c in STUDY.claims(rows) if c.letter == "CK3")
+    assert told.number == "error of CK over that of NTK from 5 to 15"
+    assert any(
+        s.startswith("tanh 20x, torch, width 64: 15 [15, 15] of 6 draws") for s in told.details
+    )
+    assert _verdicts(_rows() + _rows(3, "torch"))["CK3"] == "too few"
+
+
+def test_sentences_are_of_the_last_steps_and_the_ridge_of_the_claims():
+    told = next(c for c in STUDY.claims(_rows()) if c.letter == "CK2")
+    assert "CK from 0.1 to 0.1, NTK from 0.02 to 0.02" in told.number
+    assert (
+        "tanh 20x, tanh, LeCun, width 64, relative test error, median of 6: network 1, CK 0.1, NTK 0.02."
+        in told.details
+    )
+    assert "Test error of the network over its training error: from 1.1 to 1.1." in told.details
+
+
+def test_tiny():
+    """Every trial succeeds with finite numbers, every claim has its words, and both figures are drawn."""
+    rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
+    assert {row["status"] for row in rows} == {"ok"}
+    assert all(math.isfinite(row["value"]) for row in rows)
+    assert list(_verdicts(rows).values()) == ["holds"] + ["too few"] * 5
+    assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 6
+    assert {d.name for d in STUDY.draw(rows, [])} == {"ridges", "training"}
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 8), (12, 40)])
+def test_ridge_regression_is_that_of_the_features(n, d):
+    """Against the SVD of features whose singular values fall to 1e-6, and against Cholesky at a large ridge."""
+    random = np.random.default_rng(0)
+    H, G = random.standard_normal((n, d)), random.standard_normal((5, d))
+    scales = np.logspace(0, -6, d)
+    H, G, y = H * scales, G * scales, random.standard_normal(n)
+    fit = Fit.of(H @ H.T)
+    U, s, V = np.linalg.svd(H, full_matrices=False)
+    for ridge in (1e-10, 1e-4, 0.1):
+        level = ridge * np.square(H).sum() / n
+        expected = G @ (V.T @ (s / (s**2 + level) * (U.T @ y)))
+        found = G @ H.T @ fit.dual(y, ridge)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+        if ridge > 1e-5:
+            np.testing.assert_allclose(found, expected, rtol=1e-9)
+        assert fit.dimension(ridge) == pytest.approx(np.sum(s**2 / (s**2 + level)), rel=1e-3)
+    level = 0.1 * np.square(H).sum() / n / d  # of the linear kernel, <x, z>/d
+    other = nc.prediction.ridge(nc.Linear(), H, y, G, ridge=level).mean
+    scaled = 0.1 * np.trace(nc.Linear()(H)) / n
+    assert level == pytest.approx(scaled)
+    np.testing.assert_allclose(G @ H.T @ fit.dual(y, 0.1), other, rtol=1e-8)
+
+
+def test_gradients_are_those_of_differences():
+    network = regression.drawn("tanh", 1, 4, 0)
+    X = np.array([[-0.7], [0.3]])
+    J = regression.gradients(network, X)
+    slopes = []
+    for parameter in network.parameters():
+        flat = parameter.detach().view(-1)
+        for k in range(len(flat)):
+            kept, ends = float(flat[k]), []
+            for step in (1e-5, -1e-5):
+                flat[k] = kept + step
+                ends.append(parts._outputs(network, X))
+            flat[k] = kept
+            slopes.append((ends[0] - ends[1]) / 2e-5)
+    np.testing.assert_allclose(J, np.array(slopes).T, rtol=0, atol=1e-9)
+    K = nc.networks.empirical_ntk(network, X)
+    np.testing.assert_allclose(K, J @ J.T, rtol=1e-13)
+
+
+def test_networks_are_drawn_with_the_variances_of_torch():
+    """Of torch.nn.Linear's uniform law; 200 entries or more say the standard deviation to some 5 %."""
+    network = regression.drawn("relu", 9, 200, 0, "torch")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for layer in network.weight_layers().values():
+            fan_out, fan_in = layer.weight.shape
+            default = torch.nn.Linear(fan_in, fan_out)
+            weights, others = (m.weight.detach().numpy() for m in (layer, default))
+            assert weights.std() == pytest.approx(others.std(), rel=0.15)
+            biases = np.array([float(torch.nn.Linear(fan_in, 1).bias.detach()) for _ in range(300)])
+            assert layer.bias_std == pytest.approx(biases.std(), rel=0.15)
+            if fan_out > 1:
+                assert layer.bias.detach().numpy().std() == pytest.approx(layer.bias_std, rel=0.2)
+
+
+@pytest.mark.parametrize("target", list(regression.TARGETS))
+def test_tasks(target):
+    task = SampledFunction.of(target, 16)
+    assert task.X.shape == (16, 1)
+    assert task.Z.shape == (1001, 1)
+    formula = {
+        regression.DAMPED: [0.1 * math.e**1.5 * math.cos(3), 0.1],
+        regression.ABSOLUTE: [0.5, 0],
+        regression.STEEP: [-math.tanh(10), 0],
+    }[target]
+    assert task.truth[[250, 500]] == pytest.approx(formula, abs=1e-12)
+    assert task.error(2 * task.truth) == pytest.approx(1)
+    network = regression.drawn("tanh", 1, 16, 0)
+    assert task.trained(network, 0, 1e-3) is network
+    before = task.error(parts._outputs(network, task.Z))
+    after = task.error(parts._outputs(task.trained(network, 150, 1e-2), task.Z))
+    assert after < 0.9 * before
+
+
+def test_regression_uses_the_kernels_of_the_trained_network():
+    """The errors of a part, again from hidden features and from gradients by SVD."""
+    part = parts.Surrogates(part="regression", n_samples=12, rate=1e-2)
+    setting = {
+        "target": regression.DAMPED,
+        "activation": "tanh",
+        "initial": "torch",
+        "width": 8,
+        "steps": 50,
+    }
+    measured = list(part.measure(setting, np.random.default_rng(3)))
+    seed = int(np.random.default_rng(3).integers(1 << 32))
+    task = SampledFunction.of(regression.DAMPED, 12)
+    network = task.trained(regression.drawn("tanh", 1, 8, seed, "torch"), 50, 1e-2)
+
+    def hidden(X):
+        with torch.no_grad():
+            h = torch.from_numpy(X)
+            for module in list(network.children())[:-1]:
+                h = module(h)
+            return h.numpy()
+
+    for thing, features in (
+        (parts.CK, hidden),
+        (parts.NTK, lambda X: regression.gradients(network, X)),
+    ):
+        H, G = features(task.X), features(task.Z)
+        U, s, V = np.linalg.svd(H, full_matrices=False)
+        for ridge in part.ridges:
+            level = ridge * np.square(H).sum() / 12
+            f = G @ (V.T @ (s / (s**2 + level) * (U.T @ task.y)))
+            [found] = [
+                m.value
+                for m in measured
+                if m.thing == thing and m.quantity == parts.ERROR and m.at["ridge"] == ridge
+            ]
+            assert found == pytest.approx(task.error(f), rel=1e-4)
