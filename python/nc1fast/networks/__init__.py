@@ -10,6 +10,7 @@ torch module. Each name needs the `torch` extra when it is first used.
     running     repeats, epochs and probes; checkpoint: their state on disk
     probing     the collapse of every layer
     tangent     the empirical NTK
+    ensemble    many draws of one network at once; dispersion: moments of their empirical NTK
     trace       the table of a training
 """
 
@@ -18,6 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nc1fast.networks.dispersion import TangentDispersion, tangent_dispersion
+    from nc1fast.networks.ensemble import Ensemble
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
@@ -28,23 +31,29 @@ if TYPE_CHECKING:
     from nc1fast.networks.training import train
 
 _HOMES = {
+    "Ensemble": "ensemble",
     "Langevin": "langevin",
     "PolynomialNetwork": "polynomial",
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
+    "TangentDispersion": "dispersion",
     "Trace": "trace",
     "empirical_ntk": "tangent",
     "probe": "probing",
+    "tangent_dispersion": "dispersion",
     "train": "training",
 }
 __all__ = [
+    "Ensemble",
     "Langevin",
     "PolynomialNetwork",
     "RecurrentNetwork",
     "ShallowNetwork",
+    "TangentDispersion",
     "Trace",
     "empirical_ntk",
     "probe",
+    "tangent_dispersion",
     "train",
 ]
 
