@@ -156,7 +156,9 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
                     h.requires_grad_()
                 signals.append(h)
             outputs = range(h.shape[2])
-            found = [torch.autograd.grad(h[..., k].sum(), signals, retain_graph=True) for k in outputs]
+            found = [
+                torch.autograd.grad(h[..., k].sum(), signals, retain_graph=True) for k in outputs
+            ]
         deltas = [torch.cat(of_layer, dim=2) for of_layer in zip(*found, strict=True)]
         factors = zip(deltas, map(_Stack.augmented, stacks, inputs), strict=True)
         return [(delta, a) for delta, a in factors if a is not None]

@@ -15,6 +15,7 @@ from nc1fast.studies.library import (
     random_features,
     recurrent_kernel,
     sparse_bias,
+    tangent_dispersion,
     unified_kernel,
 )
 from nc1fast.studies.library.entry import BuiltIn
@@ -31,6 +32,7 @@ STUDIES: dict[str, BuiltIn] = {
     "unified-kernel": unified_kernel.STUDY,
     "recurrent-kernel": recurrent_kernel.STUDY,
     "exact-step": exact_step.STUDY,
+    "tangent-dispersion": tangent_dispersion.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
