@@ -203,9 +203,11 @@ class Drifts(Part):
         losses = descend(ensemble, rows, targets, torch.from_numpy(rates), self.steps)
         moved = np.linalg.norm(ensemble.tangent_kernels(X) - before, axis=(1, 2))
         drift = moved / np.linalg.norm(before, axis=(1, 2))
+        diverged = ~(np.isfinite(drift) & np.isfinite(losses))
+        if 2 * diverged.sum() >= self.networks:
+            raise ValueError(f"{diverged.sum()} of {self.networks} networks diverge")
         for quantity, numbers in ((DRIFT, drift), (LOSS, losses)):
-            finite = np.where(np.isfinite(numbers), numbers, np.inf)
-            yield Measure(NETWORK, quantity, float(np.median(finite)))
+            yield Measure(NETWORK, quantity, float(np.median(np.where(diverged, np.inf, numbers))))
 
 
 def descend(ensemble: Any, rows: Any, targets: Any, rates: Any, steps: int) -> Array:
