@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,8 @@ def test_an_ensemble_trains_each_network_alone():
     ensemble, X = networks.Ensemble(one, 3, seed=1), torch.from_numpy(_rows(6, 3))
     y = torch.from_numpy(_rows(6, 1, 2))
     members = [ensemble.member(k) for k in range(3)]
-    for module in (ensemble, *members):
+    modules: list[Any] = [ensemble, *members]
+    for module in modules:
         optimizer = torch.optim.SGD(module.parameters(), lr=0.3)
         for _ in range(4):
             optimizer.zero_grad()

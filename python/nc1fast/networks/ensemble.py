@@ -60,7 +60,8 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         check_alike(network)
         self.n_networks = as_count("n_networks", n_networks)
-        self._one = (copy.deepcopy(network),)  # in a tuple: no part of this module
+        one: ShallowNetwork = copy.deepcopy(network)
+        self._one = (one,)  # in a tuple: no part of this module
         generator = generator_of(seed)
         for name, layer in network.weight_layers().items():
             for kind, std in (("weight", layer.weight_std), ("bias", layer.bias_std)):
@@ -84,7 +85,7 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
             0 to n_networks - 1.
         """
         index = as_count("index", index, 0, self.n_networks - 1)
-        network = copy.deepcopy(self._one[0])
+        network: ShallowNetwork = copy.deepcopy(self._one[0])
         with torch.no_grad():
             for name, layer in network.weight_layers().items():
                 for kind in ("weight", "bias"):
@@ -130,13 +131,13 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
             total = total + torch.matmul(D, E.mT) * torch.matmul(A, B.mT)
         if Z is None:
             total = (total + total.mT) / 2
-        return np.asarray(total.cpu().numpy(), dtype=np.float64) / one.n_outputs
+        return np.asarray(total.cpu().numpy() / one.n_outputs, dtype=np.float64)
 
     def _parts(self) -> list[Any]:
         """Weight layers of all networks and activations between them, from input to output."""
         layers = {id(layer): name for name, layer in self._one[0].weight_layers().items()}
         return [
-            _Stack(self, layers[id(part)], part) if id(part) in layers else part
+            _LayerStack(self, layers[id(part)], part) if id(part) in layers else part
             for part in self._one[0].children()
         ]
 
@@ -146,7 +147,7 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
         h = X
         with torch.enable_grad():
             for part in self._parts():
-                if not isinstance(part, _Stack):
+                if not isinstance(part, _LayerStack):
                     h = part(h)
                     continue
                 stacks.append(part)
@@ -160,11 +161,11 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
                 torch.autograd.grad(h[..., k].sum(), signals, retain_graph=True) for k in outputs
             ]
         deltas = [torch.cat(of_layer, dim=2) for of_layer in zip(*found, strict=True)]
-        factors = zip(deltas, map(_Stack.augmented, stacks, inputs), strict=True)
+        factors = zip(deltas, map(_LayerStack.augmented, stacks, inputs), strict=True)
         return [(delta, a) for delta, a in factors if a is not None]
 
 
-class _Stack:
+class _LayerStack:
     """One weight layer of all networks of an ensemble: h -> weight_scale W h + bias_scale b.
 
     Parameters
@@ -189,7 +190,7 @@ class _Stack:
         return u if bias is None else u + self.scales[1] * bias[:, None]
 
     def augmented(self, h: torch.Tensor) -> torch.Tensor | None:
-        """What the signals of the layer are multiplied by, for its gradient; None if nothing of it trains."""
+        """Inputs with a column for the bias, by which its signals are multiplied in the gradient; None if nothing trains."""
         found = []
         if self.weight.requires_grad:
             found.append(h * self.scales[0])
@@ -210,4 +211,4 @@ def numbers_of(network: ShallowNetwork, n_rows: int) -> int:
     """Roughly how many numbers one draw of a network takes, with the tangent kernel of so many rows."""
     weights = sum(math.prod(layer.weight.shape) for layer in network.weight_layers().values())
     units = network.n_features + sum(network.widths) + network.n_outputs
-    return weights + n_rows * units * (2 + network.n_outputs) + 3 * n_rows**2
+    return int(weights + n_rows * units * (2 + network.n_outputs) + 3 * n_rows**2)

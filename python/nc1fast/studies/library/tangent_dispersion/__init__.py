@@ -6,19 +6,26 @@ from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.tangent_dispersion.figures import draw
 from nc1fast.studies.library.tangent_dispersion.findings import claims
 from nc1fast.studies.library.tangent_dispersion.parts import (
-    Depths,
+    DepthDispersion,
     DispersionOnD1,
-    Drifts,
-    Scales,
-    Shallow,
-    Spreads,
+    ShallowDispersion,
+    TangentDrifts,
+    TangentSpreads,
+    UnbiasedDispersion,
 )
 
 __all__ = ["STUDY", "claims", "draw"]
 
 STUDY = experiment(
     __package__,
-    (Shallow, Scales, Depths, Drifts, Spreads, DispersionOnD1),
+    (
+        ShallowDispersion,
+        UnbiasedDispersion,
+        DepthDispersion,
+        TangentDrifts,
+        TangentSpreads,
+        DispersionOnD1,
+    ),
     claims,
     draw,
     source="Seleznova & Kutyniok (2021), arXiv 2012.04477",

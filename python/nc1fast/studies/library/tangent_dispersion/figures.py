@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.figures import measured, palette
@@ -48,7 +49,7 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
                     "Dispersion of the tangent kernel against depth, in three phases. Networks with trained biases: std/mean of an "
                     "entry over initialisations; relative change of the kernel in training; std/mean of NC1 on D1."
                 ),
-                Sheet([along_depth], "L", "relative", height=3.2),
+                Sheet([along_depth], "L", "relative to the mean or the start", height=3.2),
             ),
             "nc1": (
                 (
@@ -59,10 +60,10 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
             ),
             "law": (
                 (
-                    "The second moment without biases, beside the published law. log E[Θ²]/E[Θ]² of one entry; exp(5 beta), "
+                    "The second moment without biases, beside the published law. log E[Θ²]/E[Θ]² of one entry, and 5 beta, "
                     "beta the sum of 1/n over hidden layers."
                 ),
-                Sheet([_law(rows)], "L", RATIO, height=3.2),
+                Sheet([_law(rows)], "L", RATIO, place=math.log2, continuous=True, height=3.2),
             ),
         }
     )

@@ -123,7 +123,7 @@ def _phases(rows: Sequence[Row]) -> Claim:
     words, told = _phase(found, _DEEP, _SMALL, _LARGE)
     return claim(
         "TD2",
-        "The kernel of deep networks is random in the chaotic phase alone",
+        "The kernel of deep networks is random in the chaotic phase, not in the ordered one",
         f"With trained biases, at L = {_DEEP} and width {_WIDTH}, std/mean of an entry is below .3 in the ordered phase (sw2 < 2) "
         "and above .8 in the chaotic one (sw2 > 2).",
         words,

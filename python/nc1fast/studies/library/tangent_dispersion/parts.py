@@ -70,7 +70,7 @@ def _weights(setting: Setting) -> int:
     return 16 * n + (depth - 2) * n**2
 
 
-class Shallow(Part):
+class ShallowDispersion(Part):
     """One entry of the tangent kernel of two-layer networks without biases: n Var/mean^2."""
 
     grid: ClassVar[tuple[str, ...]] = ("n",)
@@ -82,7 +82,7 @@ class Shallow(Part):
     draws: Draws = 3000
 
     def seconds(self, setting: Setting) -> float:
-        """Of all draws."""
+        """Of all draws and their weights."""
         return 0.02 + _PER_WEIGHT * self.draws * _weights(setting)
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
@@ -95,7 +95,7 @@ class Shallow(Part):
         yield Measure(NETWORK, SCALED, float(scaled))
 
 
-class Scales(Part):
+class UnbiasedDispersion(Part):
     """Networks without biases: the law of Var/mean^2, and whether it depends on sw2."""
 
     grid: ClassVar[tuple[str, ...]] = ("n", "L")
@@ -134,7 +134,7 @@ class Scales(Part):
                 yield Measure(NETWORK, CHANGE, abs(value / first - 1), at={"sw2": sw2})
 
 
-class Depths(Part):
+class DepthDispersion(Part):
     """One entry of networks with trained biases: std/mean against depth in the three phases."""
 
     grid: ClassVar[tuple[str, ...]] = ("n", "sw2", "L")
@@ -149,7 +149,7 @@ class Depths(Part):
     draws: Draws = 500
 
     def seconds(self, setting: Setting) -> float:
-        """Of all draws."""
+        """Of all draws and their weights."""
         return 0.02 + _PER_WEIGHT * self.draws * _weights(setting)
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
@@ -161,7 +161,7 @@ class Depths(Part):
         yield Measure(NETWORK, DEVIATION, float(found.relative_deviation[0, 0]))
 
 
-class Drifts(Part):
+class TangentDrifts(Part):
     """Networks trained on random labels by full-batch gradient descent: how far the tangent kernel moves.
 
     The rate is `rate` n_samples/lambda_max of the kernel that each network begins with.
@@ -226,7 +226,7 @@ def descend(ensemble: Any, rows: Any, targets: Any, rates: Any, steps: int) -> A
     return np.asarray(squares.numpy())
 
 
-class Spreads(Part):
+class TangentSpreads(Part):
     """NC1 of the tangent kernels of networks on one draw of D1, and of their limit."""
 
     grid: ClassVar[tuple[str, ...]] = ("n", "sw2", "L")
