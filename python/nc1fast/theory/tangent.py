@@ -5,7 +5,8 @@ the weights. With u_l = |h_l|^2, v_l = |delta_l|^2 the tangent kernel is Theta(x
 terms of the same mean. For l < l', E[term_l term_l'] takes E u_{l-1}^2, E v_l'^2 and E |P|_F^4 of the product P of the layers
 in between; a = E |P|_F^4/(E |P|_F^2)^2 and b = E |P P^T|_F^2/(E |P|_F^2)^2 begin with (1 + 1/n, 2/n) and go on, through a layer of
 n units, as a' = (1 + 1/n) a + 4/n b, b' = (1 + 3/n) b + 2/n a. E u^2 and E v^2 take the factor 1 + 5/n from each layer.
-Source: the masks are those of Hanin & Nica (2020), arXiv 1909.05989, Theorem 1 (exp(5 beta)); the recursion is ours.
+Source: the masks are those of Hanin & Nica (2020), arXiv 1909.05989, who give the order exp(5 beta); the recursion is ours. Seleznova & Kutyniok (2022),
+arXiv 2202.00553, announce exact moments too; that paper was not read.
 """
 
 from __future__ import annotations

@@ -185,7 +185,8 @@ def _law(rows: Sequence[Row]) -> Claim:
     return claim(
         "TD5",
         "exp(5 beta) is the order of the moments, no number",
-        "Without biases log E[Theta^2]/E[Theta]^2 is between half of 5 beta and 5 beta, beta = sum 1/n_l over hidden layers.",
+        "Without biases log E[Theta^2]/E[Theta]^2 is between half of 5 beta and 5 beta, beta = sum 1/n_l over hidden layers, after "
+        "the law of Hanin & Nica (2020), arXiv 1909.05989.",
         words,
         f"log ratio over 5 beta {_span(means)}",
         sentences,
