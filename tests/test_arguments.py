@@ -210,6 +210,10 @@ def test_networks_check_as_kernels_do():
         "probe": (lambda **s: nc.networks.probe(network, X, y, **s), ("batch_size",)),
         "empirical_ntk": (lambda **s: nc.networks.empirical_ntk(network, X, **s), ("batch_size", "outputs")),
         "conjugate_kernel": (lambda **s: nc.networks.conjugate_kernel(network, X, **s), ("batch_size",)),
+        "Ensemble": (lambda **s: nc.networks.Ensemble(network, **{"n_networks": 2, **s}), ("n_networks", "seed")),
+        "tangent_dispersion": (lambda **s: nc.networks.tangent_dispersion(network, X, **{"draws": 2, **s}), (
+            "draws", "seed",
+        )),
     }  # fmt: skip
     for function, names in settings.values():
         for name in names:

@@ -11,6 +11,7 @@ take any torch module. Each name but `LinearNetwork`, which is NumPy's, needs th
     running     repeats, epochs and probes; checkpoint: their state on disk
     probing     the collapse of every layer
     tangent     the empirical NTK; conjugate: the Gram matrix of hidden features
+    ensemble    many draws of one network at once; dispersion: moments of their empirical NTK
     trace       the table of a training
 """
 
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nc1fast.networks.conjugate import conjugate_kernel
+    from nc1fast.networks.dispersion import TangentDispersion, tangent_dispersion
+    from nc1fast.networks.ensemble import Ensemble
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.linear import LinearFlow, LinearNetwork
     from nc1fast.networks.network import ShallowNetwork
@@ -31,29 +34,35 @@ if TYPE_CHECKING:
     from nc1fast.networks.training import train
 
 _HOMES = {
+    "Ensemble": "ensemble",
     "Langevin": "langevin",
     "LinearFlow": "linear",
     "LinearNetwork": "linear",
     "PolynomialNetwork": "polynomial",
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
+    "TangentDispersion": "dispersion",
     "Trace": "trace",
     "conjugate_kernel": "conjugate",
     "empirical_ntk": "tangent",
     "probe": "probing",
+    "tangent_dispersion": "dispersion",
     "train": "training",
 }
 __all__ = [
+    "Ensemble",
     "Langevin",
     "LinearFlow",
     "LinearNetwork",
     "PolynomialNetwork",
     "RecurrentNetwork",
     "ShallowNetwork",
+    "TangentDispersion",
     "Trace",
     "conjugate_kernel",
     "empirical_ntk",
     "probe",
+    "tangent_dispersion",
     "train",
 ]
 

@@ -1,4 +1,4 @@
-"""Expected collapse of Gaussian mixtures under limiting kernels: no data set is drawn.
+"""Expectations without a draw: the collapse of Gaussian mixtures under limiting kernels, and a moment of finite networks.
 
 expectation       the public function, its arguments and its result
 population        quadrature: classes N(m_c 1, s_c^2 I), one hidden layer of relu or erf, no biases
@@ -6,10 +6,12 @@ gaussian_moments  activations at a Gaussian preactivation, for the quadrature
 nodes             where the quadrature evaluates them
 pairs             any other kernel and mixture: quasi-random pairs of rows, with a standard error
 mixture           Gaussian classes with any means and covariances
+tangent           the second moment of the tangent kernel of finite ReLU networks
 """
 
 from __future__ import annotations
 
 from nc1fast.theory.expectation import ExpectedCollapse, expected_collapse
+from nc1fast.theory.tangent import tangent_moment
 
-__all__ = ["ExpectedCollapse", "expected_collapse"]
+__all__ = ["ExpectedCollapse", "expected_collapse", "tangent_moment"]

@@ -17,6 +17,7 @@ from nc1fast.studies.library import (
     recurrent_kernel,
     silent_alignment,
     sparse_bias,
+    tangent_dispersion,
     unified_kernel,
 )
 from nc1fast.studies.library.entry import BuiltIn
@@ -35,6 +36,7 @@ STUDIES: dict[str, BuiltIn] = {
     "unified-kernel": unified_kernel.STUDY,
     "recurrent-kernel": recurrent_kernel.STUDY,
     "exact-step": exact_step.STUDY,
+    "tangent-dispersion": tangent_dispersion.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
