@@ -110,7 +110,7 @@ def check_prox(prox: str) -> None:
 
 
 def proximal(v: Array, prox: str, cut: float) -> Array:
-    """h of every entry with s = `cut`, in place."""
+    """Apply h with s = `cut` to every entry, in place."""
     if prox == "relu":
         return np.maximum(v, 0, out=v)
     if prox == "soft":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.figures import measured
-from nc1fast.studies.figures.looks import graded
+from nc1fast.studies.figures.looks import THEORY, graded
 from nc1fast.studies.figures.panels import Panel, Sheet
 from nc1fast.studies.library.optimization_kernel.findings import NAMES
-from nc1fast.studies.library.optimization_kernel.parts import BOUND, CODES, GAP
+from nc1fast.studies.library.optimization_kernel.parts import BOUND, CODES, GAP, WIDE
 from nc1fast.studies.measures import along, chosen
 
 if TYPE_CHECKING:
@@ -44,9 +43,7 @@ def _descent(rows: Sequence[Row]) -> tuple[str, Sheet]:
         for prox, name in NAMES.items()
         if (found := chosen(rows, GAP, prox=prox))
     ]
-    sheet = Sheet(
-        [panels], _STEPS, "(o_T - o*)/o(0)", place=math.log2, continuous=True, height=3.2
-    )
+    sheet = Sheet([panels], _STEPS, "(o_T - o*)/o(0)", continuous=True, height=3.2)
     caption = (
         "How far the objective is above its least value after T steps. Means over rows and draws; pale bands are the bounds "
         "|y*|²/(2 T), and what is within rounding of o* is left out."
@@ -56,20 +53,24 @@ def _descent(rows: Sequence[Row]) -> tuple[str, Sheet]:
 
 def _collapse(rows: Sequence[Row]) -> tuple[str, Sheet]:
     """A row of panels for each number of features, a panel for each proximal map."""
-    found = [row for row in chosen(rows, "nc1", CODES) if row["part"] == "limits"]
+    found = chosen(rows, "nc1", CODES)
     panels = [
         [
-            Panel(f"{name}, d₀ = {d0:g}", _by_width(some)) if some else None
+            Panel(f"{name}, d₀ = {d0:g}", _by_width(some), [_limit(rows, prox, d0)])
+            if (some := chosen(members, "nc1", prox=prox))
+            else None
             for prox, name in NAMES.items()
-            for some in [chosen(members, "nc1", prox=prox)]
         ]
         for d0, members in along(found, "d0").items()
     ]
-    sheet = Sheet(
-        panels, _STEPS, "NC1", place=math.log2, continuous=True, by_row=True, height=2.8
-    )
+    sheet = Sheet(panels, _STEPS, "NC1", continuous=True, by_row=True, height=2.8)
     caption = (
-        "NC1 of unrolled proximal features after T steps. Two classes N(-1, I) and N(+1, I); a construction of ours, each row "
-        "of panels with a scale of its own."
+        "NC1 of unrolled proximal features after T steps. Two classes N(-1, I) and N(+1, I); pale bands are infinite "
+        "width. A construction of ours; each row of panels has a scale of its own."
     )
     return caption, sheet
+
+
+def _limit(rows: Sequence[Row], prox: str, d0: float) -> Curve:
+    """NC1 of infinite width, over the rows of all widths."""
+    return measured.curve(THEORY, chosen(rows, "nc1", WIDE, prox=prox, d0=d0), "T")

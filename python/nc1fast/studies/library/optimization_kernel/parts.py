@@ -7,7 +7,6 @@ and the kernel K_T = <y_T(x), y_T(x')>.
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -106,7 +105,7 @@ class Descents(Part):
     def seconds(self, setting: Setting) -> float:
         """Of steps in small matrices, and of one active set a row."""
         m, d0 = int(setting["m"]), int(setting["d0"])
-        return 0.01 + self.steps * (5e-5 + 8e-10 * self.n_samples * m * d0) + 1e-6 * m * d0
+        return 0.01 + self.steps * (3e-5 + 4e-10 * self.n_samples * m * (d0 + 20)) + 1e-6 * m * d0
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
         """The largest rise; where o is convex, the gap to its least value and the bound on it."""
@@ -128,15 +127,15 @@ class Descents(Part):
         yield Measure(CODES, SHARE, float((gap[:, some] / bound[:, some]).max(initial=0.0)))
         yield Measure(CODES, BELOW, float((-gap / start).max()))
         for T in self.shown:
-            if T <= self.steps and (mean := float((gap[T - 1] / start).mean())) > _CERTAIN:
+            if self.steps >= T and (mean := float((gap[T - 1] / start).mean())) > _CERTAIN:
                 yield Measure(CODES, GAP, mean, at={"T": T})
                 yield Measure(CODES, BOUND, float((bound[T - 1] / start).mean()), at={"T": T})
 
 
 class Limits(Part):
-    """K_T and its NC1 on two classes N(-1, I) and N(+1, I), after several numbers of steps."""
+    """K_T and its NC1 on two classes N(-1, I) and N(+1, I), after several numbers of steps, of several widths and of infinite width."""
 
-    grid: ClassVar[tuple[str, ...]] = ("prox", "d0", "m")
+    grid: ClassVar[tuple[str, ...]] = ("prox", "d0")
 
     part: Literal["limits"]
     prox: Kinds = ("relu", "soft", "hard")
@@ -147,36 +146,42 @@ class Limits(Part):
     steps: Several = (1, 2, 5, 20)
 
     def seconds(self, setting: Setting) -> float:
-        """Of the steps, and of D."""
-        m, d0, n = int(setting["m"]), int(setting["d0"]), self.n_samples
-        series = 0.0 if setting["prox"] == "relu" else 1e-3 * n * len(self.steps)
+        """Of the steps, of D, and of Hermite series."""
+        d0, n, m = int(setting["d0"]), self.n_samples, sum(self.m)
+        series = 0.0 if setting["prox"] == "relu" else 3e-4 * n * len(self.steps)
         return 0.02 + 1e-10 * n * m * (d0 + 80) * max(self.steps) + 1.5e-9 * m * d0**2 + series
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """All numbers of steps of one dictionary."""
-        prox, d0, m = str(setting["prox"]), int(setting["d0"]), int(setting["m"])
+        """The same rows for all widths, and one dictionary of each for all numbers of steps."""
+        prox, d0 = str(setting["prox"]), int(setting["d0"])
         sizes = [self.n_samples // 2] * 2
         X, y = nc.datasets.gaussian_mixture(
             [-1.0, 1.0], 1.0, sizes, d0, int(random.integers(1 << 32))
         )
-        net = draw_proximal(
-            d0, m, prox=prox, threshold=self.threshold, seed=int(random.integers(1 << 32))
-        )
-        first = [math.nan] * 2
-        for T, codes in enumerate(itertools.islice(net.iterates(X), max(self.steps)), 1):
-            if T not in {1, *self.steps}:
-                continue
-            K, at = limit(X, prox, self.threshold, T), {"T": T}
-            distance = np.linalg.norm(codes @ codes.T - K) / np.linalg.norm(K)
-            found = [
-                nc.collapse(codes, y, convention="papyan"),
-                nc.collapse(K, y, "precomputed", convention="papyan"),
-            ]
-            first = first if T > 1 else [one.nc1 for one in found]
-            for thing, one, before in zip((CODES, WIDE), found, first, strict=True):
-                yield Measure(thing, "nc1", one.nc1, one.error_bound, at)
-                yield Measure(thing, MOVED, one.nc1 / before, at=at)
-            yield Measure(CODES, GRAM, float(distance), at=at)
+        exact = nc.collapse(X, y, nc.NNGP("relu"), convention="papyan")
+        yield Measure(NNGP, "nc1", exact.nc1, exact.error_bound)
+        limits = {T: limit(X, prox, self.threshold, T) for T in sorted({1, *self.steps})}
+        wide = {T: nc.collapse(K, y, "precomputed", convention="papyan") for T, K in limits.items()}
+        yield from self._along(WIDE, wide)
+        for m in self.m:
+            net = draw_proximal(
+                d0, m, prox=prox, threshold=self.threshold, seed=int(random.integers(1 << 32))
+            )
+            found = {}
+            for T, codes in enumerate(itertools.islice(net.iterates(X), max(limits)), 1):
+                if T not in limits:
+                    continue
+                found[T] = nc.collapse(codes, y, convention="papyan")
+                distance = np.linalg.norm(codes @ codes.T - limits[T]) / np.linalg.norm(limits[T])
+                yield Measure(CODES, GRAM, float(distance), at={"m": m, "T": T})
+            yield from self._along(CODES, found, m=m)
+
+    def _along(self, thing: str, found: dict[int, Any], **at: int) -> Iterator[Measure]:
+        """NC1 along the steps, and over that of the first."""
+        for T in self.steps:
+            one = found[T]
+            yield Measure(thing, "nc1", one.nc1, one.error_bound, {**at, "T": T})
+            yield Measure(thing, MOVED, one.nc1 / found[1].nc1, at={**at, "T": T})
 
 
 class UnrolledOnD1(on_d1.OnD1):
