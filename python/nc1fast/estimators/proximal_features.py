@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from nc1fast.estimators.ntk_features import mapped
 from nc1fast.estimators.proximal_map import draw_proximal
 from nc1fast.inputs.arrays import as_rows, rows_at
 from nc1fast.inputs.files import as_source, steady
+from nc1fast.support.arguments import as_count
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -64,8 +66,9 @@ def proximal_features(
     Notes
     -----
     Cost: 4 N T m d0 flops, and 4 m d0^2 for D.
-    Accuracy: for m >> d0 and ReLU, H H^T is (2 - 2^(1 - T))^2 times `nc1fast.NNGP("relu")`, with errors of O(1/sqrt(m)): NC1 does not
-    depend on T. After one step the thresholds have NNGP kernels as well, that of the soft one made of `ShiftedReLU`.
+    Accuracy: H H^T tends to `nc1fast.estimators.proximal_limit.wide_gram`, with errors of O(1/sqrt(m)) that grow with T and d0.
+    For ReLU that is (2 - 2^(1 - T))^2 times `nc1fast.NNGP("relu")`, and NC1 does not depend on T; for T = 1 it is the mean over
+    seeds at any m.
     Source: ours, after Lyu & Tsang (2021), whose formula was not read; Beck & Teboulle (2009) for what the steps go down. See
     `nc1fast.estimators.proximal_map`.
 
@@ -77,14 +80,14 @@ def proximal_features(
     >>> bool(((H @ H.T - K) ** 2).sum() < 1e-3 * (K**2).sum())
     True
     """
-    rows = as_rows(as_source(X), "X", unread=True)
+    rows, steps = as_rows(as_source(X), "X", unread=True), as_count("steps", steps)
     drawn = draw_proximal(
         rows.shape[1],
         n_features,
-        steps=steps,
         prox=prox,
         threshold=threshold,
         seed=seed,
         dtype=dtype,
     )
+    drawn = replace(drawn, steps=steps)
     return mapped(drawn, partial(rows_at, rows), (len(rows), drawn.n_features), n_threads)

@@ -48,17 +48,17 @@ class ProximalMap:
     ----------
     dictionary : ndarray of shape (d0, n_features)
         D, whose rows are orthonormal.
-    steps : int
-        T.
     prox : {"relu", "soft", "hard"}
     threshold : float
         Of units whose inputs have variance |row|^2/d0; not used by ReLU.
+    steps : int, default 1
+        T.
     """
 
     dictionary: Array
-    steps: int
     prox: str
     threshold: float
+    steps: int = 1
 
     @property
     def dtype(self) -> Any:
@@ -67,7 +67,7 @@ class ProximalMap:
 
     @property
     def n_features(self) -> int:
-        """Number of units m."""
+        """Entries of a code, the m units."""
         return int(self.dictionary.shape[1])
 
     @property
@@ -124,19 +124,18 @@ def draw_proximal(
     n_columns: int,
     n_features: int,
     *,
-    steps: int = 1,
     prox: str = "relu",
     threshold: float = 1.0,
     seed: int = 0,
     dtype: str = "float64",
 ) -> ProximalMap:
-    """A network with a random dictionary, uniform among those with orthonormal rows.
+    """A network of one step with a random dictionary, uniform among those with orthonormal rows.
 
     Parameters
     ----------
     n_columns : int
         Features d0 of a row.
-    n_features, steps, prox, threshold, seed, dtype
+    n_features, prox, threshold, seed, dtype
         As of `nc1fast.estimators.proximal_features`.
 
     Raises
@@ -150,9 +149,9 @@ def draw_proximal(
     """
     check_prox(prox)
     check_choice("dtype", dtype, ("float64", "float32"))
-    m, steps = as_count("n_features", n_features), as_count("steps", steps)
+    m = as_count("n_features", n_features)
     if m < n_columns:
         raise ValueError(f"n_features must be >= {n_columns}, the features of X, got {m}")
     threshold = as_number("threshold", threshold, least=0.0)
     normal = np.random.default_rng(as_seed(seed)).standard_normal((n_columns, m))
-    return ProximalMap(orthonormal(normal).astype(dtype), steps, prox, threshold)
+    return ProximalMap(orthonormal(normal).astype(dtype), prox, threshold)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.optimization_kernel.figures import draw
 from nc1fast.studies.library.optimization_kernel.findings import claims
-from nc1fast.studies.library.optimization_kernel.parts import Descents, Limits, UnrolledOnD1
+from nc1fast.studies.library.optimization_kernel.parts import (
+    ProximalDescents,
+    ProximalLimits,
+    UnrolledOnD1,
+)
 
 __all__ = ["STUDY", "claims", "draw"]
 
 STUDY = experiment(
     __package__,
-    (Descents, Limits, UnrolledOnD1),
+    (ProximalDescents, ProximalLimits, UnrolledOnD1),
     claims,
     draw,
     source="Lyu & Tsang (2021), arXiv 2106.06097",

@@ -84,7 +84,7 @@ def limit(X: Array, prox: str, threshold: float, steps: int) -> Array:
     return wide_gram(X, prox=prox, steps=steps, threshold=threshold)
 
 
-class Descents(Part):
+class ProximalDescents(Part):
     """The objective along the steps, for standard normal rows, beside its least value where it is convex.
 
     What is measured of a step is relative to o(0), row by row.
@@ -132,7 +132,7 @@ class Descents(Part):
                 yield Measure(CODES, BOUND, float((bound[T - 1] / start).mean()), at={"T": T})
 
 
-class Limits(Part):
+class ProximalLimits(Part):
     """K_T and its NC1 on two classes N(-1, I) and N(+1, I), after several numbers of steps, of several widths and of infinite width."""
 
     grid: ClassVar[tuple[str, ...]] = ("prox", "d0")
