@@ -16,6 +16,7 @@ PROGRAM = """
 import hashlib, warnings
 import numpy as np
 import nc1fast as nc
+from nc1fast.estimators import proximal_limit
 
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
@@ -46,6 +47,8 @@ for kernel in kernels:
     collapse(f"pairs {kernel}", nc.estimators.pairs(X, y, kernel, n_pairs=3000, seed=5))
 for dtype in ("float64", "float32"):
     show("ntk_features " + dtype, nc.estimators.ntk_features(X[:500], kernels[-1], 900, seed=1, dtype=dtype))
+    show("proximal_features " + dtype, nc.estimators.proximal_features(X[:500], 900, steps=4, prox="soft", seed=1, dtype=dtype))
+show("wide_gram", proximal_limit.wide_gram(X[:50], steps=4, prox="soft"))
 
 half = rng.normal(size=(150, 200))
 kernel = nc.AdaptiveKernel(np.einsum("ik,jk->ij", half, half) / 200)  # by no BLAS

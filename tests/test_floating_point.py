@@ -58,6 +58,7 @@ BROAD = {
     "random features": lambda X, y: (
         nc.estimators.features(X, y, RELU, n_units=64, convention="papyan").nc1
     ),
+    "codes": lambda X, y: nc.estimators.proximal_features(X, 9, steps=3, prox="soft"),
     "deep features": lambda X, y: nc.estimators.ntk_features(X, nc.NTK("relu", depth=3), 64),
     "shortcut": lambda X, y: _on_a_line(X, y, nc.NNGP("erf")),
     "sweep": lambda X, y: _on_a_line(X, y, nc.NTK("relu")),

@@ -203,6 +203,7 @@ ROWS = {
     "plan": lambda masked: nc.distributed.plan(masked, Y, RELU),
     "pairs": lambda masked: nc.estimators.pairs(masked, Y, RELU),
     "random features": lambda masked: nc.estimators.ntk_features(masked, RELU, 64),
+    "codes": lambda masked: nc.estimators.proximal_features(masked, 64),
     "scale": lambda masked: nc.datasets.apply_scale(masked, "standardize"),
     "released": nc.compat.released.erf_ntk,
     "precomputed": lambda masked: nc.collapse(

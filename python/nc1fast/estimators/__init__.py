@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.estimators.accuracy import Accuracy, Sampling
 from nc1fast.estimators.ntk_features import ntk_features
+from nc1fast.estimators.proximal_features import proximal_features
 from nc1fast.estimators.runs import features_within, pairs_within
 from nc1fast.inputs.files import steady
 from nc1fast.inputs.labelled import LabelledData
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from nc1fast.metrics import Collapse
 
-__all__ = ["features", "ntk_features", "pairs"]
+__all__ = ["features", "ntk_features", "pairs", "proximal_features"]
 
 
 @ieee

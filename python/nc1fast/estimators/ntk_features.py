@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nc1fast.estimators.deep_map import DeepMap
     from nc1fast.estimators.projected_map import ProjectedMap
+    from nc1fast.estimators.proximal_map import ProximalMap
     from nc1fast.estimators.unit_map import UnitMap
 
 _PROBE = 128  # rows that direct the weights
@@ -127,7 +128,7 @@ def draw_map(
 
 
 def mapped(
-    drawn: DeepMap | ProjectedMap | UnitMap,
+    drawn: DeepMap | ProjectedMap | ProximalMap | UnitMap,
     read: Callable[[slice], NDArray[Any]],
     shape: tuple[int, int],
     n_threads: int | None,
@@ -136,7 +137,7 @@ def mapped(
 
     Parameters
     ----------
-    drawn : DeepMap, ProjectedMap or UnitMap
+    drawn : DeepMap, ProjectedMap, ProximalMap or UnitMap
     read : callable
         From a range of rows to these rows.
     shape : (int, int)

@@ -11,6 +11,7 @@ from nc1fast.studies.library import (
     data,
     exact_step,
     finite_infinite,
+    optimization_kernel,
     paper,
     polynomial_nets,
     random_features,
@@ -37,6 +38,7 @@ STUDIES: dict[str, BuiltIn] = {
     "recurrent-kernel": recurrent_kernel.STUDY,
     "exact-step": exact_step.STUDY,
     "tangent-dispersion": tangent_dispersion.STUDY,
+    "optimization-kernel": optimization_kernel.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
