@@ -128,7 +128,11 @@ def template(name: str) -> Any:
     environment = require("jinja2", "study").Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": page.number, "attitude": page.attitude}
+    environment.filters |= {
+        "number": page.number,
+        "bound": page.bound,
+        "attitude": page.attitude,
+    }
     return environment.from_string(text_of(name))
 
 

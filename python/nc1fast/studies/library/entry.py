@@ -54,6 +54,8 @@ class BuiltIn:
         The parts that the descriptions of an experiment may have.
     source, question : str
         The paper it follows, and what it asks, for lists of studies.
+    ours : str
+        What is not the paper's: what stands in for a formula that was not read, and what differs; default: nothing.
     """
 
     folder: Traversable
@@ -65,6 +67,7 @@ class BuiltIn:
     parts: tuple[type[Part], ...] = ()
     source: str = ""
     question: str = ""
+    ours: str = ""
 
     def presets(self) -> list[str]:
         """Names of the presets, sorted."""
@@ -84,6 +87,7 @@ def experiment(
     *,
     source: str,
     question: str,
+    ours: str = "",
 ) -> BuiltIn:
     """An experiment, whose presets lie in the folder of a package."""
     return BuiltIn(
@@ -94,4 +98,5 @@ def experiment(
         parts=tuple(parts),
         source=source,
         question=question,
+        ours=ours,
     )
