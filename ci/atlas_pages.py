@@ -42,6 +42,7 @@ LARGEST_FIGURE = 120_000  # bytes
 _DPI = (150, 120, 100, 80)
 _KEPT = ("title", "preset", "provisional", "seed", "repeats", "cells", "date")
 _VERSIONS = ("version", "python", "numpy", "scipy", "torch", "core")
+_MARKDOWN = ("work", "command", "table")  # facts that are no plain text
 _WIDTH = 150
 _LIST_MARKER = re.compile(r" (?=(?:\d+[.)]|[-+*#>]) )")  # would begin a list at the start of a line
 
@@ -224,7 +225,7 @@ def _facts(one: Committed, minutes: dict[str, float]) -> Iterator[str]:
     n_lines = len((one.folder / TABLE).read_text(encoding="utf-8").splitlines()) - 1
     table = f"[{TABLE}]({one.name}/{TABLE}): {len(one.rows):,} of {origin['rows']:,} rows in {n_lines:,} lines"
     told = {
-        "work": study.source,
+        "work": _cited(study.source),
         "ours": study.ours,
         "command": f"`nc1fast study {one.name} --preset {origin['preset']} --out out/{one.name}`",
         "time on two cores": "; ".join(f"{preset} {_time(m)}" for preset, m in minutes.items()),
@@ -237,7 +238,7 @@ def _facts(one: Committed, minutes: dict[str, float]) -> Iterator[str]:
     }
     for name, text in told.items():
         if text:
-            yield f"| {name} | {text if name in ('command', 'table') else _cell(text)} |"
+            yield f"| {name} | {text if name in _MARKDOWN else _cell(text)} |"
 
 
 def _time(minutes: float) -> str:
@@ -298,7 +299,7 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
     rows = [
         [
             f"[{name}]({href})",
-            _cell(listed[name].source),
+            _cited(listed[name].source),
             _cell(listed[name].question),
             _verdicts(claims),
             "; ".join(f"{preset} {_time(m)}" for preset, m in listed[name].minutes.items()),
@@ -362,6 +363,10 @@ def _plain(text: str) -> str:
 
 def _cell(text: str) -> str:
     return _plain(text).replace("|", r"\|")
+
+
+def _cited(source: str) -> str:
+    return page.ARXIV.sub(r"[\g<0>](https://arxiv.org/abs/\g<0>)", _cell(source))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], *, plain: bool = True) -> str:

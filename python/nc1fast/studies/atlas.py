@@ -92,7 +92,8 @@ def build(folder: str | Path) -> Path:
         study = library.STUDIES[name]
         card = _card(name, study, study.claims(rows), provenance)
         cards.append(card | _lead(folder, card))
-        compared += [(name, *line) for line in on_d1(rows)]
+        if lines := on_d1(rows):
+            compared.append((name, lines))
     write_atomically(folder / INDEX, _rendered(cards, compared).encode())
     return folder / INDEX
 
@@ -100,12 +101,13 @@ def build(folder: str | Path) -> Path:
 def _card(
     name: str, study: BuiltIn, claims: Sequence[Claim], provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """The part of the index for one study: its question, and its claims with their words."""
+    """The part of the index for one study: its question, what of it is ours, and its claims with their words."""
     return {
         "name": name,
         "title": provenance.get("title", name),
         "source": study.source,
         "question": study.question,
+        "ours": study.ours,
         "preset": provenance.get("preset", ""),
         "href": f"{name}/{report.REPORT}",
         "claims": claims,
@@ -123,7 +125,7 @@ def _lead(folder: Path, card: dict[str, Any]) -> dict[str, str]:
 
 def _rendered(cards: Sequence[dict[str, Any]], compared: Sequence[Any]) -> str:
     markup = require("markupsafe", "study").Markup
-    columns = sorted({d0 for _, _, line in compared for d0 in line})
+    columns = sorted({d0 for _, lines in compared for _, line in lines for d0 in line})
     text: str = report.template("atlas.html.j2").render(
         css=markup(report.text_of("report.css")), cards=cards, compared=compared, columns=columns
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings import Answer, AnswerCell, Finding
     from nc1fast.studies.tidy import Row
 
+ARXIV = re.compile(r"\b\d{4}\.\d{5}\b")
 _FAR = 1.0  # log-distance from which a cell of the answer has no shade
 # Beginnings of the names of the answer's columns, with their colours; the first that fits counts.
 _THINGS = {
@@ -63,6 +64,13 @@ def bound(value: float) -> str:
         return f"{value:g}"
     up = Context(prec=1, rounding=ROUND_UP).create_decimal_from_float(value)
     return re.sub(r"e([-+])0*(\d)", r"e\1\2", f"{up:.0e}").replace("e+", "e")
+
+
+def cited(source: str) -> Any:
+    """The source of a study as HTML, its numbers of the arXiv as links."""
+    markup = require("markupsafe", "study")
+    text = ARXIV.sub(r'<a href="https://arxiv.org/abs/\g<0>">\g<0></a>', str(markup.escape(source)))
+    return markup.Markup(text)
 
 
 def attitude(word: str) -> str:

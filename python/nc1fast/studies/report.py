@@ -131,6 +131,7 @@ def template(name: str) -> Any:
     environment.filters |= {
         "number": page.number,
         "bound": page.bound,
+        "cited": page.cited,
         "attitude": page.attitude,
     }
     return environment.from_string(text_of(name))
