@@ -10,6 +10,7 @@ nothing, and fails if a page does not follow from the tables. Needs the package 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import sys
@@ -163,9 +164,14 @@ def _png(drawing: Drawing) -> bytes:
 def pages(docs: Path = DOCS) -> dict[Path, str]:
     """The text of every page, by its path."""
     studies = committed(docs)
-    listed = {one.name: one for one in atlas.listed()}
+    listed = _listed()
     texts = {docs / f"{one.name}.md": _page(one, listed[one.name].minutes) for one in studies}
     return {**texts, docs / INDEX: _index(studies, listed)}
+
+
+@functools.cache
+def _listed() -> dict[str, atlas.Listed]:
+    return {one.name: one for one in atlas.listed()}
 
 
 def stale(docs: Path = DOCS) -> list[str]:
@@ -293,8 +299,8 @@ _PLACES = [f"d₀ = {d0}" for d0 in PLACES]
 
 def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str:
     """One row for each study, then NC1 of all constructions."""
-    of_paper = study_quotes.committed(PAPER)
-    told = [("paper", "../findings.md", library.STUDIES["paper"].claims(of_paper))]
+    of_paper, claims_of_paper = _paper()
+    told = [("paper", "../findings.md", claims_of_paper)]
     told += [(one.name, f"{one.name}.md", one.claims) for one in studies]
     rows = [
         [
@@ -333,6 +339,13 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
         ),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+@functools.cache
+def _paper() -> tuple[list[Row], list[Claim]]:
+    """The committed table of the paper's own study."""
+    rows = study_quotes.committed(PAPER)
+    return rows, library.STUDIES["paper"].claims(rows)
 
 
 def _verdicts(claims: Sequence[Claim]) -> str:

@@ -102,19 +102,17 @@ def fitted(rows: Sequence[Row], judge: Judge, limit: int = LIMIT) -> tuple[str, 
     ValueError
         If there is none.
     """
-    claims = judge(rows)
     most = 1 + max(row["repeat"] for row in rows)
-    every = [WHOLE, *(Form(digits, largest=True) for digits in _DIGITS)]
-    fewer = [
-        Form(digits, repeats, largest=True)
-        for repeats in range(most - 1, FEWEST - 1, -1)
-        for digits in _DIGITS
-    ]
-    for form in (*every, *fewer):
-        text = written(rows, form)
-        told = _verdicts if form.repeats else _sentences
-        if len(text.encode()) < limit and told(judge(read(text))) == told(claims):
-            return text, form
+    verdicts = _verdicts(judge(rows))
+    for repeats in (None, *range(most - 1, FEWEST - 1, -1)):
+        exact = Form(None, repeats, largest=repeats is not None)
+        kept = _sentences(judge(read(written(rows, exact))))  # of the same numbers, unrounded
+        if [(letter, verdict) for letter, verdict, *_ in kept] != verdicts:
+            continue
+        for form in dict.fromkeys((exact, *(Form(d, repeats, largest=True) for d in _DIGITS))):
+            text = written(rows, form)
+            if len(text.encode()) < limit and _sentences(judge(read(text))) == kept:
+                return text, form
     raise ValueError(f"no form of the table is below {limit} bytes and has the same verdicts")
 
 
@@ -128,7 +126,10 @@ def _verdicts(claims: Iterable[Claim]) -> Any:
 
 
 def _sentences(claims: Iterable[Claim]) -> Any:
-    return [(claim.finding, dict(claim.counts), claim.number, claim.details) for claim in claims]
+    return [
+        (c.letter, c.finding.verdict, c.finding, dict(c.counts), c.number, c.details)
+        for c in claims
+    ]
 
 
 def _numbered(rows: Iterable[Row]) -> Iterator[Row]:
