@@ -356,10 +356,10 @@ def test_noisy_descent_is_langevin():
         end = dict(trace.networks[0].named_parameters())
         return {name: end[name].detach().numpy() - start[name] for name in gradient}
 
-    first, second = moved(1e-6, 0.5), moved(4e-6, 2.0)
+    first, second = moved(1e-10, 0.5), moved(4e-10, 2.0)
     for name, g in gradient.items():
-        noise = (first[name] + 1e-6 * (g + 0.5 * start[name])) / math.sqrt(2 * 1e-6 * 0.5)
-        drift = -4e-6 * (g + 2.0 * start[name])
-        foretold = drift + math.sqrt(2 * 4e-6 * 2.0) * noise
-        assert np.abs(second[name] - foretold).max() <= 0.01 * np.abs(4e-6 * g).max()
+        noise = (first[name] + 1e-10 * (g + 0.5 * start[name])) / math.sqrt(2 * 1e-10 * 0.5)
+        drift = -4e-10 * (g + 2.0 * start[name])
+        foretold = drift + math.sqrt(2 * 4e-10 * 2.0) * noise
+        assert np.abs(second[name] - foretold).max() <= 0.01 * np.abs(4e-10 * g).max()
         assert noise.std() == pytest.approx(1, abs=0.4)
