@@ -1,7 +1,7 @@
 """The committed table of a study of the atlas: a line for each measured number, with its values over the repeats.
 
-It is written in the fullest form that is small enough and tells the same claims. Errors are the largest of a line, rounded up;
-fewer digits of the values must leave every word and number of the claims as they are, fewer repeats every verdict.
+It is written in the fullest form that is small enough: if need be with one error a line, the largest; then with fewer digits,
+part by part, which must leave every word and number of the claims as they are; then with fewer repeats, which must leave every verdict.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import io
 import itertools
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from decimal import ROUND_UP, Context
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.findings.rules import FEWEST
 from nc1fast.studies.measures import CELL
-from nc1fast.studies.summary import grouped
+from nc1fast.studies.summary import distinct, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LIMIT = 200_000  # bytes
 COLUMNS = (*CELL, "status", "repeats", "values", "errors")
-_DIGITS = (None, 12, 9, 6)
+_DIGITS = (6, 9, 12)
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,29 @@ class Form:
 
     Attributes
     ----------
-    digits : int or None
-        Significant digits of the values; None: as many as read back to the same bits.
+    digits : dict of str to int
+        Significant digits of the values of some parts; of the others as many as read back to the same bits.
     repeats : int or None
         How many of each number; None: all.
     largest : bool
         Whether a line has one error, the largest, rounded up to two digits, and not one for each repeat.
     """
 
-    digits: int | None = None
+    digits: dict[str, int] = field(default_factory=dict)
     repeats: int | None = None
     largest: bool = False
 
     def told(self, n_repeats: int) -> str:
         """What was left out, in words; empty for a table that has it all."""
-        parts = []
+        told = []
         if self.repeats is not None:
-            parts.append(f"the first {self.repeats} of up to {n_repeats} repeats")
-        if self.digits is not None:
-            parts.append(f"values to {self.digits} digits")
+            told.append(f"the first {self.repeats} of up to {n_repeats} repeats")
+        for digits in sorted(set(self.digits.values())):
+            parts = ", ".join(part for part, some in self.digits.items() if some == digits)
+            told.append(f"values of the parts {parts} to {digits} digits")
         if self.largest:
-            parts.append("of each number the largest error bound, rounded up to two digits")
-        return "; ".join(parts)
+            told.append("of each number the largest error bound, rounded up to two digits")
+        return "; ".join(told)
 
 
 WHOLE = Form()
@@ -75,7 +76,8 @@ def written(rows: Sequence[Row], form: Form = WHOLE) -> str:
     for line, members in grouped(_numbered(rows), (*CELL, "status", "again")):
         found = [(row["repeat"], row["value"], row["error"]) for row in members]
         repeats, values, errors = zip(*found, strict=True)
-        texts = (_spans(repeats), _joined(values, form.digits), _errors(errors, form))
+        digits = form.digits.get(line["part"])
+        texts = (_spans(repeats), _joined(values, digits), _errors(errors, form))
         writer.writerow([*(line[name] for name in COLUMNS[:-3]), *texts])
     return buffer.getvalue()
 
@@ -102,18 +104,51 @@ def fitted(rows: Sequence[Row], judge: Judge, limit: int = LIMIT) -> tuple[str, 
     ValueError
         If there is none.
     """
-    most = 1 + max(row["repeat"] for row in rows)
     verdicts = _verdicts(judge(rows))
-    for repeats in (None, *range(most - 1, FEWEST - 1, -1)):
-        exact = Form(None, repeats, largest=repeats is not None)
-        kept = _sentences(judge(read(written(rows, exact))))  # of the same numbers, unrounded
-        if [(letter, verdict) for letter, verdict, *_ in kept] != verdicts:
+    for repeats in _fewer(1 + max(row["repeat"] for row in rows)):
+        whole = Form(repeats=repeats, largest=repeats is not None)
+        shortest = Form(dict.fromkeys(distinct(rows, "part"), min(_DIGITS)), repeats, largest=True)
+        if _size(rows, shortest) >= limit:
             continue
-        for form in dict.fromkeys((exact, *(Form(d, repeats, largest=True) for d in _DIGITS))):
-            text = written(rows, form)
-            if len(text.encode()) < limit and _sentences(judge(read(text))) == kept:
-                return text, form
+        claims = judge(read(written(rows, whole)))
+        if _verdicts(claims) != verdicts:
+            continue
+        for form in _shorter(rows, whole, judge, claims):
+            if _size(rows, form) < limit:
+                return written(rows, form), form
     raise ValueError(f"no form of the table is below {limit} bytes and has the same verdicts")
+
+
+def _fewer(most: int) -> Iterator[int | None]:
+    """All repeats, then a tenth less each time."""
+    yield None
+    while most > FEWEST:
+        most = max(FEWEST, most * 9 // 10)
+        yield most
+
+
+def _shorter(
+    rows: Sequence[Row], form: Form, judge: Judge, claims: Sequence[Claim]
+) -> Iterator[Form]:
+    """The form, and shorter ones that leave every word and number of the claims: one error a line, then fewer digits, part by part."""
+    yield form
+    told = _sentences(claims)
+
+    def agrees(other: Form) -> bool:
+        return _sentences(judge(read(written(rows, other)))) == told
+
+    form = replace(form, largest=True)
+    if not agrees(form):
+        return
+    yield form
+    for part in distinct(rows, "part"):
+        shorter = (replace(form, digits={**form.digits, part: digits}) for digits in _DIGITS)
+        form = next(filter(agrees, shorter), form)
+        yield form
+
+
+def _size(rows: Sequence[Row], form: Form) -> int:
+    return len(written(rows, form).encode())
 
 
 def as_json(form: Form) -> dict[str, Any]:
@@ -126,10 +161,7 @@ def _verdicts(claims: Iterable[Claim]) -> Any:
 
 
 def _sentences(claims: Iterable[Claim]) -> Any:
-    return [
-        (c.letter, c.finding.verdict, c.finding, dict(c.counts), c.number, c.details)
-        for c in claims
-    ]
+    return [(claim.finding, dict(claim.counts), claim.number, claim.details) for claim in claims]
 
 
 def _numbered(rows: Iterable[Row]) -> Iterator[Row]:
