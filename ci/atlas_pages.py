@@ -70,7 +70,8 @@ class Committed:
     @cached_property
     def rows(self) -> list[Row]:
         """Of the table."""
-        return atlas_tables.read((self.folder / TABLE).read_text(encoding="utf-8"))
+        told: list[Row] = atlas_tables.read((self.folder / TABLE).read_text(encoding="utf-8"))
+        return told
 
     @cached_property
     def claims(self) -> list[Claim]:
@@ -144,9 +145,8 @@ def take(name: str, results: Path, docs: Path = DOCS, limit: int = atlas_tables.
 
 def _seconds(rows: Iterable[Row]) -> float:
     """Wall time of all cells; the rows of one cell share it, and nothing else tells them apart."""
-    return sum(
-        s for _, _, _, s in {(r["part"], r["seed"], r["repeat"], r["seconds"]) for r in rows}
-    )
+    cells = {(r["part"], r["seed"], r["repeat"], float(r["seconds"])) for r in rows}
+    return sum((seconds for *_, seconds in cells), 0.0)
 
 
 def _png(drawing: Drawing) -> bytes:

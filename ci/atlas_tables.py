@@ -135,7 +135,7 @@ def _shorter(
     told = _sentences(claims)
 
     def agrees(other: Form) -> bool:
-        return _sentences(judge(read(written(rows, other)))) == told
+        return bool(_sentences(judge(read(written(rows, other)))) == told)
 
     form = replace(form, largest=True)
     if not agrees(form):
