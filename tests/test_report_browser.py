@@ -33,6 +33,20 @@ def path(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def two_tables(tmp_path_factory):
+    """A report whose answer has tables of D1 and of D2."""
+    rows = []
+    for dataset in ("D1", "D2"):
+        some = made.over_features(
+            dataset=dataset, sizes=("64:64",), d0=(1, 8, 128), activations=("erf",)
+        )
+        rows += [*some, *made.matched(some)]
+    where = tmp_path_factory.mktemp("two") / "report.html"
+    where.write_text(page(rows, []))
+    return where
+
+
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     with Browser(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
@@ -52,6 +66,17 @@ def test_what_is_folded_fits_too(browser, path):
         browser.open(path, width)
         browser.value("document.querySelectorAll('details').forEach(d => { d.open = true })")
         assert browser.value("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [800, 1200, 1400, 1600])
+def test_no_column_of_the_answer_is_cut(browser, two_tables, width):
+    """Side by side, or one below the other; seven columns, with numbers as wide as they come."""
+    browser.open(two_tables, width)
+    wide = "document.querySelectorAll('.answers td:not(:first-child)').forEach(c => { c.innerHTML = '<b>0.000888</b>' })"
+    browser.value(wide)
+    boxes = "[...document.querySelectorAll('.answers .scroll')]"
+    assert browser.value(f"{boxes}.length") > 1
+    assert browser.value(f"{boxes}.every(b => b.scrollWidth <= b.clientWidth)")
 
 
 def test_an_error_of_a_script_would_be_seen(browser, tmp_path):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies import library, report
+from nc1fast.studies.compared import on_d1
 from nc1fast.studies.loading import load
-from nc1fast.studies.measures import along, chosen, values
 from nc1fast.support.extras import require
 from nc1fast.support.writing import write_atomically
 
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.findings import Claim
     from nc1fast.studies.library.entry import BuiltIn
-    from nc1fast.studies.tidy import Row
 
 INDEX = "index.html"
 _FIGURE = re.compile(r'<figure id="figure-(?P<name>[^"]+)">.*?alt="(?P<alt>[^"]*)"', re.DOTALL)
-NC1_PART = "nc1"  # of every experiment: its constructions on D1 (`library.on_d1`)
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,8 @@ def build(folder: str | Path) -> Path:
         study = library.STUDIES[name]
         card = _card(name, study, study.claims(rows), provenance)
         cards.append(card | _lead(folder, card))
-        compared += [(name, *line) for line in _on_d1(rows)] if study.parts else []
+        if lines := on_d1(rows):
+            compared.append((name, lines))
     write_atomically(folder / INDEX, _rendered(cards, compared).encode())
     return folder / INDEX
 
@@ -103,12 +101,13 @@ def build(folder: str | Path) -> Path:
 def _card(
     name: str, study: BuiltIn, claims: Sequence[Claim], provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """The part of the index for one study: its question, and its claims with their words."""
+    """The part of the index for one study: its question, what of it is ours, and its claims with their words."""
     return {
         "name": name,
         "title": provenance.get("title", name),
         "source": study.source,
         "question": study.question,
+        "ours": study.ours,
         "preset": provenance.get("preset", ""),
         "href": f"{name}/{report.REPORT}",
         "claims": claims,
@@ -124,25 +123,9 @@ def _lead(folder: Path, card: dict[str, Any]) -> dict[str, str]:
     return {"figure": figure, "alt": html.unescape(found["alt"])}
 
 
-def _on_d1(rows: Sequence[Row]) -> list[tuple[str, dict[float, tuple[float, float]]]]:
-    """Each construction with its NC1 and error at every d0: medians over the repeats, the largest bound."""
-    found = [row for row in chosen(rows, "nc1") if row["part"] == NC1_PART]
-    things = dict.fromkeys(row["thing"] for row in found)
-    return [
-        (
-            thing,
-            {
-                d0: (statistics.median(values(some)), max(row["error"] for row in some))
-                for d0, some in along([r for r in found if r["thing"] == thing], "d0").items()
-            },
-        )
-        for thing in things
-    ]
-
-
 def _rendered(cards: Sequence[dict[str, Any]], compared: Sequence[Any]) -> str:
     markup = require("markupsafe", "study").Markup
-    columns = sorted({d0 for _, _, line in compared for d0 in line})
+    columns = sorted({d0 for _, lines in compared for _, line in lines for d0 in line})
     text: str = report.template("atlas.html.j2").render(
         css=markup(report.text_of("report.css")), cards=cards, compared=compared, columns=columns
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
+import re
+from decimal import ROUND_UP, Context
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures import palette
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings import Answer, AnswerCell, Finding
     from nc1fast.studies.tidy import Row
 
+ARXIV = re.compile(r"\b\d{4}\.\d{5}\b")
 _FAR = 1.0  # log-distance from which a cell of the answer has no shade
 # Beginnings of the names of the answer's columns, with their colours; the first that fits counts.
 _THINGS = {
@@ -51,6 +54,23 @@ def number(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return "–" if math.isnan(value) else f"{value:.4g}"  # noqa: RUF001
+
+
+def bound(value: float) -> str:
+    """A bound on an error, rounded up to one digit, as "2e-15"; NaN as a dash."""
+    if math.isnan(value):
+        return "–"  # noqa: RUF001
+    if value == 0 or math.isinf(value):
+        return f"{value:g}"
+    up = Context(prec=1, rounding=ROUND_UP).create_decimal_from_float(value)
+    return re.sub(r"e([-+])0*(\d)", r"e\1\2", f"{up:.0e}").replace("e+", "e")
+
+
+def cited(source: str) -> Any:
+    """The source of a study as HTML, its numbers of the arXiv as links."""
+    markup = require("markupsafe", "study")
+    text = ARXIV.sub(r'<a href="https://arxiv.org/abs/\g<0>">\g<0></a>', str(markup.escape(source)))
+    return markup.Markup(text)
 
 
 def attitude(word: str) -> str:

@@ -128,7 +128,13 @@ def template(name: str) -> Any:
     environment = require("jinja2", "study").Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": page.number, "attitude": page.attitude}
+    filters: dict[str, Any] = {
+        "number": page.number,
+        "bound": page.bound,
+        "cited": page.cited,
+        "attitude": page.attitude,
+    }
+    environment.filters |= filters
     return environment.from_string(text_of(name))
 
 

@@ -77,12 +77,12 @@ def save(drawings: Sequence[Drawing], folder: Path) -> dict[str, bytes]:
     return images
 
 
-def to_bytes(drawing: Drawing, kind: str) -> bytes:
-    """Render a figure as "png" (150 dpi, on white) or "svg" (transparent, for light and dark pages); always the same bytes."""
+def to_bytes(drawing: Drawing, kind: str, dpi: int = 150) -> bytes:
+    """Render a figure as "png" (on white) or "svg" (transparent, for light and dark pages); always the same bytes."""
     matplotlib = require("matplotlib", "study")
     buffer = io.BytesIO()
     svg = kind == "svg"
     metadata = {"Date": None} if svg else {"Software": None}
     with matplotlib.rc_context(STYLE):
-        drawing.figure.savefig(buffer, format=kind, dpi=150, metadata=metadata, transparent=svg)
+        drawing.figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, transparent=svg)
     return themed(buffer.getvalue()) if svg else buffer.getvalue()

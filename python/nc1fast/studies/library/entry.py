@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from nc1fast.studies import figures
 from nc1fast.studies.findings import common, measured
@@ -12,6 +12,8 @@ from nc1fast.studies.findings import common, measured
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.abc import Traversable
+
+    from typing_extensions import Unpack
 
     from nc1fast.studies.description import Study
     from nc1fast.studies.experiment import Part
@@ -54,6 +56,8 @@ class BuiltIn:
         The parts that the descriptions of an experiment may have.
     source, question : str
         The paper it follows, and what it asks, for lists of studies.
+    ours : str
+        What is not the paper's: what stands in for a formula that was not read, and what differs; default: nothing.
     """
 
     folder: Traversable
@@ -65,6 +69,7 @@ class BuiltIn:
     parts: tuple[type[Part], ...] = ()
     source: str = ""
     question: str = ""
+    ours: str = ""
 
     def presets(self) -> list[str]:
         """Names of the presets, sorted."""
@@ -76,22 +81,27 @@ class BuiltIn:
         return (self.folder / f"{preset}.yml").read_text(encoding="utf-8")
 
 
+class Told(TypedDict):
+    """What lists of studies say of an experiment; see `BuiltIn`."""
+
+    source: str
+    question: str
+
+
+class About(Told, total=False):
+    """Likewise, with what need not be said."""
+
+    ours: str
+
+
 def experiment(
     package: str,
     parts: Sequence[type[Part]],
     claims: Callable[[Sequence[Row]], list[Claim]],
     draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]],
-    *,
-    source: str,
-    question: str,
+    **about: Unpack[About],
 ) -> BuiltIn:
     """An experiment, whose presets lie in the folder of a package."""
     return BuiltIn(
-        resources.files(package),
-        claims,
-        measured.sections,
-        draw,
-        parts=tuple(parts),
-        source=source,
-        question=question,
+        resources.files(package), claims, measured.sections, draw, parts=tuple(parts), **about
     )

@@ -16,4 +16,5 @@ STUDY = experiment(
     draw,
     source="Zandieh et al. (2021), arXiv 2106.07880",
     question="How many random features of the NTK give its collapse, and how many its predictions?",
+    ours="Of the two factors of Theta kdot one is sketched, the random unit is left as it is; the paper sketches both.",
 )

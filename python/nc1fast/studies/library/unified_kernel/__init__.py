@@ -16,4 +16,5 @@ STUDY = experiment(
     draw,
     source="Zhang et al. (2024), arXiv 2403.17467",
     question="How does collapse move from the NTK to the NNGP?",
+    ours="The family K(s) = (1 - s) NTK + s NNGP: the paper's formula was not read, any family from the NTK to the NNGP stands in for it.",
 )

@@ -40,16 +40,17 @@ def _curves(rows: Sequence[Row]) -> list[tuple[Row, dict[float, Row]]]:
 
 def _ends(rows: Sequence[Row]) -> Claim:
     ends = {0.0: "NTK", 1.0: "NNGP"}
+    alone = {
+        (name, row["setting"], row["repeat"]): row["value"]
+        for name in ends.values()
+        for row in chosen(rows, "nc1", name)
+    }
     differences = []
     for draw, curve in _curves(rows):
         for s, name in ends.items():
-            alone = [
-                row
-                for row in chosen(rows, "nc1", name)
-                if row["setting"] == draw["draw"] and row["repeat"] == draw["repeat"]
-            ]
-            if alone and s in curve:
-                differences.append(abs(curve[s]["value"] / alone[0]["value"] - 1))
+            place = (name, draw["draw"], draw["repeat"])
+            if place in alone and s in curve:
+                differences.append(abs(curve[s]["value"] / alone[place] - 1))
     words = [_EXACT.word(d, d) for d in differences]
     statement = "K(0) has the NC1 of the NTK and K(1) that of the NNGP, to 1e-12."
     number = f"largest relative difference {max(differences, default=float('nan')):.1g}"
