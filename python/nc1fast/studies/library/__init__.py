@@ -28,8 +28,9 @@ __all__ = ["STUDIES", "BuiltIn", "told_as"]
 STUDIES: dict[str, BuiltIn] = {
     "paper": paper.STUDY,
     "data": data.STUDY,
-    "finite-infinite": finite_infinite.STUDY,
     "silent-alignment": silent_alignment.STUDY,
+    "tangent-dispersion": tangent_dispersion.STUDY,
+    "finite-infinite": finite_infinite.STUDY,
     "conjugate-kernel": conjugate_kernel.STUDY,
     "random-features": random_features.STUDY,
     "sparse-bias": sparse_bias.STUDY,
@@ -37,7 +38,6 @@ STUDIES: dict[str, BuiltIn] = {
     "unified-kernel": unified_kernel.STUDY,
     "recurrent-kernel": recurrent_kernel.STUDY,
     "exact-step": exact_step.STUDY,
-    "tangent-dispersion": tangent_dispersion.STUDY,
     "optimization-kernel": optimization_kernel.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"

@@ -20,4 +20,5 @@ STUDY = experiment(
     draw,
     source="Lyu & Tsang (2021), arXiv 2106.06097",
     question="What do layers that are steps of an optimisation descend, and how does their collapse depend on their number?",
+    ours="The features y <- h(D^T x + (I - D^T D) y) and their kernel: the paper's formula was not read.",
 )
