@@ -82,7 +82,7 @@ class BuiltIn:
 
 
 class Told(TypedDict):
-    """What lists of studies say of an experiment; see `BuiltIn`."""
+    """Lines of an experiment in lists of studies; see `BuiltIn`."""
 
     source: str
     question: str
