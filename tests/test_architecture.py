@@ -31,7 +31,7 @@ FLOORS = (
     {"activations", "core"},
     {"kernels"},
     {"sums", "reference"},
-    {"metrics", "feature_sums"},
+    {"metrics"},
     {
         "shortcuts",
         "estimators",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from nc1fast._collapse import class_sums, collapse
 from nc1fast.activations import GeneralActivation as Activation
 from nc1fast.activations import LeakyReLU, ShiftedReLU, activations
-from nc1fast.feature_sums import FeatureSums
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
 from nc1fast.kernels.ntk import NTK
 from nc1fast.kernels.recurrent import RecurrentNNGP, RecurrentNTK
 from nc1fast.metrics.blending import blend
+from nc1fast.metrics.feature_sums import FeatureSums
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
 from nc1fast.operators import Alignment, Spectrum, alignment, operator, spectrum

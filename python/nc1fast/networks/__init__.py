@@ -8,7 +8,7 @@ torch module. Each name needs the `torch` extra when it is first used.
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
-    probing     the collapse of every layer
+    probing     the collapse of the layers of any module; shallow_layers: of a network in training
     tangent     the empirical NTK
     trace       the table of a training
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
-    from nc1fast.networks.probing import probe
+    from nc1fast.networks.probing.streamed import probe, probe_memory
     from nc1fast.networks.recurrent import RecurrentNetwork
     from nc1fast.networks.tangent import empirical_ntk
     from nc1fast.networks.trace import Trace
@@ -34,7 +34,8 @@ _HOMES = {
     "ShallowNetwork": "network",
     "Trace": "trace",
     "empirical_ntk": "tangent",
-    "probe": "probing",
+    "probe": "probing.streamed",
+    "probe_memory": "probing.streamed",
     "train": "training",
 }
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Trace",
     "empirical_ntk",
     "probe",
+    "probe_memory",
     "train",
 ]
 
