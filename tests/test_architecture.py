@@ -43,6 +43,7 @@ FLOORS = (
         "adaptive",
         "theory",
         "compat",
+        "torchmetrics",
     },
     {"methods", "sklearn"},
     {"_collapse"},

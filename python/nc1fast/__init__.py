@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         prediction,
         sklearn,
         theory,
+        torchmetrics,
     )
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ _ON_DEMAND = (
     "prediction",
     "sklearn",
     "theory",
+    "torchmetrics",
 )  # imported when first named
 __all__ = [
     "NNGP",
@@ -83,6 +85,7 @@ __all__ = [
     "spectrum",
     "theory",
     "to_table",
+    "torchmetrics",
 ]
 
 

@@ -9,6 +9,7 @@ torch module. Each name needs the `torch` extra when it is first used.
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
     probing     the collapse of the layers of any module; shallow_layers: of a network in training
+    monitor     probes in any training loop
     tangent     the empirical NTK
     trace       the table of a training
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nc1fast.networks.langevin import Langevin
+    from nc1fast.networks.monitor import Monitor
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
     from nc1fast.networks.probing.streamed import probe, probe_memory
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Langevin": "langevin",
+    "Monitor": "monitor",
     "PolynomialNetwork": "polynomial",
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
@@ -40,6 +43,7 @@ _HOMES = {
 }
 __all__ = [
     "Langevin",
+    "Monitor",
     "PolynomialNetwork",
     "RecurrentNetwork",
     "ShallowNetwork",

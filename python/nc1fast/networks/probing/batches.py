@@ -116,7 +116,7 @@ class Source:
 
     def _made(self, given: Given, codes: NDArray[np.int64]) -> tuple[Batch, Any]:
         """A batch on the device, and all of it as `forward` takes it."""
-        mask = given.inputs.get(_MASK) if isinstance(given.inputs, Mapping) else None
+        mask = as_torch(given.inputs.get(_MASK)) if isinstance(given.inputs, Mapping) else None
 
         def moved(value: Any) -> Any:
             value = as_torch(value)

@@ -17,7 +17,6 @@ from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     import torch
     from numpy.typing import NDArray
