@@ -295,7 +295,7 @@ def test_the_scatter_of_batches_is_that_of_the_rows(sd):
 
 
 def test_the_scatter_is_kept_where_it_is_wanted():
-    H, y = _data(6, sizes=(4, 5), d=1025)
+    H, y = _data(6, sizes=(5, 5), d=1025)
     auto, asked, none = FeatureSums(), FeatureSums(scatter=True), FeatureSums(scatter=False)
     for sums in (auto, asked, none):
         sums.update(H, y)

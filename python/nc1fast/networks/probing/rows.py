@@ -26,6 +26,7 @@ else:
 
 _MOVED = 1e-4  # what the mean deviation of the second pass may be, in standard deviations within classes,
 _NOISE = 1e-5  # and of the longest mean: float32 sums of a device may differ from pass to pass
+_LEAST_EXPONENT = -1000  # 2^1000 is a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,8 @@ class DeviceRows:
         Z = means - means.mean(axis=0)
         gram = matmul(Z, Z.T)
         norms = gram.diagonal()
-        _, self.exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
+        _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
+        self.exponent = max(exponent, _LEAST_EXPONENT)
 
         def there(A: Array) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(A)).to(device)
@@ -107,7 +109,7 @@ class DeviceRows:
             if decided is not None:
                 self.agreed += (decided.argmax(dim=1) == closest).sum()
             found.append(closest)
-            S = D if self.small else torch.ldexp(q, torch.tensor(-self.exponent, device=q.device))
+            S = D if self.small else q * math.ldexp(1.0, -self.exponent)
             self.by_sample += S.T @ S
             if not self.balanced:
                 self.by_class += S.T @ (S * self.weight[own][:, None])
