@@ -31,7 +31,7 @@ FLOORS = (
     {"activations", "core"},
     {"kernels"},
     {"sums", "reference"},
-    {"metrics", "feature_sums"},
+    {"metrics"},
     {
         "shortcuts",
         "estimators",
@@ -43,6 +43,7 @@ FLOORS = (
         "adaptive",
         "theory",
         "compat",
+        "torchmetrics",
     },
     {"methods", "sklearn"},
     {"_collapse"},

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from nc1fast import metrics, reference
-from nc1fast.feature_sums import FeatureSums
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
+from nc1fast.metrics.feature_sums import FeatureSums
 from nc1fast.sums import features
 from nc1fast.sums.features import feature_sums
 
@@ -83,7 +83,12 @@ def test_metrics_equal_their_definitions(convention):
     assert whole.nc1_pinv == pytest.approx(expected["nc1_pinv"], rel=1e-9)
     np.testing.assert_array_equal(whole.nearest_center, expected["nearest_center"])
     assert whole.ncc_accuracy == expected["ncc_accuracy"]
-    assert batches.nc1_pinv is batches.nearest_center is batches.ncc_accuracy is None
+    assert batches.nearest_center is batches.ncc_accuracy is None
+    if convention == "class":  # weighs rows by class sizes that batches do not know
+        assert batches.nc1_pinv is None
+    else:
+        for name in ("nc1_pinv", "nc1_truncated", "within_effective_rank", "within_rank"):
+            assert getattr(batches, name) == pytest.approx(getattr(whole, name), rel=1e-9), name
 
 
 def test_row_sums_are_those_of_the_gram_matrix():
@@ -267,3 +272,48 @@ def test_features_whose_squares_overflow_are_refused(spread):
         feature_sums(LabelledData(1e160 * (spread * H + 1), Classes.of(y, len(H))))
     with pytest.raises(ValueError, match="X is out of range"):
         FeatureSums().update(1e160 * (spread * H + 1), y)
+
+
+@pytest.mark.parametrize("sd", [1.0, 1e-6])
+def test_the_scatter_of_batches_is_that_of_the_rows(sd):
+    H, y = _data(4, sd=sd)
+    H = H + 5  # far from zero
+    parts = [FeatureSums() for _ in range(3)]
+    for k, rows in enumerate(np.array_split(np.random.default_rng(0).permutation(len(y)), 12)):
+        parts[k % 3].update(H[rows], y[rows])
+    merged = sum(parts)
+    for convention in ("papyan", "probe", "sample"):
+        found, whole = merged.collapse(convention), collapse_from_sums(_whole(H, y), convention)
+        for name in ("nc1_pinv", "nc1_truncated", "within_stable_rank", "within_effective_rank"):
+            expected = getattr(whole, name)
+            assert getattr(found, name) == pytest.approx(expected, rel=1e-9 / sd**0.5), name
+    balanced = FeatureSums()
+    H, y = _data(5, sizes=(20, 20, 20))
+    balanced.update(H, y)
+    found = balanced.collapse("class")
+    assert found.nc1_pinv == pytest.approx(collapse_from_sums(_whole(H, y)).nc1_pinv, rel=1e-9)
+
+
+def test_the_scatter_is_kept_where_it_is_wanted():
+    H, y = _data(6, sizes=(5, 5), d=1025)
+    auto, asked, none = FeatureSums(), FeatureSums(scatter=True), FeatureSums(scatter=False)
+    for sums in (auto, asked, none):
+        sums.update(H, y)
+    assert auto.collapse().nc1_pinv is none.collapse().nc1_pinv is None
+    expected = collapse_from_sums(_whole(H, y), "papyan").nc1_pinv
+    assert asked.collapse("papyan").nc1_pinv == pytest.approx(expected, rel=1e-9)
+    assert (asked + none).collapse().nc1_pinv is None  # rows without a scatter are among them
+    with pytest.raises(ValueError, match="scatter must be"):
+        FeatureSums(scatter="some")
+
+
+def test_sums_tell_what_they_hold():
+    H, y = _data()
+    sums = _batches(H, y, 0)
+    told = sums.to_dict()
+    assert told["sizes"].tolist() == list(SIZES)
+    np.testing.assert_allclose(told["means"][2], H[y == 2].mean(axis=0), rtol=1e-12)
+    assert "n_samples" in sums.summary()
+    assert str(len(y)) in sums.summary()
+    assert "<th>n_classes</th><td>5</td>" in sums._repr_html_()
+    assert FeatureSums().to_dict()["n_samples"] == 0

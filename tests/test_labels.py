@@ -275,7 +275,7 @@ def test_networks_have_the_same_rule():
         for call in (nc.networks.probe, lambda *a: nc.networks.train(*a, epochs=1)):
             with pytest.raises(Refused, match=r"\by must"):
                 call(network, X, y)
-    with pytest.raises(ValueError, match="X must not be masked"):
+    with pytest.raises(ValueError, match="data must not be masked"):
         nc.networks.probe(network, MASKED, Y)
     wide = [2**63, 2**63 + 1, -1] * 4
     found = nc.networks.probe(network, X, wide, batch_size=5)["post1"]

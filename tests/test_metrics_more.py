@@ -208,12 +208,13 @@ def test_kernels_have_what_class_sums_determine():
 
 def test_what_is_missing_has_a_reason():
     H, y, W, _ = _features("balanced")
-    sums = nc.FeatureSums()
+    sums = nc.FeatureSums(scatter=False)
     sums.update(H, y)
     result = sums.collapse()
     for name in METRICS:
         assert (getattr(result, name) is None) == (name in result.missing)
     assert "row-class sums" in result.missing["nc1_truncated"]
+    assert "once" in result.missing["ncc_accuracy"]
     with_weights = result.with_classifier(W)
     assert "nc3_etf" not in with_weights.missing
     assert "H=H" in with_weights.missing["nc4_agreement"]

@@ -143,7 +143,7 @@ def test_a_layer_that_works_in_place_does_not_change_what_came_before() -> None:
         ({"statistics": "some"}, "statistics must be"),
         ({"y": np.zeros(400)}, "at least two classes"),
         ({"y": np.zeros(3)}, r"y must have shape \(400,\)"),
-        ({"X": np.array(["a"] * 400)}, "X must be an array of real numbers"),
+        ({"X": np.array(["a"] * 400)}, "data must be an array of real numbers"),
         ({"module": len}, "module must be a torch.nn.Module"),
     ],
 )
@@ -158,7 +158,10 @@ def test_malformed_probes_are_refused(
 def test_a_named_layer_must_return_a_tensor_with_rows() -> None:
     module = torch.nn.Sequential(torch.nn.GRU(3, 4, batch_first=True))
     X = np.random.default_rng(0).standard_normal((6, 2, 3)).astype(np.float32)
-    with pytest.raises(TypeError, match="layer '0' must return"):
+    with pytest.raises(TypeError, match=r"layer '0' must return.*'0#0', '0#1'"):
         probe(module, X, [0, 1] * 3, layers=["0"])
+    found = probe(module, X, [0, 1] * 3)
+    assert list(found) == ["0#0"]  # the last states are (1, 6, 4): no row per sample
+    assert "6 samples" in found.reasons["0#1"]
     with pytest.raises(ValueError, match="layers must include one"):
-        probe(module, X, [0, 1] * 3)
+        probe(torch.nn.Embedding(4, 2), np.ones((6, 2)), [0, 1] * 3, forward=lambda m, b: None)

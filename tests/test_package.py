@@ -103,7 +103,13 @@ def test_licence_is_bsd() -> None:
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("typer", "cli"), ("matplotlib", "study"), ("torch", "torch"), ("sklearn", "sklearn")],
+    [
+        ("typer", "cli"),
+        ("matplotlib", "study"),
+        ("torch", "torch"),
+        ("sklearn", "sklearn"),
+        ("torchmetrics", "torchmetrics"),
+    ],
 )
 def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from nc1fast.support.extras import require

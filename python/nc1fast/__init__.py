@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from nc1fast._collapse import class_sums, collapse
 from nc1fast.activations import GeneralActivation as Activation
 from nc1fast.activations import LeakyReLU, ShiftedReLU, activations
-from nc1fast.feature_sums import FeatureSums
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
 from nc1fast.kernels.ntk import NTK
 from nc1fast.kernels.recurrent import RecurrentNNGP, RecurrentNTK
 from nc1fast.metrics.blending import blend
+from nc1fast.metrics.feature_sums import FeatureSums
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
 from nc1fast.operators import Alignment, Spectrum, alignment, operator, spectrum
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         prediction,
         sklearn,
         theory,
+        torchmetrics,
     )
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ _ON_DEMAND = (
     "prediction",
     "sklearn",
     "theory",
+    "torchmetrics",
 )  # imported when first named
 __all__ = [
     "NNGP",
@@ -83,6 +85,7 @@ __all__ = [
     "spectrum",
     "theory",
     "to_table",
+    "torchmetrics",
 ]
 
 

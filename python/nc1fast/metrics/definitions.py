@@ -193,6 +193,13 @@ def between_spectrum(Mc: Array, w: Weights) -> BetweenSpectrum:
     return BetweenSpectrum(values[keep], d[:, None] * vectors[:, keep])
 
 
+def _scatter(rows: RowStatistics, w: Weights) -> Array:
+    """The scatter of a convention, which the caller knows to be there."""
+    scatter = rows.scatter_class if w.within_is_uniform else rows.scatter_sample
+    assert scatter is not None
+    return scatter
+
+
 def nc1_pinv(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) -> float:
     """Tr(Sigma_W pinv(Sigma_B))/C; infinite when Sigma_B is zero.
 
@@ -204,7 +211,7 @@ def nc1_pinv(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) -> floa
     values, vectors = spectrum
     if not len(values):
         return math.inf
-    G = centred(rows.scatter_class if w.within_is_uniform else rows.scatter_sample, w.mean)
+    G = centred(_scatter(rows, w), w.mean)
     values = np.ldexp(values, -rows.exponent)
     return float(((G @ vectors * vectors).sum(axis=0) / values**2).sum() / len(G))
 
@@ -227,7 +234,7 @@ def within_spectrum(rows: RowStatistics, spectrum: BetweenSpectrum, w: Weights) 
     The eigenvectors of Sigma_B are orthonormal Z D v/sqrt(lambda); in them Sigma_W is v^T D G D v'/sqrt(lambda lambda').
     """
     values, vectors = spectrum
-    G = centred(rows.scatter_class if w.within_is_uniform else rows.scatter_sample, w.mean)
+    G = centred(_scatter(rows, w), w.mean)
     inverse = 1 / np.sqrt(np.ldexp(values, -rows.exponent))
     restricted = vectors.T @ G @ vectors * np.outer(inverse, inverse)
     found = np.linalg.eigvalsh((restricted + restricted.T) / 2)

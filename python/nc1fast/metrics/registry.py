@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-Need = Literal["sums", "rows", "classifier", "decisions"]
+Need = Literal["sums", "rows", "nearest", "classifier", "decisions"]
 
 # Why a result lacks what needs more than class sums.
 REASONS: dict[Need, str] = {
     "sums": "not defined for these sums",
-    "rows": 'the row-class sums were not computed: statistics="sums", or features that came in batches',
+    "rows": 'the row-class sums were not computed: statistics="sums", or features that came in batches without their scatter',
+    "nearest": 'the row-class sums were not computed: statistics="sums", or features that came in batches, once',
     "classifier": "no classifier was given: result.with_classifier(W, b), for explicit features",
     "decisions": "no classifier was given with its rows: result.with_classifier(W, b, H=H)",
 }
@@ -92,7 +93,11 @@ class ClassGeometry:
     def has(self, need: Need) -> bool:
         """Whether what a metric needs is there."""
         if need == "rows":
-            return self.rows is not None
+            return self.rows is not None and (
+                self.rows.scatter_class is not None or not self.w.within_is_uniform
+            )
+        if need == "nearest":
+            return self.rows is not None and self.rows.nearest_center is not None
         if need == "decisions":
             return self.classifier is not None and self.classifier.agreement is not None
         return need == "sums" or self.classifier is not None
@@ -107,7 +112,7 @@ class Metric(NamedTuple):
         Its value, a function of `ClassGeometry`.
     column : type or None
         float or int: it is a column of tables. None: an array, in results alone.
-    needs : {"sums", "rows", "classifier", "decisions"}
+    needs : {"sums", "rows", "nearest", "classifier", "decisions"}
         It is None, with the reason in `Collapse.missing`, where this was not given.
     traced : bool
         Whether it is a column of the traces of trainings, and among the first of `to_table`; others are its last.
@@ -151,11 +156,11 @@ METRICS: dict[str, Metric] = {
     "nc2_equiangle": Metric(lambda g: definitions.nc2_equiangle(g.Mc)),
     "nc2_etf": Metric(lambda g: definitions.nc2_etf(g.Mc)),
     "cdnv": Metric(lambda g: definitions.cdnv(g.V, g.M)),
-    "ncc_accuracy": Metric(lambda g: g.rows.ncc_accuracy, needs="rows"),
+    "ncc_accuracy": Metric(lambda g: g.rows.ncc_accuracy, needs="nearest"),
     "within_by_class": Metric(lambda g: g.V, None),
     "nc1_by_class": Metric(lambda g: definitions.nc1_by_class(g.V, g.Mc), None),
     "class_gram": Metric(lambda g: g.M, None),
-    "nearest_center": Metric(lambda g: g.rows.nearest_center, None, "rows"),
+    "nearest_center": Metric(lambda g: g.rows.nearest_center, None, "nearest"),
     "nc1_total": _more(_nc1_total),
     "nc1_truncated": _more(
         lambda g: definitions.nc1_truncated(g.rows, g.spectrum, g.w), needs="rows"

@@ -190,7 +190,7 @@ class Collapse:
         if H is not None:
             nearest = self.metrics["nearest_center"]
             if nearest is None:
-                raise ValueError(f"H needs nearest class means: {REASONS['rows']}")
+                raise ValueError(f"H needs nearest class means: {REASONS['nearest']}")
             rows = as_matrix(H, "H")
             if rows.shape != (len(nearest), means.shape[1]):
                 raise ValueError(
@@ -266,7 +266,12 @@ class Collapse:
 
 @ieee
 def collapse_from_sums(
-    sums: ClassSums, convention: str | None = None, *, keep_rows: bool = True
+    sums: ClassSums,
+    convention: str | None = None,
+    *,
+    keep_rows: bool = True,
+    rows: RowStatistics | None = None,
+    classifier: Classifier | None = None,
 ) -> Collapse:
     """Evaluate every metric of the class sums.
 
@@ -278,6 +283,10 @@ def collapse_from_sums(
         Default: "papyan", with a UserWarning, once, when class sizes differ by more than 10 %.
     keep_rows : bool, default True
         False: the result's sums are without the N C row-class sums; `under` needs them no more.
+    rows : RowStatistics, optional
+        Digest of the rows. Default: that of the row-class sums, where there are any.
+    classifier : Classifier, optional
+        As `Collapse.with_classifier` takes it.
 
     Returns
     -------
@@ -303,10 +312,11 @@ def collapse_from_sums(
     if len(sums.sizes) < 2:
         raise ValueError(f"sums must have at least two classes, got {len(sums.sizes)}")
     convention = chosen(convention, sums.sizes)
-    rows = row_statistics(sums, class_gram(sums))
+    if rows is None:
+        rows = row_statistics(sums, class_gram(sums))
     if not keep_rows:
         sums = dataclasses.replace(sums, class_rows=None)
-    return _evaluate(sums, convention, rows)
+    return _evaluate(sums, convention, rows, classifier)
 
 
 def _zero(within: float, d_between: float) -> str:

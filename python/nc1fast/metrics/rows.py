@@ -28,10 +28,36 @@ class RowStatistics:
     """
 
     scatter_sample: NDArray[np.float64]  # w_i = 1/N
-    scatter_class: NDArray[np.float64]  # w_i = 1/(C n_{y_i})
-    nearest_center: NDArray[np.int64]  # (N,) in the caller's row order
-    ncc_accuracy: float
+    scatter_class: NDArray[np.float64] | None  # w_i = 1/(C n_{y_i})
+    nearest_center: NDArray[np.int64] | None  # (N,) in the caller's row order
+    ncc_accuracy: float | None
     exponent: int
+
+
+def between_means(
+    scatter: NDArray[np.float64], Z: NDArray[np.float64], exponent: int
+) -> NDArray[np.float64]:
+    """Z S Z^T / 4^exponent, shape (C, C), of a scatter S (d, d) of features and centred class means Z (C, d)."""
+    scaled = np.ldexp(Z, -exponent)
+    return np.asarray(matmul(matmul(scaled, scatter), scaled.T))
+
+
+def scatter_statistics(
+    scatter: NDArray[np.float64], means: NDArray[np.float64], sizes: NDArray[np.int64]
+) -> RowStatistics:
+    """Digest of rows of which the scatter is known, sum_i (h_i - mu_{y_i})(h_i - mu_{y_i})^T of shape (d, d), alone.
+
+    Without nearest means, and, where classes are unequal, without the scatter that weighs them equally.
+
+    Notes
+    -----
+    Cost: O(C d (C + d)).
+    """
+    Z = means - means.mean(axis=0)
+    _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
+    between = between_means(scatter / sizes.sum(), Z, exponent)
+    balanced = bool((sizes == sizes[0]).all())
+    return RowStatistics(between, between if balanced else None, None, None, exponent)
 
 
 def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics | None:

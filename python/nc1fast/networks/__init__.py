@@ -9,7 +9,8 @@ take any torch module. Each name but `LinearNetwork`, which is NumPy's, needs th
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
-    probing     the collapse of every layer
+    probing     the collapse of the layers of any module; shallow_layers: of a network in training
+    monitor     probes in any training loop
     tangent     the empirical NTK; conjugate: the Gram matrix of hidden features
     ensemble    many draws of one network at once; dispersion: moments of their empirical NTK
     trace       the table of a training
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from nc1fast.networks.ensemble import Ensemble
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.linear import LinearFlow, LinearNetwork
+    from nc1fast.networks.monitor import Monitor
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
-    from nc1fast.networks.probing import probe
+    from nc1fast.networks.probing.streamed import probe, probe_memory
     from nc1fast.networks.recurrent import RecurrentNetwork
     from nc1fast.networks.tangent import empirical_ntk
     from nc1fast.networks.trace import Trace
@@ -38,6 +40,7 @@ _HOMES = {
     "Langevin": "langevin",
     "LinearFlow": "linear",
     "LinearNetwork": "linear",
+    "Monitor": "monitor",
     "PolynomialNetwork": "polynomial",
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
@@ -45,7 +48,8 @@ _HOMES = {
     "Trace": "trace",
     "conjugate_kernel": "conjugate",
     "empirical_ntk": "tangent",
-    "probe": "probing",
+    "probe": "probing.streamed",
+    "probe_memory": "probing.streamed",
     "tangent_dispersion": "dispersion",
     "train": "training",
 }
@@ -54,6 +58,7 @@ __all__ = [
     "Langevin",
     "LinearFlow",
     "LinearNetwork",
+    "Monitor",
     "PolynomialNetwork",
     "RecurrentNetwork",
     "ShallowNetwork",
@@ -62,6 +67,7 @@ __all__ = [
     "conjugate_kernel",
     "empirical_ntk",
     "probe",
+    "probe_memory",
     "tangent_dispersion",
     "train",
 ]

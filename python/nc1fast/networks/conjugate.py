@@ -8,12 +8,17 @@ import numpy as np
 
 from nc1fast.core.linear import matmul
 from nc1fast.networks.network import ShallowNetwork
-from nc1fast.networks.probing import as_module, features_of, placed
+from nc1fast.networks.probing.keeping import evaluating
+from nc1fast.networks.probing.modules import as_module, placed
 from nc1fast.support.arguments import as_count, shown
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import ArrayLike, NDArray
+else:
+    torch = require("torch", "torch")
 
 
 @ieee
@@ -66,8 +71,8 @@ def conjugate_kernel(
     """
     as_module(module)
     name, size = _layer(module, layer), as_count("batch_size", batch_size)
-    H = features_of(module, placed(module, X), name, size)
-    G = H if Z is None else features_of(module, placed(module, Z, "Z"), name, size)
+    H = _features(module, placed(module, X), name, size)
+    G = H if Z is None else _features(module, placed(module, Z, "Z"), name, size)
     return np.asarray(matmul(H, G.T) / H.shape[1])
 
 
@@ -79,3 +84,31 @@ def _layer(module: Any, layer: Any) -> str:
     if not isinstance(layer, str) or layer not in names:
         raise ValueError(f"layer must name a submodule ({', '.join(names)}), got {shown(layer)}")
     return layer
+
+
+def _features(module: Any, X: torch.Tensor, layer: str, size: int) -> NDArray[np.float64]:
+    """Features of a layer, shape (n_samples, d); of one that is called several times, those of the last call."""
+    heard: list[Any] = []
+    handle = module.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[2]))
+    parts = []
+    try:
+        with evaluating(module), torch.no_grad():
+            for batch in X.split(size):
+                heard.clear()
+                module(batch)
+                if not heard:
+                    raise ValueError(f"layer {layer!r} is not reached by module(X)")
+                parts.append(_as_rows(layer, heard[-1], len(batch)))
+    finally:
+        handle.remove()
+    return np.concatenate(parts)
+
+
+def _as_rows(layer: str, output: Any, n: int) -> NDArray[np.float64]:
+    """An output as features, float64 (n, d)."""
+    fits = isinstance(output, torch.Tensor) and output.is_floating_point() and output.ndim > 0
+    if not fits or len(output) != n:
+        raise TypeError(
+            f"layer {layer!r} must return one floating-point tensor with a row per sample"
+        )
+    return np.asarray(output.reshape(n, -1).cpu().double().numpy())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.networks.network import ShallowNetwork, generator_of
-from nc1fast.networks.probing import placed
+from nc1fast.networks.probing.modules import placed
 from nc1fast.support.arguments import as_count
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require

@@ -14,7 +14,8 @@ from nc1fast.inputs.labelled import Classes
 from nc1fast.inputs.targets import encode
 from nc1fast.networks import checkpoint as checkpoints
 from nc1fast.networks.objective import energy_of, loss_of
-from nc1fast.networks.probing import ProbeSettings, layer_results, placed
+from nc1fast.networks.probing.modules import placed
+from nc1fast.networks.shallow_layers import layer_results
 from nc1fast.networks.trace import (
     DIVERGED,
     Trace,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
     from nc1fast.inputs.targets import Targets
     from nc1fast.networks.network import ShallowNetwork
-    from nc1fast.networks.probing import LayerResult
     from nc1fast.networks.settings import TrainingSettings
+    from nc1fast.networks.shallow_layers import LayerResult
 else:
     torch = require("torch", "torch")
 
@@ -277,7 +278,7 @@ class Run:
         ValueError
             For a loss that has diverged, and for NaN or Inf in a layer.
         """
-        passed = []
+        passed, data = [], self.data
 
         def watch(rows: slice, outputs: torch.Tensor) -> None:
             passed.append(outputs)
@@ -285,10 +286,11 @@ class Run:
             if loss > DIVERGED or (math.isnan(loss) and self.settings.loss != "none"):
                 raise ValueError(f"loss {loss:g}")
 
-        probe = ProbeSettings(batch_size=_PROBE_ROWS, convention=self.settings.convention)
         with warnings.catch_warnings():  # the table has the error bounds
             warnings.simplefilter("ignore", AccuracyWarning)
-            results = layer_results(network, self.data.X, self.data.classes, probe, watch)
+            results = layer_results(
+                network, data.X, data.classes, _PROBE_ROWS, self.settings.convention, watch
+            )
         return torch.cat(passed), results
 
     def _loss(self, outputs: torch.Tensor, rows: slice = slice(None)) -> float:

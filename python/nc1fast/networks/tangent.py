@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.networks.network import ShallowNetwork
-from nc1fast.networks.probing import as_module, evaluating, placed
+from nc1fast.networks.probing.keeping import evaluating
+from nc1fast.networks.probing.modules import as_module, placed
 from nc1fast.support.arguments import as_count, shown
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require

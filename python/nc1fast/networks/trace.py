@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nc1fast.inputs.targets import Targets
     from nc1fast.networks.network import ShallowNetwork
-    from nc1fast.networks.probing import LayerResult
+    from nc1fast.networks.shallow_layers import LayerResult
 
     Array = NDArray[np.float64]
     Row = dict[str, Any]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _CHUNK = 1 << 16  # entries widened to float64 at a time: 512 KiB, which stay in cache
-_LEAST = 2.0**-1074  # bound on what a product loses below the normal numbers
-_LONGEST = 1e150  # rows whose squares can be added up
+LEAST = 2.0**-1074  # bound on what a product loses below the normal numbers
+LONGEST = 1e150  # rows whose squares can be added up
 _SAFETY = 1.01  # bounds are computed in float64, to first order
 
 
@@ -62,6 +62,10 @@ class Moments:
     def mean(self) -> Array:
         """Mean row, rounded to float64, shape (n_features,)."""
         return self.shift + self.offset
+
+    def step_to(self, other: Moments) -> Array:
+        """From this mean to the other, shape (n_features,)."""
+        return other.offset + (other.shift - self.shift) - self.offset
 
     def __add__(self, other: Moments) -> Moments:
         """Moments of both sets of rows together: Chan's merge."""
@@ -106,7 +110,7 @@ def _rows_at_a_time(H: NDArray[Any] | FileRows) -> int:
     return max(1, _CHUNK // int(H.shape[1]))
 
 
-def _widened(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Iterator[Array]:
+def widened_rows(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Iterator[Array]:
     """Rows H[index] in float64, in new arrays of at most 512 KiB or one row."""
     step = _rows_at_a_time(H)
     for start in range(0, len(index), step):
@@ -123,9 +127,9 @@ def moments_of(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Moments:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         moments = _moments_of(H, index)
-    if not math.sqrt(moments.squares / moments.n) + length(moments.mean) <= _LONGEST:
+    if not math.sqrt(moments.squares / moments.n) + length(moments.mean) <= LONGEST:
         raise ValueError(
-            f"X is out of range: it has rows longer than {_LONGEST:g}, and sums of their squares would overflow; scale them"
+            f"X is out of range: it has rows longer than {LONGEST:g}, and sums of their squares would overflow; scale them"
         )
     return moments
 
@@ -133,10 +137,12 @@ def moments_of(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Moments:
 def _moments_of(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Moments:
     u, n, d = UNIT_ROUNDOFF, len(index), H.shape[1]
     first = H[index[0]].astype(np.float64)
-    about_first = (np.subtract(rows, first, out=rows).sum(axis=0) for rows in _widened(H, index))
+    about_first = (
+        np.subtract(rows, first, out=rows).sum(axis=0) for rows in widened_rows(H, index)
+    )
     shift = first + sum(about_first) / n
     totals, squares = [], []
-    for rows in _widened(H, index):
+    for rows in widened_rows(H, index):
         deviations = np.subtract(rows, shift, out=rows)
         totals.append(_sum_rows(deviations))
         squares.append(float(np.square(deviations, out=deviations).ravel().sum()))
@@ -157,7 +163,7 @@ def _moments_of(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Moments:
         u * (pairs * about_shift + (d + 4) * correction)
         + 2 * off * offset_error
         + n * offset_error**2
-        + 4 * n * d * _LEAST,
+        + 4 * n * d * LEAST,
     )
 
 
@@ -174,7 +180,7 @@ def sums_of(moments: list[Moments], labels: NDArray[Any]) -> ClassSums:
     pairs = np.outer(errors, norms)
     gram_error = pairs + pairs.T + np.outer(errors, errors)
     gram_error += (matmul_error(means.shape[1]) + 2) * u * np.outer(norms, norms)
-    gram_error += 4 * means.shape[1] * _LEAST
+    gram_error += 4 * means.shape[1] * LEAST
     n = sizes.astype(np.float64)
     traces = within + n * gram.diagonal()
     return ClassSums(
@@ -221,7 +227,7 @@ def feature_sums(data: LabelledData, *, rows: bool = True) -> ClassSums:
     scaled = np.array([m.n * m.mean for m in moments])  # (C, d)
     R = np.empty((len(classes), len(H)))
     start = 0
-    for chunk in _widened(H, classes.order):
+    for chunk in widened_rows(H, classes.order):
         R[:, start : start + len(chunk)] = matmul(scaled, chunk.T)
         start += len(chunk)
     return dataclasses.replace(sums, class_rows=R, order=classes.order)

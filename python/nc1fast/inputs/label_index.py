@@ -1,0 +1,83 @@
+"""Labels that arrive batch by batch, turned into the index of a class for each row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.inputs.labelled import Classes
+from nc1fast.inputs.labels import as_labels, object_array
+from nc1fast.support.arguments import shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def kind_of_labels(labels: NDArray[Any]) -> str:
+    """Name of the type of labels, which batches must share: labels of different types may be equal."""
+    if labels.dtype.kind in "mM":
+        return str(labels.dtype)  # with its unit
+    return " and ".join(sorted({type(label).__name__ for label in labels.tolist()}))
+
+
+def plain_label(label: Any) -> Any:
+    """A label as an object of Python, which a dict takes as its key."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
+class LabelIndex:
+    """The classes so far: numbered as they appear, and by their order once `sort` was called."""
+
+    def __init__(self) -> None:
+        self._codes: dict[Any, int] = {}
+        self._labels: list[Any] = []
+        self._kind: str | None = None
+        self._sorted = False
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def codes(self, y: Any, n_samples: int) -> NDArray[np.int64]:
+        """Class of each of `n_samples` labels of a batch, shape (n_samples,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `as_labels`; for labels of another type than those before, and, once sorted, for a label that is new.
+        """
+        of_row, labels = as_labels(y, n_samples)
+        if not n_samples:
+            return of_row.astype(np.int64)
+        kind = kind_of_labels(labels)
+        if self._kind not in (None, kind):
+            raise ValueError(
+                f"the type of labels y must stay the same, got {kind} after {self._kind}"
+            )
+        self._kind = kind
+        return np.array([self._code(label) for label in labels], dtype=np.int64)[of_row]
+
+    def _code(self, label: Any) -> int:
+        key = plain_label(label)
+        if key not in self._codes:
+            if self._sorted:
+                raise ValueError(f"y must be the same in every pass, but {shown(key)} is new")
+            self._codes[key] = len(self._labels)
+            self._labels.append(label)
+        return self._codes[key]
+
+    def sort(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Number the classes by the order of their labels.
+
+        Returns
+        -------
+        order : ndarray of shape (n_classes,)
+            The former number of each class.
+        labels : ndarray of shape (n_classes,)
+            Sorted, as `numpy.unique` sorts them.
+        """
+        classes = Classes.of(object_array(self._labels), len(self), least=1)
+        order, self._sorted = classes.order, True
+        self._labels = [self._labels[k] for k in order]
+        self._codes = {plain_label(label): k for k, label in enumerate(self._labels)}
+        return order, classes.labels

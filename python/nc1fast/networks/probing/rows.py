@@ -1,0 +1,147 @@
+"""The second pass: rows about the class means, which the first has found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nc1fast.core.linear import matmul
+from nc1fast.metrics.rows import RowStatistics, between_means
+from nc1fast.networks.probing.moments import widened
+from nc1fast.support.extras import require
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+    from nc1fast.metrics.classifiers import Classifier
+    from nc1fast.networks.probing.pooling import RowClasses
+
+    Array = NDArray[np.float64]
+else:
+    torch = require("torch", "torch")
+
+_MOVED = 1e-4  # what the mean deviation of the second pass may be, in standard deviations within classes,
+_NOISE = 1e-5  # and of the longest mean: float32 sums of a device may differ from pass to pass
+_LEAST_EXPONENT = -1000  # 2^1000 is a number
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMeans:
+    """The findings of the first pass that the second takes.
+
+    Attributes
+    ----------
+    means : ndarray of shape (n_classes, n_features)
+    sizes : ndarray of int64 of shape (n_classes,)
+    variance : float
+        Mean squared distance of a row from the mean of its class.
+    classifier : Classifier or None
+        Whose decisions are compared with the nearest means.
+    """
+
+    means: Array
+    sizes: NDArray[np.int64]
+    variance: float
+    classifier: Classifier | None = None
+
+
+class DeviceRows:
+    """Scatter about the class means and nearest means, on the device of the features.
+
+    Deviations h - mu_y are exact to a rounding, and the squared distance of h from mu_k is |h - mu_y|^2 + |mu_k - mu_y|^2
+    - 2 <h - mu_y, mu_k - mu_y>: both keep their digits however collapsed the rows are.
+    """
+
+    def __init__(self, known: ClassMeans, device: torch.device) -> None:
+        means, sizes = known.means, known.sizes
+        C, d = means.shape
+        Z = means - means.mean(axis=0)
+        gram = matmul(Z, Z.T)
+        norms = gram.diagonal()
+        _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
+        self.exponent = max(exponent, _LEAST_EXPONENT)
+
+        def there(A: Array) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(A)).to(device)
+
+        self.known, self.Z = known, Z
+        self.means, self.toward = there(means), there(Z.T)
+        self.apart = there(norms[:, None] + norms - 2 * gram)  # |mu_k - mu_c|^2
+        self.apart.fill_diagonal_(0)
+        self.small = d <= C  # scatter in the features, else between class means
+        self.balanced = bool((sizes == sizes[0]).all())
+        self.weight = there(1 / (C * sizes))
+        side = min(C, d)
+        self.by_sample, self.by_class = (
+            torch.zeros(side, side, dtype=torch.float64, device=device) for _ in range(2)
+        )
+        self.sum = torch.zeros(d, dtype=torch.float64, device=device)
+        self.counts = torch.zeros(C, dtype=torch.int64, device=device)
+        self.hits, self.agreed = (torch.zeros((), dtype=torch.int64, device=device) for _ in "ha")
+        self.nearest: list[NDArray[np.int64]] = []
+        self.decide = None
+        if known.classifier is not None:
+            self.decide = there(known.classifier.W.T), there(known.classifier.b)
+
+    @staticmethod
+    def bytes_needed(n_classes: int, n_features: int) -> int:
+        """Bytes of means and sums, without the pieces that are widened and 8 a row for the nearest means."""
+        return 8 * (2 * n_classes * n_features + n_classes**2 + 2 * min(n_classes, n_features) ** 2)
+
+    def update(self, H: torch.Tensor, rows: RowClasses) -> None:
+        """Add features (n, d) of these classes."""
+        if not len(H):
+            return
+        codes = rows.on(H.device)["codes"]
+        found = []
+        for part, wide in widened(H):
+            own = codes[part]
+            decided = None if self.decide is None else wide @ self.decide[0] + self.decide[1]
+            D = wide.sub_(self.means[own])
+            self.sum += D.sum(dim=0)
+            q = D @ self.toward  # (m, C)  <h - mu_y, mu_k - mean of the mu>
+            closest = (self.apart[own] - 2 * q).argmin(dim=1)
+            self.hits += (closest == own).sum()
+            if decided is not None:
+                self.agreed += (decided.argmax(dim=1) == closest).sum()
+            found.append(closest)
+            S = D if self.small else q * math.ldexp(1.0, -self.exponent)
+            self.by_sample += S.T @ S
+            if not self.balanced:
+                self.by_class += S.T @ (S * self.weight[own][:, None])
+        self.counts += torch.bincount(codes, minlength=len(self.counts))
+        self.nearest.append(torch.cat(found).cpu().numpy())
+
+    def agreement(self) -> float | None:
+        """Fraction of the rows whose decision is their nearest mean; None without a classifier."""
+        return None if self.decide is None else int(self.agreed) / int(self.counts.sum())
+
+    def statistics(self) -> RowStatistics:
+        """The digest of all rows.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not those of the first pass.
+        """
+        known, N = self.known, int(self.known.sizes.sum())
+        moved = float(self.sum.norm()) / N
+        longest = float(np.sqrt(np.square(known.means).sum(axis=1).max()))
+        same = np.array_equal(self.counts.cpu().numpy(), known.sizes)
+        if not (same and moved <= _MOVED * math.sqrt(known.variance) + _NOISE * longest):
+            raise ValueError(
+                "the second pass must see the rows of the first, but data gave others: passes=1 needs one"
+            )
+        by_sample = self._between_means(self.by_sample) / N
+        by_class = by_sample if self.balanced else self._between_means(self.by_class)
+        nearest = np.concatenate(self.nearest)
+        return RowStatistics(by_sample, by_class, nearest, int(self.hits) / N, self.exponent)
+
+    def _between_means(self, S: torch.Tensor) -> Array:
+        """The scatter in the coordinates of the class means, shape (C, C)."""
+        scatter = S.cpu().numpy()
+        return between_means(scatter, self.Z, self.exponent) if self.small else scatter

@@ -1,0 +1,126 @@
+"""Everything that a probe is told besides module and data, checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.networks.probing.pooling import check_pool
+from nc1fast.sums.memory import as_limit
+from nc1fast.sums.settings import STATISTICS
+from nc1fast.support.arguments import as_count, check_choice, shown
+from nc1fast.support.extras import require
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = require("torch", "torch")
+
+IGNORED = -100  # label of tokens that have none, as in torch's losses
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How the layers of a module are measured, as `probe` takes it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a value that is not allowed; names of layers are checked against the module later.
+    """
+
+    pool: Any = "flatten"
+    forward: Any = None
+    passes: Any = "auto"
+    batch_size: int = 1024
+    ignore_index: int | None = None
+    convention: str | None = None
+    statistics: str = "all"
+    memory_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "batch_size", as_count("batch_size", self.batch_size))
+        check_choice("statistics", self.statistics, STATISTICS)
+        if self.convention is not None:
+            check_choice("convention", self.convention, CONVENTIONS)
+        if isinstance(self.passes, str):
+            check_choice("passes", self.passes, ("auto",))
+        else:
+            object.__setattr__(self, "passes", as_count("passes", self.passes, 1, 2))
+        for pool in self.pool.values() if isinstance(self.pool, Mapping) else (self.pool,):
+            check_pool(pool)
+        if self.forward is not None and not callable(self.forward):
+            raise TypeError(
+                f"forward must be a callable (module, batch), got {shown(self.forward)}"
+            )
+        if self.ignore_index is not None:
+            least = -(2**63)
+            object.__setattr__(
+                self, "ignore_index", as_count("ignore_index", self.ignore_index, least)
+            )
+        object.__setattr__(self, "memory_limit", as_limit(self.memory_limit))
+
+    def pool_of(self, layer: str) -> Any:
+        """The pool of a layer, by its name or that of its module."""
+        if not isinstance(self.pool, Mapping):
+            return self.pool
+        default = self.pool.get("", "flatten")
+        return self.pool.get(layer, self.pool.get(layer.partition("#")[0], default))
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether labels may have more than one axis."""
+        pools = self.pool.values() if isinstance(self.pool, Mapping) else (self.pool,)
+        return any(callable(pool) or pool == "tokens" for pool in pools)
+
+
+def linear_of(module: Any, name: str) -> Any:
+    """The linear layer that `classifier` names."""
+    part = dict(module.named_modules()).get(name)
+    if part is None or not isinstance(part, torch.nn.Linear):
+        linear = [n for n, p in module.named_modules() if isinstance(p, torch.nn.Linear)]
+        raise ValueError(f"classifier must name a linear layer ({', '.join(linear)}), got {name!r}")
+    return part
+
+
+def classifiers_of(module: Any, classifier: Any, layers: Any) -> dict[str, tuple[Any, Any]]:
+    """Weights and bias (W, b) by the layer whose features they classify.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    classifier : str, (W, b), mapping or None
+        As `probe` takes it.
+    layers : sequence of str, str or None
+        As `probe` takes it: (W, b) belongs to the one layer of a list.
+    """
+    if classifier is None:
+        return {}
+    if isinstance(classifier, str):
+        part = linear_of(module, classifier)
+        return {f"{classifier}.input": (part.weight, part.bias)}
+    if isinstance(classifier, Mapping):
+        return {
+            layer: (given.weight, given.bias)
+            if isinstance(given, torch.nn.Linear)
+            else _pair(given)
+            for layer, given in classifier.items()
+        }
+    if isinstance(classifier, torch.nn.Linear):
+        classifier = (classifier.weight, classifier.bias)
+    if isinstance(layers, str) or layers is None or len(layers) != 1:
+        raise ValueError(
+            "classifier=(W, b) needs layers to name the one layer whose features it takes; "
+            "give a mapping from layers to (W, b) for several"
+        )
+    return {layers[0]: _pair(classifier)}
+
+
+def _pair(classifier: Any) -> tuple[Any, Any]:
+    if not isinstance(classifier, tuple | list) or len(classifier) != 2:
+        raise TypeError(
+            f"classifier must be the name of a linear layer or (W, b), got {shown(classifier)}"
+        )
+    return classifier[0], classifier[1]

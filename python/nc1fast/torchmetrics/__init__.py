@@ -1,0 +1,25 @@
+"""Collapse as a metric of torchmetrics, for loops that have such: Lightning, several processes, checkpoints.
+
+Needs the `torchmetrics` extra when a name is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nc1fast.torchmetrics.neural_collapse import NeuralCollapse
+
+__all__ = ["NeuralCollapse"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NeuralCollapse":
+        from nc1fast.torchmetrics import neural_collapse
+
+        return neural_collapse.NeuralCollapse
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,239 @@
+"""`NeuralCollapse`: class sums of features as the state of a metric of torchmetrics."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.metrics.feature_sums import FeatureSums, scatter_wanted
+from nc1fast.metrics.registry import METRICS
+from nc1fast.metrics.table import TRACES
+from nc1fast.networks.probing.moments import DeviceMoments
+from nc1fast.networks.probing.pooling import RowClasses
+from nc1fast.networks.probing.settings import IGNORED
+from nc1fast.support.arguments import as_count, as_items, check_choice, shown
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
+from nc1fast.support.warnings import AccuracyWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from nc1fast.metrics.result import Collapse
+else:
+    torch = require("torch", "torch")
+
+_NUMBERS = [  # metrics of features alone, from one pass
+    name
+    for name, metric in METRICS.items()
+    if metric.column is not None and metric.needs in ("sums", "rows")
+]
+
+
+class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: ignore[misc]
+    """The collapse of features that arrive batch by batch, on any device and from any number of processes.
+
+    Parameters
+    ----------
+    num_classes : int
+        Labels are 0, ..., num_classes - 1; classes without rows are left out.
+    metrics : sequence of str, optional
+        Names of the numbers that `compute` returns: nc1, error_bound, trace_within, trace_between and those of
+        docs/metrics.md that need neither a classifier nor a second pass. Default: all of these.
+    convention : str, default "papyan"
+        As in `nc1fast.collapse`.
+    ignore_index : int, optional
+        Label of rows that are left out; default: -100 where labels have more than one axis.
+    scatter : {"auto", True, False}, default "auto"
+        As in `nc1fast.FeatureSums`: whether to add up what nc1_pinv and the ranks of Sigma_W need.
+    **kwargs
+        As of any `torchmetrics.Metric`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a value that is not allowed.
+
+    Notes
+    -----
+    The state is one float64 tensor for each process, 3 num_classes d numbers and d^2 for the scatter; processes exchange it
+    when `compute` is called, and their sums are merged as `FeatureSums` are. `state_dict` holds it.
+    Cost: 6 flops an entry, 2 d more for the scatter; `forward`, which gives the metrics of its batch too, twice that.
+    Accuracy: that of `nc1fast.networks.probe` in one pass; error_bound covers any number of processes.
+
+    Examples
+    --------
+    >>> metric = nc.torchmetrics.NeuralCollapse(num_classes=10)
+    >>> for x, y in loader:
+    ...     metric.update(backbone(x), y)
+    >>> metric.compute()["nc1"]
+    """
+
+    full_state_update = True  # forward measures each batch on its own, too
+    is_differentiable = False
+    higher_is_better = None
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        metrics: Sequence[str] | None = None,
+        convention: str = "papyan",
+        ignore_index: int | None = None,
+        scatter: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = as_count("num_classes", num_classes, 2)
+        check_choice("convention", convention, CONVENTIONS)
+        known = (*TRACES, *_NUMBERS)
+        self.metrics = as_items("metrics", known if metrics is None else metrics, "a list of names")
+        for name in self.metrics:
+            check_choice("metrics", name, known)
+        FeatureSums(scatter)  # checks it
+        self.convention, self.scatter = convention, scatter
+        self.ignore_index = ignore_index
+        if ignore_index is not None:
+            self.ignore_index = as_count("ignore_index", ignore_index, -(2**63))
+        self.moments: Any  # float64 tensors of packed `DeviceMoments`
+        self.add_state("moments", default=[], dist_reduce_fx="cat", persistent=True)
+        self.set_dtype(torch.float64)
+
+    @ieee
+    def update(self, features: torch.Tensor, target: torch.Tensor) -> None:
+        """Add a batch.
+
+        Parameters
+        ----------
+        features : tensor of shape (n_samples, ...) or (n_samples, n_tokens, n_features)
+            Flattened where labels have one axis.
+        target : integer tensor of shape (n_samples,) or (n_samples, n_tokens)
+
+        Raises
+        ------
+        TypeError, ValueError
+            For other shapes and types, labels out of range, NaN and Inf, and another number of features than before. The
+            state is then as it was.
+        """
+        H, rows = self._checked(features, target)
+        parts = self.moments if isinstance(self.moments, list) else [self.moments]
+        if parts:
+            sums, _ = DeviceMoments.unpacked(parts[0])
+            if sums.shift.shape[1] != H.shape[1]:
+                raise ValueError(
+                    f"features must have {sums.shift.shape[1]} numbers a row, got {H.shape[1]}"
+                )
+            sums.update(H, rows)  # in place
+            return
+        scatter = scatter_wanted(self.scatter, H.shape[1])
+        sums = DeviceMoments(self.num_classes, H.shape[1], H.device, scatter=scatter)
+        sums.update(H, rows)
+        self.moments = [sums.packed()]
+
+    def _checked(self, features: Any, target: Any) -> tuple[torch.Tensor, RowClasses]:
+        """Rows of features and their classes."""
+        if not isinstance(features, torch.Tensor) or not features.is_floating_point():
+            raise TypeError(f"features must be a floating-point tensor, got {shown(features)}")
+        integers = isinstance(target, torch.Tensor) and not (
+            target.is_floating_point() or target.is_complex() or target.dtype is torch.bool
+        )
+        if not integers:
+            raise TypeError(
+                f"target must be an integer tensor, got {shown(getattr(target, 'dtype', target))}"
+            )
+        shape = tuple(target.shape)
+        if features.ndim < 2 or not shape or tuple(features.shape[: len(shape)]) != shape:
+            hint = " (of one-hot labels, their argmax)" if target.ndim == 2 else ""
+            raise ValueError(
+                f"target must have a label for each row of features{hint}, got {shape} for {tuple(features.shape)}"
+            )
+        if len(shape) > 1 and features.ndim != len(shape) + 1:
+            raise ValueError(
+                f"features must have one axis more than labels of tokens, got {tuple(features.shape)} for {shape}"
+            )
+        H = features.detach().reshape(target.numel(), -1)
+        codes = target.detach().reshape(-1).cpu().numpy().astype(np.int64)
+        ignored = IGNORED if self.ignore_index is None and len(shape) > 1 else self.ignore_index
+        kept = np.ones(len(codes), bool) if ignored is None else codes != ignored
+        out = kept & ((codes < 0) | (codes >= self.num_classes))
+        if out.any():
+            raise ValueError(
+                f"target must be in 0, ..., {self.num_classes - 1}, got {codes[out][0]}"
+            )
+        if not bool(torch.isfinite(H).all()):
+            raise ValueError("features must be finite, but they contain NaN or Inf")
+        rows = RowClasses(np.where(kept, codes, -1))
+        return (H if rows.kept is None else H[rows.on(H.device)["kept"]]), rows
+
+    def feature_sums(self) -> FeatureSums:
+        """The sums so far of this process, or, while the state is synchronised, of all."""
+        parts = self.moments if isinstance(self.moments, list) else [self.moments]
+        total = FeatureSums()
+        for flat in parts:
+            start = 0
+            while start < len(flat):
+                sums, length = DeviceMoments.unpacked(flat[start:])
+                total = total + sums.feature_sums()
+                start += length
+        return total
+
+    @ieee
+    def collapse(self, convention: str | None = None) -> Collapse:
+        """Every metric of the rows so far of this process: a `Collapse`, which takes a classifier and held-out rows.
+
+        Raises
+        ------
+        ValueError
+            For fewer than two classes, and where NC1 is 0/0.
+        """
+        return self.feature_sums().collapse(convention or self.convention)
+
+    def compute(self) -> dict[str, torch.Tensor]:
+        """The metrics by name, float64 numbers; NaN where they are not defined."""
+        try:
+            with warnings.catch_warnings():  # error_bound is among them
+                warnings.simplefilter("ignore", AccuracyWarning)
+                values = self.collapse().to_dict()
+        except ValueError:
+            values = {}
+        numbers = {name: values.get(name) for name in self.metrics}
+        return {
+            name: torch.tensor(math.nan if v is None else v, dtype=torch.float64)
+            for name, v in numbers.items()
+        }
+
+    def merge_state(self, incoming_state: Any) -> None:
+        """Add the rows of another metric of this class, or of its state.
+
+        Raises
+        ------
+        ValueError
+            For anything else, and for other numbers of classes or features.
+        """
+        if isinstance(incoming_state, NeuralCollapse):
+            incoming_state = incoming_state.metric_state
+        if not isinstance(incoming_state, dict) or "moments" not in incoming_state:
+            raise ValueError(
+                f"incoming_state must be a NeuralCollapse or its state, got {shown(incoming_state)}"
+            )
+        more, mine = incoming_state["moments"], self.moments
+        parts = [
+            part.detach().clone()
+            for held in (mine, more)
+            for part in (held if isinstance(held, list) else [held])
+            if len(part)
+        ]
+        shapes = {tuple(part[:2].tolist()) for part in parts}
+        if len(shapes | {(float(self.num_classes), d) for _, d in shapes}) > 1:
+            raise ValueError(
+                "incoming_state must have the same numbers of classes and features as this metric"
+            )
+        self.moments = parts
+        self._update_count += 1
+        self._computed = None

@@ -1,0 +1,118 @@
+"""`Monitor` in a plain loop: what it measures, where it goes, and that training does not notice."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+N, D, C = 60, 5, 3
+X = torch.from_numpy(np.random.default_rng(0).standard_normal((N, D))).float()
+Y = torch.arange(N) % C
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None:
+        self.told.append((tag, value, step))
+
+
+def _trained(monitor: Any = None, steps: int = 7) -> Any:
+    """A module after some steps with dropout, which draws random numbers; `monitor` makes one of it."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(D, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, C))
+    watch = None if monitor is None else monitor(module)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    for step in range(steps):
+        if watch is not None:
+            watch(step)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(X), Y).backward()
+        optimizer.step()
+    return module, watch
+
+
+def test_a_loop_is_followed_and_not_disturbed(tmp_path: Any) -> None:
+    writer, told, path = _Writer(), [], tmp_path / "collapse.csv"
+
+    def monitor(module: Any) -> Any:
+        sinks = [writer, lambda step, values: told.append((step, values)), path]
+        options: dict[str, Any] = {"layers": ["1"], "classifier": "3", "convention": "papyan"}
+        return nc.networks.Monitor(module, X, Y, every=3, sinks=sinks, **options)
+
+    module, watch = _trained(monitor)
+    alone, _ = _trained()
+    for one, other in zip(module.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(one, other)
+    table = watch.table()
+    assert table["step"].tolist() == [0, 0, 3, 3, 6, 6]
+    assert table["layer"].tolist() == ["1", "3.input"] * 3
+    assert [step for step, _ in told] == [0, 3, 6]
+    before_last, _ = _trained(steps=6)
+    expected = nc.networks.probe(before_last, X, Y, ["1"], classifier="3", convention="papyan")
+    for name in ("nc1", "nc3_self_duality", "nc4_agreement", "ncc_accuracy"):
+        assert told[-1][1][f"3.input/{name}"] == getattr(expected["3.input"], name)
+        assert (f"3.input/{name}", getattr(expected["3.input"], name), 6) in writer.told
+    assert "1/nc3_self_duality" not in told[-1][1]  # no classifier of that layer
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["nc1"]) for row in rows] == table["nc1"].tolist()
+
+
+def test_a_loop_goes_on_where_a_network_breaks(tmp_path: Any) -> None:
+    module = nn.Sequential(nn.Linear(D, 8), nn.ReLU())
+    path = tmp_path / "collapse.csv"
+    monitor = nc.networks.Monitor(module, X, Y, metrics=["nc1"], sinks=[path], convention="papyan")
+    assert list(monitor()) == ["0", "1"]
+    with torch.no_grad():
+        module[0].bias -= 1e3
+    assert list(monitor()) == ["0"]
+    with torch.no_grad():
+        module[0].weight[0, 0] = math.nan
+    assert monitor() is None
+    table = monitor.table()
+    assert table["step"].tolist() == [0, 0, 1, 1, 2]
+    assert "0/0" in table["note"][3]
+    assert "finite" in table["note"][4]
+    assert np.isnan(table["nc1"]).tolist() == [False, False, False, True, True]
+    again = nc.networks.Monitor(
+        nn.Linear(D, 8), X, Y, metrics=["nc1"], sinks=[str(path)], convention="papyan"
+    )
+    again(3)
+    assert len(path.read_text().splitlines()) == 1 + 5 + 1
+    other = nc.networks.Monitor(nn.Linear(D, 8), X, Y, sinks=[path], convention="papyan")
+    with pytest.raises(ValueError, match="other columns"):
+        other(4)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"module": 3}, TypeError, "module must be"),
+        ({"data": iter([(X, Y)]), "y": None}, TypeError, "no iterator"),
+        ({"every": 0}, ValueError, "every"),
+        ({"metrics": ["nc9"]}, ValueError, "metrics must be one of"),
+        ({"sinks": [3]}, TypeError, "sinks must be"),
+        ({"sinks": "a.csv"}, TypeError, "sinks must be a list"),
+        ({"pool": "sum"}, ValueError, "pool must be"),
+    ],
+)
+def test_malformed_monitors_are_refused(options: Any, error: Any, message: str) -> None:
+    given = {"module": nn.Linear(D, 2), "data": X, "y": Y} | options
+    with pytest.raises(error, match=message):
+        nc.networks.Monitor(given.pop("module"), given.pop("data"), given.pop("y"), **given)
+
+
+def test_a_call_that_was_never_right_is_raised() -> None:
+    monitor = nc.networks.Monitor(nn.Linear(D, 2), X, Y, layers=["fc"])
+    with pytest.raises(ValueError, match="layers must name"):
+        monitor()

@@ -1,0 +1,216 @@
+"""`torchmetrics.NeuralCollapse` against explicit features: batches, merges, processes, checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nc1fast as nc
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchmetrics")
+Metric = nc.torchmetrics.NeuralCollapse
+N, D, C = 90, 6, 4
+
+
+def _rows(seed: int = 0, n: int = N) -> tuple[Any, Any]:
+    generator = torch.Generator().manual_seed(seed)
+    means = 2 * torch.randn(C, D, generator=torch.Generator().manual_seed(9))
+    y = torch.randint(0, C, (n,), generator=generator)
+    return (means[y] + torch.randn(n, D, generator=generator)).double(), y
+
+
+H, Y = _rows()
+
+
+def _assert_equal(values: dict[str, Any], H: Any, y: Any, convention: str = "papyan") -> None:
+    expected = nc.collapse(H.numpy(), y.numpy(), convention=convention)
+    assert abs(values["nc1"] - expected.nc1) <= values["error_bound"] + expected.error_bound
+    for name, value in values.items():
+        wanted = getattr(expected, name)
+        if name != "error_bound":
+            assert float(value) == pytest.approx(wanted, rel=1e-10, abs=1e-10), name
+
+
+def _metric(*parts: Any, **options: Any) -> Any:
+    metric = Metric(C, **options)
+    for part in parts:
+        metric.update(H[part], Y[part])
+    return metric
+
+
+@pytest.mark.parametrize("convention", ["papyan", "sample", "probe"])
+def test_batches_equal_explicit_features(convention: str) -> None:
+    metric = _metric(*(slice(k, k + 7) for k in range(0, N, 7)), convention=convention)
+    values = metric.compute()
+    assert {"nc1", "nc1_pinv", "nc2_etf", "gnc2_log", "within_rank"} <= set(values)
+    assert "ncc_accuracy" not in values
+    _assert_equal(values, H, Y, convention)
+    W = np.random.default_rng(0).standard_normal((C, D))
+    expected = nc.collapse(H.numpy(), Y.numpy(), convention=convention).with_classifier(W)
+    found = metric.collapse().with_classifier(W)
+    assert found.nc3_self_duality == pytest.approx(expected.nc3_self_duality, rel=1e-10)
+
+
+def test_metrics_by_name_and_what_is_not_defined() -> None:
+    metric = _metric(slice(None), metrics=["nc1", "nc1_pinv"], scatter=False)
+    values = metric.compute()
+    assert list(values) == ["nc1", "nc1_pinv"]
+    assert torch.isnan(values["nc1_pinv"])
+    _assert_equal({"nc1": values["nc1"], "error_bound": 1e-12}, H, Y)
+
+
+def test_forward_gives_its_batch_and_keeps_all() -> None:
+    metric = Metric(C)
+    for k in range(0, N, 30):
+        part = slice(k, k + 30)
+        _assert_equal(metric(H[part], Y[part]), H[part], Y[part])
+    _assert_equal(metric.compute(), H, Y)
+    assert torch.isnan(metric(H[:1], Y[:1])["nc1"])  # a batch of one class
+    metric.reset()
+    metric.update(H[:40], Y[:40])
+    _assert_equal(metric.compute(), H[:40], Y[:40])
+
+
+def test_labels_of_tokens_and_ignored_ones() -> None:
+    tokens, labels = H.reshape(15, 6, D), Y.reshape(15, 6).clone()
+    labels[:, 4:] = -100
+    metric = Metric(C)
+    metric.update(tokens, labels)
+    kept = labels != -100
+    _assert_equal(metric.compute(), tokens[kept], labels[kept])
+    rows = Metric(C, ignore_index=2)
+    rows.update(H.reshape(N, 2, D // 2), Y)  # flattened
+    _assert_equal(rows.compute(), H[Y != 2], Y[Y != 2])
+
+
+def test_half_features_are_widened() -> None:
+    metric = Metric(C)
+    metric.update(H.bfloat16(), Y)
+    _assert_equal(metric.compute(), H.bfloat16().double(), Y)
+
+
+def test_merged_states_equal_one() -> None:
+    one, other = _metric(slice(0, 50)), _metric(slice(50, N))
+    one.merge_state(other)
+    _assert_equal(one.compute(), H, Y)
+    one.update(H[:9], Y[:9])  # goes on
+    _assert_equal(one.compute(), torch.cat([H, H[:9]]), torch.cat([Y, Y[:9]]))
+    _assert_equal(other.compute(), H[50:], Y[50:])
+    empty = Metric(C)
+    empty.merge_state(other.metric_state)
+    _assert_equal(empty.compute(), H[50:], Y[50:])
+    for wrong in ({}, 3, Metric(C + 1)):
+        if isinstance(wrong, Metric):
+            wrong.update(H, Y)
+        with pytest.raises(ValueError, match="incoming_state must"):
+            one.merge_state(wrong)
+
+
+@pytest.mark.parametrize("way", ["state_dict", "pickle", "copy"])
+def test_a_checkpoint_resumes(way: str) -> None:
+    half = _metric(slice(0, 50))
+    if way == "state_dict":
+        metric = Metric(C)
+        metric.load_state_dict(half.state_dict())
+    else:
+        metric = pickle.loads(pickle.dumps(half)) if way == "pickle" else copy.deepcopy(half)
+    metric.update(H[50:], Y[50:])
+    _assert_equal(metric.compute(), H, Y)
+    _assert_equal(half.compute(), H[:50], Y[:50])  # and shares nothing
+
+
+def test_nothing_yet_is_nan() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torchmetrics: nothing was added
+        assert torch.isnan(Metric(C).compute()["nc1"])
+
+
+PROCESS = """
+import sys, torch, torch.distributed as dist, nc1fast as nc
+from tests.test_torchmetrics import H, Y, C, _assert_equal
+rank, path, empty = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "empty"
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method="file://" + path, rank=rank, world_size=2)
+metric = nc.torchmetrics.NeuralCollapse(C)
+shards = [slice(0, 90), slice(0, 0)] if empty else [slice(0, 37), slice(37, 90)]
+for k in range(0, 90, 10):
+    H_part, Y_part = H[shards[rank]][k : k + 10], Y[shards[rank]][k : k + 10]
+    if len(H_part):
+        metric.update(H_part, Y_part)
+import warnings
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    _assert_equal(metric.compute(), H, Y)
+mine = Y[shards[rank]]
+assert int(sum(metric.feature_sums().to_dict()["sizes"])) == len(mine)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", ["uneven", "empty"])
+def test_two_processes_equal_one(shards: str, tmp_path: Any) -> None:
+    command = [sys.executable, "-c", PROCESS]
+    running = [
+        subprocess.Popen(
+            [*command, str(rank), str(tmp_path / "meet"), shards], stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    told = [process.communicate(timeout=900)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], told
+
+
+INF = torch.where(torch.arange(D) == 1, torch.inf, H)
+
+
+@pytest.mark.parametrize(
+    ("features", "target", "error", "message"),
+    [
+        (H.numpy(), Y, TypeError, "features must be a floating-point tensor"),
+        (H.long(), Y, TypeError, "features must be a floating-point tensor"),
+        (H, Y.numpy(), TypeError, "target must be an integer tensor"),
+        (H, Y.double(), TypeError, "target must be an integer tensor"),
+        (H, Y > 1, TypeError, "target must be an integer tensor"),
+        (H, Y[1:], ValueError, "a label for each row"),
+        (H, Y[:, None], ValueError, "argmax"),
+        (H, Y + 1, ValueError, r"target must be in 0, ..., 3, got 4"),
+        (H, Y - 1, ValueError, r"target must be in 0, ..., 3, got -1"),
+        (H[:, :-1], Y, ValueError, "features must have 6 numbers a row, got 5"),
+        (INF, Y, ValueError, "features must be finite"),
+        (H[:, 0], Y, ValueError, "a label for each row"),
+    ],
+)
+def test_malformed_batches_leave_the_state(
+    features: Any, target: Any, error: Any, message: str
+) -> None:
+    metric = _metric(slice(None))
+    with pytest.raises(error, match=message):
+        metric.update(features, target)
+    _assert_equal(metric.compute(), H, Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"num_classes": 1}, ValueError, "num_classes"),
+        ({"num_classes": "ten"}, TypeError, "num_classes"),
+        ({"metrics": ["nc9"]}, ValueError, "metrics must be one of"),
+        ({"metrics": ["ncc_accuracy"]}, ValueError, "metrics must be one of"),
+        ({"metrics": "nc1"}, TypeError, "metrics must be a list"),
+        ({"convention": "mine"}, ValueError, "convention"),
+        ({"ignore_index": 0.5}, TypeError, "ignore_index"),
+        ({"scatter": "some"}, ValueError, "scatter must be"),
+    ],
+)
+def test_malformed_settings_are_refused(options: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        Metric(**{"num_classes": C, **options})
