@@ -14,6 +14,7 @@ from nc1fast.studies.library import (
     polynomial_nets,
     random_features,
     recurrent_kernel,
+    shallow_collapse,
     sparse_bias,
     unified_kernel,
 )
@@ -24,6 +25,7 @@ __all__ = ["STUDIES", "BuiltIn", "told_as"]
 STUDIES: dict[str, BuiltIn] = {
     "paper": paper.STUDY,
     "data": data.STUDY,
+    "shallow-collapse": shallow_collapse.STUDY,
     "finite-infinite": finite_infinite.STUDY,
     "random-features": random_features.STUDY,
     "sparse-bias": sparse_bias.STUDY,
