@@ -117,7 +117,7 @@ def _by_hand(weights, X, T, descent):
         for w in weights[:-1]:
             hidden.append(np.maximum(hidden[-1] @ w.T, 0))
         back = 2 * (hidden[-1] @ weights[-1].T - T) / T.size
-        slopes = []
+        slopes: list[np.ndarray] = []
         for w, h in zip(weights[::-1], hidden[::-1], strict=True):
             slopes.insert(0, back.T @ h + descent.decay * w)
             back = (back @ w) * (h > 0)

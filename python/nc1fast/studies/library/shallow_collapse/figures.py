@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 _DATA = Look(DATA, palette.DATA, "*", ":")
+_NOISE = "sigma: the SNR is 1/sigma²"
 _THINGS = {TWO: (palette.NETWORK, "oD^v"), THREE: (palette.ADAPTIVE, "sPX<")}
 
 
@@ -39,14 +40,14 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
                     "Collapse of two and three layers by dimension and noise. NC1 of the data, and of the last hidden layer after "
                     "training with weight decay; the width is that of the first layer."
                 ),
-                Sheet([_panels(nets, NC1)], "sigma", "NC1", height=3.4),
+                Sheet([_panels(nets, NC1)], _NOISE, "NC1", height=3.4),
             ),
             "error": (
                 (
                     "Test error of two and three layers by dimension and noise. Mean squared error of the same networks on other rows "
                     "of the same classes."
                 ),
-                Sheet([_panels(nets, ERROR)], "sigma", ERROR, height=3.4),
+                Sheet([_panels(nets, ERROR)], _NOISE, ERROR, height=3.4),
             ),
         }
     )

@@ -125,20 +125,19 @@ def _span(cells: Sequence[_Cell]) -> str:
     return f"from {min(middles):.2g} to {max(middles):.2g}" if middles else "not measured"
 
 
-def _told(cells: Iterable[_Cell], start: str) -> list[str]:
-    """A sentence for each d: medians over the draws, by sigma, rows and width."""
+def _told(cells: Sequence[_Cell], start: str) -> list[str]:
+    """A sentence for each d: medians over the draws, and where, as far as the cells differ."""
+    kinds = {"sigma": "sigma {:g}", "rows": "{:g} rows a class", "width": "width {:g}"}
+    differing = [name for name in kinds if len({getattr(c.where, name) for c in cells}) > 1]
     sentences = []
     for d, some in itertools.groupby(cells, lambda cell: cell.where.d):
-        told = ", ".join(
-            f"{statistics.median(c.draws.values()):.2g} ({_place(c.where)})" for c in some
-        )
-        sentences.append(f"{start}, d = {d:g}: {told}.")
+        told = []
+        for cell in some:
+            place = ", ".join(kinds[name].format(getattr(cell.where, name)) for name in differing)
+            middle = f"{statistics.median(cell.draws.values()):.2g}"
+            told.append(f"{middle} ({place})" if place else middle)
+        sentences.append(f"{start}, d = {d:g}: {'; '.join(told)}.")
     return sentences
-
-
-def _place(where: _Where) -> str:
-    width = f", width {where.width:g}" if where.width else ""
-    return f"sigma {where.sigma:g}, {where.rows:g} rows a class{width}"
 
 
 def _two(rows: Sequence[Row]) -> Claim:
@@ -230,7 +229,7 @@ def _error(rows: Sequence[Row]) -> Claim:
         ratios += _steps(errors, "sigma")
         for quantity in (ERROR, ACCURACY):
             told = [c for c in _cells(rows, NETS, thing, quantity) if c.where.d not in large]
-            sentences += _told(told, f"{thing.capitalize()}, median {quantity}")
+            sentences += _told(told, f"Networks of {thing}, median {quantity}")
     words += [ratio.word(_RISES) for ratio in ratios]
     return claim(
         "SC6",
@@ -251,5 +250,5 @@ def _bad(rows: Sequence[Row]) -> Claim:
         "Collapse with bad generalization",
         "At a low SNR (sigma = 8) networks of three layers collapse (NC1 < .01), and their test accuracy is below .7.",
         [*(cell.word(_COLLAPSED) for cell in collapse), *in_mean(found, _BAD)],
-        f"NC1 {_span(collapse)}, mean test accuracy {middle}",
+        f"NC1 {_span(collapse)}, mean test accuracy {middle} (chance: {1 / CLASSES:.2g})",
     )
