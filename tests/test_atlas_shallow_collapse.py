@@ -132,7 +132,7 @@ def _by_hand(weights, X, T, descent):
 @pytest.mark.parametrize("widths", [(7,), (9, 5)])
 def test_trainings_are_adam_on_the_decayed_loss(widths):
     X, y, Z, _ = parts.drawn(4, 1.0, 5, np.random.default_rng(1))
-    T, descent = np.eye(3)[y], parts.Adam(30, 0.01, 0.05)
+    T, descent = np.eye(3)[y], parts.FullBatchAdam(30, 0.01, 0.05)
     start = parts.network(4, widths, 3, 2)
     weights = [p.detach().numpy().copy() for p in start.parameters()]
     assert [w.shape for w in weights] == list(zip((*widths, 3), (4, *widths), strict=True))
@@ -158,7 +158,7 @@ def test_trainings_are_adam_on_the_decayed_loss(widths):
 def test_a_training_that_diverges_says_so():
     X, y, *_ = parts.drawn(4, 1.0, 5, np.random.default_rng(1))
     with pytest.raises(ValueError, match="diverged"):
-        parts.trained(parts.network(4, (5,), 3, 0), X, y, parts.Adam(3, 1e30, 0.0))
+        parts.trained(parts.network(4, (5,), 3, 0), X, y, parts.FullBatchAdam(3, 1e30, 0.0))
 
 
 def test_he_variances():
@@ -189,7 +189,7 @@ def test_two_layers_collapse_in_many_dimensions_and_not_in_few():
     for d in (4, 60):
         X, y, *_ = parts.drawn(d, 1.0, 10, np.random.default_rng(5))
         start = parts.network(d, (32,), 3, 1)
-        net, _ = parts.trained(start, X, y, parts.Adam(1200, 0.01, 2e-4))
+        net, _ = parts.trained(start, X, y, parts.FullBatchAdam(1200, 0.01, 2e-4))
         found[d] = parts.collapse_of(net, X, y).nc1
     assert found[60] < 0.01
     assert found[4] > 0.1

@@ -40,7 +40,7 @@ _RISES, _FALLS = Range(low=1.0), Range(high=1.0)
 _BAD = Range(high=0.7)  # accuracy; that of chance is 1/3
 
 
-class _Where(NamedTuple):
+class _ShallowPlace(NamedTuple):
     """A cell; the width of the first layer is 0 for data."""
 
     d: float
@@ -60,10 +60,10 @@ class _Where(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Cell:
+class _ShallowCell:
     """The positive values of a cell by its repeats."""
 
-    where: _Where
+    where: _ShallowPlace
     draws: dict[int, float]
 
     @property
@@ -75,10 +75,10 @@ class _Cell:
         """Whether the geometric mean is in a range."""
         return of_interval(ratio_interval(self.draws.values()), allowed)
 
-    def over(self, other: _Cell) -> _Cell:
+    def over(self, other: _ShallowCell) -> _ShallowCell:
         """Ratios of the values of two cells, repeat by repeat."""
         common = self.draws.keys() & other.draws.keys()
-        return _Cell(self.where, {k: self.draws[k] / other.draws[k] for k in sorted(common)})
+        return _ShallowCell(self.where, {k: self.draws[k] / other.draws[k] for k in sorted(common)})
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
@@ -94,38 +94,38 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     ]
 
 
-def _cells(rows: Iterable[Row], part: str, thing: str, quantity: str = NC1) -> list[_Cell]:
+def _cells(rows: Iterable[Row], part: str, thing: str, quantity: str = NC1) -> list[_ShallowCell]:
     """The cells of a part, in the order d, sigma, rows, width."""
-    found: dict[_Where, dict[int, float]] = {}
+    found: dict[_ShallowPlace, dict[int, float]] = {}
     for row in chosen(rows, quantity, thing):
         at = setting_of(row)
         if row["part"] == part and row["value"] > 0:
-            numbers = (float(at.get(name, 0)) for name in _Where._fields)
-            found.setdefault(_Where(*numbers), {})[row["repeat"]] = row["value"]
-    return [_Cell(where, draws) for where, draws in sorted(found.items())]
+            numbers = (float(at.get(name, 0)) for name in _ShallowPlace._fields)
+            found.setdefault(_ShallowPlace(*numbers), {})[row["repeat"]] = row["value"]
+    return [_ShallowCell(where, draws) for where, draws in sorted(found.items())]
 
 
-def _steps(cells: Iterable[_Cell], name: str) -> list[_Cell]:
+def _steps(cells: Iterable[_ShallowCell], name: str) -> list[_ShallowCell]:
     """Ratios of each cell to that of the next smaller value of `name`, all else alike."""
-    lines: dict[_Where, list[_Cell]] = {}
+    lines: dict[_ShallowPlace, list[_ShallowCell]] = {}
     for cell in cells:
         lines.setdefault(cell.where._replace(**{name: 0}), []).append(cell)
     return [b.over(a) for line in lines.values() for a, b in itertools.pairwise(line)]
 
 
-def _open(rows: Sequence[Row]) -> dict[_Where, _Cell]:
+def _open(rows: Sequence[Row]) -> dict[_ShallowPlace, _ShallowCell]:
     """Cells of two layers that do not collapse, whatever their d."""
     cells = _cells(rows, NETS, TWO)
     return {cell.where: cell for cell in cells if cell.middle > _NOT.low}
 
 
-def _span(cells: Sequence[_Cell]) -> str:
+def _span(cells: Sequence[_ShallowCell]) -> str:
     """The geometric means: "from .4 to .6"."""
     middles = [cell.middle for cell in cells]
     return f"from {min(middles):.2g} to {max(middles):.2g}" if middles else "not measured"
 
 
-def _told(cells: Sequence[_Cell], start: str) -> list[str]:
+def _told(cells: Sequence[_ShallowCell], start: str) -> list[str]:
     """A sentence for each d: medians over the draws, and where, as far as the cells differ."""
     kinds = {"sigma": "sigma {:g}", "rows": "{:g} rows a class", "width": "width {:g}"}
     differing = [name for name in kinds if len({getattr(c.where, name) for c in cells}) > 1]

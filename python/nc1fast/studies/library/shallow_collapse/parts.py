@@ -42,7 +42,7 @@ Widths = tuple[Count, ...]
 
 
 @dataclass(frozen=True)
-class Adam:
+class FullBatchAdam:
     """Full-batch Adam.
 
     Attributes
@@ -58,7 +58,7 @@ class Adam:
     decay: float
 
 
-class Training(Part):
+class ShallowNets(Part):
     """Networks of one draw of the data: two layers of each width of `two`, three layers of each first width of `three`.
 
     Rows of a class are N(mu, sigma^2/d I), with |mu| = 1: the SNR is 1/sigma^2. `rows` counts those of one class.
@@ -79,7 +79,7 @@ class Training(Part):
     decay: Variance = 2e-4
 
     @model_validator(mode="after")
-    def _some(self) -> Training:
+    def _some(self) -> ShallowNets:
         if not self.two and not self.three:
             raise ValueError("give widths of two, three or both")
         return self
@@ -106,7 +106,7 @@ class Training(Part):
         X, y, Z, z = drawn(int(setting["d"]), float(setting["sigma"]), int(setting["rows"]), random)
         result = nc.collapse(X, y, convention="papyan")
         yield Measure(DATA, NC1, result.nc1, result.error_bound)
-        descent = Adam(self.steps, self.rate, self.decay)
+        descent = FullBatchAdam(self.steps, self.rate, self.decay)
         for thing, widths in self.networks():
             start = network(X.shape[1], widths, CLASSES, int(random.integers(1 << 32)))
             net, loss = trained(start, X, y, descent)
@@ -145,7 +145,7 @@ def network(d: int, widths: tuple[int, ...], n_outputs: int, seed: int) -> Any:
     )
 
 
-def trained(start: Any, X: Array, y: NDArray[Any], descent: Adam) -> tuple[Any, float]:
+def trained(start: Any, X: Array, y: NDArray[Any], descent: FullBatchAdam) -> tuple[Any, float]:
     """The network after training, and its loss without the decay.
 
     Raises
@@ -199,5 +199,5 @@ class ShallowOnD1(on_d1.OnD1):
             start = network(X.shape[1], widths, 2, int(random.integers(1 << 32)))
             name = f"ReLU network, {thing} of width {_D1_WIDTH}"
             yield f"{name}, start", collapse_of(start, X, y)
-            net, _ = trained(start, X, y, Adam(steps, rate, 2e-4))
+            net, _ = trained(start, X, y, FullBatchAdam(steps, rate, 2e-4))
             yield f"{name}, end", collapse_of(net, X, y)
