@@ -68,7 +68,7 @@ class _ShallowCell:
 
     @property
     def middle(self) -> float:
-        """The geometric mean."""
+        """The geometric mean of the draws."""
         return ratio_interval(self.draws.values()).middle
 
     def word(self, allowed: Range) -> str:

@@ -43,7 +43,7 @@ Widths = tuple[Count, ...]
 
 @dataclass(frozen=True)
 class FullBatchAdam:
-    """Full-batch Adam.
+    """Full-batch Adam on the decayed loss.
 
     Attributes
     ----------
