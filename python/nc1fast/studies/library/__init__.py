@@ -17,6 +17,7 @@ from nc1fast.studies.library import (
     random_features,
     recurrent_kernel,
     silent_alignment,
+    shallow_collapse,
     sparse_bias,
     tangent_dispersion,
     unified_kernel,
@@ -28,6 +29,7 @@ __all__ = ["STUDIES", "BuiltIn", "told_as"]
 STUDIES: dict[str, BuiltIn] = {
     "paper": paper.STUDY,
     "data": data.STUDY,
+    "shallow-collapse": shallow_collapse.STUDY,
     "silent-alignment": silent_alignment.STUDY,
     "tangent-dispersion": tangent_dispersion.STUDY,
     "finite-infinite": finite_infinite.STUDY,
