@@ -5,6 +5,7 @@ torch module. Each name needs the `torch` extra when it is first used.
 
     network     ShallowNetwork
     polynomial  networks whose units are products; recurrent: networks with tied weights on sequences
+    mean_field  two layers, alpha/m in place of m^-1/2
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nc1fast.networks.langevin import Langevin
+    from nc1fast.networks.mean_field import MeanFieldNetwork
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
     from nc1fast.networks.probing import probe
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Langevin": "langevin",
+    "MeanFieldNetwork": "mean_field",
     "PolynomialNetwork": "polynomial",
     "RecurrentNetwork": "recurrent",
     "ShallowNetwork": "network",
@@ -39,6 +42,7 @@ _HOMES = {
 }
 __all__ = [
     "Langevin",
+    "MeanFieldNetwork",
     "PolynomialNetwork",
     "RecurrentNetwork",
     "ShallowNetwork",

@@ -10,6 +10,7 @@ from nc1fast.studies.library import (
     data,
     exact_step,
     finite_infinite,
+    noisy_descent,
     paper,
     polynomial_nets,
     random_features,
@@ -31,6 +32,7 @@ STUDIES: dict[str, BuiltIn] = {
     "unified-kernel": unified_kernel.STUDY,
     "recurrent-kernel": recurrent_kernel.STUDY,
     "exact-step": exact_step.STUDY,
+    "noisy-descent": noisy_descent.STUDY,
 }
 _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
