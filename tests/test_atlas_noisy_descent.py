@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -24,15 +25,21 @@ repeats: 2
 parts:
   - {part: descents, width: [64], alpha: [2, 8], decay: [0.1, 0], n_samples: 6, steps: 60}
   - {part: prior, step: [0.3], width: 500}
+  - {part: equilibrium, ridge: [1.0], width: 200, n_samples: 4}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
 """
 
-GOOD = {"drift": -1.2, "moved": 5.0, "stays": 1.3, "rate": 3.0} | {
+GOOD = {
+    "drift": -1.2,
+    "moved": 5.0,
+    "stays": 1.3,
+    "rate": 3.0,
     "rise": 8.0,
     "fall": -1.5,
     "prior": 1.0,
     "widened": 1.0,
-    "apart": -0.5,
+    "apart": -0.7,
+    "nngp": 0.1,
 }
 
 
@@ -41,13 +48,13 @@ def _rows(n_repeats=6, **changed):
     told, random, rows = GOOD | changed, np.random.default_rng(0), []
     for repeat in range(n_repeats):
 
-        def add(quantity, value, thing=parts.NETWORK, **setting):
+        def add(quantity: str, value: float, thing: str = parts.NETWORK, **setting: Any) -> None:
             noisy = value * (1 + 1e-3 * random.standard_normal())
             rows.append(made.row(noisy, quantity, thing, repeat=repeat, **setting))  # noqa: B023
 
         for alpha in (2, 8, 32):
             for k, decay in enumerate((0, 0.01, 0.1)):
-                at = {"width": 100, "alpha": alpha, "lambda": decay}
+                at: dict[str, Any] = {"width": 100, "alpha": alpha, "lambda": decay}
                 add(parts.DRIFT, alpha ** told["drift"] * (told["stays"] if decay else 1), **at)
                 add(parts.MOVED, 0.1 * (told["moved"] if decay else 1), **at)
                 add(parts.RATE, told["rate"], **at)
@@ -58,6 +65,9 @@ def _rows(n_repeats=6, **changed):
                         add(parts.LOSS, 1 / step, thing, **at, step=step)
                 if decay:
                     add(parts.OFF, told["rise"] ** k * alpha ** told["fall"], **at)
+        for ridge in (0.1, 0.3):
+            add(parts.FROM_RIDGE, told["nngp"] * ridge, "NNGP", ridge=ridge)
+            add(parts.FROM_RIDGE, ridge, "NTK", ridge=ridge)
         for step in (0.1, 0.3):
             for name in ("w", "u"):
                 at = {"step": step, "weights": name}
@@ -81,7 +91,8 @@ def _verdicts(rows):
         ("ND4", {"fall": 0.5}, "depends on the data"),
         ("ND5", {"prior": 1.05}, "fails"),
         ("ND6", {"widened": 0.9}, "fails"),
-        ("ND7", {"apart": 0.3}, "fails"),
+        ("ND7", {"apart": -0.4}, "fails"),
+        ("ND8", {"nngp": 0.8}, "fails"),
     ],
 )
 def test_claims_hold_and_fail(letter, changed, verdict):

@@ -5,13 +5,18 @@ from __future__ import annotations
 from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.noisy_descent.figures import draw
 from nc1fast.studies.library.noisy_descent.findings import claims
-from nc1fast.studies.library.noisy_descent.parts import Descents, NoisyDescentOnD1, Prior
+from nc1fast.studies.library.noisy_descent.parts import (
+    Descents,
+    Equilibrium,
+    NoisyDescentOnD1,
+    Prior,
+)
 
 __all__ = ["STUDY", "claims", "draw"]
 
 STUDY = experiment(
     __package__,
-    (Descents, Prior, NoisyDescentOnD1),
+    (Descents, Prior, Equilibrium, NoisyDescentOnD1),
     claims,
     draw,
     source="Chen, Cao, Gu & Zhang (2020), arXiv 2002.04026",

@@ -40,8 +40,8 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
         {
             "losses": (
                 (
-                    "Training loss of noisy gradient descent. |f - y|^2/n of mean-field networks along the steps, of size "
-                    "eta = c/alpha^2; bands: the prediction by kernels, to first order in 1/alpha."
+                    "Training loss of noisy gradient descent. |f - y|^2/n of mean-field networks along steps of size "
+                    "eta = c/alpha^2, of the first draw; bands: the prediction by kernels, to first order in 1/alpha."
                 ),
                 Sheet(
                     [_losses(rows)],
@@ -66,7 +66,8 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
 
 def _losses(rows: Sequence[Row]) -> list[Panel]:
     panels = []
-    for decay, members in along(chosen(rows, LOSS), "lambda").items():
+    first = [row for row in chosen(rows, LOSS) if row["repeat"] == 0]
+    for decay, members in along(first, "lambda").items():
         scales, curves, theory = along(members, "alpha"), [], []
         for i, (alpha, some) in enumerate(scales.items()):
             look = graded(f"alpha {alpha:g}", i, len(scales))
@@ -78,12 +79,11 @@ def _losses(rows: Sequence[Row]) -> list[Panel]:
 
 def _scales(rows: Sequence[Row]) -> list[Panel]:
     panels = []
+    known = along(chosen(rows, DRIFT, NETWORK), "lambda")
+    looks = {decay: graded(f"lambda {decay:g}", i, len(known)) for i, decay in enumerate(known)}
     for title, quantity in _ALONG_ALPHA.items():
-        decays = along(chosen(rows, quantity, NETWORK), "lambda")
-        curves = [
-            measured.curve(graded(f"lambda {decay:g}", i, len(decays)), some, "alpha")
-            for i, (decay, some) in enumerate(decays.items())
-        ]
+        found = along(chosen(rows, quantity, NETWORK), "lambda")
+        curves = [measured.curve(looks[decay], some, "alpha") for decay, some in found.items()]
         if curves:
             panels.append(Panel(title, curves))
     return panels

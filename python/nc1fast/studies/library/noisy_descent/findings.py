@@ -12,6 +12,7 @@ from nc1fast.studies.library.noisy_descent.parts import (
     APART,
     DRIFT,
     FLOOR,
+    FROM_RIDGE,
     LANGEVIN,
     MOVED,
     NETWORK,
@@ -28,19 +29,20 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings import Claim
     from nc1fast.studies.tidy import Row
 
-_QUARTER, _BELOW, _ABOVE, _TWICE, _NOT_TWICE = (
+_QUARTER, _HALF, _BELOW, _ABOVE, _TWICE, _NOT_TWICE = (
     Range(high=0.25),
+    Range(high=0.5),
     Range(high=1.0),
     Range(low=1.0),
     Range(low=2.0),
     Range(high=2.0),
 )
 _PRIOR = Range(0.98, 1.02)
-_FOUR = 4.0  # times alpha, from a value of the NTK's change to the next
+_FOUR = 4.0  # times alpha
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """The NTK along alpha, with noise and weights that leave; rate and floor; the prior; the kernels' prediction."""
+    """The NTK along alpha, with noise and weights that leave; rate and floor; the prior; the kernels' prediction, and its end."""
     return [
         _drift(rows),
         _noise(rows),
@@ -49,6 +51,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
         _prior(rows),
         _step(rows),
         _predicted(rows),
+        _equilibrium(rows),
     ]
 
 
@@ -98,18 +101,23 @@ def _told(rows: Sequence[Row], quantity: str, start: str) -> list[str]:
     return sentences
 
 
+def _fourfold(rows: Sequence[Row]) -> tuple[str, list[list[float]]]:
+    """Ratios of the largest alpha to a quarter of it, and these in words."""
+    most = max(along(rows, "alpha"), default=0.0)
+    cells = [cells for cells in _cells(rows, "alpha") if most in cells]
+    ratios = [_ratios(along_[most], along_.get(most / _FOUR, [])) for along_ in cells]
+    return f"from alpha = {most / _FOUR:g} to {most:g}", ratios
+
+
 def _drift(rows: Sequence[Row]) -> Claim:
     plain = [row for row in chosen(rows, DRIFT, NETWORK) if setting_of(row)["lambda"] == 0]
-    most = max(along(plain, "alpha"), default=0.0)
-    ratios = [
-        _ratios(c[most], c.get(most / _FOUR, [])) for c in _cells(plain, "alpha") if most in c
-    ]
+    where, ratios = _fourfold(plain)
     return claim(
         "ND1",
         "The larger alpha, the less the kernel moves",
         "Without noise, four times alpha, to its largest value, leaves less than a quarter of the largest relative change of the NTK.",
         _words(ratios, _QUARTER),
-        f"from alpha = {most / _FOUR:g} to {most:g} a factor {_span(ratios)}",
+        f"{where} a factor {_span(ratios)}",
         _told(rows, DRIFT, "Largest relative change of the NTK"),
     )
 
@@ -198,13 +206,34 @@ def _step(rows: Sequence[Row]) -> Claim:
 
 
 def _predicted(rows: Sequence[Row]) -> Claim:
-    ratios = _paired(rows, APART, "alpha")
+    where, ratios = _fourfold(chosen(rows, APART, NETWORK))
     return claim(
         "ND7",
         "With alpha, descents become those of kernels",
-        "At every lambda the largest distance of the outputs from the prediction by the kernels of the start falls with alpha. (The "
-        "prediction is ours: NTK at lambda t << 1, NNGP at lambda t >> 1.)",
-        _words(ratios, _BELOW),
-        f"from one alpha to the next {_span(ratios)} times",
+        "At every lambda, four times alpha, to its largest value, leaves less than half of the largest distance of the outputs from "
+        "their prediction by the kernels of the start. (The prediction is ours.)",
+        _words(ratios, _HALF),
+        f"{where} a factor {_span(ratios)}",
         _told(rows, APART, "Largest distance over |y|"),
+    )
+
+
+def _equilibrium(rows: Sequence[Row]) -> Claim:
+    cells = along(chosen(rows, FROM_RIDGE, "NNGP"), "ridge")
+    others = along(chosen(rows, FROM_RIDGE, "NTK"), "ridge")
+    ratios = [_ratios(cell, others.get(ridge, [])) for ridge, cell in cells.items()]
+    sentences = [
+        f"Ridge {ridge:g}: {statistics.fmean(values(cell)):.2g} of |y| from the NNGP's, "
+        f"{statistics.fmean(values(others[ridge])):.2g} from the NTK's."
+        for ridge, cell in cells.items()
+        if ridge in others
+    ]
+    return claim(
+        "ND8",
+        "Noise turns the NTK into the NNGP",
+        "After a time t >> 1/lambda, at a large alpha, the mean outputs are at most half as far from ridge regression with the NNGP "
+        "as from that with the NTK, the ridge n lambda/(2 alpha^2). (Ours.)",
+        _words(ratios, _HALF),
+        f"distance from the NNGP's over that from the NTK's {_span(ratios)}",
+        sentences,
     )

@@ -1,4 +1,4 @@
-"""Noisy gradient descent along the scaling alpha and the decay lambda; the prior that it keeps; NC1 of its networks."""
+"""Noisy gradient descent along the scaling alpha and the decay lambda; its prior and its end; NC1 of its networks."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ SEEN = 24  # steps, evenly in their logarithm, at which curves and kernels are l
 
 LANGEVIN, PAPER = "Langevin", "step of the paper"
 SECOND = "second moment over that of the prior"
+RIDGES = {"NNGP": nc.NNGP("tanh"), "NTK": nc.NTK("tanh")}
+FROM_RIDGE = "distance of the outputs from ridge regression"
 _START, _LENGTH = 3.0, 6.0  # of the weights, and of eta lambda steps
 
 _D1_WIDTH, _D1_STEPS, _D1_ALPHA, _D1_DECAY = 512, 150, 8.0, 0.1
@@ -232,11 +234,56 @@ def paper_step(network: Any, step: float, generator: Any) -> None:
         p.mul_(1 - step).add_(xi, alpha=math.sqrt(2 * step))
 
 
+class Equilibrium(Part):
+    """Noisy descents until lambda t = 8, at a large alpha, with lambda = 2 alpha^2 ridge/n.
+
+    The mean outputs over the second half of the steps, beside ridge regression with either kernel.
+    """
+
+    grid: ClassVar[tuple[str, ...]] = ("ridge",)
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "scipy.linalg")
+
+    part: Literal["equilibrium"]
+    ridge: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.3, 1.0)
+    width: Count = 20_000
+    alpha: Positive = 16.0
+    n_samples: Count = 10
+    d0: Count = 5
+    time: ClassVar[float] = 8.0
+
+    def seconds(self, setting: Setting) -> float:
+        """Of the steps, whose number falls with the ridge."""
+        steps = 0.6 * self.n_samples * self.time / float(setting["ridge"])
+        return 0.05 + steps * self.width * (8e-9 * self.n_samples + 1.4e-8 * (self.d0 + 1))
+
+    def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
+        """Distances over |y|."""
+        task, ridge = Task.drawn(self.n_samples, self.d0, random), float(setting["ridge"])
+        decay = 2 * self.alpha**2 * ridge / self.n_samples
+        rate = _quarter_stable(task, self.alpha)
+        seeds = [int(seed) for seed in random.integers(1 << 32, size=2)]
+        network = nc.networks.MeanFieldNetwork(
+            "tanh", self.d0, width=self.width, scale=self.alpha, seed=seeds[0]
+        )
+        noise = Noise(rate, math.ceil(self.time / (rate * decay)), decay, seeds[1])
+        outputs = np.stack(list(task.descend(network, noise)))
+        found = outputs[len(outputs) // 2 :].mean(axis=0)
+        for name, kernel in RIDGES.items():
+            f = nc.prediction.ridge(kernel, task.X, task.y, task.X, ridge=ridge).mean
+            yield Measure(name, FROM_RIDGE, _largest(found - f) / _largest(task.y))
+
+
+def _quarter_stable(task: Task, alpha: float) -> float:
+    """The step eta with 2 eta alpha^2 lambda_max/n = 1/2, lambda_max of the NTK: a quarter of the largest stable one."""
+    top = float(np.linalg.eigvalsh(nc.NTK("tanh")(task.X))[-1])
+    return 0.25 * len(task.y) / top / alpha**2
+
+
 class NoisyDescentOnD1(on_d1.OnD1):
     """Both limits, and the hidden features of a network with alpha = 8 before and after descents."""
 
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
-    seconds_each: ClassVar[float] = 0.8
+    seconds_each: ClassVar[float] = 1.5
 
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator
@@ -244,11 +291,10 @@ class NoisyDescentOnD1(on_d1.OnD1):
         """150 steps of width 512, without noise and with lambda = .1."""
         import torch
 
-        for kernel in (nc.NNGP("tanh"), nc.NTK("tanh")):
-            yield f"tanh {kernel.name}", nc.collapse(X, y, kernel, convention="papyan")
+        for name, kernel in RIDGES.items():
+            yield f"tanh {name}", nc.collapse(X, y, kernel, convention="papyan")
         task = Task(X, np.where(y == y.max(), 1.0, -1.0))
-        top = float(np.linalg.eigvalsh(nc.NTK("tanh")(X))[-1])
-        rate = 0.25 * len(y) / top / _D1_ALPHA**2  # eta alpha^2 2 lambda_max/n = 1/2
+        rate = _quarter_stable(task, _D1_ALPHA)
         seed = int(random.integers(1 << 32))
         for state, decay, steps in (
             ("start", 0.0, 0),
