@@ -104,8 +104,11 @@ def _told(rows: Sequence[Row], quantity: str, start: str) -> list[str]:
 def _fourfold(rows: Sequence[Row]) -> tuple[str, list[list[float]]]:
     """Ratios of the largest alpha to a quarter of it, and these in words."""
     most = max(along(rows, "alpha"), default=0.0)
-    cells = [cells for cells in _cells(rows, "alpha") if most in cells]
-    ratios = [_ratios(along_[most], along_.get(most / _FOUR, [])) for along_ in cells]
+    ratios = [
+        _ratios(cells[most], cells.get(most / _FOUR, []))
+        for cells in _cells(rows, "alpha")
+        if most in cells
+    ]
     return f"from alpha = {most / _FOUR:g} to {most:g}", ratios
 
 

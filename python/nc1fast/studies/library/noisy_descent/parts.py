@@ -254,7 +254,7 @@ class Equilibrium(Part):
     def seconds(self, setting: Setting) -> float:
         """Of the steps, whose number falls with the ridge."""
         steps = 0.6 * self.n_samples * self.time / float(setting["ridge"])
-        return 0.05 + steps * self.width * (8e-9 * self.n_samples + 1.4e-8 * (self.d0 + 1))
+        return 0.05 + steps * self.width * (1.6e-8 * self.n_samples + 2.8e-8 * (self.d0 + 1))
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
         """Distances over |y|."""
