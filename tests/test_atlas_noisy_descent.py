@@ -13,7 +13,7 @@ from tests import measure_rows as made
 
 import nc1fast as nc
 from nc1fast.studies.library.noisy_descent import STUDY, parts
-from nc1fast.studies.library.noisy_descent.descent import Noise, Task, components
+from nc1fast.studies.library.noisy_descent.descent import NoisySteps, SphereTask, components
 from nc1fast.studies.loading import parse
 
 torch = pytest.importorskip("torch")
@@ -68,11 +68,11 @@ def _rows(n_repeats=6, **changed):
         for ridge in (0.1, 0.3):
             add(parts.FROM_RIDGE, told["nngp"] * ridge, "NNGP", ridge=ridge)
             add(parts.FROM_RIDGE, ridge, "NTK", ridge=ridge)
-        for step in (0.1, 0.3):
+        for share in (0.1, 0.3):
             for name in ("w", "u"):
-                at = {"step": step, "weights": name}
+                at = {"step": share, "weights": name}
                 add(parts.SECOND, told["prior"], parts.LANGEVIN, **at)
-                add(parts.SECOND, told["widened"] / (1 - step / 2), parts.PAPER, **at)
+                add(parts.SECOND, told["widened"] / (1 - share / 2), parts.PAPER, **at)
     return rows
 
 
@@ -114,12 +114,12 @@ def test_tiny():
 
 def test_a_descent_without_noise_is_among_them():
     with pytest.raises(ValidationError, match="decay must contain 0"):
-        parts.Descents(part="descents", decay=(0.1, 0.2))
+        parts.NoisyDescents(part="descents", decay=(0.1, 0.2))
 
 
 def test_parts_of_the_kernels():
     """Each c_k^2 against mpmath's quadrature of tanh with Hermite polynomials; sums against the kernels of the library."""
-    task = Task.drawn(7, 4, np.random.default_rng(1))
+    task = SphereTask.drawn(7, 4, np.random.default_rng(1))
     degrees, found = components(task.X)
     with mpmath.workdps(20):
         for degree, K in list(zip(degrees, found, strict=True))[:4]:
@@ -139,15 +139,15 @@ def test_parts_of_the_kernels():
 def test_the_prediction_has_its_limits():
     """Without noise the flow of the NTK from f_0; after a long time with noise, ridge regression with the NNGP."""
     random, alpha = np.random.default_rng(2), 4.0
-    task = Task.drawn(6, 5, random)
+    task = SphereTask.drawn(6, 5, random)
     start = random.standard_normal(6)
-    plain = Noise(1e-3 / alpha**2, 2000, 0.0, 0)
+    plain = NoisySteps(1e-3 / alpha**2, 2000, 0.0, 0)
     values, U = np.linalg.eigh(nc.NTK("tanh")(task.X))
     kept = U @ (np.exp(-values * 2 / 6 * 1e-3 * 2000) * (U.T @ (start - task.y)))
     found = task.predicted(start, alpha, plain)
     assert np.array_equal(found[0], start)
     assert found[-1] == pytest.approx(task.y + kept, abs=1e-3)
-    noisy = Noise(0.02 / alpha**2, 6000, 2.0, 0)
+    noisy = NoisySteps(0.02 / alpha**2, 6000, 2.0, 0)
     K = nc.NNGP("tanh")(task.X)
     ridge = K @ np.linalg.solve(K + 6 * 2.0 / (2 * alpha**2) * np.eye(6), task.y)
     assert task.predicted(start, alpha, noisy)[-1] == pytest.approx(ridge, abs=1e-2)
@@ -162,16 +162,16 @@ def _followed(task, alpha, width, noise):
 
 def test_wide_networks_follow_the_prediction():
     """Width 4,000 and alpha = 20, without noise: within 4 % of |y| at every step."""
-    task = Task.drawn(6, 5, np.random.default_rng(3))
-    outputs, predicted = _followed(task, 20.0, 4000, Noise(1.3 / 400, 60, 0.0, 1))
+    task = SphereTask.drawn(6, 5, np.random.default_rng(3))
+    outputs, predicted = _followed(task, 20.0, 4000, NoisySteps(1.3 / 400, 60, 0.0, 1))
     assert np.linalg.norm(outputs - predicted, axis=1).max() < 0.04 * math.sqrt(6)
     assert task.losses(outputs)[0] > 10 * task.losses(outputs)[-1]
 
 
 def test_noise_turns_the_ntk_into_the_nngp():
     """At lambda t = 8 with a ridge n lambda/(2 alpha^2) = .3: near the NNGP's, and twice as far from the NTK's."""
-    task = Task.drawn(6, 5, np.random.default_rng(3))
-    outputs, predicted = _followed(task, 20.0, 20_000, Noise(1.3 / 400, 60, 40.0, 1))
+    task = SphereTask.drawn(6, 5, np.random.default_rng(3))
+    outputs, predicted = _followed(task, 20.0, 20_000, NoisySteps(1.3 / 400, 60, 40.0, 1))
     found, told = outputs[30:].mean(axis=0), predicted[30:].mean(axis=0)
     tangent, conjugate = (
         K @ np.linalg.solve(K + 0.3 * np.eye(6), task.y)
@@ -184,10 +184,10 @@ def test_noise_turns_the_ntk_into_the_nngp():
 
 def test_a_descent_steps_along_the_gradient():
     """Against the network by hand: u and w move along alpha times the mean error, per unit."""
-    task = Task.drawn(5, 3, np.random.default_rng(4))
+    task = SphereTask.drawn(5, 3, np.random.default_rng(4))
     network = nc.networks.MeanFieldNetwork("tanh", 3, width=4, scale=2.0, seed=0)
     W, u = network.weight.detach().numpy().copy(), network.readout.detach().numpy().copy()
-    first, last = task.descend(network, Noise(0.1, 1, 0.0, 0))
+    first, last = task.descend(network, NoisySteps(0.1, 1, 0.0, 0))
     h = np.tanh(task.X @ W.T / math.sqrt(3))
     assert first == pytest.approx(2.0 / 4 * h @ u, rel=1e-12)
     e = 2 / 5 * (first - task.y)
@@ -200,7 +200,7 @@ def test_a_descent_steps_along_the_gradient():
 
 def test_rates_are_those_of_exponentials():
     """A loss e^(-3 r t) has 3 times the rate r = 2 Lambda/n; with noise, above its end."""
-    task = Task.drawn(4, 5, np.random.default_rng(5))
+    task = SphereTask.drawn(4, 5, np.random.default_rng(5))
     least = np.linalg.eigvalsh(nc.NTK("tanh")(task.X))[0]
     t = 0.5 * np.arange(40)
     losses = np.exp(-3 * 2 * least / 4 * t)

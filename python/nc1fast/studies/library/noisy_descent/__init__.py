@@ -6,17 +6,17 @@ from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.library.noisy_descent.figures import draw
 from nc1fast.studies.library.noisy_descent.findings import claims
 from nc1fast.studies.library.noisy_descent.parts import (
-    Descents,
-    Equilibrium,
+    DescentEquilibrium,
     NoisyDescentOnD1,
-    Prior,
+    NoisyDescents,
+    ReturnToPrior,
 )
 
 __all__ = ["STUDY", "claims", "draw"]
 
 STUDY = experiment(
     __package__,
-    (Descents, Prior, Equilibrium, NoisyDescentOnD1),
+    (NoisyDescents, ReturnToPrior, DescentEquilibrium, NoisyDescentOnD1),
     claims,
     draw,
     source="Chen, Cao, Gu & Zhang (2020), arXiv 2002.04026",

@@ -35,7 +35,7 @@ _NODES = 200
 
 
 @dataclass(frozen=True)
-class Noise:
+class NoisySteps:
     """One descent.
 
     Attributes
@@ -70,14 +70,14 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Task:
+class SphereTask:
     """Rows with targets; the prediction by kernels is of rows on the sphere |x|^2 = d0."""
 
     X: Array
     y: Array
 
     @classmethod
-    def drawn(cls, n: int, d0: int, random: np.random.Generator) -> Task:
+    def drawn(cls, n: int, d0: int, random: np.random.Generator) -> SphereTask:
         """N rows, evenly on the sphere, with random signs."""
         rows = random.standard_normal((n, d0))
         rows *= math.sqrt(d0) / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -87,7 +87,7 @@ class Task:
         """|f - y|^2/n of each step, of outputs (steps, n)."""
         return np.asarray(np.square(outputs - self.y).mean(axis=1))
 
-    def descend(self, network: Any, noise: Noise) -> Iterator[Array]:
+    def descend(self, network: Any, noise: NoisySteps) -> Iterator[Array]:
         """Outputs f at the rows, before each step and after the last one; the network moves in place."""
         import torch
 
@@ -101,7 +101,7 @@ class Task:
                 (network.width * (f - targets).square().mean()).backward()
                 optimizer.step()
 
-    def predicted(self, start: Array, alpha: float, noise: Noise) -> Array:
+    def predicted(self, start: Array, alpha: float, noise: NoisySteps) -> Array:
         """Outputs at the same steps by the kernels, (steps + 1, n), from the outputs f at the start.
 
         Those decay as their degree 1 does, which is most of them.

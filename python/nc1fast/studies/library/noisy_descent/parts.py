@@ -13,7 +13,7 @@ import nc1fast as nc
 from nc1fast.studies.experiment import Part
 from nc1fast.studies.fields import Count, Positive, Variance
 from nc1fast.studies.library import on_d1
-from nc1fast.studies.library.noisy_descent.descent import Noise, Task
+from nc1fast.studies.library.noisy_descent.descent import NoisySteps, SphereTask
 from nc1fast.studies.measures import Measure
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def at_the_end(numbers: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Course:
+class DescentCourse:
     """One descent, seen from its steps.
 
     Attributes
@@ -75,7 +75,7 @@ class Course:
     moved: float
 
     @classmethod
-    def of(cls, network: Any, task: Task, noise: Noise) -> Course:
+    def of(cls, network: Any, task: SphereTask, noise: NoisySteps) -> DescentCourse:
         """A descent of the network, which moves in place."""
         outputs, drift, weights = [], 0.0, _weights(network)
         K, seen = nc.networks.empirical_ntk(network, task.X), looked_at(noise.steps)
@@ -92,7 +92,7 @@ class Course:
         )
 
 
-class Descents(Part):
+class NoisyDescents(Part):
     """Descents of one network on one task, for each alpha and lambda, with steps eta = `rate`/alpha^2.
 
     Where lambda is 0, as it must be once, there is neither decay nor noise.
@@ -125,16 +125,16 @@ class Descents(Part):
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
         """Loss, NTK and weights along each descent, all from the same weights and with the same noise."""
-        task = Task.drawn(self.n_samples, self.d0, random)
+        task = SphereTask.drawn(self.n_samples, self.d0, random)
         seeds = [int(seed) for seed in random.integers(1 << 32, size=2)]
         for alpha in self.alpha:
             plain: Array | None = None
             for decay in self.decay:
-                noise = Noise(self.rate / alpha**2, self.steps, decay, seeds[1])
+                noise = NoisySteps(self.rate / alpha**2, self.steps, decay, seeds[1])
                 network = nc.networks.MeanFieldNetwork(
                     "tanh", self.d0, width=int(setting["width"]), scale=alpha, seed=seeds[0]
                 )
-                course = Course.of(network, task, noise)
+                course = DescentCourse.of(network, task, noise)
                 plain = course.outputs if plain is None else plain
                 at: Setting = {"alpha": alpha, "lambda": decay}
                 yield from _losses(course, task, at)
@@ -150,7 +150,7 @@ class Descents(Part):
                     yield Measure(NETWORK, quantity, value, at=at)
 
 
-def _losses(course: Course, task: Task, at: Setting) -> Iterator[Measure]:
+def _losses(course: DescentCourse, task: SphereTask, at: Setting) -> Iterator[Measure]:
     """The curves, of the network and by the kernels."""
     for thing, outputs in ((NETWORK, course.outputs), (KERNELS, course.predicted)):
         losses = task.losses(outputs)
@@ -163,7 +163,7 @@ def _largest(vectors: Array) -> float:
     return float(np.linalg.norm(np.atleast_2d(vectors), axis=1).max())
 
 
-def _rate(outputs: Array, task: Task, rate: float, *, noisy: bool) -> float:
+def _rate(outputs: Array, task: SphereTask, rate: float, *, noisy: bool) -> float:
     """The least mean rate until any step of what is above the loss at the end, over 2 Lambda/n; time in units of 1/alpha^2."""
     losses = task.losses(outputs)
     above = losses - (at_the_end(losses) if noisy else 0.0)
@@ -178,7 +178,7 @@ def _weights(network: Any) -> Array:
     return np.concatenate([p.detach().numpy().ravel() for p in network.parameters()])
 
 
-class Prior(Part):
+class ReturnToPrior(Part):
     """Weights without a gradient, from three times those of the prior, until eta lambda times the steps is 6."""
 
     grid: ClassVar[tuple[str, ...]] = ("step",)
@@ -194,7 +194,7 @@ class Prior(Part):
     d0: Count = 5
 
     def seconds(self, setting: Setting) -> float:
-        """Of the noise, twice."""
+        """Of the noise that is drawn, twice."""
         return 0.02 + 3e-8 * self.width * (self.d0 + 1) * _LENGTH / float(setting["step"])
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
@@ -234,7 +234,7 @@ def paper_step(network: Any, step: float, generator: Any) -> None:
         p.mul_(1 - step).add_(xi, alpha=math.sqrt(2 * step))
 
 
-class Equilibrium(Part):
+class DescentEquilibrium(Part):
     """Noisy descents until lambda t = 8, at a large alpha, with lambda = 2 alpha^2 ridge/n.
 
     The mean outputs over the second half of the steps, beside ridge regression with either kernel.
@@ -257,15 +257,15 @@ class Equilibrium(Part):
         return 0.05 + steps * self.width * (1.6e-8 * self.n_samples + 2.8e-8 * (self.d0 + 1))
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """Distances over |y|."""
-        task, ridge = Task.drawn(self.n_samples, self.d0, random), float(setting["ridge"])
+        """Distances of the mean outputs from both, over |y|."""
+        task, ridge = SphereTask.drawn(self.n_samples, self.d0, random), float(setting["ridge"])
         decay = 2 * self.alpha**2 * ridge / self.n_samples
         rate = _quarter_stable(task, self.alpha)
         seeds = [int(seed) for seed in random.integers(1 << 32, size=2)]
         network = nc.networks.MeanFieldNetwork(
             "tanh", self.d0, width=self.width, scale=self.alpha, seed=seeds[0]
         )
-        noise = Noise(rate, math.ceil(self.time / (rate * decay)), decay, seeds[1])
+        noise = NoisySteps(rate, math.ceil(self.time / (rate * decay)), decay, seeds[1])
         outputs = np.stack(list(task.descend(network, noise)))
         found = outputs[len(outputs) // 2 :].mean(axis=0)
         for name, kernel in RIDGES.items():
@@ -273,7 +273,7 @@ class Equilibrium(Part):
             yield Measure(name, FROM_RIDGE, _largest(found - f) / _largest(task.y))
 
 
-def _quarter_stable(task: Task, alpha: float) -> float:
+def _quarter_stable(task: SphereTask, alpha: float) -> float:
     """The step eta with 2 eta alpha^2 lambda_max/n = 1/2, lambda_max of the NTK: a quarter of the largest stable one."""
     top = float(np.linalg.eigvalsh(nc.NTK("tanh")(task.X))[-1])
     return 0.25 * len(task.y) / top / alpha**2
@@ -293,7 +293,7 @@ class NoisyDescentOnD1(on_d1.OnD1):
 
         for name, kernel in RIDGES.items():
             yield f"tanh {name}", nc.collapse(X, y, kernel, convention="papyan")
-        task = Task(X, np.where(y == y.max(), 1.0, -1.0))
+        task = SphereTask(X, np.where(y == y.max(), 1.0, -1.0))
         rate = _quarter_stable(task, _D1_ALPHA)
         seed = int(random.integers(1 << 32))
         for state, decay, steps in (
@@ -304,7 +304,7 @@ class NoisyDescentOnD1(on_d1.OnD1):
             network = nc.networks.MeanFieldNetwork(
                 "tanh", X.shape[1], width=_D1_WIDTH, scale=_D1_ALPHA, seed=seed
             )
-            for _ in task.descend(network, Noise(rate, steps, decay, seed)):
+            for _ in task.descend(network, NoisySteps(rate, steps, decay, seed)):
                 pass
             with torch.no_grad():
                 H = network.features(torch.from_numpy(X)).numpy()
