@@ -6,6 +6,7 @@ take any torch module. Each name but `LinearNetwork`, which is NumPy's, needs th
     network     ShallowNetwork
     linear      deep linear networks: their tangent kernel and gradient flow in closed form
     polynomial  networks whose units are products; recurrent: networks with tied weights on sequences
+    mean_field  two layers, alpha/m in place of m^-1/2
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them
     running     repeats, epochs and probes; checkpoint: their state on disk
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nc1fast.networks.ensemble import Ensemble
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.linear import LinearFlow, LinearNetwork
+    from nc1fast.networks.mean_field import MeanFieldNetwork
     from nc1fast.networks.monitor import Monitor
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.polynomial import PolynomialNetwork
@@ -40,6 +42,7 @@ _HOMES = {
     "Langevin": "langevin",
     "LinearFlow": "linear",
     "LinearNetwork": "linear",
+    "MeanFieldNetwork": "mean_field",
     "Monitor": "monitor",
     "PolynomialNetwork": "polynomial",
     "RecurrentNetwork": "recurrent",
@@ -58,6 +61,7 @@ __all__ = [
     "Langevin",
     "LinearFlow",
     "LinearNetwork",
+    "MeanFieldNetwork",
     "Monitor",
     "PolynomialNetwork",
     "RecurrentNetwork",
