@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.core.backend import in_range
+from nc1fast.core.machine import thread_count
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.request import WHOLE
+from nc1fast.metrics.feature_rows import feature_statistics
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.sums.features import feature_sums
 from nc1fast.sums.given_tiles import called, of_sequences, precomputed, tile_sums
@@ -33,12 +36,24 @@ def by_exact(
     execution: Execution,
 ) -> list[Collapse]:
     """Collapse of each kernel, from the sums over all pairs of rows."""
+    if kernels[0] is None and not request.keep_rows and settings.row_sums:
+        return [_of_features(request, data, settings, execution)]
     sums, results = exact_sums(data, kernels, settings, execution), []
     while sums:  # the row sums of a kernel are freed as soon as its metrics are known
         results.append(
             collapse_from_sums(sums.pop(0), request.convention, keep_rows=request.keep_rows)
         )
     return results
+
+
+def _of_features(
+    request: Request, data: LabelledData, settings: Settings, execution: Execution
+) -> Collapse:
+    """Collapse of explicit features, whose row-class sums nobody wants: their digest alone."""
+    without_rows = replace(settings, statistics="sums")
+    (sums,) = exact_sums(data, [None], without_rows, execution)
+    rows = feature_statistics(data, sums, thread_count(settings.n_threads))
+    return collapse_from_sums(sums, request.convention, keep_rows=False, rows=rows)
 
 
 def exact_sums(
@@ -78,7 +93,8 @@ def exact_sums(
     (kernel,) = kernels
     if kernel is None:
         _check_room(settings, data, 1 if settings.row_sums else 0)
-        return [feature_sums(data, rows=settings.row_sums)]
+        n_threads = thread_count(settings.n_threads)
+        return [feature_sums(data, rows=settings.row_sums, n_threads=n_threads)]
     if isinstance(kernel, str):
         tile = precomputed(data.rows)
     else:

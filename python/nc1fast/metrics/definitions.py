@@ -193,6 +193,16 @@ def between_spectrum(Mc: Array, w: Weights) -> BetweenSpectrum:
     return BetweenSpectrum(values[keep], d[:, None] * vectors[:, keep])
 
 
+def between_spectrum_of_means(Z: Array, w: Weights) -> BetweenSpectrum:
+    """The same from the centred class means Z (C, d), by the d x d matrix Sigma_B = Z^T D^2 Z: cheaper where d < C."""
+    d = np.sqrt(w.between)
+    A = d[:, None] * Z
+    values, U = np.linalg.eigh(A.T @ A)
+    keep = values > max(RANK_TOLERANCE * values[-1], 0)
+    values = values[keep]
+    return BetweenSpectrum(values, d[:, None] * (A @ U[:, keep]) / np.sqrt(values))
+
+
 def _scatter(rows: RowStatistics, w: Weights) -> Array:
     """The scatter of a convention, which the caller knows to be there."""
     scatter = rows.scatter_class if w.within_is_uniform else rows.scatter_sample

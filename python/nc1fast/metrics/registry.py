@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from nc1fast.metrics import classifiers, definitions, ranks
-from nc1fast.metrics.definitions import RANK_TOLERANCE, BetweenSpectrum, between_spectrum
+from nc1fast.metrics.definitions import (
+    RANK_TOLERANCE,
+    BetweenSpectrum,
+    between_spectrum,
+    between_spectrum_of_means,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +68,9 @@ class ClassGeometry:
 
     @cached_property
     def spectrum(self) -> BetweenSpectrum:
-        """Eigenvalues and eigenvectors of Sigma_B, computed once: O(C^3)."""
+        """Eigenvalues and eigenvectors of Sigma_B, computed once: O(C^3), or O(C d^2) of fewer features than classes."""
+        if self.means is not None and self.means.shape[1] < len(self.means):
+            return between_spectrum_of_means(self.centred_means, self.w)
         return between_spectrum(self.Mc, self.w)
 
     @cached_property

@@ -167,7 +167,7 @@ def _moments_of(H: NDArray[Any] | FileRows, index: NDArray[np.intp]) -> Moments:
     )
 
 
-def sums_of(moments: list[Moments], labels: NDArray[Any]) -> ClassSums:
+def sums_of(moments: list[Moments], labels: NDArray[Any], n_threads: int = 1) -> ClassSums:
     """Class sums of the kernel <h, h'>, without row-class sums, from the moments of every class."""
     u = UNIT_ROUNDOFF
     sizes = np.array([m.n for m in moments], dtype=np.int64)
@@ -176,7 +176,7 @@ def sums_of(moments: list[Moments], labels: NDArray[Any]) -> ClassSums:
     errors = np.array([m.offset_error for m in moments]) + u * norms  # of the means
     within = np.array([m.squares for m in moments])
     within_error = np.array([m.squares_error for m in moments])
-    gram = matmul(means, means.T)
+    gram = matmul(means, means.T, n_threads)
     pairs = np.outer(errors, norms)
     gram_error = pairs + pairs.T + np.outer(errors, errors)
     gram_error += (matmul_error(means.shape[1]) + 2) * u * np.outer(norms, norms)
@@ -198,7 +198,7 @@ def sums_of(moments: list[Moments], labels: NDArray[Any]) -> ClassSums:
     )
 
 
-def feature_sums(data: LabelledData, *, rows: bool = True) -> ClassSums:
+def feature_sums(data: LabelledData, *, rows: bool = True, n_threads: int = 1) -> ClassSums:
     """Class sums of explicit features: of the kernel <h, h'>.
 
     Parameters
@@ -207,6 +207,8 @@ def feature_sums(data: LabelledData, *, rows: bool = True) -> ClassSums:
         Rows of float16, float32 (both widened exactly) or float64.
     rows : bool, default True
         Whether to compute the row-class sums.
+    n_threads : int, default 1
+        Of the matrix products.
 
     Returns
     -------
@@ -221,13 +223,13 @@ def feature_sums(data: LabelledData, *, rows: bool = True) -> ClassSums:
     """
     H, classes = data.rows, data.classes
     moments = [moments_of(H, index) for index in classes.rows_of()]
-    sums = sums_of(moments, classes.labels)
+    sums = sums_of(moments, classes.labels, n_threads)
     if not rows:
         return sums
     scaled = np.array([m.n * m.mean for m in moments])  # (C, d)
     R = np.empty((len(classes), len(H)))
     start = 0
     for chunk in widened_rows(H, classes.order):
-        R[:, start : start + len(chunk)] = matmul(scaled, chunk.T)
+        R[:, start : start + len(chunk)] = matmul(scaled, chunk.T, n_threads)
         start += len(chunk)
     return dataclasses.replace(sums, class_rows=R, order=classes.order)
