@@ -352,3 +352,12 @@ def test_metrics_do_not_depend_on_the_scale(d: int, scale: float) -> None:
     expected = nc.collapse(H.numpy(), y.numpy(), convention="papyan")
     for name in ("nc1", "nc1_pinv", "ncc_accuracy", "within_stable_rank", "nc2_etf", "cdnv"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-10), name
+
+
+def test_results_do_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    y, H = labels_of(), torch.randn(N, D).double()
+    expected = probe(nn.Identity(), [(H, y)], convention="papyan")[""]
+    monkeypatch.setattr("nc1fast.networks.probing.moments.CHUNK", 4 * D)
+    found = probe(nn.Identity(), [(H, y)], convention="papyan")[""]
+    assert_equal(found, H, y)
+    assert np.array_equal(found.nearest_center, expected.nearest_center)

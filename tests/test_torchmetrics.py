@@ -107,8 +107,8 @@ def test_merged_states_equal_one() -> None:
     empty = Metric(C)
     empty.merge_state(other.metric_state)
     _assert_equal(empty.compute(), H[50:], Y[50:])
-    others: list[Any] = [{}, 3, Metric(C + 1)]
-    for wrong in others:
+    wrong: Any
+    for wrong in ({}, 3, Metric(C + 1)):
         if isinstance(wrong, Metric):
             wrong.update(H, Y)
         with pytest.raises(ValueError, match="incoming_state must"):

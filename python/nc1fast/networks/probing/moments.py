@@ -33,9 +33,9 @@ _ROUNDINGS = (
 )
 
 
-def widened(H: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Rows of H in float64, in new tensors of at most 16 MiB or one row."""
-    step = max(1, CHUNK // max(1, H.shape[1]))
+def widened(H: torch.Tensor, width: int = 1) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Rows of H in float64, in new tensors of at most 16 MiB or one row, as would be rows of `width`."""
+    step = max(1, CHUNK // max(width, H.shape[1]))
     for start in range(0, len(H), step):
         part = slice(start, start + step)
         yield part, H[part].to(torch.float64, copy=True)

@@ -98,7 +98,7 @@ class DeviceRows:
             return
         codes = rows.on(H.device)["codes"]
         found = []
-        for part, wide in widened(H):
+        for part, wide in widened(H, len(self.means)):
             own = codes[part]
             decided = None if self.decide is None else wide @ self.decide[0] + self.decide[1]
             D = wide.sub_(self.means[own])
