@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +46,8 @@ def torch_product(X: Array, V: Array, n_threads: int) -> Callable[[], Array]:
     return product
 
 
-def keops_product(X: Array, V: Array) -> Callable[[], Array]:
-    """By a symbolic matrix that KeOps compiles to one loop.
+def keops_product(X: Array, V: Array, n_threads: int) -> Callable[[], Array]:
+    """By a symbolic matrix that KeOps compiles to one loop, on as many threads as OpenMP is given.
 
     Raises
     ------
@@ -57,6 +58,7 @@ def keops_product(X: Array, V: Array) -> Callable[[], Array]:
         lazy = importlib.import_module("pykeops.numpy").LazyTensor
     except ImportError as error:
         raise UnavailableError(f"KeOps cannot be imported: {error}") from error
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)
     norms = np.linalg.norm(X, axis=1, keepdims=True)
     U, W, scale = X / norms, V * norms, norms / (2 * math.pi * X.shape[1])
 
