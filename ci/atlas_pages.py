@@ -236,7 +236,7 @@ def _facts(one: Committed, minutes: dict[str, float]) -> Iterator[str]:
         "command": f"`nc1fast study {one.name} --preset {origin['preset']} --out out/{one.name}`",
         "time on two cores": "; ".join(f"{preset} {_time(m)}" for preset, m in minutes.items()),
         "this run": f"preset {origin['preset']}, seed {origin['seed']}, up to {origin['most_repeats']} repeats, "
-        f"{origin['cells'].partition(' ')[0]} cells, {_time(origin['minutes'])} of one core, {origin['date']}",
+        f"{origin['cells'].partition(' ')[0]} cells, {_time(origin['minutes'])} in them by the clock, {origin['date']}",
         "versions": ", ".join(
             f"{_called(key)} {origin[key]}" for key in _VERSIONS if key in origin
         ),

@@ -1,7 +1,8 @@
 """The committed table of a study of the atlas: a line for each measured number, with its values over the repeats.
 
-It is written in the fullest form that is small enough: if need be with one error a line, the largest; then with fewer digits,
-part by part, which must leave every word and number of the claims as they are; then with fewer repeats, which must leave every verdict.
+It is written in the fullest form that is small enough: if need be with cells that refer to those above; then with one error a line,
+the largest; then with fewer digits, part by part, which must leave every word and number of the claims as they are; then with fewer
+repeats, which must leave every verdict.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 LIMIT = 200_000  # bytes
 COLUMNS = (*CELL, "status", "repeats", "values", "errors")
 _DIGITS = (6, 9, 12)
+_DITTO = "="
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,14 @@ class Form:
         How many of each number; None: all.
     largest : bool
         Whether a line has one error, the largest, rounded up to two digits, and not one for each repeat.
+    ditto : bool
+        Whether a cell before the values is "=" where the one above says the same.
     """
 
     digits: dict[str, int] = field(default_factory=dict)
     repeats: int | None = None
     largest: bool = False
+    ditto: bool = False
 
     def told(self, n_repeats: int) -> str:
         """What was left out, in words; empty for a table that has it all."""
@@ -60,6 +65,8 @@ class Form:
             told.append(f"values of the parts {parts} to {digits} digits")
         if self.largest:
             told.append("of each number the largest error bound, rounded up to two digits")
+        if self.ditto:
+            told.append(f"{_DITTO} stands for the cell above")
         return "; ".join(told)
 
 
@@ -73,12 +80,16 @@ def written(rows: Sequence[Row], form: Form = WHOLE) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
+    above: list[str] = []
     for line, members in grouped(_numbered(rows), (*CELL, "status", "again")):
         found = [(row["repeat"], row["value"], row["error"]) for row in members]
         repeats, values, errors = zip(*found, strict=True)
         digits = form.digits.get(line["part"])
-        texts = (_spans(repeats), _joined(values, digits), _errors(errors, form))
-        writer.writerow([*(line[name] for name in COLUMNS[:-3]), *texts])
+        own = [*(line[name] for name in COLUMNS[:-3]), _spans(repeats)]
+        pairs = itertools.zip_longest(own, above)
+        told = [_DITTO if form.ditto and cell == over else cell for cell, over in pairs]
+        writer.writerow([*told, _joined(values, digits), _errors(errors, form)])
+        above = own
     return buffer.getvalue()
 
 
@@ -93,7 +104,14 @@ def read(text: str) -> list[Row]:
     reader = csv.DictReader(io.StringIO(text))
     if tuple(reader.fieldnames or ()) != COLUMNS:
         raise ValueError(f"the columns must be {', '.join(COLUMNS)}")
-    return [row for line in reader for row in _expanded(line)]
+    rows: list[Row] = []
+    above: dict[str, str] = {}
+    for line in reader:
+        above = {
+            name: above.get(name, cell) if cell == _DITTO else cell for name, cell in line.items()
+        }
+        rows += _expanded(above)
+    return rows
 
 
 def fitted(rows: Sequence[Row], judge: Judge, limit: int = LIMIT) -> tuple[str, Form]:
@@ -104,10 +122,14 @@ def fitted(rows: Sequence[Row], judge: Judge, limit: int = LIMIT) -> tuple[str, 
     ValueError
         If there is none.
     """
+    if _size(rows, WHOLE) < limit:
+        return written(rows, WHOLE), WHOLE
     verdicts = _verdicts(judge(rows))
     for repeats in _fewer(1 + max(row["repeat"] for row in rows)):
-        whole = Form(repeats=repeats, largest=repeats is not None)
-        shortest = Form(dict.fromkeys(distinct(rows, "part"), min(_DIGITS)), repeats, largest=True)
+        whole = Form(repeats=repeats, largest=repeats is not None, ditto=True)
+        shortest = replace(
+            whole, digits=dict.fromkeys(distinct(rows, "part"), min(_DIGITS)), largest=True
+        )
         if _size(rows, shortest) >= limit:
             continue
         claims = judge(read(written(rows, whole)))

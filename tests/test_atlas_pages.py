@@ -129,7 +129,9 @@ def test_a_table_reads_back_to_the_same_bits():
 
 def test_what_a_form_leaves_out():
     rows = some_rows()
-    read = atlas_tables.read(atlas_tables.written(rows, Form({"p": 6}, 3, largest=True)))
+    read = atlas_tables.read(
+        atlas_tables.written(rows, Form({"p": 6}, 3, largest=True, ditto=True))
+    )
     assert {row["repeat"] for row in read} <= {0, 1, 2}
     assert len(read) == sum(row["repeat"] < 3 for row in rows)
     of_q = [row for row in read if row["quantity"] == "q"]
@@ -185,9 +187,9 @@ def test_the_fullest_form_that_fits_is_taken():
     whole = len(atlas_tables.written(rows).encode())
     text, form = atlas_tables.fitted(rows, in_one_line, whole + 1)
     assert (text, form) == (atlas_tables.written(rows), Form())
-    short = len(atlas_tables.written(rows, Form({"p": 6}, largest=True)).encode())
+    short = len(atlas_tables.written(rows, Form({"p": 6}, largest=True, ditto=True)).encode())
     _, form = atlas_tables.fitted(rows, in_one_line, short + 1)
-    assert form == Form({"p": 6}, None, largest=True)
+    assert form == Form({"p": 6}, None, largest=True, ditto=True)
     assert form.told(10).startswith("values of the parts p to 6 digits")
     text, form = atlas_tables.fitted(rows, in_one_line, int(whole * 0.4))
     assert form.repeats in range(6, 10)
@@ -217,7 +219,7 @@ def test_digits_that_a_claim_needs_stay():
 
     whole = len(atlas_tables.written(rows).encode())
     _, form = atlas_tables.fitted(rows, close, int(whole * 0.9))
-    assert form == Form({}, form.repeats, largest=True)
+    assert form == Form({}, form.repeats, largest=True, ditto=True)
     assert form.repeats < 10
 
 
@@ -229,9 +231,9 @@ def test_only_parts_whose_numbers_need_them_keep_their_digits():
         told = in_one_line([row for row in rows if row["part"] == "p"])
         return [*told, claim("B1", "close", "it is", [rules.HOLDS], f"{drift:.2g}")]
 
-    short = len(atlas_tables.written(rows, Form({"p": 6}, largest=True)).encode())
+    short = len(atlas_tables.written(rows, Form({"p": 6}, largest=True, ditto=True)).encode())
     text, form = atlas_tables.fitted(rows, both, short + 1)
-    assert form == Form({"p": 6}, largest=True)
+    assert form == Form({"p": 6}, largest=True, ditto=True)
     exact = [row["value"] for row in atlas_tables.read(text) if row["part"] == "exact"]
     assert exact == [row["value"] for row in rows if row["part"] == "exact"]
 
@@ -294,6 +296,7 @@ def test_a_page_says_what_the_results_say(results, taken):
         "digits": {},
         "repeats": None,
         "largest": False,
+        "ditto": False,
     }
 
 
@@ -380,7 +383,9 @@ def test_runs_that_are_not_whole_or_of_another_study_are_refused(results, tmp_pa
 
 def test_a_small_limit_takes_fewer_repeats_and_says_so(results, tmp_path):
     rows, _ = measures.LAYOUT.read(results / "unified-kernel")
-    limit = len(atlas_tables.written(rows, Form({"nc1": 6}, 6, largest=True)).encode()) + 1
+    limit = (
+        len(atlas_tables.written(rows, Form({"nc1": 6}, 6, largest=True, ditto=True)).encode()) + 1
+    )
     atlas_pages.take("unified-kernel", results, tmp_path, limit)
     atlas_pages.main(["--docs", str(tmp_path)])
     page = (tmp_path / "unified-kernel.md").read_text(encoding="utf-8")
