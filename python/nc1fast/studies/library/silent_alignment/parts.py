@@ -52,7 +52,7 @@ Scales = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Kinds = Annotated[tuple[Literal["whitened", "normal", "graded"], ...], Field(min_length=1)]
 Even = Annotated[int, Field(ge=4, multiple_of=2)]
 Shares = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(min_length=1)]
-SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
 
 
 def drawn_rows(kind: str, n: int, d0: int, random: np.random.Generator) -> Array:
