@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import types
 from pathlib import Path
 
 import pytest
 
+import nc1fast
 from nc1fast import studies
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/guide.md", "docs/differences.md"])
-def test_code_blocks_run(page):
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/guide.md", "docs/differences.md", "docs/start.md"]
+)
+def test_code_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a block may save a figure
     text = (ROOT / page).read_text()
     blocks = BLOCK.findall(text)
     assert blocks
@@ -65,3 +71,68 @@ def test_every_concept_of_the_architecture_page_is_where_the_page_says():
         assert re.search(definition, (ROOT / path).read_text(), re.MULTILINE), (path, name)
     for path in re.findall(r"`((?:python|cpp|tests|docs)/[\w./]+)`", page):
         assert (ROOT / path).exists(), path
+
+
+# The site, of which Sphinx is not needed here
+
+FACES = ("adaptive", "compat", "cuda", "datasets", "distributed", "estimators", "kernels")
+FACES += ("networks", "prediction", "sklearn", "studies", "theory")
+
+
+def public_names() -> set[str]:
+    """Every public name, once: nc1fast.NTK, and not nc1fast.kernels.NTK."""
+    root = set(nc1fast.__all__) - set(FACES)
+    names = {f"nc1fast.{name}" for name in root}
+    for face in FACES:
+        module = importlib.import_module(f"nc1fast.{face}")
+        names |= {f"nc1fast.{face}.{name}" for name in set(module.__all__) - root}
+    return names
+
+
+def test_the_reference_lists_every_public_name_once():
+    listed = re.findall(
+        r"^ +(nc1fast\.[\w.]+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE
+    )
+    assert len(listed) > 100
+    assert sorted(listed) == sorted(public_names())
+
+
+def test_every_face_of_the_package_is_in_the_reference():
+    modules = {n for n in nc1fast.__all__ if isinstance(getattr(nc1fast, n), types.ModuleType)}
+    assert modules <= set(FACES)
+
+
+def test_links_of_the_pages_lead_to_files_and_headings():
+    pages = [
+        p for pattern in ("*.md", "docs/*.md", "docs/atlas/**/*.md") for p in ROOT.glob(pattern)
+    ]
+    assert len(pages) > 10
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", _prose(page.read_text())):
+            path, _, anchor = link.partition("#")
+            if ":" in path:
+                continue
+            target = page.parent / path if path else page
+            assert target.exists(), (page.name, link)
+            if anchor:
+                assert anchor in _anchors(target.read_text()), (page.name, link)
+
+
+def test_examples_have_a_place_a_title_and_a_figure():
+    examples = {path.stem: path.read_text() for path in (ROOT / "docs" / "examples").glob("*.py")}
+    order = (ROOT / "docs" / "site" / "examples.py").read_text()
+    places = re.findall(r'"(\w+)"', order.partition("ORDER = (")[2].partition("\n)")[0])
+    assert sorted(places) == sorted(examples)
+    assert len(places) >= 12
+    for name, text in examples.items():
+        assert re.match(r'"""\n[^\n]+\n=+\n\n\w', text), name
+        assert "plt.show()" in text, name
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def _anchors(text: str) -> list[str]:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]

@@ -121,7 +121,9 @@ def _write_pages(app: Any) -> None:
         left.unlink()
     for chapter in chapters:
         path, text = folder / f"{chapter.name}.md", page(chapter, chapters)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:  # a new time is a new build
+        if (
+            not path.exists() or path.read_text(encoding="utf-8") != text
+        ):  # a new time is a new build
             path.write_text(text, encoding="utf-8")
 
 

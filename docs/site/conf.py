@@ -24,7 +24,7 @@ GeneralActivation.__name__ = "Activation"  # its public name: otherwise its page
 
 project = "nc1fast"
 author = "nc1fast developers"
-copyright = f"2026, {author}"  # noqa: A001  (Sphinx's name)
+copyright = f"2026, {author}"
 version = release = nc1fast.__version__
 
 extensions = [
@@ -104,7 +104,6 @@ sphinx_gallery_conf = {
     "min_reported_time": 0,
     "abort_on_example_error": True,
     "plot_gallery": os.environ.get("GALLERY", "1") != "0",
-    "image_srcset": ["2x"],
     "write_computation_times": False,
 }
 

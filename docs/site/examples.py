@@ -20,7 +20,7 @@ ORDER = (
 )
 LOOK = {
     "figure.figsize": (7.2, 4.0),
-    "figure.dpi": 100,
+    "figure.dpi": 140,
     "figure.constrained_layout.use": True,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -11,11 +11,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import chapters
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.osutil import relative_uri
-
-import chapters
 
 SUMMARY = (
     "Neural Collapse metrics of infinitely wide networks (NNGP, NTK), of adaptive kernels, trained networks, explicit features and "
@@ -95,7 +94,13 @@ class Writer:
 
     def _code(self, node: nodes.Element, level: int) -> str:
         language = node.get("language", "")
-        language = "python" if language.startswith(("py", "ipy")) else "" if language in ("none", "default") else language
+        language = (
+            "python"
+            if language.startswith(("py", "ipy"))
+            else ""
+            if language in ("none", "default")
+            else language
+        )
         return f"```{language}\n{node.astext()}\n```"
 
     def _list(self, node: nodes.Element, level: int) -> str:
