@@ -74,11 +74,9 @@ def page(chapter: Chapter, chapters: list[Chapter]) -> str:
 def contents(head: str, chapters: list[Chapter]) -> str:
     """The Markdown of the page of the guide."""
     lines = [re.sub(r"^# .*$", "# User guide", head, count=1, flags=re.MULTILINE)]
-    for group in GROUPS:
-        inside = sorted(
-            (c for c in chapters if c.group == group),
-            key=lambda c: GROUPS[group].index(c.title) if c.title in GROUPS[group] else len(GROUPS[group]),
-        )  # fmt: skip
+    for group, titles in GROUPS.items():
+        inside = [c for c in chapters if c.group == group]
+        inside.sort(key=lambda c: titles.index(c.title) if c.title in titles else len(titles))
         lines += ["```{toctree}", f":caption: {group}", ":maxdepth: 2", ""]
         lines += [f"guide/{chapter.name}" for chapter in inside] + ["```", ""]
     return "\n".join(lines)

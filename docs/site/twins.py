@@ -30,6 +30,7 @@ SECTIONS = {
     "Background": ("docs/",),
     "Project": ("",),
 }
+_MARKS = {nodes.literal: "`", nodes.math: "`", nodes.strong: "**", nodes.emphasis: "*"}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _LEFT_OUT = (nodes.comment, nodes.raw, nodes.target, nodes.substitution_definition, nodes.meta, addnodes.index, addnodes.only, nodes.system_message, nodes.colspec)  # fmt: skip
 
@@ -64,17 +65,13 @@ class Writer:
             return ""
         if isinstance(node, nodes.image):
             return self.image(node)
-        if isinstance(node, nodes.literal | nodes.math):
-            return f"`{node.astext()}`"
         text = "".join(map(self.inline, node.children))
-        if isinstance(node, nodes.reference):
+        if isinstance(node, nodes.reference) and text:
             link = twin_of(node.get("refuri") or "#" + node.get("refid", ""))
-            return f"[{text}]({link})" if text else ""
-        if isinstance(node, nodes.strong):
-            return f"**{text}**"
-        if isinstance(node, nodes.emphasis):
-            return f"*{text}*"
-        return text
+            text = f"[{text}]({link})"
+        marks = (mark for kind, mark in _MARKS.items() if isinstance(node, kind))
+        mark = next(marks, "") if text else ""
+        return f"{mark}{text}{mark}"
 
     def image(self, node: nodes.Element, level: int = 1) -> str:
         """An image, or "" for one that is not there."""
