@@ -32,7 +32,7 @@ class Page(HTMLParser):
 
 
 def broken(site: Path) -> list[str]:
-    """ "page: link" of every link that leads nowhere."""
+    """The links that lead nowhere, each after its page."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
     found = [
         f"{path.relative_to(site)}: {link}"

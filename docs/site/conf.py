@@ -65,6 +65,7 @@ exclude_patterns = [
 ]
 root_doc = "docs/index"
 nitpicky = True
+smartquotes = False  # quotes in docstrings are those of arguments
 suppress_warnings = [
     "config.cache",  # the order of the examples is a function
 ]

@@ -23,7 +23,7 @@ SUMMARY = (
 )
 # A page belongs to the first section that its name begins with.
 SECTIONS = {
-    "Start": ("docs/index", "docs/start", "README"),
+    "Start": ("docs/index", "docs/start"),
     "User guide": ("docs/guide",),
     "Examples": ("docs/gallery",),
     "API reference": ("docs/api",),
@@ -113,8 +113,9 @@ class Writer:
         for item in node.children:
             *terms, definition = item.children
             head = " : ".join(self.inline(term) for term in terms)
+            head = head if "**" in head else f"**{head}**"
             body = self.blocks(definition, level)
-            items.append("- " + _indented(f"**{head}**" + (f"\n{body}" if body else ""), 2))
+            items.append("- " + _indented(f"{head}\n{body}".strip(), 2))
         return "\n".join(items)
 
     def _field(self, node: nodes.Element, level: int) -> str:
@@ -162,7 +163,7 @@ def twin_of(link: str) -> str:
     """A link between pages as one between their twins."""
     if re.match(r"[a-z]+:", link):
         return link
-    return re.sub(r"\.html(?=#|$)", ".md", link)
+    return re.sub(r"\.html(#nc1fast[\w.]*$|(?=#|$))", ".md", link)  # a name has a page of its own
 
 
 def first_sentence(text: str) -> str:
