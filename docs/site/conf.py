@@ -129,7 +129,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
     "back_to_top_button": True,
-    "show_nav_level": 1,
+    "collapse_navigation": True,
     "navigation_with_keys": False,
 }
 html_context = {"default_mode": "auto"}
