@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
+import sys
 import types
 from pathlib import Path
 
@@ -118,6 +120,43 @@ def test_links_of_the_pages_lead_to_files_and_headings():
                 assert anchor in _anchors(target.read_text()), (page.name, link)
 
 
+def test_the_site_splits_the_guide_into_its_chapters_and_loses_no_line():
+    site = _of_the_site("chapters")
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    head, chapters = site.split(guide)
+    titles = [chapter.title for chapter in chapters]
+    assert titles == re.findall(r"^## (.+)$", _prose(guide), re.MULTILINE)
+    assert {title for group in site.GROUPS.values() for title in group} <= set(titles)
+    parts = "\n".join([head, *(f"{chapter.title}\n{chapter.text}" for chapter in chapters)])
+    assert _bare(parts) == _bare(guide)
+    contents = site.contents(head, chapters)
+    assert all(f"\nguide/{chapter.name}\n" in contents for chapter in chapters)
+
+
+def test_links_to_a_chapter_lead_to_its_page():
+    site = _of_the_site("chapters")
+    _, chapters = site.split(
+        "# Guide\n\n## One thing\n\n[x](#deep) [y](a.md)\n\n## Two\n\n```sh\n## no\n```\n\n### Deep\n"
+    )
+    assert [chapter.title for chapter in chapters] == ["One thing", "Two"]
+    assert "[x](two.md#deep) [y](../a.md)" in site.page(chapters[0], chapters)
+    assert site.led("docs/guide.md#one-thing", chapters) == "docs/guide/one-thing.md"
+    assert site.led("guide.md", chapters) == "guide.md"
+    with pytest.raises(ValueError, match="no chapter #three"):
+        site.led("guide.md#three", chapters)
+
+
+def test_broken_links_of_a_built_site_are_found(tmp_path):
+    links = ["b.html", "b.html#here", "#top", "b.html#gone", "no.html", "https://example.org/no"]
+    anchors = "".join(f'<a href="{link}">x</a>' for link in links)
+    (tmp_path / "a.html").write_text(f'<h1 id="top">A</h1>{anchors}<img src="no.png">')
+    (tmp_path / "b.html").write_text('<h1 id="here">B</h1>')
+    (tmp_path / "b.md").write_text("[a](a.html) [no](no.md) `[code](none.md)`\n")
+    (tmp_path / "llms.txt").write_text("- [b](b.md)\n")
+    found = _of_the_site("check_links").broken(tmp_path)
+    assert found == ["a.html: b.html#gone", "a.html: no.html", "a.html: no.png", "b.md: no.md"]
+
+
 def test_examples_have_a_place_a_title_and_a_figure():
     examples = {path.stem: path.read_text() for path in (ROOT / "docs" / "examples").glob("*.py")}
     order = (ROOT / "docs" / "site" / "examples.py").read_text()
@@ -127,6 +166,20 @@ def test_examples_have_a_place_a_title_and_a_figure():
     for name, text in examples.items():
         assert re.match(r'"""\n[^\n]+\n=+\n\n\w', text), name
         assert "plt.show()" in text, name
+
+
+def _of_the_site(name: str) -> types.ModuleType:
+    """A module of docs/site, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"site_{name}", ROOT / "docs/site" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # for its dataclasses
+    spec.loader.exec_module(module)
+    return module
+
+
+def _bare(text: str) -> list[str]:
+    """Lines without the marks of headings."""
+    return [line.lstrip("#").strip() for line in text.splitlines() if line.strip()]
 
 
 def _prose(text: str) -> str:
