@@ -164,7 +164,7 @@ def test_examples_have_a_place_a_title_and_a_figure():
     assert sorted(places) == sorted(examples)
     assert len(places) >= 12
     for name, text in examples.items():
-        assert re.match(r'"""\n[^\n]+\n=+\n\n\w', text), name
+        assert re.match(r'"""\n[^\n]+\n=+\n\n\S', text), name
         assert "plt.show()" in text, name
 
 
