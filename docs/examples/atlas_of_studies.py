@@ -31,7 +31,7 @@ repeats: 3
 arms:
   - name: small
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: 64, n_features: [2, 16]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64], n_features: [2, 16]}
     kernels:
       - {kernel: NNGP, activation: erf}
       - {kernel: NTK, activation: erf}

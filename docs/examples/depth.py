@@ -10,9 +10,7 @@ import matplotlib.pyplot as plt
 
 import nc1fast as nc
 
-X, y = nc.datasets.paper_d2(
-    400, 16, seed=0
-)  # four classes on a line: their ends have one label each
+X, y = nc.datasets.paper_d2(400, 16, seed=0)  # four classes along one line
 
 # %%
 # Depth 2 is one hidden layer. For ReLU, ``weight_variance="he"`` keeps the length of rows from layer to layer.
@@ -26,15 +24,15 @@ kernels = {
 curves = {name: nc.collapse(X, y, kernel.layers()) for name, kernel in kernels.items()}
 
 # %%
-# NC1, and the share of rows whose nearest class mean is their own.
+# NC1, and how far the class means are from a simplex equiangular tight frame, the shape that they take in full collapse.
 
 depths = range(2, 11)
 figure, (left, right) = plt.subplots(1, 2)
 for name, results in curves.items():
     style = "o-" if "NNGP" in name else "s--"
     left.plot(depths, [r.nc1 for r in results], style, label=name)
-    right.plot(depths, [r.ncc_accuracy for r in results], style)
+    right.plot(depths, [r.nc2_etf for r in results], style, label=name)
 left.set(title="NC1", xlabel="depth", yscale="log")
-right.set(title="nearest class mean is right", xlabel="depth")
-left.legend()
+right.set(title="distance from a simplex ETF", xlabel="depth")
+right.legend()
 plt.show()

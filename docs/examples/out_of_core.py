@@ -23,7 +23,7 @@ X, y = nc.datasets.gaussian_mixture(
 # The file could be larger than memory: it is read where it lies, block by block. Also taken: ``FILE.npz::NAME``,
 # ``FILE.h5::NAME``, Zarr and Parquet.
 
-limits = [1, 2, 4, 8, 16]  # MiB
+limits = [4, 5, 6, 8, 16]  # MiB
 seconds, results = [], []
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "X.npy"
