@@ -29,7 +29,7 @@ for noise in noises:
 
 # %%
 # With true labels NC1 falls below that of the NNGP, and the more the less noise there is. The control learns permuted
-# labels, and pulls the classes apart.
+# labels, and spreads the rows of a class.
 
 figure, (left, right) = plt.subplots(1, 2)
 left.semilogx(noises, [value / before for value in adaptive], "o-", label="adaptive kernel")
