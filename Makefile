@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test test-fast adversary study scalars bench bench-micro bench-gpu cuda lint sanitize sanitize-address sanitize-thread clean
+.PHONY: help install test test-fast adversary study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ scalars: $(VENV)/installed ## every float32 argument of the elementary functions
 cuda: ## the CUDA kernels for every architecture, held to cuda/limits.txt; needs nvcc, no device
 	$(PYTHON) ci/cuda_limits.py $(ARGS)
 
+docs: $(VENV)/docs/installed ## the site in build/docs/html: pages, reference, and examples, of which only those run that have changed
+	$(VENV)/docs/bin/python -m sphinx -b html -W --keep-going -q -c docs/site -d build/docs/doctrees . build/docs/html
+	$(VENV)/docs/bin/python docs/site/check_links.py build/docs/html
+
 lint: $(VENV)/linters ## format, types and static checks; changes nothing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -80,7 +84,7 @@ PRELOAD_thread   := libtsan.so
 RUNTIME_thread   := TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 BLIS_NUM_THREADS=1
 
 clean: ## removes what was built; keeps .venv
-	rm -rf build dist out
+	rm -rf build dist out docs/api docs/gallery docs/guide
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("nc1fast needs Python >= 3.10" if sys.version_info < (3, 10) else 0)'
@@ -97,4 +101,12 @@ $(VENV)/installed: $(VENV)/tools $(CORE)
 
 $(VENV)/linters: $(VENV)/installed
 	$(PIP) --no-build-isolation $(BUILD) --editable '.[lint]'
+	@touch $@
+
+# Sphinx and what it brings, in an environment of its own on top of .venv: tests and users do not depend on them.
+$(VENV)/docs/installed: $(VENV)/installed ci/constraints.txt pyproject.toml
+	$(BIN)/python -m venv $(VENV)/docs
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$($(VENV)/docs/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nc1fast.pth
+	$(VENV)/docs/bin/python -m pip install --quiet -c ci/constraints.txt $$($(BIN)/python docs/site/requirements.py)
 	@touch $@

@@ -36,6 +36,12 @@ def lint(session: nox.Session) -> None:
     session.run("make", "lint", external=True)
 
 
+@nox.session(python=False, default=False)
+def docs(session: nox.Session) -> None:
+    """The documentation site in build/docs/html, in the environment of make."""
+    session.run("make", "docs", external=True)
+
+
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
     """Source distribution and wheel in dist/, with metadata that an index accepts."""

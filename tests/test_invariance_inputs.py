@@ -96,3 +96,15 @@ def test_inputs_are_left_alone():
     nc.NNGP("relu")(X)
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(y, before[1])
+
+
+def test_one_feature_by_a_new_axis_is_rows_of_it():
+    """The stride of x[:, None] along its only feature is 0."""
+    x = np.random.default_rng(0).standard_normal(40)
+    y = np.repeat([0, 1], 20)
+    assert x[:, None].strides[1] == 0
+    assert (
+        nc.collapse(x[:, None], y, nc.NNGP("relu")).nc1
+        == nc.collapse(x.reshape(-1, 1), y, nc.NNGP("relu")).nc1
+    )
+    np.testing.assert_array_equal(nc.NTK("erf")(x[:, None]), nc.NTK("erf")(x.reshape(-1, 1)))

@@ -159,7 +159,7 @@ def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]
     if X.dtype == np.float16:
         X = X.astype(np.float32)
     if X.strides[1] != X.itemsize or X.strides[0] % X.itemsize or X.strides[0] < 0:
-        X = np.ascontiguousarray(X)
+        X = X.copy(order="C")  # ascontiguousarray keeps the stride 0 of x[:, None]
     return X
 
 
