@@ -27,7 +27,7 @@ for name, presets in studies.built_in().items():
 study = studies.parse("""
 name: small
 title: Kernels beside small networks
-repeats: 3
+repeats: 2
 arms:
   - name: small
     data:
@@ -36,7 +36,7 @@ arms:
       - {kernel: NNGP, activation: erf}
       - {kernel: NTK, activation: erf}
     networks:
-      - {activation: erf, width: 100, lr: 0.01, epochs: 300}
+      - {activation: erf, width: 100, lr: 0.01, epochs: 200}
 """)
 
 # %%
@@ -48,23 +48,18 @@ with tempfile.TemporaryDirectory() as folder:
 
 nc1 = defaultdict(list)
 for row in rows:
-    nc1[row["model"], row["state"], row["d0"]].append(row["nc1"])
-for key, values in nc1.items():
-    print(*key, np.round(values, 4))
+    name = " ".join(filter(None, (row["model"], row["parametrization"], row["state"])))
+    nc1[name, row["d0"]].append(row["nc1"])
 
 # %%
-# Medians over the repeats.
+# Medians over the repeats. "start" and "end" are before and after training; the NTK in the standard parametrization is that
+# of these networks at infinite width.
 
-names = sorted({key[:2] for key in nc1})
+names = sorted({name for name, _ in nc1})
 figure, ax = plt.subplots()
-for model, state in names:
-    d0s = sorted({key[2] for key in nc1 if key[:2] == (model, state)})
-    ax.semilogy(
-        [str(d0) for d0 in d0s],
-        [np.median(nc1[model, state, d0]) for d0 in d0s],
-        "o-",
-        label=f"{model} {state}",
-    )
+for name in names:
+    d0s = sorted(d0 for other, d0 in nc1 if other == name)
+    ax.semilogy([str(d0) for d0 in d0s], [np.median(nc1[name, d0]) for d0 in d0s], "o-", label=name)
 ax.set(xlabel="number of features", ylabel="NC1")
-ax.legend()
+figure.legend(loc="outside right upper")
 plt.show()

@@ -10,15 +10,15 @@ import matplotlib.pyplot as plt
 
 import nc1fast as nc
 
-X, y = nc.datasets.paper_d1(128, 16, seed=0)
+X, y = nc.datasets.paper_d1(64, 16, seed=0)
 
 # %%
 # A network knows its limiting kernels: ``network.nngp()`` is that of infinite width. Training keeps a table of all
 # metrics of every layer, here of three networks with different weights.
 
-network = nc.networks.ShallowNetwork("erf", 16, width=200, seed=0)
+network = nc.networks.ShallowNetwork("erf", 16, width=100, seed=0)
 start = nc.collapse(X, y, network.nngp()).nc1
-trace = nc.networks.train(network, X, y, lr=5e-3, epochs=3000, repeats=3, seed=0)
+trace = nc.networks.train(network, X, y, lr=0.01, epochs=1000, repeats=3, seed=0)
 table = trace.table
 sorted(table)[:8], trace.endings
 

@@ -102,7 +102,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "remove_config_comments": True,
-    "min_reported_time": 0,
+    "min_reported_time": 3600,  # times of a builder say nothing to a reader
     "abort_on_example_error": True,
     "plot_gallery": os.environ.get("GALLERY", "1") != "0",
     "write_computation_times": False,
