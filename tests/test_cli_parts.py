@@ -201,7 +201,7 @@ def test_data_stay_in_their_file_under_a_memory_limit(call, tmp_path, form):
     ("options", "message"),
     [
         (["--keys", "X,y", "--scale", "standardize"], "no --scale"),
-        ([], "give --labels"),
+        (["--labels", "z"], "neither a part of it nor a file"),
         (["--keys", "X,z"], "data.npz needs the name of one of its arrays"),
     ],
 )
