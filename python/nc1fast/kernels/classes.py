@@ -131,6 +131,17 @@ class Kernel:
         last = chain.coefficients[0] if tangent else (scale, constant, 0.0)
         return OneLayer.after(self.input_layer(n_features), *last)
 
+    def __repr__(self) -> str:
+        """Its class with the arguments that are not the defaults, the activation first and without its name."""
+        told = []
+        for one in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, one.name)
+            if one.name == "activation":
+                told.append(repr(value))
+            elif value != one.default:
+                told.append(f"{one.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(told)})"
+
     def to_plain(self) -> dict[str, Any]:
         """Values that a kernel of its class is made of, by name, with what is derived but costly or not reproducible."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init}  # type: ignore[arg-type]
@@ -258,7 +269,7 @@ def _made(name: str, *values: Any) -> Kernel:
     return KERNELS[name](*values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Linear(Kernel):
     """The data itself: bias_variance + weight_variance <x, z>/d0.
 
@@ -295,7 +306,7 @@ class Linear(Kernel):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeepKernel(Kernel):
     """Base of the kernels of fully connected networks: an activation, and variances for each weight layer."""
 
@@ -351,7 +362,7 @@ class DeepKernel(Kernel):
         return [replace(self, **self._prefix(depth)) for depth in range(2, self.depth + 1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConjugateKernel(DeepKernel):
     """Q^{L-2}: covariance of the last hidden layer's activations at infinite width.
 
@@ -377,7 +388,7 @@ class ConjugateKernel(DeepKernel):
         return 1.0, 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NNGP(DeepKernel):
     """Sigma^{L-1} = sb2 + sw2 Q^{L-2}: covariance of the outputs at infinite width. Same NC1 as `ConjugateKernel`.
 
