@@ -18,6 +18,7 @@ from nc1fast.core.products import ProductSettings, matvec
 from nc1fast.core.series import table_of
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
+from nc1fast.kernels.printing import without_defaults
 from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
 from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
@@ -131,16 +132,7 @@ class Kernel:
         last = chain.coefficients[0] if tangent else (scale, constant, 0.0)
         return OneLayer.after(self.input_layer(n_features), *last)
 
-    def __repr__(self) -> str:
-        """Its class with the arguments that are not the defaults, the activation first and without its name."""
-        told = []
-        for one in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, one.name)
-            if one.name == "activation":
-                told.append(repr(value))
-            elif value != one.default:
-                told.append(f"{one.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(told)})"
+    __repr__ = without_defaults
 
     def to_plain(self) -> dict[str, Any]:
         """Values that a kernel of its class is made of, by name, with what is derived but costly or not reproducible."""
