@@ -19,12 +19,18 @@ DATES = pd.date_range("2020", periods=6)
 FRAMES = {
     "missing": (
         {"a": pd.array([1, 2, None, 4, 5, 6], dtype="Int64"), "b": 1.0},
-        "X[2, 0] is missing",
+        "X[2, 0] is missing: fill it",
     ),
     "whole": ({"a": pd.array(range(6), dtype="Int64"), "b": 1.5}, "give X.astype('float64')"),
     "dates": ({"a": DATES}, "make numbers of dates first"),
-    "dates beside numbers": ({"b": range(6), "a": DATES}, "X[0, 1] is of type Timestamp"),
-    "text": ({"b": range(6), "a": list("abcdef")}, "X[0, 1] is of type str"),
+    "dates beside numbers": (
+        {"b": range(6), "a": DATES},
+        "X[0, 1] is of type Timestamp: make numbers of dates first",
+    ),
+    "text": (
+        {"b": range(6), "a": list("abcdef")},
+        "X[0, 1] is of type str: leave such columns out",
+    ),
 }
 
 

@@ -85,7 +85,7 @@ def test_one_share_is_the_whole(call, data, tmp_path):
         (lambda a, b: a[:2], "1 of 3 parts are missing: 2"),
         (lambda a, b: a[1:2], "2 of 3 parts are missing: 0, 2"),
         (lambda a, b: [*a, a[1]], "share-1.npz has part 1, which"),
-        (lambda a, b: [a[0], b["depth"]], "its kernel is NNGP(activation='relu', depth=3"),
+        (lambda a, b: [a[0], b["depth"]], "its kernel is NNGP('relu', depth=3)"),
         (lambda a, b: [a[0], b["of"]], "it is one of 4 parts, not of 3"),
         (lambda a, b: [a[0], b["statistics"]], "the row sums of statistics='all'"),
         (lambda a, b: [a[0], b["dtype"], a[2]], "is of another problem: data, dtype"),
@@ -201,7 +201,7 @@ def test_data_stay_in_their_file_under_a_memory_limit(call, tmp_path, form):
     ("options", "message"),
     [
         (["--keys", "X,y", "--scale", "standardize"], "no --scale"),
-        ([], "give --labels"),
+        (["--labels", "z"], "neither a part of it nor a file"),
         (["--keys", "X,z"], "data.npz needs the name of one of its arrays"),
     ],
 )

@@ -139,7 +139,7 @@ BAD_FILES = {
     "csv: no such name": ("a.csv", b"a,b,c\n1,2,0\n", {"labels": "t"}, ValueError, "no column named 't'; the first line has 'a', 'b', 'c'"),
     "csv: same names": ("a.csv", b"a,t,t\n1,2,0\n", {"labels": "t"}, ValueError, "more than one column named 't'"),
     "csv: no such column": ("a.csv", b"1,2,0\n", {"labels": 3}, ValueError, "no column 3 for the labels; there are 3"),
-    "csv: array of labels": ("a.csv", b"1,2,0\n", {"labels": [1]}, ValueError, "labels must be the name or the index of a column, got list"),
+    "csv: too many labels": ("a.csv", b"1,2,0\n", {"labels": [1, 2]}, ValueError, "2 labels for 1 rows"),
     "csv: bool": ("a.csv", b"1,2,0\n", {"labels": True}, ValueError, "got bool"),
     "csv: Latin-1": ("a.csv", b"a,b\n1,caf\xe9\n", {}, ValueError, "is not UTF-8 text (byte 9)"),
     "csv: open quote": ("a.csv", b'1,"2,0\n3,4,1\n', {}, ValueError, "is not comma-separated text"),

@@ -285,10 +285,27 @@ def test_deleted_data_keep_what_was_finished(data, path, expected, n_workers, tm
 
 def test_long_journals_are_rewritten(data, path, expected, monkeypatch):
     monkeypatch.setattr(records, "_REWRITE", 1)
+    monkeypatch.setattr(records, "_GROWTH", 0)
     _begin(data, path)
     assert len(path.read_bytes().splitlines()) == 2  # the first line, four bundles in one
     assert _run(data, path) == (expected, 4)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_journal_stays_near_the_size_of_its_sums(data, path, expected, monkeypatch):
+    monkeypatch.setattr(records, "_REWRITE", 0)
+    sizes = []
+    for growth in (2, 0):
+        monkeypatch.setattr(records, "_GROWTH", growth)
+        sizes.append([])
+        path.unlink(missing_ok=True)
+        plan = plans.uncalibrated(*data, [RELU], 20)
+        distributed.reduce(
+            plan, journal=path, progress=lambda *_: sizes[-1].append(path.stat().st_size)
+        )
+    whole = sizes[1][-1]  # rewritten after the last bundle
+    assert len(sizes[0]) == len(sizes[1]) >= 20
+    assert max(sizes[0]) <= 4 * whole  # and not 20 / sqrt(20) times 1.65
 
 
 def test_killed_while_it_was_rewritten(data, path, expected):

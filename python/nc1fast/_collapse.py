@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from nc1fast.inputs.files import steady
+from nc1fast.inputs.files import any_path, steady
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods import Execution, Request, collapse_by, exact_sums
@@ -81,11 +81,13 @@ def collapse(
         Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples) if it is
         "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy). What lies in a file stays there: the
         path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
-        memory map; an array of h5py, zarr or dask.
+        memory map; an array of h5py, zarr or dask. Names are left out where they are the usual ones. Every other file or folder
+        that `nc1fast.datasets.load` reads is loaded: "FILE.csv", "FILE.tsv.gz::COLUMN,COLUMN", ...
         For recurrent kernels sequences in memory: (n_samples, n_steps, n_features), a list of arrays (n_steps_i, n_features), or
         `Sequences`.
-    y : array-like of shape (n_samples,), or path
-        Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
+    y : array-like of shape (n_samples,), path, or part of the file X
+        Where X is a path, the name of an array or a column of its file, the index of a column, or None for the usual one (see
+        `nc1fast.datasets.load`): a column of labels is none of the data. Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
         in which that is not certain, and NaN or masked ones, are refused.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
@@ -253,6 +255,10 @@ def _kernels(kernel: Any) -> list[Any]:
 
 def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
     """Rows as a kernel takes them, and their classes."""
+    if not isinstance(kernel, str) and any_path(X, y):
+        from nc1fast.datasets.paths import resolved
+
+        X, y = resolved(X, y)
     if kernel is None:
         return LabelledData.of_features(X, y)
     if isinstance(kernel, str):

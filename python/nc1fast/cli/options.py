@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import typer
 
 import nc1fast as nc
 from nc1fast import kernels
 from nc1fast.activations import FAMILIES
+from nc1fast.datasets import paths
+from nc1fast.inputs.files import as_source, read_labels
 from nc1fast.metrics import conventions
 from nc1fast.support.arguments import as_number
 from nc1fast.support.progress import reporting
@@ -32,7 +36,15 @@ else:
     _CHOICES = (*KERNELS, "features", "precomputed")
     KernelName = Literal[_CHOICES]
 
-_MAGIC = {b"PK": ".npz", b"\x93NUMPY": ".npy"}
+_MAGIC = {
+    b"PK": ".npz",
+    b"\x93NUMPY": ".npy",
+    b"\x1f\x8b": ".csv.gz",
+    b"PAR1": ".parquet",
+    b"ARROW1": ".arrow",
+    b"\x89HDF": ".h5",
+}
+_FIRST_BYTES = 1 << 16  # of gzipped text, in which the separator is looked for
 Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
 Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
@@ -40,16 +52,14 @@ ConventionName: TypeAlias = conventions.Convention
 
 DATA_HELP = (
     "a file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of CIFAR), a folder of MNIST, "
-    "CIFAR or a Hugging Face data set, or the word digits (scikit-learn's)."
+    "CIFAR or a Hugging Face data set, FILE::COLUMN,COLUMN or FILE::NAME for a part of a file, or the word digits (scikit-learn's)."
 )
-DATA_OR_STDIN_HELP = (
-    f"{DATA_HELP[0].upper()}{DATA_HELP[1:-1]}; - is standard input (.npz, .npy or .csv)."
-)
+DATA_OR_STDIN_HELP = f"{DATA_HELP[0].upper()}{DATA_HELP[1:-1]}; - is standard input (.npz, .npy, .h5, .parquet, .arrow, or text: .csv, .tsv, gzipped or not)."
 Data = Annotated[str, typer.Argument(help=DATA_OR_STDIN_HELP)]
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Column of a table (name or index), name of an array in the file, or a file of labels."
+        help="Column of a table (name or index), name of an array in the file, or a file of labels: FILE or FILE::NAME."
     ),
 ]
 Keys = Annotated[
@@ -91,8 +101,7 @@ Threads = Annotated[int | None, typer.Option(help="Number of threads; default: a
 MemoryLimit = Annotated[
     float | None,
     typer.Option(
-        help="MiB beside the data, which then stay in their file: .npy with --labels, .npz with --keys, "
-        "FILE.h5::NAME, FILE.zarr::NAME, FILE.parquet::COLUMN,COLUMN with --labels FILE::NAME."
+        help="MiB beside the data, which stay in their file if it is .npy, .npz, .h5, .zarr or .parquet."
     ),
 ]
 Convention = Annotated[
@@ -120,18 +129,31 @@ class DataOptions:
             return nc.datasets.digits(self.scale)
         if self.data == "-":
             return self._load_stdin()
+        if Path(self.data.partition("::")[0]).suffix == ".zarr":
+            X, y = paths.resolved(*self._paths())
+            rows, labels = np.asarray(as_source(X)[:], np.float64), read_labels(y)
+            return nc.datasets.apply_scale(rows, self.scale), labels
         return nc.datasets.load(self.data, keys=self.pair, labels=self.part, scale=self.scale)
 
     def _load_stdin(self) -> tuple[Any, Any]:
-        """X and y from standard input, whose first bytes tell .npz and .npy from text."""
+        """X and y from standard input, whose first bytes tell its kind."""
         content = sys.stdin.buffer.read()
         if not content:
             raise ValueError("- stands for standard input, which is empty")
         kind = next((end for magic, end in _MAGIC.items() if content.startswith(magic)), ".csv")
+        if kind.startswith(".csv") and b"\t" in _first_line(content):
+            kind = kind.replace("c", "t", 1)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"stdin{kind}"
             path.write_bytes(content)
             return dataclasses.replace(self, data=str(path)).load()
+
+    def _paths(self) -> tuple[str, Any]:
+        """X and y as `nc1fast.collapse` takes them."""
+        if self.pair is None:
+            return self.data, self.part
+        data, label = self.pair
+        return f"{self.data}::{data}", f"{self.data}::{label}"
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -151,21 +173,13 @@ class DataOptions:
 
     def source(self, memory_limit: float | None) -> tuple[Any, Any]:
         """X and y as `nc1fast.collapse` takes them: in memory or, under a memory limit, as paths."""
-        if memory_limit is None:
+        if memory_limit is None or self.data in ("digits", "-"):
             return self.load()
         if self.scale != "none":
             raise ValueError(
                 "--memory-limit leaves the data in their file, as they are: no --scale"
             )
-        data, labels = self.data, self.labels
-        if self.keys is not None and self.keys.count(",") == 1:
-            data, labels = (f"{data}::{key.strip()}" for key in self.keys.split(","))
-        if labels is None:
-            raise ValueError(
-                "--memory-limit leaves the data in their file: give --labels, the path of an .npy file or FILE::NAME, "
-                "or --keys X,y of an .npz file"
-            )
-        return data, labels
+        return self._paths()
 
 
 @dataclass(frozen=True)
@@ -202,6 +216,16 @@ class KernelOptions:
             "bias_variance": one_or_list("--bias-variance", self.bias_variance),
         }
         return kind(**{name: value for name, value in given.items() if name in own})
+
+
+def _first_line(content: bytes) -> bytes:
+    """The first line of a text, gzipped or not; empty for a gzip stream that is damaged."""
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = zlib.decompressobj(31).decompress(content, _FIRST_BYTES)
+        except zlib.error:
+            return b""
+    return content[:_FIRST_BYTES].partition(b"\n")[0]
 
 
 def memory_bytes(limit: float | None) -> int | None:

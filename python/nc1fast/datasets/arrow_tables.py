@@ -23,17 +23,24 @@ if TYPE_CHECKING:
 _ARROW_FILE = b"ARROW1"
 
 
-def read_parquet(path: Path, keys: Sequence[str] | None, labels: Any) -> DataAndLabels:
+def read_parquet(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAndLabels:
     """Data (N, ...) and labels (N,) of a Parquet file, the latter None where they are not a column of it."""
     parquet = require("pyarrow.parquet", "files")
     with readable(path, "Parquet file"), parquet.ParquetFile(path) as file:
-        data, label = _columns(path, file.schema_arrow, keys, labels)
+        data, label = columns_of(path, file.schema_arrow, keys, labels)
         used = [*data, *([] if label is None else [label])]
         check_claim(8 * file.metadata.num_rows * len(used), str(path))
         return _arrays(path, file.read(columns=used), data, label)
 
 
-def read_arrow(path: Path, keys: Sequence[str] | None, labels: Any) -> DataAndLabels:
+def parquet_schema(path: Path) -> Any:
+    """Names and types of the columns of a Parquet file."""
+    parquet = require("pyarrow.parquet", "files")
+    with readable(path, "Parquet file"):
+        return parquet.read_schema(path)
+
+
+def read_arrow(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAndLabels:
     """The same of an Arrow file or stream, or a Feather file of version 2."""
     arrow = require("pyarrow", "files")
     with readable(path, "Arrow file"), path.open("rb") as file:
@@ -42,27 +49,30 @@ def read_arrow(path: Path, keys: Sequence[str] | None, labels: Any) -> DataAndLa
         ipc = arrow.ipc
         table = (ipc.open_file if is_file else ipc.open_stream)(file).read_all()
         table.validate(full=True)
-        return _arrays(path, table, *_columns(path, table.schema, keys, labels))
+        return _arrays(path, table, *columns_of(path, table.schema, keys, labels))
 
 
-def _columns(
-    path: Path, schema: Any, keys: Sequence[str] | None, labels: Any
+def columns_of(
+    path: Path, schema: Any, keys: Sequence[Any] | None, labels: Any
 ) -> tuple[list[str], str | None]:
-    """Names of the columns of the data, and of that of the labels if they are a column."""
+    """Names of the columns of the data, and of that of the labels if they are a column; `keys` as of `named.chosen`."""
     names = schema.names
-    if keys is not None:
-        several = [name.strip() for name in keys[0].split(",")]
-        for name in (*several, keys[1]):
+    several, label = (None, None) if keys is None else keys
+    if several is not None:
+        several = [name.strip() for name in several.split(",")]
+        for name in (*several, *([] if label is None else [label])):
             _check_column(path, names, name)
-        return several, keys[1]
-    label: str | None
-    by_place = labels is None or isinstance(labels, int)
-    label = names[label_column(path, names, labels)] if by_place else inside(path, names, labels)
+    if label is None:
+        by_place = labels is None or isinstance(labels, int)
+        label = (
+            names[label_column(path, names, labels)] if by_place else inside(path, names, labels)
+        )
+    if several is not None:
+        if label in several:
+            raise malformed(path, f"column {label!r} cannot be both data and labels")
+        return several, label
     others = [name for name in names if name != label]
-    types = require("pyarrow", "files").types
-    lists = [
-        name for name in others if name.lower() in DATA_NAMES and _is_list(types, schema, name)
-    ]
+    lists = [name for name in others if name.lower() in DATA_NAMES and holds_lists(schema, name)]
     if lists:
         return [min(lists, key=lambda name: DATA_NAMES.index(name.lower()))], label
     if not others:
@@ -76,7 +86,9 @@ def _check_column(path: Path, names: Sequence[str], name: str) -> None:
         raise malformed(path, f"{found} {name!r}; {listing(names)}")
 
 
-def _is_list(types: Any, schema: Any, name: str) -> bool:
+def holds_lists(schema: Any, name: str) -> bool:
+    """Whether a column holds a list in each row."""
+    types = require("pyarrow", "files").types
     kind = schema.field(name).type
     kind = getattr(kind, "storage_type", kind)
     return any(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from array import array
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -34,20 +35,42 @@ def is_table(path: Path) -> bool:
     return _NAME.search(path.name.lower()) is not None
 
 
-def read_csv(path: Path, labels: str | int | None) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Features (N, d0) and labels (N,); `labels` is the name or the index of their column, None for the usual one."""
-    with _lines(path) as rows:
-        return _table(path, rows, labels)
+class Columns(NamedTuple):
+    """Columns of a table that are read.
+
+    Attributes
+    ----------
+    labels : str, int, None or anything
+        Name or index of the column of labels, None for the usual one; whatever else, and text that names a file and no
+        column, says that the labels lie elsewhere.
+    features : str, optional
+        Names or indices of the columns of features, joined by commas. Default: all but that of the labels.
+    """
+
+    labels: Any = None
+    features: str | None = None
 
 
-def read_column(path: Path) -> NDArray[Any]:
-    """Labels (N,) of a file with one column, without a header; of text if one of them is."""
+def read_csv(
+    path: Path, columns: Columns | None = None
+) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
+    """Features (N, d0) and labels (N,), the latter None where they lie elsewhere."""
     with _lines(path) as rows:
-        names = []
+        return _table(path, rows, columns or Columns())
+
+
+def read_column(path: Path, name: str = "") -> NDArray[Any]:
+    """Labels (N,) of a file with one column, without a header, or of the column of this name; of text if one of them is."""
+    with _lines(path) as rows:
+        names, place, width = [], 0, 1
+        if name:
+            head = [cell.strip() for cell in next(rows, (0, []))[1]]
+            place, width = label_column(path, head, name), len(head)
         for line, cells in rows:
-            if len(cells) != 1:
-                raise malformed(path, f"line {line} has {len(cells)} cells, one label is needed")
-            names.append(cells[0].strip())
+            if len(cells) != width:
+                needed = f"the first line has {width}" if name else "one label is needed"
+                raise malformed(path, f"line {line} has {len(cells)} cells, {needed}")
+            names.append(cells[place].strip())
     if not names:
         raise malformed(path, "is empty")
     return _label_array(path, names)
@@ -78,12 +101,12 @@ def _rows(stream: Any, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 class _Table:
-    """Lines of a table with `width` cells each, of which that in `column` is the label."""
+    """Lines of a table with `width` cells each; `features` are indices of its columns, `label` that of the labels, if any."""
 
-    def __init__(self, path: Path, width: int, column: int) -> None:
-        self.path, self.width, self.column = path, width, column
-        self.values = array("d")  # N (width - 1) features, row by row
-        self.names: list[str] = []  # N labels
+    def __init__(self, path: Path, width: int, features: list[int], label: int | None) -> None:
+        self.path, self.width, self.features, self.label = path, width, features, label
+        self.values = array("d")  # N len(features) numbers, row by row
+        self.names: list[str] = []  # N labels, or none
         self.lines: list[int] = []  # N line numbers
 
     def append(self, line: int, cells: list[str]) -> None:
@@ -93,18 +116,17 @@ class _Table:
                 self.path,
                 f"line {line} has {len(cells)} cells, the first line has {self.width}",
             )
-        features = cells[: self.column] + cells[self.column + 1 :]
+        features = [cells[j] for j in self.features]
         try:
             if "_" in "".join(features):  # float() takes 1_000 for a number
                 raise ValueError
             self.values.extend(map(float, features))
         except ValueError:
-            j, bad = next(
-                (j, c) for j, c in enumerate(cells) if j != self.column and not _is_number(c)
-            )
-            what = f"is not a number: {_quoted(bad)}" if bad.strip() else "is empty"
+            j = next(j for j in self.features if not _is_number(cells[j]))
+            what = f"is not a number: {_quoted(cells[j])}" if cells[j].strip() else "is empty"
             raise malformed(self.path, f"line {line}, column {j} (from 0) {what}") from None
-        self.names.append(cells[self.column].strip())
+        if self.label is not None:
+            self.names.append(cells[self.label].strip())
         self.lines.append(line)
 
     def starts_with_header(self) -> bool:
@@ -115,45 +137,76 @@ class _Table:
             and all(map(_is_number, self.names[1:]))
         )
 
-    def finish(self, first: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """Features (N, width - 1) and labels (N,) of the lines from number `first` on, from 0; ValueError if unusable."""
-        path, column = self.path, self.column
+    def finish(self, first: int) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
+        """Features (N, d0) and labels (N,) of the lines from number `first` on, from 0; ValueError if unusable."""
+        path = self.path
         names, lines = self.names[first:], self.lines[first:]
-        if not names:
+        if not lines:
             raise malformed(path, "has a header and no data")
-        X = np.frombuffer(self.values, np.float64).reshape(-1, self.width - 1)[first:]
+        X = np.frombuffer(self.values, np.float64).reshape(-1, len(self.features))[first:]
         if not np.isfinite(X).all():
             i, j = np.argwhere(~np.isfinite(X))[0]
             raise malformed(
                 path,
-                f"line {lines[i]}, column {j + (j >= column)} (from 0) is {X[i, j]}, must be finite",
+                f"line {lines[i]}, column {self.features[j]} (from 0) is {X[i, j]}, must be finite",
             )
+        if self.label is None:
+            return X, None
         if "" in names:
             raise malformed(path, f"line {lines[names.index('')]} has no label")
         return X, _label_array(path, names)
 
 
 def _table(
-    path: Path, rows: Iterator[tuple[int, list[str]]], labels: str | int | None
-) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    path: Path, rows: Iterator[tuple[int, list[str]]], columns: Columns
+) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
     """Features (N, d0) and labels (N,) of lines with their numbers."""
     first = next(rows, None)
     if first is None:
         raise malformed(path, "is empty")
     line, head = first
-    column = label_column(path, [cell.strip() for cell in head], labels)
-    if len(head) < 2:
+    names = [cell.strip() for cell in head]
+    label = _label_of(path, names, columns.labels)
+    if len(head) < 2 and label is not None:
         raise malformed(
             path,
             f"has one column; features and a label, separated by {_separated(path)}, are needed",
         )
-    header = isinstance(labels, str) or _is_header(path, line, head[:column] + head[column + 1 :])
-    table = _Table(path, len(head), column)
+    features, named = _features_of(path, names, columns.features, label)
+    named = named or (isinstance(columns.labels, str) and label is not None)
+    header = named or _is_header(path, line, [head[j] for j in features])
+    table = _Table(path, len(head), features, label)
     if not header:
         table.append(line, head)
     for line, cells in rows:
         table.append(line, cells)
     return table.finish(int(not header and table.starts_with_header()))
+
+
+def _label_of(path: Path, head: Sequence[str], labels: Any) -> int | None:
+    """Index of the column of labels, None where they lie elsewhere; ValueError for a name of neither a column nor a file."""
+    if isinstance(labels, str) and labels not in head:
+        if os.path.exists(labels.partition("::")[0]):  # noqa: PTH110  (null bytes)
+            return None
+    elif not isinstance(labels, str | int | np.integer | None):
+        return None
+    return label_column(path, head, labels if isinstance(labels, str | None) else int(labels))
+
+
+def _features_of(
+    path: Path, head: Sequence[str], features: str | None, label: int | None
+) -> tuple[list[int], bool]:
+    """Indices of the columns of features, and whether one of them is known by its name."""
+    if features is None:
+        return [j for j in range(len(head)) if j != label], False
+    found, named = [], False
+    for word in map(str.strip, features.split(",")):
+        by_place = word not in head and word.isdecimal() and int(word) < len(head)
+        named = named or not by_place
+        found.append(int(word) if by_place else label_column(path, head, word))
+    if label in found:
+        raise malformed(path, f"column {_quoted(head[label])} cannot be both data and labels")
+    return found, named
 
 
 def _is_header(path: Path, line: int, features: list[str]) -> bool:

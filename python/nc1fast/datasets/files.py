@@ -11,6 +11,7 @@ import numpy as np
 from nc1fast.datasets.damage import checked_file, malformed
 from nc1fast.datasets.readers import Contents, Options, check_options, data_files, reader_of
 from nc1fast.datasets.scaling import Scale, check_scale, scale_in_place, widen
+from nc1fast.inputs.files import split_name
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.reading import shown
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def load(
     path: str | os.PathLike[str],
     *,
-    keys: Sequence[str] | None = None,
+    keys: Sequence[str | None] | None = None,
     labels: ArrayLike | os.PathLike[str] | None = None,
     scale: Scale = "none",
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
@@ -33,7 +34,8 @@ def load(
     Parameters
     ----------
     path : str or path-like
-        A file whose kind follows from its name:
+        A file whose kind follows from its name, or FILE::NAME with the name of its data, of columns several names joined
+        by commas:
 
         - ``.npz``, ``.mat`` (version 7.3 too), ``.h5`` and ``.hdf5``, ``.pt`` and ``.pth`` (of tensors, with
           ``weights_only=True``), and batches of CIFAR-10 and CIFAR-100 (``data_batch_1``, ``test_batch``, ``train``, and
@@ -53,12 +55,12 @@ def load(
         set as ``save_to_disk`` writes it. Data of more than two dimensions (images) are flattened to rows, in C order.
     keys : pair of str, optional
         The names of the data and of the labels where they have names, e.g. ``("x_test", "y_test")``; of columns, the data
-        may be several, joined by commas.
+        may be several, joined by commas, and of text have indices from 0, too. ``(name, None)`` is FILE::NAME.
     labels : array_like, path or column, optional
         - Named arrays: the name of the labels, or as for .npy.
         - .npy: an array of labels, or the path of a file of them: .npy, IDX, one column of text, or FILE::NAME.
         - .csv, .tsv: the column of labels, by name (the first line is then a header) or by index from 0, negative
-          from the end. Default the only one named label, labels, target, targets or class, else the last.
+          from the end; or as for .npy. Default the only one named label, labels, target, targets or class, else the last.
         - .parquet, .arrow, .feather: the column likewise, or as for .npy.
         - IDX: as for .npy. Default the file beside it with the usual name: ``train-images-idx3-ubyte``
           has ``train-labels-idx1-ubyte``.
@@ -108,7 +110,10 @@ def load(
     check_scale(scale)
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path, got {type(path).__name__}")
-    file, given = Path(path), Options(keys, labels)
+    name, part = split_name(os.fspath(path))
+    if part and keys is not None:
+        raise ValueError(f"keys name the data, and so does {shown(Path(path))}: give one of them")
+    file, given = Path(name), Options((part, None) if part else keys, labels)
     found = _joined(file, [_contents(part, given) for part in data_files(file)], given)
     X = widen(_flattened(file, found.data), shown(file))
     return scale_in_place(X, scale), _checked_labels(found.labels_file, found.labels, len(X))

@@ -24,7 +24,7 @@ LABEL_NAMES = ("y", "labels", "label", "targets", "target", "classes", "fine_lab
 
 
 def chosen(
-    path: Path, names: Sequence[str], keys: Sequence[str] | None, labels: Any
+    path: Path, names: Sequence[str], keys: Sequence[str | None] | None, labels: Any
 ) -> tuple[str, str | None]:
     """Names of the arrays of the data and of the labels, the latter None where `labels` are not in the file.
 
@@ -34,7 +34,7 @@ def chosen(
     names : sequence of str
         All arrays of the file.
     keys : pair of str, optional
-        Decides.
+        Decides; of the data alone where the second is None.
     labels : optional
         The name of an array, or whatever else the labels are given as.
 
@@ -43,14 +43,15 @@ def chosen(
     ValueError
         If a name that is asked for is not there, or the usual ones leave open which array is meant.
     """
-    if keys is not None:
-        for key in keys:
-            if key not in names:
-                raise malformed(path, f"no array {key!r}; {listing(names)}")
-        return keys[0], keys[1]
+    data, label = (None, None) if keys is None else keys
+    for key in (data, label):
+        if key is not None and key not in names:
+            raise malformed(path, f"no array {key!r}; {listing(names)}")
+    if data is not None and label is not None:
+        return data, label
     label = _first(path, names, LABEL_NAMES) if labels is None else inside(path, names, labels)
     others = [name for name in names if name != label]
-    data = _first(path, others, DATA_NAMES)
+    data = data or _first(path, others, DATA_NAMES)
     if data is None and len(others) == 1 and (label is not None or labels is not None):
         data = others[0]
     if label is None and labels is None and data is not None and len(names) == 2:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-import numpy as np
-
 from nc1fast.datasets import arrow_tables, cifar
-from nc1fast.datasets.csv_table import is_table, read_column, read_csv
+from nc1fast.datasets.csv_table import Columns, is_table, read_column, read_csv
 from nc1fast.datasets.damage import checked_file, malformed
 from nc1fast.datasets.folders import files_in
 from nc1fast.datasets.hdf5_files import hdf5_members
@@ -25,7 +23,9 @@ from nc1fast.datasets.matlab import mat_members
 from nc1fast.datasets.named import chosen, listing
 from nc1fast.datasets.numpy_files import npz_members, read_npy
 from nc1fast.datasets.torch_files import torch_members
+from nc1fast.inputs.files import read_labels, split_name
 from nc1fast.inputs.labels import as_labels
+from nc1fast.inputs.readers import BY_SUFFIX
 from nc1fast.support.changes import unchanged
 from nc1fast.support.reading import reading
 
@@ -87,7 +87,8 @@ class Reader:
 
 
 def data_files(path: Path) -> list[Path]:
-    """The file itself, or those of a folder whose rows make one data set; FileNotFoundError, ValueError."""
+    """The file itself, of FILE::NAME too, or those of a folder whose rows make one data set; FileNotFoundError, ValueError."""
+    path = Path(split_name(str(path))[0])
     return files_in(path) if path.is_dir() else [path]
 
 
@@ -125,7 +126,9 @@ def check_options(file: Path, reader: Reader, given: Options) -> None:
     if keys is not None and (
         not isinstance(keys, Sequence)
         or isinstance(keys, str)
-        or [type(key) for key in keys] != [str, str]
+        or len(keys) != 2
+        or not isinstance(keys[0], str)
+        or not isinstance(keys[1], str | None)
     ):
         raise TypeError(f"keys must be two names, of the data and of the labels, got {keys!r}")
     reader.check(file, given)
@@ -175,22 +178,23 @@ def _beside(
 ) -> Contents:
     """The data with labels that the file has, or else with those given."""
     if labels is None:
-        return Contents(data, *_labels(file, given.labels))
+        return Contents(data, *labels_elsewhere(file, given.labels))
     return Contents(data, labels, file)
 
 
 def _check_csv(file: Path, given: Options) -> None:
-    labels = given.labels
-    if isinstance(labels, bool) or not isinstance(labels, str | int | np.integer | None):
+    if isinstance(given.labels, bool | float):
         raise malformed(
-            file, f"labels must be the name or the index of a column, got {type(labels).__name__}"
+            file,
+            f"labels must be the name or the index of a column, an array or a file, got {type(given.labels).__name__}",
         )
 
 
 def _read_csv(file: Path, given: Options) -> Contents:
-    column = given.labels if isinstance(given.labels, str | None) else int(given.labels)
-    data, labels = _steadily(lambda path: read_csv(path, column), file)
-    return Contents(data, labels, file)
+    features, label = (None, None) if given.keys is None else given.keys
+    columns = Columns(given.labels if label is None else label, features)
+    data, labels = _steadily(lambda path: read_csv(path, columns), file)
+    return _beside(file, data, labels, given)
 
 
 def _check_npy(file: Path, given: Options) -> None:
@@ -200,7 +204,7 @@ def _check_npy(file: Path, given: Options) -> None:
 
 def _read_npy(file: Path, given: Options) -> Contents:
     data = _steadily(read_npy, file)
-    return Contents(data, *_labels(file, given.labels))
+    return Contents(data, *labels_elsewhere(file, given.labels))
 
 
 def _read_idx(file: Path, given: Options) -> Contents:
@@ -210,7 +214,7 @@ def _read_idx(file: Path, given: Options) -> Contents:
             file, "has one dimension, as files of labels have; give the file of the data"
         )
     labels = labels_beside(file) if given.labels is None else given.labels
-    return Contents(data, *_labels(file, labels))
+    return Contents(data, *labels_elsewhere(file, labels))
 
 
 def _reader_of_named(name: str, matches: Callable[[Path], bool], members: Opening) -> Reader:
@@ -238,7 +242,9 @@ NAMED: tuple[tuple[str, Callable[[Path], bool], Opening], ...] = (
 READERS = (
     *(_reader_of_named(name, matches, members) for name, matches, members in NAMED),
     Reader(".npy", _suffix(".npy"), _check_npy, _read_npy),
-    Reader(".csv or .tsv (.gz)", is_table, _check_csv, _read_csv, has_members=True),
+    Reader(
+        ".csv or .tsv (.gz)", is_table, _check_csv, _read_csv, takes_keys=True, has_members=True
+    ),
     _reader_of_columns(".parquet", (".parquet", ".pq"), arrow_tables.read_parquet),
     _reader_of_columns(".arrow or .feather", (".arrow", ".feather"), arrow_tables.read_arrow),
     Reader("IDX (e.g. -idx3-ubyte)", is_idx, _check_nothing, _read_idx),
@@ -255,12 +261,21 @@ ARRAY_READERS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], NDArray
 )
 
 
-def _labels(file: Path, labels: Any) -> tuple[NDArray[Any], Path]:
+# Kinds of files of labels that `inputs` alone reads.
+_IN_PLACE = BY_SUFFIX.keys() - {".npz", ".h5", ".hdf5"}
+
+
+def labels_elsewhere(file: Path, labels: Any) -> tuple[NDArray[Any], Path]:
     """Labels from an array or a file, and the file that errors about them name; `file` is that of the data."""
     if not isinstance(labels, str | os.PathLike):
         return _labels_of_array(file, labels), file
     name, _, member = os.fspath(labels).partition("::")
     path = Path(name)
+    if member and is_table(path):
+        read_named = functools.partial(read_column, name=member)
+        return _steadily(read_named, checked_file(path)), path
+    if path.suffix in _IN_PLACE:
+        return read_labels(os.fspath(labels)), path
     for _, matches, read in ARRAY_READERS:
         if matches(path):
             return _steadily(read, checked_file(path)), path

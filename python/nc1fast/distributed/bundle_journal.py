@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _KIND, _FORMAT = "nc1fast journal", 2
 _MAGIC = f"{_KIND} {_FORMAT} ".encode()
-_REWRITE = 1 << 30  # bytes of records after which they are added up into one
+# Records are added up into one after these bytes, or after this many times the bytes of that one, whichever are more: a file
+# holds its sums at most three times, or once and 64 MiB of records.
+_REWRITE, _GROWTH = 1 << 26, 2
 _DIGITS = len(checksum())
 
 
@@ -103,6 +105,7 @@ class BundleJournal(Finished):
         super().__init__(nothing, bundles)
         self._about = {"problems": [total.problem for total in nothing], **about}
         self._file = LineFile(path)
+        self._kept = 0  # its bytes when it was rewritten last; not known of an earlier run
         try:
             with reading(str(self._file.path), "journal"):
                 self._read()
@@ -144,7 +147,6 @@ class BundleJournal(Finished):
                 stacklevel=2,
             )
             self._rewrite()
-        self._kept = self._file.size
 
     def _check(self, first: bytes) -> None:
         """Raise ValueError unless this call would have written the first line; take over its number of bundles."""
@@ -195,7 +197,7 @@ class BundleJournal(Finished):
             raise ValueError("X has changed since the pass began: its file must stay as it is")
         self._file.append(_sealed(_encoded(shares)))
         super().add(shares)
-        if self._file.size - self._kept > _REWRITE:
+        if self._file.size - self._kept > max(_REWRITE, _GROWTH * self._kept):
             self._rewrite()
 
     def _rewrite(self) -> None:

@@ -15,7 +15,7 @@ from nc1fast.estimators.accuracy import Accuracy, Sampling
 from nc1fast.estimators.ntk_features import ntk_features
 from nc1fast.estimators.proximal_features import proximal_features
 from nc1fast.estimators.runs import features_within, pairs_within
-from nc1fast.inputs.files import steady
+from nc1fast.inputs.files import any_path, steady
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import as_count, check_choice
@@ -118,7 +118,7 @@ def features(
     accuracy = Accuracy(tolerance, confidence, convention)
     drawn = Sampling(seed, n_units, sampling)
     settings = Settings(dtype=dtype, n_threads=n_threads, memory_limit=memory_limit)
-    data = LabelledData.of(X, y, unread=True)
+    data = _data(X, y)
     return features_within(data, kernel, settings, accuracy, drawn)
 
 
@@ -194,5 +194,14 @@ def pairs(
     n_pairs = None if n_pairs is None else as_count("n_pairs", n_pairs)
     accuracy = Accuracy(tolerance, confidence, convention)
     settings = Settings(n_threads=n_threads, memory_limit=memory_limit)
-    data = LabelledData.of(X, y, unread=True)
+    data = _data(X, y)
     return pairs_within(data, kernel, settings, accuracy, Sampling(seed, n_pairs))
+
+
+def _data(X: Any, y: Any) -> LabelledData:
+    """Rows and classes, whose NaN and Inf are looked for in the passes."""
+    if any_path(X, y):
+        from nc1fast.datasets.paths import resolved
+
+        X, y = resolved(X, y)
+    return LabelledData.of(X, y, unread=True)

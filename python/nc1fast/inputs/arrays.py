@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 23
 _EXACT_INTEGERS = 1 << 53
+# For types of Python objects in a table that are no numbers.
+_WAYS_OUT = {
+    "str": ": leave such columns out (of labels, give them as y), or make numbers of them",
+    "Timestamp": ": make numbers of dates first, for example days since the earliest",
+    **dict.fromkeys(("NoneType", "NAType", "NaTType"), ": fill it, or leave the row out"),
+}
 
 
 def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
@@ -142,7 +148,7 @@ def _advice(X: NDArray[Any], name: str) -> str:
             continue
         kind = type(value).__name__
         told = "missing" if kind in ("NoneType", "NAType", "NaTType") else f"of type {kind}"
-        return f": {name}[{', '.join(map(str, place))}] is {told}"
+        return f": {name}[{', '.join(map(str, place))}] is {told}{_WAYS_OUT.get(kind, '')}"
     return f", though every entry is a number, as in nullable columns of pandas: give {name}.astype('float64')"
 
 

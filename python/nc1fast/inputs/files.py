@@ -51,7 +51,7 @@ def as_source(X: Any) -> Any:
         while it is streamed.
     """
     if isinstance(X, str | os.PathLike):
-        path, name = _split(os.fspath(X))
+        path, name = split_name(os.fspath(X))
         with _opening("X", path):
             return _reader(path).rows(path, name)
     if isinstance(X, np.memmap):
@@ -60,11 +60,16 @@ def as_source(X: Any) -> Any:
     return X if of_array is None or not hasattr(X, "shape") else of_array(X)
 
 
+def any_path(*arguments: Any) -> bool:
+    """Whether one of the arguments is a path."""
+    return any(isinstance(one, str | os.PathLike) for one in arguments)
+
+
 def read_labels(y: Any) -> Any:
     """Labels of a file, in memory; anything else as it is. Paths as of `as_source`."""
     if not isinstance(y, str | os.PathLike):
         return y
-    path, name = _split(os.fspath(y))
+    path, name = split_name(os.fspath(y))
     with _opening("y", path):
         return _reader(path).labels(path, name)
 
@@ -113,7 +118,7 @@ def _reader(path: str) -> Format:
 def _path_of(data: Any) -> str | None:
     """The file that data are read from, where that can be told."""
     if isinstance(data, str | os.PathLike):
-        path = _split(os.fspath(data))[0]
+        path = split_name(os.fspath(data))[0]
         return None if "://" in path else path
     if isinstance(data, FileRows):
         return None if data.temporary else data.path
@@ -123,7 +128,7 @@ def _path_of(data: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _split(path: str) -> tuple[str, str]:
+def split_name(path: str) -> tuple[str, str]:
     """File and name; a file whose own path holds '::' is found, too."""
     file, mark, name = path.rpartition("::")
     return (path, "") if not mark or os.path.exists(path) else (file, name)  # noqa: PTH110  (null bytes)

@@ -18,6 +18,7 @@ from nc1fast.core.products import ProductSettings, matvec
 from nc1fast.core.series import table_of
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
+from nc1fast.kernels.printing import without_defaults
 from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
 from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
@@ -130,6 +131,8 @@ class Kernel:
         ((_, tangent, scale, constant),) = chain.outputs
         last = chain.coefficients[0] if tangent else (scale, constant, 0.0)
         return OneLayer.after(self.input_layer(n_features), *last)
+
+    __repr__ = without_defaults
 
     def to_plain(self) -> dict[str, Any]:
         """Values that a kernel of its class is made of, by name, with what is derived but costly or not reproducible."""
@@ -258,7 +261,7 @@ def _made(name: str, *values: Any) -> Kernel:
     return KERNELS[name](*values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Linear(Kernel):
     """The data itself: bias_variance + weight_variance <x, z>/d0.
 
@@ -295,7 +298,7 @@ class Linear(Kernel):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeepKernel(Kernel):
     """Base of the kernels of fully connected networks: an activation, and variances for each weight layer."""
 
@@ -351,7 +354,7 @@ class DeepKernel(Kernel):
         return [replace(self, **self._prefix(depth)) for depth in range(2, self.depth + 1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConjugateKernel(DeepKernel):
     """Q^{L-2}: covariance of the last hidden layer's activations at infinite width.
 
@@ -377,7 +380,7 @@ class ConjugateKernel(DeepKernel):
         return 1.0, 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NNGP(DeepKernel):
     """Sigma^{L-1} = sb2 + sw2 Q^{L-2}: covariance of the outputs at infinite width. Same NC1 as `ConjugateKernel`.
 

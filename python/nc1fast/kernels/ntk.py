@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nc1fast.activations import has_ntk, name_and_parameter
@@ -79,12 +79,6 @@ class NTK(DeepKernel):
             object.__setattr__(
                 self, "width", per_layer("width", self.width, self.depth - 1, _width)
             )
-
-    def __repr__(self) -> str:
-        names = [f.name for f in fields(self)]
-        if self.train_readout:
-            names.remove("train_readout")
-        return f"NTK({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
     @property
     def tangent_coefficients(self) -> list[tuple[float, float, float]]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 1 << 26  # of the rows of a Gram matrix that a product has at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RecurrentKernel(Kernel):
     """Base of the kernels of simple recurrent ReLU networks of which the last state is read out."""
 
@@ -195,7 +195,7 @@ def _sides(X: Any, Z: Any, lengths: Any) -> tuple[Sequences, Sequences | None]:
     return rows, others
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RecurrentNNGP(RecurrentKernel):
     """Covariance of the outputs of an infinitely wide recurrent ReLU network, on sequences.
 
@@ -213,7 +213,7 @@ class RecurrentNNGP(RecurrentKernel):
     """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RecurrentNTK(RecurrentKernel):
     """Tangent kernel of an infinitely wide recurrent ReLU network, on sequences.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from nc1fast.inputs.files import split_name
 from nc1fast.studies import library
 from nc1fast.studies.description import Study
 from nc1fast.studies.experiment import Experiment, described_by
@@ -104,7 +105,7 @@ def load_data(
 
 def name_of(path: str | Path) -> str:
     """The name of a data set from that of its file or folder, without endings, in the letters that a name may have."""
-    stem = re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", Path(path).absolute().name)
+    stem = re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", Path(split_name(str(path))[0]).absolute().name)
     return re.sub(r"[^A-Za-z0-9 ._+-]", "-", stem).lstrip(" ._+-")[:_LONGEST] or "data"
 
 
