@@ -1,4 +1,4 @@
-"""How kernels print."""
+"""The `repr` of kernels and activations: the call that makes them, without what is default."""
 
 from __future__ import annotations
 

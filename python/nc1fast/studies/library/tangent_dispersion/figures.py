@@ -38,8 +38,8 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
     """Phases along the depth, NC1 along the depth, and the law without biases."""
     del series
     along_depth = [
-        *_panels(chosen(rows, DEVIATION), "std/mean of an entry"),
-        *_panels(chosen(rows, DRIFT), "drift in training"),
+        *_panels(chosen(rows, DEVIATION), "std/mean"),
+        *_panels(chosen(rows, DRIFT), "drift"),
         *_panels(chosen(rows, SPREAD), "std/mean of NC1"),
     ]
     return measured.drawings(
