@@ -39,10 +39,17 @@ class Name(XRefRole):
 
 
 def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """|x| in prose is a norm, not a substitution of reStructuredText."""
+    """|x| is a norm and x_ a name, no substitution and no link of reStructuredText."""
     for i, line in enumerate(lines):
         parts = re.split(r"(`+[^`]+`+)", line)
-        lines[i] = "".join(p if p.startswith("`") else p.replace("|", r"\|") for p in parts)
+        prose = not re.match(
+            r"\s*[\w, ]+ : ", line
+        )  # no name_ : type, of which numpydoc takes care
+        for k in range(0, len(parts), 2):
+            parts[k] = parts[k].replace("|", r"\|")
+            if prose:
+                parts[k] = re.sub(r"(\w_)(?![\w`])", lambda m: m[1][:-1] + r"\_", parts[k])
+        lines[i] = "".join(parts)
 
 
 def _load(app: Any) -> None:
