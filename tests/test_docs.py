@@ -77,8 +77,20 @@ def test_every_concept_of_the_architecture_page_is_where_the_page_says():
 
 # The site, of which Sphinx is not needed here
 
-FACES = """adaptive compat cuda datasets distributed estimators kernels
-networks prediction sklearn studies theory""".split()
+FACES = [
+    "adaptive",
+    "compat",
+    "cuda",
+    "datasets",
+    "distributed",
+    "estimators",
+    "kernels",
+    "networks",
+    "prediction",
+    "sklearn",
+    "studies",
+    "theory",
+]
 
 
 def public_names() -> set[str]:

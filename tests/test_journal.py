@@ -294,7 +294,7 @@ def test_long_journals_are_rewritten(data, path, expected, monkeypatch):
 
 def test_a_journal_stays_near_the_size_of_its_sums(data, path, expected, monkeypatch):
     monkeypatch.setattr(records, "_REWRITE", 0)
-    sizes: list[int] = []
+    sizes: list[list[int]] = []
     for growth in (2, 0):
         monkeypatch.setattr(records, "_GROWTH", growth)
         sizes.append([])
