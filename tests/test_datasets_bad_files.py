@@ -83,7 +83,7 @@ BAD_FILES = {
     "npz: LZMA": ("a.npz", with_member_byte(8, zipfile.ZIP_LZMA), {}, ValueError, "array 'X' is compressed in a way that NumPy does not write"),
     "npz: encrypted": ("a.npz", with_member_byte(6, 1), {}, ValueError, "not a readable .npz file"),
     "npz: nothing": ("a.npz", npz_bytes(), {}, ValueError, "none of its arrays is named as data are (x, data, features,"),
-    "npz: other names": ("a.npz", npz_bytes(a=POINTS, b=TARGETS), {}, ValueError, "name two by keys=; it has 'a', 'b'"),
+    "npz: other names": ("a.npz", npz_bytes(a=POINTS, b=TARGETS), {}, ValueError, "name two by keys=, or one as FILE::NAME; it has 'a', 'b'"),
     "npz: no labels": ("a.npz", npz_bytes(X=POINTS), {}, ValueError, "none of its arrays is named as labels are (y, labels, label,"),
     "npz: two pairs": ("a.npz", npz_bytes(X=POINTS, x=POINTS, y=TARGETS), {}, ValueError, "has both 'X' and 'x': name two arrays by keys="),
     "npz: missing key": ("a.npz", GOOD["a.npz"], {"keys": ("X", "t")}, ValueError, "no array 't'; it has 'X', 'y'"),

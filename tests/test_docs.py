@@ -90,6 +90,7 @@ FACES = [
     "sklearn",
     "studies",
     "theory",
+    "torchmetrics",
 ]
 
 

@@ -60,7 +60,7 @@ def chosen(
         what, tried = ("data", DATA_NAMES) if data is None else ("labels", LABEL_NAMES)
         raise malformed(
             path,
-            f"none of its arrays is named as {what} are ({', '.join(tried)}): name two by keys=; {listing(names)}",
+            f"none of its arrays is named as {what} are ({', '.join(tried)}): name two by keys=, or one as FILE::NAME; {listing(names)}",
         )
     return data, label
 
