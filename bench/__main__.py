@@ -27,6 +27,7 @@ NAMES = (
     "langevin",
     "mean_field",
     "estimators",
+    "products",
     "prediction",
     "coverage",
 )
