@@ -3,7 +3,8 @@
 1. Ridge regression by the NTK at N = 100,000, d = 32, 10 outputs, to a residual of 1e-6, in a process of its own: seconds, memory.
 2. Its test error beside two approximations by few rows, with as many of them as bring their error within a per cent: Falkon's
    equations on our products, and scikit-learn's Nystroem.
-3. The same at N = 20,000 beside Cholesky's factorisation of the stored matrix in NumPy, in a sixtieth of its memory.
+3. The same at N = 20,000 beside NumPy's Cholesky factorisation of the stored matrix, on one thread (seconds of the processor decide), in a
+   sixtieth of its memory.
 4. Twenty leading eigenvalues at N = 100,000.
 """
 
@@ -47,11 +48,13 @@ def memory(): return next(int(s.split()[1]) for s in open("/proc/self/status") i
 before, start, cpu = memory(), time.perf_counter(), time.process_time()
 if case == "stored":
     from scipy.linalg import solve_triangular
-    K = kernel(X, n_threads=n_threads)
-    K[np.diag_indices(n)] += ridge
-    L = np.linalg.cholesky(K)  # SciPy's own BLAS crashes at this size
-    half = solve_triangular(L, Y, lower=True, check_finite=False)
-    dual = solve_triangular(L, half, lower=True, trans=1, check_finite=False)
+    from threadpoolctl import threadpool_limits
+    with threadpool_limits(1):  # OpenBLAS 0.3.30 crashes at this size with more threads
+        K = kernel(X, n_threads=n_threads)
+        K[np.diag_indices(n)] += ridge
+        L = np.linalg.cholesky(K)
+        half = solve_triangular(L, Y, lower=True, check_finite=False)
+        dual = solve_triangular(L, half, lower=True, trans=1, check_finite=False)
 elif case == "spectrum":
     found = nc.spectrum(X, kernel, 20, n_threads=n_threads)
     answer = {"steps": found.products, "residual": float((found.residuals / found.eigenvalues).max())}
@@ -71,15 +74,15 @@ print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": memory() - before, *
 def run(session: Session) -> Result:
     """Measure each in a process of its own."""
     result = Result("prediction")
-    large, few, limit = session.size(N_LARGE), session.size(N_DENSE), 0.8 * SMALLER * 8
+    large, few, limit = session.size(N_LARGE), session.size(N_DENSE), 0.8 * SMALLER * 16
     found = _row(session, result, "spectrum", large)
     stored = _row(session, result, "stored", few)
     ours = _row(session, result, "ridge", few, limit * few**2)
     whole = _row(session, result, "ridge", large)
     if stored and ours:
-        faster, share = stored["seconds"] / ours["seconds"], ours["memory"] / stored["memory"]
+        faster, share = stored["cpu"] / ours["cpu"], ours["memory"] / stored["memory"]
         result.claims += [
-            Claim(f"stored over cg, N = {few:,}", faster, ">=", FASTER),
+            Claim(f"CPU seconds, stored over cg, N = {few:,}", faster, ">=", FASTER),
             Claim(f"memory of cg over stored, N = {few:,}", share, "<=", SMALLER),
         ]
     if whole:
