@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nc1fast.core.linear import matmul
-from nc1fast.metrics.rows import RowStatistics, between_means
+from nc1fast.metrics.rows import MeanGeometry, RowStatistics, between_means
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 _ENTRIES = 1 << 19  # of a piece and of its products with the means: 4 MiB,
 _ROWS = 256  # but no fewer rows, so that the matrix products outweigh what surrounds them
-_LEAST_EXPONENT = -1000  # 2^1000 is a number
 
 
 def feature_statistics(data: LabelledData, sums: ClassSums, n_threads: int) -> RowStatistics:
@@ -45,13 +43,7 @@ def feature_statistics(data: LabelledData, sums: ClassSums, n_threads: int) -> R
     assert sums.means is not None
     H, classes, sizes = data.rows, data.classes, sums.sizes
     means, (C, d), N = sums.means, sums.means.shape, len(data.rows)
-    Z = means - means.mean(axis=0)
-    gram = matmul(Z, Z.T, n_threads)
-    norms = gram.diagonal()
-    apart = norms[:, None] + norms - 2 * gram  # (C, C)  |mu_k - mu_c|^2
-    np.fill_diagonal(apart, 0)
-    _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
-    exponent = max(exponent, _LEAST_EXPONENT)
+    Z, apart, exponent = MeanGeometry.of(means, n_threads)
     by_features = d <= C
     balanced = bool((sizes == sizes[0]).all())
     by_sample, by_class = np.zeros((2, min(C, d), min(C, d)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 17  # entries of R at a time: 1 MiB, so that its temporaries stay in cache,
 _COLUMNS = 256  # but no fewer columns, so that the matrix products outweigh their C^2 results
+_LEAST_EXPONENT = -1000  # 2^1000 is a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,35 @@ class RowStatistics:
     nearest_center: NDArray[np.int64] | None  # (N,) in the caller's row order
     ncc_accuracy: float | None
     exponent: int
+
+
+class MeanGeometry(NamedTuple):
+    """The class means about their mean, and their distances.
+
+    Attributes
+    ----------
+    Z : ndarray of shape (n_classes, n_features)
+        The means about their mean.
+    apart : ndarray of shape (n_classes, n_classes)
+        |mu_k - mu_c|^2, 0 on the diagonal.
+    exponent : int
+        Of `RowStatistics`.
+    """
+
+    Z: NDArray[np.float64]
+    apart: NDArray[np.float64]
+    exponent: int
+
+    @classmethod
+    def of(cls, means: NDArray[np.float64], n_threads: int = 1) -> MeanGeometry:
+        """That of class means (C, d). Cost: C^2 d multiply-adds."""
+        Z = means - means.mean(axis=0)
+        gram = matmul(Z, Z.T, n_threads)
+        norms = gram.diagonal()
+        apart = norms[:, None] + norms - 2 * gram
+        np.fill_diagonal(apart, 0)
+        _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
+        return cls(Z, apart, max(exponent, _LEAST_EXPONENT))
 
 
 def between_means(

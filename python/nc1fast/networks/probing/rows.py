@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.core.linear import matmul
-from nc1fast.metrics.rows import RowStatistics, between_means
+from nc1fast.metrics.rows import MeanGeometry, RowStatistics, between_means
 from nc1fast.networks.probing.moments import widened
 from nc1fast.support.extras import require
 
@@ -26,7 +25,6 @@ else:
 
 _MOVED = 1e-4  # what the mean deviation of the second pass may be, in standard deviations within classes,
 _NOISE = 1e-5  # and of the longest mean: float32 sums of a device may differ from pass to pass
-_LEAST_EXPONENT = -1000  # 2^1000 is a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +57,14 @@ class DeviceRows:
     def __init__(self, known: ClassMeans, device: torch.device) -> None:
         means, sizes = known.means, known.sizes
         C, d = means.shape
-        Z = means - means.mean(axis=0)
-        gram = matmul(Z, Z.T)
-        norms = gram.diagonal()
-        _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
-        self.exponent = max(exponent, _LEAST_EXPONENT)
+        Z, apart, self.exponent = MeanGeometry.of(means)
 
         def there(A: Array) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(A)).to(device)
 
         self.known, self.Z = known, Z
         self.means, self.toward = there(means), there(Z.T)
-        self.apart = there(norms[:, None] + norms - 2 * gram)  # |mu_k - mu_c|^2
-        self.apart.fill_diagonal_(0)
+        self.apart = there(apart)
         self.small = d <= C  # scatter in the features, else between class means
         self.balanced = bool((sizes == sizes[0]).all())
         self.weight = there(1 / (C * sizes))
