@@ -69,6 +69,13 @@ def step(a: Row, b: Row, sign: int = 1) -> str:
     return rules.HOLDS if moved > 0 else rules.FAILS
 
 
+def span(numbers: Sequence[float], digits: int = 3) -> str:
+    """The ends of some numbers, "from .4 to .6", for a sentence."""
+    if not numbers:
+        return "not measured"
+    return f"from {min(numbers):.{digits}g} to {max(numbers):.{digits}g}"
+
+
 def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     """The findings of an experiment beside its claims: rows without a value, if there are any."""
     failed = sum(row["status"] != "ok" for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.measured import Range, claim, exactly, of_interval
+from nc1fast.studies.findings.measured import Range, claim, exactly, of_interval, span
 from nc1fast.studies.findings.rules import ratio_interval
 from nc1fast.studies.library.conjugate_kernel.parts import (
     CK,
@@ -79,11 +79,7 @@ def _words(found: dict[tuple[object, ...], list[float]], allowed: Range) -> list
 def _span(found: dict[tuple[object, ...], list[float]]) -> str:
     """The geometric means of the settings: "from .4 to .6", or the only one."""
     means = [statistics.geometric_mean(ratios) for ratios in found.values()]
-    if not means:
-        return "not measured"
-    if len(means) == 1:
-        return f"{means[0]:.2g}"
-    return f"from {min(means):.2g} to {max(means):.2g}"
+    return span(means, 2) if len(means) != 1 else f"{means[0]:.2g}"
 
 
 def _medians(rows: Sequence[Row], activation: str) -> list[str]:

@@ -6,7 +6,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.curves import in_power
-from nc1fast.studies.findings.measured import Range, claim, exactly, of_interval
+from nc1fast.studies.findings.measured import Range, claim, exactly, of_interval, span
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.finite_infinite.parts import (
     BOTH,
@@ -72,8 +72,7 @@ def _words(ratios: Sequence[Sequence[float]], allowed: Range) -> list[str]:
 
 def _span(ratios: Sequence[Sequence[float]]) -> str:
     """The means of the cells: "from .4 to .6"."""
-    means = [statistics.fmean(some) for some in ratios]
-    return f"from {min(means):.3g} to {max(means):.3g}" if means else "not measured"
+    return span([statistics.fmean(some) for some in ratios])
 
 
 def _told(rows: Sequence[Row], name: str, start: str) -> list[str]:

@@ -6,7 +6,7 @@ import itertools
 import statistics
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.measured import Range, claim, in_mean, of_interval
+from nc1fast.studies.findings.measured import Range, claim, in_mean, of_interval, span
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.noisy_descent.parts import (
     APART,
@@ -86,9 +86,7 @@ def _words(ratios: Sequence[Sequence[float]], allowed: Range) -> list[str]:
 def _span(ratios: Sequence[Sequence[float]]) -> str:
     """The means of the cells: ".5", or "from .4 to .6"."""
     means = [statistics.fmean(some) for some in ratios if some]
-    if not means:
-        return "not measured"
-    return f"from {min(means):.3g} to {max(means):.3g}" if len(means) > 1 else f"{means[0]:.3g}"
+    return span(means) if len(means) != 1 else f"{means[0]:.3g}"
 
 
 def _told(rows: Sequence[Row], quantity: str, start: str) -> list[str]:

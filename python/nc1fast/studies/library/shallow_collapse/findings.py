@@ -11,7 +11,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from nc1fast.studies.findings.measured import Range, claim, in_mean, of_interval
+from nc1fast.studies.findings.measured import Range, claim, in_mean, of_interval, span
 from nc1fast.studies.findings.rules import ratio_interval
 from nc1fast.studies.library.shallow_collapse.parts import (
     ACCURACY,
@@ -121,8 +121,7 @@ def _open(rows: Sequence[Row]) -> dict[_ShallowPlace, _ShallowCell]:
 
 def _span(cells: Sequence[_ShallowCell]) -> str:
     """The geometric means: "from .4 to .6"."""
-    middles = [cell.middle for cell in cells]
-    return f"from {min(middles):.2g} to {max(middles):.2g}" if middles else "not measured"
+    return span([cell.middle for cell in cells], 2)
 
 
 def _told(cells: Sequence[_ShallowCell], start: str) -> list[str]:

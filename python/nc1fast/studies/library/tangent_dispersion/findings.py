@@ -6,7 +6,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.curves import curves
-from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, of_interval
+from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, of_interval, span
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.tangent_dispersion.parts import (
     CHANGE,
@@ -101,10 +101,6 @@ def _ratios(upper: Sequence[Row], lower: Iterable[Row]) -> list[tuple[Row, list[
     return found
 
 
-def _span(means: Sequence[float]) -> str:
-    return f"from {min(means):.3g} to {max(means):.3g}" if means else "not measured"
-
-
 def _shallow(rows: Sequence[Row]) -> Claim:
     found = chosen(rows, SCALED)
     means = [statistics.fmean(values(members)) for _, members in by_cell(found)]
@@ -113,7 +109,7 @@ def _shallow(rows: Sequence[Row]) -> Claim:
         "Two layers disperse as 3/n",
         "Without biases Var[Theta(x, x)]/E[Theta(x, x)]^2 of a two-layer ReLU network of width n is 3/n, to 10 %.",
         in_mean(found, _THREE),
-        f"n Var/mean^2 {_span(means)}",
+        f"n Var/mean^2 {span(means)}",
         _told(found, "n", "n Var/mean^2 by width"),
     )
 
@@ -188,7 +184,7 @@ def _law(rows: Sequence[Row]) -> Claim:
         "Without biases log E[Theta^2]/E[Theta]^2 is between half of 5 beta and 5 beta, beta = sum 1/n_l over hidden layers, after "
         "the law of Hanin & Nica (2020), arXiv 1909.05989.",
         words,
-        f"log ratio over 5 beta {_span(means)}",
+        f"log ratio over 5 beta {span(means)}",
         sentences,
     )
 
@@ -200,7 +196,7 @@ def _recursion(rows: Sequence[Row]) -> Claim:
         "A recursion gives the moments (ours)",
         "Ours: without biases log E[Theta^2]/E[Theta]^2 is that of a recursion over the layers, to 10 %.",
         [of_interval(mean_interval(ratios), _ALIKE) for _, ratios in pairs],
-        f"measured over exact {_span([statistics.fmean(ratios) for _, ratios in pairs])}",
+        f"measured over exact {span([statistics.fmean(ratios) for _, ratios in pairs])}",
         _told(chosen(rows, RATIO, EXACT), "L", "Exact log ratio by depth"),
     )
 
@@ -253,7 +249,7 @@ def _nc1(rows: Sequence[Row]) -> Claim:
         "At L = 2 networks have the NC1 of their limit in the mean",
         f"At L = 2 and width {_WIDTH} the mean NC1 of tangent kernels is that of the limit, to 10 %.",
         in_mean(here, _ALIKE),
-        f"mean NC1 over that of the limit {_span(means)}",
+        f"mean NC1 over that of the limit {span(means)}",
         sentences,
     )
 
