@@ -51,17 +51,16 @@ class Side {
   int end(int block) const { return int(std::min<std::int64_t>(n_panels(), begin(block) + std::int64_t(panels_))); }
   std::size_t room() const { return std::size_t(panels_) * std::size_t(k_) * std::size_t(on_.panel); }
 
-  // from: (panels of the block, k, panel). False where a sum is out of its bounds.
+  // from: (k, rows of the block's panels). False where a sum is out of its bounds.
   bool add(int block, const double* from) const {
     const std::lock_guard lock(locks_[std::size_t(block)]);
+    const std::ptrdiff_t first = std::ptrdiff_t(begin(block)) * on_.panel,
+                         width = std::ptrdiff_t(end(block)) * on_.panel - first;
+    const int rows = int(std::min<std::ptrdiff_t>(width, n_ - first));
     bool finite = true;
-    for (int p = begin(block); p < end(block); ++p) {
-      const std::ptrdiff_t first = std::ptrdiff_t(p) * on_.panel;
-      const int rows = int(std::min<std::ptrdiff_t>(on_.panel, n_ - first));
-      for (int j = 0; j < k_; ++j, from += on_.panel)
-        finite &=
-            on_.add_integers(sums_.sums + j * sums_.stride + first, from, sums_.scale + first, factor_scale_[j], rows);
-    }
+    for (int j = 0; j < k_; ++j, from += width)
+      finite &=
+          on_.add_row_sums(sums_.sums + j * sums_.stride + first, from, sums_.scale + first, factor_scale_[j], 0, rows);
     return finite;
   }
 

@@ -16,10 +16,13 @@ struct Inner {
   static_assert(kN % kM == 0, "strips fill a panel");
   // Rows of the column panel that stay in L1 beside the scratch and the strip of the row panel.
   static constexpr int kBlock = 16384 / (kN * int(sizeof(T)));
+  // Rows of the row panel come from L2, a strip of each at a time: asked for this many steps before their turn.
+  static constexpr int kAhead = 32;
 
   // acc (kM, kN) += strip of a (kM rows from a) times panel b, k of them: one chain of multiply-adds per entry.
   [[gnu::always_inline]] static void multiply(V (&acc)[kM][kVectors], const T* a, const T* b, int k) {
     for (int kk = 0; kk < k; ++kk, a += kN, b += kN) {
+      __builtin_prefetch(a + kAhead * kN);
       V column[kVectors];
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) column[v] = load<V>(b + v * kL);

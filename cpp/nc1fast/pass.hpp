@@ -227,10 +227,11 @@ struct Routines {
   bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
   void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;
   void (*product)(const GramPass<T>&, const Product<T>&, int p, int q, const Scratch<T>&) = nullptr;
-  // Sums of a tile of panels, (panels, k, kPanel) on both sides; start at zero.
+  // Sums of a tile, (k, rows) and (k, columns); start at zero.
   void (*multiply)(const GramPass<T>&, const Multiplicands<T>&, const Tile&, const Scratch<T>&, double* of_rows,
                    double* of_columns) = nullptr;
-  bool (*add_integers)(std::int64_t* target, const double* sums, const double* row, double column, int n) = nullptr;
+  bool (*add_row_sums)(std::int64_t* target, const double* sums, const double* row, double column, int begin,
+                       int end) = nullptr;
   std::size_t (*matmul_scratch)(int panels) = nullptr;
   void (*matmul)(const MatrixProduct<T>&, std::ptrdiff_t row, std::ptrdiff_t column, int panels, T* scratch) = nullptr;
   void (*recurrent)(const RecurrentPass<T>&, const SequencePanel<T>& a, const SequencePanel<T>& b, T* scratch,

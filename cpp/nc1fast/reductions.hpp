@@ -53,11 +53,6 @@ struct Reduction {
     apply(of, of.rows, to - from, row_sums);
   }
 
-  // target[i] += sums[i] row[i] column, as integers, for i in [begin, end).
-  static void add(std::int64_t* target, const double* sums, const double* row, double column, int begin, int end) {
-    for (int i = begin; i < end; ++i) target[i] += as_integer(sums[i], row[i], column);
-  }
-
  private:
   // The factors that sums of n values over the other side have in common.
   static void apply(const OfUnit& of, const T* h, int n, double* sums) {

@@ -12,6 +12,7 @@
 #include "nc1fast/multiply.hpp"
 #include "nc1fast/recurrent.hpp"
 #include "nc1fast/reductions.hpp"
+#include "nc1fast/row_sums.hpp"
 
 namespace nc1fast {
 
@@ -46,11 +47,12 @@ struct Tiles {
         if (!sums.rows) continue;
         if (!have_rows) R::rows(values, column.begin, column.end, of, scratch.row_sums);
         have_rows = true;
-        R::add(sums.rows + cc * n_row + row_at, scratch.row_sums, scales.row + std::ptrdiff_t(p) * kN,
-               scales.column[column.cls], row.begin, row.end);
+        finite &= RowSums<Isa>::add(sums.rows + cc * n_row + row_at, scratch.row_sums,
+                                    scales.row + std::ptrdiff_t(p) * kN, scales.column[column.cls], row.begin, row.end);
         if (!(pass.within && diagonal))
-          R::add(sums.columns + rc * n_column + column_at, scratch.column_sums, scales.row + std::ptrdiff_t(q) * kN,
-                 scales.column[row.cls], column.begin, column.end);
+          finite &= RowSums<Isa>::add(sums.columns + rc * n_column + column_at, scratch.column_sums,
+                                      scales.row + std::ptrdiff_t(q) * kN, scales.column[row.cls], column.begin,
+                                      column.end);
       }
     }
     return finite;
@@ -207,18 +209,28 @@ struct Tiles {
       }
   }
 
+  // Whether a chord of a unit is +0: that of rows in one direction.
+  static bool any_equal(const T* chords) {
+    math::Bits<V> found{};
+    for (int n = 0; n < kN * kN; n += kL) found |= math::Bits<V>(load<V>(chords + n)) == 0;
+    bool any = false;
+    for (int l = 0; l < kL; ++l) any |= found[l] != 0;
+    return any;
+  }
+
   // The same as they stand in a Gram matrix: equal rows have the value of the diagonal, to the bit, and the diagonal
   // unit of a symmetric pass is symmetric.
   static T* entries(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
     T *x = values(pass, p, q, scratch), *chords = scratch.chords;
     const std::ptrdiff_t i = std::ptrdiff_t(p) * kN, j = std::ptrdiff_t(q) * kN;
-    for (int r = 0; r < kN; ++r)
-      for (int c = 0; c < kN; c += kL) {
-        const auto coincide = (math::Bits<V>(load<V>(chords + r * kN + c)) == 0) &
-                              (load<V>(pass.norms + j + c) == pass.norms[std::ptrdiff_t(pass.row_offset) * kN + i + r]);
-        const V value = load<V>(x + r * kN + c);
-        store(x + r * kN + c, V(coincide ? load<V>(pass.diagonal + j + c) : value));
-      }
+    if (any_equal(chords))
+      for (int r = 0; r < kN; ++r)
+        for (int c = 0; c < kN; c += kL) {
+          const auto coincide = (math::Bits<V>(load<V>(chords + r * kN + c)) == 0) &
+                                (load<V>(pass.norms + j + c) == pass.norms[std::ptrdiff_t(pass.row_offset) * kN + i + r]);
+          const V value = load<V>(x + r * kN + c);
+          store(x + r * kN + c, V(coincide ? load<V>(pass.diagonal + j + c) : value));
+        }
     if (pass.symmetric && p == q)
       for (int r = 0; r < kN; ++r) {
         for (int c = 0; c < r; ++c) x[r * kN + c] = x[c * kN + r];
@@ -245,16 +257,18 @@ struct Tiles {
   // Every unit of a tile, evaluated once, serves its rows and, transposed in L1, its columns.
   static void multiply(const GramPass<T>& pass, const Multiplicands<T>& with, const Tile& tile,
                        const Scratch<T>& scratch, double* of_rows, double* of_columns) {
-    const std::ptrdiff_t step = std::ptrdiff_t(with.k) * kN;  // numbers of a panel, of factors and of sums
+    const std::ptrdiff_t step = std::ptrdiff_t(with.k) * kN;  // factors of a panel
+    const std::ptrdiff_t n_rows = std::ptrdiff_t(tile.p_end - tile.p_begin) * kN,
+                         n_columns = std::ptrdiff_t(tile.q_end - tile.q_begin) * kN;
     for (int q = tile.q_begin; q < tile.q_end; ++q)
       for (int p = tile.p_begin; p < tile.p_end && (!pass.symmetric || p <= q); ++p) {
         T *x = entries(pass, p, q, scratch), *turned = scratch.chords;
         transpose(x, turned);
         Multiply<T, Isa>::add(with.of_columns + q * step, with.k, turned, inside(pass.n_columns, q),
-                              of_rows + (p - tile.p_begin) * step);
+                              of_rows + std::ptrdiff_t(p - tile.p_begin) * kN, n_rows);
         if (with.of_rows && !(pass.symmetric && p == q))
           Multiply<T, Isa>::add(with.of_rows + p * step, with.k, x, inside(pass.n_rows, p),
-                                of_columns + (q - tile.q_begin) * step);
+                                of_columns + std::ptrdiff_t(q - tile.q_begin) * kN, n_columns);
       }
   }
 
@@ -304,7 +318,7 @@ struct Tiles {
                                         &gram,
                                         &product,
                                         &multiply,
-                                        &Multiply<T, Isa>::add_integers,
+                                        &RowSums<Isa>::add,
                                         &MatMul<T, Isa>::scratch,
                                         &MatMul<T, Isa>::tile,
                                         &Recurrent<T, Isa>::unit};
