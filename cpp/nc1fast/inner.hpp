@@ -21,6 +21,7 @@ struct Inner {
 
   // acc (kM, kN) += strip of a (kM rows from a) times panel b, k of them: one chain of multiply-adds per entry.
   [[gnu::always_inline]] static void multiply(V (&acc)[kM][kVectors], const T* a, const T* b, int k) {
+#pragma GCC unroll 2
     for (int kk = 0; kk < k; ++kk, a += kN, b += kN) {
       __builtin_prefetch(a + kAhead * kN);
       V column[kVectors];

@@ -33,6 +33,7 @@ struct Multiply {
   template <int M>
   static void strip(const T* factors, int k, const T* values, int n, double* sums, std::ptrdiff_t stride) {
     V acc[M][kVectors] = {};
+#pragma GCC unroll 2
     for (int i = 0; i < n; ++i, factors += k, values += kN) {
       V value[kVectors];
 #pragma GCC unroll 3
