@@ -108,7 +108,8 @@ def compile_all(headers: Path, folder: Path) -> list[Lanes]:
     """Every lane type that this machine runs, in the order of the table."""
     from nc1fast import _core
 
-    return [Lanes(name, headers, folder) for name in (*_core.isas(), NUMBER)]
+    names = [name for name in _core.isas() if name != "amx"]  # its lanes are those of AVX-512
+    return [Lanes(name, headers, folder) for name in (*names, NUMBER)]
 
 
 @dataclass

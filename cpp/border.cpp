@@ -273,6 +273,13 @@ py::array gram(const Backend& backend, const py::array& x, const std::optional<p
   return kept<double>(backend, xm, zm, spec, n_threads, progress);
 }
 
+std::pair<std::int64_t, std::int64_t> packed_bytes(const Backend& backend, std::int64_t d, const py::dict& kernels,
+                                                   bool single_within, bool single_between, bool row_sums) {
+  const RowBytes bytes =
+      row_bytes(backend, d, as_kernels(kernels), {single_within, single_between, row_sums, 1, 0, {}});
+  return {bytes.larger, bytes.both};
+}
+
 std::int64_t row_step(const Backend& backend) { return backend.row_step(); }
 
 namespace {
@@ -309,14 +316,6 @@ void define_common(py::module_& m) {
   });
   m.def("survey", &py_survey, "x"_a, "factor"_a, "classes"_a, "sizes"_a, "kernels"_a, "single_within"_a,
         "single_between"_a, "row_sums"_a, "n_threads"_a, "What every part of a pass needs to know about all rows.");
-  m.def(
-      "row_bytes",
-      [](std::int64_t d, const py::dict& kernels, bool single_within, bool single_between, bool row_sums) {
-        const RowBytes bytes = row_bytes(d, as_kernels(kernels), {single_within, single_between, row_sums, 1, 0, {}});
-        return std::make_pair(bytes.larger, bytes.both);
-      },
-      "n_features"_a, "kernels"_a, "single_within"_a, "single_between"_a, "row_sums"_a,
-      "Bytes of a packed row in the larger of the two passes, and in both.");
   m.def(
       "diagonal",
       [](const py::array& x, const py::dict& kernel) {

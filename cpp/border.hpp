@@ -38,6 +38,8 @@ py::tuple class_sums(const Backend& backend, const py::object& x, const std::opt
 py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& kernel,
                bool single, int n_threads, const py::object& progress);
 std::int64_t row_step(const Backend& backend);
+std::pair<std::int64_t, std::int64_t> packed_bytes(const Backend& backend, std::int64_t d, const py::dict& kernels,
+                                                   bool single_within, bool single_between, bool row_sums);
 
 // What does not depend on who runs the tiles.
 void define_common(py::module_& m);
@@ -51,6 +53,8 @@ void define(py::module_& m, const On& on, const Extra&... extra) {
         "The survey, and integer class sums of every kernel over some rectangles of sorted rows.");
   m.def("gram", on(&gram), "x"_a, "z"_a, "kernel"_a, "single"_a, "n_threads"_a, "progress"_a, extra...,
         "Gram matrix of a kernel.");
+  m.def("row_bytes", on(&packed_bytes), "n_features"_a, "kernels"_a, "single_within"_a, "single_between"_a,
+        "row_sums"_a, extra..., "Bytes of a packed row in the larger of the two passes, and in both.");
   m.def("row_step", on(&row_step), extra..., "Rows are divided at multiples of this.");
 }
 

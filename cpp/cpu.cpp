@@ -31,6 +31,10 @@ Cpu::Cpu() : set_(isa::selected()) {}
 
 int Cpu::panel(bool single) const { return single ? set_.f32.panel : set_.f64.panel; }
 
+std::size_t Cpu::row(bool single, int depth) const {
+  return single ? set_.f32.products.row(depth) : set_.f64.products.row(depth);
+}
+
 int Cpu::tile_panels() const { return std::numeric_limits<int>::max(); }
 
 std::int64_t Cpu::row_step() const { return kRowStep; }

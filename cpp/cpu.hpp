@@ -27,6 +27,7 @@ class Cpu final : public Backend {
   Cpu();
 
   int panel(bool single) const override;
+  std::size_t row(bool single, int depth) const override;
   int tile_panels() const override;
   std::int64_t row_step() const override;
   std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;

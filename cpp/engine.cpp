@@ -113,12 +113,13 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
   return true;
 }
 
-RowBytes row_bytes(std::int64_t d, const Kernels& kernels, const Options& options) {
+RowBytes row_bytes(const Backend& backend, std::int64_t d, const Kernels& kernels, const Options& options) {
   const int depth = Frame{InputLayer::of(kernels.chains.at(0)), int(d), {}}.depth();
   const auto of = [&](bool within) {
     const bool single = within ? options.single_within : options.single_between;
-    return std::int64_t(single ? PackedPass<float>::row_bytes(depth, kernels, within, options.row_sums)
-                               : PackedPass<double>::row_bytes(depth, kernels, within, options.row_sums));
+    const std::size_t row = backend.row(single, depth);
+    return std::int64_t(single ? PackedPass<float>::row_bytes(row, kernels, within, options.row_sums)
+                               : PackedPass<double>::row_bytes(row, kernels, within, options.row_sums));
   };
   const std::int64_t within = of(true), between = of(false);
   return {std::max(within, between), within + between};

@@ -168,7 +168,7 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
 struct RowBytes {
   std::int64_t larger, both;
 };
-RowBytes row_bytes(std::int64_t d, const Kernels& kernels, const Options& options);
+RowBytes row_bytes(const Backend& backend, std::int64_t d, const Kernels& kernels, const Options& options);
 
 // Of one kernel, the last of `kernels`, and every row: k_ii, its error, slope and noise, as in OutputRow; the first
 // n_values of them. out: (n_values, n)

@@ -19,7 +19,6 @@ namespace nc1fast {
 template <class T>
 class GramRows {
  public:
-  using Norms = void (*)(const T*, int, int, T*);
   GramPass<T> pass;
   std::int64_t n_row_panels, n_column_panels;
   std::size_t n_outputs() const { return n_outputs_; }  // values of a pair that tiles hold at a time
@@ -29,15 +28,18 @@ class GramRows {
   const Packed<T>& rows() const { return rows_; }                 // empty where it is symmetric
   const Packed<T>& columns() const { return columns_; }
 
-  // Of one kernel, the last of `kernels`. norms: as Routines::half_norms, or null where the tiles find them themselves.
+  // Of one kernel, the last of `kernels`. on: null where the tiles finish the rows themselves.
   // keep: of the outputs of a row.
-  GramRows(int width, Norms norms, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
+  GramRows(int width, const Routines<T>* on, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
            Keep keep = Keep::nothing)
       : kernels_(kernels), frame_{InputLayer::of(kernels.chains.at(0)), int(x.d), {}} {
     const bool symmetric = z.data == nullptr;
     const Matrix& columns = symmetric ? x : z;
-    columns_ = Packed<T>(width, frame_.depth(), std::size_t(columns.n));
-    if (!symmetric) rows_ = Packed<T>(width, frame_.depth(), std::size_t(x.n));
+    if (on) pass.products = refines() ? &on->by_fma : &on->products;
+    const int depth = frame_.depth();
+    const std::size_t row = on ? pass.products->row(depth) : std::size_t(depth);
+    columns_ = Packed<T>(width, depth, row, std::size_t(columns.n));
+    if (!symmetric) rows_ = Packed<T>(width, depth, row, std::size_t(x.n));
     const Packed<T>& row_side = symmetric ? columns_ : rows_;
     n_row_panels = std::int64_t(row_side.n_rows) / row_side.width;
     n_column_panels = std::int64_t(columns_.n_rows) / columns_.width;
@@ -51,14 +53,16 @@ class GramRows {
     std::fill_n(joint_.half_norms.get(), joint_.n_rows, T(0.5));
     std::fill_n(joint_.displacements.get(), joint_.n_rows, T(1));
     add_chains(int(x.d), keep);
+    pass.refine = refines();
     for (Buffer<T>* values : {&norms_, &diagonal_}) {
       *values = Buffer<T>(joint_.n_rows);
       std::fill_n(values->get(), joint_.n_rows, T(0));
     }
-    fill(columns, columns_, 0, symmetric, norms, n_threads);
-    if (!symmetric) fill(x, rows_, offset, symmetric, norms, n_threads);
+    fill(columns, columns_, 0, symmetric, n_threads);
+    if (!symmetric) fill(x, rows_, offset, symmetric, n_threads);
 
     pass.depth = columns_.depth;
+    pass.panel = std::ptrdiff_t(columns_.panel);
     pass.symmetric = symmetric;
     pass.row_panels = row_side.panels.get();
     pass.column_panels = columns_.panels.get();
@@ -74,6 +78,14 @@ class GramRows {
   }
 
  private:
+  // Whether a kernel has a root at equal rows: small chords want more than the products of the rows.
+  bool refines() const {
+    for (const ChainSpec& chain : kernels_.chains)
+      for (const auto& taken : outputs_by_level(chain))
+        if (chain.root(taken.spec)) return true;
+    return false;
+  }
+
   void add_chains(int d, Keep keep) {
     for (const ChainSpec& chain : kernels_.chains) {
       stages_.push_back(make_row_stage(chain));
@@ -82,7 +94,6 @@ class GramRows {
           std::make_unique<ChainStore<T>>(chain, list, *stages_.back(), false, Form::covariance, keep, joint_, d));
       chains_.push_back(stores_.back()->chain);
       for (std::size_t o = 0; o < list.size(); ++o, ++n_outputs_) {
-        pass.refine |= chain.root(list[o].spec);
         if (list[o].spec.quantity == Quantity::sensitivity) continue;
         pass.value = int(n_outputs_);
         values_.push_back({list[o].kernel + int(n_kernels_), int(n_outputs_)});
@@ -99,7 +110,7 @@ class GramRows {
   }
 
   // The rows of `x`: packed, and their quantities from row `at` of the stores on.
-  void fill(const Matrix& x, Packed<T>& packed, std::size_t at, bool symmetric, Norms norms, int n_threads) {
+  void fill(const Matrix& x, Packed<T>& packed, std::size_t at, bool symmetric, int n_threads) {
     const Reference none;
     const Rounding rounding(sizeof(T) == sizeof(float), frame_.d, frame_.depth());
     parallel_for((x.n + kRowStep - 1) / kRowStep, n_threads, [&](int, std::int64_t item) {
@@ -129,7 +140,7 @@ class GramRows {
         norms_[at + r] = T(in.a);
         diagonal_[at + r] = T(k);
       }
-      if (norms) packed.finish(std::size_t(first), end, norms);
+      if (pass.products) packed.finish(std::size_t(first), end, *pass.products);
     });
   }
 

@@ -29,7 +29,7 @@ struct KeptTiles {
   GramRows<T> rows;
 
   KeptTiles(const Routines<T>& on_, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads)
-      : on(on_), rows(on.panel, on.half_norms, x, z, kernels, n_threads) {
+      : on(on_), rows(on.panel, &on, x, z, kernels, n_threads) {
     for (Chain<T>& chain : rows.chains()) chain.epilogue = on.epilogue(chain.kind);
   }
 

@@ -16,7 +16,8 @@ class PackedPass : public AnyPass {
   PackedPass(const Shared& shared, bool within, std::size_t n_rows)
       : shared_(shared),
         within_(within),
-        packed_(shared.backend.panel(sizeof(T) == sizeof(float)), shared.frame.depth(), n_rows),
+        packed_(shared.backend.panel(sizeof(T) == sizeof(float)), shared.frame.depth(),
+                shared.backend.row(sizeof(T) == sizeof(float), shared.frame.depth()), n_rows),
         row_scales_(shared.options.row_sums ? n_rows * shared.kernels.size() : 0),
         ones_(shared.begins.size() - 1, 1.0) {
     int kernel = 0;
@@ -39,9 +40,9 @@ class PackedPass : public AnyPass {
     add_expressions();
   }
 
-  // Bytes per row, all arrays of a pass together.
-  static std::size_t row_bytes(int depth, const Kernels& kernels, bool within, bool row_sums) {
-    std::size_t bytes = Packed<T>::row_bytes(depth) + (row_sums ? sizeof(double) * kernels.size() : 0);
+  // Bytes per row of so many packed numbers, all arrays of a pass together.
+  static std::size_t row_bytes(std::size_t packed, const Kernels& kernels, bool within, bool row_sums) {
+    std::size_t bytes = Packed<T>::row_bytes(packed) + (row_sums ? sizeof(double) * kernels.size() : 0);
     for (std::size_t c = 0; c < kernels.chains.size(); ++c) {
       const ChainSpec& chain = kernels.chains[c];
       const OutputList list = outputs_by_level(chain);
@@ -122,6 +123,7 @@ class PackedPass : public AnyPass {
     pass.within = within_;
     pass.depth = packed_.depth;
     pass.n_classes = int(shared_.begins.size()) - 1;
+    pass.panel = std::ptrdiff_t(packed_.panel);
     pass.panels = packed_.panels.get();
     pass.half_norms = packed_.half_norms.get();
     pass.segments = layout.segments.data();

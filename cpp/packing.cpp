@@ -57,11 +57,12 @@ RowInput Frame::measure(const double* row, std::size_t cls) const {
 }
 
 template <class T>
-Packed<T>::Packed(int width_, int depth_, std::size_t n_rows_)
+Packed<T>::Packed(int width_, int depth_, std::size_t row, std::size_t n_rows_)
     : width(width_),
       depth(depth_),
+      panel(row * std::size_t(width)),
       n_rows((n_rows_ + std::size_t(width) - 1) / std::size_t(width) * std::size_t(width)),
-      panels(n_rows * std::size_t(depth)),
+      panels(n_rows * row),
       half_norms(n_rows),
       displacements(n_rows) {}
 
@@ -69,7 +70,7 @@ template <class T>
 void Packed<T>::set(std::size_t at, const Frame& frame, bool centre, const double* row, const RowInput& in,
                     std::size_t cls) {
   const std::size_t d = std::size_t(frame.d), w = std::size_t(width);
-  T* out = panels.get() + at / w * std::size_t(depth) * w + at % w;
+  T* out = panels.get() + at / w * panel + at % w;
   half_norms[at] = 0;
   displacements[at] = 0;
   if (!row) {
@@ -102,10 +103,10 @@ void Packed<T>::set(std::size_t at, const Frame& frame, bool centre, const doubl
 }
 
 template <class T>
-void Packed<T>::finish(std::size_t begin, std::size_t end, void (*norms)(const T*, int, int, T*)) {
+void Packed<T>::finish(std::size_t begin, std::size_t end, const RowProducts<T>& products) {
   T halves[kRowStep];
   for (std::size_t first = begin; first < end; first += std::size_t(width)) {
-    norms(panels.get() + first * std::size_t(depth), 1, depth, halves);
+    products.finish(panels.get() + first / std::size_t(width) * panel, 1, depth, halves);
     for (std::size_t r = 0; r < std::size_t(width); ++r)
       if (halves[r] != 0) half_norms[first + r] = halves[r];
   }

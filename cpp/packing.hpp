@@ -74,15 +74,16 @@ struct Frame {
 template <class T>
 struct Packed {
   int width = 0, depth = 0;
+  std::size_t panel = 0;                        // numbers of a panel, those it is finished with included
   std::size_t n_rows = 0;                       // room for
   Buffer<T> panels, half_norms, displacements;  // (n_panels, depth, width), (n_rows,) |u|^2/2 and RowInput::displaced
   Packed() = default;
-  Packed(int width, int depth, std::size_t n_rows);
-  static std::size_t row_bytes(int depth) { return (std::size_t(depth) + 2) * sizeof(T); }
+  Packed(int width, int depth, std::size_t row, std::size_t n_rows);
+  static std::size_t row_bytes(std::size_t row) { return (row + 2) * sizeof(T); }
   // Row `at`; without a row, padding.
   void set(std::size_t at, const Frame& frame, bool centre, const double* row, const RowInput& in, std::size_t cls);
-  // Norms of rows [begin, end), which fill panels, as Routines::half_norms gives them.
-  void finish(std::size_t begin, std::size_t end, void (*norms)(const T*, int, int, T*));
+  // Rows [begin, end), which fill panels, are ready to be multiplied.
+  void finish(std::size_t begin, std::size_t end, const RowProducts<T>& products);
 };
 
 }  // namespace nc1fast

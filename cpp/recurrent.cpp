@@ -116,7 +116,7 @@ class PackedSequences {
         if (depth > kernel.m) *to = T(walked.bias[t]);
       }
     }
-    on.half_norms(rows_.get(), int(n_steps), depth, half_norms_.get());
+    on.by_fma.finish(rows_.get(), int(n_steps), depth, half_norms_.get());
     for (std::size_t p = 0; p < n_panels; ++p)
       panels_.push_back({int(first[p + 1] - first[p]), rows_.get() + first[p] * std::size_t(depth) * wide,
                          half_norms_.get() + first[p] * wide, links_.get() + first[p] * wide,

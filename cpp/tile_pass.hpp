@@ -36,11 +36,12 @@ class TilePass final : public PackedPass<T> {
     for (int w = 0; w < shared.team.n_workers(); ++w) workers_.emplace_back(packed_.width, int(most));
   }
 
-  void finish(std::size_t begin, std::size_t end) override { packed_.finish(begin, end, routines_.half_norms); }
+  void finish(std::size_t begin, std::size_t end) override { packed_.finish(begin, end, routines_.products); }
 
   bool run(const Layout& layout, const Poll& poll) override {
     const std::vector<Scales> scales = this->make_scales(layout);
-    const Pass<T> pass = this->pass_over(layout, scales);
+    Pass<T> pass = this->pass_over(layout, scales);
+    pass.products = &routines_.products;
     std::atomic<bool> finite{true};
     const bool finished = shared_.team.run(
         layout.n_tiles(),

@@ -18,6 +18,7 @@ class Devices final : public Backend {
   explicit Devices(std::vector<int> devices);
 
   int panel(bool) const override;
+  std::size_t row(bool, int depth) const override { return std::size_t(depth); }
   int tile_panels() const override { return kTilePanels; }
   std::int64_t row_step() const override { return kDeviceRowStep; }
   std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;

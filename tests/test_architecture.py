@@ -312,7 +312,7 @@ def test_cpp_has_one_macro() -> None:
     assert macros == {"NC1FAST_HD"}
 
 
-X86_FILES = {"nc1fast/vec.hpp", "isa/avx2.cpp", "isa/avx512.cpp", "isa/detect.cpp"}
+X86_FILES = {"nc1fast/vec.hpp", "isa/avx2.cpp", "isa/avx512.cpp", "isa/amx.cpp", "isa/detect.cpp"}
 X86 = re.compile(r"intrin\.h|cpuid\.h|\b_mm\d*_|\b__m\d+|__builtin_ia32|__builtin_cpu|\basm\b")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -28,6 +29,11 @@ print(json.dumps(out))
 """
 
 
+def _tiles_are_permitted():
+    """Whether the system gives this process the tiles of AMX: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)."""
+    return ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0
+
+
 def _instruction_sets():
     """Those this machine can run, from what the operating system says."""
     found = ["baseline"]
@@ -38,6 +44,8 @@ def _instruction_sets():
             found.append("avx2")
         if {"avx512f", "avx512dq", "avx512bw", "avx512vl", "fma"} <= flags:
             found.append("avx512")
+            if {"amx_tile", "amx_int8"} <= flags and _tiles_are_permitted():
+                found.append("amx")
     return found
 
 

@@ -66,7 +66,7 @@ def _promised() -> str:
     """The best instruction set by what the operating system says of this processor."""
     flags = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text()))
     if {"avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl"} <= flags:
-        return "avx512"
+        return "amx" if "amx" in _core.isas() else "avx512"
     return "avx2" if {"avx2", "fma"} <= flags else "baseline"
 
 
@@ -75,7 +75,7 @@ def test_the_best_instruction_set_is_used() -> None:
     assert _results(_run(""))[0] == _promised()
 
 
-@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "amx"])
 def test_a_forced_instruction_set_gives_the_same_values(isa: str) -> None:
     from nc1fast import _core
 

@@ -54,7 +54,7 @@ def test_any_number_of_features(n_features) -> None:
     _close(BOTH[1](X), recurrent_gram(BOTH[1], X), 1e-12)
 
 
-@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "amx"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_instruction_set(isa, dtype, monkeypatch) -> None:
     from nc1fast import _core

@@ -20,7 +20,7 @@ std::uint64_t saved_state() {
 }
 
 struct Cpu {
-  bool avx2 = false, avx512 = false;
+  bool avx2 = false, avx512 = false, amx = false;
   Cpu() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return;
@@ -30,6 +30,7 @@ struct Cpu {
     const bool ymm = (state & 0x06) == 0x06, zmm = (state & 0xe6) == 0xe6;
     avx2 = ymm && fma && (b >> 5 & 1);
     avx512 = avx2 && zmm && (b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1);  // F, DQ, BW, VL
+    amx = avx512 && (state & 0x60000) == 0x60000 && (d >> 24 & 1) && (d >> 25 & 1);  // tiles, and those of bytes
   }
 };
 #endif
@@ -42,6 +43,7 @@ std::vector<const InstructionSet*> available() {
   static const Cpu cpu;
   if (cpu.avx2) sets.push_back(&avx2);
   if (cpu.avx512) sets.push_back(&avx512);
+  if (cpu.amx && amx()) sets.push_back(amx());
 #endif
   return sets;
 }

@@ -63,8 +63,10 @@ struct Inner {
     }
   }
 
+  static std::size_t row(int depth) { return std::size_t(depth); }
+
   // |u|^2/2 of every packed row.
-  static void half_norms(const T* panels, int n_panels, int depth, T* out) {
+  static void half_norms(T* panels, int n_panels, int depth, T* out) {
     for (int p = 0; p < n_panels; ++p)
       for (int v = 0; v < kVectors; ++v) {
         V acc{};

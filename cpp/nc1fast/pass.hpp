@@ -113,13 +113,26 @@ struct TileSums {
   std::int64_t* columns;  // (classes of the row panels, rows of the column panels), or null
 };
 
+// How rows are multiplied.
+template <class T>
+struct RowProducts {
+  // Chords of every row of panel a with every row of panel b: out (kPanel, kPanel).
+  using Chords = void (*)(const T* a, const T* b, int depth, const T* half_a, const T* half_b, T* out);
+  std::size_t (*row)(int depth) = nullptr;  // numbers that a packed row takes, depth at least
+  // Makes packed panels what `chords` takes, and gives |u|^2/2 of their rows by the sums of the products.
+  void (*finish)(T* panels, int n_panels, int depth, T* half_norms) = nullptr;
+  Chords chords[2] = {};  // without signs, and with
+};
+
 template <class T>
 struct Pass {
   bool within = false;  // tiles within classes (D2, rows centred) or between them (k)
   int depth = 0;        // length of a packed row
   int n_classes = 0;
-  const T* panels = nullptr;      // (n_panels, depth, kPanel)
-  const T* half_norms = nullptr;  // (n_panels * kPanel,)
+  const RowProducts<T>* products = nullptr;  // not on devices
+  std::ptrdiff_t panel = 0;                  // numbers of a panel
+  const T* panels = nullptr;                 // (n_panels, depth, kPanel), finished
+  const T* half_norms = nullptr;             // (n_panels * kPanel,)
   const Segment* segments = nullptr;
   const int* first_segment = nullptr;  // (n_panels + 1,)
   int n_chains = 0;
@@ -150,7 +163,9 @@ template <class T>
 struct GramPass {
   int depth = 0;
   bool symmetric = false;
-  bool refine = false;  // recompute small chords by differences
+  bool refine = false;                       // recompute small chords by differences
+  const RowProducts<T>* products = nullptr;  // not on devices
+  std::ptrdiff_t panel = 0;                  // numbers of a panel
   const T *row_panels = nullptr, *column_panels = nullptr;
   const T *row_half_norms = nullptr, *column_half_norms = nullptr;
   std::ptrdiff_t n_rows = 0, n_columns = 0;
@@ -223,7 +238,7 @@ template <class T>
 struct Routines {
   int panel = 0, stride = 0;
   Epilogue<T> (*epilogue)(Kind) = nullptr;  // null where an activation has no such form
-  void (*half_norms)(const T* panels, int n_panels, int depth, T* out) = nullptr;
+  RowProducts<T> products, by_fma;          // those of this set, and those whose panels stay numbers
   bool (*sums)(const Pass<T>&, const Tile&, const Scratch<T>&, const TileSums*) = nullptr;
   void (*gram)(const GramPass<T>&, int p, int q, const Scratch<T>&) = nullptr;
   void (*product)(const GramPass<T>&, const Product<T>&, int p, int q, const Scratch<T>&) = nullptr;

@@ -50,9 +50,9 @@ struct Tiles {
         finite &= RowSums<Isa>::add(sums.rows + cc * n_row + row_at, scratch.row_sums,
                                     scales.row + std::ptrdiff_t(p) * kN, scales.column[column.cls], row.begin, row.end);
         if (!(pass.within && diagonal))
-          finite &= RowSums<Isa>::add(sums.columns + rc * n_column + column_at, scratch.column_sums,
-                                      scales.row + std::ptrdiff_t(q) * kN, scales.column[row.cls], column.begin,
-                                      column.end);
+          finite &=
+              RowSums<Isa>::add(sums.columns + rc * n_column + column_at, scratch.column_sums,
+                                scales.row + std::ptrdiff_t(q) * kN, scales.column[row.cls], column.begin, column.end);
       }
     }
     return finite;
@@ -136,17 +136,13 @@ struct Tiles {
   }
 
   static bool sums(const Pass<T>& pass, const Tile& tile, const Scratch<T>& scratch, const TileSums* sums) {
-    const std::ptrdiff_t size = std::ptrdiff_t(pass.depth) * kN;
     bool finite = true;
     for (int q = tile.q_begin; q < tile.q_end; ++q) {
       for (int p = tile.p_begin; p < tile.p_end && p <= q; ++p) {
         if (!wanted(pass, p, q)) continue;
-        const T *a = pass.panels + p * size, *b = pass.panels + q * size;
+        const T *a = pass.panels + p * pass.panel, *b = pass.panels + q * pass.panel;
         const T *half_a = pass.half_norms + std::ptrdiff_t(p) * kN, *half_b = pass.half_norms + std::ptrdiff_t(q) * kN;
-        if (pass.within)
-          Inner<T, Isa>::template chords<false>(a, b, pass.depth, half_a, half_b, scratch.chords);
-        else
-          Inner<T, Isa>::template chords<true>(a, b, pass.depth, half_a, half_b, scratch.chords);
+        pass.products->chords[!pass.within](a, b, pass.depth, half_a, half_b, scratch.chords);
         int o = 0;
         for (int c = 0; c < pass.n_chains; o += pass.chains[c++].n_outputs)
           finite &= sums_of_chain(pass, tile, pass.chains[c], o, p, q, scratch, sums);
@@ -170,10 +166,9 @@ struct Tiles {
 
   // Kernel values of the rows of panel p with the columns of panel q, (kN, kN).
   static T* values(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
-    const std::ptrdiff_t size = std::ptrdiff_t(pass.depth) * kN;
-    const T *a = pass.row_panels + p * size, *b = pass.column_panels + q * size;
-    Inner<T, Isa>::template chords<true>(a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(p) * kN,
-                                         pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
+    const T *a = pass.row_panels + p * pass.panel, *b = pass.column_panels + q * pass.panel;
+    pass.products->chords[true](a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(p) * kN,
+                                pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
     if (pass.refine) Inner<T, Isa>::refine(a, b, pass.depth, scratch.chords);
     const int row = pass.row_offset + p;
     int o = 0;
@@ -226,8 +221,9 @@ struct Tiles {
     if (any_equal(chords))
       for (int r = 0; r < kN; ++r)
         for (int c = 0; c < kN; c += kL) {
-          const auto coincide = (math::Bits<V>(load<V>(chords + r * kN + c)) == 0) &
-                                (load<V>(pass.norms + j + c) == pass.norms[std::ptrdiff_t(pass.row_offset) * kN + i + r]);
+          const auto coincide =
+              (math::Bits<V>(load<V>(chords + r * kN + c)) == 0) &
+              (load<V>(pass.norms + j + c) == pass.norms[std::ptrdiff_t(pass.row_offset) * kN + i + r]);
           const V value = load<V>(x + r * kN + c);
           store(x + r * kN + c, V(coincide ? load<V>(pass.diagonal + j + c) : value));
         }
@@ -310,10 +306,16 @@ struct Tiles {
       }
   }
 
+  static constexpr RowProducts<T> by_fma{
+      &Inner<T, Isa>::row,
+      &Inner<T, Isa>::half_norms,
+      {&Inner<T, Isa>::template chords<false>, &Inner<T, Isa>::template chords<true>}};
+
   static constexpr Routines<T> routines{kN,
                                         2 * kLanes<T, Isa>,
                                         &find_epilogue<T, Isa>,
-                                        &Inner<T, Isa>::half_norms,
+                                        by_fma,
+                                        by_fma,
                                         &sums,
                                         &gram,
                                         &product,
