@@ -7,7 +7,7 @@
 //
 // without C4 = sum a2 b2 <= 2^12 depth. The C_n are exact, so that equal and opposite rows are at |u|^2 and -|u|^2 to
 // the bit. Against the products of the rows themselves: an entry is off by 2^-22 max, a product and both |u|^2/2 by
-// 2^-20 sqrt(depth) (|u|^2 + |v|^2)/2, C4 by depth 2^-28 of it, and the sum of the C_n by 8 roundings. From 97 entries
+// 2^-20 sqrt(depth) (|u|^2 + |v|^2)/2, C4 by depth 2^-28 of it, and sums of the C_n by 12 roundings. From 97 entries
 // on that is within `noise` (packing.hpp), which a chain of multiply-adds is held to.
 #pragma once
 
