@@ -32,6 +32,14 @@ def gram(
     progress: Callable[[int, int], object] | None,
     devices: Sequence[int],
 ) -> NDArray[Any]: ...
+def row_bytes(
+    n_features: int,
+    kernels: dict[str, Any],
+    single_within: bool,
+    single_between: bool,
+    row_sums: bool,
+    devices: Sequence[int],
+) -> tuple[int, int]: ...
 def row_step(devices: Sequence[int]) -> int: ...
 def gram_on_device(
     x: NDArray[Any],
