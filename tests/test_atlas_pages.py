@@ -28,6 +28,7 @@ if not (ROOT / "ci" / "atlas_pages.py").is_file():
 sys.path.insert(0, str(ROOT / "ci"))
 
 import atlas_pages
+import atlas_results
 import atlas_tables
 from atlas_tables import Form
 
@@ -54,8 +55,8 @@ def test_committed_pages_follow_from_the_committed_tables():
 
 
 def test_committed_tables_are_small_and_judged_by_their_own_rows():
-    for one in atlas_pages.committed():
-        text = (atlas_pages.DOCS / f"{one.name}.md").read_text(encoding="utf-8")
+    for one in atlas_results.committed():
+        text = (atlas_results.DOCS / f"{one.name}.md").read_text(encoding="utf-8")
         told = re.findall(r"^\*\*(\w+)\. .*?\*\* \(([^)]+)\)", text, re.MULTILINE)
         assert told == [(c.letter, c.finding.verdict) for c in one.study.claims(one.rows)]
         assert sum(path.stat().st_size for path in one.folder.iterdir()) < 330_000
@@ -63,7 +64,7 @@ def test_committed_tables_are_small_and_judged_by_their_own_rows():
 
 def test_the_index_has_the_constructions_of_the_paper():
     """Medians and bounds from the lines of the CSV, once more."""
-    index = (atlas_pages.DOCS / "README.md").read_text(encoding="utf-8")
+    index = (atlas_results.DOCS / "README.md").read_text(encoding="utf-8")
     with (ROOT / "docs" / "paper" / "table.csv").open(newline="") as file:
         lines = [
             r
@@ -372,12 +373,12 @@ def test_runs_that_are_not_whole_or_of_another_study_are_refused(results, tmp_pa
         folder.mkdir(parents=True)
         measures.LAYOUT.write(rows, folder, about)
         with pytest.raises(ValueError, match=r"is not whole|has no measures of unified-kernel"):
-            atlas_pages.take("unified-kernel", folder.parent, tmp_path / "docs")
+            atlas_results.take("unified-kernel", folder.parent, tmp_path / "docs")
     for name in ("paper", "nobody"):
         with pytest.raises(ValueError, match="is no experiment"):
-            atlas_pages.take(name, results, tmp_path / "docs")
+            atlas_results.take(name, results, tmp_path / "docs")
     with pytest.raises(FileNotFoundError):
-        atlas_pages.take("exact-step", results, tmp_path / "docs")
+        atlas_results.take("exact-step", results, tmp_path / "docs")
     assert not (tmp_path / "docs").exists()
 
 
@@ -386,7 +387,7 @@ def test_a_small_limit_takes_fewer_repeats_and_says_so(results, tmp_path):
     limit = (
         len(atlas_tables.written(rows, Form({"nc1": 6}, 6, largest=True, ditto=True)).encode()) + 1
     )
-    atlas_pages.take("unified-kernel", results, tmp_path, limit)
+    atlas_results.take("unified-kernel", results, tmp_path, limit)
     atlas_pages.main(["--docs", str(tmp_path)])
     page = (tmp_path / "unified-kernel.md").read_text(encoding="utf-8")
     assert "the first 6 of up to 7 repeats" in page
