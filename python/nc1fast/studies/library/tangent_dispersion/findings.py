@@ -6,7 +6,16 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.curves import curves
-from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, of_interval, span
+from nc1fast.studies.findings.measured import (
+    Range,
+    apart,
+    claim,
+    exactly,
+    in_mean,
+    of_interval,
+    span,
+    words_of,
+)
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.tangent_dispersion.parts import (
     CHANGE,
@@ -130,7 +139,7 @@ def _phases(rows: Sequence[Row]) -> Claim:
 
 def _growth(rows: Sequence[Row]) -> Claim:
     """The deepest networks over those of depth 8, repeat by repeat."""
-    words, told = [], []
+    found, told = [], []
     for members in along(chosen(rows, DEVIATION), "n").values():
         for sw2, some in along(members, "sw2").items():
             [one] = curves(some, "L")
@@ -141,17 +150,19 @@ def _growth(rows: Sequence[Row]) -> Claim:
                 if deepest >= _DEEP and {deepest, _MIDDLE} <= curve.keys()
             ]
             if ratios:
-                words.append(
-                    of_interval(mean_interval(ratios), _SATURATED if sw2 < _EDGE else _GROWN)
-                )
-                told.append(f"{statistics.fmean(ratios):.3g} ({one.setting}, L = {deepest:g})")
+                mean = mean_interval(ratios)
+                where = f"{one.setting}, L={deepest:g}"
+                word = of_interval(mean, _SATURATED if sw2 < _EDGE else _GROWN)
+                found.append((where, word, mean))
+                told.append(f"{mean.middle:.3g} ({where})")
     return claim(
         "TD3",
         "Dispersion saturates in the ordered phase and grows beyond it",
         f"From L = {_MIDDLE} to the deepest networks std/mean changes by at most a fourth in the ordered phase, and grows by more "
         "than that at the edge of chaos and in the chaotic phase.",
-        words,
+        words_of(found),
         f"ratio {', '.join(told)}" if told else "no depths",
+        apart(found),
     )
 
 
