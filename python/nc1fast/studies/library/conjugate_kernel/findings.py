@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _EXACT, _BELOW, _MARGINALLY = Range(high=1e-10), Range(high=1.0), Range(high=10.0)
 _TANH, _RELU = "tanh", "relu"
+_STARTS = (
+    "Variances at the start: 1/fan-in of weights and 1/3 of biases (LeCun), 1/(3 fan-in) and 1/3 (LeCun/3), 1/(3 fan-in) of both "
+    "(torch)."
+)
 _WHERE = ("target", "activation", "initial", "width", "steps")
 
 
@@ -114,7 +118,7 @@ def _surrogates(rows: Sequence[Row]) -> Claim:
     last = trained(rows)
     network = _of(last, NETWORK, _TANH)
     found = {thing: _ratios(_of(last, thing, _TANH), network) for thing in (CK, NTK)}
-    sentences = _medians(rows, _TANH)
+    sentences = [_STARTS, *_medians(rows, _TANH)]
     over = _ratios(network, chosen(rows, TRAINING, NETWORK))
     if over:
         sentences.append(f"Test error of the network over its training error: {_span(over)}.")

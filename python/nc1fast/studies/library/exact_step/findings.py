@@ -62,7 +62,8 @@ def _first(rows: Sequence[Row]) -> Claim:
     return claim(
         "ES2",
         "Order 1 is the NTK's step",
-        "The term of order 1 is -eta sum_j K(x, x_j) e_j/n with the NTK of the network, to rounding (1e-13).",
+        "The term of order 1 is -eta sum_j K(x, x_j) e_j/n with the NTK K of the network and the residuals e_j = f(x_j) - y_j, "
+        "to rounding (1e-13).",
         exactly(found, _ROUNDING),
         f"relative distance {_largest(found)}",
     )

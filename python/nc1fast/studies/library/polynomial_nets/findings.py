@@ -70,7 +70,8 @@ def _networks(rows: Sequence[Row]) -> Claim:
     ]
     statement = (
         "Networks of products, with skips and without, have the limits: NNGP k1^P and NTK k1^P + P <x, x'> k0 k1^(P-1), and "
-        "those of the skips. The mean over the networks is within its sampling error, all settings judged at once at "
+        "those of the skips; k1 = |x||x'| kappa1 and k0 = kappa0, the arc-cosine kernels. The mean over the networks is "
+        "within its sampling error, all settings judged at once at "
         f"{rules.TOGETHER:.0%}, and known to {rules.TOLERANCE:.0%}."
     )
     middles = [abs(one.middle) for one in intervals]

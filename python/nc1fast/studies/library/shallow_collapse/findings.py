@@ -169,8 +169,8 @@ def _two(rows: Sequence[Row]) -> Claim:
     return claim(
         "SC1",
         "Two layers collapse or not by dimension, sample size and SNR",
-        "Networks of two layers collapse (NC1 < .01) with d >= N features, at every sigma; with d <= N/4 and sigma >= 1 they do "
-        "not (NC1 > .3). (The thresholds are ours.)",
+        "Networks of two layers collapse (NC1 < .01) with d >= N features of N rows, at every sigma; with d <= N/4 and sigma >= 1 "
+        "they do not (NC1 > .3). (The thresholds are ours.)",
         words_of(found),
         f"NC1 {_span(wide)} with d >= N, {_span(narrow)} with d <= N/4",
         [

@@ -129,8 +129,8 @@ def _phases(rows: Sequence[Row]) -> Claim:
     return claim(
         "TD2",
         "The kernel of deep networks is random in the chaotic phase, not in the ordered one",
-        f"With trained biases, at L = {_DEEP} and width {_WIDTH}, std/mean of an entry is below .3 in the ordered phase (sw2 < 2) "
-        "and above .8 in the chaotic one (sw2 > 2).",
+        f"With trained biases, at L = {_DEEP} and width {_WIDTH}, std/mean of an entry is below .3 in the ordered phase, sw2 < 2, and "
+        "above .8 in the chaotic one, sw2 > 2; sw2/n is the variance of the weights, sw2 = 2 the edge of chaos.",
         words,
         f"std/mean {told}" if told else f"not measured at L = {_DEEP}",
         _by_phase(found, "std/mean"),
@@ -236,8 +236,8 @@ def _untrainable(rows: Sequence[Row]) -> Claim:
     return claim(
         "TD8",
         "Deep networks of the ordered phase hardly train",
-        f"In the ordered phase, at width {_WIDTH}, as many steps leave more than .8 of the loss of the best constant at L = {_DEEP} "
-        "and less than .6 at L = 2.",
+        f"In the ordered phase, at width {_WIDTH}, the same number of steps leaves more than .8 of the loss of the best constant "
+        f"at L = {_DEEP} and less than .6 at L = 2.",
         deep + shallow,
         f"loss over that of the constant {'; '.join(numbers)}" if numbers else "not measured",
         _by_phase(chosen(rows, LOSS), "Loss over that of the constant"),
