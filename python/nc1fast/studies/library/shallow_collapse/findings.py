@@ -60,7 +60,7 @@ class _ShallowPlace(NamedTuple):
 
     @property
     def told(self) -> str:
-        """The cell in words."""
+        """Where it is, for sentences: d, sigma, rows, and the width of networks."""
         told = f"d = {self.d:g}, sigma = {self.sigma:g}, {self.rows:g} rows a class"
         return told + (f", width {self.width:g}" if self.width else "")
 
