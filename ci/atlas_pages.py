@@ -23,6 +23,7 @@ from atlas_results import DOCS, LARGEST_FIGURE, ROOT, TABLE, VERSIONS, committed
 
 from nc1fast.studies import atlas, library, page
 from nc1fast.studies.compared import PLACES, on_d1
+from nc1fast.studies.findings import rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -133,16 +134,12 @@ def _called(key: str) -> str:
 
 def _claims(claims: Sequence[Claim]) -> str:
     """One line each."""
-    rows = [
-        [
-            claim.letter,
-            claim.finding.title,
-            claim.finding.verdict,
-            ", ".join(f"{word} {n}" for word, n in claim.counts.items()),
-        ]
-        for claim in claims
-    ]
-    return _table(["", "claim", "verdict", "settings"], rows)
+    return _table(["", "claim", "verdict", "settings"], map(_line, claims))
+
+
+def _line(claim: Claim) -> list[str]:
+    counts = ", ".join(f"{word} {n}" for word, n in claim.counts.items())
+    return [claim.letter, claim.finding.title, claim.finding.verdict, counts]
 
 
 def _claim(claim: Claim) -> str:
@@ -174,7 +171,7 @@ _PLACES = [f"d₀ = {d0}" for d0 in PLACES]
 
 
 def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str:
-    """One row for each study, then NC1 of all constructions."""
+    """One row for each study, the claims that do not hold, then NC1 of all constructions."""
     of_paper, claims_of_paper = _paper()
     told = [("paper", "../findings.md", claims_of_paper)]
     told += [(one.name, f"{one.name}.md", one.claims) for one in studies]
@@ -187,6 +184,12 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
             "; ".join(f"{preset} {_time(m)}" for preset, m in listed[name].minutes.items()),
         ]
         for name, href, claims in told
+    ]
+    unsettled = [
+        [f"[{name}]({href})", *map(_cell, _line(claim))]
+        for name, href, claims in told
+        for claim in claims
+        if claim.finding.verdict not in rules.IN_FAVOUR
     ]
     tables = [("paper", "../findings.md", of_paper)]
     tables += [(one.name, f"{one.name}.md", one.rows) for one in studies]
@@ -206,6 +209,9 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
             plain=False,
         ),
         _table(["study", "work", "question", "claims", "time on two cores"], rows, plain=False),
+        "## Claims that do not hold everywhere",
+        "The page of the study says where not, and how far.",
+        _table(["study", "", "claim", "verdict", "settings"], unsettled, plain=False),
         "## NC1 of every construction on D1",
         _D1,
         _table(["study", "construction", *_PLACES], compared, plain=False),
