@@ -11,154 +11,33 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import re
 import sys
 import textwrap
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import atlas_tables
 import study_quotes
+from atlas_results import DOCS, LARGEST_FIGURE, ROOT, TABLE, VERSIONS, committed, finished, take
 
-from nc1fast.studies import atlas, library, measures, page
+from nc1fast.studies import atlas, library, page
 from nc1fast.studies.compared import PLACES, on_d1
-from nc1fast.studies.figures import to_bytes
+from nc1fast.studies.findings import rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from nc1fast.studies.figures import Drawing
+    from atlas_results import Committed
+
     from nc1fast.studies.findings import Claim
-    from nc1fast.studies.library.entry import BuiltIn
     from nc1fast.studies.tidy import Row
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs" / "atlas"
-INDEX, TABLE, ORIGIN = "README.md", "table.csv", "origin.json"
+INDEX = "README.md"
 PAPER = ROOT / "docs" / "paper"
-LARGEST_FIGURE = 120_000  # bytes
-_DPI = (150, 120, 100, 80)
-_KEPT = ("title", "preset", "provisional", "seed", "repeats", "cells", "date")
-_VERSIONS = ("version", "python", "numpy", "scipy", "torch", "core")
 _MARKDOWN = ("work", "command", "table")  # facts that are no plain text
 _WIDTH = 150
 _LIST_MARKER = re.compile(r" (?=(?:\d+[.)]|[-+*#>]) )")  # would begin a list at the start of a line
-
-
-@dataclass(frozen=True)
-class Committed:
-    """A study whose table is in the documentation.
-
-    Attributes
-    ----------
-    name : str
-    folder : Path
-        Has its table, its figure, and where they come from.
-    """
-
-    name: str
-    folder: Path
-
-    @property
-    def study(self) -> BuiltIn:
-        """Of the library."""
-        return library.STUDIES[self.name]
-
-    @cached_property
-    def rows(self) -> list[Row]:
-        """Of the table."""
-        told: list[Row] = atlas_tables.read((self.folder / TABLE).read_text(encoding="utf-8"))
-        return told
-
-    @cached_property
-    def claims(self) -> list[Claim]:
-        """Judged on these rows."""
-        return self.study.claims(self.rows)
-
-    @cached_property
-    def origin(self) -> dict[str, Any]:
-        """The provenance, the form of the table, and the words of the figure."""
-        told: dict[str, Any] = json.loads((self.folder / ORIGIN).read_text(encoding="utf-8"))
-        return told
-
-
-def committed(docs: Path = DOCS) -> list[Committed]:
-    """The studies that have a table, in the order of the library."""
-    found = (Committed(name, docs / name) for name in library.STUDIES)
-    return [one for one in found if (one.folder / TABLE).exists()]
-
-
-# From results to committed files
-
-
-def finished(results: Path) -> list[str]:
-    """Names of the experiments that have a table in a folder of results."""
-    return [
-        name
-        for name, study in library.STUDIES.items()
-        if study.parts and measures.LAYOUT.exists(results / name)
-    ]
-
-
-def take(name: str, results: Path, docs: Path = DOCS, limit: int = atlas_tables.LIMIT) -> None:
-    """Write the table, the figure and their origin of a finished study into the documentation.
-
-    Raises
-    ------
-    ValueError
-        For a study without measures, a run that is not whole, and a table that does not become small enough.
-    FileNotFoundError
-        If there are no results.
-    """
-    study = library.STUDIES.get(name)
-    if study is None or not study.parts:
-        raise ValueError(f"{name!r} is no experiment of the library")
-    rows, provenance = measures.LAYOUT.read(results / name)
-    if provenance.get("study") != name:
-        raise ValueError(f"{results / name} has no measures of {name} with their provenance")
-    done, _, planned = provenance["cells"].partition(" of ")
-    if done != planned:
-        raise ValueError(f"{results / name} is not whole: {provenance['cells']} cells")
-    text, form = atlas_tables.fitted(rows, study.claims, limit)
-    kept = atlas_tables.read(text)
-    drawing = next(each for each in study.draw(kept, []) if not each.aside)
-    folder = docs / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
-    (folder / TABLE).write_text(text, encoding="utf-8")
-    (folder / f"{drawing.name}.png").write_bytes(_png(drawing))
-    origin = {
-        **{key: provenance[key] for key in (*_KEPT, *_VERSIONS) if key in provenance},
-        "rows": len(rows),
-        "most_repeats": 1 + max(row["repeat"] for row in rows),
-        "minutes": round(_seconds(rows) / 60, 1),
-        "form": atlas_tables.as_json(form),
-        "figure": {"name": drawing.name, "caption": drawing.caption, "seen": drawing.seen},
-    }
-    told = json.dumps(origin, indent=1, ensure_ascii=False)
-    (folder / ORIGIN).write_text(f"{told}\n", encoding="utf-8")
-
-
-def _seconds(rows: Iterable[Row]) -> float:
-    """Wall time of all cells; the rows of one cell share it, and nothing else tells them apart."""
-    cells = {(r["part"], r["seed"], r["repeat"], float(r["seconds"])) for r in rows}
-    return sum((seconds for *_, seconds in cells), 0.0)
-
-
-def _png(drawing: Drawing) -> bytes:
-    """The figure, with as many dots per inch as keep it small."""
-    for dpi in _DPI:
-        image = to_bytes(drawing, "png", dpi)
-        if len(image) < LARGEST_FIGURE:
-            return image
-    raise ValueError(f"figure {drawing.name} has {len(image)} bytes at {_DPI[-1]} dpi")
-
-
-# Pages
 
 
 def pages(docs: Path = DOCS) -> dict[Path, str]:
@@ -237,9 +116,7 @@ def _facts(one: Committed, minutes: dict[str, float]) -> Iterator[str]:
         "time on two cores": "; ".join(f"{preset} {_time(m)}" for preset, m in minutes.items()),
         "this run": f"preset {origin['preset']}, seed {origin['seed']}, up to {origin['most_repeats']} repeats, "
         f"{origin['cells'].partition(' ')[0]} cells, {_time(origin['minutes'])} in them by the clock, {origin['date']}",
-        "versions": ", ".join(
-            f"{_called(key)} {origin[key]}" for key in _VERSIONS if key in origin
-        ),
+        "versions": ", ".join(f"{_called(key)} {origin[key]}" for key in VERSIONS if key in origin),
         "table": table + (f"; {left_out}" if left_out else ""),
     }
     for name, text in told.items():
@@ -257,16 +134,12 @@ def _called(key: str) -> str:
 
 def _claims(claims: Sequence[Claim]) -> str:
     """One line each."""
-    rows = [
-        [
-            claim.letter,
-            claim.finding.title,
-            claim.finding.verdict,
-            ", ".join(f"{word} {n}" for word, n in claim.counts.items()),
-        ]
-        for claim in claims
-    ]
-    return _table(["", "claim", "verdict", "settings"], rows)
+    return _table(["", "claim", "verdict", "settings"], map(_line, claims))
+
+
+def _line(claim: Claim) -> list[str]:
+    counts = ", ".join(f"{word} {n}" for word, n in claim.counts.items())
+    return [claim.letter, claim.finding.title, claim.finding.verdict, counts]
 
 
 def _claim(claim: Claim) -> str:
@@ -298,7 +171,7 @@ _PLACES = [f"d₀ = {d0}" for d0 in PLACES]
 
 
 def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str:
-    """One row for each study, then NC1 of all constructions."""
+    """One row for each study, the claims that do not hold, then NC1 of all constructions."""
     of_paper, claims_of_paper = _paper()
     told = [("paper", "../findings.md", claims_of_paper)]
     told += [(one.name, f"{one.name}.md", one.claims) for one in studies]
@@ -311,6 +184,12 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
             "; ".join(f"{preset} {_time(m)}" for preset, m in listed[name].minutes.items()),
         ]
         for name, href, claims in told
+    ]
+    unsettled = [
+        [f"[{name}]({href})", *map(_cell, _line(claim))]
+        for name, href, claims in told
+        for claim in claims
+        if claim.finding.verdict not in rules.IN_FAVOUR
     ]
     tables = [("paper", "../findings.md", of_paper)]
     tables += [(one.name, f"{one.name}.md", one.rows) for one in studies]
@@ -330,6 +209,9 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
             plain=False,
         ),
         _table(["study", "work", "question", "claims", "time on two cores"], rows, plain=False),
+        "## Claims that do not hold everywhere",
+        "The page of the study says where not, and how far.",
+        _table(["study", "", "claim", "verdict", "settings"], unsettled, plain=False),
         "## NC1 of every construction on D1",
         _D1,
         _table(["study", "construction", *_PLACES], compared, plain=False),

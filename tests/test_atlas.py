@@ -15,8 +15,17 @@ from nc1fast import studies
 from nc1fast.cli import main
 from nc1fast.studies import atlas, journal, library, measures, report
 from nc1fast.studies.experiment import Part
+from nc1fast.studies.figures.panels import legible
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, exactly, in_mean
+from nc1fast.studies.findings.measured import (
+    Range,
+    apart,
+    exactly,
+    in_mean,
+    judged,
+    span,
+    words_of,
+)
 from nc1fast.studies.library.entry import BuiltIn, experiment
 from nc1fast.studies.measures import Measure
 
@@ -81,6 +90,44 @@ def test_intervals_of_means_have_their_confidence():
     ]
     decided = sum(word in (rules.HOLDS, rules.FAILS) for word in words)
     assert decided <= 400 * 0.05 + 3 * (400 * 0.05 * 0.95) ** 0.5
+
+
+def test_settings_against_a_claim_are_told_with_their_intervals():
+    random = np.random.default_rng(2)
+    draws = [random.normal(mean, 0.1, 8) for mean in (0.0, 2.0, 1.0)]
+    rows = [
+        _row(v, repeat=k, setting=f"x={x}") for x, d in enumerate(draws) for k, v in enumerate(d)
+    ]
+    cells = judged(rows, Range(-1, 1))
+    assert words_of(cells) == in_mean(rows, Range(-1, 1))
+    assert words_of(cells) == [rules.HOLDS, rules.FAILS, rules.UNDECIDED]
+    ends = [rules.mean_interval(d) for d in draws]
+    assert apart(cells) == [
+        f"{word}, mean and interval: x={x}: {ends[x].middle:.2g} [{ends[x].low:.2g}, {ends[x].high:.2g}]."
+        for x, word in ((1, "Fails"), (2, "Undecided"))
+    ]
+    assert apart(judged(rows[:5], Range(1, 2))) == []  # too few, which says all
+    [told] = apart(cells[1:2] * 9)
+    assert told.count("x=1: ") == 6
+    assert told.endswith("; and 3 more.")
+
+
+def test_the_span_of_numbers_that_look_alike_is_one_number():
+    assert span([1.0, 2.0]) == "from 1 to 2"
+    assert span([1.0, 1.0001]) == "1"
+    assert span([]) == "not measured"
+
+
+def test_ticks_without_room_have_no_names():
+    names = dict(enumerate(["1", "22", "333"]))
+    assert legible({10 * x: name for x, name in names.items()}) == ["1", "22", "333"]
+    assert legible({0.0: "512", 0.8: "2048", 1.1: "8192", 1.3: "16384"}) == [
+        "512",
+        "2048",
+        "",
+        "16384",
+    ]
+    assert legible({0.01 * x: name for x, name in names.items()}) == ["", "", "333"]
 
 
 # --- settings

@@ -50,6 +50,7 @@ def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
         "PN3": rules.HOLDS,
         "PN4": rules.TOO_FEW,
         "PN5": rules.HOLDS,
+        "PN6": rules.HOLDS,
     }
     things = {row["thing"] for row in rows if row["part"] == "nc1"}
     assert {
@@ -112,6 +113,16 @@ def _coefficients(of_degree, thing="NTK", repeat=0):
 )
 def test_frequencies(of_degree, word):
     assert _claims(_coefficients(of_degree))["PN3"].finding.verdict == word
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1.01, rules.HOLDS), (1.2, rules.FAILS)])
+def test_the_known_frequencies(factor, word):
+    known = {3: 0.152, 5: 0.018, 7: 0.0071, 9: 0.0039}
+    found = [
+        _row("circle", "NTK", parts.FREQUENCY, c * factor, 0, f"degree=2, k={k}")
+        for k, c in known.items()
+    ]
+    assert _claims(found)["PN6"].finding.verdict == word
 
 
 @pytest.mark.parametrize(("factor", "word"), [(1.01, rules.HOLDS), (1.2, rules.FAILS)])

@@ -149,6 +149,9 @@ def test_colours_of_words_and_lines_have_contrast_in_both_variants():
     for light in palette.SHADES:
         assert contrast(light, palette.PAPER) >= 3
         assert contrast(palette.DARK[light], palette.DARK[palette.PAPER]) >= 3
+        word = palette.of_words(light)
+        assert contrast(word, palette.PAPER) >= 4.5
+        assert contrast(palette.DARK[word], palette.DARK[palette.PAPER]) >= 4.5
 
 
 def test_svg_files_have_both_variants_and_a_transparent_page():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.studies.figures import palette
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def name_curve(ax: Any, look: Look, x: float, y: float) -> None:
         (x, y),
         (1, 0.5),
         textcoords=offset(ax.transAxes, ax.figure, x=_GAP, units="points"),
-        color=look.colour,
+        color=palette.of_words(look.colour),
         fontsize=_SIZE,
         verticalalignment="center",
         annotation_clip=False,

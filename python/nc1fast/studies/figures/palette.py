@@ -14,6 +14,7 @@ RELEASED, THEORY = "#7d5f50", "#8f99a8"
 SHADES = (
     *("#8a94a6", "#7a8598", "#6b7689", "#5c677b", "#4d586d", "#3e495d", "#2f3a4d", "#1d2939"),
 )
+_PALEST_WORDS = SHADES[2]
 # Each colour on a dark page.
 DARK = {
     PAPER: "#14171c",
@@ -36,6 +37,11 @@ DARK = {
         strict=True,
     )
 )
+
+
+def of_words(colour: str) -> str:
+    """A colour for words about what is drawn in `colour`: itself, but for the palest shades, which are too pale to be read."""
+    return _PALEST_WORDS if colour in SHADES[:2] else colour
 
 
 def shade(index: int, n: int) -> str:

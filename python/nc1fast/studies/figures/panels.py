@@ -23,6 +23,7 @@ _SPREAD = 0.4  # over which the points of one x are spread, in units of the dist
 _MARGIN = 0.04  # beside a scale, of its length
 _NOTE = 9  # points from one line of notes to the next
 _NOTE_LETTERS = 16  # letters of notes that fit into an inch
+_FIGURE, _RAISED = 0.08, "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"  # width of a digit of a tick, in inches; smaller ones
 _LETTER = 0.078  # mean width of a letter of the legend, in inches
 _PAGE, _NAMES, _NARROWEST = (
     10.5,
@@ -132,6 +133,11 @@ def drawn(sheet: Sheet) -> Any:
         margin = _MARGIN * (max(places.values()) - min(places.values()))
     lowest = {c: i for i, row in enumerate(sheet.panels) for c, panel in enumerate(row) if panel}
     width = panel_width(n_columns)
+    names = list(ticks.values())
+    if sheet.place is not None:
+        length = max(places.values()) - min(places.values()) + 2 * margin
+        inch = width / (length or 1.0)
+        names = legible({place * inch: name for place, name in ticks.items()})
     for i, row in enumerate(sheet.panels):
         leftmost = next((column for column, panel in enumerate(row) if panel), None)
         for column, panel in enumerate(row):
@@ -143,7 +149,7 @@ def drawn(sheet: Sheet) -> Any:
             _panel(ax, panel, places, sheet.spread)
             headline(ax, panel.title, undefined(panel.curves), width)
             _axes.log_axis(ax.yaxis, *sheet.limits(i))
-            ax.set_xticks(list(ticks), list(ticks.values()))
+            ax.set_xticks(list(ticks), names)
             ax.set_xlim(min(places.values()) - margin, max(places.values()) + margin)
             ax.tick_params("y", labelleft=column == leftmost)
             ax.tick_params("x", labelbottom=i == lowest[column], labelrotation=_tilt(sheet))
@@ -152,6 +158,17 @@ def drawn(sheet: Sheet) -> Any:
         _name_curves(ax, [panel for panel in row if panel], places, sheet.spread)
     figure.set_size_inches(page_width(n_columns), sheet.height * n_rows + 0.4)
     return figure
+
+
+def legible(names: dict[float, str]) -> list[str]:
+    """The names of ticks by their place in inches, ascending; those without room beside a later one are empty."""
+    found, left = [], math.inf
+    for place, name in reversed(names.items()):
+        n_small = len(name) - len(name.strip(_RAISED))
+        reach = _FIGURE * (len(name) - 0.3 * n_small + 0.5) / 2
+        found.append(name if place + reach <= left else "")
+        left = place - reach if found[-1] else left
+    return found[::-1]
 
 
 def page_width(n_columns: int) -> float:

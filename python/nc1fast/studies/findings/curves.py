@@ -15,7 +15,7 @@ from nc1fast.studies.measures import setting_of, written
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nc1fast.studies.findings.measured import Range
+    from nc1fast.studies.findings.measured import Judged, Range
     from nc1fast.studies.tidy import Row
 
 
@@ -67,8 +67,15 @@ def power(curve: dict[float, float]) -> float:
     return float(np.polyfit(x, y, 1)[0])
 
 
+def by_power(rows: Iterable[Row], name: str, allowed: Range) -> list[Judged]:
+    """Each curve along `name` by its setting, with the word of its exponent and this."""
+    fits = [(one.setting, one.powers()) for one in curves(rows, name)]
+    return [
+        (where, of_interval(fit, allowed), fit) for where, fit in fits if not math.isnan(fit.middle)
+    ]
+
+
 def in_power(rows: Iterable[Row], name: str, allowed: Range) -> tuple[list[str], list[float]]:
     """The word of each exponent along `name`, and the exponents."""
-    fits = [one.powers() for one in curves(rows, name)]
-    known = [fit for fit in fits if not math.isnan(fit.middle)]
-    return [of_interval(fit, allowed) for fit in known], [fit.middle for fit in known]
+    found = by_power(rows, name, allowed)
+    return [word for _, word, _ in found], [fit.middle for *_, fit in found]

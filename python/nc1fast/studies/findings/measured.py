@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.finding import Claim, Finding
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from nc1fast.studies.findings.rules import Interval
     from nc1fast.studies.tidy import Row
+
+    Judged: TypeAlias = tuple[str, str, Interval]  # where, its word, the mean that has it
+
+_MOST = 6  # settings in a sentence
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,34 @@ def of_interval(mean: Interval, allowed: Range) -> str:
     return rules.TOO_FEW if mean.n < rules.FEWEST else allowed.word(mean.low, mean.high)
 
 
+def judged(rows: Iterable[Row], allowed: Range) -> list[Judged]:
+    """Each cell with its word and the mean that `in_mean` judges, for `apart`."""
+    found = []
+    for cell, members in by_cell(rows):
+        mean = rules.mean_interval(values(members))
+        found.append((cell["setting"], of_interval(mean, allowed), mean))
+    return found
+
+
+def words_of(cells: Iterable[Judged]) -> list[str]:
+    """The words of some cells, for `claim`."""
+    return [word for _, word, _ in cells]
+
+
+def apart(cells: Iterable[Judged], digits: int = 2) -> list[str]:
+    """Where a claim does not hold: for each word against it, or undecided, a sentence with the intervals of the means."""
+    found: dict[str, list[str]] = {}
+    for where, word, mean in cells:
+        if word in (*rules.AGAINST, rules.UNDECIDED):
+            ends = f"{mean.low:.{digits}g}, {mean.high:.{digits}g}"
+            found.setdefault(word, []).append(f"{where}: {mean.middle:.{digits}g} [{ends}]")
+    return [
+        f"{word.capitalize()}, mean and interval: {'; '.join(some[:_MOST])}"
+        + (f"; and {len(some) - _MOST} more." if len(some) > _MOST else ".")
+        for word, some in sorted(found.items())
+    ]
+
+
 def step(a: Row, b: Row, sign: int = 1) -> str:
     """Whether a number moves up (1) or down (-1) from a row to another; equal within both error bounds, where these are known."""
     moved = sign * (b["value"] - a["value"])
@@ -70,10 +102,11 @@ def step(a: Row, b: Row, sign: int = 1) -> str:
 
 
 def span(numbers: Sequence[float], digits: int = 3) -> str:
-    """The ends of some numbers, "from .4 to .6", for a sentence."""
+    """The ends of some numbers, "from .4 to .6", for a sentence; the number itself where they are the same."""
     if not numbers:
         return "not measured"
-    return f"from {min(numbers):.{digits}g} to {max(numbers):.{digits}g}"
+    low, high = (f"{end:.{digits}g}" for end in (min(numbers), max(numbers)))
+    return f"from {low} to {high}" if low != high else low
 
 
 def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _EXACT, _BELOW, _MARGINALLY = Range(high=1e-10), Range(high=1.0), Range(high=10.0)
 _TANH, _RELU = "tanh", "relu"
+_STARTS = (
+    "Variances at the start: 1/fan-in of weights and 1/3 of biases (LeCun), 1/(3 fan-in) and 1/3 (LeCun/3), 1/(3 fan-in) of both "
+    "(torch)."
+)
 _WHERE = ("target", "activation", "initial", "width", "steps")
 
 
@@ -78,8 +82,7 @@ def _words(found: dict[tuple[object, ...], list[float]], allowed: Range) -> list
 
 def _span(found: dict[tuple[object, ...], list[float]]) -> str:
     """The geometric means of the settings: "from .4 to .6", or the only one."""
-    means = [statistics.geometric_mean(ratios) for ratios in found.values()]
-    return span(means, 2) if len(means) != 1 else f"{means[0]:.2g}"
+    return span([statistics.geometric_mean(ratios) for ratios in found.values()], 2)
 
 
 def _medians(rows: Sequence[Row], activation: str) -> list[str]:
@@ -115,7 +118,7 @@ def _surrogates(rows: Sequence[Row]) -> Claim:
     last = trained(rows)
     network = _of(last, NETWORK, _TANH)
     found = {thing: _ratios(_of(last, thing, _TANH), network) for thing in (CK, NTK)}
-    sentences = _medians(rows, _TANH)
+    sentences = [_STARTS, *_medians(rows, _TANH)]
     over = _ratios(network, chosen(rows, TRAINING, NETWORK))
     if over:
         sentences.append(f"Test error of the network over its training error: {_span(over)}.")
@@ -149,7 +152,7 @@ def _by_start(found: dict[tuple[object, ...], list[float]]) -> list[str]:
     told = []
     for (target, _, initial, width, _), ratios in found.items():
         mean = ratio_interval(ratios)
-        where = f"{FORMULAS[str(target)]}, {initial}, width {width}"
+        where = f"CK over NTK, {FORMULAS[str(target)]}, {initial}, width {width}"
         told.append(
             f"{where}: {mean.middle:.2g} [{mean.low:.2g}, {mean.high:.2g}] of {mean.n} draws."
         )
@@ -160,7 +163,7 @@ def _superior(rows: Sequence[Row]) -> Claim:
     last = trained(rows)
     found = _ratios(_of(last, CK, _RELU), _of(last, NTK, _RELU))
     network = _of(last, NETWORK, _RELU)
-    sentences = _medians(rows, _RELU)
+    sentences = [*_by_start(found), *_medians(rows, _RELU)]
     sentences += [
         f"Error of {thing} over that of the ReLU network: {_span(ratios)}."
         for thing in (CK, NTK)

@@ -39,19 +39,20 @@ def _largest(rows: Sequence[Row]) -> str:
 
 
 def _orders(rows: Sequence[Row]) -> Claim:
-    words, sentences = [], []
+    words, sentences, off = [], [], []
     for q in range(1, ORDERS + 1):
         allowed = Range(q + 1 - _SLACK, q + 1 + _SLACK)
         more, powers = in_power(chosen(rows, RESIDUAL, order(q)), "eta", allowed)
         words += more
         if powers:
+            off += [p - q - 1 for p in powers]
             sentences.append(f"Order {q}: slopes {', '.join(f'{p:.3f}' for p in powers)}.")
     return claim(
         "ES1",
         "The change of f is a power series in the step",
         "After the terms up to order q the residual falls as eta^(q + 1), the exponent within .1.",
         words,
-        " ".join(sentences) or "not measured",
+        f"exponents at most {max(map(abs, off)):.3f} from q + 1" if off else "not measured",
         sentences,
     )
 
@@ -61,7 +62,8 @@ def _first(rows: Sequence[Row]) -> Claim:
     return claim(
         "ES2",
         "Order 1 is the NTK's step",
-        "The term of order 1 is -eta sum_j K(x, x_j) e_j/n with the NTK of the network, to rounding (1e-13).",
+        "The term of order 1 is -eta sum_j K(x, x_j) e_j/n with the NTK K of the network and the residuals e_j = f(x_j) - y_j, "
+        "to rounding (1e-13).",
         exactly(found, _ROUNDING),
         f"relative distance {_largest(found)}",
     )

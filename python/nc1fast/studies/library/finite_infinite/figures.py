@@ -50,19 +50,23 @@ _METHODS = {
 
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """Distance against width, then ridge beside early stopping."""
+    """Distance against width, and by the way of training, then ridge beside early stopping."""
     del series
     return measured.drawings(
         {
             "widths": (
                 (
                     "Distance of trained networks from the infinite one. |f - f_inf|/|f_inf| on other rows, f_inf the prediction of "
-                    "the NTK at the same time; left the mean of single networks and that of ensembles, right centred networks trained "
-                    "in other ways."
+                    "the NTK at the same time: the mean of single networks, and that of ensembles."
                 ),
-                Sheet(
-                    [[*_by_width(rows), *_by_way(rows)]], "width", "relative distance", height=3.4
+                Sheet([_by_width(rows)], "width", "relative distance", height=3.4),
+            ),
+            "ways": (
+                (
+                    "Distance of centred networks trained in other ways. Relative to f_inf, as above; with weight decay, and with a "
+                    "learning rate above 2/lambda_max."
                 ),
+                Sheet([_by_way(rows)], "width", "relative distance", height=3.0),
             ),
             "stopping": (
                 (

@@ -6,7 +6,15 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.curves import in_power
-from nc1fast.studies.findings.measured import Range, claim, exactly, of_interval, span
+from nc1fast.studies.findings.measured import (
+    Range,
+    apart,
+    claim,
+    exactly,
+    of_interval,
+    span,
+    words_of,
+)
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.finite_infinite.parts import (
     BOTH,
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nc1fast.studies.findings import Claim
+    from nc1fast.studies.findings.measured import Judged
     from nc1fast.studies.tidy import Row
 
 _POWER, _BELOW, _TWICE = Range(-0.65, -0.35), Range(high=1.0), Range(low=2.0)
@@ -55,24 +64,22 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     ]
 
 
-def _ratios(upper: Sequence[Row], lower: Iterable[Row]) -> list[list[float]]:
-    """Ratios of the values of two things on the same draws, cell by cell."""
+def _ratios(upper: Sequence[Row], lower: Iterable[Row], allowed: Range) -> list[Judged]:
+    """Mean ratios of the values of two things on the same draws, cell by cell, and whether they are in a range."""
     below = {(row["setting"], row["repeat"]): row["value"] for row in lower}
     found = []
-    for _, members in by_cell(upper):
+    for cell, members in by_cell(upper):
         keys = [(row["setting"], row["repeat"]) for row in members]
         pairs = zip(members, keys, strict=True)
-        found.append([row["value"] / below[key] for row, key in pairs if key in below])
-    return [ratios for ratios in found if ratios]
+        mean = mean_interval(row["value"] / below[key] for row, key in pairs if key in below)
+        if mean.n:
+            found.append((cell["setting"], of_interval(mean, allowed), mean))
+    return found
 
 
-def _words(ratios: Sequence[Sequence[float]], allowed: Range) -> list[str]:
-    return [of_interval(mean_interval(some), allowed) for some in ratios]
-
-
-def _span(ratios: Sequence[Sequence[float]]) -> str:
+def _span(ratios: Iterable[Judged]) -> str:
     """The means of the cells: "from .4 to .6"."""
-    return span([statistics.fmean(some) for some in ratios])
+    return span([mean.middle for *_, mean in ratios])
 
 
 def _told(rows: Sequence[Row], name: str, start: str) -> list[str]:
@@ -107,36 +114,40 @@ def _ensembles(rows: Sequence[Row]) -> Claim:
     ratios = [
         some
         for together, single in pairs
-        for some in _ratios(chosen(rows, DEVIATION, together), chosen(rows, DEVIATION, single))
+        for some in _ratios(
+            chosen(rows, DEVIATION, together), chosen(rows, DEVIATION, single), _BELOW
+        )
     ]
     return claim(
         "FI2",
         "Ensembles are nearer to the infinite network",
         "At every width the mean of an ensemble is nearer to the infinite network than its members are.",
-        _words(ratios, _BELOW),
+        words_of(ratios),
         f"distance of the ensemble over that of its members {_span(ratios)}",
+        apart(ratios),
     )
 
 
 def _centring(rows: Sequence[Row]) -> Claim:
-    ratios = _ratios(chosen(rows, DEVIATION, CENTRED), chosen(rows, DEVIATION, PLAIN))
+    ratios = _ratios(chosen(rows, DEVIATION, CENTRED), chosen(rows, DEVIATION, PLAIN), _BELOW)
     return claim(
         "FI3",
         "Centring brings networks nearer",
         "At every width a network whose output starts at 0 is nearer to the infinite network than one that is not centred.",
-        _words(ratios, _BELOW),
+        words_of(ratios),
         f"distance of centred networks over that of others {_span(ratios)}",
+        apart(ratios),
     )
 
 
 def _broken(rows: Sequence[Row]) -> Claim:
     small = chosen(rows, DEVIATION, SMALL)
     widest = max(along(small, "width"), default=0.0)
-    words, numbers, sentences = [], [], []
+    judged, numbers, sentences = [], [], []
     for thing in (DECAY, LARGE):
         found = chosen(rows, DEVIATION, thing)
-        ratios = _ratios(along(found, "width").get(widest, []), small)
-        words += _words(ratios, _TWICE)
+        ratios = _ratios(along(found, "width").get(widest, []), small, _TWICE)
+        judged += ratios
         numbers.append(f"{thing} {_span(ratios)}")
         sentences += _told(found, "width", f"Distance {thing}, by width")
     sentences += _told(small, "width", "Distance without either, by width")
@@ -145,14 +156,14 @@ def _broken(rows: Sequence[Row]) -> Claim:
         "Weight decay and large learning rates break the correspondence",
         "With weight decay, and with a learning rate above 2/lambda_max, the widest networks are at least twice as far from the "
         "infinite one as those of small steps.",
-        words,
+        words_of(judged),
         f"distance over that of small steps: {'; '.join(numbers)}",
-        sentences,
+        [*apart(judged), *sentences],
     )
 
 
 def _stopping(rows: Sequence[Row]) -> Claim:
-    ratios = _ratios(chosen(rows, LEAST, STOPPED), chosen(rows, LEAST, RIDGE))
+    ratios = _ratios(chosen(rows, LEAST, STOPPED), chosen(rows, LEAST, RIDGE), _ALIKE)
     sentences = _told(
         chosen(rows, DISTANCE, BOTH),
         "ridge",
@@ -162,9 +173,9 @@ def _stopping(rows: Sequence[Row]) -> Claim:
         "FI5",
         "Diagonal regularization acts as early stopping does",
         "The least test error along early stopping is within 5 % of the least along ridges.",
-        _words(ratios, _ALIKE),
-        f"ratio of the least test errors {_span(ratios)}",
-        sentences,
+        words_of(ratios),
+        f"least test error along early stopping over that along ridges {_span(ratios)}",
+        [*apart(ratios), *sentences],
     )
 
 
@@ -174,20 +185,16 @@ def _kernels(rows: Sequence[Row]) -> Claim:
     for row in chosen(rows, LEAST, RIDGE):
         bare, _, kernel = row["setting"].rpartition(", kernel=")
         found[kernel].append({**row, "setting": bare})
-    words, sentences, all_ratios = [], [], []
-    for cell, _ in by_cell(found["NNGP"]):
-        here = [row for row in found["NNGP"] if row["setting"] == cell["setting"]]
-        ratios = _ratios(here, found["NTK"])
-        words += _words(ratios, _BELOW)
-        all_ratios += ratios
-        sentences.append(f"{cell['setting']}: NNGP over NTK {_span(ratios)}.")
+    ratios = _ratios(found["NNGP"], found["NTK"], _BELOW)
+    told = "; ".join(f"{mean.middle:.3g} ({where})" for where, _, mean in ratios)
+    sentences = [f"NNGP over NTK, in the mean: {told}."] if told else []
     return claim(
         "FI6",
         "The NNGP outperforms the NTK",
         "The least test error of the NNGP is below that of the NTK.",
-        words,
-        f"ratio of the least test errors {_span(all_ratios)}",
-        sentences,
+        words_of(ratios),
+        f"ratio of the least test errors, NNGP over NTK, {_span(ratios)}",
+        [*apart(ratios, 3), *sentences],
     )
 
 

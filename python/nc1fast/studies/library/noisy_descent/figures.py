@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.figures import Drawing
     from nc1fast.studies.tidy import Row
 
+_SEEN = 1e-7  # smaller losses, of descents without noise, leave no room for the others
 _ALONG_ALPHA = {
     "change of the NTK": DRIFT,
     "displacement": MOVED,
@@ -41,7 +42,8 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
             "losses": (
                 (
                     "Training loss of noisy gradient descent. |f - y|^2/n of mean-field networks along steps of size "
-                    "eta = c/alpha^2, of the first draw; bands: the prediction by kernels, to first order in 1/alpha."
+                    "eta = c/alpha^2, of the first draw, as far as it is above 1e-7; bands: the prediction by kernels, to first order in "
+                    "1/alpha."
                 ),
                 Sheet(
                     [_losses(rows)],
@@ -66,7 +68,7 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
 
 def _losses(rows: Sequence[Row]) -> list[Panel]:
     panels = []
-    first = [row for row in chosen(rows, LOSS) if row["repeat"] == 0]
+    first = [row for row in chosen(rows, LOSS) if row["repeat"] == 0 and row["value"] > _SEEN]
     for decay, members in along(first, "lambda").items():
         scales, curves, theory = along(members, "alpha"), [], []
         for i, (alpha, some) in enumerate(scales.items()):

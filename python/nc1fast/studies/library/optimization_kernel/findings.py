@@ -57,8 +57,8 @@ def _middles(rows: Sequence[Row]) -> list[float]:
 def _descent(rows: Sequence[Row]) -> Claim:
     found = chosen(rows, RISE)
     statement = (
-        "o(y) = |x - D y|²/2 + R(y) never rises from a step to the next by more than rounding, 1e-12 of o(0), be it convex (ReLU, "
-        "soft threshold) or not (hard threshold)."
+        "With D Dᵀ = I, o(y) = |x - D y|²/2 + R(y) never rises from a step to the next by more than rounding, 1e-12 of o(0), be it "
+        "convex (ReLU, soft threshold) or not (hard threshold)."
     )
     number = f"largest rise {max(values(found), default=math.nan):.1g} of o(0)"
     words = exactly(found, _ROUNDING)

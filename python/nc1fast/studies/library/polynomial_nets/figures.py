@@ -43,7 +43,7 @@ def _frequencies(rows: Sequence[Row]) -> tuple[str, Sheet]:
                     look = Look("networks", palette.NETWORK, "x", "", rank=len(degrees))
                 curves.append(measured.curve(look, some, "k"))
         panels.append(Panel(title, curves))
-    sheet = Sheet([panels], "frequency k", "c_k/c_0", continuous=True, height=3.2)
+    sheet = Sheet([panels], "frequency k", "c_k/c_0", place=float, continuous=True, height=3.2)
     caption = (
         "Frequencies of the NTK on the circle. Fourier coefficients along the angle, relative to the constant; one factor, "
         "P = 1, has no odd frequency above 1. Crosses: networks of finite width."

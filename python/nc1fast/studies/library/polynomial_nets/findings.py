@@ -8,7 +8,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, step
+from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, span, step
 from nc1fast.studies.library.polynomial_nets.parts import (
     DEVIATION,
     FREQUENCY,
@@ -31,12 +31,23 @@ if TYPE_CHECKING:
 
 _EXACT = Range(high=1e-12)  # of relative differences
 _NOTHING = Range(-1e-12, 1e-12)  # of coefficients relative to the constant
+_ODD = {
+    2: (0.152, 0.018, 0.0071, 0.0039),
+    3: (0.27, 0.036, 0.011, 0.0056),
+}  # c_k/c_0 by P, k = 3 ... 9
 _ALIKE = Range(1 / (1 + rules.TOLERANCE), 1 + rules.TOLERANCE)  # of ratios
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """The kernels, their frequencies, their collapse."""
-    return [_first(rows), _networks(rows), _frequencies(rows), _of_networks(rows), _collapse(rows)]
+    """The kernels, their frequencies, their collapse; numbers from elsewhere."""
+    return [
+        _first(rows),
+        _networks(rows),
+        _frequencies(rows),
+        _of_networks(rows),
+        _collapse(rows),
+        _known(rows),
+    ]
 
 
 def _first(rows: Sequence[Row]) -> Claim:
@@ -59,7 +70,8 @@ def _networks(rows: Sequence[Row]) -> Claim:
     ]
     statement = (
         "Networks of products, with skips and without, have the limits: NNGP k1^P and NTK k1^P + P <x, x'> k0 k1^(P-1), and "
-        "those of the skips. The mean over the networks is within its sampling error, all settings judged at once at "
+        "those of the skips; k1 = |x||x'| kappa1 and k0 = kappa0, the arc-cosine kernels. The mean over the networks is "
+        "within its sampling error, all settings judged at once at "
         f"{rules.TOGETHER:.0%}, and known to {rules.TOLERANCE:.0%}."
     )
     middles = [abs(one.middle) for one in intervals]
@@ -109,6 +121,25 @@ def _frequencies(rows: Sequence[Row]) -> Claim:
 def _higher(low: Row, high: Row) -> str:
     """Whether a coefficient exceeds that of the degree before by more than rounding."""
     return rules.HOLDS if high["value"] > low["value"] + _NOTHING.high else rules.FAILS
+
+
+def _known(rows: Sequence[Row]) -> Claim:
+    """The kernels are the same in all repeats, of which the first counts."""
+    found = [
+        {**row, "value": row["value"] / known}
+        for degree, some in _ODD.items()
+        for k, known in zip(ODD[1:], some, strict=True)
+        for row in chosen(rows, FREQUENCY, NTK, degree=degree, k=k)
+        if row["repeat"] == 0
+    ]
+    told = " and ".join(f"{', '.join(map(str, some))} at P = {P}" for P, some in _ODD.items())
+    return claim(
+        "PN6",
+        "The odd frequencies",
+        f"c_k/c_0 at k = {', '.join(map(str, ODD[1:]))} is {told} within {rules.TOLERANCE:.0%}, numbers of another implementation.",
+        exactly(found, _ALIKE),
+        f"ratios {span(values(found))}",
+    )
 
 
 def _of_networks(rows: Sequence[Row]) -> Claim:

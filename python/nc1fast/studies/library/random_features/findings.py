@@ -6,8 +6,17 @@ import itertools
 import statistics
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.curves import curves, in_power
-from nc1fast.studies.findings.measured import Range, claim, in_mean, of_interval
+from nc1fast.studies.findings.curves import by_power, curves
+from nc1fast.studies.findings.measured import (
+    Range,
+    apart,
+    claim,
+    in_mean,
+    judged,
+    of_interval,
+    span,
+    words_of,
+)
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.random_features.parts import (
     EXCESS,
@@ -59,18 +68,20 @@ def _gram(rows: Sequence[Row]) -> Claim:
 
 
 def _rate(rows: Sequence[Row]) -> Claim:
-    words, sentences = [], []
+    exponents, numbers = [], []
     for sampling, allowed in _POWER.items():
-        more, fits = in_power(chosen(rows, FROBENIUS, sampling=sampling), "m", allowed)
-        words += more
+        fits = by_power(chosen(rows, FROBENIUS, sampling=sampling), "m", allowed)
+        exponents += fits
         if fits:
-            sentences.append(f"{sampling}: exponents from {min(fits):.2f} to {max(fits):.2f}.")
+            numbers.append(f"{span([mean.middle for *_, mean in fits], 2)} ({sampling})")
     statement = (
         "|H Hᵀ - K|_F falls as m^-1/2 (exponent within .1) for independent weights, and no slower than m^-0.4 for those "
         "stratified along class means."
     )
-    number = " ".join(sentences) or "no curve"
-    return claim("RF2", "The error falls as m^-1/2", statement, words, number, sentences)
+    number = f"exponents {', '.join(numbers)}" if numbers else "no curve"
+    return claim(
+        "RF2", "The error falls as m^-1/2", statement, words_of(exponents), number, apart(exponents)
+    )
 
 
 def _nc1(rows: Sequence[Row]) -> Claim:
@@ -103,18 +114,19 @@ def _spectral(rows: Sequence[Row]) -> Claim:
         "the mean diagonal of K."
     )
     number = sentences[-1] if sentences else "not measured"
-    return claim("RF4", "The approximation is spectral", statement, words, number, sentences)
+    return claim("RF4", "The approximation is spectral", statement, words, number, sentences[:-1])
 
 
 def _ridge(rows: Sequence[Row]) -> Claim:
     """Each draw: the error of NC1 over that of the predictions."""
     nc1 = {(row["setting"], row["repeat"]): row["value"] for row in chosen(rows, NC1)}
-    words, sentences, shares = [], [], []
-    found = chosen(rows, PREDICTIONS)
-    for _, members in by_cell(found):
-        ratios = [nc1[_without_ridge(row), row["repeat"]] / row["value"] for row in members]
-        words.append(of_interval(mean_interval(ratios), _THIRD))
-        shares.append(statistics.fmean(ratios))
+    found = [
+        row | {"over": nc1[_without_ridge(row), row["repeat"]] / row["value"]}
+        for row in chosen(rows, PREDICTIONS)
+    ]
+    ratios = judged(({**row, "value": row["over"]} for row in found), _THIRD)
+    shares = [mean.middle for *_, mean in ratios]
+    sentences = apart(ratios)
     for m, members in along(found, "m").items():
         of_nc1 = statistics.fmean(values(along(chosen(rows, NC1), "m")[m]))
         means = {
@@ -126,16 +138,12 @@ def _ridge(rows: Sequence[Row]) -> Claim:
         "At the same m, NC1 of the features is at least three times as accurate as the predictions of ridge regression on "
         "them: at the rate m^-1/2 these need nine times the features."
     )
-    number = (
-        f"relative error of NC1 over that of the predictions: from {min(shares):.2g} to {max(shares):.2g}"
-        if shares
-        else "not measured"
-    )
+    number = f"relative error of NC1 over that of the predictions: {span(shares, 2)}"
     return claim(
         "RF5",
         "Ridge regression needs far more features than NC1",
         statement,
-        words,
+        words_of(ratios),
         number,
         sentences,
     )
@@ -147,16 +155,16 @@ def _without_ridge(row: Row) -> str:
 
 
 def _accuracy(rows: Sequence[Row]) -> Claim:
-    found = _at_many(rows, EXCESS)
-    sentences = []
+    found = judged(_at_many(rows, EXCESS), _WRONG)
+    sentences = apart(found)
     for m, members in along(chosen(rows, SQUARES), "m").items():
         mean = {r: statistics.fmean(values(some)) for r, some in along(members, "ridge").items()}
         told = ", ".join(f"{value:.3g} at λ = {ridge:g}" for ridge, value in mean.items())
         sentences.append(f"m = {m:,.0f}: mean squared error over that of the kernel {told}.")
     statement = f"A linear regressor on m = {_MANY:,} features errs on at most 1 % of the test rows more than the NTK itself."
-    means = [statistics.fmean(values(members)) for _, members in by_cell(found)]
+    means = [mean.middle for *_, mean in found]
     number = (
-        f"test error above that of the kernel from {min(means):.2g} to {max(means):.2g}"
+        f"test error above that of the kernel {span(means, 2)}"
         if means
         else f"no features of m = {_MANY}"
     )
@@ -164,7 +172,7 @@ def _accuracy(rows: Sequence[Row]) -> Claim:
         "RF6",
         "Features match the accuracy of the kernel",
         statement,
-        in_mean(found, _WRONG),
+        words_of(found),
         number,
         sentences,
     )

@@ -35,7 +35,7 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
         )
         for variance, members in along(found, "weight_variance").items()
     ]
-    sheet = Sheet([panels], "T: steps of the longest sequences", "NC1", place=math.log2, height=3.2)
+    sheet = Sheet([panels], "T: longest sequence", "NC1", place=math.log2, height=3.2)
     caption = (
         "NC1 of recurrent kernels against the length of sequences. Two classes of sequences of T/2 to T steps, whose steps "
         "differ in their mean by half a standard deviation for each feature."

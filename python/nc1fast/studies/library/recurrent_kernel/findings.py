@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, claim, exactly, step
+from nc1fast.studies.findings.measured import Range, claim, exactly, span, step
 from nc1fast.studies.library.recurrent_kernel.parts import (
     ENTRY,
     FROM_RELU,
@@ -71,7 +71,7 @@ def _streamed(rows: Sequence[Row]) -> Claim:
 
 def _length(rows: Sequence[Row]) -> Claim:
     """Ours: longer sequences have more evidence of their class, and more that differs within it."""
-    words, sentences = [], []
+    words, sentences, means = [], [], []
     for name in KERNELS:
         curves = [row for row in chosen(rows, "nc1", name) if row["part"] == "lengths"]
         for weight, members in along(curves, "weight_variance").items():
@@ -80,15 +80,18 @@ def _length(rows: Sequence[Row]) -> Claim:
             pairs = _paired(first, last) if longest > shortest else []
             if not pairs:
                 continue
-            word, _ = rules.of_draws([step(a, b) for a, b in pairs])
+            draws = [step(a, b) for a, b in pairs]
+            word, _ = rules.of_draws(draws)
             words.append(word)
-            ratio = rules.ratio_interval(b["value"] / a["value"] for a, b in pairs)
+            means.append(rules.ratio_interval(b["value"] / a["value"] for a, b in pairs).middle)
             sentences.append(
-                f"{name}, weight variance {weight:g}: NC1 at T = {longest:g} over that at T = {shortest:g} is "
-                f"{ratio.middle:.3g}."
+                f"{name}, weight variance {weight:g}: NC1 at T = {longest:g} over that at T = {shortest:g} is {means[-1]:.3g}, "
+                f"above 1 in {draws.count(rules.HOLDS)} of {len(draws)} draws: {word}."
             )
     statement = "Ours: NC1 of the longest sequences is above that of the shortest, for both kernels and all weight variances."
-    number = "; ".join(s.rpartition(" is ")[2].rstrip(".") for s in sentences) or "no lengths"
+    number = (
+        f"NC1 of the longest over that of the shortest {span(means)}" if means else "no lengths"
+    )
     return claim(
         "RK4", "Longer sequences are less collapsed (ours)", statement, words, number, sentences
     )

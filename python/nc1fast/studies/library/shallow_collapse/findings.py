@@ -11,7 +11,15 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from nc1fast.studies.findings.measured import Range, claim, in_mean, of_interval, span
+from nc1fast.studies.findings.measured import (
+    Range,
+    apart,
+    claim,
+    judged,
+    of_interval,
+    span,
+    words_of,
+)
 from nc1fast.studies.findings.rules import ratio_interval
 from nc1fast.studies.library.shallow_collapse.parts import (
     ACCURACY,
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nc1fast.studies.findings import Claim
+    from nc1fast.studies.findings.measured import Judged
+    from nc1fast.studies.findings.rules import Interval
     from nc1fast.studies.tidy import Row
 
 _COLLAPSED, _NOT, _DEEP = Range(high=1e-2), Range(low=0.3), Range(high=0.05)
@@ -47,6 +57,12 @@ class _ShallowPlace(NamedTuple):
     sigma: float
     rows: float
     width: float
+
+    @property
+    def told(self) -> str:
+        """Where it is, for sentences: d, sigma, rows, and the width of networks."""
+        told = f"d = {self.d:g}, sigma = {self.sigma:g}, {self.rows:g} rows a class"
+        return told + (f", width {self.width:g}" if self.width else "")
 
     @property
     def wide(self) -> bool:
@@ -67,13 +83,18 @@ class _ShallowCell:
     draws: dict[int, float]
 
     @property
-    def middle(self) -> float:
+    def mean(self) -> Interval:
         """The geometric mean of the draws."""
-        return ratio_interval(self.draws.values()).middle
+        return ratio_interval(self.draws.values())
 
-    def word(self, allowed: Range) -> str:
-        """Whether the geometric mean is in a range."""
-        return of_interval(ratio_interval(self.draws.values()), allowed)
+    @property
+    def middle(self) -> float:
+        """The geometric mean of the draws without its interval."""
+        return self.mean.middle
+
+    def judged(self, what: str, allowed: Range) -> Judged:
+        """Whether the geometric mean of `what` is in a range."""
+        return f"{what} at {self.where.told}", of_interval(self.mean, allowed), self.mean
 
     def over(self, other: _ShallowCell) -> _ShallowCell:
         """Ratios of the values of two cells, repeat by repeat."""
@@ -143,15 +164,17 @@ def _two(rows: Sequence[Row]) -> Claim:
     cells = _cells(rows, NETS, TWO)
     wide = [cell for cell in cells if cell.where.wide]
     narrow = [cell for cell in cells if cell.where.narrow and cell.where.sigma >= 1]
-    words = [cell.word(_COLLAPSED) for cell in wide] + [cell.word(_NOT) for cell in narrow]
+    found = [cell.judged("NC1", _COLLAPSED) for cell in wide]
+    found += [cell.judged("NC1", _NOT) for cell in narrow]
     return claim(
         "SC1",
         "Two layers collapse or not by dimension, sample size and SNR",
-        "Networks of two layers collapse (NC1 < .01) with d >= N features, at every sigma; with d <= N/4 and sigma >= 1 they do "
-        "not (NC1 > .3). (The thresholds are ours.)",
-        words,
+        "Networks of two layers collapse (NC1 < .01) with d >= N features of N rows, at every sigma; with d <= N/4 and sigma >= 1 "
+        "they do not (NC1 > .3). (The thresholds are ours.)",
+        words_of(found),
         f"NC1 {_span(wide)} with d >= N, {_span(narrow)} with d <= N/4",
         [
+            *apart(found),
             *_told(_cells(rows, NETS, DATA), "Data, median NC1"),
             *_told(cells, "Two layers, median NC1"),
         ],
@@ -161,93 +184,100 @@ def _two(rows: Sequence[Row]) -> Claim:
 def _by_data(rows: Sequence[Row]) -> Claim:
     more = _steps(_cells(rows, ROWS, TWO), "rows")
     louder = _steps((c for c in _cells(rows, NETS, TWO) if not c.where.wide), "sigma")
+    found = [step.judged("ratio", _RISES) for step in (*more, *louder)]
     return claim(
         "SC2",
         "More rows and more noise stand against collapse",
         "At a fixed d, NC1 of two layers rises with the number of rows, and below d = N with sigma.",
-        [ratio.word(_RISES) for ratio in (*more, *louder)],
+        words_of(found),
         f"NC1 over that of the next smaller number of rows {_span(more)}, of the next smaller sigma {_span(louder)}",
-        _told(_cells(rows, ROWS, TWO), "Two layers, median NC1"),
+        [*apart(found), *_told(_cells(rows, ROWS, TWO), "Two layers, median NC1")],
     )
 
 
 def _width(rows: Sequence[Row]) -> Claim:
     ratios = _steps(_open(rows).values(), "width")
+    found = [ratio.judged("ratio", _ALIKE) for ratio in ratios]
     return claim(
         "SC3",
         "Width does not decide whether two layers collapse",
         "Where networks of two layers do not collapse (NC1 > .3), |log NC1(width 256)/NC1(width 64)| < .3.",
-        [ratio.word(_ALIKE) for ratio in ratios],
+        words_of(found),
         f"NC1 of the wider over that of the narrower {_span(ratios)}",
+        apart(found),
     )
 
 
 def _three(rows: Sequence[Row]) -> Claim:
     cells, beside = _cells(rows, NETS, THREE), _open(rows)
-    words, ratios = [], []
+    found, ratios = [], []
     for cell in cells:
         if cell.where.wide:
-            words.append(cell.word(_COLLAPSED))
+            found.append(cell.judged("NC1", _COLLAPSED))
         elif cell.where.sigma <= 1:
-            words.append(cell.word(_DEEP))
+            found.append(cell.judged("NC1", _DEEP))
         if cell.where in beside:
             ratios.append(cell.over(beside[cell.where]))
+    found += [ratio.judged("ratio", _TENTH) for ratio in ratios]
     return claim(
         "SC4",
         "Three layers collapse where two do not",
         "Networks of three layers, the first wide, collapse: NC1 < .01 with d >= N, < .05 below at sigma <= 1, and less than a "
         "tenth of that of two layers of the same first width where these do not collapse.",
-        words + [ratio.word(_TENTH) for ratio in ratios],
+        words_of(found),
         f"NC1 {_span(cells)}; over that of two layers that do not collapse {_span(ratios)}",
-        _told(cells, "Three layers, median NC1"),
+        [*apart(found), *_told(cells, "Three layers, median NC1")],
     )
 
 
 def _first(rows: Sequence[Row]) -> Claim:
     cells = _cells(rows, FIRST, THREE)
     ratios = _steps(cells, "width")
-    words = [ratio.word(_FALLS) for ratio in ratios]
+    found = [ratio.judged("ratio", _FALLS) for ratio in ratios]
     widest = max((cell.where.width for cell in cells), default=0)
-    words += [cell.word(_DEEP) for cell in cells if cell.where.width == widest]
+    found += [cell.judged("NC1", _DEEP) for cell in cells if cell.where.width == widest]
     return claim(
         "SC5",
         "Three layers need a wide first one",
         "NC1 of three layers falls with the width of the first, to below .05 at the largest.",
-        words,
+        words_of(found),
         f"NC1 {_span(cells)}; over that of the next narrower first layer {_span(ratios)}",
-        _told(cells, "Three layers, median NC1"),
+        [*apart(found), *_told(cells, "Three layers, median NC1")],
     )
 
 
 def _error(rows: Sequence[Row]) -> Claim:
-    words, ratios, sentences = [], [], []
+    ratios: list[_ShallowCell] = []
+    sentences: list[str] = []
     for thing in (TWO, THREE):
-        found = _cells(rows, NETS, thing)
-        large = {cell.where.d for cell in found if not cell.middle < _COLLAPSED.high}
+        cells = _cells(rows, NETS, thing)
+        large = {cell.where.d for cell in cells if not cell.middle < _COLLAPSED.high}
         errors = [c for c in _cells(rows, NETS, thing, ERROR) if c.where.d not in large]
         ratios += _steps(errors, "sigma")
         for quantity in (ERROR, ACCURACY):
             told = [c for c in _cells(rows, NETS, thing, quantity) if c.where.d not in large]
             sentences += _told(told, f"Networks of {thing}, median {quantity}")
-    words += [ratio.word(_RISES) for ratio in ratios]
+    found = [ratio.judged("ratio", _RISES) for ratio in ratios]
     return claim(
         "SC6",
         "Generalization follows the SNR under collapse",
         "In dimensions where NC1 < .01 at every sigma, the test error rises with sigma all the same.",
-        words,
+        words_of(found),
         f"test error over that of the next smaller sigma {_span(ratios)}",
-        sentences,
+        [*apart(found), *sentences],
     )
 
 
 def _bad(rows: Sequence[Row]) -> Claim:
-    collapse = _cells(rows, NOISE, THREE)
-    found = [row for row in chosen(rows, ACCURACY, THREE) if row["part"] == NOISE]
-    middle = f"{statistics.fmean(values(found)):.3g}" if found else "not measured"
+    cells = _cells(rows, NOISE, THREE)
+    right = [row for row in chosen(rows, ACCURACY, THREE) if row["part"] == NOISE]
+    middle = f"{statistics.fmean(values(right)):.3g}" if right else "not measured"
+    found = [*(cell.judged("NC1", _COLLAPSED) for cell in cells), *judged(right, _BAD)]
     return claim(
         "SC7",
         "Collapse with bad generalization",
         "At a low SNR (sigma = 8) networks of three layers collapse (NC1 < .01), and their test accuracy is below .7.",
-        [*(cell.word(_COLLAPSED) for cell in collapse), *in_mean(found, _BAD)],
-        f"NC1 {_span(collapse)}, mean test accuracy {middle} (chance: {1 / CLASSES:.2g})",
+        words_of(found),
+        f"NC1 {_span(cells)}, mean test accuracy {middle} (chance: {1 / CLASSES:.2g})",
+        apart(found),
     )

@@ -7,7 +7,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.curves import curves
-from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, of_interval
+from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, of_interval, span
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.silent_alignment.parts import (
     ALIGNMENT,
@@ -61,10 +61,7 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
 
 def _span(rows: Sequence[Row], digits: int = 3) -> str:
     """The range of some numbers: "from .4 to .6"."""
-    found = [f"{end:.{digits}g}" for end in (min(values(rows)), max(values(rows)))] if rows else []
-    if not found:
-        return "not measured"
-    return found[0] if found[0] == found[1] else f"from {found[0]} to {found[1]}"
+    return span(values(rows), digits)
 
 
 def _mean(rows: Sequence[Row]) -> str:

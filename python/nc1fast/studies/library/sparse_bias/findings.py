@@ -55,7 +55,7 @@ def _owen(rows: Sequence[Row]) -> Claim:
     found = chosen(rows, FROM_OWEN)
     statement = (
         "On unit rows H(x, x') = (<x, x'> + 1) P(<w, x> >= B, <w, x'> >= B), P = Q(B) - 2 T(B, sqrt((1 - r)/(1 + r))) with "
-        "Owen's T, to 1e-10."
+        "w ~ N(0, I), r = <x, x'>, Q = 1 - Phi and Owen's T, to 1e-10."
     )
     number = f"largest difference {max(values(found), default=math.nan):.1g}"
     words = exactly(found, Range(high=1e-10))

@@ -6,7 +6,16 @@ import statistics
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings.curves import curves
-from nc1fast.studies.findings.measured import Range, claim, exactly, in_mean, of_interval, span
+from nc1fast.studies.findings.measured import (
+    Range,
+    apart,
+    claim,
+    exactly,
+    in_mean,
+    of_interval,
+    span,
+    words_of,
+)
 from nc1fast.studies.findings.rules import mean_interval
 from nc1fast.studies.library.tangent_dispersion.parts import (
     CHANGE,
@@ -120,8 +129,8 @@ def _phases(rows: Sequence[Row]) -> Claim:
     return claim(
         "TD2",
         "The kernel of deep networks is random in the chaotic phase, not in the ordered one",
-        f"With trained biases, at L = {_DEEP} and width {_WIDTH}, std/mean of an entry is below .3 in the ordered phase (sw2 < 2) "
-        "and above .8 in the chaotic one (sw2 > 2).",
+        f"With trained biases, at L = {_DEEP} and width {_WIDTH}, std/mean of an entry is below .3 in the ordered phase, sw2 < 2, and "
+        "above .8 in the chaotic one, sw2 > 2; sw2/n is the variance of the weights, sw2 = 2 the edge of chaos.",
         words,
         f"std/mean {told}" if told else f"not measured at L = {_DEEP}",
         _by_phase(found, "std/mean"),
@@ -130,7 +139,7 @@ def _phases(rows: Sequence[Row]) -> Claim:
 
 def _growth(rows: Sequence[Row]) -> Claim:
     """The deepest networks over those of depth 8, repeat by repeat."""
-    words, told = [], []
+    found, told = [], []
     for members in along(chosen(rows, DEVIATION), "n").values():
         for sw2, some in along(members, "sw2").items():
             [one] = curves(some, "L")
@@ -141,17 +150,19 @@ def _growth(rows: Sequence[Row]) -> Claim:
                 if deepest >= _DEEP and {deepest, _MIDDLE} <= curve.keys()
             ]
             if ratios:
-                words.append(
-                    of_interval(mean_interval(ratios), _SATURATED if sw2 < _EDGE else _GROWN)
-                )
-                told.append(f"{statistics.fmean(ratios):.3g} ({one.setting}, L = {deepest:g})")
+                mean = mean_interval(ratios)
+                where = f"{one.setting}, L={deepest:g}"
+                word = of_interval(mean, _SATURATED if sw2 < _EDGE else _GROWN)
+                found.append((where, word, mean))
+                told.append(f"{mean.middle:.3g} ({where})")
     return claim(
         "TD3",
         "Dispersion saturates in the ordered phase and grows beyond it",
         f"From L = {_MIDDLE} to the deepest networks std/mean changes by at most a fourth in the ordered phase, and grows by more "
         "than that at the edge of chaos and in the chaotic phase.",
-        words,
+        words_of(found),
         f"ratio {', '.join(told)}" if told else "no depths",
+        apart(found),
     )
 
 
@@ -225,8 +236,8 @@ def _untrainable(rows: Sequence[Row]) -> Claim:
     return claim(
         "TD8",
         "Deep networks of the ordered phase hardly train",
-        f"In the ordered phase, at width {_WIDTH}, as many steps leave more than .8 of the loss of the best constant at L = {_DEEP} "
-        "and less than .6 at L = 2.",
+        f"In the ordered phase, at width {_WIDTH}, the same number of steps leaves more than .8 of the loss of the best constant "
+        f"at L = {_DEEP} and less than .6 at L = 2.",
         deep + shallow,
         f"loss over that of the constant {'; '.join(numbers)}" if numbers else "not measured",
         _by_phase(chosen(rows, LOSS), "Loss over that of the constant"),
