@@ -6,6 +6,8 @@ A network of three hidden layers learns to tell three digits, and NC1 of its lay
 the kernels from which they start.
 """
 
+import textwrap
+
 import matplotlib.pyplot as plt
 
 import nc1fast as nc
@@ -33,14 +35,15 @@ trace = nc.networks.train(
     convention="papyan",
 )
 table = trace.table
-print(", ".join(sorted(table)))
+print(textwrap.fill(", ".join(sorted(table)), 90))
 
 # %%
 # "post1" is the first hidden layer behind the activation. The layers start near their kernels, where depth spoils
 # collapse. Training turns the order round: the deeper a layer, the more collapsed.
 
 figure, (left, right) = plt.subplots(1, 2, width_ratios=(3, 2))
-for layer, nc1, color in zip(range(1, 4), start, ("tab:green", "tab:orange", "tab:blue")):
+colors = ("tab:green", "tab:orange", "tab:blue")
+for layer, (nc1, color) in enumerate(zip(start, colors, strict=True), 1):
     rows = (table["layer"] == f"post{layer}") & (table["epoch"] > 0)
     left.loglog(table["epoch"][rows], table["nc1"][rows], color=color, label=f"post{layer}")
     left.axhline(nc1, color=color, ls=":", label="its kernel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import shlex
@@ -12,6 +13,7 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options, output
+from nc1fast.support import plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,8 +227,11 @@ def doctor(*, as_json: options.Json = False) -> None:
     from nc1fast.cli import selftest
     from nc1fast.core import machine
 
+    with contextlib.suppress(ImportError):  # without the extra, studies are no kind of plug-in
+        pass
     devices, described = machine.devices()
     about = {"nc1fast": nc.__version__, **machine.describe(), **described, **machine.extras()}
+    about["plug-ins"] = plugins.listed()
     if not as_json:
         for name, value in about.items():
             typer.echo(f"{name:<16} {value}")
