@@ -55,7 +55,8 @@ def uninstall(known: dict[str, type], *folders: Path) -> None:
 
 def run(program: str, folder: Path, *arguments: str) -> str:
     """Standard output of a program in a process of its own, with a distribution on its path."""
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    path = os.pathsep.join([str(folder), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
     found = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), *arguments],
         capture_output=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -228,7 +229,7 @@ def doctor(*, as_json: options.Json = False) -> None:
     from nc1fast.core import machine
 
     with contextlib.suppress(ImportError):  # without the extra, studies are no kind of plug-in
-        pass
+        importlib.import_module("nc1fast.studies")
     devices, described = machine.devices()
     about = {"nc1fast": nc.__version__, **machine.describe(), **described, **machine.extras()}
     about["plug-ins"] = plugins.listed()
