@@ -19,7 +19,8 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/guide.md", "docs/differences.md", "docs/start.md"]
+    "page",
+    ["README.md", "docs/guide.md", "docs/differences.md", "docs/start.md", "docs/plugins.md"],
 )
 def test_code_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a block may save a figure

@@ -17,6 +17,7 @@ from tests.house import TREES, room
 import nc1fast as nc
 from nc1fast import kernels, metrics
 from nc1fast.core.chains import COVARIANCE, Chain
+from nc1fast.kernels.registry import KERNELS
 from nc1fast.metrics import Metric
 from nc1fast.metrics.table import metric_columns, metrics_of
 
@@ -93,7 +94,7 @@ def arc_cosine():
             return Chain("relu", 0.0, weights, (0.0,), COVARIANCE, outputs=outputs)
 
     yield ArcCosine(0.7)
-    del kernels.classes.KERNELS["ArcCosine"]
+    del KERNELS["ArcCosine"]
 
 
 def _gram(X):

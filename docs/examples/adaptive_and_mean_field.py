@@ -41,5 +41,5 @@ for ax in (left, right):
     ax.axhline(1, color="black", ls=":", label="NNGP")
     ax.invert_xaxis()
     ax.set_xlabel("variance of the noise on the targets")
-    ax.legend()
+figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plt.show()

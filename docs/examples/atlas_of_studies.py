@@ -40,7 +40,7 @@ arms:
 """)
 
 # %%
-# ``run`` writes a table with a row for each NC1, figures and a report into a folder.
+# ``run`` writes a table with a row for each NC1 into a folder; ``nc1fast study`` adds figures and a report.
 
 with tempfile.TemporaryDirectory() as folder:
     result = studies.run(study, folder)

@@ -34,5 +34,5 @@ for name, results in curves.items():
     right.plot(depths, [r.nc2_etf for r in results], style, label=name)
 left.set(title="NC1", xlabel="depth", yscale="log")
 right.set(title="distance from a simplex ETF", xlabel="depth")
-right.legend()
+figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 plt.show()

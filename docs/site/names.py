@@ -52,6 +52,21 @@ def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
         lines[i] = "".join(parts)
 
 
+def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Methods that scikit-learn generates for its estimators are on its pages, with what their texts refer to."""
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
+def _public(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: Any
+) -> tuple[str, Any] | None:
+    """Signatures without the arguments that begin with an underscore, of objects that nobody makes by hand."""
+    if signature is None or what != "class":
+        return None
+    kept = re.sub(r", _\w+(: [^,=]*)?( ?= ?[^,)]*)?", "", signature)
+    return re.sub(r", \*(?=\))", "", kept), returned
+
+
 def _load(app: Any) -> None:
     text = (Path(app.srcdir) / "docs" / "api.md").read_text(encoding="utf-8")
     app.nc1fast_names = frozenset(listed(text))
@@ -61,6 +76,8 @@ def setup(app: Any) -> dict[str, bool]:
     """For Sphinx."""
     app.connect("builder-inited", _load)
     app.connect("autodoc-process-docstring", _escape, priority=100)  # before numpydoc
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-signature", _public)
     app.add_role("name", Name(innernodeclass=nodes.literal))
     app.config.default_role = "name"
     return {"parallel_read_safe": True}

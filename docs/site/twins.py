@@ -183,8 +183,8 @@ def _indented(text: str, by: int) -> str:
 
 def _files_of(app: Any, page: str) -> dict[str, str]:
     """Images and downloads of the sources: path from the root of the sources -> link from a page."""
-    found = {uri: f"{app.builder.imagedir}/{name}" for uri, name in app.builder.images.items()}
-    found |= {path: f"_downloads/{name}" for path, (_, name) in app.env.dlfiles.items()}
+    found = {uri: f"{app.builder.imagedir}/{to}" for uri, (_, to) in app.env.images.items()}
+    found |= {Path(at).as_posix(): f"_downloads/{to}" for at, (_, to) in app.env.dlfiles.items()}
     return {path: relative_uri(f"{page}.html", to) for path, to in found.items()}
 
 

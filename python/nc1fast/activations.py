@@ -11,14 +11,14 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from functools import cache, cached_property
-from types import SimpleNamespace
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from nc1fast.support.arguments import as_count, as_items, as_number, shown
-from nc1fast.support.extras import require
+from nc1fast.support.elementwise import ARRAYS, of_tensors
+from nc1fast.support.plugins import PluginGroup, named_so
 
 # f(functions, u): written in relu, step, abs, sign, erf, ndtr, sin, cos, exp, where of torch tensors or of NumPy arrays.
 Expression: TypeAlias = Callable[[Any, Any], Any]
@@ -288,8 +288,15 @@ Activation: TypeAlias = str | LeakyReLU | ShiftedReLU | GeneralActivation
 FAMILIES: dict[str, type[LeakyReLU | ShiftedReLU]] = {f.name: f for f in (LeakyReLU, ShiftedReLU)}
 
 
+PLUGINS = PluginGroup(
+    "activations", GeneralActivation, taken=lambda: {*_NAMED, *FAMILIES}, accept=named_so
+)
+
+
 def activations(*, elementary: bool = False) -> list[str]:
-    """Names of the activations, sorted. `"leaky_relu"` stands for `LeakyReLU()`, `"shifted_relu"` for `ShiftedReLU()`.
+    """Names of the activations, sorted, with those of plug-ins.
+
+    `"leaky_relu"` stands for `LeakyReLU()`, `"shifted_relu"` for `ShiftedReLU()`, the name of a plug-in for its `Activation`.
 
     Parameters
     ----------
@@ -297,12 +304,12 @@ def activations(*, elementary: bool = False) -> list[str]:
         Only those whose kernels are elementary functions of the three inner products of two rows.
     """
     if not elementary:
-        return sorted([*_NAMED, *FAMILIES])
+        return sorted([*_NAMED, *FAMILIES, *PLUGINS.offered()])
     return sorted([*(name for name, known in _NAMED.items() if known.series is None), "leaky_relu"])
 
 
 def as_activation(activation: Activation) -> Activation:
-    """Check an activation; a bare `"leaky_relu"` becomes the object with its default slope."""
+    """Check an activation; a bare `"leaky_relu"` becomes the object with its default slope, the name of a plug-in its object."""
     if isinstance(activation, (*FAMILIES.values(), GeneralActivation)):
         return activation
     if not isinstance(activation, str):
@@ -312,6 +319,8 @@ def as_activation(activation: Activation) -> Activation:
     if activation in FAMILIES:
         return FAMILIES[activation]()
     if activation not in _NAMED:
+        if (found := PLUGINS.get(activation)) is not None:
+            return found
         raise ValueError(
             f"unknown activation {shown(activation)}; choose from {', '.join(activations())}"
         )
@@ -344,7 +353,7 @@ def named(name: str, parameter: float) -> Activation:
 
 def phi(activation: Activation) -> ArrayFunction:
     """The activation as a function of torch tensors (needs the `torch` extra)."""
-    known, functions = traits(as_activation(activation)), _of_tensors()
+    known, functions = traits(as_activation(activation)), of_tensors()
     return lambda u: known.phi(functions, u)
 
 
@@ -353,46 +362,6 @@ def of_arrays(activation: Activation) -> tuple[ArrayFunction, ArrayFunction | No
     known = traits(activation)
     slope = known.slope
     return (
-        lambda u: known.phi(_ARRAYS, u),
-        None if slope is None else lambda u: slope(_ARRAYS, u),
+        lambda u: known.phi(ARRAYS, u),
+        None if slope is None else lambda u: slope(ARRAYS, u),
     )
-
-
-@cache
-def _of_tensors() -> SimpleNamespace:
-    """The functions that activations are written in, for torch tensors."""
-    import torch
-
-    return SimpleNamespace(
-        relu=torch.relu,
-        step=lambda u: (u > 0).to(u.dtype),
-        abs=torch.abs,
-        sign=torch.sign,
-        erf=torch.erf,
-        ndtr=torch.special.ndtr,
-        sin=torch.sin,
-        cos=torch.cos,
-        exp=torch.exp,
-        tanh=torch.tanh,
-        expm1=torch.expm1,
-        log1p=torch.log1p,
-        where=torch.where,
-    )
-
-
-# The same for NumPy arrays.
-_ARRAYS = SimpleNamespace(
-    relu=lambda u: np.maximum(u, 0),
-    step=lambda u: (u > 0).astype(u.dtype),
-    abs=np.abs,
-    sign=np.sign,
-    erf=lambda u: np.asarray(require("scipy.special", "adaptive").erf(u)),
-    ndtr=lambda u: np.asarray(require("scipy.special", "adaptive").ndtr(u)),
-    sin=np.sin,
-    cos=np.cos,
-    exp=np.exp,
-    tanh=np.tanh,
-    expm1=np.expm1,
-    log1p=np.log1p,
-    where=np.where,
-)

@@ -14,10 +14,10 @@ import numpy as np
 import typer
 
 import nc1fast as nc
-from nc1fast import kernels
 from nc1fast.activations import FAMILIES
 from nc1fast.datasets import paths
 from nc1fast.inputs.files import as_source, read_labels
+from nc1fast.kernels import registry
 from nc1fast.metrics import conventions
 from nc1fast.support.arguments import as_number
 from nc1fast.support.progress import reporting
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-# Kernels by the names that the command line has for them, and all that --kernel takes.
-KERNELS: dict[str, Any] = {
-    kind.option: kind for kind in kernels.classes.KERNELS.values() if kind.option
-}
+# Names of the kernels, and all that --kernel takes.
+KERNELS = tuple(registry.options())
 if TYPE_CHECKING:
     KernelName: TypeAlias = str
 else:
@@ -201,7 +199,7 @@ class KernelOptions:
             return None
         if self.name == "precomputed":
             return self.name
-        kind = KERNELS[self.name]
+        kind = registry.of_option(self.name)
         own = {field.name for field in dataclasses.fields(kind)}
         layered = "depth" in own
         if (

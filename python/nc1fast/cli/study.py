@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import importlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +14,7 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options, output
+from nc1fast.support import plugins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,8 +228,11 @@ def doctor(*, as_json: options.Json = False) -> None:
     from nc1fast.cli import selftest
     from nc1fast.core import machine
 
+    with contextlib.suppress(ImportError):  # without the extra, studies are no kind of plug-in
+        importlib.import_module("nc1fast.studies")
     devices, described = machine.devices()
     about = {"nc1fast": nc.__version__, **machine.describe(), **described, **machine.extras()}
+    about["plug-ins"] = plugins.listed()
     if not as_json:
         for name, value in about.items():
             typer.echo(f"{name:<16} {value}")

@@ -146,6 +146,8 @@ def _flattened(file: Path, data: NDArray[Any]) -> NDArray[Any]:
             file,
             f"data must have shape (n_samples, n_features) or be images, got shape {data.shape}",
         )
+    if data.size == 0:
+        raise malformed(file, f"holds no data, only an array of shape {data.shape}")
     return data.reshape(len(data), -1)
 
 

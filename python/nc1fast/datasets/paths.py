@@ -16,7 +16,7 @@ from nc1fast.datasets.files import load
 from nc1fast.datasets.hdf5_files import hdf5_members
 from nc1fast.datasets.named import chosen
 from nc1fast.datasets.numpy_files import npz_members
-from nc1fast.datasets.readers import READERS, labels_elsewhere
+from nc1fast.datasets.readers import all_readers, labels_elsewhere
 from nc1fast.inputs.files import split_name
 from nc1fast.inputs.readers import BY_SUFFIX
 from nc1fast.support.reading import reading
@@ -70,7 +70,7 @@ def resolved(X: Any, y: Any) -> Pair:
 
 def _loaded(file: Path) -> bool:
     """Whether `load` reads a file or folder that is there, and `inputs` does not."""
-    kind = next((reader.name for reader in READERS if reader.matches(file)), "")
+    kind = next((reader.name for reader in all_readers() if reader.matches(file)), "")
     return kind not in ("", ".npy") or file.is_dir()
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
 
 from nc1fast.datasets import arrow_tables, cifar
 from nc1fast.datasets.csv_table import Columns, is_table, read_column, read_csv
@@ -26,7 +28,9 @@ from nc1fast.datasets.torch_files import torch_members
 from nc1fast.inputs.files import read_labels, split_name
 from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.readers import BY_SUFFIX
+from nc1fast.support.arguments import as_items, shown
 from nc1fast.support.changes import unchanged
+from nc1fast.support.plugins import PluginGroup
 from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
@@ -86,6 +90,12 @@ class Reader:
     has_members: bool = False
 
 
+def all_readers() -> Iterator[Reader]:
+    """Readers in the order in which they are asked; those of plug-ins, asked last, are loaded then."""
+    yield from READERS
+    yield from PLUGINS.usable().values()
+
+
 def data_files(path: Path) -> list[Path]:
     """The file itself, of FILE::NAME too, or those of a folder whose rows make one data set; FileNotFoundError, ValueError."""
     path = Path(split_name(str(path))[0])
@@ -101,16 +111,16 @@ def files_read(path: Path, labels: str | None) -> list[Path]:
 def names_a_part(path: Path, labels: str) -> bool:
     """Whether labels given as text name a column or an array of the data file, and not a file of their own."""
     first = data_files(path)[0]
-    kind = next((reader for reader in READERS if reader.matches(first)), None)
+    kind = next((reader for reader in all_readers() if reader.matches(first)), None)
     return (kind is None or kind.has_members) and not Path(labels.partition("::")[0]).is_file()
 
 
 def reader_of(file: Path) -> Reader:
     """The reader for a file of this name; ValueError if there is none."""
-    for reader in READERS:
+    for reader in all_readers():
         if reader.matches(file):
             return reader
-    names = [reader.name for reader in READERS]
+    names = [reader.name for reader in all_readers()]
     hint = ": unpack it first" if file.name.lower().endswith(_PACKED) else ""
     raise malformed(
         file,
@@ -136,7 +146,7 @@ def check_options(file: Path, reader: Reader, given: Options) -> None:
 
 def _keyed() -> str:
     """Names of the kinds of files that take `keys`."""
-    *most, last = (reader.name for reader in READERS if reader.takes_keys)
+    *most, last = (reader.name for reader in all_readers() if reader.takes_keys)
     return f"{', '.join(most)} and {last}"
 
 
@@ -249,6 +259,61 @@ READERS = (
     _reader_of_columns(".arrow or .feather", (".arrow", ".feather"), arrow_tables.read_arrow),
     Reader("IDX (e.g. -idx3-ubyte)", is_idx, _check_nothing, _read_idx),
 )
+
+
+def as_reader(
+    read: Callable[[Path], tuple[Any, Any]], *, name: str, suffixes: Sequence[str]
+) -> Reader:
+    """A reader of a kind of file that `load` does not know, for an entry point of the group "nc1fast.readers".
+
+    Parameters
+    ----------
+    read : callable(path) -> (X, y)
+        Rows, (n_samples, n_features) or images, and their labels; y is None where a file holds none. ValueError for a file
+        that cannot be read; other errors become one.
+    name : str
+        Of the kind, for messages: ".ext".
+    suffixes : sequence of str
+        Ends of the names of such files, in small letters: [".ext", ".ext.gz"].
+
+    Returns
+    -------
+    Reader
+        What the entry point names.
+
+    Raises
+    ------
+    TypeError
+        If read is no function, and suffixes are no list of text.
+
+    Notes
+    -----
+    The path is that of a file that is there. Files that change while they are read, rows that are no finite numbers and labels
+    of another length are refused behind it. Kinds of files that nc1fast knows are read by nc1fast.
+    """
+    if not callable(read):
+        raise TypeError(f"read must be callable, got {shown(read)}")
+    ends = tuple(as_items("suffixes", suffixes, "a list of suffixes"))
+    if not ends or not all(isinstance(end, str) and end for end in ends):
+        raise TypeError(f"suffixes must be a list of text, got {shown(suffixes)}")
+
+    def pair(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        try:
+            X, y = read(path)
+            return np.asarray(X), None if y is None else np.asarray(y)
+        except (ValueError, OSError, ImportError):
+            raise
+        except Exception as error:  # of code that is not ours
+            raise malformed(path, f"its reader failed: {type(error).__name__}: {error}") from error
+
+    def whole(file: Path, given: Options) -> Contents:
+        data, labels = _steadily(pair, file)
+        return _beside(file, data, labels if given.labels is None else None, given)
+
+    return Reader(name, lambda file: file.name.lower().endswith(ends), _check_nothing, whole)
+
+
+PLUGINS = PluginGroup("readers", Reader)
 # Kinds of files that hold one array: name, whether a file is of this kind, and its reader.
 ARRAY_READERS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], NDArray[Any]]], ...] = (
     (".npy", _suffix(".npy"), read_npy),

@@ -19,6 +19,7 @@ from nc1fast.core.series import table_of
 from nc1fast.inputs.files import steady
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
 from nc1fast.kernels.printing import without_defaults
+from nc1fast.kernels.registry import KERNELS, enter
 from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
 from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     Progress: TypeAlias = bool | Callable[[int, int], object]
 
 _DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer, and says so
-
-KERNELS: dict[str, type[Kernel]] = {}  # every class of kernels, by name
 
 
 class Kernel:
@@ -66,7 +65,7 @@ class Kernel:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        KERNELS[cls.__name__] = cls
+        enter(cls)
 
     @property
     def name(self) -> str:
@@ -258,7 +257,7 @@ def _made(name: str, *values: Any) -> Kernel:
             "kernels of sequences have no sums, products and multiples: add their Gram matrices, "
             "or blend results with nc1fast.blend"
         )
-    return KERNELS[name](*values)
+    return cast("Kernel", KERNELS[name](*values))
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import FAMILIES
-from nc1fast.kernels.classes import KERNELS, Kernel
+from nc1fast.activations import FAMILIES, as_activation
+from nc1fast.activations import PLUGINS as ACTIVATIONS
+from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.registry import KERNELS, class_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_PLUGIN = "plugin"  # an activation of a plug-in is {"plugin": [name, repr]}
 
 
 def to_json(kernel: Any) -> Any:
@@ -79,9 +83,15 @@ def _with_class(
     values = {name: plain(value) for name, value in values.items()}
     activation = values.get("activation")
     if activation is not None and not isinstance(activation, str):
-        if activation.name not in FAMILIES:
+        if activation.name in FAMILIES:
+            values["activation"] = {activation.name: activation.parameter}
+        elif (
+            activation.name in ACTIVATIONS.offered()
+            and as_activation(activation.name) == activation
+        ):
+            values["activation"] = {_PLUGIN: [activation.name, repr(activation)]}
+        else:
             raise TypeError(f"a function cannot be written to a file: {activation!r}")
-        values["activation"] = {activation.name: activation.parameter}
     return {"class": kernel.name, **values}
 
 
@@ -98,5 +108,15 @@ def _without_class(
     values: dict[str, Any] = {name: value_of(plain) for name, plain in data.items()}
     if isinstance(activation := values.get("activation"), dict):
         ((name, parameter),) = activation.items()
-        values["activation"] = FAMILIES[name](parameter)
-    return KERNELS[values.pop("class")], values
+        values["activation"] = (
+            _of_plugin(*parameter) if name == _PLUGIN else FAMILIES[name](parameter)
+        )
+    return class_named(values.pop("class")), values
+
+
+def _of_plugin(name: str, told: str) -> Any:
+    """The activation of a plug-in, which must be what it was when the kernel was written."""
+    found = as_activation(name)
+    if repr(found) != told:
+        raise ValueError(f"the plug-in {name!r} is now {found!r}, but was {told}")
+    return found

@@ -18,6 +18,8 @@ from nc1fast.metrics.definitions import (
     between_spectrum,
     between_spectrum_of_means,
 )
+from nc1fast.support.plugins import PluginGroup, PluginWarning
+from nc1fast.support.warnings import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,10 +205,51 @@ METRICS: dict[str, Metric] = {
 }
 
 
+# Why a metric of a plug-in had no value when it was computed the last time.
+_FAILED: dict[str, str] = {}
+
+
+def all_metrics() -> dict[str, Metric]:
+    """All metrics by name, those of plug-ins last; these are loaded."""
+    return {**METRICS, **PLUGINS.usable()}
+
+
+def why_missing(name: str) -> str:
+    """Why a metric is None."""
+    return _FAILED.get(name) or REASONS[all_metrics()[name].needs]
+
+
+def _plugged_in(name: str, given: Metric) -> Metric:
+    """A metric of an entry point; it gives None, with a warning, where it raises an error."""
+    if given.column not in (float, None) or given.needs not in REASONS:
+        raise ValueError(f"column must be float or None, and needs one of {', '.join(REASONS)}")
+
+    def of(geometry: ClassGeometry) -> Any:
+        _FAILED.pop(name, None)
+        try:
+            return given.of(geometry)
+        except Exception as error:  # noqa: BLE001  (of code that is not ours)
+            _FAILED[name] = f"the plug-in failed: {type(error).__name__}: {error}"
+            warn(f"the metric {name} is left out: {_FAILED[name]}", PluginWarning)
+            return None
+
+    return given._replace(of=of)
+
+
+# Names that results and tables have beside those of metrics.
+OF_RESULTS = (
+    *("nc1", "trace_within", "trace_between", "error_bound", "convention", "sizes", "labels"),
+    *("method", "reason", "standard_error", "interval", "interval_low", "interval_high"),
+    *("kernel", "activation", "depth", "weight_variance", "bias_variance", "parametrization"),
+    *("description", "n_samples", "n_classes", "smallest_class", "largest_class"),
+)
+PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, accept=_plugged_in)
+
+
 def columns(*types: type, traced: bool = True) -> list[str]:
     """Names of the metrics that are columns of tables, of these types, in order: the traced ones, or the others."""
     return [
         name
-        for name, metric in METRICS.items()
+        for name, metric in all_metrics().items()
         if metric.column in types and metric.traced == traced
     ]

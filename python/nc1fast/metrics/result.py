@@ -22,7 +22,7 @@ from nc1fast.metrics.definitions import (
     within_by_class,
 )
 from nc1fast.metrics.heldout import HeldOut, SeenClasses, held_out
-from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry
+from nc1fast.metrics.registry import REASONS, ClassGeometry, all_metrics, why_missing
 from nc1fast.metrics.rows import RowStatistics, row_statistics
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.warnings import AccuracyWarning, warn
@@ -81,8 +81,8 @@ class Collapse:
         None for explicit features.
     sums : ClassSums
     metrics : mapping of str to Any
-        The values of `nc1fast.metrics.METRICS`, each an attribute too: nc1_pinv to ncc_accuracy above, and those of
-        docs/metrics.md.
+        The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to ncc_accuracy above, and
+        those of docs/metrics.md.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str
@@ -124,11 +124,7 @@ class Collapse:
     @property
     def missing(self) -> dict[str, str]:
         """Why a metric is None, by name."""
-        return {
-            name: REASONS[METRICS[name].needs]
-            for name, value in self.metrics.items()
-            if value is None
-        }
+        return {name: why_missing(name) for name, value in self.metrics.items() if value is None}
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -359,7 +355,7 @@ def _evaluate(
         error_bound=bound,
         convention=convention,
         sums=sums,
-        metrics={name: metric.value(geometry) for name, metric in METRICS.items()},
+        metrics={name: metric.value(geometry) for name, metric in all_metrics().items()},
         _rows=rows,
         _classifier=classifier,
     )

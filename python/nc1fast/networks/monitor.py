@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics.registry import METRICS
+from nc1fast.metrics.registry import all_metrics
 from nc1fast.metrics.table import TRACES
 from nc1fast.networks.probing.batches import iter_is_new
 from nc1fast.networks.probing.modules import as_module
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.networks.probing.result import LayerCollapse
-
-_NUMBERS = [name for name, metric in METRICS.items() if metric.column is not None]
 
 
 class Monitor:
@@ -82,7 +80,8 @@ class Monitor:
         if not iter_is_new(data):
             raise TypeError("data must be passed over again at every probe: no iterator")
         self.every = as_count("every", every)
-        known = (*TRACES, *_NUMBERS)
+        numbers = [name for name, metric in all_metrics().items() if metric.column is not None]
+        known = (*TRACES, *numbers)
         self.metrics = as_items("metrics", known if metrics is None else metrics, "a list of names")
         for name in self.metrics:
             check_choice("metrics", name, known)

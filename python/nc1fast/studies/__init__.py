@@ -12,6 +12,7 @@ from __future__ import annotations
 from nc1fast.studies.cells import Cell
 from nc1fast.studies.description import Study
 from nc1fast.studies.experiment import Experiment
+from nc1fast.studies.library.entry import BuiltIn
 from nc1fast.studies.loading import built_in, load, load_data, parse
 from nc1fast.studies.plan import describe_plan, plan
 from nc1fast.studies.runner import Result, run
@@ -20,6 +21,7 @@ from nc1fast.studies.table import COLUMNS, read
 
 __all__ = [
     "COLUMNS",
+    "BuiltIn",
     "Cell",
     "Experiment",
     "Result",

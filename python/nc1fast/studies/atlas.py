@@ -45,7 +45,7 @@ class Listed:
 def listed() -> list[Listed]:
     """All built-in studies, in the order of the library."""
     found = []
-    for name, study in library.STUDIES.items():
+    for name, study in library.all_studies().items():
         presets = [] if study.fit else study.presets()
         described = {preset: load(name, preset) for preset in presets}
         minutes = {
@@ -59,7 +59,7 @@ def listed() -> list[Listed]:
 
 def in_atlas() -> list[str]:
     """Names of the studies that have data of their own."""
-    return [name for name, study in library.STUDIES.items() if study.fit is None]
+    return [name for name, study in library.all_studies().items() if study.fit is None]
 
 
 def build(folder: str | Path) -> Path:
@@ -89,7 +89,7 @@ def build(folder: str | Path) -> Path:
     cards, compared = [], []
     for name in present:
         rows, provenance = report.layout_of(folder / name).read(folder / name)
-        study = library.STUDIES[name]
+        study = library.all_studies()[name]
         card = _card(name, study, study.claims(rows), provenance)
         cards.append(card | _lead(folder, card))
         if lines := on_d1(rows):

@@ -28,7 +28,7 @@ _LONGEST = 40  # letters of a name
 
 def built_in() -> dict[str, list[str]]:
     """Names of the built-in studies, each with its presets."""
-    return {name: study.presets() for name, study in library.STUDIES.items()}
+    return {name: study.presets() for name, study in library.all_studies().items()}
 
 
 def load(name_or_path: str | Path, preset: str | None = None) -> AnyStudy:
@@ -119,7 +119,7 @@ def _load_built_in(name: str, preset: str) -> AnyStudy:
         raise ValueError(
             f"study {name!r} has no preset {preset!r}; choose from {', '.join(known[name])}"
         )
-    return parse(library.STUDIES[name].description(preset), f"{name}/{preset}.yml")
+    return parse(library.all_studies()[name].description(preset), f"{name}/{preset}.yml")
 
 
 def parse(text: str, where: str = "study") -> AnyStudy:
@@ -145,13 +145,13 @@ def _kind_of(content: Any, where: str) -> type[Study | Experiment]:
     """The class of a description."""
     if not (isinstance(content, dict) and "parts" in content):
         return Study
-    known = [name for name, study in library.STUDIES.items() if study.parts]
+    known = [name for name, study in library.all_studies().items() if study.parts]
     if (name := content.get("name")) not in known:
         raise ValueError(
             f"{where}: parts belong to one of the experiments {', '.join(known)}, but the name is {name!r}"
             f"{did_you_mean(name, known)}"
         )
-    return described_by(library.STUDIES[name].parts)
+    return described_by(library.all_studies()[name].parts)
 
 
 def _read(text: str, where: str) -> tuple[Any, Any]:

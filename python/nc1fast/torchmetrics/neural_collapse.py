@@ -10,7 +10,7 @@ import numpy as np
 
 from nc1fast.metrics.conventions import CONVENTIONS
 from nc1fast.metrics.feature_sums import FeatureSums, scatter_wanted
-from nc1fast.metrics.registry import METRICS
+from nc1fast.metrics.registry import all_metrics
 from nc1fast.metrics.table import TRACES
 from nc1fast.networks.probing.moments import DeviceMoments
 from nc1fast.networks.probing.pooling import RowClasses
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 else:
     torch = require("torch", "torch")
 
-_NUMBERS = [  # metrics of features alone, from one pass
-    name
-    for name, metric in METRICS.items()
-    if metric.column is not None and metric.needs in ("sums", "rows")
-]
+
+def _numbers() -> list[str]:
+    """Metrics of features alone, from one pass."""
+    return [
+        name
+        for name, metric in all_metrics().items()
+        if metric.column is not None and metric.needs in ("sums", "rows")
+    ]
 
 
 class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: ignore[misc]
@@ -92,7 +95,7 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
         super().__init__(**kwargs)
         self.num_classes = as_count("num_classes", num_classes, 2)
         check_choice("convention", convention, CONVENTIONS)
-        known = (*TRACES, *_NUMBERS)
+        known = (*TRACES, *_numbers())
         self.metrics = as_items("metrics", known if metrics is None else metrics, "a list of names")
         for name in self.metrics:
             check_choice("metrics", name, known)

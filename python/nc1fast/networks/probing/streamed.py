@@ -49,7 +49,7 @@ def probe(
     data : array-like, tensor, tuple or mapping of them, Dataset, DataLoader, or iterable of batches
         Arrays with a row per sample, beside `y`; a tuple (X, ..., y) or a mapping of arrays with labels among them; or
         batches (x, y), (x1, x2, ..., y), ((x1, x2), y) or mappings. Each batch is moved to the device of the module, floats
-        are cast to its precision. The module is called as module(x), module(*xs) or module(**mapping without labels).
+        are cast to its precision. The module is called as `module(x)`, `module(*xs)` or `module(**mapping)`, without labels.
     y : array-like of shape (n_samples,) or (n_samples, n_tokens), str or callable, optional
         Labels of any sortable dtype; for batches the key of the labels (default: "labels", "label", "targets", "target" or
         "y") or a function of a batch that returns them.

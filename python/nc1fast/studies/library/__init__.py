@@ -1,7 +1,7 @@
 """The library of studies: a folder for each, with its presets (YAML) and its own findings and figures.
 
-A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line in `STUDIES`. A comparison of NC1 is described by
-arms (`paper`, `data`); an experiment has parts of its own, which measure what it is about.
+A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line in `STUDIES`; one of a plug-in is an entry point.
+A comparison of NC1 is described by arms (`paper`, `data`); an experiment has parts of its own, which measure what it is about.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from nc1fast.studies.library import (
     unified_kernel,
 )
 from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.support.plugins import PluginGroup
 
-__all__ = ["STUDIES", "BuiltIn", "told_as"]
+__all__ = ["STUDIES", "BuiltIn", "all_studies", "told_as"]
 
 STUDIES: dict[str, BuiltIn] = {
     "paper": paper.STUDY,
@@ -49,4 +50,19 @@ _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
 def told_as(name: str) -> BuiltIn:
     """The built-in study of that name, for any other name that of data, and for none, as of a bare CSV file, the paper."""
-    return STUDIES.get(name or _WITHOUT_PROVENANCE, STUDIES[_OF_THE_USER])
+    return all_studies().get(name or _WITHOUT_PROVENANCE, STUDIES[_OF_THE_USER])
+
+
+def all_studies() -> dict[str, BuiltIn]:
+    """All studies by name, those of plug-ins last."""
+    return {**STUDIES, **PLUGINS.usable()}
+
+
+def _plugged_in(_name: str, given: BuiltIn) -> BuiltIn:
+    """A study of an entry point, which has the preset by default."""
+    if "quick" not in given.presets():
+        raise ValueError("its folder has no quick.yml")
+    return given
+
+
+PLUGINS = PluginGroup("studies", BuiltIn, taken=lambda: STUDIES, accept=_plugged_in)

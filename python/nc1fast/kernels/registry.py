@@ -1,0 +1,62 @@
+"""Classes of kernels by their names, those of plug-ins among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nc1fast.support.plugins import PluginGroup
+
+KERNELS: dict[str, type[Any]] = {}  # every class of kernels, by name
+
+
+def enter(kind: type[Any]) -> None:
+    """Take up a class that was defined; one of others does not replace one of the package."""
+    if _is_ours(kind) or kind.__name__ not in KERNELS or not _is_ours(KERNELS[kind.__name__]):
+        KERNELS[kind.__name__] = kind
+
+
+def class_named(name: str) -> type[Any]:
+    """The class of this name; ValueError if nobody has one."""
+    if name not in KERNELS:
+        PLUGINS.usable()  # a class is known once it is imported
+    if name not in KERNELS:
+        raise ValueError(f"unknown class of kernels {name!r}: is its package installed?")
+    return KERNELS[name]
+
+
+def of_option(option: str) -> type[Any]:
+    """The class that the command line calls so; ValueError if there is none."""
+    found = _by_option().get(option) or PLUGINS.get(option)
+    if found is None:
+        raise ValueError(f"unknown kernel {option!r}; choose from {', '.join(options())}")
+    return found
+
+
+def options() -> list[str]:
+    """Names of kernels on the command line, of which those of plug-ins are not loaded."""
+    return list(dict.fromkeys([*_by_option(), *PLUGINS.offered()]))
+
+
+def _by_option() -> dict[str, type[Any]]:
+    return {kind.option: kind for kind in KERNELS.values() if kind.option}
+
+
+def _is_ours(kind: type[Any]) -> bool:
+    return kind.__module__.startswith("nc1fast.")
+
+
+def _plugged_in(name: str, given: type[Any]) -> type[Any]:
+    """A class of kernels of an entry point, which has the name of its `option`."""
+    if KERNELS.get(given.__name__) is not given:
+        raise TypeError(f"must be a kernel with a name of its own, got {given!r}")
+    if given.option != name:
+        raise ValueError(f"its option is {given.option!r}")
+    return given
+
+
+PLUGINS: PluginGroup[type[Any]] = PluginGroup(
+    "kernels",
+    type,
+    taken=lambda: {name for name, kind in _by_option().items() if _is_ours(kind)},
+    accept=_plugged_in,
+)
