@@ -14,7 +14,8 @@ from nc1fast.inputs.labels import object_array
 from nc1fast.metrics import views
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
-from nc1fast.sums.features import Moments, moments_of, sums_of, widened_rows
+from nc1fast.sums.features import sums_of
+from nc1fast.sums.moments import Moments, MomentTable, moments_of, widened_rows
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
 
@@ -174,7 +175,8 @@ class FeatureSums:
         """Return the sums so far, without row-class sums."""
         if len(self._classes) < 2:
             raise ValueError(f"two classes are needed, got {len(self._classes)} so far")
-        return sums_of(*self._sorted())
+        moments, labels = self._sorted()
+        return sums_of(MomentTable.of(moments), labels)
 
     def _sorted(self) -> tuple[list[Moments], NDArray[Any]]:
         """Moments and labels of the classes, by label."""

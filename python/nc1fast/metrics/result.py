@@ -11,24 +11,19 @@ import numpy as np
 
 from nc1fast.inputs.arrays import as_matrix, row_chunks
 from nc1fast.metrics import views
-from nc1fast.metrics.bounds import quotient_error, trace_errors
+from nc1fast.metrics.bounds import mean_errors, quotient_error, trace_errors
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
-from nc1fast.metrics.definitions import (
-    centred,
-    class_gram,
-    trace_between,
-    trace_within,
-    within_by_class,
-)
+from nc1fast.metrics.definitions import centred, class_gram, within_by_class, within_trace
+from nc1fast.metrics.frames import MeanFrame
 from nc1fast.metrics.heldout import HeldOut, SeenClasses, held_out
-from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry
+from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry, Values
 from nc1fast.metrics.rows import RowStatistics, row_statistics
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -82,7 +77,7 @@ class Collapse:
     sums : ClassSums
     metrics : mapping of str to Any
         The values of `nc1fast.metrics.METRICS`, each an attribute too: nc1_pinv to ncc_accuracy above, and those of
-        docs/metrics.md.
+        docs/metrics.md. Tables of C x C numbers are made when they are first asked for.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str
@@ -97,7 +92,7 @@ class Collapse:
     error_bound: float
     convention: str
     sums: ClassSums
-    metrics: Mapping[str, Any]
+    metrics: Values
     method: str = "exact"
     reason: str = ""
     standard_error: float | None = None
@@ -124,10 +119,9 @@ class Collapse:
     @property
     def missing(self) -> dict[str, str]:
         """Why a metric is None, by name."""
+        found = self.metrics.small()
         return {
-            name: REASONS[METRICS[name].needs]
-            for name, value in self.metrics.items()
-            if value is None
+            name: REASONS[METRICS[name].needs] for name, value in found.items() if value is None
         }
 
     @property
@@ -224,15 +218,17 @@ class Collapse:
 
     def to_dict(self) -> dict[str, Any]:
         """Every number and array by name, arrays as they are; what is missing is None."""
-        head = {name: getattr(self, name) for name in _HEAD}
-        return head | {"sizes": self.sizes, "labels": self.labels, **self.metrics}
+        return self._head() | {"sizes": self.sizes, "labels": self.labels, **self.metrics}
+
+    def _head(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _HEAD}
 
     def summary(self) -> str:
         """Text with one line for each number."""
-        return views.summary(repr(self), self.to_dict())
+        return views.summary(repr(self), self._head() | self.metrics.small())
 
     def _repr_html_(self) -> str:
-        return views.to_html(repr(self), self.to_dict())
+        return views.to_html(repr(self), self._head() | self.metrics.small())
 
     def _means(self, what: str) -> NDArray[np.float64]:
         """Class means of explicit features, for `what`, which a kernel has not."""
@@ -272,6 +268,7 @@ def collapse_from_sums(
     keep_rows: bool = True,
     rows: RowStatistics | None = None,
     classifier: Classifier | None = None,
+    n_threads: int = 1,
 ) -> Collapse:
     """Evaluate every metric of the class sums.
 
@@ -287,6 +284,8 @@ def collapse_from_sums(
         Digest of the rows. Default: that of the row-class sums, where there are any.
     classifier : Classifier, optional
         As `Collapse.with_classifier` takes it.
+    n_threads : int, default 1
+        Of explicit features; the bits do not depend on it.
 
     Returns
     -------
@@ -304,7 +303,7 @@ def collapse_from_sums(
 
     Notes
     -----
-    Cost: O(N C^2 + C^3) with rows, O(C^3) without, and some MiB of memory.
+    Cost: O(N C^2 + C^3) with rows, O(C^3) without; of d features, with m = min(C, d), O(C m (C + d)) and O(C d + m^2) memory.
     Accuracy: `error_bound` holds the errors of the sums and of this arithmetic; tests/test_metrics.py.
     """
     if not sums.complete:
@@ -312,11 +311,11 @@ def collapse_from_sums(
     if len(sums.sizes) < 2:
         raise ValueError(f"sums must have at least two classes, got {len(sums.sizes)}")
     convention = chosen(convention, sums.sizes)
-    if rows is None:
+    if rows is None and sums.class_rows is not None:
         rows = row_statistics(sums, class_gram(sums))
-    if not keep_rows:
+    if not keep_rows and sums.class_rows is not None:
         sums = dataclasses.replace(sums, class_rows=None)
-    return _evaluate(sums, convention, rows, classifier)
+    return _evaluate(sums, convention, rows, classifier, n_threads)
 
 
 def _zero(within: float, d_between: float) -> str:
@@ -326,18 +325,26 @@ def _zero(within: float, d_between: float) -> str:
     return f"known to +-{d_between:.2g} only, in which the class means are lost: centre or scale the features"
 
 
+def _trace_errors(sums: ClassSums, V: Any, means: MeanFrame) -> tuple[float, float]:
+    """Absolute bounds on the errors of both traces."""
+    if means.means is not None and sums.error.means is not None:
+        return mean_errors(sums, V, means)
+    M = class_gram(sums)
+    return trace_errors(sums, V, M, centred(M, means.w.mean), means.w)
+
+
 def _evaluate(
     sums: ClassSums,
     convention: str,
     rows: RowStatistics | None,
     classifier: Classifier | None = None,
+    n_threads: int = 1,
 ) -> Collapse:
     """Every metric under a convention, from the sums and the digest of their rows."""
     w = weights(convention, sums.sizes)
-    M, V = class_gram(sums), within_by_class(sums)
-    Mc = centred(M, w.mean)
-    within, between = trace_within(V, M, w), trace_between(M, w)
-    d_within, d_between = trace_errors(sums, V, M, Mc, w)
+    V, means = within_by_class(sums), MeanFrame.of(sums, w)
+    within, between = within_trace(V, means.origin.squares, w), means.trace_between()
+    d_within, d_between = _trace_errors(sums, V, means)
     if between < 0 and -between <= d_between and convention != "released":
         between = 0.0  # a sum of squares that rounding made negative
     if within == 0 and abs(between) <= d_between:
@@ -351,7 +358,7 @@ def _evaluate(
         warn(f"trace_between is 0 ({_zero(within, d_between)}): nc1 is infinite", AccuracyWarning)
     elif bound > max(WORRYING * abs(nc1), NEGLIGIBLE):
         warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
-    geometry = ClassGeometry(V, M, Mc, w, rows, sums.means, classifier)
+    geometry = ClassGeometry(V, means, rows, classifier, n_threads)
     return Collapse(
         nc1=nc1,
         trace_within=within,
@@ -359,7 +366,7 @@ def _evaluate(
         error_bound=bound,
         convention=convention,
         sums=sums,
-        metrics={name: metric.value(geometry) for name, metric in METRICS.items()},
+        metrics=Values(geometry),
         _rows=rows,
         _classifier=classifier,
     )
