@@ -16,7 +16,14 @@ from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
 from nc1fast.metrics.definitions import centred, class_gram, within_by_class, within_trace
 from nc1fast.metrics.frames import MeanFrame
-from nc1fast.metrics.heldout import HeldOut, SeenClasses, held_out
+from nc1fast.metrics.heldout import (
+    HeldOut,
+    SeenClasses,
+    classes_of,
+    features_about_means,
+    held_out,
+)
+from nc1fast.metrics.heldout_kernels import KernelRows, kernel_about_means
 from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry, Values
 from nc1fast.metrics.rows import RowStatistics, row_statistics
 from nc1fast.support.arithmetic import ieee
@@ -197,24 +204,54 @@ class Collapse:
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 
     @ieee
-    def evaluate(self, H_test: ArrayLike, y_test: ArrayLike) -> HeldOut:
-        """Evaluate other rows of explicit features about the class means of these.
+    def evaluate(
+        self,
+        H_test: ArrayLike,
+        y_test: ArrayLike,
+        *,
+        X: Any = None,
+        diagonal: ArrayLike | None = None,
+        n_threads: int | None = None,
+    ) -> HeldOut:
+        """Evaluate other rows about the class means of these.
 
         Parameters
         ----------
         H_test : array-like of shape (n_samples, n_features)
+            Features, or rows as the kernel takes them; of a "precomputed" one its values with the training rows,
+            (n_samples, n_training).
         y_test : array-like of shape (n_samples,)
             Labels among `labels`, not necessarily all of them.
+        X : array-like or path, optional
+            The training rows again, in their order, for the result of a kernel.
+        diagonal : array-like of shape (n_samples,), optional
+            k(x, x) of the test rows, for that of a "precomputed" one.
+        n_threads : int, optional
+            Of the kernel's products.
 
         Raises
         ------
         TypeError, ValueError
-            As `nc1fast.collapse` for its data, for labels that are not among these, and the result of a kernel.
+            As `nc1fast.collapse` for its data, for labels that are not among these, and rows X that are not those of this result.
+
+        Notes
+        -----
+        Cost: n C d multiply-adds for features; of a kernel its values of all test rows with all training rows.
         """
         uniform = weights(self.convention, self.sizes).within_is_uniform
-        means = self._means("evaluate")
-        training = SeenClasses(means, self.labels, self.trace_between, uniform, self._classifier)
-        return held_out(H_test, y_test, training)
+        training = SeenClasses(self.labels, self.trace_between, uniform)
+        means, classifier = self.sums.means, self._classifier
+        if means is None:
+            rows = KernelRows.of(self.kernel, H_test, X, diagonal, n_threads)
+            of_row = classes_of(y_test, len(rows.own), self.labels)
+            return held_out(kernel_about_means(rows, of_row, self.sums), of_row, training)
+        if X is not None or diagonal is not None:
+            raise ValueError("X and diagonal belong to kernels: this is a result of features")
+        H = as_matrix(H_test, "H_test")
+        if H.shape[1] != means.shape[1]:
+            raise ValueError(f"H_test must have {means.shape[1]} features, got {H.shape[1]}")
+        of_row = classes_of(y_test, len(H), self.labels)
+        return held_out(features_about_means(H, of_row, means, classifier), of_row, training)
 
     def to_dict(self) -> dict[str, Any]:
         """Every number and array by name, arrays as they are; what is missing is None."""
