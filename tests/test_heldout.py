@@ -118,7 +118,7 @@ def test_test_rows_of_a_kernel_equal_its_dense_gram_matrix(
     own = apart[np.arange(len(G)), truth]
     V = [own[truth == c].mean() for c in range(3)]
     within = np.mean(V) if convention == "class" else own.mean()
-    by_callable = nc.collapse(H, y, lambda a, b: kernel(a, b), convention=convention)
+    by_callable = nc.collapse(H, y, kernel.__call__, convention=convention)
     by_matrix = nc.collapse(K, y, "precomputed", convention=convention)
     for found in (
         result.evaluate(G, z, X=H),

@@ -11,8 +11,10 @@ from nc1fast.metrics.definitions import (
     trace_within,
     within_by_class,
 )
+from nc1fast.metrics.ratio import NEGLIGIBLE, WORRYING
 from nc1fast.metrics.registry import METRICS, Metric
-from nc1fast.metrics.result import NEGLIGIBLE, WORRYING, Collapse, collapse_from_sums
+from nc1fast.metrics.regression import RegressionCollapse, regression_collapse
+from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.spectra import RANK_TOLERANCE
 
 __all__ = [
@@ -25,11 +27,13 @@ __all__ = [
     "WORRYING",
     "Collapse",
     "Metric",
+    "RegressionCollapse",
     "Weights",
     "blend",
     "centred",
     "class_gram",
     "collapse_from_sums",
+    "regression_collapse",
     "trace_between",
     "trace_within",
     "weights",

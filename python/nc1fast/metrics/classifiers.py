@@ -9,13 +9,13 @@ bias; Wu & Papyan (2024) for uniform duality; Bjorck & Golub (1973) for angles b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nc1fast.core.linear import length, matmul
-from nc1fast.inputs.arrays import as_matrix, host_array
+from nc1fast.inputs.arrays import as_matrix, host_array, row_chunks
 from nc1fast.metrics.pairs import distance_from_ideal, ideal_entries
 from nc1fast.metrics.spectra import RANK_TOLERANCE
 
@@ -63,6 +63,20 @@ class Classifier:
     def decisions(self, H: Array) -> NDArray[np.int64]:
         """argmax_c (W h + b)_c of each row of H (n, d), shape (n,); ties go to the lowest."""
         return np.asarray((matmul(self.W, H.T) + self.b[:, None]).argmax(axis=0))
+
+    def with_rows(self, H: ArrayLike, nearest: NDArray[np.int64]) -> Classifier:
+        """The same with the agreement of its decisions of the rows H (n, d) with their nearest class means.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is not finite real numbers of this shape.
+        """
+        rows, shape = as_matrix(H, "H"), (len(nearest), self.W.shape[1])
+        if rows.shape != shape:
+            raise ValueError(f"H must have shape {shape}, got {rows.shape}")
+        decisions = [self.decisions(part.astype(np.float64)) for part in row_chunks(rows)]
+        return replace(self, agreement=float((np.concatenate(decisions) == nearest).mean()))
 
 
 def nc3_self_duality(W: Array, Z: Array) -> float:

@@ -9,25 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_matrix, row_chunks
 from nc1fast.metrics import views
-from nc1fast.metrics.bounds import mean_errors, quotient_error, trace_errors
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
-from nc1fast.metrics.definitions import centred, class_gram, within_by_class, within_trace
+from nc1fast.metrics.definitions import class_gram, within_by_class
 from nc1fast.metrics.frames import MeanFrame
-from nc1fast.metrics.heldout import (
-    HeldOut,
-    SeenClasses,
-    classes_of,
-    features_about_means,
-    held_out,
-)
-from nc1fast.metrics.heldout_kernels import KernelRows, kernel_about_means
+from nc1fast.metrics.heldout import HeldOut, SeenClasses
+from nc1fast.metrics.heldout_rows import evaluated
+from nc1fast.metrics.novelty import KnownFeatures, Novelty, novelty_of, within_covariance
+from nc1fast.metrics.ratio import nc1_of
 from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry, Values
 from nc1fast.metrics.rows import RowStatistics, row_statistics
+from nc1fast.sums.moments import sum_rows
+from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.sums.class_sums import ClassSums
-
-WORRYING = 0.01  # relative error bound that draws an AccuracyWarning,
-NEGLIGIBLE = 2.0**-100  # and an absolute one that never does: an NC1 of 0 need not be proven
 
 _HEAD = (  # what a result has beside metrics, sizes and labels
     *("nc1", "error_bound", "trace_within", "trace_between"),
@@ -192,14 +184,7 @@ class Collapse:
             nearest = self.metrics["nearest_center"]
             if nearest is None:
                 raise ValueError(f"H needs nearest class means: {REASONS['nearest']}")
-            rows = as_matrix(H, "H")
-            if rows.shape != (len(nearest), means.shape[1]):
-                raise ValueError(
-                    f"H must have shape {(len(nearest), means.shape[1])}, got {rows.shape}"
-                )
-            decisions = [classifier.decisions(part.astype(np.float64)) for part in row_chunks(rows)]
-            agreement = float((np.concatenate(decisions) == nearest).mean())
-            classifier = dataclasses.replace(classifier, agreement=agreement)
+            classifier = classifier.with_rows(H, nearest)
         other = _evaluate(self.sums, self.convention, self._rows, classifier)
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 
@@ -240,18 +225,48 @@ class Collapse:
         """
         uniform = weights(self.convention, self.sizes).within_is_uniform
         training = SeenClasses(self.labels, self.trace_between, uniform)
-        means, classifier = self.sums.means, self._classifier
-        if means is None:
-            rows = KernelRows.of(self.kernel, H_test, X, diagonal, n_threads)
-            of_row = classes_of(y_test, len(rows.own), self.labels)
-            return held_out(kernel_about_means(rows, of_row, self.sums), of_row, training)
-        if X is not None or diagonal is not None:
-            raise ValueError("X and diagonal belong to kernels: this is a result of features")
-        H = as_matrix(H_test, "H_test")
-        if H.shape[1] != means.shape[1]:
-            raise ValueError(f"H_test must have {means.shape[1]} features, got {H.shape[1]}")
-        of_row = classes_of(y_test, len(H), self.labels)
-        return held_out(features_about_means(H, of_row, means, classifier), of_row, training)
+        given = (X, diagonal, n_threads)
+        return evaluated(self.sums, training, self._classifier, (H_test, y_test), given)
+
+    @ieee
+    def ood(
+        self,
+        H: ArrayLike,
+        *,
+        rank: int | None = None,
+        alpha: float = 1e-4,
+        training: ArrayLike | None = None,
+    ) -> Novelty:
+        """Score other rows of explicit features, which may be of none of these classes.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_samples, n_features)
+        rank : int, optional
+            Dimension of the principal subspaces. Default: C - 1 for `neco`; 1,000, 512 or half of the features for `vim_residual`.
+        alpha : float, default 1e-4
+            Weight of |h|_1 in `nci`.
+        training : array-like of shape (n_training, n_features), optional
+            The training rows again, for their covariance, which a result of more features than classes does not know unless it
+            comes from `FeatureSums(scatter=True)`.
+
+        Returns
+        -------
+        Novelty
+            Its scores are None, with the reason in `missing`, without the covariance and without a classifier.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is not finite numbers of these shapes, and the result of a kernel.
+        """
+        means, p = self._means("ood"), self.sizes / self.sizes.sum()
+        r = None if rank is None else as_count("rank", rank, 1, means.shape[1])
+        center = sum_rows(means * p[:, None])
+        spread = np.sqrt(p)[:, None] * (means - center)
+        covariance = within_covariance(self._rows, training, (spread, center))
+        a = as_number("alpha", alpha, least=0)
+        return novelty_of(H, KnownFeatures(means, center, covariance, self._classifier, r, a))
 
     def to_dict(self) -> dict[str, Any]:
         """Every number and array by name, arrays as they are; what is missing is None."""
@@ -355,21 +370,6 @@ def collapse_from_sums(
     return _evaluate(sums, convention, rows, classifier, n_threads)
 
 
-def _zero(within: float, d_between: float) -> str:
-    """Reason of a trace_between of 0, which is known to `d_between`: beside `within` that may be little or much."""
-    if d_between <= WORRYING * abs(within):
-        return "the class means coincide"
-    return f"known to +-{d_between:.2g} only, in which the class means are lost: centre or scale the features"
-
-
-def _trace_errors(sums: ClassSums, V: Any, means: MeanFrame) -> tuple[float, float]:
-    """Absolute bounds on the errors of both traces."""
-    if means.means is not None and sums.error.means is not None:
-        return mean_errors(sums, V, means)
-    M = class_gram(sums)
-    return trace_errors(sums, V, M, centred(M, means.w.mean), means.w)
-
-
 def _evaluate(
     sums: ClassSums,
     convention: str,
@@ -380,27 +380,10 @@ def _evaluate(
     """Every metric under a convention, from the sums and the digest of their rows."""
     w = weights(convention, sums.sizes)
     V, means = within_by_class(sums), MeanFrame.of(sums, w)
-    within, between = within_trace(V, means.origin.squares, w), means.trace_between()
-    d_within, d_between = _trace_errors(sums, V, means)
-    if between < 0 and -between <= d_between and convention != "released":
-        between = 0.0  # a sum of squares that rounding made negative
-    if within == 0 and abs(between) <= d_between:
-        raise ValueError(
-            "NC1 is 0/0: trace_within and trace_between are both zero, or lost in rounding "
-            f"(+-{d_within:.4g} and +-{d_between:.4g}); are all rows equal?"
-        )
-    nc1 = within / between if between else math.copysign(math.inf, within)
-    bound = quotient_error(within, between, d_within, d_between)
-    if not between:
-        warn(f"trace_between is 0 ({_zero(within, d_between)}): nc1 is infinite", AccuracyWarning)
-    elif bound > max(WORRYING * abs(nc1), NEGLIGIBLE):
-        warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
+    ratio = nc1_of(sums, V, means)
     geometry = ClassGeometry(V, means, rows, classifier, n_threads)
     return Collapse(
-        nc1=nc1,
-        trace_within=within,
-        trace_between=between,
-        error_bound=bound,
+        **ratio._asdict(),
         convention=convention,
         sums=sums,
         metrics=Values(geometry),

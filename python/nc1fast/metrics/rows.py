@@ -36,6 +36,14 @@ class RowStatistics:
     ncc_accuracy: float | None
     exponent: int
     by_features: bool = False
+    of_features: NDArray[np.float64] | None = (
+        None  # the first of q_i = h_i - mu_{y_i} too, where it is known
+    )
+
+    @property
+    def covariance(self) -> NDArray[np.float64] | None:
+        """Covariance (d, d) of the features within classes, where it is known."""
+        return self.scatter_sample if self.by_features else self.of_features
 
 
 class MeanGeometry(NamedTuple):
@@ -79,12 +87,13 @@ def scatter_statistics(
     Cost: O(C d (C + d)) for more features than classes.
     """
     Z, _, exponent = geometry = MeanGeometry.of(means)
-    of_rows, by_features = scatter / sizes.sum(), geometry.by_features
+    of_features, by_features = scatter / sizes.sum(), geometry.by_features
+    of_rows = of_features
     if not by_features:
         scaled = np.ldexp(Z, -exponent)
-        of_rows = matmul(matmul(scaled, of_rows), scaled.T)
+        of_rows = matmul(matmul(scaled, of_features), scaled.T)
     of_classes = of_rows if (sizes == sizes[0]).all() else None
-    return RowStatistics(of_rows, of_classes, None, None, exponent, by_features)
+    return RowStatistics(of_rows, of_classes, None, None, exponent, by_features, of_features)
 
 
 def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics | None:
