@@ -13,6 +13,7 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import reference
+from nc1fast.core import linear
 from nc1fast.metrics import CONVENTIONS, METRICS, feature_rows, nearest, pairs
 from nc1fast.metrics.frames import MeanFrame
 from nc1fast.metrics.nearest import NearestMeans
@@ -225,7 +226,7 @@ def test_pieces_of_rows_decide_nothing(monkeypatch):
     H, y = _drawn(8, 12, 5, 300)
     whole = nc.collapse(H, y, convention="class")
     monkeypatch.setattr(feature_rows, "_MOST_ROWS", 7)
-    monkeypatch.setattr(feature_rows, "_COLUMNS", 2)
+    monkeypatch.setattr(linear, "_COLUMNS", 2)
     pieces = nc.collapse(H, y, convention="class")
     np.testing.assert_array_equal(pieces.nearest_center, whole.nearest_center)
     for name in ("nc1_pinv", "within_effective_rank", "within_stable_rank"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.core.linear import matmul
+from nc1fast.core.linear import column_gram, matmul
 from nc1fast.metrics.nearest import NearestMeans
 from nc1fast.metrics.rows import MeanGeometry, RowStatistics
 from nc1fast.support.threads import workers
@@ -26,7 +26,6 @@ _ROWS, _MOST_ROWS = (
     256,
     1024,
 )  # but no fewer rows, so that the products outweigh what surrounds them; and no more
-_COLUMNS = 128  # of a block of a scatter, of which the blocks below the diagonal are copied
 
 
 class _Piece(NamedTuple):
@@ -71,12 +70,12 @@ def feature_statistics(data: LabelledData, sums: ClassSums, n_threads: int) -> R
         D = H[rows].astype(np.float64)
         D -= means[own]
         if nearest_means is not None:
-            scatter = _squared(D)
+            scatter = column_gram(D)
             D += Z[own]
             return _Piece(rows, size, scatter, nearest_means.of(D))
         assert gram is not None
         q = matmul(D, Z.T)  # (m, C)  <h - mu_y, mu_k - mean of the mu>
-        scatter = _squared(np.ldexp(q, -exponent))
+        scatter = column_gram(np.ldexp(q, -exponent))
         q += gram[own]
         q *= -2
         q += squares
@@ -103,14 +102,3 @@ def _pieces(classes: Classes, width: int) -> Iterator[tuple[NDArray[np.int64], i
     for group in np.split(rows, np.flatnonzero(np.diff(of_row[rows])) + 1):
         size = int(of_row[group[0]])
         yield from ((group[k : k + step], size) for k in range(0, len(group), step))
-
-
-def _squared(S: Array) -> Array:
-    """S^T S, shape (k, k), of S (m, k)."""
-    k = S.shape[1]
-    out = np.empty((k, k))
-    for start in range(0, k, _COLUMNS):
-        some = slice(start, start + _COLUMNS)
-        out[some, start:] = matmul(S[:, some].T, S[:, start:])
-        out[start:, some] = out[some, start:].T
-    return out

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from nc1fast.core.linear import length, matmul
+from nc1fast.core.linear import column_gram, length, matmul
 from nc1fast.inputs.arrays import as_matrix, row_chunks
 
 if TYPE_CHECKING:
@@ -196,10 +196,10 @@ def within_covariance(
         if H.shape[1] != len(center):
             raise ValueError(f"training must have {len(center)} features, got {H.shape[1]}")
         pieces = (part.astype(np.float64) - center for part in row_chunks(H))
-        return np.asarray(sum(matmul(D.T, D) for D in pieces)) / len(H)
+        return np.asarray(sum(column_gram(D) for D in pieces)) / len(H)
     if rows is None or rows.covariance is None:
         return None
-    return rows.covariance + matmul(spread.T, spread)
+    return rows.covariance + column_gram(spread)
 
 
 def novelty_of(H: ArrayLike, known: KnownFeatures) -> Novelty:

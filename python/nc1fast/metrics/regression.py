@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.core.linear import length, matmul
+from nc1fast.core.linear import column_gram, length, matmul
 from nc1fast.inputs.arrays import as_matrix, host_array, row_chunks
 from nc1fast.metrics.spectra import RANK_TOLERANCE
 from nc1fast.support.arithmetic import ieee
@@ -51,7 +51,7 @@ class RegressionData:
         for part in row_chunks(self.H):
             D = part.astype(np.float64) - shift
             total += D.sum(axis=0)
-            scatter += matmul(D.T, D)
+            scatter += column_gram(D)
         mean = total / len(self.Y)
         values, axes = np.linalg.eigh(scatter / len(self.Y) - np.outer(mean, mean))
         return np.maximum(values[::-1], 0), axes[:, ::-1]
@@ -60,7 +60,7 @@ class RegressionData:
     def target_root(self) -> Array:
         """Sigma^(1/2) of the targets, shape (n, n)."""
         D = self.Y - self.Y.mean(axis=0)
-        values, vectors = np.linalg.eigh(matmul(D.T, D) / len(D))
+        values, vectors = np.linalg.eigh(column_gram(D) / len(D))
         return matmul(vectors * np.sqrt(np.maximum(values, 0)), vectors.T)
 
     def outside(self, axes: Array) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.core.linear import matmul
+from nc1fast.core.linear import column_gram, matmul
 from nc1fast.metrics.definitions import centred
 from nc1fast.metrics.frames import WHOLE
 
@@ -67,7 +67,7 @@ def between_spectrum(means: MeanFrame) -> BetweenSpectrum:
     weight = np.sqrt(means.w.between)
     if means.by_features:
         scaled = weight[:, None] * means.Z
-        values, axes = np.linalg.eigh(matmul(scaled.T, scaled))
+        values, axes = np.linalg.eigh(column_gram(scaled))
         keep = _kept(values)
         return BetweenSpectrum(values[keep], weight, axes=axes[:, keep], scaled=scaled)
     values, v = np.linalg.eigh(means.products(WHOLE, WHOLE) * np.outer(weight, weight))

@@ -174,20 +174,6 @@ def class_moments(data: LabelledData, n_threads: int = 1) -> MomentTable:
     return out
 
 
-def moments_of(H: Rows, index: NDArray[np.intp]) -> Moments:
-    """Moments of the rows H[index] of one class.
-
-    Raises
-    ------
-    ValueError
-        As `class_moments`.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = _moments_together(H, index, 1)
-    _check_range(found)
-    return found.one(0)
-
-
 def _check_range(moments: MomentTable) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.sqrt(moments.squares / moments.n) + np.linalg.norm(moments.means, axis=1)
