@@ -187,10 +187,10 @@ def regression_collapse(
     Examples
     --------
     >>> import numpy as np
-    >>> from nc1fast.metrics import regression_collapse
+    >>> import nc1fast as nc
     >>> rng = np.random.default_rng(0)
     >>> W, Y = rng.normal(size=(2, 5)), rng.normal(size=(40, 2))
-    >>> bool(regression_collapse(Y @ W, Y, W).nrc2 < 1e-25)
+    >>> bool(nc.regression_collapse(Y @ W, Y, W).nrc2 < 1e-25)
     True
     """
     rows, targets = as_matrix(H, "H"), host_array(Y, "Y")
