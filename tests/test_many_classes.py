@@ -218,6 +218,7 @@ def test_equal_means_go_to_the_lowest(monkeypatch):
     X = rng.normal(size=(50, 4))
     expected = np.square(X[:, None] - Z[:9]).sum(axis=2).argmin(axis=1)
     np.testing.assert_array_equal(NearestMeans(Z).of(X), expected)
+    assert not NearestMeans(np.zeros((20, 4))).of(X).any()
     monkeypatch.setattr(nearest, "_FEW", 1)  # all by products in float64
     np.testing.assert_array_equal(NearestMeans(Z).of(X), expected)
 

@@ -45,7 +45,7 @@ def nc1_of(sums: ClassSums, V: Array, means: MeanFrame) -> Ratio:
         As `collapse_from_sums`.
     """
     within, between = within_trace(V, means.origin.squares, means.w), means.trace_between()
-    d_within, d_between = _trace_errors(sums, V, means)
+    d_within, d_between = trace_bounds(sums, V, means)
     if between < 0 and -between <= d_between and means.w.convention != "released":
         between = 0.0  # a sum of squares that rounding made negative
     if within == 0 and abs(between) <= d_between:
@@ -69,8 +69,8 @@ def _zero(within: float, d_between: float) -> str:
     return f"known to +-{d_between:.2g} only, in which the class means are lost: centre or scale the features"
 
 
-def _trace_errors(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, float]:
-    """Absolute bounds on the errors of both traces."""
+def trace_bounds(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, float]:
+    """Absolute bounds on the errors of both traces, by the means where those are known."""
     if means.means is not None and sums.error.means is not None:
         return mean_errors(sums, V, means)
     M = class_gram(sums)
