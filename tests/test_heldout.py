@@ -133,6 +133,21 @@ def test_test_rows_of_a_kernel_equal_its_dense_gram_matrix(
         assert found.accuracy is found.nc4_agreement is None
 
 
+def test_decisions_of_any_predictor_are_compared(split):
+    H, y, G, z = split
+    kernel = nc.NTK("relu")
+    onehot = 1.0 * (y[:, None] == [3, 5, 9])
+    mean = nc.prediction.ridge(kernel, H, onehot, G, ridge=1e-2).mean
+    decided = np.array([3, 5, 9])[mean.argmax(axis=1)]
+    found = nc.collapse(H, y, kernel).evaluate(G, z, X=H, decisions=decided)
+    assert found.accuracy == (decided == z).mean()
+    assert found.nc4_agreement == (decided == np.array([3, 5, 9])[found.nearest_center]).mean()
+    features = nc.collapse(H, y).evaluate(G, z, decisions=decided)
+    assert features.accuracy == found.accuracy
+    with pytest.raises(ValueError, match="decisions must hold training labels"):
+        nc.collapse(H, y).evaluate(G, z, decisions=decided + 1)
+
+
 def test_the_linear_kernel_measures_as_features_do(split):
     H, y, G, z = split
     kernel = nc.kernels.Linear()

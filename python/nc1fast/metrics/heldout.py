@@ -40,8 +40,8 @@ class HeldOut:
     ncc_accuracy : float
         Fraction of the test rows whose nearest training mean is that of their class.
     accuracy, nc4_agreement : float or None
-        Fractions of the test rows whose decision by the classifier is their class, and is their nearest training mean; None for
-        a result without a classifier.
+        Fractions of the test rows whose decision, by the classifier or as given, is their class, and is their nearest training
+        mean; None without either.
     sizes : ndarray of shape (n_classes,)
         Test rows of each class.
     """
@@ -78,8 +78,10 @@ class AboutMeans(NamedTuple):
     decided: NDArray[np.int64] | None = None
 
 
-def classes_of(y: ArrayLike, n_samples: int, labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Index into the training `labels` of each test row.
+def classes_of(
+    y: ArrayLike, n_samples: int, labels: NDArray[Any], name: str = "y_test"
+) -> NDArray[np.int64]:
+    """Index into the training `labels` of each test row, for the argument of this name.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def classes_of(y: ArrayLike, n_samples: int, labels: NDArray[Any]) -> NDArray[np
     known = {label: c for c, label in enumerate(labels.tolist())}
     unknown = [label for label in found.labels.tolist() if label not in known]
     if unknown:
-        raise ValueError(f"y_test must hold training labels only, got {shown(unknown[0])}")
+        raise ValueError(f"{name} must hold training labels only, got {shown(unknown[0])}")
     return np.array([known[label] for label in found.labels.tolist()])[found.of_row]
 
 

@@ -257,8 +257,8 @@ def sweep(
         pairs = Pairs(frame, V, unit, *block)
         return [one.of_block(pairs, knows) for one, knows in zip(wanted, known, strict=True)]
 
-    with workers(n_threads) as in_order:
-        blocks = [(rows, columns) for k, rows in enumerate(parts) for columns in parts[k:]]
+    blocks = [(rows, columns) for k, rows in enumerate(parts) for columns in parts[k:]]
+    with workers(min(n_threads, len(blocks))) as in_order:
         found = list(in_order(task, blocks))
     return {
         one: one.of_blocks([row[k] for row in found], frame, known[k], unit)

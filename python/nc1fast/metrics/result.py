@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.core.machine import thread_count
 from nc1fast.metrics import views
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
 from nc1fast.metrics.definitions import class_gram, within_by_class
 from nc1fast.metrics.frames import MeanFrame
 from nc1fast.metrics.heldout import HeldOut, SeenClasses
-from nc1fast.metrics.heldout_rows import evaluated
+from nc1fast.metrics.heldout_rows import GivenRows, evaluated
 from nc1fast.metrics.novelty import KnownFeatures, Novelty, novelty_of, within_covariance
 from nc1fast.metrics.ratio import nc1_of
 from nc1fast.metrics.registry import METRICS, REASONS, ClassGeometry, Values
@@ -196,6 +197,7 @@ class Collapse:
         *,
         X: Any = None,
         diagonal: ArrayLike | None = None,
+        decisions: ArrayLike | None = None,
         n_threads: int | None = None,
     ) -> HeldOut:
         """Evaluate other rows about the class means of these.
@@ -211,6 +213,8 @@ class Collapse:
             The training rows again, in their order, for the result of a kernel.
         diagonal : array-like of shape (n_samples,), optional
             k(x, x) of the test rows, for that of a "precomputed" one.
+        decisions : array-like of shape (n_samples,), optional
+            Labels that a predictor gave to the test rows, for `accuracy` and `nc4_agreement`. Default: those of the classifier.
         n_threads : int, optional
             Of the kernel's products.
 
@@ -225,7 +229,7 @@ class Collapse:
         """
         uniform = weights(self.convention, self.sizes).within_is_uniform
         training = SeenClasses(self.labels, self.trace_between, uniform)
-        given = (X, diagonal, n_threads)
+        given = GivenRows(X, diagonal, decisions, n_threads)
         return evaluated(self.sums, training, self._classifier, (H_test, y_test), given)
 
     @ieee
@@ -320,7 +324,7 @@ def collapse_from_sums(
     keep_rows: bool = True,
     rows: RowStatistics | None = None,
     classifier: Classifier | None = None,
-    n_threads: int = 1,
+    n_threads: int | None = None,
 ) -> Collapse:
     """Evaluate every metric of the class sums.
 
@@ -336,8 +340,8 @@ def collapse_from_sums(
         Digest of the rows. Default: that of the row-class sums, where there are any.
     classifier : Classifier, optional
         As `Collapse.with_classifier` takes it.
-    n_threads : int, default 1
-        Of explicit features; the bits do not depend on it.
+    n_threads : int, optional
+        Of sweeps over pairs of classes. Default: as `collapse`. The bits do not depend on it.
 
     Returns
     -------
@@ -375,13 +379,13 @@ def _evaluate(
     convention: str,
     rows: RowStatistics | None,
     classifier: Classifier | None = None,
-    n_threads: int = 1,
+    n_threads: int | None = None,
 ) -> Collapse:
     """Every metric under a convention, from the sums and the digest of their rows."""
     w = weights(convention, sums.sizes)
     V, means = within_by_class(sums), MeanFrame.of(sums, w)
     ratio = nc1_of(sums, V, means)
-    geometry = ClassGeometry(V, means, rows, classifier, n_threads)
+    geometry = ClassGeometry(V, means, rows, classifier, thread_count(n_threads))
     return Collapse(
         **ratio._asdict(),
         convention=convention,
