@@ -212,6 +212,29 @@ def test_nearest_means_are_those_of_exact_arithmetic(case, exponent):
     assert len(wrong) <= (0 if case in ("plain", "halfway", "twins", "one far mean") else 60)
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-12, 0.1, 0.45, 0.5, 0.7])
+def test_rows_within_reach_of_their_means_are_decided_without_products(spread, monkeypatch):
+    rng = np.random.default_rng(10)
+    Z = rng.normal(size=(30, 3))
+    Z[7] = Z[3] + 1e-7
+    own = rng.integers(0, 30, 400)
+    apart = np.linalg.norm(Z[:, None] - Z, axis=2) + np.diag(np.full(30, np.inf))
+    toward = Z[apart.argmin(axis=1)] - Z  # to the nearest other mean: the hardest direction
+    D = spread * toward[own]
+    search = NearestMeans(Z)
+    assert (search.reach <= apart.min(axis=1) / 2).all()
+    np.testing.assert_allclose(
+        np.delete(search.reach, [3, 7]), np.delete(apart.min(axis=1) / 2, [3, 7]), rtol=1e-3
+    )
+    found, exact = search.of_members(D, own), _nearest(D + Z[own], Z)
+    if spread != 0.5:  # halfway is halfway
+        np.testing.assert_array_equal(found, exact)
+    sure = np.isin(own, [3, 7], invert=True)
+    if spread < 0.4:
+        monkeypatch.setattr(search, "of", None)
+        np.testing.assert_array_equal(search.of_members(D[sure], own[sure]), own[sure])
+
+
 def test_equal_means_go_to_the_lowest(monkeypatch):
     rng = np.random.default_rng(7)
     Z = rng.normal(size=(6, 4))[[0, 1, 2, 0, 1, 2, 3, 4, 5] * 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Single = NDArray[np.float32]
+    Indices = NDArray[np.int64]
 
 _UNIT_ROUNDOFF = 2.0**-24  # of float32
 _TINY = (
     2.0**-120
 )  # more than what numbers below the normal ones of float32 can lose of a product of d terms
 _FEW = 8  # class means in doubt whose distances are computed one by one
+_BLOCK = 256  # class means whose distances from all others are looked at together
+_CLOSE = 1 - 1e-6  # of a distance, for what rounding leaves of it
 
 
 class NearestMeans:
@@ -45,36 +49,58 @@ class NearestMeans:
         self._columns = columns.T
         self._unit = 1.01 * (matmul_error(d + 1) + 3) * _UNIT_ROUNDOFF
 
-    def of(self, X: Array) -> NDArray[np.int64]:
+    @cached_property
+    def reach(self) -> Array:
+        """No more than half the distance of each mean to the nearest other, shape (n_classes,): rows within it are decided.
+
+        Cost: C^2 d multiply-adds in float32.
+        """
+        best = np.empty(len(self.Z))
+        for start in range(0, len(best), _BLOCK):
+            s, doubt = self._scores(self.Z[start : start + _BLOCK])
+            k = np.arange(len(s))
+            s[k, start + k] = -np.inf
+            best[start : start + _BLOCK] = s.max(axis=1) + doubt
+        squares = 2 * (np.ldexp(self.half, 2 * self._exponent) - best)
+        half: Array = np.ldexp(_CLOSE * np.sqrt(np.maximum(squares, 0)) / 2, -self._exponent)
+        return half
+
+    def of(self, X: Array) -> Indices:
         """Index of the mean that is nearest to each row of X (n, d), shape (n,)."""
-        n, d = X.shape
-        k = np.arange(n)
-        rows = np.empty((n, d + 1), dtype=np.float32)
+        k = np.arange(len(X))
         with np.errstate(over="ignore", invalid="ignore"):
-            np.ldexp(X, self._exponent, out=rows[:, :-1], casting="unsafe")
-            rows[:, -1] = 1
-            s = matmul(rows, self._columns)
-            nearest: NDArray[np.int64] = s.argmax(axis=1)
+            s, doubt = self._scores(X)
+            nearest: Indices = s.argmax(axis=1)
             first = s[k, nearest].astype(np.float64)
-            longest = math.ldexp(self.longest, self._exponent)
-            lengths = np.ldexp(np.sqrt(np.square(X).sum(axis=1)), self._exponent)
-            doubt = 2 * self._unit * (lengths * longest + longest**2 / 2) + _TINY * (1 + lengths)
             s[k, nearest] = -np.inf
-            second = s.max(axis=1)
-            open_rows = np.flatnonzero(~(first - second > doubt))
+            open_rows = np.flatnonzero(~(first - s.max(axis=1) > doubt))
         s[k, nearest] = first  # exactly: it came from float32
         if len(open_rows):
-            least = (first - doubt)[open_rows]
-            self._settle(X, s, open_rows, least, nearest)
+            self._settle(X, s, open_rows, (first - doubt)[open_rows], nearest)
         return nearest
 
+    def of_members(self, D: Array, own: Indices) -> Indices:
+        """The same of rows z_y + D of classes y = `own`; those within reach of their own mean need no product."""
+        apart = np.sqrt(np.square(D).sum(axis=1)) + 2.0**-40 * self.longest
+        nearest = own.astype(np.int64)
+        rest = np.flatnonzero(~(apart < self.reach[own]))
+        if len(rest):
+            nearest[rest] = self.of(D[rest] + self.Z[own[rest]])
+        return nearest
+
+    def _scores(self, X: Array) -> tuple[Single, Array]:
+        """The s of rows X and all means in float32, shape (n, C), in units of the longest mean, and 2 e of each row."""
+        n, d = X.shape
+        rows = np.empty((n, d + 1), dtype=np.float32)
+        np.ldexp(X, self._exponent, out=rows[:, :-1], casting="unsafe")
+        rows[:, -1] = 1
+        longest = math.ldexp(self.longest, self._exponent)
+        lengths = np.ldexp(np.sqrt(np.square(X).sum(axis=1)), self._exponent)
+        doubt = 2 * self._unit * (lengths * longest + longest**2 / 2) + _TINY * (1 + lengths)
+        return matmul(rows, self._columns), doubt
+
     def _settle(
-        self,
-        X: Array,
-        s: Single,
-        open_rows: NDArray[np.intp],
-        least: Array,
-        nearest: NDArray[np.int64],
+        self, X: Array, s: Single, open_rows: Indices, least: Array, nearest: Indices
     ) -> None:
         """Decide the open rows, whose nearest mean has an s of `least` or more."""
         near = ~(s[open_rows] < least[:, None])  # NaN is near

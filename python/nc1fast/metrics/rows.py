@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.core.linear import matmul
+from nc1fast.core.linear import column_gram, matmul
 from nc1fast.sums.moments import sum_rows
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
         q -= gram[:, classes]
         q -= q.mean(axis=0)
         q = np.ldexp(q, -exponent)
-        by_sample += matmul(q, q.T) / N
+        by_sample += column_gram(q.T) / N
         if not balanced:
             by_class += matmul(q / (C * sizes[classes]), q.T)
     by_class = by_sample if balanced else by_class
