@@ -22,6 +22,7 @@ NAMES = (
     "accuracy",
     "sklearn",
     "shortcuts",
+    "classes",
     "adaptive",
     "networks",
     "langevin",

@@ -12,7 +12,7 @@ from nc1fast import metrics, reference
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
 from nc1fast.metrics.feature_sums import FeatureSums
-from nc1fast.sums import features
+from nc1fast.sums import moments
 from nc1fast.sums.features import feature_sums
 
 SIZES = (7, 23, 60, 111, 200)
@@ -105,7 +105,7 @@ def test_row_sums_are_those_of_the_gram_matrix():
 def test_sums_do_not_depend_on_the_chunk(chunk, monkeypatch):
     H, y = _data()
     whole = _whole(H, y)
-    monkeypatch.setattr(features, "_CHUNK", chunk)
+    monkeypatch.setattr(moments, "_CHUNK", chunk)
     pieces = _whole(H, y)
     np.testing.assert_allclose(pieces.within, whole.within, rtol=1e-14)
     np.testing.assert_allclose(pieces.row_sums, whole.row_sums, rtol=1e-12, atol=1e-12)

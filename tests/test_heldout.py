@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast.metrics import METRICS
+from nc1fast.metrics import METRICS, heldout_kernels
 
 pytestmark = pytest.mark.filterwarnings("ignore:class sizes range")
 
@@ -70,8 +70,104 @@ def test_malformed_test_rows_are_told_why(split):
     ):
         with pytest.raises(ValueError, match=message):
             result.evaluate(rows, labels)
-    with pytest.raises(ValueError, match="explicit features"):
-        nc.collapse(H, y, nc.NNGP("relu")).evaluate(G, z)
+    with pytest.raises(ValueError, match="result of features"):
+        result.evaluate(G, z, X=H)
+    kernel = nc.collapse(H, y, nc.NNGP("relu"))
+    stored = nc.collapse(H @ H.T, y, "precomputed")
+    for call, message in (
+        (lambda: kernel.evaluate(G, z), "needs X="),
+        (lambda: kernel.evaluate(G, z, X=H, diagonal=z), "takes X= alone"),
+        (lambda: kernel.evaluate(G, z, X=H[::-1]), "training rows of this result"),
+        (lambda: kernel.evaluate(G, z, X=H[1:]), "training rows of this result"),
+        (lambda: kernel.evaluate(G[:, 1:], z, X=H), "features"),
+        (lambda: kernel.evaluate(G, np.full(len(G), 4), X=H), "y_test must hold"),
+        (lambda: stored.evaluate(G @ H.T, z), "needs diagonal="),
+        (lambda: stored.evaluate(G @ H.T, z, diagonal=z[1:]), "diagonal must have shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("convention", ["papyan", "class", "released"])
+@pytest.mark.parametrize("classes_at_a_time", [2, 256])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        nc.NTK("relu", depth=3),
+        nc.NNGP("erf", bias_variance=0.3),
+        0.5 * nc.NTK("relu") + nc.NNGP("gelu"),
+    ],
+    ids=["ntk", "nngp", "sum"],
+)
+def test_test_rows_of_a_kernel_equal_its_dense_gram_matrix(
+    split, kernel, classes_at_a_time, convention, monkeypatch
+):
+    monkeypatch.setattr(heldout_kernels, "_COLUMNS", classes_at_a_time)
+    H, y, G, z = split
+    K, cross = kernel(H), kernel(G, H)
+    result = nc.collapse(H, y, kernel, convention=convention)
+    labels = [3, 5, 9]
+    members = [np.flatnonzero(y == c) for c in labels]
+    apart = np.array(
+        [
+            [kernel.diag(G)[i] - 2 * cross[i, m].mean() + K[np.ix_(m, m)].mean() for m in members]
+            for i in range(len(G))
+        ]
+    )
+    truth = np.array([labels.index(c) for c in z])
+    own = apart[np.arange(len(G)), truth]
+    V = [own[truth == c].mean() for c in range(3)]
+    within = np.mean(V) if convention == "class" else own.mean()
+    by_callable = nc.collapse(H, y, kernel.__call__, convention=convention)
+    by_matrix = nc.collapse(K, y, "precomputed", convention=convention)
+    for found in (
+        result.evaluate(G, z, X=H),
+        by_callable.evaluate(G, z, X=H),
+        by_matrix.evaluate(cross, z, diagonal=kernel.diag(G)),
+    ):
+        assert found.trace_within == pytest.approx(within, rel=1e-10)
+        assert found.nc1 == pytest.approx(within / result.trace_between, rel=1e-10)
+        np.testing.assert_allclose(found.within_by_class, V, rtol=1e-10)
+        assert found.nearest_center.tolist() == apart.argmin(axis=1).tolist()
+        assert found.ncc_accuracy == (apart.argmin(axis=1) == truth).mean()
+        assert found.accuracy is found.nc4_agreement is None
+
+
+def test_decisions_of_any_predictor_are_compared(split):
+    H, y, G, z = split
+    kernel = nc.NTK("relu")
+    onehot = 1.0 * (y[:, None] == [3, 5, 9])
+    mean = nc.prediction.ridge(kernel, H, onehot, G, ridge=1e-2).mean
+    decided = np.array([3, 5, 9])[mean.argmax(axis=1)]
+    found = nc.collapse(H, y, kernel).evaluate(G, z, X=H, decisions=decided)
+    assert found.accuracy == (decided == z).mean()
+    assert found.nc4_agreement == (decided == np.array([3, 5, 9])[found.nearest_center]).mean()
+    features = nc.collapse(H, y).evaluate(G, z, decisions=decided)
+    assert features.accuracy == found.accuracy
+    with pytest.raises(ValueError, match="decisions must hold training labels"):
+        nc.collapse(H, y).evaluate(G, z, decisions=decided + 1)
+
+
+def test_the_linear_kernel_measures_as_features_do(split):
+    H, y, G, z = split
+    kernel = nc.kernels.Linear()
+    features = nc.collapse(H, y).evaluate(G, z)
+    found = nc.collapse(H, y, kernel).evaluate(G, z, X=H)
+    assert found.nc1 == pytest.approx(features.nc1, rel=1e-12)
+    np.testing.assert_array_equal(found.nearest_center, features.nearest_center)
+
+
+def test_test_sequences_are_measured_too():
+    rng = np.random.default_rng(1)
+    X, T = rng.normal(size=(40, 4, 2)), rng.normal(size=(15, 4, 2))
+    y, z = np.arange(40) % 3, np.arange(15) % 3
+    kernel = nc.RecurrentNTK(weight_variance=1.5)
+    found = nc.collapse(X, y, kernel).evaluate(T, z, X=X)
+    expected = nc.collapse(kernel(X), y, "precomputed").evaluate(
+        kernel(T, X), z, diagonal=kernel.diag(T)
+    )
+    assert found.nc1 == pytest.approx(expected.nc1, rel=1e-10)
+    np.testing.assert_array_equal(found.nearest_center, expected.nearest_center)
 
 
 def test_results_are_a_dict_text_and_a_table(split):

@@ -14,6 +14,7 @@ from nc1fast.kernels.ntk import NTK
 from nc1fast.kernels.recurrent import RecurrentNNGP, RecurrentNTK
 from nc1fast.metrics.blending import blend
 from nc1fast.metrics.feature_sums import FeatureSums
+from nc1fast.metrics.regression import regression_collapse
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
 from nc1fast.operators import Alignment, Spectrum, alignment, operator, spectrum
@@ -81,6 +82,7 @@ __all__ = [
     "networks",
     "operator",
     "prediction",
+    "regression_collapse",
     "sklearn",
     "spectrum",
     "theory",

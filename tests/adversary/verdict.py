@@ -13,8 +13,8 @@ from tests import ball_sums, balls
 
 import nc1fast as nc
 from nc1fast.kernels import Composite
-from nc1fast.metrics import centred, class_gram, weights, within_by_class
-from nc1fast.metrics.bounds import trace_errors
+from nc1fast.metrics import ratio, weights, within_by_class
+from nc1fast.metrics.frames import MeanFrame
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,8 +196,8 @@ def _error(value: float, truth: arb) -> float:
 def trace_bounds(result: Any) -> tuple[float, float]:
     """Absolute bounds on the errors of trace_within and trace_between."""
     sums = result.sums
-    w, M = weights(result.convention, sums.sizes), class_gram(sums)
-    return trace_errors(sums, within_by_class(sums), M, centred(M, w.mean), w)
+    means = MeanFrame.of(sums, weights(result.convention, sums.sizes))
+    return ratio.trace_bounds(sums, within_by_class(sums), means)
 
 
 def compare(result: Any, truth: ball_sums.Truth) -> Verdict:

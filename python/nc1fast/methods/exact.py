@@ -52,8 +52,11 @@ def _of_features(
     """Collapse of explicit features, whose row-class sums nobody wants: their digest alone."""
     without_rows = replace(settings, statistics="sums")
     (sums,) = exact_sums(data, [None], without_rows, execution)
-    rows = feature_statistics(data, sums, thread_count(settings.n_threads))
-    return collapse_from_sums(sums, request.convention, keep_rows=False, rows=rows)
+    n_threads = thread_count(settings.n_threads)
+    rows = feature_statistics(data, sums, n_threads)
+    return collapse_from_sums(
+        sums, request.convention, keep_rows=False, rows=rows, n_threads=n_threads
+    )
 
 
 def exact_sums(
@@ -92,7 +95,7 @@ def exact_sums(
         )
     (kernel,) = kernels
     if kernel is None:
-        _check_room(settings, data, 1 if settings.row_sums else 0)
+        _check_room(settings, data, 1 if settings.row_sums else 0, data.n_features)
         n_threads = thread_count(settings.n_threads)
         return [feature_sums(data, rows=settings.row_sums, n_threads=n_threads)]
     if isinstance(kernel, str):
@@ -150,14 +153,17 @@ def _shared_sums(
     return reduce(plan, execution.executor, journal=execution.journal, progress=execution.progress)
 
 
-def _check_room(settings: Settings, data: LabelledData, n_row_sums: int) -> None:
-    """Raise ValueError if sums that are not divided into blocks exceed the memory limit."""
+def _check_room(
+    settings: Settings, data: LabelledData, n_row_sums: int, n_features: int = 0
+) -> None:
+    """Raise ValueError if sums that are not divided into blocks exceed the memory limit; `n_features` of explicit ones."""
     n_classes = len(data.classes)
     needed = {
         "row-class sums (statistics='sums' needs none)": 8
         * data.n_samples
         * n_classes
         * n_row_sums,
-        "class pairs": 64 * n_classes**2,
+        "class pairs": 64 * min(n_classes, n_features or n_classes) ** 2,
+        "class means": 64 * n_classes * n_features,
     }
     check_memory(settings.memory_limit, needed)

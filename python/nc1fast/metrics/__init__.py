@@ -5,23 +5,17 @@ from __future__ import annotations
 from nc1fast.metrics.blending import blend
 from nc1fast.metrics.conventions import CONVENTIONS, DEFAULT_CONVENTION, IMBALANCE, Weights, weights
 from nc1fast.metrics.definitions import (
-    RANK_TOLERANCE,
-    BetweenSpectrum,
-    between_spectrum,
-    cdnv,
     centred,
     class_gram,
-    nc1_by_class,
-    nc1_pinv,
-    nc2_equiangle,
-    nc2_equinorm,
-    nc2_etf,
     trace_between,
     trace_within,
     within_by_class,
 )
+from nc1fast.metrics.ratio import NEGLIGIBLE, WORRYING
 from nc1fast.metrics.registry import METRICS, Metric
-from nc1fast.metrics.result import NEGLIGIBLE, WORRYING, Collapse, collapse_from_sums
+from nc1fast.metrics.regression import RegressionCollapse, regression_collapse
+from nc1fast.metrics.result import Collapse, collapse_from_sums
+from nc1fast.metrics.spectra import RANK_TOLERANCE
 
 __all__ = [
     "CONVENTIONS",
@@ -31,21 +25,15 @@ __all__ = [
     "NEGLIGIBLE",
     "RANK_TOLERANCE",
     "WORRYING",
-    "BetweenSpectrum",
     "Collapse",
     "Metric",
+    "RegressionCollapse",
     "Weights",
-    "between_spectrum",
     "blend",
-    "cdnv",
     "centred",
     "class_gram",
     "collapse_from_sums",
-    "nc1_by_class",
-    "nc1_pinv",
-    "nc2_equiangle",
-    "nc2_equinorm",
-    "nc2_etf",
+    "regression_collapse",
     "trace_between",
     "trace_within",
     "weights",

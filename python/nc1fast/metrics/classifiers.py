@@ -9,19 +9,22 @@ bias; Wu & Papyan (2024) for uniform duality; Bjorck & Golub (1973) for angles b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nc1fast.core.linear import length, matmul
-from nc1fast.inputs.arrays import as_matrix, host_array
-from nc1fast.metrics.definitions import RANK_TOLERANCE, nc2_etf
+from nc1fast.inputs.arrays import as_matrix, host_array, row_chunks
+from nc1fast.metrics.pairs import distance_from_ideal, ideal_entries
+from nc1fast.metrics.spectra import RANK_TOLERANCE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
+
+_ROWS = 128  # of W Z^T at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,20 @@ class Classifier:
         """argmax_c (W h + b)_c of each row of H (n, d), shape (n,); ties go to the lowest."""
         return np.asarray((matmul(self.W, H.T) + self.b[:, None]).argmax(axis=0))
 
+    def with_rows(self, H: ArrayLike, nearest: NDArray[np.int64]) -> Classifier:
+        """The same with the agreement of its decisions of the rows H (n, d) with their nearest class means.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is not finite real numbers of this shape.
+        """
+        rows, shape = as_matrix(H, "H"), (len(nearest), self.W.shape[1])
+        if rows.shape != shape:
+            raise ValueError(f"H must have shape {shape}, got {rows.shape}")
+        decisions = [self.decisions(part.astype(np.float64)) for part in row_chunks(rows)]
+        return replace(self, agreement=float((np.concatenate(decisions) == nearest).mean()))
+
 
 def nc3_self_duality(W: Array, Z: Array) -> float:
     """|W/|W| - Z/|Z||, Frobenius norms; in [0, 2], 0 when collapsed, sqrt(2) for W orthogonal to Z, NaN if one is zero.
@@ -76,7 +93,17 @@ def nc3_etf(W: Array, Z: Array) -> float:
 
     Unlike self-duality it wants frames too: Z = W alone is not enough. Source: Zhu et al. (2021).
     """
-    return nc2_etf(matmul(W, Z.T))
+    W, Z = (A / (length(A) or 1.0) for A in (W, Z))
+    on, off = ideal_entries("simplex", len(W))
+    trace, total = float((W * Z).sum()), float((W.sum(axis=0) * Z.sum(axis=0)).sum())
+    p = on * trace + off * (total - trace)
+    rest = []
+    for start in range(0, len(W), _ROWS):
+        block = matmul(W[start : start + _ROWS], Z.T) - p * off
+        k = np.arange(len(block))
+        block[k, start + k] -= p * (on - off)
+        rest.append(float(np.square(block).sum()))
+    return distance_from_ideal(p, math.fsum(rest))
 
 
 def nc3_cosines(W: Array, Z: Array) -> Array:

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.core.linear import matmul
+from nc1fast.core.linear import column_gram
 from nc1fast.inputs.arrays import as_matrix
 from nc1fast.inputs.label_index import kind_of_labels, plain_label
-from nc1fast.inputs.labelled import Classes
+from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.labels import object_array
 from nc1fast.metrics import views
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
-from nc1fast.sums.features import Moments, moments_of, sums_of, widened_rows
+from nc1fast.sums.features import sums_of
+from nc1fast.sums.moments import Moments, MomentTable, class_moments
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+_ROWS = 1024  # at a time
 SCATTER_FEATURES = 1024  # most features whose scatter is added up unless asked for: 8 MiB
 
 
@@ -96,13 +98,11 @@ class FeatureSums:
         """
         H = as_matrix(H, "H")
         classes = Classes.of(y, len(H), least=1)
-        indices = classes.rows_of()
-        moments = [moments_of(H, index) for index in indices]
+        table = class_moments(LabelledData(H, classes))
         scatter = None
         if scatter_wanted(self._wanted, H.shape[1]):
-            scatter = sum(
-                _scatter(H, i, of_class) for i, of_class in zip(indices, moments, strict=True)
-            )
+            scatter = _scatter(H, classes.of_row, table)
+        moments = [table.one(k) for k in range(len(classes))]
         merged = self + FeatureSums.of_moments(classes.labels, moments, scatter)
         self._classes, self._n_features = merged._classes, merged._n_features
         self._kind, self._scatter = merged._kind, merged._scatter
@@ -150,7 +150,7 @@ class FeatureSums:
             out._scatter = self._scatter + other._scatter
             if both:
                 steps = np.array(both)
-                out._scatter += matmul(steps.T, steps)
+                out._scatter += column_gram(steps)
         return out
 
     def _copy(self) -> FeatureSums:
@@ -174,7 +174,8 @@ class FeatureSums:
         """Return the sums so far, without row-class sums."""
         if len(self._classes) < 2:
             raise ValueError(f"two classes are needed, got {len(self._classes)} so far")
-        return sums_of(*self._sorted())
+        moments, labels = self._sorted()
+        return sums_of(MomentTable.of(moments), labels)
 
     def _sorted(self) -> tuple[list[Moments], NDArray[Any]]:
         """Moments and labels of the classes, by label."""
@@ -230,8 +231,10 @@ class FeatureSums:
         return views.to_html("FeatureSums", self.to_dict())
 
 
-def _scatter(H: NDArray[Any], index: NDArray[np.intp], moments: Moments) -> Array:
-    """Sum of (h - mean)(h - mean)^T over the rows H[index] of these moments, shape (d, d); 2 n d^2 flops."""
-    deviations = (rows - moments.shift for rows in widened_rows(H, index))
-    about_shift = sum(matmul(D.T, D) for D in deviations)
-    return np.asarray(about_shift - moments.n * np.outer(moments.offset, moments.offset))
+def _scatter(H: NDArray[Any], of_row: NDArray[np.int32], moments: MomentTable) -> Array:
+    """Sum of (h - mean)(h - mean)^T over the rows of classes of these moments, shape (d, d); 1.2 N d^2 flops."""
+    about_shift = np.zeros((H.shape[1], H.shape[1]))
+    for start in range(0, len(H), _ROWS):
+        part = slice(start, start + _ROWS)
+        about_shift += column_gram(H[part].astype(np.float64) - moments.shift[of_row[part]])
+    return about_shift - column_gram(np.sqrt(moments.n)[:, None] * moments.offset)

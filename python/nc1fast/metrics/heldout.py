@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.core.linear import matmul
-from nc1fast.inputs.arrays import as_matrix
 from nc1fast.inputs.labelled import Classes
+from nc1fast.metrics.nearest import NearestMeans
+from nc1fast.metrics.rows import MeanGeometry
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-_CHUNK = 1 << 17  # entries widened to float64 at a time: 1 MiB
+_CHUNK = 1 << 20  # entries of rows and of products at a time: 8 MiB,
+_ROWS = 64  # but no fewer rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,8 @@ class HeldOut:
     ncc_accuracy : float
         Fraction of the test rows whose nearest training mean is that of their class.
     accuracy, nc4_agreement : float or None
-        Fractions of the test rows whose decision by the classifier is their class, and is their nearest training mean; None for
-        a result without a classifier.
+        Fractions of the test rows whose decision, by the classifier or as given, is their class, and is their nearest training
+        mean; None without either.
     sizes : ndarray of shape (n_classes,)
         Test rows of each class.
     """
@@ -56,20 +57,31 @@ class HeldOut:
 
 
 class SeenClasses(NamedTuple):
-    """Classes that test rows are measured about: their means (C, d), labels (C,) and Tr Sigma_B.
+    """Classes that test rows are measured about: their labels (C,) and Tr Sigma_B.
 
     `uniform`: whether classes weigh the same in Sigma_W, whatever their sizes.
     """
 
-    means: Array
     labels: NDArray[Any]
     between: float
     uniform: bool
-    classifier: Classifier | None
 
 
-def classes_of(y: ArrayLike, n_samples: int, labels: NDArray[Any]) -> NDArray[np.int64]:
-    """Index into the training `labels` of each test row.
+class AboutMeans(NamedTuple):
+    """Test rows about class means, shape (n,) each.
+
+    `squares`: |h - mu_y|^2; `nearest` and `decided`: the nearest mean, and the decision of a classifier if there is one.
+    """
+
+    squares: Array
+    nearest: NDArray[np.int64]
+    decided: NDArray[np.int64] | None = None
+
+
+def classes_of(
+    y: ArrayLike, n_samples: int, labels: NDArray[Any], name: str = "y_test"
+) -> NDArray[np.int64]:
+    """Index into the training `labels` of each test row, for the argument of this name.
 
     Raises
     ------
@@ -80,36 +92,42 @@ def classes_of(y: ArrayLike, n_samples: int, labels: NDArray[Any]) -> NDArray[np
     known = {label: c for c, label in enumerate(labels.tolist())}
     unknown = [label for label in found.labels.tolist() if label not in known]
     if unknown:
-        raise ValueError(f"y_test must hold training labels only, got {shown(unknown[0])}")
+        raise ValueError(f"{name} must hold training labels only, got {shown(unknown[0])}")
     return np.array([known[label] for label in found.labels.tolist()])[found.of_row]
 
 
-def held_out(H: ArrayLike, y: ArrayLike, training: SeenClasses) -> HeldOut:
-    """Measure test rows H (n, d) of labels y about training means.
+def features_about_means(
+    X: NDArray[Any], of_row: NDArray[np.int64], means: Array, classifier: Classifier | None
+) -> AboutMeans:
+    """Test rows X (n, d) of these classes about training means (C, d).
 
     Notes
     -----
-    Cost: 2 n C d flops, twice that with a classifier. Deviations are taken from the means, row by row, without cancellation.
+    Cost: n C d multiply-adds in float32, and as many in float64 with a classifier. Deviations are taken from the means, row by
+    row, without cancellation.
     """
-    means, labels, between, uniform, classifier = training
-    X = as_matrix(H, "H_test")
-    if X.shape[1] != means.shape[1]:
-        raise ValueError(f"H_test must have {means.shape[1]} features, got {X.shape[1]}")
-    of_row = classes_of(y, len(X), labels)
-    norms = np.square(means).sum(axis=1)[:, None]
-    squares = np.empty(len(X))
-    nearest, decided = np.empty_like(of_row), np.empty_like(of_row)
-    step = max(1, _CHUNK // max(means.shape))
+    geometry = MeanGeometry.of(means)
+    search, center = NearestMeans(geometry.Z), means[0] - geometry.Z[0]
+    squares, nearest = np.empty(len(X)), np.empty_like(of_row)
+    decided = None if classifier is None else np.empty_like(of_row)
+    step = max(_ROWS, _CHUNK // max(means.shape))
     for start in range(0, len(X), step):
         part = slice(start, start + step)
         rows = X[part].astype(np.float64)
         squares[part] = np.square(rows - means[of_row[part]]).sum(axis=1)
-        nearest[part] = (norms - 2 * matmul(means, rows.T)).argmin(axis=0)
-        if classifier is not None:
+        nearest[part] = search.of(rows - center)
+        if classifier is not None and decided is not None:
             decided[part] = classifier.decisions(rows)
-    sizes = np.bincount(of_row, minlength=len(means))
-    totals = np.bincount(of_row, weights=squares, minlength=len(means))
-    V = np.divide(totals, sizes, out=np.full(len(means), np.nan), where=sizes > 0)
+    return AboutMeans(squares, nearest, decided)
+
+
+def held_out(rows: AboutMeans, of_row: NDArray[np.int64], training: SeenClasses) -> HeldOut:
+    """Measure test rows of these classes, of which the distances are known."""
+    squares, nearest, decided = rows
+    labels, between, uniform = training
+    sizes = np.bincount(of_row, minlength=len(labels))
+    totals = np.bincount(of_row, weights=squares, minlength=len(labels))
+    V = np.divide(totals, sizes, out=np.full(len(labels), np.nan), where=sizes > 0)
     within = float(V[sizes > 0].mean() if uniform else squares.mean())
     return HeldOut(
         nc1=within / between if between else np.inf,
@@ -117,7 +135,7 @@ def held_out(H: ArrayLike, y: ArrayLike, training: SeenClasses) -> HeldOut:
         within_by_class=V,
         nearest_center=nearest,
         ncc_accuracy=float((nearest == of_row).mean()),
-        accuracy=None if classifier is None else float((decided == of_row).mean()),
-        nc4_agreement=None if classifier is None else float((decided == nearest).mean()),
+        accuracy=None if decided is None else float((decided == of_row).mean()),
+        nc4_agreement=None if decided is None else float((decided == nearest).mean()),
         sizes=sizes,
     )

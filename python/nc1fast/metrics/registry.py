@@ -5,29 +5,27 @@ Results, tables and, where `traced`, the traces of trainings have what is regist
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import numpy as np
-
-from nc1fast.metrics import classifiers, definitions, ranks
-from nc1fast.metrics.definitions import (
-    RANK_TOLERANCE,
-    BetweenSpectrum,
-    between_spectrum,
-    between_spectrum_of_means,
-)
+from nc1fast.metrics import classifiers, definitions, pairs, ranks
+from nc1fast.metrics.frames import WHOLE, Vectors
+from nc1fast.metrics.spectra import RANK_TOLERANCE, BetweenSpectrum, WithinSpan, between_spectrum
 from nc1fast.support.plugins import PluginGroup, PluginWarning
 from nc1fast.support.warnings import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from nc1fast.metrics.classifiers import Classifier
     from nc1fast.metrics.conventions import Weights
+    from nc1fast.metrics.frames import MeanFrame
     from nc1fast.metrics.rows import RowStatistics
 
     Array = NDArray[np.float64]
@@ -51,47 +49,57 @@ class ClassGeometry:
     Attributes
     ----------
     V : ndarray of shape (n_classes,)
-    M, Mc : ndarray of shape (n_classes, n_classes)
-    w : Weights
+    means : MeanFrame
     rows : RowStatistics or None
         What the row-class sums add, where they are kept.
-    means : ndarray of shape (n_classes, n_features) or None
-        Class means of explicit features.
     classifier : Classifier or None
+    n_threads : int
+        Of sweeps over pairs of classes.
     """
 
     V: Array
-    M: Array
-    Mc: Array
-    w: Weights
+    means: MeanFrame
     rows: RowStatistics | None
-    means: Array | None = None
     classifier: Classifier | None = None
+    n_threads: int = 1
+
+    @property
+    def w(self) -> Weights:
+        """The weights of the convention."""
+        return self.means.w
+
+    @cached_property
+    def over_pairs(self) -> dict[pairs.Reduction, float]:
+        """Values of the registered reductions over pairs of class means, from one sweep."""
+        wanted = [m.of for m in METRICS.values() if isinstance(m.of, pairs.Reduction)]
+        return pairs.sweep(self.means, self.V, wanted, self.n_threads)
+
+    @cached_property
+    def of_weights(self) -> dict[pairs.Reduction, float]:
+        """The same of the rows of the classifier."""
+        return pairs.sweep(self.weights, None, [_SPREAD_OF_ANGLES, _SIMPLEX], self.n_threads)
+
+    @cached_property
+    def weights(self) -> Vectors:
+        """The rows of the classifier."""
+        assert self.classifier is not None
+        return Vectors(self.classifier.W)
 
     @cached_property
     def spectrum(self) -> BetweenSpectrum:
-        """Eigenvalues and eigenvectors of Sigma_B, computed once: O(C^3), or O(C d^2) of fewer features than classes."""
-        if self.means is not None and self.means.shape[1] < len(self.means):
-            return between_spectrum_of_means(self.centred_means, self.w)
-        return between_spectrum(self.Mc, self.w)
+        """Eigenvalues and eigenvectors of Sigma_B, computed once."""
+        return between_spectrum(self.means)
 
     @cached_property
-    def within_values(self) -> Array:
-        """Eigenvalues of Sigma_W on the span of the class means, computed once: O(C^3)."""
+    def within(self) -> WithinSpan:
+        """Sigma_W on the span of the class means, computed once."""
         assert self.rows is not None
-        return definitions.within_spectrum(self.rows, self.spectrum, self.w)
+        return WithinSpan.of(self.rows, self.spectrum, self.means)
 
-    @cached_property
-    def center(self) -> Array:
-        """Global mean of explicit features, shape (n_features,)."""
-        assert self.means is not None
-        return np.asarray((self.means * self.w.mean[:, None]).sum(axis=0))
-
-    @cached_property
+    @property
     def centred_means(self) -> Array:
         """Z, the centred class means of explicit features, shape (n_classes, n_features)."""
-        assert self.means is not None
-        return self.means - self.center
+        return self.means.Z
 
     @cached_property
     def angles(self) -> Array:
@@ -117,29 +125,36 @@ class Metric(NamedTuple):
 
     Attributes
     ----------
-    of : callable
-        Its value, a function of `ClassGeometry`.
+    of : callable or Reduction
+        Its value, a function of `ClassGeometry`, or a reduction over pairs of class means.
     column : type or None
         float or int: it is a column of tables. None: an array, in results alone.
     needs : {"sums", "rows", "nearest", "classifier", "decisions"}
         It is None, with the reason in `Collapse.missing`, where this was not given.
     traced : bool
         Whether it is a column of the traces of trainings, and among the first of `to_table`; others are its last.
+    large : bool
+        Whether it is a table of all pairs of classes, made when it is first asked for.
     """
 
-    of: Callable[[Any], Any]
+    of: Callable[[Any], Any] | pairs.Reduction
     column: type | None = float
     needs: Need = "sums"
     traced: bool = True
+    large: bool = False
 
     def value(self, geometry: ClassGeometry) -> Any:
         """Its value, or None where it lacks what it needs."""
-        return self.of(geometry) if geometry.has(self.needs) else None
+        if not geometry.has(self.needs):
+            return None
+        if isinstance(self.of, pairs.Reduction):
+            return geometry.over_pairs[self.of]
+        return self.of(geometry)
 
 
 def _nc1_total(g: ClassGeometry) -> float:
-    within, between = definitions.trace_within(g.V, g.M, g.w), definitions.trace_between(g.M, g.w)
-    return definitions.nc1_total(within, between)
+    within = definitions.within_trace(g.V, g.means.origin.squares, g.w)
+    return definitions.nc1_total(within, g.means.trace_between())
 
 
 def _of_classifier(function: Callable[..., Any]) -> Callable[[ClassGeometry], Any]:
@@ -147,59 +162,63 @@ def _of_classifier(function: Callable[..., Any]) -> Callable[[ClassGeometry], An
     return lambda g: function(g.classifier.W, g.centred_means)  # type: ignore[union-attr]
 
 
-def _of_weights(function: Callable[[Array], float]) -> Callable[[ClassGeometry], Any]:
-    """A function of a Gram matrix, that of the weights W W^T, as one of `ClassGeometry`."""
-    return lambda g: function(np.asarray(g.classifier.W @ g.classifier.W.T))  # type: ignore[union-attr]
-
-
-def _more(of: Callable[[Any], Any], column: type | None = float, needs: Need = "sums") -> Metric:
+def _more(
+    of: Callable[[Any], Any] | pairs.Reduction,
+    column: type | None = float,
+    needs: Need = "sums",
+    *,
+    large: bool = False,
+) -> Metric:
     """A metric that is no column of traces."""
-    return Metric(of, column, needs, traced=False)
+    return Metric(of, column, needs, traced=False, large=large)
 
+
+_SPREAD_OF_ANGLES = pairs.SpreadOverPairs(pairs.cosine)
+_SIMPLEX = pairs.FrameDistance("simplex")
 
 # What a result has beside nc1 and its traces, by name and in the order of tables.
 METRICS: dict[str, Metric] = {
-    "nc1_pinv": Metric(lambda g: definitions.nc1_pinv(g.rows, g.spectrum, g.w), needs="rows"),
+    "nc1_pinv": Metric(lambda g: g.within.nc1_pinv(), needs="rows"),
     "between_rank": Metric(lambda g: len(g.spectrum.values), int),
-    "nc2_equinorm": Metric(lambda g: definitions.nc2_equinorm(g.Mc)),
-    "nc2_equiangle": Metric(lambda g: definitions.nc2_equiangle(g.Mc)),
-    "nc2_etf": Metric(lambda g: definitions.nc2_etf(g.Mc)),
-    "cdnv": Metric(lambda g: definitions.cdnv(g.V, g.M)),
+    "nc2_equinorm": Metric(lambda g: definitions.nc2_equinorm(g.means.squares)),
+    "nc2_equiangle": Metric(_SPREAD_OF_ANGLES),
+    "nc2_etf": Metric(_SIMPLEX),
+    "cdnv": Metric(pairs.MeanOverPairs(pairs.dispersion)),
     "ncc_accuracy": Metric(lambda g: g.rows.ncc_accuracy, needs="nearest"),
     "within_by_class": Metric(lambda g: g.V, None),
-    "nc1_by_class": Metric(lambda g: definitions.nc1_by_class(g.V, g.Mc), None),
-    "class_gram": Metric(lambda g: g.M, None),
+    "nc1_by_class": Metric(lambda g: definitions.nc1_by_class(g.V, g.means.squares), None),
+    "class_gram": Metric(lambda g: g.means.origin.products(WHOLE, WHOLE), None, large=True),
     "nearest_center": Metric(lambda g: g.rows.nearest_center, None, "nearest"),
     "nc1_total": _more(_nc1_total),
-    "nc1_truncated": _more(
-        lambda g: definitions.nc1_truncated(g.rows, g.spectrum, g.w), needs="rows"
-    ),
-    "nc2_cosine_offset": _more(lambda g: definitions.nc2_cosine_offset(g.Mc)),
-    "nc2_orthogonal": _more(lambda g: definitions.nc2_orthogonal(g.M)),
-    "gnc2_log": _more(lambda g: definitions.gnc2_log(g.Mc)),
-    "gnc2_riesz": _more(lambda g: definitions.gnc2_riesz(g.Mc)),
+    "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows"),
+    "nc2_cosine_offset": _more(pairs.MeanOverPairs(pairs.cosine_offset)),
+    "nc2_orthogonal": _more(pairs.FrameDistance("orthogonal")),
+    "gnc2_log": _more(pairs.MeanOverPairs(pairs.log_energy)),
+    "gnc2_riesz": _more(pairs.MeanOverPairs(pairs.riesz_energy)),
     "between_effective_rank": _more(lambda g: ranks.effective_rank(g.spectrum.values)),
     "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values)),
-    "within_effective_rank": _more(lambda g: ranks.effective_rank(g.within_values), needs="rows"),
-    "within_stable_rank": _more(lambda g: ranks.stable_rank(g.within_values), needs="rows"),
+    "within_effective_rank": _more(lambda g: ranks.effective_rank(g.within.values), needs="rows"),
+    "within_stable_rank": _more(lambda g: ranks.stable_rank(g.within.values), needs="rows"),
     "within_rank": _more(
-        lambda g: ranks.numerical_rank(g.within_values, RANK_TOLERANCE), needs="rows"
+        lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE), needs="rows"
     ),
     "nc3_self_duality": _more(_of_classifier(classifiers.nc3_self_duality), needs="classifier"),
     "nc3_etf": _more(_of_classifier(classifiers.nc3_etf), needs="classifier"),
     "nc3_uniform": _more(_of_classifier(classifiers.nc3_uniform), needs="classifier"),
     "nc4_agreement": _more(lambda g: g.classifier.agreement, needs="decisions"),
-    "weights_equinorm": _more(_of_weights(definitions.nc2_equinorm), needs="classifier"),
-    "weights_equiangle": _more(_of_weights(definitions.nc2_equiangle), needs="classifier"),
-    "weights_etf": _more(_of_weights(definitions.nc2_etf), needs="classifier"),
+    "weights_equinorm": _more(
+        lambda g: definitions.nc2_equinorm(g.weights.squares), needs="classifier"
+    ),
+    "weights_equiangle": _more(lambda g: g.of_weights[_SPREAD_OF_ANGLES], needs="classifier"),
+    "weights_etf": _more(lambda g: g.of_weights[_SIMPLEX], needs="classifier"),
     "classifier_angle": _more(lambda g: float(g.angles.max(initial=0.0)), needs="classifier"),
     "bias_collapse": _more(
-        lambda g: classifiers.bias_collapse(g.classifier.W, g.classifier.b, g.center),
+        lambda g: classifiers.bias_collapse(g.classifier.W, g.classifier.b, g.means.center),
         needs="classifier",
     ),
-    "nc2_norms": _more(lambda g: definitions.centred_norms(g.Mc), None),
-    "nc2_cosines": _more(lambda g: definitions.cosines(g.Mc), None),
-    "cdnv_by_pair": _more(lambda g: definitions.cdnv_by_pair(g.V, g.M), None),
+    "nc2_norms": _more(lambda g: definitions.norms(g.means.squares), None),
+    "nc2_cosines": _more(lambda g: pairs.cosine_table(g.means), None, large=True),
+    "cdnv_by_pair": _more(lambda g: pairs.dispersion_table(g.means, g.V), None, large=True),
     "nc3_cosines": _more(_of_classifier(classifiers.nc3_cosines), None, "classifier"),
     "classifier_angles": _more(lambda g: g.angles, None, "classifier"),
 }
@@ -244,6 +263,34 @@ OF_RESULTS = (
     *("description", "n_samples", "n_classes", "smallest_class", "largest_class"),
 )
 PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, accept=_plugged_in)
+
+
+class Values(Mapping[str, Any]):
+    """The metrics of a geometry by name, all but the tables of pairs of classes evaluated; those when they are asked for."""
+
+    def __init__(self, geometry: ClassGeometry) -> None:
+        self._metrics = all_metrics()
+        self._geometry = dataclasses.replace(geometry)  # without what it has computed on the way
+        self._found = {
+            name: metric.value(geometry)
+            for name, metric in self._metrics.items()
+            if not metric.large
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._found:
+            self._found[name] = self._metrics[name].value(self._geometry)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+    def small(self) -> dict[str, Any]:
+        """The metrics without those tables."""
+        return {name: self[name] for name, one in self._metrics.items() if not one.large}
 
 
 def columns(*types: type, traced: bool = True) -> list[str]:

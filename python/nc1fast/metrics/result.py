@@ -9,33 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_matrix, row_chunks
+from nc1fast.core.machine import thread_count
 from nc1fast.metrics import views
-from nc1fast.metrics.bounds import quotient_error, trace_errors
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
-from nc1fast.metrics.definitions import (
-    centred,
-    class_gram,
-    trace_between,
-    trace_within,
-    within_by_class,
-)
-from nc1fast.metrics.heldout import HeldOut, SeenClasses, held_out
-from nc1fast.metrics.registry import REASONS, ClassGeometry, all_metrics, why_missing
+from nc1fast.metrics.definitions import class_gram, within_by_class
+from nc1fast.metrics.frames import MeanFrame
+from nc1fast.metrics.heldout import HeldOut, SeenClasses
+from nc1fast.metrics.heldout_rows import GivenRows, evaluated
+from nc1fast.metrics.novelty import KnownFeatures, Novelty, novelty_of, within_covariance
+from nc1fast.metrics.ratio import nc1_of
+from nc1fast.metrics.registry import REASONS, ClassGeometry, Values, why_missing
 from nc1fast.metrics.rows import RowStatistics, row_statistics
+from nc1fast.sums.moments import sum_rows
+from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.sums.class_sums import ClassSums
-
-WORRYING = 0.01  # relative error bound that draws an AccuracyWarning,
-NEGLIGIBLE = 2.0**-100  # and an absolute one that never does: an NC1 of 0 need not be proven
 
 _HEAD = (  # what a result has beside metrics, sizes and labels
     *("nc1", "error_bound", "trace_within", "trace_between"),
@@ -82,7 +77,7 @@ class Collapse:
     sums : ClassSums
     metrics : mapping of str to Any
         The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to ncc_accuracy above, and
-        those of docs/metrics.md.
+        those of docs/metrics.md. Tables of C x C numbers are made when they are first asked for.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str
@@ -97,7 +92,7 @@ class Collapse:
     error_bound: float
     convention: str
     sums: ClassSums
-    metrics: Mapping[str, Any]
+    metrics: Values
     method: str = "exact"
     reason: str = ""
     standard_error: float | None = None
@@ -124,7 +119,8 @@ class Collapse:
     @property
     def missing(self) -> dict[str, str]:
         """Why a metric is None, by name."""
-        return {name: why_missing(name) for name, value in self.metrics.items() if value is None}
+        found = self.metrics.small()
+        return {name: why_missing(name) for name, value in found.items() if value is None}
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -187,48 +183,106 @@ class Collapse:
             nearest = self.metrics["nearest_center"]
             if nearest is None:
                 raise ValueError(f"H needs nearest class means: {REASONS['nearest']}")
-            rows = as_matrix(H, "H")
-            if rows.shape != (len(nearest), means.shape[1]):
-                raise ValueError(
-                    f"H must have shape {(len(nearest), means.shape[1])}, got {rows.shape}"
-                )
-            decisions = [classifier.decisions(part.astype(np.float64)) for part in row_chunks(rows)]
-            agreement = float((np.concatenate(decisions) == nearest).mean())
-            classifier = dataclasses.replace(classifier, agreement=agreement)
+            classifier = classifier.with_rows(H, nearest)
         other = _evaluate(self.sums, self.convention, self._rows, classifier)
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 
     @ieee
-    def evaluate(self, H_test: ArrayLike, y_test: ArrayLike) -> HeldOut:
-        """Evaluate other rows of explicit features about the class means of these.
+    def evaluate(
+        self,
+        H_test: ArrayLike,
+        y_test: ArrayLike,
+        *,
+        X: Any = None,
+        diagonal: ArrayLike | None = None,
+        decisions: ArrayLike | None = None,
+        n_threads: int | None = None,
+    ) -> HeldOut:
+        """Evaluate other rows about the class means of these.
 
         Parameters
         ----------
         H_test : array-like of shape (n_samples, n_features)
+            Features, or rows as the kernel takes them; of a "precomputed" one its values with the training rows,
+            (n_samples, n_training).
         y_test : array-like of shape (n_samples,)
             Labels among `labels`, not necessarily all of them.
+        X : array-like or path, optional
+            The training rows again, in their order, for the result of a kernel.
+        diagonal : array-like of shape (n_samples,), optional
+            k(x, x) of the test rows, for that of a "precomputed" one.
+        decisions : array-like of shape (n_samples,), optional
+            Labels that a predictor gave to the test rows, for `accuracy` and `nc4_agreement`. Default: those of the classifier.
+        n_threads : int, optional
+            Of the kernel's products.
 
         Raises
         ------
         TypeError, ValueError
-            As `nc1fast.collapse` for its data, for labels that are not among these, and the result of a kernel.
+            As `nc1fast.collapse` for its data, for labels that are not among these, and rows X that are not those of this result.
+
+        Notes
+        -----
+        Cost: n C d multiply-adds for features; of a kernel its values of all test rows with all training rows.
         """
         uniform = weights(self.convention, self.sizes).within_is_uniform
-        means = self._means("evaluate")
-        training = SeenClasses(means, self.labels, self.trace_between, uniform, self._classifier)
-        return held_out(H_test, y_test, training)
+        training = SeenClasses(self.labels, self.trace_between, uniform)
+        given = GivenRows(X, diagonal, decisions, n_threads)
+        return evaluated(self.sums, training, self._classifier, (H_test, y_test), given)
+
+    @ieee
+    def ood(
+        self,
+        H: ArrayLike,
+        *,
+        rank: int | None = None,
+        alpha: float = 1e-4,
+        training: ArrayLike | None = None,
+    ) -> Novelty:
+        """Score other rows of explicit features, which may be of none of these classes.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_samples, n_features)
+        rank : int, optional
+            Dimension of the principal subspaces. Default: C - 1 for `neco`; 1,000, 512 or half of the features for `vim_residual`.
+        alpha : float, default 1e-4
+            Weight of |h|_1 in `nci`.
+        training : array-like of shape (n_training, n_features), optional
+            The training rows again, for their covariance, which a result of more features than classes does not know unless it
+            comes from `FeatureSums(scatter=True)`.
+
+        Returns
+        -------
+        Novelty
+            Its scores are None, with the reason in `missing`, without the covariance and without a classifier.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is not finite numbers of these shapes, and the result of a kernel.
+        """
+        means, p = self._means("ood"), self.sizes / self.sizes.sum()
+        r = None if rank is None else as_count("rank", rank, 1, means.shape[1])
+        center = sum_rows(means * p[:, None])
+        spread = np.sqrt(p)[:, None] * (means - center)
+        covariance = within_covariance(self._rows, training, (spread, center))
+        a = as_number("alpha", alpha, least=0)
+        return novelty_of(H, KnownFeatures(means, center, covariance, self._classifier, r, a))
 
     def to_dict(self) -> dict[str, Any]:
         """Every number and array by name, arrays as they are; what is missing is None."""
-        head = {name: getattr(self, name) for name in _HEAD}
-        return head | {"sizes": self.sizes, "labels": self.labels, **self.metrics}
+        return self._head() | {"sizes": self.sizes, "labels": self.labels, **self.metrics}
+
+    def _head(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _HEAD}
 
     def summary(self) -> str:
         """Text with one line for each number."""
-        return views.summary(repr(self), self.to_dict())
+        return views.summary(repr(self), self._head() | self.metrics.small())
 
     def _repr_html_(self) -> str:
-        return views.to_html(repr(self), self.to_dict())
+        return views.to_html(repr(self), self._head() | self.metrics.small())
 
     def _means(self, what: str) -> NDArray[np.float64]:
         """Class means of explicit features, for `what`, which a kernel has not."""
@@ -268,6 +322,7 @@ def collapse_from_sums(
     keep_rows: bool = True,
     rows: RowStatistics | None = None,
     classifier: Classifier | None = None,
+    n_threads: int | None = None,
 ) -> Collapse:
     """Evaluate every metric of the class sums.
 
@@ -283,6 +338,8 @@ def collapse_from_sums(
         Digest of the rows. Default: that of the row-class sums, where there are any.
     classifier : Classifier, optional
         As `Collapse.with_classifier` takes it.
+    n_threads : int, optional
+        Of sweeps over pairs of classes. Default: as `collapse`. The bits do not depend on it.
 
     Returns
     -------
@@ -300,7 +357,7 @@ def collapse_from_sums(
 
     Notes
     -----
-    Cost: O(N C^2 + C^3) with rows, O(C^3) without, and some MiB of memory.
+    Cost: O(N C^2 + C^3) with rows, O(C^3) without; of d features, with m = min(C, d), O(C m (C + d)) and O(C d + m^2) memory.
     Accuracy: `error_bound` holds the errors of the sums and of this arithmetic; tests/test_metrics.py.
     """
     if not sums.complete:
@@ -308,18 +365,11 @@ def collapse_from_sums(
     if len(sums.sizes) < 2:
         raise ValueError(f"sums must have at least two classes, got {len(sums.sizes)}")
     convention = chosen(convention, sums.sizes)
-    if rows is None:
+    if rows is None and sums.class_rows is not None:
         rows = row_statistics(sums, class_gram(sums))
-    if not keep_rows:
+    if not keep_rows and sums.class_rows is not None:
         sums = dataclasses.replace(sums, class_rows=None)
-    return _evaluate(sums, convention, rows, classifier)
-
-
-def _zero(within: float, d_between: float) -> str:
-    """Reason of a trace_between of 0, which is known to `d_between`: beside `within` that may be little or much."""
-    if d_between <= WORRYING * abs(within):
-        return "the class means coincide"
-    return f"known to +-{d_between:.2g} only, in which the class means are lost: centre or scale the features"
+    return _evaluate(sums, convention, rows, classifier, n_threads)
 
 
 def _evaluate(
@@ -327,35 +377,18 @@ def _evaluate(
     convention: str,
     rows: RowStatistics | None,
     classifier: Classifier | None = None,
+    n_threads: int | None = None,
 ) -> Collapse:
     """Every metric under a convention, from the sums and the digest of their rows."""
     w = weights(convention, sums.sizes)
-    M, V = class_gram(sums), within_by_class(sums)
-    Mc = centred(M, w.mean)
-    within, between = trace_within(V, M, w), trace_between(M, w)
-    d_within, d_between = trace_errors(sums, V, M, Mc, w)
-    if between < 0 and -between <= d_between and convention != "released":
-        between = 0.0  # a sum of squares that rounding made negative
-    if within == 0 and abs(between) <= d_between:
-        raise ValueError(
-            "NC1 is 0/0: trace_within and trace_between are both zero, or lost in rounding "
-            f"(+-{d_within:.4g} and +-{d_between:.4g}); are all rows equal?"
-        )
-    nc1 = within / between if between else math.copysign(math.inf, within)
-    bound = quotient_error(within, between, d_within, d_between)
-    if not between:
-        warn(f"trace_between is 0 ({_zero(within, d_between)}): nc1 is infinite", AccuracyWarning)
-    elif bound > max(WORRYING * abs(nc1), NEGLIGIBLE):
-        warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
-    geometry = ClassGeometry(V, M, Mc, w, rows, sums.means, classifier)
+    V, means = within_by_class(sums), MeanFrame.of(sums, w)
+    ratio = nc1_of(sums, V, means)
+    geometry = ClassGeometry(V, means, rows, classifier, thread_count(n_threads))
     return Collapse(
-        nc1=nc1,
-        trace_within=within,
-        trace_between=between,
-        error_bound=bound,
+        **ratio._asdict(),
         convention=convention,
         sums=sums,
-        metrics={name: metric.value(geometry) for name, metric in all_metrics().items()},
+        metrics=Values(geometry),
         _rows=rows,
         _classifier=classifier,
     )

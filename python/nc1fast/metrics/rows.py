@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.core.linear import matmul
+from nc1fast.core.linear import column_gram, matmul
+from nc1fast.sums.moments import sum_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,10 +23,11 @@ _LEAST_EXPONENT = -1000  # 2^1000 is a number
 
 @dataclass(frozen=True, eq=False)
 class RowStatistics:
-    """Digest of R that every convention can use: O(C^2 + N) where R is N C.
+    """Digest of the rows that every convention can use: O(C^2 + N) where R is N C, and of d <= C features O(d^2 + N).
 
-    The scatters are sum_i w_i q_i q_i^T with q_ik = <mu_k - mean of the mu, h_i - mu_{y_i}>, shape (C, C), in units of
-    4^exponent: q is quadratic in the features, and its squares leave the range of numbers where the features do not.
+    The scatters are sum_i w_i q_i q_i^T. `by_features`: q_i = h_i - mu_{y_i}, shape (d, d). Else, seen from the class means,
+    q_ik = <mu_k - mean of the mu, h_i - mu_{y_i}>, shape (C, C), in units of 4^exponent: this q is quadratic in the features,
+    and its squares leave the range of numbers where the features do not.
     """
 
     scatter_sample: NDArray[np.float64]  # w_i = 1/N
@@ -33,43 +35,44 @@ class RowStatistics:
     nearest_center: NDArray[np.int64] | None  # (N,) in the caller's row order
     ncc_accuracy: float | None
     exponent: int
+    by_features: bool = False
+    of_features: NDArray[np.float64] | None = (
+        None  # the first of q_i = h_i - mu_{y_i} too, where it is known
+    )
+
+    @property
+    def covariance(self) -> NDArray[np.float64] | None:
+        """Covariance (d, d) of the features within classes, where it is known."""
+        return self.scatter_sample if self.by_features else self.of_features
 
 
 class MeanGeometry(NamedTuple):
-    """The class means about their mean, and their distances.
+    """The class means about their mean.
 
     Attributes
     ----------
     Z : ndarray of shape (n_classes, n_features)
-        The means about their mean.
-    apart : ndarray of shape (n_classes, n_classes)
-        |mu_k - mu_c|^2, 0 on the diagonal.
+    squares : ndarray of shape (n_classes,)
+        |z_c|^2.
     exponent : int
         Of `RowStatistics`.
     """
 
     Z: NDArray[np.float64]
-    apart: NDArray[np.float64]
+    squares: NDArray[np.float64]
     exponent: int
 
     @classmethod
-    def of(cls, means: NDArray[np.float64], n_threads: int = 1) -> MeanGeometry:
-        """That of class means (C, d). Cost: C^2 d multiply-adds."""
-        Z = means - means.mean(axis=0)
-        gram = matmul(Z, Z.T, n_threads)
-        norms = gram.diagonal()
-        apart = norms[:, None] + norms - 2 * gram
-        np.fill_diagonal(apart, 0)
+    def of(cls, means: NDArray[np.float64]) -> MeanGeometry:
+        """That of class means (C, d)."""
+        Z = means - sum_rows(means) / len(means)
         _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
-        return cls(Z, apart, max(exponent, _LEAST_EXPONENT))
+        return cls(Z, np.square(Z).sum(axis=1), max(exponent, _LEAST_EXPONENT))
 
-
-def between_means(
-    scatter: NDArray[np.float64], Z: NDArray[np.float64], exponent: int
-) -> NDArray[np.float64]:
-    """Z S Z^T / 4^exponent, shape (C, C), of a scatter S (d, d) of features and centred class means Z (C, d)."""
-    scaled = np.ldexp(Z, -exponent)
-    return np.asarray(matmul(matmul(scaled, scatter), scaled.T))
+    @property
+    def by_features(self) -> bool:
+        """Whether d x d numbers are no more than C x C."""
+        return bool(self.Z.shape[1] <= len(self.Z))
 
 
 def scatter_statistics(
@@ -81,13 +84,16 @@ def scatter_statistics(
 
     Notes
     -----
-    Cost: O(C d (C + d)).
+    Cost: O(C d (C + d)) for more features than classes.
     """
-    Z = means - means.mean(axis=0)
-    _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
-    between = between_means(scatter / sizes.sum(), Z, exponent)
-    balanced = bool((sizes == sizes[0]).all())
-    return RowStatistics(between, between if balanced else None, None, None, exponent)
+    Z, _, exponent = geometry = MeanGeometry.of(means)
+    of_features, by_features = scatter / sizes.sum(), geometry.by_features
+    of_rows = of_features
+    if not by_features:
+        scaled = np.ldexp(Z, -exponent)
+        of_rows = matmul(matmul(scaled, of_features), scaled.T)
+    of_classes = of_rows if (sizes == sizes[0]).all() else None
+    return RowStatistics(of_rows, of_classes, None, None, exponent, by_features, of_features)
 
 
 def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics | None:
@@ -126,7 +132,7 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
         q -= gram[:, classes]
         q -= q.mean(axis=0)
         q = np.ldexp(q, -exponent)
-        by_sample += matmul(q, q.T) / N
+        by_sample += column_gram(q.T) / N
         if not balanced:
             by_class += matmul(q / (C * sizes[classes]), q.T)
     by_class = by_sample if balanced else by_class

@@ -13,6 +13,7 @@ from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rounding import SumsError, sums_error
 from nc1fast.support import packed
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.lazy import lazy
 from nc1fast.support.reading import check_regular, reading
 from nc1fast.support.writing import replaced
 
@@ -29,6 +30,7 @@ __all__ = ["ClassSums", "SumsError", "from_pass"]
 _KIND, _FORMAT = "class sums", 2
 
 
+@lazy("block_sums")
 @dataclass(frozen=True, eq=False)
 class ClassSums:
     """Sums of a kernel over the pairs of each two classes.
@@ -36,7 +38,7 @@ class ClassSums:
     Attributes
     ----------
     block_sums : ndarray of shape (n_classes, n_classes)
-        Sum over i in c, j in c' of k(x_i, x_j).
+        Sum over i in c, j in c' of k(x_i, x_j); of explicit features made when it is first asked for.
     traces : ndarray of shape (n_classes,)
         Sum over i in c of k(x_i, x_i).
     within : ndarray of shape (n_classes,)
@@ -130,7 +132,8 @@ class ClassSums:
             )
             if getattr(self, name) is not None
         }
-        arrays |= {f"error.{f.name}": getattr(self.error, f.name) for f in fields(SumsError)}
+        bounds = {f"error.{f.name}": getattr(self.error, f.name) for f in fields(SumsError)}
+        arrays |= {name: bound for name, bound in bounds.items() if bound is not None}
         head: dict[str, Any] = {
             "kind": _KIND,
             "format": _FORMAT,
@@ -160,7 +163,8 @@ class ClassSums:
             head, arrays = packed.unpack(file, _KIND, _FORMAT)
             exact = PassSums.restored(head, arrays) if "problem" in head else None
             plain = {k: a for k, a in arrays.items() if "." not in k}
-            bounds = SumsError(**{f.name: arrays[f"error.{f.name}"] for f in fields(SumsError)})
+            names = [f.name for f in fields(SumsError) if f"error.{f.name}" in arrays]
+            bounds = SumsError(**{name: arrays[f"error.{name}"] for name in names})
             kernel = from_json(head["kernel"])
             return cls(**plain, error=bounds, kernel=kernel, exact=exact)._checked()
 

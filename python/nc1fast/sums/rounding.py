@@ -17,6 +17,7 @@ import numpy as np
 
 from nc1fast.core.linear import UNIT_ROUNDOFF
 from nc1fast.core.rounding import packed_rounding
+from nc1fast.support.lazy import lazy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,13 +42,15 @@ _FIELD = 3.0  # roundings of what is known of a row, as in cpp/growth.hpp
 _PANEL = 6  # rows of a panel at least
 
 
-@dataclass(frozen=True)
+@lazy("block_sums")
+@dataclass(frozen=True, eq=False)
 class SumsError:
-    """Absolute bounds on the rounding error of each entry of a `ClassSums`."""
+    """Absolute bounds on the rounding error of each entry of a `ClassSums`, and on the lengths of those of its means."""
 
     block_sums: Array  # (C, C)
     traces: Array  # (C,)
     within: Array  # (C,)
+    means: Array | None = None  # (C,)
 
 
 def summation_error(n: int) -> float:

@@ -22,6 +22,7 @@ from nc1fast.networks.probing.result import LayerCollapse
 from nc1fast.networks.probing.rows import ClassMeans, DeviceRows
 from nc1fast.sums.features import sums_of
 from nc1fast.sums.memory import check_memory
+from nc1fast.sums.moments import MomentTable
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class Measurement:
                 self.reasons[name] = "it has no rows of some of the classes"
                 continue
             scatter = sums.scatter_within(of_layer)
-            whole = sums_of([m for m in moments if m is not None], labels)
+            whole = sums_of(MomentTable.of([m for m in moments if m is not None]), labels)
             classifier = self._classifier(name, whole)
             known[name] = KnownLayer(whole, scatter, classifier)
         return known

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.metrics.feature_sums import FeatureSums
-from nc1fast.sums.features import LEAST, LONGEST, Moments
+from nc1fast.sums.moments import LEAST, LONGEST, Moments
 from nc1fast.sums.rounding import UNIT_ROUNDOFF
 from nc1fast.support.extras import require
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.metrics.rows import MeanGeometry, RowStatistics, between_means
+from nc1fast.metrics.rows import MeanGeometry, RowStatistics
 from nc1fast.networks.probing.moments import widened
 from nc1fast.support.extras import require
 
@@ -50,22 +50,22 @@ class ClassMeans:
 class DeviceRows:
     """Scatter about the class means and nearest means, on the device of the features.
 
-    Deviations h - mu_y are exact to a rounding, and the squared distance of h from mu_k is |h - mu_y|^2 + |mu_k - mu_y|^2
-    - 2 <h - mu_y, mu_k - mu_y>: both keep their digits however collapsed the rows are.
+    Deviations h - mu_y are exact to a rounding. With z_k the centred class means, the squared distance of h from mu_k is, but for
+    a number that is the same for all k, |z_k|^2 - 2 <h - mu_y + z_y, z_k>.
     """
 
     def __init__(self, known: ClassMeans, device: torch.device) -> None:
         means, sizes = known.means, known.sizes
         C, d = means.shape
-        Z, apart, self.exponent = MeanGeometry.of(means)
+        Z, squares, self.exponent = geometry = MeanGeometry.of(means)
 
         def there(A: Array) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(A)).to(device)
 
-        self.known, self.Z = known, Z
-        self.means, self.toward = there(means), there(Z.T)
-        self.apart = there(apart)
-        self.small = d <= C  # scatter in the features, else between class means
+        self.known = known
+        self.means, self.Z, self.squares = there(means), there(Z), there(squares)
+        self.small = geometry.by_features  # scatter in the features, else between class means
+        self.gram = None if self.small else self.Z @ self.Z.T  # (C, C) where that is less than C d
         self.balanced = bool((sizes == sizes[0]).all())
         self.weight = there(1 / (C * sizes))
         side = min(C, d)
@@ -83,7 +83,7 @@ class DeviceRows:
     @staticmethod
     def bytes_needed(n_classes: int, n_features: int) -> int:
         """Bytes of means and sums, without the pieces that are widened and 8 a row for the nearest means."""
-        return 8 * (2 * n_classes * n_features + n_classes**2 + 2 * min(n_classes, n_features) ** 2)
+        return 8 * (2 * n_classes * n_features + 3 * min(n_classes, n_features) ** 2)
 
     def update(self, H: torch.Tensor, rows: RowClasses) -> None:
         """Add features (n, d) of these classes."""
@@ -96,13 +96,17 @@ class DeviceRows:
             decided = None if self.decide is None else wide @ self.decide[0] + self.decide[1]
             D = wide.sub_(self.means[own])
             self.sum += D.sum(dim=0)
-            q = D @ self.toward  # (m, C)  <h - mu_y, mu_k - mean of the mu>
-            closest = (self.apart[own] - 2 * q).argmin(dim=1)
+            if self.gram is None:
+                S = D
+                toward = (D + self.Z[own]) @ self.Z.T  # (m, C)
+            else:
+                q = D @ self.Z.T  # (m, C)  <h - mu_y, z_k>
+                S, toward = q * math.ldexp(1.0, -self.exponent), q + self.gram[own]
+            closest = (self.squares - 2 * toward).argmin(dim=1)
             self.hits += (closest == own).sum()
             if decided is not None:
                 self.agreed += (decided.argmax(dim=1) == closest).sum()
             found.append(closest)
-            S = D if self.small else q * math.ldexp(1.0, -self.exponent)
             self.by_sample += S.T @ S
             if not self.balanced:
                 self.by_class += S.T @ (S * self.weight[own][:, None])
@@ -129,12 +133,7 @@ class DeviceRows:
             raise ValueError(
                 "the second pass must see the rows of the first, but data gave others: passes=1 needs one"
             )
-        by_sample = self._between_means(self.by_sample) / N
-        by_class = by_sample if self.balanced else self._between_means(self.by_class)
-        nearest = np.concatenate(self.nearest)
-        return RowStatistics(by_sample, by_class, nearest, int(self.hits) / N, self.exponent)
-
-    def _between_means(self, S: torch.Tensor) -> Array:
-        """The scatter in the coordinates of the class means, shape (C, C)."""
-        scatter = S.cpu().numpy()
-        return between_means(scatter, self.Z, self.exponent) if self.small else scatter
+        by_sample = self.by_sample.cpu().numpy() / N
+        by_class = by_sample if self.balanced else self.by_class.cpu().numpy()
+        nearest, accuracy = np.concatenate(self.nearest), int(self.hits) / N
+        return RowStatistics(by_sample, by_class, nearest, accuracy, self.exponent, self.small)
