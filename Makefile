@@ -75,6 +75,10 @@ sanitize-address sanitize-thread: sanitize-%: $(VENV)/installed
 	  $(BIN)/python -S -m pytest -p no:cacheprovider --capture=sys tests/test_sanitize.py || exit 1; \
 	done
 
+aarch64: $(VENV)/installed ## tests of the core on an emulated aarch64 (ci/aarch64.sh says what that needs)
+	ci/aarch64.sh build/aarch64 tests/test_core.py tests/test_golden.py tests/test_products.py tests/test_zero_rows.py \
+	  tests/test_collapsed.py tests/test_algebra.py tests/test_invariance.py tests/test_error_bound.py
+
 SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 PRELOAD_address  := libasan.so libubsan.so libstdc++.so
 RUNTIME_address  := ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1

@@ -328,7 +328,7 @@ def test_no_cuda_conditional_in_shared_code() -> None:
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize("source", ["isa/baseline.cpp", "isa/detect.cpp"])
+@pytest.mark.parametrize("source", ["isa/baseline.cpp", "isa/neon.cpp", "isa/detect.cpp"])
 def test_the_portable_path_compiles_for_aarch64(source: str) -> None:
     compiler = shutil.which("aarch64-linux-gnu-g++")
     if compiler is None:

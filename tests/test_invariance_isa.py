@@ -46,6 +46,8 @@ def _instruction_sets():
             found.append("avx512")
             if {"amx_tile", "amx_int8"} <= flags and _tiles_are_permitted():
                 found.append("amx")
+    if platform.machine() in ("aarch64", "arm64"):
+        found.append("neon")
     return found
 
 

@@ -44,6 +44,8 @@ std::vector<const InstructionSet*> available() {
   if (cpu.avx2) sets.push_back(&avx2);
   if (cpu.avx512) sets.push_back(&avx512);
   if (cpu.amx && amx()) sets.push_back(amx());
+#elif defined(NC1FAST_ARM)
+  sets.push_back(&neon);  // every aarch64 has it
 #endif
   return sets;
 }

@@ -7,7 +7,7 @@
 
 namespace nc1fast::isa {
 
-extern const InstructionSet baseline, avx2, avx512;
+extern const InstructionSet baseline, neon, avx2, avx512;
 
 // AVX-512 with the products of float32 rows by tiles of bytes; null where the system or a test at first use forbids it.
 const InstructionSet* amx();

@@ -9,6 +9,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace nc1fast {
@@ -17,6 +19,9 @@ namespace nc1fast {
 inline constexpr int kVectors = 3;
 struct Baseline {
   static constexpr int bytes = 16, rows = 3;
+};
+struct Neon {
+  static constexpr int bytes = 16, rows = 6;
 };
 struct Avx2 {
   static constexpr int bytes = 32, rows = 4;
@@ -89,9 +94,14 @@ using Bits = decltype(V{} < V{});  // integer lanes of the same width
 template <class V>
 inline constexpr Lane<Bits<V>> kSignBit = Lane<Bits<V>>(1ull << (8 * sizeof(Lane<V>) - 1));
 
-// AVX-512 has rsqrt14 for both types, AVX2 rsqrt for float.
+// AVX-512 has rsqrt14 for both types, AVX2 rsqrt for float, NEON 8 bits of both.
+#if defined(__aarch64__)
+template <class V>
+inline constexpr bool kHasEstimate = sizeof(V) == 16;
+#else
 template <class V>
 inline constexpr bool kHasEstimate = sizeof(V) == 64 || (sizeof(V) == 32 && sizeof(Lane<V>) == 4);
+#endif
 
 template <class V>
   requires(sizeof(V) > 8)
@@ -163,6 +173,16 @@ struct Ops<V> {
 #if defined(__AVX2__)
     if constexpr (sizeof(V) == 32 && sizeof(Lane<V>) == 4)
       return V(_mm256_rsqrt_ps(_mm256_max_ps(__m256(w), _mm256_set1_ps(kSmallest<float>))));
+#endif
+#if defined(__aarch64__)
+    const V positive = V(Bits<V>(w) | 1);
+    if constexpr (sizeof(Lane<V>) == 4) {
+      const float32x4_t y = vrsqrteq_f32(float32x4_t(positive));
+      return V(y * vrsqrtsq_f32(float32x4_t(positive) * y, y));
+    } else {
+      const float64x2_t y = vrsqrteq_f64(float64x2_t(positive));
+      return V(y * vrsqrtsq_f64(float64x2_t(positive) * y, y));
+    }
 #endif
     return w;
   }
