@@ -48,7 +48,8 @@ def digest(found):
         for name in ("block_sums", "traces", "within", "class_rows", "order", "sizes", "labels"):
             total.update(np.ascontiguousarray(getattr(sums, name)).tobytes())
         for bound in vars(sums.error).values():
-            total.update(np.ascontiguousarray(bound).tobytes())
+            if bound is not None:  # as that of class means, of sums of kernels
+                total.update(np.ascontiguousarray(bound).tobytes())
     return total.hexdigest()
 
 

@@ -58,7 +58,8 @@ def nc1_of(sums: ClassSums, V: Array, means: MeanFrame) -> Ratio:
     if not between:
         warn(f"trace_between is 0 ({_zero(within, d_between)}): nc1 is infinite", AccuracyWarning)
     elif bound > max(WORRYING * abs(nc1), NEGLIGIBLE):
-        warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}", AccuracyWarning)
+        lost = "" if math.isfinite(bound) else f": trace_between is {_lost(d_between)}"
+        warn(f"nc1 = {nc1:.3g} has an error bound of {bound:.1g}{lost}", AccuracyWarning)
     return Ratio(nc1, within, between, bound)
 
 
@@ -66,6 +67,10 @@ def _zero(within: float, d_between: float) -> str:
     """Reason of a trace_between of 0, which is known to `d_between`: beside `within` that may be little or much."""
     if d_between <= WORRYING * abs(within):
         return "the class means coincide"
+    return _lost(d_between)
+
+
+def _lost(d_between: float) -> str:
     return f"known to +-{d_between:.2g} only, in which the class means are lost: centre or scale the features"
 
 

@@ -269,28 +269,27 @@ class Values(Mapping[str, Any]):
     """The metrics of a geometry by name, all but the tables of pairs of classes evaluated; those when they are asked for."""
 
     def __init__(self, geometry: ClassGeometry) -> None:
-        self._metrics = all_metrics()
         self._geometry = dataclasses.replace(geometry)  # without what it has computed on the way
         self._found = {
             name: metric.value(geometry)
-            for name, metric in self._metrics.items()
+            for name, metric in all_metrics().items()
             if not metric.large
         }
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._found:
-            self._found[name] = self._metrics[name].value(self._geometry)
+            self._found[name] = all_metrics()[name].value(self._geometry)
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._metrics)
+        return iter(all_metrics())
 
     def __len__(self) -> int:
-        return len(self._metrics)
+        return len(all_metrics())
 
     def small(self) -> dict[str, Any]:
         """The metrics without those tables."""
-        return {name: self[name] for name, one in self._metrics.items() if not one.large}
+        return {name: self[name] for name, one in all_metrics().items() if not one.large}
 
 
 def columns(*types: type, traced: bool = True) -> list[str]:
