@@ -9,18 +9,19 @@ namespace nc1fast {
 template <class Isa>
 struct RowSums {
   using V = Vec<double, Isa>;
-  using Integers = math::Bits<V>;
+  using Mask = math::Bits<V>;
+  using Integers = Vec<std::int64_t, Isa>;
   static constexpr int kL = kLanes<double, Isa>;
 
   // target[i] += sums[i] row[i] column for i in [begin, end), scales being powers of two. False where one is NaN or
   // beyond its bound.
   static bool add(std::int64_t* target, const double* sums, const double* row, double column, int begin, int end) {
     constexpr double bound = 0x1p62;
-    Integers outside{};
+    Mask outside{};
     int i = begin;
     for (; i + kL <= end; i += kL) {
       const V y = load<V>(sums + i) * load<V>(row + i) * column;
-      const Integers inside = math::Ops<V>::abs(y) <= bound;
+      const Mask inside = math::Ops<V>::abs(y) <= bound;
       outside |= ~inside;
       store(target + i, load<Integers>(target + i) + nearest(inside ? y : V{}));
     }

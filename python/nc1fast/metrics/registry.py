@@ -242,11 +242,14 @@ def _plugged_in(name: str, given: Metric) -> Metric:
     """A metric of an entry point; it gives None, with a warning, where it raises an error."""
     if given.column not in (float, None) or given.needs not in REASONS:
         raise ValueError(f"column must be float or None, and needs one of {', '.join(REASONS)}")
+    value = given.of
+    if isinstance(value, pairs.Reduction):
+        raise TypeError("of must be a function of the geometry of classes")
 
     def of(geometry: ClassGeometry) -> Any:
         _FAILED.pop(name, None)
         try:
-            return given.of(geometry)
+            return value(geometry)
         except Exception as error:  # noqa: BLE001  (of code that is not ours)
             _FAILED[name] = f"the plug-in failed: {type(error).__name__}: {error}"
             warn(f"the metric {name} is left out: {_FAILED[name]}", PluginWarning)
