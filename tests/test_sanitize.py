@@ -65,12 +65,13 @@ def test_every_kernel_of_one_pass(activation: str, dtype: str) -> None:
         assert np.isfinite(one.nc1)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("statistics", ["sums", "all"])
-@pytest.mark.parametrize("n_features", [1, 2, 19, 70])
-def test_every_depth_of_product(n_features: int, statistics: str) -> None:
+@pytest.mark.parametrize("n_features", [1, 2, 19, 70, 130])
+def test_every_depth_of_product(n_features: int, statistics: str, dtype: str) -> None:
     X, y = _data(n_features)
     result = nc.collapse(
-        X, y, nc.NTK("relu"), convention="sample", statistics=statistics, n_threads=3
+        X, y, nc.NTK("relu"), convention="sample", statistics=statistics, dtype=dtype, n_threads=3
     )
     dense = nc.collapse(nc.NTK("relu")(X), y, "precomputed", convention="sample")
     assert abs(result.nc1 - dense.nc1) <= result.error_bound + dense.error_bound
