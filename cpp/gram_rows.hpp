@@ -35,7 +35,8 @@ class GramRows {
       : kernels_(kernels), frame_{InputLayer::of(kernels.chains.at(0)), int(x.d), {}} {
     const bool symmetric = z.data == nullptr;
     const Matrix& columns = symmetric ? x : z;
-    if (on) pass.products = refines() ? &on->by_fma : &on->products;
+    pass.refine = refines();
+    if (on) pass.products = pass.refine ? &on->by_fma : &on->products;
     const int depth = frame_.depth();
     const std::size_t row = on ? pass.products->row(depth) : std::size_t(depth);
     columns_ = Packed<T>(width, depth, row, std::size_t(columns.n));
@@ -53,7 +54,6 @@ class GramRows {
     std::fill_n(joint_.half_norms.get(), joint_.n_rows, T(0.5));
     std::fill_n(joint_.displacements.get(), joint_.n_rows, T(1));
     add_chains(int(x.d), keep);
-    pass.refine = refines();
     for (Buffer<T>* values : {&norms_, &diagonal_}) {
       *values = Buffer<T>(joint_.n_rows);
       std::fill_n(values->get(), joint_.n_rows, T(0));
