@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from nc1fast.metrics import classifiers, definitions, pairs, ranks
 from nc1fast.metrics.frames import WHOLE, Vectors
 from nc1fast.metrics.spectra import RANK_TOLERANCE, BetweenSpectrum, WithinSpan, between_spectrum
+from nc1fast.support.arithmetic import ieee
 from nc1fast.support.plugins import PluginGroup, PluginWarning
 from nc1fast.support.warnings import warn
 
@@ -269,20 +270,23 @@ PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, 
 
 
 class Values(Mapping[str, Any]):
-    """The metrics of a geometry by name, all but the tables of pairs of classes evaluated; those when they are asked for."""
+    """The metrics of a geometry by name, evaluated when the first is asked for; each table of pairs of classes by itself."""
 
     def __init__(self, geometry: ClassGeometry) -> None:
-        self._geometry = dataclasses.replace(geometry)  # without what it has computed on the way
-        self._found = {
-            name: metric.value(geometry)
-            for name, metric in all_metrics().items()
-            if not metric.large
-        }
+        self._geometry = geometry
+        self._found: dict[str, Any] = {}
 
+    @ieee
     def __getitem__(self, name: str) -> Any:
         if name not in self._found:
-            self._found[name] = all_metrics()[name].value(self._geometry)
+            known = all_metrics()
+            wanted = [name] if known[name].large else [n for n, m in known.items() if not m.large]
+            passing = dataclasses.replace(self._geometry)  # what it computes on the way is not kept
+            self._found |= {one: known[one].value(passing) for one in wanted}
         return self._found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in all_metrics()
 
     def __iter__(self) -> Iterator[str]:
         return iter(all_metrics())
