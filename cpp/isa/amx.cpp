@@ -91,8 +91,9 @@ void multiply(const std::int8_t* rows, const std::int8_t* columns, int n_blocks,
 }
 
 template <bool Signed>
-void chords(const float* a, const float* b, int depth, const float* half_a, const float* half_b, float* out) {
-  if (!fits(depth)) return Inner<float, Avx512>::chords<Signed>(a, b, depth, half_a, half_b, out);
+void chords(const float* a, const float* b, int depth, const float* half_a, const float* half_b, Soon<float> soon,
+            float* out) {
+  if (!fits(depth)) return Inner<float, Avx512>::chords<Signed>(a, b, depth, half_a, half_b, soon, out);
   const int n_blocks = blocks_of(depth);
   const std::int8_t *rows = as_rows<const std::int8_t>(a), *columns = as_columns<const std::int8_t>(b);
   alignas(64) std::int32_t orders[kOrders][kSide][kSide];
