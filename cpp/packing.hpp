@@ -67,6 +67,14 @@ struct Frame {
   RowInput measure(const double* row, std::size_t cls) const;
 };
 
+// Rows that are read and packed together, and where they stand.
+struct RowGroup {
+  std::int64_t n = 0;  // at most kRowStep
+  const double* rows[kRowStep];
+  RowInput inputs[kRowStep];
+  std::size_t classes[kRowStep];
+};
+
 // Panels of `width` rows, k-major: unit rows, or unit rows minus the unit row of the class mean.
 template <class T>
 struct Packed {
@@ -77,10 +85,13 @@ struct Packed {
   Packed() = default;
   Packed(int width, int depth, std::size_t row, std::size_t n_rows);
   static std::size_t row_bytes(std::size_t row) { return (row + 2) * sizeof(T); }
-  // Row `at`; without a row, padding.
-  void set(std::size_t at, const Frame& frame, bool centre, const double* row, const RowInput& in, std::size_t cls);
+  // Rows [at, at + count), count even: those of a group, then padding.
+  void set(std::size_t at, std::size_t count, const Frame& frame, bool centre, const RowGroup& group);
   // Rows [begin, end), which fill panels, are ready to be multiplied.
   void finish(std::size_t begin, std::size_t end, const RowProducts<T>& products);
+
+ private:
+  T* column(std::size_t at) const { return panels.get() + at / std::size_t(width) * panel + at % std::size_t(width); }
 };
 
 }  // namespace nc1fast
