@@ -26,9 +26,13 @@ std::array<double, N> sums_of(int d, const Terms& terms) {
 #pragma GCC unroll 8
       for (int b = 0; b < kBlock; b += kTwo) {
         const std::array<Two, N> x = terms.template operator()<Two>(k + b);
+#pragma GCC unroll 3
         for (int n = 0; n < N; ++n) sums[n][b / kTwo] += x[std::size_t(n)];
       }
-    for (int n = 0; n < N; ++n) __builtin_memcpy(parts[n] + first, sums[n], sizeof sums[n]);
+#pragma GCC unroll 3
+    for (int n = 0; n < N; ++n)
+#pragma GCC unroll 8
+      for (int b = 0; b < kBlock; b += kTwo) store(parts[n] + first + b, sums[n][b / kTwo]);
     for (int part = first; k < d && part < first + kBlock; ++k, ++part) {
       const std::array<double, N> x = terms.template operator()<double>(k);
       for (int n = 0; n < N; ++n) parts[n][part] += x[std::size_t(n)];
@@ -50,9 +54,11 @@ struct Line {
   double f = 0, g = 0, last = 0;
 
   Line() = default;
-  Line(const Frame& frame, bool centre, const double* row, const RowInput& in, std::size_t cls) : x(row) {
+  // scale, offset: sqrt(wx/d), sqrt(wb)
+  Line(const Frame& frame, double scale, double offset, bool centre, const double* row, const RowInput& in,
+       std::size_t cls)
+      : x(row) {
     const double radius = frame.radius(in.a), reciprocal = radius > 0 ? 1 / radius : 0;
-    const double scale = std::sqrt(frame.layer.wx / double(frame.d)), offset = std::sqrt(frame.layer.wb);
     f = scale * reciprocal;
     last = offset * reciprocal;
     if (!centre || !frame.centred(cls)) return;
@@ -136,6 +142,7 @@ Packed<T>::Packed(int width_, int depth_, std::size_t row, std::size_t n_rows_)
 template <class T>
 void Packed<T>::set(std::size_t at, std::size_t count, const Frame& frame, bool centre, const RowGroup& group) {
   const int d = frame.d;
+  const double scale = std::sqrt(frame.layer.wx / double(d)), offset = std::sqrt(frame.layer.wb);
   const bool bias = depth > d, alone = depth == 1 && !bias;  // alone: a row is its sign
   const auto sign = [](double x) { return T(x > 0 ? 1 : x < 0 ? -1 : 0); };
   for (std::size_t r = 0; r < count; r += 2) {
@@ -144,7 +151,7 @@ void Packed<T>::set(std::size_t at, std::size_t count, const Frame& frame, bool 
       half_norms[at + i] = displacements[at + i] = 0;
       if (i >= std::size_t(group.n)) continue;
       const RowInput& in = group.inputs[i];
-      lines[i - r] = Line(frame, centre, group.rows[i], in, group.classes[i]);
+      lines[i - r] = Line(frame, scale, offset, centre, group.rows[i], in, group.classes[i]);
       displacements[at + i] = T(centre ? in.displaced : 1);
       // A zero row has no direction: half = 1/2 makes it orthogonal to every row, itself included.
       if (frame.radius(in.a) == 0) half_norms[at + i] = T(0.5);
