@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine.hpp"
+#include "system.hpp"
 
 namespace nc1fast {
 
@@ -15,7 +16,9 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t n) : data_(n ? static_cast<T*>(::operator new(n * sizeof(T), kLine)) : nullptr) {}
+  explicit Buffer(std::size_t n) : data_(n ? static_cast<T*>(::operator new(n * sizeof(T), kLine)) : nullptr) {
+    system::prefer_large_pages(data_, n * sizeof(T));
+  }
   Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);

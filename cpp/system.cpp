@@ -9,6 +9,7 @@
 #include <cerrno>
 #endif
 #if defined(__linux__)
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #endif
 
@@ -41,6 +42,16 @@ std::size_t read_at(int file, char* to, std::size_t bytes, std::int64_t offset, 
 }
 
 #endif
+
+void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr std::size_t large = std::size_t(2) << 20;
+  if (bytes < 2 * large) return;
+  const auto page = std::uintptr_t(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = (std::uintptr_t(data) + page - 1) / page * page, end = std::uintptr_t(data) + bytes;
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // a wish: nothing depends on it
+#endif
+}
 
 bool permits_tiles() {
 #if defined(__linux__) && defined(__x86_64__)
