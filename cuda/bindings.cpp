@@ -12,6 +12,7 @@ struct OnDevices {
   template <class R, class... Args>
   auto operator()(R (*f)(const Backend&, Args...)) const {
     return [f](Args... args, const std::vector<int>& devices) {
+      const device::CurrentDevice current;
       return f(device::Devices(devices), std::forward<Args>(args)...);
     };
   }
@@ -52,6 +53,7 @@ PYBIND11_MODULE(_cuda, m) {
         const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
         if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
         const Kernels spec = as_kernel(kernel);
+        const device::CurrentDevice current;
         const device::Devices devices({on});
         const Poll poll = make_poll(py::none());
         void* const address = reinterpret_cast<void*>(out);  // NOLINT(performance-no-int-to-ptr): how Python gives it
@@ -80,10 +82,14 @@ PYBIND11_MODULE(_cuda, m) {
       },
       "sizes"_a, "depth"_a, "single"_a, "Launches, blocks, units and bytes of packed rows of a pass of one kernel.");
   m.def("device_count", &device::count, "Devices of this machine; 0 without a driver.");
+  m.def(
+      "current_device", [] { return device::CurrentDevice().get(); },
+      "The device that is current for the calling thread; -1 without a driver.");
   m.def("no_device", &device::reason, "Why there is no device; empty where there is one.");
   m.def(
       "device_info",
       [](int on) {
+        const device::CurrentDevice current;
         const device::Info info = device::info(on);
         py::dict d;
         d["name"] = info.name;
