@@ -22,29 +22,29 @@ def row_of(result: Any) -> dict[str, Any]:
 
 def show(row: dict[str, Any], as_json: bool) -> None:
     """Print one JSON object, or one line for each value; empty values and NaN are left out."""
-    known = _known(row)
+    told = known(row)
     if as_json:
-        show_json(known)
+        show_json(told)
     elif sys.stdout.isatty():
-        _draw((), [[name, _text(value)] for name, value in known.items()])
+        _draw((), [[name, _text(value)] for name, value in told.items()])
     else:
-        column = max(16, *map(len, known))
-        for name, value in known.items():
+        column = max(16, *map(len, told))
+        for name, value in told.items():
             typer.echo(f"{name:<{column}} {_text(value)}")
 
 
-def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows: a JSON object in a line for each, a table on a terminal, or columns joined by tabs."""
-    known = [_known(row) for row in rows]
+def show_rows(rows: list[dict[str, Any]], as_json: bool, brief: tuple[str, ...] = _BRIEF) -> None:
+    """Print rows: a JSON object in a line for each, a table of some columns on a terminal, or columns joined by tabs."""
+    told = [known(row) for row in rows]
     if as_json:
-        for row in known:
+        for row in told:
             show_json(row)
         return
-    names = [name for name in rows[0] if any(name in row for row in known)]
+    names = [name for name in rows[0] if any(name in row for row in told)]
     names = sorted(names, key=lambda name: name != "data")
     wide = not sys.stdout.isatty()
-    names = [name for name in names if wide or name in _BRIEF]
-    lines = [[_text(row.get(name, "")) for name in names] for row in known]
+    names = [name for name in names if wide or name in brief]
+    lines = [[_text(row.get(name, "")) for name in names] for row in told]
     if wide:
         typer.echo("\n".join("\t".join(line) for line in [names, *lines]))
     else:
@@ -56,7 +56,7 @@ def show_json(value: Any) -> None:
     typer.echo(json.dumps(_strict(value), allow_nan=False))
 
 
-def _known(row: dict[str, Any]) -> dict[str, Any]:
+def known(row: dict[str, Any]) -> dict[str, Any]:
     """The values that are there: neither empty nor NaN."""
     return {
         name: value

@@ -77,7 +77,7 @@ class ClassGeometry:
     @cached_property
     def of_weights(self) -> dict[pairs.Reduction, float]:
         """The same of the rows of the classifier."""
-        wanted = [_SPREAD_OF_ANGLES, _OFFSET_OF_ANGLES, _SIMPLEX]
+        wanted: list[pairs.Reduction] = [_SPREAD_OF_ANGLES, _OFFSET_OF_ANGLES, _SIMPLEX]
         return pairs.sweep(self.weights, None, wanted, self.n_threads)
 
     @cached_property
