@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import typer
 
 import nc1fast as nc
+from nc1fast.support.plain import to_line
 
 # Columns of a table of many rows on a terminal, which has no room for all.
 _BRIEF = ("data", "n_samples", "n_classes", "nc1", "error_bound", "interval_low", "interval_high")
@@ -53,7 +53,7 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool, brief: tuple[str, ...] 
 
 def show_json(value: Any) -> None:
     """Print one line of strict JSON, where NaN is null and infinities are strings."""
-    typer.echo(json.dumps(_strict(value), allow_nan=False))
+    typer.echo(to_line(value))
 
 
 def known(row: dict[str, Any]) -> dict[str, Any]:
@@ -82,13 +82,3 @@ def _draw(header: tuple[str, ...], lines: list[list[str]]) -> None:
     for line in lines:
         table.add_row(*map(Text, line))  # as it is: brackets are no markup
     Console().print(table)
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _strict(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_strict(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
