@@ -97,6 +97,8 @@ class FeatureSums:
             sums are then as they were.
         """
         H = as_matrix(H, "H")
+        if self._n_features not in (None, H.shape[1]):
+            raise ValueError(f"H must have {self._n_features} features as before, got {H.shape[1]}")
         classes = Classes.of(y, len(H), least=1)
         table = class_moments(LabelledData(H, classes))
         scatter = None

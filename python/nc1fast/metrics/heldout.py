@@ -88,7 +88,7 @@ def classes_of(
     TypeError, ValueError
         As `as_labels`, and for a label that no training row has.
     """
-    found = Classes.of(y, n_samples, least=1)
+    found = Classes.of(y, n_samples, least=1, name=name)
     known = {label: c for c, label in enumerate(labels.tolist())}
     unknown = [label for label in found.labels.tolist() if label not in known]
     if unknown:
