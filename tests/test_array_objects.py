@@ -144,6 +144,13 @@ def test_a_probe_takes_arrays_of_any_library():
     expected = nc.networks.probe(module, H, Y)["1"].nc1
     for way in WAYS.values():
         assert nc.networks.probe(module, way(H), way(Y))["1"].nc1 == expected
+    parts = [slice(0, 16), slice(16, 40)]
+    for wrap in (OnlyDLPack, _strict, np.asarray):
+        batches = [(wrap(H[part]), wrap(Y[part])) for part in parts]
+        named = [{"input": wrap(H[part]), "labels": wrap(Y[part])} for part in parts]
+        for given in (batches, named, (wrap(H), wrap(Y))):
+            found = nc.networks.probe(module, given)["1"].nc1
+            assert found == pytest.approx(expected, rel=1e-12)
 
 
 WORDS = np.array(["c", "a", "d", "b"])[Y]
