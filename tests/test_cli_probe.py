@@ -114,6 +114,19 @@ def test_text_has_a_row_for_each_layer_and_reasons_on_standard_error(call, folde
     assert all(line.startswith("nc1fast: ") for line in err.splitlines())
 
 
+def test_a_terminal_of_80_letters_has_room_for_the_table(call, folder, monkeypatch):
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "80"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    line = ("probe", f"{folder}/model.py:Net", "--data", folder / "data.npz", "--shape", "1,3,3")
+    code, out, _ = call(*line, "--classifier", "fc", "--convention", "papyan")
+    assert (code, "…" in out) == (0, False)
+    header, *rows = (re.sub(r"\x1b\[[\d;]*m", "", part).split() for part in out.splitlines())
+    assert header[:3] == ["layer", "n_samples", "nc1"]
+    expected = nc.networks.probe(_net(), *_data(folder), classifier="fc", convention="papyan")
+    assert [row[2] for row in rows] == [f"{result.nc1:.6g}" for result in expected.values()]
+
+
 @pytest.mark.parametrize("wrapped", ["plain", "state_dict", "model", "parallel"])
 def test_weights_come_from_a_checkpoint(call, folder, wrapped):
     state = {name: value * 2 for name, value in _net().state_dict().items()}

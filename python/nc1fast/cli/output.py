@@ -13,6 +13,7 @@ from nc1fast.support.plain import to_line
 
 # Columns of a table of many rows on a terminal, which has no room for all.
 _BRIEF = ("data", "n_samples", "n_classes", "nc1", "error_bound", "interval_low", "interval_high")
+_ALL, _FEW = 12, 6  # digits of a number, and where columns of many rows must fit into a terminal
 
 
 def row_of(result: Any) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool, brief: tuple[str, ...] 
     names = sorted(names, key=lambda name: name != "data")
     wide = not sys.stdout.isatty()
     names = [name for name in names if wide or name in brief]
-    lines = [[_text(row.get(name, "")) for name in names] for row in told]
+    digits = _ALL if wide else _FEW
+    lines = [[_text(row.get(name, ""), digits) for name in names] for row in told]
     if wide:
         typer.echo("\n".join("\t".join(line) for line in [names, *lines]))
     else:
@@ -65,8 +67,8 @@ def known(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+def _text(value: Any, digits: int = _ALL) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def _draw(header: tuple[str, ...], lines: list[list[str]]) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 RowType: TypeAlias = Literal["float32", "float64", "int64"]
 _POOLS = ("flatten", "mean", "max", "cls", "tokens")
 _STATES = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights
-_BRIEF = ("layer", "n_samples", "nc1", "error_bound", "cdnv", "nc2_etf", "ncc_accuracy")
+_BRIEF = ("layer", "n_samples", "nc1", "cdnv", "nc2_etf", "ncc_accuracy", "nc4_agreement")
 
 
 def probe(
