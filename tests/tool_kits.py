@@ -245,6 +245,18 @@ def hauser(p: Problem) -> dict[str, Any]:
     }
 
 
+def hauser_regression(p: Problem) -> dict[str, Any]:
+    """The same of targets that are vectors: principal axes of features as they are, here of mean 0."""
+    D, Y, W = p.H - p.H.mean(axis=0), np.sin(p.H[:, :2]), p.W[:2]
+    unit = [A / np.linalg.norm(A, axis=1, keepdims=True) for A in (D, p.H)]
+    axes = np.linalg.svd(D, full_matrices=False)[2][:2]
+    rest = [u - u @ P for u, P in zip(unit, (axes.T @ axes, np.linalg.pinv(W) @ W), strict=True)]
+    return {
+        "nrc1_collapse": ((rest[0] ** 2).sum(axis=1).mean(), nc.regression_collapse(D, Y).nrc1),
+        "nrc2_duality": ((rest[1] ** 2).sum(axis=1).mean(), nc.regression_collapse(p.H, Y, W).nrc2),
+    }
+
+
 def tran(p: Problem) -> dict[str, Any]:
     """kowalski of Tran: as Zhu et al., but NC1 has N Sigma_T/C in the place of Sigma_B."""
     r, center = p.result.under("probe"), p.H.mean(axis=0)
@@ -339,5 +351,5 @@ def neco(p: Problem) -> dict[str, Any]:
 
 KITS = (
     *(papyan, zhu, zhou, jiang, wu, hauser, tran, rangamani, galanti, markou, kothapalli),
-    *(openood, neco),
+    *(openood, neco, hauser_regression),
 )
