@@ -27,10 +27,10 @@ def _coincident():
         return nc.collapse(np.vstack([H[:4], -H[:4]]), [0, 1, 0, 1, 0, 1, 0, 1])
 
 
-def _batches():
+def _sums():
     sums = nc.FeatureSums()
     sums.update(H, Y)
-    return sums.collapse()
+    return sums
 
 
 RESULTS = {
@@ -39,7 +39,7 @@ RESULTS = {
     "kernel": lambda: nc.collapse(H, Y, nc.NTK("relu")),
     "sums alone": lambda: nc.collapse(H, Y, nc.NNGP("erf"), statistics="sums"),
     "estimate": lambda: nc.collapse(H, Y, nc.NNGP("relu"), method="pairs", seed=0, tolerance=0.5),
-    "batches": _batches,
+    "batches": lambda: _sums().collapse(),
     "words": lambda: nc.collapse(H, WORDS),
     "days": lambda: nc.collapse(H, DAYS),
     "objects": lambda: nc.collapse(H, PAIRS),
@@ -78,6 +78,30 @@ def test_json_is_strict_and_has_every_number(kind):
     assert "\n" not in result.to_json()
     small = json.loads(result.to_json(pairs=False))
     assert set(told) - set(small) == {name for name, metric in METRICS.items() if metric.large}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nc.collapse(H, Y).evaluate(H[:12], Y[:12]),
+        lambda: nc.collapse(H, Y).evaluate(H[Y < 2], Y[Y < 2]),  # NaN of two classes
+        lambda: nc.collapse(H, Y).ood(H[::-1], training=H),
+        lambda: _classified().ood(H, training=H),
+        lambda: nc.regression_collapse(H, H[:, :2]),
+        lambda: nc.regression_collapse(H, H[:, :2], np.eye(2, 5)),
+        _sums,
+    ],
+)
+def test_json_of_the_other_results(make):
+    result = make()
+    told, expected = json.loads(result.to_json()), result.to_dict()
+    assert list(told) == list(expected)
+    for name, value in expected.items():
+        if isinstance(value, dict):
+            assert list(told[name]) == list(value)
+            assert all(_same(told[name][key], part) for key, part in value.items())
+        else:
+            assert _same(told[name], value), name
 
 
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")

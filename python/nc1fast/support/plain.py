@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -29,3 +30,15 @@ def plain(value: Any) -> Any:
 def to_line(value: Any) -> str:
     """One line of strict JSON of the `plain` value."""
     return json.dumps(plain(value), allow_nan=False)
+
+
+class PlainFields:
+    """The exports of a result whose fields are all that it holds."""
+
+    def to_dict(self: Any) -> dict[str, Any]:
+        """Every field by name, arrays as they are; what is missing is None."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def to_json(self) -> str:
+        """The same as one line of strict JSON: NaN is null, infinities are "inf" and "-inf"."""
+        return to_line(self.to_dict())
