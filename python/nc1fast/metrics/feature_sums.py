@@ -18,6 +18,7 @@ from nc1fast.sums.features import sums_of
 from nc1fast.sums.moments import Moments, MomentTable, class_moments
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.plain import to_line
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -97,6 +98,8 @@ class FeatureSums:
             sums are then as they were.
         """
         H = as_matrix(H, "H")
+        if self._n_features not in (None, H.shape[1]):
+            raise ValueError(f"H must have {self._n_features} features as before, got {H.shape[1]}")
         classes = Classes.of(y, len(H), least=1)
         table = class_moments(LabelledData(H, classes))
         scatter = None
@@ -222,6 +225,10 @@ class FeatureSums:
             "sizes": np.array([m.n for m in moments], dtype=np.int64),
             "means": np.array([m.mean for m in moments]),
         }
+
+    def to_json(self) -> str:
+        """The same as one line of strict JSON."""
+        return to_line(self.to_dict())
 
     def summary(self) -> str:
         """Text with one line for each number."""
