@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstdlib>
 #include <new>
 #include <utility>
 #include <vector>
@@ -16,10 +15,7 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t n)
-      : data_(n ? static_cast<T*>(std::aligned_alloc(64, (n * sizeof(T) + 63) / 64 * 64)) : nullptr) {
-    if (n && !data_) throw std::bad_alloc();
-  }
+  explicit Buffer(std::size_t n) : data_(n ? static_cast<T*>(::operator new(n * sizeof(T), kLine)) : nullptr) {}
   Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
@@ -27,11 +23,12 @@ class Buffer {
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { std::free(data_); }
+  ~Buffer() { ::operator delete(data_, kLine); }
   T* get() const { return data_; }
   T& operator[](std::size_t i) const { return data_[i]; }
 
  private:
+  static constexpr std::align_val_t kLine{64};
   T* data_ = nullptr;
 };
 

@@ -8,11 +8,7 @@
 #include "isa/isa.hpp"
 #include "nc1fast/inner.hpp"
 #include "nc1fast/slices.hpp"
-
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "system.hpp"
 
 namespace nc1fast::isa {
 namespace {
@@ -204,20 +200,10 @@ bool computes() {
   return true;
 }
 
-// Tiles are state that a process has to ask for.
-bool permitted() {
-#if defined(__linux__)
-  constexpr int request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, request, tile_data) == 0;
-#else
-  return false;
-#endif
-}
-
 }  // namespace
 
 const InstructionSet* amx() {
-  static const bool works = permitted() && computes();
+  static const bool works = system::permits_tiles() && computes();
   static const InstructionSet set = [] {
     InstructionSet with_tiles = avx512;
     with_tiles.name = "amx";
