@@ -32,6 +32,8 @@ rm -r "$folder/apt"
 for name in lib lib64; do
   [ -e "$folder/$name" ] || [ ! -e "$folder/usr/$name" ] || ln -s "usr/$name" "$folder/$name"
 done
+# Debian's header names the real one by its place below /usr/include.
+cp "$folder"/usr/include/*-linux-gnu/"python$version"/pyconfig.h "$folder/usr/include/python$version/"
 if [ "$architecture" = amd64 ]; then
   libraries=$folder/usr/lib/x86_64-linux-gnu:$folder/lib/x86_64-linux-gnu
   patchelf --set-interpreter "$folder/lib64/ld-linux-x86-64.so.2" "$folder/usr/bin/python$version"
