@@ -2,7 +2,7 @@
 # cross.sh FOLDER [TARGET...]: the core, without Python, for other systems, and its check (ci/core_check.cpp) where it runs.
 #
 # Targets as zig names them; default: macOS on arm64, Windows on x86_64 (run with wine64, where that is installed), Linux
-# with musl on x86_64, and on aarch64 (run with qemu-aarch64-static). Any warning fails.
+# with musl on x86_64, and on aarch64 (run with qemu-aarch64-static). A warning fails.
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd) && shift
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -10,11 +10,13 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 "$root/ci/toolchain.sh" "$folder" "$@"
 . "$folder/env"
+failed=0
 for target; do
   build=$folder/core-$target
-  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNC1FAST_PYTHON=OFF -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
+  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNC1FAST_PYTHON=OFF \
     "-DCMAKE_TOOLCHAIN_FILE=$folder/$target/toolchain.cmake" > "$build.log" 2>&1 || { cat "$build.log" && exit 1; }
   ninja -C "$build" > "$build.log" 2>&1 || { cat "$build.log" && exit 1; }
+  if grep 'warning:' "$build.log"; then echo "the core is built without warnings" && exit 1; fi
   program=$build/core_check
   [ -e "$program" ] || program+=.exe
   case $target in
@@ -27,6 +29,10 @@ for target; do
     echo "== $target: compiled and linked, not run"
   else
     echo "== $target: compiled, linked, and run by $by"
-    (cd "$build" && WINEDEBUG=-all WINEPREFIX=$folder/wine "$by" "$program")
+    # Wine's settings have a link to /, which whoever walks over this folder would follow.
+    settings=$(mktemp -d)
+    (cd "$build" && WINEDEBUG=-all WINEPREFIX=$settings "$by" "$program") || failed=1
+    rm -rf "$settings"
   fi
 done
+exit $failed

