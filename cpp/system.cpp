@@ -42,7 +42,7 @@ std::size_t read_at(int file, char* to, std::size_t bytes, std::int64_t offset, 
 
 #endif
 
-bool permits_tiles() {
+bool permits_tiles() noexcept {
 #if defined(__linux__) && defined(__x86_64__)
   constexpr int request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return ::syscall(SYS_arch_prctl, request, tile_data) == 0;

@@ -12,6 +12,6 @@ namespace nc1fast::system {
 std::size_t read_at(int file, char* to, std::size_t bytes, std::int64_t offset, std::error_code& error);
 
 // Whether this process may use the tiles of AMX: state that it has to ask for.
-bool permits_tiles();
+bool permits_tiles() noexcept;
 
 }  // namespace nc1fast::system
