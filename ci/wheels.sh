@@ -37,6 +37,11 @@ for version in "${versions[@]}"; do
       "-Ccmake.define.PYTHON_MODULE_EXTENSION=.cpython-${version/./}-$machine-linux-$suffix.so" > "$build/log" 2>&1 ||
       { tail -50 "$build/log" && exit 1; }
     if grep 'warning:' "$build/log"; then echo "a wheel is built without warnings" && exit 1; fi
+    if [ $suffix = musl ]; then # by the name that musl itself goes by, where zig writes another
+      wheel unpack -d "$build/unpacked" "$build"/dist/*.whl > /dev/null
+      patchelf --replace-needed libc.so "libc.musl-$machine.so.1" "$build"/unpacked/*/nc1fast/_core*.so
+      wheel pack -d "$build/dist" "$build"/unpacked/* > /dev/null
+    fi
     # The oldest system that has all that the module needs, in auditwheel's judgement; what is promised is not older.
     auditwheel repair --plat auto --only-plat -w "$build/repaired" "$build"/dist/*.whl > "$build/auditwheel" 2>&1 ||
       { cat "$build/auditwheel" && exit 1; }
