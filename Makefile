@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test test-fast adversary study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 clean
+.PHONY: help install test test-fast adversary study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 cross wheels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,13 @@ sanitize-address sanitize-thread: sanitize-%: $(VENV)/installed
 
 aarch64: $(VENV)/installed ## tests of the core on an emulated aarch64 (ci/aarch64.sh says what that needs)
 	ci/aarch64.sh build/aarch64 tests/test_core.py tests/test_golden.py tests/test_products.py tests/test_zero_rows.py
+
+cross: ## the core for macOS, Windows and musl; its check, where it runs here (ci/cross.sh)
+	ci/cross.sh build/wheels $(ARGS)
+
+wheels: ## wheels of Linux for every Python, in build/wheels/dist, then their tests in clean environments
+	ci/wheels.sh build/wheels $(ARGS)
+	ci/test_wheels.sh build/wheels
 
 SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 PRELOAD_address  := libasan.so libubsan.so libstdc++.so

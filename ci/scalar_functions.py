@@ -93,15 +93,15 @@ def _compiler() -> str:
 def _flags(name: str) -> list[str]:
     """Compiler flags of an instruction set, as CMakeLists.txt has them; one number is compiled as the engine is."""
     text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    target = "_core" if name == NUMBER else r"isa_\$\{name\}"
+    engine, isa = r"set\(WITHOUT_CONTRACTION", r"target_compile_options\(isa_\$\{name\} PRIVATE"
     common = re.search(
-        rf"target_compile_options\({target} PRIVATE \$\{{NC1FAST_OPTIMIZATION\}} (.*)\)", text
+        rf"{engine if name == NUMBER else isa} \$\{{NC1FAST_OPTIMIZATION\}} (.*)\)", text
     )
     own = re.search(rf"add_isa\({name}\b([^)]*)\)", text)
     if common is None or (own is None and name != NUMBER):
         raise RuntimeError(f"CMakeLists.txt no longer says how {name} is compiled")
     flags = [*common[1].split(), *(own[1].split() if own else ())]
-    return ["-O3", *(flag for flag in flags if flag != "${ARGN}")]
+    return ["-O3", *(flag for flag in flags if not flag.startswith("${"))]
 
 
 def compile_all(headers: Path, folder: Path) -> list[Lanes]:

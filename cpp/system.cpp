@@ -43,7 +43,7 @@ std::size_t read_at(int file, char* to, std::size_t bytes, std::int64_t offset, 
 
 #endif
 
-void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   constexpr std::size_t large = std::size_t(2) << 20;
   if (bytes < 2 * large) return;
@@ -53,7 +53,7 @@ void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_
 #endif
 }
 
-bool permits_tiles() {
+bool permits_tiles() noexcept {
 #if defined(__linux__) && defined(__x86_64__)
   constexpr int request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return ::syscall(SYS_arch_prctl, request, tile_data) == 0;

@@ -12,9 +12,9 @@ namespace nc1fast::system {
 std::size_t read_at(int file, char* to, std::size_t bytes, std::int64_t offset, std::error_code& error);
 
 // Asks for large pages behind memory that is not written yet, so that few addresses are translated. Small memory: nothing.
-void prefer_large_pages(void* data, std::size_t bytes);
+void prefer_large_pages(void* data, std::size_t bytes) noexcept;
 
 // Whether this process may use the tiles of AMX: state that it has to ask for.
-bool permits_tiles();
+bool permits_tiles() noexcept;
 
 }  // namespace nc1fast::system

@@ -321,6 +321,17 @@ def test_x86_is_confined_to_its_files() -> None:
     assert users <= X86_FILES
 
 
+SYSTEM = re.compile(
+    r"#\s*(?:if|elif)[^\n]*(?:_WIN32|__linux__|__APPLE__|__unix__|_MSC_VER)"
+    r"|<(?:unistd|fcntl|io|windows|sys/\w+)\.h>|\baligned_alloc\b|\bpread\b"
+)
+
+
+def test_operating_systems_are_confined_to_one_file() -> None:
+    users = {str(path.relative_to(CPP)) for path in SOURCES if SYSTEM.search(_code(path))}
+    assert users == {"system.cpp"}
+
+
 def test_no_cuda_conditional_in_shared_code() -> None:
     """The host/device marker is the one thing that may depend on the compiler."""
     users = {path.name for path in SOURCES if re.search(r"#\s*(?:if|elif)[^\n]*CUDA", _code(path))}

@@ -98,7 +98,7 @@ def test_package_is_typed() -> None:
 def test_licence_is_bsd() -> None:
     metadata = importlib.metadata.metadata("nc1fast")
     assert metadata["License-Expression"] == "BSD-3-Clause"
-    assert metadata.get_all("License-File") == ["LICENSE"]
+    assert metadata.get_all("License-File") == ["LICENSE", "LICENSE.bundled"]
 
 
 @pytest.mark.parametrize(

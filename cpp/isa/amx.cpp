@@ -15,7 +15,7 @@ namespace {
 
 using slices::kDigits, slices::kOrders;
 using V = Vec<float, Avx512>;
-using Integers = math::Bits<V>;
+using Integers = Vec<std::int32_t, Avx512>;
 
 constexpr int kRows = 48, kSide = 16, kStrips = kRows / kSide, kBlock = 64;
 constexpr std::ptrdiff_t kTile = kSide * kBlock, kDigit = kStrips * kTile;   // bytes

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# debian_python.sh VERSION ARCHITECTURE FOLDER: CPython of Debian's packages, with its own C library, into FOLDER.
+#
+# FOLDER/usr/bin/pythonVERSION runs as it is on amd64; on arm64 with qemu-aarch64-static -L FOLDER.
+# Needs apt; patchelf on PATH for amd64.
+set -euo pipefail
+version=$1 architecture=$2
+folder=$(mkdir -p "$3" && cd "$3" && pwd)
+[ -e "$folder/done" ] && exit
+case $version in
+  3.11) suite=bookworm ;;
+  3.13) suite=trixie ;;
+  3.14) suite=sid ;;
+  *) echo "debian_python.sh: no suite of Debian has Python $version" >&2 && exit 3 ;;
+esac
+
+mkdir -p "$folder"/apt/{lists,cache,cache/archives}/partial "$folder/apt/debs"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" \
+  > "$folder/apt/sources.list"
+apt=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" -o Dir::State::status=/dev/null
+  -o "Dir::Etc::sourcelist=$folder/apt/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$folder/apt/lists"
+  -o "Dir::Cache=$folder/apt/cache" -o APT::Sandbox::User=root)
+apt-get "${apt[@]}" update
+cd "$folder/apt/debs"
+apt-get "${apt[@]}" download "python$version"{,-minimal} "libpython$version"{-minimal,-stdlib,-dev} \
+  libc6 libstdc++6 libgcc-s1 zlib1g libexpat1 libffi8 libbz2-1.0 liblzma5 libuuid1 libcrypt1 libzstd1 libsqlite3-0
+apt-get "${apt[@]}" download libssl3 2> /dev/null || apt-get "${apt[@]}" download libssl3t64
+for package in *.deb; do dpkg -x "$package" "$folder"; done
+rm -r "$folder/apt"
+
+# Newer suites have one folder of libraries; loaders and scripts go on to name /lib.
+for name in lib lib64; do
+  [ -e "$folder/$name" ] || [ ! -e "$folder/usr/$name" ] || ln -s "usr/$name" "$folder/$name"
+done
+# Debian's header names the real one by its place below /usr/include.
+cp "$folder"/usr/include/*-linux-gnu/"python$version"/pyconfig.h "$folder/usr/include/python$version/"
+if [ "$architecture" = amd64 ]; then
+  libraries=$folder/usr/lib/x86_64-linux-gnu:$folder/lib/x86_64-linux-gnu
+  patchelf --set-interpreter "$folder/lib64/ld-linux-x86-64.so.2" "$folder/usr/bin/python$version"
+  patchelf --force-rpath --set-rpath "$libraries" "$folder/usr/bin/python$version"
+fi
+touch "$folder/done"
