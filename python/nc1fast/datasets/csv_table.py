@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.datasets.damage import DAMAGED, malformed, opened
-from nc1fast.inputs.labels import as_labels
+from nc1fast.datasets.damage import DAMAGED, about, malformed, opened
+from nc1fast.inputs.text import LONGEST, as_texts
 from nc1fast.support.reading import one_line
 
 if TYPE_CHECKING:
@@ -255,7 +255,9 @@ def _is_number(cell: str) -> bool:
 
 def _label_array(path: Path, names: list[str]) -> NDArray[Any]:
     """Labels (N,) in int64 if all are whole numbers, in float64 if all are numbers, else as text."""
-    if all(map(_WHOLE.fullmatch, names)):
+    if max(map(len, names)) > LONGEST:
+        pass  # neither whole numbers nor text
+    elif all(map(_WHOLE.fullmatch, names)):
         whole = [int(name) for name in names]
         if max(map(abs, whole)) < 2**63:
             return np.array(whole, dtype=np.int64)
@@ -268,11 +270,8 @@ def _label_array(path: Path, names: list[str]) -> NDArray[Any]:
         if len(set(map(Decimal, set(names)))) > len(set(y.tolist())):
             raise malformed(path, "has labels that differ by less than float64 can tell apart")
         return y
-    try:
-        classes, labels = as_labels(names, len(names), "labels")
-    except ValueError as error:
-        raise malformed(path, str(error)) from error
-    return labels[classes]
+    with about(path, "the table"):
+        return as_texts(names)
 
 
 def _quoted(cell: str) -> str:
