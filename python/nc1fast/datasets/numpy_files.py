@@ -33,9 +33,11 @@ def npz_members(path: Path) -> Iterator[Members]:
     """Arrays of an .npz file by name, read when they are asked for."""
     try:
         with zipfile.ZipFile(path) as archive:
+            with about(path, "the archive"):
+                found = members(archive)
             yield {
                 name: functools.partial(_member, path, archive, name, info)
-                for name, info in members(archive).items()
+                for name, info in found.items()
             }
     except DAMAGED as error:
         raise malformed(path, f"not a readable .npz file ({one_line(error)})") from error

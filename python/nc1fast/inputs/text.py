@@ -16,14 +16,8 @@ _LETTER = 4  # bytes
 _ROOM, _PADDED = 1 << 26, 64  # bytes that are always there, and bytes for each byte of the texts
 
 
-def padded_too_far(texts: Sequence[Any]) -> bool:
-    """Whether an array of these texts, or bytes, would hold little but padding: one is long, and the others are many."""
-    lengths = [len(text) for text in texts]
-    return _LETTER * len(texts) * max(lengths, default=0) > _ROOM + _PADDED * _LETTER * sum(lengths)
-
-
-def as_texts(texts: Sequence[str]) -> NDArray[Any]:
-    """Labels of a file as an array of text.
+def as_texts(texts: Sequence[str] | Sequence[bytes]) -> NDArray[Any]:
+    """Labels of a file as an array of text, or of bytes.
 
     Raises
     ------
@@ -34,6 +28,15 @@ def as_texts(texts: Sequence[str]) -> NDArray[Any]:
     longest = max(map(len, texts), default=0)
     if longest > LONGEST:
         raise ValueError(f"has a label of {longest} letters, {LONGEST} at most are read")
-    if padded_too_far(texts):
-        raise ValueError(f"has {len(texts)} labels beside one of {longest} letters: no array has room")
-    return np.array(texts, dtype=str)
+    if too_padded(texts):
+        raise ValueError(
+            f"has {len(texts)} labels beside one of {longest} letters: no array has room"
+        )
+    return np.array(texts) if len(texts) else np.empty(0, dtype=str)
+
+
+def too_padded(texts: Sequence[Any]) -> bool:
+    """Whether an array of these texts would be large, and hold little but padding: one is long, and the others are many."""
+    lengths = list(map(len, texts))
+    padded = _LETTER * len(lengths) * max(lengths, default=0)
+    return padded > _ROOM + _PADDED * _LETTER * sum(lengths)

@@ -120,9 +120,24 @@ def read_array(stream: IO[bytes]) -> NDArray[Any]:
 
 
 def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The members of an .npz file that are arrays, by name."""
+    """The members of an .npz file that are arrays, by name.
+
+    Raises
+    ------
+    ValueError
+        If they are more bytes than the file has: members that share their bytes would make much of little.
+    """
+    check_members(archive)
     found = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     return {info.filename.removesuffix(".npy"): info for info in found}
+
+
+def check_members(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError if the members of an archive are more bytes than it has."""
+    assert archive.fp is not None
+    n_bytes = sum(info.compress_size for info in archive.infolist())
+    if n_bytes > (there := archive.fp.seek(0, os.SEEK_END)):
+        raise ValueError(f"is damaged: its members have {n_bytes} bytes, and {there} are there")
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
