@@ -24,7 +24,12 @@ _GRACE = 300  # seconds beyond which a process that runs code of others is taken
 
 def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[str, Any]:
     """Counts, messages and all that is wrong with one reader; a process that dies is wrong, and another goes on."""
-    total: dict[str, Any] = {"counts": dict.fromkeys(OUTCOMES, 0), "seen": {}, "wrong": [], "seconds": 0.0}
+    total: dict[str, Any] = {
+        "counts": dict.fromkeys(OUTCOMES, 0),
+        "seen": {},
+        "wrong": [],
+        "seconds": 0.0,
+    }
     end = first + count
     while first < end and total["seconds"] < seconds:
         with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +37,12 @@ def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[st
             given = [str(v) for v in (seed, first, end - first, seconds - total["seconds"], folder)]
             try:
                 found = subprocess.run(
-                    program + given, cwd=ROOT, capture_output=True, text=True, timeout=seconds + _GRACE, check=False
+                    program + given,
+                    cwd=ROOT,
+                    capture_output=True,
+                    text=True,
+                    timeout=seconds + _GRACE,
+                    check=False,
                 )
                 code, out, err = found.returncode, found.stdout, found.stderr
             except subprocess.TimeoutExpired as late:
@@ -78,7 +88,9 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=_EVER, help="for each reader at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
-    parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="folder of what is wrong")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/fuzz"), help="folder of what is wrong"
+    )
     parser.add_argument("--messages", action="store_true", help="list every message")
     given = parser.parse_args()
     if unknown := set(given.readers) - set(TARGETS):
@@ -90,9 +102,14 @@ def main() -> int:
             continue
         found = run(name, given.seed, given.first, given.files, 60 * given.minutes)
         n = sum(found["counts"].values())
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items() if count)
+        counts = ", ".join(
+            f"{count} {outcome}" for outcome, count in found["counts"].items() if count
+        )
         rate = n / max(found["seconds"], 1e-9)
-        print(f"{name}: {n} files, {rate:.0f} a second, {len(found['seen'])} messages: {counts}", flush=True)
+        print(
+            f"{name}: {n} files, {rate:.0f} a second, {len(found['seen'])} messages: {counts}",
+            flush=True,
+        )
         if given.messages:
             for key, count in sorted(found["seen"].items(), key=lambda item: -item[1]):
                 print(f"    {count:7d}  {key}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import numpy as np
 
     Rng = np.random.Generator
 
@@ -16,7 +16,22 @@ _MOST = 1 << 18  # bytes of a changed file
 _SIZES = (1, 2, 4, 8)
 _NUMBERS = (0, 1, -1, 2, 7, 8, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**20, 2**24, 2**28)
 _LARGE = (2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
-_TEXTS = (b"-1", b"0", b"1", b"nan", b"inf", b"1e400", b"", b"'", b'"', b"\0", b"\xff", b"[", b"{", b"null")
+_TEXTS = (
+    b"-1",
+    b"0",
+    b"1",
+    b"nan",
+    b"inf",
+    b"1e400",
+    b"",
+    b"'",
+    b'"',
+    b"\0",
+    b"\xff",
+    b"[",
+    b"{",
+    b"null",
+)
 _DIGITS = re.compile(rb"\d+")
 
 
@@ -75,7 +90,18 @@ def _number(content: bytes, rng: Rng) -> bytes:
     if not places:
         return _length(content, rng)
     one = places[rng.integers(len(places))]
-    pool = [*map(str, _NUMBERS), *map(str, _LARGE), "9" * 5000, "1.5", "1e3", "true", "nan", "null", '"7"', "[]"]
+    pool = [
+        *map(str, _NUMBERS),
+        *map(str, _LARGE),
+        "9" * 5000,
+        "1.5",
+        "1e3",
+        "true",
+        "nan",
+        "null",
+        '"7"',
+        "[]",
+    ]
     return content[: one.start()] + pool[rng.integers(len(pool))].encode() + content[one.end() :]
 
 
@@ -101,7 +127,11 @@ def _moved(content: bytes, rng: Rng) -> bytes:
 
 def _zeroed(content: bytes, rng: Rng) -> bytes:
     begin, end = _piece(content, rng)
-    return content[:begin] + (b"\0", b"\xff")[rng.integers(2)] * len(content[begin:end]) + content[end:]
+    return (
+        content[:begin]
+        + (b"\0", b"\xff")[rng.integers(2)] * len(content[begin:end])
+        + content[end:]
+    )
 
 
 def _cut(content: bytes, rng: Rng) -> bytes:

@@ -22,7 +22,25 @@ if TYPE_CHECKING:
     Rng = np.random.Generator
     Change = Callable[[bytes, Rng], bytes]
 
-_VALUES = (0, -1, 1, 2**31, 2**62, -(2**62), 0.5, float("nan"), float("inf"), None, True, "", "x", [], {}, [1], "9" * 40)
+_VALUES = (
+    0,
+    -1,
+    1,
+    2**31,
+    2**62,
+    -(2**62),
+    0.5,
+    float("nan"),
+    float("inf"),
+    None,
+    True,
+    "",
+    "x",
+    [],
+    {},
+    [1],
+    "9" * 40,
+)
 _TYPES = ("<f8", "<f4", "<i8", "<i4", "|u1", "|b1", "<U3", "<c16", ">i8", "<M8[s]")
 
 

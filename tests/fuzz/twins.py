@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 _IDX = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
-class Disagree(Exception):
+class DisagreeError(Exception):
     """Two readings of one file differ."""
 
 
 def same(found: Any, told: Any, what: str) -> None:
-    """Raise Disagree unless two arrays hold the same values, whatever their types."""
+    """Raise DisagreeError unless two arrays hold the same values, whatever their types."""
     told = np.asarray(told)
-    wide = told.astype(np.float64) if told.dtype.kind in "biuf" and found.dtype.kind == "f" else told
+    wide = (
+        told.astype(np.float64) if told.dtype.kind in "biuf" and found.dtype.kind == "f" else told
+    )
     if found.shape != wide.shape or not np.array_equal(found, wide):
-        raise Disagree(f"{what}: {found.dtype}{found.shape} here, {told.dtype}{told.shape} there")
+        raise DisagreeError(
+            f"{what}: {found.dtype}{found.shape} here, {told.dtype}{told.shape} there"
+        )
 
 
 def rows(array: Any) -> Any:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _NAME = re.compile(r"\.([ct])sv(\.gz)?$")
+_LINE = 1 << 26  # letters
 _SEPARATORS = {"c": (",", "comma"), "t": ("\t", "tab")}
 # Names of the column of labels that are looked for, in upper or lower case, where none is given.
 LABEL_COLUMNS = ("label", "labels", "target", "targets", "class")
@@ -94,10 +95,19 @@ def _lines(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
 
 def _rows(stream: Any, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The line number and the cells of each line that is not blank."""
-    reader = csv.reader(stream, strict=True, skipinitialspace=separator == ",", delimiter=separator)
+    lines = _lines_of(stream)
+    reader = csv.reader(lines, strict=True, skipinitialspace=separator == ",", delimiter=separator)
     for cells in reader:
         if cells and any(cell.strip() for cell in cells):
             yield reader.line_num, cells
+
+
+def _lines_of(stream: Any) -> Iterator[str]:
+    """Lines of text; of a compressed file, what has no end of a line may be a thousand times the file."""
+    while line := stream.readline(_LINE):
+        if len(line) == _LINE:
+            raise csv.Error(f"a line of {_LINE} letters or more")
+        yield line
 
 
 class _Table:

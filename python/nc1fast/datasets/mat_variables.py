@@ -27,10 +27,25 @@ if TYPE_CHECKING:
 _HEADER = 128  # bytes before the first variable of version 5
 _TAG = 8
 _ORDERS = {b"IM": "<", b"MI": ">"}  # as the header ends
-_NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_NUMBERS = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 _INT32, _UINT32, _INT8, _MATRIX, _COMPRESSED = 5, 6, 1, 14, 15
 _ENCODINGS = {16: "utf-8", 17: "utf-16", 18: "utf-32", 2: "latin-1", 1: "latin-1", 4: "utf-16"}
-_CELL, _CHAR, _CLASSES = 1, 4, range(6, 16)  # of arrays that are read; the last are those of numbers
+_CELL, _CHAR, _CLASSES = (
+    1,
+    4,
+    range(6, 16),
+)  # of arrays that are read; the last are those of numbers
 _COMPLEX = 0x800
 _PEEK = 1 << 12  # bytes of a compressed variable in which its name is
 _V4 = 20  # bytes before a variable of version 4
@@ -140,7 +155,9 @@ def _element(data: memoryview, order: str) -> tuple[Element, memoryview]:
     if short > 4 or begin + n_bytes > len(data):
         raise ValueError(f"is damaged: an element of {n_bytes} bytes where {len(data)} are")
     after = _TAG if short else _TAG + -(-n_bytes // 8) * 8
-    return Element(word[0] & 0xFFFF if short else word[0], data[begin : begin + n_bytes]), data[after:]
+    return Element(word[0] & 0xFFFF if short else word[0], data[begin : begin + n_bytes]), data[
+        after:
+    ]
 
 
 class _Array(NamedTuple):

@@ -85,7 +85,9 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="bytes")
-        self._room = len(content)  # bytes that texts may still be turned into: each has its own in the pickle
+        self._room = len(
+            content
+        )  # bytes that texts may still be turned into: each has its own in the pickle
 
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in of a name; ValueError for any other."""

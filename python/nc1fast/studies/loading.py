@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from nc1fast.studies.plan import AnyStudy
 
 _LONGEST = 40  # letters of a name
-_LETTERS, _NODES = 1 << 18, 100_000  # of a description, aliases written out: more are read for minutes
+_LETTERS, _NODES = (
+    1 << 18,
+    100_000,
+)  # of a description, aliases written out: more are read for minutes
 
 
 def built_in() -> dict[str, list[str]]:
