@@ -19,7 +19,9 @@ from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
 _EVER = 10**9
-_GRACE = 300  # seconds beyond which a process that runs code of others is taken for hung
+_GRACE = (
+    300  # seconds beyond which a process is taken for hung, where its own limit has not ended it
+)
 
 
 def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tests.fuzz.twins import DisagreeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECONDS = 20.0  # of a processor, that reading a few kilobytes may take; a kernel that is asked for is part of it
+SECONDS = 10.0  # of a processor, that reading a few kilobytes may take; a kernel that is asked for is part of it
 ROOM = 96 << 20  # bytes of memory beyond twice what the file can hold
 ADDRESSES = 3 << 30  # of address space beyond what the process has at its start
 _SEALED = 0.5  # of the changes, beneath the checksum
@@ -123,13 +123,17 @@ class Case:
     def _judged(self, size: int) -> Verdict:
         before = _status("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        signal.signal(signal.SIGALRM, _late)
-        signal.setitimer(signal.ITIMER_REAL, 10 * SECONDS)
+        signal.signal(signal.SIGPROF, _late)
+        signal.setitimer(signal.ITIMER_PROF, 2 * SECONDS)
+        signal.setitimer(
+            signal.ITIMER_VIRTUAL, 3 * SECONDS
+        )  # ends the process, whatever runs in it
         start = time.process_time()
         try:
             found = self._read()
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         taken, peak = time.process_time() - start, _status("VmHWM") - before
         most = ROOM + 2 * self.target.expansion * size
         if taken > SECONDS and found.outcome != "wrong":

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nc1fast.inputs.arrays import check_shape
+from nc1fast.inputs.readers.hdf5_texts import read_texts
 from nc1fast.inputs.readers.in_place import in_place
 from nc1fast.inputs.readers.members import check_claim, member, sliced
 from nc1fast.support.changes import bytes_in
@@ -19,8 +16,6 @@ from nc1fast.support.reading import check_regular, shown
 
 if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
-
-_DEFLATE, _SHUFFLE = 1, 2  # filters of chunks
 
 
 def rows(path: str, name: str) -> FileRows:
@@ -37,9 +32,7 @@ def labels(path: str, name: str) -> Any:
         text = require("h5py", "files").check_string_dtype(found.dtype)
         if text is None or text.length is not None:
             return found[()]
-        if (n_bytes := _text_bytes(found, path)) > (there := bytes_in(path)):
-            raise ValueError(f"is damaged: its texts have {n_bytes} bytes, and {there} are there")
-        return found.asstr()[()]
+        return read_texts(found, path, text.encoding)
 
 
 def names(path: str) -> list[str]:
@@ -94,52 +87,6 @@ def _check_sources(dataset: Any, path: str) -> None:
         with _opened(str(other)) as file:
             if source.dset_name not in file:
                 raise ValueError(f"needs {source.dset_name} of {shown(other)}, which is not there")
-
-
-def _text_bytes(dataset: Any, path: str) -> int:
-    """Bytes that texts of any length will take, from the references to them; 0 where these cannot be told beforehand.
-
-    A reference is the length, the place of a heap and the number in it; each text has one of its own. Source: the HDF5 file
-    format, version 3, IV.B.
-    """
-    place = dataset.file.id.get_create_plist().get_sizes()[0]
-    kind = np.dtype([("length", "<u4"), ("place", f"<u{place}"), ("number", "<u4")])
-    if dataset.chunks is None:
-        offset = dataset.id.get_offset()
-        return (
-            0
-            if offset is None
-            else _lengths(_part(path, offset, dataset.size * kind.itemsize), kind)
-        )
-    filters = dataset.id.get_create_plist()
-    codes = [filters.get_filter(k)[0] for k in range(filters.get_nfilters())]
-    if not set(codes) <= {_DEFLATE, _SHUFFLE}:
-        return 0
-    n_bytes, whole = 0, math.prod(dataset.chunks) * kind.itemsize
-    for k in range(dataset.id.get_num_chunks()):
-        mask, content = dataset.id.read_direct_chunk(dataset.id.get_chunk_info(k).chunk_offset)
-        for place, code in reversed(list(enumerate(codes))):
-            if mask >> place & 1:
-                continue
-            if code == _DEFLATE:
-                content = zlib.decompressobj().decompress(content, whole)
-            elif len(content) == whole:
-                content = np.frombuffer(content, np.uint8).reshape(kind.itemsize, -1).T.tobytes()
-        n_bytes += _lengths(content, kind)
-    return n_bytes
-
-
-def _part(path: str, offset: int, n_bytes: int) -> bytes:
-    """Bytes that lie together in a file, as many as there are."""
-    with Path(path).open("rb") as file:
-        file.seek(offset)
-        return file.read(min(n_bytes, bytes_in(path)))
-
-
-def _lengths(content: bytes, kind: np.dtype[Any]) -> int:
-    """Sum of the lengths in references."""
-    usable = len(content) // kind.itemsize * kind.itemsize
-    return int(np.frombuffer(content[:usable], kind)["length"].sum(dtype=np.int64))
 
 
 def _opened(path: str) -> Any:
