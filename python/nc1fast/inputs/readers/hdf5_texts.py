@@ -1,5 +1,4 @@
-"""Texts of any length in HDF5 files, read without the HDF5 library: what a damaged file claims of them would cost it gigabytes,
-or all time.
+"""Texts of any length in HDF5 files, read without the library: a damaged file may cost it gigabytes, or all time.
 
 A data set has references alone: the length of a text, the place of a heap, and the number of the text in it. Source: the HDF5
 File Format Specification 3.0, III.E (global heap) and IV.A.2.d (variable-length data).
@@ -8,9 +7,10 @@ File Format Specification 3.0, III.E (global heap) and IV.A.2.d (variable-length
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from nc1fast.support.changes import bytes_in
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DEFLATE, _SHUFFLE, _SUM = 1, 2, 3  # filters of chunks
-_SUM_BYTES = 4
+_DEFLATE, _SHUFFLE = 1, 2  # filters of chunks
 _UNIT = 8  # bytes, of which objects of a heap are multiples
 
 
@@ -34,13 +33,15 @@ def read_texts(dataset: Any, path: str, encoding: str) -> NDArray[Any]:
         For a layout or a filter that is not read, and for references and heaps that make no sense.
     """
     with Path(path).open("rb") as file:
-        content = file.read()
+        return _read(dataset, file, encoding)
+
+
+def _read(dataset: Any, file: IO[bytes], encoding: str) -> NDArray[Any]:
     base = dataset.file.userblock_size
-    references = _references(dataset, content)
-    if (n_bytes := int(references["length"].sum(dtype=np.int64))) > len(content):
-        raise ValueError(
-            f"is damaged: its texts have {n_bytes} bytes, and {len(content)} are there"
-        )
+    references = _references(dataset, file)
+    n_bytes, there = int(references["length"].sum(dtype=np.int64)), _size(file)
+    if n_bytes > there:
+        raise ValueError(f"is damaged: its texts have {n_bytes} bytes, and {there} are there")
     place_bytes = references.dtype["place"].itemsize
     heaps: dict[int, dict[int, bytes]] = {}
     texts = np.empty(references.size, object)
@@ -49,7 +50,7 @@ def read_texts(dataset: Any, path: str, encoding: str) -> NDArray[Any]:
             texts[k] = ""
             continue
         if place not in heaps:
-            heaps[place] = _heap(content, base + place, place_bytes)
+            heaps[place] = _heap(file, base + place, place_bytes)
         data = heaps[place].get(number, b"")
         if length > len(data):
             raise ValueError(f"is damaged: a text of {length} bytes is not there")
@@ -66,7 +67,18 @@ def _text(data: bytes, encoding: str) -> str:
         raise ValueError(f"has a label that is no text in {encoding}") from None
 
 
-def _references(dataset: Any, content: bytes) -> NDArray[Any]:
+def _size(file: IO[bytes]) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def _bytes_at(file: IO[bytes], offset: int, n_bytes: int) -> bytes:
+    """Bytes that lie together, as many as there are."""
+    there = _size(file)
+    file.seek(min(offset, there))
+    return file.read(min(n_bytes, there))
+
+
+def _references(dataset: Any, file: IO[bytes]) -> NDArray[Any]:
     """The references of a data set, of its shape."""
     place = dataset.file.id.get_create_plist().get_sizes()[0]
     kind = np.dtype([("length", "<u4"), ("place", f"<u{place}"), ("number", "<u4")])
@@ -81,7 +93,7 @@ def _references(dataset: Any, content: bytes) -> NDArray[Any]:
         raise ValueError(
             "has labels in a compact layout, which is not read: write a plain data set"
         )
-    part = content[offset : offset + found.nbytes]
+    part = _bytes_at(file, offset, found.nbytes)
     if len(part) < found.nbytes:
         raise ValueError(f"is cut short: {found.nbytes} bytes expected, {len(part)} found")
     return np.frombuffer(part, kind).reshape(dataset.shape)
@@ -91,7 +103,7 @@ def _fill_chunks(dataset: Any, found: NDArray[Any]) -> None:
     """Put the references of every chunk in their places; a chunk reaches beyond the edge."""
     plan = dataset.id.get_create_plist()
     codes = [plan.get_filter(k)[0] for k in range(plan.get_nfilters())]
-    if unknown := set(codes) - {_DEFLATE, _SHUFFLE, _SUM}:
+    if unknown := set(codes) - {_DEFLATE, _SHUFFLE}:
         raise ValueError(
             f"has labels under filter {min(unknown)}, which is not read: use gzip, or none"
         )
@@ -111,10 +123,8 @@ def _fill_chunks(dataset: Any, found: NDArray[Any]) -> None:
 def _unfiltered(content: bytes, codes: list[int], itemsize: int, n_bytes: int) -> bytes:
     """The bytes of a chunk."""
     for code in reversed(codes):
-        if code == _SUM:
-            content = content[:-_SUM_BYTES]
-        elif code == _DEFLATE:
-            content = zlib.decompressobj().decompress(content, n_bytes + _SUM_BYTES)
+        if code == _DEFLATE:
+            content = zlib.decompressobj().decompress(content, n_bytes + 1)
         else:
             whole = len(content) // itemsize * itemsize
             content = np.frombuffer(content[:whole], np.uint8).reshape(itemsize, -1).T.tobytes()
@@ -123,15 +133,15 @@ def _unfiltered(content: bytes, codes: list[int], itemsize: int, n_bytes: int) -
     return content
 
 
-def _heap(content: bytes, at: int, size_bytes: int) -> dict[int, bytes]:
+def _heap(file: IO[bytes], at: int, size_bytes: int) -> dict[int, bytes]:
     """The objects of the heap at this place, by number."""
-    head = 8 + size_bytes  # signature, version, size
-    if content[at : at + 4] != b"GCOL":
+    head = _bytes_at(file, at, 8 + size_bytes)  # signature, version, size
+    if head[:4] != b"GCOL":
         raise ValueError("is damaged: a heap of texts is not where it should be")
-    end = at + int.from_bytes(content[at + 8 : at + head], "little")
+    content = _bytes_at(file, at, int.from_bytes(head[8:], "little"))
     found: dict[int, bytes] = {}
-    at += head
-    while at + 8 + size_bytes <= min(end, len(content)):
+    at = len(head)
+    while at + 8 + size_bytes <= len(content):
         number = int.from_bytes(content[at : at + 2], "little")
         n_bytes = int.from_bytes(content[at + 8 : at + 8 + size_bytes], "little")
         at += 8 + size_bytes
