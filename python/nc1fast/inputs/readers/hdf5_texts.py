@@ -51,6 +51,9 @@ def _read(dataset: Any, file: IO[bytes], encoding: str) -> NDArray[Any]:
             continue
         if place not in heaps:
             heaps[place] = _heap(file, base + place, place_bytes)
+            there -= sum(map(len, heaps[place].values()))
+            if there < 0:
+                raise ValueError("is damaged: its heaps of texts overlap")
         data = heaps[place].get(number, b"")
         if length > len(data):
             raise ValueError(f"is damaged: a text of {length} bytes is not there")
