@@ -1,4 +1,4 @@
-"""Every call of every scenario made to fail: ``python -m tests.faults [NAME ...]`` in a process with the shim preloaded.
+"""Every call of every scenario made to fail: ``python -m tests.faults MOST [NAME ...]`` in a process with the shim preloaded.
 
 A line of JSON for each scenario: calls that failed, and what was wrong with the outcome.
 """
@@ -16,14 +16,13 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.scenarios import READERS, WRITERS, Reader, Writer
+from tests.faults.scenarios import SCENARIOS, Reader, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPEN, WRITE, FSYNC, RENAME, TRUNCATE, READ, CLOSE = range(7)
 ONCE, FOR_GOOD, SHORT, INTERRUPT = range(4)
-_MOST = 60  # calls of one kind that fail in turn, spread over those there are
 _NEVER = 1 << 30
 # What a writer meets: the kind of call, and how it fails.
 TO_WRITERS = (
@@ -60,8 +59,9 @@ def _counted(kind: int, word: str, act: Any, folder: Path) -> int:
     return found
 
 
-def _places(n: int) -> list[int]:
-    return sorted({k * (n - 1) // max(1, min(n, _MOST) - 1) for k in range(min(n, _MOST))})
+def _places(n: int, most: int) -> list[int]:
+    """Calls of one kind that fail in turn, spread over those there are."""
+    return sorted({k * (n - 1) // max(1, min(n, most) - 1) for k in range(min(n, most))})
 
 
 @contextlib.contextmanager
@@ -79,7 +79,7 @@ def _told(error: OSError, code: int, folder: Path) -> str:
     return "" if error.errno in (code, None) else f"errno {error.errno} for {code}: {told!r}"
 
 
-def writer(one: Writer) -> dict[str, Any]:
+def writer(one: Writer, most: int) -> dict[str, Any]:
     """Outcomes of a writer: its files are those of before or of after, and going on gives what is expected."""
     with _folder(one.before) as folder:
         old = None if one.state is one.act else one.state(folder)
@@ -91,7 +91,7 @@ def writer(one: Writer) -> dict[str, Any]:
     for kind, how, code in TO_WRITERS:
         with _folder(one.before) as folder:
             n_calls = _counted(kind, f"{folder}/{one.word}", one.act, folder)
-        for k in _places(n_calls):
+        for k in _places(n_calls, most):
             with _folder(one.before) as folder:
                 where = f"call {k} of kind {kind}, how {how}, {errno.errorcode.get(code, '')}"
                 problem, failed = "", False
@@ -120,7 +120,9 @@ def _state(one: Writer, folder: Path, names: list[str], expected: Any, *, failed
     try:
         found = one.state(folder)
         if isinstance(new, tuple):
-            whole = all(one in pair for one, pair in zip(found, zip(old, new, strict=True), strict=True))
+            whole = all(
+                one in pair for one, pair in zip(found, zip(old, new, strict=True), strict=True)
+            )
         else:
             whole = found in (old, new)
         if not whole or (not failed and found != new):
@@ -133,14 +135,14 @@ def _state(one: Writer, folder: Path, names: list[str], expected: Any, *, failed
         return f"cannot be read: {type(error).__name__}: {error}"
 
 
-def reader(one: Reader) -> dict[str, Any]:
+def reader(one: Reader, most: int) -> dict[str, Any]:
     """Outcomes of a reader: an error that names the file, or all bits."""
     struck, wrong = 0, []
     with _folder(one.before) as folder:
         expected = one.act(folder)
         for kind, how, code in TO_READERS:
             n_calls = _counted(kind, str(folder), one.act, folder)
-            for k in _places(n_calls):
+            for k in _places(n_calls, most):
                 problem, found = "", None
                 try:
                     with armed(kind, k, how, code, str(folder)):
@@ -159,16 +161,15 @@ def reader(one: Reader) -> dict[str, Any]:
     return {"struck": struck, "wrong": wrong}
 
 
-def main(names: list[str]) -> None:
+def main(most: int, names: list[str]) -> None:
     """Run it."""
     warnings.simplefilter("ignore")
-    for name, one in {**WRITERS, **{f"reading {n}": r for n, r in READERS.items()}}.items():
-        if names and name not in names:
-            continue
+    for name in names or SCENARIOS:
+        one = SCENARIOS[name]
         with contextlib.redirect_stdout(io.StringIO()):
-            found = writer(one) if isinstance(one, Writer) else reader(one)
+            found = writer(one, most) if isinstance(one, Writer) else reader(one, most)
         print(json.dumps({"name": name, **found}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]), sys.argv[2:])

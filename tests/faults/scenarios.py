@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from nc1fast.inputs.files import as_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 RELU = nc.NNGP("relu")
 X, Y = long_pass.data(300)
@@ -150,22 +149,14 @@ def _append(folder: Path) -> None:
     monitor(0)
 
 
-def _predict(ridge: str) -> Callable[[Path], object]:
-    def run(folder: Path) -> None:
-        from nc1fast.cli import use
-
-        os.environ["NO_COLOR"] = "1"
-        use.predict(str(folder / "data.npz"), ridge=float(ridge), held_out=0.2, out=folder / "out.npz", as_json=True)
-
-    return run
-
-
 def _nothing(_folder: Path) -> None:
     pass
 
 
 WRITERS = {
-    "sums": Writer(lambda f: _sums(0).save(f / "sums.npz"), lambda f: _sums(1).save(f / "sums.npz"), _saved),
+    "sums": Writer(
+        lambda f: _sums(0).save(f / "sums.npz"), lambda f: _sums(1).save(f / "sums.npz"), _saved
+    ),
     "first sums": Writer(_nothing, lambda f: _sums(1).save(f / "sums.npz"), _saved),
     "journal": Writer(_nothing, _reduce, _reduce),
     "journal that is rewritten": Writer(_nothing, _reduce_rewriting, _reduce),
@@ -173,7 +164,9 @@ WRITERS = {
     "study journal": Writer(_nothing, _study_journal, _study_journal),
     "tables": Writer(_write_table(1), _write_table(5), _tables),
     "checkpoint": Writer(_nothing, _train, _train),
-    "rows of a monitor": Writer(_append, _append, lambda f: _digest(f / "collapse.csv"), "collapse.csv"),
+    "rows of a monitor": Writer(
+        _append, _append, lambda f: _digest(f / "collapse.csv"), "collapse.csv"
+    ),
 }
 
 
@@ -205,7 +198,9 @@ def _write_all(folder: Path) -> None:
 
 def _loaded(name: str) -> Callable[[Path], str]:
     def read(folder: Path) -> str:
-        found, labels = nc.datasets.load(folder / name, **({"labels": Y} if name.endswith("npy") else {}))
+        found, labels = nc.datasets.load(
+            folder / name, **({"labels": Y} if name.endswith("npy") else {})
+        )
         return hashlib.sha256(found.tobytes() + labels.tobytes()).hexdigest()
 
     return read
@@ -226,14 +221,20 @@ READERS = {
     "rows in the core, two threads": Reader(_write_all, _in_core(n_threads=2)),
     "rows": Reader(_write_all, _rows_of),
     "a stored member": Reader(
-        _write_all, lambda f: _bits(nc.class_sums(f"{f / 'data.npz'}::X", f"{f / 'data.npz'}::y", RELU))
+        _write_all,
+        lambda f: _bits(nc.class_sums(f"{f / 'data.npz'}::X", f"{f / 'data.npz'}::y", RELU)),
     ),
     "a product": Reader(
-        _write_all, lambda f: hashlib.sha256(RELU.matvec(f / "X.npy", np.ones(len(Y))).tobytes()).hexdigest()
+        _write_all,
+        lambda f: hashlib.sha256(RELU.matvec(f / "X.npy", np.ones(len(Y))).tobytes()).hexdigest(),
     ),
     "spooled rows": Reader(_write_all, _spooled),
     ".npz": Reader(_write_all, _loaded("data.npz")),
     ".npy": Reader(_write_all, _loaded("X.npy")),
     ".csv": Reader(_write_all, _loaded("data.csv")),
     "sums": Reader(_write_all, _saved),
+}
+SCENARIOS: dict[str, Writer | Reader] = {
+    **{f"writing {name}": one for name, one in WRITERS.items()},
+    **{f"reading {name}": one for name, one in READERS.items()},
 }

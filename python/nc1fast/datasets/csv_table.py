@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.datasets.damage import DAMAGED, about, malformed, opened
+from nc1fast.datasets.damage import about, malformed, opened, unpacking
 from nc1fast.inputs.text import LONGEST, as_texts
-from nc1fast.support.reading import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,15 +81,14 @@ def _lines(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
     """The line numbers and cells of a table in text; ValueError that names the file for what is none."""
     found = _NAME.search(path.name.lower())
     separator, name = _SEPARATORS["c" if found is None else found[1]]
-    try:
-        with opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as stream:
-            yield _rows(stream, separator)
-    except UnicodeDecodeError as error:
-        raise malformed(path, f"is not UTF-8 text (byte {error.start})") from error
-    except csv.Error as error:
-        raise malformed(path, f"is not {name}-separated text ({error})") from error
-    except DAMAGED as error:
-        raise malformed(path, f"not a readable gzip file ({one_line(error)})") from error
+    with unpacking(path, "gzip file"), opened(path) as raw:
+        try:
+            with io.TextIOWrapper(raw, "utf-8-sig", newline="") as stream:
+                yield _rows(stream, separator)
+        except UnicodeDecodeError as error:
+            raise malformed(path, f"is not UTF-8 text (byte {error.start})") from error
+        except csv.Error as error:
+            raise malformed(path, f"is not {name}-separated text ({error})") from error
 
 
 def _rows(stream: Any, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -15,7 +15,7 @@ from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.readers.members import check_claim
 from nc1fast.inputs.text import as_texts
 from nc1fast.support.extras import require
-from nc1fast.support.npy import check_members
+from nc1fast.support.npy import check_members, opened_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def _checked(path: Path) -> Any:
         archived = file.read(len(_ARCHIVE)) == _ARCHIVE
     if not archived:
         return io.BytesIO(path.read_bytes())
-    with zipfile.ZipFile(path) as archive:
+    with opened_archive(path) as archive:
         check_members(archive)
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:

@@ -75,8 +75,8 @@ class Task:
         paths = {name: f"{self.base}{name}" for name in ("pass", "classes.npy", "order.npy")}
         state = tuple(map(state_of, paths.values()))
         known = _sound.get(self.base) == state
-        with reading(paths["pass"]), Path(paths["pass"]).open("rb") as file:
-            head, arrays = packed.unpack(file, _KIND, _FORMAT, known=known)
+        with reading(paths["pass"]):
+            head, arrays = packed.unpack(paths["pass"], _KIND, _FORMAT, known=known)
             values = nested.joined(head["values"], arrays)
         mapped = [
             _mapped(paths[name], None if known else told)

@@ -117,6 +117,10 @@ def _stored(X: Rows) -> Iterator[Any]:
     file = os.open(X.path, os.O_RDONLY)
     try:
         yield (file, X.stored, X.offset, X.stride, *X.shape)
+    except OSError as error:
+        if error.filename is not None or X.path in str(error):
+            raise
+        raise OSError(f"{X.path}: {error}") from error  # the core knows no names
     finally:
         os.close(file)
 
