@@ -12,16 +12,17 @@ import signal
 import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tests.fuzz.mutations import mutated
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.twins import DisagreeError
+from tests.memory import forget_peak, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECONDS = 10.0  # of a processor, that reading a few kilobytes may take; a kernel that is asked for is part of it
 ROOM = 96 << 20  # bytes of memory beyond twice what the file can hold
@@ -40,17 +41,9 @@ class Verdict:
 OUTCOMES = ("refused", "unchanged", "other content", "wrong")
 
 
-def _status(name: str) -> int:
-    """A size of this process in bytes, as /proc/self/status calls it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) << 10
-    raise KeyError(name)
-
-
 def limit_memory() -> None:
     """Bound the address space of this process from now on."""
-    resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + ADDRESSES, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (in_bytes("VmSize") + ADDRESSES, resource.RLIM_INFINITY))
 
 
 def _late(*_: Any) -> None:
@@ -121,8 +114,8 @@ class Case:
             self.restore()
 
     def _judged(self, size: int) -> Verdict:
-        before = _status("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = in_bytes("VmRSS")
+        forget_peak()
         signal.signal(signal.SIGPROF, _late)
         signal.setitimer(signal.ITIMER_PROF, 2 * SECONDS)
         signal.setitimer(
@@ -134,7 +127,7 @@ class Case:
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        taken, peak = time.process_time() - start, _status("VmHWM") - before
+        taken, peak = time.process_time() - start, in_bytes("VmHWM") - before
         most = ROOM + 2 * self.target.expansion * size
         if taken > SECONDS and found.outcome != "wrong":
             return Verdict("wrong", f"slow: {taken:.1f} s, {found}")
