@@ -80,11 +80,11 @@ def _reduce(folder: Path, executor: Any = None) -> str:
 
 def _reduce_rewriting(folder: Path) -> str:
     kept = bundle_journal._REWRITE, bundle_journal._GROWTH
-    bundle_journal._REWRITE = bundle_journal._GROWTH = 0  # type: ignore[misc]
+    bundle_journal._REWRITE = bundle_journal._GROWTH = 0
     try:
         return _reduce(folder)
     finally:
-        bundle_journal._REWRITE, bundle_journal._GROWTH = kept  # type: ignore[misc]
+        bundle_journal._REWRITE, bundle_journal._GROWTH = kept
 
 
 def _reduce_in_threads(folder: Path) -> str:

@@ -77,11 +77,11 @@ def _length(content: bytes, rng: Rng) -> bytes:
     size = int(_SIZES[rng.integers(4)])
     order = ("little", "big")[rng.integers(2)]
     at = _at(content, rng)
-    found = int.from_bytes(content[at : at + size], order)  # type: ignore[arg-type]
+    found = int.from_bytes(content[at : at + size], order)
     near = (found + 1, found - 1, 2 * found, found + len(content), len(content))
     pool = (*_NUMBERS, *_LARGE, *near)
     number = int(pool[rng.integers(len(pool))]) % (1 << 8 * size)
-    return content[:at] + number.to_bytes(size, order) + content[at + size :]  # type: ignore[arg-type]
+    return content[:at] + number.to_bytes(size, order) + content[at + size :]
 
 
 def _number(content: bytes, rng: Rng) -> bytes:

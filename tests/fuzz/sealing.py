@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Rng = np.random.Generator
     Change = Callable[[bytes, Rng], bytes]
 
-_VALUES = (
+_VALUES: tuple[Any, ...] = (
     0,
     -1,
     1,
@@ -85,14 +85,10 @@ def of_packed(content: bytes, rng: Rng) -> bytes:
 def _changed_array(array: Any, rng: Rng) -> Any:
     """Another shape, type or value; None for no array at all."""
     how = rng.integers(7)
-    if how == 0:
-        return None
-    if how == 1:
-        return array.reshape(-1)[: int(rng.integers(0, array.size + 1))]
-    if how == 2:
-        return array[None]
-    if how == 3:
-        return np.resize(array, rng.integers(0, 5, int(rng.integers(0, 4))))
+    if how < 4:
+        fewer = array.reshape(-1)[: int(rng.integers(0, array.size + 1))]
+        other = np.resize(array, rng.integers(0, 5, int(rng.integers(0, 4))))
+        return (None, fewer, array[None], other)[how]
     if how == 4:
         with np.errstate(all="ignore"):
             kind = _TYPES[rng.integers(len(_TYPES))]

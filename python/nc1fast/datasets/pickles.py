@@ -135,7 +135,9 @@ def _check_program(content: bytes) -> None:
         if opcode.name in ("GLOBAL", "INST"):
             module, _, name = str(argument).partition(" ")
             _check_name(module, name)
-        elif opcode.name in _KEEPS and argument > count:  # as many places are made at once
+        elif (
+            opcode.name in _KEEPS and int(argument or 0) > count
+        ):  # as many places are made at once
             raise ValueError(f"keeps an object at place {argument} before so many are there")
         elif opcode.name.startswith(("EXT", "PERSID", "BINPERSID", "NEXT_BUFFER")):
             raise ValueError(f"uses {opcode.name}, which plain data do not need")

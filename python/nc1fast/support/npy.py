@@ -128,7 +128,7 @@ class _Watched(io.FileIO):
 
     failed: OSError | None = None
 
-    def readinto(self, buffer: Any) -> int | None:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int | None:
         """Read, as `io.FileIO` does."""
         with self._watching():
             return super().readinto(buffer)

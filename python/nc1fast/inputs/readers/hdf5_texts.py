@@ -99,7 +99,8 @@ def _references(dataset: Any, file: IO[bytes]) -> NDArray[Any]:
     part = _bytes_at(file, offset, found.nbytes)
     if len(part) < found.nbytes:
         raise ValueError(f"is cut short: {found.nbytes} bytes expected, {len(part)} found")
-    return np.frombuffer(part, kind).reshape(dataset.shape)
+    found[...] = np.frombuffer(part, kind).reshape(dataset.shape)
+    return found
 
 
 def _fill_chunks(dataset: Any, found: NDArray[Any]) -> None:

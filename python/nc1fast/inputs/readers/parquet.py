@@ -9,6 +9,7 @@ from nc1fast.inputs.arrays import check_shape
 from nc1fast.inputs.file_rows import CHUNK_BYTES
 from nc1fast.inputs.readers.members import check_claim, member
 from nc1fast.inputs.text import as_texts
+from nc1fast.support.changes import bytes_in
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
 
 _PAGE_BYTES = 1 << 16  # read ahead in each column
+_SMALL = 1 << 24  # bytes of a file
 _ROWS = 1 << 12  # at a time
 
 
@@ -97,9 +99,11 @@ def label_values(column: Any) -> Any:
 
 def _opened(path: str, **options: Any) -> Any:
     """The file, a context manager."""
-    # Pages of the columns as they are asked for: by default whole row groups come into memory.
+    # Pages of the columns as they are asked for: by default whole row groups come into memory. A small file is read whole: a
+    # stream of pages makes room for as many bytes as the head of a page says, 2 GiB at most.
+    size = _PAGE_BYTES if bytes_in(path) > _SMALL else 0
     return require("pyarrow.parquet", "files").ParquetFile(
-        path, pre_buffer=False, buffer_size=_PAGE_BYTES, **options
+        path, pre_buffer=False, buffer_size=size, **options
     )
 
 
