@@ -43,6 +43,8 @@ class Target:
         Bytes of content that a byte of the file may stand for.
     trusted : bool
         Whether the run that reads the file wrote it: beneath a right checksum, any error will do.
+    asks : bool
+        Whether the package that reads it asks the system for as much as a length says, which it does not touch.
     """
 
     kind: Kind
@@ -51,6 +53,7 @@ class Target:
     words: tuple[bytes, ...] = ()
     expansion: int = 1
     trusted: bool = False
+    asks: bool = False
 
 
 X, Y = damage_kinds._data()
@@ -389,6 +392,7 @@ TARGETS = {
         f"arrow-{how}": Target(
             Kind(_write("data.arrow", functools.partial(_arrow, how)), _loaded, needs=("pyarrow",)),
             expansion=CODECS,
+            asks=how == "compressed",
         )
         for how in ("file", "stream", "compressed")
     },
