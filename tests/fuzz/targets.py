@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 import gzip
-import io
-import json
-import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tests import damage_kinds
 from tests.damage_kinds import KINDS, Kind
-from tests.fuzz import sealing, twins
+from tests.fuzz import makers, sealing, twins
 
 import nc1fast as nc
 from nc1fast.inputs.labelled import LabelledData
@@ -56,7 +53,7 @@ class Target:
     asks: bool = False
 
 
-X, Y = damage_kinds._data()
+Y = makers.Y
 
 
 def _pair(of: str) -> Callable[[Path], Any]:
@@ -64,7 +61,11 @@ def _pair(of: str) -> Callable[[Path], Any]:
 
     def read(path: Path) -> Any:
         given = (
-            (f"{path}::X", f"{path}::y") if of == "both" else (path, Y) if of == "X" else (X, path)
+            (f"{path}::X", f"{path}::y")
+            if of == "both"
+            else (path, Y)
+            if of == "X"
+            else (makers.X, path)
         )
         data = LabelledData.of(*given)
         return np.asarray(data.rows[:]), data.classes.labels[data.classes.of_row]
@@ -117,93 +118,6 @@ def _check_binary(path: Path, found: Any) -> None:
     records = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 3073)
     twins.same(found[0], records[:, 1:], "X")
     twins.same(found[1], records[:, 0].astype(np.int64), "y")
-
-
-def _write(name: str, content: Callable[[], bytes]) -> Callable[[Path], Path]:
-    def make(folder: Path) -> Path:
-        (folder / name).write_bytes(content())
-        return folder / name
-
-    return make
-
-
-def _tsv() -> bytes:
-    lines = ["\t".join([*map(repr, row.tolist()), "abc"[c]]) for row, c in zip(X, Y, strict=True)]
-    return gzip.compress("\n".join(["u\tv\tw\tx\tlabel", *lines, ""]).encode(), mtime=0)
-
-
-def _column() -> bytes:
-    return "\n".join(["ant", "bee", "cat"][c] for c in Y).encode()
-
-
-def _mat(**options: Any) -> bytes:
-    from scipy import io as matlab
-
-    out = io.BytesIO()
-    names = np.array([["ant", "bee", "cat"][c] for c in Y], dtype=object)
-    y = names if options.pop("cells", False) else Y[:, None].astype(float)
-    matlab.savemat(out, {"X": X, "y": y}, **options)
-    return out.getvalue()
-
-
-def _torch(**options: Any) -> bytes:
-    import torch
-
-    out = io.BytesIO()
-    torch.save({"X": torch.tensor(X), "y": torch.tensor(Y)}, out, **options)
-    return out.getvalue()
-
-
-def _batch(protocol: int) -> bytes:
-    pixels = np.arange(4 * 3072, dtype=np.uint8).reshape(4, 3072)
-    return pickle.dumps({b"data": pixels[:, :], b"labels": [0, 1, 2, 1]}, protocol=protocol)
-
-
-def _records() -> bytes:
-    return np.arange(4 * 3073, dtype=np.uint8).tobytes()
-
-
-def _arrow(how: str) -> bytes:
-    import pyarrow as pa
-
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4)
-    names = pa.array([["ant", "bee", "cat"][c] for c in Y]).dictionary_encode()
-    batch = pa.record_batch(
-        {"x": lists if how != "stream" else pa.array(X.tolist()), "label": names}
-    )
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4" if how == "compressed" else None)
-    writer = pa.ipc.new_stream if how == "stream" else pa.ipc.new_file
-    with writer(sink, batch.schema, options=options) as file:
-        file.write_batch(batch)
-    return sink.getvalue().to_pybytes()
-
-
-def _parquet_of_lists() -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    sink = pa.BufferOutputStream()
-    names = pa.array([["ant", "bee", "cat"][c] for c in Y])
-    parquet.write_table(pa.table({"x": pa.array(X.tolist()), "label": names}), sink)
-    return sink.getvalue().to_pybytes()
-
-
-def _hdf5_of_texts(folder: Path) -> Path:
-    import h5py
-
-    with h5py.File(folder / "data.h5", "w") as file:
-        file["X"] = X
-        file.create_dataset(
-            "y", data=[["ant", "bee", "cat"][c] for c in Y], dtype=h5py.string_dtype()
-        )
-    return folder / "data.h5"
-
-
-def _hugging_face(folder: Path) -> Path:
-    (folder / "data.arrow").write_bytes(_arrow("stream"))
-    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data.arrow"}]}))
-    return folder / "state.json"
 
 
 def _in_folder(path: Path) -> Any:
@@ -331,38 +245,52 @@ TARGETS = {
         Kind(damage_kinds._make_csv, _loaded), functools.partial(_check_table, ","), words=_CSV
     ),
     "tsv-gz": Target(
-        Kind(_write("data.tsv.gz", _tsv), _loaded),
+        Kind(makers.write("data.tsv.gz", makers.tsv), _loaded),
         *(functools.partial(_check_table, "\t"), sealing.of_gzip, (), DEFLATE),
     ),
     "column": Target(
         Kind(
-            _write("y.csv", _column),
+            makers.write("y.csv", makers.column),
             lambda path: nc.datasets.load(damage_kinds._make_npy(path.parent), labels=path),
         ),
         words=_CSV,
     ),
-    "mat-4": Target(Kind(_write("data.mat", lambda: _mat(format="4")), _loaded, needs=("scipy",))),
-    "mat-5": Target(Kind(_write("data.mat", lambda: _mat(cells=True)), _loaded, needs=("scipy",))),
+    "mat-4": Target(
+        Kind(makers.write("data.mat", lambda: makers.mat(format="4")), _loaded, needs=("scipy",))
+    ),
+    "mat-5": Target(
+        Kind(makers.write("data.mat", lambda: makers.mat(cells=True)), _loaded, needs=("scipy",))
+    ),
     "mat-7": Target(
-        Kind(_write("data.mat", lambda: _mat(do_compression=True)), _loaded, needs=("scipy",)),
+        Kind(
+            makers.write("data.mat", lambda: makers.mat(do_compression=True)),
+            _loaded,
+            needs=("scipy",),
+        ),
         expansion=DEFLATE,
     ),
     "torch": Target(
-        Kind(_write("data.pt", _torch), _loaded, needs=("torch",)),
+        Kind(makers.write("data.pt", makers.torch), _loaded, needs=("torch",)),
         sealed=sealing.of_zip,
         words=_ZIP + _PICKLE,
     ),
     "torch-legacy": Target(
         Kind(
-            _write("data.pt", lambda: _torch(_use_new_zipfile_serialization=False)),
+            makers.write("data.pt", lambda: makers.torch(_use_new_zipfile_serialization=False)),
             _loaded,
             needs=("torch",),
         ),
         words=_PICKLE,
     ),
-    "cifar": Target(Kind(_write("data_batch_1", lambda: _batch(2)), _loaded), words=_PICKLE),
-    "cifar-5": Target(Kind(_write("data_batch_1", lambda: _batch(4)), _loaded), words=_PICKLE),
-    "cifar-binary": Target(Kind(_write("data_batch_1.bin", _records), _loaded), _check_binary),
+    "cifar": Target(
+        Kind(makers.write("data_batch_1", lambda: makers.batch(2)), _loaded), words=_PICKLE
+    ),
+    "cifar-5": Target(
+        Kind(makers.write("data_batch_1", lambda: makers.batch(4)), _loaded), words=_PICKLE
+    ),
+    "cifar-binary": Target(
+        Kind(makers.write("data_batch_1.bin", makers.records), _loaded), _check_binary
+    ),
     "hdf5": Target(
         Kind(damage_kinds._make_hdf5(), _pair("both"), needs=("h5py",)), expansion=CODECS
     ),
@@ -372,7 +300,7 @@ TARGETS = {
         ),
         expansion=CODECS,
     ),
-    "hdf5-loaded": Target(Kind(_hdf5_of_texts, _loaded, needs=("h5py",)), expansion=CODECS),
+    "hdf5-loaded": Target(Kind(makers.hdf5_of_texts, _loaded, needs=("h5py",)), expansion=CODECS),
     "zarr": Target(
         Kind(damage_kinds._make_zarr, _pair("both"), needs=("zarr",)), words=_JSON, expansion=CODECS
     ),
@@ -385,18 +313,22 @@ TARGETS = {
         expansion=CODECS,
     ),
     "parquet-loaded": Target(
-        Kind(_write("data.parquet", _parquet_of_lists), _loaded, needs=("pyarrow",)),
+        Kind(makers.write("data.parquet", makers.parquet_of_lists), _loaded, needs=("pyarrow",)),
         expansion=CODECS,
     ),
     **{
         f"arrow-{how}": Target(
-            Kind(_write("data.arrow", functools.partial(_arrow, how)), _loaded, needs=("pyarrow",)),
+            Kind(
+                makers.write("data.arrow", functools.partial(makers.arrow, how)),
+                _loaded,
+                needs=("pyarrow",),
+            ),
             expansion=CODECS,
             asks=how == "compressed",
         )
         for how in ("file", "stream", "compressed")
     },
-    "hugging-face": Target(Kind(_hugging_face, _in_folder, needs=("pyarrow",)), words=_JSON),
+    "hugging-face": Target(Kind(makers.hugging_face, _in_folder, needs=("pyarrow",)), words=_JSON),
     "sums": _of("class sums", sealed=sealing.of_packed, words=_ZIP + _NPY, expansion=DEFLATE),
     "share": _of("share", sealed=sealing.of_packed, words=_ZIP + _NPY, expansion=DEFLATE),
     "merged": _of("merged shares", sealed=sealing.of_packed, expansion=DEFLATE),

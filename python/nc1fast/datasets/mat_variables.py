@@ -67,13 +67,11 @@ class Variable:
     Attributes
     ----------
     name : str
-    shape : tuple of int
     read : callable() -> ndarray
         Reads it from the open file: numbers, or text (of the rows of a char array, or of the cells of a cell array).
     """
 
     name: str
-    shape: tuple[int, ...]
     read: Callable[[], NDArray[Any]]
 
 
@@ -110,7 +108,7 @@ def _of_version_5(file: IO[bytes], end: int, order: str) -> list[Variable]:
         packed = kind == _COMPRESSED
         start = file.read(min(n_bytes, _PEEK))
         content = memoryview(zlib.decompressobj().decompress(start, _PEEK) if packed else start)
-        array = _Array.of(content[_TAG:] if packed else content, order)
+        array = _Matrix.of(content[_TAG:] if packed else content, order)
         if array is None or array.code not in (_CELL, _CHAR, *_CLASSES):
             continue
 
@@ -119,7 +117,7 @@ def _of_version_5(file: IO[bytes], end: int, order: str) -> list[Variable]:
             content = _exactly(file.read(n_bytes), n_bytes)
             return _values(_unpacked(content, order) if packed else memoryview(content), order)
 
-        found.append(Variable(array.name, array.shape, read))
+        found.append(Variable(array.name, read))
     return found
 
 
@@ -160,8 +158,8 @@ def _element(data: memoryview, order: str) -> tuple[Element, memoryview]:
     ]
 
 
-class _Array(NamedTuple):
-    """What stands before the values of an array, and the rest."""
+class _Matrix(NamedTuple):
+    """The head of an array, before its values, and the rest."""
 
     code: int
     flags: int
@@ -170,7 +168,7 @@ class _Array(NamedTuple):
     rest: memoryview
 
     @classmethod
-    def of(cls, data: memoryview, order: str) -> _Array | None:
+    def of(cls, data: memoryview, order: str) -> _Matrix | None:
         """From the content of a matrix; None for one of another make (objects of the newer kind have no shape)."""
         flags, data = _element(data, order)
         sizes, data = _element(data, order)
@@ -187,7 +185,7 @@ class _Array(NamedTuple):
 
 def _values(data: memoryview, order: str) -> NDArray[Any]:
     """The values of a matrix; of a cell array the texts of its cells."""
-    array = _Array.of(data, order)
+    array = _Matrix.of(data, order)
     if array is None:
         raise ValueError("is damaged: a matrix without a shape")
     if array.code == _CELL:
@@ -220,7 +218,7 @@ def _shaped(data: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> N
     return found.astype(dtype.newbyteorder("="))
 
 
-def _rows_of_text(array: _Array, order: str) -> list[str]:
+def _rows_of_text(array: _Matrix, order: str) -> list[str]:
     """The rows of a char array."""
     n, width = math.prod(array.shape[:-1]), array.shape[-1] if array.shape else 0
     if n * width == 0:
@@ -240,7 +238,7 @@ def _rows_of_text(array: _Array, order: str) -> list[str]:
     return [text[row::n].rstrip() for row in range(n)]
 
 
-def _cells(array: _Array, order: str) -> NDArray[Any]:
+def _cells(array: _Matrix, order: str) -> NDArray[Any]:
     """The texts of a cell array, in the order of its rows."""
     n, rest = math.prod(array.shape), array.rest
     if n > len(rest) // _TAG:
@@ -248,7 +246,7 @@ def _cells(array: _Array, order: str) -> NDArray[Any]:
     texts = []
     for _ in range(n):
         element, rest = _element(rest, order)
-        cell = _Array.of(element.data, order) if element.kind == _MATRIX else None
+        cell = _Matrix.of(element.data, order) if element.kind == _MATRIX else None
         if cell is None or cell.code != _CHAR or math.prod(cell.shape[:-1]) > 1:
             raise ValueError("is a cell array of more than texts")
         texts.append("".join(_rows_of_text(cell, order)))
@@ -297,5 +295,5 @@ def _of_version_4(file: IO[bytes], end: int) -> list[Variable]:
                 return as_texts([bytes(row).decode("latin-1").rstrip() for row in letters])
             return parts[0] + 1j * parts[1] if imaginary else parts[0]
 
-        found.append(Variable(name, (rows, columns), read))
+        found.append(Variable(name, read))
     return found

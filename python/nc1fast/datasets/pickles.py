@@ -95,7 +95,7 @@ class _Unpickler(pickle.Unpickler):
         return self._encode if (module, name) == _ENCODE else _ALLOWED[module, name]
 
     def _encode(self, text: Any, encoding: Any = "latin1") -> bytes:
-        """Stand-in for `_codecs.encode`."""
+        """Stand-in for `_codecs.encode`, within the room that is left."""
         if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
             raise ValueError("bytes that are not written as text")
         self._room -= len(text)

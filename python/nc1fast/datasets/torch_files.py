@@ -52,7 +52,7 @@ def torch_members(path: Path) -> Iterator[Members]:
 
 
 def _checked(path: Path) -> Any:
-    """What torch reads: the path of an archive whose members are what they say, or the content of a file of the old format.
+    """The argument for torch: the path of an archive whose members are what they say, or the content of a file of the old format.
 
     From disk, torch would ask for as many bytes as a length in such a file says.
     """
