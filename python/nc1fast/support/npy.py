@@ -129,7 +129,7 @@ class _Watched(io.FileIO):
     failed: OSError | None = None
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read, as `io.FileIO` does."""
+        """Read into a buffer, as `io.FileIO` does."""
         with self._watching():
             return super().readinto(buffer)
 
