@@ -153,23 +153,6 @@ def _nothing(_folder: Path) -> None:
     pass
 
 
-WRITERS = {
-    "sums": Writer(
-        lambda f: _sums(0).save(f / "sums.npz"), lambda f: _sums(1).save(f / "sums.npz"), _saved
-    ),
-    "first sums": Writer(_nothing, lambda f: _sums(1).save(f / "sums.npz"), _saved),
-    "journal": Writer(_nothing, _reduce, _reduce),
-    "journal that is rewritten": Writer(_nothing, _reduce_rewriting, _reduce),
-    "journal and shared files": Writer(_nothing, _reduce_in_threads, _reduce),
-    "study journal": Writer(_nothing, _study_journal, _study_journal),
-    "tables": Writer(_write_table(1), _write_table(5), _tables),
-    "checkpoint": Writer(_nothing, _train, _train),
-    "rows of a monitor": Writer(
-        _append, _append, lambda f: _digest(f / "collapse.csv"), "collapse.csv"
-    ),
-}
-
-
 # --- readers ---
 
 
@@ -216,6 +199,22 @@ def _in_core(**settings: Any) -> Callable[[Path], str]:
     return lambda folder: _bits(nc.class_sums(folder / "X.npy", folder / "y.npy", RELU, **settings))
 
 
+WRITERS = {
+    "sums": Writer(
+        lambda f: _sums(0).save(f / "sums.npz"), lambda f: _sums(1).save(f / "sums.npz"), _saved
+    ),
+    "first sums": Writer(_nothing, lambda f: _sums(1).save(f / "sums.npz"), _saved),
+    "journal": Writer(_nothing, _reduce, _reduce),
+    "journal that is rewritten": Writer(_nothing, _reduce_rewriting, _reduce),
+    "journal and shared files": Writer(_nothing, _reduce_in_threads, _reduce),
+    "study journal": Writer(_nothing, _study_journal, _study_journal),
+    "tables": Writer(_write_table(1), _write_table(5), _tables),
+    "checkpoint": Writer(_nothing, _train, _train),
+    "spooled rows": Writer(_write_all, _spooled, _spooled, "nc1fast-"),
+    "rows of a monitor": Writer(
+        _append, _append, lambda f: _digest(f / "collapse.csv"), "collapse.csv"
+    ),
+}
 READERS = {
     "rows in the core": Reader(_write_all, _in_core(n_threads=1)),
     "rows in the core, two threads": Reader(_write_all, _in_core(n_threads=2)),

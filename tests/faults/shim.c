@@ -97,22 +97,34 @@ ssize_t read(int file, void* data, size_t n) {
   }
 PREADS(pread, off_t)
 PREADS(pread64, off64_t)
+// What becomes of a reading into parts: 1 for an error, 0 for all, -1 for the first half of the only part.
+static int parted(int file, const struct iovec* parts, int n, struct iovec* half) {
+  if (armed != READ || !mine_fd(file) || !strikes(READ)) return 0;
+  if (how != SHORT) {
+    errno = how == INTERRUPT ? EINTR : number;
+    return 1;
+  }
+  if (n != 1 || parts->iov_len < 2) return 0;
+  half->iov_base = parts->iov_base;
+  half->iov_len = parts->iov_len / 2;
+  return -1;
+}
 #define PREADVS(name, offset_type)                                           \
   ssize_t name(int file, const struct iovec* parts, int n, offset_type offset) { \
-    if (armed == READ && mine_fd(file) && strikes(READ)) {                   \
-      if (how == SHORT && n == 1 && parts->iov_len > 1) {                    \
-        const struct iovec half = {parts->iov_base, parts->iov_len / 2};     \
-        return NEXT(name)(file, &half, 1, offset);                           \
-      }                                                                      \
-      if (how != SHORT) {                                                    \
-        errno = how == INTERRUPT ? EINTR : number;                           \
-        return -1;                                                           \
-      }                                                                      \
-    }                                                                        \
-    return NEXT(name)(file, parts, n, offset);                               \
+    struct iovec half;                                                       \
+    const int found = parted(file, parts, n, &half);                         \
+    return found > 0 ? -1 : NEXT(name)(file, found ? &half : parts, n, offset); \
+  }
+#define PREADV2S(name, offset_type)                                          \
+  ssize_t name(int file, const struct iovec* parts, int n, offset_type offset, int flags) { \
+    struct iovec half;                                                       \
+    const int found = parted(file, parts, n, &half);                         \
+    return found > 0 ? -1 : NEXT(name)(file, found ? &half : parts, n, offset, flags); \
   }
 PREADVS(preadv, off_t)
 PREADVS(preadv64, off64_t)
+PREADV2S(preadv2, off_t)
+PREADV2S(preadv64v2, off64_t)
 
 int fsync(int file) { return armed == FSYNC && fails(FSYNC, mine_fd(file)) ? -1 : NEXT(fsync)(file); }
 int fdatasync(int file) { return armed == FSYNC && fails(FSYNC, mine_fd(file)) ? -1 : NEXT(fdatasync)(file); }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,8 @@ def _stored(X: Rows) -> Iterator[Any]:
             raise
         raise OSError(f"{X.path}: {error}") from error  # the core knows no names
     finally:
-        os.close(file)
+        with suppress(OSError):  # nothing was written
+            os.close(file)
 
 
 def _tile_panels() -> int:

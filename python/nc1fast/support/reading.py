@@ -41,6 +41,17 @@ def of_the_system(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
+@contextlib.contextmanager
+def named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give errors of the system that name no file, as those of a descriptor, the name of this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
 def check_regular(path: str | os.PathLike[str], argument: str = "") -> None:
     """Raise ValueError for a path that is there but not a regular file: opening a pipe or a device may wait for ever."""
     try:
