@@ -285,10 +285,22 @@ def laughs(levels):
         ("a: &a [*a]\n", "aliases make more than"),
         ("a: &a {b: *a}\n", "aliases make more than"),
         ("arms: [" + "1, " * 100_000 + "]\n", "more than the 262144 letters"),
+        ("seed: " + "9" * 5000 + "\n", "not valid YAML: a number of too many digits"),
+        ("name: 2020-99-99\n", "not valid YAML: month must be in"),
         ("arms: " + "[" * 50_000 + "\n", "too many levels"),
         ("arms: " + "{a: " * 50_000 + "\n", "too many levels"),
     ],
-    ids=["means", "keys", "circle", "circle of mappings", "long", "deep", "deep mappings"],
+    ids=[
+        "means",
+        "keys",
+        "circle",
+        "circle of mappings",
+        "long",
+        "digits",
+        "no date",
+        "deep",
+        "deep mappings",
+    ],
 )
 def test_descriptions_that_grow(tmp_path, text, told):
     studies = pytest.importorskip("nc1fast.studies", reason="studies (extra: study)")

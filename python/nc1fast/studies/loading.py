@@ -16,7 +16,7 @@ from nc1fast.studies.fields import did_you_mean
 from nc1fast.studies.mistakes import explained, line_of, repeated_key, written_out
 from nc1fast.studies.sources import Digits, File
 from nc1fast.support.extras import require
-from nc1fast.support.reading import check_regular, reading
+from nc1fast.support.reading import check_regular, one_line, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -159,6 +159,15 @@ def _kind_of(content: Any, where: str) -> type[Study | Experiment]:
     return described_by(library.all_studies()[name].parts)
 
 
+def _content(loader: Any, root: Any, where: str) -> Any:
+    """The objects of a tree; numbers and dates that Python does not take are named as what they are."""
+    try:
+        return loader.construct_document(root)
+    except (ValueError, OverflowError, TypeError) as error:
+        told = "a number of too many digits" if "digits" in str(error) else one_line(error)
+        raise ValueError(f"{where}: not valid YAML: {told}") from None
+
+
 def _read(text: str, where: str) -> tuple[Any, Any]:
     """The YAML text as a tree of nodes, which know their lines, and as Python objects; both None if it is empty."""
     yaml = require("yaml", "study")
@@ -169,7 +178,7 @@ def _read(text: str, where: str) -> tuple[Any, Any]:
         root = loader.get_single_node()
         if root is not None and written_out(root) > _NODES:
             raise ValueError(f"{where}: aliases make more than {_NODES} entries of it")
-        content = None if root is None else loader.construct_document(root)
+        content = None if root is None else _content(loader, root, where)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f", line {mark.line + 1}"
