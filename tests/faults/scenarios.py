@@ -15,6 +15,7 @@ import nc1fast as nc
 from nc1fast import distributed
 from nc1fast.distributed import bundle_journal
 from nc1fast.inputs.files import as_source
+from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +124,11 @@ def _write_table(first: int) -> Callable[[Path], object]:
     return write
 
 
+def _write_page(what: bytes) -> Callable[[Path], object]:
+    """As reports, figures and traces are written."""
+    return lambda folder: write_atomically(folder / "report.html", what * 50_000)
+
+
 def _tables(folder: Path) -> tuple[str, str]:
     """Each of the two files is whole; between them a kill may leave one of each kind."""
     from nc1fast import studies
@@ -208,6 +214,9 @@ WRITERS = {
     "journal that is rewritten": Writer(_nothing, _reduce_rewriting, _reduce),
     "journal and shared files": Writer(_nothing, _reduce_in_threads, _reduce),
     "study journal": Writer(_nothing, _study_journal, _study_journal),
+    "report": Writer(
+        _write_page(b"old"), _write_page(b"new"), lambda f: _digest(f / "report.html")
+    ),
     "tables": Writer(_write_table(1), _write_table(5), _tables),
     "checkpoint": Writer(_nothing, _train, _train),
     "spooled rows": Writer(_write_all, _spooled, _spooled, "nc1fast-"),
