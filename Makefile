@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test test-fast adversary study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 cross wheels clean
+.PHONY: help install test test-fast adversary fuzz study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 cross wheels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-fast: $(VENV)/installed ## those for daily work: neither slow ones nor thos
 
 adversary: $(VENV)/installed ## 100,000 random problems against the error bound, in out/adversary-0.txt; goes on where it ended
 	$(BIN)/python -m tests.adversary $(ARGS)
+
+fuzz: $(VENV)/installed ## damaged and hostile files for every reader, a minute each; ARGS="npz csv --minutes 60", what is wrong in out/fuzz
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 NC1FAST_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(ARGS)
 
 study: $(VENV)/installed ## the published study on its quick grid: table, figures and report in out/study
 	$(BIN)/nc1fast study paper --preset quick --out out/study --restart

@@ -13,6 +13,7 @@ import nc1fast as nc
 from nc1fast.cli import options, output
 from nc1fast.support.arguments import as_number, as_seed
 from nc1fast.support.reading import check_regular
+from nc1fast.support.writing import replaced
 
 _SOLVER = Literal["auto", "cholesky", "cg"]
 Ridge = Annotated[float, typer.Option(help="Added to the diagonal of the Gram matrix.")]
@@ -90,7 +91,9 @@ def predict(
             )
     decided = found.mean.argmax(axis=1)
     if out is not None:
-        np.savez(out, mean=found.mean, rows=new, predicted=names[decided], labels=names)
+        out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")
+        with replaced(out) as file:
+            np.savez(file, mean=found.mean, rows=new, predicted=names[decided], labels=names)
     likelihood = found.log_marginal_likelihood_interval
     row = {
         "accuracy": float((decided == of_row[new]).mean()),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from nc1fast.datasets.csv_table import label_column
-from nc1fast.datasets.damage import malformed, readable
+from nc1fast.datasets.damage import about, malformed, readable
 from nc1fast.datasets.named import DATA_NAMES, inside, listing
 from nc1fast.inputs.readers.members import check_claim
+from nc1fast.inputs.readers.parquet import label_values, read_columns
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     DataAndLabels: TypeAlias = tuple[NDArray[Any], NDArray[Any] | None]
 
 _ARROW_FILE = b"ARROW1"
+_GAPS = 1 << 16  # values that are searched at a time
 
 
 def read_parquet(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAndLabels:
@@ -29,8 +31,7 @@ def read_parquet(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAnd
     with readable(path, "Parquet file"), parquet.ParquetFile(path) as file:
         data, label = columns_of(path, file.schema_arrow, keys, labels)
         used = [*data, *([] if label is None else [label])]
-        check_claim(8 * file.metadata.num_rows * len(used), str(path))
-        return _arrays(path, file.read(columns=used), data, label)
+        return _arrays(path, read_columns(str(path), used, label), data, label)
 
 
 def parquet_schema(path: Path) -> Any:
@@ -43,11 +44,14 @@ def parquet_schema(path: Path) -> Any:
 def read_arrow(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAndLabels:
     """The same of an Arrow file or stream, or a Feather file of version 2."""
     arrow = require("pyarrow", "files")
-    with readable(path, "Arrow file"), path.open("rb") as file:
-        is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
-        file.seek(0)
+    with readable(path, "Arrow file"):
+        content = (
+            path.read_bytes()
+        )  # of which columns are views: from a stream, arrow asks for what a length says
         ipc = arrow.ipc
-        table = (ipc.open_file if is_file else ipc.open_stream)(file).read_all()
+        opened = ipc.open_file if content.startswith(_ARROW_FILE) else ipc.open_stream
+        table = opened(arrow.py_buffer(content)).read_all()
+        check_claim(8 * table.num_rows, str(path))
         table.validate(full=True)
         return _arrays(path, table, *columns_of(path, table.schema, keys, labels))
 
@@ -88,12 +92,15 @@ def _check_column(path: Path, names: Sequence[str], name: str) -> None:
 
 def holds_lists(schema: Any, name: str) -> bool:
     """Whether a column holds a list in each row."""
-    types = require("pyarrow", "files").types
     kind = schema.field(name).type
     kind = getattr(kind, "storage_type", kind)
-    return any(
-        test(kind) for test in (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    )
+    return any(test(kind) for test in _lists())
+
+
+def _lists() -> tuple[Callable[[Any], bool], ...]:
+    """Tests for types whose values are lists, one behind the other."""
+    types = require("pyarrow", "files").types
+    return types.is_list, types.is_large_list, types.is_fixed_size_list
 
 
 def _arrays(path: Path, table: Any, data: Sequence[str], label: str | None) -> DataAndLabels:
@@ -122,9 +129,9 @@ def _values(path: Path, name: str, column: Any) -> NDArray[Any]:
     while True:
         array = getattr(array, "storage", array)
         if array.null_count:
-            row = compute.index(array.is_null(), True).as_py() // (len(array) // sizes[0])
+            row = _first_gap(array) // max(1, len(array) // sizes[0])
             raise malformed(path, f"row {row} (from 0) has no value in column {name!r}")
-        if not hasattr(array, "flatten") or arrow.types.is_struct(array.type):
+        if not any(test(array.type) for test in _lists()):
             break
         lengths = compute.list_value_length(array)
         distinct = compute.unique(lengths).to_pylist()
@@ -142,14 +149,19 @@ def _values(path: Path, name: str, column: Any) -> NDArray[Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False)).reshape(sizes)
 
 
+def _first_gap(array: Any) -> int:
+    """Place of the first value that is missing; a type without values has no bytes for them, and may claim any number."""
+    for start in range(0, len(array), _GAPS):
+        part = array.slice(start, _GAPS)
+        if part.null_count:
+            return start + int(part.is_null().to_numpy(zero_copy_only=False).argmax())
+    return 0
+
+
 def _labels(path: Path, name: str, column: Any) -> NDArray[Any]:
     """A column of labels, numbers or texts; those that a dictionary encodes are written out."""
-    types = require("pyarrow", "files").types
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     if column.null_count:
-        row = require("pyarrow.compute", "files").index(column.is_null(), True).as_py()
+        row = _first_gap(column.combine_chunks())
         raise malformed(path, f"row {row} (from 0) has no label in column {name!r}")
-    if any(test(column.type) for test in (types.is_string, types.is_large_string)):
-        return np.array(column.to_pylist(), dtype=str)
-    return np.asarray(column.to_numpy())
+    with about(path, f"column {name!r}"):
+        return np.asarray(label_values(column))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets.damage import malformed, readable
+from nc1fast.datasets.damage import about, malformed, readable
 from nc1fast.datasets.pickles import loads_plain
+from nc1fast.inputs.text import as_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,9 +64,11 @@ def _text(key: Any) -> str:
 
 def _column(path: Path, name: str, value: Any) -> NDArray[Any]:
     """An array, or a list of whole numbers or names as one."""
-    if isinstance(value, list) and not {type(one) for one in value} <= {int, bytes, str}:
+    kinds = {type(one) for one in value} if isinstance(value, list) else set()
+    if not (kinds <= {int} or kinds in ({bytes}, {str})):
         raise malformed(path, f"{name!r} is a list of more than whole numbers or names")
-    return np.asarray(value)
+    with about(path, repr(name)):
+        return as_texts(value) if kinds - {int} else np.asarray(value)
 
 
 @contextlib.contextmanager

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.datasets.damage import DAMAGED, malformed, opened
-from nc1fast.inputs.labels import as_labels
-from nc1fast.support.reading import one_line
+from nc1fast.datasets.damage import about, malformed, opened, unpacking
+from nc1fast.inputs.text import LONGEST, as_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _NAME = re.compile(r"\.([ct])sv(\.gz)?$")
+_LINE = 1 << 26  # letters
 _SEPARATORS = {"c": (",", "comma"), "t": ("\t", "tab")}
 # Names of the column of labels that are looked for, in upper or lower case, where none is given.
 LABEL_COLUMNS = ("label", "labels", "target", "targets", "class")
@@ -81,23 +81,31 @@ def _lines(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
     """The line numbers and cells of a table in text; ValueError that names the file for what is none."""
     found = _NAME.search(path.name.lower())
     separator, name = _SEPARATORS["c" if found is None else found[1]]
-    try:
-        with opened(path) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as stream:
-            yield _rows(stream, separator)
-    except UnicodeDecodeError as error:
-        raise malformed(path, f"is not UTF-8 text (byte {error.start})") from error
-    except csv.Error as error:
-        raise malformed(path, f"is not {name}-separated text ({error})") from error
-    except DAMAGED as error:
-        raise malformed(path, f"not a readable gzip file ({one_line(error)})") from error
+    with unpacking(path, "gzip file"), opened(path) as raw:
+        try:
+            with io.TextIOWrapper(raw, "utf-8-sig", newline="") as stream:
+                yield _rows(stream, separator)
+        except UnicodeDecodeError as error:
+            raise malformed(path, f"is not UTF-8 text (byte {error.start})") from error
+        except csv.Error as error:
+            raise malformed(path, f"is not {name}-separated text ({error})") from error
 
 
 def _rows(stream: Any, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The line number and the cells of each line that is not blank."""
-    reader = csv.reader(stream, strict=True, skipinitialspace=separator == ",", delimiter=separator)
+    lines = _lines_of(stream)
+    reader = csv.reader(lines, strict=True, skipinitialspace=separator == ",", delimiter=separator)
     for cells in reader:
         if cells and any(cell.strip() for cell in cells):
             yield reader.line_num, cells
+
+
+def _lines_of(stream: Any) -> Iterator[str]:
+    """Lines of text; of a compressed file, what has no end of a line may be a thousand times the file."""
+    while line := stream.readline(_LINE):
+        if len(line) == _LINE:
+            raise csv.Error(f"a line of {_LINE} letters or more")
+        yield line
 
 
 class _Table:
@@ -255,7 +263,9 @@ def _is_number(cell: str) -> bool:
 
 def _label_array(path: Path, names: list[str]) -> NDArray[Any]:
     """Labels (N,) in int64 if all are whole numbers, in float64 if all are numbers, else as text."""
-    if all(map(_WHOLE.fullmatch, names)):
+    if max(map(len, names)) > LONGEST:
+        pass  # neither whole numbers nor text
+    elif all(map(_WHOLE.fullmatch, names)):
         whole = [int(name) for name in names]
         if max(map(abs, whole)) < 2**63:
             return np.array(whole, dtype=np.int64)
@@ -268,11 +278,8 @@ def _label_array(path: Path, names: list[str]) -> NDArray[Any]:
         if len(set(map(Decimal, set(names)))) > len(set(y.tolist())):
             raise malformed(path, "has labels that differ by less than float64 can tell apart")
         return y
-    try:
-        classes, labels = as_labels(names, len(names), "labels")
-    except ValueError as error:
-        raise malformed(path, str(error)) from error
-    return labels[classes]
+    with about(path, "the table"):
+        return as_texts(names)
 
 
 def _quoted(cell: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from nc1fast.support.npy import check_shape
-from nc1fast.support.reading import check_regular, one_line, shown
+from nc1fast.support.reading import check_regular, of_the_system, one_line, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Errors that a damaged compressed file may raise: BadGzipFile is an OSError, an encrypted member gives a RuntimeError,
 # and a name in a zip that is no text a UnicodeDecodeError.
-DAMAGED = (
+_DAMAGED = (
     EOFError,
     OSError,
     RuntimeError,
@@ -75,13 +75,32 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
+def unpacking(path: Path, kind: str) -> Iterator[None]:
+    """Turn what zlib, gzip and zipfile make of a damaged file into a ValueError that names the file and its kind.
+
+    Errors of the system stay what they are, and so does text that is none, for a caller who knows where it stands.
+    """
+    try:
+        yield
+    except _DAMAGED as error:
+        if of_the_system(error):
+            raise
+        raise malformed(path, f"not a readable {kind} ({one_line(error)})") from error
+
+
+@contextmanager
 def readable(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a package makes of a damaged file into a ValueError that names the file and its kind."""
+    """Turn whatever a package makes of a damaged file into a ValueError that names the file and its kind.
+
+    Errors of the system stay what they are.
+    """
     try:
         yield
     except (ImportError, Warning):
         raise
     except Exception as error:
+        if of_the_system(error):
+            raise
         told = one_line(error)
         if isinstance(error, ValueError) and told.startswith(f"{shown(path)}: "):
             raise

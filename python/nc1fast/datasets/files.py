@@ -79,6 +79,8 @@ def load(
     ------
     FileNotFoundError
         If the file, or that of the labels, is missing.
+    OSError
+        If the system cannot read it.
     ValueError
         If a file is damaged, cut short, changed while it is read or of an unknown kind, if values are not finite
         numbers, or if there is not one label per row: in one line that starts with the file. Also if an argument does
@@ -86,7 +88,7 @@ def load(
     TypeError
         If `path` is not a path, or `keys` is not a pair of names.
     ImportError
-        If the package that reads a kind of file is missing: SciPy for .mat, h5py, pyarrow, torch.
+        If the package that reads a kind of file is missing: h5py (of .mat for version 7.3), pyarrow, torch.
 
     Notes
     -----

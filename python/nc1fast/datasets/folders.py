@@ -102,7 +102,10 @@ def _hugging_face(folder: Path) -> list[Path]:
         isinstance(s, dict) and isinstance(s.get("filename"), str) for s in shards
     ):
         raise malformed(state, "does not name the files of its data in '_data_files'")
-    return [_within(folder, shard["filename"], state) for shard in shards]
+    names = [shard["filename"] for shard in shards]
+    if len(set(names)) < len(names):
+        raise malformed(state, "names a file of its data twice")
+    return [_within(folder, name, state) for name in names]
 
 
 def _listed(path: Path, key: str) -> list[Any]:

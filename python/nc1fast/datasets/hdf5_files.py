@@ -10,6 +10,7 @@ import numpy as np
 
 from nc1fast.datasets.damage import readable
 from nc1fast.inputs.readers import hdf5
+from nc1fast.inputs.text import as_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,4 +35,9 @@ def _data_set(path: Path, name: str) -> NDArray[Any]:
     """One data set, in memory; its size is checked against that of the file before."""
     with readable(path, _KIND):
         found = np.asarray(hdf5.labels(str(path), name))
-    return found.astype(str) if found.dtype.kind == "O" else found
+        if found.dtype.kind != "O":
+            return found
+        texts = found.ravel().tolist()
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{name!r} holds neither numbers nor texts")
+        return as_texts(texts).reshape(found.shape)

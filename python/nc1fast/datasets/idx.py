@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets.damage import DAMAGED, about, checked_shape, malformed, opened
+from nc1fast.datasets.damage import about, checked_shape, malformed, opened, unpacking
 from nc1fast.support.npy import read_exactly
-from nc1fast.support.reading import one_line, shown
+from nc1fast.support.reading import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,23 +33,20 @@ def is_idx(path: Path) -> bool:
 
 def read_idx(path: Path) -> NDArray[Any]:
     """Read the array of an IDX file, of any shape, in the machine's byte order."""
-    try:
-        with opened(path) as stream:
-            magic = stream.read(4)
-            if len(magic) < 4:
-                raise malformed(path, "is cut short: no IDX magic number")
-            zero, type_code, n_dims = int.from_bytes(magic[:2], "big"), magic[2], magic[3]
-            if zero or type_code not in _DTYPES or n_dims == 0:
-                raise malformed(path, f"wrong magic number 0x{magic.hex()}: not an IDX file")
-            header = stream.read(4 * n_dims)
-            if len(header) < 4 * n_dims:
-                raise malformed(path, "is cut short in the IDX header")
-            dtype = np.dtype(_DTYPES[type_code])
-            with about(path, "IDX data"):
-                shape = checked_shape(tuple(np.frombuffer(header, ">u4").tolist()))
-                data = read_exactly(stream, math.prod(shape) * dtype.itemsize)
-    except DAMAGED as error:
-        raise malformed(path, f"not a readable gzip file ({one_line(error)})") from error
+    with unpacking(path, "gzip file"), opened(path) as stream:
+        magic = stream.read(4)
+        if len(magic) < 4:
+            raise malformed(path, "is cut short: no IDX magic number")
+        zero, type_code, n_dims = int.from_bytes(magic[:2], "big"), magic[2], magic[3]
+        if zero or type_code not in _DTYPES or n_dims == 0:
+            raise malformed(path, f"wrong magic number 0x{magic.hex()}: not an IDX file")
+        header = stream.read(4 * n_dims)
+        if len(header) < 4 * n_dims:
+            raise malformed(path, "is cut short in the IDX header")
+        dtype = np.dtype(_DTYPES[type_code])
+        with about(path, "IDX data"):
+            shape = checked_shape(tuple(np.frombuffer(header, ">u4").tolist()))
+            data = read_exactly(stream, math.prod(shape) * dtype.itemsize)
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 

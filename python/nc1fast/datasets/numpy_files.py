@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import zipfile
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets.damage import DAMAGED, about, checked_shape, malformed
-from nc1fast.support.npy import members, open_member, read_exactly, read_header
-from nc1fast.support.reading import one_line
+from nc1fast.datasets.damage import about, checked_shape, unpacking
+from nc1fast.support.npy import members, open_member, opened_archive, read_exactly, read_header
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -31,14 +30,13 @@ def read_npy(path: Path) -> NDArray[Any]:
 @contextlib.contextmanager
 def npz_members(path: Path) -> Iterator[Members]:
     """Arrays of an .npz file by name, read when they are asked for."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield {
-                name: functools.partial(_member, path, archive, name, info)
-                for name, info in members(archive).items()
-            }
-    except DAMAGED as error:
-        raise malformed(path, f"not a readable .npz file ({one_line(error)})") from error
+    with unpacking(path, ".npz file"), opened_archive(path) as archive:
+        with about(path, "the archive"):
+            found = members(archive)
+        yield {
+            name: functools.partial(_member, path, archive, name, info)
+            for name, info in found.items()
+        }
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> NDArray[Any]:

@@ -23,6 +23,9 @@ _TYPES = {"b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"
 _ORDERS = {"<", ">", "|", "="}
 
 
+_KEEPS = {"PUT", "BINPUT", "LONG_BINPUT"}  # an object at a place of its own
+
+
 class _Type:
     """Stand-in for `numpy.dtype`, of numbers alone."""
 
@@ -68,17 +71,10 @@ def _reconstruct(*_: Any) -> _Array:
     return _Array()
 
 
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """Stand-in for `_codecs.encode`, by which protocol 2 writes bytes."""
-    if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-        raise ValueError("bytes that are not written as text")
-    return text.encode("latin-1")
-
-
+_ENCODE = ("_codecs", "encode")  # by which protocol 2 writes bytes
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _encode,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _filled for core in ("core", "_core")},
 }
@@ -87,13 +83,33 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
 class _Unpickler(pickle.Unpickler):
     """An unpickler that knows the stand-ins alone."""
 
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._room = len(
+            content
+        )  # bytes that texts may still be turned into: each has its own in the pickle
+
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in of a name; ValueError for any other."""
-        if (module, name) not in _ALLOWED:
-            raise ValueError(
-                f"asks for {module}.{name}; only plain data and NumPy arrays of numbers are loaded"
-            )
-        return _ALLOWED[module, name]
+        _check_name(module, name)
+        return self._encode if (module, name) == _ENCODE else _ALLOWED[module, name]
+
+    def _encode(self, text: Any, encoding: Any = "latin1") -> bytes:
+        """Stand-in for `_codecs.encode`, within the room that is left."""
+        if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
+            raise ValueError("bytes that are not written as text")
+        self._room -= len(text)
+        if self._room < 0:
+            raise ValueError("makes more bytes than it has")
+        return text.encode("latin-1")
+
+
+def _check_name(module: str, name: str) -> None:
+    """Raise ValueError for a name without a stand-in."""
+    if (module, name) not in {_ENCODE, *_ALLOWED}:
+        raise ValueError(
+            f"asks for {module}.{name}; only plain data and NumPy arrays of numbers are loaded"
+        )
 
 
 def loads_plain(content: bytes) -> Any:
@@ -106,7 +122,7 @@ def loads_plain(content: bytes) -> Any:
     """
     try:
         _check_program(content)
-        return _plain(_Unpickler(io.BytesIO(content), encoding="bytes").load())
+        return _plain(_Unpickler(content).load())
     except ValueError:
         raise
     except Exception as error:  # noqa: BLE001  (of a program that is damaged)
@@ -115,10 +131,14 @@ def loads_plain(content: bytes) -> Any:
 
 def _check_program(content: bytes) -> None:
     """Read all of a pickle without running it: no part may be longer than the file, nor ask for what is refused."""
-    for opcode, argument, _ in pickletools.genops(content):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         if opcode.name in ("GLOBAL", "INST"):
             module, _, name = str(argument).partition(" ")
-            _Unpickler(io.BytesIO()).find_class(module, name)
+            _check_name(module, name)
+        elif (
+            opcode.name in _KEEPS and int(argument or 0) > count
+        ):  # as many places are made at once
+            raise ValueError(f"keeps an object at place {argument} before so many are there")
         elif opcode.name.startswith(("EXT", "PERSID", "BINPERSID", "NEXT_BUFFER")):
             raise ValueError(f"uses {opcode.name}, which plain data do not need")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +13,9 @@ import numpy as np
 from nc1fast.datasets.damage import malformed, readable
 from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.readers.members import check_claim
+from nc1fast.inputs.text import as_texts
 from nc1fast.support.extras import require
+from nc1fast.support.npy import check_members, opened_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from nc1fast.datasets.named import Members
 
+_ARCHIVE = b"PK\x03\x04"  # begins a file of PyTorch 1.6 or later
 _PAIR = ("X", "y")  # names of the tensors of a tuple, as torchvision saves MNIST
 
 
@@ -29,7 +34,7 @@ def torch_members(path: Path) -> Iterator[Members]:
     """Tensors of a dict by their keys, the first two of a list or tuple as X and y, a single one as X."""
     torch = require("torch", "torch")
     with readable(path, "PyTorch file of tensors, numbers, texts, lists and dicts alone"):
-        loaded = torch.load(str(path), map_location="cpu", weights_only=True)
+        loaded = torch.load(_checked(path), map_location="cpu", weights_only=True)
     if isinstance(loaded, list | tuple):
         loaded = dict(zip(_PAIR, loaded, strict=False))
     elif torch.is_tensor(loaded):
@@ -46,12 +51,43 @@ def torch_members(path: Path) -> Iterator[Members]:
     }
 
 
+def _checked(path: Path) -> Any:
+    """The argument for torch: the path of an archive whose members are what they say, or the content of a file of the old format.
+
+    From disk, torch would ask for as many bytes as a length in such a file says.
+    """
+    with path.open("rb") as file:
+        archived = file.read(len(_ARCHIVE)) == _ARCHIVE
+    if not archived:
+        return io.BytesIO(path.read_bytes())
+    with opened_archive(path) as archive:
+        check_members(archive)
+        for info in archive.infolist():
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+                raise ValueError(f"its member {info.filename!r} is not stored as torch does it")
+    return str(path)
+
+
 def _array(path: Path, name: str, value: Any) -> NDArray[Any]:
     """A tensor, or a list of numbers or texts, as an array."""
     with readable(path, f"array {name!r}"):
         if isinstance(value, list | tuple):
-            return np.asarray(value)
+            return _listed(value)
         check_claim(value.numel() * value.element_size(), str(path))  # strides of 0 take no room
         if value.layout != require("torch", "torch").strided:
             raise ValueError(f"its layout is {value.layout}, a dense tensor is needed")
         return host_array(value, name)
+
+
+def _listed(values: Any) -> NDArray[Any]:
+    """A list of numbers or of texts, or one of lists of numbers, as an array of about as many bytes as they have in the file."""
+    kinds = {type(one) for one in values}
+    if kinds in ({str}, {bytes}):
+        return as_texts(values)
+    if kinds <= {list, tuple}:
+        if len(set(map(id, values))) < len(values):
+            raise ValueError("one list many times")
+        kinds = {type(one) for row in values for one in row}
+    if not kinds <= {bool, int, float}:
+        raise ValueError("a list of more than numbers or texts")
+    return np.asarray(values)

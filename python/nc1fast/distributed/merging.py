@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nc1fast.sums.class_sums import ClassSums
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +59,8 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
             raise ValueError(f"{path} cannot be added to {first}: {differs}")
         for index in part.exact.covered & origin.keys():
             raise ValueError(f"{path} has part {index}, which {origin[index]} has already")
-        total = part if total is None else total + part
+        with reading(str(path)):
+            total = part if total is None else total + part
         origin |= dict.fromkeys(part.exact.covered, path)
     if total is None or total.exact is None:
         raise ValueError("there is no file to merge")

@@ -75,16 +75,20 @@ class Task:
         paths = {name: f"{self.base}{name}" for name in ("pass", "classes.npy", "order.npy")}
         state = tuple(map(state_of, paths.values()))
         known = _sound.get(self.base) == state
-        with reading(paths["pass"]), Path(paths["pass"]).open("rb") as file:
-            head, arrays = packed.unpack(file, _KIND, _FORMAT, known=known)
+        with reading(paths["pass"]):
+            head, arrays = packed.unpack(paths["pass"], _KIND, _FORMAT, known=known)
             values = nested.joined(head["values"], arrays)
         mapped = [
             _mapped(paths[name], None if known else told)
             for name, told in values["checksums"].items()
         ]
+        with reading(paths["pass"]):
+            surveyed = _restored(values, *mapped)
+            if not known:
+                _check(surveyed)
         _sound.clear()
         _sound[self.base] = state
-        return _restored(values, *mapped)
+        return surveyed
 
     @ieee
     def run(self) -> list[Share]:
@@ -202,6 +206,8 @@ def _restored(
 ) -> Surveyed:
     """The surveyed problem of `_stored` values. Labels, which no worker needs, are 0, 1, ..."""
     rows, state = values["rows"], values["state"]
+    if not 0 < values["n_classes"] <= len(of_row):
+        raise ValueError(f"is damaged: {values['n_classes']} classes of {len(of_row)} rows")
     data = LabelledData(
         FileRows(**{**rows, "shape": tuple(rows["shape"])}),
         Classes(of_row, np.arange(values["n_classes"])),
@@ -214,6 +220,19 @@ def _restored(
     )
     lists = (tuple(values[name]) for name in ("passes", "mappings", "problems"))
     return Surveyed(problem, Survey(order, *lists), values["n_threads"])
+
+
+def _check(surveyed: Surveyed) -> None:
+    """Raise ValueError unless every row is there once, and in one of the classes: the core takes both for granted."""
+    data, order = surveyed.problem.data, surveyed.survey.order
+    n, of_row = data.n_samples, data.classes.of_row
+    for array, kind in ((of_row, np.int32), (order, np.int64)):
+        if array.dtype != kind or array.shape != (n,) or array.min(initial=0) < 0:
+            raise ValueError(f"is damaged: {kind.__name__} of shape {(n,)} are needed")
+    if of_row.max(initial=0) >= len(data.classes) or order.max(initial=0) >= n:
+        raise ValueError("is damaged: a class or a row that is not there")
+    if not (np.bincount(order, minlength=n) == 1).all():
+        raise ValueError("is damaged: a row is there twice")
 
 
 def _checksum(array: NDArray[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from nc1fast.support.reading import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,8 +92,8 @@ class FileRows:
         n = len(self)
         if isinstance(rows, slice) and rows.step in (None, 1):
             start, stop, _ = rows.indices(n)
-            with Path(self.path).open("rb", buffering=0) as file:
-                return self._read(file.fileno(), start, max(0, stop - start))
+            with self._opened() as file:
+                return self._read(file, start, max(0, stop - start))
         index = np.arange(*rows.indices(n)) if isinstance(rows, slice) else np.asarray(rows)
         index = np.flatnonzero(index) if index.dtype == np.bool_ else index
         if index.size and not -n <= index.min() <= index.max() < n:
@@ -110,10 +113,10 @@ class FileRows:
         apart = np.diff(taken) * self.stride > _GAP_BYTES
         apart |= np.diff(taken // at_once) > 0
         cuts = [0, *(np.flatnonzero(apart) + 1).tolist(), len(taken)]
-        with Path(self.path).open("rb", buffering=0) as file:
+        with self._opened() as file:
             for begin, end in itertools.pairwise(cuts if len(taken) else []):
                 first = int(taken[begin])
-                span = self._read(file.fileno(), first, int(taken[end - 1]) - first + 1)
+                span = self._read(file, first, int(taken[end - 1]) - first + 1)
                 out[begin:end] = span[taken[begin:end] - first] if len(span) > end - begin else span
         return out
 
@@ -124,21 +127,32 @@ class FileRows:
     def chunks(self) -> Iterator[NDArray[Any]]:
         """Consecutive rows, about 1 MiB at a time."""
         step = max(1, CHUNK_BYTES // (8 * self.shape[1]))
-        with Path(self.path).open("rb", buffering=0) as file:
+        with self._opened() as file:
             for start in range(0, len(self), step):
-                yield self._read(file.fileno(), start, min(step, len(self) - start))
+                yield self._read(file, start, min(step, len(self) - start))
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        """The file, open to read; errors name it."""
+        with named(self.path), Path(self.path).open("rb", buffering=0) as file:
+            yield file.fileno()
 
     def _read(self, file: int, first: int, count: int) -> NDArray[Any]:
         """Rows first to first + count - 1 of an open file, shape (count, n_features)."""
         kind = np.dtype(self.stored)
         row = self.shape[1] * kind.itemsize
         buffer = np.empty(max(0, (count - 1) * self.stride + row), np.uint8)
-        view, done = buffer.data, 0
-        while done < len(buffer):
-            got = os.preadv(file, [view[done:]], self.offset + first * self.stride + done)
-            if not got:
-                raise OSError(f"{self.path} ends before its last row")
-            done += got
+        fill(file, buffer.data, self.offset + first * self.stride, self.path)
         strides = (self.stride, kind.itemsize)
         rows = np.ndarray((count, self.shape[1]), kind, buffer, strides=strides)
         return np.asarray(rows.astype(self.dtype, copy=self.stride != row))
+
+
+def fill(file: int, buffer: memoryview, offset: int, path: str) -> None:
+    """Read as many bytes of an open file as the buffer has, in as many calls as that takes; OSError where it ends before."""
+    done = 0
+    while done < len(buffer):
+        got = os.preadv(file, [buffer[done:]], offset + done)
+        if not got:
+            raise OSError(f"{path} ends before its last row")
+        done += got

@@ -10,6 +10,7 @@ import numpy as np
 
 from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.devices import is_tensor
+from nc1fast.inputs.text import too_padded
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
@@ -128,8 +129,9 @@ def _is_missing(label: Any) -> bool:
 
 def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Labels sorted, shape (n_classes,), and the index of each among the `distinct` ones given."""
+    texts = all(isinstance(label, str | bytes) for label in distinct)
     try:
-        array = np.asarray(distinct)
+        array = np.empty(0) if texts and too_padded(distinct) else np.asarray(distinct)
     except (ValueError, TypeError, OverflowError):
         array = np.empty(0)
     plain = [

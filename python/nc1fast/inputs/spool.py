@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.arrays import as_rows
-from nc1fast.inputs.file_rows import CHUNK_BYTES, FileRows
+from nc1fast.inputs.file_rows import CHUNK_BYTES, FileRows, fill
+from nc1fast.support.reading import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +40,7 @@ def spooled(blocks: Blocks, n_rows: int) -> FileRows:
     owner = _Owner()
     weakref.finalize(owner, _remove, path)
     kind, n_features, written = np.dtype("f8"), 0, 0
-    with os.fdopen(descriptor, "wb", buffering=0) as file:
+    with named(path), os.fdopen(descriptor, "wb", buffering=0) as file:
         for block in blocks:
             rows = np.ascontiguousarray(as_rows(block, "X"))
             if written and rows.dtype != kind:
@@ -94,13 +95,11 @@ def _rows_of(
     """Blocks of rows of about 1 MiB, in order."""
     n, d = shape
     step = max(1, CHUNK_BYTES // (8 * d))
-    with Path(path).open("rb", buffering=0) as file:
+    with named(path), Path(path).open("rb", buffering=0) as file:
 
         def read(first: int, count: int) -> NDArray[Any]:
-            size = count * dtype.itemsize
-            found = os.pread(file.fileno(), size, offset + first * dtype.itemsize)
-            if len(found) < size:
-                raise OSError(f"{path} ends before its last row")
+            found = bytearray(count * dtype.itemsize)
+            fill(file.fileno(), memoryview(found), offset + first * dtype.itemsize, path)
             return np.frombuffer(found, dtype)
 
         for start in range(0, n, step):

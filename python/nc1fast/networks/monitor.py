@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import warnings
 from os import PathLike, fspath
@@ -18,8 +19,9 @@ from nc1fast.networks.probing.modules import as_module
 from nc1fast.networks.probing.settings import ProbeSettings
 from nc1fast.networks.probing.streamed import probe
 from nc1fast.support.arguments import as_count, as_items, check_choice, shown
-from nc1fast.support.reading import check_regular
+from nc1fast.support.reading import check_regular, reading
 from nc1fast.support.warnings import AccuracyWarning
+from nc1fast.support.writing import append_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,14 +127,15 @@ class Monitor:
         names = ["step", "layer", *self.metrics, "note"]
         new = not path.exists() or not path.stat().st_size
         if not new:
-            with path.open(newline="") as file:
+            with reading(str(path)), path.open(newline="") as file:
                 if next(csv.reader(file)) != names:
                     raise ValueError(f"{path} has other columns: choose another file")
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            if new:
-                writer.writeheader()
-            writer.writerows(rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, names)
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+        append_whole(path, text.getvalue().encode())
 
     def __call__(self, step: int | None = None) -> LayerCollapse | None:
         """Probe if it is time.

@@ -13,10 +13,10 @@ from nc1fast.studies import library
 from nc1fast.studies.description import Study
 from nc1fast.studies.experiment import Experiment, described_by
 from nc1fast.studies.fields import did_you_mean
-from nc1fast.studies.mistakes import explained, line_of, repeated_key
+from nc1fast.studies.mistakes import explained, line_of, repeated_key, written_out
 from nc1fast.studies.sources import Digits, File
 from nc1fast.support.extras import require
-from nc1fast.support.reading import check_regular, reading
+from nc1fast.support.reading import check_regular, one_line, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from nc1fast.studies.plan import AnyStudy
 
 _LONGEST = 40  # letters of a name
+_LETTERS, _NODES = (
+    1 << 18,
+    100_000,
+)  # of a description, aliases written out: more are read for minutes
 
 
 def built_in() -> dict[str, list[str]]:
@@ -58,7 +62,8 @@ def load(name_or_path: str | Path, preset: str | None = None) -> AnyStudy:
     check_regular(path)
     with reading(text):
         try:
-            content = path.read_text(encoding="utf-8")
+            with path.open(encoding="utf-8") as file:
+                content = file.read(_LETTERS + 1)
         except UnicodeDecodeError as error:
             raise ValueError(f"{text}: not a text file: {error}") from None
         return parse(content, text).relative_to(path.parent)
@@ -154,13 +159,26 @@ def _kind_of(content: Any, where: str) -> type[Study | Experiment]:
     return described_by(library.all_studies()[name].parts)
 
 
+def _content(loader: Any, root: Any, where: str) -> Any:
+    """The objects of a tree; numbers and dates that Python does not take are named as what they are."""
+    try:
+        return loader.construct_document(root)
+    except (ValueError, OverflowError, TypeError) as error:
+        told = "a number of too many digits" if "digits" in str(error) else one_line(error)
+        raise ValueError(f"{where}: not valid YAML: {told}") from None
+
+
 def _read(text: str, where: str) -> tuple[Any, Any]:
     """The YAML text as a tree of nodes, which know their lines, and as Python objects; both None if it is empty."""
     yaml = require("yaml", "study")
+    if len(text) > _LETTERS:
+        raise ValueError(f"{where}: has more than the {_LETTERS} letters of a description")
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
-        content = None if root is None else loader.construct_document(root)
+        if root is not None and written_out(root) > _NODES:
+            raise ValueError(f"{where}: aliases make more than {_NODES} entries of it")
+        content = None if root is None else _content(loader, root, where)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f", line {mark.line + 1}"

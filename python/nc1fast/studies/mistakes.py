@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,22 @@ def repeated_key(root: Any) -> Any:
             keys.add(key.value if key.id == "scalar" else None)
             waiting.append(value)
     return None
+
+
+def written_out(root: Any) -> float:
+    """Number of nodes of a tree in which every alias is a copy; infinite if one is of what it is in."""
+    known: dict[int, float] = {}
+
+    def size(node: Any) -> float:
+        if id(node) in known:
+            return known[id(node)]
+        known[id(node)] = math.inf  # while its parts are counted
+        parts = node.value if node.id != "scalar" else ()
+        parts = parts if node.id == "sequence" else (one for pair in parts for one in pair)
+        known[id(node)] = 1 + sum(map(size, parts))
+        return known[id(node)]
+
+    return size(root)
 
 
 def explained(error: ValidationError, root: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,8 +158,8 @@ class ClassSums:
         """
         check_regular(path)
         name = str(path)
-        with reading(name), Path(path).open("rb") as file:
-            head, arrays = packed.unpack(file, _KIND, _FORMAT)
+        with reading(name):
+            head, arrays = packed.unpack(path, _KIND, _FORMAT)
             exact = PassSums.restored(head, arrays) if "problem" in head else None
             plain = {k: a for k, a in arrays.items() if "." not in k}
             names = [f.name for f in fields(SumsError) if f"error.{f.name}" in arrays]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +117,13 @@ def _stored(X: Rows) -> Iterator[Any]:
     file = os.open(X.path, os.O_RDONLY)
     try:
         yield (file, X.stored, X.offset, X.stride, *X.shape)
+    except OSError as error:
+        if error.filename is not None or X.path in str(error):
+            raise
+        raise OSError(f"{X.path}: {error}") from error  # the core knows no names
     finally:
-        os.close(file)
+        with suppress(OSError):  # nothing was written
+            os.close(file)
 
 
 def _tile_panels() -> int:

@@ -105,7 +105,7 @@ class LineFile:
     def set_aside(self, name: str) -> None:
         """Rename the file within its folder and go on with an empty one."""
         self._target.rename(self._target.with_name(name))
-        os.close(self._file)
+        self._close(self._file)
         self._open()
         sync_folder(self._target.parent)
 
@@ -125,13 +125,18 @@ class LineFile:
                 held = os.dup(file.fileno())  # keeps the lock once `file` is closed
                 stack.callback(os.close, held)
             stack.pop_all()
-        os.close(self._file)
-        self._file, self.size = held, size
+        old, self._file, self.size = self._file, held, size
+        self._close(old)
 
     def close(self) -> None:
         """Close the file and give its lock back."""
         _opened.discard(self)
-        os.close(self._file)
+        self._close(self._file)
+
+    def _close(self, file: int) -> None:
+        """Close a file of this path. What it holds is on disk already: an error is none of the lines."""
+        with contextlib.suppress(OSError):
+            os.close(file)
 
 
 _opened: weakref.WeakSet[LineFile] = weakref.WeakSet()

@@ -8,6 +8,8 @@ Source: the NumPy .npy format 1.0 and 2.0; `DEFLATE` of zlib's technical notes.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 import os
 import zipfile
@@ -16,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 DEFLATE = 1032  # largest ratio of compression
@@ -119,10 +123,76 @@ def read_array(stream: IO[bytes]) -> NDArray[Any]:
     return data.reshape(head.shape, order="F" if head.by_column else "C")
 
 
+class _Watched(io.FileIO):
+    """A file that keeps the error of the system which ended a reading: zipfile takes it for a file that is no archive."""
+
+    failed: OSError | None = None
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read into a buffer, as `io.FileIO` does."""
+        with self._watching():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        """Read the rest, as `io.FileIO` does."""
+        with self._watching():
+            return super().readall()
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Keep the error of a reading."""
+        try:
+            yield
+        except OSError as error:
+            self.failed = error
+            raise
+
+
+@contextlib.contextmanager
+def opened_archive(file: IO[bytes] | str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+    """An archive to read, by its path or in memory.
+
+    Raises
+    ------
+    OSError
+        If the system cannot read it.
+    zipfile.BadZipFile
+        If it is none.
+    """
+    if not isinstance(file, str | os.PathLike):
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+        return
+    raw = _Watched(os.fspath(file))
+    with io.BufferedReader(raw) as buffered:
+        try:
+            with zipfile.ZipFile(buffered) as archive:
+                yield archive
+        except Exception as error:
+            if raw.failed is not None and error is not raw.failed:
+                raise raw.failed from error
+            raise
+
+
 def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The members of an .npz file that are arrays, by name."""
+    """The members of an .npz file that are arrays, by name.
+
+    Raises
+    ------
+    ValueError
+        If they are more bytes than the file has: members that share their bytes would make much of little.
+    """
+    check_members(archive)
     found = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     return {info.filename.removesuffix(".npy"): info for info in found}
+
+
+def check_members(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError if the members of an archive are more bytes than it has."""
+    assert archive.fp is not None
+    n_bytes = sum(info.compress_size for info in archive.infolist())
+    if n_bytes > (there := archive.fp.seek(0, os.SEEK_END)):
+        raise ValueError(f"is damaged: its members have {n_bytes} bytes, and {there} are there")
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:

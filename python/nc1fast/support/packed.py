@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
@@ -10,9 +11,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.support.checksums import checksum
-from nc1fast.support.npy import members, open_member, read_array
+from nc1fast.support.npy import members, open_member, opened_archive, read_array
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
 
     Arrays = Mapping[str, Any]
@@ -37,13 +39,13 @@ def pack(file: IO[bytes], head: Any, arrays: Arrays) -> None:
 
 
 def unpack(
-    file: IO[bytes], kind: str, form: int, *, known: bool = False
+    file: IO[bytes] | str | os.PathLike[str], kind: str, form: int, *, known: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read what `pack` wrote: its head and its arrays.
 
     Parameters
     ----------
-    file : binary file
+    file : path-like or binary file
     kind, form : str, int
         What the head must give as "kind" and "format".
     known : bool, default False
@@ -53,14 +55,18 @@ def unpack(
     ------
     ValueError
         If the file is of another kind or format, or damaged. The message has no subject: see `reading`.
+    OSError
+        If the system cannot read it.
     Exception
         Whatever a damaged archive makes its reader raise.
     """
-    if not zipfile.is_zipfile(file):
-        raise ValueError(
-            f"is not a file of {kind}, is cut short, or is of an earlier version of nc1fast"
-        )
-    with zipfile.ZipFile(file) as archive:
+    with contextlib.ExitStack() as stack:
+        try:
+            archive = stack.enter_context(opened_archive(file))
+        except zipfile.BadZipFile:
+            raise ValueError(
+                f"is not a file of {kind}, is cut short, or is of an earlier version of nc1fast"
+            ) from None
         infos = members(archive)
         if _HEAD not in infos:
             raise ValueError(f"is not a file of {kind}")

@@ -6,6 +6,7 @@ A message also names the argument that the path was given as.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -33,6 +34,22 @@ def shown(path: str | os.PathLike[str]) -> str:
 def one_line(error: BaseException) -> str:
     """The message of an error on one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def of_the_system(error: BaseException) -> bool:
+    """Whether an error is one of the system, and not of what a damaged file makes a reader ask of it."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
+@contextlib.contextmanager
+def named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give errors of the system that name no file, as those of a descriptor, the name of this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def check_regular(path: str | os.PathLike[str], argument: str = "") -> None:

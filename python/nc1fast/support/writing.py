@@ -71,6 +71,28 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         file.write(data)
 
 
+def append_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Add to the end of a file, which is made if it is missing; what cannot be written whole leaves it as it was.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; names the file.
+    """
+    try:
+        with open(path, "ab", buffering=0) as file:  # noqa: PTH123  (of a path that is text)
+            before, rest = file.seek(0, os.SEEK_END), memoryview(data)
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(before)
+                raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable, beyond the contents of its files."""
     folder = os.open(path, os.O_RDONLY)

@@ -15,7 +15,14 @@ from nc1fast.inputs.arrays import check_shape
 from nc1fast.inputs.file_rows import CHUNK_BYTES
 from nc1fast.inputs.readers.in_place import in_place
 from nc1fast.inputs.readers.members import member
-from nc1fast.support.npy import check_room, members, open_member, read_array, read_header
+from nc1fast.support.npy import (
+    check_room,
+    members,
+    open_member,
+    opened_archive,
+    read_array,
+    read_header,
+)
 
 if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
 
 def rows(path: str, name: str) -> FileRows:
     """Rows of a member: where they lie if they are stored as they are, else decompressed once."""
-    with zipfile.ZipFile(path) as archive:
+    with opened_archive(path) as archive:
         info = member(members(archive), name, path)
         with open_member(archive, info) as file:
             head = read_header(file)
@@ -48,7 +55,7 @@ def rows(path: str, name: str) -> FileRows:
 
 def labels(path: str, name: str) -> Any:
     """The member as labels, in memory."""
-    with zipfile.ZipFile(path) as archive:
+    with opened_archive(path) as archive:
         info = member(members(archive), name, path)
         with open_member(archive, info) as stream:
             return read_array(stream)

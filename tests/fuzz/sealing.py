@@ -1,0 +1,162 @@
+"""Changes beneath a checksum: the content is taken out, changed, and sealed again as its writer would."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tests.fuzz.mutations import mutated
+
+from nc1fast.distributed import bundle_journal
+from nc1fast.support import packed
+from nc1fast.support.checksums import checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Rng = np.random.Generator
+    Change = Callable[[bytes, Rng], bytes]
+
+_VALUES: tuple[Any, ...] = (
+    0,
+    -1,
+    1,
+    2**31,
+    2**62,
+    -(2**62),
+    0.5,
+    float("nan"),
+    float("inf"),
+    None,
+    True,
+    "",
+    "x",
+    [],
+    {},
+    [1],
+    "9" * 40,
+)
+_TYPES = ("<f8", "<f4", "<i8", "<i4", "|u1", "|b1", "<U3", "<c16", ">i8", "<M8[s]")
+
+
+def of_gzip(content: bytes, rng: Rng) -> bytes:
+    """What was compressed, changed, and compressed again."""
+    return gzip.compress(mutated(gzip.decompress(content), rng), mtime=0)
+
+
+def of_zip(content: bytes, rng: Rng) -> bytes:
+    """One member of an archive changed, with its own sum."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        infos = archive.infolist()
+        found = [(info, archive.read(info)) for info in infos]
+    chosen = int(rng.integers(len(found)))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for k, (info, data) in enumerate(found):
+            info.flag_bits = 0
+            archive.writestr(info, mutated(data, rng) if k == chosen else data)
+    return out.getvalue()
+
+
+def of_packed(content: bytes, rng: Rng) -> bytes:
+    """A file of `nc1fast.support.packed` whose head or one of whose arrays is another, with the checksum of that."""
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    text = str(arrays.pop("head"))
+    del arrays["checksum"]
+    if rng.random() < 0.5:
+        text = json.dumps(changed_value(json.loads(text), rng))
+    else:
+        name = sorted(arrays)[rng.integers(len(arrays))]
+        found = _changed_array(arrays.pop(name), rng)
+        if found is not None:
+            arrays[name] = found
+    told = checksum(*packed._covered(text, arrays))
+    out = io.BytesIO()
+    np.savez(out, head=text, checksum=told, **arrays)
+    return out.getvalue()
+
+
+def _changed_array(array: Any, rng: Rng) -> Any:
+    """Another shape, type or value; None for no array at all."""
+    how = rng.integers(7)
+    if how < 4:
+        fewer = array.reshape(-1)[: int(rng.integers(0, array.size + 1))]
+        other = np.resize(array, rng.integers(0, 5, int(rng.integers(0, 4))))
+        return (None, fewer, array[None], other)[how]
+    if how == 4:
+        with np.errstate(all="ignore"):
+            kind = _TYPES[rng.integers(len(_TYPES))]
+            return array.view("u1").astype(kind) if array.dtype.kind in "US" else _cast(array, kind)
+    if array.size == 0 or array.dtype.kind not in "biuf":
+        return np.array(rng.integers(-3, 3, int(rng.integers(0, 5))))
+    out = array.copy()
+    flat, at = out.reshape(-1), int(rng.integers(array.size))
+    if array.dtype.kind == "f":
+        flat[at] = (np.nan, np.inf, -1.0, 0.0, 1e300)[rng.integers(5)]
+    elif array.dtype.kind in "iu":
+        least, most = np.iinfo(array.dtype).min, np.iinfo(array.dtype).max
+        flat[at] = (least, most, 0, 1, max(least, -1), min(most, array.size))[rng.integers(6)]
+    return out
+
+
+def _cast(array: Any, kind: str) -> Any:
+    try:
+        return array.astype(kind)
+    except (TypeError, ValueError):
+        return array.astype("<f4") if array.dtype.kind in "biuf" else array
+
+
+def changed_value(value: Any, rng: Rng) -> Any:
+    """A value of JSON in which one, at any depth, is another one or missing."""
+    if isinstance(value, dict) and value and rng.random() < 0.9:
+        key = sorted(value)[rng.integers(len(value))]
+        if rng.random() < 0.1:
+            return {name: one for name, one in value.items() if name != key}
+        return {**value, key: changed_value(value[key], rng)}
+    if isinstance(value, list) and value and rng.random() < 0.9:
+        at = int(rng.integers(len(value)))
+        if rng.random() < 0.2:
+            return value[:at] + value[at + 1 :] if rng.random() < 0.5 else [*value, value[at]]
+        return [*value[:at], changed_value(value[at], rng), *value[at + 1 :]]
+    return _VALUES[rng.integers(len(_VALUES))]
+
+
+def of_journal(content: bytes, rng: Rng) -> bytes:
+    """A journal of bundles with one line changed and sealed."""
+    lines = content.split(b"\n")[:-1]
+    at, magic = int(rng.integers(len(lines))), bundle_journal._MAGIC
+    if at == 0:
+        head = json.loads(lines[0].removeprefix(magic)[33:])
+        lines[0] = magic + bundle_journal._sealed(json.dumps(changed_value(head, rng)).encode())
+    else:
+        payload = of_packed(base64.b64decode(lines[at][33:]), rng)
+        lines[at] = bundle_journal._sealed(base64.b64encode(payload))
+    return b"\n".join([*lines, b""])
+
+
+def of_study_journal(content: bytes, rng: Rng) -> bytes:
+    """A journal of a study with one line changed and sealed."""
+    from nc1fast.studies import journal
+
+    lines = content.split(b"\n")[:-1]
+    at = int(rng.integers(len(lines)))
+    record = json.loads(lines[at])
+    del record["checksum"]
+    found = changed_value(record, rng)
+    lines[at] = journal._sealed(found if isinstance(found, dict) else {"": found})
+    return b"\n".join([*lines, b""])
+
+
+def of_checkpoint(content: bytes, rng: Rng) -> bytes:
+    """A checkpoint whose tensors are changed and sealed."""
+    from nc1fast.networks import checkpoint
+
+    data = content[len(checkpoint._first_line(b"")) :]
+    data = of_zip(data, rng) if rng.random() < 0.7 else mutated(data, rng)
+    return checkpoint._first_line(data) + data
