@@ -22,7 +22,6 @@ from nc1fast.networks.probing.result import LayerCollapse
 from nc1fast.networks.probing.rows import ClassMeans, DeviceRows
 from nc1fast.sums.features import sums_of
 from nc1fast.sums.memory import check_memory
-from nc1fast.sums.moments import MomentTable
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -162,7 +161,9 @@ class Measurement:
             )
             room = self.source.n_classes or max(len(self.source.classes), 1)
             n_classes = 0 if self.shapes_alone else room
-            self.sums[name] = DeviceMoments(n_classes, F.shape[1], F.device, scatter=scatter)
+            single = F.dtype is not torch.float64
+            d = F.shape[1]
+            self.sums[name] = DeviceMoments(n_classes, d, F.device, scatter=scatter, single=single)
         if self.shapes_alone:
             return
         sums = self.sums[name]
@@ -187,7 +188,7 @@ class Measurement:
         needed = {}
         for name, sums in self.sums.items():
             d, scatter = sums.shift.shape[1], bool(sums.scatter.numel())
-            needed[name] = DeviceMoments.bytes_needed(C, d, scatter=scatter)
+            needed[name] = DeviceMoments.bytes_needed(C, d, scatter=scatter, single=sums.single)
             if self.passes == 2:
                 needed[name] = max(needed[name], 8 * C * d + DeviceRows.bytes_needed(C, d))
         return needed
@@ -196,13 +197,13 @@ class Measurement:
         """The layers after the first pass, by name; reasons for those that lack a class."""
         known = {}
         for name, sums in self.sums.items():
-            of_layer = _naming(name, sums.moments)
-            moments = [of_layer[c] for c in order if c < len(of_layer)]
-            if len(moments) < len(order) or None in moments:
+            moments = _naming(name, sums.moments)
+            if len(moments) < len(order) or not moments.n[order].all():
                 self.reasons[name] = "it has no rows of some of the classes"
                 continue
-            scatter = sums.scatter_within(of_layer)
-            whole = sums_of(MomentTable.of([m for m in moments if m is not None]), labels)
+            scatter = sums.scatter_within(moments)
+            sorted_already = np.array_equal(order, np.arange(len(order)))
+            whole = sums_of(moments.of(slice(len(order)) if sorted_already else order), labels)
             classifier = self._classifier(name, whole)
             known[name] = KnownLayer(whole, scatter, classifier)
         return known

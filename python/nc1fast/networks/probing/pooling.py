@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,23 +49,49 @@ class RowClasses:
 
     def __init__(self, codes: NDArray[np.int64]) -> None:
         self.n = len(codes)
-        with_class = codes >= 0
-        self.kept = None if with_class.all() else np.flatnonzero(with_class)
+        least = codes.min(initial=0)
+        self.kept = None if least >= 0 else np.flatnonzero(codes >= 0)
         self.codes = codes if self.kept is None else codes[self.kept]
-        self.present, self.first, self.local, self.counts = np.unique(
-            self.codes, return_index=True, return_inverse=True, return_counts=True
-        )
-        self._on: dict[Any, dict[str, torch.Tensor]] = {}
+        self._on: dict[Any, _OnDevice] = {}
 
-    def on(self, device: Any) -> dict[str, torch.Tensor]:
-        """The arrays by name, as tensors on a device."""
+    @cached_property
+    def present(self) -> NDArray[np.int64]:
+        return self._found[0]
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        return self._found[1]
+
+    @cached_property
+    def local(self) -> NDArray[np.int64]:
+        return self._found[2]
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        return self._found[3]
+
+    @cached_property
+    def _found(self) -> Any:
+        return np.unique(self.codes, return_index=True, return_inverse=True, return_counts=True)
+
+    def on(self, device: Any) -> _OnDevice:
+        """The arrays by name, as tensors on a device once they are asked for."""
         if device not in self._on:
-            names = ("codes", "present", "first", "local", "counts")
-            arrays = {name: getattr(self, name) for name in names}
-            if self.kept is not None:
-                arrays["kept"] = self.kept
-            self._on[device] = {k: torch.from_numpy(a).to(device) for k, a in arrays.items()}
+            self._on[device] = _OnDevice(self, device)
         return self._on[device]
+
+
+class _OnDevice(dict[str, Any]):
+    """Arrays of `RowClasses` by name, as tensors on a device."""
+
+    def __init__(self, rows: RowClasses, device: Any) -> None:
+        super().__init__()
+        self._rows, self._device = rows, device
+
+    def __missing__(self, name: str) -> torch.Tensor:
+        self[name] = torch.from_numpy(getattr(self._rows, name)).to(self._device)
+        found: torch.Tensor = self[name]
+        return found
 
 
 @dataclass(eq=False)
