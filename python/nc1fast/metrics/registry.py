@@ -110,9 +110,10 @@ class ClassGeometry:
     def has(self, need: Need) -> bool:
         """Whether what a metric needs is there."""
         if need == "rows":
-            return self.rows is not None and (
-                self.rows.scatter_class is not None or not self.w.within_is_uniform
-            )
+            if self.rows is None:
+                return False
+            uniform = self.w.within_is_uniform
+            return (self.rows.scatter_class if uniform else self.rows.scatter_sample) is not None
         if need == "nearest":
             return self.rows is not None and self.rows.nearest_center is not None
         if need == "decisions":

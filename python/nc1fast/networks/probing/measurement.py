@@ -231,7 +231,8 @@ class Measurement:
                 variance = float(found.sums.within.sum()) / float(found.sums.sizes.sum())
                 assert found.sums.means is not None
                 means = ClassMeans(found.sums.means, found.sums.sizes, variance, found.classifier)
-                self.rows[name] = DeviceRows(means, sums.shift.device)
+                scatter = self.settings.statistics == "all"
+                self.rows[name] = DeviceRows(means, sums.shift.device, scatter=scatter)
         now: list[Batch] = []
 
         def receive(name: str, H: torch.Tensor) -> None:

@@ -19,7 +19,7 @@ from nc1fast.sums.rounding import UNIT_ROUNDOFF
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -43,6 +43,14 @@ def widened(H: torch.Tensor, width: int = 1) -> Iterator[tuple[slice, torch.Tens
     for start in range(0, len(H), step):
         part = slice(start, start + step)
         yield part, H[part].to(torch.float64, copy=True)
+
+
+def zeros(shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Zeros, float64 by default; on the host memory that is taken when it is first written, in large pages."""
+    dtype = dtype or torch.float64
+    if device.type != "cpu":
+        return torch.zeros(*shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(shape, dtype=str(dtype).removeprefix("torch.")))
 
 
 def add_gram(out: torch.Tensor, S: torch.Tensor, T: torch.Tensor | None = None) -> None:
@@ -100,14 +108,12 @@ class DeviceMoments:
         scatter: bool,
         single: bool = False,
     ) -> None:
-        d, kind = n_features, {"dtype": torch.float64, "device": device}
-        self.sizes, self.longest = torch.zeros(n_classes, **kind), torch.zeros(1, **kind)
-        self.squares = torch.zeros(2, n_classes, **kind)
-        self.shift = torch.zeros(
-            n_classes, d, dtype=torch.float32 if single else torch.float64, device=device
-        )
-        self.high, self.low = (torch.zeros(n_classes, d, **kind) for _ in range(2))
-        self.scatter = torch.zeros(*((d, d) if scatter else (0, 0)), **kind)
+        d, table = n_features, (n_classes, n_features)
+        self.sizes, self.longest = zeros((n_classes,), device), zeros((1,), device)
+        self.squares = zeros((2, n_classes), device)
+        self.shift = zeros(table, device, torch.float32 if single else None)
+        self.high, self.low = zeros(table, device), zeros(table, device)
+        self.scatter = zeros((d, d) if scatter else (0, 0), device)
 
     NAMES = ("sizes", "longest", "squares", "shift", "high", "low", "scatter")
 
@@ -143,13 +149,16 @@ class DeviceMoments:
 
     def grow(self, n_classes: int) -> None:
         """Make room for so many classes, and for as many again."""
-        more = 2 * n_classes - len(self.sizes)
-        if n_classes <= len(self.sizes):
+        known, device = len(self.sizes), self.sizes.device
+        if n_classes <= known:
             return
-        for name in ("sizes", "shift", "high", "low"):
+        for name in ("sizes", "squares", "shift", "high", "low"):
             old = getattr(self, name)
-            setattr(self, name, torch.cat([old, old.new_zeros(more, *old.shape[1:])]))
-        self.squares = torch.cat([self.squares, self.squares.new_zeros(2, more)], dim=1)
+            room = 2 * n_classes
+            shape = (2, room) if name == "squares" else (room, *old.shape[1:])
+            new = zeros(shape, device, old.dtype)
+            new[tuple(slice(side) for side in old.shape)] = old
+            setattr(self, name, new)
 
     @property
     def single(self) -> bool:
@@ -199,7 +208,7 @@ class DeviceMoments:
 
     def check(self) -> None:
         """Raise ValueError for NaN or Inf in what has been added."""
-        if not bool(torch.isfinite(self.squares).all() & torch.isfinite(self.high).all()):
+        if not bool(torch.isfinite(self.squares).all()):
             raise ValueError(
                 f"H must be finite, but it contains NaN or Inf, or rows longer than {LONGEST:g}"
             )
