@@ -73,9 +73,12 @@ class LabelIndex:
         values = to_host(y) if is_tensor(y) else y
         if type(values) is not np.ndarray or values.dtype.kind not in "iu":
             return None
-        if len(values) != n_samples or values.min() < 0 or values.max() >= len(self._numbers):
+        if len(values) != n_samples or values.min() < 0:
             return None
-        codes = self._numbers[values]
+        try:
+            codes = self._numbers[values]
+        except IndexError:
+            return None
         return None if codes.min() < 0 else codes
 
     def _note_numbers(self, labels: NDArray[Any], codes: NDArray[np.int64]) -> None:
