@@ -16,6 +16,7 @@ from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
 from nc1fast.networks.probing.keeping import buffers_kept, evaluating, random_state
 from nc1fast.networks.probing.layers import Layers, Listener
+from nc1fast.networks.probing.decisions import Outputs
 from nc1fast.networks.probing.moments import DeviceMoments
 from nc1fast.networks.probing.pooling import Batch, pooled
 from nc1fast.networks.probing.result import LayerCollapse
@@ -204,23 +205,28 @@ class Measurement:
             scatter = sums.scatter_within(moments)
             sorted_already = np.array_equal(order, np.arange(len(order)))
             whole = sums_of(moments.of(slice(len(order)) if sorted_already else order), labels)
-            classifier = self._classifier(name, whole)
-            known[name] = KnownLayer(whole, scatter, classifier)
+            classifier, columns = self._classifier(name, whole)
+            known[name] = KnownLayer(whole, scatter, classifier, columns)
         return known
 
-    def _classifier(self, name: str, sums: ClassSums) -> Classifier | None:
-        """The classifier of a layer, its rows in the order of the labels."""
+    def _classifier(
+        self, name: str, sums: ClassSums
+    ) -> tuple[Classifier | None, NDArray[np.int64] | None]:
+        """The classifier of a layer, its rows in the order of the labels, and which these are; None: all."""
         if name not in self.weights:
-            return None
+            return None, None
         weight, bias = self.weights[name]
         W, b = _array(weight), None if bias is None else _array(bias)
         assert sums.means is not None
         shape, labels = sums.means.shape, sums.labels
         numbered = labels.dtype.kind in "iu" and labels.min() >= 0
+        columns = None
         if numbered and W.ndim == 2 and len(W) > labels.max():
+            if not np.array_equal(labels, np.arange(len(W))):
+                columns = labels.astype(np.int64)
             W, b = W[labels], None if b is None else b[labels]
         found: Classifier = _naming(name, lambda: Classifier.of(W, b, shape))
-        return found
+        return found, columns
 
     def _second_pass(self, known: Mapping[str, KnownLayer]) -> None:
         """Add up rows about the class means."""
@@ -234,16 +240,36 @@ class Measurement:
                 scatter = self.settings.statistics == "all"
                 self.rows[name] = DeviceRows(means, sums.shift.device, scatter=scatter)
         now: list[Batch] = []
+        heard = self._outputs_of(known)
 
         def receive(name: str, H: torch.Tensor) -> None:
-            if name in self.rows:
-                F, rows = pooled(_in_reach(H), self.settings.pool_of(name), now[-1])
-                self.rows[name].update(F, rows)
+            if name not in self.rows:
+                return
+            pool = self.settings.pool_of(name)
+            F, rows = pooled(_in_reach(H), pool, now[-1])
+            follow = name in heard and heard[name].expects(H, F, rows, pool)
+            self.rows[name].update(F, rows, outputs_follow=follow)
 
         def begin(batch: Batch) -> None:
             now[:] = [batch]
 
-        self._pass(Listener(self.heard, receive), begin)
+        listener = Listener(self.heard, receive)
+        with contextlib.ExitStack() as stack:
+            for name, outputs in heard.items():
+                stack.callback(outputs.attach(self.rows[name].compare).remove)
+            self._pass(listener, begin)
+
+    def _outputs_of(self, known: Mapping[str, KnownLayer]) -> dict[str, Outputs]:
+        """Linear layers whose outputs tell the decisions about their inputs, by the name of these."""
+        parts = dict(self.module.named_modules())
+        found = {}
+        for name, layer in known.items():
+            part = parts.get(name.removesuffix(".input"))
+            if layer.classifier is None or not name.endswith(".input") or part is None:
+                continue
+            if Outputs.told_by(part) and self.weights[name][0] is part.weight:
+                found[name] = Outputs(part, layer.columns)
+        return found
 
     def _results(self, known: Mapping[str, KnownLayer]) -> dict[str, Collapse]:
         """The metrics of every layer where they are defined, and the reasons of the others."""
@@ -268,11 +294,12 @@ class Measurement:
 
 @dataclass(frozen=True, eq=False)
 class KnownLayer:
-    """A layer after the first pass: its class sums, its scatter (d, d), and its classifier."""
+    """A layer after the first pass: its class sums, its scatter (d, d), its classifier, and which outputs of it are those of the classes."""
 
     sums: ClassSums
     scatter: NDArray[np.float64] | None
     classifier: Classifier | None
+    columns: NDArray[np.int64] | None
 
 
 def _call(module: Any, inputs: Any) -> None:

@@ -93,6 +93,7 @@ class DeviceRows:
         self.counts = torch.zeros(C, dtype=torch.int64, device=device)
         self.hits = self.agreed = 0
         self.nearest: list[NDArray[np.int64]] = []
+        self._waiting: tuple[torch.Tensor, torch.Tensor] | None = None  # for outputs: rows, means
         self.weight = torch.from_numpy(1 / (C * known.sizes)).to(device)
         host = device.type == "cpu"
         self.search = _HostSearch(known) if host else None
@@ -105,8 +106,9 @@ class DeviceRows:
         """Bytes of means and sums, without the pieces that are widened and 8 a row for the nearest means."""
         return 8 * (2 * n_classes * n_features + 3 * min(n_classes, n_features) ** 2)
 
-    def update(self, H: torch.Tensor, rows: RowClasses) -> None:
-        """Add features (n, d) of these classes."""
+    def update(self, H: torch.Tensor, rows: RowClasses, *, outputs_follow: bool = False) -> None:
+        """Add features (n, d) of these classes; `outputs_follow`: what the classifier makes of them comes to `compare`."""
+        self.compare(None)
         if not len(H):
             return
         codes = rows.on(H.device)["codes"]
@@ -114,13 +116,26 @@ class DeviceRows:
         for part in self._pieces(len(H)):
             own, piece = codes[part], H[part]
             closest = self._of_piece(piece, own)
-            decided = self._decided(piece)
             self.hits = self.hits + (closest == own).sum()
-            if decided is not None:
-                self.agreed = self.agreed + (decided == closest).sum()
+            if self.known.classifier is not None and not outputs_follow:
+                self.agreed = self.agreed + (self._decided(piece) == closest).sum()
             found.append(closest)
         self.counts += torch.bincount(codes, minlength=len(self.counts))
-        self.nearest.append(torch.cat(found).cpu().numpy())
+        closest = torch.cat(found)
+        self.nearest.append(closest.cpu().numpy())
+        self._waiting = (H, closest) if outputs_follow else None
+
+    def compare(self, outputs: torch.Tensor | None) -> None:
+        """Compare nearest means with the decisions of the last rows, from the outputs (n, C) of the classifier; None: from the rows."""
+        if self._waiting is None:
+            return
+        H, closest = self._waiting
+        self._waiting = None
+        if outputs is not None and self.search is not None and outputs.shape == (len(H), len(self.means)):
+            self.agreed = self.agreed + (self.search.decided_by(outputs, H) == closest).sum()
+            return
+        for part in self._pieces(len(H)):
+            self.agreed = self.agreed + (self._decided(H[part]) == closest[part]).sum()
 
     def _pieces(self, n: int) -> Iterator[slice]:
         C, d = self.means.shape
@@ -152,9 +167,7 @@ class DeviceRows:
                 add_gram(self.by_class, S, S * self.weight[own][:, None])
         return closest
 
-    def _decided(self, H: torch.Tensor) -> torch.Tensor | None:
-        if self.known.classifier is None:
-            return None
+    def _decided(self, H: torch.Tensor) -> torch.Tensor:
         if self.search is not None:
             return self.search.decided(H)
         assert self.geometry is not None
@@ -164,6 +177,7 @@ class DeviceRows:
         """Fraction of the rows whose decision is their nearest mean; None without a classifier."""
         if self.known.classifier is None:
             return None
+        self.compare(None)
         return int(self.agreed) / int(self.counts.sum())
 
     def statistics(self) -> RowStatistics:
@@ -309,6 +323,13 @@ class _HostSearch:
             return self.decide.of(
                 self._rows(H), lambda k: (H[k].double() - self.center).numpy()
             )
+
+    def decided_by(self, outputs: torch.Tensor, H: torch.Tensor) -> torch.Tensor:
+        """The same from the outputs W h + b of a linear layer, computed in its type in any order."""
+        assert self.decide is not None
+        return self.decide.of_outputs(
+            outputs, H, lambda k: (H[k].double() - self.center).numpy(), self.known.classifier
+        )
 
     def deviation(self) -> Array:
         """Sum of the rows about their class means."""

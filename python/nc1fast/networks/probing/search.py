@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from nc1fast.metrics.classifiers import Classifier
+
     Array = NDArray[np.float64]
     Indices = NDArray[np.int64]
 else:
@@ -48,6 +50,15 @@ def whole_float32() -> Iterator[None]:
             backend.fp32_precision = "ieee"
             stack.callback(setattr, backend, "fp32_precision", asked)
         yield
+
+
+def float32_is_whole() -> bool:
+    """Whether products of float32 are computed as such now."""
+    backend: Any = getattr(torch.backends.mkldnn, "matmul", None)
+    asked = getattr(backend, "fp32_precision", None)
+    if asked is None:
+        return bool(torch.get_float32_matmul_precision() == "highest")
+    return asked in ("none", "ieee") and torch.get_float32_matmul_precision() == "highest"
 
 
 def exponent_of(length: float) -> int:
@@ -104,6 +115,28 @@ class LargestProduct:
         nearest[rows] = torch.from_numpy(self._settled(exact(rows), s[rows].numpy(), least))
         return nearest
 
+    def of_outputs(
+        self,
+        outputs: torch.Tensor,
+        H: torch.Tensor,
+        exact: Callable[[Indices], Array],
+        classifier: Classifier,
+    ) -> torch.Tensor:
+        """The same of rows H, whose outputs (n, K) W h + b a layer has computed in its type, adding up in any order."""
+        unit = 1.01 * (H.shape[1] + 4) * torch.finfo(outputs.dtype).eps
+        w, b = np.sqrt(np.square(classifier.W).sum(axis=1).max()), np.abs(classifier.b).max()
+        lengths = torch.linalg.vector_norm(H, dim=1).double()
+        doubt = unit * (lengths * float(w) + float(b)) + _TINY * (1 + lengths)
+        best, at = outputs.max(dim=1)
+        least = (best.double() - doubt).to(outputs.dtype)
+        least = torch.nextafter(least, torch.full_like(least, -torch.inf))
+        alone = (outputs >= least[:, None]).sum(dim=1) == 1
+        if not bool(alone.all()):
+            rows = np.flatnonzero(~alone.numpy())
+            found = self._settled(exact(rows), outputs[rows].numpy(), least[rows].numpy())
+            at[rows] = torch.from_numpy(found)
+        return at
+
     def doubt(self, X: torch.Tensor) -> torch.Tensor:
         """2 e of each row, float64."""
         lengths = torch.linalg.vector_norm(X, dim=1).double()
@@ -137,7 +170,7 @@ class LargestProduct:
             best = torch.where(more, largest, best)
         return s, best, second, nearest
 
-    def _settled(self, X: Array, s: NDArray[np.float32], least: Array) -> Indices:
+    def _settled(self, X: Array, s: NDArray[Any], least: NDArray[Any]) -> Indices:
         """Decide the rows X, whose largest product has an s of `least` or more."""
         near = ~(s < least[:, None])  # NaN is near
         counts = np.count_nonzero(near, axis=1)
