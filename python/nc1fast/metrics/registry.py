@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from nc1fast.metrics import classifiers, definitions, pairs, ranks
 from nc1fast.metrics.frames import WHOLE, Vectors
 from nc1fast.metrics.spectra import RANK_TOLERANCE, BetweenSpectrum, WithinSpan, between_spectrum
+from nc1fast.support.arithmetic import ieee
 from nc1fast.support.plugins import PluginGroup, PluginWarning
 from nc1fast.support.warnings import warn
 
@@ -88,7 +89,7 @@ class ClassGeometry:
     @cached_property
     def spectrum(self) -> BetweenSpectrum:
         """Eigenvalues and eigenvectors of Sigma_B, computed once."""
-        return between_spectrum(self.means)
+        return between_spectrum(self.means, vectors=self.has("rows"))
 
     @cached_property
     def within(self) -> WithinSpan:
@@ -136,6 +137,8 @@ class Metric(NamedTuple):
         Whether it is a column of the traces of trainings, and among the first of `to_table`; others are its last.
     large : bool
         Whether it is a table of all pairs of classes, made when it is first asked for.
+    spectral : bool
+        Whether it needs eigenvalues; all such are computed when one of them is first asked for.
     """
 
     of: Callable[[Any], Any] | pairs.Reduction
@@ -143,6 +146,7 @@ class Metric(NamedTuple):
     needs: Need = "sums"
     traced: bool = True
     large: bool = False
+    spectral: bool = False
 
     def value(self, geometry: ClassGeometry) -> Any:
         """Its value, or None where it lacks what it needs."""
@@ -169,9 +173,10 @@ def _more(
     needs: Need = "sums",
     *,
     large: bool = False,
+    spectral: bool = False,
 ) -> Metric:
     """A metric that is no column of traces."""
-    return Metric(of, column, needs, traced=False, large=large)
+    return Metric(of, column, needs, traced=False, large=large, spectral=spectral)
 
 
 _SPREAD_OF_ANGLES = pairs.SpreadOverPairs(pairs.cosine)
@@ -179,8 +184,8 @@ _SIMPLEX = pairs.FrameDistance("simplex")
 
 # What a result has beside nc1 and its traces, by name and in the order of tables.
 METRICS: dict[str, Metric] = {
-    "nc1_pinv": Metric(lambda g: g.within.nc1_pinv(), needs="rows"),
-    "between_rank": Metric(lambda g: len(g.spectrum.values), int),
+    "nc1_pinv": Metric(lambda g: g.within.nc1_pinv(), needs="rows", spectral=True),
+    "between_rank": Metric(lambda g: len(g.spectrum.values), int, spectral=True),
     "nc2_equinorm": Metric(lambda g: definitions.nc2_equinorm(g.means.squares)),
     "nc2_equiangle": Metric(_SPREAD_OF_ANGLES),
     "nc2_etf": Metric(_SIMPLEX),
@@ -191,17 +196,19 @@ METRICS: dict[str, Metric] = {
     "class_gram": Metric(lambda g: g.means.origin.products(WHOLE, WHOLE), None, large=True),
     "nearest_center": Metric(lambda g: g.rows.nearest_center, None, "nearest"),
     "nc1_total": _more(_nc1_total),
-    "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows"),
+    "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows", spectral=True),
     "nc2_cosine_offset": _more(pairs.MeanOverPairs(pairs.cosine_offset)),
     "nc2_orthogonal": _more(pairs.FrameDistance("orthogonal")),
     "gnc2_log": _more(pairs.MeanOverPairs(pairs.log_energy)),
     "gnc2_riesz": _more(pairs.MeanOverPairs(pairs.riesz_energy)),
-    "between_effective_rank": _more(lambda g: ranks.effective_rank(g.spectrum.values)),
-    "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values)),
-    "within_effective_rank": _more(lambda g: ranks.effective_rank(g.within.values), needs="rows"),
-    "within_stable_rank": _more(lambda g: ranks.stable_rank(g.within.values), needs="rows"),
+    "between_effective_rank": _more(lambda g: ranks.effective_rank(g.spectrum.values), spectral=True),
+    "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values), spectral=True),
+    "within_effective_rank": _more(lambda g: ranks.effective_rank(g.within.values), needs="rows", spectral=True),
+    "within_stable_rank": _more(lambda g: ranks.stable_rank(g.within.values), needs="rows", spectral=True),
     "within_rank": _more(
-        lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE), needs="rows"
+        lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE),
+        needs="rows",
+        spectral=True,
     ),
     "nc3_self_duality": _more(_of_classifier(classifiers.nc3_self_duality), needs="classifier"),
     "nc3_etf": _more(_of_classifier(classifiers.nc3_etf), needs="classifier"),
@@ -270,19 +277,25 @@ PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, 
 
 
 class Values(Mapping[str, Any]):
-    """The metrics of a geometry by name, all but the tables of pairs of classes evaluated; those when they are asked for."""
+    """The metrics of a geometry by name: tables of pairs of classes and what needs eigenvalues evaluated when they are asked for."""
 
     def __init__(self, geometry: ClassGeometry) -> None:
         self._geometry = dataclasses.replace(geometry)  # without what it has computed on the way
         self._found = {
             name: metric.value(geometry)
             for name, metric in all_metrics().items()
-            if not metric.large
+            if not (metric.large or metric.spectral)
         }
 
+    @ieee
     def __getitem__(self, name: str) -> Any:
         if name not in self._found:
-            self._found[name] = all_metrics()[name].value(self._geometry)
+            known = all_metrics()
+            wanted = {name: known[name]}
+            if known[name].spectral:
+                wanted = {other: metric for other, metric in known.items() if metric.spectral}
+            geometry = dataclasses.replace(self._geometry)
+            self._found.update({other: one.value(geometry) for other, one in wanted.items()})
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
