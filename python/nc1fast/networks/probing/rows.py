@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -91,8 +91,11 @@ class DeviceRows:
         )
         self.sum = torch.zeros(d, dtype=torch.float64, device=device)
         self.counts = torch.zeros(C, dtype=torch.int64, device=device)
-        self.hits = self.agreed = 0
-        self.nearest: list[NDArray[np.int64]] = []
+        self.hits: Any = 0
+        self.agreed: Any = 0
+        # one array, since many small ones among large ones that come and go would keep memory from being used again
+        self.nearest = np.empty(int(known.sizes.sum()), dtype=np.int64)
+        self.n = 0  # rows so far
         self._waiting: tuple[torch.Tensor, torch.Tensor] | None = None  # for outputs: rows, means
         self.weight = torch.from_numpy(1 / (C * known.sizes)).to(device)
         host = device.type == "cpu"
@@ -122,7 +125,10 @@ class DeviceRows:
             found.append(closest)
         self.counts += torch.bincount(codes, minlength=len(self.counts))
         closest = torch.cat(found)
-        self.nearest.append(closest.cpu().numpy())
+        end = self.n + len(closest)
+        if end <= len(self.nearest):
+            self.nearest[self.n : end] = closest.cpu().numpy()
+        self.n = end
         self._waiting = (H, closest) if outputs_follow else None
 
     def compare(self, outputs: torch.Tensor | None) -> None:
@@ -203,8 +209,8 @@ class DeviceRows:
         if self.scatter:
             by_sample = mirrored(self.by_sample).cpu().numpy() / N
             by_class = by_sample if self.balanced else mirrored(self.by_class).cpu().numpy()
-        nearest, accuracy = np.concatenate(self.nearest), int(self.hits) / N
-        return RowStatistics(by_sample, by_class, nearest, accuracy, self.exponent, self.small)
+        accuracy = int(self.hits) / N
+        return RowStatistics(by_sample, by_class, self.nearest, accuracy, self.exponent, self.small)
 
 
 class _Products:
