@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16  # entries widened to float64 at a time: 512 KiB, which stay in cache
 LEAST = 2.0**-1074  # bound on what a product loses below the normal numbers
+_SAFE = 1e-250  # squares of lengths that are neither lost nor too large
 LONGEST = 1e150  # rows whose squares can be added up
 
 
@@ -100,10 +101,17 @@ class MomentTable:
         """
         step = _rows_at_a_time(other.shift)
         for start in range(0, len(at), step):
-            some, part = at[start : start + step], slice(start, start + step)
+            part = slice(start, start + step)
+            some = _as_slice(at[part])
             merged, steps = _merged(self.of(some), other.of(part))
             self.put(some, merged)
             yield steps
+
+
+def _as_slice(at: NDArray[np.int64]) -> Any:
+    """These places as a slice where they follow each other, which copies nothing."""
+    first = int(at[0])
+    return slice(first, first + len(at)) if (np.diff(at) == 1).all() else at
 
 
 def _merged(mine: MomentTable, other: MomentTable) -> tuple[MomentTable, Array]:
@@ -114,7 +122,7 @@ def _merged(mine: MomentTable, other: MomentTable) -> tuple[MomentTable, Array]:
     theirs = other.offset + rebase
     step = theirs - mine.offset
     offset = mine.offset + step * share[:, None]
-    between = np.square(step).sum(axis=1)
+    between = np.einsum("id,id->i", step, step)
     weight = mine.n * share
     squares = mine.squares + other.squares
 
@@ -136,9 +144,13 @@ def _merged(mine: MomentTable, other: MomentTable) -> tuple[MomentTable, Array]:
 
 def row_lengths(A: Array) -> Array:
     """Euclidean norm of each row, whose squares may be out of range."""
-    _, exponent = np.frexp(np.abs(A).max(axis=1, initial=0.0))
-    scaled = np.ldexp(A, -exponent[:, None])
-    lengths: Array = np.ldexp(np.sqrt(np.square(scaled, out=scaled).sum(axis=1)), exponent)
+    squares = np.einsum("id,id->i", A, A)
+    lengths: Array = np.sqrt(squares)
+    out = np.flatnonzero(~((squares > _SAFE) & (squares < 1 / _SAFE)))
+    if len(out):
+        _, exponent = np.frexp(np.abs(A[out]).max(axis=1, initial=0.0))
+        scaled = np.ldexp(A[out], -exponent[:, None])
+        lengths[out] = np.ldexp(np.sqrt(np.square(scaled).sum(axis=1)), exponent)
     return lengths
 
 
