@@ -74,12 +74,12 @@ class Repeated:
             yield self.held[k % len(self.held)]
 
 
-@torch.no_grad()
 def plain_means(module: Any, batches: Repeated, C: int) -> torch.Tensor:
     """Class means in float32, and nothing else."""
     means, counts = None, torch.zeros(C)
     for x, y in batches:
-        h = module(x)
+        with torch.no_grad():
+            h = module(x)
         means = torch.zeros(C, h.shape[1]) if means is None else means
         means.index_add_(0, y, h.float())
         counts.index_add_(0, y, torch.ones(len(y)))
@@ -87,7 +87,6 @@ def plain_means(module: Any, batches: Repeated, C: int) -> torch.Tensor:
     return means / counts[:, None]
 
 
-@torch.no_grad()
 def plain_products(batches: Repeated, means: torch.Tensor) -> None:
     """Products of rows and class means in float32."""
     for x, _ in batches:
@@ -111,8 +110,8 @@ def run(session: Session) -> Result:
             (SHORT, LONG),
             held,
             {
-                "plain class means": lambda b, m=module: plain_means(m, b, C),
-                "probe, one pass": lambda b, m=module: _probe(m, b, 1, "sums"),
+                "plain class means": functools.partial(_means, module, C),
+                "probe, one pass": functools.partial(_one_pass, module),
             },
         )
         _add(result, times, "plain class means", name, 1.3)
@@ -141,25 +140,31 @@ def run(session: Session) -> Result:
         _add(result, second, "plain products", "none", target)
     for case in LARGE:
         _large(session, result, case)
-    result.remarks.append("ms a batch of 1,024 rows; once: seconds of what does not depend on the rows")
+    result.remarks.append(
+        "ms a batch of 1,024 rows; once: seconds of what does not depend on the rows"
+    )
     return result
 
 
 def _probe(module: Any, data: Any, passes: int, statistics: str, fc: str | None = None) -> Any:
-    return nc.networks.probe(
-        module,
-        data,
-        passes=passes,
-        statistics=statistics,
-        convention="papyan",
-        **({} if fc is None else {"layers": [f"{fc}.input"], "classifier": fc}),
-    )
+    options: dict[str, Any] = {"passes": passes, "statistics": statistics, "convention": "papyan"}
+    if fc is not None:
+        options |= {"layers": [f"{fc}.input"], "classifier": fc}
+    return nc.networks.probe(module, data, **options)
 
 
-@torch.no_grad()
+def _means(module: Any, C: int, batches: Repeated) -> None:
+    plain_means(module, batches, C)
+
+
+def _one_pass(module: Any, batches: Repeated) -> None:
+    _probe(module, batches, 1, "sums")
+
+
 def _forward(module: Any, batches: Repeated) -> None:
-    for x, _ in batches:
-        module(x)
+    with torch.no_grad():
+        for x, _ in batches:
+            module(x)
 
 
 def _require_agreement(held: list[tuple[torch.Tensor, torch.Tensor]], means: torch.Tensor) -> None:
@@ -208,7 +213,13 @@ def _add(
     base = times[over][0]
     for name, (ms, once) in times.items():
         result.rows.append(
-            {"module": module, "what": name, "ms a batch": ms, "once": once, "over plain": ms / base}
+            {
+                "module": module,
+                "what": name,
+                "ms a batch": ms,
+                "once": once,
+                "over plain": ms / base,
+            }
         )
         if name != over and target is not None:
             text = f"{name} over {over}, module: {module}"

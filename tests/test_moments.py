@@ -32,7 +32,9 @@ def _exact(column: Any, shift: Any) -> Fraction:
     return sum((Fraction(float(h)) - Fraction(float(shift)) for h in column), Fraction(0))
 
 
-@pytest.mark.parametrize(("rows", "of_shift"), [("float32", "float32"), ("float32", "float64"), ("float64", "float64")])
+@pytest.mark.parametrize(
+    ("rows", "of_shift"), [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
+)
 @pytest.mark.parametrize("d", [1, 33, 1030])
 def test_sums_are_exact_to_their_bound_after_many_batches(rows: str, of_shift: str, d: int) -> None:
     rng = np.random.default_rng(0)
@@ -136,7 +138,9 @@ def test_a_table_merges_class_by_class() -> None:
 
     mine = table(parts[0], parts[1], parts[3])
     steps = np.concatenate(list(mine.add(np.array([2, 0]), table(parts[2], parts[1]))))
-    expected = table(np.concatenate([parts[0], parts[1]]), parts[1], np.concatenate([parts[3], parts[2]]))
+    expected = table(
+        np.concatenate([parts[0], parts[1]]), parts[1], np.concatenate([parts[3], parts[2]])
+    )
     assert mine.n.tolist() == expected.n.tolist() == [13, 9, 7]
     np.testing.assert_allclose(mine.means, expected.means, rtol=1e-15)
     assert (np.abs(mine.squares - expected.squares) <= mine.squares_error + 1e-22).all()

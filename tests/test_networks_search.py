@@ -10,9 +10,10 @@ import pytest
 import nc1fast as nc
 
 torch = pytest.importorskip("torch")
+from tests.probed import assert_equal, batches_of
+
 from nc1fast.networks.probing import search
 from nc1fast.networks.probing.search import LargestProduct, NearestOnHost
-from tests.probed import assert_equal, batches_of
 
 nn = torch.nn
 probe = nc.networks.probe
@@ -72,7 +73,9 @@ def test_nearest_means_ties_and_rows_out_of_range(setting: Any) -> None:
 @pytest.mark.parametrize("scale", [2.0**-400, 1.0, 2.0**300])
 @pytest.mark.parametrize("spread", [0.05, 2.0])
 @pytest.mark.parametrize(("C", "d"), [(40, 12), (12, 40)])
-def test_statistics_nearest_equals_explicit_features(C: int, d: int, spread: float, scale: float) -> None:
+def test_statistics_nearest_equals_explicit_features(
+    C: int, d: int, spread: float, scale: float
+) -> None:
     y = rng.permutation(np.concatenate([np.arange(C), rng.integers(0, C, 25 * C)]))
     H = scale * (rng.standard_normal((C, d))[y] + spread * rng.standard_normal((len(y), d)) + 3)
     batches = batches_of(torch.from_numpy(H), torch.from_numpy(y), size=100)
@@ -149,7 +152,9 @@ def test_decisions_are_those_of_the_weights_whoever_computes(way: str, setting: 
     labels = y.unique().numpy()
     W, b = (A.detach().double().numpy()[labels] for A in (head.weight, head.bias))
     named = {"2.input": (W, b)} if way == "pair" else "2"
-    found = probe(module, batches_of(X, y), layers=["2.input"], classifier=named, convention="papyan")
+    found = probe(
+        module, batches_of(X, y), layers=["2.input"], classifier=named, convention="papyan"
+    )
     expected = nc.collapse(H, y.numpy(), convention="papyan").with_classifier(W, b, H=H)
     assert found["2.input"].nc4_agreement == expected.nc4_agreement
     assert 0 < expected.nc4_agreement < 1

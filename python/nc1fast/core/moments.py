@@ -39,7 +39,9 @@ class RawMoments(NamedTuple):
     low: Array
 
 
-def add_rows(rows: NDArray[Any], classes: NDArray[np.int64], sums: RawMoments, n_threads: int) -> None:
+def add_rows(
+    rows: NDArray[Any], classes: NDArray[np.int64], sums: RawMoments, n_threads: int
+) -> None:
     """Add rows (n, n_features) of float32 or float64, numbers of a row side by side, to the moments of their classes.
 
     Notes

@@ -37,7 +37,9 @@ class LabelIndex:
         self._labels: list[Any] = []
         self._kind: str | None = None
         self._sorted = False
-        self._numbers = np.full(0, -1, dtype=np.int64)  # the class of each number, where labels are 0, 1, 2, ...
+        self._numbers = np.full(
+            0, -1, dtype=np.int64
+        )  # the class of each number, where labels are 0, 1, 2, ...
 
     def __len__(self) -> int:
         return len(self._labels)

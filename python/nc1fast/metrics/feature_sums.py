@@ -149,20 +149,25 @@ class FeatureSums:
                 raise ValueError(f"{what} must stay the same, got {theirs} after {mine}")
         if not other._labels:
             return
-        fresh = not self._labels
         keys = list(other._at)
         at = np.fromiter((self._at.get(key, -1) for key in keys), np.int64, len(keys))
         known, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
-        kept = other._scatter is not None and (fresh or self._scatter is not None)
-        scatter = np.array(other._scatter) if kept and fresh else self._scatter
-        if kept and not fresh:
-            assert scatter is not None
+        fresh, scatter = not self._labels, self._scatter
+        if other._scatter is None or fresh:
+            scatter = None if other._scatter is None else other._scatter.copy()
+        elif scatter is not None:
             scatter += other._scatter
-        steps = list(self._room.add(at[known], other._table.of(known)))
-        if kept and steps:
+        shared = other._table if not len(new) else other._table.of(known)
+        steps = []
+        for some in self._room.add(at[known], shared):
+            if scatter is not None:
+                steps.append(some)
+        if scatter is not None and steps:
             scatter += column_gram(np.concatenate(steps))
-        self._append([other._labels[k] for k in new], [keys[k] for k in new], other._room.of(new))
-        self._scatter = scatter if kept else None
+        if len(new):
+            labels = [other._labels[k] for k in new]
+            self._append(labels, [keys[k] for k in new], other._room.of(new))
+        self._scatter = scatter
         self._n_features, self._kind = other._n_features, other._kind
 
     def _append(self, labels: list[Any], keys: list[Any], moments: MomentTable) -> None:
@@ -187,7 +192,7 @@ class FeatureSums:
 
     def __radd__(self, other: object) -> FeatureSums:
         """The start of `sum([FeatureSums, ...])`, which is 0."""
-        return self if isinstance(other, int) and other == 0 else NotImplemented
+        return self._copy() if isinstance(other, int) and other == 0 else NotImplemented
 
     def means(self) -> Array:
         """Return the class means so far, shape (n_classes, n_features), in the order of the sorted labels."""

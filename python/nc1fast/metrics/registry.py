@@ -201,10 +201,16 @@ METRICS: dict[str, Metric] = {
     "nc2_orthogonal": _more(pairs.FrameDistance("orthogonal")),
     "gnc2_log": _more(pairs.MeanOverPairs(pairs.log_energy)),
     "gnc2_riesz": _more(pairs.MeanOverPairs(pairs.riesz_energy)),
-    "between_effective_rank": _more(lambda g: ranks.effective_rank(g.spectrum.values), spectral=True),
+    "between_effective_rank": _more(
+        lambda g: ranks.effective_rank(g.spectrum.values), spectral=True
+    ),
     "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values), spectral=True),
-    "within_effective_rank": _more(lambda g: ranks.effective_rank(g.within.values), needs="rows", spectral=True),
-    "within_stable_rank": _more(lambda g: ranks.stable_rank(g.within.values), needs="rows", spectral=True),
+    "within_effective_rank": _more(
+        lambda g: ranks.effective_rank(g.within.values), needs="rows", spectral=True
+    ),
+    "within_stable_rank": _more(
+        lambda g: ranks.stable_rank(g.within.values), needs="rows", spectral=True
+    ),
     "within_rank": _more(
         lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE),
         needs="rows",

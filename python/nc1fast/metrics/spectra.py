@@ -87,9 +87,8 @@ def between_spectrum(means: MeanFrame, *, vectors: bool = True) -> BetweenSpectr
 
 def _alone(gram: Array) -> Array:
     """Eigenvalues that count."""
-    values = np.linalg.eigvalsh(gram)
-    kept: Array = values[_kept(values)]
-    return kept
+    values: Array = np.asarray(np.linalg.eigvalsh(gram), dtype=np.float64)
+    return np.asarray(values[_kept(values)])
 
 
 def _kept(values: Array) -> NDArray[np.bool_]:

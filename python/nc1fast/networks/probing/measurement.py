@@ -14,9 +14,9 @@ from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.feature_sums import scatter_wanted
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
+from nc1fast.networks.probing.decisions import Outputs
 from nc1fast.networks.probing.keeping import buffers_kept, evaluating, random_state
 from nc1fast.networks.probing.layers import Layers, Listener
-from nc1fast.networks.probing.decisions import Outputs
 from nc1fast.networks.probing.moments import DeviceMoments
 from nc1fast.networks.probing.pooling import Batch, pooled
 from nc1fast.networks.probing.result import LayerCollapse

@@ -45,7 +45,9 @@ def widened(H: torch.Tensor, width: int = 1) -> Iterator[tuple[slice, torch.Tens
         yield part, H[part].to(torch.float64, copy=True)
 
 
-def zeros(shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None) -> torch.Tensor:
+def zeros(
+    shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     """Zeros, float64 by default; on the host memory that is taken when it is first written, in large pages."""
     dtype = dtype or torch.float64
     if device.type != "cpu":
@@ -244,7 +246,9 @@ class DeviceMoments:
         return FeatureSums.of_moments(there, moments.of(there), scatter)
 
 
-def _moments(n: Array, shift: Array, offset: Array, about_shift: Array, longest: float) -> MomentTable:
+def _moments(
+    n: Array, shift: Array, offset: Array, about_shift: Array, longest: float
+) -> MomentTable:
     """Moments of classes, with the bounds of sums of any order of `longest` rows, and of compensated ones of these."""
     u, d, rows = UNIT_ROUNDOFF, shift.shape[1], np.maximum(n, 1)
     correction = n * np.square(offset).sum(axis=1)

@@ -41,10 +41,6 @@ class RowClasses:
     kept : ndarray of shape (n_kept,) or None
         Rows that have a class; None: all.
     codes : ndarray of int64 of shape (n_kept,)
-    present, counts, first : ndarray of shape (n_present,)
-        Classes of the batch, ascending; their rows; the first of these, among the kept ones.
-    local : ndarray of int64 of shape (n_kept,)
-        Index into `present` of each row.
     """
 
     def __init__(self, codes: NDArray[np.int64]) -> None:
@@ -56,19 +52,27 @@ class RowClasses:
 
     @cached_property
     def present(self) -> NDArray[np.int64]:
-        return self._found[0]
+        """Classes of the batch, ascending."""
+        found: NDArray[np.int64] = self._found[0]
+        return found
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
-        return self._found[1]
+        """The first row of each of them."""
+        found: NDArray[np.int64] = self._found[1]
+        return found
 
     @cached_property
     def local(self) -> NDArray[np.int64]:
-        return self._found[2]
+        """Index into them of each row."""
+        found: NDArray[np.int64] = self._found[2]
+        return found
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        return self._found[3]
+        """Rows of each of them."""
+        found: NDArray[np.int64] = self._found[3]
+        return found
 
     @cached_property
     def _found(self) -> Any:

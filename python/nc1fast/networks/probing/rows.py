@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.metrics.rows import MeanGeometry, RowStatistics, unit_exponent
-from nc1fast.networks.probing.moments import add_gram, mirrored, widened
+from nc1fast.networks.probing.moments import add_gram, mirrored
 from nc1fast.networks.probing.search import (
     LargestProduct,
     NearestOnHost,
@@ -34,6 +35,7 @@ else:
 
 _MOVED = 1e-4  # what the mean deviation of the second pass may be, in standard deviations within classes,
 _NOISE = 1e-5  # and of the longest mean: float32 sums of a device may differ from pass to pass
+_PRODUCTS = 1 << 23  # of rows and means in float64 at a time: 64 MiB
 _SCORES = 1 << 24  # products of rows and means at a time: 64 MiB of float32
 _ROWS = (128, 1024)  # but no fewer and no more
 _MANY = 4  # rows of a class from which distances between means are worth their products,
@@ -137,7 +139,11 @@ class DeviceRows:
             return
         H, closest = self._waiting
         self._waiting = None
-        if outputs is not None and self.search is not None and outputs.shape == (len(H), len(self.means)):
+        if (
+            outputs is not None
+            and self.search is not None
+            and outputs.shape == (len(H), len(self.means))
+        ):
             self.agreed = self.agreed + (self.search.decided_by(outputs, H) == closest).sum()
             return
         for part in self._pieces(len(H)):
@@ -146,7 +152,7 @@ class DeviceRows:
     def _pieces(self, n: int) -> Iterator[slice]:
         C, d = self.means.shape
         if self.search is None:
-            step = max(1, (1 << 21) // max(C, d))
+            step = max(1, _PRODUCTS // max(C, d))
         else:
             least, most = _ROWS
             step = min(most, max(least, _SCORES // max(C, d)))
@@ -301,7 +307,7 @@ class _HostSearch:
         return closest
 
     def _nearest(self, X: torch.Tensor, H: torch.Tensor) -> torch.Tensor:
-        return self.nearest.of(X, lambda k: (H[k].double() - self.center).numpy())
+        return self.nearest.of(X, functools.partial(self._exact, H))
 
     def _beyond_reach(
         self, X: torch.Tensor | None, own: torch.Tensor, D: torch.Tensor | None
@@ -313,7 +319,9 @@ class _HostSearch:
             apart = torch.linalg.vector_norm(D, dim=1) + 2.0**-40 * self.longest
         else:
             assert X is not None
-            lost = torch.linalg.vector_norm(X, dim=1).double() + math.ldexp(self.longest, self.exponent)
+            lost = torch.linalg.vector_norm(X, dim=1).double() + math.ldexp(
+                self.longest, self.exponent
+            )
             apart = torch.linalg.vector_norm(X - self.nearest.rows(own), dim=1).double()
             apart = (1 + _ROUNDING * len(self.total)) * apart + _ROUNDING * lost
             apart *= math.ldexp(1.0, -self.exponent)
@@ -326,18 +334,20 @@ class _HostSearch:
         """Decisions of the classifier."""
         assert self.decide is not None
         with whole_float32():
-            return self.decide.of(
-                self._rows(H), lambda k: (H[k].double() - self.center).numpy()
-            )
+            return self.decide.of(self._rows(H), functools.partial(self._exact, H))
 
     def decided_by(self, outputs: torch.Tensor, H: torch.Tensor) -> torch.Tensor:
         """The same from the outputs W h + b of a linear layer, computed in its type in any order."""
         assert self.decide is not None
-        return self.decide.of_outputs(
-            outputs, H, lambda k: (H[k].double() - self.center).numpy(), self.known.classifier
-        )
+        assert self.known.classifier is not None
+        exact = functools.partial(self._exact, H)
+        return self.decide.of_outputs(outputs, H, exact, self.known.classifier)
+
+    def _exact(self, H: torch.Tensor, k: NDArray[np.int64]) -> Array:
+        """Rows k of H about the center, float64."""
+        return np.asarray((H[torch.from_numpy(k)].double() - self.center).numpy())
 
     def deviation(self) -> Array:
         """Sum of the rows about their class means."""
         expected = np.einsum("c,cd->d", self.known.sizes.astype(np.float64), self.nearest.V)
-        return np.ldexp(self.total, -self.exponent) - expected
+        return np.asarray(np.ldexp(self.total, -self.exponent) - expected)

@@ -1,5 +1,4 @@
-"""The largest of many products of each row on the host: by torch in float32 with a bound on their errors, and float64 where that
-leaves a doubt."""
+"""The largest of many products of each row on the host: in float32 with a bound on its errors, and float64 where that leaves a doubt."""
 
 from __future__ import annotations
 
@@ -153,7 +152,9 @@ class LargestProduct:
         nearest, k = torch.zeros(n, dtype=torch.int64), torch.arange(n)
         for start in range(0, K, _SIDE):
             block, V = s[:, start : start + _SIDE], self._V[start : start + _SIDE]
-            torch.addmm(self._offset[start : start + _SIDE], X[:, :_INNER], V[:, :_INNER].T, out=block)
+            torch.addmm(
+                self._offset[start : start + _SIDE], X[:, :_INNER], V[:, :_INNER].T, out=block
+            )
             for i in range(_INNER, X.shape[1], _INNER):
                 block.addmm_(X[:, i : i + _INNER], V[:, i : i + _INNER].T)
             if without is not None:
@@ -165,7 +166,9 @@ class LargestProduct:
             next_one = block.amax(dim=1)
             block[k, at] = largest
             more = ~(largest <= best)  # NaN is more
-            second = torch.where(more, torch.maximum(best, next_one), torch.maximum(second, largest))
+            second = torch.where(
+                more, torch.maximum(best, next_one), torch.maximum(second, largest)
+            )
             nearest = torch.where(more, at + start, nearest)
             best = torch.where(more, largest, best)
         return s, best, second, nearest
@@ -196,7 +199,7 @@ class NearestOnHost(LargestProduct):
         super().__init__(Z, -np.einsum("kd,kd->k", Z, Z) / 2, exponent)
 
     def _values(self, X: Array, k: Indices) -> Array:
-        return -np.square(X - self.V[k]).sum(axis=1)
+        return np.asarray(-np.square(X - self.V[k]).sum(axis=1))
 
     def rows(self, own: torch.Tensor) -> torch.Tensor:
         """The means z_own in units of rows, float32."""
@@ -215,5 +218,4 @@ class NearestOnHost(LargestProduct):
             _, best, _, _ = self.scores(X, part)
             squares = 2 * (half[part] - best.double().numpy() - self.doubt(X).numpy())
             reach[part] = np.sqrt(np.maximum(squares, 0)) / 2
-        found: Array = np.ldexp((1 - 1e-6) * reach, -exponent)
-        return found
+        return np.asarray(np.ldexp((1 - 1e-6) * reach, -exponent))
