@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -351,7 +352,7 @@ def test_sums_of_many_classes_merge_in_place_and_apart():
         assert found.nc1_pinv == pytest.approx(expected.nc1_pinv, rel=1e-9)
         assert found.labels.tolist() == expected.labels.tolist()
         np.testing.assert_allclose(sums.means(), found.sums.means, rtol=0)
-    doubled = sum(parts[:1])  # not the summand itself
+    doubled: Any = sum(parts[:1])  # not the summand itself
     doubled += doubled
     assert doubled.collapse("papyan").nc1 == pytest.approx(
         parts[0].collapse("papyan").nc1, rel=1e-12

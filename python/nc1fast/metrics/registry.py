@@ -137,8 +137,8 @@ class Metric(NamedTuple):
         Whether it is a column of the traces of trainings, and among the first of `to_table`; others are its last.
     large : bool
         Whether it is a table of all pairs of classes, made when it is first asked for.
-    spectral : bool
-        Whether it needs eigenvalues; all such are computed when one of them is first asked for.
+    late : {"", "spectra", "angles"}
+        What it needs that takes long: all metrics of it are computed when one of them is first asked for.
     """
 
     of: Callable[[Any], Any] | pairs.Reduction
@@ -146,7 +146,7 @@ class Metric(NamedTuple):
     needs: Need = "sums"
     traced: bool = True
     large: bool = False
-    spectral: bool = False
+    late: str = ""
 
     def value(self, geometry: ClassGeometry) -> Any:
         """Its value, or None where it lacks what it needs."""
@@ -173,10 +173,10 @@ def _more(
     needs: Need = "sums",
     *,
     large: bool = False,
-    spectral: bool = False,
+    late: str = "",
 ) -> Metric:
     """A metric that is no column of traces."""
-    return Metric(of, column, needs, traced=False, large=large, spectral=spectral)
+    return Metric(of, column, needs, traced=False, large=large, late=late)
 
 
 _SPREAD_OF_ANGLES = pairs.SpreadOverPairs(pairs.cosine)
@@ -184,8 +184,8 @@ _SIMPLEX = pairs.FrameDistance("simplex")
 
 # What a result has beside nc1 and its traces, by name and in the order of tables.
 METRICS: dict[str, Metric] = {
-    "nc1_pinv": Metric(lambda g: g.within.nc1_pinv(), needs="rows", spectral=True),
-    "between_rank": Metric(lambda g: len(g.spectrum.values), int, spectral=True),
+    "nc1_pinv": Metric(lambda g: g.within.nc1_pinv(), needs="rows", late="spectra"),
+    "between_rank": Metric(lambda g: len(g.spectrum.values), int, late="spectra"),
     "nc2_equinorm": Metric(lambda g: definitions.nc2_equinorm(g.means.squares)),
     "nc2_equiangle": Metric(_SPREAD_OF_ANGLES),
     "nc2_etf": Metric(_SIMPLEX),
@@ -196,25 +196,25 @@ METRICS: dict[str, Metric] = {
     "class_gram": Metric(lambda g: g.means.origin.products(WHOLE, WHOLE), None, large=True),
     "nearest_center": Metric(lambda g: g.rows.nearest_center, None, "nearest"),
     "nc1_total": _more(_nc1_total),
-    "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows", spectral=True),
+    "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows", late="spectra"),
     "nc2_cosine_offset": _more(pairs.MeanOverPairs(pairs.cosine_offset)),
     "nc2_orthogonal": _more(pairs.FrameDistance("orthogonal")),
     "gnc2_log": _more(pairs.MeanOverPairs(pairs.log_energy)),
     "gnc2_riesz": _more(pairs.MeanOverPairs(pairs.riesz_energy)),
     "between_effective_rank": _more(
-        lambda g: ranks.effective_rank(g.spectrum.values), spectral=True
+        lambda g: ranks.effective_rank(g.spectrum.values), late="spectra"
     ),
-    "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values), spectral=True),
+    "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values), late="spectra"),
     "within_effective_rank": _more(
-        lambda g: ranks.effective_rank(g.within.values), needs="rows", spectral=True
+        lambda g: ranks.effective_rank(g.within.values), needs="rows", late="spectra"
     ),
     "within_stable_rank": _more(
-        lambda g: ranks.stable_rank(g.within.values), needs="rows", spectral=True
+        lambda g: ranks.stable_rank(g.within.values), needs="rows", late="spectra"
     ),
     "within_rank": _more(
         lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE),
         needs="rows",
-        spectral=True,
+        late="spectra",
     ),
     "nc3_self_duality": _more(_of_classifier(classifiers.nc3_self_duality), needs="classifier"),
     "nc3_etf": _more(_of_classifier(classifiers.nc3_etf), needs="classifier"),
@@ -225,7 +225,9 @@ METRICS: dict[str, Metric] = {
     ),
     "weights_equiangle": _more(lambda g: g.of_weights[_SPREAD_OF_ANGLES], needs="classifier"),
     "weights_etf": _more(lambda g: g.of_weights[_SIMPLEX], needs="classifier"),
-    "classifier_angle": _more(lambda g: float(g.angles.max(initial=0.0)), needs="classifier"),
+    "classifier_angle": _more(
+        lambda g: float(g.angles.max(initial=0.0)), needs="classifier", late="angles"
+    ),
     "bias_collapse": _more(
         lambda g: classifiers.bias_collapse(g.classifier.W, g.classifier.b, g.means.center),
         needs="classifier",
@@ -234,7 +236,7 @@ METRICS: dict[str, Metric] = {
     "nc2_cosines": _more(lambda g: pairs.cosine_table(g.means), None, large=True),
     "cdnv_by_pair": _more(lambda g: pairs.dispersion_table(g.means, g.V), None, large=True),
     "nc3_cosines": _more(_of_classifier(classifiers.nc3_cosines), None, "classifier"),
-    "classifier_angles": _more(lambda g: g.angles, None, "classifier"),
+    "classifier_angles": _more(lambda g: g.angles, None, "classifier", late="angles"),
 }
 
 
@@ -283,14 +285,14 @@ PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, 
 
 
 class Values(Mapping[str, Any]):
-    """The metrics of a geometry by name: tables of pairs of classes and what needs eigenvalues evaluated when they are asked for."""
+    """The metrics of a geometry by name: tables of pairs of classes and what needs eigenvalues or angles evaluated when they are asked for."""
 
     def __init__(self, geometry: ClassGeometry) -> None:
         self._geometry = dataclasses.replace(geometry)  # without what it has computed on the way
         self._found = {
             name: metric.value(geometry)
             for name, metric in all_metrics().items()
-            if not (metric.large or metric.spectral)
+            if not (metric.large or metric.late)
         }
 
     @ieee
@@ -298,8 +300,8 @@ class Values(Mapping[str, Any]):
         if name not in self._found:
             known = all_metrics()
             wanted = {name: known[name]}
-            if known[name].spectral:
-                wanted = {other: metric for other, metric in known.items() if metric.spectral}
+            if late := known[name].late:
+                wanted = {other: metric for other, metric in known.items() if metric.late == late}
             geometry = dataclasses.replace(self._geometry)
             self._found.update({other: one.value(geometry) for other, one in wanted.items()})
         return self._found[name]

@@ -77,7 +77,7 @@ class Collapse:
     sums : ClassSums
     metrics : mapping of str to Any
         The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to ncc_accuracy above, and
-        those of docs/metrics.md. Tables of C x C numbers, and what needs eigenvalues, are made when they are first asked for.
+        those of docs/metrics.md. Tables of C x C numbers, and what needs eigenvalues or angles, are made when they are first asked for.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str

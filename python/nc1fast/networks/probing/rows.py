@@ -273,6 +273,7 @@ class _HostSearch:
         self.decide: LargestProduct | None = None
         if known.classifier is not None:
             W, b = known.classifier.W, known.classifier.b
+            self.bias = float(np.abs(b).max())
             toward = b + np.einsum("cd,d->c", W, center)
             self.decide = LargestProduct(W, toward, self.exponent)
         with whole_float32():
@@ -339,9 +340,7 @@ class _HostSearch:
     def decided_by(self, outputs: torch.Tensor, H: torch.Tensor) -> torch.Tensor:
         """The same from the outputs W h + b of a linear layer, computed in its type in any order."""
         assert self.decide is not None
-        assert self.known.classifier is not None
-        exact = functools.partial(self._exact, H)
-        return self.decide.of_outputs(outputs, H, exact, self.known.classifier)
+        return self.decide.of_outputs(outputs, H, functools.partial(self._exact, H), self.bias)
 
     def _exact(self, H: torch.Tensor, k: NDArray[np.int64]) -> Array:
         """Rows k of H about the center, float64."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from nc1fast.metrics.classifiers import Classifier
-
     Array = NDArray[np.float64]
     Indices = NDArray[np.int64]
 else:
@@ -81,7 +79,7 @@ class LargestProduct:
         self.V, self.offset = V, offset
         d = V.shape[1]
         squares = np.einsum("kd,kd->k", V, V)
-        longest = math.sqrt(float(squares.max(initial=0.0)))
+        self.longest = longest = math.sqrt(float(squares.max(initial=0.0)))
         own = exponent_of(longest)
         self._scale = (exponent, own)
         self._V = torch.from_numpy(np.ldexp(V, own).astype(np.float32))
@@ -119,13 +117,12 @@ class LargestProduct:
         outputs: torch.Tensor,
         H: torch.Tensor,
         exact: Callable[[Indices], Array],
-        classifier: Classifier,
+        bias: float,
     ) -> torch.Tensor:
-        """The same of rows H, whose outputs (n, K) W h + b a layer has computed in its type, adding up in any order."""
+        """The same of rows H, whose outputs (n, K) <v_k, h> + b_k a layer has computed in its type in any order, |b_k| <= bias."""
         unit = 1.01 * (H.shape[1] + 4) * torch.finfo(outputs.dtype).eps
-        w, b = np.sqrt(np.square(classifier.W).sum(axis=1).max()), np.abs(classifier.b).max()
         lengths = torch.linalg.vector_norm(H, dim=1).double()
-        doubt = unit * (lengths * float(w) + float(b)) + _TINY * (1 + lengths)
+        doubt = unit * (lengths * self.longest + bias) + _TINY * (1 + lengths)
         best, at = outputs.max(dim=1)
         least = (best.double() - doubt).to(outputs.dtype)
         least = torch.nextafter(least, torch.full_like(least, -torch.inf))
