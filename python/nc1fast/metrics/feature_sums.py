@@ -171,7 +171,7 @@ class FeatureSums:
         self._n_features, self._kind = other._n_features, other._kind
 
     def _append(self, labels: list[Any], keys: list[Any], moments: MomentTable) -> None:
-        """Classes that are new."""
+        """Take in classes that are not among these."""
         start = len(self._labels)
         end = start + len(labels)
         if end > len(self._room):

@@ -86,7 +86,7 @@ def between_spectrum(means: MeanFrame, *, vectors: bool = True) -> BetweenSpectr
 
 
 def _alone(gram: Array) -> Array:
-    """Eigenvalues that count."""
+    """Eigenvalues that count, without eigenvectors."""
     values: Array = np.asarray(np.linalg.eigvalsh(gram), dtype=np.float64)
     return np.asarray(values[_kept(values)])
 

@@ -62,7 +62,7 @@ class MomentTable:
 
     @classmethod
     def room(cls, n_classes: int, n_features: int) -> MomentTable:
-        """Classes without rows."""
+        """So many classes, none of which has rows."""
         return cls(
             np.zeros(n_classes, dtype=np.int64),
             *np.zeros((2, n_classes, n_features)),
@@ -75,7 +75,7 @@ class MomentTable:
         return self.shift + self.offset
 
     def arrays(self) -> list[NDArray[Any]]:
-        """All of them."""
+        """The arrays in the order of the fields."""
         return [getattr(self, f.name) for f in fields(self)]
 
     def of(self, some: Any) -> MomentTable:

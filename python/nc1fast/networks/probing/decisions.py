@@ -1,4 +1,4 @@
-"""What a linear layer makes of the features that it is called with: the decisions about them, without another product."""
+"""Outputs of a linear layer: the decisions about the features that it is called with, without another product."""
 
 from __future__ import annotations
 

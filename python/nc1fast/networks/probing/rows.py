@@ -239,7 +239,7 @@ class _Products:
             self.decide = there(known.classifier.W.T), there(known.classifier.b)
 
     def of(self, D: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the scatter is made of, and the nearest means, of deviations from the means `own`."""
+        """The vectors that the scatter is made of, and the nearest means, of deviations from the means `own`."""
         if self.small:
             toward = (D + self.Z[own]) @ self.Z.T  # (m, C)
             return D, torch.min(self.squares - 2 * toward, dim=1).indices
@@ -247,7 +247,7 @@ class _Products:
         return q, torch.min(self.rest[own].sub_(q, alpha=2), dim=1).indices
 
     def decided(self, H: torch.Tensor) -> torch.Tensor:
-        """Decisions of the classifier."""
+        """Decisions of the classifier about rows."""
         assert self.decide is not None
         return torch.max(H.double() @ self.decide[0] + self.decide[1], dim=1).indices
 
@@ -332,7 +332,7 @@ class _HostSearch:
         return rest
 
     def decided(self, H: torch.Tensor) -> torch.Tensor:
-        """Decisions of the classifier."""
+        """Decisions of the classifier about rows."""
         assert self.decide is not None
         with whole_float32():
             return self.decide.of(self._rows(H), functools.partial(self._exact, H))
