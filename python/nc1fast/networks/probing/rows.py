@@ -280,12 +280,15 @@ class _HostSearch:
             self.reach = torch.from_numpy(self.nearest.reach()) if N >= _MANY * C else None
         self.tried = self.within = 0
         self._piece: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._room = torch.empty(0, means.shape[1])  # of the rows of a piece
 
     def _rows(self, H: torch.Tensor) -> torch.Tensor:
         """Rows about the center in units of 2^-exponent, float32; those of the piece in hand are kept."""
         if self._piece is None or self._piece[0] is not H:
             if self.single and H.dtype is not torch.float64:
-                X = H.float() - self.center32
+                if len(self._room) < len(H):
+                    self._room = torch.empty(H.shape)
+                X = torch.sub(H.float(), self.center32, out=self._room[: len(H)])
             else:
                 X = (H.double() - self.center).mul_(math.ldexp(1.0, self.exponent)).float()
             self._piece = H, X

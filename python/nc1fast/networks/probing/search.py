@@ -87,6 +87,7 @@ class LargestProduct:
         self._offset = torch.from_numpy(scaled.astype(np.float32))
         self._longest = math.ldexp(longest, own)
         self._largest = float(np.abs(scaled).max(initial=0.0))
+        self._scores = torch.empty(0, len(V))  # kept from batch to batch, like the memory behind it
         self._unit = 2 * (1.01 + d * _ROUNDOFF) * (min(d, _INNER) + d / _INNER + 6) * _ROUNDOFF
 
     def __len__(self) -> int:
@@ -144,7 +145,9 @@ class LargestProduct:
         `without`: as many columns as rows, row i is not compared with the i-th of them.
         """
         n, K = len(X), len(self._V)
-        s = torch.empty(n, K)
+        if len(self._scores) < n:
+            self._scores = torch.empty(n, K)
+        s = self._scores[:n]
         best, second = torch.full((n,), -torch.inf), torch.full((n,), -torch.inf)
         nearest, k = torch.zeros(n, dtype=torch.int64), torch.arange(n)
         for start in range(0, K, _SIDE):
