@@ -122,12 +122,15 @@ class GramRows {
       const std::int64_t first = item * kRowStep, n = std::min(kRowStep, x.n - first);
       RowReader(x).read(nullptr, first, n, rows.data());
       const std::size_t end = std::min(packed.n_rows, std::size_t(first + kRowStep));
-      for (std::size_t r = std::size_t(first); r < end; ++r) {
-        const std::int64_t i = std::int64_t(r) - first;
-        const double* row = i < n ? rows.data() + i * x.d : nullptr;
-        const RowInput in = row ? frame_.measure(row, 0) : RowInput{};
-        packed.set(r, frame_, false, row, in, 0);
-        if (!row) continue;
+      RowGroup group{n, {}, {}, {}};
+      for (std::int64_t i = 0; i < n; ++i) {
+        group.rows[i] = rows.data() + i * x.d;
+        group.inputs[i] = frame_.measure(group.rows[i], 0);
+      }
+      packed.set(std::size_t(first), end - std::size_t(first), frame_, false, group);
+      for (std::int64_t i = 0; i < n; ++i) {
+        const RowInput& in = group.inputs[i];
+        const std::size_t r = std::size_t(first + i);
         OutputRow* found = outputs.data();
         for (std::size_t c = 0; c < own.size(); ++c) {
           own[c]->layers(in, none, levels.data());

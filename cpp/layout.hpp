@@ -9,8 +9,9 @@
 
 namespace nc1fast {
 
-inline constexpr std::size_t kTileBytes = std::size_t(512) << 10;  // packed rows of a tile: half of a small L2
-inline constexpr int kTileRows = 384;
+// A tile: rows that stay in L2, half of a small one, beside which its columns pass by.
+inline constexpr std::size_t kTileBytes = std::size_t(512) << 10;
+inline constexpr int kTileRows = 384;  // of a side at most
 
 class Layout {
  public:
@@ -47,7 +48,7 @@ class Layout {
     const auto next = std::upper_bound(first_tile_.begin(), first_tile_.end(), k);
     const int b = int(next - first_tile_.begin()) - 1;
     const int c = first_column_block_[std::size_t(b)] + int(k - first_tile_[std::size_t(b)]);
-    Tile t{b * size_, std::min(n_row_panels_, (b + 1) * size_), column_begin_ + c * size_, column_end(c), 0, 0, 0};
+    Tile t{b * high_, std::min(n_row_panels_, (b + 1) * high_), column_begin_ + c * wide_, column_end(c), 0, 0, 0};
     t.row_class = first_class(t.p_begin);
     t.column_class = first_class(t.q_begin);
     t.n_column_classes = last_class(t.q_end - 1) - t.column_class + 1;
@@ -74,23 +75,26 @@ class Layout {
   void add_blocks(bool within, std::size_t panel_bytes, int most, const Options& options) {
     const bool square = rectangle.square();
     const int n = int(first_segment.size()) - 1, n_columns = square ? n : n - n_row_panels_;
-    size_ = options.tile_panels;
-    if (size_ <= 0) {
+    high_ = wide_ = options.tile_panels;
+    if (options.tile_panels <= 0) {
       const std::int64_t pairs = square ? std::int64_t(n) * n : 2 * std::int64_t(n_row_panels_) * n_columns;
-      size_ = std::clamp(int(kTileBytes / panel_bytes), 1, kTileRows / width_);
-      while (size_ > 1 && pairs / (std::int64_t(size_) * size_) < 16 * options.n_threads) size_ /= 2;
+      wide_ = kTileRows / width_;
+      high_ = std::clamp(int(kTileBytes / panel_bytes), 1, wide_);
+      while (wide_ > 1 && pairs / (std::int64_t(high_) * wide_) < 16 * options.n_threads)
+        (wide_ > high_ ? wide_ : high_) /= 2;
     }
-    size_ = std::min({size_, most, std::max(n, 1)});
+    high_ = std::min({high_, most, std::max(n, 1)});
+    wide_ = std::min({wide_, most, std::max(n, 1)});
     column_begin_ = square ? 0 : n_row_panels_;
-    const int n_blocks = (n_columns + size_ - 1) / size_;
+    const int n_blocks = (n_columns + wide_ - 1) / wide_;
     int begin = 0, end = within ? 0 : n_blocks;
-    for (int b = 0; b * size_ < n_row_panels_; ++b) {
-      const int first = first_class(b * size_), last = last_class(std::min(n_row_panels_, (b + 1) * size_) - 1);
-      if (square) begin = std::max(begin, b);
+    for (int b = 0; b * high_ < n_row_panels_; ++b) {
+      const int first = first_class(b * high_), last = last_class(std::min(n_row_panels_, (b + 1) * high_) - 1);
+      if (square) begin = std::max(begin, b * high_ / wide_);
       // Within classes: to the last block that begins with a class of the rows. Between: from the first that has
       // another.
       if (within)
-        while (end < n_blocks && first_class(column_begin_ + end * size_) <= last) ++end;
+        while (end < n_blocks && first_class(column_begin_ + end * wide_) <= last) ++end;
       else
         while (begin < end && last_class(column_end(begin) - 1) == first) ++begin;
       first_column_block_.push_back(begin);
@@ -99,11 +103,12 @@ class Layout {
   }
   int column_end(int block) const {
     const int n = int(first_segment.size()) - 1;
-    return std::min(n, column_begin_ + (block + 1) * size_);
+    return std::min(n, column_begin_ + (block + 1) * wide_);
   }
 
   int width_ = 1, n_row_panels_ = 0;
-  int size_ = 1, column_begin_ = 0;          // panels of a block; the first of the columns
+  int high_ = 1, wide_ = 1;                  // panels of a block of rows, and of columns
+  int column_begin_ = 0;                     // the first panel of the columns
   std::vector<int> first_column_block_;      // of every block of rows
   std::vector<std::int64_t> first_tile_{0};  // and its tiles: [first_tile_[b], first_tile_[b + 1])
 };

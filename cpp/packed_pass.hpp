@@ -54,10 +54,10 @@ class PackedPass : public AnyPass {
   bool needs_outputs() const override {
     return std::any_of(stores_.begin(), stores_.end(), [](const auto& store) { return store->needs_outputs(); });
   }
-  void set(std::size_t at, const double* row, const RowInput& in, std::size_t cls) override {
-    packed_.set(at, shared_.frame, within_, row, in, cls);
-    if (row) return;
-    for (const auto& store : stores_) store->clear(at);
+  void set(std::size_t at, const RowGroup& group) override {
+    packed_.set(at, kRowStep, shared_.frame, within_, group);
+    for (std::size_t r = std::size_t(group.n); r < std::size_t(kRowStep); ++r)
+      for (const auto& store : stores_) store->clear(at + r);
   }
   void set_layers(std::size_t chain, std::size_t at, const Layer* layers, const OutputRow* outputs) override {
     stores_[chain]->set(at, layers, outputs, lists_[chain]);

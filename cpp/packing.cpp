@@ -4,22 +4,40 @@
 #include <array>
 #include <cmath>
 
+#include "nc1fast/vec.hpp"
+
 namespace nc1fast {
 
 namespace {
 
-// terms(k, sums): what element k adds to N sums. Each has kLanesOfSums parts.
+using Two = Vec<double, Baseline>;
+constexpr int kTwo = kLanes<double, Baseline>;
+
+// terms(k): what elements k and k + 1, or k alone, add to N sums. Each has kLanesOfSums parts, element k in part k %
+// that.
 template <int N, class Terms>
 std::array<double, N> sums_of(int d, const Terms& terms) {
-  double parts[N][kLanesOfSums] = {};
-  const auto add = [&](int k, int lane) {
-    const std::array<double, N> x = terms(k);
-    for (int n = 0; n < N; ++n) parts[n][lane] += x[std::size_t(n)];
-  };
-  int k = 0;
-  for (; k + kLanesOfSums <= d; k += kLanesOfSums)
-    for (int lane = 0; lane < kLanesOfSums; ++lane) add(k + lane, lane);
-  for (int lane = 0; k < d; ++k, ++lane) add(k, lane);
+  constexpr int kBlock = N == 1 ? 16 : 8;  // parts that are kept in registers
+  double parts[N][kLanesOfSums];
+  for (int first = 0; first < kLanesOfSums; first += kBlock) {
+    Two sums[N][kBlock / kTwo] = {};
+    int k = first;
+    for (; k + kBlock <= d; k += kLanesOfSums)
+#pragma GCC unroll 8
+      for (int b = 0; b < kBlock; b += kTwo) {
+        const std::array<Two, N> x = terms.template operator()<Two>(k + b);
+#pragma GCC unroll 3
+        for (int n = 0; n < N; ++n) sums[n][b / kTwo] += x[std::size_t(n)];
+      }
+#pragma GCC unroll 3
+    for (int n = 0; n < N; ++n)
+#pragma GCC unroll 8
+      for (int b = 0; b < kBlock; b += kTwo) store(parts[n] + first + b, sums[n][b / kTwo]);
+    for (int part = first; k < d && part < first + kBlock; ++k, ++part) {
+      const std::array<double, N> x = terms.template operator()<double>(k);
+      for (int n = 0; n < N; ++n) parts[n][part] += x[std::size_t(n)];
+    }
+  }
   std::array<double, N> out;
   for (int n = 0; n < N; ++n) {
     double* p = parts[n];
@@ -30,10 +48,65 @@ std::array<double, N> sums_of(int d, const Terms& terms) {
   return out;
 }
 
+// A packed row: (x - m) f - m g, and of its bias `last`. m: null where it is not centred, x: null where it is padding.
+struct Line {
+  const double *x = nullptr, *m = nullptr;
+  double f = 0, g = 0, last = 0;
+
+  Line() = default;
+  // scale, offset: sqrt(wx/d), sqrt(wb)
+  Line(const Frame& frame, double scale, double offset, bool centre, const double* row, const RowInput& in,
+       std::size_t cls)
+      : x(row) {
+    const double radius = frame.radius(in.a), reciprocal = radius > 0 ? 1 / radius : 0;
+    f = scale * reciprocal;
+    last = offset * reciprocal;
+    if (!centre || !frame.centred(cls)) return;
+    // u - u_m = (x - x_m)/r - x_m (r - r_m)/(r r_m), of the augmented rows
+    m = frame.means.mean.data() + cls * std::size_t(frame.d);
+    const double radius_m = frame.radius(frame.means.norm[cls]);
+    const double turned = frame.layer.wx * in.da / (radius + radius_m) * reciprocal / radius_m;
+    g = scale * turned;
+    last = -offset * turned;
+  }
+  template <class V>
+  V at(int k) const {
+    return m ? (load<V>(x + k) - load<V>(m + k)) * f - load<V>(m + k) * g : load<V>(x + k) * f;
+  }
+};
+
+// Two lines into neighbouring rows of a panel.
+template <class T, bool Centred>
+void interleave(const Line& a, const Line& b, int d, T* out, int width) {
+  typedef T Pair __attribute__((vector_size(kTwo * sizeof(T))));
+  const auto of = [](const Line& line, int k) {
+    const Two x = load<Two>(line.x + k);
+    if constexpr (!Centred) return Two(x * line.f);
+    const Two m = load<Two>(line.m + k);
+    return Two((x - m) * line.f - m * line.g);
+  };
+  int k = 0;
+  for (; k + kTwo <= d; k += kTwo, out += kTwo * width) {
+    Two square[kTwo] = {of(a, k), of(b, k)};
+    transpose(square);
+    for (int l = 0; l < kTwo; ++l) {
+      const Pair pair = __builtin_convertvector(square[l], Pair);
+      __builtin_memcpy(out + l * width, &pair, sizeof pair);
+    }
+  }
+  if (k == d) return;
+  out[0] = T(a.at<double>(k));
+  out[1] = T(b.at<double>(k));
+}
+
 }  // namespace
 
 double Frame::square(const double* row) const {
-  return sums_of<1>(d, [row](int k) { return std::array{row[k] * row[k]}; })[0] * (1.0 / d);
+  const auto terms = [row]<class V>(int k) {
+    const V x = load<V>(row + k);
+    return std::array{V(x * x)};
+  };
+  return sums_of<1>(d, terms)[0] * (1.0 / d);
 }
 
 RowInput Frame::measure(const double* row, std::size_t cls) const {
@@ -43,9 +116,9 @@ RowInput Frame::measure(const double* row, std::size_t cls) const {
   }
   const double* m = means.mean.data() + cls * std::size_t(d);
   const double per_feature = 1.0 / d;
-  const auto [norm, difference, distance] = sums_of<3>(d, [row, m](int k) {
-    const double step = row[k] - m[k];
-    return std::array{row[k] * row[k], step * (row[k] + m[k]), step * step};
+  const auto [norm, difference, distance] = sums_of<3>(d, [row, m]<class V>(int k) {
+    const V x = load<V>(row + k), mean = load<V>(m + k), step = x - mean;
+    return std::array{V(x * x), V(step * (x + mean)), V(step * step)};
   });
   const double a = norm * per_feature, da = difference * per_feature;
   // |r u - r_m u_m|^2 = (r - r_m)^2 + 2 r r_m t
@@ -67,39 +140,39 @@ Packed<T>::Packed(int width_, int depth_, std::size_t row, std::size_t n_rows_)
       displacements(n_rows) {}
 
 template <class T>
-void Packed<T>::set(std::size_t at, const Frame& frame, bool centre, const double* row, const RowInput& in,
-                    std::size_t cls) {
-  const std::size_t d = std::size_t(frame.d), w = std::size_t(width);
-  T* out = panels.get() + at / w * panel + at % w;
-  half_norms[at] = 0;
-  displacements[at] = 0;
-  if (!row) {
-    for (int k = 0; k < depth; ++k) out[std::size_t(k) * w] = T(0);
-    return;
-  }
-  displacements[at] = T(centre ? in.displaced : 1);
-  const double radius = frame.radius(in.a), reciprocal = radius > 0 ? 1 / radius : 0;
-  // A zero row has no direction: half = 1/2 makes it orthogonal to every row, itself included.
-  if (radius == 0) half_norms[at] = T(0.5);
+void Packed<T>::set(std::size_t at, std::size_t count, const Frame& frame, bool centre, const RowGroup& group) {
+  const int d = frame.d;
   const double scale = std::sqrt(frame.layer.wx / double(d)), offset = std::sqrt(frame.layer.wb);
-  const bool bias = depth > frame.d;
-  const double f = scale * reciprocal;
-  if (!centre || !frame.centred(cls)) {
-    for (std::size_t k = 0; k < d; ++k) out[k * w] = T(row[k] * f);
-    if (bias) out[d * w] = T(offset * reciprocal);
-    if (depth == 1 && !bias) out[0] = T(row[0] > 0 ? 1 : row[0] < 0 ? -1 : 0);
-    return;
+  const bool bias = depth > d, alone = depth == 1 && !bias;  // alone: a row is its sign
+  const auto sign = [](double x) { return T(x > 0 ? 1 : x < 0 ? -1 : 0); };
+  for (std::size_t r = 0; r < count; r += 2) {
+    Line lines[2];
+    for (std::size_t i = r; i < r + 2; ++i) {
+      half_norms[at + i] = displacements[at + i] = 0;
+      if (i >= std::size_t(group.n)) continue;
+      const RowInput& in = group.inputs[i];
+      lines[i - r] = Line(frame, scale, offset, centre, group.rows[i], in, group.classes[i]);
+      displacements[at + i] = T(centre ? in.displaced : 1);
+      // A zero row has no direction: half = 1/2 makes it orthogonal to every row, itself included.
+      if (frame.radius(in.a) == 0) half_norms[at + i] = T(0.5);
+    }
+    const Line &a = lines[0], &b = lines[1];
+    T* const out = column(at + r);
+    if (b.x && !alone && !a.m == !b.m) {
+      a.m ? interleave<T, true>(a, b, d, out, width) : interleave<T, false>(a, b, d, out, width);
+    } else {
+      for (int l = 0; l < 2; ++l)
+        for (int k = 0; k < d; ++k) {
+          const Line& line = lines[l];
+          T& entry = out[std::ptrdiff_t(k) * width + l];
+          entry = !line.x  ? T(0)
+                  : !alone ? T(line.at<double>(k))
+                  : line.m ? sign(*line.x) - sign(*line.m)
+                           : sign(*line.x);
+        }
+    }
+    for (int l = 0; bias && l < 2; ++l) out[std::ptrdiff_t(d) * width + l] = T(lines[l].last);
   }
-  // u - u_m = (x - x_m)/r - x_m (r - r_m)/(r r_m), of the augmented rows
-  const double* m = frame.means.mean.data() + cls * d;
-  if (depth == 1 && !bias) {
-    out[0] = T((row[0] > 0 ? 1 : -1) - (m[0] > 0 ? 1 : -1));
-    return;
-  }
-  const double radius_m = frame.radius(frame.means.norm[cls]);
-  const double g = frame.layer.wx * in.da / (radius + radius_m) * reciprocal / radius_m;
-  for (std::size_t k = 0; k < d; ++k) out[k * w] = T((row[k] - m[k]) * f - m[k] * (scale * g));
-  if (bias) out[d * w] = T(-offset * g);
 }
 
 template <class T>

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cmath>
-#include <cstdlib>
 #include <new>
 #include <utility>
 #include <vector>
 
 #include "engine.hpp"
+#include "system.hpp"
 
 namespace nc1fast {
 
@@ -16,9 +16,8 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t n)
-      : data_(n ? static_cast<T*>(std::aligned_alloc(64, (n * sizeof(T) + 63) / 64 * 64)) : nullptr) {
-    if (n && !data_) throw std::bad_alloc();
+  explicit Buffer(std::size_t n) : data_(n ? static_cast<T*>(::operator new(n * sizeof(T), kLine)) : nullptr) {
+    system::prefer_large_pages(data_, n * sizeof(T));
   }
   Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
   Buffer& operator=(Buffer&& other) noexcept {
@@ -27,11 +26,12 @@ class Buffer {
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { std::free(data_); }
+  ~Buffer() { ::operator delete(data_, kLine); }
   T* get() const { return data_; }
   T& operator[](std::size_t i) const { return data_[i]; }
 
  private:
+  static constexpr std::align_val_t kLine{64};
   T* data_ = nullptr;
 };
 
@@ -70,6 +70,14 @@ struct Frame {
   RowInput measure(const double* row, std::size_t cls) const;
 };
 
+// Rows that are read and packed together, and where they stand.
+struct RowGroup {
+  std::int64_t n = 0;  // at most kRowStep
+  const double* rows[kRowStep];
+  RowInput inputs[kRowStep];
+  std::size_t classes[kRowStep];
+};
+
 // Panels of `width` rows, k-major: unit rows, or unit rows minus the unit row of the class mean.
 template <class T>
 struct Packed {
@@ -80,10 +88,13 @@ struct Packed {
   Packed() = default;
   Packed(int width, int depth, std::size_t row, std::size_t n_rows);
   static std::size_t row_bytes(std::size_t row) { return (row + 2) * sizeof(T); }
-  // Row `at`; without a row, padding.
-  void set(std::size_t at, const Frame& frame, bool centre, const double* row, const RowInput& in, std::size_t cls);
+  // Rows [at, at + count), count even: those of a group, then padding.
+  void set(std::size_t at, std::size_t count, const Frame& frame, bool centre, const RowGroup& group);
   // Rows [begin, end), which fill panels, are ready to be multiplied.
   void finish(std::size_t begin, std::size_t end, const RowProducts<T>& products);
+
+ private:
+  T* column(std::size_t at) const { return panels.get() + at / std::size_t(width) * panel + at % std::size_t(width); }
 };
 
 }  // namespace nc1fast

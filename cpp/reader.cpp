@@ -1,12 +1,11 @@
 #include "reader.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <string>
+
+#include "system.hpp"
 
 namespace nc1fast {
 namespace {
@@ -60,13 +59,13 @@ void widen(Element element, const char* from, std::ptrdiff_t n, double* out) {
 
 void read_all(int file, char* to, std::size_t bytes, std::int64_t offset) {
   while (bytes > 0) {
-    const ssize_t got = ::pread(file, to, bytes, offset);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw ReadError(std::string("X cannot be read: ") + std::strerror(errno));
+    std::error_code error;
+    const std::size_t got = system::read_at(file, to, bytes, offset, error);
+    if (error) throw ReadError("X cannot be read: " + error.message());
     if (got == 0) throw ReadError("the file of X ends before its last row");
     to += got;
-    bytes -= std::size_t(got);
-    offset += got;
+    bytes -= got;
+    offset += std::int64_t(got);
   }
 }
 

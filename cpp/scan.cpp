@@ -120,8 +120,7 @@ struct Scan::Worker {
   explicit Worker(const Matrix& x) : reader(x), room(reader.in_place() ? 0 : std::size_t(kRowStep * x.d)) {}
   RowReader reader;
   std::vector<double> room;
-  const double* rows[kRowStep];
-  RowInput inputs[kRowStep];
+  RowGroup group;
   std::vector<std::unique_ptr<RowStage>> stages;
   std::vector<Layer> layers;
   std::vector<OutputRow> outputs;
@@ -176,18 +175,21 @@ void Scan::add(Worker& worker, Totals& totals, std::size_t i) const {
 
 void Scan::group(Worker& worker, const Sequence& sequence, std::int64_t first, std::int64_t n, std::size_t at,
                  const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const {
-  sequence.locate(worker.reader, first, n, worker.room.data(), worker.rows);
+  RowGroup& group = worker.group;
+  group.n = n;
+  sequence.locate(worker.reader, first, n, worker.room.data(), group.rows);
   bool with_outputs = totals;
-  for (std::int64_t r = 0; r < n; ++r) worker.inputs[r] = frame_.measure(worker.rows[r], sequence.cls(first + r));
+  for (std::int64_t r = 0; r < n; ++r) {
+    group.classes[r] = sequence.cls(first + r);
+    group.inputs[r] = frame_.measure(group.rows[r], group.classes[r]);
+  }
   for (RowSink* sink : sinks) {  // one sink after the other: its panels stay in L1
-    for (std::int64_t r = 0; r < kRowStep; ++r)
-      sink->set(at + std::size_t(r), r < n ? worker.rows[r] : nullptr, worker.inputs[r],
-                r < n ? sequence.cls(first + r) : 0);
+    sink->set(at, group);
     sink->finish(at, at + std::size_t(kRowStep));
     with_outputs |= sink->needs_outputs();
   }
   for (std::int64_t r = 0; r < n; ++r)
-    row(worker, worker.inputs[r], sequence.cls(first + r), at + std::size_t(r), with_outputs, sinks, totals,
+    row(worker, group.inputs[r], group.classes[r], at + std::size_t(r), with_outputs, sinks, totals,
         i + std::size_t(r));
 }
 

@@ -35,8 +35,8 @@ class RowSink {
  public:
   virtual ~RowSink() = default;
   virtual bool needs_outputs() const = 0;  // of its rows
-  // Row `at`; row == null: padding.
-  virtual void set(std::size_t at, const double* row, const RowInput& in, std::size_t cls) = 0;
+  // Rows at, at + 1, ..., kRowStep of them: those of the group, then padding.
+  virtual void set(std::size_t at, const RowGroup& group) = 0;
   virtual void set_layers(std::size_t chain, std::size_t at, const Layer* layers, const OutputRow* outputs) = 0;
   // Rows [begin, end), multiples of kRowStep, are complete.
   virtual void finish(std::size_t begin, std::size_t end) = 0;

@@ -8,11 +8,7 @@
 #include "isa/isa.hpp"
 #include "nc1fast/inner.hpp"
 #include "nc1fast/slices.hpp"
-
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "system.hpp"
 
 namespace nc1fast::isa {
 namespace {
@@ -91,8 +87,9 @@ void multiply(const std::int8_t* rows, const std::int8_t* columns, int n_blocks,
 }
 
 template <bool Signed>
-void chords(const float* a, const float* b, int depth, const float* half_a, const float* half_b, float* out) {
-  if (!fits(depth)) return Inner<float, Avx512>::chords<Signed>(a, b, depth, half_a, half_b, out);
+void chords(const float* a, const float* b, int depth, const float* half_a, const float* half_b, Soon<float> soon,
+            float* out) {
+  if (!fits(depth)) return Inner<float, Avx512>::chords<Signed>(a, b, depth, half_a, half_b, soon, out);
   const int n_blocks = blocks_of(depth);
   const std::int8_t *rows = as_rows<const std::int8_t>(a), *columns = as_columns<const std::int8_t>(b);
   alignas(64) std::int32_t orders[kOrders][kSide][kSide];
@@ -204,20 +201,10 @@ bool computes() {
   return true;
 }
 
-// Tiles are state that a process has to ask for.
-bool permitted() {
-#if defined(__linux__)
-  constexpr int request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, request, tile_data) == 0;
-#else
-  return false;
-#endif
-}
-
 }  // namespace
 
 const InstructionSet* amx() {
-  static const bool works = permitted() && computes();
+  static const bool works = system::permits_tiles() && computes();
   static const InstructionSet set = [] {
     InstructionSet with_tiles = avx512;
     with_tiles.name = "amx";

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nc1fast/pairs.hpp"
+#include "nc1fast/pass.hpp"
 #include "nc1fast/vec.hpp"
 
 namespace nc1fast {
@@ -20,10 +21,14 @@ struct Inner {
   static constexpr int kAhead = 32;
 
   // acc (kM, kN) += strip of a (kM rows from a) times panel b, k of them: one chain of multiply-adds per entry.
-  [[gnu::always_inline]] static void multiply(V (&acc)[kM][kVectors], const T* a, const T* b, int k) {
+  // fetch() at every step.
+  template <class Fetch>
+  [[gnu::always_inline]] static void multiply(V (&acc)[kM][kVectors], const T* a, const T* b, int k,
+                                              const Fetch& fetch) {
 #pragma GCC unroll 2
     for (int kk = 0; kk < k; ++kk, a += kN, b += kN) {
       __builtin_prefetch(a + kAhead * kN);
+      fetch();
       V column[kVectors];
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) column[v] = load<V>(b + v * kL);
@@ -34,16 +39,20 @@ struct Inner {
     }
   }
 
-  // out (kM, kN) (+)= strip of a times panel b; the last block turns it into chords.
+  // out (kM, kN) (+)= strip of a times panel b; the last block turns it into chords. soon: numbers that are to reach
+  // L2, `step` of them in every step.
   template <bool Signed>
   [[gnu::always_inline]] static void strip(const T* a, const T* b, int k, bool first, bool last, const T* half_a,
-                                           const T* half_b, T* out) {
+                                           const T* half_b, const T*& soon, int step, T* out) {
     V acc[kM][kVectors];
 #pragma GCC unroll 8
     for (int r = 0; r < kM; ++r)
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) acc[r][v] = first ? V{} : load<V>(out + r * kN + v * kL);
-    multiply(acc, a, b, k);
+    multiply(acc, a, b, k, [&] {
+      __builtin_prefetch(soon, 0, 2);
+      soon += step;
+    });
 #pragma GCC unroll 8
     for (int r = 0; r < kM; ++r)
 #pragma GCC unroll 3
@@ -54,11 +63,13 @@ struct Inner {
 
   // Chords of every row of panel a with every row of panel b: out (kN, kN).
   template <bool Signed>
-  static void chords(const T* a, const T* b, int depth, const T* half_a, const T* half_b, T* out) {
+  static void chords(const T* a, const T* b, int depth, const T* half_a, const T* half_b, Soon<T> soon, T* out) {
+    const int step = (kM + soon.parts - 1) / soon.parts;  // kN/kM strips of `depth` steps each
+    const T* ahead = soon.panel + std::ptrdiff_t(depth) * kN / soon.parts * soon.part;
     for (std::ptrdiff_t k = 0; k < depth; k += kBlock) {
       const int length = depth - k < kBlock ? int(depth - k) : kBlock;
       for (int r = 0; r < kN; r += kM)
-        strip<Signed>(a + k * kN + r, b + k * kN, length, k == 0, k + length == depth, half_a + r, half_b,
+        strip<Signed>(a + k * kN + r, b + k * kN, length, k == 0, k + length == depth, half_a + r, half_b, ahead, step,
                       out + r * kN);
     }
   }

@@ -64,7 +64,7 @@ struct MatMul {
   // out (kM, kN) (+)= a block of the inner dimension.
   [[gnu::always_inline]] static void add(const T* a, const T* b, int k, bool first, T* out, std::ptrdiff_t stride) {
     V acc[kM][kVectors] = {};
-    Kernel::multiply(acc, a, b, k);
+    Kernel::multiply(acc, a, b, k, [] {});
 #pragma GCC unroll 8
     for (int r = 0; r < kM; ++r)
 #pragma GCC unroll 3

@@ -113,11 +113,18 @@ struct TileSums {
   std::int64_t* columns;  // (classes of the row panels, rows of the column panels), or null
 };
 
+// The panel of columns whose turn is next, and the share of it, one of `parts`, that is to reach L2 meanwhile.
+template <class T>
+struct Soon {
+  const T* panel;
+  int part = 0, parts = 1;
+};
+
 // How rows are multiplied.
 template <class T>
 struct RowProducts {
   // Chords of every row of panel a with every row of panel b: out (kPanel, kPanel).
-  using Chords = void (*)(const T* a, const T* b, int depth, const T* half_a, const T* half_b, T* out);
+  using Chords = void (*)(const T* a, const T* b, int depth, const T* half_a, const T* half_b, Soon<T> soon, T* out);
   std::size_t (*row)(int depth) = nullptr;  // numbers that a packed row takes, depth at least
   // Makes packed panels what `chords` takes, and gives |u|^2/2 of their rows by the sums of the products.
   void (*finish)(T* panels, int n_panels, int depth, T* half_norms) = nullptr;

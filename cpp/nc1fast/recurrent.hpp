@@ -55,8 +55,9 @@ struct Recurrent {
     // Before the shorter panel begins, f_j = 0 for all of its rows.
     for (int e = (a.n_steps < b.n_steps ? a.n_steps : b.n_steps) - 1; e >= 0; --e) {
       const std::ptrdiff_t at = std::ptrdiff_t(e) * kN;
+      const Soon<T> before{b.rows + (e > 0 ? e - 1 : 0) * size};
       Inner<T, Isa>::template chords<true>(a.rows + e * size, b.rows + e * size, pass.depth, a.half_norms + at,
-                                           b.half_norms + at, chords);
+                                           b.half_norms + at, before, chords);
       for (int r = 0; r < kN; ++r)
         for (int c = 0; c < kN; c += kL)
           step<Tangent, Errors>(pass, a, b, e, r, c, load<V>(chords + r * kN + c), state, values, errors);

@@ -136,6 +136,15 @@ struct Tiles {
     return finite;
   }
 
+  // What is new after the unit (p, q): in the first column the row panels one after the other, then the columns.
+  static Soon<T> after(const Pass<T>& pass, const Tile& tile, int p, int q) {
+    const auto panel = [&](int n) { return pass.panels + n * pass.panel; };
+    if (q == tile.q_begin && p + 1 < tile.p_end) return {panel(p + 1)};
+    if (q + 1 == tile.q_end) return {panel(q)};
+    if (q == tile.q_begin) return {panel(q + 1)};
+    return {panel(q + 1), p - tile.p_begin, tile.p_end - tile.p_begin};
+  }
+
   static bool sums(const Pass<T>& pass, const Tile& tile, const Scratch<T>& scratch, const TileSums* sums) {
     bool finite = true;
     for (int q = tile.q_begin; q < tile.q_end; ++q) {
@@ -143,7 +152,7 @@ struct Tiles {
         if (!wanted(pass, p, q)) continue;
         const T *a = pass.panels + p * pass.panel, *b = pass.panels + q * pass.panel;
         const T *half_a = pass.half_norms + std::ptrdiff_t(p) * kN, *half_b = pass.half_norms + std::ptrdiff_t(q) * kN;
-        pass.products->chords[!pass.within](a, b, pass.depth, half_a, half_b, scratch.chords);
+        pass.products->chords[!pass.within](a, b, pass.depth, half_a, half_b, after(pass, tile, p, q), scratch.chords);
         int o = 0;
         for (int c = 0; c < pass.n_chains; o += pass.chains[c++].n_outputs)
           finite &= sums_of_chain(pass, tile, pass.chains[c], o, p, q, scratch, sums);
@@ -169,7 +178,7 @@ struct Tiles {
   static T* values(const GramPass<T>& pass, int p, int q, const Scratch<T>& scratch) {
     const T *a = pass.row_panels + p * pass.panel, *b = pass.column_panels + q * pass.panel;
     pass.products->chords[true](a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(p) * kN,
-                                pass.column_half_norms + std::ptrdiff_t(q) * kN, scratch.chords);
+                                pass.column_half_norms + std::ptrdiff_t(q) * kN, {b}, scratch.chords);
     if (pass.refine) Inner<T, Isa>::refine(a, b, pass.depth, scratch.chords);
     const int row = pass.row_offset + p;
     int o = 0;

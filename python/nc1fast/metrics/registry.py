@@ -285,26 +285,25 @@ PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, 
 
 
 class Values(Mapping[str, Any]):
-    """The metrics of a geometry by name: tables of pairs of classes and what needs eigenvalues or angles evaluated when they are asked for."""
+    """The metrics of a geometry by name, evaluated when the first of their kind is asked for; each table of pairs of classes by itself."""
 
     def __init__(self, geometry: ClassGeometry) -> None:
-        self._geometry = dataclasses.replace(geometry)  # without what it has computed on the way
-        self._found = {
-            name: metric.value(geometry)
-            for name, metric in all_metrics().items()
-            if not (metric.large or metric.late)
-        }
+        self._geometry = geometry
+        self._found: dict[str, Any] = {}
 
     @ieee
     def __getitem__(self, name: str) -> Any:
         if name not in self._found:
             known = all_metrics()
-            wanted = {name: known[name]}
-            if late := known[name].late:
-                wanted = {other: metric for other, metric in known.items() if metric.late == late}
-            geometry = dataclasses.replace(self._geometry)
-            self._found.update({other: one.value(geometry) for other, one in wanted.items()})
+            one, late = known[name].large, known[name].late
+            kind = [n for n, m in known.items() if not m.large and m.late == late]
+            wanted = [name] if one else kind
+            passing = dataclasses.replace(self._geometry)  # what it computes on the way is not kept
+            self._found |= {n: known[n].value(passing) for n in wanted}
         return self._found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in all_metrics()
 
     def __iter__(self) -> Iterator[str]:
         return iter(all_metrics())

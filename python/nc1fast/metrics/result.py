@@ -77,7 +77,8 @@ class Collapse:
     sums : ClassSums
     metrics : mapping of str to Any
         The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to ncc_accuracy above, and
-        those of docs/metrics.md. Tables of C x C numbers, and what needs eigenvalues or angles, are made when they are first asked for.
+        those of docs/metrics.md. Evaluated when they are asked for: what needs eigenvalues together, what needs angles of a classifier, all
+        others, and tables of C x C numbers one by one.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str
@@ -324,7 +325,7 @@ def collapse_from_sums(
     classifier: Classifier | None = None,
     n_threads: int | None = None,
 ) -> Collapse:
-    """Evaluate every metric of the class sums.
+    """Evaluate NC1 of the class sums; the other metrics when the first of them is asked for.
 
     Parameters
     ----------
