@@ -178,7 +178,7 @@ class DeviceMoments:
         else:
             self._update_on_device(H, rows)
         if self.scatter.numel():
-            codes = rows.on(H.device)["codes"]
+            codes = rows.on(H.device, "codes")
             for part, wide in widened(H):
                 add_gram(self.scatter, wide.sub_(self.shift[codes[part]]))
 
@@ -192,10 +192,10 @@ class DeviceMoments:
         add_rows(H.resolve_neg().numpy(), rows.codes, raw, torch.get_num_threads())
 
     def _update_on_device(self, H: torch.Tensor, rows: RowClasses) -> None:
-        on = rows.on(H.device)
-        present, local, codes = on["present"], on["local"], on["codes"]
+        names = ("present", "local", "codes", "first", "counts")
+        present, local, codes, first_rows, counts = (rows.on(H.device, name) for name in names)
         empty = (self.sizes[present] == 0)[:, None]
-        first = H[on["first"]].to(self.shift.dtype)
+        first = H[first_rows].to(self.shift.dtype)
         self.shift[present] = torch.where(empty, first, self.shift[present])
         total = self.high.new_zeros(len(present), H.shape[1])
         squares = self.high.new_zeros(len(present))
@@ -205,7 +205,7 @@ class DeviceMoments:
             squares.index_add_(0, local[part], D.square_().sum(dim=1))
         _add(self.high, self.low, present, total)
         _add(self.squares[0], self.squares[1], present, squares)
-        self.sizes[present] += on["counts"].double()
+        self.sizes[present] += counts.double()
         self.longest.clamp_(min=float(rows.counts.max()))
 
     def check(self) -> None:

@@ -48,7 +48,7 @@ class RowClasses:
         least = codes.min(initial=0)
         self.kept = None if least >= 0 else np.flatnonzero(codes >= 0)
         self.codes = codes if self.kept is None else codes[self.kept]
-        self._on: dict[Any, _OnDevice] = {}
+        self._on: dict[Any, torch.Tensor] = {}
 
     @cached_property
     def present(self) -> NDArray[np.int64]:
@@ -78,24 +78,11 @@ class RowClasses:
     def _found(self) -> Any:
         return np.unique(self.codes, return_index=True, return_inverse=True, return_counts=True)
 
-    def on(self, device: Any) -> _OnDevice:
-        """The arrays by name, as tensors on a device once they are asked for."""
-        if device not in self._on:
-            self._on[device] = _OnDevice(self, device)
-        return self._on[device]
-
-
-class _OnDevice(dict[str, Any]):
-    """Arrays of `RowClasses` by name, as tensors on a device."""
-
-    def __init__(self, rows: RowClasses, device: Any) -> None:
-        super().__init__()
-        self._rows, self._device = rows, device
-
-    def __missing__(self, name: str) -> torch.Tensor:
-        self[name] = torch.from_numpy(getattr(self._rows, name)).to(self._device)
-        found: torch.Tensor = self[name]
-        return found
+    def on(self, device: Any, name: str) -> torch.Tensor:
+        """One of the arrays as a tensor on a device."""
+        if (device, name) not in self._on:
+            self._on[device, name] = torch.from_numpy(getattr(self, name)).to(device)
+        return self._on[device, name]
 
 
 @dataclass(eq=False)
@@ -182,7 +169,7 @@ def pooled(H: torch.Tensor, pool: Pool, batch: Batch) -> tuple[torch.Tensor, Row
     if len(F) != rows.n:
         hint = ': labels of tokens need pool="tokens"' if batch.codes.ndim > 1 else ""
         raise MisfitError(f"a row for each of {rows.n} labels, not {len(F)} rows{hint}")
-    return (F if rows.kept is None else F[rows.on(F.device)["kept"]]), rows
+    return (F if rows.kept is None else F[rows.on(F.device, "kept")]), rows
 
 
 def _of_samples(H: torch.Tensor, pool: str, mask: torch.Tensor | None) -> torch.Tensor:

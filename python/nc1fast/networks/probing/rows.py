@@ -116,7 +116,7 @@ class DeviceRows:
         self.compare(None)
         if not len(H):
             return
-        codes = rows.on(H.device)["codes"]
+        codes = rows.on(H.device, "codes")
         found = []
         for part in self._pieces(len(H)):
             own, piece = codes[part], H[part]
