@@ -127,7 +127,7 @@ class LargestProduct:
         best, at = outputs.max(dim=1)
         least = (best.double() - doubt).to(outputs.dtype)
         least = torch.nextafter(least, torch.full_like(least, -torch.inf))
-        alone = (outputs >= least[:, None]).sum(dim=1) == 1
+        alone = (outputs >= least[:, None]).sum(dim=1, dtype=torch.int32) == 1
         if not bool(alone.all()):
             rows = np.flatnonzero(~alone.numpy())
             found = self._settled(exact(rows), outputs[rows].numpy(), least[rows].numpy())
