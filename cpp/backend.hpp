@@ -38,8 +38,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual int panel(bool single) const = 0;                   // its rows
   virtual std::size_t row(bool single, int depth) const = 0;  // numbers that a packed row takes
-  virtual int tile_panels() const = 0;                        // of the sides of a tile, at most
-  virtual std::int64_t row_step() const = 0;                  // rows are divided at multiples of this
+  virtual int tile_panels() const = 0;        // of the sides of its tiles; 0: what the caches of the processor hold
+  virtual std::int64_t row_step() const = 0;  // rows are divided at multiples of this
   // With room for n_rows, of the types that the options of the call ask for.
   virtual std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const = 0;
   // out (n, m) of one kernel, the last of `kernels`; z.data == nullptr: of X with itself. False when stopped.

@@ -20,17 +20,17 @@ class Layout {
   std::vector<int> first_segment;  // (n_panels + 1,)
 
   Layout() = default;
-  // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one. most:
-  // panels of the sides of a tile.
+  // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one.
+  // side: panels of the sides of a tile, or fewer where the options say so; 0: as the options or the caches have it.
   Layout(const Rectangle& rectangle_, const std::vector<std::int64_t>& begins, bool within, int width, int depth,
-         int most, const Options& options)
+         int side, const Options& options)
       : rectangle(rectangle_), width_(width) {
     const bool single = within ? options.single_within : options.single_between;
     add_panels(rectangle.rows, begins);
     n_row_panels_ = int(first_segment.size());
     if (!rectangle.square()) add_panels(rectangle.columns, begins);
     first_segment.push_back(int(segments.size()));
-    add_blocks(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), most,
+    add_blocks(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), side,
                options);
   }
 
@@ -72,19 +72,20 @@ class Layout {
 
   // The blocks of panels that tiles are made of, and which of the columns each block of rows meets: with classes in
   // order these are all from one block to another.
-  void add_blocks(bool within, std::size_t panel_bytes, int most, const Options& options) {
+  void add_blocks(bool within, std::size_t panel_bytes, int side, const Options& options) {
     const bool square = rectangle.square();
     const int n = int(first_segment.size()) - 1, n_columns = square ? n : n - n_row_panels_;
-    high_ = wide_ = options.tile_panels;
-    if (options.tile_panels <= 0) {
+    high_ = wide_ = side == 0 || options.tile_panels == 0 ? std::max(side, options.tile_panels)
+                                                          : std::min(side, options.tile_panels);
+    if (high_ == 0) {
       const std::int64_t pairs = square ? std::int64_t(n) * n : 2 * std::int64_t(n_row_panels_) * n_columns;
       wide_ = kTileRows / width_;
       high_ = std::clamp(int(kTileBytes / panel_bytes), 1, wide_);
       while (wide_ > 1 && pairs / (std::int64_t(high_) * wide_) < 16 * options.n_threads)
         (wide_ > high_ ? wide_ : high_) /= 2;
     }
-    high_ = std::min({high_, most, std::max(n, 1)});
-    wide_ = std::min({wide_, most, std::max(n, 1)});
+    high_ = std::min(high_, std::max(n, 1));
+    wide_ = std::min(wide_, std::max(n, 1));
     column_begin_ = square ? 0 : n_row_panels_;
     const int n_blocks = (n_columns + wide_ - 1) / wide_;
     int begin = 0, end = within ? 0 : n_blocks;

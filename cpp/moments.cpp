@@ -11,7 +11,8 @@
 namespace nc1fast {
 namespace {
 
-constexpr int kColumns = 1024;  // of a piece: its shift and sums stay in L1 from row to row
+constexpr int kColumns = 1024;        // of a piece: its shift and sums stay in L1 from row to row
+constexpr std::int64_t kPieces = 32;  // that a thread takes at a time
 
 // high + low = a + b, high its rounding.
 void two_sum(double& high, double& low, double a, double b) {
@@ -74,7 +75,8 @@ void add_rows(const InstructionSet& set, const T* rows, std::int64_t n, std::ptr
   const std::int64_t n_present = std::int64_t(batch.present.size()), n_pieces = (d + kColumns - 1) / kColumns;
   const Routines<T>& on = routines<T>(set);
   std::vector<double> squares(std::size_t(n_present * n_pieces));
-  const auto task = [&](int, std::int64_t item) {
+  const std::int64_t n_items = n_present * n_pieces;
+  const auto add = [&](std::int64_t item) {
     const auto piece_at = [&](std::int64_t at) {
       const std::int64_t p = at / n_pieces, k = at % n_pieces * kColumns;
       const std::int64_t of = batch.present[std::size_t(p)], begin = batch.starts[std::size_t(p)];
@@ -89,7 +91,7 @@ void add_rows(const InstructionSet& set, const T* rows, std::int64_t n, std::ptr
       return piece;
     };
     Deviations<T, S> piece = piece_at(item);
-    const Deviations<T, S> next = item + 1 < n_present * n_pieces ? piece_at(item + 1) : piece;
+    const Deviations<T, S> next = item + 1 < n_items ? piece_at(item + 1) : piece;
     piece.next_row = next.rows + next.index[0] * stride;
     piece.next_shift = next.shift;
     piece.next_sums = next.sums;
@@ -105,7 +107,10 @@ void add_rows(const InstructionSet& set, const T* rows, std::int64_t n, std::ptr
     double* high = to.high + (piece.sums - to.low);
     for (int k = 0; k < piece.width; ++k) two_sum(high[k], piece.sums[k], high[k], piece.sums[k]);
   };
-  parallel_for(n_present * n_pieces, n_threads, task);
+  parallel_for((n_items + kPieces - 1) / kPieces, n_threads, [&](int, std::int64_t group) {
+    const std::int64_t end = std::min(n_items, (group + 1) * kPieces);
+    for (std::int64_t item = group * kPieces; item < end; ++item) add(item);
+  });
   for (std::int64_t p = 0; p < n_present; ++p) {
     const std::int64_t of = batch.present[std::size_t(p)];
     const std::int64_t more = batch.starts[std::size_t(p) + 1] - batch.starts[std::size_t(p)];

@@ -15,10 +15,11 @@
 
 namespace nc1fast {
 
-// The threads of a call, which do one loop after another. They start with the first loop that needs them.
+// The threads of a call, the calling one and others, which do one loop after another. Those start with the first loop
+// that needs them.
 class Team {
  public:
-  explicit Team(int n_threads) : n_threads_(n_threads) {}  // 0: in the calling thread
+  explicit Team(int n_threads) : n_threads_(n_threads) {}  // 0 or 1: the calling thread alone
   ~Team() {
     {
       const std::lock_guard lock(mutex_);
@@ -33,60 +34,85 @@ class Team {
   int n_workers() const { return n_threads_ > 1 ? n_threads_ : 1; }
 
   // work(worker, item) for every item of [0, n), each by one of the workers, in no fixed order and with the default
-  // rounding environment. The calling thread polls (done, n) about ten times a second and at the end; false stops after
-  // the items in hand. The first exception of a worker is rethrown. Returns false when stopped.
+  // rounding environment. The calling thread, worker 0, polls (done, n) about ten times a second, between its items,
+  // and at the end; false stops after the items in hand. The first exception of a worker is rethrown. Returns false
+  // when stopped.
   template <class Work, class Poll>
   bool run(std::int64_t n, const Work& work, const Poll& poll) {
     std::atomic<std::int64_t> next{0}, done{0};
     std::atomic<bool> stop{false};
     std::exception_ptr error;
-    const auto fail = [&] {
-      const std::lock_guard lock(mutex_);
-      if (!error) error = std::current_exception();
-      stop = true;
+    const auto guarded = [&](const auto& act) {
+      try {
+        act();
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!error) error = std::current_exception();
+        stop = true;
+      }
+    };
+    const auto one = [&](int worker) {
+      const std::int64_t item = stop ? n : next.fetch_add(1);
+      if (item >= n) return false;
+      work(worker, item);
+      ++done;
+      return true;
     };
     const std::function<void(int)> share = [&](int worker) {
-      try {
-        for (std::int64_t item; !stop && (item = next.fetch_add(1)) < n; ++done) work(worker, item);
-      } catch (...) {
-        fail();
-      }
+      guarded([&] {
+        while (one(worker)) continue;
+      });
     };
-    if (n > 0) spawn(n < n_threads_ ? int(n) : n_threads_);
-    if (n == 0 || threads_.empty()) {
-      in_default_environment([&] { share(0); });
-    } else {
-      give_out(share);
-      while (!finished_within(std::chrono::milliseconds(100))) {
-        try {
-          if (!poll(done.load(), n)) stop = true;
-        } catch (...) {
-          fail();
+    const bool shared = n > 1 && spawn(int(n < n_threads_ ? n : n_threads_) - 1);
+    if (shared) give_out(share);
+    const auto polled = [&] {
+      if (!poll(done.load(), n)) stop = true;
+    };
+    guarded([&] {
+      for (auto last = Clock::now(); in_default_environment([&] { return one(0); });)
+        if (const auto now = Clock::now(); now - last >= kPause) {
+          last = now;
+          polled();
         }
-      }
-    }
+    });
+    while (shared && !finished_within(kPause)) guarded(polled);
     if (error) std::rethrow_exception(error);
     return done == n && poll(n, n);
   }
 
  private:
-  template <class Work>
-  static void in_default_environment(const Work& work) {
-    std::fenv_t caller;
-    std::fegetenv(&caller);
-    std::fesetenv(FE_DFL_ENV);
-    work();
-    std::fesetenv(&caller);
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kPause{100};  // between two polls
+
+  // The rounding environment of a thread, which has it back at the end.
+  class Environment {
+   public:
+    Environment() {
+      std::fegetenv(&caller_);
+      std::fesetenv(FE_DFL_ENV);
+    }
+    ~Environment() { std::fesetenv(&caller_); }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+
+   private:
+    std::fenv_t caller_;
+  };
+  template <class Act>
+  static bool in_default_environment(const Act& act) {
+    const Environment environment;
+    return act();
   }
 
-  // At least n threads; fewer where the system has no more to give.
-  void spawn(int n) {
+  // At least n threads beside the calling one, or as many as the system has to give; whether there are any.
+  bool spawn(int n) {
     try {
       while (int(threads_.size()) < n)
-        threads_.emplace_back([this, worker = int(threads_.size()), seen = round_] { serve(worker, seen); });
+        threads_.emplace_back([this, worker = int(threads_.size()) + 1, seen = round_] { serve(worker, seen); });
     } catch (const std::system_error&) {
-      n_threads_ = int(threads_.size());
+      n_threads_ = int(threads_.size()) + 1;
     }
+    return !threads_.empty();
   }
 
   // One thread: every share after round `seen`.

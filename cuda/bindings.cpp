@@ -1,6 +1,8 @@
 // The module _cuda: what depends on who runs the tiles, on devices; the last argument says on which.
 #include "border.hpp"
 #include "devices.hpp"
+#include "plan.hpp"
+#include "survey.hpp"
 
 namespace {
 
@@ -10,10 +12,24 @@ struct OnDevices {
   template <class R, class... Args>
   auto operator()(R (*f)(const Backend&, Args...)) const {
     return [f](Args... args, const std::vector<int>& devices) {
+      const device::CurrentDevice current;
       return f(device::Devices(devices), std::forward<Args>(args)...);
     };
   }
 };
+
+// Of the whole pass within classes, or between them, of `sizes` rows: one kernel without errors of its own.
+device::Plan plan_of(bool within, const std::vector<std::int64_t>& sizes, int depth, bool single) {
+  if (sizes.empty() || depth < 1 || *std::min_element(sizes.begin(), sizes.end()) < 1)
+    throw std::invalid_argument("sizes and depth must be positive");
+  const std::vector<std::int64_t> begins = begins_of(sizes);
+  const Span all{0, begins.back()};
+  Options options;
+  options.single_within = options.single_between = single;
+  const Layout layout({all, all}, begins, within, device::kWidth, depth, device::kTilePanels, options);
+  const std::size_t panel = single ? device::panel_bytes<float>(depth) : device::panel_bytes<double>(depth);
+  return {layout, within, depth, panel, 1};
+}
 
 }  // namespace
 
@@ -37,6 +53,7 @@ PYBIND11_MODULE(_cuda, m) {
         const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
         if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
         const Kernels spec = as_kernel(kernel);
+        const device::CurrentDevice current;
         const device::Devices devices({on});
         const Poll poll = make_poll(py::none());
         void* const address = reinterpret_cast<void*>(out);  // NOLINT(performance-no-int-to-ptr): how Python gives it
@@ -48,11 +65,31 @@ PYBIND11_MODULE(_cuda, m) {
       },
       "x"_a, "z"_a, "kernel"_a, "single"_a, "n_threads"_a, "out"_a, "device"_a,
       "Gram matrix into memory of a device, by address.");
+  m.def(
+      "plan",
+      [](const std::vector<std::int64_t>& sizes, int depth, bool single) {
+        py::dict d;
+        for (const bool within : {true, false}) {
+          const device::Plan plan = plan_of(within, sizes, depth, single);
+          py::dict counts;
+          counts["launches"] = plan.launches;
+          counts["blocks"] = plan.blocks;
+          counts["units"] = plan.units;
+          counts["bytes"] = plan.bytes;
+          d[within ? "within" : "between"] = counts;
+        }
+        return d;
+      },
+      "sizes"_a, "depth"_a, "single"_a, "Launches, blocks, units and bytes of packed rows of a pass of one kernel.");
   m.def("device_count", &device::count, "Devices of this machine; 0 without a driver.");
+  m.def(
+      "current_device", [] { return device::CurrentDevice().get(); },
+      "The device that is current for the calling thread; -1 without a driver.");
   m.def("no_device", &device::reason, "Why there is no device; empty where there is one.");
   m.def(
       "device_info",
       [](int on) {
+        const device::CurrentDevice current;
         const device::Info info = device::info(on);
         py::dict d;
         d["name"] = info.name;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "packed_pass.hpp"
+#include "plan.hpp"
 #include "resident.hpp"
 #include "threads.hpp"
 
@@ -46,7 +47,7 @@ class DevicePass final : public PackedPass<T> {
   bool run(const Layout& layout, const Poll& poll) override {
     const std::vector<Scales> scales = this->make_scales(layout);
     const Pass<T> pass = this->pass_over(layout, scales);
-    const std::int64_t n_tiles = layout.n_tiles(), chunk = tiles_at_a_time();
+    const std::int64_t n_tiles = layout.n_tiles(), chunk = tiles_at_a_time(packed_.depth, outputs_.size());
     std::vector<std::optional<Resident>> residents(devices_.size());
     std::vector<std::int64_t> done_by(devices_.size(), 0);
     const bool finished = parallel_for((n_tiles + chunk - 1) / chunk, int(devices_.size()),
@@ -63,13 +64,6 @@ class DevicePass final : public PackedPass<T> {
   }
 
  private:
-  // Tiles of one launch, about a twentieth of a second of a fast device: after each the caller may stop.
-  std::int64_t tiles_at_a_time() const {
-    const double per_pair = double(packed_.depth) + 64.0 * double(outputs_.size());
-    const double pairs = double(kTilePanels) * kWidth * kTilePanels * kWidth;
-    return std::clamp(std::int64_t(5e11 / (pairs * per_pair)), std::int64_t(1), std::int64_t(1) << 20);
-  }
-
   // The chains with one hidden layer, or the others, then the expressions of what both have kept: each has its
   // launches.
   struct Group {
@@ -114,7 +108,7 @@ class DevicePass final : public PackedPass<T> {
           segments_(stream_, layout.segments),
           first_segment_(stream_, layout.first_segment),
           classes_(stream_, classes_of(layout)),
-          tiles_(stream_, tiles_of(layout)),
+          tiles_(stream_, tiles_in_order(layout, panel_bytes<T>(of.packed_.depth))),
           overflow_(stream_, 1),
           keeping_(pass, of.leaves_) {
       const Info there = info(device);
@@ -166,11 +160,6 @@ class DevicePass final : public PackedPass<T> {
     }
 
    private:
-    static std::vector<Tile> tiles_of(const Layout& layout) {
-      std::vector<Tile> tiles;
-      for (std::int64_t k = 0; k < layout.n_tiles(); ++k) tiles.push_back(layout.tile(k));
-      return tiles;
-    }
     // Class of every packed row; -1: padding.
     std::vector<int> classes_of(const Layout& layout) const {
       std::vector<int> classes(n_rows_, -1);

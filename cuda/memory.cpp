@@ -42,6 +42,15 @@ Info info(int device) {
   return info;
 }
 
+CurrentDevice::CurrentDevice() {
+  if (cudaGetDevice(&device_) != cudaSuccess) device_ = -1;
+}
+
+CurrentDevice::~CurrentDevice() {
+  int now = -1;
+  if (device_ >= 0 && cudaGetDevice(&now) == cudaSuccess && now != device_) cudaSetDevice(device_);
+}
+
 Stream::Stream(int device) : device_(device) {
   enter();
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream cannot be made");

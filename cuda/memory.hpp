@@ -34,6 +34,19 @@ int count();           // 0 without a driver
 std::string reason();  // why there is none; empty where there is one
 Info info(int device);
 
+// The device that is current for the calling thread is so again afterwards.
+class CurrentDevice {
+ public:
+  CurrentDevice();
+  ~CurrentDevice();
+  CurrentDevice(const CurrentDevice&) = delete;
+  CurrentDevice& operator=(const CurrentDevice&) = delete;
+  int get() const { return device_; }  // -1: none
+
+ private:
+  int device_ = -1;
+};
+
 // One device, current for the calling thread, with a stream of its own. Numbers go to it through two pinned buffers:
 // one is filled while the other is on its way.
 class Stream {

@@ -10,7 +10,7 @@ namespace nc1fast::device {
 inline constexpr int kWidth = 64;       // rows of a panel: one column of a unit per thread
 inline constexpr int kStep = 8;         // depth of a packed row is a multiple of this, zeros at its end
 inline constexpr int kStages = 3;       // steps of both panels in shared memory, two of them on their way
-inline constexpr int kTilePanels = 16;  // sides of a tile: its rows stay in the L2 cache
+inline constexpr int kTilePanels = 16;  // sides of a tile
 inline constexpr int kTileUnits = kTilePanels * kTilePanels;
 
 // Sums of one output, modulo 2^128 and 2^64: `Scales` keeps what they stand for far below.

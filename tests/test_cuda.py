@@ -149,6 +149,24 @@ def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, mon
     _same(shared[0], expected[0])
 
 
+def test_the_current_device_is_the_same_afterwards(monkeypatch):
+    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
+    monkeypatch.setattr(cuda, "module", lambda: shim)
+    X, y = _data((40, 30), 3)
+    assert shim.current_device() == 0
+    nc.class_sums(X, y, nc.NNGP("relu"), device="cuda:1", n_threads=1)
+    assert shim.device_info(1)["name"] == "host threads"
+    nc.NNGP("relu")(X, device="cuda:1")
+    assert shim.current_device() == 0
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nc.class_sums(X, y, nc.NNGP("relu"), device="cuda:1", progress=stop)
+    assert shim.current_device() == 0
+
+
 @pytest.mark.slow
 def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
     shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")

@@ -235,7 +235,7 @@ def test_a_refused_batch_leaves_the_sums_as_they_were():
     sums = FeatureSums()
     sums.update(H, y)
     before = sums.collapse().nc1
-    with pytest.raises(ValueError, match="n_features"):
+    with pytest.raises(ValueError, match="H must have 9 features"):
         sums.update(H[:, 1:], y)
     with pytest.raises(ValueError, match="labels"):
         sums.update(H, y.astype(str))

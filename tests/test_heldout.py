@@ -65,7 +65,7 @@ def test_malformed_test_rows_are_told_why(split):
     for rows, labels, message in (
         (G[:, 1:], z, "H_test must have 6 features"),
         (G * np.nan, z, "H_test must be finite"),
-        (G, z[1:], "y must have shape"),
+        (G, z[1:], "y_test must have shape"),
         (G, np.full(len(G), 4), "y_test must hold training labels"),
     ):
         with pytest.raises(ValueError, match=message):

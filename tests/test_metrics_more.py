@@ -89,6 +89,7 @@ def _dense(H, y, W, b, convention):
         "nc3_uniform": np.std(duals),
         "nc4_agreement": np.mean((H @ W.T + b).argmax(axis=1) == nearest),
         "weights_equinorm": lengths.std() / lengths.mean(),
+        "weights_cosine_offset": np.mean([abs(_angle(W[a], W[c]) + 1 / (C - 1)) for a, c in pairs]),
         "weights_equiangle": np.std([_angle(W[a], W[c]) for a, c in pairs]),
         "weights_etf": np.linalg.norm(WW / np.linalg.norm(WW) - simplex),
         "classifier_angle": math.acos(min(sines[-1], 1.0)),
@@ -140,6 +141,7 @@ def test_values_under_exact_collapse():
     zero = (
         *("nc1_total", "nc1_truncated", "nc2_cosine_offset", "nc3_self_duality", "nc3_etf"),
         *("nc3_uniform", "weights_equinorm", "weights_equiangle", "weights_etf"),
+        "weights_cosine_offset",
         *("classifier_angle", "bias_collapse"),
     )
     for name in zero:

@@ -109,6 +109,8 @@ def test_licence_is_bsd() -> None:
         ("torch", "torch"),
         ("sklearn", "sklearn"),
         ("torchmetrics", "torchmetrics"),
+        ("xarray", "tables"),
+        ("pandas", "tables"),
     ],
 )
 def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,10 @@ inline cudaError_t cudaSetDevice(int device) {
   nc1fast::shim::current = device;
   return cudaSuccess;
 }
+inline cudaError_t cudaGetDevice(int* device) {
+  *device = nc1fast::shim::current;
+  return cudaSuccess;
+}
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   std::strcpy(properties->name, "host threads");
   return cudaSuccess;

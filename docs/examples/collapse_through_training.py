@@ -39,17 +39,9 @@ print(textwrap.fill(", ".join(sorted(table)), 90))
 
 # %%
 # "post1" is the first hidden layer behind the activation. The layers start near their kernels, where depth spoils
-# collapse. Training turns the order round: the deeper a layer, the more collapsed.
+# collapse (dotted). Training turns the order round: the deeper a layer, the more collapsed.
 
-figure, (left, right) = plt.subplots(1, 2, width_ratios=(3, 2))
-colors = ("tab:green", "tab:orange", "tab:blue")
-for layer, (nc1, color) in enumerate(zip(start, colors, strict=True), 1):
-    rows = (table["layer"] == f"post{layer}") & (table["epoch"] > 0)
-    left.loglog(table["epoch"][rows], table["nc1"][rows], color=color, label=f"post{layer}")
-    left.axhline(nc1, color=color, ls=":", label="its kernel")
-left.set(title="NC1", xlabel="epoch")
-left.legend()
-rows = (table["layer"] == "output") & (table["epoch"] > 0)
-right.loglog(table["epoch"][rows], table["loss"][rows], color="black")
-right.set(title="loss", xlabel="epoch")
+figure = nc.networks.plot_training(trace, ["nc1", "loss"], ["post1", "post2", "post3"])
+for line, nc1 in zip(list(figure.axes[0].lines), start, strict=True):
+    figure.axes[0].axhline(nc1, color=line.get_color(), ls=":")  # its kernel
 plt.show()

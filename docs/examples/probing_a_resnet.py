@@ -59,11 +59,10 @@ network = ResNet()
 
 
 def measure():
-    results = nc.networks.probe(network, X, y, layers, convention="papyan")
-    return {name: result.nc1 for name, result in results.items()}
+    return nc.networks.probe(network, X, y, layers, convention="papyan")
 
 
-course = {0: measure()}
+course = {"untrained": measure()}
 optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
 for epoch in range(1, 13):
     network.train()
@@ -72,14 +71,10 @@ for epoch in range(1, 13):
         nn.functional.cross_entropy(network(X[batch]), y[batch]).backward()
         optimizer.step()
     if epoch in (1, 3, 12):
-        course[epoch] = measure()
+        course[f"epoch {epoch}"] = measure()
 
 # %%
-# Training collapses the deep layers, and the deeper the more.
+# Training collapses the deep layers, and the deeper the more: there the nearest class mean is that of the digit.
 
-figure, ax = plt.subplots()
-for epoch, nc1 in course.items():
-    ax.semilogy(layers, [nc1[layer] for layer in layers], "o-", label=f"epoch {epoch}")
-ax.set(ylabel="NC1", xlabel="layer, from input to output")
-ax.legend()
+nc.networks.plot_layers(course, ["nc1", "ncc_accuracy"])
 plt.show()

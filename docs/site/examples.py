@@ -12,6 +12,7 @@ ORDER = (
     "collapse_through_training",
     "adaptive_and_mean_field",
     "probing_a_resnet",
+    "a_transformer_on_tokens",
     "regression",
     "spectra",
     "large_n_estimates",

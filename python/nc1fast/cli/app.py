@@ -1,7 +1,7 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
-`measure` (collapse, theory), `parts` (shard, merge), `learn` (train, adapt) and `use` (predict, spectrum, align) work on one
-data set, `study` (study, report, doctor) on a grid of them; `options` has what they share,
+`measure` (collapse, theory), `parts` (shard, merge), `learn` (train, adapt), `probe` and `use` (predict, spectrum, align) work on
+one data set, `study` (study, report, doctor) on a grid of them; `options` has what they share,
 `output` what they print. A new command is a function there and one line here; a new option is a parameter with a help text.
 """
 
@@ -18,6 +18,7 @@ except ModuleNotFoundError as _error:
 
 import nc1fast as nc
 from nc1fast.cli import learn, measure, parts, study, use
+from nc1fast.cli.probe import probe
 
 INTERRUPTED = 130
 # The base class of typer's usage errors, which it does not export.
@@ -36,6 +37,7 @@ for _command in (
     parts.merge,
     learn.train,
     learn.adapt,
+    probe,
     use.predict,
     use.spectrum,
     use.align,

@@ -16,7 +16,6 @@ import nc1fast as nc
 from nc1fast.cli import options, output
 from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.targets import encode
-from nc1fast.support.reading import check_regular
 from nc1fast.support.writing import replaced, write_atomically
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def train(
     nc1fast train data.npz --width 500 --epochs 2000 --lr 0.01 --repeats 4 --out probes.csv
     nc1fast train data.csv --labels species --scale standardize --optimizer adam --until zero-error
     """
-    _check_out(out, ".csv", ".npz")
+    options.check_out(out, ".csv", ".npz")
     X, y = options.DataOptions(data, labels, keys, scale).load()
     code = TargetCode.of(y, targets)
     network = nc.networks.ShallowNetwork(
@@ -197,7 +196,7 @@ def adapt(
     nc1fast adapt data.npz --noise 0.01 --readout-variance 3.88
     nc1fast adapt data.npz --noise 0.01 --width 1000 --shuffled --out solution.npz
     """
-    _check_out(out, ".npz")
+    options.check_out(out, ".npz")
     X, y = options.DataOptions(data, labels, keys, scale).load()
     code = TargetCode.of(y, targets)
     settings: dict[str, Any] = {
@@ -308,17 +307,6 @@ def _rule(until: str | None) -> Any:
         return until
     name, _, value = until.partition("=")
     return name, options.one_or_list("--until", value)
-
-
-def _check_out(out: Path | None, *endings: str) -> None:
-    """Refuse, before the work begins, an --out that could not be written at its end."""
-    if out is None:
-        return
-    if out.suffix not in endings:
-        raise ValueError(f"--out must end in {' or '.join(endings)}, got {str(out)!r}")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out must be a file in a folder that exists, got {str(out)!r}")
-    check_regular(out, "--out")
 
 
 def _write(trace: Trace, out: Path) -> None:

@@ -21,6 +21,7 @@ from nc1fast.kernels import registry
 from nc1fast.metrics import conventions
 from nc1fast.support.arguments import as_number
 from nc1fast.support.progress import reporting
+from nc1fast.support.reading import check_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,6 +261,17 @@ def one_or_list(option: str, text: str, kind: type[int | float] = float) -> Any:
     """A number, or a list of numbers where there is a comma."""
     found = numbers(option, text, kind)
     return found if len(found) > 1 else found[0]
+
+
+def check_out(out: Path | None, *endings: str) -> None:
+    """Refuse, before the work begins, an --out that could not be written at its end."""
+    if out is None:
+        return
+    if out.suffix not in endings:
+        raise ValueError(f"--out must end in {' or '.join(endings)}, got {str(out)!r}")
+    if not out.parent.is_dir():
+        raise ValueError(f"--out must be a file in a folder that exists, got {str(out)!r}")
+    check_regular(out, "--out")
 
 
 def progress(unit: str) -> AbstractContextManager[Callable[[int, int], object] | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 import typer
 
 import nc1fast as nc
+from nc1fast.support.plain import to_line
 
 # Columns of a table of many rows on a terminal, which has no room for all.
 _BRIEF = ("data", "n_samples", "n_classes", "nc1", "error_bound", "interval_low", "interval_high")
+_ALL, _FEW = 12, 6  # digits of a number, and where columns of many rows must fit into a terminal
 
 
 def row_of(result: Any) -> dict[str, Any]:
@@ -22,29 +23,30 @@ def row_of(result: Any) -> dict[str, Any]:
 
 def show(row: dict[str, Any], as_json: bool) -> None:
     """Print one JSON object, or one line for each value; empty values and NaN are left out."""
-    known = _known(row)
+    told = known(row)
     if as_json:
-        show_json(known)
+        show_json(told)
     elif sys.stdout.isatty():
-        _draw((), [[name, _text(value)] for name, value in known.items()])
+        _draw((), [[name, _text(value)] for name, value in told.items()])
     else:
-        column = max(16, *map(len, known))
-        for name, value in known.items():
+        column = max(16, *map(len, told))
+        for name, value in told.items():
             typer.echo(f"{name:<{column}} {_text(value)}")
 
 
-def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows: a JSON object in a line for each, a table on a terminal, or columns joined by tabs."""
-    known = [_known(row) for row in rows]
+def show_rows(rows: list[dict[str, Any]], as_json: bool, brief: tuple[str, ...] = _BRIEF) -> None:
+    """Print rows: a JSON object in a line for each, a table of some columns on a terminal, or columns joined by tabs."""
+    told = [known(row) for row in rows]
     if as_json:
-        for row in known:
+        for row in told:
             show_json(row)
         return
-    names = [name for name in rows[0] if any(name in row for row in known)]
+    names = [name for name in rows[0] if any(name in row for row in told)]
     names = sorted(names, key=lambda name: name != "data")
     wide = not sys.stdout.isatty()
-    names = [name for name in names if wide or name in _BRIEF]
-    lines = [[_text(row.get(name, "")) for name in names] for row in known]
+    names = [name for name in names if wide or name in brief]
+    digits = _ALL if wide else _FEW
+    lines = [[_text(row.get(name, ""), digits) for name in names] for row in told]
     if wide:
         typer.echo("\n".join("\t".join(line) for line in [names, *lines]))
     else:
@@ -53,10 +55,10 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def show_json(value: Any) -> None:
     """Print one line of strict JSON, where NaN is null and infinities are strings."""
-    typer.echo(json.dumps(_strict(value), allow_nan=False))
+    typer.echo(to_line(value))
 
 
-def _known(row: dict[str, Any]) -> dict[str, Any]:
+def known(row: dict[str, Any]) -> dict[str, Any]:
     """The values that are there: neither empty nor NaN."""
     return {
         name: value
@@ -65,8 +67,8 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _text(value: Any) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+def _text(value: Any, digits: int = _ALL) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def _draw(header: tuple[str, ...], lines: list[list[str]]) -> None:
@@ -82,13 +84,3 @@ def _draw(header: tuple[str, ...], lines: list[list[str]]) -> None:
     for line in lines:
         table.add_row(*map(Text, line))  # as it is: brackets are no markup
     Console().print(table)
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _strict(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_strict(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

@@ -16,7 +16,7 @@ _MOST_THREADS = 1024
 _INLINE_PAIRS = 100_000  # below, threads cost more than they save
 _OPTIONAL = (
     *("typer", "rich", "tqdm", "pydantic", "pyyaml", "matplotlib", "jinja2", "pyarrow"),
-    *("scipy", "scikit-learn", "torch", "dask"),
+    *("scipy", "scikit-learn", "torch", "dask", "pandas", "xarray"),
 )
 
 

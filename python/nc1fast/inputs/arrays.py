@@ -9,6 +9,7 @@ import numpy as np
 
 from nc1fast.inputs.devices import index_of, is_tensor, to_host
 from nc1fast.inputs.file_rows import FileRows
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ _WAYS_OUT = {
     "Timestamp": ": make numbers of dates first, for example days since the earliest",
     **dict.fromkeys(("NoneType", "NAType", "NaTType"), ": fill it, or leave the row out"),
 }
+_DENSE = ", its toarray() is"
 
 
 def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
@@ -47,7 +49,7 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
         if is_tensor(X) or index_of(X) is not None:
             return to_host(X)
         if not hasattr(X, "__array__") and hasattr(X, "__dlpack__"):
-            return np.from_dlpack(X)
+            return _from_dlpack(X)
         array = X.compute() if hasattr(X, "__dask_graph__") else X
         if hasattr(array, "__array__") and not isinstance(array, np.ndarray):
             array = array.__array__()  # which may be masked, where np.asarray is not
@@ -61,7 +63,22 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
         raise ValueError(
             f"{name} must not be masked, but {count} of its entries are: fill them, or leave them out"
         )
+    if array.dtype.kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, "f4"):
+        return array.astype(np.float32)  # bfloat16 and smaller floats of ml_dtypes, as JAX has them
     return array
+
+
+def _from_dlpack(X: Any) -> NDArray[Any]:
+    """Of an object that has DLPack alone; by torch where it is installed and NumPy lacks the type, or the device."""
+    try:
+        return np.from_dlpack(X)
+    except (BufferError, RuntimeError, TypeError):
+        try:
+            torch = require("torch", "torch")
+            return to_host(torch.from_dlpack(X))
+        except ImportError:
+            pass
+        raise
 
 
 def _masked_in(part: Any) -> int:
@@ -147,6 +164,8 @@ def _advice(X: NDArray[Any], name: str) -> str:
         if isinstance(value, numbers.Real):
             continue
         kind = type(value).__name__
+        if not place:
+            return f": a {kind} is no dense array{_DENSE if hasattr(value, 'toarray') else ''}"
         told = "missing" if kind in ("NoneType", "NAType", "NaTType") else f"of type {kind}"
         return f": {name}[{', '.join(map(str, place))}] is {told}{_WAYS_OUT.get(kind, '')}"
     return f", though every entry is a number, as in nullable columns of pandas: give {name}.astype('float64')"

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_OF_NUMPY = ("torch.float64", "torch.float32", "torch.float16")
+
+
 def is_tensor(X: Any) -> bool:
     """Whether X is a torch tensor, wherever it lies."""
     return hasattr(X, "detach") and hasattr(X, "is_cuda")
@@ -30,8 +33,9 @@ def to_host(X: Any) -> NDArray[Any]:
     """A NumPy array of a torch or CuPy array: without a copy if it lies in host memory, else copied once its stream is done."""
     if not is_tensor(X):
         return np.asarray(X.get())
-    X = X.detach().cpu()
-    return np.asarray((X.float() if str(X.dtype) == "torch.bfloat16" else X).numpy())
+    X = X.detach().cpu().resolve_conj().resolve_neg()
+    unknown = X.is_floating_point() and str(X.dtype) not in _OF_NUMPY  # bfloat16 and smaller ones
+    return np.asarray((X.float() if unknown else X).numpy())
 
 
 def empty_like(X: Any, shape: tuple[int, int], dtype: str) -> tuple[Any, int]:

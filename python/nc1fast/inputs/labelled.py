@@ -36,17 +36,18 @@ class Classes:
     labels: NDArray[Any]
 
     @classmethod
-    def of(cls, y: ArrayLike, n_samples: int, *, least: int = 2) -> Classes:
-        """Classes of `n_samples` labels y.
+    def of(cls, y: ArrayLike, n_samples: int, *, least: int = 2, name: str = "y") -> Classes:
+        """Classes of `n_samples` labels y, the argument `name`.
 
         Raises
         ------
         TypeError, ValueError
             As `as_labels`, and for fewer than `least` classes, 1 or 2.
         """
-        of_row, labels = as_labels(y, n_samples)
+        of_row, labels = as_labels(y, n_samples, name)
         if len(labels) < least:
-            raise ValueError(f"y must hold at least two classes, got only {shown(labels[0])}")
+            only = f"only {shown(labels[0])}" if len(labels) else "no label"
+            raise ValueError(f"{name} must hold at least two classes, got {only}")
         return cls(of_row, labels)
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ from nc1fast.sums.features import sums_of
 from nc1fast.sums.moments import MomentTable, class_moments
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.plain import to_line
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -104,6 +105,8 @@ class FeatureSums:
             sums are then as they were.
         """
         H = as_matrix(H, "H")
+        if self._n_features not in (None, H.shape[1]):
+            raise ValueError(f"H must have {self._n_features} features as before, got {H.shape[1]}")
         classes = Classes.of(y, len(H), least=1)
         table = class_moments(LabelledData(H, classes))
         scatter = None
@@ -252,6 +255,10 @@ class FeatureSums:
             "sizes": moments.n,
             "means": moments.means,
         }
+
+    def to_json(self) -> str:
+        """The same as one line of strict JSON."""
+        return to_line(self.to_dict())
 
     def summary(self) -> str:
         """Text with one line for each number."""

@@ -11,6 +11,7 @@ from nc1fast.inputs.labelled import Classes
 from nc1fast.metrics.nearest import NearestMeans
 from nc1fast.metrics.rows import MeanGeometry
 from nc1fast.support.arguments import shown
+from nc1fast.support.plain import PlainFields
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -24,7 +25,7 @@ _ROWS = 64  # but no fewer rows
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class HeldOut(PlainFields):
     """Test rows about the class means of training rows.
 
     Attributes
@@ -88,7 +89,7 @@ def classes_of(
     TypeError, ValueError
         As `as_labels`, and for a label that no training row has.
     """
-    found = Classes.of(y, n_samples, least=1)
+    found = Classes.of(y, n_samples, least=1, name=name)
     known = {label: c for c, label in enumerate(labels.tolist())}
     unknown = [label for label in found.labels.tolist() if label not in known]
     if unknown:

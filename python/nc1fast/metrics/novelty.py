@@ -13,6 +13,7 @@ import numpy as np
 
 from nc1fast.core.linear import column_gram, length, matmul
 from nc1fast.inputs.arrays import as_matrix, row_chunks
+from nc1fast.support.plain import PlainFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +153,7 @@ SCORES: dict[str, Score] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Novelty:
+class Novelty(PlainFields):
     """Scores of rows that may be of no class.
 
     Attributes

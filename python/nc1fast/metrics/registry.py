@@ -78,7 +78,8 @@ class ClassGeometry:
     @cached_property
     def of_weights(self) -> dict[pairs.Reduction, float]:
         """The same of the rows of the classifier."""
-        return pairs.sweep(self.weights, None, [_SPREAD_OF_ANGLES, _SIMPLEX], self.n_threads)
+        wanted: list[pairs.Reduction] = [_SPREAD_OF_ANGLES, _OFFSET_OF_ANGLES, _SIMPLEX]
+        return pairs.sweep(self.weights, None, wanted, self.n_threads)
 
     @cached_property
     def weights(self) -> Vectors:
@@ -180,6 +181,7 @@ def _more(
 
 
 _SPREAD_OF_ANGLES = pairs.SpreadOverPairs(pairs.cosine)
+_OFFSET_OF_ANGLES = pairs.MeanOverPairs(pairs.cosine_offset)
 _SIMPLEX = pairs.FrameDistance("simplex")
 
 # What a result has beside nc1 and its traces, by name and in the order of tables.
@@ -197,7 +199,7 @@ METRICS: dict[str, Metric] = {
     "nearest_center": Metric(lambda g: g.rows.nearest_center, None, "nearest"),
     "nc1_total": _more(_nc1_total),
     "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows", late="spectra"),
-    "nc2_cosine_offset": _more(pairs.MeanOverPairs(pairs.cosine_offset)),
+    "nc2_cosine_offset": _more(_OFFSET_OF_ANGLES),
     "nc2_orthogonal": _more(pairs.FrameDistance("orthogonal")),
     "gnc2_log": _more(pairs.MeanOverPairs(pairs.log_energy)),
     "gnc2_riesz": _more(pairs.MeanOverPairs(pairs.riesz_energy)),
@@ -224,6 +226,7 @@ METRICS: dict[str, Metric] = {
         lambda g: definitions.nc2_equinorm(g.weights.squares), needs="classifier"
     ),
     "weights_equiangle": _more(lambda g: g.of_weights[_SPREAD_OF_ANGLES], needs="classifier"),
+    "weights_cosine_offset": _more(lambda g: g.of_weights[_OFFSET_OF_ANGLES], needs="classifier"),
     "weights_etf": _more(lambda g: g.of_weights[_SIMPLEX], needs="classifier"),
     "classifier_angle": _more(
         lambda g: float(g.angles.max(initial=0.0)), needs="classifier", late="angles"

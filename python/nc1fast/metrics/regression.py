@@ -17,6 +17,7 @@ from nc1fast.core.linear import column_gram, length, matmul
 from nc1fast.inputs.arrays import as_matrix, host_array, row_chunks
 from nc1fast.metrics.spectra import RANK_TOLERANCE
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.plain import PlainFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +134,7 @@ REGRESSION_METRICS: dict[str, RegressionMetric] = {
 
 
 @dataclass(frozen=True, eq=False)
-class RegressionCollapse:
+class RegressionCollapse(PlainFields):
     """Collapse of features whose targets are vectors.
 
     Attributes

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.machine import thread_count
-from nc1fast.metrics import views
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
 from nc1fast.metrics.definitions import class_gram, within_by_class
+from nc1fast.metrics.exports import Exports
 from nc1fast.metrics.frames import MeanFrame
 from nc1fast.metrics.heldout import HeldOut, SeenClasses
 from nc1fast.metrics.heldout_rows import GivenRows, evaluated
@@ -32,14 +32,9 @@ if TYPE_CHECKING:
 
     from nc1fast.sums.class_sums import ClassSums
 
-_HEAD = (  # what a result has beside metrics, sizes and labels
-    *("nc1", "error_bound", "trace_within", "trace_between"),
-    *("convention", "method", "reason", "standard_error", "interval"),
-)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Collapse:
+class Collapse(Exports):
     """The collapse metrics of one kernel, or of explicit features, on one labelled data set.
 
     Attributes
@@ -270,20 +265,6 @@ class Collapse:
         covariance = within_covariance(self._rows, training, (spread, center))
         a = as_number("alpha", alpha, least=0)
         return novelty_of(H, KnownFeatures(means, center, covariance, self._classifier, r, a))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Every number and array by name, arrays as they are; what is missing is None."""
-        return self._head() | {"sizes": self.sizes, "labels": self.labels, **self.metrics}
-
-    def _head(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _HEAD}
-
-    def summary(self) -> str:
-        """Text with one line for each number."""
-        return views.summary(repr(self), self._head() | self.metrics.small())
-
-    def _repr_html_(self) -> str:
-        return views.to_html(repr(self), self._head() | self.metrics.small())
 
     def _means(self, what: str) -> NDArray[np.float64]:
         """Class means of explicit features, for `what`, which a kernel has not."""

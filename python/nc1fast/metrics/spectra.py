@@ -144,7 +144,7 @@ class WithinSpan:
     def nc1_truncated(self) -> float:
         """`nc1_pinv` with no more than the C - 1 largest eigenvalues of Sigma_B, as Papyan, Han & Donoho (2020) compute it.
 
-        It differs where Sigma_B has rank C: about a global mean that is not that of the class means.
+        The same in exact arithmetic: the global mean has sum g_c z_c = 0, so that there are no more.
         """
         return self._trace(self.n_classes - 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,6 @@ from nc1fast.metrics.registry import columns
 from nc1fast.metrics.result import Collapse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
 
@@ -101,6 +100,8 @@ def to_table(results: Collapse | Iterable[Collapse]) -> dict[str, NDArray[Any]]:
         If there is none.
     """
     several: Iterable[Collapse] = [results] if isinstance(results, Collapse) else results
+    if not isinstance(several, Iterable):
+        raise TypeError(f"results must be Collapse objects, got {type(results).__name__}")
     rows = [_row(result) for result in several]
     if not rows:
         raise ValueError("results must not be empty")

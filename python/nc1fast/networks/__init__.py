@@ -12,6 +12,7 @@ take any torch module. Each name but `LinearNetwork`, which is NumPy's, needs th
     running     repeats, epochs and probes; checkpoint: their state on disk
     probing     the collapse of the layers of any module; shallow_layers: of a network in training
     monitor     probes in any training loop
+    figures     metrics against the layers, and through a training
     tangent     the empirical NTK; conjugate: the Gram matrix of hidden features
     ensemble    many draws of one network at once; dispersion: moments of their empirical NTK
     trace       the table of a training
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from nc1fast.networks.conjugate import conjugate_kernel
     from nc1fast.networks.dispersion import TangentDispersion, tangent_dispersion
     from nc1fast.networks.ensemble import Ensemble
+    from nc1fast.networks.figures import plot_layers, plot_training
     from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.linear import LinearFlow, LinearNetwork
     from nc1fast.networks.mean_field import MeanFieldNetwork
@@ -51,6 +53,8 @@ _HOMES = {
     "Trace": "trace",
     "conjugate_kernel": "conjugate",
     "empirical_ntk": "tangent",
+    "plot_layers": "figures",
+    "plot_training": "figures",
     "probe": "probing.streamed",
     "probe_memory": "probing.streamed",
     "tangent_dispersion": "dispersion",
@@ -70,6 +74,8 @@ __all__ = [
     "Trace",
     "conjugate_kernel",
     "empirical_ntk",
+    "plot_layers",
+    "plot_training",
     "probe",
     "probe_memory",
     "tangent_dispersion",

@@ -18,6 +18,7 @@ from nc1fast.networks.probing.modules import as_module
 from nc1fast.networks.probing.settings import ProbeSettings
 from nc1fast.networks.probing.streamed import probe
 from nc1fast.support.arguments import as_count, as_items, check_choice, shown
+from nc1fast.support.reading import check_regular
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Monitor:
         for name in self.metrics:
             check_choice("metrics", name, known)
         checked = {name: v for name, v in options.items() if name not in ("layers", "classifier")}
-        ProbeSettings(**checked)
+        ProbeSettings.of(**checked)
         self.options = options
         self.rows: list[dict[str, Any]] = []
         self._sinks = [self._as_sink(sink) for sink in as_items("sinks", sinks, "a list of sinks")]
@@ -96,6 +97,9 @@ class Monitor:
         """A sink as a function of the step and the new rows."""
         if isinstance(sink, str | PathLike):
             path = Path(fspath(sink))
+            check_regular(path, "sinks")
+            if not path.parent.is_dir():
+                raise ValueError(f"sinks: {path} must be in a folder that exists")
             return lambda _step, rows: self._append(path, rows)
         if hasattr(sink, "add_scalar"):
             return lambda step, rows: [

@@ -11,7 +11,7 @@ from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.label_index import LabelIndex
 from nc1fast.inputs.labelled import Classes
 from nc1fast.networks.probing.modules import fitted, placed
-from nc1fast.networks.probing.outputs import as_torch, leaves, mapped
+from nc1fast.networks.probing.outputs import as_torch, is_array, leaves, mapped
 from nc1fast.networks.probing.pooling import Batch
 from nc1fast.networks.probing.settings import IGNORED, ProbeSettings
 from nc1fast.support.arguments import shown
@@ -218,8 +218,8 @@ def _loader(data: Any, batch_size: int) -> Any:
 def _is_whole(data: Any) -> bool:
     """Whether data are arrays, or a structure of them, with all rows: not batches of them."""
     if isinstance(data, tuple):
-        return bool(data) and all(isinstance(part, torch.Tensor | np.ndarray) for part in data)
-    return isinstance(data, Mapping | torch.Tensor | np.ndarray)
+        return bool(data) and all(map(is_array, data))
+    return isinstance(data, Mapping) or is_array(data)
 
 
 def _rows_of(given: Given) -> int:

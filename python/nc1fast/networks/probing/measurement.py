@@ -147,6 +147,7 @@ class Measurement:
         for name, reason in listener.misfits.items():
             self.reasons[name] = reason
             self.sums.pop(name, None)
+        self.settings.check_layers([*self.sums, *self.reasons])
         if not self.sums:
             raise ValueError(
                 "layers must include one whose output is a tensor with a row per sample"
@@ -222,6 +223,10 @@ class Measurement:
         numbered = labels.dtype.kind in "iu" and labels.min() >= 0
         columns = None
         if numbered and W.ndim == 2 and len(W) > labels.max():
+            if b is not None and b.shape != (len(W),):
+                raise ValueError(
+                    f"layer {name!r}: b must have shape ({len(W)},) as W has rows, got {b.shape}"
+                )
             if not np.array_equal(labels, np.arange(len(W))):
                 columns = labels.astype(np.int64)
             W, b = W[labels], None if b is None else b[labels]

@@ -38,6 +38,8 @@ def placed(module: Any, X: Any, name: str = "X") -> torch.Tensor:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
         X = torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C"))
+    if X.is_complex():
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {X.dtype}")
     if X.ndim < 2 or 0 in X.shape:
         raise ValueError(f"{name} must have rows of features, got shape {tuple(X.shape)}")
     X = fitted(module, X)

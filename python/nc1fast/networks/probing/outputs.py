@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.inputs.arrays import host_array
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -38,10 +39,17 @@ def _parts(value: Any) -> list[tuple[Any, Any]]:
     return []
 
 
+def is_array(value: Any) -> bool:
+    """Whether a value is a tensor, or an array of any library that has DLPack."""
+    return isinstance(value, torch.Tensor | np.ndarray) or hasattr(value, "__dlpack__")
+
+
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """The same structure with the function of each array and tensor; mappings become dicts."""
-    if isinstance(value, torch.Tensor | np.ndarray):
+    """The same structure with the function of each array, of NumPy if of another library, and tensor; mappings become dicts."""
+    if isinstance(value, torch.Tensor):
         return function(value)
+    if is_array(value):
+        return function(host_array(value, "data"))
     if isinstance(value, Mapping):
         return {name: mapped(function, part) for name, part in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):

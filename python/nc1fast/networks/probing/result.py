@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.metrics import views
+from nc1fast.metrics.exports import dataset, named
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
+from nc1fast.support.extras import require
+from nc1fast.support.plain import to_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +58,34 @@ class LayerCollapse(dict[str, Collapse]):
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Every number and array of each layer, by name."""
         return {name: result.to_dict() for name, result in self.items()}
+
+    def to_json(self, *, pairs: bool = True) -> str:
+        """`to_dict` as one line of strict JSON, as `Collapse.to_json`."""
+        return to_line({name: named(result, pairs=pairs) for name, result in self.items()})
+
+    def to_xarray(self, *, pairs: bool = True) -> Any:
+        """A dataset of xarray as of `Collapse.to_xarray` along a further axis, layer; NaN where a layer lacks a metric.
+
+        Raises
+        ------
+        ImportError
+            If xarray is missing (extra `tables`).
+
+        Examples
+        --------
+        >>> found.to_xarray()["nc1_by_class"].to_pandas()    # a row for each layer, a column for each class
+        """
+        return dataset(self, pairs=pairs, layered=True)
+
+    def to_pandas(self) -> Any:
+        """`to_table` as a data frame of pandas with the layers as its index.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing (extra `tables`).
+        """
+        return require("pandas", "tables").DataFrame(self.to_table()).set_index("layer")
 
     def summary(self) -> str:
         """Text with a line for each layer: nc1, or why there is none."""

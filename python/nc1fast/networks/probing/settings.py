@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,35 @@ class ProbeSettings:
             return self.pool
         default = self.pool.get("", "flatten")
         return self.pool.get(layer, self.pool.get(layer.partition("#")[0], default))
+
+    def check_layers(self, heard: list[str]) -> None:
+        """Refuse a pool of a layer that was not heard."""
+        known = {"", *heard, *(name.partition("#")[0] for name in heard)}
+        unknown = (
+            [name for name in self.pool if name not in known]
+            if isinstance(self.pool, Mapping)
+            else []
+        )
+        if unknown:
+            raise ValueError(
+                f"pool must be of layers that are heard ({', '.join(heard)}), got {unknown[0]!r}"
+            )
+
+    @classmethod
+    def of(cls, **options: Any) -> ProbeSettings:
+        """Settings by name, as `probe` takes them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As the class, and for a name that is none.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in names:
+                allowed = ", ".join(("layers", "classifier", *names))
+                raise TypeError(f"{name} is no option of probe; there are {allowed}")
+        return cls(**options)
 
     @property
     def of_tokens(self) -> bool:

@@ -9,6 +9,7 @@ from nc1fast.networks.probing.layers import with_layers
 from nc1fast.networks.probing.measurement import Measurement
 from nc1fast.networks.probing.modules import as_module
 from nc1fast.networks.probing.settings import ProbeSettings, classifiers_of
+from nc1fast.support.arguments import as_count
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -152,10 +153,10 @@ def probe_memory(
     """
     as_module(module)
     weights = classifiers_of(module, options.pop("classifier", None), layers)
-    settings = ProbeSettings(**options)
+    settings = ProbeSettings.of(**options)
     heard = with_layers(module, layers, list(weights))
     source = Source(module, [batch], y, settings)
-    source.n_classes = n_classes
+    source.n_classes = as_count("n_classes", n_classes)
     measurement = Measurement(module, source, heard, weights, settings)
     measurement.shapes_alone = True
     measurement.first_pass()
