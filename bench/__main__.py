@@ -23,6 +23,7 @@ NAMES = (
     "sklearn",
     "shortcuts",
     "classes",
+    "probe",
     "adaptive",
     "networks",
     "langevin",

@@ -8,6 +8,7 @@
 #include "cholesky.hpp"
 #include "cpu.hpp"
 #include "isa/isa.hpp"
+#include "moments.hpp"
 #include "recurrent.hpp"
 
 namespace {
@@ -136,6 +137,34 @@ py::tuple recurrent_block(const RecurrentKernel& kernel, const Sequences& x, con
   return py::make_tuple(values, off);
 }
 
+// Rows (n, d), whose numbers lie side by side.
+template <class T, class S>
+void add_rows(const py::array& rows, const py::array_t<std::int64_t, py::array::c_style>& classes,
+              const std::array<py::array, 6>& sums, int n_threads) {
+  const auto& [sizes, longest, squares, shift, high, low] = sums;
+  const py::ssize_t n = rows.shape(0), d = rows.shape(1), n_classes = sizes.size();
+  const auto is = [](const py::array& x, auto type, std::initializer_list<py::ssize_t> shape) {
+    return py::isinstance<py::array_t<decltype(type), py::array::c_style>>(x) && x.writeable() &&
+           x.ndim() == py::ssize_t(shape.size()) && std::equal(shape.begin(), shape.end(), x.shape());
+  };
+  if (!is(sizes, 0.0, {n_classes}) || !is(longest, 0.0, {1}) || !is(squares, 0.0, {2, n_classes}) ||
+      !is(shift, S(), {n_classes, d}) || !is(high, 0.0, {n_classes, d}) || !is(low, 0.0, {n_classes, d}) ||
+      classes.ndim() != 1 || classes.size() != n || (d > 1 && rows.strides(1) != rows.itemsize()) ||
+      rows.strides(0) % rows.itemsize() != 0)
+    throw std::invalid_argument("rows (n, d), classes (n,) and sums of classes do not fit");
+  const auto numbers = [](const py::array& x) { return static_cast<double*>(const_cast<void*>(x.data())); };
+  const MomentSums<S> to{n_classes,        d,
+                         numbers(sizes),   numbers(longest),
+                         numbers(squares), static_cast<S*>(const_cast<void*>(shift.data())),
+                         numbers(high),    numbers(low)};
+  const InstructionSet& set = isa::selected();
+  const T* from = static_cast<const T*>(rows.data());
+  const std::int64_t* of = classes.data();
+  const std::ptrdiff_t stride = rows.strides(0) / rows.itemsize();
+  const py::gil_scoped_release release;
+  nc1fast::add_rows<T, S>(set, from, n, stride, of, n_threads, to);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -194,6 +223,20 @@ PYBIND11_MODULE(_core, m) {
         throw py::type_error("two matrices of float32 or of float64 are expected");
       },
       "a"_a, "b"_a, "n_threads"_a, "A B, whose bits depend on no thread.");
+  m.def(
+      "add_rows",
+      [](const py::array& rows, const py::array_t<std::int64_t, py::array::c_style>& classes,
+         const std::array<py::array, 6>& sums, int n_threads) {
+        if (rows.ndim() != 2) throw std::invalid_argument("rows (n, d) are expected");
+        const bool single = py::isinstance<py::array_t<float>>(rows);
+        if (!single && !py::isinstance<py::array_t<double>>(rows))
+          throw py::type_error("rows of float32 or of float64 are expected");
+        if (!single) return add_rows<double, double>(rows, classes, sums, n_threads);
+        if (py::isinstance<py::array_t<float>>(sums[3])) return add_rows<float, float>(rows, classes, sums, n_threads);
+        return add_rows<float, double>(rows, classes, sums, n_threads);
+      },
+      "rows"_a, "classes"_a.noconvert(), "sums"_a, "n_threads"_a,
+      "Adds rows to the moments of their classes: (sizes, longest, squares, shift, high, low).");
   m.def(
       "cholesky",
       [](const Dense& a) {

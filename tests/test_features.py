@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
 
+import nc1fast as nc
 from nc1fast import metrics, reference
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
@@ -317,3 +319,46 @@ def test_sums_tell_what_they_hold():
     assert str(len(y)) in sums.summary()
     assert "<th>n_classes</th><td>5</td>" in sums._repr_html_()
     assert FeatureSums().to_dict()["n_samples"] == 0
+
+
+def test_sums_of_many_classes_merge_in_place_and_apart():
+    """Shards with classes of their own, late and shared ones, against one array; the summands stay as they are."""
+    rng = np.random.default_rng(7)
+    shards = []
+    for k in range(4):
+        labels = np.arange(30 * k, 30 * k + 200)
+        y = np.concatenate([rng.permutation(labels), rng.integers(labels[0], labels[-1], 300)])
+        shards.append(
+            (rng.normal(size=(200, 5))[y % 200] + 0.1 * rng.normal(size=(500, 5)) + 40, y)
+        )
+    parts = []
+    for H, y in shards:
+        parts.append(FeatureSums())
+        parts[-1].update(H[:123], y[:123])
+        parts[-1].update(H[123:], y[123:])
+    before = [part.to_dict() for part in parts]
+    total = sum(parts)
+    in_place = FeatureSums()
+    for part in parts[::-1]:
+        in_place += part
+    for one, part in zip(before, parts, strict=True):
+        assert np.array_equal(one["means"], part.to_dict()["means"])
+        assert np.array_equal(one["sizes"], part.to_dict()["sizes"])
+    H, y = (np.concatenate(a) for a in zip(*shards, strict=True))
+    expected = nc.collapse(H, y, convention="papyan")
+    for sums in (total, in_place):
+        found = sums.collapse("papyan")
+        assert abs(found.nc1 - expected.nc1) <= found.error_bound + expected.error_bound
+        assert found.nc1_pinv == pytest.approx(expected.nc1_pinv, rel=1e-9)
+        assert found.labels.tolist() == expected.labels.tolist()
+        np.testing.assert_allclose(sums.means(), found.sums.means, rtol=0)
+    doubled: Any = sum(parts[:1])  # not the summand itself
+    doubled += doubled
+    assert doubled.collapse("papyan").nc1 == pytest.approx(
+        parts[0].collapse("papyan").nc1, rel=1e-12
+    )
+    assert (doubled.to_dict()["sizes"] == 2 * before[0]["sizes"]).all()
+    doubled.update(H[:1], y[:1])
+    assert np.array_equal(parts[0].to_dict()["sizes"], before[0]["sizes"])
+    with pytest.raises(TypeError):
+        doubled += 3

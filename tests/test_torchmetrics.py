@@ -170,6 +170,69 @@ def test_two_processes_equal_one(shards: str, tmp_path: Any) -> None:
     assert [process.returncode for process in running] == [0, 0], told
 
 
+RESUMED = """
+import sys, warnings, torch, torch.distributed as dist, nc1fast as nc
+from tests.test_torchmetrics import C, _assert_equal, _rows
+rank, path = int(sys.argv[1]), sys.argv[2]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method="file://" + path, rank=rank, world_size=2)
+H, Y = _rows(5, 3000)
+H = (H * 1e-3 + 7).float()
+Y[Y == 3] = torch.where(torch.arange(3000)[Y == 3] % 40 == 0, 3, 1)  # a class that is rare, and of one process alone
+mine = torch.arange(3000) % 3 == 0 if rank else torch.arange(3000) % 3 != 0
+shard = mine & (Y != 3) if rank else mine | (Y == 3)
+parts = list(zip(H[shard].split(97), Y[shard].split(97)))
+metric = nc.torchmetrics.NeuralCollapse(C)
+for h, y in parts[: len(parts) // 2]:
+    metric.update(h, y)
+torch.save(metric.state_dict(), f"{path}.{rank}")
+resumed = nc.torchmetrics.NeuralCollapse(C)
+resumed.load_state_dict(torch.load(f"{path}.{rank}"))
+for h, y in parts[len(parts) // 2 :]:
+    metric.update(h, y)
+    resumed.update(h, y)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    found = resumed.compute()
+    _assert_equal(found, H.double(), Y)
+    assert found["error_bound"] < 1e-9 * found["nc1"]
+    assert {k: v.item() for k, v in found.items()} == {k: v.item() for k, v in metric.compute().items()}
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_processes_resume_from_checkpoints(tmp_path: Any) -> None:
+    """Collapsed float32 rows far from zero, of two processes with other classes, in more batches than low is folded after."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", RESUMED, str(rank), str(tmp_path / "meet")],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    told = [process.communicate(timeout=900)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], told
+
+
+def test_one_pass_probes_and_metrics_have_the_same_sums() -> None:
+    h, y = _rows(3, 700)
+    h = (h + 50).float()
+    metric = Metric(C)
+    for part in range(0, 700, 64):
+        metric.update(h[part : part + 64], y[part : part + 64])
+    batches = [(h[k : k + 64], y[k : k + 64]) for k in range(0, 700, 64)]
+    found = nc.networks.probe(torch.nn.Identity(), batches, passes=1, convention="papyan")[""]
+    assert metric.collapse().nc1 == found.nc1
+    assert metric.collapse().error_bound == found.error_bound
+    halves = [nc.FeatureSums(), nc.FeatureSums()]
+    for k, (rows, labels) in enumerate(batches):
+        halves[k % 2].update(rows.numpy(), labels.numpy())
+    both = sum(halves).collapse("papyan")
+    assert abs(both.nc1 - found.nc1) <= both.error_bound + found.error_bound
+
+
 INF = torch.where(torch.arange(D) == 1, torch.inf, H)
 
 

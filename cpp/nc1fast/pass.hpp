@@ -219,6 +219,21 @@ struct MatrixProduct {
   std::ptrdiff_t out_row = 0, out_column = 0;
 };
 
+// Some columns of rows of one class, and the sums of their deviations from a shift, to which they are added.
+template <class T, class S>
+struct Deviations {
+  const T* rows = nullptr;
+  std::ptrdiff_t stride = 0;
+  const std::int64_t* index = nullptr;  // (n,): of the rows
+  std::int64_t n = 0;
+  int width = 0;
+  const S* shift = nullptr;     // (width,)
+  double* sums = nullptr;       // (width,)
+  const T* next_row = nullptr;  // where the next ones begin
+  const S* next_shift = nullptr;
+  const double* next_sums = nullptr;
+};
+
 // Sequences (recurrent.hpp) ----------------------------------------------------------------------------------------
 
 inline constexpr int kRecurrentUnits = 6;  // units of scratch that a walk over the steps of two panels takes
@@ -258,6 +273,8 @@ struct Routines {
   void (*matmul)(const MatrixProduct<T>&, std::ptrdiff_t row, std::ptrdiff_t column, int panels, T* scratch) = nullptr;
   void (*recurrent)(const RecurrentPass<T>&, const SequencePanel<T>& a, const SequencePanel<T>& b, T* scratch,
                     T* values, T* errors) = nullptr;  // errors: or null
+  double (*deviations)(const Deviations<T, T>&) = nullptr;
+  double (*deviations_from_doubles)(const Deviations<T, double>&) = nullptr;
 };
 
 struct InstructionSet {

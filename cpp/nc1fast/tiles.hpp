@@ -5,6 +5,7 @@
 // unit off the diagonal counts twice and the diagonal unit is the full square, counted once, by rows.
 #pragma once
 
+#include "nc1fast/deviations.hpp"
 #include "nc1fast/epilogue.hpp"
 #include "nc1fast/expressions.hpp"
 #include "nc1fast/inner.hpp"
@@ -332,7 +333,9 @@ struct Tiles {
                                         &RowSums<Isa>::add,
                                         &MatMul<T, Isa>::scratch,
                                         &MatMul<T, Isa>::tile,
-                                        &Recurrent<T, Isa>::unit};
+                                        &Recurrent<T, Isa>::unit,
+                                        &DeviationSums<T, Isa>::template add<T>,
+                                        &DeviationSums<T, Isa>::template add<double>};
 };
 
 }  // namespace nc1fast

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.inputs.devices import is_tensor, to_host
 from nc1fast.inputs.labelled import Classes
 from nc1fast.inputs.labels import as_labels, object_array
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_MOST_NUMBERS = 1 << 22  # integers that are looked up: 32 MiB
 
 
 def kind_of_labels(labels: NDArray[Any]) -> str:
@@ -34,6 +37,9 @@ class LabelIndex:
         self._labels: list[Any] = []
         self._kind: str | None = None
         self._sorted = False
+        self._numbers = np.full(
+            0, -1, dtype=np.int64
+        )  # the class of each number, where labels are 0, 1, 2, ...
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -46,6 +52,8 @@ class LabelIndex:
         TypeError, ValueError
             As `as_labels`; for labels of another type than those before, and, once sorted, for a label that is new.
         """
+        if (found := self._of_numbers(y, n_samples)) is not None:
+            return found
         of_row, labels = as_labels(y, n_samples)
         if not n_samples:
             return of_row.astype(np.int64)
@@ -55,7 +63,35 @@ class LabelIndex:
                 f"the type of labels y must stay the same, got {kind} after {self._kind}"
             )
         self._kind = kind
-        return np.array([self._code(label) for label in labels], dtype=np.int64)[of_row]
+        codes = np.array([self._code(label) for label in labels], dtype=np.int64)
+        if kind == "int":
+            self._note_numbers(labels, codes)
+        return codes[of_row]
+
+    def _of_numbers(self, y: Any, n_samples: int) -> NDArray[np.int64] | None:
+        """Classes of small integers that all are known, without a sort; None for other labels."""
+        if not len(self._numbers) or not n_samples or getattr(y, "ndim", 0) != 1:
+            return None
+        values = to_host(y) if is_tensor(y) else y
+        if type(values) is not np.ndarray or values.dtype.kind not in "iu":
+            return None
+        if len(values) != n_samples or values.min() < 0:
+            return None
+        try:
+            codes = self._numbers[values]
+        except IndexError:
+            return None
+        return None if codes.min() < 0 else codes
+
+    def _note_numbers(self, labels: NDArray[Any], codes: NDArray[np.int64]) -> None:
+        """Keep the classes of small integers."""
+        if labels.dtype.kind not in "iu" or labels[0] < 0 or labels[-1] >= _MOST_NUMBERS:
+            return
+        most = int(labels[-1]) + 1
+        if most > len(self._numbers):
+            more = np.full(max(most, 2 * len(self._numbers)) - len(self._numbers), -1)
+            self._numbers = np.concatenate([self._numbers, more])
+        self._numbers[labels] = codes
 
     def _code(self, label: Any) -> int:
         key = plain_label(label)
@@ -80,4 +116,8 @@ class LabelIndex:
         order, self._sorted = classes.order, True
         self._labels = [self._labels[k] for k in order]
         self._codes = {plain_label(label): k for k, label in enumerate(self._labels)}
+        if len(self._numbers):
+            rank = np.full(len(order) + 1, -1, dtype=np.int64)  # the last is that of -1
+            rank[order] = np.arange(len(order))
+            self._numbers = rank[self._numbers]
         return order, classes.labels

@@ -15,7 +15,7 @@ from nc1fast.metrics import views
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
 from nc1fast.sums.features import sums_of
-from nc1fast.sums.moments import Moments, MomentTable, class_moments
+from nc1fast.sums.moments import MomentTable, class_moments
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.plain import to_line
@@ -73,13 +73,20 @@ class FeatureSums:
             raise ValueError(f"scatter must be 'auto', True or False, got {shown(scatter)}")
         self._wanted = scatter
         self._scatter: Array | None = None  # (d, d)  sum of (h - mean)(h - mean)^T over all classes
-        self._classes: dict[Any, tuple[Any, Moments]] = {}  # plain label -> (label, moments)
+        self._labels: list[Any] = []  # as they appeared,
+        self._at: dict[Any, int] = {}  # the place of each, as a plain label,
+        self._room = MomentTable.room(0, 0)  # and their moments, with room for more
         self._n_features: int | None = None
         self._kind: str | None = None
 
     def __repr__(self) -> str:
-        n = sum(moments.n for _, moments in self._classes.values())
-        return f"FeatureSums(n_samples={n}, n_classes={len(self._classes)}, n_features={self._n_features})"
+        n = int(self._table.n.sum())
+        return f"FeatureSums(n_samples={n}, n_classes={len(self._labels)}, n_features={self._n_features})"
+
+    @property
+    def _table(self) -> MomentTable:
+        """Moments of the classes, as they appeared."""
+        return self._room.of(slice(len(self._labels)))
 
     @ieee
     def update(self, H: ArrayLike, y: ArrayLike) -> None:
@@ -105,23 +112,18 @@ class FeatureSums:
         scatter = None
         if scatter_wanted(self._wanted, H.shape[1]):
             scatter = _scatter(H, classes.of_row, table)
-        moments = [table.one(k) for k in range(len(classes))]
-        merged = self + FeatureSums.of_moments(classes.labels, moments, scatter)
-        self._classes, self._n_features = merged._classes, merged._n_features
-        self._kind, self._scatter = merged._kind, merged._scatter
+        self._add(FeatureSums.of_moments(classes.labels, table, scatter))
 
     @classmethod
     def of_moments(
-        cls, labels: NDArray[Any], moments: list[Moments], scatter: Any = None
+        cls, labels: NDArray[Any], moments: MomentTable, scatter: Any = None
     ) -> FeatureSums:
         """Sums of the moments of classes, their labels, at least one, and their scatter (d, d) or None."""
         out = cls(scatter=scatter is not None)
-        out._classes = {
-            plain_label(label): (label, of_class)
-            for label, of_class in zip(labels, moments, strict=True)
-        }
-        out._n_features, out._kind = len(moments[0].shift), kind_of_labels(labels)
-        out._scatter = scatter
+        out._labels = list(labels)
+        out._at = {plain_label(label): k for k, label in enumerate(out._labels)}
+        out._room, out._scatter = moments, scatter
+        out._n_features, out._kind = moments.shift.shape[1], kind_of_labels(labels)
         return out
 
     @ieee
@@ -129,63 +131,91 @@ class FeatureSums:
         """Sums of the rows of both. That no row is in both cannot be checked."""
         if not isinstance(other, FeatureSums):
             return NotImplemented
+        out = self._copy()
+        out._add(other)
+        return out
+
+    @ieee
+    def __iadd__(self, other: FeatureSums) -> FeatureSums:  # noqa: PYI034 - Self is not in Python 3.10's typing
+        """The same in place, without a copy of these sums."""
+        if not isinstance(other, FeatureSums):
+            return NotImplemented
+        self._add(other._copy() if other is self else other)
+        return self
+
+    def _add(self, other: FeatureSums) -> None:
+        """Add the rows of other sums, or raise ValueError for those that do not fit."""
         for name in ("_n_features", "_kind"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if None not in (mine, theirs) and mine != theirs:
                 what = "n_features" if name == "_n_features" else "the type of labels y"
                 raise ValueError(f"{what} must stay the same, got {theirs} after {mine}")
-        if not other._classes:
-            return self._copy()
-        if not self._classes:
-            out = other._copy()
-            out._wanted = self._wanted
-            return out
-        out = self._copy()
-        both = []
-        for key, (label, moments) in other._classes.items():
-            mine = out._classes.get(key)
-            out._classes[key] = (label, moments) if mine is None else (mine[0], mine[1] + moments)
-            if mine is not None:
-                n, m = mine[1].n, moments.n
-                both.append(np.sqrt(n * (m / (n + m))) * mine[1].step_to(moments))
-        out._scatter = None
-        if self._scatter is not None and other._scatter is not None:
-            out._scatter = self._scatter + other._scatter
-            if both:
-                steps = np.array(both)
-                out._scatter += column_gram(steps)
-        return out
+        if not other._labels:
+            return
+        keys = list(other._at)
+        at = np.fromiter((self._at.get(key, -1) for key in keys), np.int64, len(keys))
+        known, new = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
+        fresh, scatter = not self._labels, self._scatter
+        if other._scatter is None or fresh:
+            scatter = None if other._scatter is None else other._scatter.copy()
+        elif scatter is not None:
+            scatter += other._scatter
+        shared = other._table if not len(new) else other._table.of(known)
+        steps = []
+        for some in self._room.add(at[known], shared):
+            if scatter is not None:
+                steps.append(some)
+        if scatter is not None and steps:
+            scatter += column_gram(np.concatenate(steps))
+        if len(new):
+            labels = [other._labels[k] for k in new]
+            self._append(labels, [keys[k] for k in new], other._room.of(new))
+        self._scatter = scatter
+        self._n_features, self._kind = other._n_features, other._kind
+
+    def _append(self, labels: list[Any], keys: list[Any], moments: MomentTable) -> None:
+        """Take in classes that are not among these."""
+        start = len(self._labels)
+        end = start + len(labels)
+        if end > len(self._room):
+            more = max(end, 2 * start)
+            d = moments.shift.shape[1]
+            self._room = self._room.grown(more) if start else MomentTable.room(more, d)
+        self._room.put(slice(start, end), moments)
+        self._labels += labels
+        self._at.update((key, start + k) for k, key in enumerate(keys))
 
     def _copy(self) -> FeatureSums:
         """The same sums, which further rows may be added to."""
         out = FeatureSums(self._wanted)
-        out._classes, out._n_features = dict(self._classes), self._n_features
-        out._kind, out._scatter = self._kind, self._scatter
+        out._append(self._labels, list(self._at), self._table)
+        out._n_features, out._kind = self._n_features, self._kind
+        out._scatter = None if self._scatter is None else self._scatter.copy()
         return out
 
     def __radd__(self, other: object) -> FeatureSums:
         """The start of `sum([FeatureSums, ...])`, which is 0."""
-        return self if isinstance(other, int) and other == 0 else NotImplemented
+        return self._copy() if isinstance(other, int) and other == 0 else NotImplemented
 
     def means(self) -> Array:
         """Return the class means so far, shape (n_classes, n_features), in the order of the sorted labels."""
         moments, _ = self._sorted()
-        return np.array([m.mean for m in moments])
+        return moments.means
 
     @ieee
     def class_sums(self) -> ClassSums:
         """Return the sums so far, without row-class sums."""
-        if len(self._classes) < 2:
-            raise ValueError(f"two classes are needed, got {len(self._classes)} so far")
+        if len(self._labels) < 2:
+            raise ValueError(f"two classes are needed, got {len(self._labels)} so far")
         moments, labels = self._sorted()
-        return sums_of(MomentTable.of(moments), labels)
+        return sums_of(moments, labels)
 
-    def _sorted(self) -> tuple[list[Moments], NDArray[Any]]:
+    def _sorted(self) -> tuple[MomentTable, NDArray[Any]]:
         """Moments and labels of the classes, by label."""
-        entries = list(self._classes.values())
-        labels = object_array([label for label, _ in entries])
-        classes = Classes.of(labels, len(entries), least=1)
-        return [entries[k][1] for k in classes.order], classes.labels
+        if not self._labels:
+            return self._table, np.zeros(0)
+        classes = Classes.of(object_array(self._labels), len(self._labels), least=1)
+        return self._table.of(classes.order), classes.labels
 
     @ieee
     def collapse(self, convention: str | None = None) -> Collapse:
@@ -215,15 +245,15 @@ class FeatureSums:
 
     def to_dict(self) -> dict[str, Any]:
         """Classes, their sizes and their means so far, by name."""
-        moments, labels = self._sorted() if self._classes else ([], np.zeros(0))
+        moments, labels = self._sorted()
         return {
-            "n_samples": sum(m.n for m in moments),
+            "n_samples": int(moments.n.sum()),
             "n_classes": len(moments),
             "n_features": self._n_features,
             "scatter": "kept" if self._scatter is not None else "not kept",
             "labels": labels,
-            "sizes": np.array([m.n for m in moments], dtype=np.int64),
-            "means": np.array([m.mean for m in moments]),
+            "sizes": moments.n,
+            "means": moments.means,
         }
 
     def to_json(self) -> str:

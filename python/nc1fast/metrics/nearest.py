@@ -76,7 +76,8 @@ class NearestMeans:
             open_rows = np.flatnonzero(~(first - s.max(axis=1) > doubt))
         s[k, nearest] = first  # exactly: it came from float32
         if len(open_rows):
-            self._settle(X, s, open_rows, (first - doubt)[open_rows], nearest)
+            least = (first - doubt)[open_rows]
+            nearest[open_rows] = self.settled(X[open_rows], s[open_rows], least)
         return nearest
 
     def of_members(self, D: Array, own: Indices) -> Indices:
@@ -99,23 +100,24 @@ class NearestMeans:
         doubt = 2 * self._unit * (lengths * longest + longest**2 / 2) + _TINY * (1 + lengths)
         return matmul(rows, self._columns), doubt
 
-    def _settle(
-        self, X: Array, s: Single, open_rows: Indices, least: Array, nearest: Indices
-    ) -> None:
-        """Decide the open rows, whose nearest mean has an s of `least` or more."""
-        near = ~(s[open_rows] < least[:, None])  # NaN is near
+    def settled(self, X: Array, s: Single, least: Array) -> Indices:
+        """The nearest means of rows X, with an s of `least` or more, in float64."""
+        near = ~(s < least[:, None])  # NaN is near
         counts = np.count_nonzero(near, axis=1)
-        many = open_rows[counts > _FEW]
+        nearest = np.empty(len(X), dtype=np.int64)
+        many, few = np.flatnonzero(counts > _FEW), np.flatnonzero(counts <= _FEW)
         if len(many):
             nearest[many] = (matmul(X[many], self.Z.T) - self.half).argmax(axis=1)
-        few = counts <= _FEW
-        if not few.any():
-            return
-        of, k = np.nonzero(near[few])
-        rows = open_rows[few]
-        squares = np.square(X[rows[of]] - self.Z[k]).sum(axis=1)
-        starts = np.concatenate([[0], np.cumsum(counts[few])[:-1]])
-        best = np.minimum.reduceat(squares, starts)
-        hits = np.flatnonzero(squares == best[of])
-        first = hits[np.unique(of[hits], return_index=True)[1]]  # the lowest of each row
-        nearest[rows] = k[first]
+        if len(few):
+            of, k = np.nonzero(near[few])
+            squares = np.square(X[few[of]] - self.Z[k]).sum(axis=1)
+            nearest[few] = k[first_best(-squares, counts[few])]
+        return nearest
+
+
+def first_best(values: Array, counts: Indices) -> Indices:
+    """Where the largest of the values of each group lies that follow each other, the first of equal ones."""
+    of = np.repeat(np.arange(len(counts)), counts)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    hits = np.flatnonzero(values == np.maximum.reduceat(values, starts)[of])
+    return np.asarray(hits[np.unique(of[hits], return_index=True)[1]])

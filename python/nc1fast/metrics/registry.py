@@ -90,7 +90,7 @@ class ClassGeometry:
     @cached_property
     def spectrum(self) -> BetweenSpectrum:
         """Eigenvalues and eigenvectors of Sigma_B, computed once."""
-        return between_spectrum(self.means)
+        return between_spectrum(self.means, vectors=self.has("rows"))
 
     @cached_property
     def within(self) -> WithinSpan:
@@ -112,9 +112,10 @@ class ClassGeometry:
     def has(self, need: Need) -> bool:
         """Whether what a metric needs is there."""
         if need == "rows":
-            return self.rows is not None and (
-                self.rows.scatter_class is not None or not self.w.within_is_uniform
-            )
+            if self.rows is None:
+                return False
+            uniform = self.w.within_is_uniform
+            return (self.rows.scatter_class if uniform else self.rows.scatter_sample) is not None
         if need == "nearest":
             return self.rows is not None and self.rows.nearest_center is not None
         if need == "decisions":
@@ -137,6 +138,8 @@ class Metric(NamedTuple):
         Whether it is a column of the traces of trainings, and among the first of `to_table`; others are its last.
     large : bool
         Whether it is a table of all pairs of classes, made when it is first asked for.
+    late : {"", "spectra", "angles"}
+        What it needs that takes long: all metrics of it are computed when one of them is first asked for.
     """
 
     of: Callable[[Any], Any] | pairs.Reduction
@@ -144,6 +147,7 @@ class Metric(NamedTuple):
     needs: Need = "sums"
     traced: bool = True
     large: bool = False
+    late: str = ""
 
     def value(self, geometry: ClassGeometry) -> Any:
         """Its value, or None where it lacks what it needs."""
@@ -170,9 +174,10 @@ def _more(
     needs: Need = "sums",
     *,
     large: bool = False,
+    late: str = "",
 ) -> Metric:
     """A metric that is no column of traces."""
-    return Metric(of, column, needs, traced=False, large=large)
+    return Metric(of, column, needs, traced=False, large=large, late=late)
 
 
 _SPREAD_OF_ANGLES = pairs.SpreadOverPairs(pairs.cosine)
@@ -181,8 +186,8 @@ _SIMPLEX = pairs.FrameDistance("simplex")
 
 # What a result has beside nc1 and its traces, by name and in the order of tables.
 METRICS: dict[str, Metric] = {
-    "nc1_pinv": Metric(lambda g: g.within.nc1_pinv(), needs="rows"),
-    "between_rank": Metric(lambda g: len(g.spectrum.values), int),
+    "nc1_pinv": Metric(lambda g: g.within.nc1_pinv(), needs="rows", late="spectra"),
+    "between_rank": Metric(lambda g: len(g.spectrum.values), int, late="spectra"),
     "nc2_equinorm": Metric(lambda g: definitions.nc2_equinorm(g.means.squares)),
     "nc2_equiangle": Metric(_SPREAD_OF_ANGLES),
     "nc2_etf": Metric(_SIMPLEX),
@@ -193,17 +198,25 @@ METRICS: dict[str, Metric] = {
     "class_gram": Metric(lambda g: g.means.origin.products(WHOLE, WHOLE), None, large=True),
     "nearest_center": Metric(lambda g: g.rows.nearest_center, None, "nearest"),
     "nc1_total": _more(_nc1_total),
-    "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows"),
+    "nc1_truncated": _more(lambda g: g.within.nc1_truncated(), needs="rows", late="spectra"),
     "nc2_cosine_offset": _more(_OFFSET_OF_ANGLES),
     "nc2_orthogonal": _more(pairs.FrameDistance("orthogonal")),
     "gnc2_log": _more(pairs.MeanOverPairs(pairs.log_energy)),
     "gnc2_riesz": _more(pairs.MeanOverPairs(pairs.riesz_energy)),
-    "between_effective_rank": _more(lambda g: ranks.effective_rank(g.spectrum.values)),
-    "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values)),
-    "within_effective_rank": _more(lambda g: ranks.effective_rank(g.within.values), needs="rows"),
-    "within_stable_rank": _more(lambda g: ranks.stable_rank(g.within.values), needs="rows"),
+    "between_effective_rank": _more(
+        lambda g: ranks.effective_rank(g.spectrum.values), late="spectra"
+    ),
+    "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values), late="spectra"),
+    "within_effective_rank": _more(
+        lambda g: ranks.effective_rank(g.within.values), needs="rows", late="spectra"
+    ),
+    "within_stable_rank": _more(
+        lambda g: ranks.stable_rank(g.within.values), needs="rows", late="spectra"
+    ),
     "within_rank": _more(
-        lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE), needs="rows"
+        lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE),
+        needs="rows",
+        late="spectra",
     ),
     "nc3_self_duality": _more(_of_classifier(classifiers.nc3_self_duality), needs="classifier"),
     "nc3_etf": _more(_of_classifier(classifiers.nc3_etf), needs="classifier"),
@@ -215,7 +228,9 @@ METRICS: dict[str, Metric] = {
     "weights_equiangle": _more(lambda g: g.of_weights[_SPREAD_OF_ANGLES], needs="classifier"),
     "weights_cosine_offset": _more(lambda g: g.of_weights[_OFFSET_OF_ANGLES], needs="classifier"),
     "weights_etf": _more(lambda g: g.of_weights[_SIMPLEX], needs="classifier"),
-    "classifier_angle": _more(lambda g: float(g.angles.max(initial=0.0)), needs="classifier"),
+    "classifier_angle": _more(
+        lambda g: float(g.angles.max(initial=0.0)), needs="classifier", late="angles"
+    ),
     "bias_collapse": _more(
         lambda g: classifiers.bias_collapse(g.classifier.W, g.classifier.b, g.means.center),
         needs="classifier",
@@ -224,7 +239,7 @@ METRICS: dict[str, Metric] = {
     "nc2_cosines": _more(lambda g: pairs.cosine_table(g.means), None, large=True),
     "cdnv_by_pair": _more(lambda g: pairs.dispersion_table(g.means, g.V), None, large=True),
     "nc3_cosines": _more(_of_classifier(classifiers.nc3_cosines), None, "classifier"),
-    "classifier_angles": _more(lambda g: g.angles, None, "classifier"),
+    "classifier_angles": _more(lambda g: g.angles, None, "classifier", late="angles"),
 }
 
 
@@ -273,7 +288,7 @@ PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, 
 
 
 class Values(Mapping[str, Any]):
-    """The metrics of a geometry by name, evaluated when the first is asked for; each table of pairs of classes by itself."""
+    """The metrics of a geometry by name, evaluated when the first of their kind is asked for; each table of pairs of classes by itself."""
 
     def __init__(self, geometry: ClassGeometry) -> None:
         self._geometry = geometry
@@ -283,9 +298,11 @@ class Values(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._found:
             known = all_metrics()
-            wanted = [name] if known[name].large else [n for n, m in known.items() if not m.large]
+            one, late = known[name].large, known[name].late
+            kind = [n for n, m in known.items() if not m.large and m.late == late]
+            wanted = [name] if one else kind
             passing = dataclasses.replace(self._geometry)  # what it computes on the way is not kept
-            self._found |= {one: known[one].value(passing) for one in wanted}
+            self._found |= {n: known[n].value(passing) for n in wanted}
         return self._found[name]
 
     def __contains__(self, name: object) -> bool:

@@ -72,7 +72,8 @@ class Collapse(Exports):
     sums : ClassSums
     metrics : mapping of str to Any
         The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to ncc_accuracy above, and
-        those of docs/metrics.md. Evaluated when the first of them is asked for, tables of C x C numbers one by one.
+        those of docs/metrics.md. Evaluated when they are asked for: what needs eigenvalues together, what needs angles of a classifier, all
+        others, and tables of C x C numbers one by one.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str

@@ -30,7 +30,7 @@ class RowStatistics:
     and its squares leave the range of numbers where the features do not.
     """
 
-    scatter_sample: NDArray[np.float64]  # w_i = 1/N
+    scatter_sample: NDArray[np.float64] | None  # w_i = 1/N; None where no scatter was added up
     scatter_class: NDArray[np.float64] | None  # w_i = 1/(C n_{y_i})
     nearest_center: NDArray[np.int64] | None  # (N,) in the caller's row order
     ncc_accuracy: float | None
@@ -44,6 +44,12 @@ class RowStatistics:
     def covariance(self) -> NDArray[np.float64] | None:
         """Covariance (d, d) of the features within classes, where it is known."""
         return self.scatter_sample if self.by_features else self.of_features
+
+
+def unit_exponent(means: NDArray[np.float64]) -> int:
+    """`exponent` of rows about class means (C, d)."""
+    _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
+    return max(exponent, _LEAST_EXPONENT)
 
 
 class MeanGeometry(NamedTuple):
@@ -66,8 +72,7 @@ class MeanGeometry(NamedTuple):
     def of(cls, means: NDArray[np.float64]) -> MeanGeometry:
         """That of class means (C, d)."""
         Z = means - sum_rows(means) / len(means)
-        _, exponent = math.frexp(float(np.square(means).sum(axis=1).max()))
-        return cls(Z, np.square(Z).sum(axis=1), max(exponent, _LEAST_EXPONENT))
+        return cls(Z, np.square(Z).sum(axis=1), unit_exponent(means))
 
     @property
     def by_features(self) -> bool:

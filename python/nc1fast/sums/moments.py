@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.core.linear import length
 from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 from nc1fast.support.threads import workers
 
@@ -31,69 +30,25 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16  # entries widened to float64 at a time: 512 KiB, which stay in cache
 LEAST = 2.0**-1074  # bound on what a product loses below the normal numbers
+_SAFE = 1e-250  # squares of lengths that are neither lost nor too large
 LONGEST = 1e150  # rows whose squares can be added up
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
-    """Size, mean and squared deviations of the rows of one class.
+class MomentTable:
+    """Size, mean and squared deviations of the rows of several classes, an entry or a row of each array for each class.
 
     Attributes
     ----------
-    n : int
+    n : ndarray of int64 of shape (n_classes,)
         Rows.
-    shift, offset : ndarray of shape (n_features,)
-        The mean is shift + offset, exactly; the shift is any point near it.
-    squares : float
-        Sum of |h - mean|^2.
-    offset_error, squares_error : float
+    shift, offset : ndarray of shape (n_classes, n_features)
+        The means are shift + offset, exactly; the shift is any point near it.
+    squares : ndarray of shape (n_classes,)
+        Sums of |h - mean|^2.
+    offset_error, squares_error : ndarray of shape (n_classes,)
         Absolute bounds on the errors of |offset| and squares.
     """
-
-    n: int
-    shift: Array
-    offset: Array
-    squares: float
-    offset_error: float
-    squares_error: float
-
-    @property
-    def mean(self) -> Array:
-        """Mean row, rounded to float64, shape (n_features,)."""
-        return self.shift + self.offset
-
-    def step_to(self, other: Moments) -> Array:
-        """From this mean to the other, shape (n_features,)."""
-        return other.offset + (other.shift - self.shift) - self.offset
-
-    def __add__(self, other: Moments) -> Moments:
-        """Moments of both sets of rows together: Chan's merge."""
-        u, n = UNIT_ROUNDOFF, self.n + other.n
-        rebase = other.shift - self.shift
-        theirs = other.offset + rebase
-        step = theirs - self.offset
-        offset = self.offset + step * (other.n / n)
-        between = float(np.square(step).sum())
-        weight = self.n * (other.n / n)
-
-        moved = math.sqrt(between)
-        error = other.offset_error + u * (length(rebase) + length(theirs))
-        step_error = self.offset_error + error + u * moved
-        return Moments(
-            n,
-            self.shift,
-            offset,
-            self.squares + other.squares + weight * between,
-            max(self.offset_error, error) + u * (4 * moved + length(offset)),
-            (self.squares_error + other.squares_error)
-            + weight * (2 * moved * step_error + step_error**2)
-            + u * ((len(offset) + 6) * weight * between + 2 * (self.squares + other.squares)),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class MomentTable:
-    """The moments of several classes, an entry or a row of each array for each class."""
 
     n: NDArray[np.int64]
     shift: Array
@@ -102,20 +57,101 @@ class MomentTable:
     offset_error: Array
     squares_error: Array
 
+    def __len__(self) -> int:
+        return len(self.n)
+
     @classmethod
-    def of(cls, moments: list[Moments]) -> MomentTable:
-        """Those of classes, one after the other."""
-        return cls(*(np.array([getattr(m, f.name) for m in moments]) for f in fields(cls)))
+    def room(cls, n_classes: int, n_features: int) -> MomentTable:
+        """So many classes, none of which has rows."""
+        return cls(
+            np.zeros(n_classes, dtype=np.int64),
+            *np.zeros((2, n_classes, n_features)),
+            *np.zeros((3, n_classes)),
+        )
 
     @property
     def means(self) -> Array:
         """Mean rows, rounded to float64, shape (n_classes, n_features)."""
         return self.shift + self.offset
 
-    def one(self, k: int) -> Moments:
-        """The moments of class k."""
-        n, shift, offset, *others = (getattr(self, f.name)[k] for f in fields(self))
-        return Moments(int(n), shift, offset, *map(float, others))
+    def arrays(self) -> list[NDArray[Any]]:
+        """The arrays in the order of the fields."""
+        return [getattr(self, f.name) for f in fields(self)]
+
+    def of(self, some: Any) -> MomentTable:
+        """Some of the classes: views of a slice, else copies."""
+        return MomentTable(*(array[some] for array in self.arrays()))
+
+    def grown(self, n_classes: int) -> MomentTable:
+        """The same with room for so many classes."""
+        out = MomentTable.room(n_classes, self.shift.shape[1])
+        for mine, more in zip(self.arrays(), out.arrays(), strict=True):
+            more[: len(mine)] = mine
+        return out
+
+    def put(self, at: Any, other: MomentTable) -> None:
+        """Take the classes of another table in place of those at `at`."""
+        for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
+            mine[at] = theirs
+
+    def add(self, at: NDArray[np.int64], other: MomentTable) -> Iterator[Array]:
+        """Add the rows of the classes of another table to those at `at`, which differ: Chan's merge, in place.
+
+        Yields, as some classes are done, sqrt(n m/(n + m)) times the steps from their means to the others.
+        """
+        step = _rows_at_a_time(other.shift)
+        for start in range(0, len(at), step):
+            part = slice(start, start + step)
+            some = _as_slice(at[part])
+            merged, steps = _merged(self.of(some), other.of(part))
+            self.put(some, merged)
+            yield steps
+
+
+def _as_slice(at: NDArray[np.int64]) -> Any:
+    """These places as a slice where they follow each other, which copies nothing."""
+    first = int(at[0])
+    return slice(first, first + len(at)) if (np.diff(at) == 1).all() else at
+
+
+def _merged(mine: MomentTable, other: MomentTable) -> tuple[MomentTable, Array]:
+    """Moments of both sets of rows of each class together, and the weighted steps between the means."""
+    u, n = UNIT_ROUNDOFF, mine.n + other.n
+    share = other.n / n
+    rebase = other.shift - mine.shift
+    theirs = other.offset + rebase
+    step = theirs - mine.offset
+    offset = mine.offset + step * share[:, None]
+    between = np.einsum("id,id->i", step, step)
+    weight = mine.n * share
+    squares = mine.squares + other.squares
+
+    moved = np.sqrt(between)
+    error = other.offset_error + u * (row_lengths(rebase) + row_lengths(theirs))
+    step_error = mine.offset_error + error + u * moved
+    table = MomentTable(
+        n,
+        mine.shift,
+        offset,
+        squares + weight * between,
+        np.maximum(mine.offset_error, error) + u * (4 * moved + row_lengths(offset)),
+        (mine.squares_error + other.squares_error)
+        + weight * (2 * moved * step_error + step_error**2)
+        + u * ((offset.shape[1] + 6) * weight * between + 2 * squares),
+    )
+    return table, np.sqrt(weight)[:, None] * step
+
+
+def row_lengths(A: Array) -> Array:
+    """Euclidean norm of each row, whose squares may be out of range."""
+    squares = np.einsum("id,id->i", A, A)
+    lengths: Array = np.sqrt(squares)
+    out = np.flatnonzero(~((squares > _SAFE) & (squares < 1 / _SAFE)))
+    if len(out):
+        _, exponent = np.frexp(np.abs(A[out]).max(axis=1, initial=0.0))
+        scaled = np.ldexp(A[out], -exponent[:, None])
+        lengths[out] = np.ldexp(np.sqrt(np.square(scaled).sum(axis=1)), exponent)
+    return lengths
 
 
 def sum_rows(A: Array) -> Array:
@@ -135,7 +171,7 @@ def sum_rows_error(n: int) -> float:
 
 def _rows_at_a_time(H: Rows) -> int:
     """Rows that are widened together."""
-    return max(1, _CHUNK // int(H.shape[1]))
+    return max(1, _CHUNK // max(1, int(H.shape[1])))
 
 
 def widened_rows(H: Rows, index: NDArray[np.intp]) -> Iterator[Array]:
@@ -159,7 +195,8 @@ def class_moments(data: LabelledData, n_threads: int = 1) -> MomentTable:
     """
     H, classes = data.rows, data.classes
     C, d = len(classes.labels), H.shape[1]
-    out = MomentTable(classes.sizes, *np.zeros((2, C, d)), *np.zeros((3, C)))
+    out = MomentTable.room(C, d)
+    out.n[:] = classes.sizes
 
     def task(some: NDArray[np.intp]) -> tuple[NDArray[np.intp], MomentTable]:
         index = classes.order[_positions(classes, some)]
@@ -168,18 +205,18 @@ def class_moments(data: LabelledData, n_threads: int = 1) -> MomentTable:
 
     with workers(n_threads) as in_order:
         for some, found in in_order(task, _alike(classes.sizes, 4 * _rows_at_a_time(H))):
-            for f in fields(out)[1:]:
-                getattr(out, f.name)[some] = getattr(found, f.name)
-    _check_range(out)
+            out.put(some, found)
+    check_range(out, "X")
     return out
 
 
-def _check_range(moments: MomentTable) -> None:
+def check_range(moments: MomentTable, name: str) -> None:
+    """Raise ValueError for rows so long that sums of their squares overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.sqrt(moments.squares / moments.n) + np.linalg.norm(moments.means, axis=1)
     if not (lengths <= LONGEST).all():
         raise ValueError(
-            f"X is out of range: it has rows longer than {LONGEST:g}, and sums of their squares would overflow; scale them"
+            f"{name} is out of range: it has rows longer than {LONGEST:g}, and sums of their squares would overflow; scale them"
         )
 
 

@@ -169,10 +169,10 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
             raise ValueError(
                 f"target must be in 0, ..., {self.num_classes - 1}, got {codes[out][0]}"
             )
-        if not bool(torch.isfinite(H).all()):
+        if H.numel() and not all(bool(torch.isfinite(end)) for end in torch.aminmax(H)):
             raise ValueError("features must be finite, but they contain NaN or Inf")
         rows = RowClasses(np.where(kept, codes, -1))
-        return (H if rows.kept is None else H[rows.on(H.device)["kept"]]), rows
+        return (H if rows.kept is None else H[rows.on(H.device, "kept")]), rows
 
     def feature_sums(self) -> FeatureSums:
         """The sums so far of this process, or, while the state is synchronised, of all."""

@@ -14,6 +14,7 @@ from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.feature_sums import scatter_wanted
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
+from nc1fast.networks.probing.decisions import Outputs
 from nc1fast.networks.probing.keeping import buffers_kept, evaluating, random_state
 from nc1fast.networks.probing.layers import Layers, Listener
 from nc1fast.networks.probing.moments import DeviceMoments
@@ -22,7 +23,6 @@ from nc1fast.networks.probing.result import LayerCollapse
 from nc1fast.networks.probing.rows import ClassMeans, DeviceRows
 from nc1fast.sums.features import sums_of
 from nc1fast.sums.memory import check_memory
-from nc1fast.sums.moments import MomentTable
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -163,7 +163,9 @@ class Measurement:
             )
             room = self.source.n_classes or max(len(self.source.classes), 1)
             n_classes = 0 if self.shapes_alone else room
-            self.sums[name] = DeviceMoments(n_classes, F.shape[1], F.device, scatter=scatter)
+            single = F.dtype is not torch.float64
+            d = F.shape[1]
+            self.sums[name] = DeviceMoments(n_classes, d, F.device, scatter=scatter, single=single)
         if self.shapes_alone:
             return
         sums = self.sums[name]
@@ -188,7 +190,7 @@ class Measurement:
         needed = {}
         for name, sums in self.sums.items():
             d, scatter = sums.shift.shape[1], bool(sums.scatter.numel())
-            needed[name] = DeviceMoments.bytes_needed(C, d, scatter=scatter)
+            needed[name] = DeviceMoments.bytes_needed(C, d, scatter=scatter, single=sums.single)
             if self.passes == 2:
                 needed[name] = max(needed[name], 8 * C * d + DeviceRows.bytes_needed(C, d))
         return needed
@@ -197,34 +199,39 @@ class Measurement:
         """The layers after the first pass, by name; reasons for those that lack a class."""
         known = {}
         for name, sums in self.sums.items():
-            of_layer = _naming(name, sums.moments)
-            moments = [of_layer[c] for c in order if c < len(of_layer)]
-            if len(moments) < len(order) or None in moments:
+            moments = _naming(name, sums.moments)
+            if len(moments) < len(order) or not moments.n[order].all():
                 self.reasons[name] = "it has no rows of some of the classes"
                 continue
-            scatter = sums.scatter_within(of_layer)
-            whole = sums_of(MomentTable.of([m for m in moments if m is not None]), labels)
-            classifier = self._classifier(name, whole)
-            known[name] = KnownLayer(whole, scatter, classifier)
+            scatter = sums.scatter_within(moments)
+            sorted_already = np.array_equal(order, np.arange(len(order)))
+            whole = sums_of(moments.of(slice(len(order)) if sorted_already else order), labels)
+            classifier, columns = self._classifier(name, whole)
+            known[name] = KnownLayer(whole, scatter, classifier, columns)
         return known
 
-    def _classifier(self, name: str, sums: ClassSums) -> Classifier | None:
-        """The classifier of a layer, its rows in the order of the labels."""
+    def _classifier(
+        self, name: str, sums: ClassSums
+    ) -> tuple[Classifier | None, NDArray[np.int64] | None]:
+        """The classifier of a layer, its rows in the order of the labels, and which these are; None: all."""
         if name not in self.weights:
-            return None
+            return None, None
         weight, bias = self.weights[name]
         W, b = _array(weight), None if bias is None else _array(bias)
         assert sums.means is not None
         shape, labels = sums.means.shape, sums.labels
         numbered = labels.dtype.kind in "iu" and labels.min() >= 0
+        columns = None
         if numbered and W.ndim == 2 and len(W) > labels.max():
             if b is not None and b.shape != (len(W),):
                 raise ValueError(
                     f"layer {name!r}: b must have shape ({len(W)},) as W has rows, got {b.shape}"
                 )
+            if not np.array_equal(labels, np.arange(len(W))):
+                columns = labels.astype(np.int64)
             W, b = W[labels], None if b is None else b[labels]
         found: Classifier = _naming(name, lambda: Classifier.of(W, b, shape))
-        return found
+        return found, columns
 
     def _second_pass(self, known: Mapping[str, KnownLayer]) -> None:
         """Add up rows about the class means."""
@@ -235,18 +242,39 @@ class Measurement:
                 variance = float(found.sums.within.sum()) / float(found.sums.sizes.sum())
                 assert found.sums.means is not None
                 means = ClassMeans(found.sums.means, found.sums.sizes, variance, found.classifier)
-                self.rows[name] = DeviceRows(means, sums.shift.device)
+                scatter = self.settings.statistics == "all"
+                self.rows[name] = DeviceRows(means, sums.shift.device, scatter=scatter)
         now: list[Batch] = []
+        heard = self._outputs_of(known)
 
         def receive(name: str, H: torch.Tensor) -> None:
-            if name in self.rows:
-                F, rows = pooled(_in_reach(H), self.settings.pool_of(name), now[-1])
-                self.rows[name].update(F, rows)
+            if name not in self.rows:
+                return
+            pool = self.settings.pool_of(name)
+            F, rows = pooled(_in_reach(H), pool, now[-1])
+            follow = name in heard and heard[name].expects(H, F, rows, pool)
+            self.rows[name].update(F, rows, outputs_follow=follow)
 
         def begin(batch: Batch) -> None:
             now[:] = [batch]
 
-        self._pass(Listener(self.heard, receive), begin)
+        listener = Listener(self.heard, receive)
+        with contextlib.ExitStack() as stack:
+            for name, outputs in heard.items():
+                stack.callback(outputs.attach(self.rows[name].compare).remove)
+            self._pass(listener, begin)
+
+    def _outputs_of(self, known: Mapping[str, KnownLayer]) -> dict[str, Outputs]:
+        """Linear layers whose outputs tell the decisions about their inputs, by the name of these."""
+        parts = dict(self.module.named_modules())
+        found = {}
+        for name, layer in known.items():
+            part = parts.get(name.removesuffix(".input"))
+            if layer.classifier is None or not name.endswith(".input") or part is None:
+                continue
+            if Outputs.told_by(part) and self.weights[name][0] is part.weight:
+                found[name] = Outputs(part, layer.columns)
+        return found
 
     def _results(self, known: Mapping[str, KnownLayer]) -> dict[str, Collapse]:
         """The metrics of every layer where they are defined, and the reasons of the others."""
@@ -271,11 +299,12 @@ class Measurement:
 
 @dataclass(frozen=True, eq=False)
 class KnownLayer:
-    """A layer after the first pass: its class sums, its scatter (d, d), and its classifier."""
+    """A layer after the first pass: its class sums, its scatter (d, d), its classifier, and which outputs of it are those of the classes."""
 
     sums: ClassSums
     scatter: NDArray[np.float64] | None
     classifier: Classifier | None
+    columns: NDArray[np.int64] | None
 
 
 def _call(module: Any, inputs: Any) -> None:

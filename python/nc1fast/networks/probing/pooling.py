@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,31 +41,48 @@ class RowClasses:
     kept : ndarray of shape (n_kept,) or None
         Rows that have a class; None: all.
     codes : ndarray of int64 of shape (n_kept,)
-    present, counts, first : ndarray of shape (n_present,)
-        Classes of the batch, ascending; their rows; the first of these, among the kept ones.
-    local : ndarray of int64 of shape (n_kept,)
-        Index into `present` of each row.
     """
 
     def __init__(self, codes: NDArray[np.int64]) -> None:
         self.n = len(codes)
-        with_class = codes >= 0
-        self.kept = None if with_class.all() else np.flatnonzero(with_class)
+        least = codes.min(initial=0)
+        self.kept = None if least >= 0 else np.flatnonzero(codes >= 0)
         self.codes = codes if self.kept is None else codes[self.kept]
-        self.present, self.first, self.local, self.counts = np.unique(
-            self.codes, return_index=True, return_inverse=True, return_counts=True
-        )
-        self._on: dict[Any, dict[str, torch.Tensor]] = {}
+        self._on: dict[Any, torch.Tensor] = {}
 
-    def on(self, device: Any) -> dict[str, torch.Tensor]:
-        """The arrays by name, as tensors on a device."""
-        if device not in self._on:
-            names = ("codes", "present", "first", "local", "counts")
-            arrays = {name: getattr(self, name) for name in names}
-            if self.kept is not None:
-                arrays["kept"] = self.kept
-            self._on[device] = {k: torch.from_numpy(a).to(device) for k, a in arrays.items()}
-        return self._on[device]
+    @cached_property
+    def present(self) -> NDArray[np.int64]:
+        """Classes of the batch, ascending."""
+        found: NDArray[np.int64] = self._found[0]
+        return found
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """The first row of each of them."""
+        found: NDArray[np.int64] = self._found[1]
+        return found
+
+    @cached_property
+    def local(self) -> NDArray[np.int64]:
+        """Index into them of each row."""
+        found: NDArray[np.int64] = self._found[2]
+        return found
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of each of them."""
+        found: NDArray[np.int64] = self._found[3]
+        return found
+
+    @cached_property
+    def _found(self) -> Any:
+        return np.unique(self.codes, return_index=True, return_inverse=True, return_counts=True)
+
+    def on(self, device: Any, name: str) -> torch.Tensor:
+        """One of the arrays as a tensor on a device."""
+        if (device, name) not in self._on:
+            self._on[device, name] = torch.from_numpy(getattr(self, name)).to(device)
+        return self._on[device, name]
 
 
 @dataclass(eq=False)
@@ -151,7 +169,7 @@ def pooled(H: torch.Tensor, pool: Pool, batch: Batch) -> tuple[torch.Tensor, Row
     if len(F) != rows.n:
         hint = ': labels of tokens need pool="tokens"' if batch.codes.ndim > 1 else ""
         raise MisfitError(f"a row for each of {rows.n} labels, not {len(F)} rows{hint}")
-    return (F if rows.kept is None else F[rows.on(F.device)["kept"]]), rows
+    return (F if rows.kept is None else F[rows.on(F.device, "kept")]), rows
 
 
 def _of_samples(H: torch.Tensor, pool: str, mask: torch.Tensor | None) -> torch.Tensor:

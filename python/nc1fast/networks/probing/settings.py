@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from nc1fast.metrics.conventions import CONVENTIONS
 from nc1fast.networks.probing.pooling import check_pool
 from nc1fast.sums.memory import as_limit
-from nc1fast.sums.settings import STATISTICS
 from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.extras import require
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 else:
     torch = require("torch", "torch")
 
+PROBED = ("all", "nearest", "sums")  # statistics
 IGNORED = -100  # label of tokens that have none, as in torch's losses
 
 
@@ -43,7 +43,7 @@ class ProbeSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "batch_size", as_count("batch_size", self.batch_size))
-        check_choice("statistics", self.statistics, STATISTICS)
+        check_choice("statistics", self.statistics, PROBED)
         if self.convention is not None:
             check_choice("convention", self.convention, CONVENTIONS)
         if isinstance(self.passes, str):

@@ -71,7 +71,7 @@ def probe(
     forward : callable(module, batch), optional
         Where calling the module is not enough: gets each whole batch, labels among it, on the device of the module.
     passes : {"auto", 1, 2}, default "auto"
-        The second pass gives nearest class means, NC4 and the scatter within classes. One pass adds up the scatter of layers of
+        The second pass gives nearest class means, NC4 and, unless `statistics` says otherwise, the scatter within classes. One pass adds up the scatter of layers of
         at most 1,024 features. "auto": 2, where `data` are no iterator. In both passes random numbers are the same.
     batch_size : int, default 1024
         Rows of a forward pass, of arrays and a Dataset.
@@ -79,8 +79,9 @@ def probe(
         Label of rows that are left out; default: -100 where labels have more than one axis.
     convention : str, optional
         As in `nc1fast.collapse`.
-    statistics : {"all", "sums"}, default "all"
-        "sums": one pass, without what the second gives and without the scatter.
+    statistics : {"all", "nearest", "sums"}, default "all"
+        "nearest": without the scatter, of which nc1_pinv and the ranks of Sigma_W come; "sums": one pass, without what the second
+        gives and without the scatter.
     memory_limit : int, optional
         Bytes that the sums of all layers may take; checked after the first batch.
 
@@ -102,9 +103,12 @@ def probe(
 
     Notes
     -----
-    Cost: a forward pass and 6 N d flops per layer; in the second pass a forward pass and 2 N d (C + min(C, d)), as much
-    again for unequal classes. Memory beside batch and module: `probe_memory`, and 48 MiB of pieces.
-    Accuracy: float64 sums about a row of each class, compensated from batch to batch: `error_bound` covers them in any order.
+    Cost: a forward pass and 6 N d flops per layer: on the host one reading of the features, and of the sums of the classes that a batch has.
+    In the second pass a forward pass, 2 N d C flops in float32, certified, for rows that do not lie near their mean, and in float64, for the
+    scatter, 1.2 N d min(C, d) of no more features than classes, else N C (2 d + 1.2 C); those of C or d alone twice for unequal classes. The
+    decisions of a `torch.nn.Linear` come from its outputs. Memory beside batch and module: `probe_memory`, and 100 MiB of pieces.
+    Accuracy: float64 sums about a row of each class, compensated after 64 rows: `error_bound` covers them in any order. Nearest
+    means and decisions are those of float64, whoever computes them.
     Autocast and the types of the features are those of the module: float16 and bfloat16 are widened exactly.
 
     Examples
