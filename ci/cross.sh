@@ -31,7 +31,7 @@ for target; do
     echo "== $target: compiled, linked, and run by $by"
     # Wine's settings have a link to /, which whoever walks over this folder would follow.
     settings=$(mktemp -d)
-    (cd "$build" && WINEDEBUG=-all WINEPREFIX=$settings "$by" "$program") || failed=1
+    (cd "$build" && WINEDEBUG=-all WINEPREFIX=$settings "$by" "$program" 2> /dev/null) || failed=1
     rm -rf "$settings"
   fi
 done
