@@ -11,7 +11,8 @@ namespace nc1fast::system {
 // end, and where `error` is set.
 std::size_t read_at(int file, char* to, std::size_t bytes, std::int64_t offset, std::error_code& error);
 
-// Asks for large pages behind memory that is not written yet, so that few addresses are translated. Small memory: nothing.
+// Asks for large pages behind memory that is not written yet, so that few addresses are translated. Does nothing for
+// small memory.
 void prefer_large_pages(void* data, std::size_t bytes) noexcept;
 
 // Whether this process may use the tiles of AMX: state that it has to ask for.
