@@ -22,17 +22,19 @@ std::array<double, N> sums_of(int d, const Terms& terms) {
   for (int first = 0; first < kLanesOfSums; first += kBlock) {
     Two sums[N][kBlock / kTwo] = {};
     int k = first;
-    for (; k + kBlock <= d; k += kLanesOfSums)
+    for (; k + kBlock <= d; k += kLanesOfSums) {
 #pragma GCC unroll 8
       for (int b = 0; b < kBlock; b += kTwo) {
         const std::array<Two, N> x = terms.template operator()<Two>(k + b);
 #pragma GCC unroll 3
         for (int n = 0; n < N; ++n) sums[n][b / kTwo] += x[std::size_t(n)];
       }
+    }
 #pragma GCC unroll 3
-    for (int n = 0; n < N; ++n)
+    for (int n = 0; n < N; ++n) {
 #pragma GCC unroll 8
       for (int b = 0; b < kBlock; b += kTwo) store(parts[n] + first + b, sums[n][b / kTwo]);
+    }
     for (int part = first; k < d && part < first + kBlock; ++k, ++part) {
       const std::array<double, N> x = terms.template operator()<double>(k);
       for (int n = 0; n < N; ++n) parts[n][part] += x[std::size_t(n)];

@@ -48,8 +48,8 @@ void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_
   constexpr std::size_t large = std::size_t(2) << 20;
   if (bytes < 2 * large) return;
   const auto page = std::uintptr_t(::sysconf(_SC_PAGESIZE));
-  const std::uintptr_t begin = (std::uintptr_t(data) + page - 1) / page * page, end = std::uintptr_t(data) + bytes;
-  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // a wish: nothing depends on it
+  const std::size_t before = (page - std::uintptr_t(data) % page) % page;
+  ::madvise(static_cast<char*>(data) + before, bytes - before, MADV_HUGEPAGE);  // a wish: nothing depends on it
 #endif
 }
 
