@@ -18,6 +18,7 @@ ORDER = (
     "large_n_estimates",
     "out_of_core",
     "atlas_of_studies",
+    "speed",
 )
 LOOK = {
     "figure.figsize": (6.4, 3.8),  # legible on a phone, where it is 2.2 inches wide
