@@ -29,7 +29,7 @@ class Exports:
 
     def to_dict(self: Any) -> dict[str, Any]:
         """Every number and array by name, arrays as they are; what is missing is None."""
-        return {**self._head(), "sizes": self.sizes, "labels": self.labels, **self.metrics}
+        return named(self, pairs=True)
 
     def to_json(self: Any, *, pairs: bool = True) -> str:
         """The same as one line of strict JSON: NaN is null, infinities are "inf" and "-inf", labels that are no numbers text.
@@ -91,14 +91,8 @@ class Exports:
 
 def named(result: Any, *, pairs: bool) -> dict[str, Any]:
     """`Collapse.to_dict`, with or without the tables of pairs of classes, which are not made then."""
-    if pairs:
-        return dict(result.to_dict())
-    return {
-        **result._head(),
-        "sizes": result.sizes,
-        "labels": result.labels,
-        **result.metrics.small(),
-    }
+    metrics = result.metrics if pairs else result.metrics.small()
+    return {**result._head(), "sizes": result.sizes, "labels": result.labels, **metrics}
 
 
 def axes_of(name: str, result: Any) -> Axes | None:
