@@ -63,7 +63,7 @@ def _arc(m: Any) -> Any:
 
 
 def _gap(m: Any) -> Any:
-    return (mp.sqrt(m * (2 - m)) - (1 - m) * mp.acos(1 - m)) / (mp.pi * m * mp.sqrt(m))
+    return (mp.sqrt(m * (2 - m)) - (1 - m) * mp.acos(1 - m)) / (2 * mp.pi * m * mp.sqrt(m))
 
 
 def _asin(z: Any) -> Any:

@@ -13,9 +13,9 @@ namespace {
 
 // rho = c/sqrt(ab) and m = 1 - |rho| = sin^2/(1 + |cos|); of a variance of zero, rho = 1.
 Pair<double> pair_of_covariance(double scale, double c, double s) {
-  if (!(scale > 0)) return {1, 0};
+  if (!(scale > 0)) return pair_of_sign(1.0, 0.0);
   const double cosine = std::abs(c) / scale, sine = s / scale, m = sine * sine / (1 + cosine);
-  return {std::copysign(1 - m, c), m};
+  return pair_of_sign(c, m);
 }
 
 }  // namespace

@@ -144,7 +144,7 @@ class Stage final : public RowStage {
                     ((square + square_m) * (std::sqrt(square) + std::sqrt(square_m)));
         }
       }
-      const Dual<double> dual = act_.dual(Pair<double>{1, 0}, r, r);
+      const Dual<double> dual = act_.dual(pair_of_sign(1.0, 0.0), r, r);
       const double q = r.h * r.h * dual.value;
       rows[l].diagonal = {q, dual.derivative};
       if constexpr (Act::is_series) rows[l].series = coefficients_;

@@ -67,11 +67,10 @@ struct Rectifier : Smooth {
   template <class V>
   NC1FAST_HD Dual<V> with_gap(Pair<V> p, V gap, V derivative) const {
     using T = Lane<V>;
-    const V relu = larger(splat<V>(0), p.rho) + gap;
-    const auto obtuse = p.rho < T(0);
-    Dual<V> d{relu, derivative, (obtuse ? splat<V>(1) : p.m) - gap};
+    const V relu = (p.obtuse ? splat<V>(0) : T(1) - p.m) + gap;
+    Dual<V> d{relu, derivative, (p.obtuse ? splat<V>(1) : p.m) - gap};
     if constexpr (Leaky) {
-      const V chord = T(kinked) * d.m + T(linear) * (obtuse ? T(2) - p.m : p.m);
+      const V chord = T(kinked) * d.m + T(linear) * (p.obtuse ? T(2) - p.m : p.m);
       d.value = T(kinked) * relu + T(linear) * p.rho;
       d.m = d.value < T(0) ? T(2) - chord : chord;
     }
@@ -118,8 +117,7 @@ struct Step : Smooth {
     using T = Lane<V>;
     const math::Arc<V> arc = math::arc(p.m);
     const V turn = T(1 / math::pi) * arc.theta;
-    const auto obtuse = p.rho < T(0);
-    return {obtuse ? turn : T(1) - turn, splat<V>(0), obtuse ? T(1) - turn : turn};
+    return {p.obtuse ? turn : T(1) - turn, splat<V>(0), p.obtuse ? T(1) - turn : turn};
   }
 };
 
@@ -158,9 +156,8 @@ struct Relu2 : Smooth {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const math::Arc<V> arc = math::arc(p.m);
-    const auto obtuse = p.rho < T(0);
-    const V theta = obtuse ? arc.theta : T(math::pi) - arc.theta;  // pi - angle
-    const V relu = (obtuse ? splat<V>(0) : T(math::pi) * p.rho) + arc.gap;
+    const V theta = p.obtuse ? arc.theta : T(math::pi) - arc.theta;  // pi - angle
+    const V relu = (p.obtuse ? splat<V>(0) : T(math::pi) * p.rho) + arc.gap;
     return {T(1 / (3 * math::pi)) * (T(3) * arc.sin * p.rho + theta * (T(1) + T(2) * p.rho * p.rho)),
             T(2 / math::pi) * i.s * j.s * relu, splat<V>(0)};
   }
@@ -174,7 +171,7 @@ struct Arcsine : Smooth {
   NC1FAST_HD static Pair<V> shrink(Pair<V> p, const Row<V>& i, const Row<V>& j) {
     using T = Lane<V>;
     const V scale = i.nu * j.nu, step = i.nu - j.nu;
-    return {scale * p.rho, T(0.5) * (i.o + j.o + step * step) + scale * p.m};
+    return {scale * p.rho, T(0.5) * (i.o + j.o + step * step) + scale * p.m, p.obtuse};
   }
   static void row(double slope_squared_a, Row<double>& r) {
     r.o = 1 / (1 + slope_squared_a);
@@ -349,7 +346,7 @@ struct Exponential : Smooth {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const V step = i.s - j.s;
-    const V chord = p.rho < T(0) ? T(2) - p.m : p.m;
+    const V chord = p.obtuse ? T(2) - p.m : p.m;
     const V value = math::exp(-(T(0.5) * step * step + i.s * j.s * chord)).exp();
     return {value, i.h * j.h * value, splat<V>(0)};
   }
@@ -374,7 +371,7 @@ struct Rbf : Smooth {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const V step = i.s - j.s;
-    const V chord = p.rho < T(0) ? T(2) - p.m : p.m;
+    const V chord = p.obtuse ? T(2) - p.m : p.m;
     const V value = math::exp(-(T(0.5) * step * step + i.s * j.s * chord)).exp();
     return {value, value, splat<V>(0)};
   }

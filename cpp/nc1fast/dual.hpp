@@ -26,10 +26,16 @@ struct Link {
 enum Field : int { kS, kH, kNu, kO, kRoot, kDs, kDh, kDnu, kDalpha, kCosAlpha, kDbeta, kF, kG, kDf, kDg, kFields };
 constexpr unsigned bit(Field f) { return 1u << f; }
 
+// The correlation rho of a pair, m = 1 - |rho|, and whether rho has the sign -.
 template <class V>
 struct Pair {
   V rho, m;
+  math::Mask<V> obtuse;
 };
+template <class V>
+NC1FAST_HD inline Pair<V> pair_of_sign(V sign, V m) {
+  return {math::copysign(Lane<V>(1) - m, sign), m, math::negative(sign)};
+}
 
 template <class V>
 struct Dual {

@@ -111,14 +111,13 @@ struct Covariance {
       const V minus = half_chord_between(df, from.g - to.g) + ff * chord;
       if constexpr (Act::signed_value) {
         const V plus = half_chord_between(df, from.g + to.g) + ff * (value < T(0) ? m : T(2) - m);
-        const V next = smaller(minus, plus);
-        p = {math::copysign(T(1) - next, plus - minus), next};
+        p = pair_of_sign(V(plus - minus), smaller(minus, plus));
       } else {
-        p = {T(1) - minus, minus};
+        p = {T(1) - minus, minus, math::Mask<V>{}};
       }
     } else {
       const V rho = smaller(splat<V>(1), larger(splat<V>(-1), ff * value + from.g * to.g));
-      p = {rho, T(1) - math::abs(rho)};
+      p = {rho, T(1) - math::abs(rho), rho < T(0)};
     }
   }
 };
@@ -126,7 +125,8 @@ struct Covariance {
 template <class V>
 NC1FAST_HD inline Pair<V> pair_of_half_chord(V t) {
   using T = Lane<V>;
-  return {T(1) - t, math::abs(t > T(1) ? T(2) - t : t)};
+  const auto obtuse = t > T(1);
+  return {T(1) - t, math::abs(obtuse ? T(2) - t : t), obtuse};
 }
 
 // Rectifiers of any depth, with biases, NNGP and NTK: with t_Q = 1 - value and r = diagonal - derivative, both >= 0,

@@ -9,10 +9,12 @@ template <>
 struct Ops<double> {
   static double abs(double v) { return __builtin_fabs(v); }
   static double copysign(double magnitude, double sign) { return __builtin_copysign(magnitude, sign); }
+  static bool negative(double v) { return __builtin_signbit(v); }
   static double round(double v) { return __builtin_rint(v); }
   static double exp2_int(double n) { return __builtin_ldexp(1.0, int(n)); }
   static double sqrt(double w) { return __builtin_sqrt(w); }
   static double rsqrt(double w) { return 1.0 / __builtin_sqrt(larger(kSmallest<double>, w)); }
+  static double twice_power_3_2(double w) { return (w + w) * sqrt(w); }
   static double rsqrt_above(double w) { return kAboveEstimate<double> * rsqrt(w); }
 };
 }  // namespace nc1fast::math

@@ -47,7 +47,7 @@ NC1FAST_HD inline V lifted(const T* const (&lift)[4], std::ptrdiff_t i, std::ptr
   const V f = splat<V>(lift[0][i]), f_j = load<V>(lift[0] + j), ff = f * f_j;
   if constexpr (Signed) {
     const V g = splat<V>(lift[1][i]), g_j = load<V>(lift[1] + j), m = math::abs(chord);
-    const auto obtuse = math::copysign(splat<V>(1), chord) < T(0);  // of opposite rows it is -0
+    const auto obtuse = math::negative(chord);  // of opposite rows it is -0
     const V minus = half_chord_between(V(f - f_j), V(g - g_j)) + ff * (obtuse ? T(2) - m : m);
     const V plus = half_chord_between(V(f - f_j), V(g + g_j)) + ff * (obtuse ? m : T(2) - m);
     return math::copysign(smaller(minus, plus), plus - minus);
@@ -60,8 +60,7 @@ NC1FAST_HD inline V lifted(const T* const (&lift)[4], std::ptrdiff_t i, std::ptr
 // The pair of a chord: one with its sign between classes, a half-chord t within them.
 template <Form F, class V>
 NC1FAST_HD inline Pair<V> pair_of(V chord) {
-  using T = Lane<V>;
-  if constexpr (F == Form::covariance) return {math::copysign(T(1) - math::abs(chord), chord), math::abs(chord)};
+  if constexpr (F == Form::covariance) return pair_of_sign(chord, math::abs(chord));
   return pair_of_half_chord(chord);
 }
 
@@ -98,7 +97,7 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const 
   }
   V e = halves + chain.least;
   // Half-chords of opposite rows are off by what these are too long.
-  if constexpr (F != Form::covariance) e += pair.rho < T(0) ? T(4) * chain.displacement * displaced : splat<V>(0);
+  if constexpr (F != Form::covariance) e += pair.obtuse ? T(4) * chain.displacement * displaced : splat<V>(0);
   V error = angle_error(chain, pair.m, e, displaced);
   if constexpr (Act::root_value) {
     const T unit = T(2) * chain.noise;

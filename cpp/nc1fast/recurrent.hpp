@@ -72,12 +72,12 @@ struct Recurrent {
                          at = std::ptrdiff_t(r) * kN + c;
     const V f_j = load<V>(b.links + j), df = a.links[i] - f_j, ff = a.links[i] * f_j;
     const V near = math::abs(chord), far = T(2) * (a.half_norms[i] + load<V>(b.half_norms + j)) - near;
-    const auto obtuse = math::copysign(splat<V>(1), chord) < T(0);
+    const auto obtuse = math::negative(chord);
     const V missing = load<V>(state.missing + at), moved = T(0.5) * df * df;
     const V minus = (moved + ff * missing) + (obtuse ? far : near);
     const V plus = (moved + ff * (T(2) - missing)) + (obtuse ? near : far);
     const V m = smaller(minus, plus);
-    const Pair<V> pair{math::copysign(V(T(1) - m), V(plus - minus)), m};
+    const Pair<V> pair = pair_of_sign(V(plus - minus), m);
     const Relu relu(0);
     const Dual<V> dual = dual_of<Tangent>(relu, pair, Row<V>{}, Row<V>{});
     const V apart = load<V>(state.apart + at) + minus;

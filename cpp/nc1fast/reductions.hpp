@@ -18,6 +18,8 @@ template <class T, class Isa>
 struct Reduction {
   using V = Vec<T, Isa>;
   static constexpr int kL = kLanes<T, Isa>, kN = kPanel<T, Isa>;
+  using Wide = Vec<double, Isa>;
+  static constexpr int kWide = kLanes<double, Isa>;
   static constexpr int kGroup = 8;  // rows added in type T before they are widened
 
   // The factors of a unit: h of its rows and of its columns, or null.
@@ -39,9 +41,13 @@ struct Reduction {
     else
       add_columns<false>(values, begin, end, nullptr, column_sums);
     apply(of, of.columns, end - begin, column_sums);
-    double parts[4] = {};
-    for (int j = from; j < to; ++j) parts[j & 3] += column_sums[j];
-    return (parts[0] + parts[1]) + (parts[2] + parts[3]);
+    Wide sum{};
+    for (int j = 0; j < kN; j += kWide) sum += inside<Wide>(j, from, to) ? load<Wide>(column_sums + j) : Wide{};
+    double lanes[kWide];
+    store(lanes, sum);
+    for (int n = kWide / 2; n >= 1; n /= 2)
+      for (int l = 0; l < n; ++l) lanes[l] += lanes[l + n];
+    return lanes[0];
   }
 
   // row_sums[r] = sum of values[r][j], with their factors, over columns [from, to).
@@ -54,6 +60,16 @@ struct Reduction {
   }
 
  private:
+  // Which lanes of the vector from `first` on are in [from, to): to select, so that NaN outside does not matter.
+  template <class U>
+  [[gnu::always_inline]] static math::Mask<U> inside(int first, int from, int to) {
+    using Index = Lane<math::Bits<U>>;
+    math::Bits<U> n{};
+#pragma GCC unroll 16
+    for (int l = 0; l < int(sizeof(U) / sizeof(Lane<U>)); ++l) n[l] = l;
+    return (n >= Index(from - first)) & (n < Index(to - first));
+  }
+
   // The factors that sums of n values over the other side have in common.
   static void apply(const OfUnit& of, const T* h, int n, double* sums) {
     const double alpha = of.alpha, shift = of.beta * n;
@@ -98,10 +114,14 @@ struct Reduction {
 
   template <bool Weighted>
   static void add_rows(const T* values, int from, int to, const T* h, double* row_sums) {
-    V mask[kVectors] = {};  // 1 in [from, to): selects, so that NaN outside does not matter
-    for (int v = 0; v < kVectors; ++v)
-      for (int l = 0; l < kL; ++l) mask[v][l] = v * kL + l >= from && v * kL + l < to ? T(1) : T(0);
-    const bool full = from == 0 && to == kN;
+    if (from == 0 && to == kN)
+      add_rows<Weighted, true>(values, from, to, h, row_sums);
+    else
+      add_rows<Weighted, false>(values, from, to, h, row_sums);
+  }
+
+  template <bool Weighted, bool Whole>
+  static void add_rows(const T* values, int from, int to, const T* h, double* row_sums) {
     for (int r0 = 0; r0 < kN; r0 += kL) {
       V x[kL];
       for (int r = 0; r < kL; ++r) {
@@ -110,7 +130,8 @@ struct Reduction {
         for (int v = 0; v < kVectors; ++v) {
           V value = load<V>(values + (r0 + r) * kN + v * kL);
           if constexpr (Weighted) value *= load<V>(h + v * kL);
-          sum += full ? value : (mask[v] > T(0) ? value : V{});
+          if constexpr (!Whole) value = inside<V>(v * kL, from, to) ? value : V{};
+          sum += value;
         }
         x[r] = sum;
       }

@@ -94,8 +94,7 @@ struct ShiftedRelu : Smooth {
   NC1FAST_HD Dual<V> dual(Pair<V> p, const Row<V>& i, const Row<V>& j) const {
     using T = Lane<V>;
     const V sine = p.m * (T(2) - p.m), reciprocal = math::rsqrt(sine);  // of the square
-    const auto obtuse = p.rho < T(0);
-    const auto slope = [&](V ratio) { return ((ratio - T(1)) + (obtuse ? T(2) - p.m : p.m)) * reciprocal; };
+    const auto slope = [&](V ratio) { return ((ratio - T(1)) + (p.obtuse ? T(2) - p.m : p.m)) * reciprocal; };
     const V h = i.nu + V{}, k = j.nu + V{}, a_h = slope(i.s / j.s), a_k = slope(j.s / i.s);
     const V tail_h = math::tail(math::abs(h)), tail_k = math::tail(math::abs(k));
     const V x_h = a_h * h, x_k = a_k * k;

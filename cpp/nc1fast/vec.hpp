@@ -90,7 +90,7 @@ template <class V, int N>
 namespace math {
 
 template <class V>
-using Bits = decltype(V{} < V{});  // integer lanes of the same width
+using Bits = Mask<V>;  // integer lanes of the same width
 template <class V>
 inline constexpr Lane<Bits<V>> kSignBit = Lane<Bits<V>>(1ull << (8 * sizeof(Lane<V>) - 1));
 
@@ -107,9 +107,11 @@ template <class V>
   requires(sizeof(V) > 8)
 struct Ops<V> {
   [[gnu::always_inline]] static V abs(V v) { return V(Bits<V>(v) & ~kSignBit<V>); }
+  // As one operation of three operands, where there is such a one.
   [[gnu::always_inline]] static V copysign(V magnitude, V sign) {
-    return V((Bits<V>(magnitude) & ~kSignBit<V>) | (Bits<V>(sign) & kSignBit<V>));
+    return V(Bits<V>(magnitude) ^ ((Bits<V>(magnitude) ^ Bits<V>(sign)) & kSignBit<V>));
   }
+  [[gnu::always_inline]] static Mask<V> negative(V v) { return Bits<V>(v) < 0; }
   [[gnu::always_inline]] static V round(V v) {
     // |v| < 2^22 (float), 2^51 (double): adding and taking away 1.5 * 2^(mantissa bits) rounds to nearest.
     constexpr Lane<V> shift = sizeof(Lane<V>) == 4 ? Lane<V>(12582912.0) : Lane<V>(6755399441055744.0);
@@ -145,6 +147,21 @@ struct Ops<V> {
       return y + y * (T(0.5) - T(0.5) * w * y * y);
     } else {
       return T(1) / exact_sqrt(larger(splat<V>(kSmallest<T>), w));
+    }
+  }
+
+  // The step factored: 2 s (1 + e/2) = s (3 - s y).
+  [[gnu::always_inline]] static V twice_power_3_2(V w) {
+    using T = Lane<V>;
+    if constexpr (estimates) {
+      const V y = estimate(w), s = w * y;
+      if constexpr (sizeof(T) == 8) {
+        const V e = T(1) - s * y;
+        return s * w * (T(2) + e * (T(1) + e * (T(0.75) + T(0.625) * e)));
+      }
+      return s * w * (T(3) - s * y);
+    } else {
+      return (w + w) * exact_sqrt(w);
     }
   }
 
