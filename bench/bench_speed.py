@@ -1,7 +1,7 @@
 """Claim: the whole call runs near the machine's fused multiply-add peak.
 
 Whole ``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums")`` calls, C = 10, rows in the precision of the tiles, median of 5
-(one beyond N = 65,536).
+(one beyond N = 65,536). Beside them the products of rows alone, as torch computes them: no kernel, no sums.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from bench._problem import Problem, require_agreement
 from bench._session import Claim, Result
 from bench._timing import Samples, repeat
 from bench._worker import Worker
+from bench.torch_products import gflops
 
 if TYPE_CHECKING:
     from bench._session import Session
@@ -52,6 +53,7 @@ def run(session: Session) -> Result:
                 _add(result, session, problem, samples)
             result.details["environment"] = worker.environment()
     _small(result, session)
+    _beside_products(result, session)
     _finish(result, session)
     return result
 
@@ -88,6 +90,13 @@ def _add(result: Result, session: Session, problem: Problem, samples: Samples) -
             "GFLOP/s": problem.triangle_flops / samples.median * 1e-9,
         }
     )
+
+
+def _beside_products(result: Result, session: Session) -> None:
+    """Relate the rates to those of torch's matrix product with as many features."""
+    for row in result.rows:
+        if row["N"] != SMALL and (alone := gflops(session.n_threads, row["d"], row["dtype"])):
+            row["torch.mm GFLOP/s"], row["over torch.mm"] = alone, row["GFLOP/s"] / alone
 
 
 def _finish(result: Result, session: Session) -> None:
