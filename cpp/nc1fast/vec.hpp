@@ -103,6 +103,13 @@ template <class V>
 inline constexpr bool kHasEstimate = sizeof(V) == 64 || (sizeof(V) == 32 && sizeof(Lane<V>) == 4);
 #endif
 
+// Integers of 64 bits are compared lane by lane without an instruction that does.
+#if defined(__x86_64__) && !defined(__SSE4_2__)
+inline constexpr bool kCompares64 = false;
+#else
+inline constexpr bool kCompares64 = true;
+#endif
+
 template <class V>
   requires(sizeof(V) > 8)
 struct Ops<V> {
@@ -111,7 +118,10 @@ struct Ops<V> {
   [[gnu::always_inline]] static V copysign(V magnitude, V sign) {
     return V(Bits<V>(magnitude) ^ ((Bits<V>(magnitude) ^ Bits<V>(sign)) & kSignBit<V>));
   }
-  [[gnu::always_inline]] static Mask<V> negative(V v) { return Bits<V>(v) < 0; }
+  [[gnu::always_inline]] static Mask<V> negative(V v) {
+    if constexpr (sizeof(Lane<V>) == 8 && !kCompares64) return copysign(V{} + 1, v) < 0;
+    return Bits<V>(v) < 0;
+  }
   [[gnu::always_inline]] static V round(V v) {
     // |v| < 2^22 (float), 2^51 (double): adding and taking away 1.5 * 2^(mantissa bits) rounds to nearest.
     constexpr Lane<V> shift = sizeof(Lane<V>) == 4 ? Lane<V>(12582912.0) : Lane<V>(6755399441055744.0);
