@@ -16,7 +16,9 @@ template <class T>
 class KeptTiles {
  public:
   KeptTiles(int device, GramRows<T>& rows)
-      : stream_(device),
+      : stream_(device, std::max(rows.n_rows() * std::size_t(rows.pass.depth),
+                                 std::size_t(rows.pass.n_rows * rows.pass.n_columns)) *
+                            sizeof(T)),
         columns_(stream_, rows.columns(), rows.columns().n_rows),
         rows_(rows.pass.symmetric ? Panels<T>() : Panels<T>(stream_, rows.rows(), rows.rows().n_rows)),
         chains_(stream_, rows.n_rows()),
