@@ -74,12 +74,13 @@ def _estimate(X, y, kernels, n_rows, **settings):
     return tuple(map(max, zip(*told, strict=True)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistics", ["all", "sums"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
 @pytest.mark.parametrize("name", PASSES)
 def test_a_pass_takes_what_it_is_said_to(watch, name, dtype, statistics):
     """Never more, and at most a fifth and some alignment less: packed rows, norms, sums, tiles, values, buffers."""
-    X, y = gaussians((150, 90, 11, 1), 13)
+    X, y = gaussians((80, 40, 9, 1), 13)
     settings = {"dtype": dtype, "statistics": statistics}
     device, pinned = _estimate(X, y, PASSES[name], len(y), **settings)
     watch.start()
@@ -126,6 +127,10 @@ def test_a_limit_on_the_host_counts_the_buffers_of_devices(watch):
     assert [n - told[0] for n in told] == [0, 2 * (64 << 10), 4 * (64 << 10)]
 
 
+def _totals(steps):
+    return lambda done, total: steps.append(total)
+
+
 @pytest.mark.parametrize("kernel", [RELU, RELU * ERF], ids=repr)
 def test_rows_are_divided_exactly_where_they_stop_to_fit(watch, monkeypatch, kernel):
     X, y = gaussians((200, 150, 140), 4)
@@ -136,14 +141,23 @@ def test_rows_are_divided_exactly_where_they_stop_to_fit(watch, monkeypatch, ker
         # what a pass may take is nine tenths of what is free
         monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(-(-memory * 10 // 9)))
         assert abs(runner("cuda").memory - memory) < 1
-        steps = []
-        sums = nc.class_sums(
-            X, y, kernel, device="cuda", progress=lambda done, total, of=steps: of.append(total)
-        )
+        steps: list[int] = []
+        sums = nc.class_sums(X, y, kernel, device="cuda", progress=_totals(steps))
         tiles.append(steps[-1])
         for name in ("block_sums", "traces", "within", "class_rows"):
             assert np.array_equal(getattr(sums, name), getattr(whole, name)), name
     assert tiles[0] < tiles[1]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:all"])
+def test_a_matrix_comes_in_pieces_that_fit(watch, monkeypatch, device):
+    """300 rows take 5 panels of 153,600 bytes, which are never on a device together."""
+    X, _ = gaussians((200, 100), 4)
+    expected = RELU(X, device=device)
+    monkeypatch.setenv("NC1FAST_SHIM_MEMORY", "400000")
+    watch.start()
+    assert np.array_equal(RELU(X, device=device), expected)
+    assert watch.seen().most < 400_000 < expected.nbytes
 
 
 # When a call fails -------------------------------------------------------------------------------------------------
@@ -196,7 +210,9 @@ def test_nothing_is_left_whichever_call_fails(watch, name):
         assert seen.held == (0, 0, 0, 0), failing
         assert cuda.module().current_device() == 1, failing
         assert watch.last_error == 0, failing
-    assert untold <= (4 if "two" in name else 2)  # the last wait for each pass and device, as it is left
+    assert untold <= (
+        4 if "two" in name else 2
+    )  # the last wait for each pass and device, as it is left
     watch.start()
     call()
 
