@@ -76,6 +76,8 @@ MULTIPROCESSORS = {
     86: Multiprocessor(100 << 10, 99 << 10, 1024, 128, blocks=16, warps=48),
     89: Multiprocessor(100 << 10, 99 << 10, 1024, 128, blocks=24, warps=48),
     90: Multiprocessor(228 << 10, 227 << 10, 1024, 128, blocks=32, warps=64),
+    100: Multiprocessor(228 << 10, 227 << 10, 1024, 128, blocks=32, warps=64),
+    120: Multiprocessor(100 << 10, 99 << 10, 1024, 128, blocks=24, warps=48),
 }
 
 
@@ -221,7 +223,7 @@ def parser_of(prog: str, description: str) -> argparse.ArgumentParser:
         "--architectures",
         type=lambda text: [int(a) for a in text.split(",")],
         default=list(MULTIPROCESSORS),
-        help="some of 75,80,86,89,90",
+        help="some of 75,80,86,89,90,100,120",
     )
     return parser
 

@@ -1,5 +1,5 @@
-// The parts of a block one at a time, so that ci/cuda_roofline.py can count their instructions: in the kernels themselves
-// every activation stands beside every other.
+// The parts of a block one at a time, so that ci/cuda_roofline.py can count their instructions: in the kernels
+// themselves every activation stands beside every other.
 #include "entries.hpp"
 
 namespace nc1fast::device {
@@ -24,14 +24,22 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>)
   reduce<false>(work, p, q, shared_memory<T>(), output);
 }
 
+template <class T, bool Within>
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) root(const __grid_constant__ SumsWork<T> work, int p, int q) {
+  add_root<Within>(work, p, q, shared_memory<T>(), 0);
+}
+
 #define NC1FAST_EPILOGUE(T, Act, F, Tangent) \
   template __global__ void epilogue<T, Act, Form::F, Tangent>(const __grid_constant__ SumsWork<T>, int, int, int, int)
 #define NC1FAST_PROBES(T)                                                                    \
   template __global__ void product<T>(const T*, const T*, int, const T*, const T*);          \
   template __global__ void reduction<T>(const __grid_constant__ SumsWork<T>, int, int, int); \
+  template __global__ void root<T, false>(const __grid_constant__ SumsWork<T>, int, int);    \
+  template __global__ void root<T, true>(const __grid_constant__ SumsWork<T>, int, int);     \
   NC1FAST_EPILOGUE(T, Relu, covariance, false);                                              \
   NC1FAST_EPILOGUE(T, Relu, covariance, true);                                               \
   NC1FAST_EPILOGUE(T, Relu, rectifier_distance, false);                                      \
+  NC1FAST_EPILOGUE(T, Relu, rectifier_distance, true);                                       \
   NC1FAST_EPILOGUE(T, Erf, covariance, false);                                               \
   NC1FAST_EPILOGUE(T, Erf, erf_distance, false)
 

@@ -169,10 +169,14 @@ def values_cost(kernel: Kernel) -> PerEntry:
 
 
 def column_cost(kernel: Kernel) -> PerEntry:
-    """The sum over a whole column: the loop that reads most."""
+    """The sum over a whole column: the loop that reads most, the shortest of these (rows without biases of their own)."""
+
+    def reads(counts: Counter[str]) -> int:
+        return sum(n for x, n in counts.items() if x.startswith("LDS"))
+
     loops = [kernel.count(loop) for loop in kernel.innermost()]
-    best = max(loops, key=lambda c: sum(n for x, n in c.items() if x.startswith("LDS")))
-    return _per(best, sum(n for x, n in best.items() if x.startswith("LDS")))
+    best = max(loops, key=lambda c: (reads(c), -c.total()))
+    return _per(best, reads(best))
 
 
 def pair_cost(kernel: Kernel) -> PerEntry:
@@ -207,9 +211,9 @@ def probes(kernels: dict[str, Kernel]) -> dict[tuple[str, str], Kernel]:
     found = {}
     for symbol, kernel in kernels.items():
         if of := re.search(
-            r"6device\d+(product|epilogue|reduction)I([fd])(?:NS_\d(\w+?)E?LNS_4FormE(\d)ELb(\d))?",
+            r"6device\d+(product|epilogue|reduction|root)I([fd])(?:NS_\d(\w+?)E?LNS_4FormE(\d)E)?(?:Lb(\d))?",
             symbol,
         ):
-            part = of[1] if of[3] is None else f"{of[3]}{of[4]}{of[5]}"
+            part = (of[3] or of[1]) + (of[4] or "") + (of[5] or "")
             found[part, "float32" if of[2] == "f" else "float64"] = kernel
     return found

@@ -1,6 +1,7 @@
 // The module _cuda: what depends on who runs the tiles, on devices; the last argument says on which.
 #include "border.hpp"
 #include "devices.hpp"
+#include "estimate.hpp"
 #include "plan.hpp"
 #include "survey.hpp"
 
@@ -81,6 +82,26 @@ PYBIND11_MODULE(_cuda, m) {
         return d;
       },
       "sizes"_a, "depth"_a, "single"_a, "Launches, blocks, units and bytes of packed rows of a pass of one kernel.");
+  m.def(
+      "pass_bytes",
+      [](std::int64_t n_features, const py::dict& kernels, bool single_within, bool single_between, bool row_sums,
+         std::int64_t n_classes, std::int64_t n_rows, const std::vector<int>& on) {
+        const Kernels spec = as_kernels(kernels);
+        const int depth = Frame{InputLayer::of(spec.chains.at(0)), int(n_features), {}}.depth();
+        const Options options{single_within, single_between, row_sums, 1, 0, {}};
+        const device::CurrentDevice current;
+        device::PassBytes most{};
+        for (const int index : on) {
+          const auto threads = std::size_t(device::info(index).threads);
+          const device::PassBytes one =
+              device::bytes_of(spec, options, depth, std::size_t(n_rows), std::size_t(n_classes), threads);
+          most.device = std::max(most.device, one.device);
+          most.pinned += one.pinned;
+        }
+        return std::pair(most.device, most.pinned);
+      },
+      "n_features"_a, "kernels"_a, "single_within"_a, "single_between"_a, "row_sums"_a, "n_classes"_a, "n_rows"_a,
+      "devices"_a, "Most bytes that a pass takes of each device, and pinned ones of the host for all of them.");
   m.def("device_count", &device::count, "Devices of this machine; 0 without a driver.");
   m.def(
       "current_device", [] { return device::CurrentDevice().get(); },

@@ -159,6 +159,8 @@ inline void multiply_add(double (&c)[4], const double (&a)[4], const double (&b)
 template <class... Args>
 cudaError_t launch(void (*kernel)(Args...), std::int64_t n_blocks, std::size_t shared_bytes, cudaStream_t,
                    std::type_identity_t<Args>... args) {
+  if (const cudaError_t error = shim::answer(); error != cudaSuccess) return error;
+  shim::watch().launch(n_blocks, std::int64_t(shared_bytes));
   shim::run_grid(n_blocks, kThreads, shared_bytes, [&] { kernel(args...); });
   return cudaSuccess;
 }

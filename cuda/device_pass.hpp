@@ -71,10 +71,42 @@ class DevicePass final : public PackedPass<T> {
     Holding holding;           // of chains
     std::vector<int> outputs;  // of the pass
     Array<Chain<T>> chains;
+    Array<Root<T>> roots;
     Array<Expression<T>> expressions;
     Array<Scales> scales;
     Array<Sums> sums;
     SumsWork<T> work;
+  };
+
+  // The outputs of a chain whose values a block holds. Those of roots are made of the chords as they are added up, but
+  // where the values themselves have roots, which errors pass in every layer (pairs.hpp).
+  struct HeldOutputs {
+    std::vector<int> places, roots;  // outputs of the chain
+    std::vector<Output<T>> outputs;
+    std::vector<const T*> diagonals, sensitivities;
+
+    HeldOutputs(const Chain<T>& chain, bool root_value) {
+      for (int o = 0; o < chain.n_outputs; ++o)
+        if (root_value || chain.outputs[o].quantity != Quantity::sensitivity) {
+          places.push_back(o);
+          outputs.push_back(chain.outputs[o]);
+          diagonals.push_back(chain.diagonals[o]);
+          sensitivities.push_back(chain.sensitivities[o]);
+        } else {
+          roots.push_back(o);
+        }
+    }
+    // The chain with these alone; points to the arrays here.
+    Chain<T> of(Chain<T> chain) const {
+      chain.n_outputs = int(outputs.size());
+      chain.outputs = outputs.data();
+      chain.diagonals = diagonals.data();
+      chain.sensitivities = sensitivities.data();
+      for (int l = 0; l <= kMaxLevels + 1; ++l)
+        chain.first_output[l] =
+            int(std::count_if(outputs.begin(), outputs.end(), [&](const auto& o) { return o.level < l; }));
+      return chain;
+    }
   };
 
   // Values of units that chains leave to expressions: which outputs of the pass, each at which place (or -1). The
@@ -101,7 +133,7 @@ class DevicePass final : public PackedPass<T> {
    public:
     // tiles_at_a_time: of a run, at most.
     Resident(DevicePass& of, int device, const Pass<T>& pass, const Layout& layout, std::int64_t tiles_at_a_time)
-        : stream_(device),
+        : stream_(device, (layout.first_segment.size() - 1) * panel_bytes<T>(of.packed_.depth)),
           n_rows_((layout.first_segment.size() - 1) * kWidth),
           panels_(stream_, of.packed_, n_rows_),
           chains_(stream_, n_rows_),
@@ -112,7 +144,7 @@ class DevicePass final : public PackedPass<T> {
           overflow_(stream_, 1),
           keeping_(pass, of.leaves_) {
       const Info there = info(device);
-      for (const bool deep : {false, true}) add_chains(deep, pass, there);
+      for (const bool deep : {false, true}) add_chains(deep, pass, of.shared_.kernels.chains, there);
       if (pass.n_expressions > 0) {
         add_expressions(pass, of.leaves_);
         keep(std::min(tiles_at_a_time, layout.n_tiles()) * kTileUnits);
@@ -172,22 +204,33 @@ class DevicePass final : public PackedPass<T> {
       return classes;
     }
 
-    void add_chains(bool deep, const Pass<T>& pass, const Info& device) {
+    void add_chains(bool deep, const Pass<T>& pass, const std::vector<ChainSpec>& specs, const Info& device) {
       Group group{};
       group.kind = deep ? Group::Kind::deep : Group::Kind::shallow;
       std::vector<Chain<T>> chains;
+      std::vector<Root<T>> roots;
+      std::vector<int> root_outputs;
       int most = 0;
       for (int k = 0, o = 0; k < pass.n_chains; o += pass.chains[k++].n_outputs) {
         const Chain<T>& chain = pass.chains[k];
         if (chain.kind.deep != deep) continue;
-        chains.push_back(chains_.send(chain, panels_.half_norms()));
-        most = std::max(most, chain.n_outputs);
-        for (int output = o; output < o + chain.n_outputs; ++output) group.outputs.push_back(output);
+        const HeldOutputs held(chain, specs[std::size_t(k)].root_value());
+        for (const int output : held.places) group.outputs.push_back(o + output);
+        for (const int output : held.roots) {
+          roots.push_back({int(chains.size()), chains_.rows(chain.sensitivities[output])});
+          root_outputs.push_back(o + output);
+        }
+        chains.push_back(chains_.send(held.of(chain), panels_.half_norms()));
+        most = std::max(most, int(held.places.size()));
       }
       if (chains.empty()) return;
+      group.outputs.insert(group.outputs.end(), root_outputs.begin(), root_outputs.end());
       group.chains = Array<Chain<T>>(stream_, chains);
+      group.roots = Array<Root<T>>(stream_, roots);
       group.holding = Holding::of<T>(device, int(chains.size()), most);
       add(std::move(group), pass, int(chains.size()), 0);
+      groups_.back().work.roots = groups_.back().roots.get();
+      groups_.back().work.n_roots = int(roots.size());
     }
 
     // leaves: per expression, on the host.
@@ -246,7 +289,9 @@ class DevicePass final : public PackedPass<T> {
                     group.sums.get(),
                     overflow_.get(),
                     nullptr,
-                    keeping_.n};
+                    keeping_.n,
+                    nullptr,
+                    0};
       groups_.push_back(std::move(group));
     }
 

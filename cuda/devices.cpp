@@ -16,7 +16,9 @@ template <class T>
 class KeptTiles {
  public:
   KeptTiles(int device, GramRows<T>& rows)
-      : stream_(device),
+      : stream_(device, std::max(rows.n_rows() * std::size_t(rows.pass.depth),
+                                 std::size_t(rows.pass.n_rows * rows.pass.n_columns)) *
+                            sizeof(T)),
         columns_(stream_, rows.columns(), rows.columns().n_rows),
         rows_(rows.pass.symmetric ? Panels<T>() : Panels<T>(stream_, rows.rows(), rows.rows().n_rows)),
         chains_(stream_, rows.n_rows()),
@@ -52,15 +54,23 @@ class KeptTiles {
             "tiles cannot be run");
     }
   }
-  // The same by way of memory of its own, to the host.
-  void bring(int p, int n, std::size_t room, T* out) {
+  // The same by way of memory of its own, to the host: for `most` panels, or for as many as half of what is left holds,
+  // one at least.
+  void bring(int p, int n, int most, T* out) {
     stream_.enter();
-    T* held = (held_ ? *held_ : held_.emplace(stream_, room)).get();
-    run(p, n, held);
-    const std::ptrdiff_t first = std::ptrdiff_t(p) * kWidth,
-                         last = std::min(work_.pass.n_rows, first + std::ptrdiff_t(n) * kWidth);
-    stream_.fetch(out + first * work_.pass.n_columns, held,
-                  std::size_t((last - first) * work_.pass.n_columns) * sizeof(T));
+    if (!held_) {
+      const std::size_t room = info(stream_.device()).free / 2 / sizeof(T) / per_panel_;
+      n_held_panels_ = int(std::clamp(room, std::size_t(1), std::size_t(most)));
+      held_.emplace(stream_, std::size_t(n_held_panels_) * per_panel_);
+    }
+    for (const int end = p + n; p < end; p += n) {
+      n = std::min(n_held_panels_, end - p);
+      run(p, n, held_->get());
+      const std::ptrdiff_t first = std::ptrdiff_t(p) * kWidth,
+                           last = std::min(work_.pass.n_rows, first + std::ptrdiff_t(n) * kWidth);
+      stream_.fetch(out + first * work_.pass.n_columns, held_->get(),
+                    std::size_t((last - first) * work_.pass.n_columns) * sizeof(T));
+    }
   }
   void wait() const { stream_.wait(); }
 
@@ -115,7 +125,7 @@ class KeptTiles {
   std::size_t per_panel_;  // numbers of a row panel
   GramWork<T> work_{};
   std::vector<Wanted> kernels_;
-  int n_kept_panels_ = 0;
+  int n_kept_panels_ = 0, n_held_panels_ = 0;
   Array<T> kept_;
   std::optional<Array<T>> held_;
 };
@@ -148,7 +158,7 @@ bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, 
                         std::optional<KeptTiles<T>>& own = tiles[std::size_t(w)];
                         if (!own) own.emplace(devices[std::size_t(w)], rows);
                         const int first = int(item * chunk), n = int(std::min(chunk, rows.n_row_panels - first));
-                        own->bring(first, n, std::size_t(chunk) * per_panel, out);
+                        own->bring(first, n, int(chunk), out);
                       },
                       [&](std::int64_t done, std::int64_t n) { return !poll || poll(done, n); });
 }

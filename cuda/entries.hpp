@@ -71,6 +71,19 @@ __device__ __forceinline__ PanelPair panels_of(const SumsWork<T>& work) {
   return {wanted ? p : -1, q};
 }
 
+// Root k of the unit (p, q), from the chords of its chain, which stay: summed, and kept where an expression needs it.
+template <bool Within, class T>
+__device__ __forceinline__ void add_root(const SumsWork<T>& work, int p, int q, const T* chords, int k) {
+  const Root<T> root = work.roots[k];
+  const int output = work.pass.n_outputs - work.n_roots + k;
+  const RootColumn<Within, T> errors(work.pass.chains[root.chain], root.mu, p, q, chords);
+  if (const int kept = work.sums[output].kept; kept >= 0) {
+    T* to = work.kept + (block() * work.n_kept + kept) * kUnit + thread();
+    for (int r = 0; r < kWidth; ++r) to[r * kWidth] = errors(r);
+  }
+  reduce_columns<Within>(work, p, q, errors, output);
+}
+
 template <class T, bool Within, bool Deep>
 __global__ void __launch_bounds__(kThreads, kBlocks<T>) sums(const __grid_constant__ SumsWork<T> work) {
   const auto [p, q] = panels_of(work);
@@ -82,12 +95,14 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) sums(const __grid_consta
   const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth;
   chords_of<!Within>(panel(pass.panels, p, pass.depth), panel(pass.panels, q, pass.depth), pass.depth,
                      pass.half_norms + i, pass.half_norms + j, chords);
-  int output = 0;
+  int output = 0, root = 0;
   for (int c = 0; c < pass.n_chains; ++c) {
     const Chain<T>& chain = pass.chains[c];
     for (int first = 0; first < chain.n_outputs; first += work.n_values) {
       const int last = first + work.n_values < chain.n_outputs ? first + work.n_values : chain.n_outputs;
-      values<Within, Deep>(chain, p, q, chords, {first, last}, held);
+      const T* const own = own_chords<Within>(chain, p, q, chords, held);
+      for (; root < work.n_roots && work.roots[root].chain == c; ++root) add_root<Within>(work, p, q, own, root);
+      values<Within, Deep>(chain, p, q, own, {first, last}, held);
       for (int o = first; o < last; ++o)
         if (const int kept = work.sums[output + o].kept; kept >= 0)
           copy_column(held + (o - first) * kUnit, work.kept + (block() * work.n_kept + kept) * kUnit);
@@ -169,7 +184,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) gram(const __grid_consta
   chords_of<true>(a, b, pass.depth, pass.row_half_norms + std::ptrdiff_t(first) * kWidth,
                   pass.column_half_norms + std::ptrdiff_t(second) * kWidth, chords);
   if (pass.refine) refine(a, b, pass.depth, chords);
-  values<false, Deep>(work.chain, pass.row_offset + first, second, chords, {pass.value, pass.value + 1}, held);
+  const T* const own = own_chords<false>(work.chain, pass.row_offset + first, second, chords, held);
+  values<false, Deep>(work.chain, pass.row_offset + first, second, own, {pass.value, pass.value + 1}, held);
   barrier();
   const std::ptrdiff_t i0 = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + t;
   if (j >= pass.n_columns) return;

@@ -6,17 +6,31 @@
 namespace nc1fast::device {
 
 void check(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error));
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // nobody else's
+  throw DeviceError(std::string(what) + ": " + cudaGetErrorString(error));
 }
+
+namespace {
+
+// Where there is nobody to tell.
+void ignore(cudaError_t error) {
+  if (error != cudaSuccess) cudaGetLastError();
+}
+
+}  // namespace
 
 int count() {
   int n = 0;
-  return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
+  const cudaError_t error = cudaGetDeviceCount(&n);
+  ignore(error);
+  return error == cudaSuccess ? n : 0;
 }
 
 std::string reason() {
   int n = 0;
   const cudaError_t error = cudaGetDeviceCount(&n);
+  ignore(error);
   if (error != cudaSuccess) return cudaGetErrorString(error);
   return n > 0 ? "" : "no device";
 }
@@ -33,6 +47,7 @@ Info info(int device) {
             attribute(cudaDevAttrComputeCapabilityMajor),
             attribute(cudaDevAttrComputeCapabilityMinor),
             attribute(cudaDevAttrMultiProcessorCount),
+            attribute(cudaDevAttrMultiProcessorCount) * attribute(cudaDevAttrMaxThreadsPerMultiProcessor),
             std::size_t(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)),
             std::size_t(attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor)),
             0,
@@ -43,38 +58,40 @@ Info info(int device) {
 }
 
 CurrentDevice::CurrentDevice() {
-  if (cudaGetDevice(&device_) != cudaSuccess) device_ = -1;
+  const cudaError_t error = cudaGetDevice(&device_);
+  ignore(error);
+  if (error != cudaSuccess) device_ = -1;
 }
 
 CurrentDevice::~CurrentDevice() {
   int now = -1;
-  if (device_ >= 0 && cudaGetDevice(&now) == cudaSuccess && now != device_) cudaSetDevice(device_);
+  if (device_ >= 0 && cudaGetDevice(&now) == cudaSuccess && now != device_) ignore(cudaSetDevice(device_));
 }
 
-Stream::Stream(int device) : device_(device) {
-  enter();
+Stream::Stream(int device, std::size_t most) : Stream(device, most, Bare{}) {
+  enter();  // from here on the destructor runs, whatever fails
   check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream cannot be made");
   for (Pinned& pinned : pinned_) {
-    check(cudaMallocHost(&pinned.data, kPiece), "pinned memory cannot be had");
+    check(cudaMallocHost(&pinned.data, piece_), "pinned memory cannot be had");
     check(cudaEventCreateWithFlags(&pinned.sent, cudaEventDisableTiming), "an event cannot be made");
   }
 }
 
 Stream::~Stream() {
-  cudaSetDevice(device_);
-  if (stream_) cudaStreamSynchronize(stream_);
+  ignore(cudaSetDevice(device_));
+  if (stream_) ignore(cudaStreamSynchronize(stream_));
   for (Pinned& pinned : pinned_) {
-    if (pinned.sent) cudaEventDestroy(pinned.sent);
-    if (pinned.data) cudaFreeHost(pinned.data);
+    if (pinned.sent) ignore(cudaEventDestroy(pinned.sent));
+    if (pinned.data) ignore(cudaFreeHost(pinned.data));
   }
-  if (stream_) cudaStreamDestroy(stream_);
+  if (stream_) ignore(cudaStreamDestroy(stream_));
 }
 
 void Stream::enter() const { check(cudaSetDevice(device_), "a device cannot be used"); }
 
 void Stream::send(void* to, const void* from, std::size_t bytes) {
-  for (std::size_t done = 0; done < bytes; done += kPiece, at_ ^= 1) {
-    const std::size_t piece = std::min(kPiece, bytes - done);
+  for (std::size_t done = 0; done < bytes; done += piece_, at_ ^= 1) {
+    const std::size_t piece = std::min(piece_, bytes - done);
     check(cudaEventSynchronize(pinned_[at_].sent), "rows cannot be sent");
     std::memcpy(pinned_[at_].data, static_cast<const char*>(from) + done, piece);
     check(cudaMemcpyAsync(static_cast<char*>(to) + done, pinned_[at_].data, piece, cudaMemcpyHostToDevice, stream_),
@@ -85,7 +102,7 @@ void Stream::send(void* to, const void* from, std::size_t bytes) {
 
 void Stream::fetch(void* to, const void* from, std::size_t bytes) {
   const auto bring = [&](std::size_t done) {
-    const std::size_t piece = std::min(kPiece, bytes - done);
+    const std::size_t piece = std::min(piece_, bytes - done);
     check(cudaMemcpyAsync(pinned_[at_].data, static_cast<const char*>(from) + done, piece, cudaMemcpyDeviceToHost,
                           stream_),
           "results cannot be fetched");
@@ -93,12 +110,12 @@ void Stream::fetch(void* to, const void* from, std::size_t bytes) {
   };
   wait();
   if (bytes > 0) bring(0);
-  for (std::size_t done = 0; done < bytes; done += kPiece) {
+  for (std::size_t done = 0; done < bytes; done += piece_) {
     const Pinned& here = pinned_[at_];
     at_ ^= 1;
-    if (done + kPiece < bytes) bring(done + kPiece);
+    if (done + piece_ < bytes) bring(done + piece_);
     check(cudaEventSynchronize(here.sent), "results cannot be fetched");
-    std::memcpy(static_cast<char*>(to) + done, here.data, std::min(kPiece, bytes - done));
+    std::memcpy(static_cast<char*>(to) + done, here.data, std::min(piece_, bytes - done));
   }
 }
 
@@ -116,12 +133,14 @@ void* allocate_zeroed(const Stream& stream, std::size_t bytes) {
                       std::to_string(total) + ", and " + std::to_string(bytes) + " more are needed");
   }
   check(error, "memory cannot be had");
-  check(cudaMemsetAsync(data, 0, bytes, stream.get()), "memory cannot be cleared");
+  const cudaError_t cleared = cudaMemsetAsync(data, 0, bytes, stream.get());
+  if (cleared != cudaSuccess) release(data);
+  check(cleared, "memory cannot be cleared");
   return data;
 }
 
 void release(void* data) {
-  if (data) cudaFree(data);
+  if (data) ignore(cudaFree(data));
 }
 
 }  // namespace nc1fast::device

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -26,7 +27,7 @@ void check(cudaError_t error, const char* what);
 
 struct Info {
   std::string name;
-  int major, minor, multiprocessors;
+  int major, minor, multiprocessors, threads;               // threads: that run at a time
   std::size_t shared_per_block, shared_per_multiprocessor;  // bytes
   std::size_t free, total;                                  // bytes of memory
 };
@@ -47,11 +48,19 @@ class CurrentDevice {
   int device_ = -1;
 };
 
+// Bytes of a pinned buffer for transfers of so many at a time.
+constexpr std::size_t piece_of(std::size_t most) {
+  constexpr std::size_t least = std::size_t(64) << 10, limit = std::size_t(8) << 20;
+  return std::clamp((most + least - 1) / least * least, least, limit);
+}
+inline constexpr std::size_t kGranularity = 256;  // bytes: memory of a device is had in multiples of this
+
 // One device, current for the calling thread, with a stream of its own. Numbers go to it through two pinned buffers:
 // one is filled while the other is on its way.
 class Stream {
  public:
-  explicit Stream(int device);
+  // most: bytes of a usual transfer.
+  Stream(int device, std::size_t most);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
@@ -64,12 +73,15 @@ class Stream {
   void wait() const;
 
  private:
-  static constexpr std::size_t kPiece = std::size_t(8) << 20;
   struct Pinned {
     void* data = nullptr;
     cudaEvent_t sent = nullptr;
   };
+  struct Bare {};
+  Stream(int device, std::size_t most, Bare) : device_(device), piece_(piece_of(most)) {}
+
   int device_;
+  std::size_t piece_;
   cudaStream_t stream_ = nullptr;
   Pinned pinned_[2];
   int at_ = 0;

@@ -40,29 +40,33 @@ __device__ __forceinline__ double sum_of(int n, const At& at) {
   return total + double(group);
 }
 
-// One output of the unit (p, q), if it is summed. Between classes a pair of classes counts once, its rows on the side
-// of the lower one where both sides are one panel; within a class a unit off the diagonal counts twice
-// (nc1fast/tiles.hpp).
-template <bool Within, class T>
-__device__ __forceinline__ void reduce(const SumsWork<T>& work, int p, int q, const T* values, int output) {
+// Whether the rows of two classes, on the sides of p and of q, count in a unit. Between classes a pair of classes
+// counts once, its rows on the side of the lower one where both sides are one panel.
+template <bool Within>
+__device__ __forceinline__ bool counts(bool diagonal, int row, int column) {
+  return Within ? row == column : diagonal ? row < column : row != column;
+}
+
+// One output of the unit (p, q) over this thread's column, row r of it at(r), if it is summed. Within a class a unit
+// off the diagonal counts twice (nc1fast/tiles.hpp).
+template <bool Within, class T, class At>
+__device__ __forceinline__ void reduce_columns(const SumsWork<T>& work, int p, int q, const At& at, int output) {
   const Pass<T>& pass = work.pass;
   const Scales& scales = pass.scales[output];
   const Sums& sums = work.sums[output];
   if (!sums.block) return;
   const bool diagonal = p == q;
-  const auto wanted = [=](int row, int column) {
-    return Within ? row == column : diagonal ? row < column : row != column;
-  };
   const int t = thread(), warp = t / kWarp * kWarp;
-  const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth + t, j = std::ptrdiff_t(q) * kWidth + t;
+  const std::ptrdiff_t j = std::ptrdiff_t(q) * kWidth + t;
   const int own_column = work.classes[j];
 
   for (int a = pass.first_segment[p]; a < pass.first_segment[p + 1]; ++a) {
     const Segment row = pass.segments[a];
-    const double column = sum_of<T>(row.end - row.begin, [=](int k) { return values[(row.begin + k) * kWidth + t]; });
+    const double column = sum_of<T>(row.end - row.begin, [=](int k) { return at(row.begin + k); });
     for (int b = pass.first_segment[q]; b < pass.first_segment[q + 1]; ++b) {
       const Segment segment = pass.segments[b];
-      if (!wanted(row.cls, segment.cls) || segment.begin >= warp + kWarp || segment.end <= warp) continue;
+      if (!counts<Within>(diagonal, row.cls, segment.cls) || segment.begin >= warp + kWarp || segment.end <= warp)
+        continue;
       double x = warp_sum(t >= segment.begin && t < segment.end ? column : 0.0);
       if (Within && !diagonal) x *= 2;
       if (t != warp) continue;
@@ -73,15 +77,26 @@ __device__ __forceinline__ void reduce(const SumsWork<T>& work, int p, int q, co
       else
         atomic_set(work.overflow);
     }
-    if (sums.rows && !(Within && diagonal) && own_column >= 0 && wanted(row.cls, own_column))
+    if (sums.rows && !(Within && diagonal) && own_column >= 0 && counts<Within>(diagonal, row.cls, own_column))
       atomic_add(sums.rows + row.cls * work.n_rows + j,
                  std::uint64_t(as_integer(column, scales.row[j], scales.column[row.cls])));
   }
-  if (!sums.rows) return;
+}
+
+// The same of stored values, and their sums over rows.
+template <bool Within, class T>
+__device__ __forceinline__ void reduce(const SumsWork<T>& work, int p, int q, const T* values, int output) {
+  const int t = thread();
+  reduce_columns<Within>(work, p, q, [=](int r) { return values[r * kWidth + t]; }, output);
+  const Pass<T>& pass = work.pass;
+  const Scales& scales = pass.scales[output];
+  const Sums& sums = work.sums[output];
+  if (!sums.block || !sums.rows) return;
+  const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth + t;
   const int own_row = work.classes[i];
   for (int b = pass.first_segment[q]; b < pass.first_segment[q + 1]; ++b) {
     const Segment segment = pass.segments[b];
-    if (own_row < 0 || !wanted(own_row, segment.cls)) continue;
+    if (own_row < 0 || !counts<Within>(p == q, own_row, segment.cls)) continue;
     // Each thread begins at another column, so that a warp reads from all banks.
     const int n = segment.end - segment.begin, shift = t % n;
     const double row = sum_of<T>(n, [=](int k) {

@@ -86,22 +86,22 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
       });
 }
 
-// Chords of the rows with their bias, each in the place of its column's thread.
+// The chords that a chain starts from: where its rows have a bias of their own, each in the place of its column's
+// thread in `to`, else those given.
 template <bool Within, class T>
-__device__ __forceinline__ void lift_column(const T* const (&lift)[4], int p, int q, const T* chords, T* to) {
+__device__ __forceinline__ const T* own_chords(const Chain<T>& chain, int p, int q, const T* chords, T* to) {
+  if (!chain.lift[0]) return chords;
   const int c = thread();
   const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + c;
-  for (int r = 0; r < kWidth; ++r) to[r * kWidth + c] = lifted<!Within>(lift, i + r, j, chords[r * kWidth + c]);
+  for (int r = 0; r < kWidth; ++r) to[r * kWidth + c] = lifted<!Within>(chain.lift, i + r, j, chords[r * kWidth + c]);
+  return to;
 }
 
-// Within: the forms of tiles within classes, else those between them. A unit off the diagonal has p != q.
+// chords: those that the chain starts from. Within: the forms of tiles within classes, else those between them. A unit
+// off the diagonal has p != q.
 template <bool Within, bool Deep, class T>
 __device__ __forceinline__ void values(const Chain<T>& chain, int p, int q, const T* chords, Outputs outputs,
                                        T* values) {
-  if (chain.lift[0]) {
-    lift_column<Within>(chain.lift, p, q, chords, values);
-    chords = values;
-  }
   visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() __attribute__((always_inline)) {
     if constexpr (!Act::is_series)  // the host refuses a series: its coefficients are not on a device
       visit_form<Act>(chain.kind.form, [&]<Form F>() __attribute__((always_inline)) {
@@ -114,5 +114,39 @@ __device__ __forceinline__ void values(const Chain<T>& chain, int p, int q, cons
       });
   });
 }
+
+// An activation whose values have no root; which one it is does not matter to the errors of the kernels that have.
+struct Rootless {
+  static constexpr bool root_value = false;
+};
+
+// What a kernel's root adds to the errors of this thread's column: from the chords each time, as dear as a value to be
+// held. Pointers and numbers of the chain (Chain) are its own, so that they are read once.
+template <bool Within, class T>
+struct RootColumn {
+  const T *mu, *chords, *half_norms, *displacements, *lift[1];
+  T noise, least, displacement;
+  std::ptrdiff_t i, j;  // first row of the unit, and this thread's column
+  int itself;           // the row that is this column, or -1: it has no error
+
+  __device__ RootColumn(const Chain<T>& chain, const T* mu, int p, int q, const T* chords)
+      : mu(mu),
+        chords(chords + thread()),
+        half_norms(chain.half_norms),
+        displacements(chain.displacements),
+        lift{chain.lift[0]},
+        noise(chain.noise),
+        least(chain.least),
+        displacement(chain.displacement),
+        i(std::ptrdiff_t(p) * kWidth),
+        j(std::ptrdiff_t(q) * kWidth + thread()),
+        itself(p == q ? thread() : -1) {}
+  __device__ __forceinline__ T operator()(int r) const {
+    constexpr Form form = Within ? Form::plain_distance : Form::covariance;
+    const PairOfRows<T, T> rows{nullptr, i + r, j};
+    const T error = sensitivity_of<form>(Rootless{}, *this, mu, 0, chords[r * kWidth], rows);
+    return r == itself ? T(0) : error;
+  }
+};
 
 }  // namespace nc1fast::device

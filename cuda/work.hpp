@@ -20,6 +20,13 @@ struct Sums {
   int kept;              // which of the kept values of a unit it is, or -1
 };
 
+// An error that a kernel's root adds to its values, pair by pair: a sum of its own, made of the chords and never held.
+template <class T>
+struct Root {
+  int chain;    // of those of the launch; its values have no root themselves (pairs.hpp)
+  const T* mu;  // (n_rows,)
+};
+
 template <class T>
 struct SumsWork {
   Pass<T> pass;
@@ -29,10 +36,12 @@ struct SumsWork {
   std::int64_t n_rows;
   int n_values;      // outputs of a chain whose values are held at a time
   bool in_place;     // there is one chain, and it has no more: values may replace the chords
-  const Sums* sums;  // per output, chain after chain, or of the expressions
+  const Sums* sums;  // per output, chain after chain and then the roots, or of the expressions
   int* overflow;     // set where a value is NaN or out of bounds
   T* kept;           // (n_units, n_kept, kWidth, kWidth): values that expressions are made of
   int n_kept;
+  const Root<T>* roots;
+  int n_roots;
 };
 
 template <class T>

@@ -115,6 +115,9 @@ def test_two_limits_for_one_kernel_are_an_error():
         (89, 32, 1024, 24),  # by warps: 48
         (90, 32, 1024, 32),
         (80, 32, 164 << 10, 0),  # more than a block may have
+        (100, 128, 32768, 6),  # 33 KiB of 228
+        (120, 128, 16384, 5),  # 17 KiB of 100
+        (120, 32, 1024, 24),  # by blocks, and by warps
     ],
 )
 def test_occupancy(architecture, registers, shared, blocks):
@@ -124,8 +127,12 @@ def test_occupancy(architecture, registers, shared, blocks):
 
 def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
     build = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    architectures = {int(a) for a in re.findall(r"\b(\d+)-real", build)}
+    listed = re.findall(r"set\(CMAKE_CUDA_ARCHITECTURES (\d[^)]*)\)", build)
+    architectures = {int(a) for a in re.findall(r"\d+", listed[-1])}
     assert architectures == set(cuda_limits.MULTIPROCESSORS)
+    # Machine code for every one, and PTX of the newest for those to come: only it has no "-real".
+    assert listed[-1].replace("-real", "").split() == [str(a) for a in sorted(architectures)]
+    assert [a for a in listed[-1].split() if not a.endswith("-real")] == [str(max(architectures))]
     limits = cuda_limits.read_limits(cuda_limits.LIMITS.read_text(encoding="utf-8"))
     kernels = ("sums", "gram", "half_norms", "combine_sums", "combine_gram")
     families = {f"{kernel}<{t}>" for kernel in kernels for t in TYPES}

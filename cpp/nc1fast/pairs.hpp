@@ -76,17 +76,17 @@ NC1FAST_HD inline auto state_of(V chord) {
 }
 
 // How far the angle theta of a pair may be off, in units of 2 noise: theta moves by at most 2 e/sqrt(max(m, e)) where
-// m = 1 - |cos theta| does by e (here in units of noise), and by as much as its rows are displaced.
-template <class V, class T>
-NC1FAST_HD inline V angle_error(const Chain<T>& chain, V m, V e, V displaced) {
+// m = 1 - |cos theta| does by e (here in units of noise), and by as much as its rows are displaced. Of: a chain, or
+// what is read of it.
+template <class V, class Of>
+NC1FAST_HD inline V angle_error(const Of& chain, V m, V e, V displaced) {
   return e * math::rsqrt_above(larger(chain.noise * e, m)) + chain.displacement * displaced;
 }
 
 // Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where
 // values themselves have the root (sign, step), errors pass one in every layer: they are followed along the recursion.
-template <Form F, class Act, class V, class T, class Rows>
-NC1FAST_HD inline V sensitivity_of(const Act& act, const Chain<T>& chain, const T* mu, int level, V chord,
-                                   const Rows& rows) {
+template <Form F, class Act, class V, class Of, class T, class Rows>
+NC1FAST_HD inline V sensitivity_of(const Act& act, const Of& chain, const T* mu, int level, V chord, const Rows& rows) {
   const std::ptrdiff_t i = rows.i, j = rows.j;
   V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
   V displaced = chain.displacements[i] + load<V>(chain.displacements + j);

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 _UNIT = {True: 2.0**-24, False: 2.0**-53}  # unit roundoff in single precision or not
 _MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
-_DEVICE_UNIT = 64 * 64 * 8  # bytes of the values that a device keeps of a pair of panels, at most
-_DEVICE_ROW = 96  # bytes of a row on a device at most, beside those of the core and its sums: padding, norms, class
 
 
 def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
@@ -261,7 +259,7 @@ class _Pass:
         larger, both = _core.row_bytes(
             self.n_features, self.group.as_dict(), *self.single, self.row_sums
         )
-        room = self._room_on_device(larger, step)
+        room = self._room_on_device(step)
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
             need = working_set(
@@ -271,6 +269,7 @@ class _Pass:
                 self.threads,
                 layers=sum(len(chain.weights) for chain in self.group.chains),
                 row_sums=self.row_sums,
+                pinned=self._on_devices(n_rows)[1],
             )
             if part[1] > 1 or need.total + both * (n_rows + step) > limit:
                 fits = False
@@ -279,25 +278,35 @@ class _Pass:
                     raise ValueError(need.message(limit, 2 * step * larger))
         return rectangles if fits else divided(rectangles, room, step)
 
-    def _room_on_device(self, row_bytes: int, step: int) -> int:
-        """Rows that every device has memory for, with their sums."""
-        if self.runner.memory == float("inf"):
-            return 2 * (len(self.rows) + step)
-        k, c = len(self.kernels), len(self.classes)
-        a_row = row_bytes + _DEVICE_ROW + 8 * k * (c + 1) * self.row_sums
-        beside = 64 * k * c * c + self._kept_on_device()
-        room = int((self.runner.memory - beside) // a_row) // step * step
-        if room < 2 * step:
+    def _on_devices(self, n_rows: int) -> tuple[int, int]:
+        """Bytes that a pass over so many rows takes of each device, and in pinned memory of the host; 0, 0 without one."""
+        if not self.runner.devices:
+            return 0, 0
+        about = (self.n_features, self.group.as_dict(), *self.single, self.row_sums)
+        needed: tuple[int, int] = self.runner.module.pass_bytes(
+            *about, len(self.classes), n_rows, *self.runner.devices
+        )
+        return needed
+
+    def _room_on_device(self, step: int) -> int:
+        """Rows that every device has memory for, with all that belongs to them: a multiple of `step`, or more than there are."""
+
+        def fits(n_rows: int) -> bool:
+            return self._on_devices(n_rows)[0] <= self.runner.memory
+
+        n_rows = len(self.rows)
+        if fits(n_rows):
+            return 2 * (n_rows + step)
+        low, high = 1, n_rows // step + 1  # in steps; high does not fit
+        if not fits(2 * step):
             raise MemoryError(
-                f"{int(self.runner.memory)} bytes of a device are free for rows, but {2 * step * a_row + beside} are "
+                f"{int(self.runner.memory)} bytes of a device are free for rows, but {self._on_devices(2 * step)[0]} are "
                 "needed at least" + " (statistics='sums' needs less)" * self.row_sums
             )
-        return room
-
-    def _kept_on_device(self) -> int:
-        """Bytes of values that composites are made of, at least: those of one unit, with their errors."""
-        leaves = {(id(chain), output) for of in self.group.placed for chain, output in of.leaves}
-        return (2 * len(leaves) + 1) * _DEVICE_UNIT if leaves else 0
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle * step) else (low, middle)
+        return low * step
 
 
 def survey(data: LabelledData, kernels: Sequence[Kernel], settings: Settings) -> Survey:
