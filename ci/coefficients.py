@@ -66,6 +66,10 @@ def _gap(m: Any) -> Any:
     return (mp.sqrt(m * (2 - m)) - (1 - m) * mp.acos(1 - m)) / (2 * mp.pi * m * mp.sqrt(m))
 
 
+def _turn(m: Any) -> Any:
+    return mp.acos(1 - m) / (mp.pi * mp.sqrt(m)) if m else mp.sqrt(2) / mp.pi
+
+
 def _asin(z: Any) -> Any:
     return (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
 
@@ -86,6 +90,7 @@ HALF_LOG2 = mp.log(2) / 2
 TABLES = {
     "ArcTable": Table(_arc, mp.mpf(0), mp.mpf(1), (20, 9), mp.mpf(1) / 2, _one_plus),
     "GapTable": Table(_gap, mp.mpf(0), mp.mpf(1), (17, 7)),
+    "TurnTable": Table(_turn, mp.mpf(0), mp.mpf(1), (19, 8)),
     "AsinTable": Table(_asin, mp.mpf(0), mp.mpf(1) / 4, (12, 5), made=_one_plus),
     "ExpTable": Table(_exp, -HALF_LOG2, HALF_LOG2, (11, 5), made=lambda r, p: r + r * r * p),
     "SinTable": Table(_sin, mp.mpf(0), (mp.pi / 8) ** 2, (5, 3), made=_one_plus),

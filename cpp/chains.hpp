@@ -199,4 +199,12 @@ class ChainStore {
   std::vector<const T*> diagonals_, sensitivities_;
 };
 
+// The code that evaluates a chain on the processor.
+template <class T>
+void take_epilogue(Chain<T>& chain, const ChainSpec& spec, const Routines<T>& on) {
+  if (chain.kind.form == Form::covariance && spec.tangents_alone()) chain.kind.form = Form::rectifier_tangent;
+  chain.epilogue = on.epilogue(chain.kind);
+  if (!chain.epilogue) throw std::logic_error("an activation without an epilogue of its form");
+}
+
 }  // namespace nc1fast

@@ -58,6 +58,7 @@ struct ChainSpec {
   bool root(const OutputSpec& output) const;
   bool root_value() const;  // the root is in the values of a layer: it is passed once in each
   Form distance_form() const;
+  bool tangents_alone() const;  // of rectifiers: what RectifierTangent is for
 };
 
 // A kernel made of kernels of chains: the numbers of its leaves among the outputs of all chains, and what becomes of

@@ -282,6 +282,15 @@ bool ChainSpec::root_value() const {
   return root;
 }
 
+bool ChainSpec::tangents_alone() const {
+  bool rectifier = false;
+  with_activation(Activations{}, activation, [&]<class Act>(Act*) { rectifier = kIsRectifier<Act>; });
+  return rectifier && n_duals() == 1 && theta_offset == 0 &&
+         std::all_of(outputs.begin(), outputs.end(), [](const OutputSpec& output) {
+           return output.level == 1 && output.quantity == Quantity::tangent;
+         });
+}
+
 Form ChainSpec::distance_form() const {
   Form form = Form::plain_distance;
   with_activation(Activations{}, activation, [&]<class Act>(Act*) {

@@ -34,10 +34,10 @@ struct Roots {
     const T y = sizeof(T) == 4 ? estimate(w) : rsqrt(w), s = w * y;
     return s + T(0.5) * y * (w - s * s);
   }
-  __device__ static T twice_power_3_2(T w) {
-    if constexpr (sizeof(T) == 8) return (w + w) * sqrt(w);
+  __device__ static T twice_sqrt(T w) {
+    if constexpr (sizeof(T) == 8) return T(2) * sqrt(w);
     const T y = estimate(w), s = w * y;
-    return s * w * (T(3) - s * y);
+    return s * (T(3) - s * y);
   }
 };
 

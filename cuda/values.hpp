@@ -105,7 +105,7 @@ __device__ __forceinline__ void values(const Chain<T>& chain, int p, int q, cons
   visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() __attribute__((always_inline)) {
     if constexpr (!Act::is_series)  // the host refuses a series: its coefficients are not on a device
       visit_form<Act>(chain.kind.form, [&]<Form F>() __attribute__((always_inline)) {
-        if constexpr (Within != (F == Form::covariance) && !(Deep && F == Form::erf_distance)) {
+        if constexpr (Within == is_distance(F) && F != Form::rectifier_tangent && !(Deep && F == Form::erf_distance)) {
           if (chain.kind.tangent)
             values_of<T, Act, F, true, Deep>(chain, p, q, chords, outputs, values);
           else
@@ -144,8 +144,8 @@ struct RootColumn {
   __device__ __forceinline__ T operator()(int r) const {
     constexpr Form form = Within ? Form::plain_distance : Form::covariance;
     const PairOfRows<T, T> rows{nullptr, i + r, j};
-    const T error = sensitivity_of<form>(Rootless{}, *this, mu, 0, chords[r * kWidth], rows);
-    return r == itself ? T(0) : error;
+    const T error = sensitivity_of<form>(Rootless{}, *this, 0, chords[r * kWidth], rows);
+    return r == itself ? T(0) : mu[rows.i] * mu[rows.j] * error;
   }
 };
 

@@ -6,16 +6,21 @@
 
 namespace nc1fast {
 
-// Whether covariances are left without their factors: where no layer above needs them.
-constexpr bool is_bare(Form form, bool tangent) { return !tangent && form != Form::plain_distance; }
+// Whether kernels are left without their factors: where no layer above needs them.
+constexpr bool is_bare(Form form, bool tangent) {
+  return form == Form::rectifier_tangent || (!tangent && form != Form::plain_distance);
+}
 
 // Those of output o of a chain.
 template <class T>
 Factors<T> factors_of(const Chain<T>& chain, int o) {
   const Output<T>& out = chain.outputs[o];
-  if (!is_bare(chain.kind.form, chain.kind.tangent) || out.quantity != Quantity::covariance) return {};
-  if (chain.kind.form != Form::covariance) return {nullptr, double(out.alpha), 0};
-  return {chain.fields[out.level - 1][kH], double(out.alpha), double(out.beta)};
+  if (out.quantity == Quantity::sensitivity) return {chain.sensitivities[o], 1, 0};
+  if (!is_bare(chain.kind.form, chain.kind.tangent)) return {};
+  if (is_distance(chain.kind.form)) return {nullptr, double(out.alpha), 0};
+  const T* h = chain.fields[out.level - 1][kH];
+  if (out.quantity == Quantity::tangent) return {h, 1, double(chain.recursion.one[0])};
+  return {h, double(out.alpha), double(out.beta)};
 }
 
 template <class T, class Isa, class Act, Form F, bool Tangent, bool Deep>
@@ -26,6 +31,9 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
   // dual activation with a loop of its own has enough to overlap.
   constexpr int kG = Deep && !Act::loops ? kVectors : 1;
   const Act act(chain.parameter);
+  const auto dual = dual_of_form<F>(act, chain.recursion);
+  constexpr bool from_input = Tangent && F != Form::rectifier_tangent;
+  constexpr bool may_have_root = Act::root_value || (Tangent && Act::root_derivative);
   for (int r = 0; r < kN; ++r) {
     const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r;
     const auto vectors = [&](int first) __attribute__((always_inline)) {
@@ -44,8 +52,10 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
       };
       const auto value = [&](int o, int v, const Level<V>& x) __attribute__((always_inline)) {
         const Output<T>& out = chain.outputs[o];
-        if constexpr (is_bare(F, Tangent))
-          if (!Act::root_value || out.quantity == Quantity::covariance) return x.bare;
+        if constexpr (may_have_root)
+          if (out.quantity == Quantity::sensitivity)
+            return sensitivity_of<F>(act, chain, out.level, chord_of(v), rows_of(v));
+        if constexpr (is_bare(F, Tangent)) return x.bare;
         return value_of<F>(act, chain, o, out, x, chord_of(v), rows_of(v));
       };
       const auto emit = [&](int level, int v, const Level<V>& x) __attribute__((always_inline)) {
@@ -57,11 +67,11 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         State states[kVectors] = {state_of<F, Tangent>(chord_of(0)), state_of<F, Tangent>(chord_of(1)),
                                   state_of<F, Tangent>(chord_of(2))};
         const PairOfRows<V, T> rows[kVectors] = {rows_of(0), rows_of(1), rows_of(2)};
-        walk<Tangent, Deep>(states, act, chain.recursion, rows, emit);
+        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
       } else {
         State states[1] = {state_of<F, Tangent>(chord_of(0))};
         const PairOfRows<V, T> rows[1] = {rows_of(0)};
-        walk<Tangent, Deep>(states, act, chain.recursion, rows, emit);
+        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
       }
     };
     if constexpr (Act::loops)
@@ -78,13 +88,17 @@ Epilogue<T> find_epilogue(Kind kind) {
   Epilogue<T> found = nullptr;
   visit_activation(Activations{}, kind.activation, [&]<class Act>() {
     visit_form<Act>(kind.form, [&]<Form F>() {
-      if constexpr (F == Form::erf_distance) {
+      constexpr bool one_layer = F == Form::erf_distance || F == Form::rectifier_tangent;
+      if constexpr (one_layer) {
         if (kind.deep) return;
       } else if (kind.deep) {
         found = kind.tangent ? &epilogue<T, Isa, Act, F, true, true> : &epilogue<T, Isa, Act, F, false, true>;
         return;
       }
-      found = kind.tangent ? &epilogue<T, Isa, Act, F, true, false> : &epilogue<T, Isa, Act, F, false, false>;
+      if (kind.tangent)
+        found = &epilogue<T, Isa, Act, F, true, false>;
+      else if constexpr (F != Form::rectifier_tangent)
+        found = &epilogue<T, Isa, Act, F, false, false>;
     });
   });
   return found;

@@ -7,7 +7,8 @@
 // `Covariance` evaluates the recursion. `RectifierDistance` and `ErfDistance` evaluate the squared feature distance
 // D2 = k_ii + k_jj - 2 k_ij as a sum of terms that do not cancel, from t = |u_i - u_j|^2/2 of rows centred within
 // their class: what makes NC1 of collapsed features computable. `PlainDistance` is the difference as written, for
-// the activations without such a form.
+// the activations without such a form. `RectifierTangent` is the tangent kernel that is asked for most, in a third of
+// the operations of `Covariance`.
 #pragma once
 
 #include "nc1fast/activations.hpp"
@@ -37,7 +38,7 @@ struct Output {
 
 template <class V>
 struct Level {
-  V bare;        // covariance without what belongs to one row: h_i h_j bare; of a D2: itself
+  V bare;        // what is taken without that of one row: h_i h_j bare; of a D2: itself
   V covariance;  // Q, or its D2
   V tangent;     // Theta, or its D2
 };
@@ -119,6 +120,50 @@ struct Covariance {
       const V rho = smaller(splat<V>(1), larger(splat<V>(-1), ff * value + from.g * to.g));
       p = {rho, T(1) - math::abs(rho), rho < T(0)};
     }
+  }
+};
+
+// Theta^1/(h_i h_j) of one hidden layer of rectifiers where Theta^0 = scale Sigma^0. With w = theta scale/diagonal and
+// what `Rectifier` has of its value and derivative,
+//   q value + w rho kdot = sqrt(m) [2 q kinked m G(m) - pi turn w (1 - m) E(m)] + (1 - m) side,
+//   side = q (kinked + linear) + w diagonal where rho > 0, else w (pi turn - diagonal) - q linear:
+// one polynomial, G and E being those of GapTable and TurnTable.
+template <class T>
+struct TangentPolynomial {
+  static constexpr int kTurn = int(sizeof(math::TurnTable<T>{}.c) / sizeof(T)),
+                       kGap = int(sizeof(math::GapTable<T>{}.c) / sizeof(T));
+  static_assert(kGap <= kTurn);
+  T c[kTurn + 1];
+  T acute, obtuse;
+
+  template <class Act>
+  NC1FAST_HD TangentPolynomial(const Act& act, const Recursion<T>& of) {
+    const math::GapTable<T> gap;
+    const math::TurnTable<T> turn;
+    const double q = of.q[0], w = double(of.theta[0]) * of.theta_scale / act.diagonal, pi_turn = math::pi * act.turn;
+    const auto turning = [&](int k) { return k >= 0 && k < kTurn ? -0.5 * pi_turn * w * turn.c[k] : 0.0; };
+    for (int k = 0; k <= kTurn; ++k) {
+      const double kinked = k > 0 && k <= kGap ? q * act.kinked * gap.c[k - 1] : 0.0;
+      c[k] = T(kinked + turning(k) - turning(k - 1));
+    }
+    acute = T(q * (act.kinked + act.linear) + w * act.diagonal);
+    obtuse = T(w * (pi_turn - act.diagonal) - q * act.linear);
+  }
+
+  template <class V>
+  NC1FAST_HD V operator()(Pair<V> p) const {
+    const V side = p.obtuse ? splat<V>(obtuse) : splat<V>(acute);
+    return math::twice_sqrt(p.m) * math::poly(p.m, c) + (T(1) - p.m) * side;
+  }
+};
+
+template <class V>
+struct RectifierTangent {
+  using T = Lane<V>;
+  Pair<V> p;
+  template <class Rows>
+  NC1FAST_HD Level<V> dual(const TangentPolynomial<T>& bare, const Recursion<T>&, int, const Rows&) const {
+    return {bare(p), V{}, V{}};
   }
 };
 

@@ -14,7 +14,7 @@ struct Ops<double> {
   static double exp2_int(double n) { return __builtin_ldexp(1.0, int(n)); }
   static double sqrt(double w) { return __builtin_sqrt(w); }
   static double rsqrt(double w) { return 1.0 / __builtin_sqrt(larger(kSmallest<double>, w)); }
-  static double twice_power_3_2(double w) { return (w + w) * sqrt(w); }
+  static double twice_sqrt(double w) { return 2 * sqrt(w); }
   static double rsqrt_above(double w) { return kAboveEstimate<double> * rsqrt(w); }
 };
 }  // namespace nc1fast::math

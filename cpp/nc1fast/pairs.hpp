@@ -60,8 +60,8 @@ NC1FAST_HD inline V lifted(const T* const (&lift)[4], std::ptrdiff_t i, std::ptr
 // The pair of a chord: one with its sign between classes, a half-chord t within them.
 template <Form F, class V>
 NC1FAST_HD inline Pair<V> pair_of(V chord) {
-  if constexpr (F == Form::covariance) return pair_of_sign(chord, math::abs(chord));
-  return pair_of_half_chord(chord);
+  if constexpr (is_distance(F)) return pair_of_half_chord(chord);
+  return pair_of_sign(chord, math::abs(chord));
 }
 
 // The state that a form starts from a chord with.
@@ -69,10 +69,21 @@ template <Form F, bool Tangent, class V>
 NC1FAST_HD inline auto state_of(V chord) {
   if constexpr (F == Form::covariance || F == Form::plain_distance)
     return Covariance<V, Tangent>(pair_of<F>(chord));
+  else if constexpr (F == Form::rectifier_tangent)
+    return RectifierTangent<V>{pair_of<F>(chord)};
   else if constexpr (F == Form::rectifier_distance)
     return RectifierDistance<V, Tangent>(chord);
   else
     return ErfDistance<V, Tangent>(chord);
+}
+
+// What that state makes of an activation, once for all pairs.
+template <Form F, class Act, class T>
+NC1FAST_HD inline auto dual_of_form(const Act& act, const Recursion<T>& recursion) {
+  if constexpr (F == Form::rectifier_tangent)
+    return TangentPolynomial<T>(act, recursion);
+  else
+    return act;
 }
 
 // How far the angle theta of a pair may be off, in units of 2 noise: theta moves by at most 2 e/sqrt(max(m, e)) where
@@ -83,10 +94,11 @@ NC1FAST_HD inline V angle_error(const Of& chain, V m, V e, V displaced) {
   return e * math::rsqrt_above(larger(chain.noise * e, m)) + chain.displacement * displaced;
 }
 
-// Error of a kernel with a root at rho = +-1, in units of 2 noise; mu_i mu_j bounds its slope in the angle. Where
+// Error of a kernel with a root at rho = +-1, in units of 2 noise mu_i mu_j, which bounds its slope in the angle. Where
 // values themselves have the root (sign, step), errors pass one in every layer: they are followed along the recursion.
-template <Form F, class Act, class V, class Of, class T, class Rows>
-NC1FAST_HD inline V sensitivity_of(const Act& act, const Of& chain, const T* mu, int level, V chord, const Rows& rows) {
+template <Form F, class V, class Act, class Of, class Rows>
+NC1FAST_HD inline V sensitivity_of(const Act& act, const Of& chain, int level, V chord, const Rows& rows) {
+  using T = Lane<V>;
   const std::ptrdiff_t i = rows.i, j = rows.j;
   V halves = chain.half_norms[i] + load<V>(chain.half_norms + j);
   V displaced = chain.displacements[i] + load<V>(chain.displacements + j);
@@ -97,7 +109,7 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Of& chain, const T* mu,
   }
   V e = halves + chain.least;
   // Half-chords of opposite rows are off by what these are too long.
-  if constexpr (F != Form::covariance) e += pair.obtuse ? T(4) * chain.displacement * displaced : splat<V>(0);
+  if constexpr (is_distance(F)) e += pair.obtuse ? T(4) * chain.displacement * displaced : splat<V>(0);
   V error = angle_error(chain, pair.m, e, displaced);
   if constexpr (Act::root_value) {
     const T unit = T(2) * chain.noise;
@@ -112,15 +124,17 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Of& chain, const T* mu,
       error = T(2) / unit * e * math::rsqrt_above(larger(e, state.p.m));
     }
   }
-  return mu[i] * load<V>(mu + j) * error;
+  return error;
 }
 
 // Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair.
 template <Form F, class Act, class V, class T, class Rows>
 NC1FAST_HD inline V value_of(const Act& act, const Chain<T>& chain, int o, const Output<T>& out, const Level<V>& x,
                              V chord, const Rows& rows) {
-  if (out.quantity == Quantity::sensitivity)
-    return sensitivity_of<F>(act, chain, chain.sensitivities[o], out.level, chord, rows);
+  if (out.quantity == Quantity::sensitivity) {
+    const T* mu = chain.sensitivities[o];
+    return mu[rows.i] * load<V>(mu + rows.j) * sensitivity_of<F>(act, chain, out.level, chord, rows);
+  }
   constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
   const V value =
       out.quantity == Quantity::tangent ? x.tangent : out.alpha * x.covariance + (distance ? T(0) : out.beta);
@@ -140,26 +154,18 @@ template <class Act>
 inline constexpr bool kIsRectifier = kSame<Act, Relu> || kSame<Act, LeakyRelu> || kSame<Act, Abs>;
 
 // visit.template operator()<F>() for the form F by number; false where the activation has no such form.
+template <Form... F, class Visit>
+NC1FAST_HD inline bool visit_one_of(Form form, const Visit& visit) {
+  return ((form == F && (visit.template operator()<F>(), true)) || ...);
+}
 template <class Act, class Visit>
 NC1FAST_HD inline bool visit_form(Form form, const Visit& visit) {
-  constexpr Form special = kIsRectifier<Act> ? Form::rectifier_distance
-                           : kSame<Act, Erf> ? Form::erf_distance
-                                             : Form::plain_distance;
-  if (form == Form::covariance) {
-    visit.template operator()<Form::covariance>();
-    return true;
-  }
-  if constexpr (special != Form::plain_distance)
-    if (form == special) {
-      visit.template operator()<special>();
-      return true;
-    }
-  if constexpr (!kIsRectifier<Act>)
-    if (form == Form::plain_distance) {
-      visit.template operator()<Form::plain_distance>();
-      return true;
-    }
-  return false;
+  if constexpr (kIsRectifier<Act>)
+    return visit_one_of<Form::covariance, Form::rectifier_distance, Form::rectifier_tangent>(form, visit);
+  else if constexpr (kSame<Act, Erf>)
+    return visit_one_of<Form::covariance, Form::plain_distance, Form::erf_distance>(form, visit);
+  else
+    return visit_one_of<Form::covariance, Form::plain_distance>(form, visit);
 }
 
 // visit.template operator()<Act>() for the activation that is number `index` of a list.

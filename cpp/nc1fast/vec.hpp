@@ -161,17 +161,15 @@ struct Ops<V> {
   }
 
   // The step factored: 2 s (1 + e/2) = s (3 - s y).
-  [[gnu::always_inline]] static V twice_power_3_2(V w) {
+  [[gnu::always_inline]] static V twice_sqrt(V w) {
     using T = Lane<V>;
     if constexpr (estimates) {
       const V y = estimate(w), s = w * y;
-      if constexpr (sizeof(T) == 8) {
-        const V e = T(1) - s * y;
-        return s * w * (T(2) + e * (T(1) + e * (T(0.75) + T(0.625) * e)));
-      }
-      return s * w * (T(3) - s * y);
+      if constexpr (sizeof(T) == 4) return s * (T(3) - s * y);
+      const V e = T(1) - s * y;
+      return s * (T(2) + e * (T(1) + e * (T(0.75) + T(0.625) * e)));
     } else {
-      return (w + w) * exact_sqrt(w);
+      return T(2) * exact_sqrt(w);
     }
   }
 
