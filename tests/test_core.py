@@ -52,6 +52,31 @@ def test_dual_activations_are_those_of_the_closed_forms(activation) -> None:
                 assert kdot[k] == 0
 
 
+@pytest.mark.parametrize("isa", _core.isas())
+@pytest.mark.parametrize("activation", ["relu", "abs", nc.LeakyReLU(0.3), nc.LeakyReLU(-4.0)])
+@pytest.mark.parametrize(
+    "variances",
+    [{}, {"bias_variance": 0.4}, {"weight_variance": [0.01, 7.0], "bias_variance": [0.0, 3.0]}],
+)
+def test_tangent_kernels_alone_have_the_digits_of_their_closed_form(
+    isa, activation, variances, monkeypatch
+) -> None:
+    """Where nothing beside it is asked for, the kernel of one hidden layer is one polynomial, whatever the angle."""
+    monkeypatch.setenv("NC1FAST_ISA", isa)
+    angles = np.concatenate([[0, 1e-8, 1e-4], np.linspace(0.01, math.pi, 60), [math.pi - 1e-6]])
+    X = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.geomspace(0.01, 100, 64)[:, None]
+    kernel = nc.NTK(activation, depth=2, **variances)
+    with mp.workdps(60):
+        exact = precise.gram(kernel, X[:1], X)[0].astype(float)
+    own = [float(kernel(x[None])[0, 0]) for x in X]
+    size = np.sqrt(own[0] * np.array(own))
+    for dtype in ("float32", "float64"):
+        unit = np.finfo(dtype).eps / 2
+        turned = unit / np.maximum(np.sin(angles), math.sqrt(unit))  # by a rounding of the cosine
+        off = np.abs(kernel(X[:1], X, dtype=dtype)[0] - exact) / size
+        assert (off <= 20 * unit + 5 * turned).all(), (dtype, angles[(off / turned).argmax()])
+
+
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="limits the address space as Linux does"
 )
