@@ -7,6 +7,7 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and The
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
@@ -340,6 +341,10 @@ class DeepKernel(Kernel):
         head = Chain(name, parameter, w[:-1], b[:-1], COVARIANCE, outputs=outputs)
         return replace(head, table=table_of(self.activation))
 
+    def expression(self, n_features: int) -> Expression:
+        """The kernel of its chain; that of equal kernels is one object, made once."""
+        return _of_chain(self, n_features)
+
     def _prefix(self, depth: int) -> dict[str, Any]:
         """The fields of the same kernel cut to `depth` layers."""
         cut: dict[str, Any] = {"depth": depth}
@@ -351,6 +356,11 @@ class DeepKernel(Kernel):
     def layers(self) -> list[Kernel]:
         """The kernels of depths 2..L; a pass over the list shares everything."""
         return [replace(self, **self._prefix(depth)) for depth in range(2, self.depth + 1)]
+
+
+@lru_cache(maxsize=256)
+def _of_chain(kernel: DeepKernel, n_features: int) -> Expression:
+    return Expression.of_chain(kernel.chain(n_features))
 
 
 @dataclass(frozen=True, repr=False)
