@@ -306,6 +306,7 @@ class DeepKernel(Kernel):
     depth: int = 2
     weight_variance: PerLayer | Literal["he"] = 1.0  # a name is replaced by its number
     bias_variance: PerLayer = 0.0
+    expression = lru_cache(maxsize=256)(Kernel.expression)  # that of equal kernels is made once
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "activation", as_activation(self.activation))
@@ -341,10 +342,6 @@ class DeepKernel(Kernel):
         head = Chain(name, parameter, w[:-1], b[:-1], COVARIANCE, outputs=outputs)
         return replace(head, table=table_of(self.activation))
 
-    def expression(self, n_features: int) -> Expression:
-        """The kernel of its chain; that of equal kernels is one object, made once."""
-        return _of_chain(self, n_features)
-
     def _prefix(self, depth: int) -> dict[str, Any]:
         """The fields of the same kernel cut to `depth` layers."""
         cut: dict[str, Any] = {"depth": depth}
@@ -356,11 +353,6 @@ class DeepKernel(Kernel):
     def layers(self) -> list[Kernel]:
         """The kernels of depths 2..L; a pass over the list shares everything."""
         return [replace(self, **self._prefix(depth)) for depth in range(2, self.depth + 1)]
-
-
-@lru_cache(maxsize=256)
-def _of_chain(kernel: DeepKernel, n_features: int) -> Expression:
-    return Expression.of_chain(kernel.chain(n_features))
 
 
 @dataclass(frozen=True, repr=False)
