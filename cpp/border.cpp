@@ -126,8 +126,12 @@ Survey as_survey(const py::dict& d) {
       (to.*values).assign(from, from + per_class.shape(1));
       from += per_class.shape(1);
     }
-    to.k = kernel["k"].cast<std::vector<double>>();
-    to.row_scale_within = kernel["row_scale_within"].cast<std::vector<double>>();
+    const auto read = [&kernel](const char* name, std::vector<double>& values) {
+      const Dense given = kernel[name].cast<Dense>();
+      values.assign(given.data(), given.data() + given.size());
+    };
+    read("k", to.k);
+    read("row_scale_within", to.row_scale_within);
   }
   return survey;
 }

@@ -145,21 +145,26 @@ class PassSums:
         """
         if self.rows is None or self.row_scales is None:
             return None
-        scale, traces, (n_classes, n) = self.row_scales, self.per_class["traces"], self.rows.shape
         out = self.rows.view(np.float64) if in_place else np.empty(self.rows.shape)
-        ends = [0, *sizes.cumsum().tolist()]
+        n_classes, n = out.shape
         step = max(1, _CHUNK // n)
         for first in range(0, n_classes, step):
-            last = min(first + step, n_classes)
-            some, own = slice(first, last), slice(ends[first], ends[last])
-            integers = self.rows[some].astype(np.float64)
-            np.divide(integers, scale["row"][:n], out=out[some])
-            out[some] /= scale["column"][some, None]
-            c, i = np.repeat(np.arange(first, last), sizes[some]), np.arange(own.start, own.stop)
-            distances = integers[c - first, i] / scale["row_within"][own]
-            values = sizes[c] * scale["k"][own] + traces[c]
-            out[c, i] = 0.5 * (values - distances)
+            self._to_numbers(out, sizes, first, min(first + step, n_classes))
         return out
+
+    def _to_numbers(self, out: Array, sizes: Integers, first: int, last: int) -> None:
+        """Write the row sums of classes [first, last), which may lie where their integers do."""
+        assert self.rows is not None
+        assert self.row_scales is not None
+        scale, some = self.row_scales, slice(first, last)
+        own = slice(int(sizes[:first].sum()), int(sizes[:last].sum()))  # rows of these classes
+        integers = self.rows[some].astype(np.float64)
+        np.divide(integers, scale["row"][: out.shape[1]], out=out[some])
+        out[some] /= scale["column"][some, None]
+        c, i = np.repeat(np.arange(first, last), sizes[some]), np.arange(own.start, own.stop)
+        distances = integers[c - first, i] / scale["row_within"][own]
+        values = scale["k"][own] * sizes[c] + self.per_class["traces"][c]
+        out[c, i] = 0.5 * (values - distances)
 
     def check(self, n_classes: int, n_rows: int) -> None:
         """Raise ValueError unless the shapes and types are those of a pass over so many classes and rows."""

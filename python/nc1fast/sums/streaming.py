@@ -208,9 +208,7 @@ class _Pass:
         rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
         found, results = self._call(self.runner.module.class_sums, order, rest=rest)
         mapping = self.mapping() if known is None else known[1]
-        for position, own, raw in zip(
-            self.group.kernels, found["kernels"], results, strict=True
-        ):
+        for position, own, raw in zip(self.group.kernels, found["kernels"], results, strict=True):
             if position == HIDDEN:
                 continue
             scales = {
