@@ -6,6 +6,7 @@ Whole ``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums")`` calls, C = 10, r
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from bench._problem import Problem, require_agreement
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 KERNEL = "nngp-relu"
 CASES = ((65536, 2), (65536, 32), (65536, 128), (65536, 784), (131072, 128))
-SMALL = 1024  # the call whose overhead matters
+# Milliseconds of calls whose overhead matters, by N: single calls, so that caches are cold.
+SMALL = {128: 2.0, 1024: 3.0}
 CHECKED = 4096  # answers are compared with the dense program at this N
 
 FRACTION_TARGETS = {
@@ -29,7 +31,6 @@ FRACTION_TARGETS = {
     ("float64", 784): 0.60,
 }
 CYCLE_TARGETS = {"float32": 1.2, "float64": 3.5}  # core cycles per pair at d = 2
-SMALL_TARGET_MS = 3.0
 
 
 def run(session: Session) -> Result:
@@ -71,8 +72,8 @@ def _check(session: Session, n_features: int) -> None:
 
 def _small(result: Result, session: Session) -> None:
     with Worker(session.n_threads, competitor=False) as worker:
-        for dtype in ("float32", "float64"):
-            problem = Problem(SMALL, 128, dtype=dtype)
+        for n, dtype in itertools.product(SMALL, ("float32", "float64")):
+            problem = Problem(n, 128, dtype=dtype)
             worker.prepare(dtype, "nc1fast", problem, kernels=[KERNEL])
             worker.run(dtype)
             _add(result, session, problem, repeat(worker.timer(dtype), session.rounds(21)))
@@ -116,10 +117,8 @@ def _finish(result: Result, session: Session) -> None:
             result.claims.append(
                 Claim(f"core cycles per pair, {case}", row["core cycles/pair"], "<=", target)
             )
-        if row["N"] == SMALL:
-            result.claims.append(
-                Claim(f"milliseconds, {case}", row["seconds"] * 1e3, "<=", SMALL_TARGET_MS)
-            )
+        if target := SMALL.get(row["N"]):
+            result.claims.append(Claim(f"milliseconds, {case}", row["seconds"] * 1e3, "<=", target))
     peak = session.peak
     result.remarks.append(
         f"FMA peak of this run, {session.n_threads} threads: {peak.gflops('float32'):.0f} GFLOP/s float32, "

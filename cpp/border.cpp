@@ -84,22 +84,12 @@ py::array_t<double> vector(std::vector<double>&& values) {
   return owned(std::move(values), {size});
 }
 
-constexpr std::pair<const char*, std::vector<double> KernelSurvey::*> kSurveyed[] = {
-    {"traces", &KernelSurvey::traces},
-    {"roots", &KernelSurvey::roots},
-    {"references", &KernelSurvey::references},
-    {"moves", &KernelSurvey::moves},
-    {"spread_moves", &KernelSurvey::spread_moves},
-    {"slopes", &KernelSurvey::slopes},
-    {"slope_squares", &KernelSurvey::slope_squares},
-    {"spread_slopes", &KernelSurvey::spread_slopes},
-    {"displacements", &KernelSurvey::displacements},
-    {"noises", &KernelSurvey::noises},
-    {"shifts", &KernelSurvey::shifts},
-    {"floors", &KernelSurvey::floors},
-    {"trace_noises", &KernelSurvey::trace_noises},
-    {"k", &KernelSurvey::k},
-    {"row_scale_within", &KernelSurvey::row_scale_within}};
+// Sums over the rows of each class, in the order of PER_CLASS in sums/rounding.py, and those that the core alone needs.
+constexpr std::vector<double> KernelSurvey::* kPerClass[] = {
+    &KernelSurvey::traces,    &KernelSurvey::roots,         &KernelSurvey::moves,         &KernelSurvey::spread_moves,
+    &KernelSurvey::slopes,    &KernelSurvey::slope_squares, &KernelSurvey::spread_slopes, &KernelSurvey::displacements,
+    &KernelSurvey::noises,    &KernelSurvey::shifts,        &KernelSurvey::floors,        &KernelSurvey::trace_noises,
+    &KernelSurvey::references};
 
 py::dict as_dict(Survey&& survey) {
   py::dict out;
@@ -109,7 +99,12 @@ py::dict as_dict(Survey&& survey) {
   py::list kernels;
   for (KernelSurvey& kernel : survey.kernels) {
     py::dict d;
-    for (const auto& [name, values] : kSurveyed) d[name] = vector(std::move(kernel.*values));
+    Dense per_class({std::size(kPerClass), kernel.traces.size()});
+    double* to = per_class.mutable_data();
+    for (const auto values : kPerClass) to = std::copy((kernel.*values).begin(), (kernel.*values).end(), to);
+    d["per_class"] = per_class;
+    d["k"] = vector(std::move(kernel.k));
+    d["row_scale_within"] = vector(std::move(kernel.row_scale_within));
     kernels.append(d);
   }
   out["kernels"] = kernels;
@@ -123,10 +118,20 @@ Survey as_survey(const py::dict& d) {
   for (const bool centred : d["centred"].cast<std::vector<bool>>()) survey.means.centred.push_back(centred);
   for (const auto& kernel : d["kernels"].cast<py::list>()) {
     KernelSurvey& to = survey.kernels.emplace_back();
-    for (const auto& [name, values] : kSurveyed) {
-      const Dense from = kernel[name].cast<Dense>();
-      (to.*values).assign(from.data(), from.data() + from.size());
+    const Dense per_class = kernel["per_class"].cast<Dense>();
+    if (per_class.ndim() != 2 || per_class.shape(0) != std::ssize(kPerClass))
+      throw std::invalid_argument("a survey does not fit");
+    const double* from = per_class.data();
+    for (const auto values : kPerClass) {
+      (to.*values).assign(from, from + per_class.shape(1));
+      from += per_class.shape(1);
     }
+    const auto read = [&kernel](const char* name, std::vector<double>& values) {
+      const Dense given = kernel[name].cast<Dense>();
+      values.assign(given.data(), given.data() + given.size());
+    };
+    read("k", to.k);
+    read("row_scale_within", to.row_scale_within);
   }
   return survey;
 }
@@ -160,9 +165,7 @@ bool fits(const Survey& survey, const Problem& problem) {
   bool fits = survey.kernels.size() == problem.kernels.size() && means.mean.size() == c * std::size_t(problem.x.d) &&
               means.norm.size() == c && means.centred.size() == c;
   for (const KernelSurvey& kernel : survey.kernels)
-    for (const auto& [name, values] : kSurveyed)
-      fits &=
-          (kernel.*values).size() == (values == &KernelSurvey::k || values == &KernelSurvey::row_scale_within ? n : c);
+    fits &= kernel.traces.size() == c && kernel.k.size() == n && kernel.row_scale_within.size() == n;
   return fits;
 }
 

@@ -2,38 +2,12 @@
 #pragma once
 
 #include <cmath>
-#include <new>
-#include <utility>
 #include <vector>
 
+#include "buffer.hpp"
 #include "engine.hpp"
-#include "system.hpp"
 
 namespace nc1fast {
-
-// Memory aligned to a cache line, uninitialised.
-template <class T>
-class Buffer {
- public:
-  Buffer() = default;
-  explicit Buffer(std::size_t n) : data_(n ? static_cast<T*>(::operator new(n * sizeof(T), kLine)) : nullptr) {
-    system::prefer_large_pages(data_, n * sizeof(T));
-  }
-  Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
-  Buffer& operator=(Buffer&& other) noexcept {
-    std::swap(data_, other.data_);
-    return *this;
-  }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { ::operator delete(data_, kLine); }
-  T* get() const { return data_; }
-  T& operator[](std::size_t i) const { return data_[i]; }
-
- private:
-  static constexpr std::align_val_t kLine{64};
-  T* data_ = nullptr;
-};
 
 inline constexpr int kLanesOfSums = 32;  // partial sums of |x|^2 and its like: their error grows with d/32 only
 

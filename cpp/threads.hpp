@@ -69,10 +69,11 @@ class Team {
       if (!poll(done.load(), n)) stop = true;
     };
     guarded([&] {
-      for (auto last = Clock::now(); in_default_environment([&] { return one(0); });)
+      const DefaultEnvironment environment;
+      for (auto last = Clock::now(); one(0);)
         if (const auto now = Clock::now(); now - last >= kPause) {
           last = now;
-          polled();
+          environment.leave_for(polled);
         }
     });
     while (shared && !finished_within(kPause)) guarded(polled);
@@ -84,25 +85,26 @@ class Team {
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kPause{100};  // between two polls
 
-  // The rounding environment of a thread, which has it back at the end.
-  class Environment {
+  // The default rounding environment; the calling thread has its own back at the end, and where it leaves for a while.
+  class DefaultEnvironment {
    public:
-    Environment() {
+    DefaultEnvironment() {
       std::fegetenv(&caller_);
       std::fesetenv(FE_DFL_ENV);
     }
-    ~Environment() { std::fesetenv(&caller_); }
-    Environment(const Environment&) = delete;
-    Environment& operator=(const Environment&) = delete;
+    ~DefaultEnvironment() { std::fesetenv(&caller_); }
+    DefaultEnvironment(const DefaultEnvironment&) = delete;
+    DefaultEnvironment& operator=(const DefaultEnvironment&) = delete;
+    template <class Act>
+    void leave_for(const Act& act) const {
+      std::fesetenv(&caller_);
+      act();
+      std::fesetenv(FE_DFL_ENV);
+    }
 
    private:
     std::fenv_t caller_;
   };
-  template <class Act>
-  static bool in_default_environment(const Act& act) {
-    const Environment environment;
-    return act();
-  }
 
   // At least n threads beside the calling one, or as many as the system has to give; whether there are any.
   bool spawn(int n) {

@@ -1,10 +1,11 @@
-"""The border of the compiled core: its exceptions, and a machine that has no more threads to give."""
+"""The border of the compiled core: its exceptions, its threads and the memory that these keep."""
 
 from __future__ import annotations
 
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import nc1fast as nc
 from nc1fast import _core
 from nc1fast.activations import has_ntk
 from nc1fast.core.backend import duals
+from nc1fast.core.machine import threads_for
 
 
 def test_arrays_that_the_core_does_not_read_are_a_type_error() -> None:
@@ -97,3 +99,59 @@ print(few.nc1 == many.nc1)
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert run.stdout.split() == ["True"], run.stderr
+
+
+def test_few_values_are_worth_threads_where_rows_are_long() -> None:
+    assert threads_for(4, 99_999) == threads_for(4, 45_000, n_features=128) == 0
+    assert threads_for(4, 100_000) == threads_for(4, 45_000, n_features=784) == 4
+    with pytest.raises(ValueError, match="n_threads"):
+        threads_for(0, 1)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_memory_that_a_thread_has_kept_changes_no_bit(dtype) -> None:
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((900, 130)), np.arange(900) % 3
+
+    def sums():
+        found = nc.class_sums(X, y, nc.NTK("erf", bias_variance=0.1), dtype=dtype, n_threads=2)
+        return found.block_sums.tobytes() + found.row_sums.tobytes()
+
+    with ThreadPoolExecutor(1) as pool:  # a thread that has kept nothing yet
+        fresh = pool.submit(sums).result()
+    for n, d in ((1100, 128), (1000, 90)):  # of blocks that the call takes for its own
+        other = 1e3 * rng.standard_normal((n, d))
+        for kernel in (nc.NNGP("relu", depth=3), nc.NTK("erf")):
+            nc.class_sums(other, np.arange(n) % 2, kernel, dtype=dtype)
+        assert sums() == fresh
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="measures memory as Linux and glibc count it"
+)
+def test_a_thread_keeps_four_mebibytes() -> None:
+    program = """
+import ctypes
+import numpy as np
+import nc1fast as nc
+from tests.memory import in_bytes
+trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+X, y = np.random.default_rng(0).standard_normal((3600, 128)), np.arange(3600) % 2
+
+def taken():
+    trim(0)
+    return in_bytes("VmRSS")
+
+def call(n):
+    nc.collapse(X[:n], y[:n], nc.NNGP("relu"), statistics="sums", n_threads=1)
+
+call(100)
+before = taken()
+for n in range(600, 3700, 300):  # two blocks each, of 0.6 to 3.5 MiB
+    call(n)
+print((taken() - before) / 2**20)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert float(run.stdout) < 6, run.stderr

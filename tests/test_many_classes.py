@@ -19,6 +19,7 @@ from nc1fast.metrics.frames import MeanFrame
 from nc1fast.metrics.nearest import NearestMeans
 from nc1fast.metrics.pairs import FrameDistance, MeanOverPairs, SpreadOverPairs, sweep
 from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.sums import pass_sums
 
 pytestmark = pytest.mark.filterwarnings("ignore:class sizes range")
 SHAPES = [(23, 5, 300), (9, 40, 150), (16, 16, 90), (31, 2, 60)]  # classes, features, rows
@@ -295,3 +296,20 @@ def test_bounds_hold_where_means_are_far_from_zero(convention, offset, apart, sd
         assert result.error_bound <= 40 * 2.0**-53 * (10 + offset / apart) * result.nc1
     read = collapse_from_sums(result.sums, convention)
     assert (read.nc1, read.error_bound) == (result.nc1, result.error_bound)
+
+
+def test_row_sums_do_not_depend_on_how_many_classes_are_turned_into_numbers_at_a_time(
+    monkeypatch,
+) -> None:
+    X, y = _drawn(5, 17, 9, 300)
+
+    def row_sums():
+        return nc.class_sums(X, y, nc.NTK("relu")).row_sums
+
+    whole = row_sums()
+    K = nc.NTK("relu")(X)
+    dense = np.stack([K[:, y == c].sum(axis=1) for c in range(17)], axis=1)
+    np.testing.assert_allclose(whole, dense, rtol=1e-8)
+    for entries in (1, 300, 900, 1300):
+        monkeypatch.setattr(pass_sums, "_CHUNK", entries)
+        assert row_sums().tobytes() == whole.tobytes()

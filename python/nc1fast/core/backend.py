@@ -137,7 +137,7 @@ def gram(
         None if columns is None else mapped_rows(columns, chain, n_threads),
         kernel_dict(expression),
         dtype == "float32",
-        threads_for(n_threads, shape[0] * shape[1]),
+        threads_for(n_threads, shape[0] * shape[1], rows.shape[1]),
     )
     with in_range(kernel):
         if there is not None and cuda.indices(device) == (there,):

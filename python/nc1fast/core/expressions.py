@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nc1fast.core.chains import HIDDEN, Chain
@@ -97,18 +98,18 @@ class Expression:
                 found.append(join(found[first], found[second]))
         return found[-1]
 
-    @property
+    @cached_property
     def degree(self) -> int:
         """Factors of its longest product."""
         return int(self.value(lambda _: 1, lambda x, _: x, max, lambda x, y: x + y))
 
-    @property
+    @cached_property
     def stable(self) -> bool:
         """Whether the core evaluates D2 within classes without cancellation."""
         safe = self.degree == 1 or all(leaf.grows for leaf in self.leaves)
         return safe and all(leaf.stable for leaf in self.leaves)
 
-    @property
+    @cached_property
     def layers(self) -> int:
         """Hidden layers of a kernel whose D2 is rounded as often as that of this one."""
 
@@ -149,9 +150,11 @@ class Group:
     def __init__(self) -> None:
         self.chains: list[Chain] = []
         self.placed: list[Placed] = []
+        self.expressions: dict[int, Expression] = {}  # of all kernels, by position
 
     def add(self, kernel: int, expression: Expression) -> None:
         """Take a kernel of the caller's list, on the rows of the group."""
+        self.expressions[kernel] = expression
         alone = expression.alone
         if alone is not None:
             self._host(alone).join(alone, kernel)

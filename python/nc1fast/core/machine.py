@@ -13,7 +13,8 @@ from nc1fast import _core, cuda
 from nc1fast.support.arguments import as_count
 
 _MOST_THREADS = 1024
-_INLINE_PAIRS = 100_000  # below, threads cost more than they save
+_INLINE_PAIRS = 100_000  # kernel values, below which threads cost more than they save
+_LONG_ROW = 256  # features, from which their products take longer than the rest of a value
 _OPTIONAL = (
     *("typer", "rich", "tqdm", "pydantic", "pyyaml", "matplotlib", "jinja2", "pyarrow"),
     *("scipy", "scikit-learn", "torch", "dask", "pandas", "xarray"),
@@ -43,10 +44,17 @@ def thread_count(n_threads: int | None) -> int:
     return min(as_count("n_threads", n_threads), _MOST_THREADS)
 
 
-def threads_for(n_threads: int | None, n_pairs: int) -> int:
-    """Threads for `n_pairs` kernel values; 0 means the calling thread."""
-    count = thread_count(n_threads)
-    return 0 if n_pairs < _INLINE_PAIRS else count
+def check_threads(n_threads: int | None) -> None:
+    """Raise TypeError or ValueError for what is no number of threads; None is the default."""
+    if n_threads is not None:
+        as_count("n_threads", n_threads)
+
+
+def threads_for(n_threads: int | None, n_pairs: int, n_features: int = 0) -> int:
+    """Threads for `n_pairs` kernel values of rows of `n_features`; 0 means the calling thread."""
+    check_threads(n_threads)
+    work = n_pairs * (1 + n_features // _LONG_ROW)
+    return 0 if work < _INLINE_PAIRS else thread_count(n_threads)
 
 
 def most_tile_rows() -> int:

@@ -45,6 +45,8 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
     TypeError, ValueError
         For what cannot be one, and for masked entries, which have no value.
     """
+    if type(X) is np.ndarray and X.dtype.kind != "V":
+        return X
     try:
         if is_tensor(X) or index_of(X) is not None:
             return to_host(X)

@@ -63,7 +63,7 @@ def as_labels(data: Any, n_samples: int, name: str = "y") -> tuple[NDArray[np.in
     found = [np.unique(y[part]) for part in parts]
     labels = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
     for part in parts:
-        classes[part] = np.searchsorted(labels, y[part])
+        classes[part] = labels.searchsorted(y[part])
     return classes, labels
 
 

@@ -7,6 +7,7 @@ Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and The
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
@@ -305,6 +306,7 @@ class DeepKernel(Kernel):
     depth: int = 2
     weight_variance: PerLayer | Literal["he"] = 1.0  # a name is replaced by its number
     bias_variance: PerLayer = 0.0
+    expression = lru_cache(maxsize=256)(Kernel.expression)  # that of equal kernels is made once
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "activation", as_activation(self.activation))

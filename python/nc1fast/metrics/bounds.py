@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.sums.moments import LEAST, sum_rows_error
-from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
+from nc1fast.sums.rounding import UNIT_ROUNDOFF, outer, summation_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.metrics.conventions import Weights
     from nc1fast.metrics.frames import MeanFrame
     from nc1fast.sums.class_sums import ClassSums
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 _SAFETY = 1.01  # the bounds themselves are computed in float64
 
 
-def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> tuple[float, float]:
-    """Absolute bounds on the errors of `trace_within` and `trace_between`.
+def trace_errors(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, float]:
+    """Absolute bounds on the errors of `trace_within` and `trace_between`, by the Gram matrix of the means.
 
     Notes
     -----
@@ -31,11 +30,12 @@ def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> 
     Omega = J^T diag(w) J, by absolute values; the rounding of the arithmetic here is added.
     Cost: O(C^2).
     """
-    u, s = UNIT_ROUNDOFF, summation_error(len(V))
+    assert means.gram is not None
+    u, s, w = UNIT_ROUNDOFF, summation_error(len(V)), means.w
     n = sums.sizes.astype(np.float64)
+    g, absolute = w.mean, np.abs(means.gram)
     dV = sums.error.within / n + u * np.abs(V)
-    dM = sums.error.block_sums / np.outer(n, n) + u * np.abs(M)
-    g, absolute = w.mean, np.abs(M)
+    dM = sums.error.block_sums / outer(n, n) + u * absolute
     rows = (absolute * g).sum(axis=1)  # (C,)
     norms = absolute.diagonal()
     d_within = (w.within * (dV + (s + 3) * u * np.abs(V))).sum()
@@ -43,14 +43,14 @@ def trace_errors(sums: ClassSums, V: Array, M: Array, Mc: Array, w: Weights) -> 
         excess = np.abs(w.within - w.between)
         d_within += (excess * dM.diagonal()).sum()
         d_within += (u * ((s + 3) * excess + w.within + w.between) * norms).sum()
-        omega = np.diag(w.between) - np.outer(g, g)
+        omega = np.diag(w.between) - outer(g, g)
         d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (norms.mean() + (g * rows).sum())
         return float(d_within), float(d_between)
-    mixed = np.outer(w.between, g)
-    omega = np.diag(w.between) - mixed - mixed.T + np.outer(g, g)
+    mixed = outer(w.between, g)
+    omega = np.diag(w.between) - mixed - mixed.T + outer(g, g)
     terms = norms + 2 * rows + (g * rows).sum()  # magnitudes that meet in Mc_cc
     d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (w.between * terms).sum()
-    d_between += (s + 3) * u * (w.between * np.abs(Mc.diagonal())).sum()
+    d_between += (s + 3) * u * (w.between * np.abs(means.squares)).sum()
     return float(d_within), float(d_between)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def class_gram(sums: ClassSums) -> Array:
     """M_cc' = <mu_c, mu_c'> = block_sums_cc' / (n_c n_c'), shape (C, C)."""
     n = sums.sizes.astype(np.float64)
-    return sums.block_sums / np.outer(n, n)
+    return sums.block_sums / np.multiply.outer(n, n)
 
 
 def within_by_class(sums: ClassSums) -> Array:

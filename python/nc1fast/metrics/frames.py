@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from nc1fast.core.linear import matmul
+from nc1fast.metrics.definitions import class_gram
 from nc1fast.sums.moments import sum_rows
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class MeanFrame:
         <mu_c, mu_G>.
     center_square : float
         |mu_G|^2.
+    gram : ndarray of shape (n_classes, n_classes) or None
+        The Gram matrix of the class means of a kernel.
     means, Z : ndarray of shape (n_classes, n_features) or None
         The class means of explicit features, and centred.
     center : ndarray of shape (n_features,) or None
@@ -101,7 +104,7 @@ class MeanFrame:
 
     def __init__(self, w: Weights, gram: Array | None = None, means: Array | None = None) -> None:
         """Of either the Gram matrix or the means."""
-        self.w, self.means = w, means
+        self.w, self.gram, self.means = w, gram, means
         self.origin: Frame
         if means is not None:
             self.origin = Vectors(means)
@@ -121,8 +124,7 @@ class MeanFrame:
         """The class means of these sums."""
         if sums.means is not None:
             return cls(w, means=sums.means)
-        n = sums.sizes.astype(np.float64)
-        return cls(w, gram=sums.block_sums / np.outer(n, n))
+        return cls(w, gram=class_gram(sums))
 
     def __len__(self) -> int:
         return len(self.toward)

@@ -6,14 +6,14 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from nc1fast.metrics.bounds import mean_errors, quotient_error, trace_errors
-from nc1fast.metrics.definitions import centred, class_gram, within_trace
+from nc1fast.metrics.definitions import class_gram, within_trace
+from nc1fast.metrics.frames import MeanFrame
 from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from nc1fast.metrics.frames import MeanFrame
     from nc1fast.sums.class_sums import ClassSums
 
     Array = NDArray[np.float64]
@@ -78,5 +78,6 @@ def trace_bounds(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, fl
     """Absolute bounds on the errors of both traces, by the means where those are known."""
     if means.means is not None and sums.error.means is not None:
         return mean_errors(sums, V, means)
-    M = class_gram(sums)
-    return trace_errors(sums, V, M, centred(M, means.w.mean), means.w)
+    if means.gram is None:
+        means = MeanFrame(means.w, class_gram(sums))
+    return trace_errors(sums, V, means)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from nc1fast.core.machine import thread_count
 from nc1fast.metrics import classifiers, definitions, pairs, ranks
 from nc1fast.metrics.frames import WHOLE, Vectors
 from nc1fast.metrics.spectra import RANK_TOLERANCE, BetweenSpectrum, WithinSpan, between_spectrum
@@ -54,15 +55,15 @@ class ClassGeometry:
     rows : RowStatistics or None
         What the row-class sums add, where they are kept.
     classifier : Classifier or None
-    n_threads : int
-        Of sweeps over pairs of classes.
+    n_threads : int, optional
+        Of sweeps over pairs of classes. None: the default of the machine that computes, see `thread_count`.
     """
 
     V: Array
     means: MeanFrame
     rows: RowStatistics | None
     classifier: Classifier | None = None
-    n_threads: int = 1
+    n_threads: int | None = 1
 
     @property
     def w(self) -> Weights:
@@ -73,13 +74,13 @@ class ClassGeometry:
     def over_pairs(self) -> dict[pairs.Reduction, float]:
         """Values of the registered reductions over pairs of class means, from one sweep."""
         wanted = [m.of for m in METRICS.values() if isinstance(m.of, pairs.Reduction)]
-        return pairs.sweep(self.means, self.V, wanted, self.n_threads)
+        return pairs.sweep(self.means, self.V, wanted, thread_count(self.n_threads))
 
     @cached_property
     def of_weights(self) -> dict[pairs.Reduction, float]:
         """The same of the rows of the classifier."""
         wanted: list[pairs.Reduction] = [_SPREAD_OF_ANGLES, _OFFSET_OF_ANGLES, _SIMPLEX]
-        return pairs.sweep(self.weights, None, wanted, self.n_threads)
+        return pairs.sweep(self.weights, None, wanted, thread_count(self.n_threads))
 
     @cached_property
     def weights(self) -> Vectors:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.core.machine import thread_count
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
 from nc1fast.metrics.definitions import class_gram, within_by_class
@@ -365,7 +364,7 @@ def _evaluate(
     w = weights(convention, sums.sizes)
     V, means = within_by_class(sums), MeanFrame.of(sums, w)
     ratio = nc1_of(sums, V, means)
-    geometry = ClassGeometry(V, means, rows, classifier, thread_count(n_threads))
+    geometry = ClassGeometry(V, means, rows, classifier, n_threads)
     return Collapse(
         **ratio._asdict(),
         convention=convention,

@@ -119,7 +119,7 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
     if R is None or order is None:
         return None
     sizes, (C, N) = sums.sizes, R.shape
-    ends = np.cumsum(sizes)
+    ends = sizes.cumsum()
     balanced = bool((sizes == sizes[0]).all())
     by_sample, by_class = np.zeros((C, C)), np.zeros((C, C))
     nearest = np.empty(N, dtype=np.int64)
@@ -129,13 +129,13 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
     step = max(_COLUMNS, _CHUNK // C)
     for start in range(0, N, step):
         columns = np.arange(start, min(start + step, N))
-        classes = np.searchsorted(ends, columns, side="right")
+        classes = ends.searchsorted(columns, side="right")
         q = R[:, start : start + step] / sizes[:, None]  # (C, m)  <mu_k, h_i>
         closest = (norms - 2 * q).argmin(axis=0)
         nearest[order[columns]] = closest
         hits += int(np.count_nonzero(closest == classes))
         q -= gram[:, classes]
-        q -= q.mean(axis=0)
+        q -= q.sum(axis=0) / C
         q = np.ldexp(q, -exponent)
         by_sample += column_gram(q.T) / N
         if not balanced:

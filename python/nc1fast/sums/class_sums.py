@@ -211,10 +211,7 @@ def from_pass(
     within = block.diagonal() / (2 * n)
     np.fill_diagonal(block, n * (traces - within))
     error = sums_error(part.per_class, n, within, pairs, part.tiles)
-    rows = None
-    if part.complete:
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        rows = part.row_sums(starts, in_place=in_place)
+    rows = part.row_sums(sizes, in_place=in_place) if part.complete else None
     exact = None
     if part.problem:
         exact = replace(part, rows=None, row_scales=None) if part.complete else part

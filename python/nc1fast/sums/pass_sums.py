@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 _LOW_BITS = 60  # of a wide integer
 _BLOCK_BITS = 120  # block sums are multiples of 2^(exponent - 120)
+_CHUNK = 1 << 17  # row sums turned into numbers at a time, those of a class at least: 1 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,8 @@ class PassSums:
 
     def pair_sums(self) -> PairSums:
         """Sums over the pairs of each two classes, as numbers: symmetric."""
-        lower = np.tri(len(self.exponent), k=-1, dtype=bool)
+        index = np.arange(len(self.exponent))
+        lower = index[:, None] > index
         block = _as_float(self.block, self.exponent)
         quantum = np.ldexp(1.0, self.exponent.astype(np.int64) - _BLOCK_BITS)
         sensitivity = np.empty((0, 0))
@@ -130,31 +131,40 @@ class PassSums:
             np.where(lower, block.T, block), sensitivity, np.where(lower, quantum.T, quantum)
         )
 
-    def row_sums(self, starts: Integers, *, in_place: bool) -> Array | None:
+    def row_sums(self, sizes: Integers, *, in_place: bool) -> Array | None:
         """Row-class sums R of the sorted rows, shape (n_classes, n_samples); None where there are none.
 
         Those of the own class are k_ij = (k_ii + k_jj - D2_ij)/2 summed over j.
 
         Parameters
         ----------
-        starts : ndarray of shape (n_classes + 1,)
-            Sorted row at which each class starts, and n_samples.
+        sizes : ndarray of shape (n_classes,)
+            Rows of each class.
         in_place : bool
             Whether R may overwrite its integers.
         """
         if self.rows is None or self.row_scales is None:
             return None
-        scale, n = self.row_scales, self.rows.shape[1]
         out = self.rows.view(np.float64) if in_place else np.empty(self.rows.shape)
-        for c, (start, end) in enumerate(itertools.pairwise(starts.tolist())):
-            own = slice(start, end)
-            integers = self.rows[c].astype(np.float64)
-            distances = integers[own] / scale["row_within"][own]
-            np.divide(integers, scale["row"][:n], out=out[c])
-            out[c] /= scale["column"][c]
-            values = (end - start) * scale["k"][own] + self.per_class["traces"][c]
-            out[c, own] = 0.5 * (values - distances)
+        n_classes, n = out.shape
+        step = max(1, _CHUNK // n)
+        for first in range(0, n_classes, step):
+            self._to_numbers(out, sizes, first, min(first + step, n_classes))
         return out
+
+    def _to_numbers(self, out: Array, sizes: Integers, first: int, last: int) -> None:
+        """Write the row sums of classes [first, last), which may lie where their integers do."""
+        assert self.rows is not None
+        assert self.row_scales is not None
+        scale, some = self.row_scales, slice(first, last)
+        own = slice(int(sizes[:first].sum()), int(sizes[:last].sum()))  # rows of these classes
+        integers = self.rows[some].astype(np.float64)
+        np.divide(integers, scale["row"][: out.shape[1]], out=out[some])
+        out[some] /= scale["column"][some, None]
+        c, i = np.repeat(np.arange(first, last), sizes[some]), np.arange(own.start, own.stop)
+        distances = integers[c - first, i] / scale["row_within"][own]
+        values = scale["k"][own] * sizes[c] + self.per_class["traces"][c]
+        out[c, i] = 0.5 * (values - distances)
 
     def check(self, n_classes: int, n_rows: int) -> None:
         """Raise ValueError unless the shapes and types are those of a pass over so many classes and rows."""

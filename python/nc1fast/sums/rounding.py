@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["PER_CLASS", "UNIT_ROUNDOFF", "SumsError", "moved", "sums_error"]
+__all__ = ["PER_CLASS", "UNIT_ROUNDOFF", "SumsError", "moved", "outer", "sums_error"]
+
+outer = np.multiply.outer  # of vectors: np.outer without its reshaping
 
 # Sums over the rows of a class that the bounds need, by the names that the core gives them: of k_ii, sqrt k_ii,
 # mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, what
@@ -141,10 +143,10 @@ def sums_error(
     packed = packed_rounding(single=unit_within > UNIT_ROUNDOFF, n_features=n_features, depth=depth)
     product = packed.noise / unit_within  # in unit roundoffs, as between classes
     units = sizes / _PANEL + 2  # one rounding to a quantum for each pair of panels
-    quantized = quantum * np.outer(units, units)
+    quantized = quantum * outer(units, units)
     traces = UNIT_ROUNDOFF * raw["trace_noises"]
-    shifted = UNIT_ROUNDOFF * np.outer(raw["shifts"], raw["shifts"])
-    between = unit_between * (product * np.outer(slopes, slopes) + np.outer(noises, noises))
+    shifted = UNIT_ROUNDOFF * outer(raw["shifts"], raw["shifts"])
+    between = unit_between * (product * outer(slopes, slopes) + outer(noises, noises))
     between += shifted + quantized
 
     inside = unit_within * product * slopes * raw["spread_slopes"] / sizes
@@ -171,12 +173,12 @@ def sums_error(
     squares = displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
     inside += moved(within + inside, 2 * squares if mapping else squares)
     if mapping:
-        between += shift * np.outer(slopes + roots, slopes + roots)
-        between += 2 * shift * np.outer(raw["moves"], raw["moves"])
+        between += shift * outer(slopes + roots, slopes + roots)
+        between += 2 * shift * outer(raw["moves"], raw["moves"])
         inside += 2 * shift * raw["moves"] ** 2 / sizes
         traces = traces + shift * raw["slope_squares"]
     # Whatever the errors are: |k_ij| <= sqrt(k_ii k_jj), and 0 <= within <= the trace.
-    between = np.minimum(between, 2.02 * np.outer(roots, roots))
+    between = np.minimum(between, 2.02 * outer(roots, roots))
     inside = np.minimum(inside, 1.01 * raw["traces"] + np.abs(within))
     own = sizes * (raw["traces"] - within)  # block sums of a class with itself
     np.fill_diagonal(between, sizes * (traces + inside) + 2.0**-52 * np.abs(own))

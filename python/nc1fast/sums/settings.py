@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nc1fast import cuda
-from nc1fast.core.machine import thread_count
+from nc1fast.core.machine import check_threads
 from nc1fast.sums.memory import as_limit
 from nc1fast.support.arguments import check_choice
 
@@ -48,7 +48,7 @@ class Settings:
         check_choice("statistics", self.statistics, STATISTICS)
         check_choice("dtype", self.dtype, tuple(PRECISIONS))
         cuda.indices(self.device)
-        thread_count(self.n_threads)
+        check_threads(self.n_threads)
         object.__setattr__(self, "memory_limit", as_limit(self.memory_limit))
 
     @property

@@ -146,12 +146,12 @@ class _Pass:
     ) -> None:
         self.runner = runner(settings.device)
         self.rows, self.classes, self.group = data.rows, data.classes, group
+        self.words = group.as_dict()
         self.kernels = [kernels[k] for k in group.kernels if k != HIDDEN]
-        self.expressions = [kernel.expression(data.n_features) for kernel in kernels]
         self.single, self.row_sums = settings.single, settings.row_sums
         self.memory_limit = settings.memory_limit
         n_pairs = data.n_samples**2 // 2 * len(self.kernels)
-        self.threads = threads_for(settings.n_threads, n_pairs)
+        self.threads = threads_for(settings.n_threads, n_pairs, data.n_features)
         self.factor = group.chains[0].factor
         self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
@@ -169,7 +169,7 @@ class _Pass:
                 *order,
                 self.classes.of_row,
                 sizes,
-                self.group.as_dict(),
+                self.words,
                 *self.single,
                 self.row_sums,
                 self.threads,
@@ -206,16 +206,14 @@ class _Pass:
         rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
         found, results = self._call(self.runner.module.class_sums, order, rest=rest)
         mapping = self.mapping() if known is None else known[1]
-        for position, per_class, raw in zip(
-            self.group.kernels, found["kernels"], results, strict=True
-        ):
+        for position, own, raw in zip(self.group.kernels, found["kernels"], results, strict=True):
             if position == HIDDEN:
                 continue
             scales = {
                 "row": raw.get("row_scale"),
                 "column": raw.get("column_scale"),
-                "row_within": per_class["row_scale_within"],
-                "k": per_class["k"],
+                "row_within": own["row_scale_within"],
+                "k": own["k"],
             }
             yield (
                 position,
@@ -227,8 +225,8 @@ class _Pass:
                     exponent=raw["exponent"],
                     sensitivity=raw["sensitivity"],
                     sensitivity_exponent=raw["sensitivity_exponent"],
-                    per_class={name: per_class[name] for name in PER_CLASS},
-                    tiles=self._rounding(self.expressions[position].on_common_rows(), mapping),
+                    per_class=dict(zip(PER_CLASS, own["per_class"], strict=False)),
+                    tiles=self._rounding(self.group.expressions[position], mapping),
                     rows=raw.get("rows"),
                     row_scales=scales if self.row_sums else None,
                 ),
@@ -256,12 +254,13 @@ class _Pass:
         limit, n_rows = self.memory_limit, len(self.rows)
         step = self.runner.module.row_step(*self.runner.devices)
         rectangles = part_of(n_rows, part, step)
-        larger, both = _core.row_bytes(
-            self.n_features, self.group.as_dict(), *self.single, self.row_sums
-        )
+        if limit is None and not self.runner.devices:
+            return rectangles
         room = self._room_on_device(step)
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
+            about = (self.n_features, self.words, *self.single, self.row_sums)
+            larger, both = _core.row_bytes(*about)
             need = working_set(
                 self.rows.shape,
                 len(self.classes),
@@ -282,7 +281,7 @@ class _Pass:
         """Bytes that a pass over so many rows takes of each device, and in pinned memory of the host; 0, 0 without one."""
         if not self.runner.devices:
             return 0, 0
-        about = (self.n_features, self.group.as_dict(), *self.single, self.row_sums)
+        about = (self.n_features, self.words, *self.single, self.row_sums)
         needed: tuple[int, int] = self.runner.module.pass_bytes(
             *about, len(self.classes), n_rows, *self.runner.devices
         )

@@ -87,13 +87,17 @@ def as_number(
     number = None if _is_bool(value) else _float(value)
     if number is None:
         raise TypeError(f"{name} must be a number, got {shown(value)}")
+    if (
+        math.isfinite(number)
+        and (least is None or number >= least)
+        and (above is None or number > above)
+        and (most is None or number <= most)
+        and (below is None or number < below)
+    ):
+        return number
     bounds = {">=": least, ">": above, "<=": most, "<": below}
-    holds = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt}
-    given = {sign: bound for sign, bound in bounds.items() if bound is not None}
-    if not (math.isfinite(number) and all(holds[s](number, b) for s, b in given.items())):
-        allowed = " and ".join(["finite", *(f"{s} {b:g}" for s, b in given.items())])
-        raise ValueError(f"{name} must be {allowed}, got {shown(value)}")
-    return number
+    given = (f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
+    raise ValueError(f"{name} must be {' and '.join(['finite', *given])}, got {shown(value)}")
 
 
 def as_items(name: str, values: Any, what: str) -> list[Any]:
