@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from nc1fast.inputs.files import any_path, steady
+from nc1fast.datasets.paths import labelled
+from nc1fast.inputs.files import steady
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods import Execution, Request, collapse_by, exact_sums
@@ -87,7 +88,7 @@ def collapse(
         `Sequences`.
     y : array-like of shape (n_samples,), path, or part of the file X
         Where X is a path, the name of an array or a column of its file, the index of a column, or None for the usual one (see
-        `nc1fast.datasets.load`): a column of labels is none of the data. Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
+        `nc1fast.datasets.load`): a column of labels is none of the data, and where y is an array neither is one named as labels are. Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
         in which that is not certain, and NaN or masked ones, are refused.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
@@ -255,10 +256,8 @@ def _kernels(kernel: Any) -> list[Any]:
 
 def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
     """Rows as a kernel takes them, and their classes."""
-    if not isinstance(kernel, str) and any_path(X, y):
-        from nc1fast.datasets.paths import resolved
-
-        X, y = resolved(X, y)
+    if not isinstance(kernel, str):
+        X, y = labelled(X, y)
     if kernel is None:
         return LabelledData.of_features(X, y)
     if isinstance(kernel, str):

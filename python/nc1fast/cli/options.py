@@ -15,7 +15,7 @@ import typer
 
 import nc1fast as nc
 from nc1fast.activations import FAMILIES
-from nc1fast.datasets import paths
+from nc1fast.datasets.paths import labelled
 from nc1fast.inputs.files import as_source, read_labels
 from nc1fast.kernels import registry
 from nc1fast.metrics import conventions
@@ -129,7 +129,7 @@ class DataOptions:
         if self.data == "-":
             return self._load_stdin()
         if Path(self.data.partition("::")[0]).suffix == ".zarr":
-            X, y = paths.resolved(*self._paths())
+            X, y = labelled(*self._paths())
             rows, labels = np.asarray(as_source(X)[:], np.float64), read_labels(y)
             return nc.datasets.apply_scale(rows, self.scale), labels
         return nc.datasets.load(self.data, keys=self.pair, labels=self.part, scale=self.scale)
