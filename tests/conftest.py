@@ -59,7 +59,9 @@ def call(capsys):
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Make a distribution importable, with its plug-ins, until the test ends."""
-    from tests.distributions import KERNELS, TEMPLATE, forget, uninstall, write_distribution
+    from tests.distributions import TEMPLATE, forget, uninstall, write_distribution
+
+    from nc1fast.kernels.registry import KERNELS
 
     known = dict(KERNELS)
 

@@ -8,10 +8,12 @@ from nc1fast.datasets.paths import labelled
 from nc1fast.inputs.files import steady
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.registry import hint
 from nc1fast.methods import Execution, Request, collapse_by, exact_sums
 from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.warnings import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
         journal: Any
         keep_rows: bool
         progress: Progress
+
+
+_TARGETS = 10  # different floats that are taken for targets
 
 
 @overload
@@ -152,7 +157,8 @@ def collapse(
     Warns
     -----
     UserWarning
-        Once, when class sizes differ by more than 10 % and no convention was named.
+        Once, when class sizes differ by more than 10 % and no convention was named. Where labels are different floats for each
+        of ten rows or more, as targets of a regression are.
     AccuracyWarning
         When the error bound exceeds 1 % of nc1, or nc1 is infinite.
 
@@ -179,7 +185,13 @@ def collapse(
     request = Request(method, convention, tolerance, confidence, seed, keep_rows)
     execution = Execution(executor, journal, progress=progress)
     kernels = _kernels(kernel)
-    results = collapse_by(request, _labelled(X, y, kernels[0]), kernels, settings, execution)
+    data = _labelled(X, y, kernels[0])
+    if data.classes.labels.dtype.kind == "f" and len(data.classes) == data.n_samples >= _TARGETS:
+        warn(
+            f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one row is 0 whatever the features "
+            "are. Are they targets of a regression, as of nc1fast.regression_collapse?"
+        )
+    results = collapse_by(request, data, kernels, settings, execution)
     return results if isinstance(kernel, list | tuple) else results[0]
 
 
@@ -238,7 +250,10 @@ def _kernels(kernel: Any) -> list[Any]:
         if not kernel:
             raise ValueError("kernel must not be an empty list")
         if not all(isinstance(one, Kernel) for one in kernel):
-            raise TypeError(f"kernel must be a kernel or a list of kernels, got {shown(kernel)}")
+            wrong = next(one for one in kernel if not isinstance(one, Kernel))
+            raise TypeError(
+                f"kernel must be a kernel or a list of kernels, got {shown(kernel)}{hint(wrong)}"
+            )
         if len({one.of_sequences for one in kernel}) > 1:
             raise ValueError("kernels of sequences and kernels of rows cannot share a call")
         return list(kernel)
@@ -249,7 +264,7 @@ def _kernels(kernel: Any) -> list[Any]:
     if not known:
         kind = ValueError if isinstance(kernel, str) else TypeError
         raise kind(
-            f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
+            f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}{hint(kernel)}"
         )
     return [kernel]
 

@@ -314,7 +314,8 @@ def as_activation(activation: Activation) -> Activation:
         return activation
     if not isinstance(activation, str):
         raise TypeError(
-            f"activation must be a name or an activation object, got {shown(activation)}"
+            f"activation must be a name, as 'relu', or an activation object, got {shown(activation)}; "
+            "of a function nc1fast.Activation(function, name=NAME) makes one"
         )
     if activation in FAMILIES:
         return FAMILIES[activation]()

@@ -183,7 +183,8 @@ def _table(
     if len(head) < 2 and label is not None:
         raise malformed(
             path,
-            f"has one column; features and a label, separated by {_separated(path)}, are needed",
+            f"has one column; features and a label, separated by {_separated(path)}, are needed"
+            f"{', not by semicolons' if ';' in head[0] else ''}",
         )
     apart = left_out(names, columns.labels) if label is None else [label]
     features, named = _features_of(path, names, columns.features, apart)

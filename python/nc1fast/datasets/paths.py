@@ -29,6 +29,10 @@ def labelled(X: Any, y: Any) -> tuple[Any, Any]:
     """X and y as `inputs.labelled.LabelledData` takes them, of which each may be a path; see `datasets.resolving.resolved`."""
     if not (is_path(X) or is_path(y)):
         return X, y
+    if isinstance(y, str) and y in getattr(X, "columns", ()):
+        raise ValueError(
+            f"y must be the labels or a path where X is no path: give the column, X[{y!r}], and X without it"
+        )
     from nc1fast.datasets.resolving import resolved
 
     return resolved(X, y)

@@ -18,7 +18,7 @@ from nc1fast.datasets.files import load, load_stored
 from nc1fast.datasets.hdf5_files import hdf5_members
 from nc1fast.datasets.named import Unwanted, chosen
 from nc1fast.datasets.numpy_files import npz_members
-from nc1fast.datasets.readers import all_readers, labels_elsewhere
+from nc1fast.datasets.readers import all_readers, labels_elsewhere, reader_of
 from nc1fast.inputs.files import split_name
 from nc1fast.inputs.readers import BY_SUFFIX
 from nc1fast.support.reading import reading
@@ -73,6 +73,7 @@ def resolved(X: Any, y: Any, argument: str = "X", *, checked: bool = True) -> Pa
         if find is not None and file.is_file() and not both:
             return find(file, name, _within(path, y), checked=checked)
         if y is None:
+            reader_of(file)  # of an unknown kind
             raise malformed(file, "holds no labels: give an array of them, or the path of a file")
     return X, _elsewhere(y)
 

@@ -19,7 +19,7 @@ from nc1fast.core.series import table_of
 from nc1fast.datasets.paths import reads_files
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
 from nc1fast.kernels.printing import without_defaults
-from nc1fast.kernels.registry import KERNELS, enter
+from nc1fast.kernels.registry import KERNELS, enter, hint
 from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
 from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
@@ -247,7 +247,8 @@ class Kernel:
 def check_kernel(kernel: Any) -> Kernel:
     """Raise TypeError for what is no kernel object."""
     if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel object of nc1fast, got {shown(kernel)}")
+        told = f"kernel must be a kernel object of nc1fast, got {shown(kernel)}{hint(kernel)}"
+        raise TypeError(told)
     return kernel
 
 

@@ -102,7 +102,8 @@ class Collapse(Exports):
         """A metric of the registry, by name."""
         values = self.__dict__.get("metrics", {})
         if name not in values:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(told, name=name, obj=self)  # so that a traceback names the nearest
         return values[name]
 
     def __dir__(self) -> list[str]:

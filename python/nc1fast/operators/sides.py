@@ -15,6 +15,8 @@ from nc1fast.datasets.paths import rows_at_path
 from nc1fast.inputs.arrays import as_matrix, as_rows, rows_at
 from nc1fast.inputs.files import as_source, split_name
 from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.registry import hint
+from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +89,7 @@ def as_sides(X: Any, kernels: Any, n_threads: int | None) -> list[Side]:
             continue
         if callable(one) or (isinstance(one, str) and not Path(split_name(one)[0]).exists()):
             raise TypeError(
-                f"kernels[{index}] must be a kernel object or an array of features, got {one!r}"
+                f"kernels[{index}] must be a kernel object or an array of features, got {shown(one)}{hint(one)}"
             )
         name = f"kernels[{index}]"
         features = as_matrix(as_source(rows_at_path(one, name)), name)
