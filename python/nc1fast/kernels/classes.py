@@ -247,8 +247,7 @@ class Kernel:
 def check_kernel(kernel: Any) -> Kernel:
     """Raise TypeError for what is no kernel object."""
     if not isinstance(kernel, Kernel):
-        told = f"kernel must be a kernel object of nc1fast, got {shown(kernel)}{hint(kernel)}"
-        raise TypeError(told)
+        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}{hint(kernel)}")
     return kernel
 
 
