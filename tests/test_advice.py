@@ -118,6 +118,14 @@ MISTAKES = {
     "images": (lambda: nc.collapse(X[:, :, None], y, K), "(of images, X.reshape(len(X), -1))"),
     "one row": (lambda: nc.prediction.ridge(K, X, y, X[0]), "of one row, Z[None])"),
     "a function": (lambda: nc.NTK(np.tanh), "nc1fast.Activation(function, name=NAME)"),
+    "a function of one number": (
+        lambda: nc.Activation(lambda u: max(u, 0.0), name="mine"),
+        "function must give phi of every entry of an array, but it raises ValueError: The truth",
+    ),
+    "no targets": (
+        lambda: nc.prediction.ridge(K, X, None),
+        "targets must be real numbers, got None",
+    ),
     "one class": (lambda: nc.collapse(X, np.zeros(6), K), "at least two classes, got only 0.0"),
     "labels as targets": (lambda: nc.prediction.ridge(K, X, list("aabbcc")), "np.eye(n_classes)"),
 }
@@ -161,3 +169,8 @@ def test_an_error_inside_of_a_callable_says_what_it_is_given():
         nc.collapse(X, y, lambda a, b: float(a @ b))
     notes = getattr(error.value, "__notes__", ["blocks of rows"])  # Python 3.11
     assert "blocks of rows" in notes[0]
+
+
+def test_an_activation_that_overflows_is_an_error_and_no_warning():
+    with pytest.raises(ValueError, match="NaN or Inf between -32 and 32"):
+        nc.Activation(lambda u: np.exp(u**2), name="mine")
