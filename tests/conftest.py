@@ -54,3 +54,23 @@ def call(capsys):
         return end.value.code, out, err
 
     return run
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Make a distribution importable, with its plug-ins, until the test ends."""
+    from tests.distributions import TEMPLATE, forget, uninstall, write_distribution
+
+    from nc1fast.kernels.registry import KERNELS
+
+    known = dict(KERNELS)
+
+    def installed(points, name="other", **modules):
+        folder = write_distribution(tmp_path / f"site-{name}", name, points, **modules)
+        monkeypatch.syspath_prepend(folder)
+        forget()
+        return folder
+
+    yield installed
+    monkeypatch.undo()
+    uninstall(known, tmp_path, TEMPLATE)

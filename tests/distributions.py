@@ -12,6 +12,18 @@ from pathlib import Path
 from nc1fast.kernels.registry import KERNELS
 from nc1fast.support import plugins
 
+TEMPLATE = Path(__file__).parents[1] / "docs" / "examples" / "packages" / "nc1fast-template"
+# A module with a kernel that is a plug-in.
+KERNEL = """
+    from dataclasses import dataclass
+    import nc1fast as nc
+
+    @dataclass(frozen=True, kw_only=True)
+    class HeTangent(nc.NTK):
+        weight_variance: float = 2.0
+        option = "he-tangent"
+    """
+
 
 def entry_points(project: str) -> str:
     """The entry points of a pyproject.toml, as the file of an installed distribution has them."""

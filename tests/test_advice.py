@@ -96,3 +96,81 @@ def test_class_means_lost_beside_a_huge_constant_are_not_said_to_coincide():
     with pytest.warns(nc.AccuracyWarning, match="centre or scale the features") as told:
         assert nc.collapse(huge, y).error_bound == np.inf
     assert not any("coincide" in str(warning.message) for warning in told)
+
+
+K = nc.NNGP("relu")
+MISTAKES = {
+    "a class of kernels": (lambda: nc.collapse(X, y, nc.NTK), "give an object, NTK('relu')"),
+    "a class in a list": (lambda: nc.collapse(X, y, [K, nc.Linear]), "give an object, Linear()"),  # type: ignore[list-item]
+    "a name": (lambda: nc.collapse(X, y, "ntk"), "give an object, NTK('relu')"),
+    "a name of an activation": (lambda: nc.collapse(X, y, "rbf"), "nc1fast.NNGP('rbf')"),
+    "a name elsewhere": (lambda: nc.operator("NNGP", X), "give an object, NNGP('relu')"),
+    "a class in an alignment": (lambda: nc.alignment(X, y, nc.NNGP), "object, NNGP('relu')"),
+    "a column of a frame": (
+        lambda: nc.collapse(pd.DataFrame({"a": X[:, 0], "kind": y}), "kind", K),
+        "give the column, X['kind'], and X without it",
+    ),
+    "labels that are yielded": (lambda: nc.collapse(X, (k for k in y), K), "make a list of it"),
+    "rows that are yielded": (
+        lambda: nc.collapse((x for x in X), y, K),
+        "a list of what it yields",
+    ),
+    "images": (lambda: nc.collapse(X[:, :, None], y, K), "(of images, X.reshape(len(X), -1))"),
+    "one row": (lambda: nc.prediction.ridge(K, X, y, X[0]), "of one row, Z[None])"),
+    "a function": (lambda: nc.NTK(np.tanh), "nc1fast.Activation(function, name=NAME)"),
+    "a function of one number": (
+        lambda: nc.Activation(lambda u: max(u, 0.0), name="mine"),
+        "function must give phi of every entry of an array, but it raises ValueError: The truth",
+    ),
+    "no targets": (
+        lambda: nc.prediction.ridge(K, X, None),
+        "targets must be real numbers, got None",
+    ),
+    "one class": (lambda: nc.collapse(X, np.zeros(6), K), "at least two classes, got only 0.0"),
+    "labels as targets": (lambda: nc.prediction.ridge(K, X, list("aabbcc")), "np.eye(n_classes)"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_with_the_way_out(name):
+    call, told = MISTAKES[name]
+    with pytest.raises((TypeError, ValueError)) as error:
+        call()
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("given", [int, "gram", 3, nc.ClassSums])
+def test_what_has_nothing_to_do_with_kernels_gets_no_advice(given):
+    with pytest.raises((TypeError, ValueError), match=r"^kernel must be") as error:
+        nc.collapse(X, y, given)
+    assert "give an object" not in str(error.value)
+
+
+def test_files_that_are_no_tables_of_commas_are_told_so(tmp_path):
+    (tmp_path / "a.csv").write_text("a;b;label\n1;2;0\n")
+    with pytest.raises(ValueError, match="separated by commas, are needed, not by semicolons"):
+        nc.datasets.load(tmp_path / "a.csv")
+    (tmp_path / "a.txt").write_text("1 2 0\n")
+    with pytest.raises(ValueError, match=r"unknown kind of file '\.txt', must be"):
+        nc.collapse(tmp_path / "a.txt", None, K)
+
+
+def test_targets_of_a_regression_are_noticed():
+    rows, targets = np.tile(X, (2, 1)), np.linspace(0, 1, 12)
+    with pytest.warns(UserWarning, match="12 different floats.*regression_collapse") as told:
+        assert nc.collapse(rows, targets, K).nc1 == 0
+    assert told[0].filename == __file__
+    assert nc.collapse(rows, np.r_[y, y].astype(float), K).nc1 > 0  # floats, but classes
+
+
+def test_an_error_inside_of_a_callable_says_what_it_is_given():
+    with pytest.raises(ValueError, match="matmul") as error:
+        nc.collapse(X, y, lambda a, b: float(a @ b))
+    notes = getattr(error.value, "__notes__", ["blocks of rows"])  # Python 3.11
+    assert "blocks of rows" in notes[0]
+
+
+def test_an_activation_that_overflows_is_an_error_and_no_warning():
+    with pytest.raises(ValueError, match="NaN or Inf between -32 and 32"):
+        nc.Activation(lambda u: np.exp(u**2), name="mine")

@@ -28,6 +28,7 @@ MAX_ENTRIES = 30  # of the root of the package
 FLOORS = (
     {"support", "cuda"},
     {"inputs"},
+    {"datasets"},
     {"activations", "core"},
     {"kernels"},
     {"sums", "reference"},
@@ -38,7 +39,6 @@ FLOORS = (
         "operators",
         "prediction",
         "distributed",
-        "datasets",
         "networks",
         "adaptive",
         "theory",

@@ -315,7 +315,7 @@ GRAMS = {
     "Gram in mixed": (lambda: RELU(X, dtype="mixed"), ValueError, r"dtype"),
     "Gram with no threads": (lambda: RELU(X, n_threads=0), ValueError, r"n_threads"),
     "diagonal of NaN data": (lambda: RELU.diag(_with((0, 0), np.nan)), ValueError, r"\bX\b"),
-    "diagonal of a string": (lambda: RELU.diag("X"), Either, r"\bX\b"),
+    "diagonal of no file": (lambda: RELU.diag("no-file"), FileNotFoundError, r"\bX\b"),
 }
 CALLS = {**DATA, **SETTINGS, **KERNELS, **GRAMS}
 

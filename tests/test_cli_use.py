@@ -96,3 +96,49 @@ def test_mistakes_are_one_line(call, file, arguments, message):
     assert (code, printed) == (2, "")
     assert message in told
     assert told.count("\n") == 1
+
+
+def test_a_spectrum_needs_no_labels(call, tmp_path):
+    X = np.random.default_rng(0).normal(size=(12, 3))
+    np.save(tmp_path / "X.npy", X)
+    np.savez(tmp_path / "X.npz", features=X)
+    table = "\n".join(["a,b,c,kind", *(",".join(map(repr, map(float, x))) + ",u" for x in X)])
+    (tmp_path / "X.csv").write_text(table)
+    expected = nc.spectrum(X, nc.NNGP("relu"), 2).eigenvalues.tolist()
+    for name in ("X.npy", "X.npz", "X.csv"):
+        code, out, err = call("spectrum", tmp_path / name, "-k", "2", "--json")
+        assert (code, json.loads(out)["eigenvalues"]) == (0, expected), err
+    scaled = nc.datasets.apply_scale(X, "standardize")
+    out = call("spectrum", tmp_path / "X.npy", "-k", "1", "--scale", "standardize", "--json")[1]
+    assert json.loads(out)["eigenvalues"] == nc.spectrum(scaled, nc.NNGP("relu"), 1).eigenvalues
+
+
+def test_weights_of_he_have_their_name(call, tmp_path):
+    np.savez(tmp_path / "d.npz", X=np.random.default_rng(0).normal(size=(8, 3)), y=np.arange(8) % 2)
+    line = ("collapse", tmp_path / "d.npz", "--kernel", "ntk", "--depth", "3", "--json")
+    by_name, by_number = (call(*line, "--weight-variance", given)[1] for given in ("he", "2"))
+    assert json.loads(by_name) == json.loads(by_number)
+    code, _, err = call(*line, "--weight-variance", "he", "--activation", "erf")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "belongs to the ReLU family" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("collapse", "X.npy", "--kernel", "NTK"), "Did you mean 'ntk'?"),
+        (("collapse", "X.npy", "--scale", "standardise"), "Did you mean 'standardize'?"),
+        (("collapse", "X.npy"), "X.npy: an .npy file holds no labels: give --labels, an array"),
+        (("collapse", "odd.npz"), "name two by --keys, or one as FILE::NAME"),
+    ],
+)
+def test_mistakes_are_told_in_the_words_of_the_command_line(
+    call, tmp_path, monkeypatch, arguments, told
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("X.npy", np.eye(3))
+    np.savez("odd.npz", A=np.eye(3), B=np.arange(3))
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+    assert "Value error" not in err

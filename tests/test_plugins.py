@@ -7,11 +7,10 @@ import json
 import re
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.distributions import entry_points, forget, run, uninstall, write_distribution
+from tests.distributions import KERNEL, TEMPLATE, entry_points, forget, run
 
 import nc1fast as nc
 from nc1fast import kernels, metrics
@@ -20,25 +19,8 @@ from nc1fast.kernels.registry import KERNELS
 from nc1fast.metrics import registry
 from nc1fast.support import plugins
 
-TEMPLATE = Path(__file__).parents[1] / "docs" / "examples" / "packages" / "nc1fast-template"
 ROWS = "0 1:1.5 2:2\n0 1:1 2:2.5 # a remark\n\n1 1:-3 2:4\n1 1:-2.5\n"
 activations = importlib.import_module("nc1fast.activations")
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Make a distribution importable, with its plug-ins, until the test ends."""
-    known = dict(KERNELS)
-
-    def installed(points: str, name: str = "other", **modules: str) -> Path:
-        folder = write_distribution(tmp_path / f"site-{name}", name, points, **modules)
-        monkeypatch.syspath_prepend(folder)
-        forget()
-        return folder
-
-    yield installed
-    monkeypatch.undo()
-    uninstall(known, tmp_path, TEMPLATE)
 
 
 @pytest.fixture
@@ -180,17 +162,6 @@ def test_doctor_names_plug_ins(template):
     told = json.loads(run(program, template, "doctor", "--json"))["plug-ins"]
     assert told.count("of nc1fast-template 0.1.0") == 4
     assert "cannot be used" not in told
-
-
-KERNEL = """
-    from dataclasses import dataclass
-    import nc1fast as nc
-
-    @dataclass(frozen=True, kw_only=True)
-    class HeTangent(nc.NTK):
-        weight_variance: float = 2.0
-        option = "he-tangent"
-    """
 
 
 def test_a_kernel_is_found_by_option_and_by_class(install, data, tmp_path):

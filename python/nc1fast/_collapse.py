@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from nc1fast.inputs.files import any_path, steady
+from nc1fast.datasets.paths import labelled
+from nc1fast.inputs.files import steady
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.registry import hint
 from nc1fast.methods import Execution, Request, collapse_by, exact_sums
 from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.warnings import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
         journal: Any
         keep_rows: bool
         progress: Progress
+
+
+_TARGETS = 10  # different floats that are taken for targets
 
 
 @overload
@@ -87,7 +93,7 @@ def collapse(
         `Sequences`.
     y : array-like of shape (n_samples,), path, or part of the file X
         Where X is a path, the name of an array or a column of its file, the index of a column, or None for the usual one (see
-        `nc1fast.datasets.load`): a column of labels is none of the data. Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
+        `nc1fast.datasets.load`): a column of labels is none of the data, and where y is an array neither is one named as labels are. Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
         in which that is not certain, and NaN or masked ones, are refused.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
@@ -151,7 +157,8 @@ def collapse(
     Warns
     -----
     UserWarning
-        Once, when class sizes differ by more than 10 % and no convention was named.
+        Once, when class sizes differ by more than 10 % and no convention was named. Where labels are different floats for each
+        of ten rows or more, as targets of a regression are.
     AccuracyWarning
         When the error bound exceeds 1 % of nc1, or nc1 is infinite.
 
@@ -178,7 +185,13 @@ def collapse(
     request = Request(method, convention, tolerance, confidence, seed, keep_rows)
     execution = Execution(executor, journal, progress=progress)
     kernels = _kernels(kernel)
-    results = collapse_by(request, _labelled(X, y, kernels[0]), kernels, settings, execution)
+    data = _labelled(X, y, kernels[0])
+    if data.classes.labels.dtype.kind == "f" and len(data.classes) == data.n_samples >= _TARGETS:
+        warn(
+            f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one row is 0 whatever the features "
+            "are. Are they targets of a regression, as of nc1fast.regression_collapse?"
+        )
+    results = collapse_by(request, data, kernels, settings, execution)
     return results if isinstance(kernel, list | tuple) else results[0]
 
 
@@ -237,7 +250,10 @@ def _kernels(kernel: Any) -> list[Any]:
         if not kernel:
             raise ValueError("kernel must not be an empty list")
         if not all(isinstance(one, Kernel) for one in kernel):
-            raise TypeError(f"kernel must be a kernel or a list of kernels, got {shown(kernel)}")
+            wrong = next(one for one in kernel if not isinstance(one, Kernel))
+            raise TypeError(
+                f"kernel must be a kernel or a list of kernels, got {shown(kernel)}{hint(wrong)}"
+            )
         if len({one.of_sequences for one in kernel}) > 1:
             raise ValueError("kernels of sequences and kernels of rows cannot share a call")
         return list(kernel)
@@ -248,17 +264,15 @@ def _kernels(kernel: Any) -> list[Any]:
     if not known:
         kind = ValueError if isinstance(kernel, str) else TypeError
         raise kind(
-            f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}"
+            f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}{hint(kernel)}"
         )
     return [kernel]
 
 
 def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
     """Rows as a kernel takes them, and their classes."""
-    if not isinstance(kernel, str) and any_path(X, y):
-        from nc1fast.datasets.paths import resolved
-
-        X, y = resolved(X, y)
+    if not isinstance(kernel, str):
+        X, y = labelled(X, y)
     if kernel is None:
         return LabelledData.of_features(X, y)
     if isinstance(kernel, str):

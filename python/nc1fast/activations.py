@@ -249,7 +249,14 @@ class GeneralActivation:
     def _digest(self) -> str:
         """A hash of the values of phi on a grid, which it is checked on."""
         u = np.linspace(-32, 32, 2049)
-        values = np.asarray(self.function(u))
+        try:
+            with np.errstate(all="ignore"):  # what it makes is looked at
+                values = np.asarray(self.function(u))
+        except Exception as error:  # of code that is not ours
+            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ValueError(
+                f"function must give phi of every entry of an array, but it raises {told}"
+            ) from error
         if values.shape != u.shape or values.dtype.kind not in "fiu":
             raise ValueError(
                 f"function must give one real number for each of an array, got shape {values.shape} of {values.dtype} "
@@ -314,7 +321,8 @@ def as_activation(activation: Activation) -> Activation:
         return activation
     if not isinstance(activation, str):
         raise TypeError(
-            f"activation must be a name or an activation object, got {shown(activation)}"
+            f"activation must be a name, as 'relu', or an activation object, got {shown(activation)}; "
+            "of a function nc1fast.Activation(function, name=NAME) makes one"
         )
     if activation in FAMILIES:
         return FAMILIES[activation]()

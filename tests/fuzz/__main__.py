@@ -1,7 +1,8 @@
 """The long run: ``python -m tests.fuzz [READER ...] [--minutes 1] [--files N] [--seed 0] [--first 0] [--out out/fuzz]``.
 
 Each reader gets so many minutes, or so many files. What is wrong is printed and its files are kept; a run of the same seed and
-number gives the same files: ``--first 4711 --files 1`` is one of them. The end is a table: files a second, outcomes, messages.
+number gives the same files: ``--first 4711 --files 1`` is one of them. The end is a table: files a second, outcomes, messages, and the
+largest share of the memory that reading may take.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[st
         "seen": {},
         "wrong": [],
         "seconds": 0.0,
+        "largest": 0.0,
     }
     end = first + count
     while first < end and total["seconds"] < seconds:
@@ -55,6 +57,7 @@ def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[st
         total["wrong"] += [line for line in lines if line.get("outcome") == "wrong"]
         for last in [line for line in lines if "counts" in line][-1:]:
             total["seconds"] += last["seconds"]
+            total["largest"] = max(total["largest"], last["largest"])
             for part in ("counts", "seen"):
                 for key, n in last[part].items():
                     total[part][key] = total[part].get(key, 0) + n
@@ -109,7 +112,8 @@ def main() -> int:
         )
         rate = n / max(found["seconds"], 1e-9)
         print(
-            f"{name}: {n} files, {rate:.0f} a second, {len(found['seen'])} messages: {counts}",
+            f"{name}: {n} files, {rate:.0f} a second, {len(found['seen'])} messages: {counts}; "
+            f"{found['largest']:.0%} of the memory allowed",
             flush=True,
         )
         if given.messages:

@@ -79,6 +79,7 @@ class Case:
         self.files = sorted(file for file in files if file.is_file())
         self.whole = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
         self.expected = _digest(self.target.kind.read(self.path))
+        self.largest = 0.0  # of the memory that reading may take, the largest share so far
         self.restore()
 
     def change(self, index: int, seed: int) -> dict[Path, bytes]:
@@ -129,6 +130,7 @@ class Case:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         taken, peak = time.process_time() - start, in_bytes("VmHWM") - before
         most = ROOM + 2 * self.target.expansion * size
+        self.largest = max(self.largest, peak / most)
         if taken > SECONDS and found.outcome != "wrong":
             return Verdict("wrong", f"slow: {taken:.1f} s, {found}")
         if peak > most and found.outcome != "wrong":

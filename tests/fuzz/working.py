@@ -25,6 +25,7 @@ def main(name: str, seed: int, first: int, count: int, seconds: float, folder: P
     for index in range(_PLAY):
         case.verdict(case.change(index, -1 % 2**32))
     limit_memory()
+    case.largest = 0.0
     counts: dict[str, Any] = dict.fromkeys(OUTCOMES, 0)
     seen: dict[str, int] = {}
     start, end = time.monotonic(), time.monotonic() + seconds
@@ -42,13 +43,13 @@ def main(name: str, seed: int, first: int, count: int, seconds: float, folder: P
             )
         index += 1
         if (index - first) % _OFTEN == 0:
-            _tell(start, counts, seen)
-    _tell(start, counts, seen)
+            _tell(start, counts, seen, case.largest)
+    _tell(start, counts, seen, case.largest)
 
 
-def _tell(start: float, counts: dict[str, Any], seen: dict[str, int]) -> None:
-    took = time.monotonic() - start
-    print(json.dumps({"seconds": took, "counts": counts, "seen": seen}), flush=True)
+def _tell(start: float, counts: dict[str, Any], seen: dict[str, int], largest: float) -> None:
+    told = {"seconds": time.monotonic() - start, "counts": counts, "seen": seen}
+    print(json.dumps({**told, "largest": largest}), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.adaptive.solving import solve
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.targets import encode
@@ -48,6 +49,7 @@ class ShuffledControl:
 
 
 @ieee
+@reads_files("X", labels="y", in_memory=True)
 def shuffled_control(
     X: ArrayLike,
     y: ArrayLike,
@@ -62,8 +64,8 @@ def shuffled_control(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-    y : array-like of shape (n_samples,)
+    X : array-like of shape (n_samples, n_features), or path
+    y : array-like of shape (n_samples,), path, or part of the file X
     noise : float
         As in `solve`.
     targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs), default "scalar"

@@ -20,6 +20,7 @@ import numpy as np
 
 from nc1fast.activations import of_arrays
 from nc1fast.adaptive.mean_field_solution import gram_collapse
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
 from nc1fast.support.arguments import as_count, as_seed
@@ -87,6 +88,7 @@ class FiniteWidth:
 
 
 @ieee
+@reads_files("X", labels="targets", in_memory=True)
 def finite_width(
     solution: MeanFieldSolution,
     X: ArrayLike,
@@ -100,9 +102,9 @@ def finite_width(
     Parameters
     ----------
     solution : MeanFieldSolution
-    X : array-like of shape (n_samples, n_features)
+    X : array-like of shape (n_samples, n_features), or path
         The training rows of the solution.
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
         Its targets.
     n_networks : int, default 2000
         Networks to draw, rounded up to a multiple of 8.

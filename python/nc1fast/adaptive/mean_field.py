@@ -17,6 +17,7 @@ from nc1fast.adaptive.hidden_prior import Prior
 from nc1fast.adaptive.mean_field_settings import MeanFieldSettings
 from nc1fast.adaptive.mean_field_solution import MeanFieldSolution
 from nc1fast.adaptive.tilting import StateEquations, TiltDescent
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
 from nc1fast.support.arithmetic import ieee
@@ -46,6 +47,7 @@ _WIDE, _DENSE = 1.1, 2.0
 
 
 @ieee
+@reads_files("X", labels="targets", in_memory=True)
 def mean_field(
     X: ArrayLike,
     targets: ArrayLike,
@@ -68,8 +70,8 @@ def mean_field(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    X : array-like of shape (n_samples, n_features), or path
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
         Outputs that the network is trained towards; they are used as given, neither centred nor scaled.
     noise : float
         Variance s2 of the observation noise (the temperature of the training). It decides the answer, so it has no

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from nc1fast.activations import of_arrays
+from nc1fast.datasets.paths import reads_files
 from nc1fast.estimators.student import student_quantile
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.labelled import Classes
@@ -121,12 +122,13 @@ class MeanFieldSolution:
         return gram_collapse(self, y, "mean field", convention)
 
     @ieee
+    @reads_files("Z", in_memory=True)
     def features(self, Z: ArrayLike) -> Array:
         """Explicit features of any rows: their inner products are E_p phi(w x) phi(w z) over the draws.
 
         Parameters
         ----------
-        Z : array-like of shape (n_rows, n_features)
+        Z : array-like of shape (n_rows, n_features), or path
 
         Returns
         -------

@@ -12,6 +12,7 @@ from nc1fast.adaptive.search import grouped, search
 from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.adaptive.solution import HISTORY, AdaptiveSolution, Branch
 from nc1fast.adaptive.starts import starting_points
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
 from nc1fast.kernels.adaptive import AdaptiveKernel
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 
 @ieee
+@reads_files("X", labels="targets", in_memory=True)
 def solve(
     X: ArrayLike,
     targets: ArrayLike,
@@ -55,8 +57,8 @@ def solve(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    X : array-like of shape (n_samples, n_features), or path
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
         Outputs that the network is trained towards; they are used as given, neither centred nor scaled.
     noise : float
         Variance of the observation noise (the temperature of the training). It decides the answer, so it has no default;

@@ -7,6 +7,7 @@ Exit codes: 0 success, 1 a study, solver or self-test failed, 2 a mistake in the
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from nc1fast.cuda import DeviceError
 
 USER_ERROR = 2
+# Arguments of Python that an error asks for, which are options here: "give labels=, an array or a path".
+_KEYWORD = re.compile(r"\b(labels|keys)=([A-Z]*)(?=[,:]|$)")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,7 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    told = " ".join(str(error).split()) or type(error).__name__
+    return _KEYWORD.sub(lambda found: f"--{found[1]} {found[2]}".rstrip(), told)
 
 
 def _fail(message: str, code: int) -> None:

@@ -7,6 +7,8 @@ one data set, `study` (study, report, doctor) on a grid of them; `options` has w
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Annotated, Any
 
 try:
@@ -63,10 +65,19 @@ def run(arguments: list[str]) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _USAGE_ERROR as error:
-        raise ValueError(f"{error.format_message()} (--help says more)") from None
+        raise ValueError(f"{_plain(error.format_message())} (--help says more)") from None
     if code == INTERRUPTED:  # newer versions of typer return the code instead of aborting
         raise KeyboardInterrupt
     return code
+
+
+def _plain(message: str) -> str:
+    """A message about an option, with the nearest of its choices."""
+    message = message.replace("Value error, ", "").strip()
+    if found := re.search(r"'([^']*)' is not one of (.*)", message):
+        near = difflib.get_close_matches(found[1].lower(), re.findall(r"'(.*?)'", found[2]), n=1)
+        message += f" Did you mean {near[0]!r}?" if near else ""
+    return message
 
 
 def _version(show: bool) -> None:

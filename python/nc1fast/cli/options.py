@@ -15,7 +15,8 @@ import typer
 
 import nc1fast as nc
 from nc1fast.activations import FAMILIES
-from nc1fast.datasets import paths
+from nc1fast.datasets.csv_table import is_table
+from nc1fast.datasets.paths import labelled, rows_at_path
 from nc1fast.inputs.files import as_source, read_labels
 from nc1fast.kernels import registry
 from nc1fast.metrics import conventions
@@ -58,7 +59,8 @@ Data = Annotated[str, typer.Argument(help=DATA_OR_STDIN_HELP)]
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Column of a table (name or index), name of an array in the file, or a file of labels: FILE or FILE::NAME."
+        help="Column of a table (name or index), name of an array in the file, or a file of labels: FILE or FILE::NAME; "
+        "default: the column or array with a usual name (label, target, class, y), else the last column."
     ),
 ]
 Keys = Annotated[
@@ -78,7 +80,10 @@ Activation = Annotated[
 Slope = Annotated[float | None, typer.Option(help="Negative slope of --activation leaky_relu.")]
 Depth = Annotated[int, typer.Option(help="Number of weight layers; 2 is one hidden layer.")]
 WeightVariance = Annotated[
-    str, typer.Option(help="Variance sw2, or one for each layer from input to output: 1,3.88.")
+    str,
+    typer.Option(
+        help="Variance sw2, one for each layer from input to output: 1,3.88, or he, that of He for the ReLU family."
+    ),
 ]
 BiasVariance = Annotated[
     str, typer.Option(help="Variance sb2, or one for each layer from input to output.")
@@ -129,10 +134,18 @@ class DataOptions:
         if self.data == "-":
             return self._load_stdin()
         if Path(self.data.partition("::")[0]).suffix == ".zarr":
-            X, y = paths.resolved(*self._paths())
+            X, y = labelled(*self._paths())
             rows, labels = np.asarray(as_source(X)[:], np.float64), read_labels(y)
             return nc.datasets.apply_scale(rows, self.scale), labels
         return nc.datasets.load(self.data, keys=self.pair, labels=self.part, scale=self.scale)
+
+    def rows(self) -> Any:
+        """X alone, of files without labels, too; of a table that has them by default the last column is left out."""
+        file = Path(self.data.partition("::")[0])
+        table = is_table(file) or file.suffix in (".parquet", ".pq", ".arrow", ".feather")
+        if self.data in ("digits", "-") or table or self.labels or self.keys:
+            return self.load()[0]
+        return nc.datasets.apply_scale(np.asarray(rows_at_path(self.data)[:]), self.scale)
 
     def _load_stdin(self) -> tuple[Any, Any]:
         """X and y from standard input, whose first bytes tell its kind."""
@@ -211,7 +224,9 @@ class KernelOptions:
             raise ValueError("--parametrization and --width belong to --kernel ntk")
         given = dataclasses.asdict(self) | {
             "activation": activation_of(self.activation, self.slope),
-            "weight_variance": one_or_list("--weight-variance", self.weight_variance),
+            "weight_variance": self.weight_variance
+            if self.weight_variance == "he"
+            else one_or_list("--weight-variance", self.weight_variance),
             "bias_variance": one_or_list("--bias-variance", self.bias_variance),
         }
         return kind(**{name: value for name, value in given.items() if name in own})

@@ -153,7 +153,7 @@ def spectrum(
             kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
         )
     )
-    X, _ = options.DataOptions(data, labels, keys, scale).load()
+    X = options.DataOptions(data, labels, keys, scale).rows()
     found = nc.spectrum(X, chosen, k, which, seed=seed, n_threads=threads)
     row: dict[str, Any] = {
         "eigenvalues": found.eigenvalues.tolist(),

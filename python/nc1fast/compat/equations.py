@@ -18,6 +18,7 @@ import numpy as np
 from nc1fast.adaptive.equations import DataTerm
 from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.adaptive.solving import solve_equations
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
 from nc1fast.support.arithmetic import ieee
@@ -36,6 +37,7 @@ ANNEALING = (*range(100_000, 9_999, -10_000), *range(9_000, 999, -1_000), *range
 
 
 @ieee
+@reads_files("X", labels="targets", in_memory=True)
 def released_adaptive(
     X: ArrayLike,
     targets: ArrayLike,
@@ -55,8 +57,8 @@ def released_adaptive(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-    targets : array-like of shape (n_samples,)
+    X : array-like of shape (n_samples, n_features), or path
+    targets : array-like of shape (n_samples,), path, or part of the file X
         Of a single output.
     noise, weight_variance, readout_variance, width, start, widths, tol, max_iter, n_threads, progress
         As in `nc1fast.adaptive.solve`. The defaults are the released configuration, whose 24 widths are

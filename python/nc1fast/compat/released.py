@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import host_array
 from nc1fast.support.arguments import as_number
 from nc1fast.support.arithmetic import ieee
@@ -24,6 +25,7 @@ CONVENTION = "released"
 
 
 @ieee
+@reads_files("X", in_memory=True)
 def erf_ntk(
     X: ArrayLike, *, weight_variance: float = 1.0, bias_variance: float = 0.0
 ) -> NDArray[np.float64]:
@@ -31,7 +33,7 @@ def erf_ntk(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
+    X : array-like of shape (n_samples, n_features), or path
         The whole data set: every entry of the result depends on all rows.
     weight_variance, bias_variance : float, default 1.0 and 0.0
         sw2 and sb2, the same for both layers, as in the released code.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nc1fast.datasets.csv_table import label_column
+from nc1fast.datasets.csv_table import label_column, left_out
 from nc1fast.datasets.damage import about, malformed, readable
 from nc1fast.datasets.named import DATA_NAMES, inside, listing
 from nc1fast.inputs.readers.members import check_claim
@@ -75,7 +75,8 @@ def columns_of(
         if label in several:
             raise malformed(path, f"column {label!r} cannot be both data and labels")
         return several, label
-    others = [name for name in names if name != label]
+    apart = [label] if label is not None else [names[j] for j in left_out(names, labels)]
+    others = [name for name in names if name not in apart]
     lists = [name for name in others if name.lower() in DATA_NAMES and holds_lists(schema, name)]
     if lists:
         return [min(lists, key=lambda name: DATA_NAMES.index(name.lower()))], label

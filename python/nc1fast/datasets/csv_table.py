@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast.datasets.damage import about, malformed, opened, unpacking
+from nc1fast.datasets.named import unwanted
 from nc1fast.inputs.text import LONGEST, as_texts
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Columns(NamedTuple):
         Name or index of the column of labels, None for the usual one; whatever else, and text that names a file and no
         column, says that the labels lie elsewhere.
     features : str, optional
-        Names or indices of the columns of features, joined by commas. Default: all but that of the labels.
+        Names or indices of the columns of features, joined by commas. Default: all but that of the labels; where these lie
+        elsewhere, all but those of `left_out`.
     """
 
     labels: Any = None
@@ -113,6 +115,7 @@ class _Table:
 
     def __init__(self, path: Path, width: int, features: list[int], label: int | None) -> None:
         self.path, self.width, self.features, self.label = path, width, features, label
+        self.hint = ""  # for a feature that is no number
         self.values = array("d")  # N len(features) numbers, row by row
         self.names: list[str] = []  # N labels, or none
         self.lines: list[int] = []  # N line numbers
@@ -132,7 +135,9 @@ class _Table:
         except ValueError:
             j = next(j for j in self.features if not _is_number(cells[j]))
             what = f"is not a number: {_quoted(cells[j])}" if cells[j].strip() else "is empty"
-            raise malformed(self.path, f"line {line}, column {j} (from 0) {what}") from None
+            raise malformed(
+                self.path, f"line {line}, column {j} (from 0) {what}{self.hint}"
+            ) from None
         if self.label is not None:
             self.names.append(cells[self.label].strip())
         self.lines.append(line)
@@ -178,12 +183,18 @@ def _table(
     if len(head) < 2 and label is not None:
         raise malformed(
             path,
-            f"has one column; features and a label, separated by {_separated(path)}, are needed",
+            f"has one column; features and a label, separated by {_separated(path)}, are needed"
+            f"{', not by semicolons' if ';' in head[0] else ''}",
         )
-    features, named = _features_of(path, names, columns.features, label)
+    apart = left_out(names, columns.labels) if label is None else [label]
+    features, named = _features_of(path, names, columns.features, apart)
+    if label in features:
+        raise malformed(path, f"column {_quoted(names[label])} cannot be both data and labels")
     named = named or (isinstance(columns.labels, str) and label is not None)
     header = named or _is_header(path, line, [head[j] for j in features])
     table = _Table(path, len(head), features, label)
+    if label is None and columns.features is None:
+        table.hint = "; columns of data are chosen by FILE::NAME,NAME"
     if not header:
         table.append(line, head)
     for line, cells in rows:
@@ -202,19 +213,25 @@ def _label_of(path: Path, head: Sequence[str], labels: Any) -> int | None:
 
 
 def _features_of(
-    path: Path, head: Sequence[str], features: str | None, label: int | None
+    path: Path, head: Sequence[str], features: str | None, apart: Sequence[int]
 ) -> tuple[list[int], bool]:
-    """Indices of the columns of features, and whether one of them is known by its name."""
+    """Indices of the columns of features, and whether one of them is known by its name; `apart` are those of labels."""
     if features is None:
-        return [j for j in range(len(head)) if j != label], False
+        return [j for j in range(len(head)) if j not in apart], False
     found, named = [], False
     for word in map(str.strip, features.split(",")):
         by_place = word not in head and word.isdecimal() and int(word) < len(head)
         named = named or not by_place
         found.append(int(word) if by_place else label_column(path, head, word))
-    if label in found:
-        raise malformed(path, f"column {_quoted(head[label])} cannot be both data and labels")
     return found, named
+
+
+def left_out(head: Sequence[str], labels: Any) -> list[int]:
+    """Indices of the columns that are no data where labels lie elsewhere: the one of a usual name, and that of `Unwanted`."""
+    usual = [j for j, name in enumerate(head) if name.lower() in LABEL_COLUMNS]
+    named = [j for j, name in enumerate(head) if name == unwanted(labels)]
+    found = (usual if len(usual) == 1 else []) + named
+    return found if len(set(found)) < len(head) else []
 
 
 def _is_header(path: Path, line: int, features: list[str]) -> bool:

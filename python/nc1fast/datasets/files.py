@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.datasets.damage import checked_file, malformed
+from nc1fast.datasets.named import Unwanted
 from nc1fast.datasets.readers import Contents, Options, check_options, data_files, reader_of
 from nc1fast.datasets.scaling import Scale, check_scale, scale_in_place, widen
 from nc1fast.inputs.files import split_name
@@ -58,6 +59,8 @@ def load(
         may be several, joined by commas, and of text have indices from 0, too. ``(name, None)`` is FILE::NAME.
     labels : array_like, path or column, optional
         - Named arrays: the name of the labels, or as for .npy.
+        - Of a file whose labels lie elsewhere, arrays and the only column with a usual name of labels are none of the data, unless
+          they are named.
         - .npy: an array of labels, or the path of a file of them: .npy, IDX, one column of text, or FILE::NAME.
         - .csv, .tsv: the column of labels, by name (the first line is then a header) or by index from 0, negative
           from the end; or as for .npy. Default the only one named label, labels, target, targets or class, else the last.
@@ -110,6 +113,14 @@ def load(
     >>> X, y = load("iris.csv", labels="species", scale="standardize")  # doctest: +SKIP
     """
     check_scale(scale)
+    X, y, file = load_stored(path, keys=keys, labels=labels)
+    return scale_in_place(X, scale), _checked_labels(file, y, len(X))
+
+
+def load_stored(
+    path: str | os.PathLike[str], *, keys: Any = None, labels: Any = None
+) -> tuple[NDArray[np.float64], Any, Path]:
+    """X as of `load`, the labels as they are stored, and the file that errors about these name; labels may be `Unwanted`."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path, got {type(path).__name__}")
     name, part = split_name(os.fspath(path))
@@ -117,8 +128,7 @@ def load(
         raise ValueError(f"keys name the data, and so does {shown(Path(path))}: give one of them")
     file, given = Path(name), Options((part, None) if part else keys, labels)
     found = _joined(file, [_contents(part, given) for part in data_files(file)], given)
-    X = widen(_flattened(file, found.data), shown(file))
-    return scale_in_place(X, scale), _checked_labels(found.labels_file, found.labels, len(X))
+    return widen(_flattened(file, found.data), shown(file)), found.labels, found.labels_file
 
 
 def _contents(file: Path, given: Options) -> Contents:
@@ -132,13 +142,14 @@ def _joined(path: Path, parts: Sequence[Contents], given: Options) -> Contents:
     """The rows of all parts, in order."""
     if len(parts) == 1:
         return parts[0]
-    if given.labels is not None and not isinstance(given.labels, str):
+    unwanted = isinstance(given.labels, Unwanted)
+    if not (given.labels is None or unwanted or isinstance(given.labels, str)):
         raise malformed(path, "labels of several files must be named, not given as an array")
     shapes = {part.data.shape[1:] for part in parts}
     if len(shapes) > 1:
         raise malformed(path, f"holds files whose rows differ in shape: {sorted(shapes)[:4]}")
-    data, labels = (np.concatenate(arrays) for arrays in zip(*(p[:2] for p in parts), strict=True))
-    return Contents(data, labels, path)
+    data, labels = zip(*(part[:2] for part in parts), strict=True)
+    return Contents(np.concatenate(data), None if unwanted else np.concatenate(labels), path)
 
 
 def _flattened(file: Path, data: NDArray[Any]) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from nc1fast.datasets.damage import malformed
 
@@ -21,6 +21,18 @@ DATA_NAMES = (
     *("images", "image", "img", "pixel_values", "x_train"),
 )
 LABEL_NAMES = ("y", "labels", "label", "targets", "target", "classes", "fine_labels", "y_train")
+
+
+class Unwanted(NamedTuple):
+    """In place of labels: rows alone are wanted.
+
+    Attributes
+    ----------
+    name : str, optional
+        Of an array or a column that is none of the data where the file has it, beside those with the usual names of labels.
+    """
+
+    name: str | None = None
 
 
 def chosen(
@@ -50,7 +62,7 @@ def chosen(
     if data is not None and label is not None:
         return data, label
     label = _first(path, names, LABEL_NAMES) if labels is None else inside(path, names, labels)
-    others = [name for name in names if name != label]
+    others = _beside_labels(names, label, labels)
     data = data or _first(path, others, DATA_NAMES)
     if data is None and len(others) == 1 and (label is not None or labels is not None):
         data = others[0]
@@ -63,6 +75,19 @@ def chosen(
             f"none of its arrays is named as {what} are ({', '.join(tried)}): name two by keys=, or one as FILE::NAME; {listing(names)}",
         )
     return data, label
+
+
+def _beside_labels(names: Sequence[str], label: str | None, labels: Any) -> list[str]:
+    """The arrays that may be the data: none that is named as labels are where these lie elsewhere, unless there are no others."""
+    if label is not None or labels is None:
+        return [name for name in names if name != label]
+    kept = [n for n in names if n.lower() not in LABEL_NAMES and n != unwanted(labels)]
+    return kept or list(names)
+
+
+def unwanted(labels: Any) -> str | None:
+    """The name of what `Unwanted` leaves out; None for other labels."""
+    return labels.name if isinstance(labels, Unwanted) else None
 
 
 def inside(path: Path, names: Sequence[str], labels: Any) -> str | None:

@@ -22,7 +22,7 @@ from nc1fast.datasets.folders import files_in
 from nc1fast.datasets.hdf5_files import hdf5_members
 from nc1fast.datasets.idx import is_idx, labels_beside, read_idx
 from nc1fast.datasets.matlab import mat_members
-from nc1fast.datasets.named import chosen, listing
+from nc1fast.datasets.named import Unwanted, chosen, listing
 from nc1fast.datasets.numpy_files import npz_members, read_npy
 from nc1fast.datasets.torch_files import torch_members
 from nc1fast.inputs.files import read_labels, split_name
@@ -48,17 +48,17 @@ _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
 
 
 class Options(NamedTuple):
-    """Arguments `keys` and `labels` of `load`, as the caller gives them."""
+    """Arguments `keys` and `labels` of `load`, as the caller gives them; labels may be `Unwanted`."""
 
     keys: Any = None
     labels: Any = None
 
 
 class Contents(NamedTuple):
-    """Arrays of a data set as they are stored, and the file that errors about the labels name."""
+    """Arrays of a data set as they are stored, and the file that errors about the labels name; no labels where none are wanted."""
 
     data: NDArray[Any]
-    labels: NDArray[Any]
+    labels: NDArray[Any] | None
     labels_file: Path
 
 
@@ -330,8 +330,10 @@ ARRAY_READERS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], NDArray
 _IN_PLACE = BY_SUFFIX.keys() - {".npz", ".h5", ".hdf5"}
 
 
-def labels_elsewhere(file: Path, labels: Any) -> tuple[NDArray[Any], Path]:
-    """Labels from an array or a file, and the file that errors about them name; `file` is that of the data."""
+def labels_elsewhere(file: Path, labels: Any) -> tuple[NDArray[Any] | None, Path]:
+    """Labels from an array or a file, None for `Unwanted`, and the file that errors about them name; `file` is that of the data."""
+    if isinstance(labels, Unwanted):
+        return None, file
     if not isinstance(labels, str | os.PathLike):
         return _labels_of_array(file, labels), file
     name, _, member = os.fspath(labels).partition("::")

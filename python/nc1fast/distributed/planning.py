@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.datasets.paths import labelled
 from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.problem import Problem
-from nc1fast.inputs.files import any_path
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums.rectangles import READ, rows_of_part
 from nc1fast.sums.settings import Settings
@@ -186,11 +186,8 @@ def plan(
     kernels = list(kernel) if isinstance(kernel, list | tuple) else [kernel]
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
     # The survey looks for NaN and Inf in a file itself.
-    if any_path(X, y):
-        from nc1fast.datasets.paths import resolved
-
-        X, y = resolved(X, y)
-    problem = Problem.of(LabelledData.of(X, y, unread=True), kernels, settings)
+    data = LabelledData.of(*labelled(X, y), unread=True)
+    problem = Problem.of(data, kernels, settings)
     return planned(problem, executor, bundles)
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.datasets.paths import labelled
 from nc1fast.estimators.accuracy import Accuracy, Sampling
 from nc1fast.estimators.ntk_features import ntk_features
 from nc1fast.estimators.proximal_features import proximal_features
 from nc1fast.estimators.runs import features_within, pairs_within
-from nc1fast.inputs.files import any_path, steady
+from nc1fast.inputs.files import steady
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import as_count, check_choice
@@ -200,8 +201,4 @@ def pairs(
 
 def _data(X: Any, y: Any) -> LabelledData:
     """Rows and classes, whose NaN and Inf are looked for in the passes."""
-    if any_path(X, y):
-        from nc1fast.datasets.paths import resolved
-
-        X, y = resolved(X, y)
-    return LabelledData.of(X, y, unread=True)
+    return LabelledData.of(*labelled(X, y), unread=True)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.machine import thread_count
+from nc1fast.datasets.paths import reads_files
 from nc1fast.estimators.deep_map import Design, check_deep, deep_map, widest
 from nc1fast.estimators.directions import check_sampling
 from nc1fast.inputs.arrays import as_rows, rows_at
-from nc1fast.inputs.files import as_source, steady
+from nc1fast.inputs.files import as_source
 from nc1fast.support.arguments import as_count, as_seed, check_choice
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.threads import workers
@@ -31,7 +32,7 @@ _CHUNK_NUMBERS = 1 << 19  # of features at a time
 
 
 @ieee
-@steady
+@reads_files("X")
 def ntk_features(
     X: ArrayLike,
     kernel: Any,

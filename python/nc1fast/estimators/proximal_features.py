@@ -6,10 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.estimators.ntk_features import mapped
 from nc1fast.estimators.proximal_map import draw_proximal
 from nc1fast.inputs.arrays import as_rows, rows_at
-from nc1fast.inputs.files import as_source, steady
+from nc1fast.inputs.files import as_source
 from nc1fast.support.arguments import as_count
 from nc1fast.support.arithmetic import ieee
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @ieee
-@steady
+@reads_files("X")
 def proximal_features(
     X: ArrayLike,
     n_features: int,

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.core.linear import matmul
+from nc1fast.datasets.paths import reads_files
 from nc1fast.estimators.proximal_map import check_prox, proximal
 from nc1fast.inputs.arrays import as_rows, rows_at
-from nc1fast.inputs.files import as_source, steady
+from nc1fast.inputs.files import as_source
 from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee
 
@@ -32,7 +33,7 @@ _TERMS = 400  # of Hermite series
 
 
 @ieee
-@steady
+@reads_files("X")
 def wide_gram(
     X: ArrayLike, *, steps: int = 1, prox: str = "relu", threshold: float = 1.0
 ) -> NDArray[np.float64]:

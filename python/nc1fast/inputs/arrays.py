@@ -24,7 +24,8 @@ _WAYS_OUT = {
     "Timestamp": ": make numbers of dates first, for example days since the earliest",
     **dict.fromkeys(("NoneType", "NAType", "NaTType"), ": fill it, or leave the row out"),
 }
-_DENSE = ", its toarray() is"
+# Of one object, by what it has.
+_WAYS_TO_ONE = {"toarray": ", its toarray() is", "__next__": ", a list of what it yields may be"}
 
 
 def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
@@ -108,7 +109,10 @@ def finite(X: Any, name: str, rows: Any = None) -> None:
 def check_shape(shape: tuple[int, ...], name: str) -> None:
     """Raise ValueError unless `shape` is (n_samples, n_features), neither of them 0."""
     if len(shape) != 2:
-        raise ValueError(f"{name} must have shape (n_samples, n_features), got {shape}")
+        hint = "" if not shape else f" (of images, {name}.reshape(len({name}), -1))"
+        if len(shape) == 1:
+            hint = f" (of one feature, {name}[:, None]; of one row, {name}[None])"
+        raise ValueError(f"{name} must have shape (n_samples, n_features), got {shape}{hint}")
     if 0 in shape:
         raise ValueError(f"{name} must have at least one row and one feature, got shape {shape}")
 
@@ -167,7 +171,8 @@ def _advice(X: NDArray[Any], name: str) -> str:
             continue
         kind = type(value).__name__
         if not place:
-            return f": a {kind} is no dense array{_DENSE if hasattr(value, 'toarray') else ''}"
+            ways = [told for name, told in _WAYS_TO_ONE.items() if hasattr(value, name)]
+            return f": a {kind} is no dense array{''.join(ways)}"
         told = "missing" if kind in ("NoneType", "NAType", "NaTType") else f"of type {kind}"
         return f": {name}[{', '.join(map(str, place))}] is {told}{_WAYS_OUT.get(kind, '')}"
     return f", though every entry is a number, as in nullable columns of pandas: give {name}.astype('float64')"

@@ -23,7 +23,7 @@ from nc1fast.support.npy import check_room, read_header
 from nc1fast.support.reading import check_regular, reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from typing_extensions import ParamSpec
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 
-def as_source(X: Any) -> Any:
+def as_source(X: Any, name: str = "X") -> Any:
     """FileRows of what is in a file; anything else as it is.
 
     Parameters
@@ -41,6 +41,8 @@ def as_source(X: Any) -> Any:
     X : path, array on disk, or anything
         A path is that of an .npy file, or "FILE::NAME" with a member of an .npz file, a data set of an HDF5 file, an
         array of a Zarr group or columns of a Parquet file ("A,B"; without a name all of them).
+    name : str
+        The argument, for errors.
 
     Raises
     ------
@@ -51,27 +53,22 @@ def as_source(X: Any) -> Any:
         while it is streamed.
     """
     if isinstance(X, str | os.PathLike):
-        path, name = split_name(os.fspath(X))
-        with _opening("X", path):
-            return _reader(path).rows(path, name)
+        path, part = split_name(os.fspath(X))
+        with _opening(name, path):
+            return _reader(path).rows(path, part)
     if isinstance(X, np.memmap):
         return of_map(X)
     of_array = BY_PACKAGE.get(type(X).__module__.partition(".")[0])
     return X if of_array is None or not hasattr(X, "shape") else of_array(X)
 
 
-def any_path(*arguments: Any) -> bool:
-    """Whether one of the arguments is a path."""
-    return any(isinstance(one, str | os.PathLike) for one in arguments)
-
-
-def read_labels(y: Any) -> Any:
-    """Labels of a file, in memory; anything else as it is. Paths as of `as_source`."""
+def read_labels(y: Any, name: str = "y") -> Any:
+    """Labels of a file, in memory; anything else as it is. Paths as of `as_source`, and `name` is the argument."""
     if not isinstance(y, str | os.PathLike):
         return y
-    path, name = split_name(os.fspath(y))
-    with _opening("y", path):
-        return _reader(path).labels(path, name)
+    path, part = split_name(os.fspath(y))
+    with _opening(name, path):
+        return _reader(path).labels(path, part)
 
 
 def read_gram(K: Any) -> Any:
@@ -98,16 +95,23 @@ def steady(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def checked(*arguments: P.args, **named: P.kwargs) -> R:
         data: dict[str, Any] = {**dict(zip("Xy", arguments, strict=False)), **named}
-        with ExitStack() as stack:
-            for argument in "Xy":
-                path = _path_of(data.get(argument))
-                if isinstance(data.get(argument), np.memmap):
-                    data[argument].flush()  # what the caller has written is not a change
-                if path is not None and os.path.exists(path):  # noqa: PTH110  (null bytes)
-                    stack.enter_context(unchanged(path, argument))
+        with guarded({argument: data.get(argument) for argument in "Xy"}):
             return function(*arguments, **named)
 
     return checked
+
+
+@contextmanager
+def guarded(data: Mapping[str, Any]) -> Iterator[None]:
+    """Raise ValueError if a file that arguments, by name, are read from has changed by the end of the context; see `steady`."""
+    with ExitStack() as stack:
+        for name, one in data.items():
+            path = _path_of(one)
+            if isinstance(one, np.memmap):
+                one.flush()  # what the caller has written is not a change
+            if path is not None and os.path.exists(path):  # noqa: PTH110  (null bytes)
+                stack.enter_context(unchanged(path, name))
+        yield
 
 
 def _reader(path: str) -> Format:

@@ -46,7 +46,7 @@ class Classes:
         """
         of_row, labels = as_labels(y, n_samples, name)
         if len(labels) < least:
-            only = f"only {shown(labels[0])}" if len(labels) else "no label"
+            only = f"only {shown(labels[:1].tolist()[0])}" if len(labels) else "no label"
             raise ValueError(f"{name} must hold at least two classes, got {only}")
         return cls(of_row, labels)
 

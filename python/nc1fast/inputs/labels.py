@@ -74,7 +74,8 @@ def _label_values(data: Any, name: str) -> NDArray[Any] | list[Any]:
         return host_array(data, name)
     listed = hasattr(data, "__len__") and hasattr(data, "__getitem__")
     if not listed or isinstance(data, str | bytes | Mapping):
-        raise TypeError(f"{name} must be an array or a sequence of labels, got {shown(data)}")
+        way = ": make a list of it" if hasattr(data, "__next__") else ""
+        raise TypeError(f"{name} must be an array or a sequence of labels, got {shown(data)}{way}")
     values = list(data)
     kinds = set(map(type, values))
     if kinds & {list, tuple}:

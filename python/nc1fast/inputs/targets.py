@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.arrays import host_array
+from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_OF_LABELS = (
+    ": of labels y give codes, for example np.eye(n_classes)[np.unique(y, return_inverse=True)[1]]"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +95,9 @@ def as_numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[n
     """Given targets, checked, shape (n_samples, n_outputs); a vector is one column, and None allows any number of them."""
     values = host_array(targets, "targets")
     if values.dtype.kind not in "fiub":
-        raise TypeError(f"targets must be real numbers, got dtype {values.dtype}")
+        texts = any(isinstance(one, str | bytes) for one in values.flat)
+        told = f"dtype {values.dtype}" if values.shape else shown(values.item())
+        raise TypeError(f"targets must be real numbers, got {told}{_OF_LABELS * texts}")
     values = values.astype(np.float64)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or values.shape != (n_samples, n_outputs or max(values.shape[1], 1)):

@@ -17,10 +17,10 @@ from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
 from nc1fast.core.expressions import Expression
 from nc1fast.core.products import ProductSettings, matvec
 from nc1fast.core.series import table_of
-from nc1fast.inputs.files import steady
+from nc1fast.datasets.paths import reads_files
 from nc1fast.kernels.one_layer import InputLayer, OneLayer
 from nc1fast.kernels.printing import without_defaults
-from nc1fast.kernels.registry import KERNELS, enter
+from nc1fast.kernels.registry import KERNELS, enter, hint
 from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
 from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
@@ -144,6 +144,7 @@ class Kernel:
         return cls(**values)
 
     @ieee
+    @reads_files("X", "Z", in_memory=True)
     def __call__(
         self,
         X: ArrayLike,
@@ -157,8 +158,8 @@ class Kernel:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-        Z : array-like of shape (m_samples, n_features), optional
+        X : array-like of shape (n_samples, n_features), or path
+        Z : array-like of shape (m_samples, n_features), or path, optional
             Default: X itself; the result is then exactly symmetric with an exact diagonal.
         dtype : {"float64", "float32"}, default "float64"
             Precision of the arithmetic and of the result.
@@ -190,7 +191,7 @@ class Kernel:
         return gram(self, X, Z, dtype=dtype, n_threads=n_threads, device=device)
 
     @ieee
-    @steady
+    @reads_files("X", "Z")
     def matvec(
         self,
         X: ArrayLike,
@@ -238,6 +239,7 @@ class Kernel:
         return matvec(self, X, V, Z, settings, progress)
 
     @ieee
+    @reads_files("X", in_memory=True)
     def diag(self, X: ArrayLike) -> NDArray[np.float64]:
         """k(x_i, x_i), shape (n_samples,), float64, from the norms alone: O(N d0)."""
         return diagonal(self, X)
@@ -246,7 +248,7 @@ class Kernel:
 def check_kernel(kernel: Any) -> Kernel:
     """Raise TypeError for what is no kernel object."""
     if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel object of nc1fast, got {shown(kernel)}")
+        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}{hint(kernel)}")
     return kernel
 
 

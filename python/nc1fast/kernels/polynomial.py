@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.kernels.classes import NNGP, Kernel, Linear
 from nc1fast.kernels.ntk import NTK
 from nc1fast.kernels.variances import variance
@@ -124,13 +125,14 @@ class SkipPolynomial:
             self, "weight_variance", variance("weight_variance", self.weight_variance)
         )
 
+    @reads_files("X", "Z", in_memory=True)
     def __call__(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray[np.float64]:
         """Gram matrix k(x_i, z_j).
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-        Z : array-like of shape (m_samples, n_features), optional
+        X : array-like of shape (n_samples, n_features), or path
+        Z : array-like of shape (m_samples, n_features), or path, optional
             Default: X.
 
         Returns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nc1fast.activations import activations
 from nc1fast.support.plugins import PluginGroup
 
 KERNELS: dict[str, type[Any]] = {}  # every class of kernels, by name
@@ -30,6 +31,20 @@ def of_option(option: str) -> type[Any]:
     if found is None:
         raise ValueError(f"unknown kernel {option!r}; choose from {', '.join(options())}")
     return found
+
+
+def hint(given: Any) -> str:
+    """How to make a kernel object of the class or the name of one, or of an activation; empty for anything else."""
+    of_class = given if isinstance(given, type) else None
+    if isinstance(given, str):
+        names = ((one, (name.lower(), one.option)) for name, one in KERNELS.items())
+        of_class = next((one for one, known in names if given.lower() in known), None)
+        if of_class is None:
+            return f": of an activation, nc1fast.NNGP({given!r})" if given in activations() else ""
+    if of_class is None or of_class not in KERNELS.values():
+        return ""
+    argument = "'relu'" if "activation" in getattr(of_class, "__dataclass_fields__", ()) else ""
+    return f": give an object, {of_class.__name__}({argument})"
 
 
 def options() -> list[str]:

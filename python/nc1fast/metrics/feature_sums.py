@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.linear import column_gram
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_matrix
 from nc1fast.inputs.label_index import kind_of_labels, plain_label
 from nc1fast.inputs.labelled import Classes, LabelledData
@@ -89,13 +90,14 @@ class FeatureSums:
         return self._room.of(slice(len(self._labels)))
 
     @ieee
+    @reads_files("H", labels="y")
     def update(self, H: ArrayLike, y: ArrayLike) -> None:
         """Add a batch.
 
         Parameters
         ----------
-        H : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
+        H : array-like of shape (n_samples, n_features), or path
+        y : array-like of shape (n_samples,), path, or part of the file H
             Any labels; a batch may hold one class only.
 
         Raises

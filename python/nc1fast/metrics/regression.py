@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast.core.linear import column_gram, length, matmul
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_matrix, host_array, row_chunks
 from nc1fast.metrics.spectra import RANK_TOLERANCE
 from nc1fast.support.arithmetic import ieee
@@ -157,6 +158,7 @@ class RegressionCollapse(PlainFields):
 
 
 @ieee
+@reads_files("H", "W", labels="Y", in_memory=True)
 def regression_collapse(
     H: ArrayLike, Y: ArrayLike, W: ArrayLike | None = None
 ) -> RegressionCollapse:
@@ -164,9 +166,9 @@ def regression_collapse(
 
     Parameters
     ----------
-    H : array-like of shape (n_samples, n_features)
+    H : array-like of shape (n_samples, n_features), or path
         Features of the last hidden layer.
-    Y : array-like of shape (n_samples,) or (n_samples, n_targets)
+    Y : array-like of shape (n_samples,) or (n_samples, n_targets), path, or part of the file H
         Targets; n_targets <= n_features.
     W : array-like of shape (n_targets, n_features), optional
         Weights of the last layer.

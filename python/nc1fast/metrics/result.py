@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.metrics.classifiers import Classifier
 from nc1fast.metrics.conventions import chosen, weights
 from nc1fast.metrics.definitions import class_gram, within_by_class
@@ -100,7 +101,8 @@ class Collapse(Exports):
         """A metric of the registry, by name."""
         values = self.__dict__.get("metrics", {})
         if name not in values:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(told, name=name, obj=self)  # so that a traceback names the nearest
         return values[name]
 
     def __dir__(self) -> list[str]:
@@ -148,6 +150,7 @@ class Collapse(Exports):
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 
     @ieee
+    @reads_files("H", in_memory=True)
     def with_classifier(
         self, W: ArrayLike, b: ArrayLike | None = None, *, H: ArrayLike | None = None
     ) -> Collapse:
@@ -159,7 +162,7 @@ class Collapse(Exports):
             A row for each class, in the order of `labels`.
         b : array-like of shape (n_classes,), optional
             Default: zero.
-        H : array-like of shape (n_samples, n_features), optional
+        H : array-like of shape (n_samples, n_features), or path, optional
             The features again, in their order, for `nc4_agreement`, which is None without them.
 
         Raises
@@ -183,6 +186,7 @@ class Collapse(Exports):
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 
     @ieee
+    @reads_files("H_test", "X", labels="y_test")
     def evaluate(
         self,
         H_test: ArrayLike,
@@ -197,10 +201,10 @@ class Collapse(Exports):
 
         Parameters
         ----------
-        H_test : array-like of shape (n_samples, n_features)
+        H_test : array-like of shape (n_samples, n_features), or path
             Features, or rows as the kernel takes them; of a "precomputed" one its values with the training rows,
             (n_samples, n_training).
-        y_test : array-like of shape (n_samples,)
+        y_test : array-like of shape (n_samples,), path, or part of the file H_test
             Labels among `labels`, not necessarily all of them.
         X : array-like or path, optional
             The training rows again, in their order, for the result of a kernel.
@@ -226,6 +230,7 @@ class Collapse(Exports):
         return evaluated(self.sums, training, self._classifier, (H_test, y_test), given)
 
     @ieee
+    @reads_files("H", "training", in_memory=True)
     def ood(
         self,
         H: ArrayLike,
@@ -238,7 +243,7 @@ class Collapse(Exports):
 
         Parameters
         ----------
-        H : array-like of shape (n_samples, n_features)
+        H : array-like of shape (n_samples, n_features), or path
         rank : int, optional
             Dimension of the principal subspaces. Default: C - 1 for `neco`; 1,000, 512 or half of the features for `vim_residual`.
         alpha : float, default 1e-4

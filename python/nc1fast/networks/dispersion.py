@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.networks.ensemble import Ensemble, check_alike, numbers_of
 from nc1fast.networks.network import generator_of
 from nc1fast.networks.probing.modules import placed
@@ -80,6 +81,7 @@ class TangentDispersion:
 
 
 @ieee
+@reads_files("X", "Z", in_memory=True)
 def tangent_dispersion(
     network: Any,
     X: ArrayLike,
@@ -94,8 +96,8 @@ def tangent_dispersion(
     ----------
     network : ShallowNetwork
         Its architecture, variances, parametrization, and what of it trains; its own weights are not used.
-    X : array-like of shape (n_samples, n_features)
-    Z : array-like of shape (m_samples, n_features), optional
+    X : array-like of shape (n_samples, n_features), or path
+    Z : array-like of shape (m_samples, n_features), or path, optional
         Default: X.
     draws : int, default 1000
         At least 2.

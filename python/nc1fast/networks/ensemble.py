@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.networks.network import ShallowNetwork, generator_of
 from nc1fast.networks.probing.modules import placed
 from nc1fast.support.arguments import as_count
@@ -102,13 +103,14 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
         return h
 
     @ieee
+    @reads_files("X", "Z", in_memory=True)
     def tangent_kernels(self, X: ArrayLike, Z: ArrayLike | None = None) -> NDArray[np.float64]:
         """The empirical NTK of every network: `empirical_ntk` of each of them, at once.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-        Z : array-like of shape (m_samples, n_features), optional
+        X : array-like of shape (n_samples, n_features), or path
+        Z : array-like of shape (m_samples, n_features), or path, optional
             Default: X; the kernels are then exactly symmetric.
 
         Returns

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee
@@ -179,6 +180,7 @@ class LinearNetwork:
         rows = self._rows(X)
         return np.concatenate([rows @ F.T for F in self._factors()], axis=1)
 
+    @reads_files("X", labels="targets", in_memory=True)
     def gradient_flow(
         self,
         X: ArrayLike,
@@ -192,8 +194,8 @@ class LinearNetwork:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, d0)
-        targets : array-like of shape (n_samples,) or (n_samples, C)
+        X : array-like of shape (n_samples, d0), or path
+        targets : array-like of shape (n_samples,) or (n_samples, C), path, or part of the file X
         time : float
             At which it ends; in units of the learning rate times steps.
         until : float, default 0.0

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.datasets.paths import reads_files
 from nc1fast.networks.network import ShallowNetwork, as_dtype
 from nc1fast.networks.objective import check_fits
 from nc1fast.networks.running import Run, TrainingData
@@ -28,6 +29,7 @@ else:
 
 
 @ieee
+@reads_files("X", labels="y", in_memory=True)
 def train(
     network: ShallowNetwork,
     X: ArrayLike,
@@ -58,8 +60,8 @@ def train(
     ----------
     network : ShallowNetwork
         It is not changed: copies are trained, and returned in the trace.
-    X : array-like of shape (n_samples, n_features)
-    y : array-like of shape (n_samples,)
+    X : array-like of shape (n_samples, n_features), or path
+    y : array-like of shape (n_samples,), path, or part of the file X
         Labels of any sortable dtype.
     targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs), default "scalar"
         "scalar": class c of C (in sorted order) has the target 2c - (C - 1) of a single output, so -1 and 1, or -3, -1, 1,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast.core.linear import UNIT_ROUNDOFF
-from nc1fast.inputs.files import read_labels, steady
+from nc1fast.datasets.paths import reads_files
 from nc1fast.operators.sides import Side, as_sides
 from nc1fast.operators.target_gram import TargetGram
 from nc1fast.support.arithmetic import ieee
@@ -73,7 +73,7 @@ class Alignment:
 
 
 @ieee
-@steady
+@reads_files("X", labels="y")
 def alignment(
     X: ArrayLike,
     y: ArrayLike,
@@ -87,10 +87,10 @@ def alignment(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features), or path
-    y : array-like of shape (n_samples,), or (n_samples, n_outputs), or path
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
         Labels: integers, booleans, text; or targets: floats, and any matrix.
-    kernels : Kernel, array of shape (n_samples, p), or a list of them
-        An array stands for the Gram matrix of explicit features, H H^T.
+    kernels : Kernel, array of shape (n_samples, p), path, or a list of them
+        An array, or what lies at a path, stands for the Gram matrix of explicit features, H H^T.
     n_threads : int, optional
         Default: as `collapse`.
     progress : bool or callable(done, total), default False
@@ -113,7 +113,7 @@ def alignment(
     for the statistics of blocks.
     """
     sides = as_sides(X, kernels if isinstance(kernels, list | tuple) else [kernels], n_threads)
-    targets = TargetGram.of(read_labels(y), len(sides[0]))
+    targets = TargetGram.of(y, len(sides[0]))
     with reporting(progress) as report:
         return _PairPasses(sides, targets).result(report)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.products import KernelMap, ProductSettings, as_columns
+from nc1fast.datasets.paths import reads_files
 from nc1fast.kernels.classes import check_kernel
 from nc1fast.support.extras import require
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nc1fast.kernels.classes import Kernel
 
 
+@reads_files("X")
 def operator(
     kernel: Kernel,
     X: ArrayLike,

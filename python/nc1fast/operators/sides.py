@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,12 @@ import numpy as np
 from nc1fast.core.linear import UNIT_ROUNDOFF, matmul, matmul_error
 from nc1fast.core.machine import thread_count
 from nc1fast.core.rounding import row_errors
+from nc1fast.datasets.paths import rows_at_path
 from nc1fast.inputs.arrays import as_matrix, as_rows, rows_at
-from nc1fast.inputs.files import as_source
+from nc1fast.inputs.files import as_source, split_name
 from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.registry import hint
+from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,11 +87,12 @@ def as_sides(X: Any, kernels: Any, n_threads: int | None) -> list[Side]:
         if isinstance(one, Kernel):
             sides.append(Side(rows, one, n_threads))
             continue
-        if isinstance(one, str) or callable(one):
+        if callable(one) or (isinstance(one, str) and not Path(split_name(one)[0]).exists()):
             raise TypeError(
-                f"kernels[{index}] must be a kernel object or an array of features, got {one!r}"
+                f"kernels[{index}] must be a kernel object or an array of features, got {shown(one)}{hint(one)}"
             )
-        features = as_matrix(as_source(one), f"kernels[{index}]")
+        name = f"kernels[{index}]"
+        features = as_matrix(as_source(rows_at_path(one, name)), name)
         if len(features) != len(rows):
             raise ValueError(
                 f"kernels[{index}] has {len(features)} rows of features, but X has {len(rows)}"

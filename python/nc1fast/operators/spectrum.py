@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.core.products import KernelMap, ProductSettings
-from nc1fast.inputs.files import steady
+from nc1fast.datasets.paths import reads_files
 from nc1fast.kernels.classes import check_kernel
 from nc1fast.operators.block_lanczos import leading
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
@@ -55,7 +55,7 @@ class Spectrum:
 
 
 @ieee
-@steady
+@reads_files("X")
 def spectrum(
     X: ArrayLike,
     kernel: Kernel,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.core.products import KernelMap, ProductSettings
-from nc1fast.inputs.files import steady
+from nc1fast.datasets.paths import reads_files
 from nc1fast.kernels.classes import check_kernel
 from nc1fast.prediction.conjugate import RidgeSystem, Stopping, lengths
 from nc1fast.prediction.dense import Cholesky
@@ -29,7 +29,7 @@ _FEW_ROWS = 2000  # of which the inverse is cheap
 
 
 @ieee
-@steady
+@reads_files("X")
 def effective_dimension(
     kernel: Kernel,
     X: ArrayLike,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from nc1fast.core.products import ProductSettings
-from nc1fast.inputs.files import steady
+from nc1fast.datasets.paths import reads_files
 from nc1fast.prediction.conjugate import lengths
 from nc1fast.prediction.dense import Eigen
 from nc1fast.prediction.problem import MOST_DENSE, SOLVERS, Regression
@@ -31,7 +31,7 @@ _MOST_DEGREE = 1 << 14
 
 
 @ieee
-@steady
+@reads_files("X", "Z", labels="targets")
 def gradient_flow(
     kernel: Kernel,
     X: ArrayLike,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.products import ProductSettings
-from nc1fast.inputs.files import steady
+from nc1fast.datasets.paths import reads_files
 from nc1fast.prediction.conjugate import lengths
 from nc1fast.prediction.probing import Probing
 from nc1fast.prediction.problem import Regression, Solving
@@ -41,7 +41,7 @@ class Wanted:
 
 
 @ieee
-@steady
+@reads_files("X", "Z", labels="targets")
 def ridge(
     kernel: Kernel,
     X: ArrayLike,
@@ -67,7 +67,7 @@ def ridge(
     ----------
     kernel : Kernel
     X : array-like of shape (n_samples, n_features), or path
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
     Z : array-like of shape (m_samples, n_features), or path, optional
         Rows to predict. Default: X.
     ridge : float, default 1e-3
@@ -125,7 +125,7 @@ def ridge(
 
 
 @ieee
-@steady
+@reads_files("X", "Z", labels="targets")
 def gp_posterior(
     kernel: Kernel,
     X: ArrayLike,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.core.products import ProductSettings
+from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows, host_array, rows_at
-from nc1fast.inputs.files import as_source, steady
+from nc1fast.inputs.files import as_source
 from nc1fast.prediction.dense import Eigen
 from nc1fast.prediction.problem import Regression
 from nc1fast.prediction.result import Selection
@@ -27,7 +28,7 @@ CRITERIA = ("marginal_likelihood", "leave_one_out")
 
 
 @ieee
-@steady
+@reads_files("X", labels="targets")
 def select(
     kernels: Sequence[Kernel],
     X: ArrayLike,
@@ -44,7 +45,7 @@ def select(
     ----------
     kernels : sequence of Kernel
     X : array-like of shape (n_samples, n_features), or path
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
     ridges : sequence of float > 0
         Ridges, or variances of the noise.
     criterion : {"marginal_likelihood", "leave_one_out"}

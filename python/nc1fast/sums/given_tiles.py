@@ -70,7 +70,14 @@ def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:
     """
 
     def tile(rows: Integers, columns: Integers) -> tuple[Array, None]:
-        values = host_array(f(X[rows], X[columns]), "kernel")
+        try:
+            values = host_array(f(X[rows], X[columns]), "kernel")
+        except Exception as error:
+            if hasattr(error, "add_note"):  # Python 3.11
+                error.add_note(
+                    "kernel(X_I, X_J) takes two blocks of rows and returns the matrix of its values"
+                )
+            raise
         if values.dtype.kind not in "fiu":
             raise TypeError(f"kernel must return real numbers, got dtype {values.dtype}")
         values = values.astype(np.float64)

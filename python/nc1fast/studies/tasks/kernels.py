@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
+from pydantic_core import PydanticKnownError
 
 from nc1fast import kernels as _kernels
 from nc1fast.activations import Activation, LeakyReLU
+from nc1fast.kernels import registry
 from nc1fast.studies.fields import Count, Entry, Number, Variance, joined, listed
 from nc1fast.studies.tasks.released import RELEASED_ERF_NTK, ReleasedErfNTK
 from nc1fast.studies.tasks.series_rows import gram_series
 from nc1fast.studies.tasks.table_rows import ModelColumns, measured
 from nc1fast.studies.tasks.task import DrawnData, Outcome
+from nc1fast.support.plugins import PluginError
+from nc1fast.support.reading import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,10 +29,27 @@ if TYPE_CHECKING:
 _PER_SECOND = 2.5e9  # operations of a pass on one thread; see `describe_plan`
 
 
-class Kernels(Entry):
-    """Kernels of one class, one for each activation and depth listed: arguments of the kernel classes."""
+CLASSES = ("ConjugateKernel", "NNGP", "NTK", "Linear", RELEASED_ERF_NTK)
 
-    kernel: Literal["ConjugateKernel", "NNGP", "NTK", "Linear", "compat.released.erf_ntk"]
+
+def _known(name: str) -> str:
+    """The name of a class of the package, or of a plug-in that can be used."""
+    try:
+        if name in CLASSES or registry.PLUGINS.get(name) is not None:
+            return name
+    except PluginError as error:
+        raise ValueError(str(error)) from None
+    *most, last = map(repr, (*CLASSES, *registry.PLUGINS.offered()))
+    raise PydanticKnownError("literal_error", {"expected": f"{', '.join(most)} or {last}"})
+
+
+class Kernels(Entry):
+    """Kernels of one class, one for each activation and depth listed: arguments of the kernel classes.
+
+    A kernel of a plug-in takes those of these keys that are fields of its class; what is left out has the default of the class.
+    """
+
+    kernel: Annotated[str, AfterValidator(_known)]
     activation: str | tuple[str, ...] | None = None
     slope: Number | None = None
     depth: Count | tuple[Count, ...] = 2
@@ -46,6 +68,9 @@ class Kernels(Entry):
         """Pairs of the columns that name a kernel, and the kernel."""
         if self.kernel in ("Linear", RELEASED_ERF_NTK):
             yield self._without_activation()
+            return
+        if self.kernel not in CLASSES:
+            yield from self._of_plugin()
             return
         if self.activation is None:
             raise ValueError(f"{self.kernel} needs an activation")
@@ -72,6 +97,23 @@ class Kernels(Entry):
             return self._columns("", 1), _kernels.Linear(weight, bias)
         return self._columns("erf", 2), ReleasedErfNTK(weight, bias)
 
+    def _of_plugin(self) -> Iterator[tuple[ModelColumns, Any]]:
+        kind = registry.of_option(self.kernel)
+        own = {field.name for field in dataclasses.fields(kind) if field.init}
+        self._allow(*own, *(["slope"] if "activation" in own else []))
+        given = {name: getattr(self, name) for name in self.model_fields_set & own}
+        axes = [
+            listed(given.pop(name)) if name in given else () for name in ("activation", "depth")
+        ]
+        for name, depth in itertools.product(*(axis or (None,) for axis in axes)):
+            chosen = {} if name is None else {"activation": self._activation(name)}
+            chosen |= {} if depth is None else {"depth": depth}
+            try:
+                kernel = kind(**given, **chosen)
+            except Exception as error:  # of code that is not ours
+                raise ValueError(f"{self.kernel}: {one_line(error)}") from error
+            yield _columns_of(self.kernel, kernel), kernel
+
     def _activation(self, name: str) -> Activation:
         if name == "leaky_relu":
             return LeakyReLU() if self.slope is None else LeakyReLU(self.slope)
@@ -93,6 +135,25 @@ class Kernels(Entry):
             parametrization=(self.parametrization or "ntk") if self.kernel == "NTK" else "",
             width=listed(self.width)[-1] if self.width is not None else 0,
         )
+
+
+def _columns_of(name: str, kernel: Any) -> ModelColumns:
+    """The columns of a kernel of a plug-in, from those fields that kernels of the package have."""
+    weight, bias = (
+        joined(value)
+        if isinstance(value := getattr(kernel, field, None), int | float | tuple)
+        else ""
+        for field in ("weight_variance", "bias_variance")
+    )
+    return ModelColumns(
+        name,
+        str(getattr(kernel, "activation", "")),
+        kernel.depth,
+        weight,
+        bias,
+        parametrization=getattr(kernel, "parametrization", ""),
+        width=listed(getattr(kernel, "width", None) or 0)[-1],
+    )
 
 
 @dataclass(frozen=True)
