@@ -44,13 +44,14 @@ def rows(path: str, name: str) -> FileRows:
                 return in_place(path, begin, shape, dtype, by_column=by_column)
             if not by_column:
                 return spool.from_stream(file, (shape[0], shape[1]), dtype)
-            with tempfile.NamedTemporaryFile(prefix="nc1fast-") as columns:
+            with tempfile.TemporaryDirectory(prefix="nc1fast-") as folder:
+                columns = Path(folder) / "columns"
                 try:
-                    shutil.copyfileobj(file, columns)
-                    columns.flush()
+                    with columns.open("wb") as to:
+                        shutil.copyfileobj(file, to)
                 except OSError as error:
-                    raise spool.full(error, columns.name, "TMPDIR decides where") from error
-                return in_place(columns.name, 0, shape, dtype, by_column=True)
+                    raise spool.full(error, columns, "TMPDIR decides where") from error
+                return in_place(str(columns), 0, shape, dtype, by_column=True)
 
 
 def labels(path: str, name: str) -> Any:
