@@ -5,6 +5,7 @@ Windows has `msvcrt` for `fcntl`, and an open file can be neither renamed nor re
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 from typing import Any
@@ -50,8 +51,10 @@ def lock(file: int) -> None:
     os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
     try:
         _msvcrt.locking(file, _msvcrt.LK_NBLCK, 1)
-    except PermissionError as error:
-        raise BlockingIOError(error.errno, error.strerror) from None
+    except OSError as error:
+        if error.errno in (errno.EBADF, errno.EINVAL):
+            raise
+        raise BlockingIOError(error.errno, error.strerror) from None  # EACCES; wine has no number
     finally:
         os.lseek(file, before, os.SEEK_SET)
 
