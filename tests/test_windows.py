@@ -143,7 +143,9 @@ for _ in range(2):  # the second time in place of a file
     file.set_aside("before")
     assert refused() and list(file.lines()) == []
     file.append(b"new")
-file.close()
+half = file.lines()
+assert next(half) == b"new"
+file.close()  # whoever still holds the reader
 file = LineFile(path)
 assert list(file.lines()) == [b"new"]
 print(sorted(p.name for p in path.parent.iterdir()))

@@ -71,7 +71,7 @@ class LineFile:
     def lines(self) -> Iterator[bytes]:
         """Every finished line, without its newline. Exhaust it before `append`: then whatever follows the last line is cut off."""
         end = 0
-        with os.fdopen(os.dup(self._file), "rb") as file:
+        with os.fdopen(self._file, "rb", closefd=False) as file:  # no second holder of the lock
             file.seek(0)
             for line in file:
                 if not line.endswith(b"\n"):
