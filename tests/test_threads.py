@@ -98,8 +98,8 @@ def test_passes_over_shared_rows(n_threads: int) -> None:
 def test_kernels_that_threads_share() -> None:
     _check(
         [
-            *[lambda t, k=k: k(X, n_threads=2) for k in KERNELS],  # type: ignore[misc]
-            *[lambda t, k=k: k.diag(X) for k in KERNELS],  # type: ignore[misc]
+            *[lambda t, k=k: k(X, n_threads=2) for k in KERNELS],
+            *[lambda t, k=k: k.diag(X) for k in KERNELS],
             lambda t: KERNELS[0].matvec(X, V),
             lambda t: nc.NTK("relu", 3, 1.5, 0.1)(X[:50], X),
         ]
@@ -167,4 +167,4 @@ def test_the_core_does_not_bring_the_gil_back() -> None:
     import sysconfig
 
     free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    assert sys._is_gil_enabled() is not free
+    assert sys._is_gil_enabled() is not free  # type: ignore[attr-defined]
