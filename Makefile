@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test test-fast adversary fuzz study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 cross wheels clean
+.PHONY: help install test test-fast adversary fuzz study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 cross wheels wheel-cuda clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,7 +75,7 @@ sanitize-address sanitize-thread: sanitize-%: $(VENV)/installed
 	  env $$([ $$isa = best ] || echo NC1FAST_ISA=$$isa) $(RUNTIME_$*) \
 	  LD_PRELOAD="$$(for lib in $(PRELOAD_$*); do printf '%s ' $$($${CXX:-g++} -print-file-name=$$lib); done)" \
 	  PYTHONPATH=build/$*/site:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))') \
-	  $(BIN)/python -S -m pytest -p no:cacheprovider --capture=sys tests/test_sanitize.py || exit 1; \
+	  $(BIN)/python -S -m pytest -p no:cacheprovider --capture=sys tests/test_sanitize.py tests/test_threads.py || exit 1; \
 	done
 
 aarch64: $(VENV)/installed ## tests of the core on an emulated aarch64 (ci/aarch64.sh says what that needs)
@@ -87,6 +87,9 @@ cross: ## the core for macOS, Windows and musl; its check, where it runs here (c
 wheels: ## wheels of Linux for every Python, in build/wheels/dist, then their tests in clean environments
 	ci/wheels.sh build/wheels $(ARGS)
 	ci/test_wheels.sh build/wheels
+
+wheel-cuda: ## nc1fast-cuda13, the module for CUDA devices as a wheel of its own, in build/cuda/dist; needs nvcc 13, no device
+	ci/wheel_cuda.sh build/cuda $(ARGS)
 
 SANITIZE_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 PRELOAD_address  := libasan.so libubsan.so libstdc++.so

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# python.sh VERSION FOLDER: prints the path of this CPython: of PATH, of pyenv, or of Debian, unpacked in FOLDER.
+# python.sh VERSION FOLDER: prints the path of this CPython: of PATH, of pyenv, or of Debian, unpacked in FOLDER. 3.13t is
+# the free-threaded one.
 set -euo pipefail
 version=$1 folder=$2
-for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version".*/bin/python; do
+for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"${version%t}".*/bin/python; do
   if "$python" -c "import sys, pathlib, sysconfig
-here = '%d.%d' % sys.version_info[:2] == '$version'
+free = 't' if sysconfig.get_config_var('Py_GIL_DISABLED') else ''
+here = '%d.%d' % sys.version_info[:2] + free == '$version'
 sys.exit(not (here and pathlib.Path(sysconfig.get_path('include'), 'Python.h').exists()))" 2> /dev/null; then
     command -v "$python" && exit
   fi

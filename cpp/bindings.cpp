@@ -167,7 +167,7 @@ void add_rows(const py::array& rows, const py::array_t<std::int64_t, py::array::
 
 }  // namespace
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   using namespace nc1fast::border;
   m.doc() = "Compiled core of nc1fast: the streaming pass, Gram matrices and diagonals.";
   define_common(m);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 
 import hypothesis
@@ -16,9 +15,9 @@ hypothesis.settings.load_profile("nc1fast")
 
 def pytest_report_header() -> str:
     import nc1fast
+    from nc1fast.core.machine import cores
 
-    cores = len(os.sched_getaffinity(0))
-    return f"nc1fast {nc1fast.__version__}, NumPy {np.__version__}, {platform.machine()}, {cores} cores"
+    return f"nc1fast {nc1fast.__version__}, NumPy {np.__version__}, {platform.machine()}, {cores()} cores"
 
 
 def _device(request, monkeypatch):

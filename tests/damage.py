@@ -7,7 +7,6 @@ off. What comes of reading it is one of OUTCOMES. Each line of the output is a J
 from __future__ import annotations
 
 import json
-import resource
 import signal
 import sys
 import tempfile
@@ -90,6 +89,8 @@ def main(flips: int, names: list[str]) -> None:
         for name in names:  # once without a limit: threads and pools are made
             (warm := Path(folder) / f"warm {name}".replace("/", "-")).mkdir()
             fuzz(name, 1, warm)
+        import resource  # of this branch alone: Linux
+
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + ROOM, resource.RLIM_INFINITY))
         for name in names:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import long_pass
+from tests.full_disk import files_of_at_most
 
 import nc1fast as nc
 
@@ -132,15 +132,11 @@ def test_shares_that_are_none_are_refused(call, data, tmp_path, options, message
 def test_a_full_disk_leaves_no_half_of_a_share(call, data, tmp_path):
     path, *_ = data
     (share,) = _shards(call, path, tmp_path, 1)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    try:
+    with files_of_at_most(20_000):
         for line in (["shard", path, "--index", 0, "--of", 2], ["merge", share]):
             code, out, err = call(*line, "--out", tmp_path / "late.npz")
             assert (code, out) == (2, "")
             assert err == f"nc1fast: {tmp_path / 'late.npz'}: File too large\n"
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["data.npz", "share-0.npz"]
     nowhere = tmp_path / "nowhere" / "share"
     code, _, err = call("shard", path, "--index", 0, "--of", 2, "--out", nowhere)

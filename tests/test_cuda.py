@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -289,9 +290,77 @@ def test_machines_without_the_device(monkeypatch, call, tmp_path):
 
 def test_a_build_without_cuda_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "nc1fast._cuda", None)
+    monkeypatch.setattr(cuda, "find_spec", lambda name: None)
     assert not nc.cuda.available()
-    with pytest.raises(nc.cuda.DeviceError, match="has no CUDA: build it where nvcc is found"):
+    with pytest.raises(
+        nc.cuda.DeviceError,
+        match="has no CUDA: pip install nc1fast-cuda13, or build it where nvcc is",
+    ):
         nc.NNGP("relu")(np.eye(3), device="cuda")
+
+
+@pytest.fixture
+def separate(monkeypatch, tmp_path):
+    """Installs what stands for nc1fast-cuda13 in a version, with a module or without one that can be loaded."""
+
+    def install(version, module="no_device = lambda: 'no driver'\ndevice_count = lambda: 0\n"):
+        (tmp_path / "nc1fast_cuda13").mkdir()
+        (tmp_path / "nc1fast_cuda13" / "__init__.py").touch()
+        (tmp_path / "nc1fast_cuda13" / "_cuda.py").write_text(module)
+        if version is not None:
+            told = tmp_path / f"nc1fast_cuda13-{version}.dist-info"
+            told.mkdir()
+            metadata = f"Metadata-Version: 2.1\nName: nc1fast-cuda13\nVersion: {version}\n"
+            (told / "METADATA").write_text(metadata)
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "nc1fast._cuda", None)
+    cuda._separate.cache_clear()
+    yield install
+    cuda._separate.cache_clear()
+    for name in ("nc1fast_cuda13._cuda", "nc1fast_cuda13"):
+        sys.modules.pop(name, None)
+
+
+def test_the_separate_distribution_is_found(separate):
+    separate(nc.__version__)
+    assert cuda.module().__name__ == "nc1fast_cuda13._cuda"
+    assert not nc.cuda.available()
+    with pytest.raises(nc.cuda.DeviceError, match="but there is none: no driver"):
+        nc.NNGP("relu")(np.eye(3), device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (
+            "9.9.9",
+            rf"9\.9\.9 is there, but nc1fast is {nc.__version__}: pip install nc1fast-cuda13==",
+        ),
+        (f"{nc.__version__}.post1", "post1 is there, but nc1fast is"),
+        (None, "nc1fast-cuda13 cannot be loaded: .*metadata"),
+    ],
+)
+def test_another_version_of_the_distribution_is_refused(separate, version, told):
+    separate(version)
+    assert not nc.cuda.available()
+    with pytest.raises(nc.cuda.DeviceError, match=told):
+        cuda.module()
+    assert "nc1fast_cuda13._cuda" not in sys.modules
+
+
+def test_a_distribution_that_cannot_be_loaded_says_why(separate):
+    separate(nc.__version__, "raise ImportError('libfoo.so: not there')")
+    assert not nc.cuda.available()
+    with pytest.raises(nc.cuda.DeviceError, match=r"cannot be loaded: libfoo\.so: not there"):
+        cuda.module()
+
+
+def test_the_module_of_the_build_itself_comes_first(separate, monkeypatch):
+    separate("9.9.9")
+    own = types.ModuleType("nc1fast._cuda")
+    monkeypatch.setitem(sys.modules, "nc1fast._cuda", own)
+    assert cuda.module() is own
 
 
 @pytest.mark.parametrize("setting", [{"method": "features"}, {"method": "auto"}])

@@ -6,7 +6,6 @@ import gc
 import multiprocessing
 import pickle
 import random
-import resource
 import threading
 import weakref
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from tests import cases, long_pass, plans
 from tests.cases import DTYPES, KERNELS
+from tests.full_disk import files_of_at_most
 
 import nc1fast as nc
 from nc1fast import _core, distributed
@@ -274,12 +274,7 @@ def test_data_that_change_meanwhile_are_refused(tmp_path):
 
 def test_a_full_disk_is_named(pool):
     X, y = long_pass.data(2_000)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match=r"rows\.npy") as caught:
-            distributed.reduce(plans.uncalibrated(X, y, [RELU], 4, pool), pool)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with files_of_at_most(20_000), pytest.raises(OSError, match=r"rows\.npy") as caught:
+        distributed.reduce(plans.uncalibrated(X, y, [RELU], 4, pool), pool)
     assert f"{X.nbytes} bytes are needed" in str(caught.value)
     assert not Path(caught.value.filename).parent.exists()

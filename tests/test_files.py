@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import re
-import resource
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.full_disk import files_of_at_most
 
 import nc1fast as nc
 from nc1fast.inputs.files import as_source, read_labels
@@ -221,13 +221,11 @@ def test_a_disk_too_full_for_streamed_rows_is_named(data, form):
         np.save("X.npy", np.asfortranarray(X))
     else:
         np.savez_compressed("X.npz", X=np.asfortranarray(X) if "columns" in form else X)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="TMPDIR decides where") as caught:
-            as_source("X.npy" if form == "column-major" else "X.npz")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with (
+        files_of_at_most(100_000),
+        pytest.raises(OSError, match="TMPDIR decides where") as caught,
+    ):
+        as_source("X.npy" if form == "column-major" else "X.npz")
     assert caught.value.errno == errno.EFBIG
     assert Path(caught.value.filename).parent.name == "spool"
     del caught

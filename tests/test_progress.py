@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -130,6 +129,7 @@ nc.collapse(X, y, kernels, n_threads=1, progress={progress}{more})
 
 def _on_terminal(arguments):
     """Run a process whose standard error is a terminal of 100 columns; what it shows there."""
+    pty = pytest.importorskip("pty", reason="needs terminals of POSIX")
     master, slave = pty.openpty()
     os.set_inheritable(slave, True)
     environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}

@@ -16,8 +16,8 @@ const InstructionSet* amx();
 std::vector<const InstructionSet*> available();
 
 // The best one of this machine, or the one that NC1FAST_ISA names: asked once a call, by the thread that holds the GIL,
-// since another may set the environment meanwhile. Throws std::invalid_argument for a name that is unknown or that this
-// machine cannot run.
+// since another may set the environment meanwhile (where there is no GIL, none may). Throws std::invalid_argument for a
+// name that is unknown or that this machine cannot run.
 const InstructionSet& selected();
 
 }  // namespace nc1fast::isa

@@ -1,18 +1,22 @@
 """CUDA devices: which exist, and the module that runs on them.
 
 `device=` of `nc1fast.collapse`, `class_sums`, kernels and `adaptive.solve` takes "cpu", "cuda" (the first device), "cuda:1", and for a
-pass "cuda:all". What runs there is the module `_cuda`, which is built where nvcc is found; this file alone imports it.
+pass "cuda:all". What runs there is the module `_cuda`, part of a build with nvcc, or else of the distribution nc1fast-cuda13;
+this file alone imports it.
 """
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 __all__ = ["DeviceError", "DeviceInfo", "available", "device_info"]
 
 _NAMES = "'cpu', 'cuda', 'cuda:INDEX' or 'cuda:all'"
+_DISTRIBUTION, _PACKAGE = "nc1fast-cuda13", "nc1fast_cuda13"
 
 
 class DeviceError(RuntimeError):
@@ -83,14 +87,33 @@ def module() -> Any:
     Raises
     ------
     DeviceError
-        If it was not built.
+        If it was not built, cannot be loaded, or is of another version.
     """
     try:
         return importlib.import_module("nc1fast._cuda")
     except ImportError as error:
+        if find_spec(_PACKAGE) is not None:
+            return _separate()
         raise DeviceError(
-            f"this build of nc1fast has no CUDA: build it where nvcc is found, with NC1FAST_CUDA=ON ({error})"
+            f"this build of nc1fast has no CUDA: pip install {_DISTRIBUTION}, or build it where nvcc is found, with "
+            f"NC1FAST_CUDA=ON ({error})"
         ) from None
+
+
+@cache
+def _separate() -> Any:
+    """The module of the other distribution, which is made for one version of nc1fast."""
+    from importlib import metadata
+
+    try:
+        here, there = metadata.version("nc1fast"), metadata.version(_DISTRIBUTION)
+        if here != there:
+            raise DeviceError(
+                f"{_DISTRIBUTION} {there} is there, but nc1fast is {here}: pip install {_DISTRIBUTION}=={here}"
+            )
+        return importlib.import_module(f"{_PACKAGE}._cuda")
+    except ImportError as error:  # one without metadata, too
+        raise DeviceError(f"{_DISTRIBUTION} cannot be loaded: {error}") from None
 
 
 def indices(device: Any) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ from nc1fast.support import nested, packed
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.changes import state_of
 from nc1fast.support.checksums import checksum
+from nc1fast.support.opened import POSIX
 from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ _sound: dict[str, Any] = {}
 def _mapped(path: str, told: str | None) -> NDArray[Any]:
     """Map an array with one number per row; None skips the check of its checksum."""
     with reading(path):
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        mode: Any = "r" if POSIX else None  # elsewhere what is mapped cannot be deleted
+        array: NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
         if told is not None and _checksum(array) != told:
             raise ValueError("is damaged: its checksum is another one")
     return array
@@ -141,7 +143,8 @@ def shared_tasks(surveyed: Surveyed, beside: Path | None) -> Iterator[Task]:
     """
     with contextlib.ExitStack() as stack:
         if beside is None:
-            base = stack.enter_context(tempfile.TemporaryDirectory(prefix="nc1fast-")) + "/"
+            folder = tempfile.TemporaryDirectory(prefix="nc1fast-", ignore_cleanup_errors=True)
+            base = stack.enter_context(folder) + "/"
         else:
             base = f"{beside.absolute()}."
         files = _SharedFiles(base, stack)
@@ -164,6 +167,12 @@ def shared_tasks(surveyed: Surveyed, beside: Path | None) -> Iterator[Task]:
         yield Task(base, (0, 1))
 
 
+def _remove(path: Path) -> None:
+    """Delete a file. Where nobody can delete what is open, one that a worker still reads stays for the next run."""
+    with contextlib.suppress(PermissionError):
+        path.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class _SharedFiles:
     """Writes files whose paths begin with `base`; they are deleted when `stack` is closed."""
@@ -175,7 +184,7 @@ class _SharedFiles:
         """Write a file of `n_bytes` and return its path."""
         path = Path(f"{self.base}{name}")
         path.unlink(missing_ok=True)  # workers of a run that was killed may still read it
-        self.stack.callback(path.unlink, missing_ok=True)
+        self.stack.callback(_remove, path)
         try:
             with path.open("xb") as file:
                 file.writelines(chunks)

@@ -1,16 +1,16 @@
-"""Rows that stay in their file. They are read with pread, never mapped: mapped pages count as memory."""
+"""Rows that stay in their file. They are read where they are, never mapped: mapped pages count as memory."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.support.opened import read_at
 from nc1fast.support.reading import named
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def fill(file: int, buffer: memoryview, offset: int, path: str) -> None:
     """Read as many bytes of an open file as the buffer has, in as many calls as that takes; OSError where it ends before."""
     done = 0
     while done < len(buffer):
-        got = os.preadv(file, [buffer[done:]], offset + done)
+        got = read_at(file, buffer[done:], offset + done)
         if not got:
             raise OSError(f"{path} ends before its last row")
         done += got

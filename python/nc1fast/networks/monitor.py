@@ -127,7 +127,7 @@ class Monitor:
         names = ["step", "layer", *self.metrics, "note"]
         new = not path.exists() or not path.stat().st_size
         if not new:
-            with reading(str(path)), path.open(newline="") as file:
+            with reading(str(path)), path.open(encoding="utf-8", newline="") as file:
                 if next(csv.reader(file)) != names:
                     raise ValueError(f"{path} has other columns: choose another file")
         text = io.StringIO(newline="")

@@ -160,7 +160,7 @@ class Layout:
     def _read_csv(self, path: Path) -> list[Row]:
         rows: list[Row] = []
         check_regular(path)
-        with reading(str(path)), path.open(newline="") as file:
+        with reading(str(path)), path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             self._check(path, next(reader, []))
             for line in reader:

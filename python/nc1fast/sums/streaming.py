@@ -32,6 +32,7 @@ from nc1fast.sums.memory import working_set
 from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rectangles import divided, part_of
 from nc1fast.sums.rounding import PER_CLASS, TileRounding
+from nc1fast.support.opened import BINARY
 from nc1fast.support.progress import staged
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _stored(X: Rows) -> Iterator[Any]:
     if not isinstance(X, FileRows):
         yield X
         return
-    file = os.open(X.path, os.O_RDONLY)
+    file = os.open(X.path, os.O_RDONLY | BINARY)
     try:
         yield (file, X.stored, X.offset, X.stride, *X.shape)
     except OSError as error:

@@ -7,12 +7,12 @@ again. What a line means is for the journals to say.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nc1fast.support import opened
 from nc1fast.support.reading import check_regular
 from nc1fast.support.writing import replaced, sync_folder
 
@@ -51,26 +51,27 @@ class LineFile:
     def _open(self) -> None:
         """Open the file and take its lock."""
         while True:
-            self._file = os.open(self._target, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(self._target, os.O_RDWR | os.O_CREAT | opened.BINARY, 0o666)
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                opened.lock(self._file)
             except BlockingIOError:
-                os.close(self._file)
+                self._close()
                 raise ValueError(f"another run is writing {self.path}") from None
-            opened = os.fstat(self._file)
-            self.size = opened.st_size
-            if self._target.exists() and self._target.stat().st_ino == opened.st_ino:
+            found = os.fstat(self._file)
+            self.size = found.st_size
+            if self._target.exists() and self._target.stat().st_ino == found.st_ino:
                 return
-            os.close(self._file)  # replaced between opening and locking
+            self._close()  # replaced between opening and locking
 
     def start(self, n_bytes: int) -> bytes:
         """The first bytes of the file, at most `n_bytes`."""
-        return os.pread(self._file, n_bytes, 0)
+        buffer = memoryview(bytearray(n_bytes))
+        return bytes(buffer[: opened.read_at(self._file, buffer, 0)])
 
     def lines(self) -> Iterator[bytes]:
         """Every finished line, without its newline. Exhaust it before `append`: then whatever follows the last line is cut off."""
         end = 0
-        with os.fdopen(os.dup(self._file), "rb") as file:
+        with os.fdopen(self._file, "rb", closefd=False) as file:  # no second holder of the lock
             file.seek(0)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -104,8 +105,13 @@ class LineFile:
 
     def set_aside(self, name: str) -> None:
         """Rename the file within its folder and go on with an empty one."""
-        self._target.rename(self._target.with_name(name))
-        self._close(self._file)
+        aside = self._target.with_name(name)
+        if opened.POSIX:
+            self._target.replace(aside)
+            self._close()
+        else:
+            self._close()
+            self._target.replace(aside)
         self._open()
         sync_folder(self._target.parent)
 
@@ -117,26 +123,40 @@ class LineFile:
         OSError
             As for `append`; the old lines are kept.
         """
+        if not opened.POSIX:
+            self._replace_closed(lines)
+            return
         with contextlib.ExitStack() as stack:
             with replaced(self._target, beside=f"{self._target}.new") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                opened.lock(file.fileno())
                 file.writelines(line + b"\n" for line in lines)
                 size = file.tell()
                 held = os.dup(file.fileno())  # keeps the lock once `file` is closed
                 stack.callback(os.close, held)
             stack.pop_all()
-        old, self._file, self.size = self._file, held, size
-        self._close(old)
+        self._close()
+        self._file, self.size = held, size
+
+    def _replace_closed(self, lines: Iterator[bytes]) -> None:
+        """The same where an open file cannot be replaced. A run that takes the lock meanwhile keeps it: this one ends."""
+        try:
+            with replaced(self._target, beside=f"{self._target}.new") as file:
+                file.writelines(line + b"\n" for line in lines)
+                self._close()
+        finally:
+            self._close()
+            self._open()
 
     def close(self) -> None:
         """Close the file and give its lock back."""
         _opened.discard(self)
-        self._close(self._file)
+        self._close()
 
-    def _close(self, file: int) -> None:
-        """Close a file of this path. What it holds is on disk already: an error is none of the lines."""
+    def _close(self) -> None:
+        """Close the file, if it is open. What it holds is on disk already: an error is none of the lines."""
         with contextlib.suppress(OSError):
-            os.close(file)
+            os.close(self._file)
+        self._file = -1
 
 
 _opened: weakref.WeakSet[LineFile] = weakref.WeakSet()
@@ -148,4 +168,5 @@ def _leave_to_parent() -> None:
         file.close()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+if opened.POSIX:
+    os.register_at_fork(after_in_child=_leave_to_parent)

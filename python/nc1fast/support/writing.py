@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from nc1fast.support import opened
 from nc1fast.support.reading import check_regular
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ def replaced(
     try:
         if beside is not None:
             scratch.unlink(missing_ok=True)  # of a process that was killed
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | opened.BINARY
         with os.fdopen(os.open(scratch, flags, 0o666), "w+b") as file:
             if target.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
+                scratch.chmod(stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
-            scratch.replace(target)
+        scratch.replace(target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
@@ -94,7 +95,9 @@ def append_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable, beyond the contents of its files."""
+    """Make the names in a folder durable, beyond the contents of its files, where the system lets one ask for that."""
+    if not opened.POSIX:
+        return
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

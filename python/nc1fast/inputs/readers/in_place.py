@@ -37,7 +37,9 @@ def of_map(X: np.memmap[Any, Any]) -> Any:
         return in_place(path, offset, X.shape, X.dtype, by_column=not X.flags.c_contiguous)
     rows = X.strides[1] == X.itemsize
     found = _plain(path, offset, X.strides[0], X.dtype, X.shape) if rows else None
-    return found or spool.from_slices(X, forget=lambda: whole.madvise(mmap.MADV_DONTNEED))
+    if found is not None or not hasattr(mmap, "MADV_DONTNEED"):
+        return found or spool.from_slices(X)
+    return spool.from_slices(X, forget=lambda: whole.madvise(mmap.MADV_DONTNEED))
 
 
 def _plain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import zipfile
@@ -44,13 +45,16 @@ def rows(path: str, name: str) -> FileRows:
                 return in_place(path, begin, shape, dtype, by_column=by_column)
             if not by_column:
                 return spool.from_stream(file, (shape[0], shape[1]), dtype)
-            with tempfile.NamedTemporaryFile(prefix="nc1fast-") as columns:
+            descriptor, columns = tempfile.mkstemp(prefix="nc1fast-")
+            try:
                 try:
-                    shutil.copyfileobj(file, columns)
-                    columns.flush()
+                    with os.fdopen(descriptor, "wb") as to:
+                        shutil.copyfileobj(file, to)
                 except OSError as error:
-                    raise spool.full(error, columns.name, "TMPDIR decides where") from error
-                return in_place(columns.name, 0, shape, dtype, by_column=True)
+                    raise spool.full(error, columns, "TMPDIR decides where") from error
+                return in_place(columns, 0, shape, dtype, by_column=True)
+            finally:
+                Path(columns).unlink(missing_ok=True)
 
 
 def labels(path: str, name: str) -> Any:
