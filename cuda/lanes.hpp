@@ -45,7 +45,11 @@ template <>
 struct Ops<float> : Roots<float> {
   __device__ static float abs(float v) { return ::fabsf(v); }
   __device__ static float copysign(float magnitude, float sign) { return ::copysignf(magnitude, sign); }
-  __device__ static bool negative(float v) { return signbit(v); }
+  __device__ static bool negative(float v) {
+    std::int32_t bits;
+    __builtin_memcpy(&bits, &v, sizeof v);
+    return bits < 0;
+  }
   __device__ static float round(float v) { return ::rintf(v); }
   __device__ static float exp2_int(float n) {
     const std::int32_t bits = (std::int32_t(n) + 127) << 23;
@@ -58,7 +62,11 @@ template <>
 struct Ops<double> : Roots<double> {
   __device__ static double abs(double v) { return ::fabs(v); }
   __device__ static double copysign(double magnitude, double sign) { return ::copysign(magnitude, sign); }
-  __device__ static bool negative(double v) { return signbit(v); }
+  __device__ static bool negative(double v) {
+    std::int64_t bits;
+    __builtin_memcpy(&bits, &v, sizeof v);
+    return bits < 0;
+  }
   __device__ static double round(double v) { return ::rint(v); }
   __device__ static double exp2_int(double n) {
     const std::int64_t bits = (std::int64_t(n) + 1023) << 52;
