@@ -149,6 +149,28 @@ def test_rows_are_divided_exactly_where_they_stop_to_fit(watch, monkeypatch, ker
     assert tiles[0] < tiles[1]
 
 
+@pytest.mark.parametrize("kernel", [RELU, RELU * ERF], ids=repr)
+def test_stacks_of_interpreters_are_left_free(watch, monkeypatch, kernel):
+    """64 states of 5 numbers for every thread (2 for a matrix), set aside by the driver when the first expression is computed."""
+    X, y = gaussians((100, 50), 4)
+    expected = nc.class_sums(X, y, kernel, device="cuda").block_sums
+    matrix = kernel(X, device="cuda")
+    without, _ = _estimate(X, y, [kernel], len(y))
+    monkeypatch.setenv("NC1FAST_SHIM_THREADS", "300")
+    stacks = 300 * 64 * 5 * 8 if kernel is not RELU else 0
+    assert _estimate(X, y, [kernel], len(y))[0] == without + stacks
+    passes = -(-(without + stacks) * 10 // 9)
+    matrices = 600_000 + stacks * 2 // 5
+    for made, values, memory, taken in (
+        (lambda: nc.class_sums(X, y, kernel, device="cuda").block_sums, expected, passes, stacks),
+        (lambda: kernel(X, device="cuda"), matrix, matrices, stacks * 2 // 5),
+    ):
+        monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(memory))
+        watch.start()
+        assert np.array_equal(made(), values)
+        assert watch.seen().most <= memory - taken
+
+
 @pytest.mark.parametrize("device", ["cuda", "cuda:all"])
 def test_a_matrix_comes_in_pieces_that_fit(watch, monkeypatch, device):
     """300 rows take 5 panels of 153,600 bytes, which are never on a device together."""
