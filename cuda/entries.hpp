@@ -11,14 +11,9 @@
 
 namespace nc1fast::device {
 
-// Blocks that a multiprocessor has registers for; of float on sm_120 as many as it has shared memory for.
+// Blocks that a multiprocessor has registers for.
 template <class T>
-inline constexpr int kBlocks =
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
-    sizeof(T) == 4 ? 5 : 4;
-#else
-    sizeof(T) == 4 ? 8 : 4;
-#endif
+inline constexpr int kBlocks = sizeof(T) == 4 ? kFloatBlocks : 4;
 
 inline constexpr std::ptrdiff_t kUnit = std::ptrdiff_t(kWidth) * kWidth;
 
