@@ -105,6 +105,7 @@ class Limit:
     architecture: int
     registers: int  # most, of a thread
     stack: int  # most bytes
+    spills: int  # most bytes, stored and loaded
     shared: int  # bytes of a block, as it is launched in the common case
     blocks: int  # fewest that a multiprocessor must hold
 
@@ -116,8 +117,8 @@ class Limit:
             found.append(f"{usage.registers} registers, at most {self.registers}")
         if usage.stack > self.stack:
             found.append(f"{usage.stack} bytes of stack, at most {self.stack}")
-        if usage.spills:
-            found.append(f"{usage.spills} bytes of spills, none allowed")
+        if usage.spills > self.spills:
+            found.append(f"{usage.spills} bytes of spills, at most {self.spills}")
         if holds < self.blocks:
             found.append(f"{holds} blocks per multiprocessor, at least {self.blocks}")
         return found

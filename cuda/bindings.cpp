@@ -92,9 +92,8 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
         const device::CurrentDevice current;
         device::PassBytes most{};
         for (const int index : on) {
-          const auto threads = std::size_t(device::info(index).threads);
           const device::PassBytes one =
-              device::bytes_of(spec, options, depth, std::size_t(n_rows), std::size_t(n_classes), threads);
+              device::bytes_of(spec, options, depth, std::size_t(n_rows), std::size_t(n_classes), device::info(index));
           most.device = std::max(most.device, one.device);
           most.pinned += one.pinned;
         }

@@ -16,6 +16,13 @@ namespace nc1fast::device {
 
 inline constexpr int kThreads = 64;  // of every block
 inline constexpr int kWarp = 32;
+// Blocks of float kernels that are to share a multiprocessor: on sm_120 as many as it has shared memory for.
+inline constexpr int kFloatBlocks =
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
+    5;
+#else
+    8;
+#endif
 
 #if defined(__CUDACC__)
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "estimate.hpp"
 #include "packed_pass.hpp"
 #include "plan.hpp"
 #include "resident.hpp"
@@ -310,10 +311,11 @@ class DevicePass final : public PackedPass<T> {
       sum.rows = block_sums_.back().get();
     }
 
-    // Memory for the values of `most` units, or of fewer: half of what rows and sums have left, one unit at least.
+    // Memory for the values of `most` units, or of fewer: half of what rows, sums and stacks leave, one unit at least.
     void keep(std::int64_t most) {
       const std::size_t unit = std::size_t(keeping_.n) * unit_bytes<T>;
-      const std::size_t room = std::min(kKeptBytes, info(stream_.device()).free / 2) / unit;
+      const std::size_t free = free_beside_stacks<Within<T>>(info(stream_.device()));
+      const std::size_t room = std::min(kKeptBytes, free / 2) / unit;
       n_kept_units_ = std::clamp(std::int64_t(room), std::int64_t(1), most);
       kept_ = Array<T>(stream_, std::size_t(n_kept_units_) * unit / sizeof(T));
       for (Group& group : groups_) group.work.kept = kept_.get();

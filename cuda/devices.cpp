@@ -59,7 +59,7 @@ class KeptTiles {
   void bring(int p, int n, int most, T* out) {
     stream_.enter();
     if (!held_) {
-      const std::size_t room = info(stream_.device()).free / 2 / sizeof(T) / per_panel_;
+      const std::size_t room = free() / 2 / sizeof(T) / per_panel_;
       n_held_panels_ = int(std::clamp(room, std::size_t(1), std::size_t(most)));
       held_.emplace(stream_, std::size_t(n_held_panels_) * per_panel_);
     }
@@ -75,6 +75,12 @@ class KeptTiles {
   void wait() const { stream_.wait(); }
 
  private:
+  // Bytes that are left for matrices.
+  std::size_t free() const {
+    const Info there = info(stream_.device());
+    return work_.pass.expression.n_terms == 0 ? there.free : free_beside_stacks<Between<T>>(there);
+  }
+
   // A kernel of a chain: the wanted one, or a leaf.
   struct Wanted {
     Chain<T> chain;
@@ -100,7 +106,7 @@ class KeptTiles {
       leaf.value = int(kernels_.size()) - 1;
     }
     work_.pass.expression = chains_.send(rows.pass.expression, leaves);
-    const std::size_t room = std::min(kGramBytes, info(stream_.device()).free / 4) / sizeof(T);
+    const std::size_t room = std::min(kGramBytes, free() / 4) / sizeof(T);
     n_kept_panels_ = int(std::clamp(std::int64_t(room / (per_panel_ * leaves.size())), std::int64_t(1),
                                     std::max(std::int64_t(1), rows.n_row_panels)));
     work_.kept_size = std::ptrdiff_t(std::size_t(n_kept_panels_) * per_panel_);

@@ -13,7 +13,7 @@ namespace nc1fast::device {
 
 // Blocks that a multiprocessor has registers for.
 template <class T>
-inline constexpr int kBlocks = sizeof(T) == 4 ? 8 : 4;
+inline constexpr int kBlocks = sizeof(T) == 4 ? kFloatBlocks : 4;
 
 inline constexpr std::ptrdiff_t kUnit = std::ptrdiff_t(kWidth) * kWidth;
 

@@ -25,6 +25,17 @@ class Bytes {
   std::size_t total_ = 0;
 };
 
+// Bytes that the driver sets aside when an interpreter of expressions first runs: a stack of states for every thread.
+template <class State>
+std::size_t stack_bytes(const Info& device) {
+  return std::size_t(device.threads) * kMaxTerms * sizeof(State);
+}
+// What is free beside them.
+template <class State>
+std::size_t free_beside_stacks(const Info& device) {
+  return device.free - std::min(device.free, stack_bytes<State>(device));
+}
+
 // Of the values of a unit that expressions are made of: Keeping of device_pass.hpp.
 inline std::size_t kept_values(const Kernels& kernels) {
   const std::vector<KernelTraits> traits = traits_of(kernels);
@@ -39,7 +50,7 @@ inline std::size_t kept_values(const Kernels& kernels) {
 // n_rows: of both sides, if they differ.
 template <class T>
 std::size_t pass_bytes(const Kernels& kernels, bool within, bool row_sums, int depth, std::size_t n_rows,
-                       std::size_t n_classes, std::size_t n_threads) {
+                       std::size_t n_classes, const Info& device) {
   const std::size_t n = rounded(n_rows, kWidth), panels = n / kWidth, padded = rounded(std::size_t(depth), kStep);
   Bytes bytes;
   bytes.add(n * PackedPass<T>::row_bytes(padded, kernels, within, false));  // panels, norms, arrays of chains
@@ -79,7 +90,7 @@ std::size_t pass_bytes(const Kernels& kernels, bool within, bool row_sums, int d
     for (const std::size_t size : {sizeof(Expression<T>), 2 * sizeof(Scales), 2 * sizeof(Sums)}) bytes.add(size);
   }
   bytes.add(kept_values(kernels) * unit_bytes<T>);
-  if (!kernels.expressions.empty()) bytes.add(n_threads * kMaxTerms * sizeof(Within<T>));
+  if (!kernels.expressions.empty()) bytes.add(stack_bytes<Within<T>>(device));
   return bytes.total();
 }
 
@@ -89,12 +100,12 @@ struct PassBytes {
 
 // The larger pass.
 inline PassBytes bytes_of(const Kernels& kernels, const Options& options, int depth, std::size_t n_rows,
-                          std::size_t n_classes, std::size_t n_threads) {
+                          std::size_t n_classes, const Info& device) {
   PassBytes most{};
   for (const bool within : {true, false}) {
     const bool single = within ? options.single_within : options.single_between;
     const auto of = single ? &pass_bytes<float> : &pass_bytes<double>;
-    most.device = std::max(most.device, of(kernels, within, options.row_sums, depth, n_rows, n_classes, n_threads));
+    most.device = std::max(most.device, of(kernels, within, options.row_sums, depth, n_rows, n_classes, device));
     const std::size_t panel = single ? panel_bytes<float>(depth) : panel_bytes<double>(depth);
     most.pinned = std::max(most.pinned, 2 * piece_of((n_rows + kWidth - 1) / kWidth * panel));
   }

@@ -119,6 +119,28 @@ def test_few_sums_are_those_of_the_processor(activation, dtype, n_features, othe
     _assert_agreement(X, y, _kernels(activation), dtype)
 
 
+ROOTED = [
+    [nc.NTK("relu")],
+    nc.NTK("relu", 4, 1.0, 0.1).layers(),
+    [nc.NTK("abs", 3), nc.NNGP("relu"), nc.NTK(nc.LeakyReLU(0.3)), nc.NTK("relu")],
+    [nc.NNGP("sign", 3, 1.0, 0.1)],
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kernels", ROOTED, ids=repr)
+def test_errors_of_kernels_with_roots_are_those_of_the_processor(kernels, dtype, other_device):
+    """Classes that begin within a panel, rows that are equal or opposite: the same but for inverse roots, and chords near 0."""
+    X, y = _data((60, 9, 1, 20))
+    X[4], X[7], X[11] = X[3], -X[6], 2 * X[3]
+    here, there = (nc.class_sums(X, y, kernels, device=d, dtype=dtype) for d in ("cuda", "cpu"))
+    for a, b in zip(here, there, strict=True):
+        for of in ("block_sums", "within"):
+            found, expected = getattr(a.error, of), getattr(b.error, of)
+            assert expected.any()
+            np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("std", [1e-2, 1e-6])
 @pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("relu"), nc.NTK("erf")], ids=repr)
 def test_collapsed_features_keep_their_digits(kernel, std, other_device):

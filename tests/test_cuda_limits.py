@@ -34,9 +34,9 @@ ptxas info    : Compile time = 52385.410 ms
 TYPES = ("float", "double")
 
 LIMITS = """\
-# kernel       sm  registers  stack  shared  blocks
-gram<float>    90        128      0   32768       6
-sums<double>   90        208      0   32768       4
+# kernel       sm  registers  stack  spills  shared  blocks
+gram<float>    90        128      0       0   32768       6
+sums<double>   90        208      0       0   32768       4
 """
 
 
@@ -75,7 +75,7 @@ def test_flags_are_those_of_the_kernel(name, flags, expected):
         ("Used 198 registers", "Used 209 registers", "209 registers, at most 208"),
         ("0 bytes stack frame", "80 bytes stack frame", "80 bytes of stack"),
         ("Used 127 registers", "Used 127 registers, 80 bytes cumulative stack size", "80 bytes"),
-        ("0 bytes spill loads", "12 bytes spill loads", "12 bytes of spills"),
+        ("0 bytes spill loads", "12 bytes spill loads", "12 bytes of spills, at most 0"),
         ("0 bytes spill stores", "8 bytes spill stores", "8 bytes of spills"),
         ("gramIfLb0", "gramIdLb0", "no limit for gram<double>"),
     ],

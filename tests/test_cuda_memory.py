@@ -131,7 +131,9 @@ def _totals(steps):
     return lambda done, total: steps.append(total)
 
 
-@pytest.mark.parametrize("kernel", [RELU, RELU * ERF], ids=repr)
+@pytest.mark.parametrize(
+    "kernel", [RELU, pytest.param(RELU * ERF, marks=pytest.mark.slow)], ids=repr
+)
 def test_rows_are_divided_exactly_where_they_stop_to_fit(watch, monkeypatch, kernel):
     X, y = gaussians((200, 150, 140), 4)
     needed, _ = _estimate(X, y, [kernel], len(y))
@@ -147,6 +149,28 @@ def test_rows_are_divided_exactly_where_they_stop_to_fit(watch, monkeypatch, ker
         for name in ("block_sums", "traces", "within", "class_rows"):
             assert np.array_equal(getattr(sums, name), getattr(whole, name)), name
     assert tiles[0] < tiles[1]
+
+
+@pytest.mark.parametrize("kernel", [RELU, RELU * ERF], ids=repr)
+def test_stacks_of_interpreters_are_left_free(watch, monkeypatch, kernel):
+    """64 states of 5 numbers for every thread (2 for a matrix), set aside by the driver when the first expression is computed."""
+    X, y = gaussians((100, 50), 4)
+    expected = nc.class_sums(X, y, kernel, device="cuda").block_sums
+    matrix = kernel(X, device="cuda")
+    without, _ = _estimate(X, y, [kernel], len(y))
+    monkeypatch.setenv("NC1FAST_SHIM_THREADS", "300")
+    stacks = 300 * 64 * 5 * 8 if kernel is not RELU else 0
+    assert _estimate(X, y, [kernel], len(y))[0] == without + stacks
+    passes = -(-(without + stacks) * 10 // 9)
+    matrices = 600_000 + stacks * 2 // 5
+    for made, values, memory, taken in (
+        (lambda: nc.class_sums(X, y, kernel, device="cuda").block_sums, expected, passes, stacks),
+        (lambda: kernel(X, device="cuda"), matrix, matrices, stacks * 2 // 5),
+    ):
+        monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(memory))
+        watch.start()
+        assert np.array_equal(made(), values)
+        assert watch.seen().most <= memory - taken
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:all"])
@@ -176,7 +200,7 @@ def _matrix(kernel, device, rows=slice(None)):
 CALLS = {
     "sums": _sums(RELU, "cuda"),
     "another device": _sums(nc.NNGP("erf"), "cuda:1", statistics="sums"),
-    "expression": _sums(RELU * ERF + DEEP, "cuda"),
+    "expression": _sums(RELU * DEEP, "cuda", statistics="sums"),
     "two devices": _sums(ERF, "cuda:all", statistics="sums"),
     "matrix": _matrix(RELU, "cuda:1"),
     "matrix of an expression": _matrix(RELU * DEEP, "cuda", slice(9)),
@@ -189,7 +213,8 @@ CALLS = {
 def test_nothing_is_left_whichever_call_fails(watch, name):
     """Each call of the runtime in turn: an error that says so, all memory returned, the current device as before."""
     call = CALLS[name]
-    watch.use(1)
+    other = 0 if name in ("another device", "matrix") else 1  # than the one that computes
+    watch.use(other)
     watch.start()
     call()
     n = watch.seen().calls
@@ -208,7 +233,7 @@ def test_nothing_is_left_whichever_call_fails(watch, name):
         else:
             assert re.search("more are needed|memory cannot be had|refused", told)
         assert seen.held == (0, 0, 0, 0), failing
-        assert cuda.module().current_device() == 1, failing
+        assert cuda.module().current_device() == other, failing
         assert watch.last_error == 0, failing
     assert untold <= (
         4 if "two" in name else 2

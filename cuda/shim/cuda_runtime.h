@@ -1,6 +1,7 @@
 // The part of the CUDA runtime that this folder uses, on the host: device memory is memory of the process, copies are
 // immediate, and a launch (device.hpp) returns when it is done. Two devices, so that work for several is tried too.
-//   NC1FAST_SHIM_MEMORY   bytes of each device (default 256 MiB)
+//   NC1FAST_SHIM_MEMORY    bytes of each device (default 256 MiB)
+//   NC1FAST_SHIM_THREADS   that it runs at a time, with a stack each (default 0: their stacks are the host's)
 #pragma once
 
 #include <algorithm>
@@ -109,7 +110,8 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
-  constexpr int values[] = {9, 0, 1, 227 << 10, 228 << 10, 0};  // threads: stacks are the host's
+  const char* threads = std::getenv("NC1FAST_SHIM_THREADS");
+  const int values[] = {9, 0, 1, 227 << 10, 228 << 10, threads ? std::atoi(threads) : 0};
   *value = values[which];
   return cudaSuccess;
 }

@@ -60,7 +60,6 @@ def working_set(
     *,
     layers: int,
     row_sums: bool,
-    pinned: int = 0,
 ) -> WorkingSet:
     """Bytes that a pass needs beside X and its packed rows.
 
@@ -72,8 +71,6 @@ def working_set(
         Layers of all chains together.
     row_sums : bool
         Whether row-class sums are kept.
-    pinned : int
-        Buffers by which rows go to devices.
     """
     (n, n_features), c, threads = shape, n_classes, max(1, n_threads)
     tile_rows = most_tile_rows()
@@ -86,6 +83,5 @@ def working_set(
         buffers=24 * c * n_features
         + 128 * c * layers
         + threads * (48 * 24 * n_features + 2 * n_kernels * (tile + 48 * 48 * 8))
-        + _CHUNK
-        + pinned,
+        + _CHUNK,
     )

@@ -269,8 +269,8 @@ class _Pass:
                 self.threads,
                 layers=sum(len(chain.weights) for chain in self.group.chains),
                 row_sums=self.row_sums,
-                pinned=self._on_devices(n_rows)[1],
             )
+            need = replace(need, buffers=need.buffers + self._on_devices(n_rows)[1])
             if part[1] > 1 or need.total + both * (n_rows + step) > limit:
                 fits = False
                 room = min(room, int((limit - need.total) // larger) // step * step)
