@@ -25,7 +25,7 @@ struct Segment {
 
 // How a chain is evaluated on a pair of panels: the first and the last between classes, the others within them.
 enum class Form : int { covariance, plain_distance, rectifier_distance, erf_distance, rectifier_tangent };
-constexpr bool is_distance(Form f) { return f != Form::covariance && f != Form::rectifier_tangent; }
+NC1FAST_HD constexpr bool is_distance(Form f) { return f != Form::covariance && f != Form::rectifier_tangent; }
 
 // Which code evaluates it: `activation` counts in `Activations`; tangent: a kernel of it needs Theta; deep: more or
 // fewer than one hidden layer.
