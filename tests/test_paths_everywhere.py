@@ -283,3 +283,17 @@ def test_a_file_that_changes_meanwhile_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match=r"Z: .*Z\.npy: has changed while it was read"):
         K.matvec(tmp_path / "X.npy", V, tmp_path / "Z.npy", progress=touch)
+
+
+def test_texts_of_a_torch_file_may_be_long_but_not_their_words(tmp_path):
+    torch = pytest.importorskip("torch")
+    given = {"X": torch.tensor(X), "y": torch.tensor(Y)}
+    for old in (False, True):
+        for note, fits in (("word " * 20_000, True), ("w" * 20_000, False)):
+            path = tmp_path / f"{old}-{fits}.pt"
+            torch.save({**given, "note": note}, path, _use_new_zipfile_serialization=not old)
+            if fits:
+                np.testing.assert_array_equal(nc.datasets.load(path)[0], X)
+            else:
+                with pytest.raises(ValueError, match="a word of 20000 letters, 16384 at most"):
+                    nc.datasets.load(path)

@@ -6,6 +6,7 @@ types. Never a raw error, a wait, or memory beyond what the file can hold.
 
 from __future__ import annotations
 
+import errno
 import re
 import resource
 import signal
@@ -160,7 +161,8 @@ class Case:
         asked = any(isinstance(one, MemoryError) for one in _chain(error))
         if asked and not self.target.asks:
             return Verdict("wrong", f"memory was asked for: {told}")
-        if type(error) not in (ValueError, TypeError) and not isinstance(error, OSError):
+        raw = isinstance(error, OSError) and error.errno == errno.EINVAL
+        if raw or not (type(error) in (ValueError, TypeError) or isinstance(error, OSError)):
             return Verdict("wrong", f"raw {type(error).__name__}: {told}")
         named = str(self.folder) in told or told.startswith(("X ", "y "))
         if (not named or "\n" in told) and not self.target.trusted:

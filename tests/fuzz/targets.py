@@ -13,6 +13,7 @@ from tests.damage_kinds import KINDS, Kind
 from tests.fuzz import makers, sealing, twins
 
 import nc1fast as nc
+from nc1fast.datasets.paths import rows_at_path
 from nc1fast.inputs.labelled import LabelledData
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ def _loaded(path: Path) -> Any:
 
 def _loaded_rows(path: Path) -> Any:
     return nc.datasets.load(path, labels=Y)
+
+
+def _rows_alone(path: Path) -> Any:
+    return np.asarray(rows_at_path(path)[:])
 
 
 def _check_npy(path: Path, found: Any) -> None:
@@ -237,6 +242,9 @@ TARGETS = {
         *(_check_npz, sealing.of_zip, _ZIP + _NPY, DEFLATE),
     ),
     "npz-loaded": _of(".npz, loaded", sealed=sealing.of_zip, words=_ZIP + _NPY, expansion=DEFLATE),
+    "npz-rows": Target(
+        Kind(KINDS[".npz"].make, _rows_alone), sealed=sealing.of_zip, words=_ZIP + _NPY
+    ),
     "idx": Target(Kind(KINDS["IDX"].make, _loaded), _check_idx),
     "idx-gz": Target(
         Kind(KINDS["IDX, gzipped"].make, _loaded), _check_idx, sealing.of_gzip, (), DEFLATE
@@ -244,6 +252,7 @@ TARGETS = {
     "csv": Target(
         Kind(damage_kinds._make_csv, _loaded), functools.partial(_check_table, ","), words=_CSV
     ),
+    "csv-rows": Target(Kind(damage_kinds._make_csv, _rows_alone), words=_CSV),
     "tsv-gz": Target(
         Kind(makers.write("data.tsv.gz", makers.tsv), _loaded),
         *(functools.partial(_check_table, "\t"), sealing.of_gzip, (), DEFLATE),
@@ -311,6 +320,9 @@ TARGETS = {
             needs=("pyarrow",),
         ),
         expansion=CODECS,
+    ),
+    "parquet-rows": Target(
+        Kind(damage_kinds._make_parquet, _rows_alone, needs=("pyarrow",)), expansion=CODECS
     ),
     "parquet-loaded": Target(
         Kind(makers.write("data.parquet", makers.parquet_of_lists), _loaded, needs=("pyarrow",)),

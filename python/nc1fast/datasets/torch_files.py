@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import pickletools
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from nc1fast.datasets.named import Members
 
 _ARCHIVE = b"PK\x03\x04"  # begins a file of PyTorch 1.6 or later
+_OF_THE_OLD_FORMAT = 4  # pickles of a file: magic number, version, system, objects
+_LONGEST = (
+    1 << 14
+)  # letters of a word: torch searches its own messages, which tell words, in quadratic time
 _PAIR = ("X", "y")  # names of the tensors of a tuple, as torchvision saves MNIST
 
 
@@ -59,13 +64,29 @@ def _checked(path: Path) -> Any:
     with path.open("rb") as file:
         archived = file.read(len(_ARCHIVE)) == _ARCHIVE
     if not archived:
-        return io.BytesIO(path.read_bytes())
+        content = io.BytesIO(path.read_bytes())
+        _check_texts(content, _OF_THE_OLD_FORMAT)
+        content.seek(0)
+        return content
     with opened_archive(path) as archive:
         check_members(archive)
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
                 raise ValueError(f"its member {info.filename!r} is not stored as torch does it")
+            if info.filename.endswith("data.pkl"):
+                with archive.open(info) as stream:
+                    _check_texts(stream, 1)
     return str(path)
+
+
+def _check_texts(stream: Any, count: int) -> None:
+    """Raise ValueError for a word that is too long in the first pickles of a stream, and for what are none."""
+    for _ in range(count):
+        for _, argument, _ in pickletools.genops(stream):
+            if isinstance(argument, str | bytes) and len(argument) > _LONGEST:
+                longest = max(map(len, argument.split()), default=0)
+                if longest > _LONGEST:
+                    raise ValueError(f"a word of {longest} letters, {_LONGEST} at most are read")
 
 
 def _array(path: Path, name: str, value: Any) -> NDArray[Any]:

@@ -84,6 +84,12 @@ def reading(path: str, argument: str = "") -> Iterator[None]:
     except OSError as error:
         if error.filename not in (None, path):
             raise
+        if (
+            error.errno == errno.EINVAL
+        ):  # of what a damaged file makes a reader ask for, as to go to a negative place
+            raise ValueError(
+                f"{prefix(argument)}{shown(path)} is damaged: {one_line(error)}"
+            ) from error
         if error.errno is None or not error.strerror:
             told = one_line(error)
             told = told if path in told else f"{shown(path)}: {told}"
