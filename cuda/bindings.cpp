@@ -33,7 +33,7 @@ device::Plan plan_of(bool within, const std::vector<std::int64_t>& sizes, int de
 
 }  // namespace
 
-PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
+PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
   using namespace nc1fast::border;
   m.doc() = "The streaming pass and Gram matrices on CUDA devices.";
   py::register_local_exception_translator([](std::exception_ptr error) {
