@@ -39,6 +39,7 @@ set(CMAKE_SYSTEM_NAME $system)
 set(CMAKE_SYSTEM_PROCESSOR ${target%%-*})
 set(CMAKE_CXX_COMPILER "$folder/$target/c++")
 set(CMAKE_MODULE_LINKER_FLAGS_INIT "$link")
+unset(Python_FIND_ABI CACHE) # which scikit-build-core sets for a free-threaded Python: cross-compiling, none fits it
 $(command -v ccache > /dev/null && echo 'set(CMAKE_CXX_COMPILER_LAUNCHER ccache)')
 EOF
 done
