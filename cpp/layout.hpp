@@ -11,7 +11,7 @@ namespace nc1fast {
 
 // A tile: rows that stay in L2, half of a small one, beside which its columns pass by.
 inline constexpr std::size_t kTileBytes = std::size_t(512) << 10;
-inline constexpr int kTileRows = 768;  // of a side at most
+inline constexpr int kTileRows = 384;  // of a side at most
 
 class Layout {
  public:

@@ -136,7 +136,7 @@ def test_lists_of_one_list_many_times(tmp_path):
     torch.save({"X": numbers, "y": torch.zeros(30_000)}, tmp_path / "a.pt")
     refused(datasets.load, tmp_path / "a.pt", "one list many times")
     torch.save({"X": torch.zeros(30_000, 1), "y": ["a" * 90_000] * 30_000}, tmp_path / "b.pt")
-    refused(datasets.load, tmp_path / "b.pt", "a label of 90000 letters")
+    refused(datasets.load, tmp_path / "b.pt", "a word of 90000 letters")
 
 
 # --- Arrow and Parquet ---

@@ -159,7 +159,7 @@ CALLS: dict[str, tuple[Any, Any, str]] = {
     "a table of a number": (lambda: nc.to_table(3), TypeError, "results"),
     "a table of text": (lambda: nc.to_table("nc1"), TypeError, "results"),
     "fewer targets than rows": (lambda: nc.regression_collapse(X, X[1:]), ValueError, "Y"),
-    "targets of text": (lambda: nc.regression_collapse(X, "a"), TypeError, "Y"),
+    "targets at no path": (lambda: nc.regression_collapse(X, "a"), FileNotFoundError, "Y"),
     "other weights": (lambda: nc.regression_collapse(X, X[:, :2], np.eye(3)), ValueError, "W"),
     "no metric of that name": (lambda: RESULT.nc9, AttributeError, "nc9"),
 }

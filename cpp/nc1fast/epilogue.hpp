@@ -13,7 +13,7 @@ constexpr bool is_bare(Form form, bool tangent) {
 
 // Those of output o of a chain.
 template <class T>
-Factors<T> factors_of(const Chain<T>& chain, int o) {
+[[gnu::always_inline]] inline Factors<T> factors_of(const Chain<T>& chain, int o) {
   const Output<T>& out = chain.outputs[o];
   if (out.quantity == Quantity::sensitivity) return {chain.sensitivities[o], 1, 0};
   if (!is_bare(chain.kind.form, chain.kind.tangent)) return {};

@@ -339,18 +339,15 @@ class DeepKernel(Kernel):
     def chain(self, n_features: int) -> Chain:
         """The recursion of Sigma, of which the readout is taken."""
         name, parameter = name_and_parameter(self.activation)
-        w, b = self.weight_variances, self.bias_variances
-        outputs = [(self.depth - 1, COVARIANCE, *self.readout)]
-        head = Chain(name, parameter, w[:-1], b[:-1], COVARIANCE, outputs=outputs)
-        return replace(head, table=table_of(self.activation))
+        w, b = self.weight_variances[:-1], self.bias_variances[:-1]
+        outputs, table = [(self.depth - 1, COVARIANCE, *self.readout)], table_of(self.activation)
+        return Chain(name, parameter, w, b, COVARIANCE, outputs=outputs, table=table)
 
     def _prefix(self, depth: int) -> dict[str, Any]:
         """The fields of the same kernel cut to `depth` layers."""
-        cut: dict[str, Any] = {"depth": depth}
-        for name in ("weight_variance", "bias_variance"):
-            value = getattr(self, name)
-            cut[name] = value[:depth] if isinstance(value, tuple) else value
-        return cut
+        given = {name: getattr(self, name) for name in ("weight_variance", "bias_variance")}
+        cut = {name: v[:depth] if isinstance(v, tuple) else v for name, v in given.items()}
+        return {"depth": depth, **cut}
 
     def layers(self) -> list[Kernel]:
         """The kernels of depths 2..L; a pass over the list shares everything."""
