@@ -58,17 +58,18 @@ class KeptTiles {
   // one at least.
   void bring(int p, int n, int most, T* out) {
     stream_.enter();
-    if (!held_) {
+    if (n_held_panels_ == 0) {
       const std::size_t room = free() / 2 / sizeof(T) / per_panel_;
-      n_held_panels_ = int(std::clamp(room, std::size_t(1), std::size_t(most)));
-      held_.emplace(stream_, std::size_t(n_held_panels_) * per_panel_);
+      const std::size_t n_held = std::clamp(room, std::size_t(1), std::size_t(most));
+      held_ = Array<T>(stream_, n_held * per_panel_);
+      n_held_panels_ = int(n_held);
     }
     for (const int end = p + n; p < end; p += n) {
       n = std::min(n_held_panels_, end - p);
-      run(p, n, held_->get());
+      run(p, n, held_.get());
       const std::ptrdiff_t first = std::ptrdiff_t(p) * kWidth,
                            last = std::min(work_.pass.n_rows, first + std::ptrdiff_t(n) * kWidth);
-      stream_.fetch(out + first * work_.pass.n_columns, held_->get(),
+      stream_.fetch(out + first * work_.pass.n_columns, held_.get(),
                     std::size_t((last - first) * work_.pass.n_columns) * sizeof(T));
     }
   }
@@ -133,7 +134,7 @@ class KeptTiles {
   std::vector<Wanted> kernels_;
   int n_kept_panels_ = 0, n_held_panels_ = 0;
   Array<T> kept_;
-  std::optional<Array<T>> held_;
+  Array<T> held_;
 };
 
 // Devices compute kernels of chains whose activations have a formula, and what is made of them.
