@@ -23,12 +23,15 @@ print(
 
 # %%
 # NC1 of the ReLU NNGP of 65,536 rows: what a whole call takes of the peak of multiply-adds that the same run measured. On this processor float32 rows
-# of 97 features or more are multiplied by tiles of bytes, which have a peak of their own.
+# of 97 features or more are multiplied by tiles of bytes, which have a peak of their own. Dotted: torch's product of rows alone, without a kernel or sums.
 
 figure, axes = plt.subplots()
 for dtype, style in (("float32", "o-"), ("float64", "s--")):
     rows = [row for row in speed["rows"] if row["N"] == 65_536 and row["dtype"] == dtype]
-    axes.plot([row["d"] for row in rows], [row["of peak"] for row in rows], style, label=dtype)
+    d, share = [row["d"] for row in rows], [row["of peak"] for row in rows]
+    (line,) = axes.plot(d, share, style, label=dtype)
+    alone = [own / row["over torch.mm"] for own, row in zip(share, rows, strict=True)]
+    axes.plot(d, alone, ":", color=line.get_color(), label=f"torch.mm, {dtype}")
 axes.axhline(1, color="grey", linewidth=0.8)
 axes.set(title="share of the FMA peak, N = 65,536", xlabel="features", xscale="log")
 axes.legend()
