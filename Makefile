@@ -97,7 +97,7 @@ RUNTIME_address  := ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 SANITIZE_thread  := -fsanitize=thread
 PRELOAD_thread   := libtsan.so
 # NumPy's BLAS is not instrumented: what its own threads hand each other would be reported as races.
-RUNTIME_thread   := TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 BLIS_NUM_THREADS=1
+RUNTIME_thread   := TSAN_OPTIONS=halt_on_error=1:suppressions=$(CURDIR)/ci/thread_sanitizer.txt OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 BLIS_NUM_THREADS=1
 
 clean: ## removes what was built; keeps .venv
 	rm -rf build dist out docs/api docs/gallery docs/guide
