@@ -13,6 +13,7 @@ import warnings
 from typing import Any
 
 from nc1fast.cuda import DeviceError
+from nc1fast.support.reading import one_line
 
 USER_ERROR = 2
 # Arguments of Python that an error asks for, which are options here: "give labels=, an array or a path".
@@ -51,8 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    told = " ".join(str(error).split()) or type(error).__name__
-    return _KEYWORD.sub(lambda found: f"--{found[1]} {found[2]}".rstrip(), told)
+    return _KEYWORD.sub(lambda found: f"--{found[1]} {found[2]}".rstrip(), one_line(error))
 
 
 def _fail(message: str, code: int) -> None:

@@ -38,9 +38,9 @@ def resolved(X: Any, y: Any, argument: str = "X", *, checked: bool = True) -> Pa
     ----------
     X : path or anything
         A file or folder of any kind that `load` reads, or FILE::NAME.
-    y : path, str, int, None or anything
+    y : path, str, int, None, Unwanted or anything
         Where X is a path: the name of an array or a column of its file, the index of a column, None for the usual one, or the
-        path of another file. A column of labels is none of the data.
+        path of another file. A column of labels is none of the data. Of `Unwanted`, X alone means anything.
     argument : str
         The name of X, for errors.
     checked : bool
@@ -58,7 +58,7 @@ def resolved(X: Any, y: Any, argument: str = "X", *, checked: bool = True) -> Pa
     """
     if not isinstance(X, str | os.PathLike):
         return X, _elsewhere(y)
-    if not isinstance(y, str | os.PathLike | int | np.integer | None):
+    if not isinstance(y, str | os.PathLike | int | np.integer | Unwanted | None):
         return rows_of(X, argument), y
     path, name = split_name(os.fspath(X))
     both = name and isinstance(y, str | os.PathLike) and split_name(os.fspath(y))[1]
@@ -89,17 +89,7 @@ def rows_of(X: str | os.PathLike[str], argument: str = "X", without: str | None 
     without : str, optional
         A column that is none of the rows where the file has it, as one that is named as labels are.
     """
-    path, name = split_name(os.fspath(X))
-    file, labels = Path(path), Unwanted(without)
-    if "://" in path or not file.exists():
-        return X
-    with reading(str(file), argument):
-        if file.suffix not in BY_SUFFIX and _loaded(file):
-            return load_stored(X, labels=labels)[0]
-        find = _FINDERS.get(file.suffix)
-        if find is None or not file.is_file():
-            return X
-        return find(file, name, labels, checked=False)[0]
+    return resolved(X, Unwanted(without), argument, checked=False)[0]
 
 
 def part_named(y: Any) -> str | None:
