@@ -32,6 +32,12 @@ ROOT = Path(__file__).resolve().parent.parent
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
+def competitor_environment(n_threads: int) -> dict[str, str]:
+    """Environment of a competitor: that of this process, but no BLAS is forced, and libraries are told the number of threads."""
+    free = {name: value for name, value in os.environ.items() if name not in FORCED_BLAS}
+    return free | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n_threads))
+
+
 @functools.cache
 def _compiler_cache() -> str:
     """Folder in which torch.compile keeps its objects during this run."""
@@ -55,11 +61,8 @@ class Worker:
     """
 
     def __init__(self, n_threads: int, *, competitor: bool = True) -> None:
-        environment = dict(os.environ)
+        environment = competitor_environment(n_threads) if competitor else dict(os.environ)
         if competitor:
-            for name in FORCED_BLAS:
-                environment.pop(name, None)
-            environment["OMP_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] = str(n_threads)
             environment["TORCHINDUCTOR_CACHE_DIR"] = _compiler_cache()
         environment["PYTHONPATH"] = os.pathsep.join(
             [str(ROOT), *filter(None, [environment.get("PYTHONPATH")])]

@@ -95,9 +95,12 @@ def _add(result: Result, session: Session, problem: Problem, samples: Samples) -
 
 def _beside_products(result: Result, session: Session) -> None:
     """Relate the rates to those of torch's matrix product with as many features."""
-    for row in result.rows:
-        if row["N"] != SMALL and (alone := gflops(session.n_threads, row["d"], row["dtype"])):
-            row["torch.mm GFLOP/s"], row["over torch.mm"] = alone, row["GFLOP/s"] / alone
+    rows = [row for row in result.rows if row["N"] not in SMALL]
+    cases = dict.fromkeys((row["d"], row["dtype"]) for row in rows)
+    alone = {case: gflops(session.n_threads, *case) for case in cases}
+    for row in rows:
+        if rate := alone[row["d"], row["dtype"]]:
+            row["torch.mm GFLOP/s"], row["over torch.mm"] = rate, row["GFLOP/s"] / rate
 
 
 def _finish(result: Result, session: Session) -> None:

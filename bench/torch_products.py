@@ -7,13 +7,12 @@ of (4096, d) with (d, 4096), the result in memory that is there already.
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
 import time
 
-from bench._worker import FORCED_BLAS, ROOT
+from bench._worker import ROOT, competitor_environment
 
 SIDE = 4096
 ROUNDS = 9
@@ -27,12 +26,11 @@ def gflops(n_threads: int, n_features: int, dtype: str) -> float | None:
     n_threads, n_features : int
     dtype : {"float32", "float64"}
     """
-    kept = {name: value for name, value in os.environ.items() if name not in FORCED_BLAS}
     command = [sys.executable, "-m", "bench.torch_products", str(n_threads), str(n_features), dtype]
     text = subprocess.run(
         command,
         cwd=ROOT,
-        env=kept | {"OMP_NUM_THREADS": str(n_threads)},
+        env=competitor_environment(n_threads),
         check=True,
         capture_output=True,
         text=True,
