@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PAGE_BYTES = 1 << 16  # read ahead in each column
 _SMALL = 1 << 24  # bytes of a file
-_ROWS = 1 << 12  # at a time
+_ROWS = 1 << 12  # at a time, at most
 
 
 def rows(path: str, name: str) -> FileRows:
@@ -37,7 +37,9 @@ def rows(path: str, name: str) -> FileRows:
         check_shape((n, len(names)), "X")
         check_claim(8 * n * len(names), path)
         step = max(1, CHUNK_BYTES // (8 * len(names)))
-        batches = file.iter_batches(batch_size=step, columns=names, use_threads=False)
+        batches = file.iter_batches(
+            batch_size=min(max(1, step), _ROWS), columns=names, use_threads=False
+        )
         return spool.from_columns(batches, names, n)
 
 
@@ -64,15 +66,25 @@ def read_columns(path: str, names: Sequence[str], label: str | None = None) -> A
     with _opened(path) as file:
         schema = file.schema_arrow
         check_claim(8 * file.metadata.num_rows * len(names), path)
+        n_values = _declared_values(file.metadata, names)
+        check_claim(n_values, path)
+        step = CHUNK_BYTES * file.metadata.num_rows // max(1, n_values)
     kind = None if label is None else schema.field(label).type
     texts = kind is not None and (arrow.types.is_string(kind) or arrow.types.is_large_string(kind))
     batches, n_bytes = [], 0
     with _opened(path, read_dictionary=[label] if texts else None) as file:
-        for batch in file.iter_batches(batch_size=_ROWS, columns=list(names)):
+        for batch in file.iter_batches(batch_size=min(max(1, step), _ROWS), columns=list(names)):
             n_bytes += batch.nbytes
             check_claim(n_bytes, path)
             batches.append(batch)
         return arrow.Table.from_batches(batches, file.schema_arrow if not batches else None)
+
+
+def _declared_values(metadata: Any, names: Sequence[str]) -> int:
+    """Values of the columns, those in lists too, as the file declares them: a byte of memory each at least."""
+    groups = (metadata.row_group(g) for g in range(metadata.num_row_groups))
+    columns = (group.column(j) for group in groups for j in range(group.num_columns))
+    return sum(c.num_values for c in columns if c.path_in_schema.split(".")[0] in names)
 
 
 def label_values(column: Any) -> Any:
