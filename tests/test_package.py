@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import os
 import re
 import shutil
@@ -51,6 +52,9 @@ def test_public_names_are_there() -> None:
 
 def test_a_listing_of_the_package_shows_public_names_alone() -> None:
     assert set(dir(nc1fast)) == {*nc1fast.__all__, "__version__"}
+    modules = [getattr(nc1fast, name) for name in nc1fast.__all__]
+    for module in [m for m in modules if inspect.ismodule(m)] + [nc1fast.kernels]:
+        assert dir(module) == sorted(module.__all__), module
 
 
 def test_public_names_have_docstrings() -> None:

@@ -15,8 +15,13 @@ from typing import Any
 
 __all__ = ["DeviceError", "DeviceInfo", "available", "device_info"]
 
+
 _NAMES = "'cpu', 'cuda', 'cuda:INDEX' or 'cuda:all'"
 _DISTRIBUTION, _PACKAGE = "nc1fast-cuda13", "nc1fast_cuda13"
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 class DeviceError(RuntimeError):

@@ -44,3 +44,7 @@ __all__ = [
     "shuffled_control",
     "solve",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,3 +9,7 @@ from nc1fast.compat import equations, released
 from nc1fast.compat.equations import released_adaptive
 
 __all__ = ["equations", "released", "released_adaptive"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,3 +22,7 @@ from nc1fast.distributed.planning import Plan, plan
 from nc1fast.distributed.reducing import reduce
 
 __all__ = ["Plan", "dask", "merge", "plan", "reduce"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

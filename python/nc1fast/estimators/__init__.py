@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["features", "ntk_features", "pairs", "proximal_features"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 @ieee
 @steady
 def features(

@@ -32,3 +32,7 @@ __all__ = [
     "polynomial_ntk",
     "to_json",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,3 +15,7 @@ from nc1fast.theory.expectation import ExpectedCollapse, expected_collapse
 from nc1fast.theory.tangent import tangent_moment
 
 __all__ = ["ExpectedCollapse", "expected_collapse", "tangent_moment"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
