@@ -11,6 +11,8 @@ from tests.cases import KERNELS
 import nc1fast as nc
 
 RNG = np.random.default_rng(0)
+X10, Y10 = RNG.normal(size=(10, 3)), np.arange(10) % 2
+RELU = nc.NNGP("relu")
 
 
 @pytest.mark.parametrize("n", [30, 1500])
@@ -74,6 +76,10 @@ def test_malformed_spectra(options, kind, message):
         (lambda: nc.operator(nc.NTK, np.ones((5, 2))), TypeError, "kernel must be a kernel object"),
         (lambda: nc.spectrum(np.ones((5, 2)), "ntk"), TypeError, "kernel must be a kernel object"),
         (lambda: nc.spectrum(np.ones((5, 2)), np.dot), TypeError, "kernel must be a kernel object"),
+        (lambda: nc.spectrum(RELU, np.ones((5, 2))), TypeError, "in the place of another"),
+        (lambda: nc.operator(np.ones((5, 2)), RELU), TypeError, "in the place of another"),
+        (lambda: nc.prediction.ridge(X10, Y10, RELU), TypeError, "in the place of another"),
+        (lambda: nc.prediction.ridge(X10, RELU, Y10), TypeError, "in the place of another"),
         (
             lambda: nc.spectrum(nc.NTK("relu"), np.ones((5, 2))),
             TypeError,
@@ -176,9 +182,6 @@ def test_files_targets_of_text_and_progress(tmp_path):
     assert found.target.tobytes() == again.target.tobytes()
     assert told == sorted(told)
     assert told[-1][0] == told[-1][1]
-
-
-X10, Y10 = RNG.normal(size=(10, 3)), np.arange(10) % 2
 
 
 @pytest.mark.parametrize(

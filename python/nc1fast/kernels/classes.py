@@ -245,10 +245,12 @@ class Kernel:
         return diagonal(self, X)
 
 
-def check_kernel(kernel: Any) -> Kernel:
-    """Raise TypeError for what is no kernel object."""
+def check_kernel(kernel: Any, *others: Any) -> Kernel:
+    """Raise TypeError for what is no kernel object, such as another argument in its place."""
     if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}{hint(kernel)}")
+        moved = any(isinstance(other, Kernel) for other in others)
+        told = ": the kernel is in the place of another argument" if moved else hint(kernel)
+        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}{told}")
     return kernel
 
 

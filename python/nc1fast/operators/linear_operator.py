@@ -51,7 +51,7 @@ def operator(
     Cost and accuracy: those of `Kernel.matvec` for every product.
     """
     made = KernelMap.of(
-        check_kernel(kernel), X, None, ProductSettings(dtype, n_threads, memory_limit)
+        check_kernel(kernel, X), X, None, ProductSettings(dtype, n_threads, memory_limit)
     )
     return as_operator(made)
 

@@ -104,7 +104,7 @@ def spectrum(
     Source: Lanczos's method with blocks, Golub & Underwood (1977), and thick restarts, Wu & Simon (2000).
     """
     settings = ProductSettings("float64", n_threads, memory_limit)
-    made = KernelMap.of(check_kernel(kernel), X, None, settings)
+    made = KernelMap.of(check_kernel(kernel, X), X, None, settings)
     n = made.shape[1]
     count = as_count("k", k, 1, n)
     check_choice("which", which, ("largest", "smallest"))

@@ -76,7 +76,7 @@ def effective_dimension(
     Cost: one solution with `probes` right-hand sides.
     Source: Hutchinson (1990); Avron & Toledo (2011).
     """
-    check_kernel(kernel)
+    check_kernel(kernel, X)
     level = as_number("ridge", ridge, above=0)
     check_choice("solver", solver, SOLVERS)
     probing = Probing.of(probes, confidence)

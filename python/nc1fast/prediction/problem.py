@@ -52,7 +52,7 @@ class Regression:
         TypeError, ValueError, OSError
             As `Kernel.matvec`; for targets that are no finite numbers, or too few.
         """
-        check_kernel(kernel)
+        check_kernel(kernel, *data)
         X, targets, Z = data
         train = KernelMap.of(kernel, X, None, settings)
         values = host_array(as_source(targets), "targets")
