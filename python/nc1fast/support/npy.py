@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFLATE = 1032  # largest ratio of compression
 _CHUNK = 1 << 20  # bytes read at a time
+_MAX_HEADER = 10_000  # bytes, as NumPy allows: it would make room for what a header says of itself, 4 GiB at most
 _MAX_DIMS = 32  # of NumPy 1; NumPy 2 has 64
 
 
@@ -53,15 +54,20 @@ def read_header(stream: IO[bytes]) -> Header:
     except ValueError:
         raise ValueError("is not in .npy format: wrong magic number or cut short") from None
     readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
+        (1, 0): (2, np.lib.format.read_array_header_1_0),
+        (2, 0): (4, np.lib.format.read_array_header_2_0),
     }
     if version not in readers:  # 3.0 only adds names of fields in UTF-8, and records are not read
         raise ValueError(
             f"has .npy format version {version[0]}.{version[1]}, only 1.0 and 2.0 are read"
         )
+    n_length, reader = readers[version]
+    length = stream.read(n_length)
+    n_header = int.from_bytes(length, "little")
+    if n_header > _MAX_HEADER:
+        raise ValueError("has a damaged .npy header")
     try:
-        head = Header(*readers[version](stream))
+        head = Header(*reader(io.BytesIO(length + stream.read(n_header))))
     except Exception:  # noqa: BLE001  (of Python's own parser)
         raise ValueError("has a damaged .npy header") from None
     if head.dtype.hasobject:
