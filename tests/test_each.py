@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import warnings
 import weakref
@@ -19,6 +20,11 @@ from nc1fast.methods import each
 RELU = nc.NNGP("relu")
 QUIET = {"convention": "papyan"}
 pytestmark = pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
+
+
+@pytest.fixture(autouse=True)
+def _tiny_ones_run_beside_each_other(monkeypatch):
+    monkeypatch.setattr(each, "_LEAST", 0)
 
 
 def _drawn(rng, largest=90):
@@ -77,7 +83,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_bits_are_those_of_single_calls(settings, n_threads, monkeypatch):
     """Whatever the sizes, on both sides of the size from which a data set has all threads for itself."""
-    monkeypatch.setattr(each, "_SMALL", 50**2 * (6 + each._EPILOGUE))
+    monkeypatch.setattr(each, "_MOST", 50**2 * (6 + each._EPILOGUE))
     rng = np.random.default_rng([len(str(settings)), n_threads or 0])
     settings = {**QUIET, **settings}
     data_sets = [_drawn(rng) for _ in range(9)]
@@ -255,7 +261,7 @@ def test_what_is_no_iterable_of_pairs_is_refused(data_sets):
 @pytest.mark.parametrize("n_threads", [1, 2, 4])
 @pytest.mark.parametrize("limit", [0, 1 << 30], ids=["large", "small"])
 def test_a_generator_is_read_as_far_as_there_are_threads(n_threads, limit, monkeypatch):
-    monkeypatch.setattr(each, "_SMALL", limit)
+    monkeypatch.setattr(each, "_MOST", limit)
     seen: list[weakref.ref[np.ndarray]] = []
     most: list[int] = []
 
@@ -301,13 +307,26 @@ def test_small_data_sets_run_beside_each_other():
     _assert_same(found, _single([(X, Y)] * 2, RELU, **QUIET))
 
 
+@pytest.mark.parametrize("lock", [True, False])
+def test_threads_get_what_is_worth_one(lock, monkeypatch):
+    """Tiny data sets alone would wait for the lock of the interpreter; between larger ones they take no turn of their own."""
+    monkeypatch.setattr(each, "_LEAST", 1 << 24)
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: lock, raising=False)
+    tiny, small, large = ((np.empty((n, 128)), None) for n in (64, 1000, 5000))
+    listed = ([[1.0]] * 2000, None)
+    given = [tiny, small, tiny, large, tiny, listed, small]
+    expected = [not lock, True, True, False, not lock, False, True]
+    assert [item.small for item in each._items(given, 1)] == expected
+    assert not any(item.small for item in each._items(given, 0))
+
+
 # Progress
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("limit", [0, 1 << 30], ids=["large", "small"])
 def test_progress_is_that_of_all_data_sets(n_threads, limit, monkeypatch):
-    monkeypatch.setattr(each, "_SMALL", limit)
+    monkeypatch.setattr(each, "_MOST", limit)
     told: list[tuple[int, int]] = []
     threads: set[int] = set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     Progress = bool | Callable[[int, int], object]
     Evaluate = Callable[[Any, Any, Settings, Execution], list[Collapse]]
 
-_SMALL = 1 << 30  # N^2 (d + _EPILOGUE) and kernels: a pass of some 20 ms on one thread
+# N^2 (d + _EPILOGUE) and kernels, of a pass of some 20 ms on one thread, and of one that takes no longer than what surrounds it.
+_MOST, _LEAST = 1 << 30, 1 << 24
 _EPILOGUE = 64  # features whose products take as long as a value of a kernel
 _STEPS = 100  # of the progress of a data set
 
@@ -88,9 +90,8 @@ def each_by(
     """
     if isinstance(data_sets, str | bytes | Mapping) or not hasattr(data_sets, "__iter__"):
         raise TypeError(f"data_sets must be an iterable of pairs (X, y), got {shown(data_sets)}")
-    alone, n_kernels = replace(settings, n_threads=1), 0
-    if _may_run_beside_others(kernels, settings, request):
-        n_kernels = len(kernels)
+    alone = replace(settings, n_threads=1)
+    n_kernels = len(kernels) if _may_run_beside_others(kernels, settings, request) else 0
     results: list[list[Collapse]] = []
     with (
         reporting(progress, "steps") as report,
@@ -125,10 +126,13 @@ def each_by(
 
 def _items(data_sets: Iterable[Any], n_kernels: int) -> Iterator[_Item]:
     """The data sets by number, and at the end the error of the iterable, if it raises one; small ones if there are `n_kernels`."""
-    number = 0
+    number, small = 0, False
     try:
         for given in data_sets:
-            yield _Item(number, given, n_kernels > 0 and _is_small(given, n_kernels))
+            work = _work(given) * n_kernels
+            # What is too little for a thread goes where the one before it went.
+            small = 0 < work <= _MOST and (small or work >= _least())
+            yield _Item(number, given, small)
             number += 1
     except Exception as error:  # noqa: BLE001  (that of the caller)
         yield _Item(number, None, error=error)
@@ -151,16 +155,20 @@ def _may_run_beside_others(kernels: Sequence[Any], settings: Settings, request: 
     return all(kernel is None or isinstance(kernel, str | Kernel) for kernel in kernels)
 
 
-def _is_small(given: Any, n_kernels: int) -> bool:
-    """Whether a data set is rows in memory, so few that one thread has done with them soon."""
+def _least() -> int:
+    """Work from which a thread saves time: what surrounds a pass holds the lock of the interpreter, where there is one."""
+    return _LEAST if getattr(sys, "_is_gil_enabled", lambda: True)() else 1
+
+
+def _work(given: Any) -> int:
+    """Multiply-adds of a pass over a data set of rows in memory; 0 for anything else."""
     X = given[0] if isinstance(given, tuple | list) and len(given) == 2 else None
     shape = getattr(X, "shape", None)
     if not isinstance(shape, tuple) or len(shape) != 2:
-        return False
+        return 0
     if isinstance(X, np.memmap) or type(X).__module__.partition(".")[0] in BY_PACKAGE:
-        return False
-    n, d = shape
-    return bool(n * n * (d + _EPILOGUE) * n_kernels <= _SMALL)
+        return 0
+    return int(shape[0] ** 2 * (shape[1] + _EPILOGUE))
 
 
 def _named(error: Exception, place: str) -> Exception | None:

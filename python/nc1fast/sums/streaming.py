@@ -147,7 +147,7 @@ class _Pass:
     ) -> None:
         self.runner = runner(settings.device)
         self.rows, self.classes, self.group = data.rows, data.classes, group
-        self.words = group.as_dict()
+        self.words = group.words
         self.kernels = [kernels[k] for k in group.kernels if k != HIDDEN]
         self.single, self.row_sums = settings.single, settings.row_sums
         self.memory_limit = settings.memory_limit
