@@ -7,6 +7,7 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_a_value_is_made_once_for_all_fields_and_copies_that_hold_it():
 
 def test_threads_that_ask_at_once_get_the_same():
     barrier = threading.Barrier(8)
-    twos = [_Two(later(lambda k=k: k)) for k in range(200)]
+    twos = [_Two(later(partial(int, k))) for k in range(200)]
 
     def ask(_):
         barrier.wait()

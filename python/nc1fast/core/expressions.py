@@ -111,6 +111,16 @@ class Expression:
         return int(self.value(lambda _: 1, lambda x, _: x, max, lambda x, y: x + y))
 
     @cached_property
+    def cancels(self) -> bool:
+        """Whether Theta^0 of a leaf is a difference."""
+        return any(leaf.cancels for leaf in self.leaves)
+
+    @cached_property
+    def lifted(self) -> bool:
+        """Whether biases are added to the angles of rows without them."""
+        return any(leaf.lift for leaf in self.leaves)
+
+    @cached_property
     def stable(self) -> bool:
         """Whether the core evaluates D2 within classes without cancellation."""
         safe = self.degree == 1 or all(leaf.grows for leaf in self.leaves)
@@ -180,9 +190,9 @@ class Group:
             self.chains.append(host)
         return host
 
-    @property
+    @cached_property
     def kernels(self) -> list[int]:
-        """Position of each kernel of the core in the caller's list, or `HIDDEN`."""
+        """Position of each kernel of the core in the caller's list, or `HIDDEN`; all of them are there."""
         outputs = [kernel for chain in self.chains for kernel in chain.kernels]
         return [*outputs, *(placed.kernel for placed in self.placed)]
 
