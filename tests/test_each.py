@@ -34,16 +34,13 @@ def _drawn(rng, largest=90):
     X = rng.normal(size=(n_classes, d))[y] + rng.normal(size=(len(y), d)) * 10.0 ** rng.integers(
         -6, 1
     )
-    X = [
-        lambda: X,
-        lambda: X.astype(np.float32),
-        lambda: np.asfortranarray(X),
+    kinds = [
+        *(lambda: X, lambda: X.astype(np.float32), lambda: np.asfortranarray(X), X.tolist),
         lambda: np.repeat(X, 2, axis=1)[::-1, ::2][::-1],
-        X.tolist,
         lambda: (10 * X + y[:, None]).round().astype(np.int16) * 2 + 1,
-    ][rng.integers(6)]()
-    names = np.array(list("edcba"))
-    y = [lambda: y, y.tolist, lambda: names[y], lambda: y * 0.5][rng.integers(4)]()
+    ]
+    labels = [lambda: y, y.tolist, lambda: np.array(list("edcba"))[y], lambda: y * 0.5]
+    X, y = kinds[rng.integers(6)](), labels[rng.integers(4)]()
     return [(X, y), [X, y]][rng.integers(2)]
 
 
@@ -320,9 +317,6 @@ def test_threads_get_what_is_worth_one(lock, monkeypatch):
     assert not any(item.small for item in each._items(given, 0))
 
 
-# Progress
-
-
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("limit", [0, 1 << 30], ids=["large", "small"])
 def test_progress_is_that_of_all_data_sets(n_threads, limit, monkeypatch):
@@ -365,9 +359,6 @@ def test_an_error_of_a_progress_ends_the_call(n_threads):
     with pytest.raises(KeyboardInterrupt):
         nc.collapse_each(Sets([(X, Y)] * 50), RELU, n_threads=n_threads, progress=report, **QUIET)
     assert len(asked) <= 2 + n_threads + 1
-
-
-# Warnings
 
 
 @pytest.mark.filterwarnings("default::nc1fast.AccuracyWarning")
