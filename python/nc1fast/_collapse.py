@@ -231,7 +231,7 @@ def collapse_each(
     ----------
     data_sets : iterable of (X, y)
         Pairs as `collapse` takes them, of any sizes and kinds. A generator is asked for the next one when there is a thread for it:
-        `n_threads` + 1 of them are in memory at most.
+        `n_threads` + 2 of them are in memory at most.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Of all data sets. A callable is called by the calling thread alone.
     convention, statistics, dtype, method, tolerance, confidence, seed, device, memory_limit, keep_rows
@@ -248,7 +248,7 @@ def collapse_each(
 
     Raises
     ------
-    TypeError, ValueError, OSError, ...
+    TypeError, ValueError, OSError, ImportError, MemoryError
         As `collapse` of the first data set that is at fault; the message begins with its number, as in "data_sets[3]: X must ...",
         and its cause is the error of `collapse`. An error of the iterable itself is raised when all before it are done.
 
@@ -260,8 +260,9 @@ def collapse_each(
     Notes
     -----
     Cost: that of `collapse` for each, less the checks of kernel and options, over the threads. Beside each other run data sets
-    of up to about 2,000 rows of 128 features in memory, by method="exact" on the CPU without `memory_limit`; all others take all
-    threads one after the other.
+    of 300 to 2,000 rows of 128 features (or as much work) that are arrays in memory, by method="exact" on the CPU without
+    `memory_limit`; on a free-threaded Python smaller ones, too. All others have all threads one after the other. An executor or a
+    journal is for one data set: `collapse`.
 
     Examples
     --------
