@@ -14,6 +14,7 @@ from bench._timing import RESULTS, environment
 NAMES = (
     "import",
     "speed",
+    "each",
     "peers",
     "sharing",
     "memory",

@@ -26,6 +26,7 @@ CALLS = {
     "collapse Gram": (nc.collapse, (X @ X.T, y, "precomputed"), QUIET),
     "collapse pairs": (nc.collapse, (X, y, RELU), {**QUIET, "method": "pairs"}),
     "collapse shortcut": (nc.collapse, (X[:, :1], y, RELU), {**QUIET, "method": "shortcut"}),
+    "collapse_each": (nc.collapse_each, ([(X, y)] * 2, RELU), QUIET),
     "class_sums": (nc.class_sums, (X, y, RELU), {}),
     "Linear": (nc.Linear, (), {}),
     "ConjugateKernel": (nc.ConjugateKernel, ("erf",), {}),

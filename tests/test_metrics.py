@@ -29,7 +29,7 @@ each_convention = pytest.mark.parametrize("convention", CONVENTIONS)
 
 @pytest.fixture(autouse=True)
 def _imbalance_not_yet_announced(monkeypatch):
-    monkeypatch.setattr(metrics.conventions, "_imbalance_announced", False)
+    monkeypatch.setattr(metrics.conventions._imbalance, "said", False)
 
 
 def _sums(H, y, error=0.0, **kwargs):

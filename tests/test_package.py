@@ -20,6 +20,7 @@ CONTRACT = {
     *("Linear", "ConjugateKernel", "NNGP", "NTK", "LeakyReLU", "activations"),
     *(
         "collapse",
+        "collapse_each",
         "class_sums",
         "to_table",
         "Collapse",

@@ -142,6 +142,7 @@ OF_ROWS = {
 OF_BOTH = {
     "collapse": lambda x, y: nc.collapse(x, y, K).nc1,
     "collapse of features": lambda x, y: nc.collapse(x, y).nc1,
+    "collapse_each": lambda x, y: nc.collapse_each([(x, y), (X, Y)], K)[0].nc1,
     "class_sums": lambda x, y: nc.class_sums(x, y, K).block_sums,
     "FeatureSums.update": _sums,
     "Collapse.evaluate": lambda x, y: RESULT.evaluate(x, y).accuracy,

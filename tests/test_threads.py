@@ -91,6 +91,7 @@ def test_passes_over_shared_rows(n_threads: int) -> None:
             lambda t: nc.collapse(X, y, list(KERNELS), dtype="float32", **shared),
             lambda t: nc.class_sums(X, y, list(KERNELS), n_threads=n_threads),
             lambda t: nc.collapse(X, y, convention="papyan"),
+            lambda t: nc.collapse_each([(X, y), (X[9:], y[9:])] * 3, KERNELS[0], **shared),
         ]
     )
 

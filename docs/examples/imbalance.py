@@ -11,20 +11,22 @@ import matplotlib.pyplot as plt
 import nc1fast as nc
 
 # %%
-# 1,024 rows of two Gaussian classes, of which the first gets less and less. One pass gives the sums; ``under`` changes
-# the convention without another.
+# 1,024 rows of two Gaussian classes, of which the first gets less and less: data sets of one call. One pass over each gives
+# the sums; ``under`` changes the convention without another.
 
 conventions = ("papyan", "probe", "class", "sample", "released")
 ratios = [1, 2, 4, 8, 16, 32]
-nc1 = {convention: [] for convention in conventions}
-for ratio in ratios:
-    small = 1024 // (ratio + 1)
-    X, y = nc.datasets.gaussian_mixture(
-        means=(-2, 2), stds=(0.5, 1.0), sizes=(small, 1024 - small), n_features=32, seed=0
+smaller = [1024 // (ratio + 1) for ratio in ratios]
+data_sets = (
+    nc.datasets.gaussian_mixture(
+        means=(-2, 2), stds=(0.5, 1.0), sizes=(n, 1024 - n), n_features=32, seed=0
     )
-    result = nc.collapse(X, y, nc.NNGP("relu"), convention="papyan")
-    for convention in conventions:
-        nc1[convention].append(result.under(convention).nc1)
+    for n in smaller
+)
+results = nc.collapse_each(data_sets, nc.NNGP("relu"), convention="papyan")
+nc1 = {
+    convention: [result.under(convention).nc1 for result in results] for convention in conventions
+}
 
 # %%
 # The second class is spread more, so that weights by size raise NC1 as it takes over. Under "class" nothing changes, and

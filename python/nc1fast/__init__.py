@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._collapse import class_sums, collapse
+from nc1fast._collapse import class_sums, collapse, collapse_each
 from nc1fast.activations import GeneralActivation as Activation
 from nc1fast.activations import LeakyReLU, ShiftedReLU, activations
 from nc1fast.inputs.sequences import Sequences
@@ -74,6 +74,7 @@ __all__ = [
     "blend",
     "class_sums",
     "collapse",
+    "collapse_each",
     "compat",
     "cuda",
     "datasets",

@@ -1,7 +1,8 @@
-"""`collapse` and `class_sums`: from data and kernels to metrics and sums."""
+"""`collapse`, `collapse_each` and `class_sums`: from data and kernels to metrics and sums."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from nc1fast.datasets.paths import labelled
@@ -10,13 +11,15 @@ from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
 from nc1fast.kernels.registry import hint
 from nc1fast.methods import Execution, Request, collapse_by, exact_sums
+from nc1fast.methods.each import each_by
 from nc1fast.sums.settings import Settings
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.progress import check_progress
 from nc1fast.support.warnings import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import ArrayLike
     from typing_extensions import TypedDict, Unpack
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
     OneKernel = Kernel | str | Callable[..., Any] | None
     Progress = bool | Callable[[int, int], object]
 
-    class CallOptions(TypedDict, total=False):
-        """Keywords of `collapse`, for type checkers."""
+    class EachOptions(TypedDict, total=False):
+        """Keywords of `collapse_each`, for type checkers."""
 
         convention: str | None
         statistics: str
@@ -40,10 +43,14 @@ if TYPE_CHECKING:
         device: str
         n_threads: int | None
         memory_limit: int | None
-        executor: Any
-        journal: Any
         keep_rows: bool
         progress: Progress
+
+    class CallOptions(EachOptions, total=False):
+        """Keywords of `collapse`, for type checkers."""
+
+        executor: Any
+        journal: Any
 
 
 _TARGETS = 10  # different floats that are taken for targets
@@ -184,15 +191,93 @@ def collapse(
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
     request = Request(method, convention, tolerance, confidence, seed, keep_rows)
     execution = Execution(executor, journal, progress=progress)
-    kernels = _kernels(kernel)
-    data = _labelled(X, y, kernels[0])
-    if data.classes.labels.dtype.kind == "f" and len(data.classes) == data.n_samples >= _TARGETS:
-        warn(
-            f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one row is 0 whatever the features "
-            "are. Are they targets of a regression, as of nc1fast.regression_collapse?"
-        )
-    results = collapse_by(request, data, kernels, settings, execution)
+    results = _evaluated(X, y, settings, execution, kernels=_kernels(kernel), request=request)
     return results if isinstance(kernel, list | tuple) else results[0]
+
+
+@overload
+def collapse_each(
+    data_sets: Iterable[tuple[ArrayLike, ArrayLike]],
+    kernel: OneKernel = None,
+    **options: Unpack[EachOptions],
+) -> list[Collapse]: ...
+@overload
+def collapse_each(
+    data_sets: Iterable[tuple[ArrayLike, ArrayLike]],
+    kernel: Sequence[Kernel],
+    **options: Unpack[EachOptions],
+) -> list[list[Collapse]]: ...
+@ieee
+def collapse_each(
+    data_sets: Iterable[tuple[ArrayLike, ArrayLike]],
+    kernel: OneKernel | Sequence[Kernel] = None,
+    *,
+    convention: str | None = None,
+    statistics: str = "all",
+    dtype: str = "float64",
+    method: str = "exact",
+    tolerance: float | None = None,
+    confidence: float = 0.95,
+    seed: int | None = None,
+    device: str = "cpu",
+    n_threads: int | None = None,
+    memory_limit: int | None = None,
+    keep_rows: bool = False,
+    progress: Progress = False,
+) -> list[Collapse] | list[list[Collapse]]:
+    """Collapse of many data sets under the same kernel or kernels: small ones run beside each other, a thread for each.
+
+    Parameters
+    ----------
+    data_sets : iterable of (X, y)
+        Pairs as `collapse` takes them, of any sizes and kinds. A generator is asked for the next one when there is a thread for it:
+        `n_threads` + 2 of them are in memory at most.
+    kernel : Kernel, sequence of Kernel, "precomputed", callable or None
+        Of all data sets. A callable is called by the calling thread alone.
+    convention, statistics, dtype, method, tolerance, confidence, seed, device, memory_limit, keep_rows
+        As in `collapse`, of each data set by itself.
+    n_threads : int, optional
+        Threads of the whole call, as in `collapse`. The bits do not depend on it.
+    progress : bool or callable(done, total), default False
+        As in `collapse`, in hundredths of a data set; `data_sets` must have a length then.
+
+    Returns
+    -------
+    list of Collapse, or a list of lists for a list of kernels
+        In the order of the data sets, with the bits of `collapse` of each.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError, ImportError, MemoryError
+        As `collapse` of the first data set that is at fault; the message begins with its number, as in "data_sets[3]: X must ...",
+        and its cause is the error of `collapse`. An error of the iterable itself is raised when all before it are done.
+
+    Warns
+    -----
+    UserWarning, AccuracyWarning
+        As `collapse`, with the number of the data set.
+
+    Notes
+    -----
+    Cost: that of `collapse` for each, less the checks of kernel and options, over the threads. Beside each other run data sets
+    of 300 to 2,000 rows of 128 features (or as much work) that are arrays in memory, by method="exact" on the CPU without
+    `memory_limit`; on a free-threaded Python smaller ones, too. All others have all threads one after the other. An executor or a
+    journal is for one data set: `collapse`.
+
+    Examples
+    --------
+    >>> import nc1fast as nc
+    >>> results = nc.collapse_each((nc.datasets.paper_d1(128, 8, seed=s) for s in range(20)), nc.NTK("relu"))
+    >>> len(results)
+    20
+    """
+    settings = Settings(statistics, dtype, device, n_threads, memory_limit)
+    request = Request(method, convention, tolerance, confidence, seed, keep_rows)
+    check_progress(progress)
+    kernels = _kernels(kernel)
+    evaluate = partial(ieee(steady(_evaluated)), kernels=kernels, request=request)
+    results = each_by(evaluate, data_sets, kernels, settings, request, progress)
+    return results if isinstance(kernel, list | tuple) else [own for (own,) in results]
 
 
 @ieee
@@ -242,6 +327,25 @@ def class_sums(
     kernels = _kernels(kernel)
     sums = exact_sums(_labelled(X, y, kernels[0]), kernels, settings, execution)
     return sums if isinstance(kernel, list | tuple) else sums[0]
+
+
+def _evaluated(
+    X: Any,
+    y: Any,
+    settings: Settings,
+    execution: Execution,
+    *,
+    kernels: list[Any],
+    request: Request,
+) -> list[Collapse]:
+    """Collapse of one data set under each kernel."""
+    data = _labelled(X, y, kernels[0])
+    if data.classes.labels.dtype.kind == "f" and len(data.classes) == data.n_samples >= _TARGETS:
+        warn(
+            f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one row is 0 whatever the features "
+            "are. Are they targets of a regression, as of nc1fast.regression_collapse?"
+        )
+    return collapse_by(request, data, kernels, settings, execution)
 
 
 def _kernels(kernel: Any) -> list[Any]:

@@ -60,6 +60,13 @@ class Expression:
         """The chain, of a kernel that is no more than that."""
         return self.leaves[0] if len(self.terms) == 1 else None
 
+    @cached_property
+    def by_itself(self) -> Group:
+        """The group of this kernel without others."""
+        group = Group()
+        group.add(0, self.on_common_rows())
+        return group
+
     def on_common_rows(self) -> Expression:
         """The same with leaves that share their rows: where input biases differ, the rows are those without bias.
 
@@ -102,6 +109,16 @@ class Expression:
     def degree(self) -> int:
         """Factors of its longest product."""
         return int(self.value(lambda _: 1, lambda x, _: x, max, lambda x, y: x + y))
+
+    @cached_property
+    def cancels(self) -> bool:
+        """Whether Theta^0 of a leaf is a difference."""
+        return any(leaf.cancels for leaf in self.leaves)
+
+    @cached_property
+    def lifted(self) -> bool:
+        """Whether biases are added to the angles of rows without them."""
+        return any(leaf.lift for leaf in self.leaves)
 
     @cached_property
     def stable(self) -> bool:
@@ -173,14 +190,15 @@ class Group:
             self.chains.append(host)
         return host
 
-    @property
+    @cached_property
     def kernels(self) -> list[int]:
-        """Position of each kernel of the core in the caller's list, or `HIDDEN`."""
+        """Position of each kernel of the core in the caller's list, or `HIDDEN`; all of them are there."""
         outputs = [kernel for chain in self.chains for kernel in chain.kernels]
         return [*outputs, *(placed.kernel for placed in self.placed)]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The kernels in the words of the core (`as_kernels` in cpp/border_kernels.cpp)."""
+    @cached_property
+    def words(self) -> dict[str, Any]:
+        """The kernels, all of which are there, in the words of the core (`as_kernels` in cpp/border_kernels.cpp)."""
         starts, n_outputs = [], 0
         for chain in self.chains:
             starts.append(n_outputs)
@@ -198,7 +216,9 @@ class Group:
 
 
 def groups_of(kernels: Sequence[SupportsExpression], n_features: int) -> list[Group]:
-    """Kernels of a list, grouped by pass: those of one group share their rows."""
+    """Kernels of a list, grouped by pass: those of one group share their rows. Groups are shared with other calls."""
+    if len(kernels) == 1:
+        return [kernels[0].expression(n_features).by_itself]
     groups: list[Group] = []
     for position, kernel in enumerate(kernels):
         expression = kernel.expression(n_features).on_common_rows()
@@ -212,6 +232,4 @@ def groups_of(kernels: Sequence[SupportsExpression], n_features: int) -> list[Gr
 
 def kernel_dict(expression: Expression) -> dict[str, Any]:
     """One kernel in the words of the core (`as_kernel` in cpp/border_kernels.cpp); its rows are those of `on_common_rows`."""
-    group = Group()
-    group.add(0, expression)
-    return group.as_dict()
+    return expression.by_itself.words

@@ -14,6 +14,7 @@ from nc1fast.support.arguments import as_count
 
 _MOST_THREADS = 1024
 _INLINE_PAIRS = 100_000  # kernel values, below which threads cost more than they save
+_PAIRS_OF_THREAD = 50_000  # kernel values, for which it pays to wake one more
 _LONG_ROW = 256  # features, from which their products take longer than the rest of a value
 _OPTIONAL = (
     *("typer", "rich", "tqdm", "pydantic", "pyyaml", "matplotlib", "jinja2", "pyarrow"),
@@ -51,10 +52,10 @@ def check_threads(n_threads: int | None) -> None:
 
 
 def threads_for(n_threads: int | None, n_pairs: int, n_features: int = 0) -> int:
-    """Threads for `n_pairs` kernel values of rows of `n_features`; 0 means the calling thread."""
+    """Threads for `n_pairs` kernel values of rows of `n_features`, as many as have enough to do; 0 means the calling thread."""
     check_threads(n_threads)
     work = n_pairs * (1 + n_features // _LONG_ROW)
-    return 0 if work < _INLINE_PAIRS else thread_count(n_threads)
+    return 0 if work < _INLINE_PAIRS else min(thread_count(n_threads), work // _PAIRS_OF_THREAD)
 
 
 def most_tile_rows() -> int:

@@ -47,7 +47,10 @@ def trace_errors(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, fl
         d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (norms.mean() + (g * rows).sum())
         return float(d_within), float(d_between)
     mixed = outer(w.between, g)
-    omega = np.diag(w.between) - mixed - mixed.T + outer(g, g)
+    omega = -mixed
+    omega.flat[:: len(g) + 1] += w.between
+    omega -= mixed.T
+    omega += outer(g, g)
     terms = norms + 2 * rows + (g * rows).sum()  # magnitudes that meet in Mc_cc
     d_between = (np.abs(omega) * dM).sum() + (2 * s + 6) * u * (w.between * terms).sum()
     d_between += (s + 3) * u * (w.between * np.abs(means.squares)).sum()

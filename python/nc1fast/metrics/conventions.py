@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from nc1fast.support.arguments import check_choice
-from nc1fast.support.warnings import warn
+from nc1fast.support.warnings import Once, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +26,7 @@ CONVENTIONS: dict[str, str] = {
 }
 DEFAULT_CONVENTION: Final = "papyan"  # where none is named
 IMBALANCE = 1.1  # ratio of class sizes from which the convention matters enough to be named
+_imbalance = Once()
 
 
 class Weights(NamedTuple):
@@ -57,20 +58,13 @@ def weights(convention: str, sizes: NDArray[np.int64]) -> Weights:
 
 
 def chosen(convention: str | None, sizes: NDArray[np.int64]) -> str:
-    """The convention, or the default with a warning, once, where class sizes differ so much that it matters.
-
-    Where warnings are errors it is raised at every such call: nothing has been shown yet.
-    """
-    global _imbalance_announced  # noqa: PLW0603
+    """The convention, or the default with a warning, once, where class sizes differ so much that it matters."""
     if convention is not None:
         return convention
-    if not _imbalance_announced and sizes.max() > IMBALANCE * sizes.min():
+    if not _imbalance.said and sizes.max() > IMBALANCE * sizes.min():
         warn(
             f"class sizes range from {sizes.min()} to {sizes.max()}, where conventions for NC1 differ: {DEFAULT_CONVENTION!r} is used; "
-            "name a convention to choose (this is said once)"
+            "name a convention to choose (this is said once)",
+            once=_imbalance,
         )
-        _imbalance_announced = True
     return DEFAULT_CONVENTION
-
-
-_imbalance_announced = False  # once per process

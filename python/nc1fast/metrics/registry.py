@@ -16,6 +16,7 @@ from nc1fast.metrics import classifiers, definitions, pairs, ranks
 from nc1fast.metrics.frames import WHOLE, Vectors
 from nc1fast.metrics.spectra import RANK_TOLERANCE, BetweenSpectrum, WithinSpan, between_spectrum
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.lazy import lazy
 from nc1fast.support.plugins import PluginGroup, PluginWarning
 from nc1fast.support.warnings import warn
 
@@ -44,6 +45,7 @@ REASONS: dict[Need, str] = {
 }
 
 
+@lazy("rows")
 @dataclass(frozen=True, eq=False)
 class ClassGeometry:
     """The arguments of the metrics.

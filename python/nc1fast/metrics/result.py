@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from nc1fast.metrics.rows import RowStatistics, row_statistics
 from nc1fast.sums.moments import sum_rows
 from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.lazy import later, lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +34,12 @@ if TYPE_CHECKING:
 
     from nc1fast.sums.class_sums import ClassSums
 
+_FEW = (
+    1 << 14
+)  # row-class sums, 128 KiB, that a result keeps until the first metric of them is asked for
 
+
+@lazy("_rows")
 @dataclass(frozen=True, eq=False, repr=False)
 class Collapse(Exports):
     """The collapse metrics of one kernel, or of explicit features, on one labelled data set.
@@ -351,11 +358,17 @@ def collapse_from_sums(
     if len(sums.sizes) < 2:
         raise ValueError(f"sums must have at least two classes, got {len(sums.sizes)}")
     convention = chosen(convention, sums.sizes)
-    if rows is None and sums.class_rows is not None:
-        rows = row_statistics(sums, class_gram(sums))
-    if not keep_rows and sums.class_rows is not None:
-        sums = dataclasses.replace(sums, class_rows=None)
+    if rows is None and sums.has_rows:
+        few = int(sums.sizes.sum()) * len(sums.sizes) <= _FEW
+        rows = later(partial(_digest, sums)) if few else _digest(sums)
+    if not keep_rows and sums.has_rows:
+        sums = sums.without_rows()
     return _evaluate(sums, convention, rows, classifier, n_threads)
+
+
+def _digest(sums: ClassSums) -> RowStatistics | None:
+    """Digest of the row-class sums."""
+    return row_statistics(sums, class_gram(sums))
 
 
 def _evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rounding import SumsError, sums_error
 from nc1fast.support import packed
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.lazy import lazy
+from nc1fast.support.lazy import later, lazy
 from nc1fast.support.reading import check_regular, reading
 from nc1fast.support.writing import replaced
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["ClassSums", "SumsError", "from_pass"]
 
 _KIND, _FORMAT = "class sums", 2
+_FEW = 1 << 14  # row sums that stay integers until they are asked for
 
 
-@lazy("block_sums")
+@lazy("block_sums", "class_rows")
 @dataclass(frozen=True, eq=False)
 class ClassSums:
     """Sums of a kernel over the pairs of each two classes.
@@ -79,6 +81,17 @@ class ClassSums:
     def complete(self) -> bool:
         """Whether every part of the problem is in these sums; metrics need that."""
         return self.exact is None or self.exact.complete
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether `class_rows` are there, which are not made for the answer."""
+        return vars(self)["class_rows"] is not None
+
+    def without_rows(self) -> ClassSums:
+        """The same without `class_rows`; nothing is made that has not been asked for."""
+        other = object.__new__(ClassSums)
+        vars(other).update(vars(self), class_rows=None)
+        return other
 
     @property
     def row_sums(self) -> Array | None:
@@ -202,16 +215,21 @@ def from_pass(
     Parameters
     ----------
     in_place : bool
-        Whether the row sums may overwrite their integers.
+        Whether the row sums may overwrite their integers. A few are made when they are first asked for.
     """
     n = sizes.astype(np.float64)
     pairs = part.pair_sums()
     block = pairs.block
     traces = part.per_class["traces"]
     within = block.diagonal() / (2 * n)
-    np.fill_diagonal(block, n * (traces - within))
+    block.flat[:: len(n) + 1] = n * (traces - within)
     error = sums_error(part.per_class, n, within, pairs, part.tiles)
-    rows = part.row_sums(sizes, in_place=in_place) if part.complete else None
+    rows = None
+    if part.complete and part.rows is not None:
+        few = part.rows.size <= _FEW
+        rows = (
+            later(partial(part.row_sums, sizes)) if few else part.row_sums(sizes, in_place=in_place)
+        )
     exact = None
     if part.problem:
         exact = replace(part, rows=None, row_scales=None) if part.complete else part

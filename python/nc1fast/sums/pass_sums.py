@@ -131,7 +131,7 @@ class PassSums:
             np.where(lower, block.T, block), sensitivity, np.where(lower, quantum.T, quantum)
         )
 
-    def row_sums(self, sizes: Integers, *, in_place: bool) -> Array | None:
+    def row_sums(self, sizes: Integers, *, in_place: bool = False) -> Array | None:
         """Row-class sums R of the sorted rows, shape (n_classes, n_samples); None where there are none.
 
         Those of the own class are k_ij = (k_ii + k_jj - D2_ij)/2 summed over j.

@@ -38,7 +38,9 @@ def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
     index, count = part[0], min(part[1], n_rows)
     if index >= count:
         return []
-    halves = 1 if count == 1 else 2 * math.ceil(_FINENESS * math.sqrt(count))
+    if count == 1:
+        return [(0, n_rows, 0, n_rows)]
+    halves = 2 * math.ceil(_FINENESS * math.sqrt(count))
     inner = {round(k * n_rows / (halves * step)) * step for k in range(1, halves)}
     edges = [0, *sorted(edge for edge in inner if 0 < edge < n_rows), n_rows]
     halves = len(edges) - 1

@@ -181,5 +181,5 @@ def sums_error(
     between = np.minimum(between, 2.02 * outer(roots, roots))
     inside = np.minimum(inside, 1.01 * raw["traces"] + np.abs(within))
     own = sizes * (raw["traces"] - within)  # block sums of a class with itself
-    np.fill_diagonal(between, sizes * (traces + inside) + 2.0**-52 * np.abs(own))
+    between.flat[:: len(sizes) + 1] = sizes * (traces + inside) + 2.0**-52 * np.abs(own)
     return SumsError(between, traces, inside)

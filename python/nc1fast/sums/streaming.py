@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from nc1fast.support.progress import staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -107,12 +108,14 @@ class Survey:
         return self.passes[index], self.mappings[index]
 
 
-@contextmanager
-def _stored(X: Rows) -> Iterator[Any]:
+def _stored(X: Rows) -> AbstractContextManager[Any]:
     """Rows as the core takes them: an array, or a file that stays open for as long as the context."""
-    if not isinstance(X, FileRows):
-        yield X
-        return
+    return _opened(X) if isinstance(X, FileRows) else nullcontext(X)
+
+
+@contextmanager
+def _opened(X: FileRows) -> Iterator[Any]:
+    """The same of a file."""
     file = os.open(X.path, os.O_RDONLY | BINARY)
     try:
         yield (file, X.stored, X.offset, X.stride, *X.shape)
@@ -147,7 +150,7 @@ class _Pass:
     ) -> None:
         self.runner = runner(settings.device)
         self.rows, self.classes, self.group = data.rows, data.classes, group
-        self.words = group.as_dict()
+        self.words = group.words
         self.kernels = [kernels[k] for k in group.kernels if k != HIDDEN]
         self.single, self.row_sums = settings.single, settings.row_sums
         self.memory_limit = settings.memory_limit
@@ -244,10 +247,10 @@ class _Pass:
             unit_within=within,
             unit_between=between,
             stable=expression.stable,
-            cancels=any(leaf.cancels for leaf in leaves),
+            cancels=expression.cancels,
             mapping=mapping,
             degree=expression.degree,
-            lifted=any(leaf.lift for leaf in leaves),
+            lifted=expression.lifted,
         )
 
     def rectangles(self, part: tuple[int, int]) -> list[Rectangle]:

@@ -12,14 +12,22 @@ Class = TypeVar("Class", bound=type)
 
 
 class _Later:
-    """A function without arguments that makes a value."""
+    """A value that a function without arguments makes; several fields may hold the same."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        self.make = make
+        self._make: Callable[[], Any] | None = make
+        self._value: Any = None
+
+    def value(self) -> Any:
+        """The value, for which the function is called once; by threads at the same time more than once."""
+        if (make := self._make) is not None:
+            self._value = make()
+            self._make = None  # and what it holds
+        return self._value
 
 
 class _Field:
-    """A field whose value may be a `_Later`, which is then made once."""
+    """A field whose value may be a `_Later`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -27,17 +35,17 @@ class _Field:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             raise AttributeError(self._name)
-        values = instance.__dict__
-        if isinstance(values[self._name], _Later):
-            values[self._name] = values[self._name].make()
-        return values[self._name]
+        value = instance.__dict__[self._name]
+        if isinstance(value, _Later):
+            value = instance.__dict__[self._name] = value.value()
+        return value
 
     def __set__(self, instance: Any, value: Any) -> None:
         instance.__dict__[self._name] = value
 
 
 def lazy(*names: str) -> Callable[[Class], Class]:
-    """Decorate a dataclass whose fields of these names, without defaults, may be given as `later(...)`.
+    """Decorate a dataclass whose fields of these names may be given as `later(...)`.
 
     `dataclasses.replace` asks for every field. A function that can be pickled is one of a module, or a `partial` of one.
     """

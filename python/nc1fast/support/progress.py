@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     Report: TypeAlias = Callable[[int, int], object]
 
@@ -28,9 +29,10 @@ def check_progress(progress: Any) -> None:
         )
 
 
-@contextmanager
-def reporting(progress: Any, unit: str = "tiles", *, leave: bool = True) -> Iterator[Report | None]:
-    """Yields report(done, total) for as long as the work lasts, or None where none is wanted.
+def reporting(
+    progress: Any, unit: str = "tiles", *, leave: bool = True
+) -> AbstractContextManager[Report | None]:
+    """A context that gives report(done, total) for as long as the work lasts, or None where none is wanted.
 
     Parameters
     ----------
@@ -50,17 +52,19 @@ def reporting(progress: Any, unit: str = "tiles", *, leave: bool = True) -> Iter
         If tqdm is not installed.
     """
     check_progress(progress)
-    if not isinstance(progress, bool | np.bool_):
-        steady = _Steady(progress)
+    if isinstance(progress, bool | np.bool_) and not progress:
+        return nullcontext()
+    return _reporting(progress, unit, leave=leave)
+
+
+@contextmanager
+def _reporting(progress: Any, unit: str, *, leave: bool) -> Iterator[Report]:
+    """The same where a report is wanted."""
+    with ExitStack() as stack:
+        shows = isinstance(progress, bool | np.bool_)
+        steady = _Steady(_bar(stack, unit, leave=leave) if shows else progress)
         yield steady
         steady.finish()
-    elif not progress:
-        yield None
-    else:
-        with ExitStack() as stack:
-            steady = _Steady(_bar(stack, unit, leave=leave))
-            yield steady
-            steady.finish()
 
 
 def staged(report: Report | None, count: int) -> list[Report] | list[None]:

@@ -200,10 +200,10 @@ class HalvedTeachers(_LinearTraining):
                 yield Measure(TANGENT, ALIGNMENT, found, at=where)
                 apart = max(apart, difference)
             yield Measure(TANGENT, IDENTITY, apart, at=at)
-            first, silent, last = (
-                nc.collapse(network.tangent_features(X), y, convention="papyan").nc1
-                for network in (course.at(0.0), course.at(SILENT), course.end())
-            )
+            states = (course.at(0.0), course.at(SILENT), course.end())
+            features = ((network.tangent_features(X), y) for network in states)
+            results = nc.collapse_each(features, convention="papyan")
+            first, silent, last = (result.nc1 for result in results)
             yield Measure(END, NC1, last, at=at)
             yield Measure(EARLY, OVER_END, silent / last, at=at)
             share = math.log(silent / first) / math.log(last / first)

@@ -252,9 +252,8 @@ class TangentSpreads(Part):
         ensemble = nc.networks.Ensemble(one, self.networks, seed=int(random.integers(1 << 32)))
         kernels = ensemble.tangent_kernels(X)
         limit = nc.collapse(X, y, one.ntk(), convention="papyan")
-        found = np.array(
-            [nc.collapse(K, y, "precomputed", convention="papyan").nc1 for K in kernels]
-        )
+        results = nc.collapse_each(((K, y) for K in kernels), "precomputed", convention="papyan")
+        found = np.array([result.nc1 for result in results])
         traces = np.trace(kernels, axis1=1, axis2=2)
         yield Measure(LIMIT, NC1, limit.nc1, limit.error_bound)
         yield Measure(NETWORK, NC1, float(found.mean()))
