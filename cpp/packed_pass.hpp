@@ -25,7 +25,7 @@ class PackedPass : public AnyPass {
     for (std::size_t c = 0; c < chains.size(); ++c) {
       const ChainSpec& chain = chains[c];
       lists_.push_back(outputs_by_level(chain));
-      const Form form = within ? chain.distance_form() : Form::covariance;
+      const Form form = within ? chain.distance_form() : chain.covariance_form();
       stores_.push_back(std::make_unique<ChainStore<T>>(chain, lists_[c], shared.scan.stage(c), within, form,
                                                         kept(shared.kernels, c, within), packed_, shared.frame.d));
       chains_.push_back(stores_[c]->chain);

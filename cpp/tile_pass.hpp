@@ -27,7 +27,7 @@ class TilePass final : public PackedPass<T> {
  public:
   TilePass(const Shared& shared, bool within, std::size_t n_rows, const Routines<T>& routines)
       : Base(shared, within, n_rows), routines_(routines) {
-    for (std::size_t c = 0; c < chains_.size(); ++c) take_epilogue(chains_[c], shared.kernels.chains[c], routines_);
+    for (Chain<T>& chain : chains_) take_epilogue(chain, routines_);
     std::size_t most = this->expressions_.empty() ? 1 : outputs_.size();  // values that are held at a time
     for (const OutputList& list : lists_) most = std::max(most, list.size());
     for (int w = 0; w < shared.team.n_workers(); ++w) workers_.emplace_back(packed_.width, int(most));

@@ -99,13 +99,7 @@ class DevicePass final : public PackedPass<T> {
     }
     // The chain with these alone; points to the arrays here.
     Chain<T> of(Chain<T> chain) const {
-      chain.n_outputs = int(outputs.size());
-      chain.outputs = outputs.data();
-      chain.diagonals = diagonals.data();
-      chain.sensitivities = sensitivities.data();
-      for (int l = 0; l <= kMaxLevels + 1; ++l)
-        chain.first_output[l] =
-            int(std::count_if(outputs.begin(), outputs.end(), [&](const auto& o) { return o.level < l; }));
+      name_outputs(chain, outputs, diagonals, sensitivities);
       return chain;
     }
   };

@@ -57,6 +57,7 @@ PASSES = {
     "one": [nc.NNGP("erf")],
     "root": [RELU],
     "layers": LAYERS,
+    "both": [RELU, nc.NNGP("relu")],
     "many": [RELU, ERF, nc.NNGP("sign", 2, 1.0, 0.1), DEEP],
     "biases": [nc.Linear(1.0, 0.3)],
     "expression": [RELU * ERF + DEEP],

@@ -31,8 +31,7 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
   // dual activation with a loop of its own has enough to overlap.
   constexpr int kG = Deep && !Act::loops ? kVectors : 1;
   const Act act(chain.parameter);
-  const auto dual = dual_of_form<F>(act, chain.recursion);
-  constexpr bool from_input = Tangent && F != Form::rectifier_tangent;
+  const auto dual = dual_of_form<F>(act, chain);
   constexpr bool may_have_root = Act::root_value || (Tangent && Act::root_derivative);
   for (int r = 0; r < kN; ++r) {
     const std::ptrdiff_t i = std::ptrdiff_t(p) * kN + r;
@@ -67,11 +66,11 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         State states[kVectors] = {state_of<F, Tangent>(chord_of(0)), state_of<F, Tangent>(chord_of(1)),
                                   state_of<F, Tangent>(chord_of(2))};
         const PairOfRows<V, T> rows[kVectors] = {rows_of(0), rows_of(1), rows_of(2)};
-        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
+        walk<has_input(F, Tangent), Deep>(states, dual, chain.recursion, rows, emit);
       } else {
         State states[1] = {state_of<F, Tangent>(chord_of(0))};
         const PairOfRows<V, T> rows[1] = {rows_of(0)};
-        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
+        walk<has_input(F, Tangent), Deep>(states, dual, chain.recursion, rows, emit);
       }
     };
     if constexpr (Act::loops)
@@ -88,8 +87,7 @@ Epilogue<T> find_epilogue(Kind kind) {
   Epilogue<T> found = nullptr;
   visit_activation(Activations{}, kind.activation, [&]<class Act>() {
     visit_form<Act>(kind.form, [&]<Form F>() {
-      constexpr bool one_layer = F == Form::erf_distance || F == Form::rectifier_tangent;
-      if constexpr (one_layer) {
+      if constexpr (is_of_one_layer(F)) {
         if (kind.deep) return;
       } else if (kind.deep) {
         found = kind.tangent ? &epilogue<T, Isa, Act, F, true, true> : &epilogue<T, Isa, Act, F, false, true>;

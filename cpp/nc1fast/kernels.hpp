@@ -133,11 +133,12 @@ struct TangentPolynomial {
   static constexpr int kTurn = int(sizeof(math::TurnTable<T>{}.c) / sizeof(T)),
                        kGap = int(sizeof(math::GapTable<T>{}.c) / sizeof(T));
   static_assert(kGap <= kTurn);
-  T c[kTurn + 1];
-  T acute, obtuse;
+  T c[kTurn + 1] = {};
+  T acute = 0, obtuse = 0;
 
+  TangentPolynomial() = default;
   template <class Act>
-  NC1FAST_HD TangentPolynomial(const Act& act, const Recursion<T>& of) {
+  TangentPolynomial(const Act& act, const Recursion<T>& of) {
     const math::GapTable<T> gap;
     const math::TurnTable<T> turn;
     const double q = of.q[0], w = double(of.theta[0]) * of.theta_scale / act.diagonal, pi_turn = math::pi * act.turn;
@@ -162,8 +163,10 @@ struct RectifierTangent {
   using T = Lane<V>;
   Pair<V> p;
   template <class Rows>
-  NC1FAST_HD Level<V> dual(const TangentPolynomial<T>& bare, const Recursion<T>&, int, const Rows&) const {
-    return {bare(p), V{}, V{}};
+  NC1FAST_HD Level<V> dual(const TangentPolynomial<T>& of, const Recursion<T>& c, int, const Rows& rows) const {
+    const auto [i, j] = rows.at(0);
+    const V bare = of(p);
+    return {bare, V{}, i.h * j.h * bare + c.one[0]};
   }
 };
 

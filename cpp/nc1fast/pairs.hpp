@@ -77,11 +77,11 @@ NC1FAST_HD inline auto state_of(V chord) {
     return ErfDistance<V, Tangent>(chord);
 }
 
-// What that state makes of an activation, once for all pairs.
+// What that state evaluates.
 template <Form F, class Act, class T>
-NC1FAST_HD inline auto dual_of_form(const Act& act, const Recursion<T>& recursion) {
+NC1FAST_HD inline auto dual_of_form(const Act& act, const Chain<T>& chain) {
   if constexpr (F == Form::rectifier_tangent)
-    return TangentPolynomial<T>(act, recursion);
+    return chain.polynomial;
   else
     return act;
 }
@@ -127,14 +127,16 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Of& chain, int level, V
   return error;
 }
 
-// Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair.
+// Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair. A sensitivity only
+// where values have roots.
 template <Form F, class Act, class V, class T, class Rows>
 NC1FAST_HD inline V value_of(const Act& act, const Chain<T>& chain, int o, const Output<T>& out, const Level<V>& x,
                              V chord, const Rows& rows) {
-  if (out.quantity == Quantity::sensitivity) {
-    const T* mu = chain.sensitivities[o];
-    return mu[rows.i] * load<V>(mu + rows.j) * sensitivity_of<F>(act, chain, out.level, chord, rows);
-  }
+  if constexpr (Act::root_value)
+    if (out.quantity == Quantity::sensitivity) {
+      const T* mu = chain.sensitivities[o];
+      return mu[rows.i] * load<V>(mu + rows.j) * sensitivity_of<F>(act, chain, out.level, chord, rows);
+    }
   constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
   const V value =
       out.quantity == Quantity::tangent ? x.tangent : out.alpha * x.covariance + (distance ? T(0) : out.beta);
