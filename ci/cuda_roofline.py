@@ -48,6 +48,7 @@ TARGETS = {
 EPILOGUES = {
     "relu, NNGP": "Relu00",
     "relu, NTK": "Relu41",
+    "relu, NNGP and NTK": "Relu51",
     "relu, NTK beside other levels": "Relu01",
     "relu, within classes": "Relu20",
     "relu, NTK within classes": "Relu21",

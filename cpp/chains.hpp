@@ -89,7 +89,7 @@ class ChainStore {
     chain.kind = {activation_index(Activations{}, spec.activation.c_str()), form, spec.tangent, spec.n_duals() != 1};
     chain.parameter = spec.parameter;
     chain.recursion = make_recursion<T>(spec);
-    if (form == Form::rectifier_tangent)
+    if (is_polynomial(form))
       visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() {
         if constexpr (kIsRectifier<Act>) chain.polynomial = {Act(spec.parameter), chain.recursion};
       });
@@ -127,6 +127,16 @@ class ChainStore {
       sensitivities_.push_back(sensitivity ? per_output_.back().get() : nullptr);
     }
     name_outputs(chain, outputs_, diagonals_, sensitivities_);
+  }
+
+  // The chain with its outputs after that of `values`, whose NTK it is (ChainSpec::has_tangent); `leaf` before that.
+  const Chain<T>& beside(const ChainStore& values) {
+    outputs_.insert(outputs_.begin(), values.outputs_.front());
+    diagonals_.insert(diagonals_.begin(), values.diagonals_.front());
+    sensitivities_.insert(sensitivities_.begin(), nullptr);
+    chain.kind.form = Form::rectifier_both;
+    name_outputs(chain, outputs_, diagonals_, sensitivities_);
+    return chain;
   }
 
   // Output o as a leaf of expressions; `first`: of its outputs in a unit.

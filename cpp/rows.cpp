@@ -292,6 +292,13 @@ Form ChainSpec::covariance_form() const {
   return rectifier && tangents_alone ? Form::rectifier_tangent : Form::covariance;
 }
 
+bool ChainSpec::has_tangent(const ChainSpec& other) const {
+  return other.covariance_form() == Form::rectifier_tangent && outputs.size() == 1 && other.outputs.size() == 1 &&
+         outputs[0].level == 1 && outputs[0].quantity == Quantity::covariance && activation == other.activation &&
+         parameter == other.parameter && weights[0] == other.weights[0] && biases[0] == other.biases[0] &&
+         lift == other.lift;
+}
+
 Form ChainSpec::distance_form() const {
   Form form = Form::plain_distance;
   with_activation(Activations{}, activation, [&]<class Act>(Act*) {

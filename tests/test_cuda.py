@@ -165,6 +165,7 @@ def test_sums_of_tangent_kernels_alone_are_those_of_the_processor(activation, dt
             _assert_agreement(X, y, kernels, dtype)
 
 
+@pytest.mark.slow
 def test_both_kernels_of_one_layer_of_rectifiers_have_the_bits_that_each_has_alone(other_device):
     cases.assert_both_of_rectifiers_keep_their_bits((3, 66, 1, 9), device="cuda")
 

@@ -8,7 +8,7 @@ namespace nc1fast {
 
 // Whether kernels are left without their factors: where no layer above needs them.
 constexpr bool is_bare(Form form, bool tangent) {
-  return form == Form::rectifier_tangent || (!tangent && form != Form::plain_distance);
+  return is_polynomial(form) || (!tangent && form != Form::plain_distance);
 }
 
 // Those of output o of a chain.
@@ -54,6 +54,8 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         if constexpr (may_have_root)
           if (out.quantity == Quantity::sensitivity)
             return sensitivity_of<F>(act, chain, out.level, chord_of(v), rows_of(v));
+        if constexpr (is_polynomial(F))
+          if (F == Form::rectifier_tangent || out.quantity == Quantity::tangent) return x.bare_tangent;
         if constexpr (is_bare(F, Tangent)) return x.bare;
         return value_of<F>(act, chain, o, out, x, chord_of(v), rows_of(v));
       };
@@ -66,11 +68,11 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         State states[kVectors] = {state_of<F, Tangent>(chord_of(0)), state_of<F, Tangent>(chord_of(1)),
                                   state_of<F, Tangent>(chord_of(2))};
         const PairOfRows<V, T> rows[kVectors] = {rows_of(0), rows_of(1), rows_of(2)};
-        walk<has_input(F, Tangent), Deep>(states, dual, chain.recursion, rows, emit);
+        walk<Tangent && !is_polynomial(F), Deep>(states, dual, chain.recursion, rows, emit);
       } else {
         State states[1] = {state_of<F, Tangent>(chord_of(0))};
         const PairOfRows<V, T> rows[1] = {rows_of(0)};
-        walk<has_input(F, Tangent), Deep>(states, dual, chain.recursion, rows, emit);
+        walk<Tangent && !is_polynomial(F), Deep>(states, dual, chain.recursion, rows, emit);
       }
     };
     if constexpr (Act::loops)
@@ -95,7 +97,7 @@ Epilogue<T> find_epilogue(Kind kind) {
       }
       if (kind.tangent)
         found = &epilogue<T, Isa, Act, F, true, false>;
-      else if constexpr (F != Form::rectifier_tangent)
+      else if constexpr (!is_polynomial(F))
         found = &epilogue<T, Isa, Act, F, false, false>;
     });
   });

@@ -69,8 +69,8 @@ template <Form F, bool Tangent, class V>
 NC1FAST_HD inline auto state_of(V chord) {
   if constexpr (F == Form::covariance || F == Form::plain_distance)
     return Covariance<V, Tangent>(pair_of<F>(chord));
-  else if constexpr (F == Form::rectifier_tangent)
-    return RectifierTangent<V>{pair_of<F>(chord)};
+  else if constexpr (is_polynomial(F))
+    return RectifierTangent<V, F == Form::rectifier_both>{pair_of<F>(chord)};
   else if constexpr (F == Form::rectifier_distance)
     return RectifierDistance<V, Tangent>(chord);
   else
@@ -80,8 +80,8 @@ NC1FAST_HD inline auto state_of(V chord) {
 // What that state evaluates.
 template <Form F, class Act, class T>
 NC1FAST_HD inline auto dual_of_form(const Act& act, const Chain<T>& chain) {
-  if constexpr (F == Form::rectifier_tangent)
-    return chain.polynomial;
+  if constexpr (is_polynomial(F))
+    return WithTangent<Act, T>{act, chain.polynomial};
   else
     return act;
 }
@@ -163,7 +163,8 @@ NC1FAST_HD inline bool visit_one_of(Form form, const Visit& visit) {
 template <class Act, class Visit>
 NC1FAST_HD inline bool visit_form(Form form, const Visit& visit) {
   if constexpr (kIsRectifier<Act>)
-    return visit_one_of<Form::covariance, Form::rectifier_distance, Form::rectifier_tangent>(form, visit);
+    return visit_one_of<Form::covariance, Form::rectifier_distance, Form::rectifier_tangent, Form::rectifier_both>(
+        form, visit);
   else if constexpr (kSame<Act, Erf>)
     return visit_one_of<Form::covariance, Form::plain_distance, Form::erf_distance>(form, visit);
   else
