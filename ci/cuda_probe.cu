@@ -38,6 +38,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) root(const __grid_consta
   template __global__ void root<T, true>(const __grid_constant__ SumsWork<T>, int, int);     \
   NC1FAST_EPILOGUE(T, Relu, covariance, false);                                              \
   NC1FAST_EPILOGUE(T, Relu, covariance, true);                                               \
+  NC1FAST_EPILOGUE(T, Relu, rectifier_tangent, true);                                        \
+  NC1FAST_EPILOGUE(T, Relu, rectifier_both, true);                                           \
   NC1FAST_EPILOGUE(T, Relu, rectifier_distance, false);                                      \
   NC1FAST_EPILOGUE(T, Relu, rectifier_distance, true);                                       \
   NC1FAST_EPILOGUE(T, Erf, covariance, false);                                               \

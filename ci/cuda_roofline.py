@@ -47,7 +47,9 @@ TARGETS = {
 
 EPILOGUES = {
     "relu, NNGP": "Relu00",
-    "relu, NTK": "Relu01",
+    "relu, NTK": "Relu41",
+    "relu, NNGP and NTK": "Relu51",
+    "relu, NTK beside other levels": "Relu01",
     "relu, within classes": "Relu20",
     "relu, NTK within classes": "Relu21",
     "erf, NNGP": "Erf00",
@@ -110,7 +112,7 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
     for (kernel, dtype), target in TARGETS.items():
         kind, counts = k_loop(kernels["product", dtype])
         epilogue = chord_cost(kernels["product", dtype])
-        epilogue += values_cost(kernels["Relu01" if kernel == "NTK" else "Relu00", dtype])
+        epilogue += values_cost(kernels["Relu41" if kernel == "NTK" else "Relu00", dtype])
         epilogue += column_cost(kernels["reduction", dtype])
         epilogue += pair_cost(kernels["reduction", dtype])
         if kernel == "NTK":

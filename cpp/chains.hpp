@@ -63,6 +63,19 @@ inline std::vector<KernelTraits> traits_of(const Kernels& kernels) {
 // it k_ii - k_mm, as D2 of products do.
 enum class Keep { nothing, diagonals, leaves };
 
+// Gives a chain its outputs, sorted by level, and their arrays, all of which it points to.
+template <class T>
+void name_outputs(Chain<T>& chain, const std::vector<Output<T>>& outputs, const std::vector<const T*>& diagonals,
+                  const std::vector<const T*>& sensitivities) {
+  chain.n_outputs = int(outputs.size());
+  chain.outputs = outputs.data();
+  chain.diagonals = diagonals.data();
+  chain.sensitivities = sensitivities.data();
+  for (int l = 0; l <= kMaxLevels + 1; ++l)
+    chain.first_output[l] =
+        int(std::count_if(outputs.begin(), outputs.end(), [&](const auto& o) { return o.level < l; }));
+}
+
 // A chain as tiles of type T read it, with the arrays it points to.
 template <class T>
 class ChainStore {
@@ -76,6 +89,10 @@ class ChainStore {
     chain.kind = {activation_index(Activations{}, spec.activation.c_str()), form, spec.tangent, spec.n_duals() != 1};
     chain.parameter = spec.parameter;
     chain.recursion = make_recursion<T>(spec);
+    if (is_polynomial(form))
+      visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() {
+        if constexpr (kIsRectifier<Act>) chain.polynomial = {Act(spec.parameter), chain.recursion};
+      });
     chain.half_norms = packed.half_norms.get();
     chain.displacements = packed.displacements.get();
     const Rounding rounding(sizeof(T) == sizeof(float), d, packed.depth);
@@ -109,13 +126,17 @@ class ChainStore {
       diagonals_.push_back(sensitivity ? nullptr : per_output_.back().get());
       sensitivities_.push_back(sensitivity ? per_output_.back().get() : nullptr);
     }
-    chain.n_outputs = int(outputs_.size());
-    chain.outputs = outputs_.data();
-    for (int l = 0; l <= kMaxLevels + 1; ++l)
-      chain.first_output[l] =
-          int(std::count_if(outputs_.begin(), outputs_.end(), [&](const auto& o) { return o.level < l; }));
-    chain.diagonals = diagonals_.data();
-    chain.sensitivities = sensitivities_.data();
+    name_outputs(chain, outputs_, diagonals_, sensitivities_);
+  }
+
+  // The chain with its outputs after that of `values`, whose NTK it is (ChainSpec::has_tangent); `leaf` before that.
+  const Chain<T>& beside(const ChainStore& values) {
+    outputs_.insert(outputs_.begin(), values.outputs_.front());
+    diagonals_.insert(diagonals_.begin(), values.diagonals_.front());
+    sensitivities_.insert(sensitivities_.begin(), nullptr);
+    chain.kind.form = Form::rectifier_both;
+    name_outputs(chain, outputs_, diagonals_, sensitivities_);
+    return chain;
   }
 
   // Output o as a leaf of expressions; `first`: of its outputs in a unit.
@@ -201,8 +222,7 @@ class ChainStore {
 
 // The code that evaluates a chain on the processor.
 template <class T>
-void take_epilogue(Chain<T>& chain, const ChainSpec& spec, const Routines<T>& on) {
-  if (chain.kind.form == Form::covariance && spec.tangents_alone()) chain.kind.form = Form::rectifier_tangent;
+void take_epilogue(Chain<T>& chain, const Routines<T>& on) {
   chain.epilogue = on.epilogue(chain.kind);
   if (!chain.epilogue) throw std::logic_error("an activation without an epilogue of its form");
 }

@@ -56,9 +56,12 @@ struct ChainSpec {
   int n_duals() const;
   // One of its kernels has a root at rho = +-1: rounding errors of the angle are not bounded by those of rho.
   bool root(const OutputSpec& output) const;
-  bool root_value() const;  // the root is in the values of a layer: it is passed once in each
-  Form distance_form() const;
-  bool tangents_alone() const;  // of rectifiers: what RectifierTangent is for
+  bool root_value() const;       // the root is in the values of a layer: it is passed once in each
+  Form covariance_form() const;  // of tiles between classes
+  Form distance_form() const;    // of tiles within them
+  // Whether both are one kernel of the same hidden layer of rectifiers, this its NNGP and the other one its NTK:
+  // between classes one chain, Form::rectifier_both.
+  bool has_tangent(const ChainSpec& other) const;
 };
 
 // A kernel made of kernels of chains: the numbers of its leaves among the outputs of all chains, and what becomes of

@@ -90,8 +90,8 @@ class GramRows {
     for (const ChainSpec& chain : kernels_.chains) {
       stages_.push_back(make_row_stage(chain));
       const OutputList& list = lists_.emplace_back(outputs_by_level(chain));
-      stores_.push_back(
-          std::make_unique<ChainStore<T>>(chain, list, *stages_.back(), false, Form::covariance, keep, joint_, d));
+      stores_.push_back(std::make_unique<ChainStore<T>>(chain, list, *stages_.back(), false, chain.covariance_form(),
+                                                        keep, joint_, d));
       chains_.push_back(stores_.back()->chain);
       for (std::size_t o = 0; o < list.size(); ++o, ++n_outputs_) {
         if (list[o].spec.quantity == Quantity::sensitivity) continue;

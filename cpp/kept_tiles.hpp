@@ -30,7 +30,7 @@ struct KeptTiles {
 
   KeptTiles(const Routines<T>& on_, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads)
       : on(on_), rows(on.panel, &on, x, z, kernels, n_threads) {
-    for (std::size_t c = 0; c < rows.chains().size(); ++c) take_epilogue(rows.chains()[c], kernels.chains[c], on);
+    for (Chain<T>& chain : rows.chains()) take_epilogue(chain, on);
   }
 
   // work(scratch, p) for every panel of rows, each by one thread. False when stopped.

@@ -20,23 +20,14 @@ class PackedPass : public AnyPass {
                 shared.backend.row(sizeof(T) == sizeof(float), shared.frame.depth()), n_rows),
         row_scales_(shared.options.row_sums ? n_rows * shared.kernels.size() : 0),
         ones_(shared.begins.size() - 1, 1.0) {
-    int kernel = 0;
     const std::vector<ChainSpec>& chains = shared.kernels.chains;
     for (std::size_t c = 0; c < chains.size(); ++c) {
-      const ChainSpec& chain = chains[c];
-      lists_.push_back(outputs_by_level(chain));
-      const Form form = within ? chain.distance_form() : Form::covariance;
-      stores_.push_back(std::make_unique<ChainStore<T>>(chain, lists_[c], shared.scan.stage(c), within, form,
+      lists_.push_back(outputs_by_level(chains[c]));
+      const Form form = within ? chains[c].distance_form() : chains[c].covariance_form();
+      stores_.push_back(std::make_unique<ChainStore<T>>(chains[c], lists_[c], shared.scan.stage(c), within, form,
                                                         kept(shared.kernels, c, within), packed_, shared.frame.d));
-      chains_.push_back(stores_[c]->chain);
-      for (std::size_t o = 0; o < lists_[c].size(); ++o) {
-        const Taken& taken = lists_[c][o];
-        const bool sensitivity = taken.spec.quantity == Quantity::sensitivity;
-        if (!sensitivity) leaf_of_[kernel + taken.kernel] = stores_[c]->leaf(int(o), int(outputs_.size() - o));
-        outputs_.push_back({kernel + taken.kernel, sensitivity, taken.spec.summed});
-      }
-      kernel += int(chain.outputs.size());
     }
+    add_chains();
     add_expressions();
   }
 
@@ -74,6 +65,36 @@ class PackedPass : public AnyPass {
     if (!within) return Keep::nothing;
     if (!kernels.expressions.empty()) return Keep::leaves;
     return kernels.chains[c].distance_form() == Form::plain_distance ? Keep::diagonals : Keep::nothing;
+  }
+
+  // The chains as tiles have them, each with its outputs: those that go together as one, then the others.
+  void add_chains() {
+    const std::vector<ChainSpec>& specs = shared_.kernels.chains;
+    std::vector<int> first_kernel{0};
+    for (const ChainSpec& spec : specs) first_kernel.push_back(first_kernel.back() + int(spec.outputs.size()));
+    std::vector<bool> added(specs.size(), false);
+    const auto add = [&](std::size_t c) {
+      added[c] = true;
+      for (std::size_t o = 0; o < lists_[c].size(); ++o) {
+        const Taken& taken = lists_[c][o];
+        const int kernel = first_kernel[c] + taken.kernel;
+        const bool sensitivity = taken.spec.quantity == Quantity::sensitivity;
+        if (!sensitivity) leaf_of_[kernel] = stores_[c]->leaf(int(o), int(outputs_.size() - o));
+        outputs_.push_back({kernel, sensitivity, taken.spec.summed});
+      }
+    };
+    for (std::size_t c = 0; c < specs.size() && !within_; ++c)
+      for (std::size_t t = 0; t < specs.size() && !added[c]; ++t)
+        if (!added[t] && specs[c].has_tangent(specs[t])) {
+          add(c);
+          add(t);
+          chains_.push_back(stores_[t]->beside(*stores_[c]));
+        }
+    for (std::size_t c = 0; c < specs.size(); ++c)
+      if (!added[c]) {
+        add(c);
+        chains_.push_back(stores_[c]->chain);
+      }
   }
 
   // The expressions, their leaves among the outputs of the chains, and their own outputs after those.
@@ -152,10 +173,10 @@ class PackedPass : public AnyPass {
   Packed<T> packed_;
   std::vector<OutputList> lists_;                       // per chain
   std::vector<std::unique_ptr<ChainStore<T>>> stores_;  // per chain
-  std::vector<Chain<T>> chains_;
-  std::vector<Output> outputs_;               // of all chains, then of the expressions
-  std::map<int, Leaf<T>> leaf_of_;            // by kernel of a chain
-  std::vector<std::vector<Leaf<T>>> leaves_;  // per expression
+  std::vector<Chain<T>> chains_;                        // two of the call may be one
+  std::vector<Output> outputs_;                         // of all chains, then of the expressions
+  std::map<int, Leaf<T>> leaf_of_;                      // by kernel of a chain
+  std::vector<std::vector<Leaf<T>>> leaves_;            // per expression
   std::vector<Expression<T>> expressions_;
   std::vector<double> row_scales_;  // (kernels, rows)
   std::vector<double> ones_;        // (C,)

@@ -282,13 +282,21 @@ bool ChainSpec::root_value() const {
   return root;
 }
 
-bool ChainSpec::tangents_alone() const {
+Form ChainSpec::covariance_form() const {
   bool rectifier = false;
   with_activation(Activations{}, activation, [&]<class Act>(Act*) { rectifier = kIsRectifier<Act>; });
-  return rectifier && n_duals() == 1 && theta_offset == 0 &&
-         std::all_of(outputs.begin(), outputs.end(), [](const OutputSpec& output) {
-           return output.level == 1 && output.quantity == Quantity::tangent;
-         });
+  const bool tangents_alone =
+      n_duals() == 1 && theta_offset == 0 && std::all_of(outputs.begin(), outputs.end(), [](const OutputSpec& output) {
+        return output.level == 1 && output.quantity == Quantity::tangent;
+      });
+  return rectifier && tangents_alone ? Form::rectifier_tangent : Form::covariance;
+}
+
+bool ChainSpec::has_tangent(const ChainSpec& other) const {
+  return other.covariance_form() == Form::rectifier_tangent && outputs.size() == 1 && other.outputs.size() == 1 &&
+         outputs[0].level == 1 && outputs[0].quantity == Quantity::covariance && activation == other.activation &&
+         parameter == other.parameter && weights[0] == other.weights[0] && biases[0] == other.biases[0] &&
+         lift == other.lift;
 }
 
 Form ChainSpec::distance_form() const {

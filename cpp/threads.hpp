@@ -68,14 +68,19 @@ class Team {
     const auto polled = [&] {
       if (!poll(done.load(), n)) stop = true;
     };
+    std::fenv_t caller;  // its environment, which `polled` has
+    std::fegetenv(&caller);
+    std::fesetenv(FE_DFL_ENV);
     guarded([&] {
-      const DefaultEnvironment environment;
       for (auto last = Clock::now(); one(0);)
         if (const auto now = Clock::now(); now - last >= kPause) {
           last = now;
-          environment.leave_for(polled);
+          std::fesetenv(&caller);
+          polled();
+          std::fesetenv(FE_DFL_ENV);
         }
     });
+    std::fesetenv(&caller);
     while (shared && !finished_within(kPause)) guarded(polled);
     if (error) std::rethrow_exception(error);
     return done == n && poll(n, n);
@@ -84,27 +89,6 @@ class Team {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kPause{100};  // between two polls
-
-  // The default rounding environment; the calling thread has its own back at the end, and where it leaves for a while.
-  class DefaultEnvironment {
-   public:
-    DefaultEnvironment() {
-      std::fegetenv(&caller_);
-      std::fesetenv(FE_DFL_ENV);
-    }
-    ~DefaultEnvironment() { std::fesetenv(&caller_); }
-    DefaultEnvironment(const DefaultEnvironment&) = delete;
-    DefaultEnvironment& operator=(const DefaultEnvironment&) = delete;
-    template <class Act>
-    void leave_for(const Act& act) const {
-      std::fesetenv(&caller_);
-      act();
-      std::fesetenv(FE_DFL_ENV);
-    }
-
-   private:
-    std::fenv_t caller_;
-  };
 
   // At least n threads beside the calling one, or as many as the system has to give; whether there are any.
   bool spawn(int n) {

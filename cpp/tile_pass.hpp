@@ -22,15 +22,17 @@ inline void add_beside_others(Int128& sum, Int128 x) {
 template <class T>
 class TilePass final : public PackedPass<T> {
   using Base = PackedPass<T>;
-  using Base::chains_, Base::lists_, Base::outputs_, Base::packed_, Base::shared_;
+  using Base::chains_, Base::outputs_, Base::packed_, Base::shared_;
 
  public:
   TilePass(const Shared& shared, bool within, std::size_t n_rows, const Routines<T>& routines)
       : Base(shared, within, n_rows), routines_(routines) {
-    for (std::size_t c = 0; c < chains_.size(); ++c) take_epilogue(chains_[c], shared.kernels.chains[c], routines_);
-    std::size_t most = this->expressions_.empty() ? 1 : outputs_.size();  // values that are held at a time
-    for (const OutputList& list : lists_) most = std::max(most, list.size());
-    for (int w = 0; w < shared.team.n_workers(); ++w) workers_.emplace_back(packed_.width, int(most));
+    int most = this->expressions_.empty() ? 1 : int(outputs_.size());  // values that are held at a time
+    for (Chain<T>& chain : chains_) {
+      take_epilogue(chain, routines_);
+      most = std::max(most, chain.n_outputs);
+    }
+    for (int w = 0; w < shared.team.n_workers(); ++w) workers_.emplace_back(packed_.width, most);
   }
 
   void finish(std::size_t begin, std::size_t end) override { packed_.finish(begin, end, routines_.products); }

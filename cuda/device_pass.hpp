@@ -86,7 +86,9 @@ class DevicePass final : public PackedPass<T> {
     std::vector<Output<T>> outputs;
     std::vector<const T*> diagonals, sensitivities;
 
-    HeldOutputs(const Chain<T>& chain, bool root_value) {
+    explicit HeldOutputs(const Chain<T>& chain) {
+      bool root_value = false;
+      visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() { root_value = Act::root_value; });
       for (int o = 0; o < chain.n_outputs; ++o)
         if (root_value || chain.outputs[o].quantity != Quantity::sensitivity) {
           places.push_back(o);
@@ -99,13 +101,7 @@ class DevicePass final : public PackedPass<T> {
     }
     // The chain with these alone; points to the arrays here.
     Chain<T> of(Chain<T> chain) const {
-      chain.n_outputs = int(outputs.size());
-      chain.outputs = outputs.data();
-      chain.diagonals = diagonals.data();
-      chain.sensitivities = sensitivities.data();
-      for (int l = 0; l <= kMaxLevels + 1; ++l)
-        chain.first_output[l] =
-            int(std::count_if(outputs.begin(), outputs.end(), [&](const auto& o) { return o.level < l; }));
+      name_outputs(chain, outputs, diagonals, sensitivities);
       return chain;
     }
   };
@@ -145,7 +141,7 @@ class DevicePass final : public PackedPass<T> {
           overflow_(stream_, 1),
           keeping_(pass, of.leaves_) {
       const Info there = info(device);
-      for (const bool deep : {false, true}) add_chains(deep, pass, of.shared_.kernels.chains, there);
+      for (const bool deep : {false, true}) add_chains(deep, pass, there);
       if (pass.n_expressions > 0) {
         add_expressions(pass, of.leaves_);
         keep(std::min(tiles_at_a_time, layout.n_tiles()) * kTileUnits);
@@ -205,7 +201,7 @@ class DevicePass final : public PackedPass<T> {
       return classes;
     }
 
-    void add_chains(bool deep, const Pass<T>& pass, const std::vector<ChainSpec>& specs, const Info& device) {
+    void add_chains(bool deep, const Pass<T>& pass, const Info& device) {
       Group group{};
       group.kind = deep ? Group::Kind::deep : Group::Kind::shallow;
       std::vector<Chain<T>> chains;
@@ -215,7 +211,7 @@ class DevicePass final : public PackedPass<T> {
       for (int k = 0, o = 0; k < pass.n_chains; o += pass.chains[k++].n_outputs) {
         const Chain<T>& chain = pass.chains[k];
         if (chain.kind.deep != deep) continue;
-        const HeldOutputs held(chain, specs[std::size_t(k)].root_value());
+        const HeldOutputs held(chain);
         for (const int output : held.places) group.outputs.push_back(o + output);
         for (const int output : held.roots) {
           roots.push_back({int(chains.size()), chains_.rows(chain.sensitivities[output])});

@@ -36,9 +36,10 @@ inline constexpr int side_by_side = Act::loops ? 1 : Wanted;
 // emit(level, row, Level, chord) for the rows of column `thread()`, G at a time: constants are loaded once for all of
 // them, and their operations overlap.
 template <int G, class T, class Act, Form F, bool Tangent, bool Deep, class Emit>
-__device__ __forceinline__ void walk_column(const Chain<T>& chain, int p, int q, const T* chords, const Emit& emit) {
+__device__ __forceinline__ void walk_column(const Act& act, const Chain<T>& chain, int p, int q, const T* chords,
+                                            const Emit& emit) {
   const int c = thread();
-  const Act act(chain.parameter);
+  const auto dual = dual_of_form<F>(act, chain);
   const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + c;
   const Row<T> own = PairOfRows<T, T>{chain.fields, i, j}.at(0).j;
   for (int r = 0; r < kWidth; r += G)
@@ -46,13 +47,13 @@ __device__ __forceinline__ void walk_column(const Chain<T>& chain, int p, int q,
       const T chord[] = {chords[(r + V) * kWidth + c]...};  // the values may take their place
       const Entry<T, Deep> rows[] = {{{chain.fields, i + r + V, j}, own}...};
       decltype(state_of<F, Tangent>(T{})) states[] = {state_of<F, Tangent>(chord[V])...};
-      walk<Tangent, Deep>(states, act, chain.recursion, rows,
-                          [&](int level, int v, const Level<T>& x)
-                              __attribute__((always_inline)) { emit(level, r + v, x, chord[v]); });
+      walk<Tangent && !is_polynomial(F), Deep>(states, dual, chain.recursion, rows,
+                                               [&](int level, int v, const Level<T>& x)
+                                                   __attribute__((always_inline)) { emit(level, r + v, x, chord[v]); });
     }(std::make_integer_sequence<int, G>{});
 }
 
-// One output of one hidden layer, the common case, has loops of its own.
+// One output of one hidden layer, the common case, has loops of its own, and so have the two of rectifier_both.
 template <class T, class Act, Form F, bool Tangent, bool Deep>
 __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, const T* chords, Outputs outputs,
                                           T* values) {
@@ -60,30 +61,41 @@ __device__ __forceinline__ void values_of(const Chain<T>& chain, int p, int q, c
   const int c = thread();
   const Act act(chain.parameter);
   const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth + c;
-  if constexpr (!Deep) {
-    Output<T> alone = chain.outputs[outputs.begin];
-    if (outputs.end == outputs.begin + 1 && alone.quantity != Quantity::sensitivity) {
-      alone.quantity = Tangent && alone.quantity == Quantity::tangent ? Quantity::tangent : Quantity::covariance;
-      walk_column<side_by_side<Act, 4>, T, Act, F, Tangent, Deep>(
-          chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
-            if (Tangent && level != alone.level) return;
-            values[r * kWidth + c] =
-                value_of<F>(act, chain, outputs.begin, alone, x, chord, Pairs{chain.fields, i + r, j});
-          });
-      return;
+  if constexpr (F == Form::rectifier_both) {
+    const Output<T> first = chain.outputs[0], second = chain.outputs[1];
+    walk_column<4, T, Act, F, Tangent, Deep>(
+        act, chain, p, q, chords, [&](int, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
+          const Pairs rows{chain.fields, i + r, j};
+          values[r * kWidth + c] = value_of<F>(act, chain, 0, first, x, chord, rows);
+          values[(kWidth + r) * kWidth + c] = value_of<F>(act, chain, 1, second, x, chord, rows);
+        });
+  } else {
+    if constexpr (!Deep) {
+      Output<T> alone = chain.outputs[outputs.begin];
+      if (outputs.end == outputs.begin + 1 && alone.quantity != Quantity::sensitivity) {
+        const bool tangent = F == Form::rectifier_tangent || (Tangent && alone.quantity == Quantity::tangent);
+        alone.quantity = tangent ? Quantity::tangent : Quantity::covariance;
+        walk_column<side_by_side<Act, 4>, T, Act, F, Tangent, Deep>(
+            act, chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
+              if (Tangent && !is_polynomial(F) && level != alone.level) return;
+              values[r * kWidth + c] =
+                  value_of<F>(act, chain, outputs.begin, alone, x, chord, Pairs{chain.fields, i + r, j});
+            });
+        return;
+      }
     }
-  }
-  walk_column<side_by_side<Act, Deep ? 2 : 1>, T, Act, F, Tangent, Deep>(
-      chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
-        const int first = chain.first_output[level], last = chain.first_output[level + 1];
+    walk_column<side_by_side<Act, Deep ? 2 : 1>, T, Act, F, Tangent, Deep>(
+        act, chain, p, q, chords, [&](int level, int r, const Level<T>& x, T chord) __attribute__((always_inline)) {
+          const int first = chain.first_output[level], last = chain.first_output[level + 1];
 #pragma unroll 1
-        for (int o = first > outputs.begin ? first : outputs.begin; o < last && o < outputs.end; ++o) {
-          const Output<T> out = chain.outputs[o];
-          const bool itself = out.quantity == Quantity::sensitivity && p == q && r == c;
-          values[((o - outputs.begin) * kWidth + r) * kWidth + c] =
-              itself ? T(0) : value_of<F>(act, chain, o, out, x, chord, Pairs{chain.fields, i + r, j});
-        }
-      });
+          for (int o = first > outputs.begin ? first : outputs.begin; o < last && o < outputs.end; ++o) {
+            const Output<T> out = chain.outputs[o];
+            const bool itself = Act::root_value && out.quantity == Quantity::sensitivity && p == q && r == c;
+            values[((o - outputs.begin) * kWidth + r) * kWidth + c] =
+                itself ? T(0) : value_of<F>(act, chain, o, out, x, chord, Pairs{chain.fields, i + r, j});
+          }
+        });
+  }
 }
 
 // The chords that a chain starts from: where its rows have a bias of their own, each in the place of its column's
@@ -102,13 +114,18 @@ __device__ __forceinline__ const T* own_chords(const Chain<T>& chain, int p, int
 template <bool Within, bool Deep, class T>
 __device__ __forceinline__ void values(const Chain<T>& chain, int p, int q, const T* chords, Outputs outputs,
                                        T* values) {
-  visit_activation(Activations{}, chain.kind.activation, [&]<class Act>() __attribute__((always_inline)) {
+  Kind kind = chain.kind;
+  if (kind.form == Form::rectifier_both && outputs.end == outputs.begin + 1) {  // as a chain of its own
+    kind.tangent = outputs.begin > 0;
+    kind.form = kind.tangent ? Form::rectifier_tangent : Form::covariance;
+  }
+  visit_activation(Activations{}, kind.activation, [&]<class Act>() __attribute__((always_inline)) {
     if constexpr (!Act::is_series)  // the host refuses a series: its coefficients are not on a device
-      visit_form<Act>(chain.kind.form, [&]<Form F>() __attribute__((always_inline)) {
-        if constexpr (Within == is_distance(F) && F != Form::rectifier_tangent && !(Deep && F == Form::erf_distance)) {
-          if (chain.kind.tangent)
+      visit_form<Act>(kind.form, [&]<Form F>() __attribute__((always_inline)) {
+        if constexpr (Within == is_distance(F) && !(Deep && is_of_one_layer(F))) {
+          if (kind.tangent)
             values_of<T, Act, F, true, Deep>(chain, p, q, chords, outputs, values);
-          else
+          else if constexpr (!is_polynomial(F))
             values_of<T, Act, F, false, Deep>(chain, p, q, chords, outputs, values);
         }
       });

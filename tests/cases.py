@@ -90,3 +90,17 @@ def least_memory(X, y, kernels, **settings):
     with pytest.raises(ValueError, match="at least") as error:
         class_sums(X, y, kernels, memory_limit=1, **settings)
     return int(re.search(r"at least (\d+)", str(error.value)).group(1))
+
+
+def assert_both_of_rectifiers_keep_their_bits(sizes=FEW, **settings):
+    """NNGP and NTK of one hidden layer in one pass, beside kernels of other chains and as leaves of one, and each alone."""
+    X, y = data(sizes)
+    other, deep = nc.NNGP("erf"), nc.NTK("relu", 3, 1.3)
+    for activation in ("relu", "abs", nc.LeakyReLU(0.3)):
+        for variances in ({}, {"weight_variance": 1.7, "bias_variance": 0.4}):
+            nngp, ntk = nc.NNGP(activation, **variances), nc.NTK(activation, **variances)
+            for kernels in ([nngp, ntk], [other, ntk, deep, nngp], [0.3 * nngp * ntk, ntk]):
+                for dtype in ("float64", "float32"):
+                    both = class_sums(X, y, kernels, dtype=dtype, **settings)
+                    alone = [class_sums(X, y, k, dtype=dtype, **settings) for k in kernels]
+                    assert_same_sums(both, alone)

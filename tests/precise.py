@@ -9,6 +9,7 @@ are taken that the result should have, and NC1 = v then has relative error 10^(-
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,3 +172,18 @@ def collapse(K: np.ndarray, y: Sequence[int] | np.ndarray) -> tuple[mpf, mpf, mp
     grand = mp.fsum(value for row in M for value in row) / (C * C)
     between = mp.fsum(M[c][c] for c in range(C)) / C - grand
     return within / between, within, between
+
+
+def assert_digits_at_every_angle(kernel: nc.NTK, **settings: str) -> None:
+    """Entries of a kernel of one hidden layer of rectifiers in both types, against its closed form, rows of any norm."""
+    angles = np.concatenate([[0, 1e-8, 1e-4], np.linspace(0.01, math.pi, 60), [math.pi - 1e-6]])
+    X = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.geomspace(0.01, 100, 64)[:, None]
+    with mp.workdps(60):
+        exact = gram(kernel, X[:1], X)[0].astype(float)
+    own = [float(kernel(x[None])[0, 0]) for x in X]
+    size = np.sqrt(own[0] * np.array(own))
+    for dtype in ("float32", "float64"):
+        unit = np.finfo(dtype).eps / 2
+        turned = unit / np.maximum(np.sin(angles), math.sqrt(unit))  # by a rounding of the cosine
+        off = np.abs(kernel(X[:1], X, dtype=dtype, **settings)[0] - exact) / size
+        assert (off <= 20 * unit + 5 * turned).all(), (dtype, angles[(off / turned).argmax()])

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from mpmath import mp, mpf
-from tests import precise
+from tests import cases, precise
 
 import nc1fast as nc
 from nc1fast import _core
@@ -65,18 +65,16 @@ def test_tangent_kernels_alone_have_the_digits_of_their_closed_form(
 ) -> None:
     """Where nothing beside it is asked for, the kernel of one hidden layer is one polynomial, whatever the angle."""
     monkeypatch.setenv("NC1FAST_ISA", isa)
-    angles = np.concatenate([[0, 1e-8, 1e-4], np.linspace(0.01, math.pi, 60), [math.pi - 1e-6]])
-    X = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.geomspace(0.01, 100, 64)[:, None]
-    kernel = nc.NTK(activation, depth=2, **variances)
-    with mp.workdps(60):
-        exact = precise.gram(kernel, X[:1], X)[0].astype(float)
-    own = [float(kernel(x[None])[0, 0]) for x in X]
-    size = np.sqrt(own[0] * np.array(own))
-    for dtype in ("float32", "float64"):
-        unit = np.finfo(dtype).eps / 2
-        turned = unit / np.maximum(np.sin(angles), math.sqrt(unit))  # by a rounding of the cosine
-        off = np.abs(kernel(X[:1], X, dtype=dtype)[0] - exact) / size
-        assert (off <= 20 * unit + 5 * turned).all(), (dtype, angles[(off / turned).argmax()])
+    precise.assert_digits_at_every_angle(nc.NTK(activation, depth=2, **variances))
+
+
+@pytest.mark.parametrize("isa", _core.isas())
+def test_both_kernels_of_one_layer_of_rectifiers_have_the_bits_that_each_has_alone(
+    isa, monkeypatch
+):
+    """They take one root of every pair. With kernels before, between and after them that have chains of their own."""
+    monkeypatch.setenv("NC1FAST_ISA", isa)
+    cases.assert_both_of_rectifiers_keep_their_bits()
 
 
 @pytest.mark.skipif(

@@ -50,6 +50,18 @@ def test_a_kernel_with_a_root_is_launched_as_one_without(watch, kernel, like, dt
     assert [(s.launches, s.blocks, s.most_shared) for s in seen] == 2 * [(4, seen[0].blocks, unit)]
 
 
+def test_both_kernels_of_one_layer_of_rectifiers_are_one_chain_between_classes(watch):
+    """Their rows go there once, and not once more as those of another variance, which share the pass."""
+    X, y = gaussians((70, 5), 7)
+    calls = []
+    for variance in (1.0, 1.7):
+        watch.start()
+        kernels = [nc.NTK("relu", 2, variance), nc.NNGP("relu")]
+        nc.class_sums(X, y, kernels, device="cuda")
+        calls.append(watch.seen().calls)
+    assert calls[0] < calls[1]
+
+
 # What a pass takes -------------------------------------------------------------------------------------------------
 
 LAYERS = nc.NTK("relu", 5).layers()
@@ -57,6 +69,7 @@ PASSES = {
     "one": [nc.NNGP("erf")],
     "root": [RELU],
     "layers": LAYERS,
+    "both": [RELU, nc.NNGP("relu")],
     "many": [RELU, ERF, nc.NNGP("sign", 2, 1.0, 0.1), DEEP],
     "biases": [nc.Linear(1.0, 0.3)],
     "expression": [RELU * ERF + DEEP],

@@ -36,10 +36,14 @@ struct Rectifier : Smooth {
     const V acute = math::copysign(T(math::pi / 2) - arc.theta, p.rho);
     return with_gap(p, T(1 / math::pi) * arc.gap, T(diagonal - turn * math::pi / 2) + T(turn) * acute);
   }
-  // The same without the derivative.
+  // The same without the derivative; from root = 2 sqrt(m).
+  template <class V>
+  NC1FAST_HD Dual<V> value(Pair<V> p, V root) const {
+    return with_gap(p, math::gap(p.m, root), splat<V>(0));
+  }
   template <class V>
   NC1FAST_HD Dual<V> value(Pair<V> p, const Row<V>&, const Row<V>&) const {
-    return with_gap(p, math::gap(p.m), splat<V>(0));
+    return value(p, math::twice_sqrt(p.m));
   }
 
   // From the half-chord t = 1 - rho in [0, 2] of a pair: 1 - value, and (diagonal - derivative), both >= 0 and

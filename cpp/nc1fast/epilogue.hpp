@@ -8,7 +8,7 @@ namespace nc1fast {
 
 // Whether kernels are left without their factors: where no layer above needs them.
 constexpr bool is_bare(Form form, bool tangent) {
-  return form == Form::rectifier_tangent || (!tangent && form != Form::plain_distance);
+  return is_polynomial(form) || (!tangent && form != Form::plain_distance);
 }
 
 // Those of output o of a chain.
@@ -31,8 +31,7 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
   // dual activation with a loop of its own has enough to overlap.
   constexpr int kG = Deep && !Act::loops ? kVectors : 1;
   const Act act(chain.parameter);
-  const auto dual = dual_of_form<F>(act, chain.recursion);
-  constexpr bool from_input = Tangent && F != Form::rectifier_tangent;
+  const auto dual = dual_of_form<F>(act, chain);
   constexpr bool may_have_root = Act::root_value || (Tangent && Act::root_derivative);
   // Where all outputs are of one level the first, most often the only one, is stored without a loop, to a place that
   // stays in a register: any store could be to the chain, for all that a compiler knows. A twelfth of the time with few
@@ -61,6 +60,8 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         if constexpr (may_have_root)
           if (out.quantity == Quantity::sensitivity)
             return sensitivity_of<F>(act, chain, out.level, chord_of(v), rows_of(v));
+        if constexpr (is_polynomial(F))
+          if (F == Form::rectifier_tangent || out.quantity == Quantity::tangent) return x.bare_tangent;
         if constexpr (is_bare(F, Tangent)) return x.bare;
         return value_of<F>(act, chain, o, out, x, chord_of(v), rows_of(v));
       };
@@ -79,11 +80,11 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         State states[kVectors] = {state_of<F, Tangent>(chord_of(0)), state_of<F, Tangent>(chord_of(1)),
                                   state_of<F, Tangent>(chord_of(2))};
         const PairOfRows<V, T> rows[kVectors] = {rows_of(0), rows_of(1), rows_of(2)};
-        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
+        walk<Tangent && !is_polynomial(F), Deep>(states, dual, chain.recursion, rows, emit);
       } else {
         State states[1] = {state_of<F, Tangent>(chord_of(0))};
         const PairOfRows<V, T> rows[1] = {rows_of(0)};
-        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
+        walk<Tangent && !is_polynomial(F), Deep>(states, dual, chain.recursion, rows, emit);
       }
     };
     if constexpr (Act::loops)
@@ -100,8 +101,7 @@ Epilogue<T> find_epilogue(Kind kind) {
   Epilogue<T> found = nullptr;
   visit_activation(Activations{}, kind.activation, [&]<class Act>() {
     visit_form<Act>(kind.form, [&]<Form F>() {
-      constexpr bool one_layer = F == Form::erf_distance || F == Form::rectifier_tangent;
-      if constexpr (one_layer) {
+      if constexpr (is_of_one_layer(F)) {
         if (kind.deep) return;
       } else if (kind.deep) {
         found = kind.tangent ? &epilogue<T, Isa, Act, F, true, true> : &epilogue<T, Isa, Act, F, false, true>;
@@ -109,7 +109,7 @@ Epilogue<T> find_epilogue(Kind kind) {
       }
       if (kind.tangent)
         found = &epilogue<T, Isa, Act, F, true, false>;
-      else if constexpr (F != Form::rectifier_tangent)
+      else if constexpr (!is_polynomial(F))
         found = &epilogue<T, Isa, Act, F, false, false>;
     });
   });

@@ -21,10 +21,11 @@ NC1FAST_HD inline double power_of_two(int n) {  // -1022 <= n <= 1023
   return x;
 }
 
-// Within 1/2 of y, |y| < 2^63: from 2^51 on, y is a multiple of 1/2.
-NC1FAST_HD inline std::int64_t nearest(double y) {
+// The integer nearest to y, of one double or of a vector; from 2^51 on y itself, a multiple of 1/2, to be truncated.
+template <class V>
+NC1FAST_HD inline V nearest(V y) {
   constexpr double shift = 0x1.8p52;
-  return std::int64_t(__builtin_fabs(y) < 0x1p51 ? (y + shift) - shift : y);
+  return (y < 0x1p51) & (y > -0x1p51) ? (y + shift) - shift : y;
 }
 
 // False where x is NaN or beyond its bound.
@@ -32,10 +33,12 @@ NC1FAST_HD inline bool as_integer(double x, int e, Int128& integer) {
   const double y = x * power_of_two(120 - e);
   if (!(__builtin_fabs(y) <= 0x1p121)) return false;
   const double high = double(std::int64_t(y * 0x1p-60));
-  integer = (Int128(std::int64_t(high)) << 60) + Int128(nearest(y - high * 0x1p60));
+  integer = (Int128(std::int64_t(high)) << 60) + Int128(std::int64_t(nearest(y - high * 0x1p60)));
   return true;
 }
 
-NC1FAST_HD inline std::int64_t as_integer(double x, double row, double column) { return nearest(x * row * column); }
+NC1FAST_HD inline std::int64_t as_integer(double x, double row, double column) {
+  return std::int64_t(nearest(x * row * column));
+}
 
 }  // namespace nc1fast

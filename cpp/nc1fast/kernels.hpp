@@ -7,8 +7,8 @@
 // `Covariance` evaluates the recursion. `RectifierDistance` and `ErfDistance` evaluate the squared feature distance
 // D2 = k_ii + k_jj - 2 k_ij as a sum of terms that do not cancel, from t = |u_i - u_j|^2/2 of rows centred within
 // their class: what makes NC1 of collapsed features computable. `PlainDistance` is the difference as written, for
-// the activations without such a form. `RectifierTangent` is the tangent kernel that is asked for most, in a third of
-// the operations of `Covariance`.
+// the activations without such a form. `RectifierTangent` is the tangent kernel that is asked for most, alone or
+// beside the NNGP, in a third of the operations of `Covariance`.
 #pragma once
 
 #include "nc1fast/activations.hpp"
@@ -38,9 +38,10 @@ struct Output {
 
 template <class V>
 struct Level {
-  V bare;        // what is taken without that of one row: h_i h_j bare; of a D2: itself
-  V covariance;  // Q, or its D2
-  V tangent;     // Theta, or its D2
+  V bare;            // what is taken without that of one row: h_i h_j bare; of a D2: itself
+  V covariance;      // Q, or its D2
+  V tangent;         // Theta, or its D2
+  V bare_tangent{};  // h_i h_j bare_tangent + one
 };
 
 template <class V>
@@ -133,11 +134,12 @@ struct TangentPolynomial {
   static constexpr int kTurn = int(sizeof(math::TurnTable<T>{}.c) / sizeof(T)),
                        kGap = int(sizeof(math::GapTable<T>{}.c) / sizeof(T));
   static_assert(kGap <= kTurn);
-  T c[kTurn + 1];
-  T acute, obtuse;
+  T c[kTurn + 1] = {};
+  T acute = 0, obtuse = 0;
 
+  TangentPolynomial() = default;
   template <class Act>
-  NC1FAST_HD TangentPolynomial(const Act& act, const Recursion<T>& of) {
+  TangentPolynomial(const Act& act, const Recursion<T>& of) {
     const math::GapTable<T> gap;
     const math::TurnTable<T> turn;
     const double q = of.q[0], w = double(of.theta[0]) * of.theta_scale / act.diagonal, pi_turn = math::pi * act.turn;
@@ -150,20 +152,31 @@ struct TangentPolynomial {
     obtuse = T(w * (pi_turn - act.diagonal) - q * act.linear);
   }
 
+  // root = 2 sqrt(m). Products and sums alternate: there is one way to contract them.
   template <class V>
-  NC1FAST_HD V operator()(Pair<V> p) const {
+  NC1FAST_HD V operator()(Pair<V> p, V root) const {
     const V side = p.obtuse ? splat<V>(obtuse) : splat<V>(acute);
-    return math::twice_sqrt(p.m) * math::poly(p.m, c) + (T(1) - p.m) * side;
+    return root * math::poly(p.m, c) + (side - side * p.m);
   }
 };
 
-template <class V>
+template <class Act, class T>
+struct WithTangent {
+  Act act;
+  TangentPolynomial<T> tangent;
+};
+
+// Theta^1 alone, or Values: with Q, as Rectifier::value has it, from one root.
+template <class V, bool Values>
 struct RectifierTangent {
   using T = Lane<V>;
   Pair<V> p;
-  template <class Rows>
-  NC1FAST_HD Level<V> dual(const TangentPolynomial<T>& bare, const Recursion<T>&, int, const Rows&) const {
-    return {bare(p), V{}, V{}};
+  template <class Act, class Rows>
+  NC1FAST_HD Level<V> dual(const WithTangent<Act, T>& of, const Recursion<T>& c, int, const Rows& rows) const {
+    const auto [i, j] = rows.at(0);
+    const V hh = i.h * j.h, root = math::twice_sqrt(p.m), tangent = of.tangent(p, root);
+    const V value = Values ? of.act.value(p, root).value : V{};
+    return {value, hh * value, hh * tangent + c.one[0], tangent};
   }
 };
 

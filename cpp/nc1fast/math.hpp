@@ -216,10 +216,14 @@ NC1FAST_HD inline Arc<V> arc(V m) {
   return {sm * a + s, sm * (T(1) - (T(1) - m) * a), s};
 }
 
-// (sin theta - theta cos theta)/pi of the same angle, without the angle.
+// (sin theta - theta cos theta)/pi of the same angle, without the angle; root = 2 sqrt(m).
+template <class V>
+NC1FAST_HD inline V gap(V m, V root) {
+  return m * root * poly(m, GapTable<Lane<V>>{}.c);
+}
 template <class V>
 NC1FAST_HD inline V gap(V m) {
-  return m * twice_sqrt(m) * poly(m, GapTable<Lane<V>>{}.c);
+  return gap(m, twice_sqrt(m));
 }
 
 // asin of n, given m = 1 - |n| with all its digits. Relative accuracy at both ends.

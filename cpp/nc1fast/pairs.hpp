@@ -69,19 +69,19 @@ template <Form F, bool Tangent, class V>
 NC1FAST_HD inline auto state_of(V chord) {
   if constexpr (F == Form::covariance || F == Form::plain_distance)
     return Covariance<V, Tangent>(pair_of<F>(chord));
-  else if constexpr (F == Form::rectifier_tangent)
-    return RectifierTangent<V>{pair_of<F>(chord)};
+  else if constexpr (is_polynomial(F))
+    return RectifierTangent<V, F == Form::rectifier_both>{pair_of<F>(chord)};
   else if constexpr (F == Form::rectifier_distance)
     return RectifierDistance<V, Tangent>(chord);
   else
     return ErfDistance<V, Tangent>(chord);
 }
 
-// What that state makes of an activation, once for all pairs.
+// What that state evaluates.
 template <Form F, class Act, class T>
-NC1FAST_HD inline auto dual_of_form(const Act& act, const Recursion<T>& recursion) {
-  if constexpr (F == Form::rectifier_tangent)
-    return TangentPolynomial<T>(act, recursion);
+NC1FAST_HD inline auto dual_of_form(const Act& act, const Chain<T>& chain) {
+  if constexpr (is_polynomial(F))
+    return WithTangent<Act, T>{act, chain.polynomial};
   else
     return act;
 }
@@ -127,14 +127,16 @@ NC1FAST_HD inline V sensitivity_of(const Act& act, const Of& chain, int level, V
   return error;
 }
 
-// Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair.
+// Output o of a chain, which is `out`, from the level that it is taken at and the chord of the pair. A sensitivity only
+// where values have roots.
 template <Form F, class Act, class V, class T, class Rows>
 NC1FAST_HD inline V value_of(const Act& act, const Chain<T>& chain, int o, const Output<T>& out, const Level<V>& x,
                              V chord, const Rows& rows) {
-  if (out.quantity == Quantity::sensitivity) {
-    const T* mu = chain.sensitivities[o];
-    return mu[rows.i] * load<V>(mu + rows.j) * sensitivity_of<F>(act, chain, out.level, chord, rows);
-  }
+  if constexpr (Act::root_value)
+    if (out.quantity == Quantity::sensitivity) {
+      const T* mu = chain.sensitivities[o];
+      return mu[rows.i] * load<V>(mu + rows.j) * sensitivity_of<F>(act, chain, out.level, chord, rows);
+    }
   constexpr bool distance = F == Form::rectifier_distance || F == Form::erf_distance;
   const V value =
       out.quantity == Quantity::tangent ? x.tangent : out.alpha * x.covariance + (distance ? T(0) : out.beta);
@@ -161,7 +163,8 @@ NC1FAST_HD inline bool visit_one_of(Form form, const Visit& visit) {
 template <class Act, class Visit>
 NC1FAST_HD inline bool visit_form(Form form, const Visit& visit) {
   if constexpr (kIsRectifier<Act>)
-    return visit_one_of<Form::covariance, Form::rectifier_distance, Form::rectifier_tangent>(form, visit);
+    return visit_one_of<Form::covariance, Form::rectifier_distance, Form::rectifier_tangent, Form::rectifier_both>(
+        form, visit);
   else if constexpr (kSame<Act, Erf>)
     return visit_one_of<Form::covariance, Form::plain_distance, Form::erf_distance>(form, visit);
   else

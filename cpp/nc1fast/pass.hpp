@@ -23,9 +23,19 @@ struct Segment {
   int cls;
 };
 
-// How a chain is evaluated on a pair of panels: the first and the last between classes, the others within them.
-enum class Form : int { covariance, plain_distance, rectifier_distance, erf_distance, rectifier_tangent };
-NC1FAST_HD constexpr bool is_distance(Form f) { return f != Form::covariance && f != Form::rectifier_tangent; }
+// How a chain is evaluated on a pair of panels: distances within classes, the others between them.
+enum class Form : int {
+  covariance,
+  plain_distance,
+  rectifier_distance,
+  erf_distance,
+  rectifier_tangent,
+  rectifier_both
+};
+// RectifierTangent: without the input's tangent kernel.
+NC1FAST_HD constexpr bool is_polynomial(Form f) { return f == Form::rectifier_tangent || f == Form::rectifier_both; }
+NC1FAST_HD constexpr bool is_distance(Form f) { return f != Form::covariance && !is_polynomial(f); }
+NC1FAST_HD constexpr bool is_of_one_layer(Form f) { return f == Form::erf_distance || is_polynomial(f); }
 
 // Which code evaluates it: `activation` counts in `Activations`; tangent: a kernel of it needs Theta; deep: more or
 // fewer than one hidden layer.
@@ -47,6 +57,7 @@ struct Chain {
   Epilogue<T> epilogue = nullptr;
   double parameter = 0;  // of the activation
   Recursion<T> recursion;
+  TangentPolynomial<T> polynomial;            // where the form is one
   const T* fields[kMaxLevels][kFields] = {};  // (rows,) each; zeros where unused
   const T* series[kMaxLevels] = {};           // (n_panels, n_series, kPanel) each: coefficients of a series, or null
   int n_series = 0;

@@ -23,7 +23,8 @@ struct RowSums {
       const V y = load<V>(sums + i) * load<V>(row + i) * column;
       const Mask inside = math::Ops<V>::abs(y) <= bound;
       outside |= ~inside;
-      store(target + i, load<Integers>(target + i) + nearest(inside ? y : V{}));
+      const V whole = nearest(V(inside ? y : V{}));
+      store(target + i, load<Integers>(target + i) + __builtin_convertvector(whole, Integers));
     }
     bool finite = true;
     for (int l = 0; l < kL; ++l) finite &= outside[l] == 0;
@@ -31,16 +32,9 @@ struct RowSums {
       const double y = sums[i] * row[i] * column;
       const bool inside = __builtin_fabs(y) <= bound;
       finite &= inside;
-      target[i] += nc1fast::nearest(inside ? y : 0.0);
+      target[i] += std::int64_t(nearest(inside ? y : 0.0));
     }
     return finite;
-  }
-
- private:
-  // As for one number.
-  [[gnu::always_inline]] static Integers nearest(V y) {
-    constexpr double shift = 0x1.8p52;
-    return __builtin_convertvector(math::Ops<V>::abs(y) < 0x1p51 ? (y + shift) - shift : y, Integers);
   }
 };
 
