@@ -62,6 +62,7 @@ def test_kernels_within_their_limits_pass():
         ("12combine_sums", "IdLb0E", "combine_sums<double, between>"),
         ("12combine_gram", "Id", "combine_gram<double>"),
         ("10half_norms", "If", "half_norms<float>"),
+        ("4pack", "IdLb0E", "pack<double, of float>"),
     ],
 )
 def test_flags_are_those_of_the_kernel(name, flags, expected):
@@ -134,11 +135,20 @@ def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
     assert listed[-1].replace("-real", "").split() == [str(a) for a in sorted(architectures)]
     assert [a for a in listed[-1].split() if not a.endswith("-real")] == [str(max(architectures))]
     limits = cuda_limits.read_limits(cuda_limits.LIMITS.read_text(encoding="utf-8"))
-    kernels = ("sums", "gram", "half_norms", "combine_sums", "combine_gram")
+    kernels = (
+        "sums",
+        "gram",
+        "half_norms",
+        "combine_sums",
+        "combine_gram",
+        *("inspect", "measure", "add_up", "pack"),
+    )
     families = {f"{kernel}<{t}>" for kernel in kernels for t in TYPES}
     assert set(limits) == {(family, a) for family in families for a in architectures}
-    header = (ROOT / "cuda" / "entries.hpp").read_text(encoding="utf-8")
-    assert len(re.findall("__global__", header)) == len(kernels)  # and these are all
+    headers = [
+        (ROOT / "cuda" / name).read_text("utf-8") for name in ("entries.hpp", "far_entries.hpp")
+    ]
+    assert len(re.findall("__global__", "".join(headers))) == len(kernels)  # and these are all
     threads = re.search(r"kThreads = (\d+)", (ROOT / "cuda" / "device.hpp").read_text("utf-8"))
     assert threads is not None
     assert int(threads[1]) == cuda_limits.THREADS

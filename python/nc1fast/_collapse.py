@@ -185,7 +185,8 @@ def collapse(
     request = Request(method, convention, tolerance, confidence, seed, keep_rows)
     execution = Execution(executor, journal, progress=progress)
     kernels = _kernels(kernel)
-    data = _labelled(X, y, kernels[0])
+    exact = request.method == "exact" and not execution.shared
+    data = _labelled(X, y, kernels[0], settings.device if exact else "cpu")
     if data.classes.labels.dtype.kind == "f" and len(data.classes) == data.n_samples >= _TARGETS:
         warn(
             f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one row is 0 whatever the features "
@@ -269,8 +270,8 @@ def _kernels(kernel: Any) -> list[Any]:
     return [kernel]
 
 
-def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
-    """Rows as a kernel takes them, and their classes."""
+def _labelled(X: Any, y: Any, kernel: Any, device: str = "cpu") -> LabelledData:
+    """Rows as a kernel takes them, and their classes; rows of the device stay on it."""
     if not isinstance(kernel, str):
         X, y = labelled(X, y)
     if kernel is None:
@@ -280,4 +281,6 @@ def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
     if isinstance(kernel, Kernel) and kernel.of_sequences:
         return LabelledData.of_sequences(X, y)
     # The survey and the estimators look for NaN and Inf in a file themselves.
-    return LabelledData.of(X, y, unread=isinstance(kernel, Kernel))
+    if isinstance(kernel, Kernel):
+        return LabelledData.of(X, y, unread=True, device=device)
+    return LabelledData.of(X, y)
