@@ -67,7 +67,7 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
     }
   });
   // What the border looks for, and its only kind: of this module alone, beside others.
-  py::class_<FarRows>(m, "FarRows", py::module_local(), "Rows that lie elsewhere.");
+  const py::class_<FarRows> far(m, "FarRows", py::module_local(), "Rows that lie elsewhere.");
   py::class_<device::LentRows, FarRows>(m, "LentRows", py::module_local(), "Rows of an array on a device, in place.")
       .def_property_readonly("shape", [](const device::LentRows& x) { return std::pair(x.n(), x.source().d); })
       .def_property_readonly("dtype", [](const device::LentRows& x) { return x.source().wide ? "float64" : "float32"; })

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.gaussians import gaussians
+from tests.pretended import Lender
 
 import nc1fast as nc
 from nc1fast import cuda
@@ -94,6 +95,63 @@ def test_gram_matrices_come_back_as_the_kind_of_the_rows(cupy, dtype, kernel):
     assert np.array_equal(across.view(np.ndarray), expected[:, :7])
     assert type(kernel(there, dtype=dtype, device="cpu")) is np.ndarray
     assert type(kernel(there, dtype=dtype, device="cuda:0")) is np.ndarray
+
+
+class _Lent(_Array):
+    """One that lends its memory by DLPack as that of device 1."""
+
+    lender: Any = None
+
+    def __dlpack_device__(self):
+        return 2, 1
+
+    def __dlpack__(self, *, stream):
+        type(self).lender = Lender(self.view(np.ndarray), 1)
+        return self.lender.__dlpack__(stream=stream)
+
+    def get(self):
+        raise AssertionError("a copy on the host")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_matrices_of_rows_in_place_come_back_as_their_kind(cupy, dtype):
+    X, y = _data()
+    kernel, there = nc.NTK("erf"), X.astype(np.float32).view(_Lent)
+    expected = kernel(X.astype(np.float32), dtype=dtype, device="cuda:1")
+    for columns in (None, there[:7]):
+        K = kernel(there, columns, dtype=dtype)
+        assert type(K) is _Array
+        assert np.array_equal(K.view(np.ndarray), expected[:, : None if columns is None else 7])
+        assert there.lender.lent == there.lender.given_back == 1
+    found = nc.collapse(there, y.view(_Array), kernel, convention="papyan", device="cuda:1")
+    rows = X.astype(np.float32)
+    assert found.nc1 == nc.collapse(rows, y, kernel, convention="papyan", device="cuda:1").nc1
+
+
+def test_tensors_are_lent_without_their_gradient(cupy):
+    """What torch would refuse: a tensor that is part of a graph."""
+
+    class Tensor(Lender):
+        is_cuda = True
+        device = SimpleNamespace(index=1)
+        plain = False
+
+        def detach(self):
+            self.plain = True
+            return self
+
+        def resolve_neg(self):
+            return self
+
+        def __dlpack__(self, *, stream):
+            assert self.plain
+            return super().__dlpack__(stream=stream)
+
+    X, y = _data()
+    tensor = Tensor(X, 1)
+    found = nc.collapse(tensor, y, nc.NNGP("relu"), convention="papyan", device="cuda:1")
+    assert (tensor.lent, tensor.given_back, tensor.brought) == (1, 1, 0)
+    assert found.nc1 == nc.collapse(X, y, nc.NNGP("relu"), convention="papyan", device="cuda:1").nc1
 
 
 def test_rows_and_labels_on_a_device_are_brought_over(cupy):

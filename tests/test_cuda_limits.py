@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -152,6 +153,17 @@ def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
     threads = re.search(r"kThreads = (\d+)", (ROOT / "cuda" / "device.hpp").read_text("utf-8"))
     assert threads is not None
     assert int(threads[1]) == cuda_limits.THREADS
+
+
+@pytest.mark.skipif(cuda_limits.find_nvcc() is None, reason="needs nvcc")
+def test_rows_in_place_are_measured_without_contraction(tmp_path):
+    """Every product and sum of float64 is rounded by itself, as the processor does: their bits are the same."""
+    source, target = ROOT / "cuda" / "far_entries.cu", tmp_path / "far_entries.ptx"
+    command = [cuda_limits.find_nvcc(), *cuda_limits.FLAGS, "-ptx", "-arch=sm_90", str(source)]
+    subprocess.run([*command, "-o", str(target)], check=True, capture_output=True)
+    text = target.read_text(encoding="utf-8")
+    assert len(re.findall(r"\b(?:add|mul|sub)\.rn\.f64\b", text)) > 100
+    assert re.findall(r"\b(?:fma|mad)\.\w*\.?f(?:32|64)", text) == []
 
 
 # A k loop of two multiply-adds around a loop that waits, as nvdisasm writes it.

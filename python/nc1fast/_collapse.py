@@ -85,7 +85,7 @@ def collapse(
     ----------
     X : array-like of shape (n_samples, n_features), or path
         Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples) if it is
-        "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy). What lies in a file stays there: the
+        "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy, or in place where `device` is that device). What lies in a file stays there: the
         path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
         memory map; an array of h5py, zarr or dask. Names are left out where they are the usual ones. Every other file or folder
         that `nc1fast.datasets.load` reads is loaded: "FILE.csv", "FILE.tsv.gz::COLUMN,COLUMN", ...
@@ -236,7 +236,7 @@ def class_sums(
 
     Notes
     -----
-    Cost: as `collapse`, and a hash of X, which identifies the problem.
+    Cost: as `collapse`, and a hash of X, which identifies the problem; rows on a device are brought to the host for it.
     """
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
     execution = Execution(executor, journal, part, identify=True, progress=progress)

@@ -355,8 +355,8 @@ def kernel_sums(
         Rows of a file need not have been searched for NaN and Inf: the survey does that.
     kernels : sequence of Kernel
     settings : Settings
-        Rows are surveyed, scaled and packed by this machine, whatever the device. With a memory limit they are packed
-        block by block.
+        Rows are surveyed, scaled and packed by the processor, whatever the device, but `LentRows` by theirs. With a memory
+        limit they are packed block by block.
     part : (index, count)
         Share of the pairs to sum: those of some rectangles of rows.
     surveyed : Survey, optional
