@@ -105,7 +105,7 @@ class _Lent(_Array):
     def __dlpack_device__(self):
         return 2, 1
 
-    def __dlpack__(self, *, stream):
+    def __dlpack__(self, *, stream: Any = None, **_: Any) -> Any:
         type(self).lender = Lender(self.view(np.ndarray), 1)
         return self.lender.__dlpack__(stream=stream)
 
@@ -173,6 +173,43 @@ def test_equations_of_state_on_a_device(cupy, activation):
     assert there.free_energy == pytest.approx(here.free_energy, rel=1e-11)
     with pytest.raises(ValueError, match="device must be 'cuda' or 'cuda:INDEX' here"):
         nc.adaptive.solve(X, y, device="cuda:all", **settings)
+
+
+def _no_copy(_):
+    raise AssertionError("a copy on the host")
+
+
+@pytest.mark.parametrize("library", ["torch", "cupy", "jax"])
+@pytest.mark.parametrize("device", ["cuda"], indirect=True)
+def test_rows_of_libraries_stay_on_the_device(library, device, monkeypatch):
+    """The bits of rows that come from the host; of any strides, after what their library has queued."""
+    X, y = gaussians((270, 45, 1, 129), 67)
+    if library == "torch":
+        torch = pytest.importorskip("torch")
+
+        def made(A):
+            return torch.from_numpy(A).to(device)
+    elif library == "cupy":
+        made = pytest.importorskip("cupy").asarray
+    else:
+        jax = pytest.importorskip("jax")
+        there = jax.devices("gpu")[0]
+
+        def made(A):
+            return jax.device_put(A, there)
+
+    monkeypatch.setattr("nc1fast.inputs.arrays.to_host", _no_copy)
+    kernels = [nc.NTK("relu"), nc.NNGP("erf", 2, 1.0, 0.3)]
+    for dtype in (np.float32, np.float64) if library != "jax" else (np.float32,):
+        rows = X.astype(dtype)
+        lent = [made(rows), 2 * made(rows) / 2]
+        if library != "jax":
+            lent += [made(rows.T.copy()).T, made(np.repeat(rows, 2, axis=0))[::2]]
+        expected = nc.collapse(rows, y, kernels, convention="papyan", device=device)
+        for there in lent:
+            found = nc.collapse(there, y, kernels, convention="papyan", device=device)
+            assert [one.nc1 for one in found] == [one.nc1 for one in expected]
+            assert [one.error_bound for one in found] == [one.error_bound for one in expected]
 
 
 def test_torch_tensors_of_a_device(device):

@@ -50,13 +50,13 @@ class LentRows:
         place = place_of(X)
         if place is None or cuda.indices(device) != (place,):
             return None
-        array = X.detach().resolve_neg() if is_tensor(X) else X
         try:
+            array = X.detach().resolve_neg() if is_tensor(X) else X
             lent = cuda.module().rows_of(array, place)
         except cuda.DeviceError:
             raise
-        except (BufferError, RuntimeError, TypeError, ValueError):  # its library does not lend it
-            return None
+        except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
+            return None  # its library does not lend it
         if lent is None:
             return None
         row, column, value, zeros = lent.inspect()
