@@ -77,9 +77,17 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t begin = begins[c] > first ? begins[c] - first : 0,
                      end = begins[c + 1] < first + n ? begins[c + 1] - first : n;
   if (k >= x.d || begin >= end) return;
+  constexpr int kAhead = 8;  // loads in flight
   double total = totals[c * x.d + k];
-#pragma unroll 8
-  for (std::int64_t r = begin; r < end; ++r) total = plus(total, number<S>(x, order[r], k));
+  std::int64_t r = begin;
+  for (; r + kAhead <= end; r += kAhead) {
+    double next[kAhead];
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) next[i] = number<S>(x, order[r + i], k);
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) total = plus(total, next[i]);
+  }
+  for (; r < end; ++r) total = plus(total, number<S>(x, order[r], k));
   totals[c * x.d + k] = total;
 }
 

@@ -311,6 +311,7 @@ def test_a_library_that_refuses_is_asked_for_a_copy(watch):
         lender = kind(X)
         assert _collapse(lender, y, RELU).nc1 == _collapse(X, y, RELU).nc1
         assert (lender.lent, lender.brought) == (0, 1)
+        assert watch.seen().held == (0, 0, 0, 0)
 
 
 def test_rows_are_given_back_once_whatever_ends_the_call(watch):
