@@ -258,12 +258,14 @@ def test_other_rows_take_the_old_road(watch):
     """By a copy on the host: other types, other devices, other roads, other versions of DLPack."""
     X, y = gaussians((30, 5), 4)
     sigma = np.eye(4) / 4
+    apart = np.frombuffer(b"0" + X.tobytes(), X.dtype, offset=1).reshape(X.shape)  # unaligned
     expected = _collapse(X, y, RELU)
     with ThreadPoolExecutor(1) as pool:
         for lender, kernel, settings in (
             (Lender(X.astype(np.float16)), RELU, {}),
             (Lender((100 * X).astype(np.int64)), RELU, {}),
             (Lender(X, 1), RELU, {}),
+            (Lender(apart), RELU, {}),
             (Lender(X), RELU, {"device": "cuda:all"}),
             (Lender(X), RELU, {"device": "cpu"}),
             (Lender(X), RELU, {"executor": pool}),
