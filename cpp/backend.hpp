@@ -24,6 +24,7 @@ struct Shared {
   const Survey& survey;
   std::vector<KernelSums>& sums;
   const std::vector<std::int64_t*>& row_sums;
+  const FarRows* far;  // or null
 };
 
 // One of the two passes of a call, within classes or between them, over one rectangle after another.

@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "far_rows.hpp"
 #include "layout.hpp"
 #include "reader.hpp"
 
@@ -16,13 +17,20 @@ Matrix as_matrix(const py::array& x) {
   return {x.data(), -1, 0, single ? Element::f32 : Element::f64, x.shape(0), x.shape(1), x.strides(0)};
 }
 
+Matrix as_rows(const py::object& x) {
+  if (py::isinstance<FarRows>(x)) return x.cast<const FarRows&>().matrix();
+  if (!py::isinstance<py::array>(x)) throw py::type_error("an array is expected");
+  return as_matrix(py::reinterpret_borrow<py::array>(x));
+}
+
 namespace {
 
-// An array, or (file descriptor, type, offset and stride in bytes, rows, features) of rows in a file; times a factor.
+// An array, rows that are far away, or (file descriptor, type, offset and stride in bytes, rows, features) of rows in a
+// file; times a factor.
 Matrix as_stored(const py::object& x, const std::optional<Dense>& factor) {
   Matrix matrix;
-  if (py::isinstance<py::array>(x)) {
-    matrix = as_matrix(x);
+  if (py::isinstance<py::array>(x) || py::isinstance<FarRows>(x)) {
+    matrix = as_rows(x);
   } else {
     const auto [file, type, offset, stride, n, d] =
         x.cast<std::tuple<int, std::string, std::int64_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t>>();
@@ -37,7 +45,8 @@ Matrix as_stored(const py::object& x, const std::optional<Dense>& factor) {
     matrix = {nullptr, file, offset, known->second, n, d, stride};
   }
   if (factor) {
-    if (factor->ndim() != 2 || factor->shape(0) != matrix.d) throw std::invalid_argument("factor does not fit");
+    if (matrix.far || factor->ndim() != 2 || factor->shape(0) != matrix.d)
+      throw std::invalid_argument("factor does not fit");
     matrix.stored = matrix.d;
     matrix.d = factor->shape(1);
     matrix.factor = factor->data();
@@ -267,9 +276,9 @@ py::array_t<T> kept(const Backend& backend, const Matrix& x, const Matrix& z, co
 
 }  // namespace
 
-py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& kernel,
+py::array gram(const Backend& backend, const py::object& x, const std::optional<py::object>& z, const py::dict& kernel,
                bool single, int n_threads, const py::object& progress) {
-  const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
+  const Matrix xm = as_rows(x), zm = z ? as_rows(*z) : Matrix{};
   if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
   const Kernels spec = as_kernel(kernel);
   if (single) return kept<float>(backend, xm, zm, spec, n_threads, progress);

@@ -21,6 +21,8 @@ using namespace pybind11::literals;
 using Dense = py::array_t<double, py::array::c_style>;
 
 Matrix as_matrix(const py::array& x);
+// An array, or rows that are far away.
+Matrix as_rows(const py::object& x);
 ChainSpec as_chain(const py::dict& d);
 // {"chains": list of chains, "expressions": list of (leaves, terms)}
 Kernels as_kernels(const py::dict& d);
@@ -35,7 +37,7 @@ py::tuple class_sums(const Backend& backend, const py::object& x, const std::opt
                      bool single_between, bool row_sums, int n_threads, const std::optional<py::dict>& given,
                      const std::vector<std::array<std::int64_t, 4>>& rectangles, int tile_panels,
                      const py::object& progress);
-py::array gram(const Backend& backend, const py::array& x, const std::optional<py::array>& z, const py::dict& kernel,
+py::array gram(const Backend& backend, const py::object& x, const std::optional<py::object>& z, const py::dict& kernel,
                bool single, int n_threads, const py::object& progress);
 std::int64_t row_step(const Backend& backend);
 std::pair<std::int64_t, std::int64_t> packed_bytes(const Backend& backend, std::int64_t d, const py::dict& kernels,

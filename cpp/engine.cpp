@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 
+#include "far_rows.hpp"
 #include "packed_pass.hpp"
 #include "scales.hpp"
 #include "survey.hpp"
@@ -81,8 +82,8 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
                 const std::vector<std::int64_t*>& row_sums) {
   const InputLayer layer = InputLayer::of(kernels.chains.at(0));
   const std::vector<std::int64_t> begins = begins_of(sizes);
-  const Sequence sorted{x, order, classes, begins}, stored{x, nullptr, classes, begins};
-  const Span all{0, sorted.n()};
+  const Sequence stored{x, nullptr, classes, begins};
+  const Span all{0, stored.n()};
   Progress progress(options.poll);
   Team team(options.n_threads);
   const bool whole =
@@ -95,8 +96,10 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
     if (!nc1fast::survey(x, classes, sizes, kernels, quiet, survey)) return false;
   }
   const Frame frame{layer, int(x.d), survey.means};
+  const std::vector<RowLengths> lengths = x.far ? x.far->lengths(classes, &survey.means) : std::vector<RowLengths>();
+  const Sequence sorted{x, order, classes, begins, lengths.data()};
   const Scan scan(frame, kernels, options, team);
-  const Shared shared{backend, frame, begins, options, team, kernels, scan, survey, sums, row_sums};
+  const Shared shared{backend, frame, begins, options, team, kernels, scan, survey, sums, row_sums, x.far};
   if (whole) return run_whole(shared, sorted, survey, progress);
   sums = empty_sums(survey, begins, kernels, frame.depth(), options);
   std::int64_t room[2] = {};
@@ -113,11 +116,11 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
   return true;
 }
 
-RowBytes row_bytes(const Backend& backend, std::int64_t d, const Kernels& kernels, const Options& options) {
+RowBytes row_bytes(const Backend& backend, std::int64_t d, const Kernels& kernels, const Options& options, bool far) {
   const int depth = Frame{InputLayer::of(kernels.chains.at(0)), int(d), {}}.depth();
   const auto of = [&](bool within) {
     const bool single = within ? options.single_within : options.single_between;
-    const std::size_t row = backend.row(single, depth);
+    const std::size_t row = far ? 0 : backend.row(single, depth);
     return std::int64_t(single ? PackedPass<float>::row_bytes(row, kernels, within, options.row_sums)
                                : PackedPass<double>::row_bytes(row, kernels, within, options.row_sums));
   };

@@ -16,6 +16,8 @@ namespace nc1fast {
 enum class Element : int { f64, f32, f16, i8, u8, i16, u16, i32, u32, i64, u64 };
 int element_size(Element element);  // bytes
 
+class FarRows;
+
 // X as it is stored: n rows of d contiguous numbers, in memory or in a file.
 struct Matrix {
   const void* data = nullptr;  // null: in the file
@@ -26,6 +28,7 @@ struct Matrix {
   // What is read: the rows, or where a factor (stored, d) is given the product of rows of `stored` numbers with it.
   const double* factor = nullptr;
   std::ptrdiff_t stored = 0;
+  const FarRows* far = nullptr;  // `data` is in memory that the processor does not read (far_rows.hpp)
 };
 
 struct OutputSpec {
@@ -172,7 +175,9 @@ bool class_sums(const Backend& backend, const Matrix& x, const std::int64_t* ord
 struct RowBytes {
   std::int64_t larger, both;
 };
-RowBytes row_bytes(const Backend& backend, std::int64_t d, const Kernels& kernels, const Options& options);
+// far: of rows that are packed elsewhere.
+RowBytes row_bytes(const Backend& backend, std::int64_t d, const Kernels& kernels, const Options& options,
+                   bool far = false);
 
 // Of one kernel, the last of `kernels`, and every row: k_ii, its error, slope and noise, as in OutputRow; the first
 // n_values of them. out: (n_values, n)

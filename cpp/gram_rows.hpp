@@ -10,12 +10,13 @@
 #include "chains.hpp"
 #include "engine.hpp"
 #include "expressions.hpp"
+#include "far_rows.hpp"
 #include "reader.hpp"
 #include "threads.hpp"
 
 namespace nc1fast {
 
-// z.data == nullptr: of X with itself.
+// z.data == nullptr: of X with itself. Rows that are far away are packed there: by their scalings.
 template <class T>
 class GramRows {
  public:
@@ -27,6 +28,10 @@ class GramRows {
   const std::vector<Leaf<T>>& leaves() const { return leaves_; }  // of an expression
   const Packed<T>& rows() const { return rows_; }                 // empty where it is symmetric
   const Packed<T>& columns() const { return columns_; }
+  // Where they are, if far away.
+  const FarRows* far_rows() const { return far_rows_; }
+  const FarRows* far_columns() const { return far_columns_; }
+  const Frame& frame() const { return frame_; }
 
   // Of one kernel, the last of `kernels`. on: null where the tiles finish the rows themselves.
   // keep: of the outputs of a row.
@@ -39,8 +44,10 @@ class GramRows {
     if (on) pass.products = pass.refine ? &on->by_fma : &on->products;
     const int depth = frame_.depth();
     const std::size_t row = on ? pass.products->row(depth) : std::size_t(depth);
-    columns_ = Packed<T>(width, depth, row, std::size_t(columns.n));
-    if (!symmetric) rows_ = Packed<T>(width, depth, row, std::size_t(x.n));
+    far_rows_ = x.far;
+    far_columns_ = columns.far;
+    columns_ = Packed<T>(width, depth, columns.far ? 0 : row, std::size_t(columns.n));
+    if (!symmetric) rows_ = Packed<T>(width, depth, x.far ? 0 : row, std::size_t(x.n));
     const Packed<T>& row_side = symmetric ? columns_ : rows_;
     n_row_panels = std::int64_t(row_side.n_rows) / row_side.width;
     n_column_panels = std::int64_t(columns_.n_rows) / columns_.width;
@@ -113,19 +120,25 @@ class GramRows {
   void fill(const Matrix& x, Packed<T>& packed, std::size_t at, bool symmetric, int n_threads) {
     const Reference none;
     const Rounding rounding(sizeof(T) == sizeof(float), frame_.d, frame_.depth());
+    const std::vector<RowLengths> lengths = x.far ? x.far->lengths(nullptr, nullptr) : std::vector<RowLengths>();
     parallel_for((x.n + kRowStep - 1) / kRowStep, n_threads, [&](int, std::int64_t item) {
       std::vector<std::unique_ptr<RowStage>> own;
       for (const auto& stage : stages_) own.push_back(stage->clone());
       std::vector<Layer> levels(kMaxLevels + 1);
       std::vector<OutputRow> outputs(n_kernels_);
-      std::vector<double> rows(std::size_t(kRowStep * x.d));
+      std::vector<double> rows(x.far ? 0 : std::size_t(kRowStep * x.d));
       const std::int64_t first = item * kRowStep, n = std::min(kRowStep, x.n - first);
-      RowReader(x).read(nullptr, first, n, rows.data());
+      if (!x.far) RowReader(x).read(nullptr, first, n, rows.data());
       const std::size_t end = std::min(packed.n_rows, std::size_t(first + kRowStep));
-      RowGroup group{n, {}, {}, {}};
+      RowGroup group{n, {}, {}, {}, {}};
       for (std::int64_t i = 0; i < n; ++i) {
-        group.rows[i] = rows.data() + i * x.d;
-        group.inputs[i] = frame_.measure(group.rows[i], 0);
+        group.stored[i] = first + i;
+        if (x.far) {
+          group.inputs[i] = frame_.input(lengths[std::size_t(first + i)], 0);
+        } else {
+          group.rows[i] = rows.data() + i * x.d;
+          group.inputs[i] = frame_.measure(group.rows[i], 0);
+        }
       }
       packed.set(std::size_t(first), end - std::size_t(first), frame_, false, group);
       for (std::int64_t i = 0; i < n; ++i) {
@@ -155,6 +168,7 @@ class GramRows {
   std::vector<OutputList> lists_;
   Frame frame_;
   Packed<T> rows_, columns_, joint_;
+  const FarRows *far_rows_ = nullptr, *far_columns_ = nullptr;
   std::vector<std::unique_ptr<ChainStore<T>>> stores_;
   std::vector<Chain<T>> chains_;
   std::size_t n_outputs_ = 0, n_kernels_ = 0;  // of all chains; an expression has another output

@@ -17,7 +17,7 @@ class PackedPass : public AnyPass {
       : shared_(shared),
         within_(within),
         packed_(shared.backend.panel(sizeof(T) == sizeof(float)), shared.frame.depth(),
-                shared.backend.row(sizeof(T) == sizeof(float), shared.frame.depth()), n_rows),
+                shared.far ? 0 : shared.backend.row(sizeof(T) == sizeof(float), shared.frame.depth()), n_rows),
         row_scales_(shared.options.row_sums ? n_rows * shared.kernels.size() : 0),
         ones_(shared.begins.size() - 1, 1.0) {
     const std::vector<ChainSpec>& chains = shared.kernels.chains;

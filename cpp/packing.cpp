@@ -50,26 +50,37 @@ std::array<double, N> sums_of(int d, const Terms& terms) {
   return out;
 }
 
-// A packed row: (x - m) f - m g, and of its bias `last`. m: null where it is not centred, x: null where it is padding.
+// |x|^2
+double norm_of(const double* row, int d) {
+  return sums_of<1>(d, [row]<class V>(int k) {
+    const V x = load<V>(row + k);
+    return std::array{V(x * x)};
+  })[0];
+}
+
+// scale, offset: sqrt(wx/d), sqrt(wb)
+Scaling scaling_of(const Frame& frame, double scale, double offset, bool centre, const RowInput& in, std::size_t cls,
+                   std::int64_t stored) {
+  const double radius = frame.radius(in.a), reciprocal = radius > 0 ? 1 / radius : 0;
+  Scaling s{scale * reciprocal, 0, offset * reciprocal, stored, -1};
+  if (!centre || !frame.centred(cls)) return s;
+  // u - u_m = (x - x_m)/r - x_m (r - r_m)/(r r_m), of the augmented rows
+  const double radius_m = frame.radius(frame.means.norm[cls]);
+  const double turned = frame.layer.wx * in.da / (radius + radius_m) * reciprocal / radius_m;
+  s.cls = std::int32_t(cls);
+  s.g = scale * turned;
+  s.last = -offset * turned;
+  return s;
+}
+
+// A row that is to be packed. m: null where it is not centred, x: null where it is padding.
 struct Line {
   const double *x = nullptr, *m = nullptr;
   double f = 0, g = 0, last = 0;
 
   Line() = default;
-  // scale, offset: sqrt(wx/d), sqrt(wb)
-  Line(const Frame& frame, double scale, double offset, bool centre, const double* row, const RowInput& in,
-       std::size_t cls)
-      : x(row) {
-    const double radius = frame.radius(in.a), reciprocal = radius > 0 ? 1 / radius : 0;
-    f = scale * reciprocal;
-    last = offset * reciprocal;
-    if (!centre || !frame.centred(cls)) return;
-    // u - u_m = (x - x_m)/r - x_m (r - r_m)/(r r_m), of the augmented rows
-    m = frame.means.mean.data() + cls * std::size_t(frame.d);
-    const double radius_m = frame.radius(frame.means.norm[cls]);
-    const double turned = frame.layer.wx * in.da / (radius + radius_m) * reciprocal / radius_m;
-    g = scale * turned;
-    last = -offset * turned;
+  Line(const Frame& frame, const double* row, const Scaling& s) : x(row), f(s.f), g(s.g), last(s.last) {
+    if (s.cls >= 0) m = frame.means.mean.data() + std::size_t(s.cls) * std::size_t(frame.d);
   }
   template <class V>
   V at(int k) const {
@@ -103,30 +114,29 @@ void interleave(const Line& a, const Line& b, int d, T* out, int width) {
 
 }  // namespace
 
-double Frame::square(const double* row) const {
-  const auto terms = [row]<class V>(int k) {
-    const V x = load<V>(row + k);
-    return std::array{V(x * x)};
-  };
-  return sums_of<1>(d, terms)[0] * (1.0 / d);
-}
+double Frame::square(const double* row) const { return per_feature(norm_of(row, d)); }
 
-RowInput Frame::measure(const double* row, std::size_t cls) const {
-  if (!centred(cls)) {  // t to the row of zeros, which without a bias has no direction
-    const double a = square(row), r = radius(a);
-    return {a, 0, r > 0 ? layer.wx * a / (r * (r + std::sqrt(layer.wb))) : 1, 1, false};
-  }
+RowLengths Frame::lengths(const double* row, std::size_t cls) const {
+  if (!centred(cls)) return {norm_of(row, d), 0, 0};
   const double* m = means.mean.data() + cls * std::size_t(d);
-  const double per_feature = 1.0 / d;
   const auto [norm, difference, distance] = sums_of<3>(d, [row, m]<class V>(int k) {
     const V x = load<V>(row + k), mean = load<V>(m + k), step = x - mean;
     return std::array{V(x * x), V(step * (x + mean)), V(step * step)};
   });
-  const double a = norm * per_feature, da = difference * per_feature;
+  return {norm, difference, distance};
+}
+
+RowInput Frame::input(const RowLengths& of, std::size_t cls) const {
+  const double a = per_feature(of.norm);
+  if (!centred(cls)) {  // t to the row of zeros, which without a bias has no direction
+    const double r = radius(a);
+    return {a, 0, r > 0 ? layer.wx * a / (r * (r + std::sqrt(layer.wb))) : 1, 1, false};
+  }
+  const double da = per_feature(of.difference);
   // |r u - r_m u_m|^2 = (r - r_m)^2 + 2 r r_m t
   const double r_i = radius(a), r_m = radius(means.norm[cls]);
   const double dr = layer.wx * da / (r_i + r_m);
-  const double square = layer.wx * distance * per_feature;
+  const double square = per_feature(layer.wx * of.distance);
   const double t = std::clamp((square * (1 + 1e-14) - dr * dr) / (2 * r_i * r_m), 0.0, 2.0);
   return {a, da, t, std::sqrt(std::max(square, 0x1p-1000)) / r_i, true};
 }
@@ -139,25 +149,32 @@ Packed<T>::Packed(int width_, int depth_, std::size_t row, std::size_t n_rows_)
       n_rows((n_rows_ + std::size_t(width) - 1) / std::size_t(width) * std::size_t(width)),
       panels(n_rows * row),
       half_norms(n_rows),
-      displacements(n_rows) {}
+      displacements(n_rows),
+      scalings(row == 0 ? n_rows : 0) {}
 
 template <class T>
 void Packed<T>::set(std::size_t at, std::size_t count, const Frame& frame, bool centre, const RowGroup& group) {
   const int d = frame.d;
   const double scale = std::sqrt(frame.layer.wx / double(d)), offset = std::sqrt(frame.layer.wb);
-  const bool bias = depth > d, alone = depth == 1 && !bias;  // alone: a row is its sign
+  const bool far = !scalings.empty(), bias = depth > d, alone = depth == 1 && !bias;  // alone: a row is its sign
   const auto sign = [](double x) { return T(x > 0 ? 1 : x < 0 ? -1 : 0); };
   for (std::size_t r = 0; r < count; r += 2) {
     Line lines[2];
     for (std::size_t i = r; i < r + 2; ++i) {
       half_norms[at + i] = displacements[at + i] = 0;
+      if (far) scalings[at + i] = {};
       if (i >= std::size_t(group.n)) continue;
       const RowInput& in = group.inputs[i];
-      lines[i - r] = Line(frame, scale, offset, centre, group.rows[i], in, group.classes[i]);
+      const Scaling s = scaling_of(frame, scale, offset, centre, in, group.classes[i], group.stored[i]);
+      if (far)
+        scalings[at + i] = s;
+      else
+        lines[i - r] = Line(frame, group.rows[i], s);
       displacements[at + i] = T(centre ? in.displaced : 1);
       // A zero row has no direction: half = 1/2 makes it orthogonal to every row, itself included.
       if (frame.radius(in.a) == 0) half_norms[at + i] = T(0.5);
     }
+    if (far) continue;
     const Line &a = lines[0], &b = lines[1];
     T* const out = column(at + r);
     if (b.x && !alone && !a.m == !b.m) {

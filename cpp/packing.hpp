@@ -6,6 +6,7 @@
 
 #include "buffer.hpp"
 #include "engine.hpp"
+#include "scaling.hpp"
 
 namespace nc1fast {
 
@@ -39,17 +40,21 @@ struct Frame {
   int depth() const { return d + (layer.wb > 0 ? 1 : 0); }  // of a packed row
   double radius(double a) const { return std::sqrt(layer.wx * a + layer.wb); }
   bool centred(std::size_t cls) const { return !means.centred.empty() && means.centred[cls]; }
+  double per_feature(double sum) const { return sum * (1.0 / d); }
   // |x|^2/d0
   double square(const double* row) const;
-  RowInput measure(const double* row, std::size_t cls) const;
+  RowInput measure(const double* row, std::size_t cls) const { return input(lengths(row, cls), cls); }
+  RowLengths lengths(const double* row, std::size_t cls) const;
+  RowInput input(const RowLengths& of, std::size_t cls) const;
 };
 
 // Rows that are read and packed together, and where they stand.
 struct RowGroup {
-  std::int64_t n = 0;  // at most kRowStep
-  const double* rows[kRowStep];
+  std::int64_t n = 0;            // at most kRowStep
+  const double* rows[kRowStep];  // not of rows that are far away
   RowInput inputs[kRowStep];
   std::size_t classes[kRowStep];
+  std::int64_t stored[kRowStep];  // of those: which they are
 };
 
 // Panels of `width` rows, k-major: unit rows, or unit rows minus the unit row of the class mean.
@@ -59,9 +64,11 @@ struct Packed {
   std::size_t panel = 0;                        // numbers of a panel, those it is finished with included
   std::size_t n_rows = 0;                       // room for
   Buffer<T> panels, half_norms, displacements;  // (n_panels, depth, width), (n_rows,) |u|^2/2 and RowInput::displaced
+  std::vector<Scaling> scalings;                // (n_rows,) instead of panels: of rows that are packed elsewhere
   Packed() = default;
+  // row: numbers of one; 0: they are packed elsewhere.
   Packed(int width, int depth, std::size_t row, std::size_t n_rows);
-  static std::size_t row_bytes(std::size_t row) { return (row + 2) * sizeof(T); }
+  static std::size_t row_bytes(std::size_t row) { return (row + 2) * sizeof(T) + (row == 0 ? sizeof(Scaling) : 0); }
   // Rows [at, at + count), count even: those of a group, then padding.
   void set(std::size_t at, std::size_t count, const Frame& frame, bool centre, const RowGroup& group);
   // Rows [begin, end), which fill panels, are ready to be multiplied.

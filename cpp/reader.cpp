@@ -103,8 +103,8 @@ void RowReader::read(const std::int64_t* rows, std::int64_t first, std::int64_t 
 
 bool RowReader::in_place() const {
   constexpr std::ptrdiff_t unit = alignof(double);
-  return x_.data && !x_.factor && x_.element == Element::f64 && reinterpret_cast<std::uintptr_t>(x_.data) % unit == 0 &&
-         x_.stride % unit == 0;
+  return x_.data && !x_.far && !x_.factor && x_.element == Element::f64 &&
+         reinterpret_cast<std::uintptr_t>(x_.data) % unit == 0 && x_.stride % unit == 0;
 }
 
 void RowReader::locate(const std::int64_t* rows, std::int64_t first, std::int64_t count, double* room,
@@ -118,6 +118,7 @@ void RowReader::locate(const std::int64_t* rows, std::int64_t first, std::int64_
 }
 
 void RowReader::read_stored(const std::int64_t* rows, std::int64_t first, std::int64_t count, double* out) {
+  if (x_.far) throw std::logic_error("rows that are far away cannot be read");
   const std::ptrdiff_t n = length(), row_bytes = n * element_size(x_.element);
   const auto row = [&](std::int64_t i) { return rows ? rows[i] : first + i; };
   if (x_.data) {

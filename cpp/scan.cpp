@@ -117,7 +117,7 @@ void Totals::finish() {
 }
 
 struct Scan::Worker {
-  explicit Worker(const Matrix& x) : reader(x), room(reader.in_place() ? 0 : std::size_t(kRowStep * x.d)) {}
+  explicit Worker(const Matrix& x) : reader(x), room(reader.in_place() || x.far ? 0 : std::size_t(kRowStep * x.d)) {}
   RowReader reader;
   std::vector<double> room;
   RowGroup group;
@@ -177,11 +177,13 @@ void Scan::group(Worker& worker, const Sequence& sequence, std::int64_t first, s
                  const std::vector<RowSink*>& sinks, Totals* totals, std::size_t i) const {
   RowGroup& group = worker.group;
   group.n = n;
-  sequence.locate(worker.reader, first, n, worker.room.data(), group.rows);
+  if (!sequence.lengths) sequence.locate(worker.reader, first, n, worker.room.data(), group.rows);
   bool with_outputs = totals;
   for (std::int64_t r = 0; r < n; ++r) {
     group.classes[r] = sequence.cls(first + r);
-    group.inputs[r] = frame_.measure(group.rows[r], group.classes[r]);
+    group.stored[r] = sequence.stored(first + r);
+    group.inputs[r] = sequence.lengths ? frame_.input(sequence.lengths[group.stored[r]], group.classes[r])
+                                       : frame_.measure(group.rows[r], group.classes[r]);
   }
   for (RowSink* sink : sinks) {  // one sink after the other: its panels stay in L1
     sink->set(at, group);

@@ -18,9 +18,11 @@ struct Sequence {
   const std::int64_t* order;
   const std::int32_t* classes;              // (N,) of stored rows; read where there is no order
   const std::vector<std::int64_t>& begins;  // class c: sorted rows [begins[c], begins[c + 1])
+  const RowLengths* lengths = nullptr;      // (N,) of stored rows that are far away
 
   std::int64_t n() const { return begins.back(); }
   std::size_t n_classes() const { return begins.size() - 1; }
+  std::int64_t stored(std::int64_t r) const { return order ? order[r] : r; }
   void locate(RowReader& reader, std::int64_t first, std::int64_t count, double* room, const double** out) const {
     reader.locate(order ? order + first : nullptr, first, count, room, out);
   }

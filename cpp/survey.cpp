@@ -5,20 +5,20 @@
 #include <limits>
 #include <stdexcept>
 
+#include "far_rows.hpp"
+
 namespace nc1fast {
 namespace {
 
 constexpr double kLongestMean = 1000;                        // of a class, in lengths of its shortest row
 constexpr std::int64_t kChunkBytes = std::int64_t(2) << 20;  // of rows between two additions
 
-}  // namespace
-
-bool class_means(const Sequence& sequence, const InputLayer& layer, Team& team, const Poll& poll, Means& means) {
+// Sums of the rows of each class, zero at first, and the length of its shortest row, infinite at first. False when
+// stopped.
+bool add_rows(const Sequence& sequence, const Frame& origin, Team& team, const Poll& poll, std::vector<double>& sums,
+              std::vector<double>& shortest) {
   const Matrix& x = sequence.x;
-  const std::size_t d = std::size_t(x.d), n_classes = sequence.n_classes();
-  const Frame origin{layer, int(x.d), {}};
-  means.mean.assign(n_classes * d, 0.0);
-  std::vector<double> shortest(n_classes, std::numeric_limits<double>::infinity());
+  const std::size_t d = std::size_t(x.d);
   const std::int64_t chunk =
       std::clamp(kChunkBytes / std::int64_t(8 * d) / kRowStep, std::int64_t(1), std::int64_t(256)) * kRowStep;
   const std::size_t most = std::size_t(std::min(chunk, sequence.n()));
@@ -43,11 +43,38 @@ bool class_means(const Sequence& sequence, const InputLayer& layer, Team& team, 
     for (std::int64_t r = 0; r < n; ++r) {
       const std::size_t c = sequence.cls(begin + r);
       shortest[c] = std::min(shortest[c], lengths[std::size_t(r)]);
-      double* m = means.mean.data() + c * d;
+      double* m = sums.data() + c * d;
       const double* row = rows[std::size_t(r)];
       for (std::size_t k = 0; k < d; ++k) m[k] += row[k];
     }
   }
+  return true;
+}
+
+// The same of rows that are far away, by the same additions.
+void add_far_rows(const Sequence& sequence, const Frame& origin, std::vector<double>& sums,
+                  std::vector<double>& shortest) {
+  std::vector<std::int64_t> order(std::size_t(sequence.n())), next(sequence.begins.begin(), sequence.begins.end() - 1);
+  for (std::int64_t r = 0; r < sequence.n(); ++r) order[std::size_t(next[sequence.cls(r)]++)] = r;
+  sums = sequence.x.far->totals(order, sequence.begins);
+  const std::vector<RowLengths> lengths = sequence.x.far->lengths(nullptr, nullptr);
+  for (std::int64_t r = 0; r < sequence.n(); ++r) {
+    double& least = shortest[sequence.cls(r)];
+    least = std::min(least, origin.radius(origin.per_feature(lengths[std::size_t(r)].norm)));
+  }
+}
+
+}  // namespace
+
+bool class_means(const Sequence& sequence, const InputLayer& layer, Team& team, const Poll& poll, Means& means) {
+  const std::size_t d = std::size_t(sequence.x.d), n_classes = sequence.n_classes();
+  const Frame origin{layer, int(d), {}};
+  means.mean.assign(n_classes * d, 0.0);
+  std::vector<double> shortest(n_classes, std::numeric_limits<double>::infinity());
+  if (sequence.x.far)
+    add_far_rows(sequence, origin, means.mean, shortest);
+  else if (!add_rows(sequence, origin, team, poll, means.mean, shortest))
+    return false;
   means.norm.assign(n_classes, 0.0);
   means.centred.assign(n_classes, 0);
   for (std::size_t c = 0; c < n_classes; ++c) {
@@ -70,8 +97,10 @@ bool survey(const Matrix& x, const std::int32_t* classes, const std::vector<std:
   Team team(options.n_threads);
   if (!class_means(stored, layer, team, options.poll, out.means)) return false;
   const Frame frame{layer, int(x.d), out.means};
+  const std::vector<RowLengths> lengths = x.far ? x.far->lengths(classes, &out.means) : std::vector<RowLengths>();
+  const Sequence measured{x, nullptr, classes, begins, lengths.data()};
   Totals totals(out.kernels, kernels.size(), begins, options.row_sums);
-  return Scan(frame, kernels, options, team).run(stored, {0, x.n}, 0, {}, &totals, options.poll);
+  return Scan(frame, kernels, options, team).run(measured, {0, x.n}, 0, {}, &totals, options.poll);
 }
 
 }  // namespace nc1fast

@@ -2,12 +2,15 @@
 #include "border.hpp"
 #include "devices.hpp"
 #include "estimate.hpp"
+#include "lent_rows.hpp"
 #include "plan.hpp"
 #include "survey.hpp"
 
 namespace {
 
 using namespace nc1fast;
+namespace py = pybind11;
+using namespace pybind11::literals;
 
 struct OnDevices {
   template <class R, class... Args>
@@ -32,6 +35,23 @@ device::Plan plan_of(bool within, const std::vector<std::int64_t>& sizes, int de
   return {layout, within, depth, panel, 1};
 }
 
+// Rows of an array that lies on a device, once its library has queued them on a stream of ours and they are there; None
+// for those that are not taken as they are.
+std::unique_ptr<device::LentRows> rows_of(const py::object& x, int on) {
+  const device::CurrentDevice current;
+  const device::Devices known({on});
+  const device::Stream stream(on, 0);
+  const py::object capsule = x.attr("__dlpack__")("stream"_a = reinterpret_cast<std::uintptr_t>(stream.get()));
+  auto* const lent = static_cast<device::dlpack::ManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
+  if (!lent || PyCapsule_SetName(capsule.ptr(), "used_dltensor") != 0) throw py::error_already_set();
+  device::LentRows::Tensor tensor = device::LentRows::owned(lent);
+  {
+    const py::gil_scoped_release release;
+    stream.wait();
+  }
+  return device::LentRows::of(std::move(tensor), on);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
@@ -46,12 +66,28 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
       PyErr_SetString(py::module_::import("nc1fast.cuda").attr("DeviceError").ptr(), failed.what());
     }
   });
+  // What the border looks for, and its only kind: of this module alone, beside others.
+  const py::class_<FarRows> far(m, "FarRows", py::module_local(), "Rows that lie elsewhere.");
+  py::class_<device::LentRows, FarRows>(m, "LentRows", py::module_local(), "Rows of an array on a device, in place.")
+      .def_property_readonly("shape", [](const device::LentRows& x) { return std::pair(x.n(), x.source().d); })
+      .def_property_readonly("dtype", [](const device::LentRows& x) { return x.source().wide ? "float64" : "float32"; })
+      .def(
+          "inspect",
+          [](const device::LentRows& x) {
+            const device::CurrentDevice current;
+            const py::gil_scoped_release release;
+            const device::LentRows::Inspection seen = x.inspect();
+            return std::tuple(seen.row, seen.column, seen.value, seen.zeros);
+          },
+          "Row, column and value of the first number that is NaN or Inf (row -1: none); else how many rows are zero.");
+  m.def("rows_of", &rows_of, "x"_a, "device"_a,
+        "Rows of an array on a device (DLPack); None where they are not float32 or float64 there.");
   define(m, OnDevices{}, "devices"_a);
   m.def(
       "gram_on_device",
-      [](const py::array& x, const std::optional<py::array>& z, const py::dict& kernel, bool single, int n_threads,
+      [](const py::object& x, const std::optional<py::object>& z, const py::dict& kernel, bool single, int n_threads,
          std::uintptr_t out, int on) {
-        const Matrix xm = as_matrix(x), zm = z ? as_matrix(*z) : Matrix{};
+        const Matrix xm = as_rows(x), zm = z ? as_rows(*z) : Matrix{};
         if (z && zm.d != xm.d) throw std::invalid_argument("x and z have different numbers of features");
         const Kernels spec = as_kernel(kernel);
         const device::CurrentDevice current;
@@ -85,7 +121,7 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
   m.def(
       "pass_bytes",
       [](std::int64_t n_features, const py::dict& kernels, bool single_within, bool single_between, bool row_sums,
-         std::int64_t n_classes, std::int64_t n_rows, const std::vector<int>& on) {
+         std::int64_t n_classes, std::int64_t n_rows, std::int64_t n_lent, const std::vector<int>& on) {
         const Kernels spec = as_kernels(kernels);
         const int depth = Frame{InputLayer::of(spec.chains.at(0)), int(n_features), {}}.depth();
         const Options options{single_within, single_between, row_sums, 1, 0, {}};
@@ -93,14 +129,28 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
         device::PassBytes most{};
         for (const int index : on) {
           const device::PassBytes one =
-              device::bytes_of(spec, options, depth, std::size_t(n_rows), std::size_t(n_classes), device::info(index));
+              device::bytes_of(spec, options, depth, std::size_t(n_rows), std::size_t(n_classes),
+                               {std::size_t(n_lent), std::size_t(n_features)}, device::info(index));
           most.device = std::max(most.device, one.device);
           most.pinned += one.pinned;
         }
         return std::pair(most.device, most.pinned);
       },
       "n_features"_a, "kernels"_a, "single_within"_a, "single_between"_a, "row_sums"_a, "n_classes"_a, "n_rows"_a,
-      "devices"_a, "Most bytes that a pass takes of each device, and pinned ones of the host for all of them.");
+      "n_lent"_a, "devices"_a,
+      "Most bytes that a pass takes of each device, and pinned ones of the host for all of them; n_lent: all rows of "
+      "the "
+      "call, where they lie on the device, else 0.");
+  m.def(
+      "lent_row_bytes",
+      [](std::int64_t n_features, const py::dict& kernels, bool single_within, bool single_between, bool row_sums) {
+        const device::Devices any({0});
+        const RowBytes bytes =
+            row_bytes(any, n_features, as_kernels(kernels), {single_within, single_between, row_sums, 1, 0, {}}, true);
+        return std::pair(bytes.larger, bytes.both);
+      },
+      "n_features"_a, "kernels"_a, "single_within"_a, "single_between"_a, "row_sums"_a,
+      "Bytes of the host for a row that lies on a device, in the larger of the two passes, and in both.");
   m.def("device_count", &device::count, "Devices of this machine; 0 without a driver.");
   m.def(
       "current_device", [] { return device::CurrentDevice().get(); },

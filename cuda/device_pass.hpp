@@ -132,7 +132,7 @@ class DevicePass final : public PackedPass<T> {
     Resident(DevicePass& of, int device, const Pass<T>& pass, const Layout& layout, std::int64_t tiles_at_a_time)
         : stream_(device, (layout.first_segment.size() - 1) * panel_bytes<T>(of.packed_.depth)),
           n_rows_((layout.first_segment.size() - 1) * kWidth),
-          panels_(stream_, of.packed_, n_rows_),
+          panels_(stream_, of.packed_, n_rows_, of.shared_.far, of.shared_.frame.means),
           chains_(stream_, n_rows_),
           segments_(stream_, layout.segments),
           first_segment_(stream_, layout.first_segment),

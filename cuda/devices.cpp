@@ -19,8 +19,10 @@ class KeptTiles {
       : stream_(device, std::max(rows.n_rows() * std::size_t(rows.pass.depth),
                                  std::size_t(rows.pass.n_rows * rows.pass.n_columns)) *
                             sizeof(T)),
-        columns_(stream_, rows.columns(), rows.columns().n_rows),
-        rows_(rows.pass.symmetric ? Panels<T>() : Panels<T>(stream_, rows.rows(), rows.rows().n_rows)),
+        columns_(stream_, rows.columns(), rows.columns().n_rows, rows.far_columns(), rows.frame().means),
+        rows_(rows.pass.symmetric
+                  ? Panels<T>()
+                  : Panels<T>(stream_, rows.rows(), rows.rows().n_rows, rows.far_rows(), rows.frame().means)),
         chains_(stream_, rows.n_rows()),
         per_panel_(std::size_t(rows.pass.n_columns) * kWidth) {
     const Panels<T>& row_side = rows.pass.symmetric ? columns_ : rows_;
@@ -144,10 +146,18 @@ void check_computed(const Kernels& kernels) {
       throw std::invalid_argument("activations given by a series are computed by the processor: device='cpu'");
 }
 
+// Rows that lie on a device are packed by it alone.
+void check_place(const FarRows* far, const std::vector<int>& devices) {
+  if (far && devices != std::vector<int>{static_cast<const LentRows&>(*far).device()})
+    throw std::invalid_argument("rows lie on another device");
+}
+
 // Rows as devices take them: the leaves of an expression with their diagonals.
 template <class T>
-GramRows<T> gram_rows(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads) {
+GramRows<T> gram_rows(const std::vector<int>& devices, const Matrix& x, const Matrix& z, const Kernels& kernels,
+                      int n_threads) {
   check_computed(kernels);
+  for (const Matrix* side : {&x, &z}) check_place(side->far, devices);
   return GramRows<T>(kWidth, nullptr, x, z, kernels, n_threads,
                      kernels.expressions.empty() ? Keep::nothing : Keep::diagonals);
 }
@@ -155,7 +165,7 @@ GramRows<T> gram_rows(const Matrix& x, const Matrix& z, const Kernels& kernels, 
 template <class T>
 bool gram_on(const std::vector<int>& devices, const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads,
              const Poll& poll, T* out) {
-  GramRows<T> rows = gram_rows<T>(x, z, kernels, n_threads);
+  GramRows<T> rows = gram_rows<T>(devices, x, z, kernels, n_threads);
   const std::size_t per_panel = std::size_t(rows.pass.n_columns) * kWidth;
   const std::int64_t chunk = std::clamp(std::int64_t(kGramBytes / sizeof(T) / per_panel), std::int64_t(1),
                                         std::max(std::int64_t(1), rows.n_row_panels / std::int64_t(devices.size())));
@@ -186,6 +196,7 @@ int Devices::panel(bool) const { return kWidth; }
 
 std::unique_ptr<AnyPass> Devices::pass(const Shared& shared, bool within, std::int64_t n_rows) const {
   check_computed(shared.kernels);
+  check_place(shared.far, devices_);
   const std::size_t room = rounded(std::size_t(n_rows), std::size_t(kDeviceRowStep));
   if (within ? shared.options.single_within : shared.options.single_between)
     return std::make_unique<DevicePass<float>>(shared, within, room, devices_);
@@ -204,7 +215,7 @@ bool Devices::gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int
 template <class T>
 bool Devices::gram_on_device(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,
                              T* out) const {
-  GramRows<T> rows = gram_rows<T>(x, z, kernels, n_threads);
+  GramRows<T> rows = gram_rows<T>({devices_.front()}, x, z, kernels, n_threads);
   KeptTiles<T> tiles(devices_.front(), rows);
   tiles.run(0, int(rows.n_row_panels), out);
   tiles.wait();

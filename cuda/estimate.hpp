@@ -47,10 +47,42 @@ inline std::size_t kept_values(const Kernels& kernels) {
   return leaves.size() + rooted + (rooted > 0);
 }
 
+// Rows that lie on the device: all of the call, and their features; n = 0: there are none.
+struct Lent {
+  std::size_t n = 0, d = 0;
+};
+
+// What the survey of lent rows takes, before a pass: LentRows::lengths and LentRows::totals.
+inline std::size_t survey_bytes(const Lent& lent, std::size_t n_classes) {
+  const std::size_t n = std::min(lent.n, std::size_t(kFarChunk)), means = n_classes * lent.d * sizeof(double);
+  Bytes lengths, totals;
+  for (const std::size_t size : {n * sizeof(RowLengths), n * sizeof(int), n_classes * sizeof(int), means})
+    lengths.add(size);
+  for (const std::size_t size : {n * sizeof(std::int64_t), (n_classes + 1) * sizeof(std::int64_t), means})
+    totals.add(size);
+  return std::max(lengths.total(), totals.total());
+}
+// Of the host, pinned.
+inline std::size_t survey_pinned(const Lent& lent, std::size_t n_classes) {
+  const std::size_t n = std::min(lent.n, std::size_t(kFarChunk));
+  return 2 * piece_of(std::max(n * sizeof(RowLengths), n_classes * lent.d * sizeof(double)));
+}
+
+// While lent rows are packed, before the rest is there.
+template <class T>
+std::size_t packing_bytes(const Lent& lent, bool within, std::size_t padded, std::size_t n, std::size_t n_classes) {
+  Bytes bytes;
+  bytes.add(n * padded * sizeof(T));
+  bytes.add(n * sizeof(T));
+  bytes.add(n * sizeof(Scaling));
+  if (within) bytes.add(n_classes * lent.d * sizeof(double));
+  return bytes.total();
+}
+
 // n_rows: of both sides, if they differ.
 template <class T>
 std::size_t pass_bytes(const Kernels& kernels, bool within, bool row_sums, int depth, std::size_t n_rows,
-                       std::size_t n_classes, const Info& device) {
+                       std::size_t n_classes, const Lent& lent, const Info& device) {
   const std::size_t n = rounded(n_rows, kWidth), panels = n / kWidth, padded = rounded(std::size_t(depth), kStep);
   Bytes bytes;
   bytes.add(n * PackedPass<T>::row_bytes(padded, kernels, within, false));  // panels, norms, arrays of chains
@@ -91,7 +123,8 @@ std::size_t pass_bytes(const Kernels& kernels, bool within, bool row_sums, int d
   }
   bytes.add(kept_values(kernels) * unit_bytes<T>);
   if (!kernels.expressions.empty()) bytes.add(stack_bytes<Within<T>>(device));
-  return bytes.total();
+  if (lent.n == 0) return bytes.total();
+  return std::max({bytes.total(), survey_bytes(lent, n_classes), packing_bytes<T>(lent, within, padded, n, n_classes)});
 }
 
 struct PassBytes {
@@ -100,12 +133,12 @@ struct PassBytes {
 
 // The larger pass.
 inline PassBytes bytes_of(const Kernels& kernels, const Options& options, int depth, std::size_t n_rows,
-                          std::size_t n_classes, const Info& device) {
-  PassBytes most{};
+                          std::size_t n_classes, const Lent& lent, const Info& device) {
+  PassBytes most{0, lent.n > 0 ? survey_pinned(lent, n_classes) : 0};
   for (const bool within : {true, false}) {
     const bool single = within ? options.single_within : options.single_between;
     const auto of = single ? &pass_bytes<float> : &pass_bytes<double>;
-    most.device = std::max(most.device, of(kernels, within, options.row_sums, depth, n_rows, n_classes, device));
+    most.device = std::max(most.device, of(kernels, within, options.row_sums, depth, n_rows, n_classes, lent, device));
     const std::size_t panel = single ? panel_bytes<float>(depth) : panel_bytes<double>(depth);
     most.pinned = std::max(most.pinned, 2 * piece_of((n_rows + kWidth - 1) / kWidth * panel));
   }

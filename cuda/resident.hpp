@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "lent_rows.hpp"
 #include "memory.hpp"
 #include "packing.hpp"
 #include "work.hpp"
@@ -24,17 +25,21 @@ inline const Launches<double>& launches<double>() {
 
 inline std::size_t rounded(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
-// Panels with their norms, which the device computes itself: as products, so that equal rows have chord 0.
+// Panels with their norms, which the device computes itself: as products, so that equal rows have chord 0. Rows that
+// lie there are packed there.
 template <class T>
 class Panels {
  public:
   Panels() = default;
-  Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows)
+  // far, means: of rows that lie there, and what their scalings refer to.
+  Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows, const FarRows* far, const Means& means)
       : depth_(int(rounded(std::size_t(packed.depth), kStep))),
         panels_(stream, n_rows * std::size_t(depth_)),
         half_norms_(stream, packed.half_norms.get(), n_rows) {
     const std::size_t stored = std::size_t(packed.depth) * kWidth, padded = std::size_t(depth_) * kWidth;
-    if (stored == padded) {
+    if (far) {
+      pack_lent(stream, static_cast<const LentRows&>(*far), packed, n_rows, means, depth_, panels_.get());
+    } else if (stored == padded) {
       stream.send(panels_.get(), packed.panels.get(), n_rows / kWidth * stored * sizeof(T));
     } else {
       for (std::size_t p = 0; p < n_rows / kWidth; ++p)

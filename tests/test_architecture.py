@@ -374,16 +374,24 @@ def test_no_symbol_of_one_instruction_set_can_replace_another() -> None:
 def _stub_signatures(module: str) -> dict[str, str]:
     tree = ast.parse((PACKAGE / f"{module}.pyi").read_text())
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    return {node.name: f"({', '.join(arg.arg for arg in node.args.args)})" for node in functions}
+    found = {node.name: f"({', '.join(arg.arg for arg in node.args.args)})" for node in functions}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            members = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+            found[node.name] = f"has {', '.join(sorted(members))}"
+    return found
 
 
 @pytest.mark.parametrize(("stub", "module"), [("_core", "_core"), ("_cuda", "_shim._cuda")])
 def test_stub_says_what_the_module_has(stub: str, module: str) -> None:
-    """Names of functions and of their parameters; pybind11 writes them into the first line of the docstring."""
+    """Names of functions and of their parameters, which pybind11 writes into the first line of the docstring; of classes, of what they have."""
     compiled = pytest.importorskip(f"nc1fast.{module}")
     found = {}
     for name in dir(compiled):
         if name.startswith("__"):
+            continue
+        if isinstance(kind := getattr(compiled, name), type):
+            found[name] = f"has {', '.join(sorted(n for n in vars(kind) if n[0] != '_'))}"
             continue
         signature = getattr(compiled, name).__doc__.splitlines()[0]
         parameters = re.findall(r"(?:\(|, )(\w+): ", signature.partition(" -> ")[0])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.gaussians import gaussians
+from tests.pretended import Lender
 
 import nc1fast as nc
 from nc1fast import cuda
@@ -96,6 +97,63 @@ def test_gram_matrices_come_back_as_the_kind_of_the_rows(cupy, dtype, kernel):
     assert type(kernel(there, dtype=dtype, device="cuda:0")) is np.ndarray
 
 
+class _Lent(_Array):
+    """One that lends its memory by DLPack as that of device 1."""
+
+    lender: Any = None
+
+    def __dlpack_device__(self):
+        return 2, 1
+
+    def __dlpack__(self, *, stream: Any = None, **_: Any) -> Any:
+        type(self).lender = Lender(self.view(np.ndarray), 1)
+        return self.lender.__dlpack__(stream=stream)
+
+    def get(self):
+        raise AssertionError("a copy on the host")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_matrices_of_rows_in_place_come_back_as_their_kind(cupy, dtype):
+    X, y = _data()
+    kernel, there = nc.NTK("erf"), X.astype(np.float32).view(_Lent)
+    expected = kernel(X.astype(np.float32), dtype=dtype, device="cuda:1")
+    for columns in (None, there[:7]):
+        K = kernel(there, columns, dtype=dtype)
+        assert type(K) is _Array
+        assert np.array_equal(K.view(np.ndarray), expected[:, : None if columns is None else 7])
+        assert there.lender.lent == there.lender.given_back == 1
+    found = nc.collapse(there, y.view(_Array), kernel, convention="papyan", device="cuda:1")
+    rows = X.astype(np.float32)
+    assert found.nc1 == nc.collapse(rows, y, kernel, convention="papyan", device="cuda:1").nc1
+
+
+def test_tensors_are_lent_without_their_gradient(cupy):
+    """What torch would refuse: a tensor that is part of a graph."""
+
+    class Tensor(Lender):
+        is_cuda = True
+        device = SimpleNamespace(index=1)
+        plain = False
+
+        def detach(self):
+            self.plain = True
+            return self
+
+        def resolve_neg(self):
+            return self
+
+        def __dlpack__(self, *, stream):
+            assert self.plain
+            return super().__dlpack__(stream=stream)
+
+    X, y = _data()
+    tensor = Tensor(X, 1)
+    found = nc.collapse(tensor, y, nc.NNGP("relu"), convention="papyan", device="cuda:1")
+    assert (tensor.lent, tensor.given_back, tensor.brought) == (1, 1, 0)
+    assert found.nc1 == nc.collapse(X, y, nc.NNGP("relu"), convention="papyan", device="cuda:1").nc1
+
+
 def test_rows_and_labels_on_a_device_are_brought_over(cupy):
     X, y = _data()
     for kernel in (None, nc.NNGP("relu")):
@@ -115,6 +173,43 @@ def test_equations_of_state_on_a_device(cupy, activation):
     assert there.free_energy == pytest.approx(here.free_energy, rel=1e-11)
     with pytest.raises(ValueError, match="device must be 'cuda' or 'cuda:INDEX' here"):
         nc.adaptive.solve(X, y, device="cuda:all", **settings)
+
+
+def _no_copy(_):
+    raise AssertionError("a copy on the host")
+
+
+@pytest.mark.parametrize("library", ["torch", "cupy", "jax"])
+@pytest.mark.parametrize("device", ["cuda"], indirect=True)
+def test_rows_of_libraries_stay_on_the_device(library, device, monkeypatch):
+    """The bits of rows that come from the host; of any strides, after what their library has queued."""
+    X, y = gaussians((270, 45, 1, 129), 67)
+    if library == "torch":
+        torch = pytest.importorskip("torch")
+
+        def made(A):
+            return torch.from_numpy(A).to(device)
+    elif library == "cupy":
+        made = pytest.importorskip("cupy").asarray
+    else:
+        jax = pytest.importorskip("jax")
+        there = jax.devices("gpu")[0]
+
+        def made(A):
+            return jax.device_put(A, there)
+
+    monkeypatch.setattr("nc1fast.inputs.arrays.to_host", _no_copy)
+    kernels = [nc.NTK("relu"), nc.NNGP("erf", 2, 1.0, 0.3)]
+    for dtype in (np.float32, np.float64) if library != "jax" else (np.float32,):
+        rows = X.astype(dtype)
+        lent = [made(rows), 2 * made(rows) / 2]
+        if library != "jax":
+            lent += [made(rows.T.copy()).T, made(np.repeat(rows, 2, axis=0))[::2]]
+        expected = nc.collapse(rows, y, kernels, convention="papyan", device=device)
+        for there in lent:
+            found = nc.collapse(there, y, kernels, convention="papyan", device=device)
+            assert [one.nc1 for one in found] == [one.nc1 for one in expected]
+            assert [one.error_bound for one in found] == [one.error_bound for one in expected]
 
 
 def test_torch_tensors_of_a_device(device):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def test_kernels_within_their_limits_pass():
         ("12combine_sums", "IdLb0E", "combine_sums<double, between>"),
         ("12combine_gram", "Id", "combine_gram<double>"),
         ("10half_norms", "If", "half_norms<float>"),
+        ("4pack", "IdLb0E", "pack<double, of float>"),
     ],
 )
 def test_flags_are_those_of_the_kernel(name, flags, expected):
@@ -134,14 +136,34 @@ def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
     assert listed[-1].replace("-real", "").split() == [str(a) for a in sorted(architectures)]
     assert [a for a in listed[-1].split() if not a.endswith("-real")] == [str(max(architectures))]
     limits = cuda_limits.read_limits(cuda_limits.LIMITS.read_text(encoding="utf-8"))
-    kernels = ("sums", "gram", "half_norms", "combine_sums", "combine_gram")
+    kernels = (
+        "sums",
+        "gram",
+        "half_norms",
+        "combine_sums",
+        "combine_gram",
+        *("inspect", "measure", "add_up", "pack"),
+    )
     families = {f"{kernel}<{t}>" for kernel in kernels for t in TYPES}
     assert set(limits) == {(family, a) for family in families for a in architectures}
-    header = (ROOT / "cuda" / "entries.hpp").read_text(encoding="utf-8")
-    assert len(re.findall("__global__", header)) == len(kernels)  # and these are all
+    headers = [
+        (ROOT / "cuda" / name).read_text("utf-8") for name in ("entries.hpp", "far_entries.hpp")
+    ]
+    assert len(re.findall("__global__", "".join(headers))) == len(kernels)  # and these are all
     threads = re.search(r"kThreads = (\d+)", (ROOT / "cuda" / "device.hpp").read_text("utf-8"))
     assert threads is not None
     assert int(threads[1]) == cuda_limits.THREADS
+
+
+@pytest.mark.skipif(cuda_limits.find_nvcc() is None, reason="needs nvcc")
+def test_rows_in_place_are_measured_without_contraction(tmp_path):
+    """Every product and sum of float64 is rounded by itself, as the processor does: their bits are the same."""
+    source, target = ROOT / "cuda" / "far_entries.cu", tmp_path / "far_entries.ptx"
+    command = [cuda_limits.find_nvcc(), *cuda_limits.FLAGS, "-ptx", "-arch=sm_90", str(source)]
+    subprocess.run([*command, "-o", str(target)], check=True, capture_output=True)
+    text = target.read_text(encoding="utf-8")
+    assert len(re.findall(r"\b(?:add|mul|sub)\.rn\.f64\b", text)) > 100
+    assert re.findall(r"\b(?:fma|mad)\.\w*\.?f(?:32|64)", text) == []
 
 
 # A k loop of two multiply-adds around a loop that waits, as nvdisasm writes it.

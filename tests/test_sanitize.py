@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.pretended import Lender
 
 import nc1fast as nc
 from nc1fast.core.linear import matmul
@@ -194,6 +195,10 @@ def test_blocks_of_a_device(activation: str, dtype: str) -> None:
     for there, here, shared in zip(*results, strict=True):
         assert here.nc1 == shared.nc1
         assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
+    lender = Lender(X)  # read in place
+    lent = nc.collapse(lender, y, kernels, convention="sample", dtype=dtype, device="cuda")
+    assert [one.nc1 for one in lent] == [one.nc1 for one in results[1]]
+    assert (lender.lent, lender.given_back) == (1, 1)
     for kernel in (kernels[0], kernels[-1]):
         K = kernel(X, dtype=dtype, device="cuda")
         assert np.array_equal(K, K.T)

@@ -164,8 +164,10 @@ inline cudaError_t cudaFreeHost(void* data) {
   std::free(start);
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
+  using nc1fast::shim::Watch;
   if (const cudaError_t error = nc1fast::shim::answer(); error != cudaSuccess) return error;
+  nc1fast::shim::watch().add(kind == cudaMemcpyHostToDevice ? &Watch::sent : &Watch::fetched, std::int64_t(bytes));
   std::memcpy(to, from, bytes);
   return cudaSuccess;
 }

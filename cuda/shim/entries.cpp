@@ -1,3 +1,4 @@
-// The entries of both types, compiled for the host.
+// The entries of both types, and those over rows in place, compiled for the host.
 #include "entries_f32.cu"
 #include "entries_f64.cu"
+#include "far_entries.cu"

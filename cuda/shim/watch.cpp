@@ -12,13 +12,13 @@ extern "C" {
     std::copy(std::begin(ledger().used), std::end(ledger().used), std::begin(ledger().most));
   }
   const std::lock_guard lock(watch().mutex);
-  watch().calls = watch().launches = watch().blocks = watch().most_shared = 0;
+  watch().calls = watch().launches = watch().blocks = watch().most_shared = watch().sent = watch().fetched = 0;
   watch().most_pinned = watch().pinned;
   watch().failing = failing;
 }
 
 // Calls, launches, blocks, most shared memory of a block; now: bytes of devices and of pinned memory, streams, events;
-// the most bytes of either device, and of pinned memory.
+// the most bytes of either device, and of pinned memory; bytes sent and fetched.
 [[gnu::visibility("default")]] void nc1fast_shim_seen(std::int64_t* out) {
   std::int64_t used = 0, most[kDevices];
   {
@@ -31,7 +31,7 @@ extern "C" {
   const std::lock_guard lock(watch().mutex);
   const Watch& w = watch();
   for (const std::int64_t n : {w.calls, w.launches, w.blocks, w.most_shared, used, w.pinned, w.streams, w.events,
-                               most[0], most[1], w.most_pinned})
+                               most[0], most[1], w.most_pinned, w.sent, w.fetched})
     *out++ = n;
 }
 

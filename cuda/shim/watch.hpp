@@ -13,6 +13,7 @@ struct Watch {
   std::mutex mutex;
   std::int64_t calls = 0, failing = 0;                                      // call number `failing` is refused; 0: none
   std::int64_t launches = 0, blocks = 0, most_shared = 0, most_pinned = 0;  // most_shared: of a block
+  std::int64_t sent = 0, fetched = 0;                                       // bytes to devices, and from them
   std::int64_t pinned = 0, streams = 0, events = 0;                         // there now, whenever they were made
 
   bool refuses() {

@@ -92,7 +92,7 @@ def collapse(
     ----------
     X : array-like of shape (n_samples, n_features), or path
         Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples) if it is
-        "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy). What lies in a file stays there: the
+        "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy, or in place where `device` is that device). What lies in a file stays there: the
         path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
         memory map; an array of h5py, zarr or dask. Names are left out where they are the usual ones. Every other file or folder
         that `nc1fast.datasets.load` reads is loaded: "FILE.csv", "FILE.tsv.gz::COLUMN,COLUMN", ...
@@ -320,7 +320,7 @@ def class_sums(
 
     Notes
     -----
-    Cost: as `collapse`, and a hash of X, which identifies the problem.
+    Cost: as `collapse`, and a hash of X, which identifies the problem; rows on a device are brought to the host for it.
     """
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
     execution = Execution(executor, journal, part, identify=True, progress=progress)
@@ -339,7 +339,8 @@ def _evaluated(
     request: Request,
 ) -> list[Collapse]:
     """Collapse of one data set under each kernel."""
-    data = _labelled(X, y, kernels[0])
+    exact = request.method == "exact" and not execution.shared
+    data = _labelled(X, y, kernels[0], settings.device if exact else "cpu")
     if data.classes.labels.dtype.kind == "f" and len(data.classes) == data.n_samples >= _TARGETS:
         warn(
             f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one row is 0 whatever the features "
@@ -373,8 +374,8 @@ def _kernels(kernel: Any) -> list[Any]:
     return [kernel]
 
 
-def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
-    """Rows as a kernel takes them, and their classes."""
+def _labelled(X: Any, y: Any, kernel: Any, device: str = "cpu") -> LabelledData:
+    """Rows as a kernel takes them, and their classes; rows of the device stay on it."""
     if not isinstance(kernel, str):
         X, y = labelled(X, y)
     if kernel is None:
@@ -384,4 +385,6 @@ def _labelled(X: Any, y: Any, kernel: Any) -> LabelledData:
     if isinstance(kernel, Kernel) and kernel.of_sequences:
         return LabelledData.of_sequences(X, y)
     # The survey and the estimators look for NaN and Inf in a file themselves.
-    return LabelledData.of(X, y, unread=isinstance(kernel, Kernel))
+    if isinstance(kernel, Kernel):
+        return LabelledData.of(X, y, unread=True, device=device)
+    return LabelledData.of(X, y)

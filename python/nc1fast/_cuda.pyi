@@ -6,6 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+class FarRows: ...
+
+class LentRows(FarRows):
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def dtype(self) -> str: ...
+    def inspect(self) -> tuple[int, int, float, int]: ...
+
 def class_sums(
     x: Any,
     factor: NDArray[np.float64] | None,
@@ -24,8 +33,8 @@ def class_sums(
     devices: Sequence[int],
 ) -> tuple[dict[str, Any], list[dict[str, NDArray[Any]]]]: ...
 def gram(
-    x: NDArray[Any],
-    z: NDArray[Any] | None,
+    x: NDArray[Any] | LentRows,
+    z: NDArray[Any] | LentRows | None,
     kernel: dict[str, Any],
     single: bool,
     n_threads: int,
@@ -42,8 +51,8 @@ def row_bytes(
 ) -> tuple[int, int]: ...
 def row_step(devices: Sequence[int]) -> int: ...
 def gram_on_device(
-    x: NDArray[Any],
-    z: NDArray[Any] | None,
+    x: NDArray[Any] | LentRows,
+    z: NDArray[Any] | LentRows | None,
     kernel: dict[str, Any],
     single: bool,
     n_threads: int,
@@ -59,8 +68,17 @@ def pass_bytes(
     row_sums: bool,
     n_classes: int,
     n_rows: int,
+    n_lent: int,
     devices: Sequence[int],
 ) -> tuple[int, int]: ...
+def lent_row_bytes(
+    n_features: int,
+    kernels: dict[str, Any],
+    single_within: bool,
+    single_between: bool,
+    row_sums: bool,
+) -> tuple[int, int]: ...
+def rows_of(x: Any, device: int) -> LentRows | None: ...
 def device_count() -> int: ...
 def current_device() -> int: ...
 def no_device() -> str: ...

@@ -19,6 +19,7 @@ from nc1fast.core.linear import matmul
 from nc1fast.core.machine import thread_count, threads_for
 from nc1fast.inputs.arrays import as_rows, row_chunks
 from nc1fast.inputs.devices import empty_like, index_of
+from nc1fast.inputs.lent_rows import LentRows
 from nc1fast.support.arguments import check_choice
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
 
     Array = NDArray[np.float64]
-    Rows = NDArray[Any] | FileRows
+    Rows = NDArray[Any] | FileRows | LentRows
 
 _DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
@@ -87,7 +88,11 @@ def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     what = next((text for kind, text in _UNDEFINED.items() if kind in found), None)
     if what is None:
         return
-    if zero := sum(int((~chunk.any(axis=1)).sum()) for chunk in row_chunks(X)):
+    if isinstance(X, LentRows):
+        zero = X.zero_rows
+    else:
+        zero = sum(int((~chunk.any(axis=1)).sum()) for chunk in row_chunks(X))
+    if zero:
         raise ValueError(f"X has {zero} zero rows, for which {what}")
 
 
@@ -108,6 +113,19 @@ def mapped_rows(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDA
     return matmul(X.astype(np.float64, copy=False), chain.factor, thread_count(n_threads))
 
 
+def _side(X: Any, name: str, device: str) -> NDArray[Any] | LentRows:
+    """Rows of a Gram matrix: in place where they lie on the device, else as `as_rows`."""
+    lent = LentRows.of(X, device, name)
+    return as_rows(X, name) if lent is None else lent
+
+
+def _as_core(X: NDArray[Any] | LentRows, chain: Chain, n_threads: int | None) -> Any:
+    """Rows as the core or its twin takes them; those that have a factor are multiplied with it by the processor."""
+    if not isinstance(X, LentRows):
+        return mapped_rows(X, chain, n_threads)
+    return X.lent if chain.factor is None else mapped_rows(X.on_host(), chain, n_threads)
+
+
 def gram(
     kernel: SupportsExpression,
     X: ArrayLike,
@@ -122,8 +140,8 @@ def gram(
     there = index_of(X)
     if device is None:
         device = "cpu" if there is None else f"cuda:{there}"
-    rows = as_rows(X, "X")
-    columns = None if Z is None else as_rows(Z, "Z")
+    rows = _side(X, "X", device)
+    columns = None if Z is None else _side(Z, "Z", device)
     if columns is not None and columns.shape[1] != rows.shape[1]:
         raise ValueError(f"Z must have {rows.shape[1]} features as X has, got {columns.shape[1]}")
     expression = kernel.expression(rows.shape[1]).on_common_rows()
@@ -133,8 +151,8 @@ def gram(
             check_rows(side, expression.leaves)
     shape = len(rows), len(rows if columns is None else columns)
     arguments = (
-        mapped_rows(rows, chain, n_threads),
-        None if columns is None else mapped_rows(columns, chain, n_threads),
+        _as_core(rows, chain, n_threads),
+        None if columns is None else _as_core(columns, chain, n_threads),
         kernel_dict(expression),
         dtype == "float32",
         threads_for(n_threads, shape[0] * shape[1], rows.shape[1]),

@@ -1,4 +1,4 @@
-"""Arrays in the memory of CUDA devices: CuPy's and torch's, in and out."""
+"""Arrays in the memory of CUDA devices: where they lie; CuPy's and torch's, in and out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_CUDA = (2, 13)  # types of devices in DLPack: memory of a device, and managed memory
 _OF_NUMPY = ("torch.float64", "torch.float32", "torch.float16")
 
 
@@ -27,6 +28,17 @@ def index_of(X: Any) -> int | None:
     if hasattr(X, "__cuda_array_interface__") and hasattr(X, "get"):
         return int(X.device.id)
     return None
+
+
+def place_of(X: Any) -> int | None:
+    """The CUDA device whose memory an array of any library can lend by DLPack; None for any other object."""
+    if not hasattr(X, "__dlpack_device__"):
+        return None
+    try:
+        kind, index = X.__dlpack_device__()
+    except (BufferError, RuntimeError, TypeError, ValueError):  # on several devices, or on none
+        return None
+    return int(index) if int(kind) in _CUDA else None
 
 
 def to_host(X: Any) -> NDArray[Any]:

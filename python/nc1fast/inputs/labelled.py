@@ -11,6 +11,7 @@ import numpy as np
 from nc1fast.inputs.arrays import as_gram, as_matrix, as_rows
 from nc1fast.inputs.files import as_source, read_gram, read_labels
 from nc1fast.inputs.labels import as_labels
+from nc1fast.inputs.lent_rows import LentRows
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.support.arguments import shown
 
@@ -79,8 +80,8 @@ class LabelledData:
 
     Attributes
     ----------
-    rows : ndarray, FileRows or Sequences of shape (n_samples, n_features)
-        As `as_rows` gives them; sequences are the rows of a recurrent kernel alone.
+    rows : ndarray, FileRows, LentRows or Sequences of shape (n_samples, n_features)
+        As `as_rows` gives them, or `LentRows.of`; sequences are the rows of a recurrent kernel alone.
     classes : Classes
     """
 
@@ -88,20 +89,23 @@ class LabelledData:
     classes: Classes
 
     @classmethod
-    def of(cls, X: Any, y: Any, *, unread: bool = False) -> LabelledData:
+    def of(cls, X: Any, y: Any, *, unread: bool = False, device: str = "cpu") -> LabelledData:
         """Check X and y, which may be paths.
 
         Parameters
         ----------
         unread : bool
             Whether the caller searches a file for NaN and Inf itself.
+        device : str
+            Rows that lie on it stay there, if it is one.
 
         Raises
         ------
         TypeError, ValueError, OSError
             As `nc1fast.collapse`.
         """
-        return cls._of(as_rows(as_source(X), "X", unread=unread), y)
+        lent = LentRows.of(X, device)
+        return cls._of(as_rows(as_source(X), "X", unread=unread) if lent is None else lent, y)
 
     @classmethod
     def of_features(cls, H: Any, y: Any) -> LabelledData:
@@ -119,7 +123,7 @@ class LabelledData:
         return cls._of(Sequences.of(X), y)
 
     @classmethod
-    def _of(cls, rows: NDArray[Any] | FileRows | Sequences, y: Any) -> LabelledData:
+    def _of(cls, rows: NDArray[Any] | FileRows | LentRows | Sequences, y: Any) -> LabelledData:
         """Checked rows with their labels y, which may be a path."""
         return cls(rows, Classes.of(read_labels(y), len(rows)))
 

@@ -183,7 +183,7 @@ class Kernel:
         Notes
         -----
         Cost: 2 N M d0 flops for the products and some 30 per pair and layer; memory N M plus packed copies. Rows are packed by the
-        processor, also those that lie on a device: one copy of X each way, against N M values.
+        processor, and those of float32 or float64 that lie on the device by it: of these a few numbers of each row cross.
         Accuracy: (2 d0 + 50 depth) u of sqrt(k_ii k_jj), times how much faster than the rows the kernel moves (docs/accuracy.md):
         1 for the ReLU family, sqrt(|x|^2/d0) and more for long rows of other activations, above 1 for each layer of a chaotic
         network; nearly equal and opposite rows keep their angle.

@@ -27,6 +27,7 @@ from nc1fast.core.machine import threads_for
 from nc1fast.core.rounding import mapping_errors
 from nc1fast.inputs.arrays import row_chunks
 from nc1fast.inputs.file_rows import FileRows
+from nc1fast.inputs.lent_rows import LentRows
 from nc1fast.sums.class_sums import ClassSums, from_pass
 from nc1fast.sums.memory import working_set
 from nc1fast.sums.pass_sums import PassSums
@@ -46,10 +47,13 @@ if TYPE_CHECKING:
     from nc1fast.sums.rectangles import Rectangle
     from nc1fast.sums.settings import Settings
 
-    Rows = NDArray[Any] | FileRows
+    Rows = NDArray[Any] | FileRows | LentRows
     Progress = Callable[[int, int], object]
 
 _UNIT = {True: 2.0**-24, False: 2.0**-53}  # unit roundoff in single precision or not
+_MEASURED = (
+    24 + 8
+)  # bytes of the host for a row that a device measures, and for its place in its class
 _MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
 
 
@@ -109,8 +113,10 @@ class Survey:
 
 
 def _stored(X: Rows) -> AbstractContextManager[Any]:
-    """Rows as the core takes them: an array, or a file that stays open for as long as the context."""
-    return _opened(X) if isinstance(X, FileRows) else nullcontext(X)
+    """Rows as the core takes them: an array, one that a device lends, or a file that stays open for as long as the context."""
+    if isinstance(X, FileRows):
+        return _opened(X)
+    return nullcontext(X.lent if isinstance(X, LentRows) else X)
 
 
 @contextmanager
@@ -157,6 +163,8 @@ class _Pass:
         n_pairs = data.n_samples**2 // 2 * len(self.kernels)
         self.threads = threads_for(settings.n_threads, n_pairs, data.n_features)
         self.factor = group.chains[0].factor
+        if self.factor is not None and isinstance(self.rows, LentRows):
+            self.rows = self.rows.on_host()  # the processor multiplies them
         self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
     def mapping(self) -> float:
@@ -264,7 +272,8 @@ class _Pass:
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
             about = (self.n_features, self.words, *self.single, self.row_sums)
-            larger, both = _core.row_bytes(*about)
+            lent = isinstance(self.rows, LentRows)
+            larger, both = (self.runner.module.lent_row_bytes if lent else _core.row_bytes)(*about)
             need = working_set(
                 self.rows.shape,
                 len(self.classes),
@@ -273,7 +282,8 @@ class _Pass:
                 layers=sum(len(chain.weights) for chain in self.group.chains),
                 row_sums=self.row_sums,
             )
-            need = replace(need, buffers=need.buffers + self._on_devices(n_rows)[1])
+            buffers = need.buffers + self._on_devices(n_rows)[1] + lent * _MEASURED * n_rows
+            need = replace(need, buffers=buffers)
             if part[1] > 1 or need.total + both * (n_rows + step) > limit:
                 fits = False
                 room = min(room, int((limit - need.total) // larger) // step * step)
@@ -287,9 +297,14 @@ class _Pass:
             return 0, 0
         about = (self.n_features, self.words, *self.single, self.row_sums)
         needed: tuple[int, int] = self.runner.module.pass_bytes(
-            *about, len(self.classes), n_rows, *self.runner.devices
+            *about, len(self.classes), n_rows, self._n_lent, *self.runner.devices
         )
         return needed
+
+    @property
+    def _n_lent(self) -> int:
+        """Rows that lie on the device: all or none."""
+        return len(self.rows) if isinstance(self.rows, LentRows) else 0
 
     def _room_on_device(self, step: int) -> int:
         """Rows that every device has memory for, with all that belongs to them: a multiple of `step`, or more than there are."""
@@ -345,8 +360,8 @@ def kernel_sums(
         Rows of a file need not have been searched for NaN and Inf: the survey does that.
     kernels : sequence of Kernel
     settings : Settings
-        Rows are surveyed, scaled and packed by this machine, whatever the device. With a memory limit they are packed
-        block by block.
+        Rows are surveyed, scaled and packed by the processor, whatever the device, but `LentRows` by theirs. With a memory
+        limit they are packed block by block.
     part : (index, count)
         Share of the pairs to sum: those of some rectangles of rows.
     surveyed : Survey, optional
