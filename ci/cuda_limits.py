@@ -22,12 +22,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = ROOT / "cuda" / "limits.txt"
 FLAGS = ("-std=c++20", "-O3", "-diag-suppress=1675", f"-I{ROOT / 'cpp'}", f"-I{ROOT / 'cuda'}")
-UNITS = ("entries_f32", "entries_f64")
+UNITS = ("entries_f32", "entries_digits", "entries_f64")
 THREADS = 64  # of a block: kThreads
 WARP = 32
 # What the flags of a kernel say, in order.
 WITHIN, DEEP = ("between", "within"), ("shallow", "deep")
-FLAGS_OF = {"sums": (WITHIN, DEEP), "gram": (DEEP,), "combine_sums": (WITHIN,)}
+FLAGS_OF = {
+    "sums": (WITHIN, DEEP),
+    "digit_sums": (WITHIN, DEEP),
+    "gram": (DEEP,),
+    "combine_sums": (WITHIN,),
+}
 
 
 @dataclass(frozen=True)

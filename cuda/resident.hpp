@@ -24,12 +24,13 @@ inline const Launches<double>& launches<double>() {
 
 inline std::size_t rounded(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
-// Panels with their norms, which the device computes itself: as products, so that equal rows have chord 0.
+// Panels with their norms, which the device computes itself: as products, so that equal rows have chord 0. Sliced: of
+// digits.
 template <class T>
 class Panels {
  public:
   Panels() = default;
-  Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows)
+  Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows, bool sliced = false)
       : depth_(int(rounded(std::size_t(packed.depth), kStep))),
         panels_(stream, n_rows * std::size_t(depth_)),
         half_norms_(stream, packed.half_norms.get(), n_rows) {
@@ -40,7 +41,9 @@ class Panels {
       for (std::size_t p = 0; p < n_rows / kWidth; ++p)
         stream.send(panels_.get() + p * padded, packed.panels.get() + p * stored, stored * sizeof(T));
     }
-    check(launches<T>().half_norms(panels_.get(), int(n_rows / kWidth), depth_, half_norms_.get(), stream.get()),
+    const int n = int(n_rows / kWidth);
+    check(sliced ? launches<T>().slices(panels_.get(), n, depth_, half_norms_.get(), stream.get())
+                 : launches<T>().half_norms(panels_.get(), n, depth_, half_norms_.get(), stream.get()),
           "norms cannot be computed");
   }
   int depth() const { return depth_; }
