@@ -1,4 +1,4 @@
-"""float32 products of rows by digits and the tensor cores of bytes, on pretended devices: their bits, bounds and choice."""
+"""float32 products of rows by digits and the tensor cores of bytes, on devices and pretended ones: their bits, bounds and choice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from tests.pretended import Watch
 import nc1fast as nc
 from nc1fast import _core, cuda, reference
 
-DEPTHS = (digits.LEAST, 130, digits.WHOLE, digits.WHOLE + 2, 1602)
+DEPTHS = [
+    digits.LEAST,
+    130,
+    *(pytest.param(d, marks=pytest.mark.slow) for d in (digits.WHOLE, digits.WHOLE + 2, 1602)),
+]
 README = Path(__file__).parents[1] / "cuda" / "README.md"
 
 
@@ -23,6 +27,19 @@ def shim(monkeypatch):
     shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
     monkeypatch.setattr(cuda, "module", lambda: shim)
     return shim
+
+
+@pytest.fixture
+def by_digits(other_device):
+    """A device, or what plays one, where rows of so many features are digits."""
+    module = cuda.module()
+    capability = module.device_info(0)["compute_capability"]
+
+    def check(d):
+        if not module.by_digits(*capability, d):
+            pytest.skip("this device multiplies numbers")
+
+    return check
 
 
 def _rows(d):
@@ -45,7 +62,8 @@ def _cosines_of_classes(X, **settings):
 
 
 @pytest.mark.parametrize("d", DEPTHS)
-def test_products_are_the_bits_of_the_definition(shim, d):
+def test_products_are_the_bits_of_the_definition(by_digits, d):
+    by_digits(d)
     X = _rows(d)
     assert d * (1 / d) == 1
     found = _cosines_of_classes(X, device="cuda")
@@ -59,7 +77,8 @@ def test_products_are_the_bits_of_the_definition(shim, d):
 
 
 @pytest.mark.parametrize("d", DEPTHS)
-def test_they_are_those_of_the_processor(shim, d, monkeypatch):
+def test_they_are_those_of_the_processor(by_digits, d, monkeypatch):
+    by_digits(d)
     if "amx" not in _core.isas():
         pytest.skip("this processor has no AMX, or the system keeps it")
     monkeypatch.setenv("NC1FAST_ISA", "amx")
@@ -69,16 +88,23 @@ def test_they_are_those_of_the_processor(shim, d, monkeypatch):
     )
 
 
-KERNELS = [nc.NNGP("relu"), nc.NTK("relu"), nc.NTK("erf", 3, 1.2, 0.1), nc.NTK("relu") * nc.NNGP("erf")]
+KERNELS = [
+    nc.NNGP("relu"),
+    nc.NTK("relu"),
+    nc.NTK("erf", 3, 1.2, 0.1),
+    nc.NTK("relu") * nc.NNGP("erf"),
+]
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_sums_are_within_their_bounds_of_an_independent_matrix(shim, seed):
+def test_sums_are_within_their_bounds_of_an_independent_matrix(other_device, seed):
     """Biases, classes within panels, rows that are equal, nearly so, or zero; a Gram matrix by NumPy is the judge."""
     rng = np.random.default_rng(seed)
     kernel = KERNELS[seed % len(KERNELS)]
     sizes = rng.integers(1, 40, size=3)
-    X, y = gaussians(sizes, int(rng.integers(digits.LEAST, 200)), std=10.0 ** rng.uniform(-3, 0), seed=seed)
+    X, y = gaussians(
+        sizes, int(rng.integers(digits.LEAST, 200)), std=10.0 ** rng.uniform(-3, 0), seed=seed
+    )
     if len(X) > 2:
         X[1] = X[0]
     (sums,) = nc.class_sums(X, y, [kernel], device="cuda", dtype="float32")
@@ -93,7 +119,7 @@ def test_sums_are_within_their_bounds_of_an_independent_matrix(shim, seed):
         assert abs(sums.within[c] - within) <= sums.error.within[c] + 1e-12 * own.trace()
 
 
-def test_rows_of_zeros_are_orthogonal_to_all(shim):
+def test_rows_of_zeros_are_orthogonal_to_all(other_device):
     X, y = gaussians((30, 20), 150)
     X[7] = 0
     (sums,) = nc.class_sums(X, y, [nc.Linear()], device="cuda", dtype="float32")
@@ -123,15 +149,22 @@ def test_which_rows_become_digits(shim, d, dtype, shared):
 
 def test_digits_are_chosen_where_the_count_says_faster(shim):
     for d in range(1, 3000, 37):
-        chosen = {c for c in ((7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)) if shim.by_digits(*c, d)}
+        chosen = {
+            c
+            for c in ((7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0))
+            if shim.by_digits(*c, d)
+        }
         assert chosen == ({(8, 0), (9, 0)} if d >= digits.LEAST else set())
-    slots = re.findall(r"^\| float32( by digits)? \| sm_(?:80|90) .* ([\d.]+) \|$", README.read_text(), re.M)
+    slots = re.findall(
+        r"^\| float32( by digits)? \| sm_(?:80|90) .* ([\d.]+) \|$", README.read_text(), re.M
+    )
     assert len(slots) == 4
     assert max(float(s) for by, s in slots if by) < min(float(s) for by, s in slots if not by)
 
 
-def test_bits_do_not_depend_on_the_division_of_the_work(shim):
-    X, y = gaussians((70, 5, 66), 900)
+@pytest.mark.slow
+def test_bits_do_not_depend_on_the_division_of_the_work(other_device):
+    X, y = gaussians((70, 5, 66), 100)
     settings = {"device": "cuda", "dtype": "float32"}
     kernels = [nc.NNGP("relu"), nc.NTK("relu", 3)]
     whole = nc.class_sums(X, y, kernels, **settings)
