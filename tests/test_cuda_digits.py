@@ -156,7 +156,9 @@ def test_digits_are_chosen_where_the_count_says_faster(shim):
         }
         assert chosen == ({(8, 0), (9, 0)} if d >= digits.LEAST else set())
     slots = re.findall(
-        r"^\| float32( by digits)? \| sm_(?:80|90) .* ([\d.]+) \|$", README.read_text(), re.M
+        r"^\| float32( by digits)? \| sm_(?:80|90) .* ([\d.]+) \|$",
+        README.read_text(),
+        re.MULTILINE,
     )
     assert len(slots) == 4
     assert max(float(s) for by, s in slots if by) < min(float(s) for by, s in slots if not by)
