@@ -31,16 +31,16 @@ constexpr std::size_t digit_bytes(int depth) {
   return std::max(unit_bytes<float>, kDigitStageBytes + sums);
 }
 
-// Products of two entries in a cycle of a multiprocessor: by FFMA, of which every 1.14th instruction is one, and by mma
-// of bytes, eight for a product. NVIDIA's tables: 64 FFMA and 2048 products of bytes (A100), 128 and 4096 (H100), of
-// which mma.sync, the only way that registers can feed both sides, has been measured to reach five eighths.
+// Products of two entries in a cycle of a multiprocessor: by FFMA, and by mma of bytes, eight for a product. NVIDIA's
+// tables: 64 FFMA and 2048 products of bytes (A100), 128 and 4096 (H100). There every slot would have to be an FFMA,
+// but loads take an eighth of them; and mma.sync has been measured to reach five eighths: the rest takes wgmma.
 struct ProductRates {
   double numbers, digits;
 };
 // Others are left out: cards of 8.6, 8.9 and 12.0 have 1024 products of bytes beside 128 FFMA, 7.5 no such mma; of 10.0
 // there is no figure.
 constexpr ProductRates product_rates(int major, int minor) {
-  if (major == 8 && minor == 0) return {64 / 1.14, 2048.0 / 8};
+  if (major == 8 && minor == 0) return {64, 2048.0 / 8};
   if (major == 9 && minor == 0) return {128 / 1.14, 4096.0 / 8 * 5 / 8};
   return {1, 0};
 }

@@ -13,7 +13,7 @@ SINGLE = np.float32
 def rows_of_length(n, d, power, rng):
     """Integer rows with |x|^2 = d 4^power: as the core scales them they have radius 2^power, without a rounding."""
     total = d << 2 * power
-    rows = []
+    rows: list[np.ndarray] = []
     while len(rows) < n:
         x = rng.normal(size=d - 4) * 2**power * (1 - 4 / d) ** 0.5
         x = np.trunc(x * min(1.0, (total / (x @ x)) ** 0.5)).astype(np.int64)
