@@ -22,13 +22,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = ROOT / "cuda" / "limits.txt"
 FLAGS = ("-std=c++20", "-O3", "-diag-suppress=1675", f"-I{ROOT / 'cpp'}", f"-I{ROOT / 'cuda'}")
-UNITS = ("far_entries", "entries_f32", "entries_f64")
+UNITS = ("far_entries", "entries_f32", "entries_digits", "entries_f64")
 THREADS = 64  # of a block: kThreads
 WARP = 32
 # What the flags of a kernel say, in order.
 WITHIN, DEEP = ("between", "within"), ("shallow", "deep")
 SOURCE = ("of float", "of double")  # rows that are packed
-FLAGS_OF = {"sums": (WITHIN, DEEP), "gram": (DEEP,), "combine_sums": (WITHIN,), "pack": (SOURCE,)}
+FLAGS_OF = {
+    "sums": (WITHIN, DEEP),
+    "digit_sums": (WITHIN, DEEP),
+    "gram": (DEEP,),
+    "combine_sums": (WITHIN,),
+    "pack": (SOURCE,),
+}
 
 
 @dataclass(frozen=True)

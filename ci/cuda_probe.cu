@@ -1,5 +1,6 @@
 // The parts of a block one at a time, so that ci/cuda_roofline.py can count their instructions: in the kernels
 // themselves every activation stands beside every other.
+#include "digit_products.hpp"
 #include "entries.hpp"
 
 namespace nc1fast::device {
@@ -8,6 +9,17 @@ template <class T>
 __global__ void __launch_bounds__(kThreads, kBlocks<T>)
     product(const T* a, const T* b, int depth, const T* half_a, const T* half_b) {
   chords_of<true>(a, b, depth, half_a, half_b, shared_memory<T>());
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads, 5)
+    digits(const T* a, const T* b, int depth, const T* half_a, const T* half_b) {
+  if constexpr (kByteTensor) {
+    T* const chords = shared_memory<T>();
+    digit_products(digits_of(a, 0, depth), digits_of(b, 0, depth), depth, chords, [=](int row, int column, T product) {
+      chords[row * kWidth + column] = chord<true, T>(product, half_a[row] + half_b[column]);
+    });
+  }
 }
 
 template <class T, class Act, Form F, bool Tangent>
@@ -45,6 +57,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) root(const __grid_consta
   NC1FAST_EPILOGUE(T, Erf, covariance, false);                                               \
   NC1FAST_EPILOGUE(T, Erf, erf_distance, false)
 
+template __global__ void digits<float>(const float*, const float*, int, const float*, const float*);
 NC1FAST_PROBES(float);
 NC1FAST_PROBES(double);
 

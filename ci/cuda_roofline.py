@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cuda_limits import ROOT, WARP, compile_unit, find_nvcc, parser_of
 from cuda_sass import (
+    DIGIT_STEP,
     ENTRIES,
     GROUPS,
     STEP,
@@ -35,13 +36,21 @@ PAIRS = 0.5 * 1e6**2  # N = 1,000,000
 # H100 SXM: multiprocessors, boost clock; per multiprocessor and cycle: instructions of warps, and multiply-adds of lanes.
 H100 = {"multiprocessors": 132, "hz": 1.755e9}
 SCHEDULERS = 4
-RATES = {"FFMA": 128, "DFMA": 64, "DMMA": 128}
+RATES = {"FFMA": 128, "DFMA": 64, "DMMA": 128, "IMMA": 4096 / 8 * 5 / 8}  # IMMA: as cuda/digits.hpp
+# How products are taken: part of the probe, type, k of a turn, bytes of a number in memory.
+WAYS = {
+    "float32": ("product", "float32", STEP, 4),
+    "float32 by digits": ("digits", "float32", DIGIT_STEP, 3),
+    "float64": ("product", "float64", STEP, 8),
+}
 
 # What was asked of a million rows, by d0: seconds, or a share of the peak.
 TARGETS = {
     ("NNGP", "float32"): {128: "4 s", 784: "60 %"},
+    ("NNGP", "float32 by digits"): {128: "4 s", 784: "60 %"},
     ("NNGP", "float64"): {128: "6 s"},
     ("NTK", "float32"): {},
+    ("NTK", "float32 by digits"): {},
     ("NTK", "float64"): {},
 }
 
@@ -66,22 +75,15 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 def loop_table(found: dict[int, dict[tuple[str, str], Kernel]]) -> str:
     """One row per type and architecture."""
     rows = []
-    for (part, dtype), architecture in sorted(
-        (key, a) for a, kernels in found.items() for key in kernels if key[0] == "product"
-    ):
-        kind, counts = k_loop(found[architecture][part, dtype])
-        total = sum(counts.values())
-        cells = [f"{n} ({n / total:.0%})" if n else "0" for n in shares(counts).values()]
-        rows.append(
-            [
-                dtype,
-                f"sm_{architecture}",
-                kind,
-                str(total),
-                *cells,
-                f"{total / (STEP * ENTRIES):.2f}",
-            ]
-        )
+    for way, (part, dtype, step, _) in WAYS.items():
+        for architecture, kernels in sorted(found.items()):
+            if not any(x.startswith("BAR") for x in kernels[part, dtype].count()):
+                continue  # not compiled there
+            kind, counts = k_loop(kernels[part, dtype], step)
+            total = sum(counts.values())
+            cells = [f"{n} ({n / total:.0%})" if n else "0" for n in shares(counts).values()]
+            per = f"{total / (step * ENTRIES):.2f}"
+            rows.append([way, f"sm_{architecture}", kind, str(total), *cells, per])
     header = ["type", "architecture", "by", "instructions", *GROUPS, "other", "slots per product"]
     return table(header, rows)
 
@@ -109,9 +111,10 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
     """Seconds of one pass on an H100, were every slot used: a bound from below, not a measurement."""
     rows = []
     per_second = H100["multiprocessors"] * H100["hz"] * SCHEDULERS  # instructions of warps
-    for (kernel, dtype), target in TARGETS.items():
-        kind, counts = k_loop(kernels["product", dtype])
-        epilogue = chord_cost(kernels["product", dtype])
+    for (kernel, way), target in TARGETS.items():
+        part, dtype, step, size = WAYS[way]
+        kind, counts = k_loop(kernels[part, dtype], step)
+        epilogue = chord_cost(kernels[part, dtype], step)
         epilogue += values_cost(kernels["Relu41" if kernel == "NTK" else "Relu00", dtype])
         epilogue += column_cost(kernels["reduction", dtype])
         epilogue += pair_cost(kernels["reduction", dtype])
@@ -119,9 +122,10 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
             epilogue += column_cost(kernels["root0", dtype])
             epilogue += pair_cost(kernels["root0", dtype])
         for depth in (128, 784):
-            slots = depth * sum(counts.values()) / (STEP * ENTRIES) + epilogue.slots
+            padded = -(-depth // step) * step
+            slots = padded * sum(counts.values()) / (step * ENTRIES) + epilogue.slots
             # Cycles of a scheduler for 32 entries; a scheduler has a quarter of the multiprocessor's units.
-            pipe = depth * SCHEDULERS * WARP / RATES[kind]
+            pipe = padded * SCHEDULERS * WARP / RATES[kind]
             other = epilogue.fp64 * SCHEDULERS * WARP / RATES["DFMA"]
             cycles = {
                 "issue": slots,
@@ -134,12 +138,11 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
             seconds = {name: PAIRS / WARP * c / per_second for name, c in cycles.items()}
             worst = max(cycles.values())
             # Two panels come from the L2 cache for every unit.
-            size = 4 if dtype == "float32" else 8
-            read = 2 * UNIT * depth * size / (worst * UNIT * UNIT / WARP / SCHEDULERS)
+            read = 2 * UNIT * padded * size / (worst * UNIT * UNIT / WARP / SCHEDULERS)
             rows.append(
                 [
                     kernel,
-                    dtype,
+                    way,
                     str(depth),
                     ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items()),
                     f"{max(seconds.values()):.1f} s",
@@ -155,7 +158,7 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
         "each limit alone",
         "bound",
         "asked",
-        "of FFMA / DMMA peak",
+        "of FFMA / DMMA / IMMA peak",
     ]
     return table([*header, "L2 bytes per cycle and multiprocessor"], rows)
 

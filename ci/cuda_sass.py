@@ -12,16 +12,19 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 STEP = 8  # k of one turn of the k loop: kStep
+DIGIT_STEP = 32  # of rows that are digits: kDigitStep
 ENTRIES = 64  # of a thread in a unit: kWidth^2 / kThreads
-PER_LANE = {  # multiply-adds of one lane in an instruction of its warp
+PER_LANE = {  # multiply-adds of one lane in an instruction of its warp; of digits, eight products are one
     "FFMA": 1,
     "DFMA": 1,
     "DMMA.16x8x8": 32,
     "DMMA.8x8x4": 8,
     "DMMA.884": 8,
+    "IMMA.16832": 16,
 }
 
 
@@ -50,6 +53,13 @@ class Kernel:
             if not any(b != a and a.start <= b.start and b.stop <= a.stop for b in loops)
         ]
 
+    def blocks(self) -> list[range]:
+        """What runs from its first to its last instruction: between labels and branches."""
+        cuts = {0, len(self.instructions), *self.labels.values()}
+        cuts |= {at + 1 for at, (_, o, _) in enumerate(self.instructions) if o.startswith("BRA")}
+        ends = sorted(cuts)
+        return [range(a, b) for a, b in pairwise(ends)]
+
     def count(self, span: range | None = None) -> Counter[str]:
         """Instructions by name; LDS and STS with their width, NOP and what never runs (@!PT) left out of neither."""
         part = self.instructions if span is None else self.instructions[span.start : span.stop]
@@ -60,7 +70,7 @@ def _name(opcode: str) -> str:
     head, *rest = opcode.split(".")
     if head in ("LDS", "STS"):
         return ".".join([head, *(r for r in rest if r in ("64", "128"))])
-    if head == "DMMA":
+    if head in ("DMMA", "IMMA"):
         return ".".join([head, *rest[:1]])
     return head
 
@@ -90,8 +100,8 @@ def multiply_adds(counts: Counter[str]) -> Counter[str]:
     return found
 
 
-def k_loop(kernel: Kernel) -> tuple[str, Counter[str]]:
-    """The loop over the depth of two panels: what its products are made of, and the instructions of one turn.
+def k_loop(kernel: Kernel, step: int | None = None) -> tuple[str, Counter[str]]:
+    """The loop over the depth of two panels: what its products are made of, and the instructions of one turn of `step`.
 
     Raises
     ------
@@ -105,23 +115,23 @@ def k_loop(kernel: Kernel) -> tuple[str, Counter[str]]:
     candidates = [loop for loop in kernel.loops() if kernel.count(loop)["BAR"] and products(loop)]
     if not candidates:
         raise ValueError("no loop with a barrier and multiply-adds")
+    in_turn = (STEP if step is None else step) * ENTRIES
     outer = min(candidates, key=len)
     total = kernel.count(outer)
     inner = max(kernel.innermost(), key=lambda loop: products(loop) if loop[0] in outer else 0)
     if inner != outer and products(inner) == products(outer):
-        total += Counter(
-            {x: n * (STEP * ENTRIES // products(outer) - 1) for x, n in kernel.count(inner).items()}
-        )
+        turns = in_turn // products(outer)
+        total += Counter({x: n * (turns - 1) for x, n in kernel.count(inner).items()})
     kind, done = multiply_adds(total).most_common(1)[0]
-    if done != STEP * ENTRIES:
+    if done != in_turn:
         raise ValueError(f"a turn of the k loop has {done} multiply-adds")
     return kind, total
 
 
 # What stands in a column of the table of the k loop.
 GROUPS = {
-    "multiply-adds": r"FFMA|DFMA|DMMA.*",
-    "shared loads": r"LDS\.(64|128)",
+    "multiply-adds": r"FFMA|DFMA|[DI]MMA.*",
+    "shared loads": r"LDS\.(64|128)|LDSM",
     "copies": r"LDGSTS|LDGDEPBAR|DEPBAR|LDG|STS.*",
     "barrier": r"BAR",
     "NOP": r"NOP",
@@ -185,10 +195,18 @@ def pair_cost(kernel: Kernel) -> PerEntry:
     return _per(min((c for c in loops if c["SHFL"]), key=lambda c: sum(c.values())), ENTRIES)
 
 
-def chord_cost(kernel: Kernel) -> PerEntry:
-    """Everything outside of the k loop: its start, and the chords that go to shared memory."""
-    _, loop = k_loop(kernel)
-    return _per(kernel.count() - loop - Counter(NOP=kernel.count()["NOP"]), ENTRIES)
+def chord_cost(kernel: Kernel, step: int | None = None) -> PerEntry:
+    """Everything outside of the k loop: its start, and the chords that go to shared memory.
+
+    Digits: of rows in one chunk. What turns integers into numbers and stores these for another chunk is left out.
+    """
+    _, loop = k_loop(kernel, step)
+    total = kernel.count() - loop - Counter(NOP=kernel.count()["NOP"])
+    for block in kernel.blocks():
+        counts = kernel.count(block)
+        if counts["I2F"] + counts["I2FP"] and counts["STS"]:
+            total -= counts
+    return _per(total, ENTRIES)
 
 
 def disassemble(cubin: Path) -> dict[str, Kernel]:
@@ -211,7 +229,7 @@ def probes(kernels: dict[str, Kernel]) -> dict[tuple[str, str], Kernel]:
     found = {}
     for symbol, kernel in kernels.items():
         if of := re.search(
-            r"6device\d+(product|epilogue|reduction|root)I([fd])(?:NS_\d(\w+?)E?LNS_4FormE(\d)E)?(?:Lb(\d))?",
+            r"6device\d+(product|digits|epilogue|reduction|root)I([fd])(?:NS_\d(\w+?)E?LNS_4FormE(\d)E)?(?:Lb(\d))?",
             symbol,
         ):
             part = (of[3] or of[1]) + (of[4] or "") + (of[5] or "")

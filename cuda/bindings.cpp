@@ -1,6 +1,7 @@
 // The module _cuda: what depends on who runs the tiles, on devices; the last argument says on which.
 #include "border.hpp"
 #include "devices.hpp"
+#include "digits.hpp"
 #include "estimate.hpp"
 #include "lent_rows.hpp"
 #include "plan.hpp"
@@ -151,6 +152,8 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
       },
       "n_features"_a, "kernels"_a, "single_within"_a, "single_between"_a, "row_sums"_a,
       "Bytes of the host for a row that lies on a device, in the larger of the two passes, and in both.");
+  m.def("by_digits", &device::by_digits, "major"_a, "minor"_a, "depth"_a,
+        "Whether float32 rows are multiplied as digits on devices of a compute capability.");
   m.def("device_count", &device::count, "Devices of this machine; 0 without a driver.");
   m.def(
       "current_device", [] { return device::CurrentDevice().get(); },

@@ -104,6 +104,45 @@ __device__ __forceinline__ void multiply_add(double (&c)[4], const double (&a)[4
 #endif
 }
 
+// c (16, 8) += a (16, 32) b (32, 8) of signed bytes. A word is four of them, byte e of it the lowest but e; lane 4 g +
+// t holds
+//   a: (g, 4t + e), (g + 8, 4t + e), (g, 16 + 4t + e), (g + 8, 16 + 4t + e);   b: (4t + e, g), (16 + 4t + e, g);   c as
+//   above.
+// Compiled where digits.hpp may ask for it.
+inline constexpr bool kByteTensor =
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 800 && __CUDA_ARCH__ != 900
+    false;
+#else
+    true;
+#endif
+__device__ __forceinline__ void multiply_add(std::int32_t (&c)[4], const std::uint32_t (&a)[4],
+                                             const std::uint32_t (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+      : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+// Without a c before.
+__device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4],
+                                         const std::uint32_t (&b)[2]) {
+#if __CUDA_ARCH__ >= 800
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+      : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(0));
+#endif
+}
+// Four words from shared memory: lane 4 g + t has number n from byte 4 t of the 16 bytes that lane 8 n + g points to.
+__device__ __forceinline__ void load_words(std::uint32_t (&to)[4], const void* from) {
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(from));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(address)
+               : "memory");
+}
+// What this warp has read of shared memory is read again.
+__device__ __forceinline__ void forget_memory() { __syncwarp(); }
+
 // kernel(args...) on n_blocks blocks with that much shared memory.
 template <class... Args>
 cudaError_t launch(void (*kernel)(Args...), std::int64_t n_blocks, std::size_t shared_bytes, cudaStream_t stream,
@@ -159,6 +198,37 @@ inline void multiply_add(double (&c)[4], const double (&a)[4], const double (&b)
     for (int n = 0; n < 4; ++n)
       for (int k = 0; k < 8; ++k)
         c[n] += of(4 * g + k % 4).a[n / 2 + k / 4 * 2] * of(4 * (2 * t + n % 2) + k % 4).b[k / 4];
+    return 0;
+  });
+}
+inline constexpr bool kByteTensor = true;
+inline void multiply_add(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  struct Operands {
+    std::uint32_t a[4], b[2];
+  };
+  const auto byte = [](std::uint32_t word, int e) { return std::int32_t(std::int8_t(word >> 8 * e & 255)); };
+  const Operands mine{{a[0], a[1], a[2], a[3]}, {b[0], b[1]}};
+  shim::exchange<Operands>(mine, [&c, byte](const auto& of, int lane) {
+    const int g = lane / 4, t = lane % 4;
+    for (int n = 0; n < 4; ++n)
+      for (int k = 0; k < 32; ++k) {
+        const int from = k % 16 / 4, e = k % 4;
+        c[n] += byte(of(4 * g + from).a[n / 2 + k / 16 * 2], e) * byte(of(4 * (2 * t + n % 2) + from).b[k / 16], e);
+      }
+    return 0;
+  });
+}
+inline void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+  std::fill_n(c, 4, 0);
+  multiply_add(c, a, b);
+}
+inline void forget_memory() {}
+inline void load_words(std::uint32_t (&to)[4], const void* from) {
+  struct Row {
+    const unsigned char* at;
+  };
+  shim::exchange<Row>({static_cast<const unsigned char*>(from)}, [&to](const auto& of, int lane) {
+    for (int n = 0; n < 4; ++n) std::memcpy(&to[n], of(8 * n + lane / 4).at + 4 * (lane % 4), 4);
     return 0;
   });
 }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "digits.hpp"
 #include "estimate.hpp"
 #include "packed_pass.hpp"
 #include "plan.hpp"
@@ -132,7 +133,8 @@ class DevicePass final : public PackedPass<T> {
     Resident(DevicePass& of, int device, const Pass<T>& pass, const Layout& layout, std::int64_t tiles_at_a_time)
         : stream_(device, (layout.first_segment.size() - 1) * panel_bytes<T>(of.packed_.depth)),
           n_rows_((layout.first_segment.size() - 1) * kWidth),
-          panels_(stream_, of.packed_, n_rows_, of.shared_.far, of.shared_.frame.means),
+          sliced_(by_digits(info(device), of.packed_.depth)),
+          panels_(stream_, of.packed_, n_rows_, of.shared_.far, of.shared_.frame.means, sliced_),
           chains_(stream_, n_rows_),
           segments_(stream_, layout.segments),
           first_segment_(stream_, layout.first_segment),
@@ -151,15 +153,16 @@ class DevicePass final : public PackedPass<T> {
 
     void run(std::int64_t first, std::int64_t n) {
       stream_.enter();
+      const auto sums = sliced_ ? launches<T>().digit_sums : launches<T>().sums;
       const std::int64_t n_units = n * kTileUnits, step = n_kept_units_ > 0 ? n_kept_units_ : n_units;
       for (std::int64_t unit = 0; unit < n_units; unit += step)
         for (Group& group : groups_) {
           group.work.tiles = tiles_.get() + first;
           group.work.first_unit = unit;
           group.work.n_units = std::min(step, n_units - unit);
-          check(group.kind == Group::Kind::expressions ? launches<T>().combine_sums(group.work, stream_.get())
-                                                       : launches<T>().sums(group.work, group.kind == Group::Kind::deep,
-                                                                            group.holding.bytes, stream_.get()),
+          check(group.kind == Group::Kind::expressions
+                    ? launches<T>().combine_sums(group.work, stream_.get())
+                    : sums(group.work, group.kind == Group::Kind::deep, group.holding.bytes, stream_.get()),
                 "tiles cannot be run");
         }
       stream_.wait();
@@ -225,6 +228,7 @@ class DevicePass final : public PackedPass<T> {
       group.chains = Array<Chain<T>>(stream_, chains);
       group.roots = Array<Root<T>>(stream_, roots);
       group.holding = Holding::of<T>(device, int(chains.size()), most);
+      if (sliced_) group.holding.bytes = std::max(group.holding.bytes, digit_bytes(pass.depth));
       add(std::move(group), pass, int(chains.size()), 0);
       groups_.back().work.roots = groups_.back().roots.get();
       groups_.back().work.n_roots = int(roots.size());
@@ -329,8 +333,14 @@ class DevicePass final : public PackedPass<T> {
       if (!rectangle.square()) add_span(rectangle.columns, std::size_t(rectangle.rows.size()));
     }
 
+    // Whether float32 rows are multiplied as digits on a device.
+    static bool by_digits(const Info& there, int depth) {
+      return sizeof(T) == sizeof(float) && device::by_digits(there.major, there.minor, depth);
+    }
+
     Stream stream_;
     std::size_t n_rows_;
+    bool sliced_;
     Panels<T> panels_;
     Chains<T> chains_;
     Array<Segment> segments_;

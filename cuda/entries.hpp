@@ -84,17 +84,16 @@ __device__ __forceinline__ void add_root(const SumsWork<T>& work, int p, int q, 
   reduce_columns<Within>(work, p, q, errors, output);
 }
 
-template <class T, bool Within, bool Deep>
-__global__ void __launch_bounds__(kThreads, kBlocks<T>) sums(const __grid_constant__ SumsWork<T> work) {
+// A unit of this block, its products taken by chords_of(p, q, chords).
+template <bool Within, bool Deep, class T, class ChordsOf>
+__device__ __forceinline__ void sum_unit(const SumsWork<T>& work, const ChordsOf& chords_of) {
   const auto [p, q] = panels_of(work);
   if (p < 0) return;
   const Pass<T>& pass = work.pass;
 
   T* chords = shared_memory<T>();
   T* held = work.in_place ? chords : chords + kUnit;
-  const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth;
-  chords_of<!Within>(panel(pass.panels, p, pass.depth), panel(pass.panels, q, pass.depth), pass.depth,
-                     pass.half_norms + i, pass.half_norms + j, chords);
+  chords_of(p, q, chords);
   int output = 0, root = 0;
   for (int c = 0; c < pass.n_chains; ++c) {
     const Chain<T>& chain = pass.chains[c];
@@ -112,6 +111,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) sums(const __grid_consta
     }
     output += chain.n_outputs;
   }
+}
+
+template <class T, bool Within, bool Deep>
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) sums(const __grid_constant__ SumsWork<T> work) {
+  const Pass<T>& pass = work.pass;
+  sum_unit<Within, Deep>(work, [&](int p, int q, T* chords) __attribute__((always_inline)) {
+    const std::ptrdiff_t i = std::ptrdiff_t(p) * kWidth, j = std::ptrdiff_t(q) * kWidth;
+    chords_of<!Within>(panel(pass.panels, p, pass.depth), panel(pass.panels, q, pass.depth), pass.depth,
+                       pass.half_norms + i, pass.half_norms + j, chords);
+  });
 }
 
 // Values of an expression at the entries of this thread's column, and what its roots may move there into `errors`.
@@ -247,8 +256,8 @@ struct Entries {
   static cudaError_t start_combine_gram(const GramWork<T>& work, std::int64_t n_units, cudaStream_t stream) {
     return launch(&combine_gram<T>, n_units, 0, stream, work);
   }
-  static constexpr Launches<T> launches{&start_half_norms, &start_sums, &start_gram, &start_combine_sums,
-                                        &start_combine_gram};
+  static constexpr Launches<T> launches{&start_half_norms,   &start_sums, &start_gram, &start_combine_sums,
+                                        &start_combine_gram, nullptr,     nullptr};
 };
 
 }  // namespace nc1fast::device

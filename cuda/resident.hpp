@@ -26,13 +26,14 @@ inline const Launches<double>& launches<double>() {
 inline std::size_t rounded(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
 // Panels with their norms, which the device computes itself: as products, so that equal rows have chord 0. Rows that
-// lie there are packed there.
+// lie there are packed there. Sliced: of digits.
 template <class T>
 class Panels {
  public:
   Panels() = default;
   // far, means: of rows that lie there, and what their scalings refer to.
-  Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows, const FarRows* far, const Means& means)
+  Panels(Stream& stream, const Packed<T>& packed, std::size_t n_rows, const FarRows* far, const Means& means,
+         bool sliced = false)
       : depth_(int(rounded(std::size_t(packed.depth), kStep))),
         panels_(stream, n_rows * std::size_t(depth_)),
         half_norms_(stream, packed.half_norms.get(), n_rows) {
@@ -45,7 +46,9 @@ class Panels {
       for (std::size_t p = 0; p < n_rows / kWidth; ++p)
         stream.send(panels_.get() + p * padded, packed.panels.get() + p * stored, stored * sizeof(T));
     }
-    check(launches<T>().half_norms(panels_.get(), int(n_rows / kWidth), depth_, half_norms_.get(), stream.get()),
+    const int n = int(n_rows / kWidth);
+    check(sliced ? launches<T>().slices(panels_.get(), n, depth_, half_norms_.get(), stream.get())
+                 : launches<T>().half_norms(panels_.get(), n, depth_, half_norms_.get(), stream.get()),
           "norms cannot be computed");
   }
   int depth() const { return depth_; }

@@ -75,6 +75,9 @@ struct Launches {
   // Of expressions, from what the others have kept.
   cudaError_t (*combine_sums)(const SumsWork<T>& work, cudaStream_t stream);
   cudaError_t (*combine_gram)(const GramWork<T>& work, std::int64_t n_units, cudaStream_t stream);
+  // Null for double. Numbers become digits (digits.hpp) in their place, with half as above; sums of these.
+  cudaError_t (*slices)(T* panels, int n_panels, int depth, T* half, cudaStream_t stream);
+  cudaError_t (*digit_sums)(const SumsWork<T>& work, bool deep, std::size_t shared_bytes, cudaStream_t stream);
 };
 extern const Launches<float> launches_f32;
 extern const Launches<double> launches_f64;

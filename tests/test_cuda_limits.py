@@ -64,6 +64,9 @@ def test_kernels_within_their_limits_pass():
         ("12combine_gram", "Id", "combine_gram<double>"),
         ("10half_norms", "If", "half_norms<float>"),
         ("4pack", "IdLb0E", "pack<double, of float>"),
+        ("10digit_sums", "IfLb1ELb0E", "digit_sums<float, within, shallow>"),
+        ("11digit_norms", "If", "digit_norms<float>"),
+        ("6slices", "If", "slices<float>"),
     ],
 )
 def test_flags_are_those_of_the_kernel(name, flags, expected):
@@ -136,20 +139,20 @@ def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
     assert listed[-1].replace("-real", "").split() == [str(a) for a in sorted(architectures)]
     assert [a for a in listed[-1].split() if not a.endswith("-real")] == [str(max(architectures))]
     limits = cuda_limits.read_limits(cuda_limits.LIMITS.read_text(encoding="utf-8"))
-    kernels = (
-        "sums",
-        "gram",
-        "half_norms",
-        "combine_sums",
-        "combine_gram",
-        *("inspect", "measure", "add_up", "pack"),
-    )
-    families = {f"{kernel}<{t}>" for kernel in kernels for t in TYPES}
+    kernels = ("sums", "gram", "half_norms", "combine_sums", "combine_gram")
+    by_digits = ("digit_sums", "digit_norms", "slices")
+    in_place = ("inspect", "measure", "add_up", "pack")
+    families = {f"{kernel}<{t}>" for kernel in (*kernels, *in_place) for t in TYPES}
+    families |= {f"{kernel}<float>" for kernel in by_digits}
     assert set(limits) == {(family, a) for family in families for a in architectures}
-    headers = [
-        (ROOT / "cuda" / name).read_text("utf-8") for name in ("entries.hpp", "far_entries.hpp")
-    ]
-    assert len(re.findall("__global__", "".join(headers))) == len(kernels)  # and these are all
+    sources = (
+        ("entries.hpp", kernels),
+        ("entries_digits.cu", by_digits),
+        ("far_entries.hpp", in_place),
+    )
+    for name, of in sources:
+        source = (ROOT / "cuda" / name).read_text(encoding="utf-8")
+        assert len(re.findall("__global__", source)) == len(of)  # and these are all
     threads = re.search(r"kThreads = (\d+)", (ROOT / "cuda" / "device.hpp").read_text("utf-8"))
     assert threads is not None
     assert int(threads[1]) == cuda_limits.THREADS
@@ -221,6 +224,33 @@ def test_a_loop_with_other_work_is_an_error():
     (kernel,) = cuda_sass.read_sass(SASS.replace("FFMA R9", "FMUL R9")).values()
     with pytest.raises(ValueError, match="has 1 multiply-adds"):
         cuda_sass.k_loop(kernel)
+
+
+def test_bytes_are_eight_products_of_digits():
+    """One instruction of 16 x 8 x 32 bytes is 128 products of a lane, 16 of rows."""
+    bytes_ = SASS.replace("FFMA R8, R4, R5, R8", "IMMA.16832.S8.S8 R8, R4.ROW, R5.COL, R8")
+    (kernel,) = cuda_sass.read_sass(bytes_.replace("FFMA R9, R6.reuse, R7, R9", "NOP")).values()
+    kind, counts = cuda_sass.k_loop(kernel, step=8)
+    assert kind == "IMMA"
+    assert counts["IMMA.16832"] == 1
+    assert cuda_sass.shares(counts)["multiply-adds"] == 1
+
+
+def test_chords_of_digits_are_those_of_one_chunk():
+    """What stores converted numbers for another chunk is not part of it; blocks end at branches and labels."""
+    tail = """\
+        /*00a0*/               @!P3 BRA `(.L_x_9) ;
+        /*00a8*/                   I2FP.F32.S32 R1, R2 ;
+        /*00b0*/                   STS [R3], R1 ;
+.L_x_9:
+        /*00b8*/                   I2FP.F32.S32 R1, R2 ;
+        /*00c0*/                   EXIT ;
+"""
+    text = SASS.replace("        /*00a0*/                   EXIT ;\n", tail)
+    (kernel,) = cuda_sass.read_sass(text).values()
+    _, loop = cuda_sass.k_loop(kernel)
+    outside = sum(kernel.count().values()) - sum(loop.values())
+    assert cuda_sass.chord_cost(kernel).slots * cuda_sass.ENTRIES == outside - 2
 
 
 def test_a_branch_forward_is_no_loop():

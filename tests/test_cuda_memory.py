@@ -164,6 +164,18 @@ def test_features_and_classes_are_part_of_it(watch, statistics):
         assert seen.most_pinned == pinned
 
 
+@pytest.mark.parametrize("n_features", [97, 150])
+def test_digits_lie_in_the_place_of_numbers(watch, n_features):
+    """float32 rows of 97 features or more (cuda/digits.hpp): memory as before."""
+    X, y = gaussians((80, 40), n_features)
+    device, pinned = _estimate(X, y, [RELU], len(y), dtype="float32")
+    watch.start()
+    nc.class_sums(X, y, RELU, device="cuda", dtype="float32")
+    seen = watch.seen()
+    assert 0.8 * device - 8192 <= seen.most <= device
+    assert (seen.most_pinned, seen.held) == (pinned, (0, 0, 0, 0))
+
+
 def test_a_limit_on_the_host_counts_the_buffers_of_devices(watch):
     X, y = gaussians((150, 90), 4)
     told = []

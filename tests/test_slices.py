@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests import cases
+from tests import cases, digits
 
 import nc1fast as nc
 from nc1fast import _core
@@ -86,6 +86,17 @@ KINDS = ("normal", "heavy", "two values", "one large", "parallel")
 def test_products_are_those_of_the_digits(kind, d):
     U, cosines = _cosines(_rows(kind, 101, d, np.random.default_rng(d)))
     assert np.abs(cosines - _cosines_by_digits(U)).max() <= 8 * UNIT
+
+
+@pytest.mark.parametrize("d", [LEAST, 130, digits.WHOLE, digits.WHOLE + 2, 1602])
+def test_products_are_the_bits_of_the_definition(d):
+    """Rows whose radius is a power of two, so that nothing else rounds; in chunks from 817 features on."""
+    X = digits.rows_of_length(66, d, 10, np.random.default_rng(d))
+    X[65] = -X[3]
+    expected = digits.cosines((X * (np.sqrt(1 / d) * 2.0**-10)).astype(np.float32))
+    found = nc.Linear()(X, dtype="float32") / 4.0**10
+    apart = ~np.eye(len(X), dtype=bool)
+    np.testing.assert_array_equal(found[apart], expected[apart])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -24,8 +24,10 @@ static_assert(kRows == kPanel<float, Avx512>);
 
 constexpr int blocks_of(int depth) { return (depth + kBlock - 1) / kBlock; }
 
+static_assert(slices::kChunk % kBlock == 0);
+
 // Whether rows of so many entries have their bounds.
-constexpr bool fits(int depth) { return depth >= slices::kLeast && depth <= slices::kMost; }
+constexpr bool fits(int depth) { return depth >= slices::kLeast; }
 
 std::size_t row(int depth) {
   return fits(depth) ? std::size_t(1 + blocks_of(depth) * kStep / (4 * kRows)) : std::size_t(depth);
@@ -86,24 +88,46 @@ void multiply(const std::int8_t* rows, const std::int8_t* columns, int n_blocks,
   _tile_stored(3, out + 3 * order, kBlock);
 }
 
+using Orders = const std::int32_t (&)[kOrders][kSide][kSide];
+
+// Row i of 16 x 16 products over one chunk, over their scales.
+[[gnu::always_inline]] inline V sum_of_orders(Orders orders, int i) {
+  V order[kOrders];
+#pragma GCC unroll 4
+  for (int n = 0; n < kOrders; ++n) order[n] = __builtin_convertvector(load<Integers>(orders[n][i]), V);
+  return slices::sum_of_orders(order);
+}
+
+void add_orders(Orders orders, bool first, float (&sums)[kSide][kSide]) {
+  for (int i = 0; i < kSide; ++i) {
+    const V sum = sum_of_orders(orders, i);
+    store(sums[i], first ? sum : V(load<V>(sums[i]) + sum));
+  }
+}
+
 template <bool Signed>
 void chords(const float* a, const float* b, int depth, const float* half_a, const float* half_b, Soon<float> soon,
             float* out) {
   if (!fits(depth)) return Inner<float, Avx512>::chords<Signed>(a, b, depth, half_a, half_b, soon, out);
-  const int n_blocks = blocks_of(depth);
+  const int n_blocks = blocks_of(depth), n_chunks = slices::chunks_of(depth);
   const std::int8_t *rows = as_rows<const std::int8_t>(a), *columns = as_columns<const std::int8_t>(b);
   alignas(64) std::int32_t orders[kOrders][kSide][kSide];
+  alignas(64) float sums[kSide][kSide];
   const Configured configured;
   for (int r = 0; r < kRows; r += kSide)
     for (int c = 0; c < kRows; c += kSide) {
-      multiply(rows + r * kBlock, columns + c * kBlock, n_blocks, orders[0][0]);
+      for (int chunk = n_chunks - 1; chunk >= 0; --chunk) {
+        const int first = chunk * (slices::kChunk / kBlock);
+        const int last = chunk + 1 < n_chunks ? first + slices::kChunk / kBlock : n_blocks;
+        multiply(rows + first * kStep + r * kBlock, columns + first * kStep + c * kBlock, last - first, orders[0][0]);
+        if (chunk > 0) add_orders(orders, chunk + 1 == n_chunks, sums);
+      }
       const V s = load<V>(b + c), half = load<V>(half_b + c);
 #pragma GCC unroll 4
       for (int i = 0; i < kSide; ++i) {
-        V order[kOrders];
-#pragma GCC unroll 4
-        for (int n = 0; n < kOrders; ++n) order[n] = __builtin_convertvector(load<Integers>(orders[n][i]), V);
-        const V product = slices::sum_of_orders(order) * (a[r + i] * s);
+        V sum = sum_of_orders(orders, i);
+        if (n_chunks > 1) sum += load<V>(sums[i]);
+        const V product = sum * (a[r + i] * s);
         store(out + (r + i) * kRows + c, chord<Signed>(product, V(half_a[r + i] + half)));
       }
     }
@@ -137,7 +161,7 @@ void slice(const float (&entries)[kBlock][kRows], int first, V s, V inverse, std
 // A panel of floats becomes digits, from its last block of entries on: none is overwritten before it is read.
 void slice(float* panel, int depth, float* half) {
   const int n_blocks = blocks_of(depth);
-  V s[kStrips], inverse[kStrips];
+  V s[kStrips], inverse[kStrips], squares[kStrips] = {};
   Integers sums[kStrips][kOrders] = {};
   for (int strip = 0; strip < kStrips; ++strip) {
     V most{};
@@ -155,13 +179,15 @@ void slice(float* panel, int depth, float* half) {
             as_rows<std::int8_t>(panel) + block * kStep + strip * kTile,
             as_columns<std::int8_t>(panel) + block * kStep + strip * kTile, orders);
       for (int n = 0; n < kOrders; ++n) sums[strip][n] += __builtin_convertvector(orders[n], Integers);
+      if (block * kBlock % slices::kChunk != 0 || (block > 0 && slices::chunks_of(depth) == 1)) continue;
+      for (int n = 0; n < kOrders; ++n) orders[n] = __builtin_convertvector(sums[strip][n], V);
+      squares[strip] += slices::sum_of_orders(orders);
+      for (int n = 0; n < kOrders; ++n) sums[strip][n] = Integers{};
     }
   }
   for (int strip = 0; strip < kStrips; ++strip) {
     store(panel + strip * kSide, s[strip]);
-    V orders[kOrders];
-    for (int n = 0; n < kOrders; ++n) orders[n] = __builtin_convertvector(sums[strip][n], V);
-    store(half + strip * kSide, V(0.5f * (slices::sum_of_orders(orders) * (s[strip] * s[strip]))));
+    store(half + strip * kSide, V(0.5f * (squares[strip] * (s[strip] * s[strip]))));
   }
 }
 
