@@ -46,9 +46,10 @@ if [ -z "$own" ]; then
 fi
 rm -rf "$folder/clean"
 python -m venv "$folder/clean"
-"$folder/clean/bin/python" -m pip install -q "$own" "$wheel"
+"$folder/clean/bin/python" -m pip install -q "$own[cli]" "$wheel"
 "$folder/clean/bin/python" -m pip check
 cd "$folder"
+clean/bin/nc1fast doctor
 clean/bin/python - << 'END'
 import nc1fast as nc
 module = nc.cuda.module()

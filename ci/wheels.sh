@@ -11,6 +11,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 read -ra versions <<< "${PYTHONS:-3.10 3.11 3.12 3.13 3.13t 3.14}"
 most_bytes=$((6 * 1024 * 1024))
 
+command -v ccache > /dev/null || echo "no ccache: every Python compiles the core anew, minutes of a processor each"
 "$root/ci/toolchain.sh" "$folder" {x86_64,aarch64}-linux-{gnu.2.28,musl}
 . "$folder/env"
 cd "$root"
