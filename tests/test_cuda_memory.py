@@ -139,7 +139,7 @@ def test_what_is_measured_can_be_most_of_it(watch):
     assert 0.9 * device - 8192 <= seen.most <= device
     assert pinned == seen.most_pinned == 2 * (320 << 10)  # 128 packed rows
     module = cuda.module()
-    about = (300, groups_of([RELU], 300)[0].as_dict(), False, True, True)
+    about = (300, groups_of([RELU], 300)[0].words, False, True, True)
     (larger, both), (there, both_there) = (
         module.row_bytes(*about, [0]),
         module.lent_row_bytes(*about),
