@@ -32,6 +32,7 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
   constexpr int kG = Deep && !Act::loops ? kVectors : 1;
   const Act act(chain.parameter);
   const auto dual = dual_of_form<F>(act, chain);
+  constexpr bool from_input = Tangent && !is_polynomial(F);
   constexpr bool may_have_root = Act::root_value || (Tangent && Act::root_derivative);
   // Where all outputs are of one level the first, most often the only one, is stored without a loop, to a place that
   // stays in a register: any store could be to the chain, for all that a compiler knows. A twelfth of the time with few
@@ -80,11 +81,11 @@ void epilogue(const Chain<T>& chain, int p, int q, const T* chords, T* const* va
         State states[kVectors] = {state_of<F, Tangent>(chord_of(0)), state_of<F, Tangent>(chord_of(1)),
                                   state_of<F, Tangent>(chord_of(2))};
         const PairOfRows<V, T> rows[kVectors] = {rows_of(0), rows_of(1), rows_of(2)};
-        walk<Tangent && !is_polynomial(F), Deep>(states, dual, chain.recursion, rows, emit);
+        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
       } else {
         State states[1] = {state_of<F, Tangent>(chord_of(0))};
         const PairOfRows<V, T> rows[1] = {rows_of(0)};
-        walk<Tangent && !is_polynomial(F), Deep>(states, dual, chain.recursion, rows, emit);
+        walk<from_input, Deep>(states, dual, chain.recursion, rows, emit);
       }
     };
     if constexpr (Act::loops)
