@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from nc1fast.metrics.result import Collapse
     from nc1fast.sums.class_sums import ClassSums
+    from nc1fast.support.progress import Progress
 
     OneKernel = Kernel | str | Callable[..., Any] | None
-    Progress = bool | Callable[[int, int], object]
 
     class EachOptions(TypedDict, total=False):
         """Keywords of `collapse_each`, for type checkers."""

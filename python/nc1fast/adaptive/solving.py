@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from nc1fast.adaptive.descent import Minimization
     from nc1fast.adaptive.equations import Likelihood
     from nc1fast.adaptive.search import Trial
+    from nc1fast.support.progress import Progress
 
     Array = NDArray[np.float64]
-    Progress = bool | Callable[[int, int], object]
 
 
 @ieee

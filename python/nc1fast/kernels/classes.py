@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from nc1fast.activations import Activation, as_activation, name_and_parameter, named
 from nc1fast.core.backend import diagonal, gram
@@ -26,13 +26,12 @@ from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
-    Progress: TypeAlias = bool | Callable[[int, int], object]
+    from nc1fast.support.progress import Progress
+
 
 _DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer, and says so
 

@@ -20,13 +20,13 @@ from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
     from numpy.typing import ArrayLike, NDArray
 
+    from nc1fast.support.progress import Progress
+
     Data: TypeAlias = ArrayLike | Sequences
-    Progress: TypeAlias = bool | Callable[[int, int], object]
 
 _BLOCK_BYTES = 1 << 26  # of the rows of a Gram matrix that a product has at a time
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from nc1fast.methods.request import Request
     from nc1fast.metrics.result import Collapse
     from nc1fast.sums.settings import Settings
+    from nc1fast.support.progress import Progress
 
-    Progress = bool | Callable[[int, int], object]
     Evaluate = Callable[[Any, Any, Settings, Execution], list[Collapse]]
 
 # N^2 (d + _EPILOGUE) and kernels, of a pass of some 20 ms on one thread, and of one that takes no longer than what surrounds it.

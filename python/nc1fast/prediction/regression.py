@@ -20,14 +20,12 @@ from nc1fast.support.progress import reporting
 from nc1fast.support.warnings import AccuracyWarning, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.kernels.classes import Kernel
+    from nc1fast.support.progress import Progress
 
     Array = NDArray[np.float64]
-    Progress = bool | Callable[[int, int], object]
 
 
 @dataclass(frozen=True)

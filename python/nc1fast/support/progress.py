@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     Report: TypeAlias = Callable[[int, int], object]
+    Progress: TypeAlias = bool | Report
 
 _SELDOM = 10.0  # seconds between two states of a bar in a file, where, unlike on a terminal, each one stays
 
