@@ -221,7 +221,12 @@ def test_rows_in_place_are_divided_where_packed_ones_stop_to_fit(watch, monkeypa
     for memory, limit in ((needed, None), (needed - 1, None), (1 << 28, 3_500_000)):
         monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(-(-memory * 10 // 9)))
         steps: list[int] = []
-        settings = {"convention": "papyan", "keep_rows": True, "memory_limit": limit}
+        settings = {
+            "convention": "papyan",
+            "keep_rows": True,
+            "memory_limit": limit,
+            "n_threads": 1,
+        }
         lender = Lender(X)
         found = nc.collapse(lender, y, RELU, device="cuda", progress=_totals(steps), **settings)
         tiles.append(steps[-1])
