@@ -210,9 +210,9 @@ def test_a_study_writes_the_branches(tmp_path):
     Y = encode("scalar", np.unique(drawn.y, return_inverse=True)[1], 4).values
     solution = solve(drawn.X, Y, multistart=3)
     own = [row for row in rows if row["model"] == "AdaptiveKernel"]
-    assert {(row["free_energy"], row["starts"], row["branches"]) for row in own} == {
-        (solution.free_energy, 3, len(solution.branches))
-    }
+    assert {(row["starts"], row["branches"]) for row in own} == {(3, len(solution.branches))}
+    for row in own:  # of another process, whose BLAS may have other threads
+        np.testing.assert_allclose(row["free_energy"], solution.free_energy, rtol=1e-12)
     assert len(solution.branches) > 1
     kernels = [branch.kernel for branch in solution.branches]
     results = nc.collapse(drawn.X, drawn.y, kernels, convention="class")
