@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import warnings
@@ -264,7 +263,6 @@ def test_a_generator_is_read_as_far_as_there_are_threads(n_threads, limit, monke
 
     def stream():
         for _ in range(12):
-            gc.collect()
             most.append(sum(one() is not None for one in seen))
             rows = X.copy()
             seen.append(weakref.ref(rows))
