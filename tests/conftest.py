@@ -20,6 +20,15 @@ def pytest_report_header() -> str:
     return f"nc1fast {nc1fast.__version__}, NumPy {np.__version__}, {platform.machine()}, {cores()} cores"
 
 
+def _shim(monkeypatch):
+    """The devices that host threads play, in the place of real ones: skipped where it is not built."""
+    from nc1fast import cuda
+
+    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
+    monkeypatch.setattr(cuda, "module", lambda: shim)
+    return shim
+
+
 def _device(request, monkeypatch):
     """A name for `device=`, of what runs the tiles: skipped where it is not there."""
     import nc1fast as nc
@@ -28,9 +37,7 @@ def _device(request, monkeypatch):
     if request.param == "cpu":
         return "cpu"
     if request.param == "shim":  # host threads that play two devices: a hundred rows a second
-        reason = "built without NC1FAST_SHIM=ON"
-        shim = pytest.importorskip("nc1fast._shim._cuda", reason=reason)
-        monkeypatch.setattr(nc.cuda, "module", lambda: shim)
+        _shim(monkeypatch)
     elif not nc.cuda.available():
         pytest.skip(f"CUDA devices: {machine.devices()[1]['cuda']}")
     return "cuda"
@@ -39,6 +46,17 @@ def _device(request, monkeypatch):
 device = pytest.fixture(params=["cpu", "cuda"], name="device")(_device)
 small_device = pytest.fixture(params=["cpu", "cuda", "shim"], name="small_device")(_device)
 other_device = pytest.fixture(params=["cuda", "shim"], name="other_device")(_device)
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """What the shim has seen, and which of its calls is to fail; afterwards none is."""
+    from tests.pretended import Watch
+
+    watch = Watch(_shim(monkeypatch))
+    yield watch
+    watch.start()
+    watch.use(0)
 
 
 @pytest.fixture

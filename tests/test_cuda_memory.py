@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from tests.gaussians import gaussians
-from tests.pretended import Lender, Watch
+from tests.pretended import Lender
 
 import nc1fast as nc
 from nc1fast import cuda
@@ -19,16 +19,6 @@ from nc1fast.sums.streaming import _Pass
 
 UNIT = 64 * 64 * 8  # bytes of the values of a unit, float64
 RELU, ERF, DEEP = nc.NTK("relu"), nc.NTK("erf"), nc.NTK("relu", 3, 1.0, 0.1)
-
-
-@pytest.fixture
-def watch(monkeypatch):
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
-    watch = Watch(shim)
-    yield watch
-    watch.start()
-    watch.use(0)
 
 
 # Roots that are not held, and the launches of a kernel without ----------------------------------------------------

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from tests.gaussians import gaussians
-from tests.pretended import Lender, Watch
+from tests.pretended import Lender
 
 import nc1fast as nc
 from nc1fast import _core, cuda
@@ -16,16 +16,6 @@ from nc1fast.inputs.lent_rows import LentRows
 
 CHUNK = 100  # rows of which the shim fetches numbers at a time: NC1FAST_FAR_CHUNK of its build
 RELU, ERF = nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1)
-
-
-@pytest.fixture
-def watch(monkeypatch):
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
-    watch = Watch(shim)
-    yield watch
-    watch.start()
-    watch.use(0)
 
 
 def _collapse(X, y, kernel, **settings):

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
     from nc1fast.sums.class_sums import ClassSums
 
-_FEW = (
-    1 << 14
-)  # row-class sums, 128 KiB, that a result keeps until the first metric of them is asked for
+# Row-class sums, 128 KiB, that a result keeps until the first metric of them is asked for.
+_FEW = 1 << 14
 
 
 @lazy("_rows")
