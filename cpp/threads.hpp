@@ -64,7 +64,7 @@ class Team {
       });
     };
     const bool shared = n > 1 && spawn(int(n < n_threads_ ? n : n_threads_) - 1);
-    if (shared) give_out(share);
+    if (shared) open(share);
     const auto polled = [&] {
       if (!poll(done.load(), n)) stop = true;
     };
@@ -81,7 +81,8 @@ class Team {
         }
     });
     std::fesetenv(&caller);
-    while (shared && !finished_within(kPause)) guarded(polled);
+    if (shared) close();
+    while (shared && !left_within(kPause)) guarded(polled);
     if (error) std::rethrow_exception(error);
     return done == n && poll(n, n);
   }
@@ -89,56 +90,76 @@ class Team {
  private:
   using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::milliseconds kPause{100};  // between two polls
+  static constexpr std::chrono::microseconds kWaking{50};
 
   // At least n threads beside the calling one, or as many as the system has to give; whether there are any.
   bool spawn(int n) {
     try {
       while (int(threads_.size()) < n)
-        threads_.emplace_back([this, worker = int(threads_.size()) + 1, seen = round_] { serve(worker, seen); });
+        threads_.emplace_back([this, worker = int(threads_.size()) + 1] { serve(worker); });
     } catch (const std::system_error&) {
       n_threads_ = int(threads_.size()) + 1;
     }
     return !threads_.empty();
   }
 
-  // One thread: every share after round `seen`.
-  void serve(int worker, std::int64_t seen) {
+  // One thread: its part of every loop that is still open when it comes.
+  void serve(int worker) {
     std::fesetenv(FE_DFL_ENV);
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [&] { return ended_ || round_ != seen; });
+    for (std::int64_t seen = 0;;) {
+      const auto called = [&] { return ended_ || round_ != seen; };
+      soon(called);
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, called);
       if (ended_) return;
       seen = round_;
+      if (share_ == nullptr) continue;
+      const std::function<void(int)>& share = *share_;
+      ++inside_;
       lock.unlock();
-      (*share_)(worker);
+      share(worker);
       lock.lock();
-      if (--running_ == 0) finished_.notify_one();
+      if (--inside_ == 0) left_.notify_one();
     }
   }
 
-  void give_out(const std::function<void(int)>& share) {
+  void open(const std::function<void(int)>& share) {
     {
       const std::lock_guard lock(mutex_);
       share_ = &share;
-      running_ = int(threads_.size());
       ++round_;
     }
     changed_.notify_all();
   }
 
-  bool finished_within(std::chrono::milliseconds time) {
+  // Nobody waits for a thread that has not come by now.
+  void close() {
+    const std::lock_guard lock(mutex_);
+    share_ = nullptr;
+  }
+
+  bool left_within(std::chrono::milliseconds time) {
+    const auto left = [&] { return inside_ == 0; };
+    soon(left);
     std::unique_lock lock(mutex_);
-    return finished_.wait_for(lock, time, [&] { return running_ == 0; });
+    return left_.wait_for(lock, time, left);
+  }
+
+  // Returns when it is so, or after about the time that a sleeping thread takes to wake: loops are short and follow
+  // each other at once.
+  template <class Ready>
+  static void soon(const Ready& ready) {
+    for (const auto end = Clock::now() + kWaking; !ready() && Clock::now() < end;) std::this_thread::yield();
   }
 
   int n_threads_;
   std::vector<std::thread> threads_;
   std::mutex mutex_;  // of all below, and of the first exception
-  std::condition_variable changed_, finished_;
-  const std::function<void(int)>* share_ = nullptr;
-  std::int64_t round_ = 0;
-  int running_ = 0;
-  bool ended_ = false;
+  std::condition_variable changed_, left_;
+  const std::function<void(int)>* share_ = nullptr;  // of the loop that is open
+  std::atomic<std::int64_t> round_ = 0;              // how many loops have been opened
+  std::atomic<int> inside_ = 0;
+  std::atomic<bool> ended_ = false;
 };
 
 // One loop by threads of its own.
