@@ -244,4 +244,12 @@ cudaError_t launch(void (*kernel)(Args...), std::int64_t n_blocks, std::size_t s
 
 #endif
 
+// to(number, row, column) for the four numbers of c (16, 8) that this lane holds.
+template <class To>
+__device__ __forceinline__ void each_of_fragment(const To& to) {
+  const int g = thread() % kWarp / 4, t = thread() % 4;
+#pragma unroll
+  for (int n = 0; n < 4; ++n) to(n, g + n / 2 * 8, 2 * t + n % 2);
+}
+
 }  // namespace nc1fast::device

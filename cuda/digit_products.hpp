@@ -147,14 +147,13 @@ class ByDigits {
   // to(number, row, column) for every product that this thread has.
   template <class To>
   __device__ static __forceinline__ void each(const To& to) {
-    const int g = thread() % kWarp / 4, t = thread() % 4;
 #pragma unroll
     for (int i = 0; i < kRows; ++i)
 #pragma unroll
       for (int j = 0; j < kColumns; ++j)
-#pragma unroll
-        for (int n = 0; n < 4; ++n)
-          to((i * kColumns + j) * 4 + n, 16 * (first() + i) + g + n / 2 * 8, 8 * j + 2 * t + n % 2);
+        each_of_fragment([&](int n, int row, int column) {
+          to((i * kColumns + j) * 4 + n, 16 * (first() + i) + row, 8 * j + column);
+        });
   }
   // Over the scales of its rows.
   __device__ __forceinline__ float product(int number) const {

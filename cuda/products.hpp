@@ -131,13 +131,12 @@ class ByTensor {
   }
   template <class To>
   __device__ __forceinline__ void give(const To& to) const {
-    const int g = thread() % kWarp / 4, t = thread() % 4;
 #pragma unroll
     for (int i = 0; i < kRows; ++i)
 #pragma unroll
       for (int j = 0; j < kColumns; ++j)
-#pragma unroll
-        for (int n = 0; n < 4; ++n) to(first_row() + 16 * i + g + n / 2 * 8, 8 * j + 2 * t + n % 2, acc_[i][j][n]);
+        each_of_fragment(
+            [&](int n, int row, int column) { to(first_row() + 16 * i + row, 8 * j + column, acc_[i][j][n]); });
   }
 };
 
