@@ -46,10 +46,9 @@ class _Item(NamedTuple):
 
     def pair(self) -> tuple[Any, Any]:
         """X and y; raises TypeError for anything but two of them."""
-        if not isinstance(self.given, tuple | list) or len(self.given) != 2:
+        if (pair := _pair(self.given)) is None:
             raise TypeError(f"a data set must be a pair (X, y), got {shown(self.given)}")
-        X, y = self.given
-        return X, y
+        return pair
 
 
 class _Outcome(NamedTuple):
@@ -160,9 +159,14 @@ def _least() -> int:
     return _LEAST if getattr(sys, "_is_gil_enabled", lambda: True)() else 1
 
 
+def _pair(given: Any) -> tuple[Any, Any] | None:
+    """X and y of a data set; None for what is no pair."""
+    return (given[0], given[1]) if isinstance(given, tuple | list) and len(given) == 2 else None
+
+
 def _work(given: Any) -> int:
     """Multiply-adds of a pass over a data set of rows in memory; 0 for anything else."""
-    X = given[0] if isinstance(given, tuple | list) and len(given) == 2 else None
+    X, _ = _pair(given) or (None, None)
     shape = getattr(X, "shape", None)
     if not isinstance(shape, tuple) or len(shape) != 2:
         return 0
