@@ -21,7 +21,6 @@ def pytest_report_header() -> str:
 
 
 def _shim(monkeypatch):
-    """The devices that host threads play, in the place of real ones: skipped where it is not built."""
     from nc1fast import cuda
 
     shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
@@ -36,7 +35,7 @@ def _device(request, monkeypatch):
 
     if request.param == "cpu":
         return "cpu"
-    if request.param == "shim":  # host threads that play two devices: a hundred rows a second
+    if request.param == "shim":
         _shim(monkeypatch)
     elif not nc.cuda.available():
         pytest.skip(f"CUDA devices: {machine.devices()[1]['cuda']}")
@@ -46,6 +45,12 @@ def _device(request, monkeypatch):
 device = pytest.fixture(params=["cpu", "cuda"], name="device")(_device)
 small_device = pytest.fixture(params=["cpu", "cuda", "shim"], name="small_device")(_device)
 other_device = pytest.fixture(params=["cuda", "shim"], name="other_device")(_device)
+
+
+@pytest.fixture
+def shim(monkeypatch):
+    """The module that plays two devices on the host, in the place of real ones: skipped where it is not built."""
+    return _shim(monkeypatch)
 
 
 @pytest.fixture

@@ -173,9 +173,7 @@ def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, mon
     _same(shared[0], expected[0])
 
 
-def test_the_current_device_is_the_same_afterwards(monkeypatch):
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
+def test_the_current_device_is_the_same_afterwards(shim):
     X, y = _data((40, 30), 3)
     assert shim.current_device() == 0
     nc.class_sums(X, y, nc.NNGP("relu"), device="cuda:1", n_threads=1)
@@ -192,9 +190,8 @@ def test_the_current_device_is_the_same_afterwards(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shim")
 def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
     X, y = _data((200, 150, 140), 4)
     kernel = nc.NTK("relu")
     whole = nc.class_sums(X, y, kernel, device="cuda")

@@ -12,7 +12,6 @@ from tests.composites import BIASED, DEEP, ERF, GELU, KERNELS, RELU, each_kernel
 from tests.gaussians import gaussians
 
 import nc1fast as nc
-from nc1fast import cuda
 
 SIZES = (66, 5, 1, 20)  # two panels, which one class begins, and a class of one row
 KEPT = 64 * 64 * 8  # bytes of the values of a unit
@@ -133,10 +132,8 @@ def test_files_and_journals(other_device, tmp_path):
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(shim, monkeypatch):
     """A pretended device whose memory can be set."""
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
     return lambda n: monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(n))
 
 

@@ -13,7 +13,6 @@ from tests.gaussians import gaussians
 from tests.pretended import Lender
 
 import nc1fast as nc
-from nc1fast import cuda
 
 
 def _data():
@@ -44,10 +43,8 @@ class _Array(np.ndarray):
 
 
 @pytest.fixture
-def cupy(monkeypatch):
+def cupy(shim, monkeypatch):
     """A stand-in for CuPy, whose arrays the pretended devices can write to."""
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
     linalg = pytest.importorskip("scipy.linalg")
     stand_in: Any = ModuleType("cupy")
     extended: Any = ModuleType("cupyx")

@@ -23,13 +23,6 @@ README = Path(__file__).parents[1] / "cuda" / "README.md"
 
 
 @pytest.fixture
-def shim(monkeypatch):
-    shim = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(cuda, "module", lambda: shim)
-    return shim
-
-
-@pytest.fixture
 def by_digits(other_device):
     """A device, or what plays one, where rows of so many features are digits."""
     module = cuda.module()
@@ -175,3 +168,22 @@ def test_bits_do_not_depend_on_the_division_of_the_work(other_device):
         joined = parts[0][k] + parts[1][k]
         for name in ("block_sums", "within", "class_rows"):
             np.testing.assert_array_equal(getattr(joined, name), getattr(sums, name))
+
+
+@pytest.mark.parametrize(("dtype", "d"), [("float64", 17), ("float32", 17), ("float32", 97)])
+@pytest.mark.usefixtures("shim")
+def test_a_missing_barrier_gives_other_numbers(dtype, d, monkeypatch):
+    """The first of a block, after which a step of both panels is there for all; others are for a race detector (test_sanitize.py)."""
+    X = np.random.default_rng(0).standard_normal((130, d))
+
+    def sums():
+        try:
+            found = nc.class_sums(X, np.arange(130) % 2, nc.NTK("relu"), device="cuda", dtype=dtype)
+        except ValueError:  # of what is not a number
+            return None
+        return found.block_sums.tobytes()
+
+    whole = sums()
+    assert whole is not None
+    monkeypatch.setenv("NC1FAST_SHIM_SKIP_BARRIER", "0")
+    assert sums() != whole

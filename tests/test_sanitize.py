@@ -165,13 +165,11 @@ def test_an_exception_in_a_callback_ends_the_pass() -> None:
         nc.collapse(X, y, nc.NNGP("relu"), convention="sample", n_threads=3, progress=stop)
 
 
-@pytest.fixture
-def shim(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Host threads, 64 to a block, that run what a CUDA device would: once, whatever the instruction sets."""
-    if os.environ.get("NC1FAST_ISA"):
+@pytest.fixture(autouse=True)
+def _blocks_are_run_once(request: pytest.FixtureRequest) -> None:
+    """Under a sanitizer 64 host threads to a block run what a CUDA device would, whatever the instruction sets."""
+    if "shim" in request.fixturenames and os.environ.get("NC1FAST_ISA"):
         pytest.skip("tried with the best instruction set")
-    module = pytest.importorskip("nc1fast._shim._cuda", reason="built without NC1FAST_SHIM=ON")
-    monkeypatch.setattr(nc.cuda, "module", lambda: module)
 
 
 # By themselves, the sums of a device are compared in test_cuda.py; here a sanitizer watches every activation.

@@ -1,5 +1,4 @@
-// A block of CUDA threads on the host: one std::thread each, with a barrier, shared memory and warps. For proofs, not
-// for speed: a race between CUDA threads is a race between threads here, which ThreadSanitizer sees.
+// A block of CUDA threads on the host: with a barrier, shared memory and warps. For proofs, not for speed.
 #pragma once
 
 #include <atomic>
@@ -8,28 +7,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <thread>
 #include <utility>
 #include <vector>
+
+#include "shim/playing.hpp"
 
 namespace nc1fast::shim {
 
 inline constexpr int kLanes = 32;
 inline constexpr std::size_t kExchange = 64;  // bytes that a lane shows to its warp
-
-// Of POSIX: std::barrier waits through a pool that all barriers share, which makes a race detector take threads of
-// different warps for synchronized.
-class Barrier {
- public:
-  explicit Barrier(int n_threads) { pthread_barrier_init(&all_, nullptr, unsigned(n_threads)); }
-  ~Barrier() { pthread_barrier_destroy(&all_); }
-  Barrier(const Barrier&) = delete;
-  Barrier& operator=(const Barrier&) = delete;
-  void arrive_and_wait() { pthread_barrier_wait(&all_); }
-
- private:
-  pthread_barrier_t all_;
-};
 
 // The threads of a block. A grid is run by one team, block after block.
 class Team {
@@ -85,10 +71,7 @@ struct Self {
   }
 };
 
-inline Self& self() {
-  thread_local Self own;
-  return own;
-}
+inline Self& self() { return *static_cast<Self*>(own); }
 
 // Every lane of a warp shows a value; read(of, lane) sees that of any lane as of(lane).
 template <class V, class Read>
@@ -112,21 +95,17 @@ auto exchange(const V& mine, const Read& read) {
 template <class Body>
 void run_grid(std::int64_t n_blocks, int n_threads, std::size_t bytes, const Body& body) {
   Team team(n_threads, bytes);
-  std::vector<std::thread> threads;
-  for (int t = 0; t < n_threads; ++t)
-    threads.emplace_back([&, t] {
-      Self& own = self();
-      own.team = &team;
-      own.thread = t;
-      for (own.block = 0; own.block < n_blocks; ++own.block) {
-        own.barriers = 0;
-        body();
-        own.copies.clear();
-        own.groups.clear();
-        team.wait_for_all();
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
+  play(n_threads, [&](int thread) {
+    Self mine{.team = &team, .thread = thread};
+    own = &mine;
+    for (; mine.block < n_blocks; ++mine.block) {
+      mine.barriers = 0;
+      body();
+      mine.copies.clear();
+      mine.groups.clear();
+      team.wait_for_all();
+    }
+  });
 }
 
 }  // namespace nc1fast::shim
