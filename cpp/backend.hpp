@@ -39,7 +39,7 @@ class Backend {
   virtual ~Backend() = default;
   virtual int panel(bool single) const = 0;                   // its rows
   virtual std::size_t row(bool single, int depth) const = 0;  // numbers that a packed row takes
-  virtual int tile_panels() const = 0;        // of the sides of its tiles; 0: what the caches of the processor hold
+  virtual TileSize tile(bool single) const = 0;
   virtual std::int64_t row_step() const = 0;  // rows are divided at multiples of this
   // With room for n_rows, of the types that the options of the call ask for.
   virtual std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const = 0;

@@ -34,7 +34,9 @@ std::size_t Cpu::row(bool single, int depth) const {
   return single ? set_.f32.products.row(depth) : set_.f64.products.row(depth);
 }
 
-int Cpu::tile_panels() const { return 0; }
+TileSize Cpu::tile(bool single) const {
+  return {0, single ? set_.f32.products.tile_bytes : set_.f64.products.tile_bytes};
+}
 
 std::int64_t Cpu::row_step() const { return kRowStep; }
 

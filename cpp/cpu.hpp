@@ -28,7 +28,7 @@ class Cpu final : public Backend {
 
   int panel(bool single) const override;
   std::size_t row(bool single, int depth) const override;
-  int tile_panels() const override;
+  TileSize tile(bool single) const override;
   std::int64_t row_step() const override;
   std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;
   bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,

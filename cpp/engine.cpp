@@ -36,7 +36,7 @@ Layout layout_of(const Shared& shared, bool within, const Rectangle& rectangle) 
           within,
           shared.backend.panel(single),
           shared.frame.depth(),
-          shared.backend.tile_panels(),
+          shared.backend.tile(single),
           shared.options};
 }
 

@@ -9,9 +9,14 @@
 
 namespace nc1fast {
 
-// A tile: rows that stay in L2, half of a small one, beside which its columns pass by.
-inline constexpr std::size_t kTileBytes = std::size_t(512) << 10;
-inline constexpr int kTileRows = 384;  // of a side at most
+inline constexpr int kTileRows = 384;  // of a side of a tile at most
+
+// How large tiles are: `panels` on each side or, where that is 0, rows of so many bytes that stay in a cache beside
+// which kTileRows columns pass by.
+struct TileSize {
+  int panels = 0;
+  std::size_t bytes = 0;
+};
 
 class Layout {
  public:
@@ -21,16 +26,16 @@ class Layout {
 
   Layout() = default;
   // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one.
-  // side: panels of the sides of a tile, or fewer where the options say so; 0: as the options or the caches have it.
+  // Tiles are as large as `size` says, smaller where the options say so.
   Layout(const Rectangle& rectangle_, const std::vector<std::int64_t>& begins, bool within, int width, int depth,
-         int side, const Options& options)
+         TileSize size, const Options& options)
       : rectangle(rectangle_), width_(width) {
     const bool single = within ? options.single_within : options.single_between;
     add_panels(rectangle.rows, begins);
     n_row_panels_ = int(first_segment.size());
     if (!rectangle.square()) add_panels(rectangle.columns, begins);
     first_segment.push_back(int(segments.size()));
-    add_blocks(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), side,
+    add_blocks(within, std::size_t(depth) * std::size_t(width_) * (single ? sizeof(float) : sizeof(double)), size,
                options);
   }
 
@@ -72,15 +77,15 @@ class Layout {
 
   // The blocks of panels that tiles are made of, and which of the columns each block of rows meets: with classes in
   // order these are all from one block to another.
-  void add_blocks(bool within, std::size_t panel_bytes, int side, const Options& options) {
+  void add_blocks(bool within, std::size_t panel_bytes, TileSize size, const Options& options) {
     const bool square = rectangle.square();
     const int n = int(first_segment.size()) - 1, n_columns = square ? n : n - n_row_panels_;
-    high_ = wide_ = side == 0 || options.tile_panels == 0 ? std::max(side, options.tile_panels)
-                                                          : std::min(side, options.tile_panels);
+    high_ = wide_ = size.panels == 0 || options.tile_panels == 0 ? std::max(size.panels, options.tile_panels)
+                                                                 : std::min(size.panels, options.tile_panels);
     if (high_ == 0) {
       const std::int64_t pairs = square ? std::int64_t(n) * n : 2 * std::int64_t(n_row_panels_) * n_columns;
       wide_ = kTileRows / width_;
-      high_ = std::clamp(int(kTileBytes / panel_bytes), 1, wide_);
+      high_ = std::clamp(int(size.bytes / panel_bytes), 1, wide_);
       while (wide_ > 1 && pairs / (std::int64_t(high_) * wide_) < 16 * options.n_threads)
         (wide_ > high_ ? wide_ : high_) /= 2;
     }

@@ -31,7 +31,7 @@ device::Plan plan_of(bool within, const std::vector<std::int64_t>& sizes, int de
   const Span all{0, begins.back()};
   Options options;
   options.single_within = options.single_between = single;
-  const Layout layout({all, all}, begins, within, device::kWidth, depth, device::kTilePanels, options);
+  const Layout layout({all, all}, begins, within, device::kWidth, depth, TileSize{device::kTilePanels}, options);
   const std::size_t panel = single ? device::panel_bytes<float>(depth) : device::panel_bytes<double>(depth);
   return {layout, within, depth, panel, 1};
 }

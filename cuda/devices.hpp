@@ -19,7 +19,7 @@ class Devices final : public Backend {
 
   int panel(bool) const override;
   std::size_t row(bool, int depth) const override { return std::size_t(depth); }
-  int tile_panels() const override { return kTilePanels; }
+  TileSize tile(bool) const override { return {kTilePanels}; }
   std::int64_t row_step() const override { return kDeviceRowStep; }
   std::unique_ptr<AnyPass> pass(const Shared& shared, bool within, std::int64_t n_rows) const override;
   bool gram(const Matrix& x, const Matrix& z, const Kernels& kernels, int n_threads, const Poll& poll,

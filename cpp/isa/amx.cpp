@@ -21,6 +21,8 @@ constexpr int kRows = 48, kSide = 16, kStrips = kRows / kSide, kBlock = 64;
 constexpr std::ptrdiff_t kTile = kSide * kBlock, kDigit = kStrips * kTile;   // bytes
 constexpr std::ptrdiff_t kOperand = kDigits * kDigit, kStep = 2 * kOperand;  // of a block of entries
 static_assert(kRows == kPanel<float, Avx512>);
+// Of rows whose digits, three bytes for a number, take half of L2: cores with these tiles have 2 MiB.
+constexpr std::size_t kTileBytes = std::size_t(1280) << 10;
 
 constexpr int blocks_of(int depth) { return (depth + kBlock - 1) / kBlock; }
 
@@ -59,8 +61,17 @@ class Configured {
   Configured& operator=(const Configured&) = delete;
 };
 
+// What is to reach L2 while a block of entries is multiplied: lines from `next` on, of that block.
+struct Ahead {
+  const std::int8_t* next;
+  int lines;
+  void fetch(std::ptrdiff_t block) const {
+    for (int line = 0; line < lines; ++line) __builtin_prefetch(next + block * kStep + line * kBlock, 0, 2);
+  }
+};
+
 // C_n of 16 rows with 16 columns: tiles 0 to 3. Digits of the rows stay in tiles 4 to 6, those of the columns pass by.
-void multiply(const std::int8_t* rows, const std::int8_t* columns, int n_blocks, std::int32_t* out) {
+void multiply(const std::int8_t* rows, const std::int8_t* columns, int n_blocks, Ahead ahead, std::int32_t* out) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -69,6 +80,7 @@ void multiply(const std::int8_t* rows, const std::int8_t* columns, int n_blocks,
     _tile_loadd(4, rows, kBlock);
     _tile_loadd(7, columns, kBlock);
     _tile_dpbssd(0, 4, 7);
+    ahead.fetch(b);
     _tile_loadd(5, rows + kDigit, kBlock);
     _tile_dpbssd(1, 5, 7);
     _tile_loadd(6, rows + 2 * kDigit, kBlock);
@@ -111,6 +123,10 @@ void chords(const float* a, const float* b, int depth, const float* half_a, cons
   if (!fits(depth)) return Inner<float, Avx512>::chords<Signed>(a, b, depth, half_a, half_b, soon, out);
   const int n_blocks = blocks_of(depth), n_chunks = slices::chunks_of(depth);
   const std::int8_t *rows = as_rows<const std::int8_t>(a), *columns = as_columns<const std::int8_t>(b);
+  // Of each of kStrips x kStrips products, so that all of them fetch the digits of a block.
+  const int lines = soon.panel == b ? 0 : (kSide + soon.parts - 1) / soon.parts;
+  const std::int8_t* const next =
+      as_rows<const std::int8_t>(soon.panel) + (soon.as_rows ? 0 : kOperand) + soon.part * lines * kBlock;
   alignas(64) std::int32_t orders[kOrders][kSide][kSide];
   alignas(64) float sums[kSide][kSide];
   const Configured configured;
@@ -119,7 +135,8 @@ void chords(const float* a, const float* b, int depth, const float* half_a, cons
       for (int chunk = n_chunks - 1; chunk >= 0; --chunk) {
         const int first = chunk * (slices::kChunk / kBlock);
         const int last = chunk + 1 < n_chunks ? first + slices::kChunk / kBlock : n_blocks;
-        multiply(rows + first * kStep + r * kBlock, columns + first * kStep + c * kBlock, last - first, orders[0][0]);
+        multiply(rows + first * kStep + r * kBlock, columns + first * kStep + c * kBlock, last - first,
+                 {next + first * kStep + (r * kStrips + c) * kBlock, lines}, orders[0][0]);
         if (chunk > 0) add_orders(orders, chunk + 1 == n_chunks, sums);
       }
       const V s = load<V>(b + c), half = load<V>(half_b + c);
@@ -210,7 +227,8 @@ bool computes() {
   alignas(64) std::int32_t orders[kOrders][kSide][kSide];
   {
     const Configured configured;
-    multiply(as_rows<const std::int8_t>(panel), as_columns<const std::int8_t>(panel) + kTile, n_blocks, orders[0][0]);
+    multiply(as_rows<const std::int8_t>(panel), as_columns<const std::int8_t>(panel) + kTile, n_blocks, {},
+             orders[0][0]);
   }
   const std::int8_t *row = as_rows<const std::int8_t>(panel), *column = row + kTile;
   for (int i = 0; i < kSide; ++i)
@@ -234,7 +252,7 @@ const InstructionSet* amx() {
   static const InstructionSet set = [] {
     InstructionSet with_tiles = avx512;
     with_tiles.name = "amx";
-    with_tiles.f32.products = {&row, &finish, {&chords<false>, &chords<true>}};
+    with_tiles.f32.products = {&row, &finish, {&chords<false>, &chords<true>}, kTileBytes};
     return with_tiles;
   }();
   return works ? &set : nullptr;

@@ -125,11 +125,13 @@ struct TileSums {
   std::int64_t* columns;  // (classes of the row panels, rows of the column panels), or null
 };
 
-// The panel of columns whose turn is next, and the share of it, one of `parts`, that is to reach L2 meanwhile.
+// The panel whose turn is next, most often as columns, and the share of it, one of `parts`, that is to reach L2
+// meanwhile.
 template <class T>
 struct Soon {
   const T* panel;
   int part = 0, parts = 1;
+  bool as_rows = false;
 };
 
 // How rows are multiplied.
@@ -140,7 +142,8 @@ struct RowProducts {
   std::size_t (*row)(int depth) = nullptr;  // numbers that a packed row takes, depth at least
   // Makes packed panels what `chords` takes, and gives |u|^2/2 of their rows by the sums of the products.
   void (*finish)(T* panels, int n_panels, int depth, T* half_norms) = nullptr;
-  Chords chords[2] = {};  // without signs, and with
+  Chords chords[2] = {};                            // without signs, and with
+  std::size_t tile_bytes = std::size_t(512) << 10;  // of a tile's rows, as numbers: half of a small L2
 };
 
 template <class T>

@@ -139,7 +139,7 @@ struct Tiles {
   // What is new after the unit (p, q): in the first column the row panels one after the other, then the columns.
   static Soon<T> after(const Pass<T>& pass, const Tile& tile, int p, int q) {
     const auto panel = [&](int n) { return pass.panels + n * pass.panel; };
-    if (q == tile.q_begin && p + 1 < tile.p_end) return {panel(p + 1)};
+    if (q == tile.q_begin && p + 1 < tile.p_end) return {panel(p + 1), 0, 1, true};
     if (q + 1 == tile.q_end) return {panel(q)};
     if (q == tile.q_begin) return {panel(q + 1)};
     return {panel(q + 1), p - tile.p_begin, tile.p_end - tile.p_begin};
