@@ -26,7 +26,7 @@ class Layout {
 
   Layout() = default;
   // within: the tiles within classes, else those between them. width, depth: rows of a panel, length of one.
-  // Tiles are as large as `size` says, smaller where the options say so.
+  // Tiles have size.panels on each side, fewer where the options say so; 0: as the options or size.bytes have it.
   Layout(const Rectangle& rectangle_, const std::vector<std::int64_t>& begins, bool within, int width, int depth,
          TileSize size, const Options& options)
       : rectangle(rectangle_), width_(width) {
