@@ -25,7 +25,8 @@ NC1FAST_HD inline double power_of_two(int n) {  // -1022 <= n <= 1023
 template <class V>
 NC1FAST_HD inline V nearest(V y) {
   constexpr double shift = 0x1.8p52;
-  return (y < 0x1p51) & (y > -0x1p51) ? (y + shift) - shift : y;
+  const auto has_fraction = (y < 0x1p51) & (y > -0x1p51);
+  return has_fraction ? (y + shift) - shift : y;
 }
 
 // False where x is NaN or beyond its bound.
