@@ -219,7 +219,7 @@ print("done")
 )
 @pytest.mark.parametrize(
     ("dtype", "n_rows", "n_features"),
-    [("float64", 130, 17), ("float32", 130, 17), ("float32", 70, 97)],
+    [("float64", 70, 17), ("float32", 70, 17), ("float32", 70, 97)],
 )
 @pytest.mark.parametrize("barrier", [None, *range(7)])
 def test_a_missing_barrier_is_a_race(
