@@ -154,7 +154,7 @@ class Team {
 
   int n_threads_;
   std::vector<std::thread> threads_;
-  std::mutex mutex_;  // of all below, and of the first exception
+  std::mutex mutex_;  // of all below, which `soon` alone reads without it, and of the first exception
   std::condition_variable changed_, left_;
   const std::function<void(int)>* share_ = nullptr;  // of the loop that is open
   std::atomic<std::int64_t> round_ = 0;              // how many loops have been opened

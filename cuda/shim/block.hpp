@@ -1,4 +1,4 @@
-// A block of CUDA threads on the host: with a barrier, shared memory and warps. For proofs, not for speed.
+// A block of CUDA threads on the host, with a barrier, shared memory and warps. For proofs, not for speed.
 #pragma once
 
 #include <atomic>
