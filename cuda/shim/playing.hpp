@@ -3,16 +3,12 @@
 // the time, and most barriers that are missing show in the numbers, every time.
 #pragma once
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #include <pthread.h>
-
-#include <thread>
-#else
 #include <ucontext.h>
 
 #include <functional>
 #include <memory>
-#endif
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,7 +49,7 @@ class Turns {
  public:
   Turns(int n, const std::function<void(int)>& part)
       : part_(part), stacks_(new unsigned char[std::size_t(n) * kStack]), parts_(std::size_t(n)) {
-    Turns* const before = std::exchange(now(), this);
+    Turns* const before = std::exchange(now_, this);
     for (int t = 0; t < n; ++t) {
       ucontext_t& state = parts_[std::size_t(t)];
       getcontext(&state);
@@ -63,29 +59,26 @@ class Turns {
     }
     for (unfinished_ = n; unfinished_ > 0;)
       for (turn_ = 0; turn_ < n; ++turn_) swapcontext(&caller_, &parts_[std::size_t(turn_)]);
-    now() = before;
+    now_ = before;
   }
 
   // Lets the others have their turns.
   static void pass() {
-    Turns& turns = *now();
+    Turns& turns = *now_;
     void* const mine = own;
     swapcontext(&turns.parts_[std::size_t(turns.turn_)], &turns.caller_);
     own = mine;
   }
 
  private:
-  static Turns*& now() {
-    thread_local Turns* turns = nullptr;
-    return turns;
-  }
   static void begin() {
-    Turns& turns = *now();
+    Turns& turns = *now_;
     turns.part_(turns.turn_);
     --turns.unfinished_;
     for (;;) pass();
   }
 
+  static inline thread_local Turns* now_ = nullptr;
   const std::function<void(int)>& part_;
   std::unique_ptr<unsigned char[]> stacks_;
   std::vector<ucontext_t> parts_;
