@@ -2,7 +2,8 @@
 # debian_python.sh VERSION ARCHITECTURE FOLDER: CPython of Debian's packages, with its own C library, into FOLDER.
 #
 # FOLDER/usr/bin/pythonVERSION runs as it is on amd64; on arm64 with qemu-aarch64-static -L FOLDER. A free-threaded Python
-# (3.13t), of which Debian has no package, is compiled from the sources of the other one: minutes of a processor.
+# (3.13t, 3.14t), of which Debian has no package, is compiled from the sources of the other one, or from the archive
+# PYTHON_SOURCE, for mirrors that lack the sources of their newest packages: minutes of a processor.
 # Needs apt; patchelf on PATH for amd64, or a C compiler and the headers of zlib, libffi and OpenSSL.
 set -euo pipefail
 version=$1 architecture=$2
@@ -11,7 +12,7 @@ folder=$(mkdir -p "$3" && cd "$3" && pwd)
 case $version in
   3.11) suite=bookworm ;;
   3.13 | 3.13t) suite=trixie ;;
-  3.14) suite=sid ;;
+  3.14 | 3.14t) suite=sid ;;
   *) echo "debian_python.sh: no suite of Debian has Python $version" >&2 && exit 3 ;;
 esac
 
@@ -26,8 +27,8 @@ apt-get "${apt[@]}" update
 cd "$folder/apt/debs"
 if [[ $version == *t ]]; then
   [ "$architecture" = "$(dpkg --print-architecture)" ] || { echo "debian_python.sh: $version is for this machine alone" >&2 && exit 3; }
-  apt-get "${apt[@]}" source --download-only "python${version%t}"
-  tar xf ./*.orig.tar.xz --one-top-level=source --strip-components=1
+  [ -n "${PYTHON_SOURCE:-}" ] || apt-get "${apt[@]}" source --download-only "python${version%t}"
+  tar xf "${PYTHON_SOURCE:-$(echo ./*.orig.tar.xz)}" --one-top-level=source --strip-components=1
   cd source
   ./configure -q --prefix="$folder/usr" --disable-gil --disable-test-modules > /dev/null
   make -s -j"${JOBS:-$(nproc)}" > /dev/null 2> "$folder/log" && make -s altinstall > /dev/null 2>> "$folder/log" ||

@@ -9,7 +9,7 @@ folder=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$folder/env"
 export OPENBLAS_NUM_THREADS=1
-declare -A oldest=([3.10]=1.24.0 [3.11]=1.24.0 [3.12]=1.26.0 [3.13]=2.1.0 [3.13t]=2.1.0 [3.14]=2.3.2)
+declare -A oldest=([3.10]=1.24.0 [3.11]=1.24.0 [3.12]=1.26.0 [3.13]=2.1.0 [3.13t]=2.1.0 [3.14]=2.3.2 [3.14t]=2.3.2)
 cd "$folder" # where there is no nc1fast but the one that is installed
 
 chosen() { # version

@@ -17,7 +17,12 @@ namespace nc1fast::shim {
 // What the part that runs has put here.
 inline thread_local void* own = nullptr;
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifndef __has_feature  // which is how clang says what gcc's macros say
+#define __has_feature(name) 0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || __has_feature(thread_sanitizer) || \
+    __has_feature(address_sanitizer)
 
 // Of POSIX: std::barrier waits through a pool that all barriers share, which makes a race detector take threads of
 // different warps for synchronized.
