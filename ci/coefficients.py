@@ -8,6 +8,7 @@ Prints each table with the largest relative error of what it is for, before roun
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import mpmath
@@ -53,7 +54,7 @@ class Table:
         worst = mp.mpf(0)
         for k in range(points):
             x = self.low + (self.high - self.low) * (k + mp.mpf(1) / 3) / points
-            p = mp.polyval(coefficients[::-1], x - self.about)
+            p = reduce(lambda p, c: p * (x - self.about) + c, reversed(coefficients))
             worst = max(worst, abs(self.made(x, p) / self.made(x, self.function(x)) - 1))
         return float(worst)
 

@@ -54,7 +54,8 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
         if not hasattr(X, "__array__") and hasattr(X, "__dlpack__"):
             return _from_dlpack(X)
         array = X.compute() if hasattr(X, "__dask_graph__") else X
-        if hasattr(array, "__array__") and not isinstance(array, np.ndarray):
+        has_buffer = isinstance(array, np.ndarray) or hasattr(array, "__buffer__")
+        if hasattr(array, "__array__") and not has_buffer:
             array = array.__array__()  # which may be masked, where np.asarray is not
         count = sum(map(_masked_in, array if isinstance(array, list | tuple) else (array,)))
         array = np.asarray(array)

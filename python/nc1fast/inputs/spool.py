@@ -38,24 +38,34 @@ def spooled(blocks: Blocks, n_rows: int) -> FileRows:
     """
     descriptor, path = tempfile.mkstemp(prefix="nc1fast-", suffix=".rows")
     owner = _Owner()
-    weakref.finalize(owner, _remove, path)
-    kind, n_features, written = np.dtype("f8"), 0, 0
-    with named(path), os.fdopen(descriptor, "wb", buffering=0) as file:
-        for block in blocks:
-            rows = np.ascontiguousarray(as_rows(block, "X"))
-            if written and rows.dtype != kind:
-                raise ValueError(f"X must be of one type, but some rows are {rows.dtype}")
-            kind, n_features = rows.dtype, rows.shape[1]
-            try:
-                write_all(file, rows.data)
-            except OSError as error:
-                needed = f"{n_rows * n_features * kind.itemsize} bytes are needed for rows"
-                raise full(error, path, f"{needed} (TMPDIR decides where)") from error
-            written += len(rows)
-    if written != n_rows:
-        raise ValueError(f"X must have {n_rows} rows, but {written} could be read")
+    remove = weakref.finalize(owner, _remove, path)
+    try:
+        with named(path), os.fdopen(descriptor, "wb", buffering=0) as file:
+            kind, n_features = _write(file, path, blocks, n_rows)
+    except BaseException:
+        remove()  # now: what holds the error may hold the owner
+        raise
     stride = n_features * kind.itemsize
     return FileRows(path, 0, stride, kind.str[1:], (n_rows, n_features), owner)
+
+
+def _write(file: Any, path: str, blocks: Blocks, n_rows: int) -> tuple[np.dtype[Any], int]:
+    """Write blocks of rows to the file of a path; their type and number of features."""
+    kind, n_features, written = np.dtype("f8"), 0, 0
+    for block in blocks:
+        rows = np.ascontiguousarray(as_rows(block, "X"))
+        if written and rows.dtype != kind:
+            raise ValueError(f"X must be of one type, but some rows are {rows.dtype}")
+        kind, n_features = rows.dtype, rows.shape[1]
+        try:
+            write_all(file, rows.data)
+        except OSError as error:
+            needed = f"{n_rows * n_features * kind.itemsize} bytes are needed for rows"
+            raise full(error, path, f"{needed} (TMPDIR decides where)") from error
+        written += len(rows)
+    if written != n_rows:
+        raise ValueError(f"X must have {n_rows} rows, but {written} could be read")
+    return kind, n_features
 
 
 class _Owner:
