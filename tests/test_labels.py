@@ -138,11 +138,7 @@ MERGED = {
     "NaN of complex numbers": [complex(0, NAN), 1, 2],
     "NA of a frame": _Series([1, _NA(), 2]),
     "NaT": np.array(["2020", "NaT", "2021"], "M8[D]"),
-    "NaT of durations": [
-        np.timedelta64(1, "s"),
-        np.timedelta64("NaT", "s"),
-        np.timedelta64(2, "s"),
-    ],
+    "NaT of durations": [np.timedelta64(n, "s") for n in (1, "NaT", 2)],
     "a number and its text": [1, "1", 2],
     "numbers and other text": [1, "2", 3],
     "text and its bytes": ["a", b"a", "b"],

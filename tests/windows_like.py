@@ -6,6 +6,7 @@ nor deleted, and a folder not be opened. `locks` counts the calls.
 
 from __future__ import annotations
 
+import asyncio  # noqa: F401  (before what its part for POSIX asks for is taken away)
 import fcntl
 import mmap
 import os

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gc
 import io
 import json
 import sys
@@ -115,6 +116,8 @@ def writer(one: Writer, most: int) -> dict[str, Any]:
 def _state(one: Writer, folder: Path, names: list[str], expected: Any, *, failed: bool) -> str:
     """What is wrong with what a writer has left."""
     old, new = expected
+    if failed:
+        gc.collect()  # until then CPython 3.12 and 3.13 keep the frames of errors that contextlib has passed on
     if left := {path.name for path in folder.iterdir()} - set(names):
         return f"left behind: {sorted(left)}"
     try:
