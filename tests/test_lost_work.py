@@ -102,7 +102,15 @@ def test_a_bundle_that_runs_is_not_lost(data):
     assert long_pass.digest(found) == long_pass.digest([nc.class_sums(*data, RELU)])
 
 
-def test_an_interruption_ends_the_wait(data):
+@pytest.fixture
+def interrupts():
+    """SIGINT is a KeyboardInterrupt, which it is not in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interruption_ends_the_wait(data, interrupts):
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     started = time.monotonic()
     with within(60), pytest.raises(KeyboardInterrupt):
