@@ -113,12 +113,16 @@ def writer(one: Writer, most: int) -> dict[str, Any]:
     return {"struck": struck, "wrong": wrong}
 
 
+def _left(folder: Path, names: list[str]) -> set[str]:
+    return {path.name for path in folder.iterdir()} - set(names)
+
+
 def _state(one: Writer, folder: Path, names: list[str], expected: Any, *, failed: bool) -> str:
     """What is wrong with what a writer has left."""
     old, new = expected
-    if failed:
+    if _left(folder, names):
         gc.collect()  # until then CPython 3.12 and 3.13 keep the frames of errors that contextlib has passed on
-    if left := {path.name for path in folder.iterdir()} - set(names):
+    if left := _left(folder, names):
         return f"left behind: {sorted(left)}"
     try:
         found = one.state(folder)
