@@ -2,8 +2,8 @@
 # debian_python.sh VERSION ARCHITECTURE FOLDER: CPython of Debian's packages, with its own C library, into FOLDER.
 #
 # FOLDER/usr/bin/pythonVERSION runs as it is on amd64; on arm64 with qemu-aarch64-static -L FOLDER. A free-threaded Python
-# (3.13t, 3.14t), of which Debian has no package, is compiled from the sources of the other one, or from the archive
-# PYTHON_SOURCE, for mirrors that lack the sources of their newest packages: minutes of a processor.
+# (3.13t, 3.14t), of which Debian has no package, is compiled from the sources of the other one: minutes of a processor.
+# Where a mirror lacks those of its newest package, from an older python3.14_*.orig.tar.xz of the folder PYTHON_SOURCES.
 # Needs apt; patchelf on PATH for amd64, or a C compiler and the headers of zlib, libffi and OpenSSL.
 set -euo pipefail
 version=$1 architecture=$2
@@ -24,11 +24,13 @@ apt=(-qq -o "APT::Architecture=$architecture" -o "APT::Architectures::=$architec
   -o "Dir::Etc::sourcelist=$folder/apt/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$folder/apt/lists"
   -o "Dir::Cache=$folder/apt/cache" -o APT::Sandbox::User=root)
 apt-get "${apt[@]}" update
+[ -z "${PYTHON_SOURCES:-}" ] ||
+  find "$PYTHON_SOURCES" -name "python${version%t}_*.orig.tar.xz" -exec cp {} "$folder/apt/debs" ";"
 cd "$folder/apt/debs"
 if [[ $version == *t ]]; then
   [ "$architecture" = "$(dpkg --print-architecture)" ] || { echo "debian_python.sh: $version is for this machine alone" >&2 && exit 3; }
-  [ -n "${PYTHON_SOURCE:-}" ] || apt-get "${apt[@]}" source --download-only "python${version%t}"
-  tar xf "${PYTHON_SOURCE:-$(echo ./*.orig.tar.xz)}" --one-top-level=source --strip-components=1
+  [ -e ./*.orig.tar.xz ] || apt-get "${apt[@]}" source --download-only "python${version%t}"
+  tar xf ./*.orig.tar.xz --one-top-level=source --strip-components=1
   cd source
   ./configure -q --prefix="$folder/usr" --disable-gil --disable-test-modules > /dev/null
   make -s -j"${JOBS:-$(nproc)}" > /dev/null 2> "$folder/log" && make -s altinstall > /dev/null 2>> "$folder/log" ||
