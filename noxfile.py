@@ -2,7 +2,9 @@
 # /// script
 # dependencies = ["nox>=2024.10"]
 # ///
-"""The tests in environments that make does not have: other versions of Python, and the oldest NumPy."""
+"""The tests in environments that make does not have: other versions of Python, and the oldest
+NumPy.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Run the benchmarks: ``python -m bench [--quick] [--only speed,peers] [--threads 2] [--out FOLDER]``."""
+"""Run the benchmarks: ``python -m bench [--quick] [--only speed,peers] [--threads 2] [--out
+FOLDER]``.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ NAMES = (
 
 
 def main() -> int:
-    """Run what the command line asks for; 1 if answers disagree or, with --strict, a claim does not hold."""
+    """Run what the command line asks for; 1 if answers disagree or, with --strict, a claim does not
+    hold.
+    """
     parser = argparse.ArgumentParser(
         prog="bench", description="Benchmarks of nc1fast, one per claim."
     )

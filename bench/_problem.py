@@ -96,7 +96,8 @@ class Answer:
 def answer_from_sums(block_sums: Floats, traces: Floats, sizes: Floats) -> Answer:
     """NC1 from the plain sums, as a user without the cancellation-free form computes it.
 
-    M = S_cc'/(n_c n_c'), V_c = t_c/n_c - M_cc; NC1 = sum p_c V_c / mean_c |mu_c - mean mu|^2 (papyan).
+    M = S_cc'/(n_c n_c'), V_c = t_c/n_c - M_cc; NC1 = sum p_c V_c / mean_c |mu_c - mean mu|^2
+    (papyan).
     """
     means = block_sums / np.outer(sizes, sizes)
     within = traces / sizes - np.diag(means)
@@ -124,7 +125,8 @@ class DisagreementError(AssertionError):
     """Raised where two contestants give different answers, before anything is timed."""
 
 
-# Largest accepted `disagreement`. float64: programs with arccos of a clipped ratio lose half the digits on the diagonal.
+# Largest accepted `disagreement`. float64: programs with arccos of a clipped ratio lose half the
+# digits on the diagonal.
 TOLERANCE = {"float32": 2e-4, "float64": 1e-8}
 
 

@@ -1,4 +1,6 @@
-"""Labelled rows of which a few dominate NC1: heavy tails, outliers, wrong labels, a table of 16 classes."""
+"""Labelled rows of which a few dominate NC1: heavy tails, outliers, wrong labels, a table of 16
+classes.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def _classes(n: int) -> NDArray[np.int64]:
 
 
 def lognormal(n: int) -> Rows:
-    """Rows exp(1.5 z + m), z standard normal, m of the class: the longest is hundreds of times the median."""
+    """Rows exp(1.5 z + m), z standard normal, m of the class: the longest is hundreds of times the
+    median.
+    """
     rng = np.random.default_rng(1)
     y = _classes(n)
     means = 0.5 * rng.normal(size=(CLASSES, FEATURES))
@@ -49,7 +53,9 @@ def lognormal(n: int) -> Rows:
 
 
 def student_norms(n: int) -> Rows:
-    """Random directions with norms of a Student t of 1.5 degrees of freedom, about means a fifth apart."""
+    """Random directions with norms of a Student t of 1.5 degrees of freedom, about means a fifth
+    apart.
+    """
     rng = np.random.default_rng(2)
     X = rng.normal(size=(n, FEATURES))
     X *= (np.abs(rng.standard_t(1.5, size=n)) / np.linalg.norm(X, axis=1))[:, None]
@@ -77,10 +83,11 @@ def mislabelled(n: int) -> Rows:
 
 
 def flights(n: int) -> Rows:
-    """A table like that of a year's flights by carrier: 16 classes from 29 rows in 327,346 to 57,782, 13 standardised columns.
+    """A table like that of a year's flights by carrier: 16 classes from 29 rows in 327,346 to
+    57,782, 13 standardised columns.
 
-    Delays with heavy right tails that depend on one another, times of day and calendar in whole numbers, distances in a few
-    values of each carrier; class means nearly the same.
+    Delays with heavy right tails that depend on one another, times of day and calendar in whole
+    numbers, distances in a few values of each carrier; class means nearly the same.
     """
     rng = np.random.default_rng(5)
     sizes = np.maximum(29, np.round(CARRIERS * (n / CARRIERS.sum()))).astype(np.int64)

@@ -89,7 +89,9 @@ def interleave(runs: Mapping[str, Callable[[], float]], rounds: int = 6) -> dict
 
 @dataclass
 class Peak:
-    """The FMA peak and the core clock of this machine, measured again whenever asked; the best reading counts."""
+    """The FMA peak and the core clock of this machine, measured again whenever asked; the best
+    reading counts.
+    """
 
     n_threads: int
     readings: list[dict[str, Any]] = field(default_factory=list)
@@ -116,7 +118,9 @@ class Peak:
 
     @property
     def scaling(self) -> float:
-        """Speed of all threads over one thread times their number: below 0.95, others use the machine."""
+        """Speed of all threads over one thread times their number: below 0.95, others use the
+        machine.
+        """
         ratios = [
             reading["gflops"][dtype] / (self.n_threads * reading["gflops_one_thread"][dtype])
             for reading in self.readings
@@ -136,7 +140,8 @@ class Peak:
 
 
 def compile_peak_program() -> tempfile.TemporaryDirectory[str]:
-    """Compile fma_peak.cpp with the system's compiler into a folder that vanishes with the returned object.
+    """Compile fma_peak.cpp with the system's compiler into a folder that vanishes with the returned
+    object.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """Contestants in processes of their own.
 
-Every contestant runs in a child process, so that thread pools, allocators and environment variables of one do not touch
-another. A child is told what to do by lines of JSON and answers in lines of JSON; it times the call itself.
+Every contestant runs in a child process, so that thread pools, allocators and environment variables
+of one do not touch another. A child is told what to do by lines of JSON and answers in lines of
+JSON; it times the call itself.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Variables that would force a BLAS kernel or a cache size on a competitor, which should run at its best.
+# Variables that would force a BLAS kernel or a cache size on a competitor, which should run at its
+# best.
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 def competitor_environment(n_threads: int) -> dict[str, str]:
-    """Environment of a competitor: that of this process, but no BLAS is forced, and libraries are told the number of threads."""
+    """Environment of a competitor: that of this process, but no BLAS is forced, and libraries are
+    told the number of threads.
+    """
     free = {name: value for name, value in os.environ.items() if name not in FORCED_BLAS}
     return free | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(n_threads))
 
@@ -57,7 +61,8 @@ class Worker:
     ----------
     n_threads : int
     competitor : bool, default True
-        Take the variables that force a BLAS kernel out of its environment, and tell its libraries the number of threads.
+        Take the variables that force a BLAS kernel out of its environment, and tell its libraries
+        the number of threads.
     """
 
     def __init__(self, n_threads: int, *, competitor: bool = True) -> None:
@@ -204,7 +209,8 @@ def _resident(field: str) -> int:
 def _peak_rise(run: Any) -> int:
     """Highest rise of resident memory during run(), in bytes.
 
-    Free memory is given back first, so that the call cannot hide in it; then the high-water mark is reset (Linux).
+    Free memory is given back first, so that the call cannot hide in it; then the high-water mark is
+    reset (Linux).
     """
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,8 @@
 """Claim: the digits are right where features are collapsed, at the speed of the same table row.
 
-Relative error of NC1 against a reference in extended precision, for within-class standard deviations 1e-1 ... 1e-5; the rows are
-the same float32 numbers for all. Seconds are of a larger problem with the largest deviation.
+Relative error of NC1 against a reference in extended precision, for within-class standard
+deviations 1e-1 ... 1e-5; the rows are the same float32 numbers for all. Seconds are of a larger
+problem with the largest deviation.
 """
 
 from __future__ import annotations
@@ -108,8 +109,10 @@ def reference_nc1(X: Floats, y: NDArray[np.int64], kernel: str) -> float:
 
     Notes
     -----
-    D2_ij = k_ii + k_jj - 2 k_ij without cancellation: with dn = <x-y, x+y>/(|x|+|y|), P = |x||y|/d and
-    theta = 2 atan2(|x^ - y^|, |x^ + y^|),  D2 = dn^2/(2 d) + P [(pi - theta) 2 sin^2(theta/2) + theta - sin theta]/pi,
+    D2_ij = k_ii + k_jj - 2 k_ij without cancellation: with dn = <x-y, x+y>/(|x|+|y|), P = |x||y|/d
+        and
+    theta = 2 atan2(|x^ - y^|, |x^ + y^|),  D2 = dn^2/(2 d) + P [(pi - theta) 2 sin^2(theta/2) +
+        theta - sin theta]/pi,
     and for the NTK  + |x - y|^2/(2 d) + P theta cos(theta)/pi.   V_c = mean D2/2 over i, j in c.
     """
     rows = X.astype(np.longdouble)
@@ -146,7 +149,9 @@ def reference_nc1(X: Floats, y: NDArray[np.int64], kernel: str) -> float:
 
 
 def _minus_sine(theta: Floats) -> Floats:
-    """Evaluate theta - sin(theta) without cancellation: its series below 1, 12 terms, error 1e-25 relative."""
+    """Evaluate theta - sin(theta) without cancellation: its series below 1, 12 terms, error 1e-25
+    relative.
+    """
     series = np.zeros_like(theta)
     for k in range(12, 0, -1):
         term = np.longdouble((-1) ** (k + 1)) / math.factorial(2 * k + 1)

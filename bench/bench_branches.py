@@ -1,10 +1,11 @@
-"""Claim: no random start finds a lower free energy than a study's adaptive kernels have; run on its own, on the table of a study.
+"""Claim: no random start finds a lower free energy than a study's adaptive kernels have; run on its
+own, on the table of a study.
 
     python -m bench.bench_branches docs/paper --rows 60
 
-Rows are drawn at random from the table, their data and targets are drawn again, and the equations of state solved from
-starts of another kind than those of `nc1fast.adaptive.solve`: Wishart matrices of few degrees of freedom, whose
-eigenvalues spread over orders of magnitude, at random scales.
+Rows are drawn at random from the table, their data and targets are drawn again, and the equations
+of state solved from starts of another kind than those of `nc1fast.adaptive.solve`: Wishart matrices
+of few degrees of freedom, whose eigenvalues spread over orders of magnitude, at random scales.
 """
 
 from __future__ import annotations

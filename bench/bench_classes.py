@@ -1,8 +1,9 @@
 """Claim: thousands of classes of explicit features take a second or a few, and no table of pairs.
 
-``nc.collapse(H, y, convention="papyan")``, every metric, of 50,000 rows of 512 features in float64: Gaussian classes of unequal
-sizes about Gaussian means, of standard deviation 1 (NC1 about 1: each row lies as far from its mean as these from each other) and
-0.5 (most rows within reach of their mean). Memory is that of all arrays at the peak of a call of its own.
+``nc.collapse(H, y, convention="papyan")``, every metric, of 50,000 rows of 512 features in float64:
+Gaussian classes of unequal sizes about Gaussian means, of standard deviation 1 (NC1 about 1: each
+row lies as far from its mean as these from each other) and 0.5 (most rows within reach of their
+mean). Memory is that of all arrays at the peak of a call of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Claim: a pass in bundles on a cluster, kept in a journal, costs little more than the same pass in one process.
+"""Claim: a pass in bundles on a cluster, kept in a journal, costs little more than the same pass in
+one process.
 
-``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums", executor=client, journal=...)`` on a dask LocalCluster of one process
-for each thread against the same call without executor and journal, in turns: plan, survey, the file for the workers, bundles
-and journal included, the start of the cluster not. Both answers are the same to the bit.
+``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums", executor=client, journal=...)`` on a dask
+LocalCluster of one process for each thread against the same call without executor and journal, in
+turns: plan, survey, the file for the workers, bundles and journal included, the start of the
+cluster not. Both answers are the same to the bit.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
-"""Claim: intervals of estimates cover the exact value as often as they say, or are refused; and `auto` is never much later than exact.
+"""Claim: intervals of estimates cover the exact value as often as they say, or are refused; and
+`auto` is never much later than exact.
 
 Fraction of seeds whose 95 % interval holds the exact NC1 of the same rows, for all estimators.
 
-1. Small data sets of two Gaussian classes, balanced and 10:1: with 2,000 seeds one standard deviation of a fraction is 0.5 %, with 300
-   of deep features (depth 3, biased) 1.3 %.
-2. Rows of which a few hold most of NC1 (`bench._tails`), 300 seeds, within the tolerance 0.1 and from samples of a size.
-3. `auto` with the tolerance 0.05 on such rows: seconds over those of the exact pass, interleaved; larger data sets.
+1. Small data sets of two Gaussian classes, balanced and 10:1: with 2,000 seeds one standard
+   deviation of a fraction is 0.5 %, with 300 of deep features (depth 3, biased) 1.3 %.
+2. Rows of which a few hold most of NC1 (`bench._tails`), 300 seeds, within the tolerance 0.1 and
+   from samples of a size.
+3. `auto` with the tolerance 0.05 on such rows: seconds over those of the exact pass, interleaved;
+   larger data sets.
 """
 
 from __future__ import annotations
@@ -96,7 +99,9 @@ def coverage(
     seeds: range,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """A row: the intervals that cover the exact value, those refused, and the median relative half width."""
+    """A row: the intervals that cover the exact value, those refused, and the median relative half
+    width.
+    """
     X, y = data
     exact = nc.collapse(X, y, kernel, convention="papyan")
     estimate = getattr(nc.estimators, method)

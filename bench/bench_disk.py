@@ -1,7 +1,8 @@
 """Claim: rows that do not fit in memory cost little more than rows that do.
 
-``nc.collapse(path, y, nc.NNGP("relu"), statistics="sums", memory_limit=...)`` against the same call on the array, in
-turns; classes in random order and in their own, the file in the system's cache. Both answers are the same to the bit.
+``nc.collapse(path, y, nc.NNGP("relu"), statistics="sums", memory_limit=...)`` against the same call
+on the array, in turns; classes in random order and in their own, the file in the system's cache.
+Both answers are the same to the bit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Claim: a list of small data sets in one call takes no longer than its single calls, and from some size on less.
+"""Claim: a list of small data sets in one call takes no longer than its single calls, and from some
+size on less.
 
-``nc.collapse_each(data_sets, nc.NNGP("relu"))`` of 20 data sets, C = 10, d = 128, beside the loop of ``nc.collapse``, each with all
-threads; the results have the same bits. One process, rounds interleaved; seconds of the clock, and of the processor.
+``nc.collapse_each(data_sets, nc.NNGP("relu"))`` of 20 data sets, C = 10, d = 128, beside the loop
+of ``nc.collapse``, each with all threads; the results have the same bits. One process, rounds
+interleaved; seconds of the clock, and of the processor.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
-"""Claim: random features estimate NC1 to a percent from a thousand hidden units, at any depth, and of rows that stay on disk.
+"""Claim: random features estimate NC1 to a percent from a thousand hidden units, at any depth, and
+of rows that stay on disk.
 
-1. Depth 2: relative rms error of 1,024 stratified units over 100 seeds, on the published data (N = 256, d = 128).
-2. Depth 3 and 4: 8,192 features of an NTK or NNGP kernel against its Gram matrix and its NC1; four classes, N = 1,200, d = 128.
-3. A file of two million float32 rows, under a memory limit, in a process of its own: seconds, CPU seconds and peak resident memory;
-   and an interval that holds the exact NC1 of 100,000 of the rows.
+1. Depth 2: relative rms error of 1,024 stratified units over 100 seeds, on the published data (N =
+   256, d = 128).
+2. Depth 3 and 4: 8,192 features of an NTK or NNGP kernel against its Gram matrix and its NC1; four
+   classes, N = 1,200, d = 128.
+3. A file of two million float32 rows, under a memory limit, in a process of its own: seconds, CPU
+   seconds and peak resident memory; and an interval that holds the exact NC1 of 100,000 of the
+   rows.
 """
 
 from __future__ import annotations

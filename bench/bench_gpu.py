@@ -1,11 +1,13 @@
 """Claim: one GPU gives the exact NC1 of a million samples in seconds, near its multiply-add peak.
 
-    make bench-gpu                     # or python -m bench.bench_gpu [--quick] [--out FOLDER] [--strict]
+    make bench-gpu                     # or python -m bench.bench_gpu [--quick] [--out FOLDER]
+        [--strict]
 
-Whole ``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums", device="cuda")`` calls from rows in host memory, C = 10, median of 5
-(three for the largest), against the peak that `fma_peak.cu` measures on the card, and in interleaved rounds against CuPy and torch
-as a competent user writes it (`tiled_device.py`) and, where JAX sees the card, neural-tangents. Answers are compared with those of
-the processor in float64 first. Without a card it says so and ends with status 2.
+Whole ``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums", device="cuda")`` calls from rows in
+host memory, C = 10, median of 5 (three for the largest), against the peak that `fma_peak.cu`
+measures on the card, and in interleaved rounds against CuPy and torch as a competent user writes it
+(`tiled_device.py`) and, where JAX sees the card, neural-tangents. Answers are compared with those
+of the processor in float64 first. Without a card it says so and ends with status 2.
 """
 
 from __future__ import annotations
@@ -98,7 +100,9 @@ def collapse(
 
 
 def _check(result: Result, session: Session) -> None:
-    """Compare NC1 of the device with that of the processor in float64, within the sum of their bounds."""
+    """Compare NC1 of the device with that of the processor in float64, within the sum of their
+    bounds.
+    """
     for n_features in (7, 128, 784):
         problem = Problem(min(CHECKED, session.size(CHECKED)) - 5, n_features)
         exact = collapse(problem, "cpu")()
@@ -199,7 +203,9 @@ def _race(
     *,
     claim: bool,
 ) -> None:
-    """Compare answers, then time rounds in turn; a ratio is a competitor's seconds over ours, round by round."""
+    """Compare answers, then time rounds in turn; a ratio is a competitor's seconds over ours, round
+    by round.
+    """
     require_agreement({name: program() for name, program in programs.items()}, problem.dtype)
     timed = {name: partial(_timed, program) for name, program in programs.items()}
     samples = interleave(timed, session.rounds(6))
@@ -245,7 +251,9 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def main() -> int:
-    """Print and write what was measured; 2 without a device, 1 if answers disagree or, with --strict, a claim does not hold."""
+    """Print and write what was measured; 2 without a device, 1 if answers disagree or, with
+    --strict, a claim does not hold.
+    """
     parser = argparse.ArgumentParser(
         prog="bench.bench_gpu", description="nc1fast on the GPU at hand."
     )

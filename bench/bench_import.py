@@ -1,6 +1,7 @@
 """Claim: `import nc1fast` is quick and brings NumPy alone.
 
-Fresh interpreters; the time is of the import statement, NumPy's own import included and also without it.
+Fresh interpreters; the time is of the import statement, NumPy's own import included and also
+without it.
 """
 
 from __future__ import annotations

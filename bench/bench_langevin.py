@@ -1,11 +1,15 @@
-"""Claim: a network in Langevin noise moves from the NNGP along the adaptive kernel's direction, to where mean-field theory says.
+"""Claim: a network in Langevin noise moves from the NNGP along the adaptive kernel's direction, to
+where mean-field theory says.
 
-Three kernels of the hidden layer on one data set, all in units of the step from the NNGP to the adaptive kernel:
+Three kernels of the hidden layer on one data set, all in units of the step from the NNGP to the
+adaptive kernel:
     network     the mean of Phi Phi^T / h over late samples of the training
-    adaptive    hidden weights N(0, Sigma), Sigma from the equations of state: its step is 1 by definition
-    mean field  hidden weights of any distribution: the same equations without a Gaussian (`nc1fast.adaptive.mean_field`)
-The last says what the Gaussian leaves out. Where erf saturates, a change of Sigma along the class means hardly changes the
-features, and the distribution of the weights does.
+    adaptive    hidden weights N(0, Sigma), Sigma from the equations of state: its step is 1 by
+        definition
+    mean field  hidden weights of any distribution: the same equations without a Gaussian
+        (`nc1fast.adaptive.mean_field`)
+The last says what the Gaussian leaves out. Where erf saturates, a change of Sigma along the class
+means hardly changes the features, and the distribution of the weights does.
 """
 
 from __future__ import annotations
@@ -112,7 +116,8 @@ def langevin_samples(
 ) -> tuple[Array, Array]:
     """Phi Phi^T / h (m, N, N) and W^T W / h (m, d0, d0) of a network along its equilibrium.
 
-    In the NTK parametrization all weights have the prior N(0, 1), so that one step size suits both layers.
+    In the NTK parametrization all weights have the prior N(0, 1), so that one step size suits both
+    layers.
     """
     network = nc.networks.ShallowNetwork(
         "erf",
@@ -144,7 +149,9 @@ def langevin_samples(
 
 
 def _along(change: Array, step: Array) -> tuple[float, float]:
-    """Coefficient of the projection of a change on a step, and the cosine between them (0 for no change)."""
+    """Coefficient of the projection of a change on a step, and the cosine between them (0 for no
+    change).
+    """
     inner, size = float((change * step).sum()), float(np.linalg.norm(step))
     length = float(np.linalg.norm(change))
     return inner / size**2, inner / (size * length) if length else 0.0

@@ -1,9 +1,11 @@
-"""Claim: the mean field is the exact posterior of a network, to within what a sampler of that posterior can tell.
+"""Claim: the mean field is the exact posterior of a network, to within what a sampler of that
+posterior can tell.
 
 Changes of log NC1 from the NNGP, on D1, for every width, activation, number of features and noise:
     mean field      `nc1fast.adaptive.mean_field`
     finite width    the same, corrected by whole networks (`nc1fast.adaptive.finite_width`)
-    slices          the exact posterior by elliptical slice sampling (`bench/posterior.py`), independent of both
+    slices          the exact posterior by elliptical slice sampling (`bench/posterior.py`),
+        independent of both
     gaussian        the adaptive kernel
 """
 

@@ -1,7 +1,7 @@
 """Claim: memory grows as N C and N d, never as N^2.
 
-Peak resident memory during the call less resident memory before it, in a process of its own, against
-100 MiB + 8 N C bytes (row-class sums only) + 3 N d bytes-per-value of the tiles.
+Peak resident memory during the call less resident memory before it, in a process of its own,
+against 100 MiB + 8 N C bytes (row-class sums only) + 3 N d bytes-per-value of the tiles.
 """
 
 from __future__ import annotations

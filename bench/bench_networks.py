@@ -1,4 +1,6 @@
-"""Claim: training costs what a plain torch loop costs, probes little more; tangent kernels need no Jacobian."""
+"""Claim: training costs what a plain torch loop costs, probes little more; tangent kernels need no
+Jacobian.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Claim: many times faster than what people run today, on the same problem and with the same answer.
+"""Claim: many times faster than what people run today, on the same problem and with the same
+answer.
 
 Interleaved rounds; a ratio is the median over rounds of (their seconds / ours).
 """

@@ -1,10 +1,11 @@
 """Claim: what stands on products with a Gram matrix needs no N x N matrix.
 
-1. Ridge regression by the NTK at N = 100,000, d = 32, 10 outputs, to a residual of 1e-6, in a process of its own: seconds, memory.
-2. Its test error beside two approximations by few rows, with as many of them as bring their error within a per cent: Falkon's
-   equations on our products, and scikit-learn's Nystroem.
-3. The same at N = 20,000 beside NumPy's Cholesky factorisation of the stored matrix, on one thread (seconds of the processor decide), in a
-   sixtieth of its memory.
+1. Ridge regression by the NTK at N = 100,000, d = 32, 10 outputs, to a residual of 1e-6, in a
+   process of its own: seconds, memory.
+2. Its test error beside two approximations by few rows, with as many of them as bring their error
+   within a per cent: Falkon's equations on our products, and scikit-learn's Nystroem.
+3. The same at N = 20,000 beside NumPy's Cholesky factorisation of the stored matrix, on one thread
+   (seconds of the processor decide), in a sixtieth of its memory.
 4. Twenty leading eigenvalues at N = 100,000.
 """
 
@@ -113,7 +114,9 @@ def _approximation(session: Session, result: Result, rival: str, near: float) ->
 def _row(
     session: Session, result: Result, case: str, n: int, *more: float
 ) -> dict[str, float] | None:
-    """Run the program in a process of its own and add its row; returns its numbers, or None where it crashes."""
+    """Run the program in a process of its own and add its row; returns its numbers, or None where
+    it crashes.
+    """
     command = [sys.executable, "-c", _PROGRAM, case, *map(str, (n, session.n_threads, *more))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     name = case if case in ("ridge", "stored", "spectrum") else f"{case}, {more[0]:,} centres"

@@ -1,9 +1,13 @@
-"""Claim: probing a layer of ImageNet's size costs little more than the plain torch loops, in memory that does not grow with the rows.
+"""Claim: probing a layer of ImageNet's size costs little more than the plain torch loops, in memory
+that does not grow with the rows.
 
-2,048 features, 1,000 classes, batches of 1,024 float32 rows that lie in memory: Gaussian classes about Gaussian means. One pass (NC1, NC2, CDNV)
-against ``means.index_add_(0, y, h)``, which knows the class means in float32 and nothing else; the second pass against ``h @ means.T`` in float32.
-Both without a module, the first behind a linear layer too. One thread, seconds of the processor: milliseconds of a batch are the difference of
-a long and a short run, so that what is done once is apart: ``once``, the metrics themselves. Then whole calls over batches that are made on the way, in processes of their own: seconds and peak memory.
+2,048 features, 1,000 classes, batches of 1,024 float32 rows that lie in memory: Gaussian classes
+about Gaussian means. One pass (NC1, NC2, CDNV) against ``means.index_add_(0, y, h)``, which knows
+the class means in float32 and nothing else; the second pass against ``h @ means.T`` in float32.
+Both without a module, the first behind a linear layer too. One thread, seconds of the processor:
+milliseconds of a batch are the difference of a long and a short run, so that what is done once is
+apart: ``once``, the metrics themselves. Then whole calls over batches that are made on the way, in
+processes of their own: seconds and peak memory.
 """
 
 from __future__ import annotations
@@ -243,7 +247,9 @@ def _large(session: Session, result: Result, case: tuple[int, int, int, float, s
 
 
 def large(n: int, d: int, C: int, spread: float, statistics: str, n_threads: int) -> dict[str, Any]:
-    """One such call: seconds, those of making the batches twice, peak memory beside the means they are made of."""
+    """One such call: seconds, those of making the batches twice, peak memory beside the means they
+    are made of.
+    """
     torch.set_num_threads(n_threads)
     torch.manual_seed(0)
     data = Batches(n, torch.randn(C, d), spread)

@@ -1,7 +1,8 @@
 """Claim: products with a Gram matrix run near the FMA peak.
 
-K V at N = 65,536, d = 128 for 1 to 128 columns, in both precisions: N^2 d + 2 N^2 k flops over seconds over the FMA peak; at
-N = 16,384 beside torch by tiles on the same threads, and at 4,096 beside KeOps, where it is installed.
+K V at N = 65,536, d = 128 for 1 to 128 columns, in both precisions: N^2 d + 2 N^2 k flops over
+seconds over the FMA peak; at N = 16,384 beside torch by tiles on the same threads, and at 4,096
+beside KeOps, where it is installed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Claim: what shares the inner products is cheap: row-class sums, a second kernel, all depths of a network."""
+"""Claim: what shares the inner products is cheap: row-class sums, a second kernel, all depths of a
+network.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,13 @@
-"""Claim: kernels of one or two features have shortcuts that take seconds for a million rows, and change no digit.
+"""Claim: kernels of one or two features have shortcuts that take seconds for a million rows, and
+change no digit.
 
-``nc.collapse(X, y, kernel, method="shortcut", convention="papyan")``, with all statistics and with the sums alone, for N = 1,000,000
-rows of Gaussian classes of standard deviation 0.4, their means on a line from -2 to 1.5 or on half a circle of radius 2, and for
-the published data D1 of one feature. Before anything is timed, the answer for 5,000 rows is compared with the pass over all pairs: every
-field relative to its largest entry, those of NC2, which may be 0, to 1. But for nc1_pinv: with ten classes Sigma_B is singular
-to ten digits, and no method has more than the rounding of its entries leaves.
+``nc.collapse(X, y, kernel, method="shortcut", convention="papyan")``, with all statistics and with
+the sums alone, for N = 1,000,000 rows of Gaussian classes of standard deviation 0.4, their means on
+a line from -2 to 1.5 or on half a circle of radius 2, and for the published data D1 of one feature.
+Before anything is timed, the answer for 5,000 rows is compared with the pass over all pairs: every
+field relative to its largest entry, those of NC2, which may be 0, to 1. But for nc1_pinv: with ten
+classes Sigma_B is singular to ten digits, and no method has more than the rounding of its entries
+leaves.
 """
 
 from __future__ import annotations

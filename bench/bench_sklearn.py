@@ -1,8 +1,10 @@
-"""Claim: in scikit-learn's estimators, NNGP and NTK kernels classify digits about as well as RBF, once their scale is that of RBF.
+"""Claim: in scikit-learn's estimators, NNGP and NTK kernels classify digits about as well as RBF,
+once their scale is that of RBF.
 
-Accuracy on the 1,797 digits of scikit-learn (8 x 8 pixels over 16), mean over 5 stratified folds. Kernels as they are, with weight variances
-of He et al., and normalised; nothing is tuned but in the last part, where GridSearchCV chooses within each training fold. Gaussian
-process classifiers learn from a quarter of each fold, with fixed variances.
+Accuracy on the 1,797 digits of scikit-learn (8 x 8 pixels over 16), mean over 5 stratified folds.
+Kernels as they are, with weight variances of He et al., and normalised; nothing is tuned but in the
+last part, where GridSearchCV chooses within each training fold. Gaussian process classifiers learn
+from a quarter of each fold, with fixed variances.
 """
 
 from __future__ import annotations
@@ -133,7 +135,9 @@ def _of_kernel(
 
 
 def _searches(depths: tuple[int, ...]) -> dict[str, Any]:
-    """Grid searches, by name: RBF over width and C, kernels over depth and C or alpha, alone or at the end of a pipeline."""
+    """Grid searches, by name: RBF over width and C, kernels over depth and C or alpha, alone or at
+    the end of a pipeline.
+    """
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

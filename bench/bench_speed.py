@@ -1,7 +1,8 @@
 """Claim: the whole call runs near the machine's fused multiply-add peak.
 
-Whole ``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums")`` calls, C = 10, rows in the precision of the tiles, median of 5
-(one beyond N = 65,536). Beside them the products of rows alone, as torch computes them: no kernel, no sums.
+Whole ``nc.collapse(X, y, nc.NNGP("relu"), statistics="sums")`` calls, C = 10, rows in the precision
+of the tiles, median of 5 (one beyond N = 65,536). Beside them the products of rows alone, as torch
+computes them: no kernel, no sums.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """All contestants by name: nc1fast and its competitors.
 
-A contestant is prepared once (imports, compilation, the search for its best tile) and then run; only the run is timed. Each
-run goes from the rows and labels as the user has them to an `Answer`.
+A contestant is prepared once (imports, compilation, the search for its best tile) and then run;
+only the run is timed. Each run goes from the rows and labels as the user has them to an `Answer`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ def prepare_nc1fast(
 
 
 def prepare_cluster(problem: Problem, n_threads: int, *, kernel: str) -> Prepared:
-    """Prepare ``nc1fast.collapse`` on a dask cluster of `n_threads` processes on this machine, with a new journal per run."""
+    """Prepare ``nc1fast.collapse`` on a dask cluster of `n_threads` processes on this machine, with
+    a new journal per run.
+    """
     nc = _import("nc1fast")
     distributed = _import("distributed")
     X, y = problem.data()
@@ -203,7 +205,9 @@ def prepare_numpy(problem: Problem, n_threads: int, *, kernel: str) -> Prepared:
 
 
 def prepare_neural_tangents(problem: Problem, n_threads: int, *, kernel: str) -> Prepared:
-    """Prepare the dense Gram matrix of the neural-tangents library, jitted, and class sums in NumPy."""
+    """Prepare the dense Gram matrix of the neural-tangents library, jitted, and class sums in
+    NumPy.
+    """
     check_kernel(kernel, KERNELS)
     jax = _import("jax")
     stax = _import("neural_tangents.stax")
@@ -235,7 +239,8 @@ def _class_sums(values: Floats, y: NDArray[np.int64]) -> Answer:
 
 
 def numpy_dense(X: Floats, y: NDArray[np.int64], kernel: str) -> Answer:
-    """Compute the whole Gram matrix in NumPy, in the precision of X, in place where that is possible.
+    """Compute the whole Gram matrix in NumPy, in the precision of X, in place where that is
+    possible.
 
     Memory: about three N x N matrices. Formulas as in `bench.tiled_torch`.
     """

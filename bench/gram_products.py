@@ -1,6 +1,8 @@
-"""Rivals of `matvec`: the ReLU NNGP times V without the N x N matrix, as users of torch and of KeOps write it.
+"""Rivals of `matvec`: the ReLU NNGP times V without the N x N matrix, as users of torch and of
+KeOps write it.
 
-With unit rows u and lengths l, k(x, z) = l_x l_z (sqrt(1 - rho^2) + rho (pi - acos rho))/(2 pi d0), rho = <u_x, u_z>.
+With unit rows u and lengths l, k(x, z) = l_x l_z (sqrt(1 - rho^2) + rho (pi - acos rho))/(2 pi d0),
+rho = <u_x, u_z>.
 """
 
 from __future__ import annotations

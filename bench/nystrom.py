@@ -1,4 +1,5 @@
-"""Ridge regression on few rows, the centres, as a competent user writes it: an approximation, whose error falls with their number.
+"""Ridge regression on few rows, the centres, as a competent user writes it: an approximation, whose
+error falls with their number.
 
 f(z) = K_zm b with (K_mn K_nm + ridge K_mm) b = K_mn Y for m centres drawn at random.
 """
@@ -22,7 +23,8 @@ JITTER, TOLERANCE, STEPS = 1e-10, 1e-6, 200  # of the diagonal of K_mm; of the e
 def falkon(
     kernel: Kernel, X: Array, Y: Array, Z: Array, ridge: float, m: int, n_threads: int
 ) -> Array:
-    """Falkon (Rudi, Carratino & Rosasco, 2017): conjugate gradients, preconditioned by the centres, on products with K_nm.
+    """Falkon (Rudi, Carratino & Rosasco, 2017): conjugate gradients, preconditioned by the centres,
+    on products with K_nm.
 
     With T^T T = K_mm and A^T A = n T T^T/m + ridge I the unknowns are c = A T b.
     """

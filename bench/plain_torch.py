@@ -1,4 +1,6 @@
-"""One hidden layer as a user of torch writes it: the training loop, NC1 of the features, the tangent kernel."""
+"""One hidden layer as a user of torch writes it: the training loop, NC1 of the features, the
+tangent kernel.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def nc1(model: Plain, X: torch.Tensor, y: torch.Tensor) -> float:
 
 
 def tangent_kernel(model: Plain, X: torch.Tensor) -> torch.Tensor:
-    """J J^T of the per-sample Jacobians, as the documentation of torch.func writes it; shape (n_samples, n_samples)."""
+    """J J^T of the per-sample Jacobians, as the documentation of torch.func writes it; shape
+    (n_samples, n_samples).
+    """
     parameters = {name: p.detach() for name, p in model.named_parameters()}
 
     def f(parameters: dict[str, Any], x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,5 @@
-"""Samples of the exact posterior of a network's hidden weights, by elliptical slices: knows no mean field.
+"""Samples of the exact posterior of a network's hidden weights, by elliptical slices: knows no mean
+field.
 
 h hidden weights w ~ N(0, I/d0), the readout integrated out:
 
@@ -66,7 +67,9 @@ class Posterior:
         return -0.5 * float(self.y @ T) - float(np.log(np.diag(L)).sum()), F
 
     def traces(self, F: Array) -> tuple[float, float]:
-        """Tr Sigma_W and Tr Sigma_B of the activations, classes of equal weight: linear in Phi Phi^T."""
+        """Tr Sigma_W and Tr Sigma_B of the activations, classes of equal weight: linear in Phi
+        Phi^T.
+        """
         means = self.averages @ F
         squares = float((self.averages @ np.square(F)).sum()) / len(means)
         own = float(np.square(means).sum()) / len(means)
@@ -94,7 +97,9 @@ class Posterior:
 
 
 def posterior_log_nc1(chains: list[Array]) -> tuple[float, float]:
-    """Log NC1 of the mean kernel of chains, each of shape (steps, 2), and its standard error from their correlation."""
+    """Log NC1 of the mean kernel of chains, each of shape (steps, 2), and its standard error from
+    their correlation.
+    """
     kept = [chain[int(BURN_IN * len(chain)) :] for chain in chains]
     within, between = np.concatenate(kept).mean(axis=0)
     deviations = [chain[:, 0] / within - chain[:, 1] / between for chain in kept]  # of log NC1

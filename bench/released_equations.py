@@ -29,10 +29,12 @@ def released_schedule(
     readout_variance: float = 1 / 128,
     widths: Sequence[float] = ANNEALING,
 ) -> Floats:
-    """Sigma after the annealing in 24 widths, each a Newton-Krylov search for the root of the equations.
+    """Sigma after the annealing in 24 widths, each a Newton-Krylov search for the root of the
+    equations.
 
-    The kernel is scaled by two N x N x N products with a diagonal matrix, Q + noise I is inverted twice, the gradient
-    of Tr(A Q) comes from automatic differentiation, and steps stop at 5e-4, absolute, in Sigma.
+    The kernel is scaled by two N x N x N products with a diagonal matrix, Q + noise I is inverted
+    twice, the gradient of Tr(A Q) comes from automatic differentiation, and steps stop at 5e-4,
+    absolute, in Sigma.
     """
     newton_krylov = require("scipy.optimize", "adaptive").newton_krylov
     rows, targets = torch.from_numpy(X.astype(np.float32)), torch.from_numpy(y.astype(np.float32))

@@ -1,4 +1,5 @@
-"""The algorithm of the code published with arXiv 2406.02105, for ReLU kernels: dense torch in float32.
+"""The algorithm of the code published with arXiv 2406.02105, for ReLU kernels: dense torch in
+float32.
 
 Written from its description.
 """
@@ -22,10 +23,11 @@ def released(
 ) -> tuple[Answer, int]:
     """Compute the whole Gram matrix and NC1 as that code does.
 
-    Rows sorted by class; every scaling by row and column norms is two N x N x N products
-    with diagonal matrices (two to normalise, two to scale back, and for the NTK two more to normalise again);
-    angles are arccos of a clipped ratio, symmetrised; the result of each step is tested for symmetry. NC1 from the
-    diagonal class blocks and the total. Weights differ from papyan's where classes are unbalanced.
+    Rows sorted by class; every scaling by row and column norms is two N x N x N products with
+    diagonal matrices (two to normalise, two to scale back, and for the NTK two more to normalise
+    again); angles are arccos of a clipped ratio, symmetrised; the result of each step is tested for
+    symmetry. NC1 from the diagonal class blocks and the total. Weights differ from papyan's where
+    classes are unbalanced.
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
-"""Cost of a pass, measured here, and of the same pass on many machines, played through: ``python -m bench.scaling [--quick]``.
+"""Cost of a pass, measured here, and of the same pass on many machines, played through: ``python -m
+bench.scaling [--quick]``.
 
-Measures, on one thread and in seconds of the processor (so that a busy machine may be measured): a pair, a row that is packed
-and a row that is surveyed by number of features and precision, a random-feature estimate, and what a bundle costs the process
-that plans. Then plays the plan through for more rows and more workers than there are here, and prints the tables of
-`docs/scaling.md`.
+Measures, on one thread and in seconds of the processor (so that a busy machine may be measured): a
+pair, a row that is packed and a row that is surveyed by number of features and precision, a
+random-feature estimate, and what a bundle costs the process that plans. Then plays the plan through
+for more rows and more workers than there are here, and prints the tables of `docs/scaling.md`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ FAILURES = 1e-6  # bundles lost per second of work
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of one thread: per pair, per row read and packed, per row surveyed and hashed, per bundle."""
+    """Seconds of one thread: per pair, per row read and packed, per row surveyed and hashed, per
+    bundle.
+    """
 
     pair: float
     row: float
@@ -70,7 +73,9 @@ def processor_seconds(run: Callable[[], Any]) -> float:
 
 
 def pass_cost(n_features: int, dtype: str, *, quick: bool) -> Cost:
-    """Costs from one pass and from some of its bundles, which pack more rows for their pairs; rows in a cached file."""
+    """Costs from one pass and from some of its bundles, which pack more rows for their pairs; rows
+    in a cached file.
+    """
     m = 1024 if quick else 8192
     with tempfile.TemporaryDirectory() as folder:
         X, y = Problem(m, n_features, n_classes=N_CLASSES, dtype=dtype).data()
@@ -107,7 +112,8 @@ def estimate_cost(n_features: int, *, quick: bool) -> float:
 
 
 def bundle_cost(executor: str, *, quick: bool) -> float:
-    """Seconds of the planning process for each bundle: to send it, to take its sums, to record them and to add them.
+    """Seconds of the planning process for each bundle: to send it, to take its sums, to record them
+    and to add them.
 
     A small problem in many bundles, less the same bundles in this process without any of that.
     """
@@ -149,8 +155,8 @@ def simulate(
     Returns
     -------
     dict
-        seconds from beginning to end; busy, the share of them that workers compute; packing, the share of that in
-        which they pack rows; bytes moved.
+        seconds from beginning to end; busy, the share of them that workers compute; packing, the
+        share of that in which they pack rows; bytes moved.
     """
     work = cost.pair * n * n / 2
     count = best_count(work, cost.row * n, cluster.n_workers, n)

@@ -1,8 +1,10 @@
-"""The program of a competent user of a GPU: NC1 by square tiles of the Gram matrix, with CuPy or torch.
+"""The program of a competent user of a GPU: NC1 by square tiles of the Gram matrix, with CuPy or
+torch.
 
-Rows are scaled once and stay on the device. One tile of the upper triangle at a time: a matrix product, the activation on all its
-entries, and class sums by two products with indicators. The elementwise part is one kernel (`cupy.fuse`) or a few (torch), or
-what torch.compile makes of it. The fastest tile size is searched on the problem at hand. Sums over tiles are float64.
+Rows are scaled once and stay on the device. One tile of the upper triangle at a time: a matrix
+product, the activation on all its entries, and class sums by two products with indicators. The
+elementwise part is one kernel (`cupy.fuse`) or a few (torch), or what torch.compile makes of it.
+The fastest tile size is searched on the problem at hand. Sums over tiles are float64.
 
     nngp-relu  2 pi k_ij = r_i r_j (sqrt(1 - rho^2) + (pi - acos rho) rho),   r = |x|/sqrt(d)
     ntk-relu   the same with 2 (pi - acos rho) rho
@@ -137,7 +139,9 @@ class TiledDevice:
         return (time.perf_counter() - start) / sum(_area(a, b) for a, b in tiles)
 
     def _load(self, X: Floats, y: NDArray[np.int64]) -> Floats:
-        """Rows as the products need them and indicators, weighted by the lengths of rows; returns k_ii."""
+        """Rows as the products need them and indicators, weighted by the lengths of rows; returns
+        k_ii.
+        """
         n_features = X.shape[1]
         squares = np.einsum("ij,ij->i", X, X, dtype=np.float64) / n_features
         erf = self.kernel == "nngp-erf"

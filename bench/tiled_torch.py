@@ -1,11 +1,13 @@
 """The expert's torch program: NC1 by tiles of the upper triangle, never the whole Gram matrix.
 
-What an expert does: rows sorted by class and scaled once; tiles that keep to one pair of classes, so that class sums are
-plain weighted sums; all buffers allocated once, every operation in place; the part of the kernel that is linear in the cosine
-taken out and summed exactly through the class means; the diagonal of the Gram matrix set exactly. The tile size, the way
-two threads are used and the way the elementwise part runs are chosen by timing them on the problem at hand (`search`).
+What an expert does: rows sorted by class and scaled once; tiles that keep to one pair of classes,
+so that class sums are plain weighted sums; all buffers allocated once, every operation in place;
+the part of the kernel that is linear in the cosine taken out and summed exactly through the class
+means; the diagonal of the Gram matrix set exactly. The tile size, the way two threads are used and
+the way the elementwise part runs are chosen by timing them on the problem at hand (`search`).
 
-Kernels of two layers, no biases, unit weight variance: k = r_i r_j f(rho_ij) with r = |x|/sqrt(d) and rho the cosine,
+Kernels of two layers, no biases, unit weight variance: k = r_i r_j f(rho_ij) with r = |x|/sqrt(d)
+and rho the cosine,
  nngp-relu  2 pi f = (sqrt(1 - rho^2) -   acos(rho) rho) +   pi rho
  ntk-relu   2 pi f = (sqrt(1 - rho^2) - 2 acos(rho) rho) + 2 pi rho
  nngp-erf   (2/pi) asin(<w_i, w_j>), w = x sqrt(2/(d (1 + 2 r^2)))
@@ -44,10 +46,11 @@ class Plan:
     tile : int
         Largest number of rows and of columns of a tile.
     workers : int
-        Python threads, each with tiles and buffers of its own; torch gets `n_threads // workers` threads per operation.
+        Python threads, each with tiles and buffers of its own; torch gets `n_threads // workers`
+        threads per operation.
     compiled : bool
-        The elementwise part as one loop by torch.compile instead of torch operations in place. One worker: its guards
-        are checked under the interpreter lock.
+        The elementwise part as one loop by torch.compile instead of torch operations in place. One
+        worker: its guards are checked under the interpreter lock.
     outer : bool
         Inner products as sums of outer products (few features) instead of torch.mm.
     """
@@ -86,7 +89,9 @@ _COMPILED: dict[tuple[str, str, bool, int], Callable[..., Any]] = {}
 
 
 def _compiled(kernel: str, dtype: str, n_threads: int, *, outer: bool) -> Callable[..., Any]:
-    """(rho or (A, B), row weights, column weights) -> the weighted sum of the tile, as one compiled loop."""
+    """(rho or (A, B), row weights, column weights) -> the weighted sum of the tile, as one compiled
+    loop.
+    """
     key = (kernel, dtype, outer, n_threads)
     if key not in _COMPILED:
         torch._dynamo.config.recompile_limit = (
@@ -111,7 +116,9 @@ class _Segment:
 
 
 def _pieces(sizes: NDArray[np.int64], tile: int) -> list[tuple[int, int, int]]:
-    """(label, start, stop): sorted classes cut into pieces of nearly equal length, at most `tile` each."""
+    """(label, start, stop): sorted classes cut into pieces of nearly equal length, at most `tile`
+    each.
+    """
     pieces = []
     start = 0
     for label, size in enumerate(sizes):

@@ -1,10 +1,12 @@
-"""The pages of the atlas, docs/atlas/: a page for each study and the index over them, written from committed tables.
+"""The pages of the atlas, docs/atlas/: a page for each study and the index over them, written from
+committed tables.
 
     python ci/atlas_pages.py [NAME ...] [--results DIR] [--docs docs/atlas] [--check]
 
-With --results it first takes the tables and figures of finished studies, DIR/NAME as `nc1fast study NAME --out DIR/NAME`
-leaves them; without names, all that are there. Then it writes all pages and prints those that changed. With --check it writes
-nothing, and fails if a page does not follow from the tables. Needs the package with its extra `study`.
+With --results it first takes the tables and figures of finished studies, DIR/NAME as `nc1fast study
+NAME --out DIR/NAME` leaves them; without names, all that are there. Then it writes all pages and
+prints those that changed. With --check it writes nothing, and fails if a page does not follow from
+the tables. Needs the package with its extra `study`.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ def _listed() -> dict[str, atlas.Listed]:
 
 
 def stale(docs: Path = DOCS) -> list[str]:
-    """What does not follow from the tables: pages that differ, are missing or are not of a study, and files too large."""
+    """What does not follow from the tables: pages that differ, are missing or are not of a study,
+    and files too large.
+    """
     expected = pages(docs)
     found = [
         path.name

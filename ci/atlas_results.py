@@ -1,7 +1,8 @@
-"""The committed results of a study of the atlas, docs/atlas/NAME/: its table, one figure, and where they come from.
+"""The committed results of a study of the atlas, docs/atlas/NAME/: its table, one figure, and where
+they come from.
 
-`take` writes them from a finished run, as `nc1fast study NAME --out DIR/NAME` leaves it; `committed` reads them back for the
-pages.
+`take` writes them from a finished run, as `nc1fast study NAME --out DIR/NAME` leaves it;
+`committed` reads them back for the pages.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def take(name: str, results: Path, docs: Path = DOCS, limit: int = atlas_tables.
     Raises
     ------
     ValueError
-        For a study without measures, a run that is not whole, and a table that does not become small enough.
+        For a study without measures, a run that is not whole, and a table that does not become
+        small enough.
     FileNotFoundError
         If there are no results.
     """

@@ -1,8 +1,10 @@
-"""The committed table of a study of the atlas: a line for each measured number, with its values over the repeats.
+"""The committed table of a study of the atlas: a line for each measured number, with its values
+over the repeats.
 
-It is written in the fullest form that is small enough: if need be with cells that refer to those above; then with one error a line,
-the largest; then with fewer digits, part by part, which must leave every word and number of the claims as they are; then with fewer
-repeats, which must leave every verdict.
+It is written in the fullest form that is small enough: if need be with cells that refer to those
+above; then with one error a line, the largest; then with fewer digits, part by part, which must
+leave every word and number of the claims as they are; then with fewer repeats, which must leave
+every verdict.
 """
 
 from __future__ import annotations
@@ -41,11 +43,13 @@ class Form:
     Attributes
     ----------
     digits : dict of str to int
-        Significant digits of the values of some parts; of the others as many as read back to the same bits.
+        Significant digits of the values of some parts; of the others as many as read back to the
+        same bits.
     repeats : int or None
         How many of each number; None: all.
     largest : bool
-        Whether a line has one error, the largest, rounded up to two digits, and not one for each repeat.
+        Whether a line has one error, the largest, rounded up to two digits, and not one for each
+        repeat.
     ditto : bool
         Whether a cell before the values is "=" where the one above says the same.
     """
@@ -152,7 +156,9 @@ def _fewer(most: int) -> Iterator[int | None]:
 def _shorter(
     rows: Sequence[Row], form: Form, judge: Judge, claims: Sequence[Claim]
 ) -> Iterator[Form]:
-    """The form, and shorter ones that leave every word and number of the claims: one error a line, then fewer digits, part by part."""
+    """The form, and shorter ones that leave every word and number of the claims: one error a line,
+    then fewer digits, part by part.
+    """
     yield form
     told = _sentences(claims)
 

@@ -1,4 +1,5 @@
-"""The polynomials of cpp/nc1fast/math.hpp, derived: interpolants at Chebyshev nodes of values of 60 digits.
+"""The polynomials of cpp/nc1fast/math.hpp, derived: interpolants at Chebyshev nodes of values of 60
+digits.
 
     python ci/coefficients.py
 
@@ -50,7 +51,9 @@ class Table:
         return list(mp.lu_solve(powers, mp.matrix([self.function(x) for x in nodes])))
 
     def error(self, coefficients: list[Any], points: int = 500) -> float:
-        """Return the largest relative error of what is made of the polynomial, at points inside the range."""
+        """Return the largest relative error of what is made of the polynomial, at points inside the
+        range.
+        """
         worst = mp.mpf(0)
         for k in range(points):
             x = self.low + (self.high - self.low) * (k + mp.mpf(1) / 3) / points

@@ -1,9 +1,11 @@
-"""Compile the kernels of cuda/ for every architecture, without a device, and hold what ptxas says of them to cuda/limits.txt.
+"""Compile the kernels of cuda/ for every architecture, without a device, and hold what ptxas says
+of them to cuda/limits.txt.
 
     python ci/cuda_limits.py [--architectures 80,90] [--jobs 2] [--keep build/cuda]
 
-Registers, stack and spills come from ptxas; how many blocks a multiprocessor then holds follows from the sizes of its memories.
-Status 1 where a limit is broken, a kernel has no limit, or a limit no kernel. Needs nvcc and nothing else.
+Registers, stack and spills come from ptxas; how many blocks a multiprocessor then holds follows
+from the sizes of its memories. Status 1 where a limit is broken, a kernel has no limit, or a limit
+no kernel. Needs nvcc and nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ FLAGS_OF = {
 
 @dataclass(frozen=True)
 class Multiprocessor:
-    """What one multiprocessor has, from the tables of compute capabilities in the CUDA programming guide.
+    """What one multiprocessor has, from the tables of compute capabilities in the CUDA programming
+    guide.
 
     Parameters
     ----------
@@ -66,7 +69,8 @@ class Multiprocessor:
         if shared > self.shared_per_block:
             return 0
         warps = -(-threads // WARP)
-        # A warp's registers come in pieces of 256, warps of a multiprocessor by fours, one for each of its schedulers.
+        # A warp's registers come in pieces of 256, warps of a multiprocessor by fours, one for each
+        # of its schedulers.
         per_warp = _up(registers * WARP, 256)
         by_registers = self.registers // per_warp // 4 * 4 // warps
         by_shared = self.shared // max(1, _up(shared + self.reserved, self.granularity))

@@ -1,4 +1,5 @@
-"""What a block's time goes to, counted in its machine code: the tables of cuda/README.md. Needs nvcc and nvdisasm, no device.
+"""What a block's time goes to, counted in its machine code: the tables of cuda/README.md. Needs
+nvcc and nvdisasm, no device.
 
     python ci/cuda_roofline.py [--architectures 80,90]
 
@@ -33,7 +34,8 @@ from cuda_sass import (
 UNIT = 64  # rows of a panel: kWidth
 PAIRS = 0.5 * 1e6**2  # N = 1,000,000
 
-# H100 SXM: multiprocessors, boost clock; per multiprocessor and cycle: instructions of warps, and multiply-adds of lanes.
+# H100 SXM: multiprocessors, boost clock; per multiprocessor and cycle: instructions of warps, and
+# multiply-adds of lanes.
 H100 = {"multiprocessors": 132, "hz": 1.755e9}
 SCHEDULERS = 4
 RATES = {"FFMA": 128, "DFMA": 64, "DMMA": 128, "IMMA": 4096 / 8 * 5 / 8}  # IMMA: as cuda/digits.hpp
@@ -124,7 +126,8 @@ def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
         for depth in (128, 784):
             padded = -(-depth // step) * step
             slots = padded * sum(counts.values()) / (step * ENTRIES) + epilogue.slots
-            # Cycles of a scheduler for 32 entries; a scheduler has a quarter of the multiprocessor's units.
+            # Cycles of a scheduler for 32 entries; a scheduler has a quarter of the
+            # multiprocessor's units.
             pipe = padded * SCHEDULERS * WARP / RATES[kind]
             other = epilogue.fp64 * SCHEDULERS * WARP / RATES["DFMA"]
             cycles = {

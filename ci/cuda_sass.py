@@ -1,7 +1,8 @@
 """Machine code of the CUDA kernels as ``nvdisasm`` prints it: loops, and what they cost.
 
-A loop is what a backward branch spans. The k loop is the smallest with a barrier and multiply-adds; the loops of `cuda_probe.cu` are
-told apart by what they read from and write to shared memory. nvdisasm comes with the toolkit, or ``pip install nvidia-cuda-nvdisasm``.
+A loop is what a backward branch spans. The k loop is the smallest with a barrier and multiply-adds;
+the loops of `cuda_probe.cu` are told apart by what they read from and write to shared memory.
+nvdisasm comes with the toolkit, or ``pip install nvidia-cuda-nvdisasm``.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Kernel:
         return [range(a, b) for a, b in pairwise(ends)]
 
     def count(self, span: range | None = None) -> Counter[str]:
-        """Instructions by name; LDS and STS with their width, NOP and what never runs (@!PT) left out of neither."""
+        """Instructions by name; LDS and STS with their width, NOP and what never runs (@!PT) left
+        out of neither.
+        """
         part = self.instructions if span is None else self.instructions[span.start : span.stop]
         return Counter(_name(opcode) for _, opcode, _ in part)
 
@@ -101,7 +104,8 @@ def multiply_adds(counts: Counter[str]) -> Counter[str]:
 
 
 def k_loop(kernel: Kernel, step: int | None = None) -> tuple[str, Counter[str]]:
-    """The loop over the depth of two panels: what its products are made of, and the instructions of one turn of `step`.
+    """The loop over the depth of two panels: what its products are made of, and the instructions of
+    one turn of `step`.
 
     Raises
     ------
@@ -154,7 +158,9 @@ def fp64(counts: Counter[str]) -> int:
 
 @dataclass(frozen=True)
 class PerEntry:
-    """Issue slots of a warp, and float64 instructions among them, for one entry of each of its lanes."""
+    """Issue slots of a warp, and float64 instructions among them, for one entry of each of its
+    lanes.
+    """
 
     slots: float
     fp64: float
@@ -168,7 +174,9 @@ def _per(counts: Counter[str], entries: int) -> PerEntry:
 
 
 def values_cost(kernel: Kernel) -> PerEntry:
-    """The loop that holds one output: it stores four values, one for each row that it takes at a time."""
+    """The loop that holds one output: it stores four values, one for each row that it takes at a
+    time.
+    """
     for loop in kernel.loops():
         counts = kernel.count(loop)
         chords = sum(n for x, n in counts.items() if x.startswith("LDS"))
@@ -179,7 +187,9 @@ def values_cost(kernel: Kernel) -> PerEntry:
 
 
 def column_cost(kernel: Kernel) -> PerEntry:
-    """The sum over a whole column: the loop that reads most, the shortest of these (rows without biases of their own)."""
+    """The sum over a whole column: the loop that reads most, the shortest of these (rows without
+    biases of their own).
+    """
 
     def reads(counts: Counter[str]) -> int:
         return sum(n for x, n in counts.items() if x.startswith("LDS"))
@@ -190,7 +200,9 @@ def column_cost(kernel: Kernel) -> PerEntry:
 
 
 def pair_cost(kernel: Kernel) -> PerEntry:
-    """The sum over a warp and the integers, once for a pair of classes: the loop around the shuffles."""
+    """The sum over a warp and the integers, once for a pair of classes: the loop around the
+    shuffles.
+    """
     loops = [kernel.count(loop) for loop in kernel.loops()]
     return _per(min((c for c in loops if c["SHFL"]), key=lambda c: sum(c.values())), ENTRIES)
 
@@ -198,7 +210,8 @@ def pair_cost(kernel: Kernel) -> PerEntry:
 def chord_cost(kernel: Kernel, step: int | None = None) -> PerEntry:
     """Everything outside of the k loop: its start, and the chords that go to shared memory.
 
-    Digits: of rows in one chunk. What turns integers into numbers and stores these for another chunk is left out.
+    Digits: of rows in one chunk. What turns integers into numbers and stores these for another
+    chunk is left out.
     """
     _, loop = k_loop(kernel, step)
     total = kernel.count() - loop - Counter(NOP=kernel.count()["NOP"])

@@ -1,7 +1,8 @@
-"""What a new user does first, timed: the first number of the README, and the page docs/start.md as it stands.
+"""What a new user does first, timed: the first number of the README, and the page docs/start.md as
+it stands.
 
-Runs in the environment of a wheel: `python ci/first_steps.py` fails where a block of these pages does. With
-`--number-alone` it needs NumPy alone, and stops before the figure.
+Runs in the environment of a wheel: `python ci/first_steps.py` fails where a block of these pages
+does. With `--number-alone` it needs NumPy alone, and stops before the figure.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""What a pair of rows costs on aarch64, estimated: the table of cpp/README.md. Needs aarch64-linux-gnu-g++ and llvm-mca, no such machine.
+"""What a pair of rows costs on aarch64, estimated: the table of cpp/README.md. Needs
+aarch64-linux-gnu-g++ and llvm-mca, no such machine.
 
     python ci/neon_cycles.py [--mca llvm-mca-19]
 
-ReLU NNGP, class sums: products of `depth` multiply-adds, their chords, values, and column sums, each from its loop in the assembly and the
-scheduling model of a processor, as if all that they read were in L1. Nothing here is measured.
+ReLU NNGP, class sums: products of `depth` multiply-adds, their chords, values, and column sums,
+each from its loop in the assembly and the scheduling model of a processor, as if all that they read
+were in L1. Nothing here is measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What the functions of cpp/nc1fast/math.hpp are, and over which arguments: the cases of scalar_functions.py."""
+"""What the functions of cpp/nc1fast/math.hpp are, and over which arguments: the cases of
+scalar_functions.py.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ MPMATH = SimpleNamespace(
 
 
 def _arc(m: Any, of: Any) -> tuple[Any, Any, Any]:
-    """Return theta, sin theta - theta cos theta, and sin theta, where cos theta = 1 - m: none of them as a difference.
+    """Return theta, sin theta - theta cos theta, and sin theta, where cos theta = 1 - m: none of
+    them as a difference.
 
     The second is the sum over k of (-1)^k theta^(2k+3) / ((2k+3) (2k+1)!).
     """

@@ -1,10 +1,12 @@
-"""The functions of cpp/nc1fast/math.hpp against what they stand for: every float32 argument, float64 around branches.
+"""The functions of cpp/nc1fast/math.hpp against what they stand for: every float32 argument,
+float64 around branches.
 
     python ci/scalar_functions.py [--quick] [--threads 2] [--arguments 1000000] [--headers cpp]
 
-float32 results are judged by NumPy in float64, float64 results by mpmath at 40 digits. The headers are compiled with the
-flags that CMakeLists.txt gives each instruction set. Prints where each error is largest, then the table that
-cpp/README.md holds: status 1 where a number there is exceeded. Needs the package, mpmath, and a C++ compiler.
+float32 results are judged by NumPy in float64, float64 results by mpmath at 40 digits. The headers
+are compiled with the flags that CMakeLists.txt gives each instruction set. Prints where each error
+is largest, then the table that cpp/README.md holds: status 1 where a number there is exceeded.
+Needs the package, mpmath, and a C++ compiler.
 """
 
 from __future__ import annotations
@@ -91,7 +93,9 @@ def _compiler() -> str:
 
 
 def _flags(name: str) -> list[str]:
-    """Compiler flags of an instruction set, as CMakeLists.txt has them; one number is compiled as the engine is."""
+    """Compiler flags of an instruction set, as CMakeLists.txt has them; one number is compiled as
+    the engine is.
+    """
     text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
     engine, isa = r"set\(WITHOUT_CONTRACTION", r"target_compile_options\(isa_\$\{name\} PRIVATE"
     common = re.search(
@@ -150,7 +154,9 @@ def _ulp(truth: Array, dtype: str) -> Array:
 
 
 def _unit(truth: Array, dtype: str) -> Array:
-    """Units that the relative error is counted in: 2^-24 or 2^-53 of a result that is a normal number, else infinite."""
+    """Units that the relative error is counted in: 2^-24 or 2^-53 of a result that is a normal
+    number, else infinite.
+    """
     size = np.abs(truth)
     return np.where(size >= smallest_normal(dtype), size * (float(np.finfo(dtype).eps) / 2), np.inf)
 
@@ -203,7 +209,9 @@ def every_float32(case: Case, step: int) -> Iterator[Array]:
 
 
 def float64_arguments(case: Case, n: int) -> Array:
-    """About n arguments: half of them around ends and branches, the rest uniform, by value and by ordinal."""
+    """About n arguments: half of them around ends and branches, the rest uniform, by value and by
+    ordinal.
+    """
     ends = np.array(case.ends("float64"))
     low, high = ordinals(ends)
     centres = ordinals(np.r_[ends, tuple(case.branches("float64"))])

@@ -1,9 +1,11 @@
-"""What README.md, docs/findings.md and docs/differences.md say of the committed study, written from its rows.
+"""What README.md, docs/findings.md and docs/differences.md say of the committed study, written from
+its rows.
 
     python ci/study_quotes.py [docs/paper]
 
-The pages mark such places, <!-- study: NAME --> ... <!-- /study -->; this writes into each what the table says and prints the
-pages that changed. The answer and the findings are quoted whole. Needs the package with its extra `study`.
+The pages mark such places, <!-- study: NAME --> ... <!-- /study -->; this writes into each what the
+table says and prints the pages that changed. The answer and the findings are quoted whole. Needs
+the package with its extra `study`.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ _LIST_MARKER = re.compile(r" (?=(?:\d+[.)]|[-+*#>]) )")  # would begin a list at
 
 
 def committed(folder: Path) -> list[Row]:
-    """Rows of table.csv; columns that the library has gained since it was written are those of no search."""
+    """Rows of table.csv; columns that the library has gained since it was written are those of no
+    search.
+    """
     parse = {column.name: column.parse for column in table.COLUMNS}
     with (folder / "table.csv").open(newline="", encoding="utf-8") as file:
         read = [{k: parse[k](text) for k, text in row.items()} for row in csv.DictReader(file)]
@@ -44,7 +48,9 @@ def committed(folder: Path) -> list[Row]:
 
 
 def refreshed(page: str, rows: Sequence[Row]) -> str:
-    """The text of a page with every marked place as the rows have it; KeyError for a name that is not in `QUOTES`."""
+    """The text of a page with every marked place as the rows have it; KeyError for a name that is
+    not in `QUOTES`.
+    """
     return _MARK.sub(lambda found: f"{found[1]}{QUOTES[found[2]](rows)}{found[4]}", page)
 
 
@@ -79,7 +85,8 @@ def count(rows: Sequence[Row]) -> str:
     return f"{len(rows):,} rows"
 
 
-# Ranges over the cells of the published data; the ratio of a cell is the geometric mean over its repeats
+# Ranges over the cells of the published data; the ratio of a cell is the geometric mean over its
+# repeats
 
 
 def ntk_over_released(rows: Sequence[Row]) -> str:
@@ -104,13 +111,17 @@ def erf_below_relu(rows: Sequence[Row]) -> str:
 
 
 def released_over_probe(rows: Sequence[Row]) -> str:
-    """NC1 of kernels under the released formula over that under the probe's, classes of unequal size."""
+    """NC1 of kernels under the released formula over that under the probe's, classes of unequal
+    size.
+    """
     kernels = select(rows, lambda row: len(set(row["sizes"].split(":"))) > 1)
     return _range(pairings.released_against_probe(kernels))
 
 
 def released_over_adaptive(dataset: str) -> Callable[[Sequence[Row]], str]:
-    """NC1 of the released adaptive kernel over that of the equations with the labels, as a change in percent."""
+    """NC1 of the released adaptive kernel over that of the equations with the labels, as a change
+    in percent.
+    """
 
     def quote(rows: Sequence[Row]) -> str:
         some = select(_balanced(rows), state="", dataset=dataset)
@@ -125,7 +136,9 @@ def released_over_adaptive(dataset: str) -> Callable[[Sequence[Row]], str]:
 
 
 def released_shuffled(rows: Sequence[Row]) -> str:
-    """Largest change of NC1 of the released adaptive kernel by shuffled labels, in percent, over all repeats."""
+    """Largest change of NC1 of the released adaptive kernel by shuffled labels, in percent, over
+    all repeats.
+    """
     cells = pairings.shuffled_against_true(_balanced(rows), table.RELEASED_ADAPTIVE)
     ratios = [ratio for cell in cells for ratio in cell.ratios.values()]
     return f"{max(100 * abs(ratio - 1) for ratio in ratios):.1g} %"

@@ -1,4 +1,6 @@
-"""NC1 and its class sums in ball arithmetic, at a precision that is raised until 20 digits are certain."""
+"""NC1 and its class sums in ball arithmetic, at a precision that is raised until 20 digits are
+certain.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,9 @@ def _accuracy(value: arb) -> int:
 def judge(
     kernel: Any, X: np.ndarray, y: Sequence[int] | np.ndarray, convention: str, cap: int = CAP
 ) -> Truth:
-    """NC1 and its traces, at a precision that is raised until they have 20 digits or it reaches the cap."""
+    """NC1 and its traces, at a precision that is raised until they have 20 digits or it reaches the
+    cap.
+    """
     bits, before = START, ctx.prec
     try:
         while True:

@@ -1,10 +1,12 @@
-"""Kernels in ball arithmetic (Arb, by python-flint): enclosures that are proofs, at any scale of the data.
+"""Kernels in ball arithmetic (Arb, by python-flint): enclosures that are proofs, at any scale of
+the data.
 
-A second referee beside `precise`, from formulas of its own. Rows enter as integers, so that what decides the digits of collapsed
-features is exact: the determinant a b - c^2 and the squared chord a + b - 2 c of the first layer. Each operation afterwards
-carries its rounding as the radius of a ball, at the precision of the caller's `ctx.prec`. What no precision would ever decide is
-found by structure: equal, opposite and parallel rows stay so through layers that keep them so, and have an angle of exactly 0
-or pi. NC1 follows in `ball_sums`, which chooses the precision.
+A second referee beside `precise`, from formulas of its own. Rows enter as integers, so that what
+decides the digits of collapsed features is exact: the determinant a b - c^2 and the squared chord a
++ b - 2 c of the first layer. Each operation afterwards carries its rounding as the radius of a
+ball, at the precision of the caller's `ctx.prec`. What no precision would ever decide is found by
+structure: equal, opposite and parallel rows stay so through layers that keep them so, and have an
+angle of exactly 0 or pi. NC1 follows in `ball_sums`, which chooses the precision.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ def _products(X: np.ndarray, sigma: np.ndarray | None) -> tuple[list[list[int]],
     return [[int(v) for v in row] for row in G.tolist()], shift
 
 
-# --- dual activations: (E phi(u) phi(v), E phi'(u) phi'(v)) from a, b, c, a b - c^2, a + b - 2 c ---
+# --- dual activations: (E phi(u) phi(v), E phi'(u) phi'(v)) from a, b, c, a b - c^2, a + b - 2 c
+# ---
 
 
 @cache
@@ -173,7 +176,9 @@ def _activation(activation: Any) -> tuple[str, Dual]:
 
 
 def _after(name: str, state: State, *, bias: bool) -> State:
-    """(sign, equal lengths) of a pair of parallel features after an activation and a bias; None for others."""
+    """(sign, equal lengths) of a pair of parallel features after an activation and a bias; None for
+    others.
+    """
     if state is None:
         return None
     sign, equal = state
@@ -309,7 +314,9 @@ class _Network:
 
 
 class Features(NamedTuple):
-    """K (N, N) in balls, and for each row the first row that has its features, with their sign: (index, sign)."""
+    """K (N, N) in balls, and for each row the first row that has its features, with their sign:
+    (index, sign).
+    """
 
     gram: list[list[arb]]
     same: list[tuple[int, int]]

@@ -1,4 +1,6 @@
-"""Kernels of every kind, precisions, rows of imbalanced classes, and the bits that a pass over them gives."""
+"""Kernels of every kind, precisions, rows of imbalanced classes, and the bits that a pass over them
+gives.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ def least_memory(X, y, kernels, **settings):
 
 
 def assert_both_of_rectifiers_keep_their_bits(sizes=FEW, **settings):
-    """NNGP and NTK of one hidden layer in one pass, beside kernels of other chains and as leaves of one, and each alone."""
+    """NNGP and NTK of one hidden layer in one pass, beside kernels of other chains and as leaves of
+    one, and each alone.
+    """
     X, y = data(sizes)
     other, deep = nc.NNGP("erf"), nc.NTK("relu", 3, 1.3)
     for activation in ("relu", "abs", nc.LeakyReLU(0.3)):

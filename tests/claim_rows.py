@@ -21,10 +21,11 @@ def repeated(model, values, activation="erf", state="", **columns):
 
 
 def data(d0=(1, 8), repeats=6, **values):
-    """Rows of D1: NC1 by name, or by name and d0; up to six repeats that scatter by 1 %, alike for every name.
+    """Rows of D1: NC1 by name, or by name and d0; up to six repeats that scatter by 1 %, alike for
+    every name.
 
-    Names: NNGP, NTK, own (the NTK of the very network), Adaptive, mean_field, released, network:start, ... for erf;
-    "relu NNGP", ... for relu.
+    Names: NNGP, NTK, own (the NTK of the very network), Adaptive, mean_field, released,
+    network:start, ... for erf; "relu NNGP", ... for relu.
     """
     rows = []
     for features in d0:
@@ -45,7 +46,9 @@ def on(rows, **columns):
 
 
 def matched(rows):
-    """The adaptive kernels and the NNGP of some rows once more, in the arm of the networks' own prior and noise."""
+    """The adaptive kernels and the NNGP of some rows once more, in the arm of the networks' own
+    prior and noise.
+    """
     kept = [r for r in rows if r["model"] in ("AdaptiveKernel", "NNGP", "mean field")]
     prior = {"noise": 0.01, "weight_variance": "1:3.8809"}
     return [{**r, "arm": "matched"} | (prior if r["model"] != "NNGP" else {}) for r in kept]

@@ -1,4 +1,6 @@
-"""Kernels made of kernels, of every operation and form, and what NumPy makes of the Gram matrices of their parts."""
+"""Kernels made of kernels, of every operation and form, and what NumPy makes of the Gram matrices
+of their parts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What every test shares: the machine named in the header, property tests without time limits, devices, the command line."""
+"""What every test shares: the machine named in the header, property tests without time limits,
+devices, the command line.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import hypothesis
 import numpy as np
 import pytest
 
-# A shared machine may stall at any moment, so no example has a deadline; the examples are the same on every run.
+# A shared machine may stall at any moment, so no example has a deadline; the examples are the same
+# on every run.
 hypothesis.settings.register_profile("nc1fast", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("nc1fast")
 
@@ -49,7 +52,9 @@ other_device = pytest.fixture(params=["cuda", "shim"], name="other_device")(_dev
 
 @pytest.fixture
 def shim(monkeypatch):
-    """The module that plays two devices on the host, in the place of real ones: skipped where it is not built."""
+    """The module that plays two devices on the host, in the place of real ones: skipped where it is
+    not built.
+    """
     return _shim(monkeypatch)
 
 

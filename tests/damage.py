@@ -1,7 +1,9 @@
-"""Damaged files, as a program of its own with little memory: python -m tests.damage FLIPS [KIND ...].
+"""Damaged files, as a program of its own with little memory: python -m tests.damage FLIPS [KIND
+...].
 
-For each kind of file that is read, a small one is made, and again and again one of its bits is flipped, or its end is cut
-off. What comes of reading it is one of OUTCOMES. Each line of the output is a JSON object, a kind and the counts.
+For each kind of file that is read, a small one is made, and again and again one of its bits is
+flipped, or its end is cut off. What comes of reading it is one of OUTCOMES. Each line of the output
+is a JSON object, a kind and the counts.
 """
 
 from __future__ import annotations

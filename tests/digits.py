@@ -1,4 +1,6 @@
-"""Products of float32 rows by their digits, as cpp/nc1fast/slices.hpp defines them: to the bit, in NumPy."""
+"""Products of float32 rows by their digits, as cpp/nc1fast/slices.hpp defines them: to the bit, in
+NumPy.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ SINGLE = np.float32
 
 
 def rows_of_length(n, d, power, rng):
-    """Integer rows with |x|^2 = d 4^power: as the core scales them they have radius 2^power, without a rounding."""
+    """Integer rows with |x|^2 = d 4^power: as the core scales them they have radius 2^power,
+    without a rounding.
+    """
     total = d << 2 * power
     rows: list[np.ndarray] = []
     while len(rows) < n:
@@ -46,7 +50,9 @@ def digits(U):
 
 
 def products(U):
-    """Of all pairs of float32 rows: sums over chunks are integers, chunks add up from the last to the first."""
+    """Of all pairs of float32 rows: sums over chunks are integers, chunks add up from the last to
+    the first.
+    """
     a, s = digits(U)
     d = U.shape[1]
     chunks = [(0, d)] if d <= WHOLE else [(k, min(d, k + CHUNK)) for k in range(0, d, CHUNK)]

@@ -34,7 +34,9 @@ def values(rows, *columns, **fixed):
 
 
 def assert_means(ax, label, samples):
-    """Points are geometric means of samples (x, repeats); bars are 95 % Student intervals of the mean logarithm."""
+    """Points are geometric means of samples (x, repeats); bars are 95 % Student intervals of the
+    mean logarithm.
+    """
     logs = np.log(samples)
     _, low, high, y = curve(ax, label)
     middle, reach = logs.mean(axis=1), T * logs.std(axis=1, ddof=1) / math.sqrt(3)

@@ -1,4 +1,6 @@
-"""The modules of the package as syntax trees, and who imports whom: what the law of the house is read from."""
+"""The modules of the package as syntax trees, and who imports whom: what the law of the house is
+read from.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ BUILT = {"_core", "_cuda", "_shim"}  # modules that are compiled
 
 
 def name_of(path: Path) -> str:
-    """The module of a source file, relative to the package: sums/memory.py -> sums.memory, __init__.py -> ''."""
+    """The module of a source file, relative to the package: sums/memory.py -> sums.memory,
+    __init__.py -> ''.
+    """
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
 

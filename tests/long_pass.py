@@ -1,7 +1,9 @@
-"""A pass in many bundles, as a program of its own that tests can kill: python -m tests.long_pass MODE JOURNAL.
+"""A pass in many bundles, as a program of its own that tests can kill: python -m tests.long_pass
+MODE JOURNAL.
 
-The first line of its output names the processes at work, the last one holds the digest of all bits of the result. As long
-as the file JOURNAL.hold is there, it waits before its last bundles: a kill on a busy machine does not come too late.
+The first line of its output names the processes at work, the last one holds the digest of all bits
+of the result. As long as the file JOURNAL.hold is there, it waits before its last bundles: a kill
+on a busy machine does not come too late.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Memory of this process, as the system counts it: what NumPy, the core and other packages take, too."""
+"""Memory of this process, as the system counts it: what NumPy, the core and other packages take,
+too.
+"""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ def uncalibrated(X, y, kernels, bundles, executor=None, **settings):
 
 
 def surveyed(X, y, bundles, kernels=None, **settings):
-    """The surveyed problem that the tasks of such a plan share; the kernel is the NNGP of ReLU by default."""
+    """The surveyed problem that the tasks of such a plan share; the kernel is the NNGP of ReLU by
+    default.
+    """
     problem = uncalibrated(X, y, kernels or [nc.NNGP("relu")], bundles, **settings).problem
     return Surveyed.of(problem, 1, survey_threads=1)

@@ -2,9 +2,9 @@
 
 Everything is the plain definition at the precision of the caller's `mp.workdps`. Inner products of
 rows are exact (integer arithmetic on the floats as given), so no rounding happens before the dual
-activations. At D digits the absolute error of a kernel value is about 10^-D, but 10^(-D/2) for the NTK
-of relu and its relatives where rows are collinear (the angle is a square root there): twice the digits
-are taken that the result should have, and NC1 = v then has relative error 10^(-D/2) / v.
+activations. At D digits the absolute error of a kernel value is about 10^-D, but 10^(-D/2) for the
+NTK of relu and its relatives where rows are collinear (the angle is a square root there): twice the
+digits are taken that the result should have, and NC1 = v then has relative error 10^(-D/2) / v.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def inner_products(X: np.ndarray, Z: np.ndarray | None = None) -> np.ndarray:
 def dual(activation: Any, a: mpf, b: mpf, c: mpf) -> tuple[mpf, mpf]:  # noqa: PLR0911
     """(E[phi(u) phi(v)], E[phi'(u) phi'(v)]) for (u, v) ~ N(0, [[a, c], [c, b]]).
 
-    Sources: Cho & Saul (2009) for relu, step, relu2; Williams (1997) for erf; Tsuchida et al. (2021)
-    for gelu; moment generating functions for sin, cos, exp; a Gaussian integral for gaussian.
-    kdot of step and sign is infinite at a = b = |c|; nan stands for it here.
+    Sources: Cho & Saul (2009) for relu, step, relu2; Williams (1997) for erf; Tsuchida et al.
+    (2021) for gelu; moment generating functions for sin, cos, exp; a Gaussian integral for
+    gaussian. kdot of step and sign is infinite at a = b = |c|; nan stands for it here.
     """
     name = str(activation) if isinstance(activation, str) else "leaky_relu"
     pi = mp.pi
@@ -175,7 +175,9 @@ def collapse(K: np.ndarray, y: Sequence[int] | np.ndarray) -> tuple[mpf, mpf, mp
 
 
 def assert_digits_at_every_angle(kernel: nc.NTK, **settings: str) -> None:
-    """Entries of a kernel of one hidden layer of rectifiers in both types, against its closed form, rows of any norm."""
+    """Entries of a kernel of one hidden layer of rectifiers in both types, against its closed form,
+    rows of any norm.
+    """
     angles = np.concatenate([[0, 1e-8, 1e-4], np.linspace(0.01, math.pi, 60), [math.pi - 1e-6]])
     X = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.geomspace(0.01, 100, 64)[:, None]
     with mp.workdps(60):

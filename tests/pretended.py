@@ -1,4 +1,6 @@
-"""What the pretended devices of the shim have seen, calls of theirs that are to fail, and arrays that lie there."""
+"""What the pretended devices of the shim have seen, calls of theirs that are to fail, and arrays
+that lie there.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,8 @@ class Watch:
         return int(self._library.nc1fast_shim_last_error())
 
 
-# Arrays that lie on a pretended device: memory of the host, lent as DLPack lends that of a device ---------------------
+# Arrays that lie on a pretended device: memory of the host, lent as DLPack lends that of a device
+# ---------------------
 
 
 class _Tensor(ctypes.Structure):

@@ -16,7 +16,9 @@ N, T, D, C = 53, 5, 6, 4
 
 
 class Residual(nn.Module):  # type: ignore[misc, name-defined]
-    """Blocks with batch norm, an activation in place that is used twice, dropout, and a functional pool before `fc`."""
+    """Blocks with batch norm, an activation in place that is used twice, dropout, and a functional
+    pool before `fc`.
+    """
 
     class Block(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self, width: int) -> None:
@@ -38,7 +40,9 @@ class Residual(nn.Module):  # type: ignore[misc, name-defined]
 
 
 class Encoder(nn.Module):  # type: ignore[misc, name-defined]
-    """Embedding and transformer layers that return tuples, called with keywords; a head for each token."""
+    """Embedding and transformer layers that return tuples, called with keywords; a head for each
+    token.
+    """
 
     class Layer(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -93,7 +97,9 @@ def batches_of(*parts: Any, size: int = 16) -> list[Any]:
 
 
 def assert_equal(found: Any, H: Any, y: Any, classifier: Any = None, *, one: bool = False) -> None:
-    """Every metric of a result equals that of explicit features to 1e-10, and nc1 within both bounds."""
+    """Every metric of a result equals that of explicit features to 1e-10, and nc1 within both
+    bounds.
+    """
     H, y = np.asarray(H), np.asarray(y)
     expected = nc.collapse(H, y, convention=found.convention)
     if classifier is not None:

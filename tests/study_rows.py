@@ -1,4 +1,6 @@
-"""Made-up rows of a study's two tables: every representation, every arm, without computing any of it."""
+"""Made-up rows of a study's two tables: every representation, every arm, without computing any of
+it.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +152,9 @@ def over_depth(data=("D1",), d0=(8,)):
 
 
 def matched(rows):
-    """The adaptive kernel and the mean field under the prior and the noise of the networks, on the data of some rows."""
+    """The adaptive kernel and the mean field under the prior and the noise of the networks, on the
+    data of some rows.
+    """
     prior = {"arm": "matched", "noise": 1e-2, "weight_variance": "1:3.8809"}
     return [
         {**r, **prior, "model": model, "nc1": factor * r["nc1"]}
@@ -309,7 +313,9 @@ def annealing(d0=(2, 8, 32)):
 
 
 def matrices(d0=(8, 128)):
-    """Rows of spectra and matrices: a few directions of Sigma, blocks of two classes in a Gram matrix."""
+    """Rows of spectra and matrices: a few directions of Sigma, blocks of two classes in a Gram
+    matrix.
+    """
     rng = np.random.default_rng(0)
     out = []
     kinds = (("AdaptiveKernel", ""), ("network", "start"), ("network", "end"))

@@ -1,6 +1,8 @@
-"""Dual activations, obtained through the public kernels, against closed forms at 60 digits and more.
+"""Dual activations, obtained through the public kernels, against closed forms at 60 digits and
+more.
 
-The closed forms of `precise.dual` are held to quadrature of phi itself here, and phi to Monte Carlo.
+The closed forms of `precise.dual` are held to quadrature of phi itself here, and phi to Monte
+Carlo.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from nc1fast.activations import has_ntk
 
 ACTIVATIONS = [*nc.activations(elementary=True), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
 DIFFERENTIABLE = [activation for activation in ACTIVATIONS if has_ntk(activation)]
-# functions of the angle with a root at rho = +-1: there the angle must come from differences of rows
+# functions of the angle with a root at rho = +-1: there the angle must come from differences of
+# rows
 ANGULAR = {"relu", "leaky_relu", "abs", "step", "sign", "relu2"}
 CORRELATIONS = (0, 1e-8, -1e-8, 0.5, -0.5, 0.97, -0.97)
 NEAR = (1 - 1e-5, 1 - 1e-12)

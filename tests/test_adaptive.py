@@ -1,4 +1,6 @@
-"""The equations of state: free energy and gradient, solutions and their certificates, the control, the released ones."""
+"""The equations of state: free energy and gradient, solutions and their certificates, the control,
+the released ones.
+"""
 
 from __future__ import annotations
 
@@ -126,7 +128,8 @@ def test_solutions_turn_with_the_data():
     assert a.free_energy == pytest.approx(b.free_energy, rel=1e-12)
 
 
-# NC1 of D1 under the adaptive kernel, one data set each: N, d0, NNGP, released equations, correct ones; noise 1e-6.
+# NC1 of D1 under the adaptive kernel, one data set each: N, d0, NNGP, released equations, correct
+# ones; noise 1e-6.
 D1 = [
     (128, 2, 0.05592, 0.054080, 0.0365),
     (128, 8, 0.09389, 0.085223, 0.0688),

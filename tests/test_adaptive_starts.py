@@ -1,4 +1,6 @@
-"""Several starts: the lowest minimum is kept, the others are told, and one start is the plain descent."""
+"""Several starts: the lowest minimum is kept, the others are told, and one start is the plain
+descent.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from nc1fast.inputs.targets import encode
 from nc1fast.studies.table import RELEASED_ADAPTIVE
 
 WIDTH, READOUT, NOISE = 500, 1 / 128, 1e-6
-# Data sets of D2 (N, d0, seed) with two minima; which start finds the lower one, by earlier runs of random starts.
+# Data sets of D2 (N, d0, seed) with two minima; which start finds the lower one, by earlier runs of
+# random starts.
 FROM_ABOVE, FROM_THE_PRIOR = (128, 2, 2409354761), (128, 2, 506265618)
 MANY_MINIMA = (128, 8, 3519336144)
 EXPENSIVE = (512, 8, 1701102133)
@@ -36,7 +39,9 @@ def solve(X, Y, **options):
 
 
 def plain_free_energy(X, Y):
-    """F of Sigma = L L^T/d0 as a function of the entries of L, in plain NumPy; without its constants."""
+    """F of Sigma = L L^T/d0 as a function of the entries of L, in plain NumPy; without its
+    constants.
+    """
     N, d0 = X.shape
     lower = np.tril_indices(d0)
 

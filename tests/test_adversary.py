@@ -1,7 +1,8 @@
 """`error_bound` against an adversary: problems drawn to break it, and all that once did.
 
-The truth is that of `tests.ball_sums`, an enclosure. NC1FAST_EXHAUSTIVE=1 draws 20 times as many problems; `python -m tests.adversary`
-is the long run, with tables of what it saw. A failing problem is printed as code, and belongs into `tests/adversary/known.py`.
+The truth is that of `tests.ball_sums`, an enclosure. NC1FAST_EXHAUSTIVE=1 draws 20 times as many
+problems; `python -m tests.adversary` is the long run, with tables of what it saw. A failing problem
+is printed as code, and belongs into `tests/adversary/known.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ MORE = 20 if os.environ.get("NC1FAST_EXHAUSTIVE") == "1" else 1
 
 
 def _bad(case, found):
-    """Whether a verdict must not be; the traces of "released" may cancel to zero, which balls cannot tell."""
+    """Whether a verdict must not be; the traces of "released" may cancel to zero, which balls
+    cannot tell.
+    """
     undecided = found.status == "undecided" and case.convention != "released"
     return undecided or found.status in verdict.FAILURES
 

@@ -91,7 +91,9 @@ def test_labels_without_an_order_are_told_in_plain_words(name):
 
 
 def test_class_means_lost_beside_a_huge_constant_are_not_said_to_coincide():
-    """The means of these classes differ by 20 in the first column; 2e17 in the second leaves no proven digit of it."""
+    """The means of these classes differ by 20 in the first column; 2e17 in the second leaves no
+    proven digit of it.
+    """
     huge = np.column_stack([X[:, 0] + 20 * y, np.full(6, 2e17)])
     with pytest.warns(nc.AccuracyWarning, match="centre or scale the features") as told:
         assert nc.collapse(huge, y).error_bound == np.inf

@@ -1,4 +1,6 @@
-"""Kernels as an algebra: a * k, k1 + k2, k1 * k2 and k ** p, against NumPy on stored Gram matrices and against balls."""
+"""Kernels as an algebra: a * k, k1 + k2, k1 * k2 and k ** p, against NumPy on stored Gram matrices
+and against balls.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The answer of the committed study: every number of it computed again from the CSV, with NumPy alone."""
+"""The answer of the committed study: every number of it computed again from the CSV, with NumPy
+alone.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ def ranking(logs, names, places):
 
 
 def close(texts, expected):
-    """Printed numbers are the expected ones to half a unit of the last digit; an interval without a width is not printed."""
+    """Printed numbers are the expected ones to half a unit of the last digit; an interval without a
+    width is not printed.
+    """
     for text, value in zip(texts, expected, strict=True):
         printed = Decimal(text or texts[0])
         unit = 10.0 ** printed.as_tuple().exponent
@@ -131,7 +135,9 @@ def told():
 
 
 def compared(told):
-    """The kernels of each sentence that counts cells, with that sentence and the next, on distances."""
+    """The kernels of each sentence that counts cells, with that sentence and the next, on
+    distances.
+    """
     sentences = told.sentences
     found = [k for k, text in enumerate(sentences) if text.startswith("Nearest to the trained")]
     assert found

@@ -1,4 +1,6 @@
-"""The answer of tables in which the nearest kernel, the trends and the ties are known, and of tables with gaps."""
+"""The answer of tables in which the nearest kernel, the trends and the ties are known, and of
+tables with gaps.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ GRID = {"sizes": ("64:64", "128:128"), "d0": (1, 8, 128), "repeats": 10}
 
 
 def made(logs, *, datasets=("D1",), scatter=0.01, activation="erf", depth=2, **grid):
-    """Rows with log NC1 = log10 d0 - 3 + logs[name](d0), or a number in place of the function, and scatter of each network."""
+    """Rows with log NC1 = log10 d0 - 3 + logs[name](d0), or a number in place of the function, and
+    scatter of each network.
+    """
     grid = GRID | grid
     rng = np.random.default_rng(7)
     rows = []
@@ -102,7 +106,9 @@ def test_kernels_at_equal_distance_cannot_be_told_apart():
 
 
 def test_equal_kernels_are_rarely_called_clearly_nearest():
-    """Scatter that favours one of two kernels by chance passes a 95 % interval in one of twenty cells."""
+    """Scatter that favours one of two kernels by chance passes a 95 % interval in one of twenty
+    cells.
+    """
     d0 = tuple(range(1, 101))
     found = answer(made({END: 0, "NNGP": 0.1, "NTK": -0.1}, d0=d0, scatter=0.05))
     [text] = [s for s in found.sentences if s.startswith("Nearest")]

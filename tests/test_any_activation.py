@@ -1,4 +1,6 @@
-"""Activations without an elementary formula: thresholds by Owen's function, and any function by its Hermite series."""
+"""Activations without an elementary formula: thresholds by Owen's function, and any function by its
+Hermite series.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def _sizes(kernel, X):
 
 
 def _bound(kernel, X):
-    """The share of sqrt(k_ii k_jj) that a series leaves out at most, of a NNGP with one hidden layer."""
+    """The share of sqrt(k_ii k_jj) that a series leaves out at most, of a NNGP with one hidden
+    layer.
+    """
     table = table_of(kernel.activation)
     phi, _ = of_arrays(kernel.activation)
     z, w = np.polynomial.hermite_e.hermegauss(200)

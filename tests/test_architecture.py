@@ -1,4 +1,5 @@
-"""The law of the house: who imports whom, how modules are written, what C++ may contain, what the binaries may export.
+"""The law of the house: who imports whom, how modules are written, what C++ may contain, what the
+binaries may export.
 
 Every rule is a function that lists what breaks it, and a test that the list is empty.
 """
@@ -121,7 +122,9 @@ def imports_of_private_names() -> list[str]:
 
 
 def third_parties_at_load() -> list[str]:
-    """Optional packages are imported where they are used; rooms that stand on one, when they are named."""
+    """Optional packages are imported where they are used; rooms that stand on one, when they are
+    named.
+    """
     return [
         f"{name}: {room(full)}"
         for name, tree in TREES.items()
@@ -159,7 +162,9 @@ def _exported(name: str) -> set[str]:
 
 
 def _public(name: str) -> set[str]:
-    """Names of a module that are part of the interface: those that a face exports, and commands of the command line."""
+    """Names of a module that are part of the interface: those that a face exports, and commands of
+    the command line.
+    """
     faces = {part for part in _exported("") if part in TREES} | {"reference", "studies"}
     of_faces = _exported("").union(*(_exported(face) for face in faces))
     commands: set[str] = set()
@@ -358,7 +363,9 @@ def _isa_objects() -> list[Path]:
 
 @pytest.mark.tools
 def test_no_symbol_of_one_instruction_set_can_replace_another() -> None:
-    """A weak symbol is merged by the linker: compiled with AVX-512, it would then run on every machine."""
+    """A weak symbol is merged by the linker: compiled with AVX-512, it would then run on every
+    machine.
+    """
     objects = _isa_objects()
     if not objects or shutil.which("nm") is None:
         pytest.skip("needs nm and the build tree of an editable install")
@@ -384,7 +391,9 @@ def _stub_signatures(module: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("stub", "module"), [("_core", "_core"), ("_cuda", "_shim._cuda")])
 def test_stub_says_what_the_module_has(stub: str, module: str) -> None:
-    """Names of functions and of their parameters, which pybind11 writes into the first line of the docstring; of classes, of what they have."""
+    """Names of functions and of their parameters, which pybind11 writes into the first line of the
+    docstring; of classes, of what they have.
+    """
     compiled = pytest.importorskip(f"nc1fast.{module}")
     found = {}
     for name in dir(compiled):

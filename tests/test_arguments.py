@@ -1,4 +1,6 @@
-"""Every number and flag of the public interface, by its signature: a call works, or one line names the argument."""
+"""Every number and flag of the public interface, by its signature: a call works, or one line names
+the argument.
+"""
 
 from __future__ import annotations
 
@@ -245,7 +247,9 @@ def test_an_executor_is_not_asked_where_a_number_is_wrong():
 
 @pytest.mark.parametrize("command", ["collapse", "shard", "train", "adapt", "theory"])
 def test_numbers_of_the_command_line_end_in_one_line(command, call, tmp_path):
-    """Each numeric option of a command with what it cannot mean: an exit code, and one line that is no traceback."""
+    """Each numeric option of a command with what it cannot mean: an exit code, and one line that is
+    no traceback.
+    """
     commands = pytest.importorskip("nc1fast.cli.app")
     np.savez(tmp_path / "data.npz", X=X, y=y)
     data = str(tmp_path / "data.npz")

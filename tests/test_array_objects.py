@@ -1,4 +1,6 @@
-"""Arrays of any library, by what they offer: `__array__`, `__dlpack__`, `__array_interface__`; and what they may be made of."""
+"""Arrays of any library, by what they offer: `__array__`, `__dlpack__`, `__array_interface__`; and
+what they may be made of.
+"""
 
 from __future__ import annotations
 

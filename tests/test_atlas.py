@@ -80,7 +80,9 @@ def test_the_word_of_a_mean_needs_six_repeats_and_the_whole_interval():
 
 
 def test_intervals_of_means_have_their_confidence():
-    """A range that ends at the true mean is left undecided in 19 of 20 draws, and never more often wrong than that."""
+    """A range that ends at the true mean is left undecided in 19 of 20 draws, and never more often
+    wrong than that.
+    """
     random = np.random.default_rng(1)
     words = [
         in_mean([_row(v, repeat=k) for k, v in enumerate(random.normal(0, 1, 6))], Range(low=0.0))[

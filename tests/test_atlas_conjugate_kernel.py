@@ -1,4 +1,6 @@
-"""The study of kernels of trained networks: its regression against SVD, its gradients against differences, its claims on made rows."""
+"""The study of kernels of trained networks: its regression against SVD, its gradients against
+differences, its claims on made rows.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def test_sentences_are_of_the_last_steps_and_the_ridge_of_the_claims():
 
 
 def test_tiny():
-    """Every trial succeeds with finite numbers, every claim has its words, and both figures are drawn."""
+    """Every trial succeeds with finite numbers, every claim has its words, and both figures are
+    drawn.
+    """
     rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
     assert {row["status"] for row in rows} == {"ok"}
     assert all(math.isfinite(row["value"]) for row in rows)
@@ -119,7 +123,9 @@ def test_tiny():
 
 @pytest.mark.parametrize(("n", "d"), [(30, 8), (12, 40)])
 def test_ridge_regression_is_that_of_the_features(n, d):
-    """Against the SVD of features whose singular values fall to 1e-6, and against Cholesky at a large ridge."""
+    """Against the SVD of features whose singular values fall to 1e-6, and against Cholesky at a
+    large ridge.
+    """
     random = np.random.default_rng(0)
     H, G = random.standard_normal((n, d)), random.standard_normal((5, d))
     scales = np.logspace(0, -6, d)

@@ -1,4 +1,6 @@
-"""The study of exact steps: its derivatives against mpmath, its kernels against gradients by differences, its claims on made rows."""
+"""The study of exact steps: its derivatives against mpmath, its kernels against gradients by
+differences, its claims on made rows.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ def test_claims_hold_and_fail(letter, changed):
 
 
 def test_tiny():
-    """Every trial succeeds with finite numbers; what is exact holds even so; both figures are drawn."""
+    """Every trial succeeds with finite numbers; what is exact holds even so; both figures are
+    drawn.
+    """
     rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
     assert {row["status"] for row in rows} == {"ok"}
     assert all(math.isfinite(row["value"]) for row in rows)

@@ -1,4 +1,6 @@
-"""The study of finite and infinite networks: its gradients against differences, its networks against their NTK, its claims on made rows."""
+"""The study of finite and infinite networks: its gradients against differences, its networks
+against their NTK, its claims on made rows.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,9 @@ def test_half_of_it_broken_depends():
 
 
 def test_tiny():
-    """Every trial succeeds with finite numbers, every claim has its words, and both figures are drawn."""
+    """Every trial succeeds with finite numbers, every claim has its words, and both figures are
+    drawn.
+    """
     rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
     assert {row["status"] for row in rows} == {"ok"}
     assert all(math.isfinite(row["value"]) for row in rows)
@@ -183,7 +187,9 @@ def test_wide_networks_reach_the_infinite_one():
 
 
 def test_flow_is_never_far_from_ridge():
-    """On the rows themselves |f_t - f_ridge| <= max_x |e^-x - 1/(1 + x)| |y| = .2036 |y| at t = n/ridge."""
+    """On the rows themselves |f_t - f_ridge| <= max_x |e^-x - 1/(1 + x)| |y| = .2036 |y| at t =
+    n/ridge.
+    """
     random = np.random.default_rng(4)
     X, y = random.standard_normal((40, 3)), random.standard_normal(40)
     for kernel in (nc.NTK("relu"), nc.NNGP("relu")):

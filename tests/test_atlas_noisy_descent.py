@@ -1,4 +1,6 @@
-"""The study of noisy gradient descent: its parts of kernels against quadrature, its prediction against closed forms, its claims on made rows."""
+"""The study of noisy gradient descent: its parts of kernels against quadrature, its prediction
+against closed forms, its claims on made rows.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,9 @@ def test_claims_hold_and_fail(letter, changed, verdict):
 
 
 def test_tiny():
-    """Every trial succeeds with finite numbers, every claim but that of four times alpha has its words, both figures are drawn."""
+    """Every trial succeeds with finite numbers, every claim but that of four times alpha has its
+    words, both figures are drawn.
+    """
     rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
     assert {row["status"] for row in rows} == {"ok"}
     assert all(math.isfinite(row["value"]) for row in rows)
@@ -118,7 +122,9 @@ def test_a_descent_without_noise_is_among_them():
 
 
 def test_parts_of_the_kernels():
-    """Each c_k^2 against mpmath's quadrature of tanh with Hermite polynomials; sums against the kernels of the library."""
+    """Each c_k^2 against mpmath's quadrature of tanh with Hermite polynomials; sums against the
+    kernels of the library.
+    """
     task = SphereTask.drawn(7, 4, np.random.default_rng(1))
     degrees, found = components(task.X)
     with mpmath.workdps(20):
@@ -137,7 +143,9 @@ def test_parts_of_the_kernels():
 
 
 def test_the_prediction_has_its_limits():
-    """Without noise the flow of the NTK from f_0; after a long time with noise, ridge regression with the NNGP."""
+    """Without noise the flow of the NTK from f_0; after a long time with noise, ridge regression
+    with the NNGP.
+    """
     random, alpha = np.random.default_rng(2), 4.0
     task = SphereTask.drawn(6, 5, random)
     start = random.standard_normal(6)
@@ -169,7 +177,9 @@ def test_wide_networks_follow_the_prediction():
 
 
 def test_noise_turns_the_ntk_into_the_nngp():
-    """At lambda t = 8 with a ridge n lambda/(2 alpha^2) = .3: near the NNGP's, and twice as far from the NTK's."""
+    """At lambda t = 8 with a ridge n lambda/(2 alpha^2) = .3: near the NNGP's, and twice as far
+    from the NTK's.
+    """
     task = SphereTask.drawn(6, 5, np.random.default_rng(3))
     outputs, predicted = _followed(task, 20.0, 20_000, NoisySteps(1.3 / 400, 60, 40.0, 1))
     found, told = outputs[30:].mean(axis=0), predicted[30:].mean(axis=0)

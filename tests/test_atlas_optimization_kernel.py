@@ -1,4 +1,6 @@
-"""The study of unrolled optimisation: its least objectives by their optimality conditions, a tiny run, claims on rows that hold and fail."""
+"""The study of unrolled optimisation: its least objectives by their optimality conditions, a tiny
+run, claims on rows that hold and fail.
+"""
 
 from __future__ import annotations
 

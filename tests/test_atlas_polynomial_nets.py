@@ -1,4 +1,6 @@
-"""The study of networks of products: a tiny run of it, and each claim on rows that make it hold, fail and stay open."""
+"""The study of networks of products: a tiny run of it, and each claim on rows that make it hold,
+fail and stay open.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The study of random features: its measures against primal ridge regression and dense algebra, its claims on rows that hold and fail."""
+"""The study of random features: its measures against primal ridge regression and dense algebra, its
+claims on rows that hold and fail.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ def test_claims_hold_and_fail(changed, letter):
 
 
 def test_predictions_are_those_of_primal_regression():
-    """With features H: (H^T H + ridge I)^-1 H^T Y, and as `nc1fast.prediction.ridge` with the linear kernel has it."""
+    """With features H: (H^T H + ridge I)^-1 H^T Y, and as `nc1fast.prediction.ridge` with the
+    linear kernel has it.
+    """
     random = np.random.default_rng(1)
     H, y = random.standard_normal((24, 5)), np.repeat(np.arange(3), 8)
     split = parts._Split.of(y, random)

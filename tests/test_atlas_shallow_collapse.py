@@ -1,4 +1,6 @@
-"""The study of shallow collapse: its trainings against Adam by hand, its data against their moments, its claims on made rows."""
+"""The study of shallow collapse: its trainings against Adam by hand, its data against their
+moments, its claims on made rows.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The study of silent alignment: its rows, its kernel machines against regression, its claims on made rows and on a tiny preset."""
+"""The study of silent alignment: its rows, its kernel machines against regression, its claims on
+made rows and on a tiny preset.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +113,9 @@ def test_half_of_it_wrong_depends():
 
 
 def test_tiny():
-    """Every trial succeeds with finite numbers; what is exact holds even so; both figures are drawn."""
+    """Every trial succeeds with finite numbers; what is exact holds even so; both figures are
+    drawn.
+    """
     rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
     assert {row["status"] for row in rows} == {"ok"}
     assert all(math.isfinite(row["value"]) for row in rows)
@@ -143,7 +147,9 @@ def _trial(part, **setting):
 
 
 def test_machines_are_regression_with_the_stored_kernel():
-    """Predictions of the linear maps at other rows, with kernels of their own, for a network that is far from its start."""
+    """Predictions of the linear maps at other rows, with kernels of their own, for a network that
+    is far from its start.
+    """
     random = np.random.default_rng(3)
     X, Z, beta = random.standard_normal((4, 6)), random.standard_normal((3, 6)), np.ones(6)
     network = parts.drawn_network(6, (2, 10), random)
@@ -161,7 +167,9 @@ def test_machines_are_regression_with_the_stored_kernel():
 
 
 def test_alignment_is_its_definition():
-    """Y^T K y/(|K| |y|^2) of stored kernels, and the identity for classes that are equally large alone."""
+    """Y^T K y/(|K| |y|^2) of stored kernels, and the identity for classes that are equally large
+    alone.
+    """
     random = np.random.default_rng(4)
     X, y = random.standard_normal((10, 4)), np.repeat([-1, 1], 5)
     kernel = nc.NTK("erf")

@@ -1,4 +1,6 @@
-"""The study of sparse activation: its kernel by Monte Carlo, a tiny run, and each claim on rows that make it hold and fail."""
+"""The study of sparse activation: its kernel by Monte Carlo, a tiny run, and each claim on rows
+that make it hold and fail.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def _row(thing, quantity, value, setting="bias=1", part="spectra", **columns):
 
 @pytest.mark.parametrize("bias", [0.0, 0.7, 1.5])
 def test_the_kernel_is_an_orthant_probability(bias):
-    """Rows of any length, against the share of half a million weights that are above the bias at both rows."""
+    """Rows of any length, against the share of half a million weights that are above the bias at
+    both rows.
+    """
     random = np.random.default_rng(1)
     X = random.normal(size=(4, 3))
     above = (random.normal(size=(500_000, 3)) @ X.T >= bias).astype(np.float32)
@@ -59,7 +63,9 @@ def test_the_kernel_is_an_orthant_probability(bias):
 
 @pytest.mark.parametrize("bias", [0.0, 0.5, 1.0, 2.0])
 def test_unit_rows_by_quadrature(bias):
-    """P = Q(B)^2 + (1/2 pi) int_0^{asin r} exp(-B^2/(1 + sin u)) du, by 60 Gauss-Legendre points; and by Owen's function."""
+    """P = Q(B)^2 + (1/2 pi) int_0^{asin r} exp(-B^2/(1 + sin u)) du, by 60 Gauss-Legendre points;
+    and by Owen's function.
+    """
     pytest.importorskip("scipy")
     X = parts.unit_rows(np.random.default_rng(2), 9, 4)
     X[1] = -X[0]  # opposite rows

@@ -1,4 +1,6 @@
-"""The committed tables of the atlas: what is written is read back, and the small form tells the same claims."""
+"""The committed tables of the atlas: what is written is read back, and the small form tells the
+same claims.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from atlas_tables import Form
 
 
 def some_rows():
-    """Numbers of all sizes, a failure, a repeat that lacks, a number measured twice, errors known and not."""
+    """Numbers of all sizes, a failure, a repeat that lacks, a number measured twice, errors known
+    and not.
+    """
     random = np.random.default_rng(3)
     rows = [
         made.row(v, repeat=k, error=e, d0=8)
@@ -123,7 +127,9 @@ def test_the_fullest_form_that_fits_is_taken():
 
 
 def test_digits_that_a_claim_needs_stay():
-    """Differences of 1e-12 are judged: rounded values would all be equal, and fewer repeats are taken instead."""
+    """Differences of 1e-12 are judged: rounded values would all be equal, and fewer repeats are
+    taken instead.
+    """
     rows = [
         made.row(1 / (3 + x) * (1 + 1e-13 * k), thing, repeat=k, x=x)
         for thing in ("a", "b")

@@ -1,4 +1,6 @@
-"""The study of the dispersion of tangent kernels: its descent against single networks, its claims on made rows and on a tiny run."""
+"""The study of the dispersion of tangent kernels: its descent against single networks, its claims
+on made rows and on a tiny run.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,9 @@ def test_the_edge_of_chaos_is_told_and_not_judged():
 
 
 def test_tiny():
-    """Every trial succeeds with finite numbers, every claim that has its depths has words, and all figures are drawn."""
+    """Every trial succeeds with finite numbers, every claim that has its depths has words, and all
+    figures are drawn.
+    """
     rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
     assert {row["status"] for row in rows} == {"ok"}
     assert all(math.isfinite(row["value"]) for row in rows)

@@ -1,4 +1,6 @@
-"""The referee in ball arithmetic against the one of mpmath, against neural-tangents, and every term of the bound against it."""
+"""The referee in ball arithmetic against the one of mpmath, against neural-tangents, and every term
+of the bound against it.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +133,9 @@ def test_equal_features_have_no_spread():
 
 
 def test_every_term_of_the_bound():
-    """Block sums, traces and within, each against its own bound, on a hundred small benign problems."""
+    """Block sums, traces and within, each against its own bound, on a hundred small benign
+    problems.
+    """
     n, worst = 0, 0.0
     index = 0
     while n < 100:

@@ -74,7 +74,9 @@ def test_tiled_torch(kernel, dtype, tile, workers, outer):
 
 
 def test_tiled_torch_puts_weight_on_unequal_norms():
-    """Rows of very different length and unequal classes: row weights and class cuts must not be mixed up."""
+    """Rows of very different length and unequal classes: row weights and class cuts must not be
+    mixed up.
+    """
     pytest.importorskip("torch")
     from bench.tiled_torch import Plan, TiledTorch
 

@@ -1,4 +1,6 @@
-"""The programs that a GPU is measured against give the reference's numbers, on the processor; without a device the benchmark says so."""
+"""The programs that a GPU is measured against give the reference's numbers, on the processor;
+without a device the benchmark says so.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,9 @@ class _Info:
 
 
 def test_the_benchmark_runs_on_a_stand_in(monkeypatch, tmp_path):
-    """Every step but the device: the processor in its place, answers compared, claims and remarks written."""
+    """Every step but the device: the processor in its place, answers compared, claims and remarks
+    written.
+    """
     from bench import _session, bench_gpu, competitors
 
     monkeypatch.setattr(bench_gpu, "CASES", ((1_000_000, 5), (65536, 784)))

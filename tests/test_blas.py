@@ -1,4 +1,6 @@
-"""No bit of a result depends on the BLAS that NumPy came with, its kernels or its threads: child processes, each with its own."""
+"""No bit of a result depends on the BLAS that NumPy came with, its kernels or its threads: child
+processes, each with its own.
+"""
 
 from __future__ import annotations
 

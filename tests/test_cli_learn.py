@@ -1,4 +1,6 @@
-"""`nc1fast train` and `adapt`: the numbers of `nc1fast.networks` and `nc1fast.adaptive`, written and shown."""
+"""`nc1fast train` and `adapt`: the numbers of `nc1fast.networks` and `nc1fast.adaptive`, written
+and shown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How the command line speaks: examples, completion, tables and pipes, JSON as documented, several inputs, exit codes."""
+"""How the command line speaks: examples, completion, tables and pipes, JSON as documented, several
+inputs, exit codes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`nc1fast probe`: the numbers of `nc.networks.probe`, weights of files, and one line for a mistake."""
+"""`nc1fast probe`: the numbers of `nc.networks.probe`, weights of files, and one line for a
+mistake.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`nc1fast predict`, `spectrum` and `align`: the numbers of the functions behind them, and one line for a mistake."""
+"""`nc1fast predict`, `spectrum` and `align`: the numbers of the functions behind them, and one line
+for a mistake.
+"""
 
 from __future__ import annotations
 

@@ -71,8 +71,9 @@ def test_float32_keeps_three_digits_down_to_1e_9(n_features, deviation, name):
 def test_mixed_keeps_six_digits(n_features, deviation, data, name):
     X, expected = _problem(n_features, deviation, data, name)
     result = _collapse(X, name, "mixed")
-    # one float32 rounding of a between-class tile, k_ii u, counts k_ii/trace_between times in the quotient:
-    # 1e-6 wherever the class means are further apart than a tenth of k_ii, as nearly all of these are
+    # one float32 rounding of a between-class tile, k_ii u, counts k_ii/trace_between times in the
+    # quotient: 1e-6 wherever the class means are further apart than a tenth of k_ii, as nearly all
+    # of these are
     closeness = COLLAPSED_KERNELS[name].diag(X).max() / expected[2]
     tolerance = 1e-6 if closeness <= 10 else 4 * 2.0**-24 * closeness
     assert _errors(result, expected)[0] <= tolerance

@@ -10,7 +10,8 @@ import pytest
 import nc1fast as nc
 from nc1fast.compat import released
 
-# NC1 of D1, mean of three data sets: N, d0, NNGP, erf NTK by its definition, erf NTK of the released code (float32).
+# NC1 of D1, mean of three data sets: N, d0, NNGP, erf NTK by its definition, erf NTK of the
+# released code (float32).
 D1 = [
     (128, 1, 0.00823, 0.0328, 0.0117),
     (128, 8, 0.0922, 0.1829, 0.0901),
@@ -228,7 +229,9 @@ def test_the_ntk_of_the_published_network_is_another(d0, nngp, ntk, own):
 
 
 def test_trace_bounds_hold_but_leave_tr_sigma_b_open():
-    """Tr Sigma_W <= Tr K/N - mean of lambda_min(K_c)/n_c; Tr Sigma_B >= (N-1)/N lambda_min(K) minus that."""
+    """Tr Sigma_W <= Tr K/N - mean of lambda_min(K_c)/n_c; Tr Sigma_B >= (N-1)/N lambda_min(K) minus
+    that.
+    """
     for d0 in (1, 8, 128):
         X, y = nc.datasets.paper_d1(128, d0, 0)
         K = nc.NNGP("erf")(X)

@@ -63,7 +63,9 @@ def test_dual_activations_are_those_of_the_closed_forms(activation) -> None:
 def test_tangent_kernels_alone_have_the_digits_of_their_closed_form(
     isa, activation, variances, monkeypatch
 ) -> None:
-    """Where nothing beside it is asked for, the kernel of one hidden layer is one polynomial, whatever the angle."""
+    """Where nothing beside it is asked for, the kernel of one hidden layer is one polynomial,
+    whatever the angle.
+    """
     monkeypatch.setenv("NC1FAST_ISA", isa)
     precise.assert_digits_at_every_angle(nc.NTK(activation, depth=2, **variances))
 
@@ -72,7 +74,10 @@ def test_tangent_kernels_alone_have_the_digits_of_their_closed_form(
 def test_both_kernels_of_one_layer_of_rectifiers_have_the_bits_that_each_has_alone(
     isa, monkeypatch
 ):
-    """They take one root of every pair. With kernels before, between and after them that have chains of their own."""
+    """They take one root of every pair.
+
+    With kernels before, between and after them that have chains of their own.
+    """
     monkeypatch.setenv("NC1FAST_ISA", isa)
     cases.assert_both_of_rectifiers_keep_their_bits()
 

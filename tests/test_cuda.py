@@ -1,6 +1,7 @@
 """Devices: agreement with the processor, the same bits for any division of the work, errors.
 
-`other_device` is a CUDA device where there is one, and host threads that play two of them, on smaller data.
+`other_device` is a CUDA device where there is one, and host threads that play two of them, on
+smaller data.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ RELATIVE = {"float64": 1e-13, "float32": 1e-6}  # of entries, to the largest, wh
 
 
 def _kernels(activation):
-    """NNGP and NTK, depths 2, 3 and 6, with biases where an activation needs them, and small where it grows."""
+    """NNGP and NTK, depths 2, 3 and 6, with biases where an activation needs them, and small where
+    it grows.
+    """
     bias = 0.1 if activation in (*NO_FINITE_NTK, "relu2") else 0.0
     weight = 0.1 if activation in ("exp", "relu2") else 0.8
     depths = (2, 3) if weight < 0.8 else (2, 3, 6)
@@ -130,7 +133,9 @@ ROOTED = [
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kernels", ROOTED, ids=repr)
 def test_errors_of_kernels_with_roots_are_those_of_the_processor(kernels, dtype, other_device):
-    """Classes that begin within a panel, rows that are equal or opposite: the same but for inverse roots, and chords near 0."""
+    """Classes that begin within a panel, rows that are equal or opposite: the same but for inverse
+    roots, and chords near 0.
+    """
     X, y = _data((60, 9, 1, 20))
     X[4], X[7], X[11] = X[3], -X[6], 2 * X[3]
     here, there = (nc.class_sums(X, y, kernels, device=d, dtype=dtype) for d in ("cuda", "cpu"))
@@ -152,7 +157,8 @@ def test_collapsed_features_keep_their_digits(kernel, std, other_device):
     assert 0 < here.nc1 < std
 
 
-# The NTK of one hidden layer of rectifiers alone is a polynomial, and rounds in another order than as a layer of others.
+# The NTK of one hidden layer of rectifiers alone is a polynomial, and rounds in another order than
+# as a layer of others.
 KERNELS = [nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layers()[1:]]
 
 
@@ -321,7 +327,9 @@ def test_a_build_without_cuda_says_so(monkeypatch):
 
 @pytest.fixture
 def separate(monkeypatch, tmp_path):
-    """Installs what stands for nc1fast-cuda13 in a version, with a module or without one that can be loaded."""
+    """Installs what stands for nc1fast-cuda13 in a version, with a module or without one that can
+    be loaded.
+    """
 
     def install(version, module="no_device = lambda: 'no driver'\ndevice_count = lambda: 0\n"):
         (tmp_path / "nc1fast_cuda13").mkdir()

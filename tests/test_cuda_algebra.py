@@ -1,4 +1,6 @@
-"""Kernels made of kernels on devices: the sums of the processor and of NumPy, the same bits for any division, limits and errors."""
+"""Kernels made of kernels on devices: the sums of the processor and of NumPy, the same bits for any
+division, limits and errors.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ def _same(first, second):
 
 
 def _assert_agreement(here, there):
-    """Within both bounds: NC1, sums of pairs of classes and D2 within classes. The bounds, with what roots move, are the same."""
+    """Within both bounds: NC1, sums of pairs of classes and D2 within classes.
+
+    The bounds, with what roots move, are the same.
+    """
     assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
     a, b = here.sums, there.sums
     assert (np.abs(a.block_sums - b.block_sums) <= a.error.block_sums + b.error.block_sums).all()
@@ -85,7 +90,9 @@ def test_collapsed_classes_keep_their_digits(kernel, std, other_device):
 
 
 def test_duplicates_and_opposite_rows(other_device):
-    """A class of one row and its copies has no spread; roots of products are at both ends of the angle."""
+    """A class of one row and its copies has no spread; roots of products are at both ends of the
+    angle.
+    """
     X, y = _data(sizes=(12, 6, 4))
     X[y == 1] = X[y == 1][0]
     X[y == 2] = -X[y == 0][:4]
@@ -95,7 +102,8 @@ def test_duplicates_and_opposite_rows(other_device):
         assert here.sums.within[1] == there.sums.within[1] == 0
 
 
-# Shallow and deep chains in one pass, a plain kernel that is a leaf as well, two composites with a leaf in common.
+# Shallow and deep chains in one pass, a plain kernel that is a leaf as well, two composites with a
+# leaf in common.
 MANY = [RELU, KERNELS["formula"], DEEP, RELU * ERF + DEEP, *nc.NTK("gelu", 3).layers(), 2.0 * DEEP]
 
 

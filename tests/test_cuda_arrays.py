@@ -179,7 +179,9 @@ def _no_copy(_):
 @pytest.mark.parametrize("library", ["torch", "cupy", "jax"])
 @pytest.mark.parametrize("device", ["cuda"], indirect=True)
 def test_rows_of_libraries_stay_on_the_device(library, device, monkeypatch):
-    """The bits of rows that come from the host; of any strides, after what their library has queued."""
+    """The bits of rows that come from the host; of any strides, after what their library has
+    queued.
+    """
     X, y = gaussians((270, 45, 1, 129), 67)
     if library == "torch":
         torch = pytest.importorskip("torch")

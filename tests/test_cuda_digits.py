@@ -1,4 +1,6 @@
-"""float32 products of rows by digits and the tensor cores of bytes, on devices and pretended ones: their bits, bounds and choice."""
+"""float32 products of rows by digits and the tensor cores of bytes, on devices and pretended ones:
+their bits, bounds and choice.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def by_digits(other_device):
 
 
 def _rows(d):
-    """Rows of one radius, two of them equal, one the opposite of another, and one whose entries are of many sizes."""
+    """Rows of one radius, two of them equal, one the opposite of another, and one whose entries are
+    of many sizes.
+    """
     rng = np.random.default_rng(d)
     X = digits.rows_of_length(66, d, 10, rng)
     X[5], X[65] = X[64], -X[3]
@@ -91,7 +95,9 @@ KERNELS = [
 
 @pytest.mark.parametrize("seed", range(6))
 def test_sums_are_within_their_bounds_of_an_independent_matrix(other_device, seed):
-    """Biases, classes within panels, rows that are equal, nearly so, or zero; a Gram matrix by NumPy is the judge."""
+    """Biases, classes within panels, rows that are equal, nearly so, or zero; a Gram matrix by
+    NumPy is the judge.
+    """
     rng = np.random.default_rng(seed)
     kernel = KERNELS[seed % len(KERNELS)]
     sizes = rng.integers(1, 40, size=3)
@@ -132,7 +138,9 @@ def test_rows_of_zeros_are_orthogonal_to_all(other_device):
     ],
 )
 def test_which_rows_become_digits(shim, d, dtype, shared):
-    """By the shared memory of a block: one unit of chords, two steps of both panels, or these beside sums of chunks."""
+    """By the shared memory of a block: one unit of chords, two steps of both panels, or these
+    beside sums of chunks.
+    """
     X, y = gaussians((3, 2), d)
     watch = Watch(shim)
     watch.start()
@@ -173,7 +181,9 @@ def test_bits_do_not_depend_on_the_division_of_the_work(other_device):
 @pytest.mark.parametrize(("dtype", "d"), [("float64", 17), ("float32", 17), ("float32", 97)])
 @pytest.mark.usefixtures("shim")
 def test_a_missing_barrier_gives_other_numbers(dtype, d, monkeypatch):
-    """The first of a block, after which a step of both panels is there for all; others are for a race detector (test_sanitize.py)."""
+    """The first of a block, after which a step of both panels is there for all; others are for a
+    race detector (test_sanitize.py).
+    """
     X = np.random.default_rng(0).standard_normal((130, d))
 
     def sums():

@@ -1,4 +1,6 @@
-"""What the checks of the CUDA kernels make of a compiler's and a disassembler's words: captured ones, no toolkit needed."""
+"""What the checks of the CUDA kernels make of a compiler's and a disassembler's words: captured
+ones, no toolkit needed.
+"""
 
 from __future__ import annotations
 
@@ -160,7 +162,9 @@ def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
 
 @pytest.mark.skipif(cuda_limits.find_nvcc() is None, reason="needs nvcc")
 def test_rows_in_place_are_measured_without_contraction(tmp_path):
-    """Every product and sum of float64 is rounded by itself, as the processor does: their bits are the same."""
+    """Every product and sum of float64 is rounded by itself, as the processor does: their bits are
+    the same.
+    """
     source, target = ROOT / "cuda" / "far_entries.cu", tmp_path / "far_entries.ptx"
     command = [cuda_limits.find_nvcc(), *cuda_limits.FLAGS, "-ptx", "-arch=sm_90", str(source)]
     subprocess.run([*command, "-o", str(target)], check=True, capture_output=True)
@@ -237,7 +241,9 @@ def test_bytes_are_eight_products_of_digits():
 
 
 def test_chords_of_digits_are_those_of_one_chunk():
-    """What stores converted numbers for another chunk is not part of it; blocks end at branches and labels."""
+    """What stores converted numbers for another chunk is not part of it; blocks end at branches and
+    labels.
+    """
     tail = """\
         /*00a0*/               @!P3 BRA `(.L_x_9) ;
         /*00a8*/                   I2FP.F32.S32 R1, R2 ;

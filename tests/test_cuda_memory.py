@@ -1,4 +1,6 @@
-"""Memory of devices: what a pass is said to take and takes, and what is left when a call of the runtime fails. On pretended ones."""
+"""Memory of devices: what a pass is said to take and takes, and what is left when a call of the
+runtime fails. On pretended ones.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ UNIT = 64 * 64 * 8  # bytes of the values of a unit, float64
 RELU, ERF, DEEP = nc.NTK("relu"), nc.NTK("erf"), nc.NTK("relu", 3, 1.0, 0.1)
 
 
-# Roots that are not held, and the launches of a kernel without ----------------------------------------------------
+# Roots that are not held, and the launches of a kernel without
+# ----------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -41,7 +44,9 @@ def test_a_kernel_with_a_root_is_launched_as_one_without(watch, kernel, like, dt
 
 
 def test_both_kernels_of_one_layer_of_rectifiers_are_one_chain_between_classes(watch):
-    """Their rows go there once, and not once more as those of another variance, which share the pass."""
+    """Their rows go there once, and not once more as those of another variance, which share the
+    pass.
+    """
     X, y = gaussians((70, 5), 7)
     calls = []
     for variance in (1.0, 1.7):
@@ -52,7 +57,8 @@ def test_both_kernels_of_one_layer_of_rectifiers_are_one_chain_between_classes(w
     assert calls[0] < calls[1]
 
 
-# What a pass takes -------------------------------------------------------------------------------------------------
+# What a pass takes
+# -------------------------------------------------------------------------------------------------
 
 LAYERS = nc.NTK("relu", 5).layers()
 PASSES = {
@@ -82,7 +88,9 @@ def _estimate(X, y, kernels, n_rows, **settings):
 @pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
 @pytest.mark.parametrize("name", PASSES)
 def test_a_pass_takes_what_it_is_said_to(watch, name, dtype, statistics):
-    """Never more, and at most a fifth and some alignment less: packed rows, norms, sums, tiles, values, buffers."""
+    """Never more, and at most a fifth and some alignment less: packed rows, norms, sums, tiles,
+    values, buffers.
+    """
     X, y = gaussians((80, 40, 9, 1), 13)
     settings = {"dtype": dtype, "statistics": statistics}
     device, pinned = _estimate(X, y, PASSES[name], len(y), **settings)
@@ -106,7 +114,9 @@ def test_a_pass_takes_what_it_is_said_to(watch, name, dtype, statistics):
 @pytest.mark.parametrize("name", ["one", "many", "biases"])
 @pytest.mark.parametrize("n_features", [3, 61])
 def test_a_pass_over_rows_in_place_takes_what_it_is_said_to(watch, n_features, name, dtype):
-    """Their scalings while they are packed, and before that what is measured of them; the rows themselves are the caller's."""
+    """Their scalings while they are packed, and before that what is measured of them; the rows
+    themselves are the caller's.
+    """
     X, y = gaussians((80, 40, 9, 1), n_features)
     settings = {"dtype": dtype, "statistics": "sums"}
     device, pinned = _estimate(Lender(X), y, PASSES[name], len(y), **settings)
@@ -119,7 +129,9 @@ def test_a_pass_over_rows_in_place_takes_what_it_is_said_to(watch, n_features, n
 
 
 def test_what_is_measured_can_be_most_of_it(watch):
-    """Sums of 60 classes and 300 features, beside 70 rows; bytes of a row on the host do not count what it has not."""
+    """Sums of 60 classes and 300 features, beside 70 rows; bytes of a row on the host do not count
+    what it has not.
+    """
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(70, 300)), np.arange(70) % 60
     device, pinned = _estimate(Lender(X), y, [nc.Linear()], 70, statistics="sums")
@@ -230,7 +242,9 @@ def test_rows_in_place_are_divided_where_packed_ones_stop_to_fit(watch, monkeypa
 
 @pytest.mark.parametrize("kernel", [RELU, RELU * ERF], ids=repr)
 def test_stacks_of_interpreters_are_left_free(watch, monkeypatch, kernel):
-    """64 states of 5 numbers for every thread (2 for a matrix), set aside by the driver when the first expression is computed."""
+    """64 states of 5 numbers for every thread (2 for a matrix), set aside by the driver when the
+    first expression is computed.
+    """
     X, y = gaussians((100, 50), 4)
     expected = nc.class_sums(X, y, kernel, device="cuda").block_sums
     matrix = kernel(X, device="cuda")
@@ -261,7 +275,8 @@ def test_a_matrix_comes_in_pieces_that_fit(watch, monkeypatch, device):
     assert watch.seen().most < 400_000 < expected.nbytes
 
 
-# When a call fails -------------------------------------------------------------------------------------------------
+# When a call fails
+# -------------------------------------------------------------------------------------------------
 
 
 def _sums(kernels, device, **settings):
@@ -304,14 +319,17 @@ CALLS = {
     "rows in place": _sums_in_place(nc.NTK("relu", 2, 1.0, 0.1), 0),
     "matrix of rows in place": _matrix_in_place(RELU, 0),
 }
-# Waits whose failure nobody is told of: the last one for each pass, device and other use of a stream, as it is left.
+# Waits whose failure nobody is told of: the last one for each pass, device and other use of a
+# stream, as it is left.
 UNTOLD = {"rows in place": 7, "matrix of rows in place": 7}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_nothing_is_left_whichever_call_fails(watch, name):
-    """Each call of the runtime in turn: an error that says so, all memory returned, the current device as before."""
+    """Each call of the runtime in turn: an error that says so, all memory returned, the current
+    device as before.
+    """
     call = CALLS[name]
     other = 0 if name in ("another device", "matrix") else 1  # than the one that computes
     watch.use(other)

@@ -1,4 +1,7 @@
-"""What a pass launches on a device, counted from its plan and held to the table of cuda/README.md. No device is needed."""
+"""What a pass launches on a device, counted from its plan and held to the table of cuda/README.md.
+
+No device is needed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ def plan():
 
 
 def _units(sizes):
-    """Pairs P <= Q of panels with two rows of one class, and with two of different ones, by the classes of all rows."""
+    """Pairs P <= Q of panels with two rows of one class, and with two of different ones, by the
+    classes of all rows.
+    """
     classes = np.repeat(np.arange(len(sizes)), sizes)
     panels = [set(classes[i : i + WIDTH].tolist()) for i in range(0, len(classes), WIDTH)]
     within = between = 0
@@ -47,10 +52,11 @@ def test_every_unit_with_work_is_launched_once(plan, seed):
 
 
 def _minimum(depth, single):
-    """Bytes from memory that all pairs of a million packed rows cost at least, with a cache of s bytes.
+    """Bytes from memory that all pairs of a million packed rows cost at least, with a cache of s
+    bytes.
 
-    Between classes another stripe of s begins for every s of the b bytes of rows, and reads the rest: b^2/(2 s), but each row once;
-    within classes each row once again, packed about its mean.
+    Between classes another stripe of s begins for every s of the b bytes of rows, and reads the
+    rest: b^2/(2 s), but each row once; within classes each row once again, packed about its mean.
     """
     rows = 1e6 * ((depth + STEP - 1) // STEP * STEP * (4 if single else 8))
     return max(rows**2 / (2 * L2), rows) + rows

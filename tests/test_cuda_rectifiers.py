@@ -1,4 +1,6 @@
-"""Kernels of one hidden layer of rectifiers on devices: the NTK as one polynomial, alone and beside the NNGP."""
+"""Kernels of one hidden layer of rectifiers on devices: the NTK as one polynomial, alone and beside
+the NNGP.
+"""
 
 from __future__ import annotations
 

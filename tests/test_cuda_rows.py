@@ -1,4 +1,6 @@
-"""Rows that lie on a device: surveyed, scaled and packed there, with the bits of rows that come from the host. On pretended devices."""
+"""Rows that lie on a device: surveyed, scaled and packed there, with the bits of rows that come
+from the host. On pretended devices.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,14 @@ def _assert_same(found, expected):
         assert np.asarray(first[name]).tobytes() == np.asarray(value).tobytes(), name
 
 
-# Bits --------------------------------------------------------------------------------------------------------------
+# Bits
+# --------------------------------------------------------------------------------------------------------------
 
 
 def _layouts(X):
-    """The same rows with other strides: null, none, negative, between others; and an address that is only a part of the place."""
+    """The same rows with other strides: null, none, negative, between others; and an address that
+    is only a part of the place.
+    """
     n, d = X.shape
     wide = np.full((2 * n, d + 3), np.nan, X.dtype)
     wide[::2, 1 : d + 1] = X
@@ -55,7 +60,9 @@ def _layouts(X):
 
 
 def _problem(seed):
-    """Rows of a random type, size and scale; some zero, some equal, some opposite, one class of one row."""
+    """Rows of a random type, size and scale; some zero, some equal, some opposite, one class of one
+    row.
+    """
     rng = np.random.default_rng(seed)
     n, d = int(rng.integers(4, 135)), int(rng.choice([1, 2, 7, 8, 31, 33, 64, 70]))
     sizes = np.array([1, 2, n - 3]) if seed % 3 else np.array([n // 2, n - n // 2])
@@ -98,7 +105,9 @@ def test_the_bits_are_those_of_rows_from_the_host(watch, seed):
 
 @pytest.mark.parametrize("d", [1, 5, 32])
 def test_panels_of_lone_classes_signs_and_tiny_rows(watch, d):
-    """Of one feature a packed row is its sign; of rows near their mean, small differences; of tiny ones, subnormal numbers."""
+    """Of one feature a packed row is its sign; of rows near their mean, small differences; of tiny
+    ones, subnormal numbers.
+    """
     rng = np.random.default_rng(d)
     y = np.repeat([0, 1, 2], (1, 66, 60))
     for scale in (1e-7, 3e-39, 1e-140):
@@ -140,7 +149,8 @@ def test_rows_do_not_cross(watch):
     result = _collapse(lender, y, RELU, dtype="float32")
     seen = watch.seen()
     assert result.nc1 > 0
-    # Codes, lengths twice, places, classes; per pass scalings, norms, fields, row sums and their scales, padded.
+    # Codes, lengths twice, places, classes; per pass scalings, norms, fields, row sums and their
+    # scales, padded.
     assert seen.fetched < 390 * (4 + 2 * 24) + 2 * 500 * 8 + 2 * 448 * 2 * 8 + 1000
     assert seen.sent < X.nbytes / 10
     watch.start()
@@ -153,7 +163,9 @@ def test_rows_do_not_cross(watch):
 
 
 def test_rows_are_read_when_they_are_there(watch):
-    """The library is given a stream to queue its work on, while the device of the rows is the current one."""
+    """The library is given a stream to queue its work on, while the device of the rows is the
+    current one.
+    """
     X, y = gaussians((30, 5), 3)
     watch.use(0)
     lender = Lender(X, 1)
@@ -163,7 +175,8 @@ def test_rows_are_read_when_they_are_there(watch):
     assert cuda.module().current_device() == 0
 
 
-# What is said of the rows ------------------------------------------------------------------------------------------
+# What is said of the rows
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -241,7 +254,8 @@ def test_overflow_is_told_as_of_rows_from_the_host(watch):
     assert (lender.lent, lender.given_back) == (1, 1)
 
 
-# Which rows are taken in place, and how they are given back ------------------------------------------------------------
+# Which rows are taken in place, and how they are given back
+# ------------------------------------------------------------
 
 
 def test_other_rows_take_the_old_road(watch):

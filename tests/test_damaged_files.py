@@ -1,7 +1,9 @@
-"""Files with flipped bits and missing ends: refused in one line, or read as they were written; and headers that lie.
+"""Files with flipped bits and missing ends: refused in one line, or read as they were written; and
+headers that lie.
 
-What is ours has a checksum. What is not may hold other numbers after a flip, but nothing else may come of it: no crash, no
-hang, no raw error, no gigabyte of memory. NC1FAST_EXHAUSTIVE=1 flips 2,000 bits of each kind instead of a few.
+What is ours has a checksum. What is not may hold other numbers after a flip, but nothing else may
+come of it: no crash, no hang, no raw error, no gigabyte of memory. NC1FAST_EXHAUSTIVE=1 flips 2,000
+bits of each kind instead of a few.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Files of other programs (MATLAB, HDF5, PyTorch, Arrow, CIFAR) and folders of them, against what was written to them."""
+"""Files of other programs (MATLAB, HDF5, PyTorch, Arrow, CIFAR) and folders of them, against what
+was written to them.
+"""
 
 from __future__ import annotations
 

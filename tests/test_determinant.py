@@ -78,7 +78,9 @@ def test_a_whole_preconditioner_gives_the_likelihood_itself():
 
 
 def test_the_likelihood_owns_up_to_an_early_end():
-    """Few steps: the two rules of the quadrature are far apart, and so are the ends of the interval."""
+    """Few steps: the two rules of the quadrature are far apart, and so are the ends of the
+    interval.
+    """
     rows, targets = X[:400], Y[:400, :1]
     kernel = nc.NNGP("erf", weight_variance=4.0)
     settings: dict[str, Any] = {"noise": 1e-4, "variance": False}

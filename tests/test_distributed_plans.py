@@ -82,7 +82,9 @@ def test_threads_are_shared_among_workers(pool, monkeypatch):
 
 
 class Client:
-    """A dask client of two machines: one with 8 cores for 2 + 2 tasks, of which each sees 6; one with 4 cores for 1."""
+    """A dask client of two machines: one with 8 cores for 2 + 2 tasks, of which each sees 6; one
+    with 4 cores for 1.
+    """
 
     status = "running"
     cores: ClassVar = {

@@ -1,4 +1,6 @@
-"""Passes that are divided into rectangles: they cover every pair once, and have the bits of one rectangle."""
+"""Passes that are divided into rectangles: they cover every pair once, and have the bits of one
+rectangle.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ STEP = 48
 
 
 def _coverage(rectangles, n_rows):
-    """How often each pair of panels is covered; sides must be whole panels, later columns or the same rows."""
+    """How often each pair of panels is covered; sides must be whole panels, later columns or the
+    same rows.
+    """
     panels = -(-n_rows // STEP)
     covered = np.zeros((panels, panels), dtype=int)
     for a, b, c, d in rectangles:

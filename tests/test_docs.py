@@ -1,4 +1,6 @@
-"""The code blocks of the documentation run as they stand, block after block; what it names is there."""
+"""The code blocks of the documentation run as they stand, block after block; what it names is
+there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Many data sets in one call: the bits of single calls, the numbers of dense references, errors and warnings with their number."""
+"""Many data sets in one call: the bits of single calls, the numbers of dense references, errors and
+warnings with their number.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize("n_threads", [1, 2, 5, None])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_bits_are_those_of_single_calls(settings, n_threads, monkeypatch):
-    """Whatever the sizes, on both sides of the size from which a data set has all threads for itself."""
+    """Whatever the sizes, on both sides of the size from which a data set has all threads for
+    itself.
+    """
     monkeypatch.setattr(each, "_MOST", 50**2 * (6 + each._EPILOGUE))
     rng = np.random.default_rng([len(str(settings)), n_threads or 0])
     settings = {**QUIET, **settings}
@@ -304,7 +308,9 @@ def test_small_data_sets_run_beside_each_other():
 
 @pytest.mark.parametrize("lock", [True, False])
 def test_threads_get_what_is_worth_one(lock, monkeypatch):
-    """Tiny data sets alone would wait for the lock of the interpreter; between larger ones they take no turn of their own."""
+    """Tiny data sets alone would wait for the lock of the interpreter; between larger ones they
+    take no turn of their own.
+    """
     monkeypatch.setattr(each, "_LEAST", 1 << 24)
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: lock, raising=False)
     tiny, small, large = ((np.empty((n, 128)), None) for n in (64, 1000, 5000))

@@ -1,4 +1,6 @@
-"""Many draws of one network at once: against each of them alone; moments of their tangent kernels; the moment of finite ReLU networks."""
+"""Many draws of one network at once: against each of them alone; moments of their tangent kernels;
+the moment of finite ReLU networks.
+"""
 
 from __future__ import annotations
 

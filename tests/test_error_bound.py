@@ -1,8 +1,8 @@
 """`error_bound` on random problems: never below the measured error, never absurdly above it.
 
-The reference is `precise` at 80 digits on the data exactly as given: NC1 >= 1e-16 here, so that its own
-relative error is at most 1e-40 / 1e-16 and vanishes beside every bound (the smallest are 1e-16 relative).
-NC1FAST_EXHAUSTIVE=1 runs 1,000 problems instead of 240.
+The reference is `precise` at 80 digits on the data exactly as given: NC1 >= 1e-16 here, so that its
+own relative error is at most 1e-40 / 1e-16 and vanishes beside every bound (the smallest are 1e-16
+relative). NC1FAST_EXHAUSTIVE=1 runs 1,000 problems instead of 240.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def _beyond_their_bound(batch: int, device: str) -> list[str]:
     for index in range(batch, batch + BATCH):
         case = problem(index)
         result = _collapse(case, case.dtype, device)
-        # written so that a NaN anywhere counts as a failure; an infinite bound says that trace_between is
-        # lost in rounding, and must be true
+        # written so that a NaN anywhere counts as a failure; an infinite bound says that
+        # trace_between is lost in rounding, and must be true
         u = UNIT_ROUNDOFF[case.dtype] ** (0.5 if case.rooted else 1)
         lost = case.trace_between <= 8 * (case.X.shape[1] + 50) * u * case.largest
         finite = result.error_bound < np.inf or lost
@@ -179,10 +179,11 @@ def _near_the_root(case: Problem) -> bool:
 def _well_scaled(case: Problem) -> bool:
     """What "well-scaled" means for the size of the bound; the bound itself holds without any of it.
 
-    Class means as far apart as rows are long (trace_between >= k_ii/4), and |x|^2/d0 <= 10, beyond which the
-    activations that are not homogeneous amplify the rounding of a by a. Not kernels with a root at rho = +-1
-    where pairs of rows sit on it, as rounding is a root of u there: step and sign always, an NTK with the angle
-    in it for equal rows of a class and for nearly collinear rows of two classes.
+    Class means as far apart as rows are long (trace_between >= k_ii/4), and |x|^2/d0 <= 10, beyond
+    which the activations that are not homogeneous amplify the rounding of a by a. Not kernels with
+    a root at rho = +-1 where pairs of rows sit on it, as rounding is a root of u there: step and
+    sign always, an NTK with the angle in it for equal rows of a class and for nearly collinear rows
+    of two classes.
     """
     if case.rooted and (
         isinstance(case.kernel, nc.NNGP | nc.ConjugateKernel) or _near_the_root(case)

@@ -1,4 +1,6 @@
-"""Estimates against the exact kernels: unbiased, with intervals that cover, and the same bits for the same seed."""
+"""Estimates against the exact kernels: unbiased, with intervals that cover, and the same bits for
+the same seed.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def _covered(estimate, exact, n):
 @pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("erf")], ids=repr)
 @pytest.mark.parametrize("sizes", [(100, 100), (200, 20)], ids=str)
 def test_intervals_cover_the_exact_value(kernel, sizes):
-    """95 % of 200 seeds within four binomial standard deviations; bench/bench_coverage.py takes 2,000."""
+    """95 % of 200 seeds within four binomial standard deviations; bench/bench_coverage.py takes
+    2,000.
+    """
     X, y = _data(sizes, 8)
     slack = 4 * np.sqrt(0.95 * 0.05 / 200)
 
@@ -190,7 +194,9 @@ def test_classes_of_one_row():
 
 
 def test_collapsed_features_keep_their_digits():
-    """Within-class variances are sums of squares: relative errors are those of sampling, whatever NC1."""
+    """Within-class variances are sums of squares: relative errors are those of sampling, whatever
+    NC1.
+    """
     X, y = _data(std=1e-7)
     for kernel in (nc.NNGP("relu"), nc.NNGP("erf"), nc.NTK("erf")):
         exact = nc.collapse(X, y, kernel, convention="papyan")

@@ -1,4 +1,6 @@
-"""Random features of deep kernels against the exact ones: Gram matrices, NC1 and its interval, and bits that do not depend on the machine."""
+"""Random features of deep kernels against the exact ones: Gram matrices, NC1 and its interval, and
+bits that do not depend on the machine.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def test_the_bias_falls_with_the_width(kernel):
 
 @pytest.mark.slow
 def test_deep_features_on_the_published_means():
-    """N = 1,200, four classes, 8,192 features: Gram matrix and NC1, from the array and from a pass over the rows."""
+    """N = 1,200, four classes, 8,192 features: Gram matrix and NC1, from the array and from a pass
+    over the rows.
+    """
     X, y = nc.datasets.gaussian_mixture(
         means=(-6, -2, 2, 6), stds=0.5, sizes=(300,) * 4, n_features=128, seed=0
     )
@@ -152,7 +156,9 @@ def test_more_groups_until_the_tolerance_is_met():
 
 
 def test_walsh_hadamard_and_sketches_of_it():
-    """The transform against its definition; a whole sketch keeps inner products, and its octets keep the first features apart."""
+    """The transform against its definition; a whole sketch keeps inner products, and its octets
+    keep the first features apart.
+    """
     rng = np.random.default_rng(0)
     H = np.array([[(-1) ** (i & j).bit_count() for j in range(32)] for i in range(32)])
     A = rng.normal(size=(5, 32))

@@ -1,4 +1,6 @@
-"""Estimates from rows that stay in a file, under a memory limit, on any number of threads: the bits of the call in memory."""
+"""Estimates from rows that stay in a file, under a memory limit, on any number of threads: the bits
+of the call in memory.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ def read(monkeypatch):
 
 
 def test_features_read_a_file_once(read, monkeypatch, tmp_path):
-    """And the rows that direct the weights, which in a small file lie so close together that all are read."""
+    """And the rows that direct the weights, which in a small file lie so close together that all
+    are read.
+    """
     monkeypatch.setattr("nc1fast.inputs.file_rows._GAP_BYTES", 0)
     X, y = _data(100_000)
     np.save(tmp_path / "X.npy", X)
@@ -127,7 +131,9 @@ def test_labels_that_do_not_fit_a_file(tmp_path):
 
 @pytest.mark.parametrize("kernel", [nc.NTK("relu", 3), nc.NNGP("erf", 3)], ids=repr)
 def test_pairs_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(kernel, read, tmp_path):
-    """And of a file they read the rows of pairs, not all of them: beside the pass for the diagonal, some 2,000 rows."""
+    """And of a file they read the rows of pairs, not all of them: beside the pass for the diagonal,
+    some 2,000 rows.
+    """
     X, y = _data(60_000, n_features=40)
     np.save(tmp_path / "X.npy", X)
 

@@ -1,4 +1,6 @@
-"""Intervals of rows of which a few hold most of NC1: they cover, or there are none and the reason is said."""
+"""Intervals of rows of which a few hold most of NC1: they cover, or there are none and the reason
+is said.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ SEEDS, LEAST = (
 
 
 def _covered(estimate, exact, seeds=SEEDS):
-    """Of the seeds that have an interval, how many intervals hold the exact value, and how many there are."""
+    """Of the seeds that have an interval, how many intervals hold the exact value, and how many
+    there are.
+    """
     hits, refused = 0, 0
     for seed in range(seeds):
         try:
@@ -50,7 +54,9 @@ def test_intervals_of_pairs_cover_whatever_the_tails(family):
 
 
 def test_intervals_of_pairs_cover_where_many_samples_are_refused():
-    """Tr Sigma_B is 4 of its standard errors: samples that were let through by their own would be lucky ones."""
+    """Tr Sigma_B is 4 of its standard errors: samples that were let through by their own would be
+    lucky ones.
+    """
     X, y = FAMILIES["16 classes, 29 to 57,782"](2000)
     erf, seeds = nc.NNGP("erf"), 80
     exact = nc.collapse(X, y, erf, convention="papyan").nc1
@@ -74,7 +80,9 @@ def test_intervals_of_features_cover_whatever_the_tails(family):
 
 
 def test_units_of_which_few_matter_have_no_interval():
-    """Of an NTK, distances within collapsed classes come from units that change sign there: one in a thousand here."""
+    """Of an NTK, distances within collapsed classes come from units that change sign there: one in
+    a thousand here.
+    """
     X, y = gaussians((300, 300), 8, std=1e-5)
     with pytest.raises(ValueError, match=r"rests on too few of them.*method='exact'"):
         features(X, y, NTK, n_units=512, convention="papyan")

@@ -1,4 +1,6 @@
-"""Results for other tools hold the numbers of the result: JSON of each kind, xarray and pandas by their axes."""
+"""Results for other tools hold the numbers of the result: JSON of each kind, xarray and pandas by
+their axes.
+"""
 
 from __future__ import annotations
 

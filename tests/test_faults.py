@@ -1,4 +1,6 @@
-"""Full and failing disks, short and interrupted calls, at the k-th call of every writer and reader; and clocks that jump."""
+"""Full and failing disks, short and interrupted calls, at the k-th call of every writer and reader;
+and clocks that jump.
+"""
 
 from __future__ import annotations
 

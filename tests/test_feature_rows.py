@@ -1,4 +1,6 @@
-"""Rows of explicit features, digested piece by piece: the same as from their row-class sums, and with more digits."""
+"""Rows of explicit features, digested piece by piece: the same as from their row-class sums, and
+with more digits.
+"""
 
 from __future__ import annotations
 

@@ -322,7 +322,9 @@ def test_sums_tell_what_they_hold():
 
 
 def test_sums_of_many_classes_merge_in_place_and_apart():
-    """Shards with classes of their own, late and shared ones, against one array; the summands stay as they are."""
+    """Shards with classes of their own, late and shared ones, against one array; the summands stay
+    as they are.
+    """
     rng = np.random.default_rng(7)
     shards = []
     for k in range(4):

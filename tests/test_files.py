@@ -1,4 +1,6 @@
-"""Every kind of file and array that rows and labels may come from: the bits of the array in memory, or one clear line."""
+"""Every kind of file and array that rows and labels may come from: the bits of the array in memory,
+or one clear line.
+"""
 
 from __future__ import annotations
 

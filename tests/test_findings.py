@@ -1,4 +1,6 @@
-"""Findings: every rule on both sides, cells and not repeats, verdicts that are known by construction."""
+"""Findings: every rule on both sides, cells and not repeats, verdicts that are known by
+construction.
+"""
 
 from __future__ import annotations
 
@@ -180,7 +182,9 @@ def scattered(ratios, scatter, repeats, seed=0):
 
 
 def test_one_of_forty_intervals_that_misses_does_not_make_a_claim_fail():
-    """At 95 % one cell in twenty of those that sit on the edge of the tolerance is called different."""
+    """At 95 % one cell in twenty of those that sit on the edge of the tolerance is called
+    different.
+    """
     cells = scattered([1.05] * 200, 0.02, 10)
     assert sum(c.verdict == DIFFERENT for c in cells) >= 2
     assert together([*cells, *scattered([1 / 1.05] * 200, 0.02, 10, seed=1)]) == HOLDS

@@ -1,4 +1,6 @@
-"""Findings beside the claims: the released code, other data, expectations, depth, unusual rows; and a small study."""
+"""Findings beside the claims: the released code, other data, expectations, depth, unusual rows; and
+a small study.
+"""
 
 from __future__ import annotations
 

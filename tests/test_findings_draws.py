@@ -1,4 +1,6 @@
-"""The rules on drawn tables: the right word in 95 % of 200 draws, and properties that no table may break."""
+"""The rules on drawn tables: the right word in 95 % of 200 draws, and properties that no table may
+break.
+"""
 
 from __future__ import annotations
 
@@ -255,7 +257,9 @@ def test_an_exact_claim_holds_only_if_every_cell_does(some):
 
 
 def borderline(logs):
-    """Whether rounding can decide: an end of the interval, or a ratio, within 1e-9 of an end of the tolerance."""
+    """Whether rounding can decide: an end of the interval, or a ratio, within 1e-9 of an end of the
+    tolerance.
+    """
     ends = rules.mean_interval(logs)
     values = [*logs, ends.low, ends.high]
     return any(abs(abs(value) - EDGE) < 1e-9 for value in values)

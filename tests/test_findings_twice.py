@@ -1,4 +1,6 @@
-"""Every count, interval, range and verdict of the report again, by an independent implementation in pandas."""
+"""Every count, interval, range and verdict of the report again, by an independent implementation in
+pandas.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +119,9 @@ MEAN = re.compile(rf"{NUMBER}(?: \({NUMBER} to {NUMBER}\))? in the mean")
 
 
 class Evidence:
-    """The cells of all comparisons that a finding tells of, whole and in the groups of its sentences."""
+    """The cells of all comparisons that a finding tells of, whole and in the groups of its
+    sentences.
+    """
 
     def __init__(self, sets, key):
         self.frames = []
@@ -183,7 +187,9 @@ def counts_in(text):
 
 
 def check(text, evidence):
-    """Every count, interval and range of a text is that of one of its groups; the number of those checked."""
+    """Every count, interval and range of a text is that of one of its groups; the number of those
+    checked.
+    """
     groups = [group for group in evidence.of(text) if len(group)]
     for told in counts_in(text):
         assert any(told == Counter(group.word) for group in groups), (text, told)
@@ -201,7 +207,9 @@ def check(text, evidence):
 
 
 def same(cells, frame, by):
-    """The cells of a finding are those of the frame: words, shares, numbers of repeats, and intervals."""
+    """The cells of a finding are those of the frame: words, shares, numbers of repeats, and
+    intervals.
+    """
     columns = [name for name in by if all(name in cell.cell for cell in cells)]
     told = {hashable(cell.cell[name] for name in columns): cell for cell in cells}
     assert len(told) == len(cells) == len(frame)
@@ -218,7 +226,9 @@ def hashable(values):
 
 
 def compare_reports(rows):
-    """Compare all findings and claims on some rows; the keys seen, and how many numbers of the sentences were checked."""
+    """Compare all findings and claims on some rows; the keys seen, and how many numbers of the
+    sentences were checked.
+    """
     sets, checked, seen = again.subsets(rows), 0, {}
     for finding in findings(rows):
         if finding.key in JUDGED:
@@ -268,7 +278,9 @@ def counted(course):
 
 
 def committed():
-    """The rows of the committed table; columns that it lacks have the value of rows without a search."""
+    """The rows of the committed table; columns that it lacks have the value of rows without a
+    search.
+    """
     with (PAPER / "table.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     return [
@@ -292,7 +304,9 @@ def test_the_committed_table_gives_the_same_verdicts_counts_and_intervals():
 
 
 def random_rows(seed, repeats):
-    """A table of every arm with lognormal NC1, whose medians and scatter are drawn too; some models lack repeats."""
+    """A table of every arm with lognormal NC1, whose medians and scatter are drawn too; some models
+    lack repeats.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     scatter: dict[tuple[object, ...], tuple[float, float]] = {}

@@ -1,4 +1,6 @@
-"""Tangent kernels of activations given by series or thresholds against those of wide random networks, in NumPy alone."""
+"""Tangent kernels of activations given by series or thresholds against those of wide random
+networks, in NumPy alone.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ X = np.random.default_rng(0).normal(size=(5, 4))
 
 
 def _layers(rng, sizes):
-    """Weights times sqrt(sw2/fan_in) and biases times sqrt(sb2) of a random network, from input to output."""
+    """Weights times sqrt(sw2/fan_in) and biases times sqrt(sb2) of a random network, from input to
+    output.
+    """
     return [
         (
             np.sqrt(WEIGHTS[layer] / fan_in) * rng.standard_normal((fan_out, fan_in)),
@@ -62,7 +66,9 @@ def _layers(rng, sizes):
 
 
 def empirical_ntks(layers, phi, slope):
-    """Sum over layers of (sw2/n <h, h'> + sb2) <delta, delta'>, delta = df/du: of the hidden layers, and of all."""
+    """Sum over layers of (sw2/n <h, h'> + sb2) <delta, delta'>, delta = df/du: of the hidden
+    layers, and of all.
+    """
     inputs, slopes, h = [], [], X.T
     for W, b in layers[:-1]:
         inputs.append(h)

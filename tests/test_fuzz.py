@@ -1,4 +1,5 @@
-"""Readers under changes of their files: what the fuzzer has found, some files of each reader, and that the oracle sees.
+"""Readers under changes of their files: what the fuzzer has found, some files of each reader, and
+that the oracle sees.
 
 `make fuzz` goes on for as long as it is let.
 """

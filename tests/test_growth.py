@@ -1,4 +1,5 @@
-"""How far errors move a kernel: the closed forms of the core against derivatives and moments in mpmath.
+"""How far errors move a kernel: the closed forms of the core against derivatives and moments in
+mpmath.
 
 The bounds that rest on them are tried in test_adversary.
 """

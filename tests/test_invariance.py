@@ -86,7 +86,9 @@ def test_a_pass_keeps_the_instruction_set_that_it_began_with(monkeypatch):
 
 
 def test_row_sums_are_rounded_to_the_nearest_integer(small_device):
-    """The sum with a class of one row is one value of the kernel: half a unit of 2^-61 of its bound off at most."""
+    """The sum with a class of one row is one value of the kernel: half a unit of 2^-61 of its bound
+    off at most.
+    """
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(1, 6)), rng.normal(size=(60, 6))])
     X[1:] -= (

@@ -1,4 +1,6 @@
-"""Instruction sets round differently: every kernel and precision agrees within its bounds on all of this machine."""
+"""Instruction sets round differently: every kernel and precision agrees within its bounds on all of
+this machine.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ print(json.dumps(out))
 
 
 def _tiles_are_permitted():
-    """Whether the system gives this process the tiles of AMX: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)."""
+    """Whether the system gives this process the tiles of AMX: arch_prctl(ARCH_REQ_XCOMP_PERM,
+    XFEATURE_XTILEDATA).
+    """
     return ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0
 
 

@@ -1,4 +1,6 @@
-"""Which instructions run: NC1FAST_ISA forces a set this machine has, and emulated older processors get the right one."""
+"""Which instructions run: NC1FAST_ISA forces a set this machine has, and emulated older processors
+get the right one.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def _results(run: subprocess.CompletedProcess[str]) -> tuple[str, list[tuple[flo
 
 
 def _assert_same_values(run: subprocess.CompletedProcess[str], isa: str) -> None:
-    """The bits may differ between instruction sets; the values may not differ by more than their bounds."""
+    """The bits may differ between instruction sets; the values may not differ by more than their
+    bounds.
+    """
     used, values = _results(run)
     assert used == isa
     _, expected = _results(_run(None))

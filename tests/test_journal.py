@@ -1,4 +1,6 @@
-"""The journal of a pass: what is finished is kept, what is damaged is done again, what does not belong is refused."""
+"""The journal of a pass: what is finished is kept, what is damaged is done again, what does not
+belong is refused.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""SIGKILL at random moments, then the same call again: the same bits. NC1FAST_KILLS=20 for more rounds than a few."""
+"""SIGKILL at random moments, then the same call again: the same bits.
+
+NC1FAST_KILLS=20 for more rounds than a few.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Labels of every origin: classes are told apart as Python tells them, or refused in one line that names them."""
+"""Labels of every origin: classes are told apart as Python tells them, or refused in one line that
+names them.
+"""
 
 from __future__ import annotations
 

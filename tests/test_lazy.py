@@ -1,4 +1,6 @@
-"""Values that are made when they are first asked for: once, by one thread or several, with the bits that they have at once."""
+"""Values that are made when they are first asked for: once, by one thread or several, with the bits
+that they have at once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Linear networks: their kernels against automatic differentiation, their flow against closed forms and small steps."""
+"""Linear networks: their kernels against automatic differentiation, their flow against closed forms
+and small steps.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def test_the_tangent_kernel_is_that_of_autograd(depth, n_outputs):
 
 
 def test_two_layers_from_balance_follow_the_sigmoid():
-    """With S = I and one output, W_1 = r v p^T and W_2 = r v^T: u = r^2 is s/(1 + (s/u_0 - 1) e^(-2 s t))."""
+    """With S = I and one output, W_1 = r v p^T and W_2 = r v^T: u = r^2 is s/(1 + (s/u_0 - 1) e^(-2
+    s t)).
+    """
     X, s, u = _whitened(40, 6), 1.7, 1e-3
     p, v = (np.linalg.qr(_rows(n, n, seed=3))[0][0] for n in (6, 4))
     network = LinearNetwork([math.sqrt(u) * np.outer(v, p), math.sqrt(u) * v[None]])
@@ -60,7 +64,9 @@ def test_two_layers_from_balance_follow_the_sigmoid():
 
 @pytest.mark.parametrize("depth", [2, 4])
 def test_the_flow_is_the_limit_of_small_steps(depth):
-    """Two outputs that no linear map gives, against Euler's method extrapolated from two step sizes, by gradients of torch."""
+    """Two outputs that no linear map gives, against Euler's method extrapolated from two step
+    sizes, by gradients of torch.
+    """
     torch = pytest.importorskip("torch")
     X, Y = _rows(12, 4), _rows(12, 2, seed=5)
     network = LinearNetwork.drawn(4, depth=depth, width=3, n_outputs=2, weight_std=0.5, seed=6)

@@ -1,4 +1,6 @@
-"""Executors that lose bundles, do not call back, or cancel: an error that says so, and no wait without an end."""
+"""Executors that lose bundles, do not call back, or cancel: an error that says so, and no wait
+without an end.
+"""
 
 from __future__ import annotations
 

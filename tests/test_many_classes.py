@@ -36,7 +36,9 @@ def _drawn(seed, n_classes, d, n, dtype=np.float64):
 
 
 def _dense(G, V, M):
-    """Every metric over pairs from C x C arrays, G of the centred class means and M of the class means."""
+    """Every metric over pairs from C x C arrays, G of the centred class means and M of the class
+    means.
+    """
     C = len(G)
     r = np.sqrt(G.diagonal())
     cos = (G / np.outer(r, r))[np.triu_indices(C, 1)]
@@ -133,7 +135,9 @@ def _vertices(C, d):
 @pytest.mark.parametrize("scale", [1e-120, 1.0, 1e120])
 @pytest.mark.parametrize("distance", [0.0, 1e-3, 1e-7])
 def test_distances_from_ideal_frames_keep_their_digits(scale, distance, monkeypatch):
-    """A frame moved by `distance` is as far from the ideal one: 1 - cos would lose half of the digits."""
+    """A frame moved by `distance` is as far from the ideal one: 1 - cos would lose half of the
+    digits.
+    """
     monkeypatch.setattr(pairs, "_SIDE", 5)
     C, d = 12, 20
     rng = np.random.default_rng(0)

@@ -1,4 +1,6 @@
-""".mat files of versions 4 to 7 are read as SciPy reads those that it has written, and stranger ones as the format says."""
+""".mat files of versions 4 to 7 are read as SciPy reads those that it has written, and stranger
+ones as the format says.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def _element(order, kind, data, short=False):
 
 
 def _matrix(order, name, shape, code, stored, data):
-    """A matrix as MATLAB writes it: short elements where they fit, doubles that are whole numbers in bytes."""
+    """A matrix as MATLAB writes it: short elements where they fit, doubles that are whole numbers
+    in bytes.
+    """
     return b"".join(
         [
             _element(order, 6, struct.pack(f"{order}II", code, 0)),

@@ -1,4 +1,6 @@
-"""The mean field: the Gaussian limit, quadrature, a sampler of the exact posterior, standard errors, malformed input."""
+"""The mean field: the Gaussian limit, quadrature, a sampler of the exact posterior, standard
+errors, malformed input.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def _equation(gram, Y, noise, readout_variance, width):
 
 
 def _by_quadrature(X, Y, activation, problem):
-    """(Q, variance) for d0 = 1, where the law is a density on the line: a damped fixed point by the trapezoidal rule."""
+    """(Q, variance) for d0 = 1, where the law is a density on the line: a damped fixed point by the
+    trapezoidal rule.
+    """
     z = np.linspace(-9, 9, 6001)  # with a node at the kink of ReLU
     phi = PHI[activation](np.outer(z, X[:, 0]) * math.sqrt(1.3))
     density = np.exp(-(z**2) / 2)
@@ -69,7 +73,9 @@ def test_one_feature_by_quadrature(activation, n_outputs, width):
 
 @pytest.mark.parametrize("readout_variance", [1 / 128, 3.8809])
 def test_every_start_ends_in_the_same_free_energy(readout_variance):
-    """On D2, where F of the Gaussian laws has several minima: narrow, wide and randomly tilted starts."""
+    """On D2, where F of the Gaussian laws has several minima: narrow, wide and randomly tilted
+    starts.
+    """
     X, y = nc.datasets.paper_d2(32, 2, seed=0)
     Y = y[:, None].astype(float)
     settings = MeanFieldSettings(noise=0.01, readout_variance=readout_variance, n_threads=1)
@@ -131,7 +137,9 @@ def test_free_energy_is_below_that_of_every_gaussian_law(dataset):
 
 
 def test_standard_errors_are_those_of_repeats():
-    """|value - truth| / standard error over seeds: a root mean square between 0.7 and 1.5, Student's t of 7 has 1.18."""
+    """|value - truth| / standard error over seeds: a root mean square between 0.7 and 1.5,
+    Student's t of 7 has 1.18.
+    """
     X, y = nc.datasets.paper_d1(32, 4, seed=0)
     problem = {"noise": 0.01, "width": 100, "readout_variance": 1.0}
     truth = nc.adaptive.mean_field(X, y, n_samples=1 << 17, seed=99, **problem).collapse(y).nc1

@@ -1,6 +1,8 @@
-"""Malformed calls of everything that measures features: each error names the argument, and nothing has changed.
+"""Malformed calls of everything that measures features: each error names the argument, and nothing
+has changed.
 
-tests/test_networks_refused.py has those of batches and of layers, tests/test_torchmetrics.py those of batches of a metric.
+tests/test_networks_refused.py has those of batches and of layers, tests/test_torchmetrics.py those
+of batches of a metric.
 """
 
 from __future__ import annotations

@@ -89,7 +89,9 @@ def test_auto_takes_the_fastest():
 
 
 def test_auto_is_exact_where_an_estimate_would_take_longer():
-    """Lognormal rows in classes that differ by chance: class means take nearly all pairs to be told apart."""
+    """Lognormal rows in classes that differ by chance: class means take nearly all pairs to be told
+    apart.
+    """
     rng = np.random.default_rng(0)
     X, y = np.exp(2 * rng.normal(size=(12_000, 8))), np.arange(12_000) % 4
     kernel = nc.NTK("relu", 3)
@@ -110,7 +112,9 @@ def test_auto_meets_the_tolerance():
 
 
 def test_auto_leaves_a_shortcut_that_does_not_do(monkeypatch):
-    """Rows too far apart for interpolation, and a bound that is not small: the pass over pairs takes over."""
+    """Rows too far apart for interpolation, and a bound that is not small: the pass over pairs
+    takes over.
+    """
     from nc1fast.methods import choice
 
     cheap = {"exact": Price(1.0), "shortcut": Price(0.01)}

@@ -189,7 +189,8 @@ def test_error_bound_covers_the_rounding_of_the_metric(convention):
         if not within or not between:
             continue
         result = collapse_from_sums(sums, convention)
-        # `within` is a quotient by 2 n_c: half a unit in the last place, within the metric's own margin of V_c
+        # `within` is a quotient by 2 n_c: half a unit in the last place, within the metric's own
+        # margin of V_c
         slack = Fraction(2.0**-53) * abs(exact)
         assert abs(Fraction(result.nc1) - exact) <= Fraction(result.error_bound) + slack
         condition = (1 + abs(exact)) * (1 + np.abs(result.class_gram).max() / abs(between))

@@ -1,4 +1,6 @@
-"""The metrics beyond NC1 to NC2 against dense formulas of explicit features, written here from their papers."""
+"""The metrics beyond NC1 to NC2 against dense formulas of explicit features, written here from
+their papers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Mistakes in the description of a study: one line with the line of the file, the key, what was found, what is allowed."""
+"""Mistakes in the description of a study: one line with the line of the file, the key, what was
+found, what is allowed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Shallow networks against their own kernels: at initialisation, and in the space of their gradients."""
+"""Shallow networks against their own kernels: at initialisation, and in the space of their
+gradients.
+"""
 
 from __future__ import annotations
 

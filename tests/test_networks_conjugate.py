@@ -1,4 +1,6 @@
-"""The empirical conjugate kernel: against features computed by hand, the empirical NTK, and its limit."""
+"""The empirical conjugate kernel: against features computed by hand, the empirical NTK, and its
+limit.
+"""
 
 from __future__ import annotations
 

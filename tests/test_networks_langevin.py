@@ -1,4 +1,6 @@
-"""Langevin noise: the prior without a gradient, the posterior of a linear model, and that of the kernel."""
+"""Langevin noise: the prior without a gradient, the posterior of a linear model, and that of the
+kernel.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def test_langevin_samples_the_posterior_of_a_linear_model() -> None:
 
 @pytest.mark.slow
 def test_langevin_training_samples_the_posterior_of_the_kernel() -> None:
-    """Wide networks: the mean prediction is Q (Q + T)^-1 t, T the variance of the noise, for a summed energy."""
+    """Wide networks: the mean prediction is Q (Q + T)^-1 t, T the variance of the noise, for a
+    summed energy.
+    """
     X, y = nc.datasets.paper_d1(8, 4, seed=0)
     network = _network(
         width=300, weight_variance=(1.0, 1.0), parametrization="ntk", train_bias=False

@@ -1,4 +1,6 @@
-"""Mean-field networks: against NumPy, the kernels of their start, the NTK parametrization, and the steps of the paper."""
+"""Mean-field networks: against NumPy, the kernels of their start, the NTK parametrization, and the
+steps of the paper.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_a_network_is_what_it_says():
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_kernels_of_the_start(activation):
-    """The NTK's mean over draws is (alpha^2/m) NTK, the variance of f is (alpha^2/m) NNGP: four standard errors of 200 draws."""
+    """The NTK's mean over draws is (alpha^2/m) NTK, the variance of f is (alpha^2/m) NNGP: four
+    standard errors of 200 draws.
+    """
     X, alpha, m, n_draws = _rows(3), 5.0, 40, 200
     tangents, squares = [], []
     for seed in range(n_draws):
@@ -79,7 +83,9 @@ def test_alpha_sqrt_m_is_the_ntk_parametrization():
 
 @pytest.mark.parametrize("step", [1e-3, 1e-2])
 def test_langevin_is_noisy_gradient_descent(step):
-    """Theta - eta (grad + lambda theta) + sqrt(2 eta lambda) xi, up to (eta lambda)^(3/2), from the same noise."""
+    """Theta - eta (grad + lambda theta) + sqrt(2 eta lambda) xi, up to (eta lambda)^(3/2), from the
+    same noise.
+    """
     decay = 0.5
     network = nc.networks.MeanFieldNetwork("tanh", 4, width=50, scale=2.0, seed=0)
     before = [p.detach().clone() for p in network.parameters()]

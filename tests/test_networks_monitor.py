@@ -27,7 +27,9 @@ class _Writer:
 
 
 def _trained(monitor: Any = None, steps: int = 7) -> Any:
-    """A module after some steps with dropout, which draws random numbers; `monitor` makes one of it."""
+    """A module after some steps with dropout, which draws random numbers; `monitor` makes one of
+    it.
+    """
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(D, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, C))
     watch = None if monitor is None else monitor(module)

@@ -1,4 +1,6 @@
-"""The second pass on the host: certified products, decisions from outputs, and what a probe asks for of them."""
+"""The second pass on the host: certified products, decisions from outputs, and what a probe asks
+for of them.
+"""
 
 from __future__ import annotations
 

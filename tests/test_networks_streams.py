@@ -1,4 +1,6 @@
-"""`probe` of batches: every metric against explicit features, for the kinds of modules and batches that there are."""
+"""`probe` of batches: every metric against explicit features, for the kinds of modules and batches
+that there are.
+"""
 
 from __future__ import annotations
 
@@ -264,7 +266,9 @@ def test_a_dead_layer_has_a_reason_and_the_others_results() -> None:
 
 
 class Counting(nn.Module):  # type: ignore[misc, name-defined]
-    """A module that changes a buffer, replaces another, draws random numbers, and fails on the third call."""
+    """A module that changes a buffer, replaces another, draws random numbers, and fails on the
+    third call.
+    """
 
     def __init__(self, fails: bool) -> None:
         super().__init__()

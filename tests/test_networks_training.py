@@ -1,4 +1,6 @@
-"""`train`: the same steps as a plain torch loop, the same trace after an interruption, the prior under Langevin noise."""
+"""`train`: the same steps as a plain torch loop, the same trace after an interruption, the prior
+under Langevin noise.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""docs/normalisation.md: every line of code gives what the formula beside it says, each formula written plainly here."""
+"""docs/normalisation.md: every line of code gives what the formula beside it says, each formula
+written plainly here.
+"""
 
 from __future__ import annotations
 
@@ -330,7 +332,9 @@ def test_one_proximal_step_in_the_mean():
 
 
 def test_noisy_descent_is_langevin():
-    """Steps with the same noise, seen at one rate and decay, are foretold at others by the formula of the noisy descent."""
+    """Steps with the same noise, seen at one rate and decay, are foretold at others by the formula
+    of the noisy descent.
+    """
     net = step_network()
     start = {name: p.detach().numpy().copy() for name, p in net.named_parameters()}
     W, a = start["pre1.weight"], start["output.weight"]

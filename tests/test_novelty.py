@@ -27,7 +27,9 @@ def rows(request):
 
 
 def _dense(H, W, b, G, mu, rank):
-    """Every score by the covariance of the rows H; principal axes by a singular value decomposition."""
+    """Every score by the covariance of the rows H; principal axes by a singular value
+    decomposition.
+    """
     center = H.mean(axis=0)
 
     def axes(A, r):
@@ -170,7 +172,9 @@ def test_regression_metrics_equal_dense_formulas(n, d):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_regression_metrics_under_exact_collapse(dtype):
-    """W W^T = Sigma^(1/2) - gamma^(1/2) I, and features in the span of W: the optimum of the unconstrained model."""
+    """W W^T = Sigma^(1/2) - gamma^(1/2) I, and features in the span of W: the optimum of the
+    unconstrained model.
+    """
     rng = np.random.default_rng(3)
     Y = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3))
     Y -= Y.mean(axis=0)

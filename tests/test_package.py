@@ -1,4 +1,6 @@
-"""What is installed: the version, the typing marker, the public names, the extras and the messages for a missing one."""
+"""What is installed: the version, the typing marker, the public names, the extras and the messages
+for a missing one.
+"""
 
 from __future__ import annotations
 
@@ -149,7 +151,9 @@ print(0 < result.nc1 < 1)
 
 @pytest.mark.tools
 def test_a_plain_build_leaves_a_cuda_compiler_alone(tmp_path: Path) -> None:
-    """Kernels for every architecture take minutes, and old compilers fail: CUDA is for those who ask for it."""
+    """Kernels for every architecture take minutes, and old compilers fail: CUDA is for those who
+    ask for it.
+    """
     if shutil.which("cmake") is None:
         pytest.skip("needs cmake")
     pybind11 = pytest.importorskip("pybind11")

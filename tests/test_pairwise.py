@@ -1,4 +1,6 @@
-"""Squared distances of given pairs against the Gram matrices of the reference and of extended precision."""
+"""Squared distances of given pairs against the Gram matrices of the reference and of extended
+precision.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""One vocabulary of files for `nc1fast.collapse`, `datasets.load` and the command line: parts by name or index, labels never among the data."""
+"""One vocabulary of files for `nc1fast.collapse`, `datasets.load` and the command line: parts by
+name or index, labels never among the data.
+"""
 
 from __future__ import annotations
 

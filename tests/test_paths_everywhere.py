@@ -1,4 +1,6 @@
-"""Every function of rows takes paths of every kind of file, by the one reader; compared with what it gives for arrays."""
+"""Every function of rows takes paths of every kind of file, by the one reader; compared with what
+it gives for arrays.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def _arrow(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """From the name of a kind to X and y as paths, or y as None where it is the usual part of the file."""
+    """From the name of a kind to X and y as paths, or y as None where it is the usual part of the
+    file.
+    """
     folder = tmp_path_factory.mktemp("files")
 
     def make(kind: str) -> tuple[object, object]:

@@ -1,4 +1,6 @@
-"""Figures as a reader sees them: nothing overlaps, captions explain, axes can be read, files do not change."""
+"""Figures as a reader sees them: nothing overlaps, captions explain, axes can be read, files do not
+change.
+"""
 
 from __future__ import annotations
 

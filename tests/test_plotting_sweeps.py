@@ -1,4 +1,6 @@
-"""Figures over depth and width, of branches, and of single data sets; what is undefined in any of them."""
+"""Figures over depth and width, of branches, and of single data sets; what is undefined in any of
+them.
+"""
 
 from __future__ import annotations
 

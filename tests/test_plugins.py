@@ -1,4 +1,6 @@
-"""Plug-ins: the template of the documentation through every door, and others that are broken in every way."""
+"""Plug-ins: the template of the documentation through every door, and others that are broken in
+every way.
+"""
 
 from __future__ import annotations
 

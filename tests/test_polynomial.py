@@ -1,4 +1,6 @@
-"""Kernels and networks of products: against closed forms by arc cosines, quadrature in polar coordinates, and each other."""
+"""Kernels and networks of products: against closed forms by arc cosines, quadrature in polar
+coordinates, and each other.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def test_one_factor_is_a_layer():
 
 
 def test_the_frequencies_on_the_circle():
-    """Relative to the constant, at 3, 5, 7, 9: numbers of another implementation, by quadrature in the angle."""
+    """Relative to the constant, at 3, 5, 7, 9: numbers of another implementation, by quadrature in
+    the angle.
+    """
     t = 2 * np.pi * np.arange(512) / 512
     X = np.stack([np.cos(t), np.sin(t)], axis=1)
     known = {1: [0, 0, 0, 0], 2: [0.152, 0.018, 0.0071, 0.0039], 3: [0.27, 0.036, 0.011, 0.0056]}
@@ -55,7 +59,9 @@ def test_the_frequencies_on_the_circle():
 
 
 def _skip_moments(x, z, n=4096):
-    """S, D and M of two rows: radius in closed form, angle by a midpoint rule on a plane of weights that holds both."""
+    """S, D and M of two rows: radius in closed form, angle by a midpoint rule on a plane of weights
+    that holds both.
+    """
     basis = np.linalg.qr(np.stack([x, z]).T)[0]
     t = 2 * np.pi * (np.arange(n) + 0.5) / n
     u, v = (np.stack([np.cos(t), np.sin(t)], axis=1) @ (basis.T @ one) for one in (x, z))

@@ -1,8 +1,9 @@
 """NC1 of large Gaussian mixtures against their population values, which are integrals.
 
-Classes are N(m 1, s^2 I) in d0 features, one hidden layer, weight variance 1, no biases. A hidden unit with
-weights w ~ N(0, I) sees w.x/sqrt(d0) ~ N(m t, v), t = w.1/sqrt(d0) ~ N(0, 1), v = s^2 (t^2 + r^2)/d0,
-r^2 = |w|^2 - t^2 ~ chi^2(d0 - 1): every expectation is a two-dimensional integral over (t, r).
+Classes are N(m 1, s^2 I) in d0 features, one hidden layer, weight variance 1, no biases. A hidden
+unit with weights w ~ N(0, I) sees w.x/sqrt(d0) ~ N(m t, v), t = w.1/sqrt(d0) ~ N(0, 1), v = s^2
+(t^2 + r^2)/d0, r^2 = |w|^2 - t^2 ~ chi^2(d0 - 1): every expectation is a two-dimensional integral
+over (t, r).
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ KERNELS = {
     "nngp-erf": nc.ConjugateKernel("erf"),
     "ntk-erf": nc.NTK("erf"),
 }
-# Computed apart from this file, to the digits given: (data, kernel) -> {d0: NC1}. The ReLU NTK at d0 = 2 is not
-# among them: the published .18384 and .0415 disagree with these integrals, and a Monte Carlo below decides.
+# Computed apart from this file, to the digits given: (data, kernel) -> {d0: NC1}. The ReLU NTK at
+# d0 = 2 is not among them: the published .18384 and .0415 disagree with these integrals, and a
+# Monte Carlo below decides.
 CONSTANTS = {
     ("d1", "nngp-relu"): {1: ".12499", 2: ".11963", 8: ".11668", 128: ".11592"},
     ("d1", "ntk-relu"): {1: ".12499", 8: ".21965", 128: ".22952"},
@@ -38,7 +40,8 @@ CONSTANTS = {
 
 
 def _nodes(n_features):
-    """(t, r^2, weight) from polar coordinates t = R cos(f), r = R sin(f): smooth in R and on each side of f = pi/2.
+    """(t, r^2, weight) from polar coordinates t = R cos(f), r = R sin(f): smooth in R and on each
+    side of f = pi/2.
 
     In (t, r) the slopes jump with the direction at the origin, which costs four digits at d0 = 2.
     """
@@ -152,7 +155,9 @@ def test_relu_ntk_integral_at_two_features_equals_monte_carlo(data):
 
 
 def _data_set(data, n_features, seed):
-    """Balanced classes in float32: rows and tiles of that precision move NC1 by 1e-7, its spread is above 1e-3."""
+    """Balanced classes in float32: rows and tiles of that precision move NC1 by 1e-7, its spread is
+    above 1e-3.
+    """
     means, s = DATA[data]
     rng = np.random.default_rng([n_features, len(means), seed])
     y = np.repeat(np.arange(len(means)), N_SAMPLES // len(means))

@@ -1,4 +1,6 @@
-"""Factors of a low rank against Nystrom's approximation by NumPy; stored or evaluated, they precondition alike."""
+"""Factors of a low rank against Nystrom's approximation by NumPy; stored or evaluated, they
+precondition alike.
+"""
 
 from __future__ import annotations
 

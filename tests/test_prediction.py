@@ -1,4 +1,6 @@
-"""Predictions against NumPy's on stored matrices; conjugate gradients against the factorisation; certificates hold."""
+"""Predictions against NumPy's on stored matrices; conjugate gradients against the factorisation;
+certificates hold.
+"""
 
 from __future__ import annotations
 

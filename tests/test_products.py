@@ -1,4 +1,6 @@
-"""Products with a Gram matrix that is not stored: against NumPy on the stored one, with the same bits whatever divides the work."""
+"""Products with a Gram matrix that is not stored: against NumPy on the stored one, with the same
+bits whatever divides the work.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What callers see of a long call: a callable that hears of steady progress, or a bar that appears, moves and ends."""
+"""What callers see of a long call: a callable that hears of steady progress, or a bar that appears,
+moves and ends.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Proximal features: each map and objective by its definition, the descent on data made to break it, and the kernels at large width."""
+"""Proximal features: each map and objective by its definition, the descent on data made to break
+it, and the kernels at large width.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ def test_the_objective_is_that_of_the_definition(prox):
 @pytest.mark.parametrize("width", [5, 6, 11, 80])
 @pytest.mark.parametrize("prox", PROXES)
 def test_no_step_rises_whatever_the_rows(prox, width, threshold):
-    """Zero, opposite, sparse, tiny and huge rows, narrow and wide, with thresholds that none or nearly all units meet."""
+    """Zero, opposite, sparse, tiny and huge rows, narrow and wide, with thresholds that none or
+    nearly all units meet.
+    """
     rows = RNG.normal(size=(12, 5))
     rows[0], rows[1], rows[2, 1:] = 0, -rows[3], 0
     rows[4] *= 1e-9
@@ -103,7 +107,9 @@ def test_many_units_of_relu_have_a_multiple_of_the_nngp(steps):
 
 @pytest.mark.parametrize("width", [6, 200])
 def test_one_step_of_relu_is_the_nngp_in_the_mean_at_any_width(width):
-    """Over dictionaries, within four standard errors: columns of D have uniform directions and the mean square length d0/m."""
+    """Over dictionaries, within four standard errors: columns of D have uniform directions and the
+    mean square length d0/m.
+    """
     n, rows = 2000 if width == 6 else 300, X[:5, :6]
     codes = [nc.estimators.proximal_features(rows, width, seed=seed) for seed in range(n)]
     grams = np.array([H @ H.T for H in codes])
@@ -114,7 +120,9 @@ def test_one_step_of_relu_is_the_nngp_in_the_mean_at_any_width(width):
 
 
 def test_the_infinite_width_in_closed_form():
-    """ReLU, and one step of the soft threshold, which is relu(u - t) - relu(-u - t) of symmetric inputs."""
+    """ReLU, and one step of the soft threshold, which is relu(u - t) - relu(-u - t) of symmetric
+    inputs.
+    """
     rows = X.copy()
     rows[1], rows[2] = -rows[0], 3 * rows[0]
     rows[3] = rows[0] + 1e-3 * rows[4]
@@ -137,7 +145,9 @@ def test_the_infinite_width_in_closed_form():
 
 @pytest.mark.parametrize(("prox", "steps"), [("soft", 3), ("soft", 10), ("hard", 2), ("hard", 10)])
 def test_the_infinite_width_of_thresholds_after_many_steps(prox, steps):
-    """Networks that are 16 times as wide are four times as near: what is left is chance, not another limit."""
+    """Networks that are 16 times as wide are four times as near: what is left is chance, not
+    another limit.
+    """
     K = wide_gram(X, prox=prox, steps=steps, threshold=0.8)
     errors = [
         np.sqrt(

@@ -1,4 +1,6 @@
-"""Kernels of recurrent networks: the recursion against the reference, known kernels and finite networks; passes over sequences."""
+"""Kernels of recurrent networks: the recursion against the reference, known kernels and finite
+networks; passes over sequences.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_the_last_step_alone_counts_without_recurrent_weights() -> None:
 
 @pytest.mark.parametrize(("lengths", "seed"), [((4, 4), 0), ((3, 5), 1), ((1, 4), 2)])
 def test_finite_networks_with_tied_weights(lengths, seed) -> None:
-    """Means over 200 draws of width 300: within three standard errors, and a standard error of a few per cent."""
+    """Means over 200 draws of width 300: within three standard errors, and a standard error of a
+    few per cent.
+    """
     rng = np.random.default_rng(seed)
     x, z = (rng.standard_normal((length, 3)) for length in lengths)
     draws = np.array([TiedNetwork(BOTH[1], 300, 3, rng).kernels(x, z) for _ in range(200)])

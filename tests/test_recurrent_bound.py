@@ -1,4 +1,6 @@
-"""The bounds on the errors of recurrent kernels: random problems that try to break them, judged in extended precision."""
+"""The bounds on the errors of recurrent kernels: random problems that try to break them, judged in
+extended precision.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def _changed(x, rng):
-    """Another sequence that belongs to x: equal, nearly equal, opposite, scaled, or with another beginning or end."""
+    """Another sequence that belongs to x: equal, nearly equal, opposite, scaled, or with another
+    beginning or end.
+    """
     near = 10.0 ** -rng.uniform(1, 17)
     kind = rng.integers(8)
     noise = near * rng.standard_normal(x.shape)

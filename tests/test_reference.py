@@ -1,4 +1,6 @@
-"""The reference against quadrature, published Gram matrices, finite networks' formulas and explicit sums."""
+"""The reference against quadrature, published Gram matrices, finite networks' formulas and explicit
+sums.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def _hermite(f, a, b, rho, nodes=180):
 
 
 def _polar(f, degree, a, b, rho):
-    """E f(u) f(v), f homogeneous of a degree: exact radius, Gauss-Legendre between the kinks of the angle."""
+    """E f(u) f(v), f homogeneous of a degree: exact radius, Gauss-Legendre between the kinks of the
+    angle.
+    """
     second = math.asin(rho)  # v is proportional to sin(phi + second')
     kinks = np.sort([-math.pi / 2, math.pi / 2, -second, math.pi - second, 1.5 * math.pi])
     x, w = np.polynomial.legendre.leggauss(40)

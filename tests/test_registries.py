@@ -1,4 +1,6 @@
-"""Promises kept by registries: a new metric, kernel or activation needs one definition, and is then everywhere."""
+"""Promises kept by registries: a new metric, kernel or activation needs one definition, and is then
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +189,9 @@ OUTSIDE = {"activations", "reference", "studies", "cli"}  # the registry, and wh
 
 
 def test_no_other_list_says_anything_of_several_activations():
-    """Closed forms of one activation each, as tables of functions, are no lists of what activations are like."""
+    """Closed forms of one activation each, as tables of functions, are no lists of what activations
+    are like.
+    """
     names = set(activations.activations())
     found = [
         f"{module}:{node.lineno}"

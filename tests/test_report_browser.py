@@ -1,4 +1,6 @@
-"""The report in a real browser: it fits the window, it sorts, it prints, it is dark where the reader wants it dark."""
+"""The report in a real browser: it fits the window, it sorts, it prints, it is dark where the
+reader wants it dark.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Small calls over everything the compiled core does: what `make sanitize` runs under ASan, UBSan and TSan.
+"""Small calls over everything the compiled core does: what `make sanitize` runs under ASan, UBSan
+and TSan.
 
 Sizes are odd, smaller and larger than a panel, and one class has a single row.
 """
@@ -167,12 +168,15 @@ def test_an_exception_in_a_callback_ends_the_pass() -> None:
 
 @pytest.fixture
 def shim(shim: object) -> None:
-    """Under a sanitizer 64 host threads to a block run what a CUDA device would: once, whatever the instruction sets."""
+    """Under a sanitizer 64 host threads to a block run what a CUDA device would: once, whatever the
+    instruction sets.
+    """
     if os.environ.get("NC1FAST_ISA"):
         pytest.skip("tried with the best instruction set")
 
 
-# By themselves, the sums of a device are compared in test_cuda.py; here a sanitizer watches every activation.
+# By themselves, the sums of a device are compared in test_cuda.py; here a sanitizer watches every
+# activation.
 SANITIZED = re.search("lib[at]san", os.environ.get("LD_PRELOAD", ""))
 
 
@@ -222,9 +226,11 @@ print("done")
 )
 @pytest.mark.parametrize("barrier", [None, *range(7)])
 def test_a_missing_barrier_is_a_race(barrier: int | None, dtype: str, n_features: int) -> None:
-    """Three steps of the product have one each; the others: before and after the chords, before and after the sums.
+    """Three steps of the product have one each; the others: before and after the chords, before and
+    after the sums.
 
-    Of 97 features, which are digits: four steps, as many in making these, and the others but the last.
+    Of 97 features, which are digits: four steps, as many in making these, and the others but the
+    last.
     """
     skip = {} if barrier is None else {"NC1FAST_SHIM_SKIP_BARRIER": str(barrier)}
     for _ in range(1 if barrier is None else 5):  # it remembers four accesses of a word

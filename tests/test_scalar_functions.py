@@ -1,4 +1,6 @@
-"""The functions of cpp/nc1fast/math.hpp, lane by lane: a coarse sweep within the errors that cpp/README.md states."""
+"""The functions of cpp/nc1fast/math.hpp, lane by lane: a coarse sweep within the errors that
+cpp/README.md states.
+"""
 
 from __future__ import annotations
 

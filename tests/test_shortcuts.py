@@ -1,4 +1,6 @@
-"""Shortcuts against the pass over all pairs, and against extended precision where features are collapsed."""
+"""Shortcuts against the pass over all pairs, and against extended precision where features are
+collapsed.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,9 @@ def test_equal_and_opposite_rows_have_exactly_zero_spread():
 
 
 def test_heavy_clusters_beside_the_cut():
-    """Two nearly opposite clusters and a few rows everywhere else: abs sees one narrow cluster and an outlier."""
+    """Two nearly opposite clusters and a few rows everywhere else: abs sees one narrow cluster and
+    an outlier.
+    """
     rng = np.random.default_rng(2)
     a = np.concatenate([[0.01] * 400, [np.pi - 0.01] * 400, rng.uniform(0, np.pi, 5)])
     X = np.column_stack([np.cos(a), np.sin(a)]) + 1e-4 * rng.normal(size=(len(a), 2))

@@ -1,4 +1,6 @@
-"""`nc1fast.sklearn`: estimators keep scikit-learn's rules, and their numbers are those of dense NumPy formulas."""
+"""`nc1fast.sklearn`: estimators keep scikit-learn's rules, and their numbers are those of dense
+NumPy formulas.
+"""
 
 from __future__ import annotations
 

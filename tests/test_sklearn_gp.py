@@ -1,4 +1,6 @@
-"""`GPKernel`: posteriors of scikit-learn's Gaussian processes, hyperparameters, and gradients against finer differences."""
+"""`GPKernel`: posteriors of scikit-learn's Gaussian processes, hyperparameters, and gradients
+against finer differences.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Products of float32 rows by slices of integers (cpp/nc1fast/slices.hpp): their definition, their bounds, their zeros."""
+"""Products of float32 rows by slices of integers (cpp/nc1fast/slices.hpp): their definition, their
+bounds, their zeros.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def _cosines(X):
 
 
 def _digits(U):
-    """Three digits of every entry, (3, n, d), and the scales of the rows: by the definition, in float64."""
+    """Three digits of every entry, (3, n, d), and the scales of the rows: by the definition, in
+    float64.
+    """
     U = U.astype(np.float32)
     s = (np.abs(U).max(1) * np.float32((1 + 2.0**-21) / 127)).astype(np.float64)[:, None]
     a0 = np.rint(U / s)
@@ -90,7 +94,9 @@ def test_products_are_those_of_the_digits(kind, d):
 
 @pytest.mark.parametrize("d", [LEAST, 130, digits.WHOLE, digits.WHOLE + 2, 1602])
 def test_products_are_the_bits_of_the_definition(d):
-    """Rows whose radius is a power of two, so that nothing else rounds; in chunks from 817 features on."""
+    """Rows whose radius is a power of two, so that nothing else rounds; in chunks from 817 features
+    on.
+    """
     X = digits.rows_of_length(66, d, 10, np.random.default_rng(d))
     X[65] = -X[3]
     expected = digits.cosines((X * (np.sqrt(1 / d) * 2.0**-10)).astype(np.float32))

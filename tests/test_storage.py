@@ -1,4 +1,6 @@
-"""What may be where a file is expected: links, pipes, files that change, of earlier versions, or well-formed and not ours."""
+"""What may be where a file is expected: links, pipes, files that change, of earlier versions, or
+well-formed and not ours.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +172,9 @@ def test_a_saved_file_is_whole_or_as_it_was(data, tmp_path, monkeypatch):
 
 
 class Meddling:
-    """Labels, or rows, that are asked for after a file has been opened: then it changes, and keeps its size."""
+    """Labels, or rows, that are asked for after a file has been opened: then it changes, and keeps
+    its size.
+    """
 
     def __init__(self, values, path, how):
         self.values, self.path, self.how = values, path, how

@@ -1,4 +1,6 @@
-"""Studies: the description is checked, the plan is complete, killing loses one cell, findings count cells."""
+"""Studies: the description is checked, the plan is complete, killing loses one cell, findings count
+cells.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +107,10 @@ def test_built_in_study_covers_the_published_grid(preset):
 
 
 def test_cells_of_the_paper_are_short():
-    """By their own estimates: so much is lost at most when a run is killed. Long trainings are the exception."""
+    """By their own estimates: so much is lost at most when a run is killed.
+
+    Long trainings are the exception.
+    """
     plan = studies.plan(studies.load("paper", "paper"))
     assert max(c.seconds for c in plan if c.arm != "long") < 80
     assert max(c.seconds for c in plan) < 120

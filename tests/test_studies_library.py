@@ -1,4 +1,6 @@
-"""The library of studies: a toy study and a toy kind of model, one line each, from their YAML to their report."""
+"""The library of studies: a toy study and a toy kind of model, one line each, from their YAML to
+their report.
+"""
 
 from __future__ import annotations
 

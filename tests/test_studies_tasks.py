@@ -1,4 +1,6 @@
-"""What a study computes beside kernels: each row and series against the library function that it stands for."""
+"""What a study computes beside kernels: each row and series against the library function that it
+stands for.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_every_row_is_good_and_the_plan_knows_their_number(study, whole):
 
 
 def test_ntk_row_is_that_of_the_network_as_it_trains(study, whole):
-    """Standard parametrization with the width and the readout variance of the network, biases that train."""
+    """Standard parametrization with the width and the readout variance of the network, biases that
+    train.
+    """
     X, y = data(study, "arm=balanced", "N=32")
     kernel = nc.NTK("erf", weight_variance=(1, 3.8809), parametrization="standard", width=30)
     rows = select(whole.rows, arm="balanced", N=32, repeat=0, activation="erf")

@@ -1,4 +1,6 @@
-"""Cells side by side: the same tables as one after the other; a worker that dies is named; Ctrl-C ends all at once."""
+"""Cells side by side: the same tables as one after the other; a worker that dies is named; Ctrl-C
+ends all at once.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def test_jobs_must_be_positive(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_goes_on_to_the_same_tables(tmp_path, how):
-    """From the terminal: the signal reaches the parent alone when killed, everybody when interrupted."""
+    """From the terminal: the signal reaches the parent alone when killed, everybody when
+    interrupted.
+    """
     pytest.importorskip("torch")
     pytest.importorskip("typer")
     description = tmp_path / "small.yml"

@@ -1,4 +1,6 @@
-"""What README.md, docs/findings.md and docs/differences.md say of the committed study: whole quotations, and ranges computed once more."""
+"""What README.md, docs/findings.md and docs/differences.md say of the committed study: whole
+quotations, and ranges computed once more.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ def lines():
 
 
 def ratios(lines, upper, lower, pair=("dataset", "sizes", "d0", "seed")):
-    """Geometric mean of the ratios over the repeats by (dataset, sizes, d0), for lines that two functions choose."""
+    """Geometric mean of the ratios over the repeats by (dataset, sizes, d0), for lines that two
+    functions choose.
+    """
     below = {tuple(r[c] for c in pair): float(r["nc1"]) for r in lines if lower(r)}
     cells: dict[Any, dict[str, float]] = {}
     for r in lines:

@@ -1,4 +1,6 @@
-"""Expected collapse of Gaussian mixtures: published constants, independent integrals, high precision, Monte Carlo."""
+"""Expected collapse of Gaussian mixtures: published constants, independent integrals, high
+precision, Monte Carlo.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ KERNELS = {
     "ntk-erf": nc.NTK("erf"),
 }
 DIMENSIONS = (1, 2, 8, 128, math.inf)
-# Published with the formulas, to the digits given. The ReLU NTK at d0 = 2 is not among them: the values given there,
-# .18384 and .0415, disagree with every computation below.
+# Published with the formulas, to the digits given. The ReLU NTK at d0 = 2 is not among them: the
+# values given there, .18384 and .0415, disagree with every computation below.
 CONSTANTS = {
     ("D1", "nngp-relu"): (".12499", ".11963", ".11668", ".11592", ".11587"),
     ("D1", "ntk-relu"): (".12499", None, ".21965", ".22952", ".23016"),
@@ -48,7 +50,8 @@ def test_population_has_the_published_constants(mixture, name):
 
 
 def _two_feature_relu(means, stds, *, tangent):
-    """(V, M) at d0 = 2 without hidden weights: k(x, x') = |x||x'| g(angle)/2, so M is a sum over Fourier modes of g
+    """(V, M) at d0 = 2 without hidden weights: k(x, x') = |x||x'| g(angle)/2, so M is a sum over
+    Fourier modes of g
     and of the angular density of |x|, and V the difference from E k(x, x)."""
     n = 4096
     theta = 2 * np.pi * np.arange(n) / n
@@ -247,7 +250,9 @@ def test_variance_and_mean_add_up_to_the_diagonal(name, n_features, mixture):
 @pytest.mark.parametrize("n_features", [2, 5])
 @pytest.mark.parametrize("mixture", [D1, UNEQUAL])
 def test_erf_equals_a_product_rule_over_projection_and_radius(mixture, n_features):
-    """t ~ N(0, 1) along the means and r ~ chi(d0 - 1) across: E phi, phi' and phi'' by Stein's lemma."""
+    """t ~ N(0, 1) along the means and r ~ chi(d0 - 1) across: E phi, phi' and phi'' by Stein's
+    lemma.
+    """
     x, w = np.polynomial.legendre.leggauss(300)
     t, wt = 9 * x, 9 * w * np.exp(-((9 * x) ** 2) / 2)
     r, wr = 5 * (1 + x), 5 * w
@@ -273,7 +278,9 @@ def test_erf_equals_a_product_rule_over_projection_and_radius(mixture, n_feature
 
 
 def test_small_variances_keep_their_digits_at_any_dimension():
-    """NNGP(relu): V = E v Phi = s^2/2. NTK(relu): V = m^2 p(0) s/m int Phi Phi(-r) dr, p(0) the density of tau at 0."""
+    """NNGP(relu): V = E v Phi = s^2/2. NTK(relu): V = m^2 p(0) s/m int Phi Phi(-r) dr, p(0) the
+    density of tau at 0.
+    """
     m, s, d0 = 2.0, 1e-9, 3
     at_zero = 1 / (2 * math.sqrt(d0))  # tau is uniform at d0 = 3
     nngp = expected_collapse(nc.NNGP("relu"), (m, -m), s, n_features=d0)

@@ -1,4 +1,6 @@
-"""Expected collapse from pairs of rows: against quadrature, closed forms and drawn data sets; its standard error."""
+"""Expected collapse from pairs of rows: against quadrature, closed forms and drawn data sets; its
+standard error.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def _deviates(found, expected):
 
 @pytest.mark.slow
 def test_rotated_mixtures_scatter_around_their_quadrature():
-    """Means along any line, covariances given as matrices or not: no deviate is large, and they have the size of one."""
+    """Means along any line, covariances given as matrices or not: no deviate is large, and they
+    have the size of one.
+    """
     rng, deviates = np.random.default_rng(1), []
     for seed in range(60):
         C, d0 = int(rng.integers(2, 4)), int(rng.choice([1, 2, 3, 4, 8, 40]))
@@ -67,7 +71,9 @@ def test_linear_kernel_has_a_closed_form():
     "kernel", [nc.NTK("relu", 4, bias_variance=0.2), nc.NNGP("gelu", 3), nc.NTK("erf", 3)]
 )
 def test_many_features_have_the_kernel_of_their_limits(kernel):
-    """At d0 = 10^8 all norms and angles are constant: T_c and M_cc' are k of two features of these norms and angles."""
+    """At d0 = 10^8 all norms and angles are constant: T_c and M_cc' are k of two features of these
+    norms and angles.
+    """
     m, s = np.array([-1.0, 2.0]), np.array([0.5, 0.8])
     found = expected_collapse(kernel, m, s, n_features=10**8)
     apart = [np.sqrt(2) * np.array(([m[c], s[c], 0.0], [m[c], 0.0, s[c]])) for c in (0, 1)]

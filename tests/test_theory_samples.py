@@ -1,4 +1,6 @@
-"""Expected collapse of finite data sets: Monte Carlo over them, sizes, conventions, and symmetries of the kernels."""
+"""Expected collapse of finite data sets: Monte Carlo over them, sizes, conventions, and symmetries
+of the kernels.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def _mixtures(count):
 
 @pytest.mark.slow
 def test_data_sets_scatter_around_their_expectations():
-    """30 mixtures, 100 data sets each, all kernels: trace_within, trace_between, and within - nc1 between, of mean 0."""
+    """30 mixtures, 100 data sets each, all kernels: trace_within, trace_between, and within - nc1
+    between, of mean 0.
+    """
     n_sets, deviates = 100, []
     for number, mixture in enumerate(_mixtures(30)):
         variance, convention = mixture.pop("weight_variance"), mixture["convention"]

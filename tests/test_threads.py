@@ -1,4 +1,5 @@
-"""One thread of Python beside others: the same calls on the same objects at once give the bits that they give alone.
+"""One thread of Python beside others: the same calls on the same objects at once give the bits that
+they give alone.
 
 Run with and without the GIL (ci/test_wheels.sh has a free-threaded Python).
 """
@@ -47,7 +48,9 @@ def _turns() -> Iterator[None]:
 
 
 def _at_once(calls: list[Call]) -> list[Any]:
-    """What each thread gets, all of which begin at the same time; thread t starts with call t and goes round."""
+    """What each thread gets, all of which begin at the same time; thread t starts with call t and
+    goes round.
+    """
     barrier = threading.Barrier(THREADS)
 
     def run(t: int) -> list[Any]:
@@ -142,7 +145,9 @@ def test_values_that_a_result_computes_when_asked() -> None:
 
 
 def test_a_journal_is_one_thread_s_own(tmp_path: Any) -> None:
-    """Of threads that write one journal at once, one goes on, and the others are told; apart, all have the same bits."""
+    """Of threads that write one journal at once, one goes on, and the others are told; apart, all
+    have the same bits.
+    """
     expected = nc.collapse(X, y, KERNELS[0], convention="papyan").nc1
 
     def own(t: int) -> float:

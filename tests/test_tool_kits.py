@@ -1,4 +1,6 @@
-"""The metrics of other tool kits follow from ours by the relations of docs/metrics.md, and these are needed."""
+"""The metrics of other tool kits follow from ours by the relations of docs/metrics.md, and these
+are needed.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,8 @@ def test_kowalski_measures_against_the_total_covariance():
 
 
 def test_differences_of_large_squares_lose_the_spread():
-    # Galanti's |h|^2 - |mu|^2 has the digits of |h|^2: none of a spread of 1e-9 at a distance of 10.
+    # Galanti's |h|^2 - |mu|^2 has the digits of |h|^2: none of a spread of 1e-9 at a distance of
+    # 10.
     rng, y = np.random.default_rng(0), np.repeat([0, 1], 50)
     H = np.where(y == 0, 10.0, -10.0)[:, None] + 1e-9 * rng.normal(size=(100, 3))
     spread = sum(((H[y == c] - H[y == c].mean(axis=0)) ** 2).sum(axis=1).mean() for c in (0, 1)) / 2

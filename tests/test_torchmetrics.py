@@ -203,7 +203,9 @@ dist.destroy_process_group()
 
 @pytest.mark.slow
 def test_processes_resume_from_checkpoints(tmp_path: Any) -> None:
-    """Collapsed float32 rows far from zero, of two processes with other classes, in more batches than low is folded after."""
+    """Collapsed float32 rows far from zero, of two processes with other classes, in more batches
+    than low is folded after.
+    """
     running = [
         subprocess.Popen(
             [sys.executable, "-c", RESUMED, str(rank), str(tmp_path / "meet")],

@@ -1,4 +1,7 @@
-"""Classes without a direction: rows of zeros, and means of zero. Their distances are taken from the origin."""
+"""Classes without a direction: rows of zeros, and means of zero.
+
+Their distances are taken from the origin.
+"""
 
 from __future__ import annotations
 

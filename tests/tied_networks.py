@@ -1,4 +1,6 @@
-"""Finite recurrent networks and an extended-precision judge: what recurrent kernels are compared with."""
+"""Finite recurrent networks and an extended-precision judge: what recurrent kernels are compared
+with.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class TiedNetwork:
-    """h_t = relu(W h_{t-1} + U x_t + b), output v h_T, in the NTK's parametrization: one draw of all weights."""
+    """h_t = relu(W h_{t-1} + U x_t + b), output v h_T, in the NTK's parametrization: one draw of
+    all weights.
+    """
 
     def __init__(
         self, kernel: RecurrentKernel, width: int, m: int, rng: np.random.Generator
@@ -45,7 +49,9 @@ class TiedNetwork:
         return np.array(out[::-1])
 
     def kernels(self, x: Array, z: Array) -> tuple[float, float]:
-        """(sv2 <h_T, h_T'>/n, <gradient, gradient'>), the second by back-propagation through all pairs of steps."""
+        """(sv2 <h_T, h_T'>/n, <gradient, gradient'>), the second by back-propagation through all
+        pairs of steps.
+        """
         (h, g), (k, d) = [(s, self.sensitivities(s)) for s in (self.states(x), self.states(z))]
         pairs = g @ d.T
         inner = self.sw2 * h[:-1] @ k[:-1].T + self.sx2 * x @ z.T + self.sb2
@@ -54,7 +60,9 @@ class TiedNetwork:
 
 
 def judged(kernel: RecurrentKernel, X: Sequence[Array]) -> Long:
-    """The Gram matrix of exact data in extended precision, by plain covariances: another form than the core's."""
+    """The Gram matrix of exact data in extended precision, by plain covariances: another form than
+    the core's.
+    """
     n, m, n_steps = len(X), X[0].shape[1], max(map(len, X))
     pi = np.longdouble(3) + np.longdouble("0.14159265358979323846264338327950288")
     sw2, sx2, sb2, sv2 = map(np.longdouble, kernel.recurrence.variances)

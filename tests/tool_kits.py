@@ -1,7 +1,8 @@
-"""What other tool kits report, restated as dense formulas, beside the same from our metrics, by the relations of docs/metrics.md.
+"""What other tool kits report, restated as dense formulas, beside the same from our metrics, by the
+relations of docs/metrics.md.
 
-Each kit is a function of a problem: name -> (its value, the same from our metrics). The kits and the versions that were read
-are listed in docs/metrics.md.
+Each kit is a function of a problem: name -> (its value, the same from our metrics). The kits and
+the versions that were read are listed in docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -115,7 +116,9 @@ def frame_error(G: Any) -> float:
 
 
 def papyan(p: Problem) -> dict[str, Any]:
-    """The notebook of Papyan, Han & Donoho: no 1/C in NC1, spreads with ddof = 1, self-duality squared, mismatch."""
+    """The notebook of Papyan, Han & Donoho: no 1/C in NC1, spreads with ddof = 1, self-duality
+    squared, mismatch.
+    """
     C, r, Z = len(p.mu), p.result.under("papyan"), p.mu - p.mu.mean(axis=0)
     unbiased = np.sqrt(C / (C - 1))
     norms = [np.linalg.norm(A, axis=1) for A in (Z, p.W)]
@@ -173,7 +176,9 @@ def jiang(p: Problem) -> dict[str, Any]:
 
 
 def wu(p: Problem) -> dict[str, Any]:
-    """neural_collapse of Wu: no bias in NC4, Riesz exponent d - 2; global mean as given, here that of the class means."""
+    """neural_collapse of Wu: no bias in NC4, Riesz exponent d - 2; global mean as given, here that
+    of the class means.
+    """
     C, d = p.mu.shape
     r, Z = p.result.under("papyan"), p.mu - p.mu.mean(axis=0)
     V, gaps = p.spread, ((p.mu[:, None] - p.mu) ** 2).sum(axis=2)
@@ -210,7 +215,9 @@ def wu(p: Problem) -> dict[str, Any]:
 
 
 def hauser(p: Problem) -> dict[str, Any]:
-    """nc-toolbox of Hauser: variances with ddof = 1, signed means of log norms and of cosines, mean of all rows."""
+    """nc-toolbox of Hauser: variances with ddof = 1, signed means of log norms and of cosines, mean
+    of all rows.
+    """
     C, r, Z = len(p.mu), p.result.under("probe"), p.mu - p.H.mean(axis=0)
     V, within, total = (
         p.spread * p.n / (p.n - 1),
@@ -275,7 +282,9 @@ def tran(p: Problem) -> dict[str, Any]:
 
 
 def rangamani(p: Problem) -> dict[str, Any]:
-    """Rangamani et al. (layers): classes are equal within and between, the mean is that of all rows; NC1 with C - 1 axes."""
+    """Rangamani et al. (layers): classes are equal within and between, the mean is that of all
+    rows; NC1 with C - 1 axes.
+    """
     C, r, Z = len(p.mu), p.result.under("probe"), p.mu - p.H.mean(axis=0)
     parts = [(p.n[c] / len(p.H)) * np.cov(p.H[p.y == c].T, ddof=0) for c in range(C)]
     S = np.mean([part.reshape(p.within.shape) for part in parts], axis=0)

@@ -1,6 +1,8 @@
-"""The findings of the published study a second time, in pandas, written from the rules as documented and sharing no code.
+"""The findings of the published study a second time, in pandas, written from the rules as
+documented and sharing no code.
 
-A comparison is a frame of pairs: one row per cell and repeat, with NC1 of both sides. `judge` makes cells of it.
+A comparison is a frame of pairs: one row per cell and repeat, with NC1 of both sides. `judge` makes
+cells of it.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def order(draws):
 
 
 def equality(logs, rule):
-    """(word, repeats that share it) of the claim that the ratio of one cell is 1, for exact numbers ("alike") or not."""
+    """(word, repeats that share it) of the claim that the ratio of one cell is 1, for exact numbers
+    ("alike") or not.
+    """
     if np.isnan(logs).any():
         return "not comparable", 0
     single = [near(log, log) for log in logs]
@@ -225,7 +229,9 @@ def change(pairs):
 
 
 def trend(t, model="AdaptiveKernel", matched=False):
-    """Changes of networks beside the kernels of their arm, or of others where it has none, or of the matched arm."""
+    """Changes of networks beside the kernels of their arm, or of others where it has none, or of
+    the matched arm.
+    """
     noisy = set(t[(t.model == "network") & t.noise.notna()].arm)
     kernels, arms, found = change(adaptive_nngp(t, model)[2]), set(t[t.model == model].arm), []
     for arm, nets in change(moved(t)[2]).groupby("arm", sort=False):

@@ -1,7 +1,8 @@
-"""Python as it is on Windows, for a process that imports this module first: what is missing, and what is forbidden.
+"""Python as it is on Windows, for a process that imports this module first: what is missing, and
+what is forbidden.
 
-`msvcrt.locking` locks by flock, which is the lock of an open file as well; an open file can be neither renamed, replaced
-nor deleted, and a folder not be opened. `locks` counts the calls.
+`msvcrt.locking` locks by flock, which is the lock of an open file as well; an open file can be
+neither renamed, replaced nor deleted, and a folder not be opened. `locks` counts the calls.
 """
 
 from __future__ import annotations

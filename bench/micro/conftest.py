@@ -1,4 +1,6 @@
-"""Seconds of a processor, with those of a clock beside them, and the machine as all benchmarks here describe it."""
+"""Seconds of a processor, with those of a clock beside them, and the machine as all benchmarks here
+describe it.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,12 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: An
 
 @pytest.fixture
 def stage(benchmark: Any) -> Callable[..., None]:
-    """A stage to time: `stage(work, pairs=...)`, of so many unordered pairs of rows or multiply-adds.
+    """A stage to time: `stage(work, pairs=...)`, of so many unordered pairs of rows or
+    multiply-adds.
 
-    The table shows seconds of the processor (`--benchmark-timer=time.process_time`), which a busy machine leaves nearly as they are;
-    `wall` among the extras is the median by the clock, `ns` the nanoseconds of the processor for each unit.
+    The table shows seconds of the processor (`--benchmark-timer=time.process_time`), which a busy
+    machine leaves nearly as they are; `wall` among the extras is the median by the clock, `ns` the
+    nanoseconds of the processor for each unit.
     """
 
     def timed(work: Callable[[], object], **units: float) -> None:

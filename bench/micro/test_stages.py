@@ -1,4 +1,6 @@
-"""What a call of `collapse` consists of, each part by itself, and what else the core does; one thread."""
+"""What a call of `collapse` consists of, each part by itself, and what else the core does; one
+thread.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def test_call(stage: Callable[..., None], n: int) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_pass(stage: Callable[..., None], kernel: str, dtype: str, d: int, statistics: str) -> None:
-    """A whole call, by kernel (its epilogue), precision and features (its product), without and with row-class sums."""
+    """A whole call, by kernel (its epilogue), precision and features (its product), without and
+    with row-class sums.
+    """
     X, y = problem(N, d)
     settings: dict[str, Any] = {"dtype": dtype, "statistics": statistics, "n_threads": 1}
     stage(lambda: nc.collapse(X, y, KERNELS[kernel], **settings), pairs=N * N / 2)

@@ -1,7 +1,8 @@
-"""The user guide on the site: a page for each chapter of docs/guide.md, which is one file in the repository.
+"""The user guide on the site: a page for each chapter of docs/guide.md, which is one file in the
+repository.
 
-docs/guide.md is replaced by its introduction and the list of the pages. Links to a chapter, `guide.md#estimates`, are
-led to its page.
+docs/guide.md is replaced by its introduction and the list of the pages. Links to a chapter,
+`guide.md#estimates`, are led to its page.
 """
 
 from __future__ import annotations

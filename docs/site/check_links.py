@@ -1,4 +1,6 @@
-"""Follows every link inside a built site: pages, anchors, images, styles, downloads, and the Markdown twins; lists those that lead nowhere."""
+"""Follows every link inside a built site: pages, anchors, images, styles, downloads, and the
+Markdown twins; lists those that lead nowhere.
+"""
 
 from __future__ import annotations
 

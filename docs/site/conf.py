@@ -1,6 +1,8 @@
-"""Settings of the documentation site, which `make docs` builds from the Markdown of the whole repository.
+"""Settings of the documentation site, which `make docs` builds from the Markdown of the whole
+repository.
 
-The sources are where they are read on a code host: links between them are relative and hold in both places.
+The sources are where they are read on a code host: links between them are relative and hold in both
+places.
 """
 
 from __future__ import annotations

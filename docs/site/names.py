@@ -1,6 +1,7 @@
 """Names between single backticks in docstrings: a link where the reference has the name, else code.
 
-Docstrings write `nc1fast.collapse`, `memory_limit`, `solve`: a name is looked up as it stands, beside the documented object and in nc1fast.
+Docstrings write `nc1fast.collapse`, `memory_limit`, `solve`: a name is looked up as it stands,
+beside the documented object and in nc1fast.
 """
 
 from __future__ import annotations
@@ -53,14 +54,18 @@ def _escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 
 
 def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Methods that scikit-learn generates for its estimators are on its pages, with what their texts refer to."""
+    """Methods that scikit-learn generates for its estimators are on its pages, with what their
+    texts refer to.
+    """
     return True if name.startswith("set_") and name.endswith("_request") else None
 
 
 def _public(
     app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: Any
 ) -> tuple[str, Any] | None:
-    """Signatures without the arguments that begin with an underscore, of objects that nobody makes by hand."""
+    """Signatures without the arguments that begin with an underscore, of objects that nobody makes
+    by hand.
+    """
     if signature is None or what != "class":
         return None
     kept = re.sub(r", _\w+(: [^,=]*)?( ?= ?[^,)]*)?", "", signature)

@@ -1,4 +1,6 @@
-"""Prints the requirements of the extra `docs`, without the package itself: for pip, from pyproject.toml."""
+"""Prints the requirements of the extra `docs`, without the package itself: for pip, from
+pyproject.toml.
+"""
 
 from __future__ import annotations
 

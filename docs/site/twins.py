@@ -1,7 +1,8 @@
-"""A Markdown twin of every page beside it (docs/guide/data.html, docs/guide/data.md), and llms.txt, which lists them.
+"""A Markdown twin of every page beside it (docs/guide/data.html, docs/guide/data.md), and llms.txt,
+which lists them.
 
-Pages whose source is plain Markdown are their own twins; of the others the document is written as Markdown. Links
-between twins lead to twins.
+Pages whose source is plain Markdown are their own twins; of the others the document is written as
+Markdown. Links between twins lead to twins.
 """
 
 from __future__ import annotations

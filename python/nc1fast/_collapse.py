@@ -86,35 +86,43 @@ def collapse(
     keep_rows: bool = False,
     progress: Progress = False,
 ) -> Collapse | list[Collapse]:
-    """How collapsed are the features that a kernel gives to labelled data? One streaming pass, never N x N.
+    """How collapsed are the features that a kernel gives to labelled data? One streaming pass,
+    never N x N.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features), or path
-        Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples) if it is
-        "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a device by one copy, or in place where `device` is that device). What lies in a file stays there: the
-        path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME", "FILE.parquet::COLUMN,COLUMN"; a
-        memory map; an array of h5py, zarr or dask. Names are left out where they are the usual ones. Every other file or folder
-        that `nc1fast.datasets.load` reads is loaded: "FILE.csv", "FILE.tsv.gz::COLUMN,COLUMN", ...
-        For recurrent kernels sequences in memory: (n_samples, n_steps, n_features), a list of arrays (n_steps_i, n_features), or
-        `Sequences`.
+        Data; explicit features if `kernel` is None; a symmetric Gram matrix (n_samples, n_samples)
+        if it is "precomputed". Anything with `__array__` or DLPack: NumPy, torch, CuPy (from a
+        device by one copy, or in place where `device` is that device). What lies in a file stays
+        there: the path of an .npy file, "FILE.npz::NAME", "FILE.h5::NAME", "FILE.zarr::NAME",
+        "FILE.parquet::COLUMN,COLUMN"; a memory map; an array of h5py, zarr or dask. Names are left
+        out where they are the usual ones. Every other file or folder that `nc1fast.datasets.load`
+        reads is loaded: "FILE.csv", "FILE.tsv.gz::COLUMN,COLUMN", ... For recurrent kernels
+        sequences in memory: (n_samples, n_steps, n_features), a list of arrays (n_steps_i,
+        n_features), or `Sequences`.
     y : array-like of shape (n_samples,), path, or part of the file X
-        Where X is a path, the name of an array or a column of its file, the index of a column, or None for the usual one (see
-        `nc1fast.datasets.load`): a column of labels is none of the data, and where y is an array neither is one named as labels are. Labels that can be sorted: numbers, text, dates or Python objects. Those of one class are equal and of one type; a mixture
-        in which that is not certain, and NaN or masked ones, are refused.
+        Where X is a path, the name of an array or a column of its file, the index of a column, or
+        None for the usual one (see `nc1fast.datasets.load`): a column of labels is none of the
+        data, and where y is an array neither is one named as labels are. Labels that can be sorted:
+        numbers, text, dates or Python objects. Those of one class are equal and of one type; a
+        mixture in which that is not certain, and NaN or masked ones, are refused.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
-        Kernels of a list share one pass (one per input layer: kernels whose bias_variance[0]/weight_variance[0]
-        differ need another). A callable f(X_I, X_J) returns the tile (len(X_I), len(X_J)) of a symmetric kernel.
+        Kernels of a list share one pass (one per input layer: kernels whose
+        bias_variance[0]/weight_variance[0] differ need another). A callable f(X_I, X_J) returns the
+        tile (len(X_I), len(X_J)) of a symmetric kernel.
     convention : {"papyan", "probe", "class", "sample", "released"}, optional
         Weights of the classes; default "papyan". All conventions agree where classes are balanced.
     statistics : {"all", "sums"}, default "all"
         "sums" needs O(C^2) memory and leaves nc1_pinv, nearest_center and ncc_accuracy None.
     dtype : {"float64", "float32", "mixed"}, default "float64"
-        Arithmetic of the tiles; "mixed": float64 within classes, float32 between them. Sums are exact in each.
+        Arithmetic of the tiles; "mixed": float64 within classes, float32 between them. Sums are
+        exact in each.
     method : {"exact", "shortcut", "features", "pairs", "auto"}, default "exact"
-        "exact": all pairs. "shortcut": exact in less than N^2 steps, for few features (`nc1fast.shortcuts`). "features", "pairs":
-        estimates with an interval, from random hidden units or sampled pairs of rows (`nc1fast.estimators`). "auto": whichever
-        is predicted fastest; without `tolerance` only exact and shortcut are considered. `reason` says why.
+        "exact": all pairs. "shortcut": exact in less than N^2 steps, for few features
+        (`nc1fast.shortcuts`). "features", "pairs": estimates with an interval, from random hidden
+        units or sampled pairs of rows (`nc1fast.estimators`). "auto": whichever is predicted
+        fastest; without `tolerance` only exact and shortcut are considered. `reason` says why.
     tolerance : float, optional
         Half the width of the interval that an estimate is to reach, relative to nc1.
     confidence : float, default 0.95
@@ -122,22 +130,26 @@ def collapse(
     seed : int, optional
         Seed of the random draws; default 0. The same seed gives the same bits.
     device : {"cpu", "cuda", "cuda:INDEX", "cuda:all"}
-        Where the tiles of a kernel object are computed; see `nc1fast.cuda`. Bit-identical on any number of devices of one
-        compute capability.
+        Where the tiles of a kernel object are computed; see `nc1fast.cuda`. Bit-identical on any
+        number of devices of one compute capability.
     n_threads : int, optional
-        Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits do not depend on it.
+        Default: NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the processors of this process. The bits
+        do not depend on it.
     memory_limit : int, optional
-        Bytes that a pass may take beyond X and y: rows are then packed block by block, and read again for every block that
-        they meet. A ValueError says what is needed at least. The bits do not depend on it.
+        Bytes that a pass may take beyond X and y: rows are then packed block by block, and read
+        again for every block that they meet. A ValueError says what is needed at least. The bits do
+        not depend on it.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
         Workers that share the pass; kernel objects only. See `nc1fast.distributed`.
     journal : path-like, optional
-        File that records finished work, so that the same call resumes after a kill. Kernel objects only.
+        File that records finished work, so that the same call resumes after a kill. Kernel objects
+        only.
     keep_rows : bool, default False
         Whether the result keeps the row-class sums (N C float64).
     progress : bool or callable(done, total), default False
-        Progress of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error (extra "cli"). A callable
-        is called once for each state, and with done == total last; an error that it raises ends the pass.
+        Progress of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error
+        (extra "cli"). A callable is called once for each state, and with done == total last; an
+        error that it raises ends the pass.
 
     Returns
     -------
@@ -148,38 +160,43 @@ def collapse(
     TypeError
         For data that are not real numbers, labels that cannot be sorted, kernels that are none.
     ValueError
-        For shapes that do not fit, NaN or Inf, one class, unknown names, features not built yet, data too large for a
-        kernel that grows (exp), what exceeds `memory_limit`, a journal of another problem, and a file that is damaged, is no
-        regular file or changes while it is read. The message names the argument.
+        For shapes that do not fit, NaN or Inf, one class, unknown names, features not built yet,
+        data too large for a kernel that grows (exp), what exceeds `memory_limit`, a journal of
+        another problem, and a file that is damaged, is no regular file or changes while it is read.
+        The message names the argument.
     OSError
-        For a file that cannot be read or is cut short, a journal that cannot be written, and a full disk. What is
-        recorded stays.
+        For a file that cannot be read or is cut short, a journal that cannot be written, and a full
+        disk. What is recorded stays.
     ImportError
         For a kind of file whose package is not installed.
     RuntimeError
-        For an executor that is broken. `nc1fast.cuda.DeviceError`: no driver, no device, or a build without CUDA.
+        For an executor that is broken. `nc1fast.cuda.DeviceError`: no driver, no device, or a build
+        without CUDA.
     MemoryError
         If a device has too little memory for two blocks of rows.
 
     Warns
     -----
     UserWarning
-        Once, when class sizes differ by more than 10 % and no convention was named. Where labels are different floats for each
-        of ten rows or more, as targets of a regression are.
+        Once, when class sizes differ by more than 10 % and no convention was named. Where labels
+        are different floats for each of ten rows or more, as targets of a regression are.
     AccuracyWarning
         When the error bound exceeds 1 % of nc1, or nc1 is infinite.
 
     Notes
     -----
-    Cost: N^2 d0 flops and N^2/2 kernel values per kernel; packed rows 2 N d0 numbers or what `memory_limit` leaves for
-    them, and 8 N C bytes per kernel for "all". Explicit features: O(N d0 C).
-    Files: rows are read with pread into small buffers; their pages are never mapped. They need not be sorted by class: one
-    read per run of rows, about a microsecond each while the system has the file in its cache. What does not lie in the
-    file as plain rows (compressed, chunked, column-major or byte-swapped arrays, columns, 64-bit integers, dask) is
-    streamed once into a temporary file of float32 or float64 rows under TMPDIR, removed afterwards.
-    Accuracy: `error_bound` covers everything after X as given. NNGP and NTK of the ReLU family at any depth and of erf
-    at depth 2 keep full relative accuracy however collapsed the features are.
-    Source: Papyan, Han & Donoho (2020) for NC1; Lee et al. (2018), Jacot et al. (2018) for the kernels.
+    Cost: N^2 d0 flops and N^2/2 kernel values per kernel; packed rows 2 N d0 numbers or what
+    `memory_limit` leaves for them, and 8 N C bytes per kernel for "all". Explicit features: O(N d0
+    C).
+    Files: rows are read with pread into small buffers; their pages are never mapped. They need not
+    be sorted by class: one read per run of rows, about a microsecond each while the system has the
+    file in its cache. What does not lie in the file as plain rows (compressed, chunked,
+    column-major or byte-swapped arrays, columns, 64-bit integers, dask) is streamed once into a
+    temporary file of float32 or float64 rows under TMPDIR, removed afterwards.
+    Accuracy: `error_bound` covers everything after X as given. NNGP and NTK of the ReLU family at
+    any depth and of erf at depth 2 keep full relative accuracy however collapsed the features are.
+    Source: Papyan, Han & Donoho (2020) for NC1; Lee et al. (2018), Jacot et al. (2018) for the
+    kernels.
 
     Examples
     --------
@@ -225,16 +242,18 @@ def collapse_each(
     keep_rows: bool = False,
     progress: Progress = False,
 ) -> list[Collapse] | list[list[Collapse]]:
-    """Collapse of many data sets under the same kernel or kernels: small ones run beside each other, a thread for each.
+    """Collapse of many data sets under the same kernel or kernels: small ones run beside each
+    other, a thread for each.
 
     Parameters
     ----------
     data_sets : iterable of (X, y)
-        Pairs as `collapse` takes them, of any sizes and kinds. A generator is asked for the next one when there is a thread for it:
-        `n_threads` + 2 of them are in memory at most.
+        Pairs as `collapse` takes them, of any sizes and kinds. A generator is asked for the next
+        one when there is a thread for it: `n_threads` + 2 of them are in memory at most.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Of all data sets. A callable is called by the calling thread alone.
-    convention, statistics, dtype, method, tolerance, confidence, seed, device, memory_limit, keep_rows
+    convention, statistics, dtype, method, tolerance, confidence, seed, device, memory_limit,
+    keep_rows
         As in `collapse`, of each data set by itself.
     n_threads : int, optional
         Threads of the whole call, as in `collapse`. The bits do not depend on it.
@@ -249,8 +268,9 @@ def collapse_each(
     Raises
     ------
     TypeError, ValueError, OSError, ImportError, MemoryError
-        As `collapse` of the first data set that is at fault; the message begins with its number, as in "data_sets[3]: X must ...",
-        and its cause is the error of `collapse`. An error of the iterable itself is raised when all before it are done.
+        As `collapse` of the first data set that is at fault; the message begins with its number, as
+        in "data_sets[3]: X must ...", and its cause is the error of `collapse`. An error of the
+        iterable itself is raised when all before it are done.
 
     Warns
     -----
@@ -259,10 +279,11 @@ def collapse_each(
 
     Notes
     -----
-    Cost: that of `collapse` for each, less the checks of kernel and options, over the threads. Beside each other run data sets
-    of 300 to 2,000 rows of 128 features (or as much work) that are arrays in memory, by method="exact" on the CPU without
-    `memory_limit`; on a free-threaded Python smaller ones, too. All others have all threads one after the other. An executor or a
-    journal is for one data set: `collapse`.
+    Cost: that of `collapse` for each, less the checks of kernel and options, over the threads.
+    Beside each other run data sets of 300 to 2,000 rows of 128 features (or as much work) that are
+    arrays in memory, by method="exact" on the CPU without `memory_limit`; on a free-threaded Python
+    smaller ones, too. All others have all threads one after the other. An executor or a journal is
+    for one data set: `collapse`.
 
     Examples
     --------
@@ -304,8 +325,8 @@ def class_sums(
     X, y, kernel, statistics, dtype, device, n_threads, memory_limit, executor, journal, progress
         As in `collapse`.
     part : (index, count), default (0, 1)
-        Only this share of the pairs of rows, of `count` nearly equal ones. The sums of all parts, added in any order, have the
-        bits of the whole. Kernel objects only.
+        Only this share of the pairs of rows, of `count` nearly equal ones. The sums of all parts,
+        added in any order, have the bits of the whole. Kernel objects only.
 
     Returns
     -------
@@ -314,13 +335,15 @@ def class_sums(
     Raises
     ------
     TypeError, ValueError
-        As in `collapse`; for a part that does not exist, and one that `executor` or `journal` would cut again.
+        As in `collapse`; for a part that does not exist, and one that `executor` or `journal` would
+        cut again.
     OSError, RuntimeError
         As in `collapse`.
 
     Notes
     -----
-    Cost: as `collapse`, and a hash of X, which identifies the problem; rows on a device are brought to the host for it.
+    Cost: as `collapse`, and a hash of X, which identifies the problem; rows on a device are brought
+    to the host for it.
     """
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
     execution = Execution(executor, journal, part, identify=True, progress=progress)

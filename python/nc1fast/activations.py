@@ -1,8 +1,9 @@
 """The activations: one line each with phi, its derivative, and what is known of its shape.
 
 The dual activations, E[phi(u) phi(v)] and E[phi'(u) phi'(v)] of a Gaussian pair, are C++ structs in
-cpp/nc1fast/activations.hpp, one each, under the same names: a test holds the two lists together. A new activation is one
-struct there and one line of `_NAMED` here; everything else that depends on an activation follows from the two.
+cpp/nc1fast/activations.hpp, one each, under the same names: a test holds the two lists together. A
+new activation is one struct there and one line of `_NAMED` here; everything else that depends on an
+activation follows from the two.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from nc1fast.support.arguments import as_count, as_items, as_number, shown
 from nc1fast.support.elementwise import ARRAYS, of_tensors
 from nc1fast.support.plugins import PluginGroup, named_so
 
-# f(functions, u): written in relu, step, abs, sign, erf, ndtr, sin, cos, exp, where of torch tensors or of NumPy arrays.
+# f(functions, u): written in relu, step, abs, sign, erf, ndtr, sin, cos, exp, where of torch
+# tensors or of NumPy arrays.
 Expression: TypeAlias = Callable[[Any, Any], Any]
 ArrayFunction: TypeAlias = Callable[[Any], Any]
 
@@ -28,8 +30,8 @@ ArrayFunction: TypeAlias = Callable[[Any], Any]
 class Homogeneous(NamedTuple):
     """phi(u) = odd sign(u) |u|^degree + even |u|^degree.
 
-    Products of an odd and an even part have no expectation over symmetric weights, so that kappa and kdot are
-    odd^2 times those of the one and even^2 times those of the other.
+    Products of an odd and an even part have no expectation over symmetric weights, so that kappa
+    and kdot are odd^2 times those of the one and even^2 times those of the other.
     """
 
     degree: int
@@ -38,7 +40,9 @@ class Homogeneous(NamedTuple):
 
 
 class Series(NamedTuple):
-    """An activation by its Hermite coefficients: the ends of its smooth pieces, and how many coefficients a row has."""
+    """An activation by its Hermite coefficients: the ends of its smooth pieces, and how many
+    coefficients a row has.
+    """
 
     kinks: tuple[float, ...] = ()
     n_terms: int = 64
@@ -169,11 +173,13 @@ class ShiftedReLU:
     Parameters
     ----------
     threshold : float, default 0.5
-        0 is ReLU. A row whose pre-activations have standard deviation s is active with probability Q(threshold/s).
+        0 is ReLU. A row whose pre-activations have standard deviation s is active with probability
+        Q(threshold/s).
 
     Notes
     -----
-    Its kernels need some 30 exponentials a pair, about 20 times the time of the ReLU. Thresholds of many s lose digits.
+    Its kernels need some 30 exponentials a pair, about 20 times the time of the ReLU. Thresholds of
+    many s lose digits.
     """
 
     threshold: float = 0.5
@@ -206,15 +212,17 @@ class GeneralActivation:
     Parameters
     ----------
     function : callable
-        phi of an array of float64, entry by entry; arrays of any shape. For trained networks, of torch tensors too.
+        phi of an array of float64, entry by entry; arrays of any shape. For trained networks, of
+        torch tensors too.
     name : str, keyword-only
         For tables.
     kinks : sequence of float, default ()
         Where phi or its derivative has a kink or a jump. Others are looked for.
     n_terms : int, default 64
-        Hermite coefficients of a row, 8 to 510: N n_terms numbers once for each layer, 2 n_terms multiply-adds a pair. What they leave out
-        enters `error_bound`: about n_terms^-1.5 of a kernel where phi has a kink, exponentially little where it is analytic and
-        the pre-activations are not much larger than the scale of phi.
+        Hermite coefficients of a row, 8 to 510: N n_terms numbers once for each layer, 2 n_terms
+        multiply-adds a pair. What they leave out enters `error_bound`: about n_terms^-1.5 of a
+        kernel where phi has a kink, exponentially little where it is analytic and the
+        pre-activations are not much larger than the scale of phi.
 
     Raises
     ------
@@ -223,8 +231,9 @@ class GeneralActivation:
 
     Notes
     -----
-    Two of them are equal if name, kinks, n_terms and the values of phi at 2,049 points are. The NTK needs a phi that does not jump.
-    Pre-activations have standard deviations from 2^-24 to 2^12; a row of zeros without a bias is out of range.
+    Two of them are equal if name, kinks, n_terms and the values of phi at 2,049 points are. The NTK
+    needs a phi that does not jump. Pre-activations have standard deviations from 2^-24 to 2^12; a
+    row of zeros without a bias is out of range.
     Source: Mehler (1866); Daniely, Frostig & Singer (2016).
     """
 
@@ -303,7 +312,8 @@ PLUGINS = PluginGroup(
 def activations(*, elementary: bool = False) -> list[str]:
     """Names of the activations, sorted, with those of plug-ins.
 
-    `"leaky_relu"` stands for `LeakyReLU()`, `"shifted_relu"` for `ShiftedReLU()`, the name of a plug-in for its `Activation`.
+    `"leaky_relu"` stands for `LeakyReLU()`, `"shifted_relu"` for `ShiftedReLU()`, the name of a
+    plug-in for its `Activation`.
 
     Parameters
     ----------
@@ -316,7 +326,9 @@ def activations(*, elementary: bool = False) -> list[str]:
 
 
 def as_activation(activation: Activation) -> Activation:
-    """Check an activation; a bare `"leaky_relu"` becomes the object with its default slope, the name of a plug-in its object."""
+    """Check an activation; a bare `"leaky_relu"` becomes the object with its default slope, the
+    name of a plug-in its object.
+    """
     if isinstance(activation, (*FAMILIES.values(), GeneralActivation)):
         return activation
     if not isinstance(activation, str):
@@ -366,7 +378,9 @@ def phi(activation: Activation) -> ArrayFunction:
 
 
 def of_arrays(activation: Activation) -> tuple[ArrayFunction, ArrayFunction | None]:
-    """Phi and phi' as functions of NumPy arrays; those of erf, probit and gelu need scipy (extra "adaptive")."""
+    """Phi and phi' as functions of NumPy arrays; those of erf, probit and gelu need scipy (extra
+    "adaptive").
+    """
     known = traits(activation)
     slope = known.slope
     return (

@@ -1,8 +1,8 @@
 """CUDA devices: which exist, and the module that runs on them.
 
-`device=` of `nc1fast.collapse`, `class_sums`, kernels and `adaptive.solve` takes "cpu", "cuda" (the first device), "cuda:1", and for a
-pass "cuda:all". What runs there is the module `_cuda`, part of a build with nvcc, or else of the distribution nc1fast-cuda13;
-this file alone imports it.
+`device=` of `nc1fast.collapse`, `class_sums`, kernels and `adaptive.solve` takes "cpu", "cuda" (the
+first device), "cuda:1", and for a pass "cuda:all". What runs there is the module `_cuda`, part of a
+build with nvcc, or else of the distribution nc1fast-cuda13; this file alone imports it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def indices(device: Any) -> tuple[int, ...]:
     Raises
     ------
     TypeError, ValueError
-        For what is no name, a device that does not exist, and "cuda:all" where devices differ in compute capability.
+        For what is no name, a device that does not exist, and "cuda:all" where devices differ in
+        compute capability.
     DeviceError
         If nc1fast was built without CUDA, or there is no driver or no device.
     """
@@ -158,7 +159,9 @@ def indices(device: Any) -> tuple[int, ...]:
 
 
 def one_index(device: Any) -> int:
-    """Number of the one device that a name stands for; errors of `indices`, and ValueError for "cpu" and "cuda:all"."""
+    """Number of the one device that a name stands for; errors of `indices`, and ValueError for
+    "cpu" and "cuda:all".
+    """
     if device in ("cpu", "cuda:all"):
         raise ValueError(f"device must be 'cuda' or 'cuda:INDEX' here, got {device!r}")
     return indices(device)[0]

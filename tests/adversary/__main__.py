@@ -1,7 +1,9 @@
-"""The long run: ``python -m tests.adversary [--problems 100000] [--jobs 2] [--seed 0] [--minutes 9] [--report] [--shrink 5]``.
+"""The long run: ``python -m tests.adversary [--problems 100000] [--jobs 2] [--seed 0] [--minutes 9]
+[--report] [--shrink 5]``.
 
-Judges the problems 0, 1, 2, ... of a seed and appends one line of JSON per problem to a file. Started again it goes on where it
-ended, so that it may run in pieces; the tables and the worst problems, as code, are printed at the end of every piece.
+Judges the problems 0, 1, 2, ... of a seed and appends one line of JSON per problem to a file.
+Started again it goes on where it ended, so that it may run in pieces; the tables and the worst
+problems, as code, are printed at the end of every piece.
 """
 
 from __future__ import annotations

@@ -129,7 +129,9 @@ def _built(kernel: Any) -> Any:
 
 
 def _sizes(dice: Dice, kernel: Any) -> tuple[int, ...]:
-    """Sizes of classes: few rows for deep kernels, sometimes many, as a panel of the pass has up to 16."""
+    """Sizes of classes: few rows for deep kernels, sometimes many, as a panel of the pass has up to
+    16.
+    """
     deep = getattr(kernel, "depth", 2) > 12
     n_classes = dice.pick((2, 2, 3) if deep else (2, 2, 3, 3, 4, 5))
     most = 3 if deep else dice.pick((2, 5, 5, 5, 5, 5, 5, 5, 5, 24 // n_classes + 8))

@@ -1,7 +1,8 @@
-"""What was once found: problems whose result lay outside its bound or was refused for no reason, by what was behind it.
+"""What was once found: problems whose result lay outside its bound or was refused for no reason, by
+what was behind it.
 
-Seeds of the first are those of the largest errors among sixty; later finds of the long run stand as `--shrink` left them. A new find
-is one line more: the `Problem(...)` of its report.
+Seeds of the first are those of the largest errors among sixty; later finds of the long run stand as
+`--shrink` left them. A new find is one line more: the `Problem(...)` of its report.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def _classes(kernel: Any, *seeds: int, n_features: int = 8, **settings: Any) -> 
 
 
 def _steep_in_the_chord() -> Iterator[Problem]:
-    """Slopes between rows that are nearer than any fixed step: chaotic depth, long rows, roots after roots."""
+    """Slopes between rows that are nearer than any fixed step: chaotic depth, long rows, roots
+    after roots.
+    """
     yield from _classes(nc.NNGP("erf", 30, 10.0), 31, 12, spread=1e-6)
     yield from _classes(nc.NNGP("erf", 60, 5.0), 49, 2, spread=1e-7)
     yield from _classes(nc.NNGP("erf", 20, 100.0), 9, 6, spread=1e-6)
@@ -53,7 +56,9 @@ def _false_overflow() -> Iterator[Problem]:
 
 
 def _constant_under_a_root() -> Iterator[Problem]:
-    """A small constant under a root, beside which the argument vanished: close rows in float32, long rows of erf and probit."""
+    """A small constant under a root, beside which the argument vanished: close rows in float32,
+    long rows of erf and probit.
+    """
     for activation in ("relu", "abs", nc.LeakyReLU(0.2)):
         yield from _classes(nc.NTK(activation), 13, spread=1e-13, dtype="float32")
         yield from _classes(nc.NTK(activation), 14, spread=4e-16, dtype="float32")
@@ -63,7 +68,9 @@ def _constant_under_a_root() -> Iterator[Problem]:
 
 
 def _roots_of_roots() -> Iterator[Problem]:
-    """Sign nets of three layers and more on collinear and opposite rows: a rounding passes several roots."""
+    """Sign nets of three layers and more on collinear and opposite rows: a rounding passes several
+    roots.
+    """
     for depth in (3, 5, 8):
         yield from _classes(nc.NNGP("sign", depth), 55, 5, spread=0.5, twists=(("collinear", 0.0),))
         yield from _classes(nc.NNGP("sign", depth), 5, 34, spread=0.5, twists=(("opposite", 0.0),))
@@ -90,7 +97,9 @@ def _long_rows() -> Iterator[Problem]:
 
 
 def _saturated() -> Iterator[Problem]:
-    """Collinear rows so long that the rounding of nu, squared, exceeds 1 - nu^2 in an NTK of the arcsine family."""
+    """Collinear rows so long that the rounding of nu, squared, exceeds 1 - nu^2 in an NTK of the
+    arcsine family.
+    """
     long = nc.NTK("erf", 5, 0.00013, train_bias=False)
     place: dict[str, Any] = {"length": 3.33e19, "spread": 0.000122, "twists": (("offset", 52.9),)}
     yield Problem(long, (5, 5, 5), 1, seed=276115, **place)
@@ -106,7 +115,9 @@ def _saturated() -> Iterator[Problem]:
 
 
 def _vanishing_products() -> Iterator[Problem]:
-    """Products of three small numbers, all of the size of 1/|x|, in the D2 of an NTK of erf in float32: nothing left, or 0/0."""
+    """Products of three small numbers, all of the size of 1/|x|, in the D2 of an NTK of erf in
+    float32: nothing left, or 0/0.
+    """
     offset: dict[str, Any] = {"spread": 3.61e-11, "twists": (("offset", 91000.0),)}
     kernel = nc.NTK("erf", 2, 1.0, 0.000417)
     yield Problem(kernel, (3, 5, 3), 2, 1.41e6, seed=366488, dtype="float32", **offset)
@@ -170,7 +181,9 @@ def _mapped_rows() -> Iterator[Problem]:
 
 
 def _shortened_differences() -> Iterator[Problem]:
-    """Interpolated rows whose differences the factor of an adaptive kernel shortens more than the rows, or that underflow."""
+    """Interpolated rows whose differences the factor of an adaptive kernel shortens more than the
+    rows, or that underflow.
+    """
     long = Adapted("erf", 2, 41.8, 326000.0, 59)
     settings: dict[str, Any] = {"single": True, "convention": "probe", "method": "shortcut"}
     yield Problem(long, (5, 2), 2, spread=0.0983, seed=179210, **settings)

@@ -33,7 +33,8 @@ class Adapted:
         return nc.AdaptiveKernel((sigma + sigma.T) / 2, self.activation)
 
 
-# --- what is done to Gaussian classes: (rng, X, y, size), in place; `size` is the number of the twist ---
+# --- what is done to Gaussian classes: (rng, X, y, size), in place; `size` is the number of the
+# twist ---
 
 
 def _near(rng: np.random.Generator, X: np.ndarray, y: np.ndarray, size: float) -> None:

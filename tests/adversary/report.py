@@ -1,4 +1,6 @@
-"""Tables of a long run: how many problems of which kind, error over bound, the size of bounds, and the worst as code."""
+"""Tables of a long run: how many problems of which kind, error over bound, the size of bounds, and
+the worst as code.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def failed(entry: Entry) -> bool:
 
 
 def worst(entry: Entry) -> float:
-    """The largest error over bound of nc1, its traces and the class sums; infinite where there is none."""
+    """The largest error over bound of nc1, its traces and the class sums; infinite where there is
+    none.
+    """
     ratios = [entry[name] for name in ("ratio", "within_ratio", "between_ratio", "sums_ratio")]
     return max((r for r in ratios if not math.isnan(r)), default=math.inf)
 

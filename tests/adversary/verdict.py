@@ -38,8 +38,9 @@ class Verdict:
     Attributes
     ----------
     status : str
-        "ok"; "infinite", of a bound; "refused", with a reason that holds; "undecided", by the judge; or one of `FAILURES`: an error
-        above its bound, a refusal whose reason does not hold, another exception.
+        "ok"; "infinite", of a bound; "refused", with a reason that holds; "undecided", by the
+        judge; or one of `FAILURES`: an error above its bound, a refusal whose reason does not hold,
+        another exception.
     what : str
         The reason of a refusal, the fields of a violation, the message of a crash.
     within_ratio, between_ratio, sums_ratio : float
@@ -136,7 +137,9 @@ def _refusal(problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, messag
 def _lost_in_rounding(
     problem: Problem, kernel: Any, X: np.ndarray, y: np.ndarray, message: str
 ) -> bool:
-    """Whether both traces are zero within the bounds that the message states, where what was computed is within them of both."""
+    """Whether both traces are zero within the bounds that the message states, where what was
+    computed is within them of both.
+    """
     truth = ball_sums.judge(kernel, X, y, problem.convention)
     bounds = [float(bound) for bound in re.findall(r"\+-([^ )]+)", message)]
     traces = truth.trace_within, truth.trace_between
@@ -156,7 +159,8 @@ def _beyond_range(kernel: Any, X: np.ndarray, dtype: str) -> bool:
     reach, largest = (1e20, 2.0**124) if dtype in SINGLE else (1e100, 2.0**998)
     if not all(_inside(v, reach) for v in k):
         return True
-    # What tiles multiply, row by row: variances, and E phi^2, which is of their size but for these two.
+    # What tiles multiply, row by row: variances, and E phi^2, which is of their size but for these
+    # two.
     activation = getattr(kernel, "activation", "")
     grown = [v * v for v in variances] if activation == "relu2" else []
     grown += [(2 * v).exp() for v in variances] if activation == "exp" else []

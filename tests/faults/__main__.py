@@ -1,4 +1,5 @@
-"""Every call of every scenario made to fail: ``python -m tests.faults MOST [NAME ...]`` in a process with the shim preloaded.
+"""Every call of every scenario made to fail: ``python -m tests.faults MOST [NAME ...]`` in a
+process with the shim preloaded.
 
 A line of JSON for each scenario: calls that failed, and what was wrong with the outcome.
 """
@@ -81,7 +82,9 @@ def _told(error: OSError, code: int, folder: Path) -> str:
 
 
 def writer(one: Writer, most: int) -> dict[str, Any]:
-    """Outcomes of a writer: its files are those of before or of after, and going on gives what is expected."""
+    """Outcomes of a writer: its files are those of before or of after, and going on gives what is
+    expected.
+    """
     with _folder(one.before) as folder:
         old = None if one.state is one.act else one.state(folder)
     with _folder(one.before) as folder:

@@ -37,7 +37,8 @@ class Writer:
     act : callable(folder)
         Writes.
     state : callable(folder) -> text
-        What a reader finds, also by going on; it must be that of before or after a run without a fault.
+        What a reader finds, also by going on; it must be that of before or after a run without a
+        fault.
     word : str
         Part of the paths of the files, beneath the folder.
     """

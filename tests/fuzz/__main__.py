@@ -1,8 +1,10 @@
-"""The long run: ``python -m tests.fuzz [READER ...] [--minutes 1] [--files N] [--seed 0] [--first 0] [--out out/fuzz]``.
+"""The long run: ``python -m tests.fuzz [READER ...] [--minutes 1] [--files N] [--seed 0] [--first
+0] [--out out/fuzz]``.
 
-Each reader gets so many minutes, or so many files. What is wrong is printed and its files are kept; a run of the same seed and
-number gives the same files: ``--first 4711 --files 1`` is one of them. The end is a table: files a second, outcomes, messages, and the
-largest share of the memory that reading may take.
+Each reader gets so many minutes, or so many files. What is wrong is printed and its files are kept;
+a run of the same seed and number gives the same files: ``--first 4711 --files 1`` is one of them.
+The end is a table: files a second, outcomes, messages, and the largest share of the memory that
+reading may take.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from tests.fuzz.judging import OUTCOMES, Case
 from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
-# Files in memory, where the system has such a folder: two to three times as many a second as on a disk.
+# Files in memory, where the system has such a folder: two to three times as many a second as on a
+# disk.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 _EVER = 10**9
 _GRACE = (
@@ -29,7 +32,9 @@ _GRACE = (
 
 
 def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[str, Any]:
-    """Counts, messages and all that is wrong with one reader; a process that dies is wrong, and another goes on."""
+    """Counts, messages and all that is wrong with one reader; a process that dies is wrong, and
+    another goes on.
+    """
     total: dict[str, Any] = {
         "counts": dict.fromkeys(OUTCOMES, 0),
         "seen": {},

@@ -1,7 +1,8 @@
 """What is wrong with the outcome of reading a changed file: the oracle of the fuzzer.
 
-Read, and what is read is what another reading of the file gives (`twins`); or one line that names the file, of the documented
-types. Never a raw error, a wait, or memory beyond what the file can hold.
+Read, and what is read is what another reading of the file gives (`twins`); or one line that names
+the file, of the documented types. Never a raw error, a wait, or memory beyond what the file can
+hold.
 """
 
 from __future__ import annotations
@@ -156,7 +157,9 @@ class Case:
         return Verdict("unchanged" if _digest(found) == self.expected else "other content")
 
     def _refused(self, error: Exception) -> Verdict:
-        """Whether an error is what the guide promises: its type, one line, and the name of the file."""
+        """Whether an error is what the guide promises: its type, one line, and the name of the
+        file.
+        """
         told = str(error)
         asked = any(isinstance(one, MemoryError) for one in _chain(error))
         if asked and not self.target.asks:

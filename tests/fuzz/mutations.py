@@ -1,4 +1,6 @@
-"""Changes of a file, as damage and malice make them: bits, ends, lengths that lie, pieces twice or elsewhere."""
+"""Changes of a file, as damage and malice make them: bits, ends, lengths that lie, pieces twice or
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def _noise(content: bytes, rng: Rng) -> bytes:
 
 
 def _length(content: bytes, rng: Rng) -> bytes:
-    """A number in two or eight bytes, in either order, over what is there: of what lengths may be, or near the one found."""
+    """A number in two or eight bytes, in either order, over what is there: of what lengths may be,
+    or near the one found.
+    """
     size = int(_SIZES[rng.integers(4)])
     order = ("little", "big")[rng.integers(2)]
     at = _at(content, rng)

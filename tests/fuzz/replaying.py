@@ -1,4 +1,6 @@
-"""What was found before: python -m tests.fuzz.replaying; a line of JSON for each folder of tests/data/fuzz."""
+"""What was found before: python -m tests.fuzz.replaying; a line of JSON for each folder of
+tests/data/fuzz.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Changes beneath a checksum: the content is taken out, changed, and sealed again as its writer would."""
+"""Changes beneath a checksum: the content is taken out, changed, and sealed again as its writer
+would.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def of_zip(content: bytes, rng: Rng) -> bytes:
 
 
 def of_packed(content: bytes, rng: Rng) -> bytes:
-    """A file of `nc1fast.support.packed` whose head or one of whose arrays is another, with the checksum of that."""
+    """A file of `nc1fast.support.packed` whose head or one of whose arrays is another, with the
+    checksum of that.
+    """
     with np.load(io.BytesIO(content)) as archive:
         arrays = {name: archive[name] for name in archive.files}
     text = str(arrays.pop("head"))

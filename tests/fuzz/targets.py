@@ -1,4 +1,6 @@
-"""The readers, each with a small valid file: those of `tests.damage_kinds`, and more of other people's formats."""
+"""The readers, each with a small valid file: those of `tests.damage_kinds`, and more of other
+people's formats.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class Target:
     trusted : bool
         Whether the run that reads the file wrote it: beneath a right checksum, any error will do.
     asks : bool
-        Whether the package that reads it asks the system for as much as a length says, which it does not touch.
+        Whether the package that reads it asks the system for as much as a length says, which it
+        does not touch.
     """
 
     kind: Kind

@@ -67,7 +67,9 @@ def cells(content: bytes, separator: str) -> list[list[str]] | None:
 
 
 def table(content: bytes, separator: str) -> tuple[Any, list[str]] | None:
-    """Features and labels of the table of `targets`, whose first line is a header and whose label is last; else None."""
+    """Features and labels of the table of `targets`, whose first line is a header and whose label
+    is last; else None.
+    """
     lines = cells(content, separator)
     if lines is None or len(lines) < 2 or lines[0][-1] != "label":
         return None

@@ -1,7 +1,8 @@
-"""One reader under changes, in a process that may die: python -m tests.fuzz.working NAME SEED FIRST COUNT SECONDS FOLDER.
+"""One reader under changes, in a process that may die: python -m tests.fuzz.working NAME SEED FIRST
+COUNT SECONDS FOLDER.
 
-A line of JSON for each unique outcome when it is first seen and for all that is wrong, and one at the end; the number of the
-file at work lies in FOLDER/at.
+A line of JSON for each unique outcome when it is first seen and for all that is wrong, and one at
+the end; the number of the file at work lies in FOLDER/at.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The adaptive kernel: that of hidden weights which have learned the labels, by the equations of state of a wide network.
+"""The adaptive kernel: that of hidden weights which have learned the labels, by the equations of
+state of a wide network.
 
     settings   the network and the solver, checked
     slopes     how a kernel depends on the norms of its rows, per activation

@@ -1,4 +1,6 @@
-"""The label-shuffled control: a gain of the adaptive kernel that comes from the labels vanishes when they are permuted."""
+"""The label-shuffled control: a gain of the adaptive kernel that comes from the labels vanishes
+when they are permuted.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,8 @@ def shuffled_control(
     y : array-like of shape (n_samples,), path, or part of the file X
     noise : float
         As in `solve`.
-    targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs), default "scalar"
+    targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs),
+    default "scalar"
         "scalar": class c of C has the target 2c - (C - 1); "one-hot": one output per class.
     convention : str, optional
         As in `nc1fast.collapse`.

@@ -1,7 +1,9 @@
-"""Descent to a stationary point of the free energy: L-BFGS on the factor L, then Newton steps on the equation itself.
+"""Descent to a stationary point of the free energy: L-BFGS on the factor L, then Newton steps on
+the equation itself.
 
-L-BFGS compares values of F and ends where a step changes F by no more than rounding, at residuals of 1e-5 to 1e-8. The
-equation of state has no such floor: Newton's method with Krylov solves reaches 1e-10 and below in a few steps.
+L-BFGS compares values of F and ends where a step changes F by no more than rounding, at residuals
+of 1e-5 to 1e-8. The equation of state has no such floor: Newton's method with Krylov solves reaches
+1e-10 and below in a few steps.
 """
 
 from __future__ import annotations
@@ -73,11 +75,15 @@ class Minimization:
         return self.evaluations >= self.energy.settings.max_iter
 
     def begin(self, start: Array) -> bool:
-        """Evaluate F at L = start, shape (r, r); False, and nothing else, where Qt is not positive definite."""
+        """Evaluate F at L = start, shape (r, r); False, and nothing else, where Qt is not positive
+        definite.
+        """
         return self._look(start) is not None
 
     def refine(self, tol: float) -> None:
-        """Descend from the best point so far until the residual is at most `tol`, or nothing moves any more."""
+        """Descend from the best point so far until the residual is at most `tol`, or nothing moves
+        any more.
+        """
         self.tol = tol
         with suppress(_FinishedError):
             self._check()
@@ -97,7 +103,9 @@ class Minimization:
         return found
 
     def _better(self, found: Evaluation) -> bool:
-        """Whether a point is lower in F or, where F is equal up to rounding or no guide, has the smaller residual."""
+        """Whether a point is lower in F or, where F is equal up to rounding or no guide, has the
+        smaller residual.
+        """
         if self.best is None:
             return True
         if not self.energy.potential:

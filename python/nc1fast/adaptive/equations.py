@@ -5,14 +5,16 @@ h hidden weights w ~ N(0, Sigma), readout variance sa2, noise variance s2, P out
     F(Sigma) = (h/2) [(d0/sw2) Tr Sigma - log det Sigma] + (1/2) [Tr Y^T Qt^-1 Y + P log det Qt],
     Qt = sa2 kappa(X Sigma X^T) + s2 I.
 
-dF = 0 is the equation of state Sigma^-1 = (d0/sw2) I + (1/h) d Tr(A Q)/d Sigma with A = P Qt^-1 - T T^T held fixed,
-T = Qt^-1 Y; the mean prediction is Q T = Y - s2 T. The derivative has a closed form,
+dF = 0 is the equation of state Sigma^-1 = (d0/sw2) I + (1/h) d Tr(A Q)/d Sigma with A = P Qt^-1 - T
+T^T held fixed, T = Qt^-1 Y; the mean prediction is Q T = Y - s2 T. The derivative has a closed
+form,
 
-    d Tr(A Q)/d Sigma = X^T B X,   B = A o sa2 kdot + diag(2 r),   r as in `nc1fast.adaptive.slopes`.
+    d Tr(A Q)/d Sigma = X^T B X,   B = A o sa2 kdot + diag(2 r),   r as in
+        `nc1fast.adaptive.slopes`.
 
-Everything is written for S, Sigma = (sw2/d0)(V S V^T + I - V V^T), V a basis of the rows of X: outside of their span
-the prior (sw2/d0) I is the solution, and within it the prior is S = I, which conditions the problem. S = L L^T, L lower
-triangular.
+Everything is written for S, Sigma = (sw2/d0)(V S V^T + I - V V^T), V a basis of the rows of X:
+outside of their span the prior (sw2/d0) I is the solution, and within it the prior is S = I, which
+conditions the problem. S = L L^T, L lower triangular.
 Source: Seroussi, Naveh & Ringel (2023), for the equations of state.
 """
 
@@ -39,7 +41,8 @@ _RANK = 1e-12  # singular values of X below this fraction of the largest are rou
 
 @dataclass(frozen=True, eq=False)
 class DataTerm:
-    """The part of F that depends on the data, at one Sigma, and A = scale Qt^-1 - factor factor^T of its gradient.
+    """The part of F that depends on the data, at one Sigma, and A = scale Qt^-1 - factor factor^T
+    of its gradient.
 
     Attributes
     ----------
@@ -113,12 +116,13 @@ class FreeEnergy:
     Attributes
     ----------
     potential : bool
-        Whether the equation is the gradient of F, as for `likelihood`. If not, F only leads close to a root.
+        Whether the equation is the gradient of F, as for `likelihood`. If not, F only leads close
+        to a root.
 
     Notes
     -----
-    Cost of an evaluation: N^3 flops for the Cholesky factor and the inverse, in place; 4 N^2 r for Q and the product
-    with B. Memory: one N x N matrix; on a device three.
+    Cost of an evaluation: N^3 flops for the Cholesky factor and the inverse, in place; 4 N^2 r for
+    Q and the product with B. Memory: one N x N matrix; on a device three.
     """
 
     def __init__(
@@ -147,7 +151,9 @@ class FreeEnergy:
         return sigma
 
     def coordinates(self, sigma: Array) -> Array:
-        """L (r, r) of a positive definite Sigma, whose part outside the span of the rows is dropped."""
+        """L (r, r) of a positive definite Sigma, whose part outside the span of the rows is
+        dropped.
+        """
         factor: Array = np.linalg.cholesky(self.basis.T @ sigma @ self.basis / self.prior)
         return factor
 

@@ -1,6 +1,8 @@
-"""Factors of Qt = sa2 kappa(W W^T) + s2 I: all that one evaluation of the equations asks of an N x N matrix.
+"""Factors of Qt = sa2 kappa(W W^T) + s2 I: all that one evaluation of the equations asks of an N x
+N matrix.
 
-    W  ->  Cholesky factor of Qt  ->  T = Qt^-1 Y, log det Qt  ->  (A o sa2 kdot) W, A = scale Qt^-1 - factor factor^T
+    W  ->  Cholesky factor of Qt  ->  T = Qt^-1 Y, log det Qt  ->  (A o sa2 kdot) W, A = scale Qt^-1
+    - factor factor^T
 
 on the processor by LAPACK, or on a CUDA device by CuPy.
 """

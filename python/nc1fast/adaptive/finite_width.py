@@ -1,13 +1,16 @@
-"""The exact posterior of a network of finite width, by importance sampling of whole networks from the mean field.
+"""The exact posterior of a network of finite width, by importance sampling of whole networks from
+the mean field.
 
-Networks of h hidden units, each drawn from the mean-field law p on its own, have the density prod p(w_k); the posterior is
-prod prior(w_k) exp(-U(Q_h)), U and Q_h as in `mean_field`. A network's weight is their quotient,
+Networks of h hidden units, each drawn from the mean-field law p on its own, have the density prod
+p(w_k); the posterior is prod prior(w_k) exp(-U(Q_h)), U and Q_h as in `mean_field`. A network's
+weight is their quotient,
 
     log weight = -U(Q_h) - sum_k log (p/prior)(w_k),
 
-whose spread is what the mean field neglects, the fluctuations of Q_h, to all orders. The mean of phi phi^T over units that
-are drawn from p is known: it is taken off, so that the error is that of the correction alone. As in the mean field the
-draws' activations are mapped by C, so that both have the same prior and differ by the fluctuations alone.
+whose spread is what the mean field neglects, the fluctuations of Q_h, to all orders. The mean of
+phi phi^T over units that are drawn from p is known: it is taken off, so that the error is that of
+the correction alone. As in the mean field the draws' activations are mapped by C, so that both have
+the same prior and differ by the fluctuations alone.
 """
 
 from __future__ import annotations
@@ -55,7 +58,8 @@ class FiniteWidth:
     reason : str
         Why so, in words.
     batch_grams : ndarray of shape (8, n_samples, n_samples)
-        The same from an eighth of the networks and of the mean field's draws: their spread measures the error.
+        The same from an eighth of the networks and of the mean field's draws: their spread measures
+        the error.
     """
 
     gram: Array
@@ -104,7 +108,8 @@ def finite_width(
     solution : MeanFieldSolution
     X : array-like of shape (n_samples, n_features), or path
         The training rows of the solution.
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file
+    X
         Its targets.
     n_networks : int, default 2000
         Networks to draw, rounded up to a multiple of 8.
@@ -122,9 +127,11 @@ def finite_width(
 
     Notes
     -----
-    Cost: n_networks (3 h N^2 + N^3/3) flops and h N activations; memory: 8 h N bytes, and twenty N x N matrices.
-    Accuracy: that of importance sampling; the weights' variance grows with the number of directions of Q that the noise
-    resolves, squared, over h. Where their effective number is low the mean field is not the posterior either.
+    Cost: n_networks (3 h N^2 + N^3/3) flops and h N activations; memory: 8 h N bytes, and twenty N
+    x N matrices.
+    Accuracy: that of importance sampling; the weights' variance grows with the number of directions
+    of Q that the noise resolves, squared, over h. Where their effective number is low the mean
+    field is not the posterior either.
     Source: the posterior as in `mean_field`; Owen (2013), chapter 9, for self-normalised weights.
 
     Examples
@@ -177,7 +184,9 @@ def finite_width(
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Log weights (m,) of some networks, and the weighted and the plain mean of their kernels (N, N)."""
+    """Log weights (m,) of some networks, and the weighted and the plain mean of their kernels (N,
+    N).
+    """
 
     log_weights: Array
     weighted: Array

@@ -1,12 +1,13 @@
 """Sums over weighted draws of the hidden weights.
 
-E phi(X w) phi(X w)^T = Q0 over the prior is known, and the draws' own Q^ differs from it. That error is taken out of every
-sum: phi is replaced by C phi with
+E phi(X w) phi(X w)^T = Q0 over the prior is known, and the draws' own Q^ differs from it. That
+error is taken out of every sum: phi is replaced by C phi with
 
     C = R (R M R)^(-1/2) R,   R^2 = Q0 + e I,   M = Q^ + e I,   C M C = Q0 + e I,
 
-of all such maps the one that moves phi least in mean square, so that sums with weights that vary little are nearly free
-of error. e is a small part of the noise and of Q0; directions of Q0 below it do not matter.
+of all such maps the one that moves phi least in mean square, so that sums with weights that vary
+little are nearly free of error. e is a small part of the noise and of Q0; directions of Q0 below it
+do not matter.
 Source: Givens & Shortt (1984), the least map between Gaussian laws.
 """
 
@@ -48,9 +49,9 @@ class HiddenDraws:
 
     Notes
     -----
-    Cost: n N^2 flops for a sum, 2 n N^2 for quadratic forms. Memory: 8 n N bytes up to 256 MiB; beyond that tiles of 8 MiB
-    are computed anew. A few N x N matrices, whose square roots take some 30 N^3 flops once. The order of the sums does not
-    depend on the number of threads.
+    Cost: n N^2 flops for a sum, 2 n N^2 for quadratic forms. Memory: 8 n N bytes up to 256 MiB;
+    beyond that tiles of 8 MiB are computed anew. A few N x N matrices, whose square roots take some
+    30 N^3 flops once. The order of the sums does not depend on the number of threads.
     """
 
     def __init__(self, prior: Prior, weights: Array, base: Array) -> None:

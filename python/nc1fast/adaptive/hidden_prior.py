@@ -2,10 +2,12 @@
 
     w = sqrt(sw2/d0) z,   z standard normal.
 
-In the directions in which the rows of X vary most, z comes from a scrambled Sobol sequence: the error of an expectation
-falls nearly as 1/n there. Where the law that is looked for lies in the prior's tails, half of the draws are stretched in a
-few directions; the two halves stand for one draw from their mixture, so that no draw counts more than twice.
-Source: Owen (1998), scrambling; Owen & Zhou (2000), mixtures; Owen (2013), Monte Carlo theory, methods and examples, chapter 9.
+In the directions in which the rows of X vary most, z comes from a scrambled Sobol sequence: the
+error of an expectation falls nearly as 1/n there. Where the law that is looked for lies in the
+prior's tails, half of the draws are stretched in a few directions; the two halves stand for one
+draw from their mixture, so that no draw counts more than twice.
+Source: Owen (1998), scrambling; Owen & Zhou (2000), mixtures; Owen (2013), Monte Carlo theory,
+methods and examples, chapter 9.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ class Stretch:
         return stretched
 
     def base(self, z: Array) -> Array:
-        """Probabilities under the standard normal law of draws of the even mixture, shape (n,); they sum to 1."""
+        """Probabilities under the standard normal law of draws of the even mixture, shape (n,);
+        they sum to 1.
+        """
         t = z @ self.directions
         exponent = (np.square(t) * (1 - 1 / self.scales**2)).sum(axis=1) / 2
         log_ratio = exponent - np.log(self.scales).sum()  # of the stretched to the prior's density
@@ -97,7 +101,9 @@ class Prior:
     def draw(
         self, n: int, rng: np.random.Generator, stretch: Stretch | None = None
     ) -> tuple[Array, Array]:
-        """Weights of n units, n a power of two, shape (n, d0), and their probabilities, shape (n,), which sum to 1."""
+        """Weights of n units, n a power of two, shape (n, d0), and their probabilities, shape (n,),
+        which sum to 1.
+        """
         if stretch is None or n == 1:
             return self.scale * self._normals(n, rng), np.full(n, 1 / n)
         halves = self._normals(n // 2, rng), stretch.apply(self._normals(n // 2, rng))
@@ -105,12 +111,16 @@ class Prior:
         return self.scale * z, stretch.base(z)
 
     def main_variance(self, weights: Array, p: Array) -> float:
-        """Variance of the law p of weights (n, d0) in the direction in which the rows vary most, relative to the prior's."""
+        """Variance of the law p of weights (n, d0) in the direction in which the rows vary most,
+        relative to the prior's.
+        """
         t = weights @ self._leading[:, 0] / self.scale
         return float(p @ np.square(t))
 
     def stretch(self, weights: Array, p: Array) -> Stretch:
-        """The directions in which the law p of weights (n, d0) differs most from the prior in variance."""
+        """The directions in which the law p of weights (n, d0) differs most from the prior in
+        variance.
+        """
         t = weights @ self._leading / self.scale
         variances, U = np.linalg.eigh((t * p[:, None]).T @ t)
         variances = np.maximum(variances, np.finfo(np.float64).eps)

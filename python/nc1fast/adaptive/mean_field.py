@@ -1,7 +1,8 @@
 """`mean_field`: the equations of state without a Gaussian closure, by importance sampling.
 
-checked arguments  ->  draws of the prior, in eight batches  ->  descent of F over all of them  ->  one step over fresh
-draws, the residual  ->  a descent in each batch, whose spread is the standard error
+checked arguments  ->  draws of the prior, in eight batches  ->  descent of F over all of them  ->
+one step over fresh draws, the residual  ->  a descent in each batch, whose spread is the standard
+error
 """
 
 from __future__ import annotations
@@ -64,18 +65,22 @@ def mean_field(
     n_threads: int | None = None,
     progress: bool | Callable[[int, int], object] = False,
 ) -> MeanFieldSolution:
-    """Law of the hidden weights of a wide network that has been trained on labelled data, of any shape.
+    """Law of the hidden weights of a wide network that has been trained on labelled data, of any
+    shape.
 
-    `solve` takes the hidden weights to be Gaussian; here only the h units are taken to be independent.
+    `solve` takes the hidden weights to be Gaussian; here only the h units are taken to be
+    independent.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features), or path
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
-        Outputs that the network is trained towards; they are used as given, neither centred nor scaled.
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file
+    X
+        Outputs that the network is trained towards; they are used as given, neither centred nor
+        scaled.
     noise : float
-        Variance s2 of the observation noise (the temperature of the training). It decides the answer, so it has no
-        default.
+        Variance s2 of the observation noise (the temperature of the training). It decides the
+        answer, so it has no default.
     activation : str or LeakyReLU, default "erf"
         Any activation of the library.
     weight_variance : float, default 1.0
@@ -85,16 +90,18 @@ def mean_field(
     width : float, default 500
         Hidden units h.
     n_samples : int, optional
-        Draws of the hidden weights, rounded up to eight times a power of two. Default: 32,768 or 64 for each row,
-        whichever is more.
+        Draws of the hidden weights, rounded up to eight times a power of two. Default: 32,768 or 64
+        for each row, whichever is more.
     tol : float, default 0.02
-        Residual on fresh draws up to which the result counts as converged. The iteration itself goes on until it rests.
+        Residual on fresh draws up to which the result counts as converged. The iteration itself
+        goes on until it rests.
     max_iter : int, default 200
         Most iterations.
     seed : int, default 0
         Seed of the draws.
     n_threads : int, optional
-        Threads for tiles of draws, as in `nc1fast.collapse`; products and factorizations use BLAS's and LAPACK's own.
+        Threads for tiles of draws, as in `nc1fast.collapse`; products and factorizations use BLAS's
+        and LAPACK's own.
     progress : bool or callable(done, total), default False
         Counts iterations against the most there can be; a descent that ends early jumps ahead.
 
@@ -106,8 +113,9 @@ def mean_field(
     Raises
     ------
     TypeError, ValueError
-        For data that are not finite numbers or whose shapes do not match; for variances, noise or a width that are not
-        positive; for noise so small that Q + noise I is not positive definite in float64.
+        For data that are not finite numbers or whose shapes do not match; for variances, noise or a
+        width that are not positive; for noise so small that Q + noise I is not positive definite in
+        float64.
     ImportError
         Without scipy (extra "adaptive").
 
@@ -115,25 +123,28 @@ def mean_field(
     -----
     A network f(x) = a^T phi(W x) with a ~ N(0, sa2/h) integrated out has the posterior
 
-        prod_k N(w_k; 0, sw2/d0) exp(-U(Q_h)),   U(Q) = (1/2) [Tr Y^T Qt^-1 Y + P log det Qt],   Qt = sa2 Q + s2 I,
+        prod_k N(w_k; 0, sw2/d0) exp(-U(Q_h)),   U(Q) = (1/2) [Tr Y^T Qt^-1 Y + P log det Qt],   Qt
+            = sa2 Q + s2 I,
 
-    Q_h = (1/h) sum_k phi_k phi_k^T. By Sanov's theorem the h weights have, up to the constant of the prior, the
-    log-density -(h KL(p | prior) + U(E_p phi phi^T)) for their empirical law p; where it is stationary,
+    Q_h = (1/h) sum_k phi_k phi_k^T. By Sanov's theorem the h weights have, up to the constant of
+    the prior, the log-density -(h KL(p | prior) + U(E_p phi phi^T)) for their empirical law p;
+    where it is stationary,
 
-        p(w) ~ N(w; 0, sw2/d0) exp(-(sa2/(2h)) phi(w)^T A phi(w)),   A = P Qt^-1 - T T^T,   T = Qt^-1 Y.
+        p(w) ~ N(w; 0, sw2/d0) exp(-(sa2/(2h)) phi(w)^T A phi(w)),   A = P Qt^-1 - T T^T,   T =
+            Qt^-1 Y.
 
-    `solve` restricts p to N(0, Sigma). What is left out are fluctuations of Q_h: on data on which Qt hardly depends on
-    which h units were drawn, the mean field is the posterior (within 0.007 of log NC1 on two classes at width 200, 0.003 at 500;
-    `finite_width` corrects it).
-    The descent starts from the prior. Other starts end in the same F, also where that of the Gaussian laws has several
-    minima (tests/test_mean_field.py).
-    Cost: 3 n N^2 flops in an iteration over n draws, 5 to 30 iterations, and about five times as much for batches and
-    residual. Memory: 8 n N bytes up to 256 MiB, tiles beyond; twenty N x N matrices; 32 n d0
-    bytes.
-    Draws come from the prior and, where the law lies in its tails, half of them from a law that is wider (or narrower) in
-    up to three directions.
-    Accuracy: the draws are a scrambled Sobol sequence in up to 64 directions, corrected by the known kernel of the
-    prior. Standard errors of log NC1 of 1e-4 to 1e-3 are usual; they grow as the effective sample size falls.
+    `solve` restricts p to N(0, Sigma). What is left out are fluctuations of Q_h: on data on which
+    Qt hardly depends on which h units were drawn, the mean field is the posterior (within 0.007 of
+    log NC1 on two classes at width 200, 0.003 at 500; `finite_width` corrects it). The descent
+    starts from the prior. Other starts end in the same F, also where that of the Gaussian laws has
+    several minima (tests/test_mean_field.py).
+    Cost: 3 n N^2 flops in an iteration over n draws, 5 to 30 iterations, and about five times as
+    much for batches and residual. Memory: 8 n N bytes up to 256 MiB, tiles beyond; twenty N x N
+    matrices; 32 n d0 bytes. Draws come from the prior and, where the law lies in its tails, half of
+    them from a law that is wider (or narrower) in up to three directions.
+    Accuracy: the draws are a scrambled Sobol sequence in up to 64 directions, corrected by the
+    known kernel of the prior. Standard errors of log NC1 of 1e-4 to 1e-3 are usual; they grow as
+    the effective sample size falls.
     Source: Seroussi, Naveh & Ringel (2023), equations of state before the Gaussian ansatz.
 
     Examples
@@ -182,7 +193,9 @@ class Judged:
 def _descended(
     prior: Prior, Y: Array, reports: Sequence[Callable[[int, int], object] | None]
 ) -> Judged:
-    """The descent over draws of the prior or, where they miss a part of the law, the best of some over stretched draws."""
+    """The descent over draws of the prior or, where they miss a part of the law, the best of some
+    over stretched draws.
+    """
     best: Judged | None = None
     stretch: Stretch | None = None
     for which, report in enumerate(reports):
@@ -201,9 +214,11 @@ def _descended(
 
 
 def _tailed(draws: HiddenDraws, p: Array) -> bool:
-    """Whether the density p/prior grows towards the tails in the main direction of the rows, as for ReLU.
+    """Whether the density p/prior grows towards the tails in the main direction of the rows, as for
+    ReLU.
 
-    Draws of the prior alone would miss the part beyond the farthest of them, without a trace in their spread.
+    Draws of the prior alone would miss the part beyond the farthest of them, without a trace in
+    their spread.
     """
     variance = draws.prior.main_variance(draws.weights, p)
     return variance > _WIDE and float((p / draws.base).max()) > _DENSE
@@ -221,7 +236,9 @@ def _draws(prior: Prior, stretch: Stretch | None, which: int) -> HiddenDraws:
 
 
 def _batch_grams(descent: TiltDescent) -> Array:
-    """Q of each batch, which solves the equations from the action of the whole, shape (batches, N, N)."""
+    """Q of each batch, which solves the equations from the action of the whole, shape (batches, N,
+    N).
+    """
     equations = descent.equations
     grams = []
     for draws, start in zip(

@@ -1,4 +1,6 @@
-"""The result of the mean-field equations: weighted draws of the hidden weights, their kernel, and a certificate."""
+"""The result of the mean-field equations: weighted draws of the hidden weights, their kernel, and a
+certificate.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,14 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MeanFieldSolution:
-    """The law of the hidden weights of a wide network that has seen the data, as weighted draws of their prior.
+    """The law of the hidden weights of a wide network that has seen the data, as weighted draws of
+    their prior.
 
     Attributes
     ----------
     gram : ndarray of shape (n_samples, n_samples)
-        Q = E_p phi phi^T, the kernel of the hidden layer on the training rows, without the readout variance.
+        Q = E_p phi phi^T, the kernel of the hidden layer on the training rows, without the readout
+        variance.
     hidden : ndarray of shape (n_draws, n_features)
         Hidden weights.
     weights : ndarray of shape (n_draws,)
@@ -42,12 +46,13 @@ class MeanFieldSolution:
     prior_weights : ndarray of shape (n_draws,)
         Their probabilities under the prior: equal, unless the law lies in the prior's tails.
     map : ndarray of shape (n_samples, n_samples)
-        C of `nc1fast.adaptive.hidden_draws`: `gram` is the weighted sum of C phi phi^T C, and C is I but for errors of the draws.
+        C of `nc1fast.adaptive.hidden_draws`: `gram` is the weighted sum of C phi phi^T C, and C is
+        I but for errors of the draws.
     second_moment : ndarray of shape (n_features, n_features)
         E_p w w^T; beside it stands `AdaptiveSolution.sigma`.
     free_energy : float
-        F[p], on the scale of `AdaptiveSolution.free_energy`: the Gaussian laws are among all laws, so that it lies
-        below theirs but for errors of the draws.
+        F[p], on the scale of `AdaptiveSolution.free_energy`: the Gaussian laws are among all laws,
+        so that it lies below theirs but for errors of the draws.
     predictions : ndarray of shape (n_samples, n_outputs)
         Mean outputs sa2 Q Qt^-1 Y on the training rows.
     effective_sample_size : float
@@ -61,12 +66,13 @@ class MeanFieldSolution:
     steps : int
         Iterations.
     converged : bool
-        Whether the iteration came to rest, residual <= tol, the effective sample size is at least 200 and no draw has
-        more than 0.005 of the weight.
+        Whether the iteration came to rest, residual <= tol, the effective sample size is at least
+        200 and no draw has more than 0.005 of the weight.
     reason : str
         Why so, in words.
     batch_grams : ndarray of shape (8, n_samples, n_samples)
-        Q of each eighth of the draws, which solved the equations for itself: their spread measures the error.
+        Q of each eighth of the draws, which solved the equations for itself: their spread measures
+        the error.
     noise, width, weight_variance, readout_variance, activation
         The problem that was solved, as the arguments of `mean_field`.
     """
@@ -107,8 +113,9 @@ class MeanFieldSolution:
         Returns
         -------
         Collapse
-            `standard_error` is that of nc1 by the draws, from the eight batches, and `interval` Student's of 95 %; the
-            effect of each batch on its own solution is part of it. `error_bound` is that of rounding.
+            `standard_error` is that of nc1 by the draws, from the eight batches, and `interval`
+            Student's of 95 %; the effect of each batch on its own solution is part of it.
+            `error_bound` is that of rounding.
 
         Raises
         ------
@@ -124,7 +131,8 @@ class MeanFieldSolution:
     @ieee
     @reads_files("Z", in_memory=True)
     def features(self, Z: ArrayLike) -> Array:
-        """Explicit features of any rows: their inner products are E_p phi(w x) phi(w z) over the draws.
+        """Explicit features of any rows: their inner products are E_p phi(w x) phi(w z) over the
+        draws.
 
         Parameters
         ----------
@@ -133,8 +141,8 @@ class MeanFieldSolution:
         Returns
         -------
         ndarray of shape (n_rows, n_draws)
-            sqrt(p) phi(Z w). On the training rows their Gram matrix is `gram` less the correction of the draws by the known
-            kernel of the prior: noisier, and it needs no N x N matrix.
+            sqrt(p) phi(Z w). On the training rows their Gram matrix is `gram` less the correction
+            of the draws by the known kernel of the prior: noisier, and it needs no N x N matrix.
 
         Raises
         ------
@@ -172,7 +180,9 @@ class _Sampled(Protocol):
 
 
 def gram_collapse(sampled: _Sampled, y: ArrayLike, method: str, convention: str | None) -> Collapse:
-    """Collapse of a kernel matrix, with the standard error that its batches give and Student's interval of 95 %."""
+    """Collapse of a kernel matrix, with the standard error that its batches give and Student's
+    interval of 95 %.
+    """
     classes = Classes.of(y, len(sampled.gram))
 
     def measured(K: Array) -> Collapse:

@@ -1,7 +1,8 @@
-"""The search for the lowest minimum at one width: a loose descent from every start, then the winner to the tolerance.
+"""The search for the lowest minimum at one width: a loose descent from every start, then the winner
+to the tolerance.
 
-F is stationary at its minima, so that at a residual of 1e-4 its relative error is about 1e-8: enough to tell the minima
-apart, at half the evaluations.
+F is stationary at its minima, so that at a residual of 1e-4 its relative error is about 1e-8:
+enough to tell the minima apart, at half the evaluations.
 """
 
 from __future__ import annotations
@@ -78,10 +79,11 @@ class Trial:
 def search(
     energy: FreeEnergy, width: float, starts: Sequence[Start], reports: Iterator[Report]
 ) -> list[Trial]:
-    """Descend from every start; the lowest end goes first, to the tolerance of the settings, then the others by F.
+    """Descend from every start; the lowest end goes first, to the tolerance of the settings, then
+    the others by F.
 
-    Of ends with the same F up to the error of a loose descent, that of the first start wins. Starts where Qt is not
-    positive definite in float64 are left out.
+    Of ends with the same F up to the error of a loose descent, that of the first start wins. Starts
+    where Qt is not positive definite in float64 are left out.
 
     Raises
     ------
@@ -126,7 +128,9 @@ def _descend(
 
 
 def grouped(energy: FreeEnergy, ends: Sequence[Trial]) -> list[list[Trial]]:
-    """The ends by branch, both in the order of `ends`: within a branch F and the kernel are the same."""
+    """The ends by branch, both in the order of `ends`: within a branch F and the kernel are the
+    same.
+    """
     branches: list[list[Trial]] = []
     for end in ends:
         for branch in branches:

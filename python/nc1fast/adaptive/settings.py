@@ -1,4 +1,6 @@
-"""The settings of a solve: the network whose equations of state are solved, and how the solver goes about it."""
+"""The settings of a solve: the network whose equations of state are solved, and how the solver goes
+about it.
+"""
 
 from __future__ import annotations
 

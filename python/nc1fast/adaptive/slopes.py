@@ -1,9 +1,12 @@
-"""How the kernel of one hidden layer depends on the norms of its rows, for each activation with an adaptive kernel.
+"""How the kernel of one hidden layer depends on the norms of its rows, for each activation with an
+adaptive kernel.
 
-With K = W W^T, Q = sa2 kappa(K) and A held fixed, the derivative of Tr(A Q) by K_ii through the norm of row i alone is
+With K = W W^T, Q = sa2 kappa(K) and A held fixed, the derivative of Tr(A Q) by K_ii through the
+norm of row i alone is
 
     r_i = sum_j A_ij sa2 dkappa_ij/dK_ii,   dkappa/dK_ii = -K_ij kdot/(1 + 2 K_ii)        erf,
-                                                           (kappa - K_ij kdot)/(2 K_ii)   ReLU, homogeneous of degree 1.
+                                                           (kappa - K_ij kdot)/(2 K_ii)   ReLU,
+                                                               homogeneous of degree 1.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class Branch:
     free_energy : float
         F(sigma).
     residual : float
-        Relative error of the equation of state. A branch that was not kept is known to about 1e-4 only, which gives F to
-        about 1e-8.
+        Relative error of the equation of state. A branch that was not kept is known to about 1e-4
+        only, which gives F to about 1e-8.
     starts : tuple of str
         Names of the starts, in the order in which they were tried.
     activation : str
@@ -58,7 +58,8 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class AdaptiveSolution:
-    """The lowest stationary point of the free energy that was found, or the best point on the way to one.
+    """The lowest stationary point of the free energy that was found, or the best point on the way
+    to one.
 
     Attributes
     ----------
@@ -77,14 +78,15 @@ class AdaptiveSolution:
     predictions : ndarray of shape (n_samples, n_outputs)
         Mean outputs Q (Q + noise I)^-1 Y on the training rows.
     history : dict of str to ndarray
-        Columns stage, start, width, evaluation, free_energy, residual: every improvement, those of the start that won
-        last.
+        Columns stage, start, width, evaluation, free_energy, residual: every improvement, those of
+        the start that won last.
     evaluations : int
         Evaluations of F, of all starts and widths.
     start : str
         Name of the start that won.
     branches : tuple of Branch
-        The minima at which descents ended, distinct in F or in the kernel, lowest F first: the first one is this solution.
+        The minima at which descents ended, distinct in F or in the kernel, lowest F first: the
+        first one is this solution.
     noise, width, weight_variance, readout_variance, activation
         The problem that was solved, as the arguments of `solve`.
     stages : tuple of AdaptiveSolution

@@ -58,11 +58,14 @@ def solve(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features), or path
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
-        Outputs that the network is trained towards; they are used as given, neither centred nor scaled.
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file
+    X
+        Outputs that the network is trained towards; they are used as given, neither centred nor
+        scaled.
     noise : float
-        Variance of the observation noise (the temperature of the training). It decides the answer, so it has no default;
-        1e-6, as in the published study, is the limit in which the data outweigh the prior.
+        Variance of the observation noise (the temperature of the training). It decides the answer,
+        so it has no default; 1e-6, as in the published study, is the limit in which the data
+        outweigh the prior.
     activation : {"erf", "relu"}, default "erf"
     weight_variance : float, default 1.0
         sw2: hidden weights have the prior N(0, sw2/n_features).
@@ -73,12 +76,13 @@ def solve(
     start : array-like of shape (n_features, n_features), optional
         Sigma to start from first, before the others.
     widths : sequence of float, optional
-        Widths to pass through on the way to `width`: `AdaptiveSolution.stages`. At each, the first start is the solution at
-        the width before; with `multistart=1` the only one.
+        Widths to pass through on the way to `width`: `AdaptiveSolution.stages`. At each, the first
+        start is the solution at the width before; with `multistart=1` the only one.
     multistart : int, default 2
-        Number of starts at each width. F is not convex: the lowest is kept, and all minima are told in `branches`. In
-        order: the prior (sw2/n_features) I; 8 times the prior; the path of widths, from 64, 16 and 4 times `width`; an
-        eighth of the prior; 64 times the prior; then random ones. With 1, the descent from the prior (or `start`) alone.
+        Number of starts at each width. F is not convex: the lowest is kept, and all minima are told
+        in `branches`. In order: the prior (sw2/n_features) I; 8 times the prior; the path of
+        widths, from 64, 16 and 4 times `width`; an eighth of the prior; 64 times the prior; then
+        random ones. With 1, the descent from the prior (or `start`) alone.
     tol : float, default 1e-8
         Residual at which the solver stops.
     max_iter : int, default 2000
@@ -86,7 +90,8 @@ def solve(
     seed : int, default 0
         Seed of the random starts.
     n_threads : int, optional
-        Threads for the tiles, as in `nc1fast.collapse`; the Cholesky factorizations use LAPACK's own.
+        Threads for the tiles, as in `nc1fast.collapse`; the Cholesky factorizations use LAPACK's
+        own.
     device : {"cpu", "cuda", "cuda:INDEX"}, default "cpu"
         Where tiles are computed and matrices factored; on a CUDA device CuPy factors them.
     progress : bool or callable(done, total), default False
@@ -100,9 +105,9 @@ def solve(
     Raises
     ------
     TypeError, ValueError
-        For data that are not finite numbers or whose shapes do not match; for variances, noise or widths that are not
-        positive; for a start that is not positive definite; for noise so small that Q + noise I is not positive definite
-        in float64.
+        For data that are not finite numbers or whose shapes do not match; for variances, noise or
+        widths that are not positive; for a start that is not positive definite; for noise so small
+        that Q + noise I is not positive definite in float64.
     ImportError
         Without scipy (extra "adaptive") or, on a device, CuPy (extra "cuda").
     DeviceError
@@ -110,11 +115,12 @@ def solve(
 
     Notes
     -----
-    Minimises F(Sigma) of `nc1fast.adaptive.equations`, which is bounded below: a solution exists for any data.
-    The lowest of several minima need not be the lowest there is; more starts are the only check. On two classes all starts
-    ended at one minimum, on four classes in 8 or 32 features at up to seven.
-    Cost: 10 to 100 evaluations of N^3 + 4 N^2 r flops for each start, r = rank of X; memory: one N x N matrix
-    (8 N^2 bytes), on a device three.
+    Minimises F(Sigma) of `nc1fast.adaptive.equations`, which is bounded below: a solution exists
+    for any data. The lowest of several minima need not be the lowest there is; more starts are the
+    only check. On two classes all starts ended at one minimum, on four classes in 8 or 32 features
+    at up to seven.
+    Cost: 10 to 100 evaluations of N^3 + 4 N^2 r flops for each start, r = rank of X; memory: one N
+    x N matrix (8 N^2 bytes), on a device three.
     Accuracy: float64; residuals of 1e-9 and below are usual, rounding of F does not limit them.
     Source: Seroussi, Naveh & Ringel (2023), equations of state of a two-layer network.
 
@@ -178,7 +184,8 @@ def solve_equations(
 def _stages(
     energy: FreeEnergy, given: Array | None, report: Callable[[int, int], object] | None
 ) -> list[AdaptiveSolution]:
-    """Solutions at each width, each the lowest of several descents, one of them from the solution at the width before.
+    """Solutions at each width, each the lowest of several descents, one of them from the solution
+    at the width before.
 
     Parameters
     ----------

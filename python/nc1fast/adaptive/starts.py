@@ -1,8 +1,9 @@
-"""Where descents start. The free energy has several minima: on four classes in 8 features, whichever start one takes.
+"""Where descents start. The free energy has several minima: on four classes in 8 features,
+whichever start one takes.
 
-The prior is the natural start. From a large isotropic Sigma, where erf saturates, and from a small one, where it is linear,
-descents enter other basins; so does the path of widths, which follows the minimum from networks so wide that it is the
-prior.
+The prior is the natural start. From a large isotropic Sigma, where erf saturates, and from a small
+one, where it is linear, descents enter other basins; so does the path of widths, which follows the
+minimum from networks so wide that it is the prior.
 """
 
 from __future__ import annotations

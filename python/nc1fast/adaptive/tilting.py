@@ -1,11 +1,14 @@
-"""The law of the hidden weights as weights of fixed draws, and the descent to a stationary point of its free energy.
+"""The law of the hidden weights as weights of fixed draws, and the descent to a stationary point of
+its free energy.
 
     F[p] = h KL(p | prior) + (1/2) [Tr Y^T Qt^-1 Y + P log det Qt],   Qt = sa2 E_p phi phi^T + s2 I.
 
-dF = 0 is p ~ prior exp(-S), S(w) = (sa2/(2h)) phi(w)^T A phi(w), A = P Qt^-1 - T T^T, T = Qt^-1 Y. The step from S to
-(1 - g) S + g S', S' from the present p, is mirror descent in KL: it lowers F if g is small enough, and g = 1 is the plain
-iteration. Anderson's extrapolation of the last steps is tried first, and kept where it lowers F.
-Sources: Seroussi, Naveh & Ringel (2023), the equations; Beck & Teboulle (2003), mirror descent; Walker & Ni (2011), Anderson.
+dF = 0 is p ~ prior exp(-S), S(w) = (sa2/(2h)) phi(w)^T A phi(w), A = P Qt^-1 - T T^T, T = Qt^-1 Y.
+The step from S to (1 - g) S + g S', S' from the present p, is mirror descent in KL: it lowers F if
+g is small enough, and g = 1 is the plain iteration. Anderson's extrapolation of the last steps is
+tried first, and kept where it lowers F.
+Sources: Seroussi, Naveh & Ringel (2023), the equations; Beck & Teboulle (2003), mirror descent;
+Walker & Ni (2011), Anderson.
 """
 
 from __future__ import annotations
@@ -175,7 +178,9 @@ class TiltDescent:
         return step
 
     def _move(self, step: Array) -> bool:
-        """Go where F is lower: as extrapolated, or by a share of the step, at most twice the last one."""
+        """Go where F is lower: as extrapolated, or by a share of the step, at most twice the last
+        one.
+        """
         S = self.law.action
         extrapolated = self._extrapolated(step)
         self._past = [*self._past[1 - _MEMORY :], (S, step)]
@@ -198,7 +203,9 @@ class TiltDescent:
         return True
 
     def _extrapolated(self, step: Array) -> Array | None:
-        """The action at which the linear model of the last steps has a step of zero; None without a past."""
+        """The action at which the linear model of the last steps has a step of zero; None without a
+        past.
+        """
         if not self._past:
             return None
         p = self.law.weights

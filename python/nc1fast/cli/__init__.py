@@ -1,7 +1,7 @@
 """The command `nc1fast`: every error becomes one line on stderr and an exit code.
 
-Exit codes: 0 success, 1 a study, solver or self-test failed, 2 a mistake in the call or in the data,
-130 interrupted.
+Exit codes: 0 success, 1 a study, solver or self-test failed, 2 a mistake in the call or in the
+data, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from nc1fast.cuda import DeviceError
 from nc1fast.support.reading import one_line
 
 USER_ERROR = 2
-# Arguments of Python that an error asks for, which are options here: "give labels=, an array or a path".
+# Arguments of Python that an error asks for, which are options here: "give labels=, an array or a
+# path".
 _KEYWORD = re.compile(r"\b(labels|keys)=([A-Z]*)(?=[,:]|$)")
 
 

@@ -1,8 +1,9 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
-`measure` (collapse, theory), `parts` (shard, merge), `learn` (train, adapt), `probe` and `use` (predict, spectrum, align) work on
-one data set, `study` (study, report, doctor) on a grid of them; `options` has what they share,
-`output` what they print. A new command is a function there and one line here; a new option is a parameter with a help text.
+`measure` (collapse, theory), `parts` (shard, merge), `learn` (train, adapt), `probe` and `use`
+(predict, spectrum, align) work on one data set, `study` (study, report, doctor) on a grid of them;
+`options` has what they share, `output` what they print. A new command is a function there and one
+line here; a new option is a parameter with a help text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""`train` and `adapt`: the collapse of networks that learn the labels of one data set, of finite width and wide."""
+"""`train` and `adapt`: the collapse of networks that learn the labels of one data set, of finite
+width and wide.
+"""
 
 from __future__ import annotations
 
@@ -256,14 +258,18 @@ def adapt(
 
 @dataclass(frozen=True)
 class TargetCode:
-    """The code of the labels that a network is to output: its name, and the targets (n_samples, n_outputs)."""
+    """The code of the labels that a network is to output: its name, and the targets (n_samples,
+    n_outputs).
+    """
 
     name: str
     values: NDArray[np.float64]
 
     @classmethod
     def of(cls, y: Any, asked: str | None) -> TargetCode:
-        """The code asked for; by default scalar for two classes and one-hot for more, which have no order."""
+        """The code asked for; by default scalar for two classes and one-hot for more, which have no
+        order.
+        """
         classes, names = as_labels(y, len(y))
         name = asked or ("scalar" if len(names) <= 2 else "one-hot")
         return cls(name, encode(name, classes, len(names)).values)
@@ -310,7 +316,9 @@ def _rule(until: str | None) -> Any:
 
 
 def _write(trace: Trace, out: Path) -> None:
-    """Write every probe; an .npz also has weight covariances (n_repeats, d, d) of each layer at start and end."""
+    """Write every probe; an .npz also has weight covariances (n_repeats, d, d) of each layer at
+    start and end.
+    """
     if out.suffix == ".csv":
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
@@ -330,7 +338,9 @@ def _write(trace: Trace, out: Path) -> None:
 
 
 def _summary(trace: Trace) -> list[str]:
-    """Lines with NC1 of every layer, loss and accuracy at start and end, then with the reasons of the endings."""
+    """Lines with NC1 of every layer, loss and accuracy at start and end, then with the reasons of
+    the endings.
+    """
     start, end, n = trace.at(0), trace.at(), len(trace.networks)
     lines = [f"{'mean +- sd' if n > 1 else '':<17}{'start':<24}end"]
     layers = dict.fromkeys(start["layer"].tolist())

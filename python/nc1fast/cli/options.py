@@ -140,7 +140,9 @@ class DataOptions:
         return nc.datasets.load(self.data, keys=self.pair, labels=self.part, scale=self.scale)
 
     def rows(self) -> Any:
-        """X alone, of files without labels, too; of a table that has them by default the last column is left out."""
+        """X alone, of files without labels, too; of a table that has them by default the last
+        column is left out.
+        """
         file = Path(self.data.partition("::")[0])
         table = is_table(file) or file.suffix in (".parquet", ".pq", ".arrow", ".feather")
         if self.data in ("digits", "-") or table or self.labels or self.keys:
@@ -208,7 +210,9 @@ class KernelOptions:
     width: float | None
 
     def kernel(self) -> Any:
-        """The kernel as `nc1fast.collapse` takes it: None for explicit features, a name for a Gram matrix."""
+        """The kernel as `nc1fast.collapse` takes it: None for explicit features, a name for a Gram
+        matrix.
+        """
         if self.name == "features":
             return None
         if self.name == "precomputed":

@@ -35,7 +35,9 @@ def show(row: dict[str, Any], as_json: bool) -> None:
 
 
 def show_rows(rows: list[dict[str, Any]], as_json: bool, brief: tuple[str, ...] = _BRIEF) -> None:
-    """Print rows: a JSON object in a line for each, a table of some columns on a terminal, or columns joined by tabs."""
+    """Print rows: a JSON object in a line for each, a table of some columns on a terminal, or
+    columns joined by tabs.
+    """
     told = [known(row) for row in rows]
     if as_json:
         for row in told:

@@ -1,4 +1,6 @@
-"""`shard` and `merge`: one pass as many jobs of a batch queue, without a scheduler of our own between them."""
+"""`shard` and `merge`: one pass as many jobs of a batch queue, without a scheduler of our own
+between them.
+"""
 
 from __future__ import annotations
 

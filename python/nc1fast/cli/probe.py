@@ -1,4 +1,6 @@
-"""`probe`: the collapse of the layers of a torch module that a file of Python makes, on one data set."""
+"""`probe`: the collapse of the layers of a torch module that a file of Python makes, on one data
+set.
+"""
 
 from __future__ import annotations
 
@@ -75,9 +77,9 @@ def probe(
 ) -> None:
     """NC1 and its relatives of the layers of a torch module.
 
-    nc1fast probe model.py:build --data mnist-folder/ --shape 1,28,28 --scale unit-interval
-    nc1fast probe model.py:build --data data.npz --checkpoint weights.pt --layers blocks --pool mean --classifier fc --json
-    nc1fast probe model.py:Net --data digits --shape 1,8,8 --out layers.csv
+    nc1fast probe model.py:build --data mnist-folder/ --shape 1,28,28 --scale unit-interval nc1fast
+    probe model.py:build --data data.npz --checkpoint weights.pt --layers blocks --pool mean
+    --classifier fc --json nc1fast probe model.py:Net --data digits --shape 1,8,8 --out layers.csv
     """
     options.check_out(out, ".csv", ".npz")
     torch = require("torch", "torch")
@@ -129,7 +131,9 @@ def _shaped(X: Any, sizes: list[int] | None) -> Any:
 
 
 def _made(model: str, seed: int, torch: Any) -> Any:
-    """The module that FILE.py:NAME describes; the file is executed under a seed, and NAME is called under it again."""
+    """The module that FILE.py:NAME describes; the file is executed under a seed, and NAME is called
+    under it again.
+    """
     path, colon, name = model.rpartition(":")
     if not colon or not name.isidentifier() or not path.endswith(".py"):
         raise ValueError(f"MODEL must be FILE.py:NAME, got {model!r}")

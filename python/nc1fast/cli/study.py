@@ -1,4 +1,6 @@
-"""`study`, `report` and `doctor`: a grid of data sets and models, its report, and a check of this installation."""
+"""`study`, `report` and `doctor`: a grid of data sets and models, its report, and a check of this
+installation.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,8 @@ def study(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Run a study into one table, figures and a report. A run that is killed loses at most the cells being computed.
+    """Run a study into one table, figures and a report. A run that is killed loses at most the
+    cells being computed.
 
     nc1fast study list
     nc1fast study paper --preset quick --out out/paper
@@ -220,7 +223,8 @@ def report(
 
 
 def doctor(*, as_json: options.Json = False) -> None:
-    """Instruction set, threads, devices and versions, and a one-second self-test against the NumPy reference.
+    """Instruction set, threads, devices and versions, and a one-second self-test against the NumPy
+    reference.
 
     nc1fast doctor
     nc1fast doctor --json

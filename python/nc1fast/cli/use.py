@@ -1,4 +1,6 @@
-"""`predict`, `spectrum` and `align`: a kernel used on one data set, by products with a matrix that is not stored."""
+"""`predict`, `spectrum` and `align`: a kernel used on one data set, by products with a matrix that
+is not stored.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,8 @@ def predict(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
-    """Learn the labels of some rows with a kernel, one output for each class, and predict those of the others.
+    """Learn the labels of some rows with a kernel, one output for each class, and predict those of
+    the others.
 
     nc1fast predict data.npz --kernel ntk --ridge 1e-3 --held-out 0.2
     nc1fast predict data.npz --method flow --time 10 --out predictions.npz

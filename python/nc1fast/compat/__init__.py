@@ -1,6 +1,7 @@
 """Reproductions of other codes' numbers, for comparison only.
 
-Of nc1fast itself, one module may use them: `nc1fast.studies.tasks.released`, which puts them beside the right numbers.
+Of nc1fast itself, one module may use them: `nc1fast.studies.tasks.released`, which puts them beside
+the right numbers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The equations of state of the code released with arXiv 2406.02105.
 
-They differ from those of `nc1fast.adaptive` in the matrix A of the gradient. With t = (Q + s2 I)^-1 y and the mean
-prediction f = y - s2 t, the data term is -t t^T = -(y - f)(y - f)^T/s2^2; the released code multiplies by s2 instead of
-dividing by s2^2, and subtracts f, a column, from y, a row, which gives the matrix D_ij = y_j - f_i in place of a vector:
+They differ from those of `nc1fast.adaptive` in the matrix A of the gradient. With t = (Q + s2 I)^-1
+y and the mean prediction f = y - s2 t, the data term is -t t^T = -(y - f)(y - f)^T/s2^2; the
+released code multiplies by s2 instead of dividing by s2^2, and subtracts f, a column, from y, a
+row, which gives the matrix D_ij = y_j - f_i in place of a vector:
 
     A = (Q + s2 I)^-1 - s2 D D^T,   D D^T = |y|^2 1 1^T - (sum y)(1 f^T + f 1^T) + N f f^T.
 
@@ -60,14 +61,16 @@ def released_adaptive(
     X : array-like of shape (n_samples, n_features), or path
     targets : array-like of shape (n_samples,), path, or part of the file X
         Of a single output.
-    noise, weight_variance, readout_variance, width, start, widths, tol, max_iter, n_threads, progress
-        As in `nc1fast.adaptive.solve`. The defaults are the released configuration, whose 24 widths are
-        `widths=nc1fast.compat.equations.ANNEALING`; the root does not depend on them.
+    noise, weight_variance, readout_variance, width, start, widths, tol, max_iter, n_threads,
+    progress
+        As in `nc1fast.adaptive.solve`. The defaults are the released configuration, whose 24 widths
+        are `widths=nc1fast.compat.equations.ANNEALING`; the root does not depend on them.
 
     Returns
     -------
     AdaptiveSolution
-        Its `free_energy` lacks the data term, of which the released equations are no gradient: prior and log-determinant.
+        Its `free_energy` lacks the data term, of which the released equations are no gradient:
+        prior and log-determinant.
 
     Raises
     ------
@@ -76,8 +79,8 @@ def released_adaptive(
 
     Notes
     -----
-    Cost and accuracy: as `nc1fast.adaptive.solve`. The released code computes in float32 and solves to an absolute
-    tolerance of 5e-4 in Sigma.
+    Cost and accuracy: as `nc1fast.adaptive.solve`. The released code computes in float32 and solves
+    to an absolute tolerance of 5e-4 in Sigma.
     """
     Y = as_numbers(targets, len(as_rows(X, "X")), None)
     if Y.shape[1] != 1:

@@ -1,9 +1,9 @@
 """The erf NTK and the NC1 convention of the code released with arXiv 2406.02105.
 
-That code is github.com/kvignesh1420/shallow_nc1; a report shows both curves side by side. The matrix differs from the NTK
-in one place: where the dual of the derivative needs the outer product of the vector 1 + 2 k_ii with itself, the released
-code forms the dot product, one number for the whole data set. An entry is therefore no function of two rows, and the
-matrix is formed in NumPy.
+That code is github.com/kvignesh1420/shallow_nc1; a report shows both curves side by side. The
+matrix differs from the NTK in one place: where the dual of the derivative needs the outer product
+of the vector 1 + 2 k_ii with itself, the released code forms the dot product, one number for the
+whole data set. An entry is therefore no function of two rows, and the matrix is formed in NumPy.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def erf_ntk(
 
     Notes
     -----
-    k = sb2 + sw2 X X^T / d0;  s = sum_i (1 + 2 k_ii)^2, a scalar;
-    Theta_ij = sb2 + sw2 Q_ij + sw2 k_ij (4/pi) / sqrt(s - 4 k_ij^2),  Q the arcsine kernel of k.
-    The NTK, `nc1fast.NTK("erf")`, has (1 + 2 k_ii)(1 + 2 k_jj), about N times smaller, in place of s.
+    k = sb2 + sw2 X X^T / d0;  s = sum_i (1 + 2 k_ii)^2, a scalar; Theta_ij = sb2 + sw2 Q_ij + sw2
+    k_ij (4/pi) / sqrt(s - 4 k_ij^2),  Q the arcsine kernel of k. The NTK, `nc1fast.NTK("erf")`, has
+    (1 + 2 k_ii)(1 + 2 k_jj), about N times smaller, in place of s.
     Cost: 2 N^2 d0 flops and five N x N float64 matrices.
     Accuracy: (d0 + 20) 2^-53 relative to the largest entry; the released code computes in float32.
     Source: Williams (1997) for Q.
@@ -83,7 +83,8 @@ def erf_ntk(
     Q = np.arctan2(2.0 * k, np.sqrt(r2, out=r2))
     Q *= 2.0 / np.pi
 
-    # Positive for any data: k_ij^2 <= k_ii k_jj, so 4 k_ij^2 is below the terms of i and j in the sum.
+    # Positive for any data: k_ij^2 <= k_ii k_jj, so 4 k_ij^2 is below the terms of i and j in the
+    # sum.
     bracket = np.sum((1.0 + 2.0 * q) ** 2) - 4.0 * kk
     theta: NDArray[np.float64] = k
     theta *= 4.0 / np.pi

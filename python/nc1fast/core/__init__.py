@@ -1,3 +1,5 @@
-"""The compiled core as Python sees it: chains of layers, the machine, Gram matrices, rounding, linear algebra."""
+"""The compiled core as Python sees it: chains of layers, the machine, Gram matrices, rounding,
+linear algebra.
+"""
 
 from __future__ import annotations

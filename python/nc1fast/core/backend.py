@@ -1,4 +1,5 @@
-"""Who runs tiles: the compiled core, or its twin for devices; Gram matrices, diagonals and dual activations by them.
+"""Who runs tiles: the compiled core, or its twin for devices; Gram matrices, diagonals and dual
+activations by them.
 
 The room `core` and `sums.streaming`, which runs the pass over all pairs, alone import `_core`.
 """
@@ -47,7 +48,8 @@ class Runner:
     devices : tuple
         Last arguments of the functions of the twin; () for the core.
     bits : str
-        The instruction set, or the compute capability of the devices: the bits of sums depend on it.
+        The instruction set, or the compute capability of the devices: the bits of sums depend on
+        it.
     memory : float
         Bytes that a pass may take on each device.
     """
@@ -70,7 +72,9 @@ def runner(device: str) -> Runner:
 
 
 def bits_of(device: str) -> str:
-    """The name of what the bits of sums depend on beside the problem: instruction set, or capability of the devices."""
+    """The name of what the bits of sums depend on beside the problem: instruction set, or
+    capability of the devices.
+    """
     return runner(device).bits
 
 
@@ -83,7 +87,9 @@ _UNDEFINED = {
 
 
 def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
-    """Raise ValueError for zero rows, which have no direction, where a kernel depends on nothing else."""
+    """Raise ValueError for zero rows, which have no direction, where a kernel depends on nothing
+    else.
+    """
     found = {chain.undefined_at_zero for chain in chains}
     what = next((text for kind, text in _UNDEFINED.items() if kind in found), None)
     if what is None:
@@ -107,7 +113,9 @@ def in_range(*kernels: object) -> Iterator[None]:
 
 
 def mapped_rows(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDArray[Any]:
-    """X, or for an adaptive kernel X times its factor: the rows whose inner products the core takes."""
+    """X, or for an adaptive kernel X times its factor: the rows whose inner products the core
+    takes.
+    """
     if chain.factor is None:
         return X
     return matmul(X.astype(np.float64, copy=False), chain.factor, thread_count(n_threads))
@@ -120,7 +128,9 @@ def _side(X: Any, name: str, device: str) -> NDArray[Any] | LentRows:
 
 
 def _as_core(X: NDArray[Any] | LentRows, chain: Chain, n_threads: int | None) -> Any:
-    """Rows as the core or its twin takes them; those that have a factor are multiplied with it by the processor."""
+    """Rows as the core or its twin takes them; those that have a factor are multiplied with it by
+    the processor.
+    """
     if not isinstance(X, LentRows):
         return mapped_rows(X, chain, n_threads)
     return X.lent if chain.factor is None else mapped_rows(X.on_host(), chain, n_threads)
@@ -219,7 +229,9 @@ def adaptive_gram_on_device(
     derivative: bool,
     to: tuple[int, int],
 ) -> None:
-    """The same, or scale times kdot, into N^2 float64 of a CUDA device: `to` is their address and its index."""
+    """The same, or scale times kdot, into N^2 float64 of a CUDA device: `to` is their address and
+    its index.
+    """
     chain = adaptive_chain(activation, W.shape[1], scale=scale, derivative=derivative)
     threads = threads_for(n_threads, len(W) ** 2)
     cuda.module().gram_on_device(W, None, chain.as_dict(), False, threads, *to)
@@ -233,7 +245,8 @@ def adaptive_product(
     factor: Array,
     n_threads: int | None,
 ) -> Array:
-    """(scale kdot o A) W, shape (N, r), for A = c inverse - factor factor^T; no N x N memory beyond the inverse.
+    """(scale kdot o A) W, shape (N, r), for A = c inverse - factor factor^T; no N x N memory beyond
+    the inverse.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""Kernels as the compiled core takes them: chains, plain data about one recursion over layers, shared by several kernels."""
+"""Kernels as the compiled core takes them: chains, plain data about one recursion over layers,
+shared by several kernels.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,9 @@ class Chain:
 
     @property
     def input_layer(self) -> tuple[float, float]:
-        """(1, bias/weight), the direction of the rows with their bias; (0, 1) or (0, 0) where the weight is 0."""
+        """(1, bias/weight), the direction of the rows with their bias; (0, 1) or (0, 0) where the
+        weight is 0.
+        """
         if self.lift:
             return 1.0, 0.0
         weight, bias = self.weights[0], self.biases[0]
@@ -107,7 +111,9 @@ class Chain:
 
     @property
     def grows(self) -> bool:
-        """Whether k_ii of a `stable` chain never falls as the rows grow: of erf, (2q/pi) asin n + theta Theta^0 kdot_ii."""
+        """Whether k_ii of a `stable` chain never falls as the rows grow: of erf, (2q/pi) asin n +
+        theta Theta^0 kdot_ii.
+        """
         if self.activation != "erf" or not self.tangent or not self.coefficients:
             return True
         q, _, theta = self.coefficients[0]
@@ -115,7 +121,9 @@ class Chain:
 
     @property
     def undefined_at_zero(self) -> str:
-        """Why a zero row has no value ("jump", "scale") or no derivative ("kink") in the input layer; "" where it has both."""
+        """Why a zero row has no value ("jump", "scale") or no derivative ("kink") in the input
+        layer; "" where it has both.
+        """
         if self.biases[0] != 0:
             return ""
         if self.activation in _SCALED:
@@ -134,13 +142,15 @@ class Chain:
         )
 
     def join(self, other: Chain, kernel: int) -> int:
-        """Take over the kernel of `other`, a chain that this one admits, and return the number of its output.
+        """Take over the kernel of `other`, a chain that this one admits, and return the number of
+        its output.
 
         Parameters
         ----------
         other : Chain
         kernel : int
-            Its position in the caller's list. One that is `HIDDEN` may be an output that is there already.
+            Its position in the caller's list. One that is `HIDDEN` may be an output that is there
+            already.
         """
         for name in _BY_LAYER:
             setattr(self, name, max(getattr(self, name), getattr(other, name), key=len))
@@ -184,7 +194,8 @@ def adaptive_chain(
     scale: float = 1.0,
     derivative: bool = False,
 ) -> Chain:
-    """Kappa times scale, or its derivative kdot, of the plain inner products of rows of `rank` features.
+    """Kappa times scale, or its derivative kdot, of the plain inner products of rows of `rank`
+    features.
 
     kdot is the NTK recursion with Theta^0 = 1, and without its covariance.
     """

@@ -1,4 +1,6 @@
-"""Kernels made of kernels, as the compiled core takes them: sums, products and positive multiples of the kernels of chains."""
+"""Kernels made of kernels, as the compiled core takes them: sums, products and positive multiples
+of the kernels of chains.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,8 @@ class Expression:
         return group
 
     def on_common_rows(self) -> Expression:
-        """The same with leaves that share their rows: where input biases differ, the rows are those without bias.
+        """The same with leaves that share their rows: where input biases differ, the rows are those
+        without bias.
 
         Raises
         ------
@@ -192,13 +195,17 @@ class Group:
 
     @cached_property
     def kernels(self) -> list[int]:
-        """Position of each kernel of the core in the caller's list, or `HIDDEN`; all of them are there."""
+        """Position of each kernel of the core in the caller's list, or `HIDDEN`; all of them are
+        there.
+        """
         outputs = [kernel for chain in self.chains for kernel in chain.kernels]
         return [*outputs, *(placed.kernel for placed in self.placed)]
 
     @cached_property
     def words(self) -> dict[str, Any]:
-        """The kernels, all of which are there, in the words of the core (`as_kernels` in cpp/border_kernels.cpp)."""
+        """The kernels, all of which are there, in the words of the core (`as_kernels` in
+        cpp/border_kernels.cpp).
+        """
         starts, n_outputs = [], 0
         for chain in self.chains:
             starts.append(n_outputs)
@@ -216,7 +223,10 @@ class Group:
 
 
 def groups_of(kernels: Sequence[SupportsExpression], n_features: int) -> list[Group]:
-    """Kernels of a list, grouped by pass: those of one group share their rows. Groups are shared with other calls."""
+    """Kernels of a list, grouped by pass: those of one group share their rows.
+
+    Groups are shared with other calls.
+    """
     if len(kernels) == 1:
         return [kernels[0].expression(n_features).by_itself]
     groups: list[Group] = []
@@ -231,5 +241,7 @@ def groups_of(kernels: Sequence[SupportsExpression], n_features: int) -> list[Gr
 
 
 def kernel_dict(expression: Expression) -> dict[str, Any]:
-    """One kernel in the words of the core (`as_kernel` in cpp/border_kernels.cpp); its rows are those of `on_common_rows`."""
+    """One kernel in the words of the core (`as_kernel` in cpp/border_kernels.cpp); its rows are
+    those of `on_common_rows`.
+    """
     return expression.by_itself.words

@@ -1,7 +1,9 @@
-"""Linear algebra whose bits depend neither on a BLAS nor on threads: products by the compiled core, and factorisations.
+"""Linear algebra whose bits depend neither on a BLAS nor on threads: products by the compiled core,
+and factorisations.
 
-Sums that are no products of matrices stay with NumPy (`np.sum`, `np.einsum`), whose order is fixed; `@`, `np.dot`, the norm of
-a vector and `np.linalg` call a BLAS, whose rounding depends on its threads and on the processor.
+Sums that are no products of matrices stay with NumPy (`np.sum`, `np.einsum`), whose order is fixed;
+`@`, `np.dot`, the norm of a vector and `np.linalg` call a BLAS, whose rounding depends on its
+threads and on the processor.
 """
 
 from __future__ import annotations
@@ -30,24 +32,28 @@ UNIT_ROUNDOFF = 2.0**-53  # of float64
 def matmul(A: Array, B: Array, n_threads: int = 1) -> Array:
     """A B, shape (n, m), of A (n, k) and B (k, m), both float64 or both float32, of any strides.
 
-    An entry depends on its row of A and its column of B alone, to the bit (and on the instruction set): on no other row,
-    and on no thread. Its error is at most `matmul_error(k)` unit roundoffs of sum_k |a_ik b_kj|.
+    An entry depends on its row of A and its column of B alone, to the bit (and on the instruction
+    set): on no other row, and on no thread. Its error is at most `matmul_error(k)` unit roundoffs
+    of sum_k |a_ik b_kj|.
     """
     few = A.size * B.shape[-1] < _INLINE
     return _core.matmul(A, B, 0 if few or n_threads == 1 else n_threads)
 
 
 def matmul_error(n: int) -> int:
-    """Bound on the error of `matmul` over an inner dimension n, in unit roundoffs of the sum of magnitudes (to first order).
+    """Bound on the error of `matmul` over an inner dimension n, in unit roundoffs of the sum of
+    magnitudes (to first order).
 
-    A block of 128 is one chain of multiply-adds, each term of which meets at most as many roundings; the blocks are added
-    one after the other, the first without one.
+    A block of 128 is one chain of multiply-adds, each term of which meets at most as many
+    roundings; the blocks are added one after the other, the first without one.
     """
     return min(n, _BLOCK) + max(0, -(-n // _BLOCK) - 1)
 
 
 def column_gram(A: Array) -> Array:
-    """A^T A, shape (k, k), of float64 or float32 A (n, k): symmetric to the bit, and 0.6 of the work of `matmul` for many columns."""
+    """A^T A, shape (k, k), of float64 or float32 A (n, k): symmetric to the bit, and 0.6 of the
+    work of `matmul` for many columns.
+    """
     k = A.shape[1]
     out = np.empty((k, k), dtype=A.dtype)
     for start in range(0, k, _COLUMNS):
@@ -64,7 +70,8 @@ def length(A: Array) -> float:
 
 
 def cholesky(A: Array) -> Array:
-    """Lower triangular L (n, n) with L L^T = A, of which the lower triangle is read; each entry is rounded once.
+    """Lower triangular L (n, n) with L L^T = A, of which the lower triangle is read; each entry is
+    rounded once.
 
     Raises
     ------
@@ -74,7 +81,8 @@ def cholesky(A: Array) -> Array:
     Notes
     -----
     Cost: n^3/6 multiply-adds in pairs of doubles, on one thread: half a second at n = 784.
-    Accuracy: |dL| <= (u + n cond(A) 2^-98) |L|, where ordinary elimination leaves |L L^T - A| <= (n + 1) u |L| |L^T|.
+    Accuracy: |dL| <= (u + n cond(A) 2^-98) |L|, where ordinary elimination leaves |L L^T - A| <= (n
+    + 1) u |L| |L^T|.
     """
     _, exponent = math.frexp(float(np.abs(np.diag(A)).max()))
     half = exponent // 2  # squares stay in range
@@ -82,10 +90,11 @@ def cholesky(A: Array) -> Array:
 
 
 def orthonormal(rows: Array) -> Array:
-    """Gram and Schmidt's orthonormal rows, shape (k, d), of k <= d independent rows; of Gaussian ones, uniformly oriented.
+    """Gram and Schmidt's orthonormal rows, shape (k, d), of k <= d independent rows; of Gaussian
+    ones, uniformly oriented.
 
-    Each is made orthogonal to those before it twice, since the first time leaves what rounding makes of the part that is taken
-    away (Kahan's "twice is enough").
+    Each is made orthogonal to those before it twice, since the first time leaves what rounding
+    makes of the part that is taken away (Kahan's "twice is enough").
     """
     out = np.array(rows, dtype=np.float64)
     for start in range(0, len(out), _PANEL):
@@ -101,7 +110,8 @@ def orthonormal(rows: Array) -> Array:
 
 
 def eigen(G: Array) -> tuple[Array, Array]:
-    """Eigenvalues (r,), descending, and eigenvectors as rows (r, r) of a small symmetric matrix, by Jacobi's rotations.
+    """Eigenvalues (r,), descending, and eigenvectors as rows (r, r) of a small symmetric matrix, by
+    Jacobi's rotations.
 
     Notes
     -----
@@ -122,10 +132,12 @@ def eigen(G: Array) -> tuple[Array, Array]:
 
 
 def principal(A: Array, most: int, flat: float) -> Array:
-    """Orthonormal rows (s, d) along which the rows of A (n, d) lie, the longest first: about A's first right singular vectors.
+    """Orthonormal rows (s, d) along which the rows of A (n, d) lie, the longest first: about A's
+    first right singular vectors.
 
-    At most `most`, none of whose singular values is below `flat` of the largest. They lie in the span of the longest
-    2 `most` rows, each after those before it are taken away: exact for no more rows than that, and nearly so for others.
+    At most `most`, none of whose singular values is below `flat` of the largest. They lie in the
+    span of the longest 2 `most` rows, each after those before it are taken away: exact for no more
+    rows than that, and nearly so for others.
     """
     rest = np.array(A, dtype=np.float64)
     found: list[Array] = []

@@ -1,4 +1,6 @@
-"""The machine and the build: processors, threads of a pass, instruction sets, devices, versions of packages."""
+"""The machine and the build: processors, threads of a pass, instruction sets, devices, versions of
+packages.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def cores() -> int:
 
 
 def thread_count(n_threads: int | None) -> int:
-    """Threads of a pass: the argument, NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the cores of this process."""
+    """Threads of a pass: the argument, NC1FAST_NUM_THREADS, OMP_NUM_THREADS, or the cores of this
+    process.
+    """
     if n_threads is None:
         for name in ("NC1FAST_NUM_THREADS", "OMP_NUM_THREADS"):
             value = os.environ.get(name, "")
@@ -52,7 +56,9 @@ def check_threads(n_threads: int | None) -> None:
 
 
 def threads_for(n_threads: int | None, n_pairs: int, n_features: int = 0) -> int:
-    """Threads for `n_pairs` kernel values of rows of `n_features`, as many as have enough to do; 0 means the calling thread."""
+    """Threads for `n_pairs` kernel values of rows of `n_features`, as many as have enough to do; 0
+    means the calling thread.
+    """
     check_threads(n_threads)
     work = n_pairs * (1 + n_features // _LONG_ROW)
     return 0 if work < _INLINE_PAIRS else min(thread_count(n_threads), work // _PAIRS_OF_THREAD)
@@ -64,7 +70,9 @@ def most_tile_rows() -> int:
 
 
 def build_info() -> dict[str, Any]:
-    """Instruction set in use, those this machine has, threads by default, and the activations compiled in."""
+    """Instruction set in use, those this machine has, threads by default, and the activations
+    compiled in.
+    """
     return {
         "isa": _core.isa(),
         "isas": _core.isas(),
@@ -103,7 +111,9 @@ def devices() -> tuple[list[str], dict[str, str]]:
 
 
 def extras() -> dict[str, str]:
-    """Versions of the optional packages that are installed, and the names of those that are missing."""
+    """Versions of the optional packages that are installed, and the names of those that are
+    missing.
+    """
     from importlib import metadata  # 20 ms that are not those of `import nc1fast`
 
     versions, missing = {}, []

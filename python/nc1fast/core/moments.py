@@ -22,7 +22,8 @@ class RawMoments(NamedTuple):
     Attributes
     ----------
     sizes, longest : ndarray of shape (n_classes,) and (1,)
-        Rows of each class; most of one class whose deviations were added to low before it was folded.
+        Rows of each class; most of one class whose deviations were added to low before it was
+        folded.
     squares : ndarray of shape (2, n_classes)
         Sum of |h - shift|^2: high and low.
     shift : ndarray of float32 or float64 of shape (n_classes, n_features)
@@ -42,13 +43,15 @@ class RawMoments(NamedTuple):
 def add_rows(
     rows: NDArray[Any], classes: NDArray[np.int64], sums: RawMoments, n_threads: int
 ) -> None:
-    """Add rows (n, n_features) of float32 or float64, numbers of a row side by side, to the moments of their classes.
+    """Add rows (n, n_features) of float32 or float64, numbers of a row side by side, to the moments
+    of their classes.
 
     Notes
     -----
-    Memory decides: the rows are read once, the sums of the classes that are there once and written once.
-    Accuracy: a sum of deviations is off by longest + 2 unit roundoffs of that of their magnitudes, whatever the number of rows. The
-    bits depend on no thread.
+    Memory decides: the rows are read once, the sums of the classes that are there once and written
+    once.
+    Accuracy: a sum of deviations is off by longest + 2 unit roundoffs of that of their magnitudes,
+    whatever the number of rows. The bits depend on no thread.
     """
     few = rows.size < _INLINE or n_threads == 1
     _core.add_rows(rows, classes, sums, 0 if few else n_threads)

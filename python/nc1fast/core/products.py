@@ -1,8 +1,9 @@
 """Products of a Gram matrix with columns of numbers, tile by tile, without the matrix.
 
-Each tile is computed once and serves its rows and its columns. What a tile adds to an output is rounded to a multiple of a power
-of two that Cauchy-Schwarz fixes beforehand, |sum_j k_ij v_j| <= sqrt(k_ii) sum_j sqrt(k_jj) |v_j|, and added as an integer:
-neither threads, nor the order of tiles, nor the groups that rows are read in change a bit.
+Each tile is computed once and serves its rows and its columns. What a tile adds to an output is
+rounded to a multiple of a power of two that Cauchy-Schwarz fixes beforehand, |sum_j k_ij v_j| <=
+sqrt(k_ii) sum_j sqrt(k_jj) |v_j|, and added as an integer: neither threads, nor the order of tiles,
+nor the groups that rows are read in change a bit.
 """
 
 from __future__ import annotations
@@ -153,7 +154,10 @@ class KernelMap:
         return np.concatenate([diagonal(self.kernel, chunk) for chunk in row_chunks(rows)])
 
     def entries(self, rows: NDArray[Any] | slice | None = None) -> Array:
-        """Rows of the stored matrix, by a slice or an array of numbers: shape (rows, n), float64. Default: all of them."""
+        """Rows of the stored matrix, by a slice or an array of numbers: shape (rows, n), float64.
+
+        Default: all of them.
+        """
         side, others = (self.X if self.Z is None else self.Z), rows_at(self.X, slice(None))
         whole = rows is None and self.Z is None
         first = others if whole else rows_at(side, slice(None) if rows is None else rows)
@@ -246,7 +250,9 @@ class KernelMap:
             yield a, b, sizes // (1 + (self.Z is None and a == b))
 
     def _spans(self, rows: Rows, k: int) -> list[slice]:
-        """Groups of rows of which two fit into memory beside k columns: all rows where there is no limit."""
+        """Groups of rows of which two fit into memory beside k columns: all rows where there is no
+        limit.
+        """
         limit, n = self.settings.memory_limit, len(rows)
         at_once = n
         if limit is not None:
@@ -263,7 +269,9 @@ class KernelMap:
         return [slice(begin, min(n, begin + at_once)) for begin in range(0, n, at_once)]
 
     def _tile_rows(self, k: int) -> int:
-        """Rows of a tile: its sums are rounded to integers at its end, so that nothing but the problem decides them."""
+        """Rows of a tile: its sums are rounded to integers at its end, so that nothing but the
+        problem decides them.
+        """
         step, size = _core.row_step(), 4 if self.settings.single else 8
         a_row = (self.X.shape[1] + 1) * size + k * (8 + size)
         steps = min(max(1, _TILE_BYTES // (step * a_row)), _TILE_STEPS)

@@ -1,4 +1,6 @@
-"""Gram matrices of recurrent kernels by the compiled core, with bounds on the errors of their entries."""
+"""Gram matrices of recurrent kernels by the compiled core, with bounds on the errors of their
+entries.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ def block(
     single : bool
         Whether the recursion over pairs is in float32.
     errors : bool
-        Whether bounds are wanted: half as much work again. Otherwise an empty array stands for them.
+        Whether bounds are wanted: half as much work again. Otherwise an empty array stands for
+        them.
     n_threads : int, optional
 
     Raises

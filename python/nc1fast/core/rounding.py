@@ -1,4 +1,6 @@
-"""How far packed rows, mapped rows and kernel values may be off, in unit roundoffs. Derivation: docs/accuracy.md."""
+"""How far packed rows, mapped rows and kernel values may be off, in unit roundoffs. Derivation:
+docs/accuracy.md.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ class RowErrors(NamedTuple):
     entry, diagonal : ndarray
         |dk_ij| <= u sqrt(entry_i entry_j), and |dk_ii| <= u diagonal_i.
     moved : ndarray
-        A D2 without cancellation is that of rows displaced by at most u sqrt(moved_i) in feature space.
+        A D2 without cancellation is that of rows displaced by at most u sqrt(moved_i) in feature
+        space.
     """
 
     k: Array
@@ -76,7 +79,8 @@ def row_errors(
     kernel : Kernel
     X : ndarray of shape (n_rows, n_features)
     coordinates : float, default 0.0
-        Error of the rows themselves, in unit roundoffs: relative, and of their differences from `about`.
+        Error of the rows themselves, in unit roundoffs: relative, and of their differences from
+        `about`.
     about : ndarray of shape (n_features,), optional
 
     Raises
@@ -112,7 +116,8 @@ def row_errors(
 
 
 def mapping_errors(X: NDArray[np.generic], factor: Array) -> Array:
-    """Relative errors of the rows X L of an adaptive kernel, (n_rows,), in units of 2^-53, L = `factor` (n_features, r).
+    """Relative errors of the rows X L of an adaptive kernel, (n_rows,), in units of 2^-53, L =
+    `factor` (n_features, r).
 
     |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each, and a row enters k twice. L itself, whose entries
     are rounded once (`cholesky`), adds u |x| |L|.

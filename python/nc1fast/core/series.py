@@ -1,9 +1,9 @@
 """Tables of Hermite coefficients: any activation as the compiled core takes it.
 
-For z ~ N(0, 1) and a standard deviation s of the pre-activations, h_k(s) = E[phi(s z) He_k(z)]/sqrt(k!). Then (Mehler)
-E[phi(u) phi(v)] = sum_k h_k(s) h_k(s') rho^k. The h_k are smooth functions of log s, whatever phi is, and are tabulated
-as Chebyshev interpolants, an interval for each power of two. Kinks of phi are looked for and become ends of intervals
-of the quadrature.
+For z ~ N(0, 1) and a standard deviation s of the pre-activations, h_k(s) = E[phi(s z)
+He_k(z)]/sqrt(k!). Then (Mehler) E[phi(u) phi(v)] = sum_k h_k(s) h_k(s') rho^k. The h_k are smooth
+functions of log s, whatever phi is, and are tabulated as Chebyshev interpolants, an interval for
+each power of two. Kinks of phi are looked for and become ends of intervals of the quadrature.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def table_of(activation: Activation) -> SeriesTable | None:
 
 
 def jumps(activation: Activation) -> bool:
-    """Whether an activation that is given by a series jumps, which the others are known to do or not."""
+    """Whether an activation that is given by a series jumps, which the others are known to do or
+    not.
+    """
     return isinstance(activation, GeneralActivation) and table_of(activation).jump  # type: ignore[union-attr]
 
 
@@ -119,7 +121,9 @@ def _tabulated(activation: Activation, kinks: tuple[float, ...], n_terms: int) -
 
 
 def _panels(ends: Array) -> tuple[Array, Array]:
-    """Nodes and weights of Gauss and Legendre on the intervals between some ends, shape (n_intervals, _POINTS) each."""
+    """Nodes and weights of Gauss and Legendre on the intervals between some ends, shape
+    (n_intervals, _POINTS) each.
+    """
     x, w = legendre.leggauss(_POINTS)
     middle, half = (ends[1:] + ends[:-1]) / 2, (ends[1:] - ends[:-1]) / 2
     return middle[:, None] + half[:, None] * x, half[:, None] * w
@@ -127,7 +131,9 @@ def _panels(ends: Array) -> tuple[Array, Array]:
 
 @cache
 def _legendre_fit() -> Array:
-    """Values at the nodes of an interval -> Legendre coefficients, of which the nodes are the quadrature."""
+    """Values at the nodes of an interval -> Legendre coefficients, of which the nodes are the
+    quadrature.
+    """
     x, w = legendre.leggauss(_POINTS)
     powers = legendre.legvander(x, _POINTS - 1)
     return np.asarray((np.arange(_POINTS)[:, None] + 0.5) * (powers * w[:, None]).T)
@@ -192,7 +198,9 @@ def _coefficients(
     *,
     finer: bool = False,
 ) -> Array:
-    """h_k(s) for k < n_terms, E phi^2 and s^2 E phi'^2, by quadrature of (phi, phi') between the ends of smooth pieces."""
+    """h_k(s) for k < n_terms, E phi^2 and s^2 E phi'^2, by quadrature of (phi, phi') between the
+    ends of smooth pieces.
+    """
     phi, slope = functions
     own = ends / s
     steps = np.arange(-_REACH, _REACH + 0.25, 0.5 if finer else 1.0)

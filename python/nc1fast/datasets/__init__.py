@@ -1,7 +1,8 @@
-"""Labelled data: Gaussian mixtures, those of the paper among them, data files, and scikit-learn's digits.
+"""Labelled data: Gaussian mixtures, those of the paper among them, data files, and scikit-learn's
+digits.
 
-Every function but `apply_scale` returns ``(X, y)``: X a C-contiguous float64 array of shape (n_samples, n_features),
-y an array of shape (n_samples,).
+Every function but `apply_scale` returns ``(X, y)``: X a C-contiguous float64 array of shape
+(n_samples, n_features), y an array of shape (n_samples,).
 """
 
 from __future__ import annotations

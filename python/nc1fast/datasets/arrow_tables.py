@@ -1,4 +1,6 @@
-"""Readers of tables of columns, by pyarrow: Parquet, Arrow (files and streams), Feather, shards of Hugging Face `datasets`."""
+"""Readers of tables of columns, by pyarrow: Parquet, Arrow (files and streams), Feather, shards of
+Hugging Face `datasets`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _GAPS = 1 << 16  # values that are searched at a time
 
 
 def read_parquet(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAndLabels:
-    """Data (N, ...) and labels (N,) of a Parquet file, the latter None where they are not a column of it."""
+    """Data (N, ...) and labels (N,) of a Parquet file, the latter None where they are not a column
+    of it.
+    """
     parquet = require("pyarrow.parquet", "files")
     with readable(path, "Parquet file"), parquet.ParquetFile(path) as file:
         data, label = columns_of(path, file.schema_arrow, keys, labels)
@@ -59,7 +63,9 @@ def read_arrow(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAndLa
 def columns_of(
     path: Path, schema: Any, keys: Sequence[Any] | None, labels: Any
 ) -> tuple[list[str], str | None]:
-    """Names of the columns of the data, and of that of the labels if they are a column; `keys` as of `named.chosen`."""
+    """Names of the columns of the data, and of that of the labels if they are a column; `keys` as
+    of `named.chosen`.
+    """
     names = schema.names
     several, label = (None, None) if keys is None else keys
     if several is not None:
@@ -151,7 +157,9 @@ def _values(path: Path, name: str, column: Any) -> NDArray[Any]:
 
 
 def _first_gap(array: Any) -> int:
-    """Place of the first value that is missing; a type without values has no bytes for them, and may claim any number."""
+    """Place of the first value that is missing; a type without values has no bytes for them, and
+    may claim any number.
+    """
     for start in range(0, len(array), _GAPS):
         part = array.slice(start, _GAPS)
         if part.null_count:

@@ -1,6 +1,8 @@
-"""Readers of the batches of CIFAR-10 and CIFAR-100, in their Python (pickled) and their binary version.
+"""Readers of the batches of CIFAR-10 and CIFAR-100, in their Python (pickled) and their binary
+version.
 
-Source: A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images; the formats are those of its page.
+Source: A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images; the formats are
+those of its page.
 """
 
 from __future__ import annotations
@@ -34,12 +36,16 @@ _BINARY = {
 
 
 def is_python_batch(path: Path) -> bool:
-    """Whether a file has the name of a batch in the Python version: data_batch_1, test_batch, train, test."""
+    """Whether a file has the name of a batch in the Python version: data_batch_1, test_batch,
+    train, test.
+    """
     return _PYTHON.fullmatch(path.name) is not None
 
 
 def is_binary_batch(path: Path) -> bool:
-    """Whether a file has the name of a batch in the binary version: data_batch_1.bin, train.bin and the like."""
+    """Whether a file has the name of a batch in the binary version: data_batch_1.bin, train.bin and
+    the like.
+    """
     return any(name.fullmatch(path.name) for name in _BINARY)
 
 

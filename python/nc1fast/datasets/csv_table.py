@@ -42,11 +42,11 @@ class Columns(NamedTuple):
     Attributes
     ----------
     labels : str, int, None or anything
-        Name or index of the column of labels, None for the usual one; whatever else, and text that names a file and no
-        column, says that the labels lie elsewhere.
+        Name or index of the column of labels, None for the usual one; whatever else, and text that
+        names a file and no column, says that the labels lie elsewhere.
     features : str, optional
-        Names or indices of the columns of features, joined by commas. Default: all but that of the labels; where these lie
-        elsewhere, all but those of `left_out`.
+        Names or indices of the columns of features, joined by commas. Default: all but that of the
+        labels; where these lie elsewhere, all but those of `left_out`.
     """
 
     labels: Any = None
@@ -62,7 +62,9 @@ def read_csv(
 
 
 def read_column(path: Path, name: str = "") -> NDArray[Any]:
-    """Labels (N,) of a file with one column, without a header, or of the column of this name; of text if one of them is."""
+    """Labels (N,) of a file with one column, without a header, or of the column of this name; of
+    text if one of them is.
+    """
     with _lines(path) as rows:
         names, place, width = [], 0, 1
         if name:
@@ -80,7 +82,9 @@ def read_column(path: Path, name: str = "") -> NDArray[Any]:
 
 @contextmanager
 def _lines(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
-    """The line numbers and cells of a table in text; ValueError that names the file for what is none."""
+    """The line numbers and cells of a table in text; ValueError that names the file for what is
+    none.
+    """
     found = _NAME.search(path.name.lower())
     separator, name = _SEPARATORS["c" if found is None else found[1]]
     with unpacking(path, "gzip file"), opened(path) as raw:
@@ -103,7 +107,9 @@ def _rows(stream: Any, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _lines_of(stream: Any) -> Iterator[str]:
-    """Lines of text; of a compressed file, what has no end of a line may be a thousand times the file."""
+    """Lines of text; of a compressed file, what has no end of a line may be a thousand times the
+    file.
+    """
     while line := stream.readline(_LINE):
         if len(line) == _LINE:
             raise csv.Error(f"a line of {_LINE} letters or more")
@@ -111,7 +117,9 @@ def _lines_of(stream: Any) -> Iterator[str]:
 
 
 class _Table:
-    """Lines of a table with `width` cells each; `features` are indices of its columns, `label` that of the labels, if any."""
+    """Lines of a table with `width` cells each; `features` are indices of its columns, `label` that
+    of the labels, if any.
+    """
 
     def __init__(self, path: Path, width: int, features: list[int], label: int | None) -> None:
         self.path, self.width, self.features, self.label = path, width, features, label
@@ -143,7 +151,9 @@ class _Table:
         self.lines.append(line)
 
     def starts_with_header(self) -> bool:
-        """Whether the first line is a header whose features are named by numbers: its label alone is no number."""
+        """Whether the first line is a header whose features are named by numbers: its label alone
+        is no number.
+        """
         return (
             len(self.names) > 1
             and not _is_number(self.names[0])
@@ -151,7 +161,9 @@ class _Table:
         )
 
     def finish(self, first: int) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
-        """Features (N, d0) and labels (N,) of the lines from number `first` on, from 0; ValueError if unusable."""
+        """Features (N, d0) and labels (N,) of the lines from number `first` on, from 0; ValueError
+        if unusable.
+        """
         path = self.path
         names, lines = self.names[first:], self.lines[first:]
         if not lines:
@@ -203,7 +215,9 @@ def _table(
 
 
 def _label_of(path: Path, head: Sequence[str], labels: Any) -> int | None:
-    """Index of the column of labels, None where they lie elsewhere; ValueError for a name of neither a column nor a file."""
+    """Index of the column of labels, None where they lie elsewhere; ValueError for a name of
+    neither a column nor a file.
+    """
     if isinstance(labels, str) and labels not in head:
         if os.path.exists(labels.partition("::")[0]):  # noqa: PTH110  (null bytes)
             return None
@@ -215,7 +229,9 @@ def _label_of(path: Path, head: Sequence[str], labels: Any) -> int | None:
 def _features_of(
     path: Path, head: Sequence[str], features: str | None, apart: Sequence[int]
 ) -> tuple[list[int], bool]:
-    """Indices of the columns of features, and whether one of them is known by its name; `apart` are those of labels."""
+    """Indices of the columns of features, and whether one of them is known by its name; `apart` are
+    those of labels.
+    """
     if features is None:
         return [j for j in range(len(head)) if j not in apart], False
     found, named = [], False
@@ -227,7 +243,9 @@ def _features_of(
 
 
 def left_out(head: Sequence[str], labels: Any) -> list[int]:
-    """Indices of the columns that are no data where labels lie elsewhere: the one of a usual name, and that of `Unwanted`."""
+    """Indices of the columns that are no data where labels lie elsewhere: the one of a usual name,
+    and that of `Unwanted`.
+    """
     usual = [j for j, name in enumerate(head) if name.lower() in LABEL_COLUMNS]
     named = [j for j, name in enumerate(head) if name == unwanted(labels)]
     found = (usual if len(usual) == 1 else []) + named

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# Errors that a damaged compressed file may raise: BadGzipFile is an OSError, an encrypted member gives a RuntimeError,
-# and a name in a zip that is no text a UnicodeDecodeError.
+# Errors that a damaged compressed file may raise: BadGzipFile is an OSError, an encrypted member
+# gives a RuntimeError, and a name in a zip that is no text a UnicodeDecodeError.
 _DAMAGED = (
     EOFError,
     OSError,
@@ -35,7 +35,9 @@ def malformed(path: Path, what: str) -> ValueError:
 
 
 def checked_file(path: Path) -> Path:
-    """The path, if it is that of a regular file that may be read; a pipe or device could block for ever."""
+    """The path, if it is that of a regular file that may be read; a pipe or device could block for
+    ever.
+    """
     if not path.exists():
         raise FileNotFoundError(f"{shown(path)}: no such file")
     check_regular(path)
@@ -46,7 +48,9 @@ def checked_file(path: Path) -> Path:
 
 @contextmanager
 def about(path: Path, what: str) -> Iterator[None]:
-    """Complete the ValueErrors of `support.npy`, which start with a verb: the file and the subject `what` come first."""
+    """Complete the ValueErrors of `support.npy`, which start with a verb: the file and the subject
+    `what` come first.
+    """
     try:
         yield
     except ValueError as error:
@@ -63,7 +67,9 @@ def checked_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file to read bytes, through gzip if its content starts as a gzip file does, whatever its name."""
+    """Open a file to read bytes, through gzip if its content starts as a gzip file does, whatever
+    its name.
+    """
     with path.open("rb") as raw:
         gzipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -76,9 +82,11 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def unpacking(path: Path, kind: str) -> Iterator[None]:
-    """Turn what zlib, gzip and zipfile make of a damaged file into a ValueError that names the file and its kind.
+    """Turn what zlib, gzip and zipfile make of a damaged file into a ValueError that names the file
+    and its kind.
 
-    Errors of the system stay what they are, and so does text that is none, for a caller who knows where it stands.
+    Errors of the system stay what they are, and so does text that is none, for a caller who knows
+    where it stands.
     """
     try:
         yield
@@ -90,7 +98,8 @@ def unpacking(path: Path, kind: str) -> Iterator[None]:
 
 @contextmanager
 def readable(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a package makes of a damaged file into a ValueError that names the file and its kind.
+    """Turn whatever a package makes of a damaged file into a ValueError that names the file and its
+    kind.
 
     Errors of the system stay what they are.
     """

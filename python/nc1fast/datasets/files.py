@@ -35,38 +35,45 @@ def load(
     Parameters
     ----------
     path : str or path-like
-        A file whose kind follows from its name, or FILE::NAME with the name of its data, of columns several names joined
-        by commas:
+        A file whose kind follows from its name, or FILE::NAME with the name of its data, of columns
+        several names joined by commas:
 
-        - ``.npz``, ``.mat`` (version 7.3 too), ``.h5`` and ``.hdf5``, ``.pt`` and ``.pth`` (of tensors, with
-          ``weights_only=True``), and batches of CIFAR-10 and CIFAR-100 (``data_batch_1``, ``test_batch``, ``train``, and
-          the binary ``data_batch_1.bin``): arrays by name. The data are that of `keys`, or the first of X, data, features,
-          embeddings, inputs, images, image, img, pixel_values, x_train that is there, or the only one beside the
-          labels; the labels the first of y, labels, label, targets, target, classes, fine_labels, y_train.
+        - ``.npz``, ``.mat`` (version 7.3 too), ``.h5`` and ``.hdf5``, ``.pt`` and ``.pth`` (of
+          tensors, with ``weights_only=True``), and batches of CIFAR-10 and CIFAR-100
+          (``data_batch_1``, ``test_batch``, ``train``, and the binary ``data_batch_1.bin``): arrays
+          by name. The data are that of `keys`, or the first of X, data, features, embeddings,
+          inputs, images, image, img, pixel_values, x_train that is there, or the only one beside
+          the labels; the labels the first of y, labels, label, targets, target, classes,
+          fine_labels, y_train.
         - ``.npy``: the data; `labels` is needed.
-        - ``.csv`` and ``.tsv``, with or without ``.gz``: UTF-8; all columns but that of the labels hold numbers. The
-          first line is a header if none of its feature cells is a number, or if only its label is text and all other
-          labels are numbers. A header of numbers alone cannot be told from data and is read as data.
-        - ``.parquet``, ``.arrow``, ``.feather``: a column of lists named as data are (see above), else all columns but
-          that of the labels.
-        - ``-idx3-ubyte``, ``.idx3-ubyte``, ``.idx`` and the like, with or without ``.gz``: IDX, the format
-          of MNIST. Gzip is recognised by the content.
+        - ``.csv`` and ``.tsv``, with or without ``.gz``: UTF-8; all columns but that of the labels
+          hold numbers. The first line is a header if none of its feature cells is a number, or if
+          only its label is text and all other labels are numbers. A header of numbers alone cannot
+          be told from data and is read as data.
+        - ``.parquet``, ``.arrow``, ``.feather``: a column of lists named as data are (see above),
+          else all columns but that of the labels.
+        - ``-idx3-ubyte``, ``.idx3-ubyte``, ``.idx`` and the like, with or without ``.gz``: IDX, the
+          format of MNIST. Gzip is recognised by the content.
 
-        Or a folder: of MNIST's IDX files or CIFAR's batches, of which the training set is read, or a Hugging Face data
-        set as ``save_to_disk`` writes it. Data of more than two dimensions (images) are flattened to rows, in C order.
+        Or a folder: of MNIST's IDX files or CIFAR's batches, of which the training set is read, or
+        a Hugging Face data set as ``save_to_disk`` writes it. Data of more than two dimensions
+        (images) are flattened to rows, in C order.
     keys : pair of str, optional
-        The names of the data and of the labels where they have names, e.g. ``("x_test", "y_test")``; of columns, the data
-        may be several, joined by commas, and of text have indices from 0, too. ``(name, None)`` is FILE::NAME.
+        The names of the data and of the labels where they have names, e.g. ``("x_test",
+        "y_test")``; of columns, the data may be several, joined by commas, and of text have indices
+        from 0, too. ``(name, None)`` is FILE::NAME.
     labels : array_like, path or column, optional
         - Named arrays: the name of the labels, or as for .npy.
-        - Of a file whose labels lie elsewhere, arrays and the only column with a usual name of labels are none of the data, unless
-          they are named.
-        - .npy: an array of labels, or the path of a file of them: .npy, IDX, one column of text, or FILE::NAME.
-        - .csv, .tsv: the column of labels, by name (the first line is then a header) or by index from 0, negative
-          from the end; or as for .npy. Default the only one named label, labels, target, targets or class, else the last.
+        - Of a file whose labels lie elsewhere, arrays and the only column with a usual name of
+          labels are none of the data, unless they are named.
+        - .npy: an array of labels, or the path of a file of them: .npy, IDX, one column of text, or
+          FILE::NAME.
+        - .csv, .tsv: the column of labels, by name (the first line is then a header) or by index
+          from 0, negative from the end; or as for .npy. Default the only one named label, labels,
+          target, targets or class, else the last.
         - .parquet, .arrow, .feather: the column likewise, or as for .npy.
-        - IDX: as for .npy. Default the file beside it with the usual name: ``train-images-idx3-ubyte``
-          has ``train-labels-idx1-ubyte``.
+        - IDX: as for .npy. Default the file beside it with the usual name:
+          ``train-images-idx3-ubyte`` has ``train-labels-idx1-ubyte``.
     scale : {"none", "unit-interval", "standardize", "unit-norm"}, default "none"
         See `apply_scale`.
 
@@ -75,8 +82,8 @@ def load(
     X : ndarray of shape (n_samples, n_features)
         Float64, C-contiguous.
     y : ndarray of shape (n_samples,)
-        Int64 where labels are integers that fit; otherwise with the dtype of the file. Labels of a .csv
-        are int64 if all are whole numbers, float64 if all are numbers, else strings.
+        Int64 where labels are integers that fit; otherwise with the dtype of the file. Labels of a
+        .csv are int64 if all are whole numbers, float64 if all are numbers, else strings.
 
     Raises
     ------
@@ -85,18 +92,20 @@ def load(
     OSError
         If the system cannot read it.
     ValueError
-        If a file is damaged, cut short, changed while it is read or of an unknown kind, if values are not finite
-        numbers, or if there is not one label per row: in one line that starts with the file. Also if an argument does
-        not belong to the kind of file, or `scale` is unknown.
+        If a file is damaged, cut short, changed while it is read or of an unknown kind, if values
+        are not finite numbers, or if there is not one label per row: in one line that starts with
+        the file. Also if an argument does not belong to the kind of file, or `scale` is unknown.
     TypeError
         If `path` is not a path, or `keys` is not a pair of names.
     ImportError
-        If the package that reads a kind of file is missing: h5py (of .mat for version 7.3), pyarrow, torch.
+        If the package that reads a kind of file is missing: h5py (of .mat for version 7.3),
+        pyarrow, torch.
 
     Notes
     -----
-    Python objects are never loaded: of the pickles of CIFAR plain data and arrays of numbers alone, of .pt files tensors.
-    Sizes that a header promises are held against those of the file before memory is taken.
+    Python objects are never loaded: of the pickles of CIFAR plain data and arrays of numbers alone,
+    of .pt files tensors. Sizes that a header promises are held against those of the file before
+    memory is taken.
 
     Cost: one pass over the file; memory is the array as stored plus float64 X. A .csv takes 0.1 to
     0.3 microseconds per cell.
@@ -104,7 +113,8 @@ def load(
     Accuracy: values are widened to float64 exactly (integers beyond 2^53 are refused), numbers in
     text are rounded to nearest; `scale` adds what `apply_scale` says.
 
-    Source: the NumPy .npy format 1.0 and 2.0, RFC 4180, and the description of IDX of the MNIST database.
+    Source: the NumPy .npy format 1.0 and 2.0, RFC 4180, and the description of IDX of the MNIST
+    database.
 
     Examples
     --------
@@ -120,7 +130,9 @@ def load(
 def load_stored(
     path: str | os.PathLike[str], *, keys: Any = None, labels: Any = None
 ) -> tuple[NDArray[np.float64], Any, Path]:
-    """X as of `load`, the labels as they are stored, and the file that errors about these name; labels may be `Unwanted`."""
+    """X as of `load`, the labels as they are stored, and the file that errors about these name;
+    labels may be `Unwanted`.
+    """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a path, got {type(path).__name__}")
     name, part = split_name(os.fspath(path))
@@ -153,7 +165,9 @@ def _joined(path: Path, parts: Sequence[Contents], given: Options) -> Contents:
 
 
 def _flattened(file: Path, data: NDArray[Any]) -> NDArray[Any]:
-    """Data of two or more dimensions as rows (n_samples, n_features): images are flattened in C order."""
+    """Data of two or more dimensions as rows (n_samples, n_features): images are flattened in C
+    order.
+    """
     if data.ndim < 2:
         raise malformed(
             file,
@@ -165,7 +179,9 @@ def _flattened(file: Path, data: NDArray[Any]) -> NDArray[Any]:
 
 
 def _checked_labels(file: Path, y: NDArray[Any], n_samples: int) -> NDArray[Any]:
-    """Labels (n_samples,) of numbers or strings, in int64 where that holds them; ValueError that names their file."""
+    """Labels (n_samples,) of numbers or strings, in int64 where that holds them; ValueError that
+    names their file.
+    """
     if y.dtype.kind not in "biufUS":
         raise malformed(file, f"labels must be numbers or strings, got dtype {y.dtype}")
     if y.ndim == 2 and 1 in y.shape:  # a column, as Keras stores some labels, or a row, as MATLAB

@@ -1,8 +1,9 @@
 """Folders of data files: which files of them are read, in the order in which their rows are joined.
 
-A folder holds either MNIST (IDX files of images beside their labels), the batches of CIFAR, or a Hugging Face data set as
-`save_to_disk` writes it; or a folder of that kind within it, as torchvision's MNIST/raw. Of several parts it is the training
-set that is read; the file or folder of another part can be given by itself.
+A folder holds either MNIST (IDX files of images beside their labels), the batches of CIFAR, or a
+Hugging Face data set as `save_to_disk` writes it; or a folder of that kind within it, as
+torchvision's MNIST/raw. Of several parts it is the training set that is read; the file or folder of
+another part can be given by itself.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def _data_set(folder: Path, depth: int) -> list[Path]:
-    """Data files of the folder itself, else of the only one within it that has any; [] if there are none."""
+    """Data files of the folder itself, else of the only one within it that has any; [] if there are
+    none.
+    """
     for kind in _KINDS:
         if files := kind(folder):
             return files

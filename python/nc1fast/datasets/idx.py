@@ -1,7 +1,7 @@
 """Reader of IDX, the format of MNIST and its relatives, gzipped or not.
 
-A file is two zero bytes, a byte for the type, a byte for the number of dimensions, the dimensions as
-big-endian 32-bit integers, and the values in C order, big-endian.
+A file is two zero bytes, a byte for the type, a byte for the number of dimensions, the dimensions
+as big-endian 32-bit integers, and the values in C order, big-endian.
 Source: Y. LeCun, C. Cortes and C. Burges, The MNIST database of handwritten digits.
 """
 
@@ -27,7 +27,9 @@ _NAME = re.compile(r"[-.]idx\d?(-[a-z]+)?(\.gz)?$")
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file has the name of an IDX file, as train-images-idx3-ubyte, t10k-images.idx3-ubyte.gz or a.idx."""
+    """Whether a file has the name of an IDX file, as train-images-idx3-ubyte,
+    t10k-images.idx3-ubyte.gz or a.idx.
+    """
     return _NAME.search(path.name.lower()) is not None
 
 

@@ -1,9 +1,12 @@
-"""Variables of MATLAB's .mat files of versions 4 to 7: arrays of numbers, and text in char arrays and cells.
+"""Variables of MATLAB's .mat files of versions 4 to 7: arrays of numbers, and text in char arrays
+and cells.
 
-Every length is held against what is there before memory is taken; structs, objects, sparse arrays and function handles are
-passed over. A value has the type that it is stored as, which may be smaller than its class.
+Every length is held against what is there before memory is taken; structs, objects, sparse arrays
+and function handles are passed over. A value has the type that it is stored as, which may be
+smaller than its class.
 
-Source: MathWorks, MAT-File Format (version 5: tags, elements and classes; version 4: headers of 20 bytes).
+Source: MathWorks, MAT-File Format (version 5: tags, elements and classes; version 4: headers of 20
+bytes).
 """
 
 from __future__ import annotations
@@ -68,7 +71,8 @@ class Variable:
     ----------
     name : str
     read : callable() -> ndarray
-        Reads it from the open file: numbers, or text (of the rows of a char array, or of the cells of a cell array).
+        Reads it from the open file: numbers, or text (of the rows of a char array, or of the cells
+        of a cell array).
     """
 
     name: str
@@ -81,7 +85,8 @@ def variables(file: IO[bytes]) -> list[Variable]:
     Raises
     ------
     ValueError
-        If the file is none of these versions, or ends within a variable. The message has no subject: see `reading`.
+        If the file is none of these versions, or ends within a variable. The message has no
+        subject: see `reading`.
     """
     head, end = file.read(_HEADER), file.seek(0, os.SEEK_END)
     if len(head) >= 4 and 0 in head[:4]:  # version 5 begins with text
@@ -169,7 +174,9 @@ class _Matrix(NamedTuple):
 
     @classmethod
     def of(cls, data: memoryview, order: str) -> _Matrix | None:
-        """From the content of a matrix; None for one of another make (objects of the newer kind have no shape)."""
+        """From the content of a matrix; None for one of another make (objects of the newer kind
+        have no shape).
+        """
         flags, data = _element(data, order)
         sizes, data = _element(data, order)
         if flags.kind != _UINT32 or len(flags.data) < 4 or sizes.kind != _INT32:

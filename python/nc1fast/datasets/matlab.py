@@ -1,4 +1,6 @@
-"""Reader of MATLAB's .mat files: up to version 7 by `mat_variables`, version 7.3, which is HDF5, by h5py."""
+"""Reader of MATLAB's .mat files: up to version 7 by `mat_variables`, version 7.3, which is HDF5, by
+h5py.
+"""
 
 from __future__ import annotations
 

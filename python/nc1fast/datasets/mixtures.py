@@ -40,7 +40,8 @@ def gaussian_mixture(
     n_features : int, optional
         Number of features d0 >= 1. Default: that of `means`, which must then hold vectors.
     seed : int, sequence of int or numpy.random.SeedSequence, default 0
-        Class c is drawn from the c-th child of ``SeedSequence(seed)``. A SeedSequence is not changed.
+        Class c is drawn from the c-th child of ``SeedSequence(seed)``. A SeedSequence is not
+        changed.
     labels : array_like of shape (n_classes,), optional
         Distinct labels of the classes, default 0, 1, ..., n_classes - 1. They do not change X.
 
@@ -60,14 +61,14 @@ def gaussian_mixture(
 
     Notes
     -----
-    The rows of a class depend only on the seed, its place c, its mean and standard deviation, and `n_features`:
-    not on the other classes, and a larger n_c only appends rows. Data sets of one seed therefore share
-    their noise; independent repeats need different seeds.
+    The rows of a class depend only on the seed, its place c, its mean and standard deviation, and
+    `n_features`: not on the other classes, and a larger n_c only appends rows. Data sets of one
+    seed therefore share their noise; independent repeats need different seeds.
 
     Cost: n_samples n_features normal deviates, 10 to 30 ns each; memory is X.
 
-    Accuracy: entries are mu + s z in float64 with z a deviate of NumPy's ziggurat (PCG64). Moments are
-    checked against theory in ``tests/test_datasets.py``.
+    Accuracy: entries are mu + s z in float64 with z a deviate of NumPy's ziggurat (PCG64). Moments
+    are checked against theory in ``tests/test_datasets.py``.
 
     Source: NumPy's ``SeedSequence.spawn`` for independent streams.
 
@@ -119,8 +120,8 @@ def paper_d1(
     seed : int, sequence of int or numpy.random.SeedSequence, default 0
         See `gaussian_mixture`.
     sizes : sequence of two int, optional
-        Rows per class, N in all, default N/2 each. The paper's imbalanced sizes have N = 2048: (1024, 1024),
-        (768, 1280), (512, 1536) and (256, 1792).
+        Rows per class, N in all, default N/2 each. The paper's imbalanced sizes have N = 2048:
+        (1024, 1024), (768, 1280), (512, 1536) and (256, 1792).
 
     Returns
     -------
@@ -132,7 +133,8 @@ def paper_d1(
     Raises
     ------
     ValueError
-        If N is not divisible by two, or `sizes` does not add up to N; otherwise as `gaussian_mixture`.
+        If N is not divisible by two, or `sizes` does not add up to N; otherwise as
+        `gaussian_mixture`.
 
     Notes
     -----
@@ -178,7 +180,8 @@ def paper_d2(
     Raises
     ------
     ValueError
-        If N is not divisible by four, or `sizes` does not add up to N; otherwise as `gaussian_mixture`.
+        If N is not divisible by four, or `sizes` does not add up to N; otherwise as
+        `gaussian_mixture`.
 
     Notes
     -----

@@ -1,4 +1,6 @@
-"""Files of named arrays (.npz, .mat, HDF5, PyTorch, batches of CIFAR): which array is the data, and which the labels."""
+"""Files of named arrays (.npz, .mat, HDF5, PyTorch, batches of CIFAR): which array is the data, and
+which the labels.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Members: TypeAlias = Mapping[str, Callable[[], "NDArray[Any]"]]  # arrays by name, read when called
-# Names that are tried, in this order and in upper or lower case; the last pair is that of Keras's data sets.
+# Names that are tried, in this order and in upper or lower case; the last pair is that of Keras's
+# data sets.
 DATA_NAMES = (
     *("x", "data", "features", "embeddings", "inputs"),
     *("images", "image", "img", "pixel_values", "x_train"),
@@ -29,7 +32,8 @@ class Unwanted(NamedTuple):
     Attributes
     ----------
     name : str, optional
-        Of an array or a column that is none of the data where the file has it, beside those with the usual names of labels.
+        Of an array or a column that is none of the data where the file has it, beside those with
+        the usual names of labels.
     """
 
     name: str | None = None
@@ -38,7 +42,8 @@ class Unwanted(NamedTuple):
 def chosen(
     path: Path, names: Sequence[str], keys: Sequence[str | None] | None, labels: Any
 ) -> tuple[str, str | None]:
-    """Names of the arrays of the data and of the labels, the latter None where `labels` are not in the file.
+    """Names of the arrays of the data and of the labels, the latter None where `labels` are not in
+    the file.
 
     Parameters
     ----------
@@ -78,7 +83,9 @@ def chosen(
 
 
 def _beside_labels(names: Sequence[str], label: str | None, labels: Any) -> list[str]:
-    """The arrays that may be the data: none that is named as labels are where these lie elsewhere, unless there are no others."""
+    """The arrays that may be the data: none that is named as labels are where these lie elsewhere,
+    unless there are no others.
+    """
     if label is not None or labels is None:
         return [name for name in names if name != label]
     kept = [n for n in names if n.lower() not in LABEL_NAMES and n != unwanted(labels)]
@@ -91,7 +98,9 @@ def unwanted(labels: Any) -> str | None:
 
 
 def inside(path: Path, names: Sequence[str], labels: Any) -> str | None:
-    """The array or column that labels name, None if they are an array or a file; ValueError for a name of neither."""
+    """The array or column that labels name, None if they are an array or a file; ValueError for a
+    name of neither.
+    """
     if not isinstance(labels, str):
         return None
     if labels in names:

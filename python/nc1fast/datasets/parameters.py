@@ -1,4 +1,6 @@
-"""Parameters of Gaussian mixtures as callers give them, each checked and turned into an array in one place."""
+"""Parameters of Gaussian mixtures as callers give them, each checked and turned into an array in
+one place.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def finite_numbers(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    """Finite real numbers of any shape, in float64; TypeError or ValueError that names the argument."""
+    """Finite real numbers of any shape, in float64; TypeError or ValueError that names the
+    argument.
+    """
     try:
         array = host_array(value, name)
     except ValueError as error:
@@ -85,7 +89,9 @@ def labels_of(labels: ArrayLike | None, n_classes: int) -> NDArray[Any]:
 
 
 def seed_sequence(seed: Any) -> np.random.SeedSequence:
-    """NumPy's seed sequence of an integer >= 0 or a sequence of them; a SeedSequence is returned as it is."""
+    """NumPy's seed sequence of an integer >= 0 or a sequence of them; a SeedSequence is returned as
+    it is.
+    """
     if isinstance(seed, np.random.SeedSequence):
         return seed
     told = "an integer >= 0, a sequence of them or a SeedSequence"

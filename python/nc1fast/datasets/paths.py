@@ -1,4 +1,5 @@
-"""Paths at every door: functions of rows take those of files of any kind, by one decorator, `reads_files`.
+"""Paths at every door: functions of rows take those of files of any kind, by one decorator,
+`reads_files`.
 
 What a path stands for is decided in `datasets.resolving`, which is imported when one is given.
 """
@@ -26,7 +27,9 @@ def is_path(argument: Any) -> bool:
 
 
 def labelled(X: Any, y: Any) -> tuple[Any, Any]:
-    """X and y as `inputs.labelled.LabelledData` takes them, of which each may be a path; see `datasets.resolving.resolved`."""
+    """X and y as `inputs.labelled.LabelledData` takes them, of which each may be a path; see
+    `datasets.resolving.resolved`.
+    """
     if not (is_path(X) or is_path(y)):
         return X, y
     if isinstance(y, str) and y in getattr(X, "columns", ()):
@@ -60,15 +63,18 @@ def rows_at_path(X: Any, name: str = "X", *, without: str | None = None) -> Any:
 def reads_files(
     *rows: str, labels: str = "", in_memory: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator of functions of rows: arguments of these names may be paths of files of any kind, which must stay as they are.
+    """Decorator of functions of rows: arguments of these names may be paths of files of any kind,
+    which must stay as they are.
 
     Parameters
     ----------
     *rows : str
-        Arguments that are rows, the one that labels belong to first. The function gets `FileRows` or an array for a path.
+        Arguments that are rows, the one that labels belong to first. The function gets `FileRows`
+        or an array for a path.
     labels : str
-        The argument that is labels or targets. Where the first rows are a path, it may be a part of their file, or None for the
-        usual one, as of `nc1fast.datasets.load`; the function gets an array.
+        The argument that is labels or targets. Where the first rows are a path, it may be a part of
+        their file, or None for the usual one, as of `nc1fast.datasets.load`; the function gets an
+        array.
     in_memory : bool
         Whether the function gets arrays alone for paths.
 

@@ -1,7 +1,8 @@
-"""Python pickles of plain data: dicts, lists, numbers, texts, bytes and NumPy arrays of numbers, and nothing else.
+"""Python pickles of plain data: dicts, lists, numbers, texts, bytes and NumPy arrays of numbers,
+and nothing else.
 
-A pickle is a program. This reader looks at all of it before anything is run, and then gives it four harmless stand-ins for
-the names that NumPy's arrays need; whatever else it asks for is refused.
+A pickle is a program. This reader looks at all of it before anything is run, and then gives it four
+harmless stand-ins for the names that NumPy's arrays need; whatever else it asks for is refused.
 """
 
 from __future__ import annotations
@@ -130,7 +131,9 @@ def loads_plain(content: bytes) -> Any:
 
 
 def _check_program(content: bytes) -> None:
-    """Read all of a pickle without running it: no part may be longer than the file, nor ask for what is refused."""
+    """Read all of a pickle without running it: no part may be longer than the file, nor ask for
+    what is refused.
+    """
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
         if opcode.name in ("GLOBAL", "INST"):
             module, _, name = str(argument).partition(" ")

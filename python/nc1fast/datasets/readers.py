@@ -1,7 +1,8 @@
-"""The kinds of data files: how each is recognised by its name, which options it takes and how it is read.
+"""The kinds of data files: how each is recognised by its name, which options it takes and how it is
+read.
 
-A new kind of file is one more `Reader` in `READERS`. Files of named arrays are a function that opens them, in `NAMED`;
-those of arrays without labels, as .npy, an entry of `ARRAY_READERS` too.
+A new kind of file is one more `Reader` in `READERS`. Files of named arrays are a function that
+opens them, in `NAMED`; those of arrays without labels, as .npy, an entry of `ARRAY_READERS` too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Options(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """Arrays of a data set as they are stored, and the file that errors about the labels name; no labels where none are wanted."""
+    """Arrays of a data set as they are stored, and the file that errors about the labels name; no
+    labels where none are wanted.
+    """
 
     data: NDArray[Any]
     labels: NDArray[Any] | None
@@ -73,9 +76,11 @@ class Reader:
     matches : callable
         From a path, whether its name is that of a file of this kind.
     check : callable
-        From a path and options; raises ValueError or TypeError for options that this kind of file does not take.
+        From a path and options; raises ValueError or TypeError for options that this kind of file
+        does not take.
     read : callable
-        From a path and options that have been checked to `Contents`; raises ValueError for a damaged file.
+        From a path and options that have been checked to `Contents`; raises ValueError for a
+        damaged file.
     takes_keys : bool, default False
         Whether the option `keys` belongs to this kind of file.
     has_members : bool, default False
@@ -97,19 +102,25 @@ def all_readers() -> Iterator[Reader]:
 
 
 def data_files(path: Path) -> list[Path]:
-    """The file itself, of FILE::NAME too, or those of a folder whose rows make one data set; FileNotFoundError, ValueError."""
+    """The file itself, of FILE::NAME too, or those of a folder whose rows make one data set;
+    FileNotFoundError, ValueError.
+    """
     path = Path(split_name(str(path))[0])
     return files_in(path) if path.is_dir() else [path]
 
 
 def files_read(path: Path, labels: str | None) -> list[Path]:
-    """All files that `load` reads for a path, that of the labels among them; errors as of `data_files`."""
+    """All files that `load` reads for a path, that of the labels among them; errors as of
+    `data_files`.
+    """
     beside = labels is not None and not names_a_part(path, labels)
     return data_files(path) + [Path(str(labels).partition("::")[0])] * beside
 
 
 def names_a_part(path: Path, labels: str) -> bool:
-    """Whether labels given as text name a column or an array of the data file, and not a file of their own."""
+    """Whether labels given as text name a column or an array of the data file, and not a file of
+    their own.
+    """
     first = data_files(path)[0]
     kind = next((reader for reader in all_readers() if reader.matches(first)), None)
     return (kind is None or kind.has_members) and not Path(labels.partition("::")[0]).is_file()
@@ -240,7 +251,8 @@ def _reader_of_columns(name: str, suffixes: Sequence[str], read: ReadingColumns)
     return Reader(name, matches, _check_nothing, whole, takes_keys=True, has_members=True)
 
 
-# Kinds of files of named arrays: name, whether a file is of this kind, and the function that opens it.
+# Kinds of files of named arrays: name, whether a file is of this kind, and the function that opens
+# it.
 NAMED: tuple[tuple[str, Callable[[Path], bool], Opening], ...] = (
     (".npz", _suffix(".npz"), npz_members),
     (".mat", _suffix(".mat"), mat_members),
@@ -264,13 +276,14 @@ READERS = (
 def as_reader(
     read: Callable[[Path], tuple[Any, Any]], *, name: str, suffixes: Sequence[str]
 ) -> Reader:
-    """A reader of a kind of file that `load` does not know, for an entry point of the group "nc1fast.readers".
+    """A reader of a kind of file that `load` does not know, for an entry point of the group
+    "nc1fast.readers".
 
     Parameters
     ----------
     read : callable(path) -> (X, y)
-        Rows, (n_samples, n_features) or images, and their labels; y is None where a file holds none. ValueError for a file
-        that cannot be read; other errors become one.
+        Rows, (n_samples, n_features) or images, and their labels; y is None where a file holds
+        none. ValueError for a file that cannot be read; other errors become one.
     name : str
         Of the kind, for messages: ".ext".
     suffixes : sequence of str
@@ -288,8 +301,9 @@ def as_reader(
 
     Notes
     -----
-    The path is that of a file that is there. Files that change while they are read, rows that are no finite numbers and labels
-    of another length are refused behind it. Kinds of files that nc1fast knows are read by nc1fast.
+    The path is that of a file that is there. Files that change while they are read, rows that are
+    no finite numbers and labels of another length are refused behind it. Kinds of files that
+    nc1fast knows are read by nc1fast.
     """
     if not callable(read):
         raise TypeError(f"read must be callable, got {shown(read)}")
@@ -331,7 +345,9 @@ _IN_PLACE = BY_SUFFIX.keys() - {".npz", ".h5", ".hdf5"}
 
 
 def labels_elsewhere(file: Path, labels: Any) -> tuple[NDArray[Any] | None, Path]:
-    """Labels from an array or a file, None for `Unwanted`, and the file that errors about them name; `file` is that of the data."""
+    """Labels from an array or a file, None for `Unwanted`, and the file that errors about them
+    name; `file` is that of the data.
+    """
     if isinstance(labels, Unwanted):
         return None, file
     if not isinstance(labels, str | os.PathLike):
@@ -369,7 +385,9 @@ def _one_array(opened: Opening, name: str, path: Path) -> NDArray[Any]:
 
 
 def _labels_of_array(file: Path, labels: Any) -> NDArray[Any]:
-    """Labels (n_samples,) from an array or a sequence, or from a column (n_samples, 1) as Keras has them."""
+    """Labels (n_samples,) from an array or a sequence, or from a column (n_samples, 1) as Keras has
+    them.
+    """
     try:
         n = len(labels)
     except TypeError:

@@ -1,7 +1,9 @@
-"""Parts of files that paths stand for: one vocabulary for `load`, every function of rows and the command line.
+"""Parts of files that paths stand for: one vocabulary for `load`, every function of rows and the
+command line.
 
-`resolved` finds which arrays or columns of a file are X and y, `rows_of` those of rows whose labels are not wanted. What `inputs`
-reads where it lies stays there, as "FILE::NAME"; other kinds of files are loaded.
+`resolved` finds which arrays or columns of a file are X and y, `rows_of` those of rows whose labels
+are not wanted. What `inputs` reads where it lies stays there, as "FILE::NAME"; other kinds of files
+are loaded.
 """
 
 from __future__ import annotations
@@ -39,8 +41,9 @@ def resolved(X: Any, y: Any, argument: str = "X", *, checked: bool = True) -> Pa
     X : path or anything
         A file or folder of any kind that `load` reads, or FILE::NAME.
     y : path, str, int, None, Unwanted or anything
-        Where X is a path: the name of an array or a column of its file, the index of a column, None for the usual one, or the
-        path of another file. A column of labels is none of the data. Of `Unwanted`, X alone means anything.
+        Where X is a path: the name of an array or a column of its file, the index of a column, None
+        for the usual one, or the path of another file. A column of labels is none of the data. Of
+        `Unwanted`, X alone means anything.
     argument : str
         The name of X, for errors.
     checked : bool
@@ -49,7 +52,8 @@ def resolved(X: Any, y: Any, argument: str = "X", *, checked: bool = True) -> Pa
     Returns
     -------
     X, y
-        Paths of arrays that are read in their file, arrays that were loaded, or whatever else as it was given.
+        Paths of arrays that are read in their file, arrays that were loaded, or whatever else as it
+        was given.
 
     Raises
     ------
@@ -142,7 +146,9 @@ def _of_named(file: Path, name: str, label: Any, *, checked: bool = True) -> Pai
 
 
 def _of_parquet(file: Path, name: str, label: Any, *, checked: bool = True) -> Pair:
-    """Columns of a Parquet file; lists, and columns with such names that no text joins them, are loaded."""
+    """Columns of a Parquet file; lists, and columns with such names that no text joins them, are
+    loaded.
+    """
     schema = parquet_schema(checked_file(file))
     data, inside = columns_of(file, schema, (name, None) if name else None, label)
     used = data if inside is None else [*data, inside]

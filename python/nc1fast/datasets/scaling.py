@@ -37,11 +37,11 @@ def apply_scale(X: ArrayLike, scale: Scale = "none") -> NDArray[np.float64]:
         In float64:
 
         - ``"none"``: values are widened to float64, exactly.
-        - ``"unit-interval"``: (x - lo)/(hi - lo), with lo and hi the smallest and largest entry of the
-          whole data set, whatever the dtype: 8-bit images in which both 0 and 255 occur are divided by 255,
-          others are stretched. A constant data set becomes 0.
-        - ``"standardize"``: (x - m)/s per feature, with the feature's mean m and standard deviation s
-          over the samples (the population's: divided by n_samples). A constant feature becomes 0.
+        - ``"unit-interval"``: (x - lo)/(hi - lo), with lo and hi the smallest and largest entry of
+          the whole data set, whatever the dtype: 8-bit images in which both 0 and 255 occur are
+          divided by 255, others are stretched. A constant data set becomes 0.
+        - ``"standardize"``: (x - m)/s per feature, with the feature's mean m and standard deviation
+          s over the samples (the population's: divided by n_samples). A constant feature becomes 0.
         - ``"unit-norm"``: x/|x| per sample, with the Euclidean norm. A zero row stays 0.
 
     Returns
@@ -59,9 +59,10 @@ def apply_scale(X: ArrayLike, scale: Scale = "none") -> NDArray[np.float64]:
     -----
     Cost: O(n_samples n_features), a few passes; one float64 copy of X.
 
-    Accuracy: with u = 2^-53, per entry z of the result: "none" 0; "unit-interval" 3 u z; "standardize"
-    8 u sqrt(n_samples) + n_samples u |z|; "unit-norm" (n_features + 4) u |z|. The bounds are checked
-    against exact arithmetic in ``tests/test_datasets.py``. No intermediate value overflows.
+    Accuracy: with u = 2^-53, per entry z of the result: "none" 0; "unit-interval" 3 u z;
+    "standardize" 8 u sqrt(n_samples) + n_samples u |z|; "unit-norm" (n_features + 4) u |z|. The
+    bounds are checked against exact arithmetic in ``tests/test_datasets.py``. No intermediate value
+    overflows.
 
     Source: standard definitions.
 
@@ -86,7 +87,9 @@ def scale_in_place(Z: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
 
 
 def widen(X: ArrayLike, name: str, *, copy: bool = False) -> NDArray[np.float64]:
-    """X (n_samples, n_features) in float64, exactly and C-contiguous; errors are ValueErrors that start with `name`."""
+    """X (n_samples, n_features) in float64, exactly and C-contiguous; errors are ValueErrors that
+    start with `name`.
+    """
     try:
         A: NDArray[Any] = host_array(X, name)
     except (ValueError, TypeError) as error:

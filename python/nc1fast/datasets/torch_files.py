@@ -1,4 +1,6 @@
-"""Reader of .pt and .pth files of PyTorch, as tensors alone: `torch.load(weights_only=True)` runs no code of the file."""
+"""Reader of .pt and .pth files of PyTorch, as tensors alone: `torch.load(weights_only=True)` runs
+no code of the file.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ _PAIR = ("X", "y")  # names of the tensors of a tuple, as torchvision saves MNIS
 
 @contextlib.contextmanager
 def torch_members(path: Path) -> Iterator[Members]:
-    """Tensors of a dict by their keys, the first two of a list or tuple as X and y, a single one as X."""
+    """Tensors of a dict by their keys, the first two of a list or tuple as X and y, a single one as
+    X.
+    """
     torch = require("torch", "torch")
     with readable(path, "PyTorch file of tensors, numbers, texts, lists and dicts alone"):
         loaded = torch.load(_checked(path), map_location="cpu", weights_only=True)
@@ -57,7 +61,8 @@ def torch_members(path: Path) -> Iterator[Members]:
 
 
 def _checked(path: Path) -> Any:
-    """The argument for torch: the path of an archive whose members are what they say, or the content of a file of the old format.
+    """The argument for torch: the path of an archive whose members are what they say, or the
+    content of a file of the old format.
 
     From disk, torch would ask for as many bytes as a length in such a file says.
     """
@@ -80,7 +85,9 @@ def _checked(path: Path) -> Any:
 
 
 def _check_texts(stream: Any, count: int) -> None:
-    """Raise ValueError for a word that is too long in the first pickles of a stream, and for what are none."""
+    """Raise ValueError for a word that is too long in the first pickles of a stream, and for what
+    are none.
+    """
     for _ in range(count):
         for _, argument, _ in pickletools.genops(stream):
             if isinstance(argument, str | bytes) and len(argument) > _LONGEST:
@@ -101,7 +108,9 @@ def _array(path: Path, name: str, value: Any) -> NDArray[Any]:
 
 
 def _listed(values: Any) -> NDArray[Any]:
-    """A list of numbers or of texts, or one of lists of numbers, as an array of about as many bytes as they have in the file."""
+    """A list of numbers or of texts, or one of lists of numbers, as an array of about as many bytes
+    as they have in the file.
+    """
     kinds = {type(one) for one in values}
     if kinds in ({str}, {bytes}):
         return as_texts(values)

@@ -2,16 +2,18 @@
 
     X, y, kernels  ->  problem         checked data and settings
                    ->  planning        how many bundles, by a calibration of about a second
-                   ->  bundles         surveyed once: what a bundle must know about rows that it does not read
+                   ->  bundles         surveyed once: what a bundle must know about rows that it
+                       does not read
                    ->  tasks           files for workers, a few hundred bytes to each
-                   ->  dispatch        tasks to the workers of an executor (executors), shares back in any order
+                   ->  dispatch        tasks to the workers of an executor (executors), shares back
+                       in any order
                    ->  shares          exact integers of a bundle
                    ->  bundle_journal  every finished bundle on disk before it counts
                    ->  reducing        all of it: ClassSums
 
-`merging` adds parts that were computed apart. An executor is anything with `submit` that returns futures: a
-`concurrent.futures` pool, a `dask.distributed.Client`. `nc1fast.collapse(..., executor=..., journal=...)` does all of
-this in one call.
+`merging` adds parts that were computed apart. An executor is anything with `submit` that returns
+futures: a `concurrent.futures` pool, a `dask.distributed.Client`. `nc1fast.collapse(...,
+executor=..., journal=...)` does all of this in one call.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The exact sums of finished bundles, in memory and in a journal on disk.
 
-The journal is a text file (see `nc1fast.support.line_file`). Its first line says which problem it is of; every other line
-is a checksum and the sums of one bundle, or of many where the file was rewritten. A record counts once it is on disk; one
-that is cut short or damaged does not count, and its bundle is computed again.
+The journal is a text file (see `nc1fast.support.line_file`). Its first line says which problem it
+is of; every other line is a checksum and the sums of one bundle, or of many where the file was
+rewritten. A record counts once it is on disk; one that is cut short or damaged does not count, and
+its bundle is computed again.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 _KIND, _FORMAT = "nc1fast journal", 2
 _MAGIC = f"{_KIND} {_FORMAT} ".encode()
-# Records are added up into one after these bytes, or after this many times the bytes of that one, whichever are more: a file
-# holds its sums at most three times, or once and 64 MiB of records.
+# Records are added up into one after these bytes, or after this many times the bytes of that one,
+# whichever are more: a file holds its sums at most three times, or once and 64 MiB of records.
 _REWRITE, _GROWTH = 1 << 26, 2
 _DIGITS = len(checksum())
 
@@ -79,13 +80,14 @@ class BundleJournal(Finished):
     path : path-like
         A journal that exists is continued.
     about : dict
-        Entries that the journal must agree with: "shape", and others which tell the user what differs.
+        Entries that the journal must agree with: "shape", and others which tell the user what
+        differs.
 
     Raises
     ------
     ValueError
-        If the file is not a journal, is of another problem or format, has a first line that this call would not have
-        written, or is locked by another run. It is left as it is.
+        If the file is not a journal, is of another problem or format, has a first line that this
+        call would not have written, or is locked by another run. It is left as it is.
     OSError
         If the file cannot be read or made.
 
@@ -149,7 +151,9 @@ class BundleJournal(Finished):
             self._rewrite()
 
     def _check(self, first: bytes) -> None:
-        """Raise ValueError unless this call would have written the first line; take over its number of bundles."""
+        """Raise ValueError unless this call would have written the first line; take over its number
+        of bundles.
+        """
         payload = _unsealed(first.removeprefix(_MAGIC))
         if payload is None:
             raise ValueError(f"{self._file.path} is damaged in its first line: it cannot be used")

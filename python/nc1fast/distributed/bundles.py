@@ -38,7 +38,9 @@ class Surveyed:
 
     @classmethod
     def of(cls, problem: Problem, n_threads: int, *, survey_threads: int | None) -> Surveyed:
-        """Survey a problem on `survey_threads` threads: three readings of X in its own order, one of them for the hash."""
+        """Survey a problem on `survey_threads` threads: three readings of X in its own order, one
+        of them for the hash.
+        """
         return cls(problem, problem.survey(survey_threads), n_threads)
 
     def sums(
@@ -71,7 +73,9 @@ class Surveyed:
         return [Share.of(sums) for sums in self.sums(part)]
 
     def nothing(self) -> list[PassSums]:
-        """The sums of no pair at all, of each kernel: the hash of the problem, its exponents and scales, and zeros."""
+        """The sums of no pair at all, of each kernel: the hash of the problem, its exponents and
+        scales, and zeros.
+        """
         n = self.problem.data.n_samples
         return self.sums((n, n + 1))  # of n + 1 parts the last has no pairs
 

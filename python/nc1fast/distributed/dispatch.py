@@ -1,4 +1,6 @@
-"""Bundles on their way to the workers of an executor and back: retries, and signs that the workers are lost."""
+"""Bundles on their way to the workers of an executor and back: retries, and signs that the workers
+are lost.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ class Patience:
 def computed(
     tasks: Iterable[Task], executor: Any, patience: Patience
 ) -> Generator[list[Share], None, None]:
-    """The shares of each task, in the order in which they arrive; a future is dropped as soon as its result is taken.
+    """The shares of each task, in the order in which they arrive; a future is dropped as soon as
+    its result is taken.
 
     Raises
     ------
@@ -127,7 +130,9 @@ def _is_lost(executor: Any) -> bool:
 
 
 def _told(error: BaseException, executor: Any, task: Task, n_failed: int) -> BaseException:
-    """The error to raise: itself where it says what is wrong with the data or the files, else a RuntimeError."""
+    """The error to raise: itself where it says what is wrong with the data or the files, else a
+    RuntimeError.
+    """
     if isinstance(error, ValueError | TypeError | OSError | MemoryError) and not _is_lost(executor):
         return error
     if isinstance(error, BrokenExecutor) or _is_lost(executor):

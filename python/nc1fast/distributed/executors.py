@@ -20,7 +20,8 @@ _MANY = 256  # futures for a cluster, which may gain workers
 class DaskWorkers:
     """The workers of a dask client as an executor.
 
-    It stands in for `client.get_executor()`, whose futures may never end if the scheduler dies while a result is on its way.
+    It stands in for `client.get_executor()`, whose futures may never end if the scheduler dies
+    while a result is on its way.
 
     Attributes
     ----------
@@ -55,7 +56,8 @@ def dask(client: Any, *, retries: int = 2) -> DaskWorkers:
     Returns
     -------
     executor
-        For `nc1fast.collapse`, `nc1fast.class_sums`, `plan` and `reduce`, which take a bare client as `dask(client)`.
+        For `nc1fast.collapse`, `nc1fast.class_sums`, `plan` and `reduce`, which take a bare client
+        as `dask(client)`.
 
     Raises
     ------
@@ -64,9 +66,9 @@ def dask(client: Any, *, retries: int = 2) -> DaskWorkers:
 
     Notes
     -----
-    Workers read X from its path: give a file that all of them can read, or an array together with a journal in a folder
-    that they can read. The bundles of a worker that dies are computed again by others; if the scheduler dies, the journal
-    has what was finished.
+    Workers read X from its path: give a file that all of them can read, or an array together with a
+    journal in a folder that they can read. The bundles of a worker that dies are computed again by
+    others; if the scheduler dies, the journal has what was finished.
     """
     return DaskWorkers(client, as_count("retries", retries, 0))
 
@@ -123,7 +125,9 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
 
 
 def most_results(executor: Any, workers: int) -> int:
-    """How many futures to keep at a time: few for a pool, whose finished futures hold results in this process."""
+    """How many futures to keep at a time: few for a pool, whose finished futures hold results in
+    this process.
+    """
     pool = hasattr(executor, "_max_workers")
     return 2 * workers + 1 if pool else max(4 * workers, _MANY)
 

@@ -39,8 +39,8 @@ def merge(paths: Iterable[str | os.PathLike[str]]) -> ClassSums:
     OSError
         If a file cannot be read.
     ValueError
-        If there are no files; if one is damaged, holds no part, is of another problem, or repeats a part; if parts are
-        missing, which the message names.
+        If there are no files; if one is damaged, holds no part, is of another problem, or repeats a
+        part; if parts are missing, which the message names.
 
     Notes
     -----

@@ -45,8 +45,8 @@ class Cost:
     pair : float
         Seconds per pair of rows, for all kernels, with the threads of one bundle.
     row : float
-        Seconds per row of the survey, hash included. A bundle takes about as long to pack a row, for tiles within and
-        between classes.
+        Seconds per row of the survey, hash included. A bundle takes about as long to pack a row,
+        for tiles within and between classes.
     tiles : float
         Tiles of the engine per pair of rows.
     """
@@ -106,9 +106,9 @@ class Plan:
         Returns
         -------
         dict
-            rows, features, classes, kernels; pairs; tiles (extrapolated); flops (of the inner products, N^2 d0);
-            bytes_of_data (of X), bytes_packed and bytes_returned (both per bundle); bundles, workers,
-            threads_per_worker; seconds_per_bundle and seconds.
+            rows, features, classes, kernels; pairs; tiles (extrapolated); flops (of the inner
+            products, N^2 d0); bytes_of_data (of X), bytes_packed and bytes_returned (both per
+            bundle); bundles, workers, threads_per_worker; seconds_per_bundle and seconds.
         """
         problem = self.problem
         n, d = problem.data.rows.shape
@@ -149,7 +149,8 @@ def plan(
     executor: Any = None,
     bundles: int | None = None,
 ) -> Plan:
-    """Divide a problem into bundles of 1 to 5 seconds, at most 5,000, by a calibration of about a second.
+    """Divide a problem into bundles of 1 to 5 seconds, at most 5,000, by a calibration of about a
+    second.
 
     Parameters
     ----------
@@ -158,7 +159,8 @@ def plan(
     y, kernel, statistics, dtype, device, memory_limit
         As in `nc1fast.collapse`.
     n_threads : int, optional
-        Threads of each bundle. Default: the cores of a machine divided by the workers that share it.
+        Threads of each bundle. Default: the cores of a machine divided by the workers that share
+        it.
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
         The executor that is planned for; no bundle is run on it. Default: this process alone.
     bundles : int, optional
@@ -177,8 +179,9 @@ def plan(
 
     Notes
     -----
-    A bundle reads and packs about 1.65 N/sqrt(bundles) rows. Bundles are longer than 5 seconds where there would be more
-    than 5,000, or where packing would be more than 8 % of one. The bits of the result do not depend on their number.
+    A bundle reads and packs about 1.65 N/sqrt(bundles) rows. Bundles are longer than 5 seconds
+    where there would be more than 5,000, or where packing would be more than 8 % of one. The bits
+    of the result do not depend on their number.
     Cost: about a second, and a sort of the labels.
     """
     if bundles is not None:
@@ -204,8 +207,8 @@ def planned(problem: Problem, executor: Any = None, bundles: int | None = None) 
 def calibrate(problem: Problem, n_threads: int) -> Cost:
     """Time samples of growing size until one takes long enough to extrapolate.
 
-    A sample can be out of range for a kernel although the whole problem is not. Then a bundle of the problem itself is
-    timed, after a survey of all rows, whose errors are those of any pass.
+    A sample can be out of range for a kernel although the whole problem is not. Then a bundle of
+    the problem itself is timed, after a survey of all rows, whose errors are those of any pass.
     """
     n = problem.data.n_samples
     size, row = min(n, _FIRST), math.inf
@@ -221,7 +224,9 @@ def calibrate(problem: Problem, n_threads: int) -> Cost:
 
 
 def _timed(problem: Problem, n_threads: int, part: tuple[int, int]) -> tuple[Cost, float]:
-    """The costs of a problem from one part of it, (index, count), and the seconds which that took after the survey."""
+    """The costs of a problem from one part of it, (index, count), and the seconds which that took
+    after the survey.
+    """
     n = problem.data.n_samples
     pairs = n * (n + 1) / 2 / part[1]
     tiles: list[int] = []
@@ -236,9 +241,11 @@ def _timed(problem: Problem, n_threads: int, part: tuple[int, int]) -> tuple[Cos
 
 
 def best_count(work: float, packing: float, workers: int, n_rows: int) -> int:
-    """The number of bundles for `work` seconds of a single worker, if packing all rows takes `packing` seconds.
+    """The number of bundles for `work` seconds of a single worker, if packing all rows takes
+    `packing` seconds.
 
-    A bundle of s seconds, one of work/s, spends READ packing/sqrt(work s) of its time on packing: see `rows_of_part`.
+    A bundle of s seconds, one of work/s, spends READ packing/sqrt(work s) of its time on packing:
+    see `rows_of_part`.
     """
     seconds = min(max((READ * packing / _SHARE) ** 2 / work, _SHORTEST), _LONGEST)
     seconds = max(seconds, (READ * packing / _LARGEST_SHARE) ** 2 / work)

@@ -28,10 +28,11 @@ class Problem:
     data : LabelledData
     kernels : tuple of Kernel
     settings : Settings
-        The device is that of each worker, by its name there. The number of threads is that of the call; a plan decides
-        how many a bundle has.
+        The device is that of each worker, by its name there. The number of threads is that of the
+        call; a plan decides how many a bundle has.
     state : tuple or None
-        Size, time and inode of the file of the rows before anything was read from it; None for arrays.
+        Size, time and inode of the file of the rows before anything was read from it; None for
+        arrays.
     """
 
     data: LabelledData
@@ -61,7 +62,8 @@ class Problem:
     def sample(self, n_rows: int) -> Problem:
         """The problem of about `n_rows` of the rows, each class in proportion.
 
-        The first and the last class are always represented; others may be missing if their share is less than a row.
+        The first and the last class are always represented; others may be missing if their share is
+        less than a row.
         """
         order = self.data.classes.order
         taken = order[np.unique(np.linspace(0, len(order) - 1, n_rows).astype(np.int64))]
@@ -71,6 +73,8 @@ class Problem:
         return replace(self, data=LabelledData(rows, classes), state=None)
 
     def survey(self, n_threads: int | None) -> Survey:
-        """Survey the rows: what every bundle needs to know about all of them, and the hashes of the problem."""
+        """Survey the rows: what every bundle needs to know about all of them, and the hashes of the
+        problem.
+        """
         settings = replace(self.settings, n_threads=n_threads)
         return streaming.survey(self.data, self.kernels, settings)

@@ -47,45 +47,49 @@ def reduce(
     ----------
     plan : Plan
     executor : concurrent.futures.Executor or dask.distributed.Client, optional
-        Needs `submit` and futures with `add_done_callback`, nothing more. Default: one bundle after the other, in this
-        process.
+        Needs `submit` and futures with `add_done_callback`, nothing more. Default: one bundle after
+        the other, in this process.
     journal : path-like, optional
-        A file in which every finished bundle is recorded, on disk before it counts. If it exists, its bundles are not
-        computed again, and the number of bundles is that of the journal.
+        A file in which every finished bundle is recorded, on disk before it counts. If it exists,
+        its bundles are not computed again, and the number of bundles is that of the journal.
     retries : int, default 3
-        How often a bundle is tried again after an error of its worker, the network or the file system.
+        How often a bundle is tried again after an error of its worker, the network or the file
+        system.
     timeout : float, optional
-        If no bundle begins or ends for this many seconds, the executor is taken to have lost them; `math.inf` waits for
-        ever. Default: 600, or 100 times what the plan expects of a bundle if that is more; for ever for dask, which
-        replaces what it loses and may have to wait for its first worker.
+        If no bundle begins or ends for this many seconds, the executor is taken to have lost them;
+        `math.inf` waits for ever. Default: 600, or 100 times what the plan expects of a bundle if
+        that is more; for ever for dask, which replaces what it loses and may have to wait for its
+        first worker.
     progress : bool or callable(done, total), default False
         Counts bundles.
 
     Returns
     -------
     list of ClassSums
-        One per kernel, bit-identical to `nc1fast.class_sums` in one process, for any number of bundles, workers, failures
-        and interruptions and any order in which bundles end.
+        One per kernel, bit-identical to `nc1fast.class_sums` in one process, for any number of
+        bundles, workers, failures and interruptions and any order in which bundles end.
 
     Raises
     ------
     TypeError, ValueError
-        As for `nc1fast.class_sums`; if the journal is of another problem; if X changes while it is summed.
+        As for `nc1fast.class_sums`; if the journal is of another problem; if X changes while it is
+        summed.
     OSError
-        If X is deleted, the disk is full or the journal cannot be written. The journal keeps every finished bundle.
+        If X is deleted, the disk is full or the journal cannot be written. The journal keeps every
+        finished bundle.
     RuntimeError
-        If the executor is broken, or silent for `timeout` seconds, or a bundle fails more than `retries` times. The
-        journal keeps every finished bundle.
+        If the executor is broken, or silent for `timeout` seconds, or a bundle fails more than
+        `retries` times. The journal keeps every finished bundle.
 
     Notes
     -----
-    Cost: that of the plan. This process reads X three times (a survey in two scans, a hash); a bundle reads and packs the
-    rows that it touches, about 1.65 N/sqrt(bundles) of them, and with statistics="all" returns 8 C bytes for each of
-    them per kernel. This process holds one total and one bundle's sums per kernel.
-    A change of X is noticed by the size and the time of its file after every bundle, before the bundle counts; between
-    two calls with one journal, by the hash.
-    Two things look like a slow executor until `timeout`: a worker that hangs, and a queue of other work before the bundles.
-    Ctrl-C ends every wait at once.
+    Cost: that of the plan. This process reads X three times (a survey in two scans, a hash); a
+    bundle reads and packs the rows that it touches, about 1.65 N/sqrt(bundles) of them, and with
+    statistics="all" returns 8 C bytes for each of them per kernel. This process holds one total and
+    one bundle's sums per kernel. A change of X is noticed by the size and the time of its file
+    after every bundle, before the bundle counts; between two calls with one journal, by the hash.
+    Two things look like a slow executor until `timeout`: a worker that hangs, and a queue of other
+    work before the bundles. Ctrl-C ends every wait at once.
     """
     executor = as_executor(executor)
     if journal is not None and not isinstance(journal, str | os.PathLike):

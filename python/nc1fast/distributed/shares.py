@@ -1,4 +1,6 @@
-"""Shares: the integers that some bundles add to the sums of a kernel, with row sums of the rows they touch alone."""
+"""Shares: the integers that some bundles add to the sums of a kernel, with row sums of the rows
+they touch alone.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +129,9 @@ class Share:
 
 
 def _spans(used: NDArray[np.bool_]) -> Integers:
-    """The fewest ranges [begin, end), shape (n, 2), that hold every True and no gap of more than `_GAP` rows."""
+    """The fewest ranges [begin, end), shape (n, 2), that hold every True and no gap of more than
+    `_GAP` rows.
+    """
     at = np.flatnonzero(used)
     if not len(at):
         return np.empty((0, 2), dtype=np.int64)

@@ -1,7 +1,7 @@
 """Tasks for workers: the path of a file with all that bundles share, and the number of a bundle.
 
-The survey is computed once and written to files, with everything else that all bundles share. A worker reads these files
-and the rows that its bundle touches, and no others.
+The survey is computed once and written to files, with everything else that all bundles share. A
+worker reads these files and the rows that its bundle touches, and no others.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Task:
     part: tuple[int, int]
 
     def surveyed(self) -> Surveyed:
-        """Read what all bundles share. Arrays with one number per row are mapped: only pages in use come into memory.
+        """Read what all bundles share. Arrays with one number per row are mapped: only pages in use
+        come into memory.
 
         Raises
         ------
@@ -105,8 +106,8 @@ class Task:
         return self.surveyed().shares(self.part)
 
 
-# The files that this process last found undamaged: their states by `Task.base`, so that their checksums are computed once
-# and not for each bundle.
+# The files that this process last found undamaged: their states by `Task.base`, so that their
+# checksums are computed once and not for each bundle.
 _sound: dict[str, Any] = {}
 
 
@@ -128,8 +129,8 @@ def shared_tasks(surveyed: Surveyed, beside: Path | None) -> Iterator[Task]:
     ----------
     surveyed : Surveyed
     beside : Path or None
-        The journal: the files lie beside it, so that those of the next run replace them after a kill. None: a new folder
-        under TMPDIR.
+        The journal: the files lie beside it, so that those of the next run replace them after a
+        kill. None: a new folder under TMPDIR.
 
     Yields
     ------
@@ -168,7 +169,10 @@ def shared_tasks(surveyed: Surveyed, beside: Path | None) -> Iterator[Task]:
 
 
 def _remove(path: Path) -> None:
-    """Delete a file. Where nobody can delete what is open, one that a worker still reads stays for the next run."""
+    """Delete a file.
+
+    Where nobody can delete what is open, one that a worker still reads stays for the next run.
+    """
     with contextlib.suppress(PermissionError):
         path.unlink(missing_ok=True)
 
@@ -194,7 +198,9 @@ class _SharedFiles:
 
 
 def _stored(surveyed: Surveyed, rows: FileRows, state: tuple[int, ...] | None) -> dict[str, Any]:
-    """Plain values and arrays of a surveyed problem, except those with one number per row; `rows` are where workers find them."""
+    """Plain values and arrays of a surveyed problem, except those with one number per row; `rows`
+    are where workers find them.
+    """
     problem, survey = surveyed.problem, surveyed.survey
     settings = {name: getattr(problem.settings, name) for name in _SETTINGS}
     return {
@@ -232,7 +238,9 @@ def _restored(
 
 
 def _check(surveyed: Surveyed) -> None:
-    """Raise ValueError unless every row is there once, and in one of the classes: the core takes both for granted."""
+    """Raise ValueError unless every row is there once, and in one of the classes: the core takes
+    both for granted.
+    """
     data, order = surveyed.problem.data, surveyed.survey.order
     n, of_row = data.n_samples, data.classes.of_row
     for array, kind in ((of_row, np.int32), (order, np.int64)):
@@ -250,7 +258,9 @@ def _checksum(array: NDArray[Any]) -> str:
 
 
 def _npy(array: Any) -> Iterator[Any]:
-    """The bytes of an .npy file, in pieces; numpy.save copies rows that lie apart, and hides the errno of a full disk."""
+    """The bytes of an .npy file, in pieces; numpy.save copies rows that lie apart, and hides the
+    errno of a full disk.
+    """
     head = {"descr": array.dtype.str, "fortran_order": False, "shape": tuple(array.shape)}
     start = io.BytesIO()
     np.lib.format.write_array_header_1_0(start, head)

@@ -1,10 +1,10 @@
 """Estimates of NC1 with confidence intervals, where the exact value is not worth its N^2 pairs.
 
-`nc1fast.collapse(..., method="features" | "pairs" | "auto", tolerance=, confidence=, seed=)` is the usual way in; the
-functions here take the size of the sample too. Intervals are those of the exact value for the given rows, not for a
-population that they come from; where no interval can be believed, a ValueError says why. Draws follow from the seed:
-the same seed gives the same bits on any number of threads, from memory or a file, in chunks of any size (on one
-instruction set).
+`nc1fast.collapse(..., method="features" | "pairs" | "auto", tolerance=, confidence=, seed=)` is the
+usual way in; the functions here take the size of the sample too. Intervals are those of the exact
+value for the given rows, not for a population that they come from; where no interval can be
+believed, a ValueError says why. Draws follow from the seed: the same seed gives the same bits on
+any number of threads, from memory or a file, in chunks of any size (on one instruction set).
 """
 
 from __future__ import annotations
@@ -60,15 +60,16 @@ def features(
     y : array-like of shape (n_samples,), or path
         Labels, of two classes at least.
     kernel : ConjugateKernel, NNGP, NTK or AdaptiveKernel
-        Of depth 2 and any activation, where the estimate is unbiased; or deeper, of the ReLU family.
+        Of depth 2 and any activation, where the estimate is unbiased; or deeper, of the ReLU
+        family.
     n_units : int, optional
-        Hidden units, all layers together, rounded to whole groups; default 1,024 at depth 2 and 8,192 beyond. With a
-        tolerance: the largest number, default 65,536.
+        Hidden units, all layers together, rounded to whole groups; default 1,024 at depth 2 and
+        8,192 beyond. With a tolerance: the largest number, default 65,536.
     sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
         How hidden weights are drawn; see `nc1fast.estimators.directions`.
     tolerance : float, optional
-        Half the width of the interval, relative to nc1. Samples are drawn, each afresh and larger than the one before,
-        until one meets it. Default: one sample.
+        Half the width of the interval, relative to nc1. Samples are drawn, each afresh and larger
+        than the one before, until one meets it. Default: one sample.
     confidence : float, default 0.95
         Probability with which the interval covers the exact nc1.
     seed : int, default 0
@@ -85,15 +86,15 @@ def features(
     Returns
     -------
     Collapse
-        With standard_error and interval (Fieller's, by Student's t over groups), error_bound infinite, and no row
-        statistics.
+        With standard_error and interval (Fieller's, by Student's t over groups), error_bound
+        infinite, and no row statistics.
 
     Raises
     ------
     ValueError
-        For a deeper kernel of another activation, an argument out of range, a memory limit that is too low, and as
-        `nc1fast.collapse`; and where no interval can be believed, because Tr Sigma_B is not told from 0 or Tr Sigma_W
-        comes from fewer than 20 units in effect.
+        For a deeper kernel of another activation, an argument out of range, a memory limit that is
+        too low, and as `nc1fast.collapse`; and where no interval can be believed, because Tr
+        Sigma_B is not told from 0 or Tr Sigma_W comes from fewer than 20 units in effect.
     TypeError
         For another kernel, an argument of the wrong kind, and as `nc1fast.collapse`.
     ImportError
@@ -106,15 +107,16 @@ def features(
 
     Notes
     -----
-    Cost: 2 N m d0 flops for m units (NTK: 4); about 50 MiB and 16 C m bytes (NTK: 8 C m d0). For L - 1 layers of m
-    units each in 8 groups, 8 N m (L - 1) (2 d0 + L m) flops. X is read once per sample, or several times where
-    `memory_limit` has no room for the moments of all units at once.
-    Accuracy: coverage of the intervals in bench/bench_coverage.py. At depth 2, V_c and M_cc' are unbiased. Beyond,
-    units follow a random layer before them and not its mean, so that each group of m units is biased by O(1/m), which
-    more groups do not lower. The bias is taken to be at most the square of the relative error of a single group, by
-    which the interval is wider on both sides; `standard_error` measures the spread alone.
-    For the NTK of the ReLU family in collapsed classes, distances within a class come from the few units that change
-    sign there: where the angles between rows predict fewer than 20 of them, there is no interval. `pairs` has no such
+    Cost: 2 N m d0 flops for m units (NTK: 4); about 50 MiB and 16 C m bytes (NTK: 8 C m d0). For L
+    - 1 layers of m units each in 8 groups, 8 N m (L - 1) (2 d0 + L m) flops. X is read once per
+    sample, or several times where `memory_limit` has no room for the moments of all units at once.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py. At depth 2, V_c and M_cc' are
+    unbiased. Beyond, units follow a random layer before them and not its mean, so that each group
+    of m units is biased by O(1/m), which more groups do not lower. The bias is taken to be at most
+    the square of the relative error of a single group, by which the interval is wider on both
+    sides; `standard_error` measures the spread alone. For the NTK of the ReLU family in collapsed
+    classes, distances within a class come from the few units that change sign there: where the
+    angles between rows predict fewer than 20 of them, there is no interval. `pairs` has no such
     limit.
     Source: Neal (1996); Rahimi & Recht (2007); Zandieh et al. (2021) for deep kernels.
     """
@@ -155,8 +157,8 @@ def pairs(
     n_pairs : int, optional
         Number of pairs, default 200,000. With a tolerance: the largest number, default 10^8.
     tolerance : float, optional
-        Half the width of the interval, relative to nc1. Samples are drawn, each afresh and larger than the one before,
-        until one meets it. Default: one sample.
+        Half the width of the interval, relative to nc1. Samples are drawn, each afresh and larger
+        than the one before, until one meets it. Default: one sample.
     confidence : float, default 0.95
         Probability with which the interval covers the exact nc1.
     seed : int, default 0
@@ -171,15 +173,16 @@ def pairs(
     Returns
     -------
     Collapse
-        With standard_error and interval (Fieller's, by Student's t over strata), error_bound infinite, and no row
-        statistics.
+        With standard_error and interval (Fieller's, by Student's t over strata), error_bound
+        infinite, and no row statistics.
 
     Raises
     ------
     TypeError, ValueError
-        For anything but a kernel object, an argument out of range, a memory limit that is too low, and as
-        `nc1fast.collapse`; and where no interval can be believed, because Tr Sigma_B is not told from 0, which the
-        sample before the last decides, or the spread rests on fewer than 20 pairs in effect.
+        For anything but a kernel object, an argument out of range, a memory limit that is too low,
+        and as `nc1fast.collapse`; and where no interval can be believed, because Tr Sigma_B is not
+        told from 0, which the sample before the last decides, or the spread rests on fewer than 20
+        pairs in effect.
 
     Warns
     -----
@@ -189,11 +192,12 @@ def pairs(
     Notes
     -----
     Cost: 10 d0 + 60 depth flops a pair and as many a row, and N diagonal values; 64 N bytes. Each
-    two of the C classes get 64 pairs of rows at least, in a first sample from which the next is planned. Where that does
-    not tell Tr Sigma_B from 0, a second one of n_pairs/2 pairs comes between (with a tolerance, of 10,000 at most). A
-    file is read once for the distances from the centres, and then row by row, about a microsecond each.
-    Accuracy: coverage of the intervals in bench/bench_coverage.py; see `nc1fast.estimators.centred_rows` for what is
-    exact.
+    two of the C classes get 64 pairs of rows at least, in a first sample from which the next is
+    planned. Where that does not tell Tr Sigma_B from 0, a second one of n_pairs/2 pairs comes
+    between (with a tolerance, of 10,000 at most). A file is read once for the distances from the
+    centres, and then row by row, about a microsecond each.
+    Accuracy: coverage of the intervals in bench/bench_coverage.py; see
+    `nc1fast.estimators.centred_rows` for what is exact.
     Source: Hoeffding (1948); Neyman (1934); Hansen & Hurwitz (1943); Fieller (1954).
     """
     n_pairs = None if n_pairs is None else as_count("n_pairs", n_pairs)

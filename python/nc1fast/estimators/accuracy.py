@@ -61,12 +61,13 @@ class Sampling:
     ----------
     seed : int, default 0
     n_terms : int, optional
-        Size of the sample; with a tolerance, the largest size it may grow to. None: the default of the estimator.
+        Size of the sample; with a tolerance, the largest size it may grow to. None: the default of
+        the estimator.
     scheme : {"stratified", "orthogonal", "plain"}, default "stratified"
         Distribution of hidden weights, see `nc1fast.estimators.directions`. Pairs do not use it.
     exact_terms : float, default inf
-        Number of terms that take as long to draw as the exact value to compute. Infinite: the exact value is no
-        alternative.
+        Number of terms that take as long to draw as the exact value to compute. Infinite: the exact
+        value is no alternative.
 
     Raises
     ------

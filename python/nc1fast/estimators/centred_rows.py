@@ -1,13 +1,14 @@
 """Rows of each class by their distance, in feature space, from a centre of the class.
 
-With m_c and m_e the centres of the classes of i and j, a_i = phi(x_i) - m_c, r_i = |a_i| and rho = |m_c - m_e|:
+With m_c and m_e the centres of the classes of i and j, a_i = phi(x_i) - m_c, r_i = |a_i| and rho =
+|m_c - m_e|:
 
     D2(i, j) = rho^2 + r_i^2 + r_j^2 + 2 y_ij,     y_ij = <m_c - m_e, a_i - a_j> - <a_i, a_j>,
     |y_ij| <= b_ij = rho r_i + rho r_j + r_i r_j.
 
-The squares are summed over all rows, exactly. Only the remainders y are sampled: of pairs drawn in proportion to b, the
-terms y/b lie between -1 and 1, however heavy the tails of the rows are. Any centre will do; b is small where the centre
-is near its rows.
+The squares are summed over all rows, exactly. Only the remainders y are sampled: of pairs drawn in
+proportion to b, the terms y/b lie between -1 and 1, however heavy the tails of the rows are. Any
+centre will do; b is small where the centre is near its rows.
 """
 
 from __future__ import annotations
@@ -36,12 +37,14 @@ _COPIES = 16  # of them, while their distances are computed
 
 
 class CentredRows:
-    """Rows class by class, in each class the farthest from its centre first; a position is a place in this order.
+    """Rows class by class, in each class the farthest from its centre first; a position is a place
+    in this order.
 
     Parameters
     ----------
     data : LabelledData
-        Rows are read once in order, and those of a file are searched for NaN and Inf on the way; later by position.
+        Rows are read once in order, and those of a file are searched for NaN and Inf on the way;
+        later by position.
     kernel : Kernel
     seed : int
         For the choice of the candidates for centres.
@@ -84,7 +87,8 @@ class CentredRows:
     def _nearest_to_all(self, seed: int) -> NDArray[np.intp]:
         """Rows of X that are the centres of the classes, (C,).
 
-        Of a few random rows of a class, the centre is the one with the least sum of distances from the others.
+        Of a few random rows of a class, the centre is the one with the least sum of distances from
+        the others.
         """
         rng = np.random.default_rng([seed, 0])
         drawn = (rng.random((len(self.sizes), _CANDIDATES)) * self.sizes[:, None]).astype(np.intp)
@@ -170,7 +174,9 @@ class CentredRows:
         )
 
     def remainders(self, i: Positions, j: Positions, gap: Any) -> tuple[Array, Array]:
-        """Remainders y (n,) of pairs of positions, and their bounds b (n,); `gap` is rho, one for all or of each."""
+        """Remainders y (n,) of pairs of positions, and their bounds b (n,); `gap` is rho, one for
+        all or of each.
+        """
         x, z = rows_at(self._X, self._order[i]), rows_at(self._X, self._order[j])
         D2 = squared_distances(self._kernel, x, z)
         r, q = self.distances[i], self.distances[j]

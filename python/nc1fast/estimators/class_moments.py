@@ -1,6 +1,8 @@
-"""Means and variances of random units, class by class, as sums of squares of centred values, so that nothing cancels.
+"""Means and variances of random units, class by class, as sums of squares of centred values, so
+that nothing cancels.
 
-Rows come in chunks that are sorted by class; the moments of each chunk are merged in float64, in the order of the chunks.
+Rows come in chunks that are sorted by class; the moments of each chunk are merged in float64, in
+the order of the chunks.
 Source: Chan, Golub & LeVeque (1983).
 """
 
@@ -21,7 +23,9 @@ _SHORT = 16  # mean rows of a class in a chunk up to which all classes are summe
 
 
 class Segments(NamedTuple):
-    """A chunk of rows sorted by class: the k classes present, the first row of each, and its number of rows."""
+    """A chunk of rows sorted by class: the k classes present, the first row of each, and its number
+    of rows.
+    """
 
     classes: NDArray[np.intp]  # (k,)
     starts: NDArray[np.intp]  # (k,)
@@ -70,7 +74,9 @@ class ClassMoments:
         self.squares = np.zeros((n_classes, shape[0]))
 
     def join(self, classes: Any, n: Any, mean: Array, squares: Array) -> None:
-        """Merge moments of other rows by Chan's formula; `classes` is one class or an array of distinct ones."""
+        """Merge moments of other rows by Chan's formula; `classes` is one class or an array of
+        distinct ones.
+        """
         old = self.n[classes]
         share = np.expand_dims(n / (old + n), tuple(range(np.ndim(old), mean.ndim)))
         step = mean - self.mean[classes]
@@ -104,7 +110,9 @@ def add_values(moments: ClassMoments, H: Array, parts: Segments) -> None:
 
 
 def add_tangents(moments: ClassMoments, A: Array, t: Array, parts: Segments) -> None:
-    """Add the vectors a_k(i) t_i of rows sorted by class: A (n, m) holds the derivatives, t is (n, d)."""
+    """Add the vectors a_k(i) t_i of rows sorted by class: A (n, m) holds the derivatives, t is (n,
+    d).
+    """
     for c, rows in parts.slices():
         moments.join(c, rows.stop - rows.start, *_tangents(A[rows], t[rows]))
 
@@ -114,7 +122,8 @@ def _tangents(A: Array, t: Array) -> tuple[Array, Array]:
 
     With a = mean + alpha and t = r + d, r the mean of t:
     a t - mean(a t) = mean d + alpha r + (alpha d - mean(alpha d)), so
-    sum |.|^2 = mean^2 q + |r|^2 alpha2 + [sum alpha^2 |d|^2 - n |m|^2] + 2 n mean r.m + 2 mean sum alpha |d|^2
+    sum |.|^2 = mean^2 q + |r|^2 alpha2 + [sum alpha^2 |d|^2 - n |m|^2] + 2 n mean r.m + 2 mean sum
+        alpha |d|^2
     + 2 sum alpha^2 d.r,   q = sum |d|^2, m = mean(alpha d): sums of products of deviations alone.
     """
     n, r = len(t), t.mean(axis=0)

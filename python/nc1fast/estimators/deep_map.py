@@ -1,19 +1,24 @@
-"""Random features of deep kernels of the ReLU family: maps whose inner products approximate NNGP and NTK kernels.
+"""Random features of deep kernels of the ReLU family: maps whose inner products approximate NNGP
+and NTK kernels.
 
 With phi(u) = odd u + even |u|, and f_l, g_l features of Sigma^l and Theta^l, the next layer has
 
-    features of Q            odd f_l,  even |u|/sqrt(m)                      u = W f_l, m random hidden units
-    features of Theta kdot   odd g_l,  even sign(u_k) (S g_l)_k/sqrt(m)      S a random rotation, one coordinate for each unit
+    features of Q            odd f_l,  even |u|/sqrt(m)                      u = W f_l, m random
+        hidden units
+    features of Theta kdot   odd g_l,  even sign(u_k) (S g_l)_k/sqrt(m)      S a random rotation,
+        one coordinate for each unit
 
-so that what is linear stays exact, and only |u| and sign(u) are sampled. f_l and g_l are the same columns with other
-coefficients: a feature that serves several layers is computed once. From the second hidden layer on, the mean over
-units is that of the kernel of a random f_l and not of the mean of f_l: a bias of O(1/m). (Scaling the rows to the norms
-that they have at infinite width would make the diagonal exact, but the bias of NC1 several times larger.)
+so that what is linear stays exact, and only |u| and sign(u) are sampled. f_l and g_l are the same
+columns with other coefficients: a feature that serves several layers is computed once. From the
+second hidden layer on, the mean over units is that of the kernel of a random f_l and not of the
+mean of f_l: a bias of O(1/m). (Scaling the rows to the norms that they have at infinite width would
+make the diagonal exact, but the bias of NC1 several times larger.)
 
-As for one layer (`nc1fast.estimators.directions`), weights are stratified along the class means of f_l. S maps the
-directions of the means of g_l to coordinates of their own, +-1 in each unit, so that no unit has much of them by
-chance.
-Source: Zandieh et al. (2021), whose TensorSRHT sketches both factors; here the random unit is left as it is.
+As for one layer (`nc1fast.estimators.directions`), weights are stratified along the class means of
+f_l. S maps the directions of the means of g_l to coordinates of their own, +-1 in each unit, so
+that no unit has much of them by chance.
+Source: Zandieh et al. (2021), whose TensorSRHT sketches both factors; here the random unit is left
+as it is.
 """
 
 from __future__ import annotations
@@ -42,7 +47,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """Features as scaled columns: squared coefficients, zero for the columns that are no part of them."""
+    """Features as scaled columns: squared coefficients, zero for the columns that are no part of
+    them.
+    """
 
     squares: NDArray[np.float64]  # (n_columns,)
 
@@ -54,7 +61,9 @@ class _Columns:
 
 @dataclass(frozen=True, eq=False)
 class _Rotation:
-    """S g: coordinates along `basis`, apart from the rest of g, then random coordinates of a random rotation of both."""
+    """S g: coordinates along `basis`, apart from the rest of g, then random coordinates of a random
+    rotation of both.
+    """
 
     columns: _Columns
     basis: Array  # (s, d)
@@ -82,7 +91,9 @@ class _Layer:
 
 @dataclass(frozen=True, eq=False)
 class DeepMap:
-    """One draw of the features of a deep kernel: a function from rows (n, d0) to features (n, n_features)."""
+    """One draw of the features of a deep kernel: a function from rows (n, d0) to features (n,
+    n_features).
+    """
 
     layers: list[_Layer]
     columns: _Columns
@@ -156,7 +167,8 @@ def deep_map(
     kernel : ConjugateKernel, NNGP or NTK
         Of the ReLU family.
     probe : ndarray of shape (n, d0)
-        Some rows, whose `means` give the directions along which the weights of each layer are stratified.
+        Some rows, whose `means` give the directions along which the weights of each layer are
+        stratified.
     means : callable
         From features of the probe, (n, m), to their class means, (k, m).
     design : Design
@@ -165,8 +177,8 @@ def deep_map(
 
     Notes
     -----
-    Cost: for layers of m units, about 2 n m (d0 + L m) flops a layer on the probe, and as many on rows that the map is
-    applied to.
+    Cost: for layers of m units, about 2 n m (d0 + L m) flops a layer on the probe, and as many on
+    rows that the map is applied to.
     """
     recursion = _recursion(kernel, probe.shape[1], design.width)
     A, layers = _inputs(probe, design.dtype), []
@@ -187,7 +199,9 @@ class _Recursion(NamedTuple):
 
 
 def _recursion(kernel: Any, d0: int, width: int) -> _Recursion:
-    """Coefficients of the columns, which are the row, a one, and for each layer |u| and, for an NTK, sign(u) S g."""
+    """Coefficients of the columns, which are the row, a one, and for each layer |u| and, for an
+    NTK, sign(u) S g.
+    """
     odd, even = (h**2 for h in traits(kernel.activation).halves or (0.0, 1.0))
     w, b = kernel.weight_variances, kernel.bias_variances
     f, one = np.append(np.full(d0, w[0] / d0), b[0]), np.append(np.zeros(d0), 1.0)
@@ -212,7 +226,9 @@ def _recursion(kernel: Any, d0: int, width: int) -> _Recursion:
 
 
 def widest(kernel: Any, d0: int, n_features: int) -> int:
-    """Largest width of layers for which a map has at most `n_features` features; 0 if one unit a layer has more."""
+    """Largest width of layers for which a map has at most `n_features` features; 0 if one unit a
+    layer has more.
+    """
     one, two = (np.count_nonzero(_recursion(kernel, d0, m).output.squares) for m in (1, 2))
     return max(0, int((n_features - one) // (two - one)) + 1)
 

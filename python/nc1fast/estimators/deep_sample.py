@@ -1,4 +1,6 @@
-"""NC1 of deep kernels from independent draws of their random features, each applied to all rows in one pass."""
+"""NC1 of deep kernels from independent draws of their random features, each applied to all rows in
+one pass.
+"""
 
 from __future__ import annotations
 
@@ -56,15 +58,17 @@ class DeepSample(UnitSample):
     Parameters
     ----------
     data : LabelledData
-        Rows are read in chunks of consecutive ones; those of a file are searched for NaN and Inf on the way.
+        Rows are read in chunks of consecutive ones; those of a file are searched for NaN and Inf on
+        the way.
     kernel : ConjugateKernel, NNGP or NTK
         Of the ReLU family, of any depth.
     sampling : Sampling
-        With the approximate number of hidden units of the first sample, all layers and groups together (default 8,192).
+        With the approximate number of hidden units of the first sample, all layers and groups
+        together (default 8,192).
     settings : Settings
-        dtype: of weights and features, float32 or else float64; moments are merged in float64. memory_limit: bytes beside
-        X, y and the result; where the moments of all maps take more, X is read several times per sample. The bits depend
-        neither on it nor on the threads.
+        dtype: of weights and features, float32 or else float64; moments are merged in float64.
+        memory_limit: bytes beside X, y and the result; where the moments of all maps take more, X
+        is read several times per sample. The bits depend neither on it nor on the threads.
 
     Raises
     ------
@@ -73,9 +77,10 @@ class DeepSample(UnitSample):
 
     Notes
     -----
-    Cost: for L - 1 layers of m units in each of 8 groups, 8 N m (L - 1) (2 d0 + L m) flops, and C m (L - 1) numbers
-    (NTK: twice).
-    Accuracy: the spread of the groups, and a bias of order 1/m that the interval allows for (`Estimate`).
+    Cost: for L - 1 layers of m units in each of 8 groups, 8 N m (L - 1) (2 d0 + L m) flops, and C m
+    (L - 1) numbers (NTK: twice).
+    Accuracy: the spread of the groups, and a bias of order 1/m that the interval allows for
+    (`Estimate`).
     Source: Zandieh et al. (2021).
     """
 

@@ -1,15 +1,18 @@
-"""Random hidden weights w ~ N(0, I), in independent groups that each cover the space more evenly than chance.
+"""Random hidden weights w ~ N(0, I), in independent groups that each cover the space more evenly
+than chance.
 
-Along the class means (an orthonormal basis of their span) the coordinates of a group of K weights are stratified: one
-in each of K slices of equal probability, in a random order for each basis vector (a Latin hypercube). In the rest of
-the space the weights are blocks of orthogonal vectors with the lengths of Gaussian ones. Each w is Gaussian all the
-same, so that means over w stay unbiased; and groups are independent, so that their spread measures the error.
+Along the class means (an orthonormal basis of their span) the coordinates of a group of K weights
+are stratified: one in each of K slices of equal probability, in a random order for each basis
+vector (a Latin hypercube). In the rest of the space the weights are blocks of orthogonal vectors
+with the lengths of Gaussian ones. Each w is Gaussian all the same, so that means over w stay
+unbiased; and groups are independent, so that their spread measures the error.
 
-Where w and -w give the same, one of each pair suffices: the first coordinate is drawn from its upper half, in slices
-half as wide. The second then advances from slice to slice by the golden ratio (a Kronecker sequence with a random
-start), so that the kinks of the units, which are lines through the origin of the plane of the two, are spread evenly
-over all angles.
-Sources: McKay, Beckman & Conover (1979); Yu et al. (2016) for orthogonal random features; Cranley & Patterson (1976).
+Where w and -w give the same, one of each pair suffices: the first coordinate is drawn from its
+upper half, in slices half as wide. The second then advances from slice to slice by the golden ratio
+(a Kronecker sequence with a random start), so that the kinks of the units, which are lines through
+the origin of the plane of the two, are spread evenly over all angles.
+Sources: McKay, Beckman & Conover (1979); Yu et al. (2016) for orthogonal random features; Cranley &
+Patterson (1976).
 """
 
 from __future__ import annotations
@@ -69,7 +72,9 @@ class Directions:
     even: bool = False
 
     def draw(self, *index: int) -> Array:
-        """Weights of one group, shape (group, n_features); they follow from the seed and the index alone."""
+        """Weights of one group, shape (group, n_features); they follow from the seed and the index
+        alone.
+        """
         rng = np.random.default_rng([self.seed, *index])
         K, d, s = self.group, self.n_features, len(self.basis)
         if not self.orthogonal:
@@ -83,7 +88,9 @@ class Directions:
         return rest + matmul(along, self.basis)
 
     def _slices(self, rng: np.random.Generator) -> list[Array]:
-        """Stratified uniform numbers (K,) for each direction of the basis; their normal quantiles are the coordinates."""
+        """Stratified uniform numbers (K,) for each direction of the basis; their normal quantiles
+        are the coordinates.
+        """
         K, s = self.group, len(self.basis)
         first: list[Array] = []
         if self.even and s > 0:
@@ -94,7 +101,9 @@ class Directions:
         return first + [(rng.permutation(K) + rng.uniform(size=K)) / K for _ in others]
 
     def _blocks(self, rng: np.random.Generator, free: int) -> list[Array]:
-        """Blocks of orthogonal vectors with Gaussian lengths in the complement of the basis; K vectors at least."""
+        """Blocks of orthogonal vectors with Gaussian lengths in the complement of the basis; K
+        vectors at least.
+        """
         K, d = self.group, self.n_features
         if free == 0:
             return [np.zeros((K, d))]
@@ -109,7 +118,9 @@ class Directions:
 
 
 def principal(means: Array) -> Array:
-    """Orthonormal rows (s, d), s <= 8, along which the means (n, d) are longest: the directions worth stratifying."""
+    """Orthonormal rows (s, d), s <= 8, along which the means (n, d) are longest: the directions
+    worth stratifying.
+    """
     return linear.principal(means, _STRATIFIED, _FLAT)
 
 

@@ -1,4 +1,6 @@
-"""Estimated class means and variances in feature space, and the interval of nc1 that follows from their errors."""
+"""Estimated class means and variances in feature space, and the interval of nc1 that follows from
+their errors.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 
 _NOT_TOLD = "Tr Sigma_B is not told from 0"
 _TOO_SMALL = "values of the kernel are so small that their squares are lost"
-# Relative half width of the interval of Tr Sigma_B from which nc1 has no interval: where the sample itself must tell
-# Tr Sigma_B from 0, and where a pilot has done so. Fieller's interval is unbounded from 1 on.
+# Relative half width of the interval of Tr Sigma_B from which nc1 has no interval: where the sample
+# itself must tell Tr Sigma_B from 0, and where a pilot has done so. Fieller's interval is unbounded
+# from 1 on.
 _VAGUE, _NEARLY_UNBOUNDED = 1 / 3, 0.9
 _LEAST_QUANTILE = 2.0  # standard errors that a pilot allows for, however low the confidence
 _LEAST_SQUARE = 2.0**-900  # of Tr Sigma_B: below, variances lose digits to the subnormal numbers
@@ -54,13 +57,17 @@ class RefusedError(ValueError):
 
 
 class Uncertainty(Protocol):
-    """Errors of the combination Tr Sigma_W - ratio Tr Sigma_B of an estimate, for any ratio and convention."""
+    """Errors of the combination Tr Sigma_W - ratio Tr Sigma_B of an estimate, for any ratio and
+    convention.
+    """
 
     def variance(self, f: TraceForms, ratio: float) -> tuple[float, float]:
         """Estimated variance by sampling, and its degrees of freedom."""
 
     def terms(self, f: TraceForms, ratio: float) -> float:
-        """Effective number of terms: how many equal terms would have a variance as uncertain as that."""
+        """Effective number of terms: how many equal terms would have a variance as uncertain as
+        that.
+        """
 
     def rounding(self, f: TraceForms, ratio: float) -> float:
         """Bound on the rounding error."""
@@ -114,12 +121,12 @@ class Estimate:
     reason : str
         Size of the sample, in words.
     biased : int, default 0
-        Number of groups of which V and M are the mean, if each group is biased by its own finite size m: the bias of
-        nc1 is then taken to be at most the square of the relative error of one group, which is O(1/m) too. The interval
-        is so much wider.
+        Number of groups of which V and M are the mean, if each group is biased by its own finite
+        size m: the bias of nc1 is then taken to be at most the square of the relative error of one
+        group, which is O(1/m) too. The interval is so much wider.
     pilot : Estimate, optional
-        Estimate from an independent sample, drawn before, that decides whether Tr Sigma_B is told from 0. None: this
-        estimate decides itself.
+        Estimate from an independent sample, drawn before, that decides whether Tr Sigma_B is told
+        from 0. None: this estimate decides itself.
     """
 
     V: Array
@@ -149,7 +156,9 @@ class Estimate:
         return math.sqrt(self._quadratic(convention, self.nc1(convention) or 1.0)[2])
 
     def _quadratic(self, convention: str, ratio: float) -> tuple[float, float, float]:
-        """(v, s, b) such that Tr Sigma_W - (ratio + x) Tr Sigma_B has the variance v + 2 s x + b x^2."""
+        """(v, s, b) such that Tr Sigma_W - (ratio + x) Tr Sigma_B has the variance v + 2 s x + b
+        x^2.
+        """
         f, variance = trace_forms(convention, self.classes.sizes), self.uncertainty.variance
         here, opposite, zero = (variance(f, r)[0] for r in (ratio, -ratio, 0.0))
         if ratio == 0:
@@ -160,19 +169,22 @@ class Estimate:
     def interval(self, convention: str, confidence: float) -> RatioInterval:
         """Fieller's interval of the ratio with Student's t, widened by rounding and bias.
 
-        It holds the x with (Tr Sigma_W - x Tr Sigma_B)^2 <= t^2 Var(Tr Sigma_W - x Tr Sigma_B). Traces are not
-        negative, except under the convention "released": elsewhere the interval ends at 0.
+        It holds the x with (Tr Sigma_W - x Tr Sigma_B)^2 <= t^2 Var(Tr Sigma_W - x Tr Sigma_B).
+        Traces are not negative, except under the convention "released": elsewhere the interval ends
+        at 0.
 
-        There is none unless Tr Sigma_B is told from 0. A sample that decides this itself is let through more often when
-        its Tr Sigma_B is too large by chance; where most are refused, those left hardly cover. So a pilot decides, if
-        there is one, and the sample itself is refused only where its interval is nearly unbounded, which no method for
-        ratios avoids. With B = Tr Sigma_B over its standard error by the sample, and normal errors, 95 % intervals then
-        cover with 92.5 to 97.5 % of those let through for B >= 1.75; below, at most 1 in 100 is let through.
+        There is none unless Tr Sigma_B is told from 0. A sample that decides this itself is let
+        through more often when its Tr Sigma_B is too large by chance; where most are refused, those
+        left hardly cover. So a pilot decides, if there is one, and the sample itself is refused
+        only where its interval is nearly unbounded, which no method for ratios avoids. With B = Tr
+        Sigma_B over its standard error by the sample, and normal errors, 95 % intervals then cover
+        with 92.5 to 97.5 % of those let through for B >= 1.75; below, at most 1 in 100 is let
+        through.
 
         Notes
         -----
-        Source: Fieller (1954); Gleser & Hwang (1987), ratios have no interval that is always bounded; Cox (1975),
-        choices made on one part of the data and inference on another.
+        Source: Fieller (1954); Gleser & Hwang (1987), ratios have no interval that is always
+        bounded; Cox (1975), choices made on one part of the data and inference on another.
         """
         between, nc1 = self.between(convention), self.nc1(convention)
         if not (between > 0 and math.isfinite(between) and math.isfinite(nc1)):
@@ -206,7 +218,8 @@ class Estimate:
     def foresees(self, convention: str, quantile: float, error: float) -> bool:
         """Whether Tr Sigma_B is expected to be told from 0 by an independent sample.
 
-        It is if Tr Sigma_B, less `quantile` standard errors of this estimate, exceeds as many of the other's.
+        It is if Tr Sigma_B, less `quantile` standard errors of this estimate, exceeds as many of
+        the other's.
 
         Parameters
         ----------

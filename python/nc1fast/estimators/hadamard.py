@@ -1,4 +1,5 @@
-"""Subsampled randomized Hadamard transforms (SRHT): some coordinates of a random rotation of features.
+"""Subsampled randomized Hadamard transforms (SRHT): some coordinates of a random rotation of
+features.
 
 Source: Ailon & Chazelle (2006); Tropp (2011).
 """
@@ -31,8 +32,8 @@ def hadamard(n: int) -> Array:
 def walsh_hadamard(A: Array) -> Array:
     """Product A H of rows A (n, d), d a power of two, with Hadamard's matrix: shape (n, d).
 
-    H is a Kronecker product, so that each row is laid out as a matrix and multiplied from both sides: 4 n d^1.5 flops,
-    all in matrix products.
+    H is a Kronecker product, so that each row is laid out as a matrix and multiplied from both
+    sides: 4 n d^1.5 flops, all in matrix products.
     """
     n, d = A.shape
     right = 1 << (d.bit_length() // 2)
@@ -45,7 +46,8 @@ def walsh_hadamard(A: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """Coordinates g of H D v, D = diag(signs): each has E g(v) g(v') = <v, v'>, and the mean over all of them equals it.
+    """Coordinates g of H D v, D = diag(signs): each has E g(v) g(v') = <v, v'>, and the mean over
+    all of them equals it.
 
     Attributes
     ----------
@@ -68,8 +70,9 @@ class Sketch:
 def sketch(n_features: int, n_coordinates: int, rng: np.random.Generator) -> Sketch:
     """Draw random signs, and coordinates that repeat only when all have been taken.
 
-    Coordinates come in octets of consecutive ones. Within an octet, any two of the first eight features have the same
-    sign four times and opposite signs four times, so that their products add up to zero.
+    Coordinates come in octets of consecutive ones. Within an octet, any two of the first eight
+    features have the same sign four times and opposite signs four times, so that their products add
+    up to zero.
     """
     octets = max(1, _padded(n_features) // _OCTET)
     rounds = [rng.permutation(octets) for _ in range(-(-n_coordinates // (octets * _OCTET)))]

@@ -1,6 +1,7 @@
 """Random hidden units of one layer, and their moments over a range of rows.
 
-    rows, sorted by class  ->  products with the weights of a block of units  ->  phi, phi'  ->  moments of each class
+    rows, sorted by class  ->  products with the weights of a block of units  ->  phi, phi'  ->
+    moments of each class
 
 chunk by chunk. The sizes of chunks and blocks follow from the problem alone, and so do the bits.
 """
@@ -60,7 +61,9 @@ class BlockMoments:
         t: Array | None,
         parts: Segments,
     ) -> None:
-        """Add rows sorted by class: their products U (n, m) with the weights, and for an NTK the rows t (n, d)."""
+        """Add rows sorted by class: their products U (n, m) with the weights, and for an NTK the
+        rows t (n, d).
+        """
         phi, slope = functions
         add_values(self.values, phi(U), parts)
         if self.tangents is None or t is None or slope is None:
@@ -125,7 +128,9 @@ class HiddenUnits:
         return self.n_features + (self.layer.bias > 0)
 
     def inputs(self, x: Array) -> Array:
-        """Rows (sqrt(weight) x, sqrt(bias)) that hidden weights are multiplied by, shape (n, width)."""
+        """Rows (sqrt(weight) x, sqrt(bias)) that hidden weights are multiplied by, shape (n,
+        width).
+        """
         z: Array = math.sqrt(self.layer.weight) * x
         if self.layer.bias == 0:
             return z
@@ -137,7 +142,9 @@ class HiddenUnits:
         return max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // n_features))
 
     def bytes_of_chunk(self, n_rows: int, n_features: int, block: int) -> int:
-        """Memory of `moments` beside what it returns, for chunks of (n_rows, n_features) and blocks of units."""
+        """Memory of `moments` beside what it returns, for chunks of (n_rows, n_features) and blocks
+        of units.
+        """
         item = self.dtype.itemsize
         size: int = n_rows * (32 * (n_features + self.width) + _COPIES * block * item)
         return size + SCRATCH

@@ -43,7 +43,8 @@ def ntk_features(
     dtype: str = "float64",
     n_threads: int | None = None,
 ) -> NDArray[Any]:
-    """Random features H whose Gram matrix H H^T approximates that of an NTK or NNGP kernel of the ReLU family.
+    """Random features H whose Gram matrix H H^T approximates that of an NTK or NNGP kernel of the
+    ReLU family.
 
     Parameters
     ----------
@@ -70,13 +71,15 @@ def ntk_features(
     Raises
     ------
     TypeError, ValueError
-        As `nc1fast.collapse` for X; for another kernel, an argument out of range, and too few features for one unit in
-        each layer.
+        As `nc1fast.collapse` for X; for another kernel, an argument out of range, and too few
+        features for one unit in each layer.
 
     Notes
     -----
-    Cost: for layers of m units, about 2 N m (d0 + L m) flops a layer; m is n_features/(L - 1), for an NTK half of it.
-    Accuracy: errors of O(1/sqrt(m)), and a bias of O(1/m) from depth 3 on; figures in bench/bench_estimators.py.
+    Cost: for layers of m units, about 2 N m (d0 + L m) flops a layer; m is n_features/(L - 1), for
+    an NTK half of it.
+    Accuracy: errors of O(1/sqrt(m)), and a bias of O(1/m) from depth 3 on; figures in
+    bench/bench_estimators.py.
     Source: Zandieh et al. (2021); see `nc1fast.estimators.deep_map` for what differs.
 
     Examples

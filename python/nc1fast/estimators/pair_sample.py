@@ -1,11 +1,13 @@
-"""NC1 from sampled pairs of rows: a stratum for each two classes, with pairs drawn by how much they may matter.
+"""NC1 from sampled pairs of rows: a stratum for each two classes, with pairs drawn by how much they
+may matter.
 
     V_c = (1 - 1/n_c) E D2 / 2                over pairs i != j of class c,
     |mu_c - mu_c'|^2 = E D2 - V_c - V_c'      over pairs of two classes,
 
-with D2 from `nc1fast.kernels.pairwise`, free of cancellation where the kernel allows it, as squares about the centres
-of the classes, which are summed exactly, and a bounded remainder, which is sampled (`nc1fast.estimators.centred_rows`).
-The traces of the kernel are exact too, so that the class means of feature space have no error of their own.
+with D2 from `nc1fast.kernels.pairwise`, free of cancellation where the kernel allows it, as squares
+about the centres of the classes, which are summed exactly, and a bounded remainder, which is
+sampled (`nc1fast.estimators.centred_rows`). The traces of the kernel are exact too, so that the
+class means of feature space have no error of their own.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ _STRATUM_BYTES = 320
 _DEFENSIVE = (
     0.25  # share of a fixed number of pairs that goes by bounds, not by the spread seen so far
 )
-# What any single pair, seen or not, may add to the estimate, relative to the standard error that is wanted.
+# What any single pair, seen or not, may add to the estimate, relative to the standard error that is
+# wanted.
 _LARGEST_TERM = 0.125
 _MARGIN = (
     1.2  # times the pairs that the tolerance asks for, so that one more sample usually meets it
@@ -75,12 +78,12 @@ class PairSample:
 
     Notes
     -----
-    Cost: 10 d0 + 60 depth flops for each pair and, once, for each row; the diagonal of the kernel, and a sort of the
-    rows.
-    Accuracy: the interval measures it. The sampled terms are of the size of the squared mean distance from the centres,
-    not of the mean squared distance: heavy tails are in the exact part.
-    Source: Hoeffding (1948) for U-statistics; Neyman (1934) for the allocation; Hansen & Hurwitz (1943) for unequal
-    probabilities.
+    Cost: 10 d0 + 60 depth flops for each pair and, once, for each row; the diagonal of the kernel,
+    and a sort of the rows.
+    Accuracy: the interval measures it. The sampled terms are of the size of the squared mean
+    distance from the centres, not of the mean squared distance: heavy tails are in the exact part.
+    Source: Hoeffding (1948) for U-statistics; Neyman (1934) for the allocation; Hansen & Hurwitz
+    (1943) for unequal probabilities.
     """
 
     def __init__(self, data: LabelledData, kernel: Kernel, seed: int, settings: Settings) -> None:
@@ -115,7 +118,9 @@ class PairSample:
         return np.full(len(self._strata), PILOT_PAIRS)
 
     def draw(self, plan: Counts) -> None:
-        """Replace the pairs by new ones: about as many of each stratum as planned, at least `PILOT_PAIRS` or all."""
+        """Replace the pairs by new ones: about as many of each stratum as planned, at least
+        `PILOT_PAIRS` or all.
+        """
         strata = self._strata
         if self._round:
             self._before = dataclasses.replace(self.estimate(), pilot=None)
@@ -167,7 +172,9 @@ class PairSample:
         return first, np.array(sums)
 
     def _moments(self) -> tuple[Array, Array, Array]:
-        """Mean of y/b in each stratum, less `_shift`; variance; and degrees of freedom of the variance: (S,) each."""
+        """Mean of y/b in each stratum, less `_shift`; variance; and degrees of freedom of the
+        variance: (S,) each.
+        """
         n, found = self._powers[0], central_moments(self._powers)
         spread = np.maximum(found.variance, 0.0)
         known = spread > _SPREAD

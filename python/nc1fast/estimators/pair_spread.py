@@ -36,7 +36,8 @@ class PairSpread:
     variances, freedom : ndarray of shape (S,)
         Variance of the terms, and its degrees of freedom, which follow from their kurtosis.
     noise : ndarray of shape (S,)
-        Standard error of the mean of D2 by rounding, where D2 is a difference of values of the kernel; else 0.
+        Standard error of the mean of D2 by rounding, where D2 is a difference of values of the
+        kernel; else 0.
     """
 
     sizes: NDArray[np.int64]
@@ -56,12 +57,16 @@ class PairSpread:
         return np.where(self.first == self.second, own[self.first], apart)
 
     def weights(self, f: TraceForms, ratio: float) -> tuple[Array, Array]:
-        """Standard deviation and bound of what a pair of each stratum adds to Tr Sigma_W - ratio Tr Sigma_B; (S,) each."""
+        """Standard deviation and bound of what a pair of each stratum adds to Tr Sigma_W - ratio Tr
+        Sigma_B; (S,) each.
+        """
         bound = np.abs(self.slopes(f, ratio)) * self.scales
         return bound * np.sqrt(self.variances), bound
 
     def variance(self, f: TraceForms, ratio: float) -> tuple[float, float]:
-        """Variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom by Welch and Satterthwaite."""
+        """Variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom by Welch and
+        Satterthwaite.
+        """
         slopes = self.slopes(f, ratio) ** 2
         terms = slopes * self.scales**2 * self.variances / np.maximum(self.draws, 1)
         total, freedom = float(terms.sum()), math.inf
@@ -70,7 +75,9 @@ class PairSpread:
         return total + float((slopes * self.noise**2).sum()), freedom
 
     def terms(self, f: TraceForms, ratio: float) -> float:
-        """Effective number of pairs: n rare ones of equal size would give the variance 2 n degrees of freedom."""
+        """Effective number of pairs: n rare ones of equal size would give the variance 2 n degrees
+        of freedom.
+        """
         return self.variance(f, ratio)[1] / 2
 
     def rounding(self, f: TraceForms, ratio: float) -> float:

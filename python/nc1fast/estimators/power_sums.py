@@ -15,7 +15,9 @@ N_POWERS = 5  # 0 to 4
 
 
 class CentralMoments(NamedTuple):
-    """Of each column of terms: mean, variance (divided by n, not n - 1), fourth central moment, and mean square."""
+    """Of each column of terms: mean, variance (divided by n, not n - 1), fourth central moment, and
+    mean square.
+    """
 
     mean: Array
     variance: Array
@@ -26,8 +28,8 @@ class CentralMoments(NamedTuple):
 def central_moments(sums: Array) -> CentralMoments:
     """Moments of columns whose sums of powers 0 to 4 are the rows of `sums`, shape (5, m).
 
-    The terms should be centred beforehand, nearly: the variance is a difference, and rounding may make it negative.
-    A column of no terms has moments 0.
+    The terms should be centred beforehand, nearly: the variance is a difference, and rounding may
+    make it negative. A column of no terms has moments 0.
     """
     one, two, three, four = sums[1:] / np.maximum(sums[0], 1)
     fourth = four - 4 * one * three + 6 * one**2 * two - 3 * one**4

@@ -1,4 +1,6 @@
-"""Random features of deep kernels in fewer columns than the rows have: a random projection of a wider map."""
+"""Random features of deep kernels in fewer columns than the rows have: a random projection of a
+wider map.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ def projected_map(
 
     Notes
     -----
-    Accuracy: the projection S has E S S^T = I, so that inner products stay unbiased, with errors of O(1/sqrt(n_features)).
+    Accuracy: the projection S has E S S^T = I, so that inner products stay unbiased, with errors of
+    O(1/sqrt(n_features)).
     Source: Ailon & Chazelle (2006).
     """
     inner = deep_map(

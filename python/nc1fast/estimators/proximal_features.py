@@ -31,10 +31,12 @@ def proximal_features(
     dtype: str = "float64",
     n_threads: int | None = None,
 ) -> NDArray[Any]:
-    """Features H of an unrolled optimisation: codes of the rows after some steps of proximal gradient descent.
+    """Features H of an unrolled optimisation: codes of the rows after some steps of proximal
+    gradient descent.
 
-    y <- h(D^T x + (I - D^T D) y) from y = 0, with x a row over sqrt(d0), a random D with D D^T = I, and h the proximal map of R:
-    a network with tied weights, whose layers go down |x - D y|^2/2 + R(y). H H^T is a kernel, of one hidden layer after one step.
+    y <- h(D^T x + (I - D^T D) y) from y = 0, with x a row over sqrt(d0), a random D with D D^T = I,
+    and h the proximal map of R: a network with tied weights, whose layers go down |x - D y|^2/2 +
+    R(y). H H^T is a kernel, of one hidden layer after one step.
 
     Parameters
     ----------
@@ -45,9 +47,11 @@ def proximal_features(
     steps : int, default 1
         T.
     prox : {"relu", "soft", "hard"}, default "relu"
-        h: ReLU, for y >= 0; the soft threshold, for a penalty on |y|_1; the hard one, for a penalty on the number of entries.
+        h: ReLU, for y >= 0; the soft threshold, for a penalty on |y|_1; the hard one, for a penalty
+        on the number of entries.
     threshold : float, default 1.0
-        Of the thresholds, >= 0, for units whose inputs have variance |row|^2/d0: that of the entries of y is threshold/sqrt(m).
+        Of the thresholds, >= 0, for units whose inputs have variance |row|^2/d0: that of the
+        entries of y is threshold/sqrt(m).
     seed : int, default 0
         >= 0; the same seed gives the same bits.
     dtype : {"float64", "float32"}, default "float64"
@@ -67,11 +71,12 @@ def proximal_features(
     Notes
     -----
     Cost: 4 N T m d0 flops, and 4 m d0^2 for D.
-    Accuracy: H H^T tends to `nc1fast.estimators.proximal_limit.wide_gram`, with errors of O(1/sqrt(m)) that grow with T and d0.
-    For ReLU that is (2 - 2^(1 - T))^2 times `nc1fast.NNGP("relu")`, and NC1 does not depend on T; for T = 1 it is the mean over
-    seeds at any m.
-    Source: ours, after Lyu & Tsang (2021), whose formula was not read; Beck & Teboulle (2009) for what the steps go down. See
-    `nc1fast.estimators.proximal_map`.
+    Accuracy: H H^T tends to `nc1fast.estimators.proximal_limit.wide_gram`, with errors of
+    O(1/sqrt(m)) that grow with T and d0. For ReLU that is (2 - 2^(1 - T))^2 times
+    `nc1fast.NNGP("relu")`, and NC1 does not depend on T; for T = 1 it is the mean over seeds at any
+    m.
+    Source: ours, after Lyu & Tsang (2021), whose formula was not read; Beck & Teboulle (2009) for
+    what the steps go down. See `nc1fast.estimators.proximal_map`.
 
     Examples
     --------

@@ -1,11 +1,12 @@
 """The kernel of proximal features in the limit of many units: <y_T(x), y_T(x')> for m -> infinity.
 
-By the symmetry of D, what T steps leave of x lies along x, and a unit with input g = <w, x>, w ~ N(0, I), is a function of g alone:
+By the symmetry of D, what T steps leave of x lies along x, and a unit with input g = <w, x>, w ~
+N(0, I), is a function of g alone:
 
     f_0 = 0, a_0 = 1,   f_(t+1)(g) = h(f_t(g) + a_t g),   a_(t+1) = 1 - E[g f_(t+1)(g)]/|x|^2
 
-with h at the threshold of the units itself, and K_T = E[f_T(g; |x|) f_T(g'; |x'|)]: an NNGP whose activation depends on the
-length of the row. That of ReLU does not, f_T = (2 - 2^(1 - T)) relu.
+with h at the threshold of the units itself, and K_T = E[f_T(g; |x|) f_T(g'; |x'|)]: an NNGP whose
+activation depends on the length of the row. That of ReLU does not, f_T = (2 - 2^(1 - T)) relu.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ _TERMS = 400  # of Hermite series
 def wide_gram(
     X: ArrayLike, *, steps: int = 1, prox: str = "relu", threshold: float = 1.0
 ) -> NDArray[np.float64]:
-    """Gram matrix to which H H^T of `nc1fast.estimators.proximal_features` tends with more and more features.
+    """Gram matrix to which H H^T of `nc1fast.estimators.proximal_features` tends with more and more
+    features.
 
     Parameters
     ----------
@@ -58,8 +60,8 @@ def wide_gram(
     Notes
     -----
     Cost: N (4,801 (T + 400) + 400 N) multiply-adds, and 100 kB a row.
-    Accuracy: about 5e-5 of sqrt(k_ii k_jj) for ReLU and the soft threshold; for the hard one, whose jumps make the series end late, some
-    percent where rows are almost parallel.
+    Accuracy: about 5e-5 of sqrt(k_ii k_jj) for ReLU and the soft threshold; for the hard one, whose
+    jumps make the series end late, some percent where rows are almost parallel.
     Source: ours.
     """
     check_prox(prox)
@@ -93,7 +95,9 @@ def _units(g: Array, weights: Array, steps: int, h: tuple[str, float]) -> Array:
 
 
 def _hermite(z: Array, first: Array) -> Array:
-    """Orthonormal Hermite polynomials times `first`, the root of their weight, shape (terms, points)."""
+    """Orthonormal Hermite polynomials times `first`, the root of their weight, shape (terms,
+    points).
+    """
     out = np.empty((_TERMS, len(z)))
     out[0], out[1] = first, z * first
     for k in range(1, _TERMS - 1):

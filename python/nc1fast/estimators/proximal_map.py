@@ -1,4 +1,5 @@
-"""Hidden units of a network whose layers are steps of proximal gradient descent: a map of rows to sparse codes.
+"""Hidden units of a network whose layers are steps of proximal gradient descent: a map of rows to
+sparse codes.
 
     y_0 = 0,   y_t = h(D^T x + (I - D^T D) y_(t-1)) = h(y_(t-1) - D^T (D y_(t-1) - x)),   D D^T = I
 
@@ -11,11 +12,13 @@ Since h is the proximal map of R and D^T D has largest eigenvalue 1, this is a s
     soft    s |y|_1                  sign(v) max(|v| - s, 0)    yes
     hard    s^2 |y|_0/2              v if |v| > s, else 0       no
 
-so that o never rises, and where o is convex T (o(y_T) - o*) <= |y*|^2/2 for every minimiser y* (Beck & Teboulle 2009,
-theorem 3.1). x is a row over sqrt(d0) and s = threshold/sqrt(m) for m units: sqrt(m) D^T x is normal as the inputs of the
-units of an NNGP kernel are, with variance |row|^2/d0, and it is they that meet the threshold.
+so that o never rises, and where o is convex T (o(y_T) - o*) <= |y*|^2/2 for every minimiser y*
+(Beck & Teboulle 2009, theorem 3.1). x is a row over sqrt(d0) and s = threshold/sqrt(m) for m units:
+sqrt(m) D^T x is normal as the inputs of the units of an NNGP kernel are, with variance |row|^2/d0,
+and it is they that meet the threshold.
 
-With ReLU and m >> d0, D relu(D^T x) tends to x/2. Then y_T = (2 - 2^(1 - T)) relu(D^T x), and o(y_T) = 4^-T |x|^2/2.
+With ReLU and m >> d0, D relu(D^T x) tends to x/2. Then y_T = (2 - 2^(1 - T)) relu(D^T x), and
+o(y_T) = 4^-T |x|^2/2.
 """
 
 from __future__ import annotations
@@ -42,7 +45,8 @@ PROXES = ("relu", "soft", "hard")
 
 @dataclass(frozen=True, eq=False)
 class ProximalMap:
-    """One draw of the network: a function from rows (n, d0) to codes (n, n_features), those after `steps` steps.
+    """One draw of the network: a function from rows (n, d0) to codes (n, n_features), those after
+    `steps` steps.
 
     Attributes
     ----------
@@ -86,7 +90,9 @@ class ProximalMap:
         return signals
 
     def iterates(self, X: Array) -> Iterator[Array]:
-        """Codes of rows X (n, d0) after 1, 2, ... steps, without end; each is a new array (n, n_features)."""
+        """Codes of rows X (n, d0) after 1, 2, ... steps, without end; each is a new array (n,
+        n_features).
+        """
         x, D = self.signals(X), self.dictionary
         y = proximal(matmul(x, D), self.prox, self.cut)
         while True:
@@ -94,7 +100,9 @@ class ProximalMap:
             y = proximal(y + matmul(x - matmul(y, D.T), D), self.prox, self.cut)
 
     def objective(self, X: Array, codes: Array) -> Array:
-        """The objective o of codes (n, n_features) of rows X (n, d0), shape (n,); of ReLU inf where a code is negative."""
+        """The objective o of codes (n, n_features) of rows X (n, d0), shape (n,); of ReLU inf where
+        a code is negative.
+        """
         residuals = self.signals(X) - matmul(codes, self.dictionary.T)
         fits: Array = np.einsum("ij,ij->i", residuals, residuals) / 2
         if self.prox == "relu":

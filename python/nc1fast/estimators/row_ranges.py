@@ -1,4 +1,6 @@
-"""Moments of all rows in one pass: ranges of consecutive rows, each on one thread, merged in their order."""
+"""Moments of all rows in one pass: ranges of consecutive rows, each on one thread, merged in their
+order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Estimates by random features and by pairs of rows: what the public functions and the choice of a method call."""
+"""Estimates by random features and by pairs of rows: what the public functions and the choice of a
+method call.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ def features_within(
         Of which dtype, n_threads and memory_limit count.
     accuracy : Accuracy
     sampling : Sampling
-        n_terms are hidden units: 1,024 by default at depth 2, 8,192 beyond, up to 65,536 with a tolerance.
+        n_terms are hidden units: 1,024 by default at depth 2, 8,192 beyond, up to 65,536 with a
+        tolerance.
 
     Raises
     ------
@@ -99,10 +102,12 @@ def pairs_within(
 
 
 def _draw_larger_pilot(sample: PairSample, accuracy: Accuracy, limits: SizeLimits) -> None:
-    """Draw another pilot, half as large as the sample to come, where the first does not foresee a Tr Sigma_B above 0.
+    """Draw another pilot, half as large as the sample to come, where the first does not foresee a
+    Tr Sigma_B above 0.
 
-    The first one goes to all strata alike and may be much smaller than the sample: it would refuse much that the sample
-    tells. The second is planned, and by its size alone has 1.4 times the error of the sample.
+    The first one goes to all strata alike and may be much smaller than the sample: it would refuse
+    much that the sample tells. The second is planned, and by its size alone has 1.4 times the error
+    of the sample.
     """
     pilot, name = sample.estimate(), accuracy.name
     quantile = student_quantile(accuracy.confidence, math.inf)

@@ -1,10 +1,13 @@
-"""NC1 of a kernel of one hidden layer from random features: each hidden unit is an unbiased sample of the kernel.
+"""NC1 of a kernel of one hidden layer from random features: each hidden unit is an unbiased sample
+of the kernel.
 
-    Q(x, z)  = E_w phi(w.x) phi(w.z),     Theta kdot = E_w <phi'(w.x) t(x), phi'(w.z) t(z)>,    Theta(x, z) = <t(x), t(z)>
+    Q(x, z)  = E_w phi(w.x) phi(w.z),     Theta kdot = E_w <phi'(w.x) t(x), phi'(w.z) t(z)>,
+        Theta(x, z) = <t(x), t(z)>
 
-so that class means and within-class variances of the units, averaged over w, are those of the kernel. In the ReLU
-family, phi(u) = odd u + even |u|, the odd part is a linear kernel and taken exactly: the units are |w.x|. X is read
-once per sample, in ranges of consecutive rows, one a thread.
+so that class means and within-class variances of the units, averaged over w, are those of the
+kernel. In the ReLU family, phi(u) = odd u + even |u|, the odd part is a linear kernel and taken
+exactly: the units are |w.x|. X is read once per sample, in ranges of consecutive rows, one a
+thread.
 """
 
 from __future__ import annotations
@@ -47,16 +50,17 @@ class ShallowSample(UnitSample):
     Parameters
     ----------
     data : LabelledData
-        Rows are read in chunks of consecutive ones; those of a file are searched for NaN and Inf on the way.
+        Rows are read in chunks of consecutive ones; those of a file are searched for NaN and Inf on
+        the way.
     kernel : Kernel
     layer : OneLayer
         The same kernel, written out.
     sampling : Sampling
         With the number of units of the first sample, which sets the size of a group.
     settings : Settings
-        dtype: of weights, products and activations, float32 or else float64; moments are merged in float64.
-        memory_limit: bytes beside X, y and the result; where the moments of all units take more, X is read several
-        times per sample. The bits depend neither on it nor on the threads.
+        dtype: of weights, products and activations, float32 or else float64; moments are merged in
+        float64. memory_limit: bytes beside X, y and the result; where the moments of all units take
+        more, X is read several times per sample. The bits depend neither on it nor on the threads.
 
     Raises
     ------
@@ -66,8 +70,8 @@ class ShallowSample(UnitSample):
     Notes
     -----
     Cost: 2 N m d0 flops for m units (NTK: 4), C m numbers (NTK: C m d0).
-    Accuracy: V_c and M_cc' are unbiased; their errors are 1/sqrt(m) of what the stratification leaves. float32 costs
-    1e-6 relative.
+    Accuracy: V_c and M_cc' are unbiased; their errors are 1/sqrt(m) of what the stratification
+    leaves. float32 costs 1e-6 relative.
     Source: Neal (1996); Rahimi & Recht (2007).
     """
 

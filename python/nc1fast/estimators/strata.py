@@ -1,8 +1,8 @@
 """Strata of pairs of rows, one for each two classes, and how pairs are drawn from them.
 
-Of each stratum, all pairs of the few heavy rows, which would be drawn more often than they have partners, are summed
-with certainty; the others are sampled with replacement, in proportion to the bound b of their remainder
-(`nc1fast.estimators.centred_rows`).
+Of each stratum, all pairs of the few heavy rows, which would be drawn more often than they have
+partners, are summed with certainty; the others are sampled with replacement, in proportion to the
+bound b of their remainder (`nc1fast.estimators.centred_rows`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ PILOT_PAIRS = 64  # drawn pairs of a stratum, at least; of the first sample, all
 
 
 class _Heavy(NamedTuple):
-    """Heavy rows at the head of the two classes of a stratum, and the sum of b over the pairs without them."""
+    """Heavy rows at the head of the two classes of a stratum, and the sum of b over the pairs
+    without them.
+    """
 
     first: int
     second: int
@@ -78,7 +80,9 @@ class Strata:
         return np.where(self.within, within, a * b - (a - h) * (b - g))
 
     def share_out(self, k: int, n: int) -> bool:
-        """Choose the heavy rows of stratum k for a sample of n pairs; whether they leave no pair out."""
+        """Choose the heavy rows of stratum k for a sample of n pairs; whether they leave no pair
+        out.
+        """
         c, e = int(self.first[k]), int(self.second[k])
         a, b = int(self.rows.sizes[c]), int(self.rows.sizes[e])
         if self.total[k] <= n:
@@ -144,10 +148,11 @@ class Strata:
                     yield k, start + i, other + j
 
     def draw(self, k: Counts, rng: np.random.Generator) -> tuple[Positions, Positions]:
-        """Positions (i, j) of one pair without heavy rows from each of the strata k, shape (n,), in proportion to b.
+        """Positions (i, j) of one pair without heavy rows from each of the strata k, shape (n,), in
+        proportion to b.
 
-        b = rho r_i 1 + 1 rho r_j + r_i r_j is a mixture of products, so that i and j are drawn apart; within a class,
-        where rho = 0, pairs of a row with itself are drawn again.
+        b = rho r_i 1 + 1 rho r_j + r_i r_j is a mixture of products, so that i and j are drawn
+        apart; within a class, where rho = 0, pairs of a row with itself are drawn again.
         """
         rows, c, e = self.rows, self.first[k], self.second[k]
         (h, g), gap = self.heavy[:, k], self.gaps[k]

@@ -10,14 +10,16 @@ _BISECTIONS = 60
 
 
 def student_quantile(confidence: float, freedom: float) -> float:
-    """The t with P(|T| <= t) = confidence, T of Student's distribution with `freedom` >= 1 degrees of freedom.
+    """The t with P(|T| <= t) = confidence, T of Student's distribution with `freedom` >= 1 degrees
+    of freedom.
 
-    Fractional degrees of freedom are rounded down, which makes t larger; from 1,000 on, T is taken to be normal (t is
-    then 0.2 % too small at most for a confidence of 95 %).
+    Fractional degrees of freedom are rounded down, which makes t larger; from 1,000 on, T is taken
+    to be normal (t is then 0.2 % too small at most for a confidence of 95 %).
 
     Notes
     -----
-    Source: Abramowitz & Stegun (1972), 26.7.3 and 26.7.4, which are finite sums, inverted by bisection.
+    Source: Abramowitz & Stegun (1972), 26.7.3 and 26.7.4, which are finite sums, inverted by
+    bisection.
     """
     if freedom >= _NORMAL:
         return NormalDist().inv_cdf((1 + confidence) / 2)

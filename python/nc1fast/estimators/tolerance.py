@@ -1,8 +1,9 @@
 """Samples that meet a tolerance: each is planned from the one before and drawn afresh.
 
-A sample that grew step by step until its own spread looked small would have intervals that cover too rarely, since the
-spread would be small by chance. So the sample that is reported was planned before it was drawn, and shares no term with
-those before it, of which pairs also take it whether Tr Sigma_B is told from 0 (`nc1fast.estimators.estimate`).
+A sample that grew step by step until its own spread looked small would have intervals that cover
+too rarely, since the spread would be small by chance. So the sample that is reported was planned
+before it was drawn, and shares no term with those before it, of which pairs also take it whether Tr
+Sigma_B is told from 0 (`nc1fast.estimators.estimate`).
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ class SizeLimits:
     first, most : int
         Terms of the first planned sample, at least, and of any sample, at most.
     exact : float, default inf
-        Terms that take the time of the exact value; infinite if that is no alternative. A sample is given up only while
-        it has cost little of that time, and begun only where it is expected to cost clearly less.
+        Terms that take the time of the exact value; infinite if that is no alternative. A sample is
+        given up only while it has cost little of that time, and begun only where it is expected to
+        cost clearly less.
     """
 
     first: int
@@ -81,7 +83,9 @@ class SizeLimits:
         return WASTE * self.exact
 
     def allow(self, spent: int, cost: int, *, sure: bool) -> bool:
-        """Whether `cost` more terms may be drawn after `spent`; `sure` if they are expected to be the last."""
+        """Whether `cost` more terms may be drawn after `spent`; `sure` if they are expected to be
+        the last.
+        """
         if spent > self.committed:
             return spent + cost <= self.exact
         return spent + cost <= (_WORTHWHILE if sure else WASTE) * self.exact
@@ -164,7 +168,9 @@ def _next_plan(
     *,
     planned: bool,
 ) -> Any | None:
-    """Plan of the next sample; None if no larger one is allowed, or the largest would hardly be larger."""
+    """Plan of the next sample; None if no larger one is allowed, or the largest would hardly be
+    larger.
+    """
     if (planned or interval.short > 1) and sample.size * interval.short > limits.most:
         return None  # a pilot is not reported, even if it is larger than any planned sample may be
     plan, least = sample.wanted(accuracy), limits.first

@@ -1,4 +1,6 @@
-"""Tr Sigma_W and Tr Sigma_B as linear forms of the within-class variances V and the Gram matrix M of the class means."""
+"""Tr Sigma_W and Tr Sigma_B as linear forms of the within-class variances V and the Gram matrix M
+of the class means.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Independent groups of random hidden units: their mean is the estimate, and their spread measures its error."""
+"""Independent groups of random hidden units: their mean is the estimate, and their spread measures
+its error.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ _TINY = 1e-300
 
 
 def unit_dtype(settings: Settings) -> np.dtype[Any]:
-    """Precision of hidden units: float32 if that is asked for, else float64 ("mixed" is one of pairs of rows)."""
+    """Precision of hidden units: float32 if that is asked for, else float64 ("mixed" is one of
+    pairs of rows).
+    """
     return np.dtype("float32" if settings.dtype == "float32" else "float64")
 
 
@@ -142,8 +146,9 @@ class _GroupSpread:
 def _effective_units(whole: Array, powers: Array, *, smooth: bool) -> float:
     """Effective number of units that Tr Sigma_W, or its spread, comes from.
 
-    The lesser of two measures: (sum v)^2/sum v^2 of what the units add (Kish 1965), small where a few hold all of it; and
-    n/(kurtosis - 1), which is the number of the units that matter where they are few and alike.
+    The lesser of two measures: (sum v)^2/sum v^2 of what the units add (Kish 1965), small where a
+    few hold all of it; and n/(kurtosis - 1), which is the number of the units that matter where
+    they are few and alike.
 
     Parameters
     ----------
@@ -152,7 +157,8 @@ def _effective_units(whole: Array, powers: Array, *, smooth: bool) -> float:
     powers : ndarray of shape (5, 2)
         Sums of the powers 0 to 4 of v.
     smooth : bool
-        Whether units vary smoothly with their weights: half as many by the second measure then suffice.
+        Whether units vary smoothly with their weights: half as many by the second measure then
+        suffice.
     """
     counted = powers[2] > 0
     by_size = float((whole[counted] ** 2 / powers[2][counted]).min(initial=math.inf))
@@ -187,7 +193,9 @@ class UnitSample(ABC):
         return size
 
     def wanted(self, accuracy: Accuracy) -> int:
-        """Units that are expected to meet the tolerance; as many as now where there is no interval yet."""
+        """Units that are expected to meet the tolerance; as many as now where there is no interval
+        yet.
+        """
         now = self.estimate().interval(accuracy.name, accuracy.confidence)
         if now.doubt:
             return self.size

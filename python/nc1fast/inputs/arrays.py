@@ -39,7 +39,8 @@ def row_chunks(X: Any) -> Iterator[NDArray[Any]]:
 
 
 def host_array(X: Any, name: str) -> NDArray[Any]:
-    """A NumPy array of the data: without a copy by `__array__`, torch (detached) or DLPack where possible, from a device by one.
+    """A NumPy array of the data: without a copy by `__array__`, torch (detached) or DLPack where
+    possible, from a device by one.
 
     Raises
     ------
@@ -73,7 +74,9 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
 
 
 def _from_dlpack(X: Any) -> NDArray[Any]:
-    """Of an object that has DLPack alone; by torch where it is installed and NumPy lacks the type, or the device."""
+    """Of an object that has DLPack alone; by torch where it is installed and NumPy lacks the type,
+    or the device.
+    """
     try:
         return np.from_dlpack(X)
     except (BufferError, RuntimeError, TypeError):
@@ -119,9 +122,11 @@ def check_shape(shape: tuple[int, ...], name: str) -> None:
 
 
 def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
-    """Rows of float16, float32 or float64 as the caller has them; integers and booleans widened to float64, exactly.
+    """Rows of float16, float32 or float64 as the caller has them; integers and booleans widened to
+    float64, exactly.
 
-    `FileRows` are searched for NaN and Inf and stay in their file: the package uses them like an array of rows.
+    `FileRows` are searched for NaN and Inf and stay in their file: the package uses them like an
+    array of rows.
 
     Raises
     ------
@@ -142,7 +147,9 @@ def as_matrix(data: Any, name: str = "X") -> NDArray[Any]:
 
 
 def real_array(data: Any, name: str) -> NDArray[Any]:
-    """Real numbers of at most 64 bits, in an array of any shape; as `host_array`, and a TypeError for other numbers."""
+    """Real numbers of at most 64 bits, in an array of any shape; as `host_array`, and a TypeError
+    for other numbers.
+    """
     X = host_array(data, name)
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise TypeError(
@@ -180,9 +187,11 @@ def _advice(X: NDArray[Any], name: str) -> str:
 
 
 def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]:
-    """Rows as the core reads them: float32 or float64, each row contiguous; otherwise as `as_matrix`.
+    """Rows as the core reads them: float32 or float64, each row contiguous; otherwise as
+    `as_matrix`.
 
-    With `unread`, a file is not searched for NaN and Inf: the caller does that as it reads, for instance by `rows_at`.
+    With `unread`, a file is not searched for NaN and Inf: the caller does that as it reads, for
+    instance by `rows_at`.
     """
     if unread and isinstance(data, FileRows):
         return data  # type: ignore[return-value]
@@ -197,7 +206,8 @@ def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]
 
 
 def as_gram(data: Any, name: str = "X") -> NDArray[Any]:
-    """A stored Gram matrix (n_samples, n_samples) of real numbers, as the caller has it; its entries are not checked.
+    """A stored Gram matrix (n_samples, n_samples) of real numbers, as the caller has it; its
+    entries are not checked.
 
     Raises
     ------
@@ -215,7 +225,8 @@ def as_gram(data: Any, name: str = "X") -> NDArray[Any]:
 
 
 def rows_at(X: Any, index: Any) -> NDArray[Any]:
-    """Rows X[index], for a slice or an array of row numbers; those of a file are searched for NaN and Inf.
+    """Rows X[index], for a slice or an array of row numbers; those of a file are searched for NaN
+    and Inf.
 
     Raises
     ------

@@ -31,7 +31,9 @@ def index_of(X: Any) -> int | None:
 
 
 def place_of(X: Any) -> int | None:
-    """The CUDA device whose memory an array of any library can lend by DLPack; None for any other object."""
+    """The CUDA device whose memory an array of any library can lend by DLPack; None for any other
+    object.
+    """
     if not hasattr(X, "__dlpack_device__"):
         return None
     try:
@@ -42,7 +44,9 @@ def place_of(X: Any) -> int | None:
 
 
 def to_host(X: Any) -> NDArray[Any]:
-    """A NumPy array of a torch or CuPy array: without a copy if it lies in host memory, else copied once its stream is done."""
+    """A NumPy array of a torch or CuPy array: without a copy if it lies in host memory, else copied
+    once its stream is done.
+    """
     if not is_tensor(X):
         return np.asarray(X.get())
     X = X.detach().cpu().resolve_conj().resolve_neg()
@@ -51,7 +55,8 @@ def to_host(X: Any) -> NDArray[Any]:
 
 
 def empty_like(X: Any, shape: tuple[int, int], dtype: str) -> tuple[Any, int]:
-    """An empty array of the library and on the device of X, which foreign code may write, and its address.
+    """An empty array of the library and on the device of X, which foreign code may write, and its
+    address.
 
     Work in the queue of its library that still uses the memory is waited for.
     """

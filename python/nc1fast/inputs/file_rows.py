@@ -1,4 +1,6 @@
-"""Rows that stay in their file. They are read where they are, never mapped: mapped pages count as memory."""
+"""Rows that stay in their file. They are read where they are, never mapped: mapped pages count as
+memory.
+"""
 
 from __future__ import annotations
 
@@ -50,11 +52,14 @@ class FileRows:
 
     @property
     def temporary(self) -> bool:
-        """Whether the file is deleted with the last reference to these rows, so that other processes cannot rely on it."""
+        """Whether the file is deleted with the last reference to these rows, so that other
+        processes cannot rely on it.
+        """
         return self._owner is not None
 
     def state(self) -> tuple[int, int]:
-        """Size of the file and the time of its last change, in ns: if either differs, the rows may have changed.
+        """Size of the file and the time of its last change, in ns: if either differs, the rows may
+        have changed.
 
         The inode is left out: it need not be the same number on every machine that sees the file.
 
@@ -88,7 +93,9 @@ class FileRows:
         return FileRows, (self.path, self.offset, self.stride, self.stored, self.shape)
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        """Rows by a slice, a number or an array of numbers: read in the order of the file, each once."""
+        """Rows by a slice, a number or an array of numbers: read in the order of the file, each
+        once.
+        """
         n = len(self)
         if isinstance(rows, slice) and rows.step in (None, 1):
             start, stop, _ = rows.indices(n)
@@ -107,7 +114,9 @@ class FileRows:
         return out if index.ndim else out[0]
 
     def _gathered(self, taken: NDArray[np.intp]) -> NDArray[Any]:
-        """Rows by ascending numbers: those that lie close together in one read, with whatever lies between."""
+        """Rows by ascending numbers: those that lie close together in one read, with whatever lies
+        between.
+        """
         out = np.empty((len(taken), self.shape[1]), dtype=self.dtype)
         at_once = max(1, CHUNK_BYTES // self.stride)
         apart = np.diff(taken) * self.stride > _GAP_BYTES
@@ -149,7 +158,9 @@ class FileRows:
 
 
 def fill(file: int, buffer: memoryview, offset: int, path: str) -> None:
-    """Read as many bytes of an open file as the buffer has, in as many calls as that takes; OSError where it ends before."""
+    """Read as many bytes of an open file as the buffer has, in as many calls as that takes; OSError
+    where it ends before.
+    """
     done = 0
     while done < len(buffer):
         got = read_at(file, buffer[done:], offset + done)

@@ -1,8 +1,9 @@
 """Data that lie in files: paths and arrays on disk turned into `FileRows`.
 
-Plain rows are read where they lie (.npy, memory maps, stored .npz members, contiguous HDF5 data sets); everything else
-(compressed or chunked files, Parquet, dask arrays, column-major or byte-swapped rows) is streamed once into a temporary
-file, see `inputs.spool`. The formats are in `inputs.readers`.
+Plain rows are read where they lie (.npy, memory maps, stored .npz members, contiguous HDF5 data
+sets); everything else (compressed or chunked files, Parquet, dask arrays, column-major or
+byte-swapped rows) is streamed once into a temporary file, see `inputs.spool`. The formats are in
+`inputs.readers`.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def as_source(X: Any, name: str = "X") -> Any:
     Parameters
     ----------
     X : path, array on disk, or anything
-        A path is that of an .npy file, or "FILE::NAME" with a member of an .npz file, a data set of an HDF5 file, an
-        array of a Zarr group or columns of a Parquet file ("A,B"; without a name all of them).
+        A path is that of an .npy file, or "FILE::NAME" with a member of an .npz file, a data set of
+        an HDF5 file, an array of a Zarr group or columns of a Parquet file ("A,B"; without a name
+        all of them).
     name : str
         The argument, for errors.
 
@@ -49,8 +51,8 @@ def as_source(X: Any, name: str = "X") -> Any:
     OSError
         If the file cannot be read, or the disk is too full for rows that must be streamed.
     ValueError, TypeError
-        If it holds no such array, or not real numbers in two dimensions; if it is damaged, no regular file, or changes
-        while it is streamed.
+        If it holds no such array, or not real numbers in two dimensions; if it is damaged, no
+        regular file, or changes while it is streamed.
     """
     if isinstance(X, str | os.PathLike):
         path, part = split_name(os.fspath(X))
@@ -63,7 +65,10 @@ def as_source(X: Any, name: str = "X") -> Any:
 
 
 def read_labels(y: Any, name: str = "y") -> Any:
-    """Labels of a file, in memory; anything else as it is. Paths as of `as_source`, and `name` is the argument."""
+    """Labels of a file, in memory; anything else as it is.
+
+    Paths as of `as_source`, and `name` is the argument.
+    """
     if not isinstance(y, str | os.PathLike):
         return y
     path, part = split_name(os.fspath(y))
@@ -86,10 +91,12 @@ def read_gram(K: Any) -> Any:
 
 
 def steady(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorator of functions of X and y, which come first: a ValueError if a file that they are read from changes meanwhile.
+    """Decorator of functions of X and y, which come first: a ValueError if a file that they are
+    read from changes meanwhile.
 
-    Noticed by its bytes, the time of its last change and its inode: not what changes within one tick of the clock of the
-    file system and keeps the size, nor what another map of it has not given to the system yet.
+    Noticed by its bytes, the time of its last change and its inode: not what changes within one
+    tick of the clock of the file system and keeps the size, nor what another map of it has not
+    given to the system yet.
     """
 
     @functools.wraps(function)
@@ -105,7 +112,9 @@ def steady(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def guarded(data: Mapping[str, Any]) -> Iterator[None]:
-    """Raise ValueError if a file that arguments, by name, are read from has changed by the end of the context; see `steady`."""
+    """Raise ValueError if a file that arguments, by name, are read from has changed by the end of
+    the context; see `steady`.
+    """
     with ExitStack() as stack:
         for name, one in data.items():
             path = _path_of(one)

@@ -50,7 +50,8 @@ class LabelIndex:
         Raises
         ------
         TypeError, ValueError
-            As `as_labels`; for labels of another type than those before, and, once sorted, for a label that is new.
+            As `as_labels`; for labels of another type than those before, and, once sorted, for a
+            label that is new.
         """
         if (found := self._of_numbers(y, n_samples)) is not None:
             return found

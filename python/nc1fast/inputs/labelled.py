@@ -61,7 +61,10 @@ class Classes:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Rows sorted by class, shape (n_samples,): the caller's row at each sorted position. Rows of one class keep their order."""
+        """Rows sorted by class, shape (n_samples,): the caller's row at each sorted position.
+
+        Rows of one class keep their order.
+        """
         return np.argsort(self.of_row, kind="stable").astype(np.int64, copy=False)
 
     @cached_property
@@ -81,7 +84,8 @@ class LabelledData:
     Attributes
     ----------
     rows : ndarray, FileRows, LentRows or Sequences of shape (n_samples, n_features)
-        As `as_rows` gives them, or `LentRows.of`; sequences are the rows of a recurrent kernel alone.
+        As `as_rows` gives them, or `LentRows.of`; sequences are the rows of a recurrent kernel
+        alone.
     classes : Classes
     """
 
@@ -114,12 +118,16 @@ class LabelledData:
 
     @classmethod
     def of_gram(cls, K: Any, y: Any) -> LabelledData:
-        """Check a Gram matrix, as `of` does; its rows are those of the matrix, and that of a file is mapped."""
+        """Check a Gram matrix, as `of` does; its rows are those of the matrix, and that of a file
+        is mapped.
+        """
         return cls._of(as_gram(read_gram(K)), y)
 
     @classmethod
     def of_sequences(cls, X: Any, y: Any) -> LabelledData:
-        """Check sequences, as `of` does rows: an array (n_samples, n_steps, n_features), a list of arrays, or `Sequences`."""
+        """Check sequences, as `of` does rows: an array (n_samples, n_steps, n_features), a list of
+        arrays, or `Sequences`.
+        """
         return cls._of(Sequences.of(X), y)
 
     @classmethod

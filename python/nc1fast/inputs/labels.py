@@ -22,20 +22,22 @@ _LABELS = 1 << 16  # labels sorted at a time, so that a copy never outweighs the
 def as_labels(data: Any, n_samples: int, name: str = "y") -> tuple[NDArray[np.int32], NDArray[Any]]:
     """Class of each row as an index into the sorted labels, and the labels.
 
-    Labels are one class where they are equal and of one type: no conversion merges what differs. Those of a list, or of an
-    array of Python objects, are numbers or text of NumPy where that holds each of them as it is, else Python objects.
+    Labels are one class where they are equal and of one type: no conversion merges what differs.
+    Those of a list, or of an array of Python objects, are numbers or text of NumPy where that holds
+    each of them as it is, else Python objects.
 
     Raises
     ------
     TypeError
         For what is no array or sequence, and labels that cannot be sorted.
     ValueError
-        For labels of another length or shape, NaN, NaT or masked ones among them, and equal ones of different types.
+        For labels of another length or shape, NaN, NaT or masked ones among them, and equal ones of
+        different types.
 
     Notes
     -----
-    Cost: two sorts of 65,536 labels at a time; 4 N bytes, and as many labels again as differ within each of these. Of
-    Python objects: one look into a dict for each.
+    Cost: two sorts of 65,536 labels at a time; 4 N bytes, and as many labels again as differ within
+    each of these. Of Python objects: one look into a dict for each.
     """
     y = _label_values(data, name)
     shape = (len(y),) if isinstance(y, list) else y.shape
@@ -163,7 +165,9 @@ def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArra
 
 
 def _mixture(labels: list[Any]) -> str:
-    """How labels of several types are told that they cannot be sorted; empty where there is one type."""
+    """How labels of several types are told that they cannot be sorted; empty where there is one
+    type.
+    """
     kinds = sorted({type(label).__name__ for label in labels})
     if "NoneType" in kinds:
         return ", and None cannot: leave those rows out, or give them a label"

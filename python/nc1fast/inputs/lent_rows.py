@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class LentRows:
-    """Rows of finite numbers that a device reads where they lie; a few numbers of each reach the host.
+    """Rows of finite numbers that a device reads where they lie; a few numbers of each reach the
+    host.
 
     Attributes
     ----------
@@ -36,7 +37,8 @@ class LentRows:
 
     @classmethod
     def of(cls, X: Any, device: str, name: str = "X") -> Self | None:
-        """Rows in place, where X lies on the one device that `device` names, in float32 or float64; None for any other X.
+        """Rows in place, where X lies on the one device that `device` names, in float32 or float64;
+        None for any other X.
 
         Waits for what the library of X has queued for it.
 

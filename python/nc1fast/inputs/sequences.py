@@ -24,10 +24,13 @@ class Sequences:
 
     Parameters
     ----------
-    X : array-like of shape (n_sequences, n_steps, n_features), or sequence of arrays of shape (n_steps_i, n_features)
-        Real numbers; of NumPy, torch or anything with `__array__` or DLPack, in memory or memory-mapped.
+    X : array-like of shape (n_sequences, n_steps, n_features), or sequence of arrays of shape
+    (n_steps_i, n_features)
+        Real numbers; of NumPy, torch or anything with `__array__` or DLPack, in memory or
+        memory-mapped.
     lengths : array-like of int of shape (n_sequences,), optional
-        Sequence i of an array is X[i, :lengths[i]]; what follows is not looked at. Default: n_steps.
+        Sequence i of an array is X[i, :lengths[i]]; what follows is not looked at. Default:
+        n_steps.
 
     Attributes
     ----------
@@ -39,8 +42,8 @@ class Sequences:
     Raises
     ------
     TypeError, ValueError
-        For what is no such data, no sequences, steps or features, numbers of features that differ, NaN or Inf, and lengths that
-        do not fit.
+        For what is no such data, no sequences, steps or features, numbers of features that differ,
+        NaN or Inf, and lengths that do not fit.
 
     Notes
     -----

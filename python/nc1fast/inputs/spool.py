@@ -1,4 +1,5 @@
-"""Rows of files that cannot be read by row range: streamed once into a temporary file of float32 or float64.
+"""Rows of files that cannot be read by row range: streamed once into a temporary file of float32 or
+float64.
 
 The file is made under TMPDIR and deleted with the last reference to its rows.
 """
@@ -78,14 +79,18 @@ def _remove(path: str) -> None:
 
 
 def write_all(file: Any, data: memoryview) -> None:
-    """Write all bytes to an unbuffered file, so that an error of the disk is raised here and not on closing."""
+    """Write all bytes to an unbuffered file, so that an error of the disk is raised here and not on
+    closing.
+    """
     rest = data.cast("B")
     while rest:
         rest = rest[file.write(rest) :]
 
 
 def full(error: OSError, path: str | os.PathLike[str], needed: str) -> OSError:
-    """The error, completed by the name of its file and, where the disk is full, by the text `needed`."""
+    """The error, completed by the name of its file and, where the disk is full, by the text
+    `needed`.
+    """
     told = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         told += f": {needed}"
@@ -136,9 +141,11 @@ def from_stream(file: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> File
 
 
 def from_slices(X: Any, forget: Callable[[], object] = lambda: None) -> FileRows:
-    """Rows of an array that can only be sliced: zarr, dask, a chunked data set, or a memory map in another order.
+    """Rows of an array that can only be sliced: zarr, dask, a chunked data set, or a memory map in
+    another order.
 
-    `forget` is called after each block; it lets the pages of a map leave the memory of this process.
+    `forget` is called after each block; it lets the pages of a map leave the memory of this
+    process.
     """
     n, d = X.shape
     chunks = getattr(X, "chunks", None)
@@ -157,7 +164,9 @@ def from_slices(X: Any, forget: Callable[[], object] = lambda: None) -> FileRows
 
 
 def from_columns(batches: Iterable[Any], names: list[str], n_rows: int) -> FileRows:
-    """Columns of batches of Arrow as features, in their order; integers are checked before they meet floats."""
+    """Columns of batches of Arrow as features, in their order; integers are checked before they
+    meet floats.
+    """
     blocks = (
         np.concatenate(
             [

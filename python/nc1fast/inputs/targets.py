@@ -1,4 +1,6 @@
-"""Targets of a model that learns the labels: scalar or one-hot codes of the classes, or given numbers."""
+"""Targets of a model that learns the labels: scalar or one-hot codes of the classes, or given
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Targets:
     one_hot: bool
 
     def decisions(self, outputs: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Class whose target is nearest, shape (n_samples,); for one-hot targets that of the largest output. Ties go to the lowest."""
+        """Class whose target is nearest, shape (n_samples,); for one-hot targets that of the
+        largest output. Ties go to the lowest.
+        """
         T = self.of_class
         distances: NDArray[np.float64] = (T * T).sum(axis=1) - 2 * outputs @ T.T  # + |f|^2
         nearest: NDArray[np.int64] = distances.argmin(axis=1)
@@ -52,7 +56,8 @@ def encode(
     Parameters
     ----------
     targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs)
-        "scalar": class c of C has the target 2c - (C - 1) of a single output; "one-hot": one output per class.
+        "scalar": class c of C has the target 2c - (C - 1) of a single output; "one-hot": one output
+        per class.
     classes : ndarray of shape (n_samples,)
         The class of every row, 0 to n_classes - 1; each of them occurs.
     n_classes : int
@@ -62,7 +67,8 @@ def encode(
     Raises
     ------
     TypeError, ValueError
-        For an unknown name, numbers that are none, a shape that does not fit, or classes with equal mean targets.
+        For an unknown name, numbers that are none, a shape that does not fit, or classes with equal
+        mean targets.
     """
     if isinstance(targets, str):
         of_class = _codes(targets, n_classes)
@@ -92,7 +98,9 @@ def _codes(name: str, n_classes: int) -> NDArray[np.float64]:
 
 
 def as_numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[np.float64]:
-    """Given targets, checked, shape (n_samples, n_outputs); a vector is one column, and None allows any number of them."""
+    """Given targets, checked, shape (n_samples, n_outputs); a vector is one column, and None allows
+    any number of them.
+    """
     values = host_array(targets, "targets")
     if values.dtype.kind not in "fiub":
         texts = any(isinstance(one, str | bytes) for one in values.flat)

@@ -22,8 +22,8 @@ def as_texts(texts: Sequence[str] | Sequence[bytes]) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If one is longer than `LONGEST`, or so much longer than the others that it would make the array huge. The message has
-        no subject: see `nc1fast.support.reading`.
+        If one is longer than `LONGEST`, or so much longer than the others that it would make the
+        array huge. The message has no subject: see `nc1fast.support.reading`.
     """
     longest = max(map(len, texts), default=0)
     if longest > LONGEST:
@@ -36,7 +36,9 @@ def as_texts(texts: Sequence[str] | Sequence[bytes]) -> NDArray[Any]:
 
 
 def too_padded(texts: Sequence[Any]) -> bool:
-    """Whether an array of these texts would be large, and hold little but padding: one is long, and the others are many."""
+    """Whether an array of these texts would be large, and hold little but padding: one is long, and
+    the others are many.
+    """
     lengths = list(map(len, texts))
     padded = _LETTER * len(lengths) * max(lengths, default=0)
     return padded > _ROOM + _PADDED * _LETTER * sum(lengths)

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AdaptiveKernel(Kernel):
-    """Q(x, z) = E phi(<w, x>) phi(<w, z>) over hidden weights w ~ N(0, Sigma): one hidden layer that has seen the data.
+    """Q(x, z) = E phi(<w, x>) phi(<w, z>) over hidden weights w ~ N(0, Sigma): one hidden layer
+    that has seen the data.
 
     Parameters
     ----------
     sigma : array-like of shape (n_features, n_features)
-        Sigma, symmetric and positive definite. Sigma = I/d0 is `ConjugateKernel(activation)`; there is no other 1/d0.
+        Sigma, symmetric and positive definite. Sigma = I/d0 is `ConjugateKernel(activation)`; there
+        is no other 1/d0.
     activation : str, LeakyReLU, ShiftedReLU or Activation, default "erf"
 
     Attributes
@@ -42,8 +44,8 @@ class AdaptiveKernel(Kernel):
 
     Notes
     -----
-    K = X Sigma X^T,  Q_ij = kappa(K_ii, K_jj, K_ij), one hidden layer. The readout variance only scales Q.
-    Two of them are equal if activation and every bit of sigma are.
+    K = X Sigma X^T,  Q_ij = kappa(K_ii, K_jj, K_ij), one hidden layer. The readout variance only
+    scales Q. Two of them are equal if activation and every bit of sigma are.
     Source: Seroussi, Naveh & Ringel (2023), for the Gaussian law of the hidden weights.
     """
 

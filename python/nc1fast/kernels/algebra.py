@@ -1,8 +1,9 @@
 """Kernels made of kernels: a * k, k1 + k2, k1 * k2 and k ** p.
 
-Sums and products of kernels are kernels (of features side by side, and of their tensor products). Operators on kernel objects
-make these descriptions; they are evaluated pair by pair from one product of rows, and D2 = k_ii + k_jj - 2 k_ij within
-classes by the product rule, without cancellation where every factor has a form that does not cancel.
+Sums and products of kernels are kernels (of features side by side, and of their tensor products).
+Operators on kernel objects make these descriptions; they are evaluated pair by pair from one
+product of rows, and D2 = k_ii + k_jj - 2 k_ij within classes by the product rule, without
+cancellation where every factor has a form that does not cancel.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Composite(Kernel):
         Raises
         ------
         ValueError
-            For more terms than the core has room for, and where a part does not fit rows of so many features.
+            For more terms than the core has room for, and where a part does not fit rows of so many
+            features.
         """
         builder = _Builder(n_features)
         builder.number(self)
@@ -90,7 +92,9 @@ class Composite(Kernel):
         raise NotImplementedError
 
     def slope(self, index: int, value: Callable[[Kernel], Array]) -> Array | float:
-        """The derivative of its values with respect to those of part `index`, entry by entry; `value` gives those of a part."""
+        """The derivative of its values with respect to those of part `index`, entry by entry;
+        `value` gives those of a part.
+        """
         raise NotImplementedError
 
 

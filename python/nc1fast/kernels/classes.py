@@ -1,7 +1,8 @@
 """The kernels, as frozen descriptions of the function k(x, z) of two rows.
 
-A kernel holds no data. `kernel(X)` and `kernel.diag(X)` give Gram matrices; `nc1fast.collapse` streams them.
-Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and Theta are defined under `ConjugateKernel` and `NTK`.
+A kernel holds no data. `kernel(X)` and `kernel.diag(X)` give Gram matrices; `nc1fast.collapse`
+streams them. Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and Theta are
+defined under `ConjugateKernel` and `NTK`.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ _DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer,
 class Kernel:
     """Base of the kernels: Gram matrices by the compiled core, and what a chain says of a kernel.
 
-    A new kernel is a frozen dataclass with `depth` and `chain`; it then has Gram matrices, passes, tables and files.
-    a * k, k1 + k2, k1 * k2 and k ** p are kernels (`nc1fast.kernels.algebra`).
+    A new kernel is a frozen dataclass with `depth` and `chain`; it then has Gram matrices, passes,
+    tables and files. a * k, k1 + k2, k1 * k2 and k ** p are kernels (`nc1fast.kernels.algebra`).
 
     Attributes
     ----------
@@ -83,7 +84,9 @@ class Kernel:
         raise NotImplementedError(f"{self.name} has no chain")
 
     def expression(self, n_features: int) -> Expression:
-        """The leaves and terms that the core computes, for rows of `n_features`: the kernel of its chain."""
+        """The leaves and terms that the core computes, for rows of `n_features`: the kernel of its
+        chain.
+        """
         return Expression.of_chain(self.chain(n_features))
 
     def __add__(self, other: Any) -> Kernel:
@@ -134,7 +137,9 @@ class Kernel:
     __repr__ = without_defaults
 
     def to_plain(self) -> dict[str, Any]:
-        """Values that a kernel of its class is made of, by name, with what is derived but costly or not reproducible."""
+        """Values that a kernel of its class is made of, by name, with what is derived but costly or
+        not reproducible.
+        """
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init}  # type: ignore[arg-type]
 
     @classmethod
@@ -181,11 +186,13 @@ class Kernel:
 
         Notes
         -----
-        Cost: 2 N M d0 flops for the products and some 30 per pair and layer; memory N M plus packed copies. Rows are packed by the
-        processor, and those of float32 or float64 that lie on the device by it: of these a few numbers of each row cross.
-        Accuracy: (2 d0 + 50 depth) u of sqrt(k_ii k_jj), times how much faster than the rows the kernel moves (docs/accuracy.md):
-        1 for the ReLU family, sqrt(|x|^2/d0) and more for long rows of other activations, above 1 for each layer of a chaotic
-        network; nearly equal and opposite rows keep their angle.
+        Cost: 2 N M d0 flops for the products and some 30 per pair and layer; memory N M plus packed
+        copies. Rows are packed by the processor, and those of float32 or float64 that lie on the
+        device by it: of these a few numbers of each row cross.
+        Accuracy: (2 d0 + 50 depth) u of sqrt(k_ii k_jj), times how much faster than the rows the
+        kernel moves (docs/accuracy.md): 1 for the ReLU family, sqrt(|x|^2/d0) and more for long
+        rows of other activations, above 1 for each layer of a chaotic network; nearly equal and
+        opposite rows keep their angle.
         """
         return gram(self, X, Z, dtype=dtype, n_threads=n_threads, device=device)
 
@@ -211,7 +218,8 @@ class Kernel:
         Z : array-like of shape (m_samples, n_features), or path, optional
             Default: X itself; each kernel value then serves two rows.
         dtype : {"float64", "float32"}, default "float64"
-            Precision of kernel values and of sums over a few dozen of them; longer sums are float64.
+            Precision of kernel values and of sums over a few dozen of them; longer sums are
+            float64.
         n_threads : int, optional
             Default: as `collapse`.
         memory_limit : float, optional
@@ -230,9 +238,10 @@ class Kernel:
 
         Notes
         -----
-        Cost: N M d0 + 2 N M k flops, half of the first where Z is X, and some 30 per pair and layer; memory 32 (N + M) k bytes, of
-        at most 256 columns at a time, plus packed rows.
-        Accuracy: that of the entries of `kernel(X, Z)`, and 2^-53 of sqrt(k_ii) sum_j sqrt(k_jj) |v_j|.
+        Cost: N M d0 + 2 N M k flops, half of the first where Z is X, and some 30 per pair and
+        layer; memory 32 (N + M) k bytes, of at most 256 columns at a time, plus packed rows.
+        Accuracy: that of the entries of `kernel(X, Z)`, and 2^-53 of sqrt(k_ii) sum_j sqrt(k_jj)
+        |v_j|.
         """
         settings = ProductSettings(dtype, n_threads, memory_limit)
         return matvec(self, X, V, Z, settings, progress)
@@ -303,7 +312,9 @@ class Linear(Kernel):
 
 @dataclass(frozen=True, repr=False)
 class DeepKernel(Kernel):
-    """Base of the kernels of fully connected networks: an activation, and variances for each weight layer."""
+    """Base of the kernels of fully connected networks: an activation, and variances for each weight
+    layer.
+    """
 
     activation: Activation
     depth: int = 2
@@ -334,7 +345,9 @@ class DeepKernel(Kernel):
 
     @property
     def readout(self) -> tuple[float, float]:
-        """(scale, constant) of the last layer: its kernel is scale Q + constant, beside what is added for Theta."""
+        """(scale, constant) of the last layer: its kernel is scale Q + constant, beside what is
+        added for Theta.
+        """
         return self.weight_variances[-1], self.bias_variances[-1]
 
     def chain(self, n_features: int) -> Chain:
@@ -365,11 +378,13 @@ class ConjugateKernel(DeepKernel):
     depth : int, default 2
         Weight layers L >= 2; one hidden layer is depth 2.
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
-        From input to output; the last layer's are ignored. weight_variance="he": `he_variance`, for the ReLU family.
+        From input to output; the last layer's are ignored. weight_variance="he": `he_variance`, for
+        the ReLU family.
 
     Notes
     -----
-    Sigma^0 = sb2_0 + sw2_0 <x,x'>/d0;  Q^l = E[phi(u) phi(v)], (u, v) ~ N(0, Sigma^l);  Sigma^l = sb2_l + sw2_l Q^{l-1}.
+    Sigma^0 = sb2_0 + sw2_0 <x,x'>/d0;  Q^l = E[phi(u) phi(v)], (u, v) ~ N(0, Sigma^l);  Sigma^l =
+    sb2_l + sw2_l Q^{l-1}.
     Source: Neal (1996); Lee et al. (2018); Cho & Saul (2009); Williams (1997).
     """
 
@@ -383,7 +398,8 @@ class ConjugateKernel(DeepKernel):
 
 @dataclass(frozen=True, repr=False)
 class NNGP(DeepKernel):
-    """Sigma^{L-1} = sb2 + sw2 Q^{L-2}: covariance of the outputs at infinite width. Same NC1 as `ConjugateKernel`.
+    """Sigma^{L-1} = sb2 + sw2 Q^{L-2}: covariance of the outputs at infinite width. Same NC1 as
+    `ConjugateKernel`.
 
     Parameters
     ----------

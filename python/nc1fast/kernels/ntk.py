@@ -35,23 +35,28 @@ class NTK(DeepKernel):
     width : int or sequence of length depth - 1, optional
         Hidden widths, for "standard" only.
     train_bias : bool, optional
-        Default: bias_variance > 0 for "ntk", True for "standard". For "ntk" a bias of variance sb2 adds sb2, so one
-        of variance zero adds nothing, trained or not.
+        Default: bias_variance > 0 for "ntk", True for "standard". For "ntk" a bias of variance sb2
+        adds sb2, so one of variance zero adds nothing, trained or not.
     train_readout : bool, default True
-        False: the weights and the bias of the last layer keep their values, and only what their gradient passes on counts.
+        False: the weights and the bias of the last layer keep their values, and only what their
+        gradient passes on counts.
 
     Raises
     ------
     ValueError
-        For "step" and "sign", whose NTK is infinite on the diagonal; for "standard" without `width`.
+        For "step" and "sign", whose NTK is infinite on the diagonal; for "standard" without
+        `width`.
 
     Notes
     -----
-    Theta^0 = Sigma^0,  Theta^l = Sigma^l + sw2_l Theta^{l-1} kdot(Sigma^{l-1})            ("ntk"; Sigma without the
+    Theta^0 = Sigma^0,  Theta^l = Sigma^l + sw2_l Theta^{l-1} kdot(Sigma^{l-1})            ("ntk";
+        Sigma without the
     bias variance where biases do not train);  Theta^0 = <x,x'> + tau,
-    Theta^l = n_l Q^{l-1} + tau + sw2_l Theta^{l-1} kdot(Sigma^{l-1}), tau = train_bias    ("standard", n_l hidden widths).
+    Theta^l = n_l Q^{l-1} + tau + sw2_l Theta^{l-1} kdot(Sigma^{l-1}), tau = train_bias
+        ("standard", n_l hidden widths).
     Without its readout, Theta^{L-1} = sw2_{L-1} Theta^{L-2} kdot(Sigma^{L-2}) in both.
-    Source: Jacot, Gabriel & Hongler (2018), theorem 1; Sohl-Dickstein et al. (2020) for the parametrizations.
+    Source: Jacot, Gabriel & Hongler (2018), theorem 1; Sohl-Dickstein et al. (2020) for the
+    parametrizations.
     """
 
     option = "ntk"
@@ -82,7 +87,9 @@ class NTK(DeepKernel):
 
     @property
     def tangent_coefficients(self) -> list[tuple[float, float, float]]:
-        """Per layer l, (q, one, theta) of Theta^l = q Q^{l-1} + one + theta Theta^{l-1} kdot; layer 0: q of <x,x'>/d0."""
+        """Per layer l, (q, one, theta) of Theta^l = q Q^{l-1} + one + theta Theta^{l-1} kdot; layer
+        0: q of <x,x'>/d0.
+        """
         layers = self._trained_throughout
         return layers if self.train_readout else [*layers[:-1], (0.0, 0.0, layers[-1][2])]
 

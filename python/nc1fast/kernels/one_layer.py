@@ -1,4 +1,6 @@
-"""Coefficients of kernels of one hidden layer, as random features, shortcuts and pairs of rows use them."""
+"""Coefficients of kernels of one hidden layer, as random features, shortcuts and pairs of rows use
+them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class InputLayer:
-    """Sigma = weight <x, z> + bias and Theta = theta_weight <x, z> + theta_bias, over the rows of `rows`.
+    """Sigma = weight <x, z> + bias and Theta = theta_weight <x, z> + theta_bias, over the rows of
+    `rows`.
 
     Attributes
     ----------

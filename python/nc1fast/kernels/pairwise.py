@@ -1,7 +1,9 @@
-"""Squared feature distances D2 = k(x, x) + k(z, z) - 2 k(x, z) of given pairs of rows, by any kernel.
+"""Squared feature distances D2 = k(x, x) + k(z, z) - 2 k(x, z) of given pairs of rows, by any
+kernel.
 
-The ReLU family at any depth, and erf with one hidden layer: sums of terms that do not cancel, starting from x - z, so that
-nearly equal rows keep their digits. Other kernels: the difference as it stands.
+The ReLU family at any depth, and erf with one hidden layer: sums of terms that do not cancel,
+starting from x - z, so that nearly equal rows keep their digits. Other kernels: the difference as
+it stands.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ def _layer(kernel: Kernel, n_features: int) -> InputLayer:
 
 
 def _is_erf(layer: InputLayer) -> bool:
-    """Whether `_erf` evaluates the kernel: its terms are non-negative where Theta adds no less than Sigma."""
+    """Whether `_erf` evaluates the kernel: its terms are non-negative where Theta adds no less than
+    Sigma.
+    """
     return isinstance(layer, OneLayer) and layer.activation == "erf" and _theta(layer)[1] >= 0
 
 
@@ -73,7 +77,8 @@ def squared_distances(
     difference : ndarray of shape (n_pairs, n_features), optional
         X - Z, for a caller that knows it better than the subtraction does.
     n_features : int, optional
-        d0, where X and Z have only those columns that are not zero. Default: their number of columns.
+        d0, where X and Z have only those columns that are not zero. Default: their number of
+        columns.
 
     Returns
     -------
@@ -83,8 +88,8 @@ def squared_distances(
     Notes
     -----
     Cost: some 10 d0 + 60 depth flops a pair; temporaries of a few MiB.
-    Accuracy: 1e-14 relative where stable; elsewhere 1e-14 of k(x, x) + k(z, z) at depth 2, and 1e-8 for step
-    and sign beyond it.
+    Accuracy: 1e-14 relative where stable; elsewhere 1e-14 of k(x, x) + k(z, z) at depth 2, and 1e-8
+    for step and sign beyond it.
     Source: Cho & Saul (2009) and Williams (1997), rewritten; tests/test_pairwise.py.
     """
     n_columns = X.shape[1]
@@ -115,7 +120,9 @@ def _dot(a: Array, b: Array) -> Array:
 
 
 class _Sides(NamedTuple):
-    """Rows (sqrt(weight) x, sqrt(bias)) of both sides: squared norms, and their difference a - b without cancellation."""
+    """Rows (sqrt(weight) x, sqrt(bias)) of both sides: squared norms, and their difference a - b
+    without cancellation.
+    """
 
     x: Array
     z: Array
@@ -150,9 +157,11 @@ def _angle(layer: InputLayer, s: _Sides, ra: Array, rb: Array) -> Array:
 
 
 def _chord_of_abs(angle: Array) -> Array:
-    """1 - rho' where rho' = (2/pi)(sin t + (pi/2 - t) cos t) is the correlation of |u|, |v| at the angle t <= pi/2.
+    """1 - rho' where rho' = (2/pi)(sin t + (pi/2 - t) cos t) is the correlation of |u|, |v| at the
+    angle t <= pi/2.
 
-    = 2 sin^2(t/2) - (2/pi)(sin t - t cos t), of which the last is sum_k (-1)^(k+1) 2k t^(2k+1)/(2k+1)!.
+    = 2 sin^2(t/2) - (2/pi)(sin t - t cos t), of which the last is sum_k (-1)^(k+1) 2k
+    t^(2k+1)/(2k+1)!.
     """
     small = np.minimum(angle, _SERIES)
     series = np.zeros_like(angle)
@@ -174,7 +183,9 @@ class _Tangent(NamedTuple):
 
 
 def _rectifier(chain: Chain, halves: tuple[float, float], layer: InputLayer, s: _Sides) -> Array:
-    """The recursion over layers in norms, their difference, and the angle: phi(u) = odd u + even |u|."""
+    """The recursion over layers in norms, their difference, and the angle: phi(u) = odd u + even
+    |u|.
+    """
     odd, even = (v**2 for v in halves)
     gain = odd + even
     ra, rb = np.sqrt(s.a), np.sqrt(s.b)
@@ -225,9 +236,10 @@ def _rectifier(chain: Chain, halves: tuple[float, float], layer: InputLayer, s: 
 def _erf(layer: OneLayer, s: _Sides) -> Array:
     """One hidden layer of erf, every term non-negative.
 
-    With n = 2a/(1 + 2a) = sin alpha and the rows w = row sqrt(2/(1 + 2a)): kappa = (2/pi) asin <w, w'>,
-    sigma = (alpha + alpha')/2, delta = (alpha - alpha')/2, gamma = asin <w, w'>:  D2 of Q is (4/pi)(sigma - gamma), and with
-    beta^2 = o/cos alpha, c^2 = cos alpha cos alpha' that of kdot (4/pi)((beta - beta')^2 + 2 sqrt(o o')(1/c - 1/cos gamma)).
+    With n = 2a/(1 + 2a) = sin alpha and the rows w = row sqrt(2/(1 + 2a)): kappa = (2/pi) asin <w,
+    w'>, sigma = (alpha + alpha')/2, delta = (alpha - alpha')/2, gamma = asin <w, w'>:  D2 of Q is
+    (4/pi)(sigma - gamma), and with beta^2 = o/cos alpha, c^2 = cos alpha cos alpha' that of kdot
+    (4/pi)((beta - beta')^2 + 2 sqrt(o o')(1/c - 1/cos gamma)).
     """
     A, B = 1 + 2 * s.a, 1 + 2 * s.b
     na, nb, oa, ob = 2 * s.a / A, 2 * s.b / B, 1 / A, 1 / B

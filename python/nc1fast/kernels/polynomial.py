@@ -1,7 +1,9 @@
-"""Kernels of polynomial networks, whose hidden units are products of units of fully connected layers.
+"""Kernels of polynomial networks, whose hidden units are products of units of fully connected
+layers.
 
-f(x) = m^-1/2 sum_r a_r prod_{n<=P} sqrt(v) phi(<w_nr, x>), w_nr ~ N(0, w/d0), a_r ~ N(0, 1), as the width m grows: factors
-are independent, so that covariances multiply and tangent kernels follow by the product rule.
+f(x) = m^-1/2 sum_r a_r prod_{n<=P} sqrt(v) phi(<w_nr, x>), w_nr ~ N(0, w/d0), a_r ~ N(0, 1), as the
+width m grows: factors are independent, so that covariances multiply and tangent kernels follow by
+the product rule.
 Source: Wu, Zhu, Liu, Chrysos & Cevher (2022), arXiv 2209.07736.
 """
 
@@ -78,8 +80,9 @@ def polynomial_ntk(
 
     Notes
     -----
-    T = v w <x, x'>/d0 E[phi'(u) phi'(u')], the tangent kernel of one factor: `NTK(..., train_readout=False)`. One term for the
-    readout, and one for each factor beside the covariance of the others. P = 1 is `NTK`.
+    T = v w <x, x'>/d0 E[phi'(u) phi'(u')], the tangent kernel of one factor: `NTK(...,
+    train_readout=False)`. One term for the readout, and one for each factor beside the covariance
+    of the others. P = 1 is `NTK`.
     Source: Wu et al. (2022), arXiv 2209.07736.
     """
     degree = _degree(degree)
@@ -92,9 +95,11 @@ def polynomial_ntk(
 
 @dataclass(frozen=True)
 class SkipPolynomial:
-    """Kernels of a network of products with skips: y_1 = relu(W_1 x), y_n = y_{n-1} (relu(W_n x) + 1), f = m^-1/2 <a, y_P>.
+    """Kernels of a network of products with skips: y_1 = relu(W_1 x), y_n = y_{n-1} (relu(W_n x) +
+    1), f = m^-1/2 <a, y_P>.
 
-    A callable for `nc1fast.collapse`, which stores no Gram matrix; it is no `Kernel`, as it has a constant within.
+    A callable for `nc1fast.collapse`, which stores no Gram matrix; it is no `Kernel`, as it has a
+    constant within.
 
     Parameters
     ----------
@@ -107,8 +112,9 @@ class SkipPolynomial:
 
     Notes
     -----
-    S = E[relu(u) relu(u')], D = E[step(u) step(u')], M = E[(1 + relu(u)) (1 + relu(u'))] = 1 + (|x| + |x'|)/sqrt(2 pi) + S;
-    S M^(P-1), and <x, x'> D M^(P-1) + (P-1) <x, x'> D S M^(P-2) more for the tangent kernel; x times sqrt(w/d0).
+    S = E[relu(u) relu(u')], D = E[step(u) step(u')], M = E[(1 + relu(u)) (1 + relu(u'))] = 1 + (|x|
+    + |x'|)/sqrt(2 pi) + S; S M^(P-1), and <x, x'> D M^(P-1) + (P-1) <x, x'> D S M^(P-2) more for
+    the tangent kernel; x times sqrt(w/d0).
     Cost: three Gram matrices by the core, and some P operations a pair; memory a few tiles.
     Accuracy: some P roundings of a double relative to the diagonal; no `error_bound`.
     Source: Wu et al. (2022), arXiv 2209.07736, for the networks.

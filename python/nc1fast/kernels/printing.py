@@ -7,7 +7,9 @@ from typing import Any
 
 
 def without_defaults(kernel: Any) -> str:
-    """The class of a dataclass with the arguments that are not the defaults, the activation first and without its name."""
+    """The class of a dataclass with the arguments that are not the defaults, the activation first
+    and without its name.
+    """
     told = []
     for one in fields(kernel):
         value = getattr(kernel, one.name)

@@ -84,11 +84,13 @@ class RecurrentKernel(Kernel):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_steps, n_features), list of arrays (n_steps_i, n_features), or Sequences
+        X : array-like of shape (n_samples, n_steps, n_features), list of arrays (n_steps_i,
+        n_features), or Sequences
         Z : the same, optional
             Default: X itself; the result is then exactly symmetric with an exact diagonal.
         lengths : array-like of int of shape (n_samples,), optional
-            Sequence i of an array X is X[i, :lengths[i]]; those of Z: `nc1fast.Sequences(Z, lengths)`.
+            Sequence i of an array X is X[i, :lengths[i]]; those of Z: `nc1fast.Sequences(Z,
+            lengths)`.
         dtype : {"float64", "float32"}, default "float64"
             Precision of the recursion over pairs and of the result.
         n_threads : int, optional
@@ -102,13 +104,15 @@ class RecurrentKernel(Kernel):
         Raises
         ------
         TypeError, ValueError
-            As `Sequences`; for a device, and values on the diagonal beyond 1e+-100 (float32: 1e+-20).
+            As `Sequences`; for a device, and values on the diagonal beyond 1e+-100 (float32:
+            1e+-20).
 
         Notes
         -----
         Cost: N M T (2 m + 50) flops of T common steps of m features; memory N M plus packed steps.
-        Accuracy: T (5 m + 36 T + 80) u of sqrt(k_ii k_jj), T times that for the NTK, whose angles lose half the digits where
-        sequences are nearly equal or opposite at a step (docs/accuracy.md).
+        Accuracy: T (5 m + 36 T + 80) u of sqrt(k_ii k_jj), T times that for the NTK, whose angles
+        lose half the digits where sequences are nearly equal or opposite at a step
+        (docs/accuracy.md).
         """
         check_choice("dtype", dtype, ("float64", "float32"))
         if device not in (None, "cpu"):
@@ -201,15 +205,18 @@ class RecurrentNNGP(RecurrentKernel):
 
     Parameters
     ----------
-    weight_variance, input_variance, bias_variance, readout_variance : float, default 1.0, 1.0, 0.0 and 1.0
+    weight_variance, input_variance, bias_variance, readout_variance : float, default 1.0, 1.0, 0.0
+    and 1.0
         Of the recurrent weights sw2, the input weights sx2, the biases sb2 and the readout sv2.
 
     Notes
     -----
-    h_t = relu(W h_{t-1} + U x_t + b), h_0 = 0, output v h_T; entries of W and v of variance sw2/n and sv2/n, of U sx2/m. Then
-    S_1 = sx2 <x_1, y_1>/m + sb2;  S_t = sw2 V(S_{t-1}) + sx2 <x_t, y_t>/m + sb2;  K = sv2 V(S_T),  V = E relu relu.
-    Sequences are aligned at their ends: the states of the shorter are 0 before it begins.
-    Source: Alemohammad, Wang, Balestriero & Baraniuk (2021), theorem 1 and appendix on lengths that differ.
+    h_t = relu(W h_{t-1} + U x_t + b), h_0 = 0, output v h_T; entries of W and v of variance sw2/n
+    and sv2/n, of U sx2/m. Then S_1 = sx2 <x_1, y_1>/m + sb2;  S_t = sw2 V(S_{t-1}) + sx2 <x_t,
+    y_t>/m + sb2;  K = sv2 V(S_T),  V = E relu relu. Sequences are aligned at their ends: the states
+    of the shorter are 0 before it begins.
+    Source: Alemohammad, Wang, Balestriero & Baraniuk (2021), theorem 1 and appendix on lengths that
+    differ.
     """
 
 
@@ -219,8 +226,10 @@ class RecurrentNTK(RecurrentKernel):
 
     Parameters
     ----------
-    weight_variance, input_variance, bias_variance, readout_variance : float, default 1.0, 1.0, 0.0 and 1.0
-        Of the recurrent weights sw2, the input weights sx2, the biases sb2 and the readout sv2; all of them train.
+    weight_variance, input_variance, bias_variance, readout_variance : float, default 1.0, 1.0, 0.0
+    and 1.0
+        Of the recurrent weights sw2, the input weights sx2, the biases sb2 and the readout sv2; all
+        of them train.
 
     Notes
     -----

@@ -34,7 +34,9 @@ def of_option(option: str) -> type[Any]:
 
 
 def hint(given: Any) -> str:
-    """How to make a kernel object of the class or the name of one, or of an activation; empty for anything else."""
+    """How to make a kernel object of the class or the name of one, or of an activation; empty for
+    anything else.
+    """
     of_class = given if isinstance(given, type) else None
     if isinstance(given, str):
         names = ((one, (name.lower(), one.option)) for name, one in KERNELS.items())

@@ -18,7 +18,8 @@ _PLUGIN = "plugin"  # an activation of a plug-in is {"plugin": [name, repr]}
 
 
 def to_json(kernel: Any) -> Any:
-    """A kernel, a name or None as JSON holds it: what the kernel is made of, without what is derived.
+    """A kernel, a name or None as JSON holds it: what the kernel is made of, without what is
+    derived.
 
     Raises
     ------
@@ -31,7 +32,8 @@ def to_json(kernel: Any) -> Any:
 
 
 def to_plain(kernel: Any) -> dict[str, Any]:
-    """A kernel as plain values and arrays; with the factor of an adaptive one, whose bits depend on who computes it.
+    """A kernel as plain values and arrays; with the factor of an adaptive one, whose bits depend on
+    who computes it.
 
     Raises
     ------
@@ -98,7 +100,9 @@ def _with_class(
 def _without_class(
     data: dict[str, Any], read: Callable[[Any], Any]
 ) -> tuple[type[Kernel], dict[str, Any]]:
-    """The class, and the values that its constructor takes; `read` undoes what `written` of `_with_class` did."""
+    """The class, and the values that its constructor takes; `read` undoes what `written` of
+    `_with_class` did.
+    """
 
     def value_of(plain: Any) -> Any:
         if isinstance(plain, list | tuple):

@@ -32,7 +32,8 @@ def per_layer(name: str, value: Any, length: int, check: Any = variance) -> PerL
 
 
 def he_variance(activation: Activation) -> float:
-    """The weight variance 1/E phi(u)^2, u ~ N(0, 1), that keeps |x| from layer to layer: 2 for ReLU.
+    """The weight variance 1/E phi(u)^2, u ~ N(0, 1), that keeps |x| from layer to layer: 2 for
+    ReLU.
 
     Raises
     ------

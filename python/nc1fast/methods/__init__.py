@@ -38,7 +38,8 @@ def collapse_by(
     Raises
     ------
     ValueError
-        For an executor, a journal or a device with any method but "exact", for estimates and shortcuts of sequences; and as `nc1fast.collapse`.
+        For an executor, a journal or a device with any method but "exact", for estimates and
+        shortcuts of sequences; and as `nc1fast.collapse`.
     """
     if request.method == "exact" or isinstance(data.rows, Sequences):
         if request.method not in ("exact", "auto"):

@@ -1,7 +1,8 @@
-"""The method "auto": others are tried in the order of their predicted cost, and given up while they have cost little.
+"""The method "auto": others are tried in the order of their predicted cost, and given up while they
+have cost little.
 
-Whatever is given up, for all kernels of a call together, takes a small part of the time of the exact pass, which is the last
-resort.
+Whatever is given up, for all kernels of a call together, takes a small part of the time of the
+exact pass, which is the last resort.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def by_choice(
     settings: Settings,
     execution: Execution,
 ) -> list[Collapse]:
-    """Collapse of each kernel by the method predicted fastest; one exact pass takes all kernels that none is quicker for."""
+    """Collapse of each kernel by the method predicted fastest; one exact pass takes all kernels
+    that none is quicker for.
+    """
     share = 1 / len(kernels)
     found = [_quicker(request, data, kernel, settings, share) for kernel in kernels]
     left = {k: reason for k, reason in enumerate(found) if isinstance(reason, str)}
@@ -58,7 +61,8 @@ def _quicker(
     Parameters
     ----------
     share : float
-        Part of the time of the exact pass, which takes all kernels of a call, that falls to this one.
+        Part of the time of the exact pass, which takes all kernels of a call, that falls to this
+        one.
     """
     if not isinstance(kernel, Kernel):
         return "the only method for what is no kernel object"
@@ -105,7 +109,8 @@ def _trusted_shortcut(
     Raises
     ------
     ShortcutUnavailable
-        If it does not apply to these rows, or its error bound exceeds a tenth of the tolerance and 1e-10 of nc1.
+        If it does not apply to these rows, or its error bound exceeds a tenth of the tolerance and
+        1e-10 of nc1.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)  # the exact pass warns in its turn

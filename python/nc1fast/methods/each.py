@@ -1,4 +1,6 @@
-"""One call on many data sets: small ones beside each other, a thread for each, larger ones one after the other with all threads."""
+"""One call on many data sets: small ones beside each other, a thread for each, larger ones one
+after the other with all threads.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
     Evaluate = Callable[[Any, Any, Settings, Execution], list[Collapse]]
 
-# N^2 (d + _EPILOGUE) and kernels, of a pass of some 20 ms on one thread, and of one that takes no longer than what surrounds it.
+# N^2 (d + _EPILOGUE) and kernels, of a pass of some 20 ms on one thread, and of one that takes no
+# longer than what surrounds it.
 _MOST, _LEAST = 1 << 30, 1 << 24
 _EPILOGUE = 64  # features whose products take as long as a value of a kernel
 _STEPS = 100  # of the progress of a data set
@@ -59,7 +62,9 @@ class _Outcome(NamedTuple):
     said: list[Held]
 
     def taken(self, place: str) -> list[Collapse]:
-        """The results; warnings are issued, and the error is raised, with the place of the data set."""
+        """The results; warnings are issued, and the error is raised, with the place of the data
+        set.
+        """
         for one in self.said:
             warn(f"{place}: {one.message}", one.category, one.once)
         if self.error is None:
@@ -79,8 +84,8 @@ def each_by(
 ) -> list[list[Collapse]]:
     """Results of `evaluate(X, y, settings, execution)` for each pair (X, y), in their order.
 
-    Errors and warnings name the number of their data set, and are those of a loop over them; an error of the iterable itself
-    comes when all before it are done.
+    Errors and warnings name the number of their data set, and are those of a loop over them; an
+    error of the iterable itself comes when all before it are done.
 
     Raises
     ------
@@ -124,7 +129,9 @@ def each_by(
 
 
 def _items(data_sets: Iterable[Any], n_kernels: int) -> Iterator[_Item]:
-    """The data sets by number, and at the end the error of the iterable, if it raises one; small ones if there are `n_kernels`."""
+    """The data sets by number, and at the end the error of the iterable, if it raises one; small
+    ones if there are `n_kernels`.
+    """
     number, small = 0, False
     try:
         for given in data_sets:
@@ -148,14 +155,18 @@ def _count(data_sets: Any) -> int:
 
 
 def _may_run_beside_others(kernels: Sequence[Any], settings: Settings, request: Request) -> bool:
-    """Whether passes may run at the same time: those of this package, on the processor, without a limit that holds for one of them."""
+    """Whether passes may run at the same time: those of this package, on the processor, without a
+    limit that holds for one of them.
+    """
     if request.method != "exact" or settings.device != "cpu" or settings.memory_limit is not None:
         return False
     return all(kernel is None or isinstance(kernel, str | Kernel) for kernel in kernels)
 
 
 def _least() -> int:
-    """Work from which a thread saves time: what surrounds a pass holds the lock of the interpreter, where there is one."""
+    """Work from which a thread saves time: what surrounds a pass holds the lock of the interpreter,
+    where there is one.
+    """
     return _LEAST if getattr(sys, "_is_gil_enabled", lambda: True)() else 1
 
 
@@ -176,7 +187,9 @@ def _work(given: Any) -> int:
 
 
 def _named(error: Exception, place: str) -> Exception | None:
-    """An error of the same kind whose message begins with a place; None for one that is not made of a message alone."""
+    """An error of the same kind whose message begins with a place; None for one that is not made of
+    a message alone.
+    """
     kind = type(error)
     if isinstance(error, OSError) and error.errno is not None:
         return kind(error.errno, f"{place}: {error.strerror}", error.filename)

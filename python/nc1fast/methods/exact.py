@@ -69,14 +69,16 @@ def exact_sums(
     data : LabelledData
         Rows as their kernel takes them: features, or rows of a Gram matrix.
     kernels : sequence
-        Kernel objects, which share a pass; or one of None (explicit features), "precomputed" and a callable.
+        Kernel objects, which share a pass; or one of None (explicit features), "precomputed" and a
+        callable.
     settings : Settings
     execution : Execution
 
     Raises
     ------
     ValueError
-        For a part, a device, an executor or a journal where there is no kernel object, and as `nc1fast.class_sums`.
+        For a part, a device, an executor or a journal where there is no kernel object, and as
+        `nc1fast.class_sums`.
     """
     if isinstance(data.rows, Sequences):
         return _sequence_sums(data, kernels, settings, execution)
@@ -116,7 +118,8 @@ def _sequence_sums(
     Raises
     ------
     ValueError
-        For a part, a device, an executor, a journal or mixed precision, none of which they have; and as `collapse`.
+        For a part, a device, an executor, a journal or mixed precision, none of which they have;
+        and as `collapse`.
     """
     refused = {
         "executor and journal": execution.shared,
@@ -156,7 +159,9 @@ def _shared_sums(
 def _check_room(
     settings: Settings, data: LabelledData, n_row_sums: int, n_features: int = 0
 ) -> None:
-    """Raise ValueError if sums that are not divided into blocks exceed the memory limit; `n_features` of explicit ones."""
+    """Raise ValueError if sums that are not divided into blocks exceed the memory limit;
+    `n_features` of explicit ones.
+    """
     n_classes = len(data.classes)
     needed = {
         "row-class sums (statistics='sums' needs none)": 8

@@ -29,7 +29,8 @@ class Price(NamedTuple):
     Attributes
     ----------
     begun : float
-        Of what is certain to run: all of an exact method; of an estimate the first reading of the rows and the pilot.
+        Of what is certain to run: all of an exact method; of an estimate the first reading of the
+        rows and the pilot.
     term : float
         Of each further term of a sample.
     """

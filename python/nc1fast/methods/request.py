@@ -1,4 +1,6 @@
-"""Arguments of a call beside its data, kernels and `Settings`: the method, and how a pass over all pairs is carried out."""
+"""Arguments of a call beside its data, kernels and `Settings`: the method, and how a pass over all
+pairs is carried out.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Request:
     Raises
     ------
     TypeError, ValueError
-        For an unknown method or convention, a number out of range, and a tolerance or seed for a method without draws.
+        For an unknown method or convention, a number out of range, and a tolerance or seed for a
+        method without draws.
     """
 
     method: str = "exact"
@@ -80,8 +83,8 @@ class Execution:
     Raises
     ------
     TypeError, ValueError
-        For a part that does not exist, or that an executor or a journal would divide again, and for a progress that is
-        neither.
+        For a part that does not exist, or that an executor or a journal would divide again, and for
+        a progress that is neither.
     """
 
     executor: Any = None

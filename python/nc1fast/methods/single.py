@@ -1,4 +1,6 @@
-"""Methods that take one kernel at a time: its shortcut, random hidden units, or sampled pairs of rows."""
+"""Methods that take one kernel at a time: its shortcut, random hidden units, or sampled pairs of
+rows.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def by_shortcut(request: Request, data: LabelledData, kernel: Any, settings: Set
     Raises
     ------
     ShortcutUnavailable
-        Where it has none for these rows; and with method "auto", where it would take longer than the pass over pairs.
+        Where it has none for these rows; and with method "auto", where it would take longer than
+        the pass over pairs.
     """
     sums = shortcut_sums(data, kernel, settings, only_if_quicker=request.method == "auto")
     result = collapse_from_sums(sums, request.convention, keep_rows=request.keep_rows)

@@ -1,4 +1,6 @@
-"""The collapse metrics: pure functions of the class sums, conventions, error bounds, results and tables."""
+"""The collapse metrics: pure functions of the class sums, conventions, error bounds, results and
+tables.
+"""
 
 from __future__ import annotations
 

@@ -23,31 +23,35 @@ if TYPE_CHECKING:
 
 @ieee
 def blend(results: Sequence[Collapse], weights: ArrayLike) -> Collapse:
-    """The collapse of sum_k w_k K_k, from the results of each kernel K_k on one data set: no other pass.
+    """The collapse of sum_k w_k K_k, from the results of each kernel K_k on one data set: no other
+    pass.
 
     Parameters
     ----------
     results : sequence of Collapse
-        Exact results of the same rows, labels and convention, as `nc1fast.collapse` gives them for a list of kernels.
+        Exact results of the same rows, labels and convention, as `nc1fast.collapse` gives them for
+        a list of kernels.
     weights : array-like of shape (n_results,)
         w_k >= 0, not all zero.
 
     Returns
     -------
     Collapse
-        Its kernel is that sum, in words where it is none of rows. What needs row-class sums is None unless every result has kept them (`keep_rows=True`).
+        Its kernel is that sum, in words where it is none of rows. What needs row-class sums is None
+        unless every result has kept them (`keep_rows=True`).
 
     Raises
     ------
     TypeError
         For results that are none, and weights that are no numbers.
     ValueError
-        For weights of another number, below zero or all zero; results of different labels, class sizes, orders of rows or
-        conventions; estimates, whose errors are not independent.
+        For weights of another number, below zero or all zero; results of different labels, class
+        sizes, orders of rows or conventions; estimates, whose errors are not independent.
 
     Notes
     -----
-    Class sums are linear in the kernel, NC1 is not: along (1 - s) K_1 + s K_2 it is a ratio of two linear functions of s.
+    Class sums are linear in the kernel, NC1 is not: along (1 - s) K_1 + s K_2 it is a ratio of two
+    linear functions of s.
     Cost: O(C^2) for each result, and O(N C) with row sums.
     Accuracy: `error_bound` is that of the weighted sum of the errors.
 
@@ -129,7 +133,9 @@ def _sum(taken: list[tuple[float, ClassSums]]) -> ClassSums:
 
 
 def _kernel(terms: list[tuple[float, Any]]) -> Any:
-    """The weighted sum as a kernel object; in words where sequences, features, Gram matrices or callables are among them."""
+    """The weighted sum as a kernel object; in words where sequences, features, Gram matrices or
+    callables are among them.
+    """
     if all(isinstance(kernel, Kernel) and not kernel.of_sequences for _, kernel in terms):
         return sum(w * kernel for w, kernel in terms)
     return " + ".join(f"{w!r} * {'features' if k is None else k}" for w, k in terms)

@@ -22,12 +22,14 @@ _SAFETY = 1.01  # the bounds themselves are computed in float64
 
 
 def trace_errors(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, float]:
-    """Absolute bounds on the errors of `trace_within` and `trace_between`, by the Gram matrix of the means.
+    """Absolute bounds on the errors of `trace_within` and `trace_between`, by the Gram matrix of
+    the means.
 
     Notes
     -----
-    The bounds of the sums go through the linear forms Tr Sigma_W = w.V and Tr Sigma_B = sum_cc' Omega_cc' M_cc',
-    Omega = J^T diag(w) J, by absolute values; the rounding of the arithmetic here is added.
+    The bounds of the sums go through the linear forms Tr Sigma_W = w.V and Tr Sigma_B = sum_cc'
+    Omega_cc' M_cc', Omega = J^T diag(w) J, by absolute values; the rounding of the arithmetic here
+    is added.
     Cost: O(C^2).
     """
     assert means.gram is not None
@@ -58,12 +60,14 @@ def trace_errors(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, fl
 
 
 def mean_errors(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, float]:
-    """The same for explicit features, from bounds on the errors of their class means: sharper where these are long.
+    """The same for explicit features, from bounds on the errors of their class means: sharper where
+    these are long.
 
     Notes
     -----
-    z_c = mu_c - sum_c' g_c' mu_c' is off by delta_c at most: the errors of both, and the roundings of the sum and of the
-    difference. So |z_c|^2 is off by 2 |z_c| delta_c + delta_c^2, and its own roundings.
+    z_c = mu_c - sum_c' g_c' mu_c' is off by delta_c at most: the errors of both, and the roundings
+    of the sum and of the difference. So |z_c|^2 is off by 2 |z_c| delta_c + delta_c^2, and its own
+    roundings.
     Cost: O(C).
     """
     assert sums.error.means is not None

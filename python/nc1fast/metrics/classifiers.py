@@ -1,9 +1,10 @@
 """Metrics of a linear classifier h -> W h + b beside the class means of its features.
 
-Notation: W (C, d), b (C,), mu the class means (C, d), mu_G = g^T mu, Z = mu - mu_G the centred class means. Angles and products
-with Z of features that are held explicitly: kernels have no W.
-Sources: Papyan, Han & Donoho (2020) for self-duality and the nearest class centre; Zhu et al. (2021) for the dual frame and the
-bias; Wu & Papyan (2024) for uniform duality; Bjorck & Golub (1973) for angles between subspaces.
+Notation: W (C, d), b (C,), mu the class means (C, d), mu_G = g^T mu, Z = mu - mu_G the centred
+class means. Angles and products with Z of features that are held explicitly: kernels have no W.
+Sources: Papyan, Han & Donoho (2020) for self-duality and the nearest class centre; Zhu et al.
+(2021) for the dual frame and the bias; Wu & Papyan (2024) for uniform duality; Bjorck & Golub
+(1973) for angles between subspaces.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ _ROWS = 128  # of W Z^T at a time
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Weights W (C, d) and bias b (C,) of a linear classifier, one row for each class in the order of the labels.
+    """Weights W (C, d) and bias b (C,) of a linear classifier, one row for each class in the order
+    of the labels.
 
-    `agreement` is the fraction of the rows whose decision is their nearest class mean; None where no rows were given.
+    `agreement` is the fraction of the rows whose decision is their nearest class mean; None where
+    no rows were given.
     """
 
     W: Array
@@ -45,7 +48,8 @@ class Classifier:
         Raises
         ------
         TypeError, ValueError
-            For what is not finite real numbers of the `shape` (n_classes, n_features) and (n_classes,).
+            For what is not finite real numbers of the `shape` (n_classes, n_features) and
+            (n_classes,).
         """
         weight = as_matrix(W, "W").astype(np.float64)
         if weight.shape != shape:
@@ -65,7 +69,8 @@ class Classifier:
         return np.asarray((matmul(self.W, H.T) + self.b[:, None]).argmax(axis=0))
 
     def with_rows(self, H: ArrayLike, nearest: NDArray[np.int64]) -> Classifier:
-        """The same with the agreement of its decisions of the rows H (n, d) with their nearest class means.
+        """The same with the agreement of its decisions of the rows H (n, d) with their nearest
+        class means.
 
         Raises
         ------
@@ -80,16 +85,19 @@ class Classifier:
 
 
 def nc3_self_duality(W: Array, Z: Array) -> float:
-    """|W/|W| - Z/|Z||, Frobenius norms; in [0, 2], 0 when collapsed, sqrt(2) for W orthogonal to Z, NaN if one is zero.
+    """|W/|W| - Z/|Z||, Frobenius norms; in [0, 2], 0 when collapsed, sqrt(2) for W orthogonal to Z,
+    NaN if one is zero.
 
-    Source: Papyan, Han & Donoho (2020), whose figures show the norm; some tool kits report its square.
+    Source: Papyan, Han & Donoho (2020), whose figures show the norm; some tool kits report its
+    square.
     """
     sizes = length(W), length(Z)
     return length(W / sizes[0] - Z / sizes[1]) if all(sizes) else math.nan
 
 
 def nc3_etf(W: Array, Z: Array) -> float:
-    """Distance of W Z^T/|W Z^T| from (I - 11^T/C)/sqrt(C - 1), Frobenius norms; in [0, 2], 0 when collapsed.
+    """Distance of W Z^T/|W Z^T| from (I - 11^T/C)/sqrt(C - 1), Frobenius norms; in [0, 2], 0 when
+    collapsed.
 
     Unlike self-duality it wants frames too: Z = W alone is not enough. Source: Zhu et al. (2021).
     """
@@ -114,7 +122,8 @@ def nc3_cosines(W: Array, Z: Array) -> Array:
 
 
 def nc3_uniform(W: Array, Z: Array) -> float:
-    """Spread (std) over the classes of cos(w_c, z_c); in [0, 1], 0 when collapsed, and whenever all classes are equally dual.
+    """Spread (std) over the classes of cos(w_c, z_c); in [0, 1], 0 when collapsed, and whenever all
+    classes are equally dual.
 
     Source: Wu & Papyan (2024), uniform duality, for more classes than features.
     """
@@ -122,20 +131,27 @@ def nc3_uniform(W: Array, Z: Array) -> float:
 
 
 def bias_collapse(W: Array, b: Array, center: Array) -> float:
-    """|b + W mu_G|; 0 when the bias only removes the global mean, as it does when collapsed. Source: Zhu et al. (2021)."""
+    """|b + W mu_G|; 0 when the bias only removes the global mean, as it does when collapsed.
+
+    Source: Zhu et al. (2021).
+    """
     return length(b + (W * center).sum(axis=1))
 
 
 def _orthonormal_columns(A: Array) -> Array:
-    """Orthonormal basis (d, r) of the span of the rows of A, of singular values above 1e-10 of the largest."""
+    """Orthonormal basis (d, r) of the span of the rows of A, of singular values above 1e-10 of the
+    largest.
+    """
     _, values, rows = np.linalg.svd(A, full_matrices=False)
     return np.asarray(rows[values > max(RANK_TOLERANCE * values[0], 0)].T)
 
 
 def classifier_angles(W: Array, Z: Array) -> Array:
-    """Principal angles (r,), ascending, in [0, pi/2], of the spans of the rows of W about their mean and of Z.
+    """Principal angles (r,), ascending, in [0, pi/2], of the spans of the rows of W about their
+    mean and of Z.
 
-    0 when collapsed; r is the smaller of the two dimensions. The mean row of W adds one number to every output, which decides nothing.
+    0 when collapsed; r is the smaller of the two dimensions. The mean row of W adds one number to
+    every output, which decides nothing.
 
     Notes
     -----

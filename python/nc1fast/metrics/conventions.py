@@ -30,7 +30,9 @@ _imbalance = Once()
 
 
 class Weights(NamedTuple):
-    """Weights of the classes in Sigma_W, in Sigma_B and in the global mean, each of shape (C,) and of sum 1."""
+    """Weights of the classes in Sigma_W, in Sigma_B and in the global mean, each of shape (C,) and
+    of sum 1.
+    """
 
     within: Array
     between: Array
@@ -58,7 +60,9 @@ def weights(convention: str, sizes: NDArray[np.int64]) -> Weights:
 
 
 def chosen(convention: str | None, sizes: NDArray[np.int64]) -> str:
-    """The convention, or the default with a warning, once, where class sizes differ so much that it matters."""
+    """The convention, or the default with a warning, once, where class sizes differ so much that it
+    matters.
+    """
     if convention is not None:
         return convention
     if not _imbalance.said and sizes.max() > IMBALANCE * sizes.min():

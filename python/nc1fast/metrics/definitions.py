@@ -1,12 +1,12 @@
 """The collapse metrics as pure functions of the class sums.
 
-Notation: M_cc' = <mu_c, mu_c'> is the Gram matrix of the class means, V_c the mean squared distance of the rows of class c
-from their mean, p_c = n_c/N, u_c = 1/C, g the weights of the global mean mu_G, z_c = mu_c - mu_G, Mc = J M J^T with
-J = I - 1 g^T their Gram matrix.
+Notation: M_cc' = <mu_c, mu_c'> is the Gram matrix of the class means, V_c the mean squared distance
+of the rows of class c from their mean, p_c = n_c/N, u_c = 1/C, g the weights of the global mean
+mu_G, z_c = mu_c - mu_G, Mc = J M J^T with J = I - 1 g^T their Gram matrix.
 Source: Papyan, Han & Donoho (2020).
 
-Those of pairs of classes are in `pairs`, of spectra in `spectra`, of a classifier in `classifiers`, ranks in `ranks`; the
-registry of all is in `registry`.
+Those of pairs of classes are in `pairs`, of spectra in `spectra`, of a classifier in `classifiers`,
+ranks in `ranks`; the registry of all is in `registry`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def trace_within(V: Array, M: Array, w: Weights) -> float:
 
 
 def within_trace(V: Array, squares: Array, w: Weights) -> float:
-    """Tr Sigma_W = sum_c w_c V_c; released: sum_i k_ii/N - sum_c |mu_c|^2/C = p.V + (p - u).|mu|^2, not a variance."""
+    """Tr Sigma_W = sum_c w_c V_c; released: sum_i k_ii/N - sum_c |mu_c|^2/C = p.V + (p - u).|mu|^2,
+    not a variance.
+    """
     within = (w.within * V).sum()
     if w.convention == "released":
         within += ((w.within - w.between) * squares).sum()
@@ -70,7 +72,9 @@ def nc1_by_class(V: Array, squares: Array) -> Array:
 
 
 def norms(squares: Array) -> Array:
-    """r_c = |z_c|, shape (C,): norms of the centred class means; 0 where rounding made the square negative."""
+    """r_c = |z_c|, shape (C,): norms of the centred class means; 0 where rounding made the square
+    negative.
+    """
     return np.asarray(np.sqrt(np.maximum(squares, 0)))
 
 
@@ -83,8 +87,8 @@ def nc2_equinorm(squares: Array) -> float:
 def nc1_total(within: float, between: float) -> float:
     """Tr Sigma_W/(Tr Sigma_W + Tr Sigma_B); in [0, 1] except under "released".
 
-    The share of the total variance that lies within classes where the convention is "sample". 0 when collapsed, 1 when the
-    class means coincide; NaN when the sum is 0.
+    The share of the total variance that lies within classes where the convention is "sample". 0
+    when collapsed, 1 when the class means coincide; NaN when the sum is 0.
     """
     total = within + between
     return within / total if total else math.nan

@@ -32,7 +32,8 @@ class Exports:
         return named(self, pairs=True)
 
     def to_json(self: Any, *, pairs: bool = True) -> str:
-        """The same as one line of strict JSON: NaN is null, infinities are "inf" and "-inf", labels that are no numbers text.
+        """The same as one line of strict JSON: NaN is null, infinities are "inf" and "-inf", labels
+        that are no numbers text.
 
         Parameters
         ----------
@@ -42,7 +43,8 @@ class Exports:
         return to_line(named(self, pairs=pairs))
 
     def to_xarray(self: Any, *, pairs: bool = True) -> Any:
-        """A dataset of xarray: numbers, and arrays along the axes class, other_class, sample and angle.
+        """A dataset of xarray: numbers, and arrays along the axes class, other_class, sample and
+        angle.
 
         Parameters
         ----------
@@ -52,7 +54,8 @@ class Exports:
         Returns
         -------
         xarray.Dataset
-            The coordinates class and other_class are the labels; texts are attributes, and what is missing is left out.
+            The coordinates class and other_class are the labels; texts are attributes, and what is
+            missing is left out.
 
         Raises
         ------
@@ -66,7 +69,8 @@ class Exports:
         return dataset({"": self}, pairs=pairs, layered=False)
 
     def to_pandas(self: Any) -> Any:
-        """A data frame of pandas with a row for each class: sizes, and all metrics that are numbers of a class.
+        """A data frame of pandas with a row for each class: sizes, and all metrics that are numbers
+        of a class.
 
         Raises
         ------
@@ -96,7 +100,9 @@ def named(result: Any, *, pairs: bool) -> dict[str, Any]:
 
 
 def axes_of(name: str, result: Any) -> Axes | None:
-    """Names of the axes of an array of a result; () for a number, None for text, labels and what is missing."""
+    """Names of the axes of an array of a result; () for a number, None for text, labels and what is
+    missing.
+    """
     if name in ("labels", "interval"):
         return None
     metric = all_metrics().get(name)
@@ -114,7 +120,9 @@ def axes_of(name: str, result: Any) -> Axes | None:
 
 
 def dataset(results: Mapping[str, Any], *, pairs: bool, layered: bool) -> Any:
-    """A dataset of xarray of results on the same classes; `layered`: along an axis layer, NaN where a layer lacks a metric."""
+    """A dataset of xarray of results on the same classes; `layered`: along an axis layer, NaN where
+    a layer lacks a metric.
+    """
     xarray = require("xarray", "tables")
     values = {layer: named(result, pairs=pairs) for layer, result in results.items()}
     first = next(iter(results.values()))
@@ -141,7 +149,9 @@ def dataset(results: Mapping[str, Any], *, pairs: bool, layered: bool) -> Any:
 
 
 def _stacked(parts: list[Any]) -> Any:
-    """Values of one name of all layers along a new first axis; NaN for None, and at the end of shorter arrays."""
+    """Values of one name of all layers along a new first axis; NaN for None, and at the end of
+    shorter arrays.
+    """
     known = [np.asarray(part) for part in parts if part is not None]
     shape = tuple(max(sizes) for sizes in zip(*(a.shape for a in known), strict=True))
     if len(known) == len(parts) and all(a.shape == shape for a in known):

@@ -39,7 +39,8 @@ class _Piece(NamedTuple):
 def feature_statistics(data: LabelledData, sums: ClassSums, n_threads: int) -> RowStatistics:
     """Scatter about the class means and nearest means of the rows of explicit features.
 
-    Deviations h - mu_y are exact to a rounding, so that the scatter keeps its digits however collapsed the rows are.
+    Deviations h - mu_y are exact to a rounding, so that the scatter keeps its digits however
+    collapsed the rows are.
 
     Parameters
     ----------
@@ -51,9 +52,11 @@ def feature_statistics(data: LabelledData, sums: ClassSums, n_threads: int) -> R
 
     Notes
     -----
-    Classes of one size weigh their rows the same under every convention: pieces are of one size, and added twice.
-    Cost: at most 1.25 N d C multiply-adds in float32, less the more rows lie close to their means, and 0.6 N d^2 in float64 for no more features than classes, else N C (d + 0.6 C) in
-    float64; some 30 MiB a thread, or 4 KiB C if that is more, beside min(C, d)^2 numbers and 8 bytes a row.
+    Classes of one size weigh their rows the same under every convention: pieces are of one size,
+    and added twice.
+    Cost: at most 1.25 N d C multiply-adds in float32, less the more rows lie close to their means,
+    and 0.6 N d^2 in float64 for no more features than classes, else N C (d + 0.6 C) in float64;
+    some 30 MiB a thread, or 4 KiB C if that is more, beside min(C, d)^2 numbers and 8 bytes a row.
     """
     assert sums.means is not None
     H, classes, sizes, means = data.rows, data.classes, sums.sizes, sums.means

@@ -40,14 +40,14 @@ def scatter_wanted(scatter: bool | str, n_features: int) -> bool:
 class FeatureSums:
     """Class sums of explicit features that arrive batch by batch.
 
-    Sums of disjoint batches add: in any order, over any split, the result is the same up to rounding that
-    `error_bound` covers. Labels may appear late.
+    Sums of disjoint batches add: in any order, over any split, the result is the same up to
+    rounding that `error_bound` covers. Labels may appear late.
 
     Parameters
     ----------
     scatter : {"auto", True, False}, default "auto"
-        Whether to add up the scatter within classes too, d x d numbers, from which nc1_pinv, nc1_truncated and the ranks of
-        Sigma_W follow; "auto": for up to 1,024 features.
+        Whether to add up the scatter within classes too, d x d numbers, from which nc1_pinv,
+        nc1_truncated and the ranks of Sigma_W follow; "auto": for up to 1,024 features.
 
     Raises
     ------
@@ -57,8 +57,8 @@ class FeatureSums:
     Notes
     -----
     Cost: 6 flops an entry of H, 2 d more for the scatter; O(C d) memory, and O(d^2).
-    Accuracy: within-class sums keep their digits, however collapsed the features; error_bound grows by a few unit
-    roundoffs with every batch.
+    Accuracy: within-class sums keep their digits, however collapsed the features; error_bound grows
+    by a few unit roundoffs with every batch.
     Source: Chan, Golub & LeVeque (1983).
 
     Examples
@@ -103,8 +103,8 @@ class FeatureSums:
         Raises
         ------
         TypeError, ValueError
-            As `nc1fast.collapse` for its data; if n_features, or the kind of label, is not that of earlier batches. The
-            sums are then as they were.
+            As `nc1fast.collapse` for its data; if n_features, or the kind of label, is not that of
+            earlier batches. The sums are then as they were.
         """
         H = as_matrix(H, "H")
         if self._n_features not in (None, H.shape[1]):
@@ -120,7 +120,9 @@ class FeatureSums:
     def of_moments(
         cls, labels: NDArray[Any], moments: MomentTable, scatter: Any = None
     ) -> FeatureSums:
-        """Sums of the moments of classes, their labels, at least one, and their scatter (d, d) or None."""
+        """Sums of the moments of classes, their labels, at least one, and their scatter (d, d) or
+        None.
+        """
         out = cls(scatter=scatter is not None)
         out._labels = list(labels)
         out._at = {plain_label(label): k for k, label in enumerate(out._labels)}
@@ -200,7 +202,9 @@ class FeatureSums:
         return self._copy() if isinstance(other, int) and other == 0 else NotImplemented
 
     def means(self) -> Array:
-        """Return the class means so far, shape (n_classes, n_features), in the order of the sorted labels."""
+        """Return the class means so far, shape (n_classes, n_features), in the order of the sorted
+        labels.
+        """
         moments, _ = self._sorted()
         return moments.means
 
@@ -231,8 +235,9 @@ class FeatureSums:
         Returns
         -------
         Collapse
-            nearest_center and ncc_accuracy, which need the rows again, are None; and without the scatter, or where classes of
-            unequal sizes weigh the same ("class"), nc1_pinv, nc1_truncated and the ranks of Sigma_W.
+            nearest_center and ncc_accuracy, which need the rows again, are None; and without the
+            scatter, or where classes of unequal sizes weigh the same ("class"), nc1_pinv,
+            nc1_truncated and the ranks of Sigma_W.
 
         Raises
         ------
@@ -271,7 +276,9 @@ class FeatureSums:
 
 
 def _scatter(H: NDArray[Any], of_row: NDArray[np.int32], moments: MomentTable) -> Array:
-    """Sum of (h - mean)(h - mean)^T over the rows of classes of these moments, shape (d, d); 1.2 N d^2 flops."""
+    """Sum of (h - mean)(h - mean)^T over the rows of classes of these moments, shape (d, d); 1.2 N
+    d^2 flops.
+    """
     about_shift = np.zeros((H.shape[1], H.shape[1]))
     for start in range(0, len(H), _ROWS):
         part = slice(start, start + _ROWS)

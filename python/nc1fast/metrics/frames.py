@@ -1,6 +1,8 @@
-"""Class means as the metrics see them: their norms, and blocks of their Gram matrix, which is never whole unless it was given.
+"""Class means as the metrics see them: their norms, and blocks of their Gram matrix, which is never
+whole unless it was given.
 
-Notation as in `definitions`: M_cc' = <mu_c, mu_c'>, z_c = mu_c - mu_G the centred class means, Mc_cc' = <z_c, z_c'>.
+Notation as in `definitions`: M_cc' = <mu_c, mu_c'>, z_c = mu_c - mu_G the centred class means,
+Mc_cc' = <z_c, z_c'>.
 """
 
 from __future__ import annotations

@@ -31,18 +31,21 @@ class HeldOut(PlainFields):
     Attributes
     ----------
     nc1 : float
-        trace_within over the Tr Sigma_B of the training rows; at least theirs in expectation, infinite when Tr Sigma_B is 0.
+        trace_within over the Tr Sigma_B of the training rows; at least theirs in expectation,
+        infinite when Tr Sigma_B is 0.
     trace_within : float
-        Tr Sigma_W of the test rows about the training means, weighted as the convention says by test class sizes.
+        Tr Sigma_W of the test rows about the training means, weighted as the convention says by
+        test class sizes.
     within_by_class : ndarray of shape (n_classes,)
-        Mean squared distance of the test rows of each class from its training mean; NaN for a class without test rows.
+        Mean squared distance of the test rows of each class from its training mean; NaN for a class
+        without test rows.
     nearest_center : ndarray of shape (n_samples,)
         Index into the training labels of the nearest training mean; ties go to the lowest.
     ncc_accuracy : float
         Fraction of the test rows whose nearest training mean is that of their class.
     accuracy, nc4_agreement : float or None
-        Fractions of the test rows whose decision, by the classifier or as given, is their class, and is their nearest training
-        mean; None without either.
+        Fractions of the test rows whose decision, by the classifier or as given, is their class,
+        and is their nearest training mean; None without either.
     sizes : ndarray of shape (n_classes,)
         Test rows of each class.
     """
@@ -71,7 +74,8 @@ class SeenClasses(NamedTuple):
 class AboutMeans(NamedTuple):
     """Test rows about class means, shape (n,) each.
 
-    `squares`: |h - mu_y|^2; `nearest` and `decided`: the nearest mean, and the decision of a classifier if there is one.
+    `squares`: |h - mu_y|^2; `nearest` and `decided`: the nearest mean, and the decision of a
+    classifier if there is one.
     """
 
     squares: Array
@@ -104,8 +108,8 @@ def features_about_means(
 
     Notes
     -----
-    Cost: n C d multiply-adds in float32, and as many in float64 with a classifier. Deviations are taken from the means, row by
-    row, without cancellation.
+    Cost: n C d multiply-adds in float32, and as many in float64 with a classifier. Deviations are
+    taken from the means, row by row, without cancellation.
     """
     geometry = MeanGeometry.of(means)
     search, center = NearestMeans(geometry.Z), means[0] - geometry.Z[0]

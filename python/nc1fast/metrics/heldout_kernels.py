@@ -1,4 +1,6 @@
-"""Rows that were not seen, about the class means of a kernel: products of K(test, training) with the columns of classes."""
+"""Rows that were not seen, about the class means of a kernel: products of K(test, training) with
+the columns of classes.
+"""
 
 from __future__ import annotations
 
@@ -114,9 +116,10 @@ def kernel_about_means(rows: KernelRows, of_row: NDArray[np.int64], sums: ClassS
     -----
     |phi(x) - mu_c|^2 = k(x, x) - 2 <mu_c, phi(x)> + |mu_c|^2, <mu_c, phi(x)> the product of K(test, training) with the column
     1/n_c of class c.
-    Cost: the kernel values of every test row with every training row, once for each 256 classes, and 2 n N C flops.
-    Accuracy: absolute, that of the entries of K: unlike those of the training rows, distances of rows that lie close to
-    their means lose digits.
+    Cost: the kernel values of every test row with every training row, once for each 256 classes,
+    and 2 n N C flops.
+    Accuracy: absolute, that of the entries of K: unlike those of the training rows, distances of
+    rows that lie close to their means lose digits.
     """
     n, classes = sums.sizes, _training_classes(rows, sums)
     norms = sums.block_sums.diagonal() / n.astype(np.float64) ** 2

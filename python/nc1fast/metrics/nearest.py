@@ -1,4 +1,6 @@
-"""Nearest class means of many rows: products in float32 with a bound on their errors, and float64 where that leaves a doubt."""
+"""Nearest class means of many rows: products in float32 with a bound on their errors, and float64
+where that leaves a doubt.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,15 @@ _CLOSE = 1 - 1e-6  # of a distance, for what rounding leaves of it
 
 
 class NearestMeans:
-    """The nearest of the class means z_k to rows x, both about one point: argmax of s_k = <x, z_k> - |z_k|^2/2.
+    """The nearest of the class means z_k to rows x, both about one point: argmax of s_k = <x, z_k>
+    - |z_k|^2/2.
 
     Notes
     -----
-    In float32, as one product of (x, 1) and (z_k, -|z_k|^2/2), s_k is known to e = (gamma + 3) 2^-24 (|x| |z| + |z|^2/2), z the
-    longest: rows whose two largest s differ by more than 2 e are decided. Of the others, means within 2 e of the largest are
-    compared by their distances in float64; if they are many, all of them by products in float64. Ties go to the lowest.
+    In float32, as one product of (x, 1) and (z_k, -|z_k|^2/2), s_k is known to e = (gamma + 3)
+    2^-24 (|x| |z| + |z|^2/2), z the longest: rows whose two largest s differ by more than 2 e are
+    decided. Of the others, means within 2 e of the largest are compared by their distances in
+    float64; if they are many, all of them by products in float64. Ties go to the lowest.
     """
 
     def __init__(self, Z: Array) -> None:
@@ -51,7 +55,8 @@ class NearestMeans:
 
     @cached_property
     def reach(self) -> Array:
-        """No more than half the distance of each mean to the nearest other, shape (n_classes,): rows within it are decided.
+        """No more than half the distance of each mean to the nearest other, shape (n_classes,):
+        rows within it are decided.
 
         Cost: C^2 d multiply-adds in float32.
         """
@@ -81,7 +86,9 @@ class NearestMeans:
         return nearest
 
     def of_members(self, D: Array, own: Indices) -> Indices:
-        """The same of rows z_y + D of classes y = `own`; those within reach of their own mean need no product."""
+        """The same of rows z_y + D of classes y = `own`; those within reach of their own mean need
+        no product.
+        """
         apart = np.sqrt(np.square(D).sum(axis=1)) + 2.0**-40 * self.longest
         nearest = own.astype(np.int64)
         rest = np.flatnonzero(~(apart < self.reach[own]))
@@ -90,7 +97,9 @@ class NearestMeans:
         return nearest
 
     def _scores(self, X: Array) -> tuple[Single, Array]:
-        """The s of rows X and all means in float32, shape (n, C), in units of the longest mean, and 2 e of each row."""
+        """The s of rows X and all means in float32, shape (n, C), in units of the longest mean, and
+        2 e of each row.
+        """
         n, d = X.shape
         rows = np.empty((n, d + 1), dtype=np.float32)
         np.ldexp(X, self._exponent, out=rows[:, :-1], casting="unsafe")
@@ -116,7 +125,9 @@ class NearestMeans:
 
 
 def first_best(values: Array, counts: Indices) -> Indices:
-    """Where the largest of the values of each group lies that follow each other, the first of equal ones."""
+    """Where the largest of the values of each group lies that follow each other, the first of equal
+    ones.
+    """
     of = np.repeat(np.arange(len(counts)), counts)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     hits = np.flatnonzero(values == np.maximum.reduceat(values, starts)[of])

@@ -1,4 +1,5 @@
-"""Scores of rows that may be of no class, from the class sums of those that are: a score is one function and one line of `SCORES`.
+"""Scores of rows that may be of no class, from the class sums of those that are: a score is one
+function and one line of `SCORES`.
 
 Notation: mu the mean of the training rows, Sigma_T their covariance, h -> W h + b the classifier.
 """
@@ -63,7 +64,9 @@ class KnownFeatures:
 
     @cached_property
     def collapsed_axes(self) -> Array:
-        """Orthonormal columns (d, r) of the first r principal axes of Sigma_T; by default r = C - 1."""
+        """Orthonormal columns (d, r) of the first r principal axes of Sigma_T; by default r = C -
+        1.
+        """
         assert self.covariance is not None
         C, d = self.means.shape
         return _principal(self.covariance, min(self.rank or C - 1, d))
@@ -77,7 +80,9 @@ class KnownFeatures:
 
     @cached_property
     def axes_about_origin(self) -> Array:
-        """The same of the second moments about `origin`; by default r = 1,000, 512 or d/2, as in ViM."""
+        """The same of the second moments about `origin`; by default r = 1,000, 512 or d/2, as in
+        ViM.
+        """
         assert self.covariance is not None
         d = len(self.center)
         least = 1000 if d >= 2048 else 512 if d >= 768 else max(1, d // 2)
@@ -93,8 +98,9 @@ def _principal(S: Array, rank: int) -> Array:
 def neco(H: Array, known: KnownFeatures) -> Array:
     """|P (h - mu)|/|h - mu|, P onto the first C - 1 principal axes of the training rows; in [0, 1].
 
-    1 for training rows under exact collapse, small for rows that are orthogonal to the class means; 0 for h = mu. Without the
-    factor of the largest logit and the standardised features that some models take. Source: Ammar et al. (2024).
+    1 for training rows under exact collapse, small for rows that are orthogonal to the class means;
+    0 for h = mu. Without the factor of the largest logit and the standardised features that some
+    models take. Source: Ammar et al. (2024).
     """
     D = H - known.center
     lengths = np.sqrt(np.square(D).sum(axis=1))
@@ -104,10 +110,11 @@ def neco(H: Array, known: KnownFeatures) -> Array:
 
 
 def nci(H: Array, known: KnownFeatures) -> Array:
-    """<w_c, h - mu>/|h - mu| + alpha |h|_1, c the decision of the classifier; the first term is in [-|w_c|, |w_c|].
+    """<w_c, h - mu>/|h - mu| + alpha |h|_1, c the decision of the classifier; the first term is in
+    [-|w_c|, |w_c|].
 
-    Its first term is |w_c| for training rows under exact collapse, where w_c is parallel to mu_c - mu; less for others. 0 for
-    h = mu. Source: Liu & Qin (2023, 2025).
+    Its first term is |w_c| for training rows under exact collapse, where w_c is parallel to mu_c -
+    mu; less for others. 0 for h = mu. Source: Liu & Qin (2023, 2025).
     """
     assert known.classifier is not None
     W, D = known.classifier.W, H - known.center
@@ -118,19 +125,22 @@ def nci(H: Array, known: KnownFeatures) -> Array:
 
 
 def vim_residual(H: Array, known: KnownFeatures) -> Array:
-    """|(I - P)(h - o)|, o = -W^+ b and P onto the principal axes of the training rows about o; at least 0.
+    """|(I - P)(h - o)|, o = -W^+ b and P onto the principal axes of the training rows about o; at
+    least 0.
 
-    0 for training rows under exact collapse, larger for others: the virtual logit of ViM but for its factor, and the only score
-    that grows with novelty. Source: Wang et al. (2022).
+    0 for training rows under exact collapse, larger for others: the virtual logit of ViM but for
+    its factor, and the only score that grows with novelty. Source: Wang et al. (2022).
     """
     D, A = H - known.origin, known.axes_about_origin
     return np.asarray(np.sqrt(np.square(D - matmul(matmul(D, A), A.T)).sum(axis=1)))
 
 
 def nc5_orthogonality(center: Array, known: KnownFeatures) -> float:
-    """Mean over the classes of |cos(mu_c, center)|, `center` the mean of rows that are of no class; in [0, 1].
+    """Mean over the classes of |cos(mu_c, center)|, `center` the mean of rows that are of no class;
+    in [0, 1].
 
-    NC5: 0 where these are orthogonal to all class means, as they become in networks that collapse; 1 where all are parallel.
+    NC5: 0 where these are orthogonal to all class means, as they become in networks that collapse;
+    1 where all are parallel.
     Source: Ammar et al. (2024).
     """
     lengths = np.sqrt(np.square(known.means).sum(axis=1)) * length(center)
@@ -139,7 +149,9 @@ def nc5_orthogonality(center: Array, known: KnownFeatures) -> float:
 
 
 class Score(NamedTuple):
-    """A score of the registry: a function of rows (n, d) and `KnownFeatures`, and what it needs of them."""
+    """A score of the registry: a function of rows (n, d) and `KnownFeatures`, and what it needs of
+    them.
+    """
 
     of: Callable[[Array, KnownFeatures], Array]
     needs: tuple[str, ...] = ()
@@ -159,8 +171,8 @@ class Novelty(PlainFields):
     Attributes
     ----------
     scores : dict of str to (ndarray of shape (n_samples,) or None)
-        By the names of `nc1fast.metrics.novelty.SCORES`, each an attribute too: `neco` and `nci`, large for rows of the classes, and
-        `vim_residual`, small for them.
+        By the names of `nc1fast.metrics.novelty.SCORES`, each an attribute too: `neco` and `nci`,
+        large for rows of the classes, and `vim_residual`, small for them.
     nc5_orthogonality : float
         Mean |cos| of the class means and the mean of these rows: NC5, of rows that are of no class.
     missing : dict of str to str
@@ -182,7 +194,8 @@ class Novelty(PlainFields):
 def within_covariance(
     rows: RowStatistics | None, training: ArrayLike | None, known: tuple[Array, Array]
 ) -> Array | None:
-    """Covariance of the training rows about `center`, shape (d, d), from their scatter or from the rows; None without both.
+    """Covariance of the training rows about `center`, shape (d, d), from their scatter or from the
+    rows; None without both.
 
     Parameters
     ----------

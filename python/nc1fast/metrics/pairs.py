@@ -1,8 +1,10 @@
-"""Metrics of pairs of class means, in one sweep over blocks of pairs: nothing of C x C numbers is held.
+"""Metrics of pairs of class means, in one sweep over blocks of pairs: nothing of C x C numbers is
+held.
 
-A metric is the mean or the spread of a function of `Pairs`, or the distance of the whole Gram matrix from an ideal frame.
-Sources: Papyan, Han & Donoho (2020) for NC2; Galanti, Gyorgy & Hutter (2022) for CDNV; Zhu et al. (2021), Tirer & Bruna
-(2022) for frames; Liu et al. (2023), Wu & Papyan (2024) for generalised NC2.
+A metric is the mean or the spread of a function of `Pairs`, or the distance of the whole Gram
+matrix from an ideal frame.
+Sources: Papyan, Han & Donoho (2020) for NC2; Galanti, Gyorgy & Hutter (2022) for CDNV; Zhu et al.
+(2021), Tirer & Bruna (2022) for frames; Liu et al. (2023), Wu & Papyan (2024) for generalised NC2.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def in_range(squares: Array) -> float:
 
 
 class Pairs:
-    """Pairs of different classes c < c', of rows and columns of a Gram matrix; each array has an entry for each pair.
+    """Pairs of different classes c < c', of rows and columns of a Gram matrix; each array has an
+    entry for each pair.
 
     Attributes
     ----------
@@ -103,27 +106,33 @@ def cosine(pairs: Pairs) -> Array:
 
 
 def cosine_offset(pairs: Pairs) -> Array:
-    """|cos(z_c, z_c') + 1/(C - 1)|, in [0, C/(C - 1)]: 0 for a simplex frame, 1/(C - 1) for orthogonal directions."""
+    """|cos(z_c, z_c') + 1/(C - 1)|, in [0, C/(C - 1)]: 0 for a simplex frame, 1/(C - 1) for
+    orthogonal directions.
+    """
     return np.abs(pairs.cosines + 1 / (pairs.n_classes - 1))
 
 
 def log_energy(pairs: Pairs) -> Array:
     """log(1/|u_c - u_c'|), u the directions of the centred class means; at least -log 2.
 
-    Generalised NC2, which exists for C > d + 1 too. Least, -log(2 C/(C - 1))/2, for a simplex equiangular tight frame;
-    infinite when two directions coincide.
+    Generalised NC2, which exists for C > d + 1 too. Least, -log(2 C/(C - 1))/2, for a simplex
+    equiangular tight frame; infinite when two directions coincide.
     """
     gaps = pairs.gaps
     return -np.log(gaps, out=np.full_like(gaps, -np.inf), where=gaps > 0)
 
 
 def riesz_energy(pairs: Pairs) -> Array:
-    """1/|u_c - u_c'|, the Riesz energy of exponent 1; at least 1/2, and sqrt((C - 1)/(2 C)) for a simplex frame."""
+    """1/|u_c - u_c'|, the Riesz energy of exponent 1; at least 1/2, and sqrt((C - 1)/(2 C)) for a
+    simplex frame.
+    """
     return np.divide(1, pairs.gaps, out=np.full_like(pairs.gaps, np.inf), where=pairs.gaps > 0)
 
 
 def dispersion(pairs: Pairs) -> Array:
-    """CDNV, (V_c + V_c')/(2 |mu_c - mu_c'|^2): 0 when collapsed, infinite where two class means coincide."""
+    """CDNV, (V_c + V_c')/(2 |mu_c - mu_c'|^2): 0 when collapsed, infinite where two class means
+    coincide.
+    """
     distances = pairs.distances
     infinite = np.full_like(distances, np.inf)
     return np.divide(pairs.variances, distances, out=infinite, where=distances > 0)
@@ -173,14 +182,17 @@ class SpreadOverPairs(MeanOverPairs):
 
 @dataclass(frozen=True)
 class FrameDistance:
-    """Frobenius distance of G/|G|, G the Gram matrix, from that of an ideal frame, of unit norm; in [0, 2], 1 where G is zero.
+    """Frobenius distance of G/|G|, G the Gram matrix, from that of an ideal frame, of unit norm; in
+    [0, 2], 1 where G is zero.
 
-    "simplex": (I - 11^T/C)/sqrt(C - 1) of the simplex equiangular tight frame, G = Mc. "orthogonal": I/sqrt(C), G = M, to which
-    non-negative features collapse; sqrt(2 - 2/sqrt(C)) when all means coincide.
+    "simplex": (I - 11^T/C)/sqrt(C - 1) of the simplex equiangular tight frame, G = Mc.
+    "orthogonal": I/sqrt(C), G = M, to which non-negative features collapse; sqrt(2 - 2/sqrt(C))
+    when all means coincide.
 
     Notes
     -----
-    With p = <G, S> and R = G - p S the distance squared is 2 |R|^2/(|G| (|G| + p)), without cancellation.
+    With p = <G, S> and R = G - p S the distance squared is 2 |R|^2/(|G| (|G| + p)), without
+    cancellation.
     """
 
     ideal: Literal["simplex", "orthogonal"]
@@ -210,7 +222,9 @@ class FrameDistance:
 
 
 def ideal_entries(ideal: str, C: int) -> tuple[float, float]:
-    """Entries on and off the diagonal of the Gram matrix of an ideal frame of C vectors, of Frobenius norm 1."""
+    """Entries on and off the diagonal of the Gram matrix of an ideal frame of C vectors, of
+    Frobenius norm 1.
+    """
     if ideal == "orthogonal":
         return 1 / math.sqrt(C), 0.0
     return (1 - 1 / C) / math.sqrt(C - 1), -1 / (C * math.sqrt(C - 1))
@@ -244,7 +258,8 @@ def sweep(
 
     Notes
     -----
-    Cost: C^2 d/2 multiply-adds of vectors that are held, and some 30 operations a pair; some 10 MiB a thread.
+    Cost: C^2 d/2 multiply-adds of vectors that are held, and some 30 operations a pair; some 10 MiB
+    a thread.
     """
     wanted = list(reductions)
     squares = frame.squares
@@ -267,7 +282,9 @@ def sweep(
 
 
 def cosine_table(means: MeanFrame) -> Array:
-    """Cosines between the centred class means, shape (C, C); one of zero norm counts as orthogonal to all."""
+    """Cosines between the centred class means, shape (C, C); one of zero norm counts as orthogonal
+    to all.
+    """
     r = np.sqrt(np.maximum(means.squares, 0))
     norms, products = np.outer(r, r), means.products(WHOLE, WHOLE)
     table: Array = np.divide(products, norms, out=np.zeros_like(norms), where=norms > 0)

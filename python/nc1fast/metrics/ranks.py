@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def effective_rank(values: Array) -> float:
-    """Exponential of the entropy of p = lambda/sum(lambda); in [1, r], r when all are equal, and 0 when all are zero.
+    """Exponential of the entropy of p = lambda/sum(lambda); in [1, r], r when all are equal, and 0
+    when all are zero.
 
     Source: Roy & Vetterli (2007).
     """
@@ -26,7 +27,8 @@ def effective_rank(values: Array) -> float:
 
 
 def stable_rank(values: Array) -> float:
-    """sum(lambda)/max(lambda), which is |A|_F^2/|A|_2^2 for Sigma = A A^T; in [1, r], and 0 when all are zero.
+    """sum(lambda)/max(lambda), which is |A|_F^2/|A|_2^2 for Sigma = A A^T; in [1, r], and 0 when
+    all are zero.
 
     Source: Rudelson & Vershynin (2007).
     """

@@ -1,4 +1,6 @@
-"""NC1 as the ratio of two traces, with a bound on its error, and what is said where it is not to be relied on."""
+"""NC1 as the ratio of two traces, with a bound on its error, and what is said where it is not to be
+relied on.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def nc1_of(sums: ClassSums, V: Array, means: MeanFrame) -> Ratio:
 
 
 def _zero(within: float, d_between: float) -> str:
-    """Reason of a trace_between of 0, which is known to `d_between`: beside `within` that may be little or much."""
+    """Reason of a trace_between of 0, which is known to `d_between`: beside `within` that may be
+    little or much.
+    """
     if d_between <= WORRYING * abs(within):
         return "the class means coincide"
     return _lost(d_between)

@@ -1,6 +1,7 @@
 """The registry of the metrics: a metric is one pure function and one line of `METRICS`.
 
-Results, tables and, where `traced`, the traces of trainings have what is registered. docs/metrics.md has the formulas.
+Results, tables and, where `traced`, the traces of trainings have what is registered.
+docs/metrics.md has the formulas.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class ClassGeometry:
         What the row-class sums add, where they are kept.
     classifier : Classifier or None
     n_threads : int, optional
-        Of sweeps over pairs of classes. None: the default of the machine that computes, see `thread_count`.
+        Of sweeps over pairs of classes. None: the default of the machine that computes, see
+        `thread_count`.
     """
 
     V: Array
@@ -138,11 +140,13 @@ class Metric(NamedTuple):
     needs : {"sums", "rows", "nearest", "classifier", "decisions"}
         It is None, with the reason in `Collapse.missing`, where this was not given.
     traced : bool
-        Whether it is a column of the traces of trainings, and among the first of `to_table`; others are its last.
+        Whether it is a column of the traces of trainings, and among the first of `to_table`; others
+        are its last.
     large : bool
         Whether it is a table of all pairs of classes, made when it is first asked for.
     late : {"", "spectra", "angles"}
-        What it needs that takes long: all metrics of it are computed when one of them is first asked for.
+        What it needs that takes long: all metrics of it are computed when one of them is first
+        asked for.
     """
 
     of: Callable[[Any], Any] | pairs.Reduction
@@ -291,7 +295,9 @@ PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, 
 
 
 class Values(Mapping[str, Any]):
-    """The metrics of a geometry by name, evaluated when the first of their kind is asked for; each table of pairs of classes by itself."""
+    """The metrics of a geometry by name, evaluated when the first of their kind is asked for; each
+    table of pairs of classes by itself.
+    """
 
     def __init__(self, geometry: ClassGeometry) -> None:
         self._geometry = geometry
@@ -323,7 +329,9 @@ class Values(Mapping[str, Any]):
 
 
 def columns(*types: type, traced: bool = True) -> list[str]:
-    """Names of the metrics that are columns of tables, of these types, in order: the traced ones, or the others."""
+    """Names of the metrics that are columns of tables, of these types, in order: the traced ones,
+    or the others.
+    """
     return [
         name
         for name, metric in all_metrics().items()

@@ -1,7 +1,7 @@
 """Collapse in regression: features of rows whose targets are vectors.
 
-Notation as in the source, Andriopoulos et al. (2024): features h_i in R^d, targets y_i in R^n with covariance Sigma, last layer
-W (n, d).
+Notation as in the source, Andriopoulos et al. (2024): features h_i in R^d, targets y_i in R^n with
+covariance Sigma, last layer W (n, d).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class RegressionData:
 
     @cached_property
     def spectrum(self) -> tuple[Array, Array]:
-        """Eigenvalues (d,), descending, and principal axes (d, d), as columns, of the centred features."""
+        """Eigenvalues (d,), descending, and principal axes (d, d), as columns, of the centred
+        features.
+        """
         shift = np.asarray(self.H[0]).astype(np.float64)
         total, scatter = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
         for part in row_chunks(self.H):
@@ -66,7 +68,9 @@ class RegressionData:
         return matmul(vectors * np.sqrt(np.maximum(values, 0)), vectors.T)
 
     def outside(self, axes: Array) -> float:
-        """Mean of |h~ - P h~|^2, h~ = h/|h| and P onto orthonormal columns `axes` (d, r); rows h = 0 count as inside."""
+        """Mean of |h~ - P h~|^2, h~ = h/|h| and P onto orthonormal columns `axes` (d, r); rows h =
+        0 count as inside.
+        """
         found = []
         for part in row_chunks(self.H):
             rows = part.astype(np.float64)
@@ -77,7 +81,9 @@ class RegressionData:
 
 
 def nrc1(data: RegressionData) -> float:
-    """Mean of |h~ - P h~|^2, h~ = h/|h| and P onto the first n principal axes of the features; in [0, 1], 0 when collapsed."""
+    """Mean of |h~ - P h~|^2, h~ = h/|h| and P onto the first n principal axes of the features; in
+    [0, 1], 0 when collapsed.
+    """
     _, axes = data.spectrum
     return data.outside(axes[:, : data.Y.shape[1]])
 
@@ -90,7 +96,8 @@ def nrc2(data: RegressionData) -> float:
 
 
 def nrc3(data: RegressionData) -> float:
-    """|G/|G| - R/|R||^2, G = W W^T and R = Sigma^(1/2) - gamma^(1/2) I, least over gamma; in [0, 4], 0 when collapsed.
+    """|G/|G| - R/|R||^2, G = W W^T and R = Sigma^(1/2) - gamma^(1/2) I, least over gamma; in [0,
+    4], 0 when collapsed.
 
     0 for one target, always. See `best_gamma`.
     """
@@ -102,10 +109,11 @@ def nrc3(data: RegressionData) -> float:
 
 
 def best_gamma(G: Array, R: Array) -> float:
-    """The gamma in [0, lambda_min(Sigma)] for which the cosine of G and Sigma^(1/2) - gamma^(1/2) I = R - t I is largest.
+    """The gamma in [0, lambda_min(Sigma)] for which the cosine of G and Sigma^(1/2) - gamma^(1/2) I
+    = R - t I is largest.
 
-    With a = <G, R>, b = Tr G, c = Tr R and s = |R|^2 it is (a - t b)/(|G| sqrt(s - 2 t c + t^2 n)), whose derivative is 0 at
-    t = (b s - a c)/(b c - a n) alone: there, or at an end.
+    With a = <G, R>, b = Tr G, c = Tr R and s = |R|^2 it is (a - t b)/(|G| sqrt(s - 2 t c + t^2 n)),
+    whose derivative is 0 at t = (b s - a c)/(b c - a n) alone: there, or at an end.
     """
     n, a, b, c = len(R), float((G * R).sum()), float(np.trace(G)), float(np.trace(R))
     s, most = float(np.square(R).sum()), max(float(np.linalg.eigvalsh(R)[0]), 0.0)
@@ -141,9 +149,11 @@ class RegressionCollapse(PlainFields):
     Attributes
     ----------
     nrc1 : float
-        Share of |h|^2 outside of the first n principal axes of the features, mean over the rows; n targets.
+        Share of |h|^2 outside of the first n principal axes of the features, mean over the rows; n
+        targets.
     nrc2, nrc3 : float or None
-        The same of the span of the rows of W, and the distance of W W^T from what the targets make of it; None without W.
+        The same of the span of the rows of W, and the distance of W W^T from what the targets make
+        of it; None without W.
     explained : ndarray of shape (min(n_features, n_targets + 5),)
         Shares of the variance of the features along their first principal axes.
     missing : dict of str to str
@@ -184,8 +194,10 @@ def regression_collapse(
 
     Notes
     -----
-    Cost: N d^2 multiply-adds and an eigendecomposition of d x d numbers; d^2 numbers, and some MiB of rows at a time.
-    Source: Andriopoulos et al. (2024); principal axes are those of centred features, h~ is not centred.
+    Cost: N d^2 multiply-adds and an eigendecomposition of d x d numbers; d^2 numbers, and some MiB
+    of rows at a time.
+    Source: Andriopoulos et al. (2024); principal axes are those of centred features, h~ is not
+    centred.
 
     Examples
     --------

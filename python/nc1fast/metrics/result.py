@@ -54,8 +54,9 @@ class Collapse(Exports):
     between_rank : int
         Eigenvalues of Sigma_B above 1e-10 of the largest.
     nc2_equinorm, nc2_equiangle, nc2_etf : float
-        Spread of the norms of the centred class means, of the cosines between them, and their distance from a simplex
-        equiangular tight frame; 0 when collapsed. A mean at the global mean has no direction: its cosines are 0.
+        Spread of the norms of the centred class means, of the cosines between them, and their
+        distance from a simplex equiangular tight frame; 0 when collapsed. A mean at the global mean
+        has no direction: its cosines are 0.
     cdnv : float
         Class-distance normalised variance; infinite when two class means coincide.
     within_by_class : ndarray of shape (n_classes,)
@@ -65,21 +66,24 @@ class Collapse(Exports):
     class_gram : ndarray of shape (n_classes, n_classes)
         <mu_c, mu_c'>, not centred.
     nearest_center : ndarray of shape (n_samples,) or None
-        Index into `labels` of the nearest class mean, in the caller's row order; ties go to the lowest.
+        Index into `labels` of the nearest class mean, in the caller's row order; ties go to the
+        lowest.
     ncc_accuracy : float or None
         Fraction of the rows whose nearest class mean is that of their class.
     sizes, labels : ndarray of shape (n_classes,)
     error_bound : float
-        Absolute bound on the error of nc1; infinite when trace_between may be zero, and of an estimate: see `interval`.
+        Absolute bound on the error of nc1; infinite when trace_between may be zero, and of an
+        estimate: see `interval`.
     convention : {"papyan", "probe", "class", "sample", "released"}
         "released" has traces of its own, and the weights of "probe" in every other field.
     kernel : kernel or None
         None for explicit features.
     sums : ClassSums
     metrics : mapping of str to Any
-        The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to ncc_accuracy above, and
-        those of docs/metrics.md. Evaluated when they are asked for: what needs eigenvalues together, what needs angles of a classifier, all
-        others, and tables of C x C numbers one by one.
+        The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to
+        ncc_accuracy above, and those of docs/metrics.md. Evaluated when they are asked for: what
+        needs eigenvalues together, what needs angles of a classifier, all others, and tables of C x
+        C numbers one by one.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str
@@ -160,7 +164,8 @@ class Collapse(Exports):
     def with_classifier(
         self, W: ArrayLike, b: ArrayLike | None = None, *, H: ArrayLike | None = None
     ) -> Collapse:
-        """Return the same with NC3, NC4 and what else needs the linear classifier h -> W h + b of the features.
+        """Return the same with NC3, NC4 and what else needs the linear classifier h -> W h + b of
+        the features.
 
         Parameters
         ----------
@@ -174,8 +179,8 @@ class Collapse(Exports):
         Raises
         ------
         TypeError, ValueError
-            For what is not finite numbers of these shapes, the result of a kernel, which has no W, and H where nearest class
-            means were not computed.
+            For what is not finite numbers of these shapes, the result of a kernel, which has no W,
+            and H where nearest class means were not computed.
 
         Notes
         -----
@@ -208,8 +213,8 @@ class Collapse(Exports):
         Parameters
         ----------
         H_test : array-like of shape (n_samples, n_features), or path
-            Features, or rows as the kernel takes them; of a "precomputed" one its values with the training rows,
-            (n_samples, n_training).
+            Features, or rows as the kernel takes them; of a "precomputed" one its values with the
+            training rows, (n_samples, n_training).
         y_test : array-like of shape (n_samples,), path, or part of the file H_test
             Labels among `labels`, not necessarily all of them.
         X : array-like or path, optional
@@ -217,18 +222,21 @@ class Collapse(Exports):
         diagonal : array-like of shape (n_samples,), optional
             k(x, x) of the test rows, for that of a "precomputed" one.
         decisions : array-like of shape (n_samples,), optional
-            Labels that a predictor gave to the test rows, for `accuracy` and `nc4_agreement`. Default: those of the classifier.
+            Labels that a predictor gave to the test rows, for `accuracy` and `nc4_agreement`.
+            Default: those of the classifier.
         n_threads : int, optional
             Of the kernel's products.
 
         Raises
         ------
         TypeError, ValueError
-            As `nc1fast.collapse` for its data, for labels that are not among these, and rows X that are not those of this result.
+            As `nc1fast.collapse` for its data, for labels that are not among these, and rows X that
+            are not those of this result.
 
         Notes
         -----
-        Cost: n C d multiply-adds for features; of a kernel its values of all test rows with all training rows.
+        Cost: n C d multiply-adds for features; of a kernel its values of all test rows with all
+        training rows.
         """
         uniform = weights(self.convention, self.sizes).within_is_uniform
         training = SeenClasses(self.labels, self.trace_between, uniform)
@@ -251,17 +259,19 @@ class Collapse(Exports):
         ----------
         H : array-like of shape (n_samples, n_features), or path
         rank : int, optional
-            Dimension of the principal subspaces. Default: C - 1 for `neco`; 1,000, 512 or half of the features for `vim_residual`.
+            Dimension of the principal subspaces. Default: C - 1 for `neco`; 1,000, 512 or half of
+            the features for `vim_residual`.
         alpha : float, default 1e-4
             Weight of |h|_1 in `nci`.
         training : array-like of shape (n_training, n_features), optional
-            The training rows again, for their covariance, which a result of more features than classes does not know unless it
-            comes from `FeatureSums(scatter=True)`.
+            The training rows again, for their covariance, which a result of more features than
+            classes does not know unless it comes from `FeatureSums(scatter=True)`.
 
         Returns
         -------
         Novelty
-            Its scores are None, with the reason in `missing`, without the covariance and without a classifier.
+            Its scores are None, with the reason in `missing`, without the covariance and without a
+            classifier.
 
         Raises
         ------
@@ -340,7 +350,8 @@ def collapse_from_sums(
     Raises
     ------
     ValueError
-        For incomplete sums, fewer than two classes, an unknown convention, or rows that are all equal.
+        For incomplete sums, fewer than two classes, an unknown convention, or rows that are all
+        equal.
 
     Warns
     -----
@@ -349,8 +360,10 @@ def collapse_from_sums(
 
     Notes
     -----
-    Cost: O(N C^2 + C^3) with rows, O(C^3) without; of d features, with m = min(C, d), O(C m (C + d)) and O(C d + m^2) memory.
-    Accuracy: `error_bound` holds the errors of the sums and of this arithmetic; tests/test_metrics.py.
+    Cost: O(N C^2 + C^3) with rows, O(C^3) without; of d features, with m = min(C, d), O(C m (C +
+    d)) and O(C d + m^2) memory.
+    Accuracy: `error_bound` holds the errors of the sums and of this arithmetic;
+    tests/test_metrics.py.
     """
     if not sums.complete:
         raise ValueError("sums must be complete: join the missing parts with + first")

@@ -23,11 +23,13 @@ _LEAST_EXPONENT = -1000  # 2^1000 is a number
 
 @dataclass(frozen=True, eq=False)
 class RowStatistics:
-    """Digest of the rows that every convention can use: O(C^2 + N) where R is N C, and of d <= C features O(d^2 + N).
+    """Digest of the rows that every convention can use: O(C^2 + N) where R is N C, and of d <= C
+    features O(d^2 + N).
 
-    The scatters are sum_i w_i q_i q_i^T. `by_features`: q_i = h_i - mu_{y_i}, shape (d, d). Else, seen from the class means,
-    q_ik = <mu_k - mean of the mu, h_i - mu_{y_i}>, shape (C, C), in units of 4^exponent: this q is quadratic in the features,
-    and its squares leave the range of numbers where the features do not.
+    The scatters are sum_i w_i q_i q_i^T. `by_features`: q_i = h_i - mu_{y_i}, shape (d, d). Else,
+    seen from the class means, q_ik = <mu_k - mean of the mu, h_i - mu_{y_i}>, shape (C, C), in
+    units of 4^exponent: this q is quadratic in the features, and its squares leave the range of
+    numbers where the features do not.
     """
 
     scatter_sample: NDArray[np.float64] | None  # w_i = 1/N; None where no scatter was added up
@@ -83,9 +85,11 @@ class MeanGeometry(NamedTuple):
 def scatter_statistics(
     scatter: NDArray[np.float64], means: NDArray[np.float64], sizes: NDArray[np.int64]
 ) -> RowStatistics:
-    """Digest of rows of which the scatter is known, sum_i (h_i - mu_{y_i})(h_i - mu_{y_i})^T of shape (d, d), alone.
+    """Digest of rows of which the scatter is known, sum_i (h_i - mu_{y_i})(h_i - mu_{y_i})^T of
+    shape (d, d), alone.
 
-    Without nearest means, and, where classes are unequal, without the scatter that weighs them equally.
+    Without nearest means, and, where classes are unequal, without the scatter that weighs them
+    equally.
 
     Notes
     -----
@@ -112,7 +116,8 @@ def row_statistics(sums: ClassSums, gram: NDArray[np.float64]) -> RowStatistics 
 
     Notes
     -----
-    Cost: 2 N C^2 multiply-adds (N C^2 when balanced); about 4 MiB, or 8 KiB C if that is more, beside the result.
+    Cost: 2 N C^2 multiply-adds (N C^2 when balanced); about 4 MiB, or 8 KiB C if that is more,
+    beside the result.
     Source: <mu_k, h_i> = R_ik/n_k, and nearest mean = argmin_k |mu_k|^2 - 2 <mu_k, h_i>.
     """
     R, order = sums.class_rows, sums.order

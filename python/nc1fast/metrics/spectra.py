@@ -1,4 +1,5 @@
-"""Spectra of Sigma_B, and of Sigma_W on the span of the centred class means, by whichever of C x C and d x d is smaller.
+"""Spectra of Sigma_B, and of Sigma_W on the span of the centred class means, by whichever of C x C
+and d x d is smaller.
 
 Sources: Papyan, Han & Donoho (2020) for NC1; Zhu et al. (2021) for its pseudo-inverse as coded.
 """
@@ -63,7 +64,8 @@ class BetweenSpectrum:
 
 
 def between_spectrum(means: MeanFrame, *, vectors: bool = True) -> BetweenSpectrum:
-    """The spectrum of Sigma_B; `between_rank` counts its eigenvalues. O(C^3), or O(C d^2) for fewer features than classes.
+    """The spectrum of Sigma_B; `between_rank` counts its eigenvalues. O(C^3), or O(C d^2) for fewer
+    features than classes.
 
     Without `vectors` a third of the work, and nothing but the values.
     """
@@ -120,9 +122,9 @@ class WithinSpan:
 
         Notes
         -----
-        The eigenvectors of Sigma_B are orthonormal Z D v/sqrt(lambda); in them Sigma_W is v^T D G D v'/sqrt(lambda lambda'),
-        G = Z^T Sigma_W Z the scatter of rows of kernels. What rounding leaves is (2^-45 |mu|^2)^2 C/lambda, and for
-        deviations in features (2^-45 |mu|)^2.
+        The eigenvectors of Sigma_B are orthonormal Z D v/sqrt(lambda); in them Sigma_W is v^T D G D
+        v'/sqrt(lambda lambda'), G = Z^T Sigma_W Z the scatter of rows of kernels. What rounding
+        leaves is (2^-45 |mu|^2)^2 C/lambda, and for deviations in features (2^-45 |mu|)^2.
         """
         scatter = rows.scatter_class if means.w.within_is_uniform else rows.scatter_sample
         assert scatter is not None
@@ -142,9 +144,11 @@ class WithinSpan:
         return self._trace(len(self.between))
 
     def nc1_truncated(self) -> float:
-        """`nc1_pinv` with no more than the C - 1 largest eigenvalues of Sigma_B, as Papyan, Han & Donoho (2020) compute it.
+        """`nc1_pinv` with no more than the C - 1 largest eigenvalues of Sigma_B, as Papyan, Han &
+        Donoho (2020) compute it.
 
-        The same in exact arithmetic: the global mean has sum g_c z_c = 0, so that there are no more.
+        The same in exact arithmetic: the global mean has sum g_c z_c = 0, so that there are no
+        more.
         """
         return self._trace(self.n_classes - 1)
 
@@ -156,6 +160,8 @@ class WithinSpan:
 
     @cached_property
     def values(self) -> Array:
-        """Eigenvalues (r,), ascending; 0 where they are less than what rounding leaves: nothing has no rank."""
+        """Eigenvalues (r,), ascending; 0 where they are less than what rounding leaves: nothing has
+        no rank.
+        """
         found = np.linalg.eigvalsh((self.matrix + self.matrix.T) / 2)
         return np.where(found > self.floor, found, 0.0)

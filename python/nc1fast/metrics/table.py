@@ -20,7 +20,9 @@ TRACES = ("nc1", "error_bound", "trace_within", "trace_between")  # of every res
 
 
 def metrics_of(result: Collapse) -> dict[str, float]:
-    """nc1, its error bound and traces, and the traced metrics that are numbers, in the order of the registry."""
+    """nc1, its error bound and traces, and the traced metrics that are numbers, in the order of the
+    registry.
+    """
     return {name: _number(getattr(result, name)) for name in metric_columns()}
 
 
@@ -85,12 +87,14 @@ def to_table(results: Collapse | Iterable[Collapse]) -> dict[str, NDArray[Any]]:
     Returns
     -------
     dict of str to ndarray of shape (n_results,)
-        Columns, as `pandas.DataFrame` and `pyarrow.table` take them. Text: kernel ("features" for explicit ones),
-        activation, parametrization, description (the kernel's repr), convention, method. Integers: depth (0 for
-        explicit features), n_samples, n_classes, smallest_class, largest_class, between_rank. Floats, NaN where there is
-        no such number: weight_variance and bias_variance (NaN too when they differ between layers), nc1, error_bound,
-        trace_within, trace_between, nc1_pinv, nc2_equinorm, nc2_equiangle, nc2_etf, cdnv, ncc_accuracy,
-        standard_error, interval_low, interval_high; and, last, the numbers of docs/metrics.md that are not named here.
+        Columns, as `pandas.DataFrame` and `pyarrow.table` take them. Text: kernel ("features" for
+        explicit ones), activation, parametrization, description (the kernel's repr), convention,
+        method. Integers: depth (0 for explicit features), n_samples, n_classes, smallest_class,
+        largest_class, between_rank. Floats, NaN where there is no such number: weight_variance and
+        bias_variance (NaN too when they differ between layers), nc1, error_bound, trace_within,
+        trace_between, nc1_pinv, nc2_equinorm, nc2_equiangle, nc2_etf, cdnv, ncc_accuracy,
+        standard_error, interval_low, interval_high; and, last, the numbers of docs/metrics.md that
+        are not named here.
 
     Raises
     ------

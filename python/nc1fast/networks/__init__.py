@@ -1,11 +1,13 @@
 """Networks beside their kernels: drawn, trained and measured in the same vocabulary.
 
-`ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe`, `empirical_ntk` and `conjugate_kernel`
-take any torch module. Each name but `LinearNetwork`, which is NumPy's, needs the `torch` extra when it is first used.
+`ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe`,
+`empirical_ntk` and `conjugate_kernel` take any torch module. Each name but `LinearNetwork`, which
+is NumPy's, needs the `torch` extra when it is first used.
 
     network     ShallowNetwork
     linear      deep linear networks: their tangent kernel and gradient flow in closed form
-    polynomial  networks whose units are products; recurrent: networks with tied weights on sequences
+    polynomial  networks whose units are products; recurrent: networks with tied weights on
+        sequences
     mean_field  two layers, alpha/m in place of m^-1/2
     settings    everything that a training is told, checked
     objective   losses and optimizers; langevin: one of them

@@ -1,6 +1,8 @@
-"""Checkpoints: the state of a training on disk, written whole or not at all, and read only by the run that wrote it.
+"""Checkpoints: the state of a training on disk, written whole or not at all, and read only by the
+run that wrote it.
 
-A file is a line with the format and a checksum, followed by what torch writes. A damaged file never reaches torch.
+A file is a line with the format and a checksum, followed by what torch writes. A damaged file never
+reaches torch.
 """
 
 from __future__ import annotations

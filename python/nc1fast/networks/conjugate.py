@@ -40,8 +40,9 @@ def conjugate_kernel(
     Z : array-like of shape (m_samples, ...), optional
         Default: X; the result is then exactly symmetric.
     layer : str, optional
-        A name as in `module.named_modules()`; features with more than one axis are flattened. Default: the activations of
-        the last hidden layer of a `ShallowNetwork`. Other modules need one.
+        A name as in `module.named_modules()`; features with more than one axis are flattened.
+        Default: the activations of the last hidden layer of a `ShallowNetwork`. Other modules need
+        one.
     batch_size : int, default 1024
         Rows of a forward pass.
 
@@ -52,14 +53,16 @@ def conjugate_kernel(
     Raises
     ------
     TypeError
-        For anything but a torch module, and for a layer whose output is not a floating-point tensor with a row per sample.
+        For anything but a torch module, and for a layer whose output is not a floating-point tensor
+        with a row per sample.
     ValueError
         For a layer that does not exist or is not reached, and for NaN or Inf in X.
 
     Notes
     -----
-    At initialisation it tends to `nc1fast.ConjugateKernel` as the widths grow. The weights of a readout w^T h sqrt(s/d)
-    contribute s times it to `empirical_ntk` (s = d in the standard parametrization).
+    At initialisation it tends to `nc1fast.ConjugateKernel` as the widths grow. The weights of a
+    readout w^T h sqrt(s/d) contribute s times it to `empirical_ntk` (s = d in the standard
+    parametrization).
     Cost: a forward pass and N M d multiply-adds; memory 8 d (N + M) bytes beside the result.
     Accuracy: that of the module's own dtype; the sums are float64.
     Source: Qadeer et al. (2023), arXiv 2310.18612; Fan & Wang (2020) for the factor 1/d.
@@ -87,7 +90,9 @@ def _layer(module: Any, layer: Any) -> str:
 
 
 def _features(module: Any, X: torch.Tensor, layer: str, size: int) -> NDArray[np.float64]:
-    """Features of a layer, shape (n_samples, d); of one that is called several times, those of the last call."""
+    """Features of a layer, shape (n_samples, d); of one that is called several times, those of the
+    last call.
+    """
     heard: list[Any] = []
     handle = module.get_submodule(layer).register_forward_hook(lambda *call: heard.append(call[2]))
     parts = []

@@ -1,4 +1,6 @@
-"""How far the empirical NTK of finite networks differs from draw to draw: moments of its entries, with standard errors."""
+"""How far the empirical NTK of finite networks differs from draw to draw: moments of its entries,
+with standard errors.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ _NUMBERS = 1 << 20  # of the draws that are evaluated at once
 
 @dataclass(frozen=True, eq=False)
 class TangentDispersion:
-    """Moments of the entries of the empirical NTK over independent networks; each array is (n_samples, m_samples).
+    """Moments of the entries of the empirical NTK over independent networks; each array is
+    (n_samples, m_samples).
 
     Attributes
     ----------
@@ -40,8 +43,9 @@ class TangentDispersion:
 
     Notes
     -----
-    Standard errors are those of many draws. Entries of deep networks have heavy tails: beyond a relative deviation of about
-    1 so few draws decide the variance that its error is itself only a rough number.
+    Standard errors are those of many draws. Entries of deep networks have heavy tails: beyond a
+    relative deviation of about 1 so few draws decide the variance that its error is itself only a
+    rough number.
     """
 
     mean: Array
@@ -95,7 +99,8 @@ def tangent_dispersion(
     Parameters
     ----------
     network : ShallowNetwork
-        Its architecture, variances, parametrization, and what of it trains; its own weights are not used.
+        Its architecture, variances, parametrization, and what of it trains; its own weights are not
+        used.
     X : array-like of shape (n_samples, n_features), or path
     Z : array-like of shape (m_samples, n_features), or path, optional
         Default: X.
@@ -115,10 +120,11 @@ def tangent_dispersion(
 
     Notes
     -----
-    Cost: that of `Ensemble.tangent_kernels` and of one normal number per weight and draw; memory for some million numbers,
-    or for one draw.
-    Source: the dispersion of Seleznova & Kutyniok (2021), arXiv 2012.04477. Of a ReLU network without biases
-    Var/mean^2 of Theta(x, x) is `nc1fast.theory.tangent_moment` - 1, 3/m with one hidden layer of m units.
+    Cost: that of `Ensemble.tangent_kernels` and of one normal number per weight and draw; memory
+    for some million numbers, or for one draw.
+    Source: the dispersion of Seleznova & Kutyniok (2021), arXiv 2012.04477. Of a ReLU network
+    without biases Var/mean^2 of Theta(x, x) is `nc1fast.theory.tangent_moment` - 1, 3/m with one
+    hidden layer of m units.
 
     Examples
     --------

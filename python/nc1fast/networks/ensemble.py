@@ -1,4 +1,6 @@
-"""Ensemble: independent draws of one `ShallowNetwork`, evaluated side by side, with their tangent kernels."""
+"""Ensemble: independent draws of one `ShallowNetwork`, evaluated side by side, with their tangent
+kernels.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,14 @@ else:
 
 
 class Ensemble(torch.nn.Module):  # type: ignore[misc]
-    """Independent networks of one architecture, as one module whose parameters have the networks as their first axis.
+    """Independent networks of one architecture, as one module whose parameters have the networks as
+    their first axis.
 
     Parameters
     ----------
     network : ShallowNetwork
-        Its architecture, variances, precision, device, and what of it trains; its own weights are not used.
+        Its architecture, variances, precision, device, and what of it trains; its own weights are
+        not used.
     n_networks : int
         R.
     seed : int, optional
@@ -47,8 +51,8 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
 
     Notes
     -----
-    Cost of a forward pass: 2 N R flops per weight of one network, in one call for each layer. It trains as any module does; the
-    sum of the losses of all networks trains each of them alone.
+    Cost of a forward pass: 2 N R flops per weight of one network, in one call for each layer. It
+    trains as any module does; the sum of the losses of all networks trains each of them alone.
 
     Examples
     --------
@@ -120,7 +124,8 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
 
         Notes
         -----
-        Cost: 2 N M R (sum of layer widths) flops, besides a forward pass and one backward pass for each output.
+        Cost: 2 N M R (sum of layer widths) flops, besides a forward pass and one backward pass for
+        each output.
         """
         one = self._one[0]
         left = self._factors(placed(one, X))
@@ -144,7 +149,9 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
         ]
 
     def _factors(self, X: torch.Tensor) -> list[tuple[Any, Any]]:
-        """Of each trained layer: signals (R, N, K width) and augmented inputs (R or 1, N, fan_in + 1)."""
+        """Of each trained layer: signals (R, N, K width) and augmented inputs (R or 1, N, fan_in +
+        1).
+        """
         stacks, inputs, signals = [], [], []
         h = X
         with torch.enable_grad():
@@ -192,7 +199,9 @@ class _LayerStack:
         return u if bias is None else u + self.scales[1] * bias[:, None]
 
     def augmented(self, h: torch.Tensor) -> torch.Tensor | None:
-        """Inputs with a column for the bias, by which its signals are multiplied in the gradient; None if nothing trains."""
+        """Inputs with a column for the bias, by which its signals are multiplied in the gradient;
+        None if nothing trains.
+        """
         found = []
         if self.weight.requires_grad:
             found.append(h * self.scales[0])
@@ -210,7 +219,9 @@ def check_alike(network: Any) -> None:
 
 
 def numbers_of(network: ShallowNetwork, n_rows: int) -> int:
-    """Roughly how many numbers one draw of a network takes, with the tangent kernel of so many rows."""
+    """Roughly how many numbers one draw of a network takes, with the tangent kernel of so many
+    rows.
+    """
     weights = sum(math.prod(layer.weight.shape) for layer in network.weight_layers().values())
     units = network.n_features + sum(network.widths) + network.n_outputs
     return int(weights + n_rows * units * (2 + network.n_outputs) + 3 * n_rows**2)

@@ -1,6 +1,7 @@
 """Figures of probes: metrics against the layers of a module, and through a training.
 
-They are drawn with the settings of matplotlib that are in force, and returned: `figure.savefig`, or `plt.show()`.
+They are drawn with the settings of matplotlib that are in force, and returned: `figure.savefig`, or
+`plt.show()`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 # Metrics of a figure where none are named: those of them that have a value.
 _DEPTH = ("nc1", "nc2_etf", "ncc_accuracy")
 _TRAINING = ("nc1", "nc2_etf", "nc3_self_duality", "ncc_accuracy")
-# Values under exact collapse of what is drawn on a linear axis; other metrics have a logarithmic one.
+# Values under exact collapse of what is drawn on a linear axis; other metrics have a logarithmic
+# one.
 _COLLAPSED = {
     **dict.fromkeys(
         (
@@ -52,7 +54,9 @@ _NOTE_LETTERS = 17  # of a note, in an inch
 
 
 class MetricLine(NamedTuple):
-    """A line through a panel: its name, its place between pale (0) and dark (1), x and y of shape (n_points,)."""
+    """A line through a panel: its name, its place between pale (0) and dark (1), x and y of shape
+    (n_points,).
+    """
 
     name: str
     shade: float
@@ -71,9 +75,11 @@ def plot_layers(
     Parameters
     ----------
     found : LayerCollapse, or mapping of names to them
-        What `probe` returns; several, as ``{"epoch 0": ..., "epoch 12": ...}``, are a line each, from pale to dark.
+        What `probe` returns; several, as ``{"epoch 0": ..., "epoch 12": ...}``, are a line each,
+        from pale to dark.
     metrics : str or sequence of str, optional
-        Names of numbers of docs/metrics.md, a panel for each. Default: nc1, nc2_etf and ncc_accuracy, those that have a value.
+        Names of numbers of docs/metrics.md, a panel for each. Default: nc1, nc2_etf and
+        ncc_accuracy, those that have a value.
     axes : sequence of matplotlib Axes, optional
         Where to draw, one for each metric. Default: a new figure.
 
@@ -90,8 +96,8 @@ def plot_layers(
 
     Notes
     -----
-    Dotted: the value under exact collapse, 0 or 1. Axes of ratios and traces, such as nc1, are logarithmic; what has no place
-    there, and layers without a result, are named above.
+    Dotted: the value under exact collapse, 0 or 1. Axes of ratios and traces, such as nc1, are
+    logarithmic; what has no place there, and layers without a result, are named above.
 
     Examples
     --------
@@ -142,9 +148,11 @@ def plot_training(
     Parameters
     ----------
     course : Monitor, Trace or mapping of columns
-        A `Monitor` after its training, what `train` returns, or a table with the columns layer and step or epoch.
+        A `Monitor` after its training, what `train` returns, or a table with the columns layer and
+        step or epoch.
     metrics : str or sequence of str, optional
-        Names of columns, a panel for each. Default: nc1, nc2_etf, nc3_self_duality and ncc_accuracy, those that have a value.
+        Names of columns, a panel for each. Default: nc1, nc2_etf, nc3_self_duality and
+        ncc_accuracy, those that have a value.
     layers : sequence of str, optional
         Layers to draw, from pale to dark. Default: all.
     axes : sequence of matplotlib Axes, optional
@@ -157,13 +165,15 @@ def plot_training(
     Raises
     ------
     TypeError, ValueError
-        For what is no such table, unknown metrics or layers, and as many axes as there are no metrics.
+        For what is no such table, unknown metrics or layers, and as many axes as there are no
+        metrics.
     ImportError
         If matplotlib is missing (extra `study`).
 
     Notes
     -----
-    As `plot_layers`; repeats of a `Trace` are lines of one colour. Steps over more than two decades have a logarithmic axis.
+    As `plot_layers`; repeats of a `Trace` are lines of one colour. Steps over more than two decades
+    have a logarithmic axis.
 
     Examples
     --------
@@ -281,7 +291,9 @@ def _colour(shade: float) -> Any:
 def _panel(
     ax: Any, metric: str, curves: Sequence[MetricLine], names: Mapping[float, str], note: str
 ) -> dict[str, Any]:
-    """Draw the curves of a metric, and return their lines; `names` are those of places on the horizontal axis."""
+    """Draw the curves of a metric, and return their lines; `names` are those of places on the
+    horizontal axis.
+    """
     is_log = metric not in _COLLAPSED and metric != "accuracy"
     found: dict[str, Any] = {}
     marker = "o" if max(len(curve.x) for curve in curves) <= _TICKS else ""

@@ -1,4 +1,6 @@
-"""Langevin dynamics: noisy gradient descent with the decay of a Gaussian prior, as a torch optimizer."""
+"""Langevin dynamics: noisy gradient descent with the decay of a Gaussian prior, as a torch
+optimizer.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ else:
 
 
 class Langevin(torch.optim.Optimizer):  # type: ignore[misc]
-    """Samples from exp(-loss/temperature) times a Gaussian prior N(0, prior_variance) of the parameters.
+    """Samples from exp(-loss/temperature) times a Gaussian prior N(0, prior_variance) of the
+    parameters.
 
     Parameters
     ----------
@@ -38,10 +41,12 @@ class Langevin(torch.optim.Optimizer):  # type: ignore[misc]
 
     Notes
     -----
-    dw = -(dloss/dw + T w/s^2) dt + sqrt(2 T) dB. The linear part is integrated exactly over a step eta:
-    w <- a w - (1 - a) (s^2/T) dloss/dw + s sqrt(1 - a^2) xi,  a = exp(-eta T/s^2), so that with no gradient the
-    prior is stationary for any step; to first order in eta it is w - eta (dloss/dw + T w/s^2) + sqrt(2 eta T) xi.
-    Accuracy: the gradient's part is of first order in eta; the bias of the equilibrium vanishes with it.
+    dw = -(dloss/dw + T w/s^2) dt + sqrt(2 T) dB. The linear part is integrated exactly over a step
+    eta: w <- a w - (1 - a) (s^2/T) dloss/dw + s sqrt(1 - a^2) xi,  a = exp(-eta T/s^2), so that
+    with no gradient the prior is stationary for any step; to first order in eta it is w - eta
+    (dloss/dw + T w/s^2) + sqrt(2 eta T) xi.
+    Accuracy: the gradient's part is of first order in eta; the bias of the equilibrium vanishes
+    with it.
     Source: the exponential Euler-Maruyama scheme; Welling & Teh (2011) for its use on networks.
     """
 

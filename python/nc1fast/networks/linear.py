@@ -1,8 +1,11 @@
-"""LinearNetwork: a deep linear network whose tangent kernel and gradient flow are known in closed form, without torch.
+"""LinearNetwork: a deep linear network whose tangent kernel and gradient flow are known in closed
+form, without torch.
 
-With F_l = W_{l-1} ... W_1 before layer l and B_l = W_L ... W_{l+1} behind it, the gradient of f by W_l is B_l^T (F_l x)^T, and
+With F_l = W_{l-1} ... W_1 before layer l and B_l = W_L ... W_{l+1} behind it, the gradient of f by
+W_l is B_l^T (F_l x)^T, and
     Theta(x, z) = <x, M z>,   M = (1/C) sum_l |B_l|^2 F_l^T F_l   (d0, d0)
-Gradient flow on |f - Y|^2/(2 N C) needs S = X^T X/(N C) and R = Y^T X/(N C) alone: dW_l/dt = B_l^T (R - P S) F_l^T, P = W_L ... W_1.
+Gradient flow on |f - Y|^2/(2 N C) needs S = X^T X/(N C) and R = Y^T X/(N C) alone: dW_l/dt = B_l^T
+(R - P S) F_l^T, P = W_L ... W_1.
 Source: Saxe, McClelland & Ganguli (2014); Atanasov, Bordelon & Pehlevan (2022), arXiv 2111.00034.
 """
 
@@ -53,7 +56,8 @@ class LinearNetwork:
 
     Notes
     -----
-    The empirical NTK of `ShallowNetwork(LeakyReLU(1), ...)` with the same weights, in the standard parametrization.
+    The empirical NTK of `ShallowNetwork(LeakyReLU(1), ...)` with the same weights, in the standard
+    parametrization.
     Cost: d0 sum_l n_l n_{l-1} multiply-adds for the metric, whatever the number of rows.
 
     Examples
@@ -115,7 +119,8 @@ class LinearNetwork:
 
     @classmethod
     def balanced(cls, matrix: ArrayLike, depth: int = 2) -> LinearNetwork:
-        """The network of a linear map with W_{l+1}^T W_{l+1} = W_l W_l^T, as flow from small weights makes it.
+        """The network of a linear map with W_{l+1}^T W_{l+1} = W_l W_l^T, as flow from small
+        weights makes it.
 
         Parameters
         ----------
@@ -131,9 +136,10 @@ class LinearNetwork:
 
         Notes
         -----
-        For one output its metric is |P|^(2 - 2/L) (I + (L - 1) p p^T), p = P/|P|: with whitened rows and targets X P^T the tangent
-        kernel has the alignment L/sqrt(d0 - 1 + L^2).
-        Source: Arora, Cohen & Hazan (2018) for the balance, which gradient flow conserves; Atanasov, Bordelon & Pehlevan (2022).
+        For one output its metric is |P|^(2 - 2/L) (I + (L - 1) p p^T), p = P/|P|: with whitened
+        rows and targets X P^T the tangent kernel has the alignment L/sqrt(d0 - 1 + L^2).
+        Source: Arora, Cohen & Hazan (2018) for the balance, which gradient flow conserves;
+        Atanasov, Bordelon & Pehlevan (2022).
         """
         depth = as_count("depth", depth, 2)
         U, s, V = np.linalg.svd(
@@ -161,12 +167,15 @@ class LinearNetwork:
         return np.asarray(self._rows(X) @ self.matrix.T)
 
     def ntk(self, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
-        """The tangent kernel, the mean over outputs, shape (n_samples, m_samples); Z is X by default."""
+        """The tangent kernel, the mean over outputs, shape (n_samples, m_samples); Z is X by
+        default.
+        """
         features = self.tangent_features(X)
         return np.asarray(features @ (features if Z is None else self.tangent_features(Z)).T)
 
     def tangent_features(self, X: ArrayLike) -> Array:
-        """Features whose inner products are the tangent kernel, for `nc1fast.collapse` and `alignment`.
+        """Features whose inner products are the tangent kernel, for `nc1fast.collapse` and
+        `alignment`.
 
         Parameters
         ----------
@@ -199,7 +208,8 @@ class LinearNetwork:
         time : float
             At which it ends; in units of the learning rate times steps.
         until : float, default 0.0
-            End earlier, once the excess of the loss over the least one of any linear map is this share of that at the start.
+            End earlier, once the excess of the loss over the least one of any linear map is this
+            share of that at the start.
         tolerance : float, default 1e-8
             Of a step, relative to the weights.
 
@@ -214,9 +224,10 @@ class LinearNetwork:
 
         Notes
         -----
-        Cost: each step a dozen products of all weights, and as much memory of the course as seven times the weights; steps of about
-        1/lambda_max, longer where the weights are small.
-        Accuracy: that of an explicit Runge-Kutta pair of order 8; W_{l+1}^T W_{l+1} - W_l W_l^T, which the flow conserves, shows it.
+        Cost: each step a dozen products of all weights, and as much memory of the course as seven
+        times the weights; steps of about 1/lambda_max, longer where the weights are small.
+        Accuracy: that of an explicit Runge-Kutta pair of order 8; W_{l+1}^T W_{l+1} - W_l W_l^T,
+        which the flow conserves, shows it.
         """
         rows = self._rows(X)
         Y = np.asarray(targets, dtype=np.float64)
@@ -239,7 +250,9 @@ class LinearNetwork:
         return rows
 
     def _factors(self) -> list[Array]:
-        """|B_l| F_l/sqrt(C) of every layer, (n_{l-1}, d0); their Gram matrices add up to the metric."""
+        """|B_l| F_l/sqrt(C) of every layer, (n_{l-1}, d0); their Gram matrices add up to the
+        metric.
+        """
         forward, backward = _around(self.weights)
         root = math.sqrt(len(self.matrix))
         return [float(np.linalg.norm(B)) / root * F for F, B in zip(forward, backward, strict=True)]
@@ -352,7 +365,8 @@ class LinearFlow:
 
         Notes
         -----
-        The loss never rises along the flow, so that there is one such time; found by Brent's method on the interpolated course.
+        The loss never rises along the flow, so that there is one such time; found by Brent's method
+        on the interpolated course.
         """
         share = as_number("fallen", fallen, least=0, most=1)
         level = (1 - share) * self.excess(0.0)

@@ -1,4 +1,6 @@
-"""MeanFieldNetwork: a two-layer torch network in the mean-field scaling, alpha/m in place of m^-1/2."""
+"""MeanFieldNetwork: a two-layer torch network in the mean-field scaling, alpha/m in place of
+m^-1/2.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,17 @@ class MeanFieldNetwork(torch.nn.Module):  # type: ignore[misc]
 
     Notes
     -----
-    At the start, as m grows: f is a Gaussian process of covariance (alpha^2/m) NNGP(activation), which vanishes at fixed
-    alpha, and the empirical NTK is (alpha^2/m) NTK(activation), exactly in its mean over draws.
-    Per unit, gradients are of order 1/m: descend on m L, and a step eta moves f by -eta alpha^2 NTK dL/df. Units are then
-    particles whose distribution p obeys dp/dt = -div(p v), v = -alpha grad[u sum_i (dL/df_i) h(<w, x_i>/sqrt(d0))], as m
-    grows; with alpha they move less, by 1/alpha for the same f.
-    Noisy gradient descent theta <- theta - eta (grad + lambda theta) + sqrt(2 eta lambda) xi, grad that of m L, is
-    `Langevin(parameters, lr=eta, temperature=lambda, prior_variance=1)` to first order in eta lambda.
+    At the start, as m grows: f is a Gaussian process of covariance (alpha^2/m) NNGP(activation),
+    which vanishes at fixed alpha, and the empirical NTK is (alpha^2/m) NTK(activation), exactly in
+    its mean over draws. Per unit, gradients are of order 1/m: descend on m L, and a step eta moves
+    f by -eta alpha^2 NTK dL/df. Units are then particles whose distribution p obeys dp/dt = -div(p
+    v), v = -alpha grad[u sum_i (dL/df_i) h(<w, x_i>/sqrt(d0))], as m grows; with alpha they move
+    less, by 1/alpha for the same f. Noisy gradient descent theta <- theta - eta (grad + lambda
+    theta) + sqrt(2 eta lambda) xi, grad that of m L, is `Langevin(parameters, lr=eta,
+    temperature=lambda, prior_variance=1)` to first order in eta lambda.
     Cost of a forward pass: 2 N m d0 flops.
-    Source: Chen, Cao, Gu & Zhang (2020), arXiv 2002.04026, for alpha and the noise; Mei, Montanari & Nguyen (2018).
+    Source: Chen, Cao, Gu & Zhang (2020), arXiv 2002.04026, for alpha and the noise; Mei, Montanari
+    & Nguyen (2018).
 
     Examples
     --------
@@ -77,7 +81,9 @@ class MeanFieldNetwork(torch.nn.Module):  # type: ignore[misc]
         return f"{self.activation!r}, {self.n_features}, width={self.width}, scale={self.scale:g}"
 
     def features(self, X: torch.Tensor) -> torch.Tensor:
-        """The units h(<w_j, x>/sqrt(d0)), shape (n_samples, width), of inputs (n_samples, n_features)."""
+        """The units h(<w_j, x>/sqrt(d0)), shape (n_samples, width), of inputs (n_samples,
+        n_features).
+        """
         return phi(self.activation)(X @ self.weight.T / math.sqrt(self.n_features))
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:

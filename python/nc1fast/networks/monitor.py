@@ -44,8 +44,9 @@ class Monitor:
     metrics : sequence of str, optional
         Names of numbers of docs/metrics.md. Default: nc1, its traces and all that are numbers.
     sinks : sequence, optional
-        Each is a callable(step, values), values a dict from "LAYER/METRIC" to float; an object with `add_scalar(tag, value,
-        step)`, as TensorBoard's SummaryWriter; or the path of a CSV file, to which rows are added.
+        Each is a callable(step, values), values a dict from "LAYER/METRIC" to float; an object with
+        `add_scalar(tag, value, step)`, as TensorBoard's SummaryWriter; or the path of a CSV file,
+        to which rows are added.
     **options
         As of `nc1fast.networks.probe`: layers, pool, classifier, ...
 
@@ -148,7 +149,8 @@ class Monitor:
         Returns
         -------
         LayerCollapse or None
-            None between probes, and where a layer holds NaN or Inf, which is a row with a note: the loop goes on.
+            None between probes, and where a layer holds NaN or Inf, which is a row with a note: the
+            loop goes on.
         """
         self._step = self._step + 1 if step is None else as_count("step", step, 0)
         if self._step % self.every:

@@ -55,7 +55,8 @@ def register_normal(
 class Layer(torch.nn.Module):  # type: ignore[misc]
     """One weight layer: h -> weight_scale W h + bias_scale b, batch-normalised on request.
 
-    The parameters are drawn from N(0, weight_std^2) and N(0, bias_std^2); the scales are 1 in the standard parametrization.
+    The parameters are drawn from N(0, weight_std^2) and N(0, bias_std^2); the scales are 1 in the
+    standard parametrization.
 
     Parameters
     ----------
@@ -91,7 +92,9 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
         self.norm = torch.nn.BatchNorm1d(fan_out) if batch_norm else None
 
     def draw(self, generator: Any) -> None:
-        """Draw weights and biases; float64 draws, so that both precisions start from the same network."""
+        """Draw weights and biases; float64 draws, so that both precisions start from the same
+        network.
+        """
         with torch.no_grad():
             for values, std in ((self.weight, self.weight_std), (self.bias, self.bias_std)):
                 if values is not None:
@@ -148,15 +151,17 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
     weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
         sw2_l and sb2_l from input to output, as the kernels have them.
     parametrization : {"standard", "ntk"}, default "standard"
-        "standard": W ~ N(0, sw2/fan_in), b ~ N(0, sb2) and the layer is W h + b. "ntk": W, b ~ N(0, 1) and the layer is
-        sqrt(sw2/fan_in) W h + sqrt(sb2) b. The functions drawn are the same, the gradients are not.
+        "standard": W ~ N(0, sw2/fan_in), b ~ N(0, sb2) and the layer is W h + b. "ntk": W, b ~ N(0,
+        1) and the layer is sqrt(sw2/fan_in) W h + sqrt(sb2) b. The functions drawn are the same,
+        the gradients are not.
     train_bias : bool, optional
-        Default: True for "standard", bias_variance > 0 for "ntk", where biases of variance zero add nothing. In the
-        standard parametrization biases of variance zero start at zero and train.
+        Default: True for "standard", bias_variance > 0 for "ntk", where biases of variance zero add
+        nothing. In the standard parametrization biases of variance zero start at zero and train.
     train_readout : bool, default True
         False: the weights and the bias of the last layer keep their values.
     batch_norm : bool, default False
-        Batch normalization of the pre-activations of every hidden layer. Such a network has no kernels here.
+        Batch normalization of the pre-activations of every hidden layer. Such a network has no
+        kernels here.
     seed : int, optional
         Seed of the draw. Default: one from the operating system.
     dtype : {"float64", "float32"}, default "float64"
@@ -164,8 +169,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
     Attributes
     ----------
     layers : list of str
-        Names of the layers that `probe` and `train` report, from input to output: "pre1", "post1", ..., "output". "pre" are
-        the arguments of the activation, "post" its values.
+        Names of the layers that `probe` and `train` report, from input to output: "pre1", "post1",
+        ..., "output". "pre" are the arguments of the activation, "post" its values.
 
     Raises
     ------
@@ -175,7 +180,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
     Notes
     -----
     Cost of a forward pass: 2 N flops per weight.
-    Source: Jacot, Gabriel & Hongler (2018) and Sohl-Dickstein et al. (2020) for the parametrizations.
+    Source: Jacot, Gabriel & Hongler (2018) and Sohl-Dickstein et al. (2020) for the
+    parametrizations.
 
     Examples
     --------
@@ -285,7 +291,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         return X
 
     def nngp(self) -> NNGP:
-        """Return the kernel of the outputs at initialisation as the widths grow: depth and variances of this network.
+        """Return the kernel of the outputs at initialisation as the widths grow: depth and
+        variances of this network.
 
         Its NC1 is that of the last hidden layer's activations as well.
 
@@ -298,7 +305,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         return self._nngp
 
     def ntk(self) -> NTK:
-        """Return the NTK of this network: its depth, widths, variances, parametrization, and what of it trains.
+        """Return the NTK of this network: its depth, widths, variances, parametrization, and what
+        of it trains.
 
         With several outputs the tangent kernel is this one times the identity between outputs.
 
@@ -309,8 +317,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
 
         Notes
         -----
-        The mean of the empirical NTK over draws: exactly at depth 2, up to O(1/width) relative beyond. In the standard
-        parametrization it grows with the widths.
+        The mean of the empirical NTK over draws: exactly at depth 2, up to O(1/width) relative
+        beyond. In the standard parametrization it grows with the widths.
         """
         self._no_norm()
         standard = self.parametrization == "standard"

@@ -23,7 +23,9 @@ OPTIMIZERS = ("sgd", "adam", "langevin")
 def loss_of(
     loss: str, outputs: torch.Tensor, targets: torch.Tensor, classes: torch.Tensor
 ) -> torch.Tensor:
-    """The loss of outputs (n, P): its mean over samples and outputs for "mse", over samples for "cross-entropy"."""
+    """The loss of outputs (n, P): its mean over samples and outputs for "mse", over samples for
+    "cross-entropy".
+    """
     if loss == "mse":
         return torch.nn.functional.mse_loss(outputs, targets)
     return torch.nn.functional.cross_entropy(outputs, classes)
@@ -32,7 +34,9 @@ def loss_of(
 def energy_of(
     loss: str, outputs: torch.Tensor, targets: torch.Tensor, classes: torch.Tensor
 ) -> torch.Tensor:
-    """Minus the log-likelihood times the temperature: (1/2) sum |f - t|^2, or the summed cross-entropy."""
+    """Minus the log-likelihood times the temperature: (1/2) sum |f - t|^2, or the summed
+    cross-entropy.
+    """
     if loss == "mse":
         return (outputs - targets).square().sum() / 2
     return torch.nn.functional.cross_entropy(outputs, classes, reduction="sum")
@@ -49,7 +53,9 @@ class Descent:
     temperature: float | None
 
     def build(self, network: ShallowNetwork, generator: Any) -> Any:
-        """The torch optimizer over the trained parameters of a network; `generator` drives the Langevin noise."""
+        """The torch optimizer over the trained parameters of a network; `generator` drives the
+        Langevin noise.
+        """
         if self.optimizer == "langevin":
             assert self.temperature is not None
             groups = prior_groups(network)

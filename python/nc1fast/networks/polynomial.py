@@ -17,7 +17,8 @@ else:
 
 
 class PolynomialNetwork(torch.nn.Module):  # type: ignore[misc]
-    """A network of products, f(x) = m^-1/2 sum_r a_r prod_{n<=P} sqrt2 relu(<w_nr, x>/sqrt(d0)), all parameters N(0, 1).
+    """A network of products, f(x) = m^-1/2 sum_r a_r prod_{n<=P} sqrt2 relu(<w_nr, x>/sqrt(d0)),
+    all parameters N(0, 1).
 
     Parameters
     ----------
@@ -28,14 +29,16 @@ class PolynomialNetwork(torch.nn.Module):  # type: ignore[misc]
     width : int, default 500
         Units m.
     skip : bool, default False
-        y_1 = relu(W_1 x), y_n = y_{n-1} relu(W_n x) + y_{n-1} in place of the product, without the factors sqrt2.
+        y_1 = relu(W_1 x), y_n = y_{n-1} relu(W_n x) + y_{n-1} in place of the product, without the
+        factors sqrt2.
     seed : int, optional
         Seed of the draw. Default: one from the operating system.
     dtype : {"float64", "float32"}, default "float64"
 
     Notes
     -----
-    As m grows its kernels are `nc1fast.kernels.polynomial_nngp(degree)` and `polynomial_ntk(degree)`, or `SkipPolynomial`.
+    As m grows its kernels are `nc1fast.kernels.polynomial_nngp(degree)` and
+    `polynomial_ntk(degree)`, or `SkipPolynomial`.
     Cost of a forward pass: 2 N P m d0 flops.
     Source: Wu et al. (2022), arXiv 2209.07736.
 

@@ -1,4 +1,6 @@
-"""RecurrentNetwork: a torch network with tied weights that reads a sequence and gives out its last state."""
+"""RecurrentNetwork: a torch network with tied weights that reads a sequence and gives out its last
+state.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ else:
 
 
 class RecurrentNetwork(torch.nn.Module):  # type: ignore[misc]
-    """h_t = relu(sw W h_{t-1}/sqrt(n) + su U x_t/sqrt(m) + sb b), h_0 = 0, f = sv <v, h_T>/sqrt(n), all parameters N(0, 1).
+    """h_t = relu(sw W h_{t-1}/sqrt(n) + su U x_t/sqrt(m) + sb b), h_0 = 0, f = sv <v, h_T>/sqrt(n),
+    all parameters N(0, 1).
 
     Parameters
     ----------
@@ -25,7 +28,8 @@ class RecurrentNetwork(torch.nn.Module):  # type: ignore[misc]
         Inputs m of a step.
     width : int, default 500
         Units n.
-    weight_variance, input_variance, bias_variance, readout_variance : float, default 1.0, 1.0, 0.0 and 1.0
+    weight_variance, input_variance, bias_variance, readout_variance : float, default 1.0, 1.0, 0.0
+    and 1.0
         sw^2, su^2, sb^2 and sv^2, as of `nc1fast.RecurrentNTK`.
     seed : int, optional
         Seed of the draw. Default: one from the operating system.
@@ -33,7 +37,8 @@ class RecurrentNetwork(torch.nn.Module):  # type: ignore[misc]
 
     Notes
     -----
-    As n grows its kernels are `nc1fast.RecurrentNNGP` and `nc1fast.RecurrentNTK` of the same variances.
+    As n grows its kernels are `nc1fast.RecurrentNNGP` and `nc1fast.RecurrentNTK` of the same
+    variances.
     Cost of a forward pass: 2 N T n (n + m) flops.
     Source: Alemohammad, Wang, Balestriero & Baraniuk (2021), arXiv 2006.10246.
 

@@ -81,7 +81,9 @@ class TrainingData:
         return cls(rows, classes, goal, values, of_row)
 
     def batches(self, size: int | None, shuffles: Any) -> Iterator[tuple[Any, Any, Any]]:
-        """(X, targets, of_row) of batches of `size` rows in an order drawn from `shuffles`; None: all rows as they are."""
+        """(X, targets, of_row) of batches of `size` rows in an order drawn from `shuffles`; None:
+        all rows as they are.
+        """
         if size is None:
             yield self.X, self.targets, self.of_row
             return
@@ -184,7 +186,10 @@ class Run:
             self.report(repeat.index * epochs + epoch, repeats * epochs)
 
     def _fingerprint(self) -> str:
-        """Hash of all that decides the run. Its keys and their values are part of the format of a checkpoint."""
+        """Hash of all that decides the run.
+
+        Its keys and their values are part of the format of a checkpoint.
+        """
         s, start = self.settings, self.network.state_dict()
         names = ("descent", "loss", "epochs", "batch_size", "repeats", "seed", "convention")
         decisive = {name: getattr(s, name) for name in names}
@@ -227,7 +232,9 @@ class Run:
         repeat.network.eval()
 
     def _epoch(self, repeat: Repeat) -> float | None:
-        """One pass over the data; the largest loss of its steps before they are taken (NaN if one is), None for "none"."""
+        """One pass over the data; the largest loss of its steps before they are taken (NaN if one
+        is), None for "none".
+        """
         s, network, optimizer = self.settings, repeat.network, repeat.optimizer
         if s.loss == "none":
             optimizer.step()
@@ -301,7 +308,9 @@ class Run:
         return float(loss_of(loss, outputs, data.targets[rows], data.of_row[rows]))
 
     def _save(self, repeat: Repeat | None) -> None:
-        """Write the checkpoint, if there is one: the finished repeats, and the one under way or None."""
+        """Write the checkpoint, if there is one: the finished repeats, and the one under way or
+        None.
+        """
         if self.path is None:
             return
         state = None
@@ -352,7 +361,9 @@ class Run:
 
 
 def _covariances(network: ShallowNetwork) -> dict[str, Any]:
-    """W^T W / n_out (fan_in, fan_in) of the hidden layers, W W^T / fan_in (n_out, n_out) of the output; float64."""
+    """W^T W / n_out (fan_in, fan_in) of the hidden layers, W W^T / fan_in (n_out, n_out) of the
+    output; float64.
+    """
     found = {}
     for name, layer in network.weight_layers().items():
         W = layer.effective_weight().cpu().double()

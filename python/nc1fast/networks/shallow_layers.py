@@ -48,7 +48,9 @@ class _Recorder:
         return hook
 
     def batches(self, X: Any, size: int) -> Iterator[tuple[slice, dict[str, NDArray[Any]], Any]]:
-        """For each batch of `size` rows: their slice, their features by layer, and the output of the module."""
+        """For each batch of `size` rows: their slice, their features by layer, and the output of
+        the module.
+        """
         with contextlib.ExitStack() as stack:
             stack.enter_context(evaluating(self.network))
             stack.enter_context(torch.no_grad())
@@ -91,8 +93,8 @@ def layer_results(
 ) -> dict[str, LayerResult]:
     """Metrics of every layer from two passes over X, or one if X is a single batch.
 
-    The first pass adds up class moments; the second, which knows the class means mu_c, computes the row-class sums
-    R_ci = n_c <mu_c, h_i>.
+    The first pass adds up class moments; the second, which knows the class means mu_c, computes the
+    row-class sums R_ci = n_c <mu_c, h_i>.
 
     Parameters
     ----------
@@ -136,7 +138,9 @@ def layer_results(
 
 
 def _row_sums(batches: Any, means: dict[str, Array], classes: Classes) -> dict[str, Array]:
-    """The row-class sums of every layer, (C, N) with columns sorted by class, from its class means (C, d)."""
+    """The row-class sums of every layer, (C, N) with columns sorted by class, from its class means
+    (C, d).
+    """
     place = np.empty_like(classes.order)  # the position of each row once sorted by class
     place[classes.order] = np.arange(len(place))
     scaled = {name: classes.sizes[:, None] * mu for name, mu in means.items()}

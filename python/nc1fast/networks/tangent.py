@@ -1,10 +1,12 @@
 """The empirical neural tangent kernel of a torch module, in tiles.
 
-Fully connected networks need no Jacobian: with a_l(x) the input of layer l and delta_l(x) = df/du_l its backward signal,
+Fully connected networks need no Jacobian: with a_l(x) the input of layer l and delta_l(x) = df/du_l
+its backward signal,
     Theta(x, z) = sum_l <delta_l(x), delta_l(z)> (w_l^2 <a_l(x), a_l(z)> + b_l^2),
-w_l and b_l the scales of the layer's weight and bias (0 where they do not train). Any other module goes through
-per-sample Jacobians (torch.func), a few rows at a time.
-Source: Jacot, Gabriel & Hongler (2018); the layer form is Goodfellow (2015), "Efficient per-example gradient computations".
+w_l and b_l the scales of the layer's weight and bias (0 where they do not train). Any other module
+goes through per-sample Jacobians (torch.func), a few rows at a time.
+Source: Jacot, Gabriel & Hongler (2018); the layer form is Goodfellow (2015), "Efficient per-example
+gradient computations".
 """
 
 from __future__ import annotations
@@ -43,21 +45,23 @@ def empirical_ntk(
     outputs: str | int = "mean",
     batch_size: int | None = None,
 ) -> NDArray[np.float64]:
-    """Empirical NTK: inner products of the gradients of the outputs by every parameter that requires a gradient.
+    """Empirical NTK: inner products of the gradients of the outputs by every parameter that
+    requires a gradient.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Evaluated as module(batch), giving (n_samples,) or (n_samples, n_outputs), in evaluation mode; left as it was.
+        Evaluated as module(batch), giving (n_samples,) or (n_samples, n_outputs), in evaluation
+        mode; left as it was.
     X : array-like of shape (n_samples, ...)
     Z : array-like of shape (m_samples, ...), optional
         Default: X; the result is then exactly symmetric.
     outputs : {"mean", "full"} or int, default "mean"
-        "mean": (1/K) sum_k <df_k(x), df_k(z)>, which tends to `ShallowNetwork.ntk` as the width grows; an int: that
-        output alone; "full": all pairs of outputs.
+        "mean": (1/K) sum_k <df_k(x), df_k(z)>, which tends to `ShallowNetwork.ntk` as the width
+        grows; an int: that output alone; "full": all pairs of outputs.
     batch_size : int, optional
-        Rows of a tile. Default: 1024 for a `ShallowNetwork` without batch normalization, else as many as keep their
-        Jacobians within 64 MiB.
+        Rows of a tile. Default: 1024 for a `ShallowNetwork` without batch normalization, else as
+        many as keep their Jacobians within 64 MiB.
 
     Returns
     -------
@@ -69,13 +73,14 @@ def empirical_ntk(
     TypeError
         For anything but a torch module.
     ValueError
-        For an output that does not exist, for NaN or Inf in X, and for a module without trained parameters or with
-        outputs of another shape.
+        For an output that does not exist, for NaN or Inf in X, and for a module without trained
+        parameters or with outputs of another shape.
 
     Notes
     -----
-    Cost: for a `ShallowNetwork` without batch normalization, 2 N M (sum of layer widths) flops and no Jacobian;
-    otherwise 2 N M K flops per parameter, and the Jacobians of Z are computed once per tile of X.
+    Cost: for a `ShallowNetwork` without batch normalization, 2 N M (sum of layer widths) flops and
+    no Jacobian; otherwise 2 N M K flops per parameter, and the Jacobians of Z are computed once per
+    tile of X.
     Accuracy: that of the module's own dtype.
 
     Examples
@@ -119,12 +124,14 @@ def _outputs(outputs: str | int, n_outputs: int) -> list[int]:
     return [index]
 
 
-# Factors of n rows: terms (D, A), D of shape (n, K, m) and A of shape (n, m') or None. The kernel is the sum over terms
-# of <D, D'> <A, A'>, the second product being 1 without A.
+# Factors of n rows: terms (D, A), D of shape (n, K, m) and A of shape (n, m') or None. The kernel
+# is the sum over terms of <D, D'> <A, A'>, the second product being 1 without A.
 
 
 def _closed_factors(module: Any, which: list[int]) -> Factors:
-    """The factors of a fully connected network: (delta_l, augmented input of layer l) for every layer."""
+    """The factors of a fully connected network: (delta_l, augmented input of layer l) for every
+    layer.
+    """
     layers = list(module.weight_layers().values())
 
     def factors(X: torch.Tensor) -> list[tuple[Any, Any]]:
@@ -188,7 +195,9 @@ def _jacobian_factors(module: Any, which: list[int]) -> Factors:
 def _tile(
     left: list[tuple[Any, Any]], right: list[tuple[Any, Any]], *, full: bool
 ) -> NDArray[np.float64]:
-    """A tile of the kernel from the factors of its rows and of its columns; with `full`, of all pairs of outputs."""
+    """A tile of the kernel from the factors of its rows and of its columns; with `full`, of all
+    pairs of outputs.
+    """
     out: Any = None
     for (D, A), (E, B) in zip(left, right, strict=True):
         if full:
@@ -205,7 +214,8 @@ def _tile(
 def _tiled(
     factors: Factors, X: torch.Tensor, Z: torch.Tensor | None, size: int, tail: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """The whole kernel in tiles of `size` rows; where Z is None, those above the diagonal are mirrored.
+    """The whole kernel in tiles of `size` rows; where Z is None, those above the diagonal are
+    mirrored.
 
     Parameters
     ----------

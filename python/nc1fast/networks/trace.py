@@ -1,4 +1,6 @@
-"""The trace of a training, a tidy table of its probes, and the rules that say when to probe and when to stop."""
+"""The trace of a training, a tidy table of its probes, and the rules that say when to probe and
+when to stop.
+"""
 
 from __future__ import annotations
 
@@ -36,18 +38,20 @@ class Trace:
     Attributes
     ----------
     table : dict of str to ndarray of shape (n_rows,)
-        One row per repeat, probe and layer; `pandas.DataFrame` takes it as it is. repeat, epoch; layer ("pre1", ...,
-        "output") and kind ("pre", "post", "output"); loss and accuracy of all rows in evaluation mode; the metrics of
-        `nc1fast.to_table` of the layer (nc1, error_bound, trace_within, ...) and convention; nc3 and nc4. NaN where a
-        number is not defined: nc3_reason, nc4_reason and note say why.
+        One row per repeat, probe and layer; `pandas.DataFrame` takes it as it is. repeat, epoch;
+        layer ("pre1", ..., "output") and kind ("pre", "post", "output"); loss and accuracy of all
+        rows in evaluation mode; the metrics of `nc1fast.to_table` of the layer (nc1, error_bound,
+        trace_within, ...) and convention; nc3 and nc4. NaN where a number is not defined:
+        nc3_reason, nc4_reason and note say why.
     endings : list of str
         Why each repeat ended: "epochs", "until: ..." or "diverged ...".
     epochs : list of int
         Epochs that each repeat completed.
     weight_covariances : list of dict
-        Per repeat, layer and "start" or "end", second moments of the matrix W (n_out, fan_in) that multiplies the layer's
-        input: W^T W / n_out, shape (fan_in, fan_in), for the hidden layers (for the first it is what the adaptive kernel
-        calls Sigma), and W W^T / fan_in, shape (n_out, n_out), for "output".
+        Per repeat, layer and "start" or "end", second moments of the matrix W (n_out, fan_in) that
+        multiplies the layer's input: W^T W / n_out, shape (fan_in, fan_in), for the hidden layers
+        (for the first it is what the adaptive kernel calls Sigma), and W W^T / fan_in, shape
+        (n_out, n_out), for "output".
     networks : list of ShallowNetwork
         The trained networks, in evaluation mode.
     """
@@ -63,7 +67,9 @@ class Trace:
         return f"Trace(repeats={len(self.networks)}, epochs={self.epochs}, endings={self.endings}, rows={rows})"
 
     def at(self, epoch: int | None = None, layer: str | None = None) -> dict[str, NDArray[Any]]:
-        """Rows of the table at one epoch (None: the last probe of each repeat) and one layer (None: all)."""
+        """Rows of the table at one epoch (None: the last probe of each repeat) and one layer (None:
+        all).
+        """
         t = self.table
         keep = np.ones(len(t["epoch"]), dtype=bool)
         if epoch is None:
@@ -86,7 +92,8 @@ def to_columns(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
 
 
 def nc3(weight: Array, means: Array, g: Array) -> float:
-    """|W/|W| - Z/|Z||^2 = 2 - 2 <W, Z>/(|W| |Z|) of the readout W (C, h) and the centred class means Z (C, h).
+    """|W/|W| - Z/|Z||^2 = 2 - 2 <W, Z>/(|W| |Z|) of the readout W (C, h) and the centred class
+    means Z (C, h).
 
     Source: Papyan, Han & Donoho (2020), self-duality.
     """
@@ -96,7 +103,9 @@ def nc3(weight: Array, means: Array, g: Array) -> float:
 
 
 def self_duality(result: LayerResult, readout: Array, targets: Targets) -> tuple[float, str]:
-    """nc3 of the last hidden layer and the readout W (C, h), and ""; or NaN and the reason why there is none."""
+    """nc3 of the last hidden layer and the readout W (C, h), and ""; or NaN and the reason why
+    there is none.
+    """
     if readout.shape[0] == 1:
         return math.nan, "one output"
     if len(result.means) == 2:
@@ -167,8 +176,8 @@ def as_rule(until: Any) -> tuple[str, float] | None:
 def stop_reason(rule: tuple[str, float] | None, rows: Sequence[Row], last: str) -> str:
     """Why the rule ends a repeat at its latest probe; "" if it does not.
 
-    The slope is that of log10 NC1 of the layer `last` against log10 epoch, by least squares over the probes of the last
-    decade: at least three, half a decade apart or more.
+    The slope is that of log10 NC1 of the layer `last` against log10 epoch, by least squares over
+    the probes of the last decade: at least three, half a decade apart or more.
     """
     if rule is None or not rows:
         return ""

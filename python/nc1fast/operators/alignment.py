@@ -1,4 +1,6 @@
-"""`alignment`: how a kernel lies to the labels and to other kernels, as cosines of Gram matrices that are never stored."""
+"""`alignment`: how a kernel lies to the labels and to other kernels, as cosines of Gram matrices
+that are never stored.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,11 @@ _BLOCK = 512  # rows of a tile
 
 
 class BlockStatistics(NamedTuple):
-    """Mean and variance of the entries of one Gram matrix: on its diagonal, within classes off it, and between classes.
+    """Mean and variance of the entries of one Gram matrix: on its diagonal, within classes off it,
+    and between classes.
 
-    NaN where there are no such entries, as within and between classes for targets that are no labels.
+    NaN where there are no such entries, as within and between classes for targets that are no
+    labels.
     """
 
     diagonal_mean: float
@@ -50,8 +54,8 @@ class Alignment:
     Attributes
     ----------
     target : ndarray of shape (n_kernels,)
-        <K, T>/(|K| |T|) with T = Y Y^T of the targets; of labels T is 1 within classes and -1/(C - 1) between them, which for two
-        classes is y y^T of y = +-1.
+        <K, T>/(|K| |T|) with T = Y Y^T of the targets; of labels T is 1 within classes and -1/(C -
+        1) between them, which for two classes is y y^T of y = +-1.
     centred : ndarray of shape (n_kernels, n_kernels)
         The same between H K H and H K' H, H = I - 1 1^T/N: the centred kernel alignment (CKA).
     centred_target : ndarray of shape (n_kernels,)
@@ -82,7 +86,8 @@ def alignment(
     n_threads: int | None = None,
     progress: bool | Callable[[int, int], object] = False,
 ) -> Alignment:
-    """Kernel-target and centred alignment of kernels and explicit features, from two passes over tiles.
+    """Kernel-target and centred alignment of kernels and explicit features, from two passes over
+    tiles.
 
     Parameters
     ----------
@@ -102,15 +107,18 @@ def alignment(
     Raises
     ------
     TypeError, ValueError, OSError
-        As `collapse` for its data; for no kernel, targets of norm 0, and a Gram matrix whose centred norm is 0.
+        As `collapse` for its data; for no kernel, targets of norm 0, and a Gram matrix whose
+        centred norm is 0.
 
     Notes
     -----
-    Cost: two passes, of a kernel value of each pair and kernel, and of a multiply-add for each pair of kernels; a few tiles of
-    512 x 512 of every kernel. Sums are NumPy's, in a fixed order; the bits depend on no thread.
-    Accuracy: `error_bound`; entries are centred before they are multiplied, so that a kernel close to a constant keeps its digits.
-    Source: Cristianini et al. (2001); Cortes, Mohri & Rostamizadeh (2012); Kornblith et al. (2019); Seleznova & Kutyniok (2021)
-    for the statistics of blocks.
+    Cost: two passes, of a kernel value of each pair and kernel, and of a multiply-add for each pair
+    of kernels; a few tiles of 512 x 512 of every kernel. Sums are NumPy's, in a fixed order; the
+    bits depend on no thread.
+    Accuracy: `error_bound`; entries are centred before they are multiplied, so that a kernel close
+    to a constant keeps its digits.
+    Source: Cristianini et al. (2001); Cortes, Mohri & Rostamizadeh (2012); Kornblith et al. (2019);
+    Seleznova & Kutyniok (2021) for the statistics of blocks.
     """
     sides = as_sides(X, kernels if isinstance(kernels, list | tuple) else [kernels], n_threads)
     targets = TargetGram.of(y, len(sides[0]))
@@ -168,7 +176,8 @@ class _PairPasses:
         with_target = plain.with_target / (norms[:-1] * norms[-1])
         cosines = products / (centred[:, None] * centred)
         moved = np.array([side.error() for side in self.sides] + [0.0])
-        # A cosine moves by |dK|/|K| at most for each of its two sides; sums of N^2 terms in runs of a few hundred by their share.
+        # A cosine moves by |dK|/|K| at most for each of its two sides; sums of N^2 terms in runs of
+        # a few hundred by their share.
         summed = 4 * (_BLOCK + len(self.spans) ** 2) * UNIT_ROUNDOFF
         relative = (moved + summed * norms) / np.minimum(norms, centred)
         bound = 2 * float(np.sort(relative)[-2:].sum())
@@ -183,7 +192,9 @@ class _PairPasses:
 
 
 class _Sums:
-    """Sums of entries and of their squares on the diagonal, within and between classes, and of products with the targets."""
+    """Sums of entries and of their squares on the diagonal, within and between classes, and of
+    products with the targets.
+    """
 
     def __init__(self, n_kernels: int) -> None:
         self.entries = np.zeros((n_kernels + 1, 3))

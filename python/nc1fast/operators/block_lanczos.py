@@ -1,9 +1,10 @@
 """Leading eigenpairs of a symmetric matrix that is known by its products with blocks of columns.
 
-A product with thirty columns costs little more than one with a single column, and the spectra of kernels come in clusters (one for
-each degree of a polynomial where rows point everywhere), which a single vector tells apart slowly. So the basis grows by a block:
-what is missing of the leading Ritz vectors, K v - theta v, made orthogonal to the basis. In exact arithmetic that spans Krylov's
-space of the first block; restarts keep the leading Ritz vectors.
+A product with thirty columns costs little more than one with a single column, and the spectra of
+kernels come in clusters (one for each degree of a polynomial where rows point everywhere), which a
+single vector tells apart slowly. So the basis grows by a block: what is missing of the leading Ritz
+vectors, K v - theta v, made orthogonal to the basis. In exact arithmetic that spans Krylov's space
+of the first block; restarts keep the leading Ritz vectors.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class _Basis:
         self.Q, self.KQ = (matmul(A, Y, self.threads) for A in (self.Q, self.KQ))
 
     def orthonormal(self, block: Array) -> Array:
-        """An orthonormal basis of the columns of a block, orthogonal to Q: twice, since the first time leaves what rounding makes."""
+        """An orthonormal basis of the columns of a block, orthogonal to Q: twice, since the first
+        time leaves what rounding makes.
+        """
         for _ in range(2):
             block = block - matmul(self.Q, matmul(self.Q.T, block, self.threads), self.threads)
             block = _orthonormal(block, self.threads)
@@ -66,7 +69,8 @@ class _Basis:
 def leading(
     made: KernelMap, k: int, tolerance: float, random: np.random.Generator
 ) -> tuple[Array, Array, int]:
-    """The k largest eigenvalues, their vectors (n, k), and how many columns the matrix was multiplied with.
+    """The k largest eigenvalues, their vectors (n, k), and how many columns the matrix was
+    multiplied with.
 
     Parameters
     ----------
@@ -74,7 +78,8 @@ def leading(
         A symmetric matrix of n >= 16 k rows.
     k : int
     tolerance : float
-        A pair has converged where |K v - theta v| <= tolerance theta, or 1e-14 of the largest theta.
+        A pair has converged where |K v - theta v| <= tolerance theta, or 1e-14 of the largest
+        theta.
     random : numpy Generator
         Of the first block.
 
@@ -110,7 +115,9 @@ def leading(
 
 
 def _orthonormal(block: Array, threads: int) -> Array:
-    """An orthonormal basis of the space of some columns, of which those that depend on others are dropped."""
+    """An orthonormal basis of the space of some columns, of which those that depend on others are
+    dropped.
+    """
     values, U = np.linalg.eigh(matmul(block.T, block, threads))
     kept = values > _DEPENDENT * values[-1]
     return matmul(block, np.ascontiguousarray(U[:, kept] / np.sqrt(values[kept])), threads)

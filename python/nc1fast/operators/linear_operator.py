@@ -26,7 +26,8 @@ def operator(
     n_threads: int | None = None,
     memory_limit: float | None = None,
 ) -> Any:
-    """The Gram matrix of a kernel as a `scipy.sparse.linalg.LinearOperator`, symmetric, of dtype float64.
+    """The Gram matrix of a kernel as a `scipy.sparse.linalg.LinearOperator`, symmetric, of dtype
+    float64.
 
     Parameters
     ----------

@@ -57,7 +57,9 @@ class Side:
         return matmul(H, G.T, thread_count(self.n_threads))
 
     def error(self) -> float:
-        """Bound on |dK|, the norm of the errors of all entries: |dk_ij| <= u sqrt(e_i e_j), whose norm is at most u sum_i e_i."""
+        """Bound on |dK|, the norm of the errors of all entries: |dk_ij| <= u sqrt(e_i e_j), whose
+        norm is at most u sum_i e_i.
+        """
         total = 0.0
         for begin in range(0, len(self), _CHUNK):
             rows = rows_at(self.rows, slice(begin, begin + _CHUNK)).astype(np.float64)
@@ -71,7 +73,8 @@ class Side:
 
 
 def as_sides(X: Any, kernels: Any, n_threads: int | None) -> list[Side]:
-    """The kernels of a call, checked: kernel objects of X, and arrays of explicit features of as many rows.
+    """The kernels of a call, checked: kernel objects of X, and arrays of explicit features of as
+    many rows.
 
     Raises
     ------

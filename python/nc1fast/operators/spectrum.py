@@ -38,7 +38,8 @@ class Spectrum:
     eigenvalues : ndarray of shape (k,)
         Descending.
     vectors : ndarray of shape (n_samples, k)
-        Orthonormal, one column each; the sign of a column is that of its largest entry made positive.
+        Orthonormal, one column each; the sign of a column is that of its largest entry made
+        positive.
     residuals : ndarray of shape (k,)
         |K v - lambda v|: an eigenvalue of K lies within this of lambda.
     trace : float
@@ -98,10 +99,13 @@ def spectrum(
 
     Notes
     -----
-    Cost: "largest" a product of `Kernel.matvec` with k + 8 columns per step, some five to ten steps where the spectrum falls, and
-    64 N (k + 8) bytes; at most 1,024 or 16 k rows, and "smallest", N^3 steps and 16 N^2 bytes.
-    Accuracy: `residuals` are those of the product itself, which is off by some 1e-16 of the largest eigenvalue.
-    Source: Lanczos's method with blocks, Golub & Underwood (1977), and thick restarts, Wu & Simon (2000).
+    Cost: "largest" a product of `Kernel.matvec` with k + 8 columns per step, some five to ten steps
+    where the spectrum falls, and 64 N (k + 8) bytes; at most 1,024 or 16 k rows, and "smallest",
+    N^3 steps and 16 N^2 bytes.
+    Accuracy: `residuals` are those of the product itself, which is off by some 1e-16 of the largest
+    eigenvalue.
+    Source: Lanczos's method with blocks, Golub & Underwood (1977), and thick restarts, Wu & Simon
+    (2000).
     """
     settings = ProductSettings("float64", n_threads, memory_limit)
     made = KernelMap.of(check_kernel(kernel, X), X, None, settings)

@@ -51,14 +51,18 @@ class TargetGram:
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """Entries on the diagonal, within classes off it, and between them; of targets that are numbers all others are in none."""
+        """Entries on the diagonal, within classes off it, and between them; of targets that are
+        numbers all others are in none.
+        """
         if self.classes is None:
             return self.n, 0, 0
         within = int(np.square(self.classes.sizes).sum())
         return self.n, within - self.n, self.n**2 - within
 
     def same(self, a: slice, b: slice) -> NDArray[np.bool_]:
-        """Whether two rows are of one class, for rows `a` and `b`; false for targets that are numbers."""
+        """Whether two rows are of one class, for rows `a` and `b`; false for targets that are
+        numbers.
+        """
         if self.classes is None:
             return np.eye(a.stop - a.start, b.stop - b.start, dtype=np.bool_) & (a == b)
         of_row = self.classes.of_row

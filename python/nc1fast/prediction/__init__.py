@@ -1,7 +1,8 @@
-"""Predictions of kernels: ridge regression, Gaussian processes and gradient flow, at any number of rows.
+"""Predictions of kernels: ridge regression, Gaussian processes and gradient flow, at any number of
+rows.
 
-Up to some thousand rows by factorising the stored matrix; beyond, by products with a matrix that is never stored. Needs SciPy
-(extra "prediction").
+Up to some thousand rows by factorising the stored matrix; beyond, by products with a matrix that is
+never stored. Needs SciPy (extra "prediction").
 """
 
 from __future__ import annotations

@@ -89,8 +89,9 @@ class RidgeSystem:
     ) -> Solved:
         """Solve for the columns of Y (n, k), each by its own recurrence.
 
-        The residual of the recurrence drifts from the true one; where it has converged, the true one is computed, and the
-        iteration goes on from there until that one is small, too, or no longer falls.
+        The residual of the recurrence drifts from the true one; where it has converged, the true
+        one is computed, and the iteration goes on from there until that one is small, too, or no
+        longer falls.
 
         Notes
         -----
@@ -116,7 +117,8 @@ class RidgeSystem:
         return Solved(X, R, done, converged)
 
     def _descend(self, X: Array, R: Array, goal: Array, most: int, told: _Digits) -> int:
-        """Conjugate gradients from the residual R, until all columns have reached the goal by the recurrence: how many steps.
+        """Conjugate gradients from the residual R, until all columns have reached the goal by the
+        recurrence: how many steps.
 
         X moves in place; R is used up.
         """

@@ -1,13 +1,15 @@
 """Log det(K + ridge I) from products, by Lanczos quadrature between two bounds.
 
-With P = F F^T + s I for the factor F of a low-rank approximation, det A = det P det M for M = P^-1/2 A P^-1/2. The first is
-known; the second is tr log M, the mean of z^T log(M) z over random signs z. Each of these is an integral of log over the spectrum
-of M, weighted by z: m steps of Lanczos's recurrence give Gauss's rule for it, which is too large, since the even derivatives of
-log are negative, and Radau's with a node at a lower bound of the spectrum, which is too small. What F F^T leaves of K is positive
-semidefinite, so that ridge/s is such a bound.
+With P = F F^T + s I for the factor F of a low-rank approximation, det A = det P det M for M =
+P^-1/2 A P^-1/2. The first is known; the second is tr log M, the mean of z^T log(M) z over random
+signs z. Each of these is an integral of log over the spectrum of M, weighted by z: m steps of
+Lanczos's recurrence give Gauss's rule for it, which is too large, since the even derivatives of log
+are negative, and Radau's with a node at a lower bound of the spectrum, which is too small. What F
+F^T leaves of K is positive semidefinite, so that ridge/s is such a bound.
 
-s = ridge + Tr(K - F F^T)/n in place of the ridge brings log M to 0 where F has no part, too: its entries off the diagonal, which
-alone make the terms differ, become up to 11 times smaller (500 rows, ridge 1e-6).
+s = ridge + Tr(K - F F^T)/n in place of the ridge brings log M to 0 where F has no part, too: its
+entries off the diagonal, which alone make the terms differ, become up to 11 times smaller (500
+rows, ridge 1e-6).
 """
 
 from __future__ import annotations
@@ -69,10 +71,10 @@ def log_determinant(
 
     Notes
     -----
-    Cost: one product with `probes` columns for each step; about as many steps as conjugate gradients take for the digits that
-    the probes give.
-    Source: Bai, Fahey & Golub (1996); Ubaru, Chen & Saad (2017); Gardner et al. (2018) for the preconditioner; Golub & Meurant
-    (2010), section 6.2, for the two rules.
+    Cost: one product with `probes` columns for each step; about as many steps as conjugate
+    gradients take for the digits that the probes give.
+    Source: Bai, Fahey & Golub (1996); Ubaru, Chen & Saad (2017); Gardner et al. (2018) for the
+    preconditioner; Golub & Meurant (2010), section 6.2, for the two rules.
     """
     n, factor = system.made.shape[1], system.preconditioner.factor
     kept = float(np.trace(factor.inner)) if factor.rank else 0.0  # |F|^2
@@ -103,7 +105,8 @@ def log_determinant(
 class _Lanczos:
     """The recurrence M Q = Q T of every column of Z, shape (n, k), each by itself; Q is not kept.
 
-    Ritz values that the lost orthogonality of Q repeats share their weight, which leaves the rules as they are.
+    Ritz values that the lost orthogonality of Q repeats share their weight, which leaves the rules
+    as they are.
     """
 
     system: RidgeSystem
@@ -176,7 +179,9 @@ def _tridiagonal(diagonal: Array, beside: Array) -> Array:
 
 
 def _log_rule(T: Array) -> Array | None:
-    """The rule e_1^T log(T) e_1 of each matrix, shape (k,); None where one is not positive definite."""
+    """The rule e_1^T log(T) e_1 of each matrix, shape (k,); None where one is not positive
+    definite.
+    """
     nodes, vectors = np.linalg.eigh(T)
     if nodes.min() <= 0:
         return None

@@ -53,7 +53,8 @@ def effective_dimension(
         As of `ridge`.
     ridge : float > 0, default 1e-3
     solver : {"auto", "cholesky", "cg"}, default "auto"
-        "cholesky": exact, from the stored matrix; "cg": an estimate. "auto": exact up to 2,000 rows.
+        "cholesky": exact, from the stored matrix; "cg": an estimate. "auto": exact up to 2,000
+        rows.
     probes : int, default 32
         Random vectors of an estimate, at least 2.
     confidence : float, default 0.95
@@ -71,8 +72,9 @@ def effective_dimension(
 
     Notes
     -----
-    n - ridge E z^T (K + ridge I)^-1 z over vectors z of random signs; the interval is Student's over the probes, widened by what
-    the residuals r leave: |z^T (x - x_exact)| <= |x| |r| + |r|^2/ridge.
+    n - ridge E z^T (K + ridge I)^-1 z over vectors z of random signs; the interval is Student's
+    over the probes, widened by what the residuals r leave: |z^T (x - x_exact)| <= |x| |r| +
+    |r|^2/ridge.
     Cost: one solution with `probes` right-hand sides.
     Source: Hutchinson (1990); Avron & Toledo (2011).
     """

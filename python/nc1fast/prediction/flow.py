@@ -46,7 +46,8 @@ def gradient_flow(
     memory_limit: float | None = None,
     progress: bool | Callable[[int, int], object] = False,
 ) -> Prediction:
-    """Outputs at time t of gradient flow from f = 0 on |f - targets|^2/(2 N C), for N samples and C outputs.
+    """Outputs at time t of gradient flow from f = 0 on |f - targets|^2/(2 N C), for N samples and C
+    outputs.
 
     Parameters
     ----------
@@ -55,7 +56,8 @@ def gradient_flow(
     time : float, default 1.0
         At least 0; in units of the learning rate times steps. "cholesky" takes infinity.
     solver : {"auto", "cholesky", "cg"}, default "auto"
-        "cholesky": the eigenvectors of the stored K; "cg": a polynomial of K, by products alone. "auto": stored up to 5,000 rows.
+        "cholesky": the eigenvectors of the stored K; "cg": a polynomial of K, by products alone.
+        "auto": stored up to 5,000 rows.
     tolerance : float, default 1e-10
         Largest error of the polynomial on [0, Tr K], relative to its largest value.
     progress : bool or callable(done, total), default False
@@ -72,10 +74,12 @@ def gradient_flow(
 
     Notes
     -----
-    f_t(z) = k(z, X) K^-1 (I - exp(-K t/(N C))) Y, where K^-1 (1 - exp(-K s)) is the entire function (1 - e^(-l s))/l of K, with the
-    value s at 0.
-    Cost: 9 N^3 multiply-adds; or one product for each term of Chebyshev's series, some 3 sqrt(s Tr K log(1/tolerance)).
-    Accuracy: `error_bound` for the polynomial, |df| <= sqrt(k_zz Tr K) |Y| times its largest error; 1e-14 of |Y| stored.
+    f_t(z) = k(z, X) K^-1 (I - exp(-K t/(N C))) Y, where K^-1 (1 - exp(-K s)) is the entire function
+    (1 - e^(-l s))/l of K, with the value s at 0.
+    Cost: 9 N^3 multiply-adds; or one product for each term of Chebyshev's series, some 3 sqrt(s Tr
+    K log(1/tolerance)).
+    Accuracy: `error_bound` for the polynomial, |df| <= sqrt(k_zz Tr K) |Y| times its largest error;
+    1e-14 of |Y| stored.
     Source: Jacot, Gabriel & Hongler (2018), section 5; Lee et al. (2019), eq. 10.
     """
     end = math.inf if time == math.inf else as_number("time", time, least=0)

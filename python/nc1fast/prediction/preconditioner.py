@@ -1,7 +1,8 @@
 """A low-rank approximation of a Gram matrix, and the inverse of what it leaves of K + ridge I.
 
-K is near F F^T with F = K_np L^-T for some rows p, the pivots, and Cholesky's factor L of K_pp. F is stored where it has room;
-elsewhere its products are evaluated as those with K_np, which cost 2 p/n of a product with K each, and only p x p numbers stay.
+K is near F F^T with F = K_np L^-T for some rows p, the pivots, and Cholesky's factor L of K_pp. F
+is stored where it has room; elsewhere its products are evaluated as those with K_np, which cost 2
+p/n of a product with K each, and only p x p numbers stay.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ class EvaluatedFactor(Factor):
 
 
 def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Factor:
-    """A factor of adaptive rank: pivots are added until what is left of the trace is below n ridge, or there are `rank` of them.
+    """A factor of adaptive rank: pivots are added until what is left of the trace is below n ridge,
+    or there are `rank` of them.
 
     The preconditioned matrix is then well-conditioned on average.
 
@@ -131,15 +133,17 @@ def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Fact
     made : KernelMap
     ridge : float
     rank : int, optional
-        Default: at most 1,024 and a quarter of the rows where F then takes 256 MiB at most, or a quarter of the memory limit;
-        elsewhere at most 2,048 and a sixteenth of the rows, of which F is evaluated.
+        Default: at most 1,024 and a quarter of the rows where F then takes 256 MiB at most, or a
+        quarter of the memory limit; elsewhere at most 2,048 and a sixteenth of the rows, of which F
+        is evaluated.
     seed : int
 
     Notes
     -----
     Cost: n r (d0 + 2 r) multiply-adds.
-    Source: Chen, Epperly, Tropp & Webber (2023) for the pivots, which are chosen among some of the rows where F is not stored;
-    Rudi, Carratino & Rosasco (2017) for a preconditioner of K_np that is not stored.
+    Source: Chen, Epperly, Tropp & Webber (2023) for the pivots, which are chosen among some of the
+    rows where F is not stored; Rudi, Carratino & Rosasco (2017) for a preconditioner of K_np that
+    is not stored.
     """
     n, random = made.shape[1], np.random.default_rng(seed)
     threads = thread_count(made.settings.n_threads)
@@ -179,7 +183,8 @@ def pivoted_cholesky(
     Notes
     -----
     Cost: n r (d0 + r) multiply-adds.
-    Source: Chen, Epperly, Tropp & Webber (2023), blocked; the ends of Harbrecht, Peters & Schneider (2012).
+    Source: Chen, Epperly, Tropp & Webber (2023), blocked; the ends of Harbrecht, Peters & Schneider
+    (2012).
     """
     linalg = require("scipy.linalg", "prediction")
     n, threads = made.shape[1], thread_count(made.settings.n_threads)
@@ -204,7 +209,9 @@ def pivoted_cholesky(
 
 
 class Preconditioner:
-    """P^-1 for P = F F^T + ridge I, by Woodbury's identity: (V - F (ridge I + F^T F)^-1 F^T V)/ridge."""
+    """P^-1 for P = F F^T + ridge I, by Woodbury's identity: (V - F (ridge I + F^T F)^-1 F^T
+    V)/ridge.
+    """
 
     def __init__(self, factor: Factor, ridge: float) -> None:
         self.factor, self.ridge, self.rank = factor, ridge, factor.rank
@@ -226,7 +233,8 @@ class Preconditioner:
         return n * math.log(self.ridge) + float(np.log1p(values / self.ridge).sum())
 
     def half(self, V: Array) -> Array:
-        """P^-1/2 V, shape (n, k): with F^T F = U s U^T and t = 1 + s/ridge, ridge^-1/2 (V - F U c U^T F^T V).
+        """P^-1/2 V, shape (n, k): with F^T F = U s U^T and t = 1 + s/ridge, ridge^-1/2 (V - F U c
+        U^T F^T V).
 
         1 - t^-1/2 = s c, so that c = 1/(ridge (t + t^1/2)), which no small s makes inexact.
         """

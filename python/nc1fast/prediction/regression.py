@@ -65,21 +65,23 @@ def ridge(
     ----------
     kernel : Kernel
     X : array-like of shape (n_samples, n_features), or path
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file
+    X
     Z : array-like of shape (m_samples, n_features), or path, optional
         Rows to predict. Default: X.
     ridge : float, default 1e-3
         Added to the diagonal of K as it is, >= 0.
     solver : {"auto", "cholesky", "cg"}, default "auto"
-        "cholesky" stores K; "cg" never does: conjugate gradients on streamed products, with a low-rank preconditioner. "auto":
-        "cholesky" up to 5,000 rows.
+        "cholesky" stores K; "cg" never does: conjugate gradients on streamed products, with a
+        low-rank preconditioner. "auto": "cholesky" up to 5,000 rows.
     tolerance : float, default 1e-6
         Of "cg": |Y - (K + ridge I) dual| <= tolerance |Y| for every output.
     max_iterations : int, default 1000
     rank : int, optional
         Columns of the preconditioner. Default: as many as pay, at most 2,048.
     start : array-like of shape (n_samples, n_outputs), optional
-        The `dual` that "cg" goes on from: of an earlier call that was stopped, or of a similar ridge.
+        The `dual` that "cg" goes on from: of an earlier call that was stopped, or of a similar
+        ridge.
     leave_one_out : bool, default False
         Whether to predict every row from all others, in closed form ("cholesky").
     dtype : {"float64", "float32"}, default "float64"
@@ -98,7 +100,8 @@ def ridge(
     Raises
     ------
     TypeError, ValueError, OSError
-        As `Kernel.matvec`; for targets that do not fit, a ridge of 0 with "cg", and a K that is singular without one.
+        As `Kernel.matvec`; for targets that do not fit, a ridge of 0 with "cg", and a K that is
+        singular without one.
     ImportError
         If SciPy is not installed (extra "prediction").
 
@@ -109,8 +112,8 @@ def ridge(
 
     Notes
     -----
-    Cost: "cholesky" N^3/3 multiply-adds and 8 N^2 bytes; "cg" one product of `Kernel.matvec` per iteration and N rank^2
-    multiply-adds before the first, in 8 N (rank + 10 n_outputs) bytes.
+    Cost: "cholesky" N^3/3 multiply-adds and 8 N^2 bytes; "cg" one product of `Kernel.matvec` per
+    iteration and N rank^2 multiply-adds before the first, in 8 N (rank + 10 n_outputs) bytes.
     Accuracy: |f - f_exact| <= sqrt(k_zz) |r|/sqrt(ridge) for the residual r: `error_bound`.
     Source: Saunders, Gammerman & Vovk (1998); Gardner et al. (2018) for the solver.
     """
@@ -151,7 +154,8 @@ def gp_posterior(
 
     Parameters
     ----------
-    kernel, X, targets, Z, solver, tolerance, max_iterations, rank, start, leave_one_out, dtype, n_threads, memory_limit, seed, progress
+    kernel, X, targets, Z, solver, tolerance, max_iterations, rank, start, leave_one_out, dtype,
+    n_threads, memory_limit, seed, progress
         As of `ridge`.
     noise : float, default 1e-2
         Variance of the noise of an observation, >= 0.
@@ -160,7 +164,8 @@ def gp_posterior(
     covariance : bool, default False
         Whether to compute the covariances between new rows: (m_samples, m_samples).
     probes : int, default 16
-        Random vectors that estimate the determinant in log_marginal_likelihood with "cg", at least 2; 0 leaves it out.
+        Random vectors that estimate the determinant in log_marginal_likelihood with "cg", at least
+        2; 0 leaves it out.
     confidence : float, default 0.95
         Probability with which log_marginal_likelihood_interval covers it.
 
@@ -177,16 +182,19 @@ def gp_posterior(
     Warns
     -----
     AccuracyWarning
-        As `ridge`; where rounding makes the matrix of "cg" indefinite, which then has no log_marginal_likelihood.
+        As `ridge`; where rounding makes the matrix of "cg" indefinite, which then has no
+        log_marginal_likelihood.
 
     Notes
     -----
-    Cost: as `ridge`; variances of m rows n^2 m multiply-adds by "cholesky", and one more solution with m right-hand sides by "cg".
-    The determinant takes 5 to 50 products of `probes` columns.
-    Accuracy: the mean as `ridge`; a variance by "cg" is too large by |r|^2/noise at most, r its own residual. The interval of the
-    likelihood is Student's over the probes, widened by what Lanczos's quadrature and the residual leave. With 16 probes half of it
-    is 2 to 10 for each output at N = 500; it grows like sqrt(N/probes).
-    Source: Rasmussen & Williams (2006), algorithm 2.1; Ubaru, Chen & Saad (2017) for the determinant.
+    Cost: as `ridge`; variances of m rows n^2 m multiply-adds by "cholesky", and one more solution
+    with m right-hand sides by "cg". The determinant takes 5 to 50 products of `probes` columns.
+    Accuracy: the mean as `ridge`; a variance by "cg" is too large by |r|^2/noise at most, r its own
+    residual. The interval of the likelihood is Student's over the probes, widened by what Lanczos's
+    quadrature and the residual leave. With 16 probes half of it is 2 to 10 for each output at N =
+    500; it grows like sqrt(N/probes).
+    Source: Rasmussen & Williams (2006), algorithm 2.1; Ubaru, Chen & Saad (2017) for the
+    determinant.
     """
     wanted = Wanted(
         as_flag("variance", variance),

@@ -28,11 +28,13 @@ class Prediction:
     log_marginal_likelihood : float or None
         Of all outputs together; None where it was not computed.
     log_marginal_likelihood_interval : (float, float) or None
-        Covers it with the probability asked for, where random vectors estimate the determinant; else both ends are the value.
+        Covers it with the probability asked for, where random vectors estimate the determinant;
+        else both ends are the value.
     leave_one_out : ndarray of the shape of the targets, or None
         Prediction for every row from all others.
     error_bound : ndarray of the shape of the mean
-        On the error of the mean that the solver leaves, from the true residual; rounding of kernel values comes on top.
+        On the error of the mean that the solver leaves, from the true residual; rounding of kernel
+        values comes on top.
     residual : float
         |Y - A dual|/|Y| of the worst output, computed anew at the end; for gradient flow, the error of the polynomial relative
         to the targets.
@@ -73,7 +75,8 @@ class Selection:
     ridge : float
         The best one for it.
     scores : ndarray of shape (n_kernels, n_ridges)
-        Log marginal likelihood, or minus the mean squared error of leaving one out: the larger, the better.
+        Log marginal likelihood, or minus the mean squared error of leaving one out: the larger, the
+        better.
     kernels : tuple of Kernel
     ridges : tuple of float
     criterion : {"marginal_likelihood", "leave_one_out"}

@@ -1,4 +1,6 @@
-"""Two ways to the same answers: a factor of the stored matrix, and products with a matrix that is not stored."""
+"""Two ways to the same answers: a factor of the stored matrix, and products with a matrix that is
+not stored.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class LogLikelihood(NamedTuple):
 
 
 class Route(ABC):
-    """Solutions with A = K + ridge I, and the variance that the observations explain: k_z^T A^-1 k_z of new rows.
+    """Solutions with A = K + ridge I, and the variance that the observations explain: k_z^T A^-1
+    k_z of new rows.
 
     Attributes
     ----------
@@ -132,7 +135,10 @@ class ByProducts(Route):
         return (columns + solved.residuals).T, solved.X.T
 
     def likelihood(self, solved: Solved, probing: Probing) -> LogLikelihood | None:
-        """By the estimated determinant. With Y = A X + R, Tr Y^T A^-1 Y is Tr X^T (Y + R) and |R|^2/ridge at most."""
+        """By the estimated determinant.
+
+        With Y = A X + R, Tr Y^T A^-1 Y is Tr X^T (Y + R) and |R|^2/ridge at most.
+        """
         if not probing.probes:
             return None
         solving, Y = self.solving, self.problem.Y

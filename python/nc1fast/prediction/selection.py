@@ -39,18 +39,20 @@ def select(
     n_threads: int | None = None,
     progress: bool | Callable[[int, int], object] = False,
 ) -> Selection:
-    """Compare kernels (depths, variances, activations) and ridges on the data that they are fitted to.
+    """Compare kernels (depths, variances, activations) and ridges on the data that they are fitted
+    to.
 
     Parameters
     ----------
     kernels : sequence of Kernel
     X : array-like of shape (n_samples, n_features), or path
-    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file X
+    targets : array-like of shape (n_samples,) or (n_samples, n_outputs), path, or part of the file
+    X
     ridges : sequence of float > 0
         Ridges, or variances of the noise.
     criterion : {"marginal_likelihood", "leave_one_out"}
-        The likelihood of a Gaussian process, summed over outputs; or the mean squared error of predicting each row from all others,
-        in closed form.
+        The likelihood of a Gaussian process, summed over outputs; or the mean squared error of
+        predicting each row from all others, in closed form.
     n_threads : int, optional
         Default: as `collapse`.
     progress : bool or callable(done, total), default False
@@ -67,10 +69,11 @@ def select(
 
     Notes
     -----
-    Cost: one eigendecomposition of a stored matrix for each kernel, 9 N^3 multiply-adds and 24 N^2 bytes, which serves all ridges; of
-    more rows than memory has room for, take a sample. X is read once; inner products of rows are computed for each kernel anew.
-    They take a share of about d0/(d0 + 6 N) of the time (measured on one core with AVX-512: 10 % at N = 1000, d0 = 784, a third at
-    d0 = 3 N), which is all that kernels in one pass could save.
+    Cost: one eigendecomposition of a stored matrix for each kernel, 9 N^3 multiply-adds and 24 N^2
+    bytes, which serves all ridges; of more rows than memory has room for, take a sample. X is read
+    once; inner products of rows are computed for each kernel anew. They take a share of about
+    d0/(d0 + 6 N) of the time (measured on one core with AVX-512: 10 % at N = 1000, d0 = 784, a
+    third at d0 = 3 N), which is all that kernels in one pass could save.
     Source: Rasmussen & Williams (2006), eqs. 2.30 and 5.12.
     """
     candidates = as_items("kernels", kernels, "a sequence of kernels")

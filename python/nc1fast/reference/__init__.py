@@ -1,8 +1,9 @@
 """The slow, obvious float64 NumPy version of everything: what "correct" means.
 
-Gram matrices are stored, features are explicit, Sigma_W and Sigma_B are d x d matrices. The fast path is tested against
-this module; this module is tested against quadrature, extended precision and published values. Everything here costs
-O(N^2 d0) time and O(N^2) memory or more, and is meant for a few hundred rows.
+Gram matrices are stored, features are explicit, Sigma_W and Sigma_B are d x d matrices. The fast
+path is tested against this module; this module is tested against quadrature, extended precision and
+published values. Everything here costs O(N^2 d0) time and O(N^2) memory or more, and is meant for a
+few hundred rows.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def dual(
     activation: Activation, a: ArrayLike, b: ArrayLike, c: ArrayLike, s: ArrayLike | None = None
 ) -> tuple[Array, Array]:
-    """Dual activation and its derivative: E[phi(u) phi(v)] and E[phi'(u) phi'(v)], (u, v) ~ N(0, [[a, c], [c, b]]).
+    """Dual activation and its derivative: E[phi(u) phi(v)] and E[phi'(u) phi'(v)], (u, v) ~ N(0,
+    [[a, c], [c, b]]).
 
     Parameters
     ----------
@@ -54,8 +56,8 @@ def dual(
     -----
     Cost: some 30 flops an entry.
     Accuracy: 1e-14 of sqrt(kappa(a, a) kappa(b, b)), given s; tests/test_reference.py.
-    Source: Cho & Saul (2009) for step, relu, relu2; Williams (1997) for erf; Daniely et al. (2016) for the principle;
-    kdot = d kappa/dc by Price's theorem.
+    Source: Cho & Saul (2009) for step, relu, relu2; Williams (1997) for erf; Daniely et al. (2016)
+    for the principle; kdot = d kappa/dc by Price's theorem.
     """
     activation = as_activation(activation)
     a, b, c = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (a, b, c)))
@@ -73,7 +75,10 @@ def dual(
 def _dual_by_quadrature(
     activation: Activation, a: Array, b: Array, c: Array, s: Array
 ) -> tuple[Array, Array]:
-    """Any activation: Gauss and Legendre between the kinks of u, and for each u between those of v. 40 ms an entry."""
+    """Any activation: Gauss and Legendre between the kinks of u, and for each u between those of v.
+
+    40 ms an entry.
+    """
     known, functions = traits(activation).series, of_arrays(activation)
     kinks = np.array([activation.parameter] if known is None else known.kinks)  # type: ignore[union-attr]
     kappa, kdot = np.empty(a.shape), np.empty(a.shape)
@@ -90,7 +95,9 @@ def _dual_by_quadrature(
 
 
 def _pieces(kinks: Array) -> tuple[Array, Array]:
-    """Nodes and weights for N(0, 1), on intervals of length 1 at most between the kinks (..., n): (..., n_nodes) each."""
+    """Nodes and weights for N(0, 1), on intervals of length 1 at most between the kinks (..., n):
+    (..., n_nodes) each.
+    """
     grid = np.broadcast_to(np.arange(-13.0, 14.0), (*kinks.shape[:-1], 27))
     ends = np.sort(np.concatenate([grid, np.clip(kinks, -13, 13)], axis=-1), axis=-1)
     x, w = np.polynomial.legendre.leggauss(20)
@@ -150,9 +157,11 @@ def _dual_smooth(name: str, a: Array, b: Array, c: Array, s: Array) -> tuple[Arr
 
 
 def _products(U: Array, V: Array) -> tuple[Array, Array]:
-    """<u, v> and sqrt(|u|^2 |v|^2 - <u, v>^2) of every pair of rows; equal and opposite rows give exactly 0.
+    """<u, v> and sqrt(|u|^2 |v|^2 - <u, v>^2) of every pair of rows; equal and opposite rows give
+    exactly 0.
 
-    The second is |u| |v| sin(theta) with sin(theta) = |u^ - v^| |u^ + v^| / 2 for unit rows, which keeps small angles.
+    The second is |u| |v| sin(theta) with sin(theta) = |u^ - v^| |u^ + v^| / 2 for unit rows, which
+    keeps small angles.
     """
     c = np.array([(u * V).sum(axis=-1) for u in U])
     norm_u, norm_v = (np.sqrt((W * W).sum(axis=-1)) for W in (U, V))
@@ -168,7 +177,8 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
 
     Parameters
     ----------
-    kernel : Linear, ConjugateKernel, NNGP, NTK, AdaptiveKernel, or sums, products, powers and multiples of them
+    kernel : Linear, ConjugateKernel, NNGP, NTK, AdaptiveKernel, or sums, products, powers and
+    multiples of them
     X : array-like of shape (n_samples, n_features)
     Z : array-like of shape (m_samples, n_features), optional
         Default: X.
@@ -185,9 +195,10 @@ def gram(kernel: Kernel, X: ArrayLike, Z: ArrayLike | None = None) -> Array:
     Notes
     -----
     Cost: N M (4 d0 + 30 depth) flops, O(N M) memory.
-    Accuracy: 1e-14 of sqrt(k_ii k_jj) at depth 2; beyond it, sqrt(a b - c^2) of nearly parallel pairs loses half the
-    digits, which the NTK of relu, leaky_relu and abs feels (1e-8).
-    Source: Lee et al. (2018), eq. 5; Jacot et al. (2018), theorem 1; Sohl-Dickstein et al. (2020) ("standard").
+    Accuracy: 1e-14 of sqrt(k_ii k_jj) at depth 2; beyond it, sqrt(a b - c^2) of nearly parallel
+    pairs loses half the digits, which the NTK of relu, leaky_relu and abs feels (1e-8).
+    Source: Lee et al. (2018), eq. 5; Jacot et al. (2018), theorem 1; Sohl-Dickstein et al. (2020)
+    ("standard").
     """
     X = np.asarray(X, dtype=np.float64)
     Z = X if Z is None else np.asarray(Z, dtype=np.float64)
@@ -247,7 +258,8 @@ def free_energy(
 ) -> float:
     """F(Sigma) = (h/2) [(d0/sw2) Tr Sigma - log det Sigma] + (1/2) [Tr Y^T Qt^-1 Y + P log det Qt].
 
-    Qt = readout_variance Q + noise I, Q the Gram matrix of the kernel; Y of shape (n_samples, n_outputs).
+    Qt = readout_variance Q + noise I, Q the Gram matrix of the kernel; Y of shape (n_samples,
+    n_outputs).
     """
     X, Y = (np.asarray(A, dtype=np.float64) for A in (X, Y))
     Qt = readout_variance * gram(kernel, X) + noise * np.eye(len(X))
@@ -263,7 +275,9 @@ def diag(kernel: Kernel, X: ArrayLike) -> Array:
 
 
 def class_weights(sizes: ArrayLike, convention: str) -> tuple[Array, Array, Array]:
-    """Weights of the classes in Sigma_W, in Sigma_B and in the global mean, each of shape (n_classes,)."""
+    """Weights of the classes in Sigma_W, in Sigma_B and in the global mean, each of shape
+    (n_classes,).
+    """
     n = np.asarray(sizes, dtype=np.float64)
     p, u = n / n.sum(), np.full(len(n), 1 / len(n))
     return {
@@ -292,7 +306,8 @@ def collapse_features(H: ArrayLike, y: ArrayLike, convention: str = "papyan") ->
     Notes
     -----
     Cost: O(N d^2 + d^3); Sigma_W and Sigma_B are stored.
-    Accuracy: cancellation-free within classes; nc1_pinv to 1e-10 times the condition number of Sigma_B.
+    Accuracy: cancellation-free within classes; nc1_pinv to 1e-10 times the condition number of
+    Sigma_B.
     Source: Papyan, Han & Donoho (2020); Galanti et al. (2022) for CDNV.
     """
     H = np.asarray(H, dtype=np.float64)
@@ -346,13 +361,16 @@ def collapse_features(H: ArrayLike, y: ArrayLike, convention: str = "papyan") ->
 
 
 def features(K: ArrayLike) -> Array:
-    """Explicit features H with H H^T = K, from the eigenvectors of a positive semi-definite Gram matrix."""
+    """Explicit features H with H H^T = K, from the eigenvectors of a positive semi-definite Gram
+    matrix.
+    """
     values, vectors = np.linalg.eigh(np.asarray(K, dtype=np.float64))
     return vectors * np.sqrt(np.maximum(values, 0.0))  # type: ignore[no-any-return]
 
 
 def collapse(K: ArrayLike, y: ArrayLike, convention: str = "papyan") -> dict[str, Any]:
-    """Every metric of `nc1fast.Collapse` from a stored Gram matrix, through explicit features of it.
+    """Every metric of `nc1fast.Collapse` from a stored Gram matrix, through explicit features of
+    it.
 
     Parameters
     ----------

@@ -30,7 +30,8 @@ def recurrent_gram(
     Notes
     -----
     Cost: N M T (2 m + 30) flops, O(N M + N T m) memory.
-    Accuracy: as `nc1fast.reference.gram`: nearly parallel pairs lose half the digits of their angle.
+    Accuracy: as `nc1fast.reference.gram`: nearly parallel pairs lose half the digits of their
+    angle.
     Source: Alemohammad, Wang, Balestriero & Baraniuk (2021), theorems 1 and 2.
     """
     same = Z is None
@@ -55,7 +56,9 @@ def recurrent_gram(
 
 
 def _aligned(X: Sequence[ArrayLike], n_steps: int) -> tuple[Array, np.ndarray]:
-    """Steps (n_steps, n, n_features) with zeros before a sequence begins, and whether it has begun (n_steps, n)."""
+    """Steps (n_steps, n, n_features) with zeros before a sequence begins, and whether it has begun
+    (n_steps, n).
+    """
     arrays = [np.asarray(x, dtype=np.float64) for x in X]
     out = np.zeros((n_steps, len(arrays), arrays[0].shape[1]))
     there = np.zeros((n_steps, len(arrays)), dtype=bool)

@@ -10,7 +10,8 @@ All fields of the class sums are computed, row-class sums included, with bounds 
 
     catalogue      which shortcut a kernel has
     summing        the class sums by a shortcut
-    angular        kernels as combinations of kernels of the angle -> sweep, and spread within a class
+    angular        kernels as combinations of kernels of the angle -> sweep, and spread within a
+        class
     interpolation  smooth kernels -> quadrature: a class as a rule, on chebyshev grids
     partial        kernels put together from parts
 """

@@ -1,7 +1,10 @@
-"""Kernels of one hidden layer with a piecewise polynomial activation, as combinations of kernels of the angle.
+"""Kernels of one hidden layer with a piecewise polynomial activation, as combinations of kernels of
+the angle.
 
-The points are z = (x, sqrt(bias/weight)), Sigma = weight <z, z'>. phi is `Homogeneous`; of degree 1, phi(u) = odd u + even |u|, as the
-mixed terms are odd in w and vanish:   kappa = odd^2 Sigma + even^2 weight kappa_abs(z, z'),   kdot = odd^2 + even^2 kappa_sign(z, z').
+The points are z = (x, sqrt(bias/weight)), Sigma = weight <z, z'>. phi is `Homogeneous`; of degree
+    1, phi(u) = odd u + even |u|, as the
+mixed terms are odd in w and vanish:   kappa = odd^2 Sigma + even^2 weight kappa_abs(z, z'),   kdot
+    = odd^2 + even^2 kappa_sign(z, z').
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ def angular_sums(
     Raises
     ------
     ShortcutUnavailable
-        For zero rows where the activation, or a derivative that the kernel needs, has no single value.
+        For zero rows where the activation, or a derivative that the kernel needs, has no single
+        value.
     """
     x = np.ascontiguousarray(X.T)
     second = np.full(len(X), math.sqrt(layer.bias / layer.weight)) if len(x) == 1 else x[1]

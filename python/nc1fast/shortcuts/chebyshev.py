@@ -22,7 +22,9 @@ _FUNCTIONS = 4  # evaluated at a time
 
 @cache
 def nodes(n: int) -> tuple[Array, Array]:
-    """The n nodes in (-1, 1), and the matrix (n, n) from values there to the coefficients of T_0 ... T_{n-1}."""
+    """The n nodes in (-1, 1), and the matrix (n, n) from values there to the coefficients of T_0
+    ... T_{n-1}.
+    """
     angle = (np.arange(n) + 0.5) * np.pi / n
     # cos of k angle = k (2 i + 1) pi/(2 n), reduced in integers
     multiple = np.outer(np.arange(n), 2 * np.arange(n) + 1) % (4 * n)
@@ -43,7 +45,9 @@ def coefficients_of(values: Array, shape: tuple[int, ...]) -> Array:
 
 
 def weights_of(moments: Array) -> Array:
-    """Weights w on the grid with sum_i f(x_i) = sum_a w_a f(node_a), from the moments sum_i T_k(x_i) T_l(y_i)."""
+    """Weights w on the grid with sum_i f(x_i) = sum_a w_a f(node_a), from the moments sum_i
+    T_k(x_i) T_l(y_i).
+    """
     return _along_axes(moments, moments.shape, transposed=True).ravel()
 
 
@@ -84,7 +88,9 @@ def moments(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 def evaluated(x: Array, functions: Array) -> Array:
-    """The values (m, n) of m functions with coefficients (m, *shape), at a few thousand rows x (n, d0)."""
+    """The values (m, n) of m functions with coefficients (m, *shape), at a few thousand rows x (n,
+    d0).
+    """
     shape = functions.shape[1:]
     if len(shape) == 2 and shape[0] > shape[1]:  # the longer sum by the matrix product
         return evaluated(x[:, ::-1], functions.swapaxes(1, 2))
@@ -100,7 +106,9 @@ def evaluated(x: Array, functions: Array) -> Array:
 
 
 def trimmed(coefficients: Array, tolerance: float) -> Array:
-    """Drop trailing rows and columns whose entries are all below `tolerance` times the largest of their function."""
+    """Drop trailing rows and columns whose entries are all below `tolerance` times the largest of
+    their function.
+    """
     size = np.abs(coefficients)
     largest = size.max(axis=tuple(range(1, size.ndim)), keepdims=True)
     matter = (size > tolerance * largest).any(axis=0)

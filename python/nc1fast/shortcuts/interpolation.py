@@ -1,13 +1,15 @@
-"""Smooth kernels of one or two features, summed through interpolation nodes: O(N p^d0), p nodes a feature.
+"""Smooth kernels of one or two features, summed through interpolation nodes: O(N p^d0), p nodes a
+feature.
 
-On a small enough box a smooth kernel is its Chebyshev interpolant to rounding, k(x, z) = sum_a L_a(x) k(node_a, z). So a class,
-cut into such boxes, is a quadrature rule with the weights sum_i L_a(x_i), whatever the number of its rows:
+On a small enough box a smooth kernel is its Chebyshev interpolant to rounding, k(x, z) = sum_a
+L_a(x) k(node_a, z). So a class, cut into such boxes, is a quadrature rule with the weights sum_i
+L_a(x_i), whatever the number of its rows:
 
     block_sums[c, c'] = weights_c . k(nodes_c, nodes_c') . weights_c'
     within[c]         = weights_c . D2(nodes_c, nodes_c) . weights_c / (2 n_c)
 
-and R, the sums of rows and classes, are the interpolants of k(nodes_c, nodes_c') . weights_c' at the rows. The weights come from
-the moments sum_i T_k(x_i) T_l(y_i), a matrix product.
+and R, the sums of rows and classes, are the interpolants of k(nodes_c, nodes_c') . weights_c' at
+the rows. The weights come from the moments sum_i T_k(x_i) T_l(y_i), a matrix product.
 """
 
 from __future__ import annotations
@@ -88,10 +90,12 @@ def interpolated_sums(
 
     Notes
     -----
-    Cost: 2 N p^d0 flops, half of M^2 kernel values for M nodes of all classes, and with rows 2 N C p^d0 flops more. A class has some
-    10 nodes a feature where it is narrow beside the scale of the activation, some thousands in the plane where it is wide.
-    Accuracy: as the bounds say: about 1e-14 of each block sum; within_c 1e-13 relative where D2 is stable and no row is far
-    outside of its class (a row at r standard deviations costs r^2), else that of a difference of such sums.
+    Cost: 2 N p^d0 flops, half of M^2 kernel values for M nodes of all classes, and with rows 2 N C
+    p^d0 flops more. A class has some 10 nodes a feature where it is narrow beside the scale of the
+    activation, some thousands in the plane where it is wide.
+    Accuracy: as the bounds say: about 1e-14 of each block sum; within_c 1e-13 relative where D2 is
+    stable and no row is far outside of its class (a row at r standard deviations costs r^2), else
+    that of a difference of such sums.
     """
     slices = rows_by_class(sizes)
     witnesses = _witnesses(X, slices)
@@ -202,7 +206,9 @@ class _Pairs(NamedTuple):
 
 
 def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | None:
-    """The double sum of D2 over all pairs of nodes, if these are few and not so close that squares underflow; else None."""
+    """The double sum of D2 over all pairs of nodes, if these are few and not so close that squares
+    underflow; else None.
+    """
     tail = rule.boxes.spread_error
     if tail is None or 0 < np.ptp(rule.nodes, axis=0).max() < _NARROWEST:
         return None

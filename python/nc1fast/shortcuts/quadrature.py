@@ -1,11 +1,12 @@
-"""A class of rows as a quadrature rule for smooth kernels: sum_i f(x_i) = sum_a w_a f(node_a), f = k(., z).
+"""A class of rows as a quadrature rule for smooth kernels: sum_i f(x_i) = sum_a w_a f(node_a), f =
+k(., z).
 
-The class is cut into boxes until each box has a grid of Chebyshev nodes which resolves k(., z) to rounding for every z that
-occurs, or fewer rows than such a grid would have nodes; then the rows themselves are the nodes. So a few outliers cost no
-more than their own number.
+The class is cut into boxes until each box has a grid of Chebyshev nodes which resolves k(., z) to
+rounding for every z that occurs, or fewer rows than such a grid would have nodes; then the rows
+themselves are the nodes. So a few outliers cost no more than their own number.
 
-The decay of the Chebyshev coefficients is measured along lines, and the interpolant is compared with the kernel at rows of
-the box; the larger of the two errors enters the bounds.
+The decay of the Chebyshev coefficients is measured along lines, and the interpolant is compared
+with the kernel at rows of the box; the larger of the two errors enters the bounds.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _FEW = 32  # rows that are not worth a grid
 _ROWS = 2048  # rows of a box at a time
 _SAMPLE = 256  # rows of a box from which the typical k(x, x) is taken
 _PROBES = 24  # rows of a box at which its interpolant is tested
-# Most nodes of a class whose D2 are evaluated pair by pair. A class that needs more is so wide that its D2 are of the size
-# of k, and a difference of sums will do.
+# Most nodes of a class whose D2 are evaluated pair by pair. A class that needs more is so wide that
+# its D2 are of the size of k, and a difference of sums will do.
 PAIRED = 576
 # Points z in the coordinates of a box, for which D2(., z) is examined.
 _LOOKOUTS = {
@@ -90,13 +91,17 @@ class Box(NamedTuple):
         return self.rows[:: -(-len(self.rows) // _PROBES)]
 
     def distances(self, kernel: Kernel, A: Array, B: Array) -> Array:
-        """D2 (m, n) of points A (m, d0) and B (n, d0) in the coordinates of the box, where their differences are exact."""
+        """D2 (m, n) of points A (m, d0) and B (n, d0) in the coordinates of the box, where their
+        differences are exact.
+        """
         a, b = np.repeat(A, len(B), axis=0), np.tile(B, (len(A), 1))
         D2 = squared_distances(kernel, self.at(a), self.at(b), (a - b) * self.half)
         return D2.reshape(len(A), len(B))
 
     def interpolation(self, unit: Array) -> Array:
-        """The matrix (n, nodes) that takes values on the nodes to n points in the coordinates of the box."""
+        """The matrix (n, nodes) that takes values on the nodes to n points in the coordinates of
+        the box.
+        """
         out = np.ones((len(unit), 1))
         for axis, n in enumerate(self.shape):
             basis = matmul(chebyshev.polynomials(unit[:, axis], n).T, chebyshev.nodes(n)[1])
@@ -119,7 +124,8 @@ class Boxes(NamedTuple):
     rows : ndarray of intp
         Indices of rows that are in no box.
     spread_error : float or None
-        Error of the interpolant of D2, relative to the largest D2; None where D2 is not evaluated pair by pair.
+        Error of the interpolant of D2, relative to the largest D2; None where D2 is not evaluated
+        pair by pair.
     """
 
     grids: list[Box]
@@ -142,7 +148,8 @@ class Budget:
 
 
 def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | None:
-    """The number of nodes that m functions need, and the largest coefficient left out; None if they need more.
+    """The number of nodes that m functions need, and the largest coefficient left out; None if they
+    need more.
 
     Parameters
     ----------
@@ -150,7 +157,8 @@ def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | No
         The functions on the largest number of nodes.
     scale : ndarray of shape (m,)
     noise : float
-        Rounding of the values, relative to `scale`. Coefficients of at most `_NEARLY` that fall no further are rounding too.
+        Rounding of the values, relative to `scale`. Coefficients of at most `_NEARLY` that fall no
+        further are rounding too.
     """
     coefficients = matmul(chebyshev.nodes(_NODES[-1])[1], values)
     size = (np.abs(coefficients) / scale).max(axis=1)
@@ -169,7 +177,9 @@ def _enough(values: Array, scale: Array, noise: float) -> tuple[int, float] | No
 def _fit(
     kernel: Kernel, box: Box, axis: int, witnesses: Array, *, spread: bool
 ) -> tuple[int, float] | None:
-    """The number of nodes along an axis for k(., z), or with `spread` for D2, and the error, from some lines; None for too many."""
+    """The number of nodes along an axis for k(., z), or with `spread` for D2, and the error, from
+    some lines; None for too many.
+    """
     d0 = len(box.half)
     if box.half[axis] == 0:
         return 1, 0.0
@@ -193,7 +203,9 @@ def _fit(
 
 
 def _probed(kernel: Kernel, box: Box, X: Array, witnesses: Array) -> float:
-    """The largest error of the interpolant of k(., z) at some rows of the box, relative to length sqrt(k(z, z))."""
+    """The largest error of the interpolant of k(., z) at some rows of the box, relative to length
+    sqrt(k(z, z)).
+    """
     points = X[box.probes()]
     exact = kernel(points, witnesses, n_threads=1)
     on_nodes = kernel(box.nodes(), witnesses, n_threads=1)
@@ -251,7 +263,9 @@ def cut(
 
 
 def _box(kernel: Kernel, X: Array, rows: NDArray[np.intp], witnesses: Array) -> Box | int | None:
-    """A box of these rows; or the feature along which to cut them; or None if they are better nodes themselves."""
+    """A box of these rows; or the feature along which to cut them; or None if they are better nodes
+    themselves.
+    """
     if len(rows) <= _FEW:
         return None
     low, high = X[rows].min(axis=0), X[rows].max(axis=0)
@@ -277,7 +291,9 @@ def _box(kernel: Kernel, X: Array, rows: NDArray[np.intp], witnesses: Array) -> 
 
 
 def _with_spread(kernel: Kernel, box: Box) -> tuple[Box, float | None]:
-    """The box with enough nodes for D2 too, and the error of D2; or the box as it is and None, if that takes too many."""
+    """The box with enough nodes for D2 too, and the error of D2; or the box as it is and None, if
+    that takes too many.
+    """
     fits = [_fit(kernel, box, axis, box.middle, spread=True) for axis in range(len(box.half))]
     if any(fit is None for fit in fits):
         return box, None

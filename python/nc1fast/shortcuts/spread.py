@@ -1,13 +1,16 @@
-"""The spread within a class of points of the plane, under functions of the angle, without cancellation.
+"""The spread within a class of points of the plane, under functions of the angle, without
+cancellation.
 
-Points are turned into one half plane (y = +-z, which changes no kernel value). With P the points of the class whose
-breakpoint has passed, S the others, v the vectors that a form carries and q its row at the angle phi,
+Points are turned into one half plane (y = +-z, which changes no kernel value). With P the points of
+the class whose breakpoint has passed, S the others, v the vectors that a form carries and q its row
+at the angle phi,
 
-    n sum_i |h_i - mean|^2 = n sum_i (q.(v_i - mean))^2 + 4 (q.sum_P v) (q.sum_S v)      at each phi,
+    n sum_i |h_i - mean|^2 = n sum_i (q.(v_i - mean))^2 + 4 (q.sum_P v) (q.sum_S v)      at each
+        phi,
 
-integrated over the half circle in the first term and, in the second, whose size is that of the angles of the class, between
-its breakpoints. Both come from v_i - mean v, angles against mean y, and differences of angles, never from what large sums
-leave over.
+integrated over the half circle in the first term and, in the second, whose size is that of the
+angles of the class, between its breakpoints. Both come from v_i - mean v, angles against mean y,
+and differences of angles, never from what large sums leave over.
 """
 
 from __future__ import annotations
@@ -30,7 +33,9 @@ _PIECE, _QUADRATURE = 0.25, 6
 
 
 def running_sums(A: Array) -> Array:
-    """Inclusive running sums along the last axis, in two levels; error <= `running_error` times the sum of magnitudes."""
+    """Inclusive running sums along the last axis, in two levels; error <= `running_error` times the
+    sum of magnitudes.
+    """
     n = A.shape[-1]
     width = max(1, math.isqrt(n))
     padded = np.zeros((*A.shape[:-1], -(-n // width), width))
@@ -53,7 +58,9 @@ class Half(NamedTuple):
 
 
 def turn(z: Array, axis: tuple[float, float]) -> Half:
-    """Turn points z (2, n) into the half plane about a direction; points on its border join those just inside."""
+    """Turn points z (2, n) into the half plane about a direction; points on its border join those
+    just inside.
+    """
     along, across = z[0] * axis[0] + z[1] * axis[1], z[1] * axis[0] - z[0] * axis[1]
     sign = np.where((along < 0) | ((along == 0) & (across < 0)), -1.0, 1.0)
     return Half(sign, sign * z)
@@ -71,7 +78,9 @@ class PlanarClass(NamedTuple):
 
 
 def _chord(x: Array) -> Array:
-    """Arc less chord, x - sin x cos x = sum_k (-1)^(k+1) (2x)^(2k+1) / (2 (2k+1)!), without cancellation."""
+    """Arc less chord, x - sin x cos x = sum_k (-1)^(k+1) (2x)^(2k+1) / (2 (2k+1)!), without
+    cancellation.
+    """
     small = np.minimum(x, _SERIES)
     series = np.zeros_like(x)
     for k in range(8, 0, -1):
@@ -80,7 +89,9 @@ def _chord(x: Array) -> Array:
 
 
 def planar_class(z: Array) -> PlanarClass:
-    """Turn the points z (2, n) of a class into the half plane about their principal axis, which few of them lie across."""
+    """Turn the points z (2, n) of a class into the half plane about their principal axis, which few
+    of them lie across.
+    """
     twist = 0.5 * math.atan2(
         2 * float((z[0] * z[1]).sum()), float((z[0] ** 2).sum() - (z[1] ** 2).sum())
     )
@@ -145,7 +156,9 @@ def sign_within(c: PlanarClass, vectors: Array) -> tuple[float, float]:
 
 
 def squares(y: Array) -> Array:
-    """Vectors v with (e.y)^2 = q.v, q = (1, -sqrt2 cos 2phi, -sqrt2 sin 2phi)/2, int q q^T = pi/4 over the half circle: (3, n)."""
+    """Vectors v with (e.y)^2 = q.v, q = (1, -sqrt2 cos 2phi, -sqrt2 sin 2phi)/2, int q q^T = pi/4
+    over the half circle: (3, n).
+    """
     x, y = y
     return np.array([x**2 + y**2, (x**2 - y**2) / math.sqrt(2), math.sqrt(2) * x * y])
 
@@ -187,7 +200,9 @@ def squares_within(c: PlanarClass, *, odd: bool) -> tuple[float, float]:
 def _with_error(
     n: int, spread: float, mixed: float, size: float, slack: float
 ) -> tuple[float, float]:
-    """The sum spread + mixed, and its error bound: `size` is the sum of magnitudes of `mixed`, `slack` an error in unit roundoffs."""
+    """The sum spread + mixed, and its error bound: `size` is the sum of magnitudes of `mixed`,
+    `slack` an error in unit roundoffs.
+    """
     adds = summation_error(n)
     error = (adds + 20) * spread + (4 * running_error(n) + adds + 60) * size + slack
     return max(spread + mixed, 0.0), UNIT_ROUNDOFF * error

@@ -43,14 +43,16 @@ def shortcut_sums(
     Raises
     ------
     ShortcutUnavailable
-        If the kernel has no shortcut, if X spreads too far for it, and for zero rows where the kernel needs a value or a
-        derivative that the activation does not have there.
+        If the kernel has no shortcut, if X spreads too far for it, and for zero rows where the
+        kernel needs a value or a derivative that the activation does not have there.
 
     Notes
     -----
-    Cost: see the table of `nc1fast.shortcuts`. Memory: N (d0 + 30) float64, and N C for the row sums.
-    Accuracy: see `error_bound`. About 1e-13 of nc1, however collapsed, for Linear, relu, leaky_relu, abs, relu2, and for
-    erf with one hidden layer; elsewhere what a difference k_ii + k_jj - 2 k_ij leaves, as in the pass over pairs.
+    Cost: see the table of `nc1fast.shortcuts`. Memory: N (d0 + 30) float64, and N C for the row
+    sums.
+    Accuracy: see `error_bound`. About 1e-13 of nc1, however collapsed, for Linear, relu,
+    leaky_relu, abs, relu2, and for erf with one hidden layer; elsewhere what a difference k_ii +
+    k_jj - 2 k_ij leaves, as in the pass over pairs.
     """
     kind = shortcut_of(kernel, data.n_features)
     if kind is None:

@@ -1,11 +1,13 @@
 """Kernels of the angle between points of the plane, summed by a sweep: O(N log N + N C).
 
-    kappa_abs(z, z')  = E |w.z| |w.z'|           = (2/pi) int |e.z| |e.z'| dphi             e = (-sin phi, cos phi),
-    kappa_sign(z, z') = E sign(w.z) sign(w.z')   = (1/pi) int sign(e.z) sign(e.z') dphi      phi over half a circle.
+    kappa_abs(z, z')  = E |w.z| |w.z'|           = (2/pi) int |e.z| |e.z'| dphi             e =
+        (-sin phi, cos phi),
+    kappa_sign(z, z') = E sign(w.z) sign(w.z')   = (1/pi) int sign(e.z) sign(e.z') dphi      phi
+        over half a circle.
 
-The sign of e.z changes once for each point, at its own angle. Between these breakpoints a class sum is A_c(phi) = sum of
-+-z_i with fixed signs, so that integrals up to phi follow from running sums of z_i and of E(phi_i) z_i, E an antiderivative
-of e e^T.
+The sign of e.z changes once for each point, at its own angle. Between these breakpoints a class sum
+is A_c(phi) = sum of +-z_i with fixed signs, so that integrals up to phi follow from running sums of
+z_i and of E(phi_i) z_i, E an antiderivative of e e^T.
 
 The spread within a class does not come from those sums, which would cancel: see `spread`.
 """
@@ -44,7 +46,8 @@ _POINTS = 1 << 14  # points at a time
 
 
 class Form(NamedTuple):
-    """A kernel <v, v'>, or its product with a function of the angle that is 1 at angle 0; a term of `Plane.sums`.
+    """A kernel <v, v'>, or its product with a function of the angle that is 1 at angle 0; a term of
+    `Plane.sums`.
 
     Attributes
     ----------
@@ -65,7 +68,8 @@ class Form(NamedTuple):
 
 
 class Plane:
-    """Points of the plane, sorted by angle, all together and within their classes; every sweep starts from here.
+    """Points of the plane, sorted by angle, all together and within their classes; every sweep
+    starts from here.
 
     Parameters
     ----------
@@ -125,19 +129,22 @@ class Plane:
     def sums(self, forms: Sequence[tuple[float, Form]], *, rows: bool) -> PartialSums:
         """Sums of a combination of forms with coefficients >= 0.
 
-        With E the antiderivative, P_c the sum of the v_j of the class before phi_i, W_c that of the E(phi_j) v_j, A_c the sum of
-        all, a form sums to
+        With E the antiderivative, P_c the sum of the v_j of the class before phi_i, W_c that of the
+        E(phi_j) v_j, A_c the sum of all, a form sums to
 
-            R_ic = (2 (E_i v_i).(A_c - 2 P_c) + v_i.(4 W_c - 2 W_c(end) + half circle A_c)) / half circle,
+            R_ic = (2 (E_i v_i).(A_c - 2 P_c) + v_i.(4 W_c - 2 W_c(end) + half circle A_c)) / half
+            circle,
 
-        a product of the columns of a point with the row of a table of the class: the row for as many points of the class as come
-        before it.
+        a product of the columns of a point with the row of a table of the class: the row for as
+        many points of the class as come before it.
 
         Notes
         -----
-        Cost: some 100 operations per point; 2 m multiply-adds and a search of the table per point, class and form.
-        Accuracy: within_c to 2 sqrt(n_c) unit roundoffs in the worst case, some 10 in practice; block sums to
-        16 sqrt(n) + 150 of the sum of norms, n the largest class, some 30 in practice.
+        Cost: some 100 operations per point; 2 m multiply-adds and a search of the table per point,
+        class and form.
+        Accuracy: within_c to 2 sqrt(n_c) unit roundoffs in the worst case, some 10 in practice;
+        block sums to 16 sqrt(n) + 150 of the sum of norms, n the largest class, some 30 in
+        practice.
         """
         N, C = len(self._rank), len(self.slices)
         parts = [slice(start, start + _POINTS) for start in range(0, N, _POINTS)]
@@ -193,7 +200,8 @@ class Plane:
 
 
 class Line(Plane):
-    """Points of a line through the origin, where every kernel of the angle is a product and nothing is sorted.
+    """Points of a line through the origin, where every kernel of the angle is a product and nothing
+    is sorted.
 
     Parameters
     ----------
@@ -229,7 +237,8 @@ def _by_angle(z: Array) -> tuple[Half, NDArray[np.intp], Array]:
 
 
 def _tables(forms: Sequence[tuple[float, Form]], points: Array) -> Array:
-    """Rows that `Plane.sums` multiplies columns with after 0, 1, ... n points of a class, (n + 1, columns).
+    """Rows that `Plane.sums` multiplies columns with after 0, 1, ... n points of a class, (n + 1,
+    columns).
 
     Parameters
     ----------
@@ -266,7 +275,8 @@ def _squares(angle: Array, v: Array) -> Array:
 
 def _fourth(angle: Array, v: Array) -> Array:
     """The antiderivative of q q^T of `squares`, times each vector v (3, n)."""
-    # q q^T = (1, -root C, -root S; ., 1 + cos 4phi, sin 4phi; ., ., 1 - cos 4phi)/4, C = cos 2phi, S = sin 2phi
+    # q q^T = (1, -root C, -root S; ., 1 + cos 4phi, sin 4phi; ., ., 1 - cos 4phi)/4, C = cos 2phi,
+    # S = sin 2phi
     root = math.sqrt(2)
     C, S = -root * np.sin(2 * angle) / 2, root * np.cos(2 * angle) / 2  # of -root C and -root S
     CC, CS = np.sin(4 * angle) / 4, -np.cos(4 * angle) / 4

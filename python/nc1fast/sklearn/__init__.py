@@ -1,7 +1,8 @@
-"""Kernels in scikit-learn: Gaussian processes, ridge regression, SVC, random features (extra "sklearn").
+"""Kernels in scikit-learn: Gaussian processes, ridge regression, SVC, random features (extra
+"sklearn").
 
-Estimators take a kernel object as `kernel`, and its fields are parameters of theirs: `kernel__depth` in a grid. scikit-learn is
-imported when one of the names below is first used.
+Estimators take a kernel object as `kernel`, and its fields are parameters of theirs:
+`kernel__depth` in a grid. scikit-learn is imported when one of the names below is first used.
 """
 
 from __future__ import annotations

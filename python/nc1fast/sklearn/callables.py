@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class Gram(KernelParameters, BaseEstimator):  # type: ignore[misc]
-    """The callable of `gram`, with the parameters of the kernel: kernel__kernel__depth in a grid over an SVC.
+    """The callable of `gram`, with the parameters of the kernel: kernel__kernel__depth in a grid
+    over an SVC.
 
     Parameters
     ----------
@@ -34,20 +35,24 @@ class Gram(KernelParameters, BaseEstimator):  # type: ignore[misc]
         self.n_threads = n_threads
 
     def __call__(self, X: Any, Y: Any = None) -> NDArray[np.float64]:
-        """Gram matrix of rows X (n, d) and Y (m, d), dense or sparse; of X with itself where Y is left out or is X."""
+        """Gram matrix of rows X (n, d) and Y (m, d), dense or sparse; of X with itself where Y is
+        left out or is X.
+        """
         matrices = KernelMatrices(self.kernel, self.normalize, self.n_threads)
         return matrices.between(X, None if Y is X else Y)
 
 
 def gram(kernel: Kernel, normalize: bool = False, n_threads: int | None = None) -> Gram:
-    """A kernel as a callable for `SVC(kernel=...)` and whatever else takes a function of two arrays of rows.
+    """A kernel as a callable for `SVC(kernel=...)` and whatever else takes a function of two arrays
+    of rows.
 
     Parameters
     ----------
     kernel : Kernel
     normalize : bool, default False
-        Whether to divide k(x, z) by sqrt(k(x, x) k(z, z)). The diagonal of a kernel depends on depth, variances and |x|^2/d0, and so
-        does what C = 1 means; normalised kernels have a diagonal of ones as RBF has.
+        Whether to divide k(x, z) by sqrt(k(x, x) k(z, z)). The diagonal of a kernel depends on
+        depth, variances and |x|^2/d0, and so does what C = 1 means; normalised kernels have a
+        diagonal of ones as RBF has.
     n_threads : int, optional
         Default: as `collapse`.
 

@@ -1,9 +1,12 @@
-"""Derivatives of a Gram matrix with respect to the logarithms of the variances of its kernel, and of the factors in it.
+"""Derivatives of a Gram matrix with respect to the logarithms of the variances of its kernel, and
+of the factors in it.
 
-With phi homogeneous of degree h and no biases in the layers l to L - 2, K minus the bias of the last layer is proportional to
-w_l^(h^(L-1-l)): for Sigma by induction, and for Theta since kdot has the degree h - 1. So for ReLU without hidden biases all
-derivatives are K itself, times the number of layers where one variance serves all. The last layer's are linear for every
-activation. Other variances are moved a little to both sides. Kernels made of others follow by the chain rule, entry by entry.
+With phi homogeneous of degree h and no biases in the layers l to L - 2, K minus the bias of the
+last layer is proportional to w_l^(h^(L-1-l)): for Sigma by induction, and for Theta since kdot has
+the degree h - 1. So for ReLU without hidden biases all derivatives are K itself, times the number
+of layers where one variance serves all. The last layer's are linear for every activation. Other
+variances are moved a little to both sides. Kernels made of others follow by the chain rule, entry
+by entry.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ _STEP = 2.0**-17  # of a logarithm: step^2/6 and u/step are both 1e-11
 
 @dataclass(frozen=True)
 class Scale:
-    """A variance above 0 of a kernel or of one of its parts, or a factor: what can be learned by its logarithm.
+    """A variance above 0 of a kernel or of one of its parts, or a factor: what can be learned by
+    its logarithm.
 
     Attributes
     ----------
@@ -68,7 +72,10 @@ class Scale:
 
 
 def scales(kernel: Kernel) -> list[Scale]:
-    """Those of a kernel, then those of its parts. A variance of 0 stays 0, and some kernels have none."""
+    """Those of a kernel, then those of its parts.
+
+    A variance of 0 stays 0, and some kernels have none.
+    """
     found = []
     for name, value in own_fields(kernel).items():
         if name in NAMES:
@@ -92,7 +99,8 @@ def moved(kernel: Kernel, values: dict[Scale, float]) -> Kernel:
 
 @dataclass(frozen=True, eq=False)
 class Grams:
-    """Gram matrices of the kernels that one is made of, each computed once, on rows that they share.
+    """Gram matrices of the kernels that one is made of, each computed once, on rows that they
+    share.
 
     Attributes
     ----------
@@ -110,14 +118,16 @@ class Grams:
         return self.known[kernel]
 
     def derivative(self, kernel: Kernel, scale: Scale) -> Array:
-        """The derivative of the Gram matrix with respect to the logarithm of a variance or factor, shape (n, n).
+        """The derivative of the Gram matrix with respect to the logarithm of a variance or factor,
+        shape (n, n).
 
         Notes
         -----
-        Cost: that of a multiple of K, or of two Gram matrices where central differences are taken; for a kernel made of others one
-        Gram matrix of each part and the chain rule beside.
-        Accuracy: of differences 1e-9 of sqrt(k_ii k_jj) up to depth 5, 1e-7 at depth 16 (tests/test_sklearn_gp.py); else that of
-        K. Of a part these are multiplied by what the part is multiplied with.
+        Cost: that of a multiple of K, or of two Gram matrices where central differences are taken;
+        for a kernel made of others one Gram matrix of each part and the chain rule beside.
+        Accuracy: of differences 1e-9 of sqrt(k_ii k_jj) up to depth 5, 1e-7 at depth 16
+        (tests/test_sklearn_gp.py); else that of K. Of a part these are multiplied by what the part
+        is multiplied with.
         """
         for index, (name, part) in enumerate(parts_of(kernel).items()):
             inner = scale.within(name)
@@ -152,7 +162,9 @@ def affine(kernel: Kernel, scale: Scale) -> Affine | None:
 
 
 def _last(kernel: DeepKernel) -> Affine:
-    """Whether the last layer's weights scale the kernel, as 1 or 0, and the constant that its bias adds."""
+    """Whether the last layer's weights scale the kernel, as 1 or 0, and the constant that its bias
+    adds.
+    """
     if isinstance(kernel, NTK):
         return 1.0, kernel.tangent_coefficients[-1][1]
     return float(not isinstance(kernel, ConjugateKernel)), kernel.readout[1]

@@ -55,7 +55,8 @@ class _Drawn(KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin
         Raises
         ------
         TypeError, ValueError
-            For a kernel that has no such features, arguments out of range, and data that scikit-learn refuses.
+            For a kernel that has no such features, arguments out of range, and data that
+            scikit-learn refuses.
         """
         rows = validate_data(self, X, accept_sparse="csr", dtype=_DTYPES)
         check_kernel(self.kernel)
@@ -65,7 +66,9 @@ class _Drawn(KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     @ieee
     def transform(self, X: Any) -> NDArray[Any]:
-        """Features of rows X (m_samples, n_features), shape (m_samples, n_components), in the type of the rows of the fit."""
+        """Features of rows X (m_samples, n_features), shape (m_samples, n_components), in the type
+        of the rows of the fit.
+        """
         check_is_fitted(self)
         rows = validate_data(self, X, accept_sparse="csr", dtype=_DTYPES, reset=False)
         shape = rows.shape[0], self._n_features_out
@@ -79,9 +82,10 @@ class NTKFeatures(_Drawn):
     ----------
     kernel : NTK, NNGP or ConjugateKernel, default NTK("relu", weight_variance="he")
     n_components : int, default 1024
-        Features, those of the linear part included: one for each of X, and one if there are biases. The last ones are zero where
-        this is not the number of a whole number of units. Where it leaves no unit for each layer, the features are a random
-        projection of those of `n_components` units a layer.
+        Features, those of the linear part included: one for each of X, and one if there are biases.
+        The last ones are zero where this is not the number of a whole number of units. Where it
+        leaves no unit for each layer, the features are a random projection of those of
+        `n_components` units a layer.
     seed : int, default 0
         >= 0; the same seed gives the same bits.
     sampling : {"stratified", "orthogonal", "plain"}, default "stratified"
@@ -98,8 +102,8 @@ class NTKFeatures(_Drawn):
 
     Notes
     -----
-    Unless they are projected, `fit_transform(X)` is `nc1fast.estimators.ntk_features(X, kernel, n_components, seed)`, whose cost,
-    accuracy and source it has.
+    Unless they are projected, `fit_transform(X)` is `nc1fast.estimators.ntk_features(X, kernel,
+    n_components, seed)`, whose cost, accuracy and source it has.
 
     Examples
     --------
@@ -136,7 +140,8 @@ class NTKFeatures(_Drawn):
 
 
 class RandomUnits(_Drawn):
-    """Random hidden units phi(w . x), with H H^T about K: features of covariance kernels of one hidden layer, of any activation.
+    """Random hidden units phi(w . x), with H H^T about K: features of covariance kernels of one
+    hidden layer, of any activation.
 
     Parameters
     ----------
@@ -160,7 +165,8 @@ class RandomUnits(_Drawn):
 
     Notes
     -----
-    A network of one hidden layer at its initialisation, of which only the last layer is trained. The mean of H H^T over seeds is K.
+    A network of one hidden layer at its initialisation, of which only the last layer is trained.
+    The mean of H H^T over seeds is K.
     Cost: 2 N n_components d0 flops and as many activations as H has entries.
     Accuracy: O(1/sqrt(n_components)) of sqrt(k_ii k_jj).
     Source: Rahimi & Recht (2008); Yu et al. (2016) for orthogonal weights.

@@ -21,16 +21,20 @@ if TYPE_CHECKING:
 
 
 class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
-    """A kernel for GaussianProcessRegressor and GaussianProcessClassifier, which learn its variances.
+    """A kernel for GaussianProcessRegressor and GaussianProcessClassifier, which learn its
+    variances.
 
     Parameters
     ----------
     kernel : Kernel
-        Its variances above 0 are hyperparameters, theta their logarithms: one for each where it has one per layer, and one for
-        all layers where it is a single number. A variance of 0 stays 0; depth, activation and the rest are fixed. Of a kernel
-        made of others (a * k, k1 + k2, k1 * k2, k ** p) they are those of all parts, and the factors a.
-    weight_variance_bounds, bias_variance_bounds : pair of float, array of shape (n, 2), or "fixed", default (1e-5, 1e5)
-        Where the fit looks for the variances, for all of them or for each of the n above 0; "fixed" leaves them as they are.
+        Its variances above 0 are hyperparameters, theta their logarithms: one for each where it has
+        one per layer, and one for all layers where it is a single number. A variance of 0 stays 0;
+        depth, activation and the rest are fixed. Of a kernel made of others (a * k, k1 + k2, k1 *
+        k2, k ** p) they are those of all parts, and the factors a.
+    weight_variance_bounds, bias_variance_bounds : pair of float, array of shape (n, 2), or "fixed",
+    default (1e-5, 1e5)
+        Where the fit looks for the variances, for all of them or for each of the n above 0; "fixed"
+        leaves them as they are.
     normalize : bool, default False
         k(x, z)/sqrt(k(x, x) k(z, z)) in place of k.
     factor_bounds : pair of float, array of shape (n, 2), or "fixed", default (1e-5, 1e5)
@@ -39,15 +43,18 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
     Notes
     -----
     Sums, products and powers with the kernels of scikit-learn are kernels of scikit-learn.
-    Parameters of parts are named by their place: kernel__kernels__0__depth of the first kernel of a sum or product,
-    kernel__kernel__depth of one that is multiplied or raised, kernel__factor.
-    Of a kernel whose variances only scale it (ReLU without biases) the data determine a single number: one shared variance, or
-    the last of them with the others fixed, is enough; a factor before it determines nothing more.
-    Cost of a gradient: one Gram matrix, and two more for each hyperparameter whose derivative is not known in closed form:
-    variances of hidden layers, but for weights below which an activation that is homogeneous has no bias.
-    Accuracy of a gradient: that of the Gram matrix, or 1e-9 of sqrt(k_ii k_jj) by central differences; see
-    `nc1fast.sklearn.derivatives`.
-    Source: Lee et al. (2018) for Gaussian processes with the NNGP; Rasmussen & Williams (2006), section 5.4.
+    Parameters of parts are named by their place: kernel__kernels__0__depth of the first kernel of a
+    sum or product, kernel__kernel__depth of one that is multiplied or raised, kernel__factor. Of a
+    kernel whose variances only scale it (ReLU without biases) the data determine a single number:
+    one shared variance, or the last of them with the others fixed, is enough; a factor before it
+    determines nothing more.
+    Cost of a gradient: one Gram matrix, and two more for each hyperparameter whose derivative is
+    not known in closed form: variances of hidden layers, but for weights below which an activation
+    that is homogeneous has no bias.
+    Accuracy of a gradient: that of the Gram matrix, or 1e-9 of sqrt(k_ii k_jj) by central
+    differences; see `nc1fast.sklearn.derivatives`.
+    Source: Lee et al. (2018) for Gaussian processes with the NNGP; Rasmussen & Williams (2006),
+    section 5.4.
 
     Examples
     --------
@@ -76,7 +83,9 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
 
     @property
     def hyperparameters(self) -> list[Hyperparameter]:
-        """Factors and variances above 0, as scikit-learn describes them: of the kernel, then of its parts."""
+        """Factors and variances above 0, as scikit-learn describes them: of the kernel, then of its
+        parts.
+        """
         groups = self._groups()
         taken = dict.fromkeys(NAMES, 0)
         found = []
@@ -132,7 +141,8 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of shape (n_samples, m_samples), and ndarray of shape (n_samples, n_samples, n_dims) with `eval_gradient`
+        ndarray of shape (n_samples, m_samples), and ndarray of shape (n_samples, n_samples, n_dims)
+        with `eval_gradient`
 
         Raises
         ------

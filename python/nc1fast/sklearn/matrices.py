@@ -1,4 +1,6 @@
-"""Gram matrices as estimators need them: of sparse rows, normalised to a unit diagonal, or times columns."""
+"""Gram matrices as estimators need them: of sparse rows, normalised to a unit diagonal, or times
+columns.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ class KernelMatrices:
     ----------
     kernel : Kernel
     normalize : bool
-        k(x, z)/sqrt(k(x, x) k(z, z)) in place of k: cosines of features. A row with k(x, x) = 0 has 0 with every row.
+        k(x, z)/sqrt(k(x, x) k(z, z)) in place of k: cosines of features. A row with k(x, x) = 0 has
+        0 with every row.
     n_threads : int or None
     """
 
@@ -86,7 +89,9 @@ class KernelMatrices:
         return (found > 0).astype(np.float64) if self.normalize else found
 
     def product(self, Z: Any, X: Any, V: Array) -> Array:
-        """K(Z, X) V, shape (m, k), without K; of sparse rows and normalised kernels a panel of it at a time."""
+        """K(Z, X) V, shape (m, k), without K; of sparse rows and normalised kernels a panel of it
+        at a time.
+        """
         if not (self.normalize or issparse(X) or issparse(Z)):
             return self.kernel.matvec(X, V, Z, n_threads=self.n_threads)
         out = np.empty((Z.shape[0], V.shape[1]))

@@ -1,4 +1,6 @@
-"""The fields of a kernel as parameters of the estimator that holds it, as scikit-learn's grids and clones see them."""
+"""The fields of a kernel as parameters of the estimator that holds it, as scikit-learn's grids and
+clones see them.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,21 @@ PREFIX = "kernel__"
 
 
 class KernelParameters:
-    """Base of what holds a kernel object as its parameter `kernel`: `kernel__depth` is a field of it.
+    """Base of what holds a kernel object as its parameter `kernel`: `kernel__depth` is a field of
+    it.
 
-    Of a kernel made of others, `kernel__kernels__0__depth` is one of the first part of a sum or product, `kernel__kernel__depth`
-    one of the kernel that is multiplied or raised.
-    Kernels are frozen: a changed field makes another kernel, and those that share the old one keep it.
+    Of a kernel made of others, `kernel__kernels__0__depth` is one of the first part of a sum or
+    product, `kernel__kernel__depth` one of the kernel that is multiplied or raised.
+    Kernels are frozen: a changed field makes another kernel, and those that share the old one keep
+    it.
     """
 
     kernel: Any
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name; with `deep` also the fields of the kernel and of its parts, as kernel__FIELD."""
+        """Parameters by name; with `deep` also the fields of the kernel and of its parts, as
+        kernel__FIELD.
+        """
         params: dict[str, Any] = super().get_params(deep=deep)  # type: ignore[misc]
         if deep and isinstance(self.kernel, Kernel):
             params |= {PREFIX + name: value for name, value in all_fields(self.kernel).items()}

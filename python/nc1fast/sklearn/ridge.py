@@ -101,19 +101,22 @@ def _dual(K: Array, Y: Array, level: float) -> Array:
 
 
 class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[misc]
-    """Kernel ridge regression, f(z) = k(z, X) (K + alpha I)^-1 y: the mean of a Gaussian process with noise alpha.
+    """Kernel ridge regression, f(z) = k(z, X) (K + alpha I)^-1 y: the mean of a Gaussian process
+    with noise alpha.
 
     Parameters
     ----------
     kernel : Kernel, default NTK("relu", weight_variance="he")
         Its fields are parameters too: `kernel__depth`, `kernel__weight_variance`, ...
     alpha : float, default 1e-3
-        Added to the diagonal of K, >= 0. What it means depends on the scale of the kernel; see `normalize`.
+        Added to the diagonal of K, >= 0. What it means depends on the scale of the kernel; see
+        `normalize`.
     normalize : bool, default False
         k(x, z)/sqrt(k(x, x) k(z, z)) in place of k.
     solver : {"auto", "cholesky", "cg"}, default "auto"
-        "cholesky" stores K; "cg" never does: preconditioned conjugate gradients on streamed products (`nc1fast.prediction.ridge`), of
-        dense rows without `normalize`. "auto": "cholesky" up to 5,000 rows, and where "cg" does not apply.
+        "cholesky" stores K; "cg" never does: preconditioned conjugate gradients on streamed
+        products (`nc1fast.prediction.ridge`), of dense rows without `normalize`. "auto": "cholesky"
+        up to 5,000 rows, and where "cg" does not apply.
     tol : float, default 1e-6
         Of "cg": |y - (K + alpha I) dual_coef_| <= tol |y| for every output.
     n_threads : int, optional
@@ -130,11 +133,12 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[mis
 
     Notes
     -----
-    Cost: "cholesky" N^3/3 multiply-adds and 8 N^2 bytes; "cg" as `nc1fast.prediction.ridge`. Predictions are streamed, those of sparse rows
-    and normalised kernels by panels of 32 MiB.
-    Accuracy: that of Cholesky's factorisation, u cond(K + alpha I), or the residual that `tol` allows.
-    Source: Saunders, Gammerman & Vovk (1998); Jacot, Gabriel & Hongler (2018): with an NTK and alpha -> 0, an infinitely wide
-    network trained to the end.
+    Cost: "cholesky" N^3/3 multiply-adds and 8 N^2 bytes; "cg" as `nc1fast.prediction.ridge`.
+    Predictions are streamed, those of sparse rows and normalised kernels by panels of 32 MiB.
+    Accuracy: that of Cholesky's factorisation, u cond(K + alpha I), or the residual that `tol`
+    allows.
+    Source: Saunders, Gammerman & Vovk (1998); Jacot, Gabriel & Hongler (2018): with an NTK and
+    alpha -> 0, an infinitely wide network trained to the end.
 
     Examples
     --------
@@ -145,12 +149,14 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[mis
     """
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
-        """Solve for the coefficients of rows X (n_samples, n_features) and targets y (n_samples,) or (n_samples, n_outputs).
+        """Solve for the coefficients of rows X (n_samples, n_features) and targets y (n_samples,)
+        or (n_samples, n_outputs).
 
         Raises
         ------
         TypeError, ValueError
-            For arguments that are none, data that scikit-learn refuses, and a K that is singular without a larger alpha.
+            For arguments that are none, data that scikit-learn refuses, and a K that is singular
+            without a larger alpha.
 
         Warns
         -----
@@ -171,7 +177,8 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[mis
 
 
 class KernelClassifier(ClassifierMixin, _Ridge):  # type: ignore[misc]
-    """Classification by kernel ridge regression on one-hot codes, of which the frequencies of the classes are taken away.
+    """Classification by kernel ridge regression on one-hot codes, of which the frequencies of the
+    classes are taken away.
 
     Parameters
     ----------
@@ -189,8 +196,9 @@ class KernelClassifier(ClassifierMixin, _Ridge):  # type: ignore[misc]
 
     Notes
     -----
-    Cost: one factorisation for all classes, as `KernelRidge`. There is no predict_proba: the outputs of least squares are no
-    probabilities. GaussianProcessClassifier with a `GPKernel` has some.
+    Cost: one factorisation for all classes, as `KernelRidge`. There is no predict_proba: the
+    outputs of least squares are no probabilities. GaussianProcessClassifier with a `GPKernel` has
+    some.
     Source: Lee et al. (2018), section 3.1.
 
     Examples
@@ -222,7 +230,9 @@ class KernelClassifier(ClassifierMixin, _Ridge):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: Any) -> Array:
-        """Outputs of rows X (m_samples, n_features): (m_samples, n_classes); of two classes the second less the first, (m_samples,)."""
+        """Outputs of rows X (m_samples, n_features): (m_samples, n_classes); of two classes the
+        second less the first, (m_samples,).
+        """
         outputs: Array = self._outputs(X) + self.frequencies_
         return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
 

@@ -1,10 +1,12 @@
-"""Studies: data, kernels, trained networks and adaptive kernels, described in YAML, computed into one tidy table.
+"""Studies: data, kernels, trained networks and adaptive kernels, described in YAML, computed into
+one tidy table.
 
-library (built-in studies, a folder each) or the user's file -> loading (YAML, checked) -> description (arms; sources: their
-data; tasks: their models), or experiment (parts that measure numbers of their own) -> plan (cells) -> runner (cell by cell, in
-processes, journalled) -> table and series, or measures (CSV and Parquet) -> summary (means, pairs) -> findings (statements
-counted in cells) and figures -> report (one HTML page) -> atlas (an index of reports). Findings, figures and report come from
-the tables alone. Needs the extra `study`, and `torch` for trained networks.
+library (built-in studies, a folder each) or the user's file -> loading (YAML, checked) ->
+description (arms; sources: their data; tasks: their models), or experiment (parts that measure
+numbers of their own) -> plan (cells) -> runner (cell by cell, in processes, journalled) -> table
+and series, or measures (CSV and Parquet) -> summary (means, pairs) -> findings (statements counted
+in cells) and figures -> report (one HTML page) -> atlas (an index of reports). Findings, figures
+and report come from the tables alone. Needs the extra `study`, and `torch` for trained networks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The atlas: an index page over studies that were run into folders side by side, one card each, and NC1 of all of them on D1."""
+"""The atlas: an index page over studies that were run into folders side by side, one card each, and
+NC1 of all of them on D1.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,8 @@ def in_atlas() -> list[str]:
 
 
 def build(folder: str | Path) -> Path:
-    """Write the index of the studies in the folders below one; those that are not there are left out.
+    """Write the index of the studies in the folders below one; those that are not there are left
+    out.
 
     Parameters
     ----------
@@ -101,7 +104,9 @@ def build(folder: str | Path) -> Path:
 def _card(
     name: str, study: BuiltIn, claims: Sequence[Claim], provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """The part of the index for one study: its question, what of it is ours, and its claims with their words."""
+    """The part of the index for one study: its question, what of it is ours, and its claims with
+    their words.
+    """
     return {
         "name": name,
         "title": provenance.get("title", name),

@@ -53,7 +53,9 @@ class Work(Protocol):
     seconds: float
 
     def compute(self, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
-        """Complete rows of the table, and of the series; `dtype` and `n_threads` are those of kernel passes."""
+        """Complete rows of the table, and of the series; `dtype` and `n_threads` are those of
+        kernel passes.
+        """
         ...
 
 
@@ -80,7 +82,9 @@ class Cell:
 
     @cached_property
     def seed(self) -> int:
-        """A 32-bit seed from the study's seed, the data set and the repeat; all arms and tasks share it."""
+        """A 32-bit seed from the study's seed, the data set and the repeat; all arms and tasks
+        share it.
+        """
         words = (self.study_seed, zlib.crc32(self.instance.id.encode()), self.repeat)
         return int(np.random.SeedSequence(words).generate_state(1)[0])
 
@@ -147,7 +151,9 @@ class Cell:
         )
 
     def compute(self, dtype: str = "float64", n_threads: int | None = None) -> Outcome:
-        """Complete rows, of the table and of the series; `dtype` and `n_threads` are those of kernel passes."""
+        """Complete rows, of the table and of the series; `dtype` and `n_threads` are those of
+        kernel passes.
+        """
         data = self.draw(dtype, n_threads)
         outcome = self.task.compute(data)
         _, counts = np.unique(data.y, return_counts=True)

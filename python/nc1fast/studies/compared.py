@@ -1,4 +1,6 @@
-"""NC1 of every construction on D1, the one comparison that all studies share: read from the rows of any study."""
+"""NC1 of every construction on D1, the one comparison that all studies share: read from the rows of
+any study.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,15 @@ _LEFT_OUT = ("theory", "shuffled")  # states: an expectation, a control
 
 
 def on_d1(rows: Sequence[Row]) -> Constructions:
-    """Each construction with its NC1 and error at every d0: medians over the repeats, the largest bound.
+    """Each construction with its NC1 and error at every d0: medians over the repeats, the largest
+    bound.
 
     Parameters
     ----------
     rows : sequence of Row
-        Measures of an experiment, those of its part nc1; or the table of a comparison of NC1, its balanced classes of D1 at
-        the number of samples next to that of the experiments, at `PLACES`. What the released code computes is left out.
+        Measures of an experiment, those of its part nc1; or the table of a comparison of NC1, its
+        balanced classes of D1 at the number of samples next to that of the experiments, at
+        `PLACES`. What the released code computes is left out.
     """
     if rows and "quantity" in rows[0]:
         return _measured(rows)

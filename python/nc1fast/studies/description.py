@@ -1,7 +1,9 @@
-"""The description of a study: its data, the models to be measured on them, and the repeats, all checked.
+"""The description of a study: its data, the models to be measured on them, and the repeats, all
+checked.
 
-A study has arms; an arm is one family of data sets with its kernels, trained networks and adaptive kernels, its repeats
-and its conventions. `loading` reads descriptions from YAML, `library` has the built-in ones.
+A study has arms; an arm is one family of data sets with its kernels, trained networks and adaptive
+kernels, its repeats and its conventions. `loading` reads descriptions from YAML, `library` has the
+built-in ones.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ class Assignment:
 class Arm(Entry):
     """One family of data sets and the models that are measured on them.
 
-    Besides these keys it has one for each of `nc1fast.studies.tasks.SECTIONS`: `networks`, a list of Training,
-    `adaptive`, a list of Adaptive, and `mean_field`, a list of MeanField.
+    Besides these keys it has one for each of `nc1fast.studies.tasks.SECTIONS`: `networks`, a list
+    of Training, `adaptive`, a list of Adaptive, and `mean_field`, a list of MeanField.
 
     Parameters
     ----------
@@ -63,7 +65,8 @@ class Arm(Entry):
     repeats : int, optional
         Default: that of the study.
     tolerance : float, optional
-        Relative error that is allowed to the NC1 of kernels, which may then be estimates; default: they are exact.
+        Relative error that is allowed to the NC1 of kernels, which may then be estimates; default:
+        they are exact.
     illustrate : list of Illustration, default ()
         Data sets that give series.
     """

@@ -1,6 +1,8 @@
-"""An experiment: a study that measures numbers of its own kind, by parts that its folder of the library defines.
+"""An experiment: a study that measures numbers of its own kind, by parts that its folder of the
+library defines.
 
-A `Part` is a grid of settings with a way to measure; each setting and repeat is a `Repetition`, the cell of an experiment.
+A `Part` is a grid of settings with a way to measure; each setting and repeat is a `Repetition`, the
+cell of an experiment.
 """
 
 from __future__ import annotations
@@ -146,7 +148,8 @@ class Repetition:
 
 
 class Experiment(Described):
-    """The description of an experiment; its first fields are those of `Described`, and its name is that of a study of the library.
+    """The description of an experiment; its first fields are those of `Described`, and its name is
+    that of a study of the library.
 
     Parameters
     ----------

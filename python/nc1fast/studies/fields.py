@@ -1,4 +1,6 @@
-"""Fields of descriptions: checked numbers and names, and the base classes `Entry` of every mapping and `Described` of the whole."""
+"""Fields of descriptions: checked numbers and names, and the base classes `Entry` of every mapping
+and `Described` of the whole.
+"""
 
 from __future__ import annotations
 

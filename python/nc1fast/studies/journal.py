@@ -1,8 +1,9 @@
 """The journal of a study: finished cells, one line of JSON each, appended and synced.
 
-A line ends with the checksum of all that stands before it. A run that is killed leaves at most one unfinished line, which
-the next run cuts off; the cell of a damaged line is computed again. (The journal of `nc1fast.distributed` has sums of
-bundles of tiles instead; both are `nc1fast.support.line_file`s.)
+A line ends with the checksum of all that stands before it. A run that is killed leaves at most one
+unfinished line, which the next run cuts off; the cell of a damaged line is computed again. (The
+journal of `nc1fast.distributed` has sums of bundles of tiles instead; both are
+`nc1fast.support.line_file`s.)
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _LENGTH = len(_SEAL % checksum())
 
 
 def check_fresh(folder: Path) -> None:
-    """Raise ValueError if a folder has the journal of an earlier run, or a table, that a new one would replace."""
+    """Raise ValueError if a folder has the journal of an earlier run, or a table, that a new one
+    would replace.
+    """
     layouts = (table.LAYOUT, measures.LAYOUT)
     if not (folder / JOURNAL).exists() and not any(one.exists(folder) for one in layouts):
         return
@@ -53,13 +56,14 @@ class StudyJournal:
     layout : Layout
         Of the rows of the table.
     resume : bool
-        Keep the finished cells that are there. If False, an earlier journal is renamed to journal-previous.jsonl.
+        Keep the finished cells that are there. If False, an earlier journal is renamed to
+        journal-previous.jsonl.
 
     Raises
     ------
     ValueError
-        If another run holds the journal, if its fingerprint differs, if it is of another format, or if its first line is
-        damaged. It is left as it is.
+        If another run holds the journal, if its fingerprint differs, if it is of another format, or
+        if its first line is damaged. It is left as it is.
 
     Warns
     -----

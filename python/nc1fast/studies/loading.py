@@ -1,4 +1,6 @@
-"""From YAML to a checked `Study`: built-in ones by name, others by path; one line says what is wrong, and where."""
+"""From YAML to a checked `Study`: built-in ones by name, others by path; one line says what is
+wrong, and where.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,8 @@ def load_data(
     preset: str | None = None,
     networks: bool = True,
 ) -> Study:
-    """The study of a data set of the user's own: preset `"quick"` or `"full"` of the built-in study "data", fitted to it.
+    """The study of a data set of the user's own: preset `"quick"` or `"full"` of the built-in study
+    "data", fitted to it.
 
     Parameters
     ----------
@@ -109,7 +112,9 @@ def load_data(
 
 
 def name_of(path: str | Path) -> str:
-    """The name of a data set from that of its file or folder, without endings, in the letters that a name may have."""
+    """The name of a data set from that of its file or folder, without endings, in the letters that
+    a name may have.
+    """
     stem = re.sub(r"(\.[A-Za-z0-9]{1,8})+$", "", Path(split_name(str(path))[0]).absolute().name)
     return re.sub(r"[^A-Za-z0-9 ._+-]", "-", stem).lstrip(" ._+-")[:_LONGEST] or "data"
 
@@ -160,7 +165,9 @@ def _kind_of(content: Any, where: str) -> type[Study | Experiment]:
 
 
 def _content(loader: Any, root: Any, where: str) -> Any:
-    """The objects of a tree; numbers and dates that Python does not take are named as what they are."""
+    """The objects of a tree; numbers and dates that Python does not take are named as what they
+    are.
+    """
     try:
         return loader.construct_document(root)
     except (ValueError, OverflowError, TypeError) as error:
@@ -169,7 +176,9 @@ def _content(loader: Any, root: Any, where: str) -> Any:
 
 
 def _read(text: str, where: str) -> tuple[Any, Any]:
-    """The YAML text as a tree of nodes, which know their lines, and as Python objects; both None if it is empty."""
+    """The YAML text as a tree of nodes, which know their lines, and as Python objects; both None if
+    it is empty.
+    """
     yaml = require("yaml", "study")
     if len(text) > _LETTERS:
         raise ValueError(f"{where}: has more than the {_LETTERS} letters of a description")

@@ -1,4 +1,6 @@
-"""The parts of the report of an experiment that its table decides: its cells, its unusual rows and its terms."""
+"""The parts of the report of an experiment that its table decides: its cells, its unusual rows and
+its terms.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def cells(rows: Sequence[Row]) -> dict[str, Any]:
-    """One line for each setting and quantity: the mean over its repeats, with its interval, and the extremes."""
+    """One line for each setting and quantity: the mean over its repeats, with its interval, and the
+    extremes.
+    """
     lines = []
     for cell, members in by_cell(row for row in rows if math.isfinite(row["value"])):
         found = values(members)

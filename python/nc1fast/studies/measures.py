@@ -1,6 +1,7 @@
 """The table of an experiment: one row is one measured number, of one thing in one setting.
 
-Findings, figures and report of an experiment are made from this table; that of a comparison of NC1 is `nc1fast.studies.table`.
+Findings, figures and report of an experiment are made from this table; that of a comparison of NC1
+is `nc1fast.studies.table`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def setting_of(row: Row) -> Setting:
 def chosen(
     rows: Iterable[Row], quantity: str, thing: str | None = None, **setting: float | str
 ) -> list[Row]:
-    """Rows of a quantity, of one thing or of all, with finite values, in settings that have these values."""
+    """Rows of a quantity, of one thing or of all, with finite values, in settings that have these
+    values.
+    """
     return [
         row
         for row in rows

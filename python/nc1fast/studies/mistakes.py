@@ -1,4 +1,6 @@
-"""Mistakes in the description of a study, in words: the line of its file, the key, what was found and what is allowed."""
+"""Mistakes in the description of a study, in words: the line of its file, the key, what was found
+and what is allowed.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ _QUOTED = re.compile(
 
 
 def repeated_key(root: Any) -> Any:
-    """The node of a key that a mapping has twice, of which YAML would silently take the last; None if there is none."""
+    """The node of a key that a mapping has twice, of which YAML would silently take the last; None
+    if there is none.
+    """
     waiting, known = [root], set()
     while waiting:
         node = waiting.pop()
@@ -58,7 +62,9 @@ def repeated_key(root: Any) -> Any:
 
 
 def written_out(root: Any) -> float:
-    """Number of nodes of a tree in which every alias is a copy; infinite if one is of what it is in."""
+    """Number of nodes of a tree in which every alias is a copy; infinite if one is of what it is
+    in.
+    """
     known: dict[int, float] = {}
 
     def size(node: Any) -> float:
@@ -74,7 +80,8 @@ def written_out(root: Any) -> float:
 
 
 def explained(error: ValidationError, root: Any) -> str:
-    """The errors of a description as "line N: key: message", joined by semicolons; at most three are shown.
+    """The errors of a description as "line N: key: message", joined by semicolons; at most three
+    are shown.
 
     Parameters
     ----------
@@ -84,8 +91,8 @@ def explained(error: ValidationError, root: Any) -> str:
 
     Notes
     -----
-    Some errors only follow from others: a value that may be a number or a list fails as both, and a list whose entries are
-    wrong is also too short. The first error of the innermost keys is shown.
+    Some errors only follow from others: a value that may be a number or a list fails as both, and a
+    list whose entries are wrong is also too short. The first error of the innermost keys is shown.
     """
     told = _innermost(error.errors(include_url=False), root)
     more = f" (and {len(told) - _MOST_ERRORS} more)" if len(told) > _MOST_ERRORS else ""
@@ -107,7 +114,9 @@ def _innermost(errors: Sequence[Any], root: Any) -> list[str]:
 
 
 def _place(root: Any, error: Any) -> tuple[tuple[int | str, ...], int]:
-    """Keys and line of an error; parts of its place that are no keys, such as the kind of a source, are left out."""
+    """Keys and line of an error; parts of its place that are no keys, such as the kind of a source,
+    are left out.
+    """
     node, line = root, 1
     keys: list[int | str] = []
     for part in error["loc"]:

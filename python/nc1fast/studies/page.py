@@ -1,4 +1,6 @@
-"""The parts of the report, as its template is given them: the answer, findings, figures, cells and terms."""
+"""The parts of the report, as its template is given them: the answer, findings, figures, cells and
+terms.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,9 @@ def things() -> list[tuple[str, str, str]]:
 
 
 def _cell(cell: AnswerCell) -> dict[str, Any]:
-    """A cell as text, with how close it is: 1 for the network itself, 0 from a log-distance of 1 on."""
+    """A cell as text, with how close it is: 1 for the network itself, 0 from a log-distance of 1
+    on.
+    """
     told = {"nc1": _aligned(cell.nc1), "distance": "", "ends": "", "close": 0.0}
     if not math.isnan(cell.distance):
         told["distance"] = f"{cell.distance:.2f}"
@@ -133,7 +137,9 @@ def _cell(cell: AnswerCell) -> dict[str, Any]:
 
 
 def _aligned(value: float) -> str:
-    """A value to three digits, zeros at its end included, so that a column of them is aligned; NaN as a dash."""
+    """A value to three digits, zeros at its end included, so that a column of them is aligned; NaN
+    as a dash.
+    """
     return "–" if math.isnan(value) else f"{value:#.3g}".removesuffix(".")  # noqa: RUF001
 
 
@@ -141,7 +147,9 @@ def _aligned(value: float) -> str:
 
 
 def told(finding: Finding) -> dict[str, Any]:
-    """A finding with the counts of its words, the range of its ratios, and the columns in which these differ."""
+    """A finding with the counts of its words, the range of its ratios, and the columns in which
+    these differ.
+    """
     cells = [cell.cell for cell in finding.cells]
     present = [name for name in CELL if all(name in cell for cell in cells)]
     return {
@@ -174,7 +182,9 @@ def unusual(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def cells(rows: Sequence[Row]) -> dict[str, Any]:
-    """One line for each cell and model: geometric means over its repeats, with the interval of the first."""
+    """One line for each cell and model: geometric means over its repeats, with the interval of the
+    first.
+    """
     columns = _varying(rows, CELL)
     lines = []
     for _, members in grouped(derived(rows), CELL):
@@ -203,7 +213,9 @@ def _varying(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
 def terms(
     rows: Sequence[Row], provenance: Mapping[str, Any]
 ) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Under a heading each, what the words of the page mean: of every study, of its data and of its arms."""
+    """Under a heading each, what the words of the page mean: of every study, of its data and of its
+    arms.
+    """
     parts = {
         "Words": list(_WORDS.items()),
         "Data sets": list(_data_sets(rows, provenance)),
@@ -233,7 +245,9 @@ _WORDS = {
 
 
 def _data_sets(rows: Sequence[Row], provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name and definition of each data set; the definition is that of the description, where there is one."""
+    """Name and definition of each data set; the definition is that of the description, where there
+    is one.
+    """
     arms = provenance.get("description", {}).get("arms", [])
     described: dict[str, str] = {}
     for source in (source for arm in arms for source in arm.get("data", [])):
@@ -270,7 +284,9 @@ def _plain(value: Any) -> str:
 
 
 def origin(provenance: Mapping[str, Any]) -> list[list[tuple[str, Any]]]:
-    """Names and values of where the numbers come from: the study, then the machine; empty for a table from a CSV."""
+    """Names and values of where the numbers come from: the study, then the machine; empty for a
+    table from a CSV.
+    """
     parts = [
         [(name, provenance[name]) for name in names if name in provenance]
         for names in (_ORIGIN, _MACHINE)
@@ -287,7 +303,9 @@ def gzipped(data: bytes) -> str:
 
 
 def _svg_uri(svg: str) -> Any:
-    """An SVG as an address that is safe between single quotes: as text, which is shorter than in base 64."""
+    """An SVG as an address that is safe between single quotes: as text, which is shorter than in
+    base 64.
+    """
     for character, code in (("%", "%25"), ("#", "%23"), ("&", "%26"), ("'", "%27"), ("\n", " ")):
         svg = svg.replace(character, code)
     return require("markupsafe", "study").Markup(f"data:image/svg+xml;charset=utf-8,{svg}")

@@ -25,9 +25,10 @@ def plan(study: AnyStudy, only: Sequence[str] = ()) -> list[Any]:
     ----------
     study : Study or Experiment
     only : sequence of str
-        Filters `"key=value[,value...]"`, all of which must hold. The keys are arm, dataset, N, d0, sizes, repeat and task;
-        the value of task is the first word of its name: kernels, theory, network, AdaptiveKernel, ... Of an experiment they
-        are part, repeat, and what its settings name.
+        Filters `"key=value[,value...]"`, all of which must hold. The keys are arm, dataset, N, d0,
+        sizes, repeat and task; the value of task is the first word of its name: kernels, theory,
+        network, AdaptiveKernel, ... Of an experiment they are part, repeat, and what its settings
+        name.
 
     Raises
     ------
@@ -59,8 +60,8 @@ def describe_plan(study: AnyStudy, only: Sequence[str] = (), jobs: int = 1) -> s
 
     Notes
     -----
-    The estimates come from the `seconds` of the tasks, whose constants were measured on one thread of an AMD EPYC with
-    two cores and AVX-512; trainings that end early take less.
+    The estimates come from the `seconds` of the tasks, whose constants were measured on one thread
+    of an AMD EPYC with two cores and AVX-512; trainings that end early take less.
     """
     check_files(study)
     cells = plan(study, only)
@@ -75,7 +76,9 @@ def describe_plan(study: AnyStudy, only: Sequence[str] = (), jobs: int = 1) -> s
 
 
 def check_files(study: AnyStudy) -> None:
-    """Raise FileNotFoundError or ValueError unless every data file of a study is there and a regular file."""
+    """Raise FileNotFoundError or ValueError unless every data file of a study is there and a
+    regular file.
+    """
     for path in study.files:
         check_regular(path)
         if not path.exists():

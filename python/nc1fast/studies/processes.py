@@ -1,8 +1,8 @@
 """Cells side by side, each in a process of its own with one thread; only the parent writes.
 
-A function and its arguments go through a pipe to a fresh interpreter (spawn). A worker that dies raises an error that names
-its item; closing the generator ends all workers at once. (The workers of `nc1fast.distributed` compute bundles of tiles
-instead, with any executor of the caller.)
+A function and its arguments go through a pipe to a fresh interpreter (spawn). A worker that dies
+raises an error that names its item; closing the generator ends all workers at once. (The workers of
+`nc1fast.distributed` compute bundles of tiles instead, with any executor of the caller.)
 """
 
 from __future__ import annotations

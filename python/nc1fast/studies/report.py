@@ -1,7 +1,8 @@
-"""The report of a study: one self-contained HTML page of answer, findings, figures and the table; report.html.j2 lays it out.
+"""The report of a study: one self-contained HTML page of answer, findings, figures and the table;
+report.html.j2 lays it out.
 
-`page` says what the template is given; report.css is its look, for light and dark screens, narrow ones and paper; report.js
-sorts its tables, which can be read without it.
+`page` says what the template is given; report.css is its look, for light and dark screens, narrow
+ones and paper; report.js sorts its tables, which can be read without it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ FIGURES = "figures"
 
 @ieee
 def build(folder: str | Path) -> Path:
-    """Draw the figures and write the report of a finished study or experiment from its tables alone.
+    """Draw the figures and write the report of a finished study or experiment from its tables
+    alone.
 
     Parameters
     ----------
@@ -79,7 +81,8 @@ def render(
     rows : sequence of Row
         The table.
     provenance : mapping
-        Metadata of the table; empty if it was read from the CSV. Its `study` decides which findings are told.
+        Metadata of the table; empty if it was read from the CSV. Its `study` decides which findings
+        are told.
     drawings : sequence of Drawing
         The first one stands before the findings; those set aside are not on the page.
     images : mapping of str to bytes

@@ -66,18 +66,22 @@ def run(
     ----------
     study : Study or Experiment
     folder : str or Path
-        Gets journal.jsonl while running; table (measures of an experiment) and series, .csv and .parquet, at the end.
+        Gets journal.jsonl while running; table (measures of an experiment) and series, .csv and
+        .parquet, at the end.
     only : sequence of str
-        Filters, as in `plan`; with `resume`, cells that are already in the journal stay in the table.
+        Filters, as in `plan`; with `resume`, cells that are already in the journal stay in the
+        table.
     resume : bool, default False
-        Continue from the journal in `folder`, to the tables of an uninterrupted run, but for the column `seconds`.
-        Otherwise a journal that is there is renamed to journal-previous.jsonl and the tables are replaced.
+        Continue from the journal in `folder`, to the tables of an uninterrupted run, but for the
+        column `seconds`. Otherwise a journal that is there is renamed to journal-previous.jsonl and
+        the tables are replaced.
     n_threads : int, optional
-        Of kernel passes, as in `nc1fast.collapse`; default with several jobs: 1. The numbers do not depend on it.
+        Of kernel passes, as in `nc1fast.collapse`; default with several jobs: 1. The numbers do not
+        depend on it.
     jobs : int, default 1
-        Cells computed side by side, each in a process of its own; 1 computes in this process. The numbers do not depend on
-        it, because BLAS and torch always get one thread. A script that asks for several needs the usual
-        `if __name__ == "__main__":`.
+        Cells computed side by side, each in a process of its own; 1 computes in this process. The
+        numbers do not depend on it, because BLAS and torch always get one thread. A script that
+        asks for several needs the usual `if __name__ == "__main__":`.
     progress : bool or callable(done, total), optional
         Called after each cell.
     provenance : dict, optional
@@ -98,8 +102,8 @@ def run(
 
     Notes
     -----
-    Cost: as `describe_plan` estimates. Memory of a cell: O(N C), but O(N^2) for adaptive kernels, for the released code's
-    erf NTK, and where Gram matrices and kernel spectra are illustrated.
+    Cost: as `describe_plan` estimates. Memory of a cell: O(N C), but O(N^2) for adaptive kernels,
+    for the released code's erf NTK, and where Gram matrices and kernel spectra are illustrated.
     """
     jobs, resume = as_count("jobs", jobs), as_flag("resume", resume)
     thread_count(n_threads)
@@ -183,7 +187,8 @@ def compute(cell: Work, dtype: str = "float64", n_threads: int | None = None) ->
 
 @contextlib.contextmanager
 def one_thread(libraries: Sequence[str]) -> Iterator[None]:
-    """Limit BLAS and torch to one thread, so that a cell has the same bits whatever the number of cores.
+    """Limit BLAS and torch to one thread, so that a cell has the same bits whatever the number of
+    cores.
 
     The libraries are imported first, because the limit does not reach one that is loaded later.
     """

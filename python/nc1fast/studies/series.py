@@ -1,16 +1,23 @@
-"""The series of a study: courses, spectra and matrices for figures, of the few cells chosen for illustration.
+"""The series of a study: courses, spectra and matrices for figures, of the few cells chosen for
+illustration.
 
 quantity                       models              x, y                 value
 "nc1"                          network             epoch                NC1 of `layer`
 "loss", "accuracy"             network             epoch
-"nc1", "nc1 of predictions",   AdaptiveKernel      width, along the     NC1 of Q and of the predictions' kernel, Tr Sigma,
-"trace sigma",                                     annealing            mean squared error of the predictions
+"nc1", "nc1 of predictions",   AdaptiveKernel      width, along the     NC1 of Q and of the
+    predictions' kernel, Tr Sigma,
+"trace sigma",                                     annealing            mean squared error of the
+    predictions
 "training error"
-"sigma spectrum"               AdaptiveKernel,     index                eigenvalue, largest first: of Sigma, or of
-                               network                                  W^T W/width of the first layer
+"sigma spectrum"               AdaptiveKernel,     index                eigenvalue, largest first:
+    of Sigma, or of
+                               network                                  W^T W/width of the first
+                                   layer
 "sigma"                        the same            row, column          entry; only for d0 <= 32
-"kernel spectrum"              kernels             index                eigenvalue, largest first; the leading 64
-"gram"                         kernels             block row, column    mean of a block of the Gram matrix, rows in class order
+"kernel spectrum"              kernels             index                eigenvalue, largest first;
+    the leading 64
+"gram"                         kernels             block row, column    mean of a block of the Gram
+    matrix, rows in class order
 
 `state` says when or how: start and end of a training, "released" for the released code's equations.
 """

@@ -25,7 +25,8 @@ Scale = Literal["none", "unit-interval", "standardize", "unit-norm"]
 class GaussianMixture(Entry):
     """Classes N(means[c] 1, stds[c]^2 I); one data set for each size and number of features.
 
-    Sizes are either `n_samples`, totals to be divided equally among the classes, or `sizes`, lists of class sizes.
+    Sizes are either `n_samples`, totals to be divided equally among the classes, or `sizes`, lists
+    of class sizes.
     """
 
     source: Literal["gaussian_mixture"]
@@ -66,8 +67,8 @@ class GaussianMixture(Entry):
 class Digits(Entry):
     """The handwritten digits of scikit-learn: 1797 images of 64 pixels, 10 classes.
 
-    `n_samples` rows are drawn for each repeat, without replacement, classes in proportion; if it is left out there is one
-    repeat, of all rows.
+    `n_samples` rows are drawn for each repeat, without replacement, classes in proportion; if it is
+    left out there is one repeat, of all rows.
     """
 
     source: Literal["digits"]
@@ -81,7 +82,9 @@ class Digits(Entry):
 
 
 class File(Entry):
-    """A file or folder that `nc1fast.datasets.load` reads, with its arguments; paths are relative to the study's file."""
+    """A file or folder that `nc1fast.datasets.load` reads, with its arguments; paths are relative
+    to the study's file.
+    """
 
     source: Literal["file"]
     name: Name
@@ -170,7 +173,9 @@ class Instance:
 
 
 def _stratified(y: NDArray[Any], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Sorted indices (n,) of rows drawn without replacement; class sizes are in proportion, whatever the seed."""
+    """Sorted indices (n,) of rows drawn without replacement; class sizes are in proportion,
+    whatever the seed.
+    """
     _, y, counts = np.unique(y, return_inverse=True, return_counts=True)
     exact = counts * (n / len(y))
     sizes = np.floor(exact).astype(np.int64)

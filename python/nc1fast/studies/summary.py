@@ -37,9 +37,10 @@ def log10(value: float) -> float:
 def derived(rows: Iterable[Row]) -> list[Row]:
     """The rows with three further columns: relative_nc1, log10_nc1 and log10_relative_nc1.
 
-    The relative NC1 is NC1 over that of the data: of the row of model "data" with the same data set, repeat and convention.
-    For the convention "released" the divisor is under "probe", as in the released code (whose further 1e-8 in the divisor
-    is left out). NaN where there is no such row, as for expectations.
+    The relative NC1 is NC1 over that of the data: of the row of model "data" with the same data
+    set, repeat and convention. For the convention "released" the divisor is under "probe", as in
+    the released code (whose further 1e-8 in the divisor is left out). NaN where there is no such
+    row, as for expectations.
     """
     rows = list(rows)
     columns = (*DATA, "repeat", "convention")
@@ -63,7 +64,9 @@ def key(row: Row, columns: Sequence[str]) -> tuple[Any, ...]:
 
 
 def grouped(rows: Iterable[Row], columns: Sequence[str]) -> list[tuple[Row, list[Row]]]:
-    """Groups (columns, rows) of rows that agree in `columns`, in the order of their first appearance."""
+    """Groups (columns, rows) of rows that agree in `columns`, in the order of their first
+    appearance.
+    """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(key(row, columns), []).append(row)

@@ -1,4 +1,6 @@
-"""Tidy tables in two files each: CSV, with as many digits as a column needs, and Parquet, exact and checksummed."""
+"""Tidy tables in two files each: CSV, with as many digits as a column needs, and Parquet, exact and
+checksummed.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,8 @@ class Layout:
         return buffer.getvalue()
 
     def write(self, rows: Sequence[Row], folder: Path, provenance: dict[str, Any]) -> None:
-        """Write both files; the Parquet file has the provenance as metadata, and a checksum over rows and provenance.
+        """Write both files; the Parquet file has the provenance as metadata, and a checksum over
+        rows and provenance.
 
         Raises
         ------

@@ -1,4 +1,6 @@
-"""The class sums of a kernel: one streaming pass over all pairs of rows, and the sufficient statistic it leaves."""
+"""The class sums of a kernel: one streaming pass over all pairs of rows, and the sufficient
+statistic it leaves.
+"""
 
 from __future__ import annotations
 

@@ -39,12 +39,13 @@ class ClassSums:
     Attributes
     ----------
     block_sums : ndarray of shape (n_classes, n_classes)
-        Sum over i in c, j in c' of k(x_i, x_j); of explicit features made when it is first asked for.
+        Sum over i in c, j in c' of k(x_i, x_j); of explicit features made when it is first asked
+        for.
     traces : ndarray of shape (n_classes,)
         Sum over i in c of k(x_i, x_i).
     within : ndarray of shape (n_classes,)
-        1/(2 n_c) sum over i, j in c of D2_ij, D2_ij = k_ii + k_jj - 2 k_ij: n_c times the variance V_c of class c in
-        feature space, without cancellation where the kernel allows it.
+        1/(2 n_c) sum over i, j in c of D2_ij, D2_ij = k_ii + k_jj - 2 k_ij: n_c times the variance
+        V_c of class c in feature space, without cancellation where the kernel allows it.
     sizes : ndarray of int64 of shape (n_classes,)
     labels : ndarray of shape (n_classes,)
         The classes, in the order of `numpy.unique`.
@@ -61,8 +62,8 @@ class ClassSums:
 
     Notes
     -----
-    `a + b` joins disjoint parts of one problem, exactly. Anything else is a ValueError: two halves of a data set lack the
-    kernel between them, so that adding their sums would be silently wrong.
+    `a + b` joins disjoint parts of one problem, exactly. Anything else is a ValueError: two halves
+    of a data set lack the kernel between them, so that adding their sums would be silently wrong.
     """
 
     block_sums: Array
@@ -121,14 +122,16 @@ class ClassSums:
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write to one .npz file: every array, the exact integers, the kernel, and a checksum over all of them.
+        """Write to one .npz file: every array, the exact integers, the kernel, and a checksum over
+        all of them.
 
         The file is whole or not there; one that was there is kept until then.
 
         Raises
         ------
         TypeError
-            If the labels are Python objects or the kernel is a callable: neither can be written without pickling.
+            If the labels are Python objects or the kernel is a callable: neither can be written
+            without pickling.
         OSError
             If it cannot be written.
         ValueError
@@ -215,7 +218,8 @@ def from_pass(
     Parameters
     ----------
     in_place : bool
-        Whether the row sums may overwrite their integers. A few are made when they are first asked for.
+        Whether the row sums may overwrite their integers. A few are made when they are first asked
+        for.
     """
     n = sizes.astype(np.float64)
     pairs = part.pair_sums()

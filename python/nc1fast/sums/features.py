@@ -45,7 +45,9 @@ def sums_of(
     class_rows: Array | None = None,
     order: NDArray[np.int64] | None = None,
 ) -> ClassSums:
-    """Class sums of the kernel <h, h'> from the moments of every class; sums over pairs of classes once they are wanted."""
+    """Class sums of the kernel <h, h'> from the moments of every class; sums over pairs of classes
+    once they are wanted.
+    """
     u, n, means = UNIT_ROUNDOFF, moments.n.astype(np.float64), moments.means
     d = means.shape[1]
     squares = np.square(means).sum(axis=1)
@@ -90,8 +92,10 @@ def feature_sums(data: LabelledData, *, rows: bool = True, n_threads: int = 1) -
 
     Notes
     -----
-    Cost: 6 N d flops; with rows 2 N d C more and N C doubles. Some 1.5 MiB a thread beside them: H is widened piece by piece.
-    Accuracy: within to some 60 unit roundoffs relative, however collapsed; block sums to 60 + 128 + d/128 of n n' |mu| |mu'|.
+    Cost: 6 N d flops; with rows 2 N d C more and N C doubles. Some 1.5 MiB a thread beside them: H
+    is widened piece by piece.
+    Accuracy: within to some 60 unit roundoffs relative, however collapsed; block sums to 60 + 128 +
+    d/128 of n n' |mu| |mu'|.
     Source: two-pass variance with the correction of Chan, Golub & LeVeque (1983).
     """
     H, classes = data.rows, data.classes

@@ -1,4 +1,6 @@
-"""Class sums from tiles of a Gram matrix that is given: stored, computed by a callable, or of sequences."""
+"""Class sums from tiles of a Gram matrix that is given: stored, computed by a callable, or of
+sequences.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
     Integers = NDArray[np.int64]
-    # Kernel values of rows with columns, and bounds on their errors; None where they are taken as exact.
+    # Kernel values of rows with columns, and bounds on their errors; None where they are taken as
+    # exact.
     Tile = Callable[[Integers, Integers], tuple[Array, Array | None]]
 
 _TILE = 512
@@ -129,8 +132,8 @@ def tile_sums(
 
     Notes
     -----
-    Cost: N^2/2 kernel values, O(N C) memory. Accuracy: the bounds take the tiles as exact where these have no bounds of their
-    own; within-class sums use D2 = k_ii + k_jj - 2 k_ij as it stands.
+    Cost: N^2/2 kernel values, O(N C) memory. Accuracy: the bounds take the tiles as exact where
+    these have no bounds of their own; within-class sums use D2 = k_ii + k_jj - 2 k_ij as it stands.
     """
     n, n_classes = len(classes.of_row), len(classes)
     order, sizes, starts = classes.order, classes.sizes, classes.starts[:-1]
@@ -217,7 +220,9 @@ def _runs(classes: NDArray[np.int32]) -> tuple[NDArray[np.int32], Integers]:
 def _over_classes(
     values: Array, of_rows: NDArray[np.int32], of_columns: NDArray[np.int32], n_classes: int
 ) -> Array:
-    """Sums of values over the classes of their sorted rows and columns, shape (n_classes, n_classes)."""
+    """Sums of values over the classes of their sorted rows and columns, shape (n_classes,
+    n_classes).
+    """
     (first, down), (second, across) = _runs(of_rows), _runs(of_columns)
     out = np.zeros((n_classes, n_classes))
     out[np.ix_(first, second)] = np.add.reduceat(

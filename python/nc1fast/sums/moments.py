@@ -1,8 +1,9 @@
 """Moments of the rows of every class of explicit features.
 
-A class is kept as its size n, a shift s near its mean, the offset of the mean from s, and the sum of squared deviations
-from the mean. Deviations are taken from s, so that features collapsed to any degree keep their digits: a mean held as
-one float64 would lose what separates two batches of nearly equal rows.
+A class is kept as its size n, a shift s near its mean, the offset of the mean from s, and the sum
+of squared deviations from the mean. Deviations are taken from s, so that features collapsed to any
+degree keep their digits: a mean held as one float64 would lose what separates two batches of nearly
+equal rows.
 Source: Chan, Golub & LeVeque (1983) for the merge.
 """
 
@@ -36,7 +37,8 @@ LONGEST = 1e150  # rows whose squares can be added up
 
 @dataclass(frozen=True, eq=False)
 class MomentTable:
-    """Size, mean and squared deviations of the rows of several classes, an entry or a row of each array for each class.
+    """Size, mean and squared deviations of the rows of several classes, an entry or a row of each
+    array for each class.
 
     Attributes
     ----------
@@ -95,9 +97,11 @@ class MomentTable:
             mine[at] = theirs
 
     def add(self, at: NDArray[np.int64], other: MomentTable) -> Iterator[Array]:
-        """Add the rows of the classes of another table to those at `at`, which differ: Chan's merge, in place.
+        """Add the rows of the classes of another table to those at `at`, which differ: Chan's
+        merge, in place.
 
-        Yields, as some classes are done, sqrt(n m/(n + m)) times the steps from their means to the others.
+        Yields, as some classes are done, sqrt(n m/(n + m)) times the steps from their means to the
+        others.
         """
         step = _rows_at_a_time(other.shift)
         for start in range(0, len(at), step):
@@ -115,7 +119,9 @@ def _as_slice(at: NDArray[np.int64]) -> Any:
 
 
 def _merged(mine: MomentTable, other: MomentTable) -> tuple[MomentTable, Array]:
-    """Moments of both sets of rows of each class together, and the weighted steps between the means."""
+    """Moments of both sets of rows of each class together, and the weighted steps between the
+    means.
+    """
     u, n = UNIT_ROUNDOFF, mine.n + other.n
     share = other.n / n
     rebase = other.shift - mine.shift
@@ -191,7 +197,8 @@ def class_moments(data: LabelledData, n_threads: int = 1) -> MomentTable:
 
     Notes
     -----
-    Classes of one size are taken together, as many as fit into a piece: the bits depend on no thread.
+    Classes of one size are taken together, as many as fit into a piece: the bits depend on no
+    thread.
     """
     H, classes = data.rows, data.classes
     C, d = len(classes.labels), H.shape[1]
@@ -236,7 +243,9 @@ def _positions(classes: Classes, some: NDArray[np.intp]) -> NDArray[np.int64]:
 
 
 def _moments_together(H: Rows, index: NDArray[np.intp], k: int) -> MomentTable:
-    """Moments of k classes of equally many rows H[index], class by class; of one class, in as many pieces as it takes."""
+    """Moments of k classes of equally many rows H[index], class by class; of one class, in as many
+    pieces as it takes.
+    """
     u, n, d = UNIT_ROUNDOFF, len(index) // k, H.shape[1]
 
     def pieces() -> Iterator[Array]:

@@ -29,11 +29,13 @@ class PassSums:
     problem : str
         Hash of X, y, kernel, dtype and instruction set, or "" where it was not asked for.
     parts : int
-        Parts of the problem (rectangles of sorted rows, see `nc1fast.sums.rectangles`), which cover every pair once.
+        Parts of the problem (rectangles of sorted rows, see `nc1fast.sums.rectangles`), which cover
+        every pair once.
     covered : frozenset of int
         The parts that are summed here.
     block : ndarray of int64 of shape (n_classes, n_classes, 2)
-        Wide integers (see `add_wide`): on the diagonal sums of D2 over the ordered pairs of a class, above it sums of k.
+        Wide integers (see `add_wide`): on the diagonal sums of D2 over the ordered pairs of a
+        class, above it sums of k.
     exponent : ndarray of int32 of shape (n_classes, n_classes)
         Block sums are multiples of 2^(exponent - 120).
     sensitivity, sensitivity_exponent
@@ -132,7 +134,8 @@ class PassSums:
         )
 
     def row_sums(self, sizes: Integers, *, in_place: bool = False) -> Array | None:
-        """Row-class sums R of the sorted rows, shape (n_classes, n_samples); None where there are none.
+        """Row-class sums R of the sorted rows, shape (n_classes, n_samples); None where there are
+        none.
 
         Those of the own class are k_ij = (k_ii + k_jj - D2_ij)/2 summed over j.
 
@@ -167,14 +170,18 @@ class PassSums:
         out[c, i] = 0.5 * (values - distances)
 
     def check(self, n_classes: int, n_rows: int) -> None:
-        """Raise ValueError unless the shapes and types are those of a pass over so many classes and rows."""
+        """Raise ValueError unless the shapes and types are those of a pass over so many classes and
+        rows.
+        """
         check_parts(self.parts, self.covered)
         pairs = (n_classes, n_classes)
         check_integers(self, pairs, n_rows if self.rows is not None else 0)
 
 
 def in_same_units(a: Any, b: Any) -> bool:
-    """Whether the integers of two `PassSums`, or of what adds to them, are multiples of the same numbers, with rows or without."""
+    """Whether the integers of two `PassSums`, or of what adds to them, are multiples of the same
+    numbers, with rows or without.
+    """
     return (
         np.array_equal(a.exponent, b.exponent)
         and np.array_equal(a.sensitivity_exponent, b.sensitivity_exponent)

@@ -1,7 +1,8 @@
-"""Division of the pairs of rows of a pass: into parts that can be added, and into pieces that fit in memory.
+"""Division of the pairs of rows of a pass: into parts that can be added, and into pieces that fit
+in memory.
 
-Rows are sorted by class; a rectangle (a, b, c, d) is the pairs of rows [a, b) with rows [c, d): the same rows, or later
-ones. Any division into rectangles gives the same bits.
+Rows are sorted by class; a rectangle (a, b, c, d) is the pairs of rows [a, b) with rows [c, d): the
+same rows, or later ones. Any division into rectangles gives the same bits.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ Rectangle = tuple[int, int, int, int]
 
 _FEW_ROWS = 768  # of columns: fewer are not worth their threads
 _FINENESS = 2.5  # bands of rows for the square root of a part: its _FINENESS^2 pieces are a few, so that parts are alike
-# A part reads READ n_rows/sqrt(count) rows: those of a band, and half a band for each of its pieces.
+# A part reads READ n_rows/sqrt(count) rows: those of a band, and half a band for each of its
+# pieces.
 READ = 1 / _FINENESS + _FINENESS / 2
 
 
 def part_of(n_rows: int, part: tuple[int, int], step: int) -> list[Rectangle]:
     """The rectangles of part `index` of `count`: a run of pieces along bands of rows.
 
-    A piece is a band with itself, or with half a band of later rows: as many pairs. There are about 2.5 sqrt(count) bands,
-    so that a part reads a fraction of the rows and not all of them.
+    A piece is a band with itself, or with half a band of later rows: as many pairs. There are about
+    2.5 sqrt(count) bands, so that a part reads a fraction of the rows and not all of them.
 
     Parameters
     ----------
@@ -67,9 +69,11 @@ def rows_of_part(n_rows: int, count: int) -> float:
 
 
 def divided(rectangles: list[Rectangle], room: int, step: int) -> list[Rectangle]:
-    """The rectangles cut so that rows and columns of each together fit into `room` rows, at least two steps.
+    """The rectangles cut so that rows and columns of each together fit into `room` rows, at least
+    two steps.
 
-    The rows of a piece stay while the columns pass by: they get most of the room, so that there are few passes.
+    The rows of a piece stay while the columns pass by: they get most of the room, so that there are
+    few passes.
     """
     columns = max(step, min(room // 2, max(room // 8, _FEW_ROWS)) // step * step)
     rows = (room - columns) // step * step

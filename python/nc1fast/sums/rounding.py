@@ -1,8 +1,9 @@
 """Bounds on the rounding errors of the compiled pass, from sums that it keeps for this purpose.
 
-Derivation: docs/accuracy.md. For every row the core knows how far an error moves a kernel (cpp/growth.hpp), and how far the
-packed row may be off: lambda^2 is the slope of k_ii in the correlation of the inputs, nu^2 what the roundings of the
-recursion add up to, mu^2 the slope in the angle where a kernel has a root at rho = +-1. By Cauchy-Schwarz
+Derivation: docs/accuracy.md. For every row the core knows how far an error moves a kernel
+(cpp/growth.hpp), and how far the packed row may be off: lambda^2 is the slope of k_ii in the
+correlation of the inputs, nu^2 what the roundings of the recursion add up to, mu^2 the slope in the
+angle where a kernel has a root at rho = +-1. By Cauchy-Schwarz
 
     |dk_ij| <= noise (|u_i|^2 + |u_j|^2)/2 lambda_i lambda_j + u nu_i nu_j  (+ the sensitivity of a root, pair by pair).
 """
@@ -28,9 +29,9 @@ __all__ = ["PER_CLASS", "UNIT_ROUNDOFF", "SumsError", "moved", "outer", "sums_er
 
 outer = np.multiply.outer  # of vectors: np.outer without its reshaping
 
-# Sums over the rows of a class that the bounds need, by the names that the core gives them: of k_ii, sqrt k_ii,
-# mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i displaced_i)^2, nu_i, what
-# a row is off by by itself, what vanishes, and what k_ii is off by.
+# Sums over the rows of a class that the bounds need, by the names that the core gives them: of
+# k_ii, sqrt k_ii, mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i
+# displaced_i)^2, nu_i, what a row is off by by itself, what vanishes, and what k_ii is off by.
 PER_CLASS = (
     *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
     *("displacements", "noises", "shifts", "floors", "trace_noises"),
@@ -47,7 +48,9 @@ _PANEL = 6  # rows of a panel at least
 @lazy("block_sums")
 @dataclass(frozen=True, eq=False)
 class SumsError:
-    """Absolute bounds on the rounding error of each entry of a `ClassSums`, and on the lengths of those of its means."""
+    """Absolute bounds on the rounding error of each entry of a `ClassSums`, and on the lengths of
+    those of its means.
+    """
 
     block_sums: Array  # (C, C)
     traces: Array  # (C,)
@@ -56,12 +59,15 @@ class SumsError:
 
 
 def summation_error(n: int) -> float:
-    """Bound on the error of NumPy's pairwise sum of n terms, in unit roundoffs of the sum of their magnitudes."""
+    """Bound on the error of NumPy's pairwise sum of n terms, in unit roundoffs of the sum of their
+    magnitudes.
+    """
     return min(n, 25 + math.log2(max(n, 1)))
 
 
 def moved(within: Array, squares: Array) -> Array:
-    """Bound on the change of `within` where row i moves by at most m_i in feature space; squares = sum of m_i^2.
+    """Bound on the change of `within` where row i moves by at most m_i in feature space; squares =
+    sum of m_i^2.
 
     sqrt(D2_ij) changes by m_i + m_j at most; Cauchy-Schwarz over the pairs.
     """
@@ -85,7 +91,8 @@ class TileRounding:
     cancels : bool
         Whether it is, but for a term of Theta^0 that is subtracted.
     mapping : float
-        Relative error of the rows in units of 2^-53, where they are products (an adaptive kernel's X L).
+        Relative error of the rows in units of 2^-53, where they are products (an adaptive kernel's
+        X L).
     degree : int
         Factors of the longest product in an expression.
     lifted : bool
@@ -162,13 +169,15 @@ def sums_error(
         rounds = 2 + _PRODUCT * (tiles.degree - 1)
         inside += unit_within * (rounds * raw["traces"] + noises**2 / sizes) + traces
         inside += shifted.diagonal() / sizes
-        # Saturated rows: (nu_i - nu_j)^2 beside o acts as an error in rho, however near the rows are.
+        # Saturated rows: (nu_i - nu_j)^2 beside o acts as an error in rho, however near the rows
+        # are.
         inside += 2 * (_FIELD * unit_within * slopes) ** 2 / sizes
     if sensitivity.size:
         between += 2 * product * unit_between * sensitivity
         inside += 2 * product * unit_within * sensitivity.diagonal() / sizes
     shift = UNIT_ROUNDOFF * mapping
-    # Differences of diagonals (products), and of lengths with a bias, are rounded beside those of the rows.
+    # Differences of diagonals (products), and of lengths with a bias, are rounded beside those of
+    # the rows.
     displacement = packed.displacement * (1 + 2 * (tiles.degree > 1) + 2 * tiles.lifted)
     squares = displacement**2 * raw["displacements"] + shift**2 * raw["slope_squares"]
     inside += moved(within + inside, 2 * squares if mapping else squares)

@@ -1,7 +1,9 @@
 """The pass over all pairs of rows, for one kernel or many: survey, rectangles of rows, exact sums.
 
-rows, kernels  ->  chains, grouped by input layer  ->  survey: what all parts need to know about all rows
-               ->  rectangles of rows that fit into memory  ->  integer sums, by whoever runs the tiles  ->  ClassSums
+rows, kernels  ->  chains, grouped by input layer  ->  survey: what all parts need to know about all
+rows
+               ->  rectangles of rows that fit into memory  ->  integer sums, by whoever runs the
+               tiles  ->  ClassSums
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
 def problem_hashes(
     data: LabelledData, kernels: Sequence[Kernel], settings: Settings
 ) -> tuple[str, ...]:
-    """Hashes of all that fixes the bits of the sums of each kernel: X, y, the kernel, dtype, and the kind of device.
+    """Hashes of all that fixes the bits of the sums of each kernel: X, y, the kernel, dtype, and
+    the kind of device.
 
     Cost: one reading of X.
     """
@@ -95,7 +98,8 @@ class Survey:
     order : ndarray of int64 of shape (n_samples,)
         The caller's row at each sorted position; may be a memory map.
     passes : tuple of dict
-        Surveys of the core, one per input layer: O(C d + C^2) numbers for each kernel, and with row sums 16 N bytes.
+        Surveys of the core, one per input layer: O(C d + C^2) numbers for each kernel, and with row
+        sums 16 N bytes.
     mappings : tuple of float
         Relative error of the rows of each pass, in units of 2^-53.
     problems : tuple of str
@@ -113,7 +117,9 @@ class Survey:
 
 
 def _stored(X: Rows) -> AbstractContextManager[Any]:
-    """Rows as the core takes them: an array, one that a device lends, or a file that stays open for as long as the context."""
+    """Rows as the core takes them: an array, one that a device lends, or a file that stays open for
+    as long as the context.
+    """
     if isinstance(X, FileRows):
         return _opened(X)
     return nullcontext(X.lent if isinstance(X, LentRows) else X)
@@ -135,7 +141,10 @@ def _opened(X: FileRows) -> Iterator[Any]:
 
 
 def _tile_panels() -> int:
-    """Panels along the sides of a tile, from NC1FAST_TILE_PANELS; 0 leaves it to the core. No bit depends on it."""
+    """Panels along the sides of a tile, from NC1FAST_TILE_PANELS; 0 leaves it to the core.
+
+    No bit depends on it.
+    """
     text = os.environ.get("NC1FAST_TILE_PANELS", "").strip() or "0"
     if not text.isdecimal():
         raise ValueError(
@@ -172,7 +181,9 @@ class _Pass:
         return 0.0 if self.factor is None else _mapping_error(self.rows, self.factor)
 
     def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
-        """Call a function of the core; the arguments around `order` and `rest` are those that all of them take."""
+        """Call a function of the core; the arguments around `order` and `rest` are those that all
+        of them take.
+        """
         sizes = self.classes.sizes.tolist()
         with _stored(self.rows) as rows, in_range(*self.kernels):
             return function(
@@ -200,7 +211,8 @@ class _Pass:
         known: tuple[dict[str, Any], float] | None,
         progress: Progress | None,
     ) -> Iterator[tuple[int, PassSums]]:
-        """The integers of each kernel over a part of the pairs, after its position in the caller's list.
+        """The integers of each kernel over a part of the pairs, after its position in the caller's
+        list.
 
         Parameters
         ----------
@@ -262,7 +274,9 @@ class _Pass:
         )
 
     def rectangles(self, part: tuple[int, int]) -> list[Rectangle]:
-        """The pairs of rows of a part, in pieces that fit into the memory of this machine and of the devices."""
+        """The pairs of rows of a part, in pieces that fit into the memory of this machine and of
+        the devices.
+        """
         limit, n_rows = self.memory_limit, len(self.rows)
         step = self.runner.module.row_step(*self.runner.devices)
         rectangles = part_of(n_rows, part, step)
@@ -292,7 +306,9 @@ class _Pass:
         return rectangles if fits else divided(rectangles, room, step)
 
     def _on_devices(self, n_rows: int) -> tuple[int, int]:
-        """Bytes that a pass over so many rows takes of each device, and in pinned memory of the host; 0, 0 without one."""
+        """Bytes that a pass over so many rows takes of each device, and in pinned memory of the
+        host; 0, 0 without one.
+        """
         if not self.runner.devices:
             return 0, 0
         about = (self.n_features, self.words, *self.single, self.row_sums)
@@ -307,7 +323,9 @@ class _Pass:
         return len(self.rows) if isinstance(self.rows, LentRows) else 0
 
     def _room_on_device(self, step: int) -> int:
-        """Rows that every device has memory for, with all that belongs to them: a multiple of `step`, or more than there are."""
+        """Rows that every device has memory for, with all that belongs to them: a multiple of
+        `step`, or more than there are.
+        """
 
         def fits(n_rows: int) -> bool:
             return self._on_devices(n_rows)[0] <= self.runner.memory
@@ -360,13 +378,13 @@ def kernel_sums(
         Rows of a file need not have been searched for NaN and Inf: the survey does that.
     kernels : sequence of Kernel
     settings : Settings
-        Rows are surveyed, scaled and packed by the processor, whatever the device, but `LentRows` by theirs. With a memory
-        limit they are packed block by block.
+        Rows are surveyed, scaled and packed by the processor, whatever the device, but `LentRows`
+        by theirs. With a memory limit they are packed block by block.
     part : (index, count)
         Share of the pairs to sum: those of some rectangles of rows.
     surveyed : Survey, optional
-        Survey of the same problem: only the rows of the part are read, and the sums know their problem, so that parts can
-        be added. Without it the rows are surveyed but not hashed.
+        Survey of the same problem: only the rows of the part are read, and the sums know their
+        problem, so that parts can be added. Without it the rows are surveyed but not hashed.
     progress : callable(done, total), optional
 
     Raises

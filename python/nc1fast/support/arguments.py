@@ -1,7 +1,7 @@
 """Checks of single arguments as callers give them: numbers, counts, flags and names.
 
-An error is one line that names the argument, what is allowed and what was given: TypeError for a value of the wrong kind,
-ValueError for one out of range.
+An error is one line that names the argument, what is allowed and what was given: TypeError for a
+value of the wrong kind, ValueError for one out of range.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def as_number(
 
 
 def as_items(name: str, values: Any, what: str) -> list[Any]:
-    """The items of a sequence, as a list. Text, mappings and sets are refused; `what` says what is wanted."""
+    """The items of a sequence, as a list. Text, mappings and sets are refused; `what` says what is
+    wanted.
+    """
     if not isinstance(values, str | bytes | Mapping | AbstractSet):
         try:
             return list(values)
@@ -132,7 +134,9 @@ def _integer(value: Any) -> int | None:
 
 
 def _float(value: Any) -> float | None:
-    """The float of a real scalar, or None; text is refused, although NumPy's scalars would parse it."""
+    """The float of a real scalar, or None; text is refused, although NumPy's scalars would parse
+    it.
+    """
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
     scalar = getattr(value, "ndim", 0) == 0
     if isinstance(value, str | bytes) or kind not in "iuf" or not scalar:

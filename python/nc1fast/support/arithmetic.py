@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def ieee(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a public function so that `numpy.seterr` and `numpy.errstate` of its caller have no effect inside.
+    """Decorate a public function so that `numpy.seterr` and `numpy.errstate` of its caller have no
+    effect inside.
 
-    The code relies on IEEE 754: underflow gives 0, and infinities and NaN are looked for where they matter.
+    The code relies on IEEE 754: underflow gives 0, and infinities and NaN are looked for where they
+    matter.
     """
 
     @functools.wraps(function)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def state_of(path: str | os.PathLike[str]) -> tuple[Any, ...]:
-    """Size in bytes, time of the last change in ns, and inode; for a folder, those of every file in it.
+    """Size in bytes, time of the last change in ns, and inode; for a folder, those of every file in
+    it.
 
     Raises
     ------

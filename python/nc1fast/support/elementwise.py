@@ -1,4 +1,6 @@
-"""Elementary functions by one set of names, of torch tensors and of NumPy arrays: activations are written in them."""
+"""Elementary functions by one set of names, of torch tensors and of NumPy arrays: activations are
+written in them.
+"""
 
 from __future__ import annotations
 

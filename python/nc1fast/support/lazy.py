@@ -19,7 +19,9 @@ class _Later:
         self._value: Any = None
 
     def value(self) -> Any:
-        """The value, for which the function is called once; by threads at the same time more than once."""
+        """The value, for which the function is called once; by threads at the same time more than
+        once.
+        """
         if (make := self._make) is not None:
             self._value = make()
             self._make = None  # and what it holds
@@ -47,7 +49,8 @@ class _Field:
 def lazy(*names: str) -> Callable[[Class], Class]:
     """Decorate a dataclass whose fields of these names may be given as `later(...)`.
 
-    `dataclasses.replace` asks for every field. A function that can be pickled is one of a module, or a `partial` of one.
+    `dataclasses.replace` asks for every field. A function that can be pickled is one of a module,
+    or a `partial` of one.
     """
 
     def with_fields(cls: Class) -> Class:

@@ -1,7 +1,8 @@
-"""Append-only files of lines with a lock, beneath every journal: a line is on disk before the next one begins.
+"""Append-only files of lines with a lock, beneath every journal: a line is on disk before the next
+one begins.
 
-A process that is killed while it writes leaves one unfinished line at the end, which is cut off when the file is read
-again. What a line means is for the journals to say.
+A process that is killed while it writes leaves one unfinished line at the end, which is cut off
+when the file is read again. What a line means is for the journals to say.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class LineFile:
         return bytes(buffer[: opened.read_at(self._file, buffer, 0)])
 
     def lines(self) -> Iterator[bytes]:
-        """Every finished line, without its newline. Exhaust it before `append`: then whatever follows the last line is cut off."""
+        """Every finished line, without its newline. Exhaust it before `append`: then whatever
+        follows the last line is cut off.
+        """
         end = 0
         with os.fdopen(self._file, "rb", closefd=False) as file:  # no second holder of the lock
             file.seek(0)
@@ -82,7 +85,8 @@ class LineFile:
         self.size = end
 
     def append(self, line: bytes) -> None:
-        """Write a line; it is on disk when this returns. A line that cannot be written leaves nothing behind.
+        """Write a line; it is on disk when this returns. A line that cannot be written leaves
+        nothing behind.
 
         Raises
         ------
@@ -116,7 +120,8 @@ class LineFile:
         sync_folder(self._target.parent)
 
     def replace(self, lines: Iterator[bytes]) -> None:
-        """Replace all lines by these; after a kill, the file has either the new lines or the old ones.
+        """Replace all lines by these; after a kill, the file has either the new lines or the old
+        ones.
 
         Raises
         ------
@@ -138,7 +143,10 @@ class LineFile:
         self._file, self.size = held, size
 
     def _replace_closed(self, lines: Iterator[bytes]) -> None:
-        """The same where an open file cannot be replaced. A run that takes the lock meanwhile keeps it: this one ends."""
+        """The same where an open file cannot be replaced.
+
+        A run that takes the lock meanwhile keeps it: this one ends.
+        """
         try:
             with replaced(self._target, beside=f"{self._target}.new") as file:
                 file.writelines(line + b"\n" for line in lines)
@@ -153,7 +161,9 @@ class LineFile:
         self._close()
 
     def _close(self) -> None:
-        """Close the file, if it is open. What it holds is on disk already: an error is none of the lines."""
+        """Close the file, if it is open. What it holds is on disk already: an error is none of the
+        lines.
+        """
         with contextlib.suppress(OSError):
             os.close(self._file)
         self._file = -1

@@ -1,4 +1,6 @@
-"""Nested values that hold arrays, taken apart into plain JSON and named arrays, and put together again."""
+"""Nested values that hold arrays, taken apart into plain JSON and named arrays, and put together
+again.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reading NumPy's .npy and .npz formats from files that may be damaged. Pickles are never loaded.
 
-No header is trusted: an array is allocated only as its bytes arrive. Compressed data may hold up to `DEFLATE` times its
-own size.
+No header is trusted: an array is allocated only as its bytes arrive. Compressed data may hold up to
+`DEFLATE` times its own size.
 
 Source: the NumPy .npy format 1.0 and 2.0; `DEFLATE` of zlib's technical notes.
 """
@@ -47,7 +47,8 @@ def read_header(stream: IO[bytes]) -> Header:
     Raises
     ------
     ValueError
-        If there is no header, or one of Python objects or records. The message has no subject: see `reading`.
+        If there is no header, or one of Python objects or records. The message has no subject: see
+        `reading`.
     """
     try:
         version = np.lib.format.read_magic(stream)
@@ -95,8 +96,8 @@ def check_room(head: Header, there: int) -> None:
 def read_exactly(stream: IO[bytes], n_bytes: int) -> bytearray:
     """Read the rest of a stream, which must be `n_bytes` long.
 
-    Memory grows with the data, not with what a damaged header promises. The read past the end makes gzip and zip verify
-    their checksums.
+    Memory grows with the data, not with what a damaged header promises. The read past the end makes
+    gzip and zip verify their checksums.
 
     Raises
     ------
@@ -130,7 +131,9 @@ def read_array(stream: IO[bytes]) -> NDArray[Any]:
 
 
 class _Watched(io.FileIO):
-    """A file that keeps the error of the system which ended a reading: zipfile takes it for a file that is no archive."""
+    """A file that keeps the error of the system which ended a reading: zipfile takes it for a file
+    that is no archive.
+    """
 
     failed: OSError | None = None
 
@@ -186,7 +189,8 @@ def members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     Raises
     ------
     ValueError
-        If they are more bytes than the file has: members that share their bytes would make much of little.
+        If they are more bytes than the file has: members that share their bytes would make much of
+        little.
     """
     check_members(archive)
     found = [info for info in archive.infolist() if info.filename.endswith(".npy")]
@@ -207,7 +211,8 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     Raises
     ------
     ValueError
-        If it is compressed in a way that NumPy does not write, or cannot be as long as the archive says.
+        If it is compressed in a way that NumPy does not write, or cannot be as long as the archive
+        says.
     """
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("is compressed in a way that NumPy does not write")

@@ -1,4 +1,5 @@
-"""Files that are open: their flags, locks of a process, reading at an offset, and what systems forbid meanwhile.
+"""Files that are open: their flags, locks of a process, reading at an offset, and what systems
+forbid meanwhile.
 
 Windows has `msvcrt` for `fcntl`, and an open file can be neither renamed nor replaced there.
 """
@@ -36,7 +37,8 @@ _MOST = 1 << 20  # bytes of a read
 
 
 def lock(file: int) -> None:
-    """Take the lock of an open file, which ends when the file is closed or the process dies; never waits.
+    """Take the lock of an open file, which ends when the file is closed or the process dies; never
+    waits.
 
     Raises
     ------
@@ -60,7 +62,10 @@ def lock(file: int) -> None:
 
 
 def read_at(file: int, buffer: memoryview, offset: int) -> int:
-    """Read into a buffer from an offset on; how many bytes there were. May move the position of the file."""
+    """Read into a buffer from an offset on; how many bytes there were.
+
+    May move the position of the file.
+    """
     if hasattr(os, "preadv"):
         return os.preadv(file, [buffer], offset)
     os.lseek(file, offset, os.SEEK_SET)

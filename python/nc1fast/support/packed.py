@@ -54,7 +54,8 @@ def unpack(
     Raises
     ------
     ValueError
-        If the file is of another kind or format, or damaged. The message has no subject: see `reading`.
+        If the file is of another kind or format, or damaged. The message has no subject: see
+        `reading`.
     OSError
         If the system cannot read it.
     Exception
@@ -106,7 +107,9 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Any:
 
 
 def _covered(text: str, arrays: Arrays) -> Iterator[Any]:
-    """The bytes that the checksum covers: the head, and name, type, shape and numbers of each array."""
+    """The bytes that the checksum covers: the head, and name, type, shape and numbers of each
+    array.
+    """
     yield text.encode()
     for name, array in sorted(arrays.items()):
         yield f"\n{name} {array.dtype.str} {array.shape}\n".encode()

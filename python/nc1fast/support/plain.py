@@ -12,7 +12,9 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """The same of lists, dicts, numbers and text alone: NaN is None, infinities are "inf" and "-inf", other objects their text."""
+    """The same of lists, dicts, numbers and text alone: NaN is None, infinities are "inf" and
+    "-inf", other objects their text.
+    """
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, np.ndarray):

@@ -1,7 +1,9 @@
-"""Plug-ins: activations, kernels, metrics, readers and studies that other distributions offer as entry points.
+"""Plug-ins: activations, kernels, metrics, readers and studies that other distributions offer as
+entry points.
 
-Nothing is looked for before a name needs it. A plug-in that cannot be used is an error where it was named; among others it is
-left out, with one warning. Names of the package itself cannot be taken. NC1FAST_PLUGINS=0 leaves all of them out.
+Nothing is looked for before a name needs it. A plug-in that cannot be used is an error where it was
+named; among others it is left out, with one warning. Names of the package itself cannot be taken.
+NC1FAST_PLUGINS=0 leaves all of them out.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class PluginGroup(Generic[Plugin]):
     taken : callable() -> container of str
         Names of the package itself, which win.
     accept : callable(name, object) -> object
-        The object as the registry holds it; raises TypeError or ValueError for one that does not fit.
+        The object as the registry holds it; raises TypeError or ValueError for one that does not
+        fit.
     """
 
     def __init__(
@@ -133,7 +136,9 @@ def described(entry: EntryPoint) -> str:
 
 
 def listed() -> str:
-    """All plug-ins of the registries that are imported, in words; these are loaded, and one that cannot be used says why."""
+    """All plug-ins of the registries that are imported, in words; these are loaded, and one that
+    cannot be used says why.
+    """
     told = []
     for kind, group in sorted(GROUPS.items()):
         for name, entry in group.offered().items():

@@ -33,13 +33,15 @@ def check_progress(progress: Any) -> None:
 def reporting(
     progress: Any, unit: str = "tiles", *, leave: bool = True
 ) -> AbstractContextManager[Report | None]:
-    """A context that gives report(done, total) for as long as the work lasts, or None where none is wanted.
+    """A context that gives report(done, total) for as long as the work lasts, or None where none is
+    wanted.
 
     Parameters
     ----------
     progress : bool or callable(done, total)
-        True shows a bar of tqdm on standard error, with the time left. A callable is told of each state once: total is
-        positive and constant, done never falls, and it reaches total unless the work ends with an error.
+        True shows a bar of tqdm on standard error, with the time left. A callable is told of each
+        state once: total is positive and constant, done never falls, and it reaches total unless
+        the work ends with an error.
     unit : str, default "tiles"
         Name of what is counted.
     leave : bool, default True
@@ -114,7 +116,9 @@ class _Steady:
 
 
 def _bar(stack: ExitStack, unit: str, *, leave: bool) -> Report:
-    """A bar that appears once the total is known; work done before that does not count towards its speed."""
+    """A bar that appears once the total is known; work done before that does not count towards its
+    speed.
+    """
     tqdm = require("tqdm", "cli").tqdm
     settings: dict[str, Any] = {"unit": f" {unit}", "leave": leave}
     if sys.stderr.isatty():

@@ -1,4 +1,5 @@
-"""Reading files that may be missing, damaged or no files at all: every error is one line that names the file.
+"""Reading files that may be missing, damaged or no files at all: every error is one line that names
+the file.
 
 A message also names the argument that the path was given as.
 """
@@ -37,7 +38,9 @@ def one_line(error: BaseException) -> str:
 
 
 def of_the_system(error: BaseException) -> bool:
-    """Whether an error is one of the system, and not of what a damaged file makes a reader ask of it."""
+    """Whether an error is one of the system, and not of what a damaged file makes a reader ask of
+    it.
+    """
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
@@ -53,7 +56,9 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def check_regular(path: str | os.PathLike[str], argument: str = "") -> None:
-    """Raise ValueError for a path that is there but not a regular file: opening a pipe or a device may wait for ever."""
+    """Raise ValueError for a path that is there but not a regular file: opening a pipe or a device
+    may wait for ever.
+    """
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)  # noqa: PTH116  (takes what Path does not)
     except OSError:
@@ -67,7 +72,8 @@ def check_regular(path: str | os.PathLike[str], argument: str = "") -> None:
 
 @contextlib.contextmanager
 def reading(path: str, argument: str = "") -> Iterator[None]:
-    """Turn whatever a damaged file makes its reader raise into a ValueError; errors of the system keep their type.
+    """Turn whatever a damaged file makes its reader raise into a ValueError; errors of the system
+    keep their type.
 
     Every message becomes one line that names the file and the argument.
 

@@ -1,4 +1,6 @@
-"""Ordered maps over threads, for tasks of NumPy and the compiled core, which release the interpreter's lock."""
+"""Ordered maps over threads, for tasks of NumPy and the compiled core, which release the
+interpreter's lock.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def ahead(n_threads: int) -> int:
 def workers(
     n_threads: int,
 ) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
-    """Yields a `map(task, items)` that runs on `n_threads` threads; results come in the order of the items."""
+    """Yields a `map(task, items)` that runs on `n_threads` threads; results come in the order of
+    the items.
+    """
     if n_threads == 1:
         yield map
         return

@@ -21,7 +21,9 @@ class AccuracyWarning(UserWarning):
 
 
 class Once:
-    """A warning that is given once per process; where warnings are errors it is raised every time, for nothing has been shown yet."""
+    """A warning that is given once per process; where warnings are errors it is raised every time,
+    for nothing has been shown yet.
+    """
 
     said = False
 
@@ -51,7 +53,9 @@ def warn(message: str, category: type[Warning] = UserWarning, once: Once | None 
 
 @contextmanager
 def held() -> Iterator[list[Held]]:
-    """Yields the warnings of this package in this thread, which are kept back for as long as the context."""
+    """Yields the warnings of this package in this thread, which are kept back for as long as the
+    context.
+    """
     before = getattr(_in_this_thread, "kept", None)
     kept: list[Held] = []
     _in_this_thread.kept = kept

@@ -1,4 +1,6 @@
-"""Writing files whole or not at all: a reader, or a run after a kill, sees the old file or the new one."""
+"""Writing files whole or not at all: a reader, or a run after a kill, sees the old file or the new
+one.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,18 @@ if TYPE_CHECKING:
 def replaced(
     path: str | os.PathLike[str], *, beside: str | os.PathLike[str] | None = None
 ) -> Iterator[IO[bytes]]:
-    """Open a new file that replaces `path` when the context ends without an error: a reader sees the old or the new one.
+    """Open a new file that replaces `path` when the context ends without an error: a reader sees
+    the old or the new one.
 
-    The new file is on disk before it is seen, and has the permissions of the old one. Through a link, the file that it
-    points to is replaced.
+    The new file is on disk before it is seen, and has the permissions of the old one. Through a
+    link, the file that it points to is replaced.
 
     Parameters
     ----------
     path : path-like
     beside : path-like, optional
-        Where the new file is written until then, for callers who hold a lock. Default: a name that nobody else uses.
+        Where the new file is written until then, for callers who hold a lock. Default: a name that
+        nobody else uses.
 
     Yields
     ------
@@ -73,7 +77,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def append_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Add to the end of a file, which is made if it is missing; what cannot be written whole leaves it as it was.
+    """Add to the end of a file, which is made if it is missing; what cannot be written whole leaves
+    it as it was.
 
     Raises
     ------
@@ -95,7 +100,9 @@ def append_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable, beyond the contents of its files, where the system lets one ask for that."""
+    """Make the names in a folder durable, beyond the contents of its files, where the system lets
+    one ask for that.
+    """
     if not opened.POSIX:
         return
     folder = os.open(path, os.O_RDONLY)

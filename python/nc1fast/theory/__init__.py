@@ -1,4 +1,5 @@
-"""Expectations without a draw: the collapse of Gaussian mixtures under limiting kernels, and a moment of finite networks.
+"""Expectations without a draw: the collapse of Gaussian mixtures under limiting kernels, and a
+moment of finite networks.
 
 expectation       the public function, its arguments and its result
 population        quadrature: classes N(m_c 1, s_c^2 I), one hidden layer of relu or erf, no biases

@@ -36,7 +36,8 @@ _SYMMETRIC = 1e-12  # of covariances, relative to their largest entry
 
 @dataclass(frozen=True, eq=False)
 class ExpectedCollapse:
-    """Expectations of the fields of `nc1fast.Collapse` of the same name, over data sets drawn from a mixture.
+    """Expectations of the fields of `nc1fast.Collapse` of the same name, over data sets drawn from
+    a mixture.
 
     Attributes
     ----------
@@ -104,10 +105,12 @@ def expected_collapse(
         s_c >= 0, for Sigma_c = s_c^2 I. Either these or `covariances` are needed.
     n_features : int or math.inf, optional
         d0, at most 10^15 if it is finite. Default: that of `means`, which must then be vectors.
-    covariances : array-like of shape (n_features, n_features) or (n_classes, n_features, n_features), optional
+    covariances : array-like of shape (n_features, n_features) or (n_classes, n_features,
+    n_features), optional
         Sigma_c, symmetric and positive semi-definite, one for all classes or one per class.
     sizes : sequence of int, optional
-        Rows of each class. Default: the population, infinitely many rows and classes of equal weight.
+        Rows of each class. Default: the population, infinitely many rows and classes of equal
+        weight.
     convention : {"papyan", "probe", "class", "sample", "released"}, default "papyan"
         Weights of the classes, from `sizes`; all agree when these are equal or absent.
     tolerance : float, default 1e-4
@@ -122,34 +125,38 @@ def expected_collapse(
     Raises
     ------
     TypeError
-        For a kernel of another kind, means, stds or covariances that are not numbers, and sizes or n_features that are
-        not integers.
+        For a kernel of another kind, means, stds or covariances that are not numbers, and sizes or
+        n_features that are not integers.
     ValueError
-        For one class only, shapes that do not match, NaN or Inf, negative stds, covariances that are not symmetric and
-        positive semi-definite, n_features < 1, infinitely many features where quadrature does not apply, sizes < 1 or
-        of another length, an unknown convention, and where both traces are zero or the kernel overflows.
+        For one class only, shapes that do not match, NaN or Inf, negative stds, covariances that
+        are not symmetric and positive semi-definite, n_features < 1, infinitely many features where
+        quadrature does not apply, sizes < 1 or of another length, an unknown convention, and where
+        both traces are zero or the kernel overflows.
     ImportError
         Without scipy (extra "adaptive").
 
     Warns
     -----
     AccuracyWarning
-        If trace_between is 0 up to rounding, so that nc1 is infinite; if sampling misses its tolerance.
+        If trace_between is 0 up to rounding, so that nc1 is infinite; if sampling misses its
+        tolerance.
 
     Notes
     -----
-    Quadrature serves NNGP, ConjugateKernel and NTK (parametrization "ntk") of relu or erf, depth 2, without biases, on
-    means along (1, ..., 1) and stds. Everything else is the mean over pairs of rows from a scrambled Sobol sequence.
-    Cost: quadrature 0.2 to 5 ms and some MB for the mixtures of the papers; it grows with the logarithms of |m_c| and
+    Quadrature serves NNGP, ConjugateKernel and NTK (parametrization "ntk") of relu or erf, depth 2,
+    without biases, on means along (1, ..., 1) and stds. Everything else is the mean over pairs of
+    rows from a scrambled Sobol sequence.
+    Cost: quadrature 0.2 to 5 ms and some MB for the mixtures of the papers; it grows with the
+    logarithms of |m_c| and
     |m_c|/s_c. Pairs: at least 16,384 per pair of classes, at most 2 million, of 0.2 to 1 microsecond and more with the
     depth; the cost does not grow with n_features where stds are given.
-    Accuracy: quadrature 1e-12 relative for the traces, and for V_c however small s_c is; trace_between also has an
-    absolute error of 1e-15 of the largest entry of class_gram, which matters where class means nearly coincide
-    (tests/test_theory.py). Pairs: `standard_error`, from 16 scramblings (tests/test_theory_pairs.py).
-    With `sizes` both expectations are those of finite samples, but their ratio is not the expectation of the ratio:
-    they differ by 0.3 % at N = 128.
-    Source: for quadrature the conditional moments follow from Cho & Saul (2009), Williams (1997) and Stein's lemma; for
-    pairs see `nc1fast.theory.pairs`.
+    Accuracy: quadrature 1e-12 relative for the traces, and for V_c however small s_c is;
+    trace_between also has an absolute error of 1e-15 of the largest entry of class_gram, which
+    matters where class means nearly coincide (tests/test_theory.py). Pairs: `standard_error`, from
+    16 scramblings (tests/test_theory_pairs.py). With `sizes` both expectations are those of finite
+    samples, but their ratio is not the expectation of the ratio: they differ by 0.3 % at N = 128.
+    Source: for quadrature the conditional moments follow from Cho & Saul (2009), Williams (1997)
+    and Stein's lemma; for pairs see `nc1fast.theory.pairs`.
 
     Examples
     --------
@@ -324,7 +331,9 @@ def _checked_features(n_features: Any) -> float:
 
 
 def _ratio(within: float, between: float, rounding: float) -> float:
-    """NC1 = within / between; infinite, with a warning, where `between` is 0 up to its rounding error."""
+    """NC1 = within / between; infinite, with a warning, where `between` is 0 up to its rounding
+    error.
+    """
     if abs(between) > rounding:
         return within / between
     if abs(within) <= rounding:

@@ -1,4 +1,6 @@
-"""Moments of an activation and its derivative at a Gaussian preactivation u ~ N(z, v), in forms that do not cancel."""
+"""Moments of an activation and its derivative at a Gaussian preactivation u ~ N(z, v), in forms
+that do not cancel.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`Mixture`, Gaussian classes with any means and covariances, and the pairs of rows that stand for a pair of classes."""
+"""`Mixture`, Gaussian classes with any means and covariances, and the pairs of rows that stand for
+a pair of classes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Mixture:
     Attributes
     ----------
     means : ndarray of shape (n_classes, n_columns)
-        Before `fold` it may have fewer columns than features where L_c = s_c I; the others are zero.
+        Before `fold` it may have fewer columns than features where L_c = s_c I; the others are
+        zero.
     factors : ndarray of shape (n_classes,) or (n_classes, n_columns, n_columns)
         s_c of L_c = s_c I, or L_c.
     n_features : int
@@ -41,8 +44,9 @@ class Mixture:
     def fold(self) -> Mixture:
         """The same mixture in few columns, where L_c = s_c I in many features.
 
-        Only inner products matter. Outside of the span of the means, of dimension r, two vectors z, z' of d0 - r normal
-        deviates are determined by |z|, the deviate z.z'/|z| and the norm of the rest of z': two columns.
+        Only inner products matter. Outside of the span of the means, of dimension r, two vectors z,
+        z' of d0 - r normal deviates are determined by |z|, the deviate z.z'/|z| and the norm of the
+        rest of z': two columns.
         """
         if self.factors.ndim > 1:
             return self

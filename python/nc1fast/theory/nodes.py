@@ -1,7 +1,8 @@
-"""Quadrature nodes for hidden weights w ~ N(0, I): their direction relative to the all-ones vector, and their length.
+"""Quadrature nodes for hidden weights w ~ N(0, I): their direction relative to the all-ones vector,
+and their length.
 
-The density of tau = w.1/|w| is (1 - tau^2/d0)^((d0-3)/2), that of rho = |w|/sqrt(d0) follows from d0 rho^2 ~ chi^2(d0).
-At d0 = inf, tau ~ N(0, 1) and rho = 1.
+The density of tau = w.1/|w| is (1 - tau^2/d0)^((d0-3)/2), that of rho = |w|/sqrt(d0) follows from
+d0 rho^2 ~ chi^2(d0). At d0 = inf, tau ~ N(0, 1) and rho = 1.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def legendre(n: int) -> tuple[Array, Array]:
 def direction_nodes(n_features: float, narrowest: float) -> tuple[Array, Array, Array]:
     """Nodes tau > 0, 1 - tau^2/d0 there, and weights up to a common factor, (n,) each.
 
-    Gauss-Legendre panels in the angle from the equator, tau = sqrt(d0) sin(angle), whose widths double away from 0.
+    Gauss-Legendre panels in the angle from the equator, tau = sqrt(d0) sin(angle), whose widths
+    double away from 0.
 
     Parameters
     ----------
@@ -69,7 +71,8 @@ def length_nodes(n_features: float, largest: float) -> tuple[Array, Array]:
     n_features : float
         d0; may be infinite.
     largest : float
-        Largest of |m_c| and s_c: at d0 = 1, the region rho < 1/largest may hold all of the variance.
+        Largest of |m_c| and s_c: at d0 = 1, the region rho < 1/largest may hold all of the
+        variance.
     """
     if n_features == math.inf:
         return np.ones(1), np.ones(1)
@@ -77,7 +80,8 @@ def length_nodes(n_features: float, largest: float) -> tuple[Array, Array]:
     a = math.sqrt((FAR**2 / 2 + 2 * math.log1p(largest)) / n_features)
     # outside of (low, high) the exponent is below -a^2 d0
     low, high = -(a + a**2), min(a, math.log1p((FAR + 1) / root))
-    # the rule errs by min over f of cos(2f)^(-d0/2) e^(-2 pi f/step), f < pi/4 where the integrands are analytic: 5e-14
+    # the rule errs by min over f of cos(2f)^(-d0/2) e^(-2 pi f/step), f < pi/4 where the integrands
+    # are analytic: 5e-14
     step = 1 / math.hypot(1 / 0.14, root / 0.55)
     y = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
     return np.exp(y), np.exp(n_features * (y - np.expm1(2 * y) / 2))

@@ -1,11 +1,12 @@
 """Moments of a Gaussian mixture under any kernel, from pairs of rows: randomised quasi-Monte Carlo.
 
-With x, x' independent rows of classes c, c', D2 = |psi(x) - psi(x')|^2 in feature space and T_c = E k(x, x),
+With x, x' independent rows of classes c, c', D2 = |psi(x) - psi(x')|^2 in feature space and T_c = E
+k(x, x),
 
     V_c = E D2(x_c, x_c')/2,    M_cc' = (T_c + T_c' - E D2(x_c, x_c'))/2.
 
-All classes are made of the same deviates z, z', so that differences between them vary little. Points are a scrambled Sobol
-sequence; independent scramblings give the standard error.
+All classes are made of the same deviates z, z', so that differences between them vary little.
+Points are a scrambled Sobol sequence; independent scramblings give the standard error.
 Source: Owen (1997) for the scrambling, whose error falls as n^-3/2 for smooth integrands.
 """
 
@@ -54,7 +55,9 @@ class PairMoments:
         return self.V.mean(axis=0), self.M.mean(axis=0)
 
     def standard_error(self, statistic: Callable[[Array, Array], float]) -> float:
-        """Standard error of a function of V (C,) and M (C, C) at their means: the jackknife over scramblings."""
+        """Standard error of a function of V (C,) and M (C, C) at their means: the jackknife over
+        scramblings.
+        """
         n, (V, M) = len(self.V), self.mean()
         left_out = [
             statistic((n * V - v) / (n - 1), (n * M - m) / (n - 1))
@@ -66,7 +69,8 @@ class PairMoments:
 def pair_moments(
     kernel: Kernel, mixture: Mixture, good: Callable[[PairMoments], bool], seed: int
 ) -> PairMoments:
-    """Moments from ever more pairs until they are good enough, or 2^17 for each of 16 scramblings have been used.
+    """Moments from ever more pairs until they are good enough, or 2^17 for each of 16 scramblings
+    have been used.
 
     Parameters
     ----------

@@ -1,23 +1,26 @@
-"""Within-class variances and Gram matrix of the class means of a Gaussian mixture, in the population.
+"""Within-class variances and Gram matrix of the class means of a Gaussian mixture, in the
+population.
 
-Class c is N(m_c 1, s_c^2 I) in d0 features; the kernel is an expectation over hidden weights w ~ N(0, I):
+Class c is N(m_c 1, s_c^2 I) in d0 features; the kernel is an expectation over hidden weights w ~
+N(0, I):
 
     Q(x, x')  = E_w phi(u) phi(u'),   u = w.x/sqrt(d0)
     NTK(x, x') = Q + E_w phi'(u) phi'(u') <x, x'>/d0
 
-Given w, u ~ N(z, v) with z = m_c rho tau, v = s_c^2 rho^2, rho = |w|/sqrt(d0), tau = w.1/|w|, and x splits into its
-part along w, u/rho times a unit vector, and the rest, which is independent of u. With sin2 = 1 - tau^2/d0, for
-independent rows
+Given w, u ~ N(z, v) with z = m_c rho tau, v = s_c^2 rho^2, rho = |w|/sqrt(d0), tau = w.1/|w|, and x
+splits into its part along w, u/rho times a unit vector, and the rest, which is independent of u.
+With sin2 = 1 - tau^2/d0, for independent rows
 
-    M_cc' = E k(x, x') = E_w[ Eu phi E'u phi + m_c m_c' sin2 Eu phi' E'u phi' + Eu[u phi'] E'u[u phi']/(d0 rho^2) ]
+    M_cc' = E k(x, x') = E_w[ Eu phi E'u phi + m_c m_c' sin2 Eu phi' E'u phi' + Eu[u phi'] E'u[u
+    phi']/(d0 rho^2) ]
 
-and the expected squared distance of a feature from its class mean is an integral of positive terms, so that nothing
-cancels however small s_c is:
+and the expected squared distance of a feature from its class mean is an integral of positive terms,
+so that nothing cancels however small s_c is:
 
     V_c = E_w[ Var phi + m_c^2 sin2 Var phi' + s_c^2 (1 - 1/d0) E phi'^2 + Var(u phi')/(d0 rho^2) ]
 
-(the first term alone for Q). What is left is an integral over tau and rho (`nc1fast.theory.nodes`). ReLU is
-homogeneous: rho leaves the integral.
+(the first term alone for Q). What is left is an integral over tau and rho (`nc1fast.theory.nodes`).
+ReLU is homogeneous: rho leaves the integral.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Collapse as a metric of torchmetrics, for loops that have such: Lightning, several processes, checkpoints.
+"""Collapse as a metric of torchmetrics, for loops that have such: Lightning, several processes,
+checkpoints.
 
 Needs the `torchmetrics` extra when a name is first used.
 """

@@ -40,15 +40,17 @@ def _numbers() -> list[str]:
 
 
 class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: ignore[misc]
-    """The collapse of features that arrive batch by batch, on any device and from any number of processes.
+    """The collapse of features that arrive batch by batch, on any device and from any number of
+    processes.
 
     Parameters
     ----------
     num_classes : int
         Labels are 0, ..., num_classes - 1; classes without rows are left out.
     metrics : sequence of str, optional
-        Names of the numbers that `compute` returns: nc1, error_bound, trace_within, trace_between and those of
-        docs/metrics.md that need neither a classifier nor a second pass. Default: all of these.
+        Names of the numbers that `compute` returns: nc1, error_bound, trace_within, trace_between
+        and those of docs/metrics.md that need neither a classifier nor a second pass. Default: all
+        of these.
     convention : str, default "papyan"
         As in `nc1fast.collapse`.
     ignore_index : int, optional
@@ -65,10 +67,13 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
 
     Notes
     -----
-    The state is one float64 tensor for each process, 3 num_classes d numbers and d^2 for the scatter; processes exchange it
-    when `compute` is called, and their sums are merged as `FeatureSums` are. `state_dict` holds it.
-    Cost: 6 flops an entry, 2 d more for the scatter; `forward`, which gives the metrics of its batch too, twice that.
-    Accuracy: that of `nc1fast.networks.probe` in one pass; error_bound covers any number of processes.
+    The state is one float64 tensor for each process, 3 num_classes d numbers and d^2 for the
+    scatter; processes exchange it when `compute` is called, and their sums are merged as
+    `FeatureSums` are. `state_dict` holds it.
+    Cost: 6 flops an entry, 2 d more for the scatter; `forward`, which gives the metrics of its
+    batch too, twice that.
+    Accuracy: that of `nc1fast.networks.probe` in one pass; error_bound covers any number of
+    processes.
 
     Examples
     --------
@@ -121,8 +126,8 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
         Raises
         ------
         TypeError, ValueError
-            For other shapes and types, labels out of range, NaN and Inf, and another number of features than before. The
-            state is then as it was.
+            For other shapes and types, labels out of range, NaN and Inf, and another number of
+            features than before. The state is then as it was.
         """
         H, rows = self._checked(features, target)
         parts = self.moments if isinstance(self.moments, list) else [self.moments]
@@ -188,7 +193,8 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
 
     @ieee
     def collapse(self, convention: str | None = None) -> Collapse:
-        """Every metric of the rows so far of this process: a `Collapse`, which takes a classifier and held-out rows.
+        """Every metric of the rows so far of this process: a `Collapse`, which takes a classifier
+        and held-out rows.
 
         Raises
         ------

@@ -72,7 +72,9 @@ def _own(file: Any, name: str, path: str) -> Any:
 
 
 def _check_sources(dataset: Any, path: str) -> None:
-    """Raise ValueError for numbers that lie in other files: what is not there HDF5 would take for zeros."""
+    """Raise ValueError for numbers that lie in other files: what is not there HDF5 would take for
+    zeros.
+    """
     if dataset.external:
         raise ValueError(
             f"keeps the numbers of {dataset.name!r} in another file: write them into one"

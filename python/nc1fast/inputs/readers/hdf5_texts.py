@@ -1,7 +1,9 @@
-"""Texts of any length in HDF5 files, read without the library: a damaged file may cost it gigabytes, or all time.
+"""Texts of any length in HDF5 files, read without the library: a damaged file may cost it
+gigabytes, or all time.
 
-A data set has references alone: the length of a text, the place of a heap, and the number of the text in it. Source: the HDF5
-File Format Specification 3.0, III.E (global heap) and IV.A.2.d (variable-length data).
+A data set has references alone: the length of a text, the place of a heap, and the number of the
+text in it. Source: the HDF5 File Format Specification 3.0, III.E (global heap) and IV.A.2.d
+(variable-length data).
 """
 
 from __future__ import annotations

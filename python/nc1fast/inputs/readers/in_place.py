@@ -1,4 +1,6 @@
-"""Numbers that lie together in a file: read where they are if the core can do that, else streamed once."""
+"""Numbers that lie together in a file: read where they are if the core can do that, else streamed
+once.
+"""
 
 from __future__ import annotations
 

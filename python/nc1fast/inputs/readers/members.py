@@ -1,4 +1,6 @@
-"""Helpers of the readers: arrays by name, a check of the sizes that headers claim, and arrays that are sliced."""
+"""Helpers of the readers: arrays by name, a check of the sizes that headers claim, and arrays that
+are sliced.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
 
 _NAMED = 20  # arrays that a message lists
-# Bytes of an array for each byte of its file: the best codecs make no more of constants. Beyond, a header lies.
+# Bytes of an array for each byte of its file: the best codecs make no more of constants. Beyond, a
+# header lies.
 _EXPANSION = 1 << 15
 
 

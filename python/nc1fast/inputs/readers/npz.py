@@ -66,7 +66,9 @@ def labels(path: str, name: str) -> Any:
 
 
 def _start(path: str, info: zipfile.ZipInfo) -> int:
-    """Offset of the bytes of a stored member, after a header that ends with a name and an extra field."""
+    """Offset of the bytes of a stored member, after a header that ends with a name and an extra
+    field.
+    """
     with Path(path).open("rb") as raw:
         raw.seek(info.header_offset + 26)
         lengths = np.frombuffer(raw.read(4), "<u2")

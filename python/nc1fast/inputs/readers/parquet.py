@@ -58,9 +58,11 @@ def labels(path: str, name: str) -> Any:
 
 
 def read_columns(path: str, names: Sequence[str], label: str | None = None) -> Any:
-    """Columns of a file as a table, in pieces: runs of one value, or lists in a row, may be more than the file can hold.
+    """Columns of a file as a table, in pieces: runs of one value, or lists in a row, may be more
+    than the file can hold.
 
-    Each text of the column `label` is read once, however many rows have it. ValueError beyond `check_claim`.
+    Each text of the column `label` is read once, however many rows have it. ValueError beyond
+    `check_claim`.
     """
     arrow = require("pyarrow", "files")
     with _opened(path) as file:
@@ -81,7 +83,9 @@ def read_columns(path: str, names: Sequence[str], label: str | None = None) -> A
 
 
 def _declared_values(metadata: Any, names: Sequence[str]) -> int:
-    """Values of the columns, those in lists too, as the file declares them: a byte of memory each at least."""
+    """Values of the columns, those in lists too, as the file declares them: a byte of memory each
+    at least.
+    """
     groups = (metadata.row_group(g) for g in range(metadata.num_row_groups))
     columns = (group.column(j) for group in groups for j in range(group.num_columns))
     return sum(c.num_values for c in columns if c.path_in_schema.split(".")[0] in names)
@@ -111,8 +115,9 @@ def label_values(column: Any) -> Any:
 
 def _opened(path: str, **options: Any) -> Any:
     """The file, a context manager."""
-    # Pages of the columns as they are asked for: by default whole row groups come into memory. A small file is read whole: a
-    # stream of pages makes room for as many bytes as the head of a page says, 2 GiB at most.
+    # Pages of the columns as they are asked for: by default whole row groups come into memory. A
+    # small file is read whole: a stream of pages makes room for as many bytes as the head of a page
+    # says, 2 GiB at most.
     size = _PAGE_BYTES if bytes_in(path) > _SMALL else 0
     return require("pyarrow.parquet", "files").ParquetFile(
         path, pre_buffer=False, buffer_size=size, **options

@@ -6,7 +6,8 @@ batches    arrays, data sets, loaders and iterables as batches of inputs and cla
 layers     names of layers, and the hooks that hear them; outputs: tensors within what they return
 pooling    features of one tensor, a row for each label
 moments    the first pass: sums of every class
-rows       the second, about the class means; search: products in float32 with a bound; decisions: outputs of a linear layer
+rows       the second, about the class means; search: products in float32 with a bound; decisions:
+    outputs of a linear layer
 keeping    module, hooks and random numbers as they were
 result     what comes back
 """

@@ -1,4 +1,6 @@
-"""Outputs of a linear layer: the decisions about the features that it is called with, without another product."""
+"""Outputs of a linear layer: the decisions about the features that it is called with, without
+another product.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,16 @@ class Outputs:
 
     @staticmethod
     def told_by(part: Any) -> bool:
-        """Whether outputs are W h + b and nothing else: no subclass, hook or other forward changes them."""
+        """Whether outputs are W h + b and nothing else: no subclass, hook or other forward changes
+        them.
+        """
         hooks = (part._forward_hooks, part._forward_pre_hooks)
         return type(part) is torch.nn.Linear and "forward" not in vars(part) and not any(hooks)
 
     def expects(self, H: torch.Tensor, F: torch.Tensor, rows: RowClasses, pool: Any) -> bool:
-        """Whether the outputs that follow belong to the rows F, pooled of H, and are as good as their type."""
+        """Whether the outputs that follow belong to the rows F, pooled of H, and are as good as
+        their type.
+        """
         plain = H.ndim == 2 and pool != "tokens" and not callable(pool)
         same = F.dtype == self.part.weight.dtype and F.device.type == "cpu"
         whole = F.dtype is torch.float64 or (F.dtype is torch.float32 and float32_is_whole())

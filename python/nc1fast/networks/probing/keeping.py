@@ -32,7 +32,9 @@ def evaluating(module: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def buffers_kept(module: Any) -> Iterator[None]:
-    """Buffers that a forward pass changes, or replaces, are put back: running statistics, counters, caches."""
+    """Buffers that a forward pass changes, or replaces, are put back: running statistics, counters,
+    caches.
+    """
     kept = [
         (part, name, buffer, None if buffer is None else buffer.detach().clone())
         for part in module.modules()
@@ -56,7 +58,8 @@ def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
 def random_state(data: Any = None) -> Callable[[], None]:
     """The state of all random numbers that a pass may draw, as a function that puts it back.
 
-    Those of torch on every device, of NumPy and of Python, and the generators of a DataLoader and its samplers.
+    Those of torch on every device, of NumPy and of Python, and the generators of a DataLoader and
+    its samplers.
     """
     host, legacy, plain = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     started = torch.cuda.is_available() and torch.cuda.is_initialized()

@@ -23,7 +23,9 @@ _INPUT = "input"
 
 
 class Tap(NamedTuple):
-    """A place where a module is heard: its outputs or, by the name "MODULE.input", what it is called with."""
+    """A place where a module is heard: its outputs or, by the name "MODULE.input", what it is
+    called with.
+    """
 
     name: str
     part: Any
@@ -37,8 +39,8 @@ class Layers(NamedTuple):
     ----------
     taps : list of Tap
     wanted : list of str or None
-        Names that must be heard, each "MODULE", "MODULE.input", or one of these with "#" and the path of a tensor within
-        it; None: every tensor that fits.
+        Names that must be heard, each "MODULE", "MODULE.input", or one of these with "#" and the
+        path of a tensor within it; None: every tensor that fits.
     """
 
     taps: list[Tap]
@@ -107,10 +109,11 @@ def _leaf_names(module: Any) -> list[str]:
 
 
 def block_names(module: Any) -> list[str]:
-    """The blocks of a module: the elements of its sequences and lists, and what stands beside these.
+    """The blocks of a module: the elements of its sequences and lists, and what stands beside
+    these.
 
-    A sequence of modules without submodules, as a block has within it, is none of blocks, unless the module itself or a
-    sequence of it holds it.
+    A sequence of modules without submodules, as a block has within it, is none of blocks, unless
+    the module itself or a sequence of it holds it.
     """
     found: list[str] = []
 
@@ -181,7 +184,9 @@ class Listener:
         return tap.part.register_forward_hook(after)
 
     def _hear(self, name: str, value: Any) -> None:
-        """Hand on what a module returns, or is called with: the tensor, or those within that are wanted."""
+        """Hand on what a module returns, or is called with: the tensor, or those within that are
+        wanted.
+        """
         call = self._calls[name] = self._calls.get(name, 0) + 1
         again = f"#{call}" if call > 1 else ""
         wanted = self.layers.wanted

@@ -103,7 +103,9 @@ class Measurement:
 
     @contextlib.contextmanager
     def _unchanged(self) -> Any:
-        """Evaluation mode, without gradients; yields what puts the random numbers back, as happens at the end."""
+        """Evaluation mode, without gradients; yields what puts the random numbers back, as happens
+        at the end.
+        """
         restore = random_state(self.source.data)
         try:
             with torch.no_grad(), buffers_kept(self.module), evaluating(self.module):
@@ -213,7 +215,9 @@ class Measurement:
     def _classifier(
         self, name: str, sums: ClassSums
     ) -> tuple[Classifier | None, NDArray[np.int64] | None]:
-        """The classifier of a layer, its rows in the order of the labels, and which these are; None: all."""
+        """The classifier of a layer, its rows in the order of the labels, and which these are;
+        None: all.
+        """
         if name not in self.weights:
             return None, None
         weight, bias = self.weights[name]
@@ -299,7 +303,9 @@ class Measurement:
 
 @dataclass(frozen=True, eq=False)
 class KnownLayer:
-    """A layer after the first pass: its class sums, its scatter (d, d), its classifier, and which outputs of it are those of the classes."""
+    """A layer after the first pass: its class sums, its scatter (d, d), its classifier, and which
+    outputs of it are those of the classes.
+    """
 
     sums: ClassSums
     scatter: NDArray[np.float64] | None

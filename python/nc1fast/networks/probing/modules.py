@@ -31,7 +31,8 @@ def placed(module: Any, X: Any, name: str = "X") -> torch.Tensor:
     TypeError
         For anything that is not an array of real numbers.
     ValueError
-        For X without rows or features, for NaN or Inf, and for a shape that a `ShallowNetwork` does not take.
+        For X without rows or features, for NaN or Inf, and for a shape that a `ShallowNetwork` does
+        not take.
     """
     if not isinstance(X, torch.Tensor):
         array = host_array(X, name)
@@ -53,12 +54,15 @@ def placed(module: Any, X: Any, name: str = "X") -> torch.Tensor:
 
 
 def fitted(module: Any, X: torch.Tensor) -> torch.Tensor:
-    """A tensor on the device of the first floating-point parameter of the module; floats in its precision."""
+    """A tensor on the device of the first floating-point parameter of the module; floats in its
+    precision.
+    """
     parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
     if parameter is None:
         return X
     X = X.to(parameter.device)
-    # integers may be indices into an embedding: only a network of linear layers takes them as numbers
+    # integers may be indices into an embedding: only a network of linear layers takes them as
+    # numbers
     if X.is_floating_point() or isinstance(module, ShallowNetwork):
         X = X.to(parameter.dtype)
     return X

@@ -1,7 +1,7 @@
 """The first pass: sums of the rows of every class about a row of it, where the features lie.
 
-Only sums are kept. Each is two float64 numbers, so that the additions of batches do not add up: high + low. On the host the
-compiled core adds to them, elsewhere torch does.
+Only sums are kept. Each is two float64 numbers, so that the additions of batches do not add up:
+high + low. On the host the compiled core adds to them, elsewhere torch does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _ROUNDINGS = (
 
 
 def widened(H: torch.Tensor, width: int = 1) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Rows of H in float64, in new tensors of at most 16 MiB or one row, as would be rows of `width`."""
+    """Rows of H in float64, in new tensors of at most 16 MiB or one row, as would be rows of
+    `width`.
+    """
     step = max(1, CHUNK // max(width, H.shape[1]))
     for start in range(0, len(H), step):
         part = slice(start, start + step)
@@ -48,7 +50,9 @@ def widened(H: torch.Tensor, width: int = 1) -> Iterator[tuple[slice, torch.Tens
 def zeros(
     shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """Zeros, float64 by default; on the host memory that is taken when it is first written, in large pages."""
+    """Zeros, float64 by default; on the host memory that is taken when it is first written, in
+    large pages.
+    """
     dtype = dtype or torch.float64
     if device.type != "cpu":
         return torch.zeros(*shape, dtype=dtype, device=device)
@@ -56,7 +60,9 @@ def zeros(
 
 
 def add_gram(out: torch.Tensor, S: torch.Tensor, T: torch.Tensor | None = None) -> None:
-    """Add S^T T, which is symmetric, to the upper triangle of `out`: 0.6 of the work of the whole product for many columns."""
+    """Add S^T T, which is symmetric, to the upper triangle of `out`: 0.6 of the work of the whole
+    product for many columns.
+    """
     T = S if T is None else T
     for k in range(0, len(out), _SIDE):
         out[k : k + _SIDE, k:].addmm_(S[:, k : k + _SIDE].T, T[:, k:])
@@ -92,7 +98,8 @@ class DeviceMoments:
     Attributes
     ----------
     sizes, longest : tensor of shape (n_classes,) and (1,), float64
-        Rows of each class; most rows of a class that were added up without compensation, for the bound.
+        Rows of each class; most rows of a class that were added up without compensation, for the
+        bound.
     squares : tensor of shape (2, n_classes)
         Sum of |h - shift|^2: high and low.
     shift, high, low : tensor of shape (n_classes, n_features)
@@ -128,7 +135,9 @@ class DeviceMoments:
         return n_classes * of_class + 8 * (1 + scatter * n_features**2)
 
     def packed(self) -> torch.Tensor:
-        """All in one float64 tensor (m,), a copy: n_classes, n_features, whether there is a scatter, and the sums."""
+        """All in one float64 tensor (m,), a copy: n_classes, n_features, whether there is a
+        scatter, and the sums.
+        """
         shape = [*self.shift.shape, int(bool(self.scatter.numel()))]
         head = torch.tensor(shape, dtype=torch.float64, device=self.shift.device)
         parts = (getattr(self, name).reshape(-1).double() for name in self.NAMES)
@@ -230,7 +239,9 @@ class DeviceMoments:
         return table
 
     def scatter_within(self, moments: MomentTable) -> Array | None:
-        """Sum of (h - mean)(h - mean)^T over the rows of all classes, shape (d, d), if it is added up."""
+        """Sum of (h - mean)(h - mean)^T over the rows of all classes, shape (d, d), if it is added
+        up.
+        """
         if not self.scatter.numel():
             return None
         offsets = np.sqrt(moments.n)[:, None] * moments.offset
@@ -249,7 +260,9 @@ class DeviceMoments:
 def _moments(
     n: Array, shift: Array, offset: Array, about_shift: Array, longest: float
 ) -> MomentTable:
-    """Moments of classes, with the bounds of sums of any order of `longest` rows, and of compensated ones of these."""
+    """Moments of classes, with the bounds of sums of any order of `longest` rows, and of
+    compensated ones of these.
+    """
     u, d, rows = UNIT_ROUNDOFF, shift.shape[1], np.maximum(n, 1)
     correction = n * np.square(offset).sum(axis=1)
     adds = longest + _ROUNDINGS

@@ -20,7 +20,9 @@ else:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """The tensors within tuples, lists, mappings and dataclasses, each with its path: "" for a tensor itself, "1.key" within."""
+    """The tensors within tuples, lists, mappings and dataclasses, each with its path: "" for a
+    tensor itself, "1.key" within.
+    """
     if isinstance(value, torch.Tensor):
         yield path, value
         return
@@ -45,7 +47,9 @@ def is_array(value: Any) -> bool:
 
 
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """The same structure with the function of each array, of NumPy if of another library, and tensor; mappings become dicts."""
+    """The same structure with the function of each array, of NumPy if of another library, and
+    tensor; mappings become dicts.
+    """
     if isinstance(value, torch.Tensor):
         return function(value)
     if is_array(value):

@@ -132,8 +132,8 @@ class MisfitError(TypeError):
 def pooled(H: torch.Tensor, pool: Pool, batch: Batch) -> tuple[torch.Tensor, RowClasses]:
     """Features (n_kept, d) of the output of a layer, and their classes.
 
-    Tensors of three axes are (n_samples, n_tokens, d), those of more (n_samples, d, ...), as convolutions give them. "mean"
-    and "max" leave out what the mask of the batch calls padding.
+    Tensors of three axes are (n_samples, n_tokens, d), those of more (n_samples, d, ...), as
+    convolutions give them. "mean" and "max" leave out what the mask of the batch calls padding.
 
     Raises
     ------

@@ -64,7 +64,8 @@ class LayerCollapse(dict[str, Collapse]):
         return to_line({name: named(result, pairs=pairs) for name, result in self.items()})
 
     def to_xarray(self, *, pairs: bool = True) -> Any:
-        """A dataset of xarray as of `Collapse.to_xarray` along a further axis, layer; NaN where a layer lacks a metric.
+        """A dataset of xarray as of `Collapse.to_xarray` along a further axis, layer; NaN where a
+        layer lacks a metric.
 
         Raises
         ------
@@ -73,7 +74,8 @@ class LayerCollapse(dict[str, Collapse]):
 
         Examples
         --------
-        >>> found.to_xarray()["nc1_by_class"].to_pandas()    # a row for each layer, a column for each class
+        >>> found.to_xarray()["nc1_by_class"].to_pandas()    # a row for each layer, a column for
+            each class
         """
         return dataset(self, pairs=pairs, layered=True)
 

@@ -76,9 +76,10 @@ class DeviceRows:
 
     Notes
     -----
-    Deviations h - mu_y are exact to a rounding. With z_k the class means about any point, the squared distance of h from mu_k is, but for a
-    number that is the same for all k, |z_k|^2 - 2 <h - mu_y + z_y, z_k>. On the host nearest means come from products in float32,
-    certified, unless the scatter needs <h - mu_y, z_k> in float64 anyway: for more features than classes.
+    Deviations h - mu_y are exact to a rounding. With z_k the class means about any point, the
+    squared distance of h from mu_k is, but for a number that is the same for all k, |z_k|^2 - 2 <h
+    - mu_y + z_y, z_k>. On the host nearest means come from products in float32, certified, unless
+    the scatter needs <h - mu_y, z_k> in float64 anyway: for more features than classes.
     """
 
     def __init__(self, known: ClassMeans, device: torch.device, *, scatter: bool = True) -> None:
@@ -95,7 +96,8 @@ class DeviceRows:
         self.counts = torch.zeros(C, dtype=torch.int64, device=device)
         self.hits: Any = 0
         self.agreed: Any = 0
-        # one array, since many small ones among large ones that come and go would keep memory from being used again
+        # one array, since many small ones among large ones that come and go would keep memory from
+        # being used again
         self.nearest = np.empty(int(known.sizes.sum()), dtype=np.int64)
         self.n = 0  # rows so far
         self._waiting: tuple[torch.Tensor, torch.Tensor] | None = None  # for outputs: rows, means
@@ -108,11 +110,15 @@ class DeviceRows:
 
     @staticmethod
     def bytes_needed(n_classes: int, n_features: int) -> int:
-        """Bytes of means and sums, without the pieces that are widened and 8 a row for the nearest means."""
+        """Bytes of means and sums, without the pieces that are widened and 8 a row for the nearest
+        means.
+        """
         return 8 * (2 * n_classes * n_features + 3 * min(n_classes, n_features) ** 2)
 
     def update(self, H: torch.Tensor, rows: RowClasses, *, outputs_follow: bool = False) -> None:
-        """Add features (n, d) of these classes; `outputs_follow`: what the classifier makes of them comes to `compare`."""
+        """Add features (n, d) of these classes; `outputs_follow`: what the classifier makes of them
+        comes to `compare`.
+        """
         self.compare(None)
         if not len(H):
             return
@@ -134,7 +140,9 @@ class DeviceRows:
         self._waiting = (H, closest) if outputs_follow else None
 
     def compare(self, outputs: torch.Tensor | None) -> None:
-        """Compare nearest means with the decisions of the last rows, from the outputs (n, C) of the classifier; None: from the rows."""
+        """Compare nearest means with the decisions of the last rows, from the outputs (n, C) of the
+        classifier; None: from the rows.
+        """
         if self._waiting is None:
             return
         H, closest = self._waiting
@@ -239,7 +247,9 @@ class _Products:
             self.decide = there(known.classifier.W.T), there(known.classifier.b)
 
     def of(self, D: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The vectors that the scatter is made of, and the nearest means, of deviations from the means `own`."""
+        """The vectors that the scatter is made of, and the nearest means, of deviations from the
+        means `own`.
+        """
         if self.small:
             toward = (D + self.Z[own]) @ self.Z.T  # (m, C)
             return D, torch.min(self.squares - 2 * toward, dim=1).indices
@@ -253,7 +263,9 @@ class _Products:
 
 
 class _HostSearch:
-    """Nearest means and decisions of rows on the host, by certified products in float32 of the rows about the mean of all means."""
+    """Nearest means and decisions of rows on the host, by certified products in float32 of the rows
+    about the mean of all means.
+    """
 
     def __init__(self, known: ClassMeans) -> None:
         means, N = known.means, int(known.sizes.sum())
@@ -283,7 +295,9 @@ class _HostSearch:
         self._room = torch.empty(0, means.shape[1])  # of the rows of a piece
 
     def _rows(self, H: torch.Tensor) -> torch.Tensor:
-        """Rows about the center in units of 2^-exponent, float32; those of the piece in hand are kept."""
+        """Rows about the center in units of 2^-exponent, float32; those of the piece in hand are
+        kept.
+        """
         if self._piece is None or self._piece[0] is not H:
             if self.single and H.dtype is not torch.float64:
                 if len(self._room) < len(H):
@@ -316,7 +330,9 @@ class _HostSearch:
     def _beyond_reach(
         self, X: torch.Tensor | None, own: torch.Tensor, D: torch.Tensor | None
     ) -> torch.Tensor | None:
-        """Rows that may have another nearest mean than their own; None: all, where few are found within reach."""
+        """Rows that may have another nearest mean than their own; None: all, where few are found
+        within reach.
+        """
         if self.reach is None or (self.tried >= _TRIED and self.within < _SHARE * self.tried):
             return None
         if D is not None:

@@ -1,4 +1,6 @@
-"""The largest of many products of each row on the host: in float32 with a bound on its errors, and float64 where that leaves a doubt."""
+"""The largest of many products of each row on the host: in float32 with a bound on its errors, and
+float64 where that leaves a doubt.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def float32_is_whole() -> bool:
 
 
 def exponent_of(length: float) -> int:
-    """The power of two that brings a length near 1, where float32 does not hold its square times others."""
+    """The power of two that brings a length near 1, where float32 does not hold its square times
+    others.
+    """
     _, exponent = math.frexp(length)
     return 0 if abs(exponent) < _SAFE else -exponent
 
@@ -69,9 +73,10 @@ class LargestProduct:
 
     Notes
     -----
-    In float32 the products are known to e = (512 + d/512 + 6) 2^-24 (|x| |v| + |o|), v and o the longest and the largest, in whatever order
-    the 512 terms of a block are added: rows whose two largest differ by more than 2 e are decided. Of the others those within 2 e of the
-    largest are computed in float64.
+    In float32 the products are known to e = (512 + d/512 + 6) 2^-24 (|x| |v| + |o|), v and o the
+    longest and the largest, in whatever order the 512 terms of a block are added: rows whose two
+    largest differ by more than 2 e are decided. Of the others those within 2 e of the largest are
+    computed in float64.
     """
 
     def __init__(self, V: Array, offset: Array, exponent: int) -> None:
@@ -120,7 +125,9 @@ class LargestProduct:
         exact: Callable[[Indices], Array],
         bias: float,
     ) -> torch.Tensor:
-        """The same of rows H, whose outputs (n, K) <v_k, h> + b_k a layer has computed in its type in any order, |b_k| <= bias."""
+        """The same of rows H, whose outputs (n, K) <v_k, h> + b_k a layer has computed in its type
+        in any order, |b_k| <= bias.
+        """
         unit = 1.01 * (H.shape[1] + 4) * torch.finfo(outputs.dtype).eps
         lengths = torch.linalg.vector_norm(H, dim=1).double()
         doubt = unit * (lengths * self.longest + bias) + _TINY * (1 + lengths)
@@ -206,7 +213,8 @@ class NearestOnHost(LargestProduct):
         return self._V[own]
 
     def reach(self) -> Array:
-        """No more than half the distance of each mean to the nearest other, shape (n_classes,): rows within it are decided.
+        """No more than half the distance of each mean to the nearest other, shape (n_classes,):
+        rows within it are decided.
 
         Cost: C^2 d multiply-adds in float32.
         """

@@ -38,41 +38,49 @@ def probe(
     statistics: str = "all",
     memory_limit: int | None = None,
 ) -> LayerCollapse:
-    """Measure the collapse of each layer of a torch module, in evaluation mode and without gradients.
+    """Measure the collapse of each layer of a torch module, in evaluation mode and without
+    gradients.
 
-    Of the features sums are kept, on the device where they are computed, and nothing else: neither rows nor layers.
+    Of the features sums are kept, on the device where they are computed, and nothing else: neither
+    rows nor layers.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Weights, gradients, buffers, hooks, modes of submodules, and the random numbers of torch, NumPy and Python are
-        afterwards as they were, whatever happens.
+        Weights, gradients, buffers, hooks, modes of submodules, and the random numbers of torch,
+        NumPy and Python are afterwards as they were, whatever happens.
     data : array-like, tensor, tuple or mapping of them, Dataset, DataLoader, or iterable of batches
-        Arrays with a row per sample, beside `y`; a tuple (X, ..., y) or a mapping of arrays with labels among them; or
-        batches (x, y), (x1, x2, ..., y), ((x1, x2), y) or mappings. Each batch is moved to the device of the module, floats
-        are cast to its precision. The module is called as `module(x)`, `module(*xs)` or `module(**mapping)`, without labels.
+        Arrays with a row per sample, beside `y`; a tuple (X, ..., y) or a mapping of arrays with
+        labels among them; or batches (x, y), (x1, x2, ..., y), ((x1, x2), y) or mappings. Each
+        batch is moved to the device of the module, floats are cast to its precision. The module is
+        called as `module(x)`, `module(*xs)` or `module(**mapping)`, without labels.
     y : array-like of shape (n_samples,) or (n_samples, n_tokens), str or callable, optional
-        Labels of any sortable dtype; for batches the key of the labels (default: "labels", "label", "targets", "target" or
-        "y") or a function of a batch that returns them.
+        Labels of any sortable dtype; for batches the key of the labels (default: "labels", "label",
+        "targets", "target" or "y") or a function of a batch that returns them.
     layers : sequence of str or "blocks", optional
-        Names as in `module.named_modules()`; "NAME.input" is what that module is called with, "NAME#0" and "NAME#key.1" are
-        tensors within a tuple, a mapping or a dataclass. "blocks": the elements of sequences and lists of modules and what
-        stands beside these, whose outputs are those after residual sums. Default: the `layers` of a `ShallowNetwork`; for
-        other modules, all without submodules.
-    pool : {"flatten", "mean", "max", "cls", "tokens"}, callable, or mapping of layers to these, default "flatten"
-        From an output to rows. Outputs are (n_samples, n_tokens, d) or, with more axes, (n_samples, d, ...). "tokens": each
-        token is a row, of its own label or of that of its sample; "mean", "max": over tokens, without those that
-        "attention_mask" of the batch calls padding; "cls": the first token. A callable returns a tensor of features in its
-        last axis, with a row per label. A mapping has "" for the others.
+        Names as in `module.named_modules()`; "NAME.input" is what that module is called with,
+        "NAME#0" and "NAME#key.1" are tensors within a tuple, a mapping or a dataclass. "blocks":
+        the elements of sequences and lists of modules and what stands beside these, whose outputs
+        are those after residual sums. Default: the `layers` of a `ShallowNetwork`; for other
+        modules, all without submodules.
+    pool : {"flatten", "mean", "max", "cls", "tokens"}, callable, or mapping of layers to these,
+    default "flatten"
+        From an output to rows. Outputs are (n_samples, n_tokens, d) or, with more axes, (n_samples,
+        d, ...). "tokens": each token is a row, of its own label or of that of its sample; "mean",
+        "max": over tokens, without those that "attention_mask" of the batch calls padding; "cls":
+        the first token. A callable returns a tensor of features in its last axis, with a row per
+        label. A mapping has "" for the others.
     classifier : str, torch.nn.Linear, (W, b), or mapping of layers to these two, optional
-        Name of a linear layer, whose input is measured too, as "NAME.input", and gets NC3, NC4 and the other metrics of a
-        classifier. (W, b) belong to the one layer of `layers`. Row c of W is class c of the sorted labels; of integer labels,
-        row y.
+        Name of a linear layer, whose input is measured too, as "NAME.input", and gets NC3, NC4 and
+        the other metrics of a classifier. (W, b) belong to the one layer of `layers`. Row c of W is
+        class c of the sorted labels; of integer labels, row y.
     forward : callable(module, batch), optional
-        Where calling the module is not enough: gets each whole batch, labels among it, on the device of the module.
+        Where calling the module is not enough: gets each whole batch, labels among it, on the
+        device of the module.
     passes : {"auto", 1, 2}, default "auto"
-        The second pass gives nearest class means, NC4 and, unless `statistics` says otherwise, the scatter within classes. One pass adds up the scatter of layers of
-        at most 1,024 features. "auto": 2, where `data` are no iterator. In both passes random numbers are the same.
+        The second pass gives nearest class means, NC4 and, unless `statistics` says otherwise, the
+        scatter within classes. One pass adds up the scatter of layers of at most 1,024 features.
+        "auto": 2, where `data` are no iterator. In both passes random numbers are the same.
     batch_size : int, default 1024
         Rows of a forward pass, of arrays and a Dataset.
     ignore_index : int, optional
@@ -80,36 +88,40 @@ def probe(
     convention : str, optional
         As in `nc1fast.collapse`.
     statistics : {"all", "nearest", "sums"}, default "all"
-        "nearest": without the scatter, of which nc1_pinv and the ranks of Sigma_W come; "sums": one pass, without what the second
-        gives and without the scatter.
+        "nearest": without the scatter, of which nc1_pinv and the ranks of Sigma_W come; "sums": one
+        pass, without what the second gives and without the scatter.
     memory_limit : int, optional
         Bytes that the sums of all layers may take; checked after the first batch.
 
     Returns
     -------
     LayerCollapse
-        A dict from layer to `Collapse`, in the order of the forward pass. `reasons` says why a layer has none: all of its
-        rows are equal, or its output has no row per label. A module that is called k times in one pass gives "name",
-        "name#2", ..., "name#k". nearest_center is in the order of the second pass.
+        A dict from layer to `Collapse`, in the order of the forward pass. `reasons` says why a
+        layer has none: all of its rows are equal, or its output has no row per label. A module that
+        is called k times in one pass gives "name", "name#2", ..., "name#k". nearest_center is in
+        the order of the second pass.
 
     Raises
     ------
     TypeError
-        For anything but a torch module, for batches without labels, and for a named layer whose output is not a
-        floating-point tensor with a row per label.
+        For anything but a torch module, for batches without labels, and for a named layer whose
+        output is not a floating-point tensor with a row per label.
     ValueError
-        For unknown layers, NaN or Inf in data or in a layer, a single class, no layer with a result, data that differ from
-        pass to pass, and sums that exceed `memory_limit`.
+        For unknown layers, NaN or Inf in data or in a layer, a single class, no layer with a
+        result, data that differ from pass to pass, and sums that exceed `memory_limit`.
 
     Notes
     -----
-    Cost: a forward pass and 6 N d flops per layer: on the host one reading of the features, and of the sums of the classes that a batch has.
-    In the second pass a forward pass, 2 N d C flops in float32, certified, for rows that do not lie near their mean, and in float64, for the
-    scatter, 1.2 N d min(C, d) of no more features than classes, else N C (2 d + 1.2 C); those of C or d alone twice for unequal classes. The
-    decisions of a `torch.nn.Linear` come from its outputs. Memory beside batch and module: `probe_memory`, and 100 MiB of pieces.
-    Accuracy: float64 sums about a row of each class, compensated after 64 rows: `error_bound` covers them in any order. Nearest
-    means and decisions are those of float64, whoever computes them.
-    Autocast and the types of the features are those of the module: float16 and bfloat16 are widened exactly.
+    Cost: a forward pass and 6 N d flops per layer: on the host one reading of the features, and of
+    the sums of the classes that a batch has. In the second pass a forward pass, 2 N d C flops in
+    float32, certified, for rows that do not lie near their mean, and in float64, for the scatter,
+    1.2 N d min(C, d) of no more features than classes, else N C (2 d + 1.2 C); those of C or d
+    alone twice for unequal classes. The decisions of a `torch.nn.Linear` come from its outputs.
+    Memory beside batch and module: `probe_memory`, and 100 MiB of pieces.
+    Accuracy: float64 sums about a row of each class, compensated after 64 rows: `error_bound`
+    covers them in any order. Nearest means and decisions are those of float64, whoever computes
+    them. Autocast and the types of the features are those of the module: float16 and bfloat16 are
+    widened exactly.
 
     Examples
     --------

@@ -1,11 +1,13 @@
 """Figures of a study, drawn from its table and its series alone; the kit that every study uses.
 
-Pairs of rows come from `nc1fast.studies.summary`, means and intervals from `findings.rules`; here they get a place on paper:
-curves (rows to points) -> panels (points to axes), with axes and labels (names at the curves) -> drawing (figure, caption,
-files) -> themes (light and dark) and alt (in words). palette and looks say what each thing looks like, in every figure. One
-module for each kind of figure: collapse (NC1 against d0), ratios (paired), controls (shuffled labels, conventions), widths,
-branches (of solutions), points (depth, single data sets), courses (training, annealing), matrices (Sigma, Gram). Figures
-that belong to one study stand in its folder of `nc1fast.studies.library`.
+Pairs of rows come from `nc1fast.studies.summary`, means and intervals from `findings.rules`; here
+they get a place on paper: curves (rows to points) -> panels (points to axes), with axes and labels
+(names at the curves) -> drawing (figure, caption, files) -> themes (light and dark) and alt (in
+words). palette and looks say what each thing looks like, in every figure. One module for each kind
+of figure: collapse (NC1 against d0), ratios (paired), controls (shuffled labels, conventions),
+widths, branches (of solutions), points (depth, single data sets), courses (training, annealing),
+matrices (Sigma, Gram). Figures that belong to one study stand in its folder of
+`nc1fast.studies.library`.
 """
 
 from __future__ import annotations
@@ -118,7 +120,9 @@ def finished(drawings: Sequence[Drawing]) -> list[Drawing]:
 
 
 def _complete(drawing: Drawing, taken: Sequence[str]) -> Drawing:
-    """The drawing with a unique name, with a caption that explains its notes if it has any, and with what it shows."""
+    """The drawing with a unique name, with a caption that explains its notes if it has any, and
+    with what it shows.
+    """
     again = taken.count(drawing.name)
     name = f"{drawing.name}-{again + 1}" if again else drawing.name
     noted = any(text.get_gid() == NOTE for ax in drawing.figure.axes for text in ax.texts)

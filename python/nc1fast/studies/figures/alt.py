@@ -12,7 +12,9 @@ _MOST_CURVES = 8  # told of one panel
 
 
 def seen(figure: Any) -> str:
-    """Describe a figure: the number of its panels, the first one curve by curve, and the titles of the others."""
+    """Describe a figure: the number of its panels, the first one curve by curve, and the titles of
+    the others.
+    """
     panels = [ax for ax in figure.axes if ax.get_title(loc="left")]
     if not panels:
         return ""
@@ -36,7 +38,9 @@ def _panel(ax: Any, axes: str) -> str:
 
 
 def _courses(ax: Any) -> Iterator[str]:
-    """One clause for each named curve: "NNGP rises from 0.009 to 0.11"; a range where positions are names."""
+    """One clause for each named curve: "NNGP rises from 0.009 to 0.11"; a range where positions are
+    names.
+    """
     for container in ax.containers:
         x, y = (
             [float(v) for v in values if math.isfinite(v)]

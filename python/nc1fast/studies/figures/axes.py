@@ -23,7 +23,9 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def log_axis(axis: Any, low: float, high: float, ticks: Sequence[float] = ()) -> None:
-    """Make an axis logarithmic from `low` to `high`, with a few labels at round numbers, or at `ticks`."""
+    """Make an axis logarithmic from `low` to `high`, with a few labels at round numbers, or at
+    `ticks`.
+    """
     ticker = require("matplotlib.ticker", "study")
     axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": (low, high)})
     axis.set_major_locator(ticker.FixedLocator(ticks or round_numbers(low, high)))
@@ -65,7 +67,8 @@ def plain(value: float) -> str:
 def limits(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
     """Limits of a logarithmic axis: the range of the positive values, widened on either side.
 
-    By `margin` of their logarithmic distance, or by 5 % where they hardly differ; (0.5, 2) without any value.
+    By `margin` of their logarithmic distance, or by 5 % where they hardly differ; (0.5, 2) without
+    any value.
     """
     logs = [math.log(v) for v in values if v > 0 and math.isfinite(v)]
     if not logs:

@@ -25,7 +25,9 @@ _OTHERS = replace(_ADAPTIVE, label="other minima", marker="v", line="none", is_o
 
 
 def of_solutions(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1(minimum)/NC1(NNGP) of every minimum of F against d0, where there are several with different NC1."""
+    """NC1(minimum)/NC1(NNGP) of every minimum of F against d0, where there are several with
+    different NC1.
+    """
     nngp = select(rows, model="NNGP", state="")
     solved = select(rows, _has_branches, model="AdaptiveKernel", state="")
     for group, members in grouped(solved, ("arm", "dataset")):

@@ -60,7 +60,9 @@ _MOST_PANELS = 4  # of the overview
 
 
 def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 against d0 at the largest N of the first arm with equal classes, one panel for each data set and activation."""
+    """NC1 against d0 at the largest N of the first arm with equal classes, one panel for each data
+    set and activation.
+    """
     for arm, members in over_features(rows):
         some = select(members, convention=members[0]["convention"])
         panels = []
@@ -93,7 +95,9 @@ def _fullest(rows: Sequence[Row]) -> list[Row]:
 
 
 def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 and relative NC1 of every representation against d0, one panel for each N or list of class sizes."""
+    """NC1 and relative NC1 of every representation against d0, one panel for each N or list of
+    class sizes.
+    """
     for arm, arm_rows in over_features(rows):
         conventions = distinct(arm_rows, "convention")
         shown = [c for c in _SHOWN_CONVENTIONS if c in conventions] or conventions[:1]
@@ -122,7 +126,9 @@ def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
-    """One row of panels for each activation, one column for each size; a single row if there is one size."""
+    """One row of panels for each activation, one column for each size; a single row if there is one
+    size.
+    """
     order = distinct(rows, by) if by == "sizes" else sorted(distinct(rows, by))
     panels = [
         [_panel(select(rows, **{by: size}), name, titled(name, by, size), column) for size in order]
@@ -146,7 +152,9 @@ def _panel(rows: Sequence[Row], activation: str, title: str, column: str = "log1
 
 
 def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
-    """Arms with several d0 and one width, with their rows; of kernels of several depths, those that have others beside them."""
+    """Arms with several d0 and one width, with their rows; of kernels of several depths, those that
+    have others beside them.
+    """
     return [
         (arm, beside(members))
         for arm, members in grouped(rows, ("arm",))
@@ -157,7 +165,9 @@ def over_features(rows: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
 
 
 def _remarks(rows: Sequence[Row]) -> str:
-    """The sentences of a caption that depend on the rows drawn: repeats, theory, released code, settings."""
+    """The sentences of a caption that depend on the rows drawn: repeats, theory, released code,
+    settings.
+    """
     text = repeats(rows)
     if any(row["state"] == "theory" for row in rows):
         text += _THEORY
@@ -194,7 +204,9 @@ def repeats(rows: Sequence[Row]) -> str:
 
 
 def setting(rows: Sequence[Row]) -> str:
-    """A sentence each with the depth, width, variances and noise of what is trained or solved among the rows."""
+    """A sentence each with the depth, width, variances and noise of what is trained or solved among
+    the rows.
+    """
     text = ""
     columns = ("depth", "width", "weight_variance", "noise")
     for model, name in _SETTINGS:

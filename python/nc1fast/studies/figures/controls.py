@@ -28,7 +28,9 @@ _DATA_SET = ("N", "d0", "sizes", "repeat")
 
 
 def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 of the adaptive kernel solved for true and for permuted labels, and of the NNGP, against d0."""
+    """NC1 of the adaptive kernel solved for true and for permuted labels, and of the NNGP, against
+    d0.
+    """
     kept = ("NNGP", "AdaptiveKernel", RELEASED_ADAPTIVE)
     for group, members in grouped(rows, ("arm", "dataset", "activation")):
         control = select(members, model="AdaptiveKernel", state="shuffled")

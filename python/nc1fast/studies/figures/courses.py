@@ -1,4 +1,6 @@
-"""Courses: NC1 of a network along its training, and of the adaptive kernel along its annealing in width."""
+"""Courses: NC1 of a network along its training, and of the adaptive kernel along its annealing in
+width.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def _undefined(name: str, rows: Sequence[Row]) -> str:
 
 
 def _epochs(ax: Any) -> None:
-    """Give the axis of epochs a linear part from 0 to the first epoch drawn, and logarithmic ticks beyond."""
+    """Give the axis of epochs a linear part from 0 to the first epoch drawn, and logarithmic ticks
+    beyond.
+    """
     epochs = [x for line in ax.lines for x in line.get_xdata() if x > 0]
     first, last = min(epochs, default=1), max(epochs, default=1)
     ax.set_xscale("symlog", linthresh=first, linscale=0.4)
@@ -116,7 +120,9 @@ def _epochs(ax: Any) -> None:
 
 
 def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
-    """Four quantities of the adaptive kernel against the width, from wide to narrow; dashed for the released code."""
+    """Four quantities of the adaptive kernel against the width, from wide to narrow; dashed for the
+    released code.
+    """
     some = select(
         series,
         lambda row: row["quantity"] in _ANNEALED and row["model"] != "network" and row["x"] > 0,

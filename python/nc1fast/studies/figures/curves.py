@@ -1,4 +1,6 @@
-"""From rows of the table to curves: means over repeats, paired ratios, one curve per representation."""
+"""From rows of the table to curves: means over repeats, paired ratios, one curve per
+representation.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _VARIANT = ("depth", "weight_variance", "bias_variance", "width", "noise")
 
 @dataclass(frozen=True)
 class Point:
-    """A positive value at one x and the ends of its bar; `undefined` counts the repeats without a logarithm."""
+    """A positive value at one x and the ends of its bar; `undefined` counts the repeats without a
+    logarithm.
+    """
 
     x: Any
     value: float
@@ -55,7 +59,9 @@ def levels(rows: Iterable[Row], x: str, column: str = "log10_nc1") -> list[Point
 def ratios(
     upper: Iterable[Row], lower: Iterable[Row], columns: Sequence[str], x: str
 ) -> list[Point]:
-    """One point for each cell that two sets of rows share: the geometric mean of the ratios of their NC1."""
+    """One point for each cell that two sets of rows share: the geometric mean of the ratios of
+    their NC1.
+    """
     return [
         _point(cell[x], [log10(a["nc1"]) - log10(b["nc1"]) for a, b in pairs])
         for cell, pairs in paired(upper, lower, columns)
@@ -63,7 +69,9 @@ def ratios(
 
 
 def _point(x: Any, logs: Sequence[float]) -> Point:
-    """10 to the mean of decimal logarithms, with the interval of that mean; those that are NaN are counted."""
+    """10 to the mean of decimal logarithms, with the interval of that mean; those that are NaN are
+    counted.
+    """
     known = [log for log in logs if math.isfinite(log)]
     mean = mean_interval(known)
     ends = (mean.low, mean.high) if len(known) > 1 else (mean.middle, mean.middle)
@@ -74,7 +82,9 @@ def _point(x: Any, logs: Sequence[float]) -> Point:
 def representations(
     rows: Sequence[Row], x: str, column: str = "log10_nc1"
 ) -> tuple[list[Curve], list[Curve]]:
-    """Curves over x of the representations of one data set, then those of their expectations, in the order of looks."""
+    """Curves over x of the representations of one data set, then those of their expectations, in
+    the order of looks.
+    """
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((model_of(row), row["state"]), []).append(row)
@@ -91,7 +101,9 @@ def representations(
 
 
 def _variants(rows: Sequence[Row], x: str) -> list[tuple[str, list[Row]]]:
-    """Rows of one model as (suffix of the label, rows): several where a data set has several variants of it."""
+    """Rows of one model as (suffix of the label, rows): several where a data set has several
+    variants of it.
+    """
     crowded = any(len(grouped(members, _VARIANT)) > 1 for _, members in grouped(rows, (x,)))
     if not crowded:
         return [("", list(rows))]
@@ -124,7 +136,9 @@ def is_depth_curve(rows: Sequence[Row]) -> bool:
 
 
 def beside(rows: Sequence[Row]) -> list[Row]:
-    """The rows without limiting kernels of depths at which no other model stands, if they differ in depth."""
+    """The rows without limiting kernels of depths at which no other model stands, if they differ in
+    depth.
+    """
     if not is_depth_curve(rows):
         return list(rows)
     depths = {row["depth"] for row in rows if row["model"] not in LIMITING}

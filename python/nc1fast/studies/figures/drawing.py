@@ -78,7 +78,9 @@ def save(drawings: Sequence[Drawing], folder: Path) -> dict[str, bytes]:
 
 
 def to_bytes(drawing: Drawing, kind: str, dpi: int = 150) -> bytes:
-    """Render a figure as "png" (on white) or "svg" (transparent, for light and dark pages); always the same bytes."""
+    """Render a figure as "png" (on white) or "svg" (transparent, for light and dark pages); always
+    the same bytes.
+    """
     matplotlib = require("matplotlib", "study")
     buffer = io.BytesIO()
     svg = kind == "svg"

@@ -35,7 +35,9 @@ def name_curve(ax: Any, look: Look, x: float, y: float) -> None:
 
 
 def settle(figure: Any) -> None:
-    """Move the names of a figure that is laid out apart, as little as possible, and join each to its curve."""
+    """Move the names of a figure that is laid out apart, as little as possible, and join each to
+    its curve.
+    """
     for ax in list(figure.axes):
         names = [text for text in ax.texts if text.get_gid() == _NAME]
         if not names:
@@ -60,9 +62,11 @@ def _join(figure: Any, name: Any, end: Any) -> None:
 
 
 def apart(wanted: Sequence[float], gap: float) -> list[float]:
-    """Positions at least `gap` apart, near the wanted ones in the least squares sense, within 0 and 1 if they fit.
+    """Positions at least `gap` apart, near the wanted ones in the least squares sense, within 0 and
+    1 if they fit.
 
-    Less i gaps, the i-th smallest position must not decrease with i: isotonic regression, by pooling adjacent violators.
+    Less i gaps, the i-th smallest position must not decrease with i: isotonic regression, by
+    pooling adjacent violators.
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     blocks: list[tuple[float, int]] = []  # (mean, length)

@@ -1,7 +1,8 @@
 """Looks: colour, marker and line of each representation, the same in every figure.
 
-A thing has one colour (`palette`); each look has a marker or line of its own besides, so that nothing depends on colour.
-Activations are told apart by line and marker alone. What the released code gives is dashed, with open markers.
+A thing has one colour (`palette`); each look has a marker or line of its own besides, so that
+nothing depends on colour. Activations are told apart by line and marker alone. What the released
+code gives is dashed, with open markers.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _FURTHER = (("-.", "^"), ((0, (5, 1, 1, 1, 1, 1)), "v"), ((0, (1, 3)), "P"))
 
 @dataclass(frozen=True)
 class Look:
-    """Name beside the curve, colour, marker and line; `is_open`: hollow markers; `band`: a broad pale line, no marker."""
+    """Name beside the curve, colour, marker and line; `is_open`: hollow markers; `band`: a broad
+    pale line, no marker.
+    """
 
     label: str
     colour: str
@@ -113,7 +116,9 @@ def graded(label: str, index: int, n: int) -> Look:
 
 
 def variant(look: Look, suffix: str, index: int) -> Look:
-    """The look of variant `index` of a representation: a longer name, and from the second on another line."""
+    """The look of variant `index` of a representation: a longer name, and from the second on
+    another line.
+    """
     line = look.line if index == 0 else LINES[(LINES.index(look.line) + index) % len(LINES)]
     return replace(look, label=look.label + suffix, line=line, is_open=look.is_open or index > 0)
 

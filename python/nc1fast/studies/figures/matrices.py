@@ -1,4 +1,6 @@
-"""Heat maps and spectra: the weight covariance Sigma beside the network's, and Gram matrices in class order."""
+"""Heat maps and spectra: the weight covariance Sigma beside the network's, and Gram matrices in
+class order.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ _MOST_CLASSES = 12  # classes whose names fit on an axis
 
 
 def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
-    """Spectra and heat maps of the adaptive kernel's Sigma and of W^T W/width of the network, one row for each data set."""
+    """Spectra and heat maps of the adaptive kernel's Sigma and of W^T W/width of the network, one
+    row for each data set.
+    """
     some = select(series, lambda row: row["quantity"] in ("sigma spectrum", "sigma"))
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         figure = _maps(members, "sigma spectrum", "sigma", symmetric=True)
@@ -61,7 +65,9 @@ def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -> Any:
-    """One row for each data set: its spectra, then a heat map for each representation that has a matrix."""
+    """One row for each data set: its spectra, then a heat map for each representation that has a
+    matrix.
+    """
     figure = new_figure()
     cells = grouped(rows, _CELL)
     kinds = sorted({(r["model"], r["state"]) for r in rows}, key=lambda kind: look_of(*kind).rank)
@@ -93,7 +99,9 @@ def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -
 def _heat_maps(
     axes: Sequence[Any], matrices: dict[tuple[str, str], NDArray[np.float64]], *, symmetric: bool
 ) -> list[Any]:
-    """One image for each matrix; if `symmetric`, on one scale around zero to the largest entry off the diagonals."""
+    """One image for each matrix; if `symmetric`, on one scale around zero to the largest entry off
+    the diagonals.
+    """
     scale: dict[str, Any] = {"cmap": "viridis"}
     if symmetric:
         shown = [m - np.diag(np.diag(m)) if len(m) > 1 else m for m in matrices.values()]
@@ -123,7 +131,9 @@ def as_matrix(rows: Sequence[Row]) -> NDArray[np.float64]:
 def _spectra(
     ax: Any, title: str, spectra: dict[tuple[str, str], list[Row]], *, steep: bool
 ) -> dict[Look, Any]:
-    """Draw eigenvalues against their index, on a logarithmic axis if `steep`; returns legend entries."""
+    """Draw eigenvalues against their index, on a logarithmic axis if `steep`; returns legend
+    entries.
+    """
     entries: dict[Look, Any] = {}
     notes: list[str] = []
     for kind, rows in spectra.items():
@@ -153,7 +163,9 @@ def _spectra(
 
 
 def _frame(ax: Any, sizes: str, n: int) -> None:
-    """Put ticks at the classes and white lines between them; where `sizes` is empty, ticks at the features."""
+    """Put ticks at the classes and white lines between them; where `sizes` is empty, ticks at the
+    features.
+    """
     ax.grid(visible=False)
     if not sizes:
         ends = sorted({0, n - 1})

@@ -1,4 +1,6 @@
-"""Figures of measured numbers: curves along one part of their setting, from the table of an experiment."""
+"""Figures of measured numbers: curves along one part of their setting, from the table of an
+experiment.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def curve(look: Look, rows: Sequence[Row], x: str) -> Curve:
 
 
 def kinds(rows: Sequence[Row], names: Sequence[str]) -> list[tuple[str, list[Row]]]:
-    """Groups (label, rows) of rows whose settings agree in these names; the label names those that differ at all."""
+    """Groups (label, rows) of rows whose settings agree in these names; the label names those that
+    differ at all.
+    """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         setting = setting_of(row)

@@ -1,7 +1,7 @@
 """The palette: one colour for each thing, the same in all figures, in a light and a dark variant.
 
-Every colour of a word or a line has a contrast of at least 4.5 with the paper it stands on, white or almost black; what
-merely lies behind (grid, theory, the palest shades) has less.
+Every colour of a word or a line has a contrast of at least 4.5 with the paper it stands on, white
+or almost black; what merely lies behind (grid, theory, the palest shades) has less.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ PAPER, INK, MUTED, GRID = "#ffffff", "#1d2430", "#5b6472", "#e3e6eb"
 DATA, NETWORK, ADAPTIVE, MEAN_FIELD = "#596273", "#c2185b", "#0a7a4b", "#6d3fc0"
 NNGP, NTK, OWN_NTK = "#0b62b8", "#b35300", "#776300"
 RELEASED, THEORY = "#7d5f50", "#8f99a8"
-# What is no representation, as a number of samples or a layer, has a shade of ink; from pale to dark.
+# What is no representation, as a number of samples or a layer, has a shade of ink; from pale to
+# dark.
 SHADES = (
     *("#8a94a6", "#7a8598", "#6b7689", "#5c677b", "#4d586d", "#3e495d", "#2f3a4d", "#1d2939"),
 )
@@ -40,7 +41,9 @@ DARK = {
 
 
 def of_words(colour: str) -> str:
-    """A colour for words about what is drawn in `colour`: itself, but for the palest shades, which are too pale to be read."""
+    """A colour for words about what is drawn in `colour`: itself, but for the palest shades, which
+    are too pale to be read.
+    """
     return _PALEST_WORDS if colour in SHADES[:2] else colour
 
 

@@ -36,7 +36,9 @@ NOTE = "note"  # marks the notes above panels
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves under a title; those of `theory` are expectations, drawn as pale bands below the points of their look."""
+    """Curves under a title; those of `theory` are expectations, drawn as pale bands below the
+    points of their look.
+    """
 
     title: str
     curves: Sequence[Curve]
@@ -55,7 +57,8 @@ class Sheet:
     place : callable or None, default log2
         Position on the axis of a number x; None for names, which are evenly spaced.
     continuous : bool, default False
-        Whether x runs along a scale: curves are then not set side by side, and round numbers are marked.
+        Whether x runs along a scale: curves are then not set side by side, and round numbers are
+        marked.
     by_row : bool, default False
         Give each row of panels a vertical scale of its own.
     reference : float, optional
@@ -106,7 +109,9 @@ class Sheet:
         return {self.place(x): _axes.plain(x) for x in marks(low, high)}
 
     def limits(self, row: int) -> tuple[float, float]:
-        """Limits of the vertical axis of a row: they hold all values, the reference, and bars up to three times beyond."""
+        """Limits of the vertical axis of a row: they hold all values, the reference, and bars up to
+        three times beyond.
+        """
         points = self.points(row if self.by_row else None)
         values = [p.value for p in points if p.value > 0]
         values += [] if self.reference is None else [self.reference]
@@ -123,7 +128,9 @@ def new_figure() -> Any:
 
 
 def drawn(sheet: Sheet) -> Any:
-    """The sheet as a matplotlib figure; each curve is named once in its row, right of the last panel that has it."""
+    """The sheet as a matplotlib figure; each curve is named once in its row, right of the last
+    panel that has it.
+    """
     figure = new_figure()
     n_rows, n_columns = len(sheet.panels), max(map(len, sheet.panels))
     grid = figure.add_gridspec(n_rows, n_columns)
@@ -161,7 +168,9 @@ def drawn(sheet: Sheet) -> Any:
 
 
 def legible(names: dict[float, str]) -> list[str]:
-    """The names of ticks by their place in inches, ascending; those without room beside a later one are empty."""
+    """The names of ticks by their place in inches, ascending; those without room beside a later one
+    are empty.
+    """
     found, left = [], math.inf
     for place, name in reversed(names.items()):
         n_small = len(name) - len(name.strip(_RAISED))
@@ -192,7 +201,9 @@ def _tilt(sheet: Sheet) -> int:
 
 
 def _name_curves(ax: Any, panels: Sequence[Panel], places: dict[Any, float], spread: float) -> None:
-    """Name each curve of a row right of its last panel: at its end, if that is there, or at the height of its end."""
+    """Name each curve of a row right of its last panel: at its end, if that is there, or at the
+    height of its end.
+    """
     edge, last = ax.get_xlim()[1], max(places.values())
     ends: dict[Look, tuple[float, float]] = {}
     for panel in panels:
@@ -265,7 +276,8 @@ def keys(looks: Sequence[Look]) -> dict[Look, Any]:
 def add_legend(
     figure: Any, entries: dict[Look, Any], where: str, size: tuple[float, float]
 ) -> None:
-    """Write the legend outside the panels, and give the figure the size that panels and legend need.
+    """Write the legend outside the panels, and give the figure the size that panels and legend
+    need.
 
     Parameters
     ----------

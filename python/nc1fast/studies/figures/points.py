@@ -1,4 +1,6 @@
-"""Curves over depth, and rows of points: every representation of a single data set, or ratios of many."""
+"""Curves over depth, and rows of points: every representation of a single data set, or ratios of
+many.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ _MOST_DEPTHS = 4  # that are rows of points of one data set
 
 
 def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 of limiting kernels against depth, one row of panels for each data set, one column for each d0."""
+    """NC1 of limiting kernels against depth, one row of panels for each data set, one column for
+    each d0.
+    """
     kernels = select(rows, lambda row: model_of(row) in LIMITING and row["state"] != "theory")
     for group, members in grouped(kernels, ("arm", "N", "convention")):
         if not is_depth_curve(members):
@@ -68,7 +72,9 @@ def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _over_depth(rows: Sequence[Row]) -> list[Curve]:
-    """One curve for each kernel and activation; variances are named where one activation has several."""
+    """One curve for each kernel and activation; variances are named where one activation has
+    several.
+    """
     names = activations(rows)
     curves = []
     for cell, some in grouped(rows, ("model", "activation", "weight_variance", "bias_variance")):
@@ -106,7 +112,9 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _dots(rows: Sequence[Row], names: Sequence[str], column: str) -> list[Curve]:
-    """A curve of one point for each representation and activation: the colour tells the first, the marker the second."""
+    """A curve of one point for each representation and activation: the colour tells the first, the
+    marker the second.
+    """
     dots = []
     for index, name in enumerate(("", *names), -1):
         for curve in representations(select(rows, activation=name), "d0", column)[0]:
@@ -119,7 +127,9 @@ def _dots(rows: Sequence[Row], names: Sequence[str], column: str) -> list[Curve]
 def dotted(
     panels: Sequence[Panel], references: Sequence[float | None], legend: Sequence[Look]
 ) -> Any:
-    """Panels side by side whose points share the names on the vertical axis; each has its own logarithmic x."""
+    """Panels side by side whose points share the names on the vertical axis; each has its own
+    logarithmic x.
+    """
     figure = new_figure()
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     names = list(
@@ -154,6 +164,8 @@ def dotted(
 
 
 def _level(x: Any, index: int, panel: Panel, names: Sequence[Any]) -> float:
-    """Vertical position of a point of curve `index`: at its name, beside the points of other curves."""
+    """Vertical position of a point of curve `index`: at its name, beside the points of other
+    curves.
+    """
     there = [i for i, curve in enumerate(panel.curves) if any(p.x == x for p in curve.points)]
     return names.index(x) + 0.4 * ((there.index(index) + 0.5) / len(there) - 0.5)

@@ -1,4 +1,6 @@
-"""Paired ratios of NC1 on the same data: the NTK over the NNGP, and what training and labels change."""
+"""Paired ratios of NC1 on the same data: the NTK over the NNGP, and what training and labels
+change.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def of_model(rows: Sequence[Row], model: str, state: str = "") -> list[Row]:
 
 
 def ntk_over_nngp(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1(NTK)/NC1(NNGP) against d0 in the first arm with equal classes, as defined and as the released code gives it."""
+    """NC1(NTK)/NC1(NNGP) against d0 in the first arm with equal classes, as defined and as the
+    released code gives it.
+    """
     for arm, members in over_features(rows):
         some = select(members, convention=members[0]["convention"])
         if not all(map(equal_classes, some)):
@@ -91,7 +95,9 @@ def _ntk_curves(rows: Sequence[Row], sizes: Sequence[int]) -> list[Curve]:
 
 
 def training(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1(end)/NC1(start) of networks beside NC1(kernel)/NC1(NNGP) of what adapts to the data, for each arm and data set."""
+    """NC1(end)/NC1(start) of networks beside NC1(kernel)/NC1(NNGP) of what adapts to the data, for
+    each arm and data set.
+    """
     some = [
         row
         for _, members in grouped(rows, ("arm",))
@@ -115,7 +121,9 @@ def training(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _families(rows: Sequence[Row]) -> list[list[str]]:
-    """Arms drawn together: each that moves, and behind it those without networks that have data of it."""
+    """Arms drawn together: each that moves, and behind it those without networks that have data of
+    it.
+    """
     moving = distinct(select(rows, lambda row: row["model"] in _MOVING), "arm")
     trained = set(distinct(select(rows, model="network"), "arm"))
     data = {arm: {_data_set(row) for row in select(rows, arm=arm)} for arm in moving}
@@ -150,7 +158,9 @@ def _changes_by_size(rows: Sequence[Row], arms: Sequence[str]) -> Sheet:
 
 
 def _solved(rows: Sequence[Row]) -> str:
-    """Width, variances and noise of the networks and of what adapts, arm by arm where there are several."""
+    """Width, variances and noise of the networks and of what adapts, arm by arm where there are
+    several.
+    """
     arms = grouped(select(rows, lambda row: row["model"] in _MOVING), ("arm",))
     several = len(arms) > 1
     return "".join(
@@ -160,7 +170,9 @@ def _solved(rows: Sequence[Row]) -> str:
 
 
 def _changes(rows: Sequence[Row], arms: Sequence[str]) -> list[Curve]:
-    """Curves of the networks, then of the adaptive kernels and mean fields of each arm, and of the released code."""
+    """Curves of the networks, then of the adaptive kernels and mean fields of each arm, and of the
+    released code.
+    """
     nngp = of_model(rows, "NNGP")
     curves = []
     for index, arm in enumerate(arms):

@@ -1,4 +1,6 @@
-"""SVG files for light and dark pages: the colours of a drawing as classes of a style sheet that knows both."""
+"""SVG files for light and dark pages: the colours of a drawing as classes of a style sheet that
+knows both.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,11 @@ _HEAD = '<style type="text/css">'
 
 
 def themed(svg: bytes) -> bytes:
-    """A drawing of matplotlib with its styles in one sheet, each colour of the palette in both variants.
+    """A drawing of matplotlib with its styles in one sheet, each colour of the palette in both
+    variants.
 
-    Coordinates are rounded to a tenth of a point and paths of one style joined, which makes the file three times smaller.
+    Coordinates are rounded to a tenth of a point and paths of one style joined, which makes the
+    file three times smaller.
     """
     names: dict[str, str] = {}
 
@@ -55,7 +59,9 @@ def _without_blanks(text: str) -> str:
 
 
 def _rounded(tag: re.Match[str]) -> str:
-    """A tag with coordinates of one decimal; a scale stays as it is, and so do the words between tags."""
+    """A tag with coordinates of one decimal; a scale stays as it is, and so do the words between
+    tags.
+    """
     return _NUMBER.sub(
         lambda m: m[0] if m[0].startswith("scale") else f"{float(m[0]):.1f}".removesuffix(".0"),
         tag[0],

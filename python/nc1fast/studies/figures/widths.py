@@ -21,7 +21,9 @@ _OF_WIDTH = ("network", "empirical NTK")
 
 
 def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 against width for each arm whose networks differ in it; limiting kernels run through all widths."""
+    """NC1 against width for each arm whose networks differ in it; limiting kernels run through all
+    widths.
+    """
     for group, members in grouped(rows, ("arm", "activation", "convention")):
         trained = select(members, lambda row: row["model"] in _OF_WIDTH)
         if not is_width_sweep(members):

@@ -1,8 +1,10 @@
-"""Findings: statements on the rows of a table, counted over cells, in words; the kit that every study uses.
+"""Findings: statements on the rows of a table, counted over cells, in words; the kit that every
+study uses.
 
-summary -> rules: numbers to verdicts, in one place -> compare: rows to judged cells -> words: cells to sentences ->
-finding: a judged statement, and a line of the report's first screen. `checks` and `depth` hold the findings that any table
-supports; what a study itself claims stands in its folder of `nc1fast.studies.library`.
+summary -> rules: numbers to verdicts, in one place -> compare: rows to judged cells -> words: cells
+to sentences -> finding: a judged statement, and a line of the report's first screen. `checks` and
+`depth` hold the findings that any table supports; what a study itself claims stands in its folder
+of `nc1fast.studies.library`.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ __all__ = [
 
 
 def common(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
-    """The sections of a report on any table: theory and depth where there are such rows, and unusual values."""
+    """The sections of a report on any table: theory and depth where there are such rows, and
+    unusual values.
+    """
     return present(
         {"Findings": [checks.theory(rows), depth.over_depth(rows), checks.unusual(rows)]}
     )

@@ -1,4 +1,6 @@
-"""`Answer`, the first screen of a report: a question, sentences that answer it, and the tables they are computed from."""
+"""`Answer`, the first screen of a report: a question, sentences that answer it, and the tables they
+are computed from.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AnswerCell:
-    """One model beside the reference of its table (the first column), in one row; NaN where there are no such values.
+    """One model beside the reference of its table (the first column), in one row; NaN where there
+    are no such values.
 
     Attributes
     ----------

@@ -22,8 +22,9 @@ LIMITING = ("NNGP", "NTK")  # models that are kernels of infinitely wide network
 def theory(rows: Sequence[Row]) -> Finding | None:
     """NC1 of drawn data against its expectation by quadrature; None without such rows.
 
-    The mean logarithm over the draws lies below the logarithm of their mean by about half the variance of the logarithm, on
-    the grid of the paper .3 % in the mean over the cells: less than the tolerance, and within it the claim is judged.
+    The mean logarithm over the draws lies below the logarithm of their mean by about half the
+    variance of the logarithm, on the grid of the paper .3 % in the mean over the cells: less than
+    the tolerance, and within it the claim is judged.
     """
     drawn = select(rows, lambda row: row["model"] in LIMITING, state="")
     curve = [  # an expectation has no repeats and is compared with each of them
@@ -48,7 +49,9 @@ def theory(rows: Sequence[Row]) -> Finding | None:
 
 
 def unusual(rows: Sequence[Row]) -> Finding:
-    """D-5: values that are not positive and finite, solutions that did not converge, trainings that diverged."""
+    """D-5: values that are not positive and finite, solutions that did not converge, trainings that
+    diverged.
+    """
     odd = select(rows, lambda row: row["status"] != "ok")
     kinds: dict[str, list[Row]] = {}
     for row in odd:

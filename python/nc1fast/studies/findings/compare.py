@@ -64,7 +64,9 @@ class CellVerdict:
 
     @property
     def interval(self) -> Interval:
-        """Geometric mean of the ratios, with Student's interval of the mean logarithm over the repeats."""
+        """Geometric mean of the ratios, with Student's interval of the mean logarithm over the
+        repeats.
+        """
         return ratio_interval(self.ratios.values() if self._defined else ())
 
     @property
@@ -89,14 +91,15 @@ def compare(
     ----------
     first, second : sequence of Row
     free : sequence of str
-        Columns of `CELL` in which the two sides are meant to differ. Rows of `first` that differ in them, as networks of two
-        widths, are cells of their own; of several such rows of `second` the first counts.
+        Columns of `CELL` in which the two sides are meant to differ. Rows of `first` that differ in
+        them, as networks of two widths, are cells of their own; of several such rows of `second`
+        the first counts.
     rule : callable, default at_least
         Judges the pairs of a cell; the default judges the claim NC1(first) >= NC1(second).
     arms : {"once", "each", "within"}, default "once"
-        "once": data that two arms share make one cell. "each": every arm of `first` has cells of its own (as solutions
-        for different noise need), with partners from any arm. "within": both sides are of one arm (as the start and the
-        end of one training are).
+        "once": data that two arms share make one cell. "each": every arm of `first` has cells of
+        its own (as solutions for different noise need), with partners from any arm. "within": both
+        sides are of one arm (as the start and the end of one training are).
     """
     return [_judge(cell, pairs, rule) for cell, pairs in _cells(first, second, free, arms)]
 
@@ -106,8 +109,8 @@ def changes(
 ) -> list[Row]:
     """Rows whose nc1 is the ratio NC1(after)/NC1(before), for a comparison of changes.
 
-    They have the other columns of `after`, with an empty state and an error bound of zero. Pairs without two positive,
-    finite values are left out.
+    They have the other columns of `after`, with an empty state and an error bound of zero. Pairs
+    without two positive, finite values are left out.
     """
     return [
         {**a, "nc1": a["nc1"] / b["nc1"], "error_bound": 0.0, "state": ""}
@@ -127,11 +130,13 @@ def same_data(
 
 
 def pooled(cells: Sequence[CellVerdict]) -> Interval:
-    """Geometric mean of the ratios over cells and repeats, with its interval over the repeats that the cells have in common.
+    """Geometric mean of the ratios over cells and repeats, with its interval over the repeats that
+    the cells have in common.
 
-    Each repeat gives one mean logarithm over the cells; these means are independent, and the interval is Student's. Cells
-    with too few repeats for a word are left out if others have enough, and those with a single one if others have more.
-    Without two repeats in common there is no interval.
+    Each repeat gives one mean logarithm over the cells; these means are independent, and the
+    interval is Student's. Cells with too few repeats for a word are left out if others have enough,
+    and those with a single one if others have more. Without two repeats in common there is no
+    interval.
     """
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     known = next(
@@ -146,7 +151,9 @@ def pooled(cells: Sequence[CellVerdict]) -> Interval:
 
 
 def together(cells: Sequence[CellVerdict]) -> str:
-    """Verdict of the claim that two random numbers are the same on all cells, by the rule of that name."""
+    """Verdict of the claim that two random numbers are the same on all cells, by the rule of that
+    name.
+    """
     decided = [cell for cell in cells if cell.verdict not in (TOO_FEW, UNDEFINED)]
     if not decided:
         return TOO_FEW if any(cell.verdict == TOO_FEW for cell in cells) else UNDEFINED

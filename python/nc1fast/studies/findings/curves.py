@@ -1,4 +1,6 @@
-"""Measured numbers along one part of their setting: a curve for each draw, and the power law that it follows."""
+"""Measured numbers along one part of their setting: a curve for each draw, and the power law that
+it follows.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Curves:
     draws: dict[int, dict[float, float]]
 
     def powers(self) -> Interval:
-        """The exponent p of value = c x^p, fitted to the logarithms of each draw: its mean over the draws."""
+        """The exponent p of value = c x^p, fitted to the logarithms of each draw: its mean over the
+        draws.
+        """
         return mean_interval(
             power(curve)
             for curve in self.draws.values()

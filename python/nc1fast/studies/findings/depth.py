@@ -43,7 +43,9 @@ class _Family:
 
 
 def over_depth(rows: Sequence[Row]) -> Finding | None:
-    """How NC1 of fixed kernels changes with their depth; None unless kernels of several depths are there."""
+    """How NC1 of fixed kernels changes with their depth; None unless kernels of several depths are
+    there.
+    """
     families = _families(rows)
     if not families:
         return None
@@ -63,7 +65,9 @@ def over_depth(rows: Sequence[Row]) -> Finding | None:
 
 
 def _families(rows: Sequence[Row]) -> list[_Family]:
-    """The curves of several depths, by cell; draws without a finite NC1 at every depth are left out."""
+    """The curves of several depths, by cell; draws without a finite NC1 at every depth are left
+    out.
+    """
     columns = [name for name in CELL if name != "depth"]
     kernels = select(rows, lambda row: row["model"] in LIMITING, state="")
     families = []
@@ -99,7 +103,9 @@ def _judge(family: _Family) -> CellVerdict:
 
 
 def _each_kernel(families: Sequence[_Family]) -> list[str]:
-    """A sentence for each kernel on each kind of data: its courses, and NC1 at both ends for each d0."""
+    """A sentence for each kernel on each kind of data: its courses, and NC1 at both ends for each
+    d0.
+    """
     columns = ("dataset", "model", "activation", "weight_variance", "depth")
     groups: dict[tuple[str, ...], list[_Family]] = {}
     for family in families:

@@ -1,4 +1,6 @@
-"""`Finding`, a judged statement on the rows of a table, and `Claim`, its line on the report's first screen."""
+"""`Finding`, a judged statement on the rows of a table, and `Claim`, its line on the report's first
+screen.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the report's first screen: a published claim, its verdict and one number; the rest is folded.
+    """One line of the report's first screen: a published claim, its verdict and one number; the
+    rest is folded.
 
     Attributes
     ----------
@@ -56,10 +59,11 @@ class Claim:
     counts : dict of str to int
         Number of cells with each word, for the words that occur.
     number : str
-        What the cells say in one line: the mean of their ratios with its interval if they are to be one number, and else the
-        range of each data set.
+        What the cells say in one line: the mean of their ratios with its interval if they are to be
+        one number, and else the range of each data set.
     details : tuple of str
-        Sentences: the same comparison with the released code, with shuffled labels, and why they differ.
+        Sentences: the same comparison with the released code, with shuffled labels, and why they
+        differ.
     """
 
     letter: str
@@ -90,7 +94,9 @@ def estimated(
     sentences: Sequence[str],
     cells: Sequence[CellVerdict],
 ) -> Finding:
-    """A finding that random numbers are the same, judged on their mean over all cells and on the cells together."""
+    """A finding that random numbers are the same, judged on their mean over all cells and on the
+    cells together.
+    """
     return Finding(key, title, claim, together(cells), ratio_name, tuple(sentences), tuple(cells))
 
 

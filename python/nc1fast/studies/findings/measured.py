@@ -1,8 +1,9 @@
 """Judging measured numbers against a range: the words of single settings, and claims made of them.
 
-The rules are those of `nc1fast.studies.findings.rules`. A number without chance has its word from its error bound: it holds
-inside the range, fails outside of it, and is undecided where the bound reaches over an end. The word of a number with chance
-is that of the interval of its mean over the repeats; with fewer than six repeats it is "too few".
+The rules are those of `nc1fast.studies.findings.rules`. A number without chance has its word from
+its error bound: it holds inside the range, fails outside of it, and is undecided where the bound
+reaches over an end. The word of a number with chance is that of the interval of its mean over the
+repeats; with fewer than six repeats it is "too few".
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Range:
     high: float = math.inf
 
     def word(self, low: float, high: float) -> str:
-        """HOLDS if [low, high] lies inside, FAILS if it is disjoint from the range, else UNDECIDED; UNDEFINED for NaN."""
+        """HOLDS if [low, high] lies inside, FAILS if it is disjoint from the range, else UNDECIDED;
+        UNDEFINED for NaN.
+        """
         if math.isnan(low + high):
             return rules.UNDEFINED
         if self.low <= low and high <= self.high:
@@ -45,7 +48,9 @@ class Range:
 
 
 def exactly(rows: Iterable[Row], allowed: Range) -> list[str]:
-    """The word of each number, which has no chance in it; one whose error is not known counts as exact."""
+    """The word of each number, which has no chance in it; one whose error is not known counts as
+    exact.
+    """
     found = []
     for row in rows:
         error = 0.0 if math.isnan(row["error"]) else row["error"]
@@ -80,7 +85,9 @@ def words_of(cells: Iterable[Judged]) -> list[str]:
 
 
 def apart(cells: Iterable[Judged], digits: int = 2) -> list[str]:
-    """Where a claim does not hold: for each word against it, or undecided, a sentence with the intervals of the means."""
+    """Where a claim does not hold: for each word against it, or undecided, a sentence with the
+    intervals of the means.
+    """
     found: dict[str, list[str]] = {}
     for where, word, mean in cells:
         if word in (*rules.AGAINST, rules.UNDECIDED):
@@ -94,7 +101,9 @@ def apart(cells: Iterable[Judged], digits: int = 2) -> list[str]:
 
 
 def step(a: Row, b: Row, sign: int = 1) -> str:
-    """Whether a number moves up (1) or down (-1) from a row to another; equal within both error bounds, where these are known."""
+    """Whether a number moves up (1) or down (-1) from a row to another; equal within both error
+    bounds, where these are known.
+    """
     moved = sign * (b["value"] - a["value"])
     if abs(moved) <= sum(row["error"] for row in (a, b) if not math.isnan(row["error"])):
         return rules.EQUAL
@@ -102,7 +111,9 @@ def step(a: Row, b: Row, sign: int = 1) -> str:
 
 
 def span(numbers: Sequence[float], digits: int = 3) -> str:
-    """The ends of some numbers, "from .4 to .6", for a sentence; the number itself where they are the same."""
+    """The ends of some numbers, "from .4 to .6", for a sentence; the number itself where they are
+    the same.
+    """
     if not numbers:
         return "not measured"
     low, high = (f"{end:.{digits}g}" for end in (min(numbers), max(numbers)))
@@ -119,7 +130,9 @@ def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
 
 
 def verdict(words: Sequence[str]) -> str:
-    """The verdict of a claim: that of `rules.overall`, but undecided where nothing speaks against it and cells are open."""
+    """The verdict of a claim: that of `rules.overall`, but undecided where nothing speaks against
+    it and cells are open.
+    """
     known = set(words) - {rules.UNDEFINED}
     if known.intersection(rules.IN_FAVOUR) and not known.intersection(rules.AGAINST):
         known -= set(rules.IN_FAVOUR)

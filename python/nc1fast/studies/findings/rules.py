@@ -1,40 +1,45 @@
 """The rules by which numbers become words, all of them.
 
-A cell is one kind of data with one model on each side. Its repeats are independent draws, and on each draw the two sides
-see the same data; their NC1 give one ratio per repeat.
+A cell is one kind of data with one model on each side. Its repeats are independent draws, and on
+each draw the two sides see the same data; their NC1 give one ratio per repeat.
 
-Exact numbers follow from the data alone, with a bound on their error. Each draw has a word of its own:
+Exact numbers follow from the data alone, with a bound on their error. Each draw has a word of its
+own:
 
-- order (`at_least`, `at_most`): the draw holds if the difference exceeds the sum of the two error bounds, fails if it is
-  below minus that sum, and is equal otherwise;
-- equality (`alike`): the draw is the same if its ratio lies within the tolerance of 1 (5 %, |log ratio| <= log 1.05), else
-  different.
+- order (`at_least`, `at_most`): the draw holds if the difference exceeds the sum of the two error
+  bounds, fails if it is below minus that sum, and is equal otherwise;
+- equality (`alike`): the draw is the same if its ratio lies within the tolerance of 1 (5 %, |log
+  ratio| <= log 1.05), else different.
 
-Where no draw contradicts another, their word is that of the cell. It is a statement about these very data sets, it rests on
-no test, and one draw is enough: the cell holds if some draws hold and none fails, fails if some fail and none holds, and is
-equal if all are. Where draws contradict each other the word is about all data of this kind and rests on the repeats. An
-order then has the word of the majority if the two-sided sign test of the draws that are not equal rejects a fair coin at
-5 %, and is undecided otherwise; an equality is judged like numbers with chance in them.
+Where no draw contradicts another, their word is that of the cell. It is a statement about these
+very data sets, it rests on no test, and one draw is enough: the cell holds if some draws hold and
+none fails, fails if some fail and none holds, and is equal if all are. Where draws contradict each
+other the word is about all data of this kind and rests on the repeats. An order then has the word
+of the majority if the two-sided sign test of the draws that are not equal rejects a fair coin at 5
+%, and is undecided otherwise; an equality is judged like numbers with chance in them.
 
-Numbers with chance in them (`agree`), as of finite networks: the 95 % Student interval of the mean log ratio over the
-repeats is compared with the tolerance. Inside it the two are the same, disjoint from it different, and where the interval
-reaches over an end of the tolerance, however little, undecided.
+Numbers with chance in them (`agree`), as of finite networks: the 95 % Student interval of the mean
+log ratio over the repeats is compared with the tolerance. Inside it the two are the same, disjoint
+from it different, and where the interval reaches over an end of the tolerance, however little,
+undecided.
 
-A word that rests on repeats needs six: no fewer can pass a two-sided sign test at 5 % (2 * .5^5 = .0625, 2 * .5^6 = .031).
-With fewer the word is "too few". Values that are not finite are left out; a ratio that is not positive has no logarithm,
-and a cell without values, or with such a ratio in an equality, is not comparable.
+A word that rests on repeats needs six: no fewer can pass a two-sided sign test at 5 % (2 * .5^5 =
+.0625, 2 * .5^6 = .031). With fewer the word is "too few". Values that are not finite are left out;
+a ratio that is not positive has no logarithm, and a cell without values, or with such a ratio in an
+equality, is not comparable.
 
-A claim takes its verdict from its cells. On exact numbers (`overall`) it holds if every cell holds, is equal or is the same,
-fails if every cell fails or is different, and depends on the data if cells, or the draws within some cells, disagree. If no
-cell is decided, neither is the claim.
+A claim takes its verdict from its cells. On exact numbers (`overall`) it holds if every cell holds,
+is equal or is the same, fails if every cell fails or is different, and depends on the data if
+cells, or the draws within some cells, disagree. If no cell is decided, neither is the claim.
 
-On numbers with chance in them (`together`) many cells are judged at once, by two witnesses. The first is the mean log ratio
-over all cells, one for each repeat, whose interval is judged like that of a cell; with fewer than six repeats in common it
-has no word. The second are the cells themselves at Bonferroni's level, 1 - .01/m for m cells, so that with 99 % confidence
-none of them has its word by chance. The claim holds if the mean is the same and no cell different. It fails if the mean or
-some cell is different and neither the mean nor any cell is the same, or if every cell is different. It depends on the data
-if there is both, and else is undecided. Imprecision therefore never makes a claim hold, and one 95 % interval of many that
-misses never makes it fail.
+On numbers with chance in them (`together`) many cells are judged at once, by two witnesses. The
+first is the mean log ratio over all cells, one for each repeat, whose interval is judged like that
+of a cell; with fewer than six repeats in common it has no word. The second are the cells themselves
+at Bonferroni's level, 1 - .01/m for m cells, so that with 99 % confidence none of them has its word
+by chance. The claim holds if the mean is the same and no cell different. It fails if the mean or
+some cell is different and neither the mean nor any cell is the same, or if every cell is different.
+It depends on the data if there is both, and else is undecided. Imprecision therefore never makes a
+claim hold, and one 95 % interval of many that misses never makes it fail.
 """
 
 from __future__ import annotations
@@ -117,7 +122,9 @@ def alike(pairs: Pairs) -> tuple[str, int]:
 
 
 def agree(pairs: Pairs) -> tuple[str, int]:
-    """Judge the claim that two random numbers have the same mean logarithm within log(1 + `TOLERANCE`)."""
+    """Judge the claim that two random numbers have the same mean logarithm within log(1 +
+    `TOLERANCE`).
+    """
     ratios = _ratios(pairs)
     if any(map(math.isnan, ratios)):
         return UNDEFINED, 0
@@ -128,7 +135,9 @@ def agree(pairs: Pairs) -> tuple[str, int]:
 
 
 def of_draws(words: Sequence[str]) -> tuple[str, int]:
-    """Word of a cell from those of its draws, HOLDS, EQUAL or FAILS, and the number of draws that share it."""
+    """Word of a cell from those of its draws, HOLDS, EQUAL or FAILS, and the number of draws that
+    share it.
+    """
     hold, fail = words.count(HOLDS), words.count(FAILS)
     if hold and fail:
         word = _sign_test(hold, fail)
@@ -140,7 +149,9 @@ def of_draws(words: Sequence[str]) -> tuple[str, int]:
 
 
 def nearness(interval: Interval) -> str:
-    """SAME if the interval of a ratio is within `TOLERANCE` of 1, DIFFERENT if disjoint from that, else UNDECIDED."""
+    """SAME if the interval of a ratio is within `TOLERANCE` of 1, DIFFERENT if disjoint from that,
+    else UNDECIDED.
+    """
     low, high = 1 / (1 + TOLERANCE), 1 + TOLERANCE
     if low <= interval.low and interval.high <= high:
         return SAME
@@ -162,7 +173,9 @@ def overall(words: Iterable[str]) -> str:
 
 
 def together(mean: str, cells: Sequence[str]) -> str:
-    """Verdict of a claim on random numbers from the word of their mean and those of the cells at Bonferroni's level."""
+    """Verdict of a claim on random numbers from the word of their mean and those of the cells at
+    Bonferroni's level.
+    """
     witnesses = {mean, *cells}
     if DIFFERENT in witnesses:
         return FAILS if SAME not in witnesses or set(cells) == {DIFFERENT} else DEPENDS
@@ -170,7 +183,9 @@ def together(mean: str, cells: Sequence[str]) -> str:
 
 
 def _sign_test(hold: int, fail: int) -> str:
-    """The word of the majority, if a fair coin gives so uneven a count in at most one of twenty trials."""
+    """The word of the majority, if a fair coin gives so uneven a count in at most one of twenty
+    trials.
+    """
     n, fewer = hold + fail, min(hold, fail)
     if n < FEWEST:
         return TOO_FEW

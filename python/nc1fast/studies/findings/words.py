@@ -1,7 +1,7 @@
 """Verdicts, counts and ratios in words, for the sentences of findings.
 
-A ratio is a geometric mean; in brackets stands its 95 % Student interval over the repeats. Extremes over unlike cells are
-a range, "from .. to ..", and never an interval.
+A ratio is a geometric mean; in brackets stands its 95 % Student interval over the repeats. Extremes
+over unlike cells are a range, "from .. to ..", and never an interval.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ _COUNTED = {
 
 
 def counts(cells: Sequence[CellVerdict]) -> dict[str, int]:
-    """Number of cells with each word, in the order of the rules; words that no cell has are left out."""
+    """Number of cells with each word, in the order of the rules; words that no cell has are left
+    out.
+    """
     number = {word: sum(cell.verdict == word for cell in cells) for word in WORDS}
     return {word: k for word, k in number.items() if k}
 
@@ -61,7 +63,9 @@ def count(cells: Sequence[CellVerdict]) -> str:
 
 
 def show(interval: Interval) -> str:
-    """An interval to the digits that its width deserves, "0.613 (0.601 to 0.625)"; without a width its middle alone."""
+    """An interval to the digits that its width deserves, "0.613 (0.601 to 0.625)"; without a width
+    its middle alone.
+    """
     if math.isnan(interval.middle):
         return "undefined"
     if math.isnan(interval.low):
@@ -72,7 +76,9 @@ def show(interval: Interval) -> str:
 
 
 def _decimals(interval: Interval) -> int:
-    """Decimals that give the half width one digit, or two that begin with 1 or 2, and the lower end two; at most five."""
+    """Decimals that give the half width one digit, or two that begin with 1 or 2, and the lower end
+    two; at most five.
+    """
     reach, low = (interval.high - interval.low) / 2, abs(interval.low)
     if reach <= 0:
         return _MOST_DECIMALS
@@ -84,12 +90,16 @@ def _decimals(interval: Interval) -> int:
 
 
 def tally(cells: Sequence[CellVerdict]) -> str:
-    """Count and range for the details of a claim: "holds in 21 of 61 cells and fails in 40; ratio from 0.9 to 1.4 ..."."""
+    """Count and range for the details of a claim: "holds in 21 of 61 cells and fails in 40; ratio
+    from 0.9 to 1.4 ...".
+    """
     return f"{count(cells)}; ratio {extremes(cells)}" if cells else ABSENT
 
 
 def extremes(cells: Sequence[CellVerdict]) -> str:
-    """The range of the cells' ratios, "from 0.406 to 0.861 over the cells"; that of a single cell with its interval."""
+    """The range of the cells' ratios, "from 0.406 to 0.861 over the cells"; that of a single cell
+    with its interval.
+    """
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if not known:
         return "undefined"
@@ -100,12 +110,16 @@ def extremes(cells: Sequence[CellVerdict]) -> str:
 
 
 def ranges(cells: Sequence[CellVerdict], prefix: str = "") -> str:
-    """The range of each data set: "D1: from 1 to 3.95 over the cells; D2: from 1 to 3.26 over the cells"."""
+    """The range of each data set: "D1: from 1 to 3.95 over the cells; D2: from 1 to 3.26 over the
+    cells".
+    """
     return "; ".join(f"{prefix}{name}: {extremes(own)}" for name, own in by(cells, "dataset"))
 
 
 def average(cells: Sequence[CellVerdict]) -> str:
-    """The mean over like cells with its interval, then their range: "0.995 (0.988 to 1.001) in the mean, from 0.9 to 1.1 ..."."""
+    """The mean over like cells with its interval, then their range: "0.995 (0.988 to 1.001) in the
+    mean, from 0.9 to 1.1 ...".
+    """
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if len(known) < 2:
         return extremes(cells)
@@ -117,7 +131,9 @@ def average(cells: Sequence[CellVerdict]) -> str:
 
 
 def ratio_words(cells: Sequence[CellVerdict]) -> str:
-    """The ratio at each d0 with its interval, then the range over the cells if there are more of these than of d0."""
+    """The ratio at each d0 with its interval, then the range over the cells if there are more of
+    these than of d0.
+    """
     known = [cell for cell in cells if not math.isnan(cell.ratio)]
     if not known:
         return "ratio undefined"
@@ -134,7 +150,9 @@ def each(cells: Sequence[CellVerdict], *columns: str) -> list[str]:
 
 
 def subject(cells: Sequence[CellVerdict]) -> str:
-    """Subject of the sentence of a count: "it" (an order, which holds) or "NC1" (which is the same, or is not)."""
+    """Subject of the sentence of a count: "it" (an order, which holds) or "NC1" (which is the same,
+    or is not).
+    """
     return "it" if {cell.verdict for cell in cells} & {HOLDS, EQUAL, FAILS} else "NC1"
 
 
@@ -161,7 +179,9 @@ def along_d0(cells: Iterable[CellVerdict]) -> str:
 
 
 def where(cells: Sequence[CellVerdict]) -> str:
-    """A sentence with the d0 where a claim fails or NC1 is different; empty if that is all cells or none."""
+    """A sentence with the d0 where a claim fails or NC1 is different; empty if that is all cells or
+    none.
+    """
     for verdict, words in ((FAILS, "It fails"), (DIFFERENT, "It is different")):
         found = [d0 for d0, group in by_d0(cells) if any(c.verdict == verdict for c in group)]
         if found and not all(c.verdict == verdict for c in cells):

@@ -1,7 +1,9 @@
-"""The library of studies: a folder for each, with its presets (YAML) and its own findings and figures.
+"""The library of studies: a folder for each, with its presets (YAML) and its own findings and
+figures.
 
-A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line in `STUDIES`; one of a plug-in is an entry point.
-A comparison of NC1 is described by arms (`paper`, `data`); an experiment has parts of its own, which measure what it is about.
+A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line in `STUDIES`; one of
+a plug-in is an entry point. A comparison of NC1 is described by arms (`paper`, `data`); an
+experiment has parts of its own, which measure what it is about.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ _OF_THE_USER, _WITHOUT_PROVENANCE = "data", "paper"
 
 
 def told_as(name: str) -> BuiltIn:
-    """The built-in study of that name, for any other name that of data, and for none, as of a bare CSV file, the paper."""
+    """The built-in study of that name, for any other name that of data, and for none, as of a bare
+    CSV file, the paper.
+    """
     return all_studies().get(name or _WITHOUT_PROVENANCE, STUDIES[_OF_THE_USER])
 
 

@@ -1,4 +1,6 @@
-"""`BuiltIn`, one entry of the library of studies: its presets on disk, its findings and its figures."""
+"""`BuiltIn`, one entry of the library of studies: its presets on disk, its findings and its
+figures.
+"""
 
 from __future__ import annotations
 
@@ -45,19 +47,22 @@ class BuiltIn:
     claims : callable(rows) -> list of Claim
         Lines of the first table of the report; default: none, and no table.
     sections : callable(rows) -> list of (heading, findings)
-        The findings in the order in which they should be read; default: `nc1fast.studies.findings.common`.
+        The findings in the order in which they should be read; default:
+        `nc1fast.studies.findings.common`.
     draw : callable(rows, series) -> list of Drawing
         Default: the figures that any table supports.
     answer : callable(rows) -> Answer or None
         The first screen of the report; default: none.
     fit : callable(study, source, networks=) -> Study, optional
-        Puts a data set of the user in the place of those of a preset; None for a study of data of its own.
+        Puts a data set of the user in the place of those of a preset; None for a study of data of
+        its own.
     parts : tuple of classes
         The parts that the descriptions of an experiment may have.
     source, question : str
         The paper it follows, and what it asks, for lists of studies.
     ours : str
-        What is not the paper's: what stands in for a formula that was not read, and what differs; default: nothing.
+        What is not the paper's: what stands in for a formula that was not read, and what differs;
+        default: nothing.
     """
 
     folder: Traversable

@@ -1,4 +1,6 @@
-"""The paper's question in every experiment: NC1 of its constructions on D1, with few features and with many."""
+"""The paper's question in every experiment: NC1 of its constructions on D1, with few features and
+with many.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 
 
 class OnD1(Part):
-    """NC1 of each construction of an experiment on D1: two classes N(-2 1, I/4) and N(+2 1, I/4) in d0 dimensions.
+    """NC1 of each construction of an experiment on D1: two classes N(-2 1, I/4) and N(+2 1, I/4) in
+    d0 dimensions.
 
-    A subclass says what is measured, by `constructions`. The atlas puts these rows of all experiments side by side.
+    A subclass says what is measured, by `constructions`. The atlas puts these rows of all
+    experiments side by side.
     """
 
     grid: ClassVar[tuple[str, ...]] = ("d0",)

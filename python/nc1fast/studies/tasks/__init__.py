@@ -1,7 +1,8 @@
 """The kinds of models that a study measures: a module for each, all by the protocol of `task`.
 
-kernels (with the data themselves), theory, networks, adaptive and mean_field make the rows, table_rows and series_rows say how a row
-is written, illustrations which data sets give series, released what the released code computes.
+kernels (with the data themselves), theory, networks, adaptive and mean_field make the rows,
+table_rows and series_rows say how a row is written, illustrations which data sets give series,
+released what the released code computes.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTIONS"]
 
-# Keys of an arm that list models, and the class of their entries, in the order of the table. Kernels and theory are not
-# among them: one task of each belongs to every arm.
+# Keys of an arm that list models, and the class of their entries, in the order of the table.
+# Kernels and theory are not among them: one task of each belongs to every arm.
 SECTIONS: dict[str, type[Section]] = {
     "networks": Training,
     "adaptive": Adaptive,

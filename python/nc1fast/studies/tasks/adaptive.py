@@ -1,4 +1,6 @@
-"""Adaptive kernels of an arm: on the labels, on permuted ones, and by the released code's equations."""
+"""Adaptive kernels of an arm: on the labels, on permuted ones, and by the released code's
+equations.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 class Adaptive(Section):
     """Adaptive kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.solve`.
 
-    `labels` "shuffled" solves for permuted labels and measures under the true ones; `equations` "released" solves those
-    of the released code, which have one start.
+    `labels` "shuffled" solves for permuted labels and measures under the true ones; `equations`
+    "released" solves those of the released code, which have one start.
     """
 
     labels: Literal["true", "shuffled"] = "true"
@@ -113,7 +115,9 @@ class AdaptiveTask:
         return len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
-        """Estimate: thirty evaluations of the free energy for each start, six times as many on permuted labels."""
+        """Estimate: thirty evaluations of the free energy for each start, six times as many on
+        permuted labels.
+        """
         if self.entry.released:
             return 0.05 + 20 * evaluation_seconds(n_samples, n_features)
         evaluations = self.entry.multistart * (180 if self.entry.shuffled else 30)
@@ -147,7 +151,9 @@ class AdaptiveTask:
         return Outcome(rows, shown)
 
     def targets(self, data: DrawnData) -> NDArray[np.float64]:
-        """The targets (n_samples, n_outputs) on one data set, permuted where the labels are shuffled."""
+        """The targets (n_samples, n_outputs) on one data set, permuted where the labels are
+        shuffled.
+        """
         Y = data.targets(self.entry.targets)
         if not self.entry.shuffled:
             return Y
@@ -168,7 +174,9 @@ class AdaptiveTask:
 
 @dataclass(frozen=True)
 class AnnealingTask:
-    """The solution at each of the released code's widths, from wide to narrow: series and no rows of the table."""
+    """The solution at each of the released code's widths, from wide to narrow: series and no rows
+    of the table.
+    """
 
     entry: Adaptive
     activation: str
@@ -238,7 +246,9 @@ def evaluation_seconds(n_samples: int, n_features: int) -> float:
 
 
 def _measured_branches(data: DrawnData, solution: Any) -> tuple[list[Any], float]:
-    """The collapse of each branch, or the reason why there is none, the lowest F first; and the seconds they took."""
+    """The collapse of each branch, or the reason why there is none, the lowest F first; and the
+    seconds they took.
+    """
     pairs = [data.collapse(branch.kernel) for branch in solution.branches]
     return [answer for answer, _ in pairs], sum(seconds for _, seconds in pairs)
 

@@ -17,9 +17,9 @@ Kind = Literal["training", "annealing", "sigma", "spectrum", "gram"]
 class Illustration(Entry):
     """Data sets of an arm that give series, and the kinds of series; see `nc1fast.studies.series`.
 
-    `n_samples`, `n_features` and `activation` narrow the choice. Trainings are shown of all repeats, everything else of
-    the first. "gram" and "spectrum" need a Gram matrix and are left out beyond 2048 samples; the matrix of "sigma" is
-    left out beyond 32 features, its spectrum is not.
+    `n_samples`, `n_features` and `activation` narrow the choice. Trainings are shown of all
+    repeats, everything else of the first. "gram" and "spectrum" need a Gram matrix and are left out
+    beyond 2048 samples; the matrix of "sigma" is left out beyond 32 features, its spectrum is not.
     """
 
     show: Annotated[tuple[Kind, ...], Field(min_length=1)]

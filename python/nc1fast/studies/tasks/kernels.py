@@ -44,9 +44,11 @@ def _known(name: str) -> str:
 
 
 class Kernels(Entry):
-    """Kernels of one class, one for each activation and depth listed: arguments of the kernel classes.
+    """Kernels of one class, one for each activation and depth listed: arguments of the kernel
+    classes.
 
-    A kernel of a plug-in takes those of these keys that are fields of its class; what is left out has the default of the class.
+    A kernel of a plug-in takes those of these keys that are fields of its class; what is left out
+    has the default of the class.
     """
 
     kernel: Annotated[str, AfterValidator(_known)]
@@ -158,7 +160,9 @@ def _columns_of(name: str, kernel: Any) -> ModelColumns:
 
 @dataclass(frozen=True)
 class KernelTask:
-    """The data themselves, then all kernels of an arm, exactly or to a relative tolerance; every arm has this task."""
+    """The data themselves, then all kernels of an arm, exactly or to a relative tolerance; every
+    arm has this task.
+    """
 
     entries: tuple[Kernels, ...]
     tolerance: float | None = None
@@ -195,7 +199,9 @@ class KernelTask:
         return Outcome(rows, shown)
 
     def _passes(self, data: DrawnData) -> Iterator[tuple[ModelColumns, Any, Any, float]]:
-        """Each kernel with its result, or the reason why there is none, and the seconds of its pass."""
+        """Each kernel with its result, or the reason why there is none, and the seconds of its
+        pass.
+        """
         pairs = self.pairs()
         streamed = [k for _, k in pairs if not isinstance(k, ReleasedErfNTK)]
         options: dict[str, Any] = {}
@@ -215,5 +221,7 @@ class KernelTask:
 
 
 def _of_data(conventions: Sequence[str]) -> list[str]:
-    """Conventions of the data's own rows: the relative NC1 under "released" divides by that under "probe"."""
+    """Conventions of the data's own rows: the relative NC1 under "released" divides by that under
+    "probe".
+    """
     return list(dict.fromkeys([*conventions, *(["probe"] if "released" in conventions else [])]))

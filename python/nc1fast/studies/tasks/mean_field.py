@@ -17,7 +17,9 @@ MEAN_FIELD = "mean field"  # as the column `model` names it
 
 
 class MeanField(Section):
-    """Mean-field kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.mean_field`."""
+    """Mean-field kernels of one kind, one for each activation: arguments of
+    `nc1fast.adaptive.mean_field`.
+    """
 
     activation: Literal["erf", "relu"] | tuple[Literal["erf", "relu"], ...] = "erf"
     noise: Positive

@@ -1,4 +1,6 @@
-"""Trained networks of an arm: their features, their own NTK and their empirical NTK, before and after training."""
+"""Trained networks of an arm: their features, their own NTK and their empirical NTK, before and
+after training.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ _STATES = ("start", "end")
 
 
 class Training(Section):
-    """Networks and their training, one for each activation: arguments of `ShallowNetwork` and `train`."""
+    """Networks and their training, one for each activation: arguments of `ShallowNetwork` and
+    `train`.
+    """
 
     activation: str | tuple[str, ...]
     depth: Annotated[int, Field(strict=True, ge=2)] = 2
@@ -132,7 +136,9 @@ class NetworkTask:
         return Outcome(rows, [] if isinstance(trace, str) else self._series(data, trace))
 
     def _network(self, data: DrawnData) -> Any:
-        """A network whose seed derives from the data set's: all activations start from the same weights."""
+        """A network whose seed derives from the data set's: all activations start from the same
+        weights.
+        """
         t = self.training
         words = np.random.SeedSequence((data.seed, zlib.crc32(b"network")))
         return nc.networks.ShallowNetwork(
@@ -169,7 +175,9 @@ class NetworkTask:
         )
 
     def _tangents(self, data: DrawnData, network: Any, trained: Any) -> list[Row]:
-        """Rows of the NTK that belongs to this very network, and of its empirical NTK at the start and the end."""
+        """Rows of the NTK that belongs to this very network, and of its empirical NTK at the start
+        and the end.
+        """
         try:
             kernel = network.ntk()
         except ValueError as error:  # the activation has none
@@ -209,7 +217,9 @@ def _points(x: Any, values: Any, keep: Any) -> list[tuple[float, float, float]]:
 
 
 def _features(data: DrawnData, module: Any, layer: str) -> tuple[Any, float]:
-    """Collapse of a layer's features and the seconds it took; a reason in place of a network is passed on."""
+    """Collapse of a layer's features and the seconds it took; a reason in place of a network is
+    passed on.
+    """
     if isinstance(module, str):
         return module, 0.0
     probed, seconds = attempt(nc.networks.probe, module, data.X, data.y, [layer], **MEASURED)

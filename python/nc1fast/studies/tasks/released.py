@@ -1,7 +1,8 @@
 """Numbers of the code released with arXiv 2406.02105, measured beside the right ones.
 
-The one module outside `nc1fast.compat` that may use it. There are two models: the erf NTK, a Gram matrix of the whole data
-set that is not a kernel, and the adaptive kernel; `nc1fast.studies.table` has their names.
+The one module outside `nc1fast.compat` that may use it. There are two models: the erf NTK, a Gram
+matrix of the whole data set that is not a kernel, and the adaptive kernel; `nc1fast.studies.table`
+has their names.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ def series(
     points: Iterable[tuple[float, float, float]],
     **columns: str,
 ) -> list[Row]:
-    """One row per point (x, y, value) of a quantity; `columns` are state and layer, empty by default."""
+    """One row per point (x, y, value) of a quantity; `columns` are state and layer, empty by
+    default.
+    """
     shared = {
         "model": named.model,
         "activation": named.activation,
@@ -63,7 +65,9 @@ def sigma(named: ModelColumns, matrix: Array, state: str = "") -> list[Row]:
 
 
 def gram_series(data: DrawnData, named: ModelColumns, kernel: Any) -> list[Row]:
-    """Spectrum of a kernel and block means of its Gram matrix, each where an illustration asks for it."""
+    """Spectrum of a kernel and block means of its Gram matrix, each where an illustration asks for
+    it.
+    """
     shown = {kind for kind in ("spectrum", "gram") if data.shows(kind, named.activation)}
     if not shown or len(data.X) > LARGEST_GRAM:
         return []
@@ -77,7 +81,9 @@ def gram_series(data: DrawnData, named: ModelColumns, kernel: Any) -> list[Row]:
 
 
 def block_means(K: Array, y: NDArray[Any], blocks: int = GRAM_BLOCKS) -> Array:
-    """Means of the b x b blocks, b = min(blocks, N), of an (N, N) Gram matrix with its rows in class order."""
+    """Means of the b x b blocks, b = min(blocks, N), of an (N, N) Gram matrix with its rows in
+    class order.
+    """
     order = np.argsort(y, kind="stable")
     blocks = min(blocks, len(order))
     starts = np.array([math.floor(i * len(order) / blocks) for i in range(blocks)])

@@ -1,4 +1,6 @@
-"""Rows of the table from the answers of the library: the columns of a model, of a measurement and of a failure."""
+"""Rows of the table from the answers of the library: the columns of a model, of a measurement and
+of a failure.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ def measured(
     state: str = "",
     note: str = "",
 ) -> list[Row]:
-    """One row per convention of one answer; `note` is a defect that all of them share, for the status."""
+    """One row per convention of one answer; `note` is a defect that all of them share, for the
+    status.
+    """
     rows = []
     for convention in conventions:
         result = answer

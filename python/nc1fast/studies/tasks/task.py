@@ -1,8 +1,10 @@
-"""The contract between a study and what it measures: `StudyTask`, the data it is given, the rows it gives back.
+"""The contract between a study and what it measures: `StudyTask`, the data it is given, the rows it
+gives back.
 
-A task is one kind of model of an arm; a cell is a task on one drawn data set, and `StudyTask.compute(data)` returns its
-rows. A `Section` is an entry of a description that makes tasks. A new kind of model is a section and its task in a module
-of this folder, and one line in `nc1fast.studies.tasks.SECTIONS`.
+A task is one kind of model of an arm; a cell is a task on one drawn data set, and
+`StudyTask.compute(data)` returns its rows. A `Section` is an entry of a description that makes
+tasks. A new kind of model is a section and its task in a module of this folder, and one line in
+`nc1fast.studies.tasks.SECTIONS`.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class DrawnData:
         return any(one.shows(kind, activation, self.repeat) for one in self.illustrations)
 
     def targets(self, code: str) -> NDArray[np.float64]:
-        """Targets of a model that learns the labels, shape (n_samples, n_outputs); `code` as in `inputs.targets.encode`."""
+        """Targets of a model that learns the labels, shape (n_samples, n_outputs); `code` as in
+        `inputs.targets.encode`.
+        """
         labels, classes = np.unique(self.y, return_inverse=True)
         return encode(code, classes.astype(np.int32), len(labels)).values
 
@@ -76,7 +80,9 @@ class DrawnData:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows of one cell, still without the columns that name the data set: of the table, and of the series."""
+    """Rows of one cell, still without the columns that name the data set: of the table, and of the
+    series.
+    """
 
     rows: list[Row] = field(default_factory=list)
     series: list[Row] = field(default_factory=list)

@@ -1,4 +1,7 @@
-"""Kernels of trained networks in the place of these networks, after Qadeer et al. (2023), arXiv 2310.18612."""
+"""Kernels of trained networks in the place of these networks, after Qadeer et al.
+
+(2023), arXiv 2310.18612.
+"""
 
 from __future__ import annotations
 

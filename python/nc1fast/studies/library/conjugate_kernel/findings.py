@@ -62,7 +62,9 @@ def _of(rows: Sequence[Row], thing: str, activation: str) -> list[Row]:
 def _ratios(
     upper: Sequence[Row], lower: Sequence[Row], *but: str
 ) -> dict[tuple[object, ...], list[float]]:
-    """Ratios of errors of the same repeat by setting: target, activation, initial, width and steps but for those in `but`."""
+    """Ratios of errors of the same repeat by setting: target, activation, initial, width and steps
+    but for those in `but`.
+    """
 
     def place(row: Row) -> tuple[object, ...]:
         setting = setting_of(row)

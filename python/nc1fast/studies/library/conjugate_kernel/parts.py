@@ -1,4 +1,6 @@
-"""Ridge regression with the conjugate kernel (CK) and the neural tangent kernel (NTK) of trained networks, beside these networks."""
+"""Ridge regression with the conjugate kernel (CK) and the neural tangent kernel (NTK) of trained
+networks, beside these networks.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,12 @@ Several = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
 class Surrogates(Part):
-    """Networks with two hidden layers, trained on a function of one variable by Adam, and ridge regression with their kernels.
+    """Networks with two hidden layers, trained on a function of one variable by Adam, and ridge
+    regression with their kernels.
 
-    CK is the Gram matrix of the last hidden features, NTK that of the gradients by all parameters, both after `steps` steps.
-    Weights have the variance 1/fan_in and biases 1/3 at the start ("LeCun"), or 1/(3 fan_in) and 1/3 ("LeCun/3"), or both
-    1/(3 fan_in) ("torch").
+    CK is the Gram matrix of the last hidden features, NTK that of the gradients by all parameters,
+    both after `steps` steps. Weights have the variance 1/fan_in and biases 1/3 at the start
+    ("LeCun"), or 1/(3 fan_in) and 1/3 ("LeCun/3"), or both 1/(3 fan_in) ("torch").
     """
 
     grid: ClassVar[tuple[str, ...]] = ("target", "activation", "initial", "width", "steps")
@@ -108,7 +111,9 @@ class ConjugateOnD1(on_d1.OnD1):
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator
     ) -> Iterator[tuple[str, Any]]:
-        """The two limits, and a network with two hidden layers of 64 units before and after 200 steps of Adam."""
+        """The two limits, and a network with two hidden layers of 64 units before and after 200
+        steps of Adam.
+        """
         network = drawn("tanh", X.shape[1], _D1_WIDTH, int(random.integers(1 << 32)))
         for kernel in (network.nngp(), network.ntk()):
             yield f"tanh {kernel.name}", nc.collapse(X, y, kernel, convention="papyan")

@@ -1,4 +1,6 @@
-"""Functions on [-1, 1], networks that are trained on them, and ridge regression with the kernels of these networks."""
+"""Functions on [-1, 1], networks that are trained on them, and ridge regression with the kernels of
+these networks.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ TARGETS: dict[str, Callable[[Array], Array]] = {
 }
 FORMULAS = {DAMPED: ".1 exp(-3x) cos 6x", ABSOLUTE: "|x|", STEEP: "tanh 20x"}
 SMOOTH = (DAMPED, STEEP)
-# By name: variance of weights times fan_in, variance of biases, and whether that is over fan_in as well. The paper's
-# law is not known here: the first is the default because of the three it is nearest to earlier medians; full.yml has all.
+# By name: variance of weights times fan_in, variance of biases, and whether that is over fan_in as
+# well. The paper's law is not known here: the first is the default because of the three it is
+# nearest to earlier medians; full.yml has all.
 LECUN = "LeCun"
 INITIAL = {
     LECUN: (1.0, 1 / 3, False),
@@ -41,7 +44,9 @@ _NEW = 1001  # places at which predictions are compared
 def drawn(
     activation: str, n_features: int, width: int, seed: int, initial: str = LECUN
 ) -> ShallowNetwork:
-    """A network with two hidden layers, its weights and biases drawn with the variances of `INITIAL`."""
+    """A network with two hidden layers, its weights and biases drawn with the variances of
+    `INITIAL`.
+    """
     weights, biases, of_fan_in = INITIAL[initial]
     fans = (n_features, width, width)
     return networks.ShallowNetwork(
@@ -68,7 +73,8 @@ def gradients(network: ShallowNetwork, X: Array) -> Array:
 
 @dataclass(frozen=True)
 class Fit:
-    """Ridge regression on a stored Gram matrix: f(z) = K(z, X) (K + ridge d I)^-1 y, d the mean of the diagonal of K.
+    """Ridge regression on a stored Gram matrix: f(z) = K(z, X) (K + ridge d I)^-1 y, d the mean of
+    the diagonal of K.
 
     Attributes
     ----------
@@ -79,7 +85,8 @@ class Fit:
 
     Notes
     -----
-    Accuracy: eigenvalues are off by some u n d, u = 1.1e-16: for n = 64 and a ridge of 1e-10, by less than 1e-4 of the ridge.
+    Accuracy: eigenvalues are off by some u n d, u = 1.1e-16: for n = 64 and a ridge of 1e-10, by
+    less than 1e-4 of the ridge.
     """
 
     values: Array

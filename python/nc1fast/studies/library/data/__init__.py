@@ -1,4 +1,6 @@
-"""The study of a user's own data: presets quick and full, fitted to a file; also how any study of the user's own is told."""
+"""The study of a user's own data: presets quick and full, fitted to a file; also how any study of
+the user's own is told.
+"""
 
 from __future__ import annotations
 

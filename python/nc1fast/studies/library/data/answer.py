@@ -1,4 +1,6 @@
-"""The first screen of a study of data: what collapses them most, and which kernel is nearest to a network trained on them."""
+"""The first screen of a study of data: what collapses them most, and which kernel is nearest to a
+network trained on them.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,9 @@ def _trained(kind: str, networks: Sequence[TrainedNetwork]) -> str:
 
 
 def _tables(networks: Sequence[tuple[str, list[TrainedNetwork]]]) -> list[AnswerTable]:
-    """A table for each data set; its rows are kinds of networks, and N and d0 where there are several."""
+    """A table for each data set; its rows are kinds of networks, and N and d0 where there are
+    several.
+    """
     datasets = dict.fromkeys(one.dataset for _, found in networks for one in found)
     tables = []
     for dataset in datasets:

@@ -1,4 +1,6 @@
-"""The figures of a study of data: every kernel along its depth first, with networks beside them, then those of any table."""
+"""The figures of a study of data: every kernel along its depth first, with networks beside them,
+then those of any table.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def over_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _curves(rows: Sequence[Row], activation: str, n: int) -> list[Curve]:
-    """Limiting kernels and the data at the largest N, beside networks and adaptive kernels wherever they are."""
+    """Limiting kernels and the data at the largest N, beside networks and adaptive kernels wherever
+    they are.
+    """
     of_all = select(rows, lambda row: (model_of(row), row["state"]) in _SHOWN)
     own = select(
         of_all,

@@ -1,4 +1,5 @@
-"""The findings on a user's own data: kernels against each other, networks against kernels, labels against chance.
+"""The findings on a user's own data: kernels against each other, networks against kernels, labels
+against chance.
 
 They claim nothing of their own: each is a comparison whose outcome on these data is counted.
 """
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """One comparison: how it is called, what it counts, and the columns by which its sentences are told."""
+    """One comparison: how it is called, what it counts, and the columns by which its sentences are
+    told.
+    """
 
     key: str
     title: str
@@ -48,7 +51,9 @@ class _Comparison:
 def _by(
     cells: Sequence[CellVerdict], columns: Sequence[str]
 ) -> list[tuple[str, list[CellVerdict]]]:
-    """Groups (name, cells) of cells that agree in the columns; a number has the name of its column before it."""
+    """Groups (name, cells) of cells that agree in the columns; a number has the name of its column
+    before it.
+    """
     groups: dict[str, list[CellVerdict]] = {}
     for cell in cells:
         words = (_NAMES.get(column, "{}").format(cell.cell[column]) for column in columns)
@@ -120,7 +125,9 @@ _RANDOM = (
 
 
 def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
-    """All findings that the rows support, under headings, in the order in which they should be read."""
+    """All findings that the rows support, under headings, in the order in which they should be
+    read.
+    """
     some = first_convention(rows)
     exact = {one.key: one.told(some, judged) for one in _EXACT}
     random = {one.key: one.told(some, estimated) for one in _RANDOM}

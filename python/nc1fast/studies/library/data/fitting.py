@@ -1,4 +1,6 @@
-"""From the design of a study of data, and data, to a study: sizes, targets and learning rates that suit these data."""
+"""From the design of a study of data, and data, to a study: sizes, targets and learning rates that
+suit these data.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ _SAFETY = 0.5  # of the learning rate at which gradient descent would no longer 
 
 @dataclass(frozen=True)
 class _Part:
-    """The rows that one arm draws, as far as its design depends on them: X (n_samples, n_features), and the classes."""
+    """The rows that one arm draws, as far as its design depends on them: X (n_samples, n_features),
+    and the classes.
+    """
 
     source: File | Digits
     X: NDArray[np.float64]
@@ -54,8 +58,9 @@ def fitted(study: Study, source: File | Digits, *, networks: bool = True) -> Stu
     Parameters
     ----------
     study : Study
-        Its arms with `n_samples` get that many rows, or all if there are fewer, drawn for each repeat; the others get all
-        rows, with estimates in the place of exact passes beyond `MOST_EXACT` of them.
+        Its arms with `n_samples` get that many rows, or all if there are fewer, drawn for each
+        repeat; the others get all rows, with estimates in the place of exact passes beyond
+        `MOST_EXACT` of them.
     source : File or Digits
     networks : bool, default True
         Whether networks are trained.
@@ -72,9 +77,10 @@ def fitted(study: Study, source: File | Digits, *, networks: bool = True) -> Stu
 
     Notes
     -----
-    More than two classes are learned one-hot. The learning rate of a network is half of N P/lambda for the largest eigenvalue
-    lambda of its NTK on the N rows, with P outputs: gradient descent on the mean square diverges beyond N P/lambda while the
-    kernel stays as it is. Adaptive kernels are left out beyond `MOST_FEATURES` features.
+    More than two classes are learned one-hot. The learning rate of a network is half of N P/lambda
+    for the largest eigenvalue lambda of its NTK on the N rows, with P outputs: gradient descent on
+    the mean square diverges beyond N P/lambda while the kernel stays as it is. Adaptive kernels are
+    left out beyond `MOST_FEATURES` features.
     """
     X, y = Instance(source, (), None, None).draw(study.seed)
     n_classes = len(np.unique(y))

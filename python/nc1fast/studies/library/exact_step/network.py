@@ -1,10 +1,12 @@
-"""A shallow network f(x) = sqrt(1/m) a . h(W x/sqrt(d0)) with the change of f by a step of its weights, in powers and exactly.
+"""A shallow network f(x) = sqrt(1/m) a . h(W x/sqrt(d0)) with the change of f by a step of its
+weights, in powers and exactly.
 
 With u = W x/sqrt(d0), and d = D x/sqrt(d0) for a step D of W and b of a, the term of order k is
 
     sqrt(1/m) sum_j [a_j h^(k)(u_j) d_j^k/k! + b_j h^(k-1)(u_j) d_j^(k-1)/(k-1)!]
 
-For a step theta_1 = theta - eta g along the gradient g = sum_j grad f(x_j; theta) e_j/n, the fundamental theorem of calculus says
+For a step theta_1 = theta - eta g along the gradient g = sum_j grad f(x_j; theta) e_j/n, the
+fundamental theorem of calculus says
 
     f(x; theta_1) - f(x; theta) = -eta sum_j Kbar(x, x_j) e_j/n,
     Kbar(x, x_j) = int_0^1 <grad f(x; theta - s eta g), grad f(x_j; theta)> ds

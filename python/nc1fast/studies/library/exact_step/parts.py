@@ -1,4 +1,6 @@
-"""The change of f by steps of gradient descent: its expansion in powers of the step, and the exact kernel of a step."""
+"""The change of f by steps of gradient descent: its expansion in powers of the step, and the exact
+kernel of a step.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ class _Problem:
 
 
 class Orders(Part):
-    """Residuals of the expansion of order 1, 2 and 3 after a step of gradient descent, along the learning rate eta."""
+    """Residuals of the expansion of order 1, 2 and 3 after a step of gradient descent, along the
+    learning rate eta.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("activation", "width")
     libraries: ClassVar[tuple[str, ...]] = ("scipy.special",)
@@ -108,7 +112,9 @@ class Orders(Part):
 
 
 class Steps(Part):
-    """One step of gradient descent by the NTK of the network and by the exact kernel, and a whole training by exact steps."""
+    """One step of gradient descent by the NTK of the network and by the exact kernel, and a whole
+    training by exact steps.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("activation", "width")
     libraries: ClassVar[tuple[str, ...]] = ("scipy.special",)
@@ -158,7 +164,9 @@ class ExactStepOnD1(on_d1.OnD1):
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator
     ) -> Iterator[tuple[str, Any]]:
-        """The NTK of width infinity, and at width 64 the NTK and the exact kernel, whose symmetric part has the same NC1."""
+        """The NTK of width infinity, and at width 64 the NTK and the exact kernel, whose symmetric
+        part has the same NC1.
+        """
         yield "erf NTK", nc.collapse(X, y, nc.NTK("erf"), convention="papyan")
         targets = np.where(y == y.max(), 1.0, -1.0)
         theta = ShallowWeights.drawn(_D1_WIDTH, X.shape[1], random)

@@ -65,7 +65,9 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
 
 
 def _ratios(upper: Sequence[Row], lower: Iterable[Row], allowed: Range) -> list[Judged]:
-    """Mean ratios of the values of two things on the same draws, cell by cell, and whether they are in a range."""
+    """Mean ratios of the values of two things on the same draws, cell by cell, and whether they are
+    in a range.
+    """
     below = {(row["setting"], row["repeat"]): row["value"] for row in lower}
     found = []
     for cell, members in by_cell(upper):

@@ -1,7 +1,9 @@
-"""Shallow ReLU networks in the NTK parametrization, trained by full-batch gradient descent in NumPy.
+"""Shallow ReLU networks in the NTK parametrization, trained by full-batch gradient descent in
+NumPy.
 
-f(x) = sum_k s_k sqrt(1/m) a_k . relu(W_k x/sqrt(d0)), all entries of W_k and a_k standard normal: one network with s = 1, or
-twins that start equal, with s = +-sqrt(1/2), so that f = 0 at the start and the tangent kernel is that of one network.
+f(x) = sum_k s_k sqrt(1/m) a_k . relu(W_k x/sqrt(d0)), all entries of W_k and a_k standard normal:
+one network with s = 1, or twins that start equal, with s = +-sqrt(1/2), so that f = 0 at the start
+and the tangent kernel is that of one network.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Shallow ReLU networks beside their NTK at time t; early stopping beside ridge; NC1 of collapsed classes in single precision."""
+"""Shallow ReLU networks beside their NTK at time t; early stopping beside ridge; NC1 of collapsed
+classes in single precision.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ class _Task:
     def outputs(
         self, how: tuple[int, bool, int], descent: FullBatch, random: np.random.Generator
     ) -> Array:
-        """Outputs at the other rows of trained networks, (n_networks, 64); how: width, whether centred, and how many."""
+        """Outputs at the other rows of trained networks, (n_networks, 64); how: width, whether
+        centred, and how many.
+        """
         width, centred, n_networks = how
         d0 = self.X.shape[1]
         networks = (Network(width, d0, random, centred=centred) for _ in range(n_networks))
@@ -84,7 +88,9 @@ def _away(outputs: Array, infinite: Array) -> float:
 
 
 class Widths(Part):
-    """Networks of one width, single and as ensembles, centred (f = 0 at the start) and not, beside the infinite one."""
+    """Networks of one width, single and as ensembles, centred (f = 0 at the start) and not, beside
+    the infinite one.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("d0", "width")
     libraries: ClassVar[tuple[str, ...]] = ("scipy.linalg",)
@@ -114,10 +120,11 @@ class Widths(Part):
 
 
 class Broken(Part):
-    """Centred networks trained otherwise: with weight decay, and with a learning rate above the stable one.
+    """Centred networks trained otherwise: with weight decay, and with a learning rate above the
+    stable one.
 
-    Without gradients the decay would shrink weights by exp(-`decay`); `rate` is in units of n/lambda_max, and descent on a
-    quadratic loss is stable up to 2.
+    Without gradients the decay would shrink weights by exp(-`decay`); `rate` is in units of
+    n/lambda_max, and descent on a quadratic loss is stable up to 2.
     """
 
     grid: ClassVar[tuple[str, ...]] = ("d0", "width")
@@ -156,10 +163,12 @@ class Broken(Part):
 
 
 class EarlyStopping(Part):
-    """Ridge regression beside gradient flow that stops at t = n/ridge, for NTK and NNGP, on noisy targets.
+    """Ridge regression beside gradient flow that stops at t = n/ridge, for NTK and NNGP, on noisy
+    targets.
 
-    Targets have variance 1 and noise of standard deviation `noise`: a linear teacher, a teacher of four ReLU units, or the
-    sign of a linear one ("classes"). Ridges are relative to the mean diagonal of the kernel.
+    Targets have variance 1 and noise of standard deviation `noise`: a linear teacher, a teacher of
+    four ReLU units, or the sign of a linear one ("classes"). Ridges are relative to the mean
+    diagonal of the kernel.
     """
 
     grid: ClassVar[tuple[str, ...]] = ("task", "d0")
@@ -228,7 +237,9 @@ def _teacher(task: str, X: Array, random: np.random.Generator) -> Array:
 
 
 class Precision(Part):
-    """NC1 of classes N(+-2 1, s^2 I) in single precision, streamed and from a Gram matrix that is stored."""
+    """NC1 of classes N(+-2 1, s^2 I) in single precision, streamed and from a Gram matrix that is
+    stored.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("d0", "s")
 

@@ -1,4 +1,6 @@
-"""Noisy gradient descent of mean-field networks, after Chen, Cao, Gu & Zhang (2020), arXiv 2002.04026."""
+"""Noisy gradient descent of mean-field networks, after Chen, Cao, Gu & Zhang (2020), arXiv
+2002.04026.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,18 @@
 """Noisy gradient descent of a two-layer network, and its prediction by kernels.
 
-theta <- theta - eta (grad + lambda theta) + sqrt(2 eta lambda) xi, grad that of m L, L = |f - y|^2/n. The step is that of
-`nc1fast.networks.Langevin` with temperature lambda and prior N(0, I), which agrees with it to first order in eta lambda;
-without noise it is plain gradient descent.
+theta <- theta - eta (grad + lambda theta) + sqrt(2 eta lambda) xi, grad that of m L, L = |f -
+y|^2/n. The step is that of `nc1fast.networks.Langevin` with temperature lambda and prior N(0, I),
+which agrees with it to first order in eta lambda; without noise it is plain gradient descent.
 
-The prediction is ours, to first order in the change of the distribution of the units (that is in 1/alpha), as m grows. With
-a_k(x) the part of degree k in w of u h(<w, x>/sqrt(d0)) in Hermite polynomials, K_k(x, x') = E a_k(x) a_k(x') sums over k to
-the NNGP and (1 + k) K_k to the NTK, and f = sum_k F_k with
+The prediction is ours, to first order in the change of the distribution of the units (that is in
+1/alpha), as m grows. With a_k(x) the part of degree k in w of u h(<w, x>/sqrt(d0)) in Hermite
+polynomials, K_k(x, x') = E a_k(x) a_k(x') sums over k to the NNGP and (1 + k) K_k to the NTK, and f
+= sum_k F_k with
 
     dF_k/dt = -alpha^2 (1 + k) K_k dL/df - lambda (1 + k) F_k
 
-At lambda t << 1 this is the NTK; at lambda t >> 1 it is ridge regression with the NNGP and ridge n lambda/(2 alpha^2).
+At lambda t << 1 this is the NTK; at lambda t >> 1 it is ridge regression with the NNGP and ridge n
+lambda/(2 alpha^2).
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ class SphereTask:
         return np.asarray(np.square(outputs - self.y).mean(axis=1))
 
     def descend(self, network: Any, noise: NoisySteps) -> Iterator[Array]:
-        """Outputs f at the rows, before each step and after the last one; the network moves in place."""
+        """Outputs f at the rows, before each step and after the last one; the network moves in
+        place.
+        """
         import torch
 
         rows, targets = torch.from_numpy(self.X), torch.from_numpy(self.y)[:, None]
@@ -102,7 +106,8 @@ class SphereTask:
                 optimizer.step()
 
     def predicted(self, start: Array, alpha: float, noise: NoisySteps) -> Array:
-        """Outputs at the same steps by the kernels, (steps + 1, n), from the outputs f at the start.
+        """Outputs at the same steps by the kernels, (steps + 1, n), from the outputs f at the
+        start.
 
         Those decay as their degree 1 does, which is most of them.
         """
@@ -122,9 +127,11 @@ class SphereTask:
 
 
 def components(X: Array) -> tuple[Array, Array]:
-    """Degrees 1 + k of u h_k, h = tanh, and K_k of rows with |x|^2 = d0, of shapes (parts,) and (parts, n, n).
+    """Degrees 1 + k of u h_k, h = tanh, and K_k of rows with |x|^2 = d0, of shapes (parts,) and
+    (parts, n, n).
 
-    Their sums, plain and by degree, are the NNGP and the NTK; what is beyond the largest k is the last part.
+    Their sums, plain and by degree, are the NNGP and the NTK; what is beyond the largest k is the
+    last part.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
     weights = weights / weights.sum()

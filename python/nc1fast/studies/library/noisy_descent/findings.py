@@ -42,7 +42,9 @@ _FOUR = 4.0  # times alpha
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """The NTK along alpha, with noise and weights that leave; rate and floor; the prior; the kernels' prediction, and its end."""
+    """The NTK along alpha, with noise and weights that leave; rate and floor; the prior; the
+    kernels' prediction, and its end.
+    """
     return [
         _drift(rows),
         _noise(rows),
@@ -65,7 +67,9 @@ def _cells(rows: Sequence[Row], name: str) -> list[dict[float, list[Row]]]:
 
 
 def _paired(rows: Sequence[Row], quantity: str, name: str) -> list[list[float]]:
-    """Ratios of neighbours along `name`, the next over the first on the same draws, in each other setting."""
+    """Ratios of neighbours along `name`, the next over the first on the same draws, in each other
+    setting.
+    """
     return [
         _ratios(b, a)
         for cells in _cells(chosen(rows, quantity, NETWORK), name)

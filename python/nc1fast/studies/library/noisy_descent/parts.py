@@ -1,4 +1,6 @@
-"""Noisy gradient descent along the scaling alpha and the decay lambda; its prior and its end; NC1 of its networks."""
+"""Noisy gradient descent along the scaling alpha and the decay lambda; its prior and its end; NC1
+of its networks.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,8 @@ class DescentCourse:
 
 
 class NoisyDescents(Part):
-    """Descents of one network on one task, for each alpha and lambda, with steps eta = `rate`/alpha^2.
+    """Descents of one network on one task, for each alpha and lambda, with steps eta =
+    `rate`/alpha^2.
 
     Where lambda is 0, as it must be once, there is neither decay nor noise.
     """
@@ -124,7 +127,9 @@ class NoisyDescents(Part):
         return len(self.alpha) * len(self.decay) * (0.3 + self.steps * step)
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """Loss, NTK and weights along each descent, all from the same weights and with the same noise."""
+        """Loss, NTK and weights along each descent, all from the same weights and with the same
+        noise.
+        """
         task = SphereTask.drawn(self.n_samples, self.d0, random)
         seeds = [int(seed) for seed in random.integers(1 << 32, size=2)]
         for alpha in self.alpha:
@@ -164,7 +169,9 @@ def _largest(vectors: Array) -> float:
 
 
 def _rate(outputs: Array, task: SphereTask, rate: float, *, noisy: bool) -> float:
-    """The least mean rate until any step of what is above the loss at the end, over 2 Lambda/n; time in units of 1/alpha^2."""
+    """The least mean rate until any step of what is above the loss at the end, over 2 Lambda/n;
+    time in units of 1/alpha^2.
+    """
     losses = task.losses(outputs)
     above = losses - (at_the_end(losses) if noisy else 0.0)
     fallen = np.flatnonzero(above[1:] > 0) + 1
@@ -179,7 +186,9 @@ def _weights(network: Any) -> Array:
 
 
 class ReturnToPrior(Part):
-    """Weights without a gradient, from three times those of the prior, until eta lambda times the steps is 6."""
+    """Weights without a gradient, from three times those of the prior, until eta lambda times the
+    steps is 6.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("step",)
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
@@ -198,7 +207,9 @@ class ReturnToPrior(Part):
         return 0.02 + 3e-8 * self.width * (self.d0 + 1) * _LENGTH / float(setting["step"])
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """Second moments of the weights w and of the readout u, by the library's step and by the paper's."""
+        """Second moments of the weights w and of the readout u, by the library's step and by the
+        paper's.
+        """
         import torch
 
         step, seed = float(setting["step"]), int(random.integers(1 << 32))
@@ -274,7 +285,9 @@ class DescentEquilibrium(Part):
 
 
 def _quarter_stable(task: SphereTask, alpha: float) -> float:
-    """The step eta with 2 eta alpha^2 lambda_max/n = 1/2, lambda_max of the NTK: a quarter of the largest stable one."""
+    """The step eta with 2 eta alpha^2 lambda_max/n = 1/2, lambda_max of the NTK: a quarter of the
+    largest stable one.
+    """
     top = float(np.linalg.eigvalsh(nc.NTK("tanh")(task.X))[-1])
     return 0.25 * len(task.y) / top / alpha**2
 

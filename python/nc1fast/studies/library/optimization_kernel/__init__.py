@@ -1,4 +1,6 @@
-"""Kernels of unrolled optimisation: a construction of ours, after the neural optimisation kernel of arXiv 2106.06097, whose formula was not read."""
+"""Kernels of unrolled optimisation: a construction of ours, after the neural optimisation kernel of
+arXiv 2106.06097, whose formula was not read.
+"""
 
 from __future__ import annotations
 

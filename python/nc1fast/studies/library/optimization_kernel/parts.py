@@ -1,7 +1,8 @@
-"""Unrolled proximal features (ours): the objective beside its least value, and Gram matrices and NC1 beside the infinite width.
+"""Unrolled proximal features (ours): the objective beside its least value, and Gram matrices and
+NC1 beside the infinite width.
 
-y <- h(D^T x + (I - D^T D) y) from y = 0, D D^T = I: T steps of `nc1fast.estimators.proximal_map` down o(y) = |x - D y|^2/2 + R(y),
-and the kernel K_T = <y_T(x), y_T(x')>.
+y <- h(D^T x + (I - D^T D) y) from y = 0, D D^T = I: T steps of `nc1fast.estimators.proximal_map`
+down o(y) = |x - D y|^2/2 + R(y), and the kernel K_T = <y_T(x), y_T(x')>.
 """
 
 from __future__ import annotations
@@ -49,9 +50,11 @@ Threshold = Annotated[Number, Field(ge=0)]
 
 
 def minimiser(x: Array, net: ProximalMap) -> Array:
-    """The y (m,) of least o for one signal x (d0,), by the active sets of Lawson & Hanson; of a convex objective.
+    """The y (m,) of least o for one signal x (d0,), by the active sets of Lawson & Hanson; of a
+    convex objective.
 
-    ReLU: their NNLS. The soft threshold: D y = x - p, where p is the point next to x with |D^T p| <= s, which their LDP finds.
+    ReLU: their NNLS. The soft threshold: D y = x - p, where p is the point next to x with |D^T p|
+    <= s, which their LDP finds.
     """
     nnls = require("scipy.optimize", "study").nnls
     D = net.dictionary
@@ -71,8 +74,9 @@ def limit(X: Array, prox: str, threshold: float, steps: int) -> Array:
 
     Notes
     -----
-    ReLU: (2 - 2^(1 - T))^2 times the NNGP. The soft threshold is relu(u - t) - relu(-u - t), and u is symmetric: after one step
-    2 N(x, x') - 2 N(x, -x') with N the NNGP of relu(u - t). Others by `nc1fast.estimators.proximal_limit.wide_gram`.
+    ReLU: (2 - 2^(1 - T))^2 times the NNGP. The soft threshold is relu(u - t) - relu(-u - t), and u
+    is symmetric: after one step 2 N(x, x') - 2 N(x, -x') with N the NNGP of relu(u - t). Others by
+    `nc1fast.estimators.proximal_limit.wide_gram`.
     """
     if prox == "relu":
         grown: Array = (2 - 2.0 ** (1 - steps)) ** 2 * nc.NNGP("relu")(X)
@@ -85,7 +89,8 @@ def limit(X: Array, prox: str, threshold: float, steps: int) -> Array:
 
 
 class ProximalDescents(Part):
-    """The objective along the steps, for standard normal rows, beside its least value where it is convex.
+    """The objective along the steps, for standard normal rows, beside its least value where it is
+    convex.
 
     What is measured of a step is relative to o(0), row by row.
     """
@@ -133,7 +138,9 @@ class ProximalDescents(Part):
 
 
 class ProximalLimits(Part):
-    """K_T and its NC1 on two classes N(-1, I) and N(+1, I), after several numbers of steps, of several widths and of infinite width."""
+    """K_T and its NC1 on two classes N(-1, I) and N(+1, I), after several numbers of steps, of
+    several widths and of infinite width.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("prox", "d0")
 

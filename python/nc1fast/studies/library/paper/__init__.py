@@ -1,4 +1,6 @@
-"""The published comparison of arXiv 2406.02105: presets quick and paper, its claims, and the figure of counter-examples."""
+"""The published comparison of arXiv 2406.02105: presets quick and paper, its claims, and the figure
+of counter-examples.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The figures of the published comparison: its answer first, those of any table, and its counter-examples last."""
+"""The figures of the published comparison: its answer first, those of any table, and its
+counter-examples last.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ _ANSWER = (
 
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """All figures, as `nc1fast.studies.figures.draw`, with the answer first and the counter-examples last."""
+    """All figures, as `nc1fast.studies.figures.draw`, with the answer first and the
+    counter-examples last.
+    """
     return figures.draw(rows, series, lead=lead, own=(counter_examples,), aside=(COUNTER,))
 
 
@@ -45,7 +49,9 @@ def lead(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 of trained erf networks and of every kernel that might explain them, against d0, at the largest N that all have."""
+    """NC1 of trained erf networks and of every kernel that might explain them, against d0, at the
+    largest N that all have.
+    """
     some = select(
         rows, lambda row: row["arm"] in (_BALANCED, _MATCHED) and row["activation"] == "erf"
     )
@@ -114,7 +120,9 @@ def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
 def _ratio_panel(
     title: str, groups: Sequence[tuple[Look, list[Row]]], column: str, sides: tuple[str, str]
 ) -> Panel:
-    """Ratios of the NC1 of two values of a column, one curve for each look; those of expectations as theory."""
+    """Ratios of the NC1 of two values of a column, one curve for each look; those of expectations
+    as theory.
+    """
     curves: dict[str, list[Curve]] = {"": [], "theory": []}
     for look, rows in groups:
         for state, into in curves.items():

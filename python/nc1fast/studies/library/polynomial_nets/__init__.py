@@ -1,4 +1,6 @@
-"""Networks whose units are products of rectified units: their kernels, frequencies and collapse, after arXiv 2209.07736."""
+"""Networks whose units are products of rectified units: their kernels, frequencies and collapse,
+after arXiv 2209.07736.
+"""
 
 from __future__ import annotations
 

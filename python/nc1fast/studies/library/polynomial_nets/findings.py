@@ -85,7 +85,9 @@ def _networks(rows: Sequence[Row]) -> Claim:
 
 
 def _within_error(mean: Interval) -> str:
-    """The word of a mean deviation: it fails if its interval leaves out 0, and holds if that is short as well."""
+    """The word of a mean deviation: it fails if its interval leaves out 0, and holds if that is
+    short as well.
+    """
     if mean.n < rules.FEWEST:
         return rules.TOO_FEW
     if not mean.low <= 0 <= mean.high:
@@ -95,7 +97,9 @@ def _within_error(mean: Interval) -> str:
 
 
 def _frequencies(rows: Sequence[Row]) -> Claim:
-    """Of the NTK, and at P = 1 of networks too; the kernels are the same in all repeats, of which the first counts."""
+    """Of the NTK, and at P = 1 of networks too; the kernels are the same in all repeats, of which
+    the first counts.
+    """
     kernels = [row for row in chosen(rows, FREQUENCY, NTK) if row["repeat"] == 0]
     odd = [row for row in kernels if setting_of(row)["k"] in ODD[1:]]
     first = [row for row in odd if setting_of(row)["degree"] == 1]

@@ -1,7 +1,7 @@
 """Kernels of degree P beside finite networks; their frequencies on the circle; NC1 against P.
 
-k1 = |x||x'| kappa1 and k0 = kappa0 are the arc-cosine kernels of a factor sqrt2 relu(<w, x>): the NNGP is k1^P, the NTK
-k1^P + P <x, x'> k0 k1^(P-1).
+k1 = |x||x'| kappa1 and k0 = kappa0 are the arc-cosine kernels of a factor sqrt2 relu(<w, x>): the
+NNGP is k1^P, the NTK k1^P + P <x, x'> k0 k1^(P-1).
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def limits(unit: str, degree: int) -> tuple[Gram, Gram]:
 
 
 def frequencies(K: NDArray[Any], most: int) -> NDArray[np.float64]:
-    """c_k/c_0, k = 1, ..., most, of the Gram matrix of n even places on the circle: of its mean along its diagonals.
+    """c_k/c_0, k = 1, ..., most, of the Gram matrix of n even places on the circle: of its mean
+    along its diagonals.
 
     One row of a kernel that sees the angle alone is enough.
     """
@@ -86,7 +87,9 @@ class Limits(Part):
         return 0.02 + 1.2e-6 * self.width * int(setting["degree"])
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """Deviations on six rows that all repeats share, and the ReLU NTK beside the NTK of degree 1."""
+        """Deviations on six rows that all repeats share, and the ReLU NTK beside the NTK of degree
+        1.
+        """
         import torch
 
         unit, degree = str(setting["unit"]), int(setting["degree"])
@@ -207,7 +210,9 @@ class PolynomialOnD1(on_d1.OnD1):
 
 
 def descend(network: Any, rows: Any, targets: Any, steps: int) -> None:
-    """Train a network in place, by full-batch steps of Adam at a rate of .01 on the mean squared error."""
+    """Train a network in place, by full-batch steps of Adam at a rate of .01 on the mean squared
+    error.
+    """
     import torch
 
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)

@@ -23,7 +23,9 @@ _NC1 = Look("NC1", palette.NNGP, "o", "--")
 
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """Errors of Gram matrix, NC1 and predictions; then the spectral approximation; a panel for each kind of data and depth."""
+    """Errors of Gram matrix, NC1 and predictions; then the spectral approximation; a panel for each
+    kind of data and depth.
+    """
     del series
     kept = [row for row in rows if setting_of(row).get("sampling") == "stratified"]
     errors = [

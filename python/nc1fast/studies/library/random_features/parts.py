@@ -1,7 +1,8 @@
-"""Random features H of a ReLU NTK, H H^T ~ K: the Gram matrix, NC1, and ridge regression, against those of the kernel.
+"""Random features H of a ReLU NTK, H H^T ~ K: the Gram matrix, NC1, and ridge regression, against
+those of the kernel.
 
-The features are those of `nc1fast.estimators.ntk_features`. The paper sketches both factors of Theta kdot; there one factor
-is sketched and the random unit is left as it is.
+The features are those of `nc1fast.estimators.ntk_features`. The paper sketches both factors of
+Theta kdot; there one factor is sketched and the random unit is left as it is.
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ Sampling = Literal["stratified", "plain"]
 class Features(Part):
     """m random features of an NTK on four classes, half of whose rows are to be predicted.
 
-    Ridges are relative to the mean diagonal of K. "unit means": the class means are random unit vectors, the noise has
-    variance 1/d0 in each direction. "D2": the means are -6, -2, 2 and 6 in every direction, the standard deviation is 1/2.
+    Ridges are relative to the mean diagonal of K. "unit means": the class means are random unit
+    vectors, the noise has variance 1/d0 in each direction. "D2": the means are -6, -2, 2 and 6 in
+    every direction, the standard deviation is 1/2.
     """
 
     grid: ClassVar[tuple[str, ...]] = ("data", "d0", "depth", "sampling", "m")
@@ -88,7 +90,9 @@ class Features(Part):
 
 @dataclass(frozen=True)
 class _Split:
-    """Rows to fit and rows to predict, as many of each class in both, with targets: one-hot labels less their mean."""
+    """Rows to fit and rows to predict, as many of each class in both, with targets: one-hot labels
+    less their mean.
+    """
 
     fitted: NDArray[np.intp]
     others: NDArray[np.intp]

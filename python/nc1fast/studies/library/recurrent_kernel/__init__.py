@@ -1,4 +1,6 @@
-"""Infinitely wide recurrent networks beside finite ones, and their collapse along time, after arXiv 2006.10246."""
+"""Infinitely wide recurrent networks beside finite ones, and their collapse along time, after arXiv
+2006.10246.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The kernels of recurrent ReLU networks after one step, beside tied-weight networks, and along the length of sequences."""
+"""The kernels of recurrent ReLU networks after one step, beside tied-weight networks, and along the
+length of sequences.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ class Tied(Part):
         return 0.02 + 1.0e-7 * self.width**2
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """The two entries of the network over those of its limit; the sequences are the same for all repeats."""
+        """The two entries of the network over those of its limit; the sequences are the same for
+        all repeats.
+        """
         import torch
 
         steps = [int(n) for n in str(setting["lengths"]).split(":")]
@@ -104,7 +108,9 @@ class Tied(Part):
 
 
 class Lengths(Part):
-    """NC1 of two classes of sequences of several lengths, whose steps are rows of D1, against the longest length T."""
+    """NC1 of two classes of sequences of several lengths, whose steps are rows of D1, against the
+    longest length T.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("weight_variance", "T")
 

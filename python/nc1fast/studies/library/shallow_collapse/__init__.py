@@ -1,4 +1,6 @@
-"""Collapse of shallow ReLU networks with general data, after Hong and Ling (2024), arXiv 2409.01832."""
+"""Collapse of shallow ReLU networks with general data, after Hong and Ling (2024), arXiv
+2409.01832.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""ReLU networks of two and three layers with weight decay, trained on Gaussian classes around random means of length 1.
+"""ReLU networks of two and three layers with weight decay, trained on Gaussian classes around
+random means of length 1.
 
-The objective is the mean of (f - t)^2 over samples and outputs plus decay |theta|^2/2, of networks without biases drawn with
-He's variances. From the paper only its abstract was read: data, objective and sizes are ours.
+The objective is the mean of (f - t)^2 over samples and outputs plus decay |theta|^2/2, of networks
+without biases drawn with He's variances. From the paper only its abstract was read: data, objective
+and sizes are ours.
 """
 
 from __future__ import annotations
@@ -59,9 +61,11 @@ class FullBatchAdam:
 
 
 class ShallowNets(Part):
-    """Networks of one draw of the data: two layers of each width of `two`, three layers of each first width of `three`.
+    """Networks of one draw of the data: two layers of each width of `two`, three layers of each
+    first width of `three`.
 
-    Rows of a class are N(mu, sigma^2/d I), with |mu| = 1: the SNR is 1/sigma^2. `rows` counts those of one class.
+    Rows of a class are N(mu, sigma^2/d I), with |mu| = 1: the SNR is 1/sigma^2. `rows` counts those
+    of one class.
     """
 
     grid: ClassVar[tuple[str, ...]] = ("d", "sigma", "rows")
@@ -102,7 +106,9 @@ class ShallowNets(Part):
         return 0.1 + self.steps * total
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """NC1 of the last hidden layer after training, the loss, and the error on other rows of the same classes."""
+        """NC1 of the last hidden layer after training, the loss, and the error on other rows of the
+        same classes.
+        """
         X, y, Z, z = drawn(int(setting["d"]), float(setting["sigma"]), int(setting["rows"]), random)
         result = nc.collapse(X, y, convention="papyan")
         yield Measure(DATA, NC1, result.nc1, result.error_bound)

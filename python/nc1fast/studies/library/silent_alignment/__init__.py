@@ -1,4 +1,6 @@
-"""Silent alignment of the tangent kernel in linear networks, after Atanasov, Bordelon & Pehlevan (2022)."""
+"""Silent alignment of the tangent kernel in linear networks, after Atanasov, Bordelon & Pehlevan
+(2022).
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
-    """Alignment with a teacher, then NC1 of two classes; a panel for each depth and kind of rows, a curve for each scale."""
+    """Alignment with a teacher, then NC1 of two classes; a panel for each depth and kind of rows, a
+    curve for each scale.
+    """
     del series
     teachers, classes = (
         [row for row in rows if row["part"] == part] for part in ("teachers", "classes")

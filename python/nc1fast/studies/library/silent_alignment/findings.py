@@ -43,7 +43,9 @@ _SHALLOW = {"depth": 2}
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """The identity; where alignment ends, when it comes, with scale, depth and inputs; the kernel machine; collapse."""
+    """The identity; where alignment ends, when it comes, with scale, depth and inputs; the kernel
+    machine; collapse.
+    """
     return [
         _identity(rows),
         _final(rows),
@@ -132,7 +134,8 @@ def _silent(rows: Sequence[Row]) -> Claim:
 
 
 def _steps(rows: Sequence[Row], name: str, sign: int) -> tuple[list[str], list[float]]:
-    """Words for a number that rises along a part of the setting (sign 1) or falls (-1), and the mean moves.
+    """Words for a number that rises along a part of the setting (sign 1) or falls (-1), and the
+    mean moves.
 
     A word is of the interval of the mean difference from a place to the next, repeat by repeat.
     """

@@ -1,4 +1,6 @@
-"""Linear networks along gradient flow: alignment and NC1 of the tangent kernel by the loss, and the kernel machine at the end."""
+"""Linear networks along gradient flow: alignment and NC1 of the tangent kernel by the loss, and the
+kernel machine at the end.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99)
 
 
 def drawn_rows(kind: str, n: int, d0: int, random: np.random.Generator) -> Array:
-    """Standard normal rows; "whitened": all singular values equal; "graded": the variance of feature k is 1/k, in the mean 1."""
+    """Standard normal rows; "whitened": all singular values equal; "graded": the variance of
+    feature k is 1/k, in the mean 1.
+    """
     X = random.standard_normal((n, d0))
     if kind == "whitened":
         U, _, V = np.linalg.svd(X, full_matrices=False)
@@ -74,7 +78,9 @@ def drawn_teacher(d0: int, random: np.random.Generator) -> Array:
 
 
 def drawn_network(d0: int, sizes: tuple[int, int], random: np.random.Generator) -> LinearNetwork:
-    """A linear network of one output, of these depth and width, before it is scaled: weights N(0, 1/width)."""
+    """A linear network of one output, of these depth and width, before it is scaled: weights N(0,
+    1/width).
+    """
     depth, width = sizes
     return LinearNetwork.drawn(
         d0, depth=depth, width=width, weight_std=1 / math.sqrt(width), seed=random
@@ -113,7 +119,9 @@ class _LinearCourse(NamedTuple):
 
 
 class _LinearTraining(Part):
-    """Linear networks from weights scale N(0, 1/width); on one draw the weights of all scales are the same but for it."""
+    """Linear networks from weights scale N(0, 1/width); on one draw the weights of all scales are
+    the same but for it.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("depth", "inputs")
     libraries: ClassVar[tuple[str, ...]] = ("scipy.integrate", "scipy.optimize")
@@ -141,13 +149,17 @@ class _LinearTraining(Part):
 
 
 class LinearTeachers(_LinearTraining):
-    """Targets of a linear teacher, X beta: alignment of the tangent kernel by the share of the loss that is gone."""
+    """Targets of a linear teacher, X beta: alignment of the tangent kernel by the share of the loss
+    that is gone.
+    """
 
     part: Literal["teachers"]
     fallen: Shares = SHARES
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """Alignment along the loss; what is gained, and how like the final kernel it is, at 5 %; the end beside its limit."""
+        """Alignment along the loss; what is gained, and how like the final kernel it is, at 5 %;
+        the end beside its limit.
+        """
         X, beta, start = self._drawn(setting, random)
         for scale in self.scales:
             course = _LinearCourse.of((X, X @ beta), start, scale)
@@ -174,7 +186,8 @@ class LinearTeachers(_LinearTraining):
 
 
 class HalvedTeachers(_LinearTraining):
-    """Two classes of equal size, the halves above and below the median of a teacher: NC1 of the tangent kernel by the loss.
+    """Two classes of equal size, the halves above and below the median of a teacher: NC1 of the
+    tangent kernel by the loss.
 
     The loss is what is above the least one of a linear map.
     """
@@ -211,14 +224,18 @@ class HalvedTeachers(_LinearTraining):
 
 
 def identity(X: Array, y: NDArray[Any], kernel: Any, result: Any) -> tuple[float, float]:
-    """Alignment of a kernel, and its relative difference from N Tr Sigma_B/|K| with Tr Sigma_B of a result of `collapse`."""
+    """Alignment of a kernel, and its relative difference from N Tr Sigma_B/|K| with Tr Sigma_B of a
+    result of `collapse`.
+    """
     found = nc.alignment(X, y, kernel)
     by_collapse = len(y) * result.trace_between / float(found.norms[0])
     return float(found.target[0]), abs(by_collapse / float(found.target[0]) - 1)
 
 
 class KernelMachines(_LinearTraining):
-    """Fewer rows than features: the network at the end beside regression with its own tangent kernels."""
+    """Fewer rows than features: the network at the end beside regression with its own tangent
+    kernels.
+    """
 
     part: Literal["machines"]
     n_samples: Even = 20
@@ -272,7 +289,9 @@ class AlignmentOnD1(on_d1.OnD1):
     def constructions(
         self, X: Array, y: NDArray[Any], random: np.random.Generator
     ) -> Iterator[tuple[str, Any]]:
-        """The limit of wide networks, and width 50 from small weights: the loss fallen by 0, 5 and 99 %."""
+        """The limit of wide networks, and width 50 from small weights: the loss fallen by 0, 5 and
+        99 %.
+        """
         yield "linear NTK", nc.collapse(X, y, nc.Linear(), convention="papyan")
         d0 = X.shape[1]
         start = drawn_network(d0, (2, _D1_WIDTH), random)

@@ -1,4 +1,6 @@
-"""ReLU networks whose biases start at a threshold: sparse activation and its tangent kernel, after arXiv 2301.00327."""
+"""ReLU networks whose biases start at a threshold: sparse activation and its tangent kernel, after
+arXiv 2301.00327.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from nc1fast.studies.findings import Claim
     from nc1fast.studies.tidy import Row
 
-# Means over draws of 200 unit rows in 16 dimensions, from another implementation, by Owen's function.
+# Means over draws of 200 unit rows in 16 dimensions, from another implementation, by Owen's
+# function.
 _SMALLEST = {0.0: 0.137, 0.5: 0.122, 1.0: 0.087, 1.5: 0.049}
 _NEAR = Range(0.9, 1.1)  # of ratios to these
 _ALIKE = Range(1 / (1 + rules.TOLERANCE), 1 + rules.TOLERANCE)

@@ -1,4 +1,5 @@
-"""The bias-generalised NTK beside Owen's function, its spectrum, finite networks, and NC1 against the bias.
+"""The bias-generalised NTK beside Owen's function, its spectrum, finite networks, and NC1 against
+the bias.
 
 f = m^-1/2 sum_r a_r relu(<w_r, x> - b_r), b_r = B at the start, w and b trained, a = +-1 fixed:
 H(x, x') = (<x, x'> + 1) P(<w, x> >= B, <w, x'> >= B), w ~ N(0, I).
@@ -39,7 +40,9 @@ _BIASES = (0.0, 0.5, 1.0, 1.5)
 
 
 def limit(bias: float, n_features: int, weight_variance: float | None = None) -> nc.NTK:
-    """H of rows of so many features; `weight_variance` is d0 where it is not given, so that w ~ N(0, I)."""
+    """H of rows of so many features; `weight_variance` is d0 where it is not given, so that w ~
+    N(0, I).
+    """
     variance = float(n_features) if weight_variance is None else weight_variance
     return nc.NTK(
         nc.ShiftedReLU(bias),
@@ -79,7 +82,9 @@ def active(drawn: Any, rows: Any) -> float:
 
 
 def descend(drawn: Any, rows: Any, targets: Any, lr: float, steps: int) -> Iterator[float]:
-    """Train in place by full-batch gradient descent on the mean squared error; its value before each step."""
+    """Train in place by full-batch gradient descent on the mean squared error; its value before
+    each step.
+    """
     import torch
 
     optimizer = torch.optim.SGD([p for p in drawn.parameters() if p.requires_grad], lr=lr)
@@ -176,7 +181,9 @@ class SparseWidths(Part):
 
 
 class Descents(Part):
-    """Gradient descent on random labels of random unit rows: active share, and the loss beside the linear rate of H."""
+    """Gradient descent on random labels of random unit rows: active share, and the loss beside the
+    linear rate of H.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("bias",)
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
@@ -218,7 +225,9 @@ class Descents(Part):
 
 
 class Collapses(Part):
-    """NC1 of H against the bias: two Gaussian classes around +-(1, ..., 1), projected onto the sphere."""
+    """NC1 of H against the bias: two Gaussian classes around +-(1, ..., 1), projected onto the
+    sphere.
+    """
 
     grid: ClassVar[tuple[str, ...]] = ("d",)
 
@@ -247,7 +256,9 @@ class Collapses(Part):
 
 
 class SparseOnD1(on_d1.OnD1):
-    """H at three biases, weights N(0, 1/d0), and the hidden units of a network with B = 1 before and after training."""
+    """H at three biases, weights N(0, 1/d0), and the hidden units of a network with B = 1 before
+    and after training.
+    """
 
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     seconds_each: ClassVar[float] = 0.5

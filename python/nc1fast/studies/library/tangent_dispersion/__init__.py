@@ -1,4 +1,6 @@
-"""How random the tangent kernels of finite networks are, after Seleznova & Kutyniok (2021), arXiv 2012.04477."""
+"""How random the tangent kernels of finite networks are, after Seleznova & Kutyniok (2021), arXiv
+2012.04477.
+"""
 
 from __future__ import annotations
 

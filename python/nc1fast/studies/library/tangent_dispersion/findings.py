@@ -88,7 +88,9 @@ def _by_phase(rows: Sequence[Row], what: str) -> list[str]:
 def _phase(
     rows: Iterable[Row], depth: int, ordered: Range, chaotic: Range
 ) -> tuple[list[str], str]:
-    """Words at a depth and width 64, and the means: "0.23 at sw2 = 1, ..."; the edge of chaos is told, not judged."""
+    """Words at a depth and width 64, and the means: "0.23 at sw2 = 1, ..."; the edge of chaos is
+    told, not judged.
+    """
     words, told = [], []
     here = [row for row in rows if {"n": _WIDTH, "L": depth}.items() <= setting_of(row).items()]
     for sw2, members in along(here, "sw2").items():

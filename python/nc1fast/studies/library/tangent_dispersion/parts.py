@@ -1,7 +1,9 @@
-"""Dispersion of the tangent kernel over initialisations, its drift during training, and the spread of its NC1.
+"""Dispersion of the tangent kernel over initialisations, its drift during training, and the spread
+of its NC1.
 
-ReLU networks of depth L and width n in the NTK parametrization, biases of variance sb2 trained. For sw2 < 2 they are in the
-ordered phase, where gradients vanish, for sw2 > 2 in the chaotic one, where they explode; sw2 = 2 is the edge of chaos.
+ReLU networks of depth L and width n in the NTK parametrization, biases of variance sb2 trained. For
+sw2 < 2 they are in the ordered phase, where gradients vanish, for sw2 > 2 in the chaotic one, where
+they explode; sw2 = 2 is the edge of chaos.
 """
 
 from __future__ import annotations
@@ -114,7 +116,9 @@ class UnbiasedDispersion(Part):
         return 0.02 + share * _PER_WEIGHT * self.draws * _weights(setting)
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """The log ratio at sw2 = 2, that of the recursion, and Var/mean^2 of the same draws at other sw2."""
+        """The log ratio at sw2 = 2, that of the recursion, and Var/mean^2 of the same draws at
+        other sw2.
+        """
         x, seed = on_sphere(1, self.d0, random), int(random.integers(1 << 32))
         found = nc.networks.tangent_dispersion(
             network(self.d0, setting), x, draws=self.draws, seed=seed
@@ -162,7 +166,8 @@ class DepthDispersion(Part):
 
 
 class TangentDrifts(Part):
-    """Networks trained on random labels by full-batch gradient descent: how far the tangent kernel moves.
+    """Networks trained on random labels by full-batch gradient descent: how far the tangent kernel
+    moves.
 
     The rate is `rate` n_samples/lambda_max of the kernel that each network begins with.
     """
@@ -187,7 +192,9 @@ class TangentDrifts(Part):
         return 0.05 + self.steps * step
 
     def measure(self, setting: Setting, random: np.random.Generator) -> Iterator[Measure]:
-        """Medians over the networks of |Theta_T - Theta_0|_F/|Theta_0|_F, and of the loss; 1 is that of a constant."""
+        """Medians over the networks of |Theta_T - Theta_0|_F/|Theta_0|_F, and of the loss; 1 is
+        that of a constant.
+        """
         import torch
 
         X = on_sphere(self.n_samples, self.d0, random)
@@ -211,7 +218,9 @@ class TangentDrifts(Part):
 
 
 def descend(ensemble: Any, rows: Any, targets: Any, rates: Any, steps: int) -> Array:
-    """Gradient descent on mean squared errors, (f - y)^2/2, a rate for each network, in place; their losses times 2 after it."""
+    """Gradient descent on mean squared errors, (f - y)^2/2, a rate for each network, in place;
+    their losses times 2 after it.
+    """
     import torch
 
     parameters = [p for p in ensemble.parameters() if p.requires_grad]
@@ -263,7 +272,9 @@ class TangentSpreads(Part):
 
 
 class DispersionOnD1(on_d1.OnD1):
-    """Tangent kernels of networks of width 64 with trained biases, sb2 = 1/2, in the three phases, and their limits."""
+    """Tangent kernels of networks of width 64 with trained biases, sb2 = 1/2, in the three phases,
+    and their limits.
+    """
 
     libraries: ClassVar[tuple[str, ...]] = ("torch",)
     seconds_each: ClassVar[float] = 0.1

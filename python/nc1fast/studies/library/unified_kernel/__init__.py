@@ -1,4 +1,6 @@
-"""Between the NTK and the NNGP: a family of kernels of ours, after the unified kernel of arXiv 2403.17467, whose formula was not read."""
+"""Between the NTK and the NNGP: a family of kernels of ours, after the unified kernel of arXiv
+2403.17467, whose formula was not read.
+"""
 
 from __future__ import annotations
 

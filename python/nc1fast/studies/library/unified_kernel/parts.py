@@ -1,4 +1,6 @@
-"""K(s) = (1 - s) NTK + s NNGP: NC1 along s from one pass, and from a Gram matrix that is mixed and stored."""
+"""K(s) = (1 - s) NTK + s NNGP: NC1 along s from one pass, and from a Gram matrix that is mixed and
+stored.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ CURVE, STORED = "K(s), from one pass", "K(s), stored"
 class Mixtures(Part):
     """The curve NC1(s) of one draw of D1.
 
-    Traces are linear in the kernel, NC1(s) = ((1 - s) W_NTK + s W_NNGP) / ((1 - s) B_NTK + s B_NNGP), and the curve
-    follows from the sums of its two ends (`nc1fast.blend`).
+    Traces are linear in the kernel, NC1(s) = ((1 - s) W_NTK + s W_NNGP) / ((1 - s) B_NTK + s
+    B_NNGP), and the curve follows from the sums of its two ends (`nc1fast.blend`).
     """
 
     grid: ClassVar[tuple[str, ...]] = ("activation", "depth", "d0")

@@ -1,9 +1,11 @@
-"""The findings on the published comparison: the answer, four claims of its abstract, the released code, other data.
+"""The findings on the published comparison: the answer, four claims of its abstract, the released
+code, other data.
 
-pairings: rows to judged cells, which rows stand against which. Above it one module per subject: claims (A1, A2, A4),
-adaptive (A3) with branches (its several solutions), differences (from the released code) with imbalance (its class weights),
-beyond (other data), equilibrium (mean field beside Langevin networks), sizes (deeper networks, and their widths). First
-comes what stands, then what differs from the released code. nearness: trained networks beside the kernels on their data;
+pairings: rows to judged cells, which rows stand against which. Above it one module per subject:
+claims (A1, A2, A4), adaptive (A3) with branches (its several solutions), differences (from the
+released code) with imbalance (its class weights), beyond (other data), equilibrium (mean field
+beside Langevin networks), sizes (deeper networks, and their widths). First comes what stands, then
+what differs from the released code. nearness: trained networks beside the kernels on their data;
 above it the answer to the question of the title.
 """
 
@@ -42,7 +44,9 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
 
 
 def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
-    """All findings that the rows support, under headings, in the order in which they should be read."""
+    """All findings that the rows support, under headings, in the order in which they should be
+    read.
+    """
     told: dict[str, list[Finding | None]] = {
         "The four claims": [claim.finding for claim in claims(rows) if claim.finding.cells],
         "What differs from the released code": [

@@ -1,4 +1,6 @@
-"""The claim A3: the adaptive kernel against the NNGP and against trained networks, under two priors."""
+"""The claim A3: the adaptive kernel against the NNGP and against trained networks, under two
+priors.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,11 @@ _TITLE = (
 
 
 def adaptive_kernel(rows: Sequence[Row]) -> Claim:
-    """A3: the adaptive kernel is more collapsed than the NNGP (judged), and need not follow the network (told).
+    """A3: the adaptive kernel is more collapsed than the NNGP (judged), and need not follow the
+    network (told).
 
-    There is no verdict without the adaptive kernels of both priors, the published one and that of the networks.
+    There is no verdict without the adaptive kernels of both priors, the published one and that of
+    the networks.
     """
     noisy = pairings.langevin_arms(rows)
     published = pairings.published(rows)
@@ -88,7 +92,9 @@ def _sentences(rows: Sequence[Row], priors: dict[str, list[CellVerdict]]) -> lis
 
 
 def _turned(published: Sequence[CellVerdict], matched: Sequence[CellVerdict]) -> str:
-    """Where the verdict depends on the prior: the d0 at which the words of cells on the same data differ."""
+    """Where the verdict depends on the prior: the d0 at which the words of cells on the same data
+    differ.
+    """
     beside = {_data(cell): cell.verdict for cell in reversed(published)}  # the first arm counts
     shared = [cell for cell in matched if _data(cell) in beside]
     turned = [cell for cell in shared if beside[_data(cell)] != cell.verdict]

@@ -1,4 +1,6 @@
-"""The answer to the question of the paper: which kernel has the NC1 of trained networks, and what training adds to it."""
+"""The answer to the question of the paper: which kernel has the NC1 of trained networks, and what
+training adds to it.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,11 @@ _ROLES = {
 
 
 def answer(rows: Sequence[Row]) -> Answer | None:
-    """The answer from the trained networks of a table; None without networks and kernels on the same balanced data.
+    """The answer from the trained networks of a table; None without networks and kernels on the
+    same balanced data.
 
-    Tables and most sentences are about the first activation and depth; each further one gets a sentence.
+    Tables and most sentences are about the first activation and depth; each further one gets a
+    sentence.
 
     Parameters
     ----------
@@ -75,7 +79,9 @@ def answer(rows: Sequence[Row]) -> Answer | None:
 
 
 def _verdict(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> str:
-    """How much of log NC1 the nearest kernel explains, and how much of the change by training the adaptive ones do."""
+    """How much of log NC1 the nearest kernel explains, and how much of the change by training the
+    adaptive ones do.
+    """
     common = nearness.having(networks, kernels)
     ranks = _ranks(common, kernels)
     best, often = Counter(rank.best for rank in ranks).most_common(1)[0]

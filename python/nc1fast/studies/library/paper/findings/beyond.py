@@ -1,4 +1,6 @@
-"""The comparisons of the claims on other data: mixtures chosen as counter-examples, real data, the user's."""
+"""The comparisons of the claims on other data: mixtures chosen as counter-examples, real data, the
+user's.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ _COMPARISONS: tuple[
 
 
 def counter_examples(rows: Sequence[Row]) -> list[Finding]:
-    """D-2 and D-3: mixtures outside the published data on which a comparison comes out the other way."""
+    """D-2 and D-3: mixtures outside the published data on which a comparison comes out the other
+    way.
+    """
     return _findings(
         pairings.counter_examples(rows),
         "counter",

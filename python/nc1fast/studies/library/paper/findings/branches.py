@@ -1,4 +1,6 @@
-"""Adaptive kernels with several solutions: in how many cells they occur, and how far their NC1 are apart."""
+"""Adaptive kernels with several solutions: in how many cells they occur, and how far their NC1 are
+apart.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def branches(rows: Sequence[Row]) -> list[str]:
-    """A sentence on the solutions found from several starts; none where the table tells of no starts."""
+    """A sentence on the solutions found from several starts; none where the table tells of no
+    starts.
+    """
     solved = select(rows, lambda row: row["starts"] > 0, model="AdaptiveKernel", state="")
     if not solved:
         return []

@@ -1,4 +1,6 @@
-"""Networks at equilibrium under Langevin noise, beside mean field and its Gaussian closure, the adaptive kernel."""
+"""Networks at equilibrium under Langevin noise, beside mean field and its Gaussian closure, the
+adaptive kernel.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,11 @@ _NETWORK = ("arm", "activation")  # beside the data, what cells must share
 
 
 def mean_field(rows: Sequence[Row]) -> Finding | None:
-    """NC1(T)/NC1(0) of Langevin networks against that of mean field over the NNGP; None without both.
+    """NC1(T)/NC1(0) of Langevin networks against that of mean field over the NNGP; None without
+    both.
 
-    Both have the prior and the noise of the networks. The adaptive kernel, which closes the mean-field equations by a
-    Gaussian, is told beside it.
+    Both have the prior and the noise of the networks. The adaptive kernel, which closes the
+    mean-field equations by a Gaussian, is told beside it.
     """
     noisy = pairings.langevin_arms(rows)
     some = select(pairings.published(rows), lambda row: row["arm"] in noisy)
@@ -68,7 +71,9 @@ def _changes(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
 
 
 def _share(rows: Sequence[Row], cells: Sequence[CellVerdict], model: str) -> str:
-    """The model's mean change of log NC1 over that of the networks, as a range over d0: "52 % to 97 %"."""
+    """The model's mean change of log NC1 over that of the networks, as a range over d0: "52 % to 97
+    %".
+    """
     kernels = same_data(pairings.adaptive_against_nngp(rows, model), cells, *_NETWORK)
     networks = same_data(pairings.network_end_against_start(rows), cells, *_NETWORK)
     goals = {d0: math.log(pooled(own).middle) for d0, own in by_d0(networks)}

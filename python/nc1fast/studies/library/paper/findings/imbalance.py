@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
-    """Sentences: 'released' against 'probe' at each list of class sizes, then each convention against the sizes.
+    """Sentences: 'released' against 'probe' at each list of class sizes, then each convention
+    against the sizes.
 
     Parameters
     ----------
@@ -34,7 +35,9 @@ def convention_sentences(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> l
 
 
 def _closed_form(sizes: str) -> str:
-    """The ratio (n1^2 + n2^2)/(2 n1 n2) in words, exact for two classes of equal spread and opposite means."""
+    """The ratio (n1^2 + n2^2)/(2 n1 n2) in words, exact for two classes of equal spread and
+    opposite means.
+    """
     numbers = [int(n) for n in sizes.split(":")]
     if len(numbers) != 2:
         return ""
@@ -43,7 +46,9 @@ def _closed_form(sizes: str) -> str:
 
 
 def _movement(rows: Sequence[Row]) -> list[str]:
-    """A sentence on the change of NC1 from equal to the most unequal classes under each convention, as ranges over cells."""
+    """A sentence on the change of NC1 from equal to the most unequal classes under each convention,
+    as ranges over cells.
+    """
     sizes = distinct(rows, "sizes")
     equal = [s for s in sizes if equal_classes({"sizes": s})]
     if not equal or len(sizes) < 2:

@@ -1,7 +1,9 @@
-"""Trained networks beside kernels on the same data: distances in log NC1, which kernel is nearest, and trends in d0.
+"""Trained networks beside kernels on the same data: distances in log NC1, which kernel is nearest,
+and trends in d0.
 
-A distance is |log NC1(kernel) - log NC1(network at the end)| of one network. A cell is a data set (name, N, d0); its distance
-is the mean over the repeats. All intervals are Student's over the repeats, which are independent.
+A distance is |log NC1(kernel) - log NC1(network at the end)| of one network. A cell is a data set
+(name, N, d0); its distance is the mean over the repeats. All intervals are Student's over the
+repeats, which are independent.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class TrainedNetwork:
     dataset : str
     n_classes, N, d0, repeat, width : int
     logs : mapping of str to float
-        By the names `START`, `END` and those of `KERNELS`; without those of which there is no positive, finite NC1.
+        By the names `START`, `END` and those of `KERNELS`; without those of which there is no
+        positive, finite NC1.
     priors : mapping of str to str
         Noise and variances of the kernels of `ADAPTIVE`, in words.
     """
@@ -89,7 +92,8 @@ class Nearest:
     best : str
         The one of least mean distance; of equal ones the first.
     ties : tuple of str
-        It, and those that cannot be told from it. With a single repeat there is no interval, and it stands alone.
+        It, and those that cannot be told from it. With a single repeat there is no interval, and it
+        stands alone.
     clear : bool
         Whether all others are told from it.
     """
@@ -100,17 +104,20 @@ class Nearest:
 
 
 def kinds(rows: Sequence[Row], *, balanced: bool = True) -> list[tuple[str, int]]:
-    """Pairs (activation, depth) of the trained networks, with `balanced` on classes of equal size, in the order of the table."""
+    """Pairs (activation, depth) of the trained networks, with `balanced` on classes of equal size,
+    in the order of the table.
+    """
     return list(dict.fromkeys((row["activation"], row["depth"]) for row in _ends(rows, balanced)))
 
 
 def trained(
     rows: Sequence[Row], activation: str, depth: int, *, balanced: bool = True
 ) -> list[TrainedNetwork]:
-    """The trained networks of an activation and a depth, with the kernels on the same draw of the data.
+    """The trained networks of an activation and a depth, with the kernels on the same draw of the
+    data.
 
-    They are those of one arm, prior and width, that of the first such row. Networks trained with noise are left out: theirs is
-    another prior.
+    They are those of one arm, prior and width, that of the first such row. Networks trained with
+    noise are left out: theirs is another prior.
     """
     ends = select(_ends(rows, balanced), activation=activation, depth=depth)
     if not ends:
@@ -134,7 +141,9 @@ def present(networks: Sequence[TrainedNetwork]) -> tuple[str, ...]:
 
 
 def compared(networks: Sequence[TrainedNetwork], names: Sequence[str]) -> list[tuple[str, ...]]:
-    """The sets of kernels, of those named, that cells have; the set of the most cells first, of equals the largest."""
+    """The sets of kernels, of those named, that cells have; the set of the most cells first, of
+    equals the largest.
+    """
     counts: Counter[tuple[str, ...]] = Counter()
     for _, members in grouped_by(networks, lambda network: network.cell):
         sets = (tuple(name for name in names if name in network.logs) for network in members)
@@ -153,7 +162,9 @@ def grouped_by(
 
 
 def pooled(networks: Sequence[TrainedNetwork], value: Value) -> Interval:
-    """Mean of a value over cells and repeats, with the interval over the repeats that all the cells have."""
+    """Mean of a value over cells and repeats, with the interval over the repeats that all the cells
+    have.
+    """
     n_cells = len({network.cell for network in networks})
     repeats = grouped_by(networks, lambda network: network.repeat)
     return mean_interval(statistics.fmean(map(value, m)) for _, m in repeats if len(m) == n_cells)
@@ -165,7 +176,9 @@ def distance(networks: Sequence[TrainedNetwork], kernel: str) -> Interval:
 
 
 def floor(networks: Sequence[TrainedNetwork]) -> Interval:
-    """Mean |log NC1| of the networks at their start over the NNGP: the scatter of finite width, before any training."""
+    """Mean |log NC1| of the networks at their start over the NNGP: the scatter of finite width,
+    before any training.
+    """
     both = having(networks, [START, NNGP])
     return _not_negative(
         pooled(both, lambda network: abs(network.logs[START] - network.logs[NNGP]))
@@ -173,10 +186,11 @@ def floor(networks: Sequence[TrainedNetwork]) -> Interval:
 
 
 def nearest(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> Nearest | None:
-    """The kernel of least mean distance, and those that cannot be told from it; None if the cells share no repeat.
+    """The kernel of least mean distance, and those that cannot be told from it; None if the cells
+    share no repeat.
 
-    A kernel is told from the nearest one if the interval of the difference of their distances, network by network, lies above
-    zero.
+    A kernel is told from the nearest one if the interval of the difference of their distances,
+    network by network, lies above zero.
     """
     means = {kernel: distance(networks, kernel).middle for kernel in kernels}
     least = min(means.values(), default=math.nan)
@@ -190,10 +204,12 @@ def nearest(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> Neare
 
 
 def explained(networks: Sequence[TrainedNetwork], kernel: str) -> float:
-    """Share of the variance of log NC1 of the networks over the cells that a kernel explains, with nothing fitted.
+    """Share of the variance of log NC1 of the networks over the cells that a kernel explains, with
+    nothing fitted.
 
-    It is 1 - sum (k - t)^2 / sum (t - mean t)^2, k and t the mean log NC1 of the kernel and of the networks in a cell: negative
-    if the kernel is worse than the mean of the networks. NaN for fewer than three cells.
+    It is 1 - sum (k - t)^2 / sum (t - mean t)^2, k and t the mean log NC1 of the kernel and of the
+    networks in a cell: negative if the kernel is worse than the mean of the networks. NaN for fewer
+    than three cells.
     """
     both = having(networks, [kernel])
     ends, logs = (
@@ -207,10 +223,11 @@ def explained(networks: Sequence[TrainedNetwork], kernel: str) -> float:
 
 
 def explained_change(networks: Sequence[TrainedNetwork], kernel: str) -> float:
-    """Share of the squared change by training, log NC1(end)/NC1(start), that a kernel's change from the NNGP explains.
+    """Share of the squared change by training, log NC1(end)/NC1(start), that a kernel's change from
+    the NNGP explains.
 
-    It is 1 - sum (k - t)^2 / sum t^2 over the cells, k and t the mean changes of the kernel and of the networks; the NNGP,
-    which has no change, explains nothing.
+    It is 1 - sum (k - t)^2 / sum t^2 over the cells, k and t the mean changes of the kernel and of
+    the networks; the NNGP, which has no change, explains nothing.
     """
     both = having(networks, [kernel, START, NNGP])
     changes = _cell_means(both, lambda n: n.logs[END] - n.logs[START])
@@ -220,7 +237,8 @@ def explained_change(networks: Sequence[TrainedNetwork], kernel: str) -> float:
 
 
 def slopes(networks: Sequence[TrainedNetwork], upper: str, lower: str) -> list[tuple[int, float]]:
-    """Pairs (repeat, slope): least squares of log NC1(upper)/NC1(lower) against log d0, for each N and repeat of a data set.
+    """Pairs (repeat, slope): least squares of log NC1(upper)/NC1(lower) against log d0, for each N
+    and repeat of a data set.
 
     Only those with three values of d0 or more.
     """
@@ -264,7 +282,9 @@ def _models(network: Row) -> Iterator[tuple[str, Row]]:
 
 
 def _by_draw(rows: Sequence[Row], wanted: Row) -> dict[tuple[Any, ...], Row]:
-    """Rows with the wanted columns and a logarithm, by the draw of their data; the first one counts."""
+    """Rows with the wanted columns and a logarithm, by the draw of their data; the first one
+    counts.
+    """
     out: dict[tuple[Any, ...], Row] = {}
     for row in select(rows, **wanted):
         if row["nc1"] > 0 and math.isfinite(row["nc1"]):

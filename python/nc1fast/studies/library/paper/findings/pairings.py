@@ -29,13 +29,17 @@ _ANY = (*_KIND, *_VARIANCES, "width", "noise", "state")
 
 
 def published(rows: Sequence[Row]) -> list[Row]:
-    """Rows of the published data and networks of one hidden layer and one width, each arm under its first convention."""
+    """Rows of the published data and networks of one hidden layer and one width, each arm under its
+    first convention.
+    """
     some = select(rows, lambda r: r["dataset"] in PUBLISHED and r["arm"] != COUNTER)
     return [row for members in _by_arm(some) if _shallow(members) for row in members]
 
 
 def elsewhere(rows: Sequence[Row]) -> list[Row]:
-    """Rows of all other data but the counter-examples: real data, and mixtures of the user; likewise under one convention."""
+    """Rows of all other data but the counter-examples: real data, and mixtures of the user;
+    likewise under one convention.
+    """
     some = select(rows, lambda r: r["dataset"] not in PUBLISHED and r["arm"] != COUNTER)
     return [row for members in _by_arm(some) for row in members]
 
@@ -46,13 +50,17 @@ def counter_examples(rows: Sequence[Row]) -> list[Row]:
 
 
 def deeper(rows: Sequence[Row]) -> list[Row]:
-    """Rows of arms in which networks of more than one hidden layer were trained, each arm under its first convention."""
+    """Rows of arms in which networks of more than one hidden layer were trained, each arm under its
+    first convention.
+    """
     deep = {r["arm"] for r in rows if r["model"] == "network" and r["depth"] > 2}
     return [row for members in _by_arm(rows) if members[0]["arm"] in deep for row in members]
 
 
 def widths(rows: Sequence[Row]) -> list[Row]:
-    """Rows of arms in which networks of several widths were trained, each arm under its first convention."""
+    """Rows of arms in which networks of several widths were trained, each arm under its first
+    convention.
+    """
     return [row for members in _by_arm(rows) if _several_widths(members) for row in members]
 
 
@@ -75,7 +83,9 @@ def _several_widths(rows: Sequence[Row]) -> bool:
 
 
 def langevin_arms(rows: Sequence[Row]) -> set[str]:
-    """Arms whose networks were trained with Langevin noise, which is also that of their adaptive kernels."""
+    """Arms whose networks were trained with Langevin noise, which is also that of their adaptive
+    kernels.
+    """
     noisy = select(rows, lambda row: not math.isnan(row["noise"]), model="network")
     return {row["arm"] for row in noisy}
 
@@ -109,7 +119,9 @@ def released_erf_against_relu(rows: Sequence[Row]) -> list[CellVerdict]:
 
 
 def start_against_nngp(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1 of networks at their start against that of the NNGP, which are the same up to the scatter of finite width."""
+    """NC1 of networks at their start against that of the NNGP, which are the same up to the scatter
+    of finite width.
+    """
     start = select(rows, model="network", state="start")
     return compare(start, _kernel(rows, "NNGP"), _ANY, agree)
 
@@ -120,13 +132,17 @@ def adaptive_against_nngp(rows: Sequence[Row], model: str = "AdaptiveKernel") ->
 
 
 def shuffled_against_true(rows: Sequence[Row], model: str = "AdaptiveKernel") -> list[CellVerdict]:
-    """The claim that shuffled labels give the adaptive kernel a higher NC1, measured under the true labels."""
+    """The claim that shuffled labels give the adaptive kernel a higher NC1, measured under the true
+    labels.
+    """
     shuffled = select(rows, model=model, state="shuffled")
     return compare(shuffled, _kernel(rows, model), ("state",), at_least, arms="within")
 
 
 def network_end_against_start(rows: Sequence[Row]) -> list[CellVerdict]:
-    """NC1 of networks at the end against the start; they are the same where training does not move the features."""
+    """NC1 of networks at the end against the start; they are the same where training does not move
+    the features.
+    """
     return compare(*_end_and_start(rows, "network"), ("state",), agree, arms="within")
 
 
@@ -135,7 +151,8 @@ def network_against_adaptive(
 ) -> list[CellVerdict]:
     """NC1(T)/NC1(0) of each network against NC1(adaptive)/NC1(NNGP) on the same data.
 
-    The adaptive kernels are those of `adaptive_arms`; "mean field" as `model` puts that in their place.
+    The adaptive kernels are those of `adaptive_arms`; "mean field" as `model` puts that in their
+    place.
     """
     moved = changes(*_end_and_start(rows, "network"), ("state",), arms="within")
     kernels = changes(_kernel(rows, model), _kernel(rows, "NNGP"), _ANY, arms="each")
@@ -152,8 +169,9 @@ def adaptive_arms(
 ) -> set[str]:
     """Arms whose adaptive kernels are compared with the networks of an arm.
 
-    With `matched` that is the arm of the networks' own prior. Otherwise it is the arm itself or, if it has no adaptive
-    kernels, all others. Langevin arms, which have a noise of their own, are compared with themselves alone.
+    With `matched` that is the arm of the networks' own prior. Otherwise it is the arm itself or, if
+    it has no adaptive kernels, all others. Langevin arms, which have a noise of their own, are
+    compared with themselves alone.
     """
     arms, noisy = {row["arm"] for row in rows if row["model"] == model}, langevin_arms(rows)
     if matched:

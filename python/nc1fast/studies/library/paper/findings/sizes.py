@@ -47,14 +47,18 @@ def deeper(rows: Sequence[Row]) -> Finding | None:
 
 
 def _shallow(rows: Sequence[Row], moved: Sequence[CellVerdict]) -> list[CellVerdict]:
-    """The change by training of networks of one hidden layer, Langevin ones left out, on the data of deeper ones."""
+    """The change by training of networks of one hidden layer, Langevin ones left out, on the data
+    of deeper ones.
+    """
     noisy = pairings.langevin_arms(rows)
     some = select(pairings.published(rows), lambda row: row["arm"] not in noisy)
     return same_data(pairings.network_end_against_start(some), moved, "activation")
 
 
 def widths(rows: Sequence[Row]) -> Finding | None:
-    """Networks of several widths against the NNGP at their start, and what training changes; None without them."""
+    """Networks of several widths against the NNGP at their start, and what training changes; None
+    without them.
+    """
     some = pairings.widths(rows)
     start = pairings.start_against_nngp(some)
     if not start:
