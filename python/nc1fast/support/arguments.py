@@ -66,6 +66,39 @@ def as_seed(seed: Any) -> int:
     return as_count("seed", seed, 0, math.inf)
 
 
+def seed_of(rng: Any, seed: Any, default: Any = 0) -> Any:
+    """The seed that `rng`, an integer or a `numpy.random.Generator`, stands for; `seed` if it is
+    None.
+
+    An integer gives the bits of the same `seed`; a Generator gives its next 63-bit integer, so that
+    it moves on with every call.
+
+    Raises
+    ------
+    TypeError
+        If `rng` is something else.
+    ValueError
+        If `rng` is given beside a `seed` other than the default.
+
+    Notes
+    -----
+    Source: SPEC 7 of the Scientific Python project. A seed in the place of `rng` is accepted as
+    there; nothing is drawn where both are None.
+    """
+    if rng is None:
+        return seed
+    if seed != default:
+        raise ValueError("seed and rng are two names of one thing: give one of them")
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**63))
+    try:
+        return as_count("rng", rng, 0, math.inf)
+    except TypeError:
+        raise TypeError(
+            "rng must be None, an integer >= 0 or a numpy.random.Generator, got " + shown(rng)
+        ) from None
+
+
 def as_number(
     name: str,
     value: Any,
