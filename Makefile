@@ -1,4 +1,4 @@
-# Needs make, Python >= 3.10 with venv, and a C++20 compiler; everything else goes into .venv.
+# Needs make, Python >= 3.11 with venv, and a C++20 compiler; everything else goes into .venv.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -103,11 +103,11 @@ clean: ## removes what was built; keeps .venv
 	rm -rf build dist out docs/api docs/gallery docs/guide
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit("nc1fast needs Python >= 3.10" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("nc1fast needs Python >= 3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/tools: ci/constraints.txt | $(BIN)/python
-	$(PIP) 'pip>=23' 'scikit-build-core>=0.11' 'pybind11>=3.0' 'cmake>=3.25' ninja 'numpy>=1.24'
+	$(PIP) 'pip>=23' 'scikit-build-core>=0.11' 'pybind11>=3.0' 'cmake>=3.25' ninja 'numpy>=2.0'
 	@touch $@
 
 # Run again when a C++ file has changed: ninja then rebuilds only what that file reaches.

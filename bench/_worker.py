@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from bench._problem import Answer, Problem
 
@@ -82,7 +82,7 @@ class Worker:
             env=environment,
         )
 
-    def __enter__(self) -> Worker:  # noqa: PYI034 - Self is not in Python 3.10's typing
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -2,14 +2,14 @@
 # test_wheels.sh FOLDER: every manylinux wheel of FOLDER/dist in clean environments (ci/wheels.sh makes both).
 #
 # x86_64: with the oldest NumPy that nc1fast allows and its Python has, and with the newest, the self-test and first steps
-# of a new user, timed; on Python 3.10 with NumPy 1.24 the tests of the core as well, on free-threaded ones those of threads.
+# of a new user, timed; on Python 3.11 with NumPy 2.0 the tests of the core as well, on free-threaded ones those of threads.
 # aarch64: the self-test and a first number on Pythons of Debian under qemu-aarch64-static. PYTHONS="3.12 3.13" selects.
 set -euo pipefail
 folder=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$folder/env"
 export OPENBLAS_NUM_THREADS=1
-declare -A oldest=([3.10]=1.24.0 [3.11]=1.24.0 [3.12]=1.26.0 [3.13]=2.1.0 [3.13t]=2.1.0 [3.14]=2.3.2 [3.14t]=2.3.2)
+declare -A oldest=([3.11]=2.0.0 [3.12]=2.0.0 [3.13]=2.1.0 [3.13t]=2.1.0 [3.14]=2.3.2 [3.14t]=2.3.2)
 cd "$folder" # where there is no nc1fast but the one that is installed
 
 chosen() { # version
@@ -37,7 +37,7 @@ for wheel in dist/*-manylinux_*_x86_64.whl; do
       seconds "install matplotlib" "$python" -m pip install --no-cache-dir --only-binary=:all: matplotlib
       seconds "first figure" "$python" "$root/ci/first_steps.py"
       sed 's/^/    /' test.log
-    elif [ "$version" = 3.10 ]; then
+    elif [ "$version" = 3.11 ]; then
       "$python" -m pip install -q --only-binary=:all: pytest hypothesis mpmath
       (cd "$root" && "$python" -m pytest -q -p no:cacheprovider tests/test_core.py tests/test_golden.py tests/test_metrics.py)
     fi

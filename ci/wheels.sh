@@ -8,7 +8,7 @@ set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd) && shift
 root=$(cd "$(dirname "$0")/.." && pwd)
 [ $# -gt 0 ] || set -- {manylinux_2_28,musllinux_1_2}_{x86_64,aarch64}
-read -ra versions <<< "${PYTHONS:-3.10 3.11 3.12 3.13 3.13t 3.14 3.14t}"
+read -ra versions <<< "${PYTHONS:-3.11 3.12 3.13 3.13t 3.14 3.14t}"
 most_bytes=$((6 * 1024 * 1024))
 without=
 

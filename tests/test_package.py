@@ -72,7 +72,7 @@ def test_public_names_have_docstrings() -> None:
 
 def test_numpy_is_the_only_requirement() -> None:
     requirements = importlib.metadata.requires("nc1fast") or []
-    assert [r for r in requirements if "extra ==" not in r] == ["numpy>=1.24"]
+    assert [r for r in requirements if "extra ==" not in r] == ["numpy>=2.0"]
 
 
 def test_every_promised_extra_exists() -> None:

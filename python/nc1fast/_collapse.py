@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from nc1fast.datasets.paths import labelled
 from nc1fast.inputs.files import steady
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import ArrayLike
-    from typing_extensions import TypedDict, Unpack
 
     from nc1fast.metrics.result import Collapse
     from nc1fast.sums.class_sums import ClassSums

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from nc1fast.inputs.files import as_source, guarded, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from typing_extensions import ParamSpec
 
     P = ParamSpec("P")
     R = TypeVar("R")

@@ -12,7 +12,7 @@ import functools
 import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -25,8 +25,6 @@ from nc1fast.support.reading import check_regular, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    from typing_extensions import ParamSpec
 
     from nc1fast.inputs.readers import Format
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from nc1fast.activations import Activation, as_activation, name_and_parameter, named
 from nc1fast.core.backend import diagonal, gram
@@ -29,7 +29,6 @@ from nc1fast.support.arithmetic import ieee
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
-    from typing_extensions import Self
 
     from nc1fast.support.progress import Progress
 

@@ -165,4 +165,7 @@ def classifier_angles(W: Array, Z: Array) -> Array:
     cosine = np.linalg.svd(A.T @ B, compute_uv=False)
     sine = np.linalg.svd(B - A @ (A.T @ B), compute_uv=False)[::-1]
     small = cosine**2 > 0.5
-    return np.where(small, np.arcsin(np.minimum(sine, 1)), np.arccos(np.clip(cosine, 0, 1)))
+    angles: Array = np.where(
+        small, np.arcsin(np.minimum(sine, 1)), np.arccos(np.clip(cosine, 0, 1))
+    )
+    return angles

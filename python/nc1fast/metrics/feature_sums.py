@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -140,7 +140,7 @@ class FeatureSums:
         return out
 
     @ieee
-    def __iadd__(self, other: FeatureSums) -> FeatureSums:  # noqa: PYI034 - Self is not in Python 3.10's typing
+    def __iadd__(self, other: FeatureSums) -> Self:
         """The same in place, without a copy of these sums."""
         if not isinstance(other, FeatureSums):
             return NotImplemented

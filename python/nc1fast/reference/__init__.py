@@ -86,7 +86,7 @@ def _dual_by_quadrature(
         root = np.sqrt(a[k])
         z, weights = _pieces(kinks / root)
         along, across = c[k] / root * z, s[k] / root
-        inner, inner_weights = _pieces((kinks - along[:, None]) / max(across, 1e-300))
+        inner, inner_weights = _pieces((kinks - along[:, None]) / np.maximum(across, 1e-300))
         v = along[:, None] + across * inner
         for function, out in zip(functions, (kappa, kdot), strict=True):
             means = (function(v) * inner_weights).sum(axis=1)  # type: ignore[misc]

@@ -5,13 +5,10 @@ clones see them.
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from nc1fast.kernels.classes import Kernel, check_kernel
 from nc1fast.kernels.ntk import NTK
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 DEFAULT_KERNEL = NTK("relu", weight_variance="he")
 PREFIX = "kernel__"

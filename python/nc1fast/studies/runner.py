@@ -140,7 +140,7 @@ def run(
 def _here() -> dict[str, str]:
     """Date, machine, and the versions of the libraries on which numbers depend."""
     libraries = {name: v for name, v in machine.extras().items() if name in ("scipy", "torch")}
-    return {**machine.describe(), **libraries, "date": str(dt.datetime.now(dt.timezone.utc).date())}
+    return {**machine.describe(), **libraries, "date": str(dt.datetime.now(dt.UTC).date())}
 
 
 def _computed(

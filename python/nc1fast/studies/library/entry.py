@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from nc1fast.studies import figures
 from nc1fast.studies.findings import common, measured
@@ -14,8 +14,6 @@ from nc1fast.studies.findings import common, measured
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from importlib.abc import Traversable
-
-    from typing_extensions import Unpack
 
     from nc1fast.studies.description import Study
     from nc1fast.studies.experiment import Part
