@@ -19,9 +19,8 @@ from nc1fast.estimators import features as features_of
 from nc1fast.estimators import pairs as pairs_of
 from nc1fast.estimators.class_moments import ClassMoments, add_tangents, add_values, segments
 from nc1fast.estimators.directions import directions
-from nc1fast.estimators.power_sums import central_moments
-from nc1fast.estimators.student import student_quantile
-from nc1fast.estimators.traces import class_weights, trace_forms
+from nc1fast.estimators.estimate import class_weights, trace_forms
+from nc1fast.estimators.statistics import central_moments, student_quantile
 
 pytest.importorskip("scipy")
 

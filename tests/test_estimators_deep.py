@@ -14,7 +14,7 @@ from tests.gaussians import gaussians
 import nc1fast as nc
 from nc1fast.estimators import features, ntk_features
 from nc1fast.estimators.deep_map import Design, deep_map, widest
-from nc1fast.estimators.hadamard import sketch, walsh_hadamard
+from nc1fast.estimators.directions import sketch, walsh_hadamard
 
 KERNELS = [
     nc.NTK("relu", 3),

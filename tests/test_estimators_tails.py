@@ -102,7 +102,7 @@ def test_class_means_that_are_not_told_apart_have_no_interval():
     """Classes that differ by chance: a negative Tr Sigma_B of the sample is no nc1."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(3000, 20)), np.arange(3000) % 3
-    with pytest.raises(ValueError, match="Tr Sigma_B is not told from 0"):
+    with pytest.raises(ValueError, match="Tr Sigma_B is not significantly above 0"):
         pairs(X, y, NTK, n_pairs=1000)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nc1fast.activations import of_arrays
 from nc1fast.datasets.paths import reads_files
-from nc1fast.estimators.student import student_quantile
+from nc1fast.estimators.statistics import student_quantile
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.labelled import Classes
 from nc1fast.metrics.result import collapse_from_sums

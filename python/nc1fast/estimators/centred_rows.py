@@ -78,9 +78,8 @@ class CentredRows:
         self.squares = np.empty(len(self.sizes))
         self.distances, self.tails = squares[self._order], np.empty(data.n_samples)
         del squares
-        self._shares = np.empty(
-            data.n_samples
-        )  # c + share of r in the rows of class c before this one
+        # c + share of r in the rows of class c before this one
+        self._shares = np.empty(data.n_samples)
         for c in range(len(self.sizes)):
             self._sort(c)
 
@@ -96,9 +95,9 @@ class CentredRows:
         total = np.zeros(rows.shape)
         for a in range(_CANDIDATES):
             for b in range(a):
-                apart = np.sqrt(np.maximum(self._distances_of(rows[:, a], rows[:, b]), 0.0))
-                total[:, a] += apart
-                total[:, b] += apart
+                distance = np.sqrt(np.maximum(self._distances_of(rows[:, a], rows[:, b]), 0.0))
+                total[:, a] += distance
+                total[:, b] += distance
         return np.asarray(rows[np.arange(len(rows)), total.argmin(axis=1)])
 
     def _distances_of(self, rows: Positions, others: Positions) -> Array:
@@ -121,9 +120,7 @@ class CentredRows:
             x, of_row = rows_at(self._X, part), classes[part]
             diagonal = self._kernel.diag(x)
             squares = squared_distances(self._kernel, x, centres[of_row])
-            if (
-                not self.exact
-            ):  # D2 is a difference of numbers of the size of k, and may be below zero
+            if not self.exact:  # D2 is a difference of numbers of the size of k: it may be negative
                 squares = np.maximum(squares, 0.0) + 8 * UNIT_ROUNDOFF * (diagonal + own[of_row])
             sums = np.bincount(of_row, weights=diagonal, minlength=len(total)).astype(np.float64)
             return start, sums, squares

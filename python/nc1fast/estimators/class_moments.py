@@ -1,8 +1,8 @@
 """Means and variances of random units, class by class, as sums of squares of centred values, so
 that nothing cancels.
 
-Rows come in chunks that are sorted by class; the moments of each chunk are merged in float64, in
-the order of the chunks.
+Rows come in chunks that are sorted by class, in ranges of consecutive rows, each on one thread; the
+moments of chunks and ranges are merged in float64, in their order.
 Source: Chan, Golub & LeVeque (1983).
 """
 
@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast.core.linear import matmul
+from nc1fast.inputs.arrays import rows_at
+from nc1fast.support.threads import workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
-    Array = NDArray[Any]  # float64, or float32 where the caller asks for it
+    from nc1fast.inputs.labelled import LabelledData
+
+    Array = NDArray[Any]  # float64, or float32 where the caller requests it
 
 _SHORT = 16  # mean rows of a class in a chunk up to which all classes are summed in one call
+_MOST_RANGES = 512
 
 
 class Segments(NamedTuple):
@@ -48,6 +55,34 @@ def segments(classes: NDArray[np.integer[Any]]) -> tuple[NDArray[np.intp], Segme
     order = np.argsort(classes, kind="stable")
     present, starts, counts = np.unique(classes[order], return_index=True, return_counts=True)
     return order, Segments(present.astype(np.intp), starts, counts)
+
+
+def sorted_chunks(
+    data: LabelledData, rows: range | NDArray[np.intp], n_rows: int
+) -> Iterator[tuple[Array, Segments]]:
+    """Chunks of at most `n_rows` rows of the data, each sorted by class.
+
+    Parameters
+    ----------
+    data : LabelledData
+    rows : range with step 1, or ndarray of int
+        Numbers of the rows.
+    n_rows : int
+    """
+    for start in range(0, len(rows), n_rows):
+        part = rows[start : start + n_rows]
+        index = slice(part.start, part.stop) if isinstance(part, range) else part
+        order, parts = segments(data.classes.of_row[index])
+        yield rows_at(data.rows, index)[order], parts
+
+
+def row_ranges(n_rows: int, chunk: int) -> list[range]:
+    """Ranges of whole chunks that cover all rows, at most 512 of them.
+
+    They depend on neither threads nor memory, so that the bits of what is merged do not.
+    """
+    step = chunk * -(-n_rows // (chunk * _MOST_RANGES))
+    return [range(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
 class ClassMoments:
@@ -91,6 +126,19 @@ class ClassMoments:
         present = np.flatnonzero(other.n)
         for c in present if self.mean.ndim > 2 else [present]:
             self.join(c, other.n[c], other.mean[c], other.squares[c])
+
+
+def merged(
+    moments: Callable[[range], list[ClassMoments]], ranges: list[range], n_threads: int
+) -> list[ClassMoments]:
+    """The moments of all ranges together; `moments(rows)` gives those of one."""
+    with workers(n_threads) as in_order:
+        found = in_order(moments, ranges)
+        total: list[ClassMoments] = next(found)
+        for other in found:
+            for mine, theirs in zip(total, other, strict=True):
+                mine.merge(theirs)
+    return total
 
 
 def add_values(moments: ClassMoments, H: Array, parts: Segments) -> None:

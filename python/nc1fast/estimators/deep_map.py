@@ -23,15 +23,15 @@ as it is.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast.activations import traits
 from nc1fast.core.linear import matmul
-from nc1fast.estimators.directions import Directions, principal
-from nc1fast.estimators.hadamard import Sketch, sketch
+from nc1fast.estimators.directions import Directions, Sketch, principal, sketch
 from nc1fast.kernels.classes import DeepKernel
 
 if TYPE_CHECKING:
@@ -40,37 +40,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
-    Means = Callable[
-        [Array], Array
-    ]  # features (n, m) -> (k, m), along which weights are stratified
+    # From features (n, m) to the means (k, m) along which weights are stratified.
+    Means = Callable[[Array], Array]
+    # Features as scaled columns: squared coefficients (n_columns,), zero for the columns that are
+    # no part of them.
+    Squares = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class _Columns:
-    """Features as scaled columns: squared coefficients, zero for the columns that are no part of
-    them.
-    """
-
-    squares: NDArray[np.float64]  # (n_columns,)
-
-    def of(self, A: Array) -> Array:
-        """Features of rows whose columns are A (n, n_columns); shape (n, n_features)."""
-        kept = np.flatnonzero(self.squares)
-        return np.asarray(A[:, kept] * np.sqrt(self.squares[kept]).astype(A.dtype))
+_PROJECTION = 1 << 20  # distinguishes the draw of a projection from those of the layers
 
 
 @dataclass(frozen=True, eq=False)
 class _Rotation:
-    """S g: coordinates along `basis`, apart from the rest of g, then random coordinates of a random
+    """S g: coordinates along `basis`, then the rest of g, then random coordinates of a random
     rotation of both.
     """
 
-    columns: _Columns
+    squares: Squares
     basis: Array  # (s, d)
     sketch: Sketch
 
     def __call__(self, A: Array) -> Array:
-        g = self.columns.of(A)
+        g = _scaled(A, self.squares)
         along = matmul(g, self.basis.T)
         return self.sketch(np.column_stack([along, g - matmul(along, self.basis)]))
 
@@ -79,13 +70,13 @@ class _Rotation:
 class _Layer:
     """Hidden units of one layer, functions of the columns before it."""
 
-    columns: _Columns
+    squares: Squares
     weights: Array  # (m, n_features)
     tangents: _Rotation | None  # of an NTK
 
     def __call__(self, A: Array) -> list[Array]:
         """New columns, (n, m) each: |u| and, for an NTK, sign(u) S g."""
-        u = matmul(self.columns.of(A), self.weights.T)
+        u = matmul(_scaled(A, self.squares), self.weights.T)
         return [np.abs(u)] + ([] if self.tangents is None else [np.sign(u) * self.tangents(A)])
 
 
@@ -96,25 +87,25 @@ class DeepMap:
     """
 
     layers: list[_Layer]
-    columns: _Columns
+    squares: Squares
     dtype: Any
 
     @property
     def n_features(self) -> int:
         """Number of features of a row."""
-        return int(np.count_nonzero(self.columns.squares))
+        return int(np.count_nonzero(self.squares))
 
     @property
     def n_linear(self) -> int:
-        """Number of features that are not sampled, the first ones: the row itself and a constant."""
-        return int(np.count_nonzero(self.columns.squares[: len(self.layers[0].columns.squares)]))
+        """Number of features that are not sampled: the first ones, the row itself and a constant."""
+        return int(np.count_nonzero(self.squares[: len(self.layers[0].squares)]))
 
     def __call__(self, X: Array) -> Array:
         """Features of rows X (n, d0), shape (n, n_features)."""
         A = _inputs(X, self.dtype)
         for layer in self.layers:
             A = np.column_stack([A, *layer(A)])
-        return self.columns.of(A)
+        return _scaled(A, self.squares)
 
 
 def check_deep(kernel: Any) -> None:
@@ -133,8 +124,8 @@ def check_deep(kernel: Any) -> None:
         )
     if traits(kernel.activation).halves is None:
         raise ValueError(
-            "random features of deep kernels are those of the ReLU family (relu, abs, LeakyReLU), whatever the depth; "
-            f"method='pairs' estimates {kernel!r}"
+            "random features of deep kernels are those of the ReLU family (relu, abs, LeakyReLU), "
+            f"whatever the depth; method='pairs' estimates {kernel!r}"
         )
 
 
@@ -180,27 +171,21 @@ def deep_map(
     Cost: for layers of m units, about 2 n m (d0 + L m) flops a layer on the probe, and as many on
     rows that the map is applied to.
     """
-    recursion = _recursion(kernel, probe.shape[1], design.width)
+    squares, output = _recursion(kernel, probe.shape[1], design.width)
     A, layers = _inputs(probe, design.dtype), []
-    for level, columns in enumerate(recursion.layers):
+    for level, (f, g) in enumerate(squares):
         rng = np.random.default_rng([*index, level])
-        layers.append(_layer(A, columns, means, design, rng))
+        layers.append(_layer(A, (f, g), means, design, rng))
         A = np.column_stack([A, *layers[-1](A)])
-    return DeepMap(layers, recursion.output, design.dtype)
+    return DeepMap(layers, output, design.dtype)
 
 
-class _Recursion(NamedTuple):
-    """The kernel recursion in terms of columns."""
-
-    layers: list[
-        tuple[_Columns, _Columns | None]
-    ]  # features f of Sigma, and g of Theta, before each layer
-    output: _Columns  # features of the kernel
-
-
-def _recursion(kernel: Any, d0: int, width: int) -> _Recursion:
-    """Coefficients of the columns, which are the row, a one, and for each layer |u| and, for an
-    NTK, sign(u) S g.
+def _recursion(
+    kernel: Any, d0: int, width: int
+) -> tuple[list[tuple[Squares, Squares | None]], Squares]:
+    """The kernel recursion in terms of columns, which are the row, a one, and for each layer |u|
+    and, for an NTK, sign(u) S g: features f of Sigma and g of Theta before each layer, and those of
+    the kernel.
     """
     odd, even = (h**2 for h in traits(kernel.activation).halves or (0.0, 1.0))
     w, b = kernel.weight_variances, kernel.bias_variances
@@ -212,7 +197,7 @@ def _recursion(kernel: Any, d0: int, width: int) -> _Recursion:
     layers, q = [], f
     sampled, none = np.full(width, even / width), np.zeros(width)
     for level in range(1, kernel.depth):
-        layers.append((_Columns(f), None if g is None else _Columns(g)))
+        layers.append((f, g))
         kinds = [none] if g is None else [none, none]
         q = np.concatenate([odd * f, sampled, *kinds[1:]])
         one = np.concatenate([one, *kinds])
@@ -222,36 +207,35 @@ def _recursion(kernel: Any, d0: int, width: int) -> _Recursion:
             g = of_q * q + of_one * one + of_theta * theta
         f = w[level] * q + b[level] * one
     scale, constant = kernel.readout
-    return _Recursion(layers, _Columns(scale * q + constant * one if g is None else g))
+    return layers, scale * q + constant * one if g is None else g
 
 
 def widest(kernel: Any, d0: int, n_features: int) -> int:
     """Largest width of layers for which a map has at most `n_features` features; 0 if one unit a
     layer has more.
     """
-    one, two = (np.count_nonzero(_recursion(kernel, d0, m).output.squares) for m in (1, 2))
+    one, two = (np.count_nonzero(_recursion(kernel, d0, m)[1]) for m in (1, 2))
     return max(0, int((n_features - one) // (two - one)) + 1)
 
 
 def _layer(
     A: Array,
-    columns: tuple[_Columns, _Columns | None],
+    squares: tuple[Squares, Squares | None],
     means: Means,
     design: Design,
     rng: np.random.Generator,
 ) -> _Layer:
     """Draw the units of a layer; A holds the columns of the probe."""
-    f, g = columns
-    features = f.of(A)
-    d, seed = features.shape[1], int(rng.integers(1 << 62))
+    f, g = squares
+    features, seed = _scaled(A, f), int(rng.integers(1 << 62))
     basis = _basis(features, means, design)
-    orthogonal = design.scheme != "plain"
-    drawn = Directions(d, design.width, basis, orthogonal, seed, even=True).draw(0)
+    orthogonal, width = design.scheme != "plain", design.width
+    drawn = Directions(features.shape[1], width, basis, orthogonal, seed, even=True).draw(0)
     tangents = None
     if g is not None:
-        features = g.of(A)
+        features = _scaled(A, g)
         basis = _basis(features, means, design)
-        rotation = sketch(features.shape[1] + len(basis), design.width, rng)
+        rotation = sketch(features.shape[1] + len(basis), width, rng)
         tangents = _Rotation(g, basis.astype(A.dtype), rotation)
     return _Layer(f, drawn.astype(A.dtype), tangents)
 
@@ -263,6 +247,64 @@ def _basis(features: Array, means: Means, design: Design) -> Array:
     return principal(means(features))
 
 
+def _scaled(A: Array, squares: Squares) -> Array:
+    """Features (n, n_features) of rows whose columns are A (n, n_columns)."""
+    kept = np.flatnonzero(squares)
+    return np.asarray(A[:, kept] * np.sqrt(squares[kept]).astype(A.dtype))
+
+
 def _inputs(X: Array, dtype: Any) -> Array:
     """First columns: the row and a one, shape (n, d0 + 1)."""
     return np.column_stack([X, np.ones(len(X))]).astype(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectedMap:
+    """A map from rows (n, d0) to random projections (n, n_features) of the features of another.
+
+    Attributes
+    ----------
+    inner : DeepMap
+    sketch : Sketch
+    """
+
+    inner: DeepMap
+    sketch: Sketch
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the features."""
+        return self.inner.dtype
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of a row."""
+        return len(self.sketch.coordinates)
+
+    def __call__(self, X: Array) -> Array:
+        """Features of rows X (n, d0), shape (n, n_features)."""
+        projected = self.sketch(self.inner(X)) / math.sqrt(self.n_features)
+        return projected.astype(self.dtype, copy=False)
+
+
+def projected_map(
+    kernel: Any, probe: Array, n_features: int, seed: int, *, sampling: str, dtype: str
+) -> ProjectedMap:
+    """A random projection of the map whose layers have `n_features` units each: features in fewer
+    columns than the rows have.
+
+    Parameters
+    ----------
+    kernel, probe, n_features, seed, sampling, dtype
+        As of `nc1fast.estimators.ntk_features.draw_map`, checked.
+
+    Notes
+    -----
+    Accuracy: the projection S has E S S^T = I, so that inner products stay unbiased, with errors of
+    O(1/sqrt(n_features)).
+    Source: Ailon & Chazelle (2006).
+    """
+    design = Design(n_features, sampling, np.dtype(dtype))
+    inner = deep_map(kernel, probe, np.asarray, design, (seed,))
+    rng = np.random.default_rng([seed, _PROJECTION])
+    return ProjectedMap(inner, sketch(inner.n_features, n_features, rng))

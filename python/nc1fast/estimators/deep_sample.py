@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.core.linear import SCRATCH, matmul
-from nc1fast.core.machine import thread_count
-from nc1fast.estimators.class_moments import ClassMoments, add_values, segments
+from nc1fast.estimators.class_moments import ClassMoments, add_values, merged, sorted_chunks
 from nc1fast.estimators.deep_map import DeepMap, Design, check_deep, deep_map
-from nc1fast.estimators.row_ranges import merged, range_length, row_ranges
-from nc1fast.estimators.sign_changes import SignChanges
-from nc1fast.estimators.unit_groups import UnitGroups, UnitSample, unit_dtype
-from nc1fast.inputs.arrays import rows_at
-from nc1fast.sums.memory import check_memory
+from nc1fast.estimators.unit_groups import SignChanges, UnitSample, unit_dtype
 from nc1fast.support.threads import ahead, workers
 
 if TYPE_CHECKING:
@@ -31,25 +26,11 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 DEFAULT_UNITS = 8192
-_GROUPS = 8  # maps of a sample, at least
 _GROUP_UNITS = 1024  # hidden units of a map, where a sample has more than 8 times as many
 _NARROWEST = 32  # units of a layer, at least
 _PROBE = 512  # rows whose class means direct the weights
 _CHUNK_NUMBERS = 1 << 19  # of features at a time
 _COPIES = 8  # of them, while they are made
-_STATE_BYTES = 1 << 27  # of the moments kept during a pass over X, where there is no memory limit
-
-
-class _MapMoments:
-    """Moments of the features of some maps over some rows."""
-
-    def __init__(self, of: list[ClassMoments]) -> None:
-        self.of = of
-
-    def merge(self, other: _MapMoments) -> None:
-        """Add the moments of the same maps over other rows."""
-        for mine, theirs in zip(self.of, other.of, strict=True):
-            mine.merge(theirs)
 
 
 class DeepSample(UnitSample):
@@ -84,28 +65,27 @@ class DeepSample(UnitSample):
     Source: Zandieh et al. (2021).
     """
 
+    fewest_groups = 8
+
     def __init__(
         self, data: LabelledData, kernel: Any, sampling: Sampling, settings: Settings
     ) -> None:
         check_deep(kernel)
-        self._data, self._kernel, self._seed = data, kernel, sampling.seed
-        n_units = sampling.n_terms or DEFAULT_UNITS
-        groups = max(_GROUPS, round(n_units / _GROUP_UNITS))
-        self._hidden: int = kernel.depth - 1
+        n_units, self._hidden = sampling.n_terms or DEFAULT_UNITS, int(kernel.depth - 1)
+        groups = max(self.fewest_groups, round(n_units / _GROUP_UNITS))
         width = max(_NARROWEST, n_units // (groups * self._hidden))
-        self._design = Design(width, sampling.scheme, unit_dtype(settings))
+        self.group_units = width * self._hidden
         # the row, a one, and for each layer |u| and, for an NTK, sign(u) S g
         kinds = 2 if kernel.is_tangent else 1
-        self._n_columns: int = data.n_features + 1 + kinds * self._hidden * width
-        self._chunk = max(1, min(data.n_samples, _CHUNK_NUMBERS // self._n_columns))
-        self._range = range_length(data.n_samples, self._chunk)
-        n_threads = thread_count(settings.n_threads)
-        self._threads = min(n_threads, -(-data.n_samples // self._range))
-        self._groups, self._drawn = UnitGroups(data.classes, kernel), 0
-        self._pass_groups = self._groups_at_once(settings.memory_limit)
+        n_columns = data.n_features + 1 + kinds * self.group_units
+        self._chunk = max(1, min(data.n_samples, _CHUNK_NUMBERS // n_columns))
+        super().__init__(data, kernel, self._chunk, settings)
+        self._seed = sampling.seed
+        self._design = Design(width, sampling.scheme, unit_dtype(settings))
+        self.pass_groups = self._groups_at_once(n_columns)
         probe = np.arange(0, data.n_samples, -(-data.n_samples // _PROBE))
-        order, self._probe_classes = segments(data.classes.of_row[probe])
-        self._probe = rows_at(data.rows, probe)[order].astype(np.float64)
+        ((rows, self._probe_classes),) = sorted_chunks(data, probe, len(probe))
+        self._probe = rows.astype(np.float64)
         self._changes = self._sign_changes() if kernel.is_tangent else None
 
     def _sign_changes(self) -> SignChanges:
@@ -117,32 +97,21 @@ class DeepSample(UnitSample):
         changes.add(z, self._probe_classes)
         return changes
 
-    def _groups_at_once(self, limit: float | None) -> int:
+    def _groups_at_once(self, columns: int) -> int:
         """Maps of a pass over X: as many as the memory has room for."""
-        data, columns, item = self._data, self._n_columns, self._design.dtype.itemsize
+        data, item = self._data, self._design.dtype.itemsize
         n_classes, width = len(data.classes), self._design.width
-        weights: int = self._hidden * width * columns * item
+        weights: int = self.group_units * columns * item
         group: int = weights + 16 * n_classes * columns * (2 + ahead(self._threads))
         drawn = 8 * columns * (4 * width + _COPIES * min(_PROBE, data.n_samples))
-        least: dict[str, int] = {
+        needed: dict[str, int] = {
             "the labels": 4 * data.n_samples,
             "rows and features": self._threads * (self._chunk * columns * _COPIES * item + SCRATCH),
             "drawing weights": self._threads * drawn,
             "class pairs": 192 * n_classes**2,
             "weights and moments": group,
         }
-        check_memory(limit, least)
-        room: float = _STATE_BYTES if limit is None else limit - sum(least.values())
-        return 1 + max(0, int(room / group))
-
-    def draw(self, plan: int) -> None:
-        """Replace the units by about `plan` new ones, in eight groups at least."""
-        units_of_map = self._design.width * self._hidden
-        first, count = self._drawn, max(_GROUPS, round(plan / units_of_map))
-        self._drawn += count
-        self._groups = UnitGroups(self._data.classes, self._kernel)
-        for start in range(first, first + count, self._pass_groups):
-            self._add(range(start, min(start + self._pass_groups, first + count)))
+        return self._states(needed, group)
 
     def _means(self, H: Array) -> Array:
         """Class means (k, m) of features H (n, m) of the probe."""
@@ -152,40 +121,23 @@ class DeepSample(UnitSample):
     def _map(self, group: int) -> DeepMap:
         return deep_map(self._kernel, self._probe, self._means, self._design, (self._seed, group))
 
-    def _add(self, groups: range) -> None:
+    def add(self, groups: range) -> None:
         """Make one pass over X for these groups."""
-        data = self._data
         with workers(self._threads) as in_order:
             maps: list[DeepMap] = list(in_order(self._map, groups))
 
-        def moments(rows: range) -> _MapMoments:
-            own = _MapMoments([ClassMoments(len(data.classes), of.n_features) for of in maps])
-            for start in range(rows.start, rows.stop, self._chunk):
-                chunk = slice(start, min(start + self._chunk, rows.stop))
-                order, parts = segments(data.classes.of_row[chunk])
-                x = rows_at(data.rows, chunk)[order]
-                for of, features in zip(own.of, maps, strict=True):
+        def moments(rows: range) -> list[ClassMoments]:
+            own = [ClassMoments(len(self._data.classes), of.n_features) for of in maps]
+            for x, parts in sorted_chunks(self._data, rows, self._chunk):
+                for of, features in zip(own, maps, strict=True):
                     add_values(of, features(x), parts)
             return own
 
-        total = merged(moments, row_ranges(data.n_samples, self._range), self._threads)
-        for of, features in zip(total.of, maps, strict=True):
+        total = merged(moments, self._ranges, self._threads)
+        for of, features in zip(total, maps, strict=True):
             units = of.squares / of.n[:, None]
-            self._groups.add(
-                units.sum(axis=1),
-                matmul(of.mean, of.mean.T, self._threads),
-                units[:, features.n_linear :],
-            )
-
-    @property
-    def size(self) -> int:
-        """Hidden units that the estimate is made of."""
-        return len(self._groups) * self._design.width * self._hidden
-
-    @property
-    def spent(self) -> int:
-        """Hidden units drawn since the sample was made."""
-        return self._drawn * self._design.width * self._hidden
+            M = matmul(of.mean, of.mean.T, self._threads)
+            self._groups.add(units.sum(axis=1), M, units[:, features.n_linear :])
 
     def estimate(self) -> Estimate:
         """Estimate from the maps drawn last."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from nc1fast.estimators.student import student_quantile
-from nc1fast.estimators.traces import trace_forms
+from nc1fast.core.linear import matmul
+from nc1fast.estimators.statistics import student_quantile
 from nc1fast.metrics import (
+    CONVENTIONS,
     DEFAULT_CONVENTION,
     Collapse,
     collapse_from_sums,
@@ -26,20 +27,55 @@ from nc1fast.sums.class_sums import ClassSums, SumsError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.estimators.traces import TraceForms
     from nc1fast.inputs.labelled import Classes
 
     Array = NDArray[np.float64]
 
-_NOT_TOLD = "Tr Sigma_B is not told from 0"
+_NOT_ABOVE_0 = "Tr Sigma_B is not significantly above 0"
 _TOO_SMALL = "values of the kernel are so small that their squares are lost"
 # Relative half width of the interval of Tr Sigma_B from which nc1 has no interval: where the sample
-# itself must tell Tr Sigma_B from 0, and where a pilot has done so. Fieller's interval is unbounded
-# from 1 on.
+# itself decides that Tr Sigma_B is above 0, and where a pilot has done so. Fieller's interval is
+# unbounded from 1 on.
 _VAGUE, _NEARLY_UNBOUNDED = 1 / 3, 0.9
 _LEAST_QUANTILE = 2.0  # standard errors that a pilot allows for, however low the confidence
 _LEAST_SQUARE = 2.0**-900  # of Tr Sigma_B: below, variances lose digits to the subnormal numbers
 _FEWEST = 20.0  # effective number of terms that an interval must rest on
+
+
+class TraceForms(NamedTuple):
+    """Coefficients of the two traces under one convention, P being the matrix `class_weights`.
+
+    Tr Sigma_W = within.V + norms.diag M,
+    Tr Sigma_B = spread.diag M + sum_ab mixed_ab (P M P^T)_ab = sum_cc' between_cc' M_cc'.
+    """
+
+    within: Array  # (C,)
+    norms: Array  # (C,)
+    spread: Array  # (C,)
+    mixed: Array  # (2, 2)
+    between: Array  # (C, C)
+
+
+def class_weights(sizes: NDArray[np.int64]) -> Array:
+    """The two weightings of classes that conventions combine, 1/C and n_c/N: shape (2, C)."""
+    return np.array([np.full(len(sizes), 1 / len(sizes)), sizes / sizes.sum()])
+
+
+def trace_forms(convention: str, sizes: NDArray[np.int64]) -> TraceForms:
+    """Coefficients of the traces for classes of `sizes` rows, shape (C,)."""
+    w = weights(convention, sizes)
+    unit = {"u": np.array([1.0, 0.0]), "p": np.array([0.0, 1.0])}
+    _, pooled, mean = (unit[letter] for letter in CONVENTIONS[convention])
+    mixed = np.outer(mean, mean)
+    norms = np.zeros(len(sizes))
+    if convention == "released":
+        norms, mixed = w.within - w.between, -mixed
+    else:
+        cross = np.outer(pooled, mean)
+        mixed = mixed - cross - cross.T
+    P = class_weights(sizes)
+    between = np.diag(w.between) + matmul(matmul(P.T, mixed), P)
+    return TraceForms(w.within, norms, w.between, mixed, between)
 
 
 class RefusedError(ValueError):
@@ -125,7 +161,7 @@ class Estimate:
         size m: the bias of nc1 is then taken to be at most the square of the relative error of one
         group, which is O(1/m) too. The interval is so much wider.
     pilot : Estimate, optional
-        Estimate from an independent sample, drawn before, that decides whether Tr Sigma_B is told
+        Estimate from an independent sample, drawn before, that decides whether Tr Sigma_B differs
         from 0. None: this estimate decides itself.
     """
 
@@ -173,9 +209,9 @@ class Estimate:
         Traces are not negative, except under the convention "released": elsewhere the interval ends
         at 0.
 
-        There is none unless Tr Sigma_B is told from 0. A sample that decides this itself is let
-        through more often when its Tr Sigma_B is too large by chance; where most are refused, those
-        left hardly cover. So a pilot decides, if there is one, and the sample itself is refused
+        There is none unless Tr Sigma_B differs significantly from 0. A sample that decides this
+        itself is let through more often when its Tr Sigma_B is too large by chance; where most are
+        refused, those left hardly cover. So a pilot decides, if there is one, and the sample itself is refused
         only where its interval is nearly unbounded, which no method for ratios avoids. With B = Tr
         Sigma_B over its standard error by the sample, and normal errors, 95 % intervals then cover
         with 92.5 to 97.5 % of those let through for B >= 1.75; below, at most 1 in 100 is let
@@ -188,7 +224,7 @@ class Estimate:
         """
         between, nc1 = self.between(convention), self.nc1(convention)
         if not (between > 0 and math.isfinite(between) and math.isfinite(nc1)):
-            return _NO_INTERVAL._replace(doubt=_NOT_TOLD)
+            return _NO_INTERVAL._replace(doubt=_NOT_ABOVE_0)
         if between**2 < _LEAST_SQUARE:
             return _NO_INTERVAL._replace(doubt=_TOO_SMALL)
         f = trace_forms(convention, self.classes.sizes)
@@ -200,8 +236,8 @@ class Estimate:
             )
         t = student_quantile(confidence, freedom)
         v, s, b = self._quadratic(convention, nc1)
-        if not self._told(convention, t, math.sqrt(b)):
-            return _NO_INTERVAL._replace(doubt=_NOT_TOLD)
+        if not self._significant(convention, t, math.sqrt(b)):
+            return _NO_INTERVAL._replace(doubt=_NOT_ABOVE_0)
         error = math.sqrt(v) / between
         rest = 1 - t**2 * b / between**2
         middle = t**2 * s / between**2
@@ -215,8 +251,8 @@ class Estimate:
             low = max(low, 0.0)
         return RatioInterval(nc1, error, low, high)
 
-    def foresees(self, convention: str, quantile: float, error: float) -> bool:
-        """Whether Tr Sigma_B is expected to be told from 0 by an independent sample.
+    def foresees_significance(self, convention: str, quantile: float, error: float) -> bool:
+        """Whether an independent sample is expected to find Tr Sigma_B significantly above 0.
 
         It is if Tr Sigma_B, less `quantile` standard errors of this estimate, exceeds as many of
         the other's.
@@ -232,19 +268,19 @@ class Estimate:
         allowed = max(quantile, _LEAST_QUANTILE) * (self.between_error(convention) + error)
         return self.between(convention) > allowed
 
-    def _told(self, convention: str, quantile: float, error: float) -> bool:
-        """Whether Tr Sigma_B, of the given standard error, is told from 0; see `interval`."""
+    def _significant(self, convention: str, quantile: float, error: float) -> bool:
+        """Whether Tr Sigma_B, of the given standard error, differs from 0; see `interval`."""
         half, between = quantile * error, self.between(convention)
         if self.pilot is None:
             return half < _VAGUE * between
-        foreseen = self.pilot.foresees(convention, quantile, error)
+        foreseen = self.pilot.foresees_significance(convention, quantile, error)
         return foreseen and half < _NEARLY_UNBOUNDED * between
 
     def refusal(self, interval: RatioInterval) -> str:
         """Message of the error for an interval with a doubt."""
         return (
-            f"method={self.method!r} has no interval of nc1 for these rows after {self.reason}: {interval.doubt}; "
-            "method='exact' has the value"
+            f"method={self.method!r} has no interval of nc1 for these rows after {self.reason}: "
+            f"{interval.doubt}; method='exact' has the value"
         )
 
     def collapse(self, convention: str | None, confidence: float) -> Collapse:

@@ -13,7 +13,7 @@ from nc1fast.estimators.deep_map import Design, check_deep, deep_map, widest
 from nc1fast.estimators.directions import check_sampling
 from nc1fast.inputs.arrays import as_rows, rows_at
 from nc1fast.inputs.files import as_source
-from nc1fast.support.arguments import as_count, as_seed, check_choice
+from nc1fast.support.arguments import as_count, as_seed, check_choice, seed_of
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.threads import workers
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.estimators.deep_map import DeepMap
-    from nc1fast.estimators.projected_map import ProjectedMap
-    from nc1fast.estimators.proximal_map import ProximalMap
-    from nc1fast.estimators.unit_map import UnitMap
 
 _PROBE = 128  # rows that direct the weights
 _CHUNK_NUMBERS = 1 << 19  # of features at a time
@@ -42,6 +39,7 @@ def ntk_features(
     sampling: str = "stratified",
     dtype: str = "float64",
     n_threads: int | None = None,
+    rng: int | np.random.Generator | None = None,
 ) -> NDArray[Any]:
     """Random features H whose Gram matrix H H^T approximates that of an NTK or NNGP kernel of the
     ReLU family.
@@ -62,6 +60,9 @@ def ntk_features(
         Of H and of all that it is computed from.
     n_threads : int, optional
         As `nc1fast.collapse`; the bits do not depend on it.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -93,6 +94,7 @@ def ntk_features(
     """
     rows = as_rows(as_source(X), "X", unread=True)
     probe = rows_at(rows, probe_rows(len(rows)))
+    seed = seed_of(rng, seed)
     drawn = draw_map(kernel, probe, n_features, seed, sampling=sampling, dtype=dtype)
     return mapped(drawn, partial(rows_at, rows), (len(rows), n_features), n_threads)
 
@@ -126,13 +128,14 @@ def draw_map(
     width = widest(kernel, probe.shape[1], n_features)
     if not width:
         raise ValueError(
-            f"n_features must leave a unit for each layer beside the {probe.shape[1]} features of X, got {n_features}"
+            f"n_features must leave a unit for each layer beside the {probe.shape[1]} features of "
+            f"X, got {n_features}"
         )
     return deep_map(kernel, probe, np.asarray, Design(width, sampling, np.dtype(dtype)), (seed,))
 
 
 def mapped(
-    drawn: DeepMap | ProjectedMap | ProximalMap | UnitMap,
+    drawn: Any,
     read: Callable[[slice], NDArray[Any]],
     shape: tuple[int, int],
     n_threads: int | None,

@@ -20,12 +20,9 @@ import numpy as np
 
 from nc1fast.core.machine import thread_count
 from nc1fast.estimators.centred_rows import CentredRows, bytes_of
-from nc1fast.estimators.estimate import Estimate
-from nc1fast.estimators.pair_spread import PairSpread
-from nc1fast.estimators.power_sums import N_POWERS, central_moments
-from nc1fast.estimators.strata import PILOT_PAIRS, Strata
-from nc1fast.estimators.student import student_quantile
-from nc1fast.estimators.traces import trace_forms
+from nc1fast.estimators.estimate import Estimate, trace_forms
+from nc1fast.estimators.statistics import N_POWERS, central_moments, student_quantile
+from nc1fast.estimators.strata import PILOT_PAIRS, PairSpread, Strata
 from nc1fast.sums.memory import check_memory
 from nc1fast.sums.rounding import UNIT_ROUNDOFF
 from nc1fast.support.threads import workers
@@ -44,17 +41,14 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 _STRATUM_BYTES = 320
-_DEFENSIVE = (
-    0.25  # share of a fixed number of pairs that goes by bounds, not by the spread seen so far
-)
-# What any single pair, seen or not, may add to the estimate, relative to the standard error that is
-# wanted.
+# Share of a fixed number of pairs that goes by bounds, not by the spread seen so far.
+_DEFENSIVE = 0.25
+# Largest contribution of any single pair, seen or not, to the estimate, relative to the requested
+# standard error.
 _LARGEST_TERM = 0.125
-_MARGIN = (
-    1.2  # times the pairs that the tolerance asks for, so that one more sample usually meets it
-)
-_MORE = 8  # times the last sample, where that does not tell Tr Sigma_B from 0
-_TOLD = 6  # standard errors above 0 from which Tr Sigma_B is told from it
+_MARGIN = 1.2  # times the pairs that the tolerance requires: one more sample usually meets it
+_MORE = 8  # times the last sample, where Tr Sigma_B is not significantly above 0 by it
+_SIGNIFICANT = 6  # standard errors above 0 from which Tr Sigma_B is significant
 _SPREAD = 1e-150  # variance of terms below which their kurtosis is not known
 
 
@@ -159,7 +153,7 @@ class PairSample:
             yield number, np.searchsorted(ends, place, side="right")
 
     def _powers_of(self, batch: tuple[int, Counts]) -> tuple[int, Array]:
-        """The first stratum of a batch, and sums of powers 0 to 4 of y/b over its strata, (5, n)."""
+        """The first stratum of a batch, and sums (5, n) of powers 0 to 4 of y/b over its strata."""
         number, k = batch
         rng = np.random.default_rng([self._seed, self._round, number])
         i, j = self._strata.draw(k, rng)
@@ -227,13 +221,13 @@ class PairSample:
             share += weight * (of / of.sum() if of.sum() > 0 else 0.0)
         return np.asarray(np.ceil(size * share), dtype=np.int64)
 
-    def wanted(self, accuracy: Accuracy) -> Counts:
+    def required(self, accuracy: Accuracy) -> Counts:
         """Allocation that is expected to meet the tolerance."""
         convention, now = accuracy.name, self.estimate()
         between, nc1 = now.between(convention), now.nc1(convention)
         quantile = student_quantile(accuracy.confidence, math.inf)
         error = accuracy.half_width * abs(nc1) * between / quantile
-        if not (between > _TOLD * now.between_error(convention) and error > 0):
+        if not (between > _SIGNIFICANT * now.between_error(convention) and error > 0):
             return np.maximum(self.pilot(), self.plan(_MORE * self.size, convention))
         f = trace_forms(convention, self._rows.sizes)
         spread, bound = self._spread().weights(f, nc1)

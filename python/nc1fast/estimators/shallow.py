@@ -18,21 +18,15 @@ import numpy as np
 
 from nc1fast.activations import traits
 from nc1fast.core.linear import matmul
-from nc1fast.core.machine import thread_count
-from nc1fast.estimators.class_moments import ClassMoments, add_values, segments
+from nc1fast.estimators.class_moments import ClassMoments, add_values, merged, sorted_chunks
 from nc1fast.estimators.directions import Directions, directions
 from nc1fast.estimators.hidden_units import HiddenUnits
-from nc1fast.estimators.row_ranges import merged, range_length, row_ranges
-from nc1fast.estimators.sign_changes import SignChanges
-from nc1fast.estimators.unit_groups import UnitGroups, UnitSample, unit_dtype
-from nc1fast.inputs.arrays import rows_at
-from nc1fast.sums.memory import check_memory
+from nc1fast.estimators.unit_groups import SignChanges, UnitSample, unit_dtype
 from nc1fast.support.threads import ahead
 
 if TYPE_CHECKING:
     from nc1fast.estimators.accuracy import Sampling
     from nc1fast.estimators.estimate import Estimate
-    from nc1fast.estimators.hidden_units import BlockMoments, UnitMoments
     from nc1fast.inputs.labelled import LabelledData
     from nc1fast.kernels.classes import Kernel
     from nc1fast.kernels.one_layer import OneLayer
@@ -40,7 +34,6 @@ if TYPE_CHECKING:
 
 DEFAULT_UNITS = 1024
 _BLOCK_UNITS, _BLOCK_BYTES = 256, 1 << 25  # units of a block, and the bytes of its moments, at most
-_STATE_BYTES = 1 << 27  # of the moments kept during a pass over X, where there is no memory limit
 _PROBE = 1 << 13  # rows whose class means direct the weights
 
 
@@ -83,7 +76,8 @@ class ShallowSample(UnitSample):
         sampling: Sampling,
         settings: Settings,
     ) -> None:
-        self._data, self._kernel, self._layer = data, kernel, layer
+        super().__init__(data, kernel, HiddenUnits.chunk(data.n_features), settings)
+        self._layer = layer
         pair = traits(layer.activation).halves
         odd, even = (0.0, 1.0) if pair is None else (pair[0] ** 2, pair[1] ** 2)
         self._units = HiddenUnits(
@@ -92,34 +86,28 @@ class ShallowSample(UnitSample):
             data.n_features if layer.factor is None else int(layer.factor.shape[1]),
             unit_dtype(settings),
         )
-        self._sampled = even
+        self._coefficients = [even * coefficient for coefficient in self._units.coefficients]
         self._linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)
         self._constant = odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
         self._constant += layer.constant
         self._rows_moments: ClassMoments | None = None  # of the rows, for the linear part
-        self._changes: SignChanges | None = None
-        self._directions = self._directed(sampling)
-        self._range = range_length(data.n_samples, self._units.chunk(data.n_features))
-        n_threads = thread_count(settings.n_threads)
-        self._threads = min(n_threads, -(-data.n_samples // self._range))
-        self._block_groups, self._pass_groups = self._groups_at_once(settings.memory_limit)
-        self._groups, self._drawn = UnitGroups(data.classes, kernel), 0
+        changes = SignChanges(len(data.classes))
+        self._directions = self._directed(sampling, changes)
+        self._changes = changes if layer.tangent and pair is not None else None
+        self.group_units = self._directions.group
+        self._block_groups, self.pass_groups = self._groups_at_once()
 
-    def _directed(self, sampling: Sampling) -> Directions:
-        """Weights along the class means of some rows, evenly spread over X, whose angles are noted."""
+    def _directed(self, sampling: Sampling, changes: SignChanges) -> Directions:
+        """Weights along the class means of some rows, evenly spread over X; their angles go to
+        `changes`.
+        """
         data, units = self._data, self._units
         probe = np.arange(0, data.n_samples, max(1, data.n_samples // _PROBE))
         means = ClassMoments(len(data.classes), units.width)
-        changes = SignChanges(len(data.classes))
-        step = units.chunk(data.n_features)
-        for start in range(0, len(probe), step):
-            index = probe[start : start + step]
-            order, parts = segments(data.classes.of_row[index])
-            z = units.inputs(self._layer.rows(rows_at(data.rows, index))[order])
+        for X, parts in sorted_chunks(data, probe, units.chunk(data.n_features)):
+            z = units.inputs(self._layer.rows(X))
             changes.add(z, parts)
             add_values(means, z, parts)
-        if self._layer.tangent and traits(self._layer.activation).halves is not None:
-            self._changes = changes
         return directions(
             units.width,
             means.mean[means.n > 0],
@@ -129,46 +117,26 @@ class ShallowSample(UnitSample):
             even=traits(units.activation).parity != 0,
         )
 
-    def _groups_at_once(self, limit: float | None) -> tuple[int, int]:
+    def _groups_at_once(self) -> tuple[int, int]:
         """Groups of a block, and groups of a pass over X: as many as the memory has room for."""
-        data, group, threads = self._data, self._directions.group, self._threads
+        data, group, threads = self._data, self.group_units, self._threads
         n_classes = len(data.classes)
         unit = self._units.bytes_of_unit(n_classes)
         step = max(1, min(_BLOCK_UNITS, _BLOCK_BYTES // unit) // group)
-        chunk = min(self._range, self._units.chunk(data.n_features))
-        of_chunk = self._units.bytes_of_chunk(chunk, data.n_features, step * group)
+        chunk = self._units.chunk(data.n_features)
         # The total, what is merged into it, and the moments of each range that waits for its turn.
         block = unit * step * group * (2 + ahead(threads))
-        least = {
+        needed = {
             "the labels": 4 * data.n_samples,
-            "rows and units": threads * of_chunk,
+            "rows and units": threads
+            * self._units.bytes_of_chunk(chunk, data.n_features, step * group),
             "drawing weights": 32 * group * self._units.width,
             "class pairs": 192 * n_classes**2,
             "moments": block,
         }
-        check_memory(limit, least)
-        room = _STATE_BYTES if limit is None else limit - sum(least.values())
-        return step, step * (1 + max(0, int(room // block)))
+        return step, step * self._states(needed, block)
 
-    @property
-    def size(self) -> int:
-        """Hidden units that the estimate is made of."""
-        return len(self._groups) * self._directions.group
-
-    @property
-    def spent(self) -> int:
-        """Hidden units drawn since the sample was made."""
-        return self._drawn * self._directions.group
-
-    def draw(self, plan: int) -> None:
-        """Replace the units by about `plan` new ones, two groups at least."""
-        first, count = self._drawn, max(2, round(plan / self._directions.group))
-        self._drawn += count
-        self._groups = UnitGroups(self._data.classes, self._kernel)
-        for start in range(first, first + count, self._pass_groups):
-            self._add(range(start, min(start + self._pass_groups, first + count)))
-
-    def _add(self, groups: range) -> None:
+    def add(self, groups: range) -> None:
         """Make one pass over X for these groups."""
         weights = []
         for start in range(groups.start, groups.stop, self._block_groups):
@@ -177,28 +145,25 @@ class ShallowSample(UnitSample):
             weights.append(block.astype(self._units.dtype))
         linear = self._linear > 0 and self._rows_moments is None
 
-        def moments(rows: range) -> UnitMoments:
+        def moments(rows: range) -> list[ClassMoments]:
             return self._units.moments(self._data, rows, weights, linear=linear)
 
-        ranges = row_ranges(self._data.n_samples, self._range)
-        total: UnitMoments = merged(moments, ranges, self._threads)
-        self._rows_moments = self._rows_moments or total.rows
-        for moments_of_block in total.blocks:
-            self._finish(moments_of_block)
+        total = merged(moments, self._ranges, self._threads)
+        if linear:
+            self._rows_moments = total.pop()
+        kinds = len(self._coefficients)
+        for start in range(0, len(total), kinds):
+            self._finish(total[start : start + kinds])
 
-    def _finish(self, block: BlockMoments) -> None:
+    def _finish(self, block: list[ClassMoments]) -> None:
         """Turn the moments of a block into V and M of each of its groups."""
-        layer, group, sizes = self._layer, self._directions.group, self._data.classes.sizes
-        n_classes, n_groups = len(sizes), block.values.mean.shape[1] // group
-        parts = [(layer.value, block.values)]
-        if block.tangents is not None:
-            parts.append((layer.tangent, block.tangents))
-        if block.slopes is not None:
-            parts.append((layer.tangent * layer.theta_bias, block.slopes))
+        group, sizes = self.group_units, self._data.classes.sizes
+        n_classes, n_groups = len(sizes), block[0].mean.shape[1] // group
+        parts = list(zip(self._coefficients, block, strict=True))
         units = np.zeros((n_classes, n_groups, group))  # what each adds to V of its group
         for coefficient, moments in parts:
             squares = moments.squares / sizes[:, None]
-            units += self._sampled * coefficient / group * squares.reshape(units.shape)
+            units += coefficient / group * squares.reshape(units.shape)
         V = units.sum(axis=2).T.copy()  # (n_groups, n_classes)
         M = np.full((n_classes, n_classes), self._constant)
         if self._rows_moments is not None:
@@ -208,7 +173,7 @@ class ShallowSample(UnitSample):
             own = M.copy()
             for coefficient, moments in parts:
                 means = moments.mean[:, g * group : (g + 1) * group].reshape(n_classes, -1)
-                own += self._sampled * coefficient / group * matmul(means, means.T)
+                own += coefficient / group * matmul(means, means.T)
             self._groups.add(V[g], own, units[:, g])
 
     def estimate(self) -> Estimate:

@@ -1,4 +1,5 @@
-"""Strata of pairs of rows, one for each two classes, and how pairs are drawn from them.
+"""Strata of pairs of rows, one for each two classes: how pairs are drawn from them, and the errors
+of estimates from them.
 
 Of each stratum, all pairs of the few heavy rows, which would be drawn more often than they have
 partners, are summed with certainty; the others are sampled with replacement, in proportion to the
@@ -7,7 +8,9 @@ bound b of their remainder (`nc1fast.estimators.centred_rows`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,22 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.estimators.centred_rows import CentredRows
+    from nc1fast.estimators.estimate import TraceForms
 
     Array = NDArray[np.float64]
     Counts = NDArray[np.int64]
     Positions = NDArray[np.intp]
 
 PILOT_PAIRS = 64  # drawn pairs of a stratum, at least; of the first sample, all
-
-
-class _Heavy(NamedTuple):
-    """Heavy rows at the head of the two classes of a stratum, and the sum of b over the pairs
-    without them.
-    """
-
-    first: int
-    second: int
-    bound: float
+_ROUNDING = 1e-13  # relative, of a mean of squared distances
 
 
 class Strata:
@@ -85,18 +80,19 @@ class Strata:
         """
         c, e = int(self.first[k]), int(self.second[k])
         a, b = int(self.rows.sizes[c]), int(self.rows.sizes[e])
-        if self.total[k] <= n:
-            found: _Heavy | None = None
-        elif c == e:
+        found = None
+        if self.total[k] > n and c == e:
             found = self._heavy_within(c, n)
-        else:
+        elif self.total[k] > n:
             found = self._heavy_between(c, e, float(self.gaps[k]), n)
-        found = found or _Heavy(a, b, 0.0)
-        self.heavy[:, k], self.bound[k] = found[:2], found.bound
-        return found.first == a
+        h, g, self.bound[k] = found or (a, b, 0.0)
+        self.heavy[:, k] = h, g
+        return h == a
 
-    def _heavy_within(self, c: int, n: int) -> _Heavy | None:
-        """Heavy rows of a class among its own pairs; None if they leave no more than `PILOT_PAIRS`."""
+    def _heavy_within(self, c: int, n: int) -> tuple[int, int, float] | None:
+        """Numbers of heavy rows at the head of a class as either of its pairs, and the sum of b over
+        the pairs without them; None if no more than `PILOT_PAIRS` are left.
+        """
         a, start = int(self.rows.sizes[c]), int(self.rows.starts[c])
         r, tails, room, h = self.rows.distances, self.rows.tails, n // 2, 0
         while room >= a - h - 1 > 0 and (
@@ -108,10 +104,10 @@ class Strata:
         if (a - h) * (a - h - 1) // 2 <= PILOT_PAIRS:
             return None
         rest = r[start + h : start + a]
-        return _Heavy(h, h, float(tails[start + h] ** 2 - np.square(rest).sum()) / 2)
+        return h, h, float(tails[start + h] ** 2 - np.square(rest).sum()) / 2
 
-    def _heavy_between(self, c: int, e: int, gap: float, n: int) -> _Heavy | None:
-        """Heavy rows among the pairs of two classes; None if they leave no more than `PILOT_PAIRS`."""
+    def _heavy_between(self, c: int, e: int, gap: float, n: int) -> tuple[int, int, float] | None:
+        """The same for the pairs of two classes."""
         a, b = int(self.rows.sizes[c]), int(self.rows.sizes[e])
         start, other = int(self.rows.starts[c]), int(self.rows.starts[e])
         r, tails, room = self.rows.distances, self.rows.tails, n // 2
@@ -127,7 +123,7 @@ class Strata:
             elif room >= m and n * (r[other + g] * (gap * m + R) + gap * R) >= m * bound > 0:
                 g, room = g + 1, room - m
             else:
-                return _Heavy(h, g, bound)
+                return h, g, bound
 
     def certain(self, k: int) -> Iterator[tuple[int, Positions, Positions]]:
         """Positions of the pairs of stratum k that have a heavy row: (k, i, j) in batches."""
@@ -171,3 +167,70 @@ class Strata:
             j[again] = rows.by_distance(e[again], g[again], v)
             again = again[i[again] == j[again]]
         return i, j
+
+
+@dataclass(frozen=True, eq=False)
+class PairSpread:
+    """`Uncertainty` of mean squared distances that are sampled independently in each of S strata.
+
+    Attributes
+    ----------
+    sizes : ndarray of int of shape (n_classes,)
+    first, second : ndarray of int of shape (S,)
+        The two classes of each stratum.
+    distances : ndarray of shape (S,)
+        Estimated mean of D2.
+    scales : ndarray of shape (S,)
+        Its derivative by the mean of the sampled terms y/b.
+    draws : ndarray of shape (S,)
+        Number of the sampled terms.
+    variances, freedom : ndarray of shape (S,)
+        Variance of the terms, and its degrees of freedom, which follow from their kurtosis.
+    noise : ndarray of shape (S,)
+        Standard error of the mean of D2 by rounding, where D2 is a difference of values of the
+        kernel; else 0.
+    """
+
+    sizes: NDArray[np.int64]
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    distances: Array
+    scales: Array
+    draws: Array
+    variances: Array
+    freedom: Array
+    noise: Array
+
+    def slopes(self, f: TraceForms, ratio: float) -> Array:
+        """Derivatives (S,) of Tr Sigma_W - ratio Tr Sigma_B by the mean D2 of each stratum."""
+        own = (1 - 1 / self.sizes) / 2 * (f.within - f.norms + ratio * np.diag(f.between))
+        others = ratio * f.between[self.first, self.second]
+        return np.where(self.first == self.second, own[self.first], others)
+
+    def weights(self, f: TraceForms, ratio: float) -> tuple[Array, Array]:
+        """Standard deviation and bound of what a pair of each stratum adds to Tr Sigma_W - ratio Tr
+        Sigma_B; (S,) each.
+        """
+        bound = np.abs(self.slopes(f, ratio)) * self.scales
+        return bound * np.sqrt(self.variances), bound
+
+    def variance(self, f: TraceForms, ratio: float) -> tuple[float, float]:
+        """Variance of Tr Sigma_W - ratio Tr Sigma_B, and its degrees of freedom by Welch and
+        Satterthwaite.
+        """
+        slopes = self.slopes(f, ratio) ** 2
+        terms = slopes * self.scales**2 * self.variances / np.maximum(self.draws, 1)
+        total, freedom = float(terms.sum()), math.inf
+        if total > 0:
+            freedom = total**2 / float((terms**2 / self.freedom).sum())
+        return total + float((slopes * self.noise**2).sum()), freedom
+
+    def terms(self, f: TraceForms, ratio: float) -> float:
+        """Effective number of pairs: n rare ones of equal size would give the variance 2 n degrees
+        of freedom.
+        """
+        return self.variance(f, ratio)[1] / 2
+
+    def rounding(self, f: TraceForms, ratio: float) -> float:
+        """Bound on the rounding error of Tr Sigma_W - ratio Tr Sigma_B."""
+        return _ROUNDING * float((np.abs(self.slopes(f, ratio)) * self.distances).sum())

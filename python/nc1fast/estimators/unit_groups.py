@@ -1,38 +1,45 @@
 """Independent groups of random hidden units: their mean is the estimate, and their spread measures
-its error.
+its error, unless too few of them matter.
+
+In an NTK of the ReLU family phi' jumps at 0, so that distances within a class come from the units
+that have its rows on both sides of the jump. A unit is such a unit with the probability (angle
+between the rows)/pi: in collapsed classes there may be none among those drawn, and the spread of
+the units then says nothing about what has been missed. The angles between rows do (`SignChanges`).
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast.core.linear import matmul
-from nc1fast.estimators.estimate import Estimate
-from nc1fast.estimators.power_sums import N_POWERS, central_moments
-from nc1fast.estimators.traces import class_weights
+from nc1fast.core.machine import thread_count
+from nc1fast.estimators.accuracy import Sample
+from nc1fast.estimators.class_moments import row_ranges
+from nc1fast.estimators.estimate import Estimate, class_weights
+from nc1fast.estimators.statistics import N_POWERS, central_moments
+from nc1fast.sums.memory import check_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.estimators.accuracy import Accuracy
-    from nc1fast.estimators.sign_changes import SignChanges
-    from nc1fast.estimators.traces import TraceForms
-    from nc1fast.inputs.labelled import Classes
+    from nc1fast.estimators.class_moments import Segments
+    from nc1fast.estimators.estimate import TraceForms
+    from nc1fast.inputs.labelled import Classes, LabelledData
     from nc1fast.sums.settings import Settings
 
     Array = NDArray[np.float64]
 
-_MARGIN = (
-    1.2  # times the units that the tolerance asks for, so that one more sample usually meets it
-)
+_MARGIN = 1.2  # times the units that the tolerance requires: one more sample usually meets it
 _MOST = 2.0**20  # times the size of the last sample, at most
 _ALIKE = 1e-10  # variance of what units add, relative to its mean square, below which all are alike
 _TINY = 1e-300
+_STATE_BYTES = 1 << 27  # of the moments kept during a pass over X, where there is no memory limit
 
 
 def unit_dtype(settings: Settings) -> np.dtype[Any]:
@@ -40,6 +47,45 @@ def unit_dtype(settings: Settings) -> np.dtype[Any]:
     pairs of rows).
     """
     return np.dtype("float32" if settings.dtype == "float32" else "float64")
+
+
+class SignChanges:
+    """Angles between some pairs of rows of each class, and the products of their norms.
+
+    Medians over the pairs are used: they describe most rows of a class, however far away a few
+    others are.
+    """
+
+    def __init__(self, n_classes: int) -> None:
+        self._pairs: list[list[Array]] = [[] for _ in range(n_classes)]  # (2, k): angle, product
+
+    def add(self, z: Array, parts: Segments) -> None:
+        """Add rows (n, d) sorted by class, as the weights meet them; each row is paired with the
+        next of its class.
+        """
+        norms = np.linalg.norm(z, axis=1)
+        u = z / np.where(norms > 0, norms, 1.0)[:, None]
+        difference, total = np.diff(u, axis=0), u[1:] + u[:-1]
+        angles = 2 * np.arctan2(*(np.linalg.norm(v, axis=1) for v in (difference, total)))
+        found = np.array([angles, norms[:-1] * norms[1:]])
+        for c, rows in parts.slices():
+            if rows.stop - rows.start > 1:
+                self._pairs[c].append(found[:, rows.start : rows.stop - 1])
+
+    def effective_units(self, n_units: int, within: Array) -> float:
+        """Effective number of units, of `n_units`, that Tr Sigma_W = within.V comes from.
+
+        A class contributes the expected number of sign changes, each of the size of its products of
+        norms; the effective number is (sum of sizes)^2/(sum of squared sizes) over all of them. It
+        is infinite if no class has two rows.
+        """
+        seen = [c for c, found in enumerate(self._pairs) if found]
+        if not seen:
+            return math.inf
+        angle, scale = np.array([np.median(np.hstack(self._pairs[c]), axis=1) for c in seen]).T
+        events, size = n_units * angle / math.pi, within[seen] * scale
+        noise = float((size**2 * events).sum())
+        return float((size * events).sum()) ** 2 / noise if noise > 0 else math.inf
 
 
 class UnitGroups:
@@ -58,9 +104,8 @@ class UnitGroups:
         self._norms: list[Array] = []  # diagonals of M
         self._mixed: list[Array] = []  # P M P^T with P = `class_weights`
         self._M = np.zeros((len(classes), len(classes)))  # sum over groups
-        self._powers = np.zeros(
-            (N_POWERS, 2)
-        )  # sums over units of the powers of what each adds to P V
+        # Sums over units of the powers of what each adds to P V.
+        self._powers = np.zeros((N_POWERS, 2))
 
     def __len__(self) -> int:
         return len(self._V)
@@ -96,7 +141,7 @@ class UnitGroups:
         n_units : int
             Units of one layer.
         changes : SignChanges, optional
-            Where the estimate depends on how many units tell rows of a class apart.
+            Where the estimate depends on how many units differ in sign between rows of a class.
         biased : bool, default False
             Whether each group is biased by its own finite size; see `Estimate`.
         """
@@ -164,25 +209,71 @@ def _effective_units(whole: Array, powers: Array, *, smooth: bool) -> float:
     by_size = float((whole[counted] ** 2 / powers[2][counted]).min(initial=math.inf))
     moments = central_moments(powers[:, counted])
     squared = moments.variance**2
-    told = moments.variance > _ALIKE * moments.square
+    varied = moments.variance > _ALIKE * moments.square
     few = powers[0, counted] * squared / np.maximum(moments.fourth - squared, _TINY)
-    by_kurtosis = float(few[told].min(initial=math.inf))
+    by_kurtosis = float(few[varied].min(initial=math.inf))
     return min(by_size, 2 * by_kurtosis if smooth else by_kurtosis)
 
 
-class UnitSample(ABC):
-    """Random hidden units in independent groups; a plan is their number."""
+class UnitSample(Sample):
+    """Random hidden units in independent groups, drawn for passes over X; a plan is their number.
 
-    exhausted = False
+    Parameters
+    ----------
+    data : LabelledData
+    kernel : Kernel
+    chunk : int
+        Rows that are read at a time.
+    settings : Settings
+
+    Attributes
+    ----------
+    group_units, pass_groups : int
+        Hidden units of a group, and groups of a pass over X; set by the subclass.
+    fewest_groups : int
+        Of a draw.
+    """
+
+    group_units: int
+    pass_groups: int
+    fewest_groups = 2
+
+    def __init__(self, data: LabelledData, kernel: Any, chunk: int, settings: Settings) -> None:
+        self._data, self._kernel = data, kernel
+        self._ranges = row_ranges(data.n_samples, chunk)
+        self._threads = min(thread_count(settings.n_threads), len(self._ranges))
+        self._limit = settings.memory_limit
+        self._groups, self._drawn = UnitGroups(data.classes, kernel), 0
+
+    def _states(self, needed: dict[str, int], state: int) -> int:
+        """States of `state` bytes, at least one, that the memory has room for beside what is needed
+        in any case, one state included.
+        """
+        check_memory(self._limit, needed)
+        room = _STATE_BYTES if self._limit is None else self._limit - sum(needed.values())
+        return 1 + max(0, int(room // state))
+
+    @abstractmethod
+    def add(self, groups: range) -> None:
+        """Make one pass over X for these groups."""
 
     @property
-    @abstractmethod
     def size(self) -> int:
         """Hidden units that the estimate is made of."""
+        return len(self._groups) * self.group_units
 
-    @abstractmethod
-    def estimate(self) -> Estimate:
-        """Estimate from the units drawn last."""
+    @property
+    def spent(self) -> int:
+        """Hidden units drawn since the sample was made."""
+        return self._drawn * self.group_units
+
+    def draw(self, plan: int) -> None:
+        """Replace the units by about `plan` new ones, `fewest_groups` groups at least."""
+        first, count = self._drawn, max(self.fewest_groups, round(plan / self.group_units))
+        self._drawn += count
+        self._groups = UnitGroups(self._data.classes, self._kernel)
+        for start in range(first, first + count, self.pass_groups):
+            self.add(range(start, min(start + self.pass_groups, first + count)))
 
     def cost(self, plan: int) -> int:
         """Units that a plan draws: the plan itself."""
@@ -192,7 +283,7 @@ class UnitSample(ABC):
         """Plan of a sample of `size` units: the number itself."""
         return size
 
-    def wanted(self, accuracy: Accuracy) -> int:
+    def required(self, accuracy: Accuracy) -> int:
         """Units that are expected to meet the tolerance; as many as now where there is no interval
         yet.
         """

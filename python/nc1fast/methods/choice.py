@@ -12,8 +12,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.core.machine import thread_count
+from nc1fast.estimators.accuracy import WASTE
 from nc1fast.estimators.estimate import RefusedError
-from nc1fast.estimators.tolerance import WASTE
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.exact import by_exact
 from nc1fast.methods.prices import prices

@@ -9,11 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from nc1fast.estimators.deep_map import check_deep, widest
+from nc1fast.estimators.deep_map import check_deep, projected_map, widest
 from nc1fast.estimators.directions import check_sampling
+from nc1fast.estimators.hidden_units import draw_units
 from nc1fast.estimators.ntk_features import draw_map, mapped, probe_rows
-from nc1fast.estimators.projected_map import projected_map
-from nc1fast.estimators.unit_map import draw_units
 from nc1fast.kernels.classes import NNGP, check_kernel
 from nc1fast.sklearn.matrices import dense
 from nc1fast.sklearn.parameters import DEFAULT_KERNEL, KernelParameters
@@ -23,9 +22,8 @@ from nc1fast.support.arithmetic import ieee
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.estimators.deep_map import DeepMap
-    from nc1fast.estimators.projected_map import ProjectedMap
-    from nc1fast.estimators.unit_map import UnitMap
+    from nc1fast.estimators.deep_map import DeepMap, ProjectedMap
+    from nc1fast.estimators.hidden_units import UnitMap
 
 _DTYPES = (np.float64, np.float32)
 _DEFAULT_UNITS = NNGP("relu", weight_variance="he")
