@@ -386,7 +386,7 @@ def test_warnings_have_the_number_of_their_data_set_and_point_at_the_caller(n_th
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_imbalance_is_said_once(n_threads, monkeypatch):
-    monkeypatch.setattr(metrics.conventions._imbalance, "said", False)
+    monkeypatch.setattr(metrics.definitions._imbalance, "said", False)
     with pytest.warns(
         UserWarning, match=r"^data_sets\[1\]: class sizes range from 12 to 20"
     ) as found:
@@ -394,7 +394,7 @@ def test_imbalance_is_said_once(n_threads, monkeypatch):
             [(X[:24], np.arange(24) % 2), (X, Y), (X, Y), (X, Y)], RELU, n_threads=n_threads
         )
     assert len(found) == 1
-    monkeypatch.setattr(metrics.conventions._imbalance, "said", False)
+    monkeypatch.setattr(metrics.definitions._imbalance, "said", False)
     for _ in range(2):  # nothing has been shown where it is an error
         with warnings.catch_warnings():
             warnings.simplefilter("error")

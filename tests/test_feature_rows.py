@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast.metrics import feature_rows
+from nc1fast.metrics import rows
 
 RNG = np.random.default_rng(0)
 SHAPES = [
@@ -30,8 +30,8 @@ def drawn(n_classes, d, n):
 @pytest.mark.parametrize("convention", ["papyan", "probe", "class", "sample", "released"])
 @pytest.mark.parametrize(("n_classes", "d", "n"), SHAPES)
 def test_the_digest_is_that_of_the_row_class_sums(n_classes, d, n, convention, pieces, monkeypatch):
-    monkeypatch.setattr(feature_rows, "_ENTRIES", pieces)
-    monkeypatch.setattr(feature_rows, "_ROWS", 7)
+    monkeypatch.setattr(rows, "_ENTRIES", pieces)
+    monkeypatch.setattr(rows, "_ROWS", 7)
     H, y = drawn(n_classes, d, n)
     found = nc.collapse(H, y, convention=convention)
     kept = nc.collapse(H, y, convention=convention, keep_rows=True)

@@ -248,7 +248,7 @@ def test_a_refused_batch_leaves_the_sums_as_they_were():
 
 
 def test_batches_announce_imbalance(monkeypatch):
-    monkeypatch.setattr(metrics.conventions._imbalance, "said", False)
+    monkeypatch.setattr(metrics.definitions._imbalance, "said", False)
     H, y = _data()
     with pytest.warns(UserWarning, match="class sizes range from 7 to 200"):
         _batches(H, y, 0).collapse()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast.metrics import METRICS, heldout_kernels
+from nc1fast.metrics import METRICS, heldout
 
 pytestmark = pytest.mark.filterwarnings("ignore:class sizes range")
 
@@ -102,7 +102,7 @@ def test_malformed_test_rows_are_told_why(split):
 def test_test_rows_of_a_kernel_equal_its_dense_gram_matrix(
     split, kernel, classes_at_a_time, convention, monkeypatch
 ):
-    monkeypatch.setattr(heldout_kernels, "_COLUMNS", classes_at_a_time)
+    monkeypatch.setattr(heldout, "_COLUMNS", classes_at_a_time)
     H, y, G, z = split
     K, cross = kernel(H), kernel(G, H)
     result = nc.collapse(H, y, kernel, convention=convention)

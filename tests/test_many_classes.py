@@ -14,7 +14,7 @@ import pytest
 import nc1fast as nc
 from nc1fast import reference
 from nc1fast.core import linear
-from nc1fast.metrics import CONVENTIONS, METRICS, feature_rows, nearest, pairs
+from nc1fast.metrics import CONVENTIONS, METRICS, nearest, pairs, rows
 from nc1fast.metrics.frames import MeanFrame
 from nc1fast.metrics.nearest import NearestMeans
 from nc1fast.metrics.pairs import FrameDistance, MeanOverPairs, SpreadOverPairs, sweep
@@ -254,7 +254,7 @@ def test_equal_means_go_to_the_lowest(monkeypatch):
 def test_pieces_of_rows_decide_nothing(monkeypatch):
     H, y = _drawn(8, 12, 5, 300)
     whole = nc.collapse(H, y, convention="class")
-    monkeypatch.setattr(feature_rows, "_MOST_ROWS", 7)
+    monkeypatch.setattr(rows, "_MOST_ROWS", 7)
     monkeypatch.setattr(linear, "_COLUMNS", 2)
     pieces = nc.collapse(H, y, convention="class")
     np.testing.assert_array_equal(pieces.nearest_center, whole.nearest_center)

@@ -14,7 +14,7 @@ import pytest
 from nc1fast import metrics, reference
 from nc1fast.kernels import NTK, Linear
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
-from nc1fast.metrics.bounds import quotient_error
+from nc1fast.metrics.ratio import quotient_error
 from nc1fast.metrics.table import to_table
 from nc1fast.sums import ClassSums, SumsError
 from nc1fast.support.warnings import AccuracyWarning
@@ -29,7 +29,7 @@ each_convention = pytest.mark.parametrize("convention", CONVENTIONS)
 
 @pytest.fixture(autouse=True)
 def _imbalance_not_yet_announced(monkeypatch):
-    monkeypatch.setattr(metrics.conventions._imbalance, "said", False)
+    monkeypatch.setattr(metrics.definitions._imbalance, "said", False)
 
 
 def _sums(H, y, error=0.0, **kwargs):

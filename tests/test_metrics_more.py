@@ -12,7 +12,7 @@ import pytest
 
 import nc1fast as nc
 from nc1fast.metrics import METRICS
-from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.metrics.definitions import CONVENTIONS
 
 CASES = {  # class sizes, features
     "balanced": ((30, 30, 30, 30), 9),

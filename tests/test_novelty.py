@@ -200,7 +200,7 @@ def test_regression_without_weights_and_malformed_calls():
     assert found.nrc1 == regression_collapse(H, Y, W).nrc1
     for call, message in (
         (lambda: regression_collapse(H, Y[1:]), "Y must have 200 rows"),
-        (lambda: regression_collapse(H, np.hstack([Y] * 4)), "no more targets"),
+        (lambda: regression_collapse(H, np.hstack([Y] * 4)), "at most 6 targets"),
         (lambda: regression_collapse(H, Y, W.T), "W must have shape"),
         (lambda: regression_collapse(H * np.nan, Y), "finite"),
     ):

@@ -13,7 +13,7 @@ from tests.tied_networks import TiedNetwork
 import nc1fast as nc
 from nc1fast import reference
 from nc1fast.kernels import from_json, to_json
-from nc1fast.reference.recurrent import recurrent_gram
+from nc1fast.reference import recurrent_gram
 
 VARIANCES = (1.7, 0.8, 0.3, 1.3)
 BOTH = [nc.RecurrentNNGP(*VARIANCES), nc.RecurrentNTK(*VARIANCES)]

@@ -9,8 +9,7 @@ from nc1fast.activations import GeneralActivation as Activation
 from nc1fast.activations import LeakyReLU, ShiftedReLU, activations
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.adaptive import AdaptiveKernel
-from nc1fast.kernels.classes import NNGP, ConjugateKernel, Linear
-from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.fully_connected import NNGP, NTK, ConjugateKernel, Linear
 from nc1fast.kernels.recurrent import RecurrentNNGP, RecurrentNTK
 from nc1fast.metrics.blending import blend
 from nc1fast.metrics.feature_sums import FeatureSums

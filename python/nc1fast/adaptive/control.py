@@ -14,7 +14,7 @@ from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.targets import encode
-from nc1fast.kernels.classes import ConjugateKernel
+from nc1fast.kernels.fully_connected import ConjugateKernel
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.sums.settings import Settings
 from nc1fast.sums.streaming import kernel_sums

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.activations import of_arrays
-from nc1fast.kernels.classes import ConjugateKernel
+from nc1fast.kernels.fully_connected import ConjugateKernel
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options, output
-from nc1fast.metrics.conventions import DEFAULT_CONVENTION
+from nc1fast.metrics.definitions import DEFAULT_CONVENTION
 from nc1fast.sums.settings import Settings
 
 Method: TypeAlias = Literal["exact", "shortcut", "features", "pairs", "auto"]

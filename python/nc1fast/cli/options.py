@@ -19,7 +19,7 @@ from nc1fast.datasets.csv_table import is_table
 from nc1fast.datasets.paths import labelled, rows_at_path
 from nc1fast.inputs.files import as_source, read_labels
 from nc1fast.kernels import registry
-from nc1fast.metrics import conventions
+from nc1fast.metrics import definitions
 from nc1fast.support.arguments import as_number
 from nc1fast.support.progress import reporting
 from nc1fast.support.reading import check_regular
@@ -48,7 +48,7 @@ _FIRST_BYTES = 1 << 16  # of gzipped text, in which the separator is looked for
 Dtype: TypeAlias = Literal["float64", "float32", "mixed"]
 Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
-ConventionName: TypeAlias = conventions.Convention
+ConventionName: TypeAlias = definitions.Convention
 
 DATA_HELP = (
     "a file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of CIFAR), a folder of MNIST, "

@@ -32,7 +32,7 @@ import numpy as np
 from nc1fast.activations import traits
 from nc1fast.core.linear import matmul
 from nc1fast.estimators.directions import Directions, Sketch, principal, sketch
-from nc1fast.kernels.classes import DeepKernel
+from nc1fast.kernels.fully_connected import DeepKernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

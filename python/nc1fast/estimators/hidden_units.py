@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.inputs.labelled import LabelledData
-    from nc1fast.kernels.one_layer import OneLayer
+    from nc1fast.kernels.classes import OneLayer
 
     Array = NDArray[Any]  # float64, or float32 where the caller requests it
 

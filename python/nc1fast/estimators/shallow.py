@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from nc1fast.estimators.accuracy import Sampling
     from nc1fast.estimators.estimate import Estimate
     from nc1fast.inputs.labelled import LabelledData
-    from nc1fast.kernels.classes import Kernel
-    from nc1fast.kernels.one_layer import OneLayer
+    from nc1fast.kernels.classes import Kernel, OneLayer
     from nc1fast.sums.settings import Settings
 
 DEFAULT_UNITS = 1024

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.algebra import Composite, Power, Product, Scaled, Sum
-from nc1fast.kernels.classes import NNGP, ConjugateKernel, DeepKernel, Kernel, Linear
-from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.fully_connected import NNGP, NTK, ConjugateKernel, DeepKernel, Linear
 from nc1fast.kernels.polynomial import SkipPolynomial, polynomial_nngp, polynomial_ntk
 from nc1fast.kernels.recurrent import RecurrentKernel, RecurrentNNGP, RecurrentNTK
 from nc1fast.kernels.serial import from_json, to_json

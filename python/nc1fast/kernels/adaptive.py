@@ -1,4 +1,4 @@
-"""The adaptive kernel: one hidden layer whose weights have a covariance that the data have shaped."""
+"""The adaptive kernel: one hidden layer whose weights have a covariance that fits the data."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from nc1fast.kernels.classes import Kernel
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from numpy.typing import NDArray
 
 
@@ -106,4 +108,5 @@ class AdaptiveKernel(Kernel):
     def __repr__(self) -> str:
         activation, d0, digest = self._identity
         trace = float(np.trace(self.sigma))
-        return f"AdaptiveKernel(sigma=<{d0} x {d0}, trace {trace:.6g}, {digest}>, activation={activation!r})"
+        sigma = f"<{d0} x {d0}, trace {trace:.6g}, {digest}>"
+        return f"AdaptiveKernel(sigma={sigma}, activation={activation!r})"

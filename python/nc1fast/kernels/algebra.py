@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.core.chains import Chain
-    from nc1fast.kernels.one_layer import InputLayer, OneLayer
+    from nc1fast.kernels.classes import InputLayer, OneLayer
 
     Array = NDArray[np.float64]
 
@@ -64,7 +64,8 @@ class Composite(Kernel):
         builder.number(self)
         if len(builder.terms) > MOST_TERMS:
             raise ValueError(
-                f"an expression of kernels may have {MOST_TERMS} terms at most, got {len(builder.terms)}"
+                f"an expression of kernels may have {MOST_TERMS} terms at most, "
+                f"got {len(builder.terms)}"
             )
         return Expression(tuple(builder.leaves), tuple(builder.terms))
 

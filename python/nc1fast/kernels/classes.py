@@ -1,39 +1,77 @@
-"""The kernels, as frozen descriptions of the function k(x, z) of two rows.
+"""The base of the kernels: frozen descriptions of the function k(x, z) of two rows.
 
 A kernel holds no data. `kernel(X)` and `kernel.diag(X)` give Gram matrices; `nc1fast.collapse`
-streams them. Depth L >= 2 counts weight layers: depth=2 is one hidden layer. Sigma, Q and Theta are
-defined under `ConjugateKernel` and `NTK`.
+streams them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from dataclasses import dataclass, fields
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from nc1fast.activations import Activation, as_activation, name_and_parameter, named
+import numpy as np
+
+from nc1fast.activations import Activation, named
 from nc1fast.core.backend import diagonal, gram
-from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
 from nc1fast.core.expressions import Expression
+from nc1fast.core.linear import matmul
 from nc1fast.core.products import ProductSettings, matvec
-from nc1fast.core.series import table_of
 from nc1fast.datasets.paths import reads_files
-from nc1fast.kernels.one_layer import InputLayer, OneLayer
-from nc1fast.kernels.printing import without_defaults
 from nc1fast.kernels.registry import KERNELS, enter, hint
-from nc1fast.kernels.variances import PerLayer, he_variance, per_layer, spread_over, variance
-from nc1fast.support.arguments import as_count, check_choice, shown
+from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from nc1fast.core.chains import Chain
     from nc1fast.support.progress import Progress
 
+    Array = NDArray[np.float64]
 
-_DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer, and says so
+
+@dataclass(frozen=True, eq=False)
+class InputLayer:
+    """Sigma = weight <x, z> + bias and Theta = theta_weight <x, z> + theta_bias, over the rows of
+    `rows`.
+
+    Attributes
+    ----------
+    activation : str, LeakyReLU, ShiftedReLU or Activation
+    weight, bias : float
+    theta_weight, theta_bias : float
+        0 for a covariance kernel.
+    factor : ndarray of shape (n_features, r) or None
+        Of an adaptive kernel: the rows are those of X times this.
+    """
+
+    activation: Activation
+    weight: float
+    bias: float
+    theta_weight: float = 0.0
+    theta_bias: float = 0.0
+    factor: Array | None = None
+
+    def rows(self, X: NDArray[Any]) -> Array:
+        """The rows that the inner products are of, in float64."""
+        X = X.astype(np.float64, copy=False)
+        return X if self.factor is None else matmul(X, self.factor)
+
+
+@dataclass(frozen=True, eq=False)
+class OneLayer(InputLayer):
+    """k(x, z) = value kappa(Sigma) + constant + tangent Theta(x, z) kdot(Sigma)."""
+
+    value: float = 1.0
+    constant: float = 0.0
+    tangent: float = 0.0
+
+    @classmethod
+    def after(cls, first: InputLayer, value: float, constant: float, tangent: float) -> OneLayer:
+        """The kernel whose input layer is `first`."""
+        head = (first.activation, first.weight, first.bias, first.theta_weight, first.theta_bias)
+        return cls(*head, first.factor, value, constant, tangent)
 
 
 class Kernel:
@@ -133,7 +171,16 @@ class Kernel:
         last = chain.coefficients[0] if tangent else (scale, constant, 0.0)
         return OneLayer.after(self.input_layer(n_features), *last)
 
-    __repr__ = without_defaults
+    def __repr__(self) -> str:
+        """The call that makes it, without defaults; the activation first and without its name."""
+        given = []
+        for one in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, one.name)
+            if one.name == "activation":
+                given.append(repr(value))
+            elif value != one.default:
+                given.append(f"{one.name}={value!r}")
+        return f"{self.name}({', '.join(given)})"
 
     def to_plain(self) -> dict[str, Any]:
         """Values that a kernel of its class is made of, by name, with what is derived but costly or
@@ -270,146 +317,3 @@ def _made(name: str, *values: Any) -> Kernel:
             "or blend results with nc1fast.blend"
         )
     return cast("Kernel", KERNELS[name](*values))
-
-
-@dataclass(frozen=True, repr=False)
-class Linear(Kernel):
-    """The data itself: bias_variance + weight_variance <x, z>/d0.
-
-    Parameters
-    ----------
-    weight_variance, bias_variance : float, default 1.0 and 0.0
-    """
-
-    weight_variance: float = 1.0
-    bias_variance: float = 0.0
-    depth = 1
-    option = "linear"
-    is_linear = True
-
-    def __post_init__(self) -> None:
-        for name in ("weight_variance", "bias_variance"):
-            object.__setattr__(self, name, variance(name, getattr(self, name)))
-
-    @property
-    def weight_variances(self) -> tuple[float, ...]:
-        """One per layer, from input to output."""
-        return (self.weight_variance,)
-
-    @property
-    def bias_variances(self) -> tuple[float, ...]:
-        """One per layer, from input to output."""
-        return (self.bias_variance,)
-
-    def chain(self, n_features: int) -> Chain:
-        """The input layer alone: Theta^0, whatever the activation."""
-        outputs = [(0, TANGENT, 1.0, 0.0)]
-        return Chain(
-            "relu", 0.0, self.weight_variances, self.bias_variances, TANGENT, outputs=outputs
-        )
-
-
-@dataclass(frozen=True, repr=False)
-class DeepKernel(Kernel):
-    """Base of the kernels of fully connected networks: an activation, and variances for each weight
-    layer.
-    """
-
-    activation: Activation
-    depth: int = 2
-    weight_variance: PerLayer | Literal["he"] = 1.0  # a name is replaced by its number
-    bias_variance: PerLayer = 0.0
-    expression = lru_cache(maxsize=256)(Kernel.expression)  # that of equal kernels is made once
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "activation", as_activation(self.activation))
-        object.__setattr__(
-            self, "depth", as_count("depth, of weight layers,", self.depth, 2, _DEEPEST)
-        )
-        if isinstance(self.weight_variance, str):
-            check_choice("weight_variance, where it is a name,", self.weight_variance, ("he",))
-            object.__setattr__(self, "weight_variance", he_variance(self.activation))
-        for name in ("weight_variance", "bias_variance"):
-            object.__setattr__(self, name, per_layer(name, getattr(self, name), self.depth))
-
-    @property
-    def weight_variances(self) -> tuple[float, ...]:
-        """One per layer, from input to output (length `depth`)."""
-        return spread_over(cast("PerLayer", self.weight_variance), self.depth)
-
-    @property
-    def bias_variances(self) -> tuple[float, ...]:
-        """One per layer, from input to output (length `depth`)."""
-        return spread_over(self.bias_variance, self.depth)
-
-    @property
-    def readout(self) -> tuple[float, float]:
-        """(scale, constant) of the last layer: its kernel is scale Q + constant, beside what is
-        added for Theta.
-        """
-        return self.weight_variances[-1], self.bias_variances[-1]
-
-    def chain(self, n_features: int) -> Chain:
-        """The recursion of Sigma, of which the readout is taken."""
-        name, parameter = name_and_parameter(self.activation)
-        w, b = self.weight_variances[:-1], self.bias_variances[:-1]
-        outputs, table = [(self.depth - 1, COVARIANCE, *self.readout)], table_of(self.activation)
-        return Chain(name, parameter, w, b, COVARIANCE, outputs=outputs, table=table)
-
-    def _prefix(self, depth: int) -> dict[str, Any]:
-        """The fields of the same kernel cut to `depth` layers."""
-        given = {name: getattr(self, name) for name in ("weight_variance", "bias_variance")}
-        cut = {name: v[:depth] if isinstance(v, tuple) else v for name, v in given.items()}
-        return {"depth": depth, **cut}
-
-    def layers(self) -> list[Kernel]:
-        """The kernels of depths 2..L; a pass over the list shares everything."""
-        return [replace(self, **self._prefix(depth)) for depth in range(2, self.depth + 1)]
-
-
-@dataclass(frozen=True, repr=False)
-class ConjugateKernel(DeepKernel):
-    """Q^{L-2}: covariance of the last hidden layer's activations at infinite width.
-
-    Parameters
-    ----------
-    activation : str, LeakyReLU, ShiftedReLU or Activation
-    depth : int, default 2
-        Weight layers L >= 2; one hidden layer is depth 2.
-    weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
-        From input to output; the last layer's are ignored. weight_variance="he": `he_variance`, for
-        the ReLU family.
-
-    Notes
-    -----
-    Sigma^0 = sb2_0 + sw2_0 <x,x'>/d0;  Q^l = E[phi(u) phi(v)], (u, v) ~ N(0, Sigma^l);  Sigma^l =
-    sb2_l + sw2_l Q^{l-1}.
-    Source: Neal (1996); Lee et al. (2018); Cho & Saul (2009); Williams (1997).
-    """
-
-    option = "conjugate"
-
-    @property
-    def readout(self) -> tuple[float, float]:
-        """(1, 0): the kernel is Q itself."""
-        return 1.0, 0.0
-
-
-@dataclass(frozen=True, repr=False)
-class NNGP(DeepKernel):
-    """Sigma^{L-1} = sb2 + sw2 Q^{L-2}: covariance of the outputs at infinite width. Same NC1 as
-    `ConjugateKernel`.
-
-    Parameters
-    ----------
-    activation : str, LeakyReLU, ShiftedReLU or Activation
-    depth : int, default 2
-    weight_variance, bias_variance : float or sequence of length depth, default 1.0 and 0.0
-        weight_variance="he" as of `ConjugateKernel`.
-
-    Notes
-    -----
-    Source: Lee et al. (2018), eq. 5. The recursion is written out under `ConjugateKernel`.
-    """
-
-    option = "nngp"

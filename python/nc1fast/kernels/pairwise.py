@@ -15,7 +15,7 @@ import numpy as np
 
 from nc1fast.activations import traits
 from nc1fast.core.backend import duals
-from nc1fast.kernels.one_layer import InputLayer, OneLayer
+from nc1fast.kernels.classes import InputLayer, OneLayer
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _SERIES = 0.5  # angle below which sin t - t cos t is summed as a series
 
 
 def stable(kernel: Kernel, n_features: int) -> bool:
-    """Whether `squared_distances` is free of cancellation for this kernel of rows of `n_features`."""
+    """Whether `squared_distances` is free of cancellation for this kernel."""
     if kernel.is_linear:
         return True
     layer = _layer(kernel, n_features)

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.datasets.paths import reads_files
-from nc1fast.kernels.classes import NNGP, Kernel, Linear
-from nc1fast.kernels.ntk import NTK
-from nc1fast.kernels.variances import variance
+from nc1fast.kernels.fully_connected import NNGP, NTK, Linear, variance
 from nc1fast.support.arguments import as_count, as_flag
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.activations import Activation
+    from nc1fast.kernels.classes import Kernel
 
 _LARGEST_DEGREE = 32  # of products that stay within the range of a double for rows of usual lengths
 _PAPER = (1.0, 2.0)  # w and v: phi is sqrt2 relu

@@ -14,7 +14,7 @@ from nc1fast.core.products import ProductSettings, as_columns
 from nc1fast.core.recurrent import Recurrence, block, diagonal
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.classes import Kernel
-from nc1fast.kernels.variances import variance
+from nc1fast.kernels.fully_connected import variance
 from nc1fast.support.arguments import check_choice
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting
@@ -66,7 +66,8 @@ class RecurrentKernel(Kernel):
             Always; what needs a chain takes rows of features.
         """
         raise ValueError(
-            f"{self!r} takes sequences, which only nc1fast.collapse, class_sums, kernel(X), diag and matvec do"
+            f"{self!r} takes sequences, which only nc1fast.collapse, class_sums, kernel(X), diag "
+            "and matvec do"
         )
 
     @ieee

@@ -10,8 +10,8 @@ from nc1fast.core.machine import thread_count
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.request import WHOLE
-from nc1fast.metrics.feature_rows import feature_statistics
 from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.metrics.rows import feature_statistics
 from nc1fast.sums.features import feature_sums
 from nc1fast.sums.given_tiles import called, of_sequences, precomputed, tile_sums
 from nc1fast.sums.memory import check_memory

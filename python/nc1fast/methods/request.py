@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.metrics.definitions import CONVENTIONS
 from nc1fast.support.arguments import (
     as_count,
     as_flag,

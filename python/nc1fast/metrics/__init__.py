@@ -5,12 +5,16 @@ tables.
 from __future__ import annotations
 
 from nc1fast.metrics.blending import blend
-from nc1fast.metrics.conventions import CONVENTIONS, DEFAULT_CONVENTION, IMBALANCE, Weights, weights
 from nc1fast.metrics.definitions import (
+    CONVENTIONS,
+    DEFAULT_CONVENTION,
+    IMBALANCE,
+    Weights,
     centred,
     class_gram,
     trace_between,
     trace_within,
+    weights,
     within_by_class,
 )
 from nc1fast.metrics.ratio import NEGLIGIBLE, WORRYING

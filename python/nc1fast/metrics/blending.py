@@ -88,7 +88,8 @@ def _results(results: Any) -> list[Collapse]:
             raise ValueError("results must be exact: errors of estimates are not independent")
         if other.convention != first.convention:
             raise ValueError(
-                f"results must have one convention, got {first.convention!r} and {other.convention!r}: use `under`"
+                f"results must have one convention, got {first.convention!r} and "
+                f"{other.convention!r}: use `under`"
             )
         if not _of_the_same_rows(other.sums, first.sums):
             raise ValueError("results must be of one data set: labels, sizes or orders differ")

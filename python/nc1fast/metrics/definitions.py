@@ -1,28 +1,91 @@
-"""The collapse metrics as pure functions of the class sums.
+"""The collapse metrics as pure functions of the class sums, and the conventions: how classes are
+weighted in Sigma_W, in Sigma_B and in the global mean.
 
 Notation: M_cc' = <mu_c, mu_c'> is the Gram matrix of the class means, V_c the mean squared distance
 of the rows of class c from their mean, p_c = n_c/N, u_c = 1/C, g the weights of the global mean
 mu_G, z_c = mu_c - mu_G, Mc = J M J^T with J = I - 1 g^T their Gram matrix.
 Source: Papyan, Han & Donoho (2020).
 
-Those of pairs of classes are in `pairs`, of spectra in `spectra`, of a classifier in `classifiers`,
-ranks in `ranks`; the registry of all is in `registry`.
+Metrics of pairs of classes are in `pairs`, of spectra in `spectra`, of a classifier in
+`classifiers`; the registry of all is in `registry`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+
+from nc1fast.support.arguments import check_choice
+from nc1fast.support.warnings import Once, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.metrics.conventions import Weights
     from nc1fast.sums.class_sums import ClassSums
 
     Array = NDArray[np.float64]
+
+Convention: TypeAlias = Literal["papyan", "probe", "class", "sample", "released"]
+
+# Weights in Sigma_W, in Sigma_B and in the global mean: p = n_c/N, u = 1/C.
+CONVENTIONS: dict[str, str] = {
+    "papyan": "puu",
+    "probe": "pup",
+    "class": "uuu",
+    "sample": "ppp",
+    "released": "pup",  # with traces of its own: see trace_within and trace_between
+}
+DEFAULT_CONVENTION: Final = "papyan"  # where none is named
+IMBALANCE = 1.1  # ratio of class sizes from which the convention matters enough to be named
+_imbalance = Once()
+
+
+class Weights(NamedTuple):
+    """Weights of the classes in Sigma_W, in Sigma_B and in the global mean, each of shape (C,) and
+    of sum 1.
+    """
+
+    within: Array
+    between: Array
+    mean: Array
+    convention: str
+
+    @property
+    def within_is_uniform(self) -> bool:
+        """Whether every class has the same weight in Sigma_W, whatever its size."""
+        return CONVENTIONS[self.convention][0] == "u"
+
+
+def weights(convention: str, sizes: NDArray[np.int64]) -> Weights:
+    """Weights of a convention for classes of these sizes.
+
+    Raises
+    ------
+    ValueError
+        For an unknown convention.
+    """
+    check_choice("convention", convention, CONVENTIONS)
+    kinds = {"p": sizes / sizes.sum(), "u": np.full(len(sizes), 1 / len(sizes))}
+    within, between, mean = (kinds[letter] for letter in CONVENTIONS[convention])
+    return Weights(within, between, mean, convention)
+
+
+def chosen(convention: str | None, sizes: NDArray[np.int64]) -> str:
+    """The convention, or the default with a warning, once, where class sizes differ so much that it
+    matters.
+    """
+    if convention is not None:
+        return convention
+    if not _imbalance.said and sizes.max() > IMBALANCE * sizes.min():
+        warn(
+            f"class sizes range from {sizes.min()} to {sizes.max()}, where conventions for NC1 "
+            f"differ: {DEFAULT_CONVENTION!r} is used; name a convention to choose "
+            "(this is said once)",
+            once=_imbalance,
+        )
+    return DEFAULT_CONVENTION
 
 
 def class_gram(sums: ClassSums) -> Array:

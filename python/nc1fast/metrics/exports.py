@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics import views
 from nc1fast.metrics.registry import all_metrics
 from nc1fast.support.extras import require
 from nc1fast.support.plain import to_line
@@ -84,17 +84,17 @@ class Exports:
 
     def summary(self: Any) -> str:
         """Text with one line for each number."""
-        return views.summary(repr(self), self._head() | self.metrics.small())
+        return summary_text(repr(self), self._head() | self.metrics.small())
 
     def _repr_html_(self: Any) -> str:
-        return views.to_html(repr(self), self._head() | self.metrics.small())
+        return html_table(repr(self), self._head() | self.metrics.small())
 
     def _head(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _HEAD}
 
 
 def named(result: Any, *, pairs: bool) -> dict[str, Any]:
-    """`Collapse.to_dict`, with or without the tables of pairs of classes, which are not made then."""
+    """`Collapse.to_dict`, with or without the tables of pairs of classes."""
     metrics = result.metrics if pairs else result.metrics.small()
     return {**result._head(), "sizes": result.sizes, "labels": result.labels, **metrics}
 
@@ -162,3 +162,28 @@ def _stacked(parts: list[Any]) -> Any:
             place: Any = (k, *(slice(n) for n in np.shape(part)))
             out[place] = part
     return out
+
+
+def _lines(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values of what is a number or a text, and no array."""
+    return [
+        (name, f"{value:.6g}" if isinstance(value, int | float) else value)
+        for name, value in values.items()
+        if isinstance(value, int | float | str) and value != ""
+    ]
+
+
+def summary_text(title: str, values: Mapping[str, Any]) -> str:
+    """Title, and a line for each number or text."""
+    lines = _lines(values)
+    width = max(len(name) for name, _ in lines)
+    return "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in lines)])
+
+
+def html_table(title: str, values: Mapping[str, Any]) -> str:
+    """Table with a row for each number or text."""
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in _lines(values)
+    )
+    return f"<table><caption>{html.escape(title)}</caption><tbody>{rows}</tbody></table>"

@@ -12,7 +12,7 @@ from nc1fast.inputs.arrays import as_matrix
 from nc1fast.inputs.label_index import kind_of_labels, plain_label
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.inputs.labels import object_array
-from nc1fast.metrics import views
+from nc1fast.metrics.exports import html_table, summary_text
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
 from nc1fast.sums.features import sums_of
@@ -82,7 +82,8 @@ class FeatureSums:
 
     def __repr__(self) -> str:
         n = int(self._table.n.sum())
-        return f"FeatureSums(n_samples={n}, n_classes={len(self._labels)}, n_features={self._n_features})"
+        C, d = len(self._labels), self._n_features
+        return f"FeatureSums(n_samples={n}, n_classes={C}, n_features={d})"
 
     @property
     def _table(self) -> MomentTable:
@@ -269,10 +270,10 @@ class FeatureSums:
 
     def summary(self) -> str:
         """Text with one line for each number."""
-        return views.summary("FeatureSums", self.to_dict())
+        return summary_text("FeatureSums", self.to_dict())
 
     def _repr_html_(self) -> str:
-        return views.to_html("FeatureSums", self.to_dict())
+        return html_table("FeatureSums", self.to_dict())
 
 
 def _scatter(H: NDArray[Any], of_row: NDArray[np.int32], moments: MomentTable) -> Array:

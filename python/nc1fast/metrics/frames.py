@@ -19,7 +19,7 @@ from nc1fast.sums.moments import sum_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nc1fast.metrics.conventions import Weights
+    from nc1fast.metrics.definitions import Weights
     from nc1fast.sums.class_sums import ClassSums
 
     Array = NDArray[np.float64]

@@ -14,6 +14,7 @@ import numpy as np
 
 from nc1fast.core.linear import column_gram, length, matmul
 from nc1fast.inputs.arrays import as_matrix, row_chunks
+from nc1fast.sums.moments import sum_rows
 from nc1fast.support.plain import PlainFields
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     Needs = frozenset[Literal["covariance", "classifier"]]
 
 REASONS = {
-    "covariance": "the covariance of the features is not known: training=H gives it, as FeatureSums(scatter=True) does",
+    "covariance": "the covariance of the features is not known: training=H gives it, "
+    "as FeatureSums(scatter=True) does",
     "classifier": "no classifier was given: result.with_classifier(W, b)",
 }
 
@@ -40,11 +42,12 @@ class KnownFeatures:
     Attributes
     ----------
     means : ndarray of shape (n_classes, n_features)
-    center : ndarray of shape (n_features,)
-        mu, the mean of all rows.
-    covariance : ndarray of shape (n_features, n_features) or None
-        Sigma_T.
+    p : ndarray of shape (n_classes,)
+        Fractions of the training rows.
     classifier : Classifier or None
+    rows : RowStatistics or None
+    training : array-like of shape (n_training, n_features) or None
+        The rows again, for their covariance.
     rank : int or None
         Dimension of the principal subspaces; None: that of each score.
     alpha : float
@@ -52,15 +55,37 @@ class KnownFeatures:
     """
 
     means: Array
-    center: Array
-    covariance: Array | None
+    p: Array
     classifier: Classifier | None
+    rows: RowStatistics | None
+    training: ArrayLike | None
     rank: int | None = None
     alpha: float = 0.0
 
     def has(self, need: str) -> bool:
         """Whether what a score needs is there."""
         return getattr(self, need) is not None
+
+    @cached_property
+    def center(self) -> Array:
+        """The mean of all rows, mu, shape (d,)."""
+        return sum_rows(self.means * self.p[:, None])
+
+    @cached_property
+    def covariance(self) -> Array | None:
+        """Sigma_T, shape (d, d), from the rows or from their scatter; None without both."""
+        if self.training is not None:
+            H = as_matrix(self.training, "training")
+            if H.shape[1] != len(self.center):
+                raise ValueError(
+                    f"training must have {len(self.center)} features, got {H.shape[1]}"
+                )
+            pieces = (part.astype(np.float64) - self.center for part in row_chunks(H))
+            return np.asarray(sum(column_gram(D) for D in pieces)) / len(H)
+        if self.rows is None or self.rows.covariance is None:
+            return None
+        spread = np.sqrt(self.p)[:, None] * (self.means - self.center)
+        return self.rows.covariance + column_gram(spread)
 
     @cached_property
     def collapsed_axes(self) -> Array:
@@ -86,8 +111,8 @@ class KnownFeatures:
         assert self.covariance is not None
         d = len(self.center)
         least = 1000 if d >= 2048 else 512 if d >= 768 else max(1, d // 2)
-        apart = self.center - self.origin
-        return _principal(self.covariance + np.outer(apart, apart), min(self.rank or least, d))
+        shift = self.center - self.origin
+        return _principal(self.covariance + np.outer(shift, shift), min(self.rank or least, d))
 
 
 def _principal(S: Array, rank: int) -> Array:
@@ -189,31 +214,6 @@ class Novelty(PlainFields):
         if name not in scores:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return scores[name]
-
-
-def within_covariance(
-    rows: RowStatistics | None, training: ArrayLike | None, known: tuple[Array, Array]
-) -> Array | None:
-    """Covariance of the training rows about `center`, shape (d, d), from their scatter or from the
-    rows; None without both.
-
-    Parameters
-    ----------
-    rows : RowStatistics or None
-    training : array-like of shape (n_training, n_features), optional
-    known : (weighted means, center)
-        sqrt(p_c) (mu_c - mu), shape (C, d), and mu.
-    """
-    spread, center = known
-    if training is not None:
-        H = as_matrix(training, "training")
-        if H.shape[1] != len(center):
-            raise ValueError(f"training must have {len(center)} features, got {H.shape[1]}")
-        pieces = (part.astype(np.float64) - center for part in row_chunks(H))
-        return np.asarray(sum(column_gram(D) for D in pieces)) / len(H)
-    if rows is None or rows.covariance is None:
-        return None
-    return rows.covariance + column_gram(spread)
 
 
 def novelty_of(H: ArrayLike, known: KnownFeatures) -> Novelty:

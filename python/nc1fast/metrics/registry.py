@@ -13,9 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nc1fast.core.machine import thread_count
-from nc1fast.metrics import classifiers, definitions, pairs, ranks
+from nc1fast.metrics import classifiers, definitions, pairs, spectra
 from nc1fast.metrics.frames import WHOLE, Vectors
-from nc1fast.metrics.spectra import RANK_TOLERANCE, BetweenSpectrum, WithinSpan, between_spectrum
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.lazy import lazy
 from nc1fast.support.plugins import PluginGroup, PluginWarning
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.metrics.classifiers import Classifier
-    from nc1fast.metrics.conventions import Weights
+    from nc1fast.metrics.definitions import Weights
     from nc1fast.metrics.frames import MeanFrame
     from nc1fast.metrics.rows import RowStatistics
 
@@ -39,8 +38,10 @@ Need = Literal["sums", "rows", "nearest", "classifier", "decisions"]
 # Why a result lacks what needs more than class sums.
 REASONS: dict[Need, str] = {
     "sums": "not defined for these sums",
-    "rows": 'the row-class sums were not computed: statistics="sums", or features that came in batches without their scatter',
-    "nearest": 'the row-class sums were not computed: statistics="sums", or features that came in batches, once',
+    "rows": 'the row-class sums were not computed: statistics="sums", '
+    "or features that came in batches without their scatter",
+    "nearest": 'the row-class sums were not computed: statistics="sums", '
+    "or features that came in batches, once",
     "classifier": "no classifier was given: result.with_classifier(W, b), for explicit features",
     "decisions": "no classifier was given with its rows: result.with_classifier(W, b, H=H)",
 }
@@ -93,15 +94,15 @@ class ClassGeometry:
         return Vectors(self.classifier.W)
 
     @cached_property
-    def spectrum(self) -> BetweenSpectrum:
+    def spectrum(self) -> spectra.BetweenSpectrum:
         """Eigenvalues and eigenvectors of Sigma_B, computed once."""
-        return between_spectrum(self.means, vectors=self.has("rows"))
+        return spectra.between_spectrum(self.means, vectors=self.has("rows"))
 
     @cached_property
-    def within(self) -> WithinSpan:
+    def within(self) -> spectra.WithinSpan:
         """Sigma_W on the span of the class means, computed once."""
         assert self.rows is not None
-        return WithinSpan.of(self.rows, self.spectrum, self.means)
+        return spectra.WithinSpan.of(self.rows, self.spectrum, self.means)
 
     @property
     def centred_means(self) -> Array:
@@ -211,17 +212,17 @@ METRICS: dict[str, Metric] = {
     "gnc2_log": _more(pairs.MeanOverPairs(pairs.log_energy)),
     "gnc2_riesz": _more(pairs.MeanOverPairs(pairs.riesz_energy)),
     "between_effective_rank": _more(
-        lambda g: ranks.effective_rank(g.spectrum.values), late="spectra"
+        lambda g: spectra.effective_rank(g.spectrum.values), late="spectra"
     ),
-    "between_stable_rank": _more(lambda g: ranks.stable_rank(g.spectrum.values), late="spectra"),
+    "between_stable_rank": _more(lambda g: spectra.stable_rank(g.spectrum.values), late="spectra"),
     "within_effective_rank": _more(
-        lambda g: ranks.effective_rank(g.within.values), needs="rows", late="spectra"
+        lambda g: spectra.effective_rank(g.within.values), needs="rows", late="spectra"
     ),
     "within_stable_rank": _more(
-        lambda g: ranks.stable_rank(g.within.values), needs="rows", late="spectra"
+        lambda g: spectra.stable_rank(g.within.values), needs="rows", late="spectra"
     ),
     "within_rank": _more(
-        lambda g: ranks.numerical_rank(g.within.values, RANK_TOLERANCE),
+        lambda g: spectra.numerical_rank(g.within.values, spectra.RANK_TOLERANCE),
         needs="rows",
         late="spectra",
     ),

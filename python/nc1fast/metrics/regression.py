@@ -214,7 +214,8 @@ def regression_collapse(
         raise ValueError(f"Y must have {len(rows)} rows as H has, got {len(columns)}")
     if columns.shape[1] > rows.shape[1]:
         raise ValueError(
-            f"Y must have no more targets than H has features, {rows.shape[1]}, got {columns.shape[1]}"
+            f"Y must have at most {rows.shape[1]} targets, the features of H, "
+            f"got {columns.shape[1]}"
         )
     weights = None if W is None else as_matrix(W, "W").astype(np.float64)
     shape = (columns.shape[1], rows.shape[1])

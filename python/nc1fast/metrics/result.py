@@ -1,4 +1,4 @@
-"""`Collapse`: the metrics of one kernel, or of explicit features, and what they were computed from."""
+"""`Collapse`: the metrics of one kernel, or of explicit features, and their class sums."""
 
 from __future__ import annotations
 
@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.datasets.paths import reads_files
+from nc1fast.metrics import heldout
 from nc1fast.metrics.classifiers import Classifier
-from nc1fast.metrics.conventions import chosen, weights
-from nc1fast.metrics.definitions import class_gram, within_by_class
+from nc1fast.metrics.definitions import chosen, weights, within_by_class
 from nc1fast.metrics.exports import Exports
 from nc1fast.metrics.frames import MeanFrame
-from nc1fast.metrics.heldout import HeldOut, SeenClasses
-from nc1fast.metrics.heldout_rows import GivenRows, evaluated
-from nc1fast.metrics.novelty import KnownFeatures, Novelty, novelty_of, within_covariance
+from nc1fast.metrics.novelty import KnownFeatures, Novelty, novelty_of
 from nc1fast.metrics.ratio import nc1_of
 from nc1fast.metrics.registry import REASONS, ClassGeometry, Values, why_missing
 from nc1fast.metrics.rows import RowStatistics, row_statistics
-from nc1fast.sums.moments import sum_rows
 from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.lazy import later, lazy
@@ -32,10 +29,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from nc1fast.metrics.heldout import HeldOut
     from nc1fast.sums.class_sums import ClassSums
 
-# Row-class sums, 128 KiB, that a result keeps until the first metric of them is asked for.
-_FEW = 1 << 14
+_FEW = 1 << 14  # row-class sums, 128 KiB, kept until the first metric of them is requested
 
 
 @lazy("_rows")
@@ -66,14 +63,12 @@ class Collapse(Exports):
     class_gram : ndarray of shape (n_classes, n_classes)
         <mu_c, mu_c'>, not centred.
     nearest_center : ndarray of shape (n_samples,) or None
-        Index into `labels` of the nearest class mean, in the caller's row order; ties go to the
-        lowest.
+        Index into `labels` of the nearest class mean, in the order of the rows; the lowest of ties.
     ncc_accuracy : float or None
         Fraction of the rows whose nearest class mean is that of their class.
     sizes, labels : ndarray of shape (n_classes,)
     error_bound : float
-        Absolute bound on the error of nc1; infinite when trace_between may be zero, and of an
-        estimate: see `interval`.
+        Absolute, of nc1; infinite when trace_between may be zero, and of estimates (`interval`).
     convention : {"papyan", "probe", "class", "sample", "released"}
         "released" has traces of its own, and the weights of "probe" in every other field.
     kernel : kernel or None
@@ -81,9 +76,8 @@ class Collapse(Exports):
     sums : ClassSums
     metrics : mapping of str to Any
         The values of `nc1fast.metrics.METRICS` and of plug-ins, each an attribute too: nc1_pinv to
-        ncc_accuracy above, and those of docs/metrics.md. Evaluated when they are asked for: what
-        needs eigenvalues together, what needs angles of a classifier, all others, and tables of C x
-        C numbers one by one.
+        ncc_accuracy above, and those of docs/metrics.md. Evaluated on first access: what needs
+        eigenvalues, what needs angles, and all others together, tables of C x C numbers singly.
     missing : mapping of str to str
         Why a metric is None, by name.
     method, reason : str
@@ -111,8 +105,8 @@ class Collapse(Exports):
         """A metric of the registry, by name."""
         values = self.__dict__.get("metrics", {})
         if name not in values:
-            told = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(told, name=name, obj=self)  # so that a traceback names the nearest
+            message = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=self)  # a traceback suggests the nearest
         return values[name]
 
     def __dir__(self) -> list[str]:
@@ -141,8 +135,9 @@ class Collapse(Exports):
 
     def __repr__(self) -> str:
         return (
-            f"Collapse(nc1={self.nc1:.6g}, error_bound={self.error_bound:.1e}, convention={self.convention!r}, "
-            f"kernel={self.kernel!r}, n_samples={self.sizes.sum()}, n_classes={len(self.sizes)})"
+            f"Collapse(nc1={self.nc1:.6g}, error_bound={self.error_bound:.1e}, "
+            f"convention={self.convention!r}, kernel={self.kernel!r}, "
+            f"n_samples={self.sizes.sum()}, n_classes={len(self.sizes)})"
         )
 
     @ieee
@@ -156,8 +151,7 @@ class Collapse(Exports):
         """
         if self._again is not None:
             return self._again(convention)
-        other = _evaluate(self.sums, convention, self._rows, self._classifier)
-        return dataclasses.replace(other, method=self.method, reason=self.reason)
+        return self._evaluated(convention, self._classifier)
 
     @ieee
     @reads_files("H", in_memory=True)
@@ -179,8 +173,8 @@ class Collapse(Exports):
         Raises
         ------
         TypeError, ValueError
-            For what is not finite numbers of these shapes, the result of a kernel, which has no W,
-            and H where nearest class means were not computed.
+            For what is not finite numbers of these shapes, for the result of a kernel, and for H
+            where nearest class means were not computed.
 
         Notes
         -----
@@ -193,8 +187,7 @@ class Collapse(Exports):
             if nearest is None:
                 raise ValueError(f"H needs nearest class means: {REASONS['nearest']}")
             classifier = classifier.with_rows(H, nearest)
-        other = _evaluate(self.sums, self.convention, self._rows, classifier)
-        return dataclasses.replace(other, method=self.method, reason=self.reason)
+        return self._evaluated(self.convention, classifier)
 
     @ieee
     @reads_files("H_test", "X", labels="y_test")
@@ -230,18 +223,24 @@ class Collapse(Exports):
         Raises
         ------
         TypeError, ValueError
-            As `nc1fast.collapse` for its data, for labels that are not among these, and rows X that
-            are not those of this result.
+            As `nc1fast.collapse` for its data, for other labels, and rows X of another result.
 
         Notes
         -----
-        Cost: n C d multiply-adds for features; of a kernel its values of all test rows with all
-        training rows.
+        Cost: n C d multiply-adds for features; the values K(H_test, X) of a kernel.
         """
+        if self.sums.means is None:
+            rows = heldout.KernelRows.of(self.kernel, H_test, X, diagonal, n_threads)
+            found = heldout.kernel_about_means(rows, y_test, self.sums)
+        elif X is not None or diagonal is not None:
+            raise ValueError("X and diagonal belong to kernels: this is a result of features")
+        else:
+            found = heldout.features_about_means(H_test, y_test, self.sums, self._classifier)
+        if decisions is not None:
+            decided = heldout.classes_of(decisions, len(found.of_row), self.labels, "decisions")
+            found = found._replace(decided=decided)
         uniform = weights(self.convention, self.sizes).within_is_uniform
-        training = SeenClasses(self.labels, self.trace_between, uniform)
-        given = GivenRows(X, diagonal, decisions, n_threads)
-        return evaluated(self.sums, training, self._classifier, (H_test, y_test), given)
+        return heldout.held_out(found, len(self.labels), self.trace_between, uniform=uniform)
 
     @ieee
     @reads_files("H", "training", in_memory=True)
@@ -280,17 +279,21 @@ class Collapse(Exports):
         """
         means, p = self._means("ood"), self.sizes / self.sizes.sum()
         r = None if rank is None else as_count("rank", rank, 1, means.shape[1])
-        center = sum_rows(means * p[:, None])
-        spread = np.sqrt(p)[:, None] * (means - center)
-        covariance = within_covariance(self._rows, training, (spread, center))
         a = as_number("alpha", alpha, least=0)
-        return novelty_of(H, KnownFeatures(means, center, covariance, self._classifier, r, a))
+        known = KnownFeatures(means, p, self._classifier, self._rows, training, rank=r, alpha=a)
+        return novelty_of(H, known)
+
+    def _evaluated(self, convention: str, classifier: Classifier | None) -> Collapse:
+        """The metrics of the same sums, under a convention and beside a classifier."""
+        other = _evaluate(self.sums, convention, self._rows, classifier)
+        return dataclasses.replace(other, method=self.method, reason=self.reason)
 
     def _means(self, what: str) -> NDArray[np.float64]:
         """Class means of explicit features, for `what`, which a kernel has not."""
         if self.sums.means is None:
             raise ValueError(
-                f"{what} needs explicit features, collapse(H, y): this is the result of {self.kernel!r}"
+                f"{what} needs explicit features, collapse(H, y): "
+                f"this is the result of {self.kernel!r}"
             )
         return self.sums.means
 
@@ -300,16 +303,13 @@ class Collapse(Exports):
 
         Raises
         ------
-        TypeError
-            If `other` is not a Collapse.
-        ValueError
-            If the two have different classes, or other.nc1 is 0 or infinite.
+        TypeError, ValueError
+            For what is no Collapse, other classes, and an other.nc1 that is 0 or infinite.
         """
         if not isinstance(other, Collapse):
             raise TypeError(f"other must be a Collapse, got {type(other).__name__}")
-        if not (
-            np.array_equal(self.sizes, other.sizes) and np.array_equal(self.labels, other.labels)
-        ):
+        pairs = ((self.sizes, other.sizes), (self.labels, other.labels))
+        if not all(np.array_equal(mine, theirs) for mine, theirs in pairs):
             raise ValueError("other must be of the same data: its labels or class sizes differ")
         if other.nc1 == 0 or math.isinf(other.nc1):
             raise ValueError(f"other.nc1 is {other.nc1:g}: the relative NC1 is not defined")
@@ -335,11 +335,10 @@ def collapse_from_sums(
     convention : {"papyan", "probe", "class", "sample", "released"}, optional
         Default: "papyan", with a UserWarning, once, when class sizes differ by more than 10 %.
     keep_rows : bool, default True
-        False: the result's sums are without the N C row-class sums; `under` needs them no more.
+        False: the result's sums are without the N C row-class sums.
     rows : RowStatistics, optional
         Digest of the rows. Default: that of the row-class sums, where there are any.
     classifier : Classifier, optional
-        As `Collapse.with_classifier` takes it.
     n_threads : int, optional
         Of sweeps over pairs of classes. Default: as `collapse`. The bits do not depend on it.
 
@@ -372,15 +371,11 @@ def collapse_from_sums(
     convention = chosen(convention, sums.sizes)
     if rows is None and sums.has_rows:
         few = int(sums.sizes.sum()) * len(sums.sizes) <= _FEW
-        rows = later(partial(_digest, sums)) if few else _digest(sums)
+        digest = partial(row_statistics, sums)
+        rows = later(digest) if few else digest()
     if not keep_rows and sums.has_rows:
         sums = sums.without_rows()
     return _evaluate(sums, convention, rows, classifier, n_threads)
-
-
-def _digest(sums: ClassSums) -> RowStatistics | None:
-    """Digest of the row-class sums."""
-    return row_statistics(sums, class_gram(sums))
 
 
 def _evaluate(

@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from nc1fast.activations import Activation, phi
-from nc1fast.kernels.classes import NNGP
+from nc1fast.kernels.fully_connected import NNGP
 from nc1fast.networks.network import register_normal
 from nc1fast.support.arguments import as_count, as_number
 from nc1fast.support.arithmetic import ieee

@@ -7,8 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.activations import Activation, phi
-from nc1fast.kernels.classes import NNGP
-from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.fully_connected import NNGP, NTK
 from nc1fast.support.arguments import as_count, as_flag, as_items, as_optional_flag, check_choice
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.metrics.definitions import CONVENTIONS
 from nc1fast.networks.objective import LOSSES, OPTIMIZERS, Descent
 from nc1fast.networks.trace import as_rule, probe_epochs
 from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice

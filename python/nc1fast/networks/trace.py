@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics.conventions import weights
+from nc1fast.metrics.definitions import weights
 from nc1fast.metrics.table import metric_columns, metrics_of
 from nc1fast.support.arguments import as_count, as_items, as_number, shown
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.activations import Homogeneous
-    from nc1fast.kernels.one_layer import OneLayer
+    from nc1fast.kernels.classes import OneLayer
     from nc1fast.shortcuts.partial import PartialSums
     from nc1fast.shortcuts.sweep import Form
 

@@ -16,7 +16,7 @@ from nc1fast.sums.features import feature_sums
 
 if TYPE_CHECKING:
     from nc1fast.inputs.labelled import LabelledData
-    from nc1fast.kernels.classes import Linear
+    from nc1fast.kernels.fully_connected import Linear
     from nc1fast.shortcuts.partial import PartialSums
     from nc1fast.sums.class_sums import ClassSums
     from nc1fast.sums.settings import Settings

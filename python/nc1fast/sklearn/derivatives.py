@@ -19,8 +19,7 @@ import numpy as np
 
 from nc1fast.activations import traits
 from nc1fast.kernels.algebra import Composite, Scaled
-from nc1fast.kernels.classes import ConjugateKernel, DeepKernel, Linear
-from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.fully_connected import NTK, ConjugateKernel, DeepKernel, Linear
 from nc1fast.sklearn.parameters import all_fields, own_fields, parts_of, with_fields
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from nc1fast.estimators.deep_map import check_deep, projected_map, widest
 from nc1fast.estimators.directions import check_sampling
 from nc1fast.estimators.hidden_units import draw_units
 from nc1fast.estimators.ntk_features import draw_map, mapped, probe_rows
-from nc1fast.kernels.classes import NNGP, check_kernel
+from nc1fast.kernels.classes import check_kernel
+from nc1fast.kernels.fully_connected import NNGP
 from nc1fast.sklearn.matrices import dense
 from nc1fast.sklearn.parameters import DEFAULT_KERNEL, KernelParameters
 from nc1fast.support.arguments import as_count, as_seed

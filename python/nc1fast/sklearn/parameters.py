@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, Self
 
 from nc1fast.kernels.classes import Kernel, check_kernel
-from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.fully_connected import NTK
 
 DEFAULT_KERNEL = NTK("relu", weight_variance="he")
 PREFIX = "kernel__"

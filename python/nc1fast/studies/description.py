@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
-from nc1fast.metrics.conventions import DEFAULT_CONVENTION
+from nc1fast.metrics.definitions import DEFAULT_CONVENTION
 from nc1fast.studies import table
 from nc1fast.studies.cells import Cell
 from nc1fast.studies.fields import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from nc1fast.metrics.conventions import Convention
+from nc1fast.metrics.definitions import Convention
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

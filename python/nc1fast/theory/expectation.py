@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.datasets.parameters import finite_numbers, means_of, sizes_of, stds_of
-from nc1fast.kernels.classes import DeepKernel, Kernel, Linear
+from nc1fast.kernels.fully_connected import DeepKernel, Linear
 from nc1fast.metrics import DEFAULT_CONVENTION, trace_between, trace_within, weights
 from nc1fast.support.arguments import as_count, as_number, as_seed, shown
 from nc1fast.support.arithmetic import ieee
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from nc1fast.kernels.classes import Kernel
     from nc1fast.metrics import Weights
     from nc1fast.theory.pairs import PairMoments
 

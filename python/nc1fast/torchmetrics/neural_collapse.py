@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.metrics.definitions import CONVENTIONS
 from nc1fast.metrics.feature_sums import FeatureSums, scatter_wanted
 from nc1fast.metrics.registry import all_metrics
 from nc1fast.metrics.table import TRACES

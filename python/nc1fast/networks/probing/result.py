@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics import views
-from nc1fast.metrics.exports import dataset, named
+from nc1fast.metrics.exports import dataset, html_table, named, summary_text
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
 from nc1fast.support.extras import require
@@ -91,10 +90,10 @@ class LayerCollapse(dict[str, Collapse]):
 
     def summary(self) -> str:
         """Text with a line for each layer: nc1, or why there is none."""
-        return views.summary(f"{len(self)} layers, {self.passes} passes", self._lines())
+        return summary_text(f"{len(self)} layers, {self.passes} passes", self._lines())
 
     def _repr_html_(self) -> str:
-        return views.to_html(f"{len(self)} layers, {self.passes} passes", self._lines())
+        return html_table(f"{len(self)} layers, {self.passes} passes", self._lines())
 
     def _lines(self) -> dict[str, Any]:
         return {name: result.nc1 for name, result in self.items()} | self.reasons

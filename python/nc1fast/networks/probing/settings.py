@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.metrics.conventions import CONVENTIONS
+from nc1fast.metrics.definitions import CONVENTIONS
 from nc1fast.networks.probing.pooling import check_pool
 from nc1fast.sums.memory import as_limit
 from nc1fast.support.arguments import as_count, check_choice, shown
