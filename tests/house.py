@@ -6,6 +6,10 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "nc1fast"
@@ -80,4 +84,43 @@ def at_load(tree: ast.AST) -> list[ast.Import | ast.ImportFrom]:
             ]
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             found += at_load(node)
+    return found
+
+
+def code_lines(text: str, *, heads: bool = True) -> list[int]:
+    """Numbers of the lines that are neither blank nor comment nor docstring; without `heads` nor
+    imports nor what stands before the body of a function or class.
+    """
+    lines = enumerate(map(str.strip, text.splitlines()), 1)
+    found = {number for number, line in lines if line and not line.startswith("#")}
+    left_out: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant | ast.JoinedStr):
+            if node.end_lineno != node.lineno:  # blank lines of a text are code
+                found.update(range(node.lineno, (node.end_lineno or 0) + 1))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            left_out.update(() if heads else range(node.lineno, (node.end_lineno or 0) + 1))
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                left_out.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+            if not heads and not isinstance(node, ast.Module):
+                left_out.update(range(node.lineno, node.body[0].lineno))
+    return sorted(found - left_out)
+
+
+def repeated_passages(texts: Mapping[str, str], length: int) -> list[str]:
+    """Places of runs of `length` lines of code, heads left out, that stand in an earlier place."""
+    seen: dict[tuple[str, ...], str] = {}
+    found: list[str] = []
+    for name, text in texts.items():
+        lines = text.splitlines()
+        numbers = code_lines(text, heads=False)
+        end = 0  # of the passage last found
+        for k in range(len(numbers) - length + 1):
+            run = tuple(lines[n - 1].strip() for n in numbers[k : k + length])
+            place = f"{name}:{numbers[k]}"
+            first = seen.setdefault(run, place)
+            if first != place and k >= end:
+                found.append(f"{place} as {first}")
+                end = k + length
     return found

@@ -4,6 +4,7 @@ for a missing one.
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import inspect
 import os
@@ -18,6 +19,7 @@ import pytest
 import nc1fast
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "python" / "nc1fast"
 CONTRACT = {
     *("Linear", "ConjugateKernel", "NNGP", "NTK", "LeakyReLU", "activations"),
     *(
@@ -130,6 +132,17 @@ def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.M
         require(module, extra)
 
 
+def test_importing_the_package_loads_numpy_alone() -> None:
+    program = (
+        "import sys, numpy.random; before = set(sys.modules); import nc1fast;"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert set(result.stdout.split()) <= {"nc1fast", "numpy"}
+
+
 def test_collapse_needs_numpy_alone() -> None:
     """With every extra out of reach, the three lines of the README still run."""
     program = """
@@ -177,3 +190,33 @@ def test_a_plain_build_leaves_a_cuda_compiler_alone(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert not asked.exists()
+
+
+def _stub_signatures(module: str) -> dict[str, str]:
+    tree = ast.parse((PACKAGE / f"{module}.pyi").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    found = {node.name: f"({', '.join(arg.arg for arg in node.args.args)})" for node in functions}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            members = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+            found[node.name] = f"has {', '.join(sorted(members))}"
+    return found
+
+
+@pytest.mark.parametrize(("stub", "module"), [("_core", "_core"), ("_cuda", "_shim._cuda")])
+def test_stub_says_what_the_module_has(stub: str, module: str) -> None:
+    """Names of functions and of their parameters, which pybind11 writes into the first line of the
+    docstring; of classes, of what they have.
+    """
+    compiled = pytest.importorskip(f"nc1fast.{module}")
+    found = {}
+    for name in dir(compiled):
+        if name.startswith("__"):
+            continue
+        if isinstance(kind := getattr(compiled, name), type):
+            found[name] = f"has {', '.join(sorted(n for n in vars(kind) if n[0] != '_'))}"
+            continue
+        signature = getattr(compiled, name).__doc__.splitlines()[0]
+        parameters = re.findall(r"(?:\(|, )(\w+): ", signature.partition(" -> ")[0])
+        found[name] = f"({', '.join(parameters)})"
+    assert found == _stub_signatures(stub)
