@@ -70,7 +70,8 @@ FLOORS = (
 )
 SEES_THE_CORE = ("core.", "sums.streaming")
 USES_THE_FACE = {"studies", "cli"}
-DERIVES = {"sklearn"}  # rooms whose classes derive from an optional package; loaded when named
+# Rooms whose classes are those of an optional package; loaded when they are named.
+DERIVES = {"networks", "sklearn", "torchmetrics"}
 USES_THE_REFERENCE = {"cli.selftest"}
 SOURCES = sorted(path for path in CPP.rglob("*") if path.suffix in (".hpp", ".cpp"))
 

@@ -13,7 +13,7 @@ import pytest
 
 import nc1fast as nc
 from nc1fast.cli import learn
-from nc1fast.networks import objective
+from nc1fast.networks import settings
 
 QUICK = ("--width", "7", "--epochs", "12", "--lr", "0.01")
 
@@ -29,8 +29,8 @@ def data(tmp_path):
 
 
 def test_choices_are_those_of_the_package():
-    assert typing.get_args(learn.Optimizer) == objective.OPTIMIZERS
-    assert typing.get_args(learn.Loss) == objective.LOSSES
+    assert typing.get_args(learn.Optimizer) == settings.OPTIMIZERS
+    assert typing.get_args(learn.Loss) == settings.LOSSES
 
 
 def test_train_gives_the_trace_of_the_package(call, data, tmp_path):

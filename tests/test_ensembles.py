@@ -14,7 +14,7 @@ import nc1fast as nc
 
 torch = pytest.importorskip("torch")
 networks = nc.networks
-dispersion = pytest.importorskip("nc1fast.networks.dispersion")
+dispersion = pytest.importorskip("nc1fast.networks.ensemble")
 
 
 def _rows(n, d0, seed=0):

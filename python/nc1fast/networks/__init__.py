@@ -1,67 +1,68 @@
 """Networks beside their kernels: drawn, trained and measured in the same vocabulary.
 
 `ShallowNetwork` knows its own infinite-width kernels; `train` follows its collapse; `probe`,
-`empirical_ntk` and `conjugate_kernel` take any torch module. Each name but `LinearNetwork`, which
-is NumPy's, needs the `torch` extra when it is first used.
+`empirical_ntk` and `conjugate_kernel` take any torch module. Each name but `LinearNetwork` and
+`LinearFlow`, which are NumPy's, and the figures needs the `torch` extra when it is first used.
 
-    network     ShallowNetwork
-    linear      deep linear networks: their tangent kernel and gradient flow in closed form
-    polynomial  networks whose units are products; recurrent: networks with tied weights on
-        sequences
-    mean_field  two layers, alpha/m in place of m^-1/2
-    settings    everything that a training is told, checked
-    objective   losses and optimizers; langevin: one of them
-    running     repeats, epochs and probes; checkpoint: their state on disk
-    probing     the collapse of the layers of any module; shallow_layers: of a network in training
-    monitor     probes in any training loop
-    figures     metrics against the layers, and through a training
-    tangent     the empirical NTK; conjugate: the Gram matrix of hidden features
-    ensemble    many draws of one network at once; dispersion: moments of their empirical NTK
-    trace       the table of a training
+    network        ShallowNetwork
+    architectures  products of units, tied weights on sequences, the mean-field scaling
+    linear         deep linear networks: their tangent kernel and gradient flow in closed form
+    empirical      the empirical NTK and the Gram matrix of hidden features
+    ensemble       many draws of one network at once, and the moments of their empirical NTK
+    training       `train`; settings: checked; objective: losses and optimizers, `Langevin`
+    running        repeats, epochs and probes; checkpoint: their state on disk
+    trace          the table of a training, and the measurements of its layers
+    probing        the collapse of the layers of any module
+    monitor        probes in any training loop
+    figures        metrics against the layers, and through a training
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.support.extras import require
+
 if TYPE_CHECKING:
-    from nc1fast.networks.conjugate import conjugate_kernel
-    from nc1fast.networks.dispersion import TangentDispersion, tangent_dispersion
-    from nc1fast.networks.ensemble import Ensemble
+    from nc1fast.networks.architectures import (
+        MeanFieldNetwork,
+        PolynomialNetwork,
+        RecurrentNetwork,
+    )
+    from nc1fast.networks.empirical import conjugate_kernel, empirical_ntk
+    from nc1fast.networks.ensemble import Ensemble, TangentDispersion, tangent_dispersion
     from nc1fast.networks.figures import plot_layers, plot_training
-    from nc1fast.networks.langevin import Langevin
     from nc1fast.networks.linear import LinearFlow, LinearNetwork
-    from nc1fast.networks.mean_field import MeanFieldNetwork
     from nc1fast.networks.monitor import Monitor
     from nc1fast.networks.network import ShallowNetwork
-    from nc1fast.networks.polynomial import PolynomialNetwork
+    from nc1fast.networks.objective import Langevin
     from nc1fast.networks.probing.streamed import probe, probe_memory
-    from nc1fast.networks.recurrent import RecurrentNetwork
-    from nc1fast.networks.tangent import empirical_ntk
     from nc1fast.networks.trace import Trace
     from nc1fast.networks.training import train
 
 _HOMES = {
     "Ensemble": "ensemble",
-    "Langevin": "langevin",
+    "Langevin": "objective",
     "LinearFlow": "linear",
     "LinearNetwork": "linear",
-    "MeanFieldNetwork": "mean_field",
+    "MeanFieldNetwork": "architectures",
     "Monitor": "monitor",
-    "PolynomialNetwork": "polynomial",
-    "RecurrentNetwork": "recurrent",
+    "PolynomialNetwork": "architectures",
+    "RecurrentNetwork": "architectures",
     "ShallowNetwork": "network",
-    "TangentDispersion": "dispersion",
+    "TangentDispersion": "ensemble",
     "Trace": "trace",
-    "conjugate_kernel": "conjugate",
-    "empirical_ntk": "tangent",
+    "conjugate_kernel": "empirical",
+    "empirical_ntk": "empirical",
     "plot_layers": "figures",
     "plot_training": "figures",
     "probe": "probing.streamed",
     "probe_memory": "probing.streamed",
-    "tangent_dispersion": "dispersion",
+    "tangent_dispersion": "ensemble",
     "train": "training",
 }
+_WITHOUT_TORCH = ("linear", "figures")
 __all__ = [
     "Ensemble",
     "Langevin",
@@ -86,11 +87,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"nc1fast.networks.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name] not in _WITHOUT_TORCH:
+        require("torch", "torch")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -11,19 +11,16 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from nc1fast.support.checksums import checksum
-from nc1fast.support.extras import require
 from nc1fast.support.reading import check_regular, reading
 from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
-else:
-    torch = require("torch", "torch")
-
-_MAGIC, _FORMAT = b"nc1fast checkpoint ", b"2 "
+_MAGIC, _FORMAT = b"nc1fast checkpoint ", b"3 "
 
 
 def fingerprint(settings: dict[str, Any], *tensors: Any) -> str:
@@ -65,7 +62,8 @@ def load(path: Path, run: str) -> dict[str, Any] | None:
             start, data = file.read(len(_first_line(b""))), file.read()
         if not start.startswith(_MAGIC):
             raise ValueError(
-                "is not a checkpoint of nc1fast, or of an earlier version: name another file to start anew"
+                "is not a checkpoint of nc1fast, or of an earlier version: name another file to start "
+                "anew"
             )
         if not start.startswith(_MAGIC + _FORMAT):
             raise ValueError("is a checkpoint of another version: name another file to start anew")
@@ -74,6 +72,7 @@ def load(path: Path, run: str) -> dict[str, Any] | None:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         if state.pop("run") != run:
             raise ValueError(
-                "is of another run: data, targets, network and settings must be the same; name another file to start anew"
+                "is of another run: data, targets, network and settings must be the same; name "
+                "another file to start anew"
             )
     return dict(state)

@@ -1,27 +1,29 @@
-"""Ensemble: independent draws of one `ShallowNetwork`, evaluated side by side, with their tangent
-kernels.
+"""Ensembles: independent draws of one `ShallowNetwork`, evaluated side by side, their tangent
+kernels, and the moments of these over many draws.
 """
 
 from __future__ import annotations
 
 import copy
-import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from nc1fast.datasets.paths import reads_files
+from nc1fast.networks.empirical import layer_factors
 from nc1fast.networks.network import ShallowNetwork, generator_of
 from nc1fast.networks.probing.modules import placed
-from nc1fast.support.arguments import as_count
+from nc1fast.support.arguments import as_count, seed_of
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import ArrayLike, NDArray
-else:
-    torch = require("torch", "torch")
+
+    Array = NDArray[np.float64]
+
+_NUMBERS = 1 << 20  # of the draws that are evaluated at once
 
 
 class Ensemble(torch.nn.Module):  # type: ignore[misc]
@@ -37,6 +39,9 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
         R.
     seed : int, optional
         Seed of all draws. Default: one from the operating system.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Attributes
     ----------
@@ -61,21 +66,21 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
     """
 
     @ieee
-    def __init__(self, network: Any, n_networks: int, *, seed: int | None = None) -> None:
+    def __init__(
+        self, network: Any, n_networks: int, *, seed: int | None = None, rng: Any = None
+    ) -> None:
         super().__init__()
-        check_alike(network)
+        _check_network(network)
         self.n_networks = as_count("n_networks", n_networks)
         one: ShallowNetwork = copy.deepcopy(network)
         self._one = (one,)  # in a tuple: no part of this module
-        generator = generator_of(seed)
+        generator = generator_of(seed_of(rng, seed, None))
         for name, layer in network.weight_layers().items():
-            for kind, std in (("weight", layer.weight_std), ("bias", layer.bias_std)):
-                values = getattr(layer, kind)
-                if values is not None:
-                    shape = (self.n_networks, *values.shape)
-                    drawn = torch.randn(shape, generator=generator, dtype=torch.float64) * std
-                    parameter = torch.nn.Parameter(drawn.to(values), values.requires_grad)
-                    self.register_parameter(f"{name}_{kind}", parameter)
+            for kind, values, std in layer.drawn():
+                shape = (self.n_networks, *values.shape)
+                drawn = torch.randn(shape, generator=generator, dtype=torch.float64) * std
+                parameter = torch.nn.Parameter(drawn.to(values), values.requires_grad)
+                self.register_parameter(f"{name}_{kind}", parameter)
 
     def extra_repr(self) -> str:
         """The number of networks and their architecture, for `repr`."""
@@ -93,10 +98,8 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
         network: ShallowNetwork = copy.deepcopy(self._one[0])
         with torch.no_grad():
             for name, layer in network.weight_layers().items():
-                for kind in ("weight", "bias"):
-                    values = getattr(layer, kind)
-                    if values is not None:
-                        values.copy_(getattr(self, f"{name}_{kind}")[index])
+                for kind, values, _ in layer.drawn():
+                    values.copy_(getattr(self, f"{name}_{kind}")[index])
         return network
 
     def forward(self, X: torch.Tensor) -> torch.Tensor:
@@ -128,50 +131,27 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
         each output.
         """
         one = self._one[0]
-        left = self._factors(placed(one, X))
-        right = left if Z is None else self._factors(placed(one, Z, "Z"))
-        first = next(iter(left), None)
-        if first is None:
+        outputs = range(one.n_outputs)
+        left = right = layer_factors(self._parts(), placed(one, X), outputs)
+        if Z is not None:
+            right = layer_factors(self._parts(), placed(one, Z, "Z"), outputs)
+        if not left:
             raise ValueError("network must have a parameter that requires a gradient")
         total: Any = 0
         for (D, A), (E, B) in zip(left, right, strict=True):
-            total = total + torch.matmul(D, E.mT) * torch.matmul(A, B.mT)
+            inner = torch.matmul(D.flatten(-2), E.flatten(-2).mT)
+            total = total + inner * torch.matmul(A, B.mT)
         if Z is None:
             total = (total + total.mT) / 2
         return np.asarray(total.cpu().numpy() / one.n_outputs, dtype=np.float64)
 
     def _parts(self) -> list[Any]:
         """Weight layers of all networks and activations between them, from input to output."""
-        layers = {id(layer): name for name, layer in self._one[0].weight_layers().items()}
+        layers = self._one[0].weight_layers()
         return [
-            _LayerStack(self, layers[id(part)], part) if id(part) in layers else part
-            for part in self._one[0].children()
+            _LayerStack(self, name, part) if name in layers else part
+            for name, part in self._one[0].named_children()
         ]
-
-    def _factors(self, X: torch.Tensor) -> list[tuple[Any, Any]]:
-        """Of each trained layer: signals (R, N, K width) and augmented inputs (R or 1, N, fan_in +
-        1).
-        """
-        stacks, inputs, signals = [], [], []
-        h = X
-        with torch.enable_grad():
-            for part in self._parts():
-                if not isinstance(part, _LayerStack):
-                    h = part(h)
-                    continue
-                stacks.append(part)
-                inputs.append(h.detach())
-                h = part(h, frozen=True)
-                if not h.requires_grad:  # the first layer
-                    h.requires_grad_()
-                signals.append(h)
-            outputs = range(h.shape[2])
-            found = [
-                torch.autograd.grad(h[..., k].sum(), signals, retain_graph=True) for k in outputs
-            ]
-        deltas = [torch.cat(of_layer, dim=2) for of_layer in zip(*found, strict=True)]
-        factors = zip(deltas, map(_LayerStack.augmented, stacks, inputs), strict=True)
-        return [(delta, a) for delta, a in factors if a is not None]
 
 
 class _LayerStack:
@@ -188,29 +168,15 @@ class _LayerStack:
     def __init__(self, ensemble: Ensemble, name: str, layer: Any) -> None:
         self.weight = getattr(ensemble, f"{name}_weight")
         self.bias = getattr(ensemble, f"{name}_bias", None)
-        self.scales = (layer.weight_scale, layer.bias_scale)
+        self.weight_scale, self.bias_scale = layer.weight_scale, layer.bias_scale
 
-    def __call__(self, h: torch.Tensor, *, frozen: bool = False) -> torch.Tensor:
+    def __call__(self, h: torch.Tensor) -> torch.Tensor:
         """Pre-activations (R, N, fan_out) of inputs (N, fan_in) or (R, N, fan_in)."""
-        weight, bias = self.weight, self.bias
-        if frozen:
-            weight, bias = weight.detach(), None if bias is None else bias.detach()
-        u = torch.matmul(h * self.scales[0], weight.mT)
-        return u if bias is None else u + self.scales[1] * bias[:, None]
-
-    def augmented(self, h: torch.Tensor) -> torch.Tensor | None:
-        """Inputs with a column for the bias, by which its signals are multiplied in the gradient;
-        None if nothing trains.
-        """
-        found = []
-        if self.weight.requires_grad:
-            found.append(h * self.scales[0])
-        if self.bias is not None and self.bias.requires_grad:
-            found.append(torch.full_like(h[..., :1], self.scales[1]))
-        return torch.cat(found, dim=-1) if found else None
+        u = torch.matmul(h * self.weight_scale, self.weight.mT)
+        return u if self.bias is None else u + self.bias_scale * self.bias[:, None]
 
 
-def check_alike(network: Any) -> None:
+def _check_network(network: Any) -> None:
     """Raise unless networks of this kind can be evaluated side by side."""
     if not isinstance(network, ShallowNetwork):
         raise TypeError(f"network must be a ShallowNetwork, got {type(network).__name__}")
@@ -218,10 +184,143 @@ def check_alike(network: Any) -> None:
         raise ValueError("network must be without batch normalization, got batch_norm=True")
 
 
-def numbers_of(network: ShallowNetwork, n_rows: int) -> int:
-    """Roughly how many numbers one draw of a network takes, with the tangent kernel of so many
-    rows.
+@dataclass(frozen=True, eq=False)
+class TangentDispersion:
+    """Moments of the entries of the empirical NTK over independent networks; each array is
+    (n_samples, m_samples).
+
+    Attributes
+    ----------
+    mean, variance : ndarray
+        The variance is unbiased.
+    third, fourth : ndarray
+        Central moments.
+    draws : int
+
+    Notes
+    -----
+    Standard errors are those of many draws. Entries of deep networks have heavy tails: beyond a
+    relative deviation of about 1 so few draws decide the variance that its error is itself only a
+    rough number.
     """
-    weights = sum(math.prod(layer.weight.shape) for layer in network.weight_layers().values())
+
+    mean: Array
+    variance: Array
+    third: Array
+    fourth: Array
+    draws: int
+
+    @property
+    def mean_error(self) -> Array:
+        """Standard error of the mean."""
+        return np.sqrt(self.variance / self.draws)
+
+    @property
+    def variance_error(self) -> Array:
+        """Standard error of the variance, sqrt((mu_4 - variance^2)/draws)."""
+        return np.sqrt(np.maximum(self.fourth - self.variance**2, 0) / self.draws)
+
+    @property
+    def relative_variance(self) -> Array:
+        """Var/mean^2, NaN where the mean is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.mean == 0, np.nan, self.variance / self.mean**2)
+
+    @property
+    def relative_deviation(self) -> Array:
+        """Standard deviation over the mean's absolute value, NaN where the mean is 0."""
+        return np.sqrt(self.relative_variance)
+
+    @property
+    def relative_variance_error(self) -> Array:
+        """Standard error of Var/mean^2, to first order in the errors of both."""
+        v, m = self.variance, self.mean
+        with np.errstate(divide="ignore", invalid="ignore"):
+            square = (self.fourth - v**2) / m**4 - 4 * v * self.third / m**5 + 4 * v**3 / m**6
+        return np.sqrt(np.maximum(square, 0) / self.draws)
+
+
+@ieee
+@reads_files("X", "Z", in_memory=True)
+def tangent_dispersion(
+    network: Any,
+    X: ArrayLike,
+    Z: ArrayLike | None = None,
+    *,
+    draws: int = 1000,
+    seed: int | None = None,
+    rng: Any = None,
+) -> TangentDispersion:
+    """Mean and variance of the entries of the empirical NTK over independent draws of a network.
+
+    Parameters
+    ----------
+    network : ShallowNetwork
+        Its architecture, variances, parametrization, and what of it trains; its own weights are not
+        used.
+    X : array-like of shape (n_samples, n_features), or path
+    Z : array-like of shape (m_samples, n_features), or path, optional
+        Default: X.
+    draws : int, default 1000
+        At least 2.
+    seed : int, optional
+        Of all draws. Default: one from the operating system.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
+
+    Returns
+    -------
+    TangentDispersion
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `Ensemble` and `empirical_ntk`.
+
+    Notes
+    -----
+    Cost: that of `Ensemble.tangent_kernels` and of one normal number per weight and draw; memory
+    for some million numbers, or for one draw.
+    Source: the dispersion of Seleznova & Kutyniok (2021), arXiv 2012.04477. Of a ReLU network
+    without biases Var/mean^2 of Theta(x, x) is `nc1fast.theory.tangent_moment` - 1, 3/m with one
+    hidden layer of m units.
+
+    Examples
+    --------
+    >>> network = nc.networks.ShallowNetwork("relu", 8, depth=16, width=64, weight_variance=3.0, parametrization="ntk")
+    >>> found = nc.networks.tangent_dispersion(network, X[:2], draws=3000, seed=0)
+    >>> found.relative_variance, found.relative_variance_error
+    """
+    _check_network(network)
+    draws = as_count("draws", draws, 2)
+    rows = placed(network, X)
+    columns = None if Z is None else placed(network, Z, "Z")
+    generator = generator_of(seed_of(rng, seed, None))
+    at_once = max(2, _NUMBERS // _numbers_of_a_draw(network, rows, columns))
+    shift: Any = None
+    sums: Any = 0.0
+    for first in range(0, draws, at_once):
+        own = int(torch.randint(1 << 62, (), generator=generator))
+        ensemble = Ensemble(network, min(at_once, draws - first), seed=own)
+        kernels = ensemble.tangent_kernels(rows, columns)
+        if shift is None:
+            shift = kernels.mean(axis=0)  # so that no power sum cancels
+        d = kernels - shift
+        sums = sums + np.stack([(d**p).sum(axis=0) for p in (1, 2, 3, 4)])
+    m, s2, s3, s4 = sums / draws
+    return TangentDispersion(
+        mean=shift + m,
+        variance=np.maximum(s2 - m**2, 0) * draws / (draws - 1),
+        third=s3 - 3 * m * s2 + 2 * m**3,
+        fourth=s4 - 4 * m * s3 + 6 * m**2 * s2 - 3 * m**4,
+        draws=draws,
+    )
+
+
+def _numbers_of_a_draw(network: ShallowNetwork, X: torch.Tensor, Z: torch.Tensor | None) -> int:
+    """Roughly how many numbers one draw takes, with the tangent kernel of these rows."""
+    n_rows = len(X) + (0 if Z is None else len(Z))
+    weights = sum(layer.weight.numel() for layer in network.weight_layers().values())
     units = network.n_features + sum(network.widths) + network.n_outputs
     return int(weights + n_rows * units * (2 + network.n_outputs) + 3 * n_rows**2)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from nc1fast.activations import Activation, phi
 from nc1fast.kernels.fully_connected import NNGP, NTK
-from nc1fast.support.arguments import as_count, as_flag, as_items, as_optional_flag, check_choice
+from nc1fast.support.arguments import (
+    as_count,
+    as_flag,
+    as_items,
+    as_optional_flag,
+    check_choice,
+    seed_of,
+)
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import torch
-else:
-    torch = require("torch", "torch")
+    from collections.abc import Iterator, Sequence
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -39,16 +44,6 @@ def generator_of(seed: int | None) -> torch.Generator:
     else:
         generator.manual_seed(as_count("seed", seed, 0))
     return generator
-
-
-def register_normal(
-    module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]], seed: int | None, dtype: str
-) -> None:
-    """Give a module parameters of these shapes, drawn from N(0, 1) in float64."""
-    generator = generator_of(seed)
-    for name, shape in shapes.items():
-        drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
-        module.register_parameter(name, torch.nn.Parameter(drawn.to(as_dtype(dtype))))
 
 
 class Layer(torch.nn.Module):  # type: ignore[misc]
@@ -90,15 +85,20 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
             self.register_buffer("bias", b)
         self.norm = torch.nn.BatchNorm1d(fan_out) if batch_norm else None
 
+    def drawn(self) -> Iterator[tuple[str, torch.Tensor, float]]:
+        """Name, values and standard deviation of the weights and, where there are any, the biases."""
+        yield "weight", self.weight, self.weight_std
+        if self.bias is not None:
+            yield "bias", self.bias, self.bias_std
+
     def draw(self, generator: Any) -> None:
         """Draw weights and biases; float64 draws, so that both precisions start from the same
         network.
         """
         with torch.no_grad():
-            for values, std in ((self.weight, self.weight_std), (self.bias, self.bias_std)):
-                if values is not None:
-                    z = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-                    values.copy_(z * std)
+            for _, values, std in self.drawn():
+                z = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+                values.copy_(z * std)
             if self.norm is not None:
                 self.norm.reset_running_stats()
                 self.norm.reset_parameters()
@@ -164,6 +164,9 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
     seed : int, optional
         Seed of the draw. Default: one from the operating system.
     dtype : {"float64", "float32"}, default "float64"
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Attributes
     ----------
@@ -205,77 +208,76 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
         batch_norm: bool = False,
         seed: int | None = None,
         dtype: str = "float64",
+        rng: Any = None,
     ) -> None:
         super().__init__()
         check_choice("parametrization", parametrization, ("standard", "ntk"))
         train_bias = as_optional_flag("train_bias", train_bias)
         train_readout = as_flag("train_readout", train_readout)
         batch_norm = as_flag("batch_norm", batch_norm)
-        variances: dict[str, Any] = {
-            "weight_variance": weight_variance,
-            "bias_variance": bias_variance,
-        }
-        self._nngp = NNGP(activation, depth, **variances)
+        self._nngp = NNGP(activation, depth, weight_variance, bias_variance)  # type: ignore[arg-type]
         self.activation, self.depth = self._nngp.activation, self._nngp.depth
         self.n_features = as_count("n_features", n_features)
         self.n_outputs = as_count("n_outputs", n_outputs)
-        given: Any = width
-        several = getattr(given, "ndim", 1) > 0 and hasattr(given, "__len__")
-        what = "one number or one per hidden layer"
-        widths = as_items("width", given, what) if several else [given] * (self.depth - 1)
-        if len(widths) != self.depth - 1:
+        n_hidden = self.depth - 1
+        if hasattr(width, "__len__") and getattr(width, "ndim", 1) > 0:
+            widths = as_items("width", width, "one number or one per hidden layer")
+        else:
+            widths = [width] * n_hidden
+        if len(widths) != n_hidden:
             raise ValueError(
-                f"width must be one number or {self.depth - 1} (one per hidden layer), got {len(widths)}"
+                f"width must be one number or {n_hidden} (one per hidden layer), got {len(widths)}"
             )
         self.widths = tuple(as_count("width", n) for n in widths)
         self.parametrization, self.batch_norm = parametrization, batch_norm
         self.train_bias, self.train_readout = train_bias, train_readout
-        self.layers: list[str] = []
-        fans = (self.n_features, *self.widths, self.n_outputs)
-        for index in range(self.depth):
-            hidden = index < self.depth - 1
+        fans = itertools.pairwise((self.n_features, *self.widths, self.n_outputs))
+        variances = zip(self._nngp.weight_variances, self._nngp.bias_variances, strict=True)
+        for index, (fan, variance) in enumerate(zip(fans, variances, strict=True), 1):
+            hidden = index < self.depth
             layer = Layer(
-                (fans[index], fans[index + 1]),
-                (self._nngp.weight_variances[index], self._nngp.bias_variances[index]),
+                fan,
+                variance,
                 ntk=parametrization == "ntk",
                 train_bias=train_bias is not False,
                 batch_norm=batch_norm and hidden,
             )
-            self.add_module(f"pre{index + 1}" if hidden else "output", layer)
-            self.layers.append(f"pre{index + 1}" if hidden else "output")
+            self.add_module(f"pre{index}" if hidden else "output", layer)
             if hidden:
-                self.add_module(f"post{index + 1}", Phi(self.activation))
-                self.layers.append(f"post{index + 1}")
+                self.add_module(f"post{index}", Phi(self.activation))
+        self.layers = [name for name, _ in self.named_children()]
         for parameter in self.output.parameters():
             parameter.requires_grad_(train_readout)
         self.to(as_dtype(dtype))
-        self.draw(seed)
+        self.draw(seed, rng=rng)
 
     def extra_repr(self) -> str:
         """The kernel, the widths and the parametrization, for `repr`."""
         return f"{self._nngp!r}, widths={self.widths}, parametrization={self.parametrization!r}"
 
-    def draw(self, seed: int | None = None) -> None:
+    def draw(self, seed: int | None = None, *, rng: Any = None) -> None:
         """Draw all weights and biases again, in place.
 
         Parameters
         ----------
         seed : int, optional
             The same seed gives the same network, in either precision and on any device.
+        rng : None, int or numpy.random.Generator, optional
+            What `seed` is, as SPEC 7 has it.
 
         Raises
         ------
         TypeError, ValueError
             For a seed that is not an integer >= 0.
         """
-        generator = generator_of(seed)
+        generator = generator_of(seed_of(rng, seed, None))
         for layer in self.weight_layers().values():
             layer.draw(generator)
 
-    def redrawn(self, seed: int | None = None) -> ShallowNetwork:
-        """Return another draw of the same architecture."""
+    def redrawn(self, seed: int | None = None, *, rng: Any = None) -> ShallowNetwork:
+        """Return another draw of the same architecture, as `draw`."""
         other = copy.deepcopy(self)
-        other.draw(seed)
+        other.draw(seed, rng=rng)
         return other
 
     def weight_layers(self) -> dict[str, Layer]:

@@ -9,38 +9,32 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from nc1fast.inputs.labelled import Classes
 from nc1fast.inputs.targets import encode
 from nc1fast.networks import checkpoint as checkpoints
-from nc1fast.networks.objective import energy_of, loss_of
+from nc1fast.networks.objective import energy_of, loss_of, optimizer_of
 from nc1fast.networks.probing.modules import placed
-from nc1fast.networks.shallow_layers import layer_results
-from nc1fast.networks.trace import (
-    DIVERGED,
-    Trace,
-    layer_row,
-    self_duality,
-    stop_reason,
-    to_columns,
-)
-from nc1fast.support.extras import require
+from nc1fast.networks.settings import stop_reason
+from nc1fast.networks.trace import Trace, layer_results, layer_row, self_duality, to_columns
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import torch
-
     from nc1fast.inputs.targets import Targets
     from nc1fast.networks.network import ShallowNetwork
     from nc1fast.networks.settings import TrainingSettings
-    from nc1fast.networks.shallow_layers import LayerResult
-else:
-    torch = require("torch", "torch")
+    from nc1fast.networks.trace import LayerResult
 
 _PROBE_ROWS = 2048  # of a forward pass
+_DIVERGED = 1e50  # a loss above this counts as infinite: squares of features would overflow next
+_DECISIVE = (  # settings that decide a run: part of the format of a checkpoint
+    *("loss", "optimizer", "lr", "momentum", "weight_decay", "temperature", "epochs", "until"),
+    *("probe", "batch_size", "repeats", "seed", "convention"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +130,7 @@ class Run:
     path : Path or None
         Of the checkpoint.
     report : callable(done, total) or None
-        Told of every epoch.
+        Called after every epoch.
     finished : list of dict
         Repeats that have ended, as a checkpoint keeps them.
     identity : str
@@ -166,7 +160,7 @@ class Run:
                 under_way = None
             self._advance(repeat)
             if repeat.epoch < self.settings.epochs:  # it ended early
-                self._told(repeat, self.settings.epochs)
+                self._report(repeat, self.settings.epochs)
             self.finished.append(
                 {
                     "rows": repeat.rows,
@@ -179,25 +173,19 @@ class Run:
             self._save(None)
         return self._collect()
 
-    def _told(self, repeat: Repeat, epoch: int) -> None:
+    def _report(self, repeat: Repeat, epoch: int) -> None:
         """Report that a repeat has reached an epoch."""
         if self.report is not None:
             epochs, repeats = self.settings.epochs, self.settings.repeats
             self.report(repeat.index * epochs + epoch, repeats * epochs)
 
     def _fingerprint(self) -> str:
-        """Hash of all that decides the run.
-
-        Its keys and their values are part of the format of a checkpoint.
-        """
-        s, start = self.settings, self.network.state_dict()
-        names = ("descent", "loss", "epochs", "batch_size", "repeats", "seed", "convention")
-        decisive = {name: getattr(s, name) for name in names}
-        decisive |= {"rule": s.until, "probes": s.probe}
-        decisive |= {"network": repr(self.network), "labels": self.data.classes.labels.tolist()}
+        """Hash of all that decides the run."""
+        start, data = self.network.state_dict(), self.data
+        decisive: dict[str, Any] = {name: getattr(self.settings, name) for name in _DECISIVE}
+        decisive |= {"network": repr(self.network), "labels": data.classes.labels.tolist()}
         decisive["trained"] = [(n, p.requires_grad) for n, p in self.network.named_parameters()]
-        decisive |= {"state": list(start), "device": self.data.X.device.type}
-        data = self.data
+        decisive |= {"state": list(start), "device": data.X.device.type}
         return checkpoints.fingerprint(decisive, data.X, data.targets, data.of_row, *start.values())
 
     def _begin(self, index: int) -> Repeat:
@@ -209,7 +197,7 @@ class Run:
         return Repeat(
             index,
             network,
-            self.settings.descent.build(network, generator),
+            optimizer_of(self.settings, network, generator),
             torch.Generator().manual_seed(shuffle),
             generator,
             _covariances(network),
@@ -223,11 +211,11 @@ class Run:
         while not repeat.ending and repeat.epoch < self.settings.epochs:
             value = self._epoch(repeat)
             repeat.epoch += 1
-            if value is not None and not value <= DIVERGED:
+            if value is not None and not value <= _DIVERGED:
                 repeat.ending = f"diverged in epoch {repeat.epoch}: loss {value:g}"
             elif repeat.epoch in self.settings.probe:
                 self._probe(repeat)
-            self._told(repeat, repeat.epoch)
+            self._report(repeat, repeat.epoch)
         repeat.ending = repeat.ending or "epochs"
         repeat.network.eval()
 
@@ -259,19 +247,21 @@ class Run:
             repeat.ending = f"diverged by epoch {repeat.epoch}: {error}"
             return
         decisions = data.goal.decisions(outputs.cpu().double().numpy())
-        shared = {"repeat": repeat.index, "epoch": repeat.epoch}
-        accuracy = float((decisions == data.classes.of_row).mean())
-        figures = {"loss": self._loss(outputs), "accuracy": accuracy}
+        of_network = {
+            "repeat": repeat.index,
+            "epoch": repeat.epoch,
+            "loss": self._loss(outputs),
+            "accuracy": float((decisions == data.classes.of_row).mean()),
+        }
         last = network.layers[-2]
         readout = network.weight_layers()["output"].effective_weight().cpu().double().numpy()
         for name, result in results.items():
-            nc3 = (math.nan, f"only of {last}, the input of the readout")
+            nc3, reason = math.nan, f"only of {last}, the input of the readout"
             if name == last:
-                nc3 = self_duality(result, readout, data.goal)
-            named = {"layer": name, "kind": name.rstrip("0123456789")}
-            dual = dict(zip(("nc3", "nc3_reason"), nc3, strict=True))
-            row = shared | named | figures | layer_row(result, decisions) | dual
-            repeat.rows.append(row)
+                nc3, reason = self_duality(result, readout, data.goal)
+            of_layer = {"layer": name, "kind": name.rstrip("0123456789")}
+            of_layer |= layer_row(result, decisions)
+            repeat.rows.append(of_network | of_layer | {"nc3": nc3, "nc3_reason": reason})
         repeat.ending = ""
         if repeat.epoch:
             repeat.ending = stop_reason(self.settings.until, repeat.rows, last)
@@ -290,7 +280,7 @@ class Run:
         def watch(rows: slice, outputs: torch.Tensor) -> None:
             passed.append(outputs)
             loss = self._loss(outputs, rows)
-            if loss > DIVERGED or (math.isnan(loss) and self.settings.loss != "none"):
+            if loss > _DIVERGED or (math.isnan(loss) and self.settings.loss != "none"):
                 raise ValueError(f"loss {loss:g}")
 
         with warnings.catch_warnings():  # the table has the error bounds

@@ -1,19 +1,37 @@
-"""The settings of a training, checked when they are made."""
+"""The settings of a training, checked when they are made, and the rules that say when to probe and
+when to stop.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nc1fast.metrics.definitions import CONVENTIONS
-from nc1fast.networks.objective import LOSSES, OPTIMIZERS, Descent
-from nc1fast.networks.trace import as_rule, probe_epochs
-from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice
+from nc1fast.support.arguments import (
+    as_count,
+    as_items,
+    as_number,
+    as_seed,
+    check_choice,
+    shown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LOSSES = ("mse", "cross-entropy", "none")
+OPTIMIZERS = ("sgd", "adam", "langevin")
+_RULES = "'zero-error', ('loss', value) or ('slope', value)"
+_PROBES_PER_DECADE = 8
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Everything that a training is told besides network, data and targets.
+    """The settings of a training besides network, data and targets.
 
     Attributes
     ----------
@@ -95,7 +113,71 @@ class TrainingSettings:
             )
         self._set("temperature", as_number("temperature", self.temperature, above=0))
 
-    @property
-    def descent(self) -> Descent:
-        """The optimizer and its numbers."""
-        return Descent(self.optimizer, self.lr, self.momentum, self.weight_decay, self.temperature)
+
+def probe_epochs(probe: Any, epochs: int) -> list[int]:
+    """The epochs at which to probe, sorted; always with 0 and the last one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a name other than "log", and for epochs that are not integers between 0 and `epochs`.
+    """
+    if isinstance(probe, str):
+        if probe != "log":
+            raise ValueError(f"probe must be 'log' or a list of epochs, got {probe!r}")
+        count = int(math.log10(max(epochs, 1)) * _PROBES_PER_DECADE) + 1
+        found = {round(10 ** (k / _PROBES_PER_DECADE)) for k in range(count)}
+        return sorted({0, epochs} | {e for e in found if e <= epochs})
+    several = getattr(probe, "ndim", 1) > 0 and hasattr(probe, "__iter__")
+    given = as_items("probe", probe, "'log' or a list of epochs") if several else [probe]
+    return sorted({0, epochs, *(as_count("probe", epoch, 0, epochs) for epoch in given)})
+
+
+def as_rule(until: Any) -> tuple[str, float] | None:
+    """A stopping rule as (name, value), or None.
+
+    Raises
+    ------
+    ValueError
+        For anything but None and the three rules.
+    """
+    if until is None:
+        return None
+    if isinstance(until, str) and until == "zero-error":
+        return ("zero-error", 0.0)
+    if (
+        isinstance(until, tuple | list)
+        and len(until) == 2
+        and isinstance(until[0], str)
+        and until[0] in ("loss", "slope")
+    ):
+        return (until[0], as_number("until", until[1], above=0))
+    raise ValueError(f"until must be None, {_RULES} with a value > 0, got {shown(until)}")
+
+
+def stop_reason(rule: tuple[str, float] | None, rows: Sequence[dict[str, Any]], last: str) -> str:
+    """Why the rule ends a repeat at its latest probe; "" if it does not.
+
+    The slope is that of log10 NC1 of the layer `last` against log10 epoch, by least squares over
+    the probes of the last decade: at least three, half a decade apart or more.
+    """
+    if rule is None or not rows:
+        return ""
+    name, value = rule
+    now = rows[-1]
+    if name == "zero-error":
+        return "until: zero error" if now["accuracy"] == 1 else ""
+    if name == "loss":
+        return f"until: loss <= {value:g}" if now["loss"] <= value else ""
+    points = [
+        (math.log10(row["epoch"]), math.log10(row["nc1"]))
+        for row in rows
+        if row["layer"] == last
+        and row["epoch"] >= max(now["epoch"] / 10, 1)
+        and 0 < row["nc1"] < math.inf
+    ]
+    if len(points) < 3 or points[-1][0] - points[0][0] < 0.5:
+        return ""
+    x, y = np.array(points).T
+    slope = float(np.polyfit(x, y, 1)[0])
+    return f"until: |slope| <= {value:g} per decade" if abs(slope) <= value else ""

@@ -1,39 +1,41 @@
-"""The trace of a training, a tidy table of its probes, and the rules that say when to probe and
-when to stop.
+"""The trace of a training, a tidy table of its probes, and the measurements that a probe takes of
+every layer of a network whose data are in memory.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from nc1fast.core.linear import matmul
 from nc1fast.metrics.definitions import weights
+from nc1fast.metrics.feature_sums import FeatureSums
+from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.table import metric_columns, metrics_of
-from nc1fast.support.arguments import as_count, as_items, as_number, shown
+from nc1fast.networks.network import Layer, Phi, ShallowNetwork
+from nc1fast.networks.probing.modules import evaluating
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from nc1fast.inputs.labelled import Classes
     from nc1fast.inputs.targets import Targets
-    from nc1fast.networks.network import ShallowNetwork
-    from nc1fast.networks.shallow_layers import LayerResult
 
     Array = NDArray[np.float64]
     Row = dict[str, Any]
 
-RULES = "'zero-error', ('loss', value) or ('slope', value)"
-PROBES_PER_DECADE = 8
-DIVERGED = 1e50  # a loss above this counts as infinite: squares of features would overflow next
-
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The course of a training, for all its repeats.
+    """The learning curves of a training, for all its repeats.
 
     Attributes
     ----------
@@ -64,7 +66,10 @@ class Trace:
 
     def __repr__(self) -> str:
         rows = len(self.table["epoch"])
-        return f"Trace(repeats={len(self.networks)}, epochs={self.epochs}, endings={self.endings}, rows={rows})"
+        return (
+            f"Trace(repeats={len(self.networks)}, epochs={self.epochs}, endings={self.endings}, "
+            f"rows={rows})"
+        )
 
     def at(self, epoch: int | None = None, layer: str | None = None) -> dict[str, NDArray[Any]]:
         """Rows of the table at one epoch (None: the last probe of each repeat) and one layer (None:
@@ -89,6 +94,120 @@ def to_columns(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
         *("nc3", "nc3_reason", "nc4", "nc4_reason", "note"),
     )
     return {name: np.array([row[name] for row in rows]) for name in columns}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """The measurements of one layer.
+
+    Attributes
+    ----------
+    collapse : Collapse or None
+        None where the metrics are not defined.
+    means : ndarray of shape (n_classes, d)
+        Class means.
+    error : str
+        Why the metrics are not defined; "" where they are.
+    """
+
+    collapse: Collapse | None
+    means: Array
+    error: str = ""
+
+
+def layer_results(
+    network: ShallowNetwork,
+    X: Any,
+    classes: Classes,
+    size: int,
+    convention: str | None,
+    watch: Callable[[slice, Any], object],
+) -> dict[str, LayerResult]:
+    """Metrics of every layer from two passes over X, or one if X is a single batch.
+
+    The first pass adds up class moments; the second computes the row-class sums R_ci = n_c <mu_c,
+    h_i> of the class means mu_c.
+
+    Parameters
+    ----------
+    network : ShallowNetwork
+    X : tensor of shape (n_samples, n_features)
+    classes : Classes
+    size : int
+        Rows of a forward pass.
+    convention : str or None
+    watch : callable(rows, output)
+        Called for every batch of the first pass, before its features are used.
+    """
+    sums: dict[str, FeatureSums] = {}
+    batches: Any = []
+    for rows, features, output in _forward(network, X, size):
+        batches = [(rows, features, output)]
+        watch(rows, output)
+        for name, H in features.items():
+            try:
+                sums.setdefault(name, FeatureSums(scatter=False)).update(H, classes.of_row[rows])
+            except ValueError as error:
+                raise ValueError(f"layer {name!r}: {error}") from error
+    means = {name: of_layer.means() for name, of_layer in sums.items()}
+    if len(X) > size:
+        batches = _forward(network, X, size)
+    R = _row_sums(batches, means, classes)
+    results = {}
+    for name, of_layer in sums.items():
+        whole = dataclasses.replace(
+            of_layer.class_sums(),
+            labels=classes.labels,
+            class_rows=R.pop(name),
+            order=classes.order,
+        )
+        try:
+            collapse = collapse_from_sums(whole, convention, keep_rows=False)
+            results[name] = LayerResult(collapse, means[name])
+        except ValueError as error:
+            results[name] = LayerResult(None, means[name], str(error))
+    return results
+
+
+def _forward(
+    network: ShallowNetwork, X: torch.Tensor, size: int
+) -> Iterator[tuple[slice, dict[str, NDArray[Any]], torch.Tensor]]:
+    """For each batch of `size` rows: their slice, their features by layer in the order of the
+    forward pass, and the outputs.
+    """
+    features: dict[str, NDArray[Any]] = {}
+    in_place = not all(isinstance(part, Layer | Phi) for part in network.children())
+
+    def keep(name: str, output: torch.Tensor) -> None:
+        H = output.detach().cpu()
+        features[name] = (H.clone() if in_place else H).numpy()  # a later layer may overwrite it
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(evaluating(network))
+        stack.enter_context(torch.no_grad())
+        for name in network.layers:
+            part = network.get_submodule(name)
+            hook = lambda _module, _inputs, output, name=name: keep(name, output)
+            stack.enter_context(part.register_forward_hook(hook))
+        for start in range(0, len(X), size):
+            batch = X[start : start + size]
+            features.clear()
+            outputs = network(batch)
+            yield slice(start, start + len(batch)), dict(features), outputs
+
+
+def _row_sums(batches: Any, means: dict[str, Array], classes: Classes) -> dict[str, Array]:
+    """The row-class sums of every layer, (C, N) with columns sorted by class, from its class means
+    (C, d).
+    """
+    place = np.empty_like(classes.order)  # the position of each row once sorted by class
+    place[classes.order] = np.arange(len(place))
+    scaled = {name: classes.sizes[:, None] * mu for name, mu in means.items()}
+    R = {name: np.empty((len(classes), len(place))) for name in means}
+    for rows, features, _ in batches:
+        for name, H in features.items():
+            R[name][:, place[rows]] = matmul(scaled[name], H.T.astype(np.float64, copy=False))
+    return R
 
 
 def nc3(weight: Array, means: Array, g: Array) -> float:
@@ -130,72 +249,3 @@ def layer_row(result: LayerResult, decisions: NDArray[np.int64]) -> Row:
     assert collapse.nearest_center is not None
     agreement = float((collapse.nearest_center == decisions).mean())
     return row | {"convention": collapse.convention, "nc4": agreement}
-
-
-def probe_epochs(probe: Any, epochs: int) -> list[int]:
-    """The epochs at which to probe, sorted; always with 0 and the last one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a name other than "log", and for epochs that are not integers between 0 and `epochs`.
-    """
-    if isinstance(probe, str):
-        if probe != "log":
-            raise ValueError(f"probe must be 'log' or a list of epochs, got {probe!r}")
-        count = int(math.log10(max(epochs, 1)) * PROBES_PER_DECADE) + 1
-        found = {round(10 ** (k / PROBES_PER_DECADE)) for k in range(count)}
-        return sorted({0, epochs} | {e for e in found if e <= epochs})
-    several = getattr(probe, "ndim", 1) > 0 and hasattr(probe, "__iter__")
-    given = as_items("probe", probe, "'log' or a list of epochs") if several else [probe]
-    return sorted({0, epochs, *(as_count("probe", epoch, 0, epochs) for epoch in given)})
-
-
-def as_rule(until: Any) -> tuple[str, float] | None:
-    """A stopping rule as (name, value), or None.
-
-    Raises
-    ------
-    ValueError
-        For anything but None and the three rules.
-    """
-    if until is None:
-        return None
-    if isinstance(until, str) and until == "zero-error":
-        return ("zero-error", 0.0)
-    if (
-        isinstance(until, tuple | list)
-        and len(until) == 2
-        and isinstance(until[0], str)
-        and until[0] in ("loss", "slope")
-    ):
-        return (until[0], as_number("until", until[1], above=0))
-    raise ValueError(f"until must be None, {RULES} with a value > 0, got {shown(until)}")
-
-
-def stop_reason(rule: tuple[str, float] | None, rows: Sequence[Row], last: str) -> str:
-    """Why the rule ends a repeat at its latest probe; "" if it does not.
-
-    The slope is that of log10 NC1 of the layer `last` against log10 epoch, by least squares over
-    the probes of the last decade: at least three, half a decade apart or more.
-    """
-    if rule is None or not rows:
-        return ""
-    name, value = rule
-    now = rows[-1]
-    if name == "zero-error":
-        return "until: zero error" if now["accuracy"] == 1 else ""
-    if name == "loss":
-        return f"until: loss <= {value:g}" if now["loss"] <= value else ""
-    points = [
-        (math.log10(row["epoch"]), math.log10(row["nc1"]))
-        for row in rows
-        if row["layer"] == last
-        and row["epoch"] >= max(now["epoch"] / 10, 1)
-        and 0 < row["nc1"] < math.inf
-    ]
-    if len(points) < 3 or points[-1][0] - points[0][0] < 0.5:
-        return ""
-    x, y = np.array(points).T
-    slope = float(np.polyfit(x, y, 1)[0])
-    return f"until: |slope| <= {value:g} per decade" if abs(slope) <= value else ""

@@ -6,26 +6,24 @@ import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from nc1fast.datasets.paths import reads_files
 from nc1fast.networks.network import ShallowNetwork, as_dtype
-from nc1fast.networks.objective import check_fits
+from nc1fast.networks.objective import check_objective
 from nc1fast.networks.running import Run, TrainingData
 from nc1fast.networks.settings import TrainingSettings
-from nc1fast.support.arguments import shown
+from nc1fast.support.arguments import seed_of, shown
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
-    import torch
     from numpy.typing import ArrayLike
 
     from nc1fast.networks.trace import Trace
-else:
-    torch = require("torch", "torch")
 
 
 @ieee
@@ -53,6 +51,7 @@ def train(
     seed: int = 0,
     progress: bool | Callable[[int, int], object] = False,
     checkpoint: str | PathLike[str] | None = None,
+    rng: Any = None,
 ) -> Trace:
     """Train a network and follow the collapse of every layer.
 
@@ -110,6 +109,9 @@ def train(
     checkpoint : path, optional
         A file written at every probe. If it exists, the run goes on from it, to the same trace (on
         the same machine).
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def train(
         batch_size=batch_size,
         probe=probe,
         convention=convention,
-        seed=seed,
+        seed=seed_of(rng, seed),
     )
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
@@ -161,7 +163,7 @@ def train(
     if dtype is not None:
         network = network.to(as_dtype(dtype))
     data = TrainingData.of(network, X, y, targets)
-    check_fits(settings.descent, settings.loss, network, data.goal)
+    check_objective(settings, network, data.goal)
     with reporting(progress, "epochs") as report:
         return Run(network, data, settings, path, report).trace()
 

@@ -13,7 +13,7 @@ from nc1fast.metrics.feature_sums import FeatureSums, scatter_wanted
 from nc1fast.metrics.registry import all_metrics
 from nc1fast.metrics.table import TRACES
 from nc1fast.networks.probing.moments import DeviceMoments
-from nc1fast.networks.probing.pooling import RowClasses
+from nc1fast.networks.probing.outputs import RowClasses
 from nc1fast.networks.probing.settings import IGNORED
 from nc1fast.support.arguments import as_count, as_items, check_choice, shown
 from nc1fast.support.arithmetic import ieee

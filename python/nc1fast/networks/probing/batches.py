@@ -6,24 +6,20 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 
 from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.label_index import LabelIndex
 from nc1fast.inputs.labelled import Classes
 from nc1fast.networks.probing.modules import fitted, placed
-from nc1fast.networks.probing.outputs import as_torch, is_array, leaves, mapped
-from nc1fast.networks.probing.pooling import Batch
+from nc1fast.networks.probing.outputs import Batch, as_torch, is_array, leaves, mapped
 from nc1fast.networks.probing.settings import IGNORED, ProbeSettings
 from nc1fast.support.arguments import shown
-from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
     from numpy.typing import NDArray
-else:
-    torch = require("torch", "torch")
 
 _LABELS = ("labels", "label", "targets", "target", "y")  # of a mapping, the first that is there
 _MASK = "attention_mask"
@@ -38,7 +34,7 @@ class Given(NamedTuple):
 
 
 class Source:
-    """Batches of labelled inputs, once or as often as asked for.
+    """Batches of labelled inputs, once or as often as requested.
 
     Attributes
     ----------

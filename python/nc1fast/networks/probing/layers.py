@@ -1,22 +1,18 @@
-"""Names of layers, and the hooks that hear them."""
+"""Names of layers, and the hooks that hand on what they return."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from nc1fast.networks.network import ShallowNetwork
-from nc1fast.networks.probing.outputs import leaves
-from nc1fast.networks.probing.pooling import MisfitError
+from nc1fast.networks.probing.outputs import MisfitError, leaves
 from nc1fast.support.arguments import as_items
-from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import torch
-else:
-    torch = require("torch", "torch")
 
 BLOCKS = "blocks"
 _INPUT = "input"

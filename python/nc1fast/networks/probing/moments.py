@@ -10,31 +10,26 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from nc1fast.core.linear import column_gram
 from nc1fast.core.moments import RawMoments, add_rows
 from nc1fast.metrics.feature_sums import FeatureSums
 from nc1fast.sums.moments import LEAST, LONGEST, MomentTable, check_range
 from nc1fast.sums.rounding import UNIT_ROUNDOFF
-from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import torch
     from numpy.typing import NDArray
 
-    from nc1fast.networks.probing.pooling import RowClasses
+    from nc1fast.networks.probing.outputs import RowClasses
 
     Array = NDArray[np.float64]
-else:
-    torch = require("torch", "torch")
 
 CHUNK = 1 << 21  # entries widened to float64 at a time: 16 MiB
 _SIDE = 256  # columns of a block of a Gram matrix
-_ROUNDINGS = (
-    6  # of one entry beside the additions of a batch: deviation, square, and those of high and low
-)
+_ROUNDINGS = 6  # of an entry besides additions: deviation, square, and those of high and low
 
 
 def widened(H: torch.Tensor, width: int = 1) -> Iterator[tuple[slice, torch.Tensor]]:
@@ -201,8 +196,8 @@ class DeviceMoments:
         add_rows(H.resolve_neg().numpy(), rows.codes, raw, torch.get_num_threads())
 
     def _update_on_device(self, H: torch.Tensor, rows: RowClasses) -> None:
-        names = ("present", "local", "codes", "first", "counts")
-        present, local, codes, first_rows, counts = (rows.on(H.device, name) for name in names)
+        codes = rows.on(H.device, "codes")
+        present, first_rows, local, counts = rows.distinct(H.device)
         empty = (self.sizes[present] == 0)[:, None]
         first = H[first_rows].to(self.shift.dtype)
         self.shift[present] = torch.where(empty, first, self.shift[present])
@@ -215,7 +210,7 @@ class DeviceMoments:
         _add(self.high, self.low, present, total)
         _add(self.squares[0], self.squares[1], present, squares)
         self.sizes[present] += counts.double()
-        self.longest.clamp_(min=float(rows.counts.max()))
+        self.longest.clamp_(min=counts.max().double())
 
     def check(self) -> None:
         """Raise ValueError for NaN or Inf in what has been added."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from nc1fast.metrics.rows import MeanGeometry, RowStatistics, unit_exponent
 from nc1fast.networks.probing.moments import add_gram, mirrored
@@ -18,23 +18,21 @@ from nc1fast.networks.probing.search import (
     whole_float32,
 )
 from nc1fast.sums.moments import sum_rows
-from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import torch
     from numpy.typing import NDArray
 
     from nc1fast.metrics.classifiers import Classifier
-    from nc1fast.networks.probing.pooling import RowClasses
+    from nc1fast.networks.probing.outputs import RowClasses
+    from nc1fast.sums.class_sums import ClassSums
 
     Array = NDArray[np.float64]
-else:
-    torch = require("torch", "torch")
 
-_MOVED = 1e-4  # what the mean deviation of the second pass may be, in standard deviations within classes,
-_NOISE = 1e-5  # and of the longest mean: float32 sums of a device may differ from pass to pass
+# Bound on the mean deviation of the second pass, in standard deviations within classes and in
+# lengths of the longest mean: float32 sums of a device may differ from pass to pass.
+_MOVED, _NOISE = 1e-4, 1e-5
 _PRODUCTS = 1 << 23  # of rows and means in float64 at a time: 64 MiB
 _SCORES = 1 << 24  # products of rows and means at a time: 64 MiB of float32
 _ROWS = (128, 1024)  # but no fewer and no more
@@ -44,32 +42,15 @@ _SHARE = 0.25  # of them must have lain within reach, or no more are looked at
 _ROUNDING = 2.0**-20  # more than what float32 loses of a distance, relative to the lengths
 
 
-@dataclass(frozen=True, eq=False)
-class ClassMeans:
-    """The findings of the first pass that the second takes.
-
-    Attributes
-    ----------
-    means : ndarray of shape (n_classes, n_features)
-    sizes : ndarray of int64 of shape (n_classes,)
-    variance : float
-        Mean squared distance of a row from the mean of its class.
-    classifier : Classifier or None
-        Whose decisions are compared with the nearest means.
-    """
-
-    means: Array
-    sizes: NDArray[np.int64]
-    variance: float
-    classifier: Classifier | None = None
-
-
 class DeviceRows:
     """Scatter about the class means and nearest means, on the device of the features.
 
     Parameters
     ----------
-    known : ClassMeans
+    sums : ClassSums
+        Of the first pass, with the class means.
+    classifier : Classifier or None
+        Whose decisions are compared with the nearest means.
     device : torch.device
     scatter : bool, default True
         Whether the scatter is added up.
@@ -82,12 +63,21 @@ class DeviceRows:
     the scatter needs <h - mu_y, z_k> in float64 anyway: for more features than classes.
     """
 
-    def __init__(self, known: ClassMeans, device: torch.device, *, scatter: bool = True) -> None:
-        C, d = known.means.shape
-        self.known, self.scatter = known, scatter
+    def __init__(
+        self,
+        sums: ClassSums,
+        classifier: Classifier | None,
+        device: torch.device,
+        *,
+        scatter: bool = True,
+    ) -> None:
+        means, sizes = sums.means, sums.sizes
+        assert means is not None
+        C, d = means.shape
+        self.sums, self.classifier, self.scatter = sums, classifier, scatter
         self.small = d <= C  # scatter in the features, else between class means
-        self.exponent = unit_exponent(known.means)
-        self.balanced = bool((known.sizes == known.sizes[0]).all())
+        self.exponent = unit_exponent(means)
+        self.balanced = bool((sizes == sizes[0]).all())
         side = min(C, d) if scatter else 0
         self.by_sample, self.by_class = (
             torch.zeros(side, side, dtype=torch.float64, device=device) for _ in range(2)
@@ -96,17 +86,17 @@ class DeviceRows:
         self.counts = torch.zeros(C, dtype=torch.int64, device=device)
         self.hits: Any = 0
         self.agreed: Any = 0
-        # one array, since many small ones among large ones that come and go would keep memory from
-        # being used again
-        self.nearest = np.empty(int(known.sizes.sum()), dtype=np.int64)
+        # One array, since many small ones among large ones that come and go fragment memory.
+        self.nearest = np.empty(int(sizes.sum()), dtype=np.int64)
         self.n = 0  # rows so far
         self._waiting: tuple[torch.Tensor, torch.Tensor] | None = None  # for outputs: rows, means
-        self.weight = torch.from_numpy(1 / (C * known.sizes)).to(device)
+        self.weight = torch.from_numpy(1 / (C * sizes)).to(device)
+        self.means = torch.from_numpy(np.ascontiguousarray(means)).to(device)
         host = device.type == "cpu"
-        self.search = _HostSearch(known) if host else None
-        self.by_products = not host or (scatter and not self.small)
-        self.means = torch.from_numpy(np.ascontiguousarray(known.means)).to(device)
-        self.geometry = _Products(known, device, self.exponent) if self.by_products else None
+        self.search = _HostSearch(means, sizes, classifier) if host else None
+        self.geometry = None
+        if not host or (scatter and not self.small):
+            self.geometry = _Products(means, classifier, device, self.exponent)
 
     @staticmethod
     def bytes_needed(n_classes: int, n_features: int) -> int:
@@ -128,7 +118,7 @@ class DeviceRows:
             own, piece = codes[part], H[part]
             closest = self._of_piece(piece, own)
             self.hits = self.hits + (closest == own).sum()
-            if self.known.classifier is not None and not outputs_follow:
+            if self.classifier is not None and not outputs_follow:
                 self.agreed = self.agreed + (self._decided(piece) == closest).sum()
             found.append(closest)
         self.counts += torch.bincount(codes, minlength=len(self.counts))
@@ -147,11 +137,8 @@ class DeviceRows:
             return
         H, closest = self._waiting
         self._waiting = None
-        if (
-            outputs is not None
-            and self.search is not None
-            and outputs.shape == (len(H), len(self.means))
-        ):
+        fits = outputs is not None and outputs.shape == (len(H), len(self.means))
+        if self.search is not None and outputs is not None and fits:
             self.agreed = self.agreed + (self.search.decided_by(outputs, H) == closest).sum()
             return
         for part in self._pieces(len(H)):
@@ -188,14 +175,14 @@ class DeviceRows:
         return closest
 
     def _decided(self, H: torch.Tensor) -> torch.Tensor:
-        if self.search is not None:
-            return self.search.decided(H)
-        assert self.geometry is not None
-        return self.geometry.decided(H)
+        """Decisions of the classifier about rows."""
+        by = self.search or self.geometry
+        assert by is not None
+        return by.decided(H)
 
     def agreement(self) -> float | None:
         """Fraction of the rows whose decision is their nearest mean; None without a classifier."""
-        if self.known.classifier is None:
+        if self.classifier is None:
             return None
         self.compare(None)
         return int(self.agreed) / int(self.counts.sum())
@@ -208,16 +195,19 @@ class DeviceRows:
         ValueError
             If the rows are not those of the first pass.
         """
-        known, N = self.known, int(self.known.sizes.sum())
+        sizes, N = self.sums.sizes, int(self.sums.sizes.sum())
         total = self.sum.cpu().numpy()
         if self.search is not None and not self.scatter:
             total = self.search.deviation()
         moved = math.sqrt(float(np.square(total / N).sum()))
-        longest = float(np.sqrt(np.square(known.means).sum(axis=1).max()))
-        same = np.array_equal(self.counts.cpu().numpy(), known.sizes)
-        if not (same and moved <= _MOVED * math.sqrt(known.variance) + _NOISE * longest):
+        assert self.sums.means is not None
+        longest = float(np.sqrt(np.square(self.sums.means).sum(axis=1).max()))
+        variance = float(self.sums.within.sum()) / N  # of a row about the mean of its class
+        same = np.array_equal(self.counts.cpu().numpy(), sizes)
+        if not (same and moved <= _MOVED * math.sqrt(variance) + _NOISE * longest):
             raise ValueError(
-                "the second pass must see the rows of the first, but data gave others: passes=1 needs one"
+                "the second pass must see the rows of the first, but data gave others: passes=1 "
+                "needs one"
             )
         by_sample = by_class = None
         if self.scatter:
@@ -230,8 +220,10 @@ class DeviceRows:
 class _Products:
     """Products of deviations with the class means in float64."""
 
-    def __init__(self, known: ClassMeans, device: torch.device, exponent: int) -> None:
-        Z, squares, _ = geometry = MeanGeometry.of(known.means)
+    def __init__(
+        self, means: Array, classifier: Classifier | None, device: torch.device, exponent: int
+    ) -> None:
+        Z, squares, _ = geometry = MeanGeometry.of(means)
 
         def there(A: Array) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(A)).to(device)
@@ -243,8 +235,8 @@ class _Products:
             self.rest = (self.squares - 2 * gram).mul_(math.ldexp(1.0, -exponent))  # (C, C)
             self.Z = self.Z * math.ldexp(1.0, -exponent)
         self.decide = None
-        if known.classifier is not None:
-            self.decide = there(known.classifier.W.T), there(known.classifier.b)
+        if classifier is not None:
+            self.decide = there(classifier.W.T), there(classifier.b)
 
     def of(self, D: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The vectors that the scatter is made of, and the nearest means, of deviations from the
@@ -267,9 +259,10 @@ class _HostSearch:
     about the mean of all means.
     """
 
-    def __init__(self, known: ClassMeans) -> None:
-        means, N = known.means, int(known.sizes.sum())
-        C = len(means)
+    def __init__(
+        self, means: Array, sizes: NDArray[np.int64], classifier: Classifier | None
+    ) -> None:
+        C, N = len(means), int(sizes.sum())
         center = sum_rows(means) / C
         longest = math.sqrt(float(np.square(means - center).sum(axis=1).max()))
         self.exponent = exponent_of(longest)
@@ -277,14 +270,14 @@ class _HostSearch:
         self.single = self.exponent == 0 and bool((np.abs(center) < 2.0**60).all())
         if self.single:
             center = center.astype(np.float32).astype(np.float64)
-        self.center, self.known = torch.from_numpy(center), known
+        self.center, self.sizes = torch.from_numpy(center), sizes
         self.center32 = self.center.float()
         self.nearest = NearestOnHost(means - center, self.exponent)
         self.longest = longest
         self.total = np.zeros(means.shape[1])
         self.decide: LargestProduct | None = None
-        if known.classifier is not None:
-            W, b = known.classifier.W, known.classifier.b
+        if classifier is not None:
+            W, b = classifier.W, classifier.b
             self.bias = float(np.abs(b).max())
             toward = b + np.einsum("cd,d->c", W, center)
             self.decide = LargestProduct(W, toward, self.exponent)
@@ -336,16 +329,15 @@ class _HostSearch:
         if self.reach is None or (self.tried >= _TRIED and self.within < _SHARE * self.tried):
             return None
         if D is not None:
-            apart = torch.linalg.vector_norm(D, dim=1) + 2.0**-40 * self.longest
+            distance = torch.linalg.vector_norm(D, dim=1) + 2.0**-40 * self.longest
         else:
             assert X is not None
-            lost = torch.linalg.vector_norm(X, dim=1).double() + math.ldexp(
-                self.longest, self.exponent
-            )
-            apart = torch.linalg.vector_norm(X - self.nearest.rows(own), dim=1).double()
-            apart = (1 + _ROUNDING * len(self.total)) * apart + _ROUNDING * lost
-            apart *= math.ldexp(1.0, -self.exponent)
-        rest = torch.nonzero(~(apart < self.reach[own]))[:, 0]
+            lengths = torch.linalg.vector_norm(X, dim=1).double()
+            lengths += math.ldexp(self.longest, self.exponent)
+            distance = torch.linalg.vector_norm(X - self.nearest.rows(own), dim=1).double()
+            distance = (1 + _ROUNDING * len(self.total)) * distance + _ROUNDING * lengths
+            distance *= math.ldexp(1.0, -self.exponent)
+        rest = torch.nonzero(~(distance < self.reach[own]))[:, 0]
         self.tried += len(own)
         self.within += len(own) - len(rest)
         return rest
@@ -367,5 +359,5 @@ class _HostSearch:
 
     def deviation(self) -> Array:
         """Sum of the rows about their class means."""
-        expected = np.einsum("c,cd->d", self.known.sizes.astype(np.float64), self.nearest.V)
+        expected = np.einsum("c,cd->d", self.sizes.astype(np.float64), self.nearest.V)
         return np.asarray(np.ldexp(self.total, -self.exponent) - expected)

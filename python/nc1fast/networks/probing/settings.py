@@ -1,22 +1,18 @@
-"""Everything that a probe is told besides module and data, checked when it is made."""
+"""The settings of a probe besides module and data, checked when they are made."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from nc1fast.metrics.definitions import CONVENTIONS
-from nc1fast.networks.probing.pooling import check_pool
+from nc1fast.networks.probing.outputs import check_pool
 from nc1fast.sums.memory import as_limit
 from nc1fast.support.arguments import as_count, check_choice, shown
-from nc1fast.support.extras import require
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = require("torch", "torch")
 
 PROBED = ("all", "nearest", "sums")  # statistics
 IGNORED = -100  # label of tokens that have none, as in torch's losses
@@ -42,26 +38,32 @@ class ProbeSettings:
     memory_limit: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "batch_size", as_count("batch_size", self.batch_size))
+        self._set("batch_size", as_count("batch_size", self.batch_size))
         check_choice("statistics", self.statistics, PROBED)
         if self.convention is not None:
             check_choice("convention", self.convention, CONVENTIONS)
         if isinstance(self.passes, str):
             check_choice("passes", self.passes, ("auto",))
         else:
-            object.__setattr__(self, "passes", as_count("passes", self.passes, 1, 2))
-        for pool in self.pool.values() if isinstance(self.pool, Mapping) else (self.pool,):
+            self._set("passes", as_count("passes", self.passes, 1, 2))
+        for pool in self._pools:
             check_pool(pool)
         if self.forward is not None and not callable(self.forward):
             raise TypeError(
                 f"forward must be a callable (module, batch), got {shown(self.forward)}"
             )
         if self.ignore_index is not None:
-            least = -(2**63)
-            object.__setattr__(
-                self, "ignore_index", as_count("ignore_index", self.ignore_index, least)
-            )
-        object.__setattr__(self, "memory_limit", as_limit(self.memory_limit))
+            self._set("ignore_index", as_count("ignore_index", self.ignore_index, -(2**63)))
+        self._set("memory_limit", as_limit(self.memory_limit))
+
+    def _set(self, name: str, checked: Any) -> None:
+        """Replace a setting by its checked value."""
+        object.__setattr__(self, name, checked)
+
+    @property
+    def _pools(self) -> tuple[Any, ...]:
+        """Every pool, of whichever layer."""
+        return tuple(self.pool.values()) if isinstance(self.pool, Mapping) else (self.pool,)
 
     def pool_of(self, layer: str) -> Any:
         """The pool of a layer, by its name or that of its module."""
@@ -71,17 +73,13 @@ class ProbeSettings:
         return self.pool.get(layer, self.pool.get(layer.partition("#")[0], default))
 
     def check_layers(self, heard: list[str]) -> None:
-        """Refuse a pool of a layer that was not heard."""
+        """Refuse a pool of a layer that was not called."""
         known = {"", *heard, *(name.partition("#")[0] for name in heard)}
-        unknown = (
-            [name for name in self.pool if name not in known]
-            if isinstance(self.pool, Mapping)
-            else []
-        )
-        if unknown:
-            raise ValueError(
-                f"pool must be of layers that are heard ({', '.join(heard)}), got {unknown[0]!r}"
-            )
+        for name in self.pool if isinstance(self.pool, Mapping) else ():
+            if name not in known:
+                raise ValueError(
+                    f"pool must be of layers that are called ({', '.join(heard)}), got {name!r}"
+                )
 
     @classmethod
     def of(cls, **options: Any) -> ProbeSettings:
@@ -102,17 +100,7 @@ class ProbeSettings:
     @property
     def of_tokens(self) -> bool:
         """Whether labels may have more than one axis."""
-        pools = self.pool.values() if isinstance(self.pool, Mapping) else (self.pool,)
-        return any(callable(pool) or pool == "tokens" for pool in pools)
-
-
-def linear_of(module: Any, name: str) -> Any:
-    """The linear layer that `classifier` names."""
-    part = dict(module.named_modules()).get(name)
-    if part is None or not isinstance(part, torch.nn.Linear):
-        linear = [n for n, p in module.named_modules() if isinstance(p, torch.nn.Linear)]
-        raise ValueError(f"classifier must name a linear layer ({', '.join(linear)}), got {name!r}")
-    return part
+        return any(callable(pool) or pool == "tokens" for pool in self._pools)
 
 
 def classifiers_of(module: Any, classifier: Any, layers: Any) -> dict[str, tuple[Any, Any]]:
@@ -129,17 +117,9 @@ def classifiers_of(module: Any, classifier: Any, layers: Any) -> dict[str, tuple
     if classifier is None:
         return {}
     if isinstance(classifier, str):
-        part = linear_of(module, classifier)
-        return {f"{classifier}.input": (part.weight, part.bias)}
+        return {f"{classifier}.input": _pair(_linear_layer(module, classifier))}
     if isinstance(classifier, Mapping):
-        return {
-            layer: (given.weight, given.bias)
-            if isinstance(given, torch.nn.Linear)
-            else _pair(given)
-            for layer, given in classifier.items()
-        }
-    if isinstance(classifier, torch.nn.Linear):
-        classifier = (classifier.weight, classifier.bias)
+        return {layer: _pair(given) for layer, given in classifier.items()}
     if isinstance(layers, str) or layers is None or len(layers) != 1:
         raise ValueError(
             "classifier=(W, b) needs layers to name the one layer whose features it takes; "
@@ -148,7 +128,19 @@ def classifiers_of(module: Any, classifier: Any, layers: Any) -> dict[str, tuple
     return {layers[0]: _pair(classifier)}
 
 
+def _linear_layer(module: Any, name: str) -> Any:
+    """The linear layer that `classifier` names."""
+    part = dict(module.named_modules()).get(name)
+    if part is None or not isinstance(part, torch.nn.Linear):
+        linear = [n for n, p in module.named_modules() if isinstance(p, torch.nn.Linear)]
+        raise ValueError(f"classifier must name a linear layer ({', '.join(linear)}), got {name!r}")
+    return part
+
+
 def _pair(classifier: Any) -> tuple[Any, Any]:
+    """Weights and bias of a linear layer, or as they are given."""
+    if isinstance(classifier, torch.nn.Linear):
+        return classifier.weight, classifier.bias
     if not isinstance(classifier, tuple | list) or len(classifier) != 2:
         raise TypeError(
             f"classifier must be the name of a linear layer or (W, b), got {shown(classifier)}"

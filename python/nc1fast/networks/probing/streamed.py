@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from nc1fast.networks.probing.pooling import Pool
+    from nc1fast.networks.probing.outputs import Pool
     from nc1fast.networks.probing.result import LayerCollapse
 
 
@@ -133,8 +133,8 @@ def probe(
         pool, forward, passes, batch_size, ignore_index, convention, statistics, memory_limit
     )
     weights = classifiers_of(module, classifier, layers)
-    heard = with_layers(module, layers, list(weights))
-    return Measurement(module, Source(module, data, y, settings), heard, weights, settings).run()
+    probed = with_layers(module, layers, list(weights))
+    return Measurement(module, Source(module, data, y, settings), probed, weights, settings).run()
 
 
 @ieee
@@ -166,10 +166,10 @@ def probe_memory(
     as_module(module)
     weights = classifiers_of(module, options.pop("classifier", None), layers)
     settings = ProbeSettings.of(**options)
-    heard = with_layers(module, layers, list(weights))
+    probed = with_layers(module, layers, list(weights))
     source = Source(module, [batch], y, settings)
     source.n_classes = as_count("n_classes", n_classes)
-    measurement = Measurement(module, source, heard, weights, settings)
+    measurement = Measurement(module, source, probed, weights, settings)
     measurement.shapes_alone = True
     measurement.first_pass()
     return measurement.memory()
