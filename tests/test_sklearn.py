@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,13 +19,17 @@ pytest.importorskip("sklearn")
 
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.cluster import SpectralClustering
+from sklearn.decomposition import KernelPCA
 from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.kernel_approximation import Nystroem
 from sklearn.kernel_ridge import KernelRidge as PlainRidge
 from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics.pairwise import pairwise_kernels
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.utils.estimator_checks import check_estimator
 
 from nc1fast.sklearn import matrices, ridge
@@ -126,16 +131,83 @@ def test_the_callable_takes_whatever_an_array_can_be_made_of():
         expected = gram(KERNEL, Z, X, normalize=normalize)
         np.testing.assert_allclose(made(Z.tolist(), X.tolist()), expected, rtol=1e-12)
         np.testing.assert_allclose(made(Z, Z), made(Z), rtol=1e-15)
+        np.testing.assert_allclose(made(Z[0], X[3]), expected[0, 3], rtol=1e-12)
+        np.testing.assert_allclose(made(Z[0], list(Z[0])), made(Z)[0, 0], rtol=1e-12)
+        x = X[0]
+        assert type(made(x, x)) is float
+        assert made(x, x) == made(X)[0, 0]
 
 
-def test_svc_takes_the_callable_as_it_takes_the_gram_matrix():
-    for normalize in (False, True):
-        ours = SVC(kernel=skl.gram(KERNEL, normalize=normalize)).fit(X, LABELS)
-        K, L = (gram(KERNEL, rows, X, normalize=normalize) for rows in (X, Z))
-        theirs = SVC(kernel="precomputed").fit(K, LABELS)
-        np.testing.assert_allclose(
-            ours.decision_function(Z), theirs.decision_function(L), atol=1e-6
-        )
+# What takes a callable kernel: (its output with ours, the same from the Gram matrices K of X and L
+# of Z and X).
+TAKERS = {
+    "SVC": (
+        lambda kernel: SVC(kernel=kernel).fit(X, LABELS).decision_function(Z),
+        lambda K, L: SVC(kernel="precomputed").fit(K, LABELS).decision_function(L),
+    ),
+    "SVR": (
+        lambda kernel: SVR(kernel=kernel).fit(X, Y[:, 0]).predict(Z),
+        lambda K, L: SVR(kernel="precomputed").fit(K, Y[:, 0]).predict(L),
+    ),
+    "KernelRidge": (
+        lambda kernel: PlainRidge(0.1, kernel=kernel).fit(X, Y).predict(Z),
+        lambda K, L: L @ np.linalg.solve(K + 0.1 * np.eye(len(K)), Y),
+    ),
+    "KernelPCA": (
+        lambda kernel: np.abs(KernelPCA(4, kernel=kernel).fit(X).transform(Z)),
+        lambda K, L: np.abs(KernelPCA(4, kernel="precomputed").fit(K).transform(L)),
+    ),
+    "Nystroem": (
+        lambda kernel: (
+            (H := Nystroem(kernel, n_components=12, random_state=0).fit(X).transform(Z)) @ H.T
+        ),
+        lambda K, L: (
+            (B := L[:, (rows := np.random.RandomState(0).permutation(len(X))[:12])])
+            @ np.linalg.solve(K[np.ix_(rows, rows)], B.T)
+        ),
+    ),
+    "SpectralClustering": (
+        lambda kernel: SpectralClustering(3, affinity=kernel, random_state=0).fit(X).labels_,
+        lambda K, L: SpectralClustering(3, affinity="precomputed", random_state=0).fit(K).labels_,
+    ),
+    "GaussianProcessRegressor": (
+        lambda kernel: GaussianProcessRegressor(kernel, alpha=0.1).fit(X, Y).predict(Z),
+        lambda K, L: L @ np.linalg.solve(K + 0.1 * np.eye(len(K)), Y),
+    ),
+    "GaussianProcessRegressor, GPKernel": (
+        lambda kernel: (
+            GaussianProcessRegressor(
+                skl.GPKernel(KERNEL, normalize=kernel.normalize), alpha=0.1, optimizer=None
+            )
+            .fit(X, Y)
+            .predict(Z)
+        ),
+        lambda K, L: L @ np.linalg.solve(K + 0.1 * np.eye(len(K)), Y),
+    ),
+    "pairs of rows": (
+        lambda kernel: pairwise_kernels(Z, X, metric=partial(kernel)),
+        lambda K, L: L,
+    ),
+}
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("taker", TAKERS)
+def test_whatever_takes_a_callable_kernel_takes_ours(taker, normalize):
+    ours, theirs = TAKERS[taker]
+    K, L = (gram(KERNEL, rows, X, normalize=normalize) for rows in (X, Z))
+    found = ours(skl.gram(KERNEL, normalize=normalize))
+    np.testing.assert_allclose(found, theirs(K, L), atol=1e-6)
+
+
+def test_whole_matrices_are_asked_for_and_not_pairs(monkeypatch):
+    calls = []
+    between = matrices.KernelMatrices.between
+    monkeypatch.setattr(
+        matrices.KernelMatrices, "between", lambda *a: calls.append(1) or between(*a)
+    )
+    PlainRidge(0.1, kernel=skl.gram(KERNEL)).fit(sparse.csr_array(X), Y).predict(Z)
+    assert len(calls) == 2
 
 
 # Ridge regression and classification

@@ -20,7 +20,7 @@ from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessR
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from nc1fast.sklearn import derivatives
+from nc1fast.sklearn import gp_kernel
 
 GPKernel = nc.sklearn.GPKernel
 RNG = np.random.default_rng(1)
@@ -132,8 +132,8 @@ def test_known_derivatives_take_no_gram_matrix(monkeypatch):
 
     for case in ("relu, one variance", "relu, variances", "relu, last bias", "relu2", "linear"):
         kernel = CASES[case].kernel
-        grams = derivatives.Grams(refused, {kernel: kernel(X)})
-        for scale in derivatives.scales(kernel):
+        grams = gp_kernel.Grams(refused, {kernel: kernel(X)})
+        for scale in gp_kernel.scales(kernel):
             grams.derivative(kernel, scale)
 
 

@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING, Any
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    from nc1fast.sklearn.callables import Gram, gram
     from nc1fast.sklearn.features import NTKFeatures, RandomUnits
     from nc1fast.sklearn.gp_kernel import GPKernel
+    from nc1fast.sklearn.matrices import Gram, gram
     from nc1fast.sklearn.ridge import KernelClassifier, KernelRidge
 
 _HOMES = {
-    "GPKernel": "gp_kernel",
-    "Gram": "callables",
-    "KernelClassifier": "ridge",
-    "KernelRidge": "ridge",
-    "NTKFeatures": "features",
-    "RandomUnits": "features",
-    "gram": "callables",
+    "features": ("NTKFeatures", "RandomUnits"),
+    "gp_kernel": ("GPKernel",),
+    "matrices": ("Gram", "gram"),
+    "ridge": ("KernelClassifier", "KernelRidge"),
 }
 __all__ = [
     "GPKernel",
@@ -39,10 +36,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require("sklearn", "sklearn")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            require("sklearn", "sklearn")
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

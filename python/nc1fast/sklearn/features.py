@@ -33,8 +33,19 @@ _DEFAULT_UNITS = NNGP("relu", weight_variance="he")
 class _Drawn(KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the transformers: a map drawn at the fit, and applied to chunks of rows."""
 
-    n_components: Any
-    n_threads: int | None
+    def __init__(
+        self,
+        kernel: Any = DEFAULT_KERNEL,
+        n_components: int = 1024,
+        seed: int = 0,
+        sampling: str = "stratified",
+        n_threads: int | None = None,
+    ) -> None:
+        self.kernel = kernel
+        self.n_components = n_components
+        self.seed = seed
+        self.sampling = sampling
+        self.n_threads = n_threads
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -114,20 +125,6 @@ class NTKFeatures(_Drawn):
     True
     """
 
-    def __init__(
-        self,
-        kernel: Any = DEFAULT_KERNEL,
-        n_components: int = 1024,
-        seed: int = 0,
-        sampling: str = "stratified",
-        n_threads: int | None = None,
-    ) -> None:
-        self.kernel = kernel
-        self.n_components = n_components
-        self.seed = seed
-        self.sampling = sampling
-        self.n_threads = n_threads
-
     def _draw(self, X: Any, dtype: str) -> DeepMap | ProjectedMap:
         check_deep(self.kernel)
         check_sampling(self.sampling)
@@ -187,11 +184,7 @@ class RandomUnits(_Drawn):
         sampling: str = "orthogonal",
         n_threads: int | None = None,
     ) -> None:
-        self.kernel = kernel
-        self.n_components = n_components
-        self.seed = seed
-        self.sampling = sampling
-        self.n_threads = n_threads
+        super().__init__(kernel, n_components, seed, sampling, n_threads)
 
     def _draw(self, X: Any, dtype: str) -> UnitMap:
         size, width = self._n_features_out, X.shape[1]

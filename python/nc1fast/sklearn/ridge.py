@@ -56,12 +56,11 @@ class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
         matrices = KernelMatrices(self.kernel, self.normalize, self.n_threads)
         self.matrices_, self.X_fit_ = matrices, X
         if self._streams(X, level):
-            settings: dict[str, Any] = {
-                "solver": "cg",
-                "tolerance": self.tol,
-                "n_threads": self.n_threads,
-            }
-            self.dual_coef_ = ridge(self.kernel, X, Y, ridge=level, **settings).dual
+            threads = self.n_threads
+            found = ridge(
+                self.kernel, X, Y, ridge=level, solver="cg", tolerance=self.tol, n_threads=threads
+            )
+            self.dual_coef_ = found.dual
         else:
             self.dual_coef_ = _dual(matrices.between(X), Y, level)
 
