@@ -5,7 +5,6 @@ certificates hold.
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import pytest
@@ -210,25 +209,8 @@ def test_4096_rows_by_both_solvers():
 
 def test_the_posterior_is_that_of_scikit_learn():
     gaussian_process = pytest.importorskip("sklearn.gaussian_process")
-
-    base: Any = gaussian_process.kernels.Kernel
-
-    class Given(base):  # type: ignore[misc]
-        """A kernel of this package, as it stands."""
-
-        def __init__(self):
-            """Without parameters, which scikit-learn reads off this signature."""
-
-        def __call__(self, X, Y=None, eval_gradient=False):
-            return KERNEL(X, Y)
-
-        def diag(self, X):
-            return KERNEL.diag(X)
-
-        def is_stationary(self):
-            return False
-
-    model = gaussian_process.GaussianProcessRegressor(Given(), alpha=RIDGE, optimizer=None)
+    covariance = nc.sklearn.GPKernel(KERNEL)
+    model = gaussian_process.GaussianProcessRegressor(covariance, alpha=RIDGE, optimizer=None)
     model.fit(X, Y[:, 0])
     mean, covariance = model.predict(Z, return_cov=True)
     found = prediction.gp_posterior(KERNEL, X, Y[:, 0], Z, noise=RIDGE, covariance=True)
