@@ -9,7 +9,7 @@ DEVICE := $(if $(wildcard /dev/nvidia0),AUTO,OFF)
 BUILD  := --config-settings=cmake.define.NC1FAST_SHIM=ON --config-settings=cmake.define.NC1FAST_CUDA=$(DEVICE) \
   --config-settings=cmake.define.CMAKE_CUDA_ARCHITECTURES=native
 
-.PHONY: help install test test-fast adversary fuzz study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 cross wheels wheel-cuda clean
+.PHONY: help install test test-fast test-tools coverage adversary fuzz study scalars bench bench-micro bench-gpu cuda docs lint sanitize sanitize-address sanitize-thread aarch64 cross wheels wheel-cuda clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,11 +19,20 @@ install: $(VENV)/installed ## .venv with the package (editable) and what it, its
 # A worker for each core, which BLAS is to leave to it; one with nothing left to do takes tests from the others.
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: $(VENV)/installed ## all tests; ARGS="-k name" selects
-	$(PYTEST) $(ARGS)
+test: $(VENV)/installed ## all tests but those of tools; ARGS="-k name" selects
+	$(PYTEST) -m 'not tools' $(ARGS)
 
-test-fast: $(VENV)/installed ## those for daily work: neither slow ones nor those that need compilers or emulators
+test-fast: $(VENV)/installed ## those for daily work: no slow ones either
 	$(PYTEST) -m 'not slow and not tools' $(ARGS)
+
+test-tools: $(VENV)/installed ## those that need compilers, emulators or other programs; they skip what is not there
+	$(PYTEST) -m tools $(ARGS)
+
+coverage: $(VENV)/installed ## branch coverage of all tests in out/coverage (HTML, JSON), and the total in percent
+	mkdir -p out/coverage
+	COVERAGE_FILE=out/coverage/data $(PYTEST) --cov --cov-report=html:out/coverage/html \
+	  --cov-report=json:out/coverage/coverage.json $(ARGS)
+	COVERAGE_FILE=out/coverage/data $(BIN)/python -m coverage report --format=total
 
 adversary: $(VENV)/installed ## 100,000 random problems against the error bound, in out/adversary-0.txt; goes on where it ended
 	$(BIN)/python -m tests.adversary $(ARGS)
