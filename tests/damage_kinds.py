@@ -152,7 +152,7 @@ def _make_study_journal(folder: Path) -> Path:
     for k, row in enumerate(_study_rows()):
         journal.add(f"cell {k}", Outcome([row]))
     journal.close()
-    return folder / "journal.jsonl"
+    return folder / "journal.sqlite"
 
 
 def _read_study_journal(path: Path) -> str:

@@ -2,8 +2,8 @@
 MODE JOURNAL.
 
 The first line of its output names the processes at work, the last one holds the digest of all bits
-of the result. As long as the file JOURNAL.hold is there, it waits before its last bundles: a kill
-on a busy machine does not come too late.
+of the result. JOURNAL.hold gets a byte for each bundle that is recorded; as long as it is there, the
+pass waits before its last bundles: a kill on a busy machine does not come too late.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import json
 import multiprocessing
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,14 @@ def expected():
     """The digest of the same in one process, in one piece."""
     X, y = data()
     return digest(nc.class_sums(X, y, KERNELS, **SETTINGS))
+
+
+def recorded(journal):
+    """Keys and payloads of the records of a journal that is closed, read by SQLite alone."""
+    if not journal.exists():
+        return []
+    with closing(sqlite3.connect(journal)) as db:
+        return db.execute("SELECT key, payload FROM finished ORDER BY rowid").fetchall()
 
 
 def _cluster_of_processes(stack):
@@ -119,6 +128,8 @@ def main(mode, journal):
 
     def progress(done, _):
         time.sleep(0.03)
+        if hold.exists():
+            hold.write_bytes(b"." * done)
         while done == HELD and hold.exists():
             time.sleep(0.01)
 

@@ -309,7 +309,7 @@ def test_a_folder_that_holds_a_study_is_not_computed_over(call, study_file, tmp_
     code, told, _ = call(*first, "--restart")
     assert code == 0
     assert "1 cells computed" in told
-    assert (out / "journal-previous.jsonl").read_bytes() == before[out / "journal.jsonl"]
+    assert (out / "journal-previous.sqlite").read_bytes() == before[out / "journal.sqlite"]
 
 
 def test_dry_run_says_which_data_file_is_missing(call, tmp_path):

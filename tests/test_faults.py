@@ -19,7 +19,7 @@ from tests.faults import scenarios
 
 import nc1fast as nc
 from nc1fast import distributed
-from nc1fast.support.writing import append_whole
+from nc1fast.support.files import append_whole
 
 ROOT = Path(__file__).parents[1]
 CALLS = 8  # of each kind that fail in turn; NC1FAST_EXHAUSTIVE=1: all

@@ -135,7 +135,7 @@ def test_a_link_stays_and_its_target_is_written(data, tmp_path, monkeypatch):
     (tmp_path / "far").mkdir()
     for name in ("run.journal", "sums.npz"):
         (tmp_path / name).symlink_to(tmp_path / "far" / name)
-    for name in ("_REWRITE", "_GROWTH"):  # after every bundle
+    for name in ("_REWRITE", "_GROWTH"):  # added up after every bundle
         monkeypatch.setattr(f"nc1fast.distributed.bundle_journal.{name}", 0)
     distributed.reduce(plans.uncalibrated(*data, [RELU], 4), journal=tmp_path / "run.journal")
     sums = nc.class_sums(*data, RELU)
@@ -257,7 +257,7 @@ def test_files_of_earlier_versions_are_named(data, tmp_path):
         nc.ClassSums.load(path)
     journal = tmp_path / "run.journal"
     journal.write_bytes(b"nc1fast journal 1 0123456789abcdef {}\n")
-    with pytest.raises(ValueError, match=r"run\.journal is the journal of another version"):
+    with pytest.raises(ValueError, match=r"run\.journal is a journal of an earlier version"):
         nc.collapse(*data, RELU, journal=journal)
     assert journal.read_bytes().startswith(b"nc1fast journal 1 ")
     with shared_tasks(plans.surveyed(*data, 3), tmp_path / "now") as task:

@@ -4,9 +4,10 @@ cells.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from pathlib import Path
+import sqlite3
 
 import pytest
 
@@ -14,7 +15,7 @@ import nc1fast as nc
 from nc1fast import studies
 from nc1fast.studies import runner
 from nc1fast.studies.figures.curves import levels
-from nc1fast.studies.journal import StudyJournal
+from nc1fast.studies.journal import StudyJournal, check_fresh
 from nc1fast.studies.summary import derived, select
 from nc1fast.studies.table import LAYOUT
 
@@ -301,8 +302,6 @@ def test_interrupted_study_resumes_to_the_same_table(small, finished, tmp_path, 
         with pytest.raises(KeyboardInterrupt):
             studies.run(small, tmp_path)
     assert not (tmp_path / "table.csv").exists()
-    with (tmp_path / "journal.jsonl").open("ab") as journal:
-        journal.write(b'{"cell": "balanced/D1/siz')  # killed while it wrote
     result = studies.run(small, tmp_path, resume=True)
     assert result.n_computed == 12 - 3
     assert without_seconds(result.rows) == without_seconds(finished.rows)
@@ -322,7 +321,7 @@ def test_fresh_start_sets_the_old_journal_aside(small, tmp_path):
     assert studies.run(small, tmp_path, only=only).n_computed == 1
     assert studies.run(small, tmp_path, only=only).n_computed == 1
     assert studies.run(small, tmp_path, only=only, resume=True).n_computed == 0
-    assert (tmp_path / "journal-previous.jsonl").exists()
+    assert (tmp_path / "journal-previous.sqlite").exists()
 
 
 def test_journal_of_another_study_is_not_continued(small, tmp_path):
@@ -335,20 +334,25 @@ def test_journal_of_another_study_is_not_continued(small, tmp_path):
 def test_damage_inside_the_journal_is_computed_again(small, tmp_path):
     only = ["arm=depth"]
     first = studies.run(small, tmp_path, only=only)
-    path = tmp_path / "journal.jsonl"
-    whole = path.read_bytes().split(b"\n")
-    digit = whole[1].index(b'"nc1": 0.') + len(b'"nc1": 0.')
-    other = whole[1][:digit] + b"7" + whole[1][digit + 1 :]  # still JSON, another number
-    for damaged in (whole[1][:40], other):
-        path.write_bytes(b"\n".join([whole[0], damaged, *whole[2:]]))
-        with pytest.warns(UserWarning, match=r"journal\.jsonl: 1 damaged lines"):
-            again = studies.run(small, tmp_path, only=only, resume=True)
-        assert again.n_computed == 1
-        assert without_seconds(again.rows) == without_seconds(first.rows)
+    path = tmp_path / "journal.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        change = "replace(CAST(payload AS TEXT), '\"nc1\": 0.', '\"nc1\": 0.7')"  # another number
+        db.execute(f"UPDATE finished SET payload = CAST({change} AS BLOB) WHERE rowid = 1")
+    with pytest.warns(UserWarning, match=r"journal\.sqlite: 1 damaged records"):
+        again = studies.run(small, tmp_path, only=only, resume=True)
+    assert again.n_computed == 1
+    assert without_seconds(again.rows) == without_seconds(first.rows)
     assert studies.run(small, tmp_path, only=only, resume=True).n_computed == 0  # no warning
-    path.write_bytes(b"\n".join([whole[0].replace(b"finger", b"fingef"), *whole[1:]]))
-    with pytest.raises(ValueError, match=r"journal\.jsonl, line 1 is damaged"):
-        studies.run(small, tmp_path, only=only, resume=True)
+
+
+def test_journal_of_an_earlier_version_is_not_continued(small, tmp_path):
+    (tmp_path / "journal.jsonl").write_text('{"format": 2}\n')
+    with pytest.raises(ValueError, match=r"journal\.jsonl is of an earlier version.*--restart"):
+        studies.run(small, tmp_path, resume=True)
+    with pytest.raises(ValueError, match="was run before"):
+        check_fresh(tmp_path)
+    studies.run(small, tmp_path, only=["arm=depth", "repeat=0"])
+    assert (tmp_path / "journal-previous.jsonl").exists()
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
@@ -384,8 +388,9 @@ def test_every_section_of_an_arm_enters_the_fingerprint_and_the_provenance(small
     assert studies.Study.model_validate(described) == one
 
 
-def test_journal_is_one_json_record_per_line(finished):
-    lines = (finished.folder / "journal.jsonl").read_text().splitlines()
-    assert len(lines) == 1 + 12
-    assert all(isinstance(json.loads(line), dict) for line in lines)
-    assert isinstance(finished.folder, Path)
+def test_journal_is_one_record_per_cell(finished):
+    path = finished.folder / "journal.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        payloads = db.execute("SELECT payload FROM finished").fetchall()
+    assert len(payloads) == 12
+    assert all(isinstance(json.loads(one), dict) for (one,) in payloads)

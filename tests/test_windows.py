@@ -93,7 +93,6 @@ for progress in (stop, False):
         assert found.nc1 == expected
     except Stop:
         pass
-assert windows_like.locks, "the journal was not locked"
 nc.class_sums(X, y, kernel).save(folder / "sums.npz")
 nc.class_sums(X, y, kernel).save(folder / "sums.npz")
 print(sorted(p.name for p in folder.iterdir()))
@@ -106,76 +105,58 @@ def test_files_and_journals_of_a_pass(tmp_path):
     )
 
 
-LINES = """
+JOURNAL = """
+import contextlib
 from pathlib import Path
-from nc1fast.support.line_file import LineFile
-path = Path(sys.argv[1]) / "lines"
-def refused():
-    try:
-        LineFile(path)
-    except ValueError as error:
-        return "another run is writing" in str(error)
-    return False
-file = LineFile(path)
-assert list(file.lines()) == [] and refused()
-file.append(b"one")
-file.append(b"two\\r")
-with path.open("ab") as other:
-    other.write(b"unfinished")
-assert list(file.lines()) == [b"one", b"two\\r"]
-assert file.start(5) == b"one\\nt" and file.start(99) == b"one\\ntwo\\r\\n"
-file.append(b"three")
-assert path.read_bytes() == b"one\\ntwo\\r\\nthree\\n"
-file.replace(iter([b"1", b"2"]))
-assert refused() and list(file.lines()) == [b"1", b"2"]
-file.append(b"3")
-def failing():
-    yield b"x"
-    raise OSError(28, "No space left on device")
-try:
-    file.replace(failing())
-except OSError as error:
-    assert error.filename == str(path)
-else:
-    raise AssertionError
-assert refused() and list(file.lines()) == [b"1", b"2", b"3"]
-for _ in range(2):  # the second time in place of a file
-    file.set_aside("before")
-    assert refused() and list(file.lines()) == []
-    file.append(b"new")
-half = file.lines()
-assert next(half) == b"new"
-file.close()  # whoever still holds the reader
-file = LineFile(path)
-assert list(file.lines()) == [b"new"]
+from nc1fast.support.journal import Journal, set_aside
+path = Path(sys.argv[1]) / "journal.sqlite"
+for stem in ("journal", "journal-previous"):  # the second time in place of a file
+    with contextlib.closing(Journal(path, {})) as journal:
+        journal.add("one", b"1")
+        for refused in (Journal, lambda path, _: set_aside(path)):
+            try:
+                refused(path, {})
+            except ValueError as error:
+                assert "another run is writing" in str(error)
+            else:
+                raise AssertionError
+        journal.replace([("two", b"2")])
+        assert list(journal.records()) == [("two", b"2")]
+    set_aside(path)
 print(sorted(p.name for p in path.parent.iterdir()))
 """
 
 
-def test_lines_are_locked_and_replaced_without_fcntl(tmp_path):
-    assert _run(LINES, str(tmp_path)).strip() == str(["before", "lines"])
+def test_journals_are_locked_and_set_aside(tmp_path):
+    assert _run(JOURNAL, str(tmp_path)).strip() == str(["journal-previous.sqlite"])
+
+
+TAKE = """
+from nc1fast.support.journal import Journal
+try:
+    Journal(sys.argv[1], {})
+    print("free")
+except ValueError as error:
+    print(error)
+"""
 
 
 def test_the_lock_of_a_process_that_is_killed_is_free(tmp_path):
+    journal = str(tmp_path / "journal")
     held = subprocess.Popen(
         _command(
-            "from nc1fast.support.line_file import LineFile\nimport time\n"
-            "file = LineFile(sys.argv[1])\nprint('held', flush=True)\ntime.sleep(600)\n",
-            str(tmp_path / "lines"),
+            "from nc1fast.support.journal import Journal\nimport time\n"
+            "journal = Journal(sys.argv[1], {})\nprint('held', flush=True)\ntime.sleep(600)\n",
+            journal,
         ),
         stdout=subprocess.PIPE,
         text=True,
     )
-    take = (
-        "from nc1fast.support.line_file import LineFile\n"
-        "try:\n    LineFile(sys.argv[1])\n    print('free')\n"
-        "except ValueError as error:\n    print(error)\n"
-    )
     try:
         assert held.stdout is not None
         assert held.stdout.readline() == "held\n"
-        assert "another run is writing" in _run(take, str(tmp_path / "lines"))
+        assert "another run is writing" in _run(TAKE, journal)
     finally:
         held.kill()
         held.communicate()
-    assert _run(take, str(tmp_path / "lines")) == "free\n"
+    assert _run(TAKE, journal) == "free\n"

@@ -1,20 +1,17 @@
 """Python as it is on Windows, for a process that imports this module first: what is missing, and
 what is forbidden.
 
-`msvcrt.locking` locks by flock, which is the lock of an open file as well; an open file can be
-neither renamed, replaced nor deleted, and a folder not be opened. `locks` counts the calls.
+An open file can be neither renamed, replaced nor deleted, and a folder not be opened.
 """
 
 from __future__ import annotations
 
 import asyncio  # noqa: F401  (before what its part for POSIX asks for is taken away)
-import fcntl
 import mmap
 import os
 import shutil
 import stat
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +22,7 @@ MISSING_IN_OS = (
     *("sched_getaffinity", "sched_setaffinity", "sysconf", "statvfs", "uname", "getuid", "geteuid"),
     *("O_CLOEXEC", "O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK", "mkfifo", "getloadavg", "nice"),
 )
-LOCKED_BYTE = 2**32 - 2
-
-locks: list[int] = []
-_flock, _open, _replace, _unlink = fcntl.flock, os.open, os.replace, os.unlink
-_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
-
-
-def _locking(file: int, mode: int, n_bytes: int) -> None:
-    assert (mode, n_bytes, os.lseek(file, 0, os.SEEK_CUR)) == (2, 1, LOCKED_BYTE)
-    locks.append(file)
-    try:
-        _flock(file, _EXCLUSIVE)
-    except BlockingIOError as error:
-        raise PermissionError(13, "Permission denied") from error
+_open, _replace, _unlink = os.open, os.replace, os.unlink
 
 
 def _forbidden(path: Any) -> None:
@@ -82,9 +66,6 @@ def become() -> None:
             delattr(os, name)
     for name in [name for name in dir(mmap) if name.startswith("MADV_")]:
         delattr(mmap, name)
-    module: Any = types.ModuleType("msvcrt")
-    module.locking, module.LK_NBLCK, module.LK_UNLCK = _locking, 2, 0
-    sys.modules["msvcrt"] = module
     os.replace = _checked(_replace)
     os.rename = _checked(os.rename, overwrites=False)
     os.unlink = os.remove = _checked(_unlink)

@@ -15,7 +15,7 @@ import nc1fast as nc
 from nc1fast import distributed
 from nc1fast.distributed import bundle_journal
 from nc1fast.inputs.files import as_source
-from nc1fast.support.writing import write_atomically
+from nc1fast.support.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def _reduce(folder: Path, executor: Any = None) -> str:
     return long_pass.digest(distributed.reduce(plan, executor, journal=folder / "run.journal"))
 
 
-def _reduce_rewriting(folder: Path) -> str:
+def _reduce_adding_up(folder: Path) -> str:
     kept = bundle_journal._REWRITE, bundle_journal._GROWTH
     bundle_journal._REWRITE = bundle_journal._GROWTH = 0
     try:
@@ -212,7 +212,7 @@ WRITERS = {
     ),
     "first sums": Writer(_nothing, lambda f: _sums(1).save(f / "sums.npz"), _saved),
     "journal": Writer(_nothing, _reduce, _reduce),
-    "journal that is rewritten": Writer(_nothing, _reduce_rewriting, _reduce),
+    "journal that is added up": Writer(_nothing, _reduce_adding_up, _reduce),
     "journal and shared files": Writer(_nothing, _reduce_in_threads, _reduce),
     "study journal": Writer(_nothing, _study_journal, _study_journal),
     "report": Writer(

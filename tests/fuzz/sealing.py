@@ -4,19 +4,22 @@ would.
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import gzip
 import io
 import json
+import sqlite3
+import tempfile
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tests.fuzz.mutations import mutated
 
-from nc1fast.distributed import bundle_journal
 from nc1fast.support import packed
-from nc1fast.support.checksums import checksum
+from nc1fast.support.files import checksum
+from nc1fast.support.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,29 +135,28 @@ def changed_value(value: Any, rng: Rng) -> Any:
 
 
 def of_journal(content: bytes, rng: Rng) -> bytes:
-    """A journal of bundles with one line changed and sealed."""
-    lines = content.split(b"\n")[:-1]
-    at, magic = int(rng.integers(len(lines))), bundle_journal._MAGIC
-    if at == 0:
-        head = json.loads(lines[0].removeprefix(magic)[33:])
-        lines[0] = magic + bundle_journal._sealed(json.dumps(changed_value(head, rng)).encode())
-    else:
-        payload = of_packed(base64.b64decode(lines[at][33:]), rng)
-        lines[at] = bundle_journal._sealed(base64.b64encode(payload))
-    return b"\n".join([*lines, b""])
+    """A journal with its head or the payload of one record changed and sealed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal"
+        path.write_bytes(content)
+        with contextlib.closing(Journal(path, {})) as journal:
+            records = dict(journal.records())
+            key = [None, *records][rng.integers(1 + len(records))]
+            if key is not None:
+                json_or_archive = of_packed if records[key][:2] == b"PK" else _of_json
+                records[key] = json_or_archive(records[key], rng)
+                journal.replace(records.items())
+        if key is None:
+            text = _of_json(json.dumps(journal.head).encode(), rng)
+            with contextlib.closing(sqlite3.connect(path)) as db, db:
+                change = "UPDATE head SET content = ?, checksum = ?"
+                db.execute(change, (text.decode(), checksum(text)))
+        return path.read_bytes()
 
 
-def of_study_journal(content: bytes, rng: Rng) -> bytes:
-    """A journal of a study with one line changed and sealed."""
-    from nc1fast.studies import journal
-
-    lines = content.split(b"\n")[:-1]
-    at = int(rng.integers(len(lines)))
-    record = json.loads(lines[at])
-    del record["checksum"]
-    found = changed_value(record, rng)
-    lines[at] = journal._sealed(found if isinstance(found, dict) else {"": found})
-    return b"\n".join([*lines, b""])
+def _of_json(content: bytes, rng: Rng) -> bytes:
+    """A text of JSON with one of its values changed."""
+    return json.dumps(changed_value(json.loads(content), rng)).encode()
 
 
 def of_checkpoint(content: bytes, rng: Rng) -> bytes:

@@ -350,7 +350,7 @@ TARGETS = {
     "journal": _of("journal", sealed=sealing.of_journal),
     "journal-pass": _of("journal.pass", sealed=sealing.of_packed, trusted=True),
     "journal-order": _of("journal.order.npy", words=_NPY),
-    "study-journal": _of("study journal", sealed=sealing.of_study_journal),
+    "study-journal": _of("study journal", sealed=sealing.of_journal),
     "study-parquet": _of("study table .parquet", expansion=CODECS),
     "study-csv": _of("study table .csv", words=_CSV),
     "study-yaml": _of("study description", words=_YAML),

@@ -18,7 +18,7 @@ import nc1fast as nc
 from nc1fast.cli import options, output
 from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.targets import encode
-from nc1fast.support.writing import replaced, write_atomically
+from nc1fast.support.files import replaced, write_atomically
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

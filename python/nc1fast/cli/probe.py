@@ -20,8 +20,8 @@ from nc1fast.cli import options, output
 from nc1fast.datasets.damage import readable
 from nc1fast.support.arguments import as_count
 from nc1fast.support.extras import require
+from nc1fast.support.files import replaced, write_atomically
 from nc1fast.support.reading import check_regular
-from nc1fast.support.writing import replaced, write_atomically
 
 if TYPE_CHECKING:
     from nc1fast.networks.probing.result import LayerCollapse

@@ -14,8 +14,8 @@ import typer
 import nc1fast as nc
 from nc1fast.cli import options, output
 from nc1fast.support.arguments import as_number, as_seed
+from nc1fast.support.files import replaced
 from nc1fast.support.reading import check_regular
-from nc1fast.support.writing import replaced
 
 _SOLVER = Literal["auto", "cholesky", "cg"]
 Ridge = Annotated[float, typer.Option(help="Added to the diagonal of the Gram matrix.")]

@@ -30,7 +30,7 @@ from nc1fast.inputs.files import read_labels, split_name
 from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.readers import BY_SUFFIX
 from nc1fast.support.arguments import as_items, shown
-from nc1fast.support.changes import unchanged
+from nc1fast.support.files import unchanged
 from nc1fast.support.plugins import PluginGroup
 from nc1fast.support.reading import reading
 

@@ -27,9 +27,7 @@ from nc1fast.sums.settings import Settings
 from nc1fast.sums.streaming import Survey
 from nc1fast.support import nested, packed
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.changes import state_of
-from nc1fast.support.checksums import checksum
-from nc1fast.support.opened import POSIX
+from nc1fast.support.files import POSIX, checksum, state_of
 from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:

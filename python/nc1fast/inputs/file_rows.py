@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.support.opened import read_at
+from nc1fast.support.files import read_at
 from nc1fast.support.reading import named
 
 if TYPE_CHECKING:

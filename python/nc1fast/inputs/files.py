@@ -19,7 +19,7 @@ import numpy as np
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.inputs.readers import ANY_OTHER, BY_PACKAGE, BY_SUFFIX
 from nc1fast.inputs.readers.in_place import of_map
-from nc1fast.support.changes import unchanged
+from nc1fast.support.files import unchanged
 from nc1fast.support.npy import check_room, read_header
 from nc1fast.support.reading import check_regular, reading
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nc1fast.support.checksums import checksum
+from nc1fast.support.files import checksum, write_atomically
 from nc1fast.support.reading import check_regular, reading
-from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,9 @@ from nc1fast.networks.probing.modules import as_module
 from nc1fast.networks.probing.settings import ProbeSettings
 from nc1fast.networks.probing.streamed import probe
 from nc1fast.support.arguments import as_count, as_items, check_choice, shown
+from nc1fast.support.files import append_whole
 from nc1fast.support.reading import check_regular, reading
 from nc1fast.support.warnings import AccuracyWarning
-from nc1fast.support.writing import append_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

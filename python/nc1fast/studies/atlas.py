@@ -14,7 +14,7 @@ from nc1fast.studies import library, report
 from nc1fast.studies.compared import on_d1
 from nc1fast.studies.loading import load
 from nc1fast.support.extras import require
-from nc1fast.support.writing import write_atomically
+from nc1fast.support.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ from nc1fast.studies import series as _series
 from nc1fast.studies.figures import measured
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
+from nc1fast.support.files import write_atomically
 from nc1fast.support.reading import reading
-from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -66,15 +66,15 @@ def run(
     ----------
     study : Study or Experiment
     folder : str or Path
-        Gets journal.jsonl while running; table (measures of an experiment) and series, .csv and
+        Gets journal.sqlite while running; table (measures of an experiment) and series, .csv and
         .parquet, at the end.
     only : sequence of str
         Filters, as in `plan`; with `resume`, cells that are already in the journal stay in the
         table.
     resume : bool, default False
         Continue from the journal in `folder`, to the tables of an uninterrupted run, but for the
-        column `seconds`. Otherwise a journal that is there is renamed to journal-previous.jsonl and
-        the tables are replaced.
+        column `seconds`. Otherwise a journal that is there is renamed to journal-previous.sqlite
+        and the tables are replaced.
     n_threads : int, optional
         Of kernel passes, as in `nc1fast.collapse`; default with several jobs: 1. The numbers do not
         depend on it.

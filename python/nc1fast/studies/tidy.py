@@ -11,10 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nc1fast.support.checksums import checksum
 from nc1fast.support.extras import require
+from nc1fast.support.files import checksum, write_atomically
 from nc1fast.support.reading import check_regular, reading
-from nc1fast.support.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,9 @@ from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rounding import SumsError, sums_error
 from nc1fast.support import packed
 from nc1fast.support.arithmetic import ieee
+from nc1fast.support.files import replaced
 from nc1fast.support.lazy import later, lazy
 from nc1fast.support.reading import check_regular, reading
-from nc1fast.support.writing import replaced
 
 if TYPE_CHECKING:
     from os import PathLike

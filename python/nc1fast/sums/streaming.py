@@ -35,7 +35,7 @@ from nc1fast.sums.memory import working_set
 from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rectangles import divided, part_of
 from nc1fast.sums.rounding import PER_CLASS, TileRounding
-from nc1fast.support.opened import BINARY
+from nc1fast.support.files import BINARY
 from nc1fast.support.progress import staged
 
 if TYPE_CHECKING:

@@ -7,10 +7,8 @@ progress    bars and callables
 threads     ordered maps over threads
 warnings    warnings that point at the caller
 reading     errors of files, on one line
-changes     files that change while they are read
-writing     files that are written whole or not at all
-checksums   what tells damage
-line_file   append-only files with a lock, beneath the journals
+files       files written whole or not at all, their changes and checksums
+journal     what is finished of long work, in one SQLite file
 npy         NumPy's formats, read with suspicion
 packed      the binary format of this package
 nested      nested values with arrays in them

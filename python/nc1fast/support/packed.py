@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.support.checksums import checksum
+from nc1fast.support.files import checksum
 from nc1fast.support.npy import members, open_member, opened_archive, read_array
 
 if TYPE_CHECKING:

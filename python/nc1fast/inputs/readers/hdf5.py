@@ -10,8 +10,8 @@ from nc1fast.inputs.arrays import check_shape
 from nc1fast.inputs.readers.hdf5_texts import read_texts
 from nc1fast.inputs.readers.in_place import in_place
 from nc1fast.inputs.readers.members import check_claim, member, sliced
-from nc1fast.support.changes import bytes_in
 from nc1fast.support.extras import require
+from nc1fast.support.files import bytes_in
 from nc1fast.support.reading import check_regular, shown
 
 if TYPE_CHECKING:

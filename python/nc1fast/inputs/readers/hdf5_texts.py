@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.text import LONGEST
-from nc1fast.support.changes import bytes_in
+from nc1fast.support.files import bytes_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.inputs import spool
 from nc1fast.inputs.arrays import check_shape
-from nc1fast.support.changes import bytes_in
+from nc1fast.support.files import bytes_in
 
 if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows

@@ -9,8 +9,8 @@ from nc1fast.inputs.arrays import check_shape
 from nc1fast.inputs.file_rows import CHUNK_BYTES
 from nc1fast.inputs.readers.members import check_claim, member
 from nc1fast.inputs.text import as_texts
-from nc1fast.support.changes import bytes_in
 from nc1fast.support.extras import require
+from nc1fast.support.files import bytes_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

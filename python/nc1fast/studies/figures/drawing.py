@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nc1fast.studies.figures import palette
 from nc1fast.studies.figures.themes import themed
 from nc1fast.support.extras import require
-from nc1fast.support.writing import write_atomically
+from nc1fast.support.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
