@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -91,47 +91,95 @@ def _logistic(f: Any, u: Any) -> Any:
     return (1 + f.tanh(u / 2)) / 2
 
 
-def _elu(f: Any, u: Any, scale: float) -> Any:
-    """The identity above 0, scale (e^u - 1) below."""
-    return f.relu(u) + scale * f.expm1(-f.relu(-u))
+def _elu(scale: float, below: float) -> Traits:
+    """Of phi(u) = scale u above 0, and scale below (e^u - 1) below."""
+    return Traits(
+        lambda f, u: scale * (f.relu(u) + below * f.expm1(-f.relu(-u))),
+        lambda f, u: scale * f.where(u > 0, 1.0, below * f.exp(-f.relu(-u))),
+        series=Series((0.0,)),
+    )
 
 
-def _elu_slope(f: Any, u: Any, scale: float) -> Any:
-    """Derivative of `_elu`, 1 or scale e^u."""
-    return f.where(u > 0, 1.0, scale * f.exp(-f.relu(-u)))
-
-
-_SELU = (1.0507009873554805, 1.6732632423543773)  # Klambauer et al. (2017)
-
-# fmt: off
 _NAMED: dict[str, Traits] = {
     "relu": Traits(lambda f, u: f.relu(u), lambda f, u: f.step(u), Homogeneous(1, 0.5, 0.5)),
-    "abs": Traits(lambda f, u: f.abs(u), lambda f, u: f.sign(u), Homogeneous(1, 0.0, 1.0), parity=1),
+    "abs": Traits(
+        lambda f, u: f.abs(u), lambda f, u: f.sign(u), Homogeneous(1, 0.0, 1.0), parity=1
+    ),
     "step": Traits(lambda f, u: f.step(u), None, Homogeneous(0, 0.5, 0.5)),
     "sign": Traits(lambda f, u: f.sign(u), None, Homogeneous(0, 1.0, 0.0), parity=-1),
-    "relu2": Traits(lambda f, u: f.relu(u) ** 2, lambda f, u: 2 * f.relu(u), Homogeneous(2, 0.5, 0.5)),
-    "erf": Traits(lambda f, u: f.erf(u), lambda f, u: 2 / math.sqrt(math.pi) * f.exp(-(u**2)), parity=-1, smooth=True),
+    "relu2": Traits(
+        lambda f, u: f.relu(u) ** 2, lambda f, u: 2 * f.relu(u), Homogeneous(2, 0.5, 0.5)
+    ),
+    "erf": Traits(
+        lambda f, u: f.erf(u),
+        lambda f, u: 2 / math.sqrt(math.pi) * f.exp(-(u**2)),
+        parity=-1,
+        smooth=True,
+    ),
     "probit": Traits(lambda f, u: f.ndtr(u), _density, smooth=True),
-    "gelu": Traits(lambda f, u: u * f.ndtr(u), lambda f, u: f.ndtr(u) + u * _density(f, u), smooth=True),
+    "gelu": Traits(
+        lambda f, u: u * f.ndtr(u), lambda f, u: f.ndtr(u) + u * _density(f, u), smooth=True
+    ),
     "sin": Traits(lambda f, u: f.sin(u), lambda f, u: f.cos(u), parity=-1, smooth=True),
     "cos": Traits(lambda f, u: f.cos(u), lambda f, u: -f.sin(u), parity=1, smooth=True),
     "exp": Traits(lambda f, u: f.exp(u), lambda f, u: f.exp(u), smooth=True),
-    "gaussian": Traits(lambda f, u: f.exp(-(u**2)), lambda f, u: -2 * u * f.exp(-(u**2)), parity=1, smooth=True),
+    "gaussian": Traits(
+        lambda f, u: f.exp(-(u**2)), lambda f, u: -2 * u * f.exp(-(u**2)), parity=1, smooth=True
+    ),
     "rbf": Traits(lambda f, u: f.sin(u) + f.cos(u), lambda f, u: f.cos(u) - f.sin(u), smooth=True),
-    "tanh": Traits(lambda f, u: f.tanh(u), lambda f, u: 1 - f.tanh(u) ** 2, parity=-1, series=Series()),
+    "tanh": Traits(
+        lambda f, u: f.tanh(u), lambda f, u: 1 - f.tanh(u) ** 2, parity=-1, series=Series()
+    ),
     "sigmoid": Traits(_logistic, lambda f, u: _logistic(f, u) * _logistic(f, -u), series=Series()),
-    "softplus": Traits(lambda f, u: f.relu(u) + f.log1p(f.exp(-f.abs(u))), _logistic, series=Series()),
-    "silu": Traits(lambda f, u: u * _logistic(f, u), lambda f, u: _logistic(f, u) * (1 + u * _logistic(f, -u)), series=Series()),
-    "elu": Traits(lambda f, u: _elu(f, u, 1.0), lambda f, u: _elu_slope(f, u, 1.0), series=Series((0.0,))),
-    "selu": Traits(lambda f, u: _SELU[0] * _elu(f, u, _SELU[1]), lambda f, u: _SELU[0] * _elu_slope(f, u, _SELU[1]), series=Series((0.0,))),
-    "hard_tanh": Traits(lambda f, u: f.relu(u + 1) - f.relu(u - 1) - 1, lambda f, u: f.step(u + 1) - f.step(u - 1), parity=-1, series=Series((-1.0, 1.0))),
-    "relu6": Traits(lambda f, u: f.relu(u) - f.relu(u - 6), lambda f, u: f.step(u) - f.step(u - 6), series=Series((0.0, 6.0))),
+    "softplus": Traits(
+        lambda f, u: f.relu(u) + f.log1p(f.exp(-f.abs(u))), _logistic, series=Series()
+    ),
+    "silu": Traits(
+        lambda f, u: u * _logistic(f, u),
+        lambda f, u: _logistic(f, u) * (1 + u * _logistic(f, -u)),
+        series=Series(),
+    ),
+    "elu": _elu(1.0, 1.0),
+    "selu": _elu(1.0507009873554805, 1.6732632423543773),  # Klambauer et al. (2017)
+    "hard_tanh": Traits(
+        lambda f, u: f.relu(u + 1) - f.relu(u - 1) - 1,
+        lambda f, u: f.step(u + 1) - f.step(u - 1),
+        parity=-1,
+        series=Series((-1.0, 1.0)),
+    ),
+    "relu6": Traits(
+        lambda f, u: f.relu(u) - f.relu(u - 6),
+        lambda f, u: f.step(u) - f.step(u - 6),
+        series=Series((0.0, 6.0)),
+    ),
 }
-# fmt: on
+
+
+class _Rectifier:
+    """Base of the rectifiers that have one field, their parameter."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        field = self._field
+        value = as_number(field, getattr(self, field), above=-1e6, below=1e6)
+        object.__setattr__(self, field, value)
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.parameter:g})"
+
+    @property
+    def _field(self) -> str:
+        return fields(self)[0].name  # type: ignore[arg-type]
+
+    @property
+    def parameter(self) -> float:
+        """The number that the core takes beside the name."""
+        return float(getattr(self, self._field))
 
 
 @dataclass(frozen=True)
-class LeakyReLU:
+class LeakyReLU(_Rectifier):
     """The leaky rectifier phi(u) = max(u, slope u).
 
     Parameters
@@ -142,18 +190,6 @@ class LeakyReLU:
 
     slope: float = 0.01
     name = "leaky_relu"
-
-    def __post_init__(self) -> None:
-        slope = as_number("slope", self.slope, above=-1e6, below=1e6)
-        object.__setattr__(self, "slope", slope)
-
-    def __str__(self) -> str:
-        return f"leaky_relu({self.slope:g})"
-
-    @property
-    def parameter(self) -> float:
-        """The number that the core takes beside the name."""
-        return float(self.slope)
 
     @property
     def traits(self) -> Traits:
@@ -167,7 +203,7 @@ class LeakyReLU:
 
 
 @dataclass(frozen=True)
-class ShiftedReLU:
+class ShiftedReLU(_Rectifier):
     """The rectifier with a threshold, phi(u) = max(u - threshold, 0).
 
     Parameters
@@ -184,18 +220,6 @@ class ShiftedReLU:
 
     threshold: float = 0.5
     name = "shifted_relu"
-
-    def __post_init__(self) -> None:
-        threshold = as_number("threshold", self.threshold, above=-1e6, below=1e6)
-        object.__setattr__(self, "threshold", threshold)
-
-    def __str__(self) -> str:
-        return f"shifted_relu({self.threshold:g})"
-
-    @property
-    def parameter(self) -> float:
-        """The number that the core takes beside the name."""
-        return float(self.threshold)
 
     @property
     def traits(self) -> Traits:
@@ -262,14 +286,14 @@ class GeneralActivation:
             with np.errstate(all="ignore"):  # what it makes is looked at
                 values = np.asarray(self.function(u))
         except Exception as error:  # of code that is not ours
-            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise ValueError(
-                f"function must give phi of every entry of an array, but it raises {told}"
+                f"function must give phi of every entry of an array, but it raises {reason}"
             ) from error
         if values.shape != u.shape or values.dtype.kind not in "fiu":
             raise ValueError(
-                f"function must give one real number for each of an array, got shape {values.shape} of {values.dtype} "
-                f"for {u.shape}"
+                "function must give one real number for each of an array, got shape "
+                f"{values.shape} of {values.dtype} for {u.shape}"
             )
         if not np.isfinite(values).all():
             raise ValueError("function must be finite, but it gives NaN or Inf between -32 and 32")
@@ -282,7 +306,8 @@ class GeneralActivation:
         return hash(repr(self))
 
     def __repr__(self) -> str:
-        return f"Activation(<{self._digest}>, name={self.name!r}, kinks={self.kinks}, n_terms={self.n_terms})"
+        given = f"name={self.name!r}, kinks={self.kinks}, n_terms={self.n_terms}"
+        return f"Activation(<{self._digest}>, {given})"
 
     def __str__(self) -> str:
         return self.name
@@ -333,8 +358,8 @@ def as_activation(activation: Activation) -> Activation:
         return activation
     if not isinstance(activation, str):
         raise TypeError(
-            f"activation must be a name, as 'relu', or an activation object, got {shown(activation)}; "
-            "of a function nc1fast.Activation(function, name=NAME) makes one"
+            f"activation must be a name, as 'relu', or an activation object, "
+            f"got {shown(activation)}; nc1fast.Activation(function, name=NAME) wraps a function"
         )
     if activation in FAMILIES:
         return FAMILIES[activation]()
@@ -358,7 +383,7 @@ def has_ntk(activation: Activation) -> bool:
 
 
 def name_and_parameter(activation: Activation) -> tuple[str, float]:
-    """The activation as the compiled core takes it: a name and one number (0 where there is none)."""
+    """The activation as the compiled core takes it: a name and one number, 0 where it has none."""
     if (series := traits(activation).series) is not None:
         return "series", float(series.n_terms)
     if isinstance(activation, LeakyReLU | ShiftedReLU):
@@ -367,7 +392,7 @@ def name_and_parameter(activation: Activation) -> tuple[str, float]:
 
 
 def named(name: str, parameter: float) -> Activation:
-    """The activation that `name_and_parameter` took apart."""
+    """The activation of the result of `name_and_parameter`."""
     return FAMILIES[name](parameter) if name in FAMILIES else name
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -133,14 +133,6 @@ class _Builder:
         return self.term(PRODUCT, square, base) if exponent % 2 else square
 
 
-def _kernels(name: str, value: Any) -> tuple[Kernel, ...]:
-    """The value as a tuple of two kernels or more."""
-    found = tuple(as_items(name, value, "two kernels or more"))
-    if len(found) < 2 or not all(isinstance(kernel, Kernel) for kernel in found):
-        raise TypeError(f"{name} must be two kernels or more, got {value!r}")
-    return found
-
-
 def _factor(kernel: Kernel, *loose: type[Kernel]) -> str:
     """The repr of a factor: in parentheses, if it is of one of these kinds."""
     return f"({kernel!r})" if isinstance(kernel, loose) else repr(kernel)
@@ -170,8 +162,11 @@ class _OfSeveral(Composite):
     operation: ClassVar[int]
 
     def __post_init__(self) -> None:
+        kernels = as_items("kernels", self.kernels, "two kernels or more")
+        if len(kernels) < 2 or not all(isinstance(kernel, Kernel) for kernel in kernels):
+            raise TypeError(f"kernels must be two kernels or more, got {self.kernels!r}")
         flat: list[Kernel] = []
-        for kernel in _kernels("kernels", self.kernels):
+        for kernel in kernels:
             flat += kernel.parts if isinstance(kernel, type(self)) else (kernel,)
         object.__setattr__(self, "kernels", tuple(flat))
 

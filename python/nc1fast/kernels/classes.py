@@ -190,7 +190,7 @@ class Kernel:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Self:
-        """The kernel that `to_plain` took apart."""
+        """The kernel of the values of `to_plain`."""
         return cls(**values)
 
     @ieee
@@ -303,8 +303,8 @@ def check_kernel(kernel: Any, *others: Any) -> Kernel:
     """Raise TypeError for what is no kernel object, such as another argument in its place."""
     if not isinstance(kernel, Kernel):
         moved = any(isinstance(other, Kernel) for other in others)
-        told = ": the kernel is in the place of another argument" if moved else hint(kernel)
-        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}{told}")
+        advice = ": the kernel is in the place of another argument" if moved else hint(kernel)
+        raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}{advice}")
     return kernel
 
 

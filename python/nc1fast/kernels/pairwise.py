@@ -101,11 +101,11 @@ def squared_distances(
     for start in range(0, len(X), step):
         part = slice(start, start + step)
         x, z = X[part].astype(np.float64), Z[part].astype(np.float64)
-        apart = x - z if difference is None else difference[part]
+        D = x - z if difference is None else difference[part]
         if kernel.is_linear:
-            out[part] = layer.weight * _dot(apart, apart)
+            out[part] = layer.weight * _dot(D, D)
             continue
-        sides = _sides(layer, x, z, apart)
+        sides = _sides(layer, x, z, D)
         if halves is not None:
             out[part] = _rectifier(chain, halves, layer, sides)
         elif isinstance(layer, OneLayer) and _is_erf(layer):
@@ -152,8 +152,8 @@ def _angle(layer: InputLayer, s: _Sides, ra: Array, rb: Array) -> Array:
         constant = bias * (1 + sign + sign * stretch) ** 2
         return np.asarray(np.sqrt(w * _dot(rest, rest) + constant) / norm)
 
-    apart, together = length(-1.0, s.difference), length(1.0, s.x + s.z)
-    return np.where((ra > 0) & (rb > 0), 2 * np.arctan2(apart, together), 0.0)
+    chord, sum_ = length(-1.0, s.difference), length(1.0, s.x + s.z)
+    return np.where((ra > 0) & (rb > 0), 2 * np.arctan2(chord, sum_), 0.0)
 
 
 def _chord_of_abs(angle: Array) -> Array:

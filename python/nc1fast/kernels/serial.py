@@ -52,7 +52,7 @@ def from_json(data: Any) -> Any:
 
 
 def from_plain(data: dict[str, Any]) -> Kernel:
-    """The kernel that `to_plain` took apart."""
+    """The kernel of the values of `to_plain`."""
     kind, values = _without_class(data, from_plain)
     return kind.from_plain(values)
 
@@ -72,7 +72,7 @@ def _with_class(
     Parameters
     ----------
     written : callable
-        `to_json` or `to_plain`: takes apart the kernels that this one is made of.
+        `to_json` or `to_plain`, for the kernels that this one is made of.
     """
 
     def plain(value: Any) -> Any:
@@ -118,9 +118,9 @@ def _without_class(
     return class_named(values.pop("class")), values
 
 
-def _of_plugin(name: str, told: str) -> Any:
+def _of_plugin(name: str, saved: str) -> Any:
     """The activation of a plug-in, which must be what it was when the kernel was written."""
     found = as_activation(name)
-    if repr(found) != told:
-        raise ValueError(f"the plug-in {name!r} is now {found!r}, but was {told}")
+    if repr(found) != saved:
+        raise ValueError(f"the plug-in {name!r} is now {found!r}, but was {saved}")
     return found

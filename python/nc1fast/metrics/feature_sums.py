@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _ROWS = 1024  # at a time
-SCATTER_FEATURES = 1024  # most features whose scatter is added up unless asked for: 8 MiB
+SCATTER_FEATURES = 1024  # most features whose scatter "auto" adds up: 8 MiB
 
 
-def scatter_wanted(scatter: bool | str, n_features: int) -> bool:
+def sums_scatter(scatter: bool | str, n_features: int) -> bool:
     """Whether the scatter of so many features is added up."""
     return n_features <= SCATTER_FEATURES if scatter == "auto" else bool(scatter)
 
@@ -72,7 +72,7 @@ class FeatureSums:
     def __init__(self, scatter: bool | str = "auto") -> None:
         if not (isinstance(scatter, bool) or scatter == "auto"):
             raise ValueError(f"scatter must be 'auto', True or False, got {shown(scatter)}")
-        self._wanted = scatter
+        self._setting = scatter
         self._scatter: Array | None = None  # (d, d)  sum of (h - mean)(h - mean)^T over all classes
         self._labels: list[Any] = []  # as they appeared,
         self._at: dict[Any, int] = {}  # the place of each, as a plain label,
@@ -113,7 +113,7 @@ class FeatureSums:
         classes = Classes.of(y, len(H), least=1)
         table = class_moments(LabelledData(H, classes))
         scatter = None
-        if scatter_wanted(self._wanted, H.shape[1]):
+        if sums_scatter(self._setting, H.shape[1]):
             scatter = _scatter(H, classes.of_row, table)
         self._add(FeatureSums.of_moments(classes.labels, table, scatter))
 
@@ -192,7 +192,7 @@ class FeatureSums:
 
     def _copy(self) -> FeatureSums:
         """The same sums, which further rows may be added to."""
-        out = FeatureSums(self._wanted)
+        out = FeatureSums(self._setting)
         out._append(self._labels, list(self._at), self._table)
         out._n_features, out._kind = self._n_features, self._kind
         out._scatter = None if self._scatter is None else self._scatter.copy()

@@ -89,9 +89,9 @@ class NearestMeans:
         """The same of rows z_y + D of classes y = `own`; those within reach of their own mean need
         no product.
         """
-        apart = np.sqrt(np.square(D).sum(axis=1)) + 2.0**-40 * self.longest
+        distances = np.sqrt(np.square(D).sum(axis=1)) + 2.0**-40 * self.longest
         nearest = own.astype(np.int64)
-        rest = np.flatnonzero(~(apart < self.reach[own]))
+        rest = np.flatnonzero(~(distances < self.reach[own]))
         if len(rest):
             nearest[rest] = self.of(D[rest] + self.Z[own[rest]])
         return nearest
@@ -125,9 +125,7 @@ class NearestMeans:
 
 
 def first_best(values: Array, counts: Indices) -> Indices:
-    """Where the largest of the values of each group lies that follow each other, the first of equal
-    ones.
-    """
+    """Where the largest value of each of consecutive groups lies, the first of equal ones."""
     of = np.repeat(np.arange(len(counts)), counts)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     hits = np.flatnonzero(values == np.maximum.reduceat(values, starts)[of])

@@ -261,23 +261,23 @@ def sweep(
     Cost: C^2 d/2 multiply-adds of vectors that are held, and some 30 operations a pair; some 10 MiB
     a thread.
     """
-    wanted = list(reductions)
+    requested = list(reductions)
     squares = frame.squares
     origin = getattr(frame, "origin", frame)
     unit = in_range(origin.squares if origin.squares.max() > squares.max() else squares)
-    known = [one.begin(frame, unit) for one in wanted]
+    known = [one.begin(frame, unit) for one in requested]
     parts = [slice(k, min(k + _SIDE, len(squares))) for k in range(0, len(squares), _SIDE)]
 
     def task(block: tuple[slice, slice]) -> list[Any]:
         pairs = Pairs(frame, V, unit, *block)
-        return [one.of_block(pairs, knows) for one, knows in zip(wanted, known, strict=True)]
+        return [one.of_block(pairs, knows) for one, knows in zip(requested, known, strict=True)]
 
     blocks = [(rows, columns) for k, rows in enumerate(parts) for columns in parts[k:]]
     with workers(min(n_threads, len(blocks))) as in_order:
         found = list(in_order(task, blocks))
     return {
         one: one.of_blocks([row[k] for row in found], frame, known[k], unit)
-        for k, one in enumerate(wanted)
+        for k, one in enumerate(requested)
     }
 
 

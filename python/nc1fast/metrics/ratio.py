@@ -137,9 +137,9 @@ def mean_errors(sums: ClassSums, V: Array, means: MeanFrame) -> tuple[float, flo
 
     Notes
     -----
-    z_c = mu_c - sum_c' g_c' mu_c' is off by delta_c at most: the errors of both, and the roundings
-    of the sum and of the difference. So |z_c|^2 is off by 2 |z_c| delta_c + delta_c^2, and its own
-    roundings.
+    z_c = mu_c - sum_c' g_c' mu_c' has an error of at most delta_c: the errors of both, and the
+    roundings of the sum and of the difference. So that of |z_c|^2 is 2 |z_c| delta_c + delta_c^2,
+    and its own roundings.
     Cost: O(C).
     """
     assert sums.error.means is not None

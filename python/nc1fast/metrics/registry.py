@@ -78,14 +78,14 @@ class ClassGeometry:
     @cached_property
     def over_pairs(self) -> dict[pairs.Reduction, float]:
         """Values of the registered reductions over pairs of class means, from one sweep."""
-        wanted = [m.of for m in METRICS.values() if isinstance(m.of, pairs.Reduction)]
-        return pairs.sweep(self.means, self.V, wanted, thread_count(self.n_threads))
+        reductions = [m.of for m in METRICS.values() if isinstance(m.of, pairs.Reduction)]
+        return pairs.sweep(self.means, self.V, reductions, thread_count(self.n_threads))
 
     @cached_property
     def of_weights(self) -> dict[pairs.Reduction, float]:
         """The same of the rows of the classifier."""
-        wanted: list[pairs.Reduction] = [_SPREAD_OF_ANGLES, _OFFSET_OF_ANGLES, _SIMPLEX]
-        return pairs.sweep(self.weights, None, wanted, thread_count(self.n_threads))
+        reductions: list[pairs.Reduction] = [_SPREAD_OF_ANGLES, _OFFSET_OF_ANGLES, _SIMPLEX]
+        return pairs.sweep(self.weights, None, reductions, thread_count(self.n_threads))
 
     @cached_property
     def weights(self) -> Vectors:
@@ -144,10 +144,9 @@ class Metric(NamedTuple):
         Whether it is a column of the traces of trainings, and among the first of `to_table`; others
         are its last.
     large : bool
-        Whether it is a table of all pairs of classes, made when it is first asked for.
+        Whether it is a table of all pairs of classes, computed on first access.
     late : {"", "spectra", "angles"}
-        What it needs that takes long: all metrics of it are computed when one of them is first
-        asked for.
+        Its expensive intermediate result: all metrics of it are computed when one is accessed.
     """
 
     of: Callable[[Any], Any] | pairs.Reduction
@@ -296,8 +295,8 @@ PLUGINS = PluginGroup("metrics", Metric, taken=lambda: {*METRICS, *OF_RESULTS}, 
 
 
 class Values(Mapping[str, Any]):
-    """The metrics of a geometry by name, evaluated when the first of their kind is asked for; each
-    table of pairs of classes by itself.
+    """The metrics of a geometry by name, evaluated on first access: those of one `late` together,
+    each table of pairs of classes by itself.
     """
 
     def __init__(self, geometry: ClassGeometry) -> None:
@@ -308,11 +307,11 @@ class Values(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._found:
             known = all_metrics()
-            one, late = known[name].large, known[name].late
-            kind = [n for n, m in known.items() if not m.large and m.late == late]
-            wanted = [name] if one else kind
-            passing = dataclasses.replace(self._geometry)  # what it computes on the way is not kept
-            self._found |= {n: known[n].value(passing) for n in wanted}
+            late = known[name].late
+            group = [n for n, m in known.items() if not m.large and m.late == late]
+            requested = [name] if known[name].large else group
+            geometry = dataclasses.replace(self._geometry)  # its intermediate results are not kept
+            self._found |= {n: known[n].value(geometry) for n in requested}
         return self._found[name]
 
     def __contains__(self, name: object) -> bool:

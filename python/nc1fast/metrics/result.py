@@ -326,7 +326,7 @@ def collapse_from_sums(
     classifier: Classifier | None = None,
     n_threads: int | None = None,
 ) -> Collapse:
-    """Evaluate NC1 of the class sums; the other metrics when the first of them is asked for.
+    """Evaluate NC1 of the class sums; the other metrics on first access.
 
     Parameters
     ----------

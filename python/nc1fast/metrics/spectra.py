@@ -36,30 +36,27 @@ class BetweenSpectrum:
     Attributes
     ----------
     values : ndarray of shape (r,)
-    of_classes : ndarray of shape (n_classes, r) or None
-        Eigenvectors v of D Mc D, D = diag(sqrt w), whose eigenvalues are the same.
-    axes : ndarray of shape (n_features, r) or None
-        Those of Sigma_B itself, where there are no more features than classes.
+    weight : ndarray of shape (n_classes,)
+        D = diag(sqrt w).
+    axes : ndarray of shape (n_classes, r) or (n_features, r), or None
+        Eigenvectors v of D Mc D, whose eigenvalues are the same; where there are no more features
+        than classes, those of Sigma_B = Z^T D D Z itself.
     scaled : ndarray of shape (n_classes, n_features) or None
         D Z, in which case.
-    weight : ndarray of shape (n_classes,)
-        D.
     """
 
     values: Array
     weight: Array
-    of_classes: Array | None = None
     axes: Array | None = None
     scaled: Array | None = None
 
     @cached_property
     def vectors(self) -> Array:
         """D v, shape (n_classes, r)."""
-        v = self.of_classes
-        if v is None:
-            assert self.axes is not None
-            assert self.scaled is not None
-            v = matmul(self.scaled, self.axes) / np.sqrt(self.values)
+        assert self.axes is not None
+        v = self.axes
+        if self.scaled is not None:
+            v = matmul(self.scaled, v) / np.sqrt(self.values)
         return np.asarray(self.weight[:, None] * v)
 
 
@@ -69,28 +66,19 @@ def between_spectrum(means: MeanFrame, *, vectors: bool = True) -> BetweenSpectr
 
     Without `vectors` a third of the work, and nothing but the values.
     """
-    weight = np.sqrt(means.w.between)
+    weight, scaled = np.sqrt(means.w.between), None
     if means.by_features:
         scaled = weight[:, None] * means.Z
         gram = column_gram(scaled)
-        if not vectors:
-            return BetweenSpectrum(_alone(gram), weight)
-        values, axes = np.linalg.eigh(gram)
-        keep = _kept(values)
-        return BetweenSpectrum(values[keep], weight, axes=axes[:, keep], scaled=scaled)
-    gram = means.products(WHOLE, WHOLE)
-    gram *= np.outer(weight, weight)
+    else:
+        gram = means.products(WHOLE, WHOLE)
+        gram *= np.outer(weight, weight)
     if not vectors:
-        return BetweenSpectrum(_alone(gram), weight)
-    values, v = np.linalg.eigh(gram)
+        values = np.asarray(np.linalg.eigvalsh(gram))
+        return BetweenSpectrum(values[_kept(values)], weight)
+    values, axes = np.linalg.eigh(gram)
     keep = _kept(values)
-    return BetweenSpectrum(values[keep], weight, of_classes=v[:, keep])
-
-
-def _alone(gram: Array) -> Array:
-    """Eigenvalues that count, without eigenvectors."""
-    values: Array = np.asarray(np.linalg.eigvalsh(gram), dtype=np.float64)
-    return np.asarray(values[_kept(values)])
+    return BetweenSpectrum(values[keep], weight, axes[:, keep], scaled)
 
 
 def _kept(values: Array) -> NDArray[np.bool_]:

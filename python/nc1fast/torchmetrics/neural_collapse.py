@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.metrics.definitions import CONVENTIONS
-from nc1fast.metrics.feature_sums import FeatureSums, scatter_wanted
+from nc1fast.metrics.feature_sums import FeatureSums, sums_scatter
 from nc1fast.metrics.registry import all_metrics
 from nc1fast.metrics.table import TRACES
 from nc1fast.networks.probing.moments import DeviceMoments
@@ -139,7 +139,7 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
                 )
             sums.update(H, rows)  # in place
             return
-        scatter = scatter_wanted(self.scatter, H.shape[1])
+        scatter = sums_scatter(self.scatter, H.shape[1])
         sums = DeviceMoments(self.num_classes, H.shape[1], H.device, scatter=scatter)
         sums.update(H, rows)
         self.moments = [sums.packed()]

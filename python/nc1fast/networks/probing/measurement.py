@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from nc1fast.metrics.classifiers import Classifier
-from nc1fast.metrics.feature_sums import scatter_wanted
+from nc1fast.metrics.feature_sums import sums_scatter
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
 from nc1fast.networks.probing.layers import Layers, Listener
@@ -173,7 +173,7 @@ class Measurement:
                 room,
                 d,
                 F.device,
-                scatter=of_one_pass and scatter_wanted("auto", d),
+                scatter=of_one_pass and sums_scatter("auto", d),
                 single=F.dtype is not torch.float64,
             )
         sums = self.sums[name]
