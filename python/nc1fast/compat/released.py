@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nc1fast.datasets.paths import reads_files
-from nc1fast.inputs.arrays import host_array
+from nc1fast.inputs.arrays import as_matrix
 from nc1fast.support.arguments import as_number
 from nc1fast.support.arithmetic import ieee
 
@@ -60,7 +60,7 @@ def erf_ntk(
     Accuracy: (d0 + 20) 2^-53 relative to the largest entry; the released code computes in float32.
     Source: Williams (1997) for Q.
     """
-    X = _matrix(X)
+    X = np.asarray(as_matrix(X), dtype=np.float64)
     weight_variance = as_number("weight_variance", weight_variance, least=0)
     bias_variance = as_number("bias_variance", bias_variance, least=0)
     k = X @ X.T  # (N, N)
@@ -93,18 +93,3 @@ def erf_ntk(
     theta *= weight_variance
     theta += bias_variance
     return theta
-
-
-def _matrix(X: ArrayLike) -> NDArray[np.float64]:
-    """X as a float64 matrix, checked."""
-    X = host_array(X, "X")
-    if X.dtype.kind not in "fiub":
-        raise TypeError(f"X must hold real numbers, got dtype {X.dtype}")
-    if X.ndim != 2 or 0 in X.shape:
-        raise ValueError(
-            f"X must have shape (n_samples, n_features), neither of them zero; got {X.shape}"
-        )
-    X = np.asarray(X, dtype=np.float64)
-    if not np.isfinite(X).all():
-        raise ValueError("X must be finite, it holds NaN or infinity")
-    return X

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.kernels.classes import Kernel
-from nc1fast.metrics.registry import columns
+from nc1fast.metrics.registry import all_metrics, columns
 from nc1fast.metrics.result import Collapse
+from nc1fast.support.arguments import as_items, check_choice
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -29,6 +32,22 @@ def metrics_of(result: Collapse) -> dict[str, float]:
 def metric_columns() -> list[str]:
     """Names of the numbers of `metrics_of`."""
     return [*TRACES, *columns(float, int)]
+
+
+def number_names(*needs: str) -> tuple[str, ...]:
+    """Names of all metrics that are numbers, those of `TRACES` first; of the others, where `needs`
+    are named, those that need one of these.
+    """
+    numbers = {name: m for name, m in all_metrics().items() if m.column is not None}
+    return (*TRACES, *(name for name, m in numbers.items() if not needs or m.needs in needs))
+
+
+def as_metric_names(metrics: Any, allowed: Sequence[str]) -> list[str]:
+    """Check the argument `metrics`, a list of allowed names; None: all of these."""
+    names = as_items("metrics", allowed if metrics is None else metrics, "a list of names")
+    for name in names:
+        check_choice("metrics", name, allowed)
+    return names
 
 
 def _kernel_name(kernel: Any) -> str:

@@ -41,26 +41,18 @@ if TYPE_CHECKING:
     from nc1fast.networks.trace import Trace
     from nc1fast.networks.training import train
 
-_HOMES = {
-    "Ensemble": "ensemble",
-    "Langevin": "objective",
-    "LinearFlow": "linear",
-    "LinearNetwork": "linear",
-    "MeanFieldNetwork": "architectures",
-    "Monitor": "monitor",
-    "PolynomialNetwork": "architectures",
-    "RecurrentNetwork": "architectures",
-    "ShallowNetwork": "network",
-    "TangentDispersion": "ensemble",
-    "Trace": "trace",
-    "conjugate_kernel": "empirical",
-    "empirical_ntk": "empirical",
-    "plot_layers": "figures",
-    "plot_training": "figures",
-    "probe": "probing.streamed",
-    "probe_memory": "probing.streamed",
-    "tangent_dispersion": "ensemble",
-    "train": "training",
+_HOMES = {  # modules and their names
+    "architectures": ("MeanFieldNetwork", "PolynomialNetwork", "RecurrentNetwork"),
+    "empirical": ("conjugate_kernel", "empirical_ntk"),
+    "ensemble": ("Ensemble", "TangentDispersion", "tangent_dispersion"),
+    "figures": ("plot_layers", "plot_training"),
+    "linear": ("LinearFlow", "LinearNetwork"),
+    "monitor": ("Monitor",),
+    "network": ("ShallowNetwork",),
+    "objective": ("Langevin",),
+    "probing.streamed": ("probe", "probe_memory"),
+    "trace": ("Trace",),
+    "training": ("train",),
 }
 _WITHOUT_TORCH = ("linear", "figures")
 __all__ = [
@@ -87,11 +79,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _HOMES[name] not in _WITHOUT_TORCH:
+    if home not in _WITHOUT_TORCH:
         require("torch", "torch")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -61,8 +61,8 @@ def load(path: Path, run: str) -> dict[str, Any] | None:
             start, data = file.read(len(_first_line(b""))), file.read()
         if not start.startswith(_MAGIC):
             raise ValueError(
-                "is not a checkpoint of nc1fast, or of an earlier version: name another file to start "
-                "anew"
+                "is not a checkpoint of nc1fast, or of an earlier version: name another file to "
+                "start anew"
             )
         if not start.startswith(_MAGIC + _FORMAT):
             raise ValueError("is a checkpoint of another version: name another file to start anew")

@@ -86,7 +86,8 @@ def empirical_ntk(
 
     Examples
     --------
-    >>> nc.collapse(X, y, functools.partial(nc.networks.empirical_ntk, network))  # its NC1, streamed
+    >>> kernel = functools.partial(nc.networks.empirical_ntk, network)
+    >>> nc.collapse(X, y, kernel)  # its NC1, streamed
     """
     as_module(module)
     if not any(p.requires_grad for p in module.parameters()):
@@ -293,7 +294,8 @@ def conjugate_kernel(
     Examples
     --------
     >>> K = nc.networks.conjugate_kernel(network, X)
-    >>> nc.networks.conjugate_kernel(module, X, layer="1")  # of torch.nn.Sequential(Linear, GELU, Linear)
+    >>> module = torch.nn.Sequential(torch.nn.Linear(8, 9), torch.nn.GELU(), torch.nn.Linear(9, 1))
+    >>> nc.networks.conjugate_kernel(module, X, layer="1")
     """
     as_module(module)
     name, size = _layer(module, layer), as_count("batch_size", batch_size)

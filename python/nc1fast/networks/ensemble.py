@@ -61,8 +61,9 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
 
     Examples
     --------
-    >>> ensemble = nc.networks.Ensemble(nc.networks.ShallowNetwork("relu", 8, depth=4, width=64), 100, seed=0)
-    >>> ensemble.tangent_kernels(X).std(axis=0)  # how far the empirical NTK differs from draw to draw
+    >>> network = nc.networks.ShallowNetwork("relu", 8, depth=4, width=64)
+    >>> ensemble = nc.networks.Ensemble(network, 100, seed=0)
+    >>> ensemble.tangent_kernels(X).std(axis=0)  # standard deviation of the empirical NTK
     """
 
     @ieee
@@ -288,7 +289,7 @@ def tangent_dispersion(
 
     Examples
     --------
-    >>> network = nc.networks.ShallowNetwork("relu", 8, depth=16, width=64, weight_variance=3.0, parametrization="ntk")
+    >>> network = nc.networks.ShallowNetwork("relu", 8, depth=16, width=64, parametrization="ntk")
     >>> found = nc.networks.tangent_dispersion(network, X[:2], draws=3000, seed=0)
     >>> found.relative_variance, found.relative_variance_error
     """

@@ -13,48 +13,40 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.metrics.registry import all_metrics
 from nc1fast.metrics.result import Collapse
-from nc1fast.metrics.table import TRACES
+from nc1fast.metrics.table import as_metric_names, number_names
 from nc1fast.support.arguments import as_items, check_choice
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
 # Metrics of a figure where none are named: those of them that have a value.
 _DEPTH = ("nc1", "nc2_etf", "ncc_accuracy")
 _TRAINING = ("nc1", "nc2_etf", "nc3_self_duality", "ncc_accuracy")
-# Values under exact collapse of what is drawn on a linear axis; other metrics have a logarithmic
-# one.
-_COLLAPSED = {
-    **dict.fromkeys(
-        (
-            *("nc1_total", "nc2_equinorm", "nc2_equiangle", "nc2_etf", "nc2_cosine_offset"),
-            *("nc2_orthogonal", "nc3_self_duality", "nc3_etf", "nc3_uniform", "classifier_angle"),
-            *("weights_equinorm", "weights_equiangle", "weights_etf", "weights_cosine_offset"),
-        ),
-        0.0,
-    ),
+_OF_NETWORK = ("loss", "accuracy")  # the same for all layers
+# Metrics on a linear axis, with their values under exact collapse; others have a logarithmic one.
+_LINEAR = {
+    **dict.fromkeys(("nc1_total", "nc2_equinorm", "nc2_equiangle", "nc2_etf"), 0.0),
+    **dict.fromkeys(("nc2_cosine_offset", "nc2_orthogonal", "nc3_self_duality"), 0.0),
+    **dict.fromkeys(("nc3_etf", "nc3_uniform", "classifier_angle", "weights_equinorm"), 0.0),
+    **dict.fromkeys(("weights_equiangle", "weights_etf", "weights_cosine_offset"), 0.0),
     **dict.fromkeys(("ncc_accuracy", "nc4_agreement"), 1.0),
-    **dict.fromkeys(("gnc2_log", "gnc2_riesz")),
-    **dict.fromkeys(
-        f"{of}_{kind}rank" for of in ("between", "within") for kind in ("", "effective_", "stable_")
-    ),
+    **dict.fromkeys(("gnc2_log", "gnc2_riesz", "accuracy", "between_rank", "within_rank")),
+    **dict.fromkeys(("between_effective_rank", "between_stable_rank")),
+    **dict.fromkeys(("within_effective_rank", "within_stable_rank")),
 }
-_OF_NETWORK = ("loss", "accuracy")  # of all layers alike
 _NAMED = 8  # curves in a legend, and
 _TICKS = 24  # names of layers under an axis, at most
 _BESIDE = 12  # layers up to which panels are side by side
 _PANEL, _HEIGHT, _WIDE = 3.2, 3.2, 7.0  # inches, of a panel and of stacked ones
 _LINEAR_RATIO = 100  # of the largest step to the first above 0, up to which steps are drawn evenly
-_NOTE_LETTERS = 17  # of a note, in an inch
 
 
-class MetricLine(NamedTuple):
-    """A line through a panel: its name, its place between pale (0) and dark (1), x and y of shape
+class Curve(NamedTuple):
+    """A curve of a panel: its name, its place between pale (0) and dark (1), x and y of shape
     (n_points,).
     """
 
@@ -106,33 +98,34 @@ def plot_layers(
     """
     probes = _probes(found)
     layers = list(dict.fromkeys(layer for one in probes.values() for layer in one))
-    places = {layer: float(k) for k, layer in enumerate(layers)}
-    names = _names(metrics, _DEPTH, lambda name: [getattr(r, name) for r in _results(probes)])
-    panels = {}
-    for metric in names:
-        panels[metric] = [
-            MetricLine(
+    results = [result for one in probes.values() for result in one.values()]
+    if metrics is None:
+        names = _with_values(_DEPTH, {n: [getattr(r, n) for r in results] for n in _DEPTH})
+    else:
+        names = _metric_names(metrics, number_names())
+    reasons = {layer for one in probes.values() for layer in getattr(one, "reasons", ())}
+    missing = sorted(reasons - set(layers))
+    note = f"no result: {', '.join(missing)}" if missing else ""
+    stacked = axes is None and len(layers) > _BESIDE
+    figure, panels = _panels(axes, len(names), stacked=stacked)
+    step = math.ceil(len(layers) / _TICKS)
+    for ax, metric in zip(panels, names, strict=True):
+        curves = [
+            Curve(
                 name,
                 _shade(k, len(probes)),
-                np.array([places[layer] for layer in one]),
+                np.array([float(layers.index(layer)) for layer in one]),
                 np.array([_number(getattr(result, metric)) for result in one.values()]),
             )
             for k, (name, one) in enumerate(probes.items())
         ]
-    reasons = {layer for one in probes.values() for layer in getattr(one, "reasons", ())}
-    note = f"no result: {', '.join(sorted(reasons - set(layers)))}" if reasons - set(layers) else ""
-    stacked = axes is None and len(layers) > _BESIDE
-    figure, drawn = _canvas(axes, len(panels), stacked=stacked)
-    step = math.ceil(len(layers) / _TICKS)
-    lines: dict[str, Any] = {}
-    for ax, (metric, curves) in zip(drawn, panels.items(), strict=True):
-        lines |= _panel(ax, metric, curves, {place: layer for layer, place in places.items()}, note)
-        ax.set_xticks([places[n] for n in layers[::step]], layers[::step], rotation=45, ha="right")
+        _draw(ax, metric, curves, note, layers)
+        ax.set_xticks(range(0, len(layers), step), layers[::step], rotation=45, ha="right")
         ax.set_xlim(-0.3, len(layers) - 0.7)
         if stacked:
-            ax.tick_params("x", labelbottom=ax is drawn[-1])
+            ax.tick_params("x", labelbottom=ax is panels[-1])
     if len(probes) > 1:
-        _legend(drawn[-1], lines)
+        _legend(panels, list(probes))
     return figure
 
 
@@ -181,30 +174,32 @@ def plot_training(
     >>> ...
     >>> nc.networks.plot_training(monitor).savefig("training.png")
     """
-    table, x = _course(course)
+    table, x = _table(course)
     of_layer = np.asarray(table["layer"])
     known = [str(name) for name in dict.fromkeys(of_layer.tolist()) if name]
-    wanted = known if layers is None else as_items("layers", layers, "a list of names")
-    for name in wanted:
+    shown = known if layers is None else as_items("layers", layers, "a list of names")
+    for name in shown:
         check_choice("layers", name, known)
-    names = _names(metrics, _TRAINING, lambda name: table.get(name, ()), known=table)
+    if metrics is None:
+        names = _with_values(_TRAINING, table)
+    else:
+        names = _metric_names(metrics, [n for n in (*number_names(), *_OF_NETWORK) if n in table])
     repeats = np.asarray(table.get("repeat", np.zeros(len(of_layer))))
     steps = np.asarray(table[x], dtype=np.float64)
-    panels: dict[str, list[MetricLine]] = {metric: [] for metric in names}
-    for k, layer in enumerate(wanted):
-        for repeat in np.unique(repeats):
-            rows = (of_layer == layer) & (repeats == repeat)
-            for metric, curves in panels.items():
-                values = np.asarray(table[metric], dtype=np.float64)[rows]
-                if metric not in _OF_NETWORK or layer == wanted[-1]:
-                    curves.append(MetricLine(layer, _shade(k, len(wanted)), steps[rows], values))
-    figure, drawn = _canvas(axes, len(panels), stacked=False)
-    lines: dict[str, Any] = {}
-    for ax, (metric, curves) in zip(drawn, panels.items(), strict=True):
-        lines |= _panel(ax, metric, curves, {}, "")
+    figure, panels = _panels(axes, len(names), stacked=False)
+    for ax, metric in zip(panels, names, strict=True):
+        values = np.asarray(table[metric], dtype=np.float64)
+        curves = []
+        for k, layer in enumerate(shown):
+            if metric in _OF_NETWORK and layer != shown[-1]:
+                continue
+            for repeat in np.unique(repeats):
+                rows = (of_layer == layer) & (repeats == repeat)
+                curves.append(Curve(layer, _shade(k, len(shown)), steps[rows], values[rows]))
+        _draw(ax, metric, curves)
         ax.set_xlabel(x)
-        _steps(ax, steps)
-    _legend(drawn[-1], {name: lines[name] for name in wanted})
+        _scale_steps(ax, steps)
+    _legend(panels, shown)
     return figure
 
 
@@ -224,11 +219,7 @@ def _probes(found: Any) -> dict[str, Mapping[str, Collapse]]:
     )
 
 
-def _results(probes: Mapping[str, Mapping[str, Collapse]]) -> list[Collapse]:
-    return [result for one in probes.values() for result in one.values()]
-
-
-def _course(course: Any) -> tuple[Mapping[str, Any], str]:
+def _table(course: Any) -> tuple[Mapping[str, Any], str]:
     """Columns of a training, and the name of their steps."""
     table = getattr(course, "table", course)
     table = table() if callable(table) else table
@@ -242,18 +233,18 @@ def _course(course: Any) -> tuple[Mapping[str, Any], str]:
     return table, x
 
 
-def _names(metrics: Any, usual: Sequence[str], values: Any, known: Any = None) -> list[str]:
-    """Metrics to draw: those named, or the usual ones that have a value."""
-    if metrics is None:
-        return [n for n in usual if any(not math.isnan(_number(v)) for v in values(n))] or ["nc1"]
-    numbers = [name for name, metric in all_metrics().items() if metric.column is not None]
-    allowed = [n for n in (*TRACES, *numbers) if known is None or n in known]
-    if known is not None:
-        allowed += [n for n in _OF_NETWORK if n in known]
-    given = [metrics] if isinstance(metrics, str) else metrics
-    names = as_items("metrics", given, "a list of names")
-    for name in names:
-        check_choice("metrics", name, allowed)
+def _with_values(usual: Sequence[str], values: Mapping[str, Iterable[Any]]) -> list[str]:
+    """The usual metrics that have a value, or nc1."""
+    return [
+        name
+        for name in usual
+        if any(not math.isnan(_number(value)) for value in values.get(name, ()))
+    ] or ["nc1"]
+
+
+def _metric_names(metrics: Any, allowed: Sequence[str]) -> list[str]:
+    """Named metrics, each once, checked."""
+    names = as_metric_names([metrics] if isinstance(metrics, str) else metrics, allowed)
     if not names:
         raise ValueError("metrics must name at least one")
     return list(dict.fromkeys(names))
@@ -263,7 +254,12 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _canvas(axes: Any, n: int, *, stacked: bool) -> tuple[Any, list[Any]]:
+def _shade(k: int, n: int) -> float:
+    """The place of curve k of n between pale (0) and dark (1); one alone is dark."""
+    return k / (n - 1) if n > 1 else 1.0
+
+
+def _panels(axes: Any, n: int, *, stacked: bool) -> tuple[Any, list[Any]]:
     """The figure, and the axes of the panels, side by side or one above the other."""
     if axes is None:
         plt = require("matplotlib.pyplot", "study")
@@ -278,77 +274,69 @@ def _canvas(axes: Any, n: int, *, stacked: bool) -> tuple[Any, list[Any]]:
     return given[0].figure, given
 
 
-def _shade(k: int, n: int) -> float:
-    """The place of curve k of n between pale (0) and dark (1); one alone is dark."""
-    return k / (n - 1) if n > 1 else 1.0
-
-
-def _colour(shade: float) -> Any:
-    """From pale to dark; pale enough to differ, dark enough to be seen on white."""
-    return require("matplotlib", "study").colormaps["viridis_r"](0.12 + 0.88 * shade)
-
-
-def _panel(
-    ax: Any, metric: str, curves: Sequence[MetricLine], names: Mapping[float, str], note: str
-) -> dict[str, Any]:
-    """Draw the curves of a metric, and return their lines; `names` are those of places on the
-    horizontal axis.
+def _draw(
+    ax: Any, metric: str, curves: Sequence[Curve], note: str = "", places: Sequence[str] = ()
+) -> None:
+    """Draw the curves of a metric, and name the points that have no place on its axis: by `places`
+    at x = 0, 1, ..., or by their curve.
     """
-    is_log = metric not in _COLLAPSED and metric != "accuracy"
-    found: dict[str, Any] = {}
+    colours = require("matplotlib", "study").colormaps["viridis_r"]
+    log = metric not in _LINEAR
     marker = "o" if max(len(curve.x) for curve in curves) <= _TICKS else ""
-    lost: list[str] = []
-    for curve in curves:
-        shown = np.isfinite(curve.y) & ((curve.y > 0) | (not is_log))
-        y = np.where(shown, curve.y, np.nan)
-        style = {"marker": marker, "markersize": 4, "color": _colour(curve.shade)}
-        (found[curve.name],) = ax.plot(curve.x, y, label=curve.name, **style)
-        for place, value in zip(curve.x[~shown], curve.y[~shown], strict=True):
-            if not math.isnan(value):
-                lost.append(f"{names.get(place, curve.name)} is {value:g}")
-    title, ideal = metric, _COLLAPSED.get(metric)
-    if is_log:
-        _log_axis(ax)
+    left_out: list[str] = []
+    for name, shade, x, y in curves:
+        drawn = np.isfinite(y) & ((y > 0) | (not log))
+        # pale enough to differ, dark enough to be seen on white
+        style = {"marker": marker, "markersize": 4, "color": colours(0.12 + 0.88 * shade)}
+        ax.plot(x, np.where(drawn, y, np.nan), label=name, **style)
+        for k in np.flatnonzero(~drawn & ~np.isnan(y)):
+            left_out.append(f"{places[int(x[k])] if places else name} is {y[k]:g}")
+    title, ideal = metric, _LINEAR.get(metric)
+    if log:
+        _scale_log(ax)
     elif ideal is not None:
         ax.axhline(ideal, color="0.4", ls=":", lw=1)
         title += f" ({ideal:g}: collapse)"
-    notes = [note, ", ".join(dict.fromkeys(lost))]
-    width = int(_NOTE_LETTERS * ax.get_position().width * ax.figure.get_figwidth())
-    lines = [line for one in notes if one for line in textwrap.wrap(one, max(width, 20))]
+    letters = int(17 * ax.get_position().width * ax.figure.get_figwidth())  # of a line of notes
+    notes = [note, ", ".join(dict.fromkeys(left_out))]
+    lines = [line for one in notes for line in textwrap.wrap(one, max(letters, 20))]
     ax.set_title(title, pad=6 + 10 * len(lines))
+    offset = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
     if lines:
-        place = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
-        ax.annotate("\n".join(lines), (0, 1), (0, 2), fontsize=7, color="0.4", **place)
-    return found
+        ax.annotate("\n".join(lines), (0, 1), (0, 2), fontsize=7, color="0.4", **offset)
 
 
-def _log_axis(ax: Any) -> None:
-    """A logarithmic vertical axis, whose marks within few decades are plain numbers."""
+def _scale_log(ax: Any) -> None:
+    """A logarithmic vertical axis, whose ticks within few decades are plain numbers."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     if high < 300 * low:
         ticker = require("matplotlib.ticker", "study")
         subs = (1, 2, 5) if high > 4 * low else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
         ax.yaxis.set_major_locator(ticker.LogLocator(subs=subs))
-        ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
-def _steps(ax: Any, steps: NDArray[np.float64]) -> None:
+def _scale_steps(ax: Any, steps: NDArray[np.float64]) -> None:
     """A logarithmic axis for steps over more than two decades; 0 has a place on it."""
     above = steps[steps > 0]
-    if len(above) and above.max() > _LINEAR_RATIO * above.min():
-        if (steps == 0).any():
-            ax.set_xscale("symlog", linthresh=above.min(), linscale=0.5)
-            ax.set_xlim(0, above.max() * 1.1)
-        else:
-            ax.set_xscale("log")
+    if not len(above) or above.max() <= _LINEAR_RATIO * above.min():
+        return
+    if (steps == 0).any():
+        ax.set_xscale("symlog", linthresh=above.min(), linscale=0.5)
+        ax.set_xlim(0, above.max() * 1.1)
+    else:
+        ax.set_xscale("log")
 
 
-def _legend(ax: Any, lines: Mapping[str, Any]) -> None:
+def _legend(panels: Sequence[Any], names: Sequence[str]) -> None:
     """Names beside the last panel; of many curves the first, the last, and some between."""
-    names = list(lines)
+    lines = {line.get_label(): line for ax in panels for line in ax.lines}
+    names = [name for name in names if name in lines]
     if len(names) > _NAMED:
         kept = np.unique(np.linspace(0, len(names) - 1, _NAMED).round().astype(int))
         names = [names[k] for k in kept]
-    ax.legend([lines[n] for n in names], names, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    panels[-1].legend(
+        [lines[name] for name in names], names, loc="center left", bbox_to_anchor=(1.0, 0.5)
+    )

@@ -76,7 +76,8 @@ class LinearNetwork:
         for l, (first, second) in enumerate(itertools.pairwise(self.weights), 1):
             if second.shape[1] != len(first):
                 raise ValueError(
-                    f"weights of layer {l + 1} must have {len(first)} columns, the units of layer {l}, got {second.shape}"
+                    f"weights of layer {l + 1} must have {len(first)} columns, the units of layer "
+                    f"{l}, got {second.shape}"
                 )
         if not all(np.isfinite(W).all() for W in self.weights):
             raise ValueError("weights must be finite")
@@ -259,7 +260,7 @@ class LinearNetwork:
 
 
 def _around(weights: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-    """F_l, the product of the layers before l, and B_l, that of those behind it, for every layer."""
+    """F_l, the product of the layers before l, and B_l, that of those behind it, for each layer."""
     first, last = weights[0].shape[1], len(weights[-1])
     forward = list(itertools.accumulate(weights[:-1], lambda F, W: W @ F, initial=np.eye(first)))
     backward = list(

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.metrics.registry import all_metrics
-from nc1fast.metrics.table import TRACES
+from nc1fast.metrics.table import as_metric_names, number_names
 from nc1fast.networks.probing.batches import iter_is_new
 from nc1fast.networks.probing.modules import as_module
 from nc1fast.networks.probing.settings import ProbeSettings
 from nc1fast.networks.probing.streamed import probe
-from nc1fast.support.arguments import as_count, as_items, check_choice, shown
+from nc1fast.support.arguments import as_count, as_items, shown
 from nc1fast.support.files import append_whole
 from nc1fast.support.reading import check_regular, reading
 from nc1fast.support.warnings import AccuracyWarning
@@ -62,7 +61,7 @@ class Monitor:
 
     Examples
     --------
-    >>> monitor = nc.networks.Monitor(model, probe_loader, every=100, classifier="fc", sinks=["collapse.csv"])
+    >>> monitor = nc.networks.Monitor(model, loader, every=100, sinks=["collapse.csv"])
     >>> for step, (x, y) in enumerate(loader):
     ...     train_step(x, y)
     ...     monitor(step)
@@ -84,11 +83,7 @@ class Monitor:
         if not iter_is_new(data):
             raise TypeError("data must be passed over again at every probe: no iterator")
         self.every = as_count("every", every)
-        numbers = [name for name, metric in all_metrics().items() if metric.column is not None]
-        known = (*TRACES, *numbers)
-        self.metrics = as_items("metrics", known if metrics is None else metrics, "a list of names")
-        for name in self.metrics:
-            check_choice("metrics", name, known)
+        self.metrics = as_metric_names(metrics, number_names())
         checked = {name: v for name, v in options.items() if name not in ("layers", "classifier")}
         ProbeSettings.of(**checked)
         self.options = options

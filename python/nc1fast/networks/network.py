@@ -86,7 +86,7 @@ class Layer(torch.nn.Module):  # type: ignore[misc]
         self.norm = torch.nn.BatchNorm1d(fan_out) if batch_norm else None
 
     def drawn(self) -> Iterator[tuple[str, torch.Tensor, float]]:
-        """Name, values and standard deviation of the weights and, where there are any, the biases."""
+        """Name, values and standard deviation of weights and, where there are any, biases."""
         yield "weight", self.weight, self.weight_std
         if self.bias is not None:
             yield "bias", self.bias, self.bias_std
@@ -187,8 +187,8 @@ class ShallowNetwork(torch.nn.Module):  # type: ignore[misc]
 
     Examples
     --------
-    >>> network = nc.networks.ShallowNetwork("erf", 8, width=500, weight_variance=(1.0, 3.88), seed=0)
-    >>> nc.collapse(X, y, network.ntk())  # of this network: standard parametrization, trained biases
+    >>> network = nc.networks.ShallowNetwork("erf", 8, weight_variance=(1.0, 3.88), seed=0)
+    >>> nc.collapse(X, y, network.ntk())  # standard parametrization, trained biases
     """
 
     @ieee

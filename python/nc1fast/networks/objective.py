@@ -69,7 +69,7 @@ class Langevin(torch.optim.Optimizer):  # type: ignore[misc]
         self.generator = generator
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter by one step; a parameter without a gradient follows the prior alone."""
+        """Move every parameter by one step; one without a gradient follows the prior alone."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import warnings
 from dataclasses import dataclass, field
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 _PROBE_ROWS = 2048  # of a forward pass
 _DIVERGED = 1e50  # a loss above this counts as infinite: squares of features would overflow next
-_DECISIVE = (  # settings that decide a run: part of the format of a checkpoint
-    *("loss", "optimizer", "lr", "momentum", "weight_decay", "temperature", "epochs", "until"),
-    *("probe", "batch_size", "repeats", "seed", "convention"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +179,7 @@ class Run:
     def _fingerprint(self) -> str:
         """Hash of all that decides the run."""
         start, data = self.network.state_dict(), self.data
-        decisive: dict[str, Any] = {name: getattr(self.settings, name) for name in _DECISIVE}
+        decisive = dataclasses.asdict(self.settings)
         decisive |= {"network": repr(self.network), "labels": data.classes.labels.tolist()}
         decisive["trained"] = [(n, p.requires_grad) for n, p in self.network.named_parameters()]
         decisive |= {"state": list(start), "device": data.X.device.type}

@@ -6,7 +6,10 @@ Needs the `torchmetrics` extra when a name is first used.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from nc1fast.torchmetrics.neural_collapse import NeuralCollapse
@@ -16,9 +19,8 @@ __all__ = ["NeuralCollapse"]
 
 def __getattr__(name: str) -> Any:
     if name == "NeuralCollapse":
-        from nc1fast.torchmetrics import neural_collapse
-
-        return neural_collapse.NeuralCollapse
+        require("torchmetrics", "torchmetrics")
+        return import_module("nc1fast.torchmetrics.neural_collapse").NeuralCollapse
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

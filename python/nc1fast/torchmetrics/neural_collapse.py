@@ -7,39 +7,26 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+import torchmetrics
 
 from nc1fast.metrics.definitions import CONVENTIONS
 from nc1fast.metrics.feature_sums import FeatureSums, sums_scatter
-from nc1fast.metrics.registry import all_metrics
-from nc1fast.metrics.table import TRACES
+from nc1fast.metrics.table import as_metric_names, number_names
 from nc1fast.networks.probing.moments import DeviceMoments
 from nc1fast.networks.probing.outputs import RowClasses
 from nc1fast.networks.probing.settings import IGNORED
-from nc1fast.support.arguments import as_count, as_items, check_choice, shown
+from nc1fast.support.arguments import as_count, check_choice, shown
 from nc1fast.support.arithmetic import ieee
-from nc1fast.support.extras import require
 from nc1fast.support.warnings import AccuracyWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from nc1fast.metrics.result import Collapse
-else:
-    torch = require("torch", "torch")
 
 
-def _numbers() -> list[str]:
-    """Metrics of features alone, from one pass."""
-    return [
-        name
-        for name, metric in all_metrics().items()
-        if metric.column is not None and metric.needs in ("sums", "rows")
-    ]
-
-
-class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: ignore[misc]
+class NeuralCollapse(torchmetrics.Metric):
     """The collapse of features that arrive batch by batch, on any device and from any number of
     processes.
 
@@ -100,15 +87,12 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
         super().__init__(**kwargs)
         self.num_classes = as_count("num_classes", num_classes, 2)
         check_choice("convention", convention, CONVENTIONS)
-        known = (*TRACES, *_numbers())
-        self.metrics = as_items("metrics", known if metrics is None else metrics, "a list of names")
-        for name in self.metrics:
-            check_choice("metrics", name, known)
+        self.metrics = as_metric_names(metrics, number_names("sums", "rows"))
         FeatureSums(scatter)  # checks it
         self.convention, self.scatter = convention, scatter
-        self.ignore_index = ignore_index
         if ignore_index is not None:
-            self.ignore_index = as_count("ignore_index", ignore_index, -(2**63))
+            ignore_index = as_count("ignore_index", ignore_index, -(2**63))
+        self.ignore_index = ignore_index
         self.moments: Any  # float64 tensors of packed `DeviceMoments`
         self.add_state("moments", default=[], dist_reduce_fx="cat", persistent=True)
         self.set_dtype(torch.float64)
@@ -130,8 +114,7 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
             features than before. The state is then as it was.
         """
         H, rows = self._checked(features, target)
-        parts = self.moments if isinstance(self.moments, list) else [self.moments]
-        if parts:
+        if parts := _as_list(self.moments):
             sums, _ = DeviceMoments.unpacked(parts[0])
             if sums.shift.shape[1] != H.shape[1]:
                 raise ValueError(
@@ -159,11 +142,13 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
         if features.ndim < 2 or not shape or tuple(features.shape[: len(shape)]) != shape:
             hint = " (of one-hot labels, their argmax)" if target.ndim == 2 else ""
             raise ValueError(
-                f"target must have a label for each row of features{hint}, got {shape} for {tuple(features.shape)}"
+                f"target must have a label for each row of features{hint}, got {shape} for "
+                f"{tuple(features.shape)}"
             )
         if len(shape) > 1 and features.ndim != len(shape) + 1:
             raise ValueError(
-                f"features must have one axis more than labels of tokens, got {tuple(features.shape)} for {shape}"
+                "features must have one axis more than labels of tokens, got "
+                f"{tuple(features.shape)} for {shape}"
             )
         H = features.detach().reshape(target.numel(), -1)
         codes = target.detach().reshape(-1).cpu().numpy().astype(np.int64)
@@ -181,9 +166,8 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
 
     def feature_sums(self) -> FeatureSums:
         """The sums so far of this process, or, while the state is synchronised, of all."""
-        parts = self.moments if isinstance(self.moments, list) else [self.moments]
         total = FeatureSums()
-        for flat in parts:
+        for flat in _as_list(self.moments):
             start = 0
             while start < len(flat):
                 sums, length = DeviceMoments.unpacked(flat[start:])
@@ -231,13 +215,8 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
             raise ValueError(
                 f"incoming_state must be a NeuralCollapse or its state, got {shown(incoming_state)}"
             )
-        more, mine = incoming_state["moments"], self.moments
-        parts = [
-            part.detach().clone()
-            for held in (mine, more)
-            for part in (held if isinstance(held, list) else [held])
-            if len(part)
-        ]
+        both = (*_as_list(self.moments), *_as_list(incoming_state["moments"]))
+        parts = [part.detach().clone() for part in both if len(part)]
         shapes = {tuple(part[:2].tolist()) for part in parts}
         if len(shapes | {(float(self.num_classes), d) for _, d in shapes}) > 1:
             raise ValueError(
@@ -246,3 +225,8 @@ class NeuralCollapse(require("torchmetrics", "torchmetrics").Metric):  # type: i
         self.moments = parts
         self._update_count += 1
         self._computed = None
+
+
+def _as_list(state: Any) -> list[torch.Tensor]:
+    """The state as tensors: while synchronised, torchmetrics holds one."""
+    return state if isinstance(state, list) else [state]

@@ -45,23 +45,25 @@ class Source:
     """
 
     def __init__(self, module: Any, data: Any, y: Any, settings: ProbeSettings) -> None:
-        self.module, self.settings = module, settings
-        self.data, self.y = _loader(data, settings.batch_size), y
-        self.whole = _is_whole(self.data) or not (y is None or isinstance(y, str) or callable(y))
+        if isinstance(data, torch.utils.data.Dataset):
+            data = torch.utils.data.DataLoader(data, batch_size=settings.batch_size)
+        self.module, self.data, self.y, self.settings = module, data, y, settings
         self.classes = LabelIndex()
         self.n_classes: int | None = None  # where it is known beforehand
-        self._beside: NDArray[np.int64] | None = None  # classes of all rows of arrays with y
+        self._codes_of_rows: NDArray[np.int64] | None = None  # of arrays with y
+        labels_inside = y is None or isinstance(y, str) or callable(y)
+        self.whole = _is_whole(data) or not labels_inside
         if self.whole:
-            self._check_whole()
-        elif isinstance(self.data, str | bytes) or not isinstance(self.data, Iterable):
+            self._check_whole(labels_inside=labels_inside)
+        elif isinstance(data, str | bytes) or not isinstance(data, Iterable):
             raise TypeError(
-                f"data must be arrays with y, or labelled batches: a Dataset, DataLoader or iterable, got {shown(data)}"
+                "data must be arrays with y, or labelled batches: a Dataset, DataLoader or "
+                f"iterable, got {shown(data)}"
             )
-        self.again = self.whole or iter_is_new(self.data)
+        self.again = self.whole or iter_is_new(data)
 
-    def _check_whole(self) -> None:
+    def _check_whole(self, *, labels_inside: bool) -> None:
         """Check arrays: rows of one number, and labels for them."""
-        labels_inside = self.y is None or isinstance(self.y, str) or callable(self.y)
         if isinstance(self.data, torch.utils.data.DataLoader):
             raise TypeError("y must be left out for a Dataset or DataLoader, whose batches have it")
         if not labels_inside and not isinstance(self.data, Mapping | tuple):
@@ -78,48 +80,43 @@ class Source:
                 )
             (self.n_rows,) = sizes
         labels = self._split(self.data).labels if labels_inside else self.y
-        flat, kept = self._flat(labels, self.n_rows)
-        size = int(np.prod(self._shape(labels, self.n_rows)))
-        if kept is not None and np.shape(flat) == (size,):
-            flat, size = flat[kept], int(kept.sum())
-        self.n_classes = len(Classes.of(flat, size))
+        counted, kept, shape = self._counted(labels, self.n_rows)
+        n_counted = int(np.prod(shape)) if kept is None else len(counted)
+        self.n_classes = len(Classes.of(counted, n_counted))
         if not labels_inside:
-            self._beside = self._codes(labels, self.n_rows)
+            self._codes_of_rows = self._codes(labels, self.n_rows)
 
     def batches(self) -> Iterator[tuple[Batch, Any]]:
         """Every batch, its inputs on the device of the module, and what `forward` is given."""
-        if self.whole:
-            yield from self._slices()
-            return
-        for batch in self.data:
-            given = self._split(batch)
-            n = _rows_of(given)
-            yield self._made(given, self._codes(given.labels, n))
+        for given, codes in self._slices() if self.whole else map(self._coded, self.data):
+            mask = as_torch(given.inputs.get(_MASK)) if isinstance(given.inputs, Mapping) else None
+            whole = given.whole if self.settings.forward is not None else None
+            inputs = mapped(self._moved, given.inputs)
+            yield Batch(inputs, codes, mask), mapped(self._moved, whole)
 
-    def _slices(self) -> Iterator[tuple[Batch, Any]]:
+    def _coded(self, batch: Any) -> tuple[Given, NDArray[np.int64]]:
+        """A batch and its classes."""
+        given = self._split(batch)
+        return given, self._codes(given.labels, _rows_of(given))
+
+    def _slices(self) -> Iterator[tuple[Given, NDArray[np.int64]]]:
+        """Batches of arrays, and their classes."""
         for start in range(0, self.n_rows, self.settings.batch_size):
             part = slice(start, start + self.settings.batch_size)
             if isinstance(self.data, Mapping | tuple):
                 rows = mapped(lambda t: t[part], self.data)  # noqa: B023
             else:
                 rows = placed(self.module, self.data[part], "data")
-            if self._beside is None:
-                given = self._split(rows)
-                yield self._made(given, self._codes(given.labels, _rows_of(given)))
+            if self._codes_of_rows is None:
+                yield self._coded(rows)
             else:
-                codes = self._beside[part]
-                yield self._made(Given((rows, torch.from_numpy(codes)), rows, None), codes)
+                codes = self._codes_of_rows[part]
+                yield Given((rows, torch.from_numpy(codes)), rows, None), codes
 
-    def _made(self, given: Given, codes: NDArray[np.int64]) -> tuple[Batch, Any]:
-        """A batch on the device, and all of it as `forward` takes it."""
-        mask = as_torch(given.inputs.get(_MASK)) if isinstance(given.inputs, Mapping) else None
-
-        def moved(value: Any) -> Any:
-            value = as_torch(value)
-            return fitted(self.module, value) if isinstance(value, torch.Tensor) else value
-
-        whole = given.whole if self.settings.forward is not None else None
-        return Batch(mapped(moved, given.inputs), codes, mask), mapped(moved, whole)
+    def _moved(self, value: Any) -> Any:
+        """An array or tensor on the device of the module."""
+        value = as_torch(value)
+        return fitted(self.module, value) if isinstance(value, torch.Tensor) else value
 
     def _split(self, batch: Any) -> Given:
         """The inputs and the labels of a batch.
@@ -129,86 +126,74 @@ class Source:
         TypeError
             For a batch that has no labels, or none by that name.
         """
-        if isinstance(batch, Mapping):
-            return self._of_mapping(batch)
-        if not isinstance(batch, tuple | list) or len(batch) < 2:
-            if callable(self.y):
-                return Given(batch, batch, self.y(batch))
-            raise TypeError(
-                f"data must give batches (x, y) or mappings with labels, got {type(batch).__name__}; or name y"
-            )
-        inputs = batch[0] if len(batch) == 2 else tuple(batch[:-1])
-        if isinstance(self.y, str):
-            raise TypeError(f"y={self.y!r} names a key, but data gives batches (x, y)")
-        return Given(batch, inputs, self.y(batch) if callable(self.y) else batch[-1])
+        y = self.y
+        if isinstance(batch, Mapping) and not callable(y):
+            names = (y,) if isinstance(y, str) else _LABELS
+            name = next((name for name in names if name in batch), None)
+            if name is None:
+                raise TypeError(
+                    f"data must give batches with labels, by y='KEY' or one of "
+                    f"{', '.join(_LABELS)}; there are {', '.join(map(str, batch))}"
+                )
+            return Given(batch, {k: v for k, v in batch.items() if k != name}, batch[name])
+        if isinstance(batch, tuple | list) and len(batch) >= 2:
+            if isinstance(y, str):
+                raise TypeError(f"y={y!r} names a key, but data gives batches (x, y)")
+            inputs = batch[0] if len(batch) == 2 else tuple(batch[:-1])
+            return Given(batch, inputs, y(batch) if callable(y) else batch[-1])
+        if callable(y):
+            return Given(batch, batch, y(batch))
+        raise TypeError(
+            "data must give batches (x, y) or mappings with labels, got "
+            f"{type(batch).__name__}; or name y"
+        )
 
-    def _of_mapping(self, batch: Mapping[str, Any]) -> Given:
-        if callable(self.y):
-            return Given(batch, batch, self.y(batch))
-        names = (self.y,) if isinstance(self.y, str) else _LABELS
-        name = next((name for name in names if name in batch), None)
-        if name is None:
-            raise TypeError(
-                f"data must give batches with labels, by y='KEY' or one of {', '.join(_LABELS)}; "
-                f"there are {', '.join(map(str, batch))}"
-            )
-        return Given(batch, {k: v for k, v in batch.items() if k != name}, batch[name])
-
-    def _flat(self, labels: Any, n: int) -> tuple[Any, NDArray[np.bool_] | None]:
-        """Labels along one axis, and which of them count; None: all."""
-        kept = None
-        ndim = getattr(labels, "ndim", None)
-        if ndim is not None and ndim > 1 and self.settings.of_tokens:
-            labels = host_array(labels, "y")
-            if len(labels) != n:
-                raise ValueError(f"y must have labels of {n} samples, got shape {labels.shape}")
-            labels = labels.reshape(-1)
+    def _counted(
+        self, labels: Any, n: int
+    ) -> tuple[Any, NDArray[np.bool_] | None, tuple[int, ...]]:
+        """Labels of n samples that count, along one axis; which of all they are, None for all; and
+        the shape of all: their own where tokens have labels.
+        """
+        shape = tuple(getattr(labels, "shape", (n,)))
+        several = len(shape) > 1
         ignored = self.settings.ignore_index
-        if ignored is None and ndim is not None and ndim > 1:
+        if ignored is None and several:
             ignored = IGNORED
         if ignored is not None:
             labels = host_array(labels, "y")
-            kept = labels != ignored if labels.dtype.kind in "iu" else None
-        return labels, kept
-
-    def _shape(self, labels: Any, n: int) -> tuple[int, ...]:
-        """The shape that the labels of n samples must have: their own where tokens have labels."""
-        shape = tuple(getattr(labels, "shape", (n,)))
-        return shape if len(shape) > 1 and self.settings.of_tokens else (n,)
+        if several and self.settings.of_tokens:
+            if len(labels) != n:
+                raise ValueError(f"y must have labels of {n} samples, got shape {shape}")
+            labels = labels.reshape(-1)
+        else:
+            shape = (n,)
+        if ignored is None or labels.dtype.kind not in "iu" or labels.shape != (np.prod(shape),):
+            return labels, None, shape
+        kept = labels != ignored
+        return labels[kept], kept, shape
 
     def _codes(self, labels: Any, n: int) -> NDArray[np.int64]:
         """Classes of the labels of a batch, in their shape; -1 for those that do not count."""
-        flat, kept = self._flat(labels, n)
-        shape = self._shape(labels, n)
-        size = int(np.prod(shape))
+        counted, kept, shape = self._counted(labels, n)
         if kept is None:
-            return self.classes.codes(flat, size).reshape(shape)
-        codes = np.full(size, -1, dtype=np.int64)
-        if flat.shape != codes.shape:
-            self.classes.codes(flat, size)  # says what is wrong
-        codes[kept] = self.classes.codes(flat[kept], int(kept.sum()))
+            return self.classes.codes(counted, int(np.prod(shape))).reshape(shape)
+        codes = np.full(len(kept), -1, dtype=np.int64)
+        codes[kept] = self.classes.codes(counted, len(counted))
         return codes.reshape(shape)
 
     def sort(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Number the classes by their labels from now on, as `LabelIndex.sort`."""
         order, labels = self.classes.sort()
-        if self._beside is not None:
+        if self._codes_of_rows is not None:
             rank = np.full(len(order) + 1, -1, dtype=np.int64)  # the last is that of -1
             rank[order] = np.arange(len(order))
-            self._beside = rank[self._beside]
+            self._codes_of_rows = rank[self._codes_of_rows]
         return order, labels
 
 
 def iter_is_new(data: Iterable[Any]) -> bool:
     """Whether an iterable can be passed over again: iterators, generators among them, cannot."""
     return not hasattr(data, "__next__")
-
-
-def _loader(data: Any, batch_size: int) -> Any:
-    """A DataLoader of a Dataset; anything else as it is."""
-    if isinstance(data, torch.utils.data.Dataset):
-        return torch.utils.data.DataLoader(data, batch_size=batch_size)
-    return data
 
 
 def _is_whole(data: Any) -> bool:
@@ -219,7 +204,7 @@ def _is_whole(data: Any) -> bool:
 
 
 def _rows_of(given: Given) -> int:
-    """Rows of a batch: of its first tensor or, without one, of its labels."""
+    """Rows of a batch: of its first array or, without one, of its labels."""
     sizes: list[int] = []
     mapped(lambda t: sizes.append(len(t)) if t.ndim else None, given.inputs)
     return sizes[0] if sizes else len(given.labels)

@@ -19,8 +19,8 @@ _INPUT = "input"
 
 
 class Tap(NamedTuple):
-    """A place where a module is heard: its outputs or, by the name "MODULE.input", what it is
-    called with.
+    """A place where tensors of a module are taken: its outputs or, by the name "MODULE.input", what
+    it is called with.
     """
 
     name: str
@@ -29,22 +29,22 @@ class Tap(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """The places that are heard, and their names.
+    """The places where tensors are taken, and their names.
 
     Attributes
     ----------
     taps : list of Tap
-    wanted : list of str or None
-        Names that must be heard, each "MODULE", "MODULE.input", or one of these with "#" and the
-        path of a tensor within it; None: every tensor that fits.
+    requested : list of str or None
+        Names of tensors that every forward pass must give, each "MODULE", "MODULE.input", or one of
+        these with "#" and the path of a tensor within it; None: every tensor that fits.
     """
 
     taps: list[Tap]
-    wanted: list[str] | None
+    requested: list[str] | None
 
 
-def layers_of(module: Any, layers: Any) -> Layers:
-    """The places that `layers` names, as `probe` takes it.
+def layers_of(module: Any, layers: Any, more: list[str]) -> Layers:
+    """The places that `layers` names, as `probe` takes it, and `more` of them.
 
     Raises
     ------
@@ -52,50 +52,44 @@ def layers_of(module: Any, layers: Any) -> Layers:
         For what is no list of names of submodules.
     """
     named = dict(module.named_modules())
+    requested = None
     if layers is None:
         names = module.layers if isinstance(module, ShallowNetwork) else _leaf_names(module)
-        return Layers([Tap(name, named[name]) for name in names], None)
-    if isinstance(layers, str):
+        taps = {name: Tap(name, named[name]) for name in names}
+    elif isinstance(layers, str):
         if layers != BLOCKS:
             raise TypeError(
                 f"layers must be a list of names, or {BLOCKS!r}, got the string {layers!r}"
             )
-        return Layers([Tap(name, named[name]) for name in block_names(module)], None)
-    wanted = as_items("layers", layers, f"a list of names, or {BLOCKS!r}")
-    taps: dict[str, Tap] = {}
-    unknown = []
-    for name in wanted:
-        tap = _tap(name, named) if isinstance(name, str) else None
-        if tap is None:
-            unknown.append(name)
+        taps = {name: Tap(name, named[name]) for name in block_names(module)}
+    else:
+        requested = as_items("layers", layers, f"a list of names, or {BLOCKS!r}")
+        taps = _taps(requested, named)
+    missing = [name for name in more if name not in taps]
+    if missing:
+        taps |= _taps(missing, named)
+    if requested is not None:
+        requested = list(dict.fromkeys([*requested, *missing]))
+    return Layers(list(taps.values()), requested)
+
+
+def _taps(names: list[Any], named: dict[str, Any]) -> dict[str, Tap]:
+    """The places that names mean, checked."""
+    taps = {}
+    for name in names:
+        base = name.partition("#")[0] if isinstance(name, str) else ""
+        owner, _, last = base.rpartition(".")
+        if base and base in named:
+            taps[base] = Tap(base, named[base])
+        elif last == _INPUT and owner in named:
+            taps[base] = Tap(base, named[owner], of_input=True)
         else:
-            taps.setdefault(tap.name, tap)
-    if unknown or not wanted:
-        shown = ", ".join(name for name in named if name)
-        raise ValueError(f"layers must name submodules ({shown}), got {wanted!r}")
-    return Layers(list(taps.values()), list(dict.fromkeys(wanted)))
-
-
-def with_layers(module: Any, layers: Any, more: list[str]) -> Layers:
-    """The places that `layers` names, and more of them."""
-    found = layers_of(module, layers)
-    missing = [name for name in more if name not in {tap.name for tap in found.taps}]
-    if not missing:
-        return found
-    added = layers_of(module, missing)
-    wanted = None if found.wanted is None else [*found.wanted, *missing]
-    return Layers([*found.taps, *added.taps], wanted)
-
-
-def _tap(name: str, named: dict[str, Any]) -> Tap | None:
-    """The place that a name means, or None."""
-    base = name.partition("#")[0]
-    if base and base in named:
-        return Tap(base, named[base])
-    owner, dot, last = base.rpartition(".")
-    if last == _INPUT and owner in named and (dot or base == _INPUT):
-        return Tap(base, named[owner], of_input=True)
-    return None
+            taps.clear()
+            break
+    if not taps:
+        known = ", ".join(name for name in named if name)
+        raise ValueError(f"layers must name submodules ({known}), got {names!r}")
+    return taps
 
 
 def _leaf_names(module: Any) -> list[str]:
@@ -142,7 +136,7 @@ def _holds_blocks(part: Any) -> bool:
 
 
 class Listener:
-    """Hands every tensor that is heard to a function, in the order of the forward pass.
+    """Hands every tensor of the layers to a function, in the order of the forward pass.
 
     Parameters
     ----------
@@ -153,69 +147,72 @@ class Listener:
 
     def __init__(self, layers: Layers, receive: Callable[[str, torch.Tensor], object]) -> None:
         self.layers, self.receive = layers, receive
-        self.misfits: dict[str, str] = {}  # why a tensor that nobody named is left out
+        self.misfits: dict[str, str] = {}  # why a tensor that was not requested is left out
         self._calls: dict[str, int] = {}
-        self._heard: dict[str, None] = {}
+        self._received: set[str] = set()
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
-        """Hooks on all of these places within the context."""
+        """Hooks on all layers within the context."""
         with contextlib.ExitStack() as stack:
             for tap in self.layers.taps:
-                stack.callback(self._attach(tap).remove)
+                stack.enter_context(self._attach(tap))
             yield
 
     def _attach(self, tap: Tap) -> Any:
         if tap.of_input:
 
-            def before(_module: Any, given: Any, named: Any) -> None:
-                values = [*given, *named.values()]
-                self._hear(tap.name, values[0] if len(values) == 1 else values)
+            def before(_module: Any, args: Any, kwargs: Any) -> None:
+                values = [*args, *kwargs.values()]
+                self._take(tap.name, values[0] if len(values) == 1 else values)
 
             return tap.part.register_forward_pre_hook(before, with_kwargs=True)
 
         def after(_module: Any, _inputs: Any, output: Any) -> None:
-            self._hear(tap.name, output)
+            self._take(tap.name, output)
 
         return tap.part.register_forward_hook(after)
 
-    def _hear(self, name: str, value: Any) -> None:
-        """Hand on what a module returns, or is called with: the tensor, or those within that are
-        wanted.
+    def _take(self, name: str, value: Any) -> None:
+        """Hand on what a module returns, or is called with: the tensor, or the requested ones
+        within.
         """
         call = self._calls[name] = self._calls.get(name, 0) + 1
         again = f"#{call}" if call > 1 else ""
-        wanted = self.layers.wanted
-        found = dict(leaves(value))
-        if wanted is not None and f"{name}{again}" in wanted and "" not in found:
-            names = ", ".join(repr(f"{name}#{path}{again}") for path in found) or "none"
+        requested = self.layers.requested
+        found = {
+            f"{name}#{path}{again}" if path else f"{name}{again}": tensor
+            for path, tensor in leaves(value)
+        }
+        if requested is not None and f"{name}{again}" in set(requested) - found.keys():
             raise TypeError(
-                f"layer {name + again!r} must return one floating-point tensor with a row per sample, "
-                f"not a {type(value).__name__}; the tensors within are {names}"
+                f"layer {name + again!r} must return one floating-point tensor with a row per "
+                f"sample, not a {type(value).__name__}; the tensors within are "
+                f"{', '.join(map(repr, found)) or 'none'}"
             )
-        for path, tensor in found.items():
-            key = f"{name}#{path}{again}" if path else f"{name}{again}"
-            if wanted is not None and key not in wanted:
+        for key, tensor in found.items():
+            if requested is not None and key not in requested:
                 continue
-            self._heard[key] = None
+            self._received.add(key)
             if key in self.misfits:
                 continue
             try:
                 self.receive(key, tensor.detach())
             except MisfitError as error:
-                if wanted is not None:
+                if requested is not None:
                     raise TypeError(f"layer {key!r} must return {error}") from None
                 self.misfits[key] = f"it must return {error}"
 
     def start(self) -> None:
         """Forget the batch before: another one begins."""
-        self._calls, self._heard = {}, {}
+        self._calls, self._received = {}, set()
 
     def end(self) -> None:
-        """A batch has passed; TypeError if it has not reached what was named."""
-        silent = [name for name in self.layers.wanted or () if name not in self._heard]
-        if silent:
-            raise TypeError(
-                f"layer {silent[0]!r} must return a tensor in every forward pass, but there was none; "
-                f"heard were {', '.join(map(repr, self._calls)) or 'none'}"
-            )
+        """A batch has passed; TypeError if it has not reached a requested layer."""
+        for name in self.layers.requested or ():
+            if name not in self._received:
+                called = ", ".join(map(repr, self._calls)) or "none"
+                raise TypeError(
+                    f"layer {name!r} must return a tensor in every forward pass, but there was "
+                    f"none; called were {called}"
+                )

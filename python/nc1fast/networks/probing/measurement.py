@@ -266,7 +266,7 @@ class Measurement:
             self._pass(receive)
 
     def _linear_outputs(self, known: Mapping[str, KnownLayer]) -> dict[str, Outputs]:
-        """Linear layers whose outputs are the decisions about their inputs, by the name of these."""
+        """Linear layers whose outputs are the decisions about their inputs, by names of these."""
         parts = dict(self.module.named_modules())
         found = {}
         for name, layer in known.items():

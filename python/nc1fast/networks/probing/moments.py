@@ -69,7 +69,7 @@ def mirrored(upper: torch.Tensor) -> torch.Tensor:
 
 
 def _add(high: torch.Tensor, low: torch.Tensor, at: torch.Tensor, what: torch.Tensor) -> None:
-    """Add to high + low at the rows `at`, which differ: what high rounds off goes to low (Knuth)."""
+    """Add to high + low at distinct rows `at`: what high rounds off goes to low (Knuth)."""
     before = high[at]
     total = before + what
     part = total - before

@@ -144,7 +144,7 @@ class Batch:
         return self._cached("labels", lambda: self.codes.reshape(-1))
 
     def of_tokens(self, shape: Sequence[int]) -> RowClasses:
-        """The classes of tokens (n_samples, ...) of samples with one label each, without padding."""
+        """Classes of tokens (n_samples, ...) of samples with one label each, without padding."""
 
         def codes() -> NDArray[np.int64]:
             repeated = np.repeat(self.codes, int(np.prod(shape[1:])))

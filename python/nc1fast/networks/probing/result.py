@@ -51,7 +51,7 @@ class LayerCollapse(dict[str, Collapse]):
         return f"LayerCollapse({inside}; {len(self.reasons)} left out)"
 
     def to_table(self) -> dict[str, NDArray[Any]]:
-        """The columns of `nc1fast.to_table` after a column "layer"; `pandas.DataFrame` takes them."""
+        """The columns of `nc1fast.to_table` after one of the layers, for `pandas.DataFrame`."""
         return {"layer": np.array(list(self)), **to_table(self.values())}
 
     def to_dict(self) -> dict[str, dict[str, Any]]:

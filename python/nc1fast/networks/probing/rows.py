@@ -349,7 +349,7 @@ class _HostSearch:
             return self.decide.of(self._rows(H), functools.partial(self._exact, H))
 
     def decided_by(self, outputs: torch.Tensor, H: torch.Tensor) -> torch.Tensor:
-        """The same from the outputs W h + b of a linear layer, computed in its type in any order."""
+        """The same from the outputs W h + b of a linear layer, in its type and in any order."""
         assert self.decide is not None
         return self.decide.of_outputs(outputs, H, functools.partial(self._exact, H), self.bias)
 

@@ -40,24 +40,22 @@ def whole_float32() -> Iterator[None]:
         if torch.is_autocast_enabled("cpu"):
             stack.enter_context(torch.autocast("cpu", enabled=False))
         backend: Any = getattr(torch.backends.mkldnn, "matmul", None)
-        asked = getattr(backend, "fp32_precision", None)
-        if asked is None and torch.get_float32_matmul_precision() != "highest":
-            asked = torch.get_float32_matmul_precision()
+        precision = getattr(backend, "fp32_precision", None)
+        if precision is None and torch.get_float32_matmul_precision() != "highest":
+            precision = torch.get_float32_matmul_precision()
             torch.set_float32_matmul_precision("highest")
-            stack.callback(torch.set_float32_matmul_precision, asked)
-        elif asked not in (None, "ieee"):
+            stack.callback(torch.set_float32_matmul_precision, precision)
+        elif precision not in (None, "ieee"):
             backend.fp32_precision = "ieee"
-            stack.callback(setattr, backend, "fp32_precision", asked)
+            stack.callback(setattr, backend, "fp32_precision", precision)
         yield
 
 
 def float32_is_whole() -> bool:
     """Whether products of float32 are computed as such now."""
     backend: Any = getattr(torch.backends.mkldnn, "matmul", None)
-    asked = getattr(backend, "fp32_precision", None)
-    if asked is None:
-        return bool(torch.get_float32_matmul_precision() == "highest")
-    return asked in ("none", "ieee") and torch.get_float32_matmul_precision() == "highest"
+    precision = getattr(backend, "fp32_precision", "none")
+    return precision in ("none", "ieee") and torch.get_float32_matmul_precision() == "highest"
 
 
 def exponent_of(length: float) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.networks.probing.batches import Source
-from nc1fast.networks.probing.layers import with_layers
+from nc1fast.networks.probing.layers import layers_of
 from nc1fast.networks.probing.measurement import Measurement
 from nc1fast.networks.probing.modules import as_module
 from nc1fast.networks.probing.settings import ProbeSettings, classifiers_of
@@ -133,7 +133,7 @@ def probe(
         pool, forward, passes, batch_size, ignore_index, convention, statistics, memory_limit
     )
     weights = classifiers_of(module, classifier, layers)
-    probed = with_layers(module, layers, list(weights))
+    probed = layers_of(module, layers, list(weights))
     return Measurement(module, Source(module, data, y, settings), probed, weights, settings).run()
 
 
@@ -166,7 +166,7 @@ def probe_memory(
     as_module(module)
     weights = classifiers_of(module, options.pop("classifier", None), layers)
     settings = ProbeSettings.of(**options)
-    probed = with_layers(module, layers, list(weights))
+    probed = layers_of(module, layers, list(weights))
     source = Source(module, [batch], y, settings)
     source.n_classes = as_count("n_classes", n_classes)
     measurement = Measurement(module, source, probed, weights, settings)
