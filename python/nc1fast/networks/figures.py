@@ -45,7 +45,7 @@ _PANEL, _HEIGHT, _WIDE = 3.2, 3.2, 7.0  # inches, of a panel and of stacked ones
 _LINEAR_RATIO = 100  # of the largest step to the first above 0, up to which steps are drawn evenly
 
 
-class Curve(NamedTuple):
+class MetricCurve(NamedTuple):
     """A curve of a panel: its name, its place between pale (0) and dark (1), x and y of shape
     (n_points,).
     """
@@ -111,7 +111,7 @@ def plot_layers(
     step = math.ceil(len(layers) / _TICKS)
     for ax, metric in zip(panels, names, strict=True):
         curves = [
-            Curve(
+            MetricCurve(
                 name,
                 _shade(k, len(probes)),
                 np.array([float(layers.index(layer)) for layer in one]),
@@ -195,7 +195,7 @@ def plot_training(
                 continue
             for repeat in np.unique(repeats):
                 rows = (of_layer == layer) & (repeats == repeat)
-                curves.append(Curve(layer, _shade(k, len(shown)), steps[rows], values[rows]))
+                curves.append(MetricCurve(layer, _shade(k, len(shown)), steps[rows], values[rows]))
         _draw(ax, metric, curves)
         ax.set_xlabel(x)
         _scale_steps(ax, steps)
@@ -275,7 +275,7 @@ def _panels(axes: Any, n: int, *, stacked: bool) -> tuple[Any, list[Any]]:
 
 
 def _draw(
-    ax: Any, metric: str, curves: Sequence[Curve], note: str = "", places: Sequence[str] = ()
+    ax: Any, metric: str, curves: Sequence[MetricCurve], note: str = "", places: Sequence[str] = ()
 ) -> None:
     """Draw the curves of a metric, and name the points that have no place on its axis: by `places`
     at x = 0, 1, ..., or by their curve.
