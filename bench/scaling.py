@@ -26,8 +26,8 @@ import nc1fast as nc
 from bench._problem import Problem
 from bench._timing import environment, write_json
 from nc1fast import distributed
-from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.planning import best_count
+from nc1fast.distributed.problem import Surveyed
 from nc1fast.sums.rectangles import rows_of_part
 from nc1fast.support.extras import require
 

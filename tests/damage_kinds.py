@@ -109,7 +109,7 @@ def _read_journal(path: Path) -> str:
 
 def _make_companion(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        from nc1fast.distributed.bundles import Surveyed
+        from nc1fast.distributed.problem import Surveyed
         from nc1fast.distributed.tasks import shared_tasks
 
         np.save(folder / "X.npy", _data()[0])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import nc1fast as nc
-from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.planning import Cost, Plan
-from nc1fast.distributed.problem import Problem
+from nc1fast.distributed.problem import Problem, Surveyed
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums.settings import Settings
 

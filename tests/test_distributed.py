@@ -19,7 +19,7 @@ from tests.full_disk import files_of_at_most
 
 import nc1fast as nc
 from nc1fast import _core, distributed
-from nc1fast.distributed.bundle_journal import Finished
+from nc1fast.distributed.shares import Finished
 from nc1fast.sums.rectangles import rows_of_part
 
 RELU = nc.NNGP("relu")

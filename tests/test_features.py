@@ -15,7 +15,7 @@ from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.metrics import CONVENTIONS, collapse_from_sums
 from nc1fast.metrics.feature_sums import FeatureSums
 from nc1fast.sums import moments
-from nc1fast.sums.features import feature_sums
+from nc1fast.sums.given import feature_sums
 
 SIZES = (7, 23, 60, 111, 200)
 FLOATS = (

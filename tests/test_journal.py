@@ -18,7 +18,7 @@ from tests.long_pass import recorded
 
 import nc1fast as nc
 from nc1fast import distributed
-from nc1fast.distributed import bundle_journal as bundles
+from nc1fast.distributed import shares as bundles
 from nc1fast.support import journal as journals
 from nc1fast.support.files import checksum
 from nc1fast.support.journal import Journal

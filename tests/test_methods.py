@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
-from nc1fast.methods.prices import Price, prices
+from nc1fast.methods.choice import Price, prices
 
 RELU, ERF = nc.NNGP("relu"), nc.NNGP("erf")
 
@@ -53,6 +53,24 @@ def test_methods_by_name():
         table = nc.to_table(result)
         assert table["interval_low"][0] == result.interval[0]
         assert table["method"][0] == method
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_rng_is_a_seed_or_a_generator_of_seeds(each):
+    X, y = _data(300, 2)
+
+    def nc1(**draws):
+        if each:
+            return nc.collapse_each([(X, y)], RELU, method="pairs", **draws)[0].nc1
+        return nc.collapse(X, y, RELU, method="pairs", **draws).nc1
+
+    seed = int(np.random.default_rng(3).integers(2**63))
+    assert nc1(rng=4) == nc1(seed=4)
+    assert nc1(rng=np.random.default_rng(3)) == nc1(seed=seed)
+    with pytest.raises(ValueError, match="seed and rng"):
+        nc1(seed=1, rng=2)
+    with pytest.raises(TypeError, match="rng must be None"):
+        nc1(rng="2")
 
 
 def test_auto_is_exact_without_a_tolerance():

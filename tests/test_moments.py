@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nc1fast import _core
-from nc1fast.core import moments
-from nc1fast.core.moments import FOLD, RawMoments, add_rows
+from nc1fast.core import linear
+from nc1fast.core.linear import FOLD, RawMoments, add_rows
 from nc1fast.sums.moments import MomentTable, row_lengths
 
 UNIT = 2.0**-53
@@ -75,7 +75,7 @@ def test_errors_do_not_grow_with_the_number_of_batches() -> None:
 
 @pytest.mark.parametrize("C", [1, 3, 3000, 5_000_000])
 def test_bits_depend_neither_on_threads_nor_on_where_rows_lie(C: int, monkeypatch: Any) -> None:
-    monkeypatch.setattr(moments, "_INLINE", 0)
+    monkeypatch.setattr(linear, "_FEW_NUMBERS", 0)
     rng = np.random.default_rng(1)
     d = 2 if C > 10_000 else 1500
     H, y = rng.standard_normal((300, 2 * d)).astype(np.float32), rng.integers(0, C, 300)

@@ -136,7 +136,7 @@ def test_a_link_stays_and_its_target_is_written(data, tmp_path, monkeypatch):
     for name in ("run.journal", "sums.npz"):
         (tmp_path / name).symlink_to(tmp_path / "far" / name)
     for name in ("_REWRITE", "_GROWTH"):  # added up after every bundle
-        monkeypatch.setattr(f"nc1fast.distributed.bundle_journal.{name}", 0)
+        monkeypatch.setattr(f"nc1fast.distributed.shares.{name}", 0)
     distributed.reduce(plans.uncalibrated(*data, [RELU], 4), journal=tmp_path / "run.journal")
     sums = nc.class_sums(*data, RELU)
     for _ in range(2):

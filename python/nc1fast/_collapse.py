@@ -5,15 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
-from nc1fast.datasets.paths import labelled
 from nc1fast.inputs.files import steady
-from nc1fast.inputs.labelled import LabelledData
-from nc1fast.kernels.classes import Kernel
-from nc1fast.kernels.registry import hint
 from nc1fast.methods import Execution, Request, collapse_by, exact_sums
 from nc1fast.methods.each import each_by
+from nc1fast.methods.request import as_kernels, as_labelled
 from nc1fast.sums.settings import Settings
-from nc1fast.support.arguments import shown
+from nc1fast.support.arguments import seed_of
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import check_progress
 from nc1fast.support.warnings import warn
@@ -21,8 +18,10 @@ from nc1fast.support.warnings import warn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike
 
+    from nc1fast.kernels.classes import Kernel
     from nc1fast.metrics.result import Collapse
     from nc1fast.sums.class_sums import ClassSums
     from nc1fast.support.progress import Progress
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
         memory_limit: int | None
         keep_rows: bool
         progress: Progress
+        rng: int | np.random.Generator | None
 
     class CallOptions(EachOptions, total=False):
         """Keywords of `collapse`, for type checkers."""
@@ -84,6 +84,7 @@ def collapse(
     journal: Any = None,
     keep_rows: bool = False,
     progress: Progress = False,
+    rng: int | np.random.Generator | None = None,
 ) -> Collapse | list[Collapse]:
     """How collapsed are the features that a kernel gives to labelled data? One streaming pass,
     never N x N.
@@ -149,6 +150,9 @@ def collapse(
         Progress of a pass over pairs of rows, in tiles or bundles. True: a bar on standard error
         (extra "cli"). A callable is called once for each state, and with done == total last; an
         error that it raises ends the pass.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -205,9 +209,11 @@ def collapse(
     True
     """
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
-    request = Request(method, convention, tolerance, confidence, seed, keep_rows)
+    request = Request(
+        method, convention, tolerance, confidence, seed_of(rng, seed, None), keep_rows
+    )
     execution = Execution(executor, journal, progress=progress)
-    results = _evaluated(X, y, settings, execution, kernels=_kernels(kernel), request=request)
+    results = _evaluated(X, y, settings, execution, kernels=as_kernels(kernel), request=request)
     return results if isinstance(kernel, list | tuple) else results[0]
 
 
@@ -240,6 +246,7 @@ def collapse_each(
     memory_limit: int | None = None,
     keep_rows: bool = False,
     progress: Progress = False,
+    rng: int | np.random.Generator | None = None,
 ) -> list[Collapse] | list[list[Collapse]]:
     """Collapse of many data sets under the same kernel or kernels: small ones run beside each
     other, a thread for each.
@@ -258,6 +265,8 @@ def collapse_each(
         Threads of the whole call, as in `collapse`. The bits do not depend on it.
     progress : bool or callable(done, total), default False
         As in `collapse`, in hundredths of a data set; `data_sets` must have a length then.
+    rng : None, int or numpy.random.Generator, optional
+        As in `collapse`: one seed, which is that of all data sets.
 
     Returns
     -------
@@ -287,14 +296,17 @@ def collapse_each(
     Examples
     --------
     >>> import nc1fast as nc
-    >>> results = nc.collapse_each((nc.datasets.paper_d1(128, 8, seed=s) for s in range(20)), nc.NTK("relu"))
+    >>> data_sets = (nc.datasets.paper_d1(128, 8, seed=s) for s in range(20))
+    >>> results = nc.collapse_each(data_sets, nc.NTK("relu"))
     >>> len(results)
     20
     """
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
-    request = Request(method, convention, tolerance, confidence, seed, keep_rows)
+    request = Request(
+        method, convention, tolerance, confidence, seed_of(rng, seed, None), keep_rows
+    )
     check_progress(progress)
-    kernels = _kernels(kernel)
+    kernels = as_kernels(kernel)
     evaluate = partial(ieee(steady(_evaluated)), kernels=kernels, request=request)
     results = each_by(evaluate, data_sets, kernels, settings, request, progress)
     return results if isinstance(kernel, list | tuple) else [own for (own,) in results]
@@ -346,8 +358,8 @@ def class_sums(
     """
     settings = Settings(statistics, dtype, device, n_threads, memory_limit)
     execution = Execution(executor, journal, part, identify=True, progress=progress)
-    kernels = _kernels(kernel)
-    sums = exact_sums(_labelled(X, y, kernels[0]), kernels, settings, execution)
+    kernels = as_kernels(kernel)
+    sums = exact_sums(as_labelled(X, y, kernels[0]), kernels, settings, execution)
     return sums if isinstance(kernel, list | tuple) else sums[0]
 
 
@@ -362,51 +374,11 @@ def _evaluated(
 ) -> list[Collapse]:
     """Collapse of one data set under each kernel."""
     exact = request.method == "exact" and not execution.shared
-    data = _labelled(X, y, kernels[0], settings.device if exact else "cpu")
+    data = as_labelled(X, y, kernels[0], settings.device if exact else "cpu")
     if data.classes.labels.dtype.kind == "f" and len(data.classes) == data.n_samples >= _TARGETS:
         warn(
-            f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one row is 0 whatever the features "
-            "are. Are they targets of a regression, as of nc1fast.regression_collapse?"
+            f"y holds {data.n_samples} different floats, one for each row: NC1 of classes of one "
+            "row is 0 whatever the features are. Are they targets of a regression, as of "
+            "nc1fast.regression_collapse?"
         )
     return collapse_by(request, data, kernels, settings, execution)
-
-
-def _kernels(kernel: Any) -> list[Any]:
-    """Kernel objects, or the one thing that stands for a kernel: None, "precomputed" or a callable."""
-    if isinstance(kernel, list | tuple):
-        if not kernel:
-            raise ValueError("kernel must not be an empty list")
-        if not all(isinstance(one, Kernel) for one in kernel):
-            wrong = next(one for one in kernel if not isinstance(one, Kernel))
-            raise TypeError(
-                f"kernel must be a kernel or a list of kernels, got {shown(kernel)}{hint(wrong)}"
-            )
-        if len({one.of_sequences for one in kernel}) > 1:
-            raise ValueError("kernels of sequences and kernels of rows cannot share a call")
-        return list(kernel)
-    if isinstance(kernel, str):
-        known = kernel == "precomputed"
-    else:
-        known = kernel is None or (callable(kernel) and not isinstance(kernel, type))
-    if not known:
-        kind = ValueError if isinstance(kernel, str) else TypeError
-        raise kind(
-            f"kernel must be a kernel object, a callable or 'precomputed', got {shown(kernel)}{hint(kernel)}"
-        )
-    return [kernel]
-
-
-def _labelled(X: Any, y: Any, kernel: Any, device: str = "cpu") -> LabelledData:
-    """Rows as a kernel takes them, and their classes; rows of the device stay on it."""
-    if not isinstance(kernel, str):
-        X, y = labelled(X, y)
-    if kernel is None:
-        return LabelledData.of_features(X, y)
-    if isinstance(kernel, str):
-        return LabelledData.of_gram(X, y)
-    if isinstance(kernel, Kernel) and kernel.of_sequences:
-        return LabelledData.of_sequences(X, y)
-    # The survey and the estimators look for NaN and Inf in a file themselves.
-    if isinstance(kernel, Kernel):
-        return LabelledData.of(X, y, unread=True, device=device)
-    return LabelledData.of(X, y)

@@ -13,7 +13,7 @@ from tests import long_pass, plans, study_rows
 
 import nc1fast as nc
 from nc1fast import distributed
-from nc1fast.distributed import bundle_journal
+from nc1fast.distributed import shares
 from nc1fast.inputs.files import as_source
 from nc1fast.support.files import write_atomically
 
@@ -81,12 +81,12 @@ def _reduce(folder: Path, executor: Any = None) -> str:
 
 
 def _reduce_adding_up(folder: Path) -> str:
-    kept = bundle_journal._REWRITE, bundle_journal._GROWTH
-    bundle_journal._REWRITE = bundle_journal._GROWTH = 0
+    kept = shares._REWRITE, shares._GROWTH
+    shares._REWRITE = shares._GROWTH = 0
     try:
         return _reduce(folder)
     finally:
-        bundle_journal._REWRITE, bundle_journal._GROWTH = kept
+        shares._REWRITE, shares._GROWTH = kept
 
 
 def _reduce_in_threads(folder: Path) -> str:

@@ -15,7 +15,7 @@ from nc1fast.estimators.statistics import student_quantile
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.labelled import Classes
 from nc1fast.metrics.result import collapse_from_sums
-from nc1fast.sums.given_tiles import precomputed, tile_sums
+from nc1fast.sums.given import precomputed, tile_sums
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
-"""Linear algebra whose bits depend neither on a BLAS nor on threads: products by the compiled core,
-and factorisations.
+"""Linear algebra whose bits depend neither on a BLAS nor on threads: products and sums of rows by the
+compiled core, and factorisations.
 
 Sums that are no products of matrices stay with NumPy (`np.sum`, `np.einsum`), whose order is fixed;
 `@`, `np.dot`, the norm of a vector and `np.linalg` call a BLAS, whose rounding depends on its
@@ -9,7 +9,7 @@ threads and on the processor.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -156,3 +156,48 @@ def principal(A: Array, most: int, flat: float) -> Array:
     squares, turned = eigen(matmul(along, along.T))
     kept = int((squares > flat**2 * squares[0]).sum())
     return matmul(turned[: min(most, kept)], basis)
+
+
+FOLD = 64  # rows of a class between two foldings of low into high: cpp/moments.hpp
+_FEW_NUMBERS = 1 << 22  # below which threads cost more than they save
+
+
+class RawMoments(NamedTuple):
+    """Sums about a shift, each as high + low, contiguous.
+
+    Attributes
+    ----------
+    sizes, longest : ndarray of shape (n_classes,) and (1,)
+        Rows of each class; most of one class whose deviations were added to low before it was
+        folded.
+    squares : ndarray of shape (2, n_classes)
+        Sum of |h - shift|^2: high and low.
+    shift : ndarray of float32 or float64 of shape (n_classes, n_features)
+        The first row of each class. float32 takes float32 rows alone.
+    high, low : ndarray of shape (n_classes, n_features)
+        Sum of h - shift.
+    """
+
+    sizes: Array
+    longest: Array
+    squares: Array
+    shift: NDArray[Any]
+    high: Array
+    low: Array
+
+
+def add_rows(
+    rows: NDArray[Any], classes: NDArray[np.int64], sums: RawMoments, n_threads: int
+) -> None:
+    """Add rows (n, n_features) of float32 or float64, numbers of a row side by side, to the moments
+    of their classes.
+
+    Notes
+    -----
+    Memory decides: the rows are read once, the sums of the classes that are there once and written
+    once.
+    Accuracy: a sum of deviations is off by longest + 2 unit roundoffs of that of their magnitudes,
+    whatever the number of rows. The bits depend on no thread.
+    """
+    few = rows.size < _FEW_NUMBERS or n_threads == 1
+    _core.add_rows(rows, classes, sums, 0 if few else n_threads)

@@ -15,6 +15,7 @@ from nc1fast import _core, cuda
 from nc1fast.support.arguments import as_count
 
 _MOST_THREADS = 1024
+_MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
 _INLINE_PAIRS = 100_000  # kernel values, below which threads cost more than they save
 _PAIRS_OF_THREAD = 50_000  # kernel values, for which it pays to wake one more
 _LONG_ROW = 256  # features, from which their products take longer than the rest of a value
@@ -67,6 +68,19 @@ def threads_for(n_threads: int | None, n_pairs: int, n_features: int = 0) -> int
 def most_tile_rows() -> int:
     """Rows of a side of a tile at most."""
     return _core.tile_rows()
+
+
+def tile_panels() -> int:
+    """Panels along the sides of a tile, from NC1FAST_TILE_PANELS; 0 leaves it to the core.
+
+    No bit depends on it.
+    """
+    text = os.environ.get("NC1FAST_TILE_PANELS", "").strip() or "0"
+    if not text.isdecimal():
+        raise ValueError(
+            f"NC1FAST_TILE_PANELS must be a number of panels, or 0 for the default, got {text!r}"
+        )
+    return min(int(text), _MOST_PANELS)
 
 
 def build_info() -> dict[str, Any]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.datasets.paths import labelled
-from nc1fast.distributed.bundles import Surveyed
 from nc1fast.distributed.executors import as_executor, capacity
-from nc1fast.distributed.problem import Problem
+from nc1fast.distributed.problem import Problem, Surveyed
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.sums.rectangles import READ, rows_of_part
 from nc1fast.sums.settings import Settings

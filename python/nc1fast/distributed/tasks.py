@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.distributed.bundles import Surveyed
-from nc1fast.distributed.problem import Problem
+from nc1fast.distributed.problem import Problem, Surveyed
 from nc1fast.inputs.arrays import row_chunks
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.inputs.files import as_source

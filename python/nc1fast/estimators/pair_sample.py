@@ -23,8 +23,8 @@ from nc1fast.estimators.centred_rows import CentredRows, bytes_of
 from nc1fast.estimators.estimate import Estimate, trace_forms
 from nc1fast.estimators.statistics import N_POWERS, central_moments, student_quantile
 from nc1fast.estimators.strata import PILOT_PAIRS, PairSpread, Strata
-from nc1fast.sums.memory import check_memory
 from nc1fast.sums.rounding import UNIT_ROUNDOFF
+from nc1fast.sums.settings import check_memory
 from nc1fast.support.threads import workers
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from nc1fast.estimators.accuracy import Sample
 from nc1fast.estimators.class_moments import row_ranges
 from nc1fast.estimators.estimate import Estimate, class_weights
 from nc1fast.estimators.statistics import N_POWERS, central_moments
-from nc1fast.sums.memory import check_memory
+from nc1fast.sums.settings import check_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,8 +3,8 @@
 | method | module | source of the sums |
 | --- | --- | --- |
 | exact | `exact` | all pairs of rows, in this process or shared among workers |
-| shortcut | `single` | `nc1fast.shortcuts` |
-| features, pairs | `single` | `nc1fast.estimators` |
+| shortcut | `choice` | `nc1fast.shortcuts` |
+| features, pairs | `choice` | `nc1fast.estimators` |
 | auto | `choice` | whichever of these is predicted fastest |
 """
 
@@ -48,11 +48,9 @@ def collapse_by(
     if execution.shared or settings.device != "cpu":
         raise ValueError("executor, journal and device belong to method='exact'")
     # The estimators are imported where they are used: `import nc1fast` stays fast.
+    from nc1fast.methods.choice import BY_NAME, by_choice
+
     if request.method == "auto":
-        from nc1fast.methods.choice import by_choice
-
         return by_choice(request, data, kernels, settings, execution)
-    from nc1fast.methods.single import BY_NAME
-
     by_method = BY_NAME[request.method]
     return [by_method(request, data, kernel, settings) for kernel in kernels]

@@ -150,7 +150,8 @@ def _count(data_sets: Any) -> int:
         return len(data_sets)
     except TypeError:
         raise TypeError(
-            f"progress needs the number of data sets: data_sets must have a length, as a list has, got {shown(data_sets)}"
+            "progress needs the number of data sets: data_sets must have a length, as a list has, "
+            f"got {shown(data_sets)}"
         ) from None
 
 

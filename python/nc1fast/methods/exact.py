@@ -12,9 +12,8 @@ from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.request import WHOLE
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.metrics.rows import feature_statistics
-from nc1fast.sums.features import feature_sums
-from nc1fast.sums.given_tiles import called, of_sequences, precomputed, tile_sums
-from nc1fast.sums.memory import check_memory
+from nc1fast.sums.given import called, feature_sums, of_sequences, precomputed, tile_sums
+from nc1fast.sums.settings import check_memory
 from nc1fast.sums.streaming import kernel_sums, survey
 from nc1fast.support.progress import reporting, staged
 
@@ -93,7 +92,8 @@ def exact_sums(
             )
     if execution.part != WHOLE or settings.device != "cpu":
         raise ValueError(
-            "part and device need a kernel object: explicit features, Gram matrices and callables are summed on the CPU"
+            "part and device need a kernel object: explicit features, Gram matrices and callables "
+            "are summed on the CPU"
         )
     (kernel,) = kernels
     if kernel is None:
@@ -130,7 +130,8 @@ def _sequence_sums(
     for name, given in refused.items():
         if given:
             raise ValueError(
-                f"{name} cannot be used with sequences, which this process sums on the CPU in one type"
+                f"{name} cannot be used with sequences, which this process sums on the CPU in one "
+                "type"
             )
     _check_room(settings, data, 2)
     sums = []

@@ -1,4 +1,4 @@
-"""Arguments of a call beside its data, kernels and `Settings`: the method, and how a pass over all
+"""Arguments of a call beside its `Settings`: data, kernels, the method, and how a pass over all
 pairs is carried out.
 """
 
@@ -7,6 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.datasets.paths import labelled
+from nc1fast.inputs.labelled import LabelledData
+from nc1fast.kernels.classes import Kernel
+from nc1fast.kernels.registry import hint
 from nc1fast.metrics.definitions import CONVENTIONS
 from nc1fast.support.arguments import (
     as_count,
@@ -28,7 +32,7 @@ WHOLE = (0, 1)  # the one part of one
 
 @dataclass(frozen=True)
 class Request:
-    """Metrics that are asked for, and the method; the fields are arguments of `nc1fast.collapse`.
+    """Requested metrics, and the method; the fields are arguments of `nc1fast.collapse`.
 
     Raises
     ------
@@ -60,7 +64,8 @@ class Request:
             for name in ("tolerance", "seed"):
                 if checked[name] is not None:
                     raise ValueError(
-                        f"{name} belongs to method='auto', 'features' or 'pairs', not to {self.method!r}"
+                        f"{name} belongs to method='auto', 'features' or 'pairs', not to "
+                        f"{self.method!r}"
                     )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -115,3 +120,45 @@ def _checked_part(part: Any) -> tuple[int, int]:
     if index >= count:
         raise ValueError(f"part must be (index, count) with 0 <= index < count, got {shown(part)}")
     return index, count
+
+
+def as_kernels(kernel: Any) -> list[Any]:
+    """Kernel objects, or what stands for one: None, "precomputed" or a callable."""
+    if isinstance(kernel, list | tuple):
+        if not kernel:
+            raise ValueError("kernel must not be an empty list")
+        if not all(isinstance(one, Kernel) for one in kernel):
+            wrong = next(one for one in kernel if not isinstance(one, Kernel))
+            raise TypeError(
+                f"kernel must be a kernel or a list of kernels, got {shown(kernel)}{hint(wrong)}"
+            )
+        if len({one.of_sequences for one in kernel}) > 1:
+            raise ValueError("kernels of sequences and kernels of rows cannot share a call")
+        return list(kernel)
+    if isinstance(kernel, str):
+        known = kernel == "precomputed"
+    else:
+        known = kernel is None or (callable(kernel) and not isinstance(kernel, type))
+    if not known:
+        kind = ValueError if isinstance(kernel, str) else TypeError
+        raise kind(
+            "kernel must be a kernel object, a callable or 'precomputed', "
+            f"got {shown(kernel)}{hint(kernel)}"
+        )
+    return [kernel]
+
+
+def as_labelled(X: Any, y: Any, kernel: Any, device: str = "cpu") -> LabelledData:
+    """Rows as a kernel takes them, and their classes; rows of the device stay on it."""
+    if not isinstance(kernel, str):
+        X, y = labelled(X, y)
+    if kernel is None:
+        return LabelledData.of_features(X, y)
+    if isinstance(kernel, str):
+        return LabelledData.of_gram(X, y)
+    if isinstance(kernel, Kernel) and kernel.of_sequences:
+        return LabelledData.of_sequences(X, y)
+    # The survey and the estimators look for NaN and Inf in a file themselves.
+    if isinstance(kernel, Kernel):
+        return LabelledData.of(X, y, unread=True, device=device)
+    return LabelledData.of(X, y)

@@ -15,7 +15,7 @@ from nc1fast.inputs.labels import object_array
 from nc1fast.metrics.exports import html_table, summary_text
 from nc1fast.metrics.result import Collapse, collapse_from_sums
 from nc1fast.metrics.rows import scatter_statistics
-from nc1fast.sums.features import sums_of
+from nc1fast.sums.given import sums_of
 from nc1fast.sums.moments import MomentTable, class_moments
 from nc1fast.support.arguments import shown
 from nc1fast.support.arithmetic import ieee

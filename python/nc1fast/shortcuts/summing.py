@@ -12,7 +12,7 @@ from nc1fast.shortcuts.angular import angular_sums
 from nc1fast.shortcuts.catalogue import ShortcutUnavailable, shortcut_of
 from nc1fast.shortcuts.interpolation import interpolated_sums
 from nc1fast.shortcuts.partial import combined, constant, of_sums
-from nc1fast.sums.features import feature_sums
+from nc1fast.sums.given import feature_sums
 
 if TYPE_CHECKING:
     from nc1fast.inputs.labelled import LabelledData

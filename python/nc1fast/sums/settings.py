@@ -1,13 +1,94 @@
-"""Settings of a computation of sums: statistics, precision, device, threads and memory."""
+"""Settings of a computation of sums: statistics, precision, device, threads; and the memory that a
+pass needs beside X and its packed rows.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from nc1fast import cuda
-from nc1fast.core.machine import check_threads
-from nc1fast.sums.memory import as_limit
-from nc1fast.support.arguments import check_choice
+from nc1fast.core.machine import check_threads, most_tile_rows
+from nc1fast.support.arguments import as_number, check_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CHUNK = 3 << 20  # rows between two steps of the survey, and their values
+
+
+def as_limit(memory_limit: Any) -> int | None:
+    """A number of bytes, or None for no limit."""
+    return None if memory_limit is None else int(as_number("memory_limit", memory_limit, least=0))
+
+
+def check_memory(limit: float | None, needed: Mapping[str, int]) -> None:
+    """Raise ValueError if the bytes needed, by purpose, exceed the limit together."""
+    total = sum(needed.values())
+    if limit is not None and total > limit:
+        listed = ", ".join(f"{n} for {what}" for what, n in needed.items() if n)
+        raise ValueError(
+            f"memory_limit is {limit} bytes, but at least {total} are needed: {listed}"
+        )
+
+
+@dataclass(frozen=True)
+class WorkingSet:
+    """Bytes of a pass that do not depend on how its rows are divided."""
+
+    labels: int  # classes and their order
+    row_sums: int
+    class_pairs: int
+    buffers: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of all of these."""
+        return self.labels + self.row_sums + self.class_pairs + self.buffers
+
+    def message(self, limit: float, packed: int) -> str:
+        """The text of an error: the limit has no room for `packed` bytes of rows beside these."""
+        return (
+            f"memory_limit is {limit} bytes, but at least {self.total + packed} are needed: {packed} for packed rows, "
+            f"{self.row_sums} for row-class sums (statistics='sums' needs none), {self.class_pairs} for class pairs, "
+            f"{self.labels} for the labels, {self.buffers} for buffers"
+        )
+
+
+def working_set(
+    shape: tuple[int, ...],
+    n_classes: int,
+    n_kernels: int,
+    n_threads: int,
+    *,
+    layers: int,
+    row_sums: bool,
+) -> WorkingSet:
+    """Bytes that a pass needs beside X and its packed rows.
+
+    Parameters
+    ----------
+    shape : (n_samples, n_features)
+    n_classes, n_kernels, n_threads : int
+    layers : int
+        Layers of all chains together.
+    row_sums : bool
+        Whether row-class sums are kept.
+    """
+    (n, n_features), c, threads = shape, n_classes, max(1, n_threads)
+    tile_rows = most_tile_rows()
+    in_tile = min(c, tile_rows)
+    tile = 16 * in_tile**2 + (32 * tile_rows * in_tile if row_sums else 0)
+    return WorkingSet(
+        labels=12 * n,
+        row_sums=(8 * n * c + 40 * n) * n_kernels if row_sums else 0,
+        class_pairs=192 * c * c * n_kernels,
+        buffers=24 * c * n_features
+        + 128 * c * layers
+        + threads * (48 * 24 * n_features + 2 * n_kernels * (tile + 48 * 48 * 8))
+        + _CHUNK,
+    )
+
 
 STATISTICS = ("all", "sums")
 # Whether tiles within classes, and those between them, are computed in single precision.

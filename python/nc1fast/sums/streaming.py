@@ -25,16 +25,16 @@ from nc1fast.core.backend import (
 )
 from nc1fast.core.chains import HIDDEN
 from nc1fast.core.expressions import Expression, Group, groups_of
-from nc1fast.core.machine import threads_for
+from nc1fast.core.machine import threads_for, tile_panels
 from nc1fast.core.rounding import mapping_errors
 from nc1fast.inputs.arrays import row_chunks
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.inputs.lent_rows import LentRows
 from nc1fast.sums.class_sums import ClassSums, from_pass
-from nc1fast.sums.memory import working_set
 from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rectangles import divided, part_of
 from nc1fast.sums.rounding import PER_CLASS, TileRounding
+from nc1fast.sums.settings import working_set
 from nc1fast.support.files import BINARY
 from nc1fast.support.progress import staged
 
@@ -53,10 +53,8 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], object]
 
 _UNIT = {True: 2.0**-24, False: 2.0**-53}  # unit roundoff in single precision or not
-_MEASURED = (
-    24 + 8
-)  # bytes of the host for a row that a device measures, and for its place in its class
-_MOST_PANELS = 1 << 20  # of the side of a tile: beyond, it is the whole matrix
+# Bytes of the host for a row that a device measures, and for its place in its class.
+_MEASURED = 24 + 8
 
 
 def _mapping_error(X: Rows, factor: NDArray[np.float64]) -> float:
@@ -140,19 +138,6 @@ def _opened(X: FileRows) -> Iterator[Any]:
             os.close(file)
 
 
-def _tile_panels() -> int:
-    """Panels along the sides of a tile, from NC1FAST_TILE_PANELS; 0 leaves it to the core.
-
-    No bit depends on it.
-    """
-    text = os.environ.get("NC1FAST_TILE_PANELS", "").strip() or "0"
-    if not text.isdecimal():
-        raise ValueError(
-            f"NC1FAST_TILE_PANELS must be a number of panels, or 0 for the default, got {text!r}"
-        )
-    return min(int(text), _MOST_PANELS)
-
-
 class _Pass:
     """The kernels of one input layer on one data set, as the core takes them."""
 
@@ -227,7 +212,7 @@ class _Pass:
         if known is None:
             check_rows(self.rows, self.group.chains)
         survey = None if known is None else known[0]
-        rest = (survey, rectangles, _tile_panels(), progress, *self.runner.devices)
+        rest = (survey, rectangles, tile_panels(), progress, *self.runner.devices)
         found, results = self._call(self.runner.module.class_sums, order, rest=rest)
         mapping = self.mapping() if known is None else known[1]
         for position, own, raw in zip(self.group.kernels, found["kernels"], results, strict=True):

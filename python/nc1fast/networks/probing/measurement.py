@@ -22,8 +22,8 @@ from nc1fast.networks.probing.outputs import Batch, RowClasses, pooled
 from nc1fast.networks.probing.result import LayerCollapse
 from nc1fast.networks.probing.rows import DeviceRows
 from nc1fast.networks.probing.search import Outputs
-from nc1fast.sums.features import sums_of
-from nc1fast.sums.memory import check_memory
+from nc1fast.sums.given import sums_of
+from nc1fast.sums.settings import check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

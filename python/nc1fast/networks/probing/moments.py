@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from nc1fast.core.linear import column_gram
-from nc1fast.core.moments import RawMoments, add_rows
+from nc1fast.core.linear import RawMoments, add_rows, column_gram
 from nc1fast.metrics.feature_sums import FeatureSums
 from nc1fast.sums.moments import LEAST, LONGEST, MomentTable, check_range
 from nc1fast.sums.rounding import UNIT_ROUNDOFF

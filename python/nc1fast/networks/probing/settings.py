@@ -11,7 +11,7 @@ import torch
 
 from nc1fast.metrics.definitions import CONVENTIONS
 from nc1fast.networks.probing.outputs import check_pool
-from nc1fast.sums.memory import as_limit
+from nc1fast.sums.settings import as_limit
 from nc1fast.support.arguments import as_count, check_choice, shown
 
 PROBED = ("all", "nearest", "sums")  # statistics
