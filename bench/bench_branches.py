@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nc1fast.studies.cells import Cell
+    from nc1fast.studies.description import Cell
     from nc1fast.studies.tidy import Row
 
 LOWER = 1e-6  # relative difference of F that is no error of a descent

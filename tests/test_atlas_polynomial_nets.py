@@ -11,8 +11,8 @@ from tests import measure_rows as made
 from nc1fast import studies
 from nc1fast.studies import library, runner
 from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.compare import ABSENT
 from nc1fast.studies.findings.measured import verdict
-from nc1fast.studies.findings.words import ABSENT
 from nc1fast.studies.library.polynomial_nets import parts
 
 STUDY = library.STUDIES["polynomial-nets"]

@@ -25,8 +25,15 @@ from nc1fast.studies.findings import (
     pooled,
     rules,
 )
-from nc1fast.studies.findings.compare import changes, together
-from nc1fast.studies.findings.words import average, count, counts, extremes, show
+from nc1fast.studies.findings.compare import (
+    average,
+    changes,
+    count,
+    counts,
+    extremes,
+    show,
+    together,
+)
 
 KIND = ("model", "parametrization")
 

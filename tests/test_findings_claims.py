@@ -16,7 +16,7 @@ from nc1fast.studies.findings import (
     UNDEFINED,
 )
 from nc1fast.studies.library.paper import claims, findings
-from nc1fast.studies.library.paper.findings.adaptive import NEEDS_BOTH
+from nc1fast.studies.library.paper.abstract import NEEDS_BOTH
 
 
 def claim(rows, letter):
@@ -266,7 +266,7 @@ def test_networks_of_depth_three_have_a_finding_of_their_own():
         data(**{"network:start": 1.0, "network:end": 0.1}), arm="langevin", noise=0.1
     )
     told = sentence(finding(rows + shallow, "deeper"), "on the same data")
-    assert told.startswith("D1, erf, 2: NC1(T)/NC1(0) on the same data, ratio 0.9 at d₀ = 1")
+    assert told.startswith("D1, erf, depth 2: NC1(T)/NC1(0) on the same data, ratio 0.9 at d₀ = 1")
 
 
 def test_networks_of_several_widths_have_a_finding_of_their_own():

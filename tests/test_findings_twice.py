@@ -153,7 +153,7 @@ class Evidence:
     def of(self, sentence):
         """The groups that a sentence names before its colon; all frames if it names none."""
         name = re.split(r": |, ratio", sentence)[0].removeprefix("Width ").removeprefix("Sizes ")
-        name = re.split("start, |prior, ", name)[-1]
+        name = re.split("start, |prior, ", name)[-1].replace(", depth ", ", ")
         return self.named.get(name, self.frames)
 
 

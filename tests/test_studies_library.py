@@ -14,7 +14,7 @@ from nc1fast import studies
 from nc1fast.studies import figures, findings, library, report, tasks
 from nc1fast.studies.fields import Positive  # noqa: TC001  (pydantic reads it)
 from nc1fast.studies.summary import distinct, select
-from nc1fast.studies.tasks.table_rows import ModelColumns, measured
+from nc1fast.studies.tasks.rows import ModelColumns, measured
 from nc1fast.studies.tasks.task import Outcome, Section
 
 DESCRIPTION = """

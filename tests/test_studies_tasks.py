@@ -14,7 +14,7 @@ import nc1fast as nc
 from nc1fast import studies
 from nc1fast.compat.equations import ANNEALING, released_adaptive
 from nc1fast.studies.summary import derived, distinct, paired, select
-from nc1fast.studies.tasks.series_rows import block_means
+from nc1fast.studies.tasks.rows import block_means
 
 pytest.importorskip("torch")
 

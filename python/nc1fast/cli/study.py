@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nc1fast.studies import Study
-    from nc1fast.studies.plan import AnyStudy
+    from nc1fast.studies.runner import AnyStudy
 
 
 def study(

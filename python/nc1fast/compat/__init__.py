@@ -1,6 +1,6 @@
 """Reproductions of other codes' numbers, for comparison only.
 
-Of nc1fast itself, one module may use them: `nc1fast.studies.tasks.released`, which puts them beside
+Of nc1fast itself, one module may use them: `nc1fast.studies.tasks.kernels`, which puts them beside
 the right numbers.
 """
 

@@ -11,13 +11,11 @@ and report come from the tables alone. Needs the extra `study`, and `torch` for 
 
 from __future__ import annotations
 
-from nc1fast.studies.cells import Cell
-from nc1fast.studies.description import Study
+from nc1fast.studies.description import Cell, Study
 from nc1fast.studies.experiment import Experiment
 from nc1fast.studies.library.entry import BuiltIn
 from nc1fast.studies.loading import built_in, load, load_data, parse
-from nc1fast.studies.plan import describe_plan, plan
-from nc1fast.studies.runner import Result, run
+from nc1fast.studies.runner import Result, describe_plan, plan, run
 from nc1fast.studies.series import read as read_series
 from nc1fast.studies.table import COLUMNS, read
 

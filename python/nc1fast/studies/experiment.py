@@ -19,7 +19,7 @@ from pydantic import Field, create_model, field_validator
 
 from nc1fast.studies import measures
 from nc1fast.studies.fields import Count, Described, Entry, listed, reject_duplicates
-from nc1fast.studies.tasks.table_rows import FAILED, attempt
+from nc1fast.studies.tasks.rows import FAILED, attempt
 from nc1fast.studies.tasks.task import Outcome
 
 if TYPE_CHECKING:

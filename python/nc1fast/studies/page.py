@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures import palette
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.words import counts, extremes
+from nc1fast.studies.findings.compare import counts, extremes
 from nc1fast.studies.summary import CELL, derived, distinct, grouped, select
 from nc1fast.support.extras import require
 

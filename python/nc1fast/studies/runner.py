@@ -1,34 +1,133 @@
-"""Run a study: cell by cell, each written to the journal at once, into one table and its series."""
+"""Plan a study, and run it cell by cell, each written to the journal at once, into one table and its
+series.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import hashlib
 import importlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import nc1fast as nc
 from nc1fast.core import machine
 from nc1fast.core.machine import thread_count
 from nc1fast.studies import series, table
 from nc1fast.studies.journal import StudyJournal
-from nc1fast.studies.plan import check_files, plan
-from nc1fast.studies.processes import side_by_side
-from nc1fast.studies.tasks.table_rows import FAILED
+from nc1fast.studies.tasks.rows import FAILED
 from nc1fast.support.arguments import as_count, as_flag
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 from nc1fast.support.progress import reporting
+from nc1fast.support.reading import check_regular
 
 if TYPE_CHECKING:
-    from nc1fast.studies.cells import Work
-    from nc1fast.studies.plan import AnyStudy
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from nc1fast.studies.description import Study, Work
+    from nc1fast.studies.experiment import Experiment
+
+    AnyStudy: TypeAlias = Study | Experiment
+    from collections.abc import Generator
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
     from nc1fast.studies.tasks.task import Outcome
     from nc1fast.studies.tidy import Row
+
+
+def plan(study: AnyStudy, only: Sequence[str] = ()) -> list[Any]:
+    """List the cells of a study in the order of its table.
+
+    Parameters
+    ----------
+    study : Study or Experiment
+    only : sequence of str
+        Filters `"key=value[,value...]"`, all of which must hold. The keys are arm, dataset, N, d0,
+        sizes, repeat and task; the value of task is the first word of its name: kernels, theory,
+        network, AdaptiveKernel, ... Of an experiment they are part, repeat, and what its settings
+        name.
+
+    Raises
+    ------
+    ValueError
+        If a filter cannot be read, names an unknown key, or leaves nothing.
+    """
+    cells: list[Any] = study.cells()
+    known = list(dict.fromkeys(key for cell in cells for key in cell.tags))
+    for key, values in [_parse_filter(text, known) for text in only]:
+        kept = [cell for cell in cells if cell.tags.get(key) in values]
+        if not kept:
+            there = dict.fromkeys(cell.tags[key] for cell in cells if key in cell.tags)
+            raise ValueError(
+                f"only {key}={','.join(values)} leaves no cell; there are {', '.join(there)}"
+            )
+        cells = kept
+    return cells
+
+
+def describe_plan(study: AnyStudy, only: Sequence[str] = (), jobs: int = 1) -> str:
+    """Cells, rows and estimated time of each arm or part, for a run in `jobs` processes, as text.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a data file of the study is missing.
+    ValueError
+        As `plan`; if a data file is a folder or a pipe.
+
+    Notes
+    -----
+    The estimates come from the `seconds` of the tasks, whose constants were measured on one thread
+    of an AMD EPYC with two cores and AVX-512; trainings that end early take less.
+    """
+    check_files(study)
+    cells = plan(study, only)
+    lines = [f"{study.title} ({study.name}{', ' + study.preset if study.preset else ''})"]
+    for group in dict.fromkeys(cell.group for cell in cells):
+        members = [cell for cell in cells if cell.group == group]
+        names = ", ".join(dict.fromkeys(cell.subject for cell in members))
+        lines.append(f"  {group}: {_budget(members, jobs)}{', on ' * bool(names)}{names}")
+    processes = f"{jobs} processes" if jobs > 1 else "one process"
+    lines.append(f"{_budget(cells, jobs)} in {processes}, and the figures")
+    return "\n".join(lines)
+
+
+def check_files(study: AnyStudy) -> None:
+    """Raise FileNotFoundError or ValueError unless every data file of a study is there and a
+    regular file.
+    """
+    for path in study.files:
+        check_regular(path)
+        if not path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def _budget(cells: Sequence[Work], jobs: int) -> str:
+    n_rows, seconds = sum(cell.n_rows for cell in cells), sum(cell.seconds for cell in cells) / jobs
+    rows = f", {n_rows} rows" * bool(n_rows)
+    time = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(1, round(seconds))} s"
+    return f"{len(cells)} cell{'s' * (len(cells) > 1)}{rows}, about {time}"
+
+
+def _parse_filter(text: str, known: Iterable[str]) -> tuple[str, list[str]]:
+    key, separator, values = text.partition("=")
+    if not separator or not values:
+        raise ValueError(f"only takes key=value[,value], got {text!r}")
+    if key not in known:
+        raise ValueError(f"only knows the keys {', '.join(known)}, got {key!r}")
+    return key, values.split(",")
+
 
 Progress = Callable[[int, int], object]
 
@@ -202,3 +301,103 @@ def one_thread(libraries: Sequence[str]) -> Iterator[None]:
         finally:
             for torch, before in threads:
                 torch.set_num_threads(before)
+
+
+T = TypeVar("T")
+
+
+class Worker:
+    """One process, and the item that it is computing.
+
+    Parameters
+    ----------
+    function : callable
+        A function of a module, since it is sent by name.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(
+            target=_serve, args=(theirs, function), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self.doing: Any = None
+
+    def give(self, item: Any, arguments: tuple[Any, ...]) -> None:
+        """Send an item with the further arguments of the function."""
+        self.doing = item
+        self.pipe.send((item, *arguments))
+
+    def take(self) -> tuple[Any, Any]:
+        """The item it was given and its result; waits for it.
+
+        Raises
+        ------
+        RuntimeError
+            If the process ended: names the item and the exit code.
+        Exception
+            The one that the function raised.
+        """
+        item, self.doing = self.doing, None
+        try:
+            result, error = self.pipe.recv()
+        except EOFError:
+            self.process.join()
+            raise RuntimeError(
+                f"the process that computed {item} ended with exit code {self.process.exitcode}"
+            ) from None
+        if error is not None:
+            raise error
+        return item, result
+
+    def end(self) -> None:
+        """Terminate the process, whatever it is doing."""
+        self.process.terminate()
+        self.process.join()
+        self.pipe.close()
+
+
+def side_by_side(
+    function: Callable[..., T], items: Iterable[Any], arguments: tuple[Any, ...], n_workers: int
+) -> Generator[tuple[Any, T], None, None]:
+    """Pairs (item, function(item, *arguments)) in the order in which they are finished.
+
+    Raises
+    ------
+    RuntimeError
+        If a worker dies: names its item.
+    Exception
+        The one that the function raises; the other workers are ended.
+    """
+    waiting = iter(items)
+    with contextlib.ExitStack() as stack:
+        busy: dict[Any, Worker] = {}
+        for item in itertools.islice(waiting, n_workers):
+            worker = Worker(function)
+            stack.callback(worker.end)
+            worker.give(item, arguments)
+            busy[worker.pipe] = worker
+        while busy:
+            for pipe in connection.wait(list(busy)):
+                worker = busy.pop(pipe)
+                done = worker.take()
+                for item in itertools.islice(waiting, 1):
+                    worker.give(item, arguments)
+                    busy[worker.pipe] = worker
+                yield done
+
+
+def _serve(pipe: Connection, function: Callable[..., Any]) -> None:
+    """Answer one item after the other until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            arguments = pipe.recv()
+            result, error = None, None
+            try:
+                result = function(*arguments)
+            except Exception as caught:  # noqa: BLE001  (raised again by the parent)
+                error = caught
+            pipe.send((result, error))

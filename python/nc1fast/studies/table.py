@@ -12,6 +12,7 @@ from nc1fast.studies.tidy import Column, Layout, Row
 __all__ = [
     "COLUMNS",
     "LAYOUT",
+    "LIMITING",
     "NO_SEARCH",
     "RELEASED_ADAPTIVE",
     "RELEASED_ERF_NTK",
@@ -21,6 +22,7 @@ __all__ = [
     "write",
 ]
 
+LIMITING = ("NNGP", "NTK")  # models that are kernels of infinitely wide networks
 # What the released code computes, as the column `model` names it.
 RELEASED_ERF_NTK = "compat.released.erf_ntk"
 RELEASED_ADAPTIVE = "compat.released.adaptive"

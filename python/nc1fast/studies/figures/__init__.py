@@ -15,16 +15,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from nc1fast.studies.figures import (
-    branches,
-    collapse,
-    controls,
-    courses,
-    matrices,
-    points,
-    ratios,
-    widths,
-)
+from nc1fast.studies.figures import levels, points, ratios
+from nc1fast.studies.figures import series as _series
 from nc1fast.studies.figures.alt import seen
 from nc1fast.studies.figures.curves import UNCERTAINTY
 from nc1fast.studies.figures.drawing import STYLE, Drawing, save, to_bytes
@@ -45,20 +37,20 @@ __all__ = ["UNCERTAINTY", "Drawing", "draw", "save", "to_bytes"]
 
 _OF_TABLE = (
     ratios.training,
-    widths.against_width,
-    branches.of_solutions,
-    controls.shuffled,
-    collapse.by_size,
+    levels.against_width,
+    ratios.of_solutions,
+    points.shuffled,
+    levels.by_size,
     ratios.ntk_over_nngp,
-    controls.conventions,
+    points.conventions,
     points.against_depth,
     points.single_data_sets,
 )
 _OF_SERIES = (
-    courses.along_training,
-    courses.along_annealing,
-    matrices.weight_covariances,
-    matrices.gram_matrices,
+    _series.along_training,
+    _series.along_annealing,
+    _series.weight_covariances,
+    _series.gram_matrices,
 )
 _UNDEFINED = (
     " A note above a panel counts what has no place on its logarithmic axis: values that are not positive, or that a "
@@ -71,7 +63,7 @@ def draw(
     rows: Sequence[Row],
     series: Sequence[Row] = (),
     *,
-    lead: Maker = collapse.overview,
+    lead: Maker = levels.overview,
     own: Sequence[Maker] = (),
     aside: Sequence[str] = (),
 ) -> list[Drawing]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures.looks import look_of, model_of, variant
-from nc1fast.studies.findings.checks import LIMITING
 from nc1fast.studies.findings.rules import CONFIDENCE, mean_interval
 from nc1fast.studies.summary import CELL, distinct, grouped, log10, paired, select
+from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

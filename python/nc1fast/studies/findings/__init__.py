@@ -1,20 +1,28 @@
 """Findings: statements on the rows of a table, counted over cells, in words; the kit that every
 study uses.
 
-summary -> rules: numbers to verdicts, in one place -> compare: rows to judged cells -> words: cells
-to sentences -> finding: a judged statement, and a line of the report's first screen. `checks` and
-`depth` hold the findings that any table supports; what a study itself claims stands in its folder
-of `nc1fast.studies.library`.
+summary -> rules: numbers to verdicts, in one place -> compare: rows to judged cells, and these in
+words -> pairings: which rows stand against which -> finding: comparisons as data, judged
+statements, lines of the report's first screen. `any_table` holds the findings that any table
+supports; what a study itself claims stands in its folder of `nc1fast.studies.library`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import checks, depth
-from nc1fast.studies.findings.answer import Answer, AnswerCell, AnswerRow, AnswerTable
+from nc1fast.studies.findings import any_table
 from nc1fast.studies.findings.compare import CellVerdict, compare, pooled
-from nc1fast.studies.findings.finding import Claim, Finding
+from nc1fast.studies.findings.finding import (
+    Answer,
+    AnswerCell,
+    AnswerRow,
+    AnswerTable,
+    Claim,
+    Comparison,
+    Finding,
+    Sentence,
+)
 from nc1fast.studies.findings.rules import (
     DEPENDS,
     DIFFERENT,
@@ -48,7 +56,9 @@ __all__ = [
     "AnswerTable",
     "CellVerdict",
     "Claim",
+    "Comparison",
     "Finding",
+    "Sentence",
     "common",
     "compare",
     "pooled",
@@ -60,9 +70,8 @@ def common(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     """The sections of a report on any table: theory and depth where there are such rows, and
     unusual values.
     """
-    return present(
-        {"Findings": [checks.theory(rows), depth.over_depth(rows), checks.unusual(rows)]}
-    )
+    found = [any_table.THEORY.finding(rows), any_table.over_depth(rows), any_table.unusual(rows)]
+    return present({"Findings": found})
 
 
 def present(told: Mapping[str, Sequence[Finding | None]]) -> list[tuple[str, list[Finding]]]:

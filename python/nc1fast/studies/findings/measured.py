@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.compare import ABSENT
 from nc1fast.studies.findings.finding import Claim, Finding
-from nc1fast.studies.findings.words import ABSENT
 from nc1fast.studies.measures import by_cell, values
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.tasks.adaptive import Adaptive
-from nc1fast.studies.tasks.mean_field import MeanField
+from nc1fast.studies.tasks.adaptive import Adaptive, MeanField
 from nc1fast.studies.tasks.networks import Training
 
 if TYPE_CHECKING:

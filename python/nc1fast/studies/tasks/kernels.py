@@ -1,4 +1,9 @@
-"""Limiting kernels of an arm, and the data themselves: one pass over a data set for all of them."""
+"""Limiting kernels of an arm and the data themselves, one pass for all; their expected NC1; and the
+released code's erf NTK.
+
+The one module outside `nc1fast.compat` that may use it, for the numbers of the code released with
+arXiv 2406.02105: `nc1fast.studies.table` has the names of its two models.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +15,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, model_validator
 from pydantic_core import PydanticKnownError
 
+import nc1fast as nc
 from nc1fast import kernels as _kernels
 from nc1fast.activations import Activation, LeakyReLU
+from nc1fast.compat.equations import ANNEALING, released_adaptive
+from nc1fast.compat.released import erf_ntk
 from nc1fast.kernels import registry
 from nc1fast.studies.fields import Count, Entry, Number, Variance, joined, listed
-from nc1fast.studies.tasks.released import RELEASED_ERF_NTK, ReleasedErfNTK
-from nc1fast.studies.tasks.series_rows import gram_series
-from nc1fast.studies.tasks.table_rows import ModelColumns, measured
+from nc1fast.studies.sources import GaussianMixture
+from nc1fast.studies.table import RELEASED_ADAPTIVE, RELEASED_ERF_NTK
+from nc1fast.studies.tasks.rows import (
+    MEASURED,
+    ModelColumns,
+    attempt,
+    gram_series,
+    measured,
+    numbers,
+)
 from nc1fast.studies.tasks.task import DrawnData, Outcome
 from nc1fast.support.plugins import PluginError
 from nc1fast.support.reading import one_line
@@ -24,7 +39,34 @@ from nc1fast.support.reading import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nc1fast.studies.tasks.task import DrawnData
     from nc1fast.studies.tidy import Row
+
+
+__all__ = [
+    "ANNEALING",
+    "RELEASED_ADAPTIVE",
+    "RELEASED_ERF_NTK",
+    "ReleasedErfNTK",
+    "released_adaptive",
+]
+
+
+@dataclass(frozen=True)
+class ReleasedErfNTK:
+    """The erf NTK of the released code; one weight and one bias variance for both layers."""
+
+    weight_variance: float
+    bias_variance: float
+
+    def collapse(self, data: DrawnData) -> tuple[Any, float]:
+        """Collapse of its Gram matrix, or the reason why there is none, and the seconds it took."""
+        K, formed = attempt(erf_ntk, data.X, **dataclasses.asdict(self))
+        if isinstance(K, str):
+            return K, formed
+        answer, seconds = attempt(nc.collapse, K, data.y, "precomputed", **MEASURED)
+        return answer, formed + seconds
+
 
 _PER_SECOND = 2.5e9  # operations of a pass on one thread; see `describe_plan`
 
@@ -225,3 +267,58 @@ def _of_data(conventions: Sequence[str]) -> list[str]:
     "probe".
     """
     return list(dict.fromkeys([*conventions, *(["probe"] if "released" in conventions else [])]))
+
+
+@dataclass(frozen=True)
+class TheoryTask:
+    """Expectations of those kernels of an arm that `nc1fast.theory` covers."""
+
+    kernels: KernelTask
+
+    name = "theory"
+    libraries = ("scipy.special",)
+    chance = False
+
+    def pairs(self) -> list[tuple[ModelColumns, Any]]:
+        """The columns that name each kernel covered, and the kernel."""
+        return [
+            (named, kernel)
+            for named, kernel in self.kernels.pairs()
+            if named.model in ("NNGP", "NTK", "ConjugateKernel")
+            and named.depth == 2
+            and named.activation in ("relu", "erf")
+            and named.parametrization != "standard"
+            and not any(kernel.bias_variances)
+        ]
+
+    def n_rows(self, conventions: Sequence[str]) -> int:
+        """One row per kernel covered and convention."""
+        return len(self.pairs()) * len(conventions)
+
+    def seconds(self, n_samples: int, n_features: int) -> float:
+        """Estimate: five milliseconds of quadrature per kernel."""
+        return 0.005 * len(self.pairs())
+
+    def compute(self, data: DrawnData) -> Outcome:
+        """Integrate the expectations; of the data set only its description is used."""
+        rows: list[Row] = []
+        for named, kernel in self.pairs():
+            for convention in data.conventions:
+                answer, seconds = attempt(_expected, data, kernel, convention)
+                columns = {"state": "theory", "convention": convention, "seconds": seconds}
+                rows.append({**named.row(), **columns, **numbers(answer)})
+        return Outcome(rows)
+
+
+def _expected(data: DrawnData, kernel: Any, convention: str) -> Any:
+    source = data.instance.source
+    assert isinstance(source, GaussianMixture)
+    assert data.instance.n_features is not None
+    return nc.theory.expected_collapse(
+        kernel,
+        source.means,
+        source.stds,
+        n_features=data.instance.n_features,
+        sizes=data.instance.sizes,
+        convention=convention,
+    )

@@ -17,8 +17,7 @@ from pydantic import Field, model_validator
 import nc1fast as nc
 from nc1fast.activations import as_activation, traits
 from nc1fast.studies.fields import Count, Number, Positive, Variance, joined, listed
-from nc1fast.studies.tasks.series_rows import series, sigma
-from nc1fast.studies.tasks.table_rows import MEASURED, ModelColumns, attempt, measured
+from nc1fast.studies.tasks.rows import MEASURED, ModelColumns, attempt, measured, series, sigma
 from nc1fast.studies.tasks.task import DrawnData, Outcome, Section
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ tasks. A new kind of model is a section and its task in a module of this folder,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
+from pydantic import Field
 
 import nc1fast as nc
 from nc1fast.inputs.targets import encode
 from nc1fast.studies.fields import Conventions, Count, Entry, Name
-from nc1fast.studies.tasks.table_rows import MEASURED, attempt
+from nc1fast.studies.tasks.rows import MEASURED, attempt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +26,41 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.studies.sources import Instance
-    from nc1fast.studies.tasks.illustrations import Illustration
     from nc1fast.studies.tidy import Row
+
+
+Kind = Literal["training", "annealing", "sigma", "spectrum", "gram"]
+
+
+class Illustration(Entry):
+    """Data sets of an arm that give series, and the kinds of series; see `nc1fast.studies.series`.
+
+    `n_samples`, `n_features` and `activation` narrow the choice. Trainings are shown of all
+    repeats, everything else of the first. "gram" and "spectrum" need a Gram matrix and are left out
+    beyond 2048 samples; the matrix of "sigma" is left out beyond 32 features, its spectrum is not.
+    """
+
+    show: Annotated[tuple[Kind, ...], Field(min_length=1)]
+    dataset: Name
+    n_samples: tuple[Count, ...] = ()
+    n_features: tuple[Count, ...] = ()
+    activation: tuple[str, ...] = ()
+
+    def covers(self, instance: Instance) -> bool:
+        """Whether it is about this data set."""
+        return (
+            self.dataset == instance.source.name
+            and (not self.n_samples or instance.n_samples in self.n_samples)
+            and (not self.n_features or instance.n_features in self.n_features)
+        )
+
+    def shows(self, kind: str, activation: str, repeat: int) -> bool:
+        """Whether it asks for this kind of series of this activation and repeat."""
+        return (
+            kind in self.show
+            and (not self.activation or activation in self.activation)
+            and (repeat == 0 or kind == "training")
+        )
 
 
 @dataclass(frozen=True)

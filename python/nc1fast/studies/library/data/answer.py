@@ -8,20 +8,20 @@ import math
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.figures.curves import written
-from nc1fast.studies.findings.answer import Answer, AnswerRow, AnswerTable
-from nc1fast.studies.findings.checks import LIMITING
+from nc1fast.studies.findings import pairings
+from nc1fast.studies.findings.compare import show
+from nc1fast.studies.findings.finding import Answer, AnswerRow, AnswerTable
 from nc1fast.studies.findings.rules import CONFIDENCE
-from nc1fast.studies.findings.words import show
-from nc1fast.studies.library.data.rows import first_convention
-from nc1fast.studies.library.paper.findings import nearness
-from nc1fast.studies.library.paper.findings.answer import cell_of
-from nc1fast.studies.library.paper.findings.nearness import END, KERNELS, START
+from nc1fast.studies.library.paper import nearness
+from nc1fast.studies.library.paper.nearness import END, KERNELS, START
+from nc1fast.studies.library.paper.question import cell_of
 from nc1fast.studies.summary import distinct, grouped, select
+from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nc1fast.studies.library.paper.findings.nearness import TrainedNetwork
+    from nc1fast.studies.library.paper.nearness import TrainedNetwork
     from nc1fast.studies.tidy import Row
 
 QUESTION = "How collapsed are these data, and which kernel is nearest to a network trained on them?"
@@ -35,7 +35,7 @@ _MOST = 6  # data sets of which the first screen has a sentence
 
 def answer(rows: Sequence[Row]) -> Answer | None:
     """The answer from the kernels and the trained networks of a table; None without either."""
-    rows = first_convention(rows)
+    rows = pairings.first_convention(rows)
     networks = [
         (f"{written(name)}, depth {depth}", found)
         for name, depth in nearness.kinds(rows, balanced=False)

@@ -7,14 +7,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nc1fast.studies import figures
-from nc1fast.studies.figures import collapse
+from nc1fast.studies.figures import levels as _levels
 from nc1fast.studies.figures.curves import Curve, activations, levels, representations, written
 from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.looks import look_of, model_of, variant
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
-from nc1fast.studies.findings.checks import LIMITING
-from nc1fast.studies.library.data.rows import first_convention
+from nc1fast.studies.findings import pairings
 from nc1fast.studies.summary import distinct, grouped, select
+from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,13 +41,13 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
 
 def lead(rows: Sequence[Row]) -> Iterator[Drawing]:
     """NC1 against d0 where data have several, else NC1 of every model against depth."""
-    drawings = list(collapse.overview(rows))
+    drawings = list(_levels.overview(rows))
     yield from drawings or over_depth(rows)
 
 
 def over_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
     """NC1 of every model against depth, one panel for each data set and activation."""
-    some = [row for row in first_convention(rows) if row["state"] != "theory"]
+    some = [row for row in pairings.first_convention(rows) if row["state"] != "theory"]
     panels = []
     for group, members in grouped(some, ("dataset", "d0")):
         n = max(distinct(members, "N"))
@@ -60,9 +60,9 @@ def over_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
     caption = (
         f"NC1 of {', '.join(distinct(some, 'dataset'))} and of models of them, against depth. NC1 is Tr Σ_W / Tr Σ_B, the "
         f"variance within the classes over that between them (N = {sizes}); the level of the data stands at every depth."
-        f"{collapse.repeats(some)}{collapse.setting(some)}"
+        f"{_levels.repeats(some)}{_levels.setting(some)}"
     )
-    sheet = Sheet([panels], "depth (weight layers)", collapse.NC1, place=float, height=3.6)
+    sheet = Sheet([panels], "depth (weight layers)", _levels.NC1, place=float, height=3.6)
     yield Drawing("overview", caption, drawn(sheet))
 
 

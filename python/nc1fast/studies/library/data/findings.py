@@ -6,121 +6,75 @@ They claim nothing of their own: each is a comparison whose outcome on these dat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings import checks, depth, present
-from nc1fast.studies.findings.finding import Finding, estimated, judged
-from nc1fast.studies.findings.words import count, ratio_words, subject, where
+from nc1fast.studies.findings import any_table, pairings, present
+from nc1fast.studies.findings.finding import EACH, Comparison, Finding, Sentence
 from nc1fast.studies.library.data.fitting import MOST_FEATURES
-from nc1fast.studies.library.data.rows import first_convention
-from nc1fast.studies.library.paper.findings import pairings
 from nc1fast.studies.summary import distinct, grouped, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from nc1fast.studies.findings.compare import CellVerdict
     from nc1fast.studies.tidy import Row
 
-
-@dataclass(frozen=True)
-class _Comparison:
-    """One comparison: how it is called, what it counts, and the columns by which its sentences are
-    told.
-    """
-
-    key: str
-    title: str
-    statement: str
-    ratio_name: str
-    compare: Callable[[Sequence[Row]], list[CellVerdict]]
-    columns: tuple[str, ...]
-
-    def told(self, rows: Sequence[Row], make: Callable[..., Finding]) -> Finding | None:
-        """The finding, by `judged` or `estimated`; None without cells."""
-        if not (cells := self.compare(rows)):
-            return None
-        told = [
-            f"{name}: {subject(members)} {count(members)}; {ratio_words(members)}.{where(members)}"
-            for name, members in _by(cells, self.columns)
-        ]
-        return make(self.key, self.title, self.statement, self.ratio_name, told, cells)
-
-
-def _by(
-    cells: Sequence[CellVerdict], columns: Sequence[str]
-) -> list[tuple[str, list[CellVerdict]]]:
-    """Groups (name, cells) of cells that agree in the columns; a number has the name of its column
-    before it.
-    """
-    groups: dict[str, list[CellVerdict]] = {}
-    for cell in cells:
-        words = (_NAMES.get(column, "{}").format(cell.cell[column]) for column in columns)
-        groups.setdefault(", ".join(words).replace(":", " and "), []).append(cell)
-    return list(groups.items())
-
-
-_NAMES = {"depth": "depth {}", "noise": "noise {:g}", "weight_variance": "weight variances {}"}
-_EXACT = (
-    _Comparison(
-        "ntk-nngp",
-        "The NTK against the NNGP",
-        "NC1(NTK) ≥ NC1(NNGP), for the same activation and depth.",
-        "NC1(NTK)/NC1(NNGP)",
-        pairings.ntk_against_nngp,
-        ("dataset", "activation", "depth"),
-    ),
-    _Comparison(
-        "erf-relu",
-        "erf against ReLU",
-        "NC1(erf) ≤ NC1(ReLU), for the same kernel and depth.",
-        "NC1(erf)/NC1(ReLU)",
-        pairings.erf_against_relu,
-        ("dataset", "model", "depth"),
-    ),
-    _Comparison(
-        "adaptive",
-        "The adaptive kernel against the NNGP",
-        "NC1(adaptive) ≤ NC1(NNGP): learning the labels collapses the kernel.",
-        "NC1(adaptive)/NC1(NNGP)",
-        pairings.adaptive_against_nngp,
-        ("dataset", "activation", "noise", "weight_variance"),
-    ),
-    _Comparison(
-        "labels",
-        "Shuffled labels",
-        "Solved for shuffled labels, the adaptive kernel has a higher NC1 under the true ones.",
-        "NC1(adaptive, shuffled labels)/NC1(adaptive, true labels)",
-        pairings.shuffled_against_true,
-        ("dataset", "activation", "noise"),
-    ),
-    _Comparison(
-        "released-ntk",
-        "The erf NTK of the released code",
-        "NC1(NTK) ≥ NC1(NNGP), with the erf NTK that the released code gives.",
-        "NC1(released erf NTK)/NC1(NNGP)",
-        pairings.released_ntk_against_nngp,
-        ("dataset",),
-    ),
+_NTK_NNGP = Comparison(
+    "ntk-nngp",
+    "The NTK against the NNGP",
+    "NC1(NTK) ≥ NC1(NNGP), for the same activation and depth.",
+    "NC1(NTK)/NC1(NNGP)",
+    pairings.ntk_against_nngp,
+    (Sentence(EACH, columns=("dataset", "activation", "depth")),),
 )
-_RANDOM = (
-    _Comparison(
-        "training",
-        "Networks from start to end",
-        "Training leaves NC1 of the last hidden layer where it was, within 5 %.",
-        "NC1(end)/NC1(start)",
-        pairings.network_end_against_start,
-        ("dataset", "activation", "depth"),
-    ),
-    _Comparison(
-        "start",
-        "Networks before training",
-        "NC1 of networks at their start is that of the NNGP, within 5 %.",
-        "NC1(start)/NC1(NNGP)",
-        pairings.start_against_nngp,
-        ("dataset", "activation", "depth"),
-    ),
+_ERF_RELU = Comparison(
+    "erf-relu",
+    "erf against ReLU",
+    "NC1(erf) ≤ NC1(ReLU), for the same kernel and depth.",
+    "NC1(erf)/NC1(ReLU)",
+    pairings.erf_against_relu,
+    (Sentence(EACH, columns=("dataset", "model", "depth")),),
+)
+_ADAPTIVE = Comparison(
+    "adaptive",
+    "The adaptive kernel against the NNGP",
+    "NC1(adaptive) ≤ NC1(NNGP): learning the labels collapses the kernel.",
+    "NC1(adaptive)/NC1(NNGP)",
+    pairings.adaptive_against_nngp,
+    (Sentence(EACH, columns=("dataset", "activation", "noise", "weight_variance")),),
+)
+_LABELS = Comparison(
+    "labels",
+    "Shuffled labels",
+    "Solved for shuffled labels, the adaptive kernel has a higher NC1 under the true ones.",
+    "NC1(adaptive, shuffled labels)/NC1(adaptive, true labels)",
+    pairings.shuffled_against_true,
+    (Sentence(EACH, columns=("dataset", "activation", "noise")),),
+)
+_RELEASED_NTK = Comparison(
+    "released-ntk",
+    "The erf NTK of the released code",
+    "NC1(NTK) ≥ NC1(NNGP), with the erf NTK that the released code gives.",
+    "NC1(released erf NTK)/NC1(NNGP)",
+    pairings.released_ntk_against_nngp,
+    (Sentence(EACH, columns=("dataset",)),),
+)
+_TRAINING = Comparison(
+    "training",
+    "Networks from start to end",
+    "Training leaves NC1 of the last hidden layer where it was, within 5 %.",
+    "NC1(end)/NC1(start)",
+    pairings.network_end_against_start,
+    (Sentence(EACH, columns=("dataset", "activation", "depth")),),
+    random=True,
+)
+_START = Comparison(
+    "start",
+    "Networks before training",
+    "NC1 of networks at their start is that of the NNGP, within 5 %.",
+    "NC1(start)/NC1(NNGP)",
+    pairings.start_against_nngp,
+    (Sentence(EACH, columns=("dataset", "activation", "depth")),),
+    random=True,
 )
 
 
@@ -128,16 +82,18 @@ def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     """All findings that the rows support, under headings, in the order in which they should be
     read.
     """
-    some = first_convention(rows)
-    exact = {one.key: one.told(some, judged) for one in _EXACT}
-    random = {one.key: one.told(some, estimated) for one in _RANDOM}
+    some = pairings.first_convention(rows)
     return present(
         {
-            "Kernels": [exact["ntk-nngp"], depth.over_depth(some), exact["erf-relu"]],
-            "Trained networks": [random["training"], random["start"]],
-            "Learning the labels": [exact["adaptive"], exact["labels"]],
-            "The released code on these data": [exact["released-ntk"]],
-            "Beside these": [checks.theory(some), scope(some), checks.unusual(rows)],
+            "Kernels": [
+                _NTK_NNGP.finding(some),
+                any_table.over_depth(some),
+                _ERF_RELU.finding(some),
+            ],
+            "Trained networks": [_TRAINING.finding(some), _START.finding(some)],
+            "Learning the labels": [_ADAPTIVE.finding(some), _LABELS.finding(some)],
+            "The released code on these data": [_RELEASED_NTK.finding(some)],
+            "Beside these": [any_table.THEORY.finding(some), scope(some), any_table.unusual(rows)],
         }
     )
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nc1fast.studies import figures
-from nc1fast.studies.figures import collapse
+from nc1fast.studies.figures import levels as _levels
 from nc1fast.studies.figures.curves import Curve, activations, levels, ratios, written
 from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.looks import look_of, model_of, of_activation, variant
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.figures.points import dotted
-from nc1fast.studies.library.paper.findings.pairings import COUNTER
+from nc1fast.studies.findings.pairings import COUNTER
 from nc1fast.studies.summary import DATA, distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
 def lead(rows: Sequence[Row]) -> Iterator[Drawing]:
     """The figure of the answer where networks stand beside kernels, else that of any table."""
     drawings = list(answer(rows))
-    yield from drawings or collapse.overview(select(rows, lambda row: row["arm"] != COUNTER))
+    yield from drawings or _levels.overview(select(rows, lambda row: row["arm"] != COUNTER))
 
 
 def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
@@ -76,9 +76,9 @@ def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
         "NC1 of trained erf networks, and of the kernels that might explain them, against the number of features d₀. A "
         "kernel explains the networks where its curve runs along theirs. Published prior: that of the published adaptive "
         "kernel; matched prior: the prior and the noise of the networks."
-        f"{collapse.repeats(drawn_rows)}{collapse.setting(drawn_rows)}"
+        f"{_levels.repeats(drawn_rows)}{_levels.setting(drawn_rows)}"
     )
-    sheet = Sheet([panels], collapse.FEATURES, collapse.NC1, height=3.8)
+    sheet = Sheet([panels], _levels.FEATURES, _levels.NC1, height=3.8)
     yield Drawing("overview", caption, drawn(sheet))
 
 

@@ -8,11 +8,11 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies.findings.answer import Answer, AnswerCell, AnswerRow, AnswerTable
+from nc1fast.studies.findings.compare import show
+from nc1fast.studies.findings.finding import Answer, AnswerCell, AnswerRow, AnswerTable
 from nc1fast.studies.findings.rules import CONFIDENCE
-from nc1fast.studies.findings.words import show
-from nc1fast.studies.library.paper.findings import nearness
-from nc1fast.studies.library.paper.findings.nearness import (
+from nc1fast.studies.library.paper import nearness
+from nc1fast.studies.library.paper.nearness import (
     ADAPTIVE,
     END,
     FIXED,
@@ -27,7 +27,7 @@ from nc1fast.studies.library.paper.findings.nearness import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nc1fast.studies.library.paper.findings.nearness import Nearest, TrainedNetwork
+    from nc1fast.studies.library.paper.nearness import Nearest, TrainedNetwork
     from nc1fast.studies.tidy import Row
 
 QUESTION = "Can kernel methods explain how the data affects neural collapse?"

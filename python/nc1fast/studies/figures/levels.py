@@ -1,4 +1,4 @@
-"""NC1 against the number of features: the overview, and every representation by size."""
+"""NC1 over a column: numbers of features, width, depth."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures.curves import (
+    Curve,
+    Point,
     activations,
     beside,
     is_depth_curve,
     is_width_sweep,
+    levels,
     of_activation,
     representations,
     written,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nc1fast.studies.tidy import Row
+
 
 _OVERVIEW = {  # (model, state)
     ("data", ""),
@@ -228,3 +232,52 @@ def _divisor(convention: str) -> str:
     if convention != "released":
         return line
     return f"{line} The divisor is the data's NC1 under 'probe', as the released code has it."
+
+
+_OF_WIDTH = ("network", "empirical NTK")
+
+
+def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
+    """NC1 against width for each arm whose networks differ in it; limiting kernels run through all
+    widths.
+    """
+    for group, members in grouped(rows, ("arm", "activation", "convention")):
+        trained = select(members, lambda row: row["model"] in _OF_WIDTH)
+        if not is_width_sweep(members):
+            continue
+        widths = sorted(distinct(trained, "width"))
+        panels: list[list[Panel | None]] = []
+        for _, of_data in grouped(members, ("dataset", "N")):
+            by_d0 = grouped(sorted(of_data, key=lambda row: row["d0"]), ("dataset", "N", "d0"))
+            panels.append(
+                [
+                    Panel(
+                        f"{cell['dataset']}, N = {cell['N']}, d₀ = {cell['d0']}",
+                        _over_widths(some, widths),
+                    )
+                    for cell, some in by_d0
+                ]
+            )
+        caption = (
+            f"NC1 of {written(group['activation'])} networks against their width, at their start and at their end (arm "
+            f"'{group['arm']}'). The limiting kernels, which have no width, run through.{repeats(members)}"
+        )
+        sheet = Sheet(panels, "width", "NC1", place=math.log2, by_row=True, height=3.0)
+        yield Drawing(f"{group['arm']}-{group['activation']}-widths", caption, drawn(sheet))
+
+
+def _over_widths(rows: Sequence[Row], widths: Sequence[int]) -> list[Curve]:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row["state"] != "theory":
+            groups.setdefault((model_of(row), row["state"]), []).append(row)
+    curves = []
+    for kind, some in sorted(groups.items(), key=lambda item: look_of(*item[0]).rank):
+        if len(distinct(some, "width")) > 1:
+            points = sorted(levels(some, "width"), key=lambda p: p.x)
+        elif some[0]["width"] == 0:
+            points = [Point(w, p.value, p.low, p.high) for p in levels(some, "d0") for w in widths]
+        else:
+            continue
+        curves.append(Curve(look_of(*kind), points))
+    return curves

@@ -1,6 +1,4 @@
-"""Heat maps and spectra: the weight covariance Sigma beside the network's, and Gram matrices in
-class order.
-"""
+"""Figures of series: NC1 along training and annealing, spectra and matrices."""
 
 from __future__ import annotations
 
@@ -11,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.studies.figures import axes as _axes
+from nc1fast.studies.figures import palette
 from nc1fast.studies.figures.curves import written
 from nc1fast.studies.figures.drawing import Drawing
-from nc1fast.studies.figures.looks import look_of
-from nc1fast.studies.figures.panels import add_legend, headline, new_figure
-from nc1fast.studies.summary import DATA, grouped, select
+from nc1fast.studies.figures.levels import RELEASED
+from nc1fast.studies.figures.looks import Look, graded, look_of, released
+from nc1fast.studies.figures.panels import (
+    add_legend,
+    headline,
+    new_figure,
+    page_width,
+    panel_width,
+)
+from nc1fast.studies.summary import DATA, distinct, grouped, select
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
@@ -23,8 +29,163 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nc1fast.studies.figures.looks import Look
     from nc1fast.studies.tidy import Row
+
+
+_ANNEALED = {
+    "nc1": "NC1 of the kernel Q",
+    "nc1 of predictions": "NC1 of the predictions' kernel",
+    "trace sigma": "Tr Σ",
+    "training error": "training error",
+}
+_PANEL_HEIGHT = 2.4
+_MARKERS = 7  # of a line, at most: they tell lines apart where colours do not
+
+
+def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
+    """NC1 of each layer, and the loss, against the epoch; one column of panels for each data set."""
+    some = select(series, lambda row: row["quantity"] in ("nc1", "loss"), model="network")
+    for group, members in grouped(some, ("arm", "dataset", "activation")):
+        cells = grouped(members, ("N", "d0", "sizes"))
+        layers = [name for name in distinct(select(members, quantity="nc1"), "layer") if name]
+        looks = {name: _layer_look(name, i, len(layers)) for i, name in enumerate(layers)}
+        figure = new_figure()
+        axes = figure.subplots(2, len(cells), squeeze=False, sharex=True, sharey="row")
+        entries: dict[Look, Any] = {}
+        for (above, below), (cell, rows) in zip(axes.T, cells, strict=True):
+            for name, look in looks.items():
+                entries |= _repeats(above, select(rows, quantity="nc1", layer=name), look)
+            loss = select(rows, quantity="loss")
+            _repeats(below, loss, Look("loss", palette.INK, "."))
+            missing = [
+                _undefined(name, select(rows, quantity="nc1", layer=name)) for name in layers
+            ]
+            notes = [note for note in (*missing, _undefined("loss", loss)) if note]
+            headline(above, f"N = {cell['N']}, d₀ = {cell['d0']}", notes, panel_width(len(cells)))
+            _epochs(below)
+        for row, quantity in zip(axes, ("nc1", "loss"), strict=True):
+            ends = [r["value"] for r in select(members, quantity=quantity)]
+            _axes.log_axis(row[0].yaxis, *_axes.limits(ends))
+        axes[0, 0].set_ylabel("NC1")
+        axes[1, 0].set_ylabel("loss")
+        figure.supxlabel("epoch", fontsize="medium")
+        add_legend(figure, entries, "above", (page_width(len(cells)), 2 * _PANEL_HEIGHT))
+        many = len(distinct(members, "repeat")) > 1
+        caption = (
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1 of the layers of the network, "
+            "and its loss, along training. pre: before the activation, post: after it. "
+            f"{'One line for each repeat. ' if many else ''}The axis of epochs is linear from 0, the start, to the "
+            "first epoch after it and logarithmic from there."
+        )
+        name = f"training-{group['arm']}-{group['dataset']}-{group['activation']}"
+        yield Drawing(name, caption, figure)
+
+
+def _layer_look(name: str, index: int, n: int) -> Look:
+    if name == "output":
+        return Look(name, palette.NETWORK, "s", "-.", rank=n)
+    return graded(name, index, n)
+
+
+def _repeats(ax: Any, rows: Sequence[Row], look: Look) -> dict[Look, Any]:
+    """Draw one line for each repeat of a positive quantity; returns its legend entry."""
+    entries = {}
+    for _, members in grouped(rows, ("repeat",)):
+        points = _defined(members)
+        style = {**look.line_style(), "markersize": 2.5, "linewidth": 1}
+        if points:
+            every = math.ceil(len(points) / _MARKERS)
+            [entries[look]] = ax.plot(*zip(*points, strict=True), markevery=every, **style)
+    return entries
+
+
+def _defined(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Points (x, value) that have a place on a logarithmic axis, by x."""
+    return sorted((row["x"], row["value"]) for row in rows if 0 < row["value"] < math.inf)
+
+
+def _undefined(name: str, rows: Sequence[Row]) -> str:
+    """A note that counts the points without a place on a logarithmic axis, or nothing."""
+    missing = len(rows) - len(_defined(rows))
+    return f"{missing} undefined: {name}" if missing else ""
+
+
+def _epochs(ax: Any) -> None:
+    """Give the axis of epochs a linear part from 0 to the first epoch drawn, and logarithmic ticks
+    beyond.
+    """
+    epochs = [x for line in ax.lines for x in line.get_xdata() if x > 0]
+    first, last = min(epochs, default=1), max(epochs, default=1)
+    ax.set_xscale("symlog", linthresh=first, linscale=0.4)
+    mantissas = (1, 3) if last < 100 * first else (1,)
+    ticks = [m * 10**k for k in range(7) for m in mantissas if first <= m * 10**k <= last]
+    ax.set_xticks([0, *ticks], [str(tick) for tick in (0, *ticks)])
+    ax.minorticks_off()
+    ax.set_xlim(-0.15 * first, last * 1.6)
+
+
+def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
+    """Four quantities of the adaptive kernel against the width, from wide to narrow; dashed for the
+    released code.
+    """
+    some = select(
+        series,
+        lambda row: row["quantity"] in _ANNEALED and row["model"] != "network" and row["x"] > 0,
+    )
+    if not some:
+        return
+    figure = new_figure()
+    axes = figure.subplots(2, 2)
+    cells = grouped(some, (*DATA, "activation"))
+    entries: dict[Look, Any] = {}
+    for index, (cell, members) in enumerate(cells):
+        look = graded(_named(cell, some), index, len(cells))
+        for is_released in (False, True):
+            rows = [r for r in members if _is_released(r) == is_released]
+            for ax, quantity in zip(axes.flat, _ANNEALED, strict=True):
+                entries |= _annealed(
+                    ax, select(rows, quantity=quantity), released(look) if is_released else look
+                )
+    for ax, (quantity, title) in zip(axes.flat, _ANNEALED.items(), strict=True):
+        values = select(some, quantity=quantity)
+        note = _undefined(quantity, values)
+        headline(ax, title, [note] if note else [], panel_width(2))
+        _axes.log_axis(ax.yaxis, *_axes.limits(r["value"] for r in values))
+        widths = sorted({r["x"] for r in some})
+        decades = [10.0**k for k in range(7) if 2 * widths[0] <= 10.0**k <= widths[-1]]
+        _axes.log_axis(ax.xaxis, *_axes.limits(widths), ticks=[widths[0], *decades])
+        ax.invert_xaxis()
+    figure.supxlabel("width h, annealed from left to right", fontsize="medium")
+    add_legend(figure, entries, "above", (page_width(2), 2 * _PANEL_HEIGHT + 0.3))
+    caption = (
+        "The adaptive kernel along its annealing from large width, where it is the NNGP, to the width of the network: "
+        "NC1 of the kernel Q of the hidden layer; NC1 of the kernel that the predictions span; the trace of Σ, which "
+        "is the weight variance where the data has no say; and the mean squared error of the predictions on the data. "
+        f"One data set each.{RELEASED if any(map(_is_released, some)) else ''}"
+    )
+    yield Drawing("annealing", caption, figure)
+
+
+def _is_released(row: Row) -> bool:
+    return bool(row["state"] == "released" or row["model"].startswith("compat."))
+
+
+def _named(cell: Row, rows: Sequence[Row]) -> str:
+    """Label of a cell: data set, N and d0; class sizes and arm too where another cell has the same."""
+    name = f"{cell['dataset']}, N = {cell['N']}, d₀ = {cell['d0']}"
+    alike = grouped(
+        select(rows, dataset=cell["dataset"], N=cell["N"], d0=cell["d0"]), (*DATA, "activation")
+    )
+    return name if len(alike) == 1 else f"{name}, {cell['sizes']}, {cell['arm']}"
+
+
+def _annealed(ax: Any, rows: Sequence[Row], look: Look) -> dict[Look, Any]:
+    points = _defined(rows)
+    if not points:
+        return {}
+    [line] = ax.plot(*zip(*points, strict=True), **{**look.line_style(), "markersize": 3.5})
+    return {look: line}
+
 
 _CELL = (*DATA, "activation")
 _SIDE = 2.5  # side of a panel, in inches
