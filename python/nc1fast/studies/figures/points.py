@@ -1,4 +1,4 @@
-"""Points and controls."""
+"""Points of single data sets, ratios of many, and two controls: permuted labels, class weights."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _curves(rows: Sequence[Row]) -> Iterable[_Curve]:
 
 
 def _course(levels: Sequence[Row]) -> str:
-    """What one curve does, by its steps."""
+    """The course of one curve, from its steps against the error bounds."""
     steps = {at_least([(deeper, row)])[0] for row, deeper in itertools.pairwise(levels)}
     if {HOLDS, FAILS} <= steps:
         return TURNS

@@ -148,7 +148,7 @@ class Sentence:
     absent: str = ""
 
     def __call__(self, rows: Rows, cells: Cells) -> list[str]:
-        """The sentences."""
+        """The template filled from its cells; `absent` where there are none."""
         cells = cells if self.pairing is None else self.pairing(rows)
         kept = [cell for cell in cells if self.keep is None or self.keep(cell)]
         return tell(self.template, kept, *self.columns) or [self.absent] * bool(self.absent)

@@ -57,7 +57,7 @@ class Pairing:
         return _with(rows, self.first), _with(rows, self.second)
 
     def __call__(self, rows: Sequence[Row]) -> list[CellVerdict]:
-        """The judged cells."""
+        """The cells of both sides, judged by the rule."""
         return compare(*self.sides(rows), self.free, self.rule, arms=self.arms)
 
     def changes(self, rows: Sequence[Row]) -> list[Row]:

@@ -15,7 +15,7 @@ from pydantic import model_validator
 import nc1fast as nc
 from nc1fast.studies.fields import Count, Positive, joined, listed
 from nc1fast.studies.tasks.kernels import ANNEALING, RELEASED_ADAPTIVE, released_adaptive
-from nc1fast.studies.tasks.rows import ModelColumns, attempt, gram_series, measured, series, sigma
+from nc1fast.studies.tasks.rows import ModelColumns, attempt, measured, series, sigma
 from nc1fast.studies.tasks.task import DrawnData, Outcome, Section
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class AdaptiveTask:
         rows = [row | searched for row in rows]
         shown: list[Row] = []
         if not (self.entry.shuffled or self.entry.released):
-            shown = gram_series(data, self.named, solution.kernel)
+            shown = data.gram_series(self.named, solution.kernel)
             if data.shows("sigma", self.activation):
                 shown += sigma(self.named, solution.sigma)
         return Outcome(rows, shown)

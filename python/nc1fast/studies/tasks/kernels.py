@@ -28,7 +28,6 @@ from nc1fast.studies.tasks.rows import (
     MEASURED,
     ModelColumns,
     attempt,
-    gram_series,
     measured,
     numbers,
 )
@@ -237,7 +236,7 @@ class KernelTask:
         for named, kernel, answer, seconds in self._passes(data):
             rows += measured(named, answer, data.conventions, seconds)
             if named.model in ("NNGP", "NTK") and named.depth == 2:
-                shown += gram_series(data, named, kernel)
+                shown += data.gram_series(named, kernel)
         return Outcome(rows, shown)
 
     def _passes(self, data: DrawnData) -> Iterator[tuple[ModelColumns, Any, Any, float]]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast import Collapse
-    from nc1fast.studies.tasks.task import DrawnData
     from nc1fast.studies.tidy import Row
 
     Array = NDArray[np.float64]
@@ -160,22 +159,6 @@ def sigma(named: ModelColumns, matrix: Array, state: str = "") -> list[Row]:
     rows = spectrum(named, "sigma spectrum", matrix, state=state)
     if len(matrix) <= LARGEST_MATRIX:
         rows += entries(named, "sigma", matrix, state)
-    return rows
-
-
-def gram_series(data: DrawnData, named: ModelColumns, kernel: Any) -> list[Row]:
-    """Spectrum of a kernel and block means of its Gram matrix, each where an illustration asks for
-    it.
-    """
-    shown = {kind for kind in ("spectrum", "gram") if data.shows(kind, named.activation)}
-    if not shown or len(data.X) > LARGEST_GRAM:
-        return []
-    K = kernel(data.X)
-    rows = []
-    if "spectrum" in shown:
-        rows += spectrum(named, "kernel spectrum", K, SPECTRUM_LENGTH)
-    if "gram" in shown:
-        rows += entries(named, "gram", block_means(K, data.y))
     return rows
 
 

@@ -18,7 +18,15 @@ from pydantic import Field
 import nc1fast as nc
 from nc1fast.inputs.targets import encode
 from nc1fast.studies.fields import Conventions, Count, Entry, Name
-from nc1fast.studies.tasks.rows import MEASURED, attempt
+from nc1fast.studies.tasks.rows import (
+    LARGEST_GRAM,
+    MEASURED,
+    SPECTRUM_LENGTH,
+    attempt,
+    block_means,
+    entries,
+    spectrum,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.studies.sources import Instance
+    from nc1fast.studies.tasks.rows import ModelColumns
     from nc1fast.studies.tidy import Row
 
 
@@ -98,6 +107,20 @@ class DrawnData:
     def shows(self, kind: str, activation: str) -> bool:
         """Whether an illustration asks for this kind of series."""
         return any(one.shows(kind, activation, self.repeat) for one in self.illustrations)
+
+    def gram_series(self, named: ModelColumns, kernel: Any) -> list[Row]:
+        """Spectrum of a kernel and block means of its Gram matrix, each where an illustration asks
+        for it.
+        """
+        shown = {kind for kind in ("spectrum", "gram") if self.shows(kind, named.activation)}
+        if not shown or len(self.X) > LARGEST_GRAM:
+            return []
+        K, found = kernel(self.X), []
+        if "spectrum" in shown:
+            found += spectrum(named, "kernel spectrum", K, SPECTRUM_LENGTH)
+        if "gram" in shown:
+            found += entries(named, "gram", block_means(K, self.y))
+        return found
 
     def targets(self, code: str) -> NDArray[np.float64]:
         """Targets of a model that learns the labels, shape (n_samples, n_outputs); `code` as in

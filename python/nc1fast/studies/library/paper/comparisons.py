@@ -211,8 +211,10 @@ _SCOPES = (  # key, title, scope, rows
     (
         "counter",
         "Chosen mixtures",
-        "on Gaussian mixtures chosen to show where the comparison turns; they say nothing of the "
-        "published data",
+        (
+            "on Gaussian mixtures chosen to show where the comparison turns; they say nothing of the "
+            "published data"
+        ),
         pairings.counter_examples,
     ),
     (
@@ -268,10 +270,6 @@ OTHERS = [
 ]
 
 # --- beside the claims
-
-
-def _of_mean_field(rows: Sequence[Row]) -> list[CellVerdict]:
-    return pairings.network_against_adaptive(rows, pairings.mean_field_against_nngp)
 
 
 def _beside(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[list[CellVerdict]]:
@@ -334,22 +332,24 @@ def _of_shallow(rows: Sequence[Row]) -> list[CellVerdict]:
     return same_data(pairings.network_end_against_start(pairings.quiet(rows)), moved, "activation")
 
 
+def _by_width(cells: Sequence[CellVerdict]) -> list[tuple[str, list[CellVerdict]]]:
+    return sorted(by(cells, "width"), key=lambda item: int(item[0]))
+
+
 def _of_each_width(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """The start and the change by training of the networks of each width."""
-    moved = dict(by(pairings.network_end_against_start(rows), "width"))
+    moved = dict(_by_width(pairings.network_end_against_start(rows)))
     return [
         f"Width {width}: {AT_START} {count(own)}, {ratio_words(own)}; NC1(T)/NC1(0), "
         f"{ratio_words(moved.get(width, []))}."
-        for width, own in sorted(by(cells, "width"), key=lambda item: int(item[0]))
+        for width, own in _by_width(cells)
     ]
 
 
 def _of_widths(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """The title: the change by training at the least and the greatest width."""
     del cells
-    moved = sorted(
-        by(pairings.network_end_against_start(rows), "width"), key=lambda item: int(item[0])
-    )
+    moved = _by_width(pairings.network_end_against_start(rows))
     if not moved:
         return ["Networks of several widths at their start"]
     ends = [f"{extremes(own)} at width {width}" for width, own in (moved[0], moved[-1])]
@@ -362,7 +362,7 @@ MEAN_FIELD = Comparison(
     "NC1(T)/NC1(0) of networks trained by Langevin noise is NC1(mean field)/NC1(NNGP) under the "
     "same prior and noise, within 5 % in the mean over all cells.",
     "NC1(T)/NC1(0) over NC1(mean field)/NC1(NNGP)",
-    _of_mean_field,
+    lambda rows: pairings.network_against_adaptive(rows, pairings.mean_field_against_nngp),
     (
         Sentence("The change of mean field {count}."),
         Sentence("The change of the adaptive kernel {count}.", pairings.network_against_adaptive),
