@@ -324,7 +324,7 @@ KINDS = {
     "journal.pass": Kind(_make_companion("pass"), _read_companion, True),
     "journal.order.npy": Kind(_make_companion("order.npy"), _read_companion, True),
     "study journal": Kind(_make_study_journal, _read_study_journal, True, STUDY),
-    "study table .parquet": Kind(_make_table(".parquet"), _read_table, True, STUDY),
+    "study table .parquet": Kind(_make_table(".parquet"), _read_table, needs=STUDY),
     "checkpoint": Kind(_make_checkpoint, _read_checkpoint, True, ("torch",)),
     "study table .csv": Kind(_make_table(".csv"), _read_table, needs=STUDY),
     "study description": Kind(_make_description, _read_description, needs=STUDY),

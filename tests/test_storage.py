@@ -268,15 +268,25 @@ def test_files_of_earlier_versions_are_named(data, tmp_path):
             Task(task.base, (0, 3)).run()
 
 
-def test_a_table_without_a_checksum_is_refused(tmp_path):
+def test_a_table_of_another_program_is_told_by_its_columns_and_damage_by_its_pages(tmp_path):
     studies = pytest.importorskip("nc1fast.studies", reason="studies (extra: study)")
+    pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "table.parquet"
     rows = [study_rows.row("NNGP", "relu", nc1=0.1)]
     studies.table.write(rows, tmp_path, {"study": "mine"})
     assert studies.read(tmp_path)[1] == {"study": "mine"}
-    parquet.write_table(parquet.read_table(path).replace_schema_metadata(None), path)
-    with pytest.raises(ValueError, match=r"table\.parquet has no checksum"):
+    content, whole = parquet.read_table(path), path.read_bytes()
+    parquet.write_table(content.replace_schema_metadata(None), path)
+    assert repr(studies.read(tmp_path)) == repr((rows, {}))
+    index = content.column_names.index("N")
+    floats = pyarrow.array([64.0], pyarrow.float64())
+    parquet.write_table(content.set_column(index, "N", floats), path)
+    with pytest.raises(ValueError, match=r"table\.parquet has columns of other types"):
+        studies.read(tmp_path)
+    place = whole.index(b"relu")  # a value, in a page with a checksum
+    path.write_bytes(whole[:place] + b"gelu" + whole[place + 4 :])
+    with pytest.raises(ValueError, match=r"table\.parquet"):
         studies.read(tmp_path)
     path.unlink()
     assert studies.read(tmp_path)[0][0]["nc1"] == 0.1

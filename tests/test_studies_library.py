@@ -4,6 +4,7 @@ their report.
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar
 
 import numpy as np
@@ -64,13 +65,19 @@ def gaussian(x, z, length):
     return np.exp(-squares / (2 * length**2))
 
 
-def longer_is_more_collapsed(rows):
+def longer_against_shorter(rows):
     long, short = (select(rows, model="rbf", noise=length) for length in (5.0, 2.0))
-    cells = findings.compare(short, long, ("noise",))
-    claim = "NC1(length 2) >= NC1(length 5)."
-    sentence = f"It {findings.words.count(cells)}."
-    found = findings.finding.judged("toy", "A toy finding", claim, "NC1/NC1", [sentence], cells)
-    return [("Toys", [found])]
+    return findings.compare(short, long, ("noise",))
+
+
+TOY = findings.Comparison(
+    "toy",
+    "A toy finding",
+    "NC1(length 2) >= NC1(length 5).",
+    "NC1/NC1",
+    longer_against_shorter,
+    (findings.Sentence("It {count}."),),
+)
 
 
 @pytest.fixture
@@ -79,7 +86,7 @@ def toy(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "quick.yml").write_text(DESCRIPTION)
     monkeypatch.setitem(tasks.SECTIONS, "rbf", GaussianKernel)
-    study = library.BuiltIn(folder, sections=longer_is_more_collapsed)
+    study = library.BuiltIn(folder, sections=lambda rows: [("Toys", [TOY.finding(rows)])])
     monkeypatch.setitem(library.STUDIES, "toy", study)
     return study
 
@@ -106,10 +113,16 @@ def test_a_toy_study_goes_from_its_folder_to_its_report(toy, tmp_path):
         [row] = select(studies.read(tmp_path / "out")[0], **some)
         assert row["nc1"] == pytest.approx(expected, rel=1e-9)
 
+    again = studies.load(tmp_path / "out" / "settings.yaml")
+    assert [cell.id for cell in again.cells()] == [cell.id for cell in plan]
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (about["study"], about["cells"]) == ("toy", f"{len(plan)} of {len(plan)}")
+    assert about["seconds"] > 0
+    assert {"version", "numpy", "date"} <= about.keys()
     html = report.build(tmp_path / "out").read_text()
     assert "<h1>A toy study</h1>" in html
     assert "A toy finding" in html
-    [told] = longer_is_more_collapsed(result.rows)[0][1]
+    told = TOY.finding(result.rows)
     assert told.sentences[0] in html
     assert 'class="claims"' not in html  # it makes no claims
     assert "NTK is not more collapsed" not in html  # nor those of another study

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from nc1fast import studies
-from nc1fast.studies.runner import side_by_side
+from nc1fast.studies.processes import side_by_side
 
 SMALL = """
 name: small

@@ -7,6 +7,7 @@ ones and paper; report.js sorts its tables, which can be read without it.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from importlib import resources
 from pathlib import Path
@@ -38,7 +39,8 @@ def build(folder: str | Path) -> Path:
     ----------
     folder : str or Path
         Has table.parquet or table.csv, and series.parquet or series.csv unless nothing was
-        illustrated, or measures.parquet or measures.csv; gets figures/ and report.html.
+        illustrated; gets figures/ and report.html. The measures.parquet or measures.csv of an
+        experiment of an earlier version are read, too.
 
     Returns
     -------
@@ -90,8 +92,9 @@ def render(
     layout : Layout
         Of the rows.
     """
-    parts: Any = page if layout is table.LAYOUT else measured_page
-    drawn: Any = figures if layout is table.LAYOUT else measured
+    compared = layout is table.LAYOUT
+    parts: Any = page if compared else measured_page
+    drawn: Any = figures if compared else measured
     study = library.told_as(provenance.get("study", ""))
     markup = require("markupsafe", "study").Markup
     shown = [page.figure(each, images[each.name]) for each in drawings if not each.aside]
@@ -122,8 +125,9 @@ def render(
 
 
 def layout_of(folder: Path) -> Layout:
-    """Of the table of a finished study: measures where it is an experiment."""
-    return measures.LAYOUT if measures.LAYOUT.exists(folder) else table.LAYOUT
+    """That of the table of a finished study, which is one of measures where it is an experiment."""
+    known = (measures.LAYOUT, dataclasses.replace(measures.LAYOUT, name="measures"))
+    return next((one for one in known if one.fits(folder)), table.LAYOUT)
 
 
 def template(name: str) -> Any:

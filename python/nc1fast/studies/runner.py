@@ -9,25 +9,25 @@ import datetime as dt
 import errno
 import hashlib
 import importlib
-import itertools
-import multiprocessing
+import json
 import os
-import signal
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import nc1fast as nc
 from nc1fast.core import machine
 from nc1fast.core.machine import thread_count
 from nc1fast.studies import series, table
 from nc1fast.studies.journal import StudyJournal
+from nc1fast.studies.processes import side_by_side
 from nc1fast.studies.tasks.rows import FAILED
 from nc1fast.support.arguments import as_count, as_flag
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
+from nc1fast.support.files import write_atomically
 from nc1fast.support.progress import reporting
 from nc1fast.support.reading import check_regular
 
@@ -38,12 +38,10 @@ if TYPE_CHECKING:
     from nc1fast.studies.experiment import Experiment
 
     AnyStudy: TypeAlias = Study | Experiment
-    from collections.abc import Generator
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
-
     from nc1fast.studies.tasks.task import Outcome
     from nc1fast.studies.tidy import Row
+
+SETTINGS, RUN = "settings.yaml", "run.json"
 
 
 def plan(study: AnyStudy, only: Sequence[str] = ()) -> list[Any]:
@@ -165,8 +163,9 @@ def run(
     ----------
     study : Study or Experiment
     folder : str or Path
-        Gets journal.sqlite while running; table (measures of an experiment) and series, .csv and
-        .parquet, at the end.
+        Gets journal.sqlite while running; at the end table and, of a comparison of NC1, series,
+        each .csv and .parquet, settings.yaml, the description as it was run, and run.json: machine,
+        versions, date, cells, and the seconds of this run.
     only : sequence of str
         Filters, as in `plan`; with `resume`, cells that are already in the journal stay in the
         table.
@@ -207,6 +206,7 @@ def run(
     jobs, resume = as_count("jobs", jobs), as_flag("resume", resume)
     thread_count(n_threads)
     folder = Path(folder)
+    start = time.perf_counter()
     cells = plan(study, only)
     threads = 1 if jobs > 1 and n_threads is None else n_threads
     with (
@@ -233,7 +233,17 @@ def run(
     study.layout.write(rows, folder, about)
     if study.layout is table.LAYOUT:
         series.write(shown, folder, about)
+    _record(study, folder, about | {"seconds": round(time.perf_counter() - start, 3)})
     return Result(folder, rows, shown, len(missing))
+
+
+def _record(study: AnyStudy, folder: Path, about: dict[str, Any]) -> None:
+    """Write settings.yaml, from which the study can be run again, and run.json."""
+    description = study.relative_to(Path.cwd()).model_dump(mode="json", exclude_defaults=True)
+    settings = require("yaml", "study").safe_dump(description, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / SETTINGS, settings.encode())
+    run_of = {name: value for name, value in about.items() if name != "description"}
+    write_atomically(folder / RUN, f"{json.dumps(run_of, indent=2, default=str)}\n".encode())
 
 
 def _here() -> dict[str, str]:
@@ -301,103 +311,3 @@ def one_thread(libraries: Sequence[str]) -> Iterator[None]:
         finally:
             for torch, before in threads:
                 torch.set_num_threads(before)
-
-
-T = TypeVar("T")
-
-
-class Worker:
-    """One process, and the item that it is computing.
-
-    Parameters
-    ----------
-    function : callable
-        A function of a module, since it is sent by name.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_serve, args=(theirs, function), daemon=True
-        )
-        self.process.start()
-        theirs.close()
-        self.doing: Any = None
-
-    def give(self, item: Any, arguments: tuple[Any, ...]) -> None:
-        """Send an item with the further arguments of the function."""
-        self.doing = item
-        self.pipe.send((item, *arguments))
-
-    def take(self) -> tuple[Any, Any]:
-        """The item it was given and its result; waits for it.
-
-        Raises
-        ------
-        RuntimeError
-            If the process ended: names the item and the exit code.
-        Exception
-            The one that the function raised.
-        """
-        item, self.doing = self.doing, None
-        try:
-            result, error = self.pipe.recv()
-        except EOFError:
-            self.process.join()
-            raise RuntimeError(
-                f"the process that computed {item} ended with exit code {self.process.exitcode}"
-            ) from None
-        if error is not None:
-            raise error
-        return item, result
-
-    def end(self) -> None:
-        """Terminate the process, whatever it is doing."""
-        self.process.terminate()
-        self.process.join()
-        self.pipe.close()
-
-
-def side_by_side(
-    function: Callable[..., T], items: Iterable[Any], arguments: tuple[Any, ...], n_workers: int
-) -> Generator[tuple[Any, T], None, None]:
-    """Pairs (item, function(item, *arguments)) in the order in which they are finished.
-
-    Raises
-    ------
-    RuntimeError
-        If a worker dies: names its item.
-    Exception
-        The one that the function raises; the other workers are ended.
-    """
-    waiting = iter(items)
-    with contextlib.ExitStack() as stack:
-        busy: dict[Any, Worker] = {}
-        for item in itertools.islice(waiting, n_workers):
-            worker = Worker(function)
-            stack.callback(worker.end)
-            worker.give(item, arguments)
-            busy[worker.pipe] = worker
-        while busy:
-            for pipe in connection.wait(list(busy)):
-                worker = busy.pop(pipe)
-                done = worker.take()
-                for item in itertools.islice(waiting, 1):
-                    worker.give(item, arguments)
-                    busy[worker.pipe] = worker
-                yield done
-
-
-def _serve(pipe: Connection, function: Callable[..., Any]) -> None:
-    """Answer one item after the other until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            arguments = pipe.recv()
-            result, error = None, None
-            try:
-                result = function(*arguments)
-            except Exception as caught:  # noqa: BLE001  (raised again by the parent)
-                error = caught
-            pipe.send((result, error))

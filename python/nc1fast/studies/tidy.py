@@ -1,5 +1,5 @@
-"""Tidy tables in two files each: CSV, with as many digits as a column needs, and Parquet, exact and
-checksummed.
+"""Tidy tables in two files each: CSV, with as many digits as a column needs, and Parquet, exact,
+with checksums of its pages.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nc1fast.support.extras import require
-from nc1fast.support.files import checksum, write_atomically
-from nc1fast.support.reading import check_regular, reading
+from nc1fast.support.files import write_atomically
+from nc1fast.support.reading import check_regular, one_line, reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 Row: TypeAlias = dict[str, Any]
-_METADATA, _CHECKSUM = b"nc1fast", b"nc1fast-checksum"
+_METADATA = b"nc1fast"
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,21 @@ class Layout:
         """Whether the folder holds one of the two files."""
         return any((folder / f"{self.name}.{suffix}").exists() for suffix in ("parquet", "csv"))
 
+    def fits(self, folder: Path) -> bool:
+        """Whether a file of that name is there and has these columns."""
+        path = folder / f"{self.name}.parquet"
+        with reading(str(folder)):
+            if path.exists():
+                check_regular(path)
+                names = require("pyarrow.parquet", "study").read_schema(path).names
+            elif (path := path.with_suffix(".csv")).exists():
+                check_regular(path)
+                with path.open(encoding="utf-8", newline="") as file:
+                    names = next(csv.reader(file), [])
+            else:
+                return False
+        return names == [column.name for column in self.columns]
+
     def ordered(self, row: Row) -> Row:
         """The row with exactly these columns, in their order.
 
@@ -95,8 +110,7 @@ class Layout:
         return buffer.getvalue()
 
     def write(self, rows: Sequence[Row], folder: Path, provenance: dict[str, Any]) -> None:
-        """Write both files; the Parquet file has the provenance as metadata, and a checksum over
-        rows and provenance.
+        """Write both files; the Parquet file has the provenance as metadata.
 
         Raises
         ------
@@ -104,18 +118,13 @@ class Layout:
             If pyarrow is missing (extra `study`).
         """
         arrow, parquet = require("pyarrow", "study"), require("pyarrow.parquet", "study")
-        types = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
-        told = json.dumps(provenance).encode()
-        schema = arrow.schema(
-            [(column.name, types[column.type]) for column in self.columns],
-            metadata={_METADATA: told, _CHECKSUM: self._checksum(rows, told)},
-        )
+        schema = self._schema().with_metadata({_METADATA: json.dumps(provenance).encode()})
         arrays = [
-            arrow.array([row[c.name] for row in rows], types[c.type], from_pandas=False)
-            for c in self.columns
+            arrow.array([row[field.name] for row in rows], field.type, from_pandas=False)
+            for field in schema
         ]
         sink = arrow.BufferOutputStream()
-        parquet.write_table(arrow.table(arrays, schema=schema), sink)
+        parquet.write_table(arrow.table(arrays, schema=schema), sink, write_page_checksum=True)
         write_atomically(folder / f"{self.name}.parquet", sink.getvalue().to_pybytes())
         write_atomically(folder / f"{self.name}.csv", self.to_csv(rows).encode())
 
@@ -137,27 +146,26 @@ class Layout:
             raise FileNotFoundError(f"{folder} holds no {self.name}.parquet and no {self.name}.csv")
         return self._read_csv(path), {}
 
-    def _checksum(self, rows: Sequence[Row], told: bytes) -> str:
-        """Checksum of every value, column by column, and of the provenance."""
-        columns = ([column.type(row[column.name]) for row in rows] for column in self.columns)
-        return checksum(told, *(f"\n{values!r}".encode() for values in columns))
+    def _schema(self) -> Any:
+        arrow = require("pyarrow", "study")
+        types = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
+        return arrow.schema([(column.name, types[column.type]) for column in self.columns])
 
     def _read_parquet(self, path: Path) -> tuple[list[Row], dict[str, Any]]:
         parquet = require("pyarrow.parquet", "study")
         with reading(str(path)):
             check_regular(path)
-            content = parquet.read_table(path)
+            try:
+                content = parquet.read_table(path, page_checksum_verification=True)
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise ValueError(f"is damaged: {one_line(error)}") from error
             self._check(path, content.column_names)
+            if not content.schema.equals(self._schema()):
+                raise ValueError(f"{path} has columns of other types than a {self.name} of a study")
             metadata = content.schema.metadata or {}
-            if _CHECKSUM not in metadata:
-                raise ValueError(
-                    "has no checksum: an earlier version of nc1fast or another program wrote it; without it, the .csv "
-                    "beside it is read"
-                )
-            told, rows = metadata.get(_METADATA, b""), content.to_pylist()
-            if metadata[_CHECKSUM].decode() != self._checksum(rows, told):
-                raise ValueError("is damaged: its checksum is another one")
-        return rows, json.loads(told)
+            return content.to_pylist(), json.loads(metadata.get(_METADATA, b"{}"))
 
     def _read_csv(self, path: Path) -> list[Row]:
         rows: list[Row] = []
