@@ -1,14 +1,13 @@
 """Dual activations, obtained through the public kernels, against closed forms at 60 digits and
 more.
 
-The closed forms of `precise.dual` are held to quadrature of phi itself here, and phi to Monte
-Carlo.
+Those of `precise.dual` are compared with quadrature of phi in test_reference.py, phi with Monte
+Carlo here.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import numpy as np
 import pytest
@@ -199,75 +198,6 @@ def test_compiled_and_python_lists_are_equal():
 
     known = sorted([*nc.activations(elementary=True), "shifted_relu"])
     assert sorted(_core.activations()) == known
-
-
-# --- the chain of trust: closed forms against quadrature of phi, and against Monte Carlo ---
-
-
-def _numpy_phi(activation):
-    from scipy import special
-
-    slope = None if isinstance(activation, str) else activation.slope
-    functions = {
-        "relu": (lambda u: np.maximum(u, 0), lambda u: (u > 0) * 1.0),
-        "abs": (np.abs, np.sign),
-        "step": (lambda u: (u > 0) * 1.0, None),
-        "sign": (np.sign, None),
-        "relu2": (lambda u: np.maximum(u, 0) ** 2, lambda u: 2 * np.maximum(u, 0)),
-        "erf": (special.erf, lambda u: 2 / math.sqrt(math.pi) * np.exp(-(u**2))),
-        "probit": (special.ndtr, lambda u: np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi)),
-        "gelu": (
-            lambda u: u * special.ndtr(u),
-            lambda u: special.ndtr(u) + u * np.exp(-(u**2) / 2) / math.sqrt(2 * math.pi),
-        ),
-        "sin": (np.sin, np.cos),
-        "cos": (np.cos, lambda u: -np.sin(u)),
-        "exp": (np.exp, np.exp),
-        "gaussian": (lambda u: np.exp(-(u**2)), lambda u: -2 * u * np.exp(-(u**2))),
-        "rbf": (lambda u: np.sin(u) + np.cos(u), lambda u: np.cos(u) - np.sin(u)),
-        "leaky_relu": (
-            lambda u: np.where(u > 0, u, slope * u),
-            lambda u: np.where(u > 0, 1.0, slope),
-        ),
-    }
-    return functions[activation if isinstance(activation, str) else "leaky_relu"]
-
-
-@cache
-def _legendre():
-    return np.polynomial.legendre.leggauss(120)
-
-
-def _quadrature(f, a, b, rho):
-    """E[f(u) f(v)]: Gauss-Legendre on each side of u = 0 and of v = 0; error below 1e-12."""
-    nodes, weights = _legendre()
-    reach, s = 12.0, math.sqrt(1 - rho**2)
-    total = 0.0
-    for low, high in ((-reach, 0.0), (0.0, reach)):
-        z1 = (low + high) / 2 + (high - low) / 2 * nodes
-        w1 = (high - low) / 2 * weights * np.exp(-(z1**2) / 2)
-        kink = np.clip(-rho * z1 / s, -reach, reach)
-        for left, right in ((np.full_like(kink, -reach), kink), (kink, np.full_like(kink, reach))):
-            half = ((right - left) / 2)[:, None]
-            z2 = ((left + right) / 2)[:, None] + half * nodes
-            w2 = half * weights * np.exp(-(z2**2) / 2)
-            v = math.sqrt(b) * (rho * z1[:, None] + s * z2)
-            total += np.sum(w1 * f(math.sqrt(a) * z1) * np.sum(w2 * f(v), axis=1))
-    return total / (2 * math.pi)
-
-
-@each_activation
-@pytest.mark.parametrize("abr", [(1.0, 1.3, 0.6), (0.4, 2.0, -0.3), (1.7, 0.2, 0.93)], ids=str)
-def test_closed_forms_equal_quadrature(activation, abr):
-    activation = _object(activation)
-    a, b, rho = abr
-    kappa, kdot = precise.dual(activation, mpf(a), mpf(b), mpf(rho) * mp.sqrt(mpf(a) * mpf(b)))
-    phi, derivative = _numpy_phi(activation)
-    assert float(kappa) == pytest.approx(_quadrature(phi, a, b, rho), rel=1e-11, abs=1e-12)
-    if derivative is not None:
-        assert float(kdot) == pytest.approx(
-            _quadrature(derivative, a, b, rho), rel=1e-11, abs=1e-12
-        )
 
 
 @each_activation
