@@ -48,62 +48,51 @@ RESULTS = {
     "means that coincide": _coincident,
     "booleans": lambda: nc.collapse(H, Y > 1),
     "other convention": lambda: nc.collapse(H, Y).under("class"),
+    "as many rows as classes": lambda: nc.collapse(H[:4], np.arange(4)),
 }
 
 
-def _same(told, value):
+def _same(parsed, value):
     """Whether JSON holds a value of a result."""
-    if value is None or isinstance(value, str):
-        return told == value
+    if isinstance(value, dict):
+        return list(parsed) == list(value) and all(_same(parsed[k], v) for k, v in value.items())
     if isinstance(value, tuple | list | np.ndarray):
-        return len(told) == len(value) and all(map(_same, told, list(value)))
+        return len(parsed) == len(value) and all(map(_same, parsed, list(value)))
     if isinstance(value, np.generic) and value.dtype.kind in "USM":
-        return told == str(value)
+        return parsed == str(value)
     if isinstance(value, float | np.floating) and not math.isfinite(value):
-        return told == (None if math.isnan(value) else str(float(value)))
-    return told == value
+        return parsed == (None if math.isnan(value) else str(float(value)))
+    return parsed == value
+
+
+def _refused(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+OTHERS = {
+    "test rows": lambda: nc.collapse(H, Y).evaluate(H[:12], Y[:12]),
+    "two classes of test rows": lambda: nc.collapse(H, Y).evaluate(H[Y < 2], Y[Y < 2]),  # NaN
+    "scores": lambda: nc.collapse(H, Y).ood(H[::-1], training=H),
+    "scores of a classifier": lambda: _classified().ood(H, training=H),
+    "regression": lambda: nc.regression_collapse(H, H[:, :2]),
+    "regression with weights": lambda: nc.regression_collapse(H, H[:, :2], np.eye(2, 5)),
+    "feature sums": _sums,
+}
 
 
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
-@pytest.mark.parametrize("kind", RESULTS)
+@pytest.mark.parametrize("kind", [*RESULTS, *OTHERS])
 def test_json_is_strict_and_has_every_number(kind):
-    result = RESULTS[kind]()
-
-    def refused(constant):
-        raise AssertionError(f"{constant} is no JSON")
-
-    told = json.loads(result.to_json(), parse_constant=refused)
-    expected = result.to_dict()
-    assert list(told) == list(expected)
-    for name, value in expected.items():
-        assert _same(told[name], value), name
-    assert "\n" not in result.to_json()
-    small = json.loads(result.to_json(pairs=False))
-    assert set(told) - set(small) == {name for name, metric in METRICS.items() if metric.large}
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: nc.collapse(H, Y).evaluate(H[:12], Y[:12]),
-        lambda: nc.collapse(H, Y).evaluate(H[Y < 2], Y[Y < 2]),  # NaN of two classes
-        lambda: nc.collapse(H, Y).ood(H[::-1], training=H),
-        lambda: _classified().ood(H, training=H),
-        lambda: nc.regression_collapse(H, H[:, :2]),
-        lambda: nc.regression_collapse(H, H[:, :2], np.eye(2, 5)),
-        _sums,
-    ],
-)
-def test_json_of_the_other_results(make):
-    result = make()
-    told, expected = json.loads(result.to_json()), result.to_dict()
-    assert list(told) == list(expected)
-    for name, value in expected.items():
-        if isinstance(value, dict):
-            assert list(told[name]) == list(value)
-            assert all(_same(told[name][key], part) for key, part in value.items())
-        else:
-            assert _same(told[name], value), name
+    result = (RESULTS | OTHERS)[kind]()
+    text, expected = result.to_json(), result.to_dict()
+    parsed = json.loads(text, parse_constant=_refused)
+    assert list(parsed) == list(expected)
+    assert [name for name, value in expected.items() if not _same(parsed[name], value)] == []
+    assert "\n" not in text
+    if kind in RESULTS:
+        small = json.loads(result.to_json(pairs=False))
+        tables = {name for name, metric in METRICS.items() if metric.large}
+        assert set(parsed) - set(small) == tables
 
 
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
@@ -121,7 +110,6 @@ def test_xarray_has_the_classes_as_coordinates(kind):
             np.testing.assert_array_equal(made[name].item(), value, err_msg=name)
         else:
             assert name not in made
-    C = len(result.sizes)
     assert made["within_by_class"].dims == ("class",)
     assert made["cdnv_by_pair"].dims == ("class", "other_class")
     if result.nearest_center is not None:
@@ -131,14 +119,7 @@ def test_xarray_has_the_classes_as_coordinates(kind):
     assert made.attrs["convention"] == result.convention
     assert made["cdnv_by_pair"][1, 0] == result.cdnv_by_pair[1, 0]
     assert "cdnv_by_pair" not in result.to_xarray(pairs=False)
-    assert made.sizes["class"] == C
-
-
-def test_rows_as_many_as_classes_keep_their_axes():
-    pytest.importorskip("xarray", reason="xarray (extra: tables)")
-    made = nc.collapse(H[:4], np.arange(4)).to_xarray()
-    assert made["nearest_center"].dims == ("sample",)
-    assert made["nc1_by_class"].dims == ("class",)
+    assert made.sizes["class"] == len(result.sizes)
 
 
 def test_pandas_has_a_row_for_each_class():
@@ -153,17 +134,13 @@ def test_pandas_has_a_row_for_each_class():
         assert frame[name].tolist() == getattr(result, name).tolist()
 
 
-@pytest.fixture
-def probed():
+def test_layers_as_xarray_pandas_and_json():
+    pytest.importorskip("xarray", reason="xarray (extra: tables)")
     torch = pytest.importorskip("torch", reason="torch (extra: torch)")
     nn = torch.nn
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 4)).double()
-    return nc.networks.probe(module, H, Y, classifier="2")
-
-
-def test_layers_as_xarray_pandas_and_json(probed):
-    pytest.importorskip("xarray", reason="xarray (extra: tables)")
+    probed = nc.networks.probe(module, H, Y, classifier="2")
     made = probed.to_xarray()
     assert made["layer"].values.tolist() == list(probed)
     for layer, result in probed.items():
@@ -179,5 +156,5 @@ def test_layers_as_xarray_pandas_and_json(probed):
     assert made["nc1_by_class"].dims == ("layer", "class")
     frame = probed.to_pandas()
     assert frame["nc1"].to_dict() == {layer: r.nc1 for layer, r in probed.items()}
-    told = json.loads(probed.to_json(pairs=False))
-    assert {layer: row["nc1"] for layer, row in told.items()} == frame["nc1"].to_dict()
+    parsed = json.loads(probed.to_json(pairs=False))
+    assert {layer: row["nc1"] for layer, row in parsed.items()} == frame["nc1"].to_dict()

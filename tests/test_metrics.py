@@ -82,9 +82,10 @@ def _exact(X, y, convention):
     return W / B, W, B
 
 
+@pytest.mark.parametrize("d", [9, 3], ids="d={}".format)
 @each_convention
-def test_metrics_equal_those_of_explicit_features(convention):
-    H, y = _data()
+def test_metrics_equal_those_of_explicit_features(convention, d):
+    H, y = _data(d=d)
     expected = reference.collapse_features(H, y, convention)
     result = collapse_from_sums(_sums(H, y), convention)
     for name in FLOATS:
@@ -92,23 +93,10 @@ def test_metrics_equal_those_of_explicit_features(convention):
             getattr(result, name), expected[name], rtol=1e-12, atol=1e-13, err_msg=name
         )
     assert result.nc1_pinv == pytest.approx(expected["nc1_pinv"], rel=1e-9)
-    assert (
-        result.between_rank == expected["between_rank"] == 4
-        if convention in "papyan class sample"
-        else 5
-    )
+    assert result.between_rank == expected["between_rank"] == min(d, len(SIZES) - 1)
     np.testing.assert_array_equal(result.nearest_center, expected["nearest_center"])
     np.testing.assert_array_equal(result.sizes, SIZES)
     assert result.convention == convention
-
-
-@each_convention
-def test_nc1_pinv_with_fewer_features_than_classes(convention):
-    H, y = _data(1, d=3)
-    expected = reference.collapse_features(H, y, convention)
-    result = collapse_from_sums(_sums(H, y), convention)
-    assert result.nc1_pinv == pytest.approx(expected["nc1_pinv"], rel=1e-9)
-    assert result.between_rank == 3
 
 
 @each_convention
@@ -232,11 +220,9 @@ def test_classes_of_one_row_have_no_variance():
 
 
 def test_two_classes_have_one_angle():
-    H, y = _data(sizes=(20, 20))
-    result = collapse_from_sums(_sums(H, y))
-    assert result.nc2_equiangle == 0
-    assert result.nc2_equinorm == pytest.approx(0, abs=1e-13)
-    assert result.nc2_etf == pytest.approx(0, abs=1e-13)
+    result = collapse_from_sums(_sums(*_data(sizes=(20, 20))))
+    assert (result.nc2_equiangle, result.between_rank) == (0, 1)
+    np.testing.assert_allclose([result.nc2_equinorm, result.nc2_etf], 0, atol=1e-13)
 
 
 def test_a_mean_at_the_global_mean_has_no_direction():
@@ -256,52 +242,52 @@ def test_a_loose_bound_draws_a_warning():
 def test_imbalance_is_announced_once_and_only_when_no_convention_is_named():
     H, y = _data(sizes=(20, 30))
     collapse_from_sums(_sums(H, y), "papyan")
-    with pytest.warns(UserWarning, match="class sizes range from 20 to 30") as caught:
-        collapse_from_sums(_sums(H, y))
-    assert caught[0].filename == __file__
-    assert (
-        collapse_from_sums(_sums(H, y)).convention == "papyan"
-    )  # the warning would be an error here
-
-
-def test_imbalance_stays_an_error_where_warnings_are_errors():
-    H, y = _data(sizes=(20, 30))
-    for _ in range(2):
+    collapse_from_sums(_sums(*_data(sizes=(20, 22))))  # ten per cent are none
+    for _ in range(2):  # where warnings are errors it stays one
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with pytest.raises(UserWarning, match="class sizes"):
                 collapse_from_sums(_sums(H, y))
+    with pytest.warns(UserWarning, match="class sizes range from 20 to 30") as caught:
+        collapse_from_sums(_sums(H, y))
+    assert caught[0].filename == __file__
+    assert collapse_from_sums(_sums(H, y)).convention == "papyan"  # a warning would be an error
 
 
-def test_ten_percent_is_not_imbalance():
-    H, y = _data(sizes=(20, 22))
-    assert collapse_from_sums(_sums(H, y)).convention == "papyan"
+def _result(*data, **kwargs):
+    return collapse_from_sums(_sums(*data, **kwargs))
 
 
-def test_bad_input_is_refused():
-    H, y = _data(sizes=(20, 20))
-    with pytest.raises(ValueError, match="convention must be one of 'papyan'"):
-        collapse_from_sums(_sums(H, y), "Papyan")
-    with pytest.raises(ValueError, match="complete"):
-        collapse_from_sums(_sums(H, y, exact=SimpleNamespace(complete=False)))
-    with pytest.raises(ValueError, match="two classes"):
-        collapse_from_sums(_sums(H, np.zeros(40, dtype=int)))
-    result = collapse_from_sums(_sums(H, y))
-    with pytest.raises(ValueError, match="convention"):
-        result.under("all")
-    with pytest.raises(TypeError, match="other"):
-        result.relative_to(1.0)
-    with pytest.raises(ValueError, match="same data"):
-        result.relative_to(collapse_from_sums(_sums(H[1:], y[1:])))
+TWO = _data(sizes=(20, 20))
+FEWER = TWO[0][1:], TWO[1][1:]
+POINTS = np.eye(2)[TWO[1]], TWO[1]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: collapse_from_sums(_sums(*TWO), "all"), ValueError, "must be one of 'papyan'"),
+        (lambda: _result(*TWO, exact=SimpleNamespace(complete=False)), ValueError, "complete"),
+        (lambda: _result(TWO[0], np.zeros(40, dtype=int)), ValueError, "two classes"),
+        (lambda: _result(*TWO).under("all"), ValueError, "convention"),
+        (lambda: _result(*TWO).relative_to(1.0), TypeError, "other"),
+        (lambda: _result(*TWO).relative_to(_result(*FEWER)), ValueError, "same data"),
+        (lambda: _result(*TWO).relative_to(_result(*POINTS)), ValueError, "nc1 is 0"),
+        (lambda: to_table([1.0]), TypeError, "Collapse"),  # type: ignore[list-item]
+        (lambda: to_table(1.0), TypeError, "Collapse"),  # type: ignore[arg-type]
+        (lambda: to_table([]), ValueError, "empty"),
+        (lambda: setattr(_result(*TWO), "nc1", 0.0), dataclasses.FrozenInstanceError, "nc1"),
+    ],
+)
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
 
 
 def test_relative_nc1_is_the_ratio():
-    H, y = _data(sizes=(20, 20))
-    one, two = (collapse_from_sums(_sums(A, y)) for A in (H, H**3))
+    H, y = TWO
+    one, two = _result(H, y), _result(H**3, y)
     assert two.relative_to(one) == two.nc1 / one.nc1
-    point = collapse_from_sums(_sums(np.eye(2)[y], y))
-    with pytest.raises(ValueError, match="nc1 is 0"):
-        one.relative_to(point)
 
 
 def test_without_rows_what_needs_them_is_none():
@@ -323,25 +309,17 @@ def test_rows_are_processed_in_chunks(monkeypatch):
     assert pieces.nc1_pinv == pytest.approx(whole.nc1_pinv, rel=1e-13)
 
 
-def test_a_result_is_frozen_and_has_a_short_repr():
-    H, y = _data(sizes=(20, 20))
-    result = collapse_from_sums(_sums(H, y))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        result.nc1 = 0.0  # type: ignore[misc]
+def test_a_result_has_a_short_repr():
+    result = _result(*TWO)
     assert len(repr(result)) < 200
     assert "papyan" in repr(result)
-    assert result != collapse_from_sums(_sums(H, y))
+    assert result != _result(*TWO)
 
 
 def test_table_has_one_row_per_result_and_one_array_per_column():
     H, y = _data(sizes=(20, 20))
-    kernels = (
-        None,
-        "precomputed",
-        Linear(),
-        NTK("erf", depth=3, weight_variance=(1.0, 2.0, 3.0)),
-        abs,
-    )
+    deep = NTK("erf", depth=3, weight_variance=(1.0, 2.0, 3.0))
+    kernels = (None, "precomputed", Linear(), deep, abs)
     results = [collapse_from_sums(_sums(H, y, kernel=kernel)) for kernel in kernels]
     table = to_table(results)
     assert {len(column) for column in table.values()} == {5}
@@ -352,18 +330,7 @@ def test_table_has_one_row_per_result_and_one_array_per_column():
     assert np.isnan(table["weight_variance"]).tolist() == [True, True, False, True, True]
     assert "(1.0, 2.0, 3.0)" in table["description"][3]
     assert all(column.dtype.kind in "Uif" for column in table.values())
-
-
-def test_table_goes_straight_into_arrow():
     pyarrow = pytest.importorskip("pyarrow")
-    H, y = _data(sizes=(20, 20))
-    table = pyarrow.table(to_table(collapse_from_sums(_sums(H, y))))
-    assert table.num_rows == 1
-    assert table["nc1"].type == "double"
-
-
-def test_table_refuses_what_is_not_a_result():
-    with pytest.raises(TypeError, match="Collapse"):
-        to_table([1.0])  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="empty"):
-        to_table([])
+    arrow = pyarrow.table(table)
+    assert arrow.num_rows == 5
+    assert arrow["nc1"].type == "double"

@@ -143,8 +143,7 @@ def test_values_under_exact_collapse():
     zero = (
         *("nc1_total", "nc1_truncated", "nc2_cosine_offset", "nc3_self_duality", "nc3_etf"),
         *("nc3_uniform", "weights_equinorm", "weights_equiangle", "weights_etf"),
-        "weights_cosine_offset",
-        *("classifier_angle", "bias_collapse"),
+        *("weights_cosine_offset", "classifier_angle", "bias_collapse"),
     )
     for name in zero:
         assert abs(getattr(result, name)) < 1e-13, name
@@ -156,11 +155,8 @@ def test_values_under_exact_collapse():
     assert result.nc4_agreement == 1
     np.testing.assert_allclose(result.nc3_cosines, 1)
     assert (np.abs(result.cdnv_by_pair) < 1e-13).all()
-
-
-def test_orthogonal_means_of_one_length_are_an_orthogonal_frame():
-    y = np.repeat(np.arange(4), 3)
-    assert nc.collapse(2 * np.eye(4)[y], y).nc2_orthogonal < 1e-15
+    orthogonal = nc.collapse(2 * np.eye(C)[y], y)
+    assert orthogonal.nc2_orthogonal < 1e-15
 
 
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
@@ -172,20 +168,14 @@ def test_values_without_collapse():
     assert result.between_effective_rank == result.between_stable_rank == 0
     assert result.nc2_orthogonal == pytest.approx(math.sqrt(2 - math.sqrt(2)))
     assert result.cdnv_by_pair[0, 1] == math.inf
+    on_a_line = np.array([[1.0, 0], [2, 0], [-3, 0]]).repeat(2, axis=0)
+    result = nc.collapse(on_a_line, [0, 0, 1, 1, 2, 2])
+    assert result.gnc2_log == result.gnc2_riesz == math.inf  # two directions coincide
     rng = np.random.default_rng(0)
     result = nc.collapse(rng.normal(size=(4000, 400)), np.repeat(np.arange(4), 1000))
     result = result.with_classifier(rng.normal(size=(4, 400)))
     assert result.nc1_total > 0.99
     assert result.nc3_self_duality == pytest.approx(math.sqrt(2), abs=0.1)
-
-
-def test_directions_that_coincide_have_infinite_energies():
-    H = np.array([[1.0, 0], [2, 0], [-3, 1], [0, -1]])
-    H = np.concatenate([H - H.mean(axis=0)] * 2)
-    result = nc.collapse(
-        np.array([[1.0, 0], [2, 0], [-3.0, 0]]).repeat(2, axis=0), [0, 0, 1, 1, 2, 2]
-    )
-    assert result.gnc2_log == result.gnc2_riesz == math.inf
 
 
 def test_a_small_angle_keeps_its_digits():
@@ -212,9 +202,11 @@ def test_kernels_have_what_class_sums_determine():
 
 def test_what_is_missing_has_a_reason():
     H, y, W, _ = _features("balanced")
-    sums = nc.FeatureSums(scatter=False)
-    sums.update(H, y)
-    result = sums.collapse()
+    parts = [nc.FeatureSums(scatter=False) for _ in range(3)]
+    for k, part in enumerate(parts):
+        part.update(H[k::3], y[k::3])
+    result = sum(parts).collapse()
+    assert result.nc1 == pytest.approx(nc.collapse(H, y).nc1, rel=1e-12)
     for name in METRICS:
         assert (getattr(result, name) is None) == (name in result.missing)
     assert "row-class sums" in result.missing["nc1_truncated"]
@@ -234,10 +226,9 @@ def test_another_convention_keeps_the_classifier():
 
 def test_class_means_come_back_from_a_file(tmp_path):
     H, y, _, _ = _features("balanced")
-    nc.class_sums(H, y).save(tmp_path / "sums.npz")
-    np.testing.assert_array_equal(
-        nc.ClassSums.load(tmp_path / "sums.npz").means, nc.class_sums(H, y).means
-    )
+    sums = nc.class_sums(H, y)
+    sums.save(tmp_path / "sums.npz")
+    np.testing.assert_array_equal(nc.ClassSums.load(tmp_path / "sums.npz").means, sums.means)
 
 
 def test_columns_of_tables_are_those_of_before_and_then_the_others():
@@ -248,17 +239,6 @@ def test_columns_of_tables_are_those_of_before_and_then_the_others():
         name for name, metric in METRICS.items() if metric.column and not metric.traced
     ]
     assert np.isnan(table["nc3_etf"]).tolist() == [True, False]
-
-
-def test_feature_sums_add_up_with_sum():
-    H, y, _, _ = _features("balanced")
-    parts = []
-    for k in range(3):
-        parts.append(nc.FeatureSums())
-        parts[-1].update(H[k::3], y[k::3])
-    assert sum(parts).collapse().nc1 == pytest.approx(nc.collapse(H, y).nc1, rel=1e-12)
-    with pytest.raises(TypeError):
-        _ = 1 + parts[0]
 
 
 H, Y, W, B = _features("balanced")
@@ -287,6 +267,7 @@ NAN = np.full_like(W, np.nan)
         (lambda: SUMS.with_classifier(W, B, H=H), ValueError, "H needs nearest"),
         (lambda: nc.collapse(H, Y[:, None]), ValueError, "ravel"),
         (lambda: nc.FeatureSums().update(H, np.eye(4)[Y]), ValueError, "argmax"),
+        (lambda: 1 + nc.FeatureSums(), TypeError, "unsupported operand"),
     ],
 )
 def test_malformed_calls_are_told_why(call, error, message):

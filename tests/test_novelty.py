@@ -97,6 +97,9 @@ def test_scores_under_exact_collapse():
     assert (outside.vim_residual > 0.1).all()
     assert result.ood(rng.normal(size=(9, 5)) @ Q[6:]).nc5_orthogonality < 1e-14
     assert result.ood(H[:1], training=H).neco == pytest.approx(1.0)
+    at_the_mean = result.ood(result.sums.means.mean(axis=0)[None], alpha=0.0, training=H)
+    assert 0 <= at_the_mean.neco[0] <= 1
+    assert abs(at_the_mean.nci[0]) <= lengths.max()
 
 
 def test_scores_that_are_missing_say_why(rows):
@@ -110,26 +113,18 @@ def test_scores_that_are_missing_say_why(rows):
     assert ("neco" in found.missing) == (not known)
     with pytest.raises(AttributeError, match="no attribute"):
         _ = found.unheard_of
-    for call, message in (
-        (lambda: result.ood(G[:, 1:]), "H must have"),
-        (lambda: result.ood(G, training=H[:, 1:]), "training must have"),
-        (lambda: result.ood(G, rank=0), "rank must be"),
-        (lambda: result.ood(G, rank=99), "rank must be"),
-        (lambda: result.ood(G, alpha=-1), "alpha must be"),
-        (lambda: result.ood(np.nan * G), "finite"),
-        (lambda: nc.collapse(H, y, nc.NNGP("relu")).ood(G), "explicit features"),
+    for X, given, message in (
+        (G[:, 1:], {}, "H must have"),
+        (G, {"training": H[:, 1:]}, "training must have"),
+        (G, {"rank": 0}, "rank must be"),
+        (G, {"rank": 99}, "rank must be"),
+        (G, {"alpha": -1}, "alpha must be"),
+        (np.nan * G, {}, "finite"),
     ):
         with pytest.raises(ValueError, match=message):
-            call()
-
-
-def test_a_row_at_the_mean_scores_nothing(rows):
-    H, y, W, b, _ = rows
-    result = nc.collapse(H, y).with_classifier(W, b)
-    means, p = result.sums.means, result.sizes / len(y)
-    found = result.ood((means * p[:, None]).sum(axis=0)[None], alpha=0.0, training=H)
-    assert 0 <= found.neco[0] <= 1
-    assert abs(found.nci[0]) <= np.linalg.norm(W, axis=1).max()
+            result.ood(X, **given)
+    with pytest.raises(ValueError, match="explicit features"):
+        nc.collapse(H, y, nc.NNGP("relu")).ood(G)
 
 
 def _regression(seed, n, d, N=200):
@@ -198,11 +193,11 @@ def test_regression_without_weights_and_malformed_calls():
     assert found.nrc2 is found.nrc3 is None
     assert set(found.missing) == {"nrc2", "nrc3"}
     assert found.nrc1 == regression_collapse(H, Y, W).nrc1
-    for call, message in (
-        (lambda: regression_collapse(H, Y[1:]), "Y must have 200 rows"),
-        (lambda: regression_collapse(H, np.hstack([Y] * 4)), "at most 6 targets"),
-        (lambda: regression_collapse(H, Y, W.T), "W must have shape"),
-        (lambda: regression_collapse(H * np.nan, Y), "finite"),
+    for arguments, message in (
+        ((H, Y[1:]), "Y must have 200 rows"),
+        ((H, np.hstack([Y] * 4)), "at most 6 targets"),
+        ((H, Y, W.T), "W must have shape"),
+        ((H * np.nan, Y), "finite"),
     ):
         with pytest.raises(ValueError, match=message):
-            call()
+            regression_collapse(*arguments)
