@@ -4,10 +4,8 @@ and against balls.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,7 +17,7 @@ from tests.composites import BIASED, DEEP, ERF, GELU, KERNELS, RELU, each_kernel
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast.kernels import Product, Scaled, Sum, from_json, to_json
+from nc1fast.kernels import Product, Scaled, Sum
 
 MORE = 10 if os.environ.get("NC1FAST_EXHAUSTIVE") == "1" else 1
 
@@ -33,49 +31,13 @@ def _data(n_features=6, spread=0.4, seed=0):
 
 
 @each_kernel
-def test_a_gram_matrix_is_that_of_numpy_on_the_parts(kernel):
-    X, _ = _data()
-    Z = X[:50] + 0.1
-    K, cross = kernel(X), kernel(X, Z)
-    assert np.array_equal(K, K.T)
-    assert np.array_equal(K.diagonal(), kernel.diag(X))
-    scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(X)))
-    assert np.abs(K - on_stored(kernel, lambda k: k(X))).max() <= 1e-13 * scale.max()
-    assert (np.abs(K - on_stored(kernel, lambda k: k(X))) <= 1e-13 * scale).all()
-    scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(Z)))
-    assert (np.abs(cross - on_stored(kernel, lambda k: k(X, Z))) <= 1e-13 * scale).all()
-    single = kernel(X, dtype="float32")
-    assert single.dtype == np.float32
-    assert np.abs(single - K).max() <= 3e-4 * K.diagonal().max()  # the angle of a root: 1e-4
-
-
-@each_kernel
-def test_the_reference_knows_composites(kernel):
+def test_values_are_those_of_the_reference(kernel):
     X, _ = _data(seed=3)
+    Z = X[:50] + 0.1
     scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(X)))
     assert (np.abs(kernel(X) - reference.gram(kernel, X)) <= 1e-7 * scale).all()
-
-
-@each_kernel
-def test_nc1_is_that_of_the_stored_gram_matrix(kernel):
-    X, y = _data()
-    result = nc.collapse(X, y, kernel, convention="papyan", keep_rows=True)
-    stored = nc.collapse(kernel(X), y, "precomputed", convention="papyan", keep_rows=True)
-    for name in ("nc1", "trace_within", "trace_between", "nc1_pinv", "cdnv", "nc2_etf"):
-        assert getattr(result, name) == pytest.approx(getattr(stored, name), rel=1e-10), name
-    assert np.array_equal(result.nearest_center, stored.nearest_center)
-    scale = np.abs(stored.sums.row_sums).max()
-    assert np.abs(result.sums.row_sums - stored.sums.row_sums).max() <= 1e-12 * scale
-
-
-@each_kernel
-@pytest.mark.parametrize("dtype", ["float32", "mixed"])
-def test_lower_precisions_stay_within_their_bounds(kernel, dtype):
-    X, y = _data()
-    exact = nc.collapse(X, y, kernel, convention="papyan")
-    other = cases.collapse(X, y, kernel, dtype=dtype)
-    assert abs(other.nc1 - exact.nc1) <= other.error_bound + exact.error_bound
-    assert other.error_bound <= 0.05 * other.nc1
+    scale = np.sqrt(np.outer(kernel.diag(X), kernel.diag(Z)))
+    assert (np.abs(kernel(X, Z) - on_stored(kernel, lambda k: k(X, Z))) <= 1e-13 * scale).all()
 
 
 @pytest.mark.parametrize("batch", range(10))
@@ -111,21 +73,16 @@ def test_what_subtracts_says_so():
 
 
 @each_kernel
-def test_bits_depend_on_no_thread_part_or_neighbour(kernel):
+def test_bits_depend_on_no_thread_or_neighbour(kernel):
     X, y = cases.data(cases.FEW)
     whole = cases.collapse(X, y, kernel, n_threads=1)
     cases.assert_same_bits(whole, cases.collapse(X, y, kernel, n_threads=3))
     (among, _, _) = cases.collapse(X, y, [kernel, ERF, RELU])
     if "biases" not in repr(kernel):  # others share its rows or have their own
         assert among.nc1 == pytest.approx(whole.nc1, rel=1e-12)
-    parts = [nc.class_sums(X, y, kernel, part=(index, 3)) for index in range(3)]
-    joined = parts[2] + parts[0] + parts[1]
-    assert np.array_equal(joined.block_sums, whole.sums.block_sums)
-    assert np.array_equal(joined.within, whole.sums.within)
-    assert np.array_equal(joined.class_rows, whole.sums.class_rows)
 
 
-def test_files_journals_and_executors(tmp_path):
+def test_files_and_executors(tmp_path):
     X, y = cases.data(cases.FEW)
     kernel = KERNELS["biases"]
     whole = cases.collapse(X, y, kernel, n_threads=1)
@@ -136,11 +93,6 @@ def test_files_journals_and_executors(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         shared = cases.collapse(X, y, kernel, executor=pool, journal=tmp_path / "journal")
     cases.assert_same_bits(whole, shared)
-    sums = nc.class_sums(X, y, kernel)
-    sums.save(tmp_path / "sums.npz")
-    loaded = nc.ClassSums.load(tmp_path / "sums.npz")
-    assert loaded.kernel == kernel
-    assert np.array_equal(loaded.block_sums, sums.block_sums)
 
 
 def test_sums_and_multiples_are_linear():
@@ -210,48 +162,35 @@ def test_blend_of_features_is_that_of_features_side_by_side():
 def test_blend_refuses_what_it_cannot_blend():
     X, y = _data()
     a, b = nc.collapse(X, y, [RELU, ERF], convention="papyan")
-    with pytest.raises(ValueError, match="2 numbers"):
-        nc.blend([a, b], [1.0])
-    with pytest.raises(ValueError, match="zero"):
-        nc.blend([a, b], [0.0, 0.0])
-    with pytest.raises(ValueError, match=">= 0"):
-        nc.blend([a, b], [1.0, -1.0])
-    with pytest.raises(TypeError, match="list of Collapse"):
-        nc.blend([a, "b"], [1.0, 1.0])  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="convention"):
-        nc.blend([a, b.under("class")], [1.0, 1.0])
-    with pytest.raises(ValueError, match="one data set"):
-        nc.blend([a, nc.collapse(X[:-5], y[:-5], RELU, convention="papyan")], [1.0, 1.0])
+    fewer = nc.collapse(X[:-5], y[:-5], RELU, convention="papyan")
     estimate = nc.estimators.pairs(X, y, RELU, n_pairs=20_000, convention="papyan")
-    with pytest.raises(ValueError, match="exact"):
-        nc.blend([a, estimate], [1.0, 1.0])
+    for results, weights, error, message in (
+        ([a, b], [1.0], ValueError, "2 numbers"),
+        ([a, b], [0.0, 0.0], ValueError, "zero"),
+        ([a, b], [1.0, -1.0], ValueError, ">= 0"),
+        ([a, "b"], [1.0, 1.0], TypeError, "list of Collapse"),
+        ([a, b.under("class")], [1.0, 1.0], ValueError, "convention"),
+        ([a, fewer], [1.0, 1.0], ValueError, "one data set"),
+        ([a, estimate], [1.0, 1.0], ValueError, "exact"),
+    ):
+        with pytest.raises(error, match=message):
+            nc.blend(results, weights)
 
 
 # --- the objects ---
 
 
 def test_kernels_read_as_the_formula():
-    linear = "Linear()"
     k = nc.Linear()
-    assert repr(0.5 * k + k**2) == f"0.5 * {linear} + {linear} ** 2"
-    assert repr((k + k) * k) == f"({linear} + {linear}) * {linear}"
-    assert repr((k * k) ** 2) == f"({linear} * {linear}) ** 2"
-    assert repr(2.0 * (k * k)) == f"2.0 * {linear} * {linear}"
-    assert repr((2.0 * k) * k) == f"(2.0 * {linear}) * {linear}"
-    assert repr(3 * (2 * k)) == f"6.0 * {linear}"
-
-
-@each_kernel
-def test_kernels_are_values(kernel):
-    assert from_json(json.loads(json.dumps(to_json(kernel)))) == kernel
-    again = pickle.loads(pickle.dumps(kernel))
-    assert again == kernel
-    assert hash(again) == hash(kernel)
-    assert eval(repr(kernel), {**vars(nc.kernels), **vars(nc)}) == kernel
-    assert kernel.depth == max(part.depth for part in kernel.parts)
-    assert nc.to_table(nc.collapse(*_data(), kernel, convention="papyan"))["description"] == [
-        repr(kernel)
-    ]
+    for kernel, text in (
+        (0.5 * k + k**2, "0.5 * k + k ** 2"),
+        ((k + k) * k, "(k + k) * k"),
+        ((k * k) ** 2, "(k * k) ** 2"),
+        (2.0 * (k * k), "2.0 * k * k"),
+        ((2.0 * k) * k, "(2.0 * k) * k"),
+        (3 * (2 * k), "6.0 * k"),
+    ):
+        assert repr(kernel).replace("Linear()", "k") == text
 
 
 def test_operators_take_numbers_and_kernels_alone():
@@ -260,12 +199,18 @@ def test_operators_take_numbers_and_kernels_alone():
     assert repr(sum([ERF, RELU, GELU])) == repr(ERF + RELU + GELU)
     assert Sum((ERF, RELU, GELU)) == ERF + RELU + GELU
     assert Product((ERF, RELU, GELU)) == ERF * RELU * GELU
+    assert (ERF * RELU + DEEP).depth == DEEP.depth
 
 
-@pytest.mark.parametrize("factor", [-1.0, 0.0, math.nan, math.inf])
-def test_multiples_are_above_zero(factor):
-    with pytest.raises(ValueError, match="factor"):
-        factor * ERF
+def test_factors_and_exponents_are_checked():
+    for factor in (-1.0, 0.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="factor"):
+            factor * ERF
+    for exponent in (0, -1, 65):
+        with pytest.raises(ValueError, match="exponent"):
+            ERF**exponent
+    with pytest.raises(TypeError, match="exponent"):
+        ERF**0.5
 
 
 @pytest.mark.parametrize("other", ["2", None, [1.0], 1j])
@@ -279,14 +224,6 @@ def test_what_is_no_number_and_no_kernel_is_refused(other):
         Sum((ERF,))
     with pytest.raises(TypeError, match="two kernels or more"):
         Product((ERF, other))
-
-
-def test_exponents_are_whole_numbers_up_to_64():
-    for wrong in (0, -1, 65):
-        with pytest.raises(ValueError, match="exponent"):
-            ERF**wrong
-    with pytest.raises(TypeError, match="exponent"):
-        ERF**0.5
 
 
 def test_what_does_not_fit_is_refused():
@@ -305,16 +242,3 @@ def test_what_does_not_fit_is_refused():
     assert nc.collapse(X, y, RELU + ERF, method="auto", convention="papyan").method == "exact"
     with pytest.raises(ValueError, match="out of range"):
         nc.collapse(1e40 * X, y, nc.Linear() ** 5, convention="papyan")
-
-
-def test_adaptive_kernels_of_one_sigma_can_be_combined():
-    X, y = _data()
-    sigma = np.diag(np.linspace(0.5, 1.5, 6))
-    erf, relu = nc.AdaptiveKernel(sigma), nc.AdaptiveKernel(sigma.copy(), "relu")
-    kernel = 0.5 * erf * relu + erf**2
-    expected = 0.5 * erf(X) * relu(X) + erf(X) ** 2
-    assert np.abs(kernel(X) - expected).max() <= 1e-13 * expected.max()
-    stored = nc.collapse(kernel(X), y, "precomputed", convention="papyan")
-    assert nc.collapse(X, y, kernel, convention="papyan").nc1 == pytest.approx(
-        stored.nc1, rel=1e-10
-    )
