@@ -1,13 +1,10 @@
 """Expectations without a draw: the collapse of Gaussian mixtures under limiting kernels, and a
 moment of finite networks.
 
-expectation       the public function, its arguments and its result
-population        quadrature: classes N(m_c 1, s_c^2 I), one hidden layer of relu or erf, no biases
-gaussian_moments  activations at a Gaussian preactivation, for the quadrature
-nodes             where the quadrature evaluates them
-pairs             any other kernel and mixture: quasi-random pairs of rows, with a standard error
-mixture           Gaussian classes with any means and covariances
-tangent           the second moment of the tangent kernel of finite ReLU networks
+expectation  the public function, its arguments and its result
+population   quadrature: classes N(m_c 1, s_c^2 I), one hidden layer of relu or erf, no biases
+pairs        any other kernel and mixture: quasi-random pairs of rows, with a standard error
+tangent      the second moment of the tangent kernel of finite ReLU networks
 """
 
 from __future__ import annotations

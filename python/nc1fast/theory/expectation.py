@@ -1,4 +1,4 @@
-"""`expected_collapse`: the traces of a Gaussian mixture under a limiting kernel, and their ratio."""
+"""`expected_collapse`: traces of a Gaussian mixture under a limiting kernel, and their ratio."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import numpy as np
 from nc1fast.datasets.parameters import finite_numbers, means_of, sizes_of, stds_of
 from nc1fast.kernels.fully_connected import DeepKernel, Linear
 from nc1fast.metrics import DEFAULT_CONVENTION, trace_between, trace_within, weights
-from nc1fast.support.arguments import as_count, as_number, as_seed, shown
+from nc1fast.support.arguments import as_count, as_number, as_seed, seed_of, shown
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.warnings import AccuracyWarning, warn
-from nc1fast.theory.gaussian_moments import MOMENTS
-from nc1fast.theory.mixture import Mixture
-from nc1fast.theory.pairs import pair_moments
-from nc1fast.theory.population import population
+from nc1fast.theory.pairs import Mixture, pair_moments
+from nc1fast.theory.population import MOMENTS, population
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +91,7 @@ def expected_collapse(
     convention: str = DEFAULT_CONVENTION,
     tolerance: float = 1e-4,
     seed: int = 0,
+    rng: int | np.random.Generator | None = None,
 ) -> ExpectedCollapse:
     """Expected NC1 of Gaussian classes N(mu_c, Sigma_c).
 
@@ -118,6 +117,9 @@ def expected_collapse(
         Relative standard error of nc1 at which sampling ends; quadrature does not need it.
     seed : int, default 0
         Seed of the sampling.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -148,9 +150,9 @@ def expected_collapse(
     without biases, on means along (1, ..., 1) and stds. Everything else is the mean over pairs of
     rows from a scrambled Sobol sequence.
     Cost: quadrature 0.2 to 5 ms and some MB for the mixtures of the papers; it grows with the
-    logarithms of |m_c| and
-    |m_c|/s_c. Pairs: at least 16,384 per pair of classes, at most 2 million, of 0.2 to 1 microsecond and more with the
-    depth; the cost does not grow with n_features where stds are given.
+    logarithms of |m_c| and |m_c|/s_c. Pairs: at least 16,384 per pair of classes, at most 2
+    million, of 0.2 to 1 microsecond and more with the depth; the cost does not grow with n_features
+    where stds are given.
     Accuracy: quadrature 1e-12 relative for the traces, and for V_c however small s_c is;
     trace_between also has an absolute error of 1e-15 of the largest entry of class_gram, which
     matters where class means nearly coincide (tests/test_theory.py). Pairs: `standard_error`, from
@@ -166,23 +168,23 @@ def expected_collapse(
     >>> round(theory.nc1, 5)
     0.21965
     """
-    if not isinstance(kernel, (DeepKernel, Linear)):
+    if not isinstance(kernel, DeepKernel | Linear):
         raise TypeError(
             f"kernel must be an NNGP, ConjugateKernel, NTK or Linear, got {shown(kernel)}"
         )
     mu, d0 = _means(means, n_features)
     n_classes = len(mu)
-    tolerance, seed = as_number("tolerance", tolerance, above=0), as_seed(seed)
+    tolerance, seed = as_number("tolerance", tolerance, above=0), as_seed(seed_of(rng, seed))
     s, Sigma = _spread(stds, covariances, n_classes, d0)
     n = None if sizes is None else np.array(sizes_of(sizes, n_classes), dtype=np.int64)
     w = weights(convention, np.ones(n_classes, dtype=np.int64) if n is None else n)
 
-    if quadrature := mu.ndim == 1 and s is not None and _has_quadrature(kernel):
-        assert s is not None
+    if mu.ndim == 1 and s is not None and _has_quadrature(kernel):
         V, M = _finite(*_by_quadrature(kernel, mu, s, d0), n)
-        error = 0.0
+        error, method = 0.0, "quadrature"
     else:
         V, M, error = _by_pairs(kernel, _mixture(mu, s, Sigma, d0), (w, n), tolerance, seed)
+        method = "pairs"
     within, between = trace_within(V, M, w), trace_between(M, w)
     return ExpectedCollapse(
         nc1=_ratio(within, between, rounding=_ROUNDING * float(np.diag(M).max())),
@@ -198,7 +200,7 @@ def expected_collapse(
         covariances=Sigma,
         n_features=d0,
         sizes=None if n is None else tuple(n.tolist()),
-        method="quadrature" if quadrature else "pairs",
+        method=method,
     )
 
 
@@ -224,13 +226,14 @@ def _by_quadrature(kernel: Any, m: Array, s: Array, n_features: float) -> tuple[
 
 def _has_quadrature(kernel: Kernel) -> bool:
     """Whether the moments of the kernel are known in closed form, given the hidden weights."""
-    if not isinstance(kernel, DeepKernel) or kernel.depth != 2:
-        return False
-    if any((kernel.bias_variances[0], kernel.readout[1])):
-        return False
-    if not getattr(kernel, "train_readout", True):
-        return False
-    return kernel.activation in MOMENTS and getattr(kernel, "parametrization", "ntk") == "ntk"
+    return (
+        isinstance(kernel, DeepKernel)
+        and kernel.depth == 2
+        and kernel.activation in MOMENTS
+        and not any((kernel.bias_variances[0], kernel.readout[1]))
+        and getattr(kernel, "train_readout", True)
+        and getattr(kernel, "parametrization", "ntk") == "ntk"
+    )
 
 
 def _by_pairs(
@@ -255,7 +258,8 @@ def _by_pairs(
     moments = pair_moments(kernel, mixture, lambda found: missed(found) <= 1, seed)
     if not missed(moments) <= 1:
         warn(
-            f"nc1 has a relative standard error of {tolerance * missed(moments):.2g}, tolerance {tolerance:g}",
+            f"nc1 has a relative standard error of {tolerance * missed(moments):.2g}, "
+            f"tolerance {tolerance:g}",
             AccuracyWarning,
         )
     return *_finite(*moments.mean(), n), moments.standard_error(nc1)
@@ -264,8 +268,8 @@ def _by_pairs(
 def _mixture(mu: Array, s: Array | None, Sigma: Array | None, d0: float) -> Mixture:
     if d0 == math.inf:
         raise ValueError(
-            "n_features may be infinite for NNGP, ConjugateKernel and NTK (parametrization 'ntk') of relu or erf, "
-            "depth 2, without biases, and stds; give a number"
+            "n_features may be infinite for NNGP, ConjugateKernel and NTK (parametrization 'ntk') of "
+            "relu or erf, depth 2, without biases, and stds; give a number"
         )
     n_features = int(d0)
     if s is not None:  # any rotation will do: (1, ..., 1) becomes sqrt(d0) (1, 0, ..., 0)
@@ -308,7 +312,8 @@ def _spread(
     Sigma = finite_numbers("covariances", covariances)
     if Sigma.shape not in ((d0, d0), (n_classes, d0, d0)):
         raise ValueError(
-            f"covariances must have shape ({d0:g}, {d0:g}) or ({n_classes}, {d0:g}, {d0:g}), got {Sigma.shape}"
+            f"covariances must have shape ({d0:g}, {d0:g}) or ({n_classes}, {d0:g}, {d0:g}), "
+            f"got {Sigma.shape}"
         )
     n_columns = int(d0)
     largest = np.abs(Sigma).max()
@@ -325,10 +330,7 @@ def _checked_features(n_features: Any) -> float:
         return n_features
     if not hasattr(n_features, "__index__"):
         raise TypeError(f"n_features must be an integer or math.inf, got {shown(n_features)}")
-    d0 = as_count("n_features", n_features)
-    if d0 > _MAX_FEATURES:
-        raise ValueError(f"n_features must be at most {_MAX_FEATURES:.0e}, or math.inf, got {d0}")
-    return d0
+    return as_count("n_features", n_features, most=_MAX_FEATURES)
 
 
 def _ratio(within: float, between: float, rounding: float) -> float:
