@@ -220,8 +220,7 @@ def sketch(n_features: int, n_coordinates: int, rng: np.random.Generator) -> Ske
     rounds = [rng.permutation(octets) for _ in range(-(-n_coordinates // (octets * _OCTET)))]
     coordinates = (_OCTET * np.concatenate(rounds)[:, None] + np.arange(_OCTET)).ravel()
     return Sketch(
-        rng.choice([-1.0, 1.0], size=n_features),
-        coordinates[:n_coordinates] % _padded(n_features),
+        rng.choice([-1.0, 1.0], size=n_features), coordinates[:n_coordinates] % _padded(n_features)
     )
 
 

@@ -16,12 +16,7 @@ import numpy as np
 
 from nc1fast.activations import of_arrays
 from nc1fast.core.linear import SCRATCH, matmul
-from nc1fast.estimators.class_moments import (
-    ClassMoments,
-    add_tangents,
-    add_values,
-    sorted_chunks,
-)
+from nc1fast.estimators.class_moments import ClassMoments, add_tangents, add_values, sorted_chunks
 from nc1fast.estimators.directions import Directions
 from nc1fast.kernels.classes import Kernel
 from nc1fast.support.arguments import as_count, as_seed, check_choice, shown

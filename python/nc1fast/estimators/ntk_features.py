@@ -135,10 +135,7 @@ def draw_map(
 
 
 def mapped(
-    drawn: Any,
-    read: Callable[[slice], NDArray[Any]],
-    shape: tuple[int, int],
-    n_threads: int | None,
+    drawn: Any, read: Callable[[slice], NDArray[Any]], shape: tuple[int, int], n_threads: int | None
 ) -> NDArray[Any]:
     """Features of many rows, a chunk at a time.
 

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.datasets.paths import labelled
 from nc1fast.estimators import deep_sample, shallow
-from nc1fast.estimators.accuracy import (
-    Accuracy,
-    Sampling,
-    SizeLimits,
-    of_size,
-    within_tolerance,
-)
+from nc1fast.estimators.accuracy import Accuracy, Sampling, SizeLimits, of_size, within_tolerance
 from nc1fast.estimators.pair_sample import PairSample
 from nc1fast.estimators.statistics import student_quantile
 from nc1fast.inputs.files import steady

@@ -22,8 +22,7 @@ from nc1fast.core.linear import matmul
 from nc1fast.core.rounding import row_errors
 from nc1fast.kernels.pairwise import stable
 from nc1fast.shortcuts import chebyshev
-from nc1fast.shortcuts.catalogue import ShortcutUnavailable
-from nc1fast.shortcuts.partial import PartialSums, rows_by_class
+from nc1fast.shortcuts.partial import PartialSums, ShortcutUnavailable, rows_by_class
 from nc1fast.shortcuts.quadrature import Box, Boxes, Budget, as_they_are, cut
 from nc1fast.sums.rounding import UNIT_ROUNDOFF, moved, summation_error
 
@@ -54,7 +53,8 @@ class _Rule(NamedTuple):
     weights: Array  # (M,)
     size: float  # sum of |weight| sqrt(k(node, node))
     error: float  # of the sum over the class of k(., z), beside sqrt(k(z, z))
-    noise: float  # sum of |weight| sqrt(entry) of the nodes: roundings of the kernel, and of the rows' coordinates
+    # Sum of |weight| sqrt(entry) of the nodes: roundings of the kernel and of the coordinates.
+    noise: float
     moved: float  # sum of |weight| moved
 
 
@@ -105,7 +105,8 @@ def interpolated_sums(
     for one in pool.map(lambda index: cut(kernel, X, index, witnesses, budget), rows_of):
         if one is None:
             raise ShortcutUnavailable(
-                f"the shortcut for {kernel!r} needs too many nodes: X spreads too far for this activation"
+                f"the shortcut for {kernel!r} needs too many nodes: "
+                "X spreads too far for this activation"
             )
         boxes.append(one)
     rules = [_rule(kernel, X, one, pool) for one in boxes]
@@ -114,12 +115,11 @@ def interpolated_sums(
     out = _rows(rules, towards, X, pool) if rows else None
     traces, off = np.array([_trace(kernel, X[members], pool) for members in slices]).T
 
-    C, largest = len(sizes), int(sizes.max())
+    largest = int(sizes.max())
     longest = max((max(box.shape) for rule in rules for box in rule.boxes.grids), default=1)
     rounding = UNIT_ROUNDOFF * (208 + 4 * longest + summation_error(largest))
-    block = np.array(
-        [[(towards[c][e] * rules[c].weights).sum() for e in range(C)] for c in range(C)]
-    )
+    sums = [(of * rule.weights).sum(axis=1) for of, rule in zip(towards, rules, strict=True)]
+    block = np.array(sums)  # (C, C)
     size, error, noise, shifts = np.array([rule[3:] for rule in rules]).T
     tail = np.outer(error, size)
     block_error = rounding * np.outer(size, size) + _TAILS * (tail + tail.T)
@@ -130,15 +130,16 @@ def interpolated_sums(
     within_error = within_error + traces_error
     for c, pairs in enumerate(spread):
         if pairs is not None:
-            within[c] = pairs.total / (2 * sizes[c])
-            within_error[c] = (rounding * pairs.size + pairs.error) / (2 * sizes[c])
+            total, magnitude, tail_error = pairs
+            within[c] = total / (2 * sizes[c])
+            within_error[c] = (rounding * magnitude + tail_error) / (2 * sizes[c])
             within_error[c] += moved(within[c] + within_error[c], UNIT_ROUNDOFF**2 * shifts[c])
     within, block = np.maximum(within, 0.0), (block + block.T) / 2
     return PartialSums(block, within, traces, block_error, within_error, traces_error, out)
 
 
 def _witnesses(X: Array, slices: list[slice]) -> Array:
-    """Rows at the ends of the data and of the classes, and evenly spaced ones in between: (m, d0)."""
+    """Rows at the ends of the data and of the classes, and evenly spaced ones between: (m, d0)."""
     ends = [X.argmin(axis=0), X.argmax(axis=0)]
     for part in slices:
         ends += [part.start + X[part].argmin(axis=0), part.start + X[part].argmax(axis=0)]
@@ -152,9 +153,8 @@ def _rule(kernel: Kernel, X: Array, boxes: Boxes, pool: Executor) -> _Rule:
     """Nodes and weights of a class, from its boxes."""
     nodes, weights, error = [], [], 0.0
     for box in boxes.grids:
-        parts = list(
-            pool.map(lambda r, c=box: chebyshev.moments(c.unit(X[r]), c.shape), box.parts())
-        )
+        tasks = pool.map(lambda r, c=box: chebyshev.moments(c.unit(X[r]), c.shape), box.parts())
+        parts = list(tasks)
         together = np.ascontiguousarray(np.array(parts).reshape(len(parts), -1).T)
         moments = together.sum(axis=1).reshape(box.shape)  # pairwise, along the contiguous axis
         nodes.append(box.nodes())
@@ -166,9 +166,8 @@ def _rule(kernel: Kernel, X: Array, boxes: Boxes, pool: Executor) -> _Rule:
     middle = points.min(axis=0) / 2 + points.max(axis=0) / 2
     off, magnitude = row_errors(kernel, points, _COORDINATES, middle), np.abs(w)
     size, noise = ((magnitude * np.sqrt(v)).sum() for v in (off.k, off.entry))
-    return _Rule(
-        boxes, points, w, float(size), error, float(noise), float((magnitude * off.moved).sum())
-    )
+    shifts = float((magnitude * off.moved).sum())
+    return _Rule(boxes, points, w, float(size), error, float(noise), shifts)
 
 
 def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]:
@@ -184,9 +183,8 @@ def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]
         (c, a), (e, b) = pair
         K = kernel(rules[c].nodes[a], rules[e].nodes[b], n_threads=1)
         # not by BLAS, whose threads would compete with those of the pool
-        return np.einsum("ij,j->i", K, rules[e].weights[b]), np.einsum(
-            "ij,i->j", K, rules[c].weights[a]
-        )
+        left = np.einsum("ij,j->i", K, rules[e].weights[b])
+        return left, np.einsum("ij,i->j", K, rules[c].weights[a])
 
     pairs = [(tile, other) for t, tile in enumerate(tiles) for other in tiles[t:]]
     for (tile, other), (left, right) in zip(pairs, pool.map(both, pairs), strict=True):
@@ -197,44 +195,33 @@ def _products(kernel: Kernel, rules: list[_Rule], pool: Executor) -> list[Array]
     return out
 
 
-class _Pairs(NamedTuple):
-    """The double sum of D2 over a class, and bounds on its error."""
-
-    total: float
-    size: float  # sum of the magnitudes of its terms
-    error: float  # beside their rounding
-
-
-def _pairs(kernel: Kernel, rule: _Rule, X: Array, pool: Executor) -> _Pairs | None:
-    """The double sum of D2 over all pairs of nodes, if these are few and not so close that squares
-    underflow; else None.
+def _pairs(
+    kernel: Kernel, rule: _Rule, X: Array, pool: Executor
+) -> tuple[float, float, float] | None:
+    """The double sum of D2 over all pairs of nodes, the sum of the magnitudes of its terms, and its
+    error beside their rounding. None if the nodes are many, or so close that squares underflow.
     """
     tail = rule.boxes.spread_error
     if tail is None or 0 < np.ptp(rule.nodes, axis=0).max() < _NARROWEST:
         return None
-    weights, magnitude = rule.weights, np.abs(rule.weights)
-    furthest, mass = 0.0, float(magnitude.sum())
     grid = rule.boxes.grids[0] if rule.boxes.grids else None
     box = grid or as_they_are(rule.nodes)
     unit = chebyshev.grid(grid.shape) if grid else rule.nodes
     D2 = _distances(kernel, box, unit, pool)
-    furthest = float(D2.max())
-    noise = (
-        0.0
-        if stable(kernel, rule.nodes.shape[1])
-        else 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
-    )
+    furthest, noise = float(D2.max()), 0.0
+    if not stable(kernel, rule.nodes.shape[1]):
+        noise = 4 * UNIT_ROUNDOFF * float(row_errors(kernel, rule.nodes).entry.max())
     if grid and furthest > 0:
         points = X[grid.probes()]
         L = grid.interpolation(grid.unit(points))
         exact = _distances(kernel, as_they_are(points), points, pool)
         off = float(np.abs(matmul(matmul(L, D2), L.T) - exact).max())
         tail = max(tail, (off - noise) / furthest)
+    weights, magnitude = rule.weights, np.abs(rule.weights)
+    mass = float(magnitude.sum())
     error = _TAILS * tail * mass**2 * furthest + 4 * noise * mass**2
-    total, size = (
-        float(np.einsum("i,ij,j->", w, d, w)) for w, d in ((weights, D2), (magnitude, np.abs(D2)))
-    )
-    return _Pairs(total, size, error)
+    total = float(np.einsum("i,ij,j->", weights, D2, weights))
+    return total, float(np.einsum("i,ij,j->", magnitude, np.abs(D2), magnitude)), error
 
 
 def _distances(kernel: Kernel, box: Box, unit: Array, pool: Executor) -> Array:

@@ -1,4 +1,4 @@
-"""Class sums of parts of a kernel, and of kernels put together from parts."""
+"""Class sums of parts of a kernel, and of kernels that are combinations of parts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from nc1fast.inputs.labelled import Classes
 
     Array = NDArray[np.float64]
+
+
+class ShortcutUnavailable(ValueError):  # noqa: N818  (a name of the interface)
+    """There is no shortcut for this kernel and these rows; the pass over all pairs takes them."""
 
 
 class PartialSums(NamedTuple):

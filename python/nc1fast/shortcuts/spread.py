@@ -92,9 +92,8 @@ def planar_class(z: Array) -> PlanarClass:
     """Turn the points z (2, n) of a class into the half plane about their principal axis, which few
     of them lie across.
     """
-    twist = 0.5 * math.atan2(
-        2 * float((z[0] * z[1]).sum()), float((z[0] ** 2).sum() - (z[1] ** 2).sum())
-    )
+    difference = float((z[0] ** 2).sum() - (z[1] ** 2).sum())
+    twist = 0.5 * math.atan2(2 * float((z[0] * z[1]).sum()), difference)
     half = turn(z, (math.cos(twist), math.sin(twist)))
     centre = half.y.mean(axis=1)
     norm = math.hypot(*centre) or 1.0
@@ -146,12 +145,8 @@ def sign_within(c: PlanarClass, vectors: Array) -> tuple[float, float]:
     # a breakpoint with error d changes the integral by d times the jump of the integrand
     lengths, radius = np.sqrt((vectors**2).sum(axis=0)), np.hypot(*c.half.y)
     off = (6 * np.hypot(*c.delta) / np.where(radius > 0, radius, 1.0))[c.order]
-    slack = (
-        8
-        / n
-        / math.pi
-        * float((lengths[c.order] * (off + 5 * np.abs(c.angle))).sum() * lengths.sum())
-    )
+    jumps = float((lengths[c.order] * (off + 5 * np.abs(c.angle))).sum() * lengths.sum())
+    slack = 8 / n / math.pi * jumps
     return _with_error(n, _variation(carried), mixed, size, slack)
 
 
@@ -164,17 +159,16 @@ def squares(y: Array) -> Array:
 
 
 def squares_within(c: PlanarClass, *, odd: bool) -> tuple[float, float]:
-    """sum_i |h_i - mean|^2 of one class for (e.z)^2, or for (e.z)|e.z|, and a bound on its error."""
+    """sum_i |h_i - mean|^2 of a class for (e.z)^2, or for (e.z)|e.z|, and a bound on its error."""
     n, (x, y), (dx, dy) = len(c.angle), c.centre, c.delta
-    apart = squares(c.delta)  # v_i - v of the centre, from differences
-    apart += np.array(
-        [2 * (x * dx + y * dy), *(math.sqrt(2) * np.array([x * dx - y * dy, x * dy + y * dx]))]
-    )
+    delta = squares(c.delta)  # v_i - v of the centre, from differences
+    delta[0] += 2 * (x * dx + y * dy)
+    delta[1:] += math.sqrt(2) * np.array([x * dx - y * dy, x * dy + y * dx])
     if not odd:
-        return _with_error(n, _variation(apart), 0.0, 0.0, 0.0)
+        return _with_error(n, _variation(delta), 0.0, 0.0, 0.0)
     sign = c.half.sign
     most = 1.0 if sign.sum() >= 0 else -1.0
-    spread = _variation(sign * apart + (sign - most) * squares(c.centre)[:, None])
+    spread = _variation(sign * delta + (sign - most) * squares(c.centre)[:, None])
     passed = running_sums(sign[c.order] * squares(c.framed))
     before, after = passed[:, :-1], passed[:, -1:] - passed[:, :-1]
     pieces = np.maximum(np.ceil(np.diff(c.angle) / _PIECE), 1).astype(np.int64)
@@ -186,9 +180,8 @@ def squares_within(c: PlanarClass, *, odd: bool) -> tuple[float, float]:
     mixed = size = 0.0
     for node, weight in zip(*np.polynomial.legendre.leggauss(_QUADRATURE), strict=True):
         phi = 2 * middle + node * width
-        q = np.array(
-            [np.full(len(phi), 0.5), -math.sqrt(0.5) * np.cos(phi), -math.sqrt(0.5) * np.sin(phi)]
-        )
+        root = -math.sqrt(0.5)
+        q = np.array([np.full(len(phi), 0.5), root * np.cos(phi), root * np.sin(phi)])
         p, s = (q * before).sum(axis=0), (q * after).sum(axis=0)
         p_size, s_size = (np.abs(q * a).sum(axis=0) for a in (before, after))
         mixed += weight / 2 * float((width * p * s).sum())

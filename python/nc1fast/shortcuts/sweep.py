@@ -1,9 +1,15 @@
-"""Kernels of the angle between points of the plane, summed by a sweep: O(N log N + N C).
+"""Kernels of one hidden layer with a piecewise polynomial activation, as combinations of kernels of
+the angle, which are summed by a sweep: O(N log N + N C).
 
-    kappa_abs(z, z')  = E |w.z| |w.z'|           = (2/pi) int |e.z| |e.z'| dphi             e =
-        (-sin phi, cos phi),
-    kappa_sign(z, z') = E sign(w.z) sign(w.z')   = (1/pi) int sign(e.z) sign(e.z') dphi      phi
-        over half a circle.
+The points are z = (x, sqrt(bias/weight)), Sigma = weight <z, z'>. phi is `Homogeneous`; of degree
+1, phi(u) = odd u + even |u|, as the mixed terms are odd in w and vanish:
+
+    kappa = odd^2 Sigma + even^2 weight kappa_abs(z, z'),   kdot = odd^2 + even^2 kappa_sign(z, z').
+
+With e = (-sin phi, cos phi) and phi over half a circle,
+
+    kappa_abs(z, z')  = E |w.z| |w.z'|           = (2/pi) int |e.z| |e.z'| dphi,
+    kappa_sign(z, z') = E sign(w.z) sign(w.z')   = (1/pi) int sign(e.z) sign(e.z') dphi.
 
 The sign of e.z changes once for each point, at its own angle. Between these breakpoints a class sum
 is A_c(phi) = sum of +-z_i with fixed signs, so that integrals up to phi follow from running sums of
@@ -15,23 +21,14 @@ The spread within a class does not come from those sums, which would cancel: see
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.shortcuts.partial import PartialSums, rows_by_class
-from nc1fast.shortcuts.spread import (
-    Half,
-    absolute_within,
-    linear_within,
-    planar_class,
-    running_error,
-    running_sums,
-    sign_within,
-    squares,
-    squares_within,
-    turn,
-)
+from nc1fast.activations import traits
+from nc1fast.shortcuts import spread
+from nc1fast.shortcuts.partial import PartialSums, ShortcutUnavailable, rows_by_class
 from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
 
 if TYPE_CHECKING:
@@ -39,6 +36,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
+
+    from nc1fast.activations import Homogeneous
+    from nc1fast.kernels.classes import OneLayer
 
     Array = NDArray[np.float64]
 
@@ -57,14 +57,14 @@ class Form(NamedTuple):
         E(phi) v; None for <v, v'> itself.
     half_circle : float
         Trace of the integral of E'.
-    spread : iterable of (float, float)
+    within : iterable of (float, float)
         Of each class, sum_i |h_i - mean|^2 and a bound on its error.
     """
 
     vectors: Array
     turned: Callable[[Array, Array], Array] | None
     half_circle: float
-    spread: Iterable[tuple[float, float]]
+    within: Iterable[tuple[float, float]]
 
 
 class Plane:
@@ -88,15 +88,15 @@ class Plane:
         self.slices = rows_by_class(sizes)
         self._pool = pool
         whole = pool.submit(_by_angle, z)
-        classes = pool.map(lambda part: planar_class(z[:, part]), self.slices)
+        classes = pool.map(lambda part: spread.planar_class(z[:, part]), self.slices)
         self._half, self._rank, self._angle = whole.result()
         self._members = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)[self._rank]
         self._classes = list(classes)
 
     def absolute(self) -> Form:
         """kappa_abs(z, z') = E |w.z| |w.z'|."""
-        spread = self._pool.map(absolute_within, self._classes)
-        return Form(self._half.y, _squares, math.pi / 2, spread)
+        within = self._pool.map(spread.absolute_within, self._classes)
+        return Form(self._half.y, _squares, math.pi / 2, within)
 
     def sign(self, vectors: Array) -> Form:
         """<v, v'> kappa_sign(z, z'), kappa_sign = E sign(w.z) sign(w.z').
@@ -106,25 +106,22 @@ class Plane:
         vectors : ndarray of shape (m, n_samples)
             Must be zero for points at the origin, where the sign is not defined.
         """
-        spread = self._pool.map(
-            sign_within, self._classes, [vectors[:, part] for part in self.slices]
-        )
-        return Form(self._half.sign * vectors, np.multiply, math.pi, spread)
+        of_classes = [vectors[:, part] for part in self.slices]
+        within = self._pool.map(spread.sign_within, self._classes, of_classes)
+        return Form(self._half.sign * vectors, np.multiply, math.pi, within)
 
     def squares(self, *, odd: bool) -> Form:
         """E (w.z)^2 (w.z')^2 / 2 = <v, v'>, v = `squares`; odd: E (w.z)|w.z| (w.z')|w.z'| / 2."""
-        spread = self._pool.map(lambda c: squares_within(c, odd=odd), self._classes)
-        v = squares(self._half.y)
-        return (
-            Form(self._half.sign * v, _fourth, math.pi / 4, spread)
-            if odd
-            else Form(v, None, 1.0, spread)
-        )
+        within = self._pool.map(lambda c: spread.squares_within(c, odd=odd), self._classes)
+        v = spread.squares(self._half.y)
+        if not odd:
+            return Form(v, None, 1.0, within)
+        return Form(self._half.sign * v, _fourth, math.pi / 4, within)
 
     def linear(self, vectors: Array) -> Form:
         """<v, v'> of vectors v, (m, n_samples)."""
-        spread = self._pool.map(lambda part: linear_within(vectors[:, part]), self.slices)
-        return Form(vectors, None, 1.0, spread)
+        within = self._pool.map(lambda part: spread.linear_within(vectors[:, part]), self.slices)
+        return Form(vectors, None, 1.0, within)
 
     def sums(self, forms: Sequence[tuple[float, Form]], *, rows: bool) -> PartialSums:
         """Sums of a combination of forms with coefficients >= 0.
@@ -176,13 +173,13 @@ class Plane:
             square = np.array([squares[members].sum() for members in self.slices])
             traces += coefficient * square
             total += coefficient * np.outer(length, length)
-            fields += coefficient * np.array(list(form.spread)).T
+            fields += coefficient * np.array(list(form.within)).T
         u, largest = UNIT_ROUNDOFF, max(part.stop - part.start for part in self.slices)
         return PartialSums(
             (block + block.T) / 2,
             fields[0],
             traces,
-            u * (8 * running_error(largest) + 150) * total,
+            u * (8 * spread.running_error(largest) + 150) * total,
             fields[1] + u * (len(forms) + 1) * fields[0],
             u * (summation_error(N) + 8) * traces,
             out,
@@ -193,9 +190,7 @@ class Plane:
         columns: list[Array] = []
         for _, form in forms:
             v = form.vectors[:, self._rank[part]]
-            if form.turned is not None:
-                columns += [form.turned(self._angle[part], v)]
-            columns += [v]
+            columns += [v] if form.turned is None else [form.turned(self._angle[part], v), v]
         return np.ascontiguousarray(np.concatenate(columns).T)
 
 
@@ -228,9 +223,9 @@ class Line(Plane):
         return self.linear(self._sign * vectors)
 
 
-def _by_angle(z: Array) -> tuple[Half, NDArray[np.intp], Array]:
+def _by_angle(z: Array) -> tuple[spread.Half, NDArray[np.intp], Array]:
     """The points in one half plane, their order by angle, and the sorted angles."""
-    half = turn(z, (1.0, 0.0))
+    half = spread.turn(z, (1.0, 0.0))
     angle = np.arctan2(half.y[1], half.y[0])
     rank = np.argsort(angle)
     return half, rank, angle[rank]
@@ -246,7 +241,7 @@ def _tables(forms: Sequence[tuple[float, Form]], points: Array) -> Array:
     points : ndarray of shape (n, columns)
         The columns of the points of the class itself.
     """
-    sums = running_sums(np.ascontiguousarray(points.T))
+    sums = spread.running_sums(np.ascontiguousarray(points.T))
     out = np.empty((len(points) + 1, points.shape[1]))
     start = 0
     for coefficient, form in forms:
@@ -286,3 +281,65 @@ def _fourth(angle: Array, v: Array) -> Array:
         S * v[0] + CS * v[1] + (angle - CC) * v[2],
     )
     return np.array(rows) / 4
+
+
+def angular_sums(
+    layer: OneLayer, X: Array, sizes: NDArray[np.int64], pool: Executor, *, row_sums: bool
+) -> PartialSums:
+    """Sums of a kernel of the angle, by a sweep.
+
+    Parameters
+    ----------
+    layer : OneLayer
+        Without input biases for two features.
+    X : ndarray of shape (n_samples, 1 or 2)
+        Sorted by class.
+    sizes : ndarray of shape (n_classes,)
+    pool : Executor
+        The bits do not depend on it.
+    row_sums : bool
+        Whether the row-class sums are kept.
+
+    Raises
+    ------
+    ShortcutUnavailable
+        For zero rows where the activation, or a derivative that the kernel needs, has no single
+        value.
+    """
+    x = np.ascontiguousarray(X.T)
+    second = np.full(len(X), math.sqrt(layer.bias / layer.weight)) if len(x) == 1 else x[1]
+    points = np.array([x[0], second])
+    form = traits(layer.activation).homogeneous
+    assert form is not None
+    directed = form.degree == 0 or layer.tangent * layer.theta_bias > 0
+    if directed and not points.any(axis=0).all():
+        raise ShortcutUnavailable("X has zero rows, where the activation or its derivative jumps")
+    line = len(x) == 1 and layer.bias == 0 and form.degree < 2
+    plane = Line(x, sizes, pool) if line else Plane(points, sizes, pool)
+    base, forms = _forms(layer, form, plane, x)
+    if base > 0 or not forms:
+        forms.append((base, plane.linear(np.ones((1, len(X))))))
+    return plane.sums(forms, rows=row_sums)
+
+
+def _forms(
+    layer: OneLayer, form: Homogeneous, plane: Plane, x: Array
+) -> tuple[float, list[tuple[float, Form]]]:
+    """The constant and the forms, with their coefficients, that add up to the kernel."""
+    base, ones = layer.constant, np.ones((1, x.shape[1]))
+    odd, even = form.odd**2, form.even**2
+    if form.degree == 2:  # odd u|u| + even u^2
+        scale = 2 * layer.value * layer.weight**2
+        of_even, of_odd = plane.squares(odd=False), plane.squares(odd=True)
+        return base, [(even * scale, of_even), (odd * scale, of_odd)]
+    if form.degree == 0:  # odd sign(u) + even
+        return base + even * layer.value, [(odd * layer.value, plane.sign(ones))]
+    base += odd * (layer.value * layer.bias + layer.tangent * layer.theta_bias)
+    linear = odd * (layer.value * layer.weight + layer.tangent * layer.theta_weight)
+    found: list[tuple[float, Callable[[], Form]]] = [
+        (even * layer.value * layer.weight, plane.absolute),
+        (even * layer.tangent * layer.theta_weight, partial(plane.sign, x)),
+        (even * layer.tangent * layer.theta_bias, partial(plane.sign, ones)),
+        (linear, partial(plane.linear, x)),
+    ]
+    return base, [(coefficient, form()) for coefficient, form in found if coefficient > 0]
