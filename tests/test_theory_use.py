@@ -98,7 +98,11 @@ BAD = {
     "NaN features": ({"n_features": math.nan}, TypeError, "integer or math.inf"),
     "minus infinity": ({"n_features": -math.inf}, TypeError, "integer or math.inf"),
     "True": ({"n_features": True}, TypeError, "n_features must be an integer"),
-    "too many features": ({"n_features": 10**16}, ValueError, "n_features must be >= 1 and <= 10{15}, got"),
+    "too many features": (
+        {"n_features": 10**16},
+        ValueError,
+        "n_features must be >= 1 and <= 10{15}, got",
+    ),
     "empty class": ({"sizes": (0, 4)}, ValueError, r"sizes\[0\] must be >= 1"),
     "three sizes": ({"sizes": (4, 4, 4)}, ValueError, "sizes must be 2 integers"),
     "one size": ({"sizes": 4}, TypeError, "sizes must be 2 integers"),
