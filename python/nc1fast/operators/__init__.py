@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nc1fast.operators.alignment import Alignment, alignment
-from nc1fast.operators.linear_operator import operator
-from nc1fast.operators.spectrum import Spectrum, spectrum
+from nc1fast.operators.spectrum import Spectrum, operator, spectrum
 
 __all__ = ["Alignment", "Spectrum", "alignment", "operator", "spectrum"]
