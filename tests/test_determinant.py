@@ -12,9 +12,8 @@ import nc1fast as nc
 from nc1fast import prediction
 from nc1fast.core.products import KernelMap, ProductSettings
 from nc1fast.prediction.conjugate import RidgeSystem
-from nc1fast.prediction.determinant import log_determinant
 from nc1fast.prediction.preconditioner import Preconditioner, StoredFactor
-from nc1fast.prediction.probing import Probing
+from nc1fast.prediction.traces import Probing, log_determinant
 
 RNG = np.random.default_rng(0)
 OUTPUTS = 3

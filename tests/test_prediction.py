@@ -249,7 +249,7 @@ def test_select_reads_a_file_once(tmp_path, monkeypatch):
         reads.append(rows)
         return X[rows]
 
-    monkeypatch.setattr(prediction.selection, "rows_at", counted)
+    monkeypatch.setattr(prediction.dense, "rows_at", counted)
     path = tmp_path / "X.npy"
     np.save(path, X[:100])
     kernels = nc.NTK("erf", depth=4).layers()

@@ -7,11 +7,11 @@ never stored. Needs SciPy (extra "prediction").
 
 from __future__ import annotations
 
-from nc1fast.prediction.dimension import effective_dimension
+from nc1fast.prediction.dense import select
 from nc1fast.prediction.flow import gradient_flow
+from nc1fast.prediction.problem import EffectiveDimension, Prediction, Selection
 from nc1fast.prediction.regression import gp_posterior, ridge
-from nc1fast.prediction.result import EffectiveDimension, Prediction, Selection
-from nc1fast.prediction.selection import select
+from nc1fast.prediction.traces import effective_dimension
 
 __all__ = [
     "EffectiveDimension",

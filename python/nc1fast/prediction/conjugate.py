@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast.prediction.preconditioner import Preconditioner, low_rank
+from nc1fast.support.arguments import as_count, as_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 _STEPS = 1000  # of a report: parts of the way, in digits, from the first residual to the tolerance
-_STALLED = 0.5  # a restart that leaves more than this of the true residual has reached what rounding allows
+_STALLED = 0.5  # of the true residual: a restart that leaves more has reached the rounding error
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,18 @@ class Stopping:
 
     tolerance: float
     max_iterations: int
+
+    @classmethod
+    def of(cls, tolerance: Any, max_iterations: Any) -> Stopping:
+        """The same, checked.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a value that is not allowed.
+        """
+        least = as_number("tolerance", tolerance, above=0, below=1)
+        return cls(least, as_count("max_iterations", max_iterations))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +113,11 @@ class RidgeSystem:
         X = np.zeros_like(Y) if start is None else start.copy()
         R = Y - self.product(X) if X.any() else Y.copy()
         goal = stopping.tolerance * lengths(Y)
-        told = _Digits(report, lengths(R), goal)
+        progress = _Digits(report, lengths(R), goal)
         done = 0
         while done < stopping.max_iterations and (lengths(R) > goal).any():
             before, last = lengths(R), X.copy()
-            done += self._descend(X, R, goal, stopping.max_iterations - done, told)
+            done += self._descend(X, R, goal, stopping.max_iterations - done, progress)
             R = Y - self.product(np.where(np.isfinite(X), X, last))
             worse = ~(np.isfinite(X).all(axis=0) & (lengths(R) <= before))
             if worse.any():
@@ -116,7 +129,7 @@ class RidgeSystem:
         converged = bool((lengths(R) <= goal).all())
         return Solved(X, R, done, converged)
 
-    def _descend(self, X: Array, R: Array, goal: Array, most: int, told: _Digits) -> int:
+    def _descend(self, X: Array, R: Array, goal: Array, most: int, progress: _Digits) -> int:
         """Conjugate gradients from the residual R, until all columns have reached the goal by the
         recurrence: how many steps.
 
@@ -130,7 +143,7 @@ class RidgeSystem:
             alpha = rho / _dots(D, Q)
             X[:, active] += alpha * D
             R[:, active] -= alpha * Q
-            told(lengths(R))
+            progress(lengths(R))
             going = lengths(R[:, active]) > goal[active]
             if not going.any():
                 return step
@@ -142,15 +155,15 @@ class RidgeSystem:
 
 
 class _Digits:
-    """A report of how many of the digits that are wanted have been reached, by the worst column."""
+    """Reports how many of the requested digits have been reached, by the worst column."""
 
     def __init__(self, report: Report | None, first: Array, goal: Array) -> None:
         self.report, self.goal = report, goal
         self.all = self._missing(first)
 
     def _missing(self, lengths: Array) -> float:
-        wanted = (self.goal > 0) & (lengths > self.goal)
-        return math.log(float((lengths[wanted] / self.goal[wanted]).max())) if wanted.any() else 0.0
+        open_ = (self.goal > 0) & (lengths > self.goal)
+        return math.log(float((lengths[open_] / self.goal[open_]).max())) if open_.any() else 0.0
 
     def __call__(self, lengths: Array) -> None:
         if self.report is not None and self.all > 0:

@@ -11,8 +11,7 @@ from nc1fast.core.products import ProductSettings
 from nc1fast.datasets.paths import reads_files
 from nc1fast.prediction.conjugate import lengths
 from nc1fast.prediction.dense import Eigen
-from nc1fast.prediction.problem import MOST_DENSE, SOLVERS, Regression
-from nc1fast.prediction.result import Prediction
+from nc1fast.prediction.problem import MOST_DENSE, SOLVERS, Prediction, Regression
 from nc1fast.support.arguments import as_number, check_choice
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting

@@ -1,20 +1,24 @@
-"""Ridge regression and Gaussian processes: (K + ridge I) dual = Y, and the outputs K(Z, X) dual."""
+"""Ridge regression and Gaussian processes: (K + ridge I) dual = Y, and the outputs K(Z, X) dual; by
+a factor of the stored matrix, or by products with a matrix that is not stored.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nc1fast.core.linear import matmul
+from nc1fast.core.machine import thread_count
 from nc1fast.core.products import ProductSettings
 from nc1fast.datasets.paths import reads_files
-from nc1fast.prediction.conjugate import lengths
-from nc1fast.prediction.probing import Probing
-from nc1fast.prediction.problem import Regression, Solving
-from nc1fast.prediction.result import Prediction
-from nc1fast.prediction.routes import ByFactor, ByProducts
-from nc1fast.support.arguments import as_flag, as_number
+from nc1fast.prediction.conjugate import RidgeSystem, Solved, Stopping, lengths
+from nc1fast.prediction.dense import Cholesky, log_likelihood
+from nc1fast.prediction.problem import Prediction, Regression, Solving
+from nc1fast.prediction.traces import Probing, log_determinant
+from nc1fast.support.arguments import as_flag, as_number, seed_of
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting
 from nc1fast.support.warnings import AccuracyWarning, warn
@@ -23,14 +27,17 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.kernels.classes import Kernel
-    from nc1fast.support.progress import Progress
+    from nc1fast.support.progress import Progress, Report
 
     Array = NDArray[np.float64]
+    Likelihood = tuple[float, tuple[float, float]] | tuple[None, None]
+
+_COLUMNS = 256  # new rows whose variance is computed at a time
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which of the costlier answers are computed beside the mean."""
+class Requested:
+    """The costlier answers that are computed beside the mean."""
 
     variance: bool = False
     covariance: bool = False
@@ -58,6 +65,7 @@ def ridge(
     memory_limit: float | None = None,
     seed: int = 0,
     progress: Progress = False,
+    rng: int | np.random.Generator | None = None,
 ) -> Prediction:
     """Kernel ridge regression: f(z) = k(z, X) (K + ridge I)^-1 targets.
 
@@ -91,7 +99,10 @@ def ridge(
     seed : int, default 0
         Of the pivots of the preconditioner.
     progress : bool or callable(done, total), default False
-        Of "cg": how many of the digits wanted have been reached.
+        Of "cg": how many of the requested digits have been reached.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -117,12 +128,13 @@ def ridge(
     Accuracy: |f - f_exact| <= sqrt(k_zz) |r|/sqrt(ridge) for the residual r: `error_bound`.
     Source: Saunders, Gammerman & Vovk (1998); Gardner et al. (2018) for the solver.
     """
-    wanted = Wanted(leave_one_out=as_flag("leave_one_out", leave_one_out))
+    requested = Requested(leave_one_out=as_flag("leave_one_out", leave_one_out))
     settings = ProductSettings(dtype, n_threads, memory_limit)
-    solving = Solving.of(solver, (tolerance, max_iterations), rank, start, seed)
+    stopping = Stopping.of(tolerance, max_iterations)
+    solving = Solving.of(solver, stopping, rank, start, seed_of(rng, seed))
     level = as_number("ridge", ridge, least=0)
     problem = Regression.of(kernel, (X, targets, Z), settings)
-    return _solved(problem, level, solving, wanted, progress)
+    return _solved(problem, level, solving, requested, progress)
 
 
 @ieee
@@ -149,13 +161,14 @@ def gp_posterior(
     memory_limit: float | None = None,
     seed: int = 0,
     progress: Progress = False,
+    rng: int | np.random.Generator | None = None,
 ) -> Prediction:
     """Posterior of a Gaussian process of zero mean and covariance `kernel`, observed with noise.
 
     Parameters
     ----------
     kernel, X, targets, Z, solver, tolerance, max_iterations, rank, start, leave_one_out, dtype,
-    n_threads, memory_limit, seed, progress
+    n_threads, memory_limit, seed, progress, rng
         As of `ridge`.
     noise : float, default 1e-2
         Variance of the noise of an observation, >= 0.
@@ -196,44 +209,44 @@ def gp_posterior(
     Source: Rasmussen & Williams (2006), algorithm 2.1; Ubaru, Chen & Saad (2017) for the
     determinant.
     """
-    wanted = Wanted(
+    requested = Requested(
         as_flag("variance", variance),
         as_flag("covariance", covariance),
         Probing.of(probes, confidence, none=True),
         as_flag("leave_one_out", leave_one_out),
     )
     settings = ProductSettings(dtype, n_threads, memory_limit)
-    solving = Solving.of(solver, (tolerance, max_iterations), rank, start, seed)
+    stopping = Stopping.of(tolerance, max_iterations)
+    solving = Solving.of(solver, stopping, rank, start, seed_of(rng, seed))
     level = as_number("noise", noise, least=0)
     problem = Regression.of(kernel, (X, targets, Z), settings)
-    return _solved(problem, level, solving, wanted, progress)
+    return _solved(problem, level, solving, requested, progress)
 
 
 def _solved(
-    problem: Regression, ridge: float, solving: Solving, wanted: Wanted, progress: Any
+    problem: Regression, ridge: float, solving: Solving, requested: Requested, progress: Any
 ) -> Prediction:
     """The prediction by the solver that is asked for, or chosen."""
     solver = solving.choice(problem.n, ridge)
-    route: ByFactor | ByProducts
-    if solver == "cholesky":
-        route = ByFactor(problem, ridge)
-    else:
-        route = ByProducts(problem, ridge, solving)
+    stored = solver == "cholesky"
+    route = ByFactor(problem, ridge) if stored else ByProducts(problem, ridge, solving)
     with reporting(progress, "steps") as report:
         solved = route.solve(report)
     sizes = lengths(solved.residuals)
     residual = float((sizes / np.maximum(lengths(problem.Y), np.finfo(float).tiny)).max())
     if not solved.converged:
         warn(
-            f"conjugate gradients end with a residual of {residual:.1e}, not {solving.stopping.tolerance:.1e}: "
-            "a larger ridge, rank or max_iterations may help",
+            f"conjugate gradients end with a residual of {residual:.1e}, not "
+            f"{solving.stopping.tolerance:.1e}: a larger ridge, rank or max_iterations may help",
             AccuracyWarning,
         )
-    covariance = route.covariance() if wanted.covariance else None
-    variance = None
-    if wanted.variance:
+    covariance = route.covariance() if requested.covariance else None
+    variance, likelihood, interval = None, None, None
+    if requested.variance:
         variance = route.variance() if covariance is None else covariance.diagonal().copy()
-    likelihood = route.likelihood(solved, wanted.likelihood) if wanted.likelihood else None
+    if requested.likelihood is not None:
+        likelihood, interval = route.likelihood(solved, requested.likelihood)
+    left_out = problem.shaped(route.leave_one_out(solved.X)) if requested.leave_one_out else None
     with np.errstate(divide="ignore"):
         bound = np.sqrt(problem.at.result_diagonal / ridge)[:, None] * sizes
     return Prediction(
@@ -241,11 +254,9 @@ def _solved(
         dual=solved.X,
         variance=variance,
         covariance=covariance,
-        log_marginal_likelihood=None if likelihood is None else likelihood.value,
-        log_marginal_likelihood_interval=None if likelihood is None else likelihood.interval,
-        leave_one_out=problem.shaped(route.leave_one_out(solved.X))
-        if wanted.leave_one_out
-        else None,
+        log_marginal_likelihood=likelihood,
+        log_marginal_likelihood_interval=interval,
+        leave_one_out=left_out,
         error_bound=problem.shaped(bound),
         residual=residual,
         iterations=solved.iterations,
@@ -254,3 +265,134 @@ def _solved(
         rank=route.rank,
         kernel=problem.train.kernel,
     )
+
+
+class Route(ABC):
+    """Solutions with A = K + ridge I, and the variance that the observations explain: k_z^T A^-1
+    k_z of new rows.
+
+    Attributes
+    ----------
+    rank : int
+        Columns of the preconditioner.
+    """
+
+    rank = 0
+
+    def __init__(self, problem: Regression) -> None:
+        self.problem = problem
+
+    @abstractmethod
+    def solve(self, report: Report | None) -> Solved:
+        """The coefficients of the targets."""
+
+    @abstractmethod
+    def explained(self, rows: Array) -> tuple[Array, Array]:
+        """Factors U, V (m, n) of k_z^T A^-1 k_z' = U V^T, from `rows` of K(Z, X), (m, n)."""
+
+    @abstractmethod
+    def likelihood(self, solved: Solved, probing: Probing) -> Likelihood:
+        """Log N(Y; 0, A) with the solution of the targets, and an interval for it; None and None
+        where it is not known.
+        """
+
+    @abstractmethod
+    def leave_one_out(self, dual: Array) -> Array:
+        """Outputs of each row from all others, shape (n, n_outputs)."""
+
+    def variance(self) -> Array:
+        """Posterior variance at the rows to predict, shape (m,)."""
+        at, prior = self.problem.at, self.problem.at.result_diagonal
+        out = np.empty(len(prior))
+        for begin in range(0, len(prior), _COLUMNS):
+            part = slice(begin, min(len(prior), begin + _COLUMNS))
+            U, V = self.explained(at.entries(part))
+            out[part] = prior[part] - np.einsum("ij,ij->i", U, V)
+        return np.maximum(out, 0.0)
+
+    def covariance(self) -> Array:
+        """Posterior covariances of the rows to predict, shape (m, m), exactly symmetric."""
+        at = self.problem.at
+        U, V = self.explained(at.entries())
+        threads = thread_count(at.settings.n_threads)
+        K = at.among_results() - matmul(U, V.T, threads)
+        return np.asarray((K + K.T) / 2)
+
+
+class ByFactor(Route):
+    """By Cholesky's factorisation of the stored matrix."""
+
+    def __init__(self, problem: Regression, ridge: float) -> None:
+        super().__init__(problem)
+        self.ridge, self.factor = ridge, Cholesky(problem.train.entries(), ridge)
+
+    def solve(self, report: Report | None) -> Solved:
+        """One solution with the factor; the residual is that of the streamed product."""
+        Y = self.problem.Y
+        dual = self.factor.solve(Y)
+        residuals = Y - self.problem.train(dual, report) - self.ridge * dual
+        return Solved(dual, residuals, 0, converged=True)
+
+    def explained(self, rows: Array) -> tuple[Array, Array]:
+        """Both factors are (L^-1 K(X, Z))^T."""
+        half = self.factor.half_solve(rows.T).T
+        return half, half
+
+    def likelihood(self, solved: Solved, probing: Probing) -> Likelihood:
+        """By the determinant of the factor."""
+        Y = self.problem.Y
+        value = log_likelihood(float(np.sum(Y * solved.X)), self.factor.log_determinant, Y.shape)
+        return value, (value, value)
+
+    def leave_one_out(self, dual: Array) -> Array:
+        """y_i - dual_i/(A^-1)_ii, shape (n, n_outputs)."""
+        return self.problem.Y - dual / self.factor.inverse_diagonal()[:, None]
+
+
+class ByProducts(Route):
+    """By preconditioned conjugate gradients on streamed products."""
+
+    def __init__(self, problem: Regression, ridge: float, solving: Solving) -> None:
+        super().__init__(problem)
+        self.solving, self.start = solving, solving.first(problem.Y)
+        self.system = RidgeSystem.of(problem.train, ridge, solving.rank, solving.seed)
+        self.rank = self.system.preconditioner.rank
+
+    def solve(self, report: Report | None) -> Solved:
+        """All targets at once, each by its own recurrence."""
+        return self.system.solve(self.problem.Y, self.solving.stopping, self.start, report)
+
+    def explained(self, rows: Array) -> tuple[Array, Array]:
+        """From S with residual R = K(X, Z) - A S: the error of k_z^T s + r^T s is r^T A^-1 r."""
+        columns = np.ascontiguousarray(rows.T)
+        solved = self.system.solve(columns, self.solving.stopping)
+        return (columns + solved.residuals).T, solved.X.T
+
+    def likelihood(self, solved: Solved, probing: Probing) -> Likelihood:
+        """By the estimated determinant.
+
+        With Y = A X + R, Tr Y^T A^-1 Y is Tr X^T (Y + R) and |R|^2/ridge at most.
+        """
+        if not probing.probes:
+            return None, None
+        solving, Y = self.solving, self.problem.Y
+        most = solving.stopping.max_iterations
+        found = log_determinant(self.system, probing, solving.seed, most)
+        if found is None:
+            warn(
+                f"K + {self.system.ridge:g} I is not positive definite in "
+                f"{self.problem.train.settings.dtype}: there is no log_marginal_likelihood",
+                AccuracyWarning,
+            )
+            return None, None
+        fit = float(np.sum(solved.X * (Y + solved.residuals)))
+        more = float(np.square(solved.residuals).sum()) / self.system.ridge
+        low, value, high = (
+            log_likelihood(fit + rest, found.value + side * found.half_width, Y.shape)
+            for rest, side in ((more, 1), (0.0, 0), (0.0, -1))
+        )
+        return value, (low, high)
+
+    def leave_one_out(self, dual: Array) -> Array:
+        """Raises ValueError: products give no diagonal of the inverse."""
+        raise ValueError("leave_one_out needs the inverse: solver='cholesky'")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from scipy import linalg
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nc1fast.inputs.targets import encode
+from nc1fast.prediction.dense import Cholesky
 from nc1fast.prediction.problem import MOST_DENSE, SOLVERS
 from nc1fast.prediction.regression import ridge
 from nc1fast.sklearn.matrices import KernelMatrices
@@ -62,7 +62,7 @@ class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
             )
             self.dual_coef_ = found.dual
         else:
-            self.dual_coef_ = _dual(matrices.between(X), Y, level)
+            self.dual_coef_ = Cholesky(matrices.between(X), level).solve(Y)
 
     def _streams(self, X: Any, level: float) -> bool:
         """Whether K is not to be stored."""
@@ -78,24 +78,6 @@ class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         rows = validate_data(self, X, accept_sparse="csr", dtype=_DTYPES, reset=False)
         return self.matrices_.product(rows, self.X_fit_, self.dual_coef_)
-
-
-def _dual(K: Array, Y: Array, level: float) -> Array:
-    """(K + level I)^-1 Y by Cholesky's factorisation, in the memory of K.
-
-    Raises
-    ------
-    ValueError
-        If the matrix is not positive definite in float64.
-    """
-    K[np.diag_indices_from(K)] += level
-    try:
-        factor = linalg.cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
-    except linalg.LinAlgError:
-        raise ValueError(
-            f"K + {level:g} I is not positive definite in float64: a larger alpha is needed"
-        ) from None
-    return np.asarray(linalg.cho_solve(factor, Y, check_finite=False))
 
 
 class KernelRidge(MultiOutputMixin, RegressorMixin, _Ridge):  # type: ignore[misc]

@@ -1,4 +1,5 @@
-"""Log det(K + ridge I) from products, by Lanczos quadrature between two bounds.
+"""Traces by random vectors: log det(K + ridge I) by Lanczos quadrature between two bounds, and
+`effective_dimension`, how many directions a ridge leaves to a kernel.
 
 With P = F F^T + s I for the factor F of a low-rank approximation, det A = det P det M for M =
 P^-1/2 A P^-1/2. The first is known; the second is tr log M, the mean of z^T log(M) z over random
@@ -14,19 +15,31 @@ rows, ridge 1e-6).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nc1fast.core.linear import UNIT_ROUNDOFF
+from nc1fast.core.products import KernelMap, ProductSettings
+from nc1fast.datasets.paths import reads_files
+from nc1fast.kernels.classes import check_kernel
+from nc1fast.prediction.conjugate import RidgeSystem, Stopping, lengths
+from nc1fast.prediction.dense import Cholesky
 from nc1fast.prediction.preconditioner import Preconditioner
+from nc1fast.prediction.problem import SOLVERS, EffectiveDimension
+from nc1fast.support.arguments import as_count, as_number, as_seed, check_choice, seed_of
+from nc1fast.support.arithmetic import ieee
+from nc1fast.support.extras import require
+from nc1fast.support.progress import reporting
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
-    from nc1fast.prediction.conjugate import RidgeSystem
-    from nc1fast.prediction.probing import Probing
+    from numpy.typing import ArrayLike, NDArray
+
+    from nc1fast.kernels.classes import Kernel
     from nc1fast.support.progress import Report
 
     Array = NDArray[np.float64]
@@ -36,6 +49,52 @@ _EVERY = 5  # steps between two looks at the rules, or a quarter of those before
 _SMALL = 0.1  # of the standard error: what the rules may leave between them
 _ROUNDING = 1e-12  # of the sum of |log| that the rules cannot resolve
 _ENDED = 1e-13  # of the diagonal of T: where the recurrence has found an invariant space
+_FEW_ROWS = 2000  # of which the inverse is cheap
+
+
+@dataclass(frozen=True)
+class Probing:
+    """How a trace is estimated.
+
+    Attributes
+    ----------
+    probes : int
+        Vectors of random signs, 2 at least; 0 for no estimate, where `of` allows it.
+    confidence : float
+        Probability with which an interval covers the trace.
+    """
+
+    probes: int
+    confidence: float
+
+    @classmethod
+    def of(cls, probes: Any, confidence: Any, *, none: bool = False) -> Probing:
+        """The same, checked; `none` allows 0 probes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a value that is not among those allowed.
+        """
+        least = 0 if none else 2
+        count = as_count("probes", probes, least)
+        if count == 1:
+            raise ValueError("probes must be 0 or >= 2, got 1: one probe has no spread")
+        return cls(count, as_number("confidence", confidence, above=0, below=1))
+
+    def signs(self, n: int, seed: int | tuple[int, int]) -> Array:
+        """The vectors, shape (n, probes)."""
+        return np.random.default_rng(seed).choice([-1.0, 1.0], size=(n, self.probes))
+
+    def standard_error(self, values: Array) -> float:
+        """Of the mean of one value for each probe."""
+        return float(values.std(ddof=1)) / math.sqrt(self.probes)
+
+    def half_width(self, values: Array) -> float:
+        """Half of Student's interval of that mean."""
+        student = require("scipy.stats", "prediction").t
+        quantile = float(student.ppf((1 + self.confidence) / 2, self.probes - 1))
+        return quantile * self.standard_error(values)
 
 
 class LogDeterminant(NamedTuple):
@@ -186,3 +245,79 @@ def _log_rule(T: Array) -> Array | None:
     if nodes.min() <= 0:
         return None
     return np.asarray(np.einsum("ij,ij->i", np.square(vectors[:, 0]), np.log(nodes)))
+
+
+@ieee
+@reads_files("X")
+def effective_dimension(
+    kernel: Kernel,
+    X: ArrayLike,
+    *,
+    ridge: float = 1e-3,
+    solver: str = "auto",
+    probes: int = 32,
+    confidence: float = 0.95,
+    tolerance: float = 1e-6,
+    max_iterations: int = 1000,
+    n_threads: int | None = None,
+    memory_limit: float | None = None,
+    seed: int = 0,
+    progress: bool | Callable[[int, int], object] = False,
+    rng: int | np.random.Generator | None = None,
+) -> EffectiveDimension:
+    """Tr K (K + ridge I)^-1, the degrees of freedom of a ridge regression.
+
+    Parameters
+    ----------
+    kernel, X, n_threads, memory_limit, tolerance, max_iterations, progress
+        As of `ridge`.
+    ridge : float > 0, default 1e-3
+    solver : {"auto", "cholesky", "cg"}, default "auto"
+        "cholesky": exact, from the stored matrix; "cg": an estimate. "auto": exact up to 2,000
+        rows.
+    probes : int, default 32
+        Random vectors of an estimate, at least 2.
+    confidence : float, default 0.95
+        Probability with which the interval covers the value.
+    seed : int, default 0
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
+
+    Returns
+    -------
+    EffectiveDimension
+
+    Raises
+    ------
+    TypeError, ValueError, OSError, ImportError
+        As `ridge`.
+
+    Notes
+    -----
+    n - ridge E z^T (K + ridge I)^-1 z over vectors z of random signs; the interval is Student's
+    over the probes, widened by what the residuals r leave: |z^T (x - x_exact)| <= |x| |r| +
+    |r|^2/ridge.
+    Cost: one solution with `probes` right-hand sides.
+    Source: Hutchinson (1990); Avron & Toledo (2011).
+    """
+    check_kernel(kernel, X)
+    level = as_number("ridge", ridge, above=0)
+    check_choice("solver", solver, SOLVERS)
+    probing = Probing.of(probes, confidence)
+    stopping = Stopping.of(tolerance, max_iterations)
+    first = as_seed(seed_of(rng, seed))
+    made = KernelMap.of(kernel, X, None, ProductSettings("float64", n_threads, memory_limit))
+    n = made.shape[1]
+    if solver == "cholesky" or (solver == "auto" and n <= _FEW_ROWS):
+        value = n - level * float(Cholesky(made.entries(), level).inverse_diagonal().sum())
+        return EffectiveDimension(value, (value, value), 0)
+    signs = probing.signs(n, first)
+    system = RidgeSystem.of(made, level, None, first)
+    with reporting(progress, "steps") as report:
+        solved = system.solve(signs, stopping, report=report)
+    traces = n - level * np.einsum("ij,ij->j", signs, solved.X)
+    left = lengths(solved.residuals)
+    solving = level * float((lengths(solved.X) * left + np.square(left) / level).max())
+    mean, half = float(traces.mean()), probing.half_width(traces) + solving
+    return EffectiveDimension(mean, (mean - half, mean + half), probing.probes)
