@@ -255,13 +255,16 @@ def test_numbers_of_the_command_line_end_in_one_line(command, call, tmp_path):
     data = str(tmp_path / "data.npz")
     function, base = {
         "collapse": (commands.measure.collapse, [data, "--convention", "papyan"]),
-        "shard": (commands.parts.shard, [data, "--index=0", "--of=2", "--out", tmp_path / "sums"]),
+        "shard": (
+            commands.measure.shard,
+            [data, "--index=0", "--of=2", "--out", tmp_path / "sums"],
+        ),
         "train": (commands.learn.train, [data, "--epochs=2", "--width=4"]),
         "adapt": (commands.learn.adapt, [data, "--noise=1", "--max-iter=2"]),
         "theory": (commands.measure.theory, ["--means=-1,1", "--stds=0.5", "--features=3"]),
     }[command]
     assert call(command, *base)[0] in (0, 1)
-    hints = get_type_hints(function)
+    hints = get_type_hints(commands.expanded(function))
     numeric = [name for name, hint in hints.items() if {int, float} & {hint, *get_args(hint)}]
     assert numeric
     for name in numeric:

@@ -305,7 +305,7 @@ def test_a_folder_that_holds_a_study_is_not_computed_over(call, study_file, tmp_
 
     code, _, err = call(*first, "--resume", "--restart")
     assert code == 2
-    assert "give one" in err
+    assert "cannot be given together" in err
     code, told, _ = call(*first, "--restart")
     assert code == 0
     assert "1 cells computed" in told

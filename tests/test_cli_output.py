@@ -88,7 +88,7 @@ def test_several_data_sets_are_a_table_with_a_row_for_each(call, data, tmp_path)
     assert [one["nc1"] for one in told] == expected
     code, _, err = call(*line, "--journal", tmp_path / "run.journal")
     assert code == 2
-    assert "--journal records one data set" in err
+    assert "--journal takes one data set" in err
 
 
 @pytest.mark.parametrize("form", ["npz", "csv"])

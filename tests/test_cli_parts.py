@@ -118,8 +118,8 @@ def test_what_is_incomplete_or_foreign_is_refused(call, data, tmp_path, choose, 
     [
         (["--index", "3", "--of", "3"], "--index"),
         (["--index", "-1", "--of", "3"], "--index"),
-        (["--index", "0", "--of", "2", "--kernel", "features"], "--kernel features"),
-        (["--index", "0", "--of", "1", "--kernel", "precomputed"], "--kernel precomputed"),
+        (["--index", "0", "--of", "2", "--kernel", "features"], "got features"),
+        (["--index", "0", "--of", "1", "--kernel", "precomputed"], "got precomputed"),
     ],
 )
 def test_shares_that_are_none_are_refused(call, data, tmp_path, options, message):
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_no_half_of_a_share(call, data, tmp_path):
     nowhere = tmp_path / "nowhere" / "share"
     code, _, err = call("shard", path, "--index", 0, "--of", 2, "--out", nowhere)
     assert code == 2
-    assert "its folder is not there" in err
+    assert "a folder that can be written" in err
 
 
 def test_collapse_keeps_a_journal_and_goes_on_from_it(call, data, tmp_path):
@@ -157,7 +157,7 @@ def test_collapse_keeps_a_journal_and_goes_on_from_it(call, data, tmp_path):
     for options in ([], ["--journal", other]):
         code, out, err = call("collapse", path, "--resume", *options)
         assert (code, out) == (2, "")
-        assert "--resume goes on from the file of --journal" in err
+        assert "--resume needs the file of an earlier --journal" in err
         assert not other.exists()
     code, out, err = call(*line, "--depth", "3")
     assert (code, out) == (2, "")
@@ -195,7 +195,7 @@ def test_data_stay_in_their_file_under_a_memory_limit(call, tmp_path, form):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--keys", "X,y", "--scale", "standardize"], "no --scale"),
+        (["--keys", "X,y", "--scale", "standardize"], "--scale must be none"),
         (["--labels", "z"], "neither a part of it nor a file"),
         (["--keys", "X,z"], "data.npz needs the name of one of its arrays"),
     ],

@@ -182,7 +182,7 @@ def test_tokens(call, folder):
     assert [row["n_samples"] for row in json.loads(out)["layers"]] == [180, 180]
     np.savez(folder / "ids.npz", X=ids + 0.5, y=np.arange(30) % 2)
     code, _, err = call(*line, "--dtype", "int64")
-    assert (code, "--dtype int64 takes whole numbers" in err) == (2, True)
+    assert (code, "--dtype int64 needs data that are integers" in err) == (2, True)
 
 
 SHAPED = ("--shape", "1,3,3")

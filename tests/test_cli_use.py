@@ -83,13 +83,13 @@ def test_align(call, file):
     ("arguments", "message"),
     [
         (("predict", "--held-out", 1), "--held-out must be"),
-        (("predict", "--kernel", "precomputed"), "needs a kernel of rows"),
-        (("predict", "--time", 3), "--time belongs to --method flow"),
-        (("predict", "--method", "flow"), "--time belongs to --method flow"),
+        (("predict", "--kernel", "precomputed"), "--kernel must be a kernel of rows"),
+        (("predict", "--time", 3), "--time must be given for --method flow"),
+        (("predict", "--method", "flow"), "--time must be given for --method flow"),
         (("predict", "--ridge", -1), "ridge must be"),
         (("spectrum", "-k", 121), "k must be >= 1 and <= 120"),
-        (("spectrum", "--kernel", "precomputed"), "needs a kernel of rows"),
-        (("align", "--kernels", "ntk,rbf"), "--kernels takes"),
+        (("spectrum", "--kernel", "precomputed"), "--kernel must be a kernel of rows"),
+        (("align", "--kernels", "ntk,rbf"), "--kernels must be some of"),
     ],
 )
 def test_mistakes_are_one_line(call, file, arguments, message):

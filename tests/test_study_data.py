@@ -308,12 +308,12 @@ def test_the_command_plans_a_study_of_a_file(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["data"], "the study data needs a file: nc1fast study data FILE"),
+        (["data"], "FILE must be given for the study data: nc1fast study data FILE"),
         (["data", "none.csv"], "none.csv: no such file"),
         (["data", "a.xyz"], "unknown kind of file '.xyz'"),
         (["paper", "a.csv", "--out", "o"], "belong to the study data"),
         (["paper", "--no-networks", "--out", "o"], "belong to the study data"),
-        (["paper"], "give --out"),
+        (["paper"], "--out must be the folder"),
         (["data", "digits", "--preset", "huge"], "has no preset 'huge'; choose from full, quick"),
     ],
 )

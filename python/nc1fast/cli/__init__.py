@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(code)
     except KeyboardInterrupt:
         _fail(
-            "interrupted; a study goes on with --resume, a training with its --checkpoint, a collapse with its --journal",
+            "interrupted; a study goes on with --resume, a training with its --checkpoint, a "
+            "collapse with its --journal",
             130,
         )
     except (ValueError, TypeError, OSError, ImportError, MemoryError, DeviceError) as error:

@@ -1,7 +1,7 @@
 """The commands of `nc1fast`: typer over the functions of the package, no logic of their own.
 
-`measure` (collapse, theory), `parts` (shard, merge), `learn` (train, adapt), `probe` and `use`
-(predict, spectrum, align) work on one data set, `study` (study, report, doctor) on a grid of them;
+`measure` (collapse, theory, shard, merge), `learn` (train, adapt), `probe` and `use` (predict,
+spectrum, align) work on one data set, `study` (study, report, doctor) on a grid of them;
 `options` has what they share, `output` what they print. A new command is a function there and one
 line here; a new option is a parameter with a help text.
 """
@@ -20,7 +20,8 @@ except ModuleNotFoundError as _error:
     ) from _error
 
 import nc1fast as nc
-from nc1fast.cli import learn, measure, parts, study, use
+from nc1fast.cli import learn, measure, study, use
+from nc1fast.cli.options import expanded
 from nc1fast.cli.probe import probe
 
 INTERRUPTED = 130
@@ -30,14 +31,14 @@ _USAGE_ERROR: Any = typer.BadParameter.__base__
 app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Neural Collapse metrics of kernels and features, exact and streamed.",
-    epilog="nc1fast COMMAND --help has its options and examples. Exit codes: 0 success; 1 a study, solver or self-test "
-    "failed; 2 a mistake in the call or in the data; 130 interrupted.",
+    epilog="nc1fast COMMAND --help has its options and examples. Exit codes: 0 success; 1 a study, "
+    "solver or self-test failed; 2 a mistake in the call or in the data; 130 interrupted.",
 )
 for _command in (
     measure.collapse,
     measure.theory,
-    parts.shard,
-    parts.merge,
+    measure.shard,
+    measure.merge,
     learn.train,
     learn.adapt,
     probe,
@@ -48,7 +49,7 @@ for _command in (
     study.report,
     study.doctor,
 ):
-    app.command()(_command)
+    app.command()(expanded(_command))
 
 
 def run(arguments: list[str]) -> int:

@@ -4,8 +4,6 @@ width and wide.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
@@ -16,9 +14,10 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options, output
+from nc1fast.cli.options import option
 from nc1fast.inputs.labels import as_labels
 from nc1fast.inputs.targets import encode
-from nc1fast.support.files import replaced, write_atomically
+from nc1fast.support.files import replaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +33,8 @@ AdaptiveActivation: TypeAlias = Literal["erf", "relu"]
 
 Targets = Annotated[
     TargetName | None,
-    typer.Option(
-        help="scalar: -1, 1, or -3, -1, 1, 3, of one output; one-hot: an output for each class. "
+    option(
+        "scalar: -1, 1, or -3, -1, 1, 3, of one output; one-hot: an output for each class. "
         "Default: scalar for two classes, one-hot for more."
     ),
 ]
@@ -44,59 +43,43 @@ Targets = Annotated[
 def train(
     data: options.Data,
     *,
-    activation: options.Activation = "relu",
-    slope: options.Slope = None,
-    depth: options.Depth = 2,
-    width: Annotated[str, typer.Option(help="Hidden units, or one number for each layer.")] = (
-        "500"
-    ),
-    weight_variance: options.WeightVariance = "1",
-    bias_variance: options.BiasVariance = "0",
+    layers: options.Layers,
+    width: Annotated[str, option("Hidden units, or one number for each layer.")] = ("500"),
     train_bias: Annotated[
-        bool | None,
-        typer.Option(help="Default: yes; with --parametrization ntk, only if sb2 > 0."),
+        bool | None, option("Default: yes; with --parametrization ntk, only if sb2 > 0.")
     ] = None,
     parametrization: Annotated[
-        options.Parametrization, typer.Option(help="Scaling of weights and learning rates.")
+        options.Parametrization, option("Scaling of weights and learning rates.")
     ] = "standard",
     targets: Targets = None,
-    loss: Annotated[
-        Loss, typer.Option(help="none, for langevin: no data, the prior alone.")
-    ] = "mse",
+    loss: Annotated[Loss, option("none, for langevin: no data, the prior alone.")] = "mse",
     optimizer: Annotated[
-        Optimizer, typer.Option(help="langevin: gradient descent with noise, decay by the prior.")
+        Optimizer, option("langevin: gradient descent with noise, decay by the prior.")
     ] = "sgd",
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
-    momentum: Annotated[float, typer.Option(help="Momentum of sgd.")] = 0.0,
-    weight_decay: Annotated[
-        float, typer.Option(help="Decay of all parameters; 0 for langevin.")
-    ] = 0.0,
+    lr: Annotated[float, option("Learning rate.")] = 1e-3,
+    momentum: Annotated[float, option("Momentum of sgd.")] = 0.0,
+    weight_decay: Annotated[float, option("Decay of all parameters; 0 for langevin.")] = 0.0,
     temperature: Annotated[
-        float | None,
-        typer.Option(help="For langevin: the variance of the noise on the targets."),
+        float | None, option("For langevin: the variance of the noise on the targets.")
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 1000,
+    epochs: Annotated[int, option("Passes over the data.")] = 1000,
     until: Annotated[
-        str | None,
-        typer.Option(help="Stop early: zero-error, loss=VALUE or slope=VALUE (log NC1 a decade)."),
+        str | None, option("Stop early: zero-error, loss=VALUE or slope=VALUE (log NC1 a decade).")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; default: all.")] = None,
-    repeats: Annotated[int, typer.Option(help="Number of networks, drawn one by one.")] = 1,
+    batch_size: Annotated[int | None, option("Rows of a step; default: all.")] = None,
+    repeats: Annotated[int, option("Number of networks, drawn one by one.")] = 1,
     probe: Annotated[
-        str, typer.Option(help="Epochs to measure at: log (8 a decade), or a list: 0,10,100.")
+        str, option("Epochs to measure at: log (8 a decade), or a list: 0,10,100.")
     ] = "log",
     convention: options.Convention = None,
-    dtype: Annotated[Precision, typer.Option(help="Precision of the network.")] = "float64",
-    seed: Annotated[int, typer.Option(help="Seed of networks, batches and noise.")] = 0,
+    dtype: Annotated[Precision, option("Precision of the network.")] = "float64",
+    seed: Annotated[int, option("Seed of networks, batches and noise.")] = 0,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="File to go on from, written at every probe.")
+        Path | None, option("File to go on from, written at every probe.")
     ] = None,
-    labels: options.Labels = None,
-    keys: options.Keys = None,
-    scale: options.Scale = "none",
+    reading: options.Reading,
     out: Annotated[
-        Path | None,
-        typer.Option(help="File for every probe: .csv, or .npz with weight covariances."),
+        Path | None, option("File for every probe: .csv, or .npz with weight covariances.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -106,16 +89,16 @@ def train(
     nc1fast train data.csv --labels species --scale standardize --optimizer adam --until zero-error
     """
     options.check_out(out, ".csv", ".npz")
-    X, y = options.DataOptions(data, labels, keys, scale).load()
+    X, y = reading.load(data)
     code = TargetCode.of(y, targets)
     network = nc.networks.ShallowNetwork(
-        options.activation_of(activation, slope),
+        layers.function,
         X.shape[1],
-        depth=depth,
+        depth=layers.depth,
         width=options.one_or_list("--width", width, int),
         n_outputs=code.values.shape[1],
-        weight_variance=options.one_or_list("--weight-variance", weight_variance),
-        bias_variance=options.one_or_list("--bias-variance", bias_variance),
+        weight_variance=options.one_or_list("--weight-variance", layers.weight_variance),
+        bias_variance=options.one_or_list("--bias-variance", layers.bias_variance),
         parametrization=parametrization,
         train_bias=train_bias,
         seed=seed,
@@ -140,11 +123,11 @@ def train(
             probe=probe if probe == "log" else options.numbers("--probe", probe, int),
             convention=convention,
             seed=seed,
-            progress=progress or False,
+            progress=progress,
             checkpoint=checkpoint,
         )
     if out is not None:
-        _write(trace, out)
+        output.write(out, trace.table, _covariances(trace))
     if as_json:
         table = {name: column.tolist() for name, column in trace.table.items()}
         about = {"targets": code.name, "data": data, "version": nc.__version__}
@@ -157,39 +140,26 @@ def train(
 def adapt(
     data: options.Data,
     *,
-    noise: Annotated[
-        float, typer.Option(help="Variance of the noise on the targets: it decides the answer.")
-    ],
-    activation: Annotated[
-        AdaptiveActivation, typer.Option(help="Activation of the hidden layer.")
-    ] = "erf",
-    width: Annotated[float, typer.Option(help="Number of hidden units.")] = 500,
-    widths: Annotated[
-        str | None, typer.Option(help="Widths to pass through on the way: 1e5,1e4,1e3.")
-    ] = None,
-    weight_variance: Annotated[
-        float, typer.Option(help="Prior variance of the hidden weights.")
-    ] = 1.0,
-    readout_variance: Annotated[
-        float, typer.Option(help="Prior variance of the readout weights.")
-    ] = 1 / 128,
+    noise: Annotated[float, option("Variance of the noise on the targets: it decides the answer.")],
+    activation: Annotated[AdaptiveActivation, option("Activation of the hidden layer.")] = "erf",
+    width: Annotated[float, option("Number of hidden units.")] = 500,
+    widths: Annotated[str | None, option("Widths to pass through on the way: 1e5,1e4,1e3.")] = None,
+    weight_variance: Annotated[float, option("Prior variance of the hidden weights.")] = 1.0,
+    readout_variance: Annotated[float, option("Prior variance of the readout weights.")] = 1 / 128,
     targets: Targets = None,
     shuffled: Annotated[
         bool, typer.Option("--shuffled", help="Solve for permuted labels too, as a control.")
     ] = False,
     multistart: Annotated[
-        int, typer.Option(help="Number of starts at each width; the lowest free energy is kept.")
+        int, option("Number of starts at each width; the lowest free energy is kept.")
     ] = 2,
-    max_iter: Annotated[int, typer.Option(help="Evaluations for each start and width.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of random starts and of the permutation.")] = 0,
+    max_iter: Annotated[int, option("Evaluations for each start and width.")] = 2000,
+    seed: Annotated[int, option("Seed of random starts and of the permutation.")] = 0,
     convention: options.Convention = None,
-    labels: options.Labels = None,
-    keys: options.Keys = None,
-    scale: options.Scale = "none",
+    reading: options.Reading,
     threads: options.Threads = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="File (.npz) for Sigma, the predictions and the course of the solver."),
+        Path | None, option("File (.npz) for Sigma, the predictions and the history of the solver.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -199,7 +169,7 @@ def adapt(
     nc1fast adapt data.npz --noise 0.01 --width 1000 --shuffled --out solution.npz
     """
     options.check_out(out, ".npz")
-    X, y = options.DataOptions(data, labels, keys, scale).load()
+    X, y = reading.load(data)
     code = TargetCode.of(y, targets)
     settings: dict[str, Any] = {
         "noise": noise,
@@ -214,7 +184,7 @@ def adapt(
         "n_threads": threads,
     }
     with options.progress("evaluations") as progress:
-        settings["progress"] = progress or False
+        settings["progress"] = progress
         if shuffled:
             control = nc.adaptive.shuffled_control(
                 X, y, targets=code.name, convention=convention, **settings
@@ -235,9 +205,7 @@ def adapt(
     row |= {
         "training_error": float(np.square(found.predictions - code.values).mean()),
         "trace_sigma": float(np.trace(found.sigma)),
-        "smallest_eigenvalue": found.smallest_eigenvalue,
-        "free_energy": found.free_energy,
-        "start": found.start,
+        **output.fields(found, "smallest_eigenvalue", "free_energy", "start"),
         **_branches(found, X, y, as_json=as_json, convention=convention, n_threads=threads),
         "residual": found.residual,
         "converged": all(solution.converged for solution in solutions.values()),
@@ -266,12 +234,12 @@ class TargetCode:
     values: NDArray[np.float64]
 
     @classmethod
-    def of(cls, y: Any, asked: str | None) -> TargetCode:
-        """The code asked for; by default scalar for two classes and one-hot for more, which have no
+    def of(cls, y: Any, requested: str | None) -> TargetCode:
+        """The requested code; by default scalar for two classes and one-hot for more, which have no
         order.
         """
         classes, names = as_labels(y, len(y))
-        name = asked or ("scalar" if len(names) <= 2 else "one-hot")
+        name = requested or ("scalar" if len(names) <= 2 else "one-hot")
         return cls(name, encode(name, classes, len(names)).values)
 
     @property
@@ -286,15 +254,16 @@ def _branches(
 ) -> dict[str, Any]:
     """The minima of F as a list for JSON, or one line for each."""
     results = nc.collapse(X, y, [branch.kernel for branch in found.branches], **settings)
-    told: list[dict[str, Any]] = [
+    minima: list[dict[str, Any]] = [
         {"free_energy": branch.free_energy, "nc1": result.nc1, "starts": list(branch.starts)}
         for branch, result in zip(found.branches, results, strict=True)
     ]
     if as_json:
-        return {"branches": told}
+        return {"branches": minima}
     return {
-        f"branch {k}": f"F {one['free_energy']:.12g}, nc1 {one['nc1']:.6g}, from {', '.join(one['starts'])}"
-        for k, one in enumerate(told, 1)
+        f"branch {k}": f"F {one['free_energy']:.12g}, nc1 {one['nc1']:.6g}, "
+        f"from {', '.join(one['starts'])}"
+        for k, one in enumerate(minima, 1)
     }
 
 
@@ -315,26 +284,14 @@ def _rule(until: str | None) -> Any:
     return name, options.one_or_list("--until", value)
 
 
-def _write(trace: Trace, out: Path) -> None:
-    """Write every probe; an .npz also has weight covariances (n_repeats, d, d) of each layer at
-    start and end.
-    """
-    if out.suffix == ".csv":
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(trace.table)
-        writer.writerows(zip(*(c.tolist() for c in trace.table.values()), strict=True))
-        write_atomically(out, text.getvalue().encode())
-        return
-    columns: dict[str, Any] = dict(trace.table)
-    columns |= {
+def _covariances(trace: Trace) -> dict[str, Any]:
+    """Weight covariances (n_repeats, d, d) of each layer at start and end, and the endings."""
+    found: dict[str, Any] = {
         f"covariance_{layer}_{when}": np.stack([c[layer][when] for c in trace.weight_covariances])
         for layer, pair in trace.weight_covariances[0].items()
         for when in pair
     }
-    columns |= {"ending_of_repeat": trace.endings, "epochs_of_repeat": trace.epochs}
-    with replaced(out) as file:
-        np.savez(file, **columns)
+    return found | {"ending_of_repeat": trace.endings, "epochs_of_repeat": trace.epochs}
 
 
 def _summary(trace: Trace) -> list[str]:

@@ -1,14 +1,20 @@
-"""Options that several commands share, the objects that group them, and progress."""
+"""Options that several commands share, and groups of them.
+
+A group is a dataclass whose fields are options, with what they make: a command that takes a group
+as one parameter has all of its options (`expanded`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 import tempfile
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import numpy as np
 import typer
@@ -25,8 +31,7 @@ from nc1fast.support.progress import reporting
 from nc1fast.support.reading import check_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
 
 # Names of the kernels, and all that --kernel takes.
 KERNELS = tuple(registry.options())
@@ -50,104 +55,119 @@ Statistics: TypeAlias = Literal["all", "sums"]
 Parametrization: TypeAlias = Literal["ntk", "standard"]
 ConventionName: TypeAlias = definitions.Convention
 
+
+def option(text: str, *names: str, **settings: Any) -> Any:
+    """An option of typer with this help text."""
+    return typer.Option(*names, help=text, **settings)
+
+
 DATA_HELP = (
-    "a file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of CIFAR), a folder of MNIST, "
-    "CIFAR or a Hugging Face data set, FILE::COLUMN,COLUMN or FILE::NAME for a part of a file, or the word digits (scikit-learn's)."
+    "a file of data (.npz, .npy, .csv, .tsv, .mat, .h5, .pt, .parquet, .arrow, IDX, a batch of "
+    "CIFAR), a folder of MNIST, CIFAR or a Hugging Face data set, FILE::COLUMN,COLUMN or "
+    "FILE::NAME for a part of a file, or the word digits (scikit-learn's)."
 )
-DATA_OR_STDIN_HELP = f"{DATA_HELP[0].upper()}{DATA_HELP[1:-1]}; - is standard input (.npz, .npy, .h5, .parquet, .arrow, or text: .csv, .tsv, gzipped or not)."
+DATA_OR_STDIN_HELP = (
+    f"{DATA_HELP[0].upper()}{DATA_HELP[1:-1]}; - is standard input (.npz, .npy, .h5, .parquet, "
+    ".arrow, or text: .csv, .tsv, gzipped or not)."
+)
 Data = Annotated[str, typer.Argument(help=DATA_OR_STDIN_HELP)]
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        help="Column of a table (name or index), name of an array in the file, or a file of labels: FILE or FILE::NAME; "
-        "default: the column or array with a usual name (label, target, class, y), else the last column."
-    ),
-]
-Keys = Annotated[
-    str | None, typer.Option(help="Names of the data and the labels in the file: X,y.")
-]
-Scale = Annotated[nc.datasets.Scale, typer.Option(help="Scaling of the features.")]
 Kernel = Annotated[
     KernelName,
-    typer.Option(help="features: NC1 of the data as they are. precomputed: X is a Gram matrix."),
+    option("features: NC1 of the data as they are. precomputed: X is a Gram matrix."),
 ]
-Activation = Annotated[
-    str,
-    typer.Option(
-        help="relu, erf, ...: one of nc1fast.activations(); NAME:NUMBER for one with a parameter, as shifted_relu:0.5."
-    ),
-]
-Slope = Annotated[float | None, typer.Option(help="Negative slope of --activation leaky_relu.")]
-Depth = Annotated[int, typer.Option(help="Number of weight layers; 2 is one hidden layer.")]
 WeightVariance = Annotated[
     str,
-    typer.Option(
-        help="Variance sw2, one for each layer from input to output: 1,3.88, or he, that of He for the ReLU family."
+    option(
+        "Variance sw2, one for each layer from input to output: 1,3.88, or he, that of He for the "
+        "ReLU family."
     ),
 ]
-BiasVariance = Annotated[
-    str, typer.Option(help="Variance sb2, or one for each layer from input to output.")
-]
-NTKParametrization = Annotated[
-    Parametrization, typer.Option(help="Parametrization of --kernel ntk.")
-]
-Width = Annotated[
-    float | None, typer.Option(help="Hidden units, for --parametrization standard alone.")
-]
-Precision = Annotated[
-    Dtype, typer.Option(help="Precision of the tiles; mixed: float64 within classes.")
-]
-Sums = Annotated[
-    Statistics, typer.Option(help="sums: NC1 and traces alone, in O(C^2) instead of O(N C) memory.")
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:INDEX or cuda:all.")]
-Threads = Annotated[int | None, typer.Option(help="Number of threads; default: all cores.")]
-MemoryLimit = Annotated[
-    float | None,
-    typer.Option(
-        help="MiB beside the data, which stay in their file if it is .npy, .npz, .h5, .zarr or .parquet."
-    ),
-]
+Threads = Annotated[int | None, option("Number of threads; default: all cores.")]
 Convention = Annotated[
     ConventionName | None,
-    typer.Option(help="Class weights of the two covariances; default: papyan."),
+    option("Class weights of the two covariances; default: papyan."),
 ]
 Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print JSON, one object in a line; docs/guide.md has its fields."),
+    bool, option("Print JSON, one object in a line; docs/guide.md has its fields.", "--json")
 ]
+
+
+def expanded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command as typer reads it: each group among its parameters replaced by its options."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {
+        name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)
+    }
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if (group := groups.get(parameter.name)) is None:
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+            continue
+        of_group = get_type_hints(group, include_extras=True)
+        parameters += [
+            parameter.replace(name=one.name, default=one.default, annotation=of_group[one.name])
+            for one in dataclasses.fields(group)
+        ]
+
+    def run(**given: Any) -> Any:
+        for name, group in groups.items():
+            own = {one.name: given.pop(one.name) for one in dataclasses.fields(group)}
+            given[name] = group(**own)
+        return command(**given)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """The options that name a labelled data set; see `Data`, `Labels`, `Keys` and `Scale`."""
+class Reading:
+    """How a labelled data set is read."""
 
-    data: str
-    labels: str | None
-    keys: str | None
-    scale: Any
+    labels: Annotated[
+        str | None,
+        option(
+            "Column of a table (name or index), name of an array in the file, or a file of labels: "
+            "FILE or FILE::NAME; default: the column or array with a usual name (label, target, "
+            "class, y), else the last column."
+        ),
+    ] = None
+    keys: Annotated[str | None, option("Names of the data and the labels in the file: X,y.")] = None
+    scale: Annotated[nc.datasets.Scale, option("Scaling of the features.")] = "none"
 
-    def load(self) -> tuple[Any, Any]:
+    def load(self, data: str) -> tuple[Any, Any]:
         """X (n_samples, n_features) and y (n_samples,), in memory."""
-        if self.data == "digits":
+        if data == "digits":
             return nc.datasets.digits(self.scale)
-        if self.data == "-":
+        if data == "-":
             return self._load_stdin()
-        if Path(self.data.partition("::")[0]).suffix == ".zarr":
-            X, y = labelled(*self._paths())
+        if Path(data.partition("::")[0]).suffix == ".zarr":
+            X, y = labelled(*self._paths(data))
             rows, labels = np.asarray(as_source(X)[:], np.float64), read_labels(y)
             return nc.datasets.apply_scale(rows, self.scale), labels
-        return nc.datasets.load(self.data, keys=self.pair, labels=self.part, scale=self.scale)
+        return nc.datasets.load(data, keys=self.pair, labels=self.part, scale=self.scale)
 
-    def rows(self) -> Any:
+    def rows(self, data: str) -> Any:
         """X alone, of files without labels, too; of a table that has them by default the last
         column is left out.
         """
-        file = Path(self.data.partition("::")[0])
+        file = Path(data.partition("::")[0])
         table = is_table(file) or file.suffix in (".parquet", ".pq", ".arrow", ".feather")
-        if self.data in ("digits", "-") or table or self.labels or self.keys:
-            return self.load()[0]
-        return nc.datasets.apply_scale(np.asarray(rows_at_path(self.data)[:]), self.scale)
+        if data in ("digits", "-") or table or self.labels or self.keys:
+            return self.load(data)[0]
+        return nc.datasets.apply_scale(np.asarray(rows_at_path(data)[:]), self.scale)
+
+    def source(self, data: str, memory_limit: int | None) -> tuple[Any, Any]:
+        """X and y as `nc1fast.collapse` takes them: in memory, or as paths under a memory limit."""
+        if memory_limit is None or data in ("digits", "-"):
+            return self.load(data)
+        if self.scale != "none":
+            raise ValueError(
+                f"--scale must be none with --memory-limit, which leaves the data in their file, "
+                f"got {self.scale}"
+            )
+        return self._paths(data)
 
     def _load_stdin(self) -> tuple[Any, Any]:
         """X and y from standard input, whose first bytes tell its kind."""
@@ -160,14 +180,14 @@ class DataOptions:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"stdin{kind}"
             path.write_bytes(content)
-            return dataclasses.replace(self, data=str(path)).load()
+            return self.load(str(path))
 
-    def _paths(self) -> tuple[str, Any]:
+    def _paths(self, data: str) -> tuple[str, Any]:
         """X and y as `nc1fast.collapse` takes them."""
         if self.pair is None:
-            return self.data, self.part
-        data, label = self.pair
-        return f"{self.data}::{data}", f"{self.data}::{label}"
+            return data, self.part
+        rows, label = self.pair
+        return f"{data}::{rows}", f"{data}::{label}"
 
     @property
     def pair(self) -> tuple[str, str] | None:
@@ -176,7 +196,7 @@ class DataOptions:
             return None
         data, comma, label = self.keys.rpartition(",")
         if not comma or not data.strip() or not label.strip():
-            raise ValueError(f"--keys takes two names joined by a comma, got {self.keys!r}")
+            raise ValueError(f"--keys must be two names joined by a comma, got {self.keys!r}")
         return data.strip(), label.strip()
 
     @property
@@ -185,55 +205,122 @@ class DataOptions:
         text = self.labels or ""
         return int(text) if text.lstrip("-").isdecimal() else self.labels
 
-    def source(self, memory_limit: float | None) -> tuple[Any, Any]:
-        """X and y as `nc1fast.collapse` takes them: in memory or, under a memory limit, as paths."""
-        if memory_limit is None or self.data in ("digits", "-"):
-            return self.load()
-        if self.scale != "none":
-            raise ValueError(
-                "--memory-limit leaves the data in their file, as they are: no --scale"
-            )
-        return self._paths()
-
 
 @dataclass(frozen=True)
-class KernelOptions:
-    """The options that describe a kernel, under the names of `nc1fast`'s kernel classes."""
+class Layers:
+    """The layers of a network whose kernel is meant."""
 
-    name: str
-    activation: str
-    slope: float | None
-    depth: int
-    weight_variance: str
-    bias_variance: str
-    parametrization: str
-    width: float | None
+    activation: Annotated[
+        str,
+        option(
+            "relu, erf, ...: one of nc1fast.activations(); NAME:NUMBER for one with a parameter, "
+            "as shifted_relu:0.5."
+        ),
+    ] = "relu"
+    slope: Annotated[float | None, option("Negative slope of --activation leaky_relu.")] = None
+    depth: Annotated[int, option("Number of weight layers; 2 is one hidden layer.")] = 2
+    weight_variance: WeightVariance = "1"
+    bias_variance: Annotated[
+        str, option("Variance sb2, or one for each layer from input to output.")
+    ] = "0"
 
-    def kernel(self) -> Any:
+    def kernel(self, name: str) -> Any:
         """The kernel as `nc1fast.collapse` takes it: None for explicit features, a name for a Gram
         matrix.
         """
-        if self.name == "features":
-            return None
-        if self.name == "precomputed":
-            return self.name
-        kind = registry.of_option(self.name)
+        if name in ("features", "precomputed"):
+            return None if name == "features" else name
+        kind = registry.of_option(name)
         own = {field.name for field in dataclasses.fields(kind)}
-        layered = "depth" in own
-        if (
-            layered
-            and "width" not in own
-            and (self.parametrization != "ntk" or self.width is not None)
-        ):
-            raise ValueError("--parametrization and --width belong to --kernel ntk")
         given = dataclasses.asdict(self) | {
-            "activation": activation_of(self.activation, self.slope),
+            "activation": self.function,
             "weight_variance": self.weight_variance
             if self.weight_variance == "he"
             else one_or_list("--weight-variance", self.weight_variance),
             "bias_variance": one_or_list("--bias-variance", self.bias_variance),
         }
         return kind(**{name: value for name, value in given.items() if name in own})
+
+    @property
+    def function(self) -> Any:
+        """The activation as the kernels take it, of a name, NAME:NUMBER, or leaky_relu's slope."""
+        name, given, text = self.activation.partition(":")
+        if given:
+            found = numbers("--activation", text)
+            if name not in FAMILIES or len(found) != 1:
+                allowed = ", ".join(FAMILIES)
+                raise ValueError(
+                    f"one number belongs to --activation {allowed}, got {self.activation!r}"
+                )
+            return FAMILIES[name](found[0])
+        if self.slope is None:
+            return self.activation
+        if self.activation != "leaky_relu":
+            raise ValueError("--slope belongs to --activation leaky_relu")
+        return nc.LeakyReLU(self.slope)
+
+
+@dataclass(frozen=True)
+class NTKLayers(Layers):
+    """The same, with what tangent kernels have of their own."""
+
+    parametrization: Annotated[Parametrization, option("Parametrization of --kernel ntk.")] = "ntk"
+    width: Annotated[
+        float | None, option("Hidden units, for --parametrization standard alone.")
+    ] = None
+
+    def kernel(self, name: str) -> Any:
+        """As `Layers.kernel`; refuses these two options for other kernels of networks."""
+        of_tangents = self.parametrization != "ntk" or self.width is not None
+        if of_tangents and name not in ("features", "precomputed"):
+            own = {field.name for field in dataclasses.fields(registry.of_option(name))}
+            if "depth" in own and "width" not in own:
+                raise ValueError("--parametrization and --width belong to --kernel ntk")
+        return super().kernel(name)
+
+    def kernel_of_rows(self, name: str) -> Any:
+        """A kernel object; explicit features count as a linear kernel."""
+        if name == "precomputed":
+            raise ValueError("--kernel must be a kernel of rows for this command, got precomputed")
+        return self.kernel("linear" if name == "features" else name)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How a pass over all pairs of rows runs."""
+
+    dtype: Annotated[Dtype, option("Precision of the tiles; mixed: float64 within classes.")] = (
+        "float64"
+    )
+    statistics: Annotated[
+        Statistics, option("sums: NC1 and traces alone, in O(C^2) instead of O(N C) memory.")
+    ] = "all"
+    memory_limit: Annotated[
+        float | None,
+        option(
+            "MiB beside the data, which stay in their file if it is .npy, .npz, .h5, .zarr or "
+            ".parquet."
+        ),
+    ] = None
+    device: Annotated[str, option("cpu, cuda, cuda:INDEX or cuda:all.")] = "cpu"
+    threads: Threads = None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The bytes of --memory-limit, which is in MiB."""
+        limit = self.memory_limit
+        return None if limit is None else int(as_number("--memory-limit", limit, above=0) * 2**20)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments of `nc1fast.collapse` and others."""
+        return {
+            "statistics": self.statistics,
+            "dtype": self.dtype,
+            "device": self.device,
+            "n_threads": self.threads,
+            "memory_limit": self.memory_bytes,
+        }
 
 
 def _first_line(content: bytes) -> bytes:
@@ -244,27 +331,6 @@ def _first_line(content: bytes) -> bytes:
         except zlib.error:
             return b""
     return content[:_FIRST_BYTES].partition(b"\n")[0]
-
-
-def memory_bytes(limit: float | None) -> int | None:
-    """The bytes of --memory-limit, which is in MiB."""
-    return None if limit is None else int(as_number("--memory-limit", limit, above=0) * 2**20)
-
-
-def activation_of(activation: str, slope: float | None) -> Any:
-    """An activation as the kernels take it: a name, NAME:NUMBER, or leaky_relu with a slope."""
-    name, given, text = activation.partition(":")
-    if given:
-        found = numbers("--activation", text)
-        if name not in FAMILIES or len(found) != 1:
-            allowed = ", ".join(FAMILIES)
-            raise ValueError(f"one number belongs to --activation {allowed}, got {activation!r}")
-        return FAMILIES[name](found[0])
-    if slope is None:
-        return activation
-    if activation != "leaky_relu":
-        raise ValueError("--slope belongs to --activation leaky_relu")
-    return nc.LeakyReLU(slope)
 
 
 def numbers(option: str, text: str, kind: type[int | float] = float) -> list[Any]:
@@ -293,6 +359,8 @@ def check_out(out: Path | None, *endings: str) -> None:
     check_regular(out, "--out")
 
 
-def progress(unit: str) -> AbstractContextManager[Callable[[int, int], object] | None]:
-    """A progress bar on a terminal, and nothing otherwise."""
-    return reporting(sys.stderr.isatty(), unit, leave=False)
+@contextmanager
+def progress(unit: str) -> Iterator[Callable[[int, int], object] | Literal[False]]:
+    """A progress bar on a terminal, else False: as `progress=` takes it."""
+    with reporting(sys.stderr.isatty(), unit, leave=False) as report:
+        yield report or False

@@ -4,27 +4,22 @@ set.
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import typer
 
 import nc1fast as nc
 from nc1fast.cli import options, output
+from nc1fast.cli.options import option
 from nc1fast.datasets.damage import readable
 from nc1fast.support.arguments import as_count
 from nc1fast.support.extras import require
-from nc1fast.support.files import replaced, write_atomically
 from nc1fast.support.reading import check_regular
-
-if TYPE_CHECKING:
-    from nc1fast.networks.probing.result import LayerCollapse
 
 RowType: TypeAlias = Literal["float32", "float64", "int64"]
 _POOLS = ("flatten", "mean", "max", "cls", "tokens")
@@ -36,58 +31,54 @@ def probe(
     model: Annotated[
         str,
         typer.Argument(
-            help="FILE.py:NAME. FILE.py is executed; its NAME is a torch module, or is called without arguments and returns one."
+            help="FILE.py:NAME. FILE.py is executed; its NAME is a torch module, or is called "
+            "without arguments and returns one."
         ),
     ],
     *,
     data: Annotated[str, typer.Option(help=options.DATA_OR_STDIN_HELP)],
-    shape: Annotated[
-        str | None, typer.Option(help="Shape of a row as the module takes it: 1,28,28.")
-    ] = None,
-    dtype: Annotated[RowType, typer.Option(help="Type of the rows; int64: tokens.")] = "float32",
+    shape: Annotated[str | None, option("Shape of a row as the module takes it: 1,28,28.")] = None,
+    dtype: Annotated[RowType, option("Type of the rows; int64: tokens.")] = "float32",
     layers: Annotated[
-        str | None,
-        typer.Option(help="Names of layers joined by commas, or blocks. Default: all leaves."),
+        str | None, option("Names of layers joined by commas, or blocks. Default: all leaves.")
     ] = None,
     pool: Annotated[
         str,
-        typer.Option(
-            help="From outputs to rows: flatten, mean, max, cls or tokens; of single layers as stem=max,mean."
+        option(
+            "From outputs to rows: flatten, mean, max, cls or tokens; of single layers as "
+            "stem=max,mean."
         ),
     ] = "flatten",
     classifier: Annotated[
-        str | None, typer.Option(help="Name of the linear layer that classifies: NC3 and NC4.")
+        str | None, option("Name of the linear layer that classifies: NC3 and NC4.")
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="File of weights, torch.save(model.state_dict()); no code of it runs."),
+        option("File of weights, torch.save(model.state_dict()); no code of it runs."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Rows of a forward pass.")] = 1024,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:INDEX: where it runs.")] = "cpu",
+    batch_size: Annotated[int, option("Rows of a forward pass.")] = 1024,
+    device: Annotated[str, option("cpu, cuda or cuda:INDEX: where it runs.")] = "cpu",
     convention: options.Convention = None,
-    seed: Annotated[int, typer.Option(help="Seed of the weights that are drawn.")] = 0,
-    labels: options.Labels = None,
-    keys: options.Keys = None,
-    scale: options.Scale = "none",
+    seed: Annotated[int, option("Seed of the weights that are drawn.")] = 0,
+    reading: options.Reading,
     out: Annotated[
-        Path | None,
-        typer.Option(help="File of the results: .csv, or .npz with the arrays of each layer."),
+        Path | None, option("File of the results: .csv, or .npz with the arrays of each layer.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """NC1 and its relatives of the layers of a torch module.
 
-    nc1fast probe model.py:build --data mnist-folder/ --shape 1,28,28 --scale unit-interval nc1fast
-    probe model.py:build --data data.npz --checkpoint weights.pt --layers blocks --pool mean
-    --classifier fc --json nc1fast probe model.py:Net --data digits --shape 1,8,8 --out layers.csv
+    nc1fast probe model.py:build --data mnist-folder/ --shape 1,28,28 --scale unit-interval
+    nc1fast probe model.py:build --data data.npz --checkpoint weights.pt --layers blocks --pool mean
+    nc1fast probe model.py:Net --data digits --shape 1,8,8 --out layers.csv
     """
     options.check_out(out, ".csv", ".npz")
     torch = require("torch", "torch")
     sizes = None if shape is None else options.numbers("--shape", shape, int)
-    X, y = options.DataOptions(data, labels, keys, scale).load()
+    X, y = reading.load(data)
     rows = torch.from_numpy(_shaped(X, sizes)).to(getattr(torch, dtype))
     if dtype == "int64" and not np.array_equal(rows.numpy(), _shaped(X, sizes)):
-        raise ValueError("--dtype int64 takes whole numbers, but the data hold others")
+        raise ValueError("--dtype int64 needs data that are integers")
     module = _made(model, as_count("--seed", seed, 0), torch)
     if checkpoint is not None:
         _restore(module, checkpoint, torch)
@@ -104,15 +95,21 @@ def probe(
             convention=convention,
         )
     except (RuntimeError, AssertionError) as error:  # of torch: shapes, memory, devices
-        told = " ".join(str(error).split())
+        said = " ".join(str(error).split())
         raise ValueError(
-            f"the module failed on rows of shape {tuple(rows.shape[1:])} on {device}: {told}"
+            f"the module failed on rows of shape {tuple(rows.shape[1:])} on {device}: {said}"
         ) from error
     if out is not None:
-        _write(found, out)
+        arrays = {
+            f"{layer}/{name}": value
+            for layer, result in found.items()
+            for name, value in result.to_dict().items()
+            if isinstance(value, np.ndarray)
+        }
+        output.write(out, found.to_table(), arrays)
     table = [{"layer": name, **output.row_of(result)} for name, result in found.items()]
     if as_json:
-        about = {"model": model, "data": data, "scale": scale, "passes": found.passes}
+        about = {"model": model, "data": data, "scale": reading.scale, "passes": found.passes}
         made = {"layers": [output.known(row) for row in table], "left_out": found.reasons}
         output.show_json(made | about | {"version": nc.__version__})
         return
@@ -182,8 +179,8 @@ def _restore(module: Any, path: Path, torch: Any) -> None:
     try:
         module.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        told = " ".join(str(error).split())
-        raise ValueError(f"--checkpoint {path} does not fit the module: {told}") from error
+        said = " ".join(str(error).split())
+        raise ValueError(f"--checkpoint {path} does not fit the module: {said}") from error
 
 
 def _layers(text: str | None) -> Any:
@@ -201,20 +198,3 @@ def _pool(text: str) -> Any:
         allowed = ", ".join(_POOLS)
         raise ValueError(f"--pool takes {allowed}, or LAYER=POOL joined by commas, got {text!r}")
     return {layer: pool for layer, _, pool in words}
-
-
-def _write(found: LayerCollapse, out: Path) -> None:
-    """Write the table; an .npz also has the arrays of each layer, LAYER/NAME."""
-    columns = found.to_table()
-    if out.suffix == ".csv":
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*(c.tolist() for c in columns.values()), strict=True))
-        write_atomically(out, text.getvalue().encode())
-        return
-    for layer, result in found.items():
-        arrays = {n: v for n, v in result.to_dict().items() if isinstance(v, np.ndarray)}
-        columns |= {f"{layer}/{name}": value for name, value in arrays.items()}
-    with replaced(out) as file:
-        np.savez(file, **columns)  # type: ignore[arg-type]

@@ -10,12 +10,13 @@ import functools
 import importlib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import nc1fast as nc
 from nc1fast.cli import options, output
+from nc1fast.cli.options import option
 from nc1fast.support import plugins
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def study(
     name: Annotated[
         str,
         typer.Argument(
-            help="Name of a built-in study, or a .yml file; list shows the studies, all runs them into one site."
+            help="Name of a built-in study, or a .yml file; list shows the studies, all runs them "
+            "into one site."
         ),
     ],
     data: Annotated[
@@ -40,35 +42,31 @@ def study(
     *,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for table, figures and report. Default for the study data: the file's name, -study."
+        option(
+            "Folder for table, figures and report. Default for the study data: the file's name, "
+            "-study."
         ),
     ] = None,
     preset: Annotated[
-        str | None,
-        typer.Option(help="Variant of a built-in study: quick (default), paper or full."),
+        str | None, option("Variant of a built-in study: quick (default), paper or full.")
     ] = None,
-    labels: options.Labels = None,
-    keys: options.Keys = None,
-    scale: options.Scale = "none",
-    networks: Annotated[bool, typer.Option(help="For the study data: train networks, too.")] = True,
+    reading: options.Reading,
+    networks: Annotated[bool, option("For the study data: train networks, too.")] = True,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Cells to compute, key=value[,value]; keys: arm, dataset, N, d0, sizes, repeat, task. Repeatable."
+        option(
+            "Cells to compute, key=value[,value]; keys: arm, dataset, N, d0, sizes, repeat, task. "
+            "Repeatable."
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on with the study in --out.")] = False,
-    restart: Annotated[
-        bool, typer.Option(help="Start again in a folder that holds a study.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option(help="Print the plan and stop.")] = False,
+    resume: Annotated[bool, option("Go on with the study in --out.")] = False,
+    restart: Annotated[bool, option("Start again in a folder that holds a study.")] = False,
+    dry_run: Annotated[bool, option("Print the plan and stop.")] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes side by side; default: one for each core.")
     ] = None,
     threads: Annotated[
-        int | None,
-        typer.Option(help="Threads of a kernel pass; default: 1, or all cores with --jobs 1."),
+        int | None, option("Threads of a kernel pass; default: 1, or all cores with --jobs 1.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -88,39 +86,32 @@ def study(
     from nc1fast.studies import report
     from nc1fast.studies.journal import check_fresh
 
-    given = options.DataOptions(data or "", labels, keys, scale)
     described: AnyStudy
     if name == "list":
         _show_list(as_json=as_json)
         return
     if name == "all":
-        _check_without_data(given, networks=networks)
-        run = functools.partial(
-            study,
-            context,
-            preset=preset,
-            resume=resume,
-            restart=restart,
-            dry_run=dry_run,
-            jobs=jobs,
-        )
+        _check_without_data(data, reading, networks=networks)
+        settings: dict[str, Any] = {"preset": preset, "resume": resume, "restart": restart}
+        settings |= {"reading": reading, "dry_run": dry_run, "jobs": jobs}
+        run = functools.partial(study, context, **settings)
         _atlas(run, out, dry_run=dry_run)
         return
     if name == "data":
-        described = of_data = _study_of(given, preset, networks=networks)
+        described = of_data = _study_of(data, reading, preset, networks=networks)
         out = out or Path(f"{of_data.arms[0].data[0].name}-study")
     else:
-        _check_without_data(given, networks=networks)
+        _check_without_data(data, reading, networks=networks)
         described = studies.load(name, preset)
     if out is None:
-        raise ValueError("give --out, the folder for table, figures and report")
+        raise ValueError("--out must be the folder for table, figures and report")
     filters = only or []
     jobs = machine.cores() if jobs is None else jobs
     if dry_run:
         typer.echo(studies.describe_plan(described, filters, jobs))
         return
     if resume and restart:
-        raise ValueError("--resume goes on with a study, --restart starts it again: give one")
+        raise ValueError("--resume and --restart cannot be given together")
     if not (resume or restart):
         check_fresh(out)
     command = shlex.join(["nc1fast", *context.obj])
@@ -137,12 +128,9 @@ def study(
         )
     written = report.build(out)
     if as_json:
-        counts = {
-            "rows": len(result.rows),
-            "computed": result.n_computed,
-            "failed": result.n_failed,
-        }
-        output.show_json(counts | {"report": str(written), "version": nc.__version__})
+        counts = {"rows": len(result.rows), "computed": result.n_computed}
+        about = {"failed": result.n_failed, "report": str(written), "version": nc.__version__}
+        output.show_json(counts | about)
     else:
         typer.echo(f"{len(result.rows)} rows, {result.n_computed} cells computed; {written}")
     if result.n_failed:
@@ -166,7 +154,7 @@ def _atlas(run: Callable[..., None], out: Path | None, *, dry_run: bool) -> None
     from nc1fast.studies import atlas
 
     if out is None:
-        raise ValueError("give --out, the folder for the studies and their index")
+        raise ValueError("--out must be the folder for the studies and their index")
     failed = False
     for name in atlas.in_atlas():
         typer.echo(name)
@@ -180,27 +168,30 @@ def _atlas(run: Callable[..., None], out: Path | None, *, dry_run: bool) -> None
         raise typer.Exit(1)
 
 
-def _study_of(given: options.DataOptions, preset: str | None, *, networks: bool) -> Study:
+def _study_of(
+    data: str | None, reading: options.Reading, preset: str | None, *, networks: bool
+) -> Study:
     """The study of a user's own data."""
     from nc1fast import studies
 
-    if not given.data:
-        raise ValueError("the study data needs a file: nc1fast study data FILE")
+    if not data:
+        raise ValueError("FILE must be given for the study data: nc1fast study data FILE")
     return studies.load_data(
-        given.data,
-        keys=given.pair,
-        labels=given.part,
-        scale=given.scale,
+        data,
+        keys=reading.pair,
+        labels=reading.part,
+        scale=reading.scale,
         preset=preset,
         networks=networks,
     )
 
 
-def _check_without_data(given: options.DataOptions, *, networks: bool) -> None:
+def _check_without_data(data: str | None, reading: options.Reading, *, networks: bool) -> None:
     """Refuse what belongs to the study of a user's own data."""
-    if given != options.DataOptions("", None, None, "none") or not networks:
+    if data or reading != options.Reading() or not networks:
         raise ValueError(
-            "FILE, --labels, --keys, --scale and --no-networks belong to the study data: nc1fast study data FILE"
+            "FILE, --labels, --keys, --scale and --no-networks belong to the study data: "
+            "nc1fast study data FILE"
         )
 
 
@@ -243,12 +234,13 @@ def doctor(*, as_json: options.Json = False) -> None:
     checks = [check for device in ("cpu", *devices) for check in selftest.run(device)]
     failed = [check for check in checks if not check.passed]
     if as_json:
-        told = [dataclasses.asdict(check) | {"passed": check.passed} for check in checks]
-        output.show_json({name: str(value) for name, value in about.items()} | {"checks": told})
+        judged = [dataclasses.asdict(check) | {"passed": check.passed} for check in checks]
+        output.show_json({name: str(value) for name, value in about.items()} | {"checks": judged})
     else:
         for check in failed:
             typer.echo(
-                f"FAILED           {check.name}: off by {check.difference:.2g}, {check.allowed:.2g} allowed"
+                f"FAILED           {check.name}: error {check.difference:.2g}, at most "
+                f"{check.allowed:.2g} allowed"
             )
         typer.echo(f"self-test        {len(checks) - len(failed)} of {len(checks)} checks passed")
     if failed:

@@ -4,7 +4,6 @@ is not stored.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import Annotated, Any, Literal
 
@@ -13,13 +12,14 @@ import typer
 
 import nc1fast as nc
 from nc1fast.cli import options, output
+from nc1fast.cli.options import option
 from nc1fast.support.arguments import as_number, as_seed
 from nc1fast.support.files import replaced
 from nc1fast.support.reading import check_regular
 
 _SOLVER = Literal["auto", "cholesky", "cg"]
-Ridge = Annotated[float, typer.Option(help="Added to the diagonal of the Gram matrix.")]
-Seed = Annotated[int, typer.Option(help="Seed of what is drawn at random.")]
+Ridge = Annotated[float, option("Added to the diagonal of the Gram matrix.")]
+Seed = Annotated[int, option("Seed of what is drawn at random.")]
 
 
 def predict(
@@ -27,32 +27,20 @@ def predict(
     *,
     method: Annotated[
         Literal["ridge", "posterior", "flow"],
-        typer.Option(help="posterior: of a Gaussian process; flow: gradient flow up to --time."),
+        option("posterior: of a Gaussian process; flow: gradient flow up to --time."),
     ] = "ridge",
     ridge: Ridge = 1e-3,
-    time: Annotated[
-        float | None, typer.Option(help="Learning rate times steps, of --method flow.")
-    ] = None,
+    time: Annotated[float | None, option("Learning rate times steps, of --method flow.")] = None,
     held_out: Annotated[
-        float, typer.Option(help="Share of the rows, drawn at random, that is predicted.")
+        float, option("Share of the rows, drawn at random, that is predicted.")
     ] = 0.2,
     kernel: options.Kernel = "ntk",
-    activation: options.Activation = "relu",
-    slope: options.Slope = None,
-    depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = "1",
-    bias_variance: options.BiasVariance = "0",
-    parametrization: options.NTKParametrization = "ntk",
-    width: options.Width = None,
-    solver: Annotated[
-        _SOLVER, typer.Option(help="cholesky stores the Gram matrix; cg never does.")
-    ] = "auto",
-    tolerance: Annotated[float, typer.Option(help="Residual of --solver cg, relative.")] = 1e-6,
-    labels: options.Labels = None,
-    keys: options.Keys = None,
-    scale: options.Scale = "none",
+    layers: options.NTKLayers,
+    solver: Annotated[_SOLVER, option("cholesky stores the Gram matrix; cg never does.")] = "auto",
+    tolerance: Annotated[float, option("Residual of --solver cg, relative.")] = 1e-6,
+    reading: options.Reading,
     out: Annotated[
-        Path | None, typer.Option(help="An .npz file for the outputs, the rows and the labels.")
+        Path | None, option("An .npz file for the outputs, the rows and the labels.")
     ] = None,
     seed: Seed = 0,
     threads: options.Threads = None,
@@ -64,51 +52,36 @@ def predict(
     nc1fast predict data.npz --kernel ntk --ridge 1e-3 --held-out 0.2
     nc1fast predict data.npz --method flow --time 10 --out predictions.npz
     """
-    chosen = _kernel_of_rows(
-        options.KernelOptions(
-            kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
-        )
-    )
+    chosen = layers.kernel_of_rows(kernel)
     if (time is not None) != (method == "flow"):
-        raise ValueError("--time belongs to --method flow, which needs it")
+        raise ValueError("--time must be given for --method flow, and for no other")
     if out is not None:
         check_regular(out, "--out")
-    X, y = options.DataOptions(data, labels, keys, scale).load()
+    X, y = reading.load(data)
     known, new = _divided(len(X), held_out, seed)
     names, of_row = np.unique(y, return_inverse=True)
     targets = np.eye(len(names))[of_row[known]]
     settings: dict[str, Any] = {"solver": solver, "tolerance": tolerance, "n_threads": threads}
     with options.progress("steps") as progress:
-        settings["progress"] = progress or False
+        settings["progress"] = progress
+        problem = (chosen, X[known], targets, X[new])
         if time is not None:
-            found = nc.prediction.gradient_flow(
-                chosen, X[known], targets, X[new], time=time, **settings
-            )
+            found = nc.prediction.gradient_flow(*problem, time=time, **settings)
         elif method == "posterior":
-            found = nc.prediction.gp_posterior(
-                chosen, X[known], targets, X[new], noise=ridge, seed=seed, **settings
-            )
+            found = nc.prediction.gp_posterior(*problem, noise=ridge, seed=seed, **settings)
         else:
-            found = nc.prediction.ridge(
-                chosen, X[known], targets, X[new], ridge=ridge, seed=seed, **settings
-            )
+            found = nc.prediction.ridge(*problem, ridge=ridge, seed=seed, **settings)
     decided = found.mean.argmax(axis=1)
     if out is not None:
         out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")
         with replaced(out) as file:
             np.savez(file, mean=found.mean, rows=new, predicted=names[decided], labels=names)
-    likelihood = found.log_marginal_likelihood_interval
     row = {
         "accuracy": float((decided == of_row[new]).mean()),
         "mean_squared_error": float(np.square(found.mean - np.eye(len(names))[of_row[new]]).mean()),
-        "log_marginal_likelihood": found.log_marginal_likelihood,
-        "log_marginal_likelihood_interval": None if likelihood is None else list(likelihood),
+        **output.fields(found, "log_marginal_likelihood", "log_marginal_likelihood_interval"),
         "mean_variance": None if found.variance is None else float(found.variance.mean()),
-        "residual": found.residual,
-        "iterations": found.iterations,
-        "converged": found.converged,
-        "solver": found.solver,
-        "rank": found.rank,
+        **output.fields(found, "residual", "iterations", "converged", "solver", "rank"),
         "n_train": len(known),
         "n_test": len(new),
         "kernel": repr(chosen),
@@ -126,22 +99,14 @@ def spectrum(
     k: Annotated[int, typer.Option("-k", "--number", help="Number of eigenvalues.")] = 20,
     which: Annotated[
         Literal["largest", "smallest"],
-        typer.Option(help="smallest: of at most 20,000 rows, whose Gram matrix is stored."),
+        option("smallest: of at most 20,000 rows, whose Gram matrix is stored."),
     ] = "largest",
     ridge: Annotated[
-        float | None, typer.Option(help="Print the effective dimension under this ridge, too.")
+        float | None, option("Print the effective dimension under this ridge, too.")
     ] = None,
     kernel: options.Kernel = "nngp",
-    activation: options.Activation = "relu",
-    slope: options.Slope = None,
-    depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = "1",
-    bias_variance: options.BiasVariance = "0",
-    parametrization: options.NTKParametrization = "ntk",
-    width: options.Width = None,
-    labels: options.Labels = None,
-    keys: options.Keys = None,
-    scale: options.Scale = "none",
+    layers: options.NTKLayers,
+    reading: options.Reading,
     seed: Seed = 0,
     threads: options.Threads = None,
     as_json: options.Json = False,
@@ -151,17 +116,11 @@ def spectrum(
     nc1fast spectrum data.npz --kernel ntk --number 50 --json
     nc1fast spectrum data.npz --ridge 1e-3
     """
-    chosen = _kernel_of_rows(
-        options.KernelOptions(
-            kernel, activation, slope, depth, weight_variance, bias_variance, parametrization, width
-        )
-    )
-    X = options.DataOptions(data, labels, keys, scale).rows()
+    chosen = layers.kernel_of_rows(kernel)
+    X = reading.rows(data)
     found = nc.spectrum(X, chosen, k, which, seed=seed, n_threads=threads)
     row: dict[str, Any] = {
-        "eigenvalues": found.eigenvalues.tolist(),
-        "residuals": found.residuals.tolist(),
-        "trace": found.trace,
+        **output.fields(found, "eigenvalues", "residuals", "trace"),
         "share_of_trace": float(found.eigenvalues.sum()) / found.trace,
         "products": found.products,
         "kernel": repr(chosen),
@@ -171,7 +130,7 @@ def spectrum(
     if ridge is not None:
         with options.progress("steps") as progress:
             dimension = nc.prediction.effective_dimension(
-                chosen, X, ridge=ridge, seed=seed, n_threads=threads, progress=progress or False
+                chosen, X, ridge=ridge, seed=seed, n_threads=threads, progress=progress
             )
         row |= {
             "ridge": ridge,
@@ -185,16 +144,10 @@ def align(
     data: options.Data,
     *,
     kernels: Annotated[
-        str, typer.Option(help="Kernels joined by commas; features: the data as they are.")
+        str, option("Kernels joined by commas; features: the data as they are.")
     ] = "nngp,ntk",
-    activation: options.Activation = "relu",
-    slope: options.Slope = None,
-    depth: options.Depth = 2,
-    weight_variance: options.WeightVariance = "1",
-    bias_variance: options.BiasVariance = "0",
-    labels: options.Labels = None,
-    keys: options.Keys = None,
-    scale: options.Scale = "none",
+    layers: options.Layers,
+    reading: options.Reading,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
@@ -205,46 +158,27 @@ def align(
     names = [name.strip() for name in kernels.split(",")]
     known = [*options.KERNELS, "features"]
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"--kernels takes {', '.join(known)}, got {unknown[0]!r}")
-    shared = (activation, slope, depth, weight_variance, bias_variance, "ntk", None)
-    chosen = [options.KernelOptions(name, *shared).kernel() for name in names]
-    X, y = options.DataOptions(data, labels, keys, scale).load()
+        raise ValueError(f"--kernels must be some of {', '.join(known)}, got {unknown[0]!r}")
+    chosen = [layers.kernel(name) for name in names]
+    X, y = reading.load(data)
     with options.progress("tiles") as progress:
         found = nc.alignment(
             X,
             y,
             [X if one is None else one for one in chosen],
             n_threads=threads,
-            progress=progress or False,
+            progress=progress,
         )
     blocks = [one._asdict() for one in found.blocks]
     row = {
         "kernels": [repr(one) if one is not None else "features" for one in chosen],
-        "target": found.target.tolist(),
-        "centred_target": found.centred_target.tolist(),
-        "centred": found.centred.tolist(),
-        "norms": found.norms.tolist(),
+        **output.fields(found, "target", "centred_target", "centred", "norms"),
         **{name: [one[name] for one in blocks] for name in blocks[0]},
         "error_bound": found.error_bound,
         "data": data,
         "version": nc.__version__,
     }
     output.show(row, as_json)
-
-
-def _kernel_of_rows(chosen: options.KernelOptions) -> Any:
-    """A kernel object; explicit features count as a linear kernel.
-
-    Raises
-    ------
-    ValueError
-        For a stored Gram matrix.
-    """
-    if chosen.name == "precomputed":
-        raise ValueError("this command needs a kernel of rows, not --kernel precomputed")
-    if chosen.name == "features":
-        chosen = dataclasses.replace(chosen, name="linear")
-    return chosen.kernel()
 
 
 def _divided(n: int, held_out: float, seed: int) -> tuple[Any, Any]:
