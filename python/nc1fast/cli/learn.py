@@ -43,7 +43,7 @@ Targets = Annotated[
 def train(
     data: options.Data,
     *,
-    layers: options.Layers,
+    layers: options.LayerOptions,
     width: Annotated[str, option("Hidden units, or one number for each layer.")] = ("500"),
     train_bias: Annotated[
         bool | None, option("Default: yes; with --parametrization ntk, only if sb2 > 0.")
@@ -77,7 +77,7 @@ def train(
     checkpoint: Annotated[
         Path | None, option("File to go on from, written at every probe.")
     ] = None,
-    reading: options.Reading,
+    reading: options.DataOptions,
     out: Annotated[
         Path | None, option("File for every probe: .csv, or .npz with weight covariances.")
     ] = None,
@@ -156,7 +156,7 @@ def adapt(
     max_iter: Annotated[int, option("Evaluations for each start and width.")] = 2000,
     seed: Annotated[int, option("Seed of random starts and of the permutation.")] = 0,
     convention: options.Convention = None,
-    reading: options.Reading,
+    reading: options.DataOptions,
     threads: options.Threads = None,
     out: Annotated[
         Path | None, option("File (.npz) for Sigma, the predictions and the history of the solver.")

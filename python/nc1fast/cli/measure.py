@@ -25,9 +25,9 @@ def collapse(
     data: Annotated[list[str], typer.Argument(help=options.DATA_OR_STDIN_HELP)],
     *,
     kernel: options.Kernel = "nngp",
-    layers: options.NTKLayers,
+    layers: options.KernelOptions,
     convention: options.Convention = None,
-    running: options.Pass,
+    running: options.PassOptions,
     method: Annotated[
         Method, option("shortcut: for few features. features, pairs: estimates.")
     ] = "exact",
@@ -35,7 +35,7 @@ def collapse(
         float | None, option("Of an estimate: half the width of its interval, relative to nc1.")
     ] = None,
     seed: Annotated[int | None, option("Seed of an estimate; default: 0.")] = None,
-    reading: options.Reading,
+    reading: options.DataOptions,
     journal: Annotated[
         Path | None, option("File of the finished work: a killed run goes on from it.")
     ] = None,
@@ -100,9 +100,9 @@ def shard(
     of: Annotated[int, option("Number of shares, which have nearly equal work.")],
     out: Annotated[Path, option("File for the sums of this share.")],
     kernel: options.Kernel = "nngp",
-    layers: options.NTKLayers,
-    running: options.Pass,
-    reading: options.Reading,
+    layers: options.KernelOptions,
+    running: options.PassOptions,
+    reading: options.DataOptions,
     as_json: options.Json = False,
 ) -> None:
     """Compute one share of a pass and write its sums to a file for merge.
@@ -165,7 +165,7 @@ def theory(
         str | None, option("Rows of each class: 64,192. Default: the population.")
     ] = None,
     kernel: Annotated[Literal["nngp", "ntk", "conjugate"], option("Kernel.")] = "nngp",
-    layers: options.Layers,
+    layers: options.LayerOptions,
     convention: Annotated[
         options.ConventionName, option("Class weights of the two covariances.")
     ] = DEFAULT_CONVENTION,

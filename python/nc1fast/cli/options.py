@@ -122,7 +122,7 @@ def expanded(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class DataOptions:
     """How a labelled data set is read."""
 
     labels: Annotated[
@@ -207,7 +207,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Layers:
+class LayerOptions:
     """The layers of a network whose kernel is meant."""
 
     activation: Annotated[
@@ -261,7 +261,7 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class NTKLayers(Layers):
+class KernelOptions(LayerOptions):
     """The same, with what tangent kernels have of their own."""
 
     parametrization: Annotated[Parametrization, option("Parametrization of --kernel ntk.")] = "ntk"
@@ -270,7 +270,7 @@ class NTKLayers(Layers):
     ] = None
 
     def kernel(self, name: str) -> Any:
-        """As `Layers.kernel`; refuses these two options for other kernels of networks."""
+        """As `LayerOptions.kernel`; refuses these two options for other kernels of networks."""
         of_tangents = self.parametrization != "ntk" or self.width is not None
         if of_tangents and name not in ("features", "precomputed"):
             own = {field.name for field in dataclasses.fields(registry.of_option(name))}
@@ -286,7 +286,7 @@ class NTKLayers(Layers):
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassOptions:
     """How a pass over all pairs of rows runs."""
 
     dtype: Annotated[Dtype, option("Precision of the tiles; mixed: float64 within classes.")] = (

@@ -60,7 +60,7 @@ def probe(
     device: Annotated[str, option("cpu, cuda or cuda:INDEX: where it runs.")] = "cpu",
     convention: options.Convention = None,
     seed: Annotated[int, option("Seed of the weights that are drawn.")] = 0,
-    reading: options.Reading,
+    reading: options.DataOptions,
     out: Annotated[
         Path | None, option("File of the results: .csv, or .npz with the arrays of each layer.")
     ] = None,
@@ -184,7 +184,7 @@ def _restore(module: Any, path: Path, torch: Any) -> None:
 
 
 def _layers(text: str | None) -> Any:
-    """Layers as `nc1fast.networks.probe` takes them."""
+    """LayerOptions as `nc1fast.networks.probe` takes them."""
     if text is None or text == "blocks":
         return text
     return [name.strip() for name in text.split(",")]

@@ -50,7 +50,7 @@ def study(
     preset: Annotated[
         str | None, option("Variant of a built-in study: quick (default), paper or full.")
     ] = None,
-    reading: options.Reading,
+    reading: options.DataOptions,
     networks: Annotated[bool, option("For the study data: train networks, too.")] = True,
     only: Annotated[
         list[str] | None,
@@ -169,7 +169,7 @@ def _atlas(run: Callable[..., None], out: Path | None, *, dry_run: bool) -> None
 
 
 def _study_of(
-    data: str | None, reading: options.Reading, preset: str | None, *, networks: bool
+    data: str | None, reading: options.DataOptions, preset: str | None, *, networks: bool
 ) -> Study:
     """The study of a user's own data."""
     from nc1fast import studies
@@ -186,9 +186,9 @@ def _study_of(
     )
 
 
-def _check_without_data(data: str | None, reading: options.Reading, *, networks: bool) -> None:
+def _check_without_data(data: str | None, reading: options.DataOptions, *, networks: bool) -> None:
     """Refuse what belongs to the study of a user's own data."""
-    if data or reading != options.Reading() or not networks:
+    if data or reading != options.DataOptions() or not networks:
         raise ValueError(
             "FILE, --labels, --keys, --scale and --no-networks belong to the study data: "
             "nc1fast study data FILE"

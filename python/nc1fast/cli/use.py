@@ -35,10 +35,10 @@ def predict(
         float, option("Share of the rows, drawn at random, that is predicted.")
     ] = 0.2,
     kernel: options.Kernel = "ntk",
-    layers: options.NTKLayers,
+    layers: options.KernelOptions,
     solver: Annotated[_SOLVER, option("cholesky stores the Gram matrix; cg never does.")] = "auto",
     tolerance: Annotated[float, option("Residual of --solver cg, relative.")] = 1e-6,
-    reading: options.Reading,
+    reading: options.DataOptions,
     out: Annotated[
         Path | None, option("An .npz file for the outputs, the rows and the labels.")
     ] = None,
@@ -105,8 +105,8 @@ def spectrum(
         float | None, option("Print the effective dimension under this ridge, too.")
     ] = None,
     kernel: options.Kernel = "nngp",
-    layers: options.NTKLayers,
-    reading: options.Reading,
+    layers: options.KernelOptions,
+    reading: options.DataOptions,
     seed: Seed = 0,
     threads: options.Threads = None,
     as_json: options.Json = False,
@@ -146,8 +146,8 @@ def align(
     kernels: Annotated[
         str, option("Kernels joined by commas; features: the data as they are.")
     ] = "nngp,ntk",
-    layers: options.Layers,
-    reading: options.Reading,
+    layers: options.LayerOptions,
+    reading: options.DataOptions,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
