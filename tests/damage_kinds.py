@@ -203,32 +203,7 @@ def _read_checkpoint(path: Path) -> str:
     return _bytes(*_train(path).table.values())
 
 
-# --- of others ---
-
-
-def _make_npy(folder: Path) -> Path:
-    np.save(folder / "X.npy", _data()[0])
-    return folder / "X.npy"
-
-
-def _make_labels(folder: Path) -> Path:
-    np.save(folder / "y.npy", np.array(["ant", "bee", "cat"])[_data()[1]])
-    return folder / "y.npy"
-
-
-def _make_npz(save: Any) -> Callable[[Path], Path]:
-    def make(folder: Path) -> Path:
-        X, y = _data()
-        save(folder / "data.npz", X=X, y=y)
-        return folder / "data.npz"
-
-    return make
-
-
-def _make_csv(folder: Path) -> Path:
-    lines = [",".join(map(repr, [*row.tolist(), int(c)])) for row, c in zip(*_data(), strict=True)]
-    (folder / "data.csv").write_text("\n".join(["a,b,c,d,label", *lines]) + "\n")
-    return folder / "data.csv"
+# --- of others, but parsed here ---
 
 
 def _make_idx(pack: Callable[[bytes], bytes], suffix: str) -> Callable[[Path], Path]:
@@ -241,57 +216,6 @@ def _make_idx(pack: Callable[[bytes], bytes], suffix: str) -> Callable[[Path], P
         return folder / f"images-idx2-ubyte{suffix}"
 
     return make
-
-
-def _make_hdf5(**how: Any) -> Callable[[Path], Path]:
-    def make(folder: Path) -> Path:
-        import h5py
-
-        X, y = _data()
-        with h5py.File(folder / "data.h5", "w") as file:
-            file.create_dataset("X", data=X, **how)
-            file.create_dataset("y", data=y, **how)
-        return folder / "data.h5"
-
-    return make
-
-
-def _make_zarr(folder: Path) -> Path:
-    import zarr
-
-    X, y = _data()
-    group = zarr.open_group(str(folder / "data.zarr"), mode="w")
-    for name, data, chunks in (("X", X, (20, 4)), ("y", y, (30,))):
-        group.create_array(name, shape=data.shape, dtype=data.dtype, chunks=chunks)[:] = data
-    return folder / "data.zarr"
-
-
-def _make_parquet(folder: Path) -> Path:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    X, y = _data()
-    columns = {name: X[:, k] for k, name in enumerate("abcd")} | {"y": y}
-    parquet.write_table(pa.table(columns), folder / "data.parquet")
-    return folder / "data.parquet"
-
-
-def _read_parquet(path: Path) -> str:
-    return _sums_bytes(nc.class_sums(f"{path}::a,b,c,d", f"{path}::y", RELU))
-
-
-def _read_rows(path: Path) -> str:
-    return _sums_bytes(nc.class_sums(path, _data()[1], RELU)) + _bytes(
-        *nc.datasets.load(path, labels=_data()[1])
-    )
-
-
-def _read_labels(path: Path) -> str:
-    return _sums_bytes(nc.class_sums(_data()[0], path, RELU))
-
-
-def _read_named(path: Path) -> str:
-    return _sums_bytes(nc.class_sums(f"{path}::X", f"{path}::y", RELU))
 
 
 def _read_loaded(path: Path) -> str:
@@ -328,18 +252,6 @@ KINDS = {
     "checkpoint": Kind(_make_checkpoint, _read_checkpoint, True, ("torch",)),
     "study table .csv": Kind(_make_table(".csv"), _read_table, needs=STUDY),
     "study description": Kind(_make_description, _read_description, needs=STUDY),
-    ".npy": Kind(_make_npy, _read_rows),
-    ".npy of labels": Kind(_make_labels, _read_labels),
-    ".npz": Kind(_make_npz(np.savez), _read_named),
-    ".npz, compressed": Kind(_make_npz(np.savez_compressed), _read_named),
-    ".npz, loaded": Kind(_make_npz(np.savez), _read_loaded),
-    ".csv": Kind(_make_csv, _read_loaded),
     "IDX": Kind(_make_idx(bytes, ""), _read_loaded),
     "IDX, gzipped": Kind(_make_idx(lambda data: gzip.compress(data, mtime=0), ".gz"), _read_loaded),
-    "HDF5": Kind(_make_hdf5(), _read_named, needs=("h5py",)),
-    "HDF5, chunked": Kind(
-        _make_hdf5(chunks=True, compression="gzip"), _read_named, needs=("h5py",)
-    ),
-    "Zarr": Kind(_make_zarr, _read_named, needs=("zarr",)),
-    "Parquet": Kind(_make_parquet, _read_parquet, needs=("pyarrow",)),
 }

@@ -132,7 +132,7 @@ def test_claims_of_terabytes_are_refused_by_load(tmp_path):
     head = bytearray(idx_bytes(np.ones((2, 3), "u1")))
     head[4:12] = b"\x7f" * 8
     (tmp_path / "a-images-idx2-ubyte").write_bytes(head)
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match="no file of its size holds"):
         nc.datasets.load(tmp_path / "a-images-idx2-ubyte", labels=[0, 1])
 
 
@@ -153,16 +153,9 @@ def test_headers_that_no_parser_takes_are_one_line(tmp_path, header, argument):
     text = header.encode() + b"\n"
     path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64))
     data = {"X": np.ones((4, 2)), "y": [0, 0, 1, 1], argument: path}
-    with pytest.raises(ValueError, match=rf"^{argument}: {re.escape(str(path))} ") as caught:
+    with pytest.raises(ValueError, match=rf"^{argument}: {re.escape(str(path))}[ :]") as caught:
         nc.collapse(data["X"], data["y"], RELU)
     assert "\n" not in str(caught.value)
-
-
-def test_archives_of_unknown_compression_are_one_line(tmp_path):
-    path = _npz(tmp_path / "data.npz", zipfile.ZIP_LZMA)
-    for X, y, argument in ((f"{path}::X", [0, 1], "X"), (np.ones((2, 2)), f"{path}::y", "y")):
-        with pytest.raises(ValueError, match=rf"^{argument}: .*data\.npz is compressed in a way"):
-            nc.collapse(X, y, RELU)
 
 
 def test_descriptions_nested_too_deeply_are_one_line(tmp_path):

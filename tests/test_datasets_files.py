@@ -161,7 +161,7 @@ def test_csv_by_hand(tmp_path, text, labels, X, y):
     path = tmp_path / "a.csv"
     path.write_text(text, encoding="utf-8", newline="")
     if X is None:
-        with pytest.raises(ValueError, match="line 1 has both numbers and text"):
+        with pytest.raises(ValueError, match="first line has both numbers and text"):
             datasets.load(path, labels=labels)
     else:
         assert same(datasets.load(path, labels=labels), X, y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
-from nc1fast.inputs.files import steady
+from nc1fast.inputs.files import guards_files
 from nc1fast.methods import Execution, Request, collapse_by, exact_sums
 from nc1fast.methods.each import each_by
 from nc1fast.methods.request import as_kernels, as_labelled
@@ -64,7 +64,7 @@ def collapse(
     X: ArrayLike, y: ArrayLike, kernel: Sequence[Kernel], **options: Unpack[CallOptions]
 ) -> list[Collapse]: ...
 @ieee
-@steady
+@guards_files
 def collapse(
     X: ArrayLike,
     y: ArrayLike,
@@ -307,13 +307,13 @@ def collapse_each(
     )
     check_progress(progress)
     kernels = as_kernels(kernel)
-    evaluate = partial(ieee(steady(_evaluated)), kernels=kernels, request=request)
+    evaluate = partial(ieee(guards_files(_evaluated)), kernels=kernels, request=request)
     results = each_by(evaluate, data_sets, kernels, settings, request, progress)
     return results if isinstance(kernel, list | tuple) else [own for (own,) in results]
 
 
 @ieee
-@steady
+@guards_files
 def class_sums(
     X: ArrayLike,
     y: ArrayLike,

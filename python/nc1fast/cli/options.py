@@ -21,8 +21,8 @@ import typer
 
 import nc1fast as nc
 from nc1fast.activations import FAMILIES
-from nc1fast.datasets.csv_table import is_table
 from nc1fast.datasets.paths import labelled, rows_at_path
+from nc1fast.datasets.tables import is_text_table
 from nc1fast.inputs.files import as_source, read_labels
 from nc1fast.kernels import registry
 from nc1fast.metrics import definitions
@@ -153,7 +153,7 @@ class DataOptions:
         column is left out.
         """
         file = Path(data.partition("::")[0])
-        table = is_table(file) or file.suffix in (".parquet", ".pq", ".arrow", ".feather")
+        table = is_text_table(file) or file.suffix in (".parquet", ".pq", ".arrow", ".feather")
         if data in ("digits", "-") or table or self.labels or self.keys:
             return self.load(data)[0]
         return nc.datasets.apply_scale(np.asarray(rows_at_path(data)[:]), self.scale)

@@ -16,10 +16,9 @@ import typer
 import nc1fast as nc
 from nc1fast.cli import options, output
 from nc1fast.cli.options import option
-from nc1fast.datasets.damage import readable
 from nc1fast.support.arguments import as_count
 from nc1fast.support.extras import require
-from nc1fast.support.reading import check_regular
+from nc1fast.support.reading import check_regular, readable
 
 RowType: TypeAlias = Literal["float32", "float64", "int64"]
 _POOLS = ("flatten", "mean", "max", "cls", "tokens")

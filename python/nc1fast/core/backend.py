@@ -19,8 +19,7 @@ from nc1fast.core.expressions import kernel_dict
 from nc1fast.core.linear import matmul
 from nc1fast.core.machine import thread_count, threads_for
 from nc1fast.inputs.arrays import as_rows, row_chunks
-from nc1fast.inputs.devices import empty_like, index_of
-from nc1fast.inputs.lent_rows import LentRows
+from nc1fast.inputs.devices import DeviceRows, empty_like, index_of
 from nc1fast.support.arguments import check_choice
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
 
     Array = NDArray[np.float64]
-    Rows = NDArray[Any] | FileRows | LentRows
+    Rows = NDArray[Any] | FileRows | DeviceRows
 
 _DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
@@ -94,7 +93,7 @@ def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     what = next((text for kind, text in _UNDEFINED.items() if kind in found), None)
     if what is None:
         return
-    if isinstance(X, LentRows):
+    if isinstance(X, DeviceRows):
         zero = X.zero_rows
     else:
         zero = sum(int((~chunk.any(axis=1)).sum()) for chunk in row_chunks(X))
@@ -121,19 +120,21 @@ def mapped_rows(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDA
     return matmul(X.astype(np.float64, copy=False), chain.factor, thread_count(n_threads))
 
 
-def _side(X: Any, name: str, device: str) -> NDArray[Any] | LentRows:
+def _side(X: Any, name: str, device: str) -> NDArray[Any] | DeviceRows:
     """Rows of a Gram matrix: in place where they lie on the device, else as `as_rows`."""
-    lent = LentRows.of(X, device, name)
-    return as_rows(X, name) if lent is None else lent
+    borrowed = DeviceRows.of(X, device, name)
+    return as_rows(X, name) if borrowed is None else borrowed
 
 
-def _as_core(X: NDArray[Any] | LentRows, chain: Chain, n_threads: int | None) -> Any:
+def _as_core(X: NDArray[Any] | DeviceRows, chain: Chain, n_threads: int | None) -> Any:
     """Rows as the core or its twin takes them; those that have a factor are multiplied with it by
     the processor.
     """
-    if not isinstance(X, LentRows):
+    if not isinstance(X, DeviceRows):
         return mapped_rows(X, chain, n_threads)
-    return X.lent if chain.factor is None else mapped_rows(X.on_host(), chain, n_threads)
+    if chain.factor is None:
+        return X.borrowed
+    return mapped_rows(as_rows(X.array), chain, n_threads)
 
 
 def gram(

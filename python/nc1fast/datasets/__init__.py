@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nc1fast.datasets.bundled import digits
     from nc1fast.datasets.files import load
+    from nc1fast.datasets.images import digits
     from nc1fast.datasets.mixtures import gaussian_mixture, paper_d1, paper_d2
     from nc1fast.datasets.readers import as_reader
     from nc1fast.datasets.scaling import SCALES, Scale, apply_scale
@@ -21,7 +21,7 @@ _HOMES = {
     "Scale": "scaling",
     "apply_scale": "scaling",
     "as_reader": "readers",
-    "digits": "bundled",
+    "digits": "images",
     "gaussian_mixture": "mixtures",
     "load": "files",
     "paper_d1": "mixtures",

@@ -12,8 +12,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.datasets.damage import malformed, readable
-from nc1fast.datasets.idx import is_idx
+from nc1fast.datasets.images import is_idx
+from nc1fast.support.reading import malformed, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,10 +121,10 @@ def _listed(path: Path, key: str) -> list[Any]:
     return found
 
 
-def _within(folder: Path, name: str, told_by: Path) -> Path:
+def _within(folder: Path, name: str, source: Path) -> Path:
     """The entry of this name in the folder; ValueError for a path that leads elsewhere."""
     if name in ("", ".", "..") or "/" in name or "\\" in name:
-        raise malformed(told_by, f"names {name!r}, which is no name of a file beside it")
+        raise malformed(source, f"names {name!r}, which is no name of a file beside it")
     return folder / name
 
 

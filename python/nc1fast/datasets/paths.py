@@ -1,7 +1,7 @@
 """Paths at every door: functions of rows take those of files of any kind, by one decorator,
 `reads_files`.
 
-What a path stands for is decided in `datasets.resolving`, which is imported when one is given.
+What a path stands for is decided in `datasets.files`, which is imported when one is given.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from nc1fast.inputs.files import as_source, guarded, read_labels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    P = ParamSpec("P")
-    R = TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def is_path(argument: Any) -> bool:
@@ -26,7 +26,7 @@ def is_path(argument: Any) -> bool:
 
 def labelled(X: Any, y: Any) -> tuple[Any, Any]:
     """X and y as `inputs.labelled.LabelledData` takes them, of which each may be a path; see
-    `datasets.resolving.resolved`.
+    `datasets.files.resolved`.
     """
     if not (is_path(X) or is_path(y)):
         return X, y
@@ -34,7 +34,7 @@ def labelled(X: Any, y: Any) -> tuple[Any, Any]:
         raise ValueError(
             f"y must be the labels or a path where X is no path: give the column, X[{y!r}], and X without it"
         )
-    from nc1fast.datasets.resolving import resolved
+    from nc1fast.datasets.files import resolved
 
     return resolved(X, y)
 
@@ -53,7 +53,7 @@ def rows_at_path(X: Any, name: str = "X", *, without: str | None = None) -> Any:
     """
     if not is_path(X):
         return X
-    from nc1fast.datasets.resolving import rows_of
+    from nc1fast.datasets.files import rows_of
 
     return as_source(rows_of(X, name, without), name)
 
@@ -108,7 +108,7 @@ def _read(
     found: dict[str, Any] = {}
     y, part = data.get(labels), None
     if labels and (is_path(data[rows[0]]) or is_path(y)):
-        from nc1fast.datasets.resolving import part_named, resolved
+        from nc1fast.datasets.files import part_named, resolved
 
         X, y = resolved(data[rows[0]], y, rows[0], checked=False)
         found[rows[0]] = as_source(X, rows[0]) if is_path(X) else X

@@ -16,23 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from nc1fast.datasets import arrow_tables, cifar
-from nc1fast.datasets.csv_table import Columns, is_table, read_column, read_csv
-from nc1fast.datasets.damage import checked_file, malformed
+from nc1fast.datasets import images, named, tables
 from nc1fast.datasets.folders import files_in
-from nc1fast.datasets.hdf5_files import hdf5_members
-from nc1fast.datasets.idx import is_idx, labels_beside, read_idx
-from nc1fast.datasets.matlab import mat_members
-from nc1fast.datasets.named import Unwanted, chosen, listing
-from nc1fast.datasets.numpy_files import npz_members, read_npy
-from nc1fast.datasets.torch_files import torch_members
-from nc1fast.inputs.files import read_labels, split_name
+from nc1fast.datasets.named import RowsOnly, chosen, listing
+from nc1fast.inputs.files import BY_SUFFIX, read_labels, split_name
 from nc1fast.inputs.labels import as_labels
-from nc1fast.inputs.readers import BY_SUFFIX
+from nc1fast.inputs.numpy_files import read_npy
 from nc1fast.support.arguments import as_items, shown
 from nc1fast.support.files import unchanged
 from nc1fast.support.plugins import PluginGroup
-from nc1fast.support.reading import reading
+from nc1fast.support.reading import checked_file, malformed, readable, reading
 
 if TYPE_CHECKING:
     import contextlib
@@ -40,16 +33,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.datasets.named import Members
+    from nc1fast.datasets.tables import DataAndLabels
 
     Opening: TypeAlias = Callable[[Path], contextlib.AbstractContextManager[Members]]
-    ReadingColumns: TypeAlias = Callable[[Path, Any, Any], arrow_tables.DataAndLabels]
+    ReadingPair: TypeAlias = Callable[..., DataAndLabels]
 
 Read = TypeVar("Read")
 _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
 
 
 class Options(NamedTuple):
-    """Arguments `keys` and `labels` of `load`, as the caller gives them; labels may be `Unwanted`."""
+    """Arguments `keys` and `labels` of `load`, as the caller gives them; labels may be `RowsOnly`."""
 
     keys: Any = None
     labels: Any = None
@@ -57,7 +51,7 @@ class Options(NamedTuple):
 
 class Contents(NamedTuple):
     """Arrays of a data set as they are stored, and the file that errors about the labels name; no
-    labels where none are wanted.
+    labels where rows alone are requested.
     """
 
     data: NDArray[Any]
@@ -161,7 +155,7 @@ def _keyed() -> str:
     return f"{', '.join(most)} and {last}"
 
 
-def _steadily(read: Callable[[Path], Read], path: Path) -> Read:
+def _read_unchanged(read: Callable[[Path], Read], path: Path) -> Read:
     """Result of reading a file, which must not change meanwhile."""
     with reading(str(path)), unchanged(path):
         return read(path)
@@ -176,22 +170,28 @@ def _check_nothing(_file: Path, _given: Options) -> None:
     """Accept any labels: whether they are in the file is seen when it is open."""
 
 
-def _read_named(open_members: Opening, file: Path, given: Options) -> Contents:
-    """Two arrays of a file of named ones, or one and labels from elsewhere."""
+def _of_parts(name: str, matches: Callable[[Path], bool], read_pair: ReadingPair) -> Reader:
+    """The reader of a kind of file whose parts, arrays or columns, have names.
 
-    def both(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        with open_members(path) as members:
-            data, label = chosen(path, list(members), given.keys, given.labels)
+    `read_pair(path, keys, labels)` gives the data, and the labels or None where they lie elsewhere.
+    """
+
+    def read(file: Path, given: Options) -> Contents:
+        read_file = functools.partial(read_pair, keys=given.keys, labels=given.labels)
+        return _beside(file, *_read_unchanged(read_file, file), given)
+
+    return Reader(name, matches, _check_nothing, read, takes_keys=True, has_members=True)
+
+
+def _of_arrays(name: str, matches: Callable[[Path], bool], opening: Opening) -> Reader:
+    """The reader of a kind of file of named arrays."""
+
+    def read_pair(path: Path, keys: Any, labels: Any) -> DataAndLabels:
+        with opening(path) as members:
+            data, label = chosen(path, list(members), keys, labels)
             return members[data](), None if label is None else members[label]()
 
-    data, labels = _steadily(both, file)
-    return _beside(file, data, labels, given)
-
-
-def _read_columns(read: ReadingColumns, file: Path, given: Options) -> Contents:
-    """Columns of a table of Arrow's."""
-    data, labels = _steadily(lambda path: read(path, given.keys, given.labels), file)
-    return _beside(file, data, labels, given)
+    return _of_parts(name, matches, read_pair)
 
 
 def _beside(
@@ -203,19 +203,10 @@ def _beside(
     return Contents(data, labels, file)
 
 
-def _check_csv(file: Path, given: Options) -> None:
-    if isinstance(given.labels, bool | float):
-        raise malformed(
-            file,
-            f"labels must be the name or the index of a column, an array or a file, got {type(given.labels).__name__}",
-        )
-
-
-def _read_csv(file: Path, given: Options) -> Contents:
-    features, label = (None, None) if given.keys is None else given.keys
-    columns = Columns(given.labels if label is None else label, features)
-    data, labels = _steadily(lambda path: read_csv(path, columns), file)
-    return _beside(file, data, labels, given)
+def _npy_array(path: Path) -> NDArray[Any]:
+    """The array of an .npy file, of any shape."""
+    with readable(path, ".npy file"):
+        return read_npy(path)
 
 
 def _check_npy(file: Path, given: Options) -> None:
@@ -224,52 +215,36 @@ def _check_npy(file: Path, given: Options) -> None:
 
 
 def _read_npy(file: Path, given: Options) -> Contents:
-    data = _steadily(read_npy, file)
-    return Contents(data, *labels_elsewhere(file, given.labels))
+    return _beside(file, _read_unchanged(_npy_array, file), None, given)
 
 
 def _read_idx(file: Path, given: Options) -> Contents:
-    data = _steadily(read_idx, file)
+    data = _read_unchanged(images.read_idx, file)
     if data.ndim == 1:
         raise malformed(
             file, "has one dimension, as files of labels have; give the file of the data"
         )
-    labels = labels_beside(file) if given.labels is None else given.labels
-    return Contents(data, *labels_elsewhere(file, labels))
-
-
-def _reader_of_named(name: str, matches: Callable[[Path], bool], members: Opening) -> Reader:
-    """The reader of a kind of file of named arrays."""
-    read = functools.partial(_read_named, members)
-    return Reader(name, matches, _check_nothing, read, takes_keys=True, has_members=True)
-
-
-def _reader_of_columns(name: str, suffixes: Sequence[str], read: ReadingColumns) -> Reader:
-    """The reader of a kind of table of Arrow's."""
-    whole = functools.partial(_read_columns, read)
-    matches = _suffix(*suffixes)
-    return Reader(name, matches, _check_nothing, whole, takes_keys=True, has_members=True)
+    labels = images.labels_beside(file) if given.labels is None else given.labels
+    return _beside(file, data, None, given._replace(labels=labels))
 
 
 # Kinds of files of named arrays: name, whether a file is of this kind, and the function that opens
 # it.
 NAMED: tuple[tuple[str, Callable[[Path], bool], Opening], ...] = (
-    (".npz", _suffix(".npz"), npz_members),
-    (".mat", _suffix(".mat"), mat_members),
-    (".h5", _suffix(".h5", ".hdf5"), hdf5_members),
-    (".pt", _suffix(".pt", ".pth"), torch_members),
-    ("a batch of CIFAR (data_batch_1)", cifar.is_python_batch, cifar.python_members),
-    ("a binary one (data_batch_1.bin)", cifar.is_binary_batch, cifar.binary_members),
+    (".npz", _suffix(".npz"), named.npz_members),
+    (".mat", _suffix(".mat"), named.mat_members),
+    (".h5", _suffix(".h5", ".hdf5"), named.hdf5_members),
+    (".pt", _suffix(".pt", ".pth"), named.torch_members),
+    ("a batch of CIFAR (data_batch_1)", images.is_python_batch, images.python_members),
+    ("a binary one (data_batch_1.bin)", images.is_binary_batch, images.binary_members),
 )
 READERS = (
-    *(_reader_of_named(name, matches, members) for name, matches, members in NAMED),
+    *(_of_arrays(name, matches, members) for name, matches, members in NAMED),
     Reader(".npy", _suffix(".npy"), _check_npy, _read_npy),
-    Reader(
-        ".csv or .tsv (.gz)", is_table, _check_csv, _read_csv, takes_keys=True, has_members=True
-    ),
-    _reader_of_columns(".parquet", (".parquet", ".pq"), arrow_tables.read_parquet),
-    _reader_of_columns(".arrow or .feather", (".arrow", ".feather"), arrow_tables.read_arrow),
-    Reader("IDX (e.g. -idx3-ubyte)", is_idx, _check_nothing, _read_idx),
+    _of_parts(".csv or .tsv (.gz)", tables.is_text_table, tables.read_text),
+    _of_parts(".parquet", _suffix(".parquet", ".pq"), tables.read_parquet),
+    _of_parts(".arrow or .feather", _suffix(".arrow", ".feather"), tables.read_arrow),
+    Reader("IDX (e.g. -idx3-ubyte)", images.is_idx, _check_nothing, _read_idx),
 )
 
 
@@ -321,7 +296,7 @@ def as_reader(
             raise malformed(path, f"its reader failed: {type(error).__name__}: {error}") from error
 
     def whole(file: Path, given: Options) -> Contents:
-        data, labels = _steadily(pair, file)
+        data, labels = _read_unchanged(pair, file)
         return _beside(file, data, labels if given.labels is None else None, given)
 
     return Reader(name, lambda file: file.name.lower().endswith(ends), _check_nothing, whole)
@@ -330,42 +305,41 @@ def as_reader(
 PLUGINS = PluginGroup("readers", Reader)
 # Kinds of files that hold one array: name, whether a file is of this kind, and its reader.
 ARRAY_READERS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], NDArray[Any]]], ...] = (
-    (".npy", _suffix(".npy"), read_npy),
-    ("IDX (e.g. -idx1-ubyte)", is_idx, read_idx),
+    (".npy", _suffix(".npy"), _npy_array),
+    ("IDX (e.g. -idx1-ubyte)", images.is_idx, images.read_idx),
     (
         "one column of .csv, .tsv or .txt",
-        lambda file: is_table(file) or file.suffix == ".txt",
-        read_column,
+        lambda file: tables.is_text_table(file) or file.suffix == ".txt",
+        tables.read_label_column,
     ),
 )
-
 
 # Kinds of files of labels that `inputs` alone reads.
 _IN_PLACE = BY_SUFFIX.keys() - {".npz", ".h5", ".hdf5"}
 
 
 def labels_elsewhere(file: Path, labels: Any) -> tuple[NDArray[Any] | None, Path]:
-    """Labels from an array or a file, None for `Unwanted`, and the file that errors about them
+    """Labels from an array or a file, None for `RowsOnly`, and the file that errors about them
     name; `file` is that of the data.
     """
-    if isinstance(labels, Unwanted):
+    if isinstance(labels, RowsOnly):
         return None, file
     if not isinstance(labels, str | os.PathLike):
         return _labels_of_array(file, labels), file
     name, _, member = os.fspath(labels).partition("::")
     path = Path(name)
-    if member and is_table(path):
-        read_named = functools.partial(read_column, name=member)
-        return _steadily(read_named, checked_file(path)), path
+    if member and tables.is_text_table(path):
+        read_named = functools.partial(tables.read_label_column, name=member)
+        return _read_unchanged(read_named, checked_file(path)), path
     if path.suffix in _IN_PLACE:
         return read_labels(os.fspath(labels)), path
     for _, matches, read in ARRAY_READERS:
         if matches(path):
-            return _steadily(read, checked_file(path)), path
+            return _read_unchanged(read, checked_file(path)), path
     for _, matches, opened in NAMED:
         if matches(path):
             read_one = functools.partial(_one_array, opened, member)
-            return _steadily(read_one, checked_file(path)), path
+            return _read_unchanged(read_one, checked_file(path)), path
     names = ", ".join(name for name, _, _ in ARRAY_READERS)
     raise malformed(
         path,

@@ -24,7 +24,7 @@ from nc1fast.inputs.spool import full
 from nc1fast.kernels.serial import from_plain, to_plain
 from nc1fast.sums.settings import Settings
 from nc1fast.sums.streaming import Survey
-from nc1fast.support import nested, packed
+from nc1fast.support import packed
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.files import POSIX, checksum, state_of
 from nc1fast.support.reading import reading
@@ -76,7 +76,7 @@ class Task:
         known = _sound.get(self.base) == state
         with reading(paths["pass"]):
             head, arrays = packed.unpack(paths["pass"], _KIND, _FORMAT, known=known)
-            values = nested.joined(head["values"], arrays)
+            values = packed.joined(head["values"], arrays)
         mapped = [
             _mapped(paths[name], None if known else told)
             for name, told in values["checksums"].items()
@@ -159,7 +159,7 @@ def shared_tasks(surveyed: Surveyed, beside: Path | None) -> Iterator[Task]:
         values = _stored(surveyed, rows, state)
         values["checksums"] = {name: _checksum(array) for name, array in by_row.items()}
         arrays: dict[str, Any] = {}
-        head = {"kind": _KIND, "format": _FORMAT, "values": nested.split(values, arrays)}
+        head = {"kind": _KIND, "format": _FORMAT, "values": packed.split(values, arrays)}
         content = packed.packed(head, arrays)
         files.write("pass", [content], len(content))
         yield Task(base, (0, 1))

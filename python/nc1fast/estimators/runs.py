@@ -12,7 +12,7 @@ from nc1fast.estimators import deep_sample, shallow
 from nc1fast.estimators.accuracy import Accuracy, Sampling, SizeLimits, of_size, within_tolerance
 from nc1fast.estimators.pair_sample import PairSample
 from nc1fast.estimators.statistics import student_quantile
-from nc1fast.inputs.files import steady
+from nc1fast.inputs.files import guards_files
 from nc1fast.inputs.labelled import LabelledData
 from nc1fast.kernels.classes import Kernel
 from nc1fast.sums.settings import Settings
@@ -31,7 +31,7 @@ N_PAIRS, FIRST_PAIRS = 200_000, 20_000  # without a tolerance; of the first plan
 
 
 @ieee
-@steady
+@guards_files
 def features(
     X: ArrayLike,
     y: ArrayLike,
@@ -130,7 +130,7 @@ def features(
 
 
 @ieee
-@steady
+@guards_files
 def pairs(
     X: ArrayLike,
     y: ArrayLike,

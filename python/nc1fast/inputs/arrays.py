@@ -10,6 +10,7 @@ import numpy as np
 from nc1fast.inputs.devices import index_of, is_tensor, to_host
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.support.extras import require
+from nc1fast.support.reading import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,8 +63,7 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
         array = np.asarray(array)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         kind = ValueError if isinstance(error, ValueError) else TypeError
-        told = " ".join(str(error).split())
-        raise kind(f"{name} must be an array of numbers: {told}") from error
+        raise kind(f"{name} must be an array of numbers: {one_line(error)}") from error
     if count:
         raise ValueError(
             f"{name} must not be masked, but {count} of its entries are: fill them, or leave them out"
@@ -179,10 +179,10 @@ def _advice(X: NDArray[Any], name: str) -> str:
             continue
         kind = type(value).__name__
         if not place:
-            ways = [told for name, told in _WAYS_TO_ONE.items() if hasattr(value, name)]
+            ways = [way for name, way in _WAYS_TO_ONE.items() if hasattr(value, name)]
             return f": a {kind} is no dense array{''.join(ways)}"
-        told = "missing" if kind in ("NoneType", "NAType", "NaTType") else f"of type {kind}"
-        return f": {name}[{', '.join(map(str, place))}] is {told}{_WAYS_OUT.get(kind, '')}"
+        found = "missing" if kind in ("NoneType", "NAType", "NaTType") else f"of type {kind}"
+        return f": {name}[{', '.join(map(str, place))}] is {found}{_WAYS_OUT.get(kind, '')}"
     return f", though every entry is a number, as in nullable columns of pandas: give {name}.astype('float64')"
 
 

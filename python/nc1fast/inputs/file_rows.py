@@ -119,9 +119,9 @@ class FileRows:
         """
         out = np.empty((len(taken), self.shape[1]), dtype=self.dtype)
         at_once = max(1, CHUNK_BYTES // self.stride)
-        apart = np.diff(taken) * self.stride > _GAP_BYTES
-        apart |= np.diff(taken // at_once) > 0
-        cuts = [0, *(np.flatnonzero(apart) + 1).tolist(), len(taken)]
+        separate = np.diff(taken) * self.stride > _GAP_BYTES
+        separate |= np.diff(taken // at_once) > 0
+        cuts = [0, *(np.flatnonzero(separate) + 1).tolist(), len(taken)]
         with self._opened() as file:
             for begin, end in itertools.pairwise(cuts if len(taken) else []):
                 first = int(taken[begin])

@@ -2,8 +2,8 @@
 
 Plain rows are read where they lie (.npy, memory maps, stored .npz members, contiguous HDF5 data
 sets); everything else (compressed or chunked files, Parquet, dask arrays, column-major or
-byte-swapped rows) is streamed once into a temporary file, see `inputs.spool`. The formats are in
-`inputs.readers`.
+byte-swapped rows) is streamed once into a temporary file, see `inputs.spool`. A format is two
+functions, of rows and of labels, and an entry in `BY_SUFFIX`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,56 @@ import functools
 import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
+from nc1fast.inputs import numpy_files, optional_formats
 from nc1fast.inputs.file_rows import FileRows
-from nc1fast.inputs.readers import ANY_OTHER, BY_PACKAGE, BY_SUFFIX
-from nc1fast.inputs.readers.in_place import of_map
+from nc1fast.inputs.spool import sliced
 from nc1fast.support.files import unchanged
-from nc1fast.support.npy import check_room, read_header
+from nc1fast.support.npy import read_header
 from nc1fast.support.reading import check_regular, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from nc1fast.inputs.readers import Format
+P = ParamSpec("P")
+R = TypeVar("R")
 
-    P = ParamSpec("P")
-    R = TypeVar("R")
+
+class Format(NamedTuple):
+    """A format of files.
+
+    Attributes
+    ----------
+    rows : callable(path, name) -> FileRows
+        The array of this name, "" for the only one, as rows of features.
+    labels : callable(path, name) -> ndarray
+        The same array, in memory, as labels.
+    """
+
+    rows: Callable[[str, str], FileRows]
+    labels: Callable[[str, str], Any]
+
+
+_HDF5 = Format(optional_formats.hdf5_rows, optional_formats.hdf5_labels)
+_PARQUET = Format(optional_formats.parquet_rows, optional_formats.parquet_labels)
+_NPY = Format(numpy_files.npy_rows, numpy_files.read_npy)
+BY_SUFFIX = {
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
+    ".parquet": _PARQUET,
+    ".pq": _PARQUET,
+    ".zarr": Format(optional_formats.zarr_rows, optional_formats.zarr_labels),
+    ".npz": Format(numpy_files.npz_rows, numpy_files.npz_labels),
+}
+# Arrays on disk, by the package that opened them.
+BY_PACKAGE: dict[str, Callable[[Any], FileRows]] = {
+    "h5py": optional_formats.rows_of_dataset,
+    "zarr": sliced,
+    "dask": sliced,
+}
 
 
 def as_source(X: Any, name: str = "X") -> Any:
@@ -55,9 +87,9 @@ def as_source(X: Any, name: str = "X") -> Any:
     if isinstance(X, str | os.PathLike):
         path, part = split_name(os.fspath(X))
         with _opening(name, path):
-            return _reader(path).rows(path, part)
+            return _format(path).rows(path, part)
     if isinstance(X, np.memmap):
-        return of_map(X)
+        return numpy_files.rows_of_map(X)
     of_array = BY_PACKAGE.get(type(X).__module__.partition(".")[0])
     return X if of_array is None or not hasattr(X, "shape") else of_array(X)
 
@@ -71,7 +103,7 @@ def read_labels(y: Any, name: str = "y") -> Any:
         return y
     path, part = split_name(os.fspath(y))
     with _opening(name, path):
-        return _reader(path).labels(path, part)
+        return _format(path).labels(path, part)
 
 
 def read_gram(K: Any) -> Any:
@@ -80,15 +112,14 @@ def read_gram(K: Any) -> Any:
         return K
     path = os.fspath(K)
     with _opening("X", path), open(path, "rb") as file:  # noqa: PTH123  (of a path that is text)
-        head = read_header(file)
-        check_room(head, os.fstat(file.fileno()).st_size - file.tell())
+        head = read_header(file, os.fstat(file.fileno()).st_size)
         if len(head.shape) != 2 or 0 in head.shape:
             raise ValueError(f"X must be a square Gram matrix, got shape {head.shape}")
         order = "F" if head.by_column else "C"
         return np.memmap(path, head.dtype, "r", file.tell(), head.shape, order)  # type: ignore[call-overload]
 
 
-def steady(function: Callable[P, R]) -> Callable[P, R]:
+def guards_files(function: Callable[P, R]) -> Callable[P, R]:
     """Decorator of functions of X and y, which come first: a ValueError if a file that they are
     read from changes meanwhile.
 
@@ -111,7 +142,7 @@ def steady(function: Callable[P, R]) -> Callable[P, R]:
 @contextmanager
 def guarded(data: Mapping[str, Any]) -> Iterator[None]:
     """Raise ValueError if a file that arguments, by name, are read from has changed by the end of
-    the context; see `steady`.
+    the context; see `guards_files`.
     """
     with ExitStack() as stack:
         for name, one in data.items():
@@ -123,13 +154,13 @@ def guarded(data: Mapping[str, Any]) -> Iterator[None]:
         yield
 
 
-def _reader(path: str) -> Format:
-    """The reader of a file, by its suffix."""
-    return BY_SUFFIX.get(Path(path).suffix, ANY_OTHER)
+def _format(path: str) -> Format:
+    """The format of a file, by its suffix; .npy by default."""
+    return BY_SUFFIX.get(Path(path).suffix, _NPY)
 
 
 def _path_of(data: Any) -> str | None:
-    """The file that data are read from, where that can be told."""
+    """The file that data are read from, where that is known."""
     if isinstance(data, str | os.PathLike):
         path = split_name(os.fspath(data))[0]
         return None if "://" in path else path

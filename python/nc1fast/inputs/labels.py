@@ -10,12 +10,16 @@ import numpy as np
 
 from nc1fast.inputs.arrays import host_array
 from nc1fast.inputs.devices import is_tensor
-from nc1fast.inputs.text import too_padded
 from nc1fast.support.arguments import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+LONGEST = 1024  # letters of a label in a file
+_LETTER = 4  # bytes
+_ROOM, _PADDED = 1 << 26, 64  # bytes that are always there, and bytes for each byte of the texts
 _LABELS = 1 << 16  # labels sorted at a time, so that a copy never outweighs them
 
 
@@ -158,14 +162,14 @@ def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArra
     if tied:
         one, other = map(shown, tied[0])
         raise ValueError(
-            f"{name} must hold labels that can be told apart and sorted: {one} and {other} are equal but of different "
+            f"{name} must hold labels that are distinct and can be sorted: {one} and {other} are equal but of different "
             "types, or neither comes first"
         )
     return object_array([plain[k] for k in ranked]), np.array(ranked, dtype=np.intp)
 
 
 def _mixture(labels: list[Any]) -> str:
-    """How labels of several types are told that they cannot be sorted; empty where there is one
+    """Why labels of several types cannot be sorted; empty where there is one
     type.
     """
     kinds = sorted({type(label).__name__ for label in labels})
@@ -177,8 +181,36 @@ def _mixture(labels: list[Any]) -> str:
 
 
 def object_array(values: list[Any]) -> NDArray[Any]:
-    """Array (N,) of Python objects as they are; tuples are not taken apart."""
+    """Array (N,) of Python objects as they are; tuples stay whole."""
     out = np.empty(len(values), dtype=object)
     for k, value in enumerate(values):
         out[k] = value
     return out
+
+
+def as_texts(texts: Sequence[str] | Sequence[bytes]) -> NDArray[Any]:
+    """Labels of a file as an array of text, or of bytes.
+
+    Raises
+    ------
+    ValueError
+        If one is longer than `LONGEST`, or so much longer than the others that it would make the
+        array huge. The message has no subject: see `nc1fast.support.reading`.
+    """
+    longest = max(map(len, texts), default=0)
+    if longest > LONGEST:
+        raise ValueError(f"has a label of {longest} letters, {LONGEST} at most are read")
+    if too_padded(texts):
+        raise ValueError(
+            f"has {len(texts)} labels beside one of {longest} letters: no array has room"
+        )
+    return np.array(texts) if len(texts) else np.empty(0, dtype=str)
+
+
+def too_padded(texts: Sequence[Any]) -> bool:
+    """Whether an array of these texts would be large, and hold little but padding: one is long, and
+    the others are many.
+    """
+    lengths = list(map(len, texts))
+    padded = _LETTER * len(lengths) * max(lengths, default=0)
+    return padded > _ROOM + _PADDED * _LETTER * sum(lengths)

@@ -1,5 +1,5 @@
 """Rows of files that cannot be read by row range: streamed once into a temporary file of float32 or
-float64.
+float64; and how much a file may hold.
 
 The file is made under TMPDIR and deleted with the last reference to its rows.
 """
@@ -7,6 +7,7 @@ The file is made under TMPDIR and deleted with the last reference to its rows.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import tempfile
 import weakref
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.inputs.arrays import as_rows
+from nc1fast.inputs.arrays import as_rows, check_shape
 from nc1fast.inputs.file_rows import CHUNK_BYTES, FileRows, fill
+from nc1fast.support.files import bytes_in
 from nc1fast.support.reading import named
 
 if TYPE_CHECKING:
@@ -25,6 +27,44 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Blocks = Iterable[NDArray[Any]]
+
+_LISTED = 20  # arrays that a message lists
+_EXPANSION = 1 << 15  # bytes of an array for each of its file: codecs make no more of constants
+
+
+def check_claim(n_bytes: int, path: str) -> None:
+    """Raise ValueError for an array that no file of this size can hold."""
+    if os.path.exists(path) and n_bytes > (limit := _EXPANSION * bytes_in(path)):  # noqa: PTH110
+        raise ValueError(
+            f"is damaged: no file of its size holds an array of {n_bytes} bytes ({limit} at most)"
+        )
+
+
+def member(group: Any, name: str, path: str) -> Any:
+    """The entry of this name in a file; a file with one array needs none."""
+    names = list(group.keys())
+    if not name and len(names) == 1:
+        name = names[0]
+    found = group[name] if name and name in group else group
+    if not hasattr(found, "keys"):
+        return found
+    within = "" if found is group else f"{name}/"
+    names = [f"{within}{key}" for key in list(found.keys())[:_LISTED]]
+    if not names:
+        raise ValueError(f"{path} holds no array")
+    raise ValueError(
+        f"{path} needs the name of one of its arrays, as in '{path}::{names[0]}': {', '.join(names)}"
+    )
+
+
+def sliced(X: Any) -> FileRows:
+    """Rows of an array that can be sliced, streamed once into a temporary file."""
+    if any(math.isnan(size) for size in X.shape):
+        raise ValueError(
+            f"X has chunks of unknown size {X.shape}: call compute_chunk_sizes() first"
+        )
+    check_shape(X.shape, "X")
+    return from_slices(X)
 
 
 def spooled(blocks: Blocks, n_rows: int) -> FileRows:
@@ -91,10 +131,10 @@ def full(error: OSError, path: str | os.PathLike[str], needed: str) -> OSError:
     """The error, completed by the name of its file and, where the disk is full, by the text
     `needed`.
     """
-    told = error.strerror or str(error)
+    message = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        told += f": {needed}"
-    return OSError(error.errno, told, os.fspath(path))
+        message += f": {needed}"
+    return OSError(error.errno, message, os.fspath(path))
 
 
 def from_file(

@@ -104,8 +104,8 @@ def as_numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[n
     values = host_array(targets, "targets")
     if values.dtype.kind not in "fiub":
         texts = any(isinstance(one, str | bytes) for one in values.flat)
-        told = f"dtype {values.dtype}" if values.shape else shown(values.item())
-        raise TypeError(f"targets must be real numbers, got {told}{_OF_LABELS * texts}")
+        given = f"dtype {values.dtype}" if values.shape else shown(values.item())
+        raise TypeError(f"targets must be real numbers, got {given}{_OF_LABELS * texts}")
     values = values.astype(np.float64)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or values.shape != (n_samples, n_outputs or max(values.shape[1], 1)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nc1fast.core.machine import thread_count
-from nc1fast.inputs.readers import BY_PACKAGE
+from nc1fast.inputs.files import BY_PACKAGE
 from nc1fast.kernels.classes import Kernel
 from nc1fast.methods.request import Execution
 from nc1fast.support.arguments import shown

@@ -9,8 +9,7 @@ import numpy as np
 from nc1fast.core.linear import column_gram
 from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_matrix
-from nc1fast.inputs.label_index import kind_of_labels, plain_label
-from nc1fast.inputs.labelled import Classes, LabelledData
+from nc1fast.inputs.labelled import Classes, LabelledData, kind_of_labels, plain_label
 from nc1fast.inputs.labels import object_array
 from nc1fast.metrics.exports import html_table, summary_text
 from nc1fast.metrics.result import Collapse, collapse_from_sums

@@ -27,9 +27,9 @@ from nc1fast.core.chains import HIDDEN
 from nc1fast.core.expressions import Expression, Group, groups_of
 from nc1fast.core.machine import threads_for, tile_panels
 from nc1fast.core.rounding import mapping_errors
-from nc1fast.inputs.arrays import row_chunks
+from nc1fast.inputs.arrays import as_rows, row_chunks
+from nc1fast.inputs.devices import DeviceRows
 from nc1fast.inputs.file_rows import FileRows
-from nc1fast.inputs.lent_rows import LentRows
 from nc1fast.sums.class_sums import ClassSums, from_pass
 from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rectangles import divided, part_of
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from nc1fast.sums.rectangles import Rectangle
     from nc1fast.sums.settings import Settings
 
-    Rows = NDArray[Any] | FileRows | LentRows
+    Rows = NDArray[Any] | FileRows | DeviceRows
     Progress = Callable[[int, int], object]
 
 _UNIT = {True: 2.0**-24, False: 2.0**-53}  # unit roundoff in single precision or not
@@ -115,12 +115,12 @@ class Survey:
 
 
 def _stored(X: Rows) -> AbstractContextManager[Any]:
-    """Rows as the core takes them: an array, one that a device lends, or a file that stays open for
+    """Rows as the core takes them: an array, one that is borrowed from a device, or a file that stays open for
     as long as the context.
     """
     if isinstance(X, FileRows):
         return _opened(X)
-    return nullcontext(X.lent if isinstance(X, LentRows) else X)
+    return nullcontext(X.borrowed if isinstance(X, DeviceRows) else X)
 
 
 @contextmanager
@@ -157,8 +157,8 @@ class _Pass:
         n_pairs = data.n_samples**2 // 2 * len(self.kernels)
         self.threads = threads_for(settings.n_threads, n_pairs, data.n_features)
         self.factor = group.chains[0].factor
-        if self.factor is not None and isinstance(self.rows, LentRows):
-            self.rows = self.rows.on_host()  # the processor multiplies them
+        if self.factor is not None and isinstance(self.rows, DeviceRows):
+            self.rows = as_rows(self.rows.array)  # the processor multiplies them
         self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
     def mapping(self) -> float:
@@ -271,7 +271,7 @@ class _Pass:
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
             about = (self.n_features, self.words, *self.single, self.row_sums)
-            lent = isinstance(self.rows, LentRows)
+            lent = isinstance(self.rows, DeviceRows)
             larger, both = (self.runner.module.lent_row_bytes if lent else _core.row_bytes)(*about)
             need = working_set(
                 self.rows.shape,
@@ -305,7 +305,7 @@ class _Pass:
     @property
     def _n_lent(self) -> int:
         """Rows that lie on the device: all or none."""
-        return len(self.rows) if isinstance(self.rows, LentRows) else 0
+        return len(self.rows) if isinstance(self.rows, DeviceRows) else 0
 
     def _room_on_device(self, step: int) -> int:
         """Rows that every device has memory for, with all that belongs to them: a multiple of
@@ -363,7 +363,7 @@ def kernel_sums(
         Rows of a file need not have been searched for NaN and Inf: the survey does that.
     kernels : sequence of Kernel
     settings : Settings
-        Rows are surveyed, scaled and packed by the processor, whatever the device, but `LentRows`
+        Rows are surveyed, scaled and packed by the processor, whatever the device, but `DeviceRows`
         by theirs. With a memory limit they are packed block by block.
     part : (index, count)
         Share of the pairs to sum: those of some rectangles of rows.

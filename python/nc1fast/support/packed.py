@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import zipfile
@@ -11,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.support.files import checksum
-from nc1fast.support.npy import members, open_member, opened_archive, read_array
+from nc1fast.support.npy import members, read_member
 
 if TYPE_CHECKING:
     import os
@@ -61,22 +60,21 @@ def unpack(
     Exception
         Whatever a damaged archive makes its reader raise.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            archive = stack.enter_context(opened_archive(file))
-        except zipfile.BadZipFile:
-            raise ValueError(
-                f"is not a file of {kind}, is cut short, or is of an earlier version of nc1fast"
-            ) from None
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile:
+        raise ValueError(
+            f"is not a file of {kind}, is cut short, or is of an earlier version of nc1fast"
+        ) from None
+    with archive:
         infos = members(archive)
         if _HEAD not in infos:
             raise ValueError(f"is not a file of {kind}")
-        text = str(_member(archive, infos.pop(_HEAD), _HEAD))
+        text = str(read_member(archive, infos.pop(_HEAD)))
         head = _head(text, kind, form)
-        stored = infos.pop(_CHECKSUM, None)
-        told = "" if stored is None else str(_member(archive, stored, _CHECKSUM))
-        arrays = {name: _member(archive, info, name) for name, info in infos.items()}
-    if not known and told != checksum(*_covered(text, arrays)):
+        arrays = {name: read_member(archive, info) for name, info in infos.items()}
+    stored = str(arrays.pop(_CHECKSUM, ""))
+    if not known and stored != checksum(*_covered(text, arrays)):
         raise ValueError("is damaged: its checksum is another one")
     return head, arrays
 
@@ -97,15 +95,6 @@ def _head(text: str, kind: str, form: int) -> dict[str, Any]:
     return dict(head)
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Any:
-    """The array `name` of the archive."""
-    try:
-        with open_member(archive, info) as stream:
-            return read_array(stream)
-    except ValueError as error:
-        raise ValueError(f"is damaged: its array {name!r} {error}") from None
-
-
 def _covered(text: str, arrays: Arrays) -> Iterator[Any]:
     """The bytes that the checksum covers: the head, and name, type, shape and numbers of each
     array.
@@ -121,3 +110,28 @@ def packed(head: Any, arrays: Arrays) -> bytes:
     file = io.BytesIO()
     pack(file, head, arrays)
     return file.getvalue()
+
+
+# --- nested values that hold arrays, as plain JSON and named arrays ---
+
+
+def split(value: Any, arrays: dict[str, Any]) -> Any:
+    """Take the arrays out of nested dicts and lists, into `arrays`; what stays is plain JSON."""
+    if isinstance(value, np.ndarray):
+        name = f"{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, dict):
+        return {key: split(part, arrays) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [split(part, arrays) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def joined(value: Any, arrays: Mapping[str, Any]) -> Any:
+    """Put the arrays back that `split` took out; tuples have become lists."""
+    if isinstance(value, dict):
+        if value.keys() == {"array"}:
+            return arrays[value["array"]]
+        return {key: joined(part, arrays) for key, part in value.items()}
+    return [joined(part, arrays) for part in value] if isinstance(value, list) else value

@@ -1,22 +1,23 @@
 """Reading files that may be missing, damaged or no files at all: every error is one line that names
-the file.
-
-A message also names the argument that the path was given as.
+the file, and the argument that its path was given as.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import os
 import stat
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # First words of messages whose subject is the file.
 _PREDICATES = {"is", "has", "holds", "needs", "cannot"}
+_BRIEF = 200  # letters of a package's message that are quoted
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -70,6 +71,59 @@ def check_regular(path: str | os.PathLike[str], argument: str = "") -> None:
         raise ValueError(f"{prefix(argument)}{shown(path)}: is not a regular file, but {what}")
 
 
+def checked_file(path: Path) -> Path:
+    """The path, if it is that of a regular file that may be read."""
+    if not path.exists():
+        raise FileNotFoundError(f"{shown(path)}: no such file")
+    check_regular(path)
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{shown(path)}: no permission to read it")
+    return path
+
+
+def malformed(path: Path, what: str) -> ValueError:
+    """The error for a file that cannot be used: one line that starts with the file."""
+    return ValueError(f"{shown(path)}: {what}")
+
+
+def is_gzipped(path: Path) -> bool:
+    """Whether the content of a file starts as that of a gzip file does, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def opened(path: Path) -> IO[bytes]:
+    """A file to read bytes from, through gzip if its content is gzipped."""
+    return gzip.open(path) if is_gzipped(path) else path.open("rb")
+
+
+@contextlib.contextmanager
+def about(path: Path, what: str) -> Iterator[None]:
+    """Complete ValueErrors that start with a verb: the file and the subject `what` come first."""
+    try:
+        yield
+    except ValueError as error:
+        raise malformed(path, f"{what} {error}") from None
+
+
+@contextlib.contextmanager
+def readable(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a package makes of a damaged file into a ValueError that names the file and its
+    kind; errors of the system stay what they are.
+    """
+    try:
+        yield
+    except (ImportError, Warning):
+        raise
+    except Exception as error:
+        message = one_line(error)
+        ours = isinstance(error, ValueError) and message.startswith(f"{shown(path)}: ")
+        if ours or of_the_system(error):
+            raise
+        brief = message if len(message) <= _BRIEF else f"{message[:_BRIEF]}..."
+        raise malformed(path, f"not a readable {kind} ({brief})") from error
+
+
 @contextlib.contextmanager
 def reading(path: str, argument: str = "") -> Iterator[None]:
     """Turn whatever a damaged file makes its reader raise into a ValueError; errors of the system
@@ -97,24 +151,24 @@ def reading(path: str, argument: str = "") -> Iterator[None]:
                 f"{prefix(argument)}{shown(path)} is damaged: {one_line(error)}"
             ) from error
         if error.errno is None or not error.strerror:
-            told = one_line(error)
-            told = told if path in told else f"{shown(path)}: {told}"
-            raise OSError(f"{prefix(argument)}{told}") from error
+            message = one_line(error)
+            message = message if path in message else f"{shown(path)}: {message}"
+            raise OSError(f"{prefix(argument)}{message}") from error
         raise type(error)(
             error.errno, f"{prefix(argument)}{os.strerror(error.errno)}", path
         ) from error
     except (ValueError, TypeError) as error:
-        told = one_line(error)
+        message = one_line(error)
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        if path in told or shown(path) in told:
-            if argument and argument not in told.replace(path, ""):
-                told = f"{argument}: {told}"
-        elif argument and told.startswith(f"{argument} "):
-            told = f"{told}, in {shown(path)}"
+        if path in message or shown(path) in message:
+            if argument and argument not in message.replace(path, ""):
+                message = f"{argument}: {message}"
+        elif argument and message.startswith(f"{argument} "):
+            message = f"{message}, in {shown(path)}"
         else:
-            mark = "" if told.partition(" ")[0] in _PREDICATES else ":"
-            told = f"{prefix(argument)}{shown(path)}{mark} {told}"
-        raise kind(told) from error
+            mark = "" if message.partition(" ")[0] in _PREDICATES else ":"
+            message = f"{prefix(argument)}{shown(path)}{mark} {message}"
+        raise kind(message) from error
     except MemoryError as error:
         raise ValueError(
             f"{prefix(argument)}{shown(path)} asks for more memory than there is: {one_line(error)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.datasets.parameters import finite_numbers, means_of, sizes_of, stds_of
+from nc1fast.datasets.mixtures import finite_numbers, means_of, sizes_of, stds_of
 from nc1fast.kernels.fully_connected import DeepKernel, Linear
 from nc1fast.metrics import DEFAULT_CONVENTION, trace_between, trace_within, weights
 from nc1fast.support.arguments import as_count, as_number, as_seed, seed_of, shown

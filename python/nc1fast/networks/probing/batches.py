@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from nc1fast.inputs.arrays import host_array
-from nc1fast.inputs.label_index import LabelIndex
-from nc1fast.inputs.labelled import Classes
+from nc1fast.inputs.labelled import Classes, LabelIndex
 from nc1fast.networks.probing.modules import fitted, placed
 from nc1fast.networks.probing.outputs import Batch, as_torch, is_array, leaves, mapped
 from nc1fast.networks.probing.settings import IGNORED, ProbeSettings
