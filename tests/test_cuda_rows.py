@@ -14,7 +14,7 @@ from tests.pretended import Lender
 
 import nc1fast as nc
 from nc1fast import _core, cuda
-from nc1fast.inputs.devices import DeviceRows
+from nc1fast.inputs.devices import BorrowedRows
 
 CHUNK = 100  # rows of which the shim fetches numbers at a time: NC1FAST_FAR_CHUNK of its build
 RELU, ERF = nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1)
@@ -206,7 +206,7 @@ def test_rows_of_zeros_are_counted(watch):
     X, y = gaussians((150, 141), 40)
     X[[0, 99, 100, 290]] = 0
     X[7, :39] = 0
-    lent = DeviceRows.of(Lender(X), "cuda")
+    lent = BorrowedRows.of(Lender(X), "cuda")
     assert lent is not None
     assert lent.zero_rows == 4
     for rows in (X, Lender(X)):
@@ -219,7 +219,7 @@ def test_sums_of_a_survey_are_those_of_the_core(watch):
     rng = np.random.default_rng(3)
     y = rng.integers(0, 3, size=2 * CHUNK + 31).astype(np.int32)
     X = (5 + rng.normal(size=(len(y), 37))).astype(np.float32)
-    lent = DeviceRows.of(Lender(np.asfortranarray(X)), "cuda")
+    lent = BorrowedRows.of(Lender(np.asfortranarray(X)), "cuda")
     assert lent is not None
     words = {"chains": [leaf.as_dict() for leaf in ERF.expression(37).leaves], "expressions": []}
     about = (y, np.bincount(y).tolist(), words, False, True, True, 2)

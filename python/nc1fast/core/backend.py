@@ -19,7 +19,7 @@ from nc1fast.core.expressions import kernel_dict
 from nc1fast.core.linear import matmul
 from nc1fast.core.machine import thread_count, threads_for
 from nc1fast.inputs.arrays import as_rows, row_chunks
-from nc1fast.inputs.devices import DeviceRows, empty_like, index_of
+from nc1fast.inputs.devices import BorrowedRows, empty_like, index_of
 from nc1fast.support.arguments import check_choice
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nc1fast.inputs.file_rows import FileRows
 
     Array = NDArray[np.float64]
-    Rows = NDArray[Any] | FileRows | DeviceRows
+    Rows = NDArray[Any] | FileRows | BorrowedRows
 
 _DEVICE_SHARE = 0.9  # of the free memory of a device that a pass may take
 
@@ -93,7 +93,7 @@ def check_rows(X: Rows, chains: Sequence[Chain]) -> None:
     what = next((text for kind, text in _UNDEFINED.items() if kind in found), None)
     if what is None:
         return
-    if isinstance(X, DeviceRows):
+    if isinstance(X, BorrowedRows):
         zero = X.zero_rows
     else:
         zero = sum(int((~chunk.any(axis=1)).sum()) for chunk in row_chunks(X))
@@ -120,17 +120,17 @@ def mapped_rows(X: NDArray[Any], chain: Chain, n_threads: int | None = 1) -> NDA
     return matmul(X.astype(np.float64, copy=False), chain.factor, thread_count(n_threads))
 
 
-def _side(X: Any, name: str, device: str) -> NDArray[Any] | DeviceRows:
+def _side(X: Any, name: str, device: str) -> NDArray[Any] | BorrowedRows:
     """Rows of a Gram matrix: in place where they lie on the device, else as `as_rows`."""
-    borrowed = DeviceRows.of(X, device, name)
+    borrowed = BorrowedRows.of(X, device, name)
     return as_rows(X, name) if borrowed is None else borrowed
 
 
-def _as_core(X: NDArray[Any] | DeviceRows, chain: Chain, n_threads: int | None) -> Any:
+def _as_core(X: NDArray[Any] | BorrowedRows, chain: Chain, n_threads: int | None) -> Any:
     """Rows as the core or its twin takes them; those that have a factor are multiplied with it by
     the processor.
     """
-    if not isinstance(X, DeviceRows):
+    if not isinstance(X, BorrowedRows):
         return mapped_rows(X, chain, n_threads)
     if chain.factor is None:
         return X.borrowed

@@ -77,7 +77,7 @@ def empty_like(X: Any, shape: tuple[int, int], dtype: str) -> tuple[Any, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class DeviceRows:
+class BorrowedRows:
     """Rows of finite numbers that a device reads where they lie; a few numbers of each reach the
     host.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.inputs.arrays import as_gram, as_matrix, as_rows
-from nc1fast.inputs.devices import DeviceRows, is_tensor, to_host
+from nc1fast.inputs.devices import BorrowedRows, is_tensor, to_host
 from nc1fast.inputs.files import as_source, read_gram, read_labels
 from nc1fast.inputs.labels import as_labels, object_array
 from nc1fast.inputs.sequences import Sequences
@@ -87,8 +87,8 @@ class LabelledData:
 
     Attributes
     ----------
-    rows : ndarray, FileRows, DeviceRows or Sequences of shape (n_samples, n_features)
-        As `as_rows` gives them, or `DeviceRows.of`; sequences are the rows of a recurrent kernel
+    rows : ndarray, FileRows, BorrowedRows or Sequences of shape (n_samples, n_features)
+        As `as_rows` gives them, or `BorrowedRows.of`; sequences are the rows of a recurrent kernel
         alone.
     classes : Classes
     """
@@ -112,7 +112,7 @@ class LabelledData:
         TypeError, ValueError, OSError
             As `nc1fast.collapse`.
         """
-        rows = DeviceRows.of(X, device)
+        rows = BorrowedRows.of(X, device)
         return cls._of(as_rows(as_source(X), "X", unread=unread) if rows is None else rows, y)
 
     @classmethod
@@ -135,7 +135,7 @@ class LabelledData:
         return cls._of(Sequences.of(X), y)
 
     @classmethod
-    def _of(cls, rows: NDArray[Any] | FileRows | DeviceRows | Sequences, y: Any) -> LabelledData:
+    def _of(cls, rows: NDArray[Any] | FileRows | BorrowedRows | Sequences, y: Any) -> LabelledData:
         """Checked rows with their labels y, which may be a path."""
         return cls(rows, Classes.of(read_labels(y), len(rows)))
 

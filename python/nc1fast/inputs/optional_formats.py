@@ -13,8 +13,8 @@ from nc1fast.inputs.file_rows import CHUNK_BYTES
 from nc1fast.inputs.labels import as_texts
 from nc1fast.inputs.numpy_files import in_place
 from nc1fast.inputs.spool import check_claim, member, sliced
-from nc1fast.support.files import bytes_in
 from nc1fast.support.extras import require
+from nc1fast.support.files import bytes_in
 from nc1fast.support.reading import check_regular, shown
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from nc1fast.core.expressions import Expression, Group, groups_of
 from nc1fast.core.machine import threads_for, tile_panels
 from nc1fast.core.rounding import mapping_errors
 from nc1fast.inputs.arrays import as_rows, row_chunks
-from nc1fast.inputs.devices import DeviceRows
+from nc1fast.inputs.devices import BorrowedRows
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.sums.class_sums import ClassSums, from_pass
 from nc1fast.sums.pass_sums import PassSums
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from nc1fast.sums.rectangles import Rectangle
     from nc1fast.sums.settings import Settings
 
-    Rows = NDArray[Any] | FileRows | DeviceRows
+    Rows = NDArray[Any] | FileRows | BorrowedRows
     Progress = Callable[[int, int], object]
 
 _UNIT = {True: 2.0**-24, False: 2.0**-53}  # unit roundoff in single precision or not
@@ -120,7 +120,7 @@ def _stored(X: Rows) -> AbstractContextManager[Any]:
     """
     if isinstance(X, FileRows):
         return _opened(X)
-    return nullcontext(X.borrowed if isinstance(X, DeviceRows) else X)
+    return nullcontext(X.borrowed if isinstance(X, BorrowedRows) else X)
 
 
 @contextmanager
@@ -157,7 +157,7 @@ class _Pass:
         n_pairs = data.n_samples**2 // 2 * len(self.kernels)
         self.threads = threads_for(settings.n_threads, n_pairs, data.n_features)
         self.factor = group.chains[0].factor
-        if self.factor is not None and isinstance(self.rows, DeviceRows):
+        if self.factor is not None and isinstance(self.rows, BorrowedRows):
             self.rows = as_rows(self.rows.array)  # the processor multiplies them
         self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
@@ -271,7 +271,7 @@ class _Pass:
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
             about = (self.n_features, self.words, *self.single, self.row_sums)
-            lent = isinstance(self.rows, DeviceRows)
+            lent = isinstance(self.rows, BorrowedRows)
             larger, both = (self.runner.module.lent_row_bytes if lent else _core.row_bytes)(*about)
             need = working_set(
                 self.rows.shape,
@@ -305,7 +305,7 @@ class _Pass:
     @property
     def _n_lent(self) -> int:
         """Rows that lie on the device: all or none."""
-        return len(self.rows) if isinstance(self.rows, DeviceRows) else 0
+        return len(self.rows) if isinstance(self.rows, BorrowedRows) else 0
 
     def _room_on_device(self, step: int) -> int:
         """Rows that every device has memory for, with all that belongs to them: a multiple of
@@ -363,7 +363,7 @@ def kernel_sums(
         Rows of a file need not have been searched for NaN and Inf: the survey does that.
     kernels : sequence of Kernel
     settings : Settings
-        Rows are surveyed, scaled and packed by the processor, whatever the device, but `DeviceRows`
+        Rows are surveyed, scaled and packed by the processor, whatever the device, but `BorrowedRows`
         by theirs. With a memory limit they are packed block by block.
     part : (index, count)
         Share of the pairs to sum: those of some rectangles of rows.
