@@ -1,4 +1,4 @@
-"""Modules that are probed, and the explicit features that results are compared with."""
+"""Modules that are probed, and the explicit features and gradients that results are compared with."""
 
 from __future__ import annotations
 
@@ -83,6 +83,19 @@ def seeded(kind: Any) -> Any:
     torch.manual_seed(3)
     torch.set_num_threads(1)
     return kind().double()
+
+
+def gradients(module: Any, X: Any) -> Any:
+    """By all trained parameters, (n, K, parameters): one output of one row at a time."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    found = [
+        [
+            torch.cat([g.ravel() for g in torch.autograd.grad(f, trained, retain_graph=True)])
+            for f in module(x[None])[0]
+        ]
+        for x in torch.from_numpy(X)
+    ]
+    return np.array([[g.numpy() for g in of_row] for of_row in found])
 
 
 def labels_of(shape: Any = N, seed: int = 0) -> Any:

@@ -13,6 +13,8 @@ import pytest
 import nc1fast as nc
 
 torch = pytest.importorskip("torch")
+from tests.probed import gradients
+
 networks = nc.networks
 dispersion = pytest.importorskip("nc1fast.networks.ensemble")
 
@@ -22,20 +24,9 @@ def _rows(n, d0, seed=0):
 
 
 def _by_gradients(network, X, Z):
-    """Mean over outputs of inner products of gradients, one output of one row at a time."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-
-    def gradients(rows):
-        found = [
-            [
-                torch.cat([g.ravel() for g in torch.autograd.grad(f, trained, retain_graph=True)])
-                for f in network(x[None])[0]
-            ]
-            for x in torch.from_numpy(rows)
-        ]
-        return np.array([[g.numpy() for g in of_row] for of_row in found])
-
-    return np.einsum("ikp,jkp->ij", gradients(X), gradients(Z)) / network.n_outputs
+    """Mean over outputs of inner products of gradients."""
+    inner = np.einsum("ikp,jkp->ij", gradients(network, X), gradients(network, Z))
+    return inner / network.n_outputs
 
 
 SETTINGS = [
@@ -123,25 +114,6 @@ def test_single_precision_stays_single():
     assert kernels[0].dtype == np.float64
     assert kernels[0] == pytest.approx(kernels[1], rel=1e-4)
     assert not np.array_equal(*kernels)
-
-
-def test_mistakes_in_an_ensemble():
-    one = networks.ShallowNetwork("relu", 3, width=5)
-    X = _rows(4, 3)
-    for call in (networks.Ensemble, lambda n, _: networks.tangent_dispersion(n, X)):
-        with pytest.raises(TypeError, match="network must be a ShallowNetwork, got Linear"):
-            call(torch.nn.Linear(3, 1), 2)
-        with pytest.raises(ValueError, match="network must be without batch normalization"):
-            call(networks.ShallowNetwork("relu", 3, width=5, batch_norm=True), 2)
-    ensemble = networks.Ensemble(one, 2)
-    with pytest.raises(ValueError, match=r"X must have shape \(n_samples, 3\)"):
-        ensemble.tangent_kernels(_rows(4, 2))
-    with pytest.raises(ValueError, match="Z must be finite"):
-        ensemble.tangent_kernels(X, X * np.nan)
-    with pytest.raises(ValueError, match="index must be >= 0 and <= 1, got 2"):
-        ensemble.member(2)
-    with pytest.raises(ValueError, match="draws must be >= 2, got 1"):
-        networks.tangent_dispersion(one, X, draws=1)
 
 
 # --- moments
@@ -240,6 +212,6 @@ def test_the_moment_in_closed_form_and_its_order():
 
 
 @pytest.mark.parametrize("widths", [[], [0], [2.5], "32", 32, [True]])
-def test_mistakes_in_widths(widths):
+def test_malformed_widths(widths):
     with pytest.raises((TypeError, ValueError), match=r"^widths must be"):
         nc.theory.tangent_moment(widths)

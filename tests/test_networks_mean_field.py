@@ -114,13 +114,3 @@ def test_draws_and_precision():
     assert single.weight.dtype == torch.float32
     assert torch.equal(single.readout, one.readout.float())
     assert "width=5" in repr(single)
-
-
-@pytest.mark.parametrize(
-    ("name", "wrong"),
-    [("scale", 0.0), ("scale", -1.0), ("scale", math.inf), ("width", 0), ("n_features", 0)],
-)
-def test_arguments_are_checked(name, wrong):
-    told = {"n_features": 3, "width": 4, "scale": 1.0} | {name: wrong}
-    with pytest.raises(ValueError, match=name):
-        nc.networks.MeanFieldNetwork("tanh", **told)

@@ -96,24 +96,6 @@ def test_a_loop_goes_on_where_a_network_breaks(tmp_path: Any) -> None:
         other(4)
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"module": 3}, TypeError, "module must be"),
-        ({"data": iter([(X, Y)]), "y": None}, TypeError, "no iterator"),
-        ({"every": 0}, ValueError, "every"),
-        ({"metrics": ["nc9"]}, ValueError, "metrics must be one of"),
-        ({"sinks": [3]}, TypeError, "sinks must be"),
-        ({"sinks": "a.csv"}, TypeError, "sinks must be a list"),
-        ({"pool": "sum"}, ValueError, "pool must be"),
-    ],
-)
-def test_malformed_monitors_are_refused(options: Any, error: Any, message: str) -> None:
-    given = {"module": nn.Linear(D, 2), "data": X, "y": Y} | options
-    with pytest.raises(error, match=message):
-        nc.networks.Monitor(given.pop("module"), given.pop("data"), given.pop("y"), **given)
-
-
 def test_a_call_that_was_never_right_is_raised() -> None:
     monitor = nc.networks.Monitor(nn.Linear(D, 2), X, Y, layers=["fc"])
     with pytest.raises(ValueError, match="layers must name"):

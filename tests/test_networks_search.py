@@ -106,21 +106,6 @@ def test_rows_of_fewer_digits(kind: Any) -> None:
         assert found[""].error_bound < 1e-11 * found[""].nc1
 
 
-def test_other_rows_in_the_second_pass_are_refused() -> None:
-    y, H = torch.arange(60) % 3, torch.randn(60, 8)
-
-    class Moving:
-        moved = 0.0
-
-        def __iter__(self) -> Any:
-            yield H + self.moved, y
-            self.moved = 0.1
-
-    for statistics in ("nearest", "all"):
-        with pytest.raises(ValueError, match="second pass must see the rows"):
-            probe(nn.Identity(), Moving(), statistics=statistics, convention="papyan")
-
-
 class Doubling(nn.Linear):  # type: ignore[misc, name-defined]
     def forward(self, X: Any) -> Any:
         return -2 * super().forward(X)

@@ -203,7 +203,11 @@ def test_one_pass_has_all_but_nearest_means(images: Any) -> None:
         H = module.stages(module.stem(X)).mean(dim=(2, 3))
         assert_equal(found["fc.input"], H, y, module.fc, one=True)
     assert "once" in found["fc.input"].missing["ncc_accuracy"]
-    sums = probe(module, batches_of(X, y), statistics="sums", **options)["fc.input"]
+    calls: list[int] = []
+    module.register_forward_hook(lambda *_: calls.append(1))
+    batches = batches_of(X, y)
+    sums = probe(module, batches, statistics="sums", **options)["fc.input"]
+    assert len(calls) == len(batches)
     assert sums.nc1_pinv is None
     assert sums.nc1 == found["fc.input"].nc1
 

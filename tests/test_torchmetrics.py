@@ -134,88 +134,59 @@ def test_nothing_yet_is_nan() -> None:
         assert torch.isnan(Metric(C).compute()["nc1"])
 
 
-PROCESS = """
-import sys, torch, torch.distributed as dist, nc1fast as nc
-from tests.test_torchmetrics import H, Y, C, _assert_equal
-rank, path, empty = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "empty"
-torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method="file://" + path, rank=rank, world_size=2)
-metric = nc.torchmetrics.NeuralCollapse(C)
-shards = [slice(0, 90), slice(0, 0)] if empty else [slice(0, 37), slice(37, 90)]
-for k in range(0, 90, 10):
-    H_part, Y_part = H[shards[rank]][k : k + 10], Y[shards[rank]][k : k + 10]
-    if len(H_part):
-        metric.update(H_part, Y_part)
-import warnings
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    _assert_equal(metric.compute(), H, Y)
-mine = Y[shards[rank]]
-assert int(sum(metric.feature_sums().to_dict()["sizes"])) == len(mine)
-dist.destroy_process_group()
-"""
+def _resumed(H: Any, Y: Any, shard: Any, path: str) -> tuple[Any, Any]:
+    """Metrics of the rows of a shard: of one that goes on from a checkpoint half-way, and another."""
+    metric, resumed = Metric(C), Metric(C)
+    parts = list(zip(H[shard].split(97), Y[shard].split(97), strict=True)) if shard.any() else []
+    for k, (h, y) in enumerate(parts):
+        metric.update(h, y)
+        if k > len(parts) // 2:
+            resumed.update(h, y)
+        elif k == len(parts) // 2:
+            torch.save(metric.state_dict(), path)
+            resumed.load_state_dict(torch.load(path))
+    return resumed, metric
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("shards", ["uneven", "empty"])
-def test_two_processes_equal_one(shards: str, tmp_path: Any) -> None:
-    command = [sys.executable, "-c", PROCESS]
-    running = [
-        subprocess.Popen(
-            [*command, str(rank), str(tmp_path / "meet"), shards], stderr=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    told = [process.communicate(timeout=900)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], told
-
-
-RESUMED = """
-import sys, warnings, torch, torch.distributed as dist, nc1fast as nc
-from tests.test_torchmetrics import C, _assert_equal, _rows
-rank, path = int(sys.argv[1]), sys.argv[2]
-torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method="file://" + path, rank=rank, world_size=2)
-H, Y = _rows(5, 3000)
-H = (H * 1e-3 + 7).float()
-Y[Y == 3] = torch.where(torch.arange(3000)[Y == 3] % 40 == 0, 3, 1)  # a class that is rare, and of one process alone
-mine = torch.arange(3000) % 3 == 0 if rank else torch.arange(3000) % 3 != 0
-shard = mine & (Y != 3) if rank else mine | (Y == 3)
-parts = list(zip(H[shard].split(97), Y[shard].split(97)))
-metric = nc.torchmetrics.NeuralCollapse(C)
-for h, y in parts[: len(parts) // 2]:
-    metric.update(h, y)
-torch.save(metric.state_dict(), f"{path}.{rank}")
-resumed = nc.torchmetrics.NeuralCollapse(C)
-resumed.load_state_dict(torch.load(f"{path}.{rank}"))
-for h, y in parts[len(parts) // 2 :]:
-    metric.update(h, y)
-    resumed.update(h, y)
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    found = resumed.compute()
-    _assert_equal(found, H.double(), Y)
-    assert found["error_bound"] < 1e-9 * found["nc1"]
-    assert {k: v.item() for k, v in found.items()} == {k: v.item() for k, v in metric.compute().items()}
-dist.destroy_process_group()
-"""
-
-
-@pytest.mark.slow
-def test_processes_resume_from_checkpoints(tmp_path: Any) -> None:
-    """Collapsed float32 rows far from zero, of two processes with other classes, in more batches
-    than low is folded after.
+def process(rank: int, path: str) -> None:
+    """One of two: uneven shards, an empty one, and collapsed float32 rows far from zero with a rare
+    class of one process alone, in more batches than low is folded after.
     """
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", RESUMED, str(rank), str(tmp_path / "meet")],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"file://{path}", rank=rank, world_size=2)
+    far, labels = _rows(5, 3000)
+    far, k = (far * 1e-3 + 7).float(), torch.arange(3000)
+    labels[labels == 3] = torch.where(k[labels == 3] % 40 == 0, 3, 1)
+    rare = labels == 3
+    mine = (k % 3 == 0) & ~rare if rank else (k % 3 != 0) | rare
+    n = torch.arange(N)
+    shards = [
+        (H, Y, n >= 37 if rank else n < 37),
+        (H, Y, (n >= 0) & (rank == 0)),
+        (far, labels, mine),
     ]
-    told = [process.communicate(timeout=900)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], told
+    for case, (rows, y, shard) in enumerate(shards):
+        resumed, metric = _resumed(rows, y, shard, f"{path}.{rank}.{case}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = resumed.compute()
+            assert found == metric.compute()
+        _assert_equal(found, rows.double(), y)
+        assert found["error_bound"] < 1e-9 * found["nc1"]
+        sizes = metric.feature_sums().to_dict()["sizes"]
+        assert int(sum(sizes)) == int(shard.sum())
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Any) -> None:
+    program = "import sys; from tests.test_torchmetrics import process; process(int(sys.argv[1]), sys.argv[2])"
+    commands = [
+        [sys.executable, "-c", program, str(rank), str(tmp_path / "meet")] for rank in (0, 1)
+    ]
+    running = [subprocess.Popen(c, stderr=subprocess.PIPE, text=True) for c in commands]
+    errors = [one.communicate(timeout=900)[1] for one in running]
+    assert [one.returncode for one in running] == [0, 0], errors
 
 
 def test_one_pass_probes_and_metrics_have_the_same_sums() -> None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
-from nc1fast.support.arguments import as_count, as_number
+from nc1fast.support.arguments import as_count, as_number, seed_of
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
 
@@ -92,6 +92,7 @@ class LinearNetwork:
         n_outputs: int = 1,
         weight_std: float = 1.0,
         seed: Any = None,
+        rng: Any = None,
     ) -> LinearNetwork:
         """A network whose weights are N(0, weight_std^2), whatever the widths.
 
@@ -106,6 +107,9 @@ class LinearNetwork:
         weight_std : float, default 1.0
             The smaller, the earlier the tangent kernel aligns in training; at least 0.
         seed : int or numpy Generator, optional
+        rng : None, int or numpy.random.Generator, optional
+            What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a
+            Generator its next integer.
 
         Returns
         -------
@@ -115,7 +119,7 @@ class LinearNetwork:
         std = as_number("weight_std", weight_std, least=0)
         fans = (as_count("n_features", n_features), *[n] * (depth - 1))
         sizes = itertools.pairwise((*fans, as_count("n_outputs", n_outputs)))
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(seed_of(rng, seed, None))
         return cls([std * random.standard_normal((below, above)) for above, below in sizes])
 
     @classmethod
@@ -225,8 +229,8 @@ class LinearNetwork:
 
         Notes
         -----
-        Cost: each step a dozen products of all weights, and as much memory of the course as seven
-        times the weights; steps of about 1/lambda_max, longer where the weights are small.
+        Cost: each step a dozen products of all weights, and as much memory of the trajectory as
+        seven times the weights; steps of about 1/lambda_max, longer where the weights are small.
         Accuracy: that of an explicit Runge-Kutta pair of order 8; W_{l+1}^T W_{l+1} - W_l W_l^T,
         which the flow conserves, shows it.
         """
@@ -293,8 +297,8 @@ class _WeightFlow:
 
     def excess(self, flat: Array) -> float:
         """Loss above the least one, |(P - P*) S^1/2|^2/2, without a difference of losses."""
-        apart = reduce(lambda P, W: W @ P, self.weights(flat)) - self.best
-        return float(np.sum(apart @ self.S * apart)) / 2
+        error = reduce(lambda P, W: W @ P, self.weights(flat)) - self.best
+        return float(np.sum(error @ self.S * error)) / 2
 
     def solved(self, time: float, until: float, tolerance: float) -> LinearFlow:
         solve_ivp = require("scipy.integrate", "prediction").solve_ivp
@@ -324,7 +328,7 @@ class _WeightFlow:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinearFlow:
-    """The course of a linear network along gradient flow, at any time from 0 to its end.
+    """The trajectory of a linear network along gradient flow, at any time from 0 to its end.
 
     Attributes
     ----------
@@ -367,7 +371,7 @@ class LinearFlow:
         Notes
         -----
         The loss never rises along the flow, so that there is one such time; found by Brent's method
-        on the interpolated course.
+        on the interpolated trajectory.
         """
         share = as_number("fallen", fallen, least=0, most=1)
         level = (1 - share) * self.excess(0.0)
