@@ -183,7 +183,7 @@ def _restore(module: Any, path: Path, torch: Any) -> None:
 
 
 def _layers(text: str | None) -> Any:
-    """LayerOptions as `nc1fast.networks.probe` takes them."""
+    """Layers as `nc1fast.networks.probe` takes them."""
     if text is None or text == "blocks":
         return text
     return [name.strip() for name in text.split(",")]
