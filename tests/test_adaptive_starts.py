@@ -14,8 +14,8 @@ from scipy.optimize import minimize
 
 import nc1fast as nc
 from nc1fast import studies
-from nc1fast.adaptive.descent import Minimization
 from nc1fast.adaptive.equations import FreeEnergy
+from nc1fast.adaptive.search import Minimization
 from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.inputs.targets import encode
 from nc1fast.studies.table import RELEASED_ADAPTIVE

@@ -12,9 +12,8 @@ import pytest
 from scipy.special import erf
 
 import nc1fast as nc
-from nc1fast.adaptive.hidden_draws import HiddenDraws
-from nc1fast.adaptive.hidden_prior import Prior, Stretch
-from nc1fast.adaptive.mean_field_settings import MeanFieldSettings
+from nc1fast.adaptive.hidden import HiddenDraws, Prior, Stretch
+from nc1fast.adaptive.settings import MeanFieldSettings
 from nc1fast.adaptive.tilting import StateEquations, TiltDescent
 
 PHI = {"erf": erf, "relu": lambda u: np.maximum(u, 0)}
@@ -186,7 +185,7 @@ def test_the_bits_depend_on_the_seed_and_not_on_threads_or_tiles(monkeypatch):
     one = nc.adaptive.mean_field(X, Y, n_threads=1, **solve)
     two = nc.adaptive.mean_field(X, Y, n_threads=2, **solve)
     other = nc.adaptive.mean_field(X, Y, n_threads=1, seed=1, **solve)
-    monkeypatch.setattr("nc1fast.adaptive.hidden_draws._KEPT", 0)
+    monkeypatch.setattr("nc1fast.adaptive.hidden._KEPT", 0)
     anew = nc.adaptive.mean_field(X, Y, n_threads=1, **solve)
     assert (one.gram == two.gram).all()
     assert (one.gram == anew.gram).all()

@@ -2,37 +2,28 @@
 state of a wide network.
 
     settings   the network and the solver, checked
-    slopes     how a kernel depends on the norms of its rows, per activation
     factoring  Cholesky factors, on the processor or a device
     equations  the free energy of Sigma and its gradient
-    descent    down to a stationary point
-    starts     where descents begin
-    search     several starts at one width, and the minima they end at
-    solving    `solve`: continuation in width
-    solution   the result, with a certificate
-    control    the same with shuffled labels
+    search     starts, descents from them, and the minima they end at
+    solving    `solve`: continuation in width; the same with shuffled labels
+    solution   the results, each with a certificate
 
 and the same equations without a Gaussian closure:
 
-    mean_field_settings  the network and the draws, checked
-    hidden_prior         the prior and draws from it
-    hidden_draws         sums over draws
-    tilting              the law of the hidden weights and its free energy
-    mean_field           the solve, its error and its residual
-    mean_field_solution  the result
-    finite_width         from there to the exact posterior of a network
+    hidden        the prior, draws from it, and sums over draws
+    tilting       the law of the hidden weights and its free energy
+    mean_field    the solve, its error and its residual
+    finite_width  from there to the exact posterior of a network
 
 Needs the `adaptive` extra (scipy).
 """
 
 from __future__ import annotations
 
-from nc1fast.adaptive.control import ShuffledControl, shuffled_control
 from nc1fast.adaptive.finite_width import FiniteWidth, finite_width
 from nc1fast.adaptive.mean_field import mean_field
-from nc1fast.adaptive.mean_field_solution import MeanFieldSolution
-from nc1fast.adaptive.solution import AdaptiveSolution, Branch
-from nc1fast.adaptive.solving import solve
+from nc1fast.adaptive.solution import AdaptiveSolution, Branch, MeanFieldSolution
+from nc1fast.adaptive.solving import ShuffledControl, shuffled_control, solve
 
 __all__ = [
     "AdaptiveSolution",

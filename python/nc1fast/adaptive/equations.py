@@ -9,8 +9,13 @@ dF = 0 is the equation of state Sigma^-1 = (d0/sw2) I + (1/h) d Tr(A Q)/d Sigma 
 T^T held fixed, T = Qt^-1 Y; the mean prediction is Q T = Y - s2 T. The derivative has a closed
 form,
 
-    d Tr(A Q)/d Sigma = X^T B X,   B = A o sa2 kdot + diag(2 r),   r as in
-        `nc1fast.adaptive.slopes`.
+    d Tr(A Q)/d Sigma = X^T B X,   B = A o sa2 kdot + diag(2 r),
+
+where r_i is the derivative of Tr(A Q) by K_ii, K = X Sigma X^T, through the norm of row i alone:
+
+    r_i = sum_j A_ij sa2 dkappa_ij/dK_ii,   dkappa/dK_ii = -K_ij kdot/(1 + 2 K_ii)        erf,
+                                                           (kappa - K_ij kdot)/(2 K_ii)   ReLU,
+                                                               homogeneous of degree 1.
 
 Everything is written for S, Sigma = (sw2/d0)(V S V^T + I - V V^T), V a basis of the rows of X:
 outside of their span the prior (sw2/d0) I is the solution, and within it the prior is S = I, which
@@ -21,22 +26,44 @@ Source: Seroussi, Naveh & Ringel (2023), for the equations of state.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast.adaptive.factoring import factoring
-from nc1fast.adaptive.slopes import ROW_SLOPES
+from nc1fast.support.arguments import check_choice
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from nc1fast.adaptive.settings import SolverSettings
 
     Array = NDArray[np.float64]
+    # A data term as a function of Y (N, P), T = Qt^-1 Y, log det Qt and the noise variance.
+    Likelihood = Callable[[Array, Array, float, float], "DataTerm"]
 
 _RANK = 1e-12  # singular values of X below this fraction of the largest are rounding
+
+
+def _erf(norms: Array, own: Array, _: Array | None) -> Array:
+    """The slopes r of erf, which need no traces."""
+    return -own / (1 + 2 * norms)
+
+
+def _relu(norms: Array, own: Array, traces: Array | None) -> Array:
+    """The slopes r of ReLU; 0 for rows of norm 0."""
+    assert traces is not None
+    return np.divide(traces - own, 2 * norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+# r (N,) from K_ii, own_i = sum_j A_ij sa2 kdot_ij K_ij and traces_i = (A Q)_ii, each of shape (N,).
+ROW_SLOPES: dict[str, Callable[[Array, Array, Array | None], Array]] = {
+    "erf": _erf,
+    "relu": _relu,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +84,6 @@ class DataTerm:
     scale: float
     factor: Array
     image: Array | None
-
-
-class Likelihood(Protocol):
-    """A data term as a function of Y (N, P), T = Qt^-1 Y, log det Qt and the noise variance."""
-
-    def __call__(self, Y: Array, T: Array, log_det: float, noise: float) -> DataTerm:
-        """The data term at one Sigma."""
-        ...
 
 
 def likelihood(Y: Array, T: Array, log_det: float, noise: float) -> DataTerm:
@@ -110,8 +129,13 @@ class FreeEnergy:
     Y : ndarray of shape (N, P)
     settings : SolverSettings
         Variances, activation, threads and device; the width is an argument of `evaluate`.
-    data_term : Likelihood
+    data_term : callable(Y, T, log_det, noise) -> DataTerm
         A different one stands for different equations of state.
+
+    Raises
+    ------
+    ValueError
+        For an activation without an adaptive kernel.
 
     Attributes
     ----------
@@ -128,6 +152,7 @@ class FreeEnergy:
     def __init__(
         self, X: Array, Y: Array, settings: SolverSettings, data_term: Likelihood = likelihood
     ) -> None:
+        check_choice("activation", settings.activation, ROW_SLOPES)
         d0 = X.shape[1]
         _, singular, Vt = np.linalg.svd(X, full_matrices=False)
         rank = max(1, int((singular > _RANK * singular[0]).sum()))

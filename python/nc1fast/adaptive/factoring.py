@@ -9,8 +9,7 @@ on the processor by LAPACK, or on a CUDA device by CuPy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +18,8 @@ from nc1fast.inputs.devices import empty_like
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from nc1fast.adaptive.settings import SolverSettings
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-class Factored(Protocol):
-    """Qt at one W. `product` works in place and may be called once.
+class Factored(NamedTuple):
+    """Qt at one W.
 
     Attributes
     ----------
@@ -35,26 +36,19 @@ class Factored(Protocol):
         Qt^-1 Y.
     log_det : float
         log det Qt.
+    product : callable(scale, factor)
+        Gives (A o sa2 kdot) W, shape (N, r), and the diagonal of Qt^-1, shape (N,). It works in
+        place and may be called once.
     """
 
     T: Array
     log_det: float
-
-    def product(self, scale: float, factor: Array) -> tuple[Array, Array]:
-        """(A o sa2 kdot) W, shape (N, r), and the diagonal of Qt^-1, shape (N,)."""
-        ...
+    product: Callable[[float, Array], tuple[Array, Array]]
 
 
-class Factoring(Protocol):
-    """A way to factor Qt, with Y and the settings fixed."""
-
-    def __call__(self, W: Array) -> Factored | None:
-        """Qt of the rows W (N, r); None where it is not positive definite in float64."""
-        ...
-
-
-def factoring(Y: Array, settings: SolverSettings) -> Factoring:
-    """How Qt is factored on the device of the settings.
+def factoring(Y: Array, settings: SolverSettings) -> Callable[[Array], Factored | None]:
+    """How Qt of rows W (N, r) is factored on the device of the settings; None where it is not
+    positive definite in float64.
 
     Raises
     ------
@@ -73,35 +67,22 @@ class OnProcessor:
         self._lapack: Any = require("scipy.linalg.lapack", "adaptive")
 
     def __call__(self, W: Array) -> Factored | None:
-        """Qt of the rows W, as `Factoring` says."""
+        """Qt of the rows W, as `factoring` says."""
         s = self._settings
         Qt = adaptive_gram(W, s.activation, s.readout_variance, s.n_threads)
         Qt[np.diag_indices_from(Qt)] += s.noise
-        factor, failed = self._lapack.dpotrf(Qt.T, lower=1, clean=0, overwrite_a=1)
+        L, failed = self._lapack.dpotrf(Qt.T, lower=1, clean=0, overwrite_a=1)
         if failed:
             return None
-        T, _ = self._lapack.dpotrs(factor, self._Y, lower=1)
-        log_det = 2 * float(np.log(factor.diagonal()).sum())
-        return _ByLapack(s, W, T, log_det, factor, self._lapack)
+        T, _ = self._lapack.dpotrs(L, self._Y, lower=1)
 
+        def product(scale: float, factor: Array) -> tuple[Array, Array]:
+            inverse, _ = self._lapack.dpotri(L, lower=1, overwrite_c=1)
+            pair, C = (scale, inverse.T), np.ascontiguousarray(factor)
+            out = adaptive_product(W, s.activation, s.readout_variance, pair, C, s.n_threads)
+            return out, inverse.diagonal()
 
-@dataclass(eq=False)
-class _ByLapack:
-    _settings: SolverSettings
-    W: Array
-    T: Array
-    log_det: float
-    _factor: Array
-    _lapack: Any
-
-    def product(self, scale: float, factor: Array) -> tuple[Array, Array]:
-        """The product and the diagonal, as `Factored` says."""
-        s = self._settings
-        inverse, _ = self._lapack.dpotri(self._factor, lower=1, overwrite_c=1)
-        pair = (scale, inverse.T)
-        C = np.ascontiguousarray(factor)
-        out = adaptive_product(self.W, s.activation, s.readout_variance, pair, C, s.n_threads)
-        return out, inverse.diagonal()
+        return Factored(T, 2 * float(np.log(L.diagonal()).sum()), product)
 
 
 class OnDevice:
@@ -109,16 +90,16 @@ class OnDevice:
 
     def __init__(self, Y: Array, settings: SolverSettings, index: int) -> None:
         self._settings, self._index = settings, index
-        self.cupy: Any = require("cupy", "cuda")
-        self.device = self.cupy.cuda.Device(index)
-        with self.device:
-            self._Y = self.cupy.asarray(Y)
+        self._cupy: Any = require("cupy", "cuda")
+        self._device = self._cupy.cuda.Device(index)
+        with self._device:
+            self._Y = self._cupy.asarray(Y)
 
     def __call__(self, W: Array) -> Factored | None:
-        """Qt of the rows W, as `Factoring` says."""
-        cupy = self.cupy
-        with self.device:
-            Qt = self.gram(W, derivative=False)
+        """Qt of the rows W, as `factoring` says."""
+        cupy = self._cupy
+        with self._device:
+            Qt = self._gram(W, derivative=False)
             Qt.ravel()[:: len(W) + 1] += self._settings.noise
             try:
                 with require("cupyx", "cuda").errstate(linalg="raise"):
@@ -132,38 +113,25 @@ class OnDevice:
             del L
             T = half.T @ (half @ self._Y)
             inverse = half.T @ half
-        return _ByCuPy(self, W, cupy.asnumpy(T), log_det, inverse)
 
-    def gram(self, W: Array, *, derivative: bool) -> Any:
+        def product(scale: float, factor: Array) -> tuple[Array, Array]:
+            A = inverse
+            with self._device:
+                diagonal = cupy.asnumpy(A.diagonal())
+                C = cupy.asarray(factor)
+                A *= scale
+                A -= C @ C.T
+                A *= self._gram(W, derivative=True)
+                return cupy.asnumpy(A @ cupy.asarray(W)), diagonal
+
+        return Factored(cupy.asnumpy(T), log_det, product)
+
+    def _gram(self, W: Array, *, derivative: bool) -> Any:
         """sa2 kappa, or sa2 kdot, of all pairs of the rows W: (N, N) on the device."""
         s = self._settings
         out, address = empty_like(self._Y, (len(W), len(W)), "float64")
+        to = (address, self._index)
         adaptive_gram_on_device(
-            W,
-            s.activation,
-            s.readout_variance,
-            s.n_threads,
-            derivative=derivative,
-            to=(address, self._index),
+            W, s.activation, s.readout_variance, s.n_threads, derivative=derivative, to=to
         )
         return out
-
-
-@dataclass(eq=False)
-class _ByCuPy:
-    _by: OnDevice
-    W: Array
-    T: Array
-    log_det: float
-    _inverse: Any
-
-    def product(self, scale: float, factor: Array) -> tuple[Array, Array]:
-        """The product and the diagonal, as `Factored` says."""
-        cupy, A = self._by.cupy, self._inverse
-        with self._by.device:
-            diagonal = cupy.asnumpy(A.diagonal())
-            C = cupy.asarray(factor)
-            A *= scale
-            A -= C @ C.T
-            A *= self._by.gram(self.W, derivative=True)
-            return cupy.asnumpy(A @ cupy.asarray(self.W)), diagonal

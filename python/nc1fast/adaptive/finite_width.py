@@ -17,23 +17,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from nc1fast.activations import of_arrays
-from nc1fast.adaptive.mean_field_solution import gram_collapse
+from nc1fast.adaptive.solution import SampledGram
 from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
-from nc1fast.support.arguments import as_count, as_seed
+from nc1fast.support.arguments import as_count, as_seed, seed_of
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast.adaptive.mean_field_solution import MeanFieldSolution
-    from nc1fast.metrics.result import Collapse
+    from nc1fast.adaptive.solution import MeanFieldSolution
 
     Array = NDArray[np.float64]
 
@@ -41,7 +40,7 @@ _EFFECTIVE = 100  # effective number of networks below which no result stands
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FiniteWidth:
+class FiniteWidth(SampledGram):
     """Kernel of the hidden layer in the exact posterior of a network.
 
     Attributes
@@ -69,22 +68,7 @@ class FiniteWidth:
     converged: bool
     reason: str
     batch_grams: Array = field(repr=False)
-
-    @ieee
-    def collapse(self, y: ArrayLike, *, convention: str | None = None) -> Collapse:
-        """Collapse of the training rows, with a standard error, as `MeanFieldSolution.collapse`.
-
-        Parameters
-        ----------
-        y : array-like of shape (n_samples,)
-        convention : str, optional
-
-        Raises
-        ------
-        TypeError, ValueError
-            For labels that do not fit.
-        """
-        return gram_collapse(self, y, "finite width", convention)
+    _method: ClassVar[str] = "finite width"
 
     def __repr__(self) -> str:
         state = "converged" if self.converged else "NOT converged"
@@ -100,6 +84,7 @@ def finite_width(
     *,
     n_networks: int = 2000,
     seed: int = 0,
+    rng: int | np.random.Generator | None = None,
 ) -> FiniteWidth:
     """Correct a mean field to the exact posterior of a network of its width.
 
@@ -114,6 +99,9 @@ def finite_width(
     n_networks : int, default 2000
         Networks to draw, rounded up to a multiple of 8.
     seed : int, default 0
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -153,7 +141,7 @@ def finite_width(
         raise ValueError(f"the solution's width must be an integer, got {solution.width:g}")
     n_batches = len(solution.batch_grams)
     size = -(-as_count("n_networks", n_networks) // n_batches)
-    seeds = np.random.SeedSequence(as_seed(seed)).spawn(n_batches)
+    seeds = np.random.SeedSequence(as_seed(seed_of(rng, seed))).spawn(n_batches)
     networks = _Networks(solution, rows, Y)
     batches = [networks.batch(size, np.random.default_rng(one)) for one in seeds]
     log_weights = np.concatenate([batch.log_weights for batch in batches])

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.adaptive.hidden_draws import HiddenDraws
-from nc1fast.adaptive.hidden_prior import Prior
-from nc1fast.adaptive.mean_field_settings import MeanFieldSettings
-from nc1fast.adaptive.mean_field_solution import MeanFieldSolution
+from nc1fast.adaptive.hidden import HiddenDraws, Prior
+from nc1fast.adaptive.settings import MeanFieldSettings
+from nc1fast.adaptive.solution import MeanFieldSolution
 from nc1fast.adaptive.tilting import StateEquations, TiltDescent
 from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers
+from nc1fast.support.arguments import seed_of
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting, staged
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from nc1fast.activations import Activation
-    from nc1fast.adaptive.hidden_prior import Stretch
+    from nc1fast.adaptive.hidden import Stretch
     from nc1fast.adaptive.tilting import TiltedLaw
 
     Array = NDArray[np.float64]
@@ -64,6 +64,7 @@ def mean_field(
     seed: int = 0,
     n_threads: int | None = None,
     progress: bool | Callable[[int, int], object] = False,
+    rng: int | np.random.Generator | None = None,
 ) -> MeanFieldSolution:
     """Law of the hidden weights of a wide network that has been trained on labelled data, of any
     shape.
@@ -94,7 +95,7 @@ def mean_field(
         for each row, whichever is more.
     tol : float, default 0.02
         Residual on fresh draws up to which the result counts as converged. The iteration itself
-        goes on until it rests.
+        goes on until it no longer changes.
     max_iter : int, default 200
         Most iterations.
     seed : int, default 0
@@ -104,6 +105,9 @@ def mean_field(
         and LAPACK's own.
     progress : bool or callable(done, total), default False
         Counts iterations against the most there can be; a descent that ends early jumps ahead.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -152,8 +156,10 @@ def mean_field(
     >>> X, y = nc.datasets.paper_d1(64, 8, seed=0)
     >>> solution = nc.adaptive.mean_field(X, y, noise=1e-2)
     >>> result = solution.collapse(y)
-    >>> result.nc1 < nc.collapse(X, y, nc.NNGP("erf")).nc1, result.standard_error < 0.01 * result.nc1
-    (True, True)
+    >>> result.nc1 < nc.collapse(X, y, nc.NNGP("erf")).nc1
+    True
+    >>> result.standard_error < 0.01 * result.nc1
+    True
     """
     settings = MeanFieldSettings(
         noise=noise,
@@ -164,7 +170,7 @@ def mean_field(
         n_samples=n_samples,
         tol=tol,
         max_iter=max_iter,
-        seed=seed,
+        seed=seed_of(rng, seed),
         n_threads=n_threads,
     )
     rows = np.ascontiguousarray(as_rows(X, "X"), dtype=np.float64)
@@ -297,18 +303,17 @@ def _judged(descent: TiltDescent, fresh: HiddenDraws) -> Judged:
     residual = _residual(descent.equations, descent.law, fresh)
     tol, worth = descent.equations.settings.tol, descent.law.effective_sample_size
     largest = float(descent.law.weights.max())
-    failures = {
-        f"effective sample size {worth:.3g} < {_EFFECTIVE}: the law is too far from the prior": (
-            worth < _EFFECTIVE
-        ),
-        f"one draw has {largest:.2g} > {_LARGEST:g} of the weight: the law lies where there are few": (
-            largest > _LARGEST
-        ),
-        f"after {descent.steps} steps one more changes log p by {descent.change:.2g} > {_RESTS:g}": (
-            descent.change > _RESTS
-        ),
-        f"residual {residual:.2g} on fresh draws > tol {tol:g}": residual > tol,
-    }
-    failure = next((words for words, failed in failures.items() if failed), "")
+    failure = ""
+    if worth < _EFFECTIVE:
+        failure = f"effective sample size {worth:.3g} < {_EFFECTIVE}: too far from the prior"
+    elif largest > _LARGEST:
+        failure = (
+            f"one draw has {largest:.2g} > {_LARGEST:g} of the weight: draws are too few there"
+        )
+    elif descent.change > _RESTS:
+        change = f"{descent.change:.2g} > {_RESTS:g}"
+        failure = f"after {descent.steps} steps one more changes log p by {change}"
+    elif residual > tol:
+        failure = f"residual {residual:.2g} on fresh draws > tol {tol:g}"
     success = f"residual {residual:.2g} <= tol {tol:g}, effective sample size {worth:.3g}"
     return Judged(descent, residual, not failure, failure or success)

@@ -1,21 +1,28 @@
-"""`solve`: checked arguments, several starts, and continuation in width."""
+"""`solve`: checked arguments, several starts, and continuation in width; and the label-shuffled
+control: a gain of the adaptive kernel that comes from the labels vanishes when they are permuted.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nc1fast.adaptive.equations import FreeEnergy, likelihood
-from nc1fast.adaptive.search import grouped, search
+from nc1fast.adaptive.search import grouped, search, starting_points
 from nc1fast.adaptive.settings import SolverSettings
 from nc1fast.adaptive.solution import HISTORY, AdaptiveSolution, Branch
-from nc1fast.adaptive.starts import starting_points
 from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
-from nc1fast.inputs.targets import as_numbers
+from nc1fast.inputs.labelled import Classes, LabelledData
+from nc1fast.inputs.targets import as_numbers, encode
 from nc1fast.kernels.adaptive import AdaptiveKernel
+from nc1fast.kernels.fully_connected import ConjugateKernel
+from nc1fast.metrics.result import collapse_from_sums
+from nc1fast.sums.settings import Settings
+from nc1fast.sums.streaming import kernel_sums
+from nc1fast.support.arguments import as_seed, seed_of
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting, staged
 
@@ -24,9 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast.adaptive.descent import Minimization
     from nc1fast.adaptive.equations import Likelihood
-    from nc1fast.adaptive.search import Trial
+    from nc1fast.adaptive.search import Minimization, Trial
+    from nc1fast.metrics.result import Collapse
     from nc1fast.support.progress import Progress
 
     Array = NDArray[np.float64]
@@ -52,6 +59,7 @@ def solve(
     n_threads: int | None = None,
     device: str = "cpu",
     progress: Progress = False,
+    rng: int | np.random.Generator | None = None,
 ) -> AdaptiveSolution:
     """Covariance of the hidden weights of a wide network that has been trained on labelled data.
 
@@ -79,8 +87,8 @@ def solve(
         Widths to pass through on the way to `width`: `AdaptiveSolution.stages`. At each, the first
         start is the solution at the width before; with `multistart=1` the only one.
     multistart : int, default 2
-        Number of starts at each width. F is not convex: the lowest is kept, and all minima are told
-        in `branches`. In order: the prior (sw2/n_features) I; 8 times the prior; the path of
+        Number of starts at each width. F is not convex: the lowest is kept, and all minima are
+        listed in `branches`. In order: the prior (sw2/n_features) I; 8 times the prior; the path of
         widths, from 64, 16 and 4 times `width`; an eighth of the prior; 64 times the prior; then
         random ones. With 1, the descent from the prior (or `start`) alone.
     tol : float, default 1e-8
@@ -96,6 +104,9 @@ def solve(
         Where tiles are computed and matrices factored; on a CUDA device CuPy factors them.
     progress : bool or callable(done, total), default False
         Counts evaluations against the most there can be; a descent that ends early jumps ahead.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
 
     Returns
     -------
@@ -141,7 +152,7 @@ def solve(
         multistart=multistart,
         tol=tol,
         max_iter=max_iter,
-        seed=seed,
+        seed=seed_of(rng, seed),
         n_threads=n_threads,
         device=device,
     )
@@ -198,8 +209,8 @@ def _stages(
     rng = np.random.default_rng(settings.seed)
     stages: list[AdaptiveSolution] = []
     before: Array | None = None
-    told = staged(report, len(settings.path))
-    for stage, (width, of_stage) in enumerate(zip(settings.path, told, strict=True)):
+    reports = staged(report, len(settings.path))
+    for stage, (width, of_stage) in enumerate(zip(settings.path, reports, strict=True)):
         starts = starting_points(settings.multistart, energy.rank, rng, given=given, before=before)
         n_descents = sum(1 + len(start.wider) for start in starts)
         ends = search(energy, width, starts, iter(staged(of_stage, n_descents)))
@@ -276,3 +287,89 @@ def _start(start: ArrayLike, n_features: int) -> Array:
     if len(sigma) != n_features:
         raise ValueError(f"start must have shape ({n_features}, {n_features}), got {sigma.shape}")
     return sigma
+
+
+@dataclass(frozen=True, eq=False)
+class ShuffledControl:
+    """The adaptive kernel of true and of permuted targets, both measured with the true labels.
+
+    Attributes
+    ----------
+    solution, shuffled : AdaptiveSolution
+        Solutions for the targets as given, and for permuted ones.
+    collapse, shuffled_collapse : Collapse
+        Collapse of the two kernels.
+    nngp : Collapse
+        Collapse of the kernel before training, for comparison.
+    """
+
+    solution: AdaptiveSolution
+    shuffled: AdaptiveSolution
+    collapse: Collapse
+    shuffled_collapse: Collapse
+    nngp: Collapse
+
+
+@ieee
+@reads_files("X", labels="y", in_memory=True)
+def shuffled_control(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    noise: float,
+    targets: str | ArrayLike = "scalar",
+    convention: str | None = None,
+    seed: int = 0,
+    rng: int | np.random.Generator | None = None,
+    **options: Any,
+) -> ShuffledControl:
+    """Solve for the adaptive kernel with true and with permuted labels.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features), or path
+    y : array-like of shape (n_samples,), path, or part of the file X
+    noise : float
+        As in `solve`.
+    targets : {"scalar", "one-hot"} or array-like of shape (n_samples,) or (n_samples, n_outputs),
+    default "scalar"
+        "scalar": class c of C has the target 2c - (C - 1); "one-hot": one output per class.
+    convention : str, optional
+        As in `nc1fast.collapse`.
+    seed : int, default 0
+        Seed of the permutation and of random starts.
+    rng : None, int or numpy.random.Generator, optional
+        What `seed` is, as SPEC 7 has it: an integer gives the bits of the same seed, a Generator
+        its next integer.
+    **options
+        Options of `solve`; `progress` covers both solves.
+
+    Returns
+    -------
+    ShuffledControl
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `solve` and `nc1fast.collapse`.
+
+    Notes
+    -----
+    Cost: two calls of `solve` and one pass for three kernels.
+    """
+    rows = as_rows(X, "X")
+    classes = Classes.of(y, len(rows))
+    values = encode(targets, classes.of_row, len(classes)).values
+    first = as_seed(seed_of(rng, seed))
+    permuted = values[np.random.default_rng(first).permutation(len(values))]
+    with reporting(options.pop("progress", False), "evaluations") as report:
+        true, shuffled = (
+            solve(rows, Y, noise=noise, seed=first, progress=half or False, **options)
+            for Y, half in zip((values, permuted), staged(report, 2), strict=True)
+        )
+    before = ConjugateKernel(true.activation, weight_variance=true.weight_variance)
+    sums = kernel_sums(
+        LabelledData(rows, classes), [true.kernel, shuffled.kernel, before], Settings()
+    )
+    results = [collapse_from_sums(one, convention, keep_rows=False) for one in sums]
+    return ShuffledControl(true, shuffled, *results)

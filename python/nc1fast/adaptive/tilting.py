@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nc1fast.adaptive.hidden_draws import HiddenDraws
-    from nc1fast.adaptive.mean_field_settings import MeanFieldSettings
+    from nc1fast.adaptive.hidden import HiddenDraws
+    from nc1fast.adaptive.settings import MeanFieldSettings
 
     Array = NDArray[np.float64]
 
@@ -122,7 +122,7 @@ class TiltDescent:
     relative : float, default 0
         or, if that is more, this share of the change in the first step.
     report : callable(done, total), optional
-        Told of every step.
+        Called after every step.
 
     Attributes
     ----------
@@ -151,7 +151,8 @@ class TiltDescent:
         law = equations.law(start)
         if law is None:
             raise ValueError(
-                f"noise {equations.settings.noise:g} is too small: Q + noise I is not positive definite in float64"
+                f"noise {equations.settings.noise:g} is too small: Q + noise I is not positive "
+                "definite in float64"
             )
         self.law, self.change, self.steps = law, np.inf, 0
         self._share = 1.0

@@ -96,7 +96,8 @@ def as_sides(X: Any, kernels: Any, n_threads: int | None) -> list[Side]:
             continue
         if callable(one) or (isinstance(one, str) and not Path(split_name(one)[0]).exists()):
             raise TypeError(
-                f"kernels[{index}] must be a kernel object or an array of features, got {shown(one)}{hint(one)}"
+                f"kernels[{index}] must be a kernel object or an array of features, got "
+                f"{shown(one)}{hint(one)}"
             )
         name = f"kernels[{index}]"
         features = as_matrix(as_source(rows_at_path(one, name)), name)

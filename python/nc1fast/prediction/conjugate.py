@@ -1,4 +1,4 @@
-"""(K + ridge I) X = Y by conjugate gradients: a product with K serves all right-hand sides at once."""
+"""(K + ridge I) X = Y by conjugate gradients: a product with K serves all right-hand sides."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class RidgeSystem:
 
     @classmethod
     def of(cls, made: KernelMap, ridge: float, rank: int | None, seed: int) -> RidgeSystem:
-        """The system with a preconditioner of at most `rank` columns; None lets the kernel decide."""
+        """The system, preconditioned by at most `rank` columns; None lets the kernel decide."""
         return cls(made, ridge, Preconditioner(low_rank(made, ridge, rank, seed), ridge))
 
     def product(self, V: Array) -> Array:

@@ -1,5 +1,5 @@
-"""The stored matrix: (K + ridge I) X = Y by its factors; and `select`, the kernel and the ridge that
-explain the targets best.
+"""The stored matrix: (K + ridge I) X = Y by its factors; and `select`, the kernel and the ridge
+that explain the targets best.
 """
 
 from __future__ import annotations
@@ -59,17 +59,19 @@ class Cholesky:
             self.L = self.linalg.cholesky(K, lower=True, overwrite_a=True, check_finite=False)
         except np.linalg.LinAlgError:
             raise ValueError(
-                f"K + {ridge:g} I is not positive definite in float64: a larger ridge, noise or alpha "
-                "is needed"
+                f"K + {ridge:g} I is not positive definite in float64: "
+                "a larger ridge, noise or alpha is needed"
             ) from None
 
     def solve(self, Y: Array) -> Array:
         """A^-1 Y, shape (n, k)."""
-        return self.linalg.cho_solve((self.L, True), Y, check_finite=False)  # type: ignore[no-any-return]
+        X: Array = self.linalg.cho_solve((self.L, True), Y, check_finite=False)
+        return X
 
     def half_solve(self, Y: Array) -> Array:
         """L^-1 Y, shape (n, k)."""
-        return self.linalg.solve_triangular(self.L, Y, lower=True, check_finite=False)  # type: ignore[no-any-return]
+        X: Array = self.linalg.solve_triangular(self.L, Y, lower=True, check_finite=False)
+        return X
 
     @cached_property
     def log_determinant(self) -> float:

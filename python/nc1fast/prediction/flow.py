@@ -1,4 +1,4 @@
-"""Gradient flow on the mean squared error: what a network in the kernel regime predicts at time t."""
+"""Gradient flow on the mean squared error: predictions of a wide network at time t."""
 
 from __future__ import annotations
 
@@ -169,7 +169,8 @@ class _Polynomial(NamedTuple):
                 return cls(c[:degree], end, 2 * float(tail[degree]))
             nodes *= 2
         raise ValueError(
-            f"time is too long for solver='cg': s Tr K = {s * end:.1e} needs more than {_MOST_DEGREE} products"
+            f"time is too long for solver='cg': s Tr K = {s * end:.1e} needs more than "
+            f"{_MOST_DEGREE} products"
         )
 
     def applied(self, problem: Regression, report: Report | None) -> Array:

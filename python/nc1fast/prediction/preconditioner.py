@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 64  # pivots at a time
 _MOST_STORED, _MOST_EVALUATED = 1024, 2048  # pivots
-_OF_ROWS = 16  # rows for each pivot, at least, where products with F are evaluated: an eighth more work a step
+_OF_ROWS = 16  # rows for each pivot, at least, where F is evaluated: an eighth more work a step
 _MOST_BYTES = 1 << 28  # of a factor
 _PANEL_BYTES = 1 << 23  # of the columns of K_pn at a time
 _JITTER = 1e-13  # of the largest pivot: a block of nearly equal rows is nearly singular
@@ -102,7 +102,7 @@ class EvaluatedFactor(Factor):
 
     @cached_property
     def inner(self) -> Array:
-        """F^T F, shape (r, r), by columns of F^T = L^-1 K_pn. Cost: n r (d0 + 2 r) multiply-adds."""
+        """F^T F (r, r), by columns of F^T = L^-1 K_pn. Cost: n r (d0 + 2 r) multiply-adds."""
         n, threads = self.to_pivots.shape[1], thread_count(self.to_pivots.settings.n_threads)
         out, step = np.zeros((self.rank, self.rank)), max(1, _PANEL_BYTES // (8 * self.rank))
         for begin in range(0, n, step):

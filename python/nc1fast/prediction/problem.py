@@ -160,8 +160,8 @@ class Prediction:
         On the error of the mean that the solver leaves, from the true residual; rounding of kernel
         values comes on top.
     residual : float
-        |Y - A dual|/|Y| of the worst output, computed anew at the end; for gradient flow, the error of the polynomial relative
-        to the targets.
+        |Y - A dual|/|Y| of the worst output, computed anew at the end; for gradient flow, the error
+        of the polynomial relative to the targets.
     iterations : int
         Of conjugate gradients, or the degree of the polynomial; 0 for a factorisation.
     converged : bool

@@ -30,7 +30,9 @@ _DTYPES = (np.float64, np.float32)
 _DEFAULT_UNITS = NNGP("relu", weight_variance="he")
 
 
-class _Drawn(KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class _Drawn(  # type: ignore[misc]
+    KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Base of the transformers: a map drawn at the fit, and applied to chunks of rows."""
 
     def __init__(
@@ -120,7 +122,8 @@ class NTKFeatures(_Drawn):
     >>> from sklearn.linear_model import RidgeClassifier
     >>> from sklearn.pipeline import make_pipeline
     >>> X, y = nc.datasets.paper_d1(1000, 8, seed=0)
-    >>> model = make_pipeline(nc.sklearn.NTKFeatures(nc.NTK("relu", depth=3), 256), RidgeClassifier())
+    >>> features = nc.sklearn.NTKFeatures(nc.NTK("relu", depth=3), 256)
+    >>> model = make_pipeline(features, RidgeClassifier())
     >>> model.fit(X, y).score(X, y) > 0.99
     True
     """

@@ -330,7 +330,7 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
         return self._with_gradient(X)
 
     def _with_gradient(self, X: Array) -> tuple[Array, Array]:
-        """Gram matrix (n, n) and derivatives (n, n, n_dims); those of cosines by the quotient rule."""
+        """Gram matrix (n, n) and derivatives (n, n, n_dims), of cosines by the quotient rule."""
         grams = Grams(lambda kernel: KernelMatrices(kernel).between(X))
         K, free = grams(self.kernel), self._free()
         gradient = np.empty((*K.shape, len(free)))

@@ -46,7 +46,8 @@ class KernelParameters:
             For values that the kernel does not take.
         """
         inside = {k.removeprefix(PREFIX): v for k, v in params.items() if k.startswith(PREFIX)}
-        super().set_params(**{k: v for k, v in params.items() if not k.startswith(PREFIX)})  # type: ignore[misc]
+        own = {k: v for k, v in params.items() if not k.startswith(PREFIX)}
+        super().set_params(**own)  # type: ignore[misc]
         if inside:
             self.kernel = with_fields(check_kernel(self.kernel), inside)
         return self
@@ -54,7 +55,8 @@ class KernelParameters:
 
 def own_fields(kernel: Kernel) -> dict[str, Any]:
     """The values that a kernel is made of, by name."""
-    return {f.name: getattr(kernel, f.name) for f in fields(kernel) if f.init}  # type: ignore[arg-type]
+    known = fields(kernel)  # type: ignore[arg-type]
+    return {one.name: getattr(kernel, one.name) for one in known if one.init}
 
 
 def parts_of(kernel: Kernel) -> dict[str, Kernel]:
@@ -98,7 +100,8 @@ def with_fields(kernel: Kernel, values: dict[str, Any]) -> Kernel:
         changed[name] = with_fields(whole, inside) if inside else whole
     if left:
         raise ValueError(
-            f"invalid parameter {min(left)!r} for kernel {kernel!r}; it has {', '.join(known | parts)}"
+            f"invalid parameter {min(left)!r} for kernel {kernel!r}; "
+            f"it has {', '.join(known | parts)}"
         )
     for name in known:
         several = tuple(one for part, one in changed.items() if part.startswith(f"{name}__"))

@@ -27,7 +27,7 @@ _DTYPES = (np.float64, np.float32)
 
 
 class _Ridge(KernelParameters, BaseEstimator):  # type: ignore[misc]
-    """Base of regression and classification: rows, coefficients, and the map from both to outputs."""
+    """Base of regression and classification: rows, coefficients, and the map to outputs."""
 
     def __init__(
         self,
