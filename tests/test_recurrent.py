@@ -36,16 +36,13 @@ def _close(found, expected, tolerance):
 # The recursion
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=repr)
-def test_the_recursion_as_it_is_written(kernel) -> None:
-    X, _ = _sequences(70)
+@pytest.mark.parametrize(
+    ("kernel", "n_features"),
+    [*((kernel, 3) for kernel in KERNELS), *((BOTH[1], m) for m in (1, 2, 200, 2100))],
+)  # 2,100 features are beyond a block of the product
+def test_the_recursion_as_it_is_written(kernel, n_features) -> None:
+    X, _ = _sequences(70 if n_features == 3 else 5, n_features)
     _close(kernel(X), recurrent_gram(kernel, X), 1e-12)
-
-
-@pytest.mark.parametrize("n_features", [1, 2, 200, 2100])  # beyond a block of the product
-def test_any_number_of_features(n_features) -> None:
-    X, _ = _sequences(5, n_features, 3)
-    _close(BOTH[1](X), recurrent_gram(BOTH[1], X), 1e-12)
 
 
 @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512", "amx"])
@@ -64,18 +61,13 @@ def test_every_instruction_set(isa, dtype, monkeypatch) -> None:
 
 def test_one_step_is_the_kernel_of_one_hidden_layer() -> None:
     X = np.random.default_rng(1).standard_normal((60, 4))
-    weight, bias = (VARIANCES[1], VARIANCES[3]), (VARIANCES[2], 0.0)
+    variances = {"weight_variance": (0.8, 1.3), "bias_variance": (0.3, 0.0)}
     for kernel, plain in zip(BOTH, (nc.NNGP, nc.NTK), strict=True):
-        expected = plain("relu", depth=2, weight_variance=weight, bias_variance=bias)(X)
-        _close(kernel(X[:, None]), expected, 1e-12)
-
-
-def test_the_last_step_alone_counts_without_recurrent_weights() -> None:
-    X, _ = _sequences(20)
-    kernel = nc.RecurrentNTK(0.0, 1.3, 0.2)
-    last = np.array([x[-1] for x in X])
-    plain = nc.NTK("relu", weight_variance=(1.3, 1.0), bias_variance=(0.2, 0.0))(last)
-    _close(kernel(X), plain, 1e-12)
+        _close(kernel(X[:, None]), plain("relu", **variances)(X), 1e-12)
+    sequences, _ = _sequences(20)  # without recurrent weights the last step alone counts
+    last = np.array([x[-1] for x in sequences])
+    expected = nc.NTK("relu", **variances)(last)
+    _close(nc.RecurrentNTK(0.0, 0.8, 0.3, 1.3)(sequences), expected, 1e-12)
 
 
 @pytest.mark.parametrize(("lengths", "seed"), [((4, 4), 0), ((3, 5), 1), ((1, 4), 2)])

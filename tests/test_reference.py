@@ -12,7 +12,7 @@ from scipy import special
 from tests import precise
 
 from nc1fast import reference
-from nc1fast.activations import LeakyReLU, activations
+from nc1fast.activations import LeakyReLU, activations, of_arrays, phi
 from nc1fast.kernels import NNGP, NTK, ConjugateKernel, Linear
 
 # (a, b, correlation)
@@ -83,6 +83,21 @@ def test_duals_equal_quadrature(activation, a, b, rho):
             if f is not None:
                 scale = math.sqrt(_quadrature(f, a, a, 1 - 1e-15) * _quadrature(f, b, b, 1 - 1e-15))
                 assert abs(float(value) - _quadrature(f, a, b, rho)) <= 1e-12 * scale
+
+
+@each_activation
+def test_phi_is_that_of_the_formulas(activation):
+    u = np.linspace(-3, 3, 600)
+    functions = [f for f in _functions(activation) if f is not None]
+    for f, found in zip(functions, of_arrays(activation), strict=False):
+        np.testing.assert_allclose(found(u), f(u), rtol=1e-13, atol=1e-15)
+    torch = pytest.importorskip("torch", reason="phi of tensors (extra: torch)")
+    x = torch.from_numpy(u).requires_grad_()
+    values = phi(activation)(x)
+    np.testing.assert_allclose(values.detach().numpy(), functions[0](u), rtol=1e-13, atol=1e-15)
+    if len(functions) > 1:
+        (slopes,) = torch.autograd.grad(values.sum(), x)
+        np.testing.assert_allclose(slopes.numpy(), functions[1](u), rtol=1e-13, atol=1e-15)
 
 
 @each_activation
