@@ -92,7 +92,7 @@ def dual(activation: Any, a: mpf, b: mpf, c: mpf) -> tuple[mpf, mpf]:  # noqa: P
 
 
 def _tangent(kernel: nc.NTK, layer: int, product: mpf, d0: int, q: mpf | None) -> tuple[mpf, mpf]:
-    """Theta^l = first + second Theta^{l-1} kdot: (first, second). q = Q^{l-1}, None at the input."""
+    """Theta^l = first + second Theta^{l-1} kdot: (first, second). q = Q^{l-1}, None at layer 0."""
     sw2, sb2 = mpf(kernel.weight_variances[layer]), mpf(kernel.bias_variances[layer])
     trains = kernel.train_bias is not False
     if kernel.parametrization == "ntk":

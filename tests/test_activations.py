@@ -40,7 +40,7 @@ def _angular(activation):
 
 
 def _rows(activation):
-    """X (n, 3) on one ray; Z (m, 3) at every correlation to it; exactly collinear where rho = +-1."""
+    """X (n, 3) on one ray; Z (m, 3) at every correlation to it, exactly collinear at rho = +-1."""
     shifts = [s for s in SHIFTS if activation != "exp" or s >= 3]  # exp(2 a) must be finite
     base = 100 * E1
     directions = [base, -base]
@@ -52,7 +52,7 @@ def _rows(activation):
 
 
 def _sensitivity(kernel, xx, zz, xz):
-    """First-order change of k under unit relative changes of |x| and |z|, a unit turn, and of rho."""
+    """First-order change of k under relative changes of |x| and |z|, a unit turn, and of rho."""
     h = mpf(10) ** -18
     value = precise.pair(kernel, xx, zz, xz, N_FEATURES)
     s2 = xx * zz - xz**2

@@ -1,4 +1,4 @@
-"""AdaptiveKernel as a kernel: its Gram matrix, its stream, its error bound, and what identifies it."""
+"""AdaptiveKernel: its Gram matrix, its passes, its error bound, and what identifies it."""
 
 from __future__ import annotations
 

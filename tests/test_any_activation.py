@@ -110,8 +110,8 @@ def test_a_series_against_quadrature(activation):
     assert error.max() <= (_bound(kernel, X) if activation in SMOOTH else 2e-2)
     assert error.diagonal().max() <= 1e-11
     if activation in SMOOTH:
-        X, kernel = 0.7 * X, nc.NTK(activation, bias_variance=0.1)
-        error = np.abs(kernel(X) - reference.gram(kernel, X)) / _sizes(kernel, X)
+        X, ntk = 0.7 * X, nc.NTK(activation, bias_variance=0.1)
+        error = np.abs(ntk(X) - reference.gram(ntk, X)) / _sizes(ntk, X)
         assert error.max() <= 1e-10
 
 

@@ -274,7 +274,7 @@ POINTS = np.eye(2)[TWO[1]], TWO[1]
         (lambda: _result(*TWO).relative_to(_result(*FEWER)), ValueError, "same data"),
         (lambda: _result(*TWO).relative_to(_result(*POINTS)), ValueError, "nc1 is 0"),
         (lambda: to_table([1.0]), TypeError, "Collapse"),  # type: ignore[list-item]
-        (lambda: to_table(1.0), TypeError, "Collapse"),  # type: ignore[arg-type]
+        (lambda: to_table(1.0), TypeError, "Collapse"),
         (lambda: to_table([]), ValueError, "empty"),
         (lambda: setattr(_result(*TWO), "nc1", 0.0), dataclasses.FrozenInstanceError, "nc1"),
     ],

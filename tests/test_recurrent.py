@@ -97,7 +97,7 @@ def test_equal_and_opposite_sequences() -> None:
 
 
 def test_nearly_equal_sequences_keep_their_angle() -> None:
-    """1 - Theta_ij/Theta_ii is proportional to the angle of the sequences, down to 1e-7 and below."""
+    """1 - Theta_ij/Theta_ii is proportional to the angle of the sequences, down to 1e-7."""
     x = np.random.default_rng(3).standard_normal((1, 6, 4))
     direction = np.random.default_rng(4).standard_normal(x.shape)
     kernel = nc.RecurrentNTK(1.5, 1.0, 0.1)

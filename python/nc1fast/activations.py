@@ -373,7 +373,7 @@ def as_activation(activation: Activation) -> Activation:
 
 
 def traits(activation: Activation) -> Traits:
-    """The line of an activation, which `as_activation` has checked."""
+    """The traits of an activation that `as_activation` has checked."""
     return _NAMED[activation] if isinstance(activation, str) else activation.traits
 
 

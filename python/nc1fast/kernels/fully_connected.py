@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, TypeAlias, cast
 
 from nc1fast.activations import Activation, as_activation, has_ntk, name_and_parameter, traits
@@ -215,11 +215,6 @@ class NNGP(DeepKernel):
     option = "nngp"
 
 
-def _width(name: str, value: Any) -> float:
-    """A number of hidden units."""
-    return as_number(name, value, least=1)
-
-
 @dataclass(frozen=True, repr=False)
 class NTK(DeepKernel):
     """Theta^{L-1}, the neural tangent kernel.
@@ -282,7 +277,9 @@ class NTK(DeepKernel):
             raise ValueError("width belongs to parametrization='standard', which needs it")
         if self.width is not None:
             object.__setattr__(
-                self, "width", per_layer("width", self.width, self.depth - 1, _width)
+                self,
+                "width",
+                per_layer("width", self.width, self.depth - 1, partial(as_number, least=1)),
             )
 
     @property

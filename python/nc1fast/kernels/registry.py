@@ -11,13 +11,13 @@ KERNELS: dict[str, type[Any]] = {}  # every class of kernels, by name
 
 
 def enter(kind: type[Any]) -> None:
-    """Take up a class that was defined; one of others does not replace one of the package."""
+    """Register a class; one of another package does not replace one of this."""
     if _is_ours(kind) or kind.__name__ not in KERNELS or not _is_ours(KERNELS[kind.__name__]):
         KERNELS[kind.__name__] = kind
 
 
 def class_named(name: str) -> type[Any]:
-    """The class of this name; ValueError if nobody has one."""
+    """The class of this name; ValueError if there is none."""
     if name not in KERNELS:
         PLUGINS.usable()  # a class is known once it is imported
     if name not in KERNELS:
@@ -26,7 +26,7 @@ def class_named(name: str) -> type[Any]:
 
 
 def of_option(option: str) -> type[Any]:
-    """The class that the command line calls so; ValueError if there is none."""
+    """The class of this name on the command line; ValueError if there is none."""
     found = _by_option().get(option) or PLUGINS.get(option)
     if found is None:
         raise ValueError(f"unknown kernel {option!r}; choose from {', '.join(options())}")

@@ -14,7 +14,7 @@ from nc1fast.support.arguments import as_items, as_number
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -108,27 +108,24 @@ def _sum(taken: list[tuple[float, ClassSums]]) -> ClassSums:
     """The class sums of the weighted kernel, with bounds on their errors."""
     first = taken[0][1]
 
-    def total(of: Any) -> Array:
-        return np.asarray(sum(w * of(sums) for w, sums in taken))
+    def total(name: str, of: Callable[[ClassSums], Any] = lambda sums: sums) -> Array:
+        return np.asarray(sum(w * getattr(of(sums), name) for w, sums in taken))
 
     def bound(name: str) -> Array:
-        rounding = (
-            (len(taken) + 1) * UNIT_ROUNDOFF * total(lambda sums: np.abs(getattr(sums, name)))
-        )
-        return total(lambda sums: getattr(sums.error, name)) * (1 + 2.0**-40) + rounding
+        sizes = sum(w * np.abs(getattr(sums, name)) for w, sums in taken)
+        rounding = (len(taken) + 1) * UNIT_ROUNDOFF * sizes
+        return total(name, lambda sums: sums.error) * (1 + 2.0**-40) + rounding
 
-    rows = None
-    if all(sums.class_rows is not None for _, sums in taken):
-        rows = total(lambda sums: sums.class_rows)
+    has_rows = all(sums.class_rows is not None for _, sums in taken)
     return ClassSums(
-        block_sums=total(lambda sums: sums.block_sums),
-        traces=total(lambda sums: sums.traces),
-        within=total(lambda sums: sums.within),
+        block_sums=total("block_sums"),
+        traces=total("traces"),
+        within=total("within"),
         sizes=first.sizes,
         labels=first.labels,
         error=SumsError(bound("block_sums"), bound("traces"), bound("within")),
         kernel=_kernel([(w, sums.kernel) for w, sums in taken]),
-        class_rows=rows,
+        class_rows=total("class_rows") if has_rows else None,
         order=first.order,
     )
 

@@ -63,7 +63,7 @@ class KnownFeatures:
     alpha: float = 0.0
 
     def has(self, need: str) -> bool:
-        """Whether what a score needs is there."""
+        """Whether the input that a score needs is available."""
         return getattr(self, need) is not None
 
     @cached_property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nc1fast.core.machine import thread_count
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Need = Literal["sums", "rows", "nearest", "classifier", "decisions"]
 
-# Why a result lacks what needs more than class sums.
+# Why a metric is None, by its input.
 REASONS: dict[Need, str] = {
     "sums": "not defined for these sums",
     "rows": 'the row-class sums were not computed: statistics="sums", '
@@ -116,7 +116,7 @@ class ClassGeometry:
         return classifiers.classifier_angles(self.classifier.W, self.centred_means)
 
     def has(self, need: Need) -> bool:
-        """Whether what a metric needs is there."""
+        """Whether the input that a metric needs is available."""
         if need == "rows":
             if self.rows is None:
                 return False
@@ -157,7 +157,7 @@ class Metric(NamedTuple):
     late: str = ""
 
     def value(self, geometry: ClassGeometry) -> Any:
-        """Its value, or None where it lacks what it needs."""
+        """Its value, or None where its input is missing."""
         if not geometry.has(self.needs):
             return None
         if isinstance(self.of, pairs.Reduction):
@@ -175,18 +175,7 @@ def _of_classifier(function: Callable[..., Any]) -> Callable[[ClassGeometry], An
     return lambda g: function(g.classifier.W, g.centred_means)  # type: ignore[union-attr]
 
 
-def _more(
-    of: Callable[[Any], Any] | pairs.Reduction,
-    column: type | None = float,
-    needs: Need = "sums",
-    *,
-    large: bool = False,
-    late: str = "",
-) -> Metric:
-    """A metric that is no column of traces."""
-    return Metric(of, column, needs, traced=False, large=large, late=late)
-
-
+_more = partial(Metric, traced=False)
 _SPREAD_OF_ANGLES = pairs.SpreadOverPairs(pairs.cosine)
 _OFFSET_OF_ANGLES = pairs.MeanOverPairs(pairs.cosine_offset)
 _SIMPLEX = pairs.FrameDistance("simplex")
@@ -265,7 +254,7 @@ def why_missing(name: str) -> str:
 
 
 def _plugged_in(name: str, given: Metric) -> Metric:
-    """A metric of an entry point; it gives None, with a warning, where it raises an error."""
+    """A metric of an entry point; None, with a warning, where it raises an error."""
     if given.column not in (float, None) or given.needs not in REASONS:
         raise ValueError(f"column must be float or None, and needs one of {', '.join(REASONS)}")
     value = given.of
