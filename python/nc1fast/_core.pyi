@@ -1,107 +1,95 @@
-"""The compiled core. The room `core` and `sums.streaming` alone call it, with arrays that are checked, contiguous and of the right type."""
+"""The compiled core. The room `core` and `sums.streaming` alone call it, with arrays that are
+checked, contiguous and of the right type.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Array: TypeAlias = NDArray[Any]
+_Floats: TypeAlias = NDArray[np.float64]
+_Integers: TypeAlias = NDArray[np.int64]
+_Classes: TypeAlias = NDArray[np.int32]
+_Words: TypeAlias = dict[str, Any]  # kernels, one of them, a chain, a survey, as the core has them
+_Rectangles: TypeAlias = Sequence[tuple[int, int, int, int]]
+_Progress: TypeAlias = Callable[[int, int], object] | None
+_Steps: TypeAlias = tuple[_Floats, _Integers, _Integers]  # of sequences: steps, begins, lengths
+
 def class_sums(
     x: Any,
-    factor: NDArray[np.float64] | None,
-    order: NDArray[np.int64],
-    classes: NDArray[np.int32],
+    factor: _Floats | None,
+    order: _Integers,
+    classes: _Classes,
     sizes: Sequence[int],
-    kernels: dict[str, Any],
+    kernels: _Words,
     single_within: bool,
     single_between: bool,
     row_sums: bool,
     n_threads: int,
-    survey: dict[str, Any] | None,
-    rectangles: Sequence[tuple[int, int, int, int]],
+    survey: _Words | None,
+    rectangles: _Rectangles,
     tile_panels: int,
-    progress: Callable[[int, int], object] | None,
-) -> tuple[dict[str, Any], list[dict[str, NDArray[Any]]]]: ...
+    progress: _Progress,
+) -> tuple[_Words, list[dict[str, _Array]]]: ...
 def survey(
     x: Any,
-    factor: NDArray[np.float64] | None,
-    classes: NDArray[np.int32],
+    factor: _Floats | None,
+    classes: _Classes,
     sizes: Sequence[int],
-    kernels: dict[str, Any],
+    kernels: _Words,
     single_within: bool,
     single_between: bool,
     row_sums: bool,
     n_threads: int,
-) -> dict[str, Any]: ...
+) -> _Words: ...
 def row_bytes(
-    n_features: int,
-    kernels: dict[str, Any],
-    single_within: bool,
-    single_between: bool,
-    row_sums: bool,
+    n_features: int, kernels: _Words, single_within: bool, single_between: bool, row_sums: bool
 ) -> tuple[int, int]: ...
 def row_step() -> int: ...
 def gram(
-    x: NDArray[Any],
-    z: NDArray[Any] | None,
-    kernel: dict[str, Any],
-    single: bool,
-    n_threads: int,
-    progress: Callable[[int, int], object] | None,
-) -> NDArray[Any]: ...
+    x: _Array, z: _Array | None, kernel: _Words, single: bool, n_threads: int, progress: _Progress
+) -> _Array: ...
 def product(
-    x: NDArray[np.float64],
-    chain: dict[str, Any],
-    scale: float,
-    inverse: NDArray[np.float64],
-    factor: NDArray[np.float64],
-    n_threads: int,
-) -> NDArray[np.float64]: ...
+    x: _Floats, chain: _Words, scale: float, inverse: _Floats, factor: _Floats, n_threads: int
+) -> _Floats: ...
 def multiply(
-    x: NDArray[Any],
-    z: NDArray[Any] | None,
-    kernel: dict[str, Any],
+    x: _Array,
+    z: _Array | None,
+    kernel: _Words,
     single: bool,
     rows: tuple[Any, ...],
     columns: tuple[Any, ...],
-    factor_scale: NDArray[np.float64],
+    factor_scale: _Floats,
     tile_rows: int,
     n_threads: int,
-    progress: Callable[[int, int], object] | None,
+    progress: _Progress,
 ) -> None: ...
-def add_rows(
-    rows: NDArray[Any], classes: NDArray[np.int64], sums: Sequence[NDArray[Any]], n_threads: int
-) -> None: ...
-def matmul(a: NDArray[Any], b: NDArray[Any], n_threads: int) -> NDArray[Any]: ...
-def diagonal(x: NDArray[Any], kernel: dict[str, Any]) -> NDArray[np.float64]: ...
-def growth(x: NDArray[Any], kernel: dict[str, Any]) -> NDArray[np.float64]: ...
+def add_rows(rows: _Array, classes: _Integers, sums: Sequence[_Array], n_threads: int) -> None: ...
+def matmul(a: _Array, b: _Array, n_threads: int) -> _Array: ...
+def diagonal(x: _Array, kernel: _Words) -> _Floats: ...
+def growth(x: _Array, kernel: _Words) -> _Floats: ...
 def duals(
-    activation: str,
-    parameter: float,
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    c: NDArray[np.float64],
-    s: NDArray[np.float64],
-) -> NDArray[np.float64]: ...
-def distance_form(chain: dict[str, Any]) -> str: ...
+    activation: str, parameter: float, a: _Floats, b: _Floats, c: _Floats, s: _Floats
+) -> _Floats: ...
+def distance_form(chain: _Words) -> str: ...
 def packed_rounding(single: bool, n_features: int, depth: int) -> tuple[float, float, float]: ...
 def tile_rows() -> int: ...
 def activations() -> dict[str, dict[str, bool]]: ...
-def cholesky(a: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def cholesky(a: _Floats) -> _Floats: ...
 def recurrent(
-    x: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
-    z: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]] | None,
+    x: _Steps,
+    z: _Steps | None,
     variances: tuple[float, float, float, float],
     tangent: bool,
     single: bool,
     errors: bool,
     n_threads: int,
-    progress: Callable[[int, int], object] | None,
-) -> tuple[NDArray[Any], NDArray[np.float64]]: ...
+    progress: _Progress,
+) -> tuple[_Array, _Floats]: ...
 def recurrent_diagonal(
-    x: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]],
-    variances: tuple[float, float, float, float],
-    tangent: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    x: _Steps, variances: tuple[float, float, float, float], tangent: bool
+) -> tuple[_Floats, _Floats]: ...
 def isa() -> str: ...
 def isas() -> list[str]: ...

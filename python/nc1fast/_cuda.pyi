@@ -1,10 +1,11 @@
-"""The streaming pass and Gram matrices on CUDA devices: functions of `_core` with the devices as last argument."""
+"""The streaming pass and Gram matrices on CUDA devices: functions of `_core` with the devices as last
+argument.
+"""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from nc1fast._core import _Array, _Classes, _Floats, _Integers, _Progress, _Rectangles, _Words
 
 class FarRows: ...
 
@@ -15,35 +16,37 @@ class LentRows(FarRows):
     def dtype(self) -> str: ...
     def inspect(self) -> tuple[int, int, float, int]: ...
 
+_Rows: TypeAlias = _Array | LentRows
+
 def class_sums(
     x: Any,
-    factor: NDArray[np.float64] | None,
-    order: NDArray[np.int64],
-    classes: NDArray[np.int32],
+    factor: _Floats | None,
+    order: _Integers,
+    classes: _Classes,
     sizes: Sequence[int],
-    kernels: dict[str, Any],
+    kernels: _Words,
     single_within: bool,
     single_between: bool,
     row_sums: bool,
     n_threads: int,
-    survey: dict[str, Any] | None,
-    rectangles: Sequence[tuple[int, int, int, int]],
+    survey: _Words | None,
+    rectangles: _Rectangles,
     tile_panels: int,
-    progress: Callable[[int, int], object] | None,
+    progress: _Progress,
     devices: Sequence[int],
-) -> tuple[dict[str, Any], list[dict[str, NDArray[Any]]]]: ...
+) -> tuple[_Words, list[dict[str, _Array]]]: ...
 def gram(
-    x: NDArray[Any] | LentRows,
-    z: NDArray[Any] | LentRows | None,
-    kernel: dict[str, Any],
+    x: _Rows,
+    z: _Rows | None,
+    kernel: _Words,
     single: bool,
     n_threads: int,
-    progress: Callable[[int, int], object] | None,
+    progress: _Progress,
     devices: Sequence[int],
-) -> NDArray[Any]: ...
+) -> _Array: ...
 def row_bytes(
     n_features: int,
-    kernels: dict[str, Any],
+    kernels: _Words,
     single_within: bool,
     single_between: bool,
     row_sums: bool,
@@ -51,19 +54,13 @@ def row_bytes(
 ) -> tuple[int, int]: ...
 def row_step(devices: Sequence[int]) -> int: ...
 def gram_on_device(
-    x: NDArray[Any] | LentRows,
-    z: NDArray[Any] | LentRows | None,
-    kernel: dict[str, Any],
-    single: bool,
-    n_threads: int,
-    out: int,
-    device: int,
+    x: _Rows, z: _Rows | None, kernel: _Words, single: bool, n_threads: int, out: int, device: int
 ) -> None: ...
 def plan(sizes: Sequence[int], depth: int, single: bool) -> dict[str, dict[str, int]]: ...
 def by_digits(major: int, minor: int, depth: int) -> bool: ...
 def pass_bytes(
     n_features: int,
-    kernels: dict[str, Any],
+    kernels: _Words,
     single_within: bool,
     single_between: bool,
     row_sums: bool,
@@ -73,14 +70,10 @@ def pass_bytes(
     devices: Sequence[int],
 ) -> tuple[int, int]: ...
 def lent_row_bytes(
-    n_features: int,
-    kernels: dict[str, Any],
-    single_within: bool,
-    single_between: bool,
-    row_sums: bool,
+    n_features: int, kernels: _Words, single_within: bool, single_between: bool, row_sums: bool
 ) -> tuple[int, int]: ...
 def rows_of(x: Any, device: int) -> LentRows | None: ...
 def device_count() -> int: ...
 def current_device() -> int: ...
 def no_device() -> str: ...
-def device_info(device: int) -> dict[str, Any]: ...
+def device_info(device: int) -> _Words: ...
