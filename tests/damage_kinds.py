@@ -132,7 +132,7 @@ def _read_companion(path: Path) -> str:
     from nc1fast.distributed.tasks import Task
 
     shares = Task(f"{path.parent}/kept.", (1, 3)).run()
-    return _bytes(*(repr(share.stored()) for share in shares))
+    return _bytes(*(repr(vars(share)) for share in shares))
 
 
 def _study_rows() -> list[Any]:

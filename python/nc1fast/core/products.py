@@ -22,7 +22,7 @@ from nc1fast.core.machine import thread_count, threads_for
 from nc1fast.inputs.arrays import as_rows, host_array, row_chunks, rows_at
 from nc1fast.inputs.files import as_source
 from nc1fast.support.arguments import as_number, check_choice
-from nc1fast.support.progress import reporting
+from nc1fast.support.progress import reporting, staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 _BITS = 61  # of an integer sum: two are left for its sign and for rounding
 _SPARE = 1.01  # by which bounds exceed what rounding makes of a value
 _MOST_COLUMNS = 256  # of a pass: their sums stay in L2 beside the rows
-_TILE_BYTES = (
-    1 << 19
-)  # of the rows of a tile, with what is multiplied and summed: half of a small L2
+# Of the rows of a tile, with what is multiplied and summed: half of a small L2.
+_TILE_BYTES = 1 << 19
 _TILE_STEPS = 8  # rows of a tile, in steps of the core, at most
 _LEAST_TILES = 256  # pairs of blocks below which tiles are made smaller, so that threads share them
 
@@ -184,9 +183,9 @@ class KernelMap:
         """
         out = np.empty((self.shape[0], V.shape[1]))
         n_passes = -(-V.shape[1] // _MOST_COLUMNS)
-        for index in range(n_passes):
+        for index, own in enumerate(staged(report, n_passes)):
             part = slice(index * _MOST_COLUMNS, (index + 1) * _MOST_COLUMNS)
-            out[:, part] = self._product(V[:, part], _share_of(report, index, n_passes))
+            out[:, part] = self._product(V[:, part], own)
         return out
 
     def _product(self, V: Array, report: Report | None) -> Array:
@@ -264,7 +263,8 @@ class KernelMap:
             if at_once < step:
                 needed = 32 * k * sum(self.shape) + 2 * step * a_row
                 raise ValueError(
-                    f"memory_limit is {limit:.0f} bytes, but at least {needed} are needed for {k} columns and two tiles of rows"
+                    f"memory_limit is {limit:.0f} bytes, but at least {needed} are needed for {k} "
+                    "columns and two tiles of rows"
                 )
         return [slice(begin, min(n, begin + at_once)) for begin in range(0, n, at_once)]
 
@@ -278,13 +278,6 @@ class KernelMap:
         while steps > 1 and self.shape[0] * self.shape[1] < _LEAST_TILES * (steps * step) ** 2:
             steps //= 2
         return int(steps * step)
-
-
-def _share_of(report: Report | None, index: int, count: int) -> Report | None:
-    """The report of pass `index` of `count` of equal length."""
-    if report is None or count == 1:
-        return report
-    return lambda done, total: report(index * total + done, count * total)
 
 
 def _part_of(report: Report | None, before: int, own: int, total: int) -> Report | None:

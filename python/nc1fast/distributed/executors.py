@@ -150,37 +150,32 @@ def _host(address: str) -> str | None:
 
 _PATIENCE = 1.0  # seconds without a result after which the executor is looked at
 _FINAL = (ValueError, TypeError, BrokenExecutor)  # errors that another try would not mend
-_GONE = "the executor has lost its workers or its scheduler: a journal keeps what was finished, go on with a new one"
+_GONE = (
+    "the executor has lost its workers or its scheduler: a journal keeps what was finished, go on "
+    "with a new one"
+)
 _SILENT = (
-    "no bundle has begun or ended for {:.0f} s: the executor has lost them, or has other work to do; a journal keeps what "
-    "was finished, and reduce(..., timeout=) waits longer"
+    "no bundle has begun or ended for {:.0f} s: the executor has lost them, or has other work to "
+    "do; a journal keeps what was finished, and reduce(..., timeout=) waits longer"
 )
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How much an executor may try and wait.
+def computed(
+    tasks: Iterable[Task], executor: Any, *, retries: int, silence: float, most: int
+) -> Generator[list[Share], None, None]:
+    """The shares of each task, in the order in which they arrive; a future is dropped as soon as
+    its result is taken.
 
-    Attributes
+    Parameters
     ----------
+    tasks : iterable of Task
+    executor : executor
     retries : int
         How often a bundle is tried again.
     silence : float
         Seconds in which no bundle begins or ends after which they are given up.
     most : int
         Futures kept at a time; finished ones may hold their results.
-    """
-
-    retries: int
-    silence: float
-    most: int
-
-
-def computed(
-    tasks: Iterable[Task], executor: Any, patience: Patience
-) -> Generator[list[Share], None, None]:
-    """The shares of each task, in the order in which they arrive; a future is dropped as soon as
-    its result is taken.
 
     Raises
     ------
@@ -202,15 +197,15 @@ def computed(
 
     try:
         waiting = iter(tasks)
-        for task in itertools.islice(waiting, patience.most):
+        for task in itertools.islice(waiting, most):
             submit(task, 0)
         while pending:
-            future = _ended(ended, pending, executor, patience.silence)
+            future = _ended(ended, pending, executor, silence)
             task, n_failed = pending.pop(future)
             try:
                 shares = future.result()
             except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, _FINAL) or _is_lost(executor) or n_failed == patience.retries:
+                if isinstance(error, _FINAL) or _is_lost(executor) or n_failed == retries:
                     raise _told(error, executor, task, n_failed + 1) from error
                 submit(task, n_failed + 1)
             else:

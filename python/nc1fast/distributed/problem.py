@@ -13,9 +13,8 @@ from nc1fast.distributed.shares import Share
 from nc1fast.inputs.file_rows import FileRows
 from nc1fast.inputs.labelled import Classes, LabelledData
 from nc1fast.kernels.classes import Kernel
-from nc1fast.sums import streaming
 from nc1fast.sums.class_sums import from_pass
-from nc1fast.sums.streaming import kernel_sums
+from nc1fast.sums.streaming import kernel_sums, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,8 +59,8 @@ class Problem:
         """
         if not kernels or not all(isinstance(kernel, Kernel) for kernel in kernels):
             raise ValueError(
-                "executor, journal and plans need a kernel object or a list of them: explicit features, "
-                "Gram matrices and callables are summed in one process"
+                "executor, journal and plans need a kernel object or a list of them: explicit "
+                "features, Gram matrices and callables are summed in one process"
             )
         state = data.rows.state() if isinstance(data.rows, FileRows) else None
         return cls(data, tuple(kernels), settings, state)
@@ -78,13 +77,6 @@ class Problem:
         classes = Classes(of_row.astype(np.int32), self.data.classes.labels[present])
         rows = np.ascontiguousarray(self.data.rows[taken])
         return replace(self, data=LabelledData(rows, classes), state=None)
-
-    def survey(self, n_threads: int | None) -> Survey:
-        """Survey the rows: what every bundle needs to know about all of them, and the hashes of the
-        problem.
-        """
-        settings = replace(self.settings, n_threads=n_threads)
-        return streaming.survey(self.data, self.kernels, settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +101,8 @@ class Surveyed:
         """Survey a problem on `survey_threads` threads: three readings of X in its own order, one
         of them for the hash.
         """
-        return cls(problem, problem.survey(survey_threads), n_threads)
+        settings = replace(problem.settings, n_threads=survey_threads)
+        return cls(problem, survey(problem.data, problem.kernels, settings), n_threads)
 
     def sums(
         self, part: tuple[int, int], progress: Callable[[int, int], object] | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.core.backend import bits_of
-from nc1fast.distributed.executors import DaskWorkers, Patience, as_executor, computed, most_results
+from nc1fast.distributed.executors import DaskWorkers, as_executor, computed, most_results
 from nc1fast.distributed.problem import Surveyed
 from nc1fast.distributed.shares import BundleJournal, Finished
 from nc1fast.distributed.tasks import shared_tasks
@@ -171,10 +171,7 @@ def reduce(
     executor = as_executor(executor)
     if journal is not None and not isinstance(journal, str | os.PathLike):
         raise TypeError(f"journal must be the path of a file or None, got {shown(journal)}")
-    silence = _silence(timeout, plan, executor)
-    patience = Patience(
-        as_count("retries", retries, 0), silence, most_results(executor, plan.workers)
-    )
+    silence, retries = _silence(timeout, plan, executor), as_count("retries", retries, 0)
     # While the problem is surveyed workers have nothing to do: this process may use all cores.
     alone = plan.n_threads if executor is None else None
     with contextlib.ExitStack() as stack:
@@ -196,7 +193,8 @@ def reduce(
             beside = None if journal is None else Path(journal)
             task = stack.enter_context(shared_tasks(surveyed, beside))
             tasks = (replace(task, part=(index, count)) for index in missing)
-            results = computed(tasks, executor, patience)
+            most = most_results(executor, plan.workers)
+            results = computed(tasks, executor, retries=retries, silence=silence, most=most)
             stack.enter_context(contextlib.closing(results))
         for shares in results:
             finished.add(shares)
@@ -206,7 +204,7 @@ def reduce(
 
 
 def _about(problem: Problem) -> dict[str, Any]:
-    """The entries of a journal that say which problem it is of; a message names those that differ."""
+    """The entries of a journal that say which problem it is of; messages name what differs."""
     return {
         "statistics": problem.settings.statistics,
         "dtype": problem.settings.dtype,
@@ -217,7 +215,7 @@ def _about(problem: Problem) -> dict[str, Any]:
 
 
 def _silence(timeout: Any, plan: Plan, executor: Any) -> float:
-    """Seconds without a sign of life after which the bundles of an executor are taken to be lost."""
+    """Seconds without a sign of life after which the bundles of an executor count as lost."""
     if timeout is None:
         dask = isinstance(executor, DaskWorkers)
         return math.inf if dask else max(_SILENCE, _EXPECTED * plan.seconds_per_bundle)

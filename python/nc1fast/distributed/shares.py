@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.sums.pass_sums import add_wide, check_integers, check_parts, in_same_units
-from nc1fast.support import packed
+from nc1fast.support import nested, packed
 from nc1fast.support.journal import Journal
 from nc1fast.support.reading import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from nc1fast.sums.pass_sums import PassSums
@@ -115,27 +113,6 @@ class Share:
         if self.spans.dtype != np.int64 or (np.diff(bounds, prepend=0, append=n_rows) < 0).any():
             raise ValueError(f"spans of rows must ascend within the {n_rows} rows of the problem")
         check_integers(self, total.exponent.shape, int((ends - begins).sum()))
-
-    def stored(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Values that JSON can hold, and named arrays."""
-        arrays = {
-            name: getattr(self, name)
-            for name in (
-                "block",
-                "exponent",
-                "sensitivity",
-                "sensitivity_exponent",
-                "spans",
-                "rows",
-            )
-            if getattr(self, name) is not None
-        }
-        return {"problem": self.problem, "covered": sorted(self.covered)}, arrays
-
-    @classmethod
-    def restored(cls, head: Mapping[str, Any], arrays: Mapping[str, Any]) -> Share:
-        """The share that `stored` took apart; `added_to` checks it."""
-        return cls(head["problem"], frozenset(head["covered"]), **{"rows": None, **arrays})
 
 
 def _spans(used: NDArray[np.bool_]) -> Integers:
@@ -319,24 +296,17 @@ def _key(shares: Sequence[Share]) -> str:
 
 def encoded(shares: Sequence[Share]) -> bytes:
     """The payload of a record: the shares of all kernels."""
-    heads: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
-    for k, share in enumerate(shares):
-        head, own = share.stored()
-        heads.append(head)
-        arrays |= {f"{k}/{name}": array for name, array in own.items()}
-    return packed.packed({"kind": _KIND, "format": _FORMAT, "shares": heads}, arrays)
+    fields = [{**vars(share), "covered": sorted(share.covered)} for share in shares]
+    head = {"kind": _KIND, "format": _FORMAT, "shares": nested.split(fields, arrays)}
+    return packed.packed(head, arrays)
 
 
 def decoded(payload: bytes) -> list[Share]:
     """The shares of a record; `encoded` undone."""
     head, arrays = packed.unpack(io.BytesIO(payload), _KIND, _FORMAT)
-    shares = [
-        Share.restored(
-            one, {n.partition("/")[2]: a for n, a in arrays.items() if n.startswith(f"{k}/")}
-        )
-        for k, one in enumerate(head["shares"])
-    ]
+    found = nested.joined(head["shares"], arrays)
+    shares = [Share(**{**fields, "covered": frozenset(fields["covered"])}) for fields in found]
     if len({share.covered for share in shares}) != 1:
         raise ValueError("a record must be of the same bundles for each kernel")
     return shares

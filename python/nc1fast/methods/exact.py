@@ -13,7 +13,7 @@ from nc1fast.methods.request import WHOLE
 from nc1fast.metrics.result import collapse_from_sums
 from nc1fast.metrics.rows import feature_statistics
 from nc1fast.sums.given import called, feature_sums, of_sequences, precomputed, tile_sums
-from nc1fast.sums.settings import check_memory
+from nc1fast.sums.settings import ROW_SUMS, check_memory
 from nc1fast.sums.streaming import kernel_sums, survey
 from nc1fast.support.progress import reporting, staged
 
@@ -48,7 +48,7 @@ def by_exact(
 def _of_features(
     request: Request, data: LabelledData, settings: Settings, execution: Execution
 ) -> Collapse:
-    """Collapse of explicit features, whose row-class sums nobody wants: their digest alone."""
+    """Collapse of explicit features, of whose row-class sums the digest is computed alone."""
     without_rows = replace(settings, statistics="sums")
     (sums,) = exact_sums(data, [None], without_rows, execution)
     n_threads = thread_count(settings.n_threads)
@@ -165,10 +165,7 @@ def _check_room(
     """
     n_classes = len(data.classes)
     needed = {
-        "row-class sums (statistics='sums' needs none)": 8
-        * data.n_samples
-        * n_classes
-        * n_row_sums,
+        ROW_SUMS: 8 * data.n_samples * n_classes * n_row_sums,
         "class pairs": 64 * min(n_classes, n_features or n_classes) ** 2,
         "class means": 64 * n_classes * n_features,
     }

@@ -171,17 +171,17 @@ def called(f: Callable[..., Any], X: NDArray[Any] | FileRows) -> Tile:
         try:
             values = host_array(f(X[rows], X[columns]), "kernel")
         except Exception as error:
-            if hasattr(error, "add_note"):  # Python 3.11
-                error.add_note(
-                    "kernel(X_I, X_J) takes two blocks of rows and returns the matrix of its values"
-                )
+            error.add_note(
+                "kernel(X_I, X_J) takes two blocks of rows and returns the matrix of its values"
+            )
             raise
         if values.dtype.kind not in "fiu":
             raise TypeError(f"kernel must return real numbers, got dtype {values.dtype}")
         values = values.astype(np.float64)
         if values.shape != (len(rows), len(columns)):
             raise ValueError(
-                f"kernel must return an array of shape {(len(rows), len(columns))} here, got {values.shape}"
+                f"kernel must return an array of shape {(len(rows), len(columns))} here, "
+                f"got {values.shape}"
             )
         if not np.isfinite(values).all():
             raise ValueError("kernel must return finite numbers, but it returned NaN or Inf")

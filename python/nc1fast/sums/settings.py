@@ -14,6 +14,7 @@ from nc1fast.support.arguments import as_number, check_choice
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ROW_SUMS = "row-class sums (statistics='sums' needs none)"
 _CHUNK = 3 << 20  # rows between two steps of the survey, and their values
 
 
@@ -32,29 +33,6 @@ def check_memory(limit: float | None, needed: Mapping[str, int]) -> None:
         )
 
 
-@dataclass(frozen=True)
-class WorkingSet:
-    """Bytes of a pass that do not depend on how its rows are divided."""
-
-    labels: int  # classes and their order
-    row_sums: int
-    class_pairs: int
-    buffers: int
-
-    @property
-    def total(self) -> int:
-        """Bytes of all of these."""
-        return self.labels + self.row_sums + self.class_pairs + self.buffers
-
-    def message(self, limit: float, packed: int) -> str:
-        """The text of an error: the limit has no room for `packed` bytes of rows beside these."""
-        return (
-            f"memory_limit is {limit} bytes, but at least {self.total + packed} are needed: {packed} for packed rows, "
-            f"{self.row_sums} for row-class sums (statistics='sums' needs none), {self.class_pairs} for class pairs, "
-            f"{self.labels} for the labels, {self.buffers} for buffers"
-        )
-
-
 def working_set(
     shape: tuple[int, ...],
     n_classes: int,
@@ -63,8 +41,9 @@ def working_set(
     *,
     layers: int,
     row_sums: bool,
-) -> WorkingSet:
-    """Bytes that a pass needs beside X and its packed rows.
+) -> dict[str, int]:
+    """Bytes that a pass needs beside X and its packed rows, by purpose: they do not depend on how
+    its rows are divided.
 
     Parameters
     ----------
@@ -79,15 +58,13 @@ def working_set(
     tile_rows = most_tile_rows()
     in_tile = min(c, tile_rows)
     tile = 16 * in_tile**2 + (32 * tile_rows * in_tile if row_sums else 0)
-    return WorkingSet(
-        labels=12 * n,
-        row_sums=(8 * n * c + 40 * n) * n_kernels if row_sums else 0,
-        class_pairs=192 * c * c * n_kernels,
-        buffers=24 * c * n_features
-        + 128 * c * layers
-        + threads * (48 * 24 * n_features + 2 * n_kernels * (tile + 48 * 48 * 8))
-        + _CHUNK,
-    )
+    per_thread = 48 * 24 * n_features + 2 * n_kernels * (tile + 48 * 48 * 8)
+    return {
+        ROW_SUMS: (8 * n * c + 40 * n) * n_kernels if row_sums else 0,
+        "class pairs": 192 * c * c * n_kernels,
+        "the labels": 12 * n,  # classes and their order
+        "buffers": 24 * c * n_features + 128 * c * layers + threads * per_thread + _CHUNK,
+    }
 
 
 STATISTICS = ("all", "sums")

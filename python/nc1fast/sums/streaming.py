@@ -17,12 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _core
-from nc1fast.core.backend import (
-    bits_of,
-    check_rows,
-    in_range,
-    runner,
-)
+from nc1fast.core.backend import bits_of, check_rows, in_range, runner
 from nc1fast.core.chains import HIDDEN
 from nc1fast.core.expressions import Expression, Group, groups_of
 from nc1fast.core.machine import threads_for, tile_panels
@@ -34,7 +29,7 @@ from nc1fast.sums.class_sums import ClassSums, from_pass
 from nc1fast.sums.pass_sums import PassSums
 from nc1fast.sums.rectangles import divided, part_of
 from nc1fast.sums.rounding import PER_CLASS, TileRounding
-from nc1fast.sums.settings import working_set
+from nc1fast.sums.settings import check_memory, working_set
 from nc1fast.support.files import BINARY
 from nc1fast.support.progress import staged
 
@@ -281,13 +276,13 @@ class _Pass:
                 layers=sum(len(chain.weights) for chain in self.group.chains),
                 row_sums=self.row_sums,
             )
-            buffers = need.buffers + self._on_devices(n_rows)[1] + lent * _MEASURED * n_rows
-            need = replace(need, buffers=buffers)
-            if part[1] > 1 or need.total + both * (n_rows + step) > limit:
+            need["buffers"] += self._on_devices(n_rows)[1] + lent * _MEASURED * n_rows
+            total = sum(need.values())
+            if part[1] > 1 or total + both * (n_rows + step) > limit:
                 fits = False
-                room = min(room, int((limit - need.total) // larger) // step * step)
+                room = min(room, int((limit - total) // larger) // step * step)
                 if room < 2 * step:
-                    raise ValueError(need.message(limit, 2 * step * larger))
+                    check_memory(limit, {"packed rows": 2 * step * larger, **need})
         return rectangles if fits else divided(rectangles, room, step)
 
     def _on_devices(self, n_rows: int) -> tuple[int, int]:
@@ -321,8 +316,10 @@ class _Pass:
         low, high = 1, n_rows // step + 1  # in steps; high does not fit
         if not fits(2 * step):
             raise MemoryError(
-                f"{int(self.runner.memory)} bytes of a device are free for rows, but {self._on_devices(2 * step)[0]} are "
-                "needed at least" + " (statistics='sums' needs less)" * self.row_sums
+                f"{int(self.runner.memory)} bytes of a device are free for rows, but "
+                f"{self._on_devices(2 * step)[0]} are needed at least"
+                + " (statistics='sums' needs less)"
+                * self.row_sums
             )
         while high - low > 1:
             middle = (low + high) // 2

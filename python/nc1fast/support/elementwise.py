@@ -11,6 +11,9 @@ import numpy as np
 
 from nc1fast.support.extras import require
 
+# The same name in torch and in NumPy.
+_SHARED = ("abs", "sign", "sin", "cos", "exp", "tanh", "expm1", "log1p", "where")
+
 
 @cache
 def of_tensors() -> SimpleNamespace:
@@ -18,35 +21,19 @@ def of_tensors() -> SimpleNamespace:
     import torch
 
     return SimpleNamespace(
+        **{name: getattr(torch, name) for name in _SHARED},
         relu=torch.relu,
         step=lambda u: (u > 0).to(u.dtype),
-        abs=torch.abs,
-        sign=torch.sign,
         erf=torch.erf,
         ndtr=torch.special.ndtr,
-        sin=torch.sin,
-        cos=torch.cos,
-        exp=torch.exp,
-        tanh=torch.tanh,
-        expm1=torch.expm1,
-        log1p=torch.log1p,
-        where=torch.where,
     )
 
 
 # The same for NumPy arrays.
 ARRAYS = SimpleNamespace(
+    **{name: getattr(np, name) for name in _SHARED},
     relu=lambda u: np.maximum(u, 0),
     step=lambda u: (u > 0).astype(u.dtype),
-    abs=np.abs,
-    sign=np.sign,
     erf=lambda u: np.asarray(require("scipy.special", "adaptive").erf(u)),
     ndtr=lambda u: np.asarray(require("scipy.special", "adaptive").ndtr(u)),
-    sin=np.sin,
-    cos=np.cos,
-    exp=np.exp,
-    tanh=np.tanh,
-    expm1=np.expm1,
-    log1p=np.log1p,
-    where=np.where,
 )
