@@ -16,7 +16,7 @@ import nc1fast as nc
 from nc1fast import distributed
 from nc1fast.distributed.executors import as_executor, capacity
 from nc1fast.distributed.planning import MOST_BUNDLES, best_count
-from nc1fast.distributed.shares import Share
+from nc1fast.distributed.shares import Share, decoded, encoded
 from nc1fast.distributed.tasks import Task, shared_tasks
 
 RELU = nc.NNGP("relu")
@@ -145,7 +145,7 @@ def test_rows_without_a_sum_do_not_travel(seed):
     total = replace(total, covered=frozenset())
     for _ in range(2):
         found = share.added_to(total)
-        share = Share.restored(*share.stored())
+        (share,) = decoded(encoded([share]))
         np.testing.assert_array_equal(found.rows, rows)
         assert found.covered == {seed}
         with pytest.raises(ValueError, match="twice"):

@@ -1,6 +1,4 @@
-"""The streaming pass and Gram matrices on CUDA devices: functions of `_core` with the devices as last
-argument.
-"""
+"""The streaming pass and Gram matrices on CUDA devices: functions of `_core`, and the devices."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

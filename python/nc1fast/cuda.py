@@ -100,8 +100,8 @@ def module() -> Any:
         if find_spec(_PACKAGE) is not None:
             return _separate()
         raise DeviceError(
-            f"this build of nc1fast has no CUDA: pip install {_DISTRIBUTION}, or build it where nvcc is found, with "
-            f"NC1FAST_CUDA=ON ({error})"
+            f"this build of nc1fast has no CUDA: pip install {_DISTRIBUTION}, or build it where "
+            f"nvcc is found, with NC1FAST_CUDA=ON ({error})"
         ) from None
 
 
@@ -114,7 +114,8 @@ def _separate() -> Any:
         here, there = metadata.version("nc1fast"), metadata.version(_DISTRIBUTION)
         if here != there:
             raise DeviceError(
-                f"{_DISTRIBUTION} {there} is there, but nc1fast is {here}: pip install {_DISTRIBUTION}=={here}"
+                f"{_DISTRIBUTION} {there} is there, but nc1fast is {here}: "
+                f"pip install {_DISTRIBUTION}=={here}"
             )
         return importlib.import_module(f"{_PACKAGE}._cuda")
     except ImportError as error:  # one without metadata, too

@@ -60,7 +60,7 @@ class Runner:
 
 
 def runner(device: str) -> Runner:
-    """The runner that a name as in `nc1fast.cuda` stands for; raises the errors of `cuda.indices`."""
+    """The runner for a device named as in `nc1fast.cuda`; errors of `cuda.indices`."""
     indices = cuda.indices(device)
     if not indices:
         return Runner(_core, (), _core.isa(), float("inf"))
@@ -79,9 +79,10 @@ def bits_of(device: str) -> str:
 
 _UNDEFINED = {
     "jump": "sign and step are undefined without a bias_variance",
-    "scale": "shifted_relu and activations given by a series need a bias_variance of the input layer",
-    "kink": "an NTK with trained input biases needs the derivative of its activation at 0, which has none there: "
-    "give the input layer a bias_variance, or set train_bias=False",
+    "scale": "shifted_relu and activations given by a series need a bias_variance of the input "
+    "layer",
+    "kink": "an NTK with trained input biases needs the derivative of its activation at 0, which "
+    "has none there: give the input layer a bias_variance, or set train_bias=False",
 }
 
 
@@ -216,7 +217,7 @@ def duals(
 
 
 def adaptive_gram(W: Array, activation: Activation, scale: float, n_threads: int | None) -> Array:
-    """Scale times kappa of the inner products of the rows of W (N, r): (N, N), exactly symmetric."""
+    """Scale times kappa of inner products of the rows of W (N, r): (N, N), exactly symmetric."""
     chain = adaptive_chain(activation, W.shape[1], scale=scale)
     return _core.gram(W, None, chain.as_dict(), False, threads_for(n_threads, len(W) ** 2), None)
 

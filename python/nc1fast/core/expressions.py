@@ -81,8 +81,8 @@ class Expression:
         first = self.leaves[0]
         if not all(leaf.shares_factor(first) for leaf in self.leaves):
             raise ValueError(
-                "an AdaptiveKernel has rows of its own (X times a factor of sigma): only kernels of the same sigma can be "
-                "added or multiplied"
+                "an AdaptiveKernel has rows of its own (X times a factor of sigma): only kernels "
+                "of the same sigma can be added or multiplied"
             )
         if len({leaf.input_layer for leaf in self.leaves}) == 1:
             return self

@@ -1,5 +1,5 @@
-"""Linear algebra whose bits depend neither on a BLAS nor on threads: products and sums of rows by the
-compiled core, and factorisations.
+"""Linear algebra whose bits depend neither on a BLAS nor on threads: products and sums of rows by
+the compiled core, and factorisations.
 
 Sums that are no products of matrices stay with NumPy (`np.sum`, `np.einsum`), whose order is fixed;
 `@`, `np.dot`, the norm of a vector and `np.linalg` call a BLAS, whose rounding depends on its

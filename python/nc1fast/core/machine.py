@@ -109,7 +109,7 @@ def describe() -> dict[str, str]:
 
 
 def devices() -> tuple[list[str], dict[str, str]]:
-    """Names of the CUDA devices, and a line on each by its name; or the reason why there are none."""
+    """Names of the CUDA devices, and a line on each; or the reason why there are none."""
     try:
         found = [cuda.info(i) for i in range(cuda.module().device_count())]
         why = "" if found else str(cuda.module().no_device())

@@ -42,7 +42,7 @@ class PackedRounding(NamedTuple):
 
 
 def packed_rounding(*, single: bool, n_features: int, depth: int) -> PackedRounding:
-    """Errors of rows of `n_features`, packed to `depth` numbers (one more where there is a bias)."""
+    """Errors of rows of `n_features`, packed to `depth` numbers (one more with a bias)."""
     return PackedRounding(*_core.packed_rounding(single, n_features, depth))
 
 
@@ -119,8 +119,8 @@ def mapping_errors(X: NDArray[np.generic], factor: Array) -> Array:
     """Relative errors of the rows X L of an adaptive kernel, (n_rows,), in units of 2^-53, L =
     `factor` (n_features, r).
 
-    |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each, and a row enters k twice. L itself, whose entries
-    are rounded once (`cholesky`), adds u |x| |L|.
+    |fl(x L) - x L| <= (d0 + 2) u |x| |L|, once for norm and angle each, and a row enters k twice.
+    L itself, whose entries are rounded once (`cholesky`), adds u |x| |L|.
     """
     rows = X.astype(np.float64, copy=False)
     return _mapping_errors(rows, matmul(rows, factor), factor)

@@ -1,5 +1,5 @@
-"""Executors: how many bundles at once, on how many threads each; bundles on their way to the workers
-and back, with retries, and signs that the workers are lost.
+"""Executors: how many bundles at once, on how many threads each; bundles on their way to the
+workers and back, with retries, and signs that the workers are lost.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def computed(
         try:
             future = executor.submit(Task.run, task)
         except Exception as error:
-            raise _told(error, executor, task, n_failed) from error
+            raise _raised(error, executor, task, n_failed) from error
         pending[future] = (task, n_failed)
         future.add_done_callback(ended.put)
 
@@ -206,7 +206,7 @@ def computed(
                 shares = future.result()
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, _FINAL) or _is_lost(executor) or n_failed == retries:
-                    raise _told(error, executor, task, n_failed + 1) from error
+                    raise _raised(error, executor, task, n_failed + 1) from error
                 submit(task, n_failed + 1)
             else:
                 del future
@@ -251,7 +251,7 @@ def _is_lost(executor: Any) -> bool:
     return isinstance(executor, DaskWorkers) and executor.lost
 
 
-def _told(error: BaseException, executor: Any, task: Task, n_failed: int) -> BaseException:
+def _raised(error: BaseException, executor: Any, task: Task, n_failed: int) -> BaseException:
     """The error to raise: itself where it says what is wrong with the data or the files, else a
     RuntimeError.
     """

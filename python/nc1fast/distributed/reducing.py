@@ -1,5 +1,5 @@
-"""`reduce`: bundles to workers, exact sums back, the same bits as in one process; `merge`: parts that
-were computed and saved separately.
+"""`reduce`: bundles to workers, exact sums back, the same bits as in one process; `merge`: parts
+that were computed and saved separately.
 """
 
 from __future__ import annotations

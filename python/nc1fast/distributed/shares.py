@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast.sums.pass_sums import add_wide, check_integers, check_parts, in_same_units
-from nc1fast.support import nested, packed
+from nc1fast.support import packed
 from nc1fast.support.journal import Journal
 from nc1fast.support.reading import reading
 
@@ -298,14 +298,14 @@ def encoded(shares: Sequence[Share]) -> bytes:
     """The payload of a record: the shares of all kernels."""
     arrays: dict[str, Any] = {}
     fields = [{**vars(share), "covered": sorted(share.covered)} for share in shares]
-    head = {"kind": _KIND, "format": _FORMAT, "shares": nested.split(fields, arrays)}
+    head = {"kind": _KIND, "format": _FORMAT, "shares": packed.split(fields, arrays)}
     return packed.packed(head, arrays)
 
 
 def decoded(payload: bytes) -> list[Share]:
     """The shares of a record; `encoded` undone."""
     head, arrays = packed.unpack(io.BytesIO(payload), _KIND, _FORMAT)
-    found = nested.joined(head["shares"], arrays)
+    found = packed.joined(head["shares"], arrays)
     shares = [Share(**{**fields, "covered": frozenset(fields["covered"])}) for fields in found]
     if len({share.covered for share in shares}) != 1:
         raise ValueError("a record must be of the same bundles for each kernel")

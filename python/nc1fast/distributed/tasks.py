@@ -40,8 +40,8 @@ _KIND, _FORMAT = "what bundles share", 1
 _PLACE = ("path", "offset", "stride", "stored", "shape")  # fields of FileRows
 _SETTINGS = ("statistics", "dtype", "device", "memory_limit")
 _NEEDED = (
-    "bytes are needed for workers to read (TMPDIR or the folder of the journal decides where; an .npy file given as X "
-    "needs none)"
+    "bytes are needed for workers to read (TMPDIR or the folder of the journal decides where; an "
+    ".npy file given as X needs none)"
 )
 
 
@@ -78,8 +78,8 @@ class Task:
             head, arrays = packed.unpack(paths["pass"], _KIND, _FORMAT, known=known)
             values = packed.joined(head["values"], arrays)
         mapped = [
-            _mapped(paths[name], None if known else told)
-            for name, told in values["checksums"].items()
+            _mapped(paths[name], None if known else expected)
+            for name, expected in values["checksums"].items()
         ]
         with reading(paths["pass"]):
             surveyed = _restored(values, *mapped)
@@ -108,12 +108,12 @@ class Task:
 _sound: dict[str, Any] = {}
 
 
-def _mapped(path: str, told: str | None) -> NDArray[Any]:
+def _mapped(path: str, expected: str | None) -> NDArray[Any]:
     """Map an array with one number per row; None skips the check of its checksum."""
     with reading(path):
         mode: Any = "r" if POSIX else None  # elsewhere what is mapped cannot be deleted
         array: NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
-        if told is not None and _checksum(array) != told:
+        if expected is not None and _checksum(array) != expected:
             raise ValueError("is damaged: its checksum is another one")
     return array
 

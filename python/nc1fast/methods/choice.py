@@ -1,5 +1,5 @@
-"""Methods other than the exact one, each for one kernel at a time: its shortcut, random hidden units,
-or sampled pairs of rows; and "auto", the choice among them.
+"""Methods other than the exact one, each for one kernel at a time: its shortcut, random hidden
+units, or sampled pairs of rows; and "auto", the choice among them.
 
 "auto" tries others in the order of their predicted cost, and gives them up while they have cost
 little: whatever is given up, for all kernels of a call together, takes a small part of the time of

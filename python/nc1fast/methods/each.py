@@ -112,10 +112,10 @@ def each_by(
         def attempt(item: _Item) -> _Outcome:
             if item.error is not None:
                 raise item.error
-            own, told = (alone, False) if item.small else (settings, reached(item.number))
+            own, report_own = (alone, False) if item.small else (settings, reached(item.number))
             with held() as said:
                 try:
-                    found = evaluate(*item.pair(), own, Execution(progress=told))
+                    found = evaluate(*item.pair(), own, Execution(progress=report_own))
                 except Exception as error:  # noqa: BLE001  (raised when its turn has come)
                     return _Outcome([], error, said)
             return _Outcome(found, None, said)

@@ -223,7 +223,8 @@ def check_range(moments: MomentTable, name: str) -> None:
         lengths = np.sqrt(moments.squares / moments.n) + np.linalg.norm(moments.means, axis=1)
     if not (lengths <= LONGEST).all():
         raise ValueError(
-            f"{name} is out of range: it has rows longer than {LONGEST:g}, and sums of their squares would overflow; scale them"
+            f"{name} is out of range: it has rows longer than {LONGEST:g}, and sums of their "
+            "squares would overflow; scale them"
         )
 
 

@@ -219,7 +219,8 @@ def check_integers(part: Any, pairs: tuple[int, int], n_rows: int) -> None:
         array = getattr(part, name)
         if array is not None and (array.dtype != dtype or array.shape != shape):
             raise ValueError(
-                f"{name} must be {np.dtype(dtype)} of shape {shape}, got {array.dtype} of shape {array.shape}"
+                f"{name} must be {np.dtype(dtype)} of shape {shape}, "
+                f"got {array.dtype} of shape {array.shape}"
             )
 
 

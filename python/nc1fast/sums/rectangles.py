@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 Rectangle = tuple[int, int, int, int]
 
 _FEW_ROWS = 768  # of columns: fewer are not worth their threads
-_FINENESS = 2.5  # bands of rows for the square root of a part: its _FINENESS^2 pieces are a few, so that parts are alike
+# Bands of rows for the square root of a part: its _FINENESS^2 pieces are a few, so that parts are
+# alike.
+_FINENESS = 2.5
 # A part reads READ n_rows/sqrt(count) rows: those of a band, and half a band for each of its
 # pieces.
 READ = 1 / _FINENESS + _FINENESS / 2

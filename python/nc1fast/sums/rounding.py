@@ -5,7 +5,9 @@ Derivation: docs/accuracy.md. For every row the core knows how far an error move
 correlation of the inputs, nu^2 what the roundings of the recursion add up to, mu^2 the slope in the
 angle where a kernel has a root at rho = +-1. By Cauchy-Schwarz
 
-    |dk_ij| <= noise (|u_i|^2 + |u_j|^2)/2 lambda_i lambda_j + u nu_i nu_j  (+ the sensitivity of a root, pair by pair).
+    |dk_ij| <= noise (|u_i|^2 + |u_j|^2)/2 lambda_i lambda_j + u nu_i nu_j
+
+plus the sensitivity of a root, pair by pair.
 """
 
 from __future__ import annotations
@@ -31,15 +33,13 @@ outer = np.multiply.outer  # of vectors: np.outer without its reshaping
 
 # Sums over the rows of a class that the bounds need, by the names that the core gives them: of
 # k_ii, sqrt k_ii, mu_i, mu_i displaced_i, lambda_i, lambda_i^2, lambda_i |delta_i|^2, (lambda_i
-# displaced_i)^2, nu_i, what a row is off by by itself, what vanishes, and what k_ii is off by.
+# displaced_i)^2, nu_i, the error of a row by itself, what vanishes, and the error of k_ii.
 PER_CLASS = (
     *("traces", "roots", "moves", "spread_moves", "slopes", "slope_squares", "spread_slopes"),
     *("displacements", "noises", "shifts", "floors", "trace_noises"),
 )
-_DISTANCE, _PER_LAYER = (
-    24.0,
-    16.0,
-)  # roundings of a D2 that does not cancel, its sum over a unit included
+# Roundings of a D2 that does not cancel, its sum over a unit included.
+_DISTANCE, _PER_LAYER = 24.0, 16.0
 _OBTUSE, _PRODUCT = 4.0, 12.0  # roundings of a D2 of products that does cancel
 _FIELD = 3.0  # roundings of what is known of a row, as in cpp/growth.hpp
 _PANEL = 6  # rows of a panel at least

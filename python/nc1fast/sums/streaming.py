@@ -110,8 +110,8 @@ class Survey:
 
 
 def _stored(X: Rows) -> AbstractContextManager[Any]:
-    """Rows as the core takes them: an array, one that is borrowed from a device, or a file that stays open for
-    as long as the context.
+    """Rows as the core takes them: an array, one that is borrowed from a device, or a file that
+    stays open for as long as the context.
     """
     if isinstance(X, FileRows):
         return _opened(X)
@@ -157,7 +157,7 @@ class _Pass:
         self.n_features = data.n_features if self.factor is None else self.factor.shape[1]
 
     def mapping(self) -> float:
-        """Relative error of the rows, in units of 2^-53: 0 unless they are products with a factor."""
+        """Relative error of the rows, in units of 2^-53; 0 where there is no factor."""
         return 0.0 if self.factor is None else _mapping_error(self.rows, self.factor)
 
     def _call(self, function: Callable[..., Any], *order: Any, rest: tuple[Any, ...] = ()) -> Any:
@@ -266,8 +266,9 @@ class _Pass:
         fits = all((b - a) + (d - c) * (a != c) <= room for a, b, c, d in rectangles)
         if limit is not None:
             about = (self.n_features, self.words, *self.single, self.row_sums)
-            lent = isinstance(self.rows, BorrowedRows)
-            larger, both = (self.runner.module.lent_row_bytes if lent else _core.row_bytes)(*about)
+            borrowed = isinstance(self.rows, BorrowedRows)
+            row_bytes = self.runner.module.lent_row_bytes if borrowed else _core.row_bytes
+            larger, both = row_bytes(*about)
             need = working_set(
                 self.rows.shape,
                 len(self.classes),
@@ -276,7 +277,7 @@ class _Pass:
                 layers=sum(len(chain.weights) for chain in self.group.chains),
                 row_sums=self.row_sums,
             )
-            need["buffers"] += self._on_devices(n_rows)[1] + lent * _MEASURED * n_rows
+            need["buffers"] += self._on_devices(n_rows)[1] + borrowed * _MEASURED * n_rows
             total = sum(need.values())
             if part[1] > 1 or total + both * (n_rows + step) > limit:
                 fits = False
@@ -293,12 +294,12 @@ class _Pass:
             return 0, 0
         about = (self.n_features, self.words, *self.single, self.row_sums)
         needed: tuple[int, int] = self.runner.module.pass_bytes(
-            *about, len(self.classes), n_rows, self._n_lent, *self.runner.devices
+            *about, len(self.classes), n_rows, self._n_borrowed, *self.runner.devices
         )
         return needed
 
     @property
-    def _n_lent(self) -> int:
+    def _n_borrowed(self) -> int:
         """Rows that lie on the device: all or none."""
         return len(self.rows) if isinstance(self.rows, BorrowedRows) else 0
 
@@ -360,8 +361,8 @@ def kernel_sums(
         Rows of a file need not have been searched for NaN and Inf: the survey does that.
     kernels : sequence of Kernel
     settings : Settings
-        Rows are surveyed, scaled and packed by the processor, whatever the device, but `BorrowedRows`
-        by theirs. With a memory limit they are packed block by block.
+        Rows are surveyed, scaled and packed by the processor, whatever the device, but
+        `BorrowedRows` by theirs. With a memory limit they are packed block by block.
     part : (index, count)
         Share of the pairs to sum: those of some rectangles of rows.
     surveyed : Survey, optional

@@ -1,4 +1,4 @@
-"""Floating-point errors: public functions run under NumPy's defaults, whatever the caller has set."""
+"""Floating-point errors: public functions run under NumPy's defaults, whatever a caller sets."""
 
 from __future__ import annotations
 

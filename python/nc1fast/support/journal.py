@@ -84,8 +84,8 @@ class Journal:
                 f"{self.path} is a journal of another version of nc1fast, of format {found}, not "
                 f"{_FORMAT}: start again with another path"
             )
-        text, told = self._db.execute("SELECT content, checksum FROM head").fetchone() or ("", "")
-        if checksum(str(text).encode()) != told:
+        text, seal = self._db.execute("SELECT content, checksum FROM head").fetchone() or ("", "")
+        if checksum(str(text).encode()) != seal:
             raise ValueError(f"{self.path} is damaged in its head: start again with another path")
         content: dict[str, Any] = json.loads(text)
         return content
@@ -117,8 +117,8 @@ class Journal:
         damaged = []
         with _errors(self.path):
             rows = self._db.execute("SELECT rowid, * FROM finished ORDER BY rowid")
-            for row, key, payload, told in rows:
-                if isinstance(payload, bytes) and _seal(str(key), payload) == told:
+            for row, key, payload, seal in rows:
+                if isinstance(payload, bytes) and _seal(str(key), payload) == seal:
                     yield key, payload
                 else:
                     damaged.append((row,))
@@ -205,8 +205,8 @@ def _errors(path: Path) -> Iterator[None]:
         if code == sqlite3.SQLITE_NOTADB:
             raise ValueError(_what_else(path)) from None
         if code == sqlite3.SQLITE_FULL:
-            told = f"{os.strerror(errno.ENOSPC)}: {_KEPT}"
-            raise OSError(errno.ENOSPC, told, str(path)) from error
+            why = f"{os.strerror(errno.ENOSPC)}: {_KEPT}"
+            raise OSError(errno.ENOSPC, why, str(path)) from error
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT))  # the system says why
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):

@@ -139,16 +139,16 @@ def listed() -> str:
     """All plug-ins of the registries that are imported, in words; these are loaded, and one that
     cannot be used says why.
     """
-    told = []
+    found = []
     for kind, group in sorted(GROUPS.items()):
         for name, entry in group.offered().items():
             try:
                 group.get(name)
             except PluginError as error:
-                told.append(f"{kind} {name}: cannot be used: {error}")
+                found.append(f"{kind} {name}: cannot be used: {error}")
             else:
-                told.append(f"{kind} {name}{_origin(entry)}")
-    return "; ".join(told) or "none"
+                found.append(f"{kind} {name}{_origin(entry)}")
+    return "; ".join(found) or "none"
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     Report: TypeAlias = Callable[[int, int], object]
     Progress: TypeAlias = bool | Report
 
-_SELDOM = 10.0  # seconds between two states of a bar in a file, where, unlike on a terminal, each one stays
+# Seconds between two states of a bar in a file, where, unlike on a terminal, each one stays.
+_SELDOM = 10.0
 
 
 def check_progress(progress: Any) -> None:
@@ -34,12 +35,12 @@ def reporting(
     progress: Any, unit: str = "tiles", *, leave: bool = True
 ) -> AbstractContextManager[Report | None]:
     """A context that gives report(done, total) for as long as the work lasts, or None where none is
-    wanted.
+    requested.
 
     Parameters
     ----------
     progress : bool or callable(done, total)
-        True shows a bar of tqdm on standard error, with the time left. A callable is told of each
+        True shows a bar of tqdm on standard error, with the time left. A callable gets each
         state once: total is positive and constant, done never falls, and it reaches total unless
         the work ends with an error.
     unit : str, default "tiles"
@@ -62,12 +63,12 @@ def reporting(
 
 @contextmanager
 def _reporting(progress: Any, unit: str, *, leave: bool) -> Iterator[Report]:
-    """The same where a report is wanted."""
+    """The same where a report is requested."""
     with ExitStack() as stack:
         shows = isinstance(progress, bool | np.bool_)
-        steady = _Steady(_bar(stack, unit, leave=leave) if shows else progress)
-        yield steady
-        steady.finish()
+        monotone = _Monotone(_bar(stack, unit, leave=leave) if shows else progress)
+        yield monotone
+        monotone.finish()
 
 
 def staged(report: Report | None, count: int) -> list[Report] | list[None]:
@@ -80,18 +81,18 @@ def staged(report: Report | None, count: int) -> list[Report] | list[None]:
     length = 0
 
     def stage(index: int) -> Report:
-        def told(done: int, total: int) -> None:
+        def of_stage(done: int, total: int) -> None:
             nonlocal length
             if total > 0:
                 length = length or total
                 report(index * length + done * length // total, count * length)
 
-        return told
+        return of_stage
 
     return [stage(index) for index in range(count)]
 
 
-class _Steady:
+class _Monotone:
     """Passes on only progress, as a share of the first total."""
 
     def __init__(self, report: Report) -> None:
@@ -101,14 +102,14 @@ class _Steady:
         if total <= 0:
             return
         self.total = self.total or total
-        self._tell(min(done, total) * self.total // total)
+        self._pass_on(min(done, total) * self.total // total)
 
     def finish(self) -> None:
         """Report that the work is done, however long it was expected to be."""
         if self.total:
-            self._tell(self.total)
+            self._pass_on(self.total)
 
-    def _tell(self, done: int) -> None:
+    def _pass_on(self, done: int) -> None:
         """Report a state unless it is no progress."""
         if done > self.done:
             self.done = done
