@@ -4,6 +4,7 @@ devices, the command line.
 
 from __future__ import annotations
 
+import json
 import platform
 
 import hypothesis
@@ -79,6 +80,31 @@ def call(capsys):
             main([str(a) for a in arguments])
         out, err = capsys.readouterr()
         return end.value.code, out, err
+
+    return run
+
+
+@pytest.fixture
+def answer(call):
+    """Run the command line with --json; returns what it prints, which is no warning nor error."""
+
+    def run(*arguments):
+        code, out, err = call(*arguments, "--json")
+        assert (code, err) == (0, "")
+        return json.loads(out)
+
+    return run
+
+
+@pytest.fixture
+def refused(call):
+    """Run a command line that is a mistake; returns the one line of its message."""
+
+    def run(*arguments):
+        code, out, err = call(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert err.startswith("nc1fast: ")
+        return err
 
     return run
 
