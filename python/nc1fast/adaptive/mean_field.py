@@ -233,8 +233,8 @@ def _tailed(draws: HiddenDraws, p: Array) -> bool:
 def _draws(prior: Prior, stretch: Stretch | None, which: int) -> HiddenDraws:
     """All batches of one set of draws; sets with different numbers are independent."""
     settings = prior.settings
-    wanted = settings.n_samples or max(_FEWEST, _PER_ROW * len(prior.X))
-    size = 1 << math.ceil(math.log2(max(1.0, wanted / N_BATCHES)))
+    requested = settings.n_samples or max(_FEWEST, _PER_ROW * len(prior.X))
+    size = 1 << math.ceil(math.log2(max(1.0, requested / N_BATCHES)))
     seeds = np.random.SeedSequence((settings.seed, which)).spawn(N_BATCHES)
     batches = [prior.draw(size, np.random.default_rng(seed), stretch) for seed in seeds]
     weights, base = (np.concatenate(parts) for parts in zip(*batches, strict=True))

@@ -5,8 +5,8 @@ The free energy has several minima: on four classes in 8 features, whichever sta
 prior is the natural start. From a large isotropic Sigma, where erf saturates, and from a small one,
 where it is linear, descents enter other basins; so does the path of widths, which follows the
 minimum from networks so wide that it is the prior. F is stationary at its minima, so that at a
-residual of 1e-4 its relative error is about 1e-8: enough to tell the minima apart, at half the
-evaluations.
+residual of 1e-4 its relative error is about 1e-8: enough to distinguish the minima, at half
+the evaluations.
 
 A descent is L-BFGS on the factor L, then Newton steps on the equation itself. L-BFGS compares
 values of F and ends where a step changes F by no more than rounding, at residuals of 1e-5 to 1e-8.

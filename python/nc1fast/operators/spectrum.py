@@ -3,7 +3,7 @@ it, and `spectrum`, its eigenvalues and eigenvectors with the norm of each resid
 
 The leading eigenpairs come from products with blocks of columns. A product with thirty columns
 costs little more than one with a single column, and the spectra of kernels come in clusters (one
-for each degree of a polynomial where rows point everywhere), which a single vector tells apart
+for each degree of a polynomial where rows point everywhere), which a single vector separates
 slowly. So the basis grows by a block: the residuals K v - theta v of the leading Ritz vectors that
 have not converged, made orthogonal to the basis. In exact arithmetic that spans Krylov's space of
 the first block; restarts keep the leading Ritz vectors.
@@ -171,8 +171,8 @@ def spectrum(
     Cost: "largest" a product of `Kernel.matvec` with k + 8 columns per step, some five to ten steps
     where the spectrum falls, and 64 N (k + 8) bytes; at most 1,024 or 16 k rows, and "smallest",
     N^3 steps and 16 N^2 bytes.
-    Accuracy: `residuals` are those of the product itself, which is off by some 1e-16 of the largest
-    eigenvalue.
+    Accuracy: `residuals` are those of the product itself, whose error is some 1e-16 of the
+    largest eigenvalue.
     Source: Lanczos's method with blocks, Golub & Underwood (1977), and thick restarts, Wu & Simon
     (2000).
     """

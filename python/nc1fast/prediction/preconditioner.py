@@ -149,18 +149,18 @@ def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Fact
     threads = thread_count(made.settings.n_threads)
     room = min(_MOST_BYTES, (made.settings.memory_limit or math.inf) / 4)
     adaptive = ridge if rank is None else None
-    wanted = min(_MOST_STORED, n // 4) if rank is None else min(rank, n)
-    if 8 * n * wanted <= room:
-        F, _ = pivoted_cholesky(made, wanted, adaptive, random)
+    most = min(_MOST_STORED, n // 4) if rank is None else min(rank, n)
+    if 8 * n * most <= room:
+        F, _ = pivoted_cholesky(made, most, adaptive, random)
         return StoredFactor(F, threads)
     if rank is None:
-        wanted = min(
+        most = min(
             _MOST_EVALUATED, n // _OF_ROWS, math.isqrt(int(room / 24))
         )  # L, F^T F, its factor
-    some = min(n, max(2 * wanted, int(room / (8 * max(wanted, 1)))))
+    some = min(n, max(2 * most, int(room / (8 * max(most, 1)))))
     rows = np.sort(random.choice(n, size=some, replace=False))
     part = replace(made, X=rows_at(made.X, rows))
-    F, pivots = pivoted_cholesky(part, wanted, adaptive, random)
+    F, pivots = pivoted_cholesky(part, most, adaptive, random)
     return EvaluatedFactor(made, rows[pivots], np.tril(F[pivots]))
 
 

@@ -152,7 +152,7 @@ class Prediction:
     log_marginal_likelihood : float or None
         Of all outputs together; None where it was not computed.
     log_marginal_likelihood_interval : (float, float) or None
-        Covers it with the probability asked for, where random vectors estimate the determinant;
+        Covers it with the requested probability, where random vectors estimate the determinant;
         else both ends are the value.
     leave_one_out : ndarray of the shape of the targets, or None
         Prediction for every row from all others.
@@ -222,7 +222,7 @@ class EffectiveDimension:
     ----------
     value : float
     interval : (float, float)
-        Covers it with the probability asked for, and what the solver leaves.
+        Covers it with the requested probability, including the error of the solver.
     probes : int
         Random vectors; 0 where the value is exact.
     """

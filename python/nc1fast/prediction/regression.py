@@ -226,7 +226,7 @@ def gp_posterior(
 def _solved(
     problem: Regression, ridge: float, solving: Solving, requested: Requested, progress: Any
 ) -> Prediction:
-    """The prediction by the solver that is asked for, or chosen."""
+    """The prediction by the requested solver, or the chosen one."""
     solver = solving.choice(problem.n, ridge)
     stored = solver == "cholesky"
     route = ByFactor(problem, ridge) if stored else ByProducts(problem, ridge, solving)

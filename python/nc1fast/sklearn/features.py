@@ -30,8 +30,11 @@ _DTYPES = (np.float64, np.float32)
 _DEFAULT_UNITS = NNGP("relu", weight_variance="he")
 
 
-class _Drawn(  # type: ignore[misc]
-    KernelParameters, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+class _Drawn(
+    KernelParameters,
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
 ):
     """Base of the transformers: a map drawn at the fit, and applied to chunks of rows."""
 

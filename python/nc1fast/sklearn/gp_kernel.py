@@ -303,7 +303,7 @@ class GPKernel(KernelParameters, Covariance):  # type: ignore[misc]
         return [scale for group, found in groups if not found.fixed for scale in group]
 
     def __call__(self, X: Any, Y: Any = None, eval_gradient: bool = False) -> Any:
-        """Gram matrix, and its derivatives with respect to theta where they are asked for.
+        """Gram matrix, and its derivatives with respect to theta where requested.
 
         Parameters
         ----------
