@@ -1,8 +1,7 @@
 """The kinds of models that a study measures: a module for each, all by the protocol of `task`.
 
 kernels (with the data themselves, their expected NC1 and the released code), networks and adaptive
-table_rows and series_rows say how a row is written, illustrations which data sets give series,
-released what the released code computes.
+(with mean field) make the rows; rows says how a row is written.
 """
 
 from __future__ import annotations
