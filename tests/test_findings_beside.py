@@ -13,7 +13,7 @@ from tests.study_rows import over_depth, row, study
 from nc1fast import studies
 from nc1fast.studies.findings import DEPENDS, DIFFERENT, EQUAL, FAILS, HOLDS, SAME, TOO_FEW
 from nc1fast.studies.library.paper import claims, findings, sections
-from nc1fast.studies.library.paper.abstract import NEEDS_BOTH
+from nc1fast.studies.library.paper.comparisons import NEEDS_BOTH
 
 SMALL = """
 name: small

@@ -16,7 +16,7 @@ from nc1fast.studies.findings import (
     UNDEFINED,
 )
 from nc1fast.studies.library.paper import claims, findings
-from nc1fast.studies.library.paper.abstract import NEEDS_BOTH
+from nc1fast.studies.library.paper.comparisons import NEEDS_BOTH
 
 
 def claim(rows, letter):

@@ -12,15 +12,17 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nc1fast.studies.findings import compare as _compare
 from nc1fast.studies.findings.compare import ABSENT, CellVerdict, counts, together
 from nc1fast.studies.findings.rules import HOLDS, overall
 from nc1fast.studies.tidy import Row
+from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.abc import Traversable
 
 Cells: TypeAlias = Sequence[CellVerdict]
 Rows: TypeAlias = Sequence[Row]
@@ -86,7 +88,6 @@ class Claim:
 # --- comparisons as data
 
 EACH = "{group}: {subject} {count}; {ratios}.{where}"
-RATIOS = "{group}: %s, {ratios}."
 WORDS: dict[str, Callable[[Cells], object]] = {  # of templates, besides {group}
     "n": len,
     "n_hold": lambda cells: counts(cells).get(HOLDS, 0),
@@ -216,6 +217,47 @@ class Comparison:
         [number] = tell(self.number, found.cells) or [ABSENT]
         details = [text for one in self.details for text in one(rows, found.cells)]
         return Claim(self.letter, found, counts(found.cells), number, tuple(details))
+
+
+def declared(folder: Traversable, functions: Mapping[str, Any]) -> dict[str, Comparison]:
+    """The comparisons that findings.yaml in a folder describes, by their keys.
+
+    A sentence is a text, which may be a template; `each: columns`, the verdicts of groups of cells;
+    `call`, a function of rows and cells; or `say`, with `of` (a pairing), `rows` (on which), `by`
+    (columns), `keep` (cells) and `absent`. Names are those of `functions`.
+    """
+
+    def pairing(name: str | None, rows: str | None = None) -> Any:
+        found = functions[name] if name else None
+        return found if rows is None else lambda some: found(functions[rows](some))
+
+    def sentence(given: Any) -> Evidence:
+        if isinstance(given, str):
+            return Sentence(given, absent="" if "{" in given else given)
+        if "call" in given:
+            return functions[given["call"]]
+        return Sentence(
+            given.get("say", EACH),
+            pairing(given.get("of"), given.get("rows")),
+            tuple(given.get("by", given.get("each", ()))),
+            functions[given["keep"]] if "keep" in given else None,
+            given.get("absent", ""),
+        )
+
+    def comparison(entry: dict[str, Any]) -> Comparison:
+        title, paired = entry["title"], entry["pairing"]
+        made = {
+            "title": title if isinstance(title, str) else sentence(title),
+            "pairing": pairing(paired) if isinstance(paired, str) else pairing(*paired.values()),
+            "rows": functions[entry["rows"]] if "rows" in entry else list,
+            "sentences": tuple(map(sentence, entry["sentences"])),
+            "details": tuple(map(sentence, entry.get("details", ()))),
+        }
+        return Comparison(**{**entry, **made})
+
+    text = (folder / "findings.yaml").read_text(encoding="utf-8")
+    entries = require("yaml", "study").safe_load(text)
+    return {entry["key"]: comparison(entry) for entry in entries}
 
 
 def _known(cells: Cells) -> list[float]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from nc1fast.studies.fields import listed
 from nc1fast.studies.findings.compare import changes, compare
 from nc1fast.studies.findings.rules import agree, alike, at_least, at_most
-from nc1fast.studies.summary import distinct, grouped, select
+from nc1fast.studies.summary import distinct, equal_classes, grouped, select
 from nc1fast.studies.table import LIMITING, RELEASED_ADAPTIVE, RELEASED_ERF_NTK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from nc1fast.studies.findings.compare import Arms, CellVerdict
     from nc1fast.studies.findings.rules import Rule
@@ -70,16 +70,9 @@ def _with(rows: Sequence[Row], side: Row) -> list[Row]:
     return [row for row in rows if all(row[name] in listed(v) for name, v in side.items())]
 
 
-def on(
-    rows_of: Callable[[Sequence[Row]], list[Row]],
-    pairing: Callable[[Sequence[Row]], list[CellVerdict]],
-) -> Callable[[Sequence[Row]], list[CellVerdict]]:
-    """The pairing on a selection of the rows."""
-    return lambda rows: pairing(rows_of(rows))
-
-
 # NC1(first) >= NC1(second)
 ntk_against_nngp = Pairing(_NTK, _NNGP, _KIND)
+erf_ntk_against_nngp = Pairing(_NTK | {"activation": "erf"}, _NNGP, _KIND)
 released_ntk_against_nngp = Pairing(_RELEASED_NTK, _NNGP, _KIND)
 ntk_against_released = Pairing(_NTK, _RELEASED_NTK, _KIND)
 own_ntk_against_nngp = Pairing(_OWN, _NNGP, _ANY)
@@ -156,7 +149,22 @@ def network_against_adaptive(
     return cells
 
 
-# Which rows a comparison looks at, each arm under its first convention
+def network_against_mean_field(rows: Sequence[Row]) -> list[CellVerdict]:
+    """NC1(T)/NC1(0) of each network against NC1(mean field)/NC1(NNGP) on the same data."""
+    return network_against_adaptive(rows, mean_field_against_nngp)
+
+
+# Which cells a sentence is about, and which rows a comparison, each arm under its first convention
+
+
+def equal(cell: CellVerdict) -> bool:
+    """Whether the classes of a cell have the same size."""
+    return equal_classes(cell.cell)
+
+
+def unequal(cell: CellVerdict) -> bool:
+    """Whether they have not."""
+    return not equal_classes(cell.cell)
 
 
 def first_convention(rows: Sequence[Row]) -> list[Row]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 from importlib import resources
 
 from nc1fast.studies.library.entry import BuiltIn
-from nc1fast.studies.library.paper.abstract import claims
-from nc1fast.studies.library.paper.comparisons import findings, sections
+from nc1fast.studies.library.paper.comparisons import claims, findings, sections
 from nc1fast.studies.library.paper.figures import draw
 from nc1fast.studies.library.paper.question import answer
 

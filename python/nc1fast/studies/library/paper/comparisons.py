@@ -1,62 +1,77 @@
-"""The findings on the published comparison, as data: what differs from the released code, other
-data, and what stands beside the claims, which are in `abstract`.
+"""The findings on the published comparison, and the functions that findings.yaml, which describes
+them, calls where a template does not do.
 
-Each `Comparison` says which rows it looks at, which stand against which, and what is said of the
-cells; where a template does not do there is a function.
+The answer to the question of the title is in `question`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import any_table, pairings, present
 from nc1fast.studies.findings.compare import (
+    ABSENT,
     along_d0,
     by,
     by_d0,
     count,
     extremes,
     pooled,
+    ranges,
     ratio_words,
+    repeats,
     same_data,
 )
-from nc1fast.studies.findings.finding import EACH, RATIOS, Comparison, Sentence
-from nc1fast.studies.findings.pairings import on
-from nc1fast.studies.library.paper.abstract import AT_START, claims
-from nc1fast.studies.summary import CELL, distinct, equal_classes, grouped, median, select
+from nc1fast.studies.findings.finding import EACH, declared, tell
+from nc1fast.studies.summary import CELL, distinct, equal_classes, grouped, key, median, select
 from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nc1fast.studies.findings import CellVerdict, Finding
+    from nc1fast.studies.findings import CellVerdict, Claim, Comparison, Finding
     from nc1fast.studies.tidy import Row
 
-_DOT_PRODUCT = (
-    "The released code forms a dot product where the outer product of the vector 1 + 2 k_ii with "
-    "itself is needed. Its ReLU NTK does not use that line."
-)
-_LABEL_BLIND = (
-    "In the released equations the term with the labels carries the noise as a factor where its "
-    "inverse square belongs, so that the labels hardly enter."
-)
+NEEDS_BOTH = "needs both priors"
+
+
+def claims(rows: Sequence[Row]) -> list[Claim]:
+    """The four claims of the abstract, one line each; a claim without rows is not comparable.
+
+    There is no verdict on A3 without the adaptive kernels of both priors, the published one and
+    that of the networks.
+    """
+    found = {key: _comparisons()[key].claim(rows) for key in ("a1", "a2", "a3", "a4")}
+    a3 = found["a3"]
+    if cells := a3.finding.cells:
+        priors = _by_prior(cells)
+        number = "; ".join(ranges(own, f"{name}, ") for name, own in priors.items() if own)
+        verdict = a3.finding.verdict if all(priors.values()) else NEEDS_BOTH
+        finding = dataclasses.replace(a3.finding, verdict=verdict)
+        found["a3"] = dataclasses.replace(a3, finding=finding, number=number)
+    return list(found.values())
 
 
 def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     """All findings that the rows support, under headings, in the order in which they should be
     read.
     """
-    released = (RELEASED_NTK, SHUFFLED, OWN_NTK, DEFINITIONS)
+    made = {key: one.finding(rows) for key, one in _comparisons().items() if not one.letter}
+    elsewhere = [key for key in made if key.startswith(("counter-", "other-"))]
     found: dict[str, list[Finding | None]] = {
         "The four claims": [claim.finding for claim in claims(rows) if claim.finding.cells],
         "What differs from the released code": [
-            *(one.finding(rows) for one in released),
+            *(made[key] for key in ("released-ntk", "labels", "own-ntk", "conventions")),
             any_table.unusual(rows),
         ],
-        "Outside the published data": [one.finding(rows) for one in OTHERS],
+        "Outside the published data": [made[key] for key in elsewhere],
         "Beside the claims": [
-            *(one.finding(rows) for one in (MEAN_FIELD, DEEPER, WIDTHS, any_table.THEORY)),
+            *(made[key] for key in ("mean-field", "deeper", "widths")),
+            any_table.THEORY.finding(rows),
             any_table.over_depth(rows),
         ],
     }
@@ -68,17 +83,128 @@ def findings(rows: Sequence[Row]) -> list[Finding]:
     return [finding for _, found in sections(rows) for finding in found]
 
 
+# --- A3: the adaptive kernel under two priors
+
+
+def _by_prior(cells: Sequence[CellVerdict]) -> dict[str, list[CellVerdict]]:
+    """The cells of the published prior, and of that of the networks."""
+    return {
+        "published prior": [c for c in cells if c.cell["arm"] != pairings.MATCHED],
+        "matched prior": [c for c in cells if c.cell["arm"] == pairings.MATCHED],
+    }
+
+
+def priors(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+    """The level under each prior, and where the prior decides it."""
+    sentences = []
+    priors = _by_prior(cells)
+    for name, some in priors.items():
+        for _, members in by(some, "noise", "weight_variance"):
+            prior = "noise {noise:g}, variances {weight_variance}".format_map(members[0].cell)
+            sentences.append(f"{name.capitalize()} ({prior}): it {count(members)}.")
+            sentences += tell(EACH, members, "arm", "dataset")
+        if not some:
+            sentences.append(f"{name.capitalize()}: {ABSENT}.")
+    if all(priors.values()):
+        sentences.append(_turned(*priors.values()))
+    return [*sentences, repeats([c for some in priors.values() for c in some])]
+
+
+def _turned(published: Sequence[CellVerdict], matched: Sequence[CellVerdict]) -> str:
+    """Where the verdict depends on the prior: the d0 at which the words of cells on the same data
+    differ.
+    """
+    columns = ("dataset", "N", "d0", "sizes", "activation")
+    beside = {key(c.cell, columns): c.verdict for c in reversed(published)}  # the first arm counts
+    shared = [cell for cell in matched if key(cell.cell, columns) in beside]
+    turned = [cell for cell in shared if beside[key(cell.cell, columns)] != cell.verdict]
+    if not shared:
+        return "The two priors have no data in common."
+    where = "; ".join(
+        f"{dataset} at d₀ = {', '.join(str(d0) for d0, _ in by_d0(cells))}"
+        for dataset, cells in by(turned, "dataset")
+    )
+    return (
+        f"The prior decides the verdict in {len(turned)} of the {len(shared)} cells that have both"
+        f"{f' ({where})' * bool(turned)}."
+    )
+
+
+def solutions(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
+    """How many solutions did not converge, and in how many cells there are several."""
+    solutions = select(pairings.quiet(rows), model="AdaptiveKernel", state="")
+    late = sum(row["status"].startswith("not converged") for row in solutions)
+    sentences = [
+        f"{late} of {len(solutions)} rows are of solutions above the solver's tolerance; they count."
+    ] * bool(late)
+    solved = select(solutions, lambda row: row["starts"] > 0)
+    if not solved:
+        return sentences
+    cells = [members for _, members in grouped(solved, CELL)]
+    several = [members for members in cells if any(row["branches"] > 1 for row in members)]
+    found = (
+        f"From {_span([row['starts'] for row in solved])} starts each, {len(several)} of "
+        f"{len(cells)} cells of the adaptive kernel have more than one solution in some repeat; the "
+        "one of lowest free energy counts."
+    )
+    branches = [
+        [float(nc1) for nc1 in row["branch_nc1"].split()] for row in solved if row["branches"] > 1
+    ]
+    if branches:
+        where = "; ".join(
+            f"{group['arm']}, {group['dataset']} at d₀ = "
+            f"{', '.join(map(str, sorted(set(distinct(members, 'd0')))))}"
+            for group, members in grouped((m[0] for m in several), ("arm", "dataset"))
+        )
+        found += (
+            f" These are {where}. In the {len(branches)} rows of which this is true the largest NC1 "
+            f"of a solution is {_span([max(nc1) / min(nc1) for nc1 in branches])} times the "
+            "smallest."
+        )
+    return [*sentences, found]
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def trend(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
+    """How far networks move beside the adaptive kernel of each prior, for each arm of networks."""
+    beside = {
+        "the published prior": pairings.network_against_adaptive(rows),
+        "the matched prior": pairings.network_against_adaptive(rows, matched=True),
+    }
+    noisy = pairings.langevin_arms(rows)
+    sentences = []
+    columns = ("arm", "dataset", "activation")
+    for group, networks in by(pairings.network_end_against_start(rows), *columns):
+        own = networks[0].cell["arm"] in noisy
+        found = {
+            ("its own prior" if own else prior): members
+            for prior, cells in beside.items()
+            if (members := dict(by(cells, *columns)).get(group))
+        }
+        parts = [f"{prior}, this change {count(members)}" for prior, members in found.items()]
+        if parts:
+            sentences.append(
+                f"{group}: NC1(T)/NC1(0) of the network is {along_d0(networks)}. Beside "
+                f"NC1(adaptive)/NC1(NNGP) of {'; beside that of '.join(parts)}."
+            )
+    return sentences
+
+
 # --- what differs from the released code
 
 
-def _by_definition(rows: Sequence[Row]) -> list[CellVerdict]:
+def by_definition(rows: Sequence[Row]) -> list[CellVerdict]:
     """Limiting kernels under 'released' against 'probe'; no cells unless some ratio is known."""
     kernels = select(rows, lambda row: row["model"] in LIMITING, state="")
     cells = pairings.released_against_probe(kernels)
     return [] if all(math.isnan(cell.ratio) for cell in cells) else cells
 
 
-def _of_sizes(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+def of_sizes(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """'released' against 'probe' at each list of class sizes, then NC1 under each convention from
     equal to the most unequal classes.
     """
@@ -97,7 +223,7 @@ def _of_sizes(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     return sentences
 
 
-def _to_unequal(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+def to_unequal(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """The change of NC1 from equal to the most unequal classes under each convention."""
     arm = cells[0].cell["arm"]
     kernels = select(rows, lambda row: row["model"] in LIMITING, state="", arm=arm)
@@ -125,150 +251,6 @@ def _to_unequal(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     ]
 
 
-RELEASED_NTK = Comparison(
-    "released-ntk",
-    Sentence(
-        "The released code's erf NTK has an NC1 lower than that of the NTK by a factor {extremes}",
-        pairings.ntk_against_released,
-        absent="The erf NTK of the released code",
-    ),
-    "NC1(NTK) ≥ NC1(NNGP), with the erf NTK that the released code gives.",
-    "NC1(released erf NTK)/NC1(NNGP)",
-    pairings.released_ntk_against_nngp,
-    (
-        Sentence(
-            "With the erf NTK as defined, NC1(NTK) ≥ NC1(NNGP) {count}.",
-            pairings.ntk_against_nngp,
-            keep=lambda cell: cell.cell["activation"] == "erf",
-        ),
-        Sentence("With the erf NTK that the released code gives, the same comparison {count}."),
-        Sentence(EACH, columns=("dataset",)),
-        Sentence(
-            RATIOS % "NC1(NTK)/NC1(released erf NTK)", pairings.ntk_against_released, ("dataset",)
-        ),
-        Sentence(_DOT_PRODUCT),
-    ),
-    rows=pairings.published,
-)
-SHUFFLED = Comparison(
-    "labels",
-    "Shuffled labels raise NC1 of the adaptive kernel in {n_hold} of {n} cells",
-    "Solved for shuffled labels, the adaptive kernel has a higher NC1 under the true ones.",
-    "NC1(adaptive, shuffled labels)/NC1(adaptive, true labels)",
-    pairings.shuffled_against_true,
-    (
-        Sentence("With the labels in the equations it {count}."),
-        Sentence(EACH, columns=("dataset",)),
-        Sentence(
-            "With the released equations the ratio of shuffled to true labels is {extremes}.",
-            pairings.released_shuffled_against_true,
-        ),
-        Sentence(
-            "With the released equations and true labels NC1(adaptive)/NC1(NNGP) is {extremes}. How "
-            "far it is from 1 is due to the term without labels.",
-            pairings.released_adaptive_against_nngp,
-        ),
-        Sentence(_LABEL_BLIND),
-    ),
-    rows=pairings.published,
-)
-OWN_NTK = Comparison(
-    "own-ntk",
-    "NC1 of the NTK over that of the trained network's own NTK goes {extremes}",
-    "The NTK in NTK parametrization, without biases, has the NC1 of the NTK of the trained network "
-    "(standard parametrization, its width and readout variance, trained biases), within 5 %.",
-    "NC1(NTK)/NC1(NTK of that network)",
-    pairings.ntk_against_own,
-    (
-        Sentence(EACH, columns=("dataset", "activation")),
-        Sentence(
-            "NC1 of the empirical NTK at the start over that of the NTK of that network {count}; "
-            "the ratio is {average}.",
-            pairings.empirical_against_own,
-        ),
-        Sentence(
-            "NC1 of the empirical NTK at the end over that at the start, {group}: {ratios}.",
-            pairings.empirical_end_against_start,
-            ("dataset", "activation"),
-        ),
-    ),
-    rows=pairings.published,
-)
-DEFINITIONS = Comparison(
-    "conventions",
-    "The definition alone changes NC1 by up to {largest} times",
-    "NC1 of one kernel is the same under the released code's kernel formula ('released') and under "
-    "the definition of its network curves ('probe'), within 5 %.",
-    "NC1('released')/NC1('probe')",
-    _by_definition,
-    (_of_sizes, _to_unequal),
-)
-
-# --- other data
-
-
-_SCOPES = (  # key, title, scope, rows
-    (
-        "counter",
-        "Chosen mixtures",
-        (
-            "on Gaussian mixtures chosen to show where the comparison turns; they say nothing of the "
-            "published data"
-        ),
-        pairings.counter_examples,
-    ),
-    (
-        "other",
-        "Other data",
-        "on data that the claims are not about, for orientation",
-        pairings.elsewhere,
-    ),
-)
-_ELSEWHERE = (  # key, title, claim, ratio, pairing
-    (
-        "a2",
-        "the NTK against the NNGP",
-        "NC1(NTK) ≥ NC1(NNGP)",
-        "NC1(NTK)/NC1(NNGP)",
-        pairings.ntk_against_nngp,
-    ),
-    (
-        "a4",
-        "erf against ReLU",
-        "NC1(erf) ≤ NC1(relu)",
-        "NC1(erf)/NC1(relu)",
-        pairings.erf_against_relu,
-    ),
-    (
-        "a3",
-        "the adaptive kernel against the NNGP",
-        "NC1(adaptive) ≤ NC1(NNGP)",
-        "NC1(adaptive)/NC1(NNGP)",
-        pairings.adaptive_against_nngp,
-    ),
-    (
-        "a3-trend",
-        "trained networks against the adaptive kernel",
-        "NC1(T)/NC1(0) of a network is NC1(adaptive)/NC1(NNGP) within 5 %",
-        "NC1(T)/NC1(0) over NC1(adaptive)/NC1(NNGP)",
-        pairings.network_against_adaptive,
-    ),
-)
-OTHERS = [
-    Comparison(
-        f"{key}-{short}",
-        f"{name}: {title}",
-        f"{claim}, {scope}.",
-        ratio,
-        pairing,
-        (Sentence(EACH, columns=("dataset", "model" if short == "a4" else "activation")),),
-        rows=rows,
-        random=short == "a3-trend",
-    )
-    for key, name, scope, rows in _SCOPES
-    for short, title, claim, ratio, pairing in _ELSEWHERE
-]
-
 # --- beside the claims
 
 
@@ -286,7 +268,7 @@ def _beside(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[list[Cell
     ]
 
 
-def _at_equilibrium(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+def at_equilibrium(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """For each kind of data, the change of the networks and of each model beside them, along d0."""
     sentences = []
     for group, members in by(cells, "arm", "dataset", "activation"):
@@ -302,7 +284,7 @@ def _at_equilibrium(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[s
     return sentences
 
 
-def _shares(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+def shares(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """The title: the mean change of log NC1 of each model over that of the networks."""
     if not cells:
         return [""]
@@ -324,7 +306,7 @@ def _share(networks: Sequence[CellVerdict], kernels: Sequence[CellVerdict]) -> s
     return low if low == high else f"{low} to {high}"
 
 
-def _of_shallow(rows: Sequence[Row]) -> list[CellVerdict]:
+def of_shallow(rows: Sequence[Row]) -> list[CellVerdict]:
     """The change by training of networks of one hidden layer, Langevin ones left out, on the data
     of deeper ones.
     """
@@ -336,17 +318,17 @@ def _by_width(cells: Sequence[CellVerdict]) -> list[tuple[str, list[CellVerdict]
     return sorted(by(cells, "width"), key=lambda item: int(item[0]))
 
 
-def _of_each_width(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+def of_each_width(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """The start and the change by training of the networks of each width."""
     moved = dict(_by_width(pairings.network_end_against_start(rows)))
     return [
-        f"Width {width}: {AT_START} {count(own)}, {ratio_words(own)}; NC1(T)/NC1(0), "
+        f"Width {width}: NC1(network at start)/NC1(NNGP) {count(own)}, {ratio_words(own)}; NC1(T)/NC1(0), "
         f"{ratio_words(moved.get(width, []))}."
         for width, own in _by_width(cells)
     ]
 
 
-def _of_widths(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
+def of_widths(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     """The title: the change by training at the least and the greatest width."""
     del cells
     moved = _by_width(pairings.network_end_against_start(rows))
@@ -356,56 +338,9 @@ def _of_widths(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
     return [f"NC1(T)/NC1(0) is {', '.join(ends)}"]
 
 
-MEAN_FIELD = Comparison(
-    "mean-field",
-    _shares,
-    "NC1(T)/NC1(0) of networks trained by Langevin noise is NC1(mean field)/NC1(NNGP) under the "
-    "same prior and noise, within 5 % in the mean over all cells.",
-    "NC1(T)/NC1(0) over NC1(mean field)/NC1(NNGP)",
-    lambda rows: pairings.network_against_adaptive(rows, pairings.mean_field_against_nngp),
-    (
-        Sentence("The change of mean field {count}."),
-        Sentence("The change of the adaptive kernel {count}.", pairings.network_against_adaptive),
-        _at_equilibrium,
-    ),
-    rows=pairings.noisy,
-    random=True,
-)
-_OF_DEEPER = (
-    ("NC1(T)/NC1(0)", on(pairings.deeper, pairings.network_end_against_start)),
-    ("NC1(T)/NC1(0) on the same data", _of_shallow),
-    ("NC1(NTK)/NC1(NNGP)", on(pairings.deeper, pairings.ntk_against_nngp)),
-    ("NC1(NTK of the network)/NC1(NNGP)", on(pairings.deeper, pairings.own_ntk_against_nngp)),
-)
-DEEPER = Comparison(
-    "deeper",
-    Sentence(
-        "Training networks of depth {depths} changes their NC1 by a factor {extremes}",
-        on(pairings.deeper, pairings.network_end_against_start),
-        absent="Networks of more than one hidden layer at their start",
-    ),
-    "The features of networks of more than one hidden layer have, at their start, the NC1 of the "
-    "NNGP of their depth, within 5 % in the mean over all cells.",
-    AT_START,
-    on(pairings.deeper, pairings.start_against_nngp),
-    (
-        Sentence(f"Over all cells {AT_START} is {{average}}; NC1 {{count}}."),
-        Sentence(RATIOS % AT_START, columns=("dataset", "activation", "depth")),
-        *(
-            Sentence(RATIOS % name, pairing, ("dataset", "activation", "depth"))
-            for name, pairing in _OF_DEEPER
-        ),
-    ),
-    random=True,
-)
-WIDTHS = Comparison(
-    "widths",
-    _of_widths,
-    "The features of networks at their start have the NC1 of the NNGP, whatever the width, within "
-    "5 % in the mean over all cells.",
-    AT_START,
-    pairings.start_against_nngp,
-    (_of_each_width,),
-    rows=pairings.widths,
-    random=True,
-)
+@functools.cache
+def _comparisons() -> dict[str, Comparison]:
+    own = (priors, solutions, trend, by_definition, of_sizes, to_unequal, at_equilibrium, shares)
+    own += (of_shallow, of_each_width, of_widths)
+    names = vars(pairings) | {function.__name__: function for function in own}
+    return declared(resources.files(__package__), names)
