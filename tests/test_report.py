@@ -18,7 +18,7 @@ from tests.claim_rows import data, on
 from tests.study_rows import annealing, drawings, over_features
 
 from nc1fast import studies
-from nc1fast.studies import figures, library, report, series, table
+from nc1fast.studies import figures, library, report, table
 from nc1fast.studies import page as page_parts
 from nc1fast.studies.findings import Answer, AnswerCell, AnswerRow, AnswerTable
 from nc1fast.studies.library import paper
@@ -119,7 +119,7 @@ def plain(text):
 
 @pytest.mark.slow
 def test_every_figure_is_on_the_page_once_or_set_aside_and_all_are_files(folder, html, rows):
-    drawn = OWN.draw(rows, series.read(folder))
+    drawn = OWN.draw(rows, table.read_series(folder))
     files = {path.name for path in (folder / report.FIGURES).iterdir()}
     assert files == {f"{d.name}.{kind}" for d in drawn for kind in ("png", "svg")}
     sources = [urllib.parse.unquote(a["src"].partition(",")[2]) for a in Page(html).all("img")]
@@ -190,7 +190,7 @@ def test_every_finding_sentence_and_caption_is_told(folder, html, rows):
         for told in (finding.title, finding.claim, *finding.sentences):
             assert plain(told) in text
         assert f'id="{finding.key}"' in html
-    drawn = OWN.draw(rows, series.read(folder))
+    drawn = OWN.draw(rows, table.read_series(folder))
     for number, drawing in enumerate((d for d in drawn if not d.aside), 1):
         assert plain(f"Figure {number}. {drawing.caption}") in text
     assert text.count(figures.UNCERTAINTY) == 1
@@ -349,7 +349,7 @@ def test_series_are_drawn_where_there_are_some(folder, tmp_path):
     shutil.copy(folder / "table.csv", tmp_path)
     without = report.build(tmp_path).read_text()
     assert 'id="figure-annealing"' not in without
-    series.write(annealing(), tmp_path, {})
+    table.SERIES.write(annealing(), tmp_path, {})
     assert 'id="figure-annealing"' in report.build(tmp_path).read_text()
 
 

@@ -16,8 +16,7 @@ from nc1fast.studies.experiment import Experiment
 from nc1fast.studies.library.entry import BuiltIn
 from nc1fast.studies.loading import built_in, load, load_data, parse
 from nc1fast.studies.runner import Result, describe_plan, plan, run
-from nc1fast.studies.series import read as read_series
-from nc1fast.studies.table import COLUMNS, read
+from nc1fast.studies.table import COLUMNS, read, read_series
 
 __all__ = [
     "COLUMNS",

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 
 from nc1fast.metrics.definitions import DEFAULT_CONVENTION
-from nc1fast.studies import series, table
+from nc1fast.studies import table
 from nc1fast.studies.fields import (
     Conventions,
     Count,
@@ -196,7 +196,7 @@ class Cell:
         ]
         return Outcome(
             [table.LAYOUT.ordered(row) for row in rows],
-            [series.LAYOUT.ordered({**shared, **row}) for row in outcome.series],
+            [table.SERIES.ordered({**shared, **row}) for row in outcome.series],
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies import measures, series, table
+from nc1fast.studies import measures, table
 from nc1fast.studies.tasks.task import Outcome
 from nc1fast.support.journal import Journal, set_aside
 from nc1fast.support.reading import reading
@@ -98,7 +98,7 @@ class StudyJournal:
 
 def _outcome(record: dict[str, Any], layout: Layout) -> Outcome:
     """The outcome of a record; ValueError unless its rows are rows of the two tables."""
-    for kind, rows in ((layout, record["rows"]), (series.LAYOUT, record["series"])):
+    for kind, rows in ((layout, record["rows"]), (table.SERIES, record["series"])):
         for row in rows:
             kind.check(row)
     return Outcome(record["rows"], record["series"])

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies import figures, library, measured_page, measures, page, table
-from nc1fast.studies import series as _series
 from nc1fast.studies.figures import measured
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
@@ -61,7 +60,7 @@ def build(folder: str | Path) -> Path:
         raise ValueError(f"the table in {folder} has no rows")
     with reading(str(folder)):  # errors of rows that no study would write name the folder
         study = library.told_as(provenance.get("study", ""))
-        drawings = study.draw(rows, _series.read(folder))
+        drawings = study.draw(rows, table.read_series(folder))
         images = figures.save(drawings, folder / FIGURES)
         html = render(rows, provenance, drawings, images, layout)
     path = folder / REPORT

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import nc1fast as nc
 from nc1fast.core import machine
 from nc1fast.core.machine import thread_count
-from nc1fast.studies import series, table
+from nc1fast.studies import table
 from nc1fast.studies.journal import StudyJournal
 from nc1fast.studies.processes import side_by_side
 from nc1fast.studies.tasks.rows import FAILED
@@ -232,7 +232,7 @@ def run(
     shown = [row for outcome in outcomes for row in outcome.series]
     study.layout.write(rows, folder, about)
     if study.layout is table.LAYOUT:
-        series.write(shown, folder, about)
+        table.SERIES.write(shown, folder, about)
     _record(study, folder, about | {"seconds": round(time.perf_counter() - start, 3)})
     return Result(folder, rows, shown, len(missing))
 

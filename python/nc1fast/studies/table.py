@@ -6,8 +6,12 @@ Findings, figures and report are made from this table; figures also from the `se
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from nc1fast.studies.tidy import Column, Layout, Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "COLUMNS",
@@ -16,8 +20,10 @@ __all__ = [
     "NO_SEARCH",
     "RELEASED_ADAPTIVE",
     "RELEASED_ERF_NTK",
+    "SERIES",
     "Row",
     "read",
+    "read_series",
     "status",
     "write",
 ]
@@ -91,3 +97,46 @@ def status(nc1: float) -> str:
     if nc1 <= 0:
         return f"nc1 {'negative' if nc1 < 0 else 'zero'}"
     return "ok"
+
+
+# The series of a study: learning curves, spectra and matrices for figures, of the few cells chosen
+# for illustration. Model, what x and y are, and the quantities:
+#
+# network, x the epoch: "nc1" of each `layer`, "loss", "accuracy"
+# AdaptiveKernel, x the width along the annealing: "nc1" of Q, "nc1 of predictions" (of the kernel
+#     that they span), "trace sigma", "training error" (mean square, of the predictions)
+# AdaptiveKernel and network, x the index or the row, y the column: "sigma spectrum", largest first,
+#     and "sigma", entry by entry for d0 <= 32, of Sigma and of W^T W/width of the first layer
+# kernels, x the index: "kernel spectrum", the leading 64, largest first
+# kernels, x and y row and column of a block: "gram", the means of blocks, rows in class order
+#
+# `state` says when or how: start and end of a training, "released" for the released code's
+# equations.
+_SERIES_COLUMNS = (
+    Column("arm", str, "part of the study"),
+    Column("dataset", str, "name of the data"),
+    Column("N", int, "samples"),
+    Column("d0", int, "features"),
+    Column("sizes", str, "samples of each class, joined by colons"),
+    Column("model", str, "as in the table"),
+    Column("activation", str, "as in the table"),
+    Column("state", str, "empty, start, end or released"),
+    Column("repeat", int, "as in the table"),
+    Column("layer", str, "of a network: pre1, post1, ..., output; else empty"),
+    Column("quantity", str, "name of the quantity, as listed above"),
+    Column("x", float, "epoch, width, index or row", 6),
+    Column("y", float, "column of a matrix; else 0", 6),
+    Column("value", float, "of the quantity", 6),
+)
+SERIES = Layout("series", _SERIES_COLUMNS)
+
+
+def read_series(folder: Path) -> list[Row]:
+    """Rows of the series of a study; none if the folder has no such file.
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged or has other columns.
+    """
+    return SERIES.read(folder)[0] if SERIES.exists(folder) else []

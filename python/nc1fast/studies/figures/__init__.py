@@ -2,22 +2,21 @@
 
 Pairs of rows come from `nc1fast.studies.summary`, means and intervals from `findings.rules`; here
 they get a place on paper: curves (rows to points) -> panels (points to axes), with axes and labels
-(names at the curves) -> drawing (figure, caption, files) -> themes (light and dark) and alt (in
-words). palette and looks say what each thing looks like, in every figure. One module for each kind
-of figure: collapse (NC1 against d0), ratios (paired), controls (shuffled labels, conventions),
-widths, branches (of solutions), points (depth, single data sets), courses (training, annealing),
-matrices (Sigma, Gram). Figures that belong to one study stand in its folder of
-`nc1fast.studies.library`.
+(names at the curves) -> drawing (figure, caption, files for light and dark pages). palette and
+looks say what each thing looks like, in every figure. One module for each kind of figure: levels
+(NC1 over a column: features, depth, width, class sizes), ratios (paired), points (one data set,
+ratios of many), series (training, annealing, Sigma, Gram). Figures that belong to one study stand
+in its folder of `nc1fast.studies.library`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nc1fast.studies.figures import levels, points, ratios
 from nc1fast.studies.figures import series as _series
-from nc1fast.studies.figures.alt import seen
 from nc1fast.studies.figures.curves import UNCERTAINTY
 from nc1fast.studies.figures.drawing import STYLE, Drawing, save, to_bytes
 from nc1fast.studies.figures.labels import settle
@@ -74,7 +73,7 @@ def draw(
     rows : sequence of Row
         The table, as `nc1fast.studies.table.read` returns it.
     series : sequence of Row, optional
-        As `nc1fast.studies.series.read` returns them.
+        As `nc1fast.studies.table.read_series` returns them.
     lead : callable(rows) -> drawings
         What comes first, from all rows; default: NC1 against d0 for each data set.
     own : sequence of callable(rows) -> drawings
@@ -120,3 +119,59 @@ def _complete(drawing: Drawing, taken: Sequence[str]) -> Drawing:
     noted = any(text.get_gid() == NOTE for ax in drawing.figure.axes for text in ax.texts)
     caption = drawing.caption + _UNDEFINED * noted
     return replace(drawing, name=name, caption=caption, seen=seen(drawing.figure))
+
+
+# --- figures in words, for those who do not see them
+
+_MOST_CURVES = 8  # told of one panel
+
+
+def seen(figure: Any) -> str:
+    """Describe a figure: the number of its panels, the first one curve by curve, and the titles of
+    the others.
+    """
+    panels = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    if not panels:
+        return ""
+    first, *others = panels
+    x_name = next((ax.get_xlabel() for ax in panels if ax.get_xlabel()), "")
+    told = [_panel(first, " against ".join(filter(None, (first.get_ylabel(), x_name))))]
+    if others:
+        titles = ", ".join(ax.get_title(loc="left") for ax in others)
+        told.append(f"{len(others)} more panel{'s' * (len(others) > 1)}: {titles}.")
+    return " ".join(told)
+
+
+def _panel(ax: Any, axes: str) -> str:
+    title = ax.get_title(loc="left")
+    if ax.images:
+        return f"{title}: a heat map."
+    courses = list(_courses(ax))
+    more = len(courses) - _MOST_CURVES
+    told = [*courses[:_MOST_CURVES], *([f"and {more} more"] if more > 0 else [])]
+    return f"{title}{f', {axes}' if axes else ''}: {'; '.join(told) or f'{len(ax.lines)} lines'}."
+
+
+def _courses(ax: Any) -> Iterator[str]:
+    """One clause for each named curve: "NNGP rises from 0.009 to 0.11"; a range where positions are
+    names.
+    """
+    for container in ax.containers:
+        x, y = (
+            [float(v) for v in values if math.isfinite(v)]
+            for values in container[0].get_data(orig=False)
+        )
+        if x and y:
+            yield f"{container.get_label()} {_course(y) if ax.get_yscale() == 'log' else _range(x)}"
+
+
+def _course(values: Sequence[float]) -> str:
+    first, last = f"{values[0]:.2g}", f"{values[-1]:.2g}"
+    if first == last:
+        return _range(values)
+    return f"{'rises' if values[-1] > values[0] else 'falls'} from {first} to {last}"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return f"is {low}" if low == high else f"lies between {low} and {high}"

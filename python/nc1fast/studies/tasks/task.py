@@ -42,7 +42,7 @@ Kind = Literal["training", "annealing", "sigma", "spectrum", "gram"]
 
 
 class Illustration(Entry):
-    """Data sets of an arm that give series, and the kinds of series; see `nc1fast.studies.series`.
+    """Data sets of an arm that give series, and the kinds of series; see `nc1fast.studies.table`.
 
     `n_samples`, `n_features` and `activation` narrow the choice. Trainings are shown of all
     repeats, everything else of the first. "gram" and "spectrum" need a Gram matrix and are left out

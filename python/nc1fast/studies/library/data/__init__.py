@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from importlib import resources
 
-from nc1fast.studies.library.data.answer import answer
 from nc1fast.studies.library.data.figures import draw
-from nc1fast.studies.library.data.findings import sections
+from nc1fast.studies.library.data.findings import answer, sections
 from nc1fast.studies.library.data.fitting import fitted
 from nc1fast.studies.library.entry import BuiltIn
 
