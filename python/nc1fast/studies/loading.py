@@ -145,8 +145,6 @@ def parse(text: str, where: str = "study") -> AnyStudy:
         If the text is not YAML or does not describe a study: one line with the line and the key.
     """
     root, content = _read(text, where)
-    if (key := repeated_key(root)) is not None:
-        raise ValueError(f"{where}, line {line_of(key)}: {key.value} is there twice")
     try:
         return _kind_of(content, where).model_validate(content, from_attributes=False)
     except ValidationError as error:
@@ -166,17 +164,6 @@ def _kind_of(content: Any, where: str) -> type[Study | Experiment]:
     return described_by(library.all_studies()[name].parts)
 
 
-def _content(loader: Any, root: Any, where: str) -> Any:
-    """The objects of a tree; numbers and dates that Python does not take are named as what they
-    are.
-    """
-    try:
-        return loader.construct_document(root)
-    except (ValueError, OverflowError, TypeError) as error:
-        told = "a number of too many digits" if "digits" in str(error) else one_line(error)
-        raise ValueError(f"{where}: not valid YAML: {told}") from None
-
-
 def _read(text: str, where: str) -> tuple[Any, Any]:
     """The YAML text as a tree of nodes, which know their lines, and as Python objects; both None if
     it is empty.
@@ -187,9 +174,10 @@ def _read(text: str, where: str) -> tuple[Any, Any]:
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
-        if root is not None and written_out(root) > _NODES:
+        if root is None:
+            return None, None
+        if _size(root, where, {}) > _NODES:
             raise ValueError(f"{where}: aliases make more than {_NODES} entries of it")
-        content = None if root is None else _content(loader, root, where)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f", line {mark.line + 1}"
@@ -197,8 +185,33 @@ def _read(text: str, where: str) -> tuple[Any, Any]:
         raise ValueError(f"{where}{line}: not valid YAML: {problem}") from None
     except RecursionError:
         raise ValueError(f"{where}: not valid YAML: too many levels inside each other") from None
-    return root, content
+    try:
+        return root, loader.construct_document(root)
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
+        # numbers and dates that Python does not take
+        told = "a number of too many digits" if "digits" in str(error) else one_line(error)
+        raise ValueError(f"{where}: not valid YAML: {told}") from None
 
+
+def _size(node: Any, where: str, known: dict[int, float]) -> float:
+    """Number of nodes below one in which every alias is a copy; infinite if one is of what it is
+    in. A key that is there twice, of which YAML would silently take the last, is a ValueError.
+    """
+    if id(node) not in known:
+        known[id(node)] = math.inf  # while its parts are counted
+        parts = node.value if node.id == "sequence" else ()
+        if node.id == "mapping":
+            keys = [key for key, _ in node.value if key.id == "scalar"]
+            first = {key.value: key for key in reversed(keys)}
+            for key in keys:
+                if first[key.value] is not key:
+                    raise ValueError(f"{where}, line {line_of(key)}: {key.value} is there twice")
+            parts = [one for pair in node.value for one in pair]
+        known[id(node)] = 1 + sum(_size(part, where, known) for part in parts)
+    return known[id(node)]
+
+
+# --- mistakes in words: the line of the file, the key, what was found and what is allowed
 
 _MOST_ERRORS = 3  # of one description that are shown
 # Plain words for some kinds of errors of pydantic.
@@ -221,46 +234,6 @@ _WORDS = {
 _QUOTED = re.compile(
     r"'([^']+)'; choose from (.+)"
 )  # a word that is unknown, and those that are known
-
-
-def repeated_key(root: Any) -> Any:
-    """The node of a key that a mapping has twice, of which YAML would silently take the last; None
-    if there is none.
-    """
-    waiting, known = [root], set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in known or not isinstance(getattr(node, "value", None), list):
-            continue
-        known.add(id(node))  # aliases make the tree a graph
-        if node.id == "sequence":
-            waiting += node.value
-            continue
-        keys: set[Any] = set()
-        for key, value in node.value:
-            if key.id == "scalar" and key.value in keys:
-                return key
-            keys.add(key.value if key.id == "scalar" else None)
-            waiting.append(value)
-    return None
-
-
-def written_out(root: Any) -> float:
-    """Number of nodes of a tree in which every alias is a copy; infinite if one is of what it is
-    in.
-    """
-    known: dict[int, float] = {}
-
-    def size(node: Any) -> float:
-        if id(node) in known:
-            return known[id(node)]
-        known[id(node)] = math.inf  # while its parts are counted
-        parts = node.value if node.id != "scalar" else ()
-        parts = parts if node.id == "sequence" else (one for pair in parts for one in pair)
-        known[id(node)] = 1 + sum(map(size, parts))
-        return known[id(node)]
-
-    return size(root)
 
 
 def explained(error: ValidationError, root: Any) -> str:

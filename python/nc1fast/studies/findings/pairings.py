@@ -163,7 +163,7 @@ def equal(cell: CellVerdict) -> bool:
 
 
 def unequal(cell: CellVerdict) -> bool:
-    """Whether they have not."""
+    """Whether the classes of a cell differ in size."""
     return not equal_classes(cell.cell)
 
 

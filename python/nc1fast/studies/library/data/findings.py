@@ -1,5 +1,5 @@
-"""What is said of a user's own data: findings, comparisons whose outcome on these data is counted, and
-the first screen, what collapses them most and which kernel is nearest to a network trained on them.
+"""Findings on a user's own data, comparisons whose outcome on these data is counted; and the first
+screen: what collapses them most, and which kernel is nearest to a network trained on them.
 """
 
 from __future__ import annotations
