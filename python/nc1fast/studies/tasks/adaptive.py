@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -27,7 +27,37 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 
-class Adaptive(Section):
+class Learned(Section):
+    """Kernels that have learned the labels, one for each activation: prior, noise and targets."""
+
+    model: ClassVar[str]  # as the column `model` names it
+
+    activation: Literal["erf", "relu"] | tuple[Literal["erf", "relu"], ...] = "erf"
+    noise: Positive
+    width: Count = 500
+    weight_variance: Positive = 1.0
+    readout_variance: Positive = 1 / 128
+    targets: Literal["scalar", "one-hot"] = "scalar"
+
+    def settings(self, data: DrawnData) -> dict[str, Any]:
+        """Arguments that all solvers have."""
+        names = {"noise", "width", "weight_variance", "readout_variance"}
+        return self.model_dump(include=names) | {"n_threads": data.n_threads}
+
+    def named(self, activation: str) -> ModelColumns:
+        """The columns that name the kernel of an activation."""
+        return ModelColumns(
+            self.model,
+            activation,
+            2,
+            weight_variance=joined((self.weight_variance, self.readout_variance)),
+            bias_variance="0",
+            width=self.width,
+            noise=self.noise,
+        )
+
+
+class Adaptive(Learned):
     """Adaptive kernels of one kind, one for each activation: arguments of `nc1fast.adaptive.solve`.
 
     `labels` "shuffled" solves for permuted labels and measures under the true ones; `equations`
@@ -36,12 +66,6 @@ class Adaptive(Section):
 
     labels: Literal["true", "shuffled"] = "true"
     equations: Literal["correct", "released"] = "correct"
-    activation: Literal["erf", "relu"] | tuple[Literal["erf", "relu"], ...] = "erf"
-    noise: Positive
-    width: Count = 500
-    weight_variance: Positive = 1.0
-    readout_variance: Positive = 1 / 128
-    targets: Literal["scalar", "one-hot"] = "scalar"
     multistart: Count = 4
 
     @model_validator(mode="after")
@@ -49,6 +73,11 @@ class Adaptive(Section):
         if self.released and (self.activation != "erf" or self.targets != "scalar"):
             raise ValueError("the released equations are those of erf and one output")
         return self
+
+    @property
+    def model(self) -> str:  # type: ignore[override]
+        """The name of the kernel, or that of the released code's."""
+        return RELEASED_ADAPTIVE if self.released else "AdaptiveKernel"
 
     @property
     def released(self) -> bool:
@@ -83,16 +112,7 @@ class AdaptiveTask:
     @property
     def named(self) -> ModelColumns:
         """The columns that name the kernel."""
-        e = self.entry
-        return ModelColumns(
-            RELEASED_ADAPTIVE if e.released else "AdaptiveKernel",
-            self.activation,
-            2,
-            weight_variance=joined((e.weight_variance, e.readout_variance)),
-            bias_variance="0",
-            width=e.width,
-            noise=e.noise,
-        )
+        return self.entry.named(self.activation)
 
     @property
     def state(self) -> str:
@@ -224,14 +244,7 @@ def solve(
     entry: Adaptive, data: DrawnData, Y: NDArray[np.float64], activation: str, **options: Any
 ) -> Any:
     """Solve the equations of an entry for the targets Y of shape (n_samples, n_outputs)."""
-    settings = {
-        "noise": entry.noise,
-        "width": entry.width,
-        "weight_variance": entry.weight_variance,
-        "readout_variance": entry.readout_variance,
-        "n_threads": data.n_threads,
-        **options,
-    }
+    settings = entry.settings(data) | options
     if entry.released:
         return released_adaptive(data.X, Y, **settings)
     return nc.adaptive.solve(data.X, Y, activation=activation, **settings)
@@ -256,20 +269,13 @@ def _nc1(answer: Any) -> float:
     return float("nan") if isinstance(answer, str) else float(answer.nc1)
 
 
-MEAN_FIELD = "mean field"  # as the column `model` names it
-
-
-class MeanField(Section):
+class MeanField(Learned):
     """Mean-field kernels of one kind, one for each activation: arguments of
     `nc1fast.adaptive.mean_field`.
     """
 
-    activation: Literal["erf", "relu"] | tuple[Literal["erf", "relu"], ...] = "erf"
-    noise: Positive
-    width: Count = 500
-    weight_variance: Positive = 1.0
-    readout_variance: Positive = 1 / 128
-    targets: Literal["scalar", "one-hot"] = "scalar"
+    model: ClassVar[str] = "mean field"
+
     n_samples: Count | None = None
 
     def tasks(self) -> Iterator[MeanFieldTask]:
@@ -290,16 +296,7 @@ class MeanFieldTask:
     @property
     def named(self) -> ModelColumns:
         """The columns that name the kernel."""
-        e = self.entry
-        return ModelColumns(
-            MEAN_FIELD,
-            self.activation,
-            2,
-            weight_variance=joined((e.weight_variance, e.readout_variance)),
-            bias_variance="0",
-            width=e.width,
-            noise=e.noise,
-        )
+        return self.entry.named(self.activation)
 
     @property
     def name(self) -> str:
@@ -331,16 +328,11 @@ class MeanFieldTask:
 
     def _solve(self, data: DrawnData) -> Any:
         """The mean-field solution of a data set; its draws have the seed of the data."""
-        e = self.entry
         return nc.adaptive.mean_field(
             data.X,
-            data.targets(e.targets),
-            noise=e.noise,
+            data.targets(self.entry.targets),
             activation=self.activation,
-            weight_variance=e.weight_variance,
-            readout_variance=e.readout_variance,
-            width=e.width,
-            n_samples=e.n_samples,
+            n_samples=self.entry.n_samples,
             seed=data.seed,
-            n_threads=data.n_threads,
+            **self.entry.settings(data),
         )

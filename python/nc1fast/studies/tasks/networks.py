@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 _STATES = ("start", "end")
+# Fields of `Training` that are arguments of `ShallowNetwork`, and of `train`
+_VARIANCES = {"weight_variance", "bias_variance"}
+_OF_NETWORK = {"depth", "width", "parametrization", "train_bias", *_VARIANCES}
+_OF_TRAINING = {"targets", "loss", "optimizer", "lr", "momentum", "weight_decay", "temperature"}
+_OF_TRAINING |= {"epochs", "until", "probe"}
 
 
 class Training(Section):
@@ -143,32 +148,17 @@ class NetworkTask:
         return nc.networks.ShallowNetwork(
             self.activation,
             data.X.shape[1],
-            depth=t.depth,
-            width=t.width,
             n_outputs=1 if t.targets == "scalar" else len(np.unique(data.y)),
-            weight_variance=t.weight_variance,
-            bias_variance=t.bias_variance,
-            parametrization=t.parametrization,
-            train_bias=t.train_bias,
+            **t.model_dump(include=_OF_NETWORK),
             seed=int(words.generate_state(1)[0]),
         )
 
     def _train(self, data: DrawnData, network: Any) -> Trace:
-        t = self.training
         return nc.networks.train(
             network,
             data.X,
             data.y,
-            targets=t.targets,
-            loss=t.loss,
-            optimizer=t.optimizer,
-            lr=t.lr,
-            momentum=t.momentum,
-            weight_decay=t.weight_decay,
-            temperature=t.temperature,
-            epochs=t.epochs,
-            until=t.until,
-            probe=t.probe,
+            **self.training.model_dump(include=_OF_TRAINING),
             convention=data.conventions[0],
             seed=data.seed,
         )
