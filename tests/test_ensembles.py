@@ -116,6 +116,39 @@ def test_single_precision_stays_single():
     assert not np.array_equal(*kernels)
 
 
+SERIES = ["tanh", "sigmoid", "softplus", "silu", "elu", "selu", "hard_tanh", "relu6"]
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("activation", [*SERIES, nc.ShiftedReLU(0.4)], ids=str)
+def test_tangent_kernels_are_means_of_finite_ones(activation, depth):
+    """The trace and the sum beside the diagonal, without and with the readout, of activations whose
+    kernels are series or have thresholds.
+    """
+    X, draws = _rows(5, 4), 30
+    settings = {
+        "depth": depth,
+        "width": 250,
+        "weight_variance": (1.5, 2.0, 1.2)[:depth],
+        "bias_variance": (0.2, 0.3, 0.1)[:depth],
+        "parametrization": "ntk",
+    }
+
+    def statistics(K):
+        trace = np.trace(K, axis1=-2, axis2=-1)
+        return np.stack([trace, K.sum(axis=(-2, -1)) - trace], axis=-1)
+
+    pair = [
+        networks.ShallowNetwork(activation, 4, train_readout=readout, **settings)
+        for readout in (False, True)
+    ]
+    found = [statistics(networks.Ensemble(n, draws, seed=0).tangent_kernels(X)) for n in pair]
+    mean, error = np.mean(found, axis=1), np.std(found, axis=1, ddof=1) / math.sqrt(draws)
+    expected = np.array([statistics(network.ntk()(X)) for network in pair])
+    assert np.abs((mean - expected) / error).max() < 3
+    assert np.abs((mean - expected[::-1]) / error).max(axis=1).min() > 5  # so that 3 is close
+
+
 # --- moments
 
 

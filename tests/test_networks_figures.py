@@ -144,35 +144,3 @@ def test_axes_of_ones_own():
     assert {"mine", "a", "b"} <= set(_points(axes[0]))
     texts = [text.get_text() for text in axes[1].get_legend().get_texts()]
     assert texts == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda: plot_layers(3), TypeError, "found must be what"),
-        (lambda: plot_layers({}), TypeError, "found must be what"),
-        (lambda: plot_layers({"a": 1.0}), TypeError, "found must be what"),
-        (lambda: plot_layers({"a": {}}), TypeError, "found must be what"),
-        (lambda: plot_layers(_probe(), "nc9"), ValueError, "metrics must be"),
-        (lambda: plot_layers(_probe(), "class_gram"), ValueError, "metrics must be"),
-        (lambda: plot_layers(_probe(), []), ValueError, "metrics must name at least one"),
-        (lambda: plot_layers(_probe(), 3), TypeError, "metrics must be a list of names"),
-        (lambda: plot_layers(_probe(), axes=plt.subplots(2)[1]), ValueError, "axes must hold one"),
-        (lambda: plot_training(3), TypeError, "course must be a Monitor"),
-        (lambda: plot_training({"nc1": [1.0]}), ValueError, "course must have rows"),
-        (lambda: plot_training({"step": [], "layer": []}), ValueError, "course must have rows"),
-        (
-            lambda: plot_training({"step": [0], "layer": ["a"], "nc1": [1.0]}, "cdnv"),
-            ValueError,
-            "metrics must be",
-        ),
-        (
-            lambda: plot_training({"step": [0], "layer": ["a"], "nc1": [1.0]}, "nc1", ["b"]),
-            ValueError,
-            "layers must be",
-        ),
-    ],
-)
-def test_mistakes_name_the_argument(call, error, message):
-    with pytest.raises(error, match=message):
-        call()

@@ -279,6 +279,18 @@ def _sums(*batches: Any) -> Any:
     return sums
 
 
+def _layers(found: Any = RESULT, *metrics: Any, axes: int = 0) -> Any:
+    plt = pytest.importorskip("matplotlib.pyplot")
+    found = {"a": found} if found is RESULT else found
+    given = plt.subplots(axes)[1] if axes else None
+    plt.close("all")
+    return networks.plot_layers(found, *metrics, axes=given)
+
+
+def _training(*given: Any, **columns: Any) -> Any:
+    return networks.plot_training({"step": [0], "layer": ["a"], "nc1": [1.0]} | columns, *given)
+
+
 def _metric() -> Any:
     pytest.importorskip("torchmetrics", reason="torchmetrics (extra: torchmetrics)")
     return nc.torchmetrics.NeuralCollapse
@@ -318,6 +330,20 @@ CALLS: list[tuple[Any, Any, str]] = [
     (lambda: _monitor(sinks=["/nowhere/a.csv"]), ValueError, "sinks"),
     (lambda: _monitor(classifier="fc", every=2)(0), ValueError, "classifier"),
     (lambda: networks.probe(nn.Linear(D, 3).double(), X, Y)["fc"], KeyError, "'fc' is none of ''"),
+    (lambda: _layers(3), TypeError, "found must be what"),
+    (lambda: _layers({}), TypeError, "found must be what"),
+    (lambda: _layers({"a": 1.0}), TypeError, "found must be what"),
+    (lambda: _layers({"a": {}}), TypeError, "found must be what"),
+    (lambda: _layers(RESULT, "nc9"), ValueError, "metrics must be"),
+    (lambda: _layers(RESULT, "class_gram"), ValueError, "metrics must be"),
+    (lambda: _layers(RESULT, []), ValueError, "metrics must name at least one"),
+    (lambda: _layers(RESULT, 3), TypeError, "metrics must be a list of names"),
+    (lambda: _layers(axes=2), ValueError, "axes must hold one"),
+    (lambda: networks.plot_training(3), TypeError, "course must be a Monitor"),
+    (lambda: networks.plot_training({"nc1": [1.0]}), ValueError, "course must have rows"),
+    (lambda: _training(step=[], layer=[]), ValueError, "course must have rows"),
+    (lambda: _training("cdnv"), ValueError, "metrics must be"),
+    (lambda: _training("nc1", ["b"]), ValueError, "layers must be"),
     (lambda: RESULT.with_classifier(None), TypeError, "W"),
     (lambda: RESULT.with_classifier(W, B, H=X * np.nan), ValueError, "H"),
     (lambda: RESULT.under(None), ValueError, "convention"),
