@@ -120,7 +120,7 @@ class Monitor:
 
     def _append(self, path: Path, rows: list[dict[str, Any]]) -> None:
         """Add rows to a CSV file, which gets a header where it is new."""
-        names = ["step", "layer", *self.metrics, "note"]
+        names = list(rows[0])
         new = not path.exists() or not path.stat().st_size
         if not new:
             with reading(str(path)), path.open(encoding="utf-8", newline="") as file:
@@ -150,7 +150,7 @@ class Monitor:
         self._step = self._step + 1 if step is None else as_count("step", step, 0)
         if self._step % self.every:
             return None
-        found, note = None, ""
+        found = None
         with warnings.catch_warnings():  # error_bound is among the metrics
             warnings.simplefilter("ignore", AccuracyWarning)
             try:
@@ -158,10 +158,9 @@ class Monitor:
             except ValueError as error:
                 if not self.rows:  # a call that was never right
                     raise
-                note = str(error)
-        rows = [self._row("", {}, note)] if found is None else []
+                rows = [self._row("", {}, str(error))]
         if found is not None:
-            rows += [self._row(name, result.to_dict(), "") for name, result in found.items()]
+            rows = [self._row(name, result.to_dict(), "") for name, result in found.items()]
             rows += [self._row(name, {}, reason) for name, reason in found.reasons.items()]
         self.rows += rows
         for sink in self._sinks:
@@ -169,9 +168,10 @@ class Monitor:
         return found
 
     def _row(self, layer: str, values: dict[str, Any], note: str) -> dict[str, Any]:
-        numbers = {name: values.get(name) for name in self.metrics}
-        filled = {name: math.nan if v is None else float(v) for name, v in numbers.items()}
-        return {"step": self._step, "layer": layer, **filled, "note": note}
+        """A row of the table; NaN where a metric has no value."""
+        given = {name: values.get(name) for name in self.metrics}
+        numbers = {name: math.nan if v is None else float(v) for name, v in given.items()}
+        return {"step": self._step, "layer": layer, **numbers, "note": note}
 
     def table(self) -> dict[str, NDArray[Any]]:
         """The rows as columns, each an array of shape (n_rows,); `pandas.DataFrame` takes them."""

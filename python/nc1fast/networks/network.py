@@ -24,25 +24,18 @@ from nc1fast.support.arithmetic import ieee
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-
 
 def as_dtype(dtype: Any) -> Any:
     """A torch dtype from "float32", "float64" or the dtype itself."""
-    if isinstance(dtype, str) and dtype in DTYPES:
-        return DTYPES[dtype]
-    if dtype in DTYPES.values():
-        return dtype
-    raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+    name = str(dtype).removeprefix("torch.")
+    check_choice("dtype", name, ("float32", "float64"))
+    return getattr(torch, name)
 
 
 def generator_of(seed: int | None) -> torch.Generator:
     """A generator with a seed, an integer >= 0, or with one from the operating system."""
     generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(as_count("seed", seed, 0))
+    generator.manual_seed(generator.seed() if seed is None else as_count("seed", seed, 0))
     return generator
 
 

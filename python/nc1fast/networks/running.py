@@ -172,9 +172,9 @@ class Run:
 
     def _report(self, repeat: Repeat, epoch: int) -> None:
         """Report that a repeat has reached an epoch."""
+        epochs = self.settings.epochs
         if self.report is not None:
-            epochs, repeats = self.settings.epochs, self.settings.repeats
-            self.report(repeat.index * epochs + epoch, repeats * epochs)
+            self.report(repeat.index * epochs + epoch, self.settings.repeats * epochs)
 
     def _fingerprint(self) -> str:
         """Hash of all that decides the run."""
@@ -333,7 +333,7 @@ class Run:
             networks.append(network)
         covariances = [
             {
-                name: {when: repeat["covariances"][when][name].numpy() for when in ("start", "end")}
+                name: {when: found[name].numpy() for when, found in repeat["covariances"].items()}
                 for name in self.network.weight_layers()
             }
             for repeat in self.finished

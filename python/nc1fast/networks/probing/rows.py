@@ -94,9 +94,9 @@ class DeviceRows:
         self.means = torch.from_numpy(np.ascontiguousarray(means)).to(device)
         host = device.type == "cpu"
         self.search = _HostSearch(means, sizes, classifier) if host else None
-        self.geometry = None
+        self.products: Any = None
         if not host or (scatter and not self.small):
-            self.geometry = _Products(means, classifier, device, self.exponent)
+            self.products = _Products(means, classifier, device, self.exponent)
 
     @staticmethod
     def bytes_needed(n_classes: int, n_features: int) -> int:
@@ -149,26 +149,21 @@ class DeviceRows:
         if self.search is None:
             step = max(1, _PRODUCTS // max(C, d))
         else:
-            least, most = _ROWS
-            step = min(most, max(least, _SCORES // max(C, d)))
+            step = int(np.clip(_SCORES // max(C, d), *_ROWS))
         for start in range(0, n, step):
             yield slice(start, start + step)
 
     def _of_piece(self, H: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
         """Nearest means of rows of these classes, which are added up."""
-        D = None
+        D: Any = None
         if self.scatter or self.search is None:
             D = H.to(torch.float64, copy=True).sub_(self.means[own])
             self.sum += D.sum(dim=0)
-        if self.geometry is not None:
-            assert D is not None
-            S, closest = self.geometry.of(D, own)
+        if self.search is not None and self.products is None:
+            S, closest = D, self.search.of(H, own, D)
         else:
-            assert self.search is not None
-            S = D
-            closest = self.search.of(H, own, D)
+            S, closest = self.products.of(D, own)
         if self.scatter:
-            assert S is not None
             add_gram(self.by_sample, S)
             if not self.balanced:
                 add_gram(self.by_class, S, S * self.weight[own][:, None])
@@ -176,9 +171,7 @@ class DeviceRows:
 
     def _decided(self, H: torch.Tensor) -> torch.Tensor:
         """Decisions of the classifier about rows."""
-        by = self.search or self.geometry
-        assert by is not None
-        return by.decided(H)
+        return (self.search or self.products).decided(H)
 
     def agreement(self) -> float | None:
         """Fraction of the rows whose decision is their nearest mean; None without a classifier."""
@@ -234,7 +227,7 @@ class _Products:
             gram = self.Z @ self.Z.T
             self.rest = (self.squares - 2 * gram).mul_(math.ldexp(1.0, -exponent))  # (C, C)
             self.Z = self.Z * math.ldexp(1.0, -exponent)
-        self.decide = None
+        self.decide: Any = None
         if classifier is not None:
             self.decide = there(classifier.W.T), there(classifier.b)
 
@@ -250,7 +243,6 @@ class _Products:
 
     def decided(self, H: torch.Tensor) -> torch.Tensor:
         """Decisions of the classifier about rows."""
-        assert self.decide is not None
         return torch.max(H.double() @ self.decide[0] + self.decide[1], dim=1).indices
 
 
@@ -275,7 +267,7 @@ class _HostSearch:
         self.nearest = NearestOnHost(means - center, self.exponent)
         self.longest = longest
         self.total = np.zeros(means.shape[1])
-        self.decide: LargestProduct | None = None
+        self.decide: Any = None
         if classifier is not None:
             W, b = classifier.W, classifier.b
             self.bias = float(np.abs(b).max())
@@ -344,13 +336,11 @@ class _HostSearch:
 
     def decided(self, H: torch.Tensor) -> torch.Tensor:
         """Decisions of the classifier about rows."""
-        assert self.decide is not None
         with whole_float32():
             return self.decide.of(self._rows(H), functools.partial(self._exact, H))
 
     def decided_by(self, outputs: torch.Tensor, H: torch.Tensor) -> torch.Tensor:
         """The same from the outputs W h + b of a linear layer, in its type and in any order."""
-        assert self.decide is not None
         return self.decide.of_outputs(outputs, H, functools.partial(self._exact, H), self.bias)
 
     def _exact(self, H: torch.Tensor, k: NDArray[np.int64]) -> Array:
