@@ -40,11 +40,46 @@ Targets = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a network is trained, under the names of `nc1fast.networks.train`."""
+
+    loss: Annotated[Loss, option("none, for langevin: no data, the prior alone.")] = "mse"
+    optimizer: Annotated[
+        Optimizer, option("langevin: gradient descent with noise, decay by the prior.")
+    ] = "sgd"
+    lr: Annotated[float, option("Learning rate.")] = 1e-3
+    momentum: Annotated[float, option("Momentum of sgd.")] = 0.0
+    weight_decay: Annotated[float, option("Decay of all parameters; 0 for langevin.")] = 0.0
+    temperature: Annotated[
+        float | None, option("For langevin: the variance of the noise on the targets.")
+    ] = None
+    epochs: Annotated[int, option("Passes over the data.")] = 1000
+    batch_size: Annotated[int | None, option("Rows of a step; default: all.")] = None
+    repeats: Annotated[int, option("Number of networks, drawn one by one.")] = 1
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """What is solved for, under the names of `nc1fast.adaptive.solve`."""
+
+    noise: Annotated[float, option("Variance of the noise on the targets: it decides the answer.")]
+    activation: Annotated[AdaptiveActivation, option("Activation of the hidden layer.")] = "erf"
+    width: Annotated[float, option("Number of hidden units.")] = 500
+    weight_variance: Annotated[float, option("Prior variance of the hidden weights.")] = 1.0
+    readout_variance: Annotated[float, option("Prior variance of the readout weights.")] = 1 / 128
+    multistart: Annotated[
+        int, option("Number of starts at each width; the lowest free energy is kept.")
+    ] = 2
+    max_iter: Annotated[int, option("Evaluations for each start and width.")] = 2000
+    seed: Annotated[int, option("Seed of random starts and of the permutation.")] = 0
+
+
 def train(
     data: options.Data,
     *,
     layers: options.LayerOptions,
-    width: Annotated[str, option("Hidden units, or one number for each layer.")] = ("500"),
+    width: Annotated[str, option("Hidden units, or one number for each layer.")] = "500",
     train_bias: Annotated[
         bool | None, option("Default: yes; with --parametrization ntk, only if sb2 > 0.")
     ] = None,
@@ -52,22 +87,10 @@ def train(
         options.Parametrization, option("Scaling of weights and learning rates.")
     ] = "standard",
     targets: Targets = None,
-    loss: Annotated[Loss, option("none, for langevin: no data, the prior alone.")] = "mse",
-    optimizer: Annotated[
-        Optimizer, option("langevin: gradient descent with noise, decay by the prior.")
-    ] = "sgd",
-    lr: Annotated[float, option("Learning rate.")] = 1e-3,
-    momentum: Annotated[float, option("Momentum of sgd.")] = 0.0,
-    weight_decay: Annotated[float, option("Decay of all parameters; 0 for langevin.")] = 0.0,
-    temperature: Annotated[
-        float | None, option("For langevin: the variance of the noise on the targets.")
-    ] = None,
-    epochs: Annotated[int, option("Passes over the data.")] = 1000,
+    training: TrainingOptions,
     until: Annotated[
         str | None, option("Stop early: zero-error, loss=VALUE or slope=VALUE (log NC1 a decade).")
     ] = None,
-    batch_size: Annotated[int | None, option("Rows of a step; default: all.")] = None,
-    repeats: Annotated[int, option("Number of networks, drawn one by one.")] = 1,
     probe: Annotated[
         str, option("Epochs to measure at: log (8 a decade), or a list: 0,10,100.")
     ] = "log",
@@ -90,13 +113,13 @@ def train(
     """
     options.check_out(out, ".csv", ".npz")
     X, y = reading.load(data)
-    code = TargetCode.of(y, targets)
+    code, values = _encoded(y, targets)
     network = nc.networks.ShallowNetwork(
         layers.function,
         X.shape[1],
         depth=layers.depth,
         width=options.one_or_list("--width", width, int),
-        n_outputs=code.values.shape[1],
+        n_outputs=values.shape[1],
         weight_variance=options.one_or_list("--weight-variance", layers.weight_variance),
         bias_variance=options.one_or_list("--bias-variance", layers.bias_variance),
         parametrization=parametrization,
@@ -109,17 +132,9 @@ def train(
             network,
             X,
             y,
-            targets=code.name,
-            loss=loss,
-            optimizer=optimizer,
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            temperature=temperature,
-            epochs=epochs,
+            targets=code,
+            **vars(training),
             until=_rule(until),
-            batch_size=batch_size,
-            repeats=repeats,
             probe=probe if probe == "log" else options.numbers("--probe", probe, int),
             convention=convention,
             seed=seed,
@@ -130,31 +145,23 @@ def train(
         output.write(out, trace.table, _covariances(trace))
     if as_json:
         table = {name: column.tolist() for name, column in trace.table.items()}
-        about = {"targets": code.name, "data": data, "version": nc.__version__}
+        about = {"targets": code, "data": data, "version": nc.__version__}
         ends = {"endings": trace.endings, "epochs": trace.epochs}
         output.show_json(ends | {"table": table} | about)
         return
-    typer.echo("\n".join([*_summary(trace), f"{'targets':<17}{code.described}"]))
+    outputs = f"{values.shape[1]} output{'s' * (values.shape[1] > 1)}"
+    typer.echo("\n".join([*_summary(trace), f"{'targets':<17}{code} ({outputs})"]))
 
 
 def adapt(
     data: options.Data,
     *,
-    noise: Annotated[float, option("Variance of the noise on the targets: it decides the answer.")],
-    activation: Annotated[AdaptiveActivation, option("Activation of the hidden layer.")] = "erf",
-    width: Annotated[float, option("Number of hidden units.")] = 500,
+    solver: SolverOptions,
     widths: Annotated[str | None, option("Widths to pass through on the way: 1e5,1e4,1e3.")] = None,
-    weight_variance: Annotated[float, option("Prior variance of the hidden weights.")] = 1.0,
-    readout_variance: Annotated[float, option("Prior variance of the readout weights.")] = 1 / 128,
     targets: Targets = None,
     shuffled: Annotated[
         bool, typer.Option("--shuffled", help="Solve for permuted labels too, as a control.")
     ] = False,
-    multistart: Annotated[
-        int, option("Number of starts at each width; the lowest free energy is kept.")
-    ] = 2,
-    max_iter: Annotated[int, option("Evaluations for each start and width.")] = 2000,
-    seed: Annotated[int, option("Seed of random starts and of the permutation.")] = 0,
     convention: options.Convention = None,
     reading: options.DataOptions,
     threads: options.Threads = None,
@@ -170,30 +177,20 @@ def adapt(
     """
     options.check_out(out, ".npz")
     X, y = reading.load(data)
-    code = TargetCode.of(y, targets)
-    settings: dict[str, Any] = {
-        "noise": noise,
-        "activation": activation,
-        "width": width,
-        "widths": None if widths is None else options.numbers("--widths", widths),
-        "weight_variance": weight_variance,
-        "readout_variance": readout_variance,
-        "multistart": multistart,
-        "max_iter": max_iter,
-        "seed": seed,
-        "n_threads": threads,
-    }
+    code, values = _encoded(y, targets)
+    settings = vars(solver) | {"n_threads": threads}
+    settings["widths"] = None if widths is None else options.numbers("--widths", widths)
     with options.progress("evaluations") as progress:
         settings["progress"] = progress
         if shuffled:
             control = nc.adaptive.shuffled_control(
-                X, y, targets=code.name, convention=convention, **settings
+                X, y, targets=code, convention=convention, **settings
             )
             solutions = {"": control.solution, "_shuffled": control.shuffled}
             nc1 = [control.collapse.nc1, control.nngp.nc1, control.shuffled_collapse.nc1]
         else:
-            solutions = {"": nc.adaptive.solve(X, code.values, **settings)}
-            before = nc.ConjugateKernel(activation, weight_variance=weight_variance)
+            solutions = {"": nc.adaptive.solve(X, values, **settings)}
+            before = nc.ConjugateKernel(solver.activation, weight_variance=solver.weight_variance)
             kernels = [solutions[""].kernel, before]
             results = nc.collapse(X, y, kernels, convention=convention, n_threads=threads)
             nc1 = [result.nc1 for result in results]
@@ -203,17 +200,15 @@ def adapt(
     found = solutions[""]
     row: dict[str, Any] = dict(zip(("nc1", "nc1_nngp", "nc1_shuffled"), nc1, strict=False))
     row |= {
-        "training_error": float(np.square(found.predictions - code.values).mean()),
+        "training_error": float(np.square(found.predictions - values).mean()),
         "trace_sigma": float(np.trace(found.sigma)),
         **output.fields(found, "smallest_eigenvalue", "free_energy", "start"),
         **_branches(found, X, y, as_json=as_json, convention=convention, n_threads=threads),
         "residual": found.residual,
         "converged": all(solution.converged for solution in solutions.values()),
         "reason": found.reason,
-        "noise": noise,
-        "width": width,
-        "readout_variance": readout_variance,
-        "targets": code.name,
+        **output.fields(solver, "noise", "width", "readout_variance"),
+        "targets": code,
         "data": data,
         "version": nc.__version__,
     }
@@ -224,29 +219,13 @@ def adapt(
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class TargetCode:
-    """The code of the labels that a network is to output: its name, and the targets (n_samples,
-    n_outputs).
+def _encoded(y: Any, requested: str | None) -> tuple[str, NDArray[np.float64]]:
+    """The code of the labels that a network is to output, and the targets (n_samples, n_outputs);
+    by default scalar for two classes and one-hot for more, which have no order.
     """
-
-    name: str
-    values: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, y: Any, requested: str | None) -> TargetCode:
-        """The requested code; by default scalar for two classes and one-hot for more, which have no
-        order.
-        """
-        classes, names = as_labels(y, len(y))
-        name = requested or ("scalar" if len(names) <= 2 else "one-hot")
-        return cls(name, encode(name, classes, len(names)).values)
-
-    @property
-    def described(self) -> str:
-        """Its name and the number of outputs."""
-        n = self.values.shape[1]
-        return f"{self.name} ({n} output{'s' * (n > 1)})"
+    classes, names = as_labels(y, len(y))
+    code = requested or ("scalar" if len(names) <= 2 else "one-hot")
+    return code, encode(code, classes, len(names)).values
 
 
 def _branches(

@@ -105,7 +105,11 @@ def expanded(command: Callable[..., Any]) -> Callable[..., Any]:
             continue
         of_group = get_type_hints(group, include_extras=True)
         parameters += [
-            parameter.replace(name=one.name, default=one.default, annotation=of_group[one.name])
+            parameter.replace(
+                name=one.name,
+                default=parameter.empty if one.default is dataclasses.MISSING else one.default,
+                annotation=of_group[one.name],
+            )
             for one in dataclasses.fields(group)
         ]
 
