@@ -61,7 +61,7 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class SolverOptions:
-    """What is solved for, under the names of `nc1fast.adaptive.solve`."""
+    """Settings of the equations and their solver, under the names of `nc1fast.adaptive.solve`."""
 
     noise: Annotated[float, option("Variance of the noise on the targets: it decides the answer.")]
     activation: Annotated[AdaptiveActivation, option("Activation of the hidden layer.")] = "erf"
