@@ -349,8 +349,10 @@ def cut(name):
     return half
 
 
+CELLS = np.array([X.tolist(), None, "a"], dtype=object)[:1]
 WITH_NAN = np.where(np.arange(60).reshape(12, 5) == 23, np.nan, X)
-ODD = {  # name of the file, content or a function of the folder that gives it, words of the message
+# Name of the file, content or a function of the folder that gives it, words of the message.
+ODD = {
     "empty mat": ("a.mat", b"", "not a readable .mat file"),
     "empty hdf5": ("a.h5", b"", "not a readable HDF5 file"),
     "empty torch": ("a.pt", b"", "not a readable PyTorch file"),
@@ -364,22 +366,26 @@ ODD = {  # name of the file, content or a function of the folder that gives it, 
     "parquet cut short": ("a.parquet", cut("a.parquet"), "not a readable Parquet file"),
     "arrow cut short": ("a.arrow", cut("a.arrow"), "not a readable Arrow file"),
     "batch cut short": ("data_batch_1", pickle.dumps({"data": PIXELS})[:-300], "pickled batch"),
-    "csv.gz cut short": ("a.csv.gz", gzip.compress(b"1,2\n3,4\n")[:-6], "(Truncated compressed stream)"),
-    "complex": ("a.mat", written("a.mat", X=X + 1j, y=Y), "dtype complex128 is not allowed"),
-    "no labels": ("a.h5", written("a.h5", X=X), "none of its arrays is named as labels are (y, labels"),
+    "csv.gz cut short": ("a.csv.gz", gzip.compress(b"1,2\n3,4\n")[:-6], "Truncated compressed"),
+    "complex": ("a.mat", written("a.mat", X=X + 1j, y=Y), "got dtype complex128"),
+    "no labels": ("a.h5", written("a.h5", X=X), "none of its arrays is named as labels"),
     "no data": ("a.mat", written("a.mat", a=X, b=X, y=Y), "it has 'a', 'b', 'y'"),
     "lengths differ": ("a.pt", written("a.pt", X=X, y=Y[:7]), "7 labels for 12 rows"),
     "objects": ("a.npz", npz_bytes(X=X.astype(object), y=Y), "holds Python objects"),
     "a program": ("data_batch_1", pickle.dumps({b"data": Evil()}), f"asks for {os.name}.system"),
-    "a program in a tensor file": ("a.pt", lambda _: evil_torch(), "not a readable PyTorch file of tensors"),
-    "NaN": ("a.parquet", written("a.parquet", features=WITH_NAN, label=Y), "row 4, column 3 (from 0) is nan"),
-    "text among the features": ("a.parquet", written("a.parquet", a=NAMES, b=Y, label=Y), "column 'a' holds string, numbers are needed"),
-    "a cell array": ("a.mat", written("a.mat", X=np.array([X.tolist(), None, "a"], dtype=object)[:1], y=Y), "'X' is a cell array of more than texts"),
+    "a program in a tensor file": ("a.pt", lambda _: evil_torch(), "not a readable PyTorch file"),
+    "NaN": ("a.parquet", written("a.parquet", x=WITH_NAN, y=Y), "row 4, column 3"),
+    "text as features": ("a.parquet", written("a.parquet", a=NAMES, b=Y, y=Y), "'a' holds string"),
+    "a cell array": (
+        "a.mat",
+        written("a.mat", X=CELLS, y=Y),
+        "'X' is a cell array of more than texts",
+    ),
     "huge tensor": ("a.pt", lambda _: with_tensor(), "no file of its size holds an array of"),
     "huge HDF5": ("a.h5", lambda _: huge_hdf5(), "no file of its size holds an array of"),
-    "huge mat": ("a.mat", lambda _: huge_mat(), "variable 'X' is damaged: no file of its size holds an array of"),
-    "commas in a tsv": ("a.tsv", b"1,2,0\n3,4,1\n", "has one column; features and a label, separated by tabs"),
-}  # fmt: skip
+    "huge mat": ("a.mat", lambda _: huge_mat(), "variable 'X' is damaged: no file of its size"),
+    "commas in a tsv": ("a.tsv", b"1,2,0\n3,4,1\n", "a label, separated by tabs"),
+}
 
 
 def evil_torch():

@@ -158,7 +158,11 @@ def load_stored(
         raise ValueError(f"keys name the data, and so does {shown(Path(path))}: give one of them")
     file, given = Path(name), Options((part, None) if part else keys, labels)
     found = _joined(file, [_contents(part, given) for part in data_files(file)], given)
-    return widen(_flattened(file, found.data), shown(file)), found.labels, found.labels_file
+    return (
+        widen(_flattened(file, found.data), f"{shown(file)}: data"),
+        found.labels,
+        found.labels_file,
+    )
 
 
 def _contents(file: Path, given: Options) -> Contents:

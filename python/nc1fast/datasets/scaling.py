@@ -5,11 +5,11 @@ The scale is part of a result: the NC1 of an erf network, or of one with biases,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from nc1fast.inputs.arrays import host_array
+from nc1fast.inputs.arrays import check_shape, real_array, widened
 from nc1fast.support.arguments import check_choice
 from nc1fast.support.arithmetic import ieee
 
@@ -91,35 +91,16 @@ def widen(X: ArrayLike, name: str, *, copy: bool = False) -> NDArray[np.float64]
     start with `name`.
     """
     try:
-        A: NDArray[Any] = host_array(X, name)
-    except (ValueError, TypeError) as error:
-        if "masked" in str(error):
-            raise
-        raise ValueError(f"{name}: not an array of numbers with rows of one length") from error
-    if A.dtype.kind not in "biuf" or (A.dtype.kind == "f" and A.dtype.itemsize > 8):
-        raise ValueError(
-            f"{name}: dtype {A.dtype} is not allowed, only integers, booleans, float16, float32 and float64"
-        )
-    if A.ndim != 2:
-        raise ValueError(
-            f"{name}: must have two dimensions (n_samples, n_features), got shape {A.shape}"
-        )
-    if A.size == 0:
-        raise ValueError(f"{name}: must have at least one row and one column, got shape {A.shape}")
-    if A.dtype.kind in "iu" and A.dtype.itemsize == 8 and max(-int(A.min()), int(A.max())) > 2**53:
-        raise ValueError(
-            f"{name}: integers beyond 2^53 in magnitude cannot be held exactly in float64"
-        )
-    Z = (
-        np.array(A, dtype=np.float64, order="C", copy=True)
-        if copy
-        else np.ascontiguousarray(A, dtype=np.float64)
-    )
+        A = real_array(X, name)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    check_shape(A.shape, name)
+    Z = np.array(widened(A, name), order="C", copy=True if copy else None)
     # NaN goes through min and max, so that no N x d0 mask is needed
     if not (np.isfinite(Z.min()) and np.isfinite(Z.max())):
         row, column = np.argwhere(~np.isfinite(Z))[0]
         raise ValueError(
-            f"{name}: row {row}, column {column} (from 0) is {Z[row, column]}, must be finite"
+            f"{name} must be finite, but row {row}, column {column} (from 0) is {Z[row, column]}"
         )
     return Z
 
