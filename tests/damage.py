@@ -56,7 +56,7 @@ def _outcome(kind: Kind, path: Path, expected: Any) -> tuple[str, str]:
 
 
 def fuzz(name: str, flips: int, folder: Path) -> dict[str, Any]:
-    """Counts of outcomes of so many flips and a tenth as many cuts, and examples of what is wrong."""
+    """Counts of outcomes of so many flips and a tenth as many cuts, and examples of errors."""
     kind = KINDS[name]
     path = kind.make(folder)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

@@ -225,7 +225,8 @@ def _read_loaded(path: Path) -> str:
 def _make_description(folder: Path) -> Path:
     text = (
         "name: mine\ntitle: My data\nrepeats: 5\narms:\n  - name: mine\n    data:\n"
-        "      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_features: [8], n_samples: [64]}\n"
+        "      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, "
+        "n_features: [8], n_samples: [64]}\n"
         "    kernels:\n      - {kernel: NNGP, activation: [erf, relu]}\n"
         "      - {kernel: NTK, activation: [erf, relu], depth: [2, 3]}\n"
     )

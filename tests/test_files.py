@@ -37,7 +37,7 @@ def in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(spool))
     yield
-    gc.collect()  # until then CPython 3.12 and 3.13 keep the frames of errors that contextlib has passed on
+    gc.collect()  # CPython 3.12 and 3.13 keep frames of errors that contextlib has passed on
     assert list(spool.iterdir()) == []
 
 

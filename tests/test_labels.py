@@ -96,7 +96,7 @@ APART = {
     "integers beside fractions": [2**53, 2**53 + 1, 0.5],
     "long doubles": np.array([1, 1 + np.finfo(np.longdouble).eps, 2], np.longdouble),
     "dates": [dt.date(2020, 1, 1), dt.date(2021, 1, 1), dt.date(2022, 1, 1)],
-    "decimals": [decimal.Decimal("0.1"), decimal.Decimal("0.10000000000000000001"), decimal.Decimal(2)],
+    "decimals": [decimal.Decimal(text) for text in ("0.1", "0.10000000000000000001", "2")],
     "an object array": np.array(["a", "b", "c"], dtype=object),
     "a frame of text": _Series(["a", "b", "c"]),
     "a frame of tuples": _Series([(0, 1), (0, 1, 2), (1,)]),
@@ -308,7 +308,7 @@ CHANGES = {
     "bool after int": ([0, 1], [True, False]),
     "float after int": ([0, 1], [0.5, 1.5]),
     "text after bytes": ([b"a", b"b"], ["a", "b"]),
-    "dates of another unit": (np.array(["2020", "2021"], "M8[D]"), np.array(["2020", "2022"], "M8[s]")),
+    "dates of another unit": tuple(np.array(["2020", "2021"], f"M8[{unit}]") for unit in "Ds"),
     "objects after numbers": ([0, 1], [decimal.Decimal(0), decimal.Decimal(1)]),
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SECONDS = 10.0  # of a processor, that reading a few kilobytes may take; a kernel that is asked for is part of it
+SECONDS = 10.0  # of a processor, that reading a few kilobytes may take, with a kernel's work
 ROOM = 96 << 20  # bytes of memory beyond twice what the file can hold
 ADDRESSES = 3 << 30  # of address space beyond what the process has at its start
 _SEALED = 0.5  # of the changes, beneath the checksum

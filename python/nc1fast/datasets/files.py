@@ -1,5 +1,5 @@
-"""`load`: a labelled data set from a file of any kind that has a reader; and `resolved`, which finds
-what paths stand for, in one vocabulary for `load`, every function of rows and the command line.
+"""`load`: a labelled data set from a file of any kind that has a reader; and `resolved`: what
+paths stand for, in one vocabulary for `load`, every function of rows and the command line.
 
 What `inputs` reads where it lies stays there, as "FILE::NAME"; other kinds of files are loaded.
 """

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KINDS = (
-    "MNIST (train-images-idx3-ubyte and the like), CIFAR (data_batch_1, ... or .bin; train) or a Hugging Face data set "
-    "saved on disk (state.json)"
+    "MNIST (train-images-idx3-ubyte and the like), CIFAR (data_batch_1, ... or .bin; train) or a "
+    "Hugging Face data set saved on disk (state.json)"
 )
 _BATCH = re.compile(r"data_batch_(\d+)(\.bin)?")
 _DEPTH = 2  # folders within folders that are looked into

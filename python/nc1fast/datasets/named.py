@@ -89,7 +89,8 @@ def chosen(
         what, tried = ("data", DATA_NAMES) if data is None else ("labels", LABEL_NAMES)
         raise malformed(
             path,
-            f"none of its arrays is named as {what} are ({', '.join(tried)}): name two by keys=, or one as FILE::NAME; {listing(names)}",
+            f"none of its arrays is named as {what} are ({', '.join(tried)}): name two by keys=, or "
+            f"one as FILE::NAME; {listing(names)}",
         )
     return data, label
 
@@ -131,7 +132,7 @@ def listing(names: Sequence[str]) -> str:
 
 
 def _first(path: Path, names: Sequence[str], tried: Sequence[str]) -> str | None:
-    """The first name tried that is there; ValueError if it is there twice, in upper and lower case."""
+    """The first name tried that is there; ValueError if both in upper and lower case."""
     for word in tried:
         there = [name for name in names if name.lower() == word]
         if len(there) > 1:
@@ -256,7 +257,8 @@ def torch_members(path: Path) -> Iterator[Members]:
     if not isinstance(loaded, dict):
         raise malformed(
             path,
-            f"holds a {type(loaded).__name__}; a dict of tensors, a pair of them or one tensor is needed",
+            f"holds a {type(loaded).__name__}; a dict of tensors, a pair of them or one tensor is "
+            "needed",
         )
     yield {
         str(name): functools.partial(_tensor, path, str(name), value)

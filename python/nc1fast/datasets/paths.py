@@ -32,7 +32,8 @@ def labelled(X: Any, y: Any) -> tuple[Any, Any]:
         return X, y
     if isinstance(y, str) and y in getattr(X, "columns", ()):
         raise ValueError(
-            f"y must be the labels or a path where X is no path: give the column, X[{y!r}], and X without it"
+            "y must be the labels or a path where X is no path: give the column, "
+            f"X[{y!r}], and X without it"
         )
     from nc1fast.datasets.files import resolved
 

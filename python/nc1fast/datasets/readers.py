@@ -43,7 +43,7 @@ _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z")
 
 
 class Options(NamedTuple):
-    """Arguments `keys` and `labels` of `load`, as the caller gives them; labels may be `RowsOnly`."""
+    """Arguments `keys` and `labels` of `load`, as given; labels may be `RowsOnly`."""
 
     keys: Any = None
     labels: Any = None
@@ -90,7 +90,7 @@ class Reader:
 
 
 def all_readers() -> Iterator[Reader]:
-    """Readers in the order in which they are asked; those of plug-ins, asked last, are loaded then."""
+    """Readers in the order of their turn; those of plug-ins come last, and are loaded then."""
     yield from READERS
     yield from PLUGINS.usable().values()
 
@@ -129,7 +129,8 @@ def reader_of(file: Path) -> Reader:
     hint = ": unpack it first" if file.name.lower().endswith(_PACKED) else ""
     raise malformed(
         file,
-        f"unknown kind of file {file.suffix.lower()!r}{hint}, must be {', '.join(names[:-1])} or {names[-1]}",
+        f"unknown kind of file {file.suffix.lower()!r}{hint}, must be {', '.join(names[:-1])} or "
+        f"{names[-1]}",
     )
 
 
@@ -162,7 +163,7 @@ def _read_unchanged(read: Callable[[Path], Read], path: Path) -> Read:
 
 
 def _suffix(*suffixes: str) -> Callable[[Path], bool]:
-    """Whether a path has one of these suffixes, in upper or lower case, as a function of the path."""
+    """A function of a path: whether it has one of these suffixes, in upper or lower case."""
     return lambda file: file.suffix.lower() in suffixes
 
 

@@ -1,4 +1,4 @@
-"""Tables of columns, by pyarrow: text (.csv, .tsv), Parquet, Arrow (files and streams), Feather, and
+"""Tables of columns, by pyarrow: text (.csv, .tsv), Parquet, Arrow files and streams, Feather, and
 shards of Hugging Face `datasets`; and which of their columns are data and labels.
 """
 
@@ -258,7 +258,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _label_array(path: Path, texts: list[str]) -> NDArray[Any]:
-    """Labels (N,) in int64 if all are whole numbers, in float64 if all are numbers, else as text."""
+    """Labels (N,) in int64 if all are whole numbers, float64 if all are numbers, else text."""
     odd = next((k for k, text in enumerate(texts) if text == "" or "\n" in text), None)
     if odd is not None:
         what = "a label of several lines: is a quote open?" if texts[odd] else "no label"

@@ -66,7 +66,8 @@ def host_array(X: Any, name: str) -> NDArray[Any]:
         raise kind(f"{name} must be an array of numbers: {one_line(error)}") from error
     if count:
         raise ValueError(
-            f"{name} must not be masked, but {count} of its entries are: fill them, or leave them out"
+            f"{name} must not be masked, but {count} of its entries are: fill them, or leave them "
+            "out"
         )
     if array.dtype.kind == "V" and array.dtype.names is None and np.can_cast(array.dtype, "f4"):
         return array.astype(np.float32)  # bfloat16 and smaller floats of ml_dtypes, as JAX has them
@@ -105,7 +106,8 @@ def finite(X: Any, name: str, rows: Any = None) -> None:
             row, column = np.unravel_index(np.argmin(good), good.shape)
             at = start + row if rows is None else rows[start + row]
             raise ValueError(
-                f"{name} must be finite, but it contains NaN or Inf: {name}[{at}, {column}] is {chunk[row, column]}"
+                f"{name} must be finite, but it contains NaN or Inf: {name}[{at}, {column}] is "
+                f"{chunk[row, column]}"
             )
         start += len(chunk)
 
@@ -183,7 +185,10 @@ def _advice(X: NDArray[Any], name: str) -> str:
             return f": a {kind} is no dense array{''.join(ways)}"
         found = "missing" if kind in ("NoneType", "NAType", "NaTType") else f"of type {kind}"
         return f": {name}[{', '.join(map(str, place))}] is {found}{_WAYS_OUT.get(kind, '')}"
-    return f", though every entry is a number, as in nullable columns of pandas: give {name}.astype('float64')"
+    return (
+        ", though every entry is a number, as in nullable columns of pandas: "
+        f"give {name}.astype('float64')"
+    )
 
 
 def as_rows(data: Any, name: str = "X", *, unread: bool = False) -> NDArray[Any]:

@@ -124,7 +124,8 @@ class BorrowedRows:
         row, column, value, zeros = borrowed.inspect()
         if row >= 0:
             raise ValueError(
-                f"{name} must be finite, but it contains NaN or Inf: {name}[{row}, {column}] is {value}"
+                f"{name} must be finite, but it contains NaN or Inf: {name}[{row}, {column}] is "
+                f"{value}"
             )
         return cls(borrowed, X, zeros)
 

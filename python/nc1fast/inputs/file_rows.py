@@ -47,7 +47,7 @@ class FileRows:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the rows in memory: float32 for stored floats of at most 32 bits, else float64."""
+        """Type of rows in memory: float32 for stored floats of at most 32 bits, else float64."""
         return np.dtype(np.float32 if self.stored in ("f2", "f4") else np.float64)
 
     @property

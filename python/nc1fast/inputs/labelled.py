@@ -77,7 +77,7 @@ class Classes:
         return np.concatenate([[0], np.cumsum(self.sizes)])
 
     def rows_of(self) -> list[NDArray[np.int64]]:
-        """Rows of each class, ascending: n_classes arrays of shape (sizes[c],), views of `order`."""
+        """Rows of each class, ascending: views of `order`, each of shape (sizes[c],)."""
         return np.split(self.order, self.starts[1:-1])
 
 
@@ -117,7 +117,7 @@ class LabelledData:
 
     @classmethod
     def of_features(cls, H: Any, y: Any) -> LabelledData:
-        """Check explicit features, as `of` does; float16 and rows with gaps between them stay as they are."""
+        """Check explicit features, as `of` does; float16 and rows with gaps stay as they are."""
         return cls._of(as_matrix(as_source(H), "X"), y)
 
     @classmethod
@@ -154,7 +154,7 @@ class LabelledData:
 
 
 def kind_of_labels(labels: NDArray[Any]) -> str:
-    """Name of the type of labels, which batches must share: labels of different types may be equal."""
+    """Name of the type of labels, which batches must share."""
     if labels.dtype.kind in "mM":
         return str(labels.dtype)  # with its unit
     return " and ".join(sorted({type(label).__name__ for label in labels.tolist()}))

@@ -162,8 +162,8 @@ def _sorted_labels(distinct: list[Any], name: str) -> tuple[NDArray[Any], NDArra
     if tied:
         one, other = map(shown, tied[0])
         raise ValueError(
-            f"{name} must hold labels that are distinct and can be sorted: {one} and {other} are equal but of different "
-            "types, or neither comes first"
+            f"{name} must hold labels that are distinct and can be sorted: {one} and {other} are "
+            "equal but of different types, or neither comes first"
         )
     return object_array([plain[k] for k in ranked]), np.array(ranked, dtype=np.intp)
 

@@ -74,7 +74,7 @@ def _start(path: str, info: zipfile.ZipInfo) -> int:
 
 
 def _unpacked_columns(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FileRows:
-    """Rows of a compressed member that lies column by column, by a temporary file of its columns."""
+    """Rows of a compressed member that lies column by column, by a file of its columns."""
     descriptor, columns = tempfile.mkstemp(prefix="nc1fast-")
     try:
         try:

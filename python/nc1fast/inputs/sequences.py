@@ -116,8 +116,8 @@ def _parts(X: Any, lengths: Any, name: str) -> tuple[Array, Integers, Integers]:
     array = real_array(X, name)
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
-            f"{name} must have shape (n_sequences, n_steps, n_features), none of them 0, or be a list of arrays "
-            f"(n_steps_i, n_features), got shape {array.shape}"
+            f"{name} must have shape (n_sequences, n_steps, n_features), none of them 0, or be a list "
+            f"of arrays (n_steps_i, n_features), got shape {array.shape}"
         )
     n, n_steps, n_features = array.shape
     own = np.full(n, n_steps, np.int64) if lengths is None else _lengths(lengths, n, n_steps)
@@ -138,12 +138,13 @@ def _of_list(X: Any, name: str) -> tuple[Array, Integers, Integers]:
         array = real_array(one, f"{name}[{i}]")
         if array.ndim != 2 or 0 in array.shape:
             raise ValueError(
-                f"{name}[{i}] must have shape (n_steps, n_features), neither of them 0, got {array.shape}"
+                f"{name}[{i}] must have shape (n_steps, n_features), neither of them 0, got "
+                f"{array.shape}"
             )
         if parts and array.shape[1] != parts[0].shape[1]:
             raise ValueError(
-                f"all sequences must have as many features as {name}[0], {parts[0].shape[1]}, but {name}[{i}] "
-                f"has {array.shape[1]}"
+                f"all sequences must have as many features as {name}[0], {parts[0].shape[1]}, but "
+                f"{name}[{i}] has {array.shape[1]}"
             )
         _finite(array, f"{name}[{i}]")
         parts.append(widened(array, f"{name}[{i}]"))
@@ -164,7 +165,8 @@ def _lengths(lengths: Any, n: int, n_steps: int) -> Integers:
     if len(outside):
         i = int(outside[0])
         raise ValueError(
-            f"lengths must be from 1 to {n_steps}, the steps of X, but lengths[{i}] is {int(found[i])}"
+            f"lengths must be from 1 to {n_steps}, the steps of X, but lengths[{i}] is "
+            f"{int(found[i])}"
         )
     return found.astype(np.int64)
 
@@ -175,5 +177,6 @@ def _finite(steps: NDArray[Any], name: str) -> None:
     if not good.all():
         t, k = np.unravel_index(np.argmin(good), good.shape)
         raise ValueError(
-            f"sequences must be finite, but {name} contains NaN or Inf: {name}[{t}, {k}] is {steps[t, k]}"
+            f"sequences must be finite, but {name} contains NaN or Inf: {name}[{t}, {k}] is "
+            f"{steps[t, k]}"
         )

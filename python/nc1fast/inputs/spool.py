@@ -53,7 +53,8 @@ def member(group: Any, name: str, path: str) -> Any:
     if not names:
         raise ValueError(f"{path} holds no array")
     raise ValueError(
-        f"{path} needs the name of one of its arrays, as in '{path}::{names[0]}': {', '.join(names)}"
+        f"{path} needs the name of one of its arrays, as in '{path}::{names[0]}': "
+        f"{', '.join(names)}"
     )
 
 

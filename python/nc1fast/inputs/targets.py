@@ -111,7 +111,8 @@ def as_numbers(targets: Any, n_samples: int, n_outputs: int | None) -> NDArray[n
     if values.ndim != 2 or values.shape != (n_samples, n_outputs or max(values.shape[1], 1)):
         columns = "n_outputs" if n_outputs is None else n_outputs
         raise ValueError(
-            f"targets must have shape ({n_samples}, {columns}): a row per sample, a column per output; got {values.shape}"
+            f"targets must have shape ({n_samples}, {columns}): a row per sample, a column per "
+            f"output; got {values.shape}"
         )
     if not np.isfinite(values).all():
         raise ValueError("targets must be finite, but they contain NaN or Inf")

@@ -80,6 +80,6 @@ def opened_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[I
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """The array of a member; errors as of `read_header`, zipfile.BadZipFile for a wrong checksum."""
+    """The array of a member; errors as of `read_header`, and BadZipFile for a wrong checksum."""
     with opened_member(archive, info) as stream:
         return read_array(stream, info.file_size)

@@ -1,4 +1,4 @@
-"""The binary format of this package: an .npz file of arrays, a JSON head, and a checksum over both."""
+"""The binary format of this package: an .npz file of arrays, a JSON head and a checksum of both."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def of_the_system(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give errors of the system that name no file, as those of a descriptor, the name of this one."""
+    """Give errors of the system that name no file, as of a descriptor, the name of this one."""
     try:
         yield
     except OSError as error:
