@@ -19,31 +19,6 @@ def split():
     return H[:50], y[:50], H[50:], y[50:]
 
 
-@pytest.mark.parametrize("convention", ["papyan", "class"])
-def test_test_rows_are_measured_about_training_means(split, convention):
-    H, y, G, z = split
-    rng = np.random.default_rng(0)
-    W, b = rng.normal(size=(3, 6)), rng.normal(size=3)
-    result = nc.collapse(H, y, convention=convention).with_classifier(W, b)
-    found = result.evaluate(G, z)
-    labels = [3, 5, 9]
-    mu = np.array([H[y == c].mean(axis=0) for c in labels])
-    own = [((g - mu[labels.index(c)]) ** 2).sum() for g, c in zip(G, z, strict=True)]
-    V = [np.mean([s for s, c in zip(own, z, strict=True) if c == label]) for label in labels]
-    nearest = [int(((g - mu) ** 2).sum(axis=1).argmin()) for g in G]
-    decided = [int((W @ g + b).argmax()) for g in G]
-    truth = [labels.index(c) for c in z]
-    within = np.mean(own) if convention == "papyan" else np.mean(V)
-    assert found.trace_within == pytest.approx(within, rel=1e-12)
-    assert found.nc1 == pytest.approx(within / result.trace_between, rel=1e-12)
-    np.testing.assert_allclose(found.within_by_class, V, rtol=1e-12)
-    assert found.nearest_center.tolist() == nearest
-    assert found.ncc_accuracy == pytest.approx(np.mean(np.equal(nearest, truth)))
-    assert found.accuracy == pytest.approx(np.mean(np.equal(decided, truth)))
-    assert found.nc4_agreement == pytest.approx(np.mean(np.equal(decided, nearest)))
-    assert found.sizes.tolist() == [truth.count(c) for c in range(3)]
-
-
 def test_training_rows_give_the_training_numbers(split):
     H, y, G, z = split
     result = nc.collapse(H, y)
@@ -85,44 +60,51 @@ def test_malformed_test_rows_are_refused(split):
 @pytest.mark.parametrize(
     "kernel",
     [
+        nc.Linear(6.0),
         nc.NTK("relu", depth=3),
         nc.NNGP("erf", bias_variance=0.3),
         0.5 * nc.NTK("relu") + nc.NNGP("gelu"),
     ],
-    ids=["ntk", "nngp", "sum"],
+    ids=["linear", "ntk", "nngp", "sum"],
 )
-def test_test_rows_of_a_kernel_equal_its_dense_gram_matrix(
+def test_test_rows_are_measured_about_training_means(
     split, kernel, classes_at_a_time, convention, monkeypatch
 ):
     monkeypatch.setattr(heldout, "_COLUMNS", classes_at_a_time)
     H, y, G, z = split
-    K, cross = kernel(H), kernel(G, H)
-    result = nc.collapse(H, y, kernel, convention=convention)
-    labels = [3, 5, 9]
-    members = [np.flatnonzero(y == c) for c in labels]
-    squares = np.array(
-        [
-            [kernel.diag(G)[i] - 2 * cross[i, m].mean() + K[np.ix_(m, m)].mean() for m in members]
-            for i in range(len(G))
-        ]
-    )
-    truth = np.array([labels.index(c) for c in z])
-    own = squares[np.arange(len(G)), truth]
-    V = [own[truth == c].mean() for c in range(3)]
-    within = np.mean(V) if convention == "class" else own.mean()
-    by_callable = nc.collapse(H, y, kernel.__call__, convention=convention)
-    by_matrix = nc.collapse(K, y, "precomputed", convention=convention)
-    for found in (
-        result.evaluate(G, z, X=H),
-        by_callable.evaluate(G, z, X=H),
-        by_matrix.evaluate(cross, z, diagonal=kernel.diag(G)),
-    ):
+    K, cross, own = kernel(H), kernel(G, H), kernel.diag(G)
+    members = [np.flatnonzero(y == c) for c in (3, 5, 9)]
+    means = np.array([cross[:, m].mean(axis=1) for m in members]).T
+    norms = [K[np.ix_(m, m)].mean() for m in members]
+    squares = own[:, None] - 2 * means + norms  # of the distance of each test row from each mean
+    truth = np.searchsorted([3, 5, 9], z)
+    V = [squares[truth == c, c].mean() for c in range(3)]
+    within = np.mean(V) if convention == "class" else squares[np.arange(len(G)), truth].mean()
+    nearest = squares.argmin(axis=1)
+
+    def collapse(X, kernel=None):
+        return nc.collapse(X, y, kernel, convention=convention)
+
+    results = [
+        collapse(H, kernel).evaluate(G, z, X=H),
+        collapse(H, kernel.__call__).evaluate(G, z, X=H),
+        collapse(K, "precomputed").evaluate(cross, z, diagonal=own),
+    ]
+    assert all(found.accuracy is found.nc4_agreement is None for found in results)
+    if kernel.is_linear:  # that of the features themselves, which may have a classifier
+        W, b = np.random.default_rng(0).normal(size=(3, 6)), np.arange(3.0)
+        results.append(collapse(H).with_classifier(W, b).evaluate(G, z))
+        decided = (G @ W.T + b).argmax(axis=1)
+        assert results[-1].accuracy == (decided == truth).mean()
+        assert results[-1].nc4_agreement == (decided == nearest).mean()
+    trace_between = collapse(H, kernel).trace_between
+    for found in results:
         assert found.trace_within == pytest.approx(within, rel=1e-10)
-        assert found.nc1 == pytest.approx(within / result.trace_between, rel=1e-10)
+        assert found.nc1 == pytest.approx(within / trace_between, rel=1e-10)
         np.testing.assert_allclose(found.within_by_class, V, rtol=1e-10)
-        assert found.nearest_center.tolist() == squares.argmin(axis=1).tolist()
-        assert found.ncc_accuracy == (squares.argmin(axis=1) == truth).mean()
-        assert found.accuracy is found.nc4_agreement is None
+        assert found.nearest_center.tolist() == nearest.tolist()
+        assert found.ncc_accuracy == (nearest == truth).mean()
+        assert found.sizes.tolist() == np.bincount(truth).tolist()
 
 
 def test_decisions_of_any_predictor_are_compared(split):
@@ -136,9 +118,6 @@ def test_decisions_of_any_predictor_are_compared(split):
     assert found.nc4_agreement == (decided == np.array([3, 5, 9])[found.nearest_center]).mean()
     features = nc.collapse(H, y).evaluate(G, z, decisions=decided)
     assert features.accuracy == found.accuracy
-    linear = nc.collapse(H, y, nc.kernels.Linear(6.0)).evaluate(G, z, X=H)
-    assert linear.trace_within == pytest.approx(features.trace_within, rel=1e-12)
-    np.testing.assert_array_equal(linear.nearest_center, features.nearest_center)
 
 
 def test_test_sequences_are_measured_too():

@@ -1,5 +1,5 @@
-"""The metrics beyond NC1 to NC2 against dense formulas of explicit features, written here from
-their papers.
+"""The metrics against dense formulas of explicit features, those of the reference and, written here
+from their papers, the others.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import nc1fast as nc
+from nc1fast import reference
 from nc1fast.metrics import METRICS
 from nc1fast.metrics.definitions import CONVENTIONS
 
@@ -116,14 +117,15 @@ def test_metrics_equal_dense_formulas(case, convention):
     H, y, W, b = _features(case)
     result = nc.collapse(H, y, convention=convention).with_classifier(W, b, H=H)
     assert result.missing == {}
-    expected = _dense(H, y, W, b, convention)
-    assert {name for name, metric in METRICS.items() if not metric.traced} - set(expected) <= {
-        "nc1_total"
-    }
+    expected = reference.collapse_features(H, y, convention) | _dense(H, y, W, b, convention)
+    assert set(METRICS) - set(expected) <= {"nc1_total"}
+    assert expected.pop("convention") == result.convention
     for name, value in expected.items():
-        loose = 1e-7 if "angle" in name and "classifier" in name else 1e-9
+        tolerance = 1e-12 if name not in METRICS or METRICS[name].traced else 1e-9
+        if name == "nc1_pinv" or name.startswith("classifier_angle"):
+            tolerance = 1e-7
         np.testing.assert_allclose(
-            getattr(result, name), value, rtol=loose, atol=loose, err_msg=name
+            getattr(result, name), value, rtol=tolerance, atol=tolerance, err_msg=name
         )
 
 

@@ -112,7 +112,7 @@ def _sum(taken: list[tuple[float, ClassSums]]) -> ClassSums:
         return np.asarray(sum(w * getattr(of(sums), name) for w, sums in taken))
 
     def bound(name: str) -> Array:
-        sizes = sum(w * np.abs(getattr(sums, name)) for w, sums in taken)
+        sizes: Array = np.asarray(sum(w * np.abs(getattr(sums, name)) for w, sums in taken))
         rounding = (len(taken) + 1) * UNIT_ROUNDOFF * sizes
         return total(name, lambda sums: sums.error) * (1 + 2.0**-40) + rounding
 
