@@ -1,4 +1,4 @@
-"""The activations: one line each with phi, its derivative, and what is known of its shape.
+"""The activations: one entry each with phi, its derivative and its traits.
 
 The dual activations, E[phi(u) phi(v)] and E[phi'(u) phi'(v)] of a Gaussian pair, are C++ structs in
 cpp/nc1fast/activations.hpp, one each, under the same names: a test holds the two lists together. A
@@ -92,7 +92,7 @@ def _logistic(f: Any, u: Any) -> Any:
 
 
 def _elu(scale: float, below: float) -> Traits:
-    """Of phi(u) = scale u above 0, and scale below (e^u - 1) below."""
+    """Traits of phi(u) = scale u for u > 0, and scale below (e^u - 1) for u <= 0."""
     return Traits(
         lambda f, u: scale * (f.relu(u) + below * f.expm1(-f.relu(-u))),
         lambda f, u: scale * f.where(u > 0, 1.0, below * f.exp(-f.relu(-u))),
@@ -193,7 +193,7 @@ class LeakyReLU(_Rectifier):
 
     @property
     def traits(self) -> Traits:
-        """Its shape, which depends on the slope."""
+        """Its traits, which depend on the slope."""
         odd, even = (1 + self.slope) / 2, (1 - self.slope) / 2
         return Traits(
             lambda f, u: f.where(u > 0, u, self.slope * u),
@@ -223,7 +223,7 @@ class ShiftedReLU(_Rectifier):
 
     @property
     def traits(self) -> Traits:
-        """Its shape, which depends on the threshold."""
+        """Its traits, which depend on the threshold."""
         return Traits(
             lambda f, u: f.relu(u - self.threshold), lambda f, u: f.step(u - self.threshold)
         )
@@ -280,12 +280,12 @@ class GeneralActivation:
 
     @cached_property
     def _digest(self) -> str:
-        """A hash of the values of phi on a grid, which it is checked on."""
+        """A hash of the values of phi on a grid, on which phi is checked."""
         u = np.linspace(-32, 32, 2049)
         try:
-            with np.errstate(all="ignore"):  # what it makes is looked at
+            with np.errstate(all="ignore"):  # the values are checked below
                 values = np.asarray(self.function(u))
-        except Exception as error:  # of code that is not ours
+        except Exception as error:  # of user code
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise ValueError(
                 f"function must give phi of every entry of an array, but it raises {reason}"
@@ -314,7 +314,7 @@ class GeneralActivation:
 
     @property
     def traits(self) -> Traits:
-        """Its shape, of which nothing is known but what the function says."""
+        """Its traits: a numerical derivative, and no symmetry assumed."""
         phi, step = self.function, 2.0**-18
         return Traits(
             lambda _, u: phi(u),

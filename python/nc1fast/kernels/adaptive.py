@@ -84,12 +84,12 @@ class AdaptiveKernel(Kernel):
         return adaptive_chain(self.activation, d0, self.factor)
 
     def to_plain(self) -> dict[str, Any]:
-        """With the factor, whose bits depend on who computes it."""
+        """The values with the factor, whose bits depend on the machine."""
         return {**super().to_plain(), "factor": self.factor}
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Self:
-        """The kernel with the factor that it had."""
+        """The kernel with its saved factor."""
         kernel = cls(**{name: value for name, value in values.items() if name != "factor"})
         object.__setattr__(kernel, "factor", values["factor"])
         return kernel

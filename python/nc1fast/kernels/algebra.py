@@ -75,7 +75,7 @@ class Composite(Kernel):
         Raises
         ------
         ValueError
-            Always; what needs a chain does not know composites.
+            Always: methods that need a chain do not support composites.
         """
         raise ValueError(f"{self!r} is made of several kernels: only exact passes take it")
 
@@ -85,7 +85,7 @@ class Composite(Kernel):
         raise AssertionError
 
     def one_layer(self, n_features: int) -> OneLayer | None:
-        """None: it is not written out as one hidden layer."""
+        """None: a composite has no closed form of one hidden layer."""
         return None
 
     def combine(self, parts: list[int], builder: _Builder) -> int:

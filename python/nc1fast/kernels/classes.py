@@ -75,7 +75,7 @@ class OneLayer(InputLayer):
 
 
 class Kernel:
-    """Base of the kernels: Gram matrices by the compiled core, and what a chain says of a kernel.
+    """Base of the kernels: Gram matrices by the compiled core, from the chain of a kernel.
 
     A new kernel is a frozen dataclass with `depth` and `chain`; it then has Gram matrices, passes,
     tables and files. a * k, k1 + k2, k1 * k2 and k ** p are kernels (`nc1fast.kernels.algebra`).
@@ -163,7 +163,7 @@ class Kernel:
         )
 
     def one_layer(self, n_features: int) -> OneLayer | None:
-        """The kernel written out; None if it has not one hidden layer."""
+        """The kernel in closed form; None unless it has one hidden layer."""
         if self.depth != 2:
             return None
         chain = self.chain(n_features)
@@ -183,9 +183,7 @@ class Kernel:
         return f"{self.name}({', '.join(given)})"
 
     def to_plain(self) -> dict[str, Any]:
-        """Values that a kernel of its class is made of, by name, with what is derived but costly or
-        not reproducible.
-        """
+        """Its arguments by name, with derived values that are costly or not reproducible."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.init}  # type: ignore[arg-type]
 
     @classmethod
@@ -300,7 +298,7 @@ class Kernel:
 
 
 def check_kernel(kernel: Any, *others: Any) -> Kernel:
-    """Raise TypeError for what is no kernel object, such as another argument in its place."""
+    """Raise TypeError for anything but a kernel object."""
     if not isinstance(kernel, Kernel):
         moved = any(isinstance(other, Kernel) for other in others)
         advice = ": the kernel is in the place of another argument" if moved else hint(kernel)

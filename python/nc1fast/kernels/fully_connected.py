@@ -26,7 +26,7 @@ _DEEPEST = 1 << 16  # weight layers of a description; a pass has room for fewer,
 
 
 def variance(name: str, value: Any) -> float:
-    """A number >= 0; what a product with a subnormal number loses would go unnoticed."""
+    """Check a variance: >= 0, and not subnormal, where products lose digits."""
     found = as_number(name, value, least=0)
     if 0 < found < _LEAST_VARIANCE:
         raise ValueError(f"{name} must be 0 or at least {_LEAST_VARIANCE:.1e}, got {found!r}")
@@ -292,7 +292,7 @@ class NTK(DeepKernel):
 
     @property
     def _trained_throughout(self) -> list[tuple[float, float, float]]:
-        """The same of a network whose readout is trained."""
+        """The coefficients if the readout is trained."""
         sw2, sb2 = self.weight_variances, self.bias_variances
         if self.parametrization == "ntk":
             biases = [0.0 if self.train_bias is False else b for b in sb2]
@@ -337,7 +337,7 @@ class NTK(DeepKernel):
         return InputLayer(self.activation, weight, bias, theta_weight, theta_bias)
 
     def one_layer(self, n_features: int) -> OneLayer | None:
-        """The kernel written out; None if it has not one hidden layer."""
+        """The kernel in closed form; None unless it has one hidden layer."""
         if self.depth != 2:
             return None
         return OneLayer.after(self.input_layer(n_features), *self.tangent_coefficients[1])

@@ -30,7 +30,7 @@ def to_json(kernel: Any) -> Any:
 
 def to_plain(kernel: Any) -> dict[str, Any]:
     """A kernel as plain values and arrays; with the factor of an adaptive one, whose bits depend on
-    who computes it.
+    the machine.
 
     Raises
     ------

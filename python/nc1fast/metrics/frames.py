@@ -1,5 +1,5 @@
-"""Class means as the metrics see them: their norms, and blocks of their Gram matrix, which is never
-whole unless it was given.
+"""Class means as frames: their norms, and blocks of their Gram matrix, which is stored only if it
+was given.
 
 Notation as in `definitions`: M_cc' = <mu_c, mu_c'>, z_c = mu_c - mu_G the centred class means,
 Mc_cc' = <z_c, z_c'>.
@@ -43,7 +43,7 @@ class Frame(Protocol):
 
 
 class Vectors:
-    """A frame of vectors that are held, the rows of A (C, d)."""
+    """A frame of explicit vectors, the rows of A (C, d)."""
 
     def __init__(self, A: Array) -> None:
         self.A = A
@@ -85,7 +85,7 @@ class GramMatrix:
 
 
 class MeanFrame:
-    """The centred class means z_c as a frame, and what a convention makes of them.
+    """The centred class means z_c under a convention, as a frame.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class MeanFrame:
     """
 
     def __init__(self, w: Weights, gram: Array | None = None, means: Array | None = None) -> None:
-        """Of either the Gram matrix or the means."""
+        """Take either the Gram matrix or the means."""
         self.w, self.gram, self.means = w, gram, means
         self.origin: Frame
         if means is not None:

@@ -155,7 +155,7 @@ def held_out(rows: AboutMeans, n_classes: int, between: float, *, uniform: bool)
 
 
 class KernelRows(NamedTuple):
-    """Test rows as a kernel sees them.
+    """Test rows by their kernel values.
 
     Attributes
     ----------

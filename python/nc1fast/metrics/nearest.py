@@ -1,5 +1,5 @@
 """Nearest class means of many rows: products in float32 with a bound on their errors, and float64
-where that leaves a doubt.
+for the rows that these leave undecided.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores of rows that may be of no class, from the class sums of those that are: a score is one
+"""Out-of-distribution scores of features, from the class sums of the training rows: a score is one
 function and one line of `SCORES`.
 
 Notation: mu the mean of the training rows, Sigma_T their covariance, h -> W h + b the classifier.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from nc1fast.metrics.rows import RowStatistics
 
     Array = NDArray[np.float64]
-    Needs = frozenset[Literal["covariance", "classifier"]]
 
 REASONS = {
     "covariance": "the covariance of the features is not known: training=H gives it, "
@@ -37,7 +36,7 @@ REASONS = {
 
 @dataclass(frozen=True, eq=False)
 class KnownFeatures:
-    """The training rows as scores see them.
+    """The statistics of the training rows that scores use.
 
     Attributes
     ----------
@@ -161,7 +160,7 @@ def vim_residual(H: Array, known: KnownFeatures) -> Array:
 
 
 def nc5_orthogonality(center: Array, known: KnownFeatures) -> float:
-    """Mean over the classes of |cos(mu_c, center)|, `center` the mean of rows that are of no class;
+    """Mean over the classes of |cos(mu_c, center)|, `center` the mean of out-of-distribution rows;
     in [0, 1].
 
     NC5: 0 where these are orthogonal to all class means, as they become in networks that collapse;
@@ -174,9 +173,7 @@ def nc5_orthogonality(center: Array, known: KnownFeatures) -> float:
 
 
 class Score(NamedTuple):
-    """A score of the registry: a function of rows (n, d) and `KnownFeatures`, and what it needs of
-    them.
-    """
+    """A score of the registry: a function of rows (n, d) and `KnownFeatures`, and its inputs."""
 
     of: Callable[[Array, KnownFeatures], Array]
     needs: tuple[str, ...] = ()
@@ -191,7 +188,7 @@ SCORES: dict[str, Score] = {
 
 @dataclass(frozen=True, eq=False)
 class Novelty(PlainFields):
-    """Scores of rows that may be of no class.
+    """Out-of-distribution scores of rows.
 
     Attributes
     ----------
@@ -199,7 +196,7 @@ class Novelty(PlainFields):
         By the names of `nc1fast.metrics.novelty.SCORES`, each an attribute too: `neco` and `nci`,
         large for rows of the classes, and `vim_residual`, small for them.
     nc5_orthogonality : float
-        Mean |cos| of the class means and the mean of these rows: NC5, of rows that are of no class.
+        NC5: mean |cos| of the class means and the mean of these rows.
     missing : dict of str to str
         Why a score is None, by name.
     """
@@ -217,7 +214,7 @@ class Novelty(PlainFields):
 
 
 def novelty_of(H: ArrayLike, known: KnownFeatures) -> Novelty:
-    """The scores of rows H (n, d) that are defined for what is known of the training rows.
+    """The scores of rows H (n, d) that the known statistics of the training rows define.
 
     Notes
     -----

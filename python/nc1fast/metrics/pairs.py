@@ -1,5 +1,4 @@
-"""Metrics of pairs of class means, in one sweep over blocks of pairs: nothing of C x C numbers is
-held.
+"""Metrics of pairs of class means, in one sweep over blocks of pairs: no C x C array is stored.
 
 A metric is the mean or the spread of a function of `Pairs`, or the distance of the whole Gram
 matrix from an ideal frame.
@@ -145,7 +144,7 @@ class MeanOverPairs:
     values: Callable[[Pairs], Array]
 
     def begin(self, frame: Frame, unit: float) -> Any:
-        """Nothing: blocks need to know no more of the whole frame."""
+        """None: blocks need no quantity of the whole frame."""
         return None
 
     def of_block(self, pairs: Pairs, known: Any) -> Any:

@@ -66,9 +66,7 @@ def nc1_of(sums: ClassSums, V: Array, means: MeanFrame) -> Ratio:
 
 
 def _zero(within: float, d_between: float) -> str:
-    """Reason of a trace_between of 0, which is known to `d_between`: beside `within` that may be
-    little or much.
-    """
+    """The reason of a trace_between of 0, by its error bound `d_between` relative to `within`."""
     if d_between <= WORRYING * abs(within):
         return "the class means coincide"
     return _lost(d_between)

@@ -265,7 +265,7 @@ def _plugged_in(name: str, given: Metric) -> Metric:
         _FAILED.pop(name, None)
         try:
             return value(geometry)
-        except Exception as error:  # noqa: BLE001  (of code that is not ours)
+        except Exception as error:  # noqa: BLE001  (of a plug-in)
             _FAILED[name] = f"the plug-in failed: {type(error).__name__}: {error}"
             warn(f"the metric {name} is left out: {_FAILED[name]}", PluginWarning)
             return None

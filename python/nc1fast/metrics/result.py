@@ -158,8 +158,8 @@ class Collapse(Exports):
     def with_classifier(
         self, W: ArrayLike, b: ArrayLike | None = None, *, H: ArrayLike | None = None
     ) -> Collapse:
-        """Return the same with NC3, NC4 and what else needs the linear classifier h -> W h + b of
-        the features.
+        """Return the same with NC3, NC4 and the other metrics of the linear classifier h -> W h + b
+        of the features.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Collapse(Exports):
         alpha: float = 1e-4,
         training: ArrayLike | None = None,
     ) -> Novelty:
-        """Score other rows of explicit features, which may be of none of these classes.
+        """Out-of-distribution scores of other rows of explicit features.
 
         Parameters
         ----------
@@ -289,7 +289,7 @@ class Collapse(Exports):
         return dataclasses.replace(other, method=self.method, reason=self.reason)
 
     def _means(self, what: str) -> NDArray[np.float64]:
-        """Class means of explicit features, for `what`, which a kernel has not."""
+        """Class means of explicit features; ValueError for a kernel, naming `what` needs them."""
         if self.sums.means is None:
             raise ValueError(
                 f"{what} needs explicit features, collapse(H, y): "

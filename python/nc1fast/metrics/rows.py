@@ -33,7 +33,7 @@ _LEAST_EXPONENT = -1000  # 2^1000 is a number
 
 @dataclass(frozen=True, eq=False)
 class RowStatistics:
-    """Digest of the rows that every convention can use: O(C^2 + N) where R is N C, and of d <= C
+    """Statistics of the rows that serve every convention: O(C^2 + N) where R is N C, and of d <= C
     features O(d^2 + N).
 
     The scatters are sum_i w_i q_i q_i^T. `by_features`: q_i = h_i - mu_{y_i}, shape (d, d). Else,

@@ -95,7 +95,7 @@ class WithinSpan:
     between : ndarray of shape (r,)
         The eigenvalues of Sigma_B.
     floor : float
-        What rounding leaves of rows that are equal.
+        The level of rounding errors: the value for equal rows.
     n_classes : int
     """
 
@@ -148,9 +148,7 @@ class WithinSpan:
 
     @cached_property
     def values(self) -> Array:
-        """Eigenvalues (r,), ascending; 0 where they are less than what rounding leaves: nothing has
-        no rank.
-        """
+        """Eigenvalues (r,), ascending; 0 below the level of rounding errors."""
         found = np.linalg.eigvalsh((self.matrix + self.matrix.T) / 2)
         return np.where(found > self.floor, found, 0.0)
 
