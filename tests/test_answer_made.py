@@ -238,7 +238,8 @@ def test_other_activations_and_depths_get_a_sentence_each():
     assert len(found.tables) == 1
     relu, deeper = found.sentences[-2:]
     assert relu.startswith(
-        "relu, depth 2: of NNGP and NTK, the NTK is nearest, or cannot be told from the nearest, in 6 of 6 cells"
+        "relu, depth 2: of NNGP and NTK, the NTK is nearest, or cannot be told from the nearest, "
+        "in 6 of 6 cells"
     )
     assert deeper.startswith("erf, depth 3: of NNGP and NTK, the NNGP is nearest")
 

@@ -214,16 +214,16 @@ TOLD = {
         ARM.format(data=DATA, kernels="{kernel: NNPG, activation: relu}"),
         "NNPG",
         (
-            "arms.0.kernels.0.kernel: must be 'ConjugateKernel', 'NNGP', 'NTK', 'Linear' or 'compat.released.erf_ntk', "
-            "got 'NNPG' (did you mean 'NNGP'?)"
+            "arms.0.kernels.0.kernel: must be 'ConjugateKernel', 'NNGP', 'NTK', 'Linear' or "
+            "'compat.released.erf_ntk', got 'NNPG' (did you mean 'NNGP'?)"
         ),
     ),
     "an unknown source": (
         ARM.format(data=DATA.replace("gaussian_mixture", "gausian_mixture"), kernels=KERNELS),
         "gausian",
         (
-            "arms.0.data.0: 'source' must be one of 'gaussian_mixture', 'digits', 'file', got 'gausian_mixture' "
-            "(did you mean 'gaussian_mixture'?)"
+            "arms.0.data.0: 'source' must be one of 'gaussian_mixture', 'digits', 'file', got "
+            "'gausian_mixture' (did you mean 'gaussian_mixture'?)"
         ),
     ),
     "a value out of range, alone": (

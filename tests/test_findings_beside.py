@@ -22,38 +22,47 @@ repeats: 3
 arms:
   - name: balanced
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64], n_features: [1, 8]}
-      - {source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [64], n_features: [1, 8]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64],
+            n_features: [1, 8]}
+      - {source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [64],
+            n_features: [1, 8]}
     theory: true
     kernels: &kernels
       - {kernel: NNGP, activation: [erf, relu]}
       - {kernel: NTK, activation: [erf, relu]}
       - {kernel: compat.released.erf_ntk}
     networks: &networks
-      - {activation: [erf, relu], width: 200, weight_variance: [1, 3.8809], weight_decay: 1.0e-6, epochs: 20}
+      - {activation: [erf, relu], width: 200, weight_variance: [1, 3.8809], weight_decay: 1.0e-6,
+            epochs: 20}
     adaptive: &adaptive
       - {noise: 1.0e-3}
       - {noise: 1.0e-3, labels: shuffled}
       - {noise: 1.0e-3, equations: released}
   - name: imbalanced
-    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[128, 128], [64, 192]], n_features: [8]}]
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[128, 128], [64,
+          192]], n_features: [8]}]
     kernels: *kernels
     networks: *networks
     conventions: [papyan, probe, released]
   - name: langevin
-    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [16], n_features: [2]}]
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [16],
+          n_features: [2]}]
     kernels: *kernels
     networks:
-      - {activation: erf, width: 50, optimizer: langevin, temperature: 0.1, train_bias: false, lr: 1.0e-3, epochs: 50}
+      - {activation: erf, width: 50, optimizer: langevin, temperature: 0.1, train_bias: false,
+            lr: 1.0e-3, epochs: 50}
     adaptive: [{noise: 0.1, width: 50, readout_variance: 1}]
   - name: counter
     theory: true
     data:
-      - {source: gaussian_mixture, name: narrow, means: [-2.4, -0.93], stds: 0.056, n_samples: [64], n_features: [8]}
-      - {source: gaussian_mixture, name: far, means: [-8, 8], stds: 0.5, n_samples: [64], n_features: [8]}
+      - {source: gaussian_mixture, name: narrow, means: [-2.4, -0.93], stds: 0.056,
+            n_samples: [64], n_features: [8]}
+      - {source: gaussian_mixture, name: far, means: [-8, 8], stds: 0.5, n_samples: [64],
+            n_features: [8]}
     kernels: *kernels
   - name: depth
-    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64], n_features: [3]}]
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64],
+          n_features: [3]}]
     kernels: [{kernel: NNGP, activation: erf, depth: [2, 4]}]
 """
 
@@ -79,8 +88,8 @@ def test_the_ntk_beside_a_network_and_its_own():
     assert [c.verdict for c in found.cells] == [DIFFERENT, SAME]
     assert found.title.endswith("goes from 0.99 to 4 over the cells")
     assert (
-        "over that of the NTK of that network is the same in 1 of 2 cells and is different in 1; the ratio is"
-        in (found.sentences[1])
+        "over that of the NTK of that network is the same in 1 of 2 cells and is different in 1; "
+        "the ratio is" in (found.sentences[1])
     )
     assert finding(data(NTK=2.0, own=2.0), "own-ntk").verdict == HOLDS
     assert finding(data(NTK=2.0, own=1.0), "own-ntk").verdict == FAILS

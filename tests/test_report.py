@@ -33,7 +33,8 @@ repeats: 2
 arms:
   - name: balanced
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [16], n_features: [1, 3]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [16],
+            n_features: [1, 3]}
     theory: true
     kernels:
       - {kernel: NNGP, activation: erf}
@@ -43,7 +44,8 @@ arms:
     adaptive: [{noise: 1.0e-2}]
     illustrate: [{dataset: D1, n_features: [3], show: [training]}]
   - name: unequal
-    data: [{source: gaussian_mixture, name: U, means: [6, -0.5], stds: 0.5, sizes: [[20, 200]], n_features: [2]}]
+    data: [{source: gaussian_mixture, name: U, means: [6, -0.5], stds: 0.5, sizes: [[20, 200]],
+          n_features: [2]}]
     kernels: [{kernel: NNGP, activation: relu}]
     conventions: [papyan, released]
 """

@@ -26,19 +26,22 @@ repeats: 2
 arms:
   - name: balanced
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [1, 3]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
+            n_features: [1, 3]}
     kernels: &kernels
       - {kernel: NNGP, activation: [erf, relu]}
       - {kernel: NTK, activation: [erf, relu]}
       - {kernel: compat.released.erf_ntk}
   - name: imbalanced
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[12, 12], [8, 16]], n_features: [3]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[12, 12], [8, 16]],
+            n_features: [3]}
     kernels: *kernels
     conventions: [papyan, probe, released]
   - name: depth
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [3]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
+            n_features: [3]}
     kernels:
       - {kernel: NNGP, activation: relu, weight_variance: 2, depth: [2, 3, 4]}
   - name: digits
@@ -52,7 +55,8 @@ title: Unequal norms
 repeats: 1
 arms:
   - name: unequal
-    data: [{source: gaussian_mixture, name: U, means: [6, -0.5], stds: 0.5, sizes: [[20, 200]], n_features: [2]}]
+    data: [{source: gaussian_mixture, name: U, means: [6, -0.5], stds: 0.5, sizes: [[20, 200]],
+          n_features: [2]}]
     kernels: [{kernel: NNGP, activation: relu}]
     conventions: [papyan, released]
 """
@@ -62,7 +66,8 @@ title: One kernel has no answer
 repeats: 1
 arms:
   - name: zeros
-    data: [{source: gaussian_mixture, name: Z, means: [0, 1], stds: 0, n_samples: [8], n_features: [2]}]
+    data: [{source: gaussian_mixture, name: Z, means: [0, 1], stds: 0, n_samples: [8],
+          n_features: [2]}]
     kernels: [{kernel: NNGP, activation: [relu, sign]}]
 """
 

@@ -25,7 +25,8 @@ preset: quick
 repeats: 2
 arms:
   - name: pair
-    data: [{source: gaussian_mixture, name: pair, means: [-2, 2], stds: 0.5, n_samples: [16], n_features: [2, 3]}]
+    data: [{source: gaussian_mixture, name: pair, means: [-2, 2], stds: 0.5, n_samples: [16],
+          n_features: [2, 3]}]
     kernels: [{kernel: NNGP, activation: erf}]
     rbf:
       - {length: 2.0}

@@ -16,13 +16,15 @@ title: Mean fields
 repeats: 1
 arms:
   - name: balanced
-    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [3]}]
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
+          n_features: [3]}]
     conventions: [papyan, class]
     mean_field:
       - {noise: 0.01, activation: [erf, relu], n_samples: 4096}
       - {noise: 0.01, readout_variance: 3.8809, targets: one-hot, n_samples: 4096}
   - name: far
-    data: [{source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [32], n_features: [2]}]
+    data: [{source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [32],
+          n_features: [2]}]
     mean_field: [{noise: 1.0e-6, width: 20, n_samples: 256}]
 """
 

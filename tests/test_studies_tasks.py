@@ -25,13 +25,15 @@ repeats: 2
 arms:
   - name: balanced
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24, 32], n_features: [3]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24, 32],
+            n_features: [3]}
     theory: true
     kernels:
       - {kernel: NNGP, activation: [erf, relu]}
       - {kernel: NTK, activation: erf}
     networks:
-      - {activation: [erf, relu], width: 30, weight_variance: [1, 3.8809], lr: 1.0e-3, weight_decay: 1.0e-6, epochs: 40}
+      - {activation: [erf, relu], width: 30, weight_variance: [1, 3.8809], lr: 1.0e-3,
+            weight_decay: 1.0e-6, epochs: 40}
     adaptive:
       - {noise: 1.0e-3}
       - {noise: 1.0e-3, labels: shuffled, repeats: 1, largest: 24}
@@ -40,21 +42,27 @@ arms:
       - {dataset: D1, n_samples: [24], show: [training]}
       - {dataset: D1, n_samples: [24], activation: [erf], show: [sigma, annealing, gram, spectrum]}
   - name: unequal
-    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[8, 16]], n_features: [3]}]
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, sizes: [[8, 16]],
+          n_features: [3]}]
     repeats: 1
     conventions: [papyan, probe, class, sample, released]
-    networks: [{activation: erf, width: 10, epochs: 5, conventions: [probe, released], tangent: false}]
+    networks: [{activation: erf, width: 10, epochs: 5, conventions: [probe, released],
+          tangent: false}]
   - name: langevin
-    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [3]}]
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
+          n_features: [3]}]
     networks:
-      - {activation: erf, width: 20, parametrization: ntk, weight_variance: [1, 0.01], train_bias: false, optimizer: langevin, temperature: 0.01, lr: 0.5, epochs: 20, tangent: false}
+      - {activation: erf, width: 20, parametrization: ntk, weight_variance: [1, 0.01],
+            train_bias: false, optimizer: langevin, temperature: 0.01, lr: 0.5, epochs: 20,
+            tangent: false}
 """
 DIVERGING = """
 name: diverging
 title: A step that is too long
 arms:
   - name: a
-    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [3]}]
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
+          n_features: [3]}]
     networks: [{activation: relu, width: 30, lr: 10, epochs: 200}]
 repeats: 1
 """

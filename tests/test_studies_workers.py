@@ -23,7 +23,8 @@ repeats: 3
 arms:
   - name: balanced
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24], n_features: [1, 3]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
+            n_features: [1, 3]}
     kernels: [{kernel: NTK, activation: erf}, {kernel: compat.released.erf_ntk}]
     networks: [{activation: erf, width: 50, epochs: EPOCHS}]
     adaptive: [{noise: 1.0e-3}]

@@ -208,8 +208,8 @@ def test_the_answer_is_that_of_the_rows(folder):
     plain = [r for r in rows if r["arm"] == "kernels" and r["model"] != "data"]
     low, high = (pick(plain, key=lambda r: r["nc1"]) for pick in (min, max))
     assert (
-        f"the {low['model']} of {low['activation'].replace('relu', 'ReLU')} at depth {low['depth']} is most"
-        in answer.sentences[0]
+        f"the {low['model']} of {low['activation'].replace('relu', 'ReLU')} at depth "
+        f"{low['depth']} is most" in answer.sentences[0]
     )
     assert answer.sentences[0].startswith(f"Of {len(plain)} kernels")
     assert f"with NC1 {low['nc1']:.3g}" in answer.sentences[0]
@@ -263,7 +263,8 @@ repeats: 2
 arms:
   - name: a
     data:
-      - {source: gaussian_mixture, name: close, means: [-1, 1], stds: 0.5, n_samples: [40], n_features: [2, 4]}
+      - {source: gaussian_mixture, name: close, means: [-1, 1], stds: 0.5, n_samples: [40],
+            n_features: [2, 4]}
     theory: true
     kernels:
       - {kernel: NNGP, activation: [erf, relu], depth: [2, 3]}

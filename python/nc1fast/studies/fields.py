@@ -30,7 +30,7 @@ Conventions = Annotated[tuple[Convention, ...], Field(min_length=1)]
 
 
 class Entry(BaseModel):
-    """A mapping of a description: unknown keys are refused by name, and nothing changes afterwards."""
+    """A mapping of a description, frozen: unknown keys are refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,5 +1,5 @@
-"""From YAML to a checked `Study`: built-in ones by name, others by path; one line says what is wrong,
-and where.
+"""From YAML to a checked `Study`: built-in ones by name, others by path; one line says what is
+wrong, and where.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ def _load_built_in(name: str, preset: str) -> AnyStudy:
     known = built_in()
     if name not in known:
         raise ValueError(
-            f"unknown study {name!r}{did_you_mean(name, known)}; built in: {', '.join(known)}; or give a .yml file"
+            f"unknown study {name!r}{did_you_mean(name, known)}; built in: {', '.join(known)}; or "
+            "give a .yml file"
         )
     if preset not in known[name]:
         raise ValueError(
@@ -158,8 +159,8 @@ def _kind_of(content: Any, where: str) -> type[Study | Experiment]:
     known = [name for name, study in library.all_studies().items() if study.parts]
     if (name := content.get("name")) not in known:
         raise ValueError(
-            f"{where}: parts belong to one of the experiments {', '.join(known)}, but the name is {name!r}"
-            f"{did_you_mean(name, known)}"
+            f"{where}: parts belong to one of the experiments {', '.join(known)}, but the name is "
+            f"{name!r}{did_you_mean(name, known)}"
         )
     return described_by(library.all_studies()[name].parts)
 
@@ -224,7 +225,10 @@ _WORDS = {
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     "string_type": "must be text",
-    "string_pattern_mismatch": "must be at most 41 letters, digits, spaces and . _ + -, and begin with one of the first two",
+    "string_pattern_mismatch": (
+        "must be at most 41 letters, digits, spaces and . _ + -, and begin with one of the first "
+        "two"
+    ),
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be {ge:g} or more",
     "literal_error": "must be {expected}",

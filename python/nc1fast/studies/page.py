@@ -227,20 +227,26 @@ def terms(
 
 
 _WORDS = {
-    "NC1": "Tr Σ_W / Tr Σ_B: the variance within the classes over that between their means. The lower, the more collapsed.",
+    "NC1": "Tr Σ_W / Tr Σ_B: the variance within the classes over that between their means. The "
+    "lower, the more collapsed.",
     "N, d₀": "Number of samples and of features of a data set.",
-    "Cell": "One kind of data (data set, N, d₀, sizes of the classes) with one model on each side of a comparison.",
-    "Repeat": "An independent draw of the data, and of the weights of a network. Comparisons are paired: on each repeat both "
-    "sides see the same data.",
+    "Cell": "One kind of data (data set, N, d₀, sizes of the classes) with one model on each side "
+    "of a comparison.",
+    "Repeat": "An independent draw of the data, and of the weights of a network. Comparisons are "
+    "paired: on each repeat both sides see the same data.",
     "Arm": "A part of the study: some data with the models computed on them.",
-    "Convention": "The weights of the classes in Σ_W and Σ_B; with equal classes all conventions agree.",
+    "Convention": "The weights of the classes in Σ_W and Σ_B; with equal classes all conventions "
+    "agree.",
     "Relative NC1": "NC1 over that of the data themselves.",
-    "holds, fails, equal": "Of numbers without chance, compared on each draw within the bounds of their errors.",
-    "same, different, undecided": f"Of numbers with chance in them: whether the {rules.CONFIDENCE:.0%} interval of their mean "
-    f"ratio over the repeats lies inside 1 ± {rules.TOLERANCE:.0%}, outside it, or reaches over an end.",
+    "holds, fails, equal": "Of numbers without chance, compared on each draw within the bounds of "
+    "their errors.",
+    "same, different, undecided": "Of numbers with chance in them: whether the "
+    f"{rules.CONFIDENCE:.0%} interval of their mean ratio over the repeats lies inside 1 ± "
+    f"{rules.TOLERANCE:.0%}, outside it, or reaches over an end.",
     rules.DEPENDS: "Of a claim: it holds in some cells and fails in others.",
     "too few": f"Fewer than {rules.FEWEST} repeats, with which no test at 5 % can decide.",
-    "needs both priors": "Of adaptive kernels: no word before both the published prior and that of the networks are in the table.",
+    "needs both priors": "Of adaptive kernels: no word before both the published prior and that of "
+    "the networks are in the table.",
 }
 
 
@@ -261,7 +267,8 @@ def _data_sets(rows: Sequence[Row], provenance: Mapping[str, Any]) -> Iterator[t
         (name, [r for r in rows if r["dataset"] == name]) for name in distinct(rows, "dataset")
     ):
         classes = sorted({1 + row["sizes"].count(":") for row in members})
-        counted = f"{_plain(classes)} classes; N = {_plain(_values(members, 'N'))}; d₀ = {_plain(_values(members, 'd0'))}"
+        n, d0 = (_plain(_values(members, name)) for name in ("N", "d0"))
+        counted = f"{_plain(classes)} classes; N = {n}; d₀ = {d0}"
         yield str(name), "; ".join(filter(None, (described.get(str(name), ""), counted)))
 
 

@@ -1,5 +1,5 @@
-"""Plan a study, and run it cell by cell, each written to the journal at once, into one table and its
-series.
+"""Plan a study, and run it cell by cell, each written to the journal at once, into one table and
+its series.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _here() -> dict[str, str]:
 def _computed(
     cells: Sequence[Work], settings: tuple[Any, ...], jobs: int
 ) -> Generator[tuple[Work, Outcome], None, None]:
-    """Cells with their outcomes, in this process or side by side in others, as they are finished."""
+    """Cells with their outcomes, in this process or in several, as they are finished."""
     if min(jobs, len(cells)) <= 1:
         return ((cell, compute(cell, *settings)) for cell in cells)
     return side_by_side(compute, cells, settings, jobs)

@@ -42,7 +42,8 @@ COLUMNS = (
     Column(
         "model",
         str,
-        "data, the class of a kernel, network (its last hidden activations), empirical NTK or compat.released...",
+        "data, the class of a kernel, network (its last hidden activations), empirical NTK or "
+        "compat.released...",
     ),
     Column("activation", str, "activation; empty for the data and the Linear kernel"),
     Column("depth", int, "weight layers: 2 is one hidden layer, 0 the data itself"),
@@ -71,7 +72,8 @@ COLUMNS = (
     Column(
         "branch_nc1",
         str,
-        "NC1 of each minimum under the first convention, lowest F first, joined by spaces; empty if fewer than two",
+        "NC1 of each minimum under the first convention, lowest F first, joined by spaces; empty "
+        "if fewer than two",
     ),
     Column("status", str, "ok, or what is unusual: failed, diverged, not converged, negative, ..."),
     Column("seconds", float, "wall time of what gave the row; rows that share it repeat it", 3),

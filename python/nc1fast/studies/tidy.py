@@ -188,5 +188,6 @@ class Layout:
         if names != expected:
             difference = sorted(set(expected) ^ set(names)) or ["their order"]
             raise ValueError(
-                f"{path} is not a {self.name} of a study: the columns differ in {', '.join(difference)}"
+                f"{path} is not a {self.name} of a study: the columns differ in "
+                f"{', '.join(difference)}"
             )

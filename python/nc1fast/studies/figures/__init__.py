@@ -52,8 +52,8 @@ _OF_SERIES = (
     _series.gram_matrices,
 )
 _UNDEFINED = (
-    " A note above a panel counts what has no place on its logarithmic axis: values that are not positive, or that a "
-    "failed computation leaves open."
+    " A note above a panel counts what has no place on its logarithmic axis: values that are not "
+    "positive, or that a failed computation leaves open."
 )
 
 

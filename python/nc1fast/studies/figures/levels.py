@@ -80,8 +80,9 @@ def overview(rows: Sequence[Row]) -> Iterator[Drawing]:
         if not panels:
             continue
         caption = (
-            f"NC1 against the number of features d₀, classes of equal size. NC1 is Tr Σ_W / Tr Σ_B, the variance "
-            f"within the classes over that between them (arm '{arm['arm']}').{_remarks(some)}"
+            "NC1 against the number of features d₀, classes of equal size. NC1 is Tr Σ_W / Tr "
+            "Σ_B, the variance within the classes over that between them (arm "
+            f"'{arm['arm']}').{_remarks(some)}"
         )
         yield Drawing("overview", caption, drawn(Sheet([panels], FEATURES, NC1, height=3.6)))
         return
@@ -121,9 +122,10 @@ def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
                 if not any(point.value > 0 for point in sheet.points()):
                     continue
                 caption = (
-                    f"{group['dataset']}, arm '{arm['arm']}': {words} against the number of features d₀, for each "
-                    f"activation and {_BY[by]}. Convention '{group['convention']}'."
-                    f"{_remarks(some)}{_divisor(group['convention']) if relative else ''}"
+                    f"{group['dataset']}, arm '{arm['arm']}': {words} against the number of "
+                    f"features d₀, for each activation and {_BY[by]}. Convention "
+                    f"'{group['convention']}'.{_remarks(some)}"
+                    f"{_divisor(group['convention']) if relative else ''}"
                 )
                 name = f"{arm['arm']}-{group['dataset']}{suffix}-{stem}"
                 yield Drawing(name, caption, drawn(sheet), aside=relative)
@@ -220,8 +222,8 @@ def setting(rows: Sequence[Row]) -> str:
             depth = f"depth {cell['depth']}, " if cell["depth"] > 2 else ""
             noise = "" if math.isnan(cell["noise"]) else f", noise {cell['noise']:.3g}"
             told.append(
-                f"{depth}width {cell['width']}, variance of the hidden weights {hidden.replace(':', ', ')} and of the "
-                f"readout {readout}{noise}"
+                f"{depth}width {cell['width']}, variance of the hidden weights "
+                f"{hidden.replace(':', ', ')} and of the readout {readout}{noise}"
             )
         text += f" {name}: {'; or '.join(told)}." if told else ""
     return text
@@ -259,8 +261,9 @@ def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
                 ]
             )
         caption = (
-            f"NC1 of {written(group['activation'])} networks against their width, at their start and at their end (arm "
-            f"'{group['arm']}'). The limiting kernels, which have no width, run through.{repeats(members)}"
+            f"NC1 of {written(group['activation'])} networks against their width, at their start "
+            f"and at their end (arm '{group['arm']}'). The limiting kernels, which have no width, "
+            f"run through.{repeats(members)}"
         )
         sheet = Sheet(panels, "width", "NC1", place=math.log2, by_row=True, height=3.0)
         yield Drawing(f"{group['arm']}-{group['activation']}-widths", caption, drawn(sheet))

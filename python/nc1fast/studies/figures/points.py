@@ -78,8 +78,8 @@ def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
             )
         sheet = Sheet(panels, "depth (weight layers)", "NC1", place=float, by_row=True)
         caption = (
-            "NC1 against depth: the kernels of infinitely wide networks. Line and marker tell the activation (arm "
-            f"'{group['arm']}', N = {group['N']}).{repeats(members)}"
+            "NC1 against depth: the kernels of infinitely wide networks. Line and marker tell the "
+            f"activation (arm '{group['arm']}', N = {group['N']}).{repeats(members)}"
         )
         yield Drawing(f"{group['arm']}-nc1", caption, drawn(sheet))
 
@@ -116,8 +116,9 @@ def single_data_sets(rows: Sequence[Row]) -> Iterator[Drawing]:
         ]
         looks = [of_activation(written(name), index) for index, name in enumerate(names)]
         caption = (
-            f"{group['dataset']}: NC1 of each representation, and its NC1 relative to that of the data. N = {group['N']}, "
-            f"d₀ = {group['d0']}, convention '{group['convention']}'.{repeats(some)}"
+            f"{group['dataset']}: NC1 of each representation, and its NC1 relative to that of the "
+            f"data. N = {group['N']}, d₀ = {group['d0']}, convention "
+            f"'{group['convention']}'.{repeats(some)}"
             f"{RELEASED if any(map(is_released, some)) else ''}{setting(some)}"
         )
         figure = dotted(panels, [None, 1.0], looks)
@@ -210,10 +211,10 @@ def shuffled(rows: Sequence[Row]) -> Iterator[Drawing]:
         sheet = Sheet([panels], FEATURES, "NC1 under the true labels", height=3.2)
         released = any(row["model"] == RELEASED_ADAPTIVE for row in some)
         caption = (
-            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': the adaptive kernel of true and of "
-            "shuffled labels, on the same data. NC1 is taken under the true labels both times; a kernel that does not "
-            "depend on the labels has the same twice. Only data sets with this control"
-            f".{RELEASED if released else ''}{setting(some)}"
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': the "
+            "adaptive kernel of true and of shuffled labels, on the same data. NC1 is taken under "
+            "the true labels both times; a kernel that does not depend on the labels has the same "
+            f"twice. Only data sets with this control.{RELEASED if released else ''}{setting(some)}"
         )
         name = f"shuffled-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, drawn(sheet))
@@ -250,8 +251,9 @@ def conventions(rows: Sequence[Row]) -> Iterator[Drawing]:
             panels.append(row)
         sheet = Sheet(panels, "class sizes", "NC1", place=None, by_row=True, height=2.7)
         caption = (
-            f"{group['dataset']}, N = {some[0]['N']}, d₀ = {d0}, the largest: NC1 of the same models and data under each "
-            "convention, against the class sizes. A convention is the weights of the classes in the covariances within "
-            "and between classes; with equal classes all agree. Points of one list of sizes are set side by side."
+            f"{group['dataset']}, N = {some[0]['N']}, d₀ = {d0}, the largest: NC1 of the same "
+            "models and data under each convention, against the class sizes. A convention is the "
+            "weights of the classes in the covariances within and between classes; with equal "
+            "classes all agree. Points of one list of sizes are set side by side."
         )
         yield Drawing(f"conventions-{group['arm']}-{group['dataset']}", caption, drawn(sheet))

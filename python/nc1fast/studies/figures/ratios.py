@@ -1,5 +1,5 @@
-"""Paired ratios of NC1 on the same data: the NTK over the NNGP, what training and labels change, and the
-minima of the adaptive kernel's F.
+"""Paired ratios of NC1 on the same data: the NTK over the NNGP, what training and labels change,
+and the minima of the adaptive kernel's F.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def ntk_over_nngp(rows: Sequence[Row]) -> Iterator[Drawing]:
         if not any(point.value > 0 for point in sheet.points()):
             continue
         caption = (
-            f"The NTK over the NNGP on the same data, classes of equal size (arm '{arm['arm']}'). On and above the line at 1 "
-            f"the NTK is not more collapsed than the NNGP."
-            f"{RELEASED if of_model(some, RELEASED_ERF_NTK) else ''}"
+            f"The NTK over the NNGP on the same data, classes of equal size (arm '{arm['arm']}'). "
+            "On and above the line at 1 the NTK is not more collapsed than the "
+            f"NNGP.{RELEASED if of_model(some, RELEASED_ERF_NTK) else ''}"
         )
         yield Drawing(f"{arm['arm']}-ntk-over-nngp", caption, drawn(sheet))
         return
@@ -114,10 +114,12 @@ def training(rows: Sequence[Row]) -> Iterator[Drawing]:
             if len({point.x for point in sheet.points() if point.value > 0}) < 2:
                 continue
             caption = (
-                f"{group['dataset']}, arm '{arms[0]}': what training does to a network, and adapting to a kernel. The "
-                "network: NC1(end)/NC1(start) of the same network; kernels: NC1(adaptive kernel)/NC1(NNGP) and NC1(mean "
-                "field)/NC1(NNGP), on the same data. Below the line at 1 NC1 is lowered"
-                f".{RELEASED if of_model(members, RELEASED_ADAPTIVE) else ''}{_solved(members)}"
+                f"{group['dataset']}, arm '{arms[0]}': what training does to a network, and "
+                "adapting to a kernel. The network: NC1(end)/NC1(start) of the same network; "
+                "kernels: NC1(adaptive kernel)/NC1(NNGP) and NC1(mean field)/NC1(NNGP), on the "
+                "same data. Below the line at 1 NC1 is "
+                f"lowered.{RELEASED if of_model(members, RELEASED_ADAPTIVE) else ''}"
+                f"{_solved(members)}"
             )
             yield Drawing(f"{arms[0]}-{group['dataset']}-change", caption, drawn(sheet))
 
@@ -216,9 +218,10 @@ def of_solutions(rows: Sequence[Row]) -> Iterator[Drawing]:
         if not panels:
             continue
         caption = (
-            f"{group['dataset']}, arm '{group['arm']}': the equations of the adaptive kernel have several solutions on some "
-            "data. Each point is the NC1 of one minimum of F over that of the NNGP, on one repeat; filled: the lowest F, "
-            f"which counts in all other figures and findings. Data with a single minimum are left out.{setting(some)}"
+            f"{group['dataset']}, arm '{group['arm']}': the equations of the adaptive kernel have "
+            "several solutions on some data. Each point is the NC1 of one minimum of F over that "
+            "of the NNGP, on one repeat; filled: the lowest F, which counts in all other figures "
+            f"and findings. Data with a single minimum are left out.{setting(some)}"
         )
         sheet = Sheet([panels], FEATURES, "NC1(minimum) / NC1(NNGP)", reference=1.0, height=3.0)
         yield Drawing(f"{group['arm']}-{group['dataset']}-branches", caption, drawn(sheet))

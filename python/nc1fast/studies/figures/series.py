@@ -43,7 +43,7 @@ _MARKERS = 7  # of a line, at most: they tell lines apart where colours do not
 
 
 def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
-    """NC1 of each layer, and the loss, against the epoch; one column of panels for each data set."""
+    """NC1 of each layer, and the loss, against the epoch; a column of panels for each data set."""
     some = select(series, lambda row: row["quantity"] in ("nc1", "loss"), model="network")
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         cells = grouped(members, ("N", "d0", "sizes"))
@@ -72,10 +72,10 @@ def along_training(series: Sequence[Row]) -> Iterator[Drawing]:
         add_legend(figure, entries, "above", (page_width(len(cells)), 2 * _PANEL_HEIGHT))
         many = len(distinct(members, "repeat")) > 1
         caption = (
-            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1 of the layers of the network, "
-            "and its loss, along training. pre: before the activation, post: after it. "
-            f"{'One line for each repeat. ' if many else ''}The axis of epochs is linear from 0, the start, to the "
-            "first epoch after it and logarithmic from there."
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}': NC1 of the "
+            "layers of the network, and its loss, along training. pre: before the activation, "
+            f"post: after it. {'One line for each repeat. ' if many else ''}The axis of epochs is "
+            "linear from 0, the start, to the first epoch after it and logarithmic from there."
         )
         name = f"training-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, figure)
@@ -158,10 +158,11 @@ def along_annealing(series: Sequence[Row]) -> Iterator[Drawing]:
     figure.supxlabel("width h, annealed from left to right", fontsize="medium")
     add_legend(figure, entries, "above", (page_width(2), 2 * _PANEL_HEIGHT + 0.3))
     caption = (
-        "The adaptive kernel along its annealing from large width, where it is the NNGP, to the width of the network: "
-        "NC1 of the kernel Q of the hidden layer; NC1 of the kernel that the predictions span; the trace of Σ, which "
-        "is the weight variance where the data has no say; and the mean squared error of the predictions on the data. "
-        f"One data set each.{RELEASED if any(map(_is_released, some)) else ''}"
+        "The adaptive kernel along its annealing from large width, where it is the NNGP, to the "
+        "width of the network: NC1 of the kernel Q of the hidden layer; NC1 of the kernel that "
+        "the predictions span; the trace of Σ, which is the weight variance where the data has no "
+        "say; and the mean squared error of the predictions on the data. One data set "
+        f"each.{RELEASED if any(map(_is_released, some)) else ''}"
     )
     yield Drawing("annealing", caption, figure)
 
@@ -171,7 +172,7 @@ def _is_released(row: Row) -> bool:
 
 
 def _named(cell: Row, rows: Sequence[Row]) -> str:
-    """Label of a cell: data set, N and d0; class sizes and arm too where another cell has the same."""
+    """Label of a cell: data set, N and d0; class sizes and arm where another has the same."""
     name = f"{cell['dataset']}, N = {cell['N']}, d₀ = {cell['d0']}"
     alike = grouped(
         select(rows, dataset=cell["dataset"], N=cell["N"], d0=cell["d0"]), (*DATA, "activation")
@@ -200,11 +201,12 @@ def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         figure = _maps(members, "sigma spectrum", "sigma", symmetric=True)
         caption = (
-            "The covariance of the hidden weights: Σ, which the adaptive kernel finds, beside WᵀW/width of the network's "
-            f"first layer before and after training: {group['dataset']}, {written(group['activation'])}, arm "
-            f"'{group['arm']}'. Left: eigenvalues, largest first, some of them marked. Right: the matrices, feature by "
-            "feature, where they are small enough; one colour scale for each row, to its largest entry off the diagonals, "
-            "beyond which the diagonals lie. One repeat."
+            "The covariance of the hidden weights: Σ, which the adaptive kernel finds, beside "
+            "WᵀW/width of the network's first layer before and after training: "
+            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. Left: "
+            "eigenvalues, largest first, some of them marked. Right: the matrices, feature by "
+            "feature, where they are small enough; one colour scale for each row, to its largest "
+            "entry off the diagonals, beyond which the diagonals lie. One repeat."
         )
         name = f"sigma-{group['arm']}-{group['dataset']}-{group['activation']}"
         yield Drawing(name, caption, figure)
@@ -216,9 +218,10 @@ def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
     for group, members in grouped(some, ("arm", "dataset", "activation")):
         figure = _maps(members, "kernel spectrum", "gram", symmetric=False)
         caption = (
-            f"Gram matrices of the kernels: {group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. "
-            "Left: leading eigenvalues, some of them marked. Right: means over blocks of the matrix, rows of the data in "
-            "the order of their classes, which the white lines part; each matrix has its own colour scale. One repeat."
+            f"Gram matrices of the kernels: {group['dataset']}, {written(group['activation'])}, "
+            f"arm '{group['arm']}'. Left: leading eigenvalues, some of them marked. Right: means "
+            "over blocks of the matrix, rows of the data in the order of their classes, which the "
+            "white lines part; each matrix has its own colour scale. One repeat."
         )
         yield Drawing(
             f"gram-{group['arm']}-{group['dataset']}-{group['activation']}", caption, figure

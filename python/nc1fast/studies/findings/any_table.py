@@ -76,14 +76,15 @@ def unusual(rows: Sequence[Row]) -> Finding:
     negative = select(rows, lambda row: row["nc1"] < 0, convention="released")
     if negative:
         told.append(
-            f"Negative values under 'released' ({_rows(len(negative))}) are right: its Tr Sigma_W mixes two weights "
-            "and is not a variance. The released code leaves such values out of its means."
+            f"Negative values under 'released' ({_rows(len(negative))}) are right: its Tr Sigma_W "
+            "mixes two weights and is not a variance. The released code leaves such values out of "
+            "its means."
         )
     return Finding(
         "unusual",
         f"{len(odd)} of {len(rows):,} rows are unusual" if odd else "No row is unusual",
-        "Every NC1 is positive and finite, every solution converged, no training diverged. Rows of which this is not "
-        "true stay in the table and are listed below.",
+        "Every NC1 is positive and finite, every solution converged, no training diverged. Rows "
+        "of which this is not true stay in the table and are listed below.",
         HOLDS if not odd else DEPENDS if len(odd) < len(rows) else FAILS,
         "",
         tuple(told) or (f"All {len(rows):,} rows are as they should be.",),
@@ -186,7 +187,7 @@ def _judged(curves: Sequence[_Curve]) -> CellVerdict:
 
 
 def _of_kernel(curves: Sequence[_Curve]) -> str:
-    """A sentence on one kernel on one kind of data: its courses, and NC1 at both ends for each d0."""
+    """A sentence on one kernel on one kind of data: its courses, and NC1 at both ends by d0."""
     cell = curves[0].cell
     ends = []
     for own in sorted(_by(curves, ("d0",)), key=lambda own: own[0].cell["d0"]):

@@ -1,5 +1,5 @@
-"""Comparisons of two sets of rows, paired repeat by repeat and judged cell by cell; and their verdicts,
-counts and ratios in words.
+"""Comparisons of two sets of rows, paired repeat by repeat and judged cell by cell; and their
+verdicts, counts and ratios in words.
 
 A cell is a data set (name, N, d0, class sizes) with the columns that the two sides share. A ratio
 is a geometric mean; in brackets stands its 95 % Student interval over the repeats. Extremes over
@@ -237,7 +237,7 @@ def counts(cells: Sequence[CellVerdict]) -> dict[str, int]:
 
 
 def count(cells: Sequence[CellVerdict]) -> str:
-    """Counts of the verdicts: "holds in 18 of 20 cells and is equal within the error bound in 2"."""
+    """Counts of the verdicts: "holds in 18 of 20 cells and fails in 2"."""
     n = len(cells)
     parts = [f"{_COUNTED[word]} {k}" for word, k in counts(cells).items()]
     if len(parts) == 1:

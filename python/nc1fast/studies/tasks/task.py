@@ -130,7 +130,7 @@ class DrawnData:
         return encode(code, classes.astype(np.int32), len(labels)).values
 
     def collapse(self, kernel: Any = None, **options: Any) -> tuple[Any, float]:
-        """Result of `nc1fast.collapse`, or the reason why there is none, and the seconds it took."""
+        """Result of `nc1fast.collapse`, or the reason why there is none, and its seconds."""
         settings = {"dtype": self.dtype, "n_threads": self.n_threads, **MEASURED, **options}
         return attempt(nc.collapse, self.X, self.y, kernel, **settings)
 
@@ -214,6 +214,6 @@ class Section(Entry):
         raise NotImplementedError
 
     def illustrating(self, shown: Sequence[Illustration]) -> Iterable[StudyTask]:
-        """Further tasks that only give the series which the illustrations ask for, computed once."""
+        """Further tasks, computed once, that only give the series of the illustrations."""
         del shown
         return ()

@@ -58,9 +58,10 @@ def over_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
         return
     sizes = ", ".join(f"{n:,}" for n in sorted(distinct(some, "N")))
     caption = (
-        f"NC1 of {', '.join(distinct(some, 'dataset'))} and of models of them, against depth. NC1 is Tr Σ_W / Tr Σ_B, the "
-        f"variance within the classes over that between them (N = {sizes}); the level of the data stands at every depth."
-        f"{_levels.repeats(some)}{_levels.setting(some)}"
+        f"NC1 of {', '.join(distinct(some, 'dataset'))} and of models of them, against depth. NC1 "
+        "is Tr Σ_W / Tr Σ_B, the variance within the classes over that between them (N = "
+        f"{sizes}); the level of the data stands at every "
+        f"depth.{_levels.repeats(some)}{_levels.setting(some)}"
     )
     sheet = Sheet([panels], "depth (weight layers)", _levels.NC1, place=float, height=3.6)
     yield Drawing("overview", caption, drawn(sheet))

@@ -51,12 +51,13 @@ def scope(rows: Sequence[Row]) -> Finding:
     measured = {name for row in rows for name in (row["model"], row["state"])}
     if "theory" not in measured:
         sentences.append(
-            "There are no expected curves: they need the law of the data, as a Gaussian mixture has one."
+            "There are no expected curves: they need the law of the data, as a Gaussian mixture "
+            "has one."
         )
     if "AdaptiveKernel" not in measured and max(distinct(rows, "d0")) > MOST_FEATURES:
         sentences.append(
-            f"There are no adaptive kernels: their equations have d₀² unknowns and are left out beyond {MOST_FEATURES} "
-            "features."
+            "There are no adaptive kernels: their equations have d₀² unknowns and are left out "
+            f"beyond {MOST_FEATURES} features."
         )
     if "network" not in measured:
         sentences.append("No networks were trained.")
@@ -66,8 +67,8 @@ def scope(rows: Sequence[Row]) -> Finding:
 def _arm(arm: str, rows: Sequence[Row]) -> str:
     """The data of an arm and its models."""
     data = [
-        f"{cell['dataset']} (N = {cell['N']:,}, d₀ = {cell['d0']}, {len(cell['sizes'].split(':'))} classes"
-        f"{_repeats(members)})"
+        f"{cell['dataset']} (N = {cell['N']:,}, d₀ = {cell['d0']}, {len(cell['sizes'].split(':'))} "
+        f"classes{_repeats(members)})"
         for cell, members in grouped(rows, ("dataset", "N", "d0", "sizes"))
     ]
     some = select(rows, lambda row: row["state"] != "theory")
@@ -103,9 +104,10 @@ def answer(rows: Sequence[Row]) -> Answer | None:
     tables = _tables(networks)
     priors = {k: prior for _, found in networks for one in found for k, prior in one.priors.items()}
     uncertainty = (
-        "NC1 is the geometric mean over the repeats, in brackets its "
-        f"{100 * CONFIDENCE:.0f} % Student interval; a distance is the mean of |log NC1(model)/NC1(network at the end)|, network by "
-        "network. The nearest kernel has the least mean distance; kernels that cannot be told from it are marked with it."
+        f"NC1 is the geometric mean over the repeats, in brackets its {100 * CONFIDENCE:.0f} % "
+        "Student interval; a distance is the mean of |log NC1(model)/NC1(network at the end)|, "
+        "network by network. The nearest kernel has the least mean distance; kernels that cannot "
+        "be told from it are marked with it."
         + "".join(f" {name}: {prior}." for name, prior in priors.items())
     )
     return Answer(QUESTION, tuple(sentences), tuple(tables), uncertainty if tables else "")
@@ -133,9 +135,10 @@ def _lowest(rows: Sequence[Row]) -> list[str]:
             continue
         low, high = (pick(plain, key=lambda row: row["nc1"]) for pick in (min, max))
         told.append(
-            f"Of {len(plain)} kernels of infinitely wide networks on {group['dataset']} (N = {n:,}, d₀ = {group['d0']}), "
-            f"{_kernel(low)} is most collapsed, with NC1 {low['nc1']:.3g}, and {_kernel(high)} least, with "
-            f"{high['nc1']:.3g}; the data themselves have {data[0]['nc1']:.3g}."
+            f"Of {len(plain)} kernels of infinitely wide networks on {group['dataset']} (N = "
+            f"{n:,}, d₀ = {group['d0']}), {_kernel(low)} is most collapsed, with NC1 "
+            f"{low['nc1']:.3g}, and {_kernel(high)} least, with {high['nc1']:.3g}; the data "
+            f"themselves have {data[0]['nc1']:.3g}."
         )
     return told
 

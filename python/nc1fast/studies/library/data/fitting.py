@@ -98,23 +98,24 @@ def fitted(study: Study, source: File | Digits, *, networks: bool = True) -> Stu
 
 
 def _check_classes(name: str, n_classes: int, n_samples: int) -> None:
-    """Raise ValueError unless there are two classes or more, and fewer than half as many as rows."""
+    """ValueError unless there are two classes or more, and fewer than half as many as rows."""
     if n_classes < 2:
         raise ValueError(f"{name}: all rows have the same label, two classes are needed")
     if n_classes > _MOST_CLASSES * n_samples:
         raise ValueError(
-            f"{name}: {n_classes} different labels in {n_samples} rows are no classes; --labels names the column, array or "
-            "file that holds the classes"
+            f"{name}: {n_classes} different labels in {n_samples} rows are no classes; --labels "
+            "names the column, array or file that holds the classes"
         )
 
 
 def _warn_of_scale(name: str, X: NDArray[np.float64]) -> None:
-    """A UserWarning for features so large that the units of erf networks are all at their limits."""
+    """UserWarning for features so large that the units of erf networks are at their limits."""
     square = float(np.mean(np.square(X)))
     if square > _LARGE:
         warnings.warn(
-            f"{name}: the mean square of the features is {square:.2g}; erf saturates, and the largest features decide all: "
-            "--scale standardize or unit-interval makes them comparable",
+            f"{name}: the mean square of the features is {square:.2g}; erf saturates, and the "
+            "largest features decide all: --scale standardize or unit-interval makes them "
+            "comparable",
             UserWarning,
             stacklevel=4,
         )

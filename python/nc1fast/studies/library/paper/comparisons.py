@@ -135,7 +135,10 @@ def solutions(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
     solutions = select(pairings.quiet(rows), model="AdaptiveKernel", state="")
     late = sum(row["status"].startswith("not converged") for row in solutions)
     sentences = [
-        f"{late} of {len(solutions)} rows are of solutions above the solver's tolerance; they count."
+        (
+            f"{late} of {len(solutions)} rows are of solutions above the solver's tolerance; they "
+            "count."
+        )
     ] * bool(late)
     solved = select(solutions, lambda row: row["starts"] > 0)
     if not solved:
@@ -144,8 +147,8 @@ def solutions(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
     several = [members for members in cells if any(row["branches"] > 1 for row in members)]
     found = (
         f"From {_span([row['starts'] for row in solved])} starts each, {len(several)} of "
-        f"{len(cells)} cells of the adaptive kernel have more than one solution in some repeat; the "
-        "one of lowest free energy counts."
+        f"{len(cells)} cells of the adaptive kernel have more than one solution in some repeat; "
+        "the one of lowest free energy counts."
     )
     branches = [
         [float(nc1) for nc1 in row["branch_nc1"].split()] for row in solved if row["branches"] > 1
@@ -157,8 +160,8 @@ def solutions(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
             for group, members in grouped((m[0] for m in several), ("arm", "dataset"))
         )
         found += (
-            f" These are {where}. In the {len(branches)} rows of which this is true the largest NC1 "
-            f"of a solution is {_span([max(nc1) / min(nc1) for nc1 in branches])} times the "
+            f" These are {where}. In the {len(branches)} rows of which this is true the largest "
+            f"NC1 of a solution is {_span([max(nc1) / min(nc1) for nc1 in branches])} times the "
             "smallest."
         )
     return [*sentences, found]
@@ -245,8 +248,8 @@ def to_unequal(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
         parts.append(f"{min(ratios):.3g} to {max(ratios):.3g} under '{convention}'")
     return [
         (
-            f"From sizes {equal[0]} to {unequal} NC1 changes (medians over the draws) by a factor from "
-            f"{', '.join(parts)}, over the cells."
+            f"From sizes {equal[0]} to {unequal} NC1 changes (medians over the draws) by a factor "
+            f"from {', '.join(parts)}, over the cells."
         )
     ]
 
@@ -322,8 +325,8 @@ def of_each_width(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str
     """The start and the change by training of the networks of each width."""
     moved = dict(_by_width(pairings.network_end_against_start(rows)))
     return [
-        f"Width {width}: NC1(network at start)/NC1(NNGP) {count(own)}, {ratio_words(own)}; NC1(T)/NC1(0), "
-        f"{ratio_words(moved.get(width, []))}."
+        f"Width {width}: NC1(network at start)/NC1(NNGP) {count(own)}, {ratio_words(own)}; "
+        f"NC1(T)/NC1(0), {ratio_words(moved.get(width, []))}."
         for width, own in _by_width(cells)
     ]
 

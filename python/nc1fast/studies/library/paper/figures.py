@@ -73,10 +73,10 @@ def answer(rows: Sequence[Row]) -> Iterator[Drawing]:
     if not panels or len(distinct(drawn_rows, "d0")) < 2:
         return
     caption = (
-        "NC1 of trained erf networks, and of the kernels that might explain them, against the number of features d₀. A "
-        "kernel explains the networks where its curve runs along theirs. Published prior: that of the published adaptive "
-        "kernel; matched prior: the prior and the noise of the networks."
-        f"{_levels.repeats(drawn_rows)}{_levels.setting(drawn_rows)}"
+        "NC1 of trained erf networks, and of the kernels that might explain them, against the "
+        "number of features d₀. A kernel explains the networks where its curve runs along theirs. "
+        "Published prior: that of the published adaptive kernel; matched prior: the prior and the "
+        f"noise of the networks.{_levels.repeats(drawn_rows)}{_levels.setting(drawn_rows)}"
     )
     sheet = Sheet([panels], _levels.FEATURES, _levels.NC1, height=3.8)
     yield Drawing("overview", caption, drawn(sheet))
@@ -109,9 +109,9 @@ def counter_examples(rows: Sequence[Row]) -> Iterator[Drawing]:
         return
     strokes = " Vertical strokes: the ratio of the expected values."
     caption = (
-        "Gaussian mixtures outside the published data. NC1(NTK)/NC1(NNGP): right of the line at 1 the NTK is not more "
-        "collapsed than the NNGP. NC1(erf)/NC1(ReLU): left of the line at 1 erf gives lower NC1 than ReLU."
-        f"{strokes if select(some, state='theory') else ''}"
+        "Gaussian mixtures outside the published data. NC1(NTK)/NC1(NNGP): right of the line at 1 "
+        "the NTK is not more collapsed than the NNGP. NC1(erf)/NC1(ReLU): left of the line at 1 "
+        f"erf gives lower NC1 than ReLU.{strokes if select(some, state='theory') else ''}"
     )
     looks = list(dict.fromkeys(curve.look for panel in panels for curve in panel.curves))
     yield Drawing("counter-examples", caption, dotted(panels, [1.0, 1.0], looks))

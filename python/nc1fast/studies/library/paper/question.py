@@ -91,8 +91,9 @@ def _verdict(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> str:
     else:
         role = _ROLES.get(best, "")
         text = (
-            f"{_extent([share for _, share in shares])}: the {best}{role} explains {_shares(shares)} of the variance of "
-            "log NC1 of trained networks over N and d₀, with nothing fitted."
+            f"{_extent([share for _, share in shares])}: the {best}{role} explains "
+            f"{_shares(shares)} of the variance of log NC1 of trained networks over N and d₀, with "
+            "nothing fitted."
         )
     changes = [_change(networks, name) for name in ADAPTIVE]
     known = "; ".join(filter(None, changes))
@@ -123,7 +124,8 @@ def _counts(networks: Sequence[TrainedNetwork], kernels: Sequence[str], kind: st
         f"{name} in {n}{f' (clearly in {clear[name]})' * bool(n)}"
         for name, n in first.most_common()
     ]
-    return f"Nearest to the trained network in {_plural(ranks, 'cell')} ({kind}, {_sizes(networks)}): {_list(told)}."
+    where = f"{_plural(ranks, 'cell')} ({kind}, {_sizes(networks)})"
+    return f"Nearest to the trained network in {where}: {_list(told)}."
 
 
 def _ranks(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> list[Nearest]:
@@ -172,8 +174,8 @@ def _trend(networks: Sequence[TrainedNetwork], upper: str, lower: str) -> str:
             sign = -1 if slope.middle < 0 else 1
             n = sum(sign * value > nearness.ROUNDING for _, value in curves)
             told.append(
-                f"{'falls' if sign < 0 else 'rises'} in {n} of {_plural(curves, 'curve')} on {dataset}, mean slope "
-                f"{show(slope)}"
+                f"{'falls' if sign < 0 else 'rises'} in {n} of {_plural(curves, 'curve')} on "
+                f"{dataset}, mean slope {show(slope)}"
             )
     return f"log NC1({upper})/NC1({lower}) {', and '.join(told)}" if told else ""
 
@@ -192,8 +194,9 @@ def _in_short(networks: Sequence[TrainedNetwork], kind: str) -> str:
     ]
     before = f"; before training the networks are {_list(start)} from the NNGP" if start else ""
     return (
-        f"{kind}: of {_list(kernels)}, the {best} is nearest, or cannot be told from the nearest, in {n} of "
-        f"{_plural(ranks, 'cell')}; its mean |log NC1(kernel)/NC1(network)| is {_list(told)}{before}."
+        f"{kind}: of {_list(kernels)}, the {best} is nearest, or cannot be told from the nearest, "
+        f"in {n} of {_plural(ranks, 'cell')}; its mean |log NC1(kernel)/NC1(network)| is "
+        f"{_list(told)}{before}."
     )
 
 
@@ -250,16 +253,19 @@ def _uncertainty(networks: Sequence[TrainedNetwork]) -> str:
     priors = {name: prior for network in networks for name, prior in network.priors.items()}
     named = "".join(f" {name}: {priors[name]}." for name in ADAPTIVE if name in priors)
     return (
-        "A cell is a data set, N and d₀, classes of equal size; a curve is a data set, N and a repeat, its slope that of "
-        "least squares against log d₀. NC1 is the geometric mean over the repeats and the N of the title; a distance is the "
-        "mean of |log NC1(kernel)/NC1(network at the end)|, network by network. Intervals are "
-        f"{100 * CONFIDENCE:g} % Student intervals over the repeats. The nearest kernel has the least mean distance; clearly so if "
-        "the interval of the paired difference to every other kernel lies above zero; kernels that cannot be told from it "
-        "are marked with it. A kernel explains 1 - Σ(k - t)²/Σ(t - m)² of the variance, over the cells of a data set, k and t "
-        "the mean log NC1 of kernel and network, m the mean of t; and 1 - Σ(k - t)²/Σt² of the change that training brings, "
-        f"t = log NC1(end)/NC1(start) of the network, k = log NC1(kernel)/NC1(NNGP). Shares are rounded down, and nothing "
-        f"stands for those that are not positive. For the most part: {100 * MOSTLY:g} % or more on every data set; hardly: less "
-        f"than {100 * PARTLY:g} % on all; in part: anything between.{named}"
+        "A cell is a data set, N and d₀, classes of equal size; a curve is a data set, N and a "
+        "repeat, its slope that of least squares against log d₀. NC1 is the geometric mean over "
+        "the repeats and the N of the title; a distance is the mean of |log "
+        "NC1(kernel)/NC1(network at the end)|, network by network. Intervals are "
+        f"{100 * CONFIDENCE:g} % Student intervals over the repeats. The nearest kernel has the "
+        "least mean distance; clearly so if the interval of the paired difference to every other "
+        "kernel lies above zero; kernels that cannot be told from it are marked with it. A kernel "
+        "explains 1 - Σ(k - t)²/Σ(t - m)² of the variance, over the cells of a data set, k and t "
+        "the mean log NC1 of kernel and network, m the mean of t; and 1 - Σ(k - t)²/Σt² of the "
+        "change that training brings, t = log NC1(end)/NC1(start) of the network, k = log "
+        "NC1(kernel)/NC1(NNGP). Shares are rounded down, and nothing stands for those that are "
+        f"not positive. For the most part: {100 * MOSTLY:g} % or more on every data set; hardly: "
+        f"less than {100 * PARTLY:g} % on all; in part: anything between.{named}"
     )
 
 
