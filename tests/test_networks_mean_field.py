@@ -37,6 +37,9 @@ def test_a_network_is_what_it_says():
     assert _outputs(network, X) == pytest.approx(f, rel=1e-12, abs=1e-14)
     assert nc.networks.empirical_ntk(network, X) == pytest.approx(K, rel=1e-11, abs=1e-14)
     assert network.features(torch.from_numpy(X)).shape == (5, m)
+    assert "width=11" in repr(network)
+    single = nc.networks.MeanFieldNetwork("tanh", 3, width=m, seed=2, dtype="float32")
+    assert torch.equal(single.readout, network.readout.float())
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
@@ -105,12 +108,3 @@ def test_langevin_is_noisy_gradient_descent(step):
         off, moved = (float((p.detach() - q).abs().max()) for q in (expected, old))
         assert off < 4 * (step * decay) ** 1.5
         assert moved > 40 * (step * decay) ** 1.5
-
-
-def test_draws_and_precision():
-    one, two = (nc.networks.MeanFieldNetwork("tanh", 3, width=5, seed=0) for _ in range(2))
-    assert torch.equal(one.weight, two.weight)
-    single = nc.networks.MeanFieldNetwork("tanh", 3, width=5, seed=0, dtype="float32")
-    assert single.weight.dtype == torch.float32
-    assert torch.equal(single.readout, one.readout.float())
-    assert "width=5" in repr(single)
