@@ -1,4 +1,4 @@
-"""Modules that are probed, and the explicit features and gradients that results are compared with."""
+"""Modules that are probed, and explicit features and gradients that results are compared with."""
 
 from __future__ import annotations
 
@@ -122,14 +122,16 @@ def assert_equal(found: Any, H: Any, y: Any, classifier: Any = None, *, one: boo
     assert found.error_bound <= 1e-10 * found.nc1
     assert found.sizes.tolist() == expected.sizes.tolist()
     for name in METRICS:
-        value, wanted = getattr(found, name), getattr(expected, name)
+        value, reference = getattr(found, name), getattr(expected, name)
         if one and value is None:
-            assert name in ("nearest_center", "ncc_accuracy") or wanted is None
+            assert name in ("nearest_center", "ncc_accuracy") or reference is None
             continue
-        assert (value is None) == (wanted is None), name
-        if wanted is not None:
-            scale = max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
-            np.testing.assert_allclose(value, wanted, rtol=1e-10, atol=1e-10 * scale, err_msg=name)
+        assert (value is None) == (reference is None), name
+        if reference is not None:
+            scale = max(1.0, float(np.max(np.abs(reference), initial=0.0)))
+            np.testing.assert_allclose(
+                value, reference, rtol=1e-10, atol=1e-10 * scale, err_msg=name
+            )
 
 
 def state_of(module: Any) -> list[Any]:

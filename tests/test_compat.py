@@ -151,7 +151,7 @@ def test_kernel_formula_over_network_probe_is_a_function_of_the_sizes(sizes):
 
 
 def float32_nc1(X, y):
-    """NC1 of the ReLU NNGP from a float32 Gram matrix: arccos of clipped ratios, sums minus sums."""
+    """NC1 of the ReLU NNGP in float32: arccos of clipped ratios, sums minus sums."""
     X = X.astype(np.float32)
     n = len(X)
     k = X @ X.T / np.float32(X.shape[1])

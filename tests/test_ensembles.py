@@ -203,8 +203,8 @@ def test_means_are_the_limit_and_errors_are_the_scatter():
     assert (np.abs(mean - limit) < 4 * runs[0].mean_error / math.sqrt(150)).all()
     for name in ("mean", "variance", "relative_variance"):
         scatter = np.std([getattr(r, name) for r in runs], axis=0)
-        told = np.sqrt(np.mean([getattr(r, f"{name}_error") ** 2 for r in runs], axis=0))
-        assert told == pytest.approx(scatter, rel=0.25), name
+        claimed = np.sqrt(np.mean([getattr(r, f"{name}_error") ** 2 for r in runs], axis=0))
+        assert claimed == pytest.approx(scatter, rel=0.25), name
 
 
 def test_rows_of_zeros_have_no_relative_variance():

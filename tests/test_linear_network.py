@@ -90,7 +90,7 @@ def test_the_flow_is_the_limit_of_small_steps(depth):
 
 @pytest.mark.parametrize("depth", [2, 3])
 def test_the_flow_keeps_what_gradient_flow_conserves(depth):
-    """W_{l+1}^T W_{l+1} - W_l W_l^T; and the loss never rises, so that a share of it has one time."""
+    """W_{l+1}^T W_{l+1} - W_l W_l^T; and the loss never rises: each share of it has one time."""
     X = _rows(20, 6)
     network = LinearNetwork.drawn(6, depth=depth, width=8, weight_std=0.3, seed=7)
     flow = network.gradient_flow(X, X @ np.ones(6), time=1e4, until=1e-6)

@@ -98,7 +98,7 @@ def test_many_layers_are_stacked_and_few_of_them_named():
     assert len(labels) <= 24
     boxes = [t.get_window_extent() for t in labels]
     steps = np.diff([box.x1 for box in boxes])
-    assert steps.min() > 10  # lines of text at 45 degrees, apart from each other
+    assert steps.min() > 10  # lines of text at 45 degrees: they do not overlap
 
 
 def test_a_monitor_is_drawn_against_its_steps():

@@ -57,7 +57,7 @@ def test_langevin_without_a_gradient_reaches_the_prior(parametrization: str) -> 
 
 
 def test_langevin_samples_the_posterior_of_a_linear_model() -> None:
-    """Prior N(0, s2) and energy (1/2)(w - t)^2: the posterior is N(t s2/(s2 + T), 1/(1/s2 + 1/T))."""
+    """Prior N(0, s2), energy (1/2)(w - t)^2: the posterior is N(t s2/(s2 + T), 1/(1/s2 + 1/T))."""
     s2, T, goal = 0.5, 0.3, 2.0
     w = torch.zeros(40000, dtype=torch.float64, requires_grad=True)
     generator = torch.Generator().manual_seed(0)

@@ -1,5 +1,5 @@
-"""`Monitor` in a plain loop: what it measures, where it goes, and that training does not notice; and
-`probe` on networks of our own and layers that return more than a tensor.
+"""`Monitor` in a plain loop, which it does not disturb; `probe` on networks of our own, and on layers
+that return more than a tensor.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Y = torch.arange(N) % C
 
 class _Writer:
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.scalars: list[Any] = []
 
     def add_scalar(self, tag: str, value: float, step: int) -> None:
-        self.told.append((tag, value, step))
+        self.scalars.append((tag, value, step))
 
 
 def _trained(monitor: Any = None, steps: int = 7) -> Any:
@@ -46,10 +46,10 @@ def _trained(monitor: Any = None, steps: int = 7) -> Any:
 
 
 def test_a_loop_is_followed_and_not_disturbed(tmp_path: Any) -> None:
-    writer, told, path = _Writer(), [], tmp_path / "collapse.csv"
+    writer, received, path = _Writer(), [], tmp_path / "collapse.csv"
 
     def monitor(module: Any) -> Any:
-        sinks = [writer, lambda step, values: told.append((step, values)), path]
+        sinks = [writer, lambda step, values: received.append((step, values)), path]
         options: dict[str, Any] = {"layers": ["1"], "classifier": "3", "convention": "papyan"}
         return nc.networks.Monitor(module, X, Y, every=3, sinks=sinks, **options)
 
@@ -60,13 +60,13 @@ def test_a_loop_is_followed_and_not_disturbed(tmp_path: Any) -> None:
     table = watch.table()
     assert table["step"].tolist() == [0, 0, 3, 3, 6, 6]
     assert table["layer"].tolist() == ["1", "3.input"] * 3
-    assert [step for step, _ in told] == [0, 3, 6]
+    assert [step for step, _ in received] == [0, 3, 6]
     before_last, _ = _trained(steps=6)
     expected = nc.networks.probe(before_last, X, Y, ["1"], classifier="3", convention="papyan")
     for name in ("nc1", "nc3_self_duality", "nc4_agreement", "ncc_accuracy"):
-        assert told[-1][1][f"3.input/{name}"] == getattr(expected["3.input"], name)
-        assert (f"3.input/{name}", getattr(expected["3.input"], name), 6) in writer.told
-    assert "1/nc3_self_duality" not in told[-1][1]  # no classifier of that layer
+        assert received[-1][1][f"3.input/{name}"] == getattr(expected["3.input"], name)
+        assert (f"3.input/{name}", getattr(expected["3.input"], name), 6) in writer.scalars
+    assert "1/nc3_self_duality" not in received[-1][1]  # no classifier of that layer
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["nc1"]) for row in rows] == table["nc1"].tolist()

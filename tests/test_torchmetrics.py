@@ -1,4 +1,4 @@
-"""`torchmetrics.NeuralCollapse` against explicit features: batches, merges, processes, checkpoints."""
+"""`NeuralCollapse` of torchmetrics against explicit features: batches, merges, processes."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def _assert_equal(values: dict[str, Any], H: Any, y: Any, convention: str = "pap
     expected = nc.collapse(H.numpy(), y.numpy(), convention=convention)
     assert abs(values["nc1"] - expected.nc1) <= values["error_bound"] + expected.error_bound
     for name, value in values.items():
-        wanted = getattr(expected, name)
+        value_of_rows = getattr(expected, name)
         if name != "error_bound":
-            assert float(value) == pytest.approx(wanted, rel=1e-10, abs=1e-10), name
+            assert float(value) == pytest.approx(value_of_rows, rel=1e-10, abs=1e-10), name
 
 
 def _metric(*parts: Any, **options: Any) -> Any:
@@ -135,7 +135,7 @@ def test_nothing_yet_is_nan() -> None:
 
 
 def _resumed(H: Any, Y: Any, shard: Any, path: str) -> tuple[Any, Any]:
-    """Metrics of the rows of a shard: of one that goes on from a checkpoint half-way, and another."""
+    """Two metrics of the rows of a shard; the first goes on from a checkpoint half-way."""
     metric, resumed = Metric(C), Metric(C)
     parts = list(zip(H[shard].split(97), Y[shard].split(97), strict=True)) if shard.any() else []
     for k, (h, y) in enumerate(parts):
@@ -180,7 +180,7 @@ def process(rank: int, path: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Any) -> None:
-    program = "import sys; from tests.test_torchmetrics import process; process(int(sys.argv[1]), sys.argv[2])"
+    program = "import sys, tests.test_torchmetrics as t; t.process(int(sys.argv[1]), sys.argv[2])"
     commands = [
         [sys.executable, "-c", program, str(rank), str(tmp_path / "meet")] for rank in (0, 1)
     ]

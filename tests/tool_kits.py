@@ -226,7 +226,7 @@ def hauser(p: Problem) -> dict[str, Any]:
     )
     ours = r.within_by_class * p.n / (p.n - 1)
     G = r.class_gram
-    apart = pairs(G.diagonal()[:, None] + G.diagonal() - 2 * G)
+    distances = pairs(G.diagonal()[:, None] + G.diagonal() - 2 * G)
     gaps = pairs(((p.mu[:, None] - p.mu) ** 2).sum(axis=2))
     logs, known = np.log(np.linalg.norm(Z, axis=1)), np.log(r.nc2_norms)
     A, B = p.W / np.linalg.norm(p.W), Z / np.linalg.norm(Z)
@@ -236,7 +236,7 @@ def hauser(p: Problem) -> dict[str, Any]:
         "nc1_weak": (within / total, r.nc1_total),
         "nc1_cdnv": (
             (pairs(V[:, None] + V) / (2 * gaps)).mean(),
-            (pairs(ours[:, None] + ours) / (2 * apart)).mean(),
+            (pairs(ours[:, None] + ours) / (2 * distances)).mean(),
         ),
         "nc2_equinormness": (
             pairs(logs[:, None] - logs).mean(),
@@ -253,7 +253,7 @@ def hauser(p: Problem) -> dict[str, Any]:
 
 
 def hauser_regression(p: Problem) -> dict[str, Any]:
-    """The same of targets that are vectors: principal axes of features as they are, here of mean 0."""
+    """The same of targets that are vectors: principal axes of features, here of mean 0."""
     D, Y, W = p.H - p.H.mean(axis=0), np.sin(p.H[:, :2]), p.W[:2]
     unit = [A / np.linalg.norm(A, axis=1, keepdims=True) for A in (D, p.H)]
     axes = np.linalg.svd(D, full_matrices=False)[2][:2]
@@ -347,7 +347,7 @@ def openood(p: Problem) -> dict[str, Any]:
 
 
 def neco(p: Problem) -> dict[str, Any]:
-    """NECO as its authors run it: standardised features, times the largest logit but for ResNets."""
+    """NECO of its authors: standardised features, times the largest logit but for ResNets."""
     center, scale = p.H.mean(axis=0), p.H.std(axis=0)
     A, B = (p.H - center) / scale, (p.other - center) / scale
     axes = np.linalg.svd(A, full_matrices=False)[2][:2]

@@ -177,8 +177,8 @@ def plot_training(
     table, x = _table(course)
     of_layer = np.asarray(table["layer"])
     known = [str(name) for name in dict.fromkeys(of_layer.tolist()) if name]
-    shown = known if layers is None else as_items("layers", layers, "a list of names")
-    for name in shown:
+    drawn = known if layers is None else as_items("layers", layers, "a list of names")
+    for name in drawn:
         check_choice("layers", name, known)
     if metrics is None:
         names = _with_values(_TRAINING, table)
@@ -190,16 +190,16 @@ def plot_training(
     for ax, metric in zip(panels, names, strict=True):
         values = np.asarray(table[metric], dtype=np.float64)
         curves = []
-        for k, layer in enumerate(shown):
-            if metric in _OF_NETWORK and layer != shown[-1]:
+        for k, layer in enumerate(drawn):
+            if metric in _OF_NETWORK and layer != drawn[-1]:
                 continue
             for repeat in np.unique(repeats):
                 rows = (of_layer == layer) & (repeats == repeat)
-                curves.append(MetricCurve(layer, _shade(k, len(shown)), steps[rows], values[rows]))
+                curves.append(MetricCurve(layer, _shade(k, len(drawn)), steps[rows], values[rows]))
         _draw(ax, metric, curves)
         ax.set_xlabel(x)
         _scale_steps(ax, steps)
-    _legend(panels, shown)
+    _legend(panels, drawn)
     return figure
 
 

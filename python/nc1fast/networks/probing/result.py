@@ -24,7 +24,7 @@ class LayerCollapse(dict[str, Collapse]):
     Attributes
     ----------
     reasons : dict of str to str
-        Why a layer that was heard has none.
+        Why a layer that was called has none.
     passes : int
         Passes over the data, 1 or 2.
     memory : dict of str to int

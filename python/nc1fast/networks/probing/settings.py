@@ -72,13 +72,13 @@ class ProbeSettings:
         default = self.pool.get("", "flatten")
         return self.pool.get(layer, self.pool.get(layer.partition("#")[0], default))
 
-    def check_layers(self, heard: list[str]) -> None:
+    def check_layers(self, called: list[str]) -> None:
         """Refuse a pool of a layer that was not called."""
-        known = {"", *heard, *(name.partition("#")[0] for name in heard)}
+        known = {"", *called, *(name.partition("#")[0] for name in called)}
         for name in self.pool if isinstance(self.pool, Mapping) else ():
             if name not in known:
                 raise ValueError(
-                    f"pool must be of layers that are called ({', '.join(heard)}), got {name!r}"
+                    f"pool must be of layers that are called ({', '.join(called)}), got {name!r}"
                 )
 
     @classmethod
