@@ -150,7 +150,8 @@ def require_agreement(answers: dict[str, Answer], dtype: str) -> float:
         difference = disagreement(answer, reference)
         if not difference <= TOLERANCE[dtype]:
             raise DisagreementError(
-                f"{name} and {first} differ by {difference:.2e}, {dtype} allows {TOLERANCE[dtype]:.0e}: "
+                f"{name} and {first} differ by {difference:.2e}, {dtype} allows "
+                f"{TOLERANCE[dtype]:.0e}: "
                 f"nc1 {answer.nc1!r} and {reference.nc1!r}"
             )
         worst = max(worst, difference)

@@ -1,4 +1,6 @@
-"""`Session`, the settings of a run of benchmarks, and `Result`, the rows and claims of one of them."""
+"""`Session`, the settings of a run of benchmarks, and `Result`, the rows and claims of one of
+them.
+"""
 
 from __future__ import annotations
 

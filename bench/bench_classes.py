@@ -55,7 +55,8 @@ def run(session: Session) -> Result:
             result.claims.append(Claim(f"seconds, {case}", row["seconds"], "<=", seconds))
             result.claims.append(Claim(f"MB, {case}", row["MB"], "<=", megabytes))
     result.remarks.append(
-        "processor: seconds of all threads of a call; half of them is what two idle cores need at least"
+        "processor: seconds of all threads of a call; half of them is what two idle cores need at "
+        "least"
     )
     return result
 

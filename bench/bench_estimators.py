@@ -40,11 +40,13 @@ import json, resource, sys, time
 import nc1fast as nc
 X, y, kernel, n_threads = sys.argv[1:]
 start, before = time.perf_counter(), time.process_time()
-result = nc.collapse(X, y, getattr(nc, kernel)("relu"), method="features", memory_limit=%d, dtype="float32",
+result = nc.collapse(X, y, getattr(nc, kernel)("relu"), method="features", memory_limit=%d,
+    dtype="float32",
                      n_threads=int(n_threads), convention="papyan")
 seconds, cpu = time.perf_counter() - start, time.process_time() - before
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps({"nc1": result.nc1, "interval": result.interval, "reason": result.reason, "seconds": seconds,
+print(json.dumps({"nc1": result.nc1, "interval": result.interval, "reason": result.reason,
+    "seconds": seconds,
                   "cpu": cpu, "peak": peak * 1024}))
 """
 

@@ -113,7 +113,8 @@ def _check(result: Result, session: Session) -> None:
             bound = float(found.error_bound) + float(exact.error_bound)
             if not difference <= bound:
                 raise DisagreementError(
-                    f"device and processor differ by {difference:.2e}, bound {bound:.2e}: {dtype}, d = {n_features}"
+                    f"device and processor differ by {difference:.2e}, bound {bound:.2e}: {dtype}, "
+                    f"d = {n_features}"
                 )
             result.details.setdefault("against the processor", []).append(
                 {

@@ -52,8 +52,15 @@ def run(session: Session) -> Result:
     finally:
         torch.set_num_threads(threads)
     result.remarks += [
-        "step: |K - K_nngp| along K_adaptive - K_nngp, in units of its length; +- are standard errors over 8 blocks of samples",
-        "top: largest eigenvalue of the second moment of the hidden weights, whose prior is 0.25 in every direction",
+        (
+            "step: |K - K_nngp| along K_adaptive - K_nngp, in units of its length; +- are standard "
+            "errors over 8 blocks of samples"
+        ),
+        (
+            "top: largest eigenvalue of the second moment of the hidden weights, whose prior is "
+            "0.25 "
+            "in every direction"
+        ),
     ]
     return result
 

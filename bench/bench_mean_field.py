@@ -50,8 +50,16 @@ def run(session: Session) -> Result:
     moved = max(abs(row["finite width"] - row["mean field"]) for row in result.rows)
     result.claims.append(Claim("largest change by finite width", moved, "<=", 0.02))
     result.remarks += [
-        "changes of log NC1 from the NNGP to the posterior mean of the hidden layer's kernel; +- are standard errors",
-        "apart: distance from the slices, in joint standard errors; of 16 cells 0.7 exceed 2 by chance, more than 2 in one run of 30",
+        (
+            "changes of log NC1 from the NNGP to the posterior mean of the hidden layer's kernel; "
+            "+- "
+            "are standard errors"
+        ),
+        (
+            "apart: distance from the slices, in joint standard errors; of 16 cells 0.7 exceed 2 "
+            "by "
+            "chance, more than 2 in one run of 30"
+        ),
     ]
     return result
 

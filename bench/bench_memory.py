@@ -58,6 +58,9 @@ def run(session: Session) -> Result:
                 "MiB of a Gram matrix": problem.n_samples**2 * itemsize / MIB,
             }
         )
-        text = f"MiB, N = {problem.n_samples}, d = {n_features}, {rows} rows, {tiles} tiles, {statistics}"
+        text = (
+            f"MiB, N = {problem.n_samples}, d = {n_features}, {rows} rows, {tiles} tiles, "
+            f"{statistics}"
+        )
         result.claims.append(Claim(text, used / MIB, "<=", round(limit / MIB, 1)))
     return result

@@ -48,7 +48,8 @@ def run(session: Session) -> Result:
     finally:
         torch.set_num_threads(threads)
     result.remarks.append(
-        "the plain loop watches its loss; probes give NC1 and its relatives of three layers at 26 epochs"
+        "the plain loop watches its loss; probes give NC1 and its relatives of three layers at 26 "
+        "epochs"
     )
     return result
 

@@ -36,7 +36,10 @@ def run(session: Session) -> Result:
                 "torch-tiled-compiled": {"compiled": True, **fixed},
             }
             ratios = _compare(result, session, problem, "nngp-relu", peers, rounds=6)
-            text = f"torch-tiled / nc1fast, nngp-relu, N = {problem.n_samples}, d = {n_features}, {dtype}"
+            text = (
+                f"torch-tiled / nc1fast, nngp-relu, N = {problem.n_samples}, d = {n_features}, "
+                f"{dtype}"
+            )
             if "torch-tiled" in ratios:
                 result.claims.append(Claim(text, ratios["torch-tiled"], ">=", target))
     for dtype in ("float32", "float64"):
@@ -154,7 +157,10 @@ def _plan(notes: dict[str, Any]) -> str:
     plan = notes.get("plan")
     if not plan:
         return ""
-    return f"tile {plan['tile']}, {plan['workers']} worker(s){', outer products' if plan['outer'] else ''}"
+    return (
+        f"tile {plan['tile']}, {plan['workers']} "
+        f"worker(s){', outer products' if plan['outer'] else ''}"
+    )
 
 
 def _remark_libraries(result: Result, name: str, environment: dict[str, Any]) -> None:

@@ -45,7 +45,9 @@ X, W = random.normal(size=(n, d)), random.normal(size=(d, k))
 Z = random.normal(size=(2000, d))
 Y, truth = (np.eye(k)[np.abs(rows @ W).argmax(axis=1)] for rows in (X, Z))
 kernel, answer, mean = nc.NTK("relu"), {}, None
-def memory(): return next(int(s.split()[1]) for s in open("/proc/self/status") if s.startswith("VmHWM")) * 1024
+def memory():
+    lines = open("/proc/self/status")
+    return next(int(s.split()[1]) for s in lines if s.startswith("VmHWM")) * 1024
 before, start, cpu = memory(), time.perf_counter(), time.process_time()
 if case == "stored":
     from scipy.linalg import solve_triangular
@@ -58,7 +60,8 @@ if case == "stored":
         dual = solve_triangular(L, half, lower=True, trans=1, check_finite=False)
 elif case == "spectrum":
     found = nc.spectrum(X, kernel, 20, n_threads=n_threads)
-    answer = {"steps": found.products, "residual": float((found.residuals / found.eigenvalues).max())}
+    residual = float((found.residuals / found.eigenvalues).max())
+    answer = {"steps": found.products, "residual": residual}
 elif case == "ridge":
     limit = float(sys.argv[4]) if sys.argv[4:] else None
     settings = {"ridge": ridge, "solver": "cg", "memory_limit": limit, "n_threads": n_threads}

@@ -46,7 +46,9 @@ LARGE = (
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of rows of Gaussian classes, made when they are asked for; the same ones each time."""
+    """Batches of rows of Gaussian classes, made on request; the same ones each
+    time.
+    """
 
     n_rows: int
     means: torch.Tensor  # (n_classes, n_features)

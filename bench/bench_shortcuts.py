@@ -84,7 +84,8 @@ def run(session: Session) -> Result:
         result.claims.append(Claim(f"seconds, {case}", row["seconds"], "<=", SECONDS))
     result.claims.append(Claim("largest disagreement of a field", worst, "<=", DISAGREEMENT))
     result.remarks.append(
-        "processor: seconds of all threads of a call; half of them is what two idle cores need at least"
+        "processor: seconds of all threads of a call; half of them is what two idle cores need at "
+        "least"
     )
     return result
 

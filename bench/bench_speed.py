@@ -125,7 +125,8 @@ def _finish(result: Result, session: Session) -> None:
             result.claims.append(Claim(f"milliseconds, {case}", row["seconds"] * 1e3, "<=", target))
     peak = session.peak
     result.remarks.append(
-        f"FMA peak of this run, {session.n_threads} threads: {peak.gflops('float32'):.0f} GFLOP/s float32, "
+        f"FMA peak of this run, {session.n_threads} threads: {peak.gflops('float32'):.0f} GFLOP/s "
+        "float32, "
         f"{peak.gflops('float64'):.0f} float64; {peak.ghz:.2f} GHz"
     )
     if peak.scaling < 0.95:

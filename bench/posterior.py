@@ -58,7 +58,9 @@ class Posterior:
         self.averages = members / members.sum(axis=1, keepdims=True)  # (C, N)
 
     def look(self, W: Array) -> tuple[float, Array]:
-        """Log-likelihood of the targets, and the activations (N, h), at standard normal W (d0, h)."""
+        """Log-likelihood of the targets, and the activations (N, h), at standard normal W (d0,
+        h).
+        """
         F = self.phi(self.rows @ W)
         Qt = (self.readout_variance / self.width) * (F @ F.T)
         Qt[np.diag_indices_from(Qt)] += self.noise

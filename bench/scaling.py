@@ -221,7 +221,8 @@ def main() -> None:
     )
     for (d, dtype), cost in costs.items():
         print(
-            f"| {d} | {dtype} | {1e9 * cost.pair:.3g} | {1e6 * cost.row:.2g} | {1e6 * cost.survey:.2g} "
+            f"| {d} | {dtype} | {1e9 * cost.pair:.3g} | {1e6 * cost.row:.2g} | "
+            f"{1e6 * cost.survey:.2g} "
             f"| {1e3 * cost.bundle:.2g} |",
             flush=True,
         )

@@ -112,14 +112,19 @@ def _facts(one: Committed, minutes: dict[str, float]) -> Iterator[str]:
     form = atlas_tables.Form(**origin["form"])
     left_out = form.told(origin["most_repeats"])
     n_lines = len((one.folder / TABLE).read_text(encoding="utf-8").splitlines()) - 1
-    table = f"[{TABLE}]({one.name}/{TABLE}): {len(one.rows):,} of {origin['rows']:,} rows in {n_lines:,} lines"
+    table = (
+        f"[{TABLE}]({one.name}/{TABLE}): {len(one.rows):,} of {origin['rows']:,} rows in "
+        f"{n_lines:,} lines"
+    )
     told = {
         "work": _cited(study.source),
         "ours": study.ours,
         "command": f"`nc1fast study {one.name} --preset {origin['preset']} --out out/{one.name}`",
         "time on two cores": "; ".join(f"{preset} {_time(m)}" for preset, m in minutes.items()),
-        "this run": f"preset {origin['preset']}, seed {origin['seed']}, up to {origin['most_repeats']} repeats, "
-        f"{origin['cells'].partition(' ')[0]} cells, {_time(origin['minutes'])} in them by the clock, {origin['date']}",
+        "this run": f"preset {origin['preset']}, seed {origin['seed']}, up to "
+        f"{origin['most_repeats']} repeats, "
+        f"{origin['cells'].partition(' ')[0]} cells, {_time(origin['minutes'])} in them by the "
+        f"clock, {origin['date']}",
         "versions": ", ".join(f"{_called(key)} {origin[key]}" for key in VERSIONS if key in origin),
         "table": table + (f"; {left_out}" if left_out else ""),
     }
@@ -150,7 +155,8 @@ def _claim(claim: Claim) -> str:
     """Statement, number and sentences."""
     found = claim.finding
     first = _wrapped(
-        f"**{claim.letter}. {_plain(found.title)}** ({_plain(found.verdict)}). {_plain(found.claim)}",
+        f"**{claim.letter}. {_plain(found.title)}** ({_plain(found.verdict)}). "
+        f"{_plain(found.claim)}",
         plain=False,
     )
     return "\n".join([first, "", *(_bullet(s) for s in (claim.number, *claim.details) if s)])
@@ -168,8 +174,10 @@ def _figure(one: Committed) -> Iterator[str]:
 # The index
 
 _D1 = (
-    "D1: two classes N(±2·1, I/4) in d₀ dimensions, N = 256. Medians over the repeats; in brackets the largest bound on the "
-    "rounding error, where one is known. Every study draws its own data, so that one kernel differs between studies by the draws."
+    "D1: two classes N(±2·1, I/4) in d₀ dimensions, N = 256. Medians over the repeats; in brackets "
+    "the largest bound on the "
+    "rounding error, where one is known. Every study draws its own data, so that one kernel "
+    "differs between studies by the draws."
 )
 _PLACES = [f"d₀ = {d0}" for d0 in PLACES]
 
@@ -206,10 +214,14 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
         f"<!-- written by ci/atlas_pages.py from */{TABLE} and ../paper/table.csv -->",
         "# The atlas",
         _wrapped(
-            "Works on kernels, features and collapse around the paper, each run by one command and judged by the same rules. "
-            "A study states the claims of its work, measures them on a grid, and gives each a verdict; what stands in for a "
-            "formula that was not read is called ours. `nc1fast study list` shows the studies, `nc1fast study all --out out/atlas` "
-            "runs them into one site. [Normalisations](../normalisation.md) translates the works' parametrizations.",
+            "Works on kernels, features and collapse around the paper, each run by one command and "
+            "judged by the same rules. "
+            "A study states the claims of its work, measures them on a grid, and gives each a "
+            "verdict; what stands in for a "
+            "formula that was not read is called ours. `nc1fast study list` shows the studies, "
+            "`nc1fast study all --out out/atlas` "
+            "runs them into one site. [Normalisations](../normalisation.md) translates the works' "
+            "parametrizations.",
             plain=False,
         ),
         _table(["study", "work", "question", "claims", "time on two cores"], rows, plain=False),
@@ -220,7 +232,8 @@ def _index(studies: Sequence[Committed], listed: dict[str, atlas.Listed]) -> str
         _D1,
         _table(["study", "construction", *_PLACES], compared, plain=False),
         _wrapped(
-            "`python ci/atlas_pages.py --results DIR` writes these pages from finished studies; a test compares pages and tables.",
+            "`python ci/atlas_pages.py --results DIR` writes these pages from finished studies; a "
+            "test compares pages and tables.",
             plain=False,
         ),
     ]

@@ -162,7 +162,9 @@ def kernel_name(symbol: str) -> str:
 
 
 def read_ptxas(log: str) -> list[Usage]:
-    """What ``ptxas -v`` prints of kernels; functions that kernels call count in the stack of those."""
+    """What ``ptxas -v`` prints of kernels; functions that kernels call count in the stack of
+    those.
+    """
     usages = []
     kernel: tuple[str, int] | None = None
     frame = spills = 0
@@ -198,7 +200,8 @@ def check(
         wrong += [f"{where}: {what}" for what in broken]
         holds = MULTIPROCESSORS[usage.architecture].blocks_of(usage.registers, limit.shared)
         rows.append(
-            f"sm_{usage.architecture}  {usage.kernel:32s} {usage.registers:9d} {usage.stack:6d} {usage.spills:7d} "
+            f"sm_{usage.architecture}  {usage.kernel:32s} {usage.registers:9d} {usage.stack:6d} "
+            f"{usage.spills:7d} "
             f"{limit.shared:7d} {holds:7d} {'  broken' if broken else ''}".rstrip()
         )
     for family, architecture in limits:
@@ -211,7 +214,9 @@ def check(
 
 
 def compile_unit(nvcc: str, source: Path, architecture: int, folder: Path) -> str:
-    """One object for one architecture: folder/<source>.<architecture>.cubin; what ptxas said of it."""
+    """One object for one architecture: folder/<source>.<architecture>.cubin; what ptxas said of
+    it.
+    """
     target = folder / f"{source.stem}.{architecture}.cubin"
     command = [nvcc, *FLAGS, "-cubin", f"-arch=sm_{architecture}", "-Xptxas", "-v"]
     run = subprocess.run(

@@ -110,7 +110,9 @@ def entry_table(kernels: dict[tuple[str, str], Kernel]) -> str:
 
 
 def roofline(kernels: dict[tuple[str, str], Kernel]) -> str:
-    """Seconds of one pass on an H100, were every slot used: a bound from below, not a measurement."""
+    """Seconds of one pass on an H100, were every slot used: a bound from below, not a
+    measurement.
+    """
     rows = []
     per_second = H100["multiprocessors"] * H100["hz"] * SCHEDULERS  # instructions of warps
     for (kernel, way), target in TARGETS.items():

@@ -19,7 +19,8 @@ from pathlib import Path
 STEP = 8  # k of one turn of the k loop: kStep
 DIGIT_STEP = 32  # of rows that are digits: kDigitStep
 ENTRIES = 64  # of a thread in a unit: kWidth^2 / kThreads
-PER_LANE = {  # multiply-adds of one lane in an instruction of its warp; of digits, eight products are one
+# Multiply-adds of one lane in an instruction of its warp; of digits, eight products are one.
+PER_LANE = {
     "FFMA": 1,
     "DFMA": 1,
     "DMMA.16x8x8": 32,

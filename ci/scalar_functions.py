@@ -300,7 +300,8 @@ def exceeded(results: Results) -> list[str]:
         slack = SLACK_OF_ESTIMATES if (dtype, name) == ("float32", "avx2") else SLACK
         if not worst.ulp <= (limit + slack if limit > 1e-3 else (1 + slack) * limit):
             lines.append(
-                f"{output}, {domain}, {dtype}, {name}: {worst.ulp:.4g} at {worst.at.hex()}, not {limit}"
+                f"{output}, {domain}, {dtype}, {name}: {worst.ulp:.4g} at {worst.at.hex()}, not "
+                f"{limit}"
             )
     return lines
 

@@ -21,7 +21,10 @@ def pytest_report_header() -> str:
     import nc1fast
     from nc1fast.core.machine import cores
 
-    return f"nc1fast {nc1fast.__version__}, NumPy {np.__version__}, {platform.machine()}, {cores()} cores"
+    return (
+        f"nc1fast {nc1fast.__version__}, NumPy {np.__version__}, {platform.machine()}, {cores()} "
+        f"cores"
+    )
 
 
 def _shim(monkeypatch):

@@ -208,8 +208,13 @@ title: Two minima
 repeats: 1
 arms:
   - name: a
-    data: [{source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [64], n_features: [2]}]
-    adaptive: [{noise: 1.0e-6}, {noise: 1.0e-6, labels: shuffled}, {noise: 1.0e-6, equations: released}]
+    data:
+      - {source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [64],
+         n_features: [2]}
+    adaptive:
+      - {noise: 1.0e-6}
+      - {noise: 1.0e-6, labels: shuffled}
+      - {noise: 1.0e-6, equations: released}
 """
 
 

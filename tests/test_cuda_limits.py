@@ -22,12 +22,14 @@ import cuda_sass
 # nvcc 13.0, two kernels; the function between them is called by the second.
 PTXAS = """\
 ptxas info    : 0 bytes gmem
-ptxas info    : Compiling entry function '_ZN7nc1fast6device4gramIfLb0EEEvNS0_8GramWorkIT_EE' for 'sm_90'
+ptxas info    : Compiling entry function \
+'_ZN7nc1fast6device4gramIfLb0EEEvNS0_8GramWorkIT_EE' for 'sm_90'
 ptxas info    : Function properties for _ZN7nc1fast6device4gramIfLb0EEEvNS0_8GramWorkIT_EE
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 127 registers, used 1 barriers
 ptxas info    : Compile time = 14254.693 ms
-ptxas info    : Compiling entry function '_ZN7nc1fast6device4sumsIdLb1ELb0EEEvNS0_8SumsWorkIT_EE' for 'sm_90'
+ptxas info    : Compiling entry function \
+'_ZN7nc1fast6device4sumsIdLb1ELb0EEEvNS0_8SumsWorkIT_EE' for 'sm_90'
 ptxas info    : Function properties for _ZN7nc1fast6device4sumsIdLb1ELb0EEEvNS0_8SumsWorkIT_EE
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 198 registers, used 1 barriers

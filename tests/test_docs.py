@@ -152,7 +152,8 @@ def test_the_site_splits_the_guide_into_its_chapters_and_loses_no_line():
 def test_links_to_a_chapter_lead_to_its_page():
     site = _of_the_site("chapters")
     _, chapters = site.split(
-        "# Guide\n\n## One thing\n\n[x](#deep) [y](a.md)\n\n## Two\n\n```sh\n## no\n```\n\n### Deep\n"
+        "# Guide\n\n## One thing\n\n[x](#deep) [y](a.md)\n\n## Two\n\n```sh\n## no\n```\n\n### "
+        "Deep\n"
     )
     assert [chapter.title for chapter in chapters] == ["One thing", "Two"]
     assert "[x](two.md#deep) [y](../a.md)" in site.page(chapters[0], chapters)

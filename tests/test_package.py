@@ -135,7 +135,8 @@ def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.M
 def test_importing_the_package_loads_numpy_alone() -> None:
     program = (
         "import sys, numpy.random; before = set(sys.modules); import nc1fast;"
-        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before} - "
+        "sys.stdlib_module_names))"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -150,7 +151,8 @@ import importlib.metadata, re, sys
 for requirement in importlib.metadata.requires("nc1fast"):
     name = re.match(r"[\\w-]+", requirement).group().lower()
     if name not in ("numpy", "nc1fast"):
-        sys.modules[{"pyyaml": "yaml", "scikit-learn": "sklearn", "cupy-cuda13x": "cupy"}.get(name, name)] = None
+        others = {"pyyaml": "yaml", "scikit-learn": "sklearn", "cupy-cuda13x": "cupy"}
+        sys.modules[others.get(name, name)] = None
 import nc1fast as nc
 X, y = nc.datasets.gaussian_mixture(means=(-2, 2), stds=0.5, sizes=(20, 30), n_features=8, seed=0)
 result = nc.collapse(X, y, nc.NTK("erf"), convention="sample")

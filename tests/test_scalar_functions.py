@@ -84,7 +84,10 @@ def test_the_gap_is_what_its_series_says():
 @pytest.mark.parametrize("name", TABLES)
 def test_coefficients_are_those_derived(name):
     header = (ROOT / "cpp" / "nc1fast" / "math.hpp").read_text(encoding="utf-8")
-    pattern = rf"// [^\n]* ([\d.e-]+) \| ([\d.e-]+)\n[^{{]*struct {name} {{[^{{]*{{([^}}]*)}};\s*}};\s*template <>\s*struct {name}<float> {{[^{{]*{{([^}}]*)}}"
+    pattern = (
+        rf"// [^\n]* ([\d.e-]+) \| ([\d.e-]+)\n[^{{]*struct {name} "
+        rf"{{[^{{]*{{([^}}]*)}};\s*}};\s*template <>\s*struct {name}<float> {{[^{{]*{{([^}}]*)}}"
+    )
     found = re.search(pattern, header)
     assert found is not None
     for n, error, numbers, digits in zip(

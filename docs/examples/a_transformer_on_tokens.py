@@ -2,8 +2,8 @@
 A transformer on tokens
 =======================
 
-Two layers of a transformer learn to tell tokens that have occurred before in their sequence. Every token is a row, and
-the classes are unequal: of four tokens one has occurred.
+Two layers of a transformer learn to tell tokens that have occurred before in their sequence. Every
+token is a row, and the classes are unequal: of four tokens one has occurred.
 """
 
 import matplotlib.pyplot as plt
@@ -16,8 +16,8 @@ torch.manual_seed(0)
 torch.set_num_threads(1)
 
 # %%
-# Sequences of twelve tokens, and for each token whether it is among those before it. A causal mask keeps what follows
-# out of sight.
+# Sequences of twelve tokens, and for each token whether it is among those before it. A causal mask
+# keeps what follows out of sight.
 
 
 class Transformer(nn.Module):
@@ -44,8 +44,8 @@ occurred = torch.stack(before, dim=1).long()
 print(f"{occurred.float().mean():.0%} of the tokens have occurred before")
 
 # %%
-# ``pool="tokens"`` makes a row of each token, of its own label; those of label -100 would be left out. The embedding
-# cannot know what came before, and its classes coincide.
+# ``pool="tokens"`` makes a row of each token, of its own label; those of label -100 would be left
+# out. The embedding cannot know what came before, and its classes coincide.
 
 network = Transformer()
 
@@ -76,8 +76,8 @@ nc.networks.plot_layers(course, ["nc1", "ncc_accuracy"])
 plt.show()
 
 # %%
-# With unequal classes NC1 depends on how they are weighted, so that a number without its convention says little; and
-# the rare class is the less collapsed one.
+# With unequal classes NC1 depends on how they are weighted, so that a number without its convention
+# says little; and the rare class is the less collapsed one.
 
 last = course["step 120"]["head.input"]
 for convention in ("papyan", "probe", "class", "sample"):

@@ -2,8 +2,9 @@
 Adaptive kernels and mean field
 ===============================
 
-The NNGP has not seen the labels. The adaptive kernel is that of a wide network trained with noise on its targets: the
-covariance of its hidden weights solves equations of state. Mean field solves them for weights of any law.
+The NNGP has not seen the labels. The adaptive kernel is that of a wide network trained with noise
+on its targets: the covariance of its hidden weights solves equations of state. Mean field solves
+them for weights of any law.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +14,8 @@ import nc1fast as nc
 X, y = nc.datasets.paper_d1(48, 4, seed=0)  # labels -1 and 1, which are the targets as well
 
 # %%
-# The noise says how much the data weigh beside the prior of the weights. Each solution comes with a certificate.
+# The noise says how much the data weigh beside the prior of the weights. Each solution comes with a
+# certificate.
 
 noises = [1e-1, 1e-2, 1e-3]
 prior = {"weight_variance": 1.0, "readout_variance": 1.0, "width": 500}
@@ -28,8 +30,8 @@ for noise in noises:
     field.append(nc.adaptive.mean_field(X, y, noise=noise, **prior).collapse(y).nc1)
 
 # %%
-# With true labels NC1 falls below that of the NNGP, and the more the less noise there is. The control learns permuted
-# labels, and spreads the rows of a class.
+# With true labels NC1 falls below that of the NNGP, and the more the less noise there is. The
+# control learns permuted labels, and spreads the rows of a class.
 
 figure, (left, right) = plt.subplots(1, 2)
 left.semilogx(noises, [value / before for value in adaptive], "o-", label="adaptive kernel")

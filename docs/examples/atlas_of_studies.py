@@ -2,8 +2,8 @@
 Atlas of studies
 ================
 
-A study is a grid of data, kernels and networks, described in a few lines of YAML. nc1fast comes with the studies of works
-around kernels and collapse, and runs descriptions of your own.
+A study is a grid of data, kernels and networks, described in a few lines of YAML. nc1fast comes
+with the studies of works around kernels and collapse, and runs descriptions of your own.
 """
 
 import tempfile
@@ -15,14 +15,15 @@ import numpy as np
 from nc1fast import studies
 
 # %%
-# The built-in studies and their presets. ``nc1fast study NAME`` runs one, ``nc1fast study all`` all of them.
+# The built-in studies and their presets. ``nc1fast study NAME`` runs one, ``nc1fast study all`` all
+# of them.
 
 for name, presets in studies.built_in().items():
     print(f"{name:18} {', '.join(presets)}")
 
 # %%
-# A description of one's own: two numbers of features, kernels, and small networks before and after training, on the same
-# data sets.
+# A description of one's own: two numbers of features, kernels, and small networks before and after
+# training, on the same data sets.
 
 study = studies.parse("""
 name: small
@@ -31,7 +32,8 @@ repeats: 2
 arms:
   - name: small
     data:
-      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64], n_features: [2, 16]}
+      - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [64],
+         n_features: [2, 16]}
     kernels:
       - {kernel: NNGP, activation: erf}
       - {kernel: NTK, activation: erf}
@@ -40,7 +42,8 @@ arms:
 """)
 
 # %%
-# ``run`` writes a table with a row for each NC1 into a folder; ``nc1fast study`` adds figures and a report.
+# ``run`` writes a table with a row for each NC1 into a folder; ``nc1fast study`` adds figures and a
+# report.
 
 with tempfile.TemporaryDirectory() as folder:
     result = studies.run(study, folder)
@@ -52,8 +55,8 @@ for row in rows:
     nc1[name, row["d0"]].append(row["nc1"])
 
 # %%
-# Medians over the repeats. "start" and "end" are before and after training; the NTK in the standard parametrization is that
-# of these networks at infinite width.
+# Medians over the repeats. "start" and "end" are before and after training; the NTK in the standard
+# parametrization is that of these networks at infinite width.
 
 names = sorted({name for name, _ in nc1})
 figure, ax = plt.subplots()

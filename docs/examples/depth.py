@@ -2,8 +2,8 @@
 Depth
 =====
 
-What more layers do to the collapse that a kernel sees. ``layers()`` gives the kernels of all depths up to that of a
-kernel, and one pass measures them all, since they share the recursion.
+What more layers do to the collapse that a kernel sees. ``layers()`` gives the kernels of all depths
+up to that of a kernel, and one pass measures them all, since they share the recursion.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +13,8 @@ import nc1fast as nc
 X, y = nc.datasets.paper_d2(400, 16, seed=0)  # four classes along one line
 
 # %%
-# Depth 2 is one hidden layer. For ReLU, ``weight_variance="he"`` keeps the length of rows from layer to layer.
+# Depth 2 is one hidden layer. For ReLU, ``weight_variance="he"`` keeps the length of rows from
+# layer to layer.
 
 kernels = {
     "NNGP, ReLU": nc.NNGP("relu", depth=10, weight_variance="he"),
@@ -24,7 +25,8 @@ kernels = {
 curves = {name: nc.collapse(X, y, kernel.layers()) for name, kernel in kernels.items()}
 
 # %%
-# NC1, and how far the class means are from a simplex equiangular tight frame, the shape that they take in full collapse.
+# NC1, and how far the class means are from a simplex equiangular tight frame, the shape that they
+# take in full collapse.
 
 depths = range(2, 11)
 figure, (left, right) = plt.subplots(1, 2)

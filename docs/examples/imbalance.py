@@ -2,8 +2,8 @@
 Imbalance
 =========
 
-Conventions differ in how they weight classes in NC1. With classes of equal size they agree. With others, two published
-curves can be compared only under one of them.
+Conventions differ in how they weight classes in NC1. With classes of equal size they agree. With
+others, two published curves can be compared only under one of them.
 """
 
 import matplotlib.pyplot as plt
@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import nc1fast as nc
 
 # %%
-# 1,024 rows of two Gaussian classes, of which the first gets less and less: data sets of one call. One pass over each gives
-# the sums; ``under`` changes the convention without another.
+# 1,024 rows of two Gaussian classes, of which the first gets less and less: data sets of one call.
+# One pass over each gives the sums; ``under`` changes the convention without another.
 
 conventions = ("papyan", "probe", "class", "sample", "released")
 ratios = [1, 2, 4, 8, 16, 32]
@@ -29,8 +29,8 @@ nc1 = {
 }
 
 # %%
-# The second class is spread more, so that weights by size raise NC1 as it takes over. Under "class" nothing changes, and
-# under "probe" NC1 falls, although the classes are as they were.
+# The second class is spread more, so that weights by size raise NC1 as it takes over. Under "class"
+# nothing changes, and under "probe" NC1 falls, although the classes are as they were.
 
 figure, ax = plt.subplots()
 for (convention, values), style in zip(nc1.items(), ("o-", "s-", "^-", "v-", "x--"), strict=True):

@@ -2,8 +2,8 @@
 Estimates at large N
 ====================
 
-An exact pass takes four times as long for twice the rows. A sample of pairs of rows, or of hidden units, gives NC1 with an
-interval instead.
+An exact pass takes four times as long for twice the rows. A sample of pairs of rows, or of hidden
+units, gives NC1 with an interval instead.
 """
 
 import matplotlib.pyplot as plt
@@ -25,7 +25,8 @@ estimates = {
 }
 
 # %%
-# In practice the tolerance is given, and ``method="auto"`` takes the fastest way to it. It says which, and why.
+# In practice the tolerance is given, and ``method="auto"`` takes the fastest way to it. It says
+# which, and why.
 
 result = nc.collapse(X, y, kernel, method="auto", tolerance=0.01, seed=0)
 print(result.method, "-", result.reason)

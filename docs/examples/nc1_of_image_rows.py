@@ -2,7 +2,8 @@
 NC1 of image rows
 =================
 
-How collapsed are small images of handwritten digits, as pixels and in the features of infinitely wide networks?
+How collapsed are small images of handwritten digits, as pixels and in the features of infinitely
+wide networks?
 """
 
 import matplotlib.pyplot as plt
@@ -10,13 +11,15 @@ import matplotlib.pyplot as plt
 import nc1fast as nc
 
 # %%
-# The data are the 1,797 digits that scikit-learn ships: 8 x 8 pixels, ten classes. Each image is a row of X.
+# The data are the 1,797 digits that scikit-learn ships: 8 x 8 pixels, ten classes. Each image is a
+# row of X.
 
 X, y = nc.datasets.digits("unit-interval")
 X.shape, len(set(y))
 
 # %%
-# ``collapse`` without a kernel takes the rows as features. With a list of kernels it measures all of them in one pass.
+# ``collapse`` without a kernel takes the rows as features. With a list of kernels it measures all
+# of them in one pass.
 
 kernels = {
     "NNGP, ReLU": nc.NNGP("relu", depth=3),
@@ -33,8 +36,9 @@ for name, result in results.items():
     )
 
 # %%
-# NC1 is the spread within classes over the spread between their means; lower is more collapsed. A result also has it for
-# each class: eights look like the mean of all digits, so that little of their length tells them apart.
+# NC1 is the spread within classes over the spread between their means; lower is more collapsed. A
+# result also has it for each class: eights look like the mean of all digits, so that little of
+# their length tells them apart.
 
 figure, (left, right) = plt.subplots(1, 2, width_ratios=(2, 3))
 left.barh(list(results), [r.nc1 for r in results.values()], color="tab:blue")

@@ -2,8 +2,9 @@
 NNGP against NTK
 ================
 
-Two kernels belong to an infinitely wide network: the NNGP, of its outputs before training, and the NTK, which drives its
-training by small steps. Which of them sees more collapsed classes depends on the data.
+Two kernels belong to an infinitely wide network: the NNGP, of its outputs before training, and the
+NTK, which drives its training by small steps. Which of them sees more collapsed classes depends on
+the data.
 """
 
 import matplotlib.pyplot as plt
@@ -11,8 +12,8 @@ import matplotlib.pyplot as plt
 import nc1fast as nc
 
 # %%
-# D1 is the first data set of arXiv 2406.02105: two Gaussian classes about (-2, ..., -2) and (2, ..., 2). Both kernels of
-# an activation share one pass over the pairs of rows.
+# D1 is the first data set of arXiv 2406.02105: two Gaussian classes about (-2, ..., -2) and (2,
+# ..., 2). Both kernels of an activation share one pass over the pairs of rows.
 
 d0s = [1, 2, 4, 8, 16, 32, 64, 128]
 nc1 = {}
@@ -24,8 +25,8 @@ for activation in ("erf", "relu"):
             nc1[activation, type(kernel).__name__, d0] = result.nc1
 
 # %%
-# Under erf the NTK is less collapsed than the NNGP at every number of features. Under ReLU with one feature the two are
-# equal: both kernels are then multiples of one another.
+# Under erf the NTK is less collapsed than the NNGP at every number of features. Under ReLU with one
+# feature the two are equal: both kernels are then multiples of one another.
 
 figure, axes = plt.subplots(1, 2, sharey=True)
 for ax, activation in zip(axes, ("erf", "relu"), strict=True):

@@ -2,8 +2,8 @@
 Out of core
 ===========
 
-Rows may stay in a file. A memory limit bounds what a pass takes beside them, and the answer has the same bits under every
-limit.
+Rows may stay in a file. A memory limit bounds what a pass takes beside them, and the answer has the
+same bits under every limit.
 """
 
 import tempfile
@@ -20,8 +20,8 @@ X, y = nc.datasets.gaussian_mixture(
 )
 
 # %%
-# The file could be larger than memory: it is read where it lies, block by block. Also taken: ``FILE.npz::NAME``,
-# ``FILE.h5::NAME``, Zarr and Parquet.
+# The file could be larger than memory: it is read where it lies, block by block. Also taken:
+# ``FILE.npz::NAME``, ``FILE.h5::NAME``, Zarr and Parquet.
 
 limits = [4, 5, 6, 8, 16]  # MiB
 seconds, results = [], []

@@ -2,8 +2,8 @@
 Probing a ResNet
 ================
 
-``probe`` measures the collapse of the layers of any torch module: here of a small residual network before and after it
-has learned to tell digits.
+``probe`` measures the collapse of the layers of any torch module: here of a small residual network
+before and after it has learned to tell digits.
 """
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,8 @@ torch.manual_seed(0)
 torch.set_num_threads(1)
 
 # %%
-# Three residual blocks of 3 x 3 convolutions over 8 x 8 images, and a linear classifier of the mean over pixels.
+# Three residual blocks of 3 x 3 convolutions over 8 x 8 images, and a linear classifier of the mean
+# over pixels.
 
 
 class Block(nn.Module):
@@ -51,8 +52,9 @@ X = torch.tensor(pixels.reshape(-1, 1, 8, 8), dtype=torch.float32)[:600]
 y = torch.tensor(y[:600])
 
 # %%
-# Layers are named as in the module; probing is in evaluation mode. Of every digit there are 57 to 63 images, so that the
-# convention is named. An untrained network first, then twelve epochs of Adam.
+# Layers are named as in the module; probing is in evaluation mode. Of every digit there are 57 to
+# 63 images, so that the convention is named. An untrained network first, then twelve epochs of
+# Adam.
 
 layers = ["stem", "block1", "block2", "block3", "classifier"]
 network = ResNet()
@@ -74,7 +76,8 @@ for epoch in range(1, 13):
         course[f"epoch {epoch}"] = measure()
 
 # %%
-# Training collapses the deep layers, and the deeper the more: there the nearest class mean is that of the digit.
+# Training collapses the deep layers, and the deeper the more: there the nearest class mean is that
+# of the digit.
 
 nc.networks.plot_layers(course, ["nc1", "ncc_accuracy"])
 plt.show()

@@ -11,8 +11,8 @@ import numpy as np
 import nc1fast as nc
 
 # %%
-# Twenty noisy values of a function of one variable. Kernels of networks without biases know functions through the origin
-# alone, so these have biases.
+# Twenty noisy values of a function of one variable. Kernels of networks without biases know
+# functions through the origin alone, so these have biases.
 
 rng = np.random.default_rng(0)
 x = np.sort(rng.uniform(-3, 3, 20))
@@ -25,8 +25,9 @@ kernels = {
 }
 
 # %%
-# ``gp_posterior`` gives the mean and the variance of the posterior, and the log marginal likelihood, by which kernels can
-# be compared. For many rows ``solver="cg"`` never stores the Gram matrix.
+# ``gp_posterior`` gives the mean and the variance of the posterior, and the log marginal
+# likelihood, by which kernels can be compared. For many rows ``solver="cg"`` never stores the Gram
+# matrix.
 
 figure, axes = plt.subplots(1, 2, sharey=True)
 for ax, (name, kernel) in zip(axes, kernels.items(), strict=True):

@@ -2,7 +2,8 @@
 Spectra
 =======
 
-Eigenvalues of kernels on data, and how well kernels align with the labels, without storing a Gram matrix.
+Eigenvalues of kernels on data, and how well kernels align with the labels, without storing a Gram
+matrix.
 """
 
 import matplotlib.pyplot as plt
@@ -28,8 +29,8 @@ for name, spectrum in spectra.items():
     print(f"{name:20} largest residual {spectrum.residuals.max():.1e}")
 
 # %%
-# Alignment is the cosine between the Gram matrix and that of the labels; centring both first removes what all rows have
-# in common.
+# Alignment is the cosine between the Gram matrix and that of the labels; centring both first
+# removes what all rows have in common.
 
 found = nc.alignment(X, y, list(kernels.values()))
 

@@ -2,8 +2,9 @@
 Speed beside others
 ===================
 
-One run of the benchmarks, as ``python -m bench --only speed,peers`` wrote it: the figures are drawn from its files in ``docs/benchmarks``, which have the
-machine, the versions, every number and the claims that did not hold. Seconds belong to that machine; ratios travel better.
+One run of the benchmarks, as ``python -m bench --only speed,peers`` wrote it: the figures are drawn
+from its files in ``docs/benchmarks``, which have the machine, the versions, every number and the
+claims that did not hold. Seconds belong to that machine; ratios travel better.
 """
 
 import json
@@ -22,8 +23,10 @@ print(
 )
 
 # %%
-# NC1 of the ReLU NNGP of 65,536 rows: what a whole call takes of the peak of multiply-adds that the same run measured. On this processor float32 rows
-# of 97 features or more are multiplied by tiles of bytes, which have a peak of their own. Dotted: torch's product of rows alone, without a kernel or sums.
+# NC1 of the ReLU NNGP of 65,536 rows: what a whole call takes of the peak of multiply-adds that the
+# same run measured. On this processor float32 rows of 97 features or more are multiplied by tiles
+# of bytes, which have a peak of their own. Dotted: torch's product of rows alone, without a kernel
+# or sums.
 
 figure, axes = plt.subplots()
 for dtype, style in (("float32", "o-"), ("float64", "s--")):
@@ -38,7 +41,8 @@ axes.legend()
 plt.show()
 
 # %%
-# The same of 16,384 rows beside an expert's torch, which computes tiles in place as nc1fast does; eager, and by ``torch.compile``. Interleaved in one run.
+# The same of 16,384 rows beside an expert's torch, which computes tiles in place as nc1fast does;
+# eager, and by ``torch.compile``. Interleaved in one run.
 
 programs = {"nc1fast": "o-", "torch-tiled": "s--", "torch-tiled-compiled": "^:"}
 figure, axes = plt.subplots(1, 2, sharey=True)

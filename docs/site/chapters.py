@@ -14,14 +14,24 @@ from typing import Any
 
 # A chapter that is not named here goes with the one before it in the file.
 GROUPS = {
-    "Measure collapse": ("What is computed", "A first result", "The metrics", "Unequal classes", "Precision", "Explicit features"),
-    "Choose a kernel": ("Kernels", "Sums and products of kernels", "Sequences", "Expected NC1 of a mixture"),
+    "Measure collapse": (
+        *("What is computed", "A first result", "The metrics", "Unequal classes", "Precision"),
+        "Explicit features",
+    ),
+    "Choose a kernel": (
+        *("Kernels", "Sums and products of kernels", "Sequences", "Expected NC1 of a mixture"),
+    ),
     "Networks that learn": ("Networks beside their kernels", "The adaptive kernel"),
     "Predict with kernels": ("Using a kernel: predictions, spectra, alignment", "In scikit-learn"),
     "Large data": ("Estimates", "Parts, files, threads", "GPUs", "Many machines"),
-    "Files, commands, studies": ("Data", "What is checked when a file is read", "The command line", "The study"),
+    "Files, commands, studies": (
+        *("Data", "What is checked when a file is read", "The command line", "The study"),
+    ),
 }  # fmt: skip
-GOES_ON = "*Blocks go on from [a first result](a-first-result.md): `nc` is nc1fast, `np` NumPy, and X, y are data and their labels.*"
+GOES_ON = (
+    "*Blocks go on from [a first result](a-first-result.md): `nc` is nc1fast, `np` NumPy, and X, y "
+    "are data and their labels.*"
+)
 _FENCE = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 _GLOB = re.compile(r"^([\w/.-]*\*[\w/.*-]*)\n", re.MULTILINE)  # in a list of pages
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

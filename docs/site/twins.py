@@ -18,8 +18,10 @@ from sphinx import addnodes
 from sphinx.util.osutil import relative_uri
 
 SUMMARY = (
-    "Neural Collapse metrics of infinitely wide networks (NNGP, NTK), of adaptive kernels, trained networks, explicit features and "
-    "any kernel, on labelled data: exact, in float64, with an error bound on the answer, without ever storing an N x N matrix. "
+    "Neural Collapse metrics of infinitely wide networks (NNGP, NTK), of adaptive kernels, trained "
+    "networks, explicit features and "
+    "any kernel, on labelled data: exact, in float64, with an error bound on the answer, without "
+    "ever storing an N x N matrix. "
     "`import nc1fast as nc; nc.collapse(X, y, nc.NTK('relu')).nc1`."
 )
 # A page belongs to the first section that its name begins with.
@@ -33,7 +35,10 @@ SECTIONS = {
 }
 _MARKS = {nodes.literal: "`", nodes.math: "`", nodes.strong: "**", nodes.emphasis: "*"}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_LEFT_OUT = (nodes.comment, nodes.raw, nodes.target, nodes.substitution_definition, nodes.meta, addnodes.index, addnodes.only, nodes.system_message, nodes.colspec)  # fmt: skip
+_LEFT_OUT = (
+    *(nodes.comment, nodes.raw, nodes.target, nodes.substitution_definition, nodes.meta),
+    *(addnodes.index, addnodes.only, nodes.system_message, nodes.colspec),
+)
 
 
 class Writer:
@@ -183,7 +188,9 @@ def _indented(text: str, by: int) -> str:
 
 
 def _files_of(app: Any, page: str) -> dict[str, str]:
-    """Images and downloads of the sources: path from the root of the sources -> link from a page."""
+    """Images and downloads of the sources: path from the root of the sources -> link from a
+    page.
+    """
     found = {uri: f"{app.builder.imagedir}/{to}" for uri, (_, to) in app.env.images.items()}
     found |= {Path(at).as_posix(): f"_downloads/{to}" for at, (_, to) in app.env.dlfiles.items()}
     return {path: relative_uri(f"{page}.html", to) for path, to in found.items()}
@@ -231,7 +238,8 @@ def _write(app: Any, error: Exception | None) -> None:
     (out / "llms.txt").write_text("\n".join(lines), encoding="utf-8")
     start = app.builder.get_relative_uri("index", app.config.root_doc)
     (out / "index.html").write_text(
-        f'<!doctype html><title>nc1fast</title><meta http-equiv="refresh" content="0; url={start}"><a href="{start}">nc1fast</a>\n'
+        '<!doctype html><title>nc1fast</title><meta http-equiv="refresh" content="0; '
+        f'url={start}"><a href="{start}">nc1fast</a>\n'
     )
 
 

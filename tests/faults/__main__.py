@@ -130,7 +130,8 @@ def _state(one: Writer, folder: Path, names: list[str], expected: Any, *, failed
     """What is wrong with what a writer has left."""
     old, new = expected
     if _left(folder, names):
-        gc.collect()  # until then CPython 3.12 and 3.13 keep the frames of errors that contextlib has passed on
+        # Until then CPython 3.12 and 3.13 keep the frames of errors that contextlib has passed on.
+        gc.collect()
     if left := _left(folder, names):
         return f"left behind: {sorted(left)}"
     try:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def _worst_class(g: ClassGeometry) -> float:
-    """max V_c / mean V_c, at least 1: V_c is the mean squared distance of the rows of class c from their mean."""
+    """max V_c / mean V_c, at least 1: V_c is the mean squared distance of the rows of class c from
+    their mean.
+    """
     mean = float(g.V.mean())
     return float(g.V.max()) / mean if mean else 1.0
 
