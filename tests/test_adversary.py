@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings, target
 from hypothesis import strategies as st
-from tests.adversary import shrinking, verdict
+from tests.adversary import verdict
 from tests.adversary.drawing import ACTIVATIONS, DTYPES, FAMILIES, problem, problems
 from tests.adversary.known import GRAM, KNOWN
 from tests.adversary.problems import TWISTS, Adapted, Problem
@@ -111,23 +111,6 @@ def test_problems_cover_what_they_claim():
     assert max(lengths) > 1e140
     assert min(case.spread for case in cases) < 1e-14
     assert max(sum(case.sizes) for case in cases) > 40
-
-
-def test_a_failure_is_made_simple(monkeypatch):
-    """For a judge who minds the depth, and nothing else."""
-
-    def deep(case):
-        return verdict.Verdict("violation" if getattr(case.kernel, "depth", 0) > 6 else "ok")
-
-    monkeypatch.setattr(shrinking, "judge", deep)
-    cases = [case for case in map(problem, range(300)) if deep(case).status == "violation"]
-    assert len(cases) > 20
-    for case in cases:
-        simple = shrinking.shrunk(case)
-        assert 7 <= simple.kernel.depth <= 12
-        assert (simple.twists, simple.length, simple.spread) == ((), 1.0, 1.0)
-        assert (simple.kernel.weight_variance, simple.kernel.bias_variance) == (1.0, 0.0)
-        assert sum(simple.sizes) <= 3
 
 
 def test_a_wrong_number_is_noticed():

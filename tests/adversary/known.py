@@ -2,7 +2,7 @@
 what was behind it.
 
 Seeds of the first are those of the largest errors among sixty; later finds of the long run stand as
-`--shrink` left them. A new find is one line more: the `Problem(...)` of its report.
+they were simplified. A new find is one line more: the `Problem(...)` of its report.
 """
 
 from __future__ import annotations
