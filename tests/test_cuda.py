@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests import composites
 
 import nc1fast as nc
 from nc1fast import cuda, reference
@@ -158,24 +159,37 @@ def test_collapsed_features_keep_their_digits(kernel, std, other_device):
 
 
 # The NTK of one hidden layer of rectifiers alone is a polynomial, and rounds in another order than
-# as a layer of others.
-KERNELS = [nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layers()[1:]]
+# as a layer of others. Beside chains: a plain kernel that is a leaf as well, two composites with a
+# leaf in common.
+DIVIDED = {
+    "chains": [nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layers()[1:]],
+    "composites": [
+        *(composites.RELU, composites.KERNELS["formula"], composites.DEEP),
+        composites.RELU * composites.ERF + composites.DEEP,
+        *nc.NTK("gelu", 3).layers(),
+        2.0 * composites.DEEP,
+    ],
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_bits_do_not_depend_on_the_division_of_the_work(dtype, other_device, monkeypatch):
+@pytest.mark.parametrize("kernels", DIVIDED.values(), ids=DIVIDED)
+def test_bits_do_not_depend_on_neighbours_or_the_division_of_the_work(kernels, dtype, other_device):
     X, y = _data((70, 5, 66))
     settings = {"dtype": dtype}
-    expected = nc.class_sums(X, y, KERNELS, device="cuda", **settings)
-    every = nc.class_sums(X, y, KERNELS, device="cuda:all", n_threads=3, **settings)
-    parts = [nc.class_sums(X, y, KERNELS, device="cuda", part=(i, 3), **settings) for i in range(3)]
+    expected = nc.class_sums(X, y, kernels, device="cuda", **settings)
+    every = nc.class_sums(X, y, kernels, device="cuda:all", n_threads=3, **settings)
+    parts = [nc.class_sums(X, y, kernels, device="cuda", part=(i, 3), **settings) for i in range(3)]
     for k, sums in enumerate(expected):
         _same(every[k], sums)
         _same(parts[1][k] + parts[0][k] + parts[2][k], sums)
-        _same(nc.class_sums(X, y, KERNELS[k], device="cuda", **settings), sums)
+        _same(nc.class_sums(X, y, kernels[k], device="cuda", **settings), sums)
+        there = nc.class_sums(X, y, kernels[k], **settings)
+        bound = sums.error.block_sums + there.error.block_sums
+        assert (np.abs(sums.block_sums - there.block_sums) <= bound).all()
     with ThreadPoolExecutor(2) as pool:
-        shared = nc.class_sums(X, y, KERNELS[:1], device="cuda", executor=pool, **settings)
+        shared = nc.class_sums(X, y, kernels[:1], device="cuda", executor=pool, **settings)
     _same(shared[0], expected[0])
 
 
@@ -197,11 +211,13 @@ def test_the_current_device_is_the_same_afterwards(shim):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("shim")
-def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
+@pytest.mark.parametrize(
+    ("kernel", "room"), [(nc.NTK("relu"), 190_000), (composites.ERF**2, 300_000)], ids=str
+)
+def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(kernel, room, monkeypatch):
     X, y = _data((200, 150, 140), 4)
-    kernel = nc.NTK("relu")
     whole = nc.class_sums(X, y, kernel, device="cuda")
-    monkeypatch.setenv("NC1FAST_SHIM_MEMORY", "190000")
+    monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(room))
     steps = []
     blocks = nc.class_sums(
         X, y, kernel, device="cuda", progress=lambda done, total: steps.append(total)
@@ -216,12 +232,14 @@ def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_file_under_a_memory_limit_and_a_journal(other_device, tmp_path):
+@pytest.mark.parametrize(
+    "kernel", [nc.NNGP("erf"), composites.BIASED * composites.RELU], ids=["chain", "composite"]
+)
+def test_a_file_under_a_memory_limit_and_a_journal(kernel, other_device, tmp_path):
     X, y = _data((230, 90), 4)
     np.save(tmp_path / "X.npy", X)
-    kernel = nc.NNGP("erf")
     expected = nc.class_sums(X, y, kernel, device="cuda")
-    limit = 3_500_000
+    limit = 3_700_000
     _same(nc.class_sums(tmp_path / "X.npy", y, kernel, device="cuda", memory_limit=limit), expected)
     path = tmp_path / "journal"
     for _ in range(2):
@@ -230,21 +248,27 @@ def test_a_file_under_a_memory_limit_and_a_journal(other_device, tmp_path):
         nc.class_sums(X, y, kernel, journal=path)
 
 
-def test_a_pass_on_a_device_can_be_stopped(other_device):
+@pytest.mark.parametrize("kernel", [nc.NNGP("relu"), composites.RELU * composites.GELU], ids=str)
+def test_a_pass_on_a_device_can_be_stopped(kernel, other_device):
     X, y = _data()
 
     def stop(done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        nc.collapse(X, y, nc.NNGP("relu"), device="cuda", convention="papyan", progress=stop)
+        nc.collapse(X, y, kernel, device="cuda", convention="papyan", progress=stop)
 
 
-def test_overflow_is_the_error_it_is_on_the_processor(other_device):
+@pytest.mark.parametrize(
+    "kernel",
+    [nc.NNGP("exp"), nc.NNGP("exp") + composites.ERF, (1e20 * nc.Linear()) ** 17],
+    ids=["chain", "sum", "power"],
+)
+def test_overflow_is_the_error_it_is_on_the_processor(kernel, other_device):
     X = np.array([[400.0], [1.0], [2.0], [3.0]])
     for device in ("cpu", "cuda"):
         with pytest.raises(ValueError, match="out of range"):
-            nc.collapse(X, [0, 0, 1, 1], nc.NNGP("exp"), device=device)
+            nc.collapse(X, [0, 0, 1, 1], kernel, device=device)
 
 
 def test_device_info_and_the_command_line(other_device, call, tmp_path):

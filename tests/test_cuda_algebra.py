@@ -5,12 +5,11 @@ division, limits and errors.
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from tests import cases
-from tests.composites import BIASED, DEEP, ERF, GELU, KERNELS, RELU, each_kernel, on_stored
+from tests.composites import BIASED, DEEP, ERF, KERNELS, RELU, each_kernel, on_stored
 from tests.gaussians import gaussians
 
 import nc1fast as nc
@@ -102,43 +101,6 @@ def test_duplicates_and_opposite_rows(other_device):
         assert here.sums.within[1] == there.sums.within[1] == 0
 
 
-# Shallow and deep chains in one pass, a plain kernel that is a leaf as well, two composites with a
-# leaf in common.
-MANY = [RELU, KERNELS["formula"], DEEP, RELU * ERF + DEEP, *nc.NTK("gelu", 3).layers(), 2.0 * DEEP]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_bits_do_not_depend_on_neighbours_or_the_division_of_the_work(dtype, other_device):
-    X, y = _data(sizes=(70, 5, 66))
-    expected = nc.class_sums(X, y, MANY, device="cuda", dtype=dtype)
-    every = nc.class_sums(X, y, MANY, device="cuda:all", dtype=dtype, n_threads=3)
-    parts = [nc.class_sums(X, y, MANY, device="cuda", dtype=dtype, part=(i, 3)) for i in range(3)]
-    for k, sums in enumerate(expected):
-        _same(every[k], sums)
-        _same(parts[1][k] + parts[0][k] + parts[2][k], sums)
-        _same(nc.class_sums(X, y, MANY[k], device="cuda", dtype=dtype), sums)
-        there = nc.class_sums(X, y, MANY[k], dtype=dtype)
-        bound = sums.error.block_sums + there.error.block_sums
-        assert (np.abs(sums.block_sums - there.block_sums) <= bound).all()
-    with ThreadPoolExecutor(2) as pool:
-        shared = nc.class_sums(X, y, MANY[3:4], device="cuda", dtype=dtype, executor=pool)
-    _same(shared[0], expected[3])
-
-
-@pytest.mark.slow
-def test_files_and_journals(other_device, tmp_path):
-    X, y = _data(sizes=(230, 90))
-    np.save(tmp_path / "X.npy", X)
-    kernel = BIASED * RELU
-    expected = nc.class_sums(X, y, kernel, device="cuda")
-    limited = nc.class_sums(tmp_path / "X.npy", y, kernel, device="cuda", memory_limit=3_700_000)
-    _same(limited, expected)
-    for _ in range(2):
-        again = nc.class_sums(X, y, kernel, device="cuda", journal=tmp_path / "journal")
-        _same(again, expected)
-
-
 @pytest.fixture
 def small(shim, monkeypatch):
     """A pretended device whose memory can be set."""
@@ -159,19 +121,6 @@ def test_sums_on_a_device_with_room_for_few_values(small):
     needed = re.search(r"(\d+) are needed", str(told.value))
     assert needed is not None
     assert int(needed[1]) > 3 * KEPT
-
-
-@pytest.mark.slow
-def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(small):
-    X, y = _data(sizes=(150, 140, 110))
-    expected = nc.class_sums(X, y, ERF**2, device="cuda")
-    small(300_000)
-    steps = []
-    blocks = nc.class_sums(
-        X, y, ERF**2, device="cuda", progress=lambda done, total: steps.append(total)
-    )
-    _same(blocks, expected)
-    assert steps[-1] > 1
 
 
 @pytest.mark.slow
@@ -241,21 +190,3 @@ def test_what_devices_do_not_compute_is_refused(other_device):
             nc.collapse(X, y, kernel, device=other_device, convention="papyan")
         with pytest.raises(ValueError, match="series are computed by the processor"):
             kernel(X, device=other_device)
-
-
-def test_overflow_is_the_error_it_is_on_the_processor(other_device):
-    X, y = np.array([[400.0], [1.0], [2.0], [3.0]]), [0, 0, 1, 1]
-    for kernel in (nc.NNGP("exp") + ERF, (1e20 * nc.Linear()) ** 17):
-        for device in ("cpu", "cuda"):
-            with pytest.raises(ValueError, match="out of range"):
-                nc.collapse(X, y, kernel, device=device)
-
-
-def test_a_pass_on_a_device_can_be_stopped(other_device):
-    X, y = _data()
-
-    def stop(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        nc.collapse(X, y, RELU * GELU, device="cuda", convention="papyan", progress=stop)
