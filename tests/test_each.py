@@ -122,9 +122,9 @@ def test_features_gram_matrices_callables_and_sequences(n_threads):
         _assert_same(found, _single(data_sets, kernel, **QUIET))
 
 
-@pytest.mark.parametrize("name", ["linear", "nngp-erf", "ntk-erf"])
-def test_dense_references_agree(name):
-    kernel = KERNELS[name]
+@pytest.mark.parametrize("kind", ["linear", "nngp-erf", "ntk-erf"])
+def test_dense_references_agree(kind):
+    kernel = KERNELS[kind]
     data_sets = [
         data(sizes, 5, seed) for seed, sizes in enumerate(((5, 9), (20, 20, 21), FEW, (4, 4)))
     ]
