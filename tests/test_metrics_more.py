@@ -209,8 +209,12 @@ def test_what_is_missing_has_a_reason():
         part.update(H[k::3], y[k::3])
     result = sum(parts).collapse()
     assert result.nc1 == pytest.approx(nc.collapse(H, y).nc1, rel=1e-12)
-    for name in METRICS:
-        assert (getattr(result, name) is None) == (name in result.missing)
+    for found in (result, nc.collapse(H, y, statistics="sums")):
+        for name in METRICS:
+            assert (getattr(found, name) is None) == (name in found.missing)
+        assert found.nc1_pinv is found.nearest_center is found.ncc_accuracy is None
+        assert found.between_rank == len(W) - 1
+        assert found.under("class").nc1_pinv is None
     assert "row-class sums" in result.missing["nc1_truncated"]
     assert "once" in result.missing["ncc_accuracy"]
     with_weights = result.with_classifier(W)

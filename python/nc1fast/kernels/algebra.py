@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nc1fast.core.chains import Chain
-    from nc1fast.kernels.classes import InputLayer, OneLayer
+    from nc1fast.kernels.classes import OneLayer
 
     Array = NDArray[np.float64]
 
@@ -78,11 +78,6 @@ class Composite(Kernel):
             Always: methods that need a chain do not support composites.
         """
         raise ValueError(f"{self!r} is made of several kernels: only exact passes take it")
-
-    def input_layer(self, n_features: int) -> InputLayer:
-        """As `chain`: there is no single input layer."""
-        self.chain(n_features)
-        raise AssertionError
 
     def one_layer(self, n_features: int) -> OneLayer | None:
         """None: a composite has no closed form of one hidden layer."""
