@@ -177,6 +177,10 @@ def test_features_have_the_kernel_of_the_solution():
         solution.hidden @ X.T
     )
     np.testing.assert_allclose(solution.features(Z) @ H.T, expected, atol=1e-12)
+    with pytest.raises(ValueError, match="Z must have 3 features"):
+        solution.features(X[:, :2])
+    with pytest.raises(ValueError, match="y"):
+        solution.collapse(y[:5])
 
 
 def test_the_bits_depend_on_the_seed_and_not_on_threads_or_tiles(monkeypatch):
@@ -240,15 +244,6 @@ def test_malformed_input(changes, error, words):
     given = {"X": X, "targets": Y, "noise": 0.1, **FEW, **changes}
     with pytest.raises(error, match=words):
         nc.adaptive.mean_field(given.pop("X"), given.pop("targets"), **given)
-
-
-def test_rows_and_labels_that_do_not_fit():
-    X, y = nc.datasets.paper_d1(20, 3, seed=0)
-    solution = nc.adaptive.mean_field(X, y, noise=0.1, n_samples=512, n_threads=1)
-    with pytest.raises(ValueError, match="Z must have 3 features"):
-        solution.features(X[:, :2])
-    with pytest.raises(ValueError, match="y"):
-        solution.collapse(y[:5])
 
 
 @pytest.mark.slow
