@@ -1,9 +1,13 @@
-"""The benchmarks' competitors compute the same thing as the reference; nothing is timed."""
+"""The benchmarks' competitors compute the same thing as the reference, those for a GPU on the
+processor; nothing is timed.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -71,6 +75,21 @@ def test_tiled_torch(kernel, dtype, tile, workers, outer):
     first, second = program(X, y), program(X, y)
     close(first, kernel, dtype)
     assert first.nc1 == second.nc1
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("tile", [64, 190, 1000])
+def test_tiled_device(kernel, dtype, tile):
+    pytest.importorskip("torch")
+    from bench.tiled_device import TiledDevice, torch_library
+
+    X, y = dataclasses.replace(PROBLEM, dtype=dtype).data()
+    program = TiledDevice(torch_library("cpu"), kernel, dtype, tile)
+    answer = program(X, y)
+    close(answer, kernel, dtype)
+    np.testing.assert_allclose(answer.traces, expected(kernel).traces, rtol=1e-6)
+    assert program.seconds_per_pair(X, y) > 0
 
 
 def test_tiled_torch_puts_weight_on_unequal_norms():
@@ -233,3 +252,56 @@ def test_random_starts_find_a_lower_free_energy_where_there_is_one(tmp_path):
     assert [claim.holds for claim in raised.claims] == [False]
     with pytest.raises(ValueError, match="no adaptive kernel"):
         checked([row for row in rows if row["model"] != "AdaptiveKernel"])
+
+
+def test_without_a_device_there_is_one_clear_line():
+    command = [sys.executable, "-m", "bench.bench_gpu", "--quick"]
+    settings = {"cwd": ROOT, "env": os.environ | {"CUDA_VISIBLE_DEVICES": ""}, "timeout": 120}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, **settings)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("no GPU to measure: ")
+    assert len(run.stderr.splitlines()) == 1
+
+
+@dataclasses.dataclass
+class _Info:
+    name: str = "stand-in"
+    compute_capability: tuple[int, int] = (0, 0)
+    multiprocessors: int = 1
+
+
+def test_the_benchmark_runs_on_a_stand_in(monkeypatch, tmp_path):
+    """Every step but the device: the processor in its place, answers compared, claims and remarks
+    written.
+    """
+    pytest.importorskip("torch")
+    from bench import bench_gpu
+    from bench.tiled_device import torch_library
+
+    def library(compiled=False):
+        if compiled:
+            raise competitors.UnavailableError("not on the processor")
+        return torch_library("cpu")
+
+    stands_in = {
+        "CASES": ((1_000_000, 5), (65536, 784)),
+        "COMPARED": ((131072, 5),),
+        "CHECKED": 300,
+        "DEVICE": "cpu",
+        "device_info": _Info,
+        "torch_library": library,
+        "measured_peak": lambda: {"ffma": 1e3, "dfma": 500.0, "dmma": 0.0},
+    }
+    for name, value in stands_in.items():
+        monkeypatch.setattr(bench_gpu, name, value)
+    session = _session.Session(1, quick=True)
+    monkeypatch.setattr(session, "size", lambda n: min(n, 400), raising=False)
+    result = bench_gpu.run(session)
+    programs = [row["program"] for row in result.rows]
+    assert programs == [*["nc1fast"] * 4, *["nc1fast", "torch-tiled"] * 2]
+    assert len(result.claims) == 2 + 1 + 2
+    assert len(result.details["against the processor"]) == 6
+    assert any("not on the processor" in remark for remark in result.remarks)
+    assert "stand-in" in result.remarks[-1]
+    assert result.write(tmp_path, session).is_file()

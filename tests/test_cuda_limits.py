@@ -53,10 +53,8 @@ def wrong(log=PTXAS, limits=LIMITS):
 def test_kernels_within_their_limits_pass():
     assert wrong() == []
     gram, sums = cuda_limits.read_ptxas(PTXAS)
-    assert (gram.kernel, gram.registers, gram.stack, gram.spills) == (
-        *("gram<float, shallow>", 127),
-        *(0, 0),
-    )
+    found = (gram.kernel, gram.registers, gram.stack, gram.spills)
+    assert found == ("gram<float, shallow>", 127, 0, 0)
     assert (sums.kernel, sums.family) == ("sums<double, within, shallow>", "sums<double>")
 
 
@@ -149,12 +147,8 @@ def test_the_table_has_a_limit_for_every_kernel_and_architecture_of_the_build():
     families = {f"{kernel}<{t}>" for kernel in (*kernels, *in_place) for t in TYPES}
     families |= {f"{kernel}<float>" for kernel in by_digits}
     assert set(limits) == {(family, a) for family in families for a in architectures}
-    sources = (
-        ("entries.hpp", kernels),
-        ("entries_digits.cu", by_digits),
-        ("far_entries.hpp", in_place),
-    )
-    for name, of in sources:
+    sources = {"entries.hpp": kernels, "entries_digits.cu": by_digits, "far_entries.hpp": in_place}
+    for name, of in sources.items():
         source = (ROOT / "cuda" / name).read_text(encoding="utf-8")
         assert len(re.findall("__global__", source)) == len(of)  # and these are all
     threads = re.search(r"kThreads = (\d+)", (ROOT / "cuda" / "device.hpp").read_text("utf-8"))

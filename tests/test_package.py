@@ -21,19 +21,11 @@ import nc1fast
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "nc1fast"
 CONTRACT = {
-    *("Linear", "ConjugateKernel", "NNGP", "NTK", "LeakyReLU", "activations"),
-    *(
-        "collapse",
-        "collapse_each",
-        "class_sums",
-        "to_table",
-        "Collapse",
-        "ClassSums",
-        "FeatureSums",
-        "AccuracyWarning",
-    ),
-    *("datasets", "compat"),
+    *("Linear", "ConjugateKernel", "NNGP", "NTK", "LeakyReLU", "activations", "datasets", "compat"),
+    *("collapse", "collapse_each", "class_sums", "to_table", "Collapse", "ClassSums"),
+    *("FeatureSums", "AccuracyWarning"),
 }
+EXTRAS = {"cli", "study", "torch", "adaptive", "distributed", "cuda", "all", "test", "bench"}
 
 
 def test_version_is_the_installed_one() -> None:
@@ -41,15 +33,12 @@ def test_version_is_the_installed_one() -> None:
 
 
 def test_changelog_has_an_entry_for_the_version() -> None:
-    assert re.search(
-        rf"^## {re.escape(nc1fast.__version__)}\b",
-        (ROOT / "CHANGELOG.md").read_text(),
-        flags=re.MULTILINE,
-    )
+    entry = rf"^## {re.escape(nc1fast.__version__)}\b"
+    assert re.search(entry, (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
 def test_public_names_are_there() -> None:
-    assert set(nc1fast.__all__) >= CONTRACT - {"datasets", "compat"}
+    assert set(nc1fast.__all__) >= CONTRACT
     assert len(set(nc1fast.__all__)) == len(nc1fast.__all__)
     for name in CONTRACT | set(nc1fast.__all__):
         assert getattr(nc1fast, name) is not None
@@ -79,17 +68,7 @@ def test_numpy_is_the_only_requirement() -> None:
 
 def test_every_promised_extra_exists() -> None:
     extras = set(importlib.metadata.metadata("nc1fast").get_all("Provides-Extra") or [])
-    assert extras >= {
-        "cli",
-        "study",
-        "torch",
-        "adaptive",
-        "distributed",
-        "cuda",
-        "all",
-        "test",
-        "bench",
-    }
+    assert extras >= EXTRAS
 
 
 def test_command_line_entry_point() -> None:
@@ -125,9 +104,7 @@ def test_licence_is_bsd() -> None:
 def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from nc1fast.support.extras import require
 
-    monkeypatch.setitem(
-        sys.modules, module, None
-    )  # what Python itself does for "cannot be imported"
+    monkeypatch.setitem(sys.modules, module, None)  # as Python marks what cannot be imported
     with pytest.raises(ImportError, match=rf"nc1fast\[{extra}\]"):
         require(module, extra)
 
@@ -183,13 +160,8 @@ def test_a_plain_build_leaves_a_cuda_compiler_alone(tmp_path: Path) -> None:
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
         f"-DPython_EXECUTABLE={sys.executable}",
     ]
-    run = subprocess.run(
-        ["cmake", "-S", ROOT, "-B", tmp_path / "build", *settings],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["cmake", "-S", ROOT, "-B", tmp_path / "build", *settings]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert not asked.exists()
 
