@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from fractions import Fraction
 from math import isqrt
@@ -78,6 +79,24 @@ def test_seeds_and_seed_sequences():
     again = np.random.SeedSequence(5).spawn(2)[1]
     z = np.random.Generator(np.random.PCG64(again.spawn(2)[0])).standard_normal((3, 2))
     assert np.array_equal(draw(nested)[:3], z)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        functools.partial(datasets.gaussian_mixture, (0, 1), 1, (3, 4), 2),
+        functools.partial(datasets.paper_d1, 4, 2),
+        functools.partial(datasets.paper_d2, 4, 2),
+    ],
+    ids=["mixture", "d1", "d2"],
+)
+def test_rng_is_a_seed_or_a_generator(draw):
+    assert np.array_equal(draw(rng=5)[0], draw(seed=5)[0])
+    first, second = (draw(rng=rng)[0] for rng in [np.random.default_rng(5)] * 2)
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, draw(rng=np.random.default_rng(5))[0])
+    with pytest.raises(ValueError, match="seed and rng are two names of one thing"):
+        draw(seed=1, rng=2)
 
 
 def test_scalar_means_are_multiples_of_the_all_ones_vector():

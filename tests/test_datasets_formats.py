@@ -14,7 +14,17 @@ import warnings
 
 import numpy as np
 import pytest
-from tests.file_bytes import idx_bytes, npy_bytes, npz_bytes
+from tests.file_bytes import (
+    OF_COLUMNS,
+    OF_TEXT,
+    WRITERS,
+    idx_bytes,
+    npy_bytes,
+    npz_bytes,
+    write,
+    write_mat,
+    write_stream,
+)
 
 from nc1fast import datasets
 from nc1fast.datasets import images
@@ -32,69 +42,6 @@ def same(result, data, labels):
     assert result[1].tolist() == list(np.asarray(labels).tolist())
 
 
-def write_mat(path, *, version="5", **arrays):
-    pytest.importorskip("scipy.io").savemat(path, arrays, format=version)
-
-
-def write_mat73(path, **arrays):
-    """As MATLAB does it: a user block with the name of the version, axes in reverse order."""
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(path, "w", userblock_size=512) as file:
-        for name, array in arrays.items():
-            file[name] = np.asarray(array).T
-        file["#refs#/a"] = [0]
-    with path.open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
-
-
-def write_hdf5(path, **arrays):
-    with pytest.importorskip("h5py").File(path, "w") as file:
-        for name, array in arrays.items():
-            text = np.asarray(array).dtype.kind == "U"
-            file[name] = array.astype("O") if text else array
-
-
-def write_torch(path, **arrays):
-    torch = pytest.importorskip("torch")
-    torch.save({name: torch.from_numpy(np.asarray(a)) for name, a in arrays.items()}, path)
-
-
-def write_npz(path, **arrays):
-    path.write_bytes(npz_bytes(**arrays))
-
-
-def table_of(**columns):
-    arrow = pytest.importorskip("pyarrow")
-    listed = {n: c.tolist() if c.ndim > 1 else arrow.array(c) for n, c in columns.items()}
-    return arrow.table(listed)
-
-
-def write_parquet(path, **columns):
-    pytest.importorskip("pyarrow.parquet").write_table(table_of(**columns), path)
-
-
-def write_feather(path, **columns):
-    pytest.importorskip("pyarrow.feather").write_feather(table_of(**columns), path)
-
-
-def write_stream(path, **columns):
-    table = table_of(**columns)
-    with pytest.importorskip("pyarrow").ipc.new_stream(path, table.schema) as stream:
-        stream.write_table(table, max_chunksize=5)
-
-
-WRITERS = {
-    "a.npz": write_npz,
-    "a.mat": write_mat,
-    "v73.mat": write_mat73,
-    "a.h5": write_hdf5,
-    "a.hdf5": write_hdf5,
-    "a.pt": write_torch,
-    "a.pth": write_torch,
-    "a.parquet": write_parquet,
-    "a.feather": write_feather,
-    "a.arrow": write_stream,
-}
 PAIRS = [("features", "labels"), ("embeddings", "targets"), ("X", "y"), ("data", "label")]
 
 
@@ -113,7 +60,7 @@ def test_labels_may_lie_in_another_file_or_be_given(tmp_path, name):
     WRITERS[name](tmp_path / name, X=X)
     (tmp_path / "l.npy").write_bytes(npy_bytes(Y))
     (tmp_path / "l.txt").write_text("\n".join(NAMES))
-    write_npz(tmp_path / "l.npz", a=X, t=Y)
+    write(tmp_path / "l.npz", a=X, t=Y)
     same(datasets.load(tmp_path / name, labels=str(tmp_path / "l.npy")), X, Y)
     same(datasets.load(tmp_path / name, labels=str(tmp_path / "l.txt")), X, NAMES)
     same(datasets.load(tmp_path / name, labels=f"{tmp_path / 'l.npz'}::t"), X, Y)
@@ -151,32 +98,16 @@ def test_texts_of_matlab_are_labels(tmp_path):
 
 
 def test_the_only_other_array_is_taken(tmp_path):
-    write_npz(tmp_path / "a.npz", vectors=X, labels=Y)
-    write_npz(tmp_path / "b.npz", data=X, kind=Y)
+    write(tmp_path / "a.npz", vectors=X, labels=Y)
+    write(tmp_path / "b.npz", data=X, kind=Y)
     for name in ("a.npz", "b.npz"):
         same(datasets.load(tmp_path / name), X, Y)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-def test_tables_of_text(tmp_path, suffix, packed):
-    separator = {".csv": ",", ".tsv": "\t"}[suffix]
-    lines = [separator.join(["label", *"abcde"])]
-    lines += [
-        separator.join([label, *map(repr, row.tolist())])
-        for label, row in zip(NAMES, X, strict=True)
-    ]
-    content = "\n".join(lines).encode()
-    path = tmp_path / f"a{suffix}{'.gz' if packed else ''}"
-    path.write_bytes(gzip.compress(content) if packed else content)
-    same(datasets.load(path), X, NAMES)  # the column named label, though it is not the last
-    same(datasets.load(path, labels="label"), X, NAMES)
-
-
-@pytest.mark.parametrize("name", ["a.parquet", "a.feather", "a.arrow"])
+@pytest.mark.parametrize("name", [*OF_COLUMNS, *OF_TEXT])
 def test_columns_of_numbers_are_the_features(tmp_path, name):
     columns = {f"f{i}": X[:, i] for i in range(5)}
-    WRITERS[name](tmp_path / name, target=NAMES, **columns)
+    write(tmp_path / name, target=NAMES, **columns)  # by its name, though it is not the last
     same(datasets.load(tmp_path / name), X, NAMES)
     same(datasets.load(tmp_path / name, keys=("f3, f1", "target")), X[:, [3, 1]], NAMES)
     same(datasets.load(tmp_path / name, labels=0), X, NAMES)

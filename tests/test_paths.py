@@ -4,7 +4,6 @@ name or index, labels never among the data.
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import sys
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.file_bytes import write
 
 import nc1fast as nc
 
@@ -23,20 +23,14 @@ WHOLE = nc.collapse(X, KIND, KERNEL).nc1
 PART = nc.collapse(X[:, [0, 2]], KIND, KERNEL).nc1  # columns a and c
 
 
-def _text(separator: str) -> bytes:
-    lines = [["a", "kind", "b", "c"]]
-    lines += [
-        [repr(float(r[0])), k, *map(repr, map(float, r[1:]))] for r, k in zip(X, KIND, strict=True)
-    ]
-    return "\n".join(map(separator.join, lines)).encode()
+COLUMNS = {"a": X[:, 0], "kind": KIND, "b": X[:, 1], "c": X[:, 2]}
 
 
 @pytest.fixture
 def files(tmp_path):
-    (tmp_path / "t.csv").write_bytes(_text(","))
-    (tmp_path / "t.tsv").write_bytes(_text("\t"))
-    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(_text(",")))
-    np.savez(tmp_path / "t.npz", X=X, kind=KIND)
+    for name in TEXT:
+        write(tmp_path / name, **COLUMNS)
+    write(tmp_path / "t.npz", X=X, kind=KIND)
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "kind.npy", KIND)
     return tmp_path
@@ -45,13 +39,9 @@ def files(tmp_path):
 @pytest.fixture
 def tables(files):
     arrow = pytest.importorskip("pyarrow", reason="tables of columns (extra: files)")
-    table = arrow.table({"a": X[:, 0], "kind": KIND, "b": X[:, 1], "c": X[:, 2]})
-    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet (extra: files)")
-    parquet.write_table(table, files / "t.parquet")
-    with (
-        arrow.OSFile(str(files / "t.arrow"), "wb") as sink,
-        arrow.ipc.new_file(sink, table.schema) as file,
-    ):
+    write(files / "t.parquet", **COLUMNS)
+    table = arrow.table(COLUMNS)
+    with arrow.ipc.new_file(files / "t.arrow", table.schema) as file:
         file.write_table(table)
     return files
 

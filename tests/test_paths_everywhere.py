@@ -5,13 +5,12 @@ it gives for arrays.
 from __future__ import annotations
 
 import ast
-import gzip
 import os
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.file_bytes import OF_ARRAYS, idx_bytes, write
 from tests.house import TREES
 
 import nc1fast as nc
@@ -25,30 +24,7 @@ K = nc.NNGP("relu")
 V = RNG.normal(size=(24, 2))
 
 
-def _text(separator: str) -> bytes:
-    lines = [["a", "label", "b", "c"]]
-    lines += [
-        [repr(float(a)), str(k), repr(float(b)), repr(float(c))]
-        for (a, b, c), k in zip(X, Y, strict=True)
-    ]
-    return "\n".join(map(separator.join, lines)).encode()
-
-
-def _idx(folder: Path) -> Path:
-    images = folder / "some-images-idx2-double"
-    images.write_bytes(struct.pack(">BBBBII", 0, 0, 0x0E, 2, *X.shape) + X.astype(">f8").tobytes())
-    labels = folder / "some-labels-idx1-double"
-    labels.write_bytes(struct.pack(">BBBBI", 0, 0, 0x08, 1, len(Y)) + Y.astype("u1").tobytes())
-    return images
-
-
-def _arrow(path: Path) -> None:
-    arrow = pytest.importorskip("pyarrow", reason="tables of columns (extra: files)")
-    table = arrow.table({"a": X[:, 0], "label": Y, "b": X[:, 1], "c": X[:, 2]})
-    if path.suffix == ".parquet":
-        pytest.importorskip("pyarrow.parquet").write_table(table, path)
-    else:
-        pytest.importorskip("pyarrow.feather").write_feather(table, path)
+COLUMNS = {"a": X[:, 0], "label": Y, "b": X[:, 1], "c": X[:, 2]}
 
 
 @pytest.fixture(scope="module")
@@ -61,32 +37,22 @@ def made(tmp_path_factory):
     def make(kind: str) -> tuple[object, object]:
         path = folder / kind
         if kind == "idx":
-            return _idx(folder), None
-        if kind in ("t.csv", "t.csv.gz", "t.tsv"):
-            content = _text("\t" if kind == "t.tsv" else ",")
-            path.write_bytes(gzip.compress(content) if kind.endswith("gz") else content)
-            return path, "label"
-        if kind == "t.npz":
-            np.savez(path, X=X, y=Y)
+            (folder / "some-labels-idx1-double").write_bytes(idx_bytes(Y.astype("u1")))
+            path = folder / "some-images-idx2-double"
+            path.write_bytes(idx_bytes(X))
         elif kind == "t.npy":
             np.save(path, X)
             np.save(folder / "y.npy", Y)
             return str(path), folder / "y.npy"
-        elif kind == "t.mat":
-            pytest.importorskip("scipy.io").savemat(path, {"X": X, "y": Y})
-        elif kind == "t.h5":
-            with pytest.importorskip("h5py").File(path, "w") as file:
-                file["X"], file["y"] = X, Y
         elif kind == "t.zarr":
             zarr = pytest.importorskip("zarr", reason="Zarr arrays (extra: files)")
             group = zarr.open_group(str(path), mode="w")
             group["X"], group["y"] = X, Y
             return f"{path}::X", f"{path}::y"
-        elif kind == "t.pt":
-            torch = pytest.importorskip("torch")
-            torch.save({"X": torch.tensor(X), "y": torch.tensor(Y)}, path)
+        elif f"a{''.join(path.suffixes)}" in OF_ARRAYS:
+            write(path, X=X, y=Y)
         else:
-            _arrow(path)
+            write(path, **COLUMNS)
             return path, "label"
         return path, None
 

@@ -80,6 +80,7 @@ class Case:
         self.files = sorted(file for file in files if file.is_file())
         self.whole = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
         self.expected = _digest(self.target.kind.read(self.path))
+        self.sealed_again = False  # whether the last change has a right checksum
         self.largest = 0.0  # of the memory that reading may take, the largest share so far
         self.restore()
 
@@ -88,11 +89,13 @@ class Case:
         rng = np.random.default_rng([sum(self.name.encode()), seed, index])
         weights = np.array([len(self.whole[file]) for file in self.files], dtype=float) + 200
         changed: dict[Path, bytes] = {}
+        self.sealed_again = False
         for _ in range(1 if rng.random() < 0.9 else 2):
             file = self.files[rng.choice(len(self.files), p=weights / weights.sum())]
             content = self.whole[file]
             if self.target.sealed is not None and rng.random() < _SEALED:
                 changed[file] = self.target.sealed(content, rng)
+                self.sealed_again = True
             else:
                 changed[file] = mutated(content, rng, self.target.words)
         return changed
@@ -153,7 +156,15 @@ class Case:
             if self.target.trusted and isinstance(error, Exception):
                 return Verdict("refused", f"{type(error).__name__}: {error}")
             return Verdict("wrong", f"raw {type(error).__name__}: {error}")
-        return Verdict("unchanged" if _digest(found) == self.expected else "other content")
+        return self._accepted(found)
+
+    def _accepted(self, found: Any) -> Verdict:
+        """Whether what was read may differ: of a format with a checksum only where that is right."""
+        if _digest(found) == self.expected:
+            return Verdict("unchanged")
+        if self.target.kind.sealed and not self.sealed_again:
+            return Verdict("wrong", "other content beneath a checksum that is wrong")
+        return Verdict("other content")
 
     def _refused(self, error: Exception) -> Verdict:
         """Whether an error is what the guide promises: its type, one line, and the name of the

@@ -89,8 +89,8 @@ def chosen(
         what, tried = ("data", DATA_NAMES) if data is None else ("labels", LABEL_NAMES)
         raise malformed(
             path,
-            f"none of its arrays is named as {what} are ({', '.join(tried)}): name two by keys=, or "
-            f"one as FILE::NAME; {listing(names)}",
+            f"none of its arrays is named as {what} are ({', '.join(tried)}): name two by keys=, "
+            f"or one as FILE::NAME; {listing(names)}",
         )
     return data, label
 

@@ -344,8 +344,8 @@ def labels_elsewhere(file: Path, labels: Any) -> tuple[NDArray[Any] | None, Path
     names = ", ".join(name for name, _, _ in ARRAY_READERS)
     raise malformed(
         path,
-        f"unknown kind of file {path.suffix!r} for labels, must be {names}, or FILE::NAME of an array in "
-        f"{', '.join(name for name, _, _ in NAMED[:4])}",
+        f"unknown kind of file {path.suffix!r} for labels, must be {names}, or FILE::NAME of an "
+        f"array in {', '.join(name for name, _, _ in NAMED[:4])}",
     )
 
 

@@ -116,8 +116,8 @@ def _parts(X: Any, lengths: Any, name: str) -> tuple[Array, Integers, Integers]:
     array = real_array(X, name)
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(
-            f"{name} must have shape (n_sequences, n_steps, n_features), none of them 0, or be a list "
-            f"of arrays (n_steps_i, n_features), got shape {array.shape}"
+            f"{name} must have shape (n_sequences, n_steps, n_features), none of them 0, or be a "
+            f"list of arrays (n_steps_i, n_features), got shape {array.shape}"
         )
     n, n_steps, n_features = array.shape
     own = np.full(n, n_steps, np.int64) if lengths is None else _lengths(lengths, n, n_steps)
