@@ -90,14 +90,14 @@ def test_langevin_training_samples_the_posterior_of_the_kernel() -> None:
         temperature=T,
         lr=0.01,
         epochs=150,
-        repeats=60,
+        repeats=40,
         probe=[0],
     )
     Q = network.nngp()(X)
     expected = Q @ np.linalg.solve(Q + T * np.eye(8), goal)
     with torch.no_grad():
         outputs = np.array([net(torch.from_numpy(X)).numpy()[:, 0] for net in trace.networks])
-    error = outputs.std(axis=0, ddof=1) / math.sqrt(60)
+    error = outputs.std(axis=0, ddof=1) / math.sqrt(40)
     assert np.abs((outputs.mean(axis=0) - expected) / error).max() < 3.5
     spread = outputs.var(axis=0, ddof=1).mean()
     assert spread == pytest.approx(

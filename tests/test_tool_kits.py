@@ -6,24 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.tool_kits import (
-    KITS,
-    SHAPES,
-    Problem,
-    between,
-    galanti,
-    hauser,
-    hauser_regression,
-    jiang,
-    kothapalli,
-    markou,
-    papyan,
-    pinv_trace,
-    rangamani,
-    wu,
-    zhou,
-    zhu,
-)
+from tests import tool_kits as kits
+from tests.tool_kits import KITS, SHAPES, Problem, between, pinv_trace
 
 import nc1fast as nc
 
@@ -43,26 +27,26 @@ def test_other_tool_kits_agree_by_a_known_relation(kit, shape):
 @pytest.mark.parametrize(
     ("kit", "name", "ours"),
     [
-        (papyan, "Sw_invSb", lambda p: p.result.nc1_pinv),
-        (papyan, "norm_M_CoV", lambda p: p.result.nc2_equinorm),
-        (papyan, "W_M_dist", lambda p: p.result.nc3_self_duality),
-        (zhu, "collapse_metric", lambda p: p.result.nc1_pinv),
-        (zhu, "WH_relation_metric", lambda p: p.result.nc3_etf),
-        (zhou, "compute_ETF", lambda p: p.result.weights_etf),
-        (jiang, "GNC1", lambda p: p.result.under("probe").nc1_pinv),
-        (wu, "clf_ncc_agreement", lambda p: p.result.nc4_agreement),
-        (wu, "riesz_kernel", lambda p: p.result.gnc2_riesz),
-        (hauser, "nc1_cdnv", lambda p: p.result.cdnv),
-        (hauser, "nc2_equinormness", lambda p: p.result.under("probe").nc2_equinorm),
-        (hauser, "nc2_equiangularity", lambda p: p.result.under("probe").nc2_cosine_offset),
+        (kits.papyan, "Sw_invSb", lambda p: p.result.nc1_pinv),
+        (kits.papyan, "norm_M_CoV", lambda p: p.result.nc2_equinorm),
+        (kits.papyan, "W_M_dist", lambda p: p.result.nc3_self_duality),
+        (kits.zhu, "collapse_metric", lambda p: p.result.nc1_pinv),
+        (kits.zhu, "WH_relation_metric", lambda p: p.result.nc3_etf),
+        (kits.zhou, "compute_ETF", lambda p: p.result.weights_etf),
+        (kits.jiang, "GNC1", lambda p: p.result.under("probe").nc1_pinv),
+        (kits.wu, "clf_ncc_agreement", lambda p: p.result.nc4_agreement),
+        (kits.wu, "riesz_kernel", lambda p: p.result.gnc2_riesz),
+        (kits.hauser, "nc1_cdnv", lambda p: p.result.cdnv),
+        (kits.hauser, "nc2_equinormness", lambda p: p.result.under("probe").nc2_equinorm),
+        (kits.hauser, "nc2_equiangularity", lambda p: p.result.under("probe").nc2_cosine_offset),
         (
-            hauser_regression,
+            kits.hauser_regression,
             "nrc1_collapse",
             lambda p: nc.regression_collapse(p.H, np.sin(p.H[:, :2])).nrc1,
         ),
-        (rangamani, "Traces within", lambda p: p.result.under("probe").trace_within),
-        (markou, "H_equinorm_metric", lambda p: p.result.under("probe").nc2_equinorm),
-        (kothapalli, "kernel nc1", lambda p: p.result.under("probe").nc1),
+        (kits.rangamani, "Traces within", lambda p: p.result.under("probe").trace_within),
+        (kits.markou, "H_equinorm_metric", lambda p: p.result.under("probe").nc2_equinorm),
+        (kits.kothapalli, "kernel nc1", lambda p: p.result.under("probe").nc1),
     ],
 )
 def test_the_relation_is_needed(kit, name, ours):
@@ -109,6 +93,6 @@ def test_differences_of_large_squares_lose_the_spread():
     H = np.where(y == 0, 10.0, -10.0)[:, None] + 1e-9 * rng.normal(size=(100, 3))
     spread = sum(((H[y == c] - H[y == c].mean(axis=0)) ** 2).sum(axis=1).mean() for c in (0, 1)) / 2
     exact = spread / 1200
-    theirs, ours = galanti(Problem(H, y, np.ones((2, 3)), np.zeros(2), H))["cdnv"]
+    theirs, ours = kits.galanti(Problem(H, y, np.ones((2, 3)), np.zeros(2), H))["cdnv"]
     assert ours == pytest.approx(exact, rel=1e-6)
     assert abs(theirs / exact - 1) > 1
