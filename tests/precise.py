@@ -187,5 +187,5 @@ def assert_digits_at_every_angle(kernel: nc.NTK, **settings: str) -> None:
     for dtype in ("float32", "float64"):
         unit = np.finfo(dtype).eps / 2
         turned = unit / np.maximum(np.sin(angles), math.sqrt(unit))  # by a rounding of the cosine
-        off = np.abs(kernel(X[:1], X, dtype=dtype, **settings)[0] - exact) / size
-        assert (off <= 20 * unit + 5 * turned).all(), (dtype, angles[(off / turned).argmax()])
+        error = np.abs(kernel(X[:1], X, dtype=dtype, **settings)[0] - exact) / size
+        assert (error <= 20 * unit + 5 * turned).all(), (dtype, angles[(error / turned).argmax()])

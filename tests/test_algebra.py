@@ -144,10 +144,10 @@ def test_blend_is_the_sum_of_kernels():
 def test_blend_lies_between_its_ends():
     X, y = _data()
     results = nc.collapse(X, y, [RELU, nc.NNGP("relu")], convention="papyan")
-    course = [nc.blend(results, [1 - s, s]).nc1 for s in np.linspace(0, 1, 9)]
-    assert course[0] == results[0].nc1
-    assert course[-1] == results[1].nc1
-    assert (np.diff(course) < 0).all()
+    curve = [nc.blend(results, [1 - s, s]).nc1 for s in np.linspace(0, 1, 9)]
+    assert curve[0] == results[0].nc1
+    assert curve[-1] == results[1].nc1
+    assert (np.diff(curve) < 0).all()
 
 
 def test_blend_of_features_is_that_of_features_side_by_side():

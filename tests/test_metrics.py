@@ -43,6 +43,10 @@ def _sums(H, y, error=0.0, **kwargs):
     )
 
 
+def _result(H, y, convention=None, **kwargs):
+    return collapse_from_sums(_sums(H, y, **kwargs), convention)
+
+
 def _data(seed=0, sizes=SIZES, d=9, separation=2.0):
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
@@ -78,7 +82,7 @@ def _exact(X, y, convention):
 @each_convention
 def test_under_equals_a_fresh_evaluation(convention):
     H, y = _data()
-    fresh = collapse_from_sums(_sums(H, y), convention)
+    fresh = _result(H, y, convention)
     start = collapse_from_sums(_sums(H, y), "sample", keep_rows=False)
     assert start.sums.class_rows is None
     again = start.under(convention)
@@ -91,7 +95,7 @@ def test_under_equals_a_fresh_evaluation(convention):
 
 def test_conventions_agree_on_balanced_classes():
     H, y = _data(sizes=(30, 30, 30))
-    results = [collapse_from_sums(_sums(H, y), convention) for convention in CONVENTIONS]
+    results = [_result(H, y, convention) for convention in CONVENTIONS]
     for name in ("nc1", "nc1_pinv", "trace_within", "trace_between", "nc2_etf"):
         values = [getattr(result, name) for result in results]
         np.testing.assert_allclose(values, values[0], rtol=1e-13)
@@ -99,7 +103,7 @@ def test_conventions_agree_on_balanced_classes():
 
 def test_sample_weights_split_the_total_variance():
     H, y = _data()
-    result = collapse_from_sums(_sums(H, y), "sample")
+    result = _result(H, y, "sample")
     assert result.trace_within + result.trace_between == pytest.approx(
         H.var(axis=0).sum(), rel=1e-13
     )
@@ -109,7 +113,7 @@ def test_released_traces_can_be_negative():
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], [20, 200])
     H = rng.normal(size=(220, 1)) * 0.1 + np.array([[6.0], [-0.5]])[y]
-    result = collapse_from_sums(_sums(H, y), "released")
+    result = _result(H, y, "released")
     nc1, within, _ = _exact(H, y, "released")
     assert within < 0
     assert result.nc1 == pytest.approx(float(nc1), rel=1e-12)
@@ -171,7 +175,7 @@ def test_coinciding_class_means_give_infinity_and_a_warning():
     H = np.array([[1.0, 0], [3, 0], [2, 1], [2, -1]])
     y = np.array([0, 0, 1, 1])
     with pytest.warns(AccuracyWarning, match="coincide"):
-        result = collapse_from_sums(_sums(H, y))
+        result = _result(H, y)
     assert result.nc1 == result.cdnv == result.nc1_pinv == result.error_bound == math.inf
     assert (result.nc1_by_class == math.inf).all()
     assert (result.trace_between, result.trace_within, result.between_rank) == (0, 1, 0)
@@ -184,12 +188,12 @@ def test_coinciding_class_means_give_infinity_and_a_warning():
 def test_rows_that_are_all_equal_have_no_nc1():
     H, y = np.full((6, 3), 0.1), np.repeat([0, 1], 3)
     with pytest.raises(ValueError, match="0/0"):
-        collapse_from_sums(_sums(H, y, error=1e-15))
+        _result(H, y, error=1e-15)
 
 
 def test_classes_of_one_row_have_no_variance():
     H, y = np.array([[1.0, 0], [0, 1], [3, 3]]), np.array([0, 1, 2])
-    result = collapse_from_sums(_sums(H, y))
+    result = _result(H, y)
     assert result.nc1 == result.nc1_pinv == result.cdnv == 0
     np.testing.assert_array_equal(result.within_by_class, 0)
     assert result.ncc_accuracy == 1
@@ -203,7 +207,7 @@ def test_two_classes_have_one_angle():
 
 def test_a_mean_at_the_global_mean_has_no_direction():
     H, y = np.array([[-2.0], [-2], [-1], [1], [2], [2]]), np.repeat([0, 1, 2], 2)
-    result = collapse_from_sums(_sums(H, y))
+    result = _result(H, y)
     assert result.nc1_by_class[1] == math.inf
     assert result.nc2_equiangle == pytest.approx(np.std([0, -1, 0]))
     assert not np.isnan([result.nc2_equinorm, result.nc2_etf, result.nc1_pinv, result.cdnv]).any()
@@ -212,26 +216,22 @@ def test_a_mean_at_the_global_mean_has_no_direction():
 def test_a_loose_bound_draws_a_warning():
     H, y = _data(sizes=(20, 20))
     with pytest.warns(AccuracyWarning, match="error bound"):
-        collapse_from_sums(_sums(H, y, error=0.1))
+        _result(H, y, error=0.1)
 
 
 def test_imbalance_is_announced_once_and_only_when_no_convention_is_named():
     H, y = _data(sizes=(20, 30))
-    collapse_from_sums(_sums(H, y), "papyan")
+    _result(H, y, "papyan")
     collapse_from_sums(_sums(*_data(sizes=(20, 22))))  # ten per cent are none
     for _ in range(2):  # where warnings are errors it stays one
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with pytest.raises(UserWarning, match="class sizes"):
-                collapse_from_sums(_sums(H, y))
+                _result(H, y)
     with pytest.warns(UserWarning, match="class sizes range from 20 to 30") as caught:
-        collapse_from_sums(_sums(H, y))
+        _result(H, y)
     assert caught[0].filename == __file__
-    assert collapse_from_sums(_sums(H, y)).convention == "papyan"  # a warning would be an error
-
-
-def _result(*data, **kwargs):
-    return collapse_from_sums(_sums(*data, **kwargs))
+    assert _result(H, y).convention == "papyan"  # a warning would be an error
 
 
 TWO = _data(sizes=(20, 20))
@@ -242,7 +242,7 @@ POINTS = np.eye(2)[TWO[1]], TWO[1]
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: collapse_from_sums(_sums(*TWO), "all"), ValueError, "must be one of 'papyan'"),
+        (lambda: _result(*TWO, "all"), ValueError, "must be one of 'papyan'"),
         (lambda: _result(*TWO, exact=SimpleNamespace(complete=False)), ValueError, "complete"),
         (lambda: _result(TWO[0], np.zeros(40, dtype=int)), ValueError, "two classes"),
         (lambda: _result(*TWO).under("all"), ValueError, "convention"),
@@ -268,10 +268,10 @@ def test_relative_nc1_is_the_ratio():
 
 def test_rows_are_processed_in_chunks(monkeypatch):
     H, y = _data()
-    whole = collapse_from_sums(_sums(H, y), "sample")
+    whole = _result(H, y, "sample")
     monkeypatch.setattr("nc1fast.metrics.rows._CHUNK", 37)
     monkeypatch.setattr("nc1fast.metrics.rows._COLUMNS", 11)
-    pieces = collapse_from_sums(_sums(H, y), "sample")
+    pieces = _result(H, y, "sample")
     np.testing.assert_array_equal(pieces.nearest_center, whole.nearest_center)
     assert pieces.nc1_pinv == pytest.approx(whole.nc1_pinv, rel=1e-13)
 
@@ -287,7 +287,7 @@ def test_table_has_one_row_per_result_and_one_array_per_column():
     H, y = _data(sizes=(20, 20))
     deep = NTK("erf", depth=3, weight_variance=(1.0, 2.0, 3.0))
     kernels = (None, "precomputed", Linear(), deep, abs)
-    results = [collapse_from_sums(_sums(H, y, kernel=kernel)) for kernel in kernels]
+    results = [_result(H, y, kernel=kernel) for kernel in kernels]
     table = to_table(results)
     assert {len(column) for column in table.values()} == {5}
     assert table["kernel"].tolist() == ["features", "precomputed", "Linear", "NTK", "abs"]

@@ -276,6 +276,6 @@ NAN = np.full_like(W, np.nan)
         (lambda: 1 + nc.FeatureSums(), TypeError, "unsupported operand"),
     ],
 )
-def test_malformed_calls_are_told_why(call, error, message):
+def test_malformed_calls_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()

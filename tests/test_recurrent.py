@@ -17,7 +17,7 @@ KERNELS = [*BOTH, nc.RecurrentNTK(), nc.RecurrentNNGP(2.0), nc.RecurrentNTK(2.0,
 
 
 def _sequences(n, n_features=3, longest=7, seed=0):
-    """Arrays of 1 to `longest` steps, and labels that the last step tells apart a little."""
+    """Arrays of 1 to `longest` steps, and labels on which the last step depends a little."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 3
     X = [rng.standard_normal((rng.integers(1, longest + 1), n_features)) for _ in range(n)]
@@ -90,8 +90,8 @@ def test_equal_and_opposite_sequences() -> None:
         K = kernel(X, [x.copy() for x in X])
         assert np.array_equal(np.diag(K), kernel.diag(X))
         opposite = [-x for x in X]
-        off = np.abs(kernel(X, opposite) - recurrent_gram(kernel, X, opposite))
-        assert off.max() < 1e-7 * np.diag(K).max()
+        error = np.abs(kernel(X, opposite) - recurrent_gram(kernel, X, opposite))
+        assert error.max() < 1e-7 * np.diag(K).max()
     one = [x[-1:] for x in X]  # without a bias nothing is left of opposite ones
     assert not nc.RecurrentNNGP()(one, [-x for x in one]).diagonal().any()
 
@@ -101,15 +101,15 @@ def test_nearly_equal_sequences_keep_their_angle() -> None:
     x = np.random.default_rng(3).standard_normal((1, 6, 4))
     direction = np.random.default_rng(4).standard_normal(x.shape)
     kernel = nc.RecurrentNTK(1.5, 1.0, 0.1)
-    off = []
+    ratios = []
     for step in (1e-3, 1e-5):
         z = x + step * direction
         K = kernel(np.concatenate([x, z]))
-        off.append((1 - K[0, 1] / np.sqrt(K[0, 0] * K[1, 1])) / step)
-    assert off[0] == pytest.approx(off[1], rel=0.02)
+        ratios.append((1 - K[0, 1] / np.sqrt(K[0, 0] * K[1, 1])) / step)
+    assert ratios[0] == pytest.approx(ratios[1], rel=0.02)
 
 
-def test_the_order_and_the_company_of_sequences_change_no_bit() -> None:
+def test_the_order_and_the_other_sequences_change_no_bit() -> None:
     X, y = _sequences(101, longest=9)
     order = np.random.default_rng(2).permutation(len(X))
     for kernel in BOTH:

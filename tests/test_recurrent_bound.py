@@ -77,12 +77,12 @@ def _entries_in_bound(kernel, X, single):
     except OverflowError:
         return None
     exact = judged(kernel, X)
-    off = np.abs(K.astype(np.longdouble) - exact)
+    error = np.abs(K.astype(np.longdouble) - exact)
     roots = np.sqrt(np.diag(exact))
     slack = JUDGE * roots[:, None] * roots
-    assert (off <= E + slack + 1e-9 * E).all(), (off - E).max()
+    assert (error <= E + slack + 1e-9 * E).all(), (error - E).max()
     assert (np.abs(k - np.diag(exact)) <= e + np.diag(slack)).all()
-    return float((off / np.where(E > 0, E, 1)).max())
+    return float((error / np.where(E > 0, E, 1)).max())
 
 
 @pytest.mark.parametrize("single", [False, True], ids=["float64", "float32"])
