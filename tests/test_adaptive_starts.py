@@ -149,8 +149,7 @@ def test_one_start_is_the_plain_descent():
     X, _, Y = problem(*FROM_THE_PRIOR)
     found = solve(X, Y, multistart=1)
     energy = FreeEnergy(X, Y, SolverSettings(noise=NOISE))
-    descent = Minimization(energy, WIDTH)
-    assert descent.begin(np.eye(2))
+    descent = Minimization.begin(energy, WIDTH, np.eye(2))
     descent.refine(1e-8)
     np.testing.assert_array_equal(found.sigma, energy.sigma(descent.L))
     assert found.evaluations == descent.evaluations

@@ -126,38 +126,45 @@ class Minimization:
         Its settings hold the number of evaluations allowed.
     width : float
         Hidden units h.
+    L : ndarray of shape (r, r)
+        The best point so far.
+    best : Evaluation
+        F at that point.
     report : callable(evaluations, max_iter) or None
     evaluations : int
         Evaluations of F so far.
     tol : float
         Residual at which the descent ends.
-    L : ndarray of shape (r, r) or None
-        The best point so far; None before `begin`.
-    best : Evaluation or None
-        F at that point.
     history : list of (evaluation, F, residual)
         Every improvement.
     """
 
     energy: FreeEnergy
     width: float
+    L: Array
+    best: Evaluation
     report: Report = None
     evaluations: int = 0
     tol: float = 0.0
-    L: Array | None = None
-    best: Evaluation | None = None
     history: list[tuple[int, float, float]] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, energy: FreeEnergy, width: float, start: Array, report: Report = None
+    ) -> Minimization | None:
+        """Evaluate F at L = start, shape (r, r); None where Qt is not positive definite."""
+        found = energy.evaluate(start, width)
+        if found is None:
+            return None
+        history = [(1, found.value, found.residual)]
+        if report is not None:
+            report(1, energy.settings.max_iter)
+        return cls(energy, width, start, found, report, 1, history=history)
 
     @property
     def spent(self) -> bool:
         """Whether the evaluations allowed are used up."""
         return self.evaluations >= self.energy.settings.max_iter
-
-    def begin(self, start: Array) -> bool:
-        """Evaluate F at L = start, shape (r, r); False, and nothing else, where Qt is not positive
-        definite.
-        """
-        return self._look(start) is not None
 
     def refine(self, tol: float) -> None:
         """Descend from the best point so far until the residual is at most `tol`, or nothing moves
@@ -185,8 +192,6 @@ class Minimization:
         """Whether a point is lower in F or, where F is equal up to rounding or no guide, has the
         smaller residual.
         """
-        if self.best is None:
-            return True
         if not self.energy.potential:
             return found.residual < self.best.residual
         slack = _FLOOR * max(1.0, abs(self.best.value))
@@ -196,14 +201,11 @@ class Minimization:
 
     def _check(self) -> None:
         """End the descent if there is nothing left to do."""
-        assert self.best is not None
         if self.best.residual <= self.tol or self.spent:
             raise _FinishedError
 
     def _lbfgs(self, flat: float) -> None:
         """Minimise F over the strict lower triangle of L and the logarithms of its diagonal."""
-        assert self.L is not None
-        assert self.best is not None
         r, h = len(self.L), self.width
         below, diagonal = np.tril_indices(r, -1), np.diag_indices(r)
         worst = self.best.value
@@ -231,7 +233,6 @@ class Minimization:
 
     def _newton(self) -> None:
         """Solve mismatch(L) = 0 over L = L0 (I + E), E lower triangular, from the best point L0."""
-        assert self.L is not None
         base, r = self.L, len(self.L)
         lower = np.tril_indices(r)
 
@@ -275,38 +276,23 @@ class Trial:
     start : Start
     index : int
         Of the start: 0, 1, ...
-    passed : tuple of Minimization
-        At wider networks, on the way.
-    last : Minimization
-        At the width itself.
+    descents : tuple of Minimization
+        At wider networks, on the way, and last at the width itself.
     """
 
     start: Start
     index: int
-    passed: tuple[Minimization, ...]
-    last: Minimization
+    descents: tuple[Minimization, ...]
 
     @property
-    def factor(self) -> Array:
-        """The end, L of shape (r, r)."""
-        assert self.last.L is not None
-        return self.last.L
-
-    @property
-    def found(self) -> Evaluation:
-        """The evaluation of F at the end."""
-        assert self.last.best is not None
-        return self.last.best
+    def last(self) -> Minimization:
+        """The descent at the width itself."""
+        return self.descents[-1]
 
     @property
     def free_energy(self) -> float:
         """The value of F at the end."""
-        return self.found.value
-
-    @property
-    def evaluations(self) -> int:
-        """Evaluations of F, on the way too."""
-        return sum(one.evaluations for one in (*self.passed, self.last))
+        return self.last.best.value
 
 
 def search(
@@ -349,16 +335,15 @@ def _descend(
     reports: Iterator[Report],
 ) -> Trial | None:
     """The descent from one start; None where F is not defined there."""
-    L, all_widths = start.L, []
+    L, descents = start.L, []
     for times in (*start.wider, 1.0):
-        descent = Minimization(energy, times * width, next(reports))
-        if not descent.begin(L):
+        descent = Minimization.begin(energy, times * width, L, next(reports))
+        if descent is None:
             return None
         descent.refine(tol if times == 1 else max(tol, _ON_THE_WAY))
-        assert descent.L is not None
         L = descent.L
-        all_widths.append(descent)
-    return Trial(start, index, tuple(all_widths[:-1]), all_widths[-1])
+        descents.append(descent)
+    return Trial(start, index, tuple(descents))
 
 
 def grouped(energy: FreeEnergy, ends: Sequence[Trial]) -> list[list[Trial]]:
@@ -380,7 +365,7 @@ def _same(energy: FreeEnergy, a: Trial, b: Trial) -> bool:
     """Whether two ends are the same minimum, up to the error of a loose descent."""
     if not _same_value(a.free_energy, b.free_energy):
         return False
-    K, other = (_some_kernel(energy, end.factor) for end in (a, b))
+    K, other = (_some_kernel(energy, end.last.L) for end in (a, b))
     return float(np.linalg.norm(K - other)) <= _SAME_KERNEL * float(np.linalg.norm(K))
 
 

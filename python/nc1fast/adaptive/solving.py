@@ -214,7 +214,7 @@ def _stages(
         starts = starting_points(settings.multistart, energy.rank, rng, given=given, before=before)
         n_descents = sum(1 + len(start.wider) for start in starts)
         ends = search(energy, width, starts, iter(staged(of_stage, n_descents)))
-        before = ends[0].factor
+        before = ends[0].last.L
         stages.append(_solution(energy, stage, ends))
     return stages
 
@@ -222,17 +222,17 @@ def _stages(
 def _solution(energy: FreeEnergy, stage: int, ends: Sequence[Trial]) -> AdaptiveSolution:
     """The solution of one width from the ends of its descents, the winner first."""
     settings, best = energy.settings, ends[0]
-    sigma = energy.sigma(best.factor)
+    sigma = energy.sigma(best.last.L)
     return AdaptiveSolution(
         sigma=sigma,
         free_energy=best.free_energy,
-        residual=best.found.residual,
+        residual=best.last.best.residual,
         smallest_eigenvalue=float(np.linalg.eigvalsh(sigma)[0] / energy.prior),
-        converged=best.found.residual <= settings.tol,
+        converged=best.last.best.residual <= settings.tol,
         reason=_reason(best.last),
-        predictions=energy.predictions(best.found.T),
+        predictions=energy.predictions(best.last.best.T),
         history=_history(stage, [*ends[1:], best]),
-        evaluations=sum(end.evaluations for end in ends),
+        evaluations=sum(one.evaluations for end in ends for one in end.descents),
         start=best.start.name,
         branches=tuple(_branch(energy, branch) for branch in grouped(energy, ends)),
         noise=settings.noise,
@@ -247,9 +247,9 @@ def _branch(energy: FreeEnergy, ends: Sequence[Trial]) -> Branch:
     """The branch of some ends, known by the first of them."""
     best = ends[0]
     return Branch(
-        sigma=energy.sigma(best.factor),
+        sigma=energy.sigma(best.last.L),
         free_energy=best.free_energy,
-        residual=best.found.residual,
+        residual=best.last.best.residual,
         starts=tuple(end.start.name for end in sorted(ends, key=lambda end: end.index)),
         activation=energy.settings.activation,
     )
@@ -260,7 +260,7 @@ def _history(stage: int, ends: Sequence[Trial]) -> dict[str, Array]:
     rows = [
         (stage, end.index, descent.width, *improvement)
         for end in ends
-        for descent in (*end.passed, end.last)
+        for descent in end.descents
         for improvement in descent.history
     ]
     return dict(zip(HISTORY, map(np.array, zip(*rows, strict=True)), strict=True))
@@ -269,7 +269,6 @@ def _history(stage: int, ends: Sequence[Trial]) -> dict[str, Array]:
 def _reason(descent: Minimization) -> str:
     """Why a descent ended, in words."""
     settings = descent.energy.settings
-    assert descent.best is not None
     residual = descent.best.residual
     if residual <= settings.tol:
         return f"residual {residual:.2g} <= tol {settings.tol:g}"

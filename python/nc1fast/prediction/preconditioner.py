@@ -8,7 +8,6 @@ p/n of a product with K each, and only p x p numbers stay.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -35,32 +34,8 @@ _PANEL_BYTES = 1 << 23  # of the columns of K_pn at a time
 _JITTER = 1e-13  # of the largest pivot: a block of nearly equal rows is nearly singular
 
 
-class Factor(ABC):
-    """F (n, r) with F F^T close to K and K - F F^T positive semidefinite, known by its products.
-
-    Attributes
-    ----------
-    rank : int
-    """
-
-    rank: int
-
-    @property
-    @abstractmethod
-    def inner(self) -> Array:
-        """F^T F, shape (r, r)."""
-
-    @abstractmethod
-    def down(self, V: Array) -> Array:
-        """F^T V, shape (r, k), of V (n, k)."""
-
-    @abstractmethod
-    def up(self, W: Array) -> Array:
-        """F W, shape (n, k), of W (r, k)."""
-
-
-class StoredFactor(Factor):
-    """A factor F (n, r) in memory."""
+class StoredFactor:
+    """F (n, r) with F F^T close to K and K - F F^T positive semidefinite, in memory."""
 
     def __init__(self, F: Array, threads: int) -> None:
         self.F, self.rank, self.threads = F, F.shape[1], threads
@@ -79,8 +54,8 @@ class StoredFactor(Factor):
         return matmul(self.F, W, self.threads)
 
 
-class EvaluatedFactor(Factor):
-    """F = K_np L^-T, each of whose products evaluates K_np.
+class EvaluatedFactor:
+    """The same, F = K_np L^-T, each of whose products evaluates K_np.
 
     Parameters
     ----------
@@ -122,6 +97,9 @@ class EvaluatedFactor(Factor):
         return self.to_rows(np.ascontiguousarray(back))
 
 
+Factor = StoredFactor | EvaluatedFactor
+
+
 def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Factor:
     """A factor of adaptive rank: pivots are added until what is left of the trace is below n ridge,
     or there are `rank` of them.
@@ -154,9 +132,8 @@ def low_rank(made: KernelMap, ridge: float, rank: int | None, seed: int) -> Fact
         F, _ = pivoted_cholesky(made, most, adaptive, random)
         return StoredFactor(F, threads)
     if rank is None:
-        most = min(
-            _MOST_EVALUATED, n // _OF_ROWS, math.isqrt(int(room / 24))
-        )  # L, F^T F, its factor
+        of_room = math.isqrt(int(room / 24))  # L, F^T F and its factor
+        most = min(_MOST_EVALUATED, n // _OF_ROWS, of_room)
     some = min(n, max(2 * most, int(room / (8 * max(most, 1)))))
     rows = np.sort(random.choice(n, size=some, replace=False))
     part = replace(made, X=rows_at(made.X, rows))

@@ -229,6 +229,7 @@ def _solved(
     """The prediction by the requested solver, or the chosen one."""
     solver = solving.choice(problem.n, ridge)
     stored = solver == "cholesky"
+    route: ByFactor | ByProducts
     route = ByFactor(problem, ridge) if stored else ByProducts(problem, ridge, solving)
     with reporting(progress, "steps") as report:
         solved = route.solve(report)
@@ -268,7 +269,7 @@ def _solved(
 
 
 class Route(ABC):
-    """Solutions with A = K + ridge I, and the variance that the observations explain: k_z^T A^-1
+    """Base of the solutions with A = K + ridge I, and the variance that the observations explain: k_z^T A^-1
     k_z of new rows.
 
     Attributes
@@ -283,22 +284,8 @@ class Route(ABC):
         self.problem = problem
 
     @abstractmethod
-    def solve(self, report: Report | None) -> Solved:
-        """The coefficients of the targets."""
-
-    @abstractmethod
     def explained(self, rows: Array) -> tuple[Array, Array]:
         """Factors U, V (m, n) of k_z^T A^-1 k_z' = U V^T, from `rows` of K(Z, X), (m, n)."""
-
-    @abstractmethod
-    def likelihood(self, solved: Solved, probing: Probing) -> Likelihood:
-        """Log N(Y; 0, A) with the solution of the targets, and an interval for it; None and None
-        where it is not known.
-        """
-
-    @abstractmethod
-    def leave_one_out(self, dual: Array) -> Array:
-        """Outputs of each row from all others, shape (n, n_outputs)."""
 
     def variance(self) -> Array:
         """Posterior variance at the rows to predict, shape (m,)."""
@@ -339,7 +326,7 @@ class ByFactor(Route):
         return half, half
 
     def likelihood(self, solved: Solved, probing: Probing) -> Likelihood:
-        """By the determinant of the factor."""
+        """Log N(Y; 0, A) by the determinant of the factor, and an interval that is this value."""
         Y = self.problem.Y
         value = log_likelihood(float(np.sum(Y * solved.X)), self.factor.log_determinant, Y.shape)
         return value, (value, value)
@@ -369,7 +356,7 @@ class ByProducts(Route):
         return (columns + solved.residuals).T, solved.X.T
 
     def likelihood(self, solved: Solved, probing: Probing) -> Likelihood:
-        """By the estimated determinant.
+        """Log N(Y; 0, A) by the estimated determinant, and its interval; None and None without.
 
         With Y = A X + R, Tr Y^T A^-1 Y is Tr X^T (Y + R) and |R|^2/ridge at most.
         """
