@@ -38,7 +38,7 @@ INTERVAL = rf"({NUMBER})(?: \(({NUMBER}) to ({NUMBER})\))?"
 
 
 def named(line, network):
-    """The name under which a line of the CSV stands beside a network, from the text of its fields."""
+    """The name under which a line of the CSV stands beside a network, from its fields."""
     model, state, own = line["model"], line["state"], line["weight_variance"] == network["weight"]
     if model == "network" and line["arm"] == network["arm"] and own:
         return {"start": START, "end": END}.get(state)

@@ -79,7 +79,8 @@ def test_a2_and_the_released_erf_ntk():
     assert told.number == "D1: 2 in all cells"
     assert (
         sentence(told, "Released code")
-        == "Released code, erf: holds in 1 of 2 cells and fails in 1; ratio from 0.98 to 1.2 over the cells."
+        == "Released code, erf: holds in 1 of 2 cells and fails in 1; ratio from 0.98 to 1.2 over "
+        "the cells."
     )
     released = finding(stands, "released-ntk")
     assert released.verdict == DEPENDS

@@ -111,7 +111,8 @@ VERBS = {
 }
 NUMBER = r"(?<![\w.])(\d[\d.]*(?:e[-+]\d+)?)"
 COUNT = re.compile(
-    rf"\b({'|'.join(VERBS)}) in (?:all (\d+) cells|(both) cells|the (one) cell|(\d+)( of \d+ cells)?)"
+    rf"\b({'|'.join(VERBS)}) in "
+    r"(?:all (\d+) cells|(both) cells|the (one) cell|(\d+)( of \d+ cells)?)"
 )
 RANGE = re.compile(rf"from {NUMBER} to {NUMBER} over the cells")
 AT_D0 = re.compile(rf"{NUMBER}(?: \({NUMBER} to {NUMBER}\))? at d₀ = (\d+)")

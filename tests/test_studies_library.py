@@ -4,15 +4,17 @@ their report.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from tests.measure_rows import row as measured_row
 
 import nc1fast as nc
 from nc1fast import studies
-from nc1fast.studies import figures, findings, library, report, tasks
+from nc1fast.studies import figures, findings, library, measures, report, table, tasks
 from nc1fast.studies.fields import Positive  # noqa: TC001  (pydantic reads it)
 from nc1fast.studies.summary import distinct, select
 from nc1fast.studies.tasks.rows import ModelColumns, measured
@@ -79,6 +81,17 @@ TOY = findings.Comparison(
     longer_against_shorter,
     (findings.Sentence("It {count}."),),
 )
+
+
+def test_measures_of_an_earlier_version_are_read(tmp_path):
+    earlier = dataclasses.replace(measures.LAYOUT, name="measures")
+    earlier.write([measured_row(0.5, "nc1")], tmp_path, {"study": "exact-step"})
+    for name in ("measures.parquet", "measures.csv"):
+        found = report.layout_of(tmp_path)
+        assert found == earlier
+        assert found.read(tmp_path)[0][0]["value"] == 0.5
+        (tmp_path / name).unlink()
+    assert report.layout_of(tmp_path) == table.LAYOUT
 
 
 @pytest.fixture

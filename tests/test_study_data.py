@@ -1,4 +1,4 @@
-"""The study of a user's own data: fitted to a file, told in words that are about these data alone."""
+"""The study of a user's own data: fitted to a file, in words that are about these data alone."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_features_that_saturate_are_told(tmp_path):
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 @pytest.mark.parametrize("scale", [0.1, 1, 40])
 def test_learning_rates_suit_the_scale_of_the_data(tmp_path, scale, activation):
-    """Gradient descent converges at the rate that is chosen, and no longer at four times the rate."""
+    """Gradient descent converges at the rate that is chosen, and not at four times the rate."""
     np.savez(tmp_path / "a.npz", X=scale * X, y=Y)
     [entry] = [
         t
@@ -158,7 +158,13 @@ def test_labels_that_are_no_classes(tmp_path, y, words):
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("a/bugs.csv.gz", "bugs"), ("train-images.idx3-ubyte", "train-images.idx3-ubyte"), ("_é(1).npz", "1-"), ("mnist folder/", "mnist folder"), ("é.npz", "data")],
+    [
+        ("a/bugs.csv.gz", "bugs"),
+        ("train-images.idx3-ubyte", "train-images.idx3-ubyte"),
+        ("_é(1).npz", "1-"),
+        ("mnist folder/", "mnist folder"),
+        ("é.npz", "data"),
+    ],
 )  # fmt: skip
 def test_the_name_of_a_file_is_that_of_the_data(path, name):
     assert studies.loading.name_of(path) == name

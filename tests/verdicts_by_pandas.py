@@ -265,7 +265,7 @@ def theory(t):
 
 
 def courses(t):
-    """One row per curve of several depths: whether NC1 rises, falls, does neither, or stays level."""
+    """One row per curve of several depths: NC1 rises, falls, does neither, or stays level."""
     t = t[t.model.isin(["NNGP", "NTK"]) & t.state.eq("")]
     by = ["arm", *[name for name in SITE if name != "depth"], *OWN]
     t = t.assign(depths=t.groupby(by, dropna=False).depth.transform("nunique"))
