@@ -146,7 +146,7 @@ def test_a_toy_study_goes_from_its_folder_to_its_report(toy, tmp_path):
 
 
 def test_a_registered_kind_of_model_is_checked_like_every_other(toy):
-    with pytest.raises(ValueError, match=r"line 11: arms.0.rbf.0.length: .*greater than 0, got -2"):
+    with pytest.raises(ValueError, match=r"line 12: arms.0.rbf.0.length: .*greater than 0, got -2"):
         studies.parse(DESCRIPTION.replace("length: 2.0", "length: -2"))
     with pytest.raises(ValueError, match=r"lenght: .*did you mean 'length'"):
         studies.parse(DESCRIPTION.replace("{length: 2.0}", "{lenght: 2.0}"))
@@ -155,7 +155,7 @@ def test_a_registered_kind_of_model_is_checked_like_every_other(toy):
 
 
 def test_without_its_line_the_kind_of_model_is_unknown():
-    with pytest.raises(ValueError, match=r"line 10: arms.0.rbf: there is no such key"):
+    with pytest.raises(ValueError, match=r"line 11: arms.0.rbf: there is no such key"):
         studies.parse(DESCRIPTION)
 
 
