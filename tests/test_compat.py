@@ -175,6 +175,13 @@ def test_float32_sums_lose_a_collapsed_nc1_and_leave_values_without_a_logarithm(
     assert not kept or np.mean(np.log(kept)) > np.mean(np.log(truth)) + 1
 
 
+def test_loss_of_a_perfect_fit_is_two_when_targets_and_predictions_broadcast():
+    y = np.repeat([-1.0, 1.0], 8)
+    fitted = y[:, None]  # (N, 1) against (N,)
+    assert np.mean((y - fitted) ** 2) == 2.0
+    assert np.mean((y[:, None] - fitted) ** 2) == 0.0
+
+
 def test_the_inverse_of_the_adaptive_kernel_keeps_three_digits_in_float32():
     X, _ = nc.datasets.paper_d1(512, 8, 0)
     A = nc.ConjugateKernel("erf")(X) / 128 + 1e-6 * np.eye(512)
