@@ -121,9 +121,9 @@ def writer(one: Writer, most: int) -> dict[str, Any]:
 
 
 def _left(folder: Path, names: list[str]) -> set[str]:
-    """Names that a run without a fault does not leave; SQLite goes on from its rollback journal."""
+    """Names that a run without a fault does not leave; SQLite goes on from its -wal."""
     found = {path.name for path in folder.iterdir()}
-    return found - set(names) - {f"{name}-journal" for name in names}
+    return found - set(names) - {f"{name}-wal" for name in names}
 
 
 def _state(one: Writer, folder: Path, names: list[str], expected: Any, *, failed: bool) -> str:

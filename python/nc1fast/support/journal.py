@@ -69,8 +69,11 @@ class Journal:
 
     def _begun(self, head: dict[str, Any]) -> dict[str, Any]:
         """The head of the file; a file that is empty gets `head`."""
+        new = self._value("SELECT count(*) FROM sqlite_schema") == 0
+        if new:
+            self._db.execute("PRAGMA journal_mode = WAL")  # one sync for each record, not four
         with self._transaction():
-            if self._value("SELECT count(*) FROM sqlite_schema") == 0:
+            if new:
                 for table in _TABLES:
                     self._db.execute(table)
                 text = json.dumps(head)
