@@ -259,22 +259,44 @@ def test_progress_and_certificate():
     assert "converged" in repr(solution)
 
 
+@pytest.mark.parametrize("solver", [nc.adaptive.solve, nc.adaptive.mean_field])
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"noise": 0}, ValueError, "noise must be finite and > 0"),
         ({"noise": "1"}, TypeError, "noise must be a number"),
-        ({"noise": 1e-30}, ValueError, "noise 1e-30 is too small"),
         ({"width": 0}, ValueError, "width must be finite and > 0"),
-        ({"widths": [100, -1]}, ValueError, "widths must be finite and > 0"),
         ({"weight_variance": -1}, ValueError, "weight_variance must be finite and > 0"),
         ({"readout_variance": math.nan}, ValueError, "readout_variance must be finite and > 0"),
+        ({"max_iter": 1.5}, TypeError, "max_iter must be an integer"),
+        ({"max_iter": 0}, ValueError, "max_iter must be >= 1"),
+        ({"tol": 0}, ValueError, "tol must be finite and > 0"),
+        ({"seed": -1}, ValueError, "seed must be >= 0"),
+        ({"n_threads": 0}, ValueError, "n_threads must be"),
+        ({"progress": 3}, TypeError, "progress must be a bool"),
+        ({"targets": np.ones(39)}, ValueError, "targets must have shape"),
+        ({"targets": np.full(40, np.nan)}, ValueError, "targets must be finite"),
+        ({"targets": ["a"] * 40}, TypeError, "targets must be real numbers"),
+        ({"X": np.full((40, 4), np.inf)}, ValueError, "X must be finite"),
+        ({"X": np.zeros(40)}, ValueError, "X must have shape"),
+    ],
+)
+def test_bad_arguments_of_both_solvers(solver, change, error, message):
+    X, Y = _data()
+    given = {"X": X, "targets": Y, **SETTINGS, **change}
+    with pytest.raises(error, match=message):
+        solver(given.pop("X"), given.pop("targets"), **given)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"noise": 1e-30}, ValueError, "noise 1e-30 is too small"),
+        ({"widths": [100, -1]}, ValueError, "widths must be finite and > 0"),
         ({"activation": "gelu"}, ValueError, "activation must be one of 'erf', 'relu'"),
         ({"start": -np.eye(4)}, ValueError, "start: sigma must be positive definite"),
         ({"start": np.eye(3)}, ValueError, "start must have shape"),
         ({"multistart": 0}, ValueError, "multistart must be >= 1"),
-        ({"max_iter": 1.5}, TypeError, "max_iter must be an integer"),
-        ({"tol": 0}, ValueError, "tol must be finite and > 0"),
     ],
 )
 def test_bad_arguments(change, error, message):
@@ -287,13 +309,6 @@ def test_bad_arguments(change, error, message):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda X: nc.adaptive.solve(X, np.ones(39), noise=1), ValueError, "must have shape"),
-        (
-            lambda X: nc.adaptive.solve(X, np.full(40, np.nan), noise=1),
-            ValueError,
-            "must be finite",
-        ),
-        (lambda X: nc.adaptive.solve(X, ["a"] * 40, noise=1), TypeError, "must be real numbers"),
         (
             lambda X: nc.adaptive.shuffled_control(X, np.zeros(40), noise=0.1),
             ValueError,

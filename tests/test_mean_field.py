@@ -220,30 +220,14 @@ def test_a_law_that_draws_cannot_find_is_not_called_converged():
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"noise": 0}, ValueError, "noise must be finite and > 0"),
-        ({"noise": "low"}, TypeError, "noise must be a number"),
-        ({"width": -5}, ValueError, "width must be"),
-        ({"readout_variance": math.nan}, ValueError, "readout_variance must be"),
-        ({"weight_variance": 0}, ValueError, "weight_variance must be"),
         ({"activation": "wavelet"}, ValueError, "unknown activation 'wavelet'"),
         ({"n_samples": 0}, ValueError, "n_samples must be >= 1"),
         ({"n_samples": 1.5}, TypeError, "n_samples must be an integer"),
-        ({"tol": 0}, ValueError, "tol must be"),
-        ({"max_iter": 0}, ValueError, "max_iter must be"),
-        ({"seed": -1}, ValueError, "seed must be"),
-        ({"n_threads": 0}, ValueError, "n_threads must be"),
-        ({"progress": 3}, TypeError, "progress must be a bool"),
-        ({"targets": np.zeros(5)}, ValueError, "targets must have shape"),
-        ({"targets": np.full(24, np.nan)}, ValueError, "targets must be finite"),
-        ({"X": np.full((24, 3), np.inf)}, ValueError, "X"),
-        ({"X": np.zeros(24)}, ValueError, "X"),
     ],
 )
 def test_malformed_input(changes, error, words):
-    X, Y = _data()
-    given = {"X": X, "targets": Y, "noise": 0.1, **FEW, **changes}
     with pytest.raises(error, match=words):
-        nc.adaptive.mean_field(given.pop("X"), given.pop("targets"), **given)
+        nc.adaptive.mean_field(*_data(), **{"noise": 0.1, **FEW, **changes})
 
 
 @pytest.mark.slow
