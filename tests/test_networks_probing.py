@@ -1,5 +1,5 @@
-"""`Monitor` in a plain loop, which it does not disturb; `probe` on networks of our own, and on layers
-that return more than a tensor.
+"""`Monitor` in a plain loop, which it does not disturb; `probe` on networks of our own, and on
+layers that return more than a tensor.
 """
 
 from __future__ import annotations
