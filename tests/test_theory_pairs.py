@@ -35,7 +35,7 @@ def test_rotated_mixtures_scatter_around_their_quadrature():
     have the size of one.
     """
     rng, deviates = np.random.default_rng(1), []
-    for seed in range(60):
+    for seed in range(24):
         C, d0 = int(rng.integers(2, 4)), int(rng.choice([1, 2, 3, 4, 8, 40]))
         kernel = [nc.NNGP, nc.NTK][seed % 2](["relu", "erf"][seed // 2 % 2])
         m, s = rng.uniform(-3, 3, C), rng.uniform(0.1, 1.5, C)
@@ -60,10 +60,8 @@ def test_linear_kernel_has_a_closed_form():
     V = 2 * np.trace(Sigma, axis1=1, axis2=2) / 6
     np.testing.assert_allclose(found.within_by_class, V, rtol=1e-3)
     np.testing.assert_allclose(found.class_gram, 0.3 + 2 * mu @ mu.T / 6, atol=2e-4)
-    w = metrics.weights("papyan", np.ones(3, dtype=np.int64))
-    exact = metrics.trace_within(V, 2 * mu @ mu.T / 6, w) / metrics.trace_between(
-        2 * mu @ mu.T / 6, w
-    )
+    w, M = metrics.weights("papyan", np.ones(3, dtype=np.int64)), 2 * mu @ mu.T / 6
+    exact = metrics.trace_within(V, M, w) / metrics.trace_between(M, w)
     assert abs(_deviates(found, exact)) < 5
 
 
@@ -97,13 +95,13 @@ def test_many_features_have_the_kernel_of_their_limits(kernel):
     ids=repr,
 )
 def test_drawn_data_sets_scatter_around_their_expectation(kernel):
-    """Anisotropic, unequal classes: the mean of within - nc1 between over 200 data sets is 0."""
+    """Anisotropic, unequal classes: the mean of within - nc1 between over 100 data sets is 0."""
     rng, d0, sizes = np.random.default_rng(3), 5, (12, 20, 7)
     mu, Sigma = rng.standard_normal((3, d0)), [_covariance(d0, rng) for _ in range(3)]
     theory = expected_collapse(kernel, mu, covariances=Sigma, sizes=sizes, convention="class")
     roots, y = [np.linalg.cholesky(one) for one in Sigma], np.repeat(np.arange(3), sizes)
     w, values = metrics.weights("class", np.array(sizes)), []
-    for _ in range(200):
+    for _ in range(100):
         X = mu[y] + np.array([roots[c] @ rng.standard_normal(d0) for c in y])
         sums = nc.class_sums(X, y, kernel, statistics="sums", n_threads=1)
         V, M = metrics.within_by_class(sums), metrics.class_gram(sums)
@@ -129,8 +127,8 @@ def test_same_seed_same_bits_and_another_tolerance_is_met():
     mu = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5]])
     first, again = (expected_collapse(nc.NTK("erf", 3), mu, 0.3, seed=4) for _ in range(2))
     assert (first.nc1, first.standard_error) == (again.nc1, again.standard_error)
-    finer = expected_collapse(nc.NTK("erf", 3), mu, 0.3, seed=5, tolerance=3e-6)
-    assert 0 < finer.standard_error <= 3e-6 * finer.nc1
+    finer = expected_collapse(nc.NTK("erf", 3), mu, 0.3, seed=5, tolerance=2e-5)
+    assert 0 < finer.standard_error <= 2e-5 * finer.nc1 < first.standard_error
     assert abs(finer.nc1 - first.nc1) < 5 * first.standard_error
 
 
