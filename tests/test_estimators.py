@@ -22,7 +22,7 @@ from nc1fast.estimators.directions import directions
 from nc1fast.estimators.estimate import class_weights, trace_forms
 from nc1fast.estimators.statistics import central_moments, student_quantile
 
-pytest.importorskip("scipy")
+stats = pytest.importorskip("scipy.stats")
 
 
 def _data(sizes=(40, 20, 12), n_features=3, **how):
@@ -68,62 +68,51 @@ def _z_scores(estimate, exact, n):
         difference = values.mean(axis=0) - getattr(exact, name)
         # what all draws agree on, as the sum over a whole orthogonal block, is right to rounding
         floor = 1e-12 * np.abs(getattr(exact, name)).max()
-        scores.append(
+        scores.extend(
             np.where(np.abs(difference) < floor, 0.0, difference / (error + floor)).ravel()
         )
-    return np.concatenate(scores)
+    return np.array(scores)
+
+
+def _assert_unbiased(X, y, kernel, method, **how):
+    how = {"convention": "papyan", **how}
+    exact = nc.collapse(X, y, kernel, convention="papyan")
+    scores = _z_scores(lambda seed: method(X, y, kernel, seed=seed, **how), exact, 24)
+    assert np.abs(scores).max() < 5
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=repr)
 @pytest.mark.parametrize("sampling", ["stratified", "orthogonal", "plain"])
 @pytest.mark.slow
 def test_features_are_unbiased(kernel, sampling):
-    X, y = _data()
-    exact = nc.collapse(X, y, kernel, convention="papyan")
-
-    def estimate(seed):
-        return features_of(
-            X, y, kernel, n_units=256, sampling=sampling, seed=seed, convention="papyan"
-        )
-
-    assert np.abs(_z_scores(estimate, exact, 24)).max() < 5
+    _assert_unbiased(*_data(), kernel, features_of, n_units=256, sampling=sampling)
 
 
 @pytest.mark.parametrize("kernel", [*KERNELS, nc.NTK("relu", 4), nc.NTK("gelu", 3)], ids=repr)
 def test_pairs_are_unbiased(kernel):
-    X, y = _data()
-    exact = nc.collapse(X, y, kernel, convention="papyan")
-
-    def estimate(seed):
-        return pairs_of(X, y, kernel, n_pairs=500, seed=seed, convention="papyan")
-
-    assert np.abs(_z_scores(estimate, exact, 24)).max() < 5
-
-
-def _covered(estimate, exact, n):
-    results = [estimate(seed) for seed in range(n)]
-    return np.mean([r.interval[0] <= exact <= r.interval[1] for r in results])
+    _assert_unbiased(*_data(), kernel, pairs_of, n_pairs=500)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["features", "pairs"])
 @pytest.mark.parametrize("kernel", [nc.NNGP("relu"), nc.NTK("erf")], ids=repr)
 @pytest.mark.parametrize("sizes", [(100, 100), (200, 20)], ids=str)
-def test_intervals_cover_the_exact_value(kernel, sizes):
-    """95 % of 200 seeds within four binomial standard deviations; bench/bench_coverage.py takes
+def test_intervals_cover_the_exact_value(method, kernel, sizes):
+    """95 % of 150 seeds within four binomial standard deviations; bench/bench_coverage.py takes
     2,000.
     """
     X, y = _data(sizes, 8)
-    slack = 4 * np.sqrt(0.95 * 0.05 / 200)
-
-    def of_features(seed):
-        return features_of(X, y, kernel, n_units=256, seed=seed, convention="papyan")
-
-    def of_pairs(seed):
-        return pairs_of(X, y, kernel, n_pairs=2000, seed=seed, convention="sample")
-
-    for estimate, convention in ((of_features, "papyan"), (of_pairs, "sample")):
-        exact = nc.collapse(X, y, kernel, convention=convention).nc1
-        assert _covered(estimate, exact, 200) == pytest.approx(0.95, abs=slack)
+    size, convention = (
+        ({"n_units": 256}, "papyan") if method == "features" else ({"n_pairs": 2000}, "sample")
+    )
+    exact, n = nc.collapse(X, y, kernel, convention=convention).nc1, 150
+    estimate = getattr(estimators, method)
+    found = [
+        estimate(X, y, kernel, seed=seed, convention=convention, **size).interval
+        for seed in range(n)
+    ]
+    covered = np.mean([low <= exact <= high for low, high in found])
+    assert covered == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / n))
 
 
 @pytest.mark.slow
@@ -169,10 +158,9 @@ def test_tolerance_is_met_or_a_warning_says_so():
         assert result.interval[1] - result.nc1 <= 0.005 * result.nc1
     result = features_of(X, y, nc.NTK("relu"), tolerance=0.01)
     assert result.interval[1] - result.nc1 <= 0.01 * result.nc1
-    with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
-        features_of(X, y, nc.NTK("relu"), n_units=256, tolerance=1e-6)
-    with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
-        pairs_of(X, y, nc.NTK("relu"), n_pairs=10_000, tolerance=1e-6)
+    for method, size in ((features_of, {"n_units": 256}), (pairs_of, {"n_pairs": 10_000})):
+        with pytest.warns(nc.AccuracyWarning, match="wider than the tolerance"):
+            method(X, y, nc.NTK("relu"), tolerance=1e-6, **size)
 
 
 def test_all_pairs_are_the_exact_value():
@@ -225,19 +213,23 @@ def test_moments_of_values_and_of_derivatives_times_rows(n_classes):
         np.testing.assert_allclose(tangents.squares[c], squares, rtol=1e-11)
 
 
+def _assert_gaussian(W):
+    np.testing.assert_allclose(W.T @ W / len(W), np.eye(6), atol=0.08)
+    assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
+
+
+def _weights(means, sampling, **how):
+    plan = directions(6, means, 512, sampling, seed=1, **how)
+    return plan, np.concatenate([plan.draw(i) for i in range(4000 // plan.group)])
+
+
 def test_weights_are_gaussian():
     means = np.random.default_rng(0).normal(size=(3, 6))
     for sampling in ("stratified", "orthogonal", "plain"):
-        plan = directions(6, means, 512, sampling, seed=1)
-        W = np.concatenate([plan.draw(i) for i in range(4000 // plan.group)])
-        np.testing.assert_allclose(W.T @ W / len(W), np.eye(6), atol=0.08)
-        assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
-    half = directions(6, means, 512, "stratified", seed=1, even=True)
-    W = np.concatenate([half.draw(i) for i in range(4000 // half.group)])
+        _assert_gaussian(_weights(means, sampling)[1])
+    half, W = _weights(means, "stratified", even=True)
     assert (W @ half.basis[0] > 0).all()
-    W *= np.random.default_rng(1).choice([-1, 1], size=(len(W), 1))
-    np.testing.assert_allclose(W.T @ W / len(W), np.eye(6), atol=0.08)
-    assert np.mean(W**4, axis=0) == pytest.approx(np.full(6, 3.0), abs=0.5)
+    _assert_gaussian(W * np.random.default_rng(1).choice([-1, 1], size=(len(W), 1)))
     with pytest.raises(ValueError, match="sampling"):
         directions(6, means, 512, "sobol", seed=1)
 
@@ -246,21 +238,18 @@ def test_central_moments_of_power_sums():
     terms = np.random.default_rng(0).gamma(2.0, size=(400, 3)) - 2
     found = central_moments(np.array([(terms**p).sum(axis=0) for p in range(5)]))
     centred = terms - terms.mean(axis=0)
-    for name, expected in (
-        ("mean", terms.mean(axis=0)),
-        ("variance", (centred**2).mean(axis=0)),
-        ("fourth", (centred**4).mean(axis=0)),
-        ("square", (terms**2).mean(axis=0)),
-    ):
-        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-12, atol=1e-13)
+    expected = terms, centred**2, centred**4, terms**2
+    for moment, powers in zip(found, expected, strict=True):
+        np.testing.assert_allclose(moment, powers.mean(axis=0), rtol=1e-12, atol=1e-13)
     assert not np.any(central_moments(np.zeros((5, 2))))
 
 
-def test_student_quantiles_are_those_of_the_tables():
-    tables = {(0.95, 1): 12.7062, (0.95, 7): 2.36462, (0.99, 8): 3.35539, (0.9, 30): 1.69726}
-    for (confidence, freedom), expected in tables.items():
-        assert student_quantile(confidence, freedom) == pytest.approx(expected, rel=1e-5)
-    assert student_quantile(0.95, np.inf) == pytest.approx(1.959964, rel=1e-6)
+@pytest.mark.parametrize("freedom", [1, 7, 8, 30, 999, np.inf])
+def test_student_quantiles_are_those_of_scipy(freedom):
+    for confidence in (0.5, 0.9, 0.95, 0.999):
+        expected = stats.t.ppf((1 + confidence) / 2, freedom)
+        assert student_quantile(confidence, freedom) == pytest.approx(expected, rel=1e-9)
+    assert student_quantile(0.9, freedom + 0.9) == student_quantile(0.9, freedom)
 
 
 _PROGRAM = """
@@ -273,22 +262,50 @@ for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
 
 
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
-    outputs = []
+    outputs = set()
     for threads in ("1", "2"):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        environment = os.environ | dict.fromkeys(names, threads)
-        run = subprocess.run(
-            [sys.executable, "-c", _PROGRAM],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
+        outputs.add(
+            subprocess.run(
+                [sys.executable, "-c", _PROGRAM],
+                env=os.environ | dict.fromkeys(names, threads),
+                stdout=subprocess.PIPE,
+                check=True,
+            ).stdout
         )
-        outputs.append(run.stdout)
-    assert outputs[0] == outputs[1]
+    assert len(outputs) == 1
     X, y = _data((30, 30))
     first = [features_of(X, y, nc.NNGP("relu"), seed=s, n_units=256).nc1 for s in (0, 0, 1)]
     assert first[0] == first[1] != first[2]
+
+
+CALLS = {
+    "features": lambda **how: features_of(*_data(), nc.NNGP("relu"), **how).nc1,
+    "pairs": lambda **how: pairs_of(*_data(), nc.NNGP("relu"), n_pairs=500, **how).nc1,
+    "ntk_features": lambda **how: estimators.ntk_features(
+        _data()[0], nc.NTK("relu"), 64, **how
+    ).tobytes(),
+    "proximal_features": lambda **how: estimators.proximal_features(
+        _data()[0], 64, **how
+    ).tobytes(),
+    "expected_collapse": lambda **how: (
+        nc.theory.expected_collapse(
+            nc.NNGP("erf", 3), (-1, 1), 0.5, n_features=3, tolerance=0.1, **how
+        ).nc1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_rng_is_the_seed_or_gives_one(name):
+    call = CALLS[name]
+    assert call(rng=3) == call(seed=3) != call()
+    number = int(np.random.default_rng(7).integers(2**63))
+    assert call(rng=np.random.default_rng(7)) == call(seed=number)
+    with pytest.raises(ValueError, match="two names"):
+        call(rng=3, seed=2)
+    with pytest.raises(TypeError, match="rng must be"):
+        call(rng="3")
 
 
 def test_what_cannot_be_estimated():

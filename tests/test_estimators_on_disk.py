@@ -21,6 +21,7 @@ KERNELS = [
     nc.NTK("relu", 2, (1.3, 0.7), (0.2, 0.1)),
     nc.NTK("erf"),
     nc.AdaptiveKernel(np.diag(np.arange(1.0, 8.0))),
+    nc.NTK("relu", 3),
 ]
 
 
@@ -30,21 +31,35 @@ def _data(n=5000, n_classes=4, n_features=7, seed=0):
     return rng.normal(size=(n_classes, n_features))[y] + 0.5 * rng.normal(size=(n, n_features)), y
 
 
-def _estimates(*arguments, **settings):
-    result = estimators.features(*arguments, n_units=700, convention="papyan", **settings)
-    return (
-        result.nc1,
-        result.interval,
-        result.within_by_class.tobytes(),
-        result.class_gram.tobytes(),
-    )
+def _features(X, y, kernel, **settings):
+    return estimators.features(X, y, kernel, n_units=700, convention="papyan", **settings)
 
 
-def _least_memory(*arguments, **settings):
-    """What the message says is needed."""
+def _pairs(X, y, kernel, **settings):
+    return estimators.pairs(X, y, kernel, n_pairs=1000, convention="papyan", **settings)
+
+
+def _bits(method, *arguments, **settings):
+    result = method(*arguments, **settings)
+    moments = result.within_by_class, result.class_gram
+    return result.nc1, result.interval, *(array.tobytes() for array in moments)
+
+
+def _least_memory(method, *arguments, **settings):
+    """The bytes that the message says are needed."""
     with pytest.raises(ValueError, match="at least") as error:
-        _estimates(*arguments, memory_limit=1, **settings)
+        method(*arguments, memory_limit=1, **settings)
     return int(re.search(r"at least (\d+)", str(error.value)).group(1))
+
+
+def _within(limit, call):
+    """The result of a call that may not allocate more than so many bytes."""
+    tracemalloc.start()
+    result = call()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert limit is None or peak <= limit
+    return result
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -54,18 +69,19 @@ def test_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(
     kernel, dtype, tmp_path
 ):
     X, y = _data()
-    np.save(tmp_path / "X.npy", X)
-    np.save(tmp_path / "y.npy", y)
-    np.savez_compressed(tmp_path / "both.npz", X=X, y=y)
-    expected = _estimates(X, y, kernel, dtype=dtype, n_threads=1)
+    X[5] = 0
     files = tmp_path / "X.npy", tmp_path / "y.npy"
-    least = _least_memory(*files, kernel, dtype=dtype, n_threads=3)
+    np.save(files[0], X)
+    np.save(files[1], y)
+    np.savez_compressed(tmp_path / "both.npz", X=X, y=y)
+    expected = _bits(_features, X, y, kernel, dtype=dtype, n_threads=1)
+    how = {"dtype": dtype, "n_threads": 3}
+    least = _least_memory(_features, *files, kernel, **how)
     for limit in (least, least + 300_000, 10**9, None):
-        settings = {"dtype": dtype, "n_threads": 3, "memory_limit": limit}
-        assert _estimates(*files, kernel, **settings) == expected
+        assert _bits(_features, *files, kernel, memory_limit=limit, **how) == expected
     member = f"{tmp_path / 'both.npz'}::"
-    assert _estimates(member + "X", member + "y", kernel, dtype=dtype) == expected
-    assert _estimates(np.load(files[0], mmap_mode="r"), y, kernel, dtype=dtype) == expected
+    assert _bits(_features, member + "X", member + "y", kernel, dtype=dtype) == expected
+    assert _bits(_features, np.load(files[0], mmap_mode="r"), y, kernel, dtype=dtype) == expected
 
 
 @pytest.mark.parametrize("n_classes", [3, 150])
@@ -74,13 +90,10 @@ def test_features_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(
 def test_features_take_no_more_memory_than_they_may(kernel, n_classes, tmp_path):
     X, y = _data(4500, n_classes)
     np.save(tmp_path / "X.npy", X)
-    least = _least_memory(X, y, kernel, n_threads=2)
+    least = _least_memory(_features, X, y, kernel, n_threads=2)
     for limit in (least, least + (4 << 20)):
-        tracemalloc.start()
-        _estimates(tmp_path / "X.npy", y, kernel, n_threads=2, memory_limit=limit)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert peak <= limit
+        how = {"n_threads": 2, "memory_limit": limit}
+        _within(limit, lambda how=how: _features(tmp_path / "X.npy", y, kernel, **how))
 
 
 @pytest.fixture
@@ -104,7 +117,7 @@ def test_features_read_a_file_once(read, monkeypatch, tmp_path):
     monkeypatch.setattr("nc1fast.inputs.file_rows._GAP_BYTES", 0)
     X, y = _data(100_000)
     np.save(tmp_path / "X.npy", X)
-    _estimates(tmp_path / "X.npy", y, KERNELS[0])
+    _features(tmp_path / "X.npy", y, KERNELS[0])
     assert X.nbytes <= sum(read) <= 1.1 * X.nbytes
 
 
@@ -137,19 +150,10 @@ def test_pairs_have_the_same_bits_from_a_file_under_a_limit_on_any_threads(kerne
     X, y = _data(60_000, n_features=40)
     np.save(tmp_path / "X.npy", X)
 
-    def bits(X, y, **settings):
-        result = estimators.pairs(X, y, kernel, n_pairs=1000, convention="papyan", **settings)
-        return result.interval, result.class_gram.tobytes()
-
-    expected = bits(X, y, n_threads=1)
-    with pytest.raises(ValueError, match="at least") as error:
-        bits(X, y, n_threads=2, memory_limit=1)
-    least = int(re.search(r"at least (\d+)", str(error.value)).group(1))
-    tracemalloc.start()
-    assert bits(tmp_path / "X.npy", y, n_threads=2, memory_limit=least) == expected
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak <= least
+    expected = _bits(_pairs, X, y, kernel, n_threads=1)
+    least = _least_memory(_pairs, X, y, kernel, n_threads=2)
+    how = {"n_threads": 2, "memory_limit": least}
+    assert _within(least, lambda: _bits(_pairs, tmp_path / "X.npy", y, kernel, **how)) == expected
     assert sum(read) < 1.3 * X.nbytes
 
 
@@ -165,54 +169,34 @@ def test_all_pairs_of_a_file_are_the_exact_value(tmp_path):
 
 def _written(kind, X, y, folder):
     """X and y as arguments of `collapse`."""
-    if kind == "npy":
-        np.save(folder / "X.npy", X)
-        np.save(folder / "y.npy", y)
-        return folder / "X.npy", folder / "y.npy"
     if kind == "memory map":
         np.save(folder / "X.npy", X)
         return np.load(folder / "X.npy", mmap_mode="r"), y
     if kind == "hdf5":
-        h5py = pytest.importorskip("h5py")
-        with h5py.File(folder / "X.h5", "w") as file:
+        with pytest.importorskip("h5py").File(folder / "X.h5", "w") as file:
             file.create_dataset("X", data=X, chunks=(100, 3))
             file["y"] = y
         return f"{folder}/X.h5::X", f"{folder}/X.h5::y"
-    if kind == "zarr":
-        zarr = pytest.importorskip("zarr")
-        group = zarr.open_group(folder / "X.zarr", mode="w")
-        group["X"] = X
-        return f"{folder}/X.zarr::X", y
-    if kind == "parquet":
-        pa = pytest.importorskip("pyarrow")
-        pq = pytest.importorskip("pyarrow.parquet")
-        columns = {f"x{k}": X[:, k] for k in range(X.shape[1])}
-        pq.write_table(pa.table({**columns, "y": y}), folder / "X.parquet")
-        return f"{folder}/X.parquet::{','.join(columns)}", f"{folder}/X.parquet::y"
     return pytest.importorskip("dask.array").from_array(X, chunks=(700, 7)), y
 
 
-@pytest.mark.parametrize(
-    "kind", ["npy", "memory map", "hdf5", "zarr", "parquet", "dask"], ids=lambda kind: kind
-)
+# The readers of all other files are compared in test_paths_everywhere.py.
+@pytest.mark.parametrize("kind", ["memory map", "hdf5", "dask"])
 @pytest.mark.slow
 def test_collapse_estimates_from_whatever_holds_the_rows(kind, tmp_path):
     X, y = _data(2000)
-    kernel = nc.NTK("relu")
-    limits = {"memory_limit": 1 << 28, "n_threads": 2, "convention": "papyan"}
+    given, kernel = _written(kind, X, y, tmp_path), nc.NTK("relu")
     for settings in (
         {"method": "features"},
         {"method": "pairs"},
         {"method": "auto", "tolerance": 0.1},
         {"method": "auto"},
     ):
-        expected = nc.collapse(X, y, kernel, **settings, **limits)
-        result = nc.collapse(*_written(kind, X, y, tmp_path), kernel, **settings, **limits)
-        assert result.nc1 == expected.nc1
-        assert result.interval == expected.interval
-        assert result.method == expected.method
-        if settings["method"] == "auto":
-            assert "s expected" in result.reason
+        how = {**settings, "memory_limit": 1 << 28, "n_threads": 2, "convention": "papyan"}
+        expected, result = nc.collapse(X, y, kernel, **how), nc.collapse(*given, kernel, **how)
+        for field in ("nc1", "interval", "method"):
+            assert getattr(result, field) == getattr(expected, field)
+        assert settings["method"] != "auto" or "s expected" in result.reason
 
 
 @pytest.mark.parametrize("method", ["features", "pairs"])

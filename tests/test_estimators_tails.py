@@ -15,20 +15,17 @@ import nc1fast as nc
 from nc1fast.estimators import features, pairs
 
 NTK = nc.NTK("relu")
-SEEDS, LEAST = (
-    40,
-    31,
-)  # of 40 intervals that cover with probability 0.95 each, fewer than 31 do once in 10^6
+# Of 40 intervals that cover with probability 0.95 each, fewer than 31 do once in 10^6.
+SEEDS, LEAST = 40, 31
 
 
-def _covered(estimate, exact, seeds=SEEDS):
-    """Of the seeds that have an interval, how many intervals hold the exact value, and how many
-    there are.
-    """
+def _covered(method, X, y, kernel, *, seeds=SEEDS, **how):
+    """How many intervals of the seeds hold the exact value, and how many there are."""
+    exact = nc.collapse(X, y, kernel, convention="papyan").nc1
     hits, refused = 0, 0
     for seed in range(seeds):
         try:
-            low, high = estimate(seed).interval
+            low, high = method(X, y, kernel, seed=seed, convention="papyan", **how).interval
         except ValueError as error:
             if "has no interval of nc1" not in str(error):
                 raise
@@ -44,11 +41,7 @@ def _covered(estimate, exact, seeds=SEEDS):
 def test_intervals_of_pairs_cover_whatever_the_tails(family):
     """Bench/bench_coverage.py takes 300 seeds."""
     X, y = FAMILIES[family](1000)
-    exact = nc.collapse(X, y, NTK, convention="papyan").nc1
-    n_pairs = 12_000 if "16" in family else 3_000
-    hits, there = _covered(
-        lambda s: pairs(X, y, NTK, n_pairs=n_pairs, seed=s, convention="papyan"), exact
-    )
+    hits, there = _covered(pairs, X, y, NTK, n_pairs=12_000 if "16" in family else 3_000)
     assert hits >= LEAST - (SEEDS - there)
     assert there > SEEDS / 4
 
@@ -58,23 +51,15 @@ def test_intervals_of_pairs_cover_where_many_samples_are_refused():
     lucky ones.
     """
     X, y = FAMILIES["16 classes, 29 to 57,782"](2000)
-    erf, seeds = nc.NNGP("erf"), 80
-    exact = nc.collapse(X, y, erf, convention="papyan").nc1
-    hits, there = _covered(
-        lambda s: pairs(X, y, erf, n_pairs=6000, seed=s, convention="papyan"), exact, seeds
-    )
-    assert 0 < there < seeds
+    hits, there = _covered(pairs, X, y, nc.NNGP("erf"), seeds=60, n_pairs=6000)
+    assert 0 < there < 60
     assert hits >= 0.8 * there
 
 
 @pytest.mark.parametrize("family", ["one row x 1000", "t_1.5 norms"])
 def test_intervals_of_features_cover_whatever_the_tails(family):
     X, y = FAMILIES[family](300)
-    kernel = nc.NNGP("relu")
-    exact = nc.collapse(X, y, kernel, convention="papyan").nc1
-    hits, there = _covered(
-        lambda s: features(X, y, kernel, n_units=256, seed=s, convention="papyan"), exact
-    )
+    hits, there = _covered(features, X, y, nc.NNGP("relu"), n_units=256)
     assert there > SEEDS / 2
     assert hits >= LEAST - (SEEDS - there)
 
@@ -128,30 +113,20 @@ def test_samples_of_different_seeds_and_sizes_are_independent():
     assert len(set(found)) == 4
 
 
-@pytest.mark.parametrize(
-    ("setting", "error"),
-    [
-        ({"tolerance": -1}, ValueError),
-        ({"tolerance": math.nan}, ValueError),
-        ({"tolerance": True}, TypeError),
-        ({"confidence": 2}, ValueError),
-        ({"confidence": 0}, ValueError),
-        ({"confidence": "high"}, TypeError),
-        ({"seed": -1}, ValueError),
-        ({"seed": 0.5}, TypeError),
-        ({"n_pairs": -5}, ValueError),
-        ({"n_pairs": 0}, ValueError),
-        ({"n_pairs": 2.5}, TypeError),
-        ({"n_units": -5}, ValueError),
-        ({"n_units": 0}, ValueError),
-        ({"n_units": True}, TypeError),
-    ],
-    ids=str,
-)
-def test_settings_that_are_none(setting, error):
+WRONG = {
+    "tolerance": {-1: ValueError, math.nan: ValueError, True: TypeError},
+    "confidence": {2: ValueError, 0: ValueError, "high": TypeError},
+    "seed": {-1: ValueError, 0.5: TypeError},
+    "n_pairs": {-5: ValueError, 0: ValueError, 2.5: TypeError},
+    "n_units": {-5: ValueError, 0: ValueError, True: TypeError},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_settings_that_are_none(name):
     X, y = gaussians((20, 30), 3)
-    (name,) = setting
     for method, foreign in ((features, "n_pairs"), (pairs, "n_units")):
-        if name != foreign:
-            with pytest.raises(error, match=name):
-                method(X, y, NTK, **setting)
+        for value, error in WRONG[name].items():
+            if name != foreign:
+                with pytest.raises(error, match=name):
+                    method(X, y, NTK, **{name: value})

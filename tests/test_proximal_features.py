@@ -17,20 +17,23 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 8))
 
 
+PROXIMAL_MAPS = {
+    "relu": lambda v, s: max(v, 0.0),
+    "soft": lambda v, s: np.sign(v) * max(abs(v) - s, 0.0),
+    "hard": lambda v, s: v if abs(v) > s else 0.0,
+}
+
+
 def _relative(G, K):
     return np.linalg.norm(G - K) / np.linalg.norm(K)
 
 
 def _by_definition(x, D, prox, s, steps):
     """y <- h(D^T x + (I - D^T D) y), one signal at a time, h entry by entry."""
-    h = {
-        "relu": lambda v: max(v, 0.0),
-        "soft": lambda v: np.sign(v) * max(abs(v) - s, 0.0),
-        "hard": lambda v: v if abs(v) > s else 0.0,
-    }[prox]
+    h = PROXIMAL_MAPS[prox]
     y, rest = np.zeros(D.shape[1]), np.eye(D.shape[1]) - D.T @ D
     for _ in range(steps):
-        y = np.array([h(v) for v in D.T @ x + rest @ y])
+        y = np.array([h(v, s) for v in D.T @ x + rest @ y])
     return y
 
 
@@ -64,16 +67,17 @@ def test_h_is_the_proximal_map_of_the_penalty(prox):
 def test_the_objective_is_that_of_the_definition(prox):
     net = draw_proximal(8, 12, prox=prox, threshold=0.9)
     codes = np.abs(RNG.normal(size=(30, 12))) * (RNG.uniform(size=(30, 12)) < 0.5)
-    s, penalties = 0.9 / np.sqrt(12), np.zeros(30)
-    if prox == "soft":
-        penalties = s * np.array([sum(map(abs, y)) for y in codes])
-    if prox == "hard":
-        penalties = s**2 / 2 * np.array([sum(v != 0 for v in y) for y in codes])
-    fits = [
-        np.linalg.norm(x / np.sqrt(8) - net.dictionary @ y) ** 2 / 2
+    s = 0.9 / np.sqrt(12)
+    penalty = {
+        "relu": lambda y: 0.0,
+        "soft": lambda y: s * sum(map(abs, y)),
+        "hard": lambda y: s**2 / 2 * sum(v != 0 for v in y),
+    }[prox]
+    expected = [
+        np.linalg.norm(x / np.sqrt(8) - net.dictionary @ y) ** 2 / 2 + penalty(y)
         for x, y in zip(X, codes, strict=True)
     ]
-    np.testing.assert_allclose(net.objective(X, codes), fits + penalties, rtol=1e-13)
+    np.testing.assert_allclose(net.objective(X, codes), expected, rtol=1e-13)
     if prox == "relu":
         codes[3, 2] = -1e-9
         assert np.flatnonzero(np.isinf(net.objective(X, codes))).tolist() == [3]
@@ -131,9 +135,8 @@ def test_the_infinite_width_in_closed_form():
         scale = np.sqrt(np.diag(expected))
         return np.abs((K - expected) / np.outer(scale, scale)).max()
 
-    for steps in (1, 3):
-        K = wide_gram(rows, steps=steps)
-        assert error(K, (2 - 2.0 ** (1 - steps)) ** 2 * nc.NNGP("relu")(rows)) < 5e-5
+    for steps, factor in ((1, 1.0), (3, 1.75**2)):
+        assert error(wide_gram(rows, steps=steps), factor * nc.NNGP("relu")(rows)) < 5e-5
     one_sided = nc.NNGP(nc.ShiftedReLU(0.8))
     expected = 2 * (one_sided(rows) - one_sided(rows, -rows))
     assert error(wide_gram(rows, prox="soft", threshold=0.8), expected) < 1e-4
@@ -149,22 +152,10 @@ def test_the_infinite_width_of_thresholds_after_many_steps(prox, steps):
     another limit.
     """
     K = wide_gram(X, prox=prox, steps=steps, threshold=0.8)
-    errors = [
-        np.sqrt(
-            np.mean(
-                [
-                    _relative(H @ H.T, K) ** 2
-                    for seed in range(6)
-                    for H in [
-                        nc.estimators.proximal_features(
-                            X, m, steps=steps, prox=prox, threshold=0.8, seed=seed
-                        )
-                    ]
-                ]
-            )
-        )
-        for m in (1000, 16_000)
-    ]
+    how, errors = {"steps": steps, "prox": prox, "threshold": 0.8}, []
+    for m in (1000, 16_000):
+        codes = [nc.estimators.proximal_features(X, m, seed=seed, **how) for seed in range(6)]
+        errors.append(np.sqrt(np.mean([_relative(H @ H.T, K) ** 2 for H in codes])))
     assert errors[1] < 0.03
     assert 2.5 < errors[0] / errors[1] < 8
 
