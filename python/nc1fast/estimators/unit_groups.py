@@ -43,7 +43,7 @@ _STATE_BYTES = 1 << 27  # of the moments kept during a pass over X, where there 
 
 
 def unit_dtype(settings: Settings) -> np.dtype[Any]:
-    """Precision of hidden units: float32 if that is asked for, else float64 ("mixed" is one of
+    """Precision of hidden units: float32 if requested, else float64 ("mixed" is one of
     pairs of rows).
     """
     return np.dtype("float32" if settings.dtype == "float32" else "float64")
