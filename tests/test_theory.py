@@ -97,7 +97,7 @@ def test_relu_at_two_features_equals_its_fourier_series(mixture, tangent):
 
 @pytest.mark.parametrize(("mixture", "nc1"), [(D1, 0.183621), (D2, 0.041418)])
 def test_relu_ntk_at_two_features_corrects_the_published_value(mixture, nc1):
-    """An independent integral to its digits, and pairs of rows: Theta by the arc-cosine formulas."""
+    """An independent integral to its digits, and pairs of rows by the arc-cosine formulas."""
     found = expected_collapse(nc.NTK("relu"), *mixture, n_features=2)
     assert found.nc1 == pytest.approx(nc1, abs=6e-7)
     means, s = mixture

@@ -166,27 +166,15 @@ class SizeLimits:
         return spent + cost <= (1.0 if self.committed(spent) else share) * self.exact
 
 
-def of_size(sample: Sample, size: int, accuracy: Accuracy) -> Collapse:
-    """Estimate from one sample of a given size.
-
-    Raises
-    ------
-    RefusedError
-        If no interval could be believed.
-    """
-    sample.draw(sample.plan(size, accuracy.name))
-    return sample.estimate().collapse(accuracy.convention, accuracy.confidence)
-
-
 def within_tolerance(sample: Sample, accuracy: Accuracy, limits: SizeLimits) -> Collapse:
     """Estimate from a sample that meets the tolerance, or is as large as it may be.
 
     Parameters
     ----------
     sample : Sample
-        With its pilot drawn.
+        With its pilot drawn, if there is a tolerance.
     accuracy : Accuracy
-        With a tolerance.
+        Without a tolerance, the sample is one of `limits.first` terms.
     limits : SizeLimits
 
     Raises
@@ -199,6 +187,9 @@ def within_tolerance(sample: Sample, accuracy: Accuracy, limits: SizeLimits) -> 
     AccuracyWarning
         If the tolerance is not met.
     """
+    if accuracy.tolerance is None:
+        sample.draw(sample.plan(limits.first, accuracy.name))
+        return sample.estimate().collapse(accuracy.convention, accuracy.confidence)
     planned = False
     while True:
         now = sample.estimate()

@@ -97,7 +97,7 @@ class DeepMap:
 
     @property
     def n_linear(self) -> int:
-        """Number of features that are not sampled: the first ones, the row itself and a constant."""
+        """Number of features that are not sampled, the first: the row itself and a constant."""
         return int(np.count_nonzero(self.squares[: len(self.layers[0].squares)]))
 
     def __call__(self, X: Array) -> Array:

@@ -211,11 +211,11 @@ class Estimate:
 
         There is none unless Tr Sigma_B differs significantly from 0. A sample that decides this
         itself is let through more often when its Tr Sigma_B is too large by chance; where most are
-        refused, those left hardly cover. So a pilot decides, if there is one, and the sample itself is refused
-        only where its interval is nearly unbounded, which no method for ratios avoids. With B = Tr
-        Sigma_B over its standard error by the sample, and normal errors, 95 % intervals then cover
-        with 92.5 to 97.5 % of those let through for B >= 1.75; below, at most 1 in 100 is let
-        through.
+        refused, those left hardly cover. So a pilot decides, if there is one, and the sample itself
+        is refused only where its interval is nearly unbounded, which no method for ratios avoids.
+        With B = Tr Sigma_B over its standard error by the sample, and normal errors, 95 % intervals
+        then cover with 92.5 to 97.5 % of those let through for B >= 1.75; below, at most 1 in 100
+        is let through.
 
         Notes
         -----

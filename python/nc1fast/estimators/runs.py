@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.datasets.paths import labelled
 from nc1fast.estimators import deep_sample, shallow
-from nc1fast.estimators.accuracy import Accuracy, Sampling, SizeLimits, of_size, within_tolerance
+from nc1fast.estimators.accuracy import Accuracy, Sampling, SizeLimits, within_tolerance
 from nc1fast.estimators.pair_sample import PairSample
 from nc1fast.estimators.statistics import student_quantile
 from nc1fast.inputs.files import guards_files
@@ -198,8 +198,8 @@ def pairs(
     Cost: 10 d0 + 60 depth flops a pair and as many a row, and N diagonal values; 64 N bytes. Each
     two of the C classes get 64 pairs of rows at least, in a first sample from which the next is
     planned. Where Tr Sigma_B is not significantly above 0 by it, a second one of n_pairs/2 pairs
-    comes between (with a tolerance, of 10,000 at most). A file is read once for the distances from the
-    centres, and then row by row, about a microsecond each.
+    comes between (with a tolerance, of 10,000 at most). A file is read once for the distances from
+    the centres, and then row by row, about a microsecond each.
     Accuracy: coverage of the intervals in bench/bench_coverage.py; see
     `nc1fast.estimators.centred_rows` for what is exact.
     Source: Hoeffding (1948); Neyman (1934); Hansen & Hurwitz (1943); Fieller (1954).
@@ -245,9 +245,8 @@ def features_within(
         first = sampling.n_terms or shallow.DEFAULT_UNITS
         pilot = min(sampling.n_terms or PILOT_UNITS, PILOT_UNITS)
         sample = shallow.ShallowSample(data, kernel, layer, sampling, settings)
-    if accuracy.tolerance is None:
-        return of_size(sample, first, accuracy)
-    sample.draw(pilot)
+    if accuracy.tolerance is not None:
+        sample.draw(pilot)
     limits = SizeLimits(first, sampling.n_terms or MOST_UNITS, sampling.exact_terms)
     return within_tolerance(sample, accuracy, limits)
 
@@ -276,15 +275,10 @@ def pairs_within(
         raise TypeError(f"kernel must be a kernel object, got {shown(kernel)}")
     sample = PairSample(data, kernel, sampling.seed, settings)
     sample.draw(sample.pilot())
-    if accuracy.tolerance is None:
-        first = most = sampling.n_terms or N_PAIRS
-    else:
-        most = sampling.n_terms or MOST_PAIRS
-        first = min(FIRST_PAIRS, most)
+    most = sampling.n_terms or (N_PAIRS if accuracy.tolerance is None else MOST_PAIRS)
+    first = most if accuracy.tolerance is None else min(FIRST_PAIRS, most)
     limits = SizeLimits(first, most, sampling.exact_terms)
     _draw_larger_pilot(sample, accuracy, limits)
-    if accuracy.tolerance is None:
-        return of_size(sample, first, accuracy)
     return within_tolerance(sample, accuracy, limits)
 
 
@@ -293,8 +287,8 @@ def _draw_larger_pilot(sample: PairSample, accuracy: Accuracy, limits: SizeLimit
     not expected to be significantly above 0.
 
     The first one goes to all strata alike and may be much smaller than the sample: it would refuse
-    much that the sample resolves. The second is planned, and by its size alone has 1.4 times the error
-    of the sample.
+    much that the sample resolves. The second is planned, and by its size alone has 1.4 times the
+    error of the sample.
     """
     pilot, name = sample.estimate(), accuracy.name
     quantile = student_quantile(accuracy.confidence, math.inf)

@@ -1,4 +1,4 @@
-"""Statistics with NumPy alone: quantiles of Student's t, and central moments from sums of powers."""
+"""Statistics by NumPy alone: quantiles of Student's t, and central moments from power sums."""
 
 from __future__ import annotations
 

@@ -90,8 +90,8 @@ class Strata:
         return h == a
 
     def _heavy_within(self, c: int, n: int) -> tuple[int, int, float] | None:
-        """Numbers of heavy rows at the head of a class as either of its pairs, and the sum of b over
-        the pairs without them; None if no more than `PILOT_PAIRS` are left.
+        """Numbers of heavy rows at the head of a class, as the first and the second of its pairs,
+        and the sum of b over the pairs without them; None if no more than `PILOT_PAIRS` are left.
         """
         a, start = int(self.rows.sizes[c]), int(self.rows.starts[c])
         r, tails, room, h = self.rows.distances, self.rows.tails, n // 2, 0

@@ -186,7 +186,7 @@ class Plane:
         )
 
     def _columns(self, forms: Sequence[tuple[float, Form]], part: slice) -> Array:
-        """E(phi) v and v of the forms for some points in the order of their angles: (n, columns)."""
+        """E(phi) v and v of the forms for some points in the order of angles: (n, columns)."""
         columns: list[Array] = []
         for _, form in forms:
             v = form.vectors[:, self._rank[part]]

@@ -268,8 +268,8 @@ def _by_pairs(
 def _mixture(mu: Array, s: Array | None, Sigma: Array | None, d0: float) -> Mixture:
     if d0 == math.inf:
         raise ValueError(
-            "n_features may be infinite for NNGP, ConjugateKernel and NTK (parametrization 'ntk') of "
-            "relu or erf, depth 2, without biases, and stds; give a number"
+            "n_features may be infinite for NNGP, ConjugateKernel and NTK (parametrization 'ntk') "
+            "of relu or erf, depth 2, without biases, and stds; give a number"
         )
     n_features = int(d0)
     if s is not None:  # any rotation will do: (1, ..., 1) becomes sqrt(d0) (1, 0, ..., 0)

@@ -1,5 +1,5 @@
-"""Moments of a Gaussian mixture with any means and covariances under any kernel, from pairs of rows:
-randomised quasi-Monte Carlo.
+"""Moments of a Gaussian mixture with any means and covariances under any kernel, from pairs of
+rows: randomised quasi-Monte Carlo.
 
 With x, x' independent rows of classes c, c', D2 = |psi(x) - psi(x')|^2 in feature space and T_c = E
 k(x, x),
