@@ -279,15 +279,12 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
     assert first[0] == first[1] != first[2]
 
 
+X, Y = _data((60, 60))
 CALLS = {
-    "features": lambda **how: features_of(*_data(), nc.NNGP("relu"), **how).nc1,
-    "pairs": lambda **how: pairs_of(*_data(), nc.NNGP("relu"), n_pairs=500, **how).nc1,
-    "ntk_features": lambda **how: estimators.ntk_features(
-        _data()[0], nc.NTK("relu"), 64, **how
-    ).tobytes(),
-    "proximal_features": lambda **how: estimators.proximal_features(
-        _data()[0], 64, **how
-    ).tobytes(),
+    "features": lambda **how: features_of(X, Y, nc.NNGP("relu"), **how).nc1,
+    "pairs": lambda **how: pairs_of(X, Y, nc.NNGP("relu"), n_pairs=1500, **how).nc1,
+    "ntk_features": lambda **how: estimators.ntk_features(X, nc.NTK("relu"), 64, **how).tolist(),
+    "proximal_features": lambda **how: estimators.proximal_features(X, 64, **how).tolist(),
     "expected_collapse": lambda **how: (
         nc.theory.expected_collapse(
             nc.NNGP("erf", 3), (-1, 1), 0.5, n_features=3, tolerance=0.1, **how
