@@ -7,9 +7,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
+import io
 import os
 import stat
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +93,7 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> io.BufferedIOBase:
     """A file to read bytes from, through gzip if its content is gzipped."""
     return gzip.open(path) if is_gzipped(path) else path.open("rb")
 
