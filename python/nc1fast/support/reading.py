@@ -7,12 +7,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import gzip
-import io
 import os
 import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -93,7 +93,7 @@ def is_gzipped(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def opened(path: Path) -> io.BufferedIOBase:
+def opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
     """A file to read bytes from, through gzip if its content is gzipped."""
     return gzip.open(path) if is_gzipped(path) else path.open("rb")
 
