@@ -133,8 +133,8 @@ def test_langevin_without_data_is_reached_from_the_command_line(call, data):
 def test_adapt_gives_the_solution_of_the_package(answer, data, tmp_path):
     path, X, y = data
     out = tmp_path / "solution.npz"
-    options = ("--readout-variance", "0.5", "--width", "50", "--activation", "relu")
-    options += ("--targets", "one-hot", "--widths", "500,100", "--out", out)
+    options = [*("--readout-variance", "0.5", "--width", "50", "--activation", "relu")]
+    options += ["--targets", "one-hot", "--widths", "500,100", "--out", out]
     result = answer("adapt", path, "--noise", "0.1", *options)
     settings = {"activation": "relu", "readout_variance": 0.5, "width": 50, "widths": (500, 100)}
     solution = nc.adaptive.solve(X, np.eye(3)[y], noise=0.1, **settings)
