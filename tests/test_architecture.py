@@ -36,8 +36,8 @@ CPP = ROOT / "cpp"
 MAX_LINES = 415  # 400 when the files that wrapping made longer have been divided
 MAX_PARAMETERS = 6  # of what is private
 MAX_ENTRIES = 30  # of the root of the package
-MAX_FILES = 435
-MAX_CODE_LINES = {"python/nc1fast": 37_600, "tests": 34_000}  # neither blank, comment nor docstring
+MAX_FILES = 322
+MAX_CODE_LINES = {"python/nc1fast": 35_100, "tests": 32_200}  # neither blank, comment nor docstring
 PASSAGE = 10  # lines of code that stand once
 
 # Floors, from the ground up: a module imports from its own floor and those below.

@@ -10,14 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Each with how often it may occur; the field says: borrowed, converged, error, requested, ...
 DENIED = {
-    r"\bl[ea]nt\b": 20,
-    r"\bsteady\b": 12,
-    r"\boff by\b": 22,
+    r"\bl[ea]nt\b": 1,
+    r"\bsteady\b": 0,
+    r"\boff by\b": 19,
     r"\bSoon\b": 0,
-    r"\btold\b": 252,
-    r"\bwanted\b": 37,
-    r"\basked for\b": 19,
-    r"\bcourses\b": 12,
+    r"\btold\b": 181,
+    r"\bwanted\b": 22,
+    r"\basked for\b": 12,
+    r"\bcourses\b": 10,
     r"\bgrown\b": 4,
     r"\bgladly\b": 1,
     r"\bin the eyes of\b": 1,
