@@ -7,7 +7,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, TypeAlias
 
-from nc1fast.studies.measures import along, chosen, values
+from nc1fast.studies.measures import cells_of
 from nc1fast.studies.summary import distinct, equal_classes, key, select
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Constructions: TypeAlias = list[tuple[str, dict[float, tuple[float, float]]]]
 
-NC1_PART = "nc1"  # of every experiment: its constructions on D1 (`library.on_d1`)
+NC1_PART = "nc1"  # of every experiment: its constructions on D1 (`experiment.nc1_on_d1`)
 PLACES = (1, 8, 128)  # numbers of features
 _SAMPLES = 256  # of an experiment's draw
 _D1, _CONVENTION = "D1", "papyan"
@@ -43,17 +43,13 @@ def on_d1(rows: Sequence[Row]) -> Constructions:
 
 
 def _measured(rows: Sequence[Row]) -> Constructions:
-    found = [row for row in chosen(rows, "nc1") if row["part"] == NC1_PART]
-    return [
-        (
-            thing,
-            {
-                d0: _told(values(some), (row["error"] for row in some))
-                for d0, some in along(select(found, thing=thing), "d0").items()
-            },
-        )
-        for thing in distinct(found, "thing")
-    ]
+    found: dict[str, dict[float, tuple[float, float]]] = {}
+    for cell in cells_of(row for row in rows if row["part"] == NC1_PART):
+        if cell.quantity == "nc1":
+            median = statistics.median(cell.draws.values())
+            numbers = (median, max(cell.errors.values()))
+            found.setdefault(cell.thing, {})[float(cell.setting["d0"])] = numbers
+    return [(thing, dict(sorted(line.items()))) for thing, line in found.items()]
 
 
 def _in_table(rows: Sequence[Row]) -> Constructions:
@@ -68,7 +64,7 @@ def _in_table(rows: Sequence[Row]) -> Constructions:
         )
         some = select(of_kind, N=nearest)
         line = {
-            float(d0): _told(
+            float(d0): _median_and_bound(
                 [row["nc1"] for row in select(some, d0=d0)],
                 (row["error_bound"] for row in select(some, d0=d0)),
             )
@@ -108,5 +104,5 @@ def _named(row: Row) -> str:
     return f"{activation} {model}"
 
 
-def _told(found: Sequence[float], errors: Iterable[float]) -> tuple[float, float]:
+def _median_and_bound(found: Sequence[float], errors: Iterable[float]) -> tuple[float, float]:
     return statistics.median(found), max(errors)

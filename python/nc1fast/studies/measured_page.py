@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.measures import CELL, by_cell, values
+from nc1fast.studies.measures import CELL
 from nc1fast.studies.summary import distinct, grouped, select
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def cells(rows: Sequence[Row]) -> dict[str, Any]:
     extremes.
     """
     lines = []
-    for cell, members in by_cell(row for row in rows if math.isfinite(row["value"])):
-        found = values(members)
+    for cell, members in grouped((r for r in rows if math.isfinite(r["value"])), CELL):
+        found = [row["value"] for row in members]
         mean = rules.mean_interval(found)
         ends = (mean.middle, mean.low, mean.high, min(found), max(found))
         lines.append([*cell.values(), len(found), *ends, max(row["error"] for row in members)])

@@ -1,32 +1,33 @@
-"""Judging measured numbers against a range: the words of single settings, and claims made of them.
+"""Claims about measured numbers, declared as data: a statement, and the tests that decide it.
 
-The rules are those of `nc1fast.studies.findings.rules`. A number without chance has its word from
-its error bound: it holds inside the range, fails outside of it, and is undecided where the bound
-reaches over an end. The word of a number with chance is that of the interval of its mean over the
-repeats; with fewer than six repeats it is "too few".
+A `Test` compares a `Quantity` with a range, cell by cell; `claims_of` makes the verdict, the number
+and the details of each `Statement` from the table. The rules are those of
+`nc1fast.studies.findings.rules`. A number without chance has its word from its error bound: it
+holds inside the range, fails outside of it, and is undecided where the bound reaches over an end.
+The word of a number with chance is that of the interval of its mean over the repeats; with fewer
+than six repeats it is "too few".
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.compare import ABSENT
 from nc1fast.studies.findings.finding import Claim, Finding
-from nc1fast.studies.measures import by_cell, values
+from nc1fast.studies.findings.rules import Interval
+from nc1fast.studies.findings.compare import ABSENT
+from nc1fast.studies.measures import Cell, Quantity, cells_of, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from nc1fast.studies.findings.rules import Interval
     from nc1fast.studies.tidy import Row
 
-    Judged: TypeAlias = tuple[str, str, Interval]  # where, its word, the mean that has it
-
-_MOST = 6  # settings in a sentence
+_MOST = 24  # settings in a sentence
 
 
 @dataclass(frozen=True)
@@ -46,87 +47,183 @@ class Range:
             return rules.HOLDS
         return rules.FAILS if high < self.low or low > self.high else rules.UNDECIDED
 
+    def word_of_mean(self, mean: Interval) -> str:
+        """The word of a mean over repeats, from its interval."""
+        return rules.TOO_FEW if mean.n < rules.FEWEST else self.word(mean.low, mean.high)
 
-def exactly(rows: Iterable[Row], allowed: Range) -> list[str]:
-    """The word of each number, which has no chance in it; one whose error is not known counts as
-    exact.
+
+@dataclass(frozen=True)
+class Judged:
+    """One cell, or one draw of it, with its word and the number that has it."""
+
+    where: str
+    word: str
+    mean: Interval
+
+
+Judge: TypeAlias = Callable[[Sequence[Cell]], "list[Judged]"]
+
+
+@dataclass(frozen=True)
+class Test:
+    """Part of a claim: what is judged, how, and its name before the number that was found.
+
+    Attributes
+    ----------
+    label : str
+    of : Quantity
+    judge : callable(cells) -> list of Judged
+    digits : int, default 3
+        Significant digits of the number.
+    at_most : bool, default False
+        Whether the largest number says all.
     """
+
+    label: str
+    of: Quantity
+    judge: Judge
+    digits: int = 3
+    at_most: bool = False
+
+    def told(self, found: Sequence[Judged]) -> str:
+        """Its label and the range of the numbers."""
+        numbers = [one.mean.middle for one in found]
+        if self.at_most:
+            return f"{self.label} at most {max(numbers):.{self.digits}g}"
+        return f"{self.label} {span(numbers, self.digits)}"
+
+    def listed(self, found: Sequence[Judged]) -> list[str]:
+        """The cells, or of numbers without chance those that do not hold, as a sentence: where, the
+        number with its interval or the range over the draws, and the words that do not hold.
+        """
+        cells: dict[str, list[Judged]] = {}
+        for one in found:
+            if not (self.at_most and one.word in rules.IN_FAVOUR):
+                cells.setdefault(one.where, []).append(one)
+        some = [f"{at}: {_number(draws, self.digits)}" for at, draws in cells.items()]
+        more = [f"and {len(some) - _MOST} more"] if len(some) > _MOST else []
+        return [f"{self.label}: {'; '.join(some[:_MOST] + more)}."] if some else []
+
+
+def exact(
+    label: str, of: Quantity, low: float = -math.inf, high: float = math.inf, digits: int = 2
+) -> Test:
+    """Every draw is in a range: numbers without chance, judged by their error bounds."""
+    allowed = Range(low, high)
+    return Test(label, of, lambda cells: of_draws(cells, allowed), digits, low == -math.inf)
+
+
+def mean(
+    label: str, of: Quantity, low: float = -math.inf, high: float = math.inf, digits: int = 3
+) -> Test:
+    """The mean of each cell is in a range, judged by its interval."""
+    return Test(label, of, lambda cells: of_means(cells, Range(low, high)), digits)
+
+
+def geometric(
+    label: str, of: Quantity, low: float = 0.0, high: float = math.inf, digits: int = 3
+) -> Test:
+    """The geometric mean of each cell is in a range: numbers over several orders of magnitude."""
+
+    def judge(cells: Sequence[Cell]) -> list[Judged]:
+        means = [(where(cell), cell.geometric_mean()) for cell in cells]
+        return [Judged(at, Range(low, high).word_of_mean(m), m) for at, m in means]
+
+    return Test(label, of, judge, digits)
+
+
+def rises(label: str, of: Quantity, along: str, digits: int = 3) -> Test:
+    """Every draw rises from each value of a name of the settings to the next, or is equal within
+    the error bounds of both.
+    """
+    return Test(label, of.steps(along, difference=True), signs, digits)
+
+
+def falls(label: str, of: Quantity, along: str, digits: int = 3) -> Test:
+    """Likewise falls."""
+
+    def judge(cells: Sequence[Cell]) -> list[Judged]:
+        return signs([cell.paired(cell, lambda v, _: -v, errors=True) for cell in cells])
+
+    return Test(label, of.steps(along, difference=True), judge, digits)
+
+
+def of_draws(cells: Iterable[Cell], allowed: Range) -> list[Judged]:
+    """The word of each draw, from its error bound; one whose error is not known is exact."""
     found = []
-    for row in rows:
-        error = 0.0 if math.isnan(row["error"]) else row["error"]
-        found.append(allowed.word(row["value"] - error, row["value"] + error))
+    for cell in cells:
+        for k, value in cell.draws.items():
+            error = cell.errors.get(k, 0.0)
+            word = allowed.word(value - error, value + error)
+            found.append(
+                Judged(where(cell), word, Interval(value, value - error, value + error, 1))
+            )
     return found
 
 
-def in_mean(rows: Iterable[Row], allowed: Range) -> list[str]:
+def of_means(cells: Iterable[Cell], allowed: Range) -> list[Judged]:
     """The word of each cell, from the interval of its mean over the repeats."""
-    return [
-        of_interval(rules.mean_interval(values(members)), allowed) for _, members in by_cell(rows)
-    ]
+    means = [(where(cell), cell.mean()) for cell in cells]
+    return [Judged(at, allowed.word_of_mean(one), one) for at, one in means]
 
 
-def of_interval(mean: Interval, allowed: Range) -> str:
-    """The word of a mean over repeats."""
-    return rules.TOO_FEW if mean.n < rules.FEWEST else allowed.word(mean.low, mean.high)
-
-
-def judged(rows: Iterable[Row], allowed: Range) -> list[Judged]:
-    """Each cell with its word and the mean that `in_mean` judges, for `apart`."""
+def signs(cells: Iterable[Cell]) -> list[Judged]:
+    """The word of each draw of a difference: HOLDS above its error bound, FAILS below minus that,
+    and EQUAL between.
+    """
     found = []
-    for cell, members in by_cell(rows):
-        mean = rules.mean_interval(values(members))
-        found.append((cell["setting"], of_interval(mean, allowed), mean))
+    for cell in cells:
+        for k, value in cell.draws.items():
+            error = cell.errors.get(k, 0.0)
+            word = rules.HOLDS if value > error else rules.FAILS if value < -error else rules.EQUAL
+            found.append(
+                Judged(where(cell), word, Interval(value, value - error, value + error, 1))
+            )
     return found
 
 
-def words_of(cells: Iterable[Judged]) -> list[str]:
-    """The words of some cells, for `claim`."""
-    return [word for _, word, _ in cells]
+@dataclass(frozen=True)
+class Statement:
+    """A claim of a study, as data; `claim` writes one.
 
-
-def apart(cells: Iterable[Judged], digits: int = 2) -> list[str]:
-    """Where a claim does not hold: for each word against it, or undecided, a sentence with the
-    intervals of the means.
+    Attributes
+    ----------
+    letter, title, statement : str
+        Its number, a few words, and what is claimed, in the terms of the paper.
+    tests : tuple of Test
+        It holds if all of them do.
     """
-    found: dict[str, list[str]] = {}
-    for where, word, mean in cells:
-        if word in (*rules.AGAINST, rules.UNDECIDED):
-            ends = f"{mean.low:.{digits}g}, {mean.high:.{digits}g}"
-            found.setdefault(word, []).append(f"{where}: {mean.middle:.{digits}g} [{ends}]")
-    return [
-        f"{word.capitalize()}, mean and interval: {'; '.join(some[:_MOST])}"
-        + (f"; and {len(some) - _MOST} more." if len(some) > _MOST else ".")
-        for word, some in sorted(found.items())
-    ]
+
+    letter: str
+    title: str
+    statement: str
+    tests: tuple[Test, ...]
+
+    def judged(self, cells: Sequence[Cell]) -> Claim:
+        """The claim on the cells of a table."""
+        results = [(test, test.judge(test.of(cells))) for test in self.tests]
+        words = [one.word for _, found in results for one in found]
+        known = [(test, found) for test, found in results if found]
+        number = "; ".join(test.told(found) for test, found in known) if known else ABSENT
+        sentences = [line for test, found in known for line in test.listed(found)]
+        counted = Counter(words)
+        counts = {word: counted[word] for word in rules.WORDS if counted[word]}
+        finding = Finding(
+            self.letter, self.title, self.statement, verdict(words), "", tuple(sentences)
+        )
+        return Claim(self.letter, finding, counts, number, tuple(sentences))
 
 
-def step(a: Row, b: Row, sign: int = 1) -> str:
-    """Whether a number moves up (1) or down (-1) from a row to another; equal within both error
-    bounds, where these are known.
-    """
-    moved = sign * (b["value"] - a["value"])
-    if abs(moved) <= sum(row["error"] for row in (a, b) if not math.isnan(row["error"])):
-        return rules.EQUAL
-    return rules.HOLDS if moved > 0 else rules.FAILS
+def claim(heading: str, statement: str, *tests: Test) -> Statement:
+    """A claim under a heading "LETTER. TITLE", with the tests that decide it."""
+    letter, _, title = heading.partition(". ")
+    return Statement(letter, title, statement, tests)
 
 
-def span(numbers: Sequence[float], digits: int = 3) -> str:
-    """The ends of some numbers, "from .4 to .6", for a sentence; the number itself where they are
-    the same.
-    """
-    if not numbers:
-        return "not measured"
-    low, high = (f"{end:.{digits}g}" for end in (min(numbers), max(numbers)))
-    return f"from {low} to {high}" if low != high else low
-
-
-def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
-    """The findings of an experiment beside its claims: rows without a value, if there are any."""
-    failed = sum(row["status"] != "ok" for row in rows)
-    if not failed:
-        return []
-    told = f"{failed} of {len(rows)} rows have no value; their status says why."
-    return [("Findings", [Finding("unusual", "Rows without a value", told, "", "", ())])]
+def claims_of(statements: Sequence[Statement], rows: Sequence[Row]) -> list[Claim]:
+    """Every claim of a study on the rows of its table."""
+    cells = cells_of(rows)
+    return [one.judged(cells) for one in statements]
 
 
 def verdict(words: Sequence[str]) -> str:
@@ -140,28 +237,35 @@ def verdict(words: Sequence[str]) -> str:
     return rules.overall(words)
 
 
-def claim(
-    letter: str,
-    title: str,
-    statement: str,
-    words: Sequence[str],
-    number: str,
-    sentences: Sequence[str] = (),
-) -> Claim:
-    """A line of the first screen, whose verdict follows from the words of its settings.
+def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
+    """The findings of an experiment beside its claims: rows without a value, if there are any."""
+    failed = sum(row["status"] != "ok" for row in rows)
+    if not failed:
+        return []
+    text = f"{failed} of {len(rows)} rows have no value; their status says why."
+    return [("Findings", [Finding("unusual", "Rows without a value", text, "", "", ())])]
 
-    Parameters
-    ----------
-    letter, title, statement : str
-        Its number, a few words, and what is claimed, in the terms of the paper.
-    words : sequence of str
-        Of all settings; without any, the claim cannot be judged.
-    number : str
-        What was found, in one line.
-    sentences : sequence of str
-        Details.
-    """
-    counted = Counter(words)
-    counts = {word: counted[word] for word in rules.WORDS if counted[word]}
-    finding = Finding(letter, title, statement, verdict(words), "", tuple(sentences))
-    return Claim(letter, finding, counts, number if words else ABSENT, tuple(sentences))
+
+def span(numbers: Iterable[float], digits: int = 3) -> str:
+    """The range of some numbers: "from .4 to .6"; one number if they look alike."""
+    known = [x for x in numbers if not math.isnan(x)]
+    if not known:
+        return "not measured"
+    low, high = (f"{end(known):.{digits}g}" for end in (min, max))
+    return f"from {low} to {high}" if low != high else low
+
+
+def where(cell: Cell) -> str:
+    """Of what a number is, for details: the thing and its setting."""
+    return ", ".join(filter(None, (cell.thing, written(cell.setting))))
+
+
+def _number(draws: Sequence[Judged], digits: int) -> str:
+    """The mean of a cell with its interval, or the range of its draws; and words against it."""
+    numbers = [one.mean.middle for one in draws]
+    text = span(numbers, digits)
+    m = draws[0].mean
+    if len(draws) == 1 and m.low < m.high:
+        text += f" [{m.low:.{digits}g}, {m.high:.{digits}g}]"
+    words = {one.word for one in draws} - {*rules.IN_FAVOUR, rules.TOO_FEW}
+    return ", ".join([text, *sorted(words)])

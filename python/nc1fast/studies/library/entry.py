@@ -1,24 +1,24 @@
-"""`BuiltIn`, one entry of the library of studies: its presets on disk, its findings and its
-figures.
-"""
+"""`BuiltIn`, one entry of the library of studies: its presets, its claims and its figures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import resources
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nc1fast.studies import figures
+from nc1fast.studies.figures.measured import drawings
 from nc1fast.studies.findings import common, measured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from importlib.abc import Traversable
 
     from nc1fast.studies.description import Study
-    from nc1fast.studies.experiment import Part
+    from nc1fast.studies.experiment import Measured, Part
     from nc1fast.studies.figures import Drawing
+    from nc1fast.studies.figures.measured import Figure
     from nc1fast.studies.findings import Answer, Claim, Finding
+    from nc1fast.studies.findings.measured import Statement
     from nc1fast.studies.tidy import Row
 
 
@@ -40,7 +40,7 @@ class BuiltIn:
 
     Attributes
     ----------
-    folder : Traversable
+    folder : Traversable, optional
         Has a description for each preset, PRESET.yml; "quick" is the default.
     claims : callable(rows) -> list of Claim
         Lines of the first table of the report; default: none, and no table.
@@ -61,9 +61,11 @@ class BuiltIn:
     ours : str
         What is not the paper's: what stands in for a formula that was not read, and what differs;
         default: nothing.
+    descriptions : mapping from presets to YAML texts
+        In the place of `folder`.
     """
 
-    folder: Traversable
+    folder: Traversable | None = None
     claims: Callable[[Sequence[Row]], list[Claim]] = no_claims
     sections: Callable[[Sequence[Row]], list[tuple[str, list[Finding]]]] = common
     draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]] = figures.draw
@@ -73,38 +75,60 @@ class BuiltIn:
     source: str = ""
     question: str = ""
     ours: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     def presets(self) -> list[str]:
         """Names of the presets, sorted."""
+        if self.folder is None:
+            return sorted(self.descriptions)
         names = (entry.name for entry in self.folder.iterdir())
         return sorted(name.removesuffix(".yml") for name in names if name.endswith(".yml"))
 
     def description(self, preset: str) -> str:
         """The YAML text of a preset."""
+        if self.folder is None:
+            return self.descriptions[preset]
         return (self.folder / f"{preset}.yml").read_text(encoding="utf-8")
 
 
-class Told(TypedDict):
-    """Lines of an experiment in lists of studies; see `BuiltIn`."""
-
-    source: str
-    question: str
-
-
-class About(Told, total=False):
-    """Likewise, with what need not be said."""
-
-    ours: str
-
-
 def experiment(
-    package: str,
-    parts: Sequence[type[Part]],
-    claims: Callable[[Sequence[Row]], list[Claim]],
-    draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]],
-    **about: Unpack[About],
+    text: str,
+    *,
+    title: str,
+    parts: Sequence[Measured],
+    presets: Mapping[str, str],
+    claims: Sequence[Statement],
+    figures: Sequence[Figure],
+    ours: str = "",
 ) -> BuiltIn:
-    """An experiment, whose presets lie in the folder of a package."""
+    """An experiment, declared in one file.
+
+    Parameters
+    ----------
+    text : str
+        The docstring of the file: its first line is "NAME: QUESTION", its last one "Source: PAPER".
+    title : str
+        Of the report.
+    parts : sequence of functions declared by `nc1fast.studies.experiment.part`
+    presets : mapping
+        The YAML texts of "quick" and "full": `repeats`, and `parts`, a mapping for each.
+    claims : sequence of Statement
+    figures : sequence of Figure
+    ours : str, default ""
+        As of `BuiltIn`.
+    """
+    name, question = text.partition("\n\n")[0].replace("\n", " ").split(": ", 1)
     return BuiltIn(
-        resources.files(package), claims, measured.sections, draw, parts=tuple(parts), **about
+        claims=lambda rows: measured.claims_of(claims, rows),
+        sections=measured.sections,
+        draw=lambda rows, series=(): drawings(figures, rows),
+        parts=tuple(one.part for one in parts),
+        source=text.rpartition("Source: ")[2].strip().rstrip(".").replace("\n", " "),
+        question=question,
+        ours=ours,
+        descriptions={
+            preset: f"name: {name}\ntitle: {title!r}\npreset: {preset}\n"
+            f"provisional: {preset == 'quick'}\n{yaml}"
+            for preset, yaml in presets.items()
+        },
     )
