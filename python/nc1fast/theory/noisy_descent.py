@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.kernels.ntk import NTK
+from nc1fast.kernels.fully_connected import NTK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.compare import ABSENT
 from nc1fast.studies.findings.finding import Claim, Finding
 from nc1fast.studies.findings.rules import Interval
-from nc1fast.studies.findings.compare import ABSENT
 from nc1fast.studies.measures import Cell, Quantity, cells_of, written
 
 if TYPE_CHECKING:
