@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,20 +13,12 @@ import nc1fast as nc
 from nc1fast import studies
 from nc1fast.cli import main
 from nc1fast.studies import atlas, journal, library, measures, report
-from nc1fast.studies.experiment import Part
+from nc1fast.studies.experiment import grid, part
 from nc1fast.studies.figures.panels import legible
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import (
-    Range,
-    apart,
-    exactly,
-    in_mean,
-    judged,
-    span,
-    words_of,
-)
-from nc1fast.studies.library.entry import BuiltIn, experiment
-from nc1fast.studies.measures import Measure
+from nc1fast.studies.findings.measured import Range, mean, of_draws, of_means, span
+from nc1fast.studies.library.entry import experiment
+from nc1fast.studies.measures import Measure, cells_of, measured
 
 TINY = """
 name: unified-kernel
@@ -42,6 +33,10 @@ parts:
 
 def _row(value, error=0.0, **columns):
     return made.row(value, error=error) | columns
+
+
+def _words(judge, rows, allowed):
+    return [one.word for one in judge(cells_of(rows), allowed)]
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +57,20 @@ def tiny(tmp_path_factory):
         (0.5, np.nan, rules.HOLDS),
         (1.5, 0.1, rules.FAILS),
         (1.0, 0.1, rules.UNDECIDED),
-        (np.nan, 0.0, rules.UNDEFINED),
     ],
 )
 def test_the_word_of_an_exact_number(value, error, word):
-    assert exactly([_row(value, error)], Range(high=1.0)) == [word]
+    assert _words(of_draws, [_row(value, error)], Range(high=1.0)) == [word]
 
 
 def test_the_word_of_a_mean_needs_six_repeats_and_the_whole_interval():
     random = np.random.default_rng(0)
     few = [_row(v, repeat=k) for k, v in enumerate(random.normal(0, 0.1, 5))]
-    assert in_mean(few, Range(-1, 1)) == [rules.TOO_FEW]
+    assert _words(of_means, few, Range(-1, 1)) == [rules.TOO_FEW]
     many = [_row(v, repeat=k) for k, v in enumerate(random.normal(0, 0.1, 8))]
-    assert in_mean(many, Range(-1, 1)) == [rules.HOLDS]
-    assert in_mean(many, Range(0.5, 1)) == [rules.FAILS]
-    assert in_mean(many, Range(0.0, 1)) == [rules.UNDECIDED]
+    assert _words(of_means, many, Range(-1, 1)) == [rules.HOLDS]
+    assert _words(of_means, many, Range(0.5, 1)) == [rules.FAILS]
+    assert _words(of_means, many, Range(0.0, 1)) == [rules.UNDECIDED]
 
 
 def test_intervals_of_means_have_their_confidence():
@@ -84,13 +78,14 @@ def test_intervals_of_means_have_their_confidence():
     wrong than that.
     """
     random = np.random.default_rng(1)
-    words = [
-        in_mean([_row(v, repeat=k) for k, v in enumerate(random.normal(0, 1, 6))], Range(low=0.0))[
-            0
-        ]
-        for _ in range(400)
+    rows = [
+        _row(v, repeat=k, setting=f"x={x}")
+        for x in range(400)
+        for k, v in enumerate(random.normal(0, 1, 6))
     ]
-    decided = sum(word in (rules.HOLDS, rules.FAILS) for word in words)
+    decided = sum(
+        word in (rules.HOLDS, rules.FAILS) for word in _words(of_means, rows, Range(low=0.0))
+    )
     assert decided <= 400 * 0.05 + 3 * (400 * 0.05 * 0.95) ** 0.5
 
 
@@ -100,18 +95,14 @@ def test_settings_against_a_claim_are_told_with_their_intervals():
     rows = [
         _row(v, repeat=k, setting=f"x={x}") for x, d in enumerate(draws) for k, v in enumerate(d)
     ]
-    cells = judged(rows, Range(-1, 1))
-    assert words_of(cells) == in_mean(rows, Range(-1, 1))
-    assert words_of(cells) == [rules.HOLDS, rules.FAILS, rules.UNDECIDED]
+    test = mean("x", measured("q"), -1, 1, digits=2)
+    found = test.judge(test.of(cells_of(rows)))
+    assert [one.word for one in found] == [rules.HOLDS, rules.FAILS, rules.UNDECIDED]
     ends = [rules.mean_interval(d) for d in draws]
-    assert apart(cells) == [
-        f"{word}, mean and interval: x={x}: {ends[x].middle:.2g} [{ends[x].low:.2g}, {ends[x].high:.2g}]."
-        for x, word in ((1, "Fails"), (2, "Undecided"))
-    ]
-    assert apart(judged(rows[:5], Range(1, 2))) == []  # too few, which says all
-    [told] = apart(cells[1:2] * 9)
-    assert told.count("x=1: ") == 6
-    assert told.endswith("; and 3 more.")
+    [sentence] = test.listed(found)
+    for x, word in ((0, ""), (1, ", fails"), (2, ", undecided")):
+        m = ends[x]
+        assert f"t, x={x}: {m.middle:.2g} [{m.low:.2g}, {m.high:.2g}]{word}" in sentence
 
 
 def test_the_span_of_numbers_that_look_alike_is_one_number():
@@ -139,7 +130,7 @@ def test_ticks_without_room_have_no_names():
     "setting", [{}, {"d0": 8}, {"s": 0.125, "activation": "relu"}, {"scale": 1e-300, "n": 10**9}]
 )
 def test_a_setting_is_read_as_it_was_written(setting):
-    assert measures.setting_of(_row(0.0, setting=measures.written(setting))) == setting
+    assert measures.read_setting(measures.written(setting)) == setting
 
 
 def test_filters_of_an_experiment():
@@ -168,34 +159,26 @@ def test_a_killed_run_goes_on_to_the_same_table(tiny, tmp_path):
         journal.check_fresh(tmp_path)
 
 
-class Toy(Part):
-    """Something that works for even numbers alone."""
-
-    grid = ("number",)
-    part: Literal["toy"]
-    number: tuple[int, ...]
-
-    def seconds(self, setting):
-        del setting
-        return 0.0
-
-    def measure(self, setting, random):
-        """Half of the number, and noise."""
-        if setting["number"] % 2:
-            raise ValueError(f"{setting['number']} is odd")
-        yield Measure("half", "value", setting["number"] / 2, 0.0)
-        yield Measure("noise", "value", random.standard_normal(), at={"x": 1})
-
-
-TOY = "name: toy\ntitle: A toy\nrepeats: 2\nparts:\n  - {part: toy, number: [2, 3]}\n"
+@part("toy", seconds=lambda _: 0.0)
+def toy_part(random: np.random.Generator, *, number: int = grid()):
+    """Something that works for even numbers alone: half of the number, and noise."""
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    yield Measure("half", "value", number / 2, 0.0)
+    yield Measure("noise", "value", random.standard_normal(), at={"x": 1})
 
 
 @pytest.fixture
 def toy(monkeypatch):
     """A study of the library is one object; no other place knows of it."""
-    study = experiment("nc1fast", [Toy], lambda rows: [], lambda *_: [], source="", question="?")
-    monkeypatch.setattr(BuiltIn, "presets", lambda self: ["quick"])
-    monkeypatch.setattr(BuiltIn, "description", lambda self, preset: TOY)
+    study = experiment(
+        "toy: Is it even?\n\nSource: none.",
+        title="A toy",
+        parts=[toy_part],
+        presets={"quick": "repeats: 2\nparts:\n  - {part: toy, number: [2, 3]}\n"},
+        claims=(),
+        figures=(),
+    )
     monkeypatch.setitem(library.STUDIES, "toy", study)
 
 
@@ -204,8 +187,8 @@ def test_a_part_that_cannot_be_measured_is_a_row_that_says_so(tmp_path):
     result = studies.run(studies.load("toy"), tmp_path)
     assert result.n_failed == 2
     assert {r["status"] for r in result.rows} == {"ok", "failed: 3 is odd"}
-    noise = [r["value"] for r in measures.chosen(result.rows, "value", "noise", number=2, x=1)]
-    assert len(noise) == len(set(noise)) == 2
+    [noise] = measured("value", "noise", number=2, x=1)(cells_of(result.rows))
+    assert len(set(noise.draws.values())) == 2
     page = report.build(tmp_path).read_text()
     assert "failed: 3 is odd" in page
     assert "A toy" in page
@@ -247,14 +230,14 @@ def test_the_curve_is_that_of_stored_mixtures_and_ends_at_both_kernels(tiny):
     rows, _ = measures.LAYOUT.read(tiny)
     words = {c.letter: c.finding.verdict for c in library.STUDIES["unified-kernel"].claims(rows)}
     assert words == {"U1": rules.HOLDS, "U2": rules.HOLDS, "U3": rules.HOLDS}
-    seed = measures.chosen(rows, "nc1", "NTK", d0=5)[0]["seed"]
+    seed = next(r["seed"] for r in rows if r["thing"] == "NTK" and "d0=5" in r["setting"])
     X, y = nc.datasets.paper_d1(24, 5, int(np.random.default_rng(seed).integers(1 << 32)))
     K = 0.6 * nc.NTK("relu")(X) + 0.4 * nc.NNGP("relu")(X)
     means = np.array([[K[np.ix_(y == a, y == b)].mean() for b in (-1, 1)] for a in (-1, 1)])
     within = np.mean([np.diag(K)[y == c].mean() for c in (-1, 1)]) - np.trace(means) / 2
     between = np.trace(means) / 2 - means.mean()
-    found = measures.chosen(rows, "nc1", "K(s), from one pass", d0=5, s=0.4)[0]
-    assert found["value"] == pytest.approx(within / between, rel=1e-12)
+    [found] = measured("nc1", "K(s), from one pass", d0=5, s=0.4)(cells_of(rows))
+    assert found.draws[0] == pytest.approx(within / between, rel=1e-12)
 
 
 def _curve(values, stored=None):
@@ -313,8 +296,8 @@ def test_presets_of_an_experiment_are_within_their_time(name):
 def test_the_index_has_a_card_and_the_numbers(tiny):
     page = atlas.build(tiny.parent).read_text()
     rows, _ = measures.LAYOUT.read(tiny)
-    d0 = measures.chosen(rows, "nc1", "ReLU NNGP", d0=8)
-    assert f"{np.median([r['value'] for r in d0]):.4g}" in page
+    [d0] = measured("nc1", "ReLU NNGP", d0=8)(cells_of(rows))
+    assert f"{np.median(list(d0.draws.values())):.4g}" in page
     assert 'href="unified-kernel/report.html"' in page
     assert "The curve is monotone" in page
     assert 'src="unified-kernel/figures/along-s.svg" alt="NC1 between the NTK and the NNGP' in page

@@ -11,8 +11,7 @@ import pytest
 from tests import measure_rows as made
 
 import nc1fast as nc
-from nc1fast.studies.library.finite_infinite import STUDY, parts
-from nc1fast.studies.library.finite_infinite.nets import FullBatch, Network
+from nc1fast.studies.library import finite_infinite as parts
 from nc1fast.studies.loading import parse
 
 TINY = """
@@ -82,7 +81,7 @@ def _rows(n_repeats=6, **changed):
 
 
 def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in STUDY.claims(rows)}
+    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_tiny():
     verdicts = _verdicts(rows)
     assert [verdicts[f"FI{k}"] for k in range(1, 9)] == ["too few"] * 6 + ["holds"] * 2
     assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 4
-    assert {d.name for d in STUDY.draw(rows, [])} == {"widths", "ways", "stopping"}
+    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"widths", "ways", "stopping"}
 
 
 @pytest.mark.parametrize("centred", [True, False])
@@ -128,8 +127,8 @@ def test_a_step_is_along_the_gradient(centred):
     """Against central differences of |f - y|^2/(2 n) + decay |theta|^2/2."""
     random = np.random.default_rng(1)
     X, y, decay = random.standard_normal((5, 3)), random.standard_normal(5), 0.3
-    network = Network(4, 3, random, centred=centred)
-    network.train(X, y, FullBatch(0.1, 3))  # so that twins differ
+    network = parts.Network(4, 3, random, centred=centred)
+    network.train(X, y, parts.FullBatch(0.1, 3))  # so that twins differ
 
     def energy():
         weights = sum(np.sum(b.W**2) + np.sum(b.a**2) for b in network.branches)
@@ -145,7 +144,7 @@ def test_a_step_is_along_the_gradient(centred):
                     ends.append(energy())
                 array[place] = kept
                 slopes.append((ends[0] - ends[1]) / 2e-5)
-    network.train(X, y, FullBatch(0.01, 1, decay))
+    network.train(X, y, parts.FullBatch(0.01, 1, decay))
     moved = [
         (new - old).ravel()
         for b, olds in zip(network.branches, before, strict=True)
@@ -157,21 +156,23 @@ def test_a_step_is_along_the_gradient(centred):
 def test_centred_networks_start_at_zero_and_move_by_the_ntk():
     """df = rate K(Z, X) y/n after one small step; width 40,000 leaves some 1/sqrt(width)."""
     random = np.random.default_rng(2)
-    task = parts._Task.drawn(6, 4, random)
-    network = Network(40_000, 4, random, centred=True)
+    task = parts.SineTask.drawn(6, 4, random)
+    network = parts.Network(40_000, 4, random, centred=True)
     assert np.all(network(task.Z) == 0)
     assert np.linalg.norm(task.X, axis=1) == pytest.approx(2.0)
-    moved = network.train(task.X, task.y, FullBatch(1e-4, 1))(task.Z) / 1e-4
+    moved = network.train(task.X, task.y, parts.FullBatch(1e-4, 1))(task.Z) / 1e-4
     expected = nc.NTK("relu")(task.Z, task.X) @ task.y / 6
     assert np.linalg.norm(moved - expected) < 0.03 * np.linalg.norm(expected)
-    plain = np.std([Network(200, 4, random, centred=False)(task.Z[:1])[0] for _ in range(400)])
+    plain = np.std(
+        [parts.Network(200, 4, random, centred=False)(task.Z[:1])[0] for _ in range(400)]
+    )
     assert plain == pytest.approx(math.sqrt(nc.NNGP("relu")(task.Z[:1])[0, 0]), rel=0.15)
 
 
 def test_wide_networks_reach_the_infinite_one():
     """400 steps of width 2,000, against exp(-K t/n) by eigenvectors of our own."""
     random = np.random.default_rng(3)
-    task = parts._Task.drawn(10, 6, random)
+    task = parts.SineTask.drawn(10, 6, random)
     descent = task.descent(400)
     K = nc.NTK("relu")(task.X)
     values, U = np.linalg.eigh(K)
@@ -179,11 +180,12 @@ def test_wide_networks_reach_the_infinite_one():
     dual = U @ (-np.expm1(-values * time / 10) / values * (U.T @ task.y))
     infinite = nc.NTK("relu")(task.Z, task.X) @ dual
     np.testing.assert_allclose(task.infinite(time), infinite, rtol=0, atol=1e-10)
-    outputs = task.outputs((2000, True, 2), descent, random)
+    networks = [parts.Network(2000, 6, random, centred=True) for _ in range(2)]
+    outputs = task.outputs(networks, descent)
     assert outputs.shape == (2, 64)
-    assert parts._away(outputs, infinite) < 0.15
-    assert parts._away(infinite, infinite) == 0
-    assert parts._away(np.stack([infinite, 3 * infinite]), infinite) == pytest.approx(1)
+    assert parts.deviation(outputs, infinite) < 0.15
+    assert parts.deviation(infinite, infinite) == 0
+    assert parts.deviation(np.stack([infinite, 3 * infinite]), infinite) == pytest.approx(1)
 
 
 def test_flow_is_never_far_from_ridge():
@@ -195,14 +197,14 @@ def test_flow_is_never_far_from_ridge():
     for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
         for ridge in (0.01, 1.0):
             flow = nc.prediction.gradient_flow(kernel, X, y, time=40 / ridge).mean
-            apart = np.linalg.norm(flow - parts._ridge(kernel, (X, y, X), ridge))
+            apart = np.linalg.norm(flow - nc.prediction.ridge(kernel, X, y, X, ridge=ridge).mean)
             assert 0 < apart < 0.2037 * np.linalg.norm(y)
 
 
 def test_teachers_are_standardised():
     random = np.random.default_rng(5)
     X = random.standard_normal((300, 5))
-    found = {t: parts._teacher(t, X, random) for t in ("linear", "ReLU teacher", "classes")}
+    found = {t: parts.teacher(t, X, random) for t in ("linear", "ReLU teacher", "classes")}
     for values in found.values():
         assert values.mean() == pytest.approx(0, abs=1e-12)
         assert values.std() == pytest.approx(1)

@@ -15,9 +15,10 @@ from nc1fast import studies
 from nc1fast.estimators.proximal_map import draw_proximal
 from nc1fast.studies import library, measures
 from nc1fast.studies.findings import rules
-from nc1fast.studies.library.optimization_kernel import parts
+from nc1fast.studies.library import optimization_kernel as parts
+from nc1fast.studies.measures import measured
 
-STUDY = library.STUDIES["optimization-kernel"]
+parts.STUDY = library.STUDIES["optimization-kernel"]
 TINY = """
 name: optimization-kernel
 title: Tiny
@@ -38,7 +39,7 @@ def rows():
 
 
 def _verdicts(rows):
-    return {one.letter: one.finding.verdict for one in STUDY.claims(rows)}
+    return {one.letter: one.finding.verdict for one in parts.STUDY.claims(rows)}
 
 
 # --- the least objective
@@ -87,6 +88,10 @@ def test_limits_are_those_of_the_library():
 # --- the study
 
 
+def _draws(quantity, cells):
+    return [value for cell in quantity(cells) for value in cell.draws.values()]
+
+
 def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
     assert {row["status"] for row in rows} == {"ok"}
     found = _verdicts(rows)
@@ -94,12 +99,13 @@ def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
     assert found["OP1"] == found["OP2"] == rules.HOLDS
     assert found["OP6"] == rules.TOO_FEW  # from infinite width
     assert {found[name] for name in LETTERS[2:] if name != "OP6"} == {rules.UNDEFINED}
-    shown = measures.along(measures.chosen(rows, parts.GAP, prox="soft"), "T")
-    assert set(shown) <= {1.0, 5.0, 30.0}
-    still = measures.values(measures.chosen(rows, parts.MOVED, parts.WIDE, prox="relu"))
+    cells = measures.cells_of(rows)
+    shown = measured(parts.GAP, prox="soft")(cells)
+    assert {cell.setting["T"] for cell in shown} <= {1, 5, 30}
+    still = _draws(measured(parts.MOVED, parts.WIDE, prox="relu"), cells)
     np.testing.assert_allclose(still, 1, rtol=1e-12)  # a factor of a kernel
-    narrow, wide = (measures.chosen(rows, parts.GRAM, m=m) for m in (16, 2048))
-    assert max(measures.values(wide)) < np.median(measures.values(narrow))
+    narrow, wide = (_draws(measured(parts.GRAM, m=m), cells) for m in (16, 2048))
+    assert max(wide) < np.median(narrow)
     things = {row["thing"] for row in rows if row["part"] == "nc1"}
     assert things == {"ReLU NNGP"} | {
         f"{name} codes, T = {T}" for name in ("ReLU", "sparse") for T in (1, 20)
@@ -108,9 +114,9 @@ def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
 
 def test_figures_of_a_tiny_run(rows):
     pytest.importorskip("matplotlib")
-    drawn = STUDY.draw(rows, [])
+    drawn = parts.STUDY.draw(rows, [])
     assert [one.name for one in drawn] == ["descent", "nc1"]
-    assert STUDY.draw([], []) == []
+    assert parts.STUDY.draw([], []) == []
 
 
 def test_without_rows_nothing_is_claimed():
@@ -118,7 +124,7 @@ def test_without_rows_nothing_is_claimed():
 
 
 def test_the_full_preset_has_repeats_enough_for_words():
-    study = studies.parse(STUDY.description("full"))
+    study = studies.parse(parts.STUDY.description("full"))
     assert all((part.repeats or study.repeats) >= rules.FEWEST for part in study.parts)
     assert {int(m) for part in study.parts for m in getattr(part, "m", ())} >= {WIDE}
 

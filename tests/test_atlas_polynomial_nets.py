@@ -9,13 +9,12 @@ import pytest
 from tests import measure_rows as made
 
 from nc1fast import studies
-from nc1fast.studies import library, runner
+from nc1fast.studies import runner
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.compare import ABSENT
 from nc1fast.studies.findings.measured import verdict
-from nc1fast.studies.library.polynomial_nets import parts
+from nc1fast.studies.library import polynomial_nets as parts
 
-STUDY = library.STUDIES["polynomial-nets"]
 TINY = """
 name: polynomial-nets
 title: Tiny
@@ -35,7 +34,7 @@ def rows():
 
 
 def _claims(rows):
-    return {one.letter: one for one in STUDY.claims(rows)}
+    return {one.letter: one for one in parts.STUDY.claims(rows)}
 
 
 def _row(part, thing, quantity, value, repeat=0, setting="", error=0.0):
@@ -64,18 +63,18 @@ def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
 
 def test_figures_of_a_tiny_run(rows):
     pytest.importorskip("matplotlib")
-    drawn = STUDY.draw(rows, [])
+    drawn = parts.STUDY.draw(rows, [])
     assert [one.name for one in drawn] == ["frequencies", "nc1"]
 
 
 def test_without_rows_nothing_is_claimed():
-    assert {one.finding.verdict for one in STUDY.claims([])} == {rules.UNDEFINED}
-    assert {one.number for one in STUDY.claims([])} == {ABSENT}
+    assert {one.finding.verdict for one in parts.STUDY.claims([])} == {rules.UNDEFINED}
+    assert {one.number for one in parts.STUDY.claims([])} == {ABSENT}
 
 
 def test_presets_have_six_repeats_where_words_need_them():
     for preset, least in (("quick", 1), ("full", rules.FEWEST)):
-        study = studies.parse(STUDY.description(preset))
+        study = studies.parse(parts.STUDY.description(preset))
         for part in study.parts:
             assert min(part.repeats or study.repeats, study.repeats) >= least
 

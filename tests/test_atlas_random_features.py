@@ -11,11 +11,10 @@ import pytest
 from tests import measure_rows as made
 
 import nc1fast as nc
-from nc1fast.studies import measures
-from nc1fast.studies.findings.curves import curves, in_power, power
-from nc1fast.studies.findings.measured import Range
-from nc1fast.studies.library.random_features import STUDY, parts
+from nc1fast.studies.findings.measured import mean
+from nc1fast.studies.library import random_features as parts
 from nc1fast.studies.loading import parse
+from nc1fast.studies.measures import cells_of, measured, power
 
 TINY = """
 name: random-features
@@ -52,7 +51,7 @@ def _rows(n_repeats=6, gram=0.05, nc1=0.02, power=-0.5, ridge=0.3, wrong=0.0, ep
 
 
 def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in STUDY.claims(rows)}
+    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
 
 
 def test_tiny():
@@ -63,12 +62,12 @@ def test_tiny():
     assert all(math.isfinite(row["value"]) for row in rows)
     things = {row["thing"] for row in rows if row["part"] == "nc1"}
     assert things == {"ReLU NTK, depth 3", "2,048 features of it"}
-    close = [row["value"] for row in measures.chosen(rows, parts.FROBENIUS, m=8192)]
-    assert max(close) < 0.05
-    found = STUDY.claims(rows)
+    close = measured(parts.FROBENIUS, m=8192)(cells_of(rows))
+    assert max(value for cell in close for value in cell.draws.values()) < 0.05
+    found = parts.STUDY.claims(rows)
     assert [claim.letter for claim in found] == ["RF1", "RF2", "RF3", "RF4", "RF5", "RF6"]
     assert {claim.finding.verdict for claim in found[:1]} == {"too few"}
-    assert {d.name for d in STUDY.draw(rows, [])} == {"errors", "spectral"}
+    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"errors", "spectral"}
 
 
 @pytest.mark.parametrize(
@@ -96,11 +95,12 @@ def test_predictions_are_those_of_primal_regression():
     """
     random = np.random.default_rng(1)
     H, y = random.standard_normal((24, 5)), np.repeat(np.arange(3), 8)
-    split = parts._Split.of(y, random)
-    assert sorted([*split.fitted, *split.others]) == list(range(24))
-    assert [np.bincount(y[rows]).tolist() for rows in (split.fitted, split.others)] == [[4] * 3] * 2
-    F, Z, Y = H[split.fitted], H[split.others], split.targets(split.fitted)
-    found = split.predictions(H @ H.T, 0.3)
+    halves = parts.halved(y, random)
+    fitted, others = halves
+    assert sorted([*fitted, *others]) == list(range(24))
+    assert [np.bincount(y[rows]).tolist() for rows in halves] == [[4] * 3] * 2
+    F, Z, Y = H[fitted], H[others], parts.targets(y)[fitted]
+    found = parts.predictions(H @ H.T, y, halves, 0.3)
     primal = Z @ np.linalg.solve(F.T @ F + 0.3 * np.eye(5), F.T @ Y)
     np.testing.assert_allclose(found, primal, rtol=0, atol=1e-12)
     room = nc.prediction.ridge(nc.Linear(5.0), F, Y, Z, ridge=0.3).mean
@@ -129,24 +129,27 @@ def test_spectral_error_is_the_least_eps():
 def test_data():
     """D2 stands on its line; unit means have length 1 up to the noise of their rows."""
     random = np.random.default_rng(3)
-    X, y = parts._rows("D2", 400, 8, random)
+    X, y = parts.drawn("D2", 400, 8, random)
     np.testing.assert_allclose([X[y == c].mean() for c in range(4)], [-6, -2, 2, 6], atol=0.1)
-    X, y = parts._rows("unit means", 4000, 8, random)
+    X, y = parts.drawn("unit means", 4000, 8, random)
     lengths = [np.linalg.norm(X[y == c].mean(axis=0)) for c in range(4)]
     np.testing.assert_allclose(lengths, 1, atol=0.1)
     assert np.mean([X[y == c].var(axis=0).sum() for c in range(4)]) == pytest.approx(1, rel=0.05)
 
 
-def test_curves_and_powers():
+def test_powers():
     rows = [_row("e", 3 * m**-0.5, repeat, m=m, a=1) for repeat in (0, 1) for m in (4, 16, 64)]
     rows.append(_row("e", 1.0, a=1))
-    (one,) = curves(rows, "m")
-    assert (one.thing, one.quantity, one.setting) == (parts.FEATURES, "e", "a=1")
-    assert list(one.draws) == [0, 1]
-    assert list(one.draws[0]) == [4, 16, 64]
-    assert power(one.draws[0]) == pytest.approx(-0.5, abs=1e-12)
-    assert one.powers().middle == pytest.approx(-0.5, abs=1e-12)
-    assert in_power(rows, "m", Range(-0.6, -0.4))[0] == ["too few"]
+    assert power({m: 3 * m**-0.5 for m in (4, 16, 64)}) == pytest.approx(-0.5, abs=1e-12)
+    fitted = measured("e").power("m")
+    (one,) = fitted(cells_of(rows))
+    assert (one.thing, one.quantity, one.setting) == (parts.FEATURES, "e", {"a": 1})
+    assert one.draws == pytest.approx({0: -0.5, 1: -0.5}, abs=1e-12)
     many = [{**row, "repeat": r} for row in rows[:3] for r in range(6)]
-    assert in_power(many, "m", Range(-0.6, -0.4))[0] == ["holds"]
-    assert in_power(many, "m", Range(-0.4, 0))[0] == ["fails"]
+    for some, low, high, word in (
+        (rows, -0.6, -0.4, "too few"),
+        (many, -0.6, -0.4, "holds"),
+        (many, -0.4, 0, "fails"),
+    ):
+        test = mean("", fitted, low, high)
+        assert [found.word for found in test.judge(test.of(cells_of(some)))] == [word]

@@ -11,7 +11,7 @@ import nc1fast as nc
 from nc1fast import studies
 from nc1fast.studies import library
 from nc1fast.studies.findings import rules
-from nc1fast.studies.library.recurrent_kernel import parts
+from nc1fast.studies.library import recurrent_kernel as parts
 
 torch = pytest.importorskip("torch")
 VARIANCES = {

@@ -11,7 +11,7 @@ import pytest
 from tests import measure_rows as made
 
 from nc1fast.studies import run
-from nc1fast.studies.library.shallow_collapse import STUDY, parts
+from nc1fast.studies.library import shallow_collapse as parts
 from nc1fast.studies.loading import parse
 
 TINY = """
@@ -53,28 +53,28 @@ def _rows(n_repeats=6, **changed):
             for d, base in ((10, told["narrow"] * told["louder"] ** i), (120, told["wide"])):
                 at = {"d": d, "sigma": sigma, "rows": 20}
                 error = told["error"] ** i
-                add(parts.NETS, parts.DATA, parts.NC1, sigma**2, **at)
+                add("nets", parts.DATA, parts.NC1, sigma**2, **at)
                 for width, factor in ((64, 1.0), (256, told["wider"])):
-                    add(parts.NETS, parts.TWO, parts.NC1, base * factor, **at, width=width)
-                    add(parts.NETS, parts.TWO, parts.ERROR, 0.01 * error, **at, width=width)
+                    add("nets", parts.TWO, parts.NC1, base * factor, **at, width=width)
+                    add("nets", parts.TWO, parts.ERROR, 0.01 * error, **at, width=width)
                 three = told["three"] if d == 10 else 1e-5
-                add(parts.NETS, parts.THREE, parts.NC1, three, **at, width=256)
-                add(parts.NETS, parts.THREE, parts.ERROR, 0.01 * error, **at, width=256)
-                add(parts.NETS, parts.THREE, parts.ACCURACY, 0.9, **at, width=256)
+                add("nets", parts.THREE, parts.NC1, three, **at, width=256)
+                add("nets", parts.THREE, parts.ERROR, 0.01 * error, **at, width=256)
+                add("nets", parts.THREE, parts.ACCURACY, 0.9, **at, width=256)
         for i, n in enumerate((5, 20, 80)):
             at = {"d": 30, "sigma": 1, "rows": n, "width": 64}
-            add(parts.ROWS, parts.TWO, parts.NC1, 0.01 * told["more"] ** i, **at)
+            add("rows", parts.TWO, parts.NC1, 0.01 * told["more"] ** i, **at)
         for i, width in enumerate((4, 16, 64)):
             at = {"d": 10, "sigma": 1, "rows": 20, "width": width}
-            add(parts.FIRST, parts.THREE, parts.NC1, 0.4 * told["first"] ** i, **at)
+            add("first", parts.THREE, parts.NC1, 0.4 * told["first"] ** i, **at)
         at = {"d": 120, "sigma": 8, "rows": 20, "width": 256}
-        add(parts.NOISE, parts.THREE, parts.NC1, told["low"], **at)
-        add(parts.NOISE, parts.THREE, parts.ACCURACY, told["accuracy"], **at)
+        add("noise", parts.THREE, parts.NC1, told["low"], **at)
+        add("noise", parts.THREE, parts.ACCURACY, told["accuracy"], **at)
     return rows
 
 
 def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in STUDY.claims(rows)}
+    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
 
 
 @pytest.mark.parametrize(
@@ -110,36 +110,36 @@ def test_errors_count_only_where_every_network_collapses():
     assert _verdicts(rows)["SC6"] == "not comparable"
 
 
-def _by_hand(weights, X, T, descent):
+def _by_hand(weights, X, T, *, steps, rate, decay):
     """Weights after Adam on mean (f - t)^2 + decay |theta|^2/2 of relu networks without biases."""
     weights = list(weights)
     first, second = ([np.zeros_like(w) for w in weights] for _ in range(2))
-    for step in range(1, descent.steps + 1):
+    for step in range(1, steps + 1):
         hidden = [X]
         for w in weights[:-1]:
             hidden.append(np.maximum(hidden[-1] @ w.T, 0))
         back = 2 * (hidden[-1] @ weights[-1].T - T) / T.size
         slopes: list[np.ndarray] = []
         for w, h in zip(weights[::-1], hidden[::-1], strict=True):
-            slopes.insert(0, back.T @ h + descent.decay * w)
+            slopes.insert(0, back.T @ h + decay * w)
             back = (back @ w) * (h > 0)
         for k, g in enumerate(slopes):
             first[k] = 0.9 * first[k] + 0.1 * g
             second[k] = 0.999 * second[k] + 1e-3 * g**2
             mean, square = first[k] / (1 - 0.9**step), second[k] / (1 - 0.999**step)
-            weights[k] = weights[k] - descent.rate * mean / (np.sqrt(square) + 1e-8)
+            weights[k] = weights[k] - rate * mean / (np.sqrt(square) + 1e-8)
     return weights
 
 
 @pytest.mark.parametrize("widths", [(7,), (9, 5)])
 def test_trainings_are_adam_on_the_decayed_loss(widths):
     X, y, Z, _ = parts.drawn(4, 1.0, 5, np.random.default_rng(1))
-    T, descent = np.eye(3)[y], parts.FullBatchAdam(30, 0.01, 0.05)
+    T, descent = np.eye(3)[y], {"steps": 30, "rate": 0.01, "decay": 0.05}
     start = parts.network(4, widths, 3, 2)
     weights = [p.detach().numpy().copy() for p in start.parameters()]
     assert [w.shape for w in weights] == list(zip((*widths, 3), (4, *widths), strict=True))
-    net, loss = parts.trained(start, X, y, descent)
-    weights = _by_hand(weights, X, T, descent)
+    net, loss = parts.trained(start, X, y, **descent)
+    weights = _by_hand(weights, X, T, **descent)
     for w, p in zip(weights, net.parameters(), strict=True):
         np.testing.assert_allclose(p.detach().numpy(), w, rtol=0, atol=1e-10)
 
@@ -160,7 +160,7 @@ def test_trainings_are_adam_on_the_decayed_loss(widths):
 def test_a_training_that_diverges_says_so():
     X, y, *_ = parts.drawn(4, 1.0, 5, np.random.default_rng(1))
     with pytest.raises(ValueError, match="diverged"):
-        parts.trained(parts.network(4, (5,), 3, 0), X, y, parts.FullBatchAdam(3, 1e30, 0.0))
+        parts.trained(parts.network(4, (5,), 3, 0), X, y, steps=3, rate=1e30, decay=0.0)
 
 
 def test_he_variances():
@@ -191,7 +191,7 @@ def test_two_layers_collapse_in_many_dimensions_and_not_in_few():
     for d in (4, 60):
         X, y, *_ = parts.drawn(d, 1.0, 10, np.random.default_rng(5))
         start = parts.network(d, (32,), 3, 1)
-        net, _ = parts.trained(start, X, y, parts.FullBatchAdam(1200, 0.01, 2e-4))
+        net, _ = parts.trained(start, X, y, steps=1200, rate=0.01, decay=2e-4)
         found[d] = parts.collapse_of(net, X, y).nc1
     assert found[60] < 0.01
     assert found[4] > 0.1
@@ -200,10 +200,10 @@ def test_two_layers_collapse_in_many_dimensions_and_not_in_few():
 def test_the_study_runs(tmp_path):
     rows = run(parse(TINY), tmp_path).rows
     assert {row["status"] for row in rows} == {"ok"}
-    assert [claim.letter for claim in STUDY.claims(rows)] == LETTERS
+    assert [claim.letter for claim in parts.STUDY.claims(rows)] == LETTERS
     words = _verdicts(rows)
     assert set(words.values()) <= {"too few", "not comparable"}
-    drawings = STUDY.draw(rows)
+    drawings = parts.STUDY.draw(rows)
     assert [drawing.name for drawing in drawings] == ["collapse", "error"]
     assert math.isfinite(sum(row["value"] for row in rows))
 

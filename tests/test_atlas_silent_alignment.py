@@ -11,7 +11,7 @@ import pytest
 from tests import measure_rows as made
 
 import nc1fast as nc
-from nc1fast.studies.library.silent_alignment import STUDY, parts
+from nc1fast.studies.library import silent_alignment as parts
 from nc1fast.studies.loading import parse
 
 TINY = """
@@ -79,7 +79,7 @@ def _rows(n_repeats=6, **changed):
 
 
 def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in STUDY.claims(rows)}
+    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_tiny():
     assert found["SA1"] == "holds"
     assert [found[f"SA{k}"] for k in range(2, 12)] == ["too few"] * 10
     assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 4
-    assert {d.name for d in STUDY.draw(rows, [])} == {"alignment", "collapse"}
+    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"alignment", "collapse"}
 
 
 def test_rows_have_the_variances_they_say():
@@ -135,15 +135,14 @@ def test_rows_have_the_variances_they_say():
     variances = parts.drawn_rows("graded", 40_000, 4, random).var(axis=0)
     assert variances.mean() == pytest.approx(1, rel=0.03)
     assert variances[0] / variances == pytest.approx(np.arange(1, 5), rel=0.05)
-    beta = parts.drawn_teacher(7, random)
-    assert np.linalg.norm(beta) == pytest.approx(1)
-    network = parts.drawn_network(40, (3, 50), random)
+    network = parts.drawn_network(40, 3, 50, random)
     assert [W.shape for W in network.weights] == [(50, 40), (50, 50), (1, 50)]
     assert network.weights[1].std() == pytest.approx(50**-0.5, rel=0.1)
 
 
-def _trial(part, **setting):
-    return list(part.measure(setting, np.random.default_rng(2)))
+def _measured(part, **setting):
+    settings = {"depth": 2, "d0": 6, "width": 10} | setting
+    return list(parts.linear_networks(np.random.default_rng(2), part=part, **settings))
 
 
 def test_machines_are_regression_with_the_stored_kernel():
@@ -152,7 +151,7 @@ def test_machines_are_regression_with_the_stored_kernel():
     """
     random = np.random.default_rng(3)
     X, Z, beta = random.standard_normal((4, 6)), random.standard_normal((3, 6)), np.ones(6)
-    network = parts.drawn_network(6, (2, 10), random)
+    network = parts.drawn_network(6, 2, 10, random)
     flow = network.gradient_flow(X, X @ beta, time=1e4, until=1e-10)
     end = flow.at(flow.end)
     dual = np.linalg.solve(end.ntk(X), X @ beta)
@@ -160,8 +159,8 @@ def test_machines_are_regression_with_the_stored_kernel():
     M = end.tangent_metric
     machine = M @ X.T @ np.linalg.solve(X @ M @ X.T, X @ beta)
     assert Z @ machine == pytest.approx(expected, rel=1e-8)
-    part = parts.KernelMachines(part="machines", inputs=("normal",), d0=6, width=10, n_samples=4)
-    found = {(m.thing, m.at["scale"]): m.value for m in _trial(part, depth=2, inputs="normal")}
+    some = _measured("machines", inputs="normal", n_samples=4)
+    found = {(m.thing, m.at["scale"]): m.value for m in some}
     assert found[parts.END, 0.01] < 0.02 < found[parts.START, 0.01]
     assert found[parts.END, 0.01] < found[parts.END, 0.3]
 
@@ -184,10 +183,9 @@ def test_alignment_is_its_definition():
 
 def test_what_is_gained_follows_from_the_course():
     """The summary of a draw beside its points, 5 % among them."""
-    part = parts.LinearTeachers(
-        part="teachers", scales=(0.05,), d0=6, width=10, n_samples=12, fallen=(0.0, 0.05)
+    found = _measured(
+        "teachers", inputs="whitened", scales=(0.05,), n_samples=12, fallen=(0.0, 0.05)
     )
-    found = _trial(part, depth=2, inputs="whitened")
     course = {m.at["fallen"]: m.value for m in found if m.at and "fallen" in m.at}
     alone = {(m.thing, m.quantity): m.value for m in found if "fallen" not in (m.at or {})}
     last = alone[parts.END, parts.ALIGNMENT]

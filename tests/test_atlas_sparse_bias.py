@@ -12,11 +12,10 @@ from tests import measure_rows as made
 
 import nc1fast as nc
 from nc1fast import studies
-from nc1fast.studies import library, runner
+from nc1fast.studies import runner
 from nc1fast.studies.findings import rules
-from nc1fast.studies.library.sparse_bias import parts
+from nc1fast.studies.library import sparse_bias as parts
 
-STUDY = library.STUDIES["sparse-bias"]
 TINY = """
 name: sparse-bias
 title: Tiny
@@ -37,7 +36,7 @@ def rows():
 
 
 def _verdicts(rows):
-    return {one.letter: one.finding.verdict for one in STUDY.claims(rows)}
+    return {one.letter: one.finding.verdict for one in parts.STUDY.claims(rows)}
 
 
 def _row(thing, quantity, value, setting="bias=1", part="spectra", **columns):
@@ -58,7 +57,9 @@ def test_the_kernel_is_an_orthant_probability(bias):
     shares = above.T @ above / len(above)
     expected = (X @ X.T + 1) * shares
     errors = np.abs(X @ X.T + 1) * np.sqrt(shares * (1 - shares) / len(above))
-    assert (np.abs(parts.limit(bias, 3)(X) - expected) <= 4.5 * errors + 1e-12).all()
+    assert (
+        np.abs(parts.limit(nc.ShiftedReLU(bias), 3)(X) - expected) <= 4.5 * errors + 1e-12
+    ).all()
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.5, 1.0, 2.0])
@@ -78,7 +79,7 @@ def test_unit_rows_by_quadrature(bias):
         inner = np.exp(-(bias**2) / (1 + np.sin(u)))
     tail = math.erfc(bias / math.sqrt(2)) / 2
     P = tail**2 + (inner * weights).sum(-1) * top[..., 0] / 2 / (2 * math.pi)
-    H = parts.limit(bias, 4)(X)
+    H = parts.limit(nc.ShiftedReLU(bias), 4)(X)
     assert np.abs(H - (r + 1) * P).max() <= 1e-10
     assert np.abs(H - parts.by_owen(X, bias)).max() <= 1e-12
 
@@ -87,8 +88,10 @@ def test_without_a_bias_it_is_the_relu_kernel():
     X = np.random.default_rng(3).normal(size=(10, 5))
     cosines = X @ X.T / np.outer(*2 * [np.linalg.norm(X, axis=1)])
     expected = (X @ X.T + 1) * (np.pi - np.arccos(np.clip(cosines, -1, 1))) / (2 * np.pi)
-    assert parts.limit(0.0, 5)(X) == pytest.approx(expected, rel=1e-7, abs=1e-7)  # arccos near 1
-    assert pytest.approx(parts.limit(0.0, 5)(X), rel=1e-12, abs=1e-14) == nc.NTK(
+    assert parts.limit(nc.ShiftedReLU(0.0), 5)(X) == pytest.approx(
+        expected, rel=1e-7, abs=1e-7
+    )  # arccos near 1
+    assert pytest.approx(parts.limit(nc.ShiftedReLU(0.0), 5)(X), rel=1e-12, abs=1e-14) == nc.NTK(
         "relu", weight_variance=(5.0, 1.0), parametrization="standard", width=1, train_readout=False
     )(X)
 
@@ -101,7 +104,7 @@ def test_the_network_trains_all_but_its_readout():
     above = (X @ W.T >= 1.0).astype(float)
     expected = (X @ X.T + 1) * (above @ above.T) / 40
     assert nc.networks.empirical_ntk(drawn, X) == pytest.approx(expected, rel=1e-12)
-    assert drawn.ntk()(X) == pytest.approx(parts.limit(1.0, 3)(X), rel=1e-12)
+    assert drawn.ntk()(X) == pytest.approx(parts.limit(nc.ShiftedReLU(1.0), 3)(X), rel=1e-12)
     before = {name: p.detach().clone() for name, p in drawn.named_parameters()}
     losses = list(
         parts.descend(drawn, torch.from_numpy(X), torch.ones(5, 1, dtype=torch.float64), 0.1, 5)
@@ -126,7 +129,7 @@ def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
 
 def test_figures_of_a_tiny_run(rows):
     pytest.importorskip("matplotlib")
-    assert [one.name for one in STUDY.draw(rows, [])] == ["spectrum", "nc1"]
+    assert [one.name for one in parts.STUDY.draw(rows, [])] == ["spectrum", "nc1"]
 
 
 def test_without_rows_nothing_is_claimed():
@@ -134,7 +137,7 @@ def test_without_rows_nothing_is_claimed():
 
 
 def test_the_full_preset_has_repeats_enough_for_words():
-    study = studies.parse(STUDY.description("full"))
+    study = studies.parse(parts.STUDY.description("full"))
     assert all((part.repeats or study.repeats) >= rules.FEWEST for part in study.parts)
 
 

@@ -181,7 +181,12 @@ def part(
                 "check": None if check is None else staticmethod(check),
             },
         )
-        return Measured(function, create_model(function.__name__, __base__=base, **fields))
+        return Measured(
+            function,
+            create_model(
+                function.__name__, __base__=base, __module__=function.__module__, **fields
+            ),
+        )
 
     return declared
 

@@ -131,7 +131,7 @@ class Figure:
         looks = _Shades(found)
         panels = []
         across, down = (_kinds(every, _names(one)) for one in (self.columns, self.rows))
-        for row_name, row in down or {"": {}}.items():
+        for row_name, row in (down or {"": {}}).items():
             line_of_panels = []
             for title in named:
                 for name, column in (across or {"": {}}).items():

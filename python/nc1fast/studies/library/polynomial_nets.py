@@ -274,7 +274,7 @@ def of_frequencies(ks: tuple[int, ...]) -> tuple[Lines, ...]:
     networks = Look("networks", palette.NETWORK, "x", "", rank=9)
     return (
         Lines(shown[0], "degree", "P = {}"),
-        Lines(shown[1], "degree", "networks, P = {}", look=networks),
+        Lines(shown[1], "degree", "networks", look=networks),
     )
 
 
