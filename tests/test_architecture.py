@@ -212,6 +212,8 @@ def private_functions_with_many_parameters() -> list[str]:
                 if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     continue
                 inside = owner.name if isinstance(owner, ast.ClassDef) else node.name
+                if any(ast.unparse(d).startswith("part(") for d in node.decorator_list):
+                    continue  # a part of a study: its parameters are the settings of descriptions
                 hidden = node.name.startswith("_") and not node.name.startswith("__")
                 if (hidden or inside not in public) and _parameters(node) > MAX_PARAMETERS:
                     found.append(f"{name}:{node.lineno} {node.name}: {_parameters(node)}")

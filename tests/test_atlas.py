@@ -18,7 +18,8 @@ from nc1fast.studies.figures.panels import legible
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.measured import Range, mean, of_draws, of_means, span
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, cells_of, measured
+from nc1fast.studies.measures import Measure, cells_of
+from nc1fast.studies.quantities import measured
 
 TINY = """
 name: unified-kernel

@@ -126,7 +126,7 @@ def _jacobian(descent, theta):
 @pytest.mark.parametrize("name", ["tanh", "erf"])
 def test_kernels_are_products_of_gradients(name):
     random = np.random.default_rng(1)
-    descent, theta = parts.Descent.drawn(name, 4, 5, 3, random)
+    descent, theta = parts.ShallowDescent.drawn(name, 4, 5, 3, random)
     step = parts.ShallowWeights.drawn(4, 3, random)
     end, J = theta.moved(step, 0.3), _jacobian(descent, theta)
     np.testing.assert_allclose(
@@ -155,7 +155,7 @@ def test_new_rows_move_by_the_kernel_of_the_step():
     random = np.random.default_rng(2)
     X, y = random.standard_normal((9, 4)), np.ones(9)
     theta = parts.ShallowWeights.drawn(12, 4, random)
-    some, every = parts.Descent("erf", X[:6], y[:6]), parts.Descent("erf", X, y)
+    some, every = parts.ShallowDescent("erf", X[:6], y[:6]), parts.ShallowDescent("erf", X, y)
     for eta in (0.1, 10.0):
         step = some.step(theta, eta)
         change = every.outputs(theta.moved(step)) - every.outputs(theta)
@@ -167,6 +167,6 @@ def test_wide_networks_have_the_ntk():
     random = np.random.default_rng(3)
     X, theta = random.standard_normal((4, 3)), parts.ShallowWeights.drawn(100_000, 3, random)
     for name in ("tanh", "erf"):
-        found = parts.Descent(name, X, np.ones(4)).tangents(theta, theta)
+        found = parts.ShallowDescent(name, X, np.ones(4)).tangents(theta, theta)
         K = nc.NTK(name)(X)
         assert np.linalg.norm(found - K) < 0.02 * np.linalg.norm(K)

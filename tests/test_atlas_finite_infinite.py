@@ -11,6 +11,7 @@ import pytest
 from tests import measure_rows as made
 
 import nc1fast as nc
+from nc1fast.networks.twins import FullBatch, ReLUTwins
 from nc1fast.studies.library import finite_infinite as parts
 from nc1fast.studies.loading import parse
 
@@ -127,8 +128,8 @@ def test_a_step_is_along_the_gradient(centred):
     """Against central differences of |f - y|^2/(2 n) + decay |theta|^2/2."""
     random = np.random.default_rng(1)
     X, y, decay = random.standard_normal((5, 3)), random.standard_normal(5), 0.3
-    network = parts.Network(4, 3, random, centred=centred)
-    network.train(X, y, parts.FullBatch(0.1, 3))  # so that twins differ
+    network = ReLUTwins(4, 3, random, centred=centred)
+    network.train(X, y, FullBatch(0.1, 3))  # so that twins differ
 
     def energy():
         weights = sum(np.sum(b.W**2) + np.sum(b.a**2) for b in network.branches)
@@ -144,7 +145,7 @@ def test_a_step_is_along_the_gradient(centred):
                     ends.append(energy())
                 array[place] = kept
                 slopes.append((ends[0] - ends[1]) / 2e-5)
-    network.train(X, y, parts.FullBatch(0.01, 1, decay))
+    network.train(X, y, FullBatch(0.01, 1, decay))
     moved = [
         (new - old).ravel()
         for b, olds in zip(network.branches, before, strict=True)
@@ -157,15 +158,13 @@ def test_centred_networks_start_at_zero_and_move_by_the_ntk():
     """df = rate K(Z, X) y/n after one small step; width 40,000 leaves some 1/sqrt(width)."""
     random = np.random.default_rng(2)
     task = parts.SineTask.drawn(6, 4, random)
-    network = parts.Network(40_000, 4, random, centred=True)
+    network = ReLUTwins(40_000, 4, random, centred=True)
     assert np.all(network(task.Z) == 0)
     assert np.linalg.norm(task.X, axis=1) == pytest.approx(2.0)
-    moved = network.train(task.X, task.y, parts.FullBatch(1e-4, 1))(task.Z) / 1e-4
+    moved = network.train(task.X, task.y, FullBatch(1e-4, 1))(task.Z) / 1e-4
     expected = nc.NTK("relu")(task.Z, task.X) @ task.y / 6
     assert np.linalg.norm(moved - expected) < 0.03 * np.linalg.norm(expected)
-    plain = np.std(
-        [parts.Network(200, 4, random, centred=False)(task.Z[:1])[0] for _ in range(400)]
-    )
+    plain = np.std([ReLUTwins(200, 4, random, centred=False)(task.Z[:1])[0] for _ in range(400)])
     assert plain == pytest.approx(math.sqrt(nc.NNGP("relu")(task.Z[:1])[0, 0]), rel=0.15)
 
 
@@ -180,7 +179,7 @@ def test_wide_networks_reach_the_infinite_one():
     dual = U @ (-np.expm1(-values * time / 10) / values * (U.T @ task.y))
     infinite = nc.NTK("relu")(task.Z, task.X) @ dual
     np.testing.assert_allclose(task.infinite(time), infinite, rtol=0, atol=1e-10)
-    networks = [parts.Network(2000, 6, random, centred=True) for _ in range(2)]
+    networks = [ReLUTwins(2000, 6, random, centred=True) for _ in range(2)]
     outputs = task.outputs(networks, descent)
     assert outputs.shape == (2, 64)
     assert parts.deviation(outputs, infinite) < 0.15

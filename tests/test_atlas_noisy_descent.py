@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from tests import measure_rows as made
 
 import nc1fast as nc
+from nc1fast.networks.noisy_descent import NoisySteps, SphereTask, hermite_parts, weights_of
 from nc1fast.studies.library import noisy_descent as parts
 from nc1fast.studies.loading import parse
-from nc1fast.theory.noisy_descent import hermite_parts, predicted_outputs
 
 torch = pytest.importorskip("torch")
 
@@ -125,7 +125,7 @@ def test_parts_of_the_kernels():
     """Each c_k^2 against mpmath's quadrature of tanh with Hermite polynomials; sums against the
     kernels of the library.
     """
-    task = parts.SphereTask.drawn(7, 4, np.random.default_rng(1))
+    task = SphereTask.drawn(7, 4, np.random.default_rng(1))
     degrees, found = hermite_parts(task.X)
     with mpmath.workdps(20):
         for degree, K in list(zip(degrees, found, strict=True))[:4]:
@@ -142,41 +142,36 @@ def test_parts_of_the_kernels():
     assert np.tensordot(degrees, found, 1) == pytest.approx(nc.NTK("tanh")(task.X), abs=1e-12)
 
 
-def _predicted(task, start, alpha, noise):
-    steps = {"decay": noise.decay, "rate": noise.rate, "steps": noise.steps}
-    return predicted_outputs(task.X, task.y, start, alpha=alpha, **steps)
-
-
 def test_the_prediction_has_its_limits():
     """Without noise the flow of the NTK from f_0; after a long time with noise, ridge regression
     with the NNGP.
     """
     random, alpha = np.random.default_rng(2), 4.0
-    task = parts.SphereTask.drawn(6, 5, random)
+    task = SphereTask.drawn(6, 5, random)
     start = random.standard_normal(6)
-    plain = parts.NoisySteps(1e-3 / alpha**2, 2000, 0.0, 0)
+    plain = NoisySteps(1e-3 / alpha**2, 2000, 0.0, 0)
     values, U = np.linalg.eigh(nc.NTK("tanh")(task.X))
     kept = U @ (np.exp(-values * 2 / 6 * 1e-3 * 2000) * (U.T @ (start - task.y)))
-    found = _predicted(task, start, alpha, plain)
+    found = task.predicted(start, alpha, plain)
     assert np.array_equal(found[0], start)
     assert found[-1] == pytest.approx(task.y + kept, abs=1e-3)
-    noisy = parts.NoisySteps(0.02 / alpha**2, 6000, 2.0, 0)
+    noisy = NoisySteps(0.02 / alpha**2, 6000, 2.0, 0)
     K = nc.NNGP("tanh")(task.X)
     ridge = K @ np.linalg.solve(K + 6 * 2.0 / (2 * alpha**2) * np.eye(6), task.y)
-    assert _predicted(task, start, alpha, noisy)[-1] == pytest.approx(ridge, abs=1e-2)
+    assert task.predicted(start, alpha, noisy)[-1] == pytest.approx(ridge, abs=1e-2)
 
 
 def _followed(task, alpha, width, noise):
     """Outputs of a network along its descent, and their prediction."""
     network = nc.networks.MeanFieldNetwork("tanh", 5, width=width, scale=alpha, seed=0)
     outputs = np.stack(list(task.descend(network, noise)))
-    return outputs, _predicted(task, outputs[0], alpha, noise)
+    return outputs, task.predicted(outputs[0], alpha, noise)
 
 
 def test_wide_networks_follow_the_prediction():
     """Width 4,000 and alpha = 20, without noise: within 4 % of |y| at every step."""
-    task = parts.SphereTask.drawn(6, 5, np.random.default_rng(3))
-    outputs, predicted = _followed(task, 20.0, 4000, parts.NoisySteps(1.3 / 400, 60, 0.0, 1))
+    task = SphereTask.drawn(6, 5, np.random.default_rng(3))
+    outputs, predicted = _followed(task, 20.0, 4000, NoisySteps(1.3 / 400, 60, 0.0, 1))
     assert np.linalg.norm(outputs - predicted, axis=1).max() < 0.04 * math.sqrt(6)
     assert task.losses(outputs)[0] > 10 * task.losses(outputs)[-1]
 
@@ -185,8 +180,8 @@ def test_noise_turns_the_ntk_into_the_nngp():
     """At lambda t = 8 with a ridge n lambda/(2 alpha^2) = .3: near the NNGP's, and twice as far
     from the NTK's.
     """
-    task = parts.SphereTask.drawn(6, 5, np.random.default_rng(3))
-    outputs, predicted = _followed(task, 20.0, 20_000, parts.NoisySteps(1.3 / 400, 60, 40.0, 1))
+    task = SphereTask.drawn(6, 5, np.random.default_rng(3))
+    outputs, predicted = _followed(task, 20.0, 20_000, NoisySteps(1.3 / 400, 60, 40.0, 1))
     found, told = outputs[30:].mean(axis=0), predicted[30:].mean(axis=0)
     tangent, conjugate = (
         K @ np.linalg.solve(K + 0.3 * np.eye(6), task.y)
@@ -199,10 +194,10 @@ def test_noise_turns_the_ntk_into_the_nngp():
 
 def test_a_descent_steps_along_the_gradient():
     """Against the network by hand: u and w move along alpha times the mean error, per unit."""
-    task = parts.SphereTask.drawn(5, 3, np.random.default_rng(4))
+    task = SphereTask.drawn(5, 3, np.random.default_rng(4))
     network = nc.networks.MeanFieldNetwork("tanh", 3, width=4, scale=2.0, seed=0)
     W, u = network.weight.detach().numpy().copy(), network.readout.detach().numpy().copy()
-    first, last = task.descend(network, parts.NoisySteps(0.1, 1, 0.0, 0))
+    first, last = task.descend(network, NoisySteps(0.1, 1, 0.0, 0))
     h = np.tanh(task.X @ W.T / math.sqrt(3))
     assert first == pytest.approx(2.0 / 4 * h @ u, rel=1e-12)
     e = 2 / 5 * (first - task.y)
@@ -215,7 +210,7 @@ def test_a_descent_steps_along_the_gradient():
 
 def test_rates_are_those_of_exponentials():
     """A loss e^(-3 r t) has 3 times the rate r = 2 Lambda/n; with noise, above its end."""
-    task = parts.SphereTask.drawn(4, 5, np.random.default_rng(5))
+    task = SphereTask.drawn(4, 5, np.random.default_rng(5))
     least = np.linalg.eigvalsh(nc.NTK("tanh")(task.X))[0]
     t = 0.5 * np.arange(40)
     losses = np.exp(-3 * 2 * least / 4 * t)
@@ -232,5 +227,5 @@ def test_the_step_of_the_paper_widens_the_prior():
     with torch.no_grad():
         for _ in range(12):
             parts.paper_step(network, 0.5, generator)
-    second = np.square(parts.weights_of(network)).mean()
+    second = np.square(weights_of(network)).mean()
     assert second == pytest.approx(1 / 0.75, rel=4 * math.sqrt(2 / 40_000))

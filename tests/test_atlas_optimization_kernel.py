@@ -16,7 +16,7 @@ from nc1fast.estimators.proximal_map import draw_proximal
 from nc1fast.studies import library, measures
 from nc1fast.studies.findings import rules
 from nc1fast.studies.library import optimization_kernel as parts
-from nc1fast.studies.measures import measured
+from nc1fast.studies.quantities import measured
 
 parts.STUDY = library.STUDIES["optimization-kernel"]
 TINY = """

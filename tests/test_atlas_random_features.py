@@ -14,7 +14,8 @@ import nc1fast as nc
 from nc1fast.studies.findings.measured import mean
 from nc1fast.studies.library import random_features as parts
 from nc1fast.studies.loading import parse
-from nc1fast.studies.measures import cells_of, measured, power
+from nc1fast.studies.measures import cells_of
+from nc1fast.studies.quantities import measured, power
 
 TINY = """
 name: random-features

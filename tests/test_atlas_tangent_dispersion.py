@@ -161,7 +161,7 @@ def test_the_descent_is_that_of_single_networks():
     assert np.linalg.norm(X, axis=1) == pytest.approx(math.sqrt(3))
     rows, y = torch.from_numpy(X), torch.tensor([1.0, -1, 1, -1], dtype=torch.float64)
     rates = torch.tensor([0.05, 0.2], dtype=torch.float64)
-    losses = parts.descend(ensemble, rows, y, rates, 5)
+    losses = ensemble.descend(rows, y, rates, 5)
     for k, member in enumerate(members):
         optimizer = torch.optim.SGD(member.parameters(), lr=float(rates[k]))
         for _ in range(5):

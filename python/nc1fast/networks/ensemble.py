@@ -146,6 +146,35 @@ class Ensemble(torch.nn.Module):  # type: ignore[misc]
             total = (total + total.mT) / 2
         return np.asarray(total.cpu().numpy() / one.n_outputs, dtype=np.float64)
 
+    def descend(
+        self, X: torch.Tensor, y: torch.Tensor, rates: torch.Tensor, steps: int
+    ) -> NDArray[np.float64]:
+        """Full-batch gradient descent of every network on mean (f - y)^2/2, in place.
+
+        Parameters
+        ----------
+        X, y : tensor of shape (n_samples, n_features) and (n_samples,)
+            Rows, and targets of the first output.
+        rates : tensor of shape (n_networks,)
+            A learning rate for each network.
+        steps : int
+
+        Returns
+        -------
+        ndarray of shape (n_networks,)
+            Mean squared errors after it.
+        """
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        for _ in range(steps):
+            losses = (self(X)[..., 0] - y).square().mean(dim=1) / 2
+            gradients = torch.autograd.grad(losses.sum(), parameters)
+            with torch.no_grad():
+                for p, g in zip(parameters, gradients, strict=True):
+                    p.sub_(rates.reshape(-1, *[1] * (p.ndim - 1)) * g)
+        with torch.no_grad():
+            squares = (self(X)[..., 0] - y).square().mean(dim=1)
+        return np.asarray(squares.numpy())
+
     def _parts(self) -> list[Any]:
         """Weight layers of all networks and activations between them, from input to output."""
         layers = self._one[0].weight_layers()

@@ -18,13 +18,14 @@ from nc1fast.studies.figures.drawing import STYLE, Drawing
 from nc1fast.studies.figures.looks import graded, variant
 from nc1fast.studies.figures.panels import Panel, Sheet, drawn
 from nc1fast.studies.findings.rules import CONFIDENCE, mean_interval
-from nc1fast.studies.measures import Cell, Quantity, cells_of
+from nc1fast.studies.measures import MeasuredCell, cells_of
 from nc1fast.support.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nc1fast.studies.figures.looks import Look
+    from nc1fast.studies.quantities import Quantity
     from nc1fast.studies.tidy import Row
 
 UNCERTAINTY = (
@@ -83,8 +84,8 @@ class Figure:
         The first sentence of the caption is its title.
     x : str
         Name of the settings along the horizontal axis.
-    x_name, y_name : str
-        Of the axes.
+    y_name, x_name : str
+        Of the axes; that of x is its name by default.
     lines : sequence of Lines, or mapping from titles to them
         In every panel; or a panel for each title.
     columns, rows : str or tuple of str, default ""
@@ -109,13 +110,13 @@ class Figure:
     name: str
     caption: str
     x: str
-    x_name: str
     y_name: str
     lines: Sequence[Lines] | Mapping[str, Sequence[Lines]]
     columns: str | tuple[str, ...] = ""
     rows: str | tuple[str, ...] = ""
     title: str = "{}"
     row_title: str = ", {}"
+    x_name: str = ""
     axis: str = "values"
     height: float = 3.2
     reference: float | None = None
@@ -123,7 +124,7 @@ class Figure:
     own_scales: bool = False
     title_of: Mapping[str, str] = field(default_factory=dict)
 
-    def sheet(self, cells: Sequence[Cell]) -> Sheet:
+    def sheet(self, cells: Sequence[MeasuredCell]) -> Sheet:
         """Its panels on the cells of a table."""
         named = self.lines if isinstance(self.lines, Mapping) else {"": self.lines}
         found = [(title, line, line.of(cells)) for title, some in named.items() for line in some]
@@ -154,7 +155,7 @@ class Figure:
         place, continuous = AXES[self.axis]
         return Sheet(
             panels,
-            self.x_name,
+            self.x_name or self.x,
             self.y_name,
             place=place,
             continuous=continuous,
@@ -164,7 +165,7 @@ class Figure:
         )
 
     def _panel(
-        self, title: str, lines: Sequence[tuple[Lines, list[Cell]]], looks: _Shades
+        self, title: str, lines: Sequence[tuple[Lines, list[MeasuredCell]]], looks: _Shades
     ) -> Panel | None:
         places = sorted(
             {c.setting[self.x] for _, some in lines for c in some if self.x in c.setting}
@@ -182,7 +183,7 @@ class Figure:
 class _Shades:
     """The same shade for the same value of `by`, in all panels of a figure."""
 
-    def __init__(self, found: Sequence[tuple[str, Lines, list[Cell]]]) -> None:
+    def __init__(self, found: Sequence[tuple[str, Lines, list[MeasuredCell]]]) -> None:
         self._labels: dict[object, list[str]] = {}
         for _, line, cells in found:
             labels = self._labels.setdefault((line.by, line.label, line.descending), [])
@@ -210,7 +211,7 @@ def drawings(figures: Sequence[Figure], rows: Sequence[Row]) -> list[Drawing]:
         )
 
 
-def _curves(line: Lines, cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
+def _curves(line: Lines, cells: Sequence[MeasuredCell]) -> list[tuple[str, list[MeasuredCell]]]:
     """Groups (label, cells), a curve each."""
     names = _names(line.by)
     kinds = _kinds(cells, names)
@@ -225,7 +226,7 @@ def _curves(line: Lines, cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
     return groups[::-1] if line.descending else groups
 
 
-def _kinds(cells: Iterable[Cell], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _kinds(cells: Iterable[MeasuredCell], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The settings of some names that occur, by their label: the value of a single name, and of
     several those that differ. Numbers ascend.
     """
@@ -254,7 +255,7 @@ def _kinds(cells: Iterable[Cell], names: Sequence[str]) -> dict[str, dict[str, A
     return kinds
 
 
-def _points(cells: Sequence[Cell], x: str, places: Sequence[Any]) -> list[Point]:
+def _points(cells: Sequence[MeasuredCell], x: str, places: Sequence[Any]) -> list[Point]:
     """Means over the repeats, with their intervals, along a name; level where cells lack it."""
     groups: dict[Any, list[float]] = {}
     for cell in cells:
@@ -268,7 +269,7 @@ def _points(cells: Sequence[Cell], x: str, places: Sequence[Any]) -> list[Point]
     return points
 
 
-def _in(cell: Cell, setting: Mapping[str, Any]) -> bool:
+def _in(cell: MeasuredCell, setting: Mapping[str, Any]) -> bool:
     """Whether a cell is in a setting, or its setting lacks these names."""
     return all(cell.setting.get(name, value) == value for name, value in setting.items())
 

@@ -20,11 +20,12 @@ from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.compare import ABSENT
 from nc1fast.studies.findings.finding import Claim, Finding
 from nc1fast.studies.findings.rules import Interval
-from nc1fast.studies.measures import Cell, Quantity, cells_of, written
+from nc1fast.studies.measures import MeasuredCell, cells_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nc1fast.studies.quantities import Quantity
     from nc1fast.studies.tidy import Row
 
 _MOST = 24  # settings in a sentence
@@ -53,7 +54,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedCell:
     """One cell, or one draw of it, with its word and the number that has it."""
 
     where: str
@@ -61,7 +62,7 @@ class Judged:
     mean: Interval
 
 
-Judge: TypeAlias = Callable[[Sequence[Cell]], "list[Judged]"]
+Judge: TypeAlias = Callable[[Sequence[MeasuredCell]], "list[JudgedCell]"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Test:
     ----------
     label : str
     of : Quantity
-    judge : callable(cells) -> list of Judged
+    judge : callable(cells) -> list of JudgedCell
     digits : int, default 3
         Significant digits of the number.
     at_most : bool, default False
@@ -85,18 +86,18 @@ class Test:
     digits: int = 3
     at_most: bool = False
 
-    def told(self, found: Sequence[Judged]) -> str:
+    def told(self, found: Sequence[JudgedCell]) -> str:
         """Its label and the range of the numbers."""
         numbers = [one.mean.middle for one in found]
         if self.at_most:
             return f"{self.label} at most {max(numbers):.{self.digits}g}"
         return f"{self.label} {span(numbers, self.digits)}"
 
-    def listed(self, found: Sequence[Judged]) -> list[str]:
+    def listed(self, found: Sequence[JudgedCell]) -> list[str]:
         """The cells, or of numbers without chance those that do not hold, as a sentence: where, the
         number with its interval or the range over the draws, and the words that do not hold.
         """
-        cells: dict[str, list[Judged]] = {}
+        cells: dict[str, list[JudgedCell]] = {}
         for one in found:
             if not (self.at_most and one.word in rules.IN_FAVOUR):
                 cells.setdefault(one.where, []).append(one)
@@ -125,9 +126,9 @@ def geometric(
 ) -> Test:
     """The geometric mean of each cell is in a range: numbers over several orders of magnitude."""
 
-    def judge(cells: Sequence[Cell]) -> list[Judged]:
+    def judge(cells: Sequence[MeasuredCell]) -> list[JudgedCell]:
         means = [(where(cell), cell.geometric_mean()) for cell in cells]
-        return [Judged(at, Range(low, high).word_of_mean(m), m) for at, m in means]
+        return [JudgedCell(at, Range(low, high).word_of_mean(m), m) for at, m in means]
 
     return Test(label, of, judge, digits)
 
@@ -140,15 +141,15 @@ def rises(label: str, of: Quantity, along: str, digits: int = 3) -> Test:
 
 
 def falls(label: str, of: Quantity, along: str, digits: int = 3) -> Test:
-    """Likewise falls."""
+    """Every draw falls, or is equal, likewise."""
 
-    def judge(cells: Sequence[Cell]) -> list[Judged]:
+    def judge(cells: Sequence[MeasuredCell]) -> list[JudgedCell]:
         return signs([cell.paired(cell, lambda v, _: -v, errors=True) for cell in cells])
 
     return Test(label, of.steps(along, difference=True), judge, digits)
 
 
-def of_draws(cells: Iterable[Cell], allowed: Range) -> list[Judged]:
+def of_draws(cells: Iterable[MeasuredCell], allowed: Range) -> list[JudgedCell]:
     """The word of each draw, from its error bound; one whose error is not known is exact."""
     found = []
     for cell in cells:
@@ -156,18 +157,18 @@ def of_draws(cells: Iterable[Cell], allowed: Range) -> list[Judged]:
             error = cell.errors.get(k, 0.0)
             word = allowed.word(value - error, value + error)
             found.append(
-                Judged(where(cell), word, Interval(value, value - error, value + error, 1))
+                JudgedCell(where(cell), word, Interval(value, value - error, value + error, 1))
             )
     return found
 
 
-def of_means(cells: Iterable[Cell], allowed: Range) -> list[Judged]:
+def of_means(cells: Iterable[MeasuredCell], allowed: Range) -> list[JudgedCell]:
     """The word of each cell, from the interval of its mean over the repeats."""
     means = [(where(cell), cell.mean()) for cell in cells]
-    return [Judged(at, allowed.word_of_mean(one), one) for at, one in means]
+    return [JudgedCell(at, allowed.word_of_mean(one), one) for at, one in means]
 
 
-def signs(cells: Iterable[Cell]) -> list[Judged]:
+def signs(cells: Iterable[MeasuredCell]) -> list[JudgedCell]:
     """The word of each draw of a difference: HOLDS above its error bound, FAILS below minus that,
     and EQUAL between.
     """
@@ -177,7 +178,7 @@ def signs(cells: Iterable[Cell]) -> list[Judged]:
             error = cell.errors.get(k, 0.0)
             word = rules.HOLDS if value > error else rules.FAILS if value < -error else rules.EQUAL
             found.append(
-                Judged(where(cell), word, Interval(value, value - error, value + error, 1))
+                JudgedCell(where(cell), word, Interval(value, value - error, value + error, 1))
             )
     return found
 
@@ -199,7 +200,7 @@ class Statement:
     statement: str
     tests: tuple[Test, ...]
 
-    def judged(self, cells: Sequence[Cell]) -> Claim:
+    def judged(self, cells: Sequence[MeasuredCell]) -> Claim:
         """The claim on the cells of a table."""
         results = [(test, test.judge(test.of(cells))) for test in self.tests]
         words = [one.word for _, found in results for one in found]
@@ -255,12 +256,12 @@ def span(numbers: Iterable[float], digits: int = 3) -> str:
     return f"from {low} to {high}" if low != high else low
 
 
-def where(cell: Cell) -> str:
+def where(cell: MeasuredCell) -> str:
     """Of what a number is, for details: the thing and its setting."""
     return ", ".join(filter(None, (cell.thing, written(cell.setting))))
 
 
-def _number(draws: Sequence[Judged], digits: int) -> str:
+def _number(draws: Sequence[JudgedCell], digits: int) -> str:
     """The mean of a cell with its interval, or the range of its draws; and words against it."""
     numbers = [one.mean.middle for one in draws]
     text = span(numbers, digits)

@@ -26,7 +26,8 @@ from nc1fast.studies.figures.looks import Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, exact, geometric
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, Quantity, measured
+from nc1fast.studies.measures import Measure
+from nc1fast.studies.quantities import Quantity, measured
 
 Array = NDArray[np.float64]
 
@@ -314,7 +315,6 @@ def by_target(name: str, caption: str, x: str, axis: str, steps: bool) -> Figure
         name,
         caption,
         x=x,
-        x_name=x,
         y_name=ERROR,
         lines=[Lines(shown(thing), look=look) for thing, look in LOOKS.items()],
         columns="target",

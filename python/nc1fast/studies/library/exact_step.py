@@ -32,7 +32,8 @@ from nc1fast.studies.fields import Count, Positive
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, exact, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, measured, together
+from nc1fast.studies.measures import Measure
+from nc1fast.studies.quantities import measured, together
 from nc1fast.support.extras import require
 
 Array = NDArray[np.float64]
@@ -69,7 +70,7 @@ class ShallowWeights:
 
 
 @dataclass(frozen=True)
-class Descent:
+class ShallowDescent:
     """Gradient descent of a shallow network on the mean squared error of rows X with targets y."""
 
     activation: str
@@ -79,7 +80,7 @@ class Descent:
     @classmethod
     def drawn(
         cls, activation: str, width: int, n: int, d0: int, random: np.random.Generator
-    ) -> tuple[Descent, ShallowWeights]:
+    ) -> tuple[ShallowDescent, ShallowWeights]:
         """Standard normal rows and targets, and weights at the start."""
         X = random.standard_normal((n, d0))
         theta = ShallowWeights.drawn(width, d0, random)
@@ -102,7 +103,7 @@ class Descent:
         return np.asarray((h @ k.T + inner * ((slope * at.a) @ (other * theta.a).T)) / len(at.a))
 
     def step(self, theta: ShallowWeights, eta: float) -> ShallowWeights:
-        """The step -eta g."""
+        """The step -eta g of gradient descent."""
         h, slope = derivatives(self.activation, theta.along(self.X), 1)
         factor, error = 1 / math.sqrt(len(theta.a)), self.error(theta)
         back = factor * error[:, None] * slope * theta.a
@@ -172,7 +173,7 @@ def orders(
     """Lengths of the residuals of the expansion of order 1, 2 and 3 after a step, along the
     learning rate eta, relative to |f - y| at the start.
     """
-    descent, theta = Descent.drawn(activation, width, n_samples, d0, random)
+    descent, theta = ShallowDescent.drawn(activation, width, n_samples, d0, random)
     scale = float(np.linalg.norm(descent.outputs(theta) - descent.y))
     for eta in etas:
         step = descent.step(theta, eta)
@@ -202,7 +203,7 @@ def exact_steps(
     """Relative errors of the change of f: one step by the NTK of the network and by the exact
     kernel, and a whole training by exact steps.
     """
-    descent, theta = Descent.drawn(activation, width, n_samples, d0, random)
+    descent, theta = ShallowDescent.drawn(activation, width, n_samples, d0, random)
     step, start = descent.step(theta, eta), descent.outputs(theta)
     change = descent.outputs(theta.moved(step)) - start
     by_ntk = -eta * descent.tangents(theta, theta) @ descent.error(theta)
@@ -227,7 +228,7 @@ def constructions_on_d1(
     """
     yield "erf NTK", nc.collapse(X, y, nc.NTK("erf"), convention="papyan")
     theta = ShallowWeights.drawn(64, X.shape[1], random)
-    descent = Descent("erf", X, np.where(y == y.max(), 1.0, -1.0))
+    descent = ShallowDescent("erf", X, np.where(y == y.max(), 1.0, -1.0))
     K = descent.tangents(theta, theta)
     name = "erf network of width 64"
     yield f"{name}, NTK", nc.collapse((K + K.T) / 2, y, "precomputed", convention="papyan")
@@ -303,7 +304,6 @@ FIGURES = (
         "network; then the kernel of the step by Gauss-Legendre points between start and end of the "
         "step.",
         x="points",
-        x_name="points",
         y_name="relative error",
         lines=[Lines(together(missed.placed(points=0), by_points), "width")],
         columns="activation",

@@ -1,10 +1,8 @@
 """finite-infinite: Where do finite networks do as infinite ones, and what breaks the correspondence?
 
 Shallow ReLU networks beside their NTK at time t; early stopping beside ridge; NC1 of collapsed
-classes in single precision. The networks are in the NTK parametrization, f(x) = sum_k s_k sqrt(1/m)
-a_k . relu(W_k x/sqrt(d0)), all entries of W_k and a_k standard normal: one network with s = 1, or
-twins that start equal, with s = +-sqrt(1/2), so that f = 0 at the start and the tangent kernel is
-that of one network ("centred").
+classes in single precision. A "centred" network is the difference of twins that start equal, so
+that f = 0 at the start (`nc1fast.networks.twins`).
 
 Source: Lee et al. (2020), arXiv 2007.15801.
 """
@@ -13,14 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 import nc1fast as nc
+from nc1fast.networks.twins import FullBatch, ReLUTwins
 from nc1fast.studies.experiment import grid, nc1_on_d1, part
 from nc1fast.studies.fields import Count, Positive, Variance
 from nc1fast.studies.figures import palette
@@ -28,7 +26,8 @@ from nc1fast.studies.figures.looks import Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, exact, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, measured
+from nc1fast.studies.measures import Measure
+from nc1fast.studies.quantities import measured, together
 
 Array = NDArray[np.float64]
 
@@ -47,61 +46,7 @@ RATE = 0.5  # of n/lambda_max; descent is stable below 2
 # What is measured
 
 
-@dataclass(frozen=True)
-class FullBatch:
-    """Gradient descent on |f - y|^2/(2 n) + decay |theta|^2/2."""
-
-    rate: float
-    steps: int
-    decay: float = 0.0
-
-
-class SignedNetwork:
-    """One network with W (m, d0), a (m,), and its factor s sqrt(1/m)."""
-
-    def __init__(self, W: Array, a: Array, sign: float) -> None:
-        self.W, self.a, self.factor = W.copy(), a.copy(), sign / math.sqrt(len(a))
-
-    def hidden(self, X: Array) -> Array:
-        """Hidden features relu(W x/sqrt(d0)), shape (n, m)."""
-        return np.asarray(np.maximum(X @ self.W.T / math.sqrt(X.shape[1]), 0.0))
-
-    def descend(self, X: Array, hidden: Array, error: Array, descent: FullBatch) -> None:
-        """One step, from the hidden features and (f - y)/n at the rows X."""
-        along = self.factor * error
-        back = np.where(hidden > 0, np.outer(along, self.a), 0.0)  # (n, m)
-        of_W = back.T @ X / math.sqrt(X.shape[1]) + descent.decay * self.W
-        self.a -= descent.rate * (hidden.T @ along + descent.decay * self.a)
-        self.W -= descent.rate * of_W
-
-
-class Network:
-    """A shallow network, or with `centred` twins whose difference starts at zero."""
-
-    def __init__(self, width: int, d0: int, random: np.random.Generator, *, centred: bool) -> None:
-        W, a = random.standard_normal((width, d0)), random.standard_normal(width)
-        signs = (math.sqrt(0.5), -math.sqrt(0.5)) if centred else (1.0,)
-        self.branches = [SignedNetwork(W, a, sign) for sign in signs]
-
-    def __call__(self, X: Array) -> Array:
-        """Outputs of rows, shape (n,)."""
-        return np.asarray(sum(b.factor * (b.hidden(X) @ b.a) for b in self.branches))
-
-    def train(self, X: Array, y: Array, descent: FullBatch) -> Network:
-        """Descend on the rows X (n, d0) with targets y (n,), in place; returns itself. Some 4 n m
-        (d0 + 3) multiply-adds a step and branch.
-        """
-        for _ in range(descent.steps):
-            hidden = [b.hidden(X) for b in self.branches]
-            outputs = sum(b.factor * (h @ b.a) for b, h in zip(self.branches, hidden, strict=True))
-            error = (outputs - y) / len(y)
-            for branch, h in zip(self.branches, hidden, strict=True):
-                branch.descend(X, h, error, descent)
-        return self
-
-
-@dataclass(frozen=True)
-class SineTask:
+class SineTask(NamedTuple):
     """Rows on the sphere |x|^2 = d0 with targets sin <w, x>, and 64 rows Z to predict."""
 
     X: Array
@@ -110,7 +55,7 @@ class SineTask:
 
     @classmethod
     def drawn(cls, n: int, d0: int, random: np.random.Generator) -> SineTask:
-        """N rows to fit."""
+        """A task of n rows to fit."""
         rows = random.standard_normal((n + 64, d0))
         rows *= math.sqrt(d0) / np.linalg.norm(rows, axis=1, keepdims=True)
         w = random.standard_normal(d0)
@@ -125,7 +70,7 @@ class SineTask:
         """The infinitely wide network at time t, from f = 0."""
         return nc.prediction.gradient_flow(nc.NTK("relu"), self.X, self.y, self.Z, time=time).mean
 
-    def outputs(self, networks: list[Network], descent: FullBatch) -> Array:
+    def outputs(self, networks: list[ReLUTwins], descent: FullBatch) -> Array:
         """Outputs of networks after their training, (n_networks, 64)."""
         return np.stack([net.train(self.X, self.y, descent)(self.Z) for net in networks])
 
@@ -158,11 +103,11 @@ def widths(
     task = SineTask.drawn(n_samples, d0, random)
     descent = task.descent(steps)
     infinite = task.infinite(descent.rate * descent.steps)
-    for centred, single, together in ((True, CENTRED, CENTRED_4), (False, PLAIN, PLAIN_4)):
-        networks = [Network(width, d0, random, centred=centred) for _ in range(ensemble)]
+    for centred, single, ensembles in ((True, CENTRED, CENTRED_4), (False, PLAIN, PLAIN_4)):
+        networks = [ReLUTwins(width, d0, random, centred=centred) for _ in range(ensemble)]
         outputs = task.outputs(networks, descent)
         yield Measure(single, DEVIATION, deviation(outputs, infinite))
-        yield Measure(together, DEVIATION, deviation(outputs.mean(axis=0), infinite))
+        yield Measure(ensembles, DEVIATION, deviation(outputs.mean(axis=0), infinite))
 
 
 @part(
@@ -204,7 +149,7 @@ def broken(
         LARGE: FullBatch(time / fewer, fewer),
     }
     for thing, descent in ways.items():
-        drawn = [Network(width, d0, random, centred=True) for _ in range(networks)]
+        drawn = [ReLUTwins(width, d0, random, centred=True) for _ in range(networks)]
         yield Measure(thing, DEVIATION, deviation(task.outputs(drawn, descent), infinite))
 
 
@@ -295,7 +240,7 @@ def constructions_on_d1(
     """The two limits, and the hidden features of a network of width 256 before and after 100 steps."""
     for kernel in (nc.NNGP("relu"), nc.NTK("relu")):
         yield f"ReLU {kernel.name}", nc.collapse(X, y, kernel, convention="papyan")
-    network = Network(256, X.shape[1], random, centred=True)
+    network = ReLUTwins(256, X.shape[1], random, centred=True)
     first, name = network.branches[0], "ReLU network of width 256"
     yield f"{name}, start", nc.collapse(first.hidden(X), y, convention="papyan")
     top = float(np.linalg.eigvalsh(nc.NTK("relu")(X))[-1])
@@ -307,9 +252,13 @@ def constructions_on_d1(
 
 TOLERANCE = 1.05
 away = {thing: measured(DEVIATION, thing) for thing in (CENTRED, CENTRED_4, PLAIN, PLAIN_4)}
-ways = {thing: measured(DEVIATION, thing) for thing in (SMALL, DECAY, LARGE)}
+small_steps = measured(DEVIATION, SMALL)
+over_small = {t: measured(DEVIATION, t).last("width").over(small_steps) for t in (DECAY, LARGE)}
 least = {thing: measured(LEAST, thing) for thing in (RIDGE, STOPPED)}
-exact_nc1 = {name: measured(NC1, name).placed(kernel=name) for name in ("NTK", "NNGP")}
+stored_if_collapsed = [
+    measured(OFF, STORED).draws_where(measured(NC1, k).placed(kernel=k), lambda nc1: nc1 < 1e-10)
+    for k in ("NTK", "NNGP")
+]
 
 CLAIMS = (
     claim(
@@ -335,14 +284,8 @@ CLAIMS = (
         "FI4. Weight decay and large learning rates break the correspondence",
         "With weight decay, and with a learning rate above 2/lambda_max, the widest networks are at "
         "least twice as far from the infinite one as those of small steps.",
-        *(
-            mean(
-                f"distance over that of small steps, {thing}",
-                ways[thing].last("width").over(ways[SMALL]),
-                low=2.0,
-            )
-            for thing in (DECAY, LARGE)
-        ),
+        mean("distance over that of small steps", over_small[DECAY], low=2.0),
+        mean("with a large rate", over_small[LARGE], low=2.0),
     ),
     claim(
         "FI5. Diagonal regularization acts as early stopping does",
@@ -362,14 +305,7 @@ CLAIMS = (
         "FI7. Floating point precision limits a stored kernel",
         "A Gram matrix that is stored in single precision loses all digits of NC1 where NC1 is "
         "below 1e-10. (The paper: beyond a critical number of samples; here: of collapsed classes.)",
-        *(
-            exact(
-                f"relative error, {name}",
-                measured(OFF, STORED, kernel=name).draws_where(value, lambda nc1: nc1 < 1e-10),
-                low=1.0,
-            )
-            for name, value in exact_nc1.items()
-        ),
+        exact("relative error", together(*stored_if_collapsed), low=1.0),
     ),
     claim(
         "FI8. Streamed in single precision, NC1 keeps its digits",
@@ -381,58 +317,47 @@ CLAIMS = (
 # What is drawn
 
 
-def with_looks(quantity: str, looks: dict[str, Look]) -> list[Lines]:
-    """A curve for each thing."""
-    return [Lines(measured(quantity, thing), look=look) for thing, look in looks.items()]
+def against_width(name: str, caption: str, looks: dict[str, Look]) -> Figure:
+    """A curve for each thing, a panel for each d0."""
+    return Figure(
+        name,
+        caption,
+        x="width",
+        y_name="relative distance",
+        lines=[Lines(measured(DEVIATION, thing), look=look) for thing, look in looks.items()],
+        columns="d0",
+        title="d₀ = {}",
+    )
 
 
 FIGURES = (
-    Figure(
+    against_width(
         "widths",
         "Distance of trained networks from the infinite one. |f - f_inf|/|f_inf| on other rows, "
         "f_inf the prediction of the NTK at the same time: the mean of single networks, and that of "
         "ensembles.",
-        x="width",
-        x_name="width",
-        y_name="relative distance",
-        lines=with_looks(
-            DEVIATION,
-            {
-                PLAIN: Look(PLAIN, palette.NETWORK, "D", "--", is_open=True),
-                PLAIN_4: Look(PLAIN_4, palette.OWN_NTK, "s", "--", is_open=True),
-                CENTRED: Look(CENTRED, palette.NETWORK, "D"),
-                CENTRED_4: Look(CENTRED_4, palette.OWN_NTK, "s"),
-            },
-        ),
-        columns="d0",
-        title="d₀ = {}",
-        height=3.4,
+        {
+            PLAIN: Look(PLAIN, palette.NETWORK, "D", "--", is_open=True),
+            PLAIN_4: Look(PLAIN_4, palette.OWN_NTK, "s", "--", is_open=True),
+            CENTRED: Look(CENTRED, palette.NETWORK, "D"),
+            CENTRED_4: Look(CENTRED_4, palette.OWN_NTK, "s"),
+        },
     ),
-    Figure(
+    against_width(
         "ways",
         "Distance of centred networks trained in other ways. Relative to f_inf, as above; with "
         "weight decay, and with a learning rate above 2/lambda_max.",
-        x="width",
-        x_name="width",
-        y_name="relative distance",
-        lines={
-            "training": with_looks(
-                DEVIATION,
-                {
-                    SMALL: Look(SMALL, palette.NETWORK, "D"),
-                    DECAY: Look(DECAY, palette.ADAPTIVE, "^", "--"),
-                    LARGE: Look(LARGE, palette.MEAN_FIELD, "v", ":"),
-                },
-            )
+        {
+            SMALL: Look(SMALL, palette.NETWORK, "D"),
+            DECAY: Look(DECAY, palette.ADAPTIVE, "^", "--"),
+            LARGE: Look(LARGE, palette.MEAN_FIELD, "v", ":"),
         },
-        height=3.0,
     ),
     Figure(
         "stopping",
         "Ridge regression beside early stopping at t = n/ridge. Mean squared error on other rows; "
         "ridges in units of the mean diagonal of the kernel.",
         x="ridge",
-        x_name="ridge",
         y_name=ERROR,
         lines=[
             Lines(

@@ -1,12 +1,8 @@
 """noisy-descent: Does noisy gradient descent with weight decay stay kernel-like, though its
 weights do not stay?
 
-theta <- theta - eta (grad + lambda theta) + sqrt(2 eta lambda) xi, grad that of m L, L = |f -
-y|^2/n, f = (alpha/m) sum_j u_j tanh(<w_j, x>/sqrt(d0)). The step is that of
-`nc1fast.networks.Langevin` with temperature lambda and prior N(0, I), which agrees with it to first
-order in eta lambda; without noise it is plain gradient descent.
-
-The prediction by kernels (ours) is that of `nc1fast.theory.noisy_descent`.
+The descent and its prediction by kernels (ours) are those of `nc1fast.networks.noisy_descent`, f =
+(alpha/m) sum_j u_j tanh(<w_j, x>/sqrt(d0)).
 
 Source: Chen, Cao, Gu & Zhang (2020), arXiv 2002.04026.
 """
@@ -15,21 +11,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 import nc1fast as nc
+from nc1fast.networks.noisy_descent import (
+    NoisyPath,
+    NoisySteps,
+    SphereTask,
+    at_the_end,
+    looked_at,
+)
 from nc1fast.studies.experiment import grid, nc1_on_d1, part
 from nc1fast.studies.fields import Count, Positive, Variance
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, measured
-from nc1fast.theory.noisy_descent import predicted_outputs
+from nc1fast.studies.measures import Measure
+from nc1fast.studies.quantities import measured
 
 Array = NDArray[np.float64]
 
@@ -62,122 +64,6 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 # What is measured
 
 
-@dataclass(frozen=True)
-class NoisySteps:
-    """One descent: eta, the number of steps, lambda, and the seed of the noise."""
-
-    rate: float
-    steps: int
-    decay: float
-    seed: int
-
-    def optimizer(self, parameters: Any) -> Any:
-        """The torch optimizer that takes these steps along the gradient of m L."""
-        import torch
-
-        if self.decay == 0:
-            return torch.optim.SGD(parameters, lr=self.rate)
-        return nc.networks.Langevin(
-            parameters,
-            lr=self.rate,
-            temperature=self.decay,
-            prior_variance=1.0,
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-
-
-@dataclass(frozen=True)
-class SphereTask:
-    """Rows with targets."""
-
-    X: Array
-    y: Array
-
-    @classmethod
-    def drawn(cls, n: int, d0: int, random: np.random.Generator) -> SphereTask:
-        """N rows, evenly on the sphere, with random signs."""
-        rows = random.standard_normal((n, d0))
-        rows *= math.sqrt(d0) / np.linalg.norm(rows, axis=1, keepdims=True)
-        return cls(rows, random.choice([-1.0, 1.0], n))
-
-    def losses(self, outputs: Array) -> Array:
-        """|f - y|^2/n of each step, of outputs (steps, n)."""
-        return np.asarray(np.square(outputs - self.y).mean(axis=1))
-
-    def ntk_eigenvalues(self) -> Array:
-        """Of the NTK, ascending."""
-        return np.asarray(np.linalg.eigvalsh(NTK(self.X)))
-
-    def descend(self, network: Any, noise: NoisySteps) -> Iterator[Array]:
-        """Outputs f at the rows, before each step and after the last one; the network moves in
-        place.
-        """
-        import torch
-
-        rows, targets = torch.from_numpy(self.X), torch.from_numpy(self.y)[:, None]
-        optimizer = noise.optimizer(network.parameters())
-        for step in range(noise.steps + 1):
-            f = network(rows)
-            yield f.detach().numpy()[:, 0].copy()
-            if step < noise.steps:
-                optimizer.zero_grad()
-                (network.width * (f - targets).square().mean()).backward()
-                optimizer.step()
-
-
-class Descent(NamedTuple):
-    """Outputs (steps + 1, n) of a network and by the kernels, the largest relative change of the
-    NTK, and the mean square displacement of the weights.
-    """
-
-    outputs: Array
-    predicted: Array
-    drift: float
-    moved: float
-
-    @classmethod
-    def of(cls, network: Any, task: SphereTask, noise: NoisySteps) -> Descent:
-        """The descent of a network, which moves in place."""
-        outputs, drift, start = [], 0.0, weights_of(network)
-        K, seen = nc.networks.empirical_ntk(network, task.X), looked_at(noise.steps)
-        for step, f in enumerate(task.descend(network, noise)):
-            outputs.append(f)
-            if step in seen:
-                change = nc.networks.empirical_ntk(network, task.X) - K
-                drift = max(drift, float(np.linalg.norm(change) / np.linalg.norm(K)))
-        predicted = predicted_outputs(
-            task.X,
-            task.y,
-            outputs[0],
-            alpha=network.scale,
-            decay=noise.decay,
-            rate=noise.rate,
-            steps=noise.steps,
-        )
-        moved = float(np.square(weights_of(network) - start).mean())
-        return cls(np.stack(outputs), predicted, drift, moved)
-
-
-def looked_at(steps: int) -> list[int]:
-    """24 steps of the curves, evenly in their logarithm, from the first to the last one."""
-    return sorted({round(steps ** (i / 23)) for i in range(24)})
-
-
-def at_the_end(numbers: Array) -> float:
-    """The mean over the last tenth of the steps."""
-    return float(numbers[-max(1, len(numbers) // 10) :].mean())
-
-
-def weights_of(network: Any) -> Array:
-    """All weights, in one vector."""
-    return np.concatenate([p.detach().numpy().ravel() for p in network.parameters()])
-
-
-def largest(vectors: Array) -> float:
-    """The largest length of some vectors."""
-    return float(np.linalg.norm(np.atleast_2d(vectors), axis=1).max())
-
-
 def relative_rate(outputs: Array, task: SphereTask, rate: float, *, noisy: bool) -> float:
     """The least mean rate until any step of what is above the loss at the end, over 2 Lambda/n;
     time in units of 1/alpha^2.
@@ -187,6 +73,11 @@ def relative_rate(outputs: Array, task: SphereTask, rate: float, *, noisy: bool)
     fallen = np.flatnonzero(above[1:] > 0) + 1
     slow = 2 * task.ntk_eigenvalues()[0] / len(task.y) * rate * fallen
     return float((np.log(losses[0] / above[fallen]) / slow).min())
+
+
+def largest(vectors: Array) -> float:
+    """The largest length of some vectors."""
+    return float(np.linalg.norm(np.atleast_2d(vectors), axis=1).max())
 
 
 @part(
@@ -219,7 +110,7 @@ def noisy_descents(
         for b in decay:
             noise = NoisySteps(rate / a**2, steps, b, seeds[1])
             network = nc.networks.MeanFieldNetwork("tanh", d0, width=width, scale=a, seed=seeds[0])
-            descent = Descent.of(network, task, noise)
+            descent = NoisyPath.of(network, task, noise)
             plain = descent.outputs if plain is None else plain
             at = {"alpha": a, "lambda": b}
             for thing, outputs in ((NETWORK, descent.outputs), (KERNELS, descent.predicted)):
@@ -439,7 +330,6 @@ FIGURES = (
         "size eta = c/alpha^2, of the first draw, as far as it is above 1e-7; bands: the prediction "
         "by kernels, to first order in 1/alpha.",
         x="step",
-        x_name="step",
         y_name="training loss",
         lines=(
             Lines(losses.where(lambda c: c.thing == NETWORK), *by_alpha),
@@ -456,7 +346,6 @@ FIGURES = (
         "displacement of weights, largest distance of the outputs from the kernels' prediction, and "
         "mean square distance at the end from the outputs without noise.",
         x="alpha",
-        x_name="alpha",
         y_name="value",
         lines={
             "change of the NTK": (Lines(drift, *by_lambda),),

@@ -26,7 +26,8 @@ from nc1fast.studies.figures.looks import THEORY
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, exact, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, measured, together
+from nc1fast.studies.measures import Measure
+from nc1fast.studies.quantities import measured, together
 from nc1fast.support.extras import require
 
 Array = NDArray[np.float64]

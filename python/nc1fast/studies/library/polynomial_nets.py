@@ -25,9 +25,10 @@ from nc1fast.studies.figures import palette
 from nc1fast.studies.figures.looks import LOOKS, Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Judged, Test, claim, exact, mean, rises, where
+from nc1fast.studies.findings.measured import JudgedCell, Test, claim, exact, mean, rises, where
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Cell, Measure, measured, together
+from nc1fast.studies.measures import Measure, MeasuredCell
+from nc1fast.studies.quantities import measured, together
 
 Array = NDArray[np.float64]
 Factors = Annotated[int, Field(ge=1, le=8)]
@@ -185,7 +186,7 @@ sampled = measured(FREQUENCY, SAMPLED).first().values(lambda c: abs(c) > 1e-12)
 nc1 = measured("nc1", NNGP, NTK, part="degrees")
 
 
-def deviations(cells: Sequence[Cell]) -> list[Judged]:
+def deviations(cells: Sequence[MeasuredCell]) -> list[JudgedCell]:
     """Mean deviations at the level at which all are judged at once: one fails if its interval
     leaves out 0, and holds if that is short as well.
     """
@@ -200,7 +201,7 @@ def deviations(cells: Sequence[Cell]) -> list[Judged]:
         else:
             short = max(-one.low, one.high) <= rules.TOLERANCE
             word = rules.HOLDS if short else rules.UNDECIDED
-        found.append(Judged(where(cell), word, one))
+        found.append(JudgedCell(where(cell), word, one))
     return found
 
 

@@ -24,7 +24,8 @@ from nc1fast.studies.figures.looks import Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, measured
+from nc1fast.studies.measures import Measure
+from nc1fast.studies.quantities import measured
 from nc1fast.support.extras import require
 
 Array = NDArray[np.float64]

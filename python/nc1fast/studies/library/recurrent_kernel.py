@@ -24,9 +24,10 @@ from nc1fast.studies.figures import palette
 from nc1fast.studies.figures.looks import Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Judged, Range, Test, claim, exact, signs, where
+from nc1fast.studies.findings.measured import JudgedCell, Range, Test, claim, exact, signs, where
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Cell, Measure, measured
+from nc1fast.studies.measures import Measure, MeasuredCell
+from nc1fast.studies.quantities import measured
 
 Array = NDArray[np.float64]
 
@@ -134,7 +135,7 @@ def constructions_on_d1(
 DEVIATIONS, DRAWS = 3, 150  # standard errors of the mean from the limit; networks, for a word
 
 
-def within_errors(cells: Sequence[Cell]) -> list[Judged]:
+def within_errors(cells: Sequence[MeasuredCell]) -> list[JudgedCell]:
     """Standard errors by which the mean of a cell deviates from 1."""
     found = []
     for cell in cells:
@@ -145,17 +146,17 @@ def within_errors(cells: Sequence[Cell]) -> list[Judged]:
             few = len(ratios) < DRAWS
             word = rules.TOO_FEW if few else Range(high=DEVIATIONS).word(score, score)
             found.append(
-                Judged(where(cell), word, rules.Interval(score, score, score, len(ratios)))
+                JudgedCell(where(cell), word, rules.Interval(score, score, score, len(ratios)))
             )
     return found
 
 
-def longer_is_less_collapsed(cells: Sequence[Cell]) -> list[Judged]:
+def longer_is_less_collapsed(cells: Sequence[MeasuredCell]) -> list[JudgedCell]:
     """Each kernel and weight variance, by the signs of its draws."""
     found = []
     for cell in cells:
         word, _ = rules.of_draws([one.word for one in signs([cell])])
-        found.append(Judged(where(cell), word, cell.mean()))
+        found.append(JudgedCell(where(cell), word, cell.mean()))
     return found
 
 

@@ -27,7 +27,8 @@ from nc1fast.studies.figures.looks import Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, geometric, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Cell, Measure, Quantity, measured, together
+from nc1fast.studies.measures import Measure, MeasuredCell
+from nc1fast.studies.quantities import Quantity, measured, together
 
 Array = NDArray[np.float64]
 Widths = tuple[Count, ...]
@@ -174,12 +175,12 @@ def constructions_on_d1(
 # What is claimed
 
 
-def is_wide(cell: Cell) -> bool:
+def is_wide(cell: MeasuredCell) -> bool:
     """Whether there are as many features as samples."""
     return float(cell.setting["d"]) >= CLASSES * float(cell.setting["rows"])
 
 
-def is_narrow(cell: Cell) -> bool:
+def is_narrow(cell: MeasuredCell) -> bool:
     """Whether there are at least four samples for each feature."""
     return 4 * float(cell.setting["d"]) <= CLASSES * float(cell.setting["rows"])
 
@@ -192,7 +193,7 @@ def nc1_of(thing: str, part: str) -> Quantity:
 def errors_under_collapse(thing: str) -> Quantity:
     """Test errors in dimensions where NC1 < .01 at every sigma."""
 
-    def kept(cells: Sequence[Cell]) -> list[Cell]:
+    def kept(cells: Sequence[MeasuredCell]) -> list[MeasuredCell]:
         middles = [(c.setting["d"], c.geometric_mean().middle) for c in two_or_three[thing](cells)]
         large = {d for d, middle in middles if not middle < 0.01}
         return [

@@ -26,7 +26,8 @@ from nc1fast.studies.figures.looks import graded
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, exact, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, measured
+from nc1fast.studies.measures import Measure
+from nc1fast.studies.quantities import measured
 
 Array = NDArray[np.float64]
 Layers = Annotated[int, Field(ge=2)]

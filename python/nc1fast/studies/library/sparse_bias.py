@@ -26,7 +26,8 @@ from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.measured import claim, exact, falls, mean, rises
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, Setting, measured
+from nc1fast.studies.measures import Measure, Setting
+from nc1fast.studies.quantities import measured
 from nc1fast.support.extras import require
 
 Array = NDArray[np.float64]

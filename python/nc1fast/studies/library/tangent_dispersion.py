@@ -26,17 +26,16 @@ from nc1fast.studies.figures.looks import Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, exact, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure, Setting, measured
+from nc1fast.studies.measures import Measure, Setting
+from nc1fast.studies.quantities import measured
 
 Array = NDArray[np.float64]
 Depth = Annotated[int, Field(ge=2)]
 Draws = Annotated[int, Field(ge=2)]
 
 LIMIT, NETWORK, EXACT = "limit", "network", "recursion"
-SCALED = "n Var/mean^2"
-CHANGE = "relative change of Var/mean^2 with sw2"
-DEVIATION = "std/mean of an entry"
-RATIO = "log E[Theta^2]/E[Theta]^2"
+SCALED, CHANGE = "n Var/mean^2", "relative change of Var/mean^2 with sw2"
+DEVIATION, RATIO = "std/mean of an entry", "log E[Theta^2]/E[Theta]^2"
 DRIFT, LOSS = "median drift", "loss over that of the best constant"
 NC1, SPREAD, TRACES = "nc1", "std/mean of NC1", "std/mean of the trace"
 OVER = "mean NC1 over that of the limit"
@@ -47,15 +46,9 @@ OVER = "mean NC1 over that of the limit"
 
 def network(d0: int, n: int, L: int = 2, sw2: float = 2.0, sb2: float = 0.0) -> Any:
     """A network of width n, depth L and these variances."""
+    variances = {"weight_variance": sw2, "bias_variance": sb2}
     return nc.networks.ShallowNetwork(
-        "relu",
-        d0,
-        depth=L,
-        width=n,
-        weight_variance=sw2,
-        bias_variance=sb2,
-        parametrization="ntk",
-        seed=0,
+        "relu", d0, depth=L, width=n, parametrization="ntk", seed=0, **variances
     )
 
 
@@ -171,7 +164,7 @@ def drifts(
     before = ensemble.tangent_kernels(X)
     rates = rate * n_samples / np.linalg.eigvalsh(before)[:, -1]
     rows, targets = torch.from_numpy(X), torch.from_numpy(labels)
-    losses = descend(ensemble, rows, targets, torch.from_numpy(rates), steps)
+    losses = ensemble.descend(rows, targets, torch.from_numpy(rates), steps)
     moved = np.linalg.norm(ensemble.tangent_kernels(X) - before, axis=(1, 2))
     drift = moved / np.linalg.norm(before, axis=(1, 2))
     diverged = ~(np.isfinite(drift) & np.isfinite(losses))
@@ -179,24 +172,6 @@ def drifts(
         raise ValueError(f"{diverged.sum()} of {networks} networks diverge")
     for quantity, numbers in ((DRIFT, drift), (LOSS, losses)):
         yield Measure(NETWORK, quantity, float(np.median(np.where(diverged, np.inf, numbers))))
-
-
-def descend(ensemble: Any, rows: Any, targets: Any, rates: Any, steps: int) -> Array:
-    """Gradient descent on mean squared errors, (f - y)^2/2, a rate for each network, in place;
-    their losses times 2 after it.
-    """
-    import torch
-
-    parameters = [p for p in ensemble.parameters() if p.requires_grad]
-    for _ in range(steps):
-        losses = (ensemble(rows)[..., 0] - targets).square().mean(dim=1) / 2
-        gradients = torch.autograd.grad(losses.sum(), parameters)
-        with torch.no_grad():
-            for p, g in zip(parameters, gradients, strict=True):
-                p.sub_(rates.reshape(-1, *[1] * (p.ndim - 1)) * g)
-    with torch.no_grad():
-        squares = (ensemble(rows)[..., 0] - targets).square().mean(dim=1)
-    return np.asarray(squares.numpy())
 
 
 @part(
@@ -250,13 +225,13 @@ def constructions_on_d1(
 # What is claimed
 
 
-def ordered(sw2: float) -> bool:
-    """The ordered phase."""
+def is_ordered(sw2: float) -> bool:
+    """Whether networks are in the ordered phase."""
     return sw2 < 2
 
 
-def chaotic(sw2: float) -> bool:
-    """The chaotic phase."""
+def is_chaotic(sw2: float) -> bool:
+    """Whether networks are in the chaotic phase."""
     return sw2 > 2
 
 
@@ -265,14 +240,9 @@ def over_law(at: Setting) -> float:
     return float(at["n"]) / (5 * (float(at["L"]) - 1))
 
 
-def to_deepest(deepest: int) -> int:
-    """Where ratios to the deepest networks start, if these are deep."""
-    return 8 if deepest >= 16 else deepest
-
-
 deep, near = {"n": 64, "L": 16}, {"n": 64, "L": 2}
 deviation, drift, loss = measured(DEVIATION), measured(DRIFT), measured(LOSS)
-growth = deviation.ends("L", to_deepest)
+growth = deviation.ends("L", start=lambda deepest: 8 if deepest >= 16 else deepest)
 moments = measured(RATIO, NETWORK)
 spread_over_trace = measured(SPREAD).over(measured(TRACES)).at(**deep)
 
@@ -286,22 +256,20 @@ CLAIMS = (
     claim(
         "TD2. The kernel of deep networks is random in the chaotic phase, not in the ordered one",
         "With trained biases, at L = 16 and width 64, std/mean of an entry is below .3 in the "
-        "ordered phase, sw2 < 2, and above .8 in the chaotic one, sw2 > 2; sw2/n is the variance of "
-        "the weights, sw2 = 2 the edge of chaos.",
-        mean("std/mean, ordered", deviation.at(**deep, sw2=ordered), high=0.3),
-        mean("chaotic", deviation.at(**deep, sw2=chaotic), low=0.8),
+        "ordered phase, sw2 < 2, and above .8 in the chaotic one, sw2 > 2.",
+        mean("std/mean, ordered", deviation.at(**deep, sw2=is_ordered), high=0.3),
+        mean("chaotic", deviation.at(**deep, sw2=is_chaotic), low=0.8),
     ),
     claim(
         "TD3. Dispersion saturates in the ordered phase and grows beyond it",
         "From L = 8 to the deepest networks std/mean changes by at most a fourth in the ordered "
         "phase, and grows by more than that at the edge of chaos and in the chaotic phase.",
-        mean("ratio, ordered", growth.at(sw2=ordered), 0.75, 1.25),
-        mean("beyond", growth.at(sw2=lambda sw2: not ordered(sw2)), low=1.25),
+        mean("ratio, ordered", growth.at(sw2=is_ordered), 0.75, 1.25),
+        mean("beyond", growth.at(sw2=lambda sw2: not is_ordered(sw2)), low=1.25),
     ),
     claim(
         "TD4. Without biases there are no phases",
-        "Without biases Var/mean^2 does not depend on sw2: the same draws give the same number, to "
-        "1e-10.",
+        "Without biases the same draws give the same Var/mean^2 at every sw2, to 1e-10.",
         exact("relative change", measured(CHANGE), high=1e-10, digits=1),
     ),
     claim(
@@ -312,24 +280,23 @@ CLAIMS = (
     ),
     claim(
         "TD6. A recursion gives the moments (ours)",
-        "Ours: without biases log E[Theta^2]/E[Theta]^2 is that of a recursion over the layers, to "
-        "10 %.",
+        "Without biases log E[Theta^2]/E[Theta]^2 is that of a recursion over layers, to 10 %.",
         mean("measured over exact", moments.over(measured(RATIO, EXACT)), 0.9, 1.1),
     ),
     claim(
         "TD7. The kernel moves in training where it is random",
         "At width 64 the median of |Theta_T - Theta_0|/|Theta_0| is above .3 at L = 16 in the "
         "chaotic phase; in the ordered phase, and in both at L = 2, it is below .15.",
-        mean("drift at L = 16, ordered", drift.at(**deep, sw2=ordered), high=0.15),
-        mean("chaotic", drift.at(**deep, sw2=chaotic), low=0.3),
+        mean("drift at L = 16, ordered", drift.at(**deep, sw2=is_ordered), high=0.15),
+        mean("chaotic", drift.at(**deep, sw2=is_chaotic), low=0.3),
         mean("drift at L = 2", drift.at(**near, sw2=lambda sw2: sw2 != 2), high=0.15),
     ),
     claim(
         "TD8. Deep networks of the ordered phase hardly train",
         "In the ordered phase, at width 64, the same number of steps leaves more than .8 of the "
         "loss of the best constant at L = 16 and less than .6 at L = 2.",
-        mean("loss over that of the constant at L = 16", loss.at(**deep, sw2=ordered), low=0.8),
-        mean("at L = 2", loss.at(**near, sw2=ordered), high=0.6),
+        mean("loss over that of the constant at L = 16", loss.at(**deep, sw2=is_ordered), low=0.8),
+        mean("at L = 2", loss.at(**near, sw2=is_ordered), high=0.6),
     ),
     claim(
         "TD9. At L = 2 networks have the NC1 of their limit in the mean",
@@ -338,26 +305,21 @@ CLAIMS = (
     ),
     claim(
         "TD10. A kernel that hardly disperses may have an NC1 that does (ours)",
-        "Ours: at L = 16 and width 64 NC1 disperses more than the trace of the kernel in the "
-        "ordered phase, where a constant that NC1 does not see outweighs the rest, and less in the "
-        "chaotic one, where a common factor cancels.",
+        "At L = 16 and width 64 NC1 disperses more than the trace of the kernel in the ordered "
+        "phase, where a constant outweighs the rest, and less in the chaotic one.",
         mean(
-            "std/mean of NC1 over that of the trace, ordered", spread_over_trace.at(sw2=ordered), 1
+            "std/mean of NC1 over that of the trace, ordered",
+            spread_over_trace.at(sw2=is_ordered),
+            1,
         ),
-        mean("chaotic", spread_over_trace.at(sw2=chaotic), high=1.0),
+        mean("chaotic", spread_over_trace.at(sw2=is_chaotic), high=1.0),
     ),
 )
 
 # What is drawn
 
 
-def by_phase(quantity: str) -> tuple[Lines, ...]:
-    """A curve for each sw2."""
-    return (Lines(measured(quantity), "sw2", "sw² = {}"),)
-
-
-LAW = Look("5 beta", palette.INK, "x", ":", rank=2)
-RECURSION = Look("recursion (ours)", palette.NTK, "s", "--", is_open=True, rank=1)
+by_sw2 = ("sw2", "sw² = {}")
 
 FIGURES = (
     Figure(
@@ -366,12 +328,11 @@ FIGURES = (
         "biases: std/mean of an entry over initialisations; relative change of the kernel in "
         "training; std/mean of NC1 on D1.",
         x="L",
-        x_name="L",
         y_name="relative to the mean or the start",
         lines={
-            "std/mean": by_phase(DEVIATION),
-            "drift": by_phase(DRIFT),
-            "std/mean of NC1": by_phase(SPREAD),
+            "std/mean": (Lines(deviation, *by_sw2),),
+            "drift": (Lines(drift, *by_sw2),),
+            "std/mean of NC1": (Lines(measured(SPREAD), *by_sw2),),
         },
         columns="n",
         title="n = {}",
@@ -381,14 +342,10 @@ FIGURES = (
         "NC1 of empirical tangent kernels and of their limit. Two classes of D1, d₀ = 8, networks "
         "of width 64 with trained biases.",
         x="L",
-        x_name="L",
         y_name="NC1",
         lines=(
             Lines(measured(NC1, LIMIT, part="spreads"), look=Look("limit", palette.NTK, "s")),
-            Lines(
-                measured(NC1, NETWORK, part="spreads"),
-                look=Look("empirical NTKs, mean", palette.OWN_NTK, "<"),
-            ),
+            Lines(measured(NC1, NETWORK, part="spreads"), look=Look("mean", palette.OWN_NTK, "<")),
         ),
         columns="sw2",
         title="sw² = {}",
@@ -398,12 +355,14 @@ FIGURES = (
         "The second moment without biases, beside the published law. log E[Θ²]/E[Θ]² of one entry, "
         "and 5 beta, beta the sum of 1/n over hidden layers.",
         x="L",
-        x_name="L",
         y_name=RATIO,
         lines=(
             Lines(moments, look=Look("networks", palette.OWN_NTK, "<", rank=0)),
-            Lines(measured(RATIO, EXACT), look=RECURSION),
-            Lines(measured(RATIO, EXACT).replaced(lambda at: 1 / over_law(at)), look=LAW),
+            Lines(measured(RATIO, EXACT), look=Look("recursion (ours)", palette.NTK, "s", "--")),
+            Lines(
+                measured(RATIO, EXACT).replaced(lambda at: 1 / over_law(at)),
+                look=Look("5 beta", palette.INK, "x", ":"),
+            ),
         ),
         columns="n",
         title="n = {}",

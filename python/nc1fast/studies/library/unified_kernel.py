@@ -22,9 +22,10 @@ from nc1fast.studies.experiment import grid, nc1_on_d1, part
 from nc1fast.studies.fields import Count, Number
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Judged, Test, claim, exact, signs, where
+from nc1fast.studies.findings.measured import JudgedCell, Test, claim, exact, signs, where
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Cell, Measure, lines, measured, together
+from nc1fast.studies.measures import Measure, MeasuredCell, lines
+from nc1fast.studies.quantities import measured, together
 
 CURVE, STORED = "K(s), from one pass", "K(s), stored"
 Shares = Annotated[tuple[Annotated[Number, Field(ge=0, le=1)], ...], Field(min_length=2)]
@@ -73,7 +74,7 @@ at_ends = together(
 )
 
 
-def monotone(cells: Sequence[Cell]) -> list[Judged]:
+def monotone(cells: Sequence[MeasuredCell]) -> list[JudgedCell]:
     """Each draw of a curve: HOLDS if its steps are all up or all down, but for equal ones."""
     found = []
     for line in lines(cells, "s"):
@@ -87,7 +88,7 @@ def monotone(cells: Sequence[Cell]) -> list[Judged]:
             ways = {one.word for one in signs(steps)} - {rules.EQUAL}
             word = rules.EQUAL if not ways else rules.FAILS if len(ways) > 1 else rules.HOLDS
             ratio = last.draws[repeat] / first.draws[repeat]
-            found.append(Judged(where(last), word, rules.Interval(ratio, ratio, ratio, 1)))
+            found.append(JudgedCell(where(last), word, rules.Interval(ratio, ratio, ratio, 1)))
     return found
 
 
