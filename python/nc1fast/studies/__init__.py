@@ -12,8 +12,8 @@ and report come from the tables alone. Needs the extra `study`, and `torch` for 
 from __future__ import annotations
 
 from nc1fast.studies.description import Cell, Study
-from nc1fast.studies.experiment import Experiment
-from nc1fast.studies.library.entry import BuiltIn
+from nc1fast.studies.experiment import Experiment, grid, part
+from nc1fast.studies.library.entry import BuiltIn, experiment
 from nc1fast.studies.loading import built_in, load, load_data, parse
 from nc1fast.studies.runner import Result, describe_plan, plan, run
 from nc1fast.studies.table import COLUMNS, read, read_series
@@ -27,9 +27,12 @@ __all__ = [
     "Study",
     "built_in",
     "describe_plan",
+    "experiment",
+    "grid",
     "load",
     "load_data",
     "parse",
+    "part",
     "plan",
     "read",
     "read_series",

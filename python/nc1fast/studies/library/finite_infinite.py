@@ -239,8 +239,8 @@ def constructions_on_d1(
     """The two limits, and the hidden features of a network of width 256 before and after 100 steps."""
     for kernel in (nc.NNGP("relu"), nc.NTK("relu")):
         yield f"ReLU {kernel.name}", nc.collapse(X, y, kernel, convention="papyan")
-    network = ReLUTwins(256, X.shape[1], random, centred=True)
-    first, name = network.branches[0], "ReLU network of width 256"
+    network, name = ReLUTwins(256, X.shape[1], random, centred=True), "ReLU network of width 256"
+    first = network.branches[0]
     yield f"{name}, start", nc.collapse(first.hidden(X), y, convention="papyan")
     top = float(np.linalg.eigvalsh(nc.NTK("relu")(X))[-1])
     network.train(X, np.where(y == y.max(), 1.0, -1.0), FullBatch(RATE * len(y) / top, 100))
@@ -250,8 +250,8 @@ def constructions_on_d1(
 # What is claimed
 
 away = {thing: measured(DEVIATION, thing) for thing in (CENTRED, CENTRED_4, PLAIN, PLAIN_4)}
-small_steps = measured(DEVIATION, SMALL)
-over_small = {t: measured(DEVIATION, t).last("width").over(small_steps) for t in (DECAY, LARGE)}
+small = measured(DEVIATION, SMALL)
+over_small = {t: measured(DEVIATION, t).last("width").over(small) for t in (DECAY, LARGE)}
 least = {thing: measured(LEAST, thing) for thing in (RIDGE, STOPPED)}
 stored_if_collapsed = [
     measured(OFF, STORED).draws_where(measured(NC1, k).placed(kernel=k), lambda nc1: nc1 < 1e-10)
@@ -274,8 +274,7 @@ CLAIMS = (
     ),
     claim(
         "FI3. Centring brings networks nearer",
-        "At every width a network whose output starts at 0 is nearer to the infinite network than "
-        "one that is not centred.",
+        "At every width a centred network is nearer to the infinite one than one that is not.",
         mean("distance over that of others", away[CENTRED].over(away[PLAIN]), high=1.0),
     ),
     claim(
