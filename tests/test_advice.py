@@ -151,7 +151,7 @@ def test_what_has_nothing_to_do_with_kernels_gets_no_advice(given):
 
 def test_files_that_are_no_tables_of_commas_are_told_so(tmp_path):
     (tmp_path / "a.csv").write_text("a;b;label\n1;2;0\n")
-    with pytest.raises(ValueError, match="separated by commas, are needed, not by semicolons"):
+    with pytest.raises(ValueError, match="separated by commas, are needed"):
         nc.datasets.load(tmp_path / "a.csv")
     (tmp_path / "a.txt").write_text("1 2 0\n")
     with pytest.raises(ValueError, match=r"unknown kind of file '\.txt', must be"):
@@ -169,8 +169,7 @@ def test_targets_of_a_regression_are_noticed():
 def test_an_error_inside_of_a_callable_says_what_it_is_given():
     with pytest.raises(ValueError, match="matmul") as error:
         nc.collapse(X, y, lambda a, b: float(a @ b))
-    notes = getattr(error.value, "__notes__", ["blocks of rows"])  # Python 3.11
-    assert "blocks of rows" in notes[0]
+    assert "blocks of rows" in error.value.__notes__[0]
 
 
 def test_an_activation_that_overflows_is_an_error_and_no_warning():

@@ -196,8 +196,8 @@ def add_rows(
     -----
     Memory decides: the rows are read once, the sums of the classes that are there once and written
     once.
-    Accuracy: a sum of deviations is off by longest + 2 unit roundoffs of that of their magnitudes,
-    whatever the number of rows. The bits depend on no thread.
+    Accuracy: the error of a sum of deviations is longest + 2 unit roundoffs of that of their
+    magnitudes, whatever the number of rows. The bits depend on no thread.
     """
     few = rows.size < _FEW_NUMBERS or n_threads == 1
     _core.add_rows(rows, classes, sums, 0 if few else n_threads)

@@ -65,7 +65,7 @@ def block(
     single : bool
         Whether the recursion over pairs is in float32.
     errors : bool
-        Whether bounds are wanted: half as much work again. Otherwise an empty array stands for
+        Whether bounds are requested: half as much work again. Otherwise an empty array stands for
         them.
     n_threads : int, optional
 

@@ -103,14 +103,16 @@ def row_errors(
     if about is not None:  # beside the length of the row, the bias included
         weight = chain.weights[0] / n_features
         offset = X - about
-        apart = mapped_rows(offset, chain)
+        mapped_offset = mapped_rows(offset, chain)
         length = np.sqrt(chain.biases[0] + weight * np.square(rows).sum(axis=1))
-        distance = np.sqrt(weight * np.square(apart).sum(axis=1)) / np.where(
+        distance = np.sqrt(weight * np.square(mapped_offset).sum(axis=1)) / np.where(
             length > 0, length, np.inf
         )
         # A difference that the factor shortens loses more digits than the rows do.
-        off = 0.0 if chain.factor is None else _mapping_errors(offset, apart, chain.factor)
-        moved = ((off + coordinates) * distance) ** 2 * slope
+        error = (
+            0.0 if chain.factor is None else _mapping_errors(offset, mapped_offset, chain.factor)
+        )
+        moved = ((error + coordinates) * distance) ** 2 * slope
     entry = product / UNIT_ROUNDOFF * slope + noise + along
     return RowErrors(k, entry, diagonal + along, moved)
 

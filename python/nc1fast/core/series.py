@@ -151,8 +151,8 @@ def _differences(phi: Function, kinks: Array) -> Function:
 
     def slope(u: Array) -> Array:
         after = np.searchsorted(ends, u, side="right")
-        apart = np.minimum(u - ends[after - 1], ends[after] - u)
-        step = np.minimum(_STEP * np.maximum(1.0, np.abs(u)), apart / 3)
+        distance = np.minimum(u - ends[after - 1], ends[after] - u)
+        step = np.minimum(_STEP * np.maximum(1.0, np.abs(u)), distance / 3)
         near, far = (phi(u + k * step) - phi(u - k * step) for k in (1, 2))
         return np.asarray((8 * near - far) / np.where(step > 0, 12 * step, np.inf))
 

@@ -114,17 +114,17 @@ def capacity(executor: Any, n_threads: int | None) -> tuple[int, int]:
     n_threads : int or None
         Threads for each, if given. None: the cores of a machine divided by the tasks that share it.
     """
-    wanted = thread_count(n_threads)
+    n_each = thread_count(n_threads)
     if executor is None:
-        return 1, wanted
+        return 1, n_each
     if not isinstance(executor, DaskWorkers):
         workers = int(getattr(executor, "_max_workers", 1))
-        return workers, wanted if n_threads is not None else max(1, wanted // workers)
+        return workers, n_each if n_threads is not None else max(1, n_each // workers)
     client = executor.client
     tasks = dict(client.nthreads())  # {"tcp://host:port": tasks at once}
     workers = sum(tasks.values()) or 1
     if n_threads is not None:
-        return workers, wanted
+        return workers, n_each
     per_host: Counter[str | None] = Counter()
     # dask sets OMP_NUM_THREADS to 1 for its workers, so that thread counts say nothing
     cores: dict[str | None, set[int]] = {}

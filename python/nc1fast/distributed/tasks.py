@@ -255,8 +255,8 @@ def _checksum(array: NDArray[Any]) -> str:
 
 
 def _npy(array: Any) -> Iterator[Any]:
-    """The bytes of an .npy file, in pieces; numpy.save copies rows that lie apart, and hides the
-    errno of a full disk.
+    """The bytes of an .npy file, in pieces; numpy.save copies rows that are not contiguous, and
+    hides the errno of a full disk.
     """
     head = {"descr": array.dtype.str, "fortran_order": False, "shape": tuple(array.shape)}
     start = io.BytesIO()

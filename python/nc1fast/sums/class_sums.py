@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ClassSums", "SumsError", "from_pass"]
 
 _KIND, _FORMAT = "class sums", 2
-_FEW = 1 << 14  # row sums that stay integers until they are asked for
+_FEW = 1 << 14  # row sums that stay integers until they are used
 
 
 @lazy("block_sums", "class_rows")
@@ -39,8 +39,8 @@ class ClassSums:
     Attributes
     ----------
     block_sums : ndarray of shape (n_classes, n_classes)
-        Sum over i in c, j in c' of k(x_i, x_j); of explicit features made when it is first asked
-        for.
+        Sum over i in c, j in c' of k(x_i, x_j); of explicit features made when it is first
+        used.
     traces : ndarray of shape (n_classes,)
         Sum over i in c of k(x_i, x_i).
     within : ndarray of shape (n_classes,)
@@ -89,7 +89,7 @@ class ClassSums:
         return vars(self)["class_rows"] is not None
 
     def without_rows(self) -> ClassSums:
-        """The same without `class_rows`; nothing is made that has not been asked for."""
+        """The same without `class_rows`; nothing is made that has not been used."""
         other = object.__new__(ClassSums)
         vars(other).update(vars(self), class_rows=None)
         return other
@@ -218,8 +218,8 @@ def from_pass(
     Parameters
     ----------
     in_place : bool
-        Whether the row sums may overwrite their integers. A few are made when they are first asked
-        for.
+        Whether the row sums may overwrite their integers. A few are made when they are first
+        used.
     """
     n = sizes.astype(np.float64)
     pairs = part.pair_sums()

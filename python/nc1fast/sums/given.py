@@ -60,7 +60,7 @@ def sums_of(
     order: NDArray[np.int64] | None = None,
 ) -> ClassSums:
     """Class sums of the kernel <h, h'> from the moments of every class; sums over pairs of classes
-    once they are wanted.
+    when they are first used.
     """
     u, n, means = UNIT_ROUNDOFF, moments.n.astype(np.float64), moments.means
     d = means.shape[1]

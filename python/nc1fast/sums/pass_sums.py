@@ -27,7 +27,7 @@ class PassSums:
     Attributes
     ----------
     problem : str
-        Hash of X, y, kernel, dtype and instruction set, or "" where it was not asked for.
+        Hash of X, y, kernel, dtype and instruction set, or "" where it was not requested.
     parts : int
         Parts of the problem (rectangles of sorted rows, see `nc1fast.sums.rectangles`), which cover
         every pair once.
@@ -234,7 +234,7 @@ def add_wide(a: Integers, b: Integers) -> Integers:
 
 
 def _as_float(wide: Integers, exponent: NDArray[np.int32]) -> Array:
-    """Value 2^(exponent - 120) of 128-bit integers; off by at most one unit in the last place."""
+    """Value 2^(exponent - 120) of 128-bit integers; error at most one unit in the last place."""
     e = exponent.astype(np.int64) - _BLOCK_BITS
     high = np.ldexp(wide[..., 0].astype(np.float64), e + _LOW_BITS)
     return np.asarray(high + np.ldexp(wide[..., 1].astype(np.float64), e))

@@ -135,7 +135,7 @@ def as_number(
 
 def as_items(name: str, values: Any, what: str) -> list[Any]:
     """The items of a sequence, as a list. Text, mappings and sets are refused; `what` says what is
-    wanted.
+    allowed.
     """
     if not isinstance(values, str | bytes | Mapping | AbstractSet):
         try:

@@ -1,4 +1,4 @@
-"""Fields of dataclasses that are made when they are first asked for: `lazy` and `later`."""
+"""Fields of dataclasses that are made when they are first used: `lazy` and `later`."""
 
 from __future__ import annotations
 

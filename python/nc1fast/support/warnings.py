@@ -22,7 +22,7 @@ class AccuracyWarning(UserWarning):
 
 class Once:
     """A warning that is given once per process; where warnings are errors it is raised every time,
-    for nothing has been shown yet.
+    for nobody has seen it yet.
     """
 
     said = False
