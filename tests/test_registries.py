@@ -162,7 +162,13 @@ def test_the_core_and_the_registry_agree_on_what_is_differentiable():
         assert known["jump"] == (not known["differentiable"])
 
 
-OUTSIDE = {"activations", "reference", "studies", "cli"}  # the registry, and who looks at examples
+OUTSIDE = {
+    "activations",
+    "reference",
+    "studies",
+    "cli",
+    "support",
+}  # the registry, examples, functions
 
 
 def test_no_other_list_says_anything_of_several_activations():

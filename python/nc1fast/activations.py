@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
@@ -21,8 +21,7 @@ from nc1fast.support.arguments import as_count, as_items, as_number, shown
 from nc1fast.support.elementwise import ARRAYS, of_tensors
 from nc1fast.support.plugins import PluginGroup, named_so
 
-# f(functions, u): written in relu, step, abs, sign, erf, ndtr, sin, cos, exp, where of torch
-# tensors or of NumPy arrays.
+# f(functions, u), in relu, step, erf, ... of torch tensors or of NumPy arrays
 Expression: TypeAlias = Callable[[Any, Any], Any]
 ArrayFunction: TypeAlias = Callable[[Any], Any]
 
@@ -40,9 +39,7 @@ class Homogeneous(NamedTuple):
 
 
 class Series(NamedTuple):
-    """An activation by its Hermite coefficients: the ends of its smooth pieces, and how many
-    coefficients a row has.
-    """
+    """A Hermite series: the ends of the smooth pieces of phi, and the number of coefficients."""
 
     kinks: tuple[float, ...] = ()
     n_terms: int = 64
@@ -161,21 +158,17 @@ class _Rectifier:
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        field = self._field
-        value = as_number(field, getattr(self, field), above=-1e6, below=1e6)
-        object.__setattr__(self, field, value)
+        ((name, value),) = vars(self).items()
+        object.__setattr__(self, name, as_number(name, value, above=-1e6, below=1e6))
 
     def __str__(self) -> str:
         return f"{self.name}({self.parameter:g})"
 
     @property
-    def _field(self) -> str:
-        return fields(self)[0].name  # type: ignore[arg-type]
-
-    @property
     def parameter(self) -> float:
         """The number that the core takes beside the name."""
-        return float(getattr(self, self._field))
+        (value,) = vars(self).values()
+        return float(value)
 
 
 @dataclass(frozen=True)
@@ -251,7 +244,7 @@ class GeneralActivation:
     Raises
     ------
     TypeError, ValueError
-        For a function that does not give one number for each number, and n_terms out of range.
+        For a function that does not map numbers to numbers, and n_terms out of range.
 
     Notes
     -----
@@ -351,9 +344,7 @@ def activations(*, elementary: bool = False) -> list[str]:
 
 
 def as_activation(activation: Activation) -> Activation:
-    """Check an activation; a bare `"leaky_relu"` becomes the object with its default slope, the
-    name of a plug-in its object.
-    """
+    """Check an activation; the name of a family or of a plug-in becomes its object."""
     if isinstance(activation, (*FAMILIES.values(), GeneralActivation)):
         return activation
     if not isinstance(activation, str):
@@ -403,12 +394,6 @@ def phi(activation: Activation) -> ArrayFunction:
 
 
 def of_arrays(activation: Activation) -> tuple[ArrayFunction, ArrayFunction | None]:
-    """Phi and phi' as functions of NumPy arrays; those of erf, probit and gelu need scipy (extra
-    "adaptive").
-    """
-    known = traits(activation)
-    slope = known.slope
-    return (
-        lambda u: known.phi(ARRAYS, u),
-        None if slope is None else lambda u: slope(ARRAYS, u),
-    )
+    """Phi and phi' as functions of NumPy arrays; erf, probit and gelu need scipy."""
+    phi, slope = traits(activation).phi, traits(activation).slope
+    return lambda u: phi(ARRAYS, u), None if slope is None else lambda u: slope(ARRAYS, u)
