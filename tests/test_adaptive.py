@@ -48,7 +48,7 @@ def _trace_slope(A, q, sigma):
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 @pytest.mark.parametrize(("n", "d0", "n_outputs"), [(40, 4, 1), (40, 4, 3), (6, 9, 2), (30, 1, 1)])
 def test_free_energy_and_gradient_against_the_dense_reference(activation, n, d0, n_outputs):
-    """The gradient in Sigma itself: dF = Tr(G dSigma), by central differences of the reference's F."""
+    """The gradient in Sigma: dF = Tr(G dSigma), by central differences of the reference's F."""
     X, Y = _data(n, d0, n_outputs)
     energy = FreeEnergy(X, Y, SolverSettings(activation=activation, **SETTINGS))
     assert energy.rank == min(n, d0)

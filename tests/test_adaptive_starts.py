@@ -195,7 +195,9 @@ title: Two minima
 repeats: 1
 arms:
   - name: a
-    data: [{source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [128], n_features: [8]}]
+    data:
+      - {source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [128],
+         n_features: [8]}
     conventions: [class, papyan]
     adaptive: [{noise: 1.0e-6, multistart: 3}, {noise: 1.0e-6, equations: released}]
 """

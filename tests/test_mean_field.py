@@ -233,7 +233,7 @@ def test_malformed_input(changes, error, words):
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 def test_against_samples_of_the_exact_posterior(activation):
-    """Elliptical slices over all hidden weights of a network of 100 units; NC1 of the mean kernel."""
+    """Elliptical slices over all hidden weights of 100 units; NC1 of the mean kernel."""
     posterior = pytest.importorskip("bench.posterior")
     X, y = nc.datasets.paper_d1(16, 2, seed=0)
     problem = {"noise": 0.05, "readout_variance": 1 / 16, "width": 100}

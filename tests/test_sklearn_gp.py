@@ -93,7 +93,7 @@ CASES = {
 
 
 def exact_gram(kernel, theta):
-    """Gram matrix by the reference at other hyperparameters; of a composite by the kernel itself."""
+    """Gram matrix by the reference at other hyperparameters; of composites by the kernel."""
     moved = kernel.clone_with_theta(theta)
     if not isinstance(moved, GPKernel) or isinstance(moved.kernel, nc.AdaptiveKernel):
         return moved(X)
