@@ -117,6 +117,8 @@ def test_the_callable_takes_whatever_an_array_can_be_made_of():
         np.testing.assert_allclose(made(Z[0], list(Z[0])), made(Z)[0, 0], rtol=1e-12)
         assert type(made(x, x)) is float
         assert made(x, x) == made(X)[0, 0]
+        np.testing.assert_allclose(made.diag(X), made(X).diagonal(), rtol=1e-14)
+        assert not made.is_stationary()
 
 
 @pytest.mark.parametrize("normalize", [False, True])
