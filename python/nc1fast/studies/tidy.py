@@ -72,7 +72,7 @@ class Layout:
         with reading(str(folder)):
             if path.exists():
                 check_regular(path)
-                names = require("pyarrow.parquet", "study").read_schema(path).names
+                names: list[str] = require("pyarrow.parquet", "study").read_schema(path).names
             elif (path := path.with_suffix(".csv")).exists():
                 check_regular(path)
                 with path.open(encoding="utf-8", newline="") as file:

@@ -14,8 +14,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from nc1fast.studies.findings import compare as _compare
-from nc1fast.studies.findings.compare import ABSENT, CellVerdict, counts, together
+from nc1fast.studies.findings.compare import (
+    ABSENT,
+    CellVerdict,
+    average,
+    by,
+    count,
+    counts,
+    extremes,
+    ranges,
+    ratio_words,
+    repeats,
+    subject,
+    tally,
+    together,
+    where,
+)
 from nc1fast.studies.findings.rules import HOLDS, overall
 from nc1fast.studies.tidy import Row
 from nc1fast.support.extras import require
@@ -91,15 +105,15 @@ EACH = "{group}: {subject} {count}; {ratios}.{where}"
 WORDS: dict[str, Callable[[Cells], object]] = {  # of templates, besides {group}
     "n": len,
     "n_hold": lambda cells: counts(cells).get(HOLDS, 0),
-    "count": _compare.count,
-    "subject": _compare.subject,
-    "tally": _compare.tally,
-    "average": _compare.average,
-    "extremes": _compare.extremes,
-    "ranges": _compare.ranges,
-    "ratios": _compare.ratio_words,
-    "where": _compare.where,
-    "repeats": _compare.repeats,
+    "count": count,
+    "subject": subject,
+    "tally": tally,
+    "average": average,
+    "extremes": extremes,
+    "ranges": ranges,
+    "ratios": ratio_words,
+    "where": where,
+    "repeats": repeats,
     "scatter": lambda cells: f"{_scatter(cells):.1%}",
     "largest": lambda cells: f"{max(max(r, 1 / r) for r in _known(cells)):.2g}",
     "widths": lambda cells: _values(cells, "width"),
@@ -110,7 +124,7 @@ WORDS: dict[str, Callable[[Cells], object]] = {  # of templates, besides {group}
 
 def tell(template: str, cells: Cells, *columns: str) -> list[str]:
     """The template filled once for each group of cells that agree in the columns."""
-    groups = _compare.by(cells, *columns) if cells else []
+    groups = by(cells, *columns) if cells else []
     return [template.format_map(_Filled(members, group)) for group, members in groups]
 
 
@@ -228,14 +242,16 @@ def declared(folder: Traversable, functions: Mapping[str, Any]) -> dict[str, Com
     """
 
     def pairing(name: str | None, rows: str | None = None) -> Any:
-        found = functions[name] if name else None
-        return found if rows is None else lambda some: found(functions[rows](some))
+        if name is None or rows is None:
+            return functions[name] if name else None
+        return lambda some: functions[name](functions[rows](some))
 
     def sentence(given: Any) -> Evidence:
         if isinstance(given, str):
             return Sentence(given, absent="" if "{" in given else given)
         if "call" in given:
-            return functions[given["call"]]
+            called: Evidence = functions[given["call"]]
+            return called
         return Sentence(
             given.get("say", EACH),
             pairing(given.get("of"), given.get("rows")),

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.findings import any_table, pairings, present
 from nc1fast.studies.findings.compare import (
@@ -31,7 +31,7 @@ from nc1fast.studies.summary import CELL, distinct, equal_classes, grouped, key,
 from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nc1fast.studies.findings import CellVerdict, Claim, Comparison, Finding
     from nc1fast.studies.tidy import Row
@@ -343,7 +343,7 @@ def of_widths(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
 
 @functools.cache
 def _comparisons() -> dict[str, Comparison]:
-    own = (priors, solutions, trend, by_definition, of_sizes, to_unequal, at_equilibrium, shares)
-    own += (of_shallow, of_each_width, of_widths)
+    own: list[Callable[..., Any]] = [priors, solutions, trend, by_definition, of_sizes, to_unequal]
+    own += [at_equilibrium, shares, of_shallow, of_each_width, of_widths]
     names = vars(pairings) | {function.__name__: function for function in own}
     return declared(resources.files(__package__), names)
