@@ -26,22 +26,15 @@ ROOT = Path(__file__).parents[2]
 # disk.
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 _EVER = 10**9
-_GRACE = (
-    300  # seconds beyond which a process is taken for hung, where its own limit has not ended it
-)
+_GRACE = 300  # seconds beyond its limit after which a process is taken for hung
 
 
 def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[str, Any]:
     """Counts, messages and all that is wrong with one reader; a process that dies is wrong, and
     another goes on.
     """
-    total: dict[str, Any] = {
-        "counts": dict.fromkeys(OUTCOMES, 0),
-        "seen": {},
-        "wrong": [],
-        "seconds": 0.0,
-        "largest": 0.0,
-    }
+    total: dict[str, Any] = {"counts": dict.fromkeys(OUTCOMES, 0), "seen": {}, "wrong": []}
+    total |= {"seconds": 0.0, "largest": 0.0}
     end = first + count
     while first < end and total["seconds"] < seconds:
         with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
@@ -83,14 +76,12 @@ def run(name: str, seed: int, first: int, count: int, seconds: float) -> dict[st
 
 
 def keep(name: str, seed: int, index: int, out: Path) -> Path:
-    """Write the files of one number, and return their folder."""
+    """Write the file of one number, and return its folder."""
     kept = out / f"{name}-{seed}-{index}"
+    kept.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         case = Case(name, Path(folder))
-        for file, content in case.change(index, seed).items():
-            target = kept / file.relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+        (kept / case.path.name).write_bytes(case.change(index, seed))
     return kept
 
 
@@ -102,23 +93,19 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=_EVER, help="for each reader at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/fuzz"), help="folder of what is wrong"
-    )
+    parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="of what is wrong")
     parser.add_argument("--messages", action="store_true", help="list every message")
     given = parser.parse_args()
     if unknown := set(given.readers) - set(TARGETS):
         parser.error(f"no reader {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
     wrong = 0
     for name in given.readers or TARGETS:
-        if not TARGETS[name].kind.readable:
-            print(f"{name}: needs {', '.join(TARGETS[name].kind.needs)}")
+        if not TARGETS[name].readable:
+            print(f"{name}: needs {', '.join(TARGETS[name].needs)}")
             continue
         found = run(name, given.seed, given.first, given.files, 60 * given.minutes)
         n = sum(found["counts"].values())
-        counts = ", ".join(
-            f"{count} {outcome}" for outcome, count in found["counts"].items() if count
-        )
+        counts = ", ".join(f"{count} {what}" for what, count in found["counts"].items() if count)
         rate = n / max(found["seconds"], 1e-9)
         print(
             f"{name}: {n} files, {rate:.0f} a second, {len(found['seen'])} messages: {counts}; "

@@ -18,22 +18,7 @@ _MOST = 1 << 18  # bytes of a changed file
 _SIZES = (1, 2, 4, 8)
 _NUMBERS = (0, 1, -1, 2, 7, 8, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**20, 2**24, 2**28)
 _LARGE = (2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
-_TEXTS = (
-    b"-1",
-    b"0",
-    b"1",
-    b"nan",
-    b"inf",
-    b"1e400",
-    b"",
-    b"'",
-    b'"',
-    b"\0",
-    b"\xff",
-    b"[",
-    b"{",
-    b"null",
-)
+_TEXTS = (*b"-1 0 1 nan inf 1e400 ' \" \0 \xff [ { null".split(b" "), b"")
 _DIGITS = re.compile(rb"\d+")
 
 
@@ -94,18 +79,8 @@ def _number(content: bytes, rng: Rng) -> bytes:
     if not places:
         return _length(content, rng)
     one = places[rng.integers(len(places))]
-    pool = [
-        *map(str, _NUMBERS),
-        *map(str, _LARGE),
-        "9" * 5000,
-        "1.5",
-        "1e3",
-        "true",
-        "nan",
-        "null",
-        '"7"',
-        "[]",
-    ]
+    words = ("9" * 5000, "1.5", "1e3", "true", "nan", "null", '"7"', "[]")
+    pool = [*map(str, _NUMBERS), *map(str, _LARGE), *words]
     return content[: one.start()] + pool[rng.integers(len(pool))].encode() + content[one.end() :]
 
 
@@ -131,11 +106,8 @@ def _moved(content: bytes, rng: Rng) -> bytes:
 
 def _zeroed(content: bytes, rng: Rng) -> bytes:
     begin, end = _piece(content, rng)
-    return (
-        content[:begin]
-        + (b"\0", b"\xff")[rng.integers(2)] * len(content[begin:end])
-        + content[end:]
-    )
+    byte = (b"\0", b"\xff")[rng.integers(2)]
+    return content[:begin] + byte * len(content[begin:end]) + content[end:]
 
 
 def _cut(content: bytes, rng: Rng) -> bytes:

@@ -38,10 +38,8 @@ def main(name: str, seed: int, first: int, count: int, seconds: float, folder: P
         key = f"{found.outcome} {plain(found.told, own)}"
         seen[key] = seen.get(key, 0) + 1
         if seen[key] == 1:
-            print(
-                json.dumps({"index": index, "outcome": found.outcome, "told": found.told[:600]}),
-                flush=True,
-            )
+            one = {"index": index, "outcome": found.outcome, "told": found.told[:600]}
+            print(json.dumps(one), flush=True)
         index += 1
         if (index - first) % _OFTEN == 0:
             _tell(start, counts, seen, case.largest)
