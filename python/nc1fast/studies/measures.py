@@ -28,7 +28,7 @@ COLUMNS = (
     Column("status", str, "ok, or why there is no value"),
     Column("seconds", float, "wall time of the cell that gave the row", 3),
 )
-LAYOUT = Layout("measures", COLUMNS)
+LAYOUT = Layout("table", COLUMNS)
 CELL = ("part", "thing", "setting", "quantity")  # the columns that repeats share
 
 Setting: TypeAlias = "dict[str, int | float | str]"
