@@ -71,8 +71,9 @@ class Part(Entry):
 
     @model_validator(mode="after")
     def _checked(self) -> Part:
-        if self.check is not None:
-            self.check(self)
+        check: Any = type(self).check
+        if check is not None:
+            check(self)
         return self
 
     def settings(self) -> list[Setting]:
@@ -162,9 +163,10 @@ def part(
         for p in parameters:
             if p.name in ("random", "part"):
                 continue
-            kind, default = hints[p.name], p.default
+            kind: Any = hints[p.name]
+            default = p.default
             if isinstance(default, Grid):
-                kind = Annotated[tuple[kind, ...], Field(min_length=1)]
+                kind = Annotated[tuple.__class_getitem__((kind, ...)), Field(min_length=1)]
                 default = tuple(default) or ...
             fields[p.name] = (kind, ... if default is inspect.Parameter.empty else default)
         base = type(
@@ -191,7 +193,9 @@ def part(
     return declared
 
 
-def nc1_on_d1(*, seconds: float = 0.05, libraries: Sequence[str] = ()) -> Any:
+def nc1_on_d1(
+    *, seconds: float = 0.05, libraries: Sequence[str] = ()
+) -> Callable[[Constructions], Measured]:
     """Declare a function (X, y, random) -> pairs (name, result) as the part "nc1".
 
     Every experiment has it: NC1 of each of its constructions on D1, two classes N(-2 1, I/4) and

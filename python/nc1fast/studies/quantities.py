@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -37,6 +38,10 @@ class Quantity:
         """Cells that a function makes of all of these at once."""
         return Quantity(lambda cells: step(self(cells)))
 
+    def each(self, function: Callable[[MeasuredCell], MeasuredCell]) -> Quantity:
+        """A function of each cell in its place."""
+        return self.then(lambda found: [function(cell) for cell in found])
+
     def at(self, **setting: Any) -> Quantity:
         """In settings that have these values, one of a collection, or one that a function accepts."""
         return self.then(lambda found: [c for c in found if _matches(c.setting, setting)])
@@ -47,11 +52,11 @@ class Quantity:
 
     def placed(self, **setting: float | str) -> Quantity:
         """The same cells with these values added to their settings."""
-        return self.then(lambda found: [replace(c, setting=c.setting | setting) for c in found])
+        return self.each(lambda cell: replace(cell, setting=cell.setting | setting))
 
     def first(self) -> Quantity:
         """The first repeat alone: of numbers that are the same in all."""
-        return self.then(lambda found: [c.only(0) for c in found])
+        return self.each(lambda cell: cell.only(0))
 
     def values(self, accept: Callable[[float], bool]) -> Quantity:
         """The draws whose number a function accepts."""
@@ -64,13 +69,13 @@ class Quantity:
     def last(self, *names: str) -> Quantity:
         """At the largest value that each of these names of the settings takes, one after another."""
 
-        def largest(found: list[MeasuredCell], name: str) -> list[MeasuredCell]:
+        def largest(found: Sequence[MeasuredCell], name: str) -> list[MeasuredCell]:
             most = max((c.setting[name] for c in found if name in c.setting), default=None)
             return [c for c in found if c.setting.get(name) == most]
 
         query = self
         for name in names:
-            query = query.then(lambda found, name=name: largest(found, name))
+            query = query.then(partial(largest, name=name))
         return query
 
     def of_largest(self, name: str, among: Quantity) -> Quantity:
@@ -93,23 +98,19 @@ class Quantity:
 
     def times(self, factor: Callable[[Setting], float]) -> Quantity:
         """Each number times a function of its setting."""
-        return self.then(
-            lambda found: [c.mapped(lambda v, c=c: v * factor(c.setting)) for c in found]
-        )
+        return self.each(lambda cell: cell.mapped(lambda v: v * factor(cell.setting)))
 
     def replaced(self, function: Callable[[Setting], float]) -> Quantity:
         """A function of the setting in the place of each number."""
-        return self.then(
-            lambda found: [c.mapped(lambda _, c=c: function(c.setting)) for c in found]
-        )
+        return self.each(lambda cell: cell.mapped(lambda _: function(cell.setting)))
 
     def inverse(self) -> Quantity:
         """The inverse 1/r of each number."""
-        return self.then(lambda found: [c.mapped(lambda r: 1 / r) for c in found])
+        return self.each(lambda cell: cell.mapped(lambda r: 1 / r))
 
     def relative_difference(self) -> Quantity:
         """|r - 1| of ratios r."""
-        return self.then(lambda found: [c.mapped(lambda r: abs(r - 1)) for c in found])
+        return self.each(lambda cell: cell.mapped(lambda r: abs(r - 1)))
 
     def over(self, other: Quantity, *but: str) -> Quantity:
         """Ratios to another quantity of the same repeat and setting, without the names in `but`."""

@@ -117,11 +117,16 @@ def experiment(
     ours : str, default ""
         As of `BuiltIn`.
     """
+
+    def draw(rows: Sequence[Row], series: Sequence[Row] = ()) -> list[Drawing]:
+        del series
+        return drawings(figures, rows)
+
     name, question = text.partition("\n\n")[0].replace("\n", " ").split(": ", 1)
     return BuiltIn(
         claims=lambda rows: measured.claims_of(claims, rows),
         sections=measured.sections,
-        draw=lambda rows, series=(): drawings(figures, rows),
+        draw=draw,
         parts=tuple(one.part for one in parts),
         source=text.rpartition("Source: ")[2].strip().rstrip(".").replace("\n", " "),
         question=question,

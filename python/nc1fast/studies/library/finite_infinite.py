@@ -26,7 +26,7 @@ from nc1fast.studies.figures.looks import Look
 from nc1fast.studies.figures.measured import Figure, Lines
 from nc1fast.studies.findings.measured import claim, exact, mean
 from nc1fast.studies.library.entry import experiment
-from nc1fast.studies.measures import Measure
+from nc1fast.studies.measures import Measure, Setting
 from nc1fast.studies.quantities import measured, together
 
 Array = NDArray[np.float64]
@@ -178,7 +178,8 @@ def early_stopping(
     for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
         diagonal, least = float(kernel(X).diagonal().mean()), {RIDGE: math.inf, STOPPED: math.inf}
         for share in ridges:
-            ridge, at = share * diagonal, {"kernel": kernel.name, "ridge": share}
+            ridge = share * diagonal
+            at: Setting = {"kernel": kernel.name, "ridge": share}
             if kernel.name == "NNGP":
                 f = nc.prediction.gp_posterior(kernel, X, y, Z, noise=ridge, variance=False).mean
             else:

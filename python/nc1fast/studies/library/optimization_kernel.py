@@ -83,7 +83,7 @@ def limit(X: Array, prox: str, threshold: float, steps: int) -> Array:
 def descent_seconds(p: Any) -> float:
     """Of steps in small matrices, and of one active set a row."""
     step = 3e-5 + 4e-10 * p.n_samples * p.m * (p.d0 + 20)
-    return 0.01 + p.steps * step + 1e-6 * p.m * p.d0
+    return float(0.01 + p.steps * step + 1e-6 * p.m * p.d0)
 
 
 @part("descents", seconds=descent_seconds, libraries=("scipy.optimize",))
@@ -126,7 +126,7 @@ def limit_seconds(p: Any) -> float:
     """Of the steps, of D, and of Hermite series."""
     n, m = p.n_samples, sum(p.m)
     series = 0.0 if p.prox == "relu" else 3e-4 * n * len(p.steps)
-    return 0.02 + 1e-10 * n * m * (p.d0 + 80) * max(p.steps) + 1.5e-9 * m * p.d0**2 + series
+    return float(0.02 + 1e-10 * n * m * (p.d0 + 80) * max(p.steps) + 1.5e-9 * m * p.d0**2 + series)
 
 
 @part("limits", seconds=limit_seconds)

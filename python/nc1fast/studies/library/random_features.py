@@ -57,7 +57,7 @@ def drawn(data: str, n: int, d0: int, random: np.random.Generator) -> tuple[Arra
 def seconds(p: Any) -> float:
     """Of the features, of both Gram matrices, and of an eigendecomposition for each ridge."""
     deep, n = p.depth - 2, p.n_samples / 1200
-    return n * (6e-5 * p.m + deep * 2.8e-8 * p.m**2) + n**2 * 3e-5 * p.m + 0.25 * n**3
+    return float(n * (6e-5 * p.m + deep * 2.8e-8 * p.m**2) + n**2 * 3e-5 * p.m + 0.25 * n**3)
 
 
 @part("features", seconds=seconds, libraries=("scipy.linalg",))
@@ -141,7 +141,7 @@ def constructions_on_d1(
 
 # What is claimed
 
-many = {"m": 8192, "sampling": "stratified"}  # at which numbers are held to what is promised
+many: Any = {"m": 8192, "sampling": "stratified"}  # at which numbers are held to what is promised
 gram = measured(FROBENIUS)
 
 CLAIMS = (

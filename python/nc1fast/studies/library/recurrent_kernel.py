@@ -71,7 +71,7 @@ def tied_networks(
     steps, fixed = [int(n) for n in lengths.split(":")], np.random.default_rng(0)
     base = fixed.normal(size=(max(steps), FEATURES))  # alike, so that entries are of order 1
     x, z = (base[-n:] + 0.5 * fixed.normal(size=(n, FEATURES)) for n in steps)
-    variances = {"weight_variance": 1.5, "bias_variance": 0.1}
+    variances: Any = {"weight_variance": 1.5, "bias_variance": 0.1}
     seed = int(random.integers(1 << 32))
     network = nc.networks.RecurrentNetwork(FEATURES, width=width, seed=seed, **variances)
     with torch.no_grad():

@@ -117,7 +117,7 @@ def seconds(p: Any) -> float:
         weights = sum(map(math.prod, itertools.pairwise((p.d, *widths, CLASSES))))
         total += 1.4e-4 + 2.1e-4 * len(widths) + 8e-9 * n * sum(widths)
         total += (6e-9 + 1e-10 * n) * weights
-    return 0.1 + p.steps * total
+    return float(0.1 + p.steps * total)
 
 
 @part("nets", "rows", "first", "noise", seconds=seconds, libraries=("torch",), check=some_widths)

@@ -104,7 +104,7 @@ def seconds(p: Any) -> float:
     """Of a flow for each scale, longest where features differ most in variance."""
     steps = {"whitened": 25, "normal": 60, "graded": 200}[p.inputs]
     each = 3e-4 * (p.depth - 1) * (1 + (p.width / 50) ** 2)
-    return 0.1 + len(p.scales) * (0.02 + steps * each)
+    return float(0.1 + len(p.scales) * (0.02 + steps * each))
 
 
 SCIPY = ("scipy.integrate", "scipy.optimize")

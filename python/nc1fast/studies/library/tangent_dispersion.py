@@ -46,7 +46,7 @@ SPREAD, TRACES = "std/mean of NC1", "std/mean of the trace"
 
 def network(d0: int, n: int, L: int = 2, sw2: float = 2.0, sb2: float = 0.0) -> Any:
     """A network of width n, depth L and these variances."""
-    variances = {"weight_variance": sw2, "bias_variance": sb2}
+    variances: Any = {"weight_variance": sw2, "bias_variance": sb2}
     return nc.networks.ShallowNetwork(
         "relu", d0, depth=L, width=n, parametrization="ntk", seed=0, **variances
     )
