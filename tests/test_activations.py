@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 from tests import precise
 
 import nc1fast as nc
-from nc1fast.activations import has_ntk
+from nc1fast.core.activations import has_ntk
 
 ACTIVATIONS = [*nc.activations(elementary=True), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
 DIFFERENTIABLE = [activation for activation in ACTIVATIONS if has_ntk(activation)]

@@ -7,7 +7,7 @@ import pytest
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast.activations import activations
+from nc1fast.core.activations import activations
 
 
 def _sigma(d0, seed=0, condition=30.0):

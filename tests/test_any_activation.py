@@ -14,7 +14,7 @@ from tests import cases
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast.activations import as_activation, traits
+from nc1fast.core.activations import as_activation, traits
 from nc1fast.kernels import from_json, to_json
 
 SMOOTH = ("tanh", "sigmoid", "softplus", "silu")

@@ -17,7 +17,7 @@ from tests.adversary.drawing import ACTIVATIONS, problem
 from tests.make_fixtures import DATA, golden_kernel
 
 import nc1fast as nc
-from nc1fast.activations import has_ntk
+from nc1fast.core.activations import has_ntk
 from nc1fast.metrics import CONVENTIONS
 
 DIGITS = 120  # of mpmath; those of the angle of collinear rows are half as many

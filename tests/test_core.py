@@ -14,7 +14,7 @@ from tests import cases, precise
 
 import nc1fast as nc
 from nc1fast import _core
-from nc1fast.activations import has_ntk
+from nc1fast.core.activations import has_ntk
 from nc1fast.core.backend import duals
 from nc1fast.core.machine import threads_for
 

@@ -18,7 +18,7 @@ from mpmath import mp
 from tests import precise
 
 import nc1fast as nc
-from nc1fast.activations import has_ntk
+from nc1fast.core.activations import has_ntk
 
 N_PROBLEMS = 1000 if os.environ.get("NC1FAST_EXHAUSTIVE") == "1" else 240
 BATCH = 20  # problems per test: small enough to name the failing one, large enough to be quiet

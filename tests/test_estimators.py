@@ -14,7 +14,7 @@ from tests.gaussians import gaussians
 
 import nc1fast as nc
 from nc1fast import estimators, metrics, reference
-from nc1fast.activations import of_arrays
+from nc1fast.core.activations import of_arrays
 from nc1fast.estimators import features as features_of
 from nc1fast.estimators import pairs as pairs_of
 from nc1fast.estimators.class_moments import ClassMoments, add_tangents, add_values, segments

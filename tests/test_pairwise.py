@@ -13,7 +13,7 @@ from tests import precise
 
 import nc1fast as nc
 from nc1fast import reference
-from nc1fast.activations import has_ntk
+from nc1fast.core.activations import has_ntk
 from nc1fast.kernels.pairwise import squared_distances, stable
 
 ACTIVATIONS = [*nc.activations(elementary=True), nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]

@@ -12,7 +12,7 @@ from scipy import special
 from tests import precise
 
 from nc1fast import reference
-from nc1fast.activations import LeakyReLU, activations, of_arrays, phi
+from nc1fast.core.activations import LeakyReLU, activations, of_arrays, phi
 from nc1fast.kernels import NNGP, NTK, ConjugateKernel, Linear
 
 # (a, b, correlation)

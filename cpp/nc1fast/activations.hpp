@@ -4,7 +4,7 @@
 // One struct per activation. `row` gives what depends on one variance, once per row; `dual` the rest, per pair,
 // from rho = c / sqrt(ab) and m = 1 - |rho|. Every form is stable at rho = +-1 and for large and small variances:
 // 1 - rho^2 is m (2 - m), never a difference.
-// A new activation: a struct here, its name in `Activations`, and its line in python/nc1fast/activations.py.
+// A new activation: a struct here, its name in `Activations`, and its line in python/nc1fast/core/activations.py.
 #pragma once
 
 #include "nc1fast/dual.hpp"

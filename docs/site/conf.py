@@ -20,7 +20,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NC1FAST_NUM_THREADS"):
 os.environ["MPLBACKEND"] = "agg"
 
 import nc1fast
-from nc1fast.activations import GeneralActivation
+from nc1fast.core.activations import GeneralActivation
 
 GeneralActivation.__name__ = "Activation"  # its public name: otherwise its page says "alias of"
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nc1fast._collapse import class_sums, collapse, collapse_each
-from nc1fast.activations import GeneralActivation as Activation
-from nc1fast.activations import LeakyReLU, ShiftedReLU, activations
+from nc1fast.core.activations import GeneralActivation as Activation
+from nc1fast.core.activations import LeakyReLU, ShiftedReLU, activations
 from nc1fast.inputs.sequences import Sequences
 from nc1fast.kernels.adaptive import AdaptiveKernel
 from nc1fast.kernels.fully_connected import NNGP, NTK, ConjugateKernel, Linear
 from nc1fast.kernels.recurrent import RecurrentNNGP, RecurrentNTK
+from nc1fast.methods.collapse import class_sums, collapse, collapse_each
 from nc1fast.metrics.blending import blend
 from nc1fast.metrics.feature_sums import FeatureSums
 from nc1fast.metrics.regression import regression_collapse
 from nc1fast.metrics.result import Collapse
 from nc1fast.metrics.table import to_table
-from nc1fast.operators import Alignment, Spectrum, alignment, operator, spectrum
+from nc1fast.prediction.alignment import Alignment, alignment
+from nc1fast.prediction.spectrum import Spectrum, operator, spectrum
 from nc1fast.sums.class_sums import ClassSums
 from nc1fast.support.warnings import AccuracyWarning
 

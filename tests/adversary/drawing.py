@@ -10,7 +10,7 @@ import numpy as np
 from tests.adversary.problems import TWISTS, Adapted, Problem
 
 import nc1fast as nc
-from nc1fast.activations import has_ntk
+from nc1fast.core.activations import has_ntk
 from nc1fast.metrics import CONVENTIONS
 from nc1fast.shortcuts import shortcut_of
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from nc1fast.activations import of_arrays
 from nc1fast.adaptive.solution import SampledGram
+from nc1fast.core.activations import of_arrays
 from nc1fast.datasets.paths import reads_files
 from nc1fast.inputs.arrays import as_rows
 from nc1fast.inputs.targets import as_numbers

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import of_arrays
+from nc1fast.core.activations import of_arrays
 from nc1fast.core.machine import thread_count
 from nc1fast.kernels.fully_connected import ConjugateKernel
 from nc1fast.support.extras import require

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast.activations import Activation
     from nc1fast.adaptive.hidden import Stretch
     from nc1fast.adaptive.tilting import TiltedLaw
+    from nc1fast.core.activations import Activation
 
     Array = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nc1fast import cuda
-from nc1fast.activations import as_activation
+from nc1fast.core.activations import as_activation
 from nc1fast.core.machine import thread_count
 from nc1fast.support.arguments import as_count, as_items, as_number, as_seed
 

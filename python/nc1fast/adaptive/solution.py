@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from nc1fast.activations import of_arrays
+from nc1fast.core.activations import of_arrays
 from nc1fast.datasets.paths import reads_files
 from nc1fast.estimators.statistics import student_quantile
 from nc1fast.inputs.arrays import as_rows
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast.activations import Activation
+    from nc1fast.core.activations import Activation
     from nc1fast.metrics.result import Collapse
 
     Array = NDArray[np.float64]

@@ -20,7 +20,7 @@ import numpy as np
 import typer
 
 import nc1fast as nc
-from nc1fast.activations import FAMILIES
+from nc1fast.core.activations import FAMILIES
 from nc1fast.datasets.paths import labelled, rows_at_path
 from nc1fast.datasets.tables import is_text_table
 from nc1fast.inputs.files import as_source, read_labels

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nc1fast import _core, cuda
-from nc1fast.activations import Activation, name_and_parameter
+from nc1fast.core.activations import Activation, name_and_parameter
 from nc1fast.core.chains import Chain, adaptive_chain
 from nc1fast.core.expressions import kernel_dict
 from nc1fast.core.linear import matmul

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from nc1fast import _core
-from nc1fast.activations import Activation, name_and_parameter
+from nc1fast.core.activations import Activation, name_and_parameter
 from nc1fast.core.series import SeriesTable, table_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.polynomial import chebyshev, legendre
 
-from nc1fast.activations import Activation, GeneralActivation, of_arrays, traits
+from nc1fast.core.activations import Activation, GeneralActivation, of_arrays, traits
 from nc1fast.support.arithmetic import ieee
 
 if TYPE_CHECKING:

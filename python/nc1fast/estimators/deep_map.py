@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import traits
+from nc1fast.core.activations import traits
 from nc1fast.core.linear import matmul
 from nc1fast.estimators.directions import Directions, Sketch, principal, sketch
 from nc1fast.kernels.fully_connected import DeepKernel

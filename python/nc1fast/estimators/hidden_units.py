@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import of_arrays
+from nc1fast.core.activations import of_arrays
 from nc1fast.core.linear import SCRATCH, matmul
 from nc1fast.estimators.class_moments import ClassMoments, add_tangents, add_values, sorted_chunks
 from nc1fast.estimators.directions import Directions

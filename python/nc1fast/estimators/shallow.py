@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nc1fast.activations import traits
+from nc1fast.core.activations import traits
 from nc1fast.core.linear import matmul
 from nc1fast.estimators.class_moments import ClassMoments, add_values, merged, sorted_chunks
 from nc1fast.estimators.directions import Directions, directions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from nc1fast.activations import Activation, as_activation
+from nc1fast.core.activations import Activation, as_activation
 from nc1fast.core.chains import Chain, adaptive_chain
 from nc1fast.core.linear import cholesky
 from nc1fast.inputs.arrays import host_array

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
-from nc1fast.activations import Activation, named
+from nc1fast.core.activations import Activation, named
 from nc1fast.core.backend import diagonal, gram
 from nc1fast.core.expressions import Expression
 from nc1fast.core.linear import matmul

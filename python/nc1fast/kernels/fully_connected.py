@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Literal, TypeAlias, cast
 
-from nc1fast.activations import Activation, as_activation, has_ntk, name_and_parameter, traits
+from nc1fast.core.activations import Activation, as_activation, has_ntk, name_and_parameter, traits
 from nc1fast.core.chains import COVARIANCE, TANGENT, Chain
 from nc1fast.core.series import jumps, table_of
 from nc1fast.kernels.classes import InputLayer, Kernel, OneLayer

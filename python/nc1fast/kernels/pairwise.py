@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nc1fast.activations import traits
+from nc1fast.core.activations import traits
 from nc1fast.core.backend import duals
 from nc1fast.kernels.classes import InputLayer, OneLayer
 from nc1fast.support.arithmetic import ieee

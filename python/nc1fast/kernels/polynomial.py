@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from nc1fast.activations import Activation
+    from nc1fast.core.activations import Activation
     from nc1fast.kernels.classes import Kernel
 
 _LARGEST_DEGREE = 32  # of products that stay within the range of a double for rows of usual lengths

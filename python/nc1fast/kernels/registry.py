@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nc1fast.activations import activations
+from nc1fast.core.activations import activations
 from nc1fast.support.plugins import PluginGroup
 
 KERNELS: dict[str, type[Any]] = {}  # every class of kernels, by name

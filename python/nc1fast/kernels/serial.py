@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import FAMILIES, Activation, GeneralActivation, as_activation
-from nc1fast.activations import PLUGINS as ACTIVATIONS
+from nc1fast.core.activations import FAMILIES, Activation, GeneralActivation, as_activation
+from nc1fast.core.activations import PLUGINS as ACTIVATIONS
 from nc1fast.kernels.classes import Kernel
 from nc1fast.kernels.registry import KERNELS, class_named
 

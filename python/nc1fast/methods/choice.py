@@ -13,7 +13,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nc1fast.activations import traits
+from nc1fast.core.activations import traits
 from nc1fast.core.machine import thread_count
 from nc1fast.estimators.accuracy import WASTE, Accuracy, Sampling
 from nc1fast.estimators.estimate import RefusedError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nc1fast.activations import Activation, phi
+from nc1fast.core.activations import Activation, phi
 from nc1fast.kernels.fully_connected import NNGP
 from nc1fast.networks.network import as_dtype, generator_of
 from nc1fast.support.arguments import as_count, as_flag, as_number, seed_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nc1fast.activations import Activation, phi
+from nc1fast.core.activations import Activation, phi
 from nc1fast.kernels.fully_connected import NNGP, NTK
 from nc1fast.support.arguments import (
     as_count,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import (
+from nc1fast.core.activations import (
     Activation,
     LeakyReLU,
     activations,

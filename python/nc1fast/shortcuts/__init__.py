@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nc1fast.activations import traits
+from nc1fast.core.activations import traits
 from nc1fast.core.machine import thread_count
 from nc1fast.inputs.arrays import rows_at
 from nc1fast.kernels.algebra import Composite

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nc1fast.activations import traits
+from nc1fast.core.activations import traits
 from nc1fast.shortcuts import spread
 from nc1fast.shortcuts.partial import PartialSums, ShortcutUnavailable, rows_by_class
 from nc1fast.sums.rounding import UNIT_ROUNDOFF, summation_error
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nc1fast.activations import Homogeneous
+    from nc1fast.core.activations import Homogeneous
     from nc1fast.kernels.classes import OneLayer
 
     Array = NDArray[np.float64]

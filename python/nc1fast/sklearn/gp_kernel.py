@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.gaussian_process.kernels import Hyperparameter
 from sklearn.gaussian_process.kernels import Kernel as Covariance
 
-from nc1fast.activations import traits
+from nc1fast.core.activations import traits
 from nc1fast.kernels.algebra import Composite, Scaled
 from nc1fast.kernels.classes import check_kernel
 from nc1fast.kernels.fully_connected import NTK, ConjugateKernel, DeepKernel, Linear

@@ -17,9 +17,9 @@ from pydantic_core import PydanticKnownError
 
 import nc1fast as nc
 from nc1fast import kernels as _kernels
-from nc1fast.activations import Activation, LeakyReLU
 from nc1fast.compat.equations import ANNEALING, released_adaptive
 from nc1fast.compat.released import erf_ntk
+from nc1fast.core.activations import Activation, LeakyReLU
 from nc1fast.kernels import registry
 from nc1fast.studies.fields import Count, Entry, Number, Variance, joined, listed
 from nc1fast.studies.sources import GaussianMixture

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 import nc1fast as nc
-from nc1fast.activations import as_activation, traits
+from nc1fast.core.activations import as_activation, traits
 from nc1fast.studies.fields import Count, Number, Positive, Variance, joined, listed
 from nc1fast.studies.tasks.rows import MEASURED, ModelColumns, attempt, measured, series, sigma
 from nc1fast.studies.tasks.task import DrawnData, Outcome, Section

@@ -13,7 +13,7 @@ import numpy as np
 
 from nc1fast.core.linear import UNIT_ROUNDOFF
 from nc1fast.datasets.paths import reads_files
-from nc1fast.operators.sides import Side, TargetGram, as_sides
+from nc1fast.prediction.sides import Side, TargetGram, as_sides
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.progress import reporting
 
