@@ -29,7 +29,9 @@ class Sums(NamedTuple):
 
 
 def class_sums(found: Features, y: Sequence[int] | np.ndarray) -> Sums:
-    """Sums over classes; `within` from the D2 of pairs, which are exactly 0 between equal features."""
+    """Sums over classes; `within` from the D2 of pairs, which are exactly 0 between equal
+    features.
+    """
     K, same = found
     members = [np.flatnonzero(np.asarray(y) == label).tolist() for label in np.unique(y)]
     blocks = [[sum((K[i][j] for i in p for j in q), arb(0)) for q in members] for p in members]

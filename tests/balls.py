@@ -215,7 +215,9 @@ def _input(X: np.ndarray, weight: float, bias: float, sigma: np.ndarray | None =
 
 
 def _tangent_terms(kernel: nc.NTK, d0: int) -> list[tuple[arb, arb, arb]]:
-    """Theta^l = q Q^{l-1} + one + weight Theta^{l-1} kdot: (q, one, weight); layer 0: q of <x, x'>."""
+    """Theta^l = q Q^{l-1} + one + weight Theta^{l-1} kdot: (q, one, weight); layer 0: q of <x,
+    x'>.
+    """
     sw2, sb2 = kernel.weight_variances, kernel.bias_variances
     trains = kernel.train_bias is not False
     if kernel.parametrization == "ntk":

@@ -27,7 +27,9 @@ def rows_of_length(n, d, power, rng):
 
 
 def _four_squares(n):
-    """Of Lagrange, the larger ones as large as they can be; None where that leaves no two squares."""
+    """Of Lagrange, the larger ones as large as they can be; None where that leaves no two
+    squares.
+    """
     first = isqrt(n)
     second = isqrt(n - first**2)
     rest = n - first**2 - second**2

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def files_of_at_most(n_bytes: int) -> Iterator[None]:
-    """Writing more to a file is an error, EFBIG. Skips the test where a process has no such limit."""
+    """Writing more to a file is an error, EFBIG. Skips the test where a process has no such
+    limit.
+    """
     resource = pytest.importorskip("resource", reason="needs limits of a process")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))

@@ -2,8 +2,8 @@
 MODE JOURNAL.
 
 The first line of its output names the processes at work, the last one holds the digest of all bits
-of the result. JOURNAL.hold gets a byte for each bundle that is recorded; as long as it is there, the
-pass waits before its last bundles: a kill on a busy machine does not come too late.
+of the result. JOURNAL.hold gets a byte for each bundle that is recorded; as long as it is there,
+the pass waits before its last bundles: a kill on a busy machine does not come too late.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ def collapsed_data() -> Iterator[tuple[str, np.ndarray]]:
 
 
 def collapsed() -> dict[str, np.ndarray]:
-    """NC1 and both traces ("papyan" convention), (3,) under data/kernel, with the data themselves."""
+    """NC1 and both traces ("papyan" convention), (3,) under data/kernel, with the data
+    themselves.
+    """
     y = np.repeat(np.arange(len(SIZES)), SIZES)
     out: dict[str, np.ndarray] = {"y": y}
     for key, X in collapsed_data():

@@ -48,7 +48,9 @@ def _failures(cases):
 )
 @given(data=st.data())
 def test_no_error_above_its_bound(family, data):
-    """Hypothesis looks for large quotients; --hypothesis-show-statistics shows those that it saw."""
+    """Hypothesis looks for large quotients; --hypothesis-show-statistics shows those that it
+    saw.
+    """
     case = data.draw(problems(family))
     found = verdict.judge(case)
     if 0 < found.ratio < np.inf:

@@ -21,7 +21,8 @@ name: conjugate-kernel
 title: tiny
 repeats: 1
 parts:
-  - {part: regression, target: [damped cosine], activation: [tanh, relu], n_samples: 8, steps: [0, 5], width: [8]}
+  - {part: regression, target: [damped cosine], activation: [tanh, relu], n_samples: 8,
+     steps: [0, 5], width: [8]}
   - {part: nc1, d0: [8], n_samples: 32}
 """
 # Errors relative to that of tanh networks, and to those of the start.
@@ -164,7 +165,9 @@ def test_gradients_are_those_of_differences():
 
 
 def test_networks_are_drawn_with_the_variances_of_torch():
-    """Of torch.nn.Linear's uniform law; 200 entries or more say the standard deviation to some 5 %."""
+    """Of torch.nn.Linear's uniform law; 200 entries or more say the standard deviation to some 5
+    %.
+    """
     network = parts.drawn("relu", 9, 200, 0, "torch")
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -22,7 +22,8 @@ name: random-features
 title: tiny
 repeats: 2
 parts:
-  - {part: features, data: [unit means], d0: [4], depth: [2], n_samples: 48, m: [64, 256, 8192], ridges: [0.1, 0.01]}
+  - {part: features, data: [unit means], d0: [4], depth: [2], n_samples: 48, m: [64, 256, 8192],
+     ridges: [0.1, 0.01]}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
 """
 

@@ -19,7 +19,8 @@ name: shallow-collapse
 title: tiny
 repeats: 2
 parts:
-  - {part: nets, d: [3, 24], sigma: [1, 3], rows: [4], two: [8, 16], three: [8], steps: 40, rate: 0.01}
+  - {part: nets, d: [3, 24], sigma: [1, 3], rows: [4], two: [8, 16], three: [8], steps: 40,
+     rate: 0.01}
   - {part: rows, d: [6], sigma: [1], rows: [3, 6], two: [8], steps: 20}
   - {part: first, d: [3], sigma: [1], rows: [4], three: [2, 8], second: 4, steps: 20}
   - {part: noise, d: [24], sigma: [8], rows: [4], three: [8], steps: 20}

@@ -19,8 +19,10 @@ name: silent-alignment
 title: tiny
 repeats: 2
 parts:
-  - {part: teachers, depth: [2, 3], inputs: [whitened, normal], scales: [0.1, 0.01], d0: 6, width: 10, n_samples: 12, fallen: [0, 0.5]}
-  - {part: classes, inputs: [whitened, normal], scales: [0.1, 0.01], d0: 6, width: 10, n_samples: 12, fallen: [0, 0.5]}
+  - {part: teachers, depth: [2, 3], inputs: [whitened, normal], scales: [0.1, 0.01], d0: 6,
+     width: 10, n_samples: 12, fallen: [0, 0.5]}
+  - {part: classes, inputs: [whitened, normal], scales: [0.1, 0.01], d0: 6, width: 10,
+     n_samples: 12, fallen: [0, 0.5]}
   - {part: machines, inputs: [normal], scales: [0.01], d0: 6, width: 10, n_samples: 4}
   - {part: identity, activation: [relu], d0: [3], n_samples: 20}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}

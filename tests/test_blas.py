@@ -28,8 +28,9 @@ def show(name, *values):
     print(name, hashlib.blake2b(bits, digest_size=8).hexdigest())
 
 def collapse(name, r):
-    show(name, r.nc1, r.error_bound, r.trace_within, r.trace_between, r.cdnv, r.within_by_class, r.class_gram, r.nc2_etf,
-         r.nc2_equinorm, r.nc2_equiangle, r.interval or 0.0, [] if r.nearest_center is None else r.nearest_center)
+    show(name, r.nc1, r.error_bound, r.trace_within, r.trace_between, r.cdnv, r.within_by_class,
+         r.class_gram, r.nc2_etf, r.nc2_equinorm, r.nc2_equiangle, r.interval or 0.0,
+         [] if r.nearest_center is None else r.nearest_center)
 
 y = rng.permutation(np.repeat(np.arange(40), 40))
 H = rng.normal(size=(40, 600))[y] + 0.3 * rng.normal(size=(len(y), 600))
@@ -45,11 +46,14 @@ X, y = nc.datasets.paper_d1(4100, 20, seed=0)
 kernels = [nc.NNGP("relu"), nc.NTK("relu", bias_variance=0.1), nc.NTK("relu", 3)]
 for kernel in kernels:
     for dtype in ("float64", "float32"):
-        collapse(f"features {kernel} {dtype}", nc.estimators.features(X, y, kernel, n_units=700, seed=5, dtype=dtype))
+        estimate = nc.estimators.features(X, y, kernel, n_units=700, seed=5, dtype=dtype)
+        collapse(f"features {kernel} {dtype}", estimate)
     collapse(f"pairs {kernel}", nc.estimators.pairs(X, y, kernel, n_pairs=3000, seed=5))
 for dtype in ("float64", "float32"):
-    show("ntk_features " + dtype, nc.estimators.ntk_features(X[:500], kernels[-1], 900, seed=1, dtype=dtype))
-    show("proximal_features " + dtype, nc.estimators.proximal_features(X[:500], 900, steps=4, prox="soft", seed=1, dtype=dtype))
+    H = nc.estimators.ntk_features(X[:500], kernels[-1], 900, seed=1, dtype=dtype)
+    show("ntk_features " + dtype, H)
+    H = nc.estimators.proximal_features(X[:500], 900, steps=4, prox="soft", seed=1, dtype=dtype)
+    show("proximal_features " + dtype, H)
 show("wide_gram", proximal_limit.wide_gram(X[:50], steps=4, prox="soft"))
 
 half = rng.normal(size=(150, 200))

@@ -109,7 +109,9 @@ def small(shim, monkeypatch):
 
 @pytest.mark.slow
 def test_sums_on_a_device_with_room_for_few_values(small):
-    """Three places: two leaves, one of which has a root. Values are kept of five units at a time."""
+    """Three places: two leaves, one of which has a root. Values are kept of five units at a
+    time.
+    """
     X, y = _data(sizes=(100, 50))
     kernel = RELU * ERF
     expected = nc.class_sums(X, y, kernel, device="cuda")

@@ -53,7 +53,9 @@ def _unit_rows(X, power):
 
 
 def _cosines_of_classes(X, **settings):
-    """Of rows that are a class each: every sum over a pair of classes is one value, kept exactly."""
+    """Of rows that are a class each: every sum over a pair of classes is one value, kept
+    exactly.
+    """
     sums = nc.class_sums(X, np.arange(len(X)), nc.Linear(), dtype="float32", **settings)
     return sums.block_sums / 4.0**10
 

@@ -32,7 +32,9 @@ RELU, ERF, DEEP = nc.NTK("relu"), nc.NTK("erf"), nc.NTK("relu", 3, 1.0, 0.1)
     ("kernel", "like"), [(RELU, nc.NNGP("relu")), (DEEP, nc.NNGP("relu", 3, 1.0, 0.1))], ids=repr
 )
 def test_a_kernel_with_a_root_is_launched_as_one_without(watch, kernel, like, dtype):
-    """The sums of its errors take no shared memory: one unit of chords, which the values replace."""
+    """The sums of its errors take no shared memory: one unit of chords, which the values
+    replace.
+    """
     X, y = gaussians((70, 5, 66), 7)
     seen = []
     for one in (kernel, like):

@@ -43,7 +43,7 @@ def _assert_same(found, expected):
 
 
 # Bits
-# --------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 
 
 def _layouts(X):
@@ -215,7 +215,9 @@ def test_rows_of_zeros_are_counted(watch):
 
 
 def test_sums_of_a_survey_are_those_of_the_core(watch):
-    """Beyond one chunk of rows, of classes that lie in it and across: every number of the survey."""
+    """Beyond one chunk of rows, of classes that lie in it and across: every number of the
+    survey.
+    """
     rng = np.random.default_rng(3)
     y = rng.integers(0, 3, size=2 * CHUNK + 31).astype(np.int32)
     X = (5 + rng.normal(size=(len(y), 37))).astype(np.float32)

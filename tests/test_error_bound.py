@@ -78,7 +78,9 @@ def _kernel(rng: np.random.Generator) -> Any:
 
 @cache
 def problem(index: int) -> Problem:
-    """Random classes; the within-class deviation spans 10^-6.5 ... 8 and NC1 with it 1e-14 ... 10."""
+    """Random classes; the within-class deviation spans 10^-6.5 ... 8 and NC1 with it 1e-14 ...
+    10.
+    """
     rng = np.random.default_rng([2024, index])
     kernel = _kernel(rng)
     n_classes = int(rng.integers(2, 6))
@@ -124,9 +126,9 @@ def _collapse(case: Problem, dtype: str, device: str = "cpu") -> Any:
 def _describe(case: Problem, result: Any) -> str:
     sizes = np.bincount(case.y).tolist()
     return (
-        f"problem({case.number}): {case.kernel!r}, X {case.X.shape} {case.X.dtype}, sizes {sizes}, {case.dtype}; "
-        f"nc1 {result.nc1!r}, reference {case.nc1!r}, error {abs(result.nc1 - case.nc1):.3e}, "
-        f"bound {result.error_bound:.3e}"
+        f"problem({case.number}): {case.kernel!r}, X {case.X.shape} {case.X.dtype}, sizes {sizes}, "
+        f"{case.dtype}; nc1 {result.nc1!r}, reference {case.nc1!r}, error "
+        f"{abs(result.nc1 - case.nc1):.3e}, bound {result.error_bound:.3e}"
     )
 
 

@@ -256,7 +256,9 @@ def test_batches_announce_imbalance(monkeypatch):
 
 @pytest.mark.parametrize("exponent", [-500, -270, 250, 490])
 def test_a_power_of_two_scales_nothing_but_the_traces(exponent):
-    """Every metric is a ratio; a power of two is exact while nothing leaves the range of numbers."""
+    """Every metric is a ratio; a power of two is exact while nothing leaves the range of
+    numbers.
+    """
     H, y = _data()
     data, scaled = (
         LabelledData(rows, Classes.of(y, len(H))) for rows in (H, np.ldexp(H, exponent))

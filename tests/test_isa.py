@@ -30,7 +30,8 @@ from nc1fast import _core
 X, y = nc.datasets.gaussian_mixture(means=(-1, 1), stds=0.5, sizes=(37, 64), n_features=11, seed=0)
 print(_core.isa())
 for dtype in ("float64", "float32"):
-    for result in nc.collapse(X, y, [nc.NNGP("relu"), nc.NTK("erf")], convention="sample", dtype=dtype):
+    kernels = [nc.NNGP("relu"), nc.NTK("erf")]
+    for result in nc.collapse(X, y, kernels, convention="sample", dtype=dtype):
         print(result.nc1.hex(), result.error_bound.hex())
 """
 
@@ -151,7 +152,8 @@ def _emulator(cpu: str) -> tuple[str, ...]:
     numpy = _run(None, command, "import numpy")
     if numpy.returncode:
         pytest.skip(
-            f"NumPy itself does not run on an emulated {cpu}: {numpy.stderr.strip().splitlines()[-1:]}"
+            f"NumPy itself does not run on an emulated {cpu}: "
+            f"{numpy.stderr.strip().splitlines()[-1:]}"
         )
     return command
 

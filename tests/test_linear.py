@@ -1,4 +1,6 @@
-"""Products of matrices and what is made of them: error bounds, and bits that nothing else decides."""
+"""Products of matrices and what is made of them: error bounds, and bits that nothing else
+decides.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +123,9 @@ def test_cholesky(n):
 
 @pytest.mark.parametrize("condition", [1e2, 1e8, 1e13])
 def test_every_entry_of_a_factor_is_rounded_once(condition):
-    """Beside mpmath at 60 digits, where ordinary elimination loses what the condition number costs."""
+    """Beside mpmath at 60 digits, where ordinary elimination loses what the condition number
+    costs.
+    """
     rng, n = np.random.default_rng(int(condition)), 8
     Q = np.linalg.qr(rng.normal(size=(n, n)))[0]
     A = (Q * np.geomspace(1, 1 / condition, n)) @ Q.T

@@ -1,4 +1,6 @@
-"""Metrics of many classes, in blocks and with float32 where that is certain, against dense NumPy."""
+"""Metrics of many classes, in blocks and with float32 where that is certain, against dense
+NumPy.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SHAPES = [(23, 5, 300), (9, 40, 150), (16, 16, 90), (31, 2, 60)]  # classes, fea
 
 
 def _drawn(seed, n_classes, d, n, dtype=np.float64):
-    """Rows of classes of very unequal sizes, some of one row, with means of very unequal lengths."""
+    """Rows of classes of very unequal sizes, some of one row, with means of very unequal
+    lengths.
+    """
     rng = np.random.default_rng(seed)
     share = rng.exponential(size=n_classes) ** 2
     drawn = rng.choice(n_classes, n - n_classes, p=share / share.sum())

@@ -18,7 +18,9 @@ def _data(n, n_features, seed=0):
 
 
 def _tried(n, n_features, kernel=RELU, n_classes=2):
-    """Methods that cost little to begin with, beside the exact pass, the one of least cost first."""
+    """Methods that cost little to begin with, beside the exact pass, the one of least cost
+    first.
+    """
     price = prices(kernel, n, n_features, n_classes, single=False, n_threads=2)
     exact = price.pop("exact").begun
     return sorted(

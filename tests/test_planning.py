@@ -60,7 +60,9 @@ def test_a_rare_class_has_the_bits_of_one_process(tmp_path):
 
 
 def test_rows_that_are_out_of_range_only_by_themselves_do_not_stop_a_plan(monkeypatch):
-    """A bound of a sample may fail where that of the whole holds: then the problem itself is timed."""
+    """A bound of a sample may fail where that of the whole holds: then the problem itself is
+    timed.
+    """
     X, y = _data(RARE)
     sample = Problem.sample
 

@@ -15,7 +15,8 @@ STUDY = """
     arms:
       - name: kernels
         data:
-          - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [32], n_features: [4]}
+          - {source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5,
+             n_samples: [32], n_features: [4]}
         kernels:
           - {kernel: NTK, activation: relu, weight_variance: 2}
           - {kernel: he-tangent, activation: [relu, erf], depth: [2, 3]}
@@ -49,7 +50,10 @@ def test_a_kernel_is_one_of_a_study(install, tmp_path):
         (
             "he-tangent, activation: [relu, erf]",
             "he-tangnt, activation: relu",
-            r"line 11: arms.0.kernels.1.kernel: must be .* or 'he-tangent', .* mean 'he-tangent'\?\)",
+            (
+                r"line 12: arms.0.kernels.1.kernel: must be .* or 'he-tangent', "
+                r".* mean 'he-tangent'\?\)"
+            ),
         ),
         (
             "he-tangent, activation: [relu, erf]",

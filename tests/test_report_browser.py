@@ -74,8 +74,8 @@ def test_what_is_folded_fits_too(browser, path):
 def test_no_column_of_the_answer_is_cut(browser, two_tables, width):
     """Side by side, or one below the other; seven columns, with numbers as wide as they come."""
     browser.open(two_tables, width)
-    wide = "document.querySelectorAll('.answers td:not(:first-child)').forEach(c => { c.innerHTML = '<b>0.000888</b>' })"
-    browser.value(wide)
+    numbers = "document.querySelectorAll('.answers td:not(:first-child)')"
+    browser.value(f"{numbers}.forEach(c => {{ c.innerHTML = '<b>0.000888</b>' }})")
     boxes = "[...document.querySelectorAll('.answers .scroll')]"
     assert browser.value(f"{boxes}.length") > 1
     assert browser.value(f"{boxes}.every(b => b.scrollWidth <= b.clientWidth)")
@@ -91,12 +91,14 @@ def test_an_error_of_a_script_would_be_seen(browser, tmp_path):
 CONTRASTS = r"""(() => {
   const rgb = text => text.match(/[\d.]+/g).map(Number);
   const luminance = c => {
-    const [r, g, b] = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+    const [r, g, b] = c.map(v => linear(v / 255));
     return .2126 * r + .7152 * g + .0722 * b;
   };
   const behind = node => {
     const layers = [];
-    for (let n = node; n; n = n.parentElement) layers.push(rgb(getComputedStyle(n).backgroundColor));
+    for (let n = node; n; n = n.parentElement)
+      layers.push(rgb(getComputedStyle(n).backgroundColor));
     return layers.reverse().reduce((below, [r, g, b, a = 1]) =>
       [r, g, b].map((v, i) => a * v + (1 - a) * below[i]), [255, 255, 255]);
   };
@@ -104,9 +106,11 @@ CONTRASTS = r"""(() => {
   for (const node of document.querySelectorAll("body *")) {
     const own = [...node.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
     if (!own || node.matches("script, style")) continue;
-    const [low, high] = [luminance(rgb(getComputedStyle(node).color)), luminance(behind(node))].sort((a, b) => a - b);
+    const ink = luminance(rgb(getComputedStyle(node).color));
+    const [low, high] = [ink, luminance(behind(node))].sort((a, b) => a - b);
     const contrast = (high + .05) / (low + .05);
-    if (contrast < 4.5) out.push([node.tagName, node.className, node.textContent.slice(0, 40), contrast]);
+    if (contrast < 4.5)
+      out.push([node.tagName, node.className, node.textContent.slice(0, 40), contrast]);
   }
   return out;
 })()"""
@@ -147,7 +151,10 @@ def test_figures_are_transparent_and_brighter_on_a_dark_page(browser, path):
     assert background == "rgb(20, 23, 28)"
 
 
-COLUMN = "[...document.querySelector('.whole table').tBodies[0].rows].map(r => r.cells[{}].textContent.trim())"
+COLUMN = (
+    "[...document.querySelector('.whole table').tBodies[0].rows]"
+    ".map(r => r.cells[{}].textContent.trim())"
+)
 
 
 def test_tables_are_sorted_by_number_and_by_word_from_the_keyboard(browser, path):

@@ -1,4 +1,4 @@
-"""What the package asks of the system, in a Python that lacks what Windows lacks (`windows_like`)."""
+"""The package in a Python that lacks what Windows lacks (`windows_like`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.house import ROOT, TREES
 PRELUDE = """
 import sys
 sys.path.insert(0, {root!r})
-import subprocess, tempfile, multiprocessing, concurrent.futures, {others}  # which see the system as it is
+# These see the system as it is.
+import subprocess, tempfile, multiprocessing, concurrent.futures, {others}
 from tests import windows_like
 windows_like.become()
 """
@@ -56,7 +57,10 @@ def test_every_module_is_imported():
     names = [
         ".".join(["nc1fast", name][: 2 if name else 1]) for name in TREES if name != "__main__"
     ]
-    others = "torch, scipy.optimize, sklearn.utils, distributed, matplotlib.pyplot, pyarrow, h5py, pandas"
+    others = (
+        "torch, scipy.optimize, sklearn.utils, distributed, matplotlib.pyplot, pyarrow, h5py, "
+        "pandas"
+    )
     assert _run(IMPORTS, *names, others=others).split() == []
 
 

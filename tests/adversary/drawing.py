@@ -1,4 +1,6 @@
-"""How a problem is drawn: one description of the families, for the dice of NumPy and of hypothesis."""
+"""How a problem is drawn: one description of the families, for the dice of NumPy and of
+hypothesis.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ class Adapted:
 
 
 def _near(rng: np.random.Generator, X: np.ndarray, y: np.ndarray, size: float) -> None:
-    """Half of the rows become neighbours of another row, of any class, at this relative distance."""
+    """Half of the rows become neighbours of another row, of any class, at this relative
+    distance.
+    """
     for i in rng.permutation(len(X))[: (len(X) + 1) // 2]:
         j = rng.integers(len(X))
         X[i] = X[j] * (1 + size * rng.normal(size=X.shape[1]))

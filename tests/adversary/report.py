@@ -1,5 +1,5 @@
-"""Entries of a long run, and their tables: how many problems of which kind, error over bound, the size of bounds, and
-the worst as code.
+"""Entries of a long run, and their tables: how many problems of which kind, error over bound, the
+size of bounds, and the worst as code.
 """
 
 from __future__ import annotations

@@ -80,8 +80,9 @@ class Verdict:
         if self.status != "violation":
             return f"{self.status} ({self.what})"
         return (
-            f"{self.status} ({self.what}): nc1 {self.nc1!r} +- {self.bound:.3g}, truth {self.truth!r}; error over bound "
-            f"{self.ratio:.3g}, of trace_within {self.within_ratio:.3g}, of trace_between {self.between_ratio:.3g}, of class sums "
+            f"{self.status} ({self.what}): nc1 {self.nc1!r} +- {self.bound:.3g}, truth "
+            f"{self.truth!r}; error over bound {self.ratio:.3g}, of trace_within "
+            f"{self.within_ratio:.3g}, of trace_between {self.between_ratio:.3g}, of class sums "
             f"{self.sums_ratio:.3g}"
         )
 

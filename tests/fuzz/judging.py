@@ -140,7 +140,9 @@ class Case:
         return self._accepted(found)
 
     def _accepted(self, found: Any) -> Verdict:
-        """Whether what was read may differ: of a format with a checksum only where that is right."""
+        """Whether what was read may differ: of a format with a checksum only where that is
+        right.
+        """
         if _digest(found) == self.expected:
             return Verdict("unchanged")
         if self.target.has_checksum and not self.sealed_again:

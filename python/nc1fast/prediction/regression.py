@@ -269,8 +269,8 @@ def _solved(
 
 
 class Route(ABC):
-    """Base of the solutions with A = K + ridge I, and the variance that the observations explain: k_z^T A^-1
-    k_z of new rows.
+    """Base of the solutions with A = K + ridge I, and the variance that the observations explain:
+    k_z^T A^-1 k_z of new rows.
 
     Attributes
     ----------

@@ -51,9 +51,11 @@ def terms(
 
 
 _WORDS = {
-    "NC1": "Tr Σ_W / Tr Σ_B: the variance within the classes over that between their means. The lower, the more collapsed.",
+    "NC1": "Tr Σ_W / Tr Σ_B: the variance within the classes over that between their means. The "
+    "lower, the more collapsed.",
     "holds, fails, undecided": "Of numbers without chance, by their error bound; of others, by the "
-    f"{rules.CONFIDENCE:.0%} interval of their mean over the repeats: inside the range that is claimed, outside of it, or "
-    "reaching over an end.",
-    "too few": f"Fewer than {rules.FEWEST} repeats, with which no word is given to a number with chance in it.",
+    f"{rules.CONFIDENCE:.0%} interval of their mean over the repeats: inside the range that is "
+    "claimed, outside of it, or reaching over an end.",
+    "too few": f"Fewer than {rules.FEWEST} repeats, with which no word is given to a number with "
+    "chance in it.",
 }

@@ -1,7 +1,8 @@
 """The table of an experiment: one row is one measured number, of one thing in one setting.
 
-Claims and figures ask it for `Quantity`s, which are evaluated on the `MeasuredCell`s of a table: the draws
-of one number in one setting. (A comparison of NC1 has the table of `nc1fast.studies.table`.)
+Claims and figures ask it for `Quantity`s, which are evaluated on the `MeasuredCell`s of a table:
+the draws of one number in one setting. (A comparison of NC1 has the table of
+`nc1fast.studies.table`.)
 """
 
 from __future__ import annotations

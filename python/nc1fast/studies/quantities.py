@@ -43,7 +43,9 @@ class Quantity:
         return self.then(lambda found: [function(cell) for cell in found])
 
     def at(self, **setting: Any) -> Quantity:
-        """In settings that have these values, one of a collection, or one that a function accepts."""
+        """In settings that have these values, one of a collection, or one that a function
+        accepts.
+        """
         return self.then(lambda found: [c for c in found if _matches(c.setting, setting)])
 
     def where(self, accept: Callable[[MeasuredCell], bool]) -> Quantity:
@@ -67,7 +69,9 @@ class Quantity:
         )
 
     def last(self, *names: str) -> Quantity:
-        """At the largest value that each of these names of the settings takes, one after another."""
+        """At the largest value that each of these names of the settings takes, one after
+        another.
+        """
 
         def largest(found: Sequence[MeasuredCell], name: str) -> list[MeasuredCell]:
             most = max((c.setting[name] for c in found if name in c.setting), default=None)

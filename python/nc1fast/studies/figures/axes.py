@@ -34,7 +34,9 @@ def log_axis(axis: Any, low: float, high: float, ticks: Sequence[float] = ()) ->
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Three to seven round numbers between low > 0 and high, evenly spread on a logarithmic axis."""
+    """Three to seven round numbers between low > 0 and high, evenly spread on a logarithmic
+    axis.
+    """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     step = math.ceil((last - first) / _MOST)
     for mantissas in _MANTISSAS if step == 1 else ((1.0,),):

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from nc1fast.studies.tidy import Row
 
 UNCERTAINTY = (
-    f"In every figure a point is the geometric mean over the repeats, of NC1 or of a ratio of two NC1 on the same data, and "
-    f"its bar the {CONFIDENCE:.0%} interval of that mean (Student's, of the mean logarithm). A point without a bar has a "
-    "single repeat, or a bar shorter than its marker; points of one place on the horizontal axis are set side by side."
+    "In every figure a point is the geometric mean over the repeats, of NC1 or of a ratio of two "
+    f"NC1 on the same data, and its bar the {CONFIDENCE:.0%} interval of that mean (Student's, of "
+    "the mean logarithm). A point without a bar has a single repeat, or a bar shorter than its "
+    "marker; points of one place on the horizontal axis are set side by side."
 )
 # The columns in which variants of one model on one data set may differ.
 _VARIANT = ("depth", "weight_variance", "bias_variance", "width", "noise")

@@ -19,7 +19,9 @@ _GAP = 14  # from panel to names, in points
 
 
 def name_curve(ax: Any, look: Look, x: float, y: float) -> None:
-    """Write the name of a curve, which ends at (x, y), right of its panel; `settle` joins the two."""
+    """Write the name of a curve, which ends at (x, y), right of its panel; `settle` joins the
+    two.
+    """
     offset = require("matplotlib.transforms", "study").offset_copy
     ax.annotate(
         look.label,

@@ -59,7 +59,10 @@ _BY = {"N": "N", "sizes": "list of class sizes"}
 FEATURES = "features d₀"
 NC1 = "NC1 (lower: more collapsed)"
 RELEASED = " Brown, open markers: what the released code gives."
-_THEORY = " Broad pale lines: the expected NC1 of the limiting kernel whose points lie on them, at this N."
+_THEORY = (
+    " Broad pale lines: the expected NC1 of the limiting kernel whose points lie on them, at this "
+    "N."
+)
 _MOST_PANELS = 4  # of the overview
 
 

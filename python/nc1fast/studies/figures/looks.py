@@ -55,7 +55,9 @@ class Look:
 
 
 def model_of(row: Row) -> str:
-    """Name of the representation of a row; the NTK that belongs to a network has a name of its own."""
+    """Name of the representation of a row; the NTK that belongs to a network has a name of its
+    own.
+    """
     if row["model"] == "NTK" and row["parametrization"] == "standard":
         return NETWORK_NTK
     return str(row["model"])
@@ -105,7 +107,9 @@ LOOKS = {key: replace(look, rank=rank) for rank, (key, look) in enumerate(_LOOKS
 
 
 def look_of(model: str, state: str) -> Look:
-    """The look of a representation; octagons in the colour of ink for one that is not listed here."""
+    """The look of a representation; octagons in the colour of ink for one that is not listed
+    here.
+    """
     label = f"{model}, {state}" if state else model
     return LOOKS.get((model, state), Look(label, palette.INK, "8", rank=len(LOOKS)))
 

@@ -48,6 +48,8 @@ def of_words(colour: str) -> str:
 
 
 def shade(index: int, n: int) -> str:
-    """Shade `index` of n, evenly spread from the palest to the darkest; one alone is the darkest."""
+    """Shade `index` of n, evenly spread from the palest to the darkest; one alone is the
+    darkest.
+    """
     last = len(SHADES) - 1
     return SHADES[round(last * index / (n - 1)) if n > 1 else last]

@@ -1,4 +1,6 @@
-"""Panels of curves over a few values of x, such as numbers of features, with names at the curves."""
+"""Panels of curves over a few values of x, such as numbers of features, with names at the
+curves.
+"""
 
 from __future__ import annotations
 

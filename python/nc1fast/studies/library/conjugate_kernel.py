@@ -61,7 +61,9 @@ INITIAL = {
 def drawn(
     activation: str, n_features: int, width: int, seed: int, initial: str = "LeCun"
 ) -> nc.networks.ShallowNetwork:
-    """A network with two hidden layers, its weights and biases drawn with variances of `INITIAL`."""
+    """A network with two hidden layers, its weights and biases drawn with variances of
+    `INITIAL`.
+    """
     weights, biases, of_fan_in = INITIAL[initial]
     fans = (n_features, width, width)
     return nc.networks.ShallowNetwork(
@@ -241,8 +243,8 @@ CLAIMS = (
     ),
     claim(
         "CK2. Kernels of a trained network predict better than the network",
-        "Ridge regression with CK, and with NTK, of a trained tanh network has a smaller test error "
-        "than the network, on each target.",
+        "Ridge regression with CK, and with NTK, of a trained tanh network has a smaller test "
+        "error than the network, on each target.",
         *(
             geometric(
                 f"error of {thing} over that of the network",
@@ -262,8 +264,8 @@ CLAIMS = (
     ),
     claim(
         "CK4. In certain cases CK is superior",
-        "Of ReLU networks, whose features are continuous and whose gradients jump, CK has a smaller "
-        "test error than NTK.",
+        "Of ReLU networks, whose features are continuous and whose gradients jump, CK has a "
+        "smaller test error than NTK.",
         geometric("error of CK over that of NTK", relu[CK].over(relu[NTK]), high=1.0),
     ),
     claim(

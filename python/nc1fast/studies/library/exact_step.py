@@ -260,8 +260,8 @@ CLAIMS = (
     ),
     claim(
         "ES3. A step is exact in a kernel of its own",
-        "At every width f(theta - eta g) - f(theta) = -eta sum_j Kbar(x, x_j) e_j/n with the kernel "
-        "of the step (ours), to 1e-12.",
+        "At every width f(theta - eta g) - f(theta) = -eta sum_j Kbar(x, x_j) e_j/n with the "
+        "kernel of the step (ours), to 1e-12.",
         exact("relative error", by_points.last("points"), high=1e-12, digits=1),
     ),
     claim(
@@ -287,8 +287,8 @@ CLAIMS = (
 FIGURES = (
     Figure(
         "orders",
-        "What is left of a step after the terms up to order q. Length of the residual of the change "
-        "of f, relative to |f - y| at the start; a line of slope q + 1 for order q.",
+        "What is left of a step after the terms up to order q. Length of the residual of the "
+        "change of f, relative to |f - y| at the start; a line of slope q + 1 for order q.",
         x="eta",
         x_name="learning rate",
         y_name="residual",
@@ -301,8 +301,8 @@ FIGURES = (
     Figure(
         "exact",
         "Error of the change of f by the kernel of a step. At 0 points stands the NTK of the "
-        "network; then the kernel of the step by Gauss-Legendre points between start and end of the "
-        "step.",
+        "network; then the kernel of the step by Gauss-Legendre points between start and end of "
+        "the step.",
         x="points",
         y_name="relative error",
         lines=[Lines(together(missed.placed(points=0), by_points), "width")],

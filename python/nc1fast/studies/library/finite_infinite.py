@@ -1,4 +1,5 @@
-"""finite-infinite: Where do finite networks do as infinite ones, and what breaks the correspondence?
+"""finite-infinite: Where do finite networks do as infinite ones, and what breaks the
+correspondence?
 
 Shallow ReLU networks beside their NTK at time t; early stopping beside ridge; NC1 of collapsed
 classes in single precision. A "centred" network is the difference of twins that start equal, so
@@ -237,7 +238,9 @@ def precision(
 def constructions_on_d1(
     X: Array, y: NDArray[Any], random: np.random.Generator
 ) -> Iterator[tuple[str, Any]]:
-    """The two limits, and the hidden features of a network of width 256 before and after 100 steps."""
+    """The two limits, and the hidden features of a network of width 256 before and after 100
+    steps.
+    """
     for kernel in (nc.NNGP("relu"), nc.NTK("relu")):
         yield f"ReLU {kernel.name}", nc.collapse(X, y, kernel, convention="papyan")
     network, name = ReLUTwins(256, X.shape[1], random, centred=True), "ReLU network of width 256"
@@ -280,8 +283,8 @@ CLAIMS = (
     ),
     claim(
         "FI4. Weight decay and large learning rates break the correspondence",
-        "With weight decay, and with a learning rate above 2/lambda_max, the widest networks are at "
-        "least twice as far from the infinite one as those of small steps.",
+        "With weight decay, and with a learning rate above 2/lambda_max, the widest networks are "
+        "at least twice as far from the infinite one as those of small steps.",
         mean("distance over that of small steps", over_small[DECAY], low=2.0),
         mean("with a large rate", over_small[LARGE], low=2.0),
     ),
@@ -302,7 +305,8 @@ CLAIMS = (
     claim(
         "FI7. Floating point precision limits a stored kernel",
         "A Gram matrix that is stored in single precision loses all digits of NC1 where NC1 is "
-        "below 1e-10. (The paper: beyond a critical number of samples; here: of collapsed classes.)",
+        "below 1e-10. (The paper: beyond a critical number of samples; here: of collapsed "
+        "classes.)",
         exact("relative error", together(*stored_if_collapsed), low=1.0),
     ),
     claim(
@@ -332,8 +336,8 @@ FIGURES = (
     against_width(
         "widths",
         "Distance of trained networks from the infinite one. |f - f_inf|/|f_inf| on other rows, "
-        "f_inf the prediction of the NTK at the same time: the mean of single networks, and that of "
-        "ensembles.",
+        "f_inf the prediction of the NTK at the same time: the mean of single networks, and that "
+        "of ensembles.",
         {
             PLAIN: Look(PLAIN, palette.NETWORK, "D", "--", is_open=True),
             PLAIN_4: Look(PLAIN_4, palette.OWN_NTK, "s", "--", is_open=True),

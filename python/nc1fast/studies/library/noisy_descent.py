@@ -274,9 +274,9 @@ CLAIMS = (
     ),
     claim(
         "ND4. The accuracy is worse with lambda and better with alpha",
-        "The mean square distance of the outputs from those without noise, at the end (the training "
-        "loss, once descents without noise have converged), rises with lambda, at every alpha, and "
-        "falls with alpha, at every lambda.",
+        "The mean square distance of the outputs from those without noise, at the end (the "
+        "training loss, once descents without noise have converged), rises with lambda, at every "
+        "alpha, and falls with alpha, at every lambda.",
         mean("from one lambda to the next, times", off.steps("lambda"), low=1.0),
         mean("from one alpha to the next, times", off.steps("alpha"), high=1.0),
     ),
@@ -288,8 +288,8 @@ CLAIMS = (
     ),
     claim(
         "ND6. The step itself widens the prior",
-        "The step theta <- (1 - eta lambda) theta + sqrt(2 eta lambda) xi has second moments 1/(1 - "
-        "eta lambda/2), within 2 %. (Ours; all else here integrates the decay exactly.)",
+        "The step theta <- (1 - eta lambda) theta + sqrt(2 eta lambda) xi has second moments 1/(1 "
+        "- eta lambda/2), within 2 %. (Ours; all else here integrates the decay exactly.)",
         mean(
             "ratio",
             measured(SECOND, PAPER).times(lambda at: 1 - float(at["step"]) / 2),
@@ -326,9 +326,9 @@ by_alpha, by_lambda = ("alpha", "alpha {}"), ("lambda", "lambda {}")
 FIGURES = (
     Figure(
         "losses",
-        "Training loss of noisy gradient descent. |f - y|^2/n of mean-field networks along steps of "
-        "size eta = c/alpha^2, of the first draw, as far as it is above 1e-7; bands: the prediction "
-        "by kernels, to first order in 1/alpha.",
+        "Training loss of noisy gradient descent. |f - y|^2/n of mean-field networks along steps "
+        "of size eta = c/alpha^2, of the first draw, as far as it is above 1e-7; bands: the "
+        "prediction by kernels, to first order in 1/alpha.",
         x="step",
         y_name="training loss",
         lines=(
@@ -342,9 +342,9 @@ FIGURES = (
     ),
     Figure(
         "scales",
-        "What alpha and lambda leave of the kernels. Largest relative change of the NTK, mean square "
-        "displacement of weights, largest distance of the outputs from the kernels' prediction, and "
-        "mean square distance at the end from the outputs without noise.",
+        "What alpha and lambda leave of the kernels. Largest relative change of the NTK, mean "
+        "square displacement of weights, largest distance of the outputs from the kernels' "
+        "prediction, and mean square distance at the end from the outputs without noise.",
         x="alpha",
         y_name="value",
         lines={

@@ -198,21 +198,22 @@ moved_wide = measured(MOVED, WIDE, T=lambda T: T > 1)
 CLAIMS = (
     claim(
         "OP1. The objective never rises",
-        "With D Dᵀ = I, o(y) = |x - D y|²/2 + R(y) never rises from a step to the next by more than "
-        "rounding, 1e-12 of o(0), be it convex (ReLU, soft threshold) or not (hard threshold).",
+        "With D Dᵀ = I, o(y) = |x - D y|²/2 + R(y) never rises from a step to the next by more "
+        "than rounding, 1e-12 of o(0), be it convex (ReLU, soft threshold) or not (hard "
+        "threshold).",
         exact("rise over o(0)", measured(RISE), high=1e-12, digits=1),
     ),
     claim(
         "OP2. The rate is 1/T or better",
-        "Convex objectives converge as 1/T: T (o_T - o*) <= |y*|²/2 at every T, with o* and y* from "
-        "active sets; no o_T lies below o* by more than 1e-12 of o(0).",
+        "Convex objectives converge as 1/T: T (o_T - o*) <= |y*|²/2 at every T, with o* and y* "
+        "from active sets; no o_T lies below o* by more than 1e-12 of o(0).",
         exact("T (o_T - o*) over the bound", measured(SHARE), high=1.0),
         exact("fall below o* over o(0)", measured(BELOW), high=1e-12, digits=1),
     ),
     claim(
         "OP3. One step is the NNGP",
-        "After one step of ReLU K_1 is the NNGP of a ReLU network with one hidden layer, within 2 % "
-        "in Frobenius' norm at 20,000 units; after one of the soft threshold, that of its "
+        "After one step of ReLU K_1 is the NNGP of a ReLU network with one hidden layer, within 2 "
+        "% in Frobenius' norm at 20,000 units; after one of the soft threshold, that of its "
         "activation, relu(u - t) - relu(-u - t).",
         mean("mean distance", one.at(prox=("relu", "soft")), high=0.02),
     ),
@@ -225,15 +226,15 @@ CLAIMS = (
     ),
     claim(
         "OP5. NC1 hardly moves with T",
-        "With ReLU, NC1 of K_T is within 1 % of that of K_1 at 20,000 units, however many steps are "
-        "taken. (Ours: a factor does not change NC1.)",
+        "With ReLU, NC1 of K_T is within 1 % of that of K_1 at 20,000 units, however many steps "
+        "are taken. (Ours: a factor does not change NC1.)",
         mean("NC1(K_T)/NC1(K_1)", moved.at(prox="relu"), 0.99, 1.01, digits=5),
     ),
     claim(
         "OP6. NC1 of sparse codes rises with T",
-        "With the soft threshold NC1 of K_T is above that of K_1, on two classes N(-1, I) and N(+1, "
-        "I), after any number of steps, at 20,000 units and at infinite width: what a unit does "
-        "after several steps is no multiple of what it does after one. (Ours.)",
+        "With the soft threshold NC1 of K_T is above that of K_1, on two classes N(-1, I) and "
+        "N(+1, I), after any number of steps, at 20,000 units and at infinite width: what a unit "
+        "does after several steps is no multiple of what it does after one. (Ours.)",
         mean("NC1(K_T)/NC1(K_1)", together(moved, moved_wide).at(prox="soft"), low=1.0, digits=5),
     ),
     claim(

@@ -283,8 +283,8 @@ FIGURES = (
     Figure(
         "frequencies",
         "Frequencies of the NTK on the circle. Fourier coefficients along the angle, relative to "
-        "the constant; one factor, P = 1, has no odd frequency above 1. Crosses: networks of finite "
-        "width.",
+        "the constant; one factor, P = 1, has no odd frequency above 1. Crosses: networks of "
+        "finite width.",
         x="k",
         x_name="frequency k",
         y_name="c_k/c_0",

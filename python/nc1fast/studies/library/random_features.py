@@ -166,8 +166,8 @@ CLAIMS = (
     ),
     claim(
         "RF4. The approximation is spectral",
-        "The least eps with (1 - eps)(K + λI) ≤ H Hᵀ + λI ≤ (1 + eps)(K + λI) falls with every step "
-        "of m; λ is told in units of the mean diagonal of K.",
+        "The least eps with (1 - eps)(K + λI) ≤ H Hᵀ + λI ≤ (1 + eps)(K + λI) falls with every "
+        "step of m; λ is told in units of the mean diagonal of K.",
         mean("eps over that of the next smaller m", measured(SPECTRAL).steps("m"), high=1.0),
     ),
     claim(
@@ -216,8 +216,8 @@ FIGURES = (
     against_m(
         "errors",
         "Relative errors of random features of the NTK. Gram matrix in Frobenius' norm, NC1, and "
-        "predictions of ridge regression for other rows, against those of the kernel; λ in units of "
-        "the mean diagonal of K.",
+        "predictions of ridge regression for other rows, against those of the kernel; λ in units "
+        "of the mean diagonal of K.",
         "relative error",
         Lines(gram.at(sampling="stratified"), look=Look("Gram matrix", palette.NTK, "s")),
         Lines(measured(NC1, sampling="stratified"), look=Look("NC1", palette.NNGP, "o", "--")),

@@ -183,7 +183,8 @@ CLAIMS = (
     claim(
         "RK4. Longer sequences are less collapsed (ours)",
         "NC1 of the longest sequences is above that of the shortest, for both kernels and all "
-        "weight variances: they have more evidence of their class, and more that differs within it.",
+        "weight variances: they have more evidence of their class, and more that differs within "
+        "it.",
         Test(
             "NC1 of the longest less that of the shortest",
             measured("nc1", part="lengths").ends("T", difference=True),
@@ -230,7 +231,8 @@ repeats: 300
 parts:
   - {part: one step, bias_variance: [0, 0.1, 1], repeats: 10}
   - {part: tied networks, width: 1500, lengths: ["4:4", "3:5", "1:6", "8:8"]}
-  - {part: lengths, weight_variance: [0.5, 1, 2, 3], T: [1, 2, 4, 8, 16, 32], n_samples: 400, repeats: 10}
+  - {part: lengths, weight_variance: [0.5, 1, 2, 3], T: [1, 2, 4, 8, 16, 32],
+     n_samples: 400, repeats: 10}
   - {part: nc1, repeats: 10}
 """,
     },

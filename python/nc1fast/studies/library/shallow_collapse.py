@@ -223,7 +223,8 @@ CLAIMS = (
     ),
     claim(
         "SC2. More rows and more noise stand against collapse",
-        "At a fixed d, NC1 of two layers rises with the number of rows, and below d = N with sigma.",
+        "At a fixed d, NC1 of two layers rises with the number of rows, and below d = N with "
+        "sigma.",
         geometric(
             "NC1 over that of the next smaller number of rows",
             nc1_of(TWO, "rows").steps("rows"),
@@ -268,7 +269,8 @@ CLAIMS = (
     ),
     claim(
         "SC6. Generalization follows the SNR under collapse",
-        "In dimensions where NC1 < .01 at every sigma, the test error rises with sigma all the same.",
+        "In dimensions where NC1 < .01 at every sigma, the test error rises with sigma all the "
+        "same.",
         geometric(
             "test error over that of the next smaller sigma",
             together(errors_under_collapse(TWO), errors_under_collapse(THREE)).steps("sigma"),

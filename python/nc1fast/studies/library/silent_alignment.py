@@ -222,7 +222,9 @@ def alignment_identity(
 def constructions_on_d1(
     X: Array, y: NDArray[Any], random: np.random.Generator
 ) -> Iterator[tuple[str, Any]]:
-    """The limit of wide networks, and width 50 from small weights: the loss fallen by 0, 5, 99 %."""
+    """The limit of wide networks, and width 50 from small weights: the loss fallen by 0, 5, 99
+    %.
+    """
     yield "linear NTK", nc.collapse(X, y, nc.Linear(), convention="papyan")
     d0, targets = X.shape[1], np.where(y == y.max(), 1.0, -1.0)
     start = drawn_network(d0, 2, 50, random)
@@ -262,8 +264,8 @@ CLAIMS = (
     ),
     claim(
         "SA3. Alignment is silent from small weights",
-        "Two layers, whitened rows: when the loss has fallen by 5 %, alignment has gone 95 % of its "
-        "way or more from scale .01, and less than 60 % from scale .1.",
+        "Two layers, whitened rows: when the loss has fallen by 5 %, alignment has gone 95 % of "
+        "its way or more from scale .01, and less than 60 % from scale .1.",
         mean("share from scale .01", small, low=0.95),
         mean("share from scale .1", large, high=0.6),
     ),
@@ -294,8 +296,8 @@ CLAIMS = (
     ),
     claim(
         "SA8. Then the kernel grows in scale alone",
-        "From scale .01, the tangent kernel at 5 % of the loss has a cosine of .99 or more with the "
-        "final one where rows are whitened, and less where feature k has the variance 1/k.",
+        "From scale .01, the tangent kernel at 5 % of the loss has a cosine of .99 or more with "
+        "the final one where rows are whitened, and less where feature k has the variance 1/k.",
         mean("cosine with whitened rows", likeness.at(inputs="whitened"), low=0.99, digits=4),
         mean("with graded ones", likeness.at(inputs="graded"), high=0.99),
     ),
@@ -308,8 +310,9 @@ CLAIMS = (
     ),
     claim(
         "SA10. Collapse is silent too (ours)",
-        "Two classes, whitened rows: when the loss has fallen by 5 %, log NC1 of the tangent kernel "
-        "has gone 95 % of its way or more from scale .01, and of two layers less than 60 % from .1.",
+        "Two classes, whitened rows: when the loss has fallen by 5 %, log NC1 of the tangent "
+        "kernel has gone 95 % of its way or more from scale .01, and of two layers less than 60 % "
+        "from .1.",
         mean("share from scale .01", collapsed.at(scale=0.01), low=0.95),
         mean("from scale .1", collapsed.at(depth=2, scale=0.1), high=0.6),
     ),

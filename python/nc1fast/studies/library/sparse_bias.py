@@ -109,7 +109,9 @@ def unit_rows(random: np.random.Generator, n: int, d: int) -> Array:
 
 
 def by_owen(X: Array, bias: float) -> Array:
-    """H of unit rows by Owen's T, P = Q(B) - 2 T(B, sqrt((1 - r)/(1 + r))), the diagonal by r = 1."""
+    """H of unit rows by Owen's T, P = Q(B) - 2 T(B, sqrt((1 - r)/(1 + r))), the diagonal by r =
+    1.
+    """
     special, r = require("scipy.special", "study"), np.clip(X @ X.T, -1, 1)
     np.fill_diagonal(r, 1.0)
     with np.errstate(divide="ignore"):  # opposite rows, at infinity
@@ -151,7 +153,9 @@ def wide_networks(
     n_samples: Count = 12,
     width: Count = 400000,
 ) -> Iterator[Measure]:
-    """The tangent kernel of one wide network beside H on a few random unit rows, |H_m - H|_F/|H|_F."""
+    """The tangent kernel of one wide network beside H on a few random unit rows, |H_m -
+    H|_F/|H|_F.
+    """
     X = unit_rows(random, n_samples, d)
     drawn = network(bias, d, width, int(random.integers(1 << 32)))
     H = limit(nc.ShiftedReLU(bias), d)(X)
@@ -310,8 +314,8 @@ CLAIMS = (
     ),
     claim(
         "SB8. Linear convergence",
-        "Gradient descent converges linearly at the rate of H: after T steps the loss is at most (1 "
-        "- eta lambda_min/2)^T of that at the start.",
+        "Gradient descent converges linearly at the rate of H: after T steps the loss is at most "
+        "(1 - eta lambda_min/2)^T of that at the start.",
         mean("loss over the bound", measured(LOSS), high=1.0),
     ),
     claim(
@@ -329,8 +333,8 @@ FIGURES = (
     Figure(
         "spectrum",
         "Sparsity and the spectrum of the NTK against the bias. Share of pairs of a unit and a row "
-        "at which the unit is active, at the start and at its largest in training; eigenvalues of H "
-        "of random unit rows.",
+        "at which the unit is active, at the start and at its largest in training; eigenvalues of "
+        "H of random unit rows.",
         x="bias",
         x_name="B: bias at the start",
         y_name="",

@@ -244,8 +244,8 @@ spread_over_trace = measured(SPREAD).over(measured(TRACES)).at(**deep)
 CLAIMS = (
     claim(
         "TD1. Two layers disperse as 3/n",
-        "Without biases Var[Theta(x, x)]/E[Theta(x, x)]^2 of a two-layer ReLU network of width n is "
-        "3/n, to 10 %.",
+        "Without biases Var[Theta(x, x)]/E[Theta(x, x)]^2 of a two-layer ReLU network of width n "
+        "is 3/n, to 10 %.",
         mean("n Var/mean^2", measured(SCALED), 2.7, 3.3),
     ),
     claim(
