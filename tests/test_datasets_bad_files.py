@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import io
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -34,30 +32,11 @@ def refit(data, old, new):
     return data.replace(old, new)
 
 
-def with_member_byte(offset, value):
-    """GOOD["a.npz"] with a byte set in the two headers of each member (offset in the local one)."""
-    data = bytearray(GOOD["a.npz"])
-    for signature, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
-        at = data.find(signature)
-        while at >= 0:
-            data[at + shift + offset] = value
-            at = data.find(signature, at + 4)
-    return bytes(data)
-
-
 def with_bad_sum():
     data = bytearray(GOOD["a.npz"])
     at = data.find(POINTS.tobytes())
     data[at + 9] ^= 1
     return bytes(data)
-
-
-def no_array_inside():
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("X.npy", b"not an array")
-        archive.writestr("y.npy", npy_bytes(TARGETS))
-    return buffer.getvalue()
 
 
 WITH_NAN = np.where(np.arange(27).reshape(9, 3) == 13, np.nan, POINTS)
@@ -69,18 +48,14 @@ NPZ, NPY, IMAGE_FILE = GOOD["a.npz"], GOOD["a.npy"], GOOD[IDX]
 BAD_CONTENT = {
     "a.npz": (
         (b"", "not a readable .npz file"),
-        (b"1,2,3\n" * 99, "not a readable .npz file"),
         (NPY, "not a readable .npz file"),
         (NPZ[:-40], "not a readable .npz file"),
         (with_bad_sum(), "not a readable .npz file (Bad CRC-32"),
-        (with_member_byte(6, 1), "not a readable .npz file"),
         (npz_bytes(), "none of its arrays is named as data are (x, data, features,"),
         (npz_bytes(a=POINTS, b=TARGETS), "two by keys=, or one as FILE::NAME; it has 'a', 'b'"),
         (npz_bytes(X=POINTS), "none of its arrays is named as labels are (y, labels, label,"),
         (npz_bytes(X=POINTS, x=POINTS, y=TARGETS), "both 'X' and 'x': name two arrays by keys="),
         (npz_bytes(X=POINTS, y=np.array([None] * 9)), "Python objects; pickles are not loaded"),
-        (no_array_inside(), "array 'X' the magic string is not correct"),
-        (npz_bytes(X=POINTS, y=TARGETS[:8]), "8 labels for 9 rows"),
         (npz_bytes(X=POINTS, y=np.eye(9)), "labels must have shape (n_samples,), got (9, 9)"),
         (npz_bytes(X=WITH_NAN, y=TARGETS), "row 4, column 1 (from 0) is nan"),
         (npz_bytes(X=POINTS, y=WITH_NAN[:, 1]), "label of row 4 (from 0) is not finite"),
@@ -90,14 +65,10 @@ BAD_CONTENT = {
         (npz_bytes(X=POINTS, y=np.zeros(9, "M8[s]")), "labels must be numbers or strings"),
         (npz_bytes(X=POINTS[:0], y=TARGETS[:0]), "holds no data, only an array of shape (0, 3)"),
         (npz_bytes(X=POINTS[:, 0], y=TARGETS), "data must have shape (n_samples, n_features)"),
-        (npz_bytes(X=np.float64(1), y=TARGETS), "data must have shape"),
     ),
     "a.npy": (
         (b"", "not a readable .npy file (EOF: reading magic string"),
-        (b"\x93NUMPX" + NPY[6:], "not a readable .npy file (the magic string is not correct"),
         (refit(NPY, b"NUMPY\x01", b"NUMPY\x09"), "has .npy format version (9, 0)"),
-        (refit(NPY, b"'shape'", b"'shapf'"), ".npy file (Header does not contain the correct keys"),
-        (refit(NPY, b"(9, 3)", b"f(9,3)"), "not a readable .npy file ("),
         (refit(NPY, b"(9, 3)", b"(-9,3)"), "no array has shape (-9, 3)"),
         (refit(NPY, b"(9, 3), }     ", b"(9999999999,)}"), "79999999992 bytes expected"),
         (NPY[:-1], "cut short: 216 bytes expected, 215 found"),
@@ -116,7 +87,6 @@ BAD_CONTENT = {
         (b"1,2,0\n3,,1\n", "column #1: Row #2: CSV conversion error to double: invalid value ''"),
         (b"1,2,0\n1e999,3,1\n", "must be finite, but row 1, column 0 (from 0) is inf"),
         (b"1,2,0\n3,1\n", "Row #2: Expected 3 columns, got 2"),
-        (b"1,2,0\n3,1,2,3\n", "Row #2: Expected 3 columns, got 4"),
         (b"1,2,0\n3,4,\n", "row 1 (from 0) has no label"),
         (b"1,2,0\n3,4,nan\n", "a label is 'nan', must be finite"),
         (b"a,b\n1,caf\xe9\n", "table of text ('utf-8' codec can't decode byte 0xe9 in position 9"),
@@ -128,7 +98,6 @@ BAD_CONTENT = {
         (b"\1" + IMAGE_FILE[1:], "wrong magic number 0x01000803"),
         (b"\0\0\x0a" + IMAGE_FILE[3:], "wrong magic number 0x00000a03"),
         (b"\0\0\x08\0\1", "wrong magic number 0x00000800"),
-        (NPY, "wrong magic number 0x934e554d"),
         (IMAGE_FILE[:9], "is cut short in the IDX header"),
         (IMAGE_FILE[:-5], "is cut short: 108 bytes expected, 103 found"),
         (IMAGE_FILE + b"\0", "has more than the 108 bytes"),
@@ -142,15 +111,12 @@ BAD_CONTENT = {
 OTHERS = (
     ("sub.npz", "folder", "is a folder that holds nothing; must hold MNIST", {}),
     ("a.xlsx", b"PK", "unknown kind of file '.xlsx'", {}),
-    ("data", b"1,2", "unknown kind of file ''", {}),
     ("a.tar.gz", gzip.compress(b"1,2\n"), "unknown kind of file '.gz': unpack it first", {}),
-    ("a.pkl", b"\x80\x04.", "unknown kind of file '.pkl'", {}),
     ("a.npz", NPZ, "no array 't'; it has 'X', 'y'", {"keys": ("X", "t")}),
     ("a.npz", NPZ, "'t' are neither a part of it nor a file; it has 'X', 'y'", {"labels": "t"}),
     ("a.npy", NPY, "an .npy file holds no labels", {}),
     ("a.npy", NPY, "to files of named arrays or columns: .npz,", dict(keys=("a", "b"), **Y)),
     ("a.npy", npy_bytes(np.array([[None]])), "holds Python objects", {"labels": [1]}),
-    ("a.npy", NPY, "2 labels for 9 rows", {"labels": [1, 2]}),
     ("a.npy", NPY, "labels must be an array", {"labels": [[1], [1, 2]]}),
     ("a.npy", NPY, "labels must be numbers or strings", {"labels": [None] * 9}),
     ("a.csv", b"y,a,b\n1,2,0\n\n3,1,1_0\n", "error to double: invalid value '1_0'", {"labels": 0}),
@@ -160,12 +126,10 @@ OTHERS = (
     ("a.csv", b"1,2,0\n", "no column 3 for the labels; there are 3", {"labels": 3}),
     ("a.csv", b"1,2,0\n", "2 labels for 1 rows", {"labels": [1, 2]}),
     ("a.csv", b"1,2,0\n", "got bool", {"labels": True}),
-    (IDX + ".gz", gzip.compress(idx_bytes(IMAGES))[:-12], "not a readable IDX file (", Y),
     (IDX + ".gz", gzip.compress(idx_bytes(IMAGES))[:-8] + b"\0" * 8, "file (CRC check failed", Y),
     (IDX + ".gz", b"\x1f\x8b\x08" + b"\xff" * 60, "not a readable IDX file (", Y),
     ("a.idx3", IMAGE_FILE, "its name does not say where they are: give labels=PATH", {}),
     ("a.idx2", idx_bytes(WITH_NAN), "row 4, column 1 (from 0) is nan", Y),
-    (IDX, IMAGE_FILE, "8 labels for 9 rows", {"labels": TARGETS[1:]}),
 )
 BAD_FILES = [
     *(
@@ -219,10 +183,8 @@ def test_bad_files_are_refused_in_one_line_that_names_them(
         ("y.doc", b"1\n2\n", "unknown kind of file '.doc' for labels"),
         ("y.txt", b"1\n2\n", "2 labels for 9 rows"),
         ("y.npy", b"5\n", "EOF: reading magic string"),
-        ("y.npy", npy_bytes(TARGETS[:4]), "4 labels for 9 rows"),
         ("y.npy", npy_bytes(np.array([{}] * 9)), "holds Python objects"),
         ("y-idx1-ubyte", idx_bytes(TARGETS)[:-1], "cut short: 9 bytes expected, 8 found"),
-        ("y-idx1-ubyte.gz", gzip.compress(b"\0\0\7\1"), "wrong magic number 0x00000701"),
         ("y-idx1-ubyte", idx_bytes(IMAGES), "must have shape (n_samples,), got (9, 4, 3)"),
         ("y.npy", None, "no such file"),
         ("y-idx1-ubyte", None, "no such file"),
@@ -245,10 +207,7 @@ def test_a_name_with_a_line_break_is_shown_on_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-IDX_FILES = [name for name in GOOD if "idx" in name]
-
-
-@pytest.mark.parametrize("name", IDX_FILES)
+@pytest.mark.parametrize("name", [name for name in GOOD if "idx" in name])
 def test_every_idx_file_cut_short_is_refused(tmp_path, name):
     path = tmp_path / name
     for length in range(len(GOOD[name])):
@@ -256,25 +215,3 @@ def test_every_idx_file_cut_short_is_refused(tmp_path, name):
         with pytest.raises(ValueError, match=r"^[^\n]*$") as caught:
             datasets.load(path, **Y)
         assert str(caught.value).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize("name", IDX_FILES)
-def test_a_damaged_byte_of_idx_gives_data_or_the_documented_error(tmp_path, name):
-    path, rng, refused = tmp_path / name, np.random.default_rng(17), 0
-    for _ in range(400):
-        data = bytearray(GOOD[name])
-        for at in rng.integers(0, len(data), rng.integers(1, 4)):
-            data[at] = rng.integers(0, 256)
-        path.write_bytes(data)
-        try:
-            X, y = datasets.load(path, **Y)
-        except ValueError as error:
-            refused += 1
-            message = str(error)
-            assert message.startswith(f"{path}: ")
-            assert "\n" not in message
-        else:
-            assert np.isfinite(X).all()
-            assert X.ndim == 2
-            assert len(X) == len(y)
-    assert refused > 0

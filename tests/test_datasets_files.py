@@ -7,7 +7,7 @@ import gzip
 
 import numpy as np
 import pytest
-from tests.file_bytes import idx_bytes, npy_bytes
+from tests.file_bytes import idx_bytes
 
 from nc1fast import datasets
 
@@ -23,21 +23,9 @@ def same(result, X, y):
     assert result[0].flags.writeable
     assert np.array_equal(result[0], X)
     assert np.array_equal(result[1], y)
-    assert result[1].dtype == (
-        np.int64 if np.asarray(y).dtype.kind in "iu" else np.asarray(y).dtype
-    )
+    kind = np.asarray(y).dtype
+    assert result[1].dtype == (np.int64 if kind.kind in "iu" else kind)
     return True
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize(
-    "names", [("X", "y"), ("x", "y"), ("data", "labels"), ("x_train", "y_train"), ("a", "b")]
-)
-def test_npz_round_trip(tmp_path, save, names):
-    path = tmp_path / "a.npz"
-    save(path, **{names[0]: POINTS, names[1]: TARGETS, "x_test": POINTS[:2]})
-    assert same(datasets.load(path, keys=names if names == ("a", "b") else None), POINTS, TARGETS)
-    assert same(datasets.load(str(path), keys=names), POINTS, TARGETS)
 
 
 def test_keras_images_are_flattened_and_columns_of_labels_too(tmp_path):
@@ -54,20 +42,17 @@ def test_npy_round_trip(tmp_path, dtype, order):
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", TARGETS)
     (tmp_path / "y-idx1-ubyte").write_bytes(idx_bytes(TARGETS))
-    for labels in (
-        TARGETS,
-        TARGETS.tolist(),
-        tmp_path / "y.npy",
-        str(tmp_path / "y.npy"),
-        tmp_path / "y-idx1-ubyte",
-    ):
+    files = tmp_path / "y.npy", str(tmp_path / "y.npy"), tmp_path / "y-idx1-ubyte"
+    for labels in (TARGETS, TARGETS.tolist(), *files):
         assert same(datasets.load(tmp_path / "x.npy", labels=labels), X, TARGETS)
 
 
-@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
-def test_npy_versions(tmp_path, version):
-    (tmp_path / "x.npy").write_bytes(npy_bytes(POINTS, version=version))
-    assert same(datasets.load(tmp_path / "x.npy", labels=TARGETS), POINTS, TARGETS)
+def test_npz_compressed_and_named(tmp_path):
+    for names in (("x_train", "y_train"), ("a", "b")):
+        arrays = {names[0]: POINTS, names[1]: TARGETS, "x_test": POINTS[:2]}
+        np.savez_compressed(tmp_path / "a.npz", **arrays)
+        keys = names if "a" in names else None
+        assert same(datasets.load(str(tmp_path / "a.npz"), keys=keys), POINTS, TARGETS)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +81,9 @@ def test_idx_round_trip(tmp_path, zipped, images, labels):
     (tmp_path / (labels + suffix)).write_bytes(pack(idx_bytes(TARGETS)))
     assert same(datasets.load(tmp_path / (images + suffix)), ROWS, TARGETS)
     (tmp_path / (labels + suffix)).rename(tmp_path / (labels + ("" if zipped else ".gz")))
-    assert same(
-        datasets.load(tmp_path / (images + suffix)), ROWS, TARGETS
-    )  # content decides, not .gz
-    assert same(
-        datasets.load(tmp_path / (images + suffix), labels=TARGETS[::-1]), ROWS, TARGETS[::-1]
-    )
+    path = tmp_path / (images + suffix)
+    assert same(datasets.load(path), ROWS, TARGETS)  # content decides, not .gz
+    assert same(datasets.load(path, labels=TARGETS[::-1]), ROWS, TARGETS[::-1])
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "f4", "f8"])
@@ -129,11 +111,8 @@ def write_csv(path, header, X, column, labels):
 @pytest.mark.parametrize("kind", [int, float, str])
 def test_csv_round_trip(tmp_path, header, column, kind):
     path = tmp_path / "a.csv"
-    y = {
-        int: TARGETS.astype(int),
-        float: TARGETS + 0.5,
-        str: np.array(["a,b", 'say "c"', "z"] * 3),
-    }[kind]
+    texts = np.array(["a,b", 'say "c"', "z"] * 3)
+    y = {int: TARGETS.astype(int), float: TARGETS + 0.5, str: texts}[kind]
     write_csv(path, header, POINTS, column, y.tolist())
     column = None if column == -1 else column
     assert same(datasets.load(path, labels=column), POINTS, y)
@@ -153,15 +132,10 @@ def test_csv_round_trip(tmp_path, header, column, kind):
         ("1,2,9223372036854775807\n3,4,-9\n", -1, [[1, 2], [3, 4]], [2**63 - 1, -9]),
         ("1,2,9223372036854775808\n3,4,-9\n", -1, [[1, 2], [3, 4]], ["9223372036854775808", "-9"]),
         ("1,2,3\n3,4,a\n", None, [[1, 2], [3, 4]], ["3", "a"]),
-        ("1e308,0x,1\n", None, None, None),
         ("1e-3,-.5,0\n+1,4.,1\n", None, [[1e-3, -0.5], [1, 4]], [0, 1]),
     ],
 )
 def test_csv_by_hand(tmp_path, text, labels, X, y):
     path = tmp_path / "a.csv"
     path.write_text(text, encoding="utf-8", newline="")
-    if X is None:
-        with pytest.raises(ValueError, match="first line has both numbers and text"):
-            datasets.load(path, labels=labels)
-    else:
-        assert same(datasets.load(path, labels=labels), X, y)
+    assert same(datasets.load(path, labels=labels), X, y)

@@ -159,12 +159,11 @@ def test_pickles_of_more_than_plain_data_are_refused(value, words):
         images.PlainUnpickler(io.BytesIO(pickle.dumps(value))).load()
 
 
-@pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_batches_of_cifar_10(tmp_path, protocol):
+def test_batches_of_cifar_10(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    write_batch(folder / "data_batch_1", slice(0, 7), protocol=protocol)
-    write_batch(folder / "data_batch_2", slice(7, 12), protocol=protocol)
+    write_batch(folder / "data_batch_1", slice(0, 7), protocol=4)
+    write_batch(folder / "data_batch_2", slice(7, 12))
     write_batch(folder / "test_batch", slice(0, 3))
     same(datasets.load(folder / "data_batch_2"), PIXELS[7:], Y[7:])
     same(datasets.load(folder / "test_batch"), PIXELS[:3], Y[:3])
@@ -282,20 +281,18 @@ def cut(name):
 
 CELLS = np.array([X.tolist(), None, "a"], dtype=object)[:1]
 WITH_NAN = np.where(np.arange(60).reshape(12, 5) == 23, np.nan, X)
+READABLE = {"h5": "HDF5", "pt": "PyTorch", "parquet": "Parquet", "arrow": "Arrow"}
 # Name of the file, content or a function of the folder that gives it, words of the message.
 ODD = {
+    **{
+        f"{what} {kind}": (f"a.{kind}", content, f"not a readable {name} file")
+        for kind, name in READABLE.items()
+        for what, content in (("empty", b""), ("cut", cut(f"a.{kind}")))
+    },
     "empty mat": ("a.mat", b"", "not a readable .mat file"),
-    "empty hdf5": ("a.h5", b"", "not a readable HDF5 file"),
-    "empty torch": ("a.pt", b"", "not a readable PyTorch file"),
-    "empty parquet": ("a.parquet", b"", "not a readable Parquet file"),
-    "empty arrow": ("a.arrow", b"", "not a readable Arrow file"),
     "empty batch": ("data_batch_1", b"", "not a readable pickled batch of CIFAR"),
     "empty binary batch": ("data_batch_1.bin", b"", "no whole number of images of 3073 bytes"),
     "mat cut short": ("a.mat", cut("a.mat"), "none of its arrays is named as labels are"),
-    "hdf5 cut short": ("a.h5", cut("a.h5"), "not a readable HDF5 file"),
-    "torch cut short": ("a.pt", cut("a.pt"), "not a readable PyTorch file"),
-    "parquet cut short": ("a.parquet", cut("a.parquet"), "not a readable Parquet file"),
-    "arrow cut short": ("a.arrow", cut("a.arrow"), "not a readable Arrow file"),
     "batch cut short": ("data_batch_1", pickle.dumps({"data": PIXELS})[:-300], "pickled batch"),
     "csv.gz cut short": ("a.csv.gz", gzip.compress(b"1,2\n3,4\n")[:-6], "Truncated compressed"),
     "complex": ("a.mat", written("a.mat", X=X + 1j, y=Y), "got dtype complex128"),
@@ -307,11 +304,7 @@ ODD = {
     "a program in a tensor file": ("a.pt", lambda _: evil_torch(), "not a readable PyTorch file"),
     "NaN": ("a.parquet", written("a.parquet", x=WITH_NAN, y=Y), "row 4, column 3"),
     "text as features": ("a.parquet", written("a.parquet", a=NAMES, b=Y, y=Y), "'a' holds string"),
-    "a cell array": (
-        "a.mat",
-        written("a.mat", X=CELLS, y=Y),
-        "'X' is a cell array of more than texts",
-    ),
+    "a cell array": ("a.mat", written("a.mat", X=CELLS, y=Y), "'X' is a cell array of more than"),
     "huge tensor": ("a.pt", lambda _: with_tensor(), "no file of its size holds an array of"),
     "huge HDF5": ("a.h5", lambda _: huge_hdf5(), "no file of its size holds an array of"),
     "huge mat": ("a.mat", lambda _: huge_mat(), "variable 'X' is damaged: no file of its size"),

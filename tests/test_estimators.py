@@ -102,15 +102,12 @@ def test_intervals_cover_the_exact_value(method, kernel, sizes):
     2,000.
     """
     X, y = _data(sizes, 8)
-    size, convention = (
-        ({"n_units": 256}, "papyan") if method == "features" else ({"n_pairs": 2000}, "sample")
-    )
-    exact, n = nc.collapse(X, y, kernel, convention=convention).nc1, 150
+    how = {"n_pairs": 2000, "convention": "sample"}
+    if method == "features":
+        how = {"n_units": 256, "convention": "papyan"}
+    exact, n = nc.collapse(X, y, kernel, convention=how["convention"]).nc1, 150
     estimate = getattr(estimators, method)
-    found = [
-        estimate(X, y, kernel, seed=seed, convention=convention, **size).interval
-        for seed in range(n)
-    ]
+    found = [estimate(X, y, kernel, seed=seed, **how).interval for seed in range(n)]
     covered = np.mean([low <= exact <= high for low, high in found])
     assert covered == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / n))
 
@@ -262,21 +259,18 @@ for kernel in (nc.NTK("relu"), nc.NNGP("relu")):
 
 
 def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
-    outputs = set()
+    outputs, program = set(), [sys.executable, "-c", _PROGRAM]
     for threads in ("1", "2"):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        outputs.add(
-            subprocess.run(
-                [sys.executable, "-c", _PROGRAM],
-                env=os.environ | dict.fromkeys(names, threads),
-                stdout=subprocess.PIPE,
-                check=True,
-            ).stdout
-        )
+        env = os.environ | dict.fromkeys(names, threads)
+        outputs.add(subprocess.check_output(program, env=env))
     assert len(outputs) == 1
     X, y = _data((30, 30))
     first = [features_of(X, y, nc.NNGP("relu"), seed=s, n_units=256).nc1 for s in (0, 0, 1)]
     assert first[0] == first[1] != first[2]
+    sizes = ((n, seed) for seed in (0, 1) for n in (1000, 1500))  # no sample holds another
+    found = {pairs_of(X, y, nc.NNGP("relu"), n_pairs=n, seed=s).nc1 for n, s in sizes}
+    assert len(found) == 4
 
 
 X, Y = _data((60, 60))

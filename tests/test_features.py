@@ -53,10 +53,7 @@ def _precise(H, y, convention="papyan"):
         members = [rows[y == c] for c in np.unique(y)]
         means = np.array([m.sum(axis=0) / len(m) for m in members])
         n = np.array([len(m) for m in members])
-        p, u = (
-            [mpmath.mpf(int(v)) / int(n.sum()) for v in n],
-            [mpmath.mpf(1) / len(n)] * len(n),
-        )
+        p, u = ([mpmath.mpf(int(v)) / int(n.sum()) for v in n], [mpmath.mpf(1) / len(n)] * len(n))
         wW, wB, g = (np.array({"p": p, "u": u}[letter]) for letter in CONVENTIONS[convention])
         V = np.array([((m - mu) ** 2).sum() / len(m) for m, mu in zip(members, means, strict=True)])
         centred = means - g @ means

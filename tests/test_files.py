@@ -86,15 +86,16 @@ def test_hdf5_of_any_layout(data):
         file["group/big"] = X.astype(">f8")
         file["bytes"] = NAMES[y].astype("S")
         file.create_dataset("text", data=NAMES[y].tolist(), dtype=h5py.string_dtype())
-        file["flat"], file["empty"] = X[:, 0], X[:0]
+        file["plain"], file["flat"], file["empty"] = X, X[:, 0], X[:0]
+        file.create_dataset("chunked", data=X, chunks=(100, 3), compression="gzip")
     _check("data.h5::group/big", "data.h5::text", X, NAMES[y])
-    _check("data.h5::group/big", "data.h5::bytes", X, NAMES[y].astype("S"))
-    for name, told in (
-        ("group", "'data.h5::group/big'"),
-        ("other", "'data.h5::bytes'"),
-        ("flat", "n_samples, n_features"),
-        ("empty", "at least one row"),
-    ):
+    _check("data.h5::chunked", "data.h5::bytes", X, NAMES[y].astype("S"))
+    with h5py.File("data.h5") as file:
+        _check(file["chunked"], y, X, y)
+    assert as_source("data.h5::plain").path == str(Path("data.h5").resolve())
+    bad = {"group": "'data.h5::group/big'", "other": "'data.h5::bytes'"}
+    bad |= {"flat": "n_samples, n_features", "empty": "at least one row"}
+    for name, told in bad.items():
         with pytest.raises(ValueError, match=told):
             as_source(f"data.h5::{name}")
 
@@ -122,6 +123,10 @@ def test_zarr_groups_and_text(data):
             _check("data.zarr::X", f"data.zarr::{name}", X, NAMES[y])
     with pytest.raises(ValueError, match=r"'data\.zarr::"):
         as_source("data.zarr")
+    alone = zarr.open("X.zarr", mode="w", shape=X.shape, chunks=(100, 3), dtype="f8")
+    alone[:] = X
+    _check("X.zarr", y, X, y)
+    _check(alone, y, X, y)
 
 
 def test_dask_arrays_of_any_chunks(data):
@@ -142,7 +147,6 @@ def table(data):
     arrow = pytest.importorskip("pyarrow", reason="Parquet files (extra: files)")
     parquet = pytest.importorskip("pyarrow.parquet")
     X, y = data
-    some = [None, *NAMES[y][1:].tolist()]
     columns = {
         **{name: X[:, k] for k, name in enumerate("abcd")},
         "whole": (9 * X[:, 4]).astype("i8"),
@@ -150,7 +154,7 @@ def table(data):
         "gaps": arrow.array([None, *X[1:, 0].tolist()]),
         "name": NAMES[y].tolist(),
         "kind": arrow.array(NAMES[y].tolist()).dictionary_encode(),
-        "some": some,
+        "some": [None, *NAMES[y][1:].tolist()],
     }
     parquet.write_table(arrow.table(columns), "data.parquet", row_group_size=70)
     return X, y
@@ -226,10 +230,7 @@ def test_a_disk_too_full_for_streamed_rows_is_named(data, form):
         np.save("X.npy", np.asfortranarray(X))
     else:
         np.savez_compressed("X.npz", X=np.asfortranarray(X) if "columns" in form else X)
-    with (
-        files_of_at_most(100_000),
-        pytest.raises(OSError, match="TMPDIR decides where") as caught,
-    ):
+    with files_of_at_most(100_000), pytest.raises(OSError, match="TMPDIR decides where") as caught:
         as_source("X.npy" if form == "column-major" else "X.npz")
     assert caught.value.errno == errno.EFBIG
     assert Path(caught.value.filename).parent.name == "spool"

@@ -9,18 +9,11 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tests.test_theory import KERNELS, UNEQUAL
 
 import nc1fast as nc
 from nc1fast import metrics
 from nc1fast.theory import expected_collapse
-
-UNEQUAL = ((-1.5, 0.4, 2.0), (0.3, 1.2, 0.7))
-KERNELS = {
-    "nngp-relu": nc.NNGP("relu"),
-    "ntk-relu": nc.NTK("relu"),
-    "nngp-erf": nc.NNGP("erf"),
-    "ntk-erf": nc.NTK("erf"),
-}
 
 
 def _deviate(values):
@@ -87,10 +80,8 @@ def test_nc1_of_large_samples_scatters_around_the_ratio_of_expectations(means, n
         results = nc.collapse(X, y, list(KERNELS.values()), statistics="sums", dtype="float32")
         nc1.append([result.nc1 for result in results])
     for kernel, values in zip(KERNELS.values(), np.transpose(nc1), strict=True):
-        expected = expected_collapse(
-            kernel, means, 0.5, n_features=n_features, sizes=[n] * len(means)
-        )
-        assert abs(_deviate(values - expected.nc1)) <= 4
+        how = {"n_features": n_features, "sizes": [n] * len(means)}
+        assert abs(_deviate(values - expected_collapse(kernel, means, 0.5, **how).nc1)) <= 4
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -114,10 +105,9 @@ def test_samples_of_any_size_lie_on_the_population(name):
 
 def test_conventions_weigh_classes_as_in_collapse():
     """By hand for two classes: p = (1/4, 3/4)."""
+    data = {"means": (-1, 2), "stds": (0.5, 0.8), "n_features": 2, "sizes": (10, 30)}
     found = {
-        name: expected_collapse(
-            nc.NTK("erf"), (-1, 2), (0.5, 0.8), convention=name, n_features=2, sizes=(10, 30)
-        )
+        name: expected_collapse(nc.NTK("erf"), **data, convention=name)
         for name in metrics.CONVENTIONS
     }
     V, M = found["papyan"].within_by_class, found["papyan"].class_gram

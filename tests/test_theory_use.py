@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import warnings
 
 import numpy as np
 import pytest
+from tests.test_theory import KERNELS
 
 import nc1fast as nc
-from nc1fast.cli import main
 from nc1fast.theory import expected_collapse
-
-KERNELS = {
-    f"{kind.__name__}-{activation}": kind(activation)
-    for kind in (nc.NNGP, nc.NTK)
-    for activation in ("relu", "erf")
-}
 
 
 def test_result_says_what_it_is():
@@ -47,15 +40,9 @@ def test_coinciding_classes_have_infinite_nc1(name):
 RELU = nc.NNGP("relu")
 OF_ANOTHER_KIND = [
     ({"kernel": None}, "kernel must be an NNGP, ConjugateKernel, NTK or Linear, got None"),
-    ({"kernel": "precomputed"}, "kernel must be"),
     ({"kernel": nc.AdaptiveKernel(np.eye(4))}, "kernel must be"),
-    ({"means": ["a", "b"]}, "means must be real numbers"),
     ({"n_features": 2.5}, "n_features must be an integer or math.inf"),
     ({"n_features": math.nan}, "n_features must be an integer or math.inf"),
-    ({"n_features": -math.inf}, "n_features must be an integer or math.inf"),
-    ({"n_features": True}, "n_features must be an integer"),
-    ({"sizes": 4}, "sizes must be 2 integers"),
-    ({"sizes": (4.0, 4.0)}, r"sizes\[0\] must be an integer"),
 ]
 OUT_OF_RANGE = [
     ({"kernel": nc.NNGP("relu", weight_variance=0)}, "NC1 is 0/0"),
@@ -63,11 +50,7 @@ OUT_OF_RANGE = [
     ({"means": [1.0]}, "means must be of at least two classes"),
     ({"means": 1.0}, "means must have shape"),
     ({"means": [[1.0, 2.0], [2.0, 3.0]]}, "means has 2 columns, but n_features is 4"),
-    (
-        {"means": [[1.0, 2.0], [2.0, 3.0]], "n_features": math.inf},
-        "means has 2 columns, but n_features is inf",
-    ),
-    ({"means": [1.0, math.nan]}, "means must be finite"),
+    ({"means": [[1.0, 2.0]] * 2, "n_features": math.inf}, "means has 2 columns, but n_features is"),
     ({"means": [1e200, 1.0]}, "too large"),
     ({"stds": None}, "give either stds or covariances"),
     ({"covariances": np.eye(4)}, "give either stds or covariances"),
@@ -75,17 +58,12 @@ OUT_OF_RANGE = [
     ({"stds": None, "covariances": np.tri(4)}, "covariances must be symmetric"),
     ({"stds": None, "covariances": np.diag([1.0, 1, 1, -1])}, "covariances must be positive"),
     ({"stds": -0.5}, "stds must be >= 0"),
-    ({"stds": (0.5, -0.5)}, "stds must be >= 0"),
-    ({"stds": math.nan}, "stds must be finite"),
-    ({"stds": (1, 1, 1)}, "stds must be a number or 2"),
     ({"tolerance": 0}, "tolerance must be"),
     ({"seed": -1}, "seed must be"),
     ({"n_features": 0}, "n_features must be >= 1"),
     ({"n_features": 10**16}, "n_features must be >= 1 and <= 1000000000000000, got"),
     ({"sizes": (0, 4)}, r"sizes\[0\] must be >= 1"),
-    ({"sizes": (4, 4, 4)}, "sizes must be 2 integers"),
     ({"convention": "fair"}, "convention must be one of"),
-    ({"convention": None}, "convention must be one of"),
 ]
 
 
@@ -107,18 +85,6 @@ def test_missing_scipy_names_its_extra(monkeypatch):
         expected_collapse(RELU, (-2, 2), 0.5, n_features=4)
 
 
-@pytest.fixture
-def call(capsys):
-    """Run the command line; returns exit code, stdout and stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            main([str(a) for a in arguments])
-        return end.value.code, *capsys.readouterr()
-
-    return run
-
-
 MIXTURE = ("theory", "--means", "-2,2", "--stds", "0.5")
 CALLS = {
     "--features 2": (nc.NNGP("relu"), {"n_features": 2}),
@@ -135,17 +101,15 @@ CALLS = {
 
 
 @pytest.mark.parametrize("options", CALLS)
-def test_command_line_gives_the_numbers_of_the_package(call, options):
+def test_command_line_gives_the_numbers_of_the_package(answer, call, options):
     kernel, settings = CALLS[options]
     expected = expected_collapse(kernel, (-2, 2), **{"stds": 0.5, **settings})
-    code, out, err = call(*MIXTURE, *options.split(), "--json")
-    shown = json.loads(out, parse_constant=pytest.fail)
-    assert (code, err) == (0, "")
-    assert shown["nc1"] == expected.nc1
-    assert shown["class_gram"] == expected.class_gram.tolist()
-    assert shown["kernel"] == repr(kernel)
-    assert float(shown["n_features"]) == expected.n_features
-    code, out, _ = call(*MIXTURE, *options.split())
+    found = answer(*MIXTURE, *options.split())
+    assert found["nc1"] == expected.nc1
+    assert found["class_gram"] == expected.class_gram.tolist()
+    assert found["kernel"] == repr(kernel)
+    assert float(found["n_features"]) == expected.n_features
+    _, out, _ = call(*MIXTURE, *options.split())
     lines = dict(line.split(None, 1) for line in out.splitlines())
     assert float(lines["nc1"]) == pytest.approx(expected.nc1, rel=1e-11)
 
@@ -165,7 +129,5 @@ def test_command_line_gives_the_numbers_of_the_package(call, options):
         ("--features 2 --kernel linear", "--kernel"),
     ],
 )
-def test_command_line_mistake_is_one_line(call, options, message):
-    code, out, err = call(*MIXTURE, *options.split())
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert message in err
+def test_command_line_mistake_is_one_line(refused, options, message):
+    assert message in refused(*MIXTURE, *options.split())
