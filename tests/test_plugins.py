@@ -22,7 +22,7 @@ from nc1fast.metrics import registry
 from nc1fast.support import plugins
 
 ROWS = "0 1:1.5 2:2\n0 1:1 2:2.5 # a remark\n\n1 1:-3 2:4\n1 1:-2.5\n"
-activations = importlib.import_module("nc1fast.activations")
+activations = importlib.import_module("nc1fast.core.activations")
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class BuiltIn:
 
     Attributes
     ----------
-    folder : Traversable, optional
+    folder : Traversable or None
         Has a description for each preset, PRESET.yml; "quick" is the default.
     claims : callable(rows) -> list of Claim
         Lines of the first table of the report; default: none, and no table.
@@ -65,7 +65,7 @@ class BuiltIn:
         In the place of `folder`.
     """
 
-    folder: Traversable | None = None
+    folder: Traversable | None
     claims: Callable[[Sequence[Row]], list[Claim]] = no_claims
     sections: Callable[[Sequence[Row]], list[tuple[str, list[Finding]]]] = common
     draw: Callable[[Sequence[Row], Sequence[Row]], list[Drawing]] = figures.draw
@@ -124,6 +124,7 @@ def experiment(
 
     name, question = text.partition("\n\n")[0].replace("\n", " ").split(": ", 1)
     return BuiltIn(
+        None,
         claims=lambda rows: measured.claims_of(claims, rows),
         sections=measured.sections,
         draw=draw,
