@@ -21,7 +21,9 @@ from nc1fast.kernels.registry import KERNELS
 from nc1fast.metrics import Metric
 from nc1fast.metrics.table import metric_columns, metrics_of
 
-activations = importlib.import_module("nc1fast.core.activations")  # nc.activations is a function of it
+activations = importlib.import_module(
+    "nc1fast.core.activations"
+)  # nc.activations is a function of it
 
 
 @pytest.fixture
