@@ -35,7 +35,7 @@ LABEL_COLUMNS = ("label", "labels", "target", "targets", "class")
 
 
 class TableColumns(NamedTuple):
-    """TableColumns of a table that are read: indices of the data and of the labels, the latter None
+    """Columns of a table that are read: indices of the data and of the labels, the latter None
     where these lie elsewhere; and whether one of them was given by its name.
     """
 
@@ -51,7 +51,7 @@ def columns_of(
     labels: Any,
     lists: Sequence[str] = (),
 ) -> TableColumns:
-    """TableColumns of a table with these names, of which those in `lists` hold a list in each row.
+    """Columns of a table with these names, of which those in `lists` hold a list in each row.
 
     `keys` and `labels` are as of `load`. By default the labels are the only column that has a usual
     name (`LABEL_COLUMNS`), else the last; the data are the list that is named as data are, else all
