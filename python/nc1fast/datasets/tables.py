@@ -326,7 +326,7 @@ def read_arrow(path: Path, keys: Sequence[Any] | None, labels: Any) -> DataAndLa
 def columns_of_schema(
     path: Path, schema: Any, keys: Sequence[Any] | None, labels: Any
 ) -> TableColumns:
-    """TableColumns of a table with this schema."""
+    """Columns of a table with this schema."""
     lists = [field.name for field in schema if is_list(field.type)]
     return columns_of(path, schema.names, keys, labels, lists)
 
@@ -344,7 +344,7 @@ def is_list(kind: Any) -> bool:
 
 
 def _arrays(path: Path, table: Any, columns: TableColumns) -> DataAndLabels:
-    """TableColumns of a table as arrays."""
+    """Columns of a table as arrays."""
     if table.num_rows == 0:
         raise malformed(path, "has no rows")
     found = {table.schema.names[j]: _values(path, table, j) for j in columns.data}
