@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from atlas_results import Committed
 
-    from nc1fast.studies.findings import Claim
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.tidy import Row
 
 INDEX = "README.md"

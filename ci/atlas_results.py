@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nc1fast.studies.figures import Drawing
-    from nc1fast.studies.findings import Claim
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.library.entry import BuiltIn
     from nc1fast.studies.tidy import Row
 

@@ -25,7 +25,7 @@ from nc1fast.studies.summary import distinct, grouped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from nc1fast.studies.findings import Claim
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.tidy import Row
 
     Judge = Callable[[Sequence[Row]], list[Claim]]

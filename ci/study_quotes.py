@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nc1fast.studies import table
-from nc1fast.studies.findings import compare, pairings
+from nc1fast.studies.findings import pairings
+from nc1fast.studies.findings.compare import compare
 from nc1fast.studies.library import paper
 from nc1fast.studies.summary import select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from nc1fast.studies.findings import CellVerdict
+    from nc1fast.studies.findings.compare import CellVerdict
     from nc1fast.studies.tidy import Row
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,7 +16,8 @@ from nc1fast.studies import atlas, journal, library, measures, report
 from nc1fast.studies.experiment import grid, part
 from nc1fast.studies.figures.panels import legible
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.measured import Range, mean, of_draws, of_means, span
+from nc1fast.studies.findings.compare import span
+from nc1fast.studies.findings.measured import Range, mean, of_draws, of_means
 from nc1fast.studies.library.entry import experiment
 from nc1fast.studies.measures import Measure, cells_of
 from nc1fast.studies.quantities import measured

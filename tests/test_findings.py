@@ -11,7 +11,19 @@ import pytest
 from tests.claim_rows import repeated
 from tests.study_rows import row
 
-from nc1fast.studies.findings import (
+from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.compare import (
+    average,
+    changes,
+    compare,
+    count,
+    counts,
+    extremes,
+    pooled,
+    show,
+    together,
+)
+from nc1fast.studies.findings.rules import (
     DEPENDS,
     DIFFERENT,
     EQUAL,
@@ -21,18 +33,6 @@ from nc1fast.studies.findings import (
     TOO_FEW,
     UNDECIDED,
     UNDEFINED,
-    compare,
-    pooled,
-    rules,
-)
-from nc1fast.studies.findings.compare import (
-    average,
-    changes,
-    count,
-    counts,
-    extremes,
-    show,
-    together,
 )
 
 KIND = ("model", "parametrization")

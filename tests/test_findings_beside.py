@@ -11,7 +11,7 @@ from tests.claim_rows import data, on, repeated
 from tests.study_rows import over_depth, row, study
 
 from nc1fast import studies
-from nc1fast.studies.findings import DEPENDS, DIFFERENT, EQUAL, FAILS, HOLDS, SAME, TOO_FEW
+from nc1fast.studies.findings.rules import DEPENDS, DIFFERENT, EQUAL, FAILS, HOLDS, SAME, TOO_FEW
 from nc1fast.studies.library.paper import claims, findings, sections
 from nc1fast.studies.library.paper.comparisons import NEEDS_BOTH
 

@@ -6,15 +6,7 @@ import pytest
 from tests.claim_rows import data, matched, on, repeated
 from tests.study_rows import row
 
-from nc1fast.studies.findings import (
-    DEPENDS,
-    EQUAL,
-    FAILS,
-    HOLDS,
-    SAME,
-    TOO_FEW,
-    UNDEFINED,
-)
+from nc1fast.studies.findings.rules import DEPENDS, EQUAL, FAILS, HOLDS, SAME, TOO_FEW, UNDEFINED
 from nc1fast.studies.library.paper import claims, findings
 from nc1fast.studies.library.paper.comparisons import NEEDS_BOTH
 

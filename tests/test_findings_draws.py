@@ -13,7 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.claim_rows import repeated
 
-from nc1fast.studies.findings import (
+from nc1fast.studies.findings import rules
+from nc1fast.studies.findings.compare import compare, together
+from nc1fast.studies.findings.rules import (
     DEPENDS,
     DIFFERENT,
     EQUAL,
@@ -22,10 +24,7 @@ from nc1fast.studies.findings import (
     SAME,
     TOO_FEW,
     UNDECIDED,
-    compare,
-    rules,
 )
-from nc1fast.studies.findings.compare import together
 
 DRAWS, CLAIMS, CELLS = 200, 80, 12
 ORDERS = {rules.at_least: 1, rules.at_most: -1}

@@ -20,7 +20,7 @@ from tests.study_rows import annealing, drawings, over_features
 from nc1fast import studies
 from nc1fast.studies import figures, library, report, table
 from nc1fast.studies import page as page_parts
-from nc1fast.studies.findings import Answer, AnswerCell, AnswerRow, AnswerTable
+from nc1fast.studies.findings.finding import Answer, AnswerCell, AnswerRow, AnswerTable
 from nc1fast.studies.library import paper
 from nc1fast.studies.library.paper import claims
 

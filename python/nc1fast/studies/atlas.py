@@ -19,7 +19,7 @@ from nc1fast.support.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nc1fast.studies.findings import Claim
+    from nc1fast.studies.findings.finding import Claim
     from nc1fast.studies.library.entry import BuiltIn
 
 INDEX = "index.html"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nc1fast.studies.figures import Drawing
-    from nc1fast.studies.findings import Answer, AnswerCell, Finding
+    from nc1fast.studies.findings.finding import Answer, AnswerCell, Finding
     from nc1fast.studies.tidy import Row
 
 ARXIV = re.compile(r"\b\d{4}\.\d{5}\b")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from nc1fast.studies.tidy import Row
 
+T = TypeVar("T")
 # The columns that name a data set, all but the repeat.
 DATA = ("arm", "dataset", "N", "d0", "sizes")
 # The columns that name a cell and its model: all but the repeat and the measured values.
@@ -67,10 +68,18 @@ def grouped(rows: Iterable[Row], columns: Sequence[str]) -> list[tuple[Row, list
     """Groups (columns, rows) of rows that agree in `columns`, in the order of their first
     appearance.
     """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(key(row, columns), []).append(row)
-    return [({name: members[0][name] for name in columns}, members) for members in groups.values()]
+    groups = grouped_by(rows, lambda row: key(row, columns))
+    return [({name: members[0][name] for name in columns}, members) for _, members in groups]
+
+
+def grouped_by(items: Iterable[T], value: Callable[[T], Any]) -> list[tuple[Any, list[T]]]:
+    """Groups (value, items) of items for which a function has the same value, in the order of their
+    first appearance.
+    """
+    groups: dict[Any, list[T]] = {}
+    for item in items:
+        groups.setdefault(value(item), []).append(item)
+    return list(groups.items())
 
 
 def paired(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures.looks import look_of, model_of, variant
 from nc1fast.studies.findings.rules import CONFIDENCE, mean_interval
-from nc1fast.studies.summary import CELL, distinct, grouped, log10, paired, select
+from nc1fast.studies.summary import CELL, distinct, grouped, grouped_by, log10, paired, select
 from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
@@ -86,12 +86,9 @@ def representations(
     """Curves over x of the representations of one data set, then those of their expectations, in
     the order of looks.
     """
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((model_of(row), row["state"]), []).append(row)
     curves: list[Curve] = []
     theory: list[Curve] = []
-    for (model, state), members in sorted(groups.items(), key=lambda item: look_of(*item[0]).rank):
+    for (model, state), members in by_look(rows):
         expected = state == "theory"
         look = look_of(model, "" if expected else state)
         for index, (suffix, some) in enumerate(_variants(members, x)):
@@ -99,6 +96,12 @@ def representations(
             curve = Curve(variant(look, suffix, index), points)
             (theory if expected else curves).append(curve)
     return curves, theory
+
+
+def by_look(rows: Iterable[Row]) -> list[tuple[tuple[str, str], list[Row]]]:
+    """Groups ((model, state), rows), in the order of looks."""
+    groups = grouped_by(rows, lambda row: (model_of(row), row["state"]))
+    return sorted(groups, key=lambda group: look_of(*group[0]).rank)
 
 
 def _variants(rows: Sequence[Row], x: str) -> list[tuple[str, list[Row]]]:

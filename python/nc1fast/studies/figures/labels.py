@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nc1fast.studies.figures import palette
 from nc1fast.support.extras import require
 
@@ -67,24 +69,15 @@ def apart(wanted: Sequence[float], gap: float) -> list[float]:
     """Positions at least `gap` apart, near the wanted ones in the least squares sense, within 0 and
     1 if they fit.
 
-    Less i gaps, the i-th smallest position must not decrease with i: isotonic regression, by
-    pooling adjacent violators.
+    Less i gaps, the i-th smallest position must not decrease with i: isotonic regression.
     """
-    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    blocks: list[tuple[float, int]] = []  # (mean, length)
-    for number, index in enumerate(order):
-        mean, length = min(max(wanted[index], 0.0), 1.0) - number * gap, 1
-        while blocks and blocks[-1][0] > mean:
-            before, n = blocks.pop()
-            mean, length = (before * n + mean * length) / (n + length), n + length
-        blocks.append((mean, length))
-    room = 1 - (len(wanted) - 1) * gap  # of the lowest position
+    order = np.argsort(wanted, kind="stable")
+    steps = gap * np.arange(len(order))
+    regression = require("scipy.optimize", "study").isotonic_regression
+    levels = regression(np.clip(np.asarray(wanted)[order], 0, 1) - steps).x
+    room = 1 - steps[-1]  # of the lowest position
     low, high = (0.0, room) if room > 0 else (room / 2, room / 2)
-    levels = [min(max(mean, low), high) for mean, n in blocks for _ in range(n)]
-    return [
-        position
-        for _, position in sorted(
-            (index, level + number * gap)
-            for number, (index, level) in enumerate(zip(order, levels, strict=True))
-        )
-    ]
+    placed = np.empty(len(order))
+    placed[order] = np.clip(levels, low, high) + steps
+    found: list[float] = placed.tolist()
+    return found

@@ -10,6 +10,7 @@ from nc1fast.studies.figures.curves import (
     Point,
     activations,
     beside,
+    by_look,
     is_depth_curve,
     is_width_sweep,
     levels,
@@ -24,7 +25,7 @@ from nc1fast.studies.summary import distinct, equal_classes, grouped, select
 from nc1fast.studies.table import RELEASED_ADAPTIVE, RELEASED_ERF_NTK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from nc1fast.studies.tidy import Row
 
@@ -116,7 +117,7 @@ def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
             if group["convention"] not in shown:
                 continue
             measured = select(members, lambda r: r["model"] != "data" and r["state"] != "theory")
-            by = "N" if all(map(equal_classes, members)) else "sizes"
+            by = size_of(members)
             suffix = f"-{group['convention']}" if len(conventions) > 1 else ""
             for column, (stem, axis, words) in _VALUES.items():
                 relative = "relative" in column
@@ -135,18 +136,30 @@ def by_size(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _sized(rows: Sequence[Row], column: str, axis: str, by: str) -> Sheet:
-    """One row of panels for each activation, one column for each size; a single row if there is one
-    size.
+    """Panels of one column of values."""
+    panels = in_panels(rows, by, lambda some, name, title: _panel(some, name, title, column))
+    reference = 1.0 if "relative" in column else None
+    return Sheet(panels, FEATURES, axis, by_row=True, reference=reference, height=3.0)
+
+
+def size_of(rows: Sequence[Row]) -> str:
+    """The column that tells the sizes of data apart: N, or the sizes of unequal classes."""
+    return "N" if all(map(equal_classes, rows)) else "sizes"
+
+
+def in_panels(
+    rows: Sequence[Row], by: str, made: Callable[[list[Row], str, str], Panel | None]
+) -> list[list[Panel | None]]:
+    """Panels made(rows, activation, title): a row for each activation, a column for each size; one
+    row if there is one size.
     """
     order = distinct(rows, by) if by == "sizes" else sorted(distinct(rows, by))
     panels = [
-        [_panel(select(rows, **{by: size}), name, titled(name, by, size), column) for size in order]
+        [made(select(rows, **{by: size}), name, titled(name, by, size)) for size in order]
         for name in activations(rows) or [""]
     ]
-    if len(order) == 1:
-        panels = [[panel for row in panels for panel in row]]
-    reference = 1.0 if "relative" in column else None
-    return Sheet(panels, FEATURES, axis, by_row=True, reference=reference, height=3.0)
+    panels = [line for line in panels if any(line)]
+    return [[panel for line in panels for panel in line]] if len(order) == 1 else panels
 
 
 def titled(activation: str, by: str, size: Any) -> str:
@@ -273,12 +286,8 @@ def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
 
 
 def _over_widths(rows: Sequence[Row], widths: Sequence[int]) -> list[Curve]:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row["state"] != "theory":
-            groups.setdefault((model_of(row), row["state"]), []).append(row)
     curves = []
-    for kind, some in sorted(groups.items(), key=lambda item: look_of(*item[0]).rank):
+    for kind, some in by_look(select(rows, lambda row: row["state"] != "theory")):
         if len(distinct(some, "width")) > 1:
             points = sorted(levels(some, "width"), key=lambda p: p.x)
         elif some[0]["width"] == 0:

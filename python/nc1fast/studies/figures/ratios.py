@@ -20,8 +20,10 @@ from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.levels import (
     FEATURES,
     RELEASED,
+    in_panels,
     over_features,
     setting,
+    size_of,
     titled,
 )
 from nc1fast.studies.figures.looks import graded, look_of, model_of, released, variant
@@ -146,18 +148,11 @@ def _data_set(row: Row) -> tuple[Any, ...]:
 
 
 def _changes_by_size(rows: Sequence[Row], arms: Sequence[str]) -> Sheet:
-    by = "N" if all(map(equal_classes, rows)) else "sizes"
-    order = distinct(rows, by) if by == "sizes" else sorted(distinct(rows, by))
-    panels: list[list[Panel | None]] = []
-    for name in activations(rows):
-        line: list[Panel | None] = []
-        for size in order:
-            curves = _changes(select(rows, activation=name, **{by: size}), arms)
-            line.append(Panel(titled(name, by, size), curves) if curves else None)
-        if any(line):
-            panels.append(line)
-    if len(order) == 1:
-        panels = [[panel for row in panels for panel in row]]
+    def made(some: list[Row], name: str, title: str) -> Panel | None:
+        curves = _changes(select(some, activation=name), arms)
+        return Panel(title, curves) if curves else None
+
+    panels = in_panels(rows, size_of(rows), made)
     return Sheet(panels or [[None]], FEATURES, "paired ratio of NC1", by_row=True, reference=1.0)
 
 
@@ -209,7 +204,7 @@ def of_solutions(rows: Sequence[Row]) -> Iterator[Drawing]:
     solved = select(rows, _has_branches, model="AdaptiveKernel", state="")
     for group, members in grouped(solved, ("arm", "dataset")):
         some = select(members, convention=members[0]["convention"])
-        by = "N" if all(map(equal_classes, some)) else "sizes"
+        by = size_of(some)
         panels = [
             Panel(titled("", by, cell[by]), curves)
             for cell, of_size in sorted(grouped(some, (by,)), key=lambda item: item[1][0]["N"])

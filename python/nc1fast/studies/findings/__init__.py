@@ -12,58 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import any_table
-from nc1fast.studies.findings.compare import CellVerdict, compare, pooled
-from nc1fast.studies.findings.finding import (
-    Answer,
-    AnswerCell,
-    AnswerRow,
-    AnswerTable,
-    Claim,
-    Comparison,
-    Finding,
-    Sentence,
-)
-from nc1fast.studies.findings.rules import (
-    DEPENDS,
-    DIFFERENT,
-    EQUAL,
-    FAILS,
-    HOLDS,
-    SAME,
-    TOO_FEW,
-    UNDECIDED,
-    UNDEFINED,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nc1fast.studies.findings.finding import Finding
     from nc1fast.studies.tidy import Row
-
-__all__ = [
-    "DEPENDS",
-    "DIFFERENT",
-    "EQUAL",
-    "FAILS",
-    "HOLDS",
-    "SAME",
-    "TOO_FEW",
-    "UNDECIDED",
-    "UNDEFINED",
-    "Answer",
-    "AnswerCell",
-    "AnswerRow",
-    "AnswerTable",
-    "CellVerdict",
-    "Claim",
-    "Comparison",
-    "Finding",
-    "Sentence",
-    "common",
-    "compare",
-    "pooled",
-    "present",
-]
 
 
 def common(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.compare import CellVerdict, compare
+from nc1fast.studies.findings.compare import CellVerdict, compare, counted
 from nc1fast.studies.findings.finding import EACH, Comparison, Finding, Sentence
 from nc1fast.studies.findings.rules import (
     DEPENDS,
@@ -24,7 +24,7 @@ from nc1fast.studies.findings.rules import (
     of_draws,
     overall,
 )
-from nc1fast.studies.summary import CELL, distinct, grouped, key, select
+from nc1fast.studies.summary import CELL, distinct, grouped, grouped_by, key, select
 from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
@@ -69,10 +69,9 @@ def unusual(rows: Sequence[Row]) -> Finding:
     diverged.
     """
     odd = select(rows, lambda row: row["status"] != "ok")
-    kinds: dict[str, list[Row]] = {}
-    for row in odd:
-        kinds.setdefault(re.sub(r"(?<!\w)[-+]?\d[\d.e+-]*", "…", row["status"]), []).append(row)
-    told = [f"{_rows(len(m))} ({_whose(m)}): {kind}." for kind, m in kinds.items()]
+    number = re.compile(r"(?<!\w)[-+]?\d[\d.e+-]*")
+    kinds = grouped_by(odd, lambda row: number.sub("…", row["status"]))
+    told = [f"{_rows(len(m))} ({_whose(m)}): {kind}." for kind, m in kinds]
     negative = select(rows, lambda row: row["nc1"] < 0, convention="released")
     if negative:
         told.append(
@@ -173,10 +172,7 @@ def _course(levels: Sequence[Row]) -> str:
 
 def _by(curves: Iterable[_Curve], columns: Sequence[str]) -> list[list[_Curve]]:
     """Groups of curves whose cells agree in the columns."""
-    groups: dict[tuple[object, ...], list[_Curve]] = {}
-    for curve in curves:
-        groups.setdefault(key(curve.cell, columns), []).append(curve)
-    return list(groups.values())
+    return [members for _, members in grouped_by(curves, lambda one: key(one.cell, columns))]
 
 
 def _judged(curves: Sequence[_Curve]) -> CellVerdict:
@@ -204,10 +200,6 @@ def _of_kernel(curves: Sequence[_Curve]) -> str:
 
 def _counted(curves: Sequence[_Curve]) -> str:
     """Courses in words: "rises in 524 of 594 curves, falls in 40 and is not monotone in 30"."""
-    n, courses = len(curves), Counter(curve.course for curve in curves)
-    found = [course for course in _WORDS if courses[course]]
-    if len(found) == 1:
-        return f"{found[0]} in {f'all {n} curves' if n > 1 else 'the one curve'}"
-    parts = [f"{course} in {courses[course]}" for course in found]
-    parts[0] += f" of {n} curves"
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    n = Counter(curve.course for curve in curves)
+    parts = {f"{course} in": n[course] for course in _WORDS if n[course]}
+    return counted(parts, "curves", {1: "the one curve"})

@@ -29,7 +29,7 @@ from nc1fast.studies.findings.rules import (
     at_least,
     ratio_interval,
 )
-from nc1fast.studies.summary import CELL, distinct, grouped, key, paired, select
+from nc1fast.studies.summary import CELL, distinct, grouped, grouped_by, key, paired, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -155,9 +155,9 @@ def pooled(cells: Sequence[CellVerdict]) -> Interval:
     and those with a single one if others have more. Without two repeats in common there is no
     interval.
     """
-    known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    defined = with_ratio(cells)
     known = next(
-        (c for fewest in (rules.FEWEST, 2, 1) if (c := [k for k in known if k.n >= fewest])), []
+        (c for fewest in (FEWEST, 2, 1) if (c := [k for k in defined if k.n >= fewest])), []
     )
     if not known:
         return Interval(math.nan, math.nan, math.nan, 0)
@@ -177,7 +177,7 @@ def together(cells: Sequence[CellVerdict]) -> str:
     level = 1 - (1 - rules.TOGETHER) / len(decided)
     words = [rules.nearness(ratio_interval(cell.ratios.values(), level)) for cell in decided]
     mean = pooled(decided)
-    return rules.together(rules.nearness(mean) if mean.n >= rules.FEWEST else TOO_FEW, words)
+    return rules.together(rules.nearness(mean) if mean.n >= FEWEST else TOO_FEW, words)
 
 
 def _geometric_mean(values: Iterable[float]) -> float:
@@ -228,6 +228,11 @@ _COUNTED = {
 }
 
 
+def with_ratio(cells: Iterable[CellVerdict]) -> list[CellVerdict]:
+    """Cells whose ratio is defined."""
+    return [cell for cell in cells if not math.isnan(cell.ratio)]
+
+
 def counts(cells: Sequence[CellVerdict]) -> dict[str, int]:
     """Number of cells with each word, in the order of the rules; words that no cell has are left
     out.
@@ -238,13 +243,29 @@ def counts(cells: Sequence[CellVerdict]) -> dict[str, int]:
 
 def count(cells: Sequence[CellVerdict]) -> str:
     """Counts of the verdicts: "holds in 18 of 20 cells and fails in 2"."""
-    n = len(cells)
-    parts = [f"{_COUNTED[word]} {k}" for word, k in counts(cells).items()]
+    parts = {_COUNTED[word]: k for word, k in counts(cells).items()}
+    return counted(parts, "cells", {1: "the one cell", 2: "both cells"})
+
+
+def counted(parts: Mapping[str, int], nouns: str, few: Mapping[int, str]) -> str:
+    """Counts of parts of a whole, "rises in 5 of 9 curves, falls in 3 and turns in 1"; `few` says
+    how a small whole is named that has a single part.
+    """
+    n = sum(parts.values())
     if len(parts) == 1:
-        whole = {1: "the one cell", 2: "both cells"}.get(n, f"all {n} cells")
-        return f"{parts[0].rpartition(' ')[0]} {whole}"
-    parts[0] += f" of {n} cells"
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+        return f"{next(iter(parts))} {few.get(n, f'all {n} {nouns}')}"
+    first, *others = (f"{part} {k}" for part, k in parts.items())
+    *most, last = [f"{first} of {n} {nouns}", *others]
+    return f"{', '.join(most)} and {last}"
+
+
+def span(numbers: Iterable[float], digits: int = 3, start: str = "from ") -> str:
+    """The range of some numbers: "from 0.4 to 0.6"; one number if they look alike."""
+    known = [x for x in numbers if not math.isnan(x)]
+    if not known:
+        return "not measured"
+    low, high = (f"{end(known):.{digits}g}" for end in (min, max))
+    return f"{start}{low} to {high}" if low != high else low
 
 
 def show(interval: Interval) -> str:
@@ -285,13 +306,13 @@ def extremes(cells: Sequence[CellVerdict]) -> str:
     """The range of the cells' ratios, "from 0.406 to 0.861 over the cells"; that of a single cell
     with its interval.
     """
-    known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    known = with_ratio(cells)
     if not known:
         return "undefined"
     if len(known) == 1:
         return show(known[0].interval)
-    low, high = (f"{end(cell.ratio for cell in known):.3g}" for end in (min, max))
-    return f"{low} in all cells" if low == high else f"from {low} to {high} over the cells"
+    ratios = span(cell.ratio for cell in known)
+    return f"{ratios} over the cells" if " " in ratios else f"{ratios} in all cells"
 
 
 def ranges(cells: Sequence[CellVerdict], prefix: str = "") -> str:
@@ -305,7 +326,7 @@ def average(cells: Sequence[CellVerdict]) -> str:
     """The mean over like cells with its interval, then their range: "0.995 (0.988 to 1.001) in the
     mean, from 0.9 to 1.1 ...".
     """
-    known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    known = with_ratio(cells)
     if len(known) < 2:
         return extremes(cells)
     powered = sum(cell.n >= FEWEST for cell in known)
@@ -319,7 +340,7 @@ def ratio_words(cells: Sequence[CellVerdict]) -> str:
     """The ratio at each d0 with its interval, then the range over the cells if there are more of
     these than of d0.
     """
-    known = [cell for cell in cells if not math.isnan(cell.ratio)]
+    known = with_ratio(cells)
     if not known:
         return "ratio undefined"
     told = f"ratio {along_d0(known)}"
@@ -337,10 +358,7 @@ def by(cells: Iterable[CellVerdict], *columns: str) -> list[tuple[str, list[Cell
     """Groups (name, cells) of cells that agree in the columns; the name is their values, numbers
     behind the name of their column.
     """
-    groups: dict[str, list[CellVerdict]] = {}
-    for cell in cells:
-        groups.setdefault(", ".join(_named(cell, name) for name in columns), []).append(cell)
-    return list(groups.items())
+    return grouped_by(cells, lambda cell: ", ".join(_named(cell, name) for name in columns))
 
 
 def _named(cell: CellVerdict, column: str) -> str:
@@ -352,10 +370,7 @@ def _named(cell: CellVerdict, column: str) -> str:
 
 def by_d0(cells: Iterable[CellVerdict]) -> list[tuple[int, list[CellVerdict]]]:
     """Groups (d0, cells), in ascending order of d0."""
-    groups: dict[int, list[CellVerdict]] = {}
-    for cell in cells:
-        groups.setdefault(cell.cell["d0"], []).append(cell)
-    return sorted(groups.items())
+    return sorted(grouped_by(cells, lambda cell: cell.cell["d0"]), key=lambda group: group[0])
 
 
 def along_d0(cells: Iterable[CellVerdict]) -> str:

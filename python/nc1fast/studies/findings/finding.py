@@ -29,6 +29,7 @@ from nc1fast.studies.findings.compare import (
     tally,
     together,
     where,
+    with_ratio,
 )
 from nc1fast.studies.findings.rules import HOLDS, overall
 from nc1fast.studies.tidy import Row
@@ -115,7 +116,7 @@ WORDS: dict[str, Callable[[Cells], object]] = {  # of templates, besides {group}
     "where": where,
     "repeats": repeats,
     "scatter": lambda cells: f"{_scatter(cells):.1%}",
-    "largest": lambda cells: f"{max(max(r, 1 / r) for r in _known(cells)):.2g}",
+    "largest": lambda cells: f"{max(max(c.ratio, 1 / c.ratio) for c in with_ratio(cells)):.2g}",
     "widths": lambda cells: _values(cells, "width"),
     "depths": lambda cells: _values(cells, "depth"),
     "convention": lambda cells: cells[0].cell["convention"],
@@ -276,17 +277,13 @@ def declared(folder: Traversable, functions: Mapping[str, Any]) -> dict[str, Com
     return {entry["key"]: comparison(entry) for entry in entries}
 
 
-def _known(cells: Cells) -> list[float]:
-    return [cell.ratio for cell in cells if not math.isnan(cell.ratio)]
-
-
 def _values(cells: Cells, column: str) -> str:
     return ", ".join(str(value) for value in sorted({cell.cell[column] for cell in cells}))
 
 
 def _scatter(cells: Cells) -> float:
     """Root of the mean variance of the log ratios within their cells."""
-    logs = [[math.log(r) for r in c.ratios.values()] for c in cells if not math.isnan(c.ratio)]
+    logs = [[math.log(r) for r in c.ratios.values()] for c in with_ratio(cells)]
     variances = [statistics.variance(values) for values in logs if len(values) > 1]
     return math.sqrt(statistics.fmean(variances)) if variances else math.nan
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from nc1fast.studies.findings import rules
-from nc1fast.studies.findings.compare import ABSENT
+from nc1fast.studies.findings.compare import ABSENT, span
 from nc1fast.studies.findings.finding import Claim, Finding
 from nc1fast.studies.findings.rules import Interval
 from nc1fast.studies.measures import MeasuredCell, cells_of, written
@@ -245,15 +245,6 @@ def sections(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
         return []
     text = f"{failed} of {len(rows)} rows have no value; their status says why."
     return [("Findings", [Finding("unusual", "Rows without a value", text, "", "", ())])]
-
-
-def span(numbers: Iterable[float], digits: int = 3) -> str:
-    """The range of some numbers: "from .4 to .6"; one number if they look alike."""
-    known = [x for x in numbers if not math.isnan(x)]
-    if not known:
-        return "not measured"
-    low, high = (f"{end(known):.{digits}g}" for end in (min, max))
-    return f"from {low} to {high}" if low != high else low
 
 
 def where(cell: MeasuredCell) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nc1fast.studies.experiment import Measured, Part
     from nc1fast.studies.figures import Drawing
     from nc1fast.studies.figures.measured import Figure
-    from nc1fast.studies.findings import Answer, Claim, Finding
+    from nc1fast.studies.findings.finding import Answer, Claim, Finding
     from nc1fast.studies.findings.measured import Statement
     from nc1fast.studies.tidy import Row
 

@@ -16,7 +16,7 @@ import nc1fast as nc
 from nc1fast.studies.fields import Count, Positive, joined, listed
 from nc1fast.studies.tasks.kernels import ANNEALING, RELEASED_ADAPTIVE, released_adaptive
 from nc1fast.studies.tasks.rows import ModelColumns, attempt, measured, series, sigma
-from nc1fast.studies.tasks.task import DrawnData, Outcome, Section
+from nc1fast.studies.tasks.task import DrawnData, ModelTask, Outcome, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,18 +101,12 @@ class Adaptive(Learned):
 
 
 @dataclass(frozen=True)
-class AdaptiveTask:
-    """One adaptive kernel: one NC1 per convention."""
+class AdaptiveTask(ModelTask):
+    """One adaptive kernel, which is solved for the true labels or for shuffled ones."""
 
     entry: Adaptive
-    activation: str
 
     libraries = ("scipy.linalg", "scipy.optimize")
-
-    @property
-    def named(self) -> ModelColumns:
-        """The columns that name the kernel."""
-        return self.entry.named(self.activation)
 
     @property
     def state(self) -> str:
@@ -125,13 +119,9 @@ class AdaptiveTask:
         return f"{self.named.label()} {self.state}".rstrip()
 
     @property
-    def chance(self) -> bool:
+    def chance(self) -> bool:  # type: ignore[override]
         """True for shuffled labels, since every repeat draws a permutation."""
         return self.entry.shuffled
-
-    def n_rows(self, conventions: Sequence[str]) -> int:
-        """One row for each convention."""
-        return len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
         """Estimate: thirty evaluations of the free energy for each start, six times as many on
@@ -192,16 +182,14 @@ class AdaptiveTask:
 
 
 @dataclass(frozen=True)
-class AnnealingTask:
+class AnnealingTask(ModelTask):
     """The solution at each of the released code's widths, from wide to narrow: series and no rows
     of the table.
     """
 
     entry: Adaptive
-    activation: str
 
     libraries = AdaptiveTask.libraries
-    chance = False
 
     @property
     def name(self) -> str:
@@ -284,28 +272,12 @@ class MeanField(Learned):
 
 
 @dataclass(frozen=True)
-class MeanFieldTask:
-    """One mean-field kernel: one NC1 per convention, with a standard error."""
+class MeanFieldTask(ModelTask):
+    """One mean-field kernel, whose NC1 have a standard error."""
 
     entry: MeanField
-    activation: str
 
     libraries = ("scipy.special", "scipy.stats")
-    chance = False
-
-    @property
-    def named(self) -> ModelColumns:
-        """The columns that name the kernel."""
-        return self.entry.named(self.activation)
-
-    @property
-    def name(self) -> str:
-        """The columns of the kernel."""
-        return self.named.label()
-
-    def n_rows(self, conventions: Sequence[str]) -> int:
-        """One row for each convention."""
-        return len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
         """Estimate: some fifteen sums over the draws, the draws and their activations."""

@@ -18,7 +18,7 @@ import nc1fast as nc
 from nc1fast.core.activations import as_activation, traits
 from nc1fast.studies.fields import Count, Number, Positive, Variance, joined, listed
 from nc1fast.studies.tasks.rows import MEASURED, ModelColumns, attempt, measured, series, sigma
-from nc1fast.studies.tasks.task import DrawnData, Outcome, Section
+from nc1fast.studies.tasks.task import DrawnData, ModelTask, Outcome, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,48 +74,40 @@ class Training(Section):
             raise ValueError("loss cross-entropy needs targets one-hot")
         return self
 
+    def named(self, activation: str) -> ModelColumns:
+        """The columns that name the network of an activation."""
+        return ModelColumns(
+            "network",
+            activation,
+            self.depth,
+            weight_variance=joined(self.weight_variance),
+            bias_variance=joined(self.bias_variance),
+            parametrization=self.parametrization,
+            width=self.width,
+            noise=math.nan if self.temperature is None else self.temperature,
+        )
+
     def tasks(self) -> Iterator[NetworkTask]:
         """One network for each activation."""
         return (NetworkTask(self, activation) for activation in listed(self.activation))
 
 
 @dataclass(frozen=True)
-class NetworkTask:
+class NetworkTask(ModelTask):
     """One network, trained: 5 NC1s per convention, 2 without the NTKs."""
 
-    training: Training
-    activation: str
+    entry: Training
 
     libraries = ("torch",)
     chance = True
 
-    @property
-    def named(self) -> ModelColumns:
-        """The columns that name the network."""
-        t = self.training
-        return ModelColumns(
-            "network",
-            self.activation,
-            t.depth,
-            weight_variance=joined(t.weight_variance),
-            bias_variance=joined(t.bias_variance),
-            parametrization=t.parametrization,
-            width=t.width,
-            noise=math.nan if t.temperature is None else t.temperature,
-        )
-
-    @property
-    def name(self) -> str:
-        """The columns that name the network."""
-        return self.named.label()
-
     def n_rows(self, conventions: Sequence[str]) -> int:
         """Per convention: features and empirical NTK at both ends, and the network's own NTK."""
-        return (5 if self.training.tangent else 2) * len(conventions)
+        return (5 if self.entry.tangent else 2) * len(conventions)
 
     def seconds(self, n_samples: int, n_features: int) -> float:
         """Estimate: all epochs, even where training ends earlier."""
-        t = self.training
+        t = self.entry
         smooth = traits(as_activation(self.activation)).halves is None  # more than a comparison
         unit = 4e-9 + 9e-9 * smooth + 1e-10 * (n_features + (t.depth - 2) * t.width)
         noise = 8e-9 * t.width * n_features if t.optimizer == "langevin" else 0.0
@@ -131,11 +123,11 @@ class NetworkTask:
             trained = trace.endings[0]
         rows: list[Row] = []
         for state, module in zip(_STATES, (network, trained), strict=True):
-            answer, took = _features(data, module, f"post{self.training.depth - 1}")
+            answer, took = _features(data, module, f"post{self.entry.depth - 1}")
             if state == "end":
                 took += seconds
             rows += measured(self.named, answer, data.conventions, took, state=state)
-        if self.training.tangent:
+        if self.entry.tangent:
             rows += self._tangents(data, network, trained)
         return Outcome(rows, [] if isinstance(trace, str) else self._series(data, trace))
 
@@ -143,7 +135,7 @@ class NetworkTask:
         """A network whose seed derives from the data set's: all activations start from the same
         weights.
         """
-        t = self.training
+        t = self.entry
         words = np.random.SeedSequence((data.seed, zlib.crc32(b"network")))
         return nc.networks.ShallowNetwork(
             self.activation,
@@ -158,7 +150,7 @@ class NetworkTask:
             network,
             data.X,
             data.y,
-            **self.training.model_dump(include=_OF_TRAINING),
+            **self.entry.model_dump(include=_OF_TRAINING),
             convention=data.conventions[0],
             seed=data.seed,
         )

@@ -209,6 +209,10 @@ class Section(Entry):
             return False
         return self.largest is None or n_samples is None or n_samples <= self.largest
 
+    def named(self, activation: str) -> ModelColumns:
+        """The columns that name the model of an activation."""
+        raise NotImplementedError
+
     def tasks(self) -> Iterable[StudyTask]:
         """The tasks of this entry, computed for every repeat."""
         raise NotImplementedError
@@ -217,3 +221,28 @@ class Section(Entry):
         """Further tasks, computed once, that only give the series of the illustrations."""
         del shown
         return ()
+
+
+@dataclass(frozen=True)
+class ModelTask:
+    """One model, that of one activation of an entry: by default one NC1 per convention."""
+
+    entry: Any  # a section
+    activation: str
+
+    chance = False
+
+    @property
+    def named(self) -> ModelColumns:
+        """The columns that name the model."""
+        named: ModelColumns = self.entry.named(self.activation)
+        return named
+
+    @property
+    def name(self) -> str:
+        """The columns that name the model."""
+        return self.named.label()
+
+    def n_rows(self, conventions: Sequence[str]) -> int:
+        """Number of rows: one for each convention."""
+        return len(conventions)

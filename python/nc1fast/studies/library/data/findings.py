@@ -16,8 +16,8 @@ from nc1fast.studies.findings.rules import CONFIDENCE
 from nc1fast.studies.library.data.fitting import MOST_FEATURES
 from nc1fast.studies.library.paper import nearness
 from nc1fast.studies.library.paper.nearness import END, KERNELS, START
-from nc1fast.studies.library.paper.question import cell_of
-from nc1fast.studies.summary import distinct, grouped, select
+from nc1fast.studies.library.paper.question import row_of
+from nc1fast.studies.summary import distinct, grouped, grouped_by, select
 from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _kernel(row: Row) -> str:
 def _trained(kind: str, networks: Sequence[TrainedNetwork]) -> str:
     """How far networks of one kind went in training, and which kernel is nearest to them."""
     told = []
-    for (dataset, n, d0), members in nearness.grouped_by(networks, lambda network: network.cell):
+    for (dataset, n, d0), members in grouped_by(networks, lambda network: network.cell):
         both = nearness.having(members, [START])
         ratio = math.exp(nearness.pooled(both, lambda n: n.logs[END] - n.logs[START]).middle)
         end = math.exp(nearness.pooled(members, lambda n: n.logs[END]).middle)
@@ -177,7 +177,7 @@ def _tables(networks: Sequence[tuple[str, list[TrainedNetwork]]]) -> list[Answer
         groups = [
             (kind, n, d0, members)
             for kind, found in networks
-            for (name, n, d0), members in nearness.grouped_by(found, lambda one: one.cell)
+            for (name, n, d0), members in grouped_by(found, lambda one: one.cell)
             if name == dataset
         ]
         sizes = {(n, d0) for _, n, d0, _ in groups}
@@ -195,10 +195,5 @@ def _tables(networks: Sequence[tuple[str, list[TrainedNetwork]]]) -> list[Answer
 
 def _row(label: str, networks: Sequence[TrainedNetwork], columns: Sequence[str]) -> AnswerRow:
     """Networks of one kind on one kind of data; all columns are over the same networks."""
-    known = nearness.present(networks)
-    shown = [name for name in columns if nearness.having(networks, [name])]
-    common = nearness.having(networks, shown)
-    rank = nearness.nearest(common, known)
-    near = rank.ties if rank else ()
-    cells = [cell_of(common if name in shown else [], name, near) for name in columns]
-    return AnswerRow(label, tuple(cells))
+    known = [name for name in columns if nearness.having(networks, [name])]
+    return row_of(label, nearness.having(networks, known), known, columns)

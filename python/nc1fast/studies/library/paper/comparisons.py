@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import math
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nc1fast.studies.findings import any_table, pairings, present
 from nc1fast.studies.findings.compare import (
@@ -25,15 +25,17 @@ from nc1fast.studies.findings.compare import (
     ratio_words,
     repeats,
     same_data,
+    span,
 )
 from nc1fast.studies.findings.finding import EACH, declared, tell
 from nc1fast.studies.summary import CELL, distinct, equal_classes, grouped, key, median, select
 from nc1fast.studies.table import LIMITING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from nc1fast.studies.findings import CellVerdict, Claim, Comparison, Finding
+    from nc1fast.studies.findings.compare import CellVerdict
+    from nc1fast.studies.findings.finding import Claim, Comparison, Finding
     from nc1fast.studies.tidy import Row
 
 NEEDS_BOTH = "needs both priors"
@@ -146,7 +148,7 @@ def solutions(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
     cells = [members for _, members in grouped(solved, CELL)]
     several = [members for members in cells if any(row["branches"] > 1 for row in members)]
     found = (
-        f"From {_span([row['starts'] for row in solved])} starts each, {len(several)} of "
+        f"From {span((row['starts'] for row in solved), start='')} starts each, {len(several)} of "
         f"{len(cells)} cells of the adaptive kernel have more than one solution in some repeat; "
         "the one of lowest free energy counts."
     )
@@ -161,15 +163,10 @@ def solutions(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
         )
         found += (
             f" These are {where}. In the {len(branches)} rows of which this is true the largest "
-            f"NC1 of a solution is {_span([max(nc1) / min(nc1) for nc1 in branches])} times the "
-            "smallest."
+            f"NC1 of a solution is {span((max(nc1) / min(nc1) for nc1 in branches), start='')} "
+            "times the smallest."
         )
     return [*sentences, found]
-
-
-def _span(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
-    return low if low == high else f"{low} to {high}"
 
 
 def trend(rows: Sequence[Row], _: Sequence[CellVerdict]) -> list[str]:
@@ -343,7 +340,4 @@ def of_widths(rows: Sequence[Row], cells: Sequence[CellVerdict]) -> list[str]:
 
 @functools.cache
 def _comparisons() -> dict[str, Comparison]:
-    own: list[Callable[..., Any]] = [priors, solutions, trend, by_definition, of_sizes, to_unequal]
-    own += [at_equilibrium, shares, of_shallow, of_each_width, of_widths]
-    names = vars(pairings) | {function.__name__: function for function in own}
-    return declared(resources.files(__package__), names)
+    return declared(resources.files(__package__), vars(pairings) | globals())

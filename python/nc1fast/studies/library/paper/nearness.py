@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nc1fast.studies.findings.rules import Interval, mean_interval
-from nc1fast.studies.summary import DATA, equal_classes, key, select
+from nc1fast.studies.summary import DATA, equal_classes, grouped_by, key, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,16 +151,6 @@ def compared(networks: Sequence[TrainedNetwork], names: Sequence[str]) -> list[t
     return sorted(filter(None, counts), key=lambda found: (-counts[found], -len(found)))
 
 
-def grouped_by(
-    networks: Sequence[TrainedNetwork], value: Callable[[TrainedNetwork], Any]
-) -> list[tuple[Any, list[TrainedNetwork]]]:
-    """Groups (value, networks) in the order of the networks."""
-    groups: dict[Any, list[TrainedNetwork]] = {}
-    for network in networks:
-        groups.setdefault(value(network), []).append(network)
-    return list(groups.items())
-
-
 def pooled(networks: Sequence[TrainedNetwork], value: Value) -> Interval:
     """Mean of a value over cells and repeats, with the interval over the repeats that all the cells
     have.
@@ -254,11 +244,9 @@ def slopes(networks: Sequence[TrainedNetwork], upper: str, lower: str) -> list[t
 
 def mean_slope(curves: Sequence[tuple[int, float]]) -> Interval:
     """Mean of slopes with its interval over the repeats that all N have."""
-    repeats: dict[int, list[float]] = {}
-    for repeat, slope in curves:
-        repeats.setdefault(repeat, []).append(slope)
-    most = max(map(len, repeats.values()), default=0)
-    return mean_interval(statistics.fmean(m) for m in repeats.values() if len(m) == most)
+    repeats = [[slope for _, slope in m] for _, m in grouped_by(curves, lambda curve: curve[0])]
+    most = max(map(len, repeats), default=0)
+    return mean_interval(statistics.fmean(m) for m in repeats if len(m) == most)
 
 
 def _ends(rows: Sequence[Row], balanced: bool) -> list[Row]:

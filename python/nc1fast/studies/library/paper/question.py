@@ -23,10 +23,12 @@ from nc1fast.studies.library.paper.nearness import (
     PUBLISHED,
     START,
 )
+from nc1fast.studies.summary import grouped_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from nc1fast.studies.findings.rules import Interval
     from nc1fast.studies.library.paper.nearness import Nearest, TrainedNetwork
     from nc1fast.studies.tidy import Row
 
@@ -130,7 +132,7 @@ def _counts(networks: Sequence[TrainedNetwork], kernels: Sequence[str], kind: st
 
 def _ranks(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> list[Nearest]:
     """The nearest kernel of each cell."""
-    cells = nearness.grouped_by(networks, lambda network: network.cell)
+    cells = grouped_by(networks, lambda network: network.cell)
     ranks = (nearness.nearest(members, kernels) for _, members in cells)
     return [rank for rank in ranks if rank is not None]
 
@@ -148,12 +150,11 @@ def _distances(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> st
 
 def _finite_width(networks: Sequence[TrainedNetwork]) -> str:
     both = nearness.having(networks, [START, NNGP])
-    told = [f"{show(nearness.floor(members))} on {name}" for name, members in _datasets(both)]
-    if not told:
+    if not both:
         return ""
     return (
-        f"Before training the same networks are {_list(told)} from the NNGP: the scatter of width "
-        f"{both[0].width}."
+        f"Before training the same networks are {_each(both, nearness.floor)} from the NNGP: the "
+        f"scatter of width {both[0].width}."
     )
 
 
@@ -186,18 +187,21 @@ def _in_short(networks: Sequence[TrainedNetwork], kind: str) -> str:
     common = nearness.having(networks, kernels)
     ranks = _ranks(common, kernels)
     best, n = Counter(name for rank in ranks for name in rank.ties).most_common(1)[0]
-    told = [f"{show(nearness.distance(m, best))} on {name}" for name, m in _datasets(common)]
-    start = [
-        f"{show(nearness.floor(m))} on {name}"
-        for name, m in _datasets(common)
-        if nearness.having(m, [START, NNGP])
-    ]
-    before = f"; before training the networks are {_list(start)} from the NNGP" if start else ""
+    distances = _each(common, lambda members: nearness.distance(members, best))
+    both = nearness.having(common, [START, NNGP])
+    start = f"; before training the networks are {_each(both, nearness.floor)} from the NNGP"
     return (
         f"{kind}: of {_list(kernels)}, the {best} is nearest, or cannot be told from the nearest, "
         f"in {n} of {_plural(ranks, 'cell')}; its mean |log NC1(kernel)/NC1(network)| is "
-        f"{_list(told)}{before}."
+        f"{distances}{start if both else ''}."
     )
+
+
+def _each(
+    networks: Sequence[TrainedNetwork], value: Callable[[Sequence[TrainedNetwork]], Interval]
+) -> str:
+    """A number of the networks on each data set: "0.1 on D1 and 0.2 on D2"."""
+    return _list([f"{show(value(members))} on {name}" for name, members in _datasets(networks)])
 
 
 # The tables
@@ -205,11 +209,11 @@ def _in_short(networks: Sequence[TrainedNetwork], kind: str) -> str:
 
 def _table(dataset: str, networks: Sequence[TrainedNetwork], kind: str) -> AnswerTable:
     """NC1 and distances along d0, over the N that have the most columns."""
-    by_n = {n: nearness.present(m) for n, m in nearness.grouped_by(networks, lambda n: n.N)}
+    by_n = {n: nearness.present(m) for n, m in grouped_by(networks, lambda n: n.N)}
     most = max(map(len, by_n.values()))
     sizes = [n for n, names in by_n.items() if len(names) == most]
     kept = [network for network in networks if network.N in sizes]
-    groups = sorted(nearness.grouped_by(kept, lambda network: network.d0))
+    groups = sorted(grouped_by(kept, lambda network: network.d0))
     rows = [beside(members, f"d₀ = {d0}", sizes) for d0, members in groups]
     title = f"{dataset}: {kind}, {networks[0].n_classes} classes, {_sizes(kept)}"
     return AnswerTable(title, COLUMNS, tuple(rows))
@@ -225,9 +229,16 @@ def beside(networks: Sequence[TrainedNetwork], label: str, sizes: Sequence[int])
     common = nearness.having(networks, known)
     if {network.N for network in common} != set(sizes):
         label = f"{label}, {_sizes(common)}"
-    rank = nearness.nearest(common, known)
+    return row_of(label, common, {END, *known}, COLUMNS)
+
+
+def row_of(
+    label: str, networks: Sequence[TrainedNetwork], known: Collection[str], columns: Sequence[str]
+) -> AnswerRow:
+    """A row of networks that have all of the known columns; the others are empty."""
+    rank = nearness.nearest(networks, [name for name in KERNELS if name in known])
     near = rank.ties if rank else ()
-    cells = [cell_of(common if name in (END, *known) else [], name, near) for name in COLUMNS]
+    cells = [cell_of(networks if name in known else [], name, near) for name in columns]
     return AnswerRow(label, tuple(cells))
 
 
@@ -270,7 +281,7 @@ def _uncertainty(networks: Sequence[TrainedNetwork]) -> str:
 
 
 def _datasets(networks: Sequence[TrainedNetwork]) -> list[tuple[str, list[TrainedNetwork]]]:
-    return nearness.grouped_by(networks, lambda network: network.dataset)
+    return grouped_by(networks, lambda network: network.dataset)
 
 
 def _name(activation: str, depth: int) -> str:
