@@ -330,10 +330,7 @@ def test_full_disk_keeps_what_was_recorded(path, how):
 def test_full_disk_in_a_pass(data, path, expected):
     _begin(data, path, 3)
     before = recorded(path)
-    with (
-        files_of_at_most(4096),
-        pytest.raises(OSError, match=r"is kept.*run\.journal"),
-    ):
+    with files_of_at_most(4096), pytest.raises(OSError, match=r"is kept.*run\.journal"):
         _run(data, path)
     assert recorded(path) == before
     assert _run(data, path) == (expected, 3)

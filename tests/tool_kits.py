@@ -128,10 +128,7 @@ def papyan(p: Problem) -> dict[str, Any]:
         "norm_M_CoV": (norms[0].std(ddof=1) / norms[0].mean(), r.nc2_equinorm * unbiased),
         "norm_W_CoV": (norms[1].std(ddof=1) / norms[1].mean(), r.weights_equinorm * unbiased),
         "cos_M": (abs(pairs(cosines(Z, Z)) + 1 / (C - 1)).mean(), r.nc2_cosine_offset),
-        "cos_W": (
-            abs(pairs(cosines(p.W, p.W)) + 1 / (C - 1)).mean(),
-            r.weights_cosine_offset,
-        ),
+        "cos_W": (abs(pairs(cosines(p.W, p.W)) + 1 / (C - 1)).mean(), r.weights_cosine_offset),
         "W_M_dist": (np.linalg.norm(A - B) ** 2, r.nc3_self_duality**2),
         "NCC_mismatch": ((decided != p.nearest).mean(), 1 - r.nc4_agreement),
     }
@@ -200,10 +197,7 @@ def wu(p: Problem) -> dict[str, Any]:
         "distance_norms": (np.linalg.norm(duals, axis=1), np.sqrt(2 - 2 * r.nc3_cosines)),
         "simplex_etf_error": (frame_error(Z @ Z.T), r.nc2_etf),
         "self_duality_error": (frame_error(p.W @ Z.T), r.nc3_etf),
-        "clf_ncc_agreement": (
-            unbiased.mean(),
-            p.with_weights(p.W, np.zeros(C)).nc4_agreement,
-        ),
+        "clf_ncc_agreement": (unbiased.mean(), p.with_weights(p.W, np.zeros(C)).nc4_agreement),
         "orthogonality_deviation": (abs(novel).mean(), r.ood(p.other).nc5_orthogonality),
         "log_kernel": (np.log(1 / u).mean(), r.gnc2_log),
         "log_kernel variance": (np.log(1 / u).var(), np.log(of_pairs).var()),
