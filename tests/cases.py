@@ -69,6 +69,15 @@ def assert_same_bits(first, second):
     assert [name for name in first if first[name] != second[name]] == []
 
 
+def assert_agreement(first, second):
+    """Within the bounds of both: NC1, sums of pairs of classes and D2 within classes."""
+    assert abs(first.nc1 - second.nc1) <= first.error_bound + second.error_bound
+    a, b = first.sums, second.sums
+    for name in ("block_sums", "within"):
+        bound = getattr(a.error, name) + getattr(b.error, name)
+        assert (np.abs(getattr(a, name) - getattr(b, name)) <= bound).all(), name
+
+
 def class_sums(X, y, kernels, **settings):
     """`nc.class_sums` without warnings about accuracy."""
     with warnings.catch_warnings():

@@ -5,15 +5,20 @@ that lie there.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from collections import namedtuple
 
 import numpy as np
 
 from nc1fast import cuda
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(
+    namedtuple(
+        "Seen",
+        "calls launches blocks most_shared used pinned streams events most most_other most_pinned "
+        "sent fetched",
+    )
+):
     """Counts since `Watch.start`, and what is there now.
 
     Attributes
@@ -29,20 +34,6 @@ class Seen:
     sent, fetched : int
         Bytes copied to devices, and from them.
     """
-
-    calls: int
-    launches: int
-    blocks: int
-    most_shared: int
-    used: int
-    pinned: int
-    streams: int
-    events: int
-    most: int
-    most_other: int
-    most_pinned: int
-    sent: int
-    fetched: int
 
     @property
     def held(self) -> tuple[int, int, int, int]:
@@ -157,18 +148,9 @@ class Lender:
         contiguous = a.flags.c_contiguous and not self._offset
         strides = None if contiguous else number(*(s // a.itemsize for s in a.strides))
         shape, deleter = number(*a.shape), _Deleter(self._delete)
-        tensor = _Tensor(
-            a.ctypes.data - self._offset,
-            self._kind,
-            self.index,
-            a.ndim,
-            _CODES[a.dtype.kind],
-            8 * a.itemsize,
-            1,
-            shape,
-            strides,
-            self._offset,
-        )
+        place = a.ctypes.data - self._offset, self._kind, self.index
+        kind = a.ndim, _CODES[a.dtype.kind], 8 * a.itemsize, 1
+        tensor = _Tensor(*place, *kind, shape, strides, self._offset)
         managed = _Managed(tensor, None, deleter)
         self._kept.append((managed, shape, strides, deleter))
         self.lent += 1

@@ -7,13 +7,13 @@ smaller data.
 from __future__ import annotations
 
 import re
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests import composites
+from tests import cases, composites, precise
+from tests.gaussians import gaussians
 
 import nc1fast as nc
 from nc1fast import reference
@@ -36,32 +36,17 @@ def _kernels(activation):
     return [*kernels, *(nc.NTK(activation, depth, weight, 0.1) for depth in depths)]
 
 
-def _data(sizes=(70, 5, 1, 29), n_features=7, seed=0):
-    """Imbalanced classes in random order."""
-    rng = np.random.default_rng(seed)
-    y = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
-    means = rng.normal(size=(len(sizes), n_features))
-    return means[y] + 0.5 * rng.normal(size=(len(y), n_features)), y
+def _data(sizes=(70, 5, 1, 29), n_features=7):
+    return gaussians(sizes, n_features)
 
 
 def _both(X, y, kernel, **settings):
     """On the processor and on the device."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", nc.AccuracyWarning)
-        settings = {"convention": "papyan", "keep_rows": True, **settings}
-        return [nc.collapse(X, y, kernel, device=d, **settings) for d in ("cpu", "cuda")]
-
-
-def _integers(sums):
-    """What a pass computes, as bytes."""
-    return [
-        np.asarray(getattr(sums, name)).tobytes()
-        for name in ("block_sums", "traces", "within", "class_rows")
-    ]
+    return [cases.collapse(X, y, kernel, device=d, **settings) for d in ("cpu", "cuda")]
 
 
 def _same(first, second):
-    assert _integers(first) == _integers(second)
+    cases.assert_same_sums([first], [second])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -85,12 +70,8 @@ def test_entries_are_those_of_the_reference(activation, dtype, other_device):
 
 def _assert_agreement(X, y, kernels, dtype):
     for there, here in zip(*_both(X, y, kernels, dtype=dtype), strict=True):
-        assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
+        cases.assert_agreement(here, there)
         a, b = here.sums, there.sums
-        assert (
-            np.abs(a.block_sums - b.block_sums) <= a.error.block_sums + b.error.block_sums
-        ).all()
-        assert (np.abs(a.within - b.within) <= a.error.within + b.error.within).all()
         largest = np.abs(b.class_rows).max()
         unit = RELATIVE["float64" if dtype == "float64" else "float32"]
         assert np.abs(a.class_rows - b.class_rows).max() <= unit * largest
@@ -99,24 +80,19 @@ def _assert_agreement(X, y, kernels, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("other_device", ["cuda"], indirect=True)
-@pytest.mark.parametrize("n_features", [1, 7, 128, 784])
-@pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
-def test_sums_are_those_of_the_processor(activation, dtype, n_features, other_device):
-    X, y = _data((700, 533, 1, 29, 200), n_features)
-    _assert_agreement(X, y, _kernels(activation), dtype)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("other_device", ["shim"], indirect=True)
 @pytest.mark.parametrize(
-    ("dtype", "n_features"), [("float64", 1), ("float64", 7), ("float32", 7), ("mixed", 7)]
+    ("other_device", "dtype", "n_features"),
+    [
+        *(("cuda", dtype, d) for dtype in cases.DTYPES for d in (1, 7, 128, 784)),
+        *(("shim", *case) for case in (("float64", 1), *((dtype, 7) for dtype in cases.DTYPES))),
+    ],
+    indirect=["other_device"],
 )
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
-def test_few_sums_are_those_of_the_processor(activation, dtype, n_features, other_device):
-    """Two panels of one class, and classes of less than a panel."""
-    X, y = _data((66, 5, 1), n_features)
+def test_sums_are_those_of_the_processor(activation, dtype, n_features, other_device, request):
+    """On the shim: two panels of one class, and classes of less than a panel."""
+    few = request.node.callspec.params["other_device"] == "shim"
+    X, y = _data((66, 5, 1) if few else (700, 533, 1, 29, 200), n_features)
     _assert_agreement(X, y, _kernels(activation), dtype)
 
 
@@ -159,21 +135,27 @@ def test_collapsed_features_keep_their_digits(kernel, std, other_device):
 # as a layer of others. Beside chains: a plain kernel that is a leaf as well, two composites with a
 # leaf in common.
 DIVIDED = {
-    "chains": [nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layers()[1:]],
-    "composites": [
-        *(composites.RELU, composites.KERNELS["formula"], composites.DEEP),
-        composites.RELU * composites.ERF + composites.DEEP,
-        *nc.NTK("gelu", 3).layers(),
-        2.0 * composites.DEEP,
-    ],
+    "chains": ([nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1), *nc.NTK("relu", 4).layers()[1:]], 7),
+    "digits": ([nc.NNGP("relu"), nc.NTK("relu", 3)], 100),
+    "composites": (
+        [
+            *(composites.RELU, composites.KERNELS["formula"], composites.DEEP),
+            composites.RELU * composites.ERF + composites.DEEP,
+            *nc.NTK("gelu", 3).layers(),
+            2.0 * composites.DEEP,
+        ],
+        7,
+    ),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("kernels", DIVIDED.values(), ids=DIVIDED)
-def test_bits_do_not_depend_on_neighbours_or_the_division_of_the_work(kernels, dtype, other_device):
-    X, y = _data((70, 5, 66))
+@pytest.mark.parametrize(("kernels", "n_features"), DIVIDED.values(), ids=DIVIDED)
+def test_bits_do_not_depend_on_neighbours_or_the_division_of_the_work(
+    kernels, n_features, dtype, other_device
+):
+    X, y = _data((70, 5, 66), n_features)
     settings = {"dtype": dtype}
     expected = nc.class_sums(X, y, kernels, device="cuda", **settings)
     every = nc.class_sums(X, y, kernels, device="cuda:all", n_threads=3, **settings)
@@ -204,28 +186,6 @@ def test_the_current_device_is_the_same_afterwards(shim):
     with pytest.raises(KeyboardInterrupt):
         nc.class_sums(X, y, nc.NNGP("relu"), device="cuda:1", progress=stop)
     assert shim.current_device() == 0
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("shim")
-@pytest.mark.parametrize(
-    ("kernel", "room"), [(nc.NTK("relu"), 190_000), (composites.ERF**2, 300_000)], ids=str
-)
-def test_rows_that_do_not_fit_into_a_device_go_there_in_blocks(kernel, room, monkeypatch):
-    X, y = _data((200, 150, 140), 4)
-    whole = nc.class_sums(X, y, kernel, device="cuda")
-    monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(room))
-    steps = []
-    blocks = nc.class_sums(
-        X, y, kernel, device="cuda", progress=lambda done, total: steps.append(total)
-    )
-    _same(blocks, whole)
-    assert steps[-1] > 1
-    monkeypatch.setenv("NC1FAST_SHIM_MEMORY", "60000")
-    with pytest.raises(MemoryError, match=r"54000 bytes of a device are free .* \d+ are needed"):
-        nc.class_sums(X, y, kernel, device="cuda")
-    with pytest.raises(MemoryError, match=r"cuda:0 has \d+ bytes free of 60000, and \d+ more"):
-        kernel(X, device="cuda")
 
 
 @pytest.mark.slow
@@ -292,14 +252,59 @@ def test_doctor_checks_every_device(other_device, call):
     assert f"{checks} of {checks} checks passed" in out
 
 
-@pytest.mark.parametrize("setting", [{"method": "features"}, {"method": "auto"}])
-def test_a_device_belongs_to_the_exact_method(setting, other_device):
-    X, y = _data()
-    with pytest.raises(ValueError, match="device belong to method='exact'"):
-        nc.collapse(X, y, nc.NNGP("relu"), device="cuda", **setting)
+RELU = nc.NNGP("relu")
 
 
-@pytest.mark.parametrize("kernel", [None, "precomputed", lambda A, B: A @ B.T])
-def test_a_device_belongs_to_kernel_objects(kernel, other_device):
-    with pytest.raises(ValueError, match="device need a kernel object"):
-        nc.collapse(np.eye(4), [0, 0, 1, 1], kernel, device="cuda")
+@pytest.mark.parametrize(
+    ("kernel", "settings", "message"),
+    [
+        *(
+            (RELU, {"method": method}, "belong to method='exact'")
+            for method in ("features", "auto")
+        ),
+        *((k, {}, "need a kernel object") for k in (None, "precomputed", lambda A, B: A @ B.T)),
+    ],
+)
+def test_a_device_belongs_to_kernels_and_the_exact_method(kernel, settings, message, other_device):
+    with pytest.raises(ValueError, match=f"device {message}"):
+        nc.collapse(np.eye(4), [0, 0, 1, 1], kernel, device="cuda", **settings)
+
+
+# Kernels of one hidden layer of rectifiers: the NTK as one polynomial, alone and beside the NNGP
+
+
+each_activation = pytest.mark.parametrize("activation", ["relu", "abs", nc.LeakyReLU(0.3)], ids=str)
+
+
+@each_activation
+@pytest.mark.parametrize(
+    "variances", [{}, {"weight_variance": [0.01, 7.0], "bias_variance": [0.0, 3.0]}]
+)
+def test_tangent_kernels_alone_have_the_digits_of_their_closed_form(
+    activation, variances, other_device
+):
+    kernel = nc.NTK(activation, depth=2, **variances)
+    precise.assert_digits_at_every_angle(kernel, device=other_device)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@each_activation
+def test_their_sums_are_those_of_the_processor(activation, dtype, other_device):
+    """One, or one twice: the same polynomial, and roots that differ in their last bits."""
+    X, y = gaussians((66, 5, 1, 9), 7)
+    for kernel in (nc.NTK(activation), nc.NTK(activation, 2, 0.8, 0.1)):
+        for kernels in ([kernel], [kernel, kernel]):
+            here, there = (
+                cases.class_sums(X, y, kernels, device=device, dtype=dtype)
+                for device in ("cuda", "cpu")
+            )
+            unit = 1e-13 if dtype == "float64" else 1e-6
+            for a, b in zip(here, there, strict=True):
+                for name in ("block_sums", "within", "class_rows"):
+                    found, expected = getattr(a, name), getattr(b, name)
+                    assert np.abs(found - expected).max() <= unit * np.abs(expected).max(), name
+
+
+@pytest.mark.slow
+def test_both_kernels_of_one_layer_have_the_bits_that_each_has_alone(other_device):
+    cases.assert_both_of_rectifiers_keep_their_bits((3, 66, 1, 9), device="cuda")

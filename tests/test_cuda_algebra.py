@@ -22,20 +22,10 @@ def _data(n_features=6, sizes=SIZES, **settings):
     return gaussians(sizes, n_features, **settings)
 
 
-def _same(first, second):
-    for name in ("block_sums", "traces", "within", "class_rows"):
-        assert np.array_equal(getattr(first, name), getattr(second, name)), name
-
-
 def _assert_agreement(here, there):
-    """Within both bounds: NC1, sums of pairs of classes and D2 within classes.
-
-    The bounds, with what roots move, are the same.
-    """
-    assert abs(here.nc1 - there.nc1) <= here.error_bound + there.error_bound
+    """Within both bounds, which are the same with what roots move."""
+    cases.assert_agreement(here, there)
     a, b = here.sums, there.sums
-    assert (np.abs(a.block_sums - b.block_sums) <= a.error.block_sums + b.error.block_sums).all()
-    assert (np.abs(a.within - b.within) <= a.error.within + b.error.within).all()
     np.testing.assert_array_equal(a.traces, b.traces)
     np.testing.assert_allclose(a.error.block_sums, b.error.block_sums, rtol=1e-4)
     np.testing.assert_allclose(a.error.within, b.error.within, rtol=1e-4)
@@ -116,10 +106,11 @@ def test_sums_on_a_device_with_room_for_few_values(small):
     kernel = RELU * ERF
     expected = nc.class_sums(X, y, kernel, device="cuda")
     small(10 * 3 * KEPT + 300_000)
-    _same(nc.class_sums(X, y, kernel, device="cuda"), expected)
-    small(4 * KEPT)
-    with pytest.raises(MemoryError, match=r"bytes of a device are free .* \d+ are needed") as told:
-        nc.class_sums(X, y, kernel, device="cuda")
+    cases.assert_same_sums([nc.class_sums(X, y, kernel, device="cuda")], [expected])
+    for one, memory in ((RELU, 60_000), (kernel, 4 * KEPT)):
+        small(memory)
+        with pytest.raises(MemoryError, match=r"bytes of a device are free .* are needed") as told:
+            nc.class_sums(X, y, one, device="cuda")
     needed = re.search(r"(\d+) are needed", str(told.value))
     assert needed is not None
     assert int(needed[1]) > 3 * KEPT
@@ -134,8 +125,9 @@ def test_matrices_on_a_device_with_room_for_few_values(small):
     assert np.array_equal(kernel(X, device="cuda"), expected)
     assert np.array_equal(kernel(X, X[:70], device="cuda:all"), across)
     small(60_000)
-    with pytest.raises(MemoryError, match=r"cuda:0 has \d+ bytes free of 60000, and \d+ more"):
-        kernel(X, device="cuda")
+    for one in (RELU, kernel):
+        with pytest.raises(MemoryError, match=r"cuda:0 has \d+ bytes free of 60000, and \d+ more"):
+            one(X, device="cuda")
 
 
 @pytest.mark.slow

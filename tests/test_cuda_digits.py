@@ -167,19 +167,6 @@ def test_digits_are_chosen_where_the_count_says_faster(shim):
     assert max(float(s) for by, s in slots if by) < min(float(s) for by, s in slots if not by)
 
 
-@pytest.mark.slow
-def test_bits_do_not_depend_on_the_division_of_the_work(other_device):
-    X, y = gaussians((70, 5, 66), 100)
-    settings = {"device": "cuda", "dtype": "float32"}
-    kernels = [nc.NNGP("relu"), nc.NTK("relu", 3)]
-    whole = nc.class_sums(X, y, kernels, **settings)
-    parts = [nc.class_sums(X, y, kernels, part=(i, 2), **settings) for i in range(2)]
-    for k, sums in enumerate(whole):
-        joined = parts[0][k] + parts[1][k]
-        for name in ("block_sums", "within", "class_rows"):
-            np.testing.assert_array_equal(getattr(joined, name), getattr(sums, name))
-
-
 @pytest.mark.parametrize(("dtype", "d"), [("float64", 17), ("float32", 17), ("float32", 97)])
 @pytest.mark.usefixtures("shim")
 def test_a_missing_barrier_gives_other_numbers(dtype, d, monkeypatch):

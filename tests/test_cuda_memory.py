@@ -85,6 +85,20 @@ def _estimate(X, y, kernels, n_rows, **settings):
     return tuple(map(max, zip(*told, strict=True)))
 
 
+def _taken(watch, X, y, kernels, *, in_place=False, least=0.8, **settings):
+    """Bytes of the device and of the host that a pass takes: those it is said to, or a little less."""
+    device, pinned = _estimate(Lender(X) if in_place else X, y, kernels, len(y), **settings)
+    watch.start()
+    if in_place:
+        nc.collapse(Lender(X), y, kernels, device="cuda", convention="papyan", **settings)
+    else:
+        nc.class_sums(X, y, kernels, device="cuda", **settings)
+    seen = watch.seen()
+    assert least * device - 8192 <= seen.most <= device
+    assert (seen.most_pinned, seen.held) == (pinned, (0, 0, 0, 0))
+    return device, pinned
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("statistics", ["all", "sums"])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "mixed"])
@@ -120,14 +134,7 @@ def test_a_pass_over_rows_in_place_takes_what_it_is_said_to(watch, n_features, n
     themselves are the caller's.
     """
     X, y = gaussians((80, 40, 9, 1), n_features)
-    settings = {"dtype": dtype, "statistics": "sums"}
-    device, pinned = _estimate(Lender(X), y, PASSES[name], len(y), **settings)
-    watch.start()
-    nc.collapse(Lender(X), y, PASSES[name], device="cuda", convention="papyan", **settings)
-    seen = watch.seen()
-    assert 0.8 * device - 8192 <= seen.most <= device
-    assert seen.most_pinned == pinned
-    assert seen.held == (0, 0, 0, 0)
+    _taken(watch, X, y, PASSES[name], in_place=True, dtype=dtype, statistics="sums")
 
 
 def test_what_is_measured_can_be_most_of_it(watch):
@@ -136,12 +143,9 @@ def test_what_is_measured_can_be_most_of_it(watch):
     """
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(70, 300)), np.arange(70) % 60
-    device, pinned = _estimate(Lender(X), y, [nc.Linear()], 70, statistics="sums")
-    watch.start()
-    nc.collapse(Lender(X), y, nc.Linear(), device="cuda", statistics="sums", convention="papyan")
-    seen = watch.seen()
-    assert 0.9 * device - 8192 <= seen.most <= device
-    assert pinned == seen.most_pinned == 2 * (320 << 10)  # 128 packed rows
+    settings = {"in_place": True, "least": 0.9, "statistics": "sums"}
+    _, pinned = _taken(watch, X, y, [nc.Linear()], **settings)
+    assert pinned == 2 * (320 << 10)  # 128 packed rows
     module = cuda.module()
     about = (300, groups_of([RELU], 300)[0].words, False, True, True)
     (larger, both), (there, both_there) = (
@@ -159,25 +163,15 @@ def test_features_and_classes_are_part_of_it(watch, statistics):
     for n_features, n_classes in ((781, 2), (2, 60)):
         y = np.arange(130) % n_classes
         X = rng.normal(size=(130, n_features))
-        device, pinned = _estimate(X, y, [RELU], 130, statistics=statistics)
-        watch.start()
-        nc.class_sums(X, y, RELU, device="cuda", statistics=statistics)
-        seen = watch.seen()
-        assert 0.9 * device - 8192 <= seen.most <= device
+        device, _ = _taken(watch, X, y, [RELU], least=0.9, statistics=statistics)
         assert device > 192 * 784 * 8 if n_features > 2 else device > 60 * 60 * 20
-        assert seen.most_pinned == pinned
 
 
 @pytest.mark.parametrize("n_features", [97, 150])
 def test_digits_lie_in_the_place_of_numbers(watch, n_features):
     """float32 rows of 97 features or more (cuda/digits.hpp): memory as before."""
     X, y = gaussians((80, 40), n_features)
-    device, pinned = _estimate(X, y, [RELU], len(y), dtype="float32")
-    watch.start()
-    nc.class_sums(X, y, RELU, device="cuda", dtype="float32")
-    seen = watch.seen()
-    assert 0.8 * device - 8192 <= seen.most <= device
-    assert (seen.most_pinned, seen.held) == (pinned, (0, 0, 0, 0))
+    _taken(watch, X, y, [RELU], dtype="float32")
 
 
 def test_a_limit_on_the_host_counts_the_buffers_of_devices(watch):
@@ -225,13 +219,8 @@ def test_rows_in_place_are_divided_where_packed_ones_stop_to_fit(watch, monkeypa
     for memory, limit in ((needed, None), (needed - 1, None), (1 << 28, 3_500_000)):
         monkeypatch.setenv("NC1FAST_SHIM_MEMORY", str(-(-memory * 10 // 9)))
         steps: list[int] = []
-        settings = {
-            "convention": "papyan",
-            "keep_rows": True,
-            "memory_limit": limit,
-            "n_threads": 1,
-        }
-        lender = Lender(X)
+        settings = {"convention": "papyan", "keep_rows": True, "n_threads": 1}
+        settings["memory_limit"], lender = limit, Lender(X)
         found = nc.collapse(lender, y, RELU, device="cuda", progress=_totals(steps), **settings)
         tiles.append(steps[-1])
         for name in ("block_sums", "traces", "within", "row_sums"):

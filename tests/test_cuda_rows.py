@@ -4,7 +4,6 @@ from the host. On pretended devices.
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,13 +17,12 @@ from nc1fast.inputs.devices import BorrowedRows
 
 CHUNK = 100  # rows of which the shim fetches numbers at a time: NC1FAST_FAR_CHUNK of its build
 RELU, ERF = nc.NNGP("relu"), nc.NTK("erf", 3, 1.2, 0.1)
+pytestmark = pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
 
 
 def _collapse(X, y, kernel, **settings):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", nc.AccuracyWarning)
-        settings = {"convention": "papyan", "device": "cuda", "n_threads": 2, **settings}
-        return nc.collapse(X, y, kernel, **settings)
+    settings = {"convention": "papyan", "device": "cuda", "n_threads": 2, **settings}
+    return nc.collapse(X, y, kernel, **settings)
 
 
 def _arrays(result):
@@ -234,26 +232,12 @@ def test_sums_of_a_survey_are_those_of_the_core(watch):
         _, there = cuda.module().class_sums(X, None, order, *about, *rest)
         for a, b in zip(sums, there, strict=True):
             assert all(np.array_equal(a[name], b[name]) for name in b)
-        _assert_same_survey(found, expected)
+        assert found["centred"] == expected["centred"] == [True, True, True]
+        assert all(np.array_equal(found[name], expected[name]) for name in ("mean", "norm"))
+        for a, b in zip(found["kernels"], expected["kernels"], strict=True):
+            assert all(np.array_equal(a[name], values) for name, values in b.items())
     means = np.array([X[y == c].astype(float).mean(axis=0) for c in range(3)])
     np.testing.assert_allclose(expected["mean"].reshape(3, 37), means, rtol=1e-13)
-
-
-def _assert_same_survey(found, expected):
-    assert found["centred"] == expected["centred"] == [True, True, True]
-    for name in ("mean", "norm"):
-        assert np.array_equal(found[name], expected[name]), name
-    for a, b in zip(found["kernels"], expected["kernels"], strict=True):
-        for name, values in b.items():
-            assert np.array_equal(a[name], values), name
-
-
-def test_overflow_is_told_as_of_rows_from_the_host(watch):
-    X = np.array([[400.0], [1.0], [2.0], [3.0]])
-    lender = Lender(X)
-    with pytest.raises(ValueError, match="out of range"):
-        _collapse(lender, [0, 0, 1, 1], nc.NNGP("exp"))
-    assert (lender.lent, lender.given_back) == (1, 1)
 
 
 # Which rows are taken in place, and how they are given back
@@ -327,14 +311,15 @@ def test_rows_are_given_back_once_whatever_ends_the_call(watch):
         raise KeyboardInterrupt
 
     X, y = gaussians((70, 5), 3)
-    for error, labels, settings in (
-        (KeyboardInterrupt, y, {"progress": stop}),
-        (ValueError, y[:-1], {}),
-        (ValueError, y, {"memory_limit": 9}),
+    for error, message, labels, kernel, settings in (
+        (KeyboardInterrupt, None, y, RELU, {"progress": stop}),
+        (ValueError, "y must", y[:-1], RELU, {}),
+        (ValueError, "memory_limit", y, RELU, {"memory_limit": 9}),
+        (ValueError, "out of range", y, nc.NNGP("exp"), {}),
     ):
-        lender = Lender(X)
-        with pytest.raises(error):
-            _collapse(lender, labels, RELU, **settings)
+        lender = Lender(400 * X)
+        with pytest.raises(error, match=message):
+            _collapse(lender, labels, kernel, **settings)
         assert (lender.lent, lender.given_back) == (1, 1)
         assert watch.seen().held == (0, 0, 0, 0)
     module = cuda.module()
@@ -342,10 +327,9 @@ def test_rows_are_given_back_once_whatever_ends_the_call(watch):
     assert lent.shape == X.shape
     assert lent.dtype == "float64"
     words = RELU.expression(3).leaves[0].as_dict()
-    with pytest.raises(ValueError, match="rows lie on another device"):
-        module.gram(lent, None, words, False, 1, None, [1])
-    with pytest.raises(ValueError, match="rows lie on another device"):
-        module.gram(lent, None, words, False, 1, None, [0, 1])
+    for devices in ([1], [0, 1]):
+        with pytest.raises(ValueError, match="rows lie on another device"):
+            module.gram(lent, None, words, False, 1, None, devices)
     assert lender.given_back == 0
     del lent
     assert lender.given_back == 1
