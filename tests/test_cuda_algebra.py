@@ -107,7 +107,7 @@ def test_sums_on_a_device_with_room_for_few_values(small):
     expected = nc.class_sums(X, y, kernel, device="cuda")
     small(10 * 3 * KEPT + 300_000)
     cases.assert_same_sums([nc.class_sums(X, y, kernel, device="cuda")], [expected])
-    for one, memory in ((RELU, 60_000), (kernel, 4 * KEPT)):
+    for one, memory in ((RELU, 20_000), (kernel, 4 * KEPT)):
         small(memory)
         with pytest.raises(MemoryError, match=r"bytes of a device are free .* are needed") as told:
             nc.class_sums(X, y, one, device="cuda")

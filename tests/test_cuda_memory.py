@@ -86,7 +86,7 @@ def _estimate(X, y, kernels, n_rows, **settings):
 
 
 def _taken(watch, X, y, kernels, *, in_place=False, least=0.8, **settings):
-    """Bytes of the device and of the host that a pass takes: those it is said to, or a little less."""
+    """Bytes of device and host that a pass takes: those it is said to, or a little less."""
     device, pinned = _estimate(Lender(X) if in_place else X, y, kernels, len(y), **settings)
     watch.start()
     if in_place:
