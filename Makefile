@@ -37,7 +37,7 @@ coverage: $(VENV)/installed ## branch coverage of all tests in out/coverage (HTM
 adversary: $(VENV)/installed ## 100,000 random problems against the error bound, in out/adversary-0.txt; goes on where it ended
 	$(BIN)/python -m tests.adversary $(ARGS)
 
-fuzz: $(VENV)/installed ## damaged and hostile files for every reader, a minute each; ARGS="npz csv --minutes 60", what is wrong in out/fuzz
+fuzz: $(VENV)/installed ## damaged and hostile files for what is parsed here, a minute each; ARGS="idx sums --minutes 60", what is wrong in out/fuzz
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 NC1FAST_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $(ARGS)
 
 study: $(VENV)/installed ## the published study on its quick grid: table, figures and report in out/study

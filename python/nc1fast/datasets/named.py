@@ -198,7 +198,7 @@ def mat_members(path: Path) -> Iterator[Members]:
             names = [name for name in hdf5_names(str(path)) if not name.startswith("#")]
             found = {name: functools.partial(_reversed, path, name) for name in names}
         else:
-            about_all = require("scipy.io", "prediction").whosmat(path, appendmat=False)
+            about_all = require("scipy.io", "files").whosmat(path, appendmat=False)
             found = {
                 name: functools.partial(_variable, path, name, shape)
                 for name, shape, kind in about_all
@@ -213,7 +213,7 @@ def _variable(path: Path, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """
     with readable(path, ".mat file"), about(path, f"variable {name!r}"):
         check_claim(math.prod(shape), str(path))
-        loadmat = require("scipy.io", "prediction").loadmat
+        loadmat = require("scipy.io", "files").loadmat
         value: NDArray[Any] = loadmat(path, appendmat=False, variable_names=[name])[name]
         if value.dtype.kind == "U":
             return as_texts([text.rstrip() for text in value.ravel().tolist()])
