@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures.looks import look_of, model_of, variant
-from nc1fast.studies.findings.rules import CONFIDENCE, mean_interval
+from nc1fast.studies.findings.rules import CONFIDENCE, Interval, mean_interval
 from nc1fast.studies.summary import CELL, distinct, grouped, grouped_by, log10, paired, select
 from nc1fast.studies.table import LIMITING
 
@@ -40,6 +40,12 @@ class Point:
     low: float
     high: float
     undefined: int = 0
+
+    @classmethod
+    def of_mean(cls, x: Any, mean: Interval, undefined: int = 0) -> Point:
+        """The point of a mean with its interval; without one it has no bar."""
+        ends = (mean.low, mean.high) if mean.n > 1 else (mean.middle, mean.middle)
+        return cls(x, mean.middle, *ends, undefined)
 
 
 @dataclass(frozen=True)
@@ -75,9 +81,8 @@ def _point(x: Any, logs: Sequence[float]) -> Point:
     """
     known = [log for log in logs if math.isfinite(log)]
     mean = mean_interval(known)
-    ends = (mean.low, mean.high) if len(known) > 1 else (mean.middle, mean.middle)
-    value, low, high = (10**log for log in (mean.middle, *ends))
-    return Point(x, value, low, high, len(logs) - len(known))
+    powers = Interval(10**mean.middle, 10**mean.low, 10**mean.high, mean.n)
+    return Point.of_mean(x, powers, len(logs) - len(known))
 
 
 def representations(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nc1fast.studies.figures.curves import (
@@ -264,18 +265,8 @@ def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
         if not is_width_sweep(members):
             continue
         widths = sorted(distinct(trained, "width"))
-        panels: list[list[Panel | None]] = []
-        for _, of_data in grouped(members, ("dataset", "N")):
-            by_d0 = grouped(sorted(of_data, key=lambda row: row["d0"]), ("dataset", "N", "d0"))
-            panels.append(
-                [
-                    Panel(
-                        f"{cell['dataset']}, N = {cell['N']}, d₀ = {cell['d0']}",
-                        _over_widths(some, widths),
-                    )
-                    for cell, some in by_d0
-                ]
-            )
+        title = "{dataset}, N = {N}, d₀ = {d0}"
+        panels = by_features(members, "N", title, partial(_over_widths, widths=widths))
         caption = (
             f"NC1 of {written(group['activation'])} networks against their width, at their start "
             f"and at their end (arm '{group['arm']}'). The limiting kernels, which have no width, "
@@ -283,6 +274,21 @@ def against_width(rows: Sequence[Row]) -> Iterator[Drawing]:
         )
         sheet = Sheet(panels, "width", "NC1", place=math.log2, by_row=True, height=3.0)
         yield Drawing(f"{group['arm']}-{group['activation']}-widths", caption, drawn(sheet))
+
+
+def by_features(
+    rows: Sequence[Row], by: str, title: str, curves: Callable[[list[Row]], list[Curve]]
+) -> list[list[Panel]]:
+    """Panels: a row for each data set and value of `by`, a column for each d0; `title` is a
+    template.
+    """
+    return [
+        [
+            Panel(title.format_map(some[0]), curves(some))
+            for _, some in grouped(sorted(of_data, key=lambda row: row["d0"]), ("d0",))
+        ]
+        for _, of_data in grouped(rows, ("dataset", by))
+    ]
 
 
 def _over_widths(rows: Sequence[Row], widths: Sequence[int]) -> list[Curve]:

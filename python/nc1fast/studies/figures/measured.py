@@ -261,12 +261,8 @@ def _points(cells: Sequence[MeasuredCell], x: str, places: Sequence[Any]) -> lis
     for cell in cells:
         for place in [cell.setting[x]] if x in cell.setting else places:
             groups.setdefault(place, []).extend(cell.draws.values())
-    points = []
-    for place, values in sorted(groups.items(), key=lambda one: places.index(one[0])):
-        mean = mean_interval(values)
-        ends = (mean.low, mean.high) if mean.n > 1 else (mean.middle, mean.middle)
-        points.append(Point(place, mean.middle, *ends))
-    return points
+    ordered = sorted(groups.items(), key=lambda one: places.index(one[0]))
+    return [Point.of_mean(place, mean_interval(values)) for place, values in ordered]
 
 
 def _in(cell: MeasuredCell, setting: Mapping[str, Any]) -> bool:

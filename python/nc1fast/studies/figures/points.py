@@ -21,6 +21,7 @@ from nc1fast.studies.figures.drawing import Drawing
 from nc1fast.studies.figures.levels import (
     FEATURES,
     RELEASED,
+    by_features,
     is_released,
     over_features,
     repeats,
@@ -67,15 +68,7 @@ def against_depth(rows: Sequence[Row]) -> Iterator[Drawing]:
     for group, members in grouped(kernels, ("arm", "N", "convention")):
         if not is_depth_curve(members):
             continue
-        panels: list[list[Panel | None]] = []
-        for _, of_data in grouped(members, ("dataset", "sizes")):
-            by_d0 = grouped(sorted(of_data, key=lambda row: row["d0"]), ("dataset", "d0"))
-            panels.append(
-                [
-                    Panel(f"{cell['dataset']}, d₀ = {cell['d0']}", _over_depth(some))
-                    for cell, some in by_d0
-                ]
-            )
+        panels = by_features(members, "sizes", "{dataset}, d₀ = {d0}", _over_depth)
         sheet = Sheet(panels, "depth (weight layers)", "NC1", place=float, by_row=True)
         caption = (
             "NC1 against depth: the kernels of infinitely wide networks. Line and marker tell the "

@@ -197,35 +197,37 @@ def weight_covariances(series: Sequence[Row]) -> Iterator[Drawing]:
     """Spectra and heat maps of the adaptive kernel's Sigma and of W^T W/width of the network, one
     row for each data set.
     """
-    some = select(series, lambda row: row["quantity"] in ("sigma spectrum", "sigma"))
-    for group, members in grouped(some, ("arm", "dataset", "activation")):
-        figure = _maps(members, "sigma spectrum", "sigma", symmetric=True)
-        caption = (
-            "The covariance of the hidden weights: Σ, which the adaptive kernel finds, beside "
-            "WᵀW/width of the network's first layer before and after training: "
-            f"{group['dataset']}, {written(group['activation'])}, arm '{group['arm']}'. Left: "
-            "eigenvalues, largest first, some of them marked. Right: the matrices, feature by "
-            "feature, where they are small enough; one colour scale for each row, to its largest "
-            "entry off the diagonals, beyond which the diagonals lie. One repeat."
-        )
-        name = f"sigma-{group['arm']}-{group['dataset']}-{group['activation']}"
-        yield Drawing(name, caption, figure)
+    caption = (
+        "The covariance of the hidden weights: Σ, which the adaptive kernel finds, beside "
+        "WᵀW/width of the network's first layer before and after training: "
+        "{dataset}, {activation}, arm '{arm}'. Left: eigenvalues, largest first, some of them "
+        "marked. Right: the matrices, feature by feature, where they are small enough; one colour "
+        "scale for each row, to its largest entry off the diagonals, beyond which the diagonals "
+        "lie. One repeat."
+    )
+    return _matrices(series, ("sigma spectrum", "sigma"), caption, symmetric=True)
 
 
 def gram_matrices(series: Sequence[Row]) -> Iterator[Drawing]:
     """Spectra and heat maps of Gram matrices in class order, one row for each data set."""
-    some = select(series, lambda row: row["quantity"] in ("kernel spectrum", "gram"))
+    caption = (
+        "Gram matrices of the kernels: {dataset}, {activation}, arm '{arm}'. Left: leading "
+        "eigenvalues, some of them marked. Right: means over blocks of the matrix, rows of the "
+        "data in the order of their classes, which the white lines part; each matrix has its own "
+        "colour scale. One repeat."
+    )
+    return _matrices(series, ("kernel spectrum", "gram"), caption, symmetric=False)
+
+
+def _matrices(
+    series: Sequence[Row], quantities: tuple[str, str], caption: str, *, symmetric: bool
+) -> Iterator[Drawing]:
+    """A figure of a spectrum and a matrix for each arm, data set and activation."""
+    some = select(series, lambda row: row["quantity"] in quantities)
     for group, members in grouped(some, ("arm", "dataset", "activation")):
-        figure = _maps(members, "kernel spectrum", "gram", symmetric=False)
-        caption = (
-            f"Gram matrices of the kernels: {group['dataset']}, {written(group['activation'])}, "
-            f"arm '{group['arm']}'. Left: leading eigenvalues, some of them marked. Right: means "
-            "over blocks of the matrix, rows of the data in the order of their classes, which the "
-            "white lines part; each matrix has its own colour scale. One repeat."
-        )
-        yield Drawing(
-            f"gram-{group['arm']}-{group['dataset']}-{group['activation']}", caption, figure
-        )
+        name = "-".join((quantities[1], *group.values()))
+        words = caption.format_map({**group, "activation": written(group["activation"])})
+        yield Drawing(name, words, _maps(members, *quantities, symmetric=symmetric))
 
 
 def _maps(rows: Sequence[Row], spectrum: str, matrix: str, *, symmetric: bool) -> Any:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.compare import CellVerdict, compare, counted
+from nc1fast.studies.findings.compare import CellVerdict, compare, counted, plural
 from nc1fast.studies.findings.finding import EACH, Comparison, Finding, Sentence
 from nc1fast.studies.findings.rules import (
     DEPENDS,
@@ -71,13 +71,13 @@ def unusual(rows: Sequence[Row]) -> Finding:
     odd = select(rows, lambda row: row["status"] != "ok")
     number = re.compile(r"(?<!\w)[-+]?\d[\d.e+-]*")
     kinds = grouped_by(odd, lambda row: number.sub("…", row["status"]))
-    told = [f"{_rows(len(m))} ({_whose(m)}): {kind}." for kind, m in kinds]
+    told = [f"{plural(len(m), 'row')} ({_whose(m)}): {kind}." for kind, m in kinds]
     negative = select(rows, lambda row: row["nc1"] < 0, convention="released")
     if negative:
         told.append(
-            f"Negative values under 'released' ({_rows(len(negative))}) are right: its Tr Sigma_W "
-            "mixes two weights and is not a variance. The released code leaves such values out of "
-            "its means."
+            f"Negative values under 'released' ({plural(len(negative), 'row')}) are right: its Tr "
+            "Sigma_W mixes two weights and is not a variance. The released code leaves such values "
+            "out of its means."
         )
     return Finding(
         "unusual",
@@ -88,10 +88,6 @@ def unusual(rows: Sequence[Row]) -> Finding:
         "",
         tuple(told) or (f"All {len(rows):,} rows are as they should be.",),
     )
-
-
-def _rows(n: int) -> str:
-    return f"{n} row{'s' if n != 1 else ''}"
 
 
 def _whose(rows: Sequence[Row]) -> str:

@@ -259,6 +259,11 @@ def counted(parts: Mapping[str, int], nouns: str, few: Mapping[int, str]) -> str
     return f"{', '.join(most)} and {last}"
 
 
+def plural(n: int, noun: str) -> str:
+    """A number of things: "1 cell", "2 cells"."""
+    return f"{n} {noun}{'s' if n != 1 else ''}"
+
+
 def span(numbers: Iterable[float], digits: int = 3, start: str = "from ") -> str:
     """The range of some numbers: "from 0.4 to 0.6"; one number if they look alike."""
     known = [x for x in numbers if not math.isnan(x)]

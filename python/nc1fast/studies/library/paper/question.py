@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nc1fast.studies.findings.compare import show
+from nc1fast.studies.findings.compare import plural, show
 from nc1fast.studies.findings.finding import Answer, AnswerCell, AnswerRow, AnswerTable
 from nc1fast.studies.findings.rules import CONFIDENCE
 from nc1fast.studies.library.paper import nearness
@@ -89,7 +89,8 @@ def _verdict(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> str:
     best, often = Counter(rank.best for rank in ranks).most_common(1)[0]
     shares = [(name, nearness.explained(members, best)) for name, members in _datasets(common)]
     if any(math.isnan(share) for _, share in shares):
-        text = f"Nearest to trained networks is the {best}, in {often} of {_plural(ranks, 'cell')}."
+        cells = plural(len(ranks), "cell")
+        text = f"Nearest to trained networks is the {best}, in {often} of {cells}."
     else:
         role = _ROLES.get(best, "")
         text = (
@@ -126,7 +127,7 @@ def _counts(networks: Sequence[TrainedNetwork], kernels: Sequence[str], kind: st
         f"{name} in {n}{f' (clearly in {clear[name]})' * bool(n)}"
         for name, n in first.most_common()
     ]
-    where = f"{_plural(ranks, 'cell')} ({kind}, {_sizes(networks)})"
+    where = f"{plural(len(ranks), 'cell')} ({kind}, {_sizes(networks)})"
     return f"Nearest to the trained network in {where}: {_list(told)}."
 
 
@@ -175,7 +176,7 @@ def _trend(networks: Sequence[TrainedNetwork], upper: str, lower: str) -> str:
             sign = -1 if slope.middle < 0 else 1
             n = sum(sign * value > nearness.ROUNDING for _, value in curves)
             told.append(
-                f"{'falls' if sign < 0 else 'rises'} in {n} of {_plural(curves, 'curve')} on "
+                f"{'falls' if sign < 0 else 'rises'} in {n} of {plural(len(curves), 'curve')} on "
                 f"{dataset}, mean slope {show(slope)}"
             )
     return f"log NC1({upper})/NC1({lower}) {', and '.join(told)}" if told else ""
@@ -192,7 +193,7 @@ def _in_short(networks: Sequence[TrainedNetwork], kind: str) -> str:
     start = f"; before training the networks are {_each(both, nearness.floor)} from the NNGP"
     return (
         f"{kind}: of {_list(kernels)}, the {best} is nearest, or cannot be told from the nearest, "
-        f"in {n} of {_plural(ranks, 'cell')}; its mean |log NC1(kernel)/NC1(network)| is "
+        f"in {n} of {plural(len(ranks), 'cell')}; its mean |log NC1(kernel)/NC1(network)| is "
         f"{distances}{start if both else ''}."
     )
 
@@ -314,10 +315,6 @@ def _shares(shares: Sequence[tuple[str, float]]) -> str:
 
 def _percent(share: float) -> str:
     return "nothing" if share <= 0 else f"{math.floor(100 * share)} %"
-
-
-def _plural(items: Sequence[Any], noun: str) -> str:
-    return f"{len(items)} {noun}{'s' if len(items) != 1 else ''}"
 
 
 def _list(parts: Sequence[str]) -> str:
