@@ -74,6 +74,17 @@ def watch(monkeypatch):
 
 
 @pytest.fixture
+def mixture(tmp_path):
+    """A file of two Gaussian classes, whose arrays have two names each, and these arrays."""
+    import nc1fast as nc
+
+    settings = {"means": (-2, 2), "stds": 0.5, "sizes": (13, 13), "n_features": 3, "seed": 0}
+    X, y = nc.datasets.gaussian_mixture(**settings)
+    np.savez(tmp_path / "data.npz", X=X, y=y, features=X, classes=y)
+    return tmp_path / "data.npz", X, y
+
+
+@pytest.fixture
 def call(capsys):
     """Run the command line; returns exit code, stdout and stderr."""
     from nc1fast.cli import main

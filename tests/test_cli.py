@@ -17,6 +17,7 @@ from nc1fast import datasets, metrics, studies
 from nc1fast.cli import app, options
 
 COMMANDS: typing.Any = typer.main.get_command(app.app)
+BY_LAYER = ("--weight-variance", "1,3.88", "--bias-variance", "0.1,0")
 STANDARD = ("--parametrization", "standard", "--width", "500")
 STUDY = """
 name: cli
@@ -29,16 +30,6 @@ arms:
          n_features: [1, 3]}
     kernels: [{kernel: NNGP, activation: erf}]
 """
-
-
-@pytest.fixture
-def data(tmp_path):
-    X, y = nc.datasets.gaussian_mixture(
-        means=(-2, 2), stds=0.5, sizes=(13, 13), n_features=3, seed=0
-    )
-    path = tmp_path / "data.npz"
-    np.savez(path, X=X, y=y, features=X, classes=y)
-    return path, X, y
 
 
 @pytest.fixture
@@ -76,26 +67,32 @@ def test_choices_are_those_of_the_package():
         (["--kernel", "linear", "--weight-variance", "2"], nc.Linear(2.0)),
         (["--kernel", "ntk", *STANDARD], nc.NTK("relu", parametrization="standard", width=500)),
         (["--kernel", "features"], None),
+        (["--kernel", "ntk", "--depth", "3", "--weight-variance", "he"], nc.NTK("relu", 3, 2.0)),
+        (
+            [*BY_LAYER, "--kernel", "ntk"],
+            nc.NTK("relu", weight_variance=(1, 3.88), bias_variance=(0.1, 0)),
+        ),
     ],
 )
-def test_collapse_gives_the_numbers_of_the_package(answer, data, options, kernel):
-    path, X, y = data
+def test_collapse_gives_the_numbers_of_the_package(answer, mixture, options, kernel):
+    path, X, y = mixture
     row = answer("collapse", path, "--convention", "class", *options)
     expected = nc.collapse(X, y, kernel, convention="class")
     for name in ("nc1", "error_bound", "nc1_pinv"):
         assert row[name] == getattr(expected, name)
     assert (row["convention"], row["scale"]) == ("class", "none")
+    assert kernel is None or row["description"] == repr(kernel)
 
 
-def test_collapse_of_a_stored_gram_matrix(answer, tmp_path, data):
-    _, X, y = data
+def test_collapse_of_a_stored_gram_matrix(answer, tmp_path, mixture):
+    _, X, y = mixture
     np.savez(tmp_path / "gram.npz", X=X @ X.T, y=y)
     row = answer("collapse", tmp_path / "gram.npz", "--kernel", "precomputed")
     assert row["nc1"] == pytest.approx(nc.collapse(X, y, convention="papyan").nc1, rel=1e-10)
 
 
-def test_collapse_prints_one_line_per_number(call, data):
-    code, out, _ = call("collapse", data[0], "--statistics", "sums", "--dtype", "float32")
+def test_collapse_prints_one_line_per_number(call, mixture):
+    code, out, _ = call("collapse", mixture[0], "--statistics", "sums", "--dtype", "float32")
     lines = dict(line.split(None, 1) for line in out.splitlines())
     assert code == 0
     assert float(lines["nc1"]) > 0
@@ -103,8 +100,8 @@ def test_collapse_prints_one_line_per_number(call, data):
     assert "nc1_pinv" not in lines
 
 
-def test_collapse_reads_labels_keys_and_scale(answer, tmp_path, data):
-    path, X, y = data
+def test_collapse_reads_labels_keys_and_scale(answer, tmp_path, mixture):
+    path, X, y = mixture
     scaled = datasets.apply_scale(X, "standardize")
     expected = nc.collapse(scaled, y, nc.NNGP("relu"), convention="papyan").nc1
     options = ("--scale", "standardize")

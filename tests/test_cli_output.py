@@ -28,15 +28,6 @@ COMMANDS: typing.Any = typer.main.get_command(app.app)
 COLOURS = "\x1b[3"
 
 
-@pytest.fixture
-def data(tmp_path):
-    X, y = nc.datasets.gaussian_mixture(
-        means=(-2, 2), stds=0.5, sizes=(13, 13), n_features=3, seed=0
-    )
-    np.savez(tmp_path / "data.npz", X=X, y=y)
-    return tmp_path / "data.npz", X, y
-
-
 def _run(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "nc1fast", *arguments],
@@ -74,8 +65,8 @@ def test_every_command_has_examples_that_it_understands(name, call):
     assert "\\b" not in shown
 
 
-def test_several_data_sets_are_a_table_with_a_row_for_each(call, data, tmp_path):
-    path, X, y = data
+def test_several_data_sets_are_a_table_with_a_row_for_each(call, mixture, tmp_path):
+    path, X, y = mixture
     np.savez(tmp_path / "other.npz", X=X**3, y=y)
     line = ("collapse", path, tmp_path / "other.npz", "--convention", "class")
     expected = [nc.collapse(Z, y, nc.NNGP("relu"), convention="class").nc1 for Z in (X, X**3)]
@@ -89,8 +80,8 @@ def test_several_data_sets_are_a_table_with_a_row_for_each(call, data, tmp_path)
 
 
 @pytest.mark.parametrize("form", ["npz", "csv"])
-def test_data_come_from_standard_input(answer, refused, data, monkeypatch, form):
-    path, X, y = data
+def test_data_come_from_standard_input(answer, refused, mixture, monkeypatch, form):
+    path, X, y = mixture
     content = path.read_bytes()
     if form == "csv":
         text = io.StringIO()
@@ -103,14 +94,8 @@ def test_data_come_from_standard_input(answer, refused, data, monkeypatch, form)
     assert err == "nc1fast: - stands for standard input, which is empty\n"
 
 
-def test_collapse_takes_methods_and_a_variance_for_each_layer(answer, data):
-    path, X, y = data
-    given = ("--weight-variance", "1,3.88", "--bias-variance", "0.1,0", "--kernel", "ntk")
-    kernel = nc.NTK("relu", weight_variance=(1, 3.88), bias_variance=(0.1, 0))
-    row = answer("collapse", path, *given, "--convention", "class")
-    assert row["nc1"] == nc.collapse(X, y, kernel, convention="class").nc1
-    assert row["description"] == repr(kernel)
-
+def test_collapse_takes_methods(answer, mixture):
+    path, X, y = mixture
     estimate = ("--method", "features", "--tolerance", "0.2", "--seed", "3")
     row = answer("collapse", path, *estimate, "--convention", "class")
     settings = {"method": "features", "tolerance": 0.2, "seed": 3, "convention": "class"}
@@ -119,19 +104,19 @@ def test_collapse_takes_methods_and_a_variance_for_each_layer(answer, data):
     assert row["method"] == "features"
 
 
-def test_a_terminal_gets_tables_and_a_pipe_plain_lines(call, data, monkeypatch):
-    plain = call("collapse", data[0])[1]
+def test_a_terminal_gets_tables_and_a_pipe_plain_lines(call, mixture, monkeypatch):
+    plain = call("collapse", mixture[0])[1]
     assert "\x1b" not in plain
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    drawn = call("collapse", data[0])[1]
+    drawn = call("collapse", mixture[0])[1]
     assert "\x1b[1m" in drawn
     bare = re.sub(r"\x1b\[[\d;]*m", "", drawn)
     assert [line.split()[:2] for line in bare.splitlines()][:3] == [
         line.split()[:2] for line in plain.splitlines()
     ][:3]
     monkeypatch.setenv("NO_COLOR", "1")
-    several = call("collapse", data[0], data[0])[1]
+    several = call("collapse", mixture[0], mixture[0])[1]
     assert COLOURS not in several
     header, *rows = re.sub(r"\x1b\[[\d;]*m", "", several).splitlines()
     assert header.split()[:3] == ["data", "n_samples", "n_classes"]
@@ -160,12 +145,12 @@ JSON = {
 
 
 @pytest.mark.parametrize("command", JSON)
-def test_json_has_the_fields_that_the_guide_lists(call, answer, data, tmp_path, command):
+def test_json_has_the_fields_that_the_guide_lists(call, answer, mixture, tmp_path, command):
     if command in ("train", "adapt"):
         pytest.importorskip({"train": "torch", "adapt": "scipy"}[command])
     if command == "merge":
-        call("shard", data[0], "--index", 0, "--of", 1, "--out", tmp_path / "made.npz")
-    row = answer(*(word.format(data=data[0], folder=tmp_path) for word in JSON[command]))
+        call("shard", mixture[0], "--index", 0, "--of", 1, "--out", tmp_path / "made.npz")
+    row = answer(*(word.format(data=mixture[0], folder=tmp_path) for word in JSON[command]))
     assert row.keys() - _documented(command) == set()
     assert ("version" in row) == (command != "collapse --dry-run")
 

@@ -61,6 +61,11 @@ def folder(tmp_path):
     sys.modules.pop("model", None)
 
 
+@pytest.fixture
+def line(folder):
+    return "probe", f"{folder}/model.py:Net", "--data", folder / "data.npz", "--shape", "1,3,3"
+
+
 def _net():
     """What model.py:Net draws under seed 0."""
     torch.manual_seed(0)
@@ -76,8 +81,7 @@ def _data(folder):
     return torch.tensor(X.reshape(-1, 1, 3, 3), dtype=torch.float32), y
 
 
-def test_the_numbers_are_those_of_the_package(answer, folder):
-    line = ("probe", f"{folder}/model.py:Net", "--data", folder / "data.npz", "--shape", "1,3,3")
+def test_the_numbers_are_those_of_the_package(answer, folder, line):
     told = answer(*line, "--classifier", "fc", "--convention", "papyan")
     expected = nc.networks.probe(_net(), *_data(folder), classifier="fc", convention="papyan")
     assert [row["layer"] for row in told["layers"]] == list(expected)
@@ -105,11 +109,10 @@ def test_text_has_a_row_for_each_layer_and_reasons_on_standard_error(call, folde
     assert all(line.startswith("nc1fast: ") for line in err.splitlines())
 
 
-def test_a_terminal_of_80_letters_has_room_for_the_table(call, folder, monkeypatch):
+def test_a_terminal_of_80_letters_has_room_for_the_table(call, folder, line, monkeypatch):
     for name, value in (("TERM", "xterm"), ("COLUMNS", "80"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    line = ("probe", f"{folder}/model.py:Net", "--data", folder / "data.npz", "--shape", "1,3,3")
     code, out, _ = call(*line, "--classifier", "fc", "--convention", "papyan")
     assert (code, "…" in out) == (0, False)
     header, *rows = (re.sub(r"\x1b\[[\d;]*m", "", part).split() for part in out.splitlines())
@@ -119,11 +122,10 @@ def test_a_terminal_of_80_letters_has_room_for_the_table(call, folder, monkeypat
 
 
 @pytest.mark.parametrize("wrapped", ["plain", "state_dict", "model", "parallel"])
-def test_weights_come_from_a_checkpoint(answer, folder, wrapped):
+def test_weights_come_from_a_checkpoint(answer, folder, line, wrapped):
     state = {name: value * 2 for name, value in _net().state_dict().items()}
     held = {"plain": state, "parallel": {f"module.{name}": v for name, v in state.items()}}
     torch.save(held.get(wrapped, {wrapped: state, "epoch": 3}), folder / "weights.pt")
-    line = ("probe", f"{folder}/model.py:Net", "--data", folder / "data.npz", "--shape", "1,3,3")
     found = answer(*line, "--checkpoint", folder / "weights.pt", "--seed", 7)["layers"]
     module = _net()
     module.load_state_dict(state)
@@ -131,13 +133,12 @@ def test_weights_come_from_a_checkpoint(answer, folder, wrapped):
     assert [row["nc1"] for row in found] == [result.nc1 for result in expected]
 
 
-def test_no_code_of_a_checkpoint_runs(refused, folder):
+def test_no_code_of_a_checkpoint_runs(refused, folder, line):
     class Trap:
         def __reduce__(self):
             return (exec, (f"open({str(folder / 'sprung')!r}, 'w')",))
 
     torch.save({"stem.weight": Trap()}, folder / "weights.pt")
-    line = ("probe", f"{folder}/model.py:Net", "--data", folder / "data.npz", "--shape", "1,3,3")
     assert "file of weights alone" in refused(*line, "--checkpoint", folder / "weights.pt")
     assert not (folder / "sprung").exists()
 

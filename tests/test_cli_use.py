@@ -83,10 +83,3 @@ def test_a_spectrum_needs_no_labels(answer, tmp_path):
     scaled = nc.datasets.apply_scale(X, "standardize")
     row = answer("spectrum", tmp_path / "X.npy", "-k", "1", "--scale", "standardize")
     assert row["eigenvalues"] == nc.spectrum(scaled, nc.NNGP("relu"), 1).eigenvalues
-
-
-def test_weights_of_he_have_their_name(answer, tmp_path):
-    np.savez(tmp_path / "d.npz", X=np.random.default_rng(0).normal(size=(8, 3)), y=np.arange(8) % 2)
-    line = ("collapse", tmp_path / "d.npz", "--kernel", "ntk", "--depth", "3")
-    by_name, by_number = (answer(*line, "--weight-variance", given) for given in ("he", "2"))
-    assert by_name == by_number

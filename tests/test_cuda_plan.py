@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-WIDTH, STEP, L2 = (
-    64,
-    8,
-    50e6,
-)  # rows of a panel, its depth is a multiple of, bytes of the L2 cache of an H100
+# Rows of a panel, what its depth is a multiple of, bytes of the L2 cache of an H100.
+WIDTH, STEP, L2 = 64, 8, 50e6
 README = Path(__file__).parents[1] / "cuda" / "README.md"
 MILLION = [100_000] * 10
 

@@ -33,13 +33,8 @@ def pool():
     [
         (0.01, 0.0, 1, 10**6, 2),  # never one
         (100.0, 0.0, 1, 10**6, 100),  # seconds
-        (
-            100.0,
-            0.315,
-            1,
-            10**6,
-            34,
-        ),  # 3 seconds, of which 3 % are the packing of 1.65/sqrt(34) of all rows
+        # 3 seconds, of which 3 % are the packing of 1.65/sqrt(34) of all rows
+        (100.0, 0.315, 1, 10**6, 34),
         (100.0, 1.2122, 1, 10**6, 16),  # 6.25 seconds, 8 %
         (9.0, 0.0, 4, 10**6, 12),  # whole rounds
         (1e9, 0.0, 64, 10**9, MOST_BUNDLES),

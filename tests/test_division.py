@@ -4,7 +4,6 @@ rectangle.
 
 from __future__ import annotations
 
-import itertools
 import pickle
 
 import numpy as np
@@ -139,12 +138,3 @@ def test_a_survey_stands_for_the_rows_that_a_part_does_not_read(tmp_path):
         parts.append(sums)
     assert min(read) < len(y)
     assert_same_sums([sum(parts[1:], parts[0])], [class_sums(X, y, RELU)])
-
-
-def test_progress_of_divided_passes_reaches_its_total():
-    X, y = data(FEW)
-    seen = []
-    least = least_memory(X, y, RELU)
-    class_sums(X, y, RELU, memory_limit=least + 20_000, progress=lambda *at: seen.append(at))
-    assert seen[-1][0] == seen[-1][1]
-    assert all(a[0] <= b[0] for a, b in itertools.pairwise(seen))

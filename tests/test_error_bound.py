@@ -8,7 +8,6 @@ relative). NC1FAST_EXHAUSTIVE=1 runs 1,000 problems instead of 240.
 from __future__ import annotations
 
 import os
-import warnings
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -28,10 +27,12 @@ UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "mixed": 2.0**-24}
 # rbf, the sum of sin and cos, came after the limits on the sizes of bounds below were found.
 NAMES = [name for name in nc.activations(elementary=True) if name != "rbf"]
 ACTIVATIONS = [*NAMES, nc.LeakyReLU(0.2), nc.LeakyReLU(-0.5)]
-FAVOURED = (
-    "relu",
-    "erf",
-)  # their within-class tiles have a form of their own: half of the problems
+# Their within-class tiles have a form of their own: half of the problems.
+FAVOURED = ("relu", "erf")
+
+
+# Large bounds are meant to be seen here.
+pytestmark = pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
 
 
 class Problem(NamedTuple):
@@ -47,11 +48,8 @@ class Problem(NamedTuple):
 
 
 def _kernel(rng: np.random.Generator) -> Any:
-    activation = (
-        FAVOURED[rng.integers(2)]
-        if rng.random() < 0.5
-        else ACTIVATIONS[rng.integers(len(ACTIVATIONS))]
-    )
+    among = FAVOURED if rng.random() < 0.5 else ACTIVATIONS
+    activation = among[rng.integers(len(among))]
     if activation == "leaky_relu":
         activation = nc.LeakyReLU()
     depth = int(rng.integers(2, 4))
@@ -114,13 +112,8 @@ def problem(index: int) -> Problem:
 
 
 def _collapse(case: Problem, dtype: str, device: str = "cpu") -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", nc.AccuracyWarning
-        )  # large bounds are meant to be seen here
-        return nc.collapse(
-            case.X, case.y, case.kernel, convention="papyan", dtype=dtype, device=device
-        )
+    settings = {"convention": "papyan", "dtype": dtype, "device": device}
+    return nc.collapse(case.X, case.y, case.kernel, **settings)
 
 
 def _describe(case: Problem, result: Any) -> str:
@@ -147,16 +140,18 @@ def _beyond_their_bound(batch: int, device: str) -> list[str]:
     return failures
 
 
-@pytest.mark.parametrize("batch", BATCHES)
-def test_measured_error_is_within_the_bound(batch, device):
-    failures = _beyond_their_bound(batch, device)
-    assert not failures, "\n".join(failures)
+SHIM = [
+    pytest.param("shim", batch, marks=pytest.mark.slow, id=f"shim-{batch}")
+    for batch in BATCHES[::3]
+]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("small_device", ["shim"], indirect=True)
-@pytest.mark.parametrize("batch", BATCHES[::3])
-def test_measured_error_is_within_the_bound_where_host_threads_play_a_device(batch, small_device):
+@pytest.mark.parametrize(
+    ("small_device", "batch"),
+    [*((device, batch) for device in ("cpu", "cuda") for batch in BATCHES), *SHIM],
+    indirect=["small_device"],
+)
+def test_measured_error_is_within_the_bound(batch, small_device):
     failures = _beyond_their_bound(batch, small_device)
     assert not failures, "\n".join(failures)
 
@@ -218,12 +213,8 @@ def test_problems_cover_what_they_claim():
     assert all(case.nc1 == 0 or case.nc1 >= 1e-16 for case in cases)
     assert sum(map(_well_scaled, cases)) >= N_PROBLEMS // 10
     assert max(len(case.y) for case in cases) <= 40
-    assert {type(case.kernel).__name__ for case in cases} == {
-        "NNGP",
-        "ConjugateKernel",
-        "NTK",
-        "Linear",
-    }
+    kinds = {type(case.kernel).__name__ for case in cases}
+    assert kinds == {"NNGP", "ConjugateKernel", "NTK", "Linear"}
     for dtype in DTYPES:
         chosen = values[[case.dtype == dtype for case in cases]]
         assert chosen.min() < 1e-9

@@ -102,16 +102,24 @@ def test_driver_killed(mode, seed, expected, journal):
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-def test_worker_of_a_pool_killed(seed, expected, journal):
-    """A broken pool of processes cannot be mended: an error that says so, and another call."""
+@pytest.mark.parametrize(
+    ("mode", "victim", "message", "then"),
+    [
+        ("processes", "workers", "the executor has lost its workers", "alone"),
+        ("scheduler", "scheduler", "its scheduler", "processes"),
+    ],
+)
+def test_what_cannot_be_mended_killed(mode, victim, message, then, seed, expected, journal):
+    """A pool of processes, a scheduler: an error that says so, and another call."""
     rng = random.Random(seed)
-    with _started("processes", journal) as (process, pids):
-        _kill(process, rng.choice(pids["workers"]), journal, rng)
+    with _started(mode, journal) as (process, pids):
+        killed = pids[victim] if victim == "scheduler" else rng.choice(pids[victim])
+        _kill(process, killed, journal, rng)
         code, _, err = _finish(process)
     assert code != 0
-    assert "the executor has lost its workers" in err
+    assert message in err
     assert _records(journal) <= long_pass.HELD
-    assert _digest("alone", journal) == expected
+    assert _digest(then, journal) == expected
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
@@ -123,14 +131,3 @@ def test_worker_of_a_cluster_killed(seed, expected, journal):
         code, last, err = _finish(process)
     assert code == 0, err
     assert last == [expected]
-
-
-@pytest.mark.parametrize("seed", range(ROUNDS))
-def test_scheduler_killed(seed, expected, journal):
-    with _started("scheduler", journal) as (process, pids):
-        _kill(process, pids["scheduler"], journal, random.Random(seed))
-        code, _, err = _finish(process)
-    assert code != 0
-    assert "its scheduler" in err
-    assert _records(journal) <= long_pass.HELD
-    assert _digest("processes", journal) == expected

@@ -34,22 +34,13 @@ def _exact(A, B):
 def test_products_are_within_their_bound(n, k, m, dtype):
     A, B = _pair(n, k, m, dtype)
     off = np.abs(_exact(A, B) - np.vectorize(Fraction, otypes=[object])(matmul(A, B).astype(float)))
-    bound = (
-        1.001 * UNIT[dtype] * matmul_error(k) * (np.abs(A).astype(float) @ np.abs(B).astype(float))
-    )
-    assert (off.astype(float) <= bound).all()
+    size = np.abs(A).astype(float) @ np.abs(B).astype(float)
+    assert (off.astype(float) <= 1.001 * UNIT[dtype] * matmul_error(k) * size).all()
 
 
 def test_the_bound_is_that_of_blocked_sums():
-    assert [matmul_error(n) for n in (0, 1, 128, 129, 256, 257, 12_800)] == [
-        0,
-        1,
-        128,
-        129,
-        129,
-        130,
-        227,
-    ]
+    expected = {0: 0, 1: 1, 128: 128, 129: 129, 256: 129, 257: 130, 12_800: 227}
+    assert {n: matmul_error(n) for n in expected} == expected
 
 
 @each_dtype
@@ -156,20 +147,15 @@ def test_eigenvalues_of_small_matrices():
     values, vectors = eigen(G)
     np.testing.assert_allclose(vectors @ vectors.T, np.eye(9), atol=1e-14)
     np.testing.assert_allclose(values, np.linalg.svd(half)[1] ** 2, rtol=1e-8)
-    np.testing.assert_allclose(
-        (vectors * np.sqrt(np.abs(values))[:, None]).T
-        @ (vectors * np.sqrt(np.abs(values))[:, None]),
-        G,
-        atol=1e-13,
-    )
+    root = vectors * np.sqrt(np.abs(values))[:, None]
+    np.testing.assert_allclose(root.T @ root, G, atol=1e-13)
 
 
 def test_principal_rows_are_singular_vectors():
     """And where there are more rows than are looked at, nearly so."""
     rng = np.random.default_rng(0)
-    A = rng.normal(size=(12, 3)) * (9, 5, 2) @ rng.normal(size=(3, 40)) + 1e-9 * rng.normal(
-        size=(12, 40)
-    )
+    A = rng.normal(size=(12, 3)) * (9, 5, 2) @ rng.normal(size=(3, 40))
+    A += 1e-9 * rng.normal(size=(12, 40))
     lines = principal(A, 8, 1e-6)
     exact = np.linalg.svd(A)[2]
     assert len(lines) == 3

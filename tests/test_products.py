@@ -99,16 +99,6 @@ def test_more_columns_than_a_pass_takes():
     np.testing.assert_allclose(kernel.matvec(X, V), kernel(X) @ V, rtol=0, atol=1e-12)
 
 
-def test_progress_is_told_to_the_end():
-    X, V, told = RNG.normal(size=(1200, 3)), RNG.normal(size=(1200, 2)), []
-    kernel = nc.NNGP("relu")
-    limit = least_memory(kernel, X, V)
-    kernel.matvec(X, V, memory_limit=limit, progress=lambda *state: told.append(state))
-    assert len({total for _, total in told}) == 1
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1]
-
-
 MALFORMED = {
     "too few rows": (np.ones(9), ValueError, "V must have shape"),
     "three axes": (np.ones((10, 2, 2)), ValueError, "V must have shape"),

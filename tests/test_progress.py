@@ -60,6 +60,7 @@ CALLS = {
     "three passes": lambda to, _: nc.collapse(X, y, PASSES, progress=to),
     "a part": lambda to, _: _class_sums(to, part=(1, 3)),
     "divided rows": lambda to, _: _class_sums(to, statistics="sums", memory_limit=8 << 20),
+    "product": lambda to, _: RELU.matvec(X, X, memory_limit=1 << 20, progress=to),
     "Gram matrix": lambda to, _: nc.collapse(RELU(X), y, "precomputed", progress=to),
     "callable": lambda to, _: nc.collapse(X, y, lambda a, b: a @ b.T, progress=to),
     "auto": lambda to, _: nc.collapse(X, y, PASSES, method="auto", progress=to),

@@ -70,9 +70,8 @@ def test_nc1_against_extended_precision(kernel, case, dtype, device):
     result = nc.collapse(X, y, kernel, dtype=dtype, device=device)
     nc1 = _precise_nc1(kernel, case)
     assert abs(result.nc1 - nc1) <= result.error_bound
-    if (
-        dtype == "float64"
-    ):  # the angle of opposite rows is the root of a rounding error, which the bound knows
+    if dtype == "float64":
+        # The angle of opposite rows is the root of a rounding error, which the bound knows.
         opposite = case == "zero mean" and isinstance(kernel, nc.NTK)
         assert result.nc1 == pytest.approx(nc1, rel=1e-7 if opposite else 1e-11)
 
