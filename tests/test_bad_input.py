@@ -144,13 +144,13 @@ OF_PAIRS = {"tolerance": (0, "1 %"), "seed": (-1,), "journal": ("run.journal",)}
 CALLS = {
     **{f"{p} {i}": (call, p) for p, calls in MALFORMED.items() for i, call in enumerate(calls)},
     **{
-        f"{method} {name}={value!r}": (
+        f"{method} {name} {i}": (
             lambda given={"method": method, name: value}: nc.collapse(X, y, RELU, **given),
             rf"\b{name}\b",
         )
         for method, settings in (("exact", SETTINGS), ("pairs", OF_PAIRS))
         for name, values in settings.items()
-        for value in values
+        for i, value in enumerate(values)
     },
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ import nc1fast as nc
 from nc1fast import studies
 from nc1fast.studies import figures, findings, library, measures, report, table, tasks
 from nc1fast.studies.fields import Positive  # noqa: TC001  (pydantic reads it)
+from nc1fast.studies.findings.finding import Comparison, Sentence
 from nc1fast.studies.summary import distinct, select
 from nc1fast.studies.tasks.rows import ModelColumns, measured
 from nc1fast.studies.tasks.task import Outcome, Section
@@ -73,13 +74,13 @@ def longer_against_shorter(rows):
     return findings.compare(short, long, ("noise",))
 
 
-TOY = findings.Comparison(
+TOY = Comparison(
     "toy",
     "A toy finding",
     "NC1(length 2) >= NC1(length 5).",
     "NC1/NC1",
     longer_against_shorter,
-    (findings.Sentence("It {count}."),),
+    (Sentence("It {count}."),),
 )
 
 
