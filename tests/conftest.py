@@ -15,6 +15,7 @@ import pytest
 # on every run.
 hypothesis.settings.register_profile("nc1fast", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("nc1fast")
+pytest.register_assert_rewrite("tests.atlas_studies")
 
 
 def pytest_report_header() -> str:

@@ -2,37 +2,47 @@
 differences, its claims on made rows.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
 
 import math
 
 import numpy as np
 import pytest
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 
 import nc1fast as nc
 from nc1fast.studies.library import conjugate_kernel as parts
-from nc1fast.studies.loading import parse
 
 torch = pytest.importorskip("torch")
 
-TINY = """
-name: conjugate-kernel
-title: tiny
-repeats: 1
-parts:
+
+class TestStudy(StudyChecks):
+    name = "conjugate-kernel"
+    tiny = """
   - {part: regression, target: [damped cosine], activation: [tanh, relu], n_samples: 8,
      steps: [0, 5], width: [8]}
   - {part: nc1, d0: [8], n_samples: 32}
 """
-# Errors relative to that of tanh networks, and to those of the start.
-GOOD = {"CK": 0.1, "NTK": 0.02, "relu CK": 1.0, "relu NTK": 2.0, "start": 10.0, "gram": 1e-15}
+    tiny_words = {"holds": {"CK1"}}
+    things = 6
+    figures = ["ridges", "training"]
+    # errors relative to that of tanh networks, and to those of the start
+    good = {"CK": 0.1, "NTK": 0.02, "relu CK": 1.0, "relu NTK": 2.0, "start": 10.0, "gram": 1e-15}
+    changes = [
+        ("CK1", {"gram": 1e-9}, "fails"),
+        ("CK2", {"CK": 1.2, "NTK": 1.2}, "fails"),
+        ("CK2", {"CK": 1.2}, "depends on the data"),
+        ("CK3", {"CK": 0.21}, "fails"),
+        ("CK4", {"relu CK": 2.1}, "fails"),
+        ("CK5", {"relu CK": 0.09, "relu NTK": 0.019}, "fails"),
+        ("CK5", {"relu CK": 0.09}, "depends on the data"),
+        ("CK6", {"start": 0.9}, "fails"),
+    ]
+    exact = {"CK1"}
 
-
-def _rows(n_repeats=6, initial="LeCun", **changed):
-    """Rows of a study in which every claim holds, but for what is changed."""
-    told, random, rows = GOOD | changed, np.random.default_rng(0), []
-    for repeat in range(n_repeats):
+    def fill(self, add, told, repeat):
+        initial = told.get("initial", "LeCun")
         for target in parts.TARGETS:
             for activation, steps in (("tanh", 0), ("tanh", 600), ("relu", 600)):
                 at = {
@@ -44,11 +54,6 @@ def _rows(n_repeats=6, initial="LeCun", **changed):
                 }
                 prefix = "relu " if activation == "relu" else ""
                 factor = told["start"] if steps == 0 else 1.0
-
-                def add(thing, quantity, value, **setting):
-                    noisy = value * (1 + 1e-3 * random.standard_normal())
-                    rows.append(made.row(noisy, quantity, thing, repeat=repeat, **setting))  # noqa: B023
-
                 add(parts.NETWORK, parts.ERROR, 1.0, **at)
                 add(parts.NETWORK, parts.TRAINING, 0.9, **at)
                 add(parts.NTK, parts.GRAM, told["gram"], **at)
@@ -57,66 +62,28 @@ def _rows(n_repeats=6, initial="LeCun", **changed):
                     add(thing, parts.ERROR, error, **at, ridge=parts.RIDGE)
                     add(thing, parts.DIMENSION, 20, **at, ridge=parts.RIDGE)
                     add(thing, parts.ERROR, 5.0, **at, ridge=1e-4)  # is not judged
-    return rows
 
+    def _claim(self, letter, rows):
+        return next(c for c in parts.STUDY.claims(rows) if c.letter == letter)
 
-def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
+    def test_starts_are_judged_apart(self):
+        rows = self.rows() + self.rows(initial="torch", CK=0.3)
+        told = self._claim("CK3", rows)
+        assert told.finding.verdict == "depends on the data"
+        assert told.number == "error of CK over that of NTK from 5 to 15"
+        [cells] = told.details
+        assert "target=steep tanh, activation=tanh, initial=torch, width=64" in cells
+        assert ": 15 [15, 15], fails" in cells
+        few = self.rows() + self.rows(3, initial="torch")
+        assert self.verdicts(few)["CK3"] == "too few"
 
-
-@pytest.mark.parametrize(
-    ("letter", "changed"),
-    [
-        ("CK1", {"gram": 1e-9}),
-        ("CK2", {"CK": 1.2, "NTK": 1.2}),
-        ("CK3", {"CK": 0.21}),
-        ("CK4", {"relu CK": 2.1}),
-        ("CK5", {"relu CK": 0.09, "relu NTK": 0.019}),
-        ("CK6", {"start": 0.9}),
-    ],
-)
-def test_claims_hold_and_fail(letter, changed):
-    assert set(_verdicts(_rows()).values()) == {"holds"}
-    assert _verdicts(_rows(**changed))[letter] == "fails"
-    assert _verdicts([])[letter] == "not comparable"
-    assert _verdicts(_rows(3))[letter] == ("holds" if letter == "CK1" else "too few")
-
-
-def test_one_kernel_of_two_depends():
-    for letter, changed in (("CK2", {"CK": 1.2}), ("CK5", {"relu CK": 0.09})):
-        assert _verdicts(_rows(**changed))[letter] == "depends on the data"
-
-
-def test_starts_are_judged_apart():
-    rows = _rows() + _rows(initial="torch", CK=0.3)
-    assert _verdicts(rows)["CK3"] == "depends on the data"
-    told = next(c for c in parts.STUDY.claims(rows) if c.letter == "CK3")
-    assert told.number == "error of CK over that of NTK from 5 to 15"
-    [cells] = told.details
-    assert "target=steep tanh, activation=tanh, initial=torch, width=64" in cells
-    assert ": 15 [15, 15], fails" in cells
-    assert _verdicts(_rows() + _rows(3, "torch"))["CK3"] == "too few"
-
-
-def test_numbers_are_of_the_last_steps_and_the_ridge_of_the_claims():
-    told = next(c for c in parts.STUDY.claims(_rows()) if c.letter == "CK2")
-    assert told.number == "; ".join(
-        f"error of {thing} over that of the network {ratio}"
-        for thing, ratio in (("CK", 0.1), ("NTK", 0.02))
-    )
-    assert all("steps=600, ridge=1e-10: " in cells for cells in told.details)
-
-
-def test_tiny():
-    """Every trial succeeds with finite numbers, every claim has its words, and both figures are
-    drawn.
-    """
-    rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
-    assert {row["status"] for row in rows} == {"ok"}
-    assert all(math.isfinite(row["value"]) for row in rows)
-    assert list(_verdicts(rows).values()) == ["holds"] + ["too few"] * 5
-    assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 6
-    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"ridges", "training"}
+    def test_numbers_are_of_the_last_steps_and_the_ridge_of_the_claims(self):
+        told = self._claim("CK2", self.rows())
+        assert told.number == "; ".join(
+            f"error of {thing} over that of the network {ratio}"
+            for thing, ratio in (("CK", 0.1), ("NTK", 0.02))
+        )
+        assert all("steps=600, ridge=1e-10: " in cells for cells in told.details)
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 8), (12, 40)])
@@ -165,9 +132,7 @@ def test_gradients_are_those_of_differences():
 
 
 def test_networks_are_drawn_with_the_variances_of_torch():
-    """Of torch.nn.Linear's uniform law; 200 entries or more say the standard deviation to some 5
-    %.
-    """
+    """Of torch.nn.Linear's uniform law; 200 entries or more have the standard deviation to 5 %."""
     network = parts.drawn("relu", 9, 200, 0, "torch")
     with torch.random.fork_rng():
         torch.manual_seed(0)

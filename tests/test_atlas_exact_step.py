@@ -1,96 +1,52 @@
-"""The study of exact steps: its parts.derivatives against mpmath, its kernels against gradients by
+"""The study of exact steps: its derivatives against mpmath, its kernels against gradients by
 differences, its claims on made rows.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
-
-import math
 
 import mpmath
 import numpy as np
 import pytest
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 
 import nc1fast as nc
 from nc1fast.studies.library import exact_step as parts
-from nc1fast.studies.loading import parse
 
-TINY = """
-name: exact-step
-title: tiny
-repeats: 2
-parts:
+
+class TestStudy(StudyChecks):
+    name = "exact-step"
+    tiny = """
   - {part: orders, width: [16]}
   - {part: steps, width: [8, 32], points: [1, 12], steps: 5}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
 """
+    tiny_words = {"holds": {"ES2", "ES3", "ES4", "ES6"}}
+    things = 3
+    figures = ["orders", "exact"]
+    good = {"slope": 0.0, "first": 1e-16, "exact": 1e-15, "ntk": 1e-2, "power": -1.0, "sum": 1e-15}
+    changes = [
+        ("ES1", {"slope": 0.2}, "fails"),
+        ("ES2", {"first": 1e-8}, "fails"),
+        ("ES3", {"exact": 1e-9}, "fails"),
+        ("ES4", {"ntk": 1e-13}, "fails"),
+        ("ES5", {"power": -0.1}, "fails"),
+        ("ES6", {"sum": 1e-9}, "fails"),
+    ]
+    exact = {"ES2", "ES3", "ES4", "ES6"}
 
-
-def _row(thing, quantity, value, repeat=0, **setting):
-    return made.row(value, quantity, thing, repeat=repeat, **setting)
-
-
-GOOD = {"slope": 0.0, "first": 1e-16, "exact": 1e-15, "ntk": 1e-2, "power": -1.0, "sum": 1e-15}
-
-
-def _rows(n_repeats=6, **changed):
-    """Rows of a study in which every claim holds, but for what is changed."""
-    told, random, rows = GOOD | changed, np.random.default_rng(0), []
-    for repeat in range(n_repeats):
+    def fill(self, add, told, repeat):
         for eta in (0.02, 0.08):
-            at = {"activation": "tanh", "width": 64, "eta": eta}
             for q in range(1, parts.ORDERS + 1):
-                size = eta ** (q + 1 + told["slope"]) * (1 + 1e-3 * random.standard_normal())
-                rows.append(_row(parts.order(q), parts.RESIDUAL, size, repeat, **at))
+                size = eta ** (q + 1 + told["slope"])
+                add(parts.order(q), parts.RESIDUAL, size, activation="tanh", width=64, eta=eta)
         for width in (16, 64):
             at = {"activation": "tanh", "width": width}
-            size = told["ntk"] * (width / 16) ** told["power"]
-            size *= 1 + 1e-3 * random.standard_normal()
-            rows += [
-                _row(parts.NTK, parts.ERROR, size, repeat, **at),
-                _row(parts.order(1), parts.FIRST, told["first"], repeat, **at),
-                _row(parts.EXACT, parts.ERROR, 1e-3, repeat, **at, points=1),
-                _row(parts.EXACT, parts.ERROR, told["exact"], repeat, **at, points=12),
-                _row(parts.TRAINING, parts.ERROR, told["sum"], repeat, **at),
-            ]
-    return rows
-
-
-def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
-
-
-@pytest.mark.parametrize(
-    ("letter", "changed"),
-    [
-        ("ES1", {"slope": 0.2}),
-        ("ES2", {"first": 1e-8}),
-        ("ES3", {"exact": 1e-9}),
-        ("ES4", {"ntk": 1e-13}),
-        ("ES5", {"power": -0.1}),
-        ("ES6", {"sum": 1e-9}),
-    ],
-)
-def test_claims_hold_and_fail(letter, changed):
-    assert set(_verdicts(_rows()).values()) == {"holds"}
-    assert _verdicts(_rows(**changed))[letter] == "fails"
-    assert _verdicts([])[letter] == "not comparable"
-    few = _verdicts(_rows(3))[letter]
-    assert few == ("too few" if letter in ("ES1", "ES5") else "holds")
-
-
-def test_tiny():
-    """Every trial succeeds with finite numbers; what is exact holds even so; both figures are
-    drawn.
-    """
-    rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
-    assert {row["status"] for row in rows} == {"ok"}
-    assert all(math.isfinite(row["value"]) for row in rows)
-    found = _verdicts(rows)
-    assert [found[f"ES{k}"] for k in (2, 3, 4, 6)] == ["holds"] * 4
-    assert found["ES1"] == found["ES5"] == "too few"
-    assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 3
-    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"orders", "exact"}
+            add(parts.NTK, parts.ERROR, told["ntk"] * (width / 16) ** told["power"], **at)
+            add(parts.order(1), parts.FIRST, told["first"], **at)
+            add(parts.EXACT, parts.ERROR, 1e-3, **at, points=1)
+            add(parts.EXACT, parts.ERROR, told["exact"], **at, points=12)
+            add(parts.TRAINING, parts.ERROR, told["sum"], **at)
 
 
 @pytest.mark.parametrize("name", ["tanh", "erf"])

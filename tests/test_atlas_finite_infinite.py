@@ -2,72 +2,69 @@
 against their NTK, its claims on made rows.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
 
 import math
 
 import numpy as np
 import pytest
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 
 import nc1fast as nc
 from nc1fast.networks.twins import FullBatch, ReLUTwins
 from nc1fast.studies.library import finite_infinite as parts
-from nc1fast.studies.loading import parse
 
-TINY = """
-name: finite-infinite
-title: tiny
-repeats: 2
-parts:
+
+class TestStudy(StudyChecks):
+    name = "finite-infinite"
+    tiny = """
   - {part: widths, d0: [3], width: [16, 64], n_samples: 8, steps: 40, ensemble: 2}
   - {part: broken, d0: [3], width: [16], n_samples: 8, steps: 40, networks: 2}
   - {part: stopping, task: [linear, classes], d0: [3], n_samples: 24, ridges: [0.01, 0.1, 1]}
   - {part: precision, d0: [3], s: [0.1, 1.0e-6], n_samples: 24}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
 """
+    tiny_words = {"holds": {"FI7", "FI8"}}
+    things = 4
+    figures = ["widths", "ways", "stopping"]
+    good = {
+        "power": -0.5,
+        "ensemble": 0.6,
+        "plain": 3.0,
+        "decay": 4.0,
+        "large": 4.0,
+        "stopped": 1.01,
+        "nngp": 0.9,
+        "stored": 10.0,
+        "over": 0.1,
+    }
+    changes = [
+        ("FI1", {"power": -0.2}, "fails"),
+        ("FI2", {"ensemble": 1.1}, "fails"),
+        ("FI3", {"plain": 0.9}, "fails"),
+        ("FI4", {"decay": 1.5, "large": 1.5}, "fails"),
+        ("FI4", {"decay": 1.5}, "depends on the data"),
+        ("FI5", {"stopped": 1.2}, "fails"),
+        ("FI6", {"nngp": 1.1}, "fails"),
+        ("FI7", {"stored": 0.5}, "fails"),
+        ("FI8", {"over": 2.0}, "fails"),
+    ]
+    exact = {"FI7", "FI8"}
 
-
-def _row(thing, quantity, value, repeat=0, **setting):
-    return made.row(value, quantity, thing, repeat=repeat, **setting)
-
-
-GOOD = {
-    "power": -0.5,
-    "ensemble": 0.6,
-    "plain": 3.0,
-    "decay": 4.0,
-    "large": 4.0,
-    "stopped": 1.01,
-    "nngp": 0.9,
-    "stored": 10.0,
-    "over": 0.1,
-}
-
-
-def _rows(n_repeats=6, **changed):
-    """Rows of a study in which every claim holds, but for what is changed."""
-    told, random, rows = GOOD | changed, np.random.default_rng(0), []
-    for repeat in range(n_repeats):
-
-        def add(thing, quantity, value, **setting):
-            noisy = value * (1 + 1e-3 * random.standard_normal())
-            rows.append(_row(thing, quantity, noisy, repeat, **setting))  # noqa: B023
-
+    def fill(self, add, told, repeat):
         for width in (64, 256, 1024):
             at, single = {"d0": 10, "width": width}, (width / 64) ** told["power"]
-            for factor, one, four in (
-                (1.0, parts.CENTRED, parts.CENTRED_4),
-                (told["plain"], parts.PLAIN, parts.PLAIN_4),
+            for thing, factor in (
+                (parts.CENTRED, 1.0),
+                (parts.CENTRED_4, told["ensemble"]),
+                (parts.PLAIN, told["plain"]),
+                (parts.PLAIN_4, told["ensemble"] * told["plain"]),
+                (parts.SMALL, 1.0),
+                (parts.DECAY, told["decay"]),
+                (parts.LARGE, told["large"]),
             ):
-                add(one, parts.DEVIATION, factor * single, **at)
-                add(four, parts.DEVIATION, told["ensemble"] * factor * single, **at)
-            for factor, way in (
-                (1.0, parts.SMALL),
-                (told["decay"], parts.DECAY),
-                (told["large"], parts.LARGE),
-            ):
-                add(way, parts.DEVIATION, factor * single, **at)
+                add(thing, parts.DEVIATION, factor * single, **at)
         for kernel, factor in (("NTK", 1.0), ("NNGP", told["nngp"])):
             where = {"task": "linear", "d0": 8, "kernel": kernel}
             add(parts.RIDGE, parts.LEAST, factor, **where)
@@ -75,52 +72,10 @@ def _rows(n_repeats=6, **changed):
             add(parts.BOTH, parts.DISTANCE, 0.1, **where, ridge=0.1)
             add(parts.RIDGE, parts.ERROR, factor, **where, ridge=0.1)
             add(kernel, parts.NC1, 1e-11, d0=8, s=1e-5)
-            add(parts.STORED, parts.OFF, told["stored"], d0=8, s=1e-5, kernel=kernel)
-            add(parts.STREAMED, parts.OFF, 1e-6, d0=8, s=1e-5, kernel=kernel)
-            add(parts.STREAMED, parts.OVER_BOUND, told["over"], d0=8, s=1e-5, kernel=kernel)
-    return rows
-
-
-def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
-
-
-@pytest.mark.parametrize(
-    ("letter", "changed"),
-    [
-        ("FI1", {"power": -0.2}),
-        ("FI2", {"ensemble": 1.1}),
-        ("FI3", {"plain": 0.9}),
-        ("FI4", {"decay": 1.5, "large": 1.5}),
-        ("FI5", {"stopped": 1.2}),
-        ("FI6", {"nngp": 1.1}),
-        ("FI7", {"stored": 0.5}),
-        ("FI8", {"over": 2.0}),
-    ],
-)
-def test_claims_hold_and_fail(letter, changed):
-    assert set(_verdicts(_rows()).values()) == {"holds"}
-    assert _verdicts(_rows(**changed))[letter] == "fails"
-    assert _verdicts([])[letter] == "not comparable"
-    few = _verdicts(_rows(3))[letter]
-    assert few == ("holds" if letter in ("FI7", "FI8") else "too few")
-
-
-def test_half_of_it_broken_depends():
-    assert _verdicts(_rows(decay=1.5))["FI4"].startswith("depends")
-
-
-def test_tiny():
-    """Every trial succeeds with finite numbers, every claim has its words, and both figures are
-    drawn.
-    """
-    rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
-    assert {row["status"] for row in rows} == {"ok"}
-    assert all(math.isfinite(row["value"]) for row in rows)
-    verdicts = _verdicts(rows)
-    assert [verdicts[f"FI{k}"] for k in range(1, 9)] == ["too few"] * 6 + ["holds"] * 2
-    assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 4
-    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"widths", "ways", "stopping"}
+            at = {"d0": 8, "s": 1e-5, "kernel": kernel}
+            add(parts.STORED, parts.OFF, told["stored"], **at)
+            add(parts.STREAMED, parts.OFF, 1e-6, **at)
+            add(parts.STREAMED, parts.OVER_BOUND, told["over"], **at)
 
 
 @pytest.mark.parametrize("centred", [True, False])

@@ -2,6 +2,7 @@
 against closed forms, its claims on made rows.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
 
 import math
@@ -11,80 +12,38 @@ import mpmath
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 
 import nc1fast as nc
 from nc1fast.networks.noisy_descent import NoisySteps, SphereTask, hermite_parts, weights_of
 from nc1fast.studies.library import noisy_descent as parts
-from nc1fast.studies.loading import parse
 
 torch = pytest.importorskip("torch")
 
-TINY = """
-name: noisy-descent
-title: tiny
-repeats: 2
-parts:
+
+class TestStudy(StudyChecks):
+    name = "noisy-descent"
+    tiny = """
   - {part: descents, width: [64], alpha: [2, 8], decay: [0.1, 0], n_samples: 6, steps: 60}
   - {part: prior, step: [0.3], width: 500}
   - {part: equilibrium, ridge: [1.0], width: 200, n_samples: 4}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
 """
-
-GOOD = {
-    "drift": -1.2,
-    "moved": 5.0,
-    "stays": 1.3,
-    "rate": 3.0,
-    "rise": 8.0,
-    "fall": -1.5,
-    "prior": 1.0,
-    "widened": 1.0,
-    "apart": -0.7,
-    "nngp": 0.1,
-}
-
-
-def _rows(n_repeats=6, **changed):
-    """Rows of a study in which every claim holds, but for what is changed."""
-    told, random, rows = GOOD | changed, np.random.default_rng(0), []
-    for repeat in range(n_repeats):
-
-        def add(quantity: str, value: float, thing: str = parts.NETWORK, **setting: Any) -> None:
-            noisy = value * (1 + 1e-3 * random.standard_normal())
-            rows.append(made.row(noisy, quantity, thing, repeat=repeat, **setting))  # noqa: B023
-
-        for alpha in (2, 8, 32):
-            for k, decay in enumerate((0, 0.01, 0.1)):
-                at: dict[str, Any] = {"width": 100, "alpha": alpha, "lambda": decay}
-                add(parts.DRIFT, alpha ** told["drift"] * (told["stays"] if decay else 1), **at)
-                add(parts.MOVED, 0.1 * (told["moved"] if decay else 1), **at)
-                add(parts.RATE, told["rate"], **at)
-                add(parts.APART, alpha ** told["apart"], **at)
-                for thing in (parts.NETWORK, parts.KERNELS):
-                    add(parts.FLOOR, 0.1, thing, **at)
-                    for step in (1, 10, 100):
-                        add(parts.LOSS, 1 / step, thing, **at, step=step)
-                if decay:
-                    add(parts.OFF, told["rise"] ** k * alpha ** told["fall"], **at)
-        for ridge in (0.1, 0.3):
-            add(parts.FROM_RIDGE, told["nngp"] * ridge, "NNGP", ridge=ridge)
-            add(parts.FROM_RIDGE, ridge, "NTK", ridge=ridge)
-        for share in (0.1, 0.3):
-            for name in ("w", "u"):
-                at = {"step": share, "weights": name}
-                add(parts.SECOND, told["prior"], parts.LANGEVIN, **at)
-                add(parts.SECOND, told["widened"] / (1 - share / 2), parts.PAPER, **at)
-    return rows
-
-
-def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
-
-
-@pytest.mark.parametrize(
-    ("letter", "changed", "verdict"),
-    [
+    things = 5
+    figures = ["losses", "scales"]
+    good = {
+        "drift": -1.2,
+        "moved": 5.0,
+        "stays": 1.3,
+        "rate": 3.0,
+        "rise": 8.0,
+        "fall": -1.5,
+        "prior": 1.0,
+        "widened": 1.0,
+        "apart": -0.7,
+        "nngp": 0.1,
+    }
+    changes = [
         ("ND1", {"drift": -0.9}, "fails"),
         ("ND2", {"moved": 1.5, "stays": 3.0}, "fails"),
         ("ND2", {"stays": 3.0}, "depends on the data"),
@@ -95,25 +54,32 @@ def _verdicts(rows):
         ("ND6", {"widened": 0.9}, "fails"),
         ("ND7", {"apart": -0.4}, "fails"),
         ("ND8", {"nngp": 0.8}, "fails"),
-    ],
-)
-def test_claims_hold_and_fail(letter, changed, verdict):
-    assert set(_verdicts(_rows()).values()) == {"holds"}
-    assert _verdicts(_rows(**changed))[letter] == verdict
-    assert _verdicts([])[letter] == "not comparable"
-    assert _verdicts(_rows(3))[letter] == "too few"
+    ]
 
-
-def test_tiny():
-    """Every trial succeeds with finite numbers, every claim but that of four times alpha has its
-    words, both figures are drawn.
-    """
-    rows = [row for trial in parse(TINY).cells() for row in trial.compute().rows]
-    assert {row["status"] for row in rows} == {"ok"}
-    assert all(math.isfinite(row["value"]) for row in rows)
-    assert set(_verdicts(rows).values()) == {"too few"}
-    assert len({row["thing"] for row in rows if row["part"] == "nc1"}) == 5
-    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"losses", "scales"}
+    def fill(self, add, told, repeat):
+        net = parts.NETWORK
+        for alpha in (2, 8, 32):
+            for k, decay in enumerate((0, 0.01, 0.1)):
+                at: dict[str, Any] = {"width": 100, "alpha": alpha, "lambda": decay}
+                drift = alpha ** told["drift"] * (told["stays"] if decay else 1)
+                add(net, parts.DRIFT, drift, **at)
+                add(net, parts.MOVED, 0.1 * (told["moved"] if decay else 1), **at)
+                add(net, parts.RATE, told["rate"], **at)
+                add(net, parts.APART, alpha ** told["apart"], **at)
+                for thing in (net, parts.KERNELS):
+                    add(thing, parts.FLOOR, 0.1, **at)
+                    for step in (1, 10, 100):
+                        add(thing, parts.LOSS, 1 / step, **at, step=step)
+                if decay:
+                    add(net, parts.OFF, told["rise"] ** k * alpha ** told["fall"], **at)
+        for ridge in (0.1, 0.3):
+            add("NNGP", parts.FROM_RIDGE, told["nngp"] * ridge, ridge=ridge)
+            add("NTK", parts.FROM_RIDGE, ridge, ridge=ridge)
+        for share in (0.1, 0.3):
+            for name in ("w", "u"):
+                at = {"step": share, "weights": name}
+                add(parts.LANGEVIN, parts.SECOND, told["prior"], **at)
+                add(parts.PAPER, parts.SECOND, told["widened"] / (1 - share / 2), **at)
 
 
 def test_a_descent_without_noise_is_among_them():

@@ -2,47 +2,103 @@
 run, claims on rows that hold and fail.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
 
 import itertools
 
 import numpy as np
 import pytest
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 
 import nc1fast as nc
 from nc1fast import studies
 from nc1fast.estimators.proximal_map import draw_proximal
-from nc1fast.studies import library, measures
+from nc1fast.studies import measures
 from nc1fast.studies.findings import rules
 from nc1fast.studies.library import optimization_kernel as parts
 from nc1fast.studies.quantities import measured
 
-parts.STUDY = library.STUDIES["optimization-kernel"]
-TINY = """
-name: optimization-kernel
-title: Tiny
-repeats: 2
-parts:
+WIDE = 20_000
+
+
+class TestStudy(StudyChecks):
+    name = "optimization-kernel"
+    tiny = """
   - {part: descents, d0: [4], m: [6, 20], n_samples: 5, steps: 30, shown: [1, 5, 30, 99]}
   - {part: limits, d0: [4], m: [16, 2048], n_samples: 16, steps: [1, 3]}
   - {part: nc1, d0: [2], n_samples: 24}
 """
-LETTERS = [f"OP{k}" for k in range(1, 8)]
-WIDE = 20_000
+    tiny_words = {"holds": {"OP1", "OP2"}, "not comparable": {"OP3", "OP4", "OP5", "OP7"}}
+    things = {
+        "ReLU NNGP",
+        *(f"{name} codes, T = {T}" for name in ("ReLU", "sparse") for T in (1, 20)),
+    }
+    figures = ["descent", "nc1"]
+    good = {
+        "rise": 1e-16,
+        "share": 0.2,
+        "below": 1e-15,
+        "one": 0.01,
+        "more": 0.02,
+        "moved": 1.001,
+        "sparse": 1.3,
+        "wide": 1.3,
+        "distance": 0.04,
+    }
+    changes = [
+        ("OP1", {"rise": 1e-11}, rules.FAILS),
+        ("OP2", {"share": 1.1}, rules.DEPENDS),  # of the bound alone
+        ("OP2", {"below": 1e-11}, rules.DEPENDS),
+        ("OP2", {"share": 1.1, "below": 1e-11}, rules.FAILS),
+        ("OP3", {"one": 0.03}, rules.FAILS),
+        ("OP4", {"more": 0.04}, rules.FAILS),
+        ("OP5", {"moved": 1.02}, rules.FAILS),
+        ("OP5", {"moved": 0.98}, rules.FAILS),
+        ("OP6", {"sparse": 0.9, "wide": 0.9}, rules.FAILS),
+        ("OP6", {"sparse": 0.9}, rules.DEPENDS),
+        ("OP7", {"distance": 0.08}, rules.FAILS),
+    ]
+    exact = {"OP1", "OP2"}
+    alone = True
+    noise = 1e-4
+
+    def fill(self, add, told, repeat):
+        for prox in ("relu", "soft"):
+            at = {"part": "descents", "prox": prox, "d0": 16, "m": 24}
+            for name in ("rise", "share", "below"):
+                add(parts.CODES, getattr(parts, name.upper()), told[name], **at)
+            add(parts.CODES, parts.GAP, 0.1, **at, T=1)
+            at |= {"part": "limits", "m": WIDE}
+            several, ratio = (
+                (told["more"], told["moved"])
+                if prox == "relu"
+                else (told["distance"], told["sparse"])
+            )
+            for T, gram, moved in ((1, told["one"], 1.0), (5, several, ratio)):
+                add(parts.CODES, parts.GRAM, gram, **at, T=T)
+                add(parts.CODES, parts.MOVED, moved, **at, T=T)
+                add(parts.CODES, "nc1", moved, **at, T=T)
+        add(parts.WIDE, parts.MOVED, told["wide"], part="limits", prox="soft", d0=16, T=5)
+
+    def test_a_tiny_run_is_close_to_its_limits(self, run):
+        cells = measures.cells_of(run)
+        shown = measured(parts.GAP, prox="soft")(cells)
+        assert {cell.setting["T"] for cell in shown} <= {1, 5, 30}
+        still = _draws(measured(parts.MOVED, parts.WIDE, prox="relu"), cells)
+        np.testing.assert_allclose(still, 1, rtol=1e-12)  # a factor of a kernel
+        narrow, wide = (_draws(measured(parts.GRAM, m=m), cells) for m in (16, 2048))
+        assert max(wide) < np.median(narrow)
 
 
-@pytest.fixture(scope="module")
-def rows():
-    pytest.importorskip("scipy")
-    return [row for cell in studies.parse(TINY).cells() for row in cell.compute().rows]
+def _draws(quantity, cells):
+    return [value for cell in quantity(cells) for value in cell.draws.values()]
 
 
-def _verdicts(rows):
-    return {one.letter: one.finding.verdict for one in parts.STUDY.claims(rows)}
-
-
-# --- the least objective
+def test_the_full_preset_has_repeats_enough_for_words():
+    study = studies.parse(parts.STUDY.description("full"))
+    assert all((part.repeats or study.repeats) >= rules.FEWEST for part in study.parts)
+    assert {int(m) for part in study.parts for m in getattr(part, "m", ())} >= {WIDE}
 
 
 @pytest.mark.parametrize("width", [6, 9, 60])
@@ -83,121 +139,3 @@ def test_limits_are_those_of_the_library():
             X, 40_000, steps=steps, prox=prox, threshold=0.7, seed=1
         )
         assert np.linalg.norm(H @ H.T - K) < 0.03 * np.linalg.norm(K)
-
-
-# --- the study
-
-
-def _draws(quantity, cells):
-    return [value for cell in quantity(cells) for value in cell.draws.values()]
-
-
-def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
-    assert {row["status"] for row in rows} == {"ok"}
-    found = _verdicts(rows)
-    assert list(found) == LETTERS
-    assert found["OP1"] == found["OP2"] == rules.HOLDS
-    assert found["OP6"] == rules.TOO_FEW  # from infinite width
-    assert {found[name] for name in LETTERS[2:] if name != "OP6"} == {rules.UNDEFINED}
-    cells = measures.cells_of(rows)
-    shown = measured(parts.GAP, prox="soft")(cells)
-    assert {cell.setting["T"] for cell in shown} <= {1, 5, 30}
-    still = _draws(measured(parts.MOVED, parts.WIDE, prox="relu"), cells)
-    np.testing.assert_allclose(still, 1, rtol=1e-12)  # a factor of a kernel
-    narrow, wide = (_draws(measured(parts.GRAM, m=m), cells) for m in (16, 2048))
-    assert max(wide) < np.median(narrow)
-    things = {row["thing"] for row in rows if row["part"] == "nc1"}
-    assert things == {"ReLU NNGP"} | {
-        f"{name} codes, T = {T}" for name in ("ReLU", "sparse") for T in (1, 20)
-    }
-
-
-def test_figures_of_a_tiny_run(rows):
-    pytest.importorskip("matplotlib")
-    drawn = parts.STUDY.draw(rows, [])
-    assert [one.name for one in drawn] == ["descent", "nc1"]
-    assert parts.STUDY.draw([], []) == []
-
-
-def test_without_rows_nothing_is_claimed():
-    assert set(_verdicts([]).values()) == {rules.UNDEFINED}
-
-
-def test_the_full_preset_has_repeats_enough_for_words():
-    study = studies.parse(parts.STUDY.description("full"))
-    assert all((part.repeats or study.repeats) >= rules.FEWEST for part in study.parts)
-    assert {int(m) for part in study.parts for m in getattr(part, "m", ())} >= {WIDE}
-
-
-def _row(quantity, value, repeat=0, thing=parts.CODES, part="limits", **setting):
-    return made.row(value, quantity, thing, part=part, repeat=repeat, **setting)
-
-
-def _rows(
-    n_repeats=6,
-    rise=1e-16,
-    share=0.2,
-    below=1e-15,
-    one=0.01,
-    more=0.02,
-    moved=1.001,
-    sparse=1.3,
-    wide=1.3,
-    distance=0.04,
-):
-    """Rows in which these are the numbers that claims are about, with a little chance."""
-    random, found = np.random.default_rng(0), []
-    for k in range(n_repeats):
-        by = 1 + 1e-4 * random.standard_normal()
-        for prox in ("relu", "soft"):
-            at = {"prox": prox, "d0": 16, "m": 24}
-            found += [
-                _row(parts.RISE, rise, k, part="descents", **at),
-                _row(parts.SHARE, share, k, part="descents", **at),
-                _row(parts.BELOW, below, k, part="descents", **at),
-                _row(parts.GAP, 0.1, k, part="descents", **at, T=1),
-            ]
-            at = {"prox": prox, "d0": 16, "m": WIDE}
-            several, ratio = (more, moved) if prox == "relu" else (distance, sparse)
-            found += [
-                _row(parts.GRAM, one * by, k, **at, T=1),
-                _row(parts.GRAM, several * by, k, **at, T=5),
-                _row(parts.MOVED, 1.0, k, **at, T=1),
-                _row(parts.MOVED, ratio * by, k, **at, T=5),
-                _row("nc1", 1.0, k, **at, T=1),
-                _row("nc1", ratio, k, **at, T=5),
-            ]
-        at = {"prox": "soft", "d0": 16}
-        found.append(_row(parts.MOVED, wide * by, k, parts.WIDE, **at, T=5))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("changed", "letter", "word"),
-    [
-        ({"rise": 1e-11}, "OP1", rules.FAILS),
-        ({"share": 1.1}, "OP2", rules.DEPENDS),  # of the bound alone
-        ({"below": 1e-11}, "OP2", rules.DEPENDS),
-        ({"share": 1.1, "below": 1e-11}, "OP2", rules.FAILS),
-        ({"one": 0.03}, "OP3", rules.FAILS),
-        ({"more": 0.04}, "OP4", rules.FAILS),
-        ({"moved": 1.02}, "OP5", rules.FAILS),
-        ({"moved": 0.98}, "OP5", rules.FAILS),
-        ({"sparse": 0.9, "wide": 0.9}, "OP6", rules.FAILS),
-        ({"sparse": 0.9}, "OP6", rules.DEPENDS),
-        ({"distance": 0.08}, "OP7", rules.FAILS),
-    ],
-)
-def test_claims_hold_and_fail(changed, letter, word):
-    good, bad = _verdicts(_rows()), _verdicts(_rows(**changed))
-    assert set(good.values()) == {rules.HOLDS}
-    assert bad[letter] == word
-    assert {name: bad[name] for name in LETTERS if name != letter} == {
-        name: rules.HOLDS for name in LETTERS if name != letter
-    }
-
-
-def test_few_repeats_give_no_word_where_there_is_chance():
-    few = _verdicts(_rows(3))
-    assert {few[name] for name in ("OP1", "OP2")} == {rules.HOLDS}
-    assert {few[name] for name in LETTERS[2:]} == {rules.TOO_FEW}

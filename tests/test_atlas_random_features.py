@@ -2,93 +2,62 @@
 claims on rows that hold and fail.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 
 import nc1fast as nc
 from nc1fast.studies.findings.measured import mean
 from nc1fast.studies.library import random_features as parts
-from nc1fast.studies.loading import parse
 from nc1fast.studies.measures import cells_of
 from nc1fast.studies.quantities import measured, power
 
-TINY = """
-name: random-features
-title: tiny
-repeats: 2
-parts:
+
+class TestStudy(StudyChecks):
+    name = "random-features"
+    tiny = """
   - {part: features, data: [unit means], d0: [4], depth: [2], n_samples: 48, m: [64, 256, 8192],
      ridges: [0.1, 0.01]}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
 """
+    things = {"ReLU NTK, depth 3", "2,048 features of it"}
+    figures = ["errors", "spectral"]
+    # errors at m = 8,192, and powers of m
+    good = {"gram": 0.05, "nc1": 0.02, "power": -0.5, "ridge": 0.3, "wrong": 0.0, "eps": -0.5}
+    changes = [
+        ("RF1", {"gram": 0.07}, "fails"),
+        ("RF2", {"power": -0.3}, "fails"),
+        ("RF3", {"nc1": 0.04}, "fails"),
+        ("RF4", {"eps": 0.1}, "fails"),
+        ("RF5", {"ridge": 0.05}, "fails"),
+        ("RF6", {"wrong": 0.02}, "fails"),
+    ]
 
-
-def _row(quantity, value, repeat=0, thing=parts.FEATURES, part="features", **setting):
-    return made.row(value, quantity, thing, part=part, repeat=repeat, **setting)
-
-
-def _rows(n_repeats=6, gram=0.05, nc1=0.02, power=-0.5, ridge=0.3, wrong=0.0, eps=-0.5):
-    """Rows of a study whose errors at m = 8,192 and powers of m are these, with a little chance."""
-    random, rows = np.random.default_rng(0), []
-    for repeat in range(n_repeats):
+    def fill(self, add, told, repeat):
         for sampling in ("stratified", "plain"):
             for m in (512, 2048, 8192):
-                at = {"sampling": sampling, "m": m}
-                by = [1 + 1e-3 * random.standard_normal() for _ in range(5)]
-                fall = (m / 8192) ** power
-                rows += [
-                    _row(parts.FROBENIUS, gram * fall * by[0], repeat, **at),
-                    _row(parts.NC1, nc1 * fall * by[1], repeat, **at),
-                    _row(parts.PREDICTIONS, ridge * fall * by[2], repeat, **at, ridge=0.1),
-                    _row(parts.SPECTRAL, (m / 8192) ** eps * by[3], repeat, **at, ridge=0.1),
-                    _row(parts.SQUARES, 1.1 * by[4], repeat, **at, ridge=0.1),
-                    _row(parts.EXCESS, wrong * by[4], repeat, **at, ridge=0.1),
-                ]
-    return rows
+                at = {"part": "features", "sampling": sampling, "m": m}
+                fall = (m / 8192) ** told["power"]
+                for quantity, value in (
+                    (parts.FROBENIUS, told["gram"] * fall),
+                    (parts.NC1, told["nc1"] * fall),
+                ):
+                    add(parts.FEATURES, quantity, value, **at)
+                for quantity, value in (
+                    (parts.PREDICTIONS, told["ridge"] * fall),
+                    (parts.SPECTRAL, (m / 8192) ** told["eps"]),
+                    (parts.SQUARES, 1.1),
+                    (parts.EXCESS, told["wrong"]),
+                ):
+                    add(parts.FEATURES, quantity, value, **at, ridge=0.1)
 
-
-def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
-
-
-def test_tiny():
-    """Every trial succeeds, every number is finite, and every claim has a sentence."""
-    trials = parse(TINY).cells()
-    rows = [row for trial in trials for row in trial.compute().rows]
-    assert {row["status"] for row in rows} == {"ok"}
-    assert all(math.isfinite(row["value"]) for row in rows)
-    things = {row["thing"] for row in rows if row["part"] == "nc1"}
-    assert things == {"ReLU NTK, depth 3", "2,048 features of it"}
-    close = measured(parts.FROBENIUS, m=8192)(cells_of(rows))
-    assert max(value for cell in close for value in cell.draws.values()) < 0.05
-    found = parts.STUDY.claims(rows)
-    assert [claim.letter for claim in found] == ["RF1", "RF2", "RF3", "RF4", "RF5", "RF6"]
-    assert {claim.finding.verdict for claim in found[:1]} == {"too few"}
-    assert {d.name for d in parts.STUDY.draw(rows, [])} == {"errors", "spectral"}
-
-
-@pytest.mark.parametrize(
-    ("changed", "letter"),
-    [
-        ({"gram": 0.07}, "RF1"),
-        ({"power": -0.3}, "RF2"),
-        ({"nc1": 0.04}, "RF3"),
-        ({"eps": 0.1}, "RF4"),
-        ({"ridge": 0.05}, "RF5"),
-        ({"wrong": 0.02}, "RF6"),
-    ],
-)
-def test_claims_hold_and_fail(changed, letter):
-    good, bad = _verdicts(_rows()), _verdicts(_rows(**changed))
-    assert set(good.values()) == {"holds"}
-    assert bad[letter] == "fails"
-    assert _verdicts(_rows(3))[letter] == "too few"
-    assert _verdicts([])[letter] == "not comparable"
+    def test_a_tiny_run_is_close_to_the_kernel(self, run):
+        close = measured(parts.FROBENIUS, m=8192)(cells_of(run))
+        assert max(value for cell in close for value in cell.draws.values()) < 0.05
 
 
 def test_predictions_are_those_of_primal_regression():
@@ -140,12 +109,16 @@ def test_data():
 
 
 def test_powers():
-    rows = [_row("e", 3 * m**-0.5, repeat, m=m, a=1) for repeat in (0, 1) for m in (4, 16, 64)]
-    rows.append(_row("e", 1.0, a=1))
+    rows = [
+        made.row(3 * m**-0.5, "e", repeat=repeat, m=m, a=1)
+        for repeat in (0, 1)
+        for m in (4, 16, 64)
+    ]
+    rows.append(made.row(1.0, "e", a=1))
     assert power({m: 3 * m**-0.5 for m in (4, 16, 64)}) == pytest.approx(-0.5, abs=1e-12)
     fitted = measured("e").power("m")
     (one,) = fitted(cells_of(rows))
-    assert (one.thing, one.quantity, one.setting) == (parts.FEATURES, "e", {"a": 1})
+    assert (one.thing, one.quantity, one.setting) == ("t", "e", {"a": 1})
     assert one.draws == pytest.approx({0: -0.5, 1: -0.5}, abs=1e-12)
     many = [{**row, "repeat": r} for row in rows[:3] for r in range(6)]
     for some, low, high, word in (

@@ -1,16 +1,14 @@
 """Networks with tied weights, and the study of recurrent kernels."""
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 from tests.tied_networks import TiedNetwork
 
 import nc1fast as nc
-from nc1fast import studies
-from nc1fast.studies import library
-from nc1fast.studies.findings import rules
 from nc1fast.studies.library import recurrent_kernel as parts
 
 torch = pytest.importorskip("torch")
@@ -20,16 +18,39 @@ VARIANCES = {
     "bias_variance": 0.4,
     "readout_variance": 2.1,
 }
-TINY = """
-name: recurrent-kernel
-title: Tiny
-repeats: 3
-parts:
+
+
+class TestStudy(StudyChecks):
+    name = "recurrent-kernel"
+    tiny = """
   - {part: one step, n_samples: 8, repeats: 1}
   - {part: tied networks, width: 20, lengths: ["1:3"]}
   - {part: lengths, T: [1, 3], n_samples: 20, repeats: 1}
   - {part: nc1, d0: [2], n_samples: 20, repeats: 1}
 """
+    tiny_words = {"holds": {"RK1", "RK3"}, "depends on the data": {"RK4"}}
+    things = 4
+    figures = ["along-length"]
+    good = {"relu": 1e-13, "entry": 1.02, "stored": 1e-11, "last": 1.1}
+    changes = [
+        ("RK1", {"relu": 1e-11}, "fails"),
+        ("RK2", {"entry": 1.03}, "fails"),
+        ("RK3", {"stored": 1e-9}, "fails"),
+        ("RK4", {"last": 0.9}, "fails"),
+        ("RK4", {"last": 1.0}, "holds"),
+    ]
+    exact = {"RK1", "RK3", "RK4"}
+    alone = True
+    noise = 0.0
+    enough, few = 160, 100
+
+    def fill(self, add, told, repeat):
+        """Entries have a standard deviation of 0.1."""
+        add(parts.NTK, parts.FROM_RELU, told["relu"])
+        add(parts.NTK, parts.FROM_STORED, told["stored"])
+        add(parts.NTK, parts.ENTRY, told["entry"] + 0.1 * (-1) ** repeat, lengths="4:4")
+        for T, value in ((1, 1.0), (8, told["last"])):
+            add(parts.NTK, "nc1", value, part="lengths", error=0.0, weight_variance=2, T=T)
 
 
 def test_the_module_is_the_network_written_out_and_its_gradients_are_back_propagation():
@@ -72,55 +93,3 @@ def test_nc1_of_a_gram_matrix_is_that_of_its_features():
     within = np.mean(((H - means[y]) ** 2).sum(1))
     between = np.mean(((means - means.mean(0)) ** 2).sum(1))
     assert parts.nc1_of(H @ H.T, y) == pytest.approx(within / between)
-
-
-def test_a_tiny_run(tmp_path):
-    result = studies.run(studies.parse(TINY), tmp_path)
-    assert result.n_failed == 0
-    words = {
-        c.letter: c.finding.verdict for c in library.STUDIES["recurrent-kernel"].claims(result.rows)
-    }
-    assert words["RK1"] == words["RK3"] == rules.HOLDS
-    assert words["RK2"] == rules.TOO_FEW
-
-
-def _row(value, **columns):
-    return made.row(value, thing=parts.NTK, error=0.0) | columns
-
-
-def _networks(mean, n):
-    draws = np.random.default_rng(2).normal(size=n)
-    draws = mean + 0.1 * (draws - draws.mean()) / draws.std(ddof=1)
-    return [
-        _row(v, quantity=parts.ENTRY, setting="lengths=4:4", repeat=k) for k, v in enumerate(draws)
-    ]
-
-
-def _lengths(first, last):
-    at = "weight_variance=2, T="
-    common = {"part": "lengths", "quantity": "nc1"}
-    return [_row(first, setting=f"{at}1", **common), _row(last, setting=f"{at}8", **common)]
-
-
-def _exact(quantity, value):
-    return [_row(value, quantity=quantity, setting="")]
-
-
-@pytest.mark.parametrize(
-    ("letter", "rows", "word"),
-    [
-        ("RK1", _exact(parts.FROM_RELU, 1e-13), rules.HOLDS),
-        ("RK1", _exact(parts.FROM_RELU, 1e-11), rules.FAILS),
-        ("RK2", _networks(1.02, 160), rules.HOLDS),
-        ("RK2", _networks(1.03, 160), rules.FAILS),
-        ("RK2", _networks(1.0, 100), rules.TOO_FEW),
-        ("RK3", _exact(parts.FROM_STORED, 1e-11), rules.HOLDS),
-        ("RK3", _exact(parts.FROM_STORED, 1e-9), rules.FAILS),
-        ("RK4", _lengths(1.0, 1.1), rules.HOLDS),
-        ("RK4", _lengths(1.0, 0.9), rules.FAILS),
-        ("RK4", _lengths(1.0, 1.0), rules.HOLDS),
-    ],
-)
-def test_each_claim_can_hold_and_fail(letter, rows, word):
-    told = {c.letter: c.finding.verdict for c in library.STUDIES["recurrent-kernel"].claims(rows)}
-    assert told[letter] == word

@@ -2,23 +2,19 @@
 moments, its claims on made rows.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks, tiny_rows
 
-from nc1fast.studies import run
 from nc1fast.studies.library import shallow_collapse as parts
-from nc1fast.studies.loading import parse
 
-TINY = """
-name: shallow-collapse
-title: tiny
-repeats: 2
-parts:
+
+class TestStudy(StudyChecks):
+    name = "shallow-collapse"
+    tiny = """
   - {part: nets, d: [3, 24], sigma: [1, 3], rows: [4], two: [8, 16], three: [8], steps: 40,
      rate: 0.01}
   - {part: rows, d: [6], sigma: [1], rows: [3, 6], two: [8], steps: 20}
@@ -26,89 +22,65 @@ parts:
   - {part: noise, d: [24], sigma: [8], rows: [4], three: [8], steps: 20}
   - {part: nc1, d0: [8], n_samples: 32, repeats: 1}
 """
-LETTERS = ["SC1", "SC2", "SC3", "SC4", "SC5", "SC6", "SC7"]
-GOOD = {
-    "wide": 1e-4,
-    "narrow": 0.8,
-    "wider": 1.1,
-    "more": 2.0,
-    "louder": 2.0,
-    "three": 5e-3,
-    "first": 0.3,
-    "error": 2.0,
-    "low": 1e-3,
-    "accuracy": 0.5,
-}
+    tiny_words = {"not comparable": {"SC6"}}
+    things = 5
+    figures = ["collapse", "error"]
+    good = {
+        "wide": 1e-4,
+        "narrow": 0.8,
+        "wider": 1.1,
+        "more": 2.0,
+        "louder": 2.0,
+        "three": 5e-3,
+        "first": 0.3,
+        "error": 2.0,
+        "low": 1e-3,
+        "accuracy": 0.5,
+    }
+    changes = [
+        ("SC1", {"wide": 0.02, "narrow": 0.1}, "fails"),
+        ("SC1", {"wide": 0.02}, "depends on the data"),
+        ("SC2", {"more": 0.9, "louder": 0.9}, "fails"),
+        ("SC3", {"wider": 1.5}, "fails"),
+        # dimensions in which every network collapses count, too
+        ("SC4", {"three": 0.2}, "depends on the data"),
+        ("SC5", {"first": 1.1}, "fails"),
+        ("SC6", {"error": 0.9}, "fails"),
+        ("SC6", {"wide": 0.02, "error": 0.9}, "fails"),  # of three layers
+        ("SC7", {"low": 0.1, "accuracy": 0.9}, "fails"),
+        ("SC7", {"low": 0.1}, "depends on the data"),
+    ]
 
-
-def _rows(n_repeats=6, **changed):
-    """Rows of a study in which every claim holds, but for what is changed."""
-    told, random, rows = GOOD | changed, np.random.default_rng(0), []
-    for repeat in range(n_repeats):
-
-        def add(part, thing, quantity, value, **setting):
-            noisy = value * (1 + 1e-3 * random.standard_normal())
-            rows.append(made.row(noisy, quantity, thing, part=part, repeat=repeat, **setting))  # noqa: B023
-
+    def fill(self, add, told, repeat):
         for i, sigma in enumerate((1, 3)):
+            error = 0.01 * told["error"] ** i
             for d, base in ((10, told["narrow"] * told["louder"] ** i), (120, told["wide"])):
-                at = {"d": d, "sigma": sigma, "rows": 20}
-                error = told["error"] ** i
-                add("nets", parts.DATA, parts.NC1, sigma**2, **at)
+                at = {"part": "nets", "d": d, "sigma": sigma, "rows": 20}
+                add(parts.DATA, parts.NC1, sigma**2, **at)
                 for width, factor in ((64, 1.0), (256, told["wider"])):
-                    add("nets", parts.TWO, parts.NC1, base * factor, **at, width=width)
-                    add("nets", parts.TWO, parts.ERROR, 0.01 * error, **at, width=width)
+                    add(parts.TWO, parts.NC1, base * factor, **at, width=width)
+                    add(parts.TWO, parts.ERROR, error, **at, width=width)
                 three = told["three"] if d == 10 else 1e-5
-                add("nets", parts.THREE, parts.NC1, three, **at, width=256)
-                add("nets", parts.THREE, parts.ERROR, 0.01 * error, **at, width=256)
-                add("nets", parts.THREE, parts.ACCURACY, 0.9, **at, width=256)
+                add(parts.THREE, parts.NC1, three, **at, width=256)
+                add(parts.THREE, parts.ERROR, error, **at, width=256)
+                add(parts.THREE, parts.ACCURACY, 0.9, **at, width=256)
         for i, n in enumerate((5, 20, 80)):
-            at = {"d": 30, "sigma": 1, "rows": n, "width": 64}
-            add("rows", parts.TWO, parts.NC1, 0.01 * told["more"] ** i, **at)
+            at = {"part": "rows", "d": 30, "sigma": 1, "rows": n, "width": 64}
+            add(parts.TWO, parts.NC1, 0.01 * told["more"] ** i, **at)
         for i, width in enumerate((4, 16, 64)):
-            at = {"d": 10, "sigma": 1, "rows": 20, "width": width}
-            add("first", parts.THREE, parts.NC1, 0.4 * told["first"] ** i, **at)
-        at = {"d": 120, "sigma": 8, "rows": 20, "width": 256}
-        add("noise", parts.THREE, parts.NC1, told["low"], **at)
-        add("noise", parts.THREE, parts.ACCURACY, told["accuracy"], **at)
-    return rows
+            at = {"part": "first", "d": 10, "sigma": 1, "rows": 20, "width": width}
+            add(parts.THREE, parts.NC1, 0.4 * told["first"] ** i, **at)
+        at = {"part": "noise", "d": 120, "sigma": 8, "rows": 20, "width": 256}
+        add(parts.THREE, parts.NC1, told["low"], **at)
+        add(parts.THREE, parts.ACCURACY, told["accuracy"], **at)
 
+    def test_errors_count_only_where_every_network_collapses(self):
+        rows = [r for r in self.rows(wide=0.02, error=0.9) if r["thing"] != parts.THREE]
+        assert self.verdicts(rows)["SC6"] == "not comparable"
 
-def _verdicts(rows):
-    return {claim.letter: claim.finding.verdict for claim in parts.STUDY.claims(rows)}
-
-
-@pytest.mark.parametrize(
-    ("letter", "changed"),
-    [
-        ("SC1", {"wide": 0.02, "narrow": 0.1}),
-        ("SC2", {"more": 0.9, "louder": 0.9}),
-        ("SC3", {"wider": 1.5}),
-        ("SC4", {"three": 0.2}),
-        ("SC5", {"first": 1.1}),
-        ("SC6", {"error": 0.9}),
-        ("SC7", {"low": 0.1, "accuracy": 0.9}),
-    ],
-)
-def test_claims_hold_and_fail(letter, changed):
-    assert set(_verdicts(_rows()).values()) == {"holds"}
-    # SC4 counts the dimensions in which every network collapses, too
-    assert _verdicts(_rows(**changed))[letter] == (
-        "depends on the data" if letter == "SC4" else "fails"
-    )
-    assert _verdicts([])[letter] == "not comparable"
-    assert _verdicts(_rows(5))[letter] == "too few"
-
-
-def test_half_of_it_depends():
-    assert _verdicts(_rows(wide=0.02))["SC1"].startswith("depends")
-    assert _verdicts(_rows(low=0.1))["SC7"].startswith("depends")
-
-
-def test_errors_count_only_where_every_network_collapses():
-    assert _verdicts(_rows(wide=0.02, error=0.9))["SC6"] == "fails"  # of three layers
-    rows = [r for r in _rows(wide=0.02, error=0.9) if r["thing"] != parts.THREE]
-    assert _verdicts(rows)["SC6"] == "not comparable"
+    def test_a_part_without_networks_is_refused(self):
+        with pytest.raises(ValueError, match="give widths of two, three or both"):
+            tiny_rows(self.name, self.tiny.replace("two: [8], steps", "steps"))
 
 
 def _by_hand(weights, X, T, *, steps, rate, decay):
@@ -196,19 +168,3 @@ def test_two_layers_collapse_in_many_dimensions_and_not_in_few():
         found[d] = parts.collapse_of(net, X, y).nc1
     assert found[60] < 0.01
     assert found[4] > 0.1
-
-
-def test_the_study_runs(tmp_path):
-    rows = run(parse(TINY), tmp_path).rows
-    assert {row["status"] for row in rows} == {"ok"}
-    assert [claim.letter for claim in parts.STUDY.claims(rows)] == LETTERS
-    words = _verdicts(rows)
-    assert set(words.values()) <= {"too few", "not comparable"}
-    drawings = parts.STUDY.draw(rows)
-    assert [drawing.name for drawing in drawings] == ["collapse", "error"]
-    assert math.isfinite(sum(row["value"] for row in rows))
-
-
-def test_a_part_without_networks_is_refused():
-    with pytest.raises(ValueError, match="give widths of two, three or both"):
-        parse(TINY.replace("two: [8], steps", "steps"))

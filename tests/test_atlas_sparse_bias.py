@@ -2,48 +2,77 @@
 that make it hold and fail.
 """
 
+# ruff: noqa: RUF012  (the data of a study, which nothing changes)
 from __future__ import annotations
 
 import math
 
 import numpy as np
 import pytest
-from tests import measure_rows as made
+from tests.atlas_studies import StudyChecks
 
 import nc1fast as nc
 from nc1fast import studies
-from nc1fast.studies import runner
 from nc1fast.studies.findings import rules
 from nc1fast.studies.library import sparse_bias as parts
 
-TINY = """
-name: sparse-bias
-title: Tiny
-repeats: 2
-parts:
+
+class TestStudy(StudyChecks):
+    name = "sparse-bias"
+    tiny = """
   - {part: spectra, d: [4], n_samples: 12, biases: [0, 1]}
   - {part: widths, bias: [0, 1], d: 3, n_samples: 4, width: 500}
   - {part: descents, bias: [1], d: 4, n_samples: 8, width: 256, steps: 20}
   - {part: collapses, d: [4], n_samples: 40, biases: [0, 1]}
   - {part: nc1, d0: [2], n_samples: 24}
 """
+    # SB5: no rows in 16 dimensions
+    tiny_words = {"holds": {"SB1", "SB2", "SB4", "SB9"}, "not comparable": {"SB5"}}
+    things = {*(f"H, B = {B}" for B in (0, 1, 2)), "network, B = 1, start", "network, B = 1, end"}
+    figures = ["spectrum", "nc1"]
+    good = {
+        "owen": 1e-13,
+        "relu": 1e-13,
+        "deviation": 0.005,
+        "smallest": (0.3, 0.2),
+        "condition": (9.0, 5.0),
+        "known": 0.089,
+        "start": 0.1587,
+        "trained": 0.2,
+        "loss": 0.3,
+        "nc1": (1.0, 2.0),
+    }
+    changes = [
+        ("SB1", {"owen": 1e-9}, rules.FAILS),
+        ("SB2", {"relu": 1e-9}, rules.FAILS),
+        ("SB3", {"deviation": 0.02}, rules.FAILS),
+        ("SB4", {"smallest": (0.2, 0.3)}, rules.DEPENDS),
+        ("SB4", {"smallest": (-0.2, -0.1), "known": -0.1, "condition": (5.0, 9.0)}, rules.FAILS),
+        ("SB5", {"known": 0.05}, rules.FAILS),
+        ("SB6", {"start": 0.2}, rules.FAILS),
+        ("SB7", {"trained": 0.7}, rules.FAILS),
+        ("SB8", {"loss": 2.0}, rules.FAILS),
+        ("SB9", {"nc1": (2.0, 1.0)}, rules.FAILS),
+        ("SB9", {"nc1": (1.0, 2.0, 1.5)}, rules.DEPENDS),
+    ]
+    exact = {"SB1", "SB2", "SB4", "SB9"}
 
-
-@pytest.fixture(scope="module")
-def rows():
-    pytest.importorskip("torch")
-    return [row for cell in studies.parse(TINY).cells() for row in runner.compute(cell).rows]
-
-
-def _verdicts(rows):
-    return {one.letter: one.finding.verdict for one in parts.STUDY.claims(rows)}
-
-
-def _row(thing, quantity, value, setting="bias=1", part="spectra", **columns):
-    return made.row(value, quantity, thing, part=part, at=setting) | columns
-
-
-# --- kernel and network
+    def fill(self, add, told, repeat):
+        add("H", parts.FROM_OWEN, told["owen"], bias=1)
+        add("H", parts.FROM_RELU, told["relu"], bias=1)
+        add("network", parts.DEVIATION, told["deviation"], bias=1)
+        for quantity, curve in (
+            (parts.SMALLEST, told["smallest"]),
+            (parts.CONDITION, told["condition"]),
+        ):
+            for bias, value in enumerate(curve):
+                add("H", quantity, value, d=4, bias=bias)
+        add("H", parts.SMALLEST, told["known"], d=16, bias=1)
+        add(parts.START, parts.SHARE, told["start"], bias=1)
+        add(parts.TRAINED, parts.SHARE, told["trained"], bias=1)
+        add(parts.TRAINED, parts.LOSS, told["loss"], bias=1)
+        for bias, value in enumerate(told["nc1"]):
+            add("H", "nc1", value, part="collapses", error=1e-9, d=4, bias=bias)
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.7, 1.5])
@@ -114,86 +143,6 @@ def test_the_network_trains_all_but_its_readout():
     assert moved == {"pre1.weight", "pre1.bias"}
 
 
-# --- the study
-
-
-def test_a_tiny_run_has_every_row_and_its_exact_claims(rows):
-    assert {row["status"] for row in rows} == {"ok"}
-    found = _verdicts(rows)
-    assert {found[name] for name in ("SB1", "SB2", "SB4", "SB9")} == {rules.HOLDS}
-    assert {found[name] for name in ("SB3", "SB6", "SB7", "SB8")} == {rules.TOO_FEW}
-    assert found["SB5"] == rules.UNDEFINED  # no rows in 16 dimensions
-    things = {row["thing"] for row in rows if row["part"] == "nc1"}
-    assert {"H, B = 0", "H, B = 2", "network, B = 1, start", "network, B = 1, end"} <= things
-
-
-def test_figures_of_a_tiny_run(rows):
-    pytest.importorskip("matplotlib")
-    assert [one.name for one in parts.STUDY.draw(rows, [])] == ["spectrum", "nc1"]
-
-
-def test_without_rows_nothing_is_claimed():
-    assert set(_verdicts([]).values()) == {rules.UNDEFINED}
-
-
 def test_the_full_preset_has_repeats_enough_for_words():
     study = studies.parse(parts.STUDY.description("full"))
     assert all((part.repeats or study.repeats) >= rules.FEWEST for part in study.parts)
-
-
-@pytest.mark.parametrize(("value", "word"), [(1e-13, rules.HOLDS), (1e-9, rules.FAILS)])
-@pytest.mark.parametrize(
-    ("letter", "quantity"), [("SB1", parts.FROM_OWEN), ("SB2", parts.FROM_RELU)]
-)
-def test_exact_claims(letter, quantity, value, word):
-    assert _verdicts([_row("H", quantity, value)])[letter] == word
-
-
-JUDGED_IN_MEAN = {  # claim: (thing, quantity, setting, a value that holds, one that fails)
-    "SB3": ("network", parts.DEVIATION, "bias=1", 0.005, 0.02),
-    "SB5": ("H", parts.SMALLEST, "d=16, bias=1", 0.089, 0.05),
-    "SB6": (parts.START, parts.SHARE, "bias=1", 0.1587, 0.2),
-    "SB7": (parts.TRAINED, parts.SHARE, "bias=1", 0.2, 0.7),
-    "SB8": (parts.TRAINED, parts.LOSS, "bias=1", 0.3, 2.0),
-}
-
-
-@pytest.mark.parametrize("letter", JUDGED_IN_MEAN)
-def test_claims_on_means(letter):
-    thing, quantity, setting, good, bad = JUDGED_IN_MEAN[letter]
-    for value, word in ((good, rules.HOLDS), (bad, rules.FAILS)):
-        found = [
-            _row(thing, quantity, value * (1 + jitter), setting, repeat=k)
-            for k, jitter in enumerate(np.linspace(-0.01, 0.01, 7))
-        ]
-        assert _verdicts(found)[letter] == word
-        assert _verdicts(found[:5])[letter] == rules.TOO_FEW
-
-
-@pytest.mark.parametrize(
-    ("smallest", "condition", "word"),
-    [
-        ([0.3, 0.2], [9.0, 5.0], rules.HOLDS),
-        ([0.2, 0.3], [9.0, 5.0], rules.DEPENDS),
-        ([-0.2, -0.1], [5.0, 9.0], rules.FAILS),
-    ],
-)
-def test_the_spectrum_along_the_bias(smallest, condition, word):
-    found = [
-        _row("H", quantity, value, f"d=4, bias={bias}")
-        for quantity, curve in ((parts.SMALLEST, smallest), (parts.CONDITION, condition))
-        for bias, value in enumerate(curve)
-    ]
-    assert _verdicts(found)["SB4"] == word
-
-
-@pytest.mark.parametrize(
-    ("curve", "word"),
-    [([1.0, 2.0], rules.HOLDS), ([2.0, 1.0], rules.FAILS), ([1.0, 2.0, 1.5], rules.DEPENDS)],
-)
-def test_nc1_along_the_bias(curve, word):
-    found = [
-        _row("H", "nc1", value, f"d=4, bias={bias}", "collapses", error=1e-9)
-        for bias, value in enumerate(curve)
-    ]
-    assert _verdicts(found)["SB9"] == word
