@@ -27,6 +27,9 @@ from bench import _problem, _session, _timing, bench_accuracy, bench_branches, c
 
 OBJECTS = {"nngp-relu": NNGP("relu"), "ntk-relu": NTK("relu"), "nngp-erf": NNGP("erf")}
 KERNELS = tuple(OBJECTS)
+each_kernel_and_dtype = pytest.mark.parametrize(
+    ("kernel", "dtype"), [(kernel, dtype) for dtype in ("float32", "float64") for kernel in KERNELS]
+)
 PROBLEM = _problem.Problem(190, 3, n_classes=4, spread=0.5, seed=1)  # classes of 48, 48, 47, 47
 
 
@@ -54,15 +57,13 @@ def close(answer, kernel, dtype, problem=PROBLEM):
     return _problem.require_agreement(answers, dtype)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_kernel_and_dtype
 def test_numpy_dense(kernel, dtype):
     X, y = dataclasses.replace(PROBLEM, dtype=dtype).data()
     close(competitors.numpy_dense(X, y, kernel), kernel, dtype)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_kernel_and_dtype
 @pytest.mark.parametrize(
     ("tile", "workers", "outer"), [(512, 1, False), (20, 2, False), (47, 1, True)]
 )
@@ -77,8 +78,7 @@ def test_tiled_torch(kernel, dtype, tile, workers, outer):
     assert first.nc1 == second.nc1
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_kernel_and_dtype
 @pytest.mark.parametrize("tile", [64, 190, 1000])
 def test_tiled_device(kernel, dtype, tile):
     pytest.importorskip("torch")

@@ -114,9 +114,8 @@ def test_a_pass_takes_what_it_is_said_to(watch, name, dtype, statistics):
     nc.class_sums(X, y, PASSES[name], device="cuda", **settings)
     seen = watch.seen()
     values = 0
-    if (
-        "expression" in name
-    ):  # the room for them is half of what is left, or as many units as there are
+    if "expression" in name:
+        # The room for them is half of what is left, or as many units as there are.
         values = seen.most - device
         units = values / (UNIT if dtype != "float32" else UNIT // 2)
         assert values >= 0
@@ -148,10 +147,8 @@ def test_what_is_measured_can_be_most_of_it(watch):
     assert pinned == 2 * (320 << 10)  # 128 packed rows
     module = cuda.module()
     about = (300, groups_of([RELU], 300)[0].words, False, True, True)
-    (larger, both), (there, both_there) = (
-        module.row_bytes(*about, [0]),
-        module.lent_row_bytes(*about),
-    )
+    larger, both = module.row_bytes(*about, [0])
+    there, both_there = module.lent_row_bytes(*about)
     assert both - both_there == 300 * (8 + 4) - 2 * 40
     assert larger - there == 300 * 8 - 40
 

@@ -43,12 +43,8 @@ def test_bits_do_not_depend_on_bundles_or_executor(pool, dtype, statistics):
     settings = {"dtype": dtype, "statistics": statistics}
     expected = nc.class_sums(X, y, kernels, **settings)
     for executor, bundles in ((pool, 2), (pool, 11), (None, 5)):
-        _same(
-            distributed.reduce(
-                plans.uncalibrated(X, y, kernels, bundles, executor, **settings), executor
-            ),
-            expected,
-        )
+        plan = plans.uncalibrated(X, y, kernels, bundles, executor, **settings)
+        _same(distributed.reduce(plan, executor), expected)
 
 
 def test_collapse_and_class_sums_take_an_executor(pool):

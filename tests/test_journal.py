@@ -89,14 +89,9 @@ def test_collapse_goes_on_from_its_journal(data, path):
     expected = nc.collapse(*data, kernels, convention="papyan")
     seen = []
     for executor in (None, ThreadPoolExecutor(2)):
-        found = nc.collapse(
-            *data,
-            kernels,
-            convention="papyan",
-            journal=path,
-            executor=executor,
-            progress=lambda done, total: seen.append(done == total),
-        )
+        settings = {"convention": "papyan", "journal": path, "executor": executor}
+        settings["progress"] = lambda done, total: seen.append(done == total)
+        found = nc.collapse(*data, kernels, **settings)
         assert [r.nc1 for r in found] == [r.nc1 for r in expected]
     assert seen[-2:] == [True, True]  # the second call begins at its end
     executor.shutdown()
@@ -136,11 +131,8 @@ def test_deleted_data_keep_what_was_finished(data, path, expected, n_workers, tm
 @pytest.mark.parametrize(
     "change",
     [
-        "payload = substr(payload, 1, 100)",
-        "key = '7'",
-        "payload = NULL",
-        "checksum = NULL",
-        "payload = 'text'",
+        *("payload = substr(payload, 1, 100)", "payload = NULL", "payload = 'text'"),
+        *("key = '7'", "checksum = NULL"),
     ],
 )
 def test_damaged_record_is_done_again(data, path, expected, change):

@@ -144,13 +144,8 @@ def test_kernels_of_one_network_are_tied():
 def test_standard_parametrization_at_depth_two(train_bias):
     """h kappa + s_a^2 kdot (<x, x'> + tau) + tau."""
     X = np.random.default_rng(1).normal(size=(9, 4))
-    kernel = NTK(
-        "erf",
-        weight_variance=(1.0, 1.97**2),
-        parametrization="standard",
-        width=500,
-        train_bias=train_bias,
-    )
+    settings = {"parametrization": "standard", "width": 500, "train_bias": train_bias}
+    kernel = NTK("erf", weight_variance=(1.0, 1.97**2), **settings)
     S = X @ X.T / 4
     q = np.diag(S)
     kappa, kdot = reference.dual("erf", q[:, None], q, S)
@@ -198,10 +193,8 @@ def test_metrics_of_a_gram_matrix_equal_those_of_its_features(convention):
     rng = np.random.default_rng(5)
     y = np.repeat(["a", "b", "c", "d"], [5, 9, 20, 30])
     H = rng.normal(size=(64, 6)) + 3 * np.eye(6)[np.unique(y, return_inverse=True)[1]]
-    one, two = (
-        reference.collapse_features(H, y, convention),
-        reference.collapse(H @ H.T, y, convention),
-    )
+    one = reference.collapse_features(H, y, convention)
+    two = reference.collapse(H @ H.T, y, convention)
     for name, value in one.items():
         if name not in ("labels", "convention", "nearest_center"):
             np.testing.assert_allclose(two[name], value, rtol=1e-11, atol=1e-11, err_msg=name)

@@ -43,13 +43,8 @@ def _kernels(activation: str) -> list[nc.kernels.Kernel]:
     if activation in NO_FINITE_NTK:
         return kernels
     standard = nc.NTK(activation, 2, 0.3, 0.1, parametrization="standard", width=64)
-    return [
-        *kernels,
-        nc.NNGP(activation),
-        nc.NTK(activation),
-        nc.NTK(activation, 3, 0.3, 0.1),
-        standard,
-    ]
+    tangent = (nc.NTK(activation), nc.NTK(activation, 3, 0.3, 0.1), standard)
+    return [*kernels, nc.NNGP(activation), *tangent]
 
 
 @pytest.mark.filterwarnings("ignore::nc1fast.AccuracyWarning")
@@ -96,10 +91,8 @@ def test_gram(kernel: nc.kernels.Kernel, dtype: str) -> None:
 def test_products_of_matrices(shape: tuple[int, int, int], dtype: str) -> None:
     n, k, m = shape
     random = np.random.default_rng(0)
-    A, B = (
-        random.standard_normal((k, n)).astype(dtype).T,
-        random.standard_normal((k, m)).astype(dtype),
-    )
+    A = random.standard_normal((k, n)).astype(dtype).T
+    B = random.standard_normal((k, m)).astype(dtype)
     one = matmul(A, B)
     assert np.array_equal(one, matmul(A, B, 3))
     assert np.allclose(one, A @ B, atol=1e-3)

@@ -57,9 +57,8 @@ def test_the_relation_is_needed(kit, name, ours):
 def test_cutoffs_of_the_pseudo_inverse():
     # Means that span a third direction by 1e-6 alone: an eigenvalue of 1e-12 of the first.
     rng, C, n = np.random.default_rng(0), 4, 30
-    means = np.array([[2, 0, 0], [0, 1, 0], [-2, 0, 0], [0, -1, 0]]) + 1e-6 * rng.normal(
-        size=(C, 3)
-    )
+    means = np.array([[2, 0, 0], [0, 1, 0], [-2, 0, 0], [0, -1, 0]])
+    means = means + 1e-6 * rng.normal(size=(C, 3))
     y = np.repeat(np.arange(C), n)
     H = means[y] + rng.normal(size=(C * n, 3))
     H += (means - [H[y == c].mean(axis=0) for c in range(C)])[y]

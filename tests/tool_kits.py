@@ -213,11 +213,8 @@ def hauser(p: Problem) -> dict[str, Any]:
     of all rows.
     """
     C, r, Z = len(p.mu), p.result.under("probe"), p.mu - p.H.mean(axis=0)
-    V, within, total = (
-        p.spread * p.n / (p.n - 1),
-        np.trace(p.within),
-        np.trace(p.within) + np.trace(between(Z)),
-    )
+    V, within = p.spread * p.n / (p.n - 1), np.trace(p.within)
+    total = within + np.trace(between(Z))
     ours = r.within_by_class * p.n / (p.n - 1)
     G = r.class_gram
     distances = pairs(G.diagonal()[:, None] + G.diagonal() - 2 * G)
