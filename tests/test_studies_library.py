@@ -14,8 +14,9 @@ from tests.measure_rows import row as measured_row
 
 import nc1fast as nc
 from nc1fast import studies
-from nc1fast.studies import figures, findings, library, measures, report, table, tasks
+from nc1fast.studies import figures, library, measures, report, table, tasks
 from nc1fast.studies.fields import Positive  # noqa: TC001  (pydantic reads it)
+from nc1fast.studies.findings.compare import compare
 from nc1fast.studies.findings.finding import Comparison, Sentence
 from nc1fast.studies.summary import distinct, select
 from nc1fast.studies.tasks.rows import ModelColumns, measured
@@ -71,7 +72,7 @@ def gaussian(x, z, length):
 
 def longer_against_shorter(rows):
     long, short = (select(rows, model="rbf", noise=length) for length in (5.0, 2.0))
-    return findings.compare(short, long, ("noise",))
+    return compare(short, long, ("noise",))
 
 
 TOY = Comparison(
