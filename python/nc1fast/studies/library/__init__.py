@@ -1,9 +1,8 @@
-"""The library of studies: a folder for each, with its presets (YAML) and its own findings and
-figures.
+"""The library of studies: an experiment is one file, which declares what it measures, claims and
+draws; a comparison of NC1 (`paper`, `data`) is a folder, described by arms.
 
-A new study is a folder here, whose `__init__` makes a `BuiltIn`, and one line in `STUDIES`; one of
-a plug-in is an entry point. A comparison of NC1 is described by arms (`paper`, `data`); an
-experiment has parts of its own, which measure what it is about.
+A new study is such a file or folder with a `STUDY`, and one line in `STUDIES`; one of a plug-in is
+an entry point.
 """
 
 from __future__ import annotations
