@@ -104,10 +104,7 @@ BAD = {
         more("networks: [{activation: relu, optimizer: langevin}]"),
         "temperature",
     ),
-    "a temperature of SGD": (
-        more("networks: [{activation: relu, temperature: 1}]"),
-        "temperature",
-    ),
+    "a temperature of SGD": (more("networks: [{activation: relu, temperature: 1}]"), "temperature"),
     "decay of Langevin": (
         more(f"networks: [{{activation: relu, {LANGEVIN}, weight_decay: 0.1}}]"),
         "weight_decay",
@@ -120,20 +117,14 @@ BAD = {
         more("networks: [{activation: relu, loss: cross-entropy}]"),
         "one-hot",
     ),
-    "an unknown rule": (
-        more("networks: [{activation: relu, until: [patience, 3]}]"),
-        "until",
-    ),
+    "an unknown rule": (more("networks: [{activation: relu, until: [patience, 3]}]"), "until"),
     "a probe after the end": (
         more("networks: [{activation: relu, epochs: 10, probe: [20]}]"),
         "probe",
     ),
     "no noise": (more("adaptive: [{width: 500}]"), "noise"),
     "a noise of zero": (more("adaptive: [{noise: 0}]"), "noise"),
-    "an adaptive kernel of gelu": (
-        more("adaptive: [{noise: 1, activation: gelu}]"),
-        "activation",
-    ),
+    "an adaptive kernel of gelu": (more("adaptive: [{noise: 1, activation: gelu}]"), "activation"),
     "the released equations with relu": (
         more("adaptive: [{noise: 1, equations: released, activation: relu}]"),
         "released",
@@ -142,14 +133,8 @@ BAD = {
         more("networks: [{activation: relu, datasets: [E]}]"),
         "no data named E",
     ),
-    "an illustration of nothing": (
-        more("illustrate: [{dataset: D, show: []}]"),
-        "show",
-    ),
-    "an unknown illustration": (
-        more("illustrate: [{dataset: D, show: [film]}]"),
-        "show",
-    ),
+    "an illustration of nothing": (more("illustrate: [{dataset: D, show: []}]"), "show"),
+    "an unknown illustration": (more("illustrate: [{dataset: D, show: [film]}]"), "show"),
     "theory of a deep kernel alone": (
         ARM.format(data=DATA, kernels="{kernel: NNGP, activation: erf, depth: 3}")
         + "    theory: true\n",

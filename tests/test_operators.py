@@ -71,11 +71,7 @@ def test_the_bits_of_lanczos_do_not_depend_on_threads():
         (lambda: nc.spectrum(RELU, ONES), TypeError, "kernel must be a kernel"),
         (lambda: nc.operator(nc.Linear(), ONES, n_threads=0), ValueError, "n_threads"),
         (lambda: nc.operator(nc.Linear(), np.full((5, 2), np.inf)), ValueError, "must be finite"),
-        (
-            lambda: nc.operator(nc.Linear(), ONES) @ np.ones(4),
-            ValueError,
-            "[Dd]imension mismatch",
-        ),
+        (lambda: nc.operator(nc.Linear(), ONES) @ np.ones(4), ValueError, "[Dd]imension mismatch"),
         (
             lambda: nc.operator(nc.Linear(), ONES) @ np.full(5, np.nan),
             ValueError,

@@ -148,10 +148,7 @@ def test_undefined_values_are_counted_above_the_panel_and_never_averaged():
             row["nc1"] = -0.83
     [drawing] = [d for d in figures.draw(rows) if d.name == "unequal-D1-nc1"]
     [ax] = drawing.figure.axes
-    assert notes(ax) == [
-        "1 undefined: NNGP at 32",
-        "2 undefined: NNGP at 8",
-    ]
+    assert notes(ax) == ["1 undefined: NNGP at 32", "2 undefined: NNGP at 8"]
     found = values(rows, "d0", model="NNGP", repeat=1)
     y = curve(ax, "NNGP")[-1]
     assert y[2] == pytest.approx(found[(8,)][0])
