@@ -55,15 +55,27 @@ arms:
       - {activation: erf, width: 20, parametrization: ntk, weight_variance: [1, 0.01],
             train_bias: false, optimizer: langevin, temperature: 0.01, lr: 0.5, epochs: 20,
             tangent: false}
+  - name: fields
+    data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
+          n_features: [3]}]
+    repeats: 1
+    conventions: [papyan, class]
+    mean_field:
+      - {noise: 0.01, activation: [erf, relu], n_samples: 4096}
+      - {noise: 0.01, readout_variance: 3.8809, targets: one-hot, n_samples: 4096}
 """
-DIVERGING = """
-name: diverging
-title: A step that is too long
+FAILING = """
+name: failing
+title: A step that is too long, and draws that are too few
 arms:
   - name: a
     data: [{source: gaussian_mixture, name: D1, means: [-2, 2], stds: 0.5, n_samples: [24],
           n_features: [3]}]
     networks: [{activation: relu, width: 30, lr: 10, epochs: 200}]
+  - name: far
+    data: [{source: gaussian_mixture, name: D2, means: [-6, -2, 2, 6], stds: 0.5, n_samples: [32],
+          n_features: [2]}]
+    mean_field: [{noise: 1.0e-6, width: 20, n_samples: 256}]
 repeats: 1
 """
 
@@ -124,11 +136,8 @@ def test_network_rows_agree_with_the_probes_of_the_training(whole):
                 assert row == pytest.approx(point["value"], rel=1e-12)
     losses = select(whole.series, quantity="loss", activation="erf", repeat=0)
     assert losses[-1]["value"] < losses[0]["value"] / 2
-
-
-def test_repeats_train_other_networks(whole):
-    rows = select(whole.rows, arm="balanced", N=24, model="network", state="start")
-    assert len({row["nc1"] for row in rows}) == len(rows) == 4
+    starts = select(whole.rows, arm="balanced", N=24, model="network", state="start")
+    assert len({row["nc1"] for row in starts}) == len(starts) == 4  # repeats are other networks
 
 
 def test_weight_covariances_start_at_the_prior(whole):
@@ -145,7 +154,7 @@ def test_weight_covariances_start_at_the_prior(whole):
 
 
 def test_divergence_is_a_row_that_says_so(tmp_path):
-    result = studies.run(studies.parse(DIVERGING), tmp_path)
+    result = studies.run(studies.parse(FAILING), tmp_path)
     start, end = select(result.rows, model="network")
     assert (start["state"], start["status"]) == ("start", "ok")
     assert end["state"] == "end"
@@ -154,7 +163,10 @@ def test_divergence_is_a_row_that_says_so(tmp_path):
     assert result.n_failed == 2  # the empirical NTK at the end has none either
     [own] = select(result.rows, model="NTK")
     assert own["status"] == "ok"
-    assert len(studies.read(tmp_path)[0]) == len(result.rows) == 6
+    [field] = select(result.rows, model="mean field")
+    assert field["status"].startswith("not converged: ")
+    assert math.isfinite(field["nc1"])
+    assert len(studies.read(tmp_path)[0]) == len(result.rows) == 6 + 2
 
 
 def test_theory_rows_are_expectations_at_the_size_of_the_data(whole):
@@ -256,3 +268,31 @@ def test_pairs_share_their_data(whole):
 
 def test_series_are_read_as_they_were_computed(whole):
     assert [repr(r) for r in studies.read_series(whole.folder)] == [repr(r) for r in whole.series]
+
+
+def test_rows_of_the_mean_field_are_solutions(study, whole):
+    cells = studies.plan(study, ["arm=fields", "task=mean"])
+    assert [cell.n_rows for cell in cells] == [2, 2, 2]
+    times = [cells[0].task.seconds(n, 8) for n in (64, 256, 1024)]
+    assert times == sorted(times)
+    drawn = cells[0].draw()
+    second = drawn.y == drawn.y.max()
+    rows = select(whole.rows, arm="fields", model="mean field")
+    assert len(rows) == 6
+    for row in rows:
+        readout_variance = float(row["weight_variance"].split(":")[1])
+        solution = nc.adaptive.mean_field(
+            drawn.X,
+            np.eye(2)[second * 1] if readout_variance > 1 else np.where(second, 1, -1),
+            noise=row["noise"],
+            activation=row["activation"],
+            width=row["width"],
+            readout_variance=readout_variance,
+            n_samples=4096,
+            seed=drawn.seed,
+        )
+        result = solution.collapse(drawn.y, convention=row["convention"])
+        assert row["nc1"] == pytest.approx(result.nc1, rel=1e-9)
+        assert row["standard_error"] == pytest.approx(result.standard_error, rel=1e-6)
+        assert row["free_energy"] == pytest.approx(solution.free_energy, rel=1e-9)
+        assert (row["depth"], row["bias_variance"]) == (2, "0")
