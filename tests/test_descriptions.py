@@ -140,8 +140,8 @@ MISTAKES = [
     ("repeats: 2", "epochs: 2", "3: epochs: ", "allowed are name, title, preset"),
     ("arms:", "arm:", "4: arm: ", "did you mean 'arms'?"),
     ("kernel: NNGP", "kernel: NNPG", "14: arms.0.kernels.0.kernel: ",
-     "must be 'ConjugateKernel', 'NNGP', 'NTK', 'Linear' or 'compat.released.erf_ntk', got 'NNPG' "
-     "(did you mean 'NNGP'?)"),
+     ("must be 'ConjugateKernel', 'NNGP', 'NTK', 'Linear' or 'compat.released.erf_ntk', got 'NNPG' "
+     "(did you mean 'NNGP'?)")),
     ("[erf, relu]", "[erf, rellu]", "15: arms.0.kernels.0.activation: ",
      "unknown activation 'rellu' (did you mean 'relu'?); choose from abs, "),
     ("source: gaussian_mixture", "source: gaussian", "7: arms.0.data.0: ",
