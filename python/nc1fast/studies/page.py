@@ -10,6 +10,7 @@ import re
 from decimal import ROUND_UP, Context
 from typing import TYPE_CHECKING, Any
 
+from nc1fast.studies import measures
 from nc1fast.studies.figures import palette
 from nc1fast.studies.findings import rules
 from nc1fast.studies.findings.compare import counts, extremes
@@ -178,6 +179,8 @@ def figure(drawing: Drawing, svg: bytes) -> dict[str, Any]:
 def unusual(rows: Sequence[Row]) -> dict[str, Any]:
     """Rows whose status is not ok, with the columns in which they differ."""
     kept = select(rows, lambda row: row["status"] != "ok")
+    if kept and "part" in kept[0]:
+        return {"rows": kept, "columns": ["part", "setting", "repeat", "seed", "status"]}
     return {"rows": kept, "columns": [*_varying(kept, (*CELL, "repeat")), "seed", "nc1", "status"]}
 
 
@@ -195,6 +198,21 @@ def cells(rows: Sequence[Row]) -> dict[str, Any]:
     names = ("repeats", "with logarithm", "nc1", "low", "high", "relative nc1", "error bound")
     about = "Geometric means, with the 95 % interval of the mean; the largest error bound."
     return {"columns": [*columns, *names], "lines": lines, "about": about}
+
+
+def measured_cells(rows: Sequence[Row]) -> dict[str, Any]:
+    """One line for each setting and quantity: the mean over its repeats, with its interval, and the
+    extremes.
+    """
+    lines = []
+    for cell, members in grouped((r for r in rows if math.isfinite(r["value"])), measures.CELL):
+        found = [row["value"] for row in members]
+        mean = rules.mean_interval(found)
+        ends = (mean.middle, mean.low, mean.high, min(found), max(found))
+        lines.append([*cell.values(), len(found), *ends, max(row["error"] for row in members)])
+    names = ("repeats", "mean", "low", "high", "smallest", "largest", "error bound")
+    about = "Means, with the 95 % interval of the mean; the largest error bound."
+    return {"columns": [*measures.CELL, *names], "lines": lines, "about": about}
 
 
 def _mean(rows: Iterable[Row], column: str) -> rules.Interval:
@@ -247,6 +265,29 @@ _WORDS = {
     "too few": f"Fewer than {rules.FEWEST} repeats, with which no test at 5 % can decide.",
     "needs both priors": "Of adaptive kernels: no word before both the published prior and that of "
     "the networks are in the table.",
+}
+
+
+def measured_terms(
+    rows: Sequence[Row], provenance: Mapping[str, Any]
+) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Under a heading each: meanings of the words of the page, and quantities of its parts."""
+    del provenance
+    parts = [
+        (str(part["part"]), f"{', '.join(filter(None, distinct(some, 'quantity')))}.")
+        for part, some in grouped(rows, ("part",))
+    ]
+    return [("Words", list(_MEASURED_WORDS.items())), ("Parts of the study", parts)]
+
+
+_MEASURED_WORDS = {
+    "NC1": "Tr Σ_W / Tr Σ_B: the variance within the classes over that between their means. The "
+    "lower, the more collapsed.",
+    "holds, fails, undecided": "Of numbers without chance, by their error bound; of others, by the "
+    f"{rules.CONFIDENCE:.0%} interval of their mean over the repeats: inside the range that is "
+    "claimed, outside of it, or reaching over an end.",
+    "too few": f"Fewer than {rules.FEWEST} repeats, with which no word is given to a number with "
+    "chance in it.",
 }
 
 

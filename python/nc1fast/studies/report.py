@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nc1fast.studies import figures, library, measured_page, measures, page, table
+from nc1fast.studies import figures, library, measures, page, table
 from nc1fast.studies.figures import measured
 from nc1fast.support.arithmetic import ieee
 from nc1fast.support.extras import require
@@ -92,7 +92,8 @@ def render(
         Of the rows.
     """
     compared = layout is table.LAYOUT
-    parts: Any = page if compared else measured_page
+    cells = page.cells if compared else page.measured_cells
+    terms = page.terms if compared else page.measured_terms
     drawn: Any = figures if compared else measured
     study = library.told_as(provenance.get("study", ""))
     markup = require("markupsafe", "study").Markup
@@ -112,10 +113,10 @@ def render(
         sections=[
             (heading, [page.told(f) for f in found]) for heading, found in study.sections(rows)
         ],
-        unusual=parts.unusual(rows),
-        cells=parts.cells(rows),
+        unusual=page.unusual(rows),
+        cells=cells(rows),
         meanings=layout.columns,
-        terms=parts.terms(rows, provenance),
+        terms=terms(rows, provenance),
         provenance=page.origin(provenance),
         n_rows=len(rows),
         csv=page.gzipped(gzip.compress(layout.to_csv(rows).encode(), mtime=0)),
