@@ -194,7 +194,7 @@ def test_names_are_written_as_they_are():
 
 @given(st.lists(st.floats(-0.5, 1.5), min_size=1, max_size=12), st.floats(0.01, 0.08))
 def test_names_are_apart_inside_and_in_order(wanted, gap):
-    placed = labels.apart(wanted, gap)
+    placed = labels.spaced(wanted, gap)
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     steps = np.diff([placed[i] for i in order])
     assert (steps >= gap * (1 - 1e-9)).all()

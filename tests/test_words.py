@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Each with how often it may occur; the field says: borrowed, converged, error, requested, ...
-DENIED = {
-    r"\bl[ea]nt\b": 1,
-    r"\bsteady\b": 0,
-    r"\boff by\b": 3,
-    r"\bSoon\b": 0,
-    r"\btold\b": 181,
-    r"\bwanted\b": 22,
-    r"\basked for\b": 12,
-    r"\bcourses\b": 10,
-    r"\bgrown\b": 4,
-    r"\bgladly\b": 0,
-    r"\bin the eyes of\b": 0,
-}
+# The field says: borrowed, converged, error, reported, requested, learning curves, ...
+DENIED = [
+    r"\bl[ea]nt\b",
+    r"\bsteady\b",
+    r"\boff by\b",
+    r"\bSoon\b",
+    r"\btold\b(?! from\b)",  # "cannot be told from" is English
+    r"\bwanted\b",
+    r"\basked for\b",
+    r"\bcourses\b",
+    r"\bgrown\b",
+    r"\bgladly\b",
+    r"\bin the eyes of\b",
+]
 
 
 @pytest.mark.parametrize("word", DENIED)
 def test_an_idiom_does_not_come_back(word: str) -> None:
     pages = [*ROOT.glob("docs/*.md"), *(ROOT / "python" / "nc1fast").rglob("*.py")]
-    found = {str(p.relative_to(ROOT)): len(re.findall(word, p.read_text())) for p in pages}
-    assert sum(found.values()) <= DENIED[word], {n: k for n, k in found.items() if k}
+    found = [str(page.relative_to(ROOT)) for page in pages if re.search(word, page.read_text())]
+    assert found == []
 
 
 def test_the_glossary_is_a_line_for_each_term_in_order() -> None:

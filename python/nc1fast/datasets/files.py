@@ -62,8 +62,8 @@ def load(
         - ``.npy``: the data; `labels` is needed.
         - ``.csv`` and ``.tsv``, with or without ``.gz``: UTF-8; all columns but that of the labels
           hold numbers. The first line is a header if none of its feature cells is a number, or if
-          only its label is text and all other labels are numbers. A header of numbers alone cannot
-          be told from data and is read as data.
+          only its label is text and all other labels are numbers. A header of numbers alone is
+          read as data.
         - ``.parquet``, ``.arrow``, ``.feather``: a column of lists named as data are (see above),
           else all columns but that of the labels.
         - ``-idx3-ubyte``, ``.idx3-ubyte``, ``.idx`` and the like, with or without ``.gz``: IDX, the

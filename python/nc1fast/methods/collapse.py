@@ -254,7 +254,7 @@ def collapse_each(
     Parameters
     ----------
     data_sets : iterable of (X, y)
-        Pairs as `collapse` takes them, of any sizes and kinds. A generator is asked for the next
+        Pairs as `collapse` takes them, of any sizes and kinds. A generator yields the next
         one when there is a thread for it: `n_threads` + 2 of them are in memory at most.
     kernel : Kernel, sequence of Kernel, "precomputed", callable or None
         Of all data sets. A callable is called by the calling thread alone.

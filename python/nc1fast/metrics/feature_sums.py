@@ -184,7 +184,7 @@ class FeatureSums:
         if end > len(self._room):
             more = max(end, 2 * start)
             d = moments.shift.shape[1]
-            self._room = self._room.grown(more) if start else MomentTable.room(more, d)
+            self._room = self._room.resized(more) if start else MomentTable.room(more, d)
         self._room.put(slice(start, end), moments)
         self._labels += labels
         self._at.update((key, start + k) for k, key in enumerate(keys))

@@ -139,7 +139,7 @@ def part(
 ) -> Callable[[Measuring], Measured]:
     """Declare a function (random, *, **settings) -> measures as a part of an experiment.
 
-    A function with a parameter `part` is told which of its names is measured.
+    A function with a parameter `part` gets the one of its names that is measured.
 
     Parameters
     ----------

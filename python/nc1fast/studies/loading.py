@@ -190,8 +190,8 @@ def _read(text: str, where: str) -> tuple[Any, Any]:
         return root, loader.construct_document(root)
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
         # numbers and dates that Python does not take
-        told = "a number of too many digits" if "digits" in str(error) else one_line(error)
-        raise ValueError(f"{where}: not valid YAML: {told}") from None
+        reason = "a number of too many digits" if "digits" in str(error) else one_line(error)
+        raise ValueError(f"{where}: not valid YAML: {reason}") from None
 
 
 def _size(node: Any, where: str, known: dict[int, float]) -> float:
@@ -255,22 +255,22 @@ def explained(error: ValidationError, root: Any) -> str:
     Some errors only follow from others: a value that may be a number or a list fails as both, and a
     list whose entries are wrong is also too short. The first error of the innermost keys is shown.
     """
-    told = _innermost(error.errors(include_url=False), root)
-    more = f" (and {len(told) - _MOST_ERRORS} more)" if len(told) > _MOST_ERRORS else ""
-    return f"{'; '.join(told[:_MOST_ERRORS])}{more}"
+    lines = _innermost(error.errors(include_url=False), root)
+    more = f" (and {len(lines) - _MOST_ERRORS} more)" if len(lines) > _MOST_ERRORS else ""
+    return f"{'; '.join(lines[:_MOST_ERRORS])}{more}"
 
 
 def _innermost(errors: Sequence[Any], root: Any) -> list[str]:
     """Lines for the errors whose keys are not the beginning of the keys of another one."""
-    told: dict[tuple[int | str, ...], str] = {}
+    lines: dict[tuple[int | str, ...], str] = {}
     for error in errors:
         keys, line = _place(root, error)
         name = ".".join(map(str, keys)) or "study"
-        told.setdefault(keys, f"line {line}: {name}: {_message(error)}")
+        lines.setdefault(keys, f"line {line}: {name}: {_message(error)}")
     return [
         text
-        for keys, text in told.items()
-        if not any(len(other) > len(keys) and other[: len(keys)] == keys for other in told)
+        for keys, text in lines.items()
+        if not any(len(other) > len(keys) and other[: len(keys)] == keys for other in lines)
     ]
 
 
@@ -315,8 +315,8 @@ def line_of(node: Any) -> int:
 def _message(error: Any) -> str:
     """The words of one error, with the value found and the allowed value closest to it."""
     context = error.get("ctx", {})
-    told = str(error["msg"]).removeprefix("Value error, ")
-    text = _WORDS.get(error["type"], told[:1].lower() + told[1:])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    text = _WORDS.get(error["type"], message[:1].lower() + message[1:])
     if error["type"] in _WORDS:
         text = text.format_map(context)
     if error["type"] == "value_error" and (quoted := _QUOTED.search(text)):

@@ -86,12 +86,12 @@ def attitude(word: str) -> str:
 # --- the first screen
 
 
-def answer(told: Answer | None) -> dict[str, Any] | None:
+def answer(result: Answer | None) -> dict[str, Any] | None:
     """The answer, its tables without the columns that are empty in all rows."""
-    if told is None:
+    if result is None:
         return None
     tables = []
-    for one in told.tables:
+    for one in result.tables:
         kept = [
             i
             for i in range(len(one.columns))
@@ -100,13 +100,13 @@ def answer(told: Answer | None) -> dict[str, Any] | None:
         columns = [(one.columns[i], _thing(one.columns[i])) for i in kept]
         rows = [(row.label, [_cell(row.cells[i]) for i in kept]) for row in one.rows]
         tables.append({"title": one.title, "columns": columns, "rows": rows})
-    first, *others = told.sentences
+    first, *others = result.sentences
     return {
-        "question": told.question,
+        "question": result.question,
         "first": first,
         "others": others,
         "tables": tables,
-        "uncertainty": told.uncertainty,
+        "uncertainty": result.uncertainty,
     }
 
 
@@ -128,13 +128,13 @@ def _cell(cell: AnswerCell) -> dict[str, Any]:
     """A cell as text, with how close it is: 1 for the network itself, 0 from a log-distance of 1
     on.
     """
-    told = {"nc1": _aligned(cell.nc1), "distance": "", "ends": "", "close": 0.0}
+    fields = {"nc1": _aligned(cell.nc1), "distance": "", "ends": "", "close": 0.0}
     if not math.isnan(cell.distance):
-        told["distance"] = f"{cell.distance:.2f}"
-        told["close"] = round(max(0.0, 1 - cell.distance / _FAR) ** 2, 2)
+        fields["distance"] = f"{cell.distance:.2f}"
+        fields["close"] = round(max(0.0, 1 - cell.distance / _FAR) ** 2, 2)
     if not math.isnan(cell.distance_low):
-        told["ends"] = f"{cell.distance_low:.2f} to {cell.distance_high:.2f}"
-    return {**told, "nearest": cell.nearest}
+        fields["ends"] = f"{cell.distance_low:.2f} to {cell.distance_high:.2f}"
+    return {**fields, "nearest": cell.nearest}
 
 
 def _aligned(value: float) -> str:
@@ -147,7 +147,7 @@ def _aligned(value: float) -> str:
 # --- findings, figures, the table
 
 
-def told(finding: Finding) -> dict[str, Any]:
+def summary(finding: Finding) -> dict[str, Any]:
     """A finding with the counts of its words, the range of its ratios, and the columns in which
     these differ.
     """
@@ -313,7 +313,7 @@ def _data_sets(rows: Sequence[Row], provenance: Mapping[str, Any]) -> Iterator[t
         yield str(name), "; ".join(filter(None, (described.get(str(name), ""), counted)))
 
 
-_GRID = ("name", "n_samples", "n_features", "sizes")  # of a source: told by the rows
+_GRID = ("name", "n_samples", "n_features", "sizes")  # of a source: the rows say these
 
 
 def _arm(rows: Sequence[Row]) -> str:

@@ -251,8 +251,8 @@ def power(curve: Mapping[float, float]) -> float:
     return float(np.polyfit(x, y, 1)[0])
 
 
-def _matches(setting: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(name in setting and _is(setting[name], value) for name, value in wanted.items())
+def _matches(setting: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    return all(name in setting and _is(setting[name], value) for name, value in values.items())
 
 
 def _is(value: Any, allowed: Any) -> bool:

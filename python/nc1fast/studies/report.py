@@ -83,7 +83,7 @@ def render(
         The table.
     provenance : mapping
         Metadata of the table; empty if it was read from the CSV. Its `study` decides which findings
-        are told.
+        are reported.
     drawings : sequence of Drawing
         The first one stands before the findings; those set aside are not on the page.
     images : mapping of str to bytes
@@ -111,7 +111,7 @@ def render(
         n_aside=len(drawings) - len(shown),
         uncertainty=drawn.UNCERTAINTY,
         sections=[
-            (heading, [page.told(f) for f in found]) for heading, found in study.sections(rows)
+            (heading, [page.summary(f) for f in found]) for heading, found in study.sections(rows)
         ],
         unusual=page.unusual(rows),
         cells=cells(rows),

@@ -149,7 +149,7 @@ class Instance:
         Raises
         ------
         FileNotFoundError, ValueError
-            As `nc1fast.datasets.load`; or if more rows are asked for than there are.
+            As `nc1fast.datasets.load`; or if more rows are requested than there are.
         """
         source = self.source
         if isinstance(source, GaussianMixture):

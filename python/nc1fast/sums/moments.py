@@ -84,7 +84,7 @@ class MomentTable:
         """Some of the classes: views of a slice, else copies."""
         return MomentTable(*(array[some] for array in self.arrays()))
 
-    def grown(self, n_classes: int) -> MomentTable:
+    def resized(self, n_classes: int) -> MomentTable:
         """The same with room for so many classes."""
         out = MomentTable.room(n_classes, self.shift.shape[1])
         for mine, more in zip(self.arrays(), out.arrays(), strict=True):

@@ -123,7 +123,7 @@ def _complete(drawing: Drawing, taken: Sequence[str]) -> Drawing:
 
 # --- figures in words, for those who do not see them
 
-_MOST_CURVES = 8  # told of one panel
+_MOST_CURVES = 8  # of one panel in words
 
 
 def seen(figure: Any) -> str:
@@ -135,24 +135,24 @@ def seen(figure: Any) -> str:
         return ""
     first, *others = panels
     x_name = next((ax.get_xlabel() for ax in panels if ax.get_xlabel()), "")
-    told = [_panel(first, " against ".join(filter(None, (first.get_ylabel(), x_name))))]
+    sentences = [_panel(first, " against ".join(filter(None, (first.get_ylabel(), x_name))))]
     if others:
         titles = ", ".join(ax.get_title(loc="left") for ax in others)
-        told.append(f"{len(others)} more panel{'s' * (len(others) > 1)}: {titles}.")
-    return " ".join(told)
+        sentences.append(f"{len(others)} more panel{'s' * (len(others) > 1)}: {titles}.")
+    return " ".join(sentences)
 
 
 def _panel(ax: Any, axes: str) -> str:
     title = ax.get_title(loc="left")
     if ax.images:
         return f"{title}: a heat map."
-    courses = list(_courses(ax))
-    more = len(courses) - _MOST_CURVES
-    told = [*courses[:_MOST_CURVES], *([f"and {more} more"] if more > 0 else [])]
-    return f"{title}{f', {axes}' if axes else ''}: {'; '.join(told) or f'{len(ax.lines)} lines'}."
+    clauses = list(_clauses(ax))
+    more = len(clauses) - _MOST_CURVES
+    some = [*clauses[:_MOST_CURVES], *([f"and {more} more"] if more > 0 else [])]
+    return f"{title}{f', {axes}' if axes else ''}: {'; '.join(some) or f'{len(ax.lines)} lines'}."
 
 
-def _courses(ax: Any) -> Iterator[str]:
+def _clauses(ax: Any) -> Iterator[str]:
     """One clause for each named curve: "NNGP rises from 0.009 to 0.11"; a range where positions are
     names.
     """

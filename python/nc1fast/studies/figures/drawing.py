@@ -162,5 +162,5 @@ def _short_names(text: str) -> str:
 
 def _joined(match: re.Match[str]) -> str:
     """Paths of the same style as one."""
-    courses = " ".join(_COURSE.findall(match.group()))
-    return f'<path d="{courses}"{match.group(1)}/>'
+    paths = " ".join(_COURSE.findall(match.group()))
+    return f'<path d="{paths}"{match.group(1)}/>'

@@ -48,8 +48,8 @@ def settle(figure: Any) -> None:
             continue
         gap = _LINE * _SIZE / 72 * figure.dpi / ax.bbox.height
         ends = [ax.transData.transform(name.xy) for name in names]
-        wanted = [(y - ax.bbox.y0) / ax.bbox.height for _, y in ends]
-        for name, end, place in zip(names, ends, apart(wanted, gap), strict=True):
+        heights = [(y - ax.bbox.y0) / ax.bbox.height for _, y in ends]
+        for name, end, place in zip(names, ends, spaced(heights, gap), strict=True):
             name.set_position((1, place))
             _join(figure, name, end)
 
@@ -65,16 +65,16 @@ def _join(figure: Any, name: Any, end: Any) -> None:
     figure.add_artist(line(*placed.T, transform=figure.transFigure, **style))
 
 
-def apart(wanted: Sequence[float], gap: float) -> list[float]:
-    """Positions at least `gap` apart, near the wanted ones in the least squares sense, within 0 and
+def spaced(heights: Sequence[float], gap: float) -> list[float]:
+    """Positions at least `gap` apart, near the given ones in the least squares sense, within 0 and
     1 if they fit.
 
     Less i gaps, the i-th smallest position must not decrease with i: isotonic regression.
     """
-    order = np.argsort(wanted, kind="stable")
+    order = np.argsort(heights, kind="stable")
     steps = gap * np.arange(len(order))
     regression = require("scipy.optimize", "study").isotonic_regression
-    levels = regression(np.clip(np.asarray(wanted)[order], 0, 1) - steps).x
+    levels = regression(np.clip(np.asarray(heights)[order], 0, 1) - steps).x
     room = 1 - steps[-1]  # of the lowest position
     low, high = (0.0, room) if room > 0 else (room / 2, room / 2)
     placed = np.empty(len(order))

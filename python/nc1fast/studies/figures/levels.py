@@ -222,8 +222,8 @@ def repeats(rows: Sequence[Row]) -> str:
     for label, n in counts.items():
         if n < most:
             fewer.setdefault(n, []).append(label)
-    told = "".join(f"; {n} of {', '.join(map(repr, labels))}" for n, labels in fewer.items())
-    return f" {most} repeats{told}." if most > 1 else ""
+    exceptions = "".join(f"; {n} of {', '.join(map(repr, labels))}" for n, labels in fewer.items())
+    return f" {most} repeats{exceptions}." if most > 1 else ""
 
 
 def setting(rows: Sequence[Row]) -> str:
@@ -233,16 +233,16 @@ def setting(rows: Sequence[Row]) -> str:
     text = ""
     columns = ("depth", "width", "weight_variance", "noise")
     for model, name in _SETTINGS:
-        told = []
+        clauses = []
         for cell, _ in grouped(select(rows, model=model), columns):
             hidden, _, readout = cell["weight_variance"].rpartition(":")
             depth = f"depth {cell['depth']}, " if cell["depth"] > 2 else ""
             noise = "" if math.isnan(cell["noise"]) else f", noise {cell['noise']:.3g}"
-            told.append(
+            clauses.append(
                 f"{depth}width {cell['width']}, variance of the hidden weights "
                 f"{hidden.replace(':', ', ')} and of the readout {readout}{noise}"
             )
-        text += f" {name}: {'; or '.join(told)}." if told else ""
+        text += f" {name}: {'; or '.join(clauses)}." if clauses else ""
     return text
 
 

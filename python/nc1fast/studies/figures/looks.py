@@ -1,7 +1,7 @@
 """Looks: colour, marker and line of each representation, the same in every figure.
 
 A thing has one colour (`palette`); each look has a marker or line of its own besides, so that
-nothing depends on colour. Activations are told apart by line and marker alone. What the released
+nothing depends on colour. Activations differ by line and marker alone. What the released
 code gives is dashed, with open markers.
 """
 

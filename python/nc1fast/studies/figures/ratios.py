@@ -190,7 +190,7 @@ def _changes(rows: Sequence[Row], arms: Sequence[str]) -> list[Curve]:
     ]
 
 
-_APART = 1.01  # ratio of two NC1 from which branches are told apart in a figure
+_APART = 1.01  # ratio of two NC1 from which branches are distinct in a figure
 _ADAPTIVE = look_of("AdaptiveKernel", "")
 _LOWEST = replace(_ADAPTIVE, label="lowest F", line="none")
 _OTHERS = replace(_ADAPTIVE, label="other minima", marker="v", line="none", is_open=True, rank=99)

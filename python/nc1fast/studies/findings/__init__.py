@@ -28,7 +28,7 @@ def common(rows: Sequence[Row]) -> list[tuple[str, list[Finding]]]:
     return present({"Findings": found})
 
 
-def present(told: Mapping[str, Sequence[Finding | None]]) -> list[tuple[str, list[Finding]]]:
+def present(sections: Mapping[str, Sequence[Finding | None]]) -> list[tuple[str, list[Finding]]]:
     """Sections with the findings that are there, by heading; empty sections are left out."""
-    kept = {heading: [f for f in found if f is not None] for heading, found in told.items()}
+    kept = {heading: [f for f in found if f is not None] for heading, found in sections.items()}
     return [(heading, found) for heading, found in kept.items() if found]

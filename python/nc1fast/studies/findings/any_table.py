@@ -71,10 +71,10 @@ def unusual(rows: Sequence[Row]) -> Finding:
     odd = select(rows, lambda row: row["status"] != "ok")
     number = re.compile(r"(?<!\w)[-+]?\d[\d.e+-]*")
     kinds = grouped_by(odd, lambda row: number.sub("…", row["status"]))
-    told = [f"{plural(len(m), 'row')} ({_whose(m)}): {kind}." for kind, m in kinds]
+    sentences = [f"{plural(len(m), 'row')} ({_whose(m)}): {kind}." for kind, m in kinds]
     negative = select(rows, lambda row: row["nc1"] < 0, convention="released")
     if negative:
-        told.append(
+        sentences.append(
             f"Negative values under 'released' ({plural(len(negative), 'row')}) are right: its Tr "
             "Sigma_W mixes two weights and is not a variance. The released code leaves such values "
             "out of its means."
@@ -86,7 +86,7 @@ def unusual(rows: Sequence[Row]) -> Finding:
         "of which this is not true stay in the table and are listed below.",
         HOLDS if not odd else DEPENDS if len(odd) < len(rows) else FAILS,
         "",
-        tuple(told) or (f"All {len(rows):,} rows are as they should be.",),
+        tuple(sentences) or (f"All {len(rows):,} rows are as they should be.",),
     )
 
 
@@ -179,7 +179,7 @@ def _judged(curves: Sequence[_Curve]) -> CellVerdict:
 
 
 def _of_kernel(curves: Sequence[_Curve]) -> str:
-    """A sentence on one kernel on one kind of data: its courses, and NC1 at both ends by d0."""
+    """A sentence on one kernel on one kind of data: its trends, and NC1 at both ends by d0."""
     cell = curves[0].cell
     ends = []
     for own in sorted(_by(curves, ("d0",)), key=lambda own: own[0].cell["d0"]):
@@ -195,7 +195,7 @@ def _of_kernel(curves: Sequence[_Curve]) -> str:
 
 
 def _counted(curves: Sequence[_Curve]) -> str:
-    """Courses in words: "rises in 524 of 594 curves, falls in 40 and is not monotone in 30"."""
+    """Trends in words: "rises in 524 of 594 curves, falls in 40 and is not monotone in 30"."""
     n = Counter(curve.course for curve in curves)
     parts = {f"{course} in": n[course] for course in _WORDS if n[course]}
     return counted(parts, "curves", {1: "the one curve"})

@@ -348,8 +348,8 @@ def ratio_words(cells: Sequence[CellVerdict]) -> str:
     known = with_ratio(cells)
     if not known:
         return "ratio undefined"
-    told = f"ratio {along_d0(known)}"
-    return f"{told}, {extremes(known)}" if len(known) > len(by_d0(known)) else told
+    text = f"ratio {along_d0(known)}"
+    return f"{text}, {extremes(known)}" if len(known) > len(by_d0(known)) else text
 
 
 def subject(cells: Sequence[CellVerdict]) -> str:

@@ -210,14 +210,14 @@ class Comparison:
             Sentence(self.title, absent=self.title) if isinstance(self.title, str) else self.title
         )
         verdict = together(cells) if self.random else overall(cell.verdict for cell in cells)
-        told = [text for one in self.sentences if cells for text in one(rows, cells)]
+        sentences = [text for one in self.sentences if cells for text in one(rows, cells)]
         return Finding(
             self.key,
             title(rows, cells)[0],
             self.statement,
             verdict,
             self.ratio,
-            tuple(told),
+            tuple(sentences),
             tuple(cells),
         )
 
@@ -304,7 +304,7 @@ class AnswerCell:
         |log NC1(model) - log NC1(reference)|, and the ends of its interval; NaN for the reference
         itself.
     nearest : bool
-        Whether the distance is the least of its row, or cannot be told from the least.
+        Whether the distance is the least of its row, or not significantly above the least.
     """
 
     nc1: float

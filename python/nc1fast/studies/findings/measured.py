@@ -86,7 +86,7 @@ class Test:
     digits: int = 3
     at_most: bool = False
 
-    def told(self, found: Sequence[JudgedCell]) -> str:
+    def summary(self, found: Sequence[JudgedCell]) -> str:
         """Its label and the range of the numbers."""
         numbers = [one.mean.middle for one in found]
         if self.at_most:
@@ -205,7 +205,7 @@ class Statement:
         results = [(test, test.judge(test.of(cells))) for test in self.tests]
         words = [one.word for _, found in results for one in found]
         known = [(test, found) for test, found in results if found]
-        number = "; ".join(test.told(found) for test, found in known) if known else ABSENT
+        number = "; ".join(test.summary(found) for test, found in known) if known else ABSENT
         sentences = [line for test, found in known for line in test.listed(found)]
         counted = Counter(words)
         counts = {word: counted[word] for word in rules.WORDS if counted[word]}

@@ -94,7 +94,7 @@ class Fit:
     """Ridge regression f(z) = K(z, X) (K + ridge d I)^-1 y on a stored Gram matrix, d the mean of
     its diagonal, from its eigenvalues (n,) and eigenvectors (n, n).
 
-    Accuracy: eigenvalues are off by some u n d, u = 1.1e-16: for n = 64 and a ridge of 1e-10, by
+    Accuracy: errors of eigenvalues are some u n d, u = 1.1e-16: for n = 64 and a ridge of 1e-10,
     less than 1e-4 of the ridge.
     """
 

@@ -167,7 +167,7 @@ CLAIMS = (
     claim(
         "RF4. The approximation is spectral",
         "The least eps with (1 - eps)(K + λI) ≤ H Hᵀ + λI ≤ (1 + eps)(K + λI) falls with every "
-        "step of m; λ is told in units of the mean diagonal of K.",
+        "step of m; λ is in units of the mean diagonal of K.",
         mean("eps over that of the next smaller m", measured(SPECTRAL).steps("m"), high=1.0),
     ),
     claim(

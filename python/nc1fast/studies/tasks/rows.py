@@ -98,14 +98,14 @@ def numbers(result: Any, note: str = "") -> Row:
     if isinstance(result, str):
         nothing = dict.fromkeys(("nc1", "error_bound", "trace_within", "trace_between"), math.nan)
         return {**nothing, **table.NO_SEARCH, "status": f"{FAILED}{result}"}
-    told = table.status(result.nc1)
+    status = table.status(result.nc1)
     return {
         "nc1": result.nc1,
         "error_bound": _bound(result),
         "trace_within": result.trace_within,
         "trace_between": result.trace_between,
         **table.NO_SEARCH,
-        "status": told if not note else note if told == "ok" else f"{note}; {told}",
+        "status": status if not note else note if status == "ok" else f"{note}; {status}",
     }
 
 

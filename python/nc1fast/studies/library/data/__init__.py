@@ -1,5 +1,5 @@
 """The study of a user's own data: presets quick and full, fitted to a file; also how any study of
-the user's own is told.
+the user's own is reported.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def answer(rows: Sequence[Row]) -> Answer | None:
 
 def _lowest(rows: Sequence[Row]) -> list[str]:
     """A sentence for each data set: the limiting kernel with the lowest NC1, at the largest N."""
-    told = []
+    found = []
     for group, members in grouped(rows, ("dataset", "d0")):
         n = max(distinct(members, "N"))
         kernels = select(
@@ -134,13 +134,13 @@ def _lowest(rows: Sequence[Row]) -> list[str]:
         if len(plain) < 2 or not data:
             continue
         low, high = (pick(plain, key=lambda row: row["nc1"]) for pick in (min, max))
-        told.append(
+        found.append(
             f"Of {len(plain)} kernels of infinitely wide networks on {group['dataset']} (N = "
             f"{n:,}, d₀ = {group['d0']}), {_kernel(low)} is most collapsed, with NC1 "
             f"{low['nc1']:.3g}, and {_kernel(high)} least, with {high['nc1']:.3g}; the data "
             f"themselves have {data[0]['nc1']:.3g}."
         )
-    return told
+    return found
 
 
 def _kernel(row: Row) -> str:
@@ -149,7 +149,7 @@ def _kernel(row: Row) -> str:
 
 def _trained(kind: str, networks: Sequence[TrainedNetwork]) -> str:
     """How far networks of one kind went in training, and which kernel is nearest to them."""
-    told = []
+    clauses = []
     for (dataset, n, d0), members in grouped_by(networks, lambda network: network.cell):
         both = nearness.having(members, [START])
         ratio = math.exp(nearness.pooled(both, lambda n: n.logs[END] - n.logs[START]).middle)
@@ -163,8 +163,8 @@ def _trained(kind: str, networks: Sequence[TrainedNetwork]) -> str:
             rest = [name for name in rank.ties if name != rank.best]
             ties = f" (not to be told from {', '.join(rest)})" if rest else ""
             near = f"; nearest is {rank.best}{ties}, at |log ratio| {show(off)}"
-        told.append(f"on {dataset} (N = {n:,}, d₀ = {d0}) {end:.3g}{moved}{near}")
-    return f"NC1 of trained networks ({kind}): {'. '.join(told)}."
+        clauses.append(f"on {dataset} (N = {n:,}, d₀ = {d0}) {end:.3g}{moved}{near}")
+    return f"NC1 of trained networks ({kind}): {'. '.join(clauses)}."
 
 
 def _tables(networks: Sequence[tuple[str, list[TrainedNetwork]]]) -> list[AnswerTable]:

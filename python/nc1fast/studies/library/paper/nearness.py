@@ -92,10 +92,10 @@ class Nearest:
     best : str
         The one of least mean distance; of equal ones the first.
     ties : tuple of str
-        It, and those that cannot be told from it. With a single repeat there is no interval, and it
+        It, and those not significantly farther. With a single repeat there is no interval, and it
         stands alone.
     clear : bool
-        Whether all others are told from it.
+        Whether all others are significantly farther.
     """
 
     best: str
@@ -126,7 +126,7 @@ def trained(
     ends = select(ends, lambda row: key(row, _KIND) == key(first, _KIND))
     shared = {name: first[name] for name in ("activation", "depth", "convention")}
     alike = select(rows, **shared)
-    found = {name: _by_draw(alike, wanted) for name, wanted in _models(first)}
+    found = {name: _by_draw(alike, columns) for name, columns in _models(first)}
     return [_beside(row, found) for row in ends if found[END].get(key(row, _DATA_SET)) is row]
 
 
@@ -176,10 +176,10 @@ def floor(networks: Sequence[TrainedNetwork]) -> Interval:
 
 
 def nearest(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> Nearest | None:
-    """The kernel of least mean distance, and those that cannot be told from it; None if the cells
+    """The kernel of least mean distance, and those not significantly farther; None if the cells
     share no repeat.
 
-    A kernel is told from the nearest one if the interval of the difference of their distances,
+    Significantly farther: the interval of the difference of its distance and the least one,
     network by network, lies above zero.
     """
     means = {kernel: distance(networks, kernel).middle for kernel in kernels}
@@ -269,12 +269,12 @@ def _models(network: Row) -> Iterator[tuple[str, Row]]:
     yield MEAN_FIELD, {"model": "mean field", **matched}
 
 
-def _by_draw(rows: Sequence[Row], wanted: Row) -> dict[tuple[Any, ...], Row]:
-    """Rows with the wanted columns and a logarithm, by the draw of their data; the first one
+def _by_draw(rows: Sequence[Row], columns: Row) -> dict[tuple[Any, ...], Row]:
+    """Rows with these values of columns and a logarithm, by the draw of their data; the first one
     counts.
     """
     out: dict[tuple[Any, ...], Row] = {}
-    for row in select(rows, **wanted):
+    for row in select(rows, **columns):
         if row["nc1"] > 0 and math.isfinite(row["nc1"]):
             out.setdefault(key(row, _DATA_SET), row)
     return out

@@ -55,10 +55,10 @@ def answer(rows: Sequence[Row]) -> Answer | None:
         Of a study. Networks trained with Langevin noise and classes of unequal size do not enter.
     """
     sets = [(_name(*kind), nearness.trained(rows, *kind)) for kind in nearness.kinds(rows)]
-    told = [(kind, networks) for kind, networks in sets if nearness.present(networks)]
-    if not told:
+    present = [(kind, networks) for kind, networks in sets if nearness.present(networks)]
+    if not present:
         return None
-    (kind, networks), *others = told
+    (kind, networks), *others = present
     basic = (
         nearness.compared(networks, _WITH_ALL_NETWORKS) or nearness.compared(networks, KERNELS)
     )[0]
@@ -123,12 +123,12 @@ def _counts(networks: Sequence[TrainedNetwork], kernels: Sequence[str], kind: st
     first = Counter(dict.fromkeys(kernels, 0))
     first.update(rank.best for rank in ranks)
     clear = Counter(rank.best for rank in ranks if rank.clear)
-    told = [
+    clauses = [
         f"{name} in {n}{f' (clearly in {clear[name]})' * bool(n)}"
         for name, n in first.most_common()
     ]
     where = f"{plural(len(ranks), 'cell')} ({kind}, {_sizes(networks)})"
-    return f"Nearest to the trained network in {where}: {_list(told)}."
+    return f"Nearest to the trained network in {where}: {_list(clauses)}."
 
 
 def _ranks(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> list[Nearest]:
@@ -141,12 +141,12 @@ def _ranks(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> list[N
 def _distances(networks: Sequence[TrainedNetwork], kernels: Sequence[str]) -> str:
     """Mean distance of each kernel on each data set."""
     common = nearness.having(networks, kernels)
-    told = [
+    clauses = [
         f"on {dataset} "
         + ", ".join(f"{name} {show(nearness.distance(members, name))}" for name in kernels)
         for dataset, members in _datasets(common)
     ]
-    return f"Mean |log NC1(kernel)/NC1(network)| ({_sizes(common)}): {'; '.join(told)}."
+    return f"Mean |log NC1(kernel)/NC1(network)| ({_sizes(common)}): {'; '.join(clauses)}."
 
 
 def _finite_width(networks: Sequence[TrainedNetwork]) -> str:
@@ -162,24 +162,24 @@ def _finite_width(networks: Sequence[TrainedNetwork]) -> str:
 def _trends(networks: Sequence[TrainedNetwork]) -> str:
     """Trends in d0 of the change by training and of the adaptive kernels' changes from the NNGP."""
     pairs = [(END, START), *((name, NNGP) for name in ADAPTIVE)]
-    told = [text for pair in pairs if (text := _trend(networks, *pair))]
-    if not told:
+    clauses = [text for pair in pairs if (text := _trend(networks, *pair))]
+    if not clauses:
         return ""
-    return f"Along d₀, {'; '.join(told)}."
+    return f"Along d₀, {'; '.join(clauses)}."
 
 
 def _trend(networks: Sequence[TrainedNetwork], upper: str, lower: str) -> str:
-    told = []
+    clauses = []
     for dataset, members in _datasets(networks):
         if curves := nearness.slopes(members, upper, lower):
             slope = nearness.mean_slope(curves)
             sign = -1 if slope.middle < 0 else 1
             n = sum(sign * value > nearness.ROUNDING for _, value in curves)
-            told.append(
+            clauses.append(
                 f"{'falls' if sign < 0 else 'rises'} in {n} of {plural(len(curves), 'curve')} on "
                 f"{dataset}, mean slope {show(slope)}"
             )
-    return f"log NC1({upper})/NC1({lower}) {', and '.join(told)}" if told else ""
+    return f"log NC1({upper})/NC1({lower}) {', and '.join(clauses)}" if clauses else ""
 
 
 def _in_short(networks: Sequence[TrainedNetwork], kind: str) -> str:
