@@ -6,6 +6,7 @@ against their NTK, its claims on made rows.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,10 +73,10 @@ class TestStudy(StudyChecks):
             add(parts.BOTH, parts.DISTANCE, 0.1, **where, ridge=0.1)
             add(parts.RIDGE, parts.ERROR, factor, **where, ridge=0.1)
             add(kernel, parts.NC1, 1e-11, d0=8, s=1e-5)
-            at = {"d0": 8, "s": 1e-5, "kernel": kernel}
-            add(parts.STORED, parts.OFF, told["stored"], **at)
-            add(parts.STREAMED, parts.OFF, 1e-6, **at)
-            add(parts.STREAMED, parts.OVER_BOUND, told["over"], **at)
+            collapsed: dict[str, Any] = {"d0": 8, "s": 1e-5, "kernel": kernel}
+            add(parts.STORED, parts.OFF, told["stored"], **collapsed)
+            add(parts.STREAMED, parts.OFF, 1e-6, **collapsed)
+            add(parts.STREAMED, parts.OVER_BOUND, told["over"], **collapsed)
 
 
 @pytest.mark.parametrize("centred", [True, False])

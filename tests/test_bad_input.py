@@ -30,6 +30,8 @@ def _spoil(symmetric: np.ndarray) -> np.ndarray:
 
 
 # Calls by the pattern of their message, which holds the name of the argument as a word.
+WRONG_LABELS: list[Any] = [y[:-1], np.append(y, 0), [], y[:, None], np.eye(3)[y], 1, None]
+WRONG_LABELS.append([None, 1, "a"] * 4)
 MALFORMED = {
     r"\bX\b": (
         *(lambda x=x: nc.collapse(x, y, RELU) for x in (X[:, 0], X[None], X[:0], X[:, :0], None)),
@@ -51,8 +53,7 @@ MALFORMED = {
     r"\bX\b.*complex": (lambda: nc.collapse(X + 1j, y, RELU),),
     r"\bX\b.*object": (lambda: nc.collapse(X.astype(object), y, RELU),),
     r"\by\b": (
-        *(lambda v=v: nc.collapse(X, v, RELU) for v in (y[:-1], np.append(y, 0), [], y[:, None])),
-        *(lambda v=v: nc.collapse(X, v, RELU) for v in (np.eye(3)[y], 1, None, [None, 1, "a"] * 4)),
+        *(lambda v=v: nc.collapse(X, v, RELU) for v in WRONG_LABELS),
         lambda: nc.collapse(X, _with(2, np.nan, y * 1.0), RELU),
         lambda: nc.collapse(X, "y.npy", RELU),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ BAD_CONTENT = {
     ),
 }
 # Name of the file, its content, words of the message, and arguments of `load`.
-OTHERS = (
+OTHERS: tuple[Any, ...] = (
     ("sub.npz", "folder", "is a folder that holds nothing; must hold MNIST", {}),
     ("a.xlsx", b"PK", "unknown kind of file '.xlsx'", {}),
     (

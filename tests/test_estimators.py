@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_units_have_the_dual_activation_as_their_mean(activation):
 def _z_scores(estimate, exact, n):
     """(mean - exact) / standard error of V and M over n seeds."""
     results = [estimate(seed) for seed in range(n)]
-    scores = []
+    scores: list[Any] = []
     for name in ("within_by_class", "class_gram"):
         values = np.array([getattr(r, name) for r in results])
         error = values.std(axis=0, ddof=1) / np.sqrt(n)

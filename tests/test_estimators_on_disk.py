@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,7 +165,7 @@ def _written(kind, X, y, folder):
 def test_collapse_estimates_from_whatever_holds_the_rows(kind, tmp_path):
     X, y = _data(2000)
     given, kernel = _written(kind, X, y, tmp_path), nc.NTK("relu")
-    some = {"method": "auto", "tolerance": 0.1}
+    some: dict[str, Any] = {"method": "auto", "tolerance": 0.1}
     for settings in (some, *({"method": method} for method in ("features", "pairs", "auto"))):
         how = {**settings, "memory_limit": 1 << 28, "n_threads": 2, "convention": "papyan"}
         expected, result = nc.collapse(X, y, kernel, **how), nc.collapse(*given, kernel, **how)

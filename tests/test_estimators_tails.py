@@ -69,9 +69,9 @@ def test_units_of_which_few_matter_have_no_interval():
     a thousand here, and two beside a few wrong labels.
     """
     X, y = gaussians((300, 300), 8, std=1e-5)
-    for data, n_units in (((X, y), 512), (FAMILIES["five mislabelled"](500), 2048)):
+    for (A, b), n_units in (((X, y), 512), (FAMILIES["five mislabelled"](500), 2048)):
         with pytest.raises(ValueError, match=r"rests on too few of them.*method='exact'"):
-            features(*data, NTK, n_units=n_units, convention="papyan")
+            features(A, b, NTK, n_units=n_units, convention="papyan")
     exact = nc.collapse(X, y, NTK, convention="papyan").nc1
     low, high = pairs(X, y, NTK, n_pairs=5000, convention="papyan").interval
     assert low <= exact <= high

@@ -65,6 +65,7 @@ def _trained(**options: Any) -> Any:
     return networks.train(network, np.eye(3), [0, 1, 1], **options).networks[1].pre1.weight
 
 
+SMALL = networks.ShallowNetwork("erf", 3, width=4)
 DRAWS: dict[str, Any] = {
     "ShallowNetwork": lambda **o: networks.ShallowNetwork("erf", 3, width=4, **o).pre1.weight,
     "redrawn": lambda **o: networks.ShallowNetwork("erf", 3, width=4).redrawn(**o).pre1.weight,
@@ -78,7 +79,6 @@ DRAWS: dict[str, Any] = {
     ),
     "train": _trained,
 }
-SMALL = networks.ShallowNetwork("erf", 3, width=4)
 
 
 @pytest.mark.parametrize("name", DRAWS)

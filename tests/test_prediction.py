@@ -4,6 +4,8 @@ certificates hold.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -187,7 +189,7 @@ def test_equal_rows_and_a_low_rank_do_not_break_the_preconditioner():
 
 def test_progress_reaches_its_end():
     for call in (prediction.ridge, prediction.gradient_flow):
-        seen = []
+        seen: list[Any] = []
         call(KERNEL, X, Y, Z, solver="cg", progress=lambda *state, seen=seen: seen.append(state))
         assert seen == sorted(seen)
         assert seen[-1][0] == seen[-1][1]

@@ -103,7 +103,8 @@ CALLS = {
 @pytest.mark.parametrize("options", CALLS)
 def test_command_line_gives_the_numbers_of_the_package(answer, call, options):
     kernel, settings = CALLS[options]
-    expected = expected_collapse(kernel, (-2, 2), **{"stds": 0.5, **settings})
+    settings = {"stds": 0.5} | settings
+    expected = expected_collapse(kernel, (-2, 2), **settings)
     found = answer(*MIXTURE, *options.split())
     assert found["nc1"] == expected.nc1
     assert found["class_gram"] == expected.class_gram.tolist()

@@ -116,7 +116,7 @@ def widths(
 
 def broken_seconds(p: Any) -> float:
     """Of twins: two of as many steps, and one of fewer."""
-    return 0.02 + 2 * p.networks * (2 + RATE / p.rate) * p.steps * step_seconds(p)
+    return float(0.02 + 2 * p.networks * (2 + RATE / p.rate) * p.steps * step_seconds(p))
 
 
 @part("broken", seconds=broken_seconds, libraries=SCIPY)
